@@ -1,0 +1,121 @@
+"""People: a user may log in, a buyer has a taste, a key may call.
+
+A buyer is not a user: most visitors never log in, and client systems know their people by ids of their own.
+"""
+
+import hashlib
+import secrets
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from accounts.querysets import ApiKeyQuerySet, BuyerQuerySet, UserManager
+
+
+class User(AbstractUser):
+    """Somebody with an email address who may log in; staff may use the admin."""
+
+    username = None  # type: ignore[assignment]
+    email = models.EmailField("email address", unique=True, error_messages={"unique": "This address is taken."})
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS = []
+
+    objects = UserManager()  # type: ignore[misc,assignment]
+
+    class Meta:
+        ordering = ["email"]
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_unique_in_any_case")]
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Buyer(models.Model):
+    """Whose taste we learn: a user's, a guest's by visitor key, or a client system's by its own opaque id."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, null=True, blank=True, related_name="buyer")
+    visitor_key = models.CharField(
+        max_length=64, unique=True, null=True, blank=True, help_text="The random key in a guest's browser."
+    )
+    external_id = models.CharField(
+        max_length=255, unique=True, null=True, blank=True, help_text="The id a client system knows this buyer by."
+    )
+    merged_into = models.ForeignKey(
+        "self", on_delete=models.CASCADE, null=True, blank=True, related_name="merged_from",
+        help_text="Set when a guest logged in: events that still arrive for the guest belong to this buyer.",
+    )  # fmt: skip
+    questionnaire = models.JSONField(
+        default=dict, blank=True, help_text="What the buyer told us: budget, bodies, fuels, gearboxes, makes, use."
+    )
+    is_personalised = models.BooleanField(default=True, help_text="Off: the buyer gets the lists of a stranger.")
+    latitude = models.FloatField(null=True, blank=True)
+    longitude = models.FloatField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = BuyerQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(user__isnull=False)
+                | models.Q(visitor_key__isnull=False)
+                | models.Q(external_id__isnull=False),
+                name="buyer_is_known_by_something",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(merged_into=models.F("id")), name="buyer_not_merged_into_itself"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        if self.user_id:
+            return str(self.user)
+        return self.external_id or f"guest {str(self.visitor_key)[:8]}"
+
+
+class ApiKey(models.Model):
+    """A client system's key. Only its hash is kept: the key itself is shown once, when it is made."""
+
+    class Scope(models.TextChoices):
+        READ = "read", "Read: lists and scores"
+        INGEST = "ingest", "Ingest: listings and events"
+        ADMIN = "admin", "Admin: everything, destructive routes included"
+
+    name = models.CharField(max_length=100, help_text="Who uses this key, and for what.")
+    prefix = models.CharField(max_length=12, editable=False, help_text="The first characters, to recognise it by.")
+    hashed_key = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = ArrayField(models.CharField(max_length=10, choices=Scope.choices))
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+    @staticmethod
+    def new_secret() -> str:
+        return f"fc_{secrets.token_urlsafe(32)}"
+
+    @staticmethod
+    def digest(secret: str) -> str:
+        """Keys carry 256 random bits, so a plain hash is enough: there is nothing to guess."""
+        return hashlib.sha256(secret.encode()).hexdigest()
+
+    @property
+    def is_usable(self) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+    def allows(self, scope: str) -> bool:
+        return scope in self.scopes or self.Scope.ADMIN in self.scopes

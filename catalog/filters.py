@@ -1,0 +1,87 @@
+"""What a caller asks of a listing, as plain data; each store of listings translates it for itself.
+
+``ListingQuerySet.matching`` answers in SQL and ``Window.matching`` in memory; a test keeps the twins equal.
+A listing that lacks an attribute does not match a filter on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from math import cos, radians
+from typing import Any, Self
+
+EARTH_RADIUS_KM = 6371.0088
+KM_PER_DEGREE = 111.195
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListingFilters:
+    """Ranges are inclusive; within one tuple any value will do, between fields all must hold.
+
+    ``makes`` and ``models`` are compared by slug, ``tags`` must all be present, ``text`` is a web-style query.
+    """
+
+    makes: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    bodies: tuple[str, ...] = ()
+    fuels: tuple[str, ...] = ()
+    gearboxes: tuple[str, ...] = ()
+    drives: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()
+    seller_kinds: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    min_year: int | None = None
+    max_year: int | None = None
+    min_price: float | None = None
+    max_price: float | None = None
+    min_mileage_km: int | None = None
+    max_mileage_km: int | None = None
+    min_power_kw: int | None = None
+    max_power_kw: int | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    radius_km: float | None = None
+    text: str = ""
+
+    @property
+    def has_place(self) -> bool:
+        return self.latitude is not None and self.longitude is not None and self.radius_km is not None
+
+    def __bool__(self) -> bool:
+        """Whether anything is asked at all."""
+        return bool(self.as_query())
+
+    def as_query(self) -> dict[str, Any]:
+        """Only what was asked, as JSON-ready values: this is what a search event carries."""
+        asked = {name: value for name, value in asdict(self).items() if value not in ((), None, "")}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items()}
+
+    @classmethod
+    def from_query(cls, query: dict[str, Any]) -> Self:
+        """The reverse of ``as_query``; names it does not know are left out, since old events outlive old filters."""
+        known = {field.name for field in fields(cls)}
+        return cls(
+            **{
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in query.items()
+                if name in known
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Box:
+    """The rectangle around a circle on the globe, a cheap first filter."""
+
+    south: float
+    north: float
+    west: float
+    east: float
+
+    @classmethod
+    def around(cls, latitude: float, longitude: float, radius_km: float) -> Box:
+        """Wider than the circle near the poles, where meridians meet; longitudes may pass ±180."""
+        height = radius_km / KM_PER_DEGREE
+        narrowest = min(abs(latitude) + height, 90.0)
+        width = min(height / max(cos(radians(narrowest)), 1e-6), 180.0)
+        return cls(latitude - height, latitude + height, longitude - width, longitude + width)

@@ -1,0 +1,320 @@
+"""Cars for sale: makes, models, sellers, listings, and what changed about them.
+
+Most attributes of a listing may be missing, because real advertisements are incomplete. Every change to a
+listing is also noted in ``ListingChange`` by a database trigger (migration 0002), so that each process can keep
+its copy of the stock in step, whoever wrote and however.
+"""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector, SearchVectorField
+from django.db import models
+from django.utils import timezone
+
+from accounts.models import User
+from catalog.querysets import ListingQuerySet
+
+
+IS_LIVE = models.Q(status="live")
+
+
+class Make(models.Model):
+    name = models.CharField(max_length=80)
+    slug = models.SlugField(max_length=80, unique=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CarModel(models.Model):
+    make = models.ForeignKey(Make, on_delete=models.CASCADE, related_name="models")
+    name = models.CharField(max_length=120)
+    slug = models.SlugField(max_length=120)
+
+    class Meta:
+        ordering = ["make__name", "name"]
+        verbose_name = "model"
+        constraints = [models.UniqueConstraint(fields=["make", "slug"], name="one_model_of_a_name_per_make")]
+
+    def __str__(self) -> str:
+        return f"{self.make} {self.name}"
+
+
+class Seller(models.Model):
+    class Kind(models.TextChoices):
+        DEALER = "dealer", "Dealer"
+        PRIVATE = "private", "Private"
+
+    name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.DEALER)
+    external_id = models.CharField(max_length=255, unique=True, null=True, blank=True)
+    user = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="sellers",
+        help_text="The account behind the seller; nobody is recommended a car of their own.",
+    )  # fmt: skip
+    place = models.CharField(max_length=120, blank=True)
+    latitude = models.FloatField(null=True, blank=True)
+    longitude = models.FloatField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Listing(models.Model):
+    """One car for sale. It is unique, and it sells once."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        LIVE = "live", "Live"
+        RESERVED = "reserved", "Reserved"
+        SOLD = "sold", "Sold"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+        EXPIRED = "expired", "Expired"
+
+    class Fuel(models.TextChoices):
+        PETROL = "petrol", "Petrol"
+        DIESEL = "diesel", "Diesel"
+        HYBRID = "hybrid", "Hybrid"
+        PLUGIN_HYBRID = "plugin_hybrid", "Plug-in hybrid"
+        ELECTRIC = "electric", "Electric"
+        LPG = "lpg", "LPG"
+        CNG = "cng", "CNG"
+        ETHANOL = "ethanol", "Ethanol"
+        HYDROGEN = "hydrogen", "Hydrogen"
+        OTHER = "other", "Other"
+
+    class Gearbox(models.TextChoices):
+        MANUAL = "manual", "Manual"
+        AUTOMATIC = "automatic", "Automatic"
+        SEMI_AUTOMATIC = "semi_automatic", "Semi-automatic"
+
+    class Body(models.TextChoices):
+        HATCHBACK = "hatchback", "Hatchback"
+        SALOON = "saloon", "Saloon"
+        ESTATE = "estate", "Estate"
+        SUV = "suv", "SUV"
+        COUPE = "coupe", "Coupé"
+        CONVERTIBLE = "convertible", "Convertible"
+        MPV = "mpv", "MPV"
+        PICKUP = "pickup", "Pickup"
+        VAN = "van", "Van"
+        OTHER = "other", "Other"
+
+    class Drive(models.TextChoices):
+        FRONT = "front", "Front-wheel drive"
+        REAR = "rear", "Rear-wheel drive"
+        ALL = "all", "All-wheel drive"
+
+    source = models.CharField(
+        max_length=80, blank=True, help_text="Which system or file it came from; ids are unique within a source."
+    )
+    external_id = models.CharField(
+        max_length=255, null=True, blank=True, help_text="The id the source knows this car by."
+    )
+    fingerprint = models.CharField(
+        max_length=32, blank=True, editable=False, help_text="Stands in for an id where the source has none."
+    )
+    seller = models.ForeignKey(Seller, on_delete=models.SET_NULL, null=True, blank=True, related_name="listings")
+    make = models.ForeignKey(Make, on_delete=models.PROTECT, null=True, blank=True, related_name="listings")
+    car_model = models.ForeignKey(
+        CarModel, on_delete=models.PROTECT, null=True, blank=True, related_name="listings", verbose_name="model"
+    )
+    title = models.CharField(max_length=255, blank=True)
+    description = models.TextField(blank=True)
+    tags = ArrayField(models.CharField(max_length=80), default=list, blank=True)
+
+    year = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Year of first registration.")
+    price = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    currency = models.CharField(max_length=3, default=settings.MARKET_CURRENCY)
+    mileage_km = models.PositiveIntegerField("mileage (km)", null=True, blank=True)
+    fuel = models.CharField(max_length=15, choices=Fuel.choices, blank=True)
+    gearbox = models.CharField(max_length=15, choices=Gearbox.choices, blank=True)
+    body = models.CharField(max_length=15, choices=Body.choices, blank=True)
+    drive = models.CharField(max_length=10, choices=Drive.choices, blank=True)
+    colour = models.CharField(max_length=30, blank=True)
+    power_kw = models.PositiveSmallIntegerField("power (kW)", null=True, blank=True)
+    engine_l = models.FloatField("engine (l)", null=True, blank=True)
+    consumption_l_100km = models.FloatField("consumption (l/100 km)", null=True, blank=True)
+    doors = models.PositiveSmallIntegerField(null=True, blank=True)
+    seats = models.PositiveSmallIntegerField(null=True, blank=True)
+    owner_count = models.PositiveSmallIntegerField("previous owners", null=True, blank=True)
+    annual_tax = models.DecimalField(max_digits=8, decimal_places=2, null=True, blank=True)
+    photo_url = models.URLField(max_length=500, blank=True)
+    place = models.CharField(max_length=120, blank=True)
+    latitude = models.FloatField(null=True, blank=True)
+    longitude = models.FloatField(null=True, blank=True)
+
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
+    published_at = models.DateTimeField(null=True, blank=True, help_text="When buyers could first see it.")
+    ended_at = models.DateTimeField(null=True, blank=True, help_text="When it stopped being for sale.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+    search_text = models.GeneratedField(
+        expression=SearchVector("title", weight="A", config="simple")
+        + SearchVector("description", weight="C", config="simple"),
+        output_field=SearchVectorField(),
+        db_persist=True,
+    )
+
+    objects = ListingQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-published_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["source", "external_id"], name="one_listing_per_external_id"),
+            models.UniqueConstraint(
+                fields=["source", "fingerprint"],
+                condition=models.Q(external_id=None) & ~models.Q(fingerprint=""),
+                name="one_listing_per_fingerprint",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(status="live") | models.Q(published_at__isnull=False),
+                name="live_listing_has_publication_time",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status__in=["draft", "live", "reserved"]) | models.Q(ended_at__isnull=False),
+                name="ended_listing_has_end_time",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(price__isnull=True) | models.Q(price__gte=0), name="price_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(year__isnull=True) | models.Q(year__range=(1885, 2100)), name="year_of_a_car"
+            ),
+            models.CheckConstraint(
+                condition=(models.Q(latitude=None) & models.Q(longitude=None))
+                | models.Q(latitude__range=(-90, 90), longitude__range=(-180, 180)),
+                name="listing_place_on_earth",
+            ),
+        ]
+        indexes = [
+            # search with its default order: the newest live cars first
+            models.Index(fields=["-published_at", "-id"], name="listing_newest_live", condition=IS_LIVE),
+            # search by make (and model) among what is for sale, the commonest filter
+            models.Index(fields=["make", "car_model", "price"], name="listing_live_by_make", condition=IS_LIVE),
+            # search by budget
+            models.Index(fields=["price", "id"], name="listing_live_by_price", condition=IS_LIVE),
+            # what was for sale at a moment: choice sets and evaluation
+            models.Index(fields=["published_at", "ended_at"], name="listing_lifetime"),
+            # full-text search
+            GinIndex(fields=["search_text"], name="listing_search_text"),
+            # tag filter
+            GinIndex(fields=["tags"], name="listing_tags"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_available(self) -> bool:
+        """Whether a buyer could still act on it; the twin of ``Listing.objects.available()``."""
+        return self.status == self.Status.LIVE
+
+    @property
+    def name(self) -> str:
+        """What a card shows: the title, or make and model, or the bare id."""
+        if self.title:
+            return self.title
+        return str(self.car_model or self.make or f"Listing {self.pk}")
+
+
+class ListingChange(models.Model):
+    """A line per listing written or removed, in the transaction that did it: how memory follows the database.
+
+    Written by triggers only. ``transaction_id`` and a snapshot's xmin let a reader resume without missing a
+    transaction that began early and committed late. Old lines are swept by ``tasks.maintenance``.
+    """
+
+    listing_id = models.BigIntegerField()
+    transaction_id = models.BigIntegerField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        managed = True
+        indexes = [
+            # what changed since a snapshot
+            models.Index(fields=["transaction_id"], name="listing_change_transaction"),
+        ]
+
+    def __str__(self) -> str:
+        return f"listing {self.listing_id} at {self.changed_at:%H:%M:%S}"
+
+
+class PriceChange(models.Model):
+    """One step in a listing's price history."""
+
+    listing = models.ForeignKey(Listing, on_delete=models.CASCADE, related_name="price_changes")
+    old_price = models.DecimalField(max_digits=12, decimal_places=2)
+    new_price = models.DecimalField(max_digits=12, decimal_places=2)
+    currency = models.CharField(max_length=3)
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-changed_at"]
+        indexes = [
+            # recent price drops, a source of candidates
+            models.Index(fields=["-changed_at"], name="price_change_recent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.old_price} → {self.new_price} {self.currency}"
+
+
+class ImportRun(models.Model):
+    """One reading of one file: what it brought, what it could not understand, and how far it got."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        INTERRUPTED = "interrupted", "Interrupted"
+
+    file_name = models.CharField(max_length=255)
+    source = models.CharField(max_length=80, blank=True, help_text="Whose ids these are; keeps two sources apart.")
+    is_dry_run = models.BooleanField(default=False)
+    options = models.JSONField(default=dict, blank=True, help_text="Separator, encoding and header mapping used.")
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.RUNNING)
+    rows_read = models.PositiveIntegerField(default=0)
+    listings_created = models.PositiveIntegerField(default=0)
+    listings_updated = models.PositiveIntegerField(default=0)
+    listings_unchanged = models.PositiveIntegerField(default=0)
+    rows_repeated = models.PositiveIntegerField(default=0, help_text="Rows that repeat an earlier row of the file.")
+    rows_refused = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True)
+    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-started_at"]
+
+    def __str__(self) -> str:
+        return f"{self.file_name} ({self.get_status_display()})"
+
+
+class ImportProblem(models.Model):
+    """Why one value of one row was not understood. ``is_fatal`` says whether the row was left out for it."""
+
+    run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="problems")
+    row_number = models.PositiveIntegerField(help_text="1 is the first row after the header.")
+    column = models.CharField(max_length=120, blank=True)
+    value = models.CharField(max_length=255, blank=True)
+    reason = models.CharField(max_length=255)
+    is_fatal = models.BooleanField(default=True, help_text="The row was refused; otherwise only the value was dropped.")
+
+    class Meta:
+        ordering = ["run", "row_number"]
+        indexes = [
+            # the problems of a run, in file order
+            models.Index(fields=["run", "row_number"], name="import_problem_in_order"),
+        ]
+
+    def __str__(self) -> str:
+        return f"row {self.row_number}, {self.column}: {self.reason}"

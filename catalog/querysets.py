@@ -1,0 +1,80 @@
+"""Which listings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.contrib.postgres.search import SearchQuery
+from django.db import models
+from django.db.models import F, Q, Value
+from django.db.models.functions import ACos, Cos, Greatest, Least, Radians, Sin
+
+from catalog.filters import EARTH_RADIUS_KM, Box, ListingFilters
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+SET_FILTERS = {  # field of ListingFilters -> column
+    "makes": "make__slug",
+    "models": "car_model__slug",
+    "bodies": "body",
+    "fuels": "fuel",
+    "gearboxes": "gearbox",
+    "drives": "drive",
+    "colours": "colour",
+    "seller_kinds": "seller__kind",
+}
+RANGE_FILTERS = ("year", "price", "mileage_km", "power_kw")
+
+
+class ListingQuerySet(models.QuerySet["Listing"]):
+    def available(self) -> ListingQuerySet:
+        """Listings a buyer could still act on: published, and neither reserved, sold, withdrawn nor expired."""
+        return self.filter(status=self.model.Status.LIVE)
+
+    def live_at(self, moment: datetime) -> ListingQuerySet:
+        """Listings that were for sale at a moment in the past, as far as the catalogue remembers."""
+        return self.filter(Q(ended_at=None) | Q(ended_at__gt=moment), published_at__lte=moment)
+
+    def not_owned_by(self, user: User) -> ListingQuerySet:
+        """Without the user's own cars; listings without a seller stay (NULL is nobody's)."""
+        return self.exclude(seller__user=user, seller__isnull=False)
+
+    def with_card_data(self) -> ListingQuerySet:
+        """Preloads what a card shows: make, model and seller."""
+        return self.select_related("make", "car_model__make", "seller").defer("search_text")
+
+    def matching(self, filters: ListingFilters) -> ListingQuerySet:
+        """Listings that satisfy every filter; the twin of ``Window.matching``."""
+        listings = self
+        for name, column in SET_FILTERS.items():
+            if values := getattr(filters, name):
+                listings = listings.filter(**{f"{column}__in": values})
+        for column in RANGE_FILTERS:
+            if (low := getattr(filters, f"min_{column}")) is not None:
+                listings = listings.filter(**{f"{column}__gte": low})
+            if (high := getattr(filters, f"max_{column}")) is not None:
+                listings = listings.filter(**{f"{column}__lte": high})
+        if filters.tags:
+            listings = listings.filter(tags__contains=list(filters.tags))
+        if filters.text:
+            listings = listings.filter(search_text=SearchQuery(filters.text, search_type="websearch", config="simple"))
+        if filters.has_place:
+            listings = listings.within(filters.latitude, filters.longitude, filters.radius_km)
+        return listings
+
+    def within(self, latitude: float, longitude: float, radius_km: float) -> ListingQuerySet:
+        """Listings whose place lies inside a circle; annotates ``distance_km``, by the spherical law of cosines."""
+        box = Box.around(latitude, longitude, radius_km)
+        here, there = Radians(Value(latitude)), Radians(F("latitude"))
+        cosine = Sin(here) * Sin(there) + Cos(here) * Cos(there) * Cos(Radians(F("longitude") - Value(longitude)))
+        # rounding can push the cosine of a point onto itself past one, and ACOS would refuse it
+        distance = Value(EARTH_RADIUS_KM) * ACos(Least(Greatest(cosine, Value(-1.0)), Value(1.0)))
+        across = Q(longitude__range=(box.west, box.east))
+        across |= Q(longitude__range=(box.west - 360, box.east - 360)) | Q(
+            longitude__range=(box.west + 360, box.east + 360)
+        )
+        return self.filter(across, latitude__range=(box.south, box.north)).annotate(
+            distance_km=distance
+        ).filter(distance_km__lte=radius_km)  # fmt: skip

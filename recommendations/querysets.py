@@ -1,0 +1,53 @@
+"""Which events, which vectors, which versions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Count, F, Max, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
+
+if TYPE_CHECKING:
+    from recommendations.models import RankerVersion
+
+
+class InteractionQuerySet(models.QuerySet["Interaction"]):
+    def since(self, moment: datetime) -> InteractionQuerySet:
+        return self.filter(occurred_at__gte=moment)
+
+    def log_position(self) -> tuple[int, int]:
+        """The newest id and the number of rows: together they tell whether a reader has seen everything.
+
+        The id alone would not: ids are given out before commit, so a lower one can become visible later.
+        """
+        position = self.aggregate(last=Max("id"), n=Count("id"))
+        return position["last"] or 0, position["n"]
+
+
+class ListingVectorQuerySet(models.QuerySet["ListingVector"]):
+    def of(self, version: RankerVersion | int) -> ListingVectorQuerySet:
+        """Vectors of one space. Always say which: vectors of two versions never meet."""
+        return self.filter(version_id=version if isinstance(version, int) else version.pk)
+
+
+class PreferenceQuerySet(models.QuerySet["Preference"]):
+    def behind_the_log(self) -> PreferenceQuerySet:
+        """Preferences whose buyer has events they have not seen."""
+        log = self.model._meta.get_field("buyer").related_model.objects.filter(pk=OuterRef("buyer_id"))
+        last = log.annotate(last=Max("interactions__id")).values("last")
+        n = log.annotate(n=Count("interactions")).values("n")
+        return self.annotate(log_last=Coalesce(Subquery(last), 0), log_n=Subquery(n)).filter(
+            Q(log_last__gt=F("last_interaction_id")) | ~Q(log_n=F("n_interactions"))
+        )
+
+
+class RankerVersionQuerySet(models.QuerySet["RankerVersion"]):
+    def live(self) -> RankerVersion | None:
+        """The version that answers now, or None before the first training."""
+        return self.filter(status=self.model.Status.LIVE).first()
+
+    def usable(self) -> RankerVersionQuerySet:
+        """Versions whose vectors exist: the live one and those that could take over."""
+        return self.filter(status__in=[self.model.Status.LIVE, self.model.Status.READY])

@@ -1,0 +1,55 @@
+"""A cache that may be gone: when Redis does not answer, a read is a miss and a write is forgotten.
+
+Nothing that must be right lives in the cache, so its loss may slow a page down but never break it.
+"""
+
+import logging
+from typing import Any
+
+from django.core.cache.backends.redis import RedisCache
+from prometheus_client import Counter
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+CACHE_ERRORS = Counter(
+    "forecourt_cache_errors_total", "Cache calls that Redis did not answer, by operation.", ["operation"]
+)
+
+
+class ForgivingRedisCache(RedisCache):
+    def get(self, key, default=None, version=None):
+        return self._forgive("get", default, key, default, version)
+
+    def get_many(self, keys, version=None):
+        return self._forgive("get_many", {}, keys, version)
+
+    def has_key(self, key, version=None):
+        return self._forgive("has_key", False, key, version)
+
+    def add(self, key, value, *args, **kwargs):
+        # True: the caller goes on as if it were the first, which costs a repetition and never a loss
+        return self._forgive("add", True, key, value, *args, **kwargs)
+
+    def set(self, key, value, *args, **kwargs):
+        return self._forgive("set", None, key, value, *args, **kwargs)
+
+    def set_many(self, data, *args, **kwargs):
+        return self._forgive("set_many", list(data), data, *args, **kwargs)
+
+    def touch(self, key, *args, **kwargs):
+        return self._forgive("touch", False, key, *args, **kwargs)
+
+    def delete(self, key, version=None):
+        return self._forgive("delete", False, key, version)
+
+    def delete_many(self, keys, version=None):
+        return self._forgive("delete_many", None, keys, version)
+
+    def _forgive(self, operation: str, fallback: Any, *args, **kwargs) -> Any:
+        try:
+            return getattr(super(), operation)(*args, **kwargs)
+        except (RedisError, OSError) as error:
+            CACHE_ERRORS.labels(operation).inc()
+            logger.warning("cache %s failed, going on without: %s", operation, error)
+            return fallback

@@ -1,0 +1,251 @@
+"""Everything an operator can configure, read from the environment; see .env.example for one line on each.
+
+Values of ours say their unit in the name. Relations between settings (vector size = column size,
+soft limit < hard limit) are system checks in recommendations/checks.py.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+from environs import EnvError
+
+from recommender_site import env as read
+
+env = read.env
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+try:
+    # --- Who runs it -------------------------------------------------------------------------------------------------
+    DEBUG = env.bool("DEBUG", False)
+    DEMO_MODE = env.bool("DEMO_MODE", False)  # fake tokens, seeding and clean-up by API: never on a public site
+    SECRET_KEY = env.str("SECRET_KEY", validate=read.at_least_characters(32))
+    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+    CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+    BEHIND_HTTPS_PROXY = env.bool("BEHIND_HTTPS_PROXY", False)
+    LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=read.one_of("DEBUG", "INFO", "WARNING", "ERROR"))
+
+    # --- Servers -----------------------------------------------------------------------------------------------------
+    DATABASE = read.database("DATABASE_URL")
+    DATABASE_POOL_SIZE = read.integer("DATABASE_POOL_SIZE", 8, 0, 200)  # connections per web process; 0 for no pool
+    REDIS_URL = env.str("REDIS_URL", validate=read.one_of_schemes(*read.REDIS_SCHEMES))
+    CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", validate=read.one_of_schemes(*read.BROKER_SCHEMES))
+    KEY_PREFIX = env.str("KEY_PREFIX", "forecourt")  # keeps two installations apart in one Redis or broker
+
+    # --- The market --------------------------------------------------------------------------------------------------
+    MARKET_CURRENCY = env.str("MARKET_CURRENCY", "GBP")  # prices are compared in this currency
+    EXCHANGE_RATES = read.exchange_rates("EXCHANGE_RATES")  # one unit of each currency, in the market's
+    LISTING_LIFETIME_DAYS = read.integer("LISTING_LIFETIME_DAYS", 90, 1, 3650)  # then a listing expires by itself
+
+    # --- The recommender ---------------------------------------------------------------------------------------------
+    CONTENT_DIMENSIONS = read.integer("CONTENT_DIMENSIONS", 96, 8, 2000)
+    COLLABORATIVE_DIMENSIONS = read.integer("COLLABORATIVE_DIMENSIONS", 32, 0, 2000)
+    RANKER_VERSIONS_KEPT = read.integer("RANKER_VERSIONS_KEPT", 3, 1, 20)
+    WINDOW_MAX_LISTINGS = read.integer(
+        "WINDOW_MAX_LISTINGS", 1_000_000, 0, 50_000_000
+    )  # larger stock: pgvector answers
+    WINDOW_STALENESS_SECONDS = read.number("WINDOW_STALENESS_SECONDS", 0.25, 0, 60)  # how far behind the window may be
+    WINDOW_LOOKBACK_DAYS = read.integer("WINDOW_LOOKBACK_DAYS", 60, 0, 3650)  # ended listings kept for choice sets
+    EXACT_SCAN_MAX_ROWS = read.integer("EXACT_SCAN_MAX_ROWS", 20_000, 0, 10_000_000)  # beyond: HNSW
+    CHOICE_SET_SAMPLE = read.integer("CHOICE_SET_SAMPLE", 40, 5, 1000)  # random live listings beside each choice
+    EVENTS_PER_BUYER = read.integer("EVENTS_PER_BUYER", 300, 10, 10_000)  # the newest ones make the preference
+    EVENTS_PER_REQUEST = read.integer("EVENTS_PER_REQUEST", 1000, 1, 10_000)
+    RECOMMENDATIONS_MAX_K = read.integer("RECOMMENDATIONS_MAX_K", 200, 1, 1000)
+    PREFERENCE_MAX_AGE_HOURS = read.integer("PREFERENCE_MAX_AGE_HOURS", 24, 1, 8760)  # then decay is applied afresh
+
+    # --- Tokens and throttles ----------------------------------------------------------------------------------------
+    ACCESS_TOKEN_MINUTES = read.integer("ACCESS_TOKEN_MINUTES", 60, 1, 1440)
+    REFRESH_TOKEN_DAYS = read.integer("REFRESH_TOKEN_DAYS", 14, 1, 365)
+    THROTTLE_USER = env.str("THROTTLE_USER", "6000/min")
+    THROTTLE_GUEST = env.str("THROTTLE_GUEST", "600/min")
+    MAX_BODY_MB = read.integer("MAX_BODY_MB", 10, 1, 1000)
+
+    # --- Metrics -----------------------------------------------------------------------------------------------------
+    WORKER_METRICS_PORT = read.integer("WORKER_METRICS_PORT", 0, 0, 65535)  # 0: the worker serves no metrics
+except EnvError as error:
+    raise ImproperlyConfigured(str(error)) from None
+
+# --- Django ----------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django_prometheus",
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_celery_beat",
+    "django_celery_results",
+    "accounts",
+    "catalog",
+    "recommendations",
+]
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "recommender_site.security.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+ROOT_URLCONF = "recommender_site.urls"
+WSGI_APPLICATION = "recommender_site.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# The session settings of pgvector ride on every connection: without the iterative scan a filtered HNSW query
+# silently returns fewer rows than asked.
+_session_options = "-c hnsw.iterative_scan=relaxed_order -c hnsw.ef_search=200"
+DATABASES = {
+    "default": {
+        **DATABASE,
+        "ENGINE": "django_prometheus.db.backends.postgresql",
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": {
+            **DATABASE.get("OPTIONS", {}),
+            "options": _session_options,
+            **({"pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 10}} if DATABASE_POOL_SIZE else {}),
+        },
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES = {
+    "default": {
+        "BACKEND": "recommender_site.cache.ForgivingRedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": KEY_PREFIX,
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 2},  # seconds
+    }
+}
+
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = reverse_lazy("admin:login")
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "var" / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_MB * 1024 * 1024
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+if BEHIND_HTTPS_PROXY:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+}
+
+# --- API -------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework_simplejwt.authentication.JWTAuthentication",
+        "accounts.api.authentication.ApiKeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": [
+        "rest_framework.throttling.AnonRateThrottle",
+        "rest_framework.throttling.UserRateThrottle",
+    ],
+    "DEFAULT_THROTTLE_RATES": {"anon": THROTTLE_GUEST, "user": THROTTLE_USER},
+    "EXCEPTION_HANDLER": "recommender_site.errors.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=ACCESS_TOKEN_MINUTES),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=REFRESH_TOKEN_DAYS),
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Forecourt",
+    "DESCRIPTION": "Recommendations for marketplaces of used cars: listings in, events in, a better list out.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# --- Background work -------------------------------------------------------------------------------------------------
+# Autodiscovery looks for <app>/tasks.py only, so the modules are listed.
+CELERY_IMPORTS = ["tasks.catalog", "tasks.recommendations", "tasks.maintenance"]
+CELERY_TASK_DEFAULT_QUEUE = f"{KEY_PREFIX}.default"
+CELERY_TASK_ROUTES = {
+    "recommendations.refresh_*": {"queue": f"{KEY_PREFIX}.refresh"},  # the loop never waits behind a training
+    "recommendations.retrain": {"queue": f"{KEY_PREFIX}.long"},
+    "catalog.seed_*": {"queue": f"{KEY_PREFIX}.long"},
+    "catalog.import_*": {"queue": f"{KEY_PREFIX}.long"},
+}
+CELERY_RESULT_BACKEND = "django-db"
+CELERY_RESULT_EXTENDED = True
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_TRACK_STARTED = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {}
+if CELERY_BROKER_URL.startswith("redis"):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": 7200,  # seconds; longer than the longest task, or that task would run twice
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,  # kombu's default sweeps for lost messages every 100 s only
+        "socket_connect_timeout": 1,
+        "socket_timeout": 10,
+        "global_keyprefix": f"{KEY_PREFIX}:",
+    }

@@ -1,0 +1,27 @@
+import pytest
+
+from catalog.filters import ListingFilters
+from catalog.models import Listing
+from tests.factories import ListingFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("status", Listing.Status.values)
+def test_available_means_the_same_for_a_row_and_for_a_queryset(status):
+    listing = ListingFactory(**({} if status == "live" else {status: True}))
+    assert Listing.objects.available().contains(listing) is listing.is_available
+
+
+def test_a_listing_that_lacks_an_attribute_does_not_match_a_filter_on_it():
+    ListingFactory(bare=True)
+    assert not Listing.objects.matching(ListingFilters(min_price=1)).exists()
+    assert not Listing.objects.matching(ListingFilters(makes=("skoda",))).exists()
+
+
+def test_a_circle_around_a_place_reaches_across_the_date_line():
+    near = ListingFactory(latitude=-17.8, longitude=-179.9)  # Fiji lies on both sides of it
+    ListingFactory(latitude=51.5, longitude=0.1)
+    found = Listing.objects.matching(ListingFilters(latitude=-17.8, longitude=179.9, radius_km=50))
+    assert [listing.pk for listing in found] == [near.pk]
+    assert found[0].distance_km == pytest.approx(21.2, abs=0.2)
