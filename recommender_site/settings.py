@@ -22,7 +22,7 @@ try:
     DEMO_MODE = env.bool("DEMO_MODE", False)  # fake tokens, seeding and clean-up by API: never on a public site
     SECRET_KEY = env.str("SECRET_KEY", validate=read.at_least_characters(32))
     ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-    CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [])
+    CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
     BEHIND_HTTPS_PROXY = env.bool("BEHIND_HTTPS_PROXY", False)
     LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=read.one_of("DEBUG", "INFO", "WARNING", "ERROR"))
 

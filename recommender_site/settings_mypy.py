@@ -1,0 +1,10 @@
+"""The settings for the type checker, which reads the models but talks to no server."""
+
+import os
+
+os.environ.setdefault("DATABASE_URL", "postgres://nobody@nowhere/nothing")
+os.environ.setdefault("REDIS_URL", "redis://nowhere")
+os.environ.setdefault("CELERY_BROKER_URL", "redis://nowhere")
+os.environ.setdefault("SECRET_KEY", "known to everybody, for it guards nothing")
+
+from recommender_site.settings import *  # noqa: F403
