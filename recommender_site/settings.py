@@ -58,7 +58,9 @@ try:
     ACCESS_TOKEN_MINUTES = read.integer("ACCESS_TOKEN_MINUTES", 60, 1, 1440)
     REFRESH_TOKEN_DAYS = read.integer("REFRESH_TOKEN_DAYS", 14, 1, 365)
     THROTTLE_USER = env.str("THROTTLE_USER", "6000/min")
-    THROTTLE_GUEST = env.str("THROTTLE_GUEST", "600/min")
+    THROTTLE_API_KEY = env.str("THROTTLE_API_KEY", "60000/min")
+    THROTTLE_GUEST = env.str("THROTTLE_GUEST", "600/min")  # by address
+    THROTTLE_LOGIN = env.str("THROTTLE_LOGIN", "10/min")  # attempts on one account from one address
     MAX_BODY_MB = read.integer("MAX_BODY_MB", 10, 1, 1000)
 
     # --- Metrics -----------------------------------------------------------------------------------------------------
@@ -191,16 +193,24 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "rest_framework_simplejwt.authentication.JWTAuthentication",
         "accounts.api.authentication.ApiKeyAuthentication",
+        "accounts.api.authentication.VisitorKeyAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["recommender_site.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": [
-        "rest_framework.throttling.AnonRateThrottle",
-        "rest_framework.throttling.UserRateThrottle",
+        "accounts.api.throttles.UserThrottle",
+        "accounts.api.throttles.ApiKeyThrottle",
+        "accounts.api.throttles.GuestThrottle",
     ],
-    "DEFAULT_THROTTLE_RATES": {"anon": THROTTLE_GUEST, "user": THROTTLE_USER},
+    "DEFAULT_THROTTLE_RATES": {
+        "user": THROTTLE_USER,
+        "api_key": THROTTLE_API_KEY,
+        "guest": THROTTLE_GUEST,
+        "login": THROTTLE_LOGIN,
+    },
+    "NUM_PROXIES": int(BEHIND_HTTPS_PROXY),  # without a proxy a caller could name any address as its own
     "EXCEPTION_HANDLER": "recommender_site.errors.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -218,6 +228,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "PREPROCESSING_HOOKS": ["recommender_site.openapi.strip_final_slash"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "recommender_site.openapi.describe_errors",
+    ],
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "tryItOutEnabled": True},
 }
 
 # --- Background work -------------------------------------------------------------------------------------------------

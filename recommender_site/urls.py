@@ -1,8 +1,23 @@
 """Which path leads where; each app brings its own urls."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
-urlpatterns = [
+from recommender_site import openapi  # noqa: F401  (registers how callers are described)
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", RedirectView.as_view(url="/api/docs"), name="home"),
     path("admin/", admin.site.urls),
+    path("api/v1/", include("accounts.api.urls")),
+    path("api/session/", include("rest_framework.urls")),  # the browsable API's own login
+    re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
+    re_path(r"^api/docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    re_path(r"^api/redoc/?$", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
 ]
+
+handler400 = "recommender_site.errors.handler400"
+handler403 = "recommender_site.errors.handler403"
+handler404 = "recommender_site.errors.handler404"
+handler500 = "recommender_site.errors.handler500"

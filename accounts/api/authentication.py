@@ -1,0 +1,90 @@
+"""How a caller who is not a user shows who it is: a client system by its key, a guest by the key of its browser."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from accounts.models import ApiKey
+
+LAST_USE_IS_NOTED_EVERY = timedelta(minutes=1)  # a write per request would make every read a write
+VISITOR_KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")  # long enough not to be guessed, short enough for its column
+
+
+class ClientSystem(AnonymousUser):
+    """Who calls by an API key: known, so authenticated, but nobody who could log in."""
+
+    def __init__(self, key: ApiKey) -> None:
+        super().__init__()
+        self.key = key
+
+    @property
+    def is_authenticated(self) -> bool:  # type: ignore[override]
+        return True
+
+    def __str__(self) -> str:
+        return self.key.name
+
+
+@dataclass(frozen=True)
+class VisitorKey:
+    """What a guest's browser made up for itself, long and at random: whoever has it is that guest."""
+
+    value: str
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """``Authorization: Api-Key …`` or ``X-Api-Key: …``; the key becomes ``request.auth``.
+
+    Keys are found by their hash, so how long the look-up takes tells nothing about any other key.
+    """
+
+    keyword = "Api-Key"
+
+    def authenticate(self, request: Request) -> tuple[ClientSystem, ApiKey] | None:
+        secret = self._secret(request)
+        if secret is None:
+            return None
+        key = ApiKey.objects.usable().filter(hashed_key=ApiKey.digest(secret)).first()
+        if key is None:
+            raise AuthenticationFailed("This API key is unknown, revoked or expired.")
+        _note_use(key)
+        return ClientSystem(key), key
+
+    def authenticate_header(self, request: Request) -> str:
+        return f'{self.keyword} realm="api"'
+
+    def _secret(self, request: Request) -> str | None:
+        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == self.keyword.lower():
+            return secret.strip()
+        return request.headers.get("X-Api-Key")
+
+
+def _note_use(key: ApiKey) -> None:
+    """Keep ``last_used_at`` right to the minute; of many requests at once, one writes."""
+    now = timezone.now()
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USE_IS_NOTED_EVERY)
+    if key.last_used_at is None or key.last_used_at < now - LAST_USE_IS_NOTED_EVERY:
+        ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
+
+
+class VisitorKeyAuthentication(BaseAuthentication):
+    """``X-Visitor-Key: …``; a guest stays anonymous, and the key becomes ``request.auth``."""
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, VisitorKey] | None:
+        value = request.headers.get("X-Visitor-Key")
+        if value is None:
+            return None
+        if not VISITOR_KEY.fullmatch(value):
+            raise AuthenticationFailed("X-Visitor-Key: 16 to 64 letters, digits, hyphens and underscores.")
+        return AnonymousUser(), VisitorKey(value)
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Visitor-Key realm="api"'

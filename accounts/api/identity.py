@@ -1,0 +1,47 @@
+"""Whose taste a request is about."""
+
+from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.fields import CharField
+from rest_framework.request import Request
+
+from accounts.api.authentication import VisitorKey
+from accounts.api.permissions import is_client_system
+from accounts.models import Buyer, User
+from accounts.services import buyer_for_external_id, buyer_for_user, buyer_for_visitor
+
+_external_id = CharField(max_length=255, trim_whitespace=False)  # ids are opaque: " 7" is not "7"
+
+
+def buyer_of(request: Request) -> Buyer | None:
+    """The buyer a request is about: oneself, or whom a client system names with ``?buyer=``.
+
+    None for a client system that names nobody. Raises PermissionDenied when anybody else names another buyer.
+    """
+    if is_client_system(request):
+        named = request.query_params.get("buyer")
+        return buyer_for_external_id(_checked(named)) if named is not None else None
+    return own_buyer_of(request)
+
+
+def own_buyer_of(request: Request) -> Buyer:
+    """The user or the guest who sent it, as a buyer; PermissionDenied for whoever names another."""
+    buyer = _caller(request)
+    named = request.query_params.get("buyer")
+    if named is not None and named != buyer.external_id:
+        raise PermissionDenied("Only a client system may name another buyer.")
+    return buyer
+
+
+def _caller(request: Request) -> Buyer:
+    if isinstance(request.user, User):
+        return buyer_for_user(request.user)
+    if isinstance(request.auth, VisitorKey):
+        return buyer_for_visitor(request.auth.value)
+    raise PermissionDenied("This is for users and guests.")
+
+
+def _checked(external_id: str) -> str:
+    try:
+        return _external_id.run_validation(external_id)
+    except ValidationError as error:
+        raise ValidationError({"buyer": error.detail}) from None

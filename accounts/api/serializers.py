@@ -1,0 +1,46 @@
+"""The shapes of tokens and of oneself."""
+
+from rest_framework import serializers
+
+from accounts.models import Buyer, User
+
+
+class CredentialsSerializer(serializers.Serializer):
+    email = serializers.CharField(max_length=254, help_text="Upper and lower case are the same.")
+    password = serializers.CharField(max_length=256, trim_whitespace=False, style={"input_type": "password"})
+
+
+class TokenPairSerializer(serializers.Serializer):
+    access = serializers.CharField(help_text="Send it as `Authorization: Bearer …`.")
+    refresh = serializers.CharField(help_text="Buys the next pair, once, at `/api/v1/token/refresh`.")
+
+
+class RefreshTokenSerializer(serializers.Serializer):
+    refresh = serializers.CharField(max_length=4096, help_text="The newest refresh token you were given.")
+
+
+class EmailSerializer(serializers.Serializer):
+    email = serializers.CharField(max_length=254, help_text="Of a user who exists, such as john0@example.com.")
+
+
+class FakeTokenSerializer(serializers.Serializer):
+    token = serializers.CharField(help_text="An access token, to send as `Authorization: Bearer …`.")
+
+
+class MeSerializer(serializers.ModelSerializer):
+    surname = serializers.CharField(source="last_name")
+
+    class Meta:
+        model = User
+        fields = ["email", "first_name", "surname"]
+        read_only_fields = fields
+
+
+class PrivacySerializer(serializers.ModelSerializer):
+    is_personalised = serializers.BooleanField(
+        help_text="False: lists are those of a stranger, whatever is known about you."
+    )
+
+    class Meta:
+        model = Buyer
+        fields = ["is_personalised"]

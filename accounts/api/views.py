@@ -1,0 +1,199 @@
+"""Tokens, and oneself."""
+
+from contextlib import suppress
+
+from django.conf import settings
+from django.contrib.auth import authenticate
+from django.http import Http404
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.serializers import TokenRefreshSerializer
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
+
+from accounts.api.authentication import VISITOR_KEY
+from accounts.api.identity import own_buyer_of
+from accounts.api.permissions import IsBuyer, IsUser
+from accounts.api.serializers import (
+    CredentialsSerializer,
+    EmailSerializer,
+    FakeTokenSerializer,
+    MeSerializer,
+    PrivacySerializer,
+    RefreshTokenSerializer,
+    TokenPairSerializer,
+)
+from accounts.api.throttles import CALLER_THROTTLES, GuestThrottle, LoginThrottle
+from accounts.exceptions import MergeRefused
+from accounts.models import Buyer, User
+from accounts.services import buyer_for_user, merge_guest, set_personalised
+
+TOKENS = ["Tokens"]
+ME = ["Me"]
+
+
+class TokenRoute(APIView):
+    """A door for those who have no token yet, or whose token is what this is about."""
+
+    authentication_classes = []
+    permission_classes = []
+
+    def get_authenticate_header(self, request: Request) -> str:
+        """With nobody to ask for a challenge, REST framework would call a wrong password forbidden."""
+        return 'Bearer realm="api"'
+
+
+class TokenView(TokenRoute):
+    """An access and a refresh token for an email address and a password."""
+
+    throttle_classes = [LoginThrottle, GuestThrottle]
+
+    @extend_schema(
+        tags=TOKENS,
+        summary="Log in",
+        description="Send `X-Visitor-Key` along, and what this guest has done so far becomes the user's.",
+        auth=[{"visitorKey": []}, {}],  # type: ignore[list-item]
+        request=CredentialsSerializer,
+        responses={
+            200: TokenPairSerializer,
+            401: OpenApiResponse(description="The address or the password is wrong."),
+        },
+        examples=[
+            OpenApiExample("A demo user", value={"email": "john0@example.com", "password": "demo"}, request_only=True)
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        question = CredentialsSerializer(data=request.data)
+        question.is_valid(raise_exception=True)
+        email, password = question.validated_data["email"], question.validated_data["password"]
+        user = authenticate(request._request, username=email, password=password)
+        if not isinstance(user, User):
+            raise AuthenticationFailed("No active account has this address and this password.")
+        _bring_the_guest_along(request, user)
+        refresh = RefreshToken.for_user(user)
+        return Response({"access": str(refresh.access_token), "refresh": str(refresh)})
+
+
+def _bring_the_guest_along(request: Request, user: User) -> None:
+    """Merge the guest of this browser, if it is one who has not become anybody yet."""
+    visitor_key = request.headers.get("X-Visitor-Key", "")
+    if not VISITOR_KEY.fullmatch(visitor_key):
+        return
+    guest = Buyer.objects.filter(visitor_key=visitor_key).first()
+    if guest is None:
+        return
+    # a browser two people share: the first one's history stays the first one's, and the login is still good
+    with suppress(MergeRefused):
+        merge_guest(guest=guest, into=buyer_for_user(user))
+
+
+class TokenRefreshView(TokenRoute):
+    """A new pair of tokens for a refresh token, which is spent by this."""
+
+    throttle_classes = [GuestThrottle]
+
+    @extend_schema(
+        tags=TOKENS,
+        summary="Renew the tokens",
+        auth=[],
+        request=RefreshTokenSerializer,
+        responses={
+            200: TokenPairSerializer,
+            401: OpenApiResponse(description="The token is not one of ours, expired, spent or revoked."),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        pair = TokenRefreshSerializer(data={"refresh": _refresh_token_in(request)})
+        try:
+            pair.is_valid(raise_exception=True)
+        except (TokenError, User.DoesNotExist):
+            raise AuthenticationFailed("This token is not one of ours, expired, spent or revoked.") from None
+        return Response(pair.validated_data)
+
+
+class TokenRevokeView(TokenRoute):
+    """Log out: the refresh token buys nothing any more. Access tokens end by themselves, soon."""
+
+    throttle_classes = [GuestThrottle]
+
+    @extend_schema(
+        tags=TOKENS,
+        summary="Log out",
+        auth=[],
+        request=RefreshTokenSerializer,
+        responses={
+            204: None,
+            401: OpenApiResponse(description="The token is not one of ours, expired, spent or already revoked."),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        try:
+            RefreshToken(_refresh_token_in(request)).blacklist()  # type: ignore[arg-type]
+        except TokenError:
+            raise AuthenticationFailed("This token is not one of ours, expired, spent or already revoked.") from None
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _refresh_token_in(request: Request) -> str:
+    question = RefreshTokenSerializer(data=request.data)
+    question.is_valid(raise_exception=True)
+    return question.validated_data["refresh"]
+
+
+class FakeTokenView(TokenRoute):
+    """A token for anybody, by email address alone; outside demo mode this route does not exist."""
+
+    throttle_classes = [GuestThrottle]
+
+    @extend_schema(
+        tags=TOKENS,
+        summary="Become a demo user",
+        description="Only in demo mode (`DEMO_MODE=True`); 404 otherwise.",
+        auth=[],
+        request=EmailSerializer,
+        responses={200: FakeTokenSerializer, 404: OpenApiResponse(description="No such user, or not in demo mode.")},
+        examples=[OpenApiExample("A demo user", value={"email": "john0@example.com"}, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        if not settings.DEMO_MODE:
+            raise Http404("This exists in demo mode only.")
+        question = EmailSerializer(data=request.data)
+        question.is_valid(raise_exception=True)
+        user = User.objects.filter(email__iexact=question.validated_data["email"], is_active=True).first()
+        if user is None:
+            raise Http404("No user has this address.")
+        return Response({"token": str(AccessToken.for_user(user))})
+
+
+class MeView(APIView):
+    """Who one is."""
+
+    permission_classes = [IsUser]
+    throttle_classes = CALLER_THROTTLES
+
+    @extend_schema(tags=ME, summary="Who am I?", responses=MeSerializer)
+    def get(self, request: Request) -> Response:
+        return Response(MeSerializer(request.user).data)
+
+
+class PrivacyView(APIView):
+    """Whether one's lists may be personal."""
+
+    permission_classes = [IsBuyer]
+    throttle_classes = CALLER_THROTTLES
+
+    @extend_schema(tags=ME, summary="Are my lists personal?", responses=PrivacySerializer)
+    def get(self, request: Request) -> Response:
+        return Response(PrivacySerializer(own_buyer_of(request)).data)
+
+    @extend_schema(tags=ME, summary="Opt out of personal lists, or back in", request=PrivacySerializer,
+                   responses=PrivacySerializer)  # fmt: skip
+    def patch(self, request: Request) -> Response:
+        question = PrivacySerializer(data=request.data)
+        question.is_valid(raise_exception=True)
+        buyer = set_personalised(buyer=own_buyer_of(request), is_personalised=question.validated_data["is_personalised"])
+        return Response(PrivacySerializer(buyer).data)

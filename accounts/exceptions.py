@@ -1,0 +1,13 @@
+"""Refusals of this app, in words fit to show a person."""
+
+
+class AccountsError(Exception):
+    """Something was asked that we refuse, and the message says why."""
+
+
+class MergeRefused(AccountsError):
+    """These two buyers cannot become one."""
+
+
+class UnknownScope(AccountsError):
+    """An API key was asked for with no scope, or with one that does not exist."""

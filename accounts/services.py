@@ -1,0 +1,128 @@
+"""Who a request speaks for, guests who turn out to be users, and the keys of client systems."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.exceptions import MergeRefused, UnknownScope
+from accounts.models import ApiKey, Buyer, User
+from accounts.signals import buyers_merged
+
+
+def buyer_for_user(user: User) -> Buyer:
+    """The buyer a user is, made at first sight."""
+    return _standing_buyer(user=user)
+
+
+def buyer_for_visitor(visitor_key: str) -> Buyer:
+    """The guest with this key, made at first sight; the user whom the guest has become after a login."""
+    return _standing_buyer(visitor_key=visitor_key)
+
+
+def buyer_for_external_id(external_id: str) -> Buyer:
+    """The buyer a client system knows by this id, made at first sight; ids are opaque, so "7" and "007" differ."""
+    return _standing_buyer(external_id=external_id)
+
+
+@transaction.atomic
+def buyers_for_external_ids(external_ids: Iterable[str]) -> dict[str, Buyer]:
+    """As ``buyer_for_external_id``, for many ids in three queries; the answer has a buyer for each id."""
+    wanted = sorted(set(external_ids))  # one order for everybody, so that two requests never wait for each other
+    known = set(Buyer.objects.filter(external_id__in=wanted).values_list("external_id", flat=True))
+    if missing := [Buyer(external_id=external_id) for external_id in wanted if external_id not in known]:
+        Buyer.objects.bulk_create(missing, ignore_conflicts=True)
+    buyers = Buyer.objects.select_related("merged_into").filter(external_id__in=wanted)
+    return {str(buyer.external_id): _who_stands_for(buyer) for buyer in buyers}
+
+
+def _standing_buyer(**known_by) -> Buyer:
+    buyer, _ = Buyer.objects.select_related("merged_into").get_or_create(**known_by)
+    return _who_stands_for(buyer)
+
+
+def _who_stands_for(buyer: Buyer) -> Buyer:
+    """Follow a merge. One step is enough: ``merge_guest`` never leaves a chain behind."""
+    return buyer.merged_into or buyer
+
+
+@transaction.atomic
+def merge_guest(*, guest: Buyer, into: Buyer) -> Buyer:
+    """Fold a guest's history into the buyer who has turned out to be the same person; safe to repeat.
+
+    The history itself belongs to other apps, which move it when ``buyers_merged`` is sent. What the guest told us
+    fills only gaps, and an opt-out of either side holds for both. Raises MergeRefused for anybody but a guest, and
+    for a guest who already became somebody else: whoever holds the key of a shared browser must not carry the
+    history of the person before away with them.
+    """
+    guest, into = _lock_both(guest, into)
+    if guest.merged_into_id == into.pk:
+        return into
+    _refuse_a_wrong_merge(guest, into)
+    _take_over_answers(guest, into)
+    guest.merged_into = into
+    guest.save(update_fields=["merged_into"])
+    guest.merged_from.update(merged_into=into)
+    buyers_merged.send(sender=Buyer, guest=guest, into=into)
+    return into
+
+
+def _lock_both(guest: Buyer, into: Buyer) -> tuple[Buyer, Buyer]:
+    """Both rows as they are now, locked in the order of their ids; an event just being written finishes first."""
+    locked = {
+        buyer.pk: buyer for buyer in Buyer.objects.select_for_update().filter(pk__in=[guest.pk, into.pk]).order_by("pk")
+    }
+    return locked[guest.pk], locked[into.pk]
+
+
+def _refuse_a_wrong_merge(guest: Buyer, into: Buyer) -> None:
+    if guest.pk == into.pk:
+        raise MergeRefused("A buyer cannot be merged into itself.")
+    if guest.user_id or not guest.visitor_key:
+        raise MergeRefused("Only a guest can be merged into another buyer.")
+    if guest.merged_into_id:
+        raise MergeRefused("This guest already became somebody else.")
+    if into.merged_into_id:
+        raise MergeRefused("The buyer to merge into was merged away.")
+
+
+def _take_over_answers(guest: Buyer, into: Buyer) -> None:
+    into.questionnaire = into.questionnaire or guest.questionnaire
+    into.is_personalised = into.is_personalised and guest.is_personalised
+    if into.latitude is None:
+        into.latitude, into.longitude = guest.latitude, guest.longitude
+    into.save(update_fields=["questionnaire", "is_personalised", "latitude", "longitude"])
+
+
+def set_personalised(*, buyer: Buyer, is_personalised: bool) -> Buyer:
+    """Let a buyer opt out of personal lists, or back in; the history stays as it is."""
+    buyer.is_personalised = is_personalised
+    buyer.save(update_fields=["is_personalised"])
+    return buyer
+
+
+def create_api_key(
+    *, name: str, scopes: Collection[str], created_by: User | None, expires_at: datetime | None = None
+) -> tuple[ApiKey, str]:
+    """A new key and its secret. Only the hash is stored, so this is the one moment the secret can be shown."""
+    if not scopes or not set(scopes) <= set(ApiKey.Scope.values):
+        raise UnknownScope(f"An API key needs one or more of the scopes {', '.join(ApiKey.Scope.values)}.")
+    secret = ApiKey.new_secret()
+    key = ApiKey.objects.create(
+        name=name,
+        prefix=secret[:12],
+        hashed_key=ApiKey.digest(secret),
+        scopes=[scope for scope in ApiKey.Scope.values if scope in scopes],
+        created_by=created_by,
+        expires_at=expires_at,
+    )
+    return key, secret
+
+
+def revoke_api_key(*, key: ApiKey) -> ApiKey:
+    """The key opens nothing from now on. Revoking it again keeps the first moment."""
+    if key.revoked_at is None:
+        key.revoked_at = timezone.now()
+        key.save(update_fields=["revoked_at"])
+    return key
