@@ -1,0 +1,355 @@
+"""Listing fields -> content features, by a spec frozen at fitting; and back, for profiles and reasons.
+
+Every listing is read as a mixture of *states* (``fields.py``): a level of each category, the knots around each number,
+its words. A state has one row of numbers, so a listing's vector is a short weighted sum of rows of one matrix::
+
+    vectors = mixture @ states          (n, n_states) @ (n_states, n_dims)
+
+and everything else follows: what a field adds to a score, or the utility of any price or make under given weights, is
+the same few rows times the weights. Which numbers the rows hold is a question of what buyers may want: each field has
+a prior over utility functions, and the ``n_dims`` directions are kept in which the catalogue's utilities vary most
+under it (a truncated singular value decomposition, found by way of the covariance of the features).
+
+No clock and no settings: the age of a car is counted from a year fixed at fitting, so vectors do not drift.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array, hstack
+
+from recommendations.engine.fields import (
+    CATEGORIES,
+    FIELD_NAMES,
+    NUMBERS,
+    TEXTS,
+    CategoryField,
+    Field,
+    Floats,
+    NumberField,
+    TextField,
+)
+from recommendations.engine.table import ListingTable
+
+__all__ = ["Contributions", "Encoder", "EncoderConfig", "ListingTable", "fit_encoder"]
+
+F = TypeVar("F", CategoryField, NumberField)
+
+ROWS_AT_ONCE = 16_384  # bounds the memory of a mixture, some thirty numbers a row
+NEGLIGIBLE = 1e-10  # a direction with less of the largest variance than this is rounding
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """What the encoder may use, and how strongly buyers are expected to feel about each field.
+
+    The defaults were chosen on 99,187 real adverts for how much of many made-up buyers' utility the best linear score
+    collects (``benchmarks/encoder.py``); they are flat around the optimum.
+
+    Attributes:
+        n_dims: Width of the vectors; dimensions that the catalogue does not fill are zero.
+        n_knots: Knots per number. More of them resolve a sweet spot finer.
+        min_level_count: A level seen less often than this joins "(other)"; in a catalogue of less than a hundred times
+            as many listings, one that is seen in less than one of a hundred.
+        max_levels: Most levels of one category; the commonest stay.
+        n_text_buckets: Words are hashed into this many columns, and tags into as many.
+        smoothness: Distance, in standard deviations of a number, over which a curve of utility may turn.
+        row_norm: Root mean square length of the vectors of the catalogue.
+        max_fit_rows: A larger catalogue is fitted on this many rows, evenly spaced.
+        reference_year: Age is counted from here. None: the newest year of the catalogue, but for one in a thousand.
+        strengths: Expected spread of the utility due to each field, relative to each other; 0 leaves a field out.
+    """
+
+    n_dims: int = 96
+    n_knots: int = 16
+    min_level_count: int = 5
+    max_levels: int = 1000
+    n_text_buckets: int = 256
+    smoothness: float = 1.0
+    row_norm: float = 2.0
+    max_fit_rows: int = 200_000
+    reference_year: int | None = None
+    strengths: Mapping[str, float] = dataclasses.field(
+        default_factory=lambda: {
+            "price": 1.2, "age": 0.4, "mileage": 0.5, "power": 0.3, "engine": 0.3, "consumption": 0.3,
+            "make": 0.7, "model": 0.7, "body": 0.7, "fuel": 0.6, "gearbox": 0.6, "drive": 0.4, "colour": 0.3,
+            "seller": 0.2, "title": 0.3, "tags": 0.3,
+        }
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        for name in ("n_dims", "min_level_count", "max_levels", "n_text_buckets", "max_fit_rows"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.n_knots < 2:
+            raise ValueError(f"n_knots must be at least 2, not {self.n_knots}")
+        for name in ("smoothness", "row_norm"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be a number above 0, not {getattr(self, name)}")
+        if unknown := sorted(set(self.strengths) - set(FIELD_NAMES)):
+            raise ValueError(f"strengths names no such field: {', '.join(unknown)}")
+        for name, strength in self.strengths.items():
+            if not 0 <= strength < np.inf:
+                raise ValueError(f"the strength of {name} must be a number from 0, not {strength}")
+        if not any(self.strengths.values()):
+            raise ValueError("strengths leaves every field out")
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What each field adds to the score of each listing, against an average listing of the fitted catalogue.
+
+    Attributes:
+        names: Readable fields ("price", "make", "age", ...), the columns of ``values``.
+        values: float64, shape (n, n_names); a row adds up to the listing's score.
+        constant: What no field accounts for. Zero, as features are centred; here so that readers need not know that.
+    """
+
+    names: tuple[str, ...]
+    values: Floats
+    constant: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """A fitted encoder. Made by ``fit_encoder`` or ``from_arrays``.
+
+    Attributes:
+        config: As it was fitted with.
+        reference_year: Age is counted from here.
+        fields: In the order of their states.
+        states: A row for every state of every field, float64, shape (n_states, n_dims).
+    """
+
+    config: EncoderConfig
+    reference_year: int
+    fields: tuple[Field, ...]
+    states: Floats
+
+    @property
+    def n_dims(self) -> int:
+        return self.states.shape[1]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(field.name for field in self.fields)
+
+    def encode(self, table: ListingTable) -> NDArray[np.float32]:
+        """Content features of listings, float32, shape (n, n_dims), always finite.
+
+        A listing's vector depends on its own fields alone, to the last bit: in a batch or single, it is the same.
+        Levels never seen count as "(other)"; a field without a value counts by what unknown meant in the catalogue,
+        and for nothing where the catalogue always had one.
+        """
+        return self._mix(table, self.states).astype(np.float32)
+
+    def contributions(self, weights: ArrayLike, table: ListingTable) -> Contributions:
+        """Split the scores ``encode(table) @ weights`` among the fields.
+
+        The split is made in float64; what the rounding of the vectors to float32 changes (about 1e-7) goes to the
+        field that matters most in its row, so that the sum is that of the stored vectors.
+
+        Raises:
+            ValueError: If the weights are not n_dims finite numbers.
+        """
+        weights = self._checked(weights)
+        by_field = np.zeros((len(self.states), len(self.fields)))
+        by_field[np.arange(len(self.states)), self._field_of_state] = self.states @ weights
+        values = self._mix(table, by_field)
+        rounding = self.encode(table).astype(np.float64) @ weights - values.sum(axis=1)
+        values[np.arange(len(values)), np.abs(values).argmax(axis=1)] += rounding
+        return Contributions(self.names, values)
+
+    def curve(self, weights: ArrayLike, field: str, grid: ArrayLike) -> Floats:
+        """Utility of a number under given weights, one per point of the grid, against the catalogue's average.
+
+        Args:
+            weights: Shape (n_dims,).
+            field: "price", "age", "mileage", "power", "engine" or "consumption".
+            grid: In the unit of the column (age: years); nan asks for the utility of not knowing.
+
+        Raises:
+            ValueError: If there is no such number, or the weights are not n_dims finite numbers.
+        """
+        found, utility = self._utility_of_states(weights, field, NumberField)
+        values = np.asarray(grid, np.float64)
+        states, shares = found.between_knots(NUMBERS[field].transform(values.ravel()))
+        return (utility[states] * shares).sum(axis=1).reshape(values.shape)
+
+    def levels(self, weights: ArrayLike, field: str) -> dict[str, float]:
+        """Utility of each known level of a category under given weights, the commonest first; models as "make|model".
+
+        Raises:
+            ValueError: If there is no such category, or the weights are not n_dims finite numbers.
+        """
+        found, utility = self._utility_of_states(weights, field, CategoryField)
+        return dict(zip(found.levels, utility.tolist(), strict=False))  # the states after the levels have no name
+
+    def to_arrays(self) -> dict[str, NDArray]:
+        """Everything, as arrays that ``np.savez`` stores without pickle."""
+        spec = {
+            "config": asdict(self.config),
+            "reference_year": self.reference_year,
+            "fields": [{"kind": type(field).__name__, **asdict(field)} for field in self.fields],
+        }
+        return {"spec": np.frombuffer(json.dumps(spec).encode(), np.uint8), "states": self.states}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> Encoder:
+        """The reverse of ``to_arrays``; encodes to the same bits.
+
+        Raises:
+            ValueError: If fields and states do not belong together.
+        """
+        spec = json.loads(arrays["spec"].tobytes())
+        fields = tuple(_field_from_spec(field) for field in spec["fields"])
+        states = np.asarray(arrays["states"], np.float64)
+        if sum(field.n_states for field in fields) != len(states):
+            raise ValueError(f"the fields of this encoder do not have {len(states)} states")
+        return cls(EncoderConfig(**spec["config"]), spec["reference_year"], fields, states)
+
+    @cached_property
+    def _first_states(self) -> NDArray[np.int64]:
+        """Where the states of each field begin, and where the last ends."""
+        return np.cumsum([0, *(field.n_states for field in self.fields)])
+
+    @cached_property
+    def _field_of_state(self) -> NDArray[np.int64]:
+        return np.repeat(np.arange(len(self.fields)), np.diff(self._first_states))
+
+    def _mix(self, table: ListingTable, by_state: Floats) -> Floats:
+        """Each listing's mixture of the rows of a matrix with one row per state; shape (n, its width)."""
+        mixed = np.empty((len(table), by_state.shape[1]))
+        for start in range(0, len(table), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            mixed[rows] = _mixture(self.fields, table.take(rows), self.reference_year) @ by_state
+        return mixed
+
+    def _utility_of_states(self, weights: ArrayLike, name: str, kind: type[F]) -> tuple[F, Floats]:
+        for found, first in zip(self.fields, self._first_states, strict=False):
+            if found.name == name and isinstance(found, kind):
+                return found, self.states[first : first + found.n_states] @ self._checked(weights)
+        raise ValueError(f"{name!r} is none of this encoder's fields of that kind")
+
+    def _checked(self, weights: ArrayLike) -> Floats:
+        weights = np.asarray(weights, np.float64)
+        if weights.shape != (self.n_dims,) or not np.isfinite(weights).all():
+            raise ValueError(f"weights must be {self.n_dims} finite numbers, not of shape {weights.shape}")
+        return weights
+
+
+def fit_encoder(table: ListingTable, config: EncoderConfig | None = None) -> Encoder:
+    """Learn vocabularies, knots and the directions to keep from a catalogue.
+
+    The features of all fields are centred and scaled to the strengths of the config; the vectors are their projection
+    on the ``n_dims`` eigenvectors of their covariance with the largest eigenvalues, scaled to ``row_norm``. So weights
+    drawn from N(0, I) are plausible buyers, which is where a population prior starts from.
+
+    Args:
+        table: The catalogue, sold cars included. Without rows, or with all rows alike, every vector is zero.
+        config: The defaults when None.
+
+    Returns:
+        The same encoder for the same table and config, whatever else happens.
+    """
+    config = config or EncoderConfig()
+    if len(table) > config.max_fit_rows:
+        table = table.take(np.linspace(0, len(table) - 1, config.max_fit_rows).astype(np.int64))
+    reference_year = _newest_year(table) if config.reference_year is None else config.reference_year
+    fields = _fit_fields(table, reference_year, config)
+    mixture = _mixture(fields, table, reference_year)
+    blocks = _centred_blocks(fields, mixture, config)
+    directions = _main_directions(blocks, mixture, config.n_dims)
+    states = np.zeros((mixture.shape[1], config.n_dims))
+    states[:, : directions.shape[1]] = _project(blocks, directions)
+    length = np.sqrt(np.mean(np.square(mixture @ states).sum(axis=1))) if len(table) else 0.0
+    return Encoder(config, reference_year, fields, states * (config.row_norm / length if length else 0.0))
+
+
+def _newest_year(table: ListingTable) -> int:
+    """Of all but one car in a thousand, for some adverts have a year that has yet to come; 0 when none is known."""
+    years = table.year[np.isfinite(table.year)]
+    return int(np.quantile(years, 0.999, method="lower")) if len(years) else 0
+
+
+def _fit_fields(table: ListingTable, reference_year: int, config: EncoderConfig) -> tuple[Field, ...]:
+    """The fields with a strength: numbers, categories, then texts."""
+    fitted: list[Field] = [NumberField.fit(name, table, reference_year, config.n_knots) for name in NUMBERS]
+    min_count = min(config.min_level_count, max(len(table) // 100, 1))
+    fitted += [CategoryField.fit(name, table, min_count, config.max_levels) for name in CATEGORIES]
+    fitted += [TextField(name, config.n_text_buckets) for name in TEXTS]
+    return tuple(field for field in fitted if config.strengths.get(field.name, 0.0) > 0)
+
+
+def _field_from_spec(spec: dict[str, Any]) -> Field:
+    kinds: dict[str, Callable[..., Field]] = {kind.__name__: kind for kind in (CategoryField, NumberField, TextField)}
+    arguments: dict[str, Any] = {name: tuple(part) if isinstance(part, list) else part for name, part in spec.items()}
+    return kinds[arguments.pop("kind")](**arguments)
+
+
+def _mixture(fields: tuple[Field, ...], table: ListingTable, reference_year: int) -> csr_array:
+    """Which states each listing is in, and how much of it in each; shape (n, n_states)."""
+    n, n_states = len(table), 0
+    columns, shares, texts = [np.empty((n, 0), np.int32)], [np.empty((n, 0))], []
+    for field in fields:
+        if isinstance(field, TextField):  # these come last
+            states, text_shares, counts = field.mixture(table)
+            ends = np.concatenate([[0], np.cumsum(counts)])
+            texts.append(csr_array((text_shares, states, ends), shape=(n, field.n_states)))
+        else:
+            states, state_shares = field.mixture(table, reference_year)
+            columns.append(states + np.int32(n_states))
+            shares.append(state_shares)
+            n_states += field.n_states
+    flat_columns, flat_shares = np.hstack(columns), np.hstack(shares)
+    ends = np.arange(n + 1) * flat_columns.shape[1]
+    return hstack([csr_array((flat_shares.ravel(), flat_columns.ravel(), ends), shape=(n, n_states)), *texts], "csr")
+
+
+def _centred_blocks(fields: tuple[Field, ...], mixture: csr_array, config: EncoderConfig) -> list[Floats]:
+    """For each field the features of its states, at its strength; shape (n_states, n_features) each."""
+    mean_shares = np.asarray(mixture.sum(axis=0)).ravel() / max(mixture.shape[0], 1)
+    per_field = np.split(mean_shares, np.cumsum([field.n_states for field in fields])[:-1])
+    return [
+        config.strengths[field.name] * field.features(means, config.smoothness)
+        for field, means in zip(fields, per_field, strict=True)
+    ]
+
+
+def _main_directions(blocks: list[Floats], mixture: csr_array, n_dims: int) -> Floats:
+    """Eigenvectors of the covariance of the features, by falling eigenvalue, shape (n_features, at most n_dims).
+
+    Only a sign is left to chance by that: each points to where its largest component is positive.
+    """
+    second_moments = (mixture.T @ mixture).toarray() / max(mixture.shape[0], 1)
+    half = np.vstack([block.T @ rows for block, rows in zip(blocks, _split(second_moments, blocks), strict=True)])
+    covariance = np.vstack([block.T @ rows for block, rows in zip(blocks, _split(half.T, blocks), strict=True)])
+    varied = np.flatnonzero(covariance.diagonal() > NEGLIGIBLE**2)  # most buckets of a small catalogue are empty
+    directions = np.zeros((len(covariance), min(n_dims, len(varied))))
+    if not len(varied):
+        return directions
+    first = max(len(varied) - n_dims, 0)
+    variances, found = scipy.linalg.eigh(covariance[np.ix_(varied, varied)], subset_by_index=[first, len(varied) - 1])
+    directions[varied] = np.where(variances > NEGLIGIBLE * variances[-1], found, 0.0)[:, ::-1]
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=0)[None], axis=0)
+    return directions * np.sign(largest)
+
+
+def _project(blocks: list[Floats], directions: Floats) -> Floats:
+    """Features times directions, block by block; shape (n_states, n_directions)."""
+    ends = np.cumsum([block.shape[1] for block in blocks])[:-1]
+    return np.vstack([block @ rows for block, rows in zip(blocks, np.split(directions, ends), strict=True)])
+
+
+def _split(rows: Floats, blocks: list[Floats]) -> list[Floats]:
+    """One part of the rows for the states of each block."""
+    return np.split(rows, np.cumsum([len(block) for block in blocks])[:-1])
