@@ -1,0 +1,201 @@
+"""What one buyer was offered and what she did: the data the taste model learns from.
+
+Arrays only. Which listings belong into a set, and how old an event is, is decided by whoever builds the arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# Features of a sane scale are a few units at most. Their squares, times the weight, stand beside the prior's precision
+# (1 or so) in one matrix: within these bounds the prior survives the rounding, in float32 up to the last one.
+LARGEST_FEATURE = 1e4
+LARGEST_WEIGHT = 1e3
+LARGEST_FEATURE_IN_SINGLE = 30.0
+
+
+@dataclass(frozen=True, eq=False)
+class ChoiceSets:
+    """The choices of one buyer: in each event she picked one listing out of several (or rejected one).
+
+    Sets of different sizes are padded to the largest; ``available`` tells the padding from the offered. Whatever
+    stands in padding is ignored, nan included.
+
+    Attributes:
+        features: Listing features, float32 or float64, shape (n_events, n_alternatives, n_dims). Arithmetic runs in
+            this precision. Anything else, and float32 with values beyond 30, becomes float64.
+        chosen: Position of the chosen listing in its set, int, shape (n_events,).
+        weights: Strength of each event after decay, shape (n_events,), 0 to ``LARGEST_WEIGHT``. Left out: all 1.
+        reverse: True where the event says *not this one* (a dislike), shape (n_events,). Left out: none.
+        available: True where an alternative was really offered, shape (n_events, n_alternatives). Left out: all.
+
+    Raises:
+        ValueError: If the arrays disagree in shape, a chosen listing was not offered, a weight is out of range, or an
+            offered listing has a feature that is not finite or larger than ``LARGEST_FEATURE``.
+    """
+
+    features: NDArray
+    chosen: NDArray
+    # Never None once built: __post_init__ fills in what was left out.
+    weights: NDArray = None  # type: ignore[assignment]
+    reverse: NDArray = None  # type: ignore[assignment]
+    available: NDArray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        features = np.asarray(self.features)
+        if features.ndim != 3:
+            raise ValueError(f"features must have shape (n_events, n_alternatives, n_dims), not {features.shape}")
+        if features.dtype not in (np.float32, np.float64):
+            features = features.astype(np.float64)
+        n_events = len(features)
+        self._set("features", features)
+        self._set("chosen", _positions(self.chosen, n_events))
+        self._set("weights", _filled(self.weights, (n_events,), 1.0, np.float64, "weights"))
+        self._set("reverse", _filled(self.reverse, (n_events,), False, np.bool_, "reverse"))
+        self._set("available", _filled(self.available, features.shape[:2], True, np.bool_, "available"))
+        self._check_values()
+
+    def _set(self, name: str, value: NDArray) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check_values(self) -> None:
+        if not ((self.weights >= 0).all() and (self.weights <= LARGEST_WEIGHT).all()):
+            raise ValueError(f"weights must be 0 to {LARGEST_WEIGHT:g}; a choice against a listing is said by reverse")
+        if len(self) == 0:
+            return
+        n_alternatives = self.features.shape[1]
+        if self.chosen.min() < 0 or self.chosen.max() >= n_alternatives:
+            raise ValueError(f"chosen must lie between 0 and {n_alternatives - 1}")
+        if not self.available[np.arange(len(self)), self.chosen].all():
+            raise ValueError("a chosen listing is not among the available ones")
+        largest = _largest(self.features)
+        if not largest <= LARGEST_FEATURE:  # once more without the padding, which saves the usual case a copy
+            largest = _largest(self.features[self.available])
+        if not largest <= LARGEST_FEATURE:  # also true for nan
+            raise ValueError(f"features must be finite and at most {LARGEST_FEATURE:g} in size")
+        if largest > LARGEST_FEATURE_IN_SINGLE:
+            self._set("features", self.features.astype(np.float64))
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def n_dims(self) -> int:
+        return self.features.shape[2]
+
+    @classmethod
+    def empty(cls, n_dims: int) -> ChoiceSets:
+        """A buyer of whom nothing is known yet."""
+        return cls(np.zeros((0, 1, n_dims), dtype=np.float32), np.zeros(0, dtype=np.intp))
+
+    @classmethod
+    def from_ragged(
+        cls,
+        alternatives: Sequence[ArrayLike],
+        chosen: ArrayLike,
+        weights: ArrayLike | None = None,
+        reverse: ArrayLike | None = None,
+    ) -> ChoiceSets:
+        """Pad sets of different sizes into one block.
+
+        Args:
+            alternatives: One array per event, shape (n_alternatives of that event, n_dims). At least one event,
+                since otherwise n_dims is unknown; see ``empty``.
+            chosen, weights, reverse: As in the class.
+
+        Raises:
+            ValueError: As the class; also without any event, or when the sets disagree on n_dims.
+        """
+        blocks = [np.asarray(block) for block in alternatives]
+        if not blocks:
+            raise ValueError("no events: use ChoiceSets.empty(n_dims)")
+        if any(block.ndim != 2 or block.shape[1] != blocks[0].shape[-1] for block in blocks):
+            raise ValueError("every set must have shape (n_alternatives, n_dims), with one n_dims")
+        shape = (len(blocks), max(len(block) for block in blocks), blocks[0].shape[1])
+        features = np.zeros(shape, dtype=np.result_type(*{block.dtype for block in blocks}))
+        available = np.zeros(shape[:2], dtype=bool)
+        for event, block in enumerate(blocks):
+            features[event, : len(block)] = block
+            available[event, : len(block)] = True
+        return cls(features, chosen, weights, reverse, available)  # type: ignore[arg-type]
+
+    def take(self, events: ArrayLike) -> ChoiceSets:
+        """The same buyer with only these events: positions, a slice's range, or a boolean mask."""
+        events = np.asarray(events)
+        return ChoiceSets(
+            self.features[events],
+            self.chosen[events],
+            self.weights[events],
+            self.reverse[events],
+            self.available[events],
+        )
+
+    def reweighted(self, weights: ArrayLike) -> ChoiceSets:
+        """The same events with other strengths, shape (n_events,). Shares the features, so it costs nothing."""
+        return ChoiceSets(self.features, self.chosen, np.asarray(weights), self.reverse, self.available)
+
+    def differences(self) -> NDArray:
+        """What speaks for each alternative over the one chosen, shape of ``features``; 0 in padding.
+
+        Only differences within a set carry information, and taking them first keeps float32 accurate for features
+        with a large common part. For a dislike the sign turns: the rejected listing is the one that had to lose.
+        """
+        differences = self.features - self.features[np.arange(len(self)), self.chosen][:, None, :]
+        if not self.available.all():
+            differences[~self.available] = 0
+        if self.reverse.any():
+            differences[self.reverse] *= -1
+        return differences
+
+
+def event_weights(
+    base_weights: ArrayLike, age_days: ArrayLike, half_life_days: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """How much each event still says, and which ones say *not this one*.
+
+    Args:
+        base_weights: Weight of the event's kind against a view's 1; negative for a choice against. Shape (n_events,).
+        age_days: Days since the event, shape (n_events,). An event from the future (a fast clock) counts as new.
+        half_life_days: After this long it counts half; > 0, inf for never. Shape (n_events,) or one number.
+
+    Returns:
+        Weights >= 0 and the reverse flags, both shape (n_events,): ``ChoiceSets`` takes them as they are.
+
+    Raises:
+        ValueError: If a base weight or an age is not finite, or a half-life is not positive.
+    """
+    base, age = np.asarray(base_weights, dtype=np.float64), np.asarray(age_days, dtype=np.float64)
+    half_life = np.asarray(half_life_days, dtype=np.float64)
+    if not (np.isfinite(base).all() and np.isfinite(age).all()):
+        raise ValueError("base_weights and age_days must be finite")
+    if not (half_life > 0).all():
+        raise ValueError("half_life_days must be positive")
+    weights = np.abs(base) * np.exp2(-np.maximum(age, 0.0) / half_life)
+    return weights, np.broadcast_to(base < 0, weights.shape).copy()
+
+
+def _positions(chosen: ArrayLike, n_events: int) -> NDArray[np.intp]:
+    positions = np.asarray(chosen)
+    if positions.shape != (n_events,):
+        raise ValueError(f"chosen must have shape ({n_events},), not {positions.shape}")
+    if positions.size and not np.issubdtype(positions.dtype, np.integer):
+        raise ValueError(f"chosen must hold positions, not {positions.dtype}")
+    return positions.astype(np.intp)
+
+
+def _filled(values: ArrayLike | None, shape: tuple[int, ...], default: object, dtype: type, name: str) -> NDArray:
+    if values is None:
+        return np.full(shape, default, dtype=dtype)
+    array: NDArray = np.asarray(values, dtype=dtype)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, not {array.shape}")
+    return array
+
+
+def _largest(features: NDArray) -> float:
+    """The largest size of a feature, nan if there is one. Two passes, but no temporary array."""
+    return float(np.maximum(features.max(), -features.min())) if features.size else 0.0

@@ -1,0 +1,252 @@
+"""The mode of many conditional logits at once: the arithmetic beneath ``taste``.
+
+A *problem* is one buyer: her choices, weighted, and a Gaussian prior on her weights ``w``. Problems of one batch are
+padded to a common shape and solved side by side, so that one buyer and ten thousand run through the same code.
+
+Log-likelihood of one event with weight ``v``, chosen ``c`` (McFadden 1974, eq. 12; each event raised to ``v``):
+``v * (w . x_c - log sum_j exp(w . x_j))``. Minus log posterior: that, negated and summed, plus
+``(w - m)' P (w - m) / 2`` with prior mean ``m`` and prior precision ``P``. It is strictly convex: one minimum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommendations.engine.choice_sets import ChoiceSets
+
+# Features of one padded batch, in bytes: beyond the processor's caches a larger batch only costs memory.
+BATCH_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class NewtonConfig:
+    """When to stop looking for the mode.
+
+    Attributes:
+        tolerance: Stop when the next step is shorter than the root of this, in posterior standard deviations.
+        max_steps: Newton steps at most. Six are usual; a separable history needs about ten.
+        max_halvings: Times a step is halved before it is given up.
+    """
+
+    tolerance: float = 1e-8
+    max_steps: int = 50
+    max_halvings: int = 60
+
+    def __post_init__(self) -> None:
+        if not self.tolerance > 0:
+            raise ValueError(f"tolerance must be positive, not {self.tolerance}")
+        if self.max_steps < 1 or self.max_halvings < 1:
+            raise ValueError("max_steps and max_halvings must be at least 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Padded problems.
+
+    Attributes:
+        differences: ``x_j - x_chosen``, sign turned for a dislike, 0 in padding; float32 or float64, shape
+            (n_problems, n_events, n_alternatives, n_dims).
+        mask: 0 for an alternative that was offered, -inf for padding, shape (n_problems, n_events, n_alternatives).
+        weights: Strength of each event, 0 in padding, shape (n_problems, n_events).
+    """
+
+    differences: NDArray
+    mask: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.differences)
+
+    def take(self, rows: NDArray) -> Batch:
+        return Batch(self.differences[rows], self.mask[rows], self.weights[rows])
+
+    def rows(self) -> NDArray:
+        """All alternatives of a problem below each other: (n_problems, n_events * n_alternatives, n_dims)."""
+        n_problems, n_events, n_alternatives, n_dims = self.differences.shape
+        return self.differences.reshape(n_problems, n_events * n_alternatives, n_dims)
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """Solved problems.
+
+    Attributes:
+        mean: The mode, float64, shape (n_problems, n_dims).
+        precision: Second derivative of minus log posterior there, shape (n_problems, n_dims, n_dims).
+        log_likelihood: Weighted log-likelihood of the choices at the mode, shape (n_problems,).
+    """
+
+    mean: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    log_likelihood: NDArray[np.float64]
+
+
+def stack(problems: Sequence[ChoiceSets]) -> Batch:
+    """Pad problems into one batch, without events of weight 0 when there is only one."""
+    if len(problems) == 1:
+        return _single(problems[0])
+    n_events = max(1, *(len(sets) for sets in problems))
+    n_alternatives = max(1, *(sets.features.shape[1] for sets in problems))
+    dtype = np.result_type(*{sets.features.dtype for sets in problems})
+    shape = (len(problems), n_events, n_alternatives)
+    differences = np.zeros((*shape, problems[0].n_dims), dtype=dtype)
+    mask = np.full(shape, -np.inf)
+    mask[:, :, 0] = 0.0  # padding events need one alternative, or their sum of exponentials would be 0
+    weights = np.zeros(shape[:2])
+    for row, sets in enumerate(problems):
+        n, m = sets.features.shape[:2]
+        differences[row, :n, :m] = sets.differences()
+        mask[row, :n, :m] = np.where(sets.available, 0.0, -np.inf)
+        weights[row, :n] = sets.weights
+    return Batch(differences, mask, weights)
+
+
+def _single(sets: ChoiceSets) -> Batch:
+    if not sets.weights.all():
+        sets = sets.take(sets.weights > 0)
+    mask = np.where(sets.available, 0.0, -np.inf)
+    return Batch(sets.differences()[None], mask[None], sets.weights[None])
+
+
+def batches(problems: Sequence[ChoiceSets]) -> Iterator[tuple[NDArray[np.intp], Batch]]:
+    """Problems of like size together, so that padding stays small; with each batch the positions of its problems."""
+    shapes = np.array([sets.features.shape[:2] for sets in problems]).reshape(-1, 2)
+    order = np.lexsort((shapes[:, 1], shapes[:, 0]))  # by events, then by alternatives
+    start = 0
+    while start < len(order):
+        rows = order[start : start + _n_fitting(shapes[order[start:]], problems[order[start]])]
+        yield rows, stack([problems[row] for row in rows])
+        start += len(rows)
+
+
+def _n_fitting(shapes: NDArray, first: ChoiceSets) -> int:
+    """How many problems of these shapes, taken from the front, pad to at most ``BATCH_BYTES``; at least one."""
+    n_events, n_alternatives = np.maximum.accumulate(shapes, axis=0).T
+    n_bytes = np.arange(1, len(shapes) + 1) * n_events * n_alternatives * first.n_dims * first.features.itemsize
+    return max(1, int(np.searchsorted(n_bytes, BATCH_BYTES, side="right")))
+
+
+def log_likelihood(batch: Batch, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted log-likelihood of each problem under weights (n_problems, n_dims), and the choice probabilities.
+
+    The products run in the precision of the features, everything after them in float64.
+    """
+    utility = batch.rows() @ weights.astype(batch.differences.dtype)[:, :, None]
+    relative = utility.reshape(batch.mask.shape) + batch.mask
+    highest = relative.max(axis=-1, keepdims=True)
+    odds = np.exp(relative - highest)
+    total = odds.sum(axis=-1, keepdims=True)
+    # The chosen alternative's own utility is 0 here, because features are differences from it.
+    log_chosen = -(highest + np.log(total))[:, :, 0]
+    return (batch.weights * log_chosen).sum(axis=1), odds / total
+
+
+def derivatives(batch: Batch, probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gradient (n_problems, n_dims) and curvature (n_problems, n_dims, n_dims) of minus log-likelihood.
+
+    Per event, with p the probabilities and x the differences: gradient ``sum_j p_j x_j = x_mean``, curvature
+    ``sum_j p_j x_j x_j' - x_mean x_mean'``, both times the event's weight.
+    """
+    dtype = batch.differences.dtype
+    means = (probabilities.astype(dtype)[:, :, None, :] @ batch.differences)[:, :, 0, :]
+    gradient = (batch.weights[:, None, :] @ means)[:, 0, :]
+    strength = np.sqrt(batch.weights[:, :, None] * probabilities).astype(dtype)
+    rows = (strength[..., None] * batch.differences).reshape(batch.rows().shape)
+    means *= np.sqrt(batch.weights).astype(dtype)[:, :, None]
+    curvature = rows.transpose(0, 2, 1) @ rows - means.transpose(0, 2, 1) @ means
+    return gradient, curvature.astype(np.float64)
+
+
+def find_modes(
+    batch: Batch,
+    prior_mean: NDArray[np.float64],
+    prior_precision: NDArray[np.float64],
+    start: NDArray[np.float64],
+    config: NewtonConfig,
+) -> Modes:
+    """Newton with backtracking, for every problem of the batch at its own pace.
+
+    Plain Newton diverges on separable choices (its steps overshoot where the logistic is flat), so a step must lower
+    minus log posterior by a share of what the gradient promises, or is halved (Armijo's rule).
+
+    Args:
+        batch: The choices.
+        prior_mean, prior_precision: Of all problems alike, (n_dims,) and (n_dims, n_dims).
+        start: First guess, shape (n_problems, n_dims); the answer does not depend on it, the time does.
+        config: When to stop.
+    """
+    search = _Search(batch, prior_mean, prior_precision, start.copy(), config)
+    for _ in range(config.max_steps):
+        search.step()
+        if not search.is_moving.any():
+            break
+    search.finish()
+    return Modes(search.weights, search.precision, search.log_likelihood)
+
+
+class _Search:
+    """The state of one ``find_modes``: problems that have arrived stand still while the others move on."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        prior_mean: NDArray[np.float64],
+        prior_precision: NDArray[np.float64],
+        start: NDArray[np.float64],
+        config: NewtonConfig,
+    ) -> None:
+        self.batch, self.prior_mean, self.prior_precision, self.config = batch, prior_mean, prior_precision, config
+        self.weights = start
+        self.is_moving = np.ones(len(batch), dtype=bool)
+        self.precision = np.broadcast_to(prior_precision, (len(batch), *prior_precision.shape)).copy()
+        self.log_likelihood, self.probabilities = log_likelihood(batch, start)
+
+    def step(self) -> None:
+        """One Newton step of the problems that still move; those whose step is tiny take it and stand still."""
+        rows = np.flatnonzero(self.is_moving)
+        batch = self._part(rows)
+        pull = (self.weights[rows] - self.prior_mean) @ self.prior_precision
+        gradient, curvature = derivatives(batch, self.probabilities[rows])
+        self.precision[rows] = curvature + self.prior_precision
+        gradient = gradient + pull
+        direction = -np.linalg.solve(self.precision[rows], gradient[:, :, None])[:, :, 0]
+        promise = -(gradient * direction).sum(axis=1)  # squared length of the step in posterior deviations
+        has_moved = self._line_search(rows, batch, direction, promise)
+        self.is_moving[rows] = has_moved & (promise > self.config.tolerance)
+
+    def finish(self) -> None:
+        """Curvature where the search ended, for those that were stopped on the way."""
+        rows = np.flatnonzero(self.is_moving)
+        if rows.size:
+            _, curvature = derivatives(self._part(rows), self.probabilities[rows])
+            self.precision[rows] = curvature + self.prior_precision
+
+    def _part(self, rows: NDArray) -> Batch:
+        # Copying a part costs about as much as a step over it saves, unless it is small.
+        return self.batch if rows.size == len(self.batch) else self.batch.take(rows)
+
+    def _cost(self, weights: NDArray[np.float64], log_likelihood: NDArray[np.float64]) -> NDArray[np.float64]:
+        from_prior = weights - self.prior_mean
+        return 0.5 * ((from_prior @ self.prior_precision) * from_prior).sum(axis=1) - log_likelihood
+
+    def _line_search(self, rows: NDArray, batch: Batch, direction: NDArray, promise: NDArray) -> NDArray[np.bool_]:
+        """Move each problem as far along its direction as lowers the cost; tells which ones moved."""
+        before = self._cost(self.weights[rows], self.log_likelihood[rows])
+        slack = 1e-6 * (1.0 + np.abs(before))  # float32 features leave the cost uncertain by about this much
+        length = np.ones(len(rows))
+        for _ in range(self.config.max_halvings):
+            weights = self.weights[rows] + length[:, None] * direction
+            found, probabilities = log_likelihood(batch, weights)
+            too_far = self._cost(weights, found) > before - 1e-4 * length * promise + slack
+            if not too_far.any():
+                break
+            length = np.where(too_far, length / 2, length)
+        moved = ~too_far
+        self.weights[rows[moved]] = weights[moved]
+        self.log_likelihood[rows[moved]] = found[moved]
+        self.probabilities[rows[moved]] = probabilities[moved]
+        return moved

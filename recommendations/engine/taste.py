@@ -1,0 +1,449 @@
+"""A buyer's taste: what we believe about the weights of her utility, learned from her choices.
+
+The model is a hierarchical conditional logit. A buyer's utility for a listing is ``w . x``; her weights ``w`` are
+drawn from a population, ``N(mean, covariance)`` (``fit_prior``); each choice among alternatives moves the belief about
+them (``posterior``, ``update``, ``posterior_batch``). The belief's mean is the preference vector, its covariance the
+doubt that exploration draws from (``draw``).
+
+Two facts this design rests on. Newton's method alone diverges on separable histories, so steps backtrack (see
+``logit``). And a list that was already relevant says little about the region a buyer shops in, so whoever builds the
+choice sets adds some live listings at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommendations.engine import logit
+from recommendations.engine.choice_sets import ChoiceSets, event_weights
+from recommendations.engine.logit import NewtonConfig
+
+__all__ = [
+    "ChoiceSets",
+    "NewtonConfig",
+    "Prior",
+    "PriorConfig",
+    "Taste",
+    "draw",
+    "event_weights",
+    "fit_prior",
+    "log_evidence",
+    "pack_covariance",
+    "posterior",
+    "posterior_batch",
+    "unpack_covariance",
+    "update",
+]
+
+DEFAULT_NEWTON = NewtonConfig()
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    """A belief about weights: mean (n_dims,) and covariance (n_dims, n_dims), both float64.
+
+    Raises:
+        ValueError: If the shapes disagree, a number is not finite, or the covariance is not symmetric.
+    """
+
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        mean = np.asarray(self.mean, dtype=np.float64)
+        covariance = np.asarray(self.covariance, dtype=np.float64)
+        if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+            raise ValueError(f"a mean of shape {mean.shape} does not go with a covariance of shape {covariance.shape}")
+        if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+            raise ValueError("mean and covariance must be finite")
+        if not np.allclose(covariance, covariance.T, rtol=1e-4, atol=1e-6 * np.abs(covariance).max(initial=0.0)):
+            raise ValueError("the covariance must be symmetric")
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "covariance", covariance)
+
+    @property
+    def n_dims(self) -> int:
+        return len(self.mean)
+
+
+class Prior(Gaussian):
+    """How weights are spread over the population: where a buyer starts before her first event."""
+
+
+class Taste(Gaussian):
+    """What we believe about one buyer's weights. Its mean is the preference vector: score = mean . x, high is good."""
+
+
+def posterior(
+    sets: ChoiceSets, prior: Prior, start: Taste | None = None, config: NewtonConfig = DEFAULT_NEWTON
+) -> Taste:
+    """Learn one buyer's taste from all her choices: exact up to the Gaussian (Laplace) approximation.
+
+    Args:
+        sets: Her choices.
+        prior: The population.
+        start: Her last known taste, to search from: the answer is the same, it is found in fewer steps.
+        config: When to stop the search.
+
+    Returns:
+        The taste; all finite, covariance symmetric and positive definite. The prior's own numbers when no event
+        carries weight.
+
+    Raises:
+        ValueError: If the sets, the prior and the start disagree on n_dims, or the prior's covariance is not positive
+            definite.
+
+    Source: conditional logit (McFadden 1974) under a Gaussian population (Train 2009, ch. 6 and 12), with a Laplace
+    approximation (MacKay 2003, ch. 27) in place of Train's Gibbs sampling, which would take seconds per buyer.
+    """
+    _check_dimensions([sets], prior, start)
+    if not sets.weights.any():
+        return Taste(prior.mean, prior.covariance)
+    first = (prior if start is None else start).mean
+    modes = logit.find_modes(logit.stack([sets]), prior.mean, _inverse(prior.covariance), first[None], config)
+    return Taste(modes.mean[0], _inverse(modes.precision[0]))
+
+
+def update(taste: Taste, new: ChoiceSets, config: NewtonConfig = DEFAULT_NEWTON) -> Taste:
+    """Add new choices to a known taste without looking at the old ones again.
+
+    The last posterior serves as the prior of what is new (assumed-density filtering; Opper 1998), so the cost does not
+    grow with the history. Old choices count with the curvature they had when they were learned: the result is close
+    to ``posterior`` over everything, not equal. Measured at 128 dimensions, sets of 60: one event after 200 is off by
+    0.01 % of the mean's length, fifty in a row by 3.5 % (the order of utilities correlates by .999). Old events do not
+    fade here either; ``posterior(..., start=taste)`` makes both right again.
+
+    Args, returns and raises as ``posterior``.
+    """
+    return posterior(new, Prior(taste.mean, taste.covariance), start=taste, config=config)
+
+
+def posterior_batch(buyers: Sequence[ChoiceSets], prior: Prior, config: NewtonConfig = DEFAULT_NEWTON) -> list[Taste]:
+    """``posterior`` of many buyers, in their order; several times faster than one by one for short histories.
+
+    Empty input gives an empty list. Raises as ``posterior``.
+    """
+    _check_dimensions(buyers, prior)
+    tastes = [Taste(prior.mean, prior.covariance)] * len(buyers)
+    start = np.tile(prior.mean, (len(buyers), 1))
+    for rows, modes in _modes(buyers, prior, start, config):
+        covariances = _inverse(modes.precision)
+        for row, mean, covariance in zip(rows, modes.mean, covariances, strict=True):
+            tastes[row] = Taste(mean, covariance)
+    return tastes
+
+
+def draw(taste: Gaussian, rng: np.random.Generator, n: int = 1) -> NDArray[np.float64]:
+    """Weights a buyer may well have, for Thompson sampling: shape (n, n_dims), from the Cholesky factor."""
+    factor = _cholesky(taste.covariance)
+    return taste.mean + rng.standard_normal((n, taste.n_dims)) @ factor.T
+
+
+def log_evidence(sets: ChoiceSets, prior: Prior, taste: Taste) -> float:
+    """Laplace's estimate of the log probability of a buyer's choices before her weights are known, in nats.
+
+    ``taste`` must be the posterior of the same sets and prior (MacKay 2003, eq. 27.7).
+    """
+    likelihood, _ = logit.log_likelihood(logit.stack([sets]), taste.mean[None]) if len(sets) else (np.zeros(1), None)
+    precision = _inverse(taste.covariance)
+    return float(_evidence(prior, taste.mean[None], precision[None], likelihood)[0])
+
+
+def pack_covariance(covariance: NDArray) -> bytes:
+    """Lower triangle, row by row, little-endian float32: 33 kB at 128 dimensions.
+
+    Raises:
+        ValueError: If it is not a square matrix of finite numbers.
+    """
+    covariance = np.asarray(covariance)
+    if covariance.ndim != 2 or covariance.shape[0] != covariance.shape[1] or not np.isfinite(covariance).all():
+        raise ValueError("a covariance is a square matrix of finite numbers")
+    return covariance[np.tril_indices(len(covariance))].astype("<f4").tobytes()
+
+
+def unpack_covariance(content: bytes, n_dims: int) -> NDArray[np.float64]:
+    """The matrix that ``pack_covariance`` stored, float64, symmetric and positive definite.
+
+    Rounding to float32 can leave a nearly singular matrix slightly indefinite; then its diagonal is raised by the
+    smallest amount that mends it.
+
+    Raises:
+        ValueError: If the content does not hold n_dims * (n_dims + 1) / 2 finite numbers.
+    """
+    numbers = np.frombuffer(bytes(content), dtype="<f4") if len(content) % 4 == 0 else np.zeros(0)
+    if len(numbers) != n_dims * (n_dims + 1) // 2:
+        raise ValueError(f"{len(content)} bytes are not the lower triangle of a {n_dims} x {n_dims} matrix")
+    if not np.isfinite(numbers).all():
+        raise ValueError("the stored covariance is not finite")
+    lower = np.zeros((n_dims, n_dims))
+    lower[np.tril_indices(n_dims)] = numbers
+    covariance = lower + np.tril(lower, -1).T
+    factor = _cholesky(covariance)
+    mended = np.einsum("ij,ij->i", factor, factor)  # the diagonal of factor @ factor.T
+    covariance[np.diag_indices(n_dims)] = np.maximum(covariance.diagonal(), mended)
+    return covariance
+
+
+# The population
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """How the population is learned.
+
+    Attributes:
+        max_buyers: Learn from at most so many, drawn at random: the population is known well long before everyone is
+            read.
+        max_iterations: Rounds of learning at most. Each costs about two Newton steps per buyer.
+        tolerance: Stop when a round changes standard deviations by less than this share, and the mean by less than
+            this many of them (root mean square over all directions).
+        mean_strength: Number of pretended buyers whose weights are 0: holds the mean when buyers are few.
+        covariance_strength: Number of pretended buyers, per dimension, who differ equally in all directions: holds the
+            covariance when buyers are few.
+        default_variance: Of each weight when there are no buyers at all.
+        seed: Of the sample.
+        newton: When to stop each search.
+    """
+
+    max_buyers: int = 1000
+    max_iterations: int = 30
+    tolerance: float = 0.01
+    mean_strength: float = 1.0
+    covariance_strength: float = 0.5
+    default_variance: float = 1.0
+    seed: int = 0
+    newton: NewtonConfig = field(default_factory=NewtonConfig)
+
+    def __post_init__(self) -> None:
+        if self.max_buyers < 1 or self.max_iterations < 1:
+            raise ValueError("max_buyers and max_iterations must be at least 1")
+        for name in ("tolerance", "mean_strength", "covariance_strength", "default_variance"):
+            if not (np.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+
+
+# How far utilities of the alternatives of one set may spread between buyers (as a variance, in logits²), from
+# "nearly everybody alike" to "anything goes": the single-variance populations that EM may start from.
+SPREADS = (0.05, 0.3, 1.5, 8.0, 40.0)
+
+
+def fit_prior(buyers: Sequence[ChoiceSets], n_dims: int, config: PriorConfig | None = None) -> Prior:
+    """Learn from many buyers how tastes are spread: empirical Bayes.
+
+    Starts from the single-variance population with the highest evidence, which is also what the covariance is shrunk
+    towards while buyers are few. Deterministic. Laplace's approximation makes the spread somewhat small when buyers
+    have few choices each (a third of the variance at ten choices among four), which errs on the side of the
+    population; correcting the modes for skewness undoes that in simulation, but made real stated choices less
+    predictable, so it is left out.
+
+    Args:
+        buyers: One ``ChoiceSets`` each. Buyers without a weighty event are ignored.
+        n_dims: Of the features; needed when nobody is left.
+        config: See ``PriorConfig``.
+
+    Returns:
+        The prior. Mean 0 and ``default_variance`` in every direction without buyers, or when no set offers a
+        difference to learn from.
+
+    Raises:
+        ValueError: If a buyer's features do not have n_dims.
+
+    Source: empirical Bayes for random coefficients (Train 2009, ch. 12) with a Laplace E-step. EM's own M-step needs
+    a hundred rounds where single buyers say little, so the same fixed point is approached faster: the mean by a Newton
+    step on the evidence (ECME; Liu and Rubin 1994), the covariance by the matrix form of MacKay's rule (1992, eq.
+    4.14). A normal-inverse-Wishart hyperprior holds both (Gelman et al. 2013, sec. 3.6).
+    """
+    config = config or PriorConfig()
+    if n_dims < 1:
+        raise ValueError(f"n_dims must be at least 1, not {n_dims}")
+    prior = Prior(np.zeros(n_dims), np.eye(n_dims) * config.default_variance)
+    _check_dimensions(buyers, prior)
+    sample = _sample(buyers, config)
+    contrast = _mean_square_difference(sample)
+    if contrast == 0:
+        return prior
+    return _Population(sample, n_dims, contrast, config).fit()
+
+
+class _Population:
+    """One fit: the sample, where each buyer's mode was last found, and the rounds."""
+
+    def __init__(self, sample: list[ChoiceSets], n_dims: int, contrast: float, config: PriorConfig) -> None:
+        self.sample, self.n_dims, self.contrast, self.config = sample, n_dims, contrast, config
+        self.modes = np.zeros((len(sample), n_dims))
+
+    def fit(self) -> Prior:
+        prior, moments = self._best_start()
+        target = prior.covariance
+        for _ in range(self.config.max_iterations):
+            before, prior = prior, Prior(self._mean(prior, moments), self._covariance(prior, moments, target))
+            if _change(before, prior) < self.config.tolerance:
+                break
+            moments = self._moments(prior)
+        return prior
+
+    def _best_start(self) -> tuple[Prior, _Moments]:
+        """The single-variance population that explains the choices best; its mean moved once or twice."""
+        best, explained = Prior(np.zeros(self.n_dims), np.eye(self.n_dims)), _Moments.impossible(self.n_dims)
+        for spread in SPREADS:
+            prior = Prior(best.mean, np.eye(self.n_dims) * spread / self.contrast)
+            for _ in range(2):
+                prior = Prior(self._mean(prior, self._moments(prior)), prior.covariance)
+            moments = self._moments(prior)
+            if moments.evidence < explained.evidence:
+                break
+            best, explained = prior, moments
+        return best, explained
+
+    def _moments(self, prior: Prior) -> _Moments:
+        """E-step: everybody's posterior under this prior, summed up without keeping the covariances."""
+        centre, spread, covariance = np.zeros(self.n_dims), np.zeros((self.n_dims,) * 2), np.zeros((self.n_dims,) * 2)
+        evidence = 0.0
+        for rows, modes in _modes(self.sample, prior, self.modes, self.config.newton):
+            self.modes[rows] = modes.mean
+            from_prior = modes.mean - prior.mean
+            centre += from_prior.sum(axis=0)
+            spread += from_prior.T @ from_prior
+            covariance += _inverse(modes.precision).sum(axis=0)
+            evidence += _evidence(prior, modes.mean, modes.precision, modes.log_likelihood).sum()
+        return _Moments(centre, spread, covariance, evidence)
+
+    def _mean(self, prior: Prior, moments: _Moments) -> NDArray[np.float64]:
+        """Newton on the evidence: ``sum_b (I - C_b P) step = sum_b (m_b - mean)``, plus the pretended buyers at 0."""
+        n = len(self.sample) + self.config.mean_strength
+        unexplained = n * np.eye(self.n_dims) - moments.covariance @ _inverse(prior.covariance)
+        pull = moments.centre - self.config.mean_strength * prior.mean
+        return prior.mean + np.linalg.solve(unexplained, pull)
+
+    def _covariance(self, prior: Prior, moments: _Moments, target: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The covariance under which what buyers deviate is what their choices can tell.
+
+        In units of the old one (``L L'``): M is the mean of ``(m_b - mean)(m_b - mean)'``, G that of
+        ``I - C_b``, the certainty gained. EM stands still when M = G, and moves by their difference; where G is small
+        that is hardly at all. MacKay's rule for one dimension multiplies the variance by M / G instead. Its matrix
+        form multiplies ``L`` by the symmetric R that solves ``R G R = M``, which keeps the result positive definite.
+        A pretended buyer is known exactly: it adds the target to M and 1 to G.
+        """
+        n_pretended = self.config.covariance_strength * self.n_dims
+        root = _cholesky(prior.covariance)
+        shrink = np.linalg.inv(root) / np.sqrt(len(self.sample) + n_pretended)
+        deviation = shrink @ (moments.spread + n_pretended * target) @ shrink.T
+        certainty = np.eye(self.n_dims) - shrink @ moments.covariance @ shrink.T
+        half = _power(certainty, 0.5)
+        inverse_half = _power(certainty, -0.5)
+        root = root @ inverse_half @ _power(half @ deviation @ half, 0.5) @ inverse_half
+        return root @ root.T
+
+
+def _change(before: Prior, after: Prior) -> float:
+    """The larger of two changes, per direction: of the standard deviations as a share, of the mean in their units."""
+    to_units = np.linalg.inv(_cholesky(before.covariance))
+    variances = np.linalg.eigvalsh(to_units @ after.covariance @ to_units.T)
+    deviations = 0.5 * np.log(np.maximum(variances, np.finfo(float).tiny))
+    moved = to_units @ (after.mean - before.mean)
+    return float(np.sqrt(max(np.mean(deviations**2), np.mean(moved**2))))
+
+
+def _power(matrix: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
+    """Power of a symmetric positive definite matrix. Eigenvalues that rounding made negative count as tiny."""
+    values, vectors = np.linalg.eigh(matrix)
+    values = np.maximum(values, values[-1] * 1e-12)
+    return (vectors * values**exponent) @ vectors.T
+
+
+@dataclass(frozen=True, eq=False)
+class _Moments:
+    """Sums over buyers: of mode - prior mean, of its outer product, of the covariances, of the log evidence."""
+
+    centre: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    evidence: float
+
+    @classmethod
+    def impossible(cls, n_dims: int) -> _Moments:
+        """What every real outcome beats."""
+        return cls(np.zeros(n_dims), np.zeros((n_dims, n_dims)), np.zeros((n_dims, n_dims)), -np.inf)
+
+
+def _sample(buyers: Sequence[ChoiceSets], config: PriorConfig) -> list[ChoiceSets]:
+    telling = [row for row, sets in enumerate(buyers) if sets.weights.any()]
+    if len(telling) > config.max_buyers:
+        chosen = np.random.default_rng(config.seed).choice(len(telling), config.max_buyers, replace=False)
+        telling = [telling[position] for position in np.sort(chosen)]
+    return [buyers[row] for row in telling]
+
+
+def _mean_square_difference(sample: Sequence[ChoiceSets]) -> float:
+    """Mean squared length of the difference between an alternative and the chosen one; 0 when all are alike."""
+    total, n = 0.0, 0
+    for sets in sample:
+        differences = sets.differences()
+        total += float(np.einsum("ead,ead->", differences, differences, dtype=np.float64))
+        n += int(sets.available.sum()) - len(sets)
+    return total / n if n else 0.0
+
+
+# Shared arithmetic
+
+
+def _modes(
+    buyers: Sequence[ChoiceSets], prior: Prior, start: NDArray[np.float64], config: NewtonConfig
+) -> Iterator[tuple[NDArray[np.intp], logit.Modes]]:
+    """Modes batch by batch, with the positions of the buyers in it; buyers without a weighty event are left out."""
+    telling = [row for row, sets in enumerate(buyers) if sets.weights.any()]
+    precision = _inverse(prior.covariance)
+    for positions, batch in logit.batches([buyers[row] for row in telling]):
+        rows = np.array(telling, dtype=np.intp)[positions]
+        yield rows, logit.find_modes(batch, prior.mean, precision, start[rows], config)
+
+
+def _evidence(
+    prior: Prior,
+    mean: NDArray[np.float64],
+    precision: NDArray[np.float64],
+    log_likelihood: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Log evidence of several buyers: fit, minus distance from the prior, minus what was gained in certainty."""
+    from_prior = mean - prior.mean
+    distance = ((from_prior @ _inverse(prior.covariance)) * from_prior).sum(axis=1)
+    log_volume = np.linalg.slogdet(prior.covariance)[1] + np.linalg.slogdet(precision)[1]
+    return log_likelihood - 0.5 * (distance + log_volume)
+
+
+def _inverse(matrix: NDArray) -> NDArray:
+    """Inverse of a symmetric positive definite matrix, or of a stack of them; exactly symmetric, positive definite."""
+    factor = np.linalg.inv(_cholesky(matrix))
+    return np.swapaxes(factor, -1, -2) @ factor
+
+
+def _cholesky(matrix: NDArray) -> NDArray:
+    """Lower Cholesky factor, of one or of a stack; where rounding has spoiled a matrix, of the nearest that has one.
+
+    Raises:
+        ValueError: If a matrix is further from positive definite than rounding explains.
+    """
+    try:
+        return np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        if matrix.ndim == 3:
+            return np.stack([_cholesky(one) for one in matrix])
+    scale = np.abs(matrix).max()
+    for share in (1e-12, 1e-10, 1e-8, 1e-6, 1e-5):
+        try:
+            return np.linalg.cholesky(matrix + share * scale * np.eye(len(matrix)))
+        except np.linalg.LinAlgError:
+            continue
+    raise ValueError("the covariance is not positive definite")
+
+
+def _check_dimensions(buyers: Sequence[ChoiceSets], prior: Gaussian, start: Gaussian | None = None) -> None:
+    if start is not None and start.n_dims != prior.n_dims:
+        raise ValueError(f"a start of {start.n_dims} dimensions does not go with a prior of {prior.n_dims}")
+    for row, sets in enumerate(buyers):
+        if sets.n_dims != prior.n_dims:
+            raise ValueError(f"features of buyer {row} have {sets.n_dims} dimensions, the prior has {prior.n_dims}")

@@ -1,0 +1,453 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import optimize
+
+from recommendations.engine import logit
+from recommendations.engine.taste import (
+    ChoiceSets,
+    NewtonConfig,
+    Prior,
+    PriorConfig,
+    Taste,
+    draw,
+    fit_prior,
+    log_evidence,
+    pack_covariance,
+    posterior,
+    posterior_batch,
+    unpack_covariance,
+    update,
+)
+
+STANDARD_NORMAL = Prior(np.zeros(1), np.eye(1))
+SPORTY_OVER_PLAIN = ChoiceSets(np.array([[[1.0], [0.0]]]), np.array([0]))
+
+
+def random_sets(rng, n_events=8, n_alternatives=5, n_dims=4, weights=None):
+    """Choices of a buyer whose weights are drawn from a standard normal, some of them dislikes, some sets shorter."""
+    features = rng.normal(size=(n_events, n_alternatives, n_dims))
+    available = rng.random((n_events, n_alternatives)) < 0.8
+    reverse = rng.random(n_events) < 0.25
+    utility = features @ rng.normal(size=n_dims) + rng.gumbel(size=(n_events, n_alternatives))
+    utility = np.where(reverse[:, None], -utility, utility)
+    chosen = utility.argmax(axis=1)
+    available[np.arange(n_events), chosen] = True
+    return ChoiceSets(features, chosen, weights, reverse, available)
+
+
+def slow_cost(weights, sets, prior):
+    """Minus log posterior, event by event, as the textbook writes it."""
+    from_prior = weights - prior.mean
+    cost = 0.5 * from_prior @ np.linalg.inv(prior.covariance) @ from_prior
+    for event in range(len(sets)):
+        utility = sets.features[event][sets.available[event]] @ weights
+        chosen = sets.features[event, sets.chosen[event]] @ weights
+        if sets.reverse[event]:
+            utility, chosen = -utility, -chosen
+        cost -= sets.weights[event] * (chosen - np.log(np.exp(utility).sum()))
+    return cost
+
+
+def slow_curvature(weights, sets, prior):
+    """Second derivative of the cost, event by event."""
+    curvature = np.linalg.inv(prior.covariance)
+    for event in range(len(sets)):
+        features = sets.features[event][sets.available[event]]
+        odds = np.exp(features @ weights * (-1 if sets.reverse[event] else 1))
+        p = odds / odds.sum()
+        curvature += sets.weights[event] * features.T @ (np.diag(p) - np.outer(p, p)) @ features
+    return curvature
+
+
+# One buyer
+
+
+def test_one_choice_between_two_cars_moves_the_taste_towards_the_chosen():
+    taste = posterior(SPORTY_OVER_PLAIN, STANDARD_NORMAL)
+    # the mode of a standard normal times a logistic solves w = 1 - sigmoid(w)
+    np.testing.assert_allclose(taste.mean, [0.4011], atol=1e-4)
+    # and the curvature there is 1 + p (1 - p) with p = sigmoid(0.4011) = 0.5989
+    np.testing.assert_allclose(taste.covariance, [[1 / (1 + 0.5989 * 0.4011)]], atol=1e-4)
+
+
+def test_a_dislike_moves_the_taste_the_other_way_by_as_much():
+    dislike = replace(SPORTY_OVER_PLAIN, reverse=np.array([True]))
+    np.testing.assert_allclose(posterior(dislike, STANDARD_NORMAL).mean, [-0.4011], atol=1e-4)
+
+
+def test_an_event_of_weight_two_counts_like_two_events():
+    twice = SPORTY_OVER_PLAIN.take([0, 0])
+    heavy = SPORTY_OVER_PLAIN.reweighted([2.0])
+    np.testing.assert_allclose(
+        posterior(twice, STANDARD_NORMAL).mean, posterior(heavy, STANDARD_NORMAL).mean, rtol=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ChoiceSets.empty(1),
+        SPORTY_OVER_PLAIN.reweighted([0.0]),
+        ChoiceSets(np.ones((3, 4, 1)), np.zeros(3, int)),  # all the same car
+        ChoiceSets(np.ones((1, 1, 1)), np.zeros(1, int)),  # no alternative
+    ],
+    ids=["no events", "no weight", "all cars alike", "nothing to choose from"],
+)
+def test_choices_that_say_nothing_leave_the_prior(sets):
+    prior = Prior(np.array([0.7]), np.array([[2.0]]))
+    taste = posterior(sets, prior)
+    np.testing.assert_allclose(taste.mean, prior.mean)
+    np.testing.assert_allclose(taste.covariance, prior.covariance)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_mean_and_covariance_are_those_of_a_slow_obvious_search(seed):
+    rng = np.random.default_rng(seed)
+    sets = random_sets(rng, weights=rng.uniform(0, 4, 8))
+    root = rng.normal(size=(4, 4))
+    prior = Prior(rng.normal(size=4), root @ root.T + 0.1 * np.eye(4))
+    slow = optimize.minimize(slow_cost, prior.mean, args=(sets, prior), tol=1e-12).x
+    taste = posterior(sets, prior)
+    np.testing.assert_allclose(taste.mean, slow, atol=1e-4)
+    np.testing.assert_allclose(taste.covariance, np.linalg.inv(slow_curvature(taste.mean, sets, prior)), rtol=1e-3)
+
+
+def test_single_precision_agrees_with_double():
+    sets = random_sets(np.random.default_rng(1), n_events=40, n_alternatives=30, n_dims=16)
+    single = replace(sets, features=sets.features.astype(np.float32))
+    prior = Prior(np.zeros(16), np.eye(16))
+    np.testing.assert_allclose(posterior(single, prior).mean, posterior(sets, prior).mean, atol=1e-4)
+
+
+def test_features_with_a_large_common_part_lose_no_precision():
+    sets = random_sets(np.random.default_rng(2))
+    shifted = replace(sets, features=(sets.features + 200).astype(np.float32))
+    prior = Prior(np.zeros(4), np.eye(4))
+    np.testing.assert_allclose(posterior(shifted, prior).mean, posterior(sets, prior).mean, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [1.0, 100.0, 1e4])
+def test_a_separable_history_has_a_finite_taste(size):
+    """Where plain Newton steps grow without end: thirty choices, all won by the same feature, and a wide prior."""
+    features = np.zeros((30, 2, 2))
+    features[:, 0, 0] = size
+    prior = Prior(np.array([-5.0, 0.0]), np.eye(2) * 1e4)
+    taste = posterior(ChoiceSets(features, np.zeros(30, int)), prior)
+    assert np.isfinite(taste.mean).all()
+    assert taste.mean[0] > 0
+    np.testing.assert_allclose(taste.mean[1], 0, atol=1e-6)
+    assert np.linalg.eigvalsh(taste.covariance).min() > 0
+
+
+def test_a_search_cut_short_still_gives_a_usable_taste():
+    sets = random_sets(np.random.default_rng(3))
+    taste = posterior(sets, Prior(np.zeros(4), np.eye(4) * 100), config=NewtonConfig(max_steps=1))
+    assert np.linalg.eigvalsh(taste.covariance).min() > 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    features=hnp.arrays(np.float32, (3, 4, 2), elements=st.floats(-1e4, 1e4, width=32)),
+    weights=hnp.arrays(np.float64, 3, elements=st.floats(0, 1e3)),
+    variance=st.floats(1e-3, 1e3),
+)
+def test_whatever_was_chosen_the_taste_is_finite_and_its_covariance_positive_definite(features, weights, variance):
+    prior = Prior(np.ones(2), np.eye(2) * variance)
+    taste = posterior(ChoiceSets(features, np.array([0, 1, 2]), weights), prior)
+    assert np.isfinite(taste.mean).all()
+    np.testing.assert_array_equal(taste.covariance, taste.covariance.T)
+    assert np.linalg.eigvalsh(taste.covariance).min() > 0
+    # choices only ever add certainty
+    assert np.linalg.eigvalsh(taste.covariance).max() <= variance * (1 + 1e-3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_order_of_events_and_of_alternatives_does_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    sets = random_sets(rng)
+    events, places = rng.permutation(8), rng.permutation(5)
+    moved = ChoiceSets(
+        sets.features[events][:, places],
+        np.argsort(places)[sets.chosen[events]],
+        sets.weights[events],
+        sets.reverse[events],
+        sets.available[events][:, places],
+    )
+    prior = Prior(np.zeros(4), np.eye(4))
+    np.testing.assert_allclose(posterior(moved, prior).mean, posterior(sets, prior).mean, atol=1e-6)
+
+
+def test_dimensions_must_agree():
+    with pytest.raises(ValueError, match="features of buyer 0 have 1 dimensions, the prior has 2"):
+        posterior(SPORTY_OVER_PLAIN, Prior(np.zeros(2), np.eye(2)))
+    with pytest.raises(ValueError, match="a start of 2 dimensions"):
+        posterior(SPORTY_OVER_PLAIN, STANDARD_NORMAL, start=Taste(np.zeros(2), np.eye(2)))
+
+
+@pytest.mark.parametrize(
+    ("mean", "covariance", "complaint"),
+    [
+        ([0.0], np.eye(2), "does not go with"),
+        ([np.nan], np.eye(1), "must be finite"),
+        ([0.0, 0.0], [[1.0, 0.5], [0.0, 1.0]], "must be symmetric"),
+    ],
+)
+def test_a_belief_checks_itself(mean, covariance, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Prior(np.array(mean), np.array(covariance))
+
+
+def test_an_indefinite_prior_is_refused():
+    with pytest.raises(ValueError, match="not positive definite"):
+        posterior(
+            ChoiceSets(np.array([[[1.0, 0.0], [0.0, 1.0]]]), np.array([0])),
+            Prior(np.zeros(2), np.array([[1.0, 2.0], [2.0, 1.0]])),
+        )
+
+
+@pytest.mark.parametrize("fault", [{"tolerance": 0}, {"max_steps": 0}, {"max_halvings": 0}])
+def test_the_search_refuses_limits_that_cannot_work(fault):
+    with pytest.raises(ValueError, match=next(iter(fault))):
+        NewtonConfig(**fault)
+
+
+# From a known taste
+
+
+def test_starting_from_the_last_taste_gives_the_same_answer():
+    sets = random_sets(np.random.default_rng(4), n_events=30)
+    prior = Prior(np.zeros(4), np.eye(4))
+    last = posterior(sets.take(np.arange(29)), prior)
+    fresh, warm = posterior(sets, prior), posterior(sets, prior, start=last)
+    np.testing.assert_allclose(warm.mean, fresh.mean, atol=1e-6)
+    np.testing.assert_allclose(warm.covariance, fresh.covariance, atol=1e-6)
+
+
+def test_updating_the_prior_is_the_posterior():
+    sets = random_sets(np.random.default_rng(5))
+    prior = Prior(np.zeros(4), np.eye(4))
+    np.testing.assert_allclose(update(Taste(prior.mean, prior.covariance), sets).mean, posterior(sets, prior).mean)
+
+
+def test_one_more_event_by_update_agrees_with_learning_everything_again():
+    """At the size it is made for: 128 dimensions, 60 alternatives, a history of 100 events."""
+    rng = np.random.default_rng(6)
+    prior = Prior(np.zeros(128), np.eye(128) * 0.1)
+    features = rng.normal(size=(101, 60, 128)).astype(np.float32)
+    utility = features @ draw(prior, rng)[0] + rng.gumbel(size=(101, 60))
+    sets = ChoiceSets(features, utility.argmax(axis=1))
+    known = posterior(sets.take(np.arange(100)), prior)
+    updated, exact = update(known, sets.take([100])), posterior(sets, prior)
+    error = np.linalg.norm(updated.mean - exact.mean) / np.linalg.norm(exact.mean)
+    moved = np.linalg.norm(known.mean - exact.mean) / np.linalg.norm(exact.mean)
+    assert error < 0.003 < 0.03 < moved
+    np.testing.assert_allclose(updated.covariance, exact.covariance, atol=0.002)
+
+
+def test_a_whole_history_learned_event_by_event_ranks_like_the_history_learned_at_once():
+    rng = np.random.default_rng(7)
+    sets = random_sets(rng, n_events=50, n_alternatives=20, n_dims=8)
+    prior = Prior(np.zeros(8), np.eye(8))
+    taste = Taste(prior.mean, prior.covariance)
+    for event in range(50):
+        taste = update(taste, sets.take([event]))
+    cars = rng.normal(size=(1000, 8))
+    assert np.corrcoef(cars @ taste.mean, cars @ posterior(sets, prior).mean)[0, 1] > 0.995
+
+
+# Many buyers
+
+
+def test_a_batch_gives_every_buyer_what_she_would_get_alone(monkeypatch):
+    monkeypatch.setattr(logit, "BATCH_BYTES", 4000)  # several batches of several buyers
+    rng = np.random.default_rng(8)
+    buyers = [random_sets(rng, n_events=n, n_alternatives=m) for n, m in rng.integers(1, 9, (20, 2))]
+    buyers[3], buyers[7] = ChoiceSets.empty(4), random_sets(rng).reweighted(np.zeros(8))
+    prior = Prior(np.ones(4), np.eye(4) * 3)
+    for sets, taste in zip(buyers, posterior_batch(buyers, prior), strict=True):
+        alone = posterior(sets, prior)
+        np.testing.assert_allclose(taste.mean, alone.mean, atol=1e-7)
+        np.testing.assert_allclose(taste.covariance, alone.covariance, atol=1e-7)
+
+
+def test_a_batch_of_nobody_is_empty():
+    assert posterior_batch([], STANDARD_NORMAL) == []
+
+
+def test_a_batch_names_the_buyer_whose_dimensions_are_wrong():
+    with pytest.raises(ValueError, match="buyer 1 have 2 dimensions"):
+        posterior_batch([SPORTY_OVER_PLAIN, ChoiceSets.empty(2)], STANDARD_NORMAL)
+
+
+# Draws and storage
+
+
+def test_draws_have_the_mean_and_covariance_of_the_taste():
+    taste = Taste(np.array([1.0, -2.0]), np.array([[2.0, 0.9], [0.9, 0.5]]))
+    weights = draw(taste, np.random.default_rng(9), n=200_000)
+    assert weights.shape == (200_000, 2)
+    np.testing.assert_allclose(weights.mean(axis=0), taste.mean, atol=0.02)
+    np.testing.assert_allclose(np.cov(weights.T), taste.covariance, atol=0.02)
+
+
+def test_the_same_generator_draws_the_same_weights():
+    taste = Taste(np.zeros(3), np.eye(3))
+    one, two = draw(taste, np.random.default_rng(1)), draw(taste, np.random.default_rng(1))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_packed_covariance_comes_back_and_takes_four_bytes_per_number():
+    root = np.random.default_rng(10).normal(size=(128, 128))
+    covariance = root @ root.T / 128 + 0.01 * np.eye(128)
+    content = pack_covariance(covariance)
+    assert len(content) == 4 * 128 * 129 // 2
+    unpacked = unpack_covariance(content, 128)
+    np.testing.assert_allclose(unpacked, covariance, rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(unpacked, unpacked.T)
+
+
+def test_the_lower_triangle_is_stored_row_by_row():
+    content = pack_covariance(np.array([[1.0, 2.0], [2.0, 9.0]]))
+    assert np.frombuffer(content, "<f4").tolist() == [1, 2, 9]
+
+
+def test_a_covariance_that_rounding_made_indefinite_is_mended():
+    covariance = np.full((3, 3), 0.1) + np.eye(3) * 1e-12
+    unpacked = unpack_covariance(pack_covariance(covariance), 3)
+    assert np.linalg.eigvalsh(unpacked).min() > 0
+    np.testing.assert_allclose(unpacked, covariance, atol=1e-5)
+
+
+def test_stored_nonsense_is_refused():
+    with pytest.raises(ValueError, match="7 bytes are not the lower triangle"):
+        unpack_covariance(b"1234567", 1)
+    with pytest.raises(ValueError, match="8 bytes are not the lower triangle"):
+        unpack_covariance(b"12345678", 2)
+    with pytest.raises(ValueError, match="not finite"):
+        unpack_covariance(np.array([np.nan], "<f4").tobytes(), 1)
+    with pytest.raises(ValueError, match="square"):
+        pack_covariance(np.zeros((2, 3)))
+
+
+# The population
+
+
+def population(rng, n_buyers, n_events=10, n_alternatives=4):
+    """Buyers who agree on the first feature and differ along the diagonal of the other two; and their true prior."""
+    true = Prior(np.array([1.5, 0.0, -0.5]), np.array([[0.05, 0, 0], [0, 2.0, 1.6], [0, 1.6, 2.0]]))
+    buyers = []
+    for weights in draw(true, rng, n_buyers):
+        features = rng.normal(size=(n_events, n_alternatives, 3))
+        utility = features @ weights + rng.gumbel(size=(n_events, n_alternatives))
+        buyers.append(ChoiceSets(features, utility.argmax(axis=1)))
+    return buyers, true
+
+
+def test_the_population_is_recovered_from_many_buyers():
+    buyers, true = population(np.random.default_rng(11), n_buyers=400, n_events=80, n_alternatives=6)
+    prior = fit_prior(buyers, 3)
+    np.testing.assert_allclose(prior.mean, true.mean, atol=0.2)
+    np.testing.assert_allclose(prior.covariance, true.covariance, atol=0.4)
+
+
+def test_more_rounds_than_the_tolerance_asks_for_change_little():
+    buyers, _ = population(np.random.default_rng(16), n_buyers=100)
+    usual = fit_prior(buyers, 3)
+    patient = fit_prior(buyers, 3, PriorConfig(tolerance=1e-6, max_iterations=500))
+    np.testing.assert_allclose(usual.mean, patient.mean, atol=0.05)
+    np.testing.assert_allclose(usual.covariance, patient.covariance, atol=0.05)
+
+
+def test_the_fixed_point_is_that_of_plain_expectation_maximisation():
+    """One M-step as the textbook writes it, from where the fast rounds ended, leads nowhere else."""
+    buyers, _ = population(np.random.default_rng(17), n_buyers=60)
+    config = PriorConfig(tolerance=1e-9, max_iterations=1000, mean_strength=1e-9, covariance_strength=1e-9)
+    prior = fit_prior(buyers, 3, config)
+    tastes = posterior_batch(buyers, prior)
+    means = np.array([taste.mean for taste in tastes])
+    np.testing.assert_allclose(means.mean(axis=0), prior.mean, atol=1e-4)
+    plain = np.mean([taste.covariance for taste in tastes], axis=0) + np.cov(means.T, bias=True)
+    np.testing.assert_allclose(plain, prior.covariance, atol=1e-3)
+
+
+def test_a_learned_prior_explains_new_buyers_better_than_a_plain_one():
+    rng = np.random.default_rng(12)
+    buyers, _ = population(rng, n_buyers=200)
+    unseen, _ = population(rng, n_buyers=100)
+    learned, plain = fit_prior(buyers, 3), Prior(np.zeros(3), np.eye(3))
+
+    def evidence(prior):
+        return sum(log_evidence(sets, prior, posterior(sets, prior)) for sets in unseen)
+
+    assert evidence(learned) > evidence(plain) + 20
+
+
+def test_evidence_of_one_event_is_close_to_the_integral_it_stands_for():
+    taste = posterior(SPORTY_OVER_PLAIN, STANDARD_NORMAL)
+    # by symmetry a standard normal buyer picks either of two cars with probability one half
+    assert log_evidence(SPORTY_OVER_PLAIN, STANDARD_NORMAL, taste) == pytest.approx(np.log(0.5), abs=0.02)
+
+
+def test_evidence_of_no_event_is_nothing():
+    taste = Taste(STANDARD_NORMAL.mean, STANDARD_NORMAL.covariance)
+    assert log_evidence(ChoiceSets.empty(1), STANDARD_NORMAL, taste) == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    "buyers",
+    [[], [ChoiceSets.empty(2)], [ChoiceSets(np.ones((3, 4, 2)), np.zeros(3, int))]],
+    ids=["nobody", "nobody who did anything", "only cars that are all alike"],
+)
+def test_without_anything_to_learn_from_the_prior_is_neutral(buyers):
+    prior = fit_prior(buyers, 2, PriorConfig(default_variance=0.5))
+    assert prior.mean.tolist() == [0, 0]
+    np.testing.assert_array_equal(prior.covariance, np.eye(2) * 0.5)
+
+
+@pytest.mark.parametrize(("n_buyers", "n_events"), [(1, 1), (1, 10), (3, 1), (5, 3)])
+def test_few_buyers_give_a_finite_prior_that_still_doubts(n_buyers, n_events):
+    buyers, _ = population(np.random.default_rng(13), n_buyers=n_buyers, n_events=n_events)
+    prior = fit_prior(buyers, 3)
+    assert np.isfinite(prior.mean).all()
+    assert np.abs(prior.mean).max() < 10
+    assert np.linalg.eigvalsh(prior.covariance).min() > 1e-3
+
+
+def test_few_buyers_are_shrunk_towards_equal_variances():
+    buyers, _ = population(np.random.default_rng(14), n_buyers=20)
+
+    def unevenness(strength):
+        covariance = fit_prior(buyers, 3, PriorConfig(covariance_strength=strength)).covariance
+        return np.linalg.cond(covariance)
+
+    assert unevenness(100.0) < 1.3 < unevenness(0.1)
+
+
+def test_the_prior_is_the_same_each_time_and_for_a_sample_too():
+    buyers, _ = population(np.random.default_rng(15), n_buyers=40)
+    config = PriorConfig(max_buyers=25, seed=3)
+    one, two = fit_prior(buyers, 3, config), fit_prior(buyers, 3, config)
+    np.testing.assert_array_equal(one.mean, two.mean)
+    np.testing.assert_array_equal(one.covariance, two.covariance)
+    assert not np.array_equal(one.mean, fit_prior(buyers, 3).mean)
+
+
+@pytest.mark.parametrize(
+    "fault", [{"max_buyers": 0}, {"max_iterations": 0}, {"tolerance": 0}, {"default_variance": np.nan}]
+)
+def test_a_population_refuses_settings_that_cannot_work(fault):
+    with pytest.raises(ValueError, match=next(iter(fault))):
+        PriorConfig(**fault)
+
+
+def test_a_population_needs_dimensions():
+    with pytest.raises(ValueError, match="n_dims must be at least 1"):
+        fit_prior([], 0)
+    with pytest.raises(ValueError, match="buyer 0 have 1 dimensions"):
+        fit_prior([SPORTY_OVER_PLAIN], 2)
