@@ -1,0 +1,11 @@
+"""The one public page: what runs here, and which door leads where."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    return render(request, "index.html", {"is_demo": settings.DEMO_MODE})
