@@ -12,6 +12,7 @@ from django.urls import reverse_lazy
 from environs import EnvError
 
 from recommender_site import env as read
+from recommender_site.admin_site import UNFOLD  # noqa: F401  (read by the admin's theme)
 
 env = read.env
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -92,6 +93,7 @@ INSTALLED_APPS = [
     "accounts",
     "catalog",
     "recommendations",
+    "recommender_site",
 ]
 
 MIDDLEWARE = [
