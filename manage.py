@@ -4,14 +4,20 @@
 import os
 import sys
 
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
-from recommender_site import embedded
+from recommender_site import embedded, env  # noqa: F401 (env reads the .env file)
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
-    embedded.ensure()
+    try:
+        embedded.ensure()
+        settings.is_overridden("DEBUG")  # reads the settings now, so that a bad one is told without a stack trace
+    except (embedded.EmbeddedError, ImproperlyConfigured) as problem:
+        sys.exit(f"manage.py: {problem}")
     execute_from_command_line(sys.argv)
 
 

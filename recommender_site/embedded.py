@@ -51,6 +51,11 @@ POSTGRES_SETTINGS = {
 TEST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
+def state_directory() -> Path:
+    """Where everything that is not code is kept: ``var`` beside manage.py, or EMBEDDED_DIR."""
+    return Path(os.environ.get("EMBEDDED_DIR") or PROJECT / "var").resolve()
+
+
 class EmbeddedError(RuntimeError):
     """An embedded server cannot be started or stopped; the message says which and why."""
 
@@ -92,7 +97,7 @@ class Home:
     """
 
     def __init__(self, name: str, parent: Path | None = None) -> None:
-        wanted = (parent or Path(os.environ.get("EMBEDDED_DIR") or PROJECT / "var")).resolve() / name
+        wanted = (parent or state_directory()).resolve() / name
         _make_directory(wanted)
         self.name = name
         self.base = wanted

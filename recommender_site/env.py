@@ -1,16 +1,19 @@
 """Typed readers for environment variables; nonsense is refused by the variable's name.
 
 Every variable can also come from a file: ``SECRET_KEY_FILE=/run/secrets/key`` is read when
-``SECRET_KEY`` itself is absent, which is how containers hand over secrets.
+``SECRET_KEY`` itself is absent, which is how containers hand over secrets. A file ``.env`` beside manage.py, written
+like .env.example, fills in what the environment leaves open.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from environs import EnvValidationError, FileAwareEnv, ValidationError
 
 env = FileAwareEnv()
+env.read_env(Path(__file__).resolve().parent.parent / ".env", recurse=False)
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "amqp", "amqps")

@@ -34,6 +34,13 @@ try:
     CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", validate=read.one_of_schemes(*read.BROKER_SCHEMES))
     KEY_PREFIX = env.str("KEY_PREFIX", "forecourt")  # keeps two installations apart in one Redis or broker
 
+    # --- Processes ---------------------------------------------------------------------------------------------------
+    HOST = env.str("HOST", "127.0.0.1")  # the address the web server listens on; 0.0.0.0 for every network
+    PORT = read.integer("PORT", 8000, 1, 65535)
+    WEB_PROCESSES = read.integer("WEB_PROCESSES", 2, 1, 256)
+    WEB_THREADS = read.integer("WEB_THREADS", 4, 1, 256)  # per web process
+    WORKER_PROCESSES = read.integer("WORKER_PROCESSES", 2, 1, 256)  # of the worker that keeps preferences up to date
+
     # --- The market --------------------------------------------------------------------------------------------------
     MARKET_CURRENCY = env.str("MARKET_CURRENCY", "GBP")  # prices are compared in this currency
     EXCHANGE_RATES = read.exchange_rates("EXCHANGE_RATES")  # one unit of each currency, in the market's
@@ -53,6 +60,7 @@ try:
     EVENTS_PER_BUYER = read.integer("EVENTS_PER_BUYER", 300, 10, 10_000)  # the newest ones make the preference
     EVENTS_PER_REQUEST = read.integer("EVENTS_PER_REQUEST", 1000, 1, 10_000)
     RECOMMENDATIONS_MAX_K = read.integer("RECOMMENDATIONS_MAX_K", 200, 1, 1000)
+    SERVED_LIST_THREAD = env.bool("SERVED_LIST_THREAD", True)  # off: a list is recorded before it is answered
     PREFERENCE_MAX_AGE_HOURS = read.integer("PREFERENCE_MAX_AGE_HOURS", 24, 1, 8760)  # then decay is applied afresh
 
     # --- Tokens and throttles ----------------------------------------------------------------------------------------
@@ -85,7 +93,6 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
-    "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_celery_beat",
@@ -135,6 +142,7 @@ DATABASES = {
         **DATABASE,
         "ENGINE": "django_prometheus.db.backends.postgresql",
         "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,  # a restarted database costs one reconnect, not one failed request per connection
         "OPTIONS": {
             **DATABASE.get("OPTIONS", {}),
             "options": _session_options,
@@ -242,12 +250,14 @@ SPECTACULAR_SETTINGS = {
 # --- Background work -------------------------------------------------------------------------------------------------
 # Autodiscovery looks for <app>/tasks.py only, so the modules are listed.
 CELERY_IMPORTS = ["tasks.catalog", "tasks.recommendations", "tasks.maintenance"]
-CELERY_TASK_DEFAULT_QUEUE = f"{KEY_PREFIX}.default"
+DEFAULT_QUEUE, REFRESH_QUEUE, LONG_QUEUE = QUEUES = [f"{KEY_PREFIX}.{name}" for name in ("default", "refresh", "long")]
+CELERY_TASK_DEFAULT_QUEUE = DEFAULT_QUEUE
 CELERY_TASK_ROUTES = {
-    "recommendations.refresh_*": {"queue": f"{KEY_PREFIX}.refresh"},  # the loop never waits behind a training
-    "recommendations.retrain": {"queue": f"{KEY_PREFIX}.long"},
-    "catalog.seed_*": {"queue": f"{KEY_PREFIX}.long"},
-    "catalog.import_*": {"queue": f"{KEY_PREFIX}.long"},
+    "recommendations.refresh_*": {"queue": REFRESH_QUEUE},  # the loop never waits behind a training
+    "recommendations.retrain": {"queue": LONG_QUEUE},
+    "recommendations.scheduled_retrain": {"queue": LONG_QUEUE},
+    "catalog.seed_*": {"queue": LONG_QUEUE},
+    "catalog.import_*": {"queue": LONG_QUEUE},
 }
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True

@@ -1,0 +1,64 @@
+# Forecourt needs Python 3.11 or newer with venv, and make. Everything else is fetched into .venv and var.
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+RUN = .venv/bin/python
+PIP = $(RUN) -m pip --disable-pip-version-check install --quiet
+
+export PIP_ROOT_USER_ACTION = ignore
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format shell hooks clean environment development
+
+help:
+	@echo "make run      start everything: database, broker, demo stock, first training, web, workers, beat"
+	@echo "make test     linters, types, architecture and every test"
+	@echo "make lint     the same without the tests"
+	@echo "make format   let ruff put the code in shape"
+	@echo "make shell    a Django shell on the same database"
+	@echo "make hooks    check every commit with pre-commit"
+	@echo "make clean    remove .venv; the data in var stays"
+
+run: environment
+	@exec $(RUN) -m recommender_site --stop-with-parent
+
+test: lint
+	$(RUN) -m pytest
+
+lint: development
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy .
+	$(RUN) .venv/bin/lint-imports
+
+format: development
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+shell: environment
+	@exec $(RUN) manage.py shell
+
+hooks: development
+	$(RUN) -m pre_commit install
+
+clean:
+	rm -rf .venv
+
+# A copy of the pins inside .venv tells what is installed, so that only a change of the pins installs again.
+environment:
+	@$(RUN) -c 'import pip' 2>/dev/null || { $(MAKE) --no-print-directory .venv; }
+	@cmp -s requirements.txt .venv/requirements.txt || { \
+		echo "Installing requirements; the first time this takes about a minute ..." && \
+		$(PIP) -r requirements.txt && cp requirements.txt .venv/; }
+
+development: environment
+	@cmp -s requirements-dev.txt .venv/requirements-dev.txt || { \
+		echo "Installing development requirements ..." && \
+		$(PIP) -r requirements-dev.txt && cp requirements-dev.txt .venv/; }
+
+.PHONY: .venv
+.venv:
+	@test -n "$(PYTHON)" || { echo "Forecourt needs Python 3.11 or newer; set PYTHON to one, as in: make run PYTHON=/opt/python3.13/bin/python3" >&2; exit 1; }
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }

@@ -1,0 +1,65 @@
+"""``python -m recommender_site`` runs the whole of Forecourt; ``make run`` comes here."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from django.core.exceptions import ImproperlyConfigured
+
+from recommender_site import embedded, env  # noqa: F401 (env reads the .env file)
+from recommender_site.supervisor import (
+    AlreadyRunsError,
+    Supervisor,
+    end_leftovers,
+    only_one,
+    reserve_address,
+    stop_when_parent_dies,
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m recommender_site", description="Run the whole of Forecourt.")
+    parser.add_argument("--stop-with-parent", action="store_true", help="stop when the process that started this dies")
+    if parser.parse_args().stop_with_parent:
+        stop_when_parent_dies()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
+    state = embedded.state_directory()
+    try:
+        with only_one(state):
+            end_leftovers(state)
+            return run(state)
+    except (AlreadyRunsError, embedded.EmbeddedError, ImproperlyConfigured) as problem:
+        refuse(problem)
+    except PermissionError as problem:
+        refuse(f"{problem}. Set EMBEDDED_DIR to a directory of your own")
+
+
+def run(state: Path) -> int:
+    """Prepare and run everything until asked to stop; returns the exit code."""
+    lease = embedded.ensure()
+    from recommender_site import processes  # reads the settings, which need the addresses just exported
+
+    host, port = processes.HOST, processes.PORT
+    try:
+        web_socket = reserve_address(host, port)
+    except OSError as problem:
+        way_out = f"Stop what uses it, or choose another: PORT={port + 1} make run"
+        refuse(f"cannot listen on {host} port {port} ({problem.strerror}). {way_out}")
+    supervisor = Supervisor(state, lease, processes.announce_when_ready)
+    with web_socket:
+        code = supervisor.run_to_end(processes.preparation_command())
+        if code == 0:
+            supervisor.run(processes.services(state, web_socket))
+    if lease is not None:
+        lease.release()
+    return 0 if supervisor.is_stopping else code
+
+
+def refuse(problem: object) -> NoReturn:
+    sys.exit(f"Forecourt does not start: {problem}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

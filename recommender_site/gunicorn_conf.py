@@ -1,0 +1,22 @@
+"""How gunicorn serves the site: threads, because the views wait for PostgreSQL and numpy lets go of the lock."""
+
+from typing import Any
+
+from prometheus_client import multiprocess
+
+from recommender_site import settings
+
+bind = f"{settings.HOST}:{settings.PORT}"
+worker_class = "gthread"
+workers = settings.WEB_PROCESSES
+threads = settings.WEB_THREADS
+timeout = 60  # seconds without a sign of life before a process is replaced
+graceful_timeout = 10  # seconds for running requests when the server stops
+keepalive = 5  # seconds; clients that poll keep their connection
+loglevel = settings.LOG_LEVEL.lower()
+control_socket_disable = True  # the supervisor is in control
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Counters of a process that is gone stay in the sums, its gauges do not."""
+    multiprocess.mark_process_dead(worker.pid)

@@ -1,0 +1,80 @@
+"""Probes: ``/healthz`` says that this process lives, ``/readyz`` that it and everything it needs can work.
+
+Each dependency is asked over a connection of its own with a short patience, so that a busy pool is not taken for a
+dead server. What exactly went wrong goes to the log; the answer names who does not answer, and no addresses.
+"""
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import redis
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from kombu.exceptions import KombuError
+
+from recommender_site.celery import app
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 2
+
+
+def database_problem() -> str:
+    """Why PostgreSQL cannot be used, or nothing."""
+    parameters = {**connection.get_connection_params(), "connect_timeout": PATIENCE_SECONDS}
+    parameters.pop("pool", None)
+    try:
+        with psycopg.connect(**parameters) as probe:
+            probe.execute("SELECT 1")
+    except psycopg.Error as error:
+        return str(error)
+    return ""
+
+
+def cache_problem() -> str:
+    """Why the cache cannot be used, or nothing. Asks Redis itself, since the cache forgives its absence."""
+    options = {"socket_connect_timeout": PATIENCE_SECONDS, "socket_timeout": PATIENCE_SECONDS}
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, **options) as probe:
+            probe.ping()
+    except (redis.RedisError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def broker_problem() -> str:
+    """Why tasks cannot be handed over, or nothing."""
+    with app.connection_for_write(connect_timeout=PATIENCE_SECONDS) as probe:
+        try:
+            probe.ensure_connection(max_retries=1, timeout=PATIENCE_SECONDS)
+            probe.default_channel  # noqa: B018 (opening it is the question)
+        except (*probe.connection_errors, *probe.channel_errors, KombuError, OSError) as error:
+            return str(error)
+    return ""
+
+
+CHECKS = {"database": database_problem, "cache": cache_problem, "broker": broker_problem}
+
+
+@never_cache
+@require_safe
+def alive(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+@require_safe
+def ready(request: HttpRequest) -> JsonResponse:
+    """200 when all of them answer, otherwise 503 and which do not. They are asked at the same time."""
+    with ThreadPoolExecutor(max_workers=len(CHECKS)) as pool:
+        problems = dict(zip(CHECKS, pool.map(lambda check: check(), CHECKS.values()), strict=True))
+    for name, problem in problems.items():
+        if problem:
+            logger.warning("%s does not answer: %s", name, problem)
+    answers = {name: "does not answer" if problem else "ok" for name, problem in problems.items()}
+    is_ready = not any(problems.values())
+    return JsonResponse({"status": "ok" if is_ready else "unavailable", **answers}, status=200 if is_ready else 503)

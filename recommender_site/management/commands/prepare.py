@@ -1,0 +1,60 @@
+"""What must be true before the first request: tables, static files, a ranker, and in a demo people and cars.
+
+Safe to run at every start: what is there already is left alone.
+"""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import BaseCommand, CommandError, call_command
+
+from recommender_site import health
+
+DATABASE_PATIENCE_SECONDS = 60.0
+
+
+class Command(BaseCommand):
+    help = "Bring the installation to where it can serve: migrate, collect static files, fill a demo, train a ranker."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        wait_for_database()
+        call_command("migrate", interactive=False, verbosity=0)
+        collect_static_files()
+        if settings.DEMO_MODE:
+            call_command("seed_data", if_empty=True)
+        try:
+            call_command("retrain", if_missing=True)
+        except CommandError as refusal:  # a new site without stock starts all the same
+            self.stdout.write(f"No ranker yet: {refusal}")
+
+
+def wait_for_database() -> None:
+    """In a group of containers the database may be a little later than we are."""
+    deadline = time.monotonic() + DATABASE_PATIENCE_SECONDS
+    while problem := health.database_problem():
+        if time.monotonic() > deadline:
+            raise CommandError(f"the database of DATABASE_URL does not answer: {problem}")
+        time.sleep(0.5)
+
+
+def collect_static_files() -> None:
+    """Collect them again only when one of them has changed: compressing all of them takes seconds."""
+    stamp = Path(settings.STATIC_ROOT) / "collected"
+    if settings.DEBUG or (stamp.exists() and stamp.read_text() == static_files_digest()):
+        return
+    call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+    stamp.write_text(static_files_digest())
+
+
+def static_files_digest() -> str:
+    digest = hashlib.sha256()
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            status = os.stat(storage.path(path))
+            digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,119 @@
+"""``/metrics`` for Prometheus: what all web processes have counted, and the state of the market as the database has it.
+
+The counters live in files, one per process (PROMETHEUS_MULTIPROC_DIR), and are added up here. What is true of the
+whole installation (stock, age of the ranker, preferences behind the log, waiting tasks) is asked at every scrape; a
+part that does not answer is left out and named by ``forecourt_scrape_failed``.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.db.models import Count, F, Min, OuterRef, Q, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from kombu.exceptions import KombuError
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from psycopg_pool import PoolTimeout
+
+from catalog.models import Listing
+from recommendations.models import Interaction, Preference, RankerVersion
+from recommender_site.celery import app
+
+logger = logging.getLogger(__name__)
+
+
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    text = generate_latest(process_registry()) + generate_latest(installation_registry())
+    return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
+
+
+def process_registry() -> CollectorRegistry:
+    """What this process has counted, or all processes together where they share a directory."""
+    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        return REGISTRY
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)
+    return registry
+
+
+def installation_registry() -> CollectorRegistry:
+    # A multi-process registry ignores collectors of one's own, hence a second one.
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(InstallationCollector())
+    return registry
+
+
+class InstallationCollector(Collector):
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        failed = GaugeMetricFamily("forecourt_scrape_failed", "1: this part could not be asked.", labels=["part"])
+        parts: dict[str, Callable[[], list[GaugeMetricFamily]]] = {
+            "stock": listings_by_status,
+            "ranker": live_ranker_age,
+            "preferences": preferences_behind_the_log,
+            "queues": waiting_tasks,
+        }
+        for name, ask in parts.items():
+            try:
+                yield from ask()
+                failed.add_metric([name], 0)
+            except (DatabaseError, PoolTimeout, KombuError, OSError) as error:
+                logger.warning("metrics of %s are missing: %s", name, error)
+                failed.add_metric([name], 1)
+        yield failed
+
+
+def listings_by_status() -> list[GaugeMetricFamily]:
+    family = GaugeMetricFamily("forecourt_listings", "Listings by status.", labels=["status"])
+    counted = dict(Listing.objects.order_by().values_list("status").annotate(n=Count("pk")))
+    for status in Listing.Status.values:
+        family.add_metric([status], counted.get(status, 0))
+    return [family]
+
+
+def live_ranker_age() -> list[GaugeMetricFamily]:
+    """No sample before the first training."""
+    family = GaugeMetricFamily("forecourt_live_ranker_age_seconds", "Since the live ranker was trained.")
+    if live := RankerVersion.objects.live():
+        family.add_metric([], (timezone.now() - live.created_at).total_seconds())
+    return [family]
+
+
+def preferences_behind_the_log() -> list[GaugeMetricFamily]:
+    """How many, and how far: what was received in the last day is looked at, so that a scrape stays cheap."""
+    behind = GaugeMetricFamily("forecourt_preferences_behind", "Buyers whose preference has not seen all their events.")
+    lag = GaugeMetricFamily("forecourt_preference_lag_seconds", "Age of the oldest event no preference has seen.")
+    now = timezone.now()
+    seen = Preference.objects.filter(buyer=OuterRef("buyer"), version=RankerVersion.objects.live())
+    unseen = (
+        Interaction.objects.filter(received_at__gte=now - timedelta(days=1), buyer__is_personalised=True)
+        .alias(seen=Subquery(seen.values("last_interaction_id")))
+        .filter(Q(seen__isnull=True) | Q(id__gt=F("seen")))
+        .order_by()
+        .aggregate(n_buyers=Count("buyer", distinct=True), oldest=Min("received_at"))
+    )
+    behind.add_metric([], unseen["n_buyers"])
+    lag.add_metric([], (now - unseen["oldest"]).total_seconds() if unseen["oldest"] else 0)
+    return [behind, lag]
+
+
+def waiting_tasks() -> list[GaugeMetricFamily]:
+    """Messages no worker has taken yet; asked of the broker, whichever it is."""
+    family = GaugeMetricFamily("forecourt_queue_messages", "Tasks that wait in a queue.", labels=["queue"])
+    with app.connection_for_read(connect_timeout=2) as connection:
+        for queue in settings.QUEUES:
+            try:
+                _name, n_messages, _n_consumers = connection.default_channel.queue_declare(queue, passive=True)
+            except connection.channel_errors:  # it comes into being with its first task
+                n_messages = 0
+            family.add_metric([queue], n_messages)
+    return [family]
