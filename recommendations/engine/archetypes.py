@@ -1,0 +1,457 @@
+"""What outlives a listing: its archetype, and what buyers of archetypes have in common.
+
+A car sells once, so matrix factorisation over listings would forget everything it learns. Here all cars of a make,
+model, generation and price band are one *archetype*: sold cars keep teaching, and a relisted or near-duplicate car
+inherits what buyers thought of its like. Over archetypes stand two classic models of implicit feedback: factors (the
+collaborative part of a listing's vector) and EASE (scores of archetypes from a history of archetypes).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array, diags_array
+
+from recommendations.engine.implicit_feedback import (
+    als_factors,
+    ease_weights,
+    presence,
+    saturated,
+    scaled_rows,
+    strongest,
+)
+from recommendations.engine.table import ListingTable
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int32]
+Key = tuple[Any, ...]
+
+EVERYTHING: Key = ()
+
+
+@dataclass(frozen=True)
+class CollaborativeConfig:
+    """How archetypes are cut and what is learned over them.
+
+    Attributes:
+        n_factors: Width of the collaborative part of a vector.
+        n_iterations: Rounds of alternating least squares.
+        confidence: How much surer an event makes us than none: Hu et al.'s alpha.
+        regularisation: Hu et al.'s lambda, of the factors.
+        ease_regularisation: Steck's lambda: about how many buyers two archetypes must share before it counts.
+        n_neighbours: Strongest weights of EASE kept per archetype; the rest is dropped to keep the ranker small.
+        support: Buyers at which an archetype's own factors count as much as those guessed from its content.
+        trusted_pairs: Pairs of buyer and archetype at which the factors reach half the variance they may have.
+        relative_norm: Length of the factors against that of the content features, when there are plenty of events.
+        generation_years: Years of registration that make one generation.
+        price_step: Ratio of a price band's ends.
+        min_listings: Fewer listings than this make no archetype of their own.
+        max_archetypes: Most archetypes; EASE inverts a matrix of that size.
+        seed: Of the factors' starting point.
+    """
+
+    n_factors: int = 32
+    n_iterations: int = 8
+    confidence: float = 10.0
+    regularisation: float = 5.0
+    ease_regularisation: float = 50.0
+    n_neighbours: int = 200
+    support: float = 10.0
+    trusted_pairs: float = 1_000.0
+    relative_norm: float = 0.5
+    generation_years: int = 4
+    price_step: float = 1.35
+    min_listings: int = 5
+    max_archetypes: int = 4_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("n_factors", "n_iterations", "n_neighbours", "generation_years", "min_listings", "max_archetypes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("confidence", "regularisation", "ease_regularisation", "support"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be a number above 0, not {getattr(self, name)}")
+        for name in ("trusted_pairs", "relative_norm"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(f"{name} must be a number from 0, not {getattr(self, name)}")
+        if not 1 < self.price_step < np.inf:
+            raise ValueError(f"price_step must be above 1, not {self.price_step}")
+
+
+# --- Archetypes ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Archetypes:
+    """A fitted list of archetypes. A listing belongs to the first of its keys that is on the list:
+
+    1. make, model, generation and price band (for goods that have neither make, model, body nor price: the title),
+    2. make, body and price band (for such goods: their tags),
+    3. body and price band,
+    4. everything, so that no listing is without.
+
+    Attributes:
+        keys: One per archetype, its code being the position; the last is the one for everything.
+        generation_years, price_step: As fitted with.
+    """
+
+    keys: tuple[Key, ...]
+    generation_years: int
+    price_step: float
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @cached_property
+    def _code_by_key(self) -> dict[Key, int]:
+        return {key: code for code, key in enumerate(self.keys)}
+
+    def assign(self, table: ListingTable) -> Codes:
+        """The archetype of each listing, int32, shape (n,); always one."""
+        rows = zip(*listing_keys(table, self.generation_years, self.price_step), strict=True)
+        return np.array([self.codes_of((*keys, EVERYTHING))[0] for keys in rows], np.int32)
+
+    def codes_of(self, keys: Iterable[Key]) -> list[int]:
+        """The codes of those keys that are archetypes, in the same order."""
+        return [self._code_by_key[key] for key in keys if key in self._code_by_key]
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """In words, for operators: "skoda octavia, 2016 to 2019, 10,600 to 14,300"."""
+        return tuple(self._label(key) for key in self.keys)
+
+    def _label(self, key: Key) -> str:
+        if key == EVERYTHING:
+            return "everything else"
+        kind, *parts = key
+        if kind in ("title", "tags"):
+            return ", ".join(parts)
+        band = parts.pop()
+        words = [" ".join(part for part in parts if isinstance(part, str) and part) or "unknown"]
+        if kind == "model":
+            words.append(_years(parts[-1], self.generation_years))
+        return ", ".join([*words, _prices(band, self.price_step)])
+
+
+def _years(generation: int | None, n_years: int) -> str:
+    return "year unknown" if generation is None else f"{generation * n_years} to {(generation + 1) * n_years - 1}"
+
+
+def _prices(band: int | None, step: float) -> str:
+    return "price unknown" if band is None else f"{step**band:,.0f} to {step ** (band + 1):,.0f}"
+
+
+def listing_keys(table: ListingTable, generation_years: int, price_step: float) -> tuple[list[Key], ...]:
+    """The keys of each listing from the finest to the coarsest: three lists of length n.
+
+    Generations and price bands are cut on a fixed grid, not by the catalogue's quantiles, so that they mean the same
+    in every version. A listing without a model has its second key as its first.
+    """
+    generations = _whole(np.floor(table.year / generation_years))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bands = _whole(np.floor(np.log(table.price) / np.log(price_step) + 1e-9))
+    first: list[Key] = []
+    second: list[Key] = []
+    third: list[Key] = []
+    columns = (table.make, table.model, table.body, generations, bands, table.title, table.tags)
+    for make, model, body, generation, band, title, tags in zip(*columns, strict=True):
+        third.append(("body", body, band))
+        if make or model or body or band is not None:
+            second.append(("make", make, body, band) if make else third[-1])
+            first.append(("model", make, model, generation, band) if model else second[-1])
+        else:
+            second.append(("tags", *sorted(set(tags))) if len(tags) else third[-1])
+            first.append(("title", title.casefold()) if title else second[-1])
+    return first, second, third
+
+
+def _whole(values: Floats) -> list[int | None]:
+    return [int(value) if finite else None for value, finite in zip(values, np.isfinite(values), strict=True)]
+
+
+def fit_archetypes(table: ListingTable, config: CollaborativeConfig, events_by_listing: ArrayLike = 0.0) -> Archetypes:
+    """Find the archetypes that a catalogue supports.
+
+    The finest keys compete for the places that the coarse ones leave, those with most events first, then those with
+    most listings. A title stands for one thing that does not sell out, so it needs an event rather than listings.
+
+    Args:
+        table: Every listing there is to learn from, sold ones included; may be empty.
+        config: Says how fine, and how many at most.
+        events_by_listing: Weight of the events of each listing, shape (n,), or 0 for none at all.
+    """
+    first, second, third = listing_keys(table, config.generation_years, config.price_step)
+    n_coarse = (config.max_archetypes - 1) // 4
+    coarse = _best(Counter(second) | Counter(third), Counter(), config.min_listings, n_coarse)
+    events: Counter[Key] = Counter()
+    for key, weight in zip(first, np.broadcast_to(events_by_listing, len(table)).tolist(), strict=True):
+        events[key] += weight
+    listings = Counter(first)
+    for key in listings:
+        if key[0] == "title":
+            listings[key] = config.min_listings if events[key] > 0 else 0
+    fine = _best(listings, events, config.min_listings, config.max_archetypes - 1 - len(coarse))
+    keys = sorted(set(fine) | set(coarse), key=lambda key: tuple(map(str, key)))
+    return Archetypes((*keys, EVERYTHING), config.generation_years, config.price_step)
+
+
+def _best(listings: Counter[Key], events: Counter[Key], min_listings: int, n: int) -> list[Key]:
+    supported = [key for key, count in listings.items() if count >= min_listings]
+    return sorted(supported, key=lambda key: (-events[key], -listings[key], tuple(map(str, key))))[:n]
+
+
+# --- What is learned over them ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class CollaborativeModel:
+    """Factors and neighbours of archetypes. Made by ``fit_collaborative`` or ``from_arrays``.
+
+    Attributes:
+        archetypes: Which there are.
+        factors: Learned from events, float64, shape (n_archetypes, n_factors), on the scale of the vectors.
+        trust: Share of an archetype's factors that is learned rather than guessed, 0 to 1, shape (n_archetypes,).
+        guess: Content features and a 1 -> guessed factors, shape (n_content + 1, n_factors).
+        neighbours: Interest in one archetype (row) -> score of another (column), sparse.
+    """
+
+    archetypes: Archetypes
+    factors: Floats
+    trust: Floats
+    guess: Floats
+    neighbours: csr_array
+
+    @property
+    def n_factors(self) -> int:
+        return self.factors.shape[1]
+
+    def listing_factors(self, table: ListingTable, content: NDArray[np.floating]) -> NDArray[np.float32]:
+        """The collaborative part of the vectors of listings, float32, shape (n, n_factors), always finite.
+
+        Half learned and half guessed where ``config.support`` buyers know the archetype, all guessed where none does.
+        Cars of one archetype differ by the guess alone. All zeros when there were no events to learn from.
+
+        Args:
+            table: Listings.
+            content: Their content features, shape (n, n_content), from the encoder the model was fitted with.
+
+        Raises:
+            ValueError: If the content is not of that shape.
+        """
+        if content.shape != (len(table), len(self.guess) - 1):
+            raise ValueError(f"content must be of shape {(len(table), len(self.guess) - 1)}, not {content.shape}")
+        codes = self.archetypes.assign(table)
+        trust = self.trust[codes][:, None]
+        guessed = np.asarray(content, np.float64) @ self.guess[:-1] + self.guess[-1]
+        return (trust * self.factors[codes] + (1 - trust) * guessed).astype(np.float32)
+
+    def neighbour_scores(self, history_codes: ArrayLike, history_weights: ArrayLike) -> NDArray[np.float32]:
+        """Scores of all archetypes for a buyer with this history; higher is better, 0 is neutral.
+
+        Args:
+            history_codes: Archetypes of what the buyer did something about, shape (n,), repeated as they come.
+            history_weights: Strength of each after decay, shape (n,); negative for dislikes.
+
+        Returns:
+            float32, shape (n_archetypes,); zeros for an empty history.
+
+        Raises:
+            ValueError: If codes and weights differ in length, a code is no archetype, or a weight is not finite.
+        """
+        codes, weights = np.asarray(history_codes, np.int64), np.asarray(history_weights, np.float64)
+        if codes.shape != weights.shape or codes.ndim != 1:
+            raise ValueError(f"{codes.shape} codes do not go with {weights.shape} weights")
+        if not np.isfinite(weights).all():
+            raise ValueError("a weight of the history is not finite")
+        if len(codes) and not 0 <= codes.min() <= codes.max() < len(self.archetypes):
+            raise ValueError(f"history holds a code that is none of {len(self.archetypes)} archetypes")
+        known, places = np.unique(codes, return_inverse=True)
+        history = np.bincount(places, weights, minlength=len(known)).astype(np.float64)
+        return (saturated(history) @ self.neighbours[known]).astype(np.float32)
+
+    def to_arrays(self) -> dict[str, NDArray]:
+        """Everything, as arrays that ``np.savez`` stores without pickle."""
+        return {
+            "archetypes": np.frombuffer(json.dumps(asdict(self.archetypes)).encode(), np.uint8),
+            "factors": self.factors,
+            "trust": self.trust,
+            "guess": self.guess,
+            "neighbours.weights": self.neighbours.data,
+            "neighbours.columns": self.neighbours.indices,
+            "neighbours.ends": self.neighbours.indptr,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> CollaborativeModel:
+        """The reverse of ``to_arrays``."""
+        spec = json.loads(arrays["archetypes"].tobytes())
+        archetypes = Archetypes(tuple(map(tuple, spec.pop("keys"))), **spec)
+        sparse = tuple(arrays[f"neighbours.{part}"] for part in ("weights", "columns", "ends"))
+        neighbours = csr_array(sparse, shape=(len(archetypes), len(archetypes)))
+        return cls(archetypes, arrays["factors"], arrays["trust"], arrays["guess"], neighbours)
+
+
+def fit_collaborative(
+    table: ListingTable,
+    content: NDArray[np.floating],
+    buyer_rows: ArrayLike,
+    listing_rows: ArrayLike,
+    weights: ArrayLike,
+    n_buyers: int,
+    config: CollaborativeConfig | None = None,
+) -> CollaborativeModel:
+    """Learn archetypes, their factors and their neighbours from a catalogue and what buyers did with it.
+
+    Args:
+        table: Every listing events may be about, sold ones included.
+        content: Their content features, shape (n_listings, n_content).
+        buyer_rows, listing_rows: Who did something about what, positions, shape (n_events,) each.
+        weights: Strength of each event after decay, shape (n_events,); negative for dislikes. No events are fine.
+        n_buyers: More than any buyer row.
+        config: The defaults when None.
+
+    Returns:
+        The same model for the same arguments, up to the rounding of the linear algebra.
+
+    Raises:
+        ValueError: If the event arrays differ in length, point outside, or hold a weight that is not finite.
+    """
+    config = config or CollaborativeConfig()
+    buyers, listings = np.asarray(buyer_rows, np.int64), np.asarray(listing_rows, np.int64)
+    strengths = np.asarray(weights, np.float64)
+    _check_events(buyers, listings, strengths, n_buyers, len(table), len(content))
+    by_listing = np.bincount(listings, np.abs(strengths), minlength=len(table)).astype(np.float64)
+    archetypes = fit_archetypes(table, config, by_listing)
+    codes = archetypes.assign(table)
+    shape = (n_buyers, len(archetypes))
+    feedback = csr_array((strengths, (buyers, codes[listings])), shape=shape)  # adds up what repeats
+    feedback.eliminate_zeros()
+    factors, trust, guess = _fit_factors(feedback, codes, np.asarray(content, np.float64), config)
+    repeat_rates = _repeat_rates(buyers, listings, strengths, codes, shape, config.support)
+    spread = _spread(table, archetypes, codes, by_listing)
+    neighbours = _fit_neighbours(feedback, repeat_rates, spread, config)
+    return CollaborativeModel(archetypes, factors, trust, guess, neighbours)
+
+
+def _check_events(
+    buyers: NDArray, listings: NDArray, weights: Floats, n_buyers: int, n_listings: int, n_content: int
+) -> None:
+    if not buyers.shape == listings.shape == weights.shape or buyers.ndim != 1:
+        raise ValueError(f"{buyers.shape} buyers, {listings.shape} listings and {weights.shape} weights do not match")
+    if n_content != n_listings:
+        raise ValueError(f"content of {n_content} listings does not go with {n_listings} listings")
+    for name, rows, n in (("buyer", buyers, n_buyers), ("listing", listings, n_listings)):
+        if len(rows) and not 0 <= rows.min() <= rows.max() < n:
+            raise ValueError(f"{name}_rows points outside the {n} there are")
+    if not np.isfinite(weights).all():
+        raise ValueError("an event's weight is not finite")
+
+
+def _fit_factors(
+    feedback: csr_array, codes: Codes, content: Floats, config: CollaborativeConfig
+) -> tuple[Floats, Floats, Floats]:
+    """Factors, trust and guess of ``CollaborativeModel``, centred and scaled to go beside the content features."""
+    n_archetypes = feedback.shape[1]
+    if not len(content) or not feedback.nnz:
+        nothing = np.zeros((n_archetypes, config.n_factors))
+        return nothing, np.zeros(n_archetypes), np.zeros((content.shape[1] + 1, config.n_factors))
+    _, learned = als_factors(
+        feedback, config.n_factors, config.n_iterations, config.confidence, config.regularisation, config.seed
+    )
+    learned = learned.astype(np.float64)
+    n_buyers_of = np.diff(feedback.tocsc().indptr)
+    trust = n_buyers_of / (n_buyers_of + config.support)
+    guess = _ridge(_mean_rows(content, codes, n_archetypes), learned, n_buyers_of, config.support)
+    by_listing = trust[codes][:, None] * learned[codes]
+    by_listing += (1 - trust[codes])[:, None] * (content @ guess[:-1] + guess[-1])
+    middle = by_listing.mean(axis=0)
+    rotation = _rotation(by_listing - middle, np.sqrt(np.square(content).sum(axis=1).mean()), feedback.nnz, config)
+    guess[-1] -= middle
+    return (learned - middle) @ rotation, trust, guess @ rotation
+
+
+def _mean_rows(rows: Floats, codes: Codes, n_codes: int) -> Floats:
+    """Mean of the rows of each code; zeros for a code without rows."""
+    membership = csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n_codes, len(codes)))
+    return scaled_rows(membership) @ rows
+
+
+def _ridge(inputs: Floats, outputs: Floats, weights: NDArray, regularisation: float) -> Floats:
+    """Weighted ridge regression with a free intercept; coefficients, the intercept last."""
+    with_one = np.column_stack([inputs, np.ones(len(inputs))])
+    penalty = np.diag([*np.full(inputs.shape[1], regularisation), 1e-9])
+    return scipy.linalg.solve(
+        with_one.T @ (weights[:, None] * with_one) + penalty, with_one.T @ (weights[:, None] * outputs)
+    )
+
+
+def _rotation(centred: Floats, content_norm: float, n_pairs: int, config: CollaborativeConfig) -> Floats:
+    """Turns factors to their main axes, which makes them comparable between fits, and gives them their length."""
+    variances, axes = scipy.linalg.eigh(centred.T @ centred / len(centred))
+    total = np.maximum(variances, 0).sum()
+    if total < 1e-12:
+        return np.zeros_like(axes)
+    axes = axes[:, ::-1]
+    axes *= np.sign(np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0))
+    believed = n_pairs / (n_pairs + config.trusted_pairs)
+    return axes * (config.relative_norm * (content_norm or 1.0) * np.sqrt(believed / total))
+
+
+def _fit_neighbours(
+    feedback: csr_array, repeat_rates: Floats, spread: csr_array, config: CollaborativeConfig
+) -> csr_array:
+    """EASE over the archetypes that have events, on a diagonal of its own, spread over the coarse ones.
+
+    EASE puts zeros on its diagonal, for whoever has bought a thing is done with it. An archetype is not a thing: who
+    has opened one Octavia opens the next, at the rate that the events show.
+    """
+    weights = np.zeros((feedback.shape[1], feedback.shape[1]))
+    active = np.flatnonzero(np.diff(feedback.tocsc().indptr))
+    if len(active):
+        interest = presence(feedback)[:, active]
+        weights[np.ix_(active, active)] = ease_weights(interest, config.ease_regularisation)
+    np.fill_diagonal(weights, repeat_rates)
+    return strongest((spread @ (spread @ weights).T).T, config.n_neighbours)
+
+
+def _repeat_rates(
+    buyers: NDArray, listings: NDArray, weights: Floats, codes: Codes, shape: tuple[int, int], support: float
+) -> Floats:
+    """Which share of an archetype's buyers liked more than one listing of it, shrunk to 0 by ``support`` buyers."""
+    liked = weights > 0
+    pairs = csr_array((weights[liked], (buyers[liked], listings[liked])), shape=(shape[0], len(codes)))  # each once
+    by_archetype = csr_array((np.ones(pairs.nnz), codes[pairs.indices], pairs.indptr), shape=shape)
+    by_archetype.sum_duplicates()
+    n_listings = by_archetype.tocsc()
+    n_buyers = np.diff(n_listings.indptr)
+    repeated = np.add.reduceat(np.append(n_listings.data > 1, False), n_listings.indptr[:-1]) * (n_buyers > 0)
+    return repeated / (n_buyers + support)
+
+
+def _spread(table: ListingTable, archetypes: Archetypes, codes: Codes, events_by_listing: Floats) -> csr_array:
+    """What each archetype stands for: itself, or, a coarse one, the finer ones that took its listings; (n, n).
+
+    A car of a new model belongs to "skoda estates at 12,000", which few events are about, as all known estates have
+    archetypes of their own. Its neighbours are those of theirs, by how many events each has. Rows sum to one.
+    """
+    n = len(archetypes)
+    rows = zip(*listing_keys(table, archetypes.generation_years, archetypes.price_step), strict=True)
+    wholes, parts, events = [], [], []
+    for keys, code, weight in zip(rows, codes.tolist(), events_by_listing.tolist(), strict=True):
+        if weight:
+            for whole in archetypes.codes_of({*keys[1:], EVERYTHING}):
+                wholes.append(whole)
+                parts.append(code)
+                events.append(weight)
+    coarse = csr_array((np.array(events, float), (wholes, parts)), shape=(n, n))
+    alone = np.diff(coarse.indptr) == 0
+    return (scaled_rows(coarse) + diags_array(alone.astype(float))).tocsr()
