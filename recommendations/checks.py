@@ -1,0 +1,44 @@
+"""System checks for settings that have to agree; they stop the worker as well as the web server."""
+
+from django.conf import settings
+from django.core.checks import Error, register
+
+from recommendations.models import VECTOR_DIMENSIONS
+from tasks.options import LONG, SHORT
+
+
+@register()
+def vector_size_fits_its_column(app_configs, **kwargs):
+    """The parts of a vector must fit the column, which is as wide as the migration made it."""
+    n_dims = settings.CONTENT_DIMENSIONS + settings.COLLABORATIVE_DIMENSIONS
+    if n_dims <= VECTOR_DIMENSIONS:
+        return []
+    return [
+        Error(
+            f"CONTENT_DIMENSIONS + COLLABORATIVE_DIMENSIONS is {n_dims}, but vectors have {VECTOR_DIMENSIONS}.",
+            hint="Lower one of the two.",
+            id="recommendations.E001",
+        )
+    ]
+
+
+@register()
+def tasks_end_before_they_are_handed_out_again(app_configs, **kwargs):
+    """A task that outlives the broker's visibility timeout would run twice."""
+    timeout = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("visibility_timeout")
+    errors = [
+        Error(
+            f"A soft time limit of {limits['soft_time_limit']} s is not below the hard one.", id="recommendations.E002"
+        )
+        for limits in (SHORT, LONG)
+        if limits["soft_time_limit"] >= limits["time_limit"]
+    ]
+    if timeout is not None and LONG["time_limit"] >= timeout:
+        errors.append(
+            Error(
+                f"A task may run for {LONG['time_limit']} s, but the broker hands it out again after {timeout} s.",
+                hint="Raise visibility_timeout in CELERY_BROKER_TRANSPORT_OPTIONS.",
+                id="recommendations.E003",
+            )
+        )
+    return errors

@@ -1,0 +1,103 @@
+"""Everything one version has learned, as one object: what is trained, stored, loaded and asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommendations.engine.archetypes import CollaborativeModel
+from recommendations.engine.encoder import Contributions, Encoder, ListingTable
+from recommendations.engine.taste import Prior
+
+SourceSwitch = Literal["hybrid", "content", "collaborative"]
+COLLABORATIVE = "similar buyers"  # the name of the collaborative part in a breakdown
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """A vector space and the population's taste in it.
+
+    Attributes:
+        encoder: Listing fields -> the content part of a vector.
+        collaborative: Listing fields -> the factors of its archetype, the rest of the vector.
+        prior: Taste of a buyer nobody knows yet.
+        baseline: Mean vector of the live listings at training, shape (n_dims,); reasons are told against it.
+        n_dims: Width of a vector; parts that are narrower leave zeros at the end.
+    """
+
+    encoder: Encoder
+    collaborative: CollaborativeModel
+    prior: Prior
+    baseline: NDArray[np.float32]
+    n_dims: int
+
+    @property
+    def n_content(self) -> int:
+        return self.encoder.config.n_dims
+
+    def vectors(self, table: ListingTable) -> NDArray[np.float32]:
+        """Feature vectors of listings, float32, shape (n_listings, n_dims), always finite."""
+        return join_parts(self.encoder, self.collaborative, table, self.n_dims)
+
+    def switched(self, weights: NDArray[np.floating], source: SourceSwitch) -> NDArray[np.float64]:
+        """The weights with only one of the two pipelines left on, shape (n_dims,)."""
+        kept = np.array(weights, np.float64)
+        if source == "content":
+            kept[self.n_content :] = 0.0
+        elif source == "collaborative":
+            kept[: self.n_content] = 0.0
+        return kept
+
+    def breakdown(self, weights: NDArray[np.floating], table: ListingTable) -> Contributions:
+        """The score of each listing by readable feature; rows sum to ``vectors(table) @ weights`` within 1e-6."""
+        weights = np.asarray(weights, np.float64)
+        content = self.encoder.contributions(weights[: self.n_content], table)
+        factors = self.vectors(table)[:, self.n_content :].astype(np.float64)
+        return replace(
+            content,
+            names=(*content.names, COLLABORATIVE),
+            values=np.column_stack([content.values, factors @ weights[self.n_content :]]),
+        )
+
+    def with_prior(self, prior: Prior) -> Self:
+        return replace(self, prior=prior)
+
+    def to_arrays(self) -> dict[str, NDArray]:
+        """Plain arrays, from which ``from_arrays`` makes an equal ranker."""
+        return {
+            **{f"encoder.{name}": array for name, array in self.encoder.to_arrays().items()},
+            **{f"collaborative.{name}": array for name, array in self.collaborative.to_arrays().items()},
+            "prior.mean": self.prior.mean,
+            "prior.covariance": self.prior.covariance,
+            "baseline": self.baseline,
+            "n_dims": np.array(self.n_dims),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray]) -> Self:
+        return cls(
+            encoder=Encoder.from_arrays(part(arrays, "encoder.")),
+            collaborative=CollaborativeModel.from_arrays(part(arrays, "collaborative.")),
+            prior=Prior(arrays["prior.mean"], arrays["prior.covariance"]),
+            baseline=arrays["baseline"],
+            n_dims=int(arrays["n_dims"]),
+        )
+
+
+def join_parts(
+    encoder: Encoder, collaborative: CollaborativeModel, table: ListingTable, n_dims: int
+) -> NDArray[np.float32]:
+    """Content features, then archetype factors, then zeros up to ``n_dims``; shape (n_listings, n_dims)."""
+    content = encoder.encode(table)
+    factors = collaborative.listing_factors(table, content)
+    vectors = np.zeros((len(table), n_dims), np.float32)
+    vectors[:, : content.shape[1]] = content
+    vectors[:, content.shape[1] : content.shape[1] + factors.shape[1]] = factors
+    return vectors
+
+
+def part(arrays: dict[str, NDArray], prefix: str) -> dict[str, NDArray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -1,0 +1,7 @@
+"""What other rooms may listen to. Declared apart, so that who sends and who listens need not know each other."""
+
+from django.dispatch import Signal
+
+events_recorded = (
+    Signal()
+)  # buyer_ids: buyers whose log has grown, or whose answers have changed; inside the transaction

@@ -1,0 +1,34 @@
+"""Refusals of this app, in words fit to show a person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class RecommendationsError(Exception):
+    """Something was asked that we refuse, and the message says why."""
+
+
+@dataclass(frozen=True)
+class EventProblem:
+    """What is wrong with one event of a request: its place in the request (0 is the first), the field, the reason."""
+
+    index: int
+    field: str
+    reason: str
+
+
+class EventsRefused(RecommendationsError):
+    """Nothing of the request was recorded, because some of it cannot be."""
+
+    def __init__(self, problems: Sequence[EventProblem]) -> None:
+        self.problems = list(problems)
+        first = self.problems[0]
+        super().__init__(f"event {first.index}: {first.field}: {first.reason}")
+
+
+class RankerRefused(RecommendationsError):
+    """A ranker version that cannot be promoted, rolled back to, or loaded."""
+
+
+class TrainingRefused(RecommendationsError):
+    """A training that cannot start, or was stopped."""

@@ -1,0 +1,20 @@
+"""``manage.py rollback``: put the version that was live before back."""
+
+from django.core.management.base import BaseCommand, CommandError
+
+from recommendations.exceptions import RankerRefused
+from recommendations.services import rollback_ranker
+
+
+class Command(BaseCommand):
+    help = "Put the ranker version that was live before back; every process follows within a second."
+
+    def add_arguments(self, parser):
+        parser.add_argument("--note", default="", help="why, for the record")
+
+    def handle(self, *args, **options):
+        try:
+            version = rollback_ranker(note=options["note"])
+        except RankerRefused as refusal:
+            raise CommandError(str(refusal)) from refusal
+        self.stdout.write(f"{version} is live")

@@ -1,0 +1,163 @@
+"""Listings of one vector space in memory: vectors, filter columns, and the questions one asks of them.
+
+The window of a serving process is such a space, and so is the archive a training works on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.filters import ListingFilters
+from recommendations.columns import ListingColumns, text_matches, with_room_for
+from recommendations.datasets import ListingRows
+from recommendations.engine.ranker import Ranker
+from recommendations.engine.stock import FOREVER, Stock
+
+COLUMNS: dict[str, tuple[type, float]] = {  # name -> dtype and what an empty row holds
+    "listing_ids": (np.int64, 0),
+    "published_at": (np.float64, np.nan),
+    "ended_at": (np.float64, FOREVER),
+    "is_live": (np.bool_, False),
+    "seller_ids": (np.int64, 0),
+    "seller_user_ids": (np.int64, 0),
+}
+
+
+class ListingSpace:
+    """Growable rows of listings; a listing keeps its row for as long as the space lives.
+
+    A listing without a vector is never live here, because nothing could be said about it.
+    """
+
+    def __init__(self, ranker: Ranker) -> None:
+        self.ranker = ranker
+        self.columns = ListingColumns()
+        self._row_by_listing_id: dict[int, int] = {}
+        self._n_rows = 0
+        self._arrays = {name: np.empty(0, dtype) for name, (dtype, _) in COLUMNS.items()}
+        self._vectors = np.empty((0, ranker.n_dims), np.float32)
+        self._archetypes = np.empty(0, np.int32)
+        self._expose()
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def put(self, rows: ListingRows, vectors: NDArray[np.float32], has_vector: NDArray[np.bool_]) -> None:
+        """Add listings, or replace what is known of them.
+
+        Args:
+            rows: Their fields, n listings.
+            vectors: Shape (n, n_dims).
+            has_vector: Which of the vectors mean anything, shape (n,).
+        """
+        at = self._places(rows.listing_ids)
+        for name, array in self._arrays.items():
+            array[at] = getattr(rows, name)
+        self._arrays["is_live"][at] &= has_vector
+        self._vectors[at] = vectors
+        self._archetypes[at] = self.ranker.collaborative.archetypes.assign(rows.table)
+        self.columns.put(at, rows)
+        self._expose()
+
+    def forget(self, listing_ids: Collection[int]) -> None:
+        """Listings that are gone keep their rows, but nobody finds them there any more."""
+        rows = [self._row_by_listing_id[key] for key in listing_ids if key in self._row_by_listing_id]
+        self._arrays["is_live"][rows] = False
+        self._arrays["published_at"][rows] = np.nan
+
+    def best(
+        self,
+        weights: NDArray[np.floating],
+        k: int,
+        filters: ListingFilters | None = None,
+        exclude: Collection[int] = (),
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k live listings with the highest ``weights · vector``; ties go to the lower id.
+
+        Args:
+            weights: Shape (n_dims,).
+            k: How many, at most; all there are when fewer match.
+            filters: What every answer must satisfy.
+            exclude: Listing ids to leave out.
+
+        Returns:
+            Listing ids (int64) and scores (float64), best first.
+        """
+        return self.top(weights, k, self.allowed(filters or ListingFilters(), exclude))
+
+    def allowed(self, filters: ListingFilters, exclude: Collection[int] = ()) -> NDArray[np.bool_]:
+        """Which rows are live and satisfy the filters, shape (n_rows,)."""
+        mask = self.column("is_live").copy()
+        if filters:
+            mask &= self.columns.matching(filters)
+        if filters.text:
+            mask &= np.isin(self.stock.listing_ids, text_matches(filters.text))
+        excluded = [self._row_by_listing_id[key] for key in exclude if key in self._row_by_listing_id]
+        mask[excluded] = False
+        return mask
+
+    def top(
+        self, weights: NDArray[np.floating], k: int, mask: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k best rows of a mask, as ids and scores."""
+        rows = np.flatnonzero(mask)
+        if not len(rows) or k <= 0:
+            return np.empty(0, np.int64), np.empty(0)
+        # gathering rows costs more than multiplying them all, unless they are few
+        if len(rows) * 4 < len(self):
+            scores = self.stock.vectors[rows] @ np.asarray(weights, np.float32)
+        else:
+            scores = (self.stock.vectors @ np.asarray(weights, np.float32))[rows]
+        if len(rows) > k:
+            # everything at least as good as the k-th, so that a tie is settled by id and not by chance
+            at_least = np.partition(scores, len(rows) - k)[len(rows) - k]
+            rows, scores = rows[scores >= at_least], scores[scores >= at_least]
+        listing_ids = self.stock.listing_ids[rows]
+        order = np.lexsort((listing_ids, -scores))[:k]
+        return listing_ids[order], scores[order].astype(np.float64)
+
+    def vectors_of(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Vectors of listings, shape (n, n_dims), and which of them are known here; unknown ones are zero."""
+        rows = self.stock.rows_of(np.asarray(listing_ids, np.int64))
+        vectors = (
+            self.stock.vectors[np.maximum(rows, 0)]
+            if len(self)
+            else np.zeros((len(rows), self.ranker.n_dims), np.float32)
+        )
+        vectors[rows < 0] = 0.0
+        return vectors, rows >= 0
+
+    def vectors_elsewhere(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Ids and vectors of listings that have no row here, as far as they can be had."""
+        return np.empty(0, np.int64), np.empty((0, self.ranker.n_dims), np.float32)
+
+    def column(self, name: str) -> NDArray:
+        """One column of COLUMNS, shape (n_rows,)."""
+        return self._arrays[name][: self._n_rows]
+
+    @property
+    def archetypes(self) -> NDArray[np.int32]:
+        """Archetype code of every row."""
+        return self._archetypes[: self._n_rows]
+
+    def _places(self, listing_ids: NDArray[np.int64]) -> NDArray[np.intp]:
+        """The row of each listing, giving new ones the next free rows."""
+        for listing_id in listing_ids.tolist():
+            self._row_by_listing_id.setdefault(listing_id, len(self._row_by_listing_id))
+        self._n_rows = len(self._row_by_listing_id)
+        for name, (_, empty) in COLUMNS.items():
+            self._arrays[name] = with_room_for(self._arrays[name], self._n_rows, empty)
+        self._vectors = with_room_for(self._vectors, self._n_rows, 0.0)
+        self._archetypes = with_room_for(self._archetypes, self._n_rows, 0)
+        return np.array([self._row_by_listing_id[key] for key in listing_ids.tolist()], np.intp)
+
+    def _expose(self) -> None:
+        self.stock = Stock(
+            listing_ids=self.column("listing_ids"),
+            vectors=self._vectors[: self._n_rows],
+            published_at=self.column("published_at"),
+            ended_at=self.column("ended_at"),
+        )

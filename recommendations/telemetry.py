@@ -1,0 +1,30 @@
+"""Every metric of the loop, declared once; the unit is in the name."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+EVENTS = Counter("forecourt_events_total", "Events recorded, by kind.", ["kind"])
+EVENTS_REPEATED = Counter("forecourt_events_repeated_total", "Events that were already in the log.")
+LISTS = Counter(
+    "forecourt_lists_total", "Lists served, by placement and whether they were personal.", ["placement", "personal"]
+)
+ITEMS = Counter("forecourt_list_items_total", "Cars served, by the source that found them.", ["source"])
+LIST_SECONDS = Histogram("forecourt_list_seconds", "Time to answer one list.", buckets=SECONDS)
+REFRESHES = Counter(
+    "forecourt_preference_refreshes_total", "Preferences recomputed, by who noticed: worker, read or beat.", ["by"]
+)
+REFRESH_SECONDS = Histogram(
+    "forecourt_preference_refresh_seconds", "Time to recompute one preference.", buckets=SECONDS
+)
+EVENT_TO_PREFERENCE_SECONDS = Histogram(
+    "forecourt_event_to_preference_seconds",
+    "From the arrival of a buyer's newest event to the preference that knows it.",
+    buckets=(*SECONDS, 10.0, 60.0, 600.0),
+)
+WINDOW_SYNC_SECONDS = Histogram("forecourt_window_sync_seconds", "Time to bring the window in step.", buckets=SECONDS)
+WINDOW_LISTINGS = Gauge(
+    "forecourt_window_listings", "Listings in the window of one process.", multiprocess_mode="mostrecent"
+)
+SERVED_LISTS_LOGGED = Counter("forecourt_served_lists_logged_total", "Served lists written to the log.")
+VECTORS_WRITTEN = Counter("forecourt_listing_vectors_written_total", "Listing vectors computed and stored.")

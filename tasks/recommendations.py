@@ -1,0 +1,50 @@
+"""Background doors onto recommendations."""
+
+from celery import shared_task
+from recommendations.seeding import run_seeding
+
+from recommendations import services
+from recommendations.training import run_training, start_training
+from tasks.options import LONG, RETRY, SHORT
+
+
+@shared_task(name="recommendations.refresh_preferences", ignore_result=True, **SHORT, **RETRY)
+def refresh_preferences_task(buyer_id: int) -> None:
+    """Bring one buyer's preference up to date; free when another task, or a read, already did."""
+    services.refresh_preferences(buyer_id=buyer_id)
+
+
+@shared_task(name="recommendations.refresh_stale_preferences", ignore_result=True, soft_time_limit=300, time_limit=330)
+def refresh_stale_preferences_task() -> None:
+    """Repair what signals, brokers or workers lost: preferences behind the log."""
+    services.refresh_stale_preferences()
+
+
+@shared_task(name="recommendations.embed_listings", ignore_result=True, soft_time_limit=300, time_limit=330, **RETRY)
+def embed_listings_task(listing_ids: list[int]) -> None:
+    """Make the vectors of new or changed listings."""
+    services.embed_listings(listing_ids)
+
+
+@shared_task(name="recommendations.embed_missing_listings", ignore_result=True, soft_time_limit=600, time_limit=630)
+def embed_missing_listings_task() -> None:
+    """Repair what signals missed: live listings without a vector."""
+    services.embed_missing_listings()
+
+
+@shared_task(name="recommendations.retrain", **LONG)
+def retrain_task(run_id: int) -> str:
+    """Train a ranker version; a run that was started already is left to whoever started it."""
+    return str(run_training(run_id=run_id))
+
+
+@shared_task(name="recommendations.scheduled_retrain", ignore_result=True, **LONG)
+def scheduled_retrain_task() -> None:
+    """The nightly training."""
+    run_training(run_id=start_training().pk)
+
+
+@shared_task(name="catalog.seed_marketplace", **LONG)
+def seed_marketplace_task(seed_run_id: int) -> str:
+    """Fill the site with made-up stock, buyers and events."""
+    return str(run_seeding(seed_run_id=seed_run_id))

@@ -1,0 +1,89 @@
+"""The beat timetable as it is installed: one sentence per entry.
+
+``install_schedule`` copies what is missing into the database after every migration. From then on the database is what
+counts: operators change times there, and switch an entry off rather than delete it.
+"""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
+
+
+@dataclass(frozen=True)
+class Every:
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Daily:
+    hour: int
+    minute: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    name: str
+    sentence: str
+    task: str
+    when: Every | Daily
+
+
+TIMETABLE = [
+    Entry(
+        "Refresh stale preferences",
+        "Every 30 seconds: repair preferences that are behind the log because a broker or worker was away.",
+        "recommendations.refresh_stale_preferences",
+        Every(30),
+    ),
+    Entry(
+        "Embed missing listings",
+        "Every minute: make the listing vectors that a lost task left out.",
+        "recommendations.embed_missing_listings",
+        Every(60),
+    ),
+    Entry(
+        "Retrain",
+        "Every night at 03:15: learn from what happened, and put the new version live when it is not worse.",
+        "recommendations.scheduled_retrain",
+        Daily(3, 15),
+    ),
+    Entry(
+        "Expire old listings",
+        "Every ten minutes: take listings off sale that have been there for longer than the site allows.",
+        "catalog.expire_listings",
+        Every(600),
+    ),
+    Entry(
+        "Sweep listing changes",
+        "Every ten minutes: remove lines of the change log that every process has read.",
+        "maintenance.sweep_listing_changes",
+        Every(600),
+    ),
+    Entry(
+        "Sweep expired tokens",
+        "Every night at 04:30: remove refresh tokens that have expired, with their revocations.",
+        "maintenance.sweep_tokens",
+        Daily(4, 30),
+    ),
+]
+
+
+def install_schedule() -> None:
+    """Create the entries that are not in the database yet; those that are stay as the operator left them."""
+    for entry in TIMETABLE:
+        if not PeriodicTask.objects.filter(name=entry.name).exists():
+            PeriodicTask.objects.create(
+                name=entry.name, task=entry.task, description=entry.sentence, **timing(entry.when)
+            )
+
+
+def timing(when: Every | Daily) -> dict:
+    """The schedule fields of a periodic task. A run nobody took before the next one is due is dropped."""
+    if isinstance(when, Every):
+        interval, _ = IntervalSchedule.objects.get_or_create(every=when.seconds, period=IntervalSchedule.SECONDS)
+        return {"interval": interval, "expire_seconds": when.seconds}
+    crontab, _ = CrontabSchedule.objects.get_or_create(
+        hour=str(when.hour), minute=str(when.minute), timezone=settings.TIME_ZONE
+    )
+    return {"crontab": crontab}

@@ -1,0 +1,15 @@
+"""What every test starts from: nothing remembered in memory from the test before."""
+
+import pytest
+from django.core.cache import cache
+
+from recommendations.demand import forget_demand
+from recommendations.window import forget_window
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered(request):
+    forget_window()
+    forget_demand()
+    if "django_db_setup" in request.fixturenames:
+        cache.clear()

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from recommendations.engine.stock import FOREVER, Stock, hashed
+
+
+def stock_of(n: int, ended_at: float = FOREVER) -> Stock:
+    """Listings 1 to n, on sale from moment 0."""
+    ids = np.arange(1, n + 1)
+    return Stock(ids, np.zeros((n, 2), np.float32), np.zeros(n), np.full(n, ended_at))
+
+
+def test_a_sample_holds_each_listing_at_most_once_and_only_live_ones():
+    stock = stock_of(1000)
+    stock.ended_at[::2] = 50.0  # every odd id has ended by then
+    rows = stock.sample_live(moment=60.0, n=40, seed=7)
+    assert len(set(rows.tolist())) == 40
+    assert (stock.listing_ids[rows] % 2 == 0).all()
+
+
+def test_a_sample_depends_on_the_seed_and_not_on_the_order_of_the_rows():
+    stock = stock_of(500)
+    columns = (stock.listing_ids, stock.vectors, stock.published_at, stock.ended_at)
+    shuffled = Stock(*(column[::-1] for column in columns))
+    once, again = stock.sample_live(1.0, 20, seed=3), shuffled.sample_live(1.0, 20, seed=3)
+    assert stock.listing_ids[once].tolist() == shuffled.listing_ids[again].tolist()
+    other = stock.sample_live(1.0, 20, seed=4)
+    assert stock.listing_ids[once].tolist() != stock.listing_ids[other].tolist()
+
+
+def test_a_new_listing_leaves_most_old_draws_alone():
+    before = set(stock_of(600).sample_live(1.0, 30, seed=5).tolist())
+    after = set(stock_of(601).sample_live(1.0, 30, seed=5).tolist())
+    assert len(before & after) >= 29
+
+
+def test_draws_are_about_even_over_the_stock():
+    stock = stock_of(300)
+    drawn = np.concatenate([stock.sample_live(1.0, 10, seed) for seed in range(3000)])
+    counts = np.bincount(drawn, minlength=300)  # 100 expected each, standard deviation 10
+    assert counts.min() > 50
+    assert counts.max() < 150
+
+
+@pytest.mark.parametrize("n_listings", [0, 1, 3, 41])
+def test_a_small_stock_gives_what_it_has(n_listings):
+    assert len(stock_of(n_listings).sample_live(1.0, 40, seed=1)) == min(n_listings, 40)
+
+
+def test_a_stock_that_is_nearly_all_gone_is_searched_through():
+    stock = stock_of(5000, ended_at=10.0)
+    stock.ended_at[17] = FOREVER
+    assert stock.sample_live(20.0, 40, seed=1).tolist() == [17]
+
+
+def test_rows_are_found_by_id_and_unknown_ids_are_minus_one():
+    stock = Stock(np.array([30, 10, 20]), np.zeros((3, 2), np.float32), np.zeros(3), np.zeros(3))
+    assert stock.rows_of(np.array([10, 20, 30, 40, 5])).tolist() == [1, 2, 0, -1, -1]
+    assert stock_of(0).rows_of(np.array([1])).tolist() == [-1]
+
+
+def test_pseudo_random_numbers_differ_by_id_and_seed():
+    assert len(set(hashed(np.arange(1000), 1).tolist()) | set(hashed(np.arange(1000), 2).tolist())) == 2000

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from catalog.filters import ListingFilters
+from catalog.models import Listing
+from recommendations.columns import ListingColumns, text_matches
+from recommendations.datasets import read_listings
+from tests.factories import CarModelFactory, ListingFactory, SellerFactory
+
+pytestmark = pytest.mark.django_db
+
+FILTERS = [
+    ListingFilters(),
+    ListingFilters(makes=("skoda",)),
+    ListingFilters(makes=("skoda", "bmw"), models=("octavia",)),
+    ListingFilters(makes=("nobody",)),
+    ListingFilters(bodies=("suv",), fuels=("diesel",)),
+    ListingFilters(gearboxes=("automatic",), drives=("all",), colours=("red",)),
+    ListingFilters(seller_kinds=("private",)),
+    ListingFilters(tags=("towbar",)),
+    ListingFilters(tags=("towbar", "sunroof")),
+    ListingFilters(min_price=9_000, max_price=12_000),
+    ListingFilters(min_year=2019, max_mileage_km=60_000, min_power_kw=85),
+    ListingFilters(latitude=51.5, longitude=-0.1, radius_km=40),
+]
+
+
+@pytest.fixture
+def listings():
+    bmw = CarModelFactory(make__name="BMW", name="X3")
+    return [
+        ListingFactory(),
+        ListingFactory(bare=True),
+        ListingFactory(
+            car_model=bmw, body="suv", fuel="diesel", gearbox="automatic", drive="all", colour="red", price=9_000
+        ),
+        ListingFactory(tags=["towbar"], seller=SellerFactory(kind="private"), latitude=51.6, longitude=0.0),
+        ListingFactory(tags=["towbar", "sunroof"], year=2018, power_kw=None, latitude=53.5, longitude=-2.2),
+    ]
+
+
+@pytest.mark.parametrize("filters", FILTERS, ids=lambda filters: str(filters.as_query()))
+def test_filters_mean_the_same_in_memory_and_in_the_database(listings, filters):
+    rows = read_listings(Listing.objects.all())
+    columns = ListingColumns()
+    columns.put(np.arange(len(rows)), rows)
+    in_memory = rows.listing_ids[columns.matching(filters)]
+    assert set(in_memory.tolist()) == set(Listing.objects.matching(filters).values_list("pk", flat=True))
+
+
+def test_a_changed_listing_is_found_by_what_it_is_now(listings):
+    rows = read_listings(Listing.objects.all())
+    columns = ListingColumns()
+    columns.put(np.arange(len(rows)), rows)
+    tagged = listings[3]
+    tagged.tags, tagged.price = ["roof rack"], 1
+    tagged.save()
+    columns.put(np.array([3]), read_listings(Listing.objects.filter(pk=tagged.pk)))
+    assert columns.matching(ListingFilters(tags=("towbar",))).tolist() == [False, False, False, False, True]
+    assert columns.matching(ListingFilters(tags=("roof rack",), max_price=2))[3]
+
+
+def test_text_is_asked_of_the_database(listings):
+    assert set(text_matches("octavia").tolist()) == {listings[0].pk, listings[3].pk, listings[4].pk}

@@ -1,0 +1,147 @@
+import pytest
+from django.utils import timezone
+
+from catalog.filters import ListingFilters
+from catalog.models import Listing
+from recommendations.models import Placement, ServedList
+from recommendations.serving import ListRequest, recommend
+from tests.factories import BuyerFactory, ListingFactory, ServedListFactory
+from tests.worlds import make_market, trained_market, view
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _always_in_step(settings):
+    settings.WINDOW_STALENESS_SECONDS = 0
+
+
+@pytest.fixture
+def market():
+    return trained_market()
+
+
+def ids(answer) -> list[int]:
+    return [item.listing.pk for item in answer.items]
+
+
+def test_before_any_training_the_newest_cars_are_shown():
+    market = make_market(3)
+    newest = ListingFactory(published_at="2026-03-01T00:00Z")
+    answer = recommend(ListRequest(buyer=None, k=4))
+    assert ids(answer)[0] == newest.pk
+    assert len(answer.items) == 4
+    assert answer.version_id is None
+    assert set(ids(answer)) <= {car.pk for car in (*market.skodas, *market.bmws, newest)}
+
+
+def test_an_empty_catalogue_gives_an_empty_list():
+    assert recommend(ListRequest(buyer=None)).items == []
+
+
+def test_who_looks_at_one_kind_is_shown_that_kind(market):
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:4])
+    makes = [item.listing.make.slug for item in recommend(ListRequest(buyer=buyer, k=10)).items]
+    assert makes.count("bmw") >= 9
+
+
+def test_the_next_list_differs_without_any_worker(market):
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:3])
+    before = ids(recommend(ListRequest(buyer=buyer, k=10)))
+    view(buyer, *market.skodas[:8], kind="contact")
+    assert ids(recommend(ListRequest(buyer=buyer, k=10))) != before
+
+
+@pytest.mark.parametrize("k", [1, 20, 30])
+def test_k_asked_is_k_answered(market, k):
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:2])
+    answer = recommend(ListRequest(buyer=buyer, k=k))
+    assert len(set(ids(answer))) == k
+    assert [item.position for item in answer.items] == list(range(1, k + 1))
+
+
+def test_more_than_there_are_gives_all_there_are(market):
+    assert len(recommend(ListRequest(buyer=None, k=200)).items) == 30
+
+
+def test_what_is_sold_is_gone_though_the_window_still_holds_it(market, settings):
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:4])
+    first = ids(recommend(ListRequest(buyer=buyer, k=5)))
+    settings.WINDOW_STALENESS_SECONDS = 3600  # memory stays behind on purpose
+    Listing.objects.filter(pk__in=first[:3]).update(status="reserved")
+    after = ids(recommend(ListRequest(buyer=buyer, k=5)))
+    assert not set(first[:3]) & set(after)
+    assert len(after) == 5
+
+
+def test_a_price_that_left_the_filter_is_gone_though_the_window_still_holds_it(market, settings):
+    filters = ListingFilters(max_price=31_000, makes=("bmw",))
+    cheap = ids(recommend(ListRequest(buyer=None, filters=filters)))
+    settings.WINDOW_STALENESS_SECONDS = 3600
+    Listing.objects.filter(pk=cheap[0]).update(price=40_000)
+    assert set(ids(recommend(ListRequest(buyer=None, filters=filters)))) == set(cheap[1:])
+
+
+def test_filters_hold_for_every_item(market):
+    answer = recommend(ListRequest(buyer=None, k=10, filters=ListingFilters(fuels=("diesel",))))
+    assert len(answer.items) == 10
+    assert {item.listing.fuel for item in answer.items} == {"diesel"}
+
+
+def test_dismissed_and_own_cars_are_left_out(market):
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:3])
+    view(buyer, market.bmws[5], kind="hide")
+    seller = market.skodas[0].seller
+    own = ListingFactory(seller__user=buyer.user, car_model=market.bmws[0].car_model)
+    answer = ids(recommend(ListRequest(buyer=buyer, k=40)))
+    assert market.bmws[5].pk not in answer
+    assert own.pk not in answer
+    assert own.pk in ids(recommend(ListRequest(buyer=None, k=40)))
+    assert seller.user is None
+
+
+def test_what_was_shown_often_steps_back_but_comes_back_when_nothing_else_is_left(market):
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:3])
+    often = Placement.objects.get(slug="home").times_shown_at_most
+    shown = ids(recommend(ListRequest(buyer=buyer, k=10)))
+    for _ in range(often):
+        ServedListFactory(
+            buyer=buyer, listing_ids=shown, scores=[0.0] * 10, sources=["taste"] * 10, served_at=timezone.now()
+        )
+    assert not set(ids(recommend(ListRequest(buyer=buyer, k=20)))) & set(shown)
+    everything = ids(recommend(ListRequest(buyer=buyer, k=30)))
+    assert set(everything[20:]) == set(shown)
+
+
+def test_each_pipeline_can_be_seen_alone(market):
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:3])
+    for source in ("content", "collaborative"):
+        answer = recommend(ListRequest(buyer=buyer, k=5, source=source))
+        assert {item.source for item in answer.items} == {source}
+
+
+def test_a_buyer_who_opted_out_gets_the_list_of_a_stranger(market):
+    buyer = BuyerFactory(is_personalised=False)
+    view(buyer, *market.bmws[:4])
+    answer = recommend(ListRequest(buyer=buyer, k=10))
+    assert not answer.is_personalised
+    assert ids(answer) == ids(recommend(ListRequest(buyer=None, k=10)))
+
+
+def test_what_was_shown_is_recorded_with_sources_scores_and_version(market):
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:3])
+    answer = recommend(ListRequest(buyer=buyer, k=5, filters=ListingFilters(makes=("bmw",))))
+    served = ServedList.objects.get(pk=answer.id)
+    assert served.listing_ids == ids(answer)
+    assert served.scores == [item.score for item in answer.items]
+    assert served.sources == [item.source for item in answer.items]
+    assert served.version_id == market.version.pk
+    assert served.filters == {"makes": ["bmw"]}

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+from django.db import connection
+
+from catalog.filters import ListingFilters
+from catalog.models import Listing
+from recommendations.models import ListingVector
+from recommendations.retrieval import PgvectorRetriever, retriever_for
+from recommendations.services import promote_ranker, rollback_ranker
+from recommendations.training import run_training, start_training
+from recommendations.window import borrow_window, forget_window
+from tests.factories import ListingFactory
+from tests.worlds import trained_market
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _always_in_step(settings):
+    settings.WINDOW_STALENESS_SECONDS = 0
+
+
+@pytest.fixture
+def market():
+    return trained_market()
+
+
+def live_ids() -> set[int]:
+    with borrow_window() as window:
+        return set(window.stock.listing_ids[window.allowed(ListingFilters())].tolist())
+
+
+def weights() -> np.ndarray:
+    return np.random.default_rng(1).standard_normal(128)
+
+
+def test_there_is_no_window_before_the_first_promotion():
+    with borrow_window() as window:
+        assert window is None
+
+
+def test_the_window_holds_what_is_for_sale(market):
+    assert live_ids() == set(Listing.objects.available().values_list("pk", flat=True))
+
+
+def test_a_sold_car_leaves_and_a_relisted_one_returns(market):
+    car = market.skodas[0]
+    assert car.pk in live_ids()
+    Listing.objects.filter(pk=car.pk).update(status="reserved")  # no signal: only the trigger saw it
+    assert car.pk not in live_ids()
+    Listing.objects.filter(pk=car.pk).update(status="live")
+    assert car.pk in live_ids()
+
+
+def test_a_deleted_car_leaves(market):
+    live_ids()
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM catalog_listing WHERE id = %s", [market.bmws[-1].pk])  # nobody has seen it
+    assert market.bmws[-1].pk not in live_ids()
+
+
+def test_a_new_car_is_there_at_once_with_a_vector_made_by_the_reader(market):
+    live_ids()
+    car = ListingFactory()
+    assert car.pk in live_ids()
+    assert ListingVector.objects.of(market.version).filter(listing_id=car.pk).exists()
+
+
+def test_a_changed_price_changes_the_vector_and_a_changed_description_does_not(market):
+    car = market.skodas[0]
+
+    def vector() -> list[float]:
+        with borrow_window() as window:
+            return window.vectors_of([car.pk])[0][0].tolist()
+
+    before = vector()
+    Listing.objects.filter(pk=car.pk).update(description="one careful owner")
+    assert vector() == before
+    Listing.objects.filter(pk=car.pk).update(price=25_000)
+    assert vector() != before
+
+
+def test_the_best_are_those_of_brute_force_with_ties_by_id(market):
+    twin = Listing.objects.get(pk=market.bmws[3].pk)
+    twin.pk, twin.external_id = None, "twin"
+    twin.save()
+    with borrow_window() as window:
+        ids, scores = window.best(weights(), 10)
+        live = window.allowed(ListingFilters())
+        every = window.stock.vectors[live] @ weights().astype(np.float32)
+        order = np.lexsort((window.stock.listing_ids[live], -every))[:10]
+    assert ids.tolist() == window.stock.listing_ids[live][order].tolist()
+    np.testing.assert_allclose(scores, every[order], rtol=1e-5)
+
+
+@pytest.mark.parametrize("k", [0, 1, 7, 30, 1000])
+@pytest.mark.parametrize(
+    "filters", [ListingFilters(), ListingFilters(makes=("bmw",), max_price=33_000)], ids=["all", "bmw"]
+)
+def test_memory_and_pgvector_give_the_same_answer(market, settings, k, filters):
+    excluded = [market.bmws[1].pk]
+    with borrow_window() as window:
+        in_memory = window.best(weights(), k, filters, excluded)
+        exact = PgvectorRetriever(window.version_id).best(weights(), k, filters, excluded)
+        settings.EXACT_SCAN_MAX_ROWS = 0
+        approximate = PgvectorRetriever(window.version_id).best(weights(), k, filters, excluded)
+    assert exact[0].tolist() == in_memory[0].tolist()
+    assert approximate[0].tolist() == in_memory[0].tolist()
+    np.testing.assert_allclose(exact[1], in_memory[1], rtol=1e-4, atol=1e-5)
+
+
+def test_a_stock_larger_than_memory_is_sampled_and_pgvector_answers(market, settings):
+    settings.WINDOW_MAX_LISTINGS = 10
+    forget_window()
+    with borrow_window() as window:
+        assert not window.is_complete
+        assert 0 < len(window) < 30
+        assert isinstance(retriever_for(window), PgvectorRetriever)
+
+
+def test_promotion_and_rollback_are_followed(market):
+    second = run_training(run_id=start_training(promote=False).pk)
+    with borrow_window() as window:
+        assert window.version_id == market.version.pk
+    promote_ranker(version=second)
+    with borrow_window() as window:
+        assert window.version_id == second.pk
+    rollback_ranker()
+    with borrow_window() as window:
+        assert window.version_id == market.version.pk

@@ -1,0 +1,53 @@
+"""Tiny hand-made markets whose right answer is known.
+
+A market has two kinds of car that nobody confuses: cheap Skoda hatchbacks and dear BMW saloons. ``trained_market`` has a
+live ranker over it, so that whoever acts on one kind should be shown that kind.
+"""
+
+from dataclasses import dataclass
+
+from catalog.models import Listing
+from recommendations.models import RankerVersion
+from recommendations.services import Event, record_interactions
+from recommendations.training import run_training, start_training
+from tests.factories import BuyerFactory, CarModelFactory, ListingFactory, SellerFactory
+
+
+@dataclass(frozen=True)
+class Market:
+    skodas: list[Listing]
+    bmws: list[Listing]
+    version: RankerVersion | None = None
+
+
+def make_market(n_of_each: int = 15) -> Market:
+    seller = SellerFactory()
+    octavia = CarModelFactory(make__name="Skoda", name="Octavia")
+    three = CarModelFactory(make__name="BMW", name="3 Series")
+    skodas = [
+        ListingFactory(car_model=octavia, seller=seller, price=5_000 + 100 * i, mileage_km=90_000, year=2014)
+        for i in range(n_of_each)
+    ]
+    bmws = [
+        ListingFactory(
+            car_model=three, seller=seller, price=30_000 + 500 * i, mileage_km=15_000, year=2022, body="saloon",
+            fuel="diesel", gearbox="automatic", power_kw=180,
+        )
+        for i in range(n_of_each)
+    ]  # fmt: skip
+    return Market(skodas, bmws)
+
+
+def view(buyer, *listings, kind: str = "view") -> None:
+    """The buyer opens some cars, one after the other."""
+    record_interactions(buyer=buyer, events=[Event(kind=kind, listing_id=listing.pk) for listing in listings])
+
+
+def trained_market(n_of_each: int = 15) -> Market:
+    """A market with buyers on both sides, learned from."""
+    market = make_market(n_of_each)
+    for cars in (market.skodas, market.bmws):
+        for start in range(4):
+            view(BuyerFactory(external=True), *cars[start : start + 4])
+    version = run_training(run_id=start_training(parameters={"prior_buyers": 20}).pk)
+    return Market(market.skodas, market.bmws, version)
