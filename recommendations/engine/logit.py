@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.engine import linalg
 from recommendations.engine.choice_sets import ChoiceSets
 
 # Features of one padded batch, in bytes: beyond the processor's caches a larger batch only costs memory.
@@ -27,12 +28,13 @@ class NewtonConfig:
     """When to stop looking for the mode.
 
     Attributes:
-        tolerance: Stop when the next step is shorter than the root of this, in posterior standard deviations.
+        tolerance: The step whose squared length in posterior standard deviations falls below this is the last. Newton
+            roughly squares the error in each step, so what remains after it is far smaller still.
         max_steps: Newton steps at most. Six are usual; a separable history needs about ten.
         max_halvings: Times a step is halved before it is given up.
     """
 
-    tolerance: float = 1e-8
+    tolerance: float = 1e-6
     max_steps: int = 50
     max_halvings: int = 60
 
@@ -130,10 +132,16 @@ def _n_fitting(shapes: NDArray, first: ChoiceSets) -> int:
     return max(1, int(np.searchsorted(n_bytes, BATCH_BYTES, side="right")))
 
 
-def log_likelihood(batch: Batch, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted log-likelihood of each problem under weights (n_problems, n_dims), and the choice probabilities.
+def choice_log_probabilities(
+    batch: Batch, weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How likely each choice was under weights (n_problems, n_dims).
 
     The products run in the precision of the features, everything after them in float64.
+
+    Returns:
+        Log probability of what was chosen, before the event's weight, shape (n_problems, n_events); and the
+        probability of every alternative, shape of ``batch.mask``.
     """
     utility = batch.rows() @ weights.astype(batch.differences.dtype)[:, :, None]
     relative = utility.reshape(batch.mask.shape) + batch.mask
@@ -141,8 +149,13 @@ def log_likelihood(batch: Batch, weights: NDArray[np.float64]) -> tuple[NDArray[
     odds = np.exp(relative - highest)
     total = odds.sum(axis=-1, keepdims=True)
     # The chosen alternative's own utility is 0 here, because features are differences from it.
-    log_chosen = -(highest + np.log(total))[:, :, 0]
-    return (batch.weights * log_chosen).sum(axis=1), odds / total
+    return -(highest + np.log(total))[:, :, 0], odds / total
+
+
+def log_likelihood(batch: Batch, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted log-likelihood of each problem, shape (n_problems,), and the choice probabilities."""
+    log_chosen, probabilities = choice_log_probabilities(batch, weights)
+    return (batch.weights * log_chosen).sum(axis=1), probabilities
 
 
 def derivatives(batch: Batch, probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -213,7 +226,7 @@ class _Search:
         gradient, curvature = derivatives(batch, self.probabilities[rows])
         self.precision[rows] = curvature + self.prior_precision
         gradient = gradient + pull
-        direction = -np.linalg.solve(self.precision[rows], gradient[:, :, None])[:, :, 0]
+        direction = -linalg.solve(self.precision[rows], gradient)
         promise = -(gradient * direction).sum(axis=1)  # squared length of the step in posterior deviations
         has_moved = self._line_search(rows, batch, direction, promise)
         self.is_moving[rows] = has_moved & (promise > self.config.tolerance)
