@@ -8,7 +8,7 @@ PIP = $(RUN) -m pip --disable-pip-version-check install --quiet
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format shell hooks clean environment development
+.PHONY: help run test lint format shell hooks secrets clean environment development
 
 help:
 	@echo "make run      start everything: database, broker, demo stock, first training, web, workers, beat"
@@ -17,6 +17,7 @@ help:
 	@echo "make format   let ruff put the code in shape"
 	@echo "make shell    a Django shell on the same database"
 	@echo "make hooks    check every commit with pre-commit"
+	@echo "make secrets  make the secret files that docker compose wants"
 	@echo "make clean    remove .venv; the data in var stays"
 
 run: environment
@@ -40,6 +41,11 @@ shell: environment
 
 hooks: development
 	$(RUN) -m pre_commit install
+
+secrets: environment
+	@umask 077 && mkdir -p secrets && for name in database_password secret_key; do \
+		test -s secrets/$$name || $(RUN) -c 'import secrets; print(secrets.token_urlsafe(40))' > secrets/$$name; done
+	@chmod 644 secrets/*  # read by other users inside the containers; the directory stays closed
 
 clean:
 	rm -rf .venv

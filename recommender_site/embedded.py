@@ -45,10 +45,9 @@ POSTGRES_SETTINGS = {
     "max_connections": "100",
     "maintenance_work_mem": "512MB",
     "max_wal_size": "2GB",
-    "synchronous_commit": "off",  # a power cut may lose the last half second, never the consistency
     "jit": "off",
 }
-TEST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+TEST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}  # nothing worth keeping
 
 
 def state_directory() -> Path:

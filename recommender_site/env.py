@@ -1,10 +1,11 @@
 """Typed readers for environment variables; nonsense is refused by the variable's name.
 
-Every variable can also come from a file: ``SECRET_KEY_FILE=/run/secrets/key`` is read when
-``SECRET_KEY`` itself is absent, which is how containers hand over secrets. A file ``.env`` beside manage.py, written
-like .env.example, fills in what the environment leaves open.
+Every variable can also come from a file, which is how containers hand over secrets: ``SECRET_KEY_FILE`` names the
+file that holds ``SECRET_KEY``. A file ``.env`` beside manage.py, written like .env.example, fills in what the
+environment leaves open.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 from environs import EnvValidationError, FileAwareEnv, ValidationError
 
-env = FileAwareEnv()
+env = FileAwareEnv(strip_whitespace=True)  # files end with a newline, secrets do not
 env.read_env(Path(__file__).resolve().parent.parent / ".env", recurse=False)
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -47,6 +48,21 @@ def one_of(*choices: str) -> Callable[[str], None]:
     return validate
 
 
+def like(pattern: str, example: str) -> Callable[[str], None]:
+    """A validator for short codes of a fixed form."""
+
+    def validate(value: str) -> None:
+        if not re.fullmatch(pattern, value):
+            raise ValidationError(f"must look like {example}")
+
+    return validate
+
+
+a_rate = like(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)", "600/min")
+a_currency = like(r"[A-Z]{3}", "GBP")
+a_prefix = like(r"[\w-]+", "forecourt")
+
+
 def at_least_characters(length: int) -> Callable[[str], None]:
     def validate(value: str) -> None:
         if len(value) < length:
@@ -63,15 +79,29 @@ def number(name: str, default: float, low: float, high: float) -> float:
     return env.float(name, default, validate=between(low, high))
 
 
-def database(name: str) -> dict[str, Any]:
-    """A Django database from one URL; only PostgreSQL, because vectors live there."""
+def database(name: str, password_name: str) -> dict[str, Any]:
+    """A Django database from one URL; only PostgreSQL, because vectors live there.
+
+    The password may come apart, so that only it has to be kept in a secret file.
+    """
     config = dict(env.dj_db_url(name))
     if "postgresql" not in str(config["ENGINE"]):
-        message = "must start with postgres://"
-        raise EnvValidationError(f'Environment variable "{name}" invalid: {message}', [message])
+        raise _invalid(name, "must start with postgres://")
+    if not config["NAME"]:
+        raise _invalid(name, "must end with the name of the database, as in postgres://user@host/forecourt")
+    if password := env.str(password_name, ""):
+        config["PASSWORD"] = password
     return config
 
 
 def exchange_rates(name: str) -> dict[str, float]:
     """``EUR:0.86,USD:0.79`` -> what one unit of each currency is worth in the market's own."""
-    return env.dict(name, {}, subcast_keys=str, subcast_values=float, delimiter=",", key_value_delimiter=":")
+    text = env.str(name, "")
+    if not re.fullmatch(r"([A-Z]{3}:(?=[\d.]*[1-9])\d*\.?\d+(,(?!$)|$))*", text):
+        raise _invalid(name, "must look like EUR:0.86,USD:0.79")
+    pairs = (pair.split(":") for pair in text.split(",") if pair)
+    return {currency: float(rate) for currency, rate in pairs}
+
+
+def _invalid(name: str, message: str) -> EnvValidationError:
+    return EnvValidationError(f'Environment variable "{name}" invalid: {message}', [message])

@@ -5,7 +5,9 @@ dead server. What exactly went wrong goes to the log; the answer names who does 
 """
 
 import logging
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import psycopg
 import redis
@@ -14,6 +16,7 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from kombu import Connection
 from kombu.exceptions import KombuError
 
 from recommender_site.celery import app
@@ -46,15 +49,21 @@ def cache_problem() -> str:
     return ""
 
 
+@contextmanager
+def broker_connection() -> Iterator[Connection]:
+    """A connection that is tried once and not again, as kombu would for ever; raises kombu's OperationalError."""
+    with app.connection_for_write(connect_timeout=PATIENCE_SECONDS) as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=PATIENCE_SECONDS)
+        yield connection
+
+
 def broker_problem() -> str:
     """Why tasks cannot be handed over, or nothing."""
-    with app.connection_for_write(connect_timeout=PATIENCE_SECONDS) as probe:
-        try:
-            probe.ensure_connection(max_retries=1, timeout=PATIENCE_SECONDS)
-            probe.default_channel  # noqa: B018 (opening it is the question)
-        except (*probe.connection_errors, *probe.channel_errors, KombuError, OSError) as error:
-            return str(error)
-    return ""
+    try:
+        with broker_connection():
+            return ""
+    except (KombuError, OSError) as error:
+        return str(error)
 
 
 CHECKS = {"database": database_problem, "cache": cache_problem, "broker": broker_problem}

@@ -26,6 +26,7 @@ from psycopg_pool import PoolTimeout
 from catalog.models import Listing
 from recommendations.models import Interaction, Preference, RankerVersion
 from recommender_site.celery import app
+from recommender_site.health import broker_connection
 
 logger = logging.getLogger(__name__)
 
@@ -109,11 +110,9 @@ def preferences_behind_the_log() -> list[GaugeMetricFamily]:
 def waiting_tasks() -> list[GaugeMetricFamily]:
     """Messages no worker has taken yet; asked of the broker, whichever it is."""
     family = GaugeMetricFamily("forecourt_queue_messages", "Tasks that wait in a queue.", labels=["queue"])
-    with app.connection_for_read(connect_timeout=2) as connection:
+    with broker_connection() as connection:
         for queue in settings.QUEUES:
-            try:
-                _name, n_messages, _n_consumers = connection.default_channel.queue_declare(queue, passive=True)
-            except connection.channel_errors:  # it comes into being with its first task
-                n_messages = 0
-            family.add_metric([queue], n_messages)
+            # Declared as a worker would, since kombu's question whether a Redis queue exists ignores our key prefix.
+            declared = app.amqp.queues[queue](connection.default_channel).queue_declare()
+            family.add_metric([queue], declared.message_count)
     return [family]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
-from environs import EnvError
 
 from recommender_site import env as read
 from recommender_site.admin_site import UNFOLD  # noqa: F401  (read by the admin's theme)
@@ -28,11 +27,11 @@ try:
     LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=read.one_of("DEBUG", "INFO", "WARNING", "ERROR"))
 
     # --- Servers -----------------------------------------------------------------------------------------------------
-    DATABASE = read.database("DATABASE_URL")
+    DATABASE = read.database("DATABASE_URL", "DATABASE_PASSWORD")
     DATABASE_POOL_SIZE = read.integer("DATABASE_POOL_SIZE", 8, 0, 200)  # connections per web process; 0 for no pool
     REDIS_URL = env.str("REDIS_URL", validate=read.one_of_schemes(*read.REDIS_SCHEMES))
     CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", validate=read.one_of_schemes(*read.BROKER_SCHEMES))
-    KEY_PREFIX = env.str("KEY_PREFIX", "forecourt")  # keeps two installations apart in one Redis or broker
+    KEY_PREFIX = env.str("KEY_PREFIX", "forecourt", validate=read.a_prefix)  # of every key and queue
 
     # --- Processes ---------------------------------------------------------------------------------------------------
     HOST = env.str("HOST", "127.0.0.1")  # the address the web server listens on; 0.0.0.0 for every network
@@ -42,7 +41,7 @@ try:
     WORKER_PROCESSES = read.integer("WORKER_PROCESSES", 2, 1, 256)  # of the worker that keeps preferences up to date
 
     # --- The market --------------------------------------------------------------------------------------------------
-    MARKET_CURRENCY = env.str("MARKET_CURRENCY", "GBP")  # prices are compared in this currency
+    MARKET_CURRENCY = env.str("MARKET_CURRENCY", "GBP", validate=read.a_currency)  # prices are compared in it
     EXCHANGE_RATES = read.exchange_rates("EXCHANGE_RATES")  # one unit of each currency, in the market's
     LISTING_LIFETIME_DAYS = read.integer("LISTING_LIFETIME_DAYS", 90, 1, 3650)  # then a listing expires by itself
 
@@ -50,9 +49,7 @@ try:
     CONTENT_DIMENSIONS = read.integer("CONTENT_DIMENSIONS", 96, 8, 2000)
     COLLABORATIVE_DIMENSIONS = read.integer("COLLABORATIVE_DIMENSIONS", 32, 0, 2000)
     RANKER_VERSIONS_KEPT = read.integer("RANKER_VERSIONS_KEPT", 3, 1, 20)
-    WINDOW_MAX_LISTINGS = read.integer(
-        "WINDOW_MAX_LISTINGS", 1_000_000, 0, 50_000_000
-    )  # larger stock: pgvector answers
+    WINDOW_MAX_LISTINGS = read.integer("WINDOW_MAX_LISTINGS", 1_000_000, 0, 50_000_000)  # beyond: pgvector answers
     WINDOW_STALENESS_SECONDS = read.number("WINDOW_STALENESS_SECONDS", 0.25, 0, 60)  # how far behind the window may be
     WINDOW_LOOKBACK_DAYS = read.integer("WINDOW_LOOKBACK_DAYS", 60, 0, 3650)  # ended listings kept for choice sets
     EXACT_SCAN_MAX_ROWS = read.integer("EXACT_SCAN_MAX_ROWS", 20_000, 0, 10_000_000)  # beyond: HNSW
@@ -66,15 +63,15 @@ try:
     # --- Tokens and throttles ----------------------------------------------------------------------------------------
     ACCESS_TOKEN_MINUTES = read.integer("ACCESS_TOKEN_MINUTES", 60, 1, 1440)
     REFRESH_TOKEN_DAYS = read.integer("REFRESH_TOKEN_DAYS", 14, 1, 365)
-    THROTTLE_USER = env.str("THROTTLE_USER", "6000/min")
-    THROTTLE_API_KEY = env.str("THROTTLE_API_KEY", "60000/min")
-    THROTTLE_GUEST = env.str("THROTTLE_GUEST", "600/min")  # by address
-    THROTTLE_LOGIN = env.str("THROTTLE_LOGIN", "10/min")  # attempts on one account from one address
+    THROTTLE_USER = env.str("THROTTLE_USER", "6000/min", validate=read.a_rate)
+    THROTTLE_API_KEY = env.str("THROTTLE_API_KEY", "60000/min", validate=read.a_rate)
+    THROTTLE_GUEST = env.str("THROTTLE_GUEST", "600/min", validate=read.a_rate)  # by address
+    THROTTLE_LOGIN = env.str("THROTTLE_LOGIN", "10/min", validate=read.a_rate)  # on one account, from one address
     MAX_BODY_MB = read.integer("MAX_BODY_MB", 10, 1, 1000)
 
     # --- Metrics -----------------------------------------------------------------------------------------------------
     WORKER_METRICS_PORT = read.integer("WORKER_METRICS_PORT", 0, 0, 65535)  # 0: the worker serves no metrics
-except EnvError as error:
+except ValueError as error:  # what the readers raise, for a *_FILE that cannot be read too
     raise ImproperlyConfigured(str(error)) from None
 
 # --- Django ----------------------------------------------------------------------------------------------------------
@@ -167,6 +164,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
@@ -239,6 +237,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "Body": "catalog.models.Listing.Body",
+        "Drive": "catalog.models.Listing.Drive",
+        "Fuel": "catalog.models.Listing.Fuel",
+        "Gearbox": "catalog.models.Listing.Gearbox",
+        "ListingStatus": "catalog.models.Listing.Status",
+    },
     "PREPROCESSING_HOOKS": ["recommender_site.openapi.strip_final_slash"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -1,4 +1,4 @@
-"""The settings for the type checker, which reads the models but talks to no server."""
+"""The settings for what reads the code but talks to no server: the type checker, and the build of the image."""
 
 import os
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
-from django.core.management import BaseCommand, CommandError, call_command
+from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 
 from recommender_site import health
 
@@ -21,10 +21,15 @@ DATABASE_PATIENCE_SECONDS = 60.0
 class Command(BaseCommand):
     help = "Bring the installation to where it can serve: migrate, collect static files, fill a demo, train a ranker."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--static-only", action="store_true", help="only the files, for which no server is needed")
+
     def handle(self, *args: Any, **options: Any) -> None:
+        collect_static_files()
+        if options["static_only"]:
+            return
         wait_for_database()
         call_command("migrate", interactive=False, verbosity=0)
-        collect_static_files()
         if settings.DEMO_MODE:
             call_command("seed_data", if_empty=True)
         try:
@@ -56,5 +61,5 @@ def static_files_digest() -> str:
     for finder in get_finders():
         for path, storage in finder.list([]):
             status = os.stat(storage.path(path))
-            digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+            digest.update(f"{path} {status.st_size} {int(status.st_mtime)}\n".encode())  # images keep whole seconds
     return digest.hexdigest()

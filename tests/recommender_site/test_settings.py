@@ -1,0 +1,133 @@
+"""Settings come from the environment; what is missing or nonsense is refused by name, and all of it is documented."""
+
+import ast
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+PROJECT = Path(__file__).resolve().parents[2]
+SETTINGS = PROJECT / "recommender_site" / "settings.py"
+ENOUGH = {
+    "DATABASE_URL": "postgres://person@host/forecourt",
+    "REDIS_URL": "redis://host/1",
+    "CELERY_BROKER_URL": "amqp://host//",
+    "SECRET_KEY": "a-key-of-forty-characters-for-these-tests",
+}
+READERS = {"env": {"str", "bool", "int", "list"}, "read": {"integer", "number", "database", "exchange_rates"}}
+READ_ELSEWHERE = {"EMBEDDED_DIR": "embedded.py", "PROMETHEUS_MULTIPROC_DIR": "metrics.py"}
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name in documented():
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ENOUGH.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def load() -> dict:
+    return runpy.run_path(str(SETTINGS))
+
+
+def variables_read() -> dict[str, object]:
+    """Every variable that settings.py reads, with its default; ... where there is none or it is not a plain value."""
+    found = {}
+    for node in ast.walk(ast.parse(SETTINGS.read_text())):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(owner), attr=reader)) if reader in READERS.get(owner, ()):
+                name, *rest = node.args
+                if reader == "database":  # which reads the password too
+                    found |= {name.value: ..., rest[0].value: ...}
+                else:
+                    found[name.value] = plain_value(rest[0]) if rest else ...
+    return found
+
+
+def plain_value(node: ast.expr) -> object:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ...
+
+
+def documented() -> dict[str, str]:
+    """Every variable of .env.example and the value shown beside it."""
+    return dict(re.findall(r"^#([A-Z_]+)=(.*)$", (PROJECT / ".env.example").read_text(), re.MULTILINE))
+
+
+def in_words(default: object) -> str:
+    return ",".join(default) if isinstance(default, list) else str(default)
+
+
+@pytest.mark.parametrize("name", ENOUGH)
+def test_a_missing_variable_is_refused_by_name(environment, name):
+    environment.delenv(name)
+    with pytest.raises(ImproperlyConfigured, match=f'"{name}" not set'):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEBUG", "perhaps"),
+        ("SECRET_KEY", "short"),
+        ("DATABASE_URL", "nonsense"),
+        ("DATABASE_URL", "sqlite:///db"),
+        ("DATABASE_URL", "postgres://host-without-database"),
+        ("REDIS_URL", "http://host"),
+        ("CELERY_BROKER_URL", "kafka://host"),
+        ("KEY_PREFIX", "with space"),
+        ("PORT", "99999"),
+        ("PORT", "eighty"),
+        ("WEB_THREADS", "0"),
+        ("LOG_LEVEL", "LOUD"),
+        ("MARKET_CURRENCY", "pounds"),
+        ("EXCHANGE_RATES", "EUR"),
+        ("EXCHANGE_RATES", "EUR:0"),
+        ("EXCHANGE_RATES", "EUR:0.86,"),
+        ("WINDOW_STALENESS_SECONDS", "nan"),
+        ("THROTTLE_USER", "often"),
+        ("THROTTLE_GUEST", "0/min"),
+        ("SECRET_KEY_FILE", "/nowhere"),
+    ],
+)
+def test_nonsense_is_refused_by_name(environment, name, value):
+    environment.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured, match=name):
+        load()
+
+
+def test_exchange_rates_are_read_as_numbers(environment):
+    environment.setenv("EXCHANGE_RATES", "EUR:0.86,USD:0.79")
+    assert load()["EXCHANGE_RATES"] == {"EUR": 0.86, "USD": 0.79}
+
+
+def test_a_secret_can_come_from_a_file_that_ends_with_a_newline(environment, tmp_path):
+    (tmp_path / "password").write_text("open sesame\n")
+    environment.setenv("DATABASE_PASSWORD_FILE", str(tmp_path / "password"))
+    assert load()["DATABASES"]["default"]["PASSWORD"] == "open sesame"
+
+
+def test_redis_options_are_not_given_to_another_broker(environment):
+    assert load()["CELERY_BROKER_TRANSPORT_OPTIONS"] == {}
+    environment.setenv("CELERY_BROKER_URL", "redis://host/0")
+    assert load()["CELERY_BROKER_TRANSPORT_OPTIONS"]["global_keyprefix"] == "forecourt:"
+
+
+def test_every_variable_is_documented_and_nothing_else_is():
+    assert set(documented()) == set(variables_read()) | set(READ_ELSEWHERE)
+
+
+def test_variables_read_elsewhere_are_read_there():
+    for name, module in READ_ELSEWHERE.items():
+        assert f'"{name}"' in (PROJECT / "recommender_site" / module).read_text()
+
+
+def test_the_documented_defaults_are_the_real_ones():
+    shown = documented()
+    real = {name: in_words(default) for name, default in variables_read().items() if default is not ...}
+    assert {name: shown[name] for name in real} == real
