@@ -1,0 +1,479 @@
+"""Open a file of rows, whatever its dialect: compression, encoding, separator, quotes and header row; no database.
+
+``open_rows`` looks at the beginning of the file, decides, and then streams: no more of the file is in memory than one
+record. What real files get wrong is mended here or handed on as a broken record, so that one bad line costs one row.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Protocol, Self
+
+from catalog.exceptions import FileRefused, HeaderRefused
+
+SAMPLE_BYTES = 256 * 1024
+SAMPLE_RECORDS = 100
+HEADER_WITHIN_RECORDS = 40  # titles and notes above the header
+MIN_FIELDS = 2  # a header names at least so many things we know
+DELIMITERS = (",", ";", "\t", "|")
+DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
+MAX_LINE_CHARACTERS = 32 * 1024 * 1024  # a longer line is skipped and reported
+MAX_RECORD_LINES = 2_000  # a quoted text that goes on for longer has lost its closing quote
+MAX_RECORD_CHARACTERS = 2 * 1024 * 1024
+MAX_CONTROL_SHARE = 0.05  # more control characters than that, and it is not text
+
+_BOMS = (  # UTF-32 before UTF-16: its little-endian mark begins with the other's
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_NOT_TABLES = (
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook; save it as CSV first"),
+    (b"%PDF", "a PDF document"),
+    (b"PAR1", "a Parquet file; export it as CSV first"),
+    (b"SQLite format 3", "an SQLite database; export a table as CSV first"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"GIF8", "a picture"),
+    (b"\x7fELF", "a program"),
+    (b"7z\xbc\xaf", "a 7-Zip archive; unpack it first"),
+    (b"Rar!", "a RAR archive; unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard; unpack it first"),
+    (b"{\\rtf", "a word processor's document"),
+    (b"<!DOCTYPE", "a web page"),
+    (b"<html", "a web page"),
+    (b"<?xml", "an XML document"),
+)
+_TRUNCATED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, OSError, zipfile.BadZipFile)
+
+
+def _windows_bytes(error: UnicodeError) -> tuple[str, int]:
+    """Bytes that are not UTF-8 are read as Windows-1252, so that mixed files keep both kinds of umlaut."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    bad = error.object[error.start : error.end]
+    return "".join(bytes([byte]).decode("cp1252", "replace").replace("\ufffd", chr(byte)) for byte in bad), error.end
+
+
+codecs.register_error("forecourt.windows", _windows_bytes)
+
+
+class KnowsHeadings(Protocol):
+    def score(self, headings: Sequence[str]) -> int:
+        """How many different things a row of cells names, were it the header."""
+
+    def hints(self, headings: Sequence[str]) -> list[str]:
+        """What headings nobody recognised may have meant."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a file is written."""
+
+    encoding: str
+    delimiter: str
+    compression: str = ""
+    quotechar: str = '"'
+    escapechar: str | None = None
+    n_lines_above: int = 0  # physical lines before the header
+
+    def reader(self, lines: Iterable[str], quoting: int = csv.QUOTE_MINIMAL) -> Iterator[list[str]]:
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quotechar=self.quotechar,
+            escapechar=self.escapechar,
+            skipinitialspace=self.delimiter != "\t",
+            quoting=quoting,  # type: ignore[arg-type]
+        )
+
+    def describe(self) -> dict[str, str]:
+        """For people and for the log of a run."""
+        names = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "pipe", " ": "space"}
+        return {
+            "encoding": self.encoding,
+            "delimiter": names.get(self.delimiter, self.delimiter),
+            **({"compression": self.compression} if self.compression else {}),
+        }
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record after the header; ``number`` 1 is the first. ``broken`` says why there are no cells."""
+
+    number: int
+    cells: list[str]
+    broken: str = ""
+
+
+@dataclass
+class RowFile:
+    """An open file of rows: iterate it once. ``position`` of ``size`` bytes says how far it has been read."""
+
+    path: Path
+    dialect: Dialect
+    headings: list[str]
+    sample: list[list[str]]  # the first records after the header, for guessing units
+    size: int
+    _raw: IO[bytes] = field(repr=False)
+    _lines: _Lines = field(repr=False)
+    _stack: ExitStack = field(repr=False)
+
+    @property
+    def position(self) -> int:
+        return self._raw.tell()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def __iter__(self) -> Iterator[Record]:
+        """The records after the header. Raises FileRefused when the file breaks off (a truncated archive)."""
+        number = 0
+        records = _Records(self._lines, self.dialect, len(self.headings), self.sample)
+        try:
+            for cells, broken in records:
+                if not cells and not broken:
+                    continue  # a line with nothing at all on it is no row
+                number += 1
+                yield Record(number, cells, broken)
+        except _TRUNCATED as error:
+            raise FileRefused(f"{self.path.name} breaks off after row {number}: {error}") from error
+
+
+def open_rows(path: Path, knows: KnowsHeadings, *, delimiter: str = "", encoding: str = "") -> RowFile:
+    """Open a file and find its dialect and header.
+
+    Raises:
+        FileRefused: It is missing, unreadable, empty, or not a table of text.
+        HeaderRefused: No row near its beginning names at least two things we know.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_CHARACTERS))
+    delimiter = DELIMITER_NAMES.get(delimiter.casefold(), delimiter)
+    if len(delimiter) > 1:
+        raise FileRefused(f"A delimiter is one character, not “{delimiter}”.")
+    with ExitStack() as stack:
+        raw = stack.enter_context(_opened(path))
+        compression = _compression(raw, path)
+        head = _head(raw, compression, path)
+        codec, errors, label = _encoding(head, encoding, path)
+        text = _decoded_head(head, codec, errors)
+        _refuse_binary(text, path)
+        dialect, headings, sample = _sniff(text, knows, path, label, compression, delimiter)
+        stream = io.TextIOWrapper(
+            stack.enter_context(_unpacked(raw, compression, path)), encoding=codec, errors=errors, newline=""
+        )
+        lines = _Lines(stack.enter_context(stream))
+        lines.skip(dialect.n_lines_above)
+        next(iter(dialect.reader(lines)))
+        lines.taken.clear()
+        return RowFile(path, dialect, headings, sample, path.stat().st_size, raw, lines, stack.pop_all())
+
+
+# --- Bytes -----------------------------------------------------------------------------------------------------------
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise FileRefused(f"There is no file {path}.") from None
+    except IsADirectoryError:
+        raise FileRefused(f"{path} is a directory, not a file.") from None
+    except OSError as error:
+        raise FileRefused(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _compression(raw: IO[bytes], path: Path) -> str:
+    """By the file's first bytes, not by its name."""
+    start = raw.read(16)
+    raw.seek(0)
+    if not start:
+        raise FileRefused(f"{path.name} is empty.")
+    for magic, what in _NOT_TABLES:
+        if start.startswith(magic):
+            raise FileRefused(f"{path.name} is {what}.")
+    for magic, name in ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ", "xz"), (b"PK\x03\x04", "zip")):
+        if start.startswith(magic):
+            return name
+    return ""
+
+
+def _unpacked(raw: IO[bytes], compression: str, path: Path) -> IO[bytes]:
+    raw.seek(0)
+    if compression == "gzip":
+        return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
+    if compression == "bzip2":
+        return bz2.BZ2File(raw)
+    if compression == "xz":
+        return lzma.LZMAFile(raw)
+    if compression == "zip":
+        return _only_member(raw, path)
+    return raw
+
+
+def _only_member(raw: IO[bytes], path: Path) -> IO[bytes]:
+    try:
+        archive = zipfile.ZipFile(raw)
+    except zipfile.BadZipFile as error:
+        raise FileRefused(f"{path.name} is a damaged zip archive: {error}.") from None
+    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
+    if any(name.startswith(("xl/", "word/", "content.xml")) for name in names):
+        raise FileRefused(f"{path.name} is an office document, not a text table; save it as CSV first.")
+    if len(names) != 1:
+        raise FileRefused(f"{path.name} holds {len(names)} files; unpack it and name the one to import.")
+    return archive.open(names[0])
+
+
+def _head(raw: IO[bytes], compression: str, path: Path) -> bytes:
+    try:
+        head = _unpacked(raw, compression, path).read(SAMPLE_BYTES)
+    except _TRUNCATED as error:
+        raise FileRefused(f"{path.name} cannot be unpacked: {error}.") from None
+    if not head.strip(b"\x00\r\n\t \xef\xbb\xbf\xff\xfe"):
+        raise FileRefused(f"{path.name} is empty.")
+    return head
+
+
+def _encoding(head: bytes, asked: str, path: Path) -> tuple[str, str, str]:
+    """(codec, error handler, name for people)."""
+    if asked:
+        try:
+            name = codecs.lookup(asked).name
+        except LookupError:
+            raise FileRefused(f"There is no encoding “{asked}”.") from None
+        return ("utf-8-sig" if name == "utf-8" else name), "replace", name
+    for mark, codec in _BOMS:
+        if head.startswith(mark):
+            return codec, "replace" if codec != "utf-8-sig" else "forecourt.windows", codec.removesuffix("-sig")
+    if codec := _unmarked_utf16(head):
+        return codec, "replace", codec
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return "utf-8", "forecourt.windows", "windows-1252"
+    return "utf-8", "forecourt.windows", "utf-8"
+
+
+def _unmarked_utf16(head: bytes) -> str:
+    """Western text in UTF-16 has a zero in every other byte; stray NUL bytes are far rarer."""
+    even, odd = head[0:4096:2].count(0), head[1:4096:2].count(0)
+    half = len(head[:4096]) // 2
+    if half and odd > 0.7 * half > 7 * even:
+        return "utf-16-le"
+    if half and even > 0.7 * half > 7 * odd:
+        return "utf-16-be"
+    return ""
+
+
+def _decoded_head(head: bytes, codec: str, errors: str) -> str:
+    decoder = codecs.getincrementaldecoder(codec)(errors)
+    return decoder.decode(head, final=len(head) < SAMPLE_BYTES)
+
+
+def _refuse_binary(text: str, path: Path) -> None:
+    control = sum(1 for letter in text if letter < " " and letter not in "\t\r\n\x00\x0b\x0c\x1a")
+    if control > MAX_CONTROL_SHARE * len(text) or text.count("\x00") > 0.3 * len(text):
+        raise FileRefused(f"{path.name} is not a text file.")
+
+
+# --- Separator, quotes, header ---------------------------------------------------------------------------------------
+def _sniff(
+    text: str, knows: KnowsHeadings, path: Path, encoding: str, compression: str, delimiter: str
+) -> tuple[Dialect, list[str], list[list[str]]]:
+    """Try each separator and take the one under which a header shows the most fields; then the most cells agree."""
+    text = text.replace("\x00", "")
+    lines = io.StringIO(text, newline="").readlines()
+    if len(text) >= SAMPLE_BYTES // 4 and len(lines) > 1:
+        lines = lines[:-1]  # the sample ends in the middle of it
+    n_above, declared = _separator_line(lines)
+    best: tuple[tuple[int, float], Dialect, list[str], list[list[str]]] | None = None
+    for candidate in [delimiter] if delimiter else [declared] if declared else DELIMITERS:
+        dialect = Dialect(encoding, candidate, compression, _quotechar(lines, candidate), _escapechar(text), n_above)
+        score, dialect, headings, sample = _best_header(lines, dialect, knows)
+        if best is None or score > best[0]:
+            best = (score, dialect, headings, sample)
+    if best is None or best[0][0] < MIN_FIELDS:
+        raise HeaderRefused(_no_header(path, best[2] if best else [], knows))
+    return best[1:]
+
+
+def _separator_line(lines: list[str]) -> tuple[int, str]:
+    """Excel's ``sep=;`` above the header: (lines to skip, separator)."""
+    first = lines[0].strip().strip('"') if lines else ""
+    if first.casefold().startswith("sep=") and len(first) <= 5:
+        return 1, first[4:] or "\t"
+    return 0, ""
+
+
+def _quotechar(lines: list[str], delimiter: str) -> str:
+    """Single quotes only where cells are plainly wrapped in them."""
+    wrapped = sum(line.lstrip().startswith("'") and f"'{delimiter}'" in line for line in lines[:20])
+    return "'" if wrapped > min(len(lines), 20) // 2 else '"'
+
+
+def _escapechar(text: str) -> str | None:
+    """Databases dump a quote within quotes as ``\\"``; everywhere else a backslash is only a backslash."""
+    return "\\" if '\\"' in text and not any(f'\\"{mark}' in text for mark in (*DELIMITERS, "\n", "\r")) else None
+
+
+def _best_header(
+    lines: list[str], dialect: Dialect, knows: KnowsHeadings
+) -> tuple[tuple[int, float], Dialect, list[str], list[list[str]]]:
+    source = _Lines(io.StringIO("".join(lines[dialect.n_lines_above :]), newline=""))
+    records: list[tuple[int, list[str]]] = []  # (lines above it, cells)
+    n_lines = dialect.n_lines_above
+    for cells, _ in _Records(source, dialect, 0, []):
+        records.append((n_lines, cells))
+        n_lines = dialect.n_lines_above + source.n_read - len(source.pending)
+        if len(records) >= SAMPLE_RECORDS:
+            break
+    scores = [knows.score(cells) for _, cells in records[:HEADER_WITHIN_RECORDS]]
+    if not scores:
+        return (0, 0.0), dialect, [], []
+    place = scores.index(max(scores))
+    n_above, headings = records[place]
+    sample = [cells for _, cells in records[place + 1 :] if cells]
+    while (
+        headings
+        and not headings[-1].strip()
+        and not any(len(cells) >= len(headings) and cells[len(headings) - 1].strip() for cells in sample)
+    ):
+        headings = headings[:-1]
+    agreeing = sum(len(cells) == len(headings) for cells in sample) / (len(sample) or 1)
+    found = Dialect(
+        dialect.encoding, dialect.delimiter, dialect.compression, dialect.quotechar, dialect.escapechar, n_above
+    )
+    return (max(scores), agreeing), found, headings, sample
+
+
+def _no_header(path: Path, headings: list[str], knows: KnowsHeadings) -> str:
+    seen = ", ".join(heading.strip() for heading in headings[:12] if heading.strip())
+    hints = knows.hints(headings)
+    return (
+        f"No header was recognised in {path.name}. Its first row reads: {seen[:300] or 'nothing'}. "
+        + (f"{'; '.join(hints)}. " if hints else "")
+        + 'Name the columns with --map "COLUMN=FIELD", for example --map "Preis=price", or say --delimiter.'
+    )
+
+
+# --- Lines and records -----------------------------------------------------------------------------------------------
+class _Lines:
+    """Physical lines, which can be handed back; ``taken`` are those of the record being read."""
+
+    def __init__(self, stream: io.TextIOBase | IO[str]) -> None:
+        self._stream = stream
+        self.pending: deque[str] = deque()
+        self.taken: list[str] = []
+        self.n_characters = 0
+        self.n_read = 0
+        self.was_cut = False  # the record went on too long and was ended by force
+        self.was_too_long = False  # a single line was longer than we take
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self.taken and (len(self.taken) >= MAX_RECORD_LINES or self.n_characters >= MAX_RECORD_CHARACTERS):
+            self.was_cut = True
+            raise StopIteration
+        line = self.pending.popleft() if self.pending else self._read()
+        if not line:
+            self.was_cut = len(self.taken) > 1
+            raise StopIteration
+        self.taken.append(line)
+        self.n_characters += len(line)
+        return line
+
+    def _read(self) -> str:
+        line = self._stream.readline(MAX_LINE_CHARACTERS)
+        self.n_read += 1
+        if len(line) >= MAX_LINE_CHARACTERS and not line.endswith(("\n", "\r")):
+            self.was_too_long = True
+            while rest := self._stream.readline(MAX_LINE_CHARACTERS):
+                if rest.endswith(("\n", "\r")):
+                    break
+            return "\n"
+        return line.replace("\x00", "") if "\x00" in line else line
+
+    def skip(self, n_lines: int) -> None:
+        for _ in range(n_lines):
+            self._read()
+
+    def start_record(self) -> None:
+        self.taken = []
+        self.n_characters = 0
+        self.was_cut = self.was_too_long = False
+
+    def hand_back(self, lines: list[str]) -> None:
+        self.pending.extendleft(reversed(lines))
+
+
+class _Records:
+    """Records of cells; a quotation mark that is opened and never closed costs one row, not the rest of the file."""
+
+    def __init__(self, lines: _Lines, dialect: Dialect, n_columns: int, sample: list[list[str]]) -> None:
+        self._lines = lines
+        self._dialect = dialect
+        self._n_columns = n_columns
+        self._columns_of_digits = _columns_of_digits(sample, n_columns)
+
+    def __iter__(self) -> Iterator[tuple[list[str], str]]:
+        reader = iter(self._dialect.reader(self._lines))
+        while True:
+            self._lines.start_record()
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield [], f"cannot be split into cells: {error}"
+                continue
+            if self._lines.was_too_long:
+                yield [], f"a line of more than {MAX_LINE_CHARACTERS:,} characters"
+            elif len(self._lines.taken) > 1 and self._ran_away():
+                yield self._first_line_alone(), ""
+            else:
+                yield cells, ""
+
+    def _ran_away(self) -> bool:
+        """Whether a quoted text swallowed rows: it never ended, or one of its lines is plainly a row of its own."""
+        return self._lines.was_cut or any(self._is_a_row(line) for line in self._lines.taken[1:])
+
+    def _is_a_row(self, line: str) -> bool:
+        if not self._columns_of_digits or line.count(self._dialect.quotechar) % 2:
+            return False
+        cells = next(iter(self._dialect.reader([line])), [])
+        return len(cells) == self._n_columns and all(
+            any(letter.isdigit() for letter in cells[column]) for column in self._columns_of_digits
+        )
+
+    def _first_line_alone(self) -> list[str]:
+        first, *rest = self._lines.taken
+        self._lines.hand_back(rest)
+        cells = next(iter(self._dialect.reader([first.rstrip("\r\n")], csv.QUOTE_NONE)), [])
+        return [cell.strip().strip(self._dialect.quotechar) for cell in cells]
+
+
+def _columns_of_digits(sample: list[list[str]], n_columns: int) -> list[int]:
+    """Columns that nearly always hold a digit: by these a row is told from a line of prose. [] when too few."""
+    rows = [cells for cells in sample if len(cells) == n_columns]
+    counts = Counter(
+        column for cells in rows for column, cell in enumerate(cells) if any(letter.isdigit() for letter in cell[:40])
+    )
+    columns = [column for column, count in counts.items() if count >= 0.9 * len(rows)]
+    return columns if len(columns) >= 2 else []

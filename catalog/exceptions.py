@@ -1,0 +1,39 @@
+"""Refusals of the catalogue, in words fit to show a person."""
+
+from collections.abc import Sequence
+
+
+class CatalogRefusal(Exception):
+    """Something the catalogue will not do; ``str()`` says what and why."""
+
+
+class ListingNotReady(CatalogRefusal):
+    """A listing lacks what a buyer must know before it can go on sale; ``missing`` names the fields."""
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        self.missing = tuple(missing)
+        super().__init__(f"The listing cannot go on sale without {' and '.join(self.missing)}.")
+
+
+class StatusRefused(CatalogRefusal):
+    """A step that does not lead on from the listing's present status."""
+
+    def __init__(self, status: str, step: str) -> None:
+        self.status, self.step = status, step
+        super().__init__(f"A listing that is {status} cannot be {step}.")
+
+
+class PriceRefused(CatalogRefusal):
+    """A price no car can have."""
+
+
+class ImportRefused(CatalogRefusal):
+    """An import that cannot begin, or cannot go on."""
+
+
+class FileRefused(ImportRefused):
+    """A file that cannot be opened or is not a table of text."""
+
+
+class HeaderRefused(ImportRefused):
+    """Headings that name no car, or a mapping that does not fit the file."""

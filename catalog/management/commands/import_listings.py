@@ -1,0 +1,130 @@
+"""``manage.py import_listings FILE``: the arguments around ``services.import_listings``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from tqdm import tqdm
+
+from catalog.exceptions import ImportRefused
+from catalog.headers import NAMED_MAPPINGS
+from catalog.models import ImportRun
+from catalog.services import ImportOptions, import_listings
+
+PROBLEMS_SHOWN = 12
+
+
+class Command(BaseCommand):
+    help = (
+        "Import listings from a table of text (CSV and its relatives, also compressed). "
+        "The same file can be imported again: known cars are updated, nothing is added twice."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path, metavar="FILE")
+        parser.add_argument(
+            "--source", default="", metavar="NAME",
+            help="whose listings these are; the same for every delivery (default: the file's name)",
+        )  # fmt: skip
+        parser.add_argument("--mapping", default="", metavar="NAME", help=f"one of {', '.join(sorted(NAMED_MAPPINGS))}")
+        parser.add_argument(
+            "--map", action="append", default=[], type=_pair, metavar="COLUMN=FIELD",
+            help='what a column is, for example "Preis=price" or "Leistung=power_kw"; FIELD ignore leaves it out',
+        )  # fmt: skip
+        parser.add_argument("--make", default="", help="the make, for files of one make")
+        parser.add_argument("--model", default="", help="the model, for files of one model")
+        parser.add_argument("--currency", default="", type=str.upper, help="what prices without a sign are in")
+        parser.add_argument("--distance-unit", default="", choices=["km", "mi"], help="what bare distances are in")
+        parser.add_argument("--delimiter", default="", help="one character, or comma, semicolon, tab, pipe")
+        parser.add_argument("--encoding", default="", help="for example utf-8, latin-1 or cp1250")
+        parser.add_argument(
+            "--key", default="", metavar="FIELDS",
+            help="fields that tell cars apart in a file without ids, for example make,model,year,mileage_km",
+        )  # fmt: skip
+        parser.add_argument("--dry-run", action="store_true", help="read and report, store nothing")
+        parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+
+    def handle(self, *args: Any, **given: Any) -> None:
+        try:
+            options = _options(given)
+            run = self._run(given["file"], options, is_quiet=given["quiet"])
+        except ImportRefused as refusal:
+            raise CommandError(str(refusal)) from refusal
+        if not given["quiet"]:
+            self.stdout.write("\n".join(summary_lines(run)))
+
+    def _run(self, path: Path, options: ImportOptions, *, is_quiet: bool) -> ImportRun:
+        with tqdm(unit="B", unit_scale=True, desc=path.name, disable=is_quiet or not sys.stderr.isatty()) as bar:
+
+            def report(position: int, size: int, run: ImportRun) -> None:
+                bar.total = size
+                bar.set_postfix_str(f"{run.rows_read:,} rows", refresh=False)
+                bar.update(position - bar.n)
+
+            return import_listings(path=path, options=options, report=report)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    column, equals, field = text.rpartition("=")
+    if not (column.strip() and equals and field.strip()):
+        raise argparse.ArgumentTypeError(f"write COLUMN=FIELD, not “{text}”")
+    return column.strip(), field.strip()
+
+
+def _options(given: dict[str, Any]) -> ImportOptions:
+    return ImportOptions(
+        source=given["source"],
+        mapping=given["mapping"],
+        columns=dict(given["map"]),
+        make=given["make"],
+        model=given["model"],
+        currency=given["currency"],
+        distance_unit=given["distance_unit"],
+        delimiter=given["delimiter"],
+        encoding=given["encoding"],
+        key=tuple(name.strip() for name in given["key"].split(",") if name.strip()),
+        is_dry_run=given["dry_run"],
+    )
+
+
+def summary_lines(run: ImportRun) -> list[str]:
+    """A run as people read it: what became of the rows, what was assumed, and the commonest problems."""
+    would = "would be " if run.is_dry_run else ""
+    counts = [
+        ("rows read", run.rows_read),
+        (f"listings {would}created", run.listings_created),
+        (f"listings {would}updated", run.listings_updated),
+        ("listings unchanged", run.listings_unchanged),
+        ("rows that repeat an earlier one", run.rows_repeated),
+        ("rows refused", run.rows_refused),
+    ]
+    how = run.options
+    lines = [
+        f"{run.file_name} → source “{run.source}”, run {run.pk}{' (dry run: nothing was stored)' if would else ''}",
+        f"  {how['encoding']}, {how['delimiter']}-separated"
+        + (f", {how['compression']}" if "compression" in how else "")
+        + "; "
+        + ", ".join(f"{heading} → {field}" for heading, field in how["columns"].items()),
+    ]
+    if how["unread"]:
+        lines.append(f"  not read: {', '.join(how['unread'])}")
+    lines += [f"  assumed: {assumption}" for assumption in how["assumptions"]]
+    lines += [f"{count:>12,}  {what}" for what, count in counts]
+    lines += [f"{count:>12,}  values put right: {what}" for what, count in how["recovered"].items()]
+    if problems := how["problems"]:
+        lines.append("Problems, commonest first:")
+        lines += [_problem_line(problem) for problem in problems[:PROBLEMS_SHOWN]]
+        if len(problems) > PROBLEMS_SHOWN:
+            lines.append(f"              … and {len(problems) - PROBLEMS_SHOWN} other kinds; all are kept with the run")
+    return lines
+
+
+def _problem_line(problem: dict[str, Any]) -> str:
+    effect = "row refused" if problem["is_fatal"] else "value dropped" if problem["examples"] != [""] else "note"
+    where = f"{problem['column']}: " if problem["column"] else ""
+    examples = ", ".join(f"“{example}”" for example in problem["examples"] if example)
+    return f"{problem['count']:>12,}  {where}{problem['reason']} ({effect}{'; ' + examples if examples else ''})"

@@ -1,0 +1,484 @@
+"""Writes to the catalogue with consequences: put a car on sale, take it off, change its price, store a file's rows."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from accounts.models import User
+from catalog import staging
+from catalog.dialects import Record, RowFile, open_rows
+from catalog.exceptions import ImportRefused, ListingNotReady, PriceRefused, StatusRefused
+from catalog.headers import HeaderReader
+from catalog.importing import ROW_FIELDS, ListingRow, RowProblem, RowReader, find_conventions
+from catalog.models import ImportProblem, ImportRun, Listing, PriceChange
+from catalog.names import slug_of
+from catalog.quantities import CURRENCIES, MAX_PRICE
+from catalog.signals import listings_stored
+
+logger = logging.getLogger(__name__)
+Status = Listing.Status
+
+# --- One listing's life ----------------------------------------------------------------------------------------------
+EXPIRY_CHUNK = 5_000  # rows locked at once
+
+
+def publish_listing(*, listing: Listing) -> Listing:
+    """Put a draft on sale. Raises ListingNotReady without a make or title, or without a price."""
+    return _move(listing, "published", to=Status.LIVE, since=(Status.DRAFT,))
+
+
+def reserve_listing(*, listing: Listing) -> Listing:
+    """Hold a live listing for somebody: it leaves every list, and ``relist_listing`` brings it back."""
+    return _move(listing, "reserved", to=Status.RESERVED, since=(Status.LIVE,))
+
+
+def mark_sold(*, listing: Listing) -> Listing:
+    """The car is sold, here or elsewhere: also one that was withdrawn or has expired."""
+    since = (Status.LIVE, Status.RESERVED, Status.WITHDRAWN, Status.EXPIRED)
+    return _move(listing, "marked as sold", to=Status.SOLD, since=since)
+
+
+def withdraw_listing(*, listing: Listing) -> Listing:
+    """Take a listing off the market without a sale."""
+    return _move(listing, "withdrawn", to=Status.WITHDRAWN, since=(Status.DRAFT, Status.LIVE, Status.RESERVED))
+
+
+def relist_listing(*, listing: Listing) -> Listing:
+    """Put back on sale what was reserved or had ended. Raises ListingNotReady as ``publish_listing`` does."""
+    since = (Status.RESERVED, Status.SOLD, Status.WITHDRAWN, Status.EXPIRED)
+    return _move(listing, "relisted", to=Status.LIVE, since=since)
+
+
+@transaction.atomic
+def _move(listing: Listing, step: str, *, to: Status, since: Sequence[Status]) -> Listing:
+    """One step of status, decided on the locked row: of two people who act at once the second is refused."""
+    stored = Listing.objects.select_for_update().only("status", "price", "make_id", "title").get(pk=listing.pk)
+    if stored.status not in since:
+        raise StatusRefused(Status(stored.status).label.lower(), step)
+    if to == Status.LIVE and (missing := _missing_for_sale(stored)):
+        raise ListingNotReady(missing)
+    has_ended = to in (Status.SOLD, Status.WITHDRAWN, Status.EXPIRED)
+    listing.status = to
+    listing.ended_at = timezone.now() if has_ended else None
+    if to == Status.LIVE and stored.status != Status.RESERVED:
+        listing.published_at = timezone.now()
+    listing.save(update_fields=["status", "published_at", "ended_at", "updated_at"])
+    return listing
+
+
+def _missing_for_sale(listing: Listing) -> list[str]:
+    missing = []
+    if listing.make_id is None and not listing.title:
+        missing.append("make or title")
+    if listing.price is None:
+        missing.append("price")
+    return missing
+
+
+@transaction.atomic
+def change_price(*, listing: Listing, price: Decimal | int | float | str) -> PriceChange | None:
+    """Set a listing's price in its own currency and note the step; None when nothing changed or there was none.
+
+    Raises PriceRefused for what cannot be a price.
+    """
+    amount = _checked_price(price)
+    old = Listing.objects.select_for_update().only("price").get(pk=listing.pk).price
+    listing.price = amount
+    if old == amount:
+        return None
+    listing.save(update_fields=["price", "updated_at"])
+    if old is None:
+        return None
+    return PriceChange.objects.create(listing=listing, old_price=old, new_price=amount, currency=listing.currency)
+
+
+def _checked_price(price: Decimal | int | float | str) -> Decimal:
+    try:
+        amount = round(Decimal(str(price)), 2)
+    except ArithmeticError:
+        raise PriceRefused(f"“{price}” is not a price.") from None
+    if not amount.is_finite() or amount <= 0:
+        raise PriceRefused("A price must be more than nothing.")
+    if amount > MAX_PRICE:
+        raise PriceRefused(f"A price cannot be more than {MAX_PRICE:,}.")
+    return amount
+
+
+def expire_listings(now: datetime) -> int:
+    """End what has been live for longer than LISTING_LIFETIME_DAYS; returns how many. Safe to run twice.
+
+    Set-based and without a ``post_save`` each: expiry changes no vector, and the triggers tell every window.
+    """
+    oldest = now - timedelta(days=settings.LISTING_LIFETIME_DAYS)
+    n_expired = 0
+    while True:
+        with transaction.atomic():
+            overdue = Listing.objects.available().filter(published_at__lt=oldest).order_by("pk")
+            listing_ids = list(overdue.select_for_update(skip_locked=True).values_list("pk", flat=True)[:EXPIRY_CHUNK])
+            Listing.objects.filter(pk__in=listing_ids).update(status=Status.EXPIRED, ended_at=now, updated_at=now)
+        n_expired += len(listing_ids)
+        if len(listing_ids) < EXPIRY_CHUNK:
+            return n_expired
+
+
+# --- Files of listings -----------------------------------------------------------------------------------------------
+BATCH_ROWS = 5_000  # one transaction; small enough that nobody waits long for its locks
+STORED_PROBLEMS_PER_KIND = 10_000  # dropped values of one column for one reason; refused rows are all stored
+EXAMPLES_PER_KIND = 3
+ANONYMOUS_SELLERS = {"dealer": "Dealer", "private": "Private seller"}
+DISTANCE_UNITS = ("", "km", "mi")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """How to read a file, where it does not speak for itself; '' leaves the decision to the file.
+
+    ``columns`` maps headings to fields before anything else does. ``make`` and ``model`` stand in where a row has
+    none. ``key`` names the fields that tell cars apart in a file without ids (default: everything it says).
+    """
+
+    source: str = ""
+    mapping: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    make: str = ""
+    model: str = ""
+    currency: str = ""
+    distance_unit: str = ""
+    delimiter: str = ""
+    encoding: str = ""
+    key: tuple[str, ...] = ()
+    is_dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if self.currency and self.currency not in CURRENCIES:
+            raise ImportRefused(f"“{self.currency}” is not a currency code we know, such as GBP or EUR.")
+        if self.distance_unit not in DISTANCE_UNITS:
+            raise ImportRefused(f"A distance unit is km or mi, not “{self.distance_unit}”.")
+        for name in self.key:
+            if name not in ROW_FIELDS:
+                raise ImportRefused(f"“{name}” is not a field of a listing; there are {', '.join(ROW_FIELDS)}.")
+        if len(self.source) > 80:
+            raise ImportRefused("A source's name has at most 80 characters.")
+
+    def given(self) -> dict[str, Any]:
+        """Only what was asked for, ready for JSON."""
+        return {name: value for name, value in asdict(self).items() if value and name not in ("source", "is_dry_run")}
+
+
+def source_of(path: Path) -> str:
+    """A file's name without its endings: ``stock/Berlin.csv.gz`` -> ``berlin``."""
+    name = path.name
+    while "." in name[1:] and len(name.rpartition(".")[2]) <= 5:
+        name = name.rpartition(".")[0]
+    return slug_of(name)
+
+
+def import_listings(
+    *,
+    path: Path,
+    options: ImportOptions | None = None,
+    started_by: User | None = None,
+    report: Callable[[int, int, ImportRun], None] = lambda position, size, run: None,
+) -> ImportRun:
+    """Read a file and store its cars; the returned run says what became of every row.
+
+    Rows are stored in batches of ``BATCH_ROWS``, each in a transaction of its own, so a run that is broken off keeps
+    what it stored, and the same file read again ends where an unbroken run would have. After each batch
+    ``listings_stored`` is sent with the ids that are new or changed. A dry run does the same and rolls every batch
+    back. ``report`` is called with (bytes read, bytes in the file, run) as it goes on.
+
+    Raises:
+        ImportRefused: The file cannot be read or has no header we understand; nothing was written. When it breaks
+            off later (a truncated archive), the run is marked as failed and its batches stay.
+    """
+    options = options or ImportOptions()
+    headings = HeaderReader(mapping=options.mapping, pairs=options.columns)
+    with open_rows(path, headings, delimiter=options.delimiter, encoding=options.encoding) as rows:
+        return _Import(path, options, headings, rows, started_by, report).run_through()
+
+
+class _Import:
+    """One import under way: from records to rows, from rows to batches, and the account of it all."""
+
+    def __init__(
+        self,
+        path: Path,
+        options: ImportOptions,
+        headings: HeaderReader,
+        rows: RowFile,
+        started_by: User | None,
+        report: Callable[[int, int, ImportRun], None],
+    ) -> None:
+        self._options, self._rows, self._report = options, rows, report
+        self._source = options.source or source_of(path)
+        columns = headings.columns(rows.headings)
+        self._conventions = find_conventions(
+            columns,
+            rows.sample,
+            market_currency=settings.MARKET_CURRENCY,
+            currency=options.currency,
+            distance_unit=options.distance_unit,
+            named=headings.conventions,
+        )
+        self._reader = RowReader(
+            columns,
+            conventions=self._conventions,
+            this_year=timezone.now().year,
+            make=options.make,
+            model=options.model,
+            headings=rows.headings,
+            delimiter=rows.dialect.delimiter,
+        )
+        self._batch: dict[str, staging.StagedRow] = {}
+        self._problems = _ProblemBook()
+        self._recovered: Counter[str] = Counter()
+        self._run = ImportRun(
+            file_name=path.name[-255:],
+            source=self._source,
+            is_dry_run=options.is_dry_run,
+            started_by=started_by,
+            options={
+                **rows.dialect.describe(),
+                "given": options.given(),
+                "columns": {column.heading: _target(column.field, column.unit) for column in columns},
+                "unread": headings.unread(rows.headings),
+                "currency": self._conventions.currency,
+                "assumptions": list(self._conventions.assumptions),
+            },
+        )
+
+    def run_through(self) -> ImportRun:
+        with _only_import_of(self._source, is_needed=not self._options.is_dry_run):
+            if not self._options.is_dry_run:
+                _mark_broken_off(self._source)
+            self._run.save()
+            try:
+                with staging.staging_tables():
+                    self._read_all()
+            except BaseException as error:
+                self._close(*_ending(error))
+                raise
+            self._close(ImportRun.Status.DONE)
+        return self._run
+
+    def _read_all(self) -> None:
+        since = time.monotonic()
+        for record in self._rows:
+            self._take(record)
+            if len(self._batch) >= BATCH_ROWS or self._problems.is_full:
+                self._store()
+            elif self._run.rows_read % 500 == 0 and time.monotonic() - since > 0.1:
+                self._report(self._rows.position, self._rows.size, self._run)
+                since = time.monotonic()
+        self._store()
+
+    def _take(self, record: Record) -> None:
+        self._run.rows_read += 1
+        if record.broken:
+            self._problems.add(record.number, [RowProblem("", "", record.broken, is_fatal=True)])
+            self._run.rows_refused += 1
+            return
+        reading = self._reader.read(record.cells)
+        self._problems.add(record.number, reading.problems)
+        self._recovered.update(reading.recovered)
+        if reading.row is None:
+            self._run.rows_refused += 1
+        else:
+            self._stage(record.number, reading.row)
+
+    def _stage(self, number: int, row: ListingRow) -> None:
+        """Add a row to the batch, unless the batch has that car already."""
+        content = row.digest()
+        fingerprint = "" if row.external_id else row.digest(self._options.key) if self._options.key else content
+        key = staging.key_of(row.external_id) if row.external_id else fingerprint
+        if earlier := self._batch.get(key):
+            self._note_repeat(number, differs=earlier.content != content)
+            return
+        seller_key = _seller_key(self._source, row, key)
+        row = _with_seller_name(row)
+        self._batch[key] = staging.StagedRow(number, row, key, content, fingerprint, seller_key)
+
+    def _note_repeat(self, number: int, *, differs: bool) -> None:
+        """The first row of a car is kept: were it the last, reading the file twice would change prices to and fro."""
+        self._run.rows_repeated += 1
+        if differs:
+            reason = "the car of an earlier row again, with other values; the earlier row was kept"
+            self._problems.add(number, [RowProblem("", "", reason)])
+
+    def _store(self) -> None:
+        """Bring the batch in, with the account so far, in one transaction."""
+        if self._batch:
+            for number, differs in staging.stage(list(self._batch.values())):
+                self._note_repeat(number, differs=differs)
+            self._batch = {}
+            with transaction.atomic():
+                result = staging.merge(source=self._source, currency=self._conventions.currency)
+                if self._options.is_dry_run:
+                    transaction.set_rollback(True)
+                else:
+                    _announce(result.created_ids + result.updated_ids)
+                    self._count(result)
+                    self._save_account()
+            if self._options.is_dry_run:
+                self._count(result)
+        with transaction.atomic():
+            self._problems.store(self._run)
+            self._save_account()
+        self._report(self._rows.position, self._rows.size, self._run)
+
+    def _count(self, result: staging.BatchResult) -> None:
+        self._run.listings_created += len(result.created_ids)
+        self._run.listings_updated += len(result.updated_ids)
+        self._run.listings_unchanged += result.n_unchanged
+
+    def _save_account(self) -> None:
+        self._run.options["problems"] = self._problems.summary()
+        self._run.options["recovered"] = dict(self._recovered.most_common(20))
+        self._run.save()
+
+    def _close(self, status: ImportRun.Status, error: str = "") -> None:
+        """Write down how it ended; when the database itself is gone, the next run of this source will notice."""
+        self._run.status, self._run.error, self._run.finished_at = status, error, timezone.now()
+        try:
+            self._save_account()
+        except Exception:
+            if status == ImportRun.Status.DONE:
+                raise
+            logger.exception("import %s could not write down how it ended", self._run.pk)
+
+
+class _ProblemBook:
+    """Problems on their way to the database: few in memory, all of them counted, with examples of each kind."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, RowProblem]] = []
+        self._counts: Counter[tuple[str, str, bool]] = Counter()
+        self._examples: dict[tuple[str, str, bool], list[str]] = {}
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._waiting) >= BATCH_ROWS
+
+    def add(self, row_number: int, problems: Iterable[RowProblem]) -> None:
+        for problem in problems:
+            kind = (problem.column, problem.reason, problem.is_fatal)
+            self._counts[kind] += 1
+            examples = self._examples.setdefault(kind, [])
+            if len(examples) < EXAMPLES_PER_KIND and problem.value[:80] not in examples:
+                examples.append(problem.value[:80])
+            if problem.is_fatal or self._counts[kind] <= STORED_PROBLEMS_PER_KIND:
+                self._waiting.append((row_number, problem))
+
+    def store(self, run: ImportRun) -> None:
+        ImportProblem.objects.bulk_create(
+            [
+                ImportProblem(
+                    run=run,
+                    row_number=number,
+                    column=problem.column[:120],
+                    value=_storable(problem.value)[:255],
+                    reason=problem.reason[:255],
+                    is_fatal=problem.is_fatal,
+                )
+                for number, problem in self._waiting
+            ],
+            batch_size=1_000,
+        )
+        self._waiting = []
+
+    def summary(self) -> list[dict[str, Any]]:
+        """The commonest kinds of problem first."""
+        return [
+            {
+                "column": _storable(column),
+                "reason": reason,
+                "is_fatal": is_fatal,
+                "count": count,
+                "examples": [_storable(example) for example in self._examples[column, reason, is_fatal]],
+            }
+            for (column, reason, is_fatal), count in self._counts.most_common(50)
+        ]
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL holds every character but NUL and half of a surrogate pair."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def _target(field_name: str, unit: str) -> str:
+    return f"{field_name}_{unit}" if unit else field_name
+
+
+def _seller_key(source: str, row: ListingRow, key: str) -> str:
+    """Who sells, as an id of ours: by the source's own id, else by name, else somebody for this one car."""
+    if row.seller_id:
+        return f"{source}/{row.seller_id}"[:255]
+    if row.seller_name:
+        return f"{source}/{slug_of(row.seller_name)}/{slug_of(row.place)}"[:255]
+    return f"{source}/of/{key}" if row.seller_kind else ""
+
+
+def _with_seller_name(row: ListingRow) -> ListingRow:
+    if row.seller_name or not (row.seller_id or row.seller_kind):
+        return row
+    return replace(row, seller_name=ANONYMOUS_SELLERS[row.seller_kind or "dealer"])
+
+
+def _announce(listing_ids: list[int]) -> None:
+    """Tell listeners once the batch is committed; one that fails is logged and does not stop the import."""
+    if listing_ids:
+        transaction.on_commit(lambda: _send_stored(listing_ids))
+
+
+def _send_stored(listing_ids: list[int]) -> None:
+    for receiver, answer in listings_stored.send_robust(sender=Listing, listing_ids=listing_ids):
+        if isinstance(answer, Exception):
+            logger.error("%r failed on stored listings", receiver, exc_info=answer)
+
+
+def _ending(error: BaseException) -> tuple[ImportRun.Status, str]:
+    if isinstance(error, Exception):
+        return ImportRun.Status.FAILED, str(error) or type(error).__name__
+    return ImportRun.Status.INTERRUPTED, ""  # Ctrl-C, or the supervisor's SIGTERM
+
+
+def _mark_broken_off(source: str) -> None:
+    """Runs of this source that claim to be running cannot be: we hold its lock. They were killed."""
+    ImportRun.objects.filter(source=source, status=ImportRun.Status.RUNNING, is_dry_run=False).update(
+        status=ImportRun.Status.INTERRUPTED, finished_at=timezone.now()
+    )
+
+
+class _only_import_of:  # noqa: N801 -- reads as a phrase in a with statement
+    """Two imports of one source at once would undo each other; the lock goes with the connection, even on kill -9."""
+
+    def __init__(self, source: str, *, is_needed: bool) -> None:
+        self._name, self._is_needed = f"forecourt.import.{source}", is_needed
+
+    def __enter__(self) -> None:
+        if self._is_needed and not self._ask("pg_try_advisory_lock"):
+            raise ImportRefused("This source is being imported already; wait for that run to end.")
+
+    def __exit__(self, *exception: object) -> None:
+        if self._is_needed:
+            try:
+                self._ask("pg_advisory_unlock")
+            except Exception:
+                logger.warning("the import's lock ends with its connection", exc_info=True)
+
+    def _ask(self, function: str) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [self._name])
+            return bool(cursor.fetchone()[0])

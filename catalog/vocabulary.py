@@ -1,0 +1,156 @@
+"""The words advertisements use for fuels, gearboxes, bodies and the like, in several languages; no database.
+
+The words are in ``data/words.toml`` and are compared in their bare form (``bare``: no case, accents or punctuation). A
+cell is first looked up whole, then searched for known words: ``6-Speed Automatic`` holds one gearbox,
+``Benzin/Elektro`` two fuels that together are a hybrid. The values are those of ``catalog.models.Listing``; a test
+compares the two.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+MAX_PHRASE_WORDS = 4
+LONGEST_MISSING = 40  # characters; no longer cell says only that it says nothing
+MIN_INNER_LETTERS = 3  # shorter words ("a", "d") count only when they are the whole cell
+
+WORDS_FILE = Path(__file__).parent / "data" / "words.toml"
+_WORDS: dict[str, dict[str, Any]] = tomllib.loads(WORDS_FILE.read_text(encoding="utf-8"))
+MISSING = frozenset(_WORDS["cells"]["missing"])
+PLAIN_WORDS = {name: frozenset(words.split()) for name, words in _WORDS["plain"].items()}
+OTHER_WORDS, NO_COLOUR, WANTED_WORDS = (PLAIN_WORDS[name] for name in ("other", "no_colour", "wanted"))
+
+
+@lru_cache(maxsize=65536)
+def bare(text: str) -> str:
+    """``Électrique (BEV)`` -> ``electrique bev``: what words are compared by."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    return " ".join(re.findall(r"[^\W_]+", plain))
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell says nothing: empty, a dash, ``n/a``, ``unbekannt`` and their kind."""
+    return len(text) <= LONGEST_MISSING and text.strip().strip("()[]\"'").strip().casefold() in MISSING
+
+
+class Vocabulary:
+    """A closed set of values, and the words that mean them.
+
+    ``combine`` decides what several different values in one cell mean together, or returns None.
+    """
+
+    def __init__(
+        self, words: Mapping[str, str], combine: Callable[[frozenset[str]], str | None] = lambda values: None
+    ) -> None:
+        self.values = tuple(words)
+        self._value_by_phrase = {
+            phrase.replace("-", " "): value for value, phrases in words.items() for phrase in phrases.split()
+        }
+        self._combine = combine
+
+    @property
+    def phrases(self) -> Iterable[str]:
+        return self._value_by_phrase.keys()
+
+    def first_inside(self, text: str) -> str | None:
+        """The value of the first known word in a cell, whatever the others say."""
+        return next(iter(self._inside(bare(text).split())), None)
+
+    def exact(self, text: str) -> str | None:
+        """The value a whole cell names, or None."""
+        return self._value_by_phrase.get(bare(text))
+
+    def read(self, text: str) -> str | None:
+        """The value a cell names, whole or by the words in it; None when it names none, or two that disagree."""
+        if value := self.exact(text):
+            return value
+        found = frozenset(self._inside(bare(text).split()))
+        if len(found) == 1:
+            return next(iter(found))
+        return self._combine(found) if found else None
+
+    def _inside(self, words: list[str]) -> Iterable[str]:
+        """Values named anywhere in the cell; the longest phrase wins, and its words are not read again."""
+        start = 0
+        while start < len(words):
+            for n_words in range(min(MAX_PHRASE_WORDS, len(words) - start), 0, -1):
+                phrase = " ".join(words[start : start + n_words])
+                value = self._value_by_phrase.get(phrase)
+                if value and (n_words > 1 or len(phrase) >= MIN_INNER_LETTERS):
+                    yield value
+                    start += n_words
+                    break
+            else:
+                start += 1
+
+
+def _several_fuels(fuels: frozenset[str]) -> str | None:
+    """Two fuels in one tank or under one bonnet: the one that makes the car special names it."""
+    if "plugin_hybrid" in fuels:
+        return "plugin_hybrid"
+    if "hybrid" in fuels or ("electric" in fuels and fuels & {"petrol", "diesel"}):
+        return "hybrid"
+    for special in ("hydrogen", "lpg", "cng", "ethanol"):
+        if special in fuels and fuels <= {special, "petrol", "other"}:
+            return special
+    return None
+
+
+def _several_gearboxes(gearboxes: frozenset[str]) -> str | None:
+    return "semi_automatic" if "semi_automatic" in gearboxes else None
+
+
+def _several_drives(drives: frozenset[str]) -> str | None:
+    return "all" if "all" in drives else None
+
+
+def _several_bodies(bodies: frozenset[str]) -> str | None:
+    """``SUV / Pickup``, ``Van/Minivan``: the rarer shape says more."""
+    for body in ("pickup", "convertible", "mpv", "suv", "estate", "coupe"):
+        if body in bodies:
+            return body
+    return None
+
+
+COLOUR = Vocabulary(_WORDS["colour"])
+SELLER_KIND = Vocabulary(_WORDS["seller_kind"])
+STATUS = Vocabulary(_WORDS["status"])
+VOCABULARIES = {
+    "fuel": Vocabulary(_WORDS["fuel"], _several_fuels),
+    "gearbox": Vocabulary(_WORDS["gearbox"], _several_gearboxes),
+    "body": Vocabulary(_WORDS["body"], _several_bodies),
+    "drive": Vocabulary(_WORDS["drive"], _several_drives),
+    "seller_kind": SELLER_KIND,
+    "status": STATUS,
+}
+
+# Words that name a value of one vocabulary only, so that they are recognised in any column.
+_FIELDS_BY_WORD: dict[str, set[str]] = {}
+for _field, _vocabulary in VOCABULARIES.items():
+    for _phrase in _vocabulary.phrases:
+        _FIELDS_BY_WORD.setdefault(_phrase, set()).add(_field)
+
+
+def field_of_word(text: str) -> str | None:
+    """Which field a whole cell's word can only belong to: ``Diesel`` -> ``fuel``; None when it is open."""
+    word = bare(text)
+    owners = _FIELDS_BY_WORD.get(word, set())
+    if len(owners) != 1 or len(word) < 5 or word in OTHER_WORDS:
+        return None
+    return next(iter(owners))
+
+
+def colour_of(text: str) -> str:
+    """The plain English colour; one we do not know stays as written, in small letters."""
+    plain = COLOUR.exact(text) or COLOUR.first_inside(text)
+    if plain:
+        return plain
+    word = bare(text)
+    return "" if word in OTHER_WORDS | NO_COLOUR else " ".join(text.split()).casefold()[:30]
