@@ -1,0 +1,302 @@
+"""How good recommended lists are: one value per user, and only then a mean.
+
+A list is a row of listing rows (positions in the catalogue's arrays, never database keys), best first. Lists shorter
+than the longest are filled up with -1. A user with nothing to find has no recall: her value is nan, and
+``mean_over_users`` leaves her out. Every value is between 0 and 1, higher is better, unless a docstring says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+PADDING = -1
+# Draws times users held at once by the bootstrap, so that a million users need no more memory than a thousand.
+BOOTSTRAP_CELLS = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """Which places of each list hold a listing the user really went for.
+
+    Attributes:
+        at: True for a hit, shape (n_users, length).
+        n_relevant: How many listings there were to find, int, shape (n_users,).
+    """
+
+    at: NDArray[np.bool_]
+    n_relevant: NDArray[np.intp]
+
+    @property
+    def is_counted(self) -> NDArray[np.bool_]:
+        """Users with something to find, shape (n_users,)."""
+        return self.n_relevant > 0
+
+
+def find_hits(recommended: ArrayLike, relevant: Sequence[ArrayLike]) -> Hits:
+    """Compare lists with what users went for afterwards.
+
+    Args:
+        recommended: Listing rows, best first, -1 as padding, int, shape (n_users, length).
+        relevant: For each user the listing rows she went for, in any order; repeats count once.
+
+    Raises:
+        ValueError: If the two disagree on n_users, a list holds a listing twice, or a row is below -1.
+    """
+    lists = _as_lists(recommended)
+    if len(relevant) != len(lists):
+        raise ValueError(f"{len(lists)} lists do not go with {len(relevant)} users' relevant listings")
+    wanted = [np.unique(np.asarray(rows, dtype=np.intp)) for rows in relevant]
+    n_relevant = np.array([len(rows) for rows in wanted], dtype=np.intp)
+    n_rows = 1 + max(lists.max(initial=0), *(rows.max(initial=0) for rows in wanted), 0)
+    # A pair of user and listing as one number, so that one look-up serves all users.
+    users = np.arange(len(lists), dtype=np.int64) * n_rows
+    pairs = np.concatenate([rows + start for rows, start in zip(wanted, users, strict=True)] or [np.zeros(0, np.int64)])
+    at = np.isin(lists + users[:, None], pairs) & (lists != PADDING)
+    return Hits(at, n_relevant)
+
+
+def recall_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
+    """Share of a user's relevant listings among her first k, shape (n_users,). nan with nothing to find."""
+    return _per_user(hits, hits.at[:, : _places(k)].sum(axis=1) / np.maximum(hits.n_relevant, 1))
+
+
+def precision_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
+    """Share of hits among the first k places, empty places counting as misses, shape (n_users,)."""
+    return _per_user(hits, hits.at[:, : _places(k)].sum(axis=1) / k)
+
+
+def hit_rate_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
+    """1 when at least one of the first k is relevant, else 0, shape (n_users,)."""
+    return _per_user(hits, hits.at[:, : _places(k)].any(axis=1).astype(np.float64))
+
+
+def reciprocal_rank_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
+    """1 / place of the first hit, 0 when there is none among the first k, shape (n_users,). Its mean is the MRR."""
+    at = hits.at[:, : _places(k)]
+    if at.shape[1] == 0:
+        return _per_user(hits, np.zeros(len(at)))
+    return _per_user(hits, np.where(at.any(axis=1), 1.0 / (at.argmax(axis=1) + 1), 0.0))
+
+
+def ndcg_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
+    """Discounted gain of the first k over that of the best possible list of k, shape (n_users,).
+
+    Gains are 0 or 1, discounted by log2(place + 1) (Järvelin and Kekäläinen 2002). The best list has all its hits in
+    front: as many as there are relevant listings, at most k.
+    """
+    at = hits.at[:, : _places(k)]
+    discounts = 1.0 / np.log2(np.arange(2, k + 2))
+    best = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(hits.n_relevant, k)]
+    return _per_user(hits, (at @ discounts[: at.shape[1]]) / np.where(best > 0, best, 1.0))
+
+
+def mean_over_users(values: ArrayLike) -> float:
+    """Mean of the users that have a value; 0 when nobody has one."""
+    per_user = np.asarray(values, dtype=np.float64)
+    present = per_user[~np.isnan(per_user)]
+    return float(present.mean()) if present.size else 0.0
+
+
+# What the lists are like, apart from whether they hit
+
+
+def catalogue_coverage(recommended: ArrayLike, n_listings: int, k: int) -> float:
+    """Share of the catalogue that appears among anybody's first k. 0 for an empty catalogue.
+
+    Raises:
+        ValueError: If a list holds a row beyond the catalogue.
+    """
+    shown = _as_lists(recommended)[:, : _places(k)]
+    if shown.max(initial=PADDING) >= n_listings:
+        raise ValueError(f"row {shown.max()} is not in a catalogue of {n_listings} listings")
+    return len(np.unique(shown[shown != PADDING])) / n_listings if n_listings else 0.0
+
+
+def novelty(recommended: ArrayLike, n_events: ArrayLike, k: int) -> NDArray[np.float64]:
+    """How little known the first k are: mean of -log2 of each listing's share of all events, in bits, (n_users,).
+
+    ``n_events`` counts events per listing in training, shape (n_listings,). Each count is raised by 1, so that a
+    listing nobody has touched is very novel rather than infinitely so. nan for an empty list. Can exceed 1.
+
+    Source: mean self-information (Zhou et al. 2010), with add-one smoothing.
+    """
+    shown = _as_lists(recommended)[:, : _places(k)]
+    counts = np.asarray(n_events, dtype=np.float64) + 1.0
+    surprise = -np.log2(counts / counts.sum())
+    is_listing = shown != PADDING
+    total = np.where(is_listing, surprise[shown], 0.0).sum(axis=1)
+    return _nan_where(is_listing.sum(axis=1) == 0, total / np.maximum(is_listing.sum(axis=1), 1))
+
+
+def intra_list_diversity(recommended: ArrayLike, features: ArrayLike, k: int) -> NDArray[np.float64]:
+    """How different the first k are: mean of 1 - cosine over all pairs of a list, 0 to 2, shape (n_users,).
+
+    ``features`` are listing vectors, shape (n_listings, n_dims); a listing without features (all 0) is unlike all
+    others. nan for a list of fewer than two.
+
+    Source: Ziegler et al. 2005. Instead of all pairs: the cosines of unit vectors sum up to the squared length of
+    their sum.
+    """
+    shown = _as_lists(recommended)[:, : _places(k)]
+    vectors = np.asarray(features, dtype=np.float64)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    units = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    is_listing = shown != PADDING
+    result = np.full(len(shown), np.nan)
+    for user in np.flatnonzero(is_listing.sum(axis=1) > 1):
+        own = units[shown[user, is_listing[user]]]
+        n = len(own)
+        total = own.sum(axis=0)
+        result[user] = 1.0 - (total @ total - np.sum(own * own)) / (n * (n - 1))
+    return result
+
+
+# Probabilities
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Whether "30 %" comes true 30 % of the time: one entry per bin that holds a prediction.
+
+    Attributes:
+        predicted: Mean predicted probability in each bin.
+        observed: Share that came true.
+        n: Predictions in it.
+        error: Expected calibration error: mean of |predicted - observed|, weighted by n; 0 is perfect.
+    """
+
+    predicted: NDArray[np.float64]
+    observed: NDArray[np.float64]
+    n: NDArray[np.intp]
+    error: float
+
+
+def calibration(probabilities: ArrayLike, came_true: ArrayLike, n_bins: int = 10) -> Calibration:
+    """Reliability in bins of equal width over 0 to 1 (Naeini et al. 2015). No predictions: no bins, error 0.
+
+    Args:
+        probabilities: Predictions, 0 to 1, shape (n,).
+        came_true: What happened, bool, shape (n,).
+        n_bins: Number of bins, >= 1.
+
+    Raises:
+        ValueError: If the shapes disagree or a probability is not within 0 to 1.
+    """
+    predictions, outcomes = np.asarray(probabilities, dtype=np.float64), np.asarray(came_true, dtype=bool)
+    if predictions.ndim != 1 or predictions.shape != outcomes.shape:
+        raise ValueError(f"probabilities {predictions.shape} and outcomes {outcomes.shape} must be of one length")
+    if not ((predictions >= 0) & (predictions <= 1)).all():
+        raise ValueError("probabilities must lie between 0 and 1")
+    if n_bins < 1:
+        raise ValueError(f"n_bins must be at least 1, not {n_bins}")
+    bins = np.minimum((predictions * n_bins).astype(np.intp), n_bins - 1)
+    n = np.bincount(bins, minlength=n_bins)
+    used = n > 0
+    predicted = np.bincount(bins, predictions, n_bins)[used] / n[used]
+    observed = np.bincount(bins, outcomes, n_bins)[used] / n[used]
+    error = float((np.abs(predicted - observed) * n[used]).sum() / max(n.sum(), 1))
+    return Calibration(predicted, observed, n[used], error)
+
+
+# Is the difference real?
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Mean difference between two rankers over the same users, with a bootstrap interval around it.
+
+    Attributes:
+        difference: Mean of first - second; above 0 the first is better.
+        low, high: Ends of the confidence interval.
+        n_users: Users that had a value under both.
+    """
+
+    difference: float
+    low: float
+    high: float
+    n_users: int
+
+    @property
+    def is_worse(self) -> bool:
+        """The first is significantly worse: the whole interval lies below 0."""
+        return self.high < 0
+
+    @property
+    def is_better(self) -> bool:
+        return self.low > 0
+
+
+def compare(
+    first: ArrayLike, second: ArrayLike, rng: np.random.Generator, n_draws: int = 2000, confidence: float = 0.95
+) -> Comparison:
+    """Paired bootstrap: draw users with replacement, again and again, and see how the mean difference varies.
+
+    Pairing matters: users differ far more from each other than two rankers differ for one user.
+
+    Args:
+        first, second: One value per user under either ranker, shape (n_users,). A user with nan in either is left out.
+        rng: Source of the draws; the same generator state gives the same interval.
+        n_draws: Resamples.
+        confidence: Of the interval, between 0 and 1.
+
+    Returns:
+        The comparison; with no users all zeros, with one an interval of no width.
+
+    Raises:
+        ValueError: If the shapes disagree, n_draws is below 1 or confidence is not within 0 to 1.
+
+    Source: percentile bootstrap (Efron and Tibshirani 1993, ch. 13).
+    """
+    one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if one.ndim != 1 or one.shape != other.shape:
+        raise ValueError(f"values of shapes {one.shape} and {other.shape} are not pairs")
+    if n_draws < 1 or not 0 < confidence < 1:
+        raise ValueError("n_draws must be at least 1 and confidence between 0 and 1")
+    differences = one - other
+    differences = differences[~np.isnan(differences)]
+    if differences.size == 0:
+        return Comparison(0.0, 0.0, 0.0, 0)
+    means = _resampled_means(differences, rng, n_draws)
+    tail = (1.0 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1.0 - tail])
+    return Comparison(float(differences.mean()), float(low), float(high), len(differences))
+
+
+def _resampled_means(values: NDArray[np.float64], rng: np.random.Generator, n_draws: int) -> NDArray[np.float64]:
+    means = []
+    n_at_once = max(1, BOOTSTRAP_CELLS // len(values))
+    for start in range(0, n_draws, n_at_once):
+        n = min(n_at_once, n_draws - start)
+        means.append(values[rng.integers(len(values), size=(n, len(values)))].mean(axis=1))
+    return np.concatenate(means)
+
+
+def _as_lists(recommended: ArrayLike) -> NDArray[np.int64]:
+    lists = np.asarray(recommended)
+    if lists.ndim != 2 or not (lists.size == 0 or np.issubdtype(lists.dtype, np.integer)):
+        raise ValueError("recommended must hold listing rows, shape (n_users, length)")
+    lists = lists.astype(np.int64)
+    if lists.min(initial=0) < PADDING:
+        raise ValueError(f"listing rows start at 0 and padding is {PADDING}, but a list holds {lists.min()}")
+    ordered = np.sort(lists, axis=1)
+    if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != PADDING)).any():
+        raise ValueError("a list holds a listing twice")
+    return lists
+
+
+def _places(k: int) -> int:
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}")
+    return k
+
+
+def _per_user(hits: Hits, values: NDArray) -> NDArray[np.float64]:
+    return _nan_where(~hits.is_counted, values)
+
+
+def _nan_where(is_missing: NDArray[np.bool_], values: NDArray) -> NDArray[np.float64]:
+    return np.where(is_missing, np.nan, values)
