@@ -224,7 +224,7 @@ class Server(ABC):
         if not self.is_running():
             return
         self.ask_to_stop()
-        if not _wait_until(lambda: not self.is_running() and not self._processes(), 60):
+        if not _wait_until(lambda: not self.is_running() and not self.processes(), 60):
             self._end_leftovers()
         if self._process is not None:
             self._process.wait(10)
@@ -236,14 +236,14 @@ class Server(ABC):
         whose socket was deleted from under it does not.
         """
         for signal_number, patience_seconds in ((0, 3), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
-            for pid in self._processes():
+            for pid in self.processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal_number)
-            if _wait_until(lambda: not self._processes(), patience_seconds):
+            if _wait_until(lambda: not self.processes(), patience_seconds):
                 return
-        raise EmbeddedError(f"{self.label}: processes {self._processes()} still use {self.data}")
+        raise EmbeddedError(f"{self.label}: processes {self.processes()} still use {self.data}")
 
-    def _processes(self) -> list[int]:
+    def processes(self) -> list[int]:
         """The living processes of this program inside our data directory. Empty where there is no /proc."""
         return [int(p.name) for p in Path("/proc").glob("[0-9]*") if _works_in(p, self.data, self.executable.name)]
 
@@ -410,17 +410,12 @@ class Lease:
     def release(self) -> None:
         if self._held is None or os.getpid() != self._owner_pid:  # a fork inherits the object, not the lease
             return
-        with self._gate():
-            try:
-                fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pass  # somebody else still uses the servers
-            else:
+        with self._gate(), self._held as held:
+            self._held = None
+            with contextlib.suppress(BlockingIOError):  # somebody else still uses the servers
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 for server in reversed(self.servers):
                     server.stop()
-            finally:
-                self._held.close()
-                self._held = None
 
     def revive(self) -> list[str]:
         """Start again whatever has died since, and name it. Cheap when nothing has."""

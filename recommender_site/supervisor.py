@@ -143,8 +143,7 @@ class Child:
 
     def signal_group(self, number: int) -> None:
         if self.process:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, number)
+            _signal_group(self.process.pid, number)
 
 
 class Supervisor:
@@ -269,25 +268,33 @@ class Supervisor:
 
 
 def end_leftovers(state: Path, patience_seconds: float = 30.0) -> None:
-    """Wait for the services of a killed supervisor, which stop by themselves, and end those that don't."""
+    """Wait for the services of a killed supervisor, which stop by themselves, and end what does not."""
     try:
-        recorded = json.loads((state / "running.json").read_text())
+        recorded = [(pid, started) for pid, started in json.loads((state / "running.json").read_text()) if started]
     except (FileNotFoundError, ValueError):
         return
 
     def alive() -> list[int]:
         # The start time tells our process from a later one that was given the same id.
-        return [pid for pid, started in recorded if started is not None and start_time(pid) == started]
+        return [pid for pid, started in recorded if start_time(pid) == started]
 
     if alive():
         say("waiting for the services of a run that was killed")
-    for number, seconds in ((0, patience_seconds), (signal.SIGQUIT, HARD_STOP_SECONDS), (signal.SIGKILL, 1.0)):
+    for number, seconds in ((0, patience_seconds), (signal.SIGQUIT, HARD_STOP_SECONDS)):
         for pid in alive():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, number)
+            _signal_group(pid, number)
         deadline = time.monotonic() + seconds
         while alive() and time.monotonic() < deadline:
             time.sleep(0.1)
+    for pid, started in recorded:
+        # No id is given anew while a group of that id has members: a group without its leader is still ours.
+        if start_time(pid) in (started, None):
+            _signal_group(pid, signal.SIGKILL)
+
+
+def _signal_group(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
 
 
 def start_time(pid: int) -> str | None:

@@ -1,0 +1,86 @@
+"""Every requirement is used, and every one is pinned."""
+
+import ast
+import re
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+NAMED_IN = [  # where what is not imported is named: as an app or engine, a package to look up, a command, a tool
+    "recommender_site/settings.py",
+    "recommender_site/embedded.py",
+    "recommender_site/processes.py",
+    "pyproject.toml",
+    "Makefile",
+]
+KNOWN_BY_ITS_OPTION = {"pytest-django": "--ds="}
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def direct(filename: str) -> list[str]:
+    return re.findall(r"^([A-Za-z][\w-]*)", (PROJECT / filename).read_text(), re.MULTILINE)
+
+
+def pinned(filename: str) -> set[str]:
+    lines = re.findall(r"^([A-Za-z][\w.-]*)==", (PROJECT / filename).read_text(), re.MULTILINE)
+    return {normalised(name) for name in lines}
+
+
+def sources() -> list[Path]:
+    return [path for path in PROJECT.rglob("*.py") if not {".venv", "var"} & set(path.relative_to(PROJECT).parts)]
+
+
+@cache
+def imported() -> set[str]:
+    names = set()
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.partition(".")[0])
+    return names
+
+
+@cache
+def text_that_names() -> str:
+    return " ".join((PROJECT / name).read_text() for name in NAMED_IN)
+
+
+@cache
+def modules_by_distribution() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for module, owners in packages_distributions().items():
+        for owner in owners:
+            found.setdefault(normalised(owner), set()).add(module.removesuffix("-stubs"))
+    return found
+
+
+@pytest.mark.parametrize("name", direct("requirements.in") + direct("requirements-dev.in"))
+def test_every_direct_requirement_is_used(name):
+    modules = modules_by_distribution()[normalised(name)] | {name.replace("-", "_")}
+    mentioned = set(re.findall(r"\w+", text_that_names()))
+    assert modules & (imported() | mentioned) or KNOWN_BY_ITS_OPTION.get(name, "no option") in text_that_names()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "pins"), [("requirements.in", "requirements.txt"), ("requirements-dev.in", "requirements-dev.txt")]
+)
+def test_every_direct_requirement_is_pinned(wanted, pins):
+    assert {normalised(name) for name in direct(wanted)} <= pinned(pins)
+
+
+def test_both_sets_agree_on_what_they_share():
+    def lines(filename: str) -> dict[str, str]:
+        return dict(re.findall(r"^([\w.-]+)==(\S+)", (PROJECT / filename).read_text(), re.MULTILINE))
+
+    run, development = lines("requirements.txt"), lines("requirements-dev.txt")
+    assert {name: run[name] for name in run.keys() & development} == {
+        name: development[name] for name in run.keys() & development
+    }
