@@ -15,6 +15,7 @@ from recommender_site.supervisor import (
     end_leftovers,
     only_one,
     reserve_address,
+    say,
     stop_when_parent_dies,
 )
 
@@ -47,6 +48,8 @@ def run(state: Path) -> int:
     except OSError as problem:
         way_out = f"Stop what uses it, or choose another: PORT={port + 1} make run"
         refuse(f"cannot listen on {host} port {port} ({problem.strerror}). {way_out}")
+    if lease is not None:
+        say(f"using embedded PostgreSQL and Valkey; their data is in {lease.home.base}")
     supervisor = Supervisor(state, lease, processes.announce_when_ready)
     with web_socket:
         code = supervisor.run_to_end(processes.preparation_command())

@@ -1,12 +1,17 @@
 """The Celery application. Tasks live in ``tasks/``; settings.CELERY_IMPORTS lists its modules."""
 
 import os
+import warnings
 from typing import Any
 
 from celery import Celery, signals
+from celery.platforms import SecurityWarning
 from prometheus_client import CollectorRegistry, multiprocess, start_http_server
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
+
+# Root may run a worker here: the warning is about pickled messages, and ours are JSON.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = Celery("forecourt")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -51,7 +51,7 @@ def trainer_command() -> list[str]:
 
 
 def beat_command() -> list[str]:
-    return _python("celery", "--app", "recommender_site", "beat", "--loglevel", "INFO", "--pidfile", "")
+    return _python("celery", "--quiet", "--app", "recommender_site", "beat", "--loglevel", "INFO", "--pidfile", "")
 
 
 def services(state: Path, web_socket: socket.socket) -> list[Service]:
@@ -107,7 +107,7 @@ def _python(*module_and_arguments: str) -> list[str]:
 
 def _celery_worker(name: str, queues: list[str], n_processes: int) -> list[str]:
     return _python(
-        *("celery", "--app", "recommender_site", "worker", "--loglevel", "INFO", "--hostname", f"{name}@%h"),
+        *("celery", "--quiet", "--app", "recommender_site", "worker", "--loglevel", "INFO", "--hostname", f"{name}@%h"),
         *("--queues", ",".join(queues), "--concurrency", str(n_processes)),
     )
 
