@@ -294,9 +294,9 @@ def _places(k: int) -> int:
     return k
 
 
-def _per_user(hits: Hits, values: NDArray) -> NDArray[np.float64]:
+def _per_user(hits: Hits, values: ArrayLike) -> NDArray[np.float64]:
     return _nan_where(~hits.is_counted, values)
 
 
-def _nan_where(is_missing: NDArray[np.bool_], values: NDArray) -> NDArray[np.float64]:
+def _nan_where(is_missing: NDArray[np.bool_], values: ArrayLike) -> NDArray[np.float64]:
     return np.where(is_missing, np.nan, values)

@@ -1,0 +1,427 @@
+"""The score of a listing for a buyer: a short sum that can be explained.
+
+``score = sum of weight * (term - mean) / deviation`` over named terms. The terms are what is known about a listing in
+plain units (the functions below make them from arrays); standardising makes their weights comparable; the weights are
+learned from what buyers really chose (``learn_score``). Each term's share of a score is its summand, so a breakdown
+adds up to the score by construction.
+
+A term that is unknown for a listing is nan and counts as average: it neither helps nor hurts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize
+
+from recommendations.engine import logit
+from recommendations.engine.choice_sets import ChoiceSets
+
+UTILITY = "utility"  # the buyer's taste for this listing: w . x, in logits
+ARCHETYPE = "archetype"  # cars like those in her history, by what other buyers did (EASE)
+DEMAND = "demand"  # how often it is asked about lately, against the average: log of a ratio
+FRESHNESS = "freshness"  # 1 when just listed, halving from there
+DEAL = "deal"  # how far the price lies below what such a car costs: log of a ratio
+DISTANCE = "distance"  # 0 next door, falling with the kilometres
+TERMS = (UTILITY, ARCHETYPE, DEMAND, FRESHNESS, DEAL, DISTANCE)
+
+# A priori, per standard deviation of the term: taste first, the rest as tie-breakers. Held while events are few.
+DEFAULT_WEIGHTS = {UTILITY: 1.0, ARCHETYPE: 0.3, DEMAND: 0.1, FRESHNESS: 0.1, DEAL: 0.1, DISTANCE: 0.2}
+# A price further off than this factor is a typing error or another kind of car, not a better deal.
+LARGEST_DEAL = np.log(2.0)
+
+
+# The terms
+
+
+def decayed_counts(
+    listing_rows: ArrayLike, age_days: ArrayLike, half_life_days: float, n_listings: int, weights: ArrayLike = 1.0
+) -> NDArray[np.float64]:
+    """Events per listing, each counting half after a half-life, shape (n_listings,).
+
+    Args:
+        listing_rows: Which listing each event was about, int, shape (n_events,).
+        age_days: How long ago, shape (n_events,); an event from the future counts as new.
+        half_life_days: > 0.
+        n_listings: Length of the answer.
+        weights: What an event counts when new: one number or shape (n_events,).
+
+    Raises:
+        ValueError: If shapes disagree, a row is not a listing, or the half-life is not positive.
+    """
+    rows, age = np.asarray(listing_rows, dtype=np.intp), np.asarray(age_days, dtype=np.float64)
+    _check_half_life(half_life_days)
+    if rows.ndim != 1 or rows.shape != age.shape:
+        raise ValueError(f"listing_rows {rows.shape} and age_days {age.shape} must be of one length")
+    if rows.size and (rows.min() < 0 or rows.max() >= n_listings):
+        raise ValueError(f"listing rows must lie between 0 and {n_listings - 1}")
+    strength = np.broadcast_to(weights, rows.shape) * np.exp2(-np.maximum(age, 0.0) / half_life_days)
+    return np.bincount(rows, strength, n_listings).astype(np.float64)
+
+
+def demand_term(
+    contacts: ArrayLike, listed_days: ArrayLike, half_life_days: float, prior_days: float = 7.0
+) -> NDArray[np.float64]:
+    """How much more than the average listing each one is asked about: log of the ratio of rates, shape (n_listings,).
+
+    A listing one day old with one contact is not the hottest of all, so each rate is pulled to the average as if
+    every listing had already stood ``prior_days`` at the average rate (the posterior mean of a gamma-Poisson model).
+    0 for an average or brand-new listing, and for all when nobody was ever contacted.
+
+    Args:
+        contacts: Decayed contacts (see ``decayed_counts``), >= 0, shape (n_listings,).
+        listed_days: Days since each was listed, shape (n_listings,); nan counts as 0.
+        half_life_days: Of the decay of the contacts, so that time is decayed alike: in the long run a listing has
+            ``half_life_days / ln 2`` effective days.
+        prior_days: > 0.
+    """
+    _check_half_life(half_life_days)
+    counts = np.asarray(contacts, dtype=np.float64)
+    listed = np.maximum(np.nan_to_num(np.asarray(listed_days, dtype=np.float64), nan=0.0), 0.0)
+    exposure = half_life_days / np.log(2.0) * (1.0 - np.exp2(-listed / half_life_days))
+    if counts.sum() <= 0 or exposure.sum() <= 0:
+        return np.zeros(counts.shape)
+    average = counts.sum() / exposure.sum()
+    return np.log((counts + prior_days * average) / (exposure + prior_days) / average)
+
+
+def freshness_term(listed_days: ArrayLike, half_life_days: float) -> NDArray[np.float64]:
+    """1 when just listed (or from the future), half after a half-life, towards 0; nan stays nan."""
+    _check_half_life(half_life_days)
+    return np.exp2(-np.maximum(np.asarray(listed_days, dtype=np.float64), 0.0) / half_life_days)
+
+
+def deal_term(prices: ArrayLike, expected_prices: ArrayLike) -> NDArray[np.float64]:
+    """Log of expected price over price: 0.1 is ten per cent below, negative is dear, at most ``LARGEST_DEAL`` in size.
+
+    Prices in one currency. nan where either is unknown or not positive.
+    """
+    asked, expected = np.asarray(prices, dtype=np.float64), np.asarray(expected_prices, dtype=np.float64)
+    is_known = (asked > 0) & (expected > 0)
+    ratio = np.divide(expected, asked, out=np.full(np.broadcast_shapes(asked.shape, expected.shape), np.nan),
+                      where=is_known)  # fmt: skip
+    return np.clip(np.log(ratio), -LARGEST_DEAL, LARGEST_DEAL)
+
+
+def distance_term(distance_km: ArrayLike, scale_km: float = 50.0) -> NDArray[np.float64]:
+    """0 next door, -0.69 at ``scale_km``, and falling ever more slowly; nan where the distance is unknown.
+
+    The logarithm says what buyers say: from 5 to 55 km is a step, from 400 to 450 km is not.
+    """
+    if not scale_km > 0:
+        raise ValueError(f"scale_km must be positive, not {scale_km}")
+    return -np.log1p(np.maximum(np.asarray(distance_km, dtype=np.float64), 0.0) / scale_km)
+
+
+def archetype_term(neighbour_scores: ArrayLike, codes: ArrayLike) -> NDArray[np.float64]:
+    """Each listing's archetype's score for the buyer; nan for a listing without an archetype (code below 0).
+
+    Args:
+        neighbour_scores: Per archetype, shape (n_archetypes,).
+        codes: Archetype of each listing, int, shape (n_listings,).
+    """
+    scores, rows = np.asarray(neighbour_scores, dtype=np.float64), np.asarray(codes, dtype=np.intp)
+    if scores.size == 0:
+        return np.full(rows.shape, np.nan)
+    return np.where(rows >= 0, scores[np.maximum(rows, 0)], np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class PriceModel:
+    """What a car like this costs: a level per group (say, make and model) and slopes all groups share.
+
+    Attributes:
+        overall: Log price of an average car.
+        levels: Log price of each group above the average, shape (n_groups,).
+        slopes: Change of log price per unit of each covariate, shape (n_covariates,).
+        means: Average of each covariate, which also stands in where one is unknown, shape (n_covariates,).
+    """
+
+    overall: float
+    levels: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+    means: NDArray[np.float64]
+
+    def expect(self, groups: ArrayLike, covariates: ArrayLike) -> NDArray[np.float64]:
+        """Expected prices, shape (n_listings,); a group never seen (or below 0) is taken as average.
+
+        Raises:
+            ValueError: If covariates do not have shape (n_listings, n_covariates).
+        """
+        rows = np.asarray(groups, dtype=np.intp)
+        deviations = _deviations(covariates, self.means, len(rows))
+        is_known = (rows >= 0) & (rows < len(self.levels))
+        levels = np.zeros(len(rows))
+        levels[is_known] = self.levels[rows[is_known]]
+        return np.exp(self.overall + levels + deviations @ self.slopes)
+
+    def to_arrays(self) -> dict[str, NDArray]:
+        """For storage; ``from_arrays`` restores it."""
+        return {
+            "overall": np.array(self.overall),
+            "levels": self.levels,
+            "slopes": self.slopes,
+            "means": self.means,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> PriceModel:
+        return cls(float(arrays["overall"]), arrays["levels"], arrays["slopes"], arrays["means"])
+
+
+def fit_prices(
+    prices: ArrayLike, groups: ArrayLike, covariates: ArrayLike, n_groups: int, group_strength: float = 3.0
+) -> PriceModel:
+    """Learn what cars cost, for ``deal_term``.
+
+    Slopes come from differences within groups, so that a dear make does not pass for a slope of its younger cars.
+    The level of a thin group is pulled to the average, as if ``group_strength`` average cars were added.
+
+    Args:
+        prices: Asked prices in one currency, shape (n_listings,); unknown (nan) or not positive ones are ignored.
+        groups: Group of each listing, int, shape (n_listings,); below 0 for none: such listings are ignored.
+        covariates: What moves a price within a group, e.g. age in years and log mileage, shape (n_listings,
+            n_covariates). nan takes the average.
+        n_groups: Number of groups.
+        group_strength: > 0.
+
+    Returns:
+        The model. With no priced listing it expects a price of 1, so every deal is capped and alike.
+    """
+    asked, rows = np.asarray(prices, dtype=np.float64), np.asarray(groups, dtype=np.intp)
+    if asked.shape != rows.shape or asked.ndim != 1:
+        raise ValueError(f"prices {asked.shape} and groups {rows.shape} must be of one length")
+    if rows.size and rows.max() >= n_groups:
+        raise ValueError(f"groups must lie below {n_groups}")
+    raw = np.asarray(covariates, dtype=np.float64)
+    is_used = (asked > 0) & np.isfinite(asked) & (rows >= 0)
+    means = _known_means(raw[is_used])
+    deviations = _deviations(raw, means, len(rows))[is_used]
+    log_price, rows = np.log(asked[is_used]), rows[is_used]
+    if len(rows) == 0:
+        return PriceModel(0.0, np.zeros(n_groups), np.zeros(raw.shape[1]), means)
+    slopes = _slopes_within(log_price, rows, deviations, n_groups)
+    rest = log_price - deviations @ slopes
+    overall = float(rest.mean())
+    n = np.bincount(rows, minlength=n_groups)
+    levels = np.bincount(rows, rest - overall, n_groups) / (n + group_strength)
+    return PriceModel(overall, levels, slopes, means)
+
+
+def _slopes_within(values: NDArray, groups: NDArray, covariates: NDArray, n_groups: int) -> NDArray[np.float64]:
+    """Least squares on what is left of values and covariates when each group's mean is taken out."""
+    both = np.column_stack([covariates, values])
+    means = np.column_stack([np.bincount(groups, column, n_groups) for column in both.T])
+    inner = both - (means / np.maximum(np.bincount(groups, minlength=n_groups), 1)[:, None])[groups]
+    cross = inner.T @ inner
+    ridge = 1e-3 * np.diag(np.maximum(cross.diagonal()[:-1], 1.0))  # a covariate that never varies gets no slope
+    return np.linalg.solve(cross[:-1, :-1] + ridge, cross[:-1, -1])
+
+
+# The sum
+
+
+@dataclass(frozen=True, eq=False)
+class LinearScore:
+    """Weights of standardised terms.
+
+    Attributes:
+        names: The terms, in the order of the arrays below.
+        weights: What one standard deviation of a term is worth in the score, shape (n_terms,).
+        means, deviations: Of each term over the choices it was learned from, shape (n_terms,); deviations > 0.
+    """
+
+    names: tuple[str, ...]
+    weights: NDArray[np.float64]
+    means: NDArray[np.float64]
+    deviations: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for field in ("weights", "means", "deviations"):
+            values = np.asarray(getattr(self, field), dtype=np.float64)
+            if values.shape != (len(self.names),) or not np.isfinite(values).all():
+                raise ValueError(f"{field} must be {len(self.names)} finite numbers")
+            object.__setattr__(self, field, values)
+        if not (self.deviations > 0).all():
+            raise ValueError("deviations must be positive")
+
+    @classmethod
+    def default(cls) -> LinearScore:
+        """Before anything was learned: the a-priori weights over terms as they come."""
+        n = len(TERMS)
+        return cls(TERMS, np.array([DEFAULT_WEIGHTS[name] for name in TERMS]), np.zeros(n), np.ones(n))
+
+    def breakdown(self, terms: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+        """Each term's part of each score, shape (n_listings, n_terms), in the order of ``names``.
+
+        Args:
+            terms: Values by name, each of shape (n_listings,). A term left out counts as average, as does nan.
+
+        Raises:
+            ValueError: If a name is unknown, lengths disagree, or a value is infinite.
+        """
+        return self.weights * _standardised(_table(terms, self.names), self.means, self.deviations)
+
+    def score(self, terms: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+        """Score of each listing, shape (n_listings,): higher is better. Raises as ``breakdown``."""
+        return self.breakdown(terms).sum(axis=1)
+
+    def with_weights(self, overrides: Mapping[str, float]) -> LinearScore:
+        """The same score with some weights set by hand: a placement's boosts.
+
+        Raises:
+            ValueError: If a name is unknown or a weight is not finite.
+        """
+        _check_names(overrides, self.names)
+        weights = [overrides.get(name, weight) for name, weight in zip(self.names, self.weights, strict=True)]
+        return replace(self, weights=np.array(weights, dtype=np.float64))
+
+    def to_arrays(self) -> dict[str, NDArray]:
+        """For storage without pickle; ``from_arrays`` restores it."""
+        return {
+            "names": np.array(self.names, dtype=np.str_),
+            "weights": self.weights,
+            "means": self.means,
+            "deviations": self.deviations,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> LinearScore:
+        names = tuple(str(name) for name in arrays["names"])
+        return cls(names, arrays["weights"], arrays["means"], arrays["deviations"])
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """How the weights are learned.
+
+    Attributes:
+        strength: How firmly the a-priori weights hold, as the precision of a Gaussian around them: about so many
+            telling events are needed to move a weight half-way. > 0.
+        non_negative: Terms whose weight may not fall below 0. All of them point the way that "more" should be better;
+            a negative weight would be a quirk of the sample that no operator could explain.
+    """
+
+    strength: float = 20.0
+    non_negative: tuple[str, ...] = TERMS
+
+    def __post_init__(self) -> None:
+        if not self.strength > 0:
+            raise ValueError(f"strength must be positive, not {self.strength}")
+        _check_names(dict.fromkeys(self.non_negative, 0.0), TERMS)
+
+
+def learn_score(
+    terms: Mapping[str, ArrayLike],
+    chosen: ArrayLike,
+    weights: ArrayLike | None = None,
+    available: ArrayLike | None = None,
+    config: ScoreConfig | None = None,
+) -> LinearScore:
+    """Learn what each term is worth from choices that the taste model has not seen.
+
+    It must not have seen them: a posterior explains its own training events too well, and utility would take all.
+
+    Args:
+        terms: Values by name for every alternative of every event, each of shape (n_events, n_alternatives); nan for
+            unknown. A term left out keeps its a-priori weight.
+        chosen: Position of the chosen alternative, int, shape (n_events,).
+        weights: Strength of each event, >= 0, shape (n_events,). Left out: all 1.
+        available: True where an alternative was really offered, shape (n_events, n_alternatives). Left out: all.
+        config: See ``ScoreConfig``.
+
+    Returns:
+        The score; the a-priori one when there are no events.
+
+    Raises:
+        ValueError: If a name is unknown, shapes disagree, or a value is infinite.
+
+    Source: conditional logit (McFadden 1974) with a Gaussian around the a-priori weights, solved by L-BFGS-B within
+    bounds (Byrd et al. 1995).
+    """
+    config = config or ScoreConfig()
+    table = _table(terms, TERMS)
+    if table.ndim != 3:
+        raise ValueError(f"terms of events must have shape (n_events, n_alternatives), not {table.shape[:-1]}")
+    is_offered = np.ones(table.shape[:2], bool) if available is None else np.asarray(available, dtype=bool)
+    if is_offered.shape != table.shape[:2]:
+        raise ValueError(f"available must have shape {table.shape[:2]}, not {is_offered.shape}")
+    means, deviations = _scales(table[is_offered])
+    features = _standardised(table, means, deviations)
+    features[~is_offered] = 0.0
+    sets = ChoiceSets(features, chosen, weights, available=is_offered)  # type: ignore[arg-type]
+    prior = np.array([DEFAULT_WEIGHTS[name] for name in TERMS])
+    return LinearScore(TERMS, _most_likely(sets, prior, config), means, deviations)
+
+
+def _most_likely(sets: ChoiceSets, prior: NDArray[np.float64], config: ScoreConfig) -> NDArray[np.float64]:
+    if not sets.weights.any():
+        return prior
+    batch = logit.stack([sets])
+
+    def cost(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        fit, probabilities = logit.log_likelihood(batch, weights[None])
+        gradient, _ = logit.derivatives(batch, probabilities)
+        from_prior = weights - prior
+        return (
+            float(0.5 * config.strength * from_prior @ from_prior - fit[0]),
+            gradient[0] + config.strength * from_prior,
+        )
+
+    bounds = [(0.0, None) if name in config.non_negative else (None, None) for name in TERMS]
+    return optimize.minimize(cost, prior, jac=True, method="L-BFGS-B", bounds=bounds).x
+
+
+def _table(terms: Mapping[str, ArrayLike], names: tuple[str, ...]) -> NDArray[np.float64]:
+    """Terms as one array with a last axis of names; nan where a term was left out."""
+    _check_names(terms, names)
+    columns = {name: np.asarray(values, dtype=np.float64) for name, values in terms.items()}
+    shapes = {column.shape for column in columns.values()}
+    if len(shapes) != 1:
+        raise ValueError(f"terms must be of one shape, not {sorted(shapes)}")
+    table = np.full((*shapes.pop(), len(names)), np.nan)
+    for position, name in enumerate(names):
+        if name in columns:
+            table[..., position] = columns[name]
+    if np.isinf(table).any():
+        raise ValueError("a term is infinite; say nan for unknown")
+    return table
+
+
+def _check_names(terms: Mapping[str, object], names: tuple[str, ...]) -> None:
+    if unknown := sorted(set(terms) - set(names)):
+        raise ValueError(f"unknown terms: {', '.join(unknown)}; known are {', '.join(names)}")
+
+
+def _scales(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each column's known values; 0 and 1 for a column that is unknown or constant."""
+    is_known = ~np.isnan(values)
+    n = np.maximum(is_known.sum(axis=0), 1)
+    means = np.where(is_known, values, 0.0).sum(axis=0) / n
+    deviations = np.sqrt((np.where(is_known, values - means, 0.0) ** 2).sum(axis=0) / n)
+    return means, np.where(deviations > 1e-9, deviations, 1.0)
+
+
+def _standardised(
+    table: NDArray[np.float64], means: NDArray[np.float64], deviations: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.nan_to_num((table - means) / deviations, nan=0.0)
+
+
+def _known_means(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    return _scales(columns)[0]
+
+
+def _deviations(covariates: ArrayLike, means: NDArray[np.float64], n_listings: int) -> NDArray[np.float64]:
+    values = np.asarray(covariates, dtype=np.float64)
+    if values.shape != (n_listings, len(means)):
+        raise ValueError(f"covariates must have shape ({n_listings}, {len(means)}), not {values.shape}")
+    return np.nan_to_num(values - means, nan=0.0)
+
+
+def _check_half_life(half_life_days: float) -> None:
+    if not half_life_days > 0:
+        raise ValueError(f"half_life_days must be positive, not {half_life_days}")
