@@ -1,0 +1,293 @@
+"""A ranked pool becomes a list: varied, fair to sellers, a little curious, and always as long as was asked for.
+
+What may be shown at all (sold, own, dismissed) is settled before. The rules here are wishes: a cap that leaves too few
+listings is relaxed, because k asked is k answered whenever k exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# The price of breaking a wish, in places over the cap: showing a worn-out listing again is the last resort.
+RELUCTANCE = 1_000_000
+
+
+class Kind(IntEnum):
+    """Why a listing stands where it does."""
+
+    RANKED = 0
+    EXPLORED = 1
+    PROMOTED = 2
+
+
+@dataclass(frozen=True)
+class ListPolicy:
+    """The rules of one list; the parameters of a placement.
+
+    Attributes:
+        k: Length asked for.
+        diversity: 0 ranks by score alone, 1 by difference alone (MMR's 1 - lambda).
+        max_per_model, max_per_seller: At most so many of one model or seller; 0 for no cap.
+        exploration_share: Share of the places kept for exploration, 0 to 1. The first place never is, unless all are.
+        promoted_share: Share of the places promoted listings may take, 0 to 1, under the same rule.
+    """
+
+    k: int = 20
+    diversity: float = 0.15
+    max_per_model: int = 6
+    max_per_seller: int = 8
+    exploration_share: float = 0.1
+    promoted_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.k < 0 or self.max_per_model < 0 or self.max_per_seller < 0:
+            raise ValueError("k and the caps must not be negative")
+        for name in ("diversity", "exploration_share", "promoted_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
+        if self.exploration_share + self.promoted_share > 1:
+            raise ValueError("exploration and promotion together must leave no more than the whole list")
+
+    def for_intent(self, intent: Intent) -> ListPolicy:
+        """The same rules for someone who is still looking around, or who knows what she wants.
+
+        Diversity and exploration are scaled from 1.5 times (no focus at all) down to half (fully focused).
+        """
+        factor = 1.5 - intent.focus
+        exploration = min(self.exploration_share * factor, 1.0 - self.promoted_share)
+        return replace(self, diversity=min(self.diversity * factor, 1.0), exploration_share=exploration)
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Candidates of one list, in any order; all arrays of length n.
+
+    Attributes:
+        scores: Higher is better, finite.
+        features: Listing vectors for likeness, shape (n, n_dims); zeros are unlike everything.
+        models, sellers: Codes to cap by, int; below 0 is unknown and never capped. Left out: no caps.
+        exploration_scores: Scores under one draw of the taste (Thompson) for listings to explore, nan for those that
+            are not. Left out: nothing to explore.
+        is_promoted: Listings that somebody paid for. Left out: none.
+        is_worn: Shown so often that others go first. Left out: none.
+
+    Raises:
+        ValueError: If lengths disagree or a score or feature is not finite.
+    """
+
+    scores: NDArray[np.float64]
+    features: NDArray
+    models: NDArray = None  # type: ignore[assignment]
+    sellers: NDArray = None  # type: ignore[assignment]
+    exploration_scores: NDArray[np.float64] = None  # type: ignore[assignment]
+    is_promoted: NDArray[np.bool_] = None  # type: ignore[assignment]
+    is_worn: NDArray[np.bool_] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        n = len(np.asarray(self.scores))
+        defaults: dict[str, tuple[object, type]] = {
+            "scores": (0.0, np.float64),
+            "models": (-1, np.int64),
+            "sellers": (-1, np.int64),
+            "exploration_scores": (np.nan, np.float64),
+            "is_promoted": (False, np.bool_),
+            "is_worn": (False, np.bool_),
+        }
+        for name, (default, dtype) in defaults.items():
+            given = getattr(self, name)
+            values: NDArray = np.full(n, default, dtype) if given is None else np.asarray(given, dtype=dtype)
+            if values.shape != (n,):
+                raise ValueError(f"{name} must have shape ({n},), not {values.shape}")
+            object.__setattr__(self, name, values)
+        features = np.asarray(self.features)
+        if features.ndim != 2 or len(features) != n:
+            raise ValueError(f"features must have shape ({n}, n_dims), not {features.shape}")
+        object.__setattr__(self, "features", features)
+        if not (np.isfinite(self.scores).all() and np.isfinite(features).all()):
+            raise ValueError("scores and features must be finite")
+        if np.isinf(self.exploration_scores).any():
+            raise ValueError("exploration scores must be finite, or nan for listings not to explore")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The list: rows of the pool, best first, and why each is there (a ``Kind``); both of the list's length."""
+
+    rows: NDArray[np.intp]
+    kinds: NDArray[np.int8]
+
+
+def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Selection:
+    """Choose and order ``min(policy.k, len(pool))`` listings.
+
+    Place by place, the best remaining candidate by Maximal Marginal Relevance,
+    ``(1 - diversity) * relevance - diversity * likeness``: relevance is the score scaled to 0 to 1 over the pool,
+    likeness the largest cosine with what already stands in the list. Listings over a cap, and worn ones, wait until
+    nobody else is left; then those come first that overstep least. Places kept for exploration or promotion go to the
+    best of those, and back to the ranking when there are none.
+
+    Args:
+        pool: The candidates.
+        policy: The rules.
+        rng: Decides which places are kept; the same generator state gives the same list.
+
+    Source: MMR (Carbonell and Goldstein 1998), greedy; ties go to the lower row.
+    """
+    n = min(policy.k, len(pool))
+    units = _units(pool.features)
+    wishes = _Wishes(pool, policy)
+    relevance = {kind: _relevance(pool, kind) for kind in Kind}
+    likeness = np.full(len(pool), -np.inf)
+    rows, kinds = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.int8)
+    for place, wanted in enumerate(_places(n, policy, rng)):
+        allowed = wishes.least_overstepping()
+        kind = wanted if (allowed & ~np.isnan(relevance[wanted])).any() else Kind.RANKED
+        value = (1.0 - policy.diversity) * relevance[kind]
+        if place and policy.diversity:
+            value = value - policy.diversity * likeness
+        row = int(np.where(allowed & ~np.isnan(value), value, -np.inf).argmax())
+        rows[place], kinds[place] = row, kind
+        wishes.place(row)
+        np.maximum(likeness, units @ units[row], out=likeness)
+    return Selection(rows, kinds)
+
+
+class _Wishes:
+    """Who is still free, and how far each would overstep the caps."""
+
+    def __init__(self, pool: Pool, policy: ListPolicy) -> None:
+        self.is_free = np.ones(len(pool), dtype=bool)
+        self.oversteps = pool.is_worn * RELUCTANCE
+        self.groups = [
+            (codes, np.zeros(len(pool), dtype=np.int64), cap)
+            for codes, cap in ((pool.models, policy.max_per_model), (pool.sellers, policy.max_per_seller))
+            if cap and (codes >= 0).any()
+        ]
+
+    def least_overstepping(self) -> NDArray[np.bool_]:
+        free = np.where(self.is_free, self.oversteps, np.iinfo(np.int64).max)
+        return free == free.min()
+
+    def place(self, row: int) -> None:
+        self.is_free[row] = False
+        for codes, n_placed, cap in self.groups:
+            if codes[row] >= 0:
+                alike = codes == codes[row]
+                n_placed[alike] += 1
+                self.oversteps[alike & (n_placed >= cap)] += 1
+
+
+def _places(n: int, policy: ListPolicy, rng: np.random.Generator) -> list[Kind]:
+    """What each place is for. Kept places are spread at random; the first is for the best, unless every place is kept.
+
+    A share that does not come out even is rounded up or down at random, so that it is right on average.
+    """
+    shares = np.array([policy.exploration_share, policy.promoted_share]) * n
+    n_kept = np.floor(shares + rng.random(2)).astype(int)
+    kept = [Kind.EXPLORED] * n_kept[0] + [Kind.PROMOTED] * n_kept[1]
+    kept = kept[:n]
+    first = 0 if len(kept) == n else 1
+    places = [Kind.RANKED] * n
+    for place, kind in zip(rng.permutation(np.arange(first, n)), kept, strict=False):
+        places[place] = kind
+    return places
+
+
+def _relevance(pool: Pool, kind: Kind) -> NDArray[np.float64]:
+    """Scores of those a place is for, scaled to 0 to 1; nan for everybody else."""
+    if kind is Kind.EXPLORED:
+        scores = pool.exploration_scores
+    else:
+        scores = np.where(pool.is_promoted, pool.scores, np.nan) if kind is Kind.PROMOTED else pool.scores
+    is_candidate = ~np.isnan(scores)
+    if not is_candidate.any():
+        return scores
+    low, high = scores[is_candidate].min(), scores[is_candidate].max()
+    return (scores - low) / (high - low) if high > low else np.where(is_candidate, 0.0, np.nan)
+
+
+def _units(features: NDArray) -> NDArray:
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.divide(features, lengths, out=np.zeros(features.shape, features.dtype), where=lengths > 0)
+
+
+def damp_saturated(scores: ArrayLike, n_leads: ArrayLike, free_leads: float, strength: float) -> NDArray[np.float64]:
+    """Lower the scores of listings that already have more interested buyers than their seller can answer.
+
+    The next buyer of a car with thirty leads has little chance of getting it, and its seller has enough to do.
+
+    Args:
+        scores: Shape (n,).
+        n_leads: Open leads of each listing, >= 0, shape (n,).
+        free_leads: So many cost nothing, > 0.
+        strength: Score lost with each doubling beyond, >= 0.
+
+    Returns:
+        Damped scores, shape (n,); never raised.
+    """
+    if not (free_leads > 0 and strength >= 0):
+        raise ValueError("free_leads must be positive and strength not negative")
+    crowding = np.log2(np.maximum(np.asarray(n_leads, dtype=np.float64) / free_leads, 1.0))
+    return np.asarray(scores, dtype=np.float64) - strength * crowding
+
+
+# What phase a buyer is in
+
+
+@dataclass(frozen=True)
+class Intent:
+    """How settled a buyer is: focus 0 looks at everything, 1 at one thing; and the phase that makes it."""
+
+    focus: float
+    phase: Literal["orientation", "specification"]
+
+
+def intent_phase(utilities: ArrayLike, fields: Sequence[ArrayLike], threshold: float = 0.4) -> Intent:
+    """Is a buyer still looking around (orientation), or does she know what she wants (specification)?
+
+    Her taste's choice probabilities over the live stock make a profile: the shares of makes, bodies, price bands she
+    would pick. Focus is the share of the stock's own entropy that the profile has lost, averaged over the fields;
+    someone who would pick from all makes as they come has none.
+
+    Args:
+        utilities: Of a sample of the live stock under her preference vector, finite, shape (n_listings,).
+        fields: Codes of each listing by field (make, body, price band …), int, each of shape (n_listings,); below 0 is
+            unknown and left out. A field in which the whole stock is alike says nothing and is left out.
+        threshold: Focus from which she is in the specification phase, 0 to 1.
+
+    Returns:
+        The intent; no focus when there is no stock or no field that tells.
+
+    Raises:
+        ValueError: If lengths disagree or a utility is not finite.
+    """
+    utility = np.asarray(utilities, dtype=np.float64)
+    if utility.ndim != 1 or not np.isfinite(utility).all():
+        raise ValueError("utilities must be finite, shape (n_listings,)")
+    odds = np.exp(utility - utility.max(initial=-np.inf)) if utility.size else utility
+    lost = []
+    for codes in (np.asarray(field, dtype=np.int64) for field in fields):
+        if codes.shape != utility.shape:
+            raise ValueError(f"a field of shape {codes.shape} does not go with {utility.shape} utilities")
+        is_known = codes >= 0
+        of_stock = _entropy(codes[is_known], np.ones(int(is_known.sum())))
+        if of_stock > 0:
+            lost.append(1.0 - _entropy(codes[is_known], odds[is_known]) / of_stock)
+    focus = float(np.clip(np.mean(lost), 0.0, 1.0)) if lost else 0.0
+    return Intent(focus, "specification" if focus >= threshold else "orientation")
+
+
+def _entropy(codes: NDArray[np.int64], weights: NDArray[np.float64]) -> float:
+    """Of the codes, each listing counting by its weight, in nats."""
+    shares = np.bincount(codes, weights) if codes.size else np.zeros(1)
+    shares = shares[shares > 0] / max(shares.sum(), np.finfo(float).tiny)
+    return float(-(shares * np.log(shares)).sum())

@@ -1,0 +1,264 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recommendations.engine.policy import Intent, Kind, ListPolicy, Pool, build_list, damp_saturated, intent_phase
+
+BY_SCORE_ALONE = ListPolicy(k=3, diversity=0, max_per_model=0, max_per_seller=0, exploration_share=0)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def unlike(n):
+    """Features of listings that have nothing in common."""
+    return np.eye(n)
+
+
+def random_pool(seed=0, n=40):
+    rng = np.random.default_rng(seed)
+    explored = np.where(rng.random(n) < 0.3, rng.normal(size=n), np.nan)
+    return Pool(
+        scores=rng.normal(size=n),
+        features=rng.normal(size=(n, 6)),
+        models=rng.integers(-1, 5, n),
+        sellers=rng.integers(-1, 4, n),
+        exploration_scores=explored,
+        is_promoted=rng.random(n) < 0.2,
+        is_worn=rng.random(n) < 0.2,
+    )
+
+
+def test_without_wishes_the_list_is_the_ranking(rng):
+    got = build_list(Pool([0.1, 0.9, 0.5, 0.7], unlike(4)), BY_SCORE_ALONE, rng)
+    assert got.rows.tolist() == [1, 3, 2]
+    assert got.kinds.tolist() == [Kind.RANKED] * 3
+
+
+def test_ties_go_to_the_lower_row(rng):
+    assert build_list(Pool([1.0, 1.0, 1.0], unlike(3)), BY_SCORE_ALONE, rng).rows.tolist() == [0, 1, 2]
+
+
+def test_diversity_prefers_a_different_car_to_a_copy_of_the_first(rng):
+    # relevance 1, 0.9 and 0; the second is a copy of the first
+    pool = Pool([1.0, 0.9, 0.0], [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    policy = ListPolicy(k=3, diversity=0.5, exploration_share=0)
+    # 0.5 * 0.9 - 0.5 * 1 = -0.05 against 0.5 * 0 - 0 = 0
+    assert build_list(pool, policy, rng).rows.tolist() == [0, 2, 1]
+
+
+def slow_mmr(pool, k, diversity):
+    """Maximal marginal relevance as the paper writes it."""
+    relevance = (pool.scores - pool.scores.min()) / (pool.scores.max() - pool.scores.min())
+    units = pool.features / np.linalg.norm(pool.features, axis=1, keepdims=True)
+    chosen = []
+    while len(chosen) < k:
+        best = max(
+            (row for row in range(len(pool)) if row not in chosen),
+            key=lambda row: (
+                (1 - diversity) * relevance[row]
+                - diversity * max((units[row] @ units[other] for other in chosen), default=0)
+            ),
+        )
+        chosen.append(best)
+    return chosen
+
+
+@pytest.mark.parametrize("diversity", [0.0, 0.15, 0.6, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_fast_way_is_the_slow_way(seed, diversity):
+    rng = np.random.default_rng(seed)
+    pool = Pool(rng.normal(size=50), rng.normal(size=(50, 8)))
+    policy = ListPolicy(k=12, diversity=diversity, max_per_model=0, max_per_seller=0, exploration_share=0)
+    assert build_list(pool, policy, rng).rows.tolist() == slow_mmr(pool, 12, diversity)
+
+
+# Caps
+
+
+def test_a_model_over_its_cap_makes_room_for_others(rng):
+    pool = Pool([5.0, 4.0, 3.0, 2.0], unlike(4), models=[7, 7, 7, 8])
+    policy = ListPolicy(k=3, diversity=0, max_per_model=2, exploration_share=0)
+    assert build_list(pool, policy, rng).rows.tolist() == [0, 1, 3]
+
+
+def test_a_seller_over_the_cap_makes_room_for_others(rng):
+    pool = Pool([5.0, 4.0, 3.0], unlike(3), sellers=[1, 1, 2])
+    policy = ListPolicy(k=2, diversity=0, max_per_seller=1, exploration_share=0)
+    assert build_list(pool, policy, rng).rows.tolist() == [0, 2]
+
+
+def test_caps_give_way_rather_than_leave_places_empty(rng):
+    pool = Pool([5.0, 4.0, 3.0, 2.0], unlike(4), models=[7, 7, 7, 8])
+    policy = ListPolicy(k=4, diversity=0, max_per_model=1, exploration_share=0)
+    assert build_list(pool, policy, rng).rows.tolist() == [0, 3, 1, 2]
+
+
+def test_when_caps_give_way_the_least_overstepping_goes_first(rng):
+    # one of each may stand; after rows 0 and 4 the second of model 8 goes before the third of model 7
+    pool = Pool([9.0, 8.0, 7.0, 1.0, 2.0], unlike(5), models=[7, 7, 7, 8, 8])
+    policy = ListPolicy(k=5, diversity=0, max_per_model=1, exploration_share=0)
+    assert build_list(pool, policy, rng).rows.tolist() == [0, 4, 1, 3, 2]
+
+
+def test_listings_of_unknown_model_are_not_capped(rng):
+    pool = Pool([5.0, 4.0, 3.0], unlike(3), models=[-1, -1, 7])
+    policy = ListPolicy(k=2, diversity=0, max_per_model=1, exploration_share=0)
+    assert build_list(pool, policy, rng).rows.tolist() == [0, 1]
+
+
+def test_worn_listings_come_last_but_do_come(rng):
+    pool = Pool([5.0, 4.0, 3.0], unlike(3), is_worn=[True, False, False])
+    assert build_list(pool, BY_SCORE_ALONE, rng).rows.tolist() == [1, 2, 0]
+
+
+def test_a_worn_listing_waits_longer_than_one_over_a_cap(rng):
+    pool = Pool([5.0, 4.0, 3.0], unlike(3), models=[7, 7, 8], is_worn=[False, False, True])
+    policy = ListPolicy(k=3, diversity=0, max_per_model=1, exploration_share=0)
+    assert build_list(pool, policy, rng).rows.tolist() == [0, 1, 2]
+
+
+# Exploration and promotion
+
+
+def test_a_share_of_the_places_explores_but_never_the_first():
+    explored = np.array([np.nan] * 10 + [1.0, 2.0, 3.0])
+    pool = Pool(np.r_[np.arange(10.0, 0.0, -1.0), [-5.0, -5.0, -5.0]], unlike(13), exploration_scores=explored)
+    policy = ListPolicy(k=10, diversity=0, exploration_share=0.2)
+    for seed in range(20):
+        got = build_list(pool, policy, np.random.default_rng(seed))
+        assert (got.kinds == Kind.EXPLORED).sum() == 2
+        assert got.rows[got.kinds == Kind.EXPLORED].tolist() == [12, 11]
+        assert got.kinds[0] == Kind.RANKED
+
+
+def test_a_share_below_one_place_comes_true_on_average():
+    pool = Pool(np.arange(20.0), unlike(20), exploration_scores=np.arange(20.0))
+    policy = ListPolicy(k=5, diversity=0, exploration_share=0.1)
+    n = [(build_list(pool, policy, np.random.default_rng(seed)).kinds == Kind.EXPLORED).sum() for seed in range(400)]
+    assert np.mean(n) == pytest.approx(0.5, abs=0.1)
+
+
+def test_places_without_anything_to_explore_go_back_to_the_ranking(rng):
+    policy = ListPolicy(k=3, diversity=0, exploration_share=1)
+    got = build_list(Pool([3.0, 2.0, 1.0], unlike(3)), policy, rng)
+    assert got.rows.tolist() == [0, 1, 2]
+    assert got.kinds.tolist() == [Kind.RANKED] * 3
+
+
+def test_a_list_of_nothing_but_exploration_follows_the_drawn_scores(rng):
+    pool = Pool([3.0, 2.0, 1.0], unlike(3), exploration_scores=[0.0, 1.0, 2.0])
+    policy = ListPolicy(k=3, diversity=0, exploration_share=1)
+    assert build_list(pool, policy, rng).rows.tolist() == [2, 1, 0]
+
+
+def test_promoted_listings_take_their_share_and_no_more(rng):
+    pool = Pool(np.arange(20.0, 0.0, -1.0), unlike(20), is_promoted=np.arange(20) >= 15)
+    policy = ListPolicy(k=10, diversity=0, exploration_share=0, promoted_share=0.2)
+    got = build_list(pool, policy, rng)
+    assert got.rows[got.kinds == Kind.PROMOTED].tolist() == [15, 16]
+
+
+# Always
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 500),
+    n=st.integers(0, 30),
+    k=st.integers(0, 35),
+    diversity=st.floats(0, 1),
+    cap=st.integers(0, 3),
+    share=st.floats(0, 0.5),
+)
+def test_k_asked_is_k_answered_each_once_and_the_same_each_time(seed, n, k, diversity, cap, share):
+    pool = random_pool(seed, n)
+    policy = ListPolicy(k, diversity, cap, cap, exploration_share=share, promoted_share=share)
+    one, two = (build_list(pool, policy, np.random.default_rng(seed)) for _ in range(2))
+    assert len(one.rows) == len(set(one.rows.tolist())) == min(n, k)
+    np.testing.assert_array_equal(one.rows, two.rows)
+    np.testing.assert_array_equal(one.kinds, two.kinds)
+
+
+def test_degenerate_pools_are_answered(rng):
+    same = Pool(np.zeros(5), np.ones((5, 3)))
+    assert build_list(same, ListPolicy(k=3), rng).rows.tolist() == [0, 1, 2]
+    assert build_list(Pool([], np.zeros((0, 3))), ListPolicy(k=3), rng).rows.tolist() == []
+    assert build_list(Pool([1.0], np.zeros((1, 3))), ListPolicy(k=3), rng).rows.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"scores": [np.nan, 1.0]}, "must be finite"),
+        ({"features": [[np.inf], [1.0]]}, "must be finite"),
+        ({"features": [1.0, 2.0]}, "features must have shape"),
+        ({"models": [1]}, "models must have shape"),
+        ({"exploration_scores": [np.inf, 1.0]}, "exploration scores must be finite"),
+    ],
+)
+def test_a_pool_refuses_nonsense(changes, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Pool(**{"scores": [1.0, 2.0], "features": [[1.0], [2.0]]} | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [({"k": -1}, "k and the caps"), ({"diversity": 2}, "diversity must lie"), ({"exploration_share": 1.0,
+      "promoted_share": 0.1}, "together")],
+)  # fmt: skip
+def test_a_policy_refuses_nonsense(changes, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        ListPolicy(**changes)
+
+
+# Saturation and intent
+
+
+def test_each_doubling_of_leads_costs_the_same():
+    got = damp_saturated([1.0, 1.0, 1.0, 1.0], n_leads=[0, 5, 10, 20], free_leads=5, strength=0.3)
+    np.testing.assert_allclose(got, [1.0, 1.0, 0.7, 0.4])
+    with pytest.raises(ValueError, match="free_leads"):
+        damp_saturated([1.0], [1], free_leads=0, strength=1)
+
+
+def test_a_buyer_without_preference_has_no_focus():
+    got = intent_phase(np.zeros(4), [[0, 0, 1, 1]])
+    assert got == Intent(0.0, "orientation")
+
+
+def test_a_buyer_who_wants_one_make_is_in_the_specification_phase():
+    got = intent_phase([20.0, 20.0, 0.0, 0.0], [[0, 0, 1, 1]])
+    assert got.focus == pytest.approx(1, abs=1e-6)
+    assert got.phase == "specification"
+
+
+def test_focus_by_hand():
+    # shares 0.8 and 0.2 of two makes that are equally frequent; bodies as they come
+    got = intent_phase(np.log([4.0, 4.0, 1.0, 1.0]), [[0, 0, 1, 1], [0, 1, 0, 1]])
+    entropy = -(0.8 * np.log(0.8) + 0.2 * np.log(0.2)) / np.log(2)
+    assert got.focus == pytest.approx((1 - entropy) / 2)
+
+
+def test_fields_that_cannot_tell_are_left_out():
+    assert intent_phase([5.0, 0.0], [[3, 3], [-1, -1]]) == Intent(0.0, "orientation")
+    assert intent_phase([], [[]]) == Intent(0.0, "orientation")
+    assert intent_phase([1.0], []) == Intent(0.0, "orientation")
+
+
+def test_intent_refuses_arrays_that_disagree():
+    with pytest.raises(ValueError, match="does not go with"):
+        intent_phase([1.0, 2.0], [[1]])
+    with pytest.raises(ValueError, match="must be finite"):
+        intent_phase([np.nan], [[1]])
+
+
+def test_focus_narrows_the_list():
+    policy = ListPolicy(diversity=0.2, exploration_share=0.1)
+    assert policy.for_intent(Intent(0.0, "orientation")).diversity == pytest.approx(0.3)
+    assert policy.for_intent(Intent(1.0, "specification")).diversity == pytest.approx(0.1)
+    assert policy.for_intent(Intent(1.0, "specification")).exploration_share == pytest.approx(0.05)
+    assert ListPolicy(diversity=0.9).for_intent(Intent(0.0, "orientation")).diversity == 1.0
