@@ -23,9 +23,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts.models import ApiKey, Buyer, User
 from accounts.services import create_api_key, revoke_api_key
-from recommender_site.admin_kit import NONE, ConsoleAdmin, ago, change_each, link_to, table
-
-KEY_LABELS = {"Usable": "success", "Expired": "warning", "Revoked": "danger"}
+from recommender_site.admin_kit import NONE, ConsoleAdmin, ago, badge, change_each, link_to, table
 
 
 # --- Users -----------------------------------------------------------------------------------------------------------
@@ -230,9 +228,11 @@ class ApiKeyAdmin(ConsoleAdmin):
     def scope_list(self, key: ApiKey) -> list[str]:
         return list(key.scopes)
 
-    @display(description="State", label=KEY_LABELS)
-    def state(self, key: ApiKey) -> str:
-        return "Usable" if key.is_usable else "Revoked" if key.revoked_at else "Expired"
+    @display(description="State")
+    def state(self, key: ApiKey) -> SafeString:
+        if key.is_usable:
+            return badge("Usable", "success")
+        return badge("Revoked", "danger") if key.revoked_at else badge("Expired", "warning")
 
     @display(description="Last used", ordering="last_used_at")
     def used(self, key: ApiKey) -> str:

@@ -26,8 +26,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
+from unfold.views import ChangeList
 
 NONE = "–"
+NBSP = "\u00a0"  # keeps a number and its unit on one line
 ROWS_PER_ACTION = 1_000  # services run row by row, within one request
 REASONS_SHOWN = 5
 EXAMPLES_SHOWN = 3
@@ -57,6 +59,15 @@ def planned_rows(rows: models.QuerySet[Any]) -> int:
     return int(json.loads(plan)[0]["Plan"]["Plan Rows"])
 
 
+class ConsoleChangeList(ChangeList):
+    """Knows that a list nobody searched or filtered is the whole list, without counting it a second time."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count
+
+
 class ConsoleAdmin(ModelAdmin):
     """The common ground of all our pages."""
 
@@ -68,9 +79,17 @@ class ConsoleAdmin(ModelAdmin):
     list_filter_sheet = True
     list_fullwidth = True
     warn_unsaved_form = True
-    compressed_fields = True
+    compressed_fields = False  # labels stand above their fields, so that tables have the width of the page
     ordering: ClassVar[Any] = ["-pk"]  # the one order that every table has an index for
     empty_value_display = NONE
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return ConsoleChangeList
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if isinstance(db_field, models.URLField):
+            kwargs["assume_scheme"] = "https"
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def in_own_pages(self, request: HttpRequest) -> bool:
         """Whether the request is for this model's pages, rather than a check made on the way from another's."""
@@ -226,9 +245,9 @@ class JobAdmin(ConsoleAdmin):
             "job_hint": hint(job),
         }
 
-    @display(description="Status", label=JOB_LABELS, ordering="status")
-    def status_badge(self, job: Any) -> tuple[str, str]:
-        return job.status, job.get_status_display()
+    @display(description="Status", ordering="status")
+    def status_badge(self, job: Any) -> SafeString:
+        return badge(job.get_status_display(), JOB_LABELS.get(job.status))
 
     @display(description="Progress")
     def progress_bar(self, job: Any) -> SafeString:
@@ -254,12 +273,10 @@ def hint(job: Any) -> str:
     """What to do about a job that does not move; empty when all is well."""
     now = timezone.now()
     if job.status == "queued" and now - job.created_at > timedelta(seconds=15):
-        return (
-            "No worker has taken it yet. Is one running? “make run” starts it; the job stays in the queue until then."
-        )
+        return "No worker has taken it yet: is one running? If the broker was down when it was started, queue it again."
     last_sign = getattr(job, "heartbeat_at", None)
     if job.status == "running" and last_sign and now - last_sign > SILENCE:
-        return f"No sign of life since {ago(last_sign)}. If the worker died, the job is taken up again by the next one."
+        return f"The last sign of life came {ago(last_sign)}. If its worker died, cancel the job and start another."
     return ""
 
 
@@ -272,16 +289,30 @@ def span(delta: timedelta) -> str:
     seconds = max(int(delta.total_seconds()), 0)
     for size, unit in UNITS:
         if seconds >= size:
-            return f"{seconds // size:,} {unit}"
-    return "0 s"
+            return f"{seconds // size:,}{NBSP}{unit}"
+    return f"0{NBSP}s"
 
 
 def ago(moment: datetime | None) -> str:
-    return NONE if moment is None else f"{span(timezone.now() - moment)} ago"
+    return NONE if moment is None else f"{span(timezone.now() - moment)}{NBSP}ago"
+
+
+def badge(text: str, kind: str | None = "") -> SafeString:
+    """A coloured label: success, info, warning, danger, or plain. In lists and on pages alike, unlike Unfold's own."""
+    return render_to_string("unfold/helpers/label.html", {"text": text, "type": kind})
+
+
+def clock(moment: datetime | None) -> str:
+    """A moment on one line, in the site's time zone: ``21 Nov 08:34``; of another year, with the year."""
+    if moment is None:
+        return NONE
+    local, now = timezone.localtime(moment), timezone.localtime()
+    shown = f"{local:%d %b %H:%M}" if local.year == now.year else f"{local:%d %b %Y %H:%M}"
+    return shown.replace(" ", NBSP)
 
 
 def money(amount: Decimal | float | None, currency: str) -> str:
-    return NONE if amount is None else f"{amount:,.0f} {currency}"
+    return NONE if amount is None else f"{amount:,.0f}{NBSP}{currency}"
 
 
 def link_to(obj: models.Model | None, text: str | None = None) -> str | SafeString:

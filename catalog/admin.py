@@ -1,0 +1,462 @@
+"""Moderation of the stock: lists, filters, and actions that call the services row by row."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.postgres.search import SearchQuery
+from django.db.models import Count, Model, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import TabularInline
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    BooleanRadioFilter,
+    ChoicesDropdownFilter,
+    RangeDateTimeFilter,
+    RangeNumericFilter,
+)
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from catalog.exceptions import CatalogRefusal
+from catalog.models import CarModel, ImportProblem, ImportRun, Listing, ListingChange, Make, PriceChange, Seller
+from catalog.services import (
+    change_price,
+    mark_sold,
+    publish_listing,
+    relist_listing,
+    reserve_listing,
+    withdraw_listing,
+)
+from recommender_site.admin_kit import (
+    JOB_LABELS,
+    NBSP,
+    NONE,
+    ConsoleAdmin,
+    ReadOnlyAdmin,
+    badge,
+    change_each,
+    go_to,
+    link_to,
+    list_link,
+    money,
+    span,
+    table,
+)
+
+STATUS_LABELS = {
+    "draft": "",
+    "live": "success",
+    "reserved": "warning",
+    "sold": "info",
+    "withdrawn": "danger",
+    "expired": "danger",
+}
+PROBLEMS_ON_PAGE = 20
+
+
+def count_of(related: type[Model], field: str, **filters: Any) -> Coalesce:
+    """How many related rows each row has. A subquery, so that only the rows of the page are counted."""
+    rows = related._default_manager.filter(**{field: OuterRef("pk")}, **filters).order_by().values(field)
+    return Coalesce(Subquery(rows.annotate(n=Count("pk")).values("n")), 0)
+
+
+# --- Makes, models, sellers ------------------------------------------------------------------------------------------
+@admin.register(Make)
+class MakeAdmin(ConsoleAdmin):
+    list_display = ["name", "slug", "models_known", "live_listings"]
+    ordering = ["name"]
+    search_fields = ["name__istartswith", "slug__startswith"]
+    prepopulated_fields = {"slug": ["name"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Make]:
+        makes = super().get_queryset(request)
+        return makes.annotate(n_models=count_of(CarModel, "make"), n_live=count_of(Listing, "make", status="live"))
+
+    @display(description="Models", ordering="n_models")
+    def models_known(self, make: Any) -> SafeString:
+        return list_link(CarModel, f"{make.n_models:,}", make__id__exact=make.pk)
+
+    @display(description="For sale", ordering="n_live")
+    def live_listings(self, make: Any) -> SafeString:
+        return list_link(Listing, f"{make.n_live:,}", make__id__exact=make.pk, status__exact="live")
+
+
+@admin.register(CarModel)
+class CarModelAdmin(ConsoleAdmin):
+    list_display = ["name", "make", "slug", "live_listings"]
+    list_filter = [("make", AutocompleteSelectFilter)]
+    list_select_related = ["make"]
+    ordering = ["make__name", "name"]
+    search_fields = ["name__istartswith", "make__name__istartswith"]
+    autocomplete_fields = ["make"]
+    prepopulated_fields = {"slug": ["name"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CarModel]:
+        return super().get_queryset(request).annotate(n_live=count_of(Listing, "car_model", status="live"))
+
+    @display(description="For sale", ordering="n_live")
+    def live_listings(self, model: Any) -> SafeString:
+        return list_link(Listing, f"{model.n_live:,}", car_model__id__exact=model.pk, status__exact="live")
+
+
+@admin.register(Seller)
+class SellerAdmin(ConsoleAdmin):
+    list_display = ["name", "kind", "place", "live_listings", "user"]
+    list_filter = [("kind", ChoicesDropdownFilter)]
+    list_select_related = ["user"]
+    search_fields = ["name__istartswith", "external_id"]
+    search_help_text = "Name from its beginning, or external id"
+    autocomplete_fields = ["user"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Seller]:
+        return super().get_queryset(request).annotate(n_live=count_of(Listing, "seller", status="live"))
+
+    @display(description="For sale", ordering="n_live")
+    def live_listings(self, seller: Any) -> SafeString:
+        return list_link(Listing, f"{seller.n_live:,}", seller__id__exact=seller.pk, status__exact="live")
+
+
+# --- Listings --------------------------------------------------------------------------------------------------------
+STATUS_CHANGES: dict[str, tuple[str, str, Callable[..., object]]] = {  # name -> label, participle, service
+    "publish": ("Publish", "published", publish_listing),
+    "reserve": ("Reserve", "reserved", reserve_listing),
+    "sell": ("Mark as sold", "marked as sold", mark_sold),
+    "withdraw": ("Withdraw", "withdrawn", withdraw_listing),
+    "relist": ("Put back on sale", "put back on sale", relist_listing),
+}
+
+
+def status_action(name: str) -> Callable[..., None]:
+    """The list action that changes the status of each selected listing through its service."""
+    label, done, service = STATUS_CHANGES[name]
+
+    @admin.action(description=label, permissions=["change"])
+    def change_status(model_admin: Any, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
+        change_each(
+            model_admin, request, queryset, lambda row: service(listing=row), done=done, refusals=CatalogRefusal
+        )
+
+    change_status.__name__ = name
+    return change_status
+
+
+class StatusForm(BaseDialogForm):
+    change = forms.ChoiceField(
+        label="What happened to the car?",
+        choices=[(name, label) for name, (label, _, _) in STATUS_CHANGES.items()],
+        widget=UnfoldAdminSelectWidget,
+    )
+
+
+class ReadOnlyInline(TabularInline):
+    extra = 0
+    can_delete = False
+    tab = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class PriceChangeInline(ReadOnlyInline):
+    model = PriceChange
+    fields = ["changed_at", "old_price", "new_price", "currency"]
+    per_page = 20
+    verbose_name_plural = "price history"
+
+
+@admin.register(Listing)
+class ListingAdmin(ConsoleAdmin):
+    """A listing's own facts. What the recommender makes of it is added by the app that does."""
+
+    list_display: Sequence[Any] = [
+        "car",
+        "shown_price",
+        "year",
+        "mileage",
+        "fuel",
+        "status_badge",
+        "age",
+        "shown_place",
+    ]
+    list_filter = [
+        ("status", ChoicesDropdownFilter), ("make", AutocompleteSelectFilter), ("car_model", AutocompleteSelectFilter),
+        ("seller", AutocompleteSelectFilter), ("price", RangeNumericFilter), ("year", RangeNumericFilter),
+        ("mileage_km", RangeNumericFilter), ("fuel", ChoicesDropdownFilter), ("gearbox", ChoicesDropdownFilter),
+        ("body", ChoicesDropdownFilter), ("published_at", RangeDateTimeFilter),
+    ]  # fmt: skip
+    search_fields = ["external_id"]  # shows the search box; get_search_results says how
+    search_help_text = "Make, model, year, words of the text, or an id"
+    autocomplete_fields = ["seller", "make", "car_model"]
+    readonly_fields: list[str] = [
+        "status_badge", "age", "published_at", "ended_at", "created_at", "updated_at", "fingerprint", "photo",
+    ]  # fmt: skip
+    fieldsets: list[Any] = [
+        (
+            None,
+            {"fields": [("title", "seller"), ("make", "car_model"), ("price", "currency"), ("status_badge", "age")]},
+        ),
+        (
+            "Car",
+            {
+                "classes": ["tab"],
+                "fields": [
+                    ("year", "mileage_km"), ("fuel", "gearbox"), ("body", "drive"), ("colour", "owner_count"),
+                    ("power_kw", "engine_l"), ("consumption_l_100km", "annual_tax"), ("doors", "seats"),
+                ],
+            },
+        ),
+        ("Text", {"classes": ["tab"], "fields": ["description", "tags", ("photo_url", "photo")]}),
+        ("Place", {"classes": ["tab"], "fields": ["place", ("latitude", "longitude")]}),
+        (
+            "Origin",
+            {
+                "classes": ["tab"],
+                "fields": [
+                    ("source", "external_id"), "fingerprint",
+                    ("published_at", "ended_at"), ("created_at", "updated_at"),
+                ],
+            },
+        ),
+    ]  # fmt: skip
+    inlines = [PriceChangeInline]
+    actions = [status_action(name) for name in STATUS_CHANGES]
+    actions_detail = ["change_status"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Listing]:
+        return super().get_queryset(request).with_card_data()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Listing], search_term: str
+    ) -> tuple[QuerySet[Listing], bool]:
+        """Every word must be found, as the beginning of a word of the text, of the make or model, or as the year."""
+        for condition in (word_condition(word) for word in re.findall(r"[\w-]+", search_term)):
+            queryset = queryset.filter(condition)
+        return queryset, False
+
+    def save_model(self, request: HttpRequest, obj: Listing, form: Any, change: bool) -> None:
+        """A new price goes through its service, which keeps the price history."""
+        if not change or "price" not in form.changed_data or obj.price is None:
+            super().save_model(request, obj, form, change)
+            return
+        price, obj.price = obj.price, form.initial["price"]
+        super().save_model(request, obj, form, change)
+        try:
+            change_price(listing=obj, price=price)
+        except CatalogRefusal as refusal:
+            messages.error(request, f"The price was not changed: {refusal}")
+
+    @action(
+        description="Change status",
+        url_path="change-status",
+        icon="swap_horiz",
+        permissions=["change"],
+        dialog={
+            "title": "Change status",
+            "description": "Buyers see the change at once.",
+            "form_class": StatusForm,
+            "form_submit_text": "Change",
+        },
+    )
+    def change_status(self, request: HttpRequest, form: StatusForm, object_id: str) -> HttpResponse:
+        _, done, service = STATUS_CHANGES[form.cleaned_data["change"]]
+        rows = Listing.objects.filter(pk=object_id)
+        change_each(self, request, rows, lambda row: service(listing=row), done=done, refusals=CatalogRefusal)
+        return go_to(reverse("admin:catalog_listing_change", args=[object_id]))
+
+    @display(description="Car", header=True)
+    def car(self, listing: Listing) -> list[str]:
+        return [listing.name, listing.seller.name if listing.seller else "no seller"]
+
+    @display(description="Price", ordering="price")
+    def shown_price(self, listing: Listing) -> str:
+        return money(listing.price, listing.currency)
+
+    @display(description="Mileage", ordering="mileage_km")
+    def mileage(self, listing: Listing) -> str:
+        return NONE if listing.mileage_km is None else f"{listing.mileage_km:,}{NBSP}km"
+
+    @display(description="Status", ordering="status")
+    def status_badge(self, listing: Listing) -> SafeString:
+        return badge(listing.get_status_display(), STATUS_LABELS[listing.status])
+
+    @display(description="On sale for", ordering="published_at")
+    def age(self, listing: Listing) -> str:
+        if listing.published_at is None:
+            return "never published"
+        return span((listing.ended_at or timezone.now()) - listing.published_at)
+
+    @display(description="Place")
+    def shown_place(self, listing: Listing) -> str:
+        return listing.place or (listing.seller.place if listing.seller else "") or NONE
+
+    @display(description="Photo")
+    def photo(self, listing: Listing) -> str | SafeString:
+        if not listing.photo_url:
+            return NONE
+        return format_html(
+            '<a href="{}" class="text-link" rel="noreferrer" target="_blank">Open</a>', listing.photo_url
+        )
+
+
+def word_condition(word: str) -> Q:
+    """Where one word of a search may be found; every alternative has an index, so that PostgreSQL can combine them."""
+    parts = re.findall(r"\w+", word)
+    found = Q(external_id=word)
+    if parts:
+        query = SearchQuery(" & ".join(f"{part}:*" for part in parts), search_type="raw", config="simple")
+        found |= Q(search_text=query)
+    if word.isdecimal() and len(word) < 19:
+        found |= Q(pk=int(word)) | (Q(year=int(word)) if len(word) == 4 else Q())
+    makes = list(Make.objects.filter(name__istartswith=word).values_list("pk", flat=True))
+    models = list(CarModel.objects.filter(name__istartswith=word).values_list("pk", flat=True))
+    return found | Q(make_id__in=makes) | Q(car_model_id__in=models)
+
+
+@admin.register(PriceChange)
+class PriceChangeAdmin(ReadOnlyAdmin):
+    list_display = ["listing", "step", "difference", "changed_at"]
+    list_filter = [("changed_at", RangeDateTimeFilter)]
+    list_select_related = ["listing__make", "listing__car_model__make"]
+    fields = ["listing", "old_price", "new_price", "currency", "changed_at"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PriceChange]:
+        return super().get_queryset(request).defer("listing__search_text", "listing__description")
+
+    @display(description="Price")
+    def step(self, change: PriceChange) -> str:
+        return f"{change.old_price:,.0f} → {money(change.new_price, change.currency)}"
+
+    @display(description="Difference")
+    def difference(self, change: PriceChange) -> SafeString:
+        share = (change.new_price - change.old_price) / change.old_price if change.old_price else 0
+        return badge(f"{share:+.1%}", "success" if share < 0 else "warning")
+
+
+@admin.register(ListingChange)
+class ListingChangeAdmin(ReadOnlyAdmin):
+    """The trail that the copies in memory follow; here for looking into one that lags."""
+
+    list_display = ["listing_id", "transaction_id", "changed_at"]
+    list_display_links = None
+
+
+# --- Imports ---------------------------------------------------------------------------------------------------------
+@admin.register(ImportRun)
+class ImportRunAdmin(ReadOnlyAdmin):
+    list_display = [
+        "file",
+        "status_badge",
+        "rows_read",
+        "created",
+        "updated",
+        "unchanged",
+        "refused",
+        "took",
+        "started_by",
+    ]
+    list_filter = [
+        ("status", ChoicesDropdownFilter),
+        ("is_dry_run", BooleanRadioFilter),
+        ("started_at", RangeDateTimeFilter),
+    ]
+    list_select_related = ["started_by"]
+    search_fields = ["file_name__icontains", "source__icontains"]
+    fieldsets = [
+        (None, {"fields": [("file_name", "source"), ("status_badge", "is_dry_run"), "error"]}),
+        (
+            "Rows",
+            {
+                "fields": [
+                    ("rows_read", "rows_refused", "rows_repeated"),
+                    ("listings_created", "listings_updated", "listings_unchanged"),
+                ]
+            },
+        ),
+        ("Problems", {"fields": ["problem_summary", "first_problems"]}),
+        ("How and when", {"fields": ["options", ("started_by", "started_at", "finished_at", "took")]}),
+    ]
+
+    @display(description="File", header=True)
+    def file(self, run: ImportRun) -> list[str]:
+        return [run.file_name, "dry run: nothing was written" if run.is_dry_run else run.source]
+
+    @display(description="Status", ordering="status")
+    def status_badge(self, run: ImportRun) -> SafeString:
+        return badge(run.get_status_display(), JOB_LABELS[run.status])
+
+    @display(description="New", ordering="listings_created")
+    def created(self, run: ImportRun) -> int:
+        return run.listings_created
+
+    @display(description="Updated", ordering="listings_updated")
+    def updated(self, run: ImportRun) -> int:
+        return run.listings_updated
+
+    @display(description="Unchanged", ordering="listings_unchanged")
+    def unchanged(self, run: ImportRun) -> int:
+        return run.listings_unchanged
+
+    @display(description="Refused", ordering="rows_refused")
+    def refused(self, run: ImportRun) -> int:
+        return run.rows_refused
+
+    @display(description="Took")
+    def took(self, run: ImportRun) -> str:
+        if run.finished_at is None and run.status != ImportRun.Status.RUNNING:
+            return NONE
+        return span((run.finished_at or timezone.now()) - run.started_at)
+
+    @display(description="By reason")
+    def problem_summary(self, run: ImportRun) -> str | SafeString:
+        """The reasons of this run, the commonest first."""
+        counts = run.problems.order_by().values("column", "reason", "is_fatal").annotate(n=Count("pk"))
+        rows = [
+            [
+                row["column"] or NONE,
+                row["reason"],
+                "row refused" if row["is_fatal"] else "value dropped",
+                f"{row['n']:,}",
+            ]
+            for row in counts.order_by("-n")[:PROBLEMS_ON_PAGE]
+        ]
+        return table(["Column", "Why", "Effect", "How often"], rows) if rows else "None: every value was understood."
+
+    @display(description="First rows")
+    def first_problems(self, run: ImportRun) -> str | SafeString:
+        rows = [
+            [problem.row_number, problem.column or NONE, problem.value or NONE, problem.reason]
+            for problem in run.problems.all()[:PROBLEMS_ON_PAGE]
+        ]
+        if not rows:
+            return NONE
+        everything = list_link(ImportProblem, "All problems of this run", run__id__exact=run.pk)
+        return format_html("{}{}", table(["Row", "Column", "Value", "Why"], rows), everything)
+
+
+@admin.register(ImportProblem)
+class ImportProblemAdmin(ReadOnlyAdmin):
+    list_display = ["row_number", "column", "value", "reason", "effect", "run_link"]
+    list_filter = [("is_fatal", BooleanRadioFilter)]
+    list_select_related = ["run"]
+    search_fields = ["column__istartswith", "reason__icontains", "value__istartswith"]
+    ordering = ["run", "row_number"]
+
+    @display(description="Effect")
+    def effect(self, problem: ImportProblem) -> SafeString:
+        return badge("Row refused", "danger") if problem.is_fatal else badge("Value dropped", "warning")
+
+    @display(description="Run")
+    def run_link(self, problem: ImportProblem) -> str | SafeString:
+        return link_to(problem.run)
