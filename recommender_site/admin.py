@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from django_celery_beat.admin import ClockedScheduleAdmin as BaseClockedScheduleAdmin
 from django_celery_beat.admin import CrontabScheduleAdmin as BaseCrontabScheduleAdmin
 from django_celery_beat.admin import PeriodicTaskAdmin as BasePeriodicTaskAdmin
@@ -17,11 +18,13 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilt
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from recommender_site.admin_kit import NONE, ConsoleAdmin, ReadOnlyAdmin, ago, span
+from recommender_site.admin_kit import NONE, ConsoleAdmin, ReadOnlyAdmin, ago, badge, span
 
 admin.site.unregister(
     [PeriodicTask, IntervalSchedule, CrontabSchedule, SolarSchedule, ClockedSchedule, TaskResult, GroupResult]
 )
+
+admin.site.index_title = "Dashboard"
 
 RESULT_LABELS = {"SUCCESS": "success", "FAILURE": "danger", "RETRY": "warning", "STARTED": "info", "PENDING": ""}
 
@@ -87,9 +90,9 @@ class TaskResultAdmin(BaseTaskResultAdmin, ReadOnlyAdmin):
     search_fields = ["task_id__exact", "task_name__istartswith"]
     search_help_text = "Task id, or the task's name from its beginning"
 
-    @display(description="Status", label=RESULT_LABELS, ordering="status")
-    def status_badge(self, result: TaskResult) -> tuple[str, str]:
-        return result.status, result.status.capitalize()
+    @display(description="Status", ordering="status")
+    def status_badge(self, result: TaskResult) -> SafeString:
+        return badge(result.status.capitalize(), RESULT_LABELS.get(result.status))
 
     @display(description="Started by")
     def started_by(self, result: TaskResult) -> str:

@@ -23,6 +23,7 @@ from django_celery_results.models import TaskResult
 
 from accounts.models import Buyer
 from catalog.models import ImportRun, Listing
+from recommendations.admin.figures import side_by_side
 from recommendations.models import EventKind, Interaction, Preference, RankerVersion, SeedRun, ServedList, TrainingRun
 from recommender_site.admin_kit import NONE, UNFINISHED, ago, list_url, percent
 from recommender_site.admin_site import may_see
@@ -37,7 +38,6 @@ AGE_BANDS = [
     ("older", 84, None),
 ]
 COLOURS = ["#0b7a99", "#5fb3c9", "#f59e0b", "#8b5cf6", "#10b981", "#ef4444", "#64748b", "#ec4899"]
-HEADLINE_METRICS = ("ndcg", "recall", "coverage")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def is_visible(request: HttpRequest, model: Any) -> bool:
 
 def read_dashboard() -> dict[str, Any]:
     now = timezone.now()
-    stock, events, live = read_stock(now), read_events(now), RankerVersion.objects.live()
+    stock, events, clicks, live = read_stock(now), read_events(now), read_clicks(now), RankerVersion.objects.live()
     return {
         "n_live": stock["n_live"],
         "has_ranker": live is not None,
@@ -92,12 +92,13 @@ def read_dashboard() -> dict[str, Any]:
             *stock_cards(stock),
             events_card(events),
             lists_card(now),
+            clicks_card(clicks),
             cold_card(now),
             behind_card(now, live),
             version_card(live),
             failures_card(now),
         ],
-        "panels": [events_panel(now, events), sources_panel(now), age_panel(stock), metrics_panel(live)],
+        "panels": [events_panel(now, events), sources_panel(clicks), age_panel(stock), metrics_panel(live)],
     }
 
 
@@ -268,6 +269,20 @@ def lists_card(now: datetime) -> Card:
     )
 
 
+@dataclass(frozen=True)
+class SourceClicks:
+    """What became of the cars that one source put into lists."""
+
+    name: str
+    n_shown: int
+    n_clicked: int
+    n_contacts: int
+
+    @property
+    def rate(self) -> float:
+        return self.n_clicked / self.n_shown
+
+
 CLICKS_BY_SOURCE = """
 WITH lately AS (SELECT id, sources FROM recommendations_servedlist WHERE served_at >= %(since)s),
 shown AS (SELECT source, count(*) AS n FROM lately, unnest(sources) AS source GROUP BY source),
@@ -285,19 +300,39 @@ FROM shown LEFT JOIN acted USING (source) GROUP BY shown.source, shown.n ORDER B
 """
 
 
-def sources_panel(now: datetime) -> Panel:
+def read_clicks(now: datetime) -> list[SourceClicks]:
     """A car of a list that was clicked twice counts once; events that name no position are in no row."""
     with connection.cursor() as cursor:
         cursor.execute(CLICKS_BY_SOURCE, {"since": now - WEEK})
-        found = cursor.fetchall()
+        return [SourceClicks(*row) for row in cursor.fetchall()]
+
+
+def clicks_card(clicks: list[SourceClicks]) -> Card:
+    n_shown, n_clicked = sum(source.n_shown for source in clicks), sum(source.n_clicked for source in clicks)
+    return Card(
+        "Click rate, last 7 days",
+        f"{n_clicked / n_shown:.1%}" if n_shown else NONE,
+        f"{n_clicked:,} of {n_shown:,} cars in lists were opened, liked or asked about",
+        list_url(ServedList),
+        ServedList,
+    )
+
+
+def sources_panel(clicks: list[SourceClicks]) -> Panel:
     return Panel(
         "Clicks by source, last 7 days",
         "Of the cars each source put into lists, how many were opened, liked or asked about.",
         ServedList,
         ("Source", "Shown", "Clicked", "Click rate", "Contacts"),
         tuple(
-            (source, f"{n:,}", f"{clicked:,}", f"{clicked / n:.1%}", f"{asked:,}")
-            for source, n, clicked, asked in found
+            (
+                source.name,
+                f"{source.n_shown:,}",
+                f"{source.n_clicked:,}",
+                f"{source.rate:.1%}",
+                f"{source.n_contacts:,}",
+            )
+            for source in clicks
         ),
         empty="No lists were served in the last 7 days.",
     )
@@ -367,24 +402,15 @@ def version_card(live: RankerVersion | None) -> Card:
 
 
 def metrics_panel(live: RankerVersion | None) -> Panel:
-    rows = [(name, f"{value:.3f}") for name, value in metric_pairs(live.metrics if live else {})]
+    rankers, rows = side_by_side(live.metrics if live else {})
     return Panel(
         "How good the live ranker is",
         "Measured on the last part of the log, which it was not trained on.",
         RankerVersion,
-        ("Metric", "Value"),
-        tuple(rows[:12]),
+        ("Metric", *rankers),
+        tuple(map(tuple, rows)),
         empty="Not measured yet: it takes events from before and after a moment.",
     )
-
-
-def metric_pairs(metrics: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, float]]:
-    """The headline metrics of a nested mapping, as dotted names and numbers."""
-    for name, value in metrics.items():
-        if isinstance(value, Mapping):
-            yield from metric_pairs(value, f"{prefix}{name} ")
-        elif isinstance(value, float) and name.startswith(HEADLINE_METRICS):
-            yield f"{prefix}{name}", value
 
 
 # --- Jobs ------------------------------------------------------------------------------------------------------------

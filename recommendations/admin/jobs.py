@@ -1,0 +1,238 @@
+"""Long work that runs in the background: training a ranker, filling the site with a made-up market."""
+
+from typing import Any
+
+from celery import Task
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldBooleanSwitchWidget
+
+from accounts.models import User
+from recommendations.exceptions import TrainingRefused
+from recommendations.models import SeedRun, TrainingRun
+from recommendations.training import TrainingParameters, start_training
+from recommender_site.admin_kit import UNFINISHED, JobAdmin, go_to, link_to
+from tasks.queueing import enqueue_on_commit
+from tasks.recommendations import retrain_task, seed_marketplace_task
+
+
+class RetrainForm(BaseDialogForm):
+    promote = forms.BooleanField(
+        label="Promote it when it is not worse",
+        required=False,
+        initial=True,
+        widget=UnfoldBooleanSwitchWidget,
+    )
+
+
+RETRAIN_DIALOG = {
+    "title": "Train a new ranker version",
+    "description": "A worker fits it on all listings and events, beside the live one. This takes from seconds to "
+    "minutes; the page of the run shows how far it is.",
+    "form_class": RetrainForm,
+    "form_submit_text": "Start",
+}
+
+
+class TrainingRunForm(forms.ModelForm):
+    class Meta:
+        model = TrainingRun
+        fields = ["promote", "parameters"]
+
+    def clean_parameters(self) -> dict[str, Any]:
+        """Refused here, beside the field, rather than by the worker minutes later."""
+        parameters = self.cleaned_data["parameters"] or {}
+        try:
+            TrainingParameters.from_json(parameters)
+        except (TrainingRefused, TypeError, AttributeError) as refusal:
+            raise ValidationError(f"{refusal}.") from refusal
+        return parameters
+
+
+def author(request: HttpRequest) -> User | None:
+    return request.user if isinstance(request.user, User) else None
+
+
+@transaction.atomic
+def queue_training(request: HttpRequest, *, promote: bool, parameters: dict | None = None) -> TrainingRun:
+    """A queued run and the task that works it off, handed over when the row is visible to the worker."""
+    run = start_training(parameters=parameters, promote=promote, started_by=author(request))
+    enqueue_on_commit(retrain_task, run.pk)
+    return run
+
+
+def start_and_follow(request: HttpRequest, form: RetrainForm) -> HttpResponse:
+    """What “Retrain now” does, wherever it is pressed."""
+    try:
+        run = queue_training(request, promote=form.cleaned_data["promote"])
+    except TrainingRefused as refusal:
+        messages.error(request, f"Nothing was started: {refusal}")
+        return go_to(reverse("admin:recommendations_trainingrun_changelist"))
+    messages.success(request, "Training was queued. This page follows it by itself.")
+    return go_to(reverse("admin:recommendations_trainingrun_change", args=[run.pk]))
+
+
+class BackgroundJobAdmin(JobAdmin):
+    """A job that a Celery task works off. It is started and looked at, never edited."""
+
+    task: Task
+    actions_detail = ["queue_again"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_start_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may add a job may start it; Django's own check of adding takes no row, which Unfold hands in."""
+        return self.has_add_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A finished job may be tidied away; one that a worker holds may not."""
+        is_unfinished = isinstance(obj, TrainingRun | SeedRun) and obj.status in UNFINISHED
+        return super().has_delete_permission(request, obj) and not is_unfinished
+
+    @action(
+        description="Queue again",
+        url_path="queue-again",
+        icon="replay",
+        permissions=["start"],
+        dialog={
+            "title": "Hand the job to the queue again",
+            "description": "For a job that no worker took, because the broker was down when it was started. A job "
+            "that has started already is not started twice.",
+            "form_class": None,
+            "form_submit_text": "Queue again",
+        },
+    )
+    def queue_again(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        job = self.model._default_manager.get(pk=object_id)
+        if job.status == "queued":
+            with transaction.atomic():
+                enqueue_on_commit(self.task, job.pk)
+            messages.success(request, "The job was handed to the queue.")
+        else:
+            messages.warning(request, f"Nothing was queued: the job is {job.get_status_display().lower()}.")
+        return go_to(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[object_id]))
+
+
+@admin.register(TrainingRun)
+class TrainingRunAdmin(BackgroundJobAdmin):
+    task = retrain_task
+    form = TrainingRunForm
+    list_display = [
+        "run",
+        "status_badge",
+        "progress_bar",
+        "took",
+        "version_link",
+        "promote",
+        "started_by",
+        "created_at",
+    ]
+    list_filter = [("status", ChoicesDropdownFilter)]
+    list_select_related = ["version", "started_by"]
+    actions_list = ["retrain_now"]
+    actions_detail = ["queue_again", "cancel"]
+    fieldsets = [
+        (None, {"fields": [("version_link", "promote"), "parameters"]}),
+        ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at", "heartbeat_at")]}),
+    ]
+    add_fieldsets = [(None, {"fields": ["promote", "parameters"]})]
+
+    @display(description="Run", ordering="pk")
+    def run(self, run: TrainingRun) -> str:
+        return f"Training {run.pk}"
+
+    @display(description="Version")
+    def version_link(self, run: TrainingRun) -> str:
+        return link_to(run.version)
+
+    def save_model(self, request: HttpRequest, obj: TrainingRun, form: Any, change: bool) -> None:
+        """The row is the service's to make; the form's becomes it."""
+        started = queue_training(request, promote=obj.promote, parameters=obj.parameters or None)
+        obj.__dict__.update(started.__dict__)
+
+    @action(
+        description="Retrain now",
+        url_path="retrain",
+        icon="model_training",
+        permissions=["start"],
+        dialog=RETRAIN_DIALOG,
+    )
+    def retrain_now(self, request: HttpRequest, form: RetrainForm) -> HttpResponse:
+        return start_and_follow(request, form)
+
+    @action(
+        description="Cancel",
+        url_path="cancel",
+        icon="cancel",
+        permissions=["start"],
+        dialog={
+            "title": "Cancel this training",
+            "description": "It stops at its next step and leaves nothing behind; what is live stays live.",
+            "form_class": None,
+            "form_submit_text": "Cancel the training",
+        },
+    )
+    def cancel(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """The worker looks at the status between its steps, so one conditional update is all it takes."""
+        unfinished = TrainingRun.objects.filter(pk=object_id, status__in=UNFINISHED)
+        if unfinished.update(status=TrainingRun.Status.CANCELLED, finished_at=timezone.now()):
+            messages.success(request, "The training was cancelled.")
+        else:
+            messages.warning(request, "The training had ended already.")
+        return go_to(reverse("admin:recommendations_trainingrun_change", args=[object_id]))
+
+
+@admin.register(SeedRun)
+class SeedRunAdmin(BackgroundJobAdmin):
+    task = seed_marketplace_task
+    list_display = [
+        "run",
+        "status_badge",
+        "progress_bar",
+        "took",
+        "n_listings",
+        "n_buyers",
+        "n_events",
+        "seed",
+        "created_at",
+    ]
+    list_filter = [("status", ChoicesDropdownFilter)]
+    fieldsets = [
+        ("What was asked for", {"fields": [("n_listings", "n_buyers", "n_events"), "seed"]}),
+        ("Who and when", {"fields": [("started_by", "created_at", "finished_at")]}),
+    ]
+    add_fieldsets = [
+        (
+            "A made-up market",
+            {
+                "description": "Cars that appear and sell, buyers with a hidden taste, and the events they leave, "
+                "written beside what is there. Meant for trying things out: on a site with real buyers, "
+                "made-up cars would be shown to them.",
+                "fields": [("n_listings", "n_buyers", "n_events"), "seed"],
+            },
+        ),
+    ]
+
+    @display(description="Run", ordering="pk")
+    def run(self, run: SeedRun) -> str:
+        return f"Seeding {run.pk}"
+
+    def save_model(self, request: HttpRequest, obj: SeedRun, form: Any, change: bool) -> None:
+        obj.started_by = author(request)
+        super().save_model(request, obj, form, change)
+        enqueue_on_commit(seed_marketplace_task, obj.pk)
+
+    def response_add(self, request: HttpRequest, obj: SeedRun, post_url_continue: str | None = None) -> HttpResponse:
+        """Straight to the run's page, where the progress shows."""
+        messages.success(request, "Seeding was queued. This page follows it by itself.")
+        return redirect("admin:recommendations_seedrun_change", obj.pk)

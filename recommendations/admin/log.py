@@ -1,0 +1,196 @@
+"""What happened and what was shown: the kinds of events, the log itself, the served lists."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    RangeDateTimeFilter,
+    RelatedDropdownFilter,
+)
+from unfold.decorators import display
+
+from catalog.admin import count_of
+from catalog.models import Listing
+from recommendations.models import EventKind, Interaction, SavedSearch, ServedList
+from recommender_site.admin_kit import NONE, ConsoleAdmin, ReadOnlyAdmin, badge, clock, link_to, list_link, money, table
+
+
+@admin.register(EventKind)
+class EventKindAdmin(ConsoleAdmin):
+    """What each kind of event says about taste. Every preference is recomputed after a change, buyer by buyer."""
+
+    list_display = ["name", "slug", "weight", "half_life_days", "is_contact", "is_dismissal"]
+    list_editable = ["weight", "half_life_days", "is_contact", "is_dismissal"]
+    ordering = ["-weight"]
+    search_fields = ["name", "slug"]
+    fieldsets = [
+        (
+            None,
+            {
+                "description": "A change of weight or half-life makes every preference stale: lists follow as buyers "
+                "return, the rest within minutes.",
+                "fields": [("name", "slug"), ("weight", "half_life_days"), ("is_contact", "is_dismissal")],
+            },
+        )
+    ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: EventKind | None = None) -> list[str]:
+        """The slug is what clients send and what the log refers to."""
+        return ["slug"] if obj else []
+
+
+@admin.register(Interaction)
+class InteractionAdmin(ReadOnlyAdmin):
+    list_display = ["occurred", "kind_badge", "buyer_link", "what", "position", "received"]
+    list_filter = [
+        ("kind", RelatedDropdownFilter), ("buyer", AutocompleteSelectFilter), ("listing", AutocompleteSelectFilter),
+        ("occurred_at", RangeDateTimeFilter), ("received_at", RangeDateTimeFilter),
+    ]  # fmt: skip
+    list_select_related = ["kind", "buyer__user", "listing__make", "listing__car_model__make"]
+    search_fields = ["event_id__exact"]
+    search_help_text = "Event id"
+    fieldsets = [
+        (None, {"fields": [("kind_badge", "buyer_link"), "what", "query", "event_id"]}),
+        ("When", {"fields": [("occurred_at", "received_at")]}),
+        ("Where it came from", {"fields": [("list_link", "position")]}),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Interaction]:
+        return super().get_queryset(request).defer("listing__search_text", "listing__description")
+
+    @display(description="Happened", ordering="occurred_at")
+    def occurred(self, event: Interaction) -> str:
+        return clock(event.occurred_at)
+
+    @display(description="Arrived", ordering="received_at")
+    def received(self, event: Interaction) -> str:
+        return clock(event.received_at)
+
+    @display(description="Kind")
+    def kind_badge(self, event: Interaction) -> SafeString:
+        kind = event.kind
+        return badge(kind.name, "success" if kind.is_contact else "danger" if kind.weight < 0 else "info")
+
+    @display(description="Buyer")
+    def buyer_link(self, event: Interaction) -> str | SafeString:
+        return link_to(event.buyer)
+
+    @display(description="What")
+    def what(self, event: Interaction) -> str | SafeString:
+        if event.listing_id:
+            return link_to(event.listing)
+        return in_words(event.query) if event.query else "a listing that was removed"
+
+    @display(description="List")
+    def list_link(self, event: Interaction) -> str | SafeString:
+        """Lists are logged after events may have arrived, and swept one day, so the row may be missing."""
+        return link_to(ServedList.objects.filter(pk=event.served_list_id).first()) if event.served_list_id else NONE
+
+
+def in_words(query: dict[str, Any]) -> str:
+    """A search as one line: ``makes: skoda, bmw · max price: 9000``."""
+    return " · ".join(
+        f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in query.items()
+    )
+
+
+@admin.register(ServedList)
+class ServedListAdmin(ReadOnlyAdmin):
+    list_display = ["served", "buyer_link", "placement", "version", "variant", "length", "source_shares", "events"]
+    list_filter = [
+        ("served_at", RangeDateTimeFilter), ("placement", RelatedDropdownFilter), ("buyer", AutocompleteSelectFilter),
+    ]  # fmt: skip
+    list_select_related = ["buyer__user", "placement", "version"]
+    ordering = ["-served_at"]
+    search_fields = ["id__exact"]
+    search_help_text = "List id"
+    fieldsets = [
+        (None, {"fields": [("served_at", "buyer_link"), ("placement", "version", "variant"), "asked", "id"]}),
+        ("What was shown", {"fields": ["cars"]}),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ServedList]:
+        return super().get_queryset(request).annotate(n_events=count_of(Interaction, "served_list"))
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """Anything but a whole id finds nothing, rather than an error of the database."""
+        try:
+            return super().get_search_results(request, queryset, search_term)
+        except ValueError:
+            return queryset.none(), False
+
+    @display(description="Served", ordering="served_at")
+    def served(self, served: ServedList) -> str:
+        return clock(served.served_at)
+
+    @display(description="Buyer")
+    def buyer_link(self, served: ServedList) -> str | SafeString:
+        return link_to(served.buyer) if served.buyer_id else "a stranger"
+
+    @display(description="Cars")
+    def length(self, served: ServedList) -> int:
+        return len(served.listing_ids)
+
+    @display(description="Sources", label=True)
+    def source_shares(self, served: ServedList) -> list[str]:
+        return [f"{source} {served.sources.count(source)}" for source in sorted(set(served.sources))]
+
+    @display(description="Events", ordering="n_events")
+    def events(self, served: Any) -> SafeString:
+        return list_link(Interaction, str(served.n_events), served_list__id__exact=served.pk)
+
+    @display(description="Filters asked for")
+    def asked(self, served: ServedList) -> str:
+        return in_words(served.filters) if served.filters else "none"
+
+    @display(description="In the order shown")
+    def cars(self, served: ServedList) -> str | SafeString:
+        """Each car as it was shown, as it is now, and what the buyer did with it."""
+        listings = Listing.objects.with_card_data().in_bulk(served.listing_ids)
+        done = events_by_listing(served)
+        rows = [
+            car_row(place, listings.get(listing_id), score, source, done.get(listing_id, []))
+            for place, (listing_id, score, source) in enumerate(
+                zip(served.listing_ids, served.scores, served.sources, strict=False), start=1
+            )
+        ]
+        return table(["", "Car", "Price now", "Status now", "Source", "Score", "Then"], rows)
+
+
+def events_by_listing(served: ServedList) -> dict[int | None, list[str]]:
+    done: dict[int | None, list[str]] = {}
+    for event in Interaction.objects.filter(served_list_id=served.pk).select_related("kind").order_by("occurred_at"):
+        done.setdefault(event.listing_id, []).append(event.kind.name)
+    return done
+
+
+def car_row(place: int, listing: Listing | None, score: float, source: str, done: list[str]) -> list[Any]:
+    if listing is None:
+        return [place, "removed", NONE, NONE, source, f"{score:.3f}", ", ".join(done)]
+    return [
+        place, link_to(listing), money(listing.price, listing.currency), listing.get_status_display(),
+        source, f"{score:.3f}", ", ".join(done) or NONE,
+    ]  # fmt: skip
+
+
+@admin.register(SavedSearch)
+class SavedSearchAdmin(ConsoleAdmin):
+    list_display = ["name", "buyer_link", "asked", "created_at"]
+    list_filter = [("created_at", RangeDateTimeFilter)]
+    list_select_related = ["buyer__user"]
+    search_fields = ["name__icontains"]
+    autocomplete_fields = ["buyer"]
+    fields = ["name", "buyer", "query", "created_at"]
+
+    @display(description="Buyer")
+    def buyer_link(self, search: SavedSearch) -> str | SafeString:
+        return link_to(search.buyer)
+
+    @display(description="Asks for")
+    def asked(self, search: SavedSearch) -> str:
+        return in_words(search.query) or "everything"

@@ -1,0 +1,242 @@
+"""What is known of each buyer: history, taste in words, and whether the taste has seen everything."""
+
+from typing import Any
+
+import numpy as np
+from django.contrib import admin, messages
+from django.db.models import BigIntegerField, F, Model, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.decorators import action, display
+
+from accounts.admin import BuyerAdmin
+from accounts.models import Buyer
+from catalog.admin import count_of
+from recommendations.admin.log import in_words
+from recommendations.exceptions import RankerRefused
+from recommendations.models import Interaction, Preference, RankerVersion, SimulatedTaste
+from recommendations.profiles import profile_of
+from recommendations.services import refresh_preferences
+from recommender_site.admin_kit import NONE, ReadOnlyAdmin, ago, badge, go_to, link_to, list_link, table
+
+FRESHNESS_LABELS = {"Fresh": "success", "Behind": "warning", "Cold": ""}
+EVENTS_ON_PAGE = 15
+LISTS_ON_PAGE = 5
+DIMENSIONS_SHOWN = 8
+
+
+def newest(related: type[Model], field: str) -> Subquery:
+    """One field of each buyer's newest row, found by the index on (buyer, id)."""
+    rows = related._default_manager.filter(buyer=OuterRef("pk")).order_by("-id")
+    return Subquery(rows.values(field)[:1])
+
+
+def live_preference(field: str) -> Subquery:
+    """One field of each buyer's preference in the live space."""
+    rows = Preference.objects.filter(buyer=OuterRef("pk"), version__status=RankerVersion.Status.LIVE)
+    return Subquery(rows.values(field)[:1])
+
+
+admin.site.unregister(Buyer)
+
+
+@admin.register(Buyer)
+class BuyerWithTasteAdmin(BuyerAdmin):
+    list_display = ["identity", "kind", "events", "last_event", "taste_badge", "is_personalised", "created_at"]
+    readonly_fields = [
+        *BuyerAdmin.readonly_fields, "taste_badge", "taste_in_words", "events", "latest_events", "latest_lists",
+    ]  # fmt: skip
+    fieldsets = [
+        ("Taste", {"fields": ["taste_badge", "taste_in_words"]}),
+        ("History", {"fields": ["events", "latest_events", "latest_lists"]}),
+        *BuyerAdmin.fieldsets,
+    ]
+    actions_detail = ["refresh_taste"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Buyer]:
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                n_events=count_of(Interaction, "buyer"),
+                last_event_id=Coalesce(newest(Interaction, "id"), 0, output_field=BigIntegerField()),
+                last_event_at=newest(Interaction, "occurred_at"),
+                seen_events=live_preference("n_interactions"),
+                seen_event_id=live_preference("last_interaction_id"),
+                computed_at=live_preference("computed_at"),
+            )
+        )
+
+    @display(description="Events")
+    def events(self, buyer: Any) -> SafeString:
+        return list_link(Interaction, f"{buyer.n_events:,}", buyer__id__exact=buyer.pk)
+
+    @display(description="Last event")
+    def last_event(self, buyer: Any) -> str:
+        return ago(buyer.last_event_at)
+
+    @display(description="Taste")
+    def taste_badge(self, buyer: Any) -> SafeString:
+        """Cold: nothing is known. Behind: the log holds events the taste has not seen; the next read catches up."""
+        freshness = freshness_of(buyer)
+        return badge(freshness, FRESHNESS_LABELS[freshness])
+
+    @display(description="In words")
+    def taste_in_words(self, buyer: Buyer) -> str | SafeString:
+        preference = (
+            buyer.preferences.filter(version__status=RankerVersion.Status.LIVE).select_related("version").first()
+        )
+        if preference is None:
+            return "Nothing yet: this buyer gets the list of a stranger, until the first event or the questionnaire."
+        return in_sentences(preference)
+
+    @display(description="Latest events")
+    def latest_events(self, buyer: Buyer) -> str | SafeString:
+        events = buyer.interactions.select_related("kind", "listing__make", "listing__car_model__make")
+        rows = [
+            [
+                ago(event.occurred_at),
+                event.kind,
+                link_to(event.listing) if event.listing else in_words(event.query or {}),
+            ]
+            for event in events.defer("listing__search_text", "listing__description")[:EVENTS_ON_PAGE]
+        ]
+        return table(["When", "What", "Car or search"], rows)
+
+    @display(description="Latest lists")
+    def latest_lists(self, buyer: Buyer) -> str | SafeString:
+        lists = buyer.served_lists.select_related("placement", "version")[:LISTS_ON_PAGE]
+        rows = [
+            [ago(served.served_at), served.placement or NONE, served.version or NONE, link_to(served, "Open")]
+            for served in lists
+        ]
+        return table(["When", "Where", "Version", ""], rows)
+
+    @action(
+        description="Refresh taste",
+        url_path="refresh-taste",
+        icon="refresh",
+        permissions=["change"],
+        dialog={
+            "title": "Learn this buyer's taste from the log now",
+            "description": "Workers do this by themselves after each event; nothing is lost by doing it again.",
+            "form_class": None,
+            "form_submit_text": "Refresh",
+        },
+    )
+    def refresh_taste(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        preference = refresh_preferences(buyer_id=int(object_id))
+        if preference is None:
+            messages.warning(request, "There is nothing to learn from yet: no event and no answers, or no live ranker.")
+        else:
+            messages.success(request, f"The taste rests on {preference.n_interactions:,} events now.")
+        return go_to(reverse("admin:accounts_buyer_change", args=[object_id]))
+
+
+def freshness_of(buyer: Any) -> str:
+    if buyer.seen_events is None:
+        return "Behind" if buyer.n_events or buyer.questionnaire else "Cold"
+    is_fresh = buyer.seen_events == buyer.n_events and buyer.seen_event_id == buyer.last_event_id
+    return "Fresh" if is_fresh else "Behind"
+
+
+def in_sentences(preference: Preference) -> str | SafeString:
+    """What the buyer looks for, field by field, and how sure that is."""
+    try:
+        profile = profile_of(preference)
+    except (RankerRefused, ValueError) as refusal:
+        return f"Not readable: {refusal}."
+    rows = [[wish.field.capitalize(), wish.wanted or NONE, wish.unwanted or NONE] for wish in profile.wishes]
+    certainty = (
+        f"{profile.certainty:.0%} of what sets buyers apart is known, from {preference.n_interactions:,} events."
+    )
+    return format_html("<p>{}</p>{}", certainty, table(["", "Wants", "Rather not"], rows))
+
+
+class BehindFilter(admin.SimpleListFilter):
+    title = "behind the log"
+    parameter_name = "behind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Has not seen every event")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Preference]) -> QuerySet[Preference]:
+        return queryset.filter(last_interaction_id__lt=F("newest_event_id")) if self.value() == "yes" else queryset
+
+
+@admin.register(Preference)
+class PreferenceAdmin(ReadOnlyAdmin):
+    list_display = ["buyer_link", "version", "seen", "state", "computed"]
+    list_filter = [
+        ("version", RelatedDropdownFilter), ("buyer", AutocompleteSelectFilter), BehindFilter,
+        ("computed_at", RangeDateTimeFilter),
+    ]  # fmt: skip
+    list_select_related = ["buyer__user", "version"]
+    search_fields = ["buyer__user__email__istartswith", "buyer__external_id__startswith"]
+    search_help_text = "The buyer's email or external id, from its beginning"
+    fieldsets = [
+        (None, {"fields": [("buyer_link", "version"), ("state", "seen", "last_interaction_id"), "computed_at"]}),
+        ("Taste", {"fields": ["in_words"]}),
+        ("Vector", {"fields": ["vector", "basis"]}),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Preference]:
+        """Without the covariance, 33 kB a row, which only the page of one preference reads."""
+        newest_event = Interaction.objects.filter(buyer=OuterRef("buyer")).order_by("-id").values("id")[:1]
+        preferences = super().get_queryset(request).defer("covariance", "mean")
+        return preferences.annotate(newest_event_id=Coalesce(Subquery(newest_event), 0, output_field=BigIntegerField()))
+
+    @display(description="Buyer")
+    def buyer_link(self, preference: Preference) -> str | SafeString:
+        return link_to(preference.buyer)
+
+    @display(description="State")
+    def state(self, preference: Any) -> SafeString:
+        is_behind = preference.last_interaction_id < preference.newest_event_id
+        return badge("Behind", "warning") if is_behind else badge("Fresh", "success")
+
+    @display(description="Events seen", ordering="n_interactions")
+    def seen(self, preference: Preference) -> str:
+        return f"{preference.n_interactions:,}"
+
+    @display(description="Computed", ordering="computed_at")
+    def computed(self, preference: Preference) -> str:
+        return ago(preference.computed_at)
+
+    @display(description="In words")
+    def in_words(self, preference: Preference) -> str | SafeString:
+        return in_sentences(preference)
+
+    @display(description="Preference vector")
+    def vector(self, preference: Preference) -> SafeString:
+        return vector_summary(preference.mean)
+
+
+def vector_summary(vector: Any) -> SafeString:
+    """The length of a vector and its first numbers: enough to see that it is one, and that it changed."""
+    numbers = np.asarray(vector, np.float64)
+    first = "  ".join(f"{number:+.3f}" for number in numbers[:DIMENSIONS_SHOWN])
+    return format_html(
+        'norm {}, {} dimensions <code class="fc-code">{} …</code>',
+        f"{np.linalg.norm(numbers):.3f}",
+        len(numbers),
+        first,
+    )
+
+
+@admin.register(SimulatedTaste)
+class SimulatedTasteAdmin(ReadOnlyAdmin):
+    """The truth behind made-up buyers. The recommender never reads it; tests and people may."""
+
+    list_display = ["buyer_link"]
+    list_select_related = ["buyer__user"]
+    ordering = ["-buyer_id"]
+    fields = ["buyer_link", "parameters"]
+
+    @display(description="Buyer")
+    def buyer_link(self, taste: SimulatedTaste) -> str | SafeString:
+        return link_to(taste.buyer)

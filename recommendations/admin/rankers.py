@@ -1,0 +1,177 @@
+"""Ranker versions side by side; promoting one, and going back."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.db.models.functions import Length
+from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from recommendations.admin.figures import side_by_side
+from recommendations.admin.jobs import RETRAIN_DIALOG, RetrainForm, start_and_follow
+from recommendations.exceptions import RankerRefused
+from recommendations.models import ListingVector, RankerArtifact, RankerVersion
+from recommendations.services import promote_ranker, rollback_ranker
+from recommender_site.admin_kit import NONE, ReadOnlyAdmin, ago, badge, go_to, link_to, planned_rows, table
+
+VERSION_LABELS = {"training": "info", "ready": "", "live": "success", "retired": "warning", "failed": "danger"}
+
+
+class NoteForm(BaseDialogForm):
+    note = forms.CharField(
+        label="Why",
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Kept with the version, for whoever asks later.",
+    )
+
+
+@admin.register(RankerVersion)
+class RankerVersionAdmin(ReadOnlyAdmin):
+    list_display = ["version", "status_badge", "headline", "listings", "events", "buyers", "created_at", "promoted_at"]
+    list_filter = [("status", ChoicesDropdownFilter)]
+    actions_list = ["retrain_now", "roll_back"]
+    actions_detail = ["promote"]
+    fieldsets = [
+        (None, {"fields": [("status_badge", "note")]}),
+        ("How good it was on the last part of the log", {"fields": ["metric_table"]}),
+        ("What it learned from", {"fields": [("listings", "events", "buyers"), "last_interaction_id"]}),
+        ("What it holds", {"fields": [("vector_count", "artifact_size"), "training_runs"]}),
+        ("When", {"fields": [("created_at", "promoted_at", "retired_at")]}),
+    ]
+
+    def has_promote_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Pages are read-only, yet moving the pointer is a change: it needs that permission."""
+        return bool(request.user.has_perm("recommendations.change_rankerversion"))
+
+    def has_retrain_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("recommendations.add_trainingrun"))
+
+    @display(description="Version", ordering="pk")
+    def version(self, version: RankerVersion) -> str:
+        return str(version)
+
+    @display(description="Status", ordering="status")
+    def status_badge(self, version: RankerVersion) -> SafeString:
+        return badge(version.get_status_display(), VERSION_LABELS[version.status])
+
+    @display(description="Listings", ordering="n_listings")
+    def listings(self, version: RankerVersion) -> str:
+        return f"{version.n_listings:,}"
+
+    @display(description="Events", ordering="n_interactions")
+    def events(self, version: RankerVersion) -> str:
+        return f"{version.n_interactions:,}"
+
+    @display(description="Buyers", ordering="n_buyers")
+    def buyers(self, version: RankerVersion) -> str:
+        return f"{version.n_buyers:,}"
+
+    @display(description="Metrics")
+    def headline(self, version: RankerVersion) -> str:
+        _, rows = side_by_side(version.metrics)
+        return " · ".join(f"{name} {first}" for name, first, *_ in rows) or NONE
+
+    @display(description="Metrics")
+    def metric_table(self, version: RankerVersion) -> str | SafeString:
+        rankers, rows = side_by_side(version.metrics)
+        if not rows:
+            return "Not measured: it takes events from before and after a moment."
+        asked = f"{version.metrics.get('n_buyers', 0):,} buyers, {version.metrics.get('n_candidates', 0):,} cars"
+        return table(["", *rankers], rows, caption=f"Asked about {asked}.")
+
+    @display(description="Listing vectors")
+    def vector_count(self, version: RankerVersion) -> str:
+        if version.status not in (RankerVersion.Status.LIVE, RankerVersion.Status.READY):
+            return NONE
+        return f"about {planned_rows(ListingVector.objects.of(version)):,}"
+
+    @display(description="Artifact")
+    def artifact_size(self, version: RankerVersion) -> str | SafeString:
+        sized = RankerArtifact.objects.annotate(size=Length("content")).defer("content")
+        artifact = sized.filter(pk=version.pk).first()
+        return link_to(artifact, filesizeformat(artifact.size)) if artifact else NONE
+
+    @display(description="Made by")
+    def training_runs(self, version: RankerVersion) -> SafeString:
+        runs = version.runs.defer("log").order_by("-pk")[:5]
+        return format_html("{}", table(["Run", "Ended"], [[link_to(run), ago(run.finished_at)] for run in runs]))
+
+    @action(
+        description="Promote",
+        url_path="promote",
+        icon="publish",
+        permissions=["promote"],
+        dialog={
+            "title": "Put this version live",
+            "description": "Every list is answered by it from the next request on. The version that is live now stays "
+            "ready, so that you can roll back.",
+            "form_class": NoteForm,
+            "form_submit_text": "Promote",
+        },
+    )
+    def promote(self, request: HttpRequest, form: NoteForm, object_id: str) -> HttpResponse:
+        version = RankerVersion.objects.get(pk=object_id)
+        return self._move(request, lambda note: promote_ranker(version=version, note=note), form)
+
+    @action(
+        description="Roll back",
+        url_path="roll-back",
+        icon="undo",
+        permissions=["promote"],
+        dialog={
+            "title": "Go back to the version that was live before",
+            "description": "Every list is answered by it from the next request on.",
+            "form_class": NoteForm,
+            "form_submit_text": "Roll back",
+        },
+    )
+    def roll_back(self, request: HttpRequest, form: NoteForm) -> HttpResponse:
+        return self._move(request, lambda note: rollback_ranker(note=note), form)
+
+    def _move(self, request: HttpRequest, move: Callable[[str], RankerVersion], form: NoteForm) -> HttpResponse:
+        try:
+            version = move(form.cleaned_data["note"])
+        except RankerRefused as refusal:
+            messages.error(request, f"Nothing was changed: {refusal}.")
+        else:
+            self.log_change(request, version, f"Put live. {form.cleaned_data['note']}".strip())
+            messages.success(request, f"{version} is live.")
+        return go_to(reverse("admin:recommendations_rankerversion_changelist"))
+
+    @action(
+        description="Retrain now",
+        url_path="retrain",
+        icon="model_training",
+        permissions=["retrain"],
+        dialog=RETRAIN_DIALOG,
+    )
+    def retrain_now(self, request: HttpRequest, form: RetrainForm) -> HttpResponse:
+        return start_and_follow(request, form)
+
+
+@admin.register(RankerArtifact)
+class RankerArtifactAdmin(ReadOnlyAdmin):
+    """The fitted arrays of each version; only their size and checksum are of use to a person."""
+
+    list_display = ["version", "format_version", "size", "sha256"]
+    list_select_related = ["version"]
+    ordering = ["-version_id"]
+    fields = ["version", "format_version", "size", "sha256"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RankerArtifact]:
+        return super().get_queryset(request).defer("content").annotate(n_bytes=Length("content"))
+
+    @display(description="Size", ordering="n_bytes")
+    def size(self, artifact: Any) -> str:
+        return filesizeformat(artifact.n_bytes)

@@ -1,0 +1,124 @@
+"""One row of every model that has pages in the admin, so that a test can open all of them."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from django.contrib.auth.models import Group
+from django.db.models import Model
+from django.utils import timezone
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
+from django_celery_results.models import GroupResult, TaskResult
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+from rest_framework_simplejwt.tokens import RefreshToken
+
+from accounts.models import ApiKey, Buyer, User
+from catalog.models import CarModel, ImportProblem, ImportRun, Listing, ListingChange, Make, PriceChange, Seller
+from recommendations.models import (
+    EventKind,
+    Experiment,
+    Interaction,
+    Placement,
+    Preference,
+    RankerArtifact,
+    RankerVersion,
+    SavedSearch,
+    SeedRun,
+    ServedList,
+    SimulatedTaste,
+    TrainingRun,
+)
+from tests import factories
+
+numbers = count(1)
+
+
+def listing(**fields: Any) -> Listing:
+    """A listing of its own make, model and seller, so that a page that looks up each of them is found out."""
+    make = factories.MakeFactory(name=f"Make {next(numbers)}")
+    return factories.ListingFactory(car_model=factories.CarModelFactory(make=make), **fields)
+
+
+def interaction() -> Interaction:
+    served = served_list()
+    return factories.InteractionFactory(
+        buyer=served.buyer, listing_id=served.listing_ids[0], served_list=served, position=1
+    )
+
+
+def served_list() -> ServedList:
+    return factories.ServedListFactory(
+        listing_ids=[listing().pk], scores=[0.5], sources=["utility"],
+        placement=factories.PlacementFactory(slug=f"spot-{next(numbers)}"), version=factories.RankerVersionFactory(),
+    )  # fmt: skip
+
+
+def listing_change() -> ListingChange:
+    """Triggers write these, so a listing is made and its line is looked up."""
+    return ListingChange.objects.filter(listing_id=listing().pk).latest("pk")
+
+
+def artifact() -> RankerArtifact:
+    version = factories.RankerVersionFactory()
+    return RankerArtifact.objects.create(version=version, format_version=1, content=b"numbers", sha256="0" * 64)
+
+
+def experiment() -> Experiment:
+    placement = factories.PlacementFactory(slug=f"spot-{next(numbers)}")
+    return Experiment.objects.create(
+        slug=f"try-{next(numbers)}", placement=placement, variants={"a": {"share": 0.5}, "b": {"share": 0.5}}
+    )
+
+
+def outstanding_token() -> OutstandingToken:
+    token = RefreshToken.for_user(factories.UserFactory())
+    return OutstandingToken.objects.get(jti=token["jti"])
+
+
+def periodic_task() -> PeriodicTask:
+    every = IntervalSchedule.objects.create(every=next(numbers), period="seconds")
+    return PeriodicTask.objects.create(name=f"job {next(numbers)}", task="a.task", interval=every)
+
+
+ROW_OF: dict[type[Model], Callable[[], Model]] = {
+    User: factories.UserFactory,
+    Buyer: lambda: interaction().buyer,
+    ApiKey: lambda: factories.ApiKeyFactory(secret=f"secret-{next(numbers)}", created_by=factories.UserFactory()),
+    Group: lambda: Group.objects.create(name=f"group {next(numbers)}"),
+    OutstandingToken: outstanding_token,
+    BlacklistedToken: lambda: BlacklistedToken.objects.create(token=outstanding_token()),
+    Make: lambda: listing().make,
+    CarModel: lambda: listing().car_model,
+    Seller: lambda: factories.SellerFactory(user=factories.UserFactory()),
+    Listing: listing,
+    ListingChange: listing_change,
+    PriceChange: lambda: factories.PriceChangeFactory(listing=listing()),
+    ImportRun: lambda: ImportRun.objects.create(file_name="cars.csv", started_by=factories.UserFactory()),
+    ImportProblem: lambda: ImportProblem.objects.create(
+        run=ImportRun.objects.create(file_name="cars.csv"), row_number=1, column="price", value="?", reason="no number"
+    ),
+    EventKind: lambda: EventKind.objects.create(slug=f"kind-{next(numbers)}", name="Kind", weight=1, half_life_days=30),
+    Interaction: interaction,
+    RankerVersion: lambda: factories.RankerVersionFactory(metrics={"rankers": {"taste": {"ndcg": 0.21}}}),
+    RankerArtifact: artifact,
+    TrainingRun: lambda: TrainingRun.objects.create(
+        version=factories.RankerVersionFactory(), started_by=factories.UserFactory()
+    ),
+    SeedRun: lambda: SeedRun.objects.create(n_listings=10, n_buyers=10, n_events=10),
+    Preference: factories.PreferenceFactory,
+    Placement: lambda: factories.PlacementFactory(slug=f"spot-{next(numbers)}"),
+    ServedList: served_list,
+    Experiment: experiment,
+    SavedSearch: lambda: SavedSearch.objects.create(
+        buyer=factories.BuyerFactory(), name="Small and electric", query={"fuels": ["electric"]}
+    ),
+    SimulatedTaste: lambda: SimulatedTaste.objects.create(buyer=factories.BuyerFactory(), parameters={}),
+    PeriodicTask: periodic_task,
+    IntervalSchedule: lambda: IntervalSchedule.objects.create(every=next(numbers), period="seconds"),
+    CrontabSchedule: lambda: CrontabSchedule.objects.create(minute=str(next(numbers) % 60)),
+    SolarSchedule: lambda: SolarSchedule.objects.create(event="sunrise", latitude=next(numbers) % 90, longitude=0),
+    ClockedSchedule: lambda: ClockedSchedule.objects.create(clocked_time=timezone.now()),
+    TaskResult: lambda: TaskResult.objects.create(task_id=uuid4().hex, task_name="a.task", status="FAILURE"),
+    GroupResult: lambda: GroupResult.objects.create(group_id=uuid4().hex),
+}

@@ -1,0 +1,438 @@
+"""The recommender's pages: jobs that are queued and followed, rankers that are moved, tastes that can be read."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from catalog.models import Listing
+from recommendations import profiles
+from recommendations.admin import jobs
+from recommendations.datasets import read_listings, write_vectors
+from recommendations.models import EventKind, Placement, Preference, RankerVersion, SeedRun, TrainingRun
+from recommendations.services import create_partition, refresh_preferences
+from recommendations.training import run_training, start_training
+from tests.factories import (
+    BuyerFactory,
+    InteractionFactory,
+    ListingFactory,
+    PlacementFactory,
+    PreferenceFactory,
+    RankerVersionFactory,
+    ServedListFactory,
+    UserFactory,
+)
+
+pytestmark = pytest.mark.django_db
+RUNS = "admin:recommendations_trainingrun_changelist"
+SUBMITTED = {"_form_submitted": "on"}
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(UserFactory(operator=True))
+    return client
+
+
+@pytest.fixture
+def viewer(client: Client) -> Client:
+    """Staff who may look at everything of the recommender and change nothing."""
+    person = UserFactory(is_staff=True)
+    person.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client.force_login(person)
+    return client
+
+
+@pytest.fixture
+def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """What was handed to the broker: the outer edge, where the test stands in for it."""
+    handed: list[tuple] = []
+    for task in (jobs.retrain_task, jobs.seed_marketplace_task):
+        monkeypatch.setattr(task, "apply_async", lambda args, retry, task=task: handed.append((task.name, *args)))
+    return handed
+
+
+def messages_of(response) -> list[str]:
+    return [str(message) for message in response.context["messages"]]
+
+
+# --- Training --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("list_name", ["trainingrun", "rankerversion"])
+def test_retrain_now_queues_a_training_and_leads_to_its_page(
+    operator: Client, queued, list_name: str, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        button = reverse(f"admin:recommendations_{list_name}_retrain_now")
+        response = operator.post(button, {**SUBMITTED, "promote": "on"})
+    run = TrainingRun.objects.get()
+    assert (run.status, run.promote, run.started_by.is_staff) == ("queued", True, True)
+    assert queued == [("recommendations.retrain", run.pk)]
+    assert response.headers["HX-Redirect"] == reverse("admin:recommendations_trainingrun_change", args=[run.pk])
+
+
+def test_looking_at_the_retrain_dialog_starts_nothing(operator: Client):
+    page = operator.get(reverse("admin:recommendations_trainingrun_retrain_now"))
+    assert "Train a new ranker version" in page.text
+    assert not TrainingRun.objects.exists()
+
+
+def test_a_training_is_started_with_parameters_from_the_form(
+    operator: Client, queued, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        operator.post(reverse("admin:recommendations_trainingrun_add"), {"parameters": '{"history_days": 30}'})
+    run = TrainingRun.objects.get()
+    assert (run.parameters["history_days"], run.promote) == (30, False)
+    assert queued == [("recommendations.retrain", run.pk)]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [('{"no_such": 1}', "unknown parameter no_such"), ('{"history_days": 0}', "must be at least 1"), ("[1]", "")],
+)
+def test_parameters_that_make_no_sense_are_refused_beside_the_field(operator: Client, parameters: str, told: str):
+    response = operator.post(reverse("admin:recommendations_trainingrun_add"), {"parameters": parameters})
+    assert told in str(response.context["adminform"].form.errors["parameters"])
+    assert not TrainingRun.objects.exists()
+
+
+def test_a_broker_that_is_down_costs_no_error_and_the_job_can_be_queued_again(
+    operator: Client, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks
+):
+    def refuse(args, retry):
+        raise OperationalError("the broker is away")
+
+    monkeypatch.setattr("tasks.queueing._paused_until", 0.0)
+    monkeypatch.setattr(jobs.retrain_task, "apply_async", refuse)
+    with django_capture_on_commit_callbacks(execute=True):
+        operator.post(reverse("admin:recommendations_trainingrun_retrain_now"), SUBMITTED)
+    run = TrainingRun.objects.get()
+    assert run.status == "queued"
+
+    handed = []
+    monkeypatch.setattr("tasks.queueing._paused_until", 0.0)
+    monkeypatch.setattr(jobs.retrain_task, "apply_async", lambda args, retry: handed.append(args))
+    with django_capture_on_commit_callbacks(execute=True):
+        operator.post(reverse("admin:recommendations_trainingrun_queue_again", args=[run.pk]), SUBMITTED)
+    assert handed == [(run.pk,)]
+
+
+def test_a_job_that_runs_is_not_queued_a_second_time(operator: Client, queued, django_capture_on_commit_callbacks):
+    run = TrainingRun.objects.create(status="running")
+    with django_capture_on_commit_callbacks(execute=True):
+        operator.post(reverse("admin:recommendations_trainingrun_queue_again", args=[run.pk]), SUBMITTED)
+    assert queued == []
+
+
+def test_a_cancelled_training_stops(operator: Client):
+    ListingFactory()
+    run = start_training()
+    operator.post(reverse("admin:recommendations_trainingrun_cancel", args=[run.pk]), SUBMITTED)
+    assert run_training(run_id=run.pk) is None
+    run.refresh_from_db()
+    assert run.status == "cancelled"
+
+
+def test_cancelling_what_has_ended_changes_nothing(operator: Client):
+    run = TrainingRun.objects.create(status="done")
+    operator.post(reverse("admin:recommendations_trainingrun_cancel", args=[run.pk]), SUBMITTED)
+    run.refresh_from_db()
+    assert run.status == "done"
+
+
+@pytest.mark.parametrize("button", ["retrain_now", "queue_again", "cancel"])
+def test_a_viewer_cannot_start_or_stop_trainings(viewer: Client, button: str):
+    run = TrainingRun.objects.create(status="queued")
+    args = [] if button == "retrain_now" else [run.pk]
+    response = viewer.post(reverse(f"admin:recommendations_trainingrun_{button}", args=args), SUBMITTED)
+    assert response.status_code == 403
+    assert "Retrain now" not in viewer.get(reverse(RUNS)).text
+    assert list(TrainingRun.objects.values_list("status", flat=True)) == ["queued"]
+
+
+# --- Progress --------------------------------------------------------------------------------------------------------
+def test_the_page_of_a_running_job_asks_for_its_progress_and_a_finished_one_does_not(operator: Client):
+    run = TrainingRun.objects.create(status="running", progress=0.62, step="fitting the prior", log="read 10 listings")
+    page = reverse("admin:recommendations_trainingrun_change", args=[run.pk])
+    progress = reverse("admin:recommendations_trainingrun_progress", args=[run.pk])
+    text = operator.get(page).text
+    assert f'hx-get="{progress}"' in text
+    assert 'aria-valuenow="62"' in text
+    assert "fitting the prior" in text
+    assert "read 10 listings" in text
+    TrainingRun.objects.update(status="done")
+    assert f'hx-get="{progress}"' not in operator.get(page).text
+
+
+def test_progress_is_a_small_piece_and_a_finished_job_reloads_the_page(operator: Client):
+    run = SeedRun.objects.create(status="running", progress=0.5)
+    progress = reverse("admin:recommendations_seedrun_progress", args=[run.pk])
+    running = operator.get(progress)
+    assert "50 %" in running.text
+    assert "<html" not in running.text
+    assert "HX-Refresh" not in running.headers
+    SeedRun.objects.update(status="failed", error="the disk is full")
+    ended = operator.get(progress)
+    assert ended.headers["HX-Refresh"] == "true"
+    assert "the disk is full" in ended.text
+
+
+def test_the_progress_of_no_job_is_not_found(operator: Client):
+    assert operator.get(reverse("admin:recommendations_seedrun_progress", args=[404])).status_code == 404
+
+
+def test_progress_needs_the_permission_to_see_the_job(client: Client):
+    client.force_login(UserFactory(is_staff=True))
+    run = SeedRun.objects.create()
+    assert client.get(reverse("admin:recommendations_seedrun_progress", args=[run.pk])).status_code == 403
+
+
+def test_a_job_that_nobody_takes_says_what_to_do(operator: Client):
+    run = SeedRun.objects.create(created_at=timezone.now() - timedelta(minutes=5))
+    assert (
+        "No worker has taken it yet"
+        in operator.get(reverse("admin:recommendations_seedrun_progress", args=[run.pk])).text
+    )
+
+
+@pytest.mark.parametrize(("status", "polls"), [("running", True), ("done", False)])
+def test_a_list_of_jobs_follows_only_what_runs(operator: Client, status: str, polls: bool):
+    TrainingRun.objects.create(status=status)
+    assert ("every 4s" in operator.get(reverse(RUNS)).text) is polls
+
+
+# --- Seeding ---------------------------------------------------------------------------------------------------------
+def test_seeding_is_queued_with_the_sizes_asked_for(operator: Client, queued, django_capture_on_commit_callbacks):
+    given = {"n_listings": 300, "n_buyers": 20, "n_events": 900, "seed": 7}
+    with django_capture_on_commit_callbacks(execute=True):
+        response = operator.post(reverse("admin:recommendations_seedrun_add"), given)
+    run = SeedRun.objects.get()
+    assert (run.n_listings, run.n_buyers, run.n_events, run.seed, run.status) == (300, 20, 900, 7, "queued")
+    assert run.started_by.is_staff
+    assert queued == [("catalog.seed_marketplace", run.pk)]
+    assert response.url == reverse("admin:recommendations_seedrun_change", args=[run.pk])
+
+
+@pytest.mark.parametrize("n_listings", [-1, 1_000_001, "many"])
+def test_a_size_nobody_can_seed_is_refused(operator: Client, n_listings):
+    given = {"n_listings": n_listings, "n_buyers": 20, "n_events": 900, "seed": 7}
+    response = operator.post(reverse("admin:recommendations_seedrun_add"), given)
+    assert "n_listings" in response.context["adminform"].form.errors
+    assert not SeedRun.objects.exists()
+
+
+def test_a_viewer_cannot_seed(viewer: Client):
+    assert viewer.get(reverse("admin:recommendations_seedrun_add")).status_code == 403
+
+
+def test_an_unfinished_job_cannot_be_deleted(operator: Client):
+    run = SeedRun.objects.create(status="running")
+    delete = reverse("admin:recommendations_seedrun_delete", args=[run.pk])
+    assert operator.post(delete, {"post": "yes"}).status_code == 403
+    SeedRun.objects.update(status="done")
+    operator.post(delete, {"post": "yes"})
+    assert not SeedRun.objects.exists()
+
+
+# --- Rankers ---------------------------------------------------------------------------------------------------------
+def test_promoting_moves_the_pointer_and_rolling_back_moves_it_back(operator: Client):
+    before, after = RankerVersionFactory(live=True), RankerVersionFactory()
+    operator.post(
+        reverse("admin:recommendations_rankerversion_promote", args=[after.pk]), {**SUBMITTED, "note": "Better."}
+    )
+    after.refresh_from_db()
+    assert (RankerVersion.objects.live(), after.note) == (after, "Better.")
+    operator.post(reverse("admin:recommendations_rankerversion_roll_back"), SUBMITTED)
+    assert RankerVersion.objects.live() == before
+    history = operator.get(reverse("admin:recommendations_rankerversion_history", args=[after.pk]))
+    assert "Better." in history.text
+
+
+def test_a_refused_promotion_says_why_and_changes_nothing(operator: Client):
+    live, retired = RankerVersionFactory(live=True), RankerVersionFactory(status="retired")
+    operator.post(reverse("admin:recommendations_rankerversion_promote", args=[retired.pk]), SUBMITTED)
+    (said,) = messages_of(operator.get(reverse("admin:recommendations_rankerversion_changelist")))
+    assert said.startswith("Nothing was changed: ")
+    assert "retired" in said
+    assert RankerVersion.objects.live() == live
+
+
+def test_a_rollback_without_an_earlier_version_says_so(operator: Client):
+    RankerVersionFactory(live=True)
+    operator.post(reverse("admin:recommendations_rankerversion_roll_back"), SUBMITTED)
+    (said,) = messages_of(operator.get(reverse("admin:recommendations_rankerversion_changelist")))
+    assert said == "Nothing was changed: there is no earlier version to go back to."
+
+
+def test_a_viewer_can_neither_promote_nor_roll_back(viewer: Client):
+    live, ready = RankerVersionFactory(live=True), RankerVersionFactory()
+    promote = reverse("admin:recommendations_rankerversion_promote", args=[ready.pk])
+    assert viewer.post(promote, SUBMITTED).status_code == 403
+    assert viewer.post(reverse("admin:recommendations_rankerversion_roll_back"), SUBMITTED).status_code == 403
+    assert RankerVersion.objects.live() == live
+
+
+def test_metrics_stand_beside_those_of_popularity(operator: Client):
+    measured = {"taste": {"ndcg": 0.25}, "popularity": {"ndcg": 0.0625}}
+    version = RankerVersionFactory(metrics={"n_buyers": 40, "n_candidates": 900, "rankers": measured})
+    page = operator.get(reverse("admin:recommendations_rankerversion_change", args=[version.pk]))
+    assert "Asked about 40 buyers, 900 cars." in page.text
+    assert "<td>ndcg</td><td>0.250</td><td>0.062</td>" in page.text
+
+
+# --- Weights and rules -----------------------------------------------------------------------------------------------
+def test_weights_are_edited_in_the_list_itself(operator: Client):
+    page = reverse("admin:recommendations_eventkind_changelist")
+    formset = operator.get(page).context["cl"].formset
+    given = {"form-TOTAL_FORMS": len(formset), "form-INITIAL_FORMS": len(formset), "_save": "Save"}
+    for number, form in enumerate(formset):
+        for field in form:
+            if field.value() not in (None, False):
+                given[f"form-{number}-{field.name}"] = field.value()
+    row = next(number for number, form in enumerate(formset) if form.instance.slug == "view")
+    operator.post(page, {**given, f"form-{row}-weight": "1.5", f"form-{row}-half_life_days": "10"})
+    view = EventKind.objects.get(slug="view")
+    assert (view.weight, view.half_life_days) == (1.5, 10)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("filters", '{"colour_of_money": 1}', "Unknown filters: colour_of_money."),
+        ("filters", "[1]", "Write filters by name"),
+        ("sources", '{"utility": -1}', "needs a number of at least 0"),
+        ("sources", '{"utility": "much"}', "needs a number of at least 0"),
+        ("boosts", "[]", "Write names and numbers"),
+    ],
+)
+def test_rules_that_would_be_ignored_in_silence_are_refused(operator: Client, field: str, value: str, told: str):
+    placement = PlacementFactory()
+    page = reverse("admin:recommendations_placement_change", args=[placement.pk])
+    form = operator.get(page).context["adminform"].form
+    given = {name: form[name].value() for name in form.fields}
+    response = operator.post(page, {**given, field: value})
+    assert told in str(response.context["adminform"].form.errors[field])
+
+
+def test_filters_that_are_known_are_kept(operator: Client):
+    placement = PlacementFactory()
+    page = reverse("admin:recommendations_placement_change", args=[placement.pk])
+    form = operator.get(page).context["adminform"].form
+    given = {name: form[name].value() for name in form.fields}
+    operator.post(page, {**given, "filters": '{"fuels": ["electric"], "max_price": 20000}'})
+    assert Placement.objects.get().filters == {"fuels": ["electric"], "max_price": 20000}
+
+
+# --- Lists, listings, buyers -----------------------------------------------------------------------------------------
+def test_a_served_list_shows_its_cars_as_they_were_and_as_they_are(operator: Client):
+    sold, gone = ListingFactory(sold=True, title="Sold since"), ListingFactory()
+    served = ServedListFactory(listing_ids=[gone.pk, sold.pk], scores=[1.25, 0.5], sources=["utility", "trending"])
+    InteractionFactory(buyer=served.buyer, listing=sold, served_list=served, position=2)
+    gone.delete()
+    text = operator.get(reverse("admin:recommendations_servedlist_change", args=[served.pk])).text
+    for shown in ("removed", "1.250", "Sold since", "<td>Sold</td>", "Opened the page"):
+        assert shown in text
+
+
+@pytest.fixture
+def embedded_listing() -> Listing:
+    """A listing with a vector of 128 times a half in the live space."""
+    listing = ListingFactory()
+    version = RankerVersionFactory(live=True)
+    create_partition(version.pk)
+    rows = read_listings(Listing.objects.filter(pk=listing.pk))
+    write_vectors(version, rows.listing_ids, np.full((1, 128), 0.5, np.float32), rows.table.digests())
+    return listing
+
+
+def test_a_listing_shows_its_vector_and_whether_it_is_up_to_date(operator: Client, embedded_listing: Listing):
+    page = reverse("admin:catalog_listing_change", args=[embedded_listing.pk])
+    text = operator.get(page).text
+    assert "<td>up to date</td>" in text
+    assert "norm 5.657, 128 dimensions" in text  # the square root of 128 quarters
+    Listing.objects.filter(pk=embedded_listing.pk).update(price=1)
+    assert "<td>out of date</td>" in operator.get(page).text
+
+
+def test_a_listing_without_a_vector_says_so(operator: Client, embedded_listing: Listing):
+    another = ListingFactory()
+    assert "<td>missing</td>" in operator.get(reverse("admin:catalog_listing_change", args=[another.pk])).text
+
+
+def test_a_listing_with_vectors_and_events_can_be_deleted(operator: Client, embedded_listing: Listing):
+    event = InteractionFactory(listing=embedded_listing)
+    operator.post(reverse("admin:catalog_listing_delete", args=[embedded_listing.pk]), {"post": "yes"})
+    assert not Listing.objects.filter(pk=embedded_listing.pk).exists()
+    event.refresh_from_db()
+    assert event.listing is None
+
+
+@pytest.mark.parametrize(("n_seen", "label"), [(None, "Behind"), (1, "Fresh"), (0, "Behind")])
+def test_a_buyer_says_whether_the_taste_has_seen_every_event(operator: Client, n_seen: int | None, label: str):
+    event = InteractionFactory()
+    if n_seen is not None:
+        PreferenceFactory(
+            buyer=event.buyer, version=RankerVersionFactory(live=True),
+            last_interaction_id=event.pk if n_seen else 0, n_interactions=n_seen,
+        )  # fmt: skip
+    assert freshness_shown(operator, event.buyer) == label
+
+
+def test_a_buyer_nobody_knows_anything_of_is_cold(operator: Client):
+    assert freshness_shown(operator, BuyerFactory()) == "Cold"
+
+
+def freshness_shown(client: Client, buyer) -> str:
+    response = client.get(reverse("admin:accounts_buyer_changelist"))
+    (row,) = [row for row in response.context["cl"].result_list if row.pk == buyer.pk]
+    return next(
+        label for label in ("Cold", "Fresh", "Behind") if label in response.context["cl"].model_admin.taste_badge(row)
+    )
+
+
+def test_preferences_behind_the_log_can_be_listed(operator: Client):
+    event = InteractionFactory()
+    behind = PreferenceFactory(buyer=event.buyer)
+    PreferenceFactory()
+    response = operator.get(reverse("admin:recommendations_preference_changelist"), {"behind": "yes"})
+    assert list(response.context["cl"].result_list) == [behind]
+
+
+# --- A taste in words ------------------------------------------------------------------------------------------------
+@pytest.fixture
+def learned_taste() -> Preference:
+    """Somebody who only ever opened cheap diesels, in a market of petrol and diesel at any price."""
+    for number in range(60):
+        ListingFactory(
+            title="", price=2_000 + 500 * number, fuel="diesel" if number % 2 else "petrol", seller=None,
+            published_at=timezone.now() - timedelta(days=5),
+        )  # fmt: skip
+    buyer = BuyerFactory()
+    wanted = Listing.objects.filter(fuel="diesel", price__lt=9_000)
+    for listing in wanted:
+        InteractionFactory(buyer=buyer, listing=listing, kind_id="contact", occurred_at=timezone.now())
+    run_training(run_id=start_training().pk)
+    refresh_preferences(buyer_id=buyer.pk)
+    return Preference.objects.get(buyer=buyer)
+
+
+def test_a_taste_is_told_in_words_and_with_its_certainty(operator: Client, learned_taste: Preference):
+    profile = profiles.profile_of(learned_taste)
+    wanted = {wish.field: (wish.wanted, wish.unwanted) for wish in profile.wishes}
+    assert wanted["fuel"] == ("Diesel", "Petrol")
+    assert wanted["price"][0].startswith(("the less the better", "about"))
+    assert 0 < profile.certainty < 1
+    page = operator.get(reverse("admin:accounts_buyer_change", args=[learned_taste.buyer_id]))
+    assert "<td>Diesel</td><td>Petrol</td>" in page.text
+
+
+def test_the_taste_is_refreshed_from_the_buyers_page(operator: Client, learned_taste: Preference):
+    InteractionFactory(buyer=learned_taste.buyer, occurred_at=timezone.now())
+    button = reverse("admin:accounts_buyer_refresh_taste", args=[learned_taste.buyer_id])
+    operator.post(button, SUBMITTED)
+    assert Preference.objects.get().n_interactions == learned_taste.buyer.interactions.count()

@@ -1,0 +1,242 @@
+"""What holds for every page of the admin, and the dashboard."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib import admin
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from django_celery_results.models import TaskResult
+
+from catalog.models import Listing, ListingChange
+from recommendations.models import Interaction, RankerVersion, SeedRun
+from recommender_site.admin_kit import EstimatingPaginator, planned_rows
+from tests import factories
+from tests.admin_rows import ROW_OF
+
+REGISTERED = sorted(admin.site._registry, key=lambda model: model._meta.label)
+LABELS = [model._meta.label for model in REGISTERED]
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(factories.UserFactory(operator=True))
+    cache.clear()
+    return client
+
+
+def url(model: type, page: str, *args: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+def test_every_model_of_ours_has_pages_but_the_vectors_which_show_on_their_listing():
+    from django.apps import apps
+
+    ours = {
+        model._meta.object_name
+        for name in ("accounts", "catalog", "recommendations")
+        for model in apps.get_app_config(name).get_models()
+    }
+    assert ours - {model._meta.object_name for model in REGISTERED} == {"ListingVector"}
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=LABELS)
+def test_every_list_opens_with_rows_and_without(operator: Client, model: type):
+    assert operator.get(url(model, "changelist")).status_code == 200
+    ROW_OF[model]()
+    response = operator.get(url(model, "changelist"))
+    assert response.status_code == 200
+    assert response.context["cl"].result_count >= 1
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=LABELS)
+def test_every_row_has_a_page(operator: Client, model: type):
+    row = ROW_OF[model]()
+    assert operator.get(url(model, "change", row.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=LABELS)
+def test_every_form_to_add_a_row_opens_or_is_refused(operator: Client, model: type):
+    may_add = admin.site._registry[model].has_add_permission(operator.get(url(model, "changelist")).wsgi_request)
+    assert operator.get(url(model, "add")).status_code == (200 if may_add else 403)
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=LABELS)
+def test_a_longer_list_takes_no_more_queries(operator: Client, model: type):
+    for _ in range(2):
+        ROW_OF[model]()
+    operator.get(url(model, "changelist"))  # fills caches: content types, sessions
+    few = queries_of(operator, model)
+    for _ in range(6):
+        ROW_OF[model]()
+    assert queries_of(operator, model) == few <= 16
+
+
+def queries_of(client: Client, model: type) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        client.get(url(model, "changelist"))
+    return len(queries)
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=LABELS)
+def test_search_finds_nothing_without_an_error(operator: Client, model: type):
+    assert operator.get(url(model, "changelist"), {"q": "no such thing' 0x & |"}).status_code in (200, 302)
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=LABELS)
+def test_staff_without_a_permission_sees_no_rows(client: Client, model: type):
+    client.force_login(factories.UserFactory(is_staff=True))
+    row = ROW_OF[model]()
+    assert client.get(url(model, "changelist")).status_code == 403
+    assert client.get(url(model, "change", row.pk)).status_code in (302, 403)
+
+
+@pytest.mark.parametrize("model", [Interaction, ListingChange], ids=lambda model: model.__name__)
+def test_a_log_cannot_be_written_by_hand(operator: Client, model: type):
+    row = ROW_OF[model]()
+    assert operator.post(url(model, "change", row.pk), {}).status_code == 403
+    assert operator.post(url(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+
+
+# --- Counting --------------------------------------------------------------------------------------------------------
+def test_a_short_list_is_counted_exactly():
+    factories.SellerFactory.create_batch(3)
+    paginator = EstimatingPaginator(factories.SellerFactory._meta.model.objects.order_by("pk"), 2)
+    assert (paginator.count, paginator.num_pages, paginator.is_estimate) == (3, 2, False)
+
+
+def test_a_long_list_is_estimated_from_statistics(monkeypatch: pytest.MonkeyPatch):
+    sellers = factories.SellerFactory._meta.model.objects.order_by("pk")
+    factories.SellerFactory.create_batch(30)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE catalog_seller")
+    monkeypatch.setattr(EstimatingPaginator, "COUNT_EXACTLY", 10)
+    paginator = EstimatingPaginator(sellers, 2)
+    assert paginator.count == planned_rows(sellers) == 30
+    assert paginator.is_estimate
+
+
+# --- Dashboard -------------------------------------------------------------------------------------------------------
+def test_an_empty_site_is_told_what_to_do_next(operator: Client):
+    response = operator.get(reverse("admin:index"))
+    assert "No cars yet: seed a demo market, or import a file" in response.text
+    assert reverse("admin:recommendations_seedrun_add") in response.text
+
+
+def test_stock_without_a_ranker_asks_for_the_first_training(operator: Client):
+    factories.ListingFactory()
+    response = operator.get(reverse("admin:index"))
+    assert [step["label"] for step in response.context["next_steps"]] == ["Train the first ranker"]
+
+
+def test_the_dashboard_counts_what_there_is(operator: Client):
+    now = timezone.now()
+    live = factories.RankerVersionFactory(
+        live=True, metrics={"rankers": {"taste": {"ndcg": 0.25}, "popularity": {"ndcg": 0.0625}}}
+    )
+    sold, dear = factories.ListingFactory(sold=True), factories.ListingFactory(published_at=now - timedelta(days=3))
+    served = factories.ServedListFactory(
+        served_at=now, version=live, listing_ids=[sold.pk, dear.pk], scores=[2.0, 1.0], sources=["utility", "trending"]
+    )
+    for kind in ("view", "contact"):
+        factories.InteractionFactory(
+            buyer=served.buyer, listing=dear, kind_id=kind, occurred_at=now, served_list=served, position=2
+        )
+    TaskResult.objects.create(task_id="1", status="FAILURE")
+
+    response = operator.get(reverse("admin:index"))
+
+    figures = {card.title: card.figure for card in response.context["cards"]}
+    assert figures == {
+        "Cars for sale": "1",
+        "Events, last 24 hours": "2",
+        "Lists served, last 24 hours": "1",
+        "Click rate, last 7 days": "50.0%",
+        "Cold buyers": "0%",
+        "Preferences behind the log": "1",
+        "Live ranker": str(live),
+        "Failed jobs, last 24 hours": "1",
+    }
+    panels = {panel.title: panel.rows for panel in response.context["panels"]}
+    assert panels["Clicks by source, last 7 days"] == (
+        ("trending", "1", "1", "100.0%", "1"),
+        ("utility", "1", "0", "0.0%", "0"),
+    )
+    assert sorted(panels["Events by kind"]) == [("Contacted the seller", "1", "1"), ("Opened the page", "1", "1")]
+    assert panels["How good the live ranker is"] == (("ndcg", "0.250", "0.062"),)
+
+
+def test_every_card_leads_to_a_list_that_opens(operator: Client):
+    for card in operator.get(reverse("admin:index")).context["cards"]:
+        assert operator.get(card.href).status_code == 200, card.title
+
+
+def test_a_running_job_shows_on_the_dashboard(operator: Client):
+    SeedRun.objects.create(status="running", progress=0.5, step="buyers")
+    response = operator.get(reverse("admin:index"))
+    assert [(job["step"], job["percent"]) for job in response.context["running_jobs"]] == [("buyers", 50)]
+
+
+def test_cards_show_only_to_those_who_may_see_their_rows(client: Client):
+    cache.clear()
+    person = factories.UserFactory(is_staff=True)
+    person.user_permissions.add(permission("view", Listing))
+    client.force_login(person)
+    response = client.get(reverse("admin:index"))
+    assert [card.title for card in response.context["cards"]] == ["Cars for sale"]
+
+
+def permission(verb: str, model: type):
+    from django.contrib.auth.models import Permission
+    from django.contrib.contenttypes.models import ContentType
+
+    return Permission.objects.get(
+        content_type=ContentType.objects.get_for_model(model), codename=f"{verb}_{model._meta.model_name}"
+    )
+
+
+def test_the_dashboard_works_without_a_single_permission(client: Client):
+    cache.clear()
+    client.force_login(factories.UserFactory(is_staff=True))
+    response = client.get(reverse("admin:index"))
+    assert response.context["cards"] == []
+    assert response.status_code == 200
+
+
+def test_the_dashboard_takes_no_more_queries_with_more_rows(operator: Client):
+    RankerVersion.objects.create(status="live")
+    operator.get(reverse("admin:index"))
+    few = dashboard_queries(operator)
+    for model in (Interaction, Listing):
+        for _ in range(5):
+            ROW_OF[model]()
+    assert dashboard_queries(operator) == few
+
+
+def dashboard_queries(client: Client) -> int:
+    cache.clear()
+    with CaptureQueriesContext(connection) as queries:
+        client.get(reverse("admin:index"))
+    return len(queries)
+
+
+# --- The public page -------------------------------------------------------------------------------------------------
+def test_the_front_page_names_every_door(client: Client, settings):
+    settings.DEMO_MODE = False
+    response = client.get("/")
+    for door in (reverse("admin:index"), "/api/docs", "/api/v1/"):
+        assert f'href="{door}"' in response.text
+    assert "forecourt</code>" not in response.text
+
+
+def test_a_demo_shows_its_login(client: Client, settings):
+    settings.DEMO_MODE = True
+    assert "admin@example.com" in client.get("/").text
