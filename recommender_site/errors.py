@@ -42,6 +42,7 @@ CODES = {
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
+    409: "conflict",
     413: "too_large",
     415: "unsupported_media_type",
     429: "throttled",
@@ -129,6 +130,8 @@ def flattened(detail: Any, path: str = "") -> Iterator[tuple[str, str]]:
         for name, inner in detail.items():
             if isinstance(name, int):
                 yield from flattened(inner, f"{path}[{name}]")
+            elif path and name == api_settings.NON_FIELD_ERRORS_KEY:  # of the whole branch
+                yield from flattened(inner, path)
             else:
                 yield from flattened(inner, f"{path}.{name}" if path else str(name))
     elif isinstance(detail, list | tuple):

@@ -243,6 +243,7 @@ SPECTACULAR_SETTINGS = {
         "Fuel": "catalog.models.Listing.Fuel",
         "Gearbox": "catalog.models.Listing.Gearbox",
         "ListingStatus": "catalog.models.Listing.Status",
+        "ListingStatusToSet": "catalog.api.serializers.STATUSES_TO_SET",
     },
     "PREPROCESSING_HOOKS": ["recommender_site.openapi.strip_final_slash"],
     "POSTPROCESSING_HOOKS": [

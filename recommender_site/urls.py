@@ -2,19 +2,28 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
-from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
 from recommender_site import openapi  # noqa: F401  (registers how callers are described)
+from recommender_site.api_root import ApiRootView
+from recommender_site.health import alive, ready
+from recommender_site.metrics import metrics
+from recommender_site.views import home
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", RedirectView.as_view(url="/api/docs"), name="home"),
+    path("", home, name="home"),
     path("admin/", admin.site.urls),
+    re_path(r"^api/v1/?$", ApiRootView.as_view(), name="api-root"),
     path("api/v1/", include("accounts.api.urls")),
+    path("api/v1/", include("catalog.api.urls")),
+    path("api/v1/", include("recommendations.api.urls")),
     path("api/session/", include("rest_framework.urls")),  # the browsable API's own login
     re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
     re_path(r"^api/docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     re_path(r"^api/redoc/?$", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    re_path(r"^healthz/?$", alive, name="healthz"),
+    re_path(r"^readyz/?$", ready, name="readyz"),
+    re_path(r"^metrics/?$", metrics, name="metrics"),
 ]
 
 handler400 = "recommender_site.errors.handler400"

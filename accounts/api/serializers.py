@@ -1,5 +1,7 @@
 """The shapes of tokens and of oneself."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from accounts.models import Buyer, User
@@ -36,10 +38,17 @@ class MeSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+class TrueOrFalseField(serializers.BooleanField):
+    """Nothing but true or false: what decides over privacy is not guessed from "yes", 1 or "off"."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 class PrivacySerializer(serializers.ModelSerializer):
-    is_personalised = serializers.BooleanField(
-        help_text="False: lists are those of a stranger, whatever is known about you."
-    )
+    is_personalised = TrueOrFalseField(help_text="False: lists are those of a stranger, whatever is known about you.")
 
     class Meta:
         model = Buyer

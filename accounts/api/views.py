@@ -195,5 +195,7 @@ class PrivacyView(APIView):
     def patch(self, request: Request) -> Response:
         question = PrivacySerializer(data=request.data)
         question.is_valid(raise_exception=True)
-        buyer = set_personalised(buyer=own_buyer_of(request), is_personalised=question.validated_data["is_personalised"])
+        buyer = set_personalised(
+            buyer=own_buyer_of(request), is_personalised=question.validated_data["is_personalised"]
+        )
         return Response(PrivacySerializer(buyer).data)

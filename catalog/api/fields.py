@@ -1,0 +1,231 @@
+"""Reading what callers ask of listings: several words in one parameter, numbers that are numbers, and the filters."""
+
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from typing import Any
+
+from django.db.models import Choices
+from django.http import QueryDict
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.plumbing import build_choice_field
+from rest_framework import serializers
+
+from catalog.filters import ListingFilters
+from catalog.models import Listing, Seller
+from catalog.names import name_car, slug_of
+from catalog.vocabulary import VOCABULARIES, colour_of
+
+WORDS_AT_MOST = 50  # in one filter; more than any form offers
+PRICE_AT_MOST = 9_999_999_999  # what the column holds
+HALF_THE_EQUATOR_KM = 20_038
+
+
+class FiniteFloatField(serializers.FloatField):
+    """A number that can be compared: neither NaN nor infinite, however it was spelled."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool):
+            self.fail("invalid")
+        try:
+            value = super().to_internal_value(data)
+        except OverflowError:
+            self.fail("invalid")
+        if not isfinite(value):
+            self.fail("invalid")
+        return value
+
+
+class WordsField(serializers.Field):
+    """One or more words: ``?fuel=petrol&fuel=diesel``, ``?fuel=petrol,diesel``, or a list in JSON."""
+
+    default_error_messages = {
+        "not_words": "Text, or a list of texts, is expected.",
+        "too_many": f"At most {WORDS_AT_MOST} values can be asked for at once.",
+    }
+
+    def __init__(self, *, max_length: int = 120, **kwargs: Any) -> None:
+        kwargs.setdefault("required", False)
+        kwargs.setdefault("default", ())
+        super().__init__(**kwargs)
+        self._word = serializers.CharField(max_length=max_length, allow_blank=True)
+
+    def to_internal_value(self, data: Any) -> tuple[str, ...]:
+        texts = [data] if isinstance(data, str) else data
+        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+            self.fail("not_words")
+        words = [word for text in texts for word in self._split(text)]
+        if len(words) > WORDS_AT_MOST:
+            self.fail("too_many")
+        return tuple(dict.fromkeys(self.read(word) for word in words))
+
+    def read(self, word: str) -> str:
+        """One word as it is compared; subclasses translate here, or refuse."""
+        return word
+
+    def to_representation(self, value: Iterable[str]) -> list[str]:
+        return list(value)
+
+    def _split(self, text: str) -> list[str]:
+        checked = self._word.run_validation(text) if len(text) <= WORDS_AT_MOST * 120 else self.fail("too_many")
+        return [word.strip() for word in checked.split(",") if word.strip()]
+
+
+class ChoicesField(WordsField):
+    """Words with a fixed set of values, by value, by label, or in any word the catalogue's vocabulary knows."""
+
+    default_error_messages = {"unknown": "“{word}” is unknown; known are {known}."}
+
+    def __init__(self, choices: type[Choices], vocabulary: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.choices = choices.choices
+        self.values: list[str] = list(choices.values)
+        self._vocabulary = VOCABULARIES[vocabulary]
+
+    def read(self, word: str) -> str:
+        value = word.lower() if word.lower() in self.values else self._vocabulary.exact(word)
+        if value not in self.values:
+            self.fail("unknown", word=word, known=", ".join(self.values))
+        return str(value)
+
+
+class BrandsField(WordsField):
+    """Makes by name, slug or usual short form: ``Škoda``, ``skoda``, ``VW``."""
+
+    def read(self, word: str) -> str:
+        return name_car(word, "").make_slug or slug_of(word)
+
+
+class ModelsField(WordsField):
+    """Models by name or slug: ``3 Series``, ``3-series``."""
+
+    def read(self, word: str) -> str:
+        return slug_of(word)
+
+
+class ColoursField(WordsField):
+    """Colours in any word the vocabulary knows; others are kept in small letters."""
+
+    def read(self, word: str) -> str:
+        return colour_of(word) or word.lower()
+
+
+class WordsFieldSchema(OpenApiSerializerFieldExtension):
+    """Describes the fields above to OpenAPI."""
+
+    target_class = "catalog.api.fields.WordsField"
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        item: dict[str, Any] = {"type": "string"}
+        if isinstance(self.target, ChoicesField):
+            item = build_choice_field(serializers.ChoiceField(self.target.choices))
+        words = {"type": "array", "items": item, "maxItems": WORDS_AT_MOST}
+        return words if auto_schema.method == "GET" else {"oneOf": [words, {"type": "string"}]}
+
+
+class PriceField(FiniteFloatField):
+    """An amount in the market's currency."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"min_value": 0, "max_value": PRICE_AT_MOST, **kwargs})
+
+
+class CountField(serializers.IntegerField):
+    """A whole number from 0 up to what its column holds."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"min_value": 0, "max_value": 32_767, **kwargs})
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+RANGES = ("year", "price", "mileage", "power")
+
+
+class QuestionSerializer(serializers.Serializer):
+    """A question in a query string, read as if it were JSON: where words are expected all values of a name count,
+    elsewhere the last one. An empty parameter is an empty value, which REST framework would take for none at all."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, QueryDict):
+            data = {
+                name: values if isinstance(self.fields.get(name), WordsField) else values[-1]
+                for name, values in data.lists()
+            }
+        return super().to_internal_value(data)
+
+
+class FiltersSerializer(QuestionSerializer):
+    """What a caller asks of a listing -> ``ListingFilters``. Ranges are inclusive; a listing without the attribute
+    does not match."""
+
+    brand = BrandsField(help_text="Name or slug, any case; several are alternatives.")
+    model = ModelsField(help_text="Name or slug, any case; several are alternatives.")
+    fuel = ChoicesField(Listing.Fuel, "fuel", help_text="Several are alternatives.")
+    body = ChoicesField(Listing.Body, "body", help_text="Several are alternatives.")
+    gearbox = ChoicesField(Listing.Gearbox, "gearbox", help_text="Several are alternatives.")
+    drive = ChoicesField(Listing.Drive, "drive", help_text="Several are alternatives.")
+    colour = ColoursField(help_text="Several are alternatives.")
+    seller_type = ChoicesField(Seller.Kind, "seller_kind", help_text="Several are alternatives.")
+    tag = WordsField(help_text="Several must all be present.")
+    min_year = CountField(required=False, max_value=9999)
+    max_year = CountField(required=False, max_value=9999)
+    min_price = PriceField(required=False, help_text="In the market's currency.")
+    max_price = PriceField(required=False, help_text="In the market's currency.")
+    min_mileage = CountField(required=False, max_value=2_147_483_647, help_text="Kilometres.")
+    max_mileage = CountField(required=False, max_value=2_147_483_647, help_text="Kilometres.")
+    min_power = CountField(required=False, help_text="Kilowatts.")
+    max_power = CountField(required=False, help_text="Kilowatts.")
+    q = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=200,
+        help_text="Words of title and description; “quoted” phrases, OR and -without work as on the web.",
+    )  # fmt: skip
+    lat = FiniteFloatField(required=False, min_value=-90, max_value=90, help_text="With `lon` and `radius_km`.")
+    lon = FiniteFloatField(required=False, min_value=-180, max_value=180, help_text="With `lat` and `radius_km`.")
+    radius_km = FiniteFloatField(
+        required=False, min_value=0, max_value=HALF_THE_EQUATOR_KM, help_text="With `lat` and `lon`."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        problems = {f"min_{name}": f"is greater than max_{name}" for name in RANGES if _is_upside_down(attrs, name)}
+        place = {"lat", "lon", "radius_km"}
+        if place & attrs.keys():
+            problems |= dict.fromkeys(place - attrs.keys(), "lat, lon and radius_km go together")
+        if problems:
+            raise serializers.ValidationError(problems)
+        return attrs
+
+    @staticmethod
+    def filters_of(attrs: Mapping[str, Any]) -> ListingFilters:
+        """Checked parameters as plain filters."""
+        return ListingFilters(
+            makes=attrs["brand"],
+            models=attrs["model"],
+            bodies=attrs["body"],
+            fuels=attrs["fuel"],
+            gearboxes=attrs["gearbox"],
+            drives=attrs["drive"],
+            colours=attrs["colour"],
+            seller_kinds=attrs["seller_type"],
+            tags=attrs["tag"],
+            min_year=attrs.get("min_year"),
+            max_year=attrs.get("max_year"),
+            min_price=attrs.get("min_price"),
+            max_price=attrs.get("max_price"),
+            min_mileage_km=attrs.get("min_mileage"),
+            max_mileage_km=attrs.get("max_mileage"),
+            min_power_kw=attrs.get("min_power"),
+            max_power_kw=attrs.get("max_power"),
+            latitude=attrs.get("lat"),
+            longitude=attrs.get("lon"),
+            radius_km=attrs.get("radius_km"),
+            text=attrs["q"],
+        )
+
+
+def _is_upside_down(attrs: Mapping[str, Any], name: str) -> bool:
+    low, high = attrs.get(f"min_{name}"), attrs.get(f"max_{name}")
+    return low is not None and high is not None and low > high

@@ -1,0 +1,158 @@
+"""A car as the API shows it. The names of the first fields are those that clients of older systems know."""
+
+from decimal import Decimal
+from typing import Any
+
+from rest_framework import serializers
+
+from catalog.api.fields import CountField, FiniteFloatField
+from catalog.importing import ListingRow
+from catalog.models import Listing, Seller
+from catalog.names import name_car
+from catalog.vocabulary import colour_of
+
+LISTINGS_PER_REQUEST = 1000
+
+
+class CarCardSerializer(serializers.ModelSerializer):
+    """What a card shows; needs ``with_card_data()``, or it costs three queries a car."""
+
+    brand = serializers.CharField(source="make.name", default="", help_text="Empty where it is unknown.")
+    model = serializers.CharField(source="car_model.name", default="", help_text="Empty where it is unknown.")
+    name = serializers.CharField(help_text="The title of the advertisement, or brand and model.")
+    selling_price = serializers.FloatField(source="price", allow_null=True)
+    km_driven = serializers.IntegerField(source="mileage_km", allow_null=True)
+    fuel, gearbox, body, drive = (serializers.CharField(help_text="Empty where it is unknown.") for _ in range(4))
+    photo_url = serializers.CharField(help_text="Empty where there is none.")
+    seller_type = serializers.CharField(source="seller.kind", default="", help_text="`dealer`, `private`, or empty.")
+
+    class Meta:
+        model = Listing
+        fields = [
+            "id", "brand", "model", "name", "selling_price", "currency", "year", "km_driven", "fuel", "gearbox",
+            "body", "drive", "colour", "power_kw", "engine_l", "seller_type", "place", "photo_url", "published_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class CarSerializer(CarCardSerializer):
+    """Everything about one car."""
+
+    transmission = serializers.CharField(source="gearbox", help_text="The same as `gearbox`.")
+    owner = serializers.IntegerField(source="owner_count", allow_null=True, help_text="How many owners it has had.")
+    seller_name = serializers.CharField(source="seller.name", default="")
+
+    class Meta(CarCardSerializer.Meta):
+        fields = [
+            *CarCardSerializer.Meta.fields, "transmission", "owner", "seller_name", "status", "description", "tags",
+            "doors", "seats", "consumption_l_100km", "annual_tax", "latitude", "longitude", "ended_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+STATUSES_TO_SET = [status for status in Listing.Status.values if status != Listing.Status.EXPIRED]
+
+
+class ListingInSerializer(serializers.Serializer):
+    """A listing as a client system sends it. What is left out leaves what is known."""
+
+    external_id = serializers.CharField(max_length=255, trim_whitespace=False, help_text="Your id of the listing.")
+    brand = serializers.CharField(max_length=80, default="", allow_blank=True)
+    model = serializers.CharField(max_length=120, default="", allow_blank=True)
+    title = serializers.CharField(max_length=255, default="", allow_blank=True)
+    description = serializers.CharField(max_length=20_000, default="", allow_blank=True)
+    tags = serializers.ListField(child=serializers.CharField(max_length=80), default=list, max_length=50)
+    year = CountField(min_value=1885, max_value=2100, required=False, allow_null=True)
+    price = serializers.DecimalField(
+        max_digits=12, decimal_places=2, min_value=Decimal("0.01"), required=False, allow_null=True
+    )
+    currency = serializers.RegexField(r"\A[A-Z]{3}\Z", default="", help_text="The market's, when left out.")
+    mileage_km = CountField(max_value=2_147_483_647, required=False, allow_null=True)
+    fuel = serializers.ChoiceField(Listing.Fuel.choices, default="")
+    gearbox = serializers.ChoiceField(Listing.Gearbox.choices, default="")
+    body = serializers.ChoiceField(Listing.Body.choices, default="")
+    drive = serializers.ChoiceField(Listing.Drive.choices, default="")
+    colour = serializers.CharField(max_length=30, default="", allow_blank=True)
+    power_kw = CountField(required=False, allow_null=True)
+    engine_l = FiniteFloatField(min_value=0, max_value=100, required=False, allow_null=True)
+    consumption_l_100km = FiniteFloatField(min_value=0, max_value=1000, required=False, allow_null=True)
+    doors = CountField(required=False, allow_null=True)
+    seats = CountField(required=False, allow_null=True)
+    owner_count = CountField(required=False, allow_null=True)
+    annual_tax = serializers.DecimalField(
+        max_digits=8, decimal_places=2, min_value=Decimal(0), required=False, allow_null=True
+    )
+    photo_url = serializers.URLField(max_length=500, default="", allow_blank=True)
+    place = serializers.CharField(max_length=120, default="", allow_blank=True)
+    latitude = FiniteFloatField(min_value=-90, max_value=90, required=False, allow_null=True)
+    longitude = FiniteFloatField(min_value=-180, max_value=180, required=False, allow_null=True)
+    seller_id = serializers.CharField(max_length=120, default="", allow_blank=True, help_text="Your id of the seller.")
+    seller_name = serializers.CharField(max_length=200, default="", allow_blank=True)
+    seller_type = serializers.ChoiceField(Seller.Kind.choices, default="")
+    status = serializers.ChoiceField(
+        STATUSES_TO_SET, default="", help_text="A new listing with a price goes live by itself."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if (attrs.get("latitude") is None) != (attrs.get("longitude") is None):
+            raise serializers.ValidationError({"latitude": "latitude and longitude go together"})
+        if attrs["seller_id"] and not attrs["seller_name"]:
+            raise serializers.ValidationError({"seller_name": "is needed beside a seller_id"})
+        return attrs
+
+    @staticmethod
+    def row_of(attrs: dict[str, Any]) -> ListingRow:
+        """Checked fields as a row of the catalogue, make and model under their usual names."""
+        name = name_car(attrs["brand"], attrs["model"], attrs["title"])
+        plain = {field: value for field, value in attrs.items() if field not in ("brand", "model", "seller_type")}
+        return ListingRow(
+            **plain
+            | {"tags": tuple(attrs["tags"]), "colour": colour_of(attrs["colour"]), "seller_kind": attrs["seller_type"]},
+            make=name.make,
+            make_slug=name.make_slug,
+            model=name.model,
+            model_slug=name.model_slug,
+            built_title=name.title,
+        )
+
+
+class ListingsInSerializer(serializers.Serializer):
+    source = serializers.CharField(  # type: ignore[assignment]
+        max_length=80, default="api", help_text="Whose ids these are; the same id of two sources is two cars."
+    )
+    listings = ListingInSerializer(many=True, allow_empty=False, max_length=LISTINGS_PER_REQUEST)  # type: ignore[call-arg]
+
+    def validate_listings(self, listings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        seen: set[str] = set()
+        problems: list[dict[str, str]] = []
+        for listing in listings:
+            is_repeated = listing["external_id"] in seen
+            problems.append({"external_id": "occurs twice in this request"} if is_repeated else {})
+            seen.add(listing["external_id"])
+        if any(problems):
+            raise serializers.ValidationError(problems)
+        return listings
+
+
+class ListingKeySerializer(serializers.Serializer):
+    external_id = serializers.CharField()
+    id = serializers.IntegerField(help_text="Our id, as in `/cars/detail/{id}`.")
+
+
+class StoredSerializer(serializers.Serializer):
+    created = serializers.IntegerField()
+    updated = serializers.IntegerField()
+    unchanged = serializers.IntegerField()
+    listings = ListingKeySerializer(many=True)
+
+
+class ListingChangeSerializer(serializers.Serializer):
+    """What can be changed about one listing; at least one of the two."""
+
+    status = serializers.ChoiceField(STATUSES_TO_SET, required=False)
+    price = serializers.DecimalField(max_digits=12, decimal_places=2, min_value=Decimal("0.01"), required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs:
+            raise serializers.ValidationError("Send a status, a price, or both.")
+        return attrs

@@ -1,0 +1,74 @@
+"""Examples for the description of the API."""
+
+from drf_spectacular.utils import OpenApiExample
+
+CARD = {
+    "id": 4711,
+    "brand": "Skoda",
+    "model": "Octavia",
+    "name": "Skoda Octavia Combi 1.4 TSI",
+    "selling_price": 12500.0,
+    "currency": "GBP",
+    "year": 2019,
+    "km_driven": 61200,
+    "fuel": "petrol",
+    "gearbox": "manual",
+    "body": "estate",
+    "drive": "front",
+    "colour": "blue",
+    "power_kw": 110,
+    "engine_l": 1.4,
+    "seller_type": "dealer",
+    "place": "Leeds",
+    "photo_url": "",
+    "published_at": "2026-11-02T09:30:00Z",
+}
+CAR = CARD | {
+    "transmission": "manual",
+    "owner": 1,
+    "seller_name": "Aire Valley Cars",
+    "status": "live",
+    "description": "One owner, full history.",
+    "tags": ["towbar"],
+    "doors": 5,
+    "seats": 5,
+    "consumption_l_100km": 5.4,
+    "annual_tax": "165.00",
+    "latitude": 53.8,
+    "longitude": -1.55,
+    "ended_at": None,
+}
+SEARCH_ANSWER = {"count": 1, "next": None, "previous": None, "listings": [CARD]}
+RECOMMENDED = CARD | {"position": 1, "score": 2.31, "source": "taste", "reason": "An estate, as you like them."}
+RECOMMENDATIONS_ANSWER = {
+    "recommended": [RECOMMENDED],
+    "list_id": "0b6f3c2e-7d7a-4b0e-9f1e-3a2f5d1c8e90",
+    "version": 3,
+    "is_personalised": True,
+    "n_events": 12,
+}
+SIMILAR_ANSWER = {"similar": [RECOMMENDED | {"source": "similar", "reason": "Much like the car you are looking at."}]}
+QUESTIONNAIRE = {
+    "budget_min": 8000,
+    "budget_max": 15000,
+    "bodies": ["estate", "mpv"],
+    "fuels": ["petrol", "hybrid"],
+    "gearboxes": [],
+    "brands": ["skoda"],
+    "use": "family",
+}
+EVENT = {"kind": "like", "event_id": "9f8b5c1e-like-4711", "listing_id": 4711}
+EVENTS = [
+    OpenApiExample("One event", value=EVENT, request_only=True),
+    OpenApiExample(
+        "Several events, by a client system",
+        value={
+            "events": [
+                EVENT | {"buyer": "customer-42", "occurred_at": "2026-11-20T18:04:05Z"},
+                {"kind": "search", "buyer": "customer-42", "query": {"brand": ["skoda"], "max_price": 15000}},
+            ]
+        },
+        request_only=True,
+    ),
+    OpenApiExample("Recorded", value={"recorded": 2, "repeated": 0}, response_only=True),
+]

@@ -1,0 +1,171 @@
+"""The shapes of questions and answers about lists, events and preferences."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from rest_framework import serializers
+
+from catalog.api.fields import BrandsField, ChoicesField, FiltersSerializer, PriceField, QuestionSerializer
+from catalog.api.serializers import CarCardSerializer
+from catalog.models import Listing
+from recommendations.models import Placement
+from recommendations.questionnaire import IMPLIED_BY_USE
+
+EARLIEST_EVENT = datetime(1990, 1, 1, tzinfo=UTC)  # anything before is a broken clock
+PAGE_SIZE = 20
+PAGE_SIZE_AT_MOST = 100
+ORDERINGS = ("newest", "price", "-price", "year", "-year", "mileage", "-mileage")
+
+
+class SearchSerializer(FiltersSerializer):
+    ordering = serializers.ChoiceField(ORDERINGS, default="newest", help_text="A minus sign: the highest first.")
+    page = serializers.IntegerField(default=1, min_value=1, max_value=1_000_000)
+    page_size = serializers.IntegerField(default=PAGE_SIZE, min_value=1, max_value=PAGE_SIZE_AT_MOST)
+
+
+class SearchAnswerSerializer(serializers.Serializer):
+    count = serializers.IntegerField(help_text="Of all pages.")
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    listings = CarCardSerializer(many=True)
+
+
+class OriginSerializer(QuestionSerializer):
+    """Which list a car was found in; tells the recommender what it was preferred to."""
+
+    list_id = serializers.UUIDField(required=False, help_text="The `list_id` of the recommendations it came from.")
+    position = serializers.IntegerField(required=False, min_value=1, max_value=32_767, help_text="1 is the top.")
+
+
+class LengthField(serializers.IntegerField):
+    """How many cars a list should have."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        limits = {"min_value": 1, "max_value": settings.RECOMMENDATIONS_MAX_K}
+        super().__init__(**{**limits, "help_text": "How many cars.", **kwargs})
+
+
+class RecommendationsQuestionSerializer(FiltersSerializer):
+    k = LengthField(default=20)
+    source = serializers.ChoiceField(  # type: ignore[assignment]
+        ["hybrid", "content", "collaborative"],
+        default="hybrid",
+        help_text="What the score may look at: the car itself, what like-minded buyers looked at, or both.",
+    )
+    placement = serializers.CharField(default="home", max_length=50, help_text="The spot on the site; see the admin.")
+
+    def validate_placement(self, slug: str) -> str:
+        if not Placement.objects.filter(slug=slug).exists():
+            raise serializers.ValidationError(f"There is no placement “{slug}”.")
+        return slug
+
+
+class SimilarQuestionSerializer(QuestionSerializer):
+    k = LengthField(default=10)
+
+
+class RecommendedCarSerializer(serializers.Serializer):
+    """A car card, and why it is there."""
+
+    position = serializers.IntegerField(help_text="1 is the top.")
+    score = serializers.FloatField(help_text="How well it suits this buyer; higher is better.")
+    source = serializers.CharField(help_text="Which way it came into the list.")  # type: ignore[assignment]
+    reason = serializers.CharField(help_text="One sentence for the buyer.")
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        card = CarCardSerializer().get_fields()
+        for name, field in card.items():
+            field.source = f"listing.{field.source or name}"
+        return {**card, **super().get_fields()}
+
+
+class RecommendationsAnswerSerializer(serializers.Serializer):
+    recommended = RecommendedCarSerializer(many=True)
+    list_id = serializers.UUIDField(help_text="Send it back with events about these cars.")
+    version = serializers.IntegerField(allow_null=True, help_text="Of the ranker; null before the first training.")
+    is_personalised = serializers.BooleanField()
+    n_events = serializers.IntegerField(help_text="How many events of this buyer the list rests on.")
+
+
+class SimilarAnswerSerializer(serializers.Serializer):
+    similar = RecommendedCarSerializer(many=True)
+
+
+class EventSerializer(OriginSerializer):
+    """Something a buyer did."""
+
+    kind = serializers.CharField(max_length=40, help_text="`view`, `like`, `contact`, …; the admin lists them.")
+    event_id = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=64,
+        help_text="Made by you; an event sent twice with it counts once.",
+    )  # fmt: skip
+    listing_id = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=2**63 - 1)
+    query = FiltersSerializer(
+        required=False, allow_null=True, help_text="What a search asked for, with the parameters of `/cars/search`."
+    )
+    occurred_at = serializers.DateTimeField(required=False, help_text="Now, when left out.")
+    buyer = serializers.CharField(
+        required=False, max_length=255, trim_whitespace=False, help_text="With an API key: your id of the buyer."
+    )
+
+    def validate_occurred_at(self, moment: datetime) -> datetime:
+        if moment < EARLIEST_EVENT:
+            raise serializers.ValidationError("Lies too far in the past to be true.")
+        return moment
+
+
+class EventsSerializer(serializers.Serializer):
+    """One event by itself, a list of events, or this."""
+
+    events = EventSerializer(many=True)
+
+
+class RecordedSerializer(serializers.Serializer):
+    recorded = serializers.IntegerField(help_text="New events.")
+    repeated = serializers.IntegerField(help_text="Events whose `event_id` was known already.")
+
+
+class QuestionnaireSerializer(serializers.Serializer):
+    """What a buyer tells outright. Everything is optional; what is left out is open."""
+
+    budget_min = PriceField(required=False, allow_null=True, help_text="In the market's currency.")
+    budget_max = PriceField(required=False, allow_null=True, help_text="In the market's currency.")
+    bodies = ChoicesField(Listing.Body, "body")
+    fuels = ChoicesField(Listing.Fuel, "fuel")
+    gearboxes = ChoicesField(Listing.Gearbox, "gearbox")
+    brands = BrandsField(help_text="Name or slug, any case.")
+    use = serializers.ChoiceField(
+        sorted(IMPLIED_BY_USE), required=False, allow_null=True, help_text="What the car is for."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        low, high = attrs.get("budget_min"), attrs.get("budget_max")
+        if low is not None and high is not None and low > high:
+            raise serializers.ValidationError({"budget_min": "is greater than budget_max"})
+        return attrs
+
+    @staticmethod
+    def answers_of(attrs: dict[str, Any]) -> dict[str, Any]:
+        """Checked answers as they are kept: in the names of ``ListingFilters``, without what was left open."""
+        answers = {
+            "min_price": attrs.get("budget_min"),
+            "max_price": attrs.get("budget_max"),
+            "bodies": list(attrs["bodies"]),
+            "fuels": list(attrs["fuels"]),
+            "gearboxes": list(attrs["gearboxes"]),
+            "makes": list(attrs["brands"]),
+            "use": attrs.get("use"),
+        }
+        return {name: value for name, value in answers.items() if value not in (None, [])}
+
+    def to_representation(self, answers: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "budget_min": answers.get("min_price"),
+            "budget_max": answers.get("max_price"),
+            "bodies": answers.get("bodies", []),
+            "fuels": answers.get("fuels", []),
+            "gearboxes": answers.get("gearboxes", []),
+            "brands": answers.get("makes", []),
+            "use": answers.get("use"),
+        }

@@ -1,0 +1,80 @@
+"""The description of the API is true: whatever it allows to be sent is answered as it says.
+
+Schemathesis makes up questions from the description, sensible and otherwise, and compares the answers with it.
+Two of its checks are left out. That everything the description allows is accepted: no schema can say that
+``min_year`` must not exceed ``max_year``. And that keys it makes up are refused: a visitor key is one that is made up.
+"""
+
+import pytest
+import schemathesis
+from django.core.management import call_command
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from hypothesis import HealthCheck, Phase, settings
+from rest_framework_simplejwt.tokens import AccessToken
+from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
+
+from accounts.services import create_api_key
+from recommender_site.wsgi import application
+from tests.factories import ListingFactory, UserFactory
+
+EXAMPLES = settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+schema = schemathesis.openapi.from_wsgi("/api/schema?format=json", application)
+
+
+@pytest.fixture
+def one_connection(db):
+    """As Django's own test client does: a request does not close the connection that holds the test's transaction."""
+    request_signals = (request_started, request_finished)
+    for signal in request_signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in request_signals:
+        signal.connect(close_old_connections)
+
+
+@pytest.fixture
+def callers(one_connection):
+    """Headers by caller: somebody who logged in, and a client system that may do everything."""
+    ListingFactory()
+    token = AccessToken.for_user(UserFactory())
+    _, secret = create_api_key(name="a client", scopes=["admin"], created_by=None)
+    return [{"Authorization": f"Bearer {token}"}, {"X-Api-Key": secret}]
+
+
+@schema.parametrize()
+@EXAMPLES
+def test_every_answer_is_one_that_the_description_announces(case, callers):
+    for headers in callers:
+        response = case.call(headers=headers)
+        case.validate_response(response, excluded_checks=[ignored_auth, positive_data_acceptance])
+
+
+def test_the_description_is_complete_and_names_nothing_twice(tmp_path):
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml"))
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/docs", "/api/docs/", "/api/redoc", "/api/redoc/", "/api/schema", "/api/schema/"]
+)
+def test_the_descriptions_need_no_login(client, path):
+    assert client.get(path).status_code == 200
+
+
+def test_every_operation_shows_its_errors_in_the_one_shape(client):
+    description = client.get("/api/schema?format=json").json()
+    for path, operations in description["paths"].items():
+        for method, operation in operations.items():
+            errors = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
+            assert {"429", "503"} <= errors.keys(), f"{method} {path}"
+            for answer in errors.values():
+                content = answer["content"]["application/json"]
+                assert content["schema"] == {"$ref": "#/components/schemas/Error"}
+                assert set(content["example"]["error"]) == {"code", "message", "fields"}
