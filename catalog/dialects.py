@@ -17,7 +17,7 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Protocol, Self
 
@@ -32,6 +32,7 @@ DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pi
 MAX_LINE_CHARACTERS = 32 * 1024 * 1024  # a longer line is skipped and reported
 MAX_RECORD_LINES = 2_000  # a quoted text that goes on for longer has lost its closing quote
 MAX_RECORD_CHARACTERS = 2 * 1024 * 1024
+MIN_DIGIT_COLUMNS = 2  # fewer numbers do not tell a row from prose
 MAX_CONTROL_SHARE = 0.05  # more control characters than that, and it is not text
 
 _BOMS = (  # UTF-32 before UTF-16: its little-endian mark begins with the other's
@@ -90,6 +91,7 @@ class Dialect:
     quotechar: str = '"'
     escapechar: str | None = None
     n_lines_above: int = 0  # physical lines before the header
+    is_wrapped: bool = False  # every line as a whole stands in quotes, as some exports of exports do
 
     def reader(self, lines: Iterable[str], quoting: int = csv.QUOTE_MINIMAL) -> Iterator[list[str]]:
         return csv.reader(
@@ -180,6 +182,7 @@ def open_rows(path: Path, knows: KnowsHeadings, *, delimiter: str = "", encoding
             stack.enter_context(_unpacked(raw, compression, path)), encoding=codec, errors=errors, newline=""
         )
         lines = _Lines(stack.enter_context(stream))
+        lines.is_wrapped = dialect.is_wrapped
         lines.skip(dialect.n_lines_above)
         next(iter(dialect.reader(lines)))
         lines.taken.clear()
@@ -301,15 +304,36 @@ def _sniff(
     if len(text) >= SAMPLE_BYTES // 4 and len(lines) > 1:
         lines = lines[:-1]  # the sample ends in the middle of it
     n_above, declared = _separator_line(lines)
-    best: tuple[tuple[int, float], Dialect, list[str], list[list[str]]] | None = None
-    for candidate in [delimiter] if delimiter else [declared] if declared else DELIMITERS:
-        dialect = Dialect(encoding, candidate, compression, _quotechar(lines, candidate), _escapechar(text), n_above)
-        score, dialect, headings, sample = _best_header(lines, dialect, knows)
-        if best is None or score > best[0]:
-            best = (score, dialect, headings, sample)
-    if best is None or best[0][0] < MIN_FIELDS:
-        raise HeaderRefused(_no_header(path, best[2] if best else [], knows))
-    return best[1:]
+    candidates = [delimiter] if delimiter else [declared] if declared else list(DELIMITERS)
+    best = max(
+        (
+            _best_header(
+                lines, Dialect(encoding, mark, compression, *_quoting(text, lines, mark), n_above, wrapped), knows
+            )
+            for wrapped in (False, True)[: 1 + _looks_wrapped(lines)]
+            for mark in candidates
+        ),
+        key=lambda found: found.score,
+    )
+    if best.score[0] < MIN_FIELDS:
+        raise HeaderRefused(_no_header(path, best.headings, knows))
+    return best.dialect, best.headings, best.sample
+
+
+def _looks_wrapped(lines: list[str]) -> bool:
+    wrapped = sum(line.startswith('"') and line.rstrip("\r\n").endswith('"') for line in lines[:50])
+    return wrapped >= 0.9 * len(lines[:50])
+
+
+def _unwrapped(line: str) -> str:
+    body = line.rstrip("\r\n")
+    if len(body) > 1 and body.startswith('"') and body.endswith('"'):
+        return body[1:-1].replace('""', '"') + "\n"
+    return line
+
+
+def _quoting(text: str, lines: list[str], delimiter: str) -> tuple[str, str | None]:
+    return _quotechar(lines, delimiter), _escapechar(text)
 
 
 def _separator_line(lines: list[str]) -> tuple[int, str]:
@@ -331,10 +355,19 @@ def _escapechar(text: str) -> str | None:
     return "\\" if '\\"' in text and not any(f'\\"{mark}' in text for mark in (*DELIMITERS, "\n", "\r")) else None
 
 
-def _best_header(
-    lines: list[str], dialect: Dialect, knows: KnowsHeadings
-) -> tuple[tuple[int, float], Dialect, list[str], list[list[str]]]:
+@dataclass(frozen=True)
+class _Header:
+    """The likeliest header under one dialect; ``score``: fields it names, share of rows as long as it, cells."""
+
+    score: tuple[int, float, int]
+    dialect: Dialect
+    headings: list[str]
+    sample: list[list[str]]
+
+
+def _best_header(lines: list[str], dialect: Dialect, knows: KnowsHeadings) -> _Header:
     source = _Lines(io.StringIO("".join(lines[dialect.n_lines_above :]), newline=""))
+    source.is_wrapped = dialect.is_wrapped
     records: list[tuple[int, list[str]]] = []  # (lines above it, cells)
     n_lines = dialect.n_lines_above
     for cells, _ in _Records(source, dialect, 0, []):
@@ -344,21 +377,23 @@ def _best_header(
             break
     scores = [knows.score(cells) for _, cells in records[:HEADER_WITHIN_RECORDS]]
     if not scores:
-        return (0, 0.0), dialect, [], []
+        return _Header((0, 0.0, 0), dialect, [], [])
     place = scores.index(max(scores))
     n_above, headings = records[place]
     sample = [cells for _, cells in records[place + 1 :] if cells]
-    while (
-        headings
-        and not headings[-1].strip()
-        and not any(len(cells) >= len(headings) and cells[len(headings) - 1].strip() for cells in sample)
-    ):
-        headings = headings[:-1]
+    headings = _without_empty_end(headings, sample)
     agreeing = sum(len(cells) == len(headings) for cells in sample) / (len(sample) or 1)
-    found = Dialect(
-        dialect.encoding, dialect.delimiter, dialect.compression, dialect.quotechar, dialect.escapechar, n_above
-    )
-    return (max(scores), agreeing), found, headings, sample
+    return _Header((max(scores), agreeing, len(headings)), replace(dialect, n_lines_above=n_above), headings, sample)
+
+
+def _without_empty_end(headings: list[str], sample: list[list[str]]) -> list[str]:
+    """Without the nameless columns at the end that no row of the sample fills: separators at the ends of lines."""
+    n_columns = len(headings)
+    while n_columns and not headings[n_columns - 1].strip():
+        if any(len(cells) >= n_columns and cells[n_columns - 1].strip() for cells in sample):
+            break
+        n_columns -= 1
+    return headings[:n_columns]
 
 
 def _no_header(path: Path, headings: list[str], knows: KnowsHeadings) -> str:
@@ -383,6 +418,7 @@ class _Lines:
         self.n_read = 0
         self.was_cut = False  # the record went on too long and was ended by force
         self.was_too_long = False  # a single line was longer than we take
+        self.is_wrapped = False
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -408,7 +444,9 @@ class _Lines:
                 if rest.endswith(("\n", "\r")):
                     break
             return "\n"
-        return line.replace("\x00", "") if "\x00" in line else line
+        if "\x00" in line:
+            line = line.replace("\x00", "") or "\n"
+        return _unwrapped(line) if self.is_wrapped else line
 
     def skip(self, n_lines: int) -> None:
         for _ in range(n_lines):
@@ -445,20 +483,28 @@ class _Records:
                 continue
             if self._lines.was_too_long:
                 yield [], f"a line of more than {MAX_LINE_CHARACTERS:,} characters"
-            elif len(self._lines.taken) > 1 and self._ran_away():
+            elif len(self._lines.taken) > 1 and self._ran_away(len(cells)):
                 yield self._first_line_alone(), ""
             else:
                 yield cells, ""
 
-    def _ran_away(self) -> bool:
-        """Whether a quoted text swallowed rows: it never ended, or one of its lines is plainly a row of its own."""
-        return self._lines.was_cut or any(self._is_a_row(line) for line in self._lines.taken[1:])
+    def _ran_away(self, n_cells: int) -> bool:
+        """Whether a quoted text swallowed rows: it never ended, or one of its lines is plainly a row of its own.
 
-    def _is_a_row(self, line: str) -> bool:
-        if not self._columns_of_digits or line.count(self._dialect.quotechar) % 2:
+        In a record of the right length that takes more to believe: a list of equipment has many commas too.
+        """
+        fits = n_cells == self._n_columns
+        return self._lines.was_cut or any(self._is_a_row(line, is_sure=not fits) for line in self._lines.taken[1:])
+
+    def _is_a_row(self, line: str, *, is_sure: bool) -> bool:
+        if not self._n_columns or line.count(self._dialect.quotechar) % 2:
             return False
         cells = next(iter(self._dialect.reader([line])), [])
-        return len(cells) == self._n_columns and all(
+        if len(cells) != self._n_columns:
+            return False
+        if is_sure:
+            return sum(any(letter.isdigit() for letter in cell) for cell in cells) >= MIN_DIGIT_COLUMNS
+        return bool(self._columns_of_digits) and all(
             any(letter.isdigit() for letter in cells[column]) for column in self._columns_of_digits
         )
 
@@ -476,4 +522,4 @@ def _columns_of_digits(sample: list[list[str]], n_columns: int) -> list[int]:
         column for cells in rows for column, cell in enumerate(cells) if any(letter.isdigit() for letter in cell[:40])
     )
     columns = [column for column, count in counts.items() if count >= 0.9 * len(rows)]
-    return columns if len(columns) >= 2 else []
+    return columns if len(columns) >= MIN_DIGIT_COLUMNS else []

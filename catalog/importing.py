@@ -304,7 +304,7 @@ def _read_price(currency_of_column: str, text: str) -> Money | None:
 def _read_tax(text: str) -> Decimal | None:
     """A year's tax; unlike a price it may be nothing at all."""
     money = quantities.read_money(text)
-    amount = money.amount if money else Decimal(0)
+    amount = money.amount if money else Decimal("0.00")
     if not money and not quantities.numbers_in(text):
         return None
     if amount > MAX_ANNUAL_TAX:

@@ -55,8 +55,8 @@ class CarName:
 
 @lru_cache(maxsize=65536)
 def slug_of(text: str) -> str:
-    """``Škoda`` -> ``skoda``, ``ID.3`` -> ``id-3``; scripts without Latin letters keep their own."""
-    bare = unicodedata.normalize("NFKD", text.casefold().translate(_BARE_LETTERS))
+    """``Škoda`` -> ``skoda``, ``ID.3`` -> ``id-3``, ``Ka+`` -> ``ka-plus``; scripts without Latin letters keep their own."""
+    bare = unicodedata.normalize("NFKD", text.casefold().replace("+", " plus ").translate(_BARE_LETTERS))
     bare = "".join(letter for letter in bare if not unicodedata.combining(letter))
     latin = re.sub(r"[^a-z0-9]+", "-", bare).strip("-")
     return (latin or re.sub(r"[\W_]+", "-", bare).strip("-"))[:SLUG_LENGTH].rstrip("-")

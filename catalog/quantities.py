@@ -211,7 +211,7 @@ def settle_currency(mark: str, candidates: Iterable[str]) -> str:
 def read_money(text: str, unit: str = "") -> Money | None:
     """``£8,000``, ``12.500,00 €``, ``€ 9 990,-``, ``3.5 lakh``, ``12.500 € VB``. None: on request, or zero."""
     if text.isdecimal() and len(text) < 10:
-        return Money(Decimal(text), "") if int(text) else None
+        return Money(Decimal(f"{text}.00"), "") if int(text) else None
     plain = plain_text(text).casefold()
     numbers = [number for number in numbers_in(plain) if not number.after.lstrip().startswith("%")]
     if not numbers:
@@ -305,6 +305,9 @@ _CUBIC = re.compile(r"^\s?-?(cc|ccm|cm3|cm|cmc|kubik|c\.c\.?|cubic)\b")
 _NOT_A_SIZE = re.compile(r"^\s?-?(cyl|zyl|v\b|gear|speed|gang|hp|ps|kw|bhp|cv|ch|nm|kwh|valve|door|t[uü]r(?:en|ig)?\b)")
 
 
+_ELECTRIC = re.compile(r"\b[ée]le[ck]tr", re.IGNORECASE)
+
+
 def read_engine_l(text: str, unit: str = "") -> float | None:
     """``1248 CC``, ``1.6``, ``1,6 l``, ``2.0 TDI``, ``4 cyl, 2.2 L`` -> litres; None for zero (unknown or electric)."""
     _refuse_money(text)
@@ -313,6 +316,8 @@ def read_engine_l(text: str, unit: str = "") -> float | None:
     if chosen is None:
         chosen = next((number for number in numbers if _could_be_a_size(number)), None)
     if chosen is None:
+        if _ELECTRIC.search(text):
+            return None
         raise Unreadable("no engine size in it")
     if chosen.is_negative:
         raise Unreadable("a negative engine size")

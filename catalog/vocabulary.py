@@ -104,7 +104,8 @@ def _several_fuels(fuels: frozenset[str]) -> str | None:
 
 
 def _several_gearboxes(gearboxes: frozenset[str]) -> str | None:
-    return "semi_automatic" if "semi_automatic" in gearboxes else None
+    """``8-Speed A/T w/Manual``: an automatic that lets its driver choose is still one."""
+    return "semi_automatic" if "semi_automatic" in gearboxes else "automatic"
 
 
 def _several_drives(drives: frozenset[str]) -> str | None:
