@@ -1,0 +1,91 @@
+"""Rules that hold across files. Import directions are import-linter's; what it cannot see is here."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.core.management import call_command
+
+from recommender_site import processes
+from recommender_site.celery import app
+from tasks import schedule
+
+PROJECT = Path(__file__).resolve().parents[1]
+ROOMS = ["recommender_site", "accounts", "catalog", "recommendations", "tasks"]
+
+
+def modules() -> list[Path]:
+    return [path for room in ROOMS for path in (PROJECT / room).rglob("*.py")]
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(PROJECT).with_suffix("").parts)
+
+
+def task_decorators(path: Path) -> list[ast.expr]:
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    decorators = [decorator for function in functions for decorator in function.decorator_list]
+    return [decorator for decorator in decorators if "shared_task" in ast.unparse(decorator)]
+
+
+def our_tasks() -> dict[str, str]:
+    """The module of every registered task of ours, by its name."""
+    app.loader.import_default_modules()
+    return {name: task.__module__ for name, task in app.tasks.items() if task.__module__.partition(".")[0] in ROOMS}
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if task_decorators(path)], ids=dotted)
+def test_a_module_with_tasks_is_imported_by_celery_and_names_each_task(path):
+    assert dotted(path) in settings.CELERY_IMPORTS
+    for decorator in task_decorators(path):
+        assert isinstance(decorator, ast.Call), "a task without a name moves with its file, and orphans queued work"
+        assert "name" in [keyword.arg for keyword in decorator.keywords]
+
+
+def test_every_module_that_celery_imports_holds_tasks():
+    assert set(our_tasks().values()) == set(settings.CELERY_IMPORTS)
+
+
+def test_every_task_in_the_timetable_exists():
+    assert {entry.task for entry in schedule.TIMETABLE} <= set(our_tasks())
+
+
+def test_every_queue_that_tasks_are_routed_to_has_a_worker():
+    routed = {app.amqp.router.route({}, name)["queue"].name for name in our_tasks()}
+    consumed = {
+        queue for command in (processes.worker_command(), processes.trainer_command()) for queue in queues(command)
+    }
+    assert routed <= consumed == set(settings.QUEUES)
+
+
+def queues(command: list[str]) -> list[str]:
+    return command[command.index("--queues") + 1].split(",")
+
+
+def test_a_training_never_waits_in_the_queue_of_the_loop():
+    for name in our_tasks():
+        if "retrain" in name or "seed" in name:
+            assert app.amqp.router.route({}, name)["queue"].name == settings.LONG_QUEUE
+
+
+@pytest.mark.parametrize("path", list((PROJECT / "recommendations" / "engine").rglob("*.py")), ids=dotted)
+def test_the_engine_asks_neither_framework_nor_clock(path):
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported.add(node.module.partition(".")[0])
+    assert not imported & {"django", "celery", "redis", "time", "random"}
+
+
+@pytest.mark.django_db
+def test_models_and_migrations_agree():
+    ours = [config.label for config in apps.get_app_configs() if config.name.partition(".")[0] in ROOMS]
+    call_command("makemigrations", *ours, check=True, dry_run=True)
+
+
+def test_system_checks_have_nothing_to_say():
+    call_command("check", fail_level="WARNING")
