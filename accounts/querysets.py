@@ -9,7 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    from accounts.models import ApiKey, Buyer, User  # noqa: F401 (ruff misses what stands in quotes)
 
 
 class UserManager(BaseUserManager["User"]):

@@ -44,8 +44,11 @@ class ListingFilters:
     text: str = ""
 
     @property
-    def has_place(self) -> bool:
-        return self.latitude is not None and self.longitude is not None and self.radius_km is not None
+    def place(self) -> tuple[float, float, float] | None:
+        """Latitude, longitude and radius of the circle asked for; None unless all three are given."""
+        if self.latitude is None or self.longitude is None or self.radius_km is None:
+            return None
+        return self.latitude, self.longitude, self.radius_km
 
     def __bool__(self) -> bool:
         """Whether anything is asked at all."""
@@ -60,13 +63,10 @@ class ListingFilters:
     def from_query(cls, query: dict[str, Any]) -> Self:
         """The reverse of ``as_query``; names it does not know are left out, since old events outlive old filters."""
         known = {field.name for field in fields(cls)}
-        return cls(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in query.items()
-                if name in known
-            }
-        )
+        asked: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in query.items() if name in known
+        }
+        return cls(**asked)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from catalog.filters import EARTH_RADIUS_KM, Box, ListingFilters
 
 if TYPE_CHECKING:
     from accounts.models import User
+    from catalog.models import Listing  # noqa: F401
 
 SET_FILTERS = {  # field of ListingFilters -> column
     "makes": "make__slug",
@@ -60,9 +61,7 @@ class ListingQuerySet(models.QuerySet["Listing"]):
             listings = listings.filter(tags__contains=list(filters.tags))
         if filters.text:
             listings = listings.filter(search_text=SearchQuery(filters.text, search_type="websearch", config="simple"))
-        if filters.has_place:
-            listings = listings.within(filters.latitude, filters.longitude, filters.radius_km)
-        return listings
+        return listings.within(*filters.place) if filters.place else listings
 
     def within(self, latitude: float, longitude: float, radius_km: float) -> ListingQuerySet:
         """Listings whose place lies inside a circle; annotates ``distance_km``, by the spherical law of cosines."""

@@ -69,8 +69,9 @@ class ListingColumns:
             tagged = np.zeros(self.n_rows, bool)
             tagged[list(self._rows_by_tag.get(tag, ()))] = True
             mask &= tagged
-        if filters.has_place:
-            mask &= self.distance_km(filters.latitude, filters.longitude) <= filters.radius_km
+        if filters.place:
+            latitude, longitude, radius_km = filters.place
+            mask &= self.distance_km(latitude, longitude) <= radius_km
         return mask
 
     def distance_km(self, latitude: float, longitude: float) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from django.db.models import Count, F, Max, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 if TYPE_CHECKING:
-    from recommendations.models import RankerVersion
+    from recommendations.models import Interaction, ListingVector, Preference, RankerVersion  # noqa: F401
 
 
 class InteractionQuerySet(models.QuerySet["Interaction"]):

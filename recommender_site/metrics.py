@@ -21,7 +21,6 @@ from kombu.exceptions import KombuError
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from psycopg_pool import PoolTimeout
 
 from catalog.models import Listing
 from recommendations.models import Interaction, Preference, RankerVersion
@@ -67,7 +66,7 @@ class InstallationCollector(Collector):
             try:
                 yield from ask()
                 failed.add_metric([name], 0)
-            except (DatabaseError, PoolTimeout, KombuError, OSError) as error:
+            except (DatabaseError, KombuError, OSError) as error:
                 logger.warning("metrics of %s are missing: %s", name, error)
                 failed.add_metric([name], 1)
         yield failed
