@@ -6,7 +6,6 @@ published later could not have been recommended and is not asked for.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.datasets import EventRows
-
-# metrics
+from recommendations.engine import metrics
 from recommendations.engine.taste import posterior_batch
 from recommendations.histories import choice_sets_of
 from recommendations.models import EventKind
@@ -30,7 +28,7 @@ DEMAND_HALF_LIFE_SECONDS = 7 * 86_400.0
 
 
 @dataclass(frozen=True, eq=False)
-class TestCase:
+class HeldBack:
     """One moment's question to every ranker.
 
     Attributes:
@@ -50,13 +48,11 @@ def evaluate_space(space: ListingSpace, events: EventRows, moment: float, *, see
     Args:
         space: Fitted on events before the moment alone.
         events: The whole log.
-        moment: Epoch seconds; infinite when too few events exist to hold any back.
+        moment: Epoch seconds.
     """
-    if not math.isfinite(moment):
-        return {}
     weight_by_kind = {kind.slug: kind.weight for kind in EventKind.objects.all()}
     favourable = events.take(np.array([weight_by_kind.get(kind, 0.0) > 0 for kind in events.kinds], bool))
-    case = test_case(space, favourable.take(favourable.occurred_at >= moment), moment, seed)
+    case = held_back_after(space, favourable.take(favourable.occurred_at >= moment), moment, seed)
     if not len(case.buyer_ids):
         return {}
     scores = {
@@ -72,7 +68,7 @@ def evaluate_space(space: ListingSpace, events: EventRows, moment: float, *, see
     }
 
 
-def test_case(space: ListingSpace, later: EventRows, moment: float, seed: int) -> TestCase:
+def held_back_after(space: ListingSpace, later: EventRows, moment: float, seed: int) -> HeldBack:
     every_row = np.arange(len(space))
     candidate_rows = every_row[space.stock.was_live(every_row, moment)]
     column_of_row = np.full(len(space), -1)
@@ -85,10 +81,10 @@ def test_case(space: ListingSpace, later: EventRows, moment: float, seed: int) -
     asked = np.isin(acted.buyer_ids, buyers)
     relevant = np.zeros((len(buyers), len(candidate_rows)), bool)
     relevant[np.searchsorted(buyers, acted.buyer_ids[asked]), columns[columns >= 0][asked]] = True
-    return TestCase(buyers, candidate_rows, relevant)
+    return HeldBack(buyers, candidate_rows, relevant)
 
 
-def taste_scores(space: ListingSpace, earlier: EventRows, case: TestCase, moment: float) -> NDArray[np.float32]:
+def taste_scores(space: ListingSpace, earlier: EventRows, case: HeldBack, moment: float) -> NDArray[np.float32]:
     """Utility of each candidate for each buyer as believed at the moment, shape (n_buyers, n_candidates)."""
     history = earlier.of_buyers(case.buyer_ids).newest_per_buyer(EVENTS_PER_BUYER)
     sets = choice_sets_of(history, space, datetime.fromtimestamp(moment, UTC), SAMPLED_ALTERNATIVES)
@@ -99,7 +95,7 @@ def taste_scores(space: ListingSpace, earlier: EventRows, case: TestCase, moment
     return weights @ space.stock.vectors[case.candidate_rows].T
 
 
-def popularity_scores(space: ListingSpace, earlier: EventRows, case: TestCase, moment: float) -> NDArray[np.float32]:
+def popularity_scores(space: ListingSpace, earlier: EventRows, case: HeldBack, moment: float) -> NDArray[np.float32]:
     """Decayed number of events on each candidate, the same for every buyer."""
     rows = space.stock.rows_of(earlier.listing_ids)
     known = rows >= 0
@@ -108,5 +104,12 @@ def popularity_scores(space: ListingSpace, earlier: EventRows, case: TestCase, m
     return np.tile(demand.astype(np.float32), (len(case.buyer_ids), 1))
 
 
-def measured(scores: NDArray[np.float32], case: TestCase) -> dict[str, float]:
-    return {}
+def measured(scores: NDArray[np.float32], case: HeldBack) -> dict[str, float]:
+    """The figures of one ranker, means over the buyers; ties go to the first candidate."""
+    lists = np.argsort(-scores, axis=1, kind="stable")[:, :K]
+    hits = metrics.find_hits(lists, [np.flatnonzero(row) for row in case.relevant])
+    return {
+        f"recall@{K}": metrics.mean_over_users(metrics.recall_at_k(hits, K)),
+        f"ndcg@{K}": metrics.mean_over_users(metrics.ndcg_at_k(hits, K)),
+        f"coverage@{K}": metrics.catalogue_coverage(lists, scores.shape[1], K),
+    }

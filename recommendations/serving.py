@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, NamedTuple
 
 import numpy as np
 from django.db import connection
@@ -21,11 +22,13 @@ from accounts.models import Buyer
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations import telemetry
+from recommendations.datasets import table_of
 from recommendations.demand import recent_demand
 from recommendations.engine.ranker import SourceSwitch
+from recommendations.engine.reasons import DEMAND, tell_reason
 from recommendations.engine.taste import Taste
 from recommendations.histories import Vectors
-from recommendations.models import Placement, Preference, ServedList
+from recommendations.models import Placement, ServedList
 from recommendations.preferences import current_preference, taste_of
 from recommendations.serving_log import writer
 from recommendations.sources import (
@@ -38,10 +41,15 @@ from recommendations.sources import (
     TasteSource,
     TrendingSource,
 )
-from recommendations.window import Window, borrow_window
+from recommendations.window import borrow_window
 
 NO_FILTERS = ListingFilters()
 SMALLEST_POOL = 100
+HISTORY_LENGTH = 30  # cars
+HISTORY_DECAY = 0.9  # each earlier car counts so much less
+SECONDS_A_DAY = 86_400.0
+FACTS = ("body", "fuel", "gearbox", "drive", "colour", "year", "currency", "mileage_km", "power_kw", "engine_l", "tags")
+SPARE = 20  # candidates beyond those asked for, in case some were just sold
 DEEPER = 4  # each further look goes so many times deeper
 TIRED_AFTER_DAYS = 30
 DEMAND_WEIGHT = 0.05  # utility of one e-fold of recent demand, for a buyer whose taste is known
@@ -61,13 +69,23 @@ class ListRequest:
 
 @dataclass(frozen=True, eq=False)
 class RecommendedListing:
-    """One place in a list. ``score``: how well it suits the buyer, higher is better. ``position``: 1 is the top."""
+    """One place in a list.
+
+    Attributes:
+        listing: Its row as it was for sale a moment ago, with make, model and seller.
+        position: 1 is the top.
+        score: How well it suits the buyer, in utility; higher is better.
+        source: Who found it.
+        reason: One sentence for the buyer.
+        terms: What each feature adds to the score; they add up to it.
+    """
 
     listing: Listing
     position: int
     score: float
     source: str
     reason: str
+    terms: dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,17 +108,53 @@ def recommend(request: ListRequest) -> RecommendedList:
     """The best cars for sale for a buyer; exactly ``k`` whenever so many match the filters."""
     with telemetry.LIST_SECONDS.time():
         placement = Placement.objects.filter(slug=request.placement).first() or Placement(slug=request.placement)
-        buyer = request.buyer if request.buyer and request.buyer.is_personalised else None
-        preference = current_preference(buyer) if buyer else None
-        chosen = choose(request, placement, preference)
-        answer = explain(request, preference, chosen)
+        shopper = meet(request.buyer)
+        chosen = choose(request, placement, shopper)
+        answer = tell(request, shopper, chosen)
         log_served(answer, request, placement)
         return answer
 
 
-def choose(
-    request: ListRequest, placement: Placement, preference: Preference | None
-) -> list[tuple[Candidate, Listing]]:
+def meet(buyer: Buyer | None) -> Shopper | None:
+    """The asking buyer as numbers; a stranger is the population. None before any ranker is live."""
+    known = buyer if buyer and buyer.is_personalised else None
+    with borrow_window() as window:
+        if window is None:
+            return None
+        preference = current_preference(known) if known else None
+        prior = window.ranker.prior
+        recent = recently_opened(known) if known else []
+        rows = window.stock.rows_of(np.array([event.listing_id for event in recent], np.int64))
+        strengths = np.array([event.weight for event in recent]) * HISTORY_DECAY ** np.arange(len(recent))
+        return Shopper(
+            buyer=buyer,
+            version_id=window.version_id,
+            ranker=window.ranker,
+            taste=taste_of(preference) if preference else Taste(prior.mean, prior.covariance),
+            is_personal=preference is not None,
+            n_events=preference.n_interactions if preference else 0,
+            history=(window.archetypes[rows[rows >= 0]], strengths[rows >= 0]),
+            opened_make_ids=frozenset(event.make_id for event in recent if event.make_id),
+        )
+
+
+class Opened(NamedTuple):
+    """A car somebody dealt with, as far as lists need to know."""
+
+    listing_id: int
+    weight: float
+    make_id: int | None
+
+
+def recently_opened(buyer: Buyer) -> list[Opened]:
+    """Cars the buyer dealt with in a favourable way lately, newest first."""
+    events = buyer.interactions.filter(listing__isnull=False, kind__weight__gt=0).order_by("-occurred_at", "-id")
+    return [
+        Opened(*row) for row in events.values_list("listing_id", "kind__weight", "listing__make_id")[:HISTORY_LENGTH]
+    ]
+
+
+def choose(request: ListRequest, placement: Placement, shopper: Shopper | None) -> list[tuple[Candidate, Listing]]:
     """Candidates in order, each with its row as it is for sale this moment."""
     never = unwanted(request.buyer) if request.buyer else set()
     tired = tired_of(request.buyer, placement.times_shown_at_most) if request.buyer else set()
@@ -109,7 +163,7 @@ def choose(
     for exclude in (never | tired, never) if tired else (never,):  # what was shown often steps back, but comes back
         n = max(DEEPER * request.k, SMALLEST_POOL)
         while len(chosen) < request.k:
-            pool, is_everything = rank(request, placement, preference, n, exclude | seen)
+            pool, is_everything = rank(request, shopper, n, exclude | seen)
             seen.update(candidate.listing_id for candidate in pool)
             chosen += for_sale(pool, request.filters)[: request.k - len(chosen)]
             if is_everything:
@@ -126,19 +180,14 @@ def for_sale(pool: Sequence[Candidate], filters: ListingFilters) -> list[tuple[C
 
 
 def rank(
-    request: ListRequest,
-    placement: Placement,
-    preference: Preference | None,
-    n: int,
-    exclude: Collection[int],
+    request: ListRequest, shopper: Shopper | None, n: int, exclude: Collection[int]
 ) -> tuple[list[Candidate], bool]:
     """About n candidates, best first, and whether they are all there are."""
     with borrow_window() as window:
         if window is None:
             return newest(request.filters, n, exclude)
-        if preference and preference.version_id != window.version_id:  # a promotion came in between
-            preference = current_preference(preference.buyer)
-        shopper = know(preference, window)
+        if shopper is None or shopper.version_id != window.version_id:  # a promotion came in between
+            shopper = meet(request.buyer)
         allowed = window.allowed(request.filters, exclude)
         shelf = Shelf(
             window=window,
@@ -166,25 +215,6 @@ def newest(filters: ListingFilters, n: int, exclude: Collection[int]) -> tuple[l
     return pool, len(pool) < n
 
 
-def know(preference: Preference | None, window: Window) -> Shopper:
-    """The asking buyer as numbers; a stranger is the population."""
-    if preference is None:
-        prior = window.ranker.prior
-        nothing = np.empty(0, np.int32), np.empty(0)
-        return Shopper(prior.mean, Taste(prior.mean, prior.covariance), is_personal=False, history=nothing)
-    taste = taste_of(preference)
-    return Shopper(taste.mean, taste, is_personal=True, history=recent_archetypes(preference, window))
-
-
-def recent_archetypes(preference: Preference, window: Window) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Archetypes of the cars the buyer dealt with lately, newest first and strongest."""
-    events = preference.buyer.interactions.filter(listing__isnull=False, kind__weight__gt=0)
-    recent = list(events.order_by("-occurred_at", "-id").values_list("listing_id", "kind__weight")[:30])
-    rows = window.stock.rows_of(np.array([listing_id for listing_id, _ in recent], np.int64))
-    strengths = np.array([weight for _, weight in recent]) * 0.9 ** np.arange(len(recent))
-    return window.archetypes[rows[rows >= 0]], strengths[rows >= 0]
-
-
 def sources_for(switch: SourceSwitch, shopper: Shopper) -> list[Source]:
     """Who proposes, the most telling first: a car found by several counts for the first of them."""
     if switch != "hybrid":
@@ -208,10 +238,14 @@ def score(listing_ids: NDArray[np.int64], shopper: Shopper, shelf: Shelf, switch
     """Utility for the buyer, plus a little for what is in demand; shape (n,), higher is better."""
     if not len(listing_ids):
         return np.empty(0)
-    weights = shelf.window.ranker.switched(shopper.weights, switch)
+    weights = shopper.ranker.switched(shopper.weights, switch)
     vectors = Vectors(shelf.window, set(listing_ids.tolist())).matrix(listing_ids.tolist()).astype(np.float64)
-    demand = np.log1p([shelf.demand.get(key, 0.0) for key in listing_ids.tolist()])
-    return vectors @ weights + (DEMAND_WEIGHT if shopper.is_personal else DEMAND_WEIGHT_OF_STRANGERS) * demand
+    return vectors @ weights + demand_term(listing_ids.tolist(), shopper, shelf.demand)
+
+
+def demand_term(listing_ids: Sequence[int], shopper: Shopper, demand: Mapping[int, float]) -> NDArray[np.float64]:
+    weight = DEMAND_WEIGHT if shopper.is_personal else DEMAND_WEIGHT_OF_STRANGERS
+    return weight * np.log1p([demand.get(key, 0.0) for key in listing_ids])
 
 
 # --- What a buyer does not want to see -------------------------------------------------------------------------------
@@ -242,19 +276,92 @@ def tired_of(buyer: Buyer, times_shown_at_most: int) -> set[int]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def explain(
-    request: ListRequest, preference: Preference | None, chosen: Sequence[tuple[Candidate, Listing]]
-) -> RecommendedList:
-    items = [
-        RecommendedListing(listing, position, candidate.score, candidate.source, "")
-        for position, (candidate, listing) in enumerate(chosen, start=1)
+# --- Cars like this one ----------------------------------------------------------------------------------------------
+
+
+def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO_FILTERS) -> list[RecommendedListing]:
+    """The live cars most like one car, which may itself be sold, the most similar first; never the car itself."""
+    with borrow_window() as window:
+        if window is None:
+            return []
+        vector = Vectors(window, {listing.pk}).matrix([listing.pk])[0]
+        ids, distances = window.nearest(vector, k + SPARE, window.allowed(filters, {listing.pk}))
+    pool = [Candidate(key, -value, "similar") for key, value in zip(ids.tolist(), distances.tolist(), strict=True)]
+    return [
+        RecommendedListing(
+            listing=row,
+            position=position,
+            score=candidate.score,
+            source=candidate.source,
+            reason=tell_reason({}, {}, source="similar", facts=facts_of(row, None), is_personal=False),
+            terms={},
+        )
+        for position, (candidate, row) in enumerate(for_sale(pool, filters)[:k], start=1)
     ]
-    return RecommendedList(
-        uuid.uuid4(), items, preference.version_id if preference else None, preference is not None, 0
-    )
 
 
 # --- Telling and remembering -----------------------------------------------------------------------------------------
+
+
+def tell(request: ListRequest, shopper: Shopper | None, chosen: Sequence[tuple[Candidate, Listing]]) -> RecommendedList:
+    """The chosen rows as a list, each with the terms of its score and a reason made of them."""
+    terms = terms_of([listing for _, listing in chosen], shopper, request.source) if shopper else [{}] * len(chosen)
+    typical = typical_listing()
+    items = [
+        RecommendedListing(
+            listing=listing,
+            position=position,
+            score=sum(parts.values(), 0.0),
+            source=candidate.source,
+            reason=tell_reason(
+                parts,
+                {},  # the encoder's terms are told against the average listing already
+                source=candidate.source,
+                facts=facts_of(listing, shopper),
+                typical=typical,
+                is_personal=shopper is not None and shopper.is_personal,
+            ),
+            terms=parts,
+        )
+        for position, ((candidate, listing), parts) in enumerate(zip(chosen, terms, strict=True), start=1)
+    ]
+    return RecommendedList(
+        id=uuid.uuid4(),
+        items=items,
+        version_id=shopper.version_id if shopper else None,
+        is_personalised=shopper is not None and shopper.is_personal,
+        n_events=shopper.n_events if shopper else 0,
+    )
+
+
+def terms_of(listings: Sequence[Listing], shopper: Shopper, switch: SourceSwitch) -> list[dict[str, float]]:
+    """What each feature adds to the score of each listing; the values of one listing add up to its score."""
+    if not listings:
+        return []
+    weights = shopper.ranker.switched(shopper.weights, switch)
+    parts = shopper.ranker.breakdown(weights, table_of(listings))
+    demand = demand_term([listing.pk for listing in listings], shopper, recent_demand())
+    values = np.column_stack([parts.values, demand])
+    return [dict(zip((*parts.names, DEMAND), row.tolist(), strict=True)) for row in values]
+
+
+def facts_of(listing: Listing, shopper: Shopper | None) -> dict[str, Any]:
+    """What a card shows, and what a reason may mention."""
+    published = listing.published_at
+    return {
+        "make": listing.make.name if listing.make else "",
+        "model": listing.car_model.name if listing.car_model else "",
+        "seller_kind": listing.seller.kind if listing.seller else "",
+        "price": float(listing.price) if listing.price is not None else None,
+        "days_on_sale": (timezone.now() - published).total_seconds() / SECONDS_A_DAY if published else None,
+        "is_opened_make": bool(shopper and listing.make_id in shopper.opened_make_ids),
+        **{name: getattr(listing, name) for name in FACTS},
+    }
+
+
+def typical_listing() -> dict[str, float]:
+    with borrow_window() as window:
+        return window.typical() if window else {}
 
 
 def log_served(answer: RecommendedList, request: ListRequest, placement: Placement) -> None:

@@ -40,6 +40,7 @@ class ListingSpace:
         self._arrays = {name: np.empty(0, dtype) for name, (dtype, _) in COLUMNS.items()}
         self._vectors = np.empty((0, ranker.n_dims), np.float32)
         self._archetypes = np.empty(0, np.int32)
+        self._typical: dict[str, float] | None
         self._expose()
 
     def __len__(self) -> int:
@@ -119,6 +120,24 @@ class ListingSpace:
         order = np.lexsort((listing_ids, -scores))[:k]
         return listing_ids[order], scores[order].astype(np.float64)
 
+    def nearest(
+        self, vector: NDArray[np.floating], k: int, mask: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k rows of a mask most like a vector, as ids and Euclidean distances, the nearest first, ties by id."""
+        rows = np.flatnonzero(mask)
+        distances = np.linalg.norm(self.stock.vectors[rows] - np.asarray(vector, np.float32), axis=1)
+        order = np.lexsort((self.stock.listing_ids[rows], distances))[:k]
+        return self.stock.listing_ids[rows[order]], distances[order].astype(np.float64)
+
+    def typical(self) -> dict[str, float]:
+        """Medians of the live listings by field, nan left out; what "low mileage" is measured against."""
+        if self._typical is None:
+            live = self.column("is_live")
+            known = {name: self.columns.numbers(name)[live] for name in ("mileage_km", "power_kw")}
+            known = {name: values[~np.isnan(values)] for name, values in known.items()}
+            self._typical = {name: float(np.median(values)) for name, values in known.items() if len(values)}
+        return self._typical
+
     def vectors_of(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Vectors of listings, shape (n, n_dims), and which of them are known here; unknown ones are zero."""
         rows = self.stock.rows_of(np.asarray(listing_ids, np.int64))
@@ -155,6 +174,7 @@ class ListingSpace:
         return np.array([self._row_by_listing_id[key] for key in listing_ids.tolist()], np.intp)
 
     def _expose(self) -> None:
+        self._typical = None
         self.stock = Stock(
             listing_ids=self.column("listing_ids"),
             vectors=self._vectors[: self._n_rows],

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 Report = Callable[[float, str], None]  # fraction done from 0 to 1, and what is being done
 
-STALE_RUN = timedelta(minutes=30)  # a running training that has been silent for so long has died
+FEWEST_EVENTS_TO_TEST_ON = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,16 +159,11 @@ def train(version: RankerVersion, parameters: TrainingParameters, report: Report
     encoder = fit_encoder(rows.table, EncoderConfig(n_dims=settings.CONTENT_DIMENSIONS))
     report(0.20, "reading events")
     events = read_events(since=now - timedelta(days=parameters.history_days))
-    moment = split_moment(events, parameters.held_back_share)
-    report(0.25, f"learning from {int((events.occurred_at < moment).sum())} events, to be tested on the rest")
-    past = learn(rows, encoder, events.before(moment), parameters, datetime.fromtimestamp(moment, now.tzinfo))
-    report(0.45, "evaluating")
-    metrics = evaluate_space(past, events, moment, seed=parameters.seed)
+    version.metrics = tested(rows, encoder, events, parameters, report)
     report(0.55, f"learning from all {len(events)} events")
     space = learn(rows, encoder, events, parameters, now)
     report(0.75, "storing vectors")
     store_version(version, space, rows)
-    version.metrics = metrics
     version.n_listings, version.n_interactions = len(rows), len(events)
     version.n_buyers, version.last_interaction_id = events.n_buyers, events.last_id
     version.status = RankerVersion.Status.READY
@@ -184,11 +179,18 @@ def train(version: RankerVersion, parameters: TrainingParameters, report: Report
     report(1.0, f"{version} is {'live' if promote else 'ready'}")
 
 
-def split_moment(events: EventRows, held_back_share: float) -> float:
-    """The moment, in epoch seconds, after which events are held back; infinite when there are too few to do so."""
-    if len(events) < 20:
-        return np.inf
-    return float(np.quantile(events.occurred_at, 1 - held_back_share))
+def tested(
+    rows: ListingRows, encoder: Encoder, events: EventRows, parameters: TrainingParameters, report: Report
+) -> dict[str, Any]:
+    """Learn from the older events alone and test on the newer ones; empty when there are too few to hold any back."""
+    if len(events) < FEWEST_EVENTS_TO_TEST_ON:
+        return {}
+    moment = float(np.quantile(events.occurred_at, 1 - parameters.held_back_share))
+    past = events.before(moment)
+    report(0.25, f"learning from {len(past)} events, to be tested on the other {len(events) - len(past)}")
+    space = learn(rows, encoder, past, parameters, datetime.fromtimestamp(moment, UTC))
+    report(0.45, "evaluating")
+    return evaluate_space(space, events, moment, seed=parameters.seed)
 
 
 def learn(

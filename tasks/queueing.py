@@ -40,3 +40,9 @@ def enqueue(task: Task, *args: object) -> bool:
         logger.warning("the broker did not take %s: %s", task.name, error)
         return False
     return True
+
+
+def resume() -> None:
+    """Try the broker again at the next task, whatever happened before."""
+    global _paused_until
+    _paused_until = 0.0

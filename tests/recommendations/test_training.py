@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+
+from catalog.models import Listing
+from recommendations import training
+from recommendations.artifacts import FORMAT_VERSION, load_ranker
+from recommendations.datasets import read_listings
+from recommendations.exceptions import RankerRefused, TrainingRefused
+from recommendations.models import ListingVector, RankerArtifact, RankerVersion, TrainingRun
+from recommendations.preferences import current_preference
+from recommendations.serving import ListRequest, recommend
+from recommendations.training import run_training, start_training
+from tests.factories import BuyerFactory, ListingFactory
+from tests.worlds import trained_market, view
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_empty_site_has_nothing_to_learn_from_and_says_so():
+    run = start_training()
+    with pytest.raises(TrainingRefused, match="no listings to learn from"):
+        run_training(run_id=run.pk)
+    run.refresh_from_db()
+    assert run.status == TrainingRun.Status.FAILED
+    assert "seed a demo market" in run.error
+    assert not RankerVersion.objects.usable().exists()
+
+
+def test_parameters_that_make_no_sense_are_refused_by_name():
+    with pytest.raises(TrainingRefused, match="half_life"):
+        start_training(parameters={"half_life": 3})
+    with pytest.raises(TrainingRefused, match="prior_buyers"):
+        start_training(parameters={"prior_buyers": 0})
+
+
+def test_listings_alone_are_enough_for_a_first_version():
+    ListingFactory()
+    version = run_training(run_id=start_training().pk)
+    assert RankerVersion.objects.live() == version
+    assert len(recommend(ListRequest(buyer=None)).items) == 1
+
+
+def test_a_training_leaves_a_record_of_what_it_did():
+    version = trained_market().version
+    run = version.runs.get()
+    assert run.status == TrainingRun.Status.DONE
+    assert run.progress == 1
+    assert "fitting the encoder" in run.log
+    assert version.n_listings == 30
+    assert set(version.metrics["rankers"]) == {"taste", "popularity"}
+    assert set(version.metrics["rankers"]["taste"]) == {"recall@20", "ndcg@20", "coverage@20"}
+
+
+def test_a_run_is_carried_out_once():
+    ListingFactory()
+    run = start_training()
+    assert run_training(run_id=run.pk) is not None
+    assert run_training(run_id=run.pk) is None
+    assert RankerVersion.objects.count() == 1
+
+
+def test_a_version_that_is_not_promoted_stands_beside_the_live_one():
+    live = trained_market().version
+    beside = run_training(run_id=start_training(promote=False).pk)
+    assert RankerVersion.objects.live() == live
+    assert beside.status == RankerVersion.Status.READY
+    assert ListingVector.objects.of(beside).count() == 30
+
+
+def test_what_arrives_while_training_runs_is_not_lost_to_the_new_version(monkeypatch):
+    market = trained_market()
+    buyer = BuyerFactory()
+    late: list[Listing] = []
+
+    def store_and_be_interrupted(*args):
+        store(*args)
+        late.append(ListingFactory(car_model=market.bmws[0].car_model))
+        view(buyer, market.bmws[0])
+
+    store = training.store_version
+    monkeypatch.setattr(training, "store_version", store_and_be_interrupted)
+    version = run_training(run_id=start_training().pk)
+    assert ListingVector.objects.of(version).filter(listing_id=late[0].pk).exists()
+    assert current_preference(buyer).n_interactions == 1
+
+
+def test_a_training_that_fails_leaves_the_live_version_alone_and_no_vectors(monkeypatch):
+    live = trained_market().version
+
+    def fail(*args):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(training, "index_partition", fail)
+    run = start_training()
+    with pytest.raises(RuntimeError):
+        run_training(run_id=run.pk)
+    run.refresh_from_db()
+    assert run.status == TrainingRun.Status.FAILED
+    assert run.error == "out of luck"
+    assert RankerVersion.objects.live() == live
+    assert not ListingVector.objects.of(run.version).exists()
+
+
+def test_a_cancelled_run_stops_at_the_next_step_and_leaves_nothing():
+    ListingFactory()
+    run = start_training()
+
+    def cancel(fraction: float, step: str) -> None:
+        TrainingRun.objects.filter(pk=run.pk).update(status=TrainingRun.Status.CANCELLED)
+
+    with pytest.raises(TrainingRefused):
+        run_training(run_id=run.pk, report=cancel)
+    run.refresh_from_db()
+    assert run.status == TrainingRun.Status.CANCELLED
+    assert not RankerVersion.objects.usable().exists()
+
+
+def test_saving_and_loading_changes_nothing():
+    market = trained_market()
+    ranker = load_ranker(market.version.pk)
+    load_ranker.cache_clear()
+    again = load_ranker(market.version.pk)
+    table = read_listings(Listing.objects.all()).table
+    np.testing.assert_array_equal(ranker.vectors(table), again.vectors(table))
+    np.testing.assert_array_equal(ranker.prior.covariance, again.prior.covariance)
+
+
+def test_a_breakdown_adds_up_to_the_score():
+    market = trained_market()
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:3])
+    ranker = load_ranker(market.version.pk)
+    weights = np.asarray(current_preference(buyer).mean)
+    table = read_listings(Listing.objects.all()).table
+    parts = ranker.breakdown(weights, table)
+    np.testing.assert_allclose(parts.values.sum(axis=1), ranker.vectors(table).astype(float) @ weights, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [({"format_version": FORMAT_VERSION + 1}, "retrain"), ({"sha256": "0" * 64}, "damaged")],
+)
+def test_an_artifact_that_cannot_be_trusted_is_refused(damage, says):
+    version = trained_market().version
+    load_ranker.cache_clear()
+    RankerArtifact.objects.filter(pk=version.pk).update(**damage)
+    with pytest.raises(RankerRefused, match=says):
+        load_ranker(version.pk)
+    load_ranker.cache_clear()
+
+
+def test_the_same_seed_learns_the_same():
+    market = trained_market()
+    again = run_training(run_id=start_training(parameters={"prior_buyers": 20}).pk)
+    first, second = load_ranker(market.version.pk), load_ranker(again.pk)
+    np.testing.assert_allclose(first.baseline, second.baseline, atol=1e-6)

@@ -1,0 +1,67 @@
+import pytest
+from celery import shared_task
+from django.db import transaction
+from kombu import Connection
+
+from recommender_site.celery import app
+from tasks import queueing
+from tasks.queueing import enqueue, enqueue_on_commit
+
+
+@shared_task(name="tests.noted")
+def noted(number: int) -> None:
+    """Exists to be enqueued."""
+
+
+@pytest.fixture(autouse=True)
+def _no_pause():
+    queueing.resume()
+
+
+def waiting() -> int:
+    """Tasks in the broker's default queue."""
+    with app.connection_for_read() as connection:
+        return connection.default_channel._size(app.conf.task_default_queue)
+
+
+@pytest.fixture
+def empty_queue():
+    with app.connection_for_write() as connection:
+        connection.default_channel.queue_purge(app.conf.task_default_queue)
+
+
+@pytest.fixture
+def broker_away(monkeypatch):
+    """The same application, pointed at a socket where nobody listens."""
+    gone = Connection("redis+socket:///nonexistent/redis.sock")
+    monkeypatch.setattr(app, "producer_or_acquire", lambda producer=None: gone.Producer(auto_declare=False))
+    yield
+    gone.release()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_task_is_handed_over_after_the_commit_and_not_before(empty_queue):
+    with transaction.atomic():
+        enqueue_on_commit(noted, 1)
+        assert waiting() == 0
+    assert waiting() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_that_is_undone_enqueues_nothing(empty_queue):
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        enqueue_on_commit(noted, 1)
+        raise ZeroDivisionError
+    assert waiting() == 0
+
+
+def test_a_broker_that_is_away_costs_nobody_an_error(broker_away, caplog):
+    assert enqueue(noted, 1) is False
+    assert "did not take tests.noted" in caplog.text
+
+
+def test_after_a_failure_the_broker_is_left_alone_for_a_moment(broker_away, caplog):
+    enqueue(noted, 1)
+    caplog.clear()
+    assert enqueue(noted, 2) is False
+    assert not caplog.records
