@@ -28,6 +28,9 @@ class ApiRootView(APIView):
     permission_classes = [AllowAny]
     throttle_classes = CALLER_THROTTLES
 
+    def get_view_name(self) -> str:
+        return "Forecourt API"
+
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
         return Response({door: reverse(name, request=request).rstrip("/") for door, name in DOORS.items()})

@@ -61,7 +61,9 @@ ALWAYS_POSSIBLE = ("406", "429", "503")
 
 def describe_errors(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
     """A post-processing hook of drf-spectacular: every operation lists the errors it may answer."""
-    result.setdefault("components", {}).setdefault("schemas", {})["Error"] = ERROR_SCHEMA
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {})["Error"] = ERROR_SCHEMA
+    components["securitySchemes"]["jwtAuth"]["description"] = "An access token, from one of the routes below “Tokens”."
     for path in result["paths"].values():
         for operation in path.values():
             for status in _possible_errors(operation):

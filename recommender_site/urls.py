@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
 
 from recommender_site import openapi  # noqa: F401  (registers how callers are described)
 from recommender_site.api_root import ApiRootView
@@ -19,8 +19,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("recommendations.api.urls")),
     path("api/session/", include("rest_framework.urls")),  # the browsable API's own login
     re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
-    re_path(r"^api/docs/?$", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    re_path(r"^api/redoc/?$", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    re_path(r"^api/docs/?$", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    re_path(
+        r"^api/redoc/?$",
+        SpectacularRedocView.as_view(url_name="schema", template_name="api/redoc.html"),
+        name="redoc",
+    ),
     re_path(r"^healthz/?$", alive, name="healthz"),
     re_path(r"^readyz/?$", ready, name="readyz"),
     re_path(r"^metrics/?$", metrics, name="metrics"),

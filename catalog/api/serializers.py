@@ -41,6 +41,7 @@ class CarSerializer(CarCardSerializer):
     transmission = serializers.CharField(source="gearbox", help_text="The same as `gearbox`.")
     owner = serializers.IntegerField(source="owner_count", allow_null=True, help_text="How many owners it has had.")
     seller_name = serializers.CharField(source="seller.name", default="")
+    annual_tax = serializers.FloatField(allow_null=True)
 
     class Meta(CarCardSerializer.Meta):
         fields = [

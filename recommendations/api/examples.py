@@ -33,7 +33,7 @@ CAR = CARD | {
     "doors": 5,
     "seats": 5,
     "consumption_l_100km": 5.4,
-    "annual_tax": "165.00",
+    "annual_tax": 165.0,
     "latitude": 53.8,
     "longitude": -1.55,
     "ended_at": None,
