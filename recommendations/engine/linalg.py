@@ -29,28 +29,39 @@ def cholesky(matrix: NDArray) -> NDArray[np.float64]:
     raise ValueError("the covariance is not positive definite")
 
 
-def inverse(matrices: NDArray) -> NDArray[np.float64]:
-    """Inverse of each matrix, shape (n, n) or (n_matrices, n, n); exactly symmetric. Raises as ``cholesky``."""
-    if matrices.ndim == 2:
-        return _inverse_from(cholesky(matrices))
+def factors(matrices: NDArray) -> NDArray[np.float64]:
+    """``cholesky`` of each matrix of a stack, shape (n_matrices, n, n). Raises as it does."""
     result = np.empty(matrices.shape)
     for row, matrix in enumerate(matrices):
-        result[row] = _inverse_from(cholesky(matrix))
+        result[row] = cholesky(matrix)
     return result
 
 
-def solve(matrices: NDArray, right: NDArray) -> NDArray[np.float64]:
-    """``x`` with ``matrix @ x = right`` for each pair, shapes (n_matrices, n, n) and (n_matrices, n). Raises alike."""
+def solve(factors: NDArray[np.float64], right: NDArray) -> NDArray[np.float64]:
+    """``x`` with ``L @ L.T @ x = right`` for each pair, shapes (n_matrices, n, n) and (n_matrices, n)."""
     result = np.empty(right.shape)
-    for row, matrix in enumerate(matrices):
-        result[row], _ = lapack.dpotrs(cholesky(matrix), right[row], lower=1)
+    for row, factor in enumerate(factors):
+        result[row], _ = lapack.dpotrs(factor, right[row], lower=1)
     return result
 
 
-def log_determinant(matrices: NDArray) -> NDArray[np.float64]:
-    """Log determinant of each matrix of a stack, shape (n_matrices,). Raises as ``cholesky``."""
-    diagonals = np.array([cholesky(matrix).diagonal() for matrix in matrices])
-    return 2 * np.log(diagonals).sum(axis=1)
+def inverse(matrix: NDArray) -> NDArray[np.float64]:
+    """Inverse of one matrix, exactly symmetric. Raises as ``cholesky``."""
+    return inverses(cholesky(matrix)[None])[0]
+
+
+def inverses(factors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse of each ``L @ L.T``, exactly symmetric, shape (n_matrices, n, n)."""
+    result = np.empty(factors.shape)
+    for row, factor in enumerate(factors):
+        lower, _ = lapack.dpotri(factor, lower=1)  # fills the lower triangle; the upper one stays 0
+        result[row] = lower + np.tril(lower, -1).T
+    return result
+
+
+def log_determinants(factors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log determinant of each ``L @ L.T``, shape (n_matrices,)."""
+    return 2 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
 
 
 def power(matrix: NDArray, exponent: float) -> NDArray[np.float64]:
@@ -58,8 +69,3 @@ def power(matrix: NDArray, exponent: float) -> NDArray[np.float64]:
     values, vectors = np.linalg.eigh(matrix)
     values = np.maximum(values, values[-1] * 1e-12)
     return (vectors * values**exponent) @ vectors.T
-
-
-def _inverse_from(factor: NDArray[np.float64]) -> NDArray[np.float64]:
-    lower, _ = lapack.dpotri(factor, lower=1)  # fills the lower triangle; the upper one stays 0, as it was cleaned
-    return lower + np.tril(lower, -1).T

@@ -78,12 +78,13 @@ class Modes:
 
     Attributes:
         mean: The mode, float64, shape (n_problems, n_dims).
-        precision: Second derivative of minus log posterior there, shape (n_problems, n_dims, n_dims).
+        factor: Lower Cholesky factor of the precision there, the second derivative of minus log posterior, shape
+            (n_problems, n_dims, n_dims).
         log_likelihood: Weighted log-likelihood of the choices at the mode, shape (n_problems,).
     """
 
     mean: NDArray[np.float64]
-    precision: NDArray[np.float64]
+    factor: NDArray[np.float64]
     log_likelihood: NDArray[np.float64]
 
 
@@ -198,7 +199,7 @@ def find_modes(
         if not search.is_moving.any():
             break
     search.finish()
-    return Modes(search.weights, search.precision, search.log_likelihood)
+    return Modes(search.weights, search.factor, search.log_likelihood)
 
 
 class _Search:
@@ -215,7 +216,7 @@ class _Search:
         self.batch, self.prior_mean, self.prior_precision, self.config = batch, prior_mean, prior_precision, config
         self.weights = start
         self.is_moving = np.ones(len(batch), dtype=bool)
-        self.precision = np.broadcast_to(prior_precision, (len(batch), *prior_precision.shape)).copy()
+        self.factor = np.empty((len(batch), *prior_precision.shape))
         self.log_likelihood, self.probabilities = log_likelihood(batch, start)
 
     def step(self) -> None:
@@ -224,9 +225,10 @@ class _Search:
         batch = self._part(rows)
         pull = (self.weights[rows] - self.prior_mean) @ self.prior_precision
         gradient, curvature = derivatives(batch, self.probabilities[rows])
-        self.precision[rows] = curvature + self.prior_precision
+        factor = linalg.factors(curvature + self.prior_precision)
         gradient = gradient + pull
-        direction = -linalg.solve(self.precision[rows], gradient)
+        direction = -linalg.solve(factor, gradient)
+        self.factor[rows] = factor
         promise = -(gradient * direction).sum(axis=1)  # squared length of the step in posterior deviations
         has_moved = self._line_search(rows, batch, direction, promise)
         self.is_moving[rows] = has_moved & (promise > self.config.tolerance)
@@ -236,7 +238,7 @@ class _Search:
         rows = np.flatnonzero(self.is_moving)
         if rows.size:
             _, curvature = derivatives(self._part(rows), self.probabilities[rows])
-            self.precision[rows] = curvature + self.prior_precision
+            self.factor[rows] = linalg.factors(curvature + self.prior_precision)
 
     def _part(self, rows: NDArray) -> Batch:
         # Copying a part costs about as much as a step over it saves, unless it is small.

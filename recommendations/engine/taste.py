@@ -13,7 +13,7 @@ choice sets adds some live listings at random.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +108,7 @@ def posterior(
         return Taste(prior.mean, prior.covariance)
     first = (prior if start is None else start).mean
     modes = logit.find_modes(logit.stack([sets]), prior.mean, linalg.inverse(prior.covariance), first[None], config)
-    return Taste(modes.mean[0], linalg.inverse(modes.precision[0]))
+    return Taste(modes.mean[0], linalg.inverses(modes.factor)[0])
 
 
 def update(taste: Taste, new: ChoiceSets, config: NewtonConfig = DEFAULT_NEWTON) -> Taste:
@@ -134,7 +134,7 @@ def posterior_batch(buyers: Sequence[ChoiceSets], prior: Prior, config: NewtonCo
     tastes = [Taste(prior.mean, prior.covariance)] * len(buyers)
     start = np.tile(prior.mean, (len(buyers), 1))
     for rows, modes in _modes(buyers, prior, start, config):
-        covariances = linalg.inverse(modes.precision)
+        covariances = linalg.inverses(modes.factor)
         for row, mean, covariance in zip(rows, modes.mean, covariances, strict=True):
             tastes[row] = Taste(mean, covariance)
     return tastes
@@ -152,8 +152,8 @@ def log_evidence(sets: ChoiceSets, prior: Prior, taste: Taste) -> float:
     ``taste`` must be the posterior of the same sets and prior (MacKay 2003, eq. 27.7).
     """
     likelihood, _ = logit.log_likelihood(logit.stack([sets]), taste.mean[None]) if len(sets) else (np.zeros(1), None)
-    precision = linalg.inverse(taste.covariance)
-    return float(_evidence(prior, taste.mean[None], precision[None], likelihood)[0])
+    certainty = -linalg.log_determinants(linalg.cholesky(taste.covariance)[None])
+    return float(_evidence(prior, taste.mean[None], certainty, likelihood)[0])
 
 
 def pack_covariance(covariance: NDArray) -> bytes:
@@ -209,7 +209,7 @@ class PriorConfig:
             covariance when buyers are few.
         default_variance: Of each weight when there are no buyers at all.
         seed: Of the sample.
-        newton: When to stop each search.
+        newton: When to stop each search. Coarser than for a buyer's own sake: the next round searches on.
     """
 
     max_buyers: int = 1000
@@ -219,7 +219,7 @@ class PriorConfig:
     covariance_strength: float = 0.5
     default_variance: float = 1.0
     seed: int = 0
-    newton: NewtonConfig = field(default_factory=NewtonConfig)
+    newton: NewtonConfig = field(default_factory=lambda: NewtonConfig(tolerance=1e-3))
 
     def __post_init__(self) -> None:
         if self.max_buyers < 1 or self.max_iterations < 1:
@@ -232,6 +232,8 @@ class PriorConfig:
 # How far utilities of the alternatives of one set may spread between buyers (as a variance, in logits²), from
 # "nearly everybody alike" to "anything goes": the single-variance populations that EM may start from.
 SPREADS = (0.05, 0.3, 1.5, 8.0, 40.0)
+# One number is known well from so many buyers.
+START_BUYERS = 100
 
 
 def fit_prior(buyers: Sequence[ChoiceSets], n_dims: int, config: PriorConfig | None = None) -> Prior:
@@ -269,38 +271,39 @@ def fit_prior(buyers: Sequence[ChoiceSets], n_dims: int, config: PriorConfig | N
     contrast = _mean_square_difference(sample)
     if contrast == 0:
         return prior
-    return _Population(sample, n_dims, contrast, config).fit()
+    few = sample[:: -(-len(sample) // START_BUYERS)]
+    start = _Population(few, np.zeros(n_dims), config).best_single_variance(contrast)
+    return _Population(sample, start.mean, config).fit(start)
 
 
 class _Population:
     """One fit: the sample, where each buyer's mode was last found, and the rounds."""
 
-    def __init__(self, sample: list[ChoiceSets], n_dims: int, contrast: float, config: PriorConfig) -> None:
-        self.sample, self.n_dims, self.contrast, self.config = sample, n_dims, contrast, config
-        self.modes = np.zeros((len(sample), n_dims))
+    def __init__(self, sample: list[ChoiceSets], guess: NDArray[np.float64], config: PriorConfig) -> None:
+        self.sample, self.n_dims, self.config = sample, len(guess), config
+        self.modes = np.tile(guess, (len(sample), 1))
 
-    def fit(self) -> Prior:
-        prior, moments = self._best_start()
-        target = prior.covariance
+    def fit(self, start: Prior) -> Prior:
+        prior = start
         for _ in range(self.config.max_iterations):
-            before, prior = prior, Prior(self._mean(prior, moments), self._covariance(prior, moments, target))
+            moments = self._moments(prior)
+            before, prior = prior, Prior(self._mean(prior, moments), self._covariance(prior, moments, start.covariance))
             if _change(before, prior) < self.config.tolerance:
                 break
-            moments = self._moments(prior)
         return prior
 
-    def _best_start(self) -> tuple[Prior, _Moments]:
-        """The single-variance population that explains the choices best; its mean moved once or twice."""
-        best, explained = Prior(np.zeros(self.n_dims), np.eye(self.n_dims)), _Moments.impossible(self.n_dims)
+    def best_single_variance(self, contrast: float) -> Prior:
+        """Of the populations with one variance for all directions, the one that explains the choices best."""
+        best, highest = Prior(np.zeros(self.n_dims), np.eye(self.n_dims)), -np.inf
         for spread in SPREADS:
-            prior = Prior(best.mean, np.eye(self.n_dims) * spread / self.contrast)
-            for _ in range(2):
+            prior = Prior(best.mean, np.eye(self.n_dims) * spread / contrast)
+            for _ in range(2):  # the mean of the last spread is nearly right
                 prior = Prior(self._mean(prior, self._moments(prior)), prior.covariance)
-            moments = self._moments(prior)
-            if moments.evidence < explained.evidence:
+            evidence = self._moments(prior).evidence
+            if evidence < highest:
                 break
-            best, explained = prior, moments
-        return best, explained
+            best, highest = prior, evidence
+        return best
 
     def _moments(self, prior: Prior) -> _Moments:
         """E-step: everybody's posterior under this prior, summed up without keeping the covariances."""
@@ -311,8 +314,8 @@ class _Population:
             from_prior = modes.mean - prior.mean
             centre += from_prior.sum(axis=0)
             spread += from_prior.T @ from_prior
-            covariance += linalg.inverse(modes.precision).sum(axis=0)
-            evidence += _evidence(prior, modes.mean, modes.precision, modes.log_likelihood).sum()
+            covariance += linalg.inverses(modes.factor).sum(axis=0)
+            evidence += _evidence(prior, modes.mean, linalg.log_determinants(modes.factor), modes.log_likelihood).sum()
         return _Moments(centre, spread, covariance, evidence)
 
     def _mean(self, prior: Prior, moments: _Moments) -> NDArray[np.float64]:
@@ -359,11 +362,6 @@ class _Moments:
     spread: NDArray[np.float64]
     covariance: NDArray[np.float64]
     evidence: float
-
-    @classmethod
-    def impossible(cls, n_dims: int) -> _Moments:
-        """What every real outcome beats."""
-        return cls(np.zeros(n_dims), np.zeros((n_dims, n_dims)), np.zeros((n_dims, n_dims)), -np.inf)
 
 
 def _sample(buyers: Sequence[ChoiceSets], config: PriorConfig) -> list[ChoiceSets]:
@@ -453,7 +451,7 @@ def tastes(
         if too_thin or division.evidence < best.evidence + config.margin:
             break
         best = division
-    covariances = linalg.inverse(best.precisions)
+    covariances = linalg.inverses(best.factors)
     order = np.argsort(-best.shares, kind="stable")
     return [(float(best.shares[row]), Taste(best.means[row], covariances[row])) for row in order]
 
@@ -464,7 +462,7 @@ class _Division:
 
     shares: NDArray[np.float64]
     means: NDArray[np.float64]
-    precisions: NDArray[np.float64]
+    factors: NDArray[np.float64]
     evidence: float
 
 
@@ -473,6 +471,8 @@ class _Household:
 
     def __init__(self, batch: logit.Batch, prior: Prior, config: MixtureConfig, newton: NewtonConfig) -> None:
         self.batch, self.prior, self.config, self.newton = batch, prior, config, newton
+        # While events still move between tastes, exact modes would be wasted.
+        self.coarse = replace(newton, tolerance=max(newton.tolerance, 1e-3))
         self.weights = batch.weights[0]
         self.total = float(self.weights.sum())
         self.prior_precision = linalg.inverse(prior.covariance)
@@ -485,7 +485,7 @@ class _Household:
             before = division.evidence
             belonging = self._belonging(division)
             division = self._learn(belonging, division.means)
-            if division.evidence < before + 0.01:
+            if division.evidence < before + 0.05:  # nats; far below the margin that decides
                 break
         return division
 
@@ -512,12 +512,13 @@ class _Household:
             np.broadcast_to(self.batch.mask[0], (n_tastes, *self.batch.mask.shape[1:])),
             weights,
         )
-        modes = logit.find_modes(batch, self.prior.mean, self.prior_precision, start, self.newton)
+        newton = self.coarse if n_tastes > 1 else self.newton
+        modes = logit.find_modes(batch, self.prior.mean, self.prior_precision, start, newton)
         shares = weights.sum(axis=1) / self.total
-        evidence = _evidence(self.prior, modes.mean, modes.precision, modes.log_likelihood).sum()
+        evidence = _evidence(self.prior, modes.mean, linalg.log_determinants(modes.factor), modes.log_likelihood).sum()
         evidence += (xlogy(belonging, shares[:, None]) - xlogy(belonging, belonging)).sum()
         evidence -= 0.5 * (n_tastes - 1) * np.log(max(self.total, 1.0))
-        return _Division(shares, modes.mean, modes.precision, float(evidence))
+        return _Division(shares, modes.mean, modes.factor, float(evidence))
 
     def _belonging(self, division: _Division) -> NDArray[np.float64]:
         """E-step: how likely each event came from each taste."""
@@ -558,16 +559,16 @@ def _modes(
 
 
 def _evidence(
-    prior: Prior,
-    mean: NDArray[np.float64],
-    precision: NDArray[np.float64],
-    log_likelihood: NDArray[np.float64],
+    prior: Prior, mean: NDArray[np.float64], certainty: NDArray[np.float64], log_likelihood: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Log evidence of several buyers: fit, minus distance from the prior, minus what was gained in certainty."""
+    """Log evidence of several buyers: fit, minus distance from the prior, minus what was gained in certainty.
+
+    ``certainty`` is the log determinant of each posterior's precision, shape (n_buyers,).
+    """
     from_prior = mean - prior.mean
     distance = ((from_prior @ linalg.inverse(prior.covariance)) * from_prior).sum(axis=1)
-    log_volume = linalg.log_determinant(prior.covariance[None]) + linalg.log_determinant(precision)
-    return log_likelihood - 0.5 * (distance + log_volume)
+    doubt = linalg.log_determinants(linalg.cholesky(prior.covariance)[None])
+    return log_likelihood - 0.5 * (distance + doubt + certainty)
 
 
 def _check_dimensions(buyers: Sequence[ChoiceSets], prior: Gaussian, start: Gaussian | None = None) -> None:
