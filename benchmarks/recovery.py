@@ -2,10 +2,10 @@
 
     python -m benchmarks.recovery [--buyers 100] [--events 0 1 5 20]
 
-Run it on a seeded and trained site. Each tested buyer is a made-up one of ``seed_data``. A probe, a new buyer, gets a
-copy of the newest events, and is served a list of 20 by ``serving.recommend``, as anybody is. The figure is the share of
-the utility of an oracle's 20 cars; a random list scores 0. Nothing is kept: every probe lives in a transaction that is
-rolled back.
+Run it on a seeded and trained site. Each tested buyer is a made-up one of ``seed_data``. A probe, a new buyer, gets
+a copy of the newest events, and is served a list of 20 by ``serving.recommend``, as anybody is. The figure is the share
+of the utility of an oracle's 20 cars; a random list scores 0. Nothing is kept: every probe lives in a transaction that
+is rolled back.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def served_to_probe(history: list[Interaction]) -> list[int]:
         probe = Buyer.objects.create(external_id="probe")
         copies = [
             Interaction(
-                event_id=f"probe-{event.event_id}"[:64], buyer=probe, kind_id=event.kind_id, listing_id=event.listing_id,
+                event_id=f"probe-{event.pk}", buyer=probe, kind_id=event.kind_id, listing_id=event.listing_id,
                 query=event.query, occurred_at=event.occurred_at, served_list_id=event.served_list_id,
                 position=event.position,
             )

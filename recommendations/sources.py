@@ -13,45 +13,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from accounts.models import Buyer
 from catalog.filters import ListingFilters
-from recommendations.engine.ranker import Ranker, SourceSwitch
-from recommendations.engine.taste import Taste, draw
+from recommendations.engine.ranker import SourceSwitch
+from recommendations.engine.taste import draw
 from recommendations.retrieval import retriever_for
+from recommendations.shoppers import Shopper
 from recommendations.window import Window
 
 SECONDS_A_DAY = 86_400.0
 FRESH_DAYS = 3.0
-
-
-@dataclass(frozen=True, eq=False)
-class Shopper:
-    """Who is asking, as numbers in the space of one version.
-
-    Attributes:
-        buyer: None for a stranger.
-        version_id: Whose space the numbers belong to.
-        ranker: Of that version.
-        taste: What is believed of the buyer; the population where nothing is known.
-        is_personal: Whether anything is known of this buyer at all.
-        n_events: How many events the belief rests on.
-        history: Archetype codes of the cars the buyer dealt with lately, and how strongly, same length.
-        opened_make_ids: Makes of those cars.
-    """
-
-    buyer: Buyer | None
-    version_id: int
-    ranker: Ranker
-    taste: Taste
-    is_personal: bool
-    n_events: int
-    history: tuple[NDArray[np.int32], NDArray[np.float64]]
-    opened_make_ids: frozenset[int]
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """What the buyer wants, shape (n_dims,)."""
-        return self.taste.mean
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,6 +46,9 @@ logger = logging.getLogger(__name__)
 Report = Callable[[float, str], None]  # fraction done from 0 to 1, and what is being done
 
 FEWEST_EVENTS_TO_TEST_ON = 20
+# Length of the factors against that of the content. At 0.5 their noise cost a simulated buyer with 20 events 1.4 points
+# of 100 of the utility she could have had; where they do tell something, the prior gives them the weight they deserve.
+FACTOR_NORM = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +65,8 @@ class TrainingParameters:
     """
 
     history_days: int = 365
-    prior_buyers: int = 600
-    events_per_buyer: int = 25
+    prior_buyers: int = 400
+    events_per_buyer: int = 40
     sampled_alternatives: int = 20
     held_back_share: float = 0.15
     seed: int = 0
@@ -227,7 +230,7 @@ def fit_factors(rows: ListingRows, encoder: Encoder, events: EventRows, seed: in
         listing_rows[told],
         weights[told],
         len(buyers),
-        CollaborativeConfig(n_factors=settings.COLLABORATIVE_DIMENSIONS, seed=seed),
+        CollaborativeConfig(n_factors=settings.COLLABORATIVE_DIMENSIONS, relative_norm=FACTOR_NORM, seed=seed),
     )
 
 
@@ -244,8 +247,12 @@ def learn_prior(space: ListingSpace, events: EventRows, parameters: TrainingPara
     rng = np.random.default_rng(parameters.seed)
     sample = rng.permutation(busiest)[: parameters.prior_buyers]
     newest = events.of_buyers(sample).newest_per_buyer(parameters.events_per_buyer)
-    sets = choice_sets_of(newest, space, now, parameters.sampled_alternatives)
-    return fit_prior(list(sets.values()), VECTOR_DIMENSIONS, PriorConfig())
+    sets = [
+        # a stronger event says more of its buyer, but not that buyers differ more: that is what the prior is about
+        told.reweighted(np.minimum(told.weights, 1.0))
+        for told in choice_sets_of(newest, space, now, parameters.sampled_alternatives).values()
+    ]
+    return fit_prior(sets, VECTOR_DIMENSIONS, PriorConfig(seed=parameters.seed))
 
 
 @transaction.atomic

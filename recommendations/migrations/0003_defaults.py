@@ -3,13 +3,13 @@
 from django.db import migrations
 
 EVENT_KINDS = [  # slug, name, weight, half-life in days, is_contact, is_dismissal
-    ("contact", "Contacted the seller", 4.0, 60.0, True, False),
-    ("favourite", "Saved as favourite", 3.0, 45.0, False, False),
-    ("like", "Liked", 3.0, 45.0, False, False),
-    ("compare", "Compared", 2.0, 30.0, False, False),
+    ("contact", "Contacted the seller", 2.0, 60.0, True, False),
+    ("favourite", "Saved as favourite", 1.5, 45.0, False, False),
+    ("like", "Liked", 1.5, 45.0, False, False),
+    ("compare", "Compared", 1.2, 30.0, False, False),
     ("view", "Opened the page", 1.0, 30.0, False, False),
     ("search", "Searched", 1.0, 21.0, False, False),
-    ("dislike", "Disliked", -2.0, 60.0, False, True),
+    ("dislike", "Disliked", -1.5, 60.0, False, True),
     ("hide", "Hid from the list", -0.5, 30.0, False, True),
 ]
 

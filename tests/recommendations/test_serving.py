@@ -4,7 +4,7 @@ from django.utils import timezone
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.models import Placement, ServedList
-from recommendations.serving import ListRequest, recommend
+from recommendations.serving import ListRequest, recommend, similar_listings
 from tests.factories import BuyerFactory, ListingFactory, ServedListFactory
 from tests.worlds import make_market, trained_market, view
 
@@ -40,10 +40,30 @@ def test_an_empty_catalogue_gives_an_empty_list():
 
 
 def test_who_looks_at_one_kind_is_shown_that_kind(market):
+    Placement.objects.update(max_per_model=0, max_per_seller=0, exploration_share=0, diversity=0)
     buyer = BuyerFactory()
     view(buyer, *market.bmws[:4])
     makes = [item.listing.make.slug for item in recommend(ListRequest(buyer=buyer, k=10)).items]
     assert makes.count("bmw") >= 9
+
+
+def test_the_rules_of_the_placement_hold_where_the_stock_allows(market):
+    Placement.objects.update(max_per_model=4, max_per_seller=0, exploration_share=0)
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:4])
+    makes = [item.listing.make.slug for item in recommend(ListRequest(buyer=buyer, k=8)).items]
+    assert makes.count("bmw") == makes.count("skoda") == 4
+    assert makes[0] == "bmw"
+    only_bmws = recommend(ListRequest(buyer=buyer, k=8, filters=ListingFilters(makes=("bmw",))))
+    assert len(only_bmws.items) == 8
+
+
+def test_every_item_says_why_in_terms_that_add_up(market):
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:4])
+    for item in recommend(ListRequest(buyer=buyer, k=10)).items:
+        assert item.reason.endswith(".")
+        assert sum(item.terms.values()) == pytest.approx(item.score, abs=1e-9)
 
 
 def test_the_next_list_differs_without_any_worker(market):
@@ -145,3 +165,12 @@ def test_what_was_shown_is_recorded_with_sources_scores_and_version(market):
     assert served.sources == [item.source for item in answer.items]
     assert served.version_id == market.version.pk
     assert served.filters == {"makes": ["bmw"]}
+
+
+def test_cars_like_one_that_was_just_sold_are_of_its_kind(market):
+    sold = market.bmws[2]
+    Listing.objects.filter(pk=sold.pk).update(status="sold", ended_at=timezone.now())
+    similar = similar_listings(sold, k=5)
+    assert [item.listing.make.slug for item in similar] == ["bmw"] * 5
+    assert sold.pk not in [item.listing.pk for item in similar]
+    assert [item.score for item in similar] == sorted((item.score for item in similar), reverse=True)
