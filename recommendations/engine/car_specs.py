@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -105,12 +106,14 @@ def _rise(year: float, middle: float, width: float) -> float:
     return float(1 / (1 + np.exp(-(year - middle) / width)))
 
 
+@lru_cache(maxsize=10_000)
 def slug(name: str) -> str:
     """``Citroën C4`` -> ``citroen-c4``: as the catalogue makes its slugs, so that both sides use the same key."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
 
 
+@cache
 def read_specs(folder: Path = DATA) -> CarSpecs:
     """All variants of both tables, in a fixed order.
 

@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.engine.car_specs import DATA, CarSpecs, read_specs, slug
+from recommendations.engine.car_specs import DATA, read_specs, slug
 from recommendations.engine.table import ListingTable
 from recommendations.engine.true_taste import TrueTaste, scaled_numbers, worth_of_numbers
 
@@ -205,7 +205,7 @@ class _Factory:
 
     def __init__(self, anchor_year: int, lifetime_days: float) -> None:
         self.anchor_year, self.lifetime_s = anchor_year, lifetime_days * DAY
-        self.specs, self.towns = _specs(), read_towns()
+        self.specs, self.towns = read_specs(), read_towns()
         self.first_year = int(self.specs.first_year.min())
         levels, well_known = AVERAGE_TASTE.levels, 0.15 * np.log(self.specs.supply)
         self.spec_worth = well_known + [
@@ -348,11 +348,6 @@ class _Factory:
         return town, {
             "key": _objects(keys), "name": _objects(names), "north": scatter[0][where], "east": scatter[1][where],
         }  # fmt: skip
-
-
-@cache
-def _specs() -> CarSpecs:
-    return read_specs()
 
 
 def _objects(values) -> NDArray[np.object_]:

@@ -104,7 +104,7 @@ def simulate(
     Args:
         market: The listings.
         buyers: Who browses.
-        n_events: Exactly so many events are returned, unless nothing was ever for sale.
+        n_events: Exactly so many events are returned. Where next to nothing is ever for sale, most are searches.
         seed: The same seed gives the same history.
         report: Called with the share done.
 
@@ -158,7 +158,7 @@ class _Visit:
         self.mean, self.spread = float(worth.mean()), float(worth.std()) + 1e-9
 
     def browse(self, n_events: int) -> tuple[_Lists, NDArray]:
-        """The lists shown, and exactly ``n_events`` events: (5, n_events) of kind, row, list, position, seconds."""
+        """The lists shown and the newest ``n_events`` events: (5, n_events) of kind, row, list, position, seconds."""
         n_lists = 2 + n_events // 3
         while True:
             lists = self._show(n_lists)
@@ -166,8 +166,10 @@ class _Visit:
             if events.shape[1] >= n_events:
                 break
             n_lists *= 2  # a search always counts, so this ends, however empty the market
-        events = events[:, np.argsort(-events[-1], kind="stable")][:, :n_events]
-        return lists.take(lists.moments >= events[-1, -1]), events
+        events = events[:, np.argsort(-events[-1], kind="stable")][:, -n_events:]
+        first = int(events[2].min())
+        events[2] -= first
+        return lists.since(first), events
 
     def _show(self, n_lists: int) -> _Lists:
         moments = self._moments(n_lists)
@@ -307,9 +309,8 @@ class _Lists:
     rows: Rows
     queries: list[dict[str, Any]]
 
-    def take(self, which: NDArray[np.bool_]) -> _Lists:
-        queries = [query for query, is_taken in zip(self.queries, which, strict=True) if is_taken]
-        return _Lists(self.moments[which], self.kinds[which], self.rows[which], queries)
+    def since(self, first: int) -> _Lists:
+        return _Lists(self.moments[first:], self.kinds[first:], self.rows[first:], self.queries[first:])
 
 
 def _merged(numbers: list[int], visits: list[tuple[_Lists, NDArray]]) -> History:
