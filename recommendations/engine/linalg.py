@@ -23,7 +23,7 @@ def cholesky(matrix: NDArray) -> NDArray[np.float64]:
     """
     for share in MENDING_SHARES:
         mended = matrix + np.diag(np.full(len(matrix), share * np.abs(matrix).max())) if share else matrix
-        factor, fault = lapack.dpotrf(mended, lower=1, clean=1)
+        factor, fault = lapack.dpotrf(mended.T, lower=1, clean=1)  # symmetric, but in LAPACK's memory order
         if fault == 0:
             return factor
     raise ValueError("the covariance is not positive definite")
@@ -31,7 +31,7 @@ def cholesky(matrix: NDArray) -> NDArray[np.float64]:
 
 def factors(matrices: NDArray) -> NDArray[np.float64]:
     """``cholesky`` of each matrix of a stack, shape (n_matrices, n, n). Raises as it does."""
-    result = np.empty(matrices.shape)
+    result = np.swapaxes(np.empty(matrices.shape), 1, 2)  # each in LAPACK's memory order, so that nothing is turned
     for row, matrix in enumerate(matrices):
         result[row] = cholesky(matrix)
     return result

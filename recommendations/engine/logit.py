@@ -3,7 +3,7 @@
 A *problem* is one buyer: her choices, weighted, and a Gaussian prior on her weights ``w``. Problems of one batch are
 padded to a common shape and solved side by side, so that one buyer and ten thousand run through the same code.
 
-Log-likelihood of one event with weight ``v``, chosen ``c`` (McFadden 1974, eq. 12; each event raised to ``v``):
+Log-likelihood of one event with weight ``v``, chosen ``c`` (McFadden 1974; each event raised to ``v``):
 ``v * (w . x_c - log sum_j exp(w . x_j))``. Minus log posterior: that, negated and summed, plus
 ``(w - m)' P (w - m) / 2`` with prior mean ``m`` and prior precision ``P``. It is strictly convex: one minimum.
 """
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from recommendations.engine import linalg
 from recommendations.engine.choice_sets import ChoiceSets
 
-# Features of one padded batch, in bytes: beyond the processor's caches a larger batch only costs memory.
-BATCH_BYTES = 16 * 2**20
+# Size of one padded batch, features and matrices: more would not fit the processor's caches.
+BATCH_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def batches(problems: Sequence[ChoiceSets]) -> Iterator[tuple[NDArray[np.intp], 
 def _n_fitting(shapes: NDArray, first: ChoiceSets) -> int:
     """How many problems of these shapes, taken from the front, pad to at most ``BATCH_BYTES``; at least one."""
     n_events, n_alternatives = np.maximum.accumulate(shapes, axis=0).T
-    n_bytes = np.arange(1, len(shapes) + 1) * n_events * n_alternatives * first.n_dims * first.features.itemsize
+    each = n_events * n_alternatives * first.n_dims * first.features.itemsize + first.n_dims**2 * 8
+    n_bytes = np.arange(1, len(shapes) + 1) * each
     return max(1, int(np.searchsorted(n_bytes, BATCH_BYTES, side="right")))
 
 

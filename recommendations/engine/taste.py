@@ -126,7 +126,9 @@ def update(taste: Taste, new: ChoiceSets, config: NewtonConfig = DEFAULT_NEWTON)
 
 
 def posterior_batch(buyers: Sequence[ChoiceSets], prior: Prior, config: NewtonConfig = DEFAULT_NEWTON) -> list[Taste]:
-    """``posterior`` of many buyers, in their order; several times faster than one by one for short histories.
+    """``posterior`` of many buyers, in their order: side by side, in batches that fit the processor's caches.
+
+    The linear algebra of 128 dimensions is the same either way, so this saves a third at most against one by one.
 
     Empty input gives an empty list. Raises as ``posterior``.
     """
@@ -149,7 +151,7 @@ def draw(taste: Gaussian, rng: np.random.Generator, n: int = 1) -> NDArray[np.fl
 def log_evidence(sets: ChoiceSets, prior: Prior, taste: Taste) -> float:
     """Laplace's estimate of the log probability of a buyer's choices before her weights are known, in nats.
 
-    ``taste`` must be the posterior of the same sets and prior (MacKay 2003, eq. 27.7).
+    ``taste`` must be the posterior of the same sets and prior (MacKay 2003, ch. 27).
     """
     likelihood, _ = logit.log_likelihood(logit.stack([sets]), taste.mean[None]) if len(sets) else (np.zeros(1), None)
     certainty = -linalg.log_determinants(linalg.cholesky(taste.covariance)[None])
@@ -259,8 +261,8 @@ def fit_prior(buyers: Sequence[ChoiceSets], n_dims: int, config: PriorConfig | N
 
     Source: empirical Bayes for random coefficients (Train 2009, ch. 12) with a Laplace E-step. EM's own M-step needs
     a hundred rounds where single buyers say little, so the same fixed point is approached faster: the mean by a Newton
-    step on the evidence (ECME; Liu and Rubin 1994), the covariance by the matrix form of MacKay's rule (1992, eq.
-    4.14). A normal-inverse-Wishart hyperprior holds both (Gelman et al. 2013, sec. 3.6).
+    step on the evidence (ECME; Liu and Rubin 1994), the covariance by the matrix form of MacKay's rule (1992). A
+    normal-inverse-Wishart hyperprior holds both (Gelman et al. 2013, sec. 3.6).
     """
     config = config or PriorConfig()
     if n_dims < 1:
@@ -269,7 +271,7 @@ def fit_prior(buyers: Sequence[ChoiceSets], n_dims: int, config: PriorConfig | N
     _check_dimensions(buyers, prior)
     sample = _sample(buyers, config)
     contrast = _mean_square_difference(sample)
-    if contrast == 0:
+    if contrast < 1e-9:  # nothing to choose between
         return prior
     few = sample[:: -(-len(sample) // START_BUYERS)]
     start = _Population(few, np.zeros(n_dims), config).best_single_variance(contrast)
