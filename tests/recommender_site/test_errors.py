@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.http import Http404
 from django.test import Client, RequestFactory
 from kombu.exceptions import OperationalError as BrokerError
@@ -164,3 +165,15 @@ def answer_with(**environment):
 def test_without_a_database_the_api_says_so_and_shows_no_trace():
     status, body = answer_with(DATABASE_URL="postgres://nobody@%2Fnowhere/none")
     assert (status, body["error"]["code"]) == (503, "unavailable")
+
+
+@pytest.mark.django_db
+def test_without_cache_and_broker_the_api_works_on():
+    database = connection.settings_dict
+    test_database = f"postgres://{database['USER']}@{quote(database['HOST'], safe='')}/{database['NAME']}"
+    status, body = answer_with(
+        DATABASE_URL=test_database,
+        REDIS_URL="unix:///nowhere/redis.sock",
+        CELERY_BROKER_URL="redis+socket:///nowhere/redis.sock",
+    )
+    assert (status, body["error"]["code"]) == (401, "not_authenticated")
