@@ -5,7 +5,7 @@
 128 dimensions, sets of 60 alternatives, features whose spread falls off as an encoder's components do. The naive ways
 do the same job with general tools: scipy's BFGS on the textbook's cost function, and scikit-learn's LogisticRegression
 on differences (each alternative turned down is one row), which approximates the choice among many by choices among two.
-Times are processor time of one thread, because the machine is shared; alone on it, wall time is the same.
+Times are processor time of one thread, because the machine is shared with other work.
 """
 
 import os
