@@ -202,7 +202,7 @@ def embed_missing_listings(*, at_most: int = EMBEDDING_BATCH) -> int:
 
 def embed_in_space(version: RankerVersion, listing_ids: list[int]) -> int:
     rows = read_listings(Listing.objects.filter(pk__in=listing_ids))
-    _, is_current, _ = match_vectors(rows, *read_vectors(version, listing_ids))
+    _, is_current = match_vectors(rows, *read_vectors(version, listing_ids))
     outdated = np.flatnonzero(~is_current)
     if len(outdated):
         table = rows.table.take(outdated)

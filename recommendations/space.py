@@ -27,10 +27,7 @@ COLUMNS: dict[str, tuple[type, float]] = {  # name -> dtype and what an empty ro
 
 
 class ListingSpace:
-    """Growable rows of listings; a listing keeps its row for as long as the space lives.
-
-    A listing without a vector is never live here, because nothing could be said about it.
-    """
+    """Growable rows of listings; a listing keeps its row for as long as the space lives."""
 
     def __init__(self, ranker: Ranker) -> None:
         self.ranker = ranker
@@ -46,18 +43,11 @@ class ListingSpace:
     def __len__(self) -> int:
         return self._n_rows
 
-    def put(self, rows: ListingRows, vectors: NDArray[np.float32], has_vector: NDArray[np.bool_]) -> None:
-        """Add listings, or replace what is known of them.
-
-        Args:
-            rows: Their fields, n listings.
-            vectors: Shape (n, n_dims).
-            has_vector: Which of the vectors mean anything, shape (n,).
-        """
+    def put(self, rows: ListingRows, vectors: NDArray[np.float32]) -> None:
+        """Add n listings, or replace what is known of them; ``vectors`` has shape (n, n_dims)."""
         at = self._places(rows.listing_ids)
         for name, array in self._arrays.items():
             array[at] = getattr(rows, name)
-        self._arrays["is_live"][at] &= has_vector
         self._vectors[at] = vectors
         self._archetypes[at] = self.ranker.collaborative.archetypes.assign(rows.table)
         self.columns.put(at, rows)

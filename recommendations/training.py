@@ -211,7 +211,7 @@ def learn(
         n_dims=VECTOR_DIMENSIONS,
     )
     space = ListingSpace(ranker)
-    space.put(rows, vectors, np.ones(len(rows), bool))
+    space.put(rows, vectors)
     space.ranker = ranker.with_prior(learn_prior(space, events, parameters, now))
     return space
 

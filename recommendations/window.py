@@ -26,16 +26,16 @@ from numpy.typing import NDArray
 
 from catalog.models import Listing
 from recommendations.artifacts import load_ranker
-from recommendations.datasets import ListingRows, read_listings, read_vectors, write_vectors
+from recommendations.datasets import ListingRows, read_listings, read_vectors
 from recommendations.engine.stock import hashed
 from recommendations.exceptions import RankerRefused
 from recommendations.models import RankerVersion
 from recommendations.space import ListingSpace
-from recommendations.telemetry import VECTORS_WRITTEN, WINDOW_LISTINGS, WINDOW_SYNC_SECONDS
+from recommendations.telemetry import WINDOW_LISTINGS, WINDOW_SYNC_SECONDS
 
 logger = logging.getLogger(__name__)
 
-ENCODED_PER_SYNC = 2000  # vectors a reader computes by itself before it leaves the rest to the workers
+UPDATED_PER_SYNC = 5000  # listings; after a large import a window catches up over a few requests, not within one
 RELOAD_AFTER_ASLEEP_SECONDS = 1800  # lines of changes are swept after an hour (tasks.maintenance)
 RELOAD_AFTER_SECONDS = 86_400  # to let go of listings that ended long ago
 
@@ -55,7 +55,7 @@ class Window(ListingSpace):
         self.loaded_at = self.synced_at = started
         self._resume_at = read_oldest_open_transaction()
         self._seen_lines: dict[int, int] = {}  # line -> its transaction, for lines that will be read again
-        self._without_vector: set[int] = set()
+        self._behind: set[int] = set()  # changed listings that no sync has come to yet
         n_live = Listing.objects.available().count()
         self.is_complete = n_live <= settings.WINDOW_MAX_LISTINGS
         self._share = 1.0 if self.is_complete else settings.WINDOW_MAX_LISTINGS / n_live
@@ -70,8 +70,9 @@ class Window(ListingSpace):
             changed = {listing_id for line, _, listing_id in lines if line not in self._seen_lines}
             self._seen_lines = {line: transaction for line, transaction, _ in lines if transaction >= resume_at}
             self._resume_at = resume_at
-            if changed or self._without_vector:
-                self._update(sorted(changed | self._without_vector))
+            self._behind |= changed
+            if self._behind:
+                self._update(sorted(self._behind)[:UPDATED_PER_SYNC])
             self.synced_at = time.monotonic()
 
     def vectors_elsewhere(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -83,11 +84,10 @@ class Window(ListingSpace):
 
     def _update(self, listing_ids: list[int]) -> None:
         rows = self._sampled(read_listings(remembered(Listing.objects.filter(pk__in=listing_ids))))
-        gone = set(listing_ids) - set(rows.listing_ids.tolist())
-        self.forget(gone)
-        self._without_vector -= gone
+        self.forget(set(listing_ids) - set(rows.listing_ids.tolist()))
         if len(rows):
             self._take_in(rows, *read_vectors(self.version_id, listing_ids))
+        self._behind.difference_update(listing_ids)
 
     def _take_in(
         self,
@@ -96,23 +96,17 @@ class Window(ListingSpace):
         stored_vectors: NDArray[np.float32],
         stored_digests: NDArray[np.int64],
     ) -> None:
-        """Put listings into the window with their stored vectors; vectors out of date are made anew, up to a limit."""
-        vectors, is_current, is_stored = match_vectors(rows, stored_ids, stored_vectors, stored_digests)
-        outdated = np.flatnonzero(~is_current)[:ENCODED_PER_SYNC]
-        if len(outdated):
-            vectors[outdated] = self._encode_and_store(rows, outdated)
-            is_stored[outdated] = True
-        self._without_vector -= set(rows.listing_ids.tolist())
-        self._without_vector |= set(rows.listing_ids[~is_stored].tolist())
-        self.put(rows, vectors, is_stored)
-        WINDOW_LISTINGS.set(len(self))
+        """Put listings into the window with their stored vectors.
 
-    def _encode_and_store(self, rows: ListingRows, at: NDArray[np.intp]) -> NDArray[np.float32]:
-        table = rows.table.take(at)
-        vectors = self.ranker.vectors(table)
-        write_vectors(self.version_id, rows.listing_ids[at], vectors, table.digests())
-        VECTORS_WRITTEN.inc(len(at))
-        return vectors
+        Vectors that are missing or out of date are made here and now, which takes microseconds; storing them is left
+        to the workers, because the index of the table makes that a thousand times slower.
+        """
+        vectors, is_current = match_vectors(rows, stored_ids, stored_vectors, stored_digests)
+        outdated = np.flatnonzero(~is_current)
+        if len(outdated):
+            vectors[outdated] = self.ranker.vectors(rows.table.take(outdated))
+        self.put(rows, vectors)
+        WINDOW_LISTINGS.set(len(self))
 
     def _sampled(self, rows: ListingRows) -> ListingRows:
         if self.is_complete:
@@ -125,13 +119,8 @@ def match_vectors(
     stored_ids: NDArray[np.int64],
     stored_vectors: NDArray[np.float32],
     stored_digests: NDArray[np.int64],
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Stored vectors in the order of the listings.
-
-    Returns:
-        Vectors, zero where none is stored, shape (n, n_dims); which of them still fit their listing; which are stored
-        at all.
-    """
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Stored vectors in the order of the listings, zero where none is stored; and which still fit their listing."""
     order = np.argsort(stored_ids)
     at = np.searchsorted(stored_ids, rows.listing_ids, sorter=order)
     source = order[np.minimum(at, max(len(order) - 1, 0))] if len(order) else np.zeros(len(rows), np.intp)
@@ -140,7 +129,7 @@ def match_vectors(
     vectors[found] = stored_vectors[source[found]]
     is_current = found.copy()
     is_current[found] = rows.table.take(np.flatnonzero(found)).digests() == stored_digests[source[found]]
-    return vectors, is_current, found
+    return vectors, is_current
 
 
 def remembered(listings: QuerySet[Listing]) -> QuerySet[Listing]:

@@ -59,11 +59,23 @@ def test_a_deleted_car_leaves(market):
     assert market.bmws[-1].pk not in live_ids()
 
 
-def test_a_new_car_is_there_at_once_with_a_vector_made_by_the_reader(market):
+def test_a_new_car_is_there_at_once_though_no_worker_has_made_its_vector(market):
     live_ids()
     car = ListingFactory()
     assert car.pk in live_ids()
-    assert ListingVector.objects.of(market.version).filter(listing_id=car.pk).exists()
+    assert not ListingVector.objects.of(market.version).filter(listing_id=car.pk).exists()
+    with borrow_window() as window:
+        vectors, known = window.vectors_of([car.pk])
+    assert known.all()
+    assert vectors.any()
+
+
+def test_after_a_large_import_the_window_catches_up_bit_by_bit(market, monkeypatch):
+    live_ids()
+    live_ids()  # what this test itself wrote before the window was loaded
+    monkeypatch.setattr("recommendations.window.UPDATED_PER_SYNC", 3)
+    new = {ListingFactory().pk for _ in range(7)}
+    assert [len(new & live_ids()) for _ in range(3)] == [3, 6, 7]
 
 
 def test_a_changed_price_changes_the_vector_and_a_changed_description_does_not(market):
