@@ -51,15 +51,14 @@ class PeriodicTaskAdmin(BasePeriodicTaskAdmin, ConsoleAdmin):
 
     @display(description="When")
     def timing(self, task: PeriodicTask) -> str:
-        return str(task.crontab.human_readable if task.crontab else task.schedule) if has_timing(task) else NONE
+        """``every 30 seconds``, or ``At 03:15 AM UTC``."""
+        if task.crontab:
+            return str(task.crontab.human_readable)
+        return str(task.interval or task.solar or task.clocked or NONE)
 
     @display(description="Last run", ordering="last_run_at")
     def last_run(self, task: PeriodicTask) -> str:
         return ago(task.last_run_at) if task.last_run_at else "never"
-
-
-def has_timing(task: PeriodicTask) -> bool:
-    return bool(task.interval_id or task.crontab_id or task.solar_id or task.clocked_id)
 
 
 @admin.register(IntervalSchedule)

@@ -25,6 +25,7 @@ from accounts.models import Buyer
 from catalog.models import ImportRun, Listing
 from recommendations.admin.figures import side_by_side
 from recommendations.models import EventKind, Interaction, Preference, RankerVersion, SeedRun, ServedList, TrainingRun
+from recommendations.services import buyers_behind_the_log
 from recommender_site.admin_kit import NONE, UNFINISHED, ago, list_url, percent
 from recommender_site.admin_site import may_see
 
@@ -194,10 +195,13 @@ def age_panel(stock: Mapping[str, int]) -> Panel:
 
 # --- Events ----------------------------------------------------------------------------------------------------------
 def read_events(now: datetime) -> list[dict[str, Any]]:
-    """Events of the last day by kind and hour; at most 24 rows a kind."""
+    """Events of the last day by kind and hour; at most 25 rows a kind."""
     lately = Interaction.objects.since(now - DAY).order_by()
     hourly = lately.annotate(hour=TruncHour("occurred_at")).values("kind_id", "hour")
-    return list(hourly.annotate(n=Count("pk"), n_last_hour=Count("pk", filter=Q(occurred_at__gte=now - HOUR))))
+    return [
+        dict(row)
+        for row in hourly.annotate(n=Count("pk"), n_last_hour=Count("pk", filter=Q(occurred_at__gte=now - HOUR)))
+    ]
 
 
 def events_card(events: list[dict[str, Any]]) -> Card:
@@ -362,21 +366,8 @@ def cold_card(now: datetime) -> Card:
 
 
 # --- Preferences and versions ----------------------------------------------------------------------------------------
-BEHIND = """
-SELECT count(DISTINCT event.buyer_id)
-FROM recommendations_interaction AS event
-LEFT JOIN recommendations_preference AS preference
-    ON preference.buyer_id = event.buyer_id AND preference.version_id = %(version)s
-WHERE event.received_at >= %(since)s AND event.id > coalesce(preference.last_interaction_id, 0)
-"""
-
-
 def behind_card(now: datetime, live: RankerVersion | None) -> Card:
-    n_behind = 0
-    if live:
-        with connection.cursor() as cursor:
-            cursor.execute(BEHIND, {"version": live.pk, "since": now - DAY})
-            (n_behind,) = cursor.fetchone()
+    n_behind = buyers_behind_the_log(live, since=now - DAY).count() if live else 0
     return Card(
         "Preferences behind the log",
         f"{n_behind:,}" if live else NONE,

@@ -6,6 +6,7 @@ Depends on Django and Unfold only, so that each app's admin may build on it.
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -37,7 +38,11 @@ EXAMPLES_SHOWN = 3
 
 # --- Lists that stay fast --------------------------------------------------------------------------------------------
 class EstimatingPaginator(Paginator):
-    """Counts exactly up to a limit, and beyond it asks the planner: nobody turns to page 15,000 of a million rows."""
+    """Counts exactly up to a limit, and beyond it asks the planner.
+
+    Pages reach as far as the exact count does: nobody turns to page 15,000 of a million rows, and a database that is
+    asked for it reads all the pages before.
+    """
 
     COUNT_EXACTLY = 10_000
     template_name = "admin/estimated_pagination.html"
@@ -51,6 +56,11 @@ class EstimatingPaginator(Paginator):
             return counted
         self.is_estimate = True
         return max(counted, planned_rows(rows))
+
+    @cached_property
+    def num_pages(self) -> int:
+        n_rows = min(self.count, self.COUNT_EXACTLY)
+        return max(math.ceil(n_rows / self.per_page), 1)
 
 
 def planned_rows(rows: models.QuerySet[Any]) -> int:

@@ -93,10 +93,13 @@ class InteractionAdmin(ReadOnlyAdmin):
 
 def in_words(query: dict[str, Any]) -> str:
     """A search as one line: ``makes: skoda, bmw · max price: 9000``."""
-    return " · ".join(
-        f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
-        for name, value in query.items()
-    )
+    return " · ".join(f"{name.replace('_', ' ')}: {in_one_word(value)}" for name, value in query.items())
+
+
+def in_one_word(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) and abs(value) < 100_000 else str(value)
 
 
 @admin.register(ServedList)

@@ -55,6 +55,8 @@ def vector_row(version: RankerVersion, vector: Any, digest: int) -> list[Any]:
     state = "missing" if vector is None else "up to date" if vector.digest == digest else "out of date"
     shown = NONE if vector is None else vector_summary(vector.vector)
     short = (
-        NONE if vector is None else format_html('<code class="fc-code">{}</code>', f"{vector.digest & 0xFFFFFFFF:08x}")
+        NONE
+        if vector is None
+        else format_html('<code class="fc-code fc-number">{}</code>', f"{vector.digest & 0xFFFFFFFF:08x}")
     )
     return [link_to(version), version.get_status_display(), state, short, shown]

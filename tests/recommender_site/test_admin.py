@@ -122,6 +122,7 @@ def test_a_long_list_is_estimated_from_statistics(monkeypatch: pytest.MonkeyPatc
     paginator = EstimatingPaginator(sellers, 2)
     assert paginator.count == planned_rows(sellers) == 30
     assert paginator.is_estimate
+    assert paginator.num_pages == 5  # of 2 rows each: as far as rows are counted
 
 
 # --- Dashboard -------------------------------------------------------------------------------------------------------
