@@ -1,6 +1,7 @@
 """Which processes make up a running Forecourt, and what they are told. docker-compose.yml runs the same commands."""
 
 import http.client
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -62,15 +63,16 @@ def services(state: Path, web_socket: socket.socket) -> list[Service]:
         Service(
             "web",
             [*web_command(), "--bind", f"fd://{descriptor}"],
-            grace_seconds=15,
+            grace_seconds=15,  # more than gunicorn's own patience
             environment=_metrics_directory(state, "web"),
             inherited_descriptors=(descriptor,),
         ),
-        Service("worker", worker_command(), grace_seconds=30, environment=_metrics_directory(state, "worker")),
+        Service("worker", worker_command(), grace_seconds=10, environment=_metrics_directory(state, "worker")),
         Service(
             "trainer",
             trainer_command(),
-            grace_seconds=30,
+            grace_seconds=10,
+            stop_signal=signal.SIGQUIT,  # nobody waits for a training: it goes back to the queue
             environment={**_metrics_directory(state, "trainer"), "WORKER_METRICS_PORT": str(trainer_port)},
         ),
         Service("beat", beat_command(), grace_seconds=10),

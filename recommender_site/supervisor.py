@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -39,11 +40,12 @@ COLOURS = {"web": 36, "worker": 33, "trainer": 34, "beat": 35, "forecourt": 32}
 
 @dataclass(frozen=True)
 class Service:
-    """One process to keep running, and how long its work in hand may take when it is asked to stop."""
+    """One process to keep running, how it is asked to stop, and how long its work in hand may then take."""
 
     name: str
     command: list[str]
     grace_seconds: float
+    stop_signal: signal.Signals = signal.SIGTERM
     environment: dict[str, str] = field(default_factory=dict)
     inherited_descriptors: tuple[int, ...] = ()
 
@@ -85,7 +87,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches only us, or it would kill the pool under a working Celery
-            preexec_fn=stop_when_parent_dies,
+            preexec_fn=partial(stop_when_parent_dies, self.service.stop_signal),
             pass_fds=self.service.inherited_descriptors,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **self.service.environment},
         )
@@ -239,12 +241,12 @@ class Supervisor:
         self._next_server_check = time.monotonic() + pause
 
     def _stop_children(self) -> None:
-        """Warmly first. A Celery out of patience is told SIGQUIT: it gives its tasks back to the queue."""
+        """Warmly first. A Celery that is out of time is told SIGQUIT: it gives its tasks back to the queue."""
         say("stopping; running requests and tasks are finished first (Ctrl-C again not to wait)")
         asked_at = time.monotonic()
         hard_at: dict[str, float] = {}
         for child in self.children:
-            child.signal(signal.SIGTERM)
+            child.signal(child.service.stop_signal)
         while running := [child for child in self.children if child.is_running]:
             self._wait(0.2)
             now = time.monotonic()
@@ -358,7 +360,7 @@ def _describe_exit(code: int) -> str:
 _libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def stop_when_parent_dies() -> None:
-    """Have the kernel send us SIGTERM when our parent dies, however it dies. Linux only."""
+def stop_when_parent_dies(number: int = signal.SIGTERM) -> None:
+    """Have the kernel send us this signal when our parent dies, however it dies. Linux only."""
     if _libc is not None:
-        _libc.prctl(1, signal.SIGTERM)  # 1: PR_SET_PDEATHSIG
+        _libc.prctl(1, number)  # 1: PR_SET_PDEATHSIG
