@@ -269,15 +269,15 @@ class Placement(models.Model):
     filters = models.JSONField(default=dict, blank=True, help_text="Filters that always apply here.")
     boosts = models.JSONField(default=dict, blank=True, help_text="Term and its weight in the score.")
     diversity = models.FloatField(
-        default=0.15,
+        default=0.05,
         validators=[MinValueValidator(0), MaxValueValidator(1)],
         help_text="0: by score alone; 1: by difference alone.",
     )
-    max_per_model = models.PositiveSmallIntegerField(default=6, help_text="Of one list, 0 for no cap.")
-    max_per_seller = models.PositiveSmallIntegerField(default=8, help_text="Of one list, 0 for no cap.")
-    exploration_share = models.FloatField(default=0.1, validators=[MinValueValidator(0), MaxValueValidator(1)])
+    max_per_model = models.PositiveSmallIntegerField(default=8, help_text="Of one list, 0 for no cap.")
+    max_per_seller = models.PositiveSmallIntegerField(default=10, help_text="Of one list, 0 for no cap.")
+    exploration_share = models.FloatField(default=0.05, validators=[MinValueValidator(0), MaxValueValidator(1)])
     times_shown_at_most = models.PositiveSmallIntegerField(
-        default=20, help_text="A car shown this often within 30 days steps back for others."
+        default=40, help_text="A car shown this often within 30 days steps back for others."
     )
 
     class Meta:

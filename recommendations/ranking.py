@@ -29,8 +29,9 @@ from recommendations.sources import (
 )
 from recommendations.window import borrow_window
 
-DEMAND_WEIGHT = 0.05  # utility of one e-fold of recent demand, for a buyer whose taste is known
-DEMAND_WEIGHT_OF_STRANGERS = 0.5  # a stranger is best helped by what others want
+# Utility of one e-fold of recent demand. A stranger is best helped by what others want; who is known is helped by that.
+DEMAND_WEIGHT_OF_STRANGERS = 0.5
+SECONDS_A_DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,21 @@ def rank(
             allowed=allowed,
             demand=recent_demand(),
             now=time.time(),
-            rng=np.random.default_rng(),
+            rng=generator_for(shopper),
         )
         source_by_id = gather(sources_for(switch, shopper), shopper, shelf, n)
         candidates = arrange(source_by_id, shopper, shelf, switch, policy_of(placement, k))
         is_everything = int(allowed.sum()) == len(candidates) if window.is_complete else len(candidates) < n
         return candidates, is_everything
+
+
+def generator_for(shopper: Shopper) -> np.random.Generator:
+    """Chance that stands still while nothing happens: another draw with each event, version, and day.
+
+    Whoever asks twice gets the same list, and nobody's list moves because somebody else acted.
+    """
+    key = shopper.buyer.pk if shopper.buyer else 0
+    return np.random.default_rng([key, shopper.n_events, shopper.version_id, int(time.time() // SECONDS_A_DAY)])
 
 
 def policy_of(placement: Placement, k: int) -> ListPolicy:
@@ -164,11 +174,11 @@ def score(
     shelf: Shelf,
     switch: SourceSwitch,
 ) -> NDArray[np.float64]:
-    """Utility for the buyer, plus a little for what is in demand; shape (n,), higher is better."""
+    """Utility for the buyer, and for a stranger what is in demand; shape (n,), higher is better."""
     weights = shopper.ranker.switched(shopper.weights, switch)
     return vectors.astype(np.float64) @ weights + demand_term(ids.tolist(), shopper, shelf.demand)
 
 
 def demand_term(listing_ids: Sequence[int], shopper: Shopper, demand: Mapping[int, float]) -> NDArray[np.float64]:
-    weight = DEMAND_WEIGHT if shopper.is_personal else DEMAND_WEIGHT_OF_STRANGERS
+    weight = 0.0 if shopper.is_personal else DEMAND_WEIGHT_OF_STRANGERS
     return weight * np.log1p([demand.get(key, 0.0) for key in listing_ids])

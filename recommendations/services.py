@@ -154,7 +154,7 @@ def save_questionnaire(*, buyer: Buyer, answers: dict) -> None:
     events_recorded.send(sender=Buyer, buyer_ids=[buyer.pk])
 
 
-def refresh_stale_preferences(*, active_within: timedelta = timedelta(days=30), at_most: int = 2000) -> int:
+def refresh_stale_preferences(*, active_within: timedelta = timedelta(days=30), at_most: int = 500) -> int:
     """Bring preferences of recently active buyers up to date where the log is ahead; returns how many."""
     version = RankerVersion.objects.live()
     if version is None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -46,6 +47,7 @@ logger = logging.getLogger(__name__)
 Report = Callable[[float, str], None]  # fraction done from 0 to 1, and what is being done
 
 FEWEST_EVENTS_TO_TEST_ON = 20
+SILENCE_OF_THE_DEAD = timedelta(minutes=30)  # no step of a training takes that long
 # Length of the factors against that of the content. At 0.5 their noise cost a simulated buyer with 20 events 1.4 points
 # of 100 of the utility she could have had; where they do tell something, the prior gives them the weight they deserve.
 FACTOR_NORM = 0.2
@@ -96,12 +98,11 @@ def start_training(
 
 def run_training(*, run_id: int, report: Report | None = None) -> RankerVersion | None:
     """Carry out a queued run; None when somebody else already took it. Raises what went wrong, after noting it."""
-    claimed = TrainingRun.objects.filter(pk=run_id, status=TrainingRun.Status.QUEUED).update(
-        status=TrainingRun.Status.RUNNING, started_at=timezone.now(), heartbeat_at=timezone.now()
-    )
-    if not claimed:
+    if not claim(run_id):
         return None
-    run = TrainingRun.objects.get(pk=run_id)
+    run = TrainingRun.objects.select_related("version").get(pk=run_id)
+    if run.version and run.version.status == RankerVersion.Status.TRAINING:
+        discard(run.version)  # what a process that died left behind
     version = RankerVersion.objects.create()
     TrainingRun.objects.filter(pk=run_id).update(version=version)
     try:
@@ -116,10 +117,23 @@ def run_training(*, run_id: int, report: Report | None = None) -> RankerVersion 
     return version
 
 
-def fail(run: TrainingRun, version: RankerVersion, error: BaseException) -> None:
-    """Leave no half-trained version behind; a cancelled run was stopped on purpose."""
+def claim(run_id: int) -> bool:
+    """Take a queued run, or one whose process has been silent for so long that it must have died."""
+    now = timezone.now()
+    dead = Q(status=TrainingRun.Status.RUNNING, heartbeat_at__lt=now - SILENCE_OF_THE_DEAD)
+    free = TrainingRun.objects.filter(Q(status=TrainingRun.Status.QUEUED) | dead, pk=run_id)
+    return bool(free.update(status=TrainingRun.Status.RUNNING, started_at=now, heartbeat_at=now))
+
+
+def discard(version: RankerVersion) -> None:
+    """Leave no half-trained version behind."""
     retire_ranker(version)
     RankerVersion.objects.filter(pk=version.pk).update(status=RankerVersion.Status.FAILED)
+
+
+def fail(run: TrainingRun, version: RankerVersion, error: BaseException) -> None:
+    """Note how a run ended; a cancelled one was stopped on purpose."""
+    discard(version)
     cancelled = isinstance(error, TrainingCancelled)
     TrainingRun.objects.filter(pk=run.pk).update(
         status=TrainingRun.Status.CANCELLED if cancelled else TrainingRun.Status.FAILED,

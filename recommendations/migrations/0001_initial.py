@@ -110,7 +110,7 @@ class Migration(migrations.Migration):
                 (
                     "diversity",
                     models.FloatField(
-                        default=0.15,
+                        default=0.05,
                         help_text="0: by score alone; 1: by difference alone.",
                         validators=[
                             django.core.validators.MinValueValidator(0),
@@ -118,12 +118,12 @@ class Migration(migrations.Migration):
                         ],
                     ),
                 ),
-                ("max_per_model", models.PositiveSmallIntegerField(default=6, help_text="Of one list, 0 for no cap.")),
-                ("max_per_seller", models.PositiveSmallIntegerField(default=8, help_text="Of one list, 0 for no cap.")),
+                ("max_per_model", models.PositiveSmallIntegerField(default=8, help_text="Of one list, 0 for no cap.")),
+                ("max_per_seller", models.PositiveSmallIntegerField(default=10, help_text="Of one list, 0 for no cap.")),
                 (
                     "exploration_share",
                     models.FloatField(
-                        default=0.1,
+                        default=0.05,
                         validators=[
                             django.core.validators.MinValueValidator(0),
                             django.core.validators.MaxValueValidator(1),
@@ -133,7 +133,7 @@ class Migration(migrations.Migration):
                 (
                     "times_shown_at_most",
                     models.PositiveSmallIntegerField(
-                        default=20, help_text="A car shown this often within 30 days steps back for others."
+                        default=40, help_text="A car shown this often within 30 days steps back for others."
                     ),
                 ),
             ],

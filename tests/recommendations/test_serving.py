@@ -74,6 +74,14 @@ def test_the_next_list_differs_without_any_worker(market):
     assert ids(recommend(ListRequest(buyer=buyer, k=10))) != before
 
 
+def test_who_asks_twice_gets_the_same_list_whatever_others_do_meanwhile(market):
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:3])
+    before = ids(recommend(ListRequest(buyer=buyer, k=10)))
+    view(BuyerFactory(), *market.skodas, kind="contact")
+    assert ids(recommend(ListRequest(buyer=buyer, k=10))) == before
+
+
 @pytest.mark.parametrize("k", [1, 20, 30])
 def test_k_asked_is_k_answered(market, k):
     buyer = BuyerFactory()

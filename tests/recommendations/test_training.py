@@ -1,5 +1,8 @@
+from datetime import timedelta
+
 import numpy as np
 import pytest
+from django.utils import timezone
 
 from catalog.models import Listing
 from recommendations import training
@@ -57,6 +60,19 @@ def test_a_run_is_carried_out_once():
     assert run_training(run_id=run.pk) is not None
     assert run_training(run_id=run.pk) is None
     assert RankerVersion.objects.count() == 1
+
+
+def test_a_run_whose_process_died_is_taken_over_and_what_it_left_is_discarded():
+    ListingFactory()
+    run = start_training()
+    half = RankerVersion.objects.create()
+    long_ago = timezone.now() - timedelta(hours=1)
+    TrainingRun.objects.filter(pk=run.pk).update(status="running", heartbeat_at=timezone.now(), version=half)
+    assert run_training(run_id=run.pk) is None
+    TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=long_ago)
+    assert run_training(run_id=run.pk) == RankerVersion.objects.live()
+    half.refresh_from_db()
+    assert half.status == RankerVersion.Status.FAILED
 
 
 def test_a_version_that_is_not_promoted_stands_beside_the_live_one():
