@@ -1,5 +1,6 @@
 """How gunicorn serves the site: threads, because the views wait for PostgreSQL and numpy lets go of the lock."""
 
+import os
 from typing import Any
 
 from prometheus_client import multiprocess
@@ -19,4 +20,5 @@ control_socket_disable = True  # the supervisor is in control
 
 def child_exit(server: Any, worker: Any) -> None:
     """Counters of a process that is gone stay in the sums, its gauges do not."""
-    multiprocess.mark_process_dead(worker.pid)
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        multiprocess.mark_process_dead(worker.pid)

@@ -1,13 +1,13 @@
 """``/metrics`` for Prometheus: what all web processes have counted, and the state of the market as the database has it.
 
 The counters live in files, one per process (PROMETHEUS_MULTIPROC_DIR), and are added up here. What is true of the
-whole installation (stock, age of the ranker, preferences behind the log, waiting tasks) is asked at every scrape; a
-part that does not answer is left out and named by ``forecourt_scrape_failed``.
+whole installation (stock, age of the ranker, preferences behind the log, waiting tasks) is asked at every scrape; what
+a server that is away would have told is left out, and ``forecourt_scrape_failed`` names the server.
 """
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 from django.conf import settings
@@ -25,9 +25,11 @@ from prometheus_client.registry import Collector
 from catalog.models import Listing
 from recommendations.models import Interaction, Preference, RankerVersion
 from recommender_site.celery import app
-from recommender_site.health import broker_connection
+from recommender_site.health import CHECKS, broker_connection
 
 logger = logging.getLogger(__name__)
+
+Question = Callable[[], list[GaugeMetricFamily]]
 
 
 @never_cache
@@ -55,21 +57,23 @@ def installation_registry() -> CollectorRegistry:
 
 class InstallationCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        failed = GaugeMetricFamily("forecourt_scrape_failed", "1: this part could not be asked.", labels=["part"])
-        parts: dict[str, Callable[[], list[GaugeMetricFamily]]] = {
-            "stock": listings_by_status,
-            "ranker": live_ranker_age,
-            "preferences": preferences_behind_the_log,
-            "queues": waiting_tasks,
-        }
-        for name, ask in parts.items():
-            try:
-                yield from ask()
-                failed.add_metric([name], 0)
-            except (DatabaseError, KombuError, OSError) as error:
-                logger.warning("metrics of %s are missing: %s", name, error)
-                failed.add_metric([name], 1)
+        failed = GaugeMetricFamily("forecourt_scrape_failed", "1: this server could not be asked.", labels=["server"])
+        for server, questions in QUESTIONS.items():
+            families, problem = answers_of(server, questions)
+            yield from families
+            failed.add_metric([server], bool(problem))
+            if problem:
+                logger.warning("metrics of the %s are missing: %s", server, problem)
         yield failed
+
+
+def answers_of(server: str, questions: Sequence[Question]) -> tuple[list[GaugeMetricFamily], str]:
+    """What a server answers, or nothing and why. Its probe comes first: a pool waits longer than a scrape does."""
+    try:
+        problem = CHECKS[server]()
+        return ([], problem) if problem else ([family for ask in questions for family in ask()], "")
+    except (DatabaseError, KombuError, OSError) as error:
+        return [], str(error)
 
 
 def listings_by_status() -> list[GaugeMetricFamily]:
@@ -115,3 +119,9 @@ def waiting_tasks() -> list[GaugeMetricFamily]:
             declared = app.amqp.queues[queue](connection.default_channel).queue_declare()
             family.add_metric([queue], declared.message_count)
     return [family]
+
+
+QUESTIONS: dict[str, Sequence[Question]] = {
+    "database": (listings_by_status, live_ranker_age, preferences_behind_the_log),
+    "broker": (waiting_tasks,),
+}

@@ -2,6 +2,7 @@
 
 import pytest
 from django.conf import settings as live_settings
+from django.db import connection
 from django.test import Client
 
 from recommender_site.celery import app
@@ -48,8 +49,6 @@ def test_a_cache_that_is_away_is_named(client: Client, settings):
 
 
 def test_a_database_that_is_away_is_named(client: Client, monkeypatch):
-    from django.db import connection
-
     monkeypatch.setitem(connection.settings_dict, "HOST", "/nowhere")
     response = client.get("/readyz")
     assert response.status_code == 503
@@ -90,8 +89,15 @@ def test_metrics_tell_how_many_tasks_wait(client: Client):
 
 
 @pytest.mark.django_db
-def test_a_part_that_cannot_be_asked_is_left_out_and_named(client: Client, without_broker):
+def test_a_server_that_cannot_be_asked_is_named_and_the_others_answer(client: Client, without_broker):
     found = samples(client)
-    assert found['forecourt_scrape_failed{part="queues"}'] == 1
-    assert found['forecourt_scrape_failed{part="stock"}'] == 0
+    assert found['forecourt_scrape_failed{server="broker"}'] == 1
+    assert found['forecourt_scrape_failed{server="database"}'] == 0
     assert found['forecourt_listings{status="live"}'] == 0
+
+
+def test_counters_are_served_without_a_database(client: Client, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "HOST", "/nowhere")
+    found = samples(client)
+    assert found['forecourt_scrape_failed{server="database"}'] == 1
+    assert "forecourt_events_repeated_total" in found
