@@ -24,6 +24,7 @@ from typing import IO, Protocol, Self
 from catalog.exceptions import FileRefused, HeaderRefused
 
 SAMPLE_BYTES = 256 * 1024
+SAMPLE_BLOCK_BYTES = 1024
 SAMPLE_RECORDS = 100
 HEADER_WITHIN_RECORDS = 40  # titles and notes above the header
 MIN_FIELDS = 2  # a header names at least so many things we know
@@ -243,10 +244,16 @@ def _only_member(raw: IO[bytes], path: Path) -> IO[bytes]:
 
 
 def _head(raw: IO[bytes], compression: str, path: Path) -> bytes:
+    """The first bytes of the content. A small archive that breaks off gives what it can; the rest fails later."""
+    blocks: list[bytes] = []
     try:
-        head = _unpacked(raw, compression, path).read(SAMPLE_BYTES)
+        source = _unpacked(raw, compression, path)
+        while sum(map(len, blocks)) < SAMPLE_BYTES and (block := source.read(SAMPLE_BLOCK_BYTES)):
+            blocks.append(block)
     except _TRUNCATED as error:
-        raise FileRefused(f"{path.name} cannot be unpacked: {error}.") from None
+        if not blocks:
+            raise FileRefused(f"{path.name} cannot be unpacked: {error}.") from None
+    head = b"".join(blocks)
     if not head.strip(b"\x00\r\n\t \xef\xbb\xbf\xff\xfe"):
         raise FileRefused(f"{path.name} is empty.")
     return head
@@ -305,19 +312,21 @@ def _sniff(
         lines = lines[:-1]  # the sample ends in the middle of it
     n_above, declared = _separator_line(lines)
     candidates = [delimiter] if delimiter else [declared] if declared else list(DELIMITERS)
-    best = max(
-        (
-            _best_header(
-                lines, Dialect(encoding, mark, compression, *_quoting(text, lines, mark), n_above, wrapped), knows
-            )
-            for wrapped in (False, True)[: 1 + _looks_wrapped(lines)]
-            for mark in candidates
-        ),
-        key=lambda found: found.score,
-    )
-    if best.score[0] < MIN_FIELDS:
-        raise HeaderRefused(_no_header(path, best.headings, knows))
-    return best.dialect, best.headings, best.sample
+    for is_wrapped in (False, True) if _looks_wrapped(lines) else (False,):
+        best = max(
+            (
+                _best_header(
+                    lines,
+                    Dialect(encoding, mark, compression, *_quoting(text, lines, mark), n_above, is_wrapped),
+                    knows,
+                )
+                for mark in candidates
+            ),
+            key=lambda found: found.score,
+        )
+        if best.score[0] >= MIN_FIELDS:
+            return best.dialect, best.headings, best.sample
+    raise HeaderRefused(_no_header(path, best.headings, knows))
 
 
 def _looks_wrapped(lines: list[str]) -> bool:
@@ -500,8 +509,8 @@ class _Records:
         if not self._n_columns or line.count(self._dialect.quotechar) % 2:
             return False
         cells = next(iter(self._dialect.reader([line])), [])
-        if len(cells) != self._n_columns:
-            return False
+        if len(cells) != self._n_columns or any(self._dialect.quotechar in cell for cell in cells):
+            return False  # a quote left inside a cell was the end of the quoted text, so the line is part of it
         if is_sure:
             return sum(any(letter.isdigit() for letter in cell) for cell in cells) >= MIN_DIGIT_COLUMNS
         return bool(self._columns_of_digits) and all(

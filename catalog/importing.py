@@ -312,6 +312,10 @@ def _read_tax(text: str) -> Decimal | None:
     return amount
 
 
+def _read_colour(text: str) -> str:
+    return colour_of(clean_text(text))
+
+
 def _read_currency(text: str) -> str:
     if code := quantities.currency_in(text):
         return code
@@ -460,7 +464,7 @@ class RowReader:
             "price": partial(_read_price, column.currency),
             "currency": _read_currency,
             "mileage": partial(_read_mileage, column.unit or habits.distance_unit, "mileage" in self._families),
-            "colour": colour_of,
+            "colour": _read_colour,
             "power": partial(quantities.read_power_kw, unit=column.unit or habits.power_unit),
             "engine": quantities.read_engine_l,
             "consumption": partial(

@@ -349,10 +349,18 @@ class _Import:
         self._run.save()
 
     def _close(self, status: ImportRun.Status, error: str = "") -> None:
-        """Write down how it ended; when the database itself is gone, the next run of this source will notice."""
-        self._run.status, self._run.error, self._run.finished_at = status, error, timezone.now()
+        """Write down how it ended; when the database itself is gone, the next run of this source will notice.
+
+        Rows of a batch that was under way have come to nothing, so they do not count as read.
+        """
+        run = self._run
+        run.status, run.error, run.finished_at = status, error, timezone.now()
+        stored = run.listings_created + run.listings_updated + run.listings_unchanged
+        run.rows_read = stored + run.rows_repeated + run.rows_refused
         try:
-            self._save_account()
+            with transaction.atomic():
+                self._problems.store(run)
+                self._save_account()
         except Exception:
             if status == ImportRun.Status.DONE:
                 raise

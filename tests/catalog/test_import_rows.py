@@ -41,8 +41,8 @@ FRENCH = (
     "A1\tRENAULT\tCLIO\t1.5 dCi 90\t2017\t89\u202f500 km\tGazole\tManuelle\t4 CV\t90 ch\t9\u00a0990 €\tGris\t5\tNîmes\n"
     "A2\tCitroën\tC3\t\t2020\t12000\tÉlectrique\tAutomatique\t\t\tN.C.\tRouge\t5\tOrléans\n"
 )
-CRAIGSLIST = """id,url,region,price,year,manufacturer,model,condition,cylinders,fuel,odometer,title_status,transmission,VIN,\
-drive,size,type,paint_color,image_url,description,state,lat,long,posting_date
+CRAIGSLIST = """id,url,region,price,year,manufacturer,model,condition,cylinders,fuel,odometer,title_status,\
+transmission,VIN,drive,size,type,paint_color,image_url,description,state,lat,long,posting_date
 7316814884,https://x.example/1,auburn,33590,2014.0,gmc,sierra 1500 crew cab slt,good,8 cylinders,gas,57923.0,clean,\
 other,3GTP1,,,pickup,white,https://x.example/1.jpg,"A car, with
 two lines",al,32.59,-85.48,2021-05-04

@@ -12,10 +12,12 @@ from tqdm import tqdm
 
 from catalog.exceptions import ImportRefused
 from catalog.headers import NAMED_MAPPINGS
+from catalog.importing import CUT
 from catalog.models import ImportRun
 from catalog.services import ImportOptions, import_listings
 
 PROBLEMS_SHOWN = 12
+INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
 
 
 class Command(BaseCommand):
@@ -54,6 +56,10 @@ class Command(BaseCommand):
             run = self._run(given["file"], options, is_quiet=given["quiet"])
         except ImportRefused as refusal:
             raise CommandError(str(refusal)) from refusal
+        except KeyboardInterrupt:
+            raise CommandError(
+                "Interrupted. What was stored stays, and the same command brings the rest.", returncode=INTERRUPTED
+            ) from None
         if not given["quiet"]:
             self.stdout.write("\n".join(summary_lines(run)))
 
@@ -124,7 +130,8 @@ def summary_lines(run: ImportRun) -> list[str]:
 
 
 def _problem_line(problem: dict[str, Any]) -> str:
-    effect = "row refused" if problem["is_fatal"] else "value dropped" if problem["examples"] != [""] else "note"
+    kept = problem["examples"] == [""] or problem["reason"].startswith(CUT)
+    effect = "row refused" if problem["is_fatal"] else "note" if kept else "value dropped"
     where = f"{problem['column']}: " if problem["column"] else ""
     examples = ", ".join(f"“{example}”" for example in problem["examples"] if example)
     return f"{problem['count']:>12,}  {where}{problem['reason']} ({effect}{'; ' + examples if examples else ''})"
