@@ -60,6 +60,7 @@ DEMO_PASSWORD = "demo"  # noqa: S105 -- printed on the first page of the demo; w
 ADMIN_EMAIL, ADMIN_PASSWORD = "admin@example.com", "forecourt"
 
 LARGEST_SEED = 2**31 - 1
+LARGEST = {"listings": 1_000_000, "buyers": 1_000_000, "events": 10_000_000}  # the whole log is drawn in memory
 LOCK_CLASS = 0x5EED  # the first half of the key of PostgreSQL's advisory lock; the seed is the second
 LISTINGS_AT_ONCE, LISTS_AT_ONCE = 5_000, 10_000  # per transaction
 SOURCE_OF_LIST = dict(zip(LIST_KINDS, ("trending", "search", "exploration"), strict=True))
@@ -81,9 +82,9 @@ class SeedPlan:
     seed: int
 
     def __post_init__(self) -> None:
-        for name in ("listings", "buyers", "events"):
-            if (number := getattr(self, f"n_{name}")) < 0:
-                raise SeedRefused(f"{name} must not be negative, not {number:,}")
+        for name, most in LARGEST.items():
+            if not 0 <= (number := getattr(self, f"n_{name}")) <= most:
+                raise SeedRefused(f"{name} must lie between 0 and {most:,}, not {number:,}")
         if not 0 <= self.seed <= LARGEST_SEED:
             raise SeedRefused(f"seed must lie between 0 and {LARGEST_SEED:,}, not {self.seed:,}")
         if self.n_events and not self.n_listings:
@@ -306,13 +307,15 @@ class _Seeding:
         make_ids, model_ids = self.store_names(market)
         self.report(0.05, "opening dealerships")
         seller_ids = self.store_sellers(market)
-        ids = self.known_listings()
+        ids: dict[int, int] = {}
         for start in range(0, len(market), LISTINGS_AT_ONCE):
-            rows = [row for row in range(start, min(start + LISTINGS_AT_ONCE, len(market))) if row not in ids]
-            if rows:
-                self.store_listings(market, rows, make_ids, model_ids, seller_ids)
             self.report(0.1 + 0.2 * start / len(market), "parking cars")
-        ids = self.known_listings()
+            rows = range(start, min(start + LISTINGS_AT_ONCE, len(market)))
+            known = self.known_listings(rows)
+            if missing := [row for row in rows if row not in known]:
+                self.store_listings(market, missing, make_ids, model_ids, seller_ids)
+                known = self.known_listings(rows)
+            ids |= known
         return [ids[row] for row in range(len(market))]
 
     def store_names(self, market: Market) -> tuple[dict[str, int], dict[tuple[str, str], int]]:
@@ -355,10 +358,11 @@ class _Seeding:
         stored = Seller.objects.filter(external_id__in=keys).values_list("external_id", "id")
         return {keys[str(external_id)]: key for external_id, key in stored}
 
-    def known_listings(self) -> dict[int, int]:
-        """Row in the market -> id."""
-        stored = Listing.objects.filter(source=self.plan.source).values_list("external_id", "id")
-        return {int(external_id): key for external_id, key in stored if external_id and external_id.isdigit()}
+    def known_listings(self, rows: Iterable[int]) -> dict[int, int]:
+        """Row in the market -> id, of those of these rows that are stored."""
+        external_ids = [str(row) for row in rows]
+        stored = Listing.objects.filter(source=self.plan.source, external_id__in=external_ids)
+        return {int(external_id or 0): key for external_id, key in stored.values_list("external_id", "id")}
 
     def store_listings(
         self,
@@ -384,7 +388,7 @@ class _Seeding:
                     for row in rows
                 ),
             )
-            ids = self.known_listings()
+            ids = self.known_listings(rows)
             reduced = [row for row in rows if market.reduced_s[row]]
             PriceChange.objects.bulk_create(
                 PriceChange(

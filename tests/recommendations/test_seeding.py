@@ -236,6 +236,7 @@ def test_a_live_ranker_is_told_of_new_cars_and_without_one_nobody_is():
         ({"n_listings": -1}, "listings"),
         ({"n_buyers": -5}, "buyers"),
         ({"n_events": -5}, "events"),
+        ({"n_events": 10_000_001}, "events"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**31}, "seed"),
         ({"n_listings": 0}, "need listings"),
@@ -425,5 +426,5 @@ def test_if_empty_is_content_with_a_market_of_other_sizes():
 
 
 def test_a_refusal_is_a_clear_message():
-    with pytest.raises(CommandError, match="listings must not be negative"):
+    with pytest.raises(CommandError, match="listings must lie between 0 and 1,000,000, not -1"):
         call_command("seed_data", listings=-1)
