@@ -135,6 +135,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--tested", type=int, default=200)
+    parser.add_argument("--learned-from", type=int, default=300, help="Other buyers, for the prior.")
     parser.add_argument("--events-for-prior", type=int, default=60, help="The newest of each other buyer.")
     arguments = parser.parse_args()
 
@@ -145,7 +146,7 @@ def main() -> None:
     started = time.perf_counter()
     learned_from = [
         choice_sets(world, world.events_of[number][-arguments.events_for_prior :], np.random.default_rng(int(number)))
-        for number in others[:300]
+        for number in others[: arguments.learned_from]
     ]
     prior = fit_prior(learned_from, world.vectors.shape[1])
     print(f"  prior learned from {len(learned_from)} buyers in {time.perf_counter() - started:.1f} s")

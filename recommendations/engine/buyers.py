@@ -123,15 +123,15 @@ def _plain_taste(rng: np.random.Generator, kind: str, menu: Menu) -> TrueTaste:
         return float(rng.normal(mean, spread))
 
     is_frugal, is_enthusiast = kind == "price_sensitive", kind == "enthusiast"
-    budget = float(np.clip(rng.lognormal(np.log(9_000 if is_frugal else 13_500), 0.42), 1_500, 90_000))
+    budget = float(np.clip(rng.lognormal(np.log(9_000 if is_frugal else 13_500), 0.5), 1_500, 90_000))
     taste = TrueTaste(
         kind=kind,
         levels=_levels_of_taste(rng, kind, menu),
         budget=round(budget),
         too_dear=abs(about(6.0 if is_frugal else 4.0, 1.0)),
         too_cheap=about(-0.3, 0.3) if is_frugal else about(1.6, 0.5),
-        per_year=about(0.18, 0.05),
-        wear=about(0.9, 0.3),
+        per_year=about(0.21, 0.05),
+        wear=about(1.05, 0.3),
         power=about(1.8, 0.6) if is_enthusiast else about(0.2, 0.6),
         thirst=about(0.22, 0.1) if is_frugal else about(0.06, 0.1),
         pairs=_draw_pairs(rng, menu),

@@ -39,7 +39,7 @@ AVERAGE_TASTE = TrueTaste(  # what most buyers agree on: it makes a car sought a
         },
         "fuel": {"petrol": 0.8, "diesel": -0.1, "hybrid": 0.5, "plugin_hybrid": -0.1, "electric": -0.6, "cng": -2.0},
     },
-    budget=12_500, too_dear=4.0, too_cheap=1.3, per_year=0.18, wear=0.9, power=0.3, thirst=0.08,
+    budget=12_500, too_dear=4.0, too_cheap=1.3, per_year=0.21, wear=1.05, power=0.3, thirst=0.08,
 )  # fmt: skip
 COLOURS = {  # share of British registrations, roughly
     "black": 0.21, "grey": 0.2, "white": 0.18, "blue": 0.16, "silver": 0.1, "red": 0.09, "green": 0.02, "orange": 0.01,
