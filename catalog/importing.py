@@ -219,6 +219,7 @@ class Shortened(str):
 
 
 _TAG = re.compile(r"<(?:/?[a-z][^<>]{0,200}|!--.*?--)>", re.IGNORECASE | re.DOTALL)
+_BARE_NUMBER = re.compile(r"[\d.,]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
 
 
@@ -409,28 +410,64 @@ class RowReader:
                     failures.append((column, text, reason))
                 if says_something(value):
                     self._keep(column, text, value, values, problems)
-        for column, text, reason in failures:
-            self._mend_or_report(column, text, reason, values, problems, recovered)
+        if failures:
+            self._mend(failures, cells, values, problems, recovered)
         if "power" not in self._by_field:
             self._read_power_beside_engine(cells, values)
         return values
 
-    def _mend_or_report(
+    def _mend(
         self,
-        column: Column,
-        text: str,
-        reason: str,
+        failures: Sequence[tuple[Column, str, str]],
+        cells: Sequence[str],
         values: dict[str, Any],
         problems: list[RowProblem],
         recovered: list[str],
     ) -> None:
-        """A value that was not understood is silent only where another column said the same thing better."""
-        was_cut = reason.startswith(CUT)
-        if not was_cut and (stray := self._recover(column, text, values)):
-            values[stray[0]] = stray[1]
-            recovered.append(f"{column.heading} → {stray[0]}")
-        elif was_cut or column.field not in values or column.field in self._families:
-            problems.append(RowProblem(column.heading, text.strip()[:255], reason))
+        """Find values that stand in the wrong column where they belong; report the others."""
+        found_elsewhere: dict[str, Column] = {}
+        for column, text, reason in failures:
+            if reason.startswith(CUT):
+                problems.append(RowProblem(column.heading, text.strip()[:255], reason))
+            elif stray := self._recover(column, text, values):
+                values[stray[0]] = stray[1]
+                found_elsewhere[stray[0]] = column
+                recovered.append(f"{column.heading} → {stray[0]}")
+        for column, text, reason in failures:
+            if column not in found_elsewhere.values() and self._is_worth_a_word(
+                column, reason, values, found_elsewhere
+            ):
+                problems.append(RowProblem(column.heading, text.strip()[:255], reason))
+        self._drop_between(found_elsewhere, cells, values, problems)
+
+    def _is_worth_a_word(
+        self, column: Column, reason: str, values: dict[str, Any], found_elsewhere: dict[str, Column]
+    ) -> bool:
+        """A value that was not understood is silent only where another column of its own said the same better."""
+        if reason.startswith(CUT):
+            return False  # said already
+        field = column.field
+        return field not in values or field in self._families or field in found_elsewhere
+
+    def _drop_between(
+        self,
+        found_elsewhere: dict[str, Column],
+        cells: Sequence[str],
+        values: dict[str, Any],
+        problems: list[RowProblem],
+    ) -> None:
+        """Where two words have left their columns the row is shifted, and bare numbers between mean something else."""
+        moved = {field: column for field, column in found_elsewhere.items() if field in VOCABULARIES}
+        if len(moved) < 2:
+            return
+        places = [column.index for column in moved.values()]
+        places += [home.index for field in moved for home in self._by_field.get(field, [])]
+        for index in range(min(places), max(places) + 1):
+            column = self._columns.get(index)
+            text = cells[index].strip() if index < len(cells) else ""
+            if column and column.field in values and column.field not in moved and _BARE_NUMBER.fullmatch(text):
+                del values[column.field]
+                problems.append(RowProblem(column.heading, text, "the row is shifted here"))
 
     def _read_power_beside_engine(self, cells: Sequence[str], values: dict[str, Any]) -> None:
         for column in self._by_field.get("engine", []):

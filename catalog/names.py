@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 
-from catalog.vocabulary import PLAIN_WORDS
+from catalog.vocabulary import BARE_LETTERS, PLAIN_WORDS
 
 MAKES_FILE = Path(__file__).parent / "data" / "makes.csv"
 MAX_MAKE_WORDS = 3  # "London Taxi Company": how far into a title a make can reach
@@ -21,8 +21,6 @@ MAX_MODEL_WORDS = 5
 SLUG_LENGTH = 80
 TRIM_WORDS = 3  # so many words after a known model are equipment, not part of the model's name
 
-# Letters that Unicode does not take apart into a base letter and an accent.
-_BARE_LETTERS = str.maketrans({"ß": "ss", "ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "’": ""})
 _EMPTY_WORDS = {"new", "neu", "neuer", "neues", "neue", "all-new", "the", "used", "nouvelle", "nuova", "nuevo"}
 # Models whose names are everyday words: alone they do not say which make is meant.
 _EVERYDAY_WORDS = PLAIN_WORDS["everyday"]
@@ -50,13 +48,14 @@ class CarName:
 
     @property
     def title(self) -> str:
-        return " ".join(part for part in (self.make, self.model, self.variant) if part)
+        says_its_make = self.make and f"{self.model} ".casefold().startswith(f"{self.make} ".casefold())  # DS 3
+        return " ".join(part for part in ("" if says_its_make else self.make, self.model, self.variant) if part)
 
 
 @lru_cache(maxsize=65536)
 def slug_of(text: str) -> str:
-    """``Škoda`` -> ``skoda``, ``ID.3`` -> ``id-3``, ``Ka+`` -> ``ka-plus``; scripts without Latin letters keep their own."""
-    bare = unicodedata.normalize("NFKD", text.casefold().replace("+", " plus ").translate(_BARE_LETTERS))
+    """``Škoda`` -> ``skoda``, ``ID.3`` -> ``id-3``, ``Ka+`` -> ``ka-plus``; other scripts keep their letters."""
+    bare = unicodedata.normalize("NFKD", text.casefold().replace("+", " plus ").translate(BARE_LETTERS))
     bare = "".join(letter for letter in bare if not unicodedata.combining(letter))
     latin = re.sub(r"[^a-z0-9]+", "-", bare).strip("-")
     return (latin or re.sub(r"[\W_]+", "-", bare).strip("-"))[:SLUG_LENGTH].rstrip("-")
@@ -123,7 +122,7 @@ def name_car(make: str, model: str, title: str = "") -> CarName:
         return _without_make(model, title)
     if not model and title:
         return _from_title(title, slug) or CarName(name, slug)
-    return _with_model(name, slug, models, _without_leading_make(model, slug))
+    return _with_model(name, slug, models, model if slug_of(model) in models else _without_leading_make(model, slug))
 
 
 def _canonical_make(make: str) -> tuple[str, str, dict[str, str]]:

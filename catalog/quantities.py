@@ -346,7 +346,7 @@ def read_power_kw(text: str, unit: str = "") -> int | None:
     _refuse_money(text)
     numbers = numbers_in(text)
     if not numbers:
-        if _POWER.match(plain_text(text).casefold()):
+        if _POWER.match(plain_text(text).casefold().removeprefix("null")):
             return None  # "bhp" with no number before it
         raise Unreadable("no number in it")
     marked = [(number, match[1].replace(".", "")) for number in numbers if (match := _POWER.match(number.after))]

@@ -20,6 +20,8 @@ MAX_PHRASE_WORDS = 4
 LONGEST_MISSING = 40  # characters; no longer cell says only that it says nothing
 MIN_INNER_LETTERS = 3  # shorter words ("a", "d") count only when they are the whole cell
 
+# Letters that Unicode does not take apart into a base letter and an accent.
+BARE_LETTERS = str.maketrans({"ß": "ss", "ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "’": ""})
 WORDS_FILE = Path(__file__).parent / "data" / "words.toml"
 _WORDS: dict[str, dict[str, Any]] = tomllib.loads(WORDS_FILE.read_text(encoding="utf-8"))
 MISSING = frozenset(_WORDS["cells"]["missing"])
@@ -30,7 +32,7 @@ OTHER_WORDS, NO_COLOUR, WANTED_WORDS = (PLAIN_WORDS[name] for name in ("other", 
 @lru_cache(maxsize=65536)
 def bare(text: str) -> str:
     """``Électrique (BEV)`` -> ``electrique bev``: what words are compared by."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
+    plain = unicodedata.normalize("NFKD", text.casefold().translate(BARE_LETTERS))
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return " ".join(re.findall(r"[^\W_]+", plain))
 

@@ -15,6 +15,7 @@ from catalog.names import CarName, known_makes, name_car, slug_of
         ("Ford", "Ford Focus", ("ford", "focus")),
         ("Mini", "Mini", ("mini", "mini")),
         ("BMW", "3er", ("bmw", "3er")),
+        ("DS", "DS 3", ("ds", "ds-3")),
         ("ford", "f-150 xlt supercrew 5.0", ("ford", "f-150")),
         ("Toyota", "Yaris Cross", ("toyota", "yaris-cross")),
         ("", "Focus", ("ford", "focus")),

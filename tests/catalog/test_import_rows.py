@@ -281,6 +281,25 @@ def test_a_price_keeps_its_own_currency(read):
     assert [reading.row.currency for reading in read(table, currency="EUR")] == ["GBP", "CHF", "EUR", "CAD"]
 
 
+# --- Values out of place ---------------------------------------------------------------------------------------------
+OUT_OF_PLACE = "make,model,price,power,gearbox,fuel,year\n"
+
+
+def test_words_and_amounts_find_their_own_columns(read):
+    (reading,) = read(f"{OUT_OF_PLACE}Ford,Puma,Manual,90 kW,Petrol,£12000,2020\n")
+    assert (reading.row.price, reading.row.gearbox, reading.row.fuel) == (12000, "manual", "petrol")
+    assert reading.problems == ()
+
+
+def test_bare_numbers_in_a_shifted_stretch_are_not_believed(read):
+    (reading,) = read(f"{OUT_OF_PLACE}VW,Golf,Automatic,Petrol,81,110,2019\n")
+    assert (reading.row.gearbox, reading.row.fuel, reading.row.year) == ("automatic", "petrol", 2019)
+    assert reading.row.power_kw is None
+    assert [(problem.column, problem.value) for problem in reading.problems] == [
+        ("fuel", "110"), ("gearbox", "81"), ("price", ""),
+    ]  # fmt: skip
+
+
 # --- Broken rows -----------------------------------------------------------------------------------------------------
 WIDE = "Make,Model,Year,Price,Mileage,Fuel,Description\n"
 
