@@ -128,7 +128,8 @@ def update(taste: Taste, new: ChoiceSets, config: NewtonConfig = DEFAULT_NEWTON)
 def posterior_batch(buyers: Sequence[ChoiceSets], prior: Prior, config: NewtonConfig = DEFAULT_NEWTON) -> list[Taste]:
     """``posterior`` of many buyers, in their order: side by side, in batches that fit the processor's caches.
 
-    The linear algebra of 128 dimensions is the same either way, so this saves a third at most against one by one.
+    Faster than one by one for short histories (1.7 times for one event at 128 dimensions); from twenty events on the
+    arithmetic outweighs what the batch saves.
 
     Empty input gives an empty list. Raises as ``posterior``.
     """
