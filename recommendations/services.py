@@ -33,6 +33,7 @@ from recommendations.models import (
 from recommendations.preferences import current_preference
 from recommendations.window import match_vectors
 
+SEARCH = "search"  # the kind of event that may be about a query instead of a listing
 CLOCK_SKEW = timedelta(minutes=5)  # how far ahead of ours a client's clock may be
 EMBEDDING_BATCH = 20_000  # listings encoded at once, to bound memory
 
@@ -119,8 +120,8 @@ def problems_of(event: Event, kinds: set[str], known_ids: set[int], now: datetim
         problems.append(("kind", f"unknown kind “{event.kind}”; known are {', '.join(sorted(kinds))}"))
     if event.listing_id is not None and event.listing_id not in known_ids:
         problems.append(("listing_id", f"there is no listing {event.listing_id}"))
-    if event.listing_id is None and not event.query:
-        problems.append(("listing_id", "an event needs a listing, or a query if it is a search"))
+    if event.listing_id is None and not (event.kind == SEARCH and event.query):
+        problems.append(("listing_id", "an event needs a listing; only a search may have a query instead"))
     if event.occurred_at and event.occurred_at > now + CLOCK_SKEW:
         problems.append(("occurred_at", f"{event.occurred_at.isoformat()} lies in the future"))
     if event.position is not None and not 1 <= event.position <= 32_767:
@@ -156,6 +157,8 @@ def save_questionnaire(*, buyer: Buyer, answers: dict) -> None:
 
 def refresh_stale_preferences(*, active_within: timedelta = timedelta(days=30), at_most: int = 500) -> int:
     """Bring preferences of recently active buyers up to date where the log is ahead; returns how many."""
+    for guest in Buyer.objects.filter(merged_into__isnull=False, interactions__isnull=False).distinct():
+        take_over_history(guest=guest, into=guest.merged_into)  # events that were under way when the guest logged in
     version = RankerVersion.objects.live()
     if version is None:
         return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -47,6 +47,7 @@ logger = logging.getLogger(__name__)
 Report = Callable[[float, str], None]  # fraction done from 0 to 1, and what is being done
 
 FEWEST_EVENTS_TO_TEST_ON = 20
+BUYERS_FOR_TEST = 150  # a prior for the test alone need not be the best there is: that would double the training
 SILENCE_OF_THE_DEAD = timedelta(minutes=30)  # no step of a training takes that long
 # Length of the factors against that of the content. At 0.5 their noise cost a simulated buyer with 20 events 1.4 points
 # of 100 of the utility she could have had; where they do tell something, the prior gives them the weight they deserve.
@@ -205,7 +206,8 @@ def tested(
     moment = float(np.quantile(events.occurred_at, 1 - parameters.held_back_share))
     past = events.before(moment)
     report(0.25, f"learning from {len(past)} events, to be tested on the other {len(events) - len(past)}")
-    space = learn(rows, encoder, past, parameters, datetime.fromtimestamp(moment, UTC))
+    fewer = replace(parameters, prior_buyers=min(parameters.prior_buyers, BUYERS_FOR_TEST))
+    space = learn(rows, encoder, past, fewer, datetime.fromtimestamp(moment, UTC))
     report(0.45, "evaluating")
     return evaluate_space(space, events, moment, seed=parameters.seed)
 
