@@ -15,7 +15,7 @@ from recommendations.engine.market import AVERAGE_TASTE, COLOURS, PREMIUM, Towns
 from recommendations.engine.true_taste import Floats, TrueTaste
 
 BUYERS_STREAM = 2  # tells their random numbers from the market's
-DECISIVENESS = 1.3  # utilities below are written for a temperature of one; real buyers hesitate a little less
+DECISIVENESS = 1.5  # utilities below are written for a temperature of one; real buyers hesitate a little less
 KINDS = {  # share of each type of buyer
     "ordinary": 0.3, "price_sensitive": 0.17, "brand_loyal": 0.13, "family": 0.16, "enthusiast": 0.08, "two_cars": 0.05,
     "drifting": 0.06, "careless": 0.05,
@@ -45,7 +45,7 @@ class Behaviour:
     distance_aversion: float = 0.2
     position_bias: float = 0.4
     noise_share: float = 0.05
-    fancy: float = 0.3
+    fancy: float = 0.25
     activity: float = 1.0
     shopping_days: float = 21.0
 
@@ -94,7 +94,7 @@ def draw_buyer(rng: np.random.Generator, menu: Menu, towns: Towns) -> SimulatedB
             longitude=round(float(towns.longitude[town] + rng.normal(0, 0.05)), 4),
             distance_aversion=float(rng.gamma(2.0, 0.09)),
             position_bias=float(rng.gamma(4.0, 0.1)),
-            noise_share=0.35 if kind == "careless" else float(rng.beta(2, 30)),
+            noise_share=0.35 if kind == "careless" else float(rng.beta(2, 40)),
             activity=float(rng.lognormal(0, 0.8)),
             shopping_days=float(np.clip(rng.lognormal(3.0, 0.6), 2, 80)),
         ),

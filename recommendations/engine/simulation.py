@@ -47,7 +47,7 @@ DISLIKES_PER_LIST = 0.12
 CANDIDATES = 90  # looked through for the cars of a list that were for sale
 LONGEST_AGO_DAYS = 85  # no buyer's search began earlier
 QUERY_FIELDS = {"make": "makes", "body": "bodies", "fuel": "fuels", "gearbox": "gearboxes"}
-POPULARITY_STEEPNESS = 1.0  # how strongly popular lists favour appeal
+POPULARITY_STEEPNESS = 0.8  # how strongly popular lists favour appeal
 
 
 @dataclass(frozen=True)
