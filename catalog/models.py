@@ -15,7 +15,6 @@ from django.utils import timezone
 from accounts.models import User
 from catalog.querysets import ListingQuerySet
 
-
 IS_LIVE = models.Q(status="live")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -63,7 +64,8 @@ class ListingRows:
 
     def take(self, at: NDArray[np.intp]) -> ListingRows:
         """The listings at some positions, in that order."""
-        return ListingRows(**{field.name: taken(getattr(self, field.name), at) for field in fields(self)})
+        arrays = {field.name: getattr(self, field.name)[at] for field in fields(self) if field.name != "table"}
+        return ListingRows(table=self.table.take(at), **arrays)
 
     def category(self, name: str) -> NDArray[np.object_]:
         return getattr(self.table, name)
@@ -93,22 +95,19 @@ def table_of(listings: Sequence[Listing]) -> ListingTable:
     )
 
 
-def taken(column: ListingTable | NDArray, at: NDArray[np.intp]) -> ListingTable | NDArray:
-    return column.take(at) if isinstance(column, ListingTable) else column[at]
-
-
 def read_listings(listings: QuerySet[Listing]) -> ListingRows:
     """All columns of the listings in a queryset, ordered by id."""
     names = [*OTHER_COLUMNS, *TEXT_COLUMNS, *NUMBER_COLUMNS, *MOMENTS]
     found = listings.annotate(**MOMENTS).order_by("id").values_list(*names)
     columns = dict(zip(names, zip(*found, strict=True), strict=True)) if found else dict.fromkeys(names, ())
-    numbers = {name: as_floats(columns[name]) for name in NUMBER_COLUMNS}
+    numbers: dict[str, Any] = {name: as_floats(columns[name]) for name in NUMBER_COLUMNS}
+    texts: dict[str, Any] = {field: as_texts(columns[column]) for column, field in TEXT_COLUMNS.items()}
     asked_price = numbers["price"]
     numbers["price"] = asked_price * exchange_rates(columns["currency"])
     return ListingRows(
         listing_ids=np.array(columns["id"], np.int64),
         table=ListingTable(
-            **{field: as_texts(columns[column]) for column, field in TEXT_COLUMNS.items()},
+            **texts,
             **numbers,
             tags=as_objects([tuple(tags) for tags in columns["tags"]]),
         ),

@@ -80,7 +80,7 @@ def choice_sets_of(events: EventRows, space: ListingSpace, now: datetime, n_samp
 
 def shown_beside(event: Interaction, shown: Mapping[uuid.UUID, ServedList]) -> list[int]:
     """The other cars of the list the event came from, as far down as the buyer plausibly looked."""
-    served = shown.get(event.served_list_id)
+    served = shown.get(event.served_list_id) if event.served_list_id else None
     if served is None or event.listing_id not in served.listing_ids:
         return []
     return [listing_id for listing_id in served.listing_ids[:SHOWN_AT_MOST] if listing_id != event.listing_id]

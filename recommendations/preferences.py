@@ -136,7 +136,7 @@ def store(preference: Preference) -> None:
                 preference.buyer_id,
                 preference.version_id,
                 preference._meta.get_field("mean").get_db_prep_value(preference.mean, connection),
-                preference.covariance,
+                bytes(preference.covariance),
                 preference.last_interaction_id,
                 preference.n_interactions,
                 preference.basis,

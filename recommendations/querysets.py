@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Count, F, Max, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
+from accounts.models import Buyer
+
 if TYPE_CHECKING:
     from recommendations.models import Interaction, ListingVector, Preference, RankerVersion  # noqa: F401
 
@@ -35,7 +37,7 @@ class ListingVectorQuerySet(models.QuerySet["ListingVector"]):
 class PreferenceQuerySet(models.QuerySet["Preference"]):
     def behind_the_log(self) -> PreferenceQuerySet:
         """Preferences whose buyer has events they have not seen."""
-        log = self.model._meta.get_field("buyer").related_model.objects.filter(pk=OuterRef("buyer_id"))
+        log = Buyer.objects.filter(pk=OuterRef("buyer_id"))
         last = log.annotate(last=Max("interactions__id")).values("last")
         n = log.annotate(n=Count("interactions")).values("n")
         return self.annotate(log_last=Coalesce(Subquery(last), 0), log_n=Subquery(n)).filter(

@@ -17,7 +17,7 @@ from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.taste import draw
 from recommendations.histories import Vectors
 from recommendations.models import Placement
-from recommendations.shoppers import Shopper, meet
+from recommendations.shoppers import Shopper, meet_in
 from recommendations.sources import (
     ExplorationSource,
     FreshSource,
@@ -55,7 +55,7 @@ def rank(
         if window is None:
             return newest(filters, n, exclude)
         if shopper is None or shopper.version_id != window.version_id:  # a promotion came in between
-            shopper = meet(shopper.buyer if shopper else None)
+            shopper = meet_in(window, shopper.buyer if shopper else None)
         allowed = window.allowed(filters, exclude)
         shelf = Shelf(
             window=window,
@@ -129,7 +129,7 @@ def pool_of(
     known = rows >= 0
     models = np.where(known, shelf.window.columns.codes("model")[rows], -1)
     sellers = np.where(known, shelf.window.column("seller_ids")[rows], 0)
-    imagined = None
+    imagined = np.full(len(ids), np.nan)
     if shopper.is_personal and switch == "hybrid":
         imagined = vectors @ draw(shopper.taste, shelf.rng)[0]
     return Pool(

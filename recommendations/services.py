@@ -158,7 +158,8 @@ def save_questionnaire(*, buyer: Buyer, answers: dict) -> None:
 def refresh_stale_preferences(*, active_within: timedelta = timedelta(days=30), at_most: int = 500) -> int:
     """Bring preferences of recently active buyers up to date where the log is ahead; returns how many."""
     for guest in Buyer.objects.filter(merged_into__isnull=False, interactions__isnull=False).distinct():
-        take_over_history(guest=guest, into=guest.merged_into)  # events that were under way when the guest logged in
+        if guest.merged_into:  # events that were under way when the guest logged in
+            take_over_history(guest=guest, into=guest.merged_into)
     version = RankerVersion.objects.live()
     if version is None:
         return 0
@@ -239,8 +240,8 @@ def promote_ranker(*, version: RankerVersion, note: str = "") -> RankerVersion:
 def rollback_ranker(*, note: str = "") -> RankerVersion:
     """Put the newest version that is older than the live one, and has been live, back; RankerRefused without one."""
     live = RankerVersion.objects.live()
-    before = RankerVersion.objects.filter(status=RankerVersion.Status.READY, promoted_at__isnull=False)
-    before = before.filter(pk__lt=live.pk).first() if live else before.first()
+    earlier = RankerVersion.objects.filter(status=RankerVersion.Status.READY, promoted_at__isnull=False)
+    before = earlier.filter(pk__lt=live.pk).first() if live else earlier.first()
     if before is None:
         raise RankerRefused("there is no earlier version to go back to")
     return promote_ranker(version=before, note=note or "rolled back to")

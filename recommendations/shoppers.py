@@ -12,7 +12,7 @@ from accounts.models import Buyer
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.taste import Taste
 from recommendations.preferences import current_preference, taste_of
-from recommendations.window import borrow_window
+from recommendations.window import Window, borrow_window
 
 HISTORY_LENGTH = 30  # cars
 HISTORY_DECAY = 0.9  # each earlier car counts so much less
@@ -50,25 +50,28 @@ class Shopper:
 
 def meet(buyer: Buyer | None) -> Shopper | None:
     """The asking buyer in the live space; a stranger is the population. None before any ranker is live."""
-    known = buyer if buyer and buyer.is_personalised else None
     with borrow_window() as window:
-        if window is None:
-            return None
-        preference = current_preference(known) if known else None
-        prior = window.ranker.prior
-        recent = recently_opened(known) if known else []
-        rows = window.stock.rows_of(np.array([event.listing_id for event in recent], np.int64))
-        strengths = np.array([event.weight for event in recent]) * HISTORY_DECAY ** np.arange(len(recent))
-        return Shopper(
-            buyer=buyer,
-            version_id=window.version_id,
-            ranker=window.ranker,
-            taste=taste_of(preference) if preference else Taste(prior.mean, prior.covariance),
-            is_personal=preference is not None,
-            n_events=preference.n_interactions if preference else 0,
-            history=(window.archetypes[rows[rows >= 0]], strengths[rows >= 0]),
-            opened_make_ids=frozenset(event.make_id for event in recent if event.make_id),
-        )
+        return meet_in(window, buyer) if window else None
+
+
+def meet_in(window: Window, buyer: Buyer | None) -> Shopper:
+    """The asking buyer in the space of a window; who opted out is a stranger."""
+    known = buyer if buyer and buyer.is_personalised else None
+    preference = current_preference(known) if known else None
+    prior = window.ranker.prior
+    recent = recently_opened(known) if known else []
+    rows = window.stock.rows_of(np.array([event.listing_id for event in recent], np.int64))
+    strengths = np.array([event.weight for event in recent]) * HISTORY_DECAY ** np.arange(len(recent))
+    return Shopper(
+        buyer=buyer,
+        version_id=window.version_id,
+        ranker=window.ranker,
+        taste=taste_of(preference) if preference else Taste(prior.mean, prior.covariance),
+        is_personal=preference is not None,
+        n_events=preference.n_interactions if preference else 0,
+        history=(window.archetypes[rows[rows >= 0]], strengths[rows >= 0]),
+        opened_make_ids=frozenset(event.make_id for event in recent if event.make_id),
+    )
 
 
 class Opened(NamedTuple):

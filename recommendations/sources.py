@@ -65,7 +65,7 @@ class TasteSource:
 
     def __init__(self, switch: SourceSwitch = "hybrid") -> None:
         self._switch = switch
-        self.name = "taste" if switch == "hybrid" else switch
+        self.name: str = "taste" if switch == "hybrid" else switch
 
     def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> NDArray[np.int64]:
         weights = shelf.window.ranker.switched(shopper.weights, self._switch)

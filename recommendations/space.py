@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from catalog.filters import ListingFilters
 from recommendations.columns import ListingColumns, text_matches, with_room_for
@@ -34,7 +34,7 @@ class ListingSpace:
         self.columns = ListingColumns()
         self._row_by_listing_id: dict[int, int] = {}
         self._n_rows = 0
-        self._arrays = {name: np.empty(0, dtype) for name, (dtype, _) in COLUMNS.items()}
+        self._arrays: dict[str, NDArray] = {name: np.empty(0, dtype) for name, (dtype, _) in COLUMNS.items()}
         self._vectors = np.empty((0, ranker.n_dims), np.float32)
         self._archetypes = np.empty(0, np.int32)
         self._typical: dict[str, float] | None
@@ -128,7 +128,7 @@ class ListingSpace:
             self._typical = {name: float(np.median(values)) for name, values in known.items() if len(values)}
         return self._typical
 
-    def vectors_of(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def vectors_of(self, listing_ids: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Vectors of listings, shape (n, n_dims), and which of them are known here; unknown ones are zero."""
         rows = self.stock.rows_of(np.asarray(listing_ids, np.int64))
         vectors = (

@@ -166,19 +166,25 @@ def read_changes(since_transaction: int) -> list[tuple[int, int, int]]:
 _lock = threading.RLock()
 _window: Window | None = None
 _checked_at = float("-inf")
+_borrowers = 0  # blocks of the thread that holds the lock
 
 
 @contextmanager
-def borrow_window(*, at_most_behind_seconds: float | None = None) -> Iterator[Window | None]:
+def borrow_window() -> Iterator[Window | None]:
     """The window of the live version, in step, for the length of a block; None before the first promotion.
 
     Other threads of the process wait, so take what you need and leave. A version promoted or rolled back anywhere
     is followed here, at most ``settings.WINDOW_STALENESS_SECONDS`` later.
     """
-    allowed = settings.WINDOW_STALENESS_SECONDS if at_most_behind_seconds is None else at_most_behind_seconds
+    global _borrowers
     with _lock:
-        _follow(allowed)
-        yield _window
+        if not _borrowers:  # a borrower who calls another must not have the window changed underneath
+            _follow()
+        _borrowers += 1
+        try:
+            yield _window
+        finally:
+            _borrowers -= 1
 
 
 def forget_window() -> None:
@@ -188,10 +194,10 @@ def forget_window() -> None:
         _window, _checked_at = None, float("-inf")
 
 
-def _follow(allowed_seconds: float) -> None:
+def _follow() -> None:
     global _window, _checked_at
     now = time.monotonic()
-    if now - _checked_at <= allowed_seconds:
+    if now - _checked_at <= settings.WINDOW_STALENESS_SECONDS:
         return
     live_id = RankerVersion.objects.filter(status=RankerVersion.Status.LIVE).values_list("id", flat=True).first()
     if live_id is None:

@@ -7,6 +7,6 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from recommender_site.celery import app as celery_app  # noqa: E402
+from recommender_site.celery import app as celery_app
 
 __all__ = ["celery_app"]

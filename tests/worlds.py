@@ -1,7 +1,7 @@
 """Tiny hand-made markets whose right answer is known.
 
-A market has two kinds of car that nobody confuses: cheap Skoda hatchbacks and dear BMW saloons. ``trained_market`` has a
-live ranker over it, so that whoever acts on one kind should be shown that kind.
+A market has two kinds of car that nobody confuses: cheap Skoda hatchbacks and dear BMW saloons. ``trained_market`` has
+a live ranker over it, so that whoever acts on one kind should be shown that kind.
 """
 
 from dataclasses import dataclass

@@ -31,6 +31,7 @@ OTHER = "(other)"
 UNKNOWN = ""
 WORD = re.compile(r"[^\W_]+(?:\.\d+)?")  # "1.6" is one word
 RANGE = (0.001, 0.999)  # quantiles between which knots lie: beyond are typing errors and collectors' cars
+LARGEST = 1e15  # beyond every number a car can have; sums of larger ones could overflow
 MOST_TAGS = 8
 MILEAGE_OFFSET_KM = 5_000.0  # the first kilometres matter, but not as much as the logarithm alone would have it
 
@@ -89,7 +90,7 @@ class NumberField:
     def fit(cls, name: str, table: ListingTable, reference_year: int, n_knots: int) -> NumberField:
         """Knots half-way between evenly spaced ones and quantiles: dense where cars are, without gaps elsewhere."""
         values = NUMBERS[name].read(table, reference_year)
-        values = values[~np.isnan(values)]
+        values = np.clip(values[~np.isnan(values)], -LARGEST, LARGEST)
         if not len(values):
             return cls(name, (0.0, 1.0), 1.0)
         lowest, tenth, ninetieth, highest = np.quantile(values, [RANGE[0], 0.1, 0.9, RANGE[1]])

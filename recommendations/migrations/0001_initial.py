@@ -119,7 +119,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("max_per_model", models.PositiveSmallIntegerField(default=8, help_text="Of one list, 0 for no cap.")),
-                ("max_per_seller", models.PositiveSmallIntegerField(default=10, help_text="Of one list, 0 for no cap.")),
+                (
+                    "max_per_seller",
+                    models.PositiveSmallIntegerField(default=10, help_text="Of one list, 0 for no cap."),
+                ),
                 (
                     "exploration_share",
                     models.FloatField(

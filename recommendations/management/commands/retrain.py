@@ -34,7 +34,8 @@ class Command(BaseCommand):
             raise CommandError(str(refusal)) from refusal
         finally:
             bar.close()
-        self.describe(version)
+        if version:
+            self.describe(version)
 
     def describe(self, version: RankerVersion) -> None:
         self.stdout.write(
