@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -33,6 +34,8 @@ def main() -> int:
             return run(state)
     except (AlreadyRunsError, embedded.EmbeddedError, ImproperlyConfigured) as problem:
         refuse(problem)
+    except KeyboardInterrupt:  # before the supervisor listens to signals
+        return 128 + signal.SIGINT
     except PermissionError as problem:
         refuse(f"{problem}. Set EMBEDDED_DIR to a directory of your own")
 

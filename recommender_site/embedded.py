@@ -204,7 +204,7 @@ class Server(ABC):
         self.prepare()
         log_path = self.home.base / f"{self.label.lower()}.log"
         with _open_log(log_path) as log:
-            self._process = subprocess.Popen(
+            process = self._process = subprocess.Popen(
                 self.command(),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -214,17 +214,23 @@ class Server(ABC):
                 env=_server_environment(),
                 **self.home.process_options(),
             )
-        process = self._process
+        try:
+            self._wait_until_ready(process, log_path)
+        except BaseException:  # Ctrl-C too must leave nothing behind
+            process.terminate()
+            raise
+        return True
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes], log_path: Path) -> None:
         _wait_until(lambda: self.is_ready() or process.poll() is not None, self.start_patience_seconds)
         if process.poll() is not None or not self.is_ready():
             raise EmbeddedError(f"{self.label} did not start; the end of {log_path}:\n{_tail(log_path)}")
-        return True
 
     def stop(self) -> None:
-        if not self.is_running():
-            return
-        self.ask_to_stop()
-        if not _wait_until(lambda: not self.is_running() and not self.processes(), 60):
+        if self.is_running():
+            self.ask_to_stop()
+            _wait_until(lambda: not self.is_running() and not self.processes(), 60)
+        if self.processes():  # it outstayed that, or its socket was deleted and nobody can ask it
             self._end_leftovers()
         if self._process is not None:
             self._process.wait(10)
@@ -400,12 +406,12 @@ class Lease:
 
     def take(self) -> None:
         with self._gate():
-            for server in self.servers:
-                server.start()
             self._held = _open_lock(self.home.base / "lease.lock")
             fcntl.flock(self._held, fcntl.LOCK_SH)
-        self._owner_pid = os.getpid()
-        atexit.register(self.release)
+            self._owner_pid = os.getpid()
+            atexit.register(self.release)  # before anything runs that would have to be stopped
+            for server in self.servers:
+                server.start()
 
     def release(self) -> None:
         if self._held is None or os.getpid() != self._owner_pid:  # a fork inherits the object, not the lease

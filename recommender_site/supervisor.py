@@ -284,7 +284,8 @@ def end_leftovers(state: Path, patience_seconds: float = 30.0) -> None:
         say("waiting for the services of a run that was killed")
     for number, seconds in ((0, patience_seconds), (signal.SIGQUIT, HARD_STOP_SECONDS)):
         for pid in alive():
-            _signal_group(pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
         deadline = time.monotonic() + seconds
         while alive() and time.monotonic() < deadline:
             time.sleep(0.1)

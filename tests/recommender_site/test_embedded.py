@@ -137,6 +137,23 @@ def test_a_cluster_whose_making_was_cut_short_is_made_anew(new_lease):
     lease.release()
 
 
+def test_a_server_that_cannot_start_says_why_and_leaves_nothing_running(new_lease):
+    lease = new_lease()
+    lease.valkey.data.write_text("not a directory")
+    with pytest.raises(FileExistsError):
+        lease.take()
+    assert runs(lease) == [True, False]
+    lease.release()
+    assert runs(lease) == [False, False]
+
+
+def test_the_end_of_the_log_is_shown_when_a_server_ends_at_once(new_lease, monkeypatch):
+    lease = new_lease()
+    monkeypatch.setattr(lease.valkey, "command", lambda: [str(lease.valkey.executable), "--no-such-option"])
+    with pytest.raises(EmbeddedError, match=r"(?s)Valkey did not start.*no-such-option"):
+        lease.valkey.start()
+
+
 def test_the_secret_key_is_made_once_and_for_nobody_elses_eyes(place, new_lease):
     first = new_lease().environment()["SECRET_KEY"]
     assert len(first) >= 50
