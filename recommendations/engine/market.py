@@ -264,9 +264,12 @@ class _Factory:
         return by_fuel * np.where(np.isin(body, ("convertible", "coupe")), 0.65, 1.0)
 
     def _lives(self, rng: np.random.Generator, appeal: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-        """Publication over the last 120 days, an end where one has come, and the status it leaves behind."""
+        """Publication over the last four months, an end where one has come, and the status it leaves behind.
+
+        Where listings expire sooner than in 90 days the past is shorter in proportion, or nearly all would be gone.
+        """
         n = len(appeal)
-        published_s = rng.integers(3600, 120 * DAY, n)
+        published_s = rng.integers(3600, min(120 * DAY, int(self.lifetime_s * 4 / 3)), n)
         days_to_sell = 38 * np.exp(-0.45 * appeal) * rng.weibull(1.3, n) + 0.5
         on_sale_s = np.minimum(days_to_sell * DAY, self.lifetime_s).astype(np.int64)
         ended_s = published_s - on_sale_s
@@ -276,7 +279,8 @@ class _Factory:
 
     def _thinned(self, rng: np.random.Generator, status: NDArray) -> NDArray[np.int64]:
         live, ended = np.flatnonzero(status == LIVE), np.flatnonzero(status != LIVE)
-        rows = np.concatenate([live[: BLOCK - ENDED_PER_BLOCK], ended[:ENDED_PER_BLOCK]])
+        live = live[: BLOCK - ENDED_PER_BLOCK]
+        rows = np.concatenate([live, ended[: BLOCK - len(live)]])
         status[live[:RESERVED_PER_BLOCK]] = RESERVED
         return rng.permutation(rows)
 

@@ -125,6 +125,14 @@ def test_a_seed_gives_the_same_cars_at_any_size():
     np.testing.assert_array_equal(smaller.table.digests(), larger.table.digests()[:1_200])
 
 
+@pytest.mark.parametrize("lifetime_days", [1, 10, 1_000])
+def test_a_market_is_full_however_soon_listings_expire(lifetime_days):
+    market = build_market(BLOCK, seed=7, anchor_year=2026, lifetime_days=lifetime_days)
+    assert len(market) == BLOCK
+    assert (market.status == LIVE).sum() > 600
+    assert (market.published_s - np.maximum(market.ended_s, 0)).max() <= lifetime_days * DAY
+
+
 def test_another_seed_gives_other_cars():
     other = build_market(100, seed=8, anchor_year=2026)
     assert (other.table.digests() != TABLE.digests()[:100]).all()
