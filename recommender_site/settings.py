@@ -134,7 +134,7 @@ TEMPLATES = [
 
 # The session settings of pgvector ride on every connection: without the iterative scan a filtered HNSW query
 # silently returns fewer rows than asked.
-_session_options = "-c hnsw.iterative_scan=relaxed_order -c hnsw.ef_search=200"
+_session_options = "-c hnsw.iterative_scan=relaxed_order -c hnsw.ef_search=800"
 DATABASES = {
     "default": {
         **DATABASE,
