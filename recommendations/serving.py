@@ -29,7 +29,7 @@ from recommendations.window import borrow_window
 
 NO_FILTERS = ListingFilters()
 SMALLEST_POOL = 100
-SPARE = 20  # candidates beyond those asked for, in case some were just sold
+SPARE = 5  # rows read beyond those asked for, in case some were just sold
 DEEPER = 4  # each further look goes so many times deeper
 
 
@@ -96,18 +96,27 @@ def choose(request: ListRequest, placement: Placement, shopper: Shopper | None) 
         while (wanted := request.k - len(chosen)) > 0:
             pool, is_everything = rank(request.filters, request.source, shopper, placement, wanted, n, exclude | seen)
             seen.update(candidate.listing_id for candidate in pool)
-            chosen += for_sale(pool, request.filters)[:wanted]
+            chosen += for_sale(pool, request.filters, wanted)
             if is_everything:
                 break
             n *= DEEPER
     return chosen
 
 
-def for_sale(pool: Sequence[Candidate], filters: ListingFilters) -> list[tuple[Candidate, Listing]]:
-    """The candidates that can be bought right now and match right now, with their rows."""
-    ids = [candidate.listing_id for candidate in pool]
-    rows = Listing.objects.available().filter(pk__in=ids).matching(filters).with_card_data().in_bulk()
-    return [(candidate, rows[candidate.listing_id]) for candidate in pool if candidate.listing_id in rows]
+def for_sale(pool: Sequence[Candidate], filters: ListingFilters, k: int) -> list[tuple[Candidate, Listing]]:
+    """The first k candidates that can be bought right now and match right now, with their rows.
+
+    Usually one query: rows are read a few beyond those wanted, and more only where that many were just sold.
+    """
+    found: list[tuple[Candidate, Listing]] = []
+    start = 0
+    while len(found) < k and start < len(pool):
+        some = pool[start : start + k - len(found) + SPARE]
+        start += len(some)
+        ids = [candidate.listing_id for candidate in some]
+        rows = Listing.objects.available().filter(pk__in=ids).matching(filters).with_card_data().in_bulk()
+        found += [(candidate, rows[candidate.listing_id]) for candidate in some if candidate.listing_id in rows]
+    return found[:k]
 
 
 def tell(request: ListRequest, shopper: Shopper | None, chosen: Sequence[tuple[Candidate, Listing]]) -> RecommendedList:
@@ -147,7 +156,7 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
         if window is None:
             return []
         vector = Vectors(window, {listing.pk}).matrix([listing.pk])[0]
-        ids, distances = window.nearest(vector, k + SPARE, window.allowed(filters, {listing.pk}))
+        ids, distances = window.nearest(vector, DEEPER * k, window.allowed(filters, {listing.pk}))
     pool = [Candidate(key, -value, "similar") for key, value in zip(ids.tolist(), distances.tolist(), strict=True)]
     return [
         RecommendedListing(
@@ -158,7 +167,7 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
             reason=tell_reason({}, {}, source="similar", facts=facts_of(row, None), is_personal=False),
             terms={},
         )
-        for position, (candidate, row) in enumerate(for_sale(pool, filters)[:k], start=1)
+        for position, (candidate, row) in enumerate(for_sale(pool, filters, k), start=1)
     ]
 
 

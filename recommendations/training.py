@@ -108,6 +108,10 @@ def run_training(*, run_id: int, report: Report | None = None) -> RankerVersion 
     TrainingRun.objects.filter(pk=run_id).update(version=version)
     try:
         train(version, TrainingParameters.from_json(run.parameters), RunReporter(run, report), promote=run.promote)
+    except SystemExit:  # the process is told to stop: whoever starts next begins again
+        discard(version)
+        TrainingRun.objects.filter(pk=run_id).update(status=TrainingRun.Status.QUEUED, progress=0, step="")
+        raise
     except BaseException as error:
         fail(run, version, error)
         raise

@@ -54,8 +54,9 @@ class Ranker:
     def breakdown(self, weights: NDArray[np.floating], table: ListingTable) -> Contributions:
         """The score of each listing by readable feature; rows sum to ``vectors(table) @ weights`` within 1e-6."""
         weights = np.asarray(weights, np.float64)
-        content = self.encoder.contributions(weights[: self.n_content], table)
-        factors = self.vectors(table)[:, self.n_content :].astype(np.float64)
+        vectors = self.vectors(table)
+        content = self.encoder.contributions(weights[: self.n_content], table, vectors[:, : self.n_content])
+        factors = vectors[:, self.n_content :].astype(np.float64)
         return replace(
             content,
             names=(*content.names, COLLABORATIVE),

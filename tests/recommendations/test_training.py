@@ -75,6 +75,22 @@ def test_a_run_whose_process_died_is_taken_over_and_what_it_left_is_discarded():
     assert half.status == RankerVersion.Status.FAILED
 
 
+def test_a_training_whose_worker_is_told_to_stop_goes_back_to_the_queue(monkeypatch):
+    ListingFactory()
+    run = start_training()
+
+    def stop(*args):
+        raise SystemExit(0)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "index_partition", stop)
+        with pytest.raises(SystemExit):
+            run_training(run_id=run.pk)
+    run.refresh_from_db()
+    assert run.status == TrainingRun.Status.QUEUED
+    assert run_training(run_id=run.pk) == RankerVersion.objects.live()
+
+
 def test_a_version_that_is_not_promoted_stands_beside_the_live_one():
     live = trained_market().version
     beside = run_training(run_id=start_training(promote=False).pk)
