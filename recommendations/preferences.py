@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
 from django.conf import settings
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from accounts.models import Buyer
@@ -25,6 +27,9 @@ from recommendations.histories import choices_of, choices_of_answers
 from recommendations.models import EventKind, Interaction, Preference, ServedList
 from recommendations.telemetry import EVENT_TO_PREFERENCE_SECONDS, REFRESH_SECONDS, REFRESHES
 from recommendations.window import borrow_window
+
+TURN_SECONDS = 0.25  # to wait for somebody else's computation, which takes a tenth of that
+LOCK_SPACE = 0x7A57E << 40  # keeps our advisory locks apart from others
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,38 @@ def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
         return stored
     if not position.n_interactions and not buyer.questionnaire:
         return None
-    return recompute(buyer, kinds, basis, position, previous=stored, by=by)
+    with taking_turns(buyer.pk) as had_to_wait:
+        if had_to_wait:  # somebody else was at it, and may have done it
+            stored = Preference.objects.filter(buyer=buyer, version_id=version_id).first()
+            position = LogPosition.of(buyer.pk)
+            if stored and is_current(stored, position, basis):
+                return stored
+        return recompute(buyer, kinds, basis, position, previous=stored, by=by)
+
+
+@contextmanager
+def taking_turns(buyer_id: int) -> Iterator[bool]:
+    """Let one at a time compute a buyer's preference, and tell whether it took waiting.
+
+    A worker and a reader often notice the same event at the same moment. This saves the second of them the work; it
+    protects nothing, so whoever waits for too long goes on all the same.
+    """
+    deadline = time.monotonic() + TURN_SECONDS
+    had_to_wait = False
+    with connection.cursor() as cursor:
+        while not (is_mine := try_lock(cursor, buyer_id)) and time.monotonic() < deadline:
+            had_to_wait = True
+            time.sleep(TURN_SECONDS / 50)
+        try:
+            yield had_to_wait
+        finally:
+            if is_mine:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK_SPACE + buyer_id])
+
+
+def try_lock(cursor: CursorWrapper, buyer_id: int) -> bool:
+    cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_SPACE + buyer_id])
+    return cursor.fetchone()[0]
 
 
 def is_current(preference: Preference, position: LogPosition, basis: str) -> bool:

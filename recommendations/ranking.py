@@ -17,7 +17,7 @@ from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.taste import draw
 from recommendations.histories import Vectors
 from recommendations.models import Placement
-from recommendations.shoppers import Shopper, meet_in
+from recommendations.shoppers import Shopper, preference_of, shopper_in
 from recommendations.sources import (
     ExplorationSource,
     FreshSource,
@@ -55,7 +55,8 @@ def rank(
         if window is None:
             return newest(filters, n, exclude)
         if shopper is None or shopper.version_id != window.version_id:  # a promotion came in between
-            shopper = meet_in(window, shopper.buyer if shopper else None)
+            buyer = shopper.buyer if shopper else None
+            shopper = shopper_in(window, buyer, preference_of(buyer))
         allowed = window.allowed(filters, exclude)
         shelf = Shelf(
             window=window,

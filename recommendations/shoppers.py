@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from accounts.models import Buyer
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.taste import Taste
+from recommendations.models import Preference
 from recommendations.preferences import current_preference, taste_of
 from recommendations.window import Window, borrow_window
 
@@ -50,16 +51,23 @@ class Shopper:
 
 def meet(buyer: Buyer | None) -> Shopper | None:
     """The asking buyer in the live space; a stranger is the population. None before any ranker is live."""
+    preference = preference_of(buyer)  # before the window is borrowed: others may use it while this is computed
     with borrow_window() as window:
-        return meet_in(window, buyer) if window else None
+        if window is None:
+            return None
+        if preference and preference.version_id != window.version_id:  # a promotion came in between
+            preference = preference_of(buyer)
+        return shopper_in(window, buyer, preference)
 
 
-def meet_in(window: Window, buyer: Buyer | None) -> Shopper:
-    """The asking buyer in the space of a window; who opted out is a stranger."""
-    known = buyer if buyer and buyer.is_personalised else None
-    preference = current_preference(known) if known else None
+def preference_of(buyer: Buyer | None) -> Preference | None:
+    """What is believed of a buyer; nothing of a stranger, or of somebody who opted out."""
+    return current_preference(buyer) if buyer and buyer.is_personalised else None
+
+
+def shopper_in(window: Window, buyer: Buyer | None, preference: Preference | None) -> Shopper:
     prior = window.ranker.prior
-    recent = recently_opened(known) if known else []
+    recent = recently_opened(buyer) if buyer and buyer.is_personalised else []
     rows = window.stock.rows_of(np.array([event.listing_id for event in recent], np.int64))
     strengths = np.array([event.weight for event in recent]) * HISTORY_DECAY ** np.arange(len(recent))
     return Shopper(

@@ -54,7 +54,7 @@ try:
     WINDOW_STALENESS_SECONDS = read.number("WINDOW_STALENESS_SECONDS", 0.25, 0, 60)  # how far behind the window may be
     WINDOW_LOOKBACK_DAYS = read.integer("WINDOW_LOOKBACK_DAYS", 60, 0, 3650)  # ended listings kept for choice sets
     EXACT_SCAN_MAX_ROWS = read.integer("EXACT_SCAN_MAX_ROWS", 20_000, 0, 10_000_000)  # beyond: HNSW
-    CHOICE_SET_SAMPLE = read.integer("CHOICE_SET_SAMPLE", 40, 5, 1000)  # random live listings beside each choice
+    CHOICE_SET_SAMPLE = read.integer("CHOICE_SET_SAMPLE", 20, 5, 1000)  # random live listings beside each choice
     EVENTS_PER_BUYER = read.integer("EVENTS_PER_BUYER", 300, 10, 10_000)  # the newest ones make the preference
     EVENTS_PER_REQUEST = read.integer("EVENTS_PER_REQUEST", 1000, 1, 10_000)
     RECOMMENDATIONS_MAX_K = read.integer("RECOMMENDATIONS_MAX_K", 200, 1, 1000)
