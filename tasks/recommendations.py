@@ -1,9 +1,9 @@
 """Background doors onto recommendations."""
 
 from celery import shared_task
-from recommendations.seeding import run_seeding
 
 from recommendations import services
+from recommendations.seeding import run_seeding
 from recommendations.training import run_training, start_training
 from tasks.options import LONG, RETRY, SHORT
 
