@@ -5,7 +5,7 @@
     python docs/screenshots.py --every --to /tmp/x  # every page, wide and narrow, light and dark, to look at
 
 Drives a Chromium that is installed already (Debian: ``apt-get install chromium``); needs the ``playwright`` package
-of requirements-dev.txt, and no browser download.
+(``pip install playwright``), and no browser download.
 """
 
 from __future__ import annotations

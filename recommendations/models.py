@@ -17,7 +17,6 @@ from catalog.models import Listing
 from recommendations.querysets import (
     InteractionQuerySet,
     ListingVectorQuerySet,
-    PreferenceQuerySet,
     RankerVersionQuerySet,
 )
 
@@ -245,8 +244,6 @@ class Preference(models.Model):
         max_length=32, help_text="Digest of event weights, questionnaire and settings it rests on."
     )
     computed_at = models.DateTimeField()
-
-    objects = PreferenceQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["buyer", "version"], name="one_preference_per_space")]

@@ -6,13 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Count, F, Max, OuterRef, Q, Subquery
-from django.db.models.functions import Coalesce
-
-from accounts.models import Buyer
+from django.db.models import Count, Max
 
 if TYPE_CHECKING:
-    from recommendations.models import Interaction, ListingVector, Preference, RankerVersion  # noqa: F401
+    from recommendations.models import Interaction, ListingVector, RankerVersion
 
 
 class InteractionQuerySet(models.QuerySet["Interaction"]):
@@ -32,17 +29,6 @@ class ListingVectorQuerySet(models.QuerySet["ListingVector"]):
     def of(self, version: RankerVersion | int) -> ListingVectorQuerySet:
         """Vectors of one space. Always say which: vectors of two versions never meet."""
         return self.filter(version_id=version if isinstance(version, int) else version.pk)
-
-
-class PreferenceQuerySet(models.QuerySet["Preference"]):
-    def behind_the_log(self) -> PreferenceQuerySet:
-        """Preferences whose buyer has events they have not seen."""
-        log = Buyer.objects.filter(pk=OuterRef("buyer_id"))
-        last = log.annotate(last=Max("interactions__id")).values("last")
-        n = log.annotate(n=Count("interactions")).values("n")
-        return self.annotate(log_last=Coalesce(Subquery(last), 0), log_n=Subquery(n)).filter(
-            Q(log_last__gt=F("last_interaction_id")) | ~Q(log_n=F("n_interactions"))
-        )
 
 
 class RankerVersionQuerySet(models.QuerySet["RankerVersion"]):
