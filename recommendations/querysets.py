@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Count, Max
 
 if TYPE_CHECKING:
-    from recommendations.models import Interaction, ListingVector, RankerVersion
+    from recommendations.models import Interaction, ListingVector, RankerVersion  # noqa: F401 (named in strings)
 
 
 class InteractionQuerySet(models.QuerySet["Interaction"]):
