@@ -35,7 +35,7 @@ from recommendations.telemetry import WINDOW_LISTINGS, WINDOW_SYNC_SECONDS
 
 logger = logging.getLogger(__name__)
 
-UPDATED_PER_SYNC = 5000  # listings; after a large import a window catches up over a few requests, not within one
+UPDATED_PER_SYNC = 2000  # listings; after a large import a window catches up over a few requests, not within one
 RELOAD_AFTER_ASLEEP_SECONDS = 1800  # lines of changes are swept after an hour (tasks.maintenance)
 RELOAD_AFTER_SECONDS = 86_400  # to let go of listings that ended long ago
 
