@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from accounts.querysets import ApiKeyQuerySet, BuyerQuerySet, UserManager
+from accounts.querysets import ApiKeyQuerySet, UserManager
 
 
 class User(AbstractUser):
@@ -55,8 +55,6 @@ class Buyer(models.Model):
     latitude = models.FloatField(null=True, blank=True)
     longitude = models.FloatField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    objects = BuyerQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -9,7 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 if TYPE_CHECKING:
-    from accounts.models import ApiKey, Buyer, User  # noqa: F401 (ruff misses what stands in quotes)
+    from accounts.models import ApiKey, User  # noqa: F401 (ruff misses what stands in quotes)
 
 
 class UserManager(BaseUserManager["User"]):
@@ -26,12 +26,6 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, email: str, password: str | None = None, **fields) -> User:
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
-
-
-class BuyerQuerySet(models.QuerySet["Buyer"]):
-    def unmerged(self) -> BuyerQuerySet:
-        """Buyers who still stand for themselves: not folded into another one."""
-        return self.filter(merged_into=None)
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):

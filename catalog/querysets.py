@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.search import SearchQuery
@@ -13,7 +12,6 @@ from django.db.models.functions import ACos, Cos, Greatest, Least, Radians, Sin
 from catalog.filters import EARTH_RADIUS_KM, Box, ListingFilters
 
 if TYPE_CHECKING:
-    from accounts.models import User
     from catalog.models import Listing  # noqa: F401
 
 SET_FILTERS = {  # field of ListingFilters -> column
@@ -33,14 +31,6 @@ class ListingQuerySet(models.QuerySet["Listing"]):
     def available(self) -> ListingQuerySet:
         """Listings a buyer could still act on: published, and neither reserved, sold, withdrawn nor expired."""
         return self.filter(status=self.model.Status.LIVE)
-
-    def live_at(self, moment: datetime) -> ListingQuerySet:
-        """Listings that were for sale at a moment in the past, as far as the catalogue remembers."""
-        return self.filter(Q(ended_at=None) | Q(ended_at__gt=moment), published_at__lte=moment)
-
-    def not_owned_by(self, user: User) -> ListingQuerySet:
-        """Without the user's own cars; listings without a seller stay (NULL is nobody's)."""
-        return self.exclude(seller__user=user, seller__isnull=False)
 
     def with_card_data(self) -> ListingQuerySet:
         """Preloads what a card shows: make, model and seller."""
