@@ -153,6 +153,9 @@ class Listing(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
     published_at = models.DateTimeField(null=True, blank=True, help_text="When buyers could first see it.")
     ended_at = models.DateTimeField(null=True, blank=True, help_text="When it stopped being for sale.")
+    promoted_until = models.DateTimeField(
+        null=True, blank=True, help_text="Until then it may take the places a placement keeps for promoted cars."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
     search_text = models.GeneratedField(
@@ -202,6 +205,8 @@ class Listing(models.Model):
             models.Index(fields=["price", "id"], name="listing_live_by_price", condition=IS_LIVE),
             # what was for sale at a moment: choice sets and evaluation
             models.Index(fields=["published_at", "ended_at"], name="listing_lifetime"),
+            # the other advertisements of the same car: a relisted one, or one that two sources have
+            models.Index(fields=["fingerprint"], name="listing_same_car", condition=~models.Q(fingerprint="")),
             # full-text search
             GinIndex(fields=["search_text"], name="listing_search_text"),
             # tag filter

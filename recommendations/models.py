@@ -112,7 +112,11 @@ class RankerVersion(models.Model):
     promoted_at = models.DateTimeField(null=True, blank=True)
     retired_at = models.DateTimeField(null=True, blank=True)
     note = models.TextField(blank=True, help_text="Why it was promoted, refused or rolled back.")
+    promoted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     metrics = models.JSONField(default=dict, blank=True)
+    gate = models.JSONField(
+        default=dict, blank=True, help_text="Whether it may go live, judged against the live version, and why."
+    )
     n_listings = models.PositiveIntegerField(default=0)
     n_interactions = models.PositiveIntegerField(default=0)
     n_buyers = models.PositiveIntegerField(default=0)
@@ -172,6 +176,69 @@ class TrainingRun(models.Model):
 
     def __str__(self) -> str:
         return f"training {self.pk} ({self.get_status_display()})"
+
+
+class Evaluation(models.Model):
+    """One measurement of a ranker beside the baselines, on what buyers did after a moment."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    LOG = "log"
+
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    version = models.ForeignKey(
+        RankerVersion, on_delete=models.SET_NULL, null=True, blank=True, related_name="evaluations"
+    )
+    source = models.CharField(max_length=200, default=LOG, help_text="“log”, or the name of a file of events.")
+    parameters = models.JSONField(default=dict, blank=True)
+    moment = models.DateTimeField(null=True, blank=True, help_text="Learned before it, tested after it.")
+    n_events = models.PositiveIntegerField(default=0, help_text="Events tested on.")
+    n_buyers = models.PositiveIntegerField(default=0, help_text="Buyers tested on.")
+    n_candidates = models.PositiveIntegerField(default=0, help_text="Listings to choose from at the moment.")
+    summary = models.JSONField(default=dict, blank=True, help_text="What is not a figure of one ranker: plots, notes.")
+    progress = models.FloatField(default=0, help_text="0 to 1.")
+    step = models.CharField(max_length=120, blank=True)
+    error = models.TextField(blank=True)
+    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"evaluation {self.pk} ({self.get_status_display()})"
+
+
+class EvaluationFigure(models.Model):
+    """One figure of one ranker among some of the buyers, with its 95 % interval."""
+
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="figures")
+    ranker = models.CharField(max_length=40)
+    slice = models.CharField(max_length=60, default="all", help_text="Which buyers or listings: all, cold buyer …")
+    metric = models.CharField(max_length=40)
+    k = models.PositiveSmallIntegerField(default=0, help_text="Length of the lists; 0 where it does not matter.")
+    value = models.FloatField(null=True, help_text="Empty where it cannot be measured.")
+    low = models.FloatField(null=True, help_text="Lower end of the 95 % interval.")
+    high = models.FloatField(null=True, help_text="Upper end of the 95 % interval.")
+    n = models.PositiveIntegerField(default=0, help_text="Buyers the figure is a mean over.")
+
+    class Meta:
+        ordering = ["ranker", "slice", "metric", "k"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["evaluation", "ranker", "slice", "metric", "k"], name="one_value_per_evaluation_figure"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric}@{self.k} of {self.ranker}"
 
 
 class SeedRun(models.Model):
@@ -236,6 +303,9 @@ class Preference(models.Model):
     version = models.ForeignKey(RankerVersion, on_delete=models.CASCADE, related_name="preferences")
     mean = VectorField(dimensions=VECTOR_DIMENSIONS, help_text="The preference vector.")
     covariance = models.BinaryField(help_text="Lower triangle, float32, row by row.")
+    tastes = models.BinaryField(
+        db_default=b"", blank=True, help_text="The several tastes of a household, packed; empty: one, the above."
+    )
     profile = models.JSONField(default=dict, blank=True, help_text="The same in words and ranges.")
     # The log is ahead of this row when it holds a newer id, or more rows (ids are given before they are committed).
     last_interaction_id = models.BigIntegerField(default=0)
@@ -272,7 +342,32 @@ class Placement(models.Model):
     )
     max_per_model = models.PositiveSmallIntegerField(default=8, help_text="Of one list, 0 for no cap.")
     max_per_seller = models.PositiveSmallIntegerField(default=10, help_text="Of one list, 0 for no cap.")
-    exploration_share = models.FloatField(default=0.05, validators=[MinValueValidator(0), MaxValueValidator(1)])
+    exploration_share = models.FloatField(
+        default=0.05,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="Share of the places for cars that may suit, to learn whether they do.",
+    )
+    fresh_share = models.FloatField(
+        default=0.05,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="Share of the places for cars that are too new to be known.",
+    )
+    promoted_share = models.FloatField(
+        default=0.0,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="Share of the places that promoted cars may take.",
+    )
+    follows_intent = models.BooleanField(
+        default=True, help_text="More variety for buyers who are still looking around, less for those who know."
+    )
+    free_leads = models.PositiveSmallIntegerField(
+        default=20, help_text="Recent contacts a car may have before others go first; 0: as many as it gets."
+    )
+    saturation_strength = models.FloatField(
+        default=0.5,
+        validators=[MinValueValidator(0), MaxValueValidator(10)],
+        help_text="Score lost with each doubling of the contacts beyond that.",
+    )
     times_shown_at_most = models.PositiveSmallIntegerField(
         default=40, help_text="A car shown this often within 30 days steps back for others."
     )
