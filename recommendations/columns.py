@@ -6,6 +6,8 @@ the database: ``text_matches`` asks it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -108,7 +110,7 @@ class ListingColumns:
             self._numbers[name] = with_room_for(numbers, self.n_rows, np.nan)
 
 
-def with_room_for(array: NDArray, n_rows: int, fill: float) -> NDArray:
+def with_room_for(array: NDArray, n_rows: int, fill: Any) -> NDArray:
     """The array itself where it is long enough; else a copy with an eighth to spare, so that growth is rare."""
     if len(array) >= n_rows:
         return array

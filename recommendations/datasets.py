@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,7 @@ TEXT_COLUMNS = {
     "title": "title",
 }
 NUMBER_COLUMNS = ("year", "price", "mileage_km", "power_kw", "engine_l", "consumption_l_100km")
+NAME_COLUMNS = ("make__name", "car_model__name")
 OTHER_COLUMNS = ("id", "tags", "currency", "status", "latitude", "longitude", "seller_id", "seller__user_id")
 # Epoch seconds straight from the database: parsing 100,000 timestamps here would take longer than all the rest.
 MOMENTS = {
@@ -45,11 +46,13 @@ class ListingRows:
     """Listings as columns, all of length n.
 
     ``table`` holds what the encoder reads (prices in the market's currency); the rest is what filters and rules read.
-    ``asked_price`` is the price as advertised, whatever its currency: that is what a price filter compares.
+    ``names`` is what a card shows. ``asked_price`` is the price as advertised, whatever its currency: that is what a
+    price filter compares.
     """
 
     listing_ids: NDArray[np.int64]
     table: ListingTable
+    names: NDArray[np.object_]
     asked_price: NDArray[np.float64]
     is_live: NDArray[np.bool_]
     published_at: NDArray[np.float64]
@@ -97,7 +100,7 @@ def table_of(listings: Sequence[Listing]) -> ListingTable:
 
 def read_listings(listings: QuerySet[Listing]) -> ListingRows:
     """All columns of the listings in a queryset, ordered by id."""
-    names = [*OTHER_COLUMNS, *TEXT_COLUMNS, *NUMBER_COLUMNS, *MOMENTS]
+    names = [*OTHER_COLUMNS, *NAME_COLUMNS, *TEXT_COLUMNS, *NUMBER_COLUMNS, *MOMENTS]
     found = listings.annotate(**MOMENTS).order_by("id").values_list(*names)
     columns = dict(zip(names, zip(*found, strict=True), strict=True)) if found else dict.fromkeys(names, ())
     numbers: dict[str, Any] = {name: as_floats(columns[name]) for name in NUMBER_COLUMNS}
@@ -111,6 +114,7 @@ def read_listings(listings: QuerySet[Listing]) -> ListingRows:
             **numbers,
             tags=as_objects([tuple(tags) for tags in columns["tags"]]),
         ),
+        names=names_of(columns),
         asked_price=asked_price,
         is_live=np.array([status == Listing.Status.LIVE for status in columns["status"]], bool),
         published_at=as_floats(columns["published_epoch"]),
@@ -131,6 +135,17 @@ def as_objects(values: Sequence) -> NDArray[np.object_]:
     array = np.empty(len(values), object)
     array[:] = values
     return array
+
+
+def names_of(columns: Mapping[str, Sequence]) -> NDArray[np.object_]:
+    """The twin of ``Listing.name``: the title, or make and model, or the bare id."""
+    parts = zip(columns["id"], columns["title"], columns["make__name"], columns["car_model__name"], strict=True)
+    return as_objects(
+        [
+            title or " ".join(filter(None, (make, model))) or f"Listing {listing_id}"
+            for listing_id, title, make, model in parts
+        ]
+    )
 
 
 def as_texts(values: Sequence[str | None]) -> NDArray[np.object_]:

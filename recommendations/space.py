@@ -6,6 +6,7 @@ The window of a serving process is such a space, and so is the archive a trainin
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,8 +17,9 @@ from recommendations.datasets import ListingRows
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.stock import FOREVER, Stock
 
-COLUMNS: dict[str, tuple[type, float]] = {  # name -> dtype and what an empty row holds
+COLUMNS: dict[str, tuple[type, Any]] = {  # name -> dtype and what an empty row holds
     "listing_ids": (np.int64, 0),
+    "names": (np.object_, ""),
     "published_at": (np.float64, np.nan),
     "ended_at": (np.float64, FOREVER),
     "is_live": (np.bool_, False),
