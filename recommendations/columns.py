@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.filters import EARTH_RADIUS_KM, ListingFilters
+from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.datasets import ListingRows
+from recommendations.engine.scoring import great_circle_km
 
 CATEGORIES = {  # field of ListingFilters -> column of ListingRows
     "makes": "make",
@@ -78,10 +79,9 @@ class ListingColumns:
 
     def distance_km(self, latitude: float, longitude: float) -> NDArray[np.float64]:
         """Great-circle distance of every row from a place; nan where a listing has none."""
-        here, there = np.radians(latitude), np.radians(self._numbers["latitude"][: self.n_rows])
-        across = np.radians(self._numbers["longitude"][: self.n_rows] - longitude)
-        cosine = np.sin(here) * np.sin(there) + np.cos(here) * np.cos(there) * np.cos(across)
-        return EARTH_RADIUS_KM * np.arccos(np.clip(cosine, -1.0, 1.0))
+        return great_circle_km(
+            latitude, longitude, self._numbers["latitude"][: self.n_rows], self._numbers["longitude"][: self.n_rows]
+        )
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         return self._numbers[name][: self.n_rows]
@@ -89,6 +89,10 @@ class ListingColumns:
     def codes(self, name: str) -> NDArray[np.int32]:
         """Category codes of every row; 0 where unknown."""
         return self._codes[name][: self.n_rows]
+
+    def levels(self, name: str) -> list[str]:
+        """What each category code stands for, by code; "" for the unknown."""
+        return list(self._vocabulary[name])
 
     def _encode(self, name: str, values: NDArray[np.object_]) -> list[int]:
         vocabulary = self._vocabulary[name]

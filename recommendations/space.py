@@ -5,7 +5,7 @@ The window of a serving process is such a space, and so is the archive a trainin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from recommendations.columns import ListingColumns, text_matches, with_room_for
 from recommendations.datasets import ListingRows
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.stock import FOREVER, Stock
+from recommendations.engine.terms import Goods, Market
 
 COLUMNS: dict[str, tuple[type, Any]] = {  # name -> dtype and what an empty row holds
     "listing_ids": (np.int64, 0),
@@ -39,6 +40,8 @@ class ListingSpace:
         self._arrays: dict[str, NDArray] = {name: np.empty(0, dtype) for name, (dtype, _) in COLUMNS.items()}
         self._vectors = np.empty((0, ranker.n_dims), np.float32)
         self._archetypes = np.empty(0, np.int32)
+        self._deals = np.empty(0)
+        self._market: tuple[float, Mapping[int, float], Market] | None
         self._typical: dict[str, float] | None
         self._expose()
 
@@ -52,6 +55,7 @@ class ListingSpace:
             array[at] = getattr(rows, name)
         self._vectors[at] = vectors
         self._archetypes[at] = self.ranker.collaborative.archetypes.assign(rows.table)
+        self._deals[at] = self.ranker.prices.deals(rows.table)
         self.columns.put(at, rows)
         self._expose()
 
@@ -60,6 +64,7 @@ class ListingSpace:
         rows = [self._row_by_listing_id[key] for key in listing_ids if key in self._row_by_listing_id]
         self._arrays["is_live"][rows] = False
         self._arrays["published_at"][rows] = np.nan
+        self._market = None
 
     def best(
         self,
@@ -154,6 +159,31 @@ class ListingSpace:
         """Archetype code of every row."""
         return self._archetypes[: self._n_rows]
 
+    @property
+    def goods(self) -> Goods:
+        """What the terms of a score need to know of every row; views, valid until the next ``put``."""
+        return Goods(
+            vectors=self.stock.vectors,
+            archetypes=self.archetypes,
+            published_at=self.stock.published_at,
+            ended_at=self.stock.ended_at,
+            deals=self._deals[: self._n_rows],
+            latitude=self.columns.numbers("latitude"),
+            longitude=self.columns.numbers("longitude"),
+        )
+
+    def market(self, moment: float, demand: Mapping[int, float]) -> Market:
+        """The market at a moment (epoch seconds), from decayed demand by listing id; absent means none.
+
+        The last answer is kept for as long as the rows stay what they are.
+        """
+        if self._market is None or self._market[0] != moment or self._market[1] is not demand:
+            rows = self.stock.rows_of(np.fromiter(demand.keys(), np.int64, len(demand)))
+            strengths = np.fromiter(demand.values(), np.float64, len(demand))
+            counts = np.bincount(rows[rows >= 0], strengths[rows >= 0], len(self)).astype(np.float64)
+            self._market = moment, demand, Market.at(self.goods, moment, counts)
+        return self._market[2]
+
     def _places(self, listing_ids: NDArray[np.int64]) -> NDArray[np.intp]:
         """The row of each listing, giving new ones the next free rows."""
         for listing_id in listing_ids.tolist():
@@ -163,10 +193,12 @@ class ListingSpace:
             self._arrays[name] = with_room_for(self._arrays[name], self._n_rows, empty)
         self._vectors = with_room_for(self._vectors, self._n_rows, 0.0)
         self._archetypes = with_room_for(self._archetypes, self._n_rows, 0)
+        self._deals = with_room_for(self._deals, self._n_rows, np.nan)
         return np.array([self._row_by_listing_id[key] for key in listing_ids.tolist()], np.intp)
 
     def _expose(self) -> None:
         self._typical = None
+        self._market = None
         self.stock = Stock(
             listing_ids=self.column("listing_ids"),
             vectors=self._vectors[: self._n_rows],

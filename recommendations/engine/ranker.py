@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal, Self
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.engine.archetypes import CollaborativeModel
 from recommendations.engine.encoder import Contributions, Encoder, ListingTable
+from recommendations.engine.prices import CarPrices
+from recommendations.engine.scoring import LinearScore
 from recommendations.engine.taste import Prior
 
 SourceSwitch = Literal["hybrid", "content", "collaborative"]
+FIRST_ARRAY = {"prices": "groups", "score": "names", "stranger_score": "names"}
 COLLABORATIVE = "similar buyers"  # the name of the collaborative part in a breakdown
 
 
@@ -26,6 +29,9 @@ class Ranker:
         prior: Taste of a buyer nobody knows yet.
         baseline: Mean vector of the live listings at training, shape (n_dims,); reasons are told against it.
         n_dims: Width of a vector; parts that are narrower leave zeros at the end.
+        prices: What cars cost, for the deal term.
+        score: Weights of the terms for a buyer of whom something is known.
+        stranger_score: The same for a stranger, for whom the population's taste says less and demand says more.
     """
 
     encoder: Encoder
@@ -33,6 +39,9 @@ class Ranker:
     prior: Prior
     baseline: NDArray[np.float32]
     n_dims: int
+    prices: CarPrices = field(default_factory=CarPrices.nothing)
+    score: LinearScore = field(default_factory=LinearScore.default)
+    stranger_score: LinearScore = field(default_factory=LinearScore.default_for_strangers)
 
     @property
     def n_content(self) -> int:
@@ -66,9 +75,21 @@ class Ranker:
     def with_prior(self, prior: Prior) -> Self:
         return replace(self, prior=prior)
 
+    def with_scores(self, score: LinearScore, stranger_score: LinearScore) -> Self:
+        return replace(self, score=score, stranger_score=stranger_score)
+
+    def score_for(self, *, is_personal: bool) -> LinearScore:
+        return self.score if is_personal else self.stranger_score
+
     def to_arrays(self) -> dict[str, NDArray]:
         """Plain arrays, from which ``from_arrays`` makes an equal ranker."""
+        parts: dict[str, CarPrices | LinearScore] = {
+            "prices": self.prices,
+            "score": self.score,
+            "stranger_score": self.stranger_score,
+        }
         return {
+            **{f"{of}.{name}": array for of, part in parts.items() for name, array in part.to_arrays().items()},
             **{f"encoder.{name}": array for name, array in self.encoder.to_arrays().items()},
             **{f"collaborative.{name}": array for name, array in self.collaborative.to_arrays().items()},
             "prior.mean": self.prior.mean,
@@ -79,7 +100,14 @@ class Ranker:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray]) -> Self:
+        """The reverse of ``to_arrays``; what was stored before there were prices and scores takes the a-priori ones."""
+        later: dict[str, Any] = {
+            name: kind.from_arrays(part(arrays, f"{name}."))
+            for name, kind in (("prices", CarPrices), ("score", LinearScore), ("stranger_score", LinearScore))
+            if f"{name}.{FIRST_ARRAY[name]}" in arrays
+        }
         return cls(
+            **later,
             encoder=Encoder.from_arrays(part(arrays, "encoder.")),
             collaborative=CollaborativeModel.from_arrays(part(arrays, "collaborative.")),
             prior=Prior(arrays["prior.mean"], arrays["prior.covariance"]),

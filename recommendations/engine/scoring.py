@@ -10,7 +10,7 @@ A term that is unknown for a listing is nan and counts as average: it neither he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,8 +30,11 @@ TERMS = (UTILITY, ARCHETYPE, DEMAND, FRESHNESS, DEAL, DISTANCE)
 
 # A priori, per standard deviation of the term: taste first, the rest as tie-breakers. Held while events are few.
 DEFAULT_WEIGHTS = {UTILITY: 1.0, ARCHETYPE: 0.3, DEMAND: 0.1, FRESHNESS: 0.1, DEAL: 0.1, DISTANCE: 0.2}
+# A stranger's utility is that of the population: what others ask about right now says more beside it.
+DEFAULT_WEIGHTS_FOR_STRANGERS = {**DEFAULT_WEIGHTS, ARCHETYPE: 0.0, DEMAND: 0.5}
 # A price further off than this factor is a typing error or another kind of car, not a better deal.
 LARGEST_DEAL = np.log(2.0)
+EARTH_RADIUS_KM = 6371.0088
 
 
 # The terms
@@ -63,7 +66,11 @@ def decayed_counts(
 
 
 def demand_term(
-    contacts: ArrayLike, listed_days: ArrayLike, half_life_days: float, prior_days: float = 7.0
+    contacts: ArrayLike,
+    listed_days: ArrayLike,
+    half_life_days: float,
+    prior_days: float = 7.0,
+    average: float | None = None,
 ) -> NDArray[np.float64]:
     """How much more than the average listing each one is asked about: log of the ratio of rates, shape (n_listings,).
 
@@ -77,15 +84,26 @@ def demand_term(
         half_life_days: Of the decay of the contacts, so that time is decayed alike: in the long run a listing has
             ``half_life_days / ln 2`` effective days.
         prior_days: > 0.
+        average: Rate of the average listing, where these are not all of them. Left out: the average of these.
     """
-    _check_half_life(half_life_days)
-    counts = np.asarray(contacts, dtype=np.float64)
-    listed = np.maximum(np.nan_to_num(np.asarray(listed_days, dtype=np.float64), nan=0.0), 0.0)
-    exposure = half_life_days / np.log(2.0) * (1.0 - np.exp2(-listed / half_life_days))
-    if counts.sum() <= 0 or exposure.sum() <= 0:
+    counts, exposure = np.asarray(contacts, dtype=np.float64), effective_days(listed_days, half_life_days)
+    average = average_rate(counts, exposure) if average is None else average
+    if not average > 0:
         return np.zeros(counts.shape)
-    average = counts.sum() / exposure.sum()
     return np.log((counts + prior_days * average) / (exposure + prior_days) / average)
+
+
+def average_rate(contacts: NDArray[np.float64], exposure: NDArray[np.float64]) -> float:
+    """Decayed contacts per effective day of all listings together; 0 without any."""
+    days = float(exposure.sum())
+    return float(contacts.sum()) / days if days > 0 else 0.0
+
+
+def effective_days(listed_days: ArrayLike, half_life_days: float) -> NDArray[np.float64]:
+    """Days on sale, each decayed like the contacts of that day; nan and the future count as 0."""
+    _check_half_life(half_life_days)
+    listed = np.maximum(np.nan_to_num(np.asarray(listed_days, dtype=np.float64), nan=0.0), 0.0)
+    return half_life_days / np.log(2.0) * (1.0 - np.exp2(-listed / half_life_days))
 
 
 def freshness_term(listed_days: ArrayLike, half_life_days: float) -> NDArray[np.float64]:
@@ -114,6 +132,16 @@ def distance_term(distance_km: ArrayLike, scale_km: float = 50.0) -> NDArray[np.
     if not scale_km > 0:
         raise ValueError(f"scale_km must be positive, not {scale_km}")
     return -np.log1p(np.maximum(np.asarray(distance_km, dtype=np.float64), 0.0) / scale_km)
+
+
+def great_circle_km(
+    latitude: float, longitude: float, latitudes: ArrayLike, longitudes: ArrayLike
+) -> NDArray[np.float64]:
+    """Distance of places from one place, all in degrees, by the spherical law of cosines; nan stays nan."""
+    here, there = np.radians(latitude), np.radians(np.asarray(latitudes, dtype=np.float64))
+    across = np.radians(np.asarray(longitudes, dtype=np.float64) - longitude)
+    cosine = np.sin(here) * np.sin(there) + np.cos(here) * np.cos(there) * np.cos(across)
+    return EARTH_RADIUS_KM * np.arccos(np.clip(cosine, -1.0, 1.0))
 
 
 def archetype_term(neighbour_scores: ArrayLike, codes: ArrayLike) -> NDArray[np.float64]:
@@ -173,12 +201,18 @@ class PriceModel:
 
 
 def fit_prices(
-    prices: ArrayLike, groups: ArrayLike, covariates: ArrayLike, n_groups: int, group_strength: float = 3.0
+    prices: ArrayLike,
+    groups: ArrayLike,
+    covariates: ArrayLike,
+    n_groups: int,
+    group_strength: float = 3.0,
+    parents: ArrayLike | None = None,
 ) -> PriceModel:
     """Learn what cars cost, for ``deal_term``.
 
     Slopes come from differences within groups, so that a dear make does not pass for a slope of its younger cars.
-    The level of a thin group is pulled to the average, as if ``group_strength`` average cars were added.
+    The level of a thin group is pulled to the average, or to its parent's level (say, the make's), as if
+    ``group_strength`` average cars were added.
 
     Args:
         prices: Asked prices in one currency, shape (n_listings,); unknown (nan) or not positive ones are ignored.
@@ -187,6 +221,8 @@ def fit_prices(
             n_covariates). nan takes the average.
         n_groups: Number of groups.
         group_strength: > 0.
+        parents: Group above each group, int, shape (n_groups,), below 0 for none; a parent has none itself. Its level
+            is learned from its children's listings too. Left out: no group has one.
 
     Returns:
         The model. With no priced listing it expects a price of 1, so every deal is capped and alike.
@@ -206,9 +242,22 @@ def fit_prices(
     slopes = _slopes_within(log_price, rows, deviations, n_groups)
     rest = log_price - deviations @ slopes
     overall = float(rest.mean())
-    n = np.bincount(rows, minlength=n_groups)
-    levels = np.bincount(rows, rest - overall, n_groups) / (n + group_strength)
-    return PriceModel(overall, levels, slopes, means)
+    above = np.full(n_groups, -1) if parents is None else np.asarray(parents, dtype=np.intp)
+    return PriceModel(overall, _levels(rest - overall, rows, above, group_strength), slopes, means)
+
+
+def _levels(
+    values: NDArray[np.float64], groups: NDArray[np.intp], parents: NDArray[np.intp], strength: float
+) -> NDArray[np.float64]:
+    """Shrunk mean of each group's values: of the top groups to 0, of the others to their parent's."""
+    has_parent = parents >= 0
+
+    def shrunk(codes: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.bincount(codes, values, len(parents)) / (np.bincount(codes, minlength=len(parents)) + strength)
+
+    tops = shrunk(np.where(has_parent[groups], parents[groups], groups), values)
+    start = np.where(has_parent, tops[parents], 0.0)
+    return np.where(has_parent, start + shrunk(groups, values - start[groups]), tops)
 
 
 def _slopes_within(values: NDArray, groups: NDArray, covariates: NDArray, n_groups: int) -> NDArray[np.float64]:
@@ -249,10 +298,14 @@ class LinearScore:
             raise ValueError("deviations must be positive")
 
     @classmethod
-    def default(cls) -> LinearScore:
+    def default(cls, weights: Mapping[str, float] = DEFAULT_WEIGHTS) -> LinearScore:
         """Before anything was learned: the a-priori weights over terms as they come."""
         n = len(TERMS)
-        return cls(TERMS, np.array([DEFAULT_WEIGHTS[name] for name in TERMS]), np.zeros(n), np.ones(n))
+        return cls(TERMS, np.array([weights[name] for name in TERMS]), np.zeros(n), np.ones(n))
+
+    @classmethod
+    def default_for_strangers(cls) -> LinearScore:
+        return cls.default(DEFAULT_WEIGHTS_FOR_STRANGERS)
 
     def breakdown(self, terms: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         """Each term's part of each score, shape (n_listings, n_terms), in the order of ``names``.
@@ -278,6 +331,10 @@ class LinearScore:
         _check_names(overrides, self.names)
         weights = [overrides.get(name, weight) for name, weight in zip(self.names, self.weights, strict=True)]
         return replace(self, weights=np.array(weights, dtype=np.float64))
+
+    def only(self, names: Collection[str]) -> LinearScore:
+        """The same score with every other term switched off."""
+        return self.with_weights({name: 0.0 for name in self.names if name not in names})
 
     def to_arrays(self) -> dict[str, NDArray]:
         """For storage without pickle; ``from_arrays`` restores it."""

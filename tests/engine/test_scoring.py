@@ -126,6 +126,26 @@ def test_prices_refuse_arrays_that_disagree():
         fit_prices([1.0], [0], np.zeros((1, 1)), n_groups=1).expect([0], np.zeros((1, 2)))
 
 
+def test_a_group_leans_on_the_one_above_it():
+    """Group 0 is the make with 7 listings of its own at 100; group 1, below it, has one at 100 e."""
+    prices = [100.0] * 7 + [100.0 * np.e]
+    model = fit_prices(prices, [0] * 7 + [1], np.zeros((8, 0)), n_groups=2, group_strength=3, parents=[-1, 0])
+    # the average is log 100 + 1/8; the make, both groups together, lies 0 above it; the model 7/8, shrunk by 3
+    np.testing.assert_allclose(model.levels, [0.0, 7 / 8 / (1 + 3)], atol=1e-12)
+
+
+def test_a_rate_may_be_compared_with_an_average_from_elsewhere():
+    np.testing.assert_allclose(
+        demand_term([2.0], [10], half_life_days=1e9, prior_days=10, average=0.1), [np.log(3 / 20 / 0.1)], atol=1e-6
+    )
+
+
+def test_only_some_terms_may_count():
+    full = LinearScore.default().only(["deal"])
+    assert full.weights[full.names.index("deal")] == DEFAULT_WEIGHTS["deal"]
+    assert np.count_nonzero(full.weights) == 1
+
+
 # The sum
 
 HAND_MADE = LinearScore(("utility", "deal"), np.array([2.0, 1.0]), np.array([1.0, 0.0]), np.array([1.0, 0.1]))

@@ -1,0 +1,230 @@
+"""The terms of the score as numbers: any listings, at any moment, for one buyer.
+
+A list served now, an evaluation of the past and the learning of the weights ask here, so they rank by one arithmetic::
+
+    market = Market.at(space.goods, moment, counts)      # once per moment; counts as from ``demand_counts``
+    wants = Wants(weights=mean[None], history=(codes, strengths), place=(51.5, -0.1))
+    scored = score_rows(ranker, market, wants, rows)     # scores, and what each term adds to them
+
+Rows are positions in the goods. Nothing here knows what may be shown: that is settled before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from recommendations.engine.ranker import Ranker
+from recommendations.engine.scoring import (
+    ARCHETYPE,
+    DEAL,
+    DEMAND,
+    DISTANCE,
+    FRESHNESS,
+    UTILITY,
+    LinearScore,
+    archetype_term,
+    average_rate,
+    decayed_counts,
+    demand_term,
+    distance_term,
+    effective_days,
+    freshness_term,
+    great_circle_km,
+)
+
+SECONDS_A_DAY = 86_400.0
+DEMAND_HALF_LIFE_DAYS = 3.0
+DEMAND_LOOKBACK_DAYS = 14.0  # what is older counts less than a twentieth, and is not read
+FRESHNESS_HALF_LIFE_DAYS = 7.0
+
+Terms = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Goods:
+    """What the terms need to know of each listing, whoever asks: one row each, all of length n.
+
+    Attributes:
+        vectors: In the space of the ranker, float32 or float64, shape (n, n_dims).
+        archetypes: Codes, int, shape (n,).
+        published_at, ended_at: Epoch seconds, shape (n,); nan where never published, inf while it lasts.
+        deals: As from ``CarPrices.deals``, shape (n,); nan where unknown.
+        latitude, longitude: Degrees, shape (n,); nan where unknown.
+    """
+
+    vectors: NDArray
+    archetypes: NDArray[np.integer]
+    published_at: NDArray[np.float64]
+    ended_at: NDArray[np.float64]
+    deals: NDArray[np.float64]
+    latitude: NDArray[np.float64]
+    longitude: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+@dataclass(frozen=True, eq=False)
+class Market:
+    """The goods at one moment, and how much each is asked about. Made by ``Market.at``.
+
+    Attributes:
+        goods: The listings.
+        moment: Epoch seconds.
+        demand_counts: Decayed events on each row before the moment, shape (n,).
+        average: Of the listings that were live: decayed events per effective day.
+    """
+
+    goods: Goods
+    moment: float
+    demand_counts: NDArray[np.float64]
+    average: float
+
+    @classmethod
+    def at(cls, goods: Goods, moment: float, demand_counts: ArrayLike) -> Market:
+        """The market at a moment, in epoch seconds; ``demand_counts`` as from the function of that name, shape (n,).
+
+        Raises:
+            ValueError: If the counts are not one for each row.
+        """
+        counts = np.asarray(demand_counts, dtype=np.float64)
+        if counts.shape != (len(goods),):
+            raise ValueError(f"{counts.shape} demand counts do not go with {len(goods)} listings")
+        is_live = (goods.published_at <= moment) & (goods.ended_at > moment)
+        exposure = effective_days(_days(moment, goods.published_at[is_live]), DEMAND_HALF_LIFE_DAYS)
+        return cls(goods, moment, counts, average_rate(counts[is_live], exposure))
+
+    def listed_days(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Days since each of the rows was published, shape (n_rows,); nan where it never was."""
+        return _days(self.moment, self.goods.published_at[rows])
+
+    def terms(self, rows: NDArray[np.intp]) -> Terms:
+        """Demand, freshness and deal of some rows, each of shape (n_rows,): the same for every buyer."""
+        listed = self.listed_days(rows)
+        counts = self.demand_counts[rows]
+        return {
+            DEMAND: demand_term(counts, listed, DEMAND_HALF_LIFE_DAYS, average=self.average),
+            FRESHNESS: freshness_term(listed, FRESHNESS_HALF_LIFE_DAYS),
+            DEAL: self.goods.deals[rows],
+        }
+
+
+def demand_counts(
+    listing_rows: ArrayLike, occurred_at: ArrayLike, weights: ArrayLike, moment: float, n_rows: int
+) -> NDArray[np.float64]:
+    """How much each listing was asked about before a moment: decayed, weighted events, shape (n_rows,).
+
+    Args:
+        listing_rows: Row of each event, int, shape (n_events,); below 0, a listing that is not among the rows.
+        occurred_at: Epoch seconds, shape (n_events,). Events of the moment or later do not count, nor those more than
+            ``DEMAND_LOOKBACK_DAYS`` older.
+        weights: Of the event's kind, shape (n_events,); only favourable ones (> 0) are demand.
+        moment: Epoch seconds.
+        n_rows: Length of the answer.
+    """
+    rows, happened = np.asarray(listing_rows, dtype=np.intp), np.asarray(occurred_at, dtype=np.float64)
+    strengths = np.broadcast_to(np.asarray(weights, dtype=np.float64), rows.shape)
+    age = _days(moment, happened)
+    counted = (rows >= 0) & (strengths > 0) & (age > 0) & (age <= DEMAND_LOOKBACK_DAYS)
+    return decayed_counts(rows[counted], age[counted], DEMAND_HALF_LIFE_DAYS, n_rows, strengths[counted])
+
+
+def nothing_seen() -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    return np.empty(0, np.int32), np.empty(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Wants:
+    """The asking buyer, as far as the score reads her.
+
+    Attributes:
+        weights: Preference vectors, shape (n_tastes, n_dims): one, or several for a household.
+        offsets: Added to the utility under each taste, shape (n_tastes,); left out: none. They make utilities under
+            different tastes comparable (see ``households``).
+        history: Archetype codes of what she dealt with lately, and how strongly, newest first, same length.
+        place: Latitude and longitude, where known.
+        is_personal: False for a stranger, whose score weighs the terms differently.
+    """
+
+    weights: NDArray[np.float64]
+    offsets: NDArray[np.float64] = None  # type: ignore[assignment]
+    history: tuple[NDArray[np.integer], NDArray[np.float64]] = field(default_factory=nothing_seen)
+    place: tuple[float, float] | None = None
+    is_personal: bool = True
+
+    def __post_init__(self) -> None:
+        weights = np.atleast_2d(np.asarray(self.weights, dtype=np.float64))
+        offsets = np.zeros(len(weights)) if self.offsets is None else np.asarray(self.offsets, dtype=np.float64)
+        if offsets.shape != (len(weights),):
+            raise ValueError(f"{offsets.shape} offsets do not go with {len(weights)} tastes")
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "offsets", offsets)
+
+    def utilities(self, vectors: NDArray) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Utility of listings under the taste that likes each best, and which taste that is; both of shape (n,)."""
+        by_taste = np.asarray(vectors, dtype=np.float64) @ self.weights.T + self.offsets
+        best = by_taste.argmax(axis=1)
+        return by_taste[np.arange(len(by_taste)), best], best
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Scores of listings, and what they are made of; all of length n.
+
+    Attributes:
+        scores: Higher is better: log odds against an average listing, up to a constant of the buyer.
+        parts: What each term adds, shape (n, n_terms), in the order of ``names``; a row adds up to the score.
+        names: Of the terms.
+        tastes: Which taste of the household the utility is that of, int.
+    """
+
+    scores: NDArray[np.float64]
+    parts: NDArray[np.float64]
+    names: tuple[str, ...]
+    tastes: NDArray[np.intp]
+
+
+def terms_of(ranker: Ranker, market: Market, wants: Wants, rows: NDArray[np.intp]) -> Terms:
+    """Every term of the score for some rows, each of shape (n_rows,); nan where unknown."""
+    goods = market.goods
+    utilities, _ = wants.utilities(goods.vectors[rows])
+    return {UTILITY: utilities, **buyer_terms(ranker, goods, wants, rows), **market.terms(rows)}
+
+
+def buyer_terms(ranker: Ranker, goods: Goods, wants: Wants, rows: NDArray[np.intp]) -> Terms:
+    """Archetype and distance of some rows: all unknown without a history or a place."""
+    unknown = np.full(len(rows), np.nan)
+    terms = {ARCHETYPE: unknown, DISTANCE: unknown}
+    codes, strengths = wants.history
+    if len(codes):
+        scores = ranker.collaborative.neighbour_scores(codes, strengths)
+        terms[ARCHETYPE] = archetype_term(scores, goods.archetypes[rows])
+    if wants.place:
+        terms[DISTANCE] = distance_term(great_circle_km(*wants.place, goods.latitude[rows], goods.longitude[rows]))
+    return terms
+
+
+def score_rows(
+    ranker: Ranker, market: Market, wants: Wants, rows: ArrayLike, score: LinearScore | None = None
+) -> Scored:
+    """Score some rows for a buyer at the market's moment.
+
+    Args:
+        ranker: Whose space the goods are in.
+        market: The goods and their demand at the moment.
+        wants: The buyer.
+        rows: Positions in the goods, int, shape (n_rows,).
+        score: Other weights than the ranker's own, e.g. with a placement's boosts.
+    """
+    at = np.asarray(rows, dtype=np.intp)
+    used = score or ranker.score_for(is_personal=wants.is_personal)
+    parts = used.breakdown(terms_of(ranker, market, wants, at))
+    _, tastes = wants.utilities(market.goods.vectors[at])
+    return Scored(parts.sum(axis=1), parts, used.names, tastes)
+
+
+def _days(moment: float, since: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (moment - since) / SECONDS_A_DAY

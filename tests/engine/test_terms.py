@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+
+from recommendations.engine.scoring import DEAL, DEMAND, DISTANCE, FRESHNESS, TERMS, UTILITY, LinearScore
+from recommendations.engine.terms import SECONDS_A_DAY, Goods, Market, Wants, buyer_terms, demand_counts, score_rows
+
+NOW = 1_000 * SECONDS_A_DAY
+
+
+class FakeNeighbours:
+    """Archetype 1 is liked as much as the history is strong, archetype 0 not at all."""
+
+    def neighbour_scores(self, codes, strengths):
+        return np.array([0.0, strengths.sum()])
+
+
+class FakeRanker:
+    collaborative = FakeNeighbours()
+    score = LinearScore.default()
+
+    def score_for(self, *, is_personal):
+        return self.score
+
+
+def goods(**given) -> Goods:
+    """Three listings: one of today, one of a week ago, one sold."""
+    days = np.array([0.0, 7.0, 7.0])
+    columns = {
+        "vectors": np.array([[1, 0], [0, 1], [1, 1]], np.float32),
+        "archetypes": np.array([0, 1, 1]),
+        "published_at": NOW - days * SECONDS_A_DAY,
+        "ended_at": np.array([np.inf, np.inf, NOW - SECONDS_A_DAY]),
+        "deals": np.array([0.1, np.nan, 0.0]),
+        "latitude": np.array([50.0, np.nan, 50.0]),
+        "longitude": np.array([10.0, 10.0, 10.0]),
+    }
+    return Goods(**{**columns, **given})
+
+
+ALL = np.arange(3)
+
+
+def test_demand_counts_what_happened_before_the_moment():
+    got = demand_counts(
+        listing_rows=[0, 0, 1, 1, 1, -1],
+        occurred_at=NOW - np.array([3, 0, 3, 15, 6, 3]) * SECONDS_A_DAY,
+        weights=[2, 1, 1, 1, -1, 1],
+        moment=NOW,
+        n_rows=3,
+    )
+    assert got.tolist() == [1.0, 0.5, 0.0]  # the future, the long gone, the dislike and the stranger do not count
+
+
+def test_the_market_side_of_the_terms_is_the_same_for_everybody():
+    market = Market.at(goods(), NOW, [0, 0, 0])
+    terms = market.terms(ALL)
+    assert terms[DEMAND].tolist() == [0, 0, 0]
+    np.testing.assert_allclose(terms[FRESHNESS], [1, 0.5, 0.5])
+    np.testing.assert_allclose(terms[DEAL], [0.1, np.nan, 0])
+
+
+def test_demand_is_told_against_the_listings_that_were_live():
+    week_old = goods(published_at=np.full(3, NOW - 7 * SECONDS_A_DAY))
+    quiet, busy = Market.at(week_old, NOW, [0, 3, 0]), Market.at(week_old, NOW, [0, 3, 500])
+    assert quiet.average == busy.average > 0
+    ignored, wanted = quiet.terms(np.array([0, 1]))[DEMAND]
+    assert ignored < 0 < wanted
+
+
+def test_some_rows_are_scored_as_all_are():
+    market, wants = Market.at(goods(), NOW, [1, 2, 3]), Wants(np.array([[1.0, 2.0]]), place=(50.0, 11.0))
+    every = score_rows(FakeRanker(), market, wants, ALL)
+    some = score_rows(FakeRanker(), market, wants, ALL[1:])
+    np.testing.assert_allclose(some.parts, every.parts[1:])
+    np.testing.assert_allclose(every.parts.sum(axis=1), every.scores)
+    assert every.names == TERMS
+
+
+def test_a_history_and_a_place_speak_only_where_there_are_any():
+    silent = buyer_terms(FakeRanker(), goods(), Wants(np.zeros((1, 2))), ALL)
+    assert all(np.isnan(values).all() for values in silent.values())
+    told = buyer_terms(
+        FakeRanker(), goods(), Wants(np.zeros((1, 2)), history=([1], np.array([2.0])), place=(50.0, 10.0)), ALL
+    )
+    assert told["archetype"].tolist() == [0, 2, 2]
+    np.testing.assert_allclose(told[DISTANCE], [0, np.nan, 0], atol=1e-6)
+
+
+def test_a_household_sees_each_listing_with_the_eyes_that_like_it_best():
+    wants = Wants(np.array([[1.0, 0.0], [0.0, 5.0]]), offsets=[0.0, -4.5])
+    utilities, tastes = wants.utilities(goods().vectors)
+    assert utilities.tolist() == [1.0, 0.5, 1.0]
+    assert tastes.tolist() == [0, 1, 0]
+
+
+def test_by_hand_with_weights_of_its_own():
+    score = LinearScore((UTILITY, DEAL), [2.0, 10.0], [1.0, 0.0], [2.0, 1.0])
+    with pytest.raises(ValueError, match="unknown terms"):
+        score_rows(FakeRanker(), Market.at(goods(), NOW, [0, 0, 0]), Wants([1.0, 2.0]), ALL, score)
+    full = LinearScore.default().with_weights(dict.fromkeys(TERMS, 0.0)).with_weights({UTILITY: 2.0, DEAL: 10.0})
+    got = score_rows(FakeRanker(), Market.at(goods(), NOW, [0, 0, 0]), Wants([1.0, 2.0]), ALL, full)
+    np.testing.assert_allclose(got.scores, [2 * 1 + 1.0, 2 * 2 + 0, 2 * 3 + 0.0])
+
+
+def test_what_does_not_fit_together_is_refused():
+    with pytest.raises(ValueError, match="demand counts"):
+        Market.at(goods(), NOW, [0, 0])
+    with pytest.raises(ValueError, match="offsets"):
+        Wants(np.zeros((2, 3)), offsets=[0.0])
