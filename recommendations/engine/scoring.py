@@ -11,7 +11,7 @@ A term that is unknown for a listing is nan and counts as average: it neither he
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -289,11 +289,11 @@ class LinearScore:
     deviations: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        for field in ("weights", "means", "deviations"):
-            values = np.asarray(getattr(self, field), dtype=np.float64)
+        for name in ("weights", "means", "deviations"):
+            values = np.asarray(getattr(self, name), dtype=np.float64)
             if values.shape != (len(self.names),) or not np.isfinite(values).all():
-                raise ValueError(f"{field} must be {len(self.names)} finite numbers")
-            object.__setattr__(self, field, values)
+                raise ValueError(f"{name} must be {len(self.names)} finite numbers")
+            object.__setattr__(self, name, values)
         if not (self.deviations > 0).all():
             raise ValueError("deviations must be positive")
 
@@ -356,12 +356,14 @@ class ScoreConfig:
     """How the weights are learned.
 
     Attributes:
+        prior: The a-priori weights, by term.
         strength: How firmly the a-priori weights hold, as the precision of a Gaussian around them: about so many
             telling events are needed to move a weight half-way. > 0.
         non_negative: Terms whose weight may not fall below 0. All of them point the way that "more" should be better;
             a negative weight would be a quirk of the sample that no operator could explain.
     """
 
+    prior: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS)
     strength: float = 20.0
     non_negative: tuple[str, ...] = TERMS
 
@@ -369,6 +371,8 @@ class ScoreConfig:
         if not self.strength > 0:
             raise ValueError(f"strength must be positive, not {self.strength}")
         _check_names(dict.fromkeys(self.non_negative, 0.0), TERMS)
+        if set(self.prior) != set(TERMS):
+            raise ValueError(f"the prior must name every term: {', '.join(TERMS)}")
 
 
 def learn_score(
@@ -410,7 +414,7 @@ def learn_score(
     features = _standardised(table, means, deviations)
     features[~is_offered] = 0.0
     sets = ChoiceSets(features, chosen, weights, available=is_offered)  # type: ignore[arg-type]
-    prior = np.array([DEFAULT_WEIGHTS[name] for name in TERMS])
+    prior = np.array([config.prior[name] for name in TERMS])
     return LinearScore(TERMS, _most_likely(sets, prior, config), means, deviations)
 
 

@@ -273,3 +273,11 @@ def test_learning_refuses_what_it_cannot_read():
         ScoreConfig(strength=0)
     with pytest.raises(ValueError, match="unknown terms: colour"):
         ScoreConfig(non_negative=("colour",))
+
+
+def test_without_events_the_given_prior_stays():
+    prior = {**DEFAULT_WEIGHTS, "demand": 5.0}
+    got = learn_score({"utility": np.zeros((0, 2))}, [], config=ScoreConfig(prior=prior))
+    assert got.weights.tolist() == list(prior.values())
+    with pytest.raises(ValueError, match="every term"):
+        ScoreConfig(prior={"utility": 1.0})

@@ -1,0 +1,226 @@
+"""What each term of the score is worth, learned from choices that the taste has not seen.
+
+A posterior explains the events it was made of too well: learned on them, utility would take all. So the tastes are
+those of a moment, and the choices are what the same buyers did after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accounts.models import Buyer
+from recommendations.datasets import EventRows
+from recommendations.engine.scoring import (
+    DEAL,
+    DEFAULT_WEIGHTS_FOR_STRANGERS,
+    DEMAND,
+    FRESHNESS,
+    TERMS,
+    UTILITY,
+    LinearScore,
+    ScoreConfig,
+    learn_score,
+)
+from recommendations.engine.taste import posterior_batch
+from recommendations.engine.terms import SECONDS_A_DAY, Market, Terms, Wants, buyer_terms, demand_counts
+from recommendations.histories import SHOWN_AT_MOST, choice_sets_of
+from recommendations.models import EventKind, Interaction, ServedList
+from recommendations.shoppers import HISTORY_DECAY, HISTORY_LENGTH
+from recommendations.space import ListingSpace
+
+
+@dataclass(frozen=True)
+class TermConfig:
+    """How much is learned from.
+
+    Attributes:
+        max_buyers: Buyers with an event after the moment, drawn at random.
+        tests_per_buyer: Of each of them, at most so many of the newest such events are choices to learn from.
+        events_per_buyer: At most so many of the newest events before the moment make the taste.
+        n_sampled: Random live listings that stand for the list a choice was made from, where that is not known; and
+            beside each choice that makes the taste.
+        seed: Of the sample of buyers.
+    """
+
+    max_buyers: int = 250
+    tests_per_buyer: int = 10
+    events_per_buyer: int = 40
+    n_sampled: int = 20
+    seed: int = 0
+
+
+class LearnedScores(NamedTuple):
+    """Weights of the terms for buyers of whom something is known, and for strangers: ``Ranker.with_scores`` takes them.
+
+    ``n_choices`` is what they were learned from.
+    """
+
+    known: LinearScore
+    stranger: LinearScore
+    n_choices: int
+
+
+def learn_terms(
+    space: ListingSpace, events: EventRows, moment: float, config: TermConfig | None = None
+) -> LearnedScores:
+    """Learn the weights of the score's terms by conditional logit from what buyers did after a moment.
+
+    For every favourable event after the moment the alternatives are the list it came from or, where that is not known,
+    some listings that were live. Nothing is added to a known list, for what was never shown was not turned down: on a
+    simulated market that ignores freshness, lists that happened to show new cars would have given it a large weight.
+    Every term is as it was on the day of the event, but for the taste and the history, which are those of the moment.
+    The same choices teach both scores: once with what was known of the buyer, once as if she were a stranger.
+
+    Args:
+        space: Fitted on events before the moment alone, with every listing in it; its ranker has prices.
+        events: The whole log, the later part included.
+        moment: Epoch seconds.
+        config: See ``TermConfig``.
+
+    Returns:
+        The scores; those of ``LinearScore.default`` and ``default_for_strangers`` when nobody chose anything after
+        the moment. Weights are never negative, and lean on the a-priori ones when choices are few.
+    """
+    config = config or TermConfig()
+    choices = _Choices(space, events, moment, config)
+    known, as_strangers = choices.terms()
+    if not len(choices):
+        return LearnedScores(LinearScore.default(), LinearScore.default_for_strangers(), 0)
+    is_known = np.array([buyer_id in choices.wants_by_buyer for buyer_id in choices.tests.buyer_ids.tolist()], bool)
+    of_strangers = ScoreConfig(prior=DEFAULT_WEIGHTS_FOR_STRANGERS)
+    return LearnedScores(
+        _learned({name: values[is_known] for name, values in known.items()}, choices.offered[is_known], ScoreConfig()),
+        _learned(as_strangers, choices.offered, of_strangers),
+        len(choices),
+    )
+
+
+def _learned(terms: Mapping[str, NDArray[np.float64]], offered: NDArray[np.bool_], config: ScoreConfig) -> LinearScore:
+    """The chosen alternative stands first in every set; each choice counts once, whatever its kind."""
+    return learn_score(terms, np.zeros(len(offered), np.intp), available=offered, config=config)
+
+
+class _Choices:
+    """Events after the moment, each with the rows it was chosen from and what was known of its buyer."""
+
+    def __init__(self, space: ListingSpace, events: EventRows, moment: float, config: TermConfig) -> None:
+        self.space, self.moment, self.config = space, moment, config
+        weight_by_kind = dict(EventKind.objects.values_list("slug", "weight"))
+        self.weights = np.array([weight_by_kind.get(kind, 0.0) for kind in events.kinds], np.float64)
+        self.events, self.rows = events, space.stock.rows_of(events.listing_ids)
+        self.tests = self._tests()
+        self.alternatives = self._alternatives()
+        self.offered = self.alternatives >= 0
+        self.place_by_buyer = places_of(np.unique(self.tests.buyer_ids).tolist())
+        self.wants_by_buyer = self._wants()
+
+    def __len__(self) -> int:
+        return len(self.tests)
+
+    def terms(self) -> tuple[Terms, Terms]:
+        """Terms of every alternative, each of shape (n_choices, n_alternatives): of known buyers, and as strangers.
+
+        Unknown (nan) in padding, and for known buyers wherever nothing was known.
+        """
+        known, as_strangers = self._nothing(), self._nothing()
+        for buyer_id in np.unique(self.tests.buyer_ids).tolist():
+            at = np.flatnonzero(self.tests.buyer_ids == buyer_id)
+            stranger = Wants(self.space.ranker.prior.mean, place=self.place_by_buyer.get(buyer_id))
+            self._fill(as_strangers, at, partial(self._of_buyer, stranger))
+            if own := self.wants_by_buyer.get(buyer_id):
+                self._fill(known, at, partial(self._of_buyer, own))
+        for market, at in self._by_day():
+            self._fill(as_strangers, at, market.terms)
+        for name in (DEMAND, FRESHNESS, DEAL):
+            known[name] = as_strangers[name]
+        return known, as_strangers
+
+    def _nothing(self) -> Terms:
+        return {name: np.full(self.alternatives.shape, np.nan) for name in TERMS}
+
+    def _of_buyer(self, wants: Wants, rows: NDArray[np.intp]) -> Terms:
+        goods = self.space.goods
+        return {UTILITY: wants.utilities(goods.vectors[rows])[0], **buyer_terms(self.space.ranker, goods, wants, rows)}
+
+    def _fill(self, table: Terms, choices: NDArray[np.intp], terms_of: Callable[[NDArray[np.intp]], Terms]) -> None:
+        """Terms of everything offered in some choices, asked for at once."""
+        at, alternative = np.nonzero(self.offered[choices])
+        for name, values in terms_of(self.alternatives[choices[at], alternative]).items():
+            table[name][choices[at], alternative] = values
+
+    def _tests(self) -> EventRows:
+        is_test = (self.events.occurred_at >= self.moment) & (self.weights > 0) & (self.rows >= 0)
+        later = self.events.take(is_test)
+        buyers = np.random.default_rng(self.config.seed).permutation(np.unique(later.buyer_ids))
+        return later.of_buyers(buyers[: self.config.max_buyers]).newest_per_buyer(self.config.tests_per_buyer)
+
+    def _alternatives(self) -> NDArray[np.intp]:
+        """Rows each choice was made from, the chosen one first, -1 in padding; shape (n_choices, n_alternatives)."""
+        shown = shown_lists(self.tests)
+        sets = []
+        for event_id, listing_id, occurred_at in zip(
+            self.tests.ids.tolist(), self.tests.listing_ids.tolist(), self.tests.occurred_at.tolist(), strict=True
+        ):
+            chosen = self.space.stock.rows_of(np.array([listing_id]))
+            others = self.space.stock.rows_of(np.array(shown.get(event_id, []), np.int64))
+            if not len(others):
+                others = self.space.stock.sample_live(occurred_at, self.config.n_sampled, event_id)
+            sets.append(np.concatenate([chosen, others[(others >= 0) & (others != chosen[0])]]))
+        table = np.full((len(sets), max((len(rows) for rows in sets), default=1)), -1, np.intp)
+        for choice, rows in enumerate(sets):
+            table[choice, : len(rows)] = rows
+        return table
+
+    def _wants(self) -> dict[int, Wants]:
+        """What was known of each buyer at the moment; absent where nothing was."""
+        earlier = self.events.before(self.moment).of_buyers(np.unique(self.tests.buyer_ids))
+        newest = earlier.newest_per_buyer(self.config.events_per_buyer)
+        sets = choice_sets_of(newest, self.space, datetime.fromtimestamp(self.moment, UTC), self.config.n_sampled)
+        tastes = posterior_batch(list(sets.values()), self.space.ranker.prior)
+        return {
+            buyer_id: Wants(taste.mean, history=self._history(buyer_id), place=self.place_by_buyer.get(buyer_id))
+            for buyer_id, taste in zip(sets, tastes, strict=True)
+        }
+
+    def _history(self, buyer_id: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """As ``shoppers.history_of`` would have had it at the moment."""
+        dealt = (self.events.buyer_ids == buyer_id) & (self.events.occurred_at < self.moment)
+        at = np.flatnonzero(dealt & (self.weights > 0) & (self.rows >= 0))[::-1][:HISTORY_LENGTH]
+        return self.space.archetypes[self.rows[at]], self.weights[at] * HISTORY_DECAY ** np.arange(len(at))
+
+    def _by_day(self) -> Iterator[tuple[Market, NDArray[np.intp]]]:
+        """The market as each day began on which something was chosen, and the choices of that day."""
+        days = np.floor(self.tests.occurred_at / SECONDS_A_DAY)
+        for day in np.unique(days).tolist():
+            start = day * SECONDS_A_DAY
+            counts = demand_counts(self.rows, self.events.occurred_at, self.weights, start, len(self.space))
+            yield Market.at(self.space.goods, start, counts), np.flatnonzero(days == day)
+
+
+def places_of(buyer_ids: list[int]) -> dict[int, tuple[float, float]]:
+    """Buyer id -> latitude and longitude, where known."""
+    found = Buyer.objects.filter(pk__in=buyer_ids).values_list("pk", "latitude", "longitude")
+    return {
+        buyer_id: (latitude, longitude)
+        for buyer_id, latitude, longitude in found
+        if latitude is not None and longitude is not None
+    }
+
+
+def shown_lists(events: EventRows) -> dict[int, list[int]]:
+    """Event id -> ids of the listings it was chosen among, as far down as the buyer plausibly looked."""
+    came_from = Interaction.objects.filter(pk__in=events.ids.tolist(), served_list_id__isnull=False)
+    list_by_event = dict(came_from.values_list("pk", "served_list_id"))
+    lists = ServedList.objects.in_bulk(set(list_by_event.values()))
+    return {
+        event_id: lists[list_id].listing_ids[:SHOWN_AT_MOST]
+        for event_id, list_id in list_by_event.items()
+        if list_id in lists
+    }
