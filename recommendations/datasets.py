@@ -18,7 +18,7 @@ from psycopg import sql
 from catalog.models import Listing
 from recommendations.engine.encoder import ListingTable
 from recommendations.engine.stock import FOREVER
-from recommendations.models import VECTOR_DIMENSIONS, Interaction, RankerVersion
+from recommendations.models import VECTOR_DIMENSIONS, EventKind, Interaction, RankerVersion
 
 TEXT_COLUMNS = {
     "make__slug": "make",
@@ -172,15 +172,11 @@ def read_vectors(
     520,000 rows a second, against 40,000 through the ORM.
     """
     version_id = version if isinstance(version, int) else version.pk
-    query = sql.SQL(
-        "COPY (SELECT listing_id, digest, vector FROM recommendations_listingvector WHERE {}) TO STDOUT (FORMAT BINARY)"
-    )
-    condition = sql.SQL("version_id = {}").format(sql.Literal(version_id))
+    vectors = sql.SQL("SELECT listing_id, digest, vector FROM recommendations_listingvector WHERE version_id = {}")
+    query = vectors.format(sql.Literal(version_id))
     if listing_ids is not None:
-        condition += sql.SQL(" AND listing_id = ANY({})").format(sql.Literal(list(listing_ids)))
-    with connection.cursor() as cursor, cursor.copy(query.format(condition)) as copy:
-        content = b"".join(bytes(block) for block in copy)
-    return parse_vector_copy(content)
+        query += sql.SQL(" AND listing_id = ANY({})").format(sql.Literal(list(listing_ids)))
+    return parse_vector_copy(copied(query))
 
 
 RECORD = np.dtype(
@@ -195,12 +191,36 @@ HEADER_BYTES, TRAILER_BYTES = 19, 2  # PostgreSQL's binary COPY: signature, flag
 
 
 def parse_vector_copy(content: bytes) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    records = np.frombuffer(content[HEADER_BYTES : len(content) - TRAILER_BYTES], RECORD)
+    records = records_of(content, RECORD)
     return (
         records["listing_id"].astype(np.int64),
         records["vector"].astype(np.float32),
         records["digest"].astype(np.int64),
     )
+
+
+def copied(query: sql.Composable) -> bytes:
+    """The answer to a query, as binary COPY sends it."""
+    statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(query)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        return b"".join(copy)
+
+
+def records_of(content: bytes, record: np.dtype) -> NDArray:
+    """A view onto the bytes of a binary COPY whose records all have the same length."""
+    return np.frombuffer(content, record, offset=HEADER_BYTES, count=(len(content) - HEADER_BYTES) // record.itemsize)
+
+
+def read_columns(query: sql.Composable, *types: type[np.int64] | type[np.float64]) -> list[NDArray]:
+    """The columns of a query as arrays; all of them bigint or double precision as the types say, and never NULL.
+
+    No row is ever a Python object, so a million of them take a second and their own bytes.
+    """
+    columns = [(f"column{at}", np.dtype(kind).newbyteorder(">")) for at, kind in enumerate(types)]
+    sizes = [(f"size{at}", ">i4") for at in range(len(types))]
+    record = np.dtype([("n_fields", ">i2"), *(part for pair in zip(sizes, columns, strict=True) for part in pair)])
+    records = records_of(copied(query), record)
+    return [records[name].astype(kind) for (name, _), kind in zip(columns, types, strict=True)]
 
 
 def write_vectors(
@@ -236,7 +256,7 @@ def write_vectors(
 
 @dataclass(frozen=True)
 class EventRows:
-    """Events as columns, all of length n, oldest first. ``listing_ids`` is 0 for a search."""
+    """Events as columns, all of length n, oldest first. ``listing_ids`` is 0 for a search, and for a deleted car."""
 
     ids: NDArray[np.int64]
     buyer_ids: NDArray[np.int64]
@@ -274,18 +294,64 @@ class EventRows:
         return self.take(np.sort(order[rank < n]))
 
 
+EVENT_COLUMNS = sql.SQL(
+    "i.id, i.buyer_id, coalesce(i.listing_id, 0), array_position({kinds}, i.kind_id::text)::bigint, "
+    "extract(epoch FROM i.occurred_at)::float8"
+)
+
+
 def read_events(since: datetime) -> EventRows:
     """Every event since a moment, oldest first."""
-    names = ("id", "buyer_id", "listing_id", "kind_id", "occurred_epoch")
-    events = Interaction.objects.since(since).annotate(
-        occurred_epoch=Cast(Extract("occurred_at", "epoch"), FloatField())
+    query = sql.SQL("SELECT {columns} FROM recommendations_interaction i WHERE i.occurred_at >= {since}")
+    return read_event_rows(query, since=sql.Literal(since))
+
+
+def read_histories(buyer_ids: Sequence[int], at_most: int) -> EventRows:
+    """The newest events of each of these buyers, so many at most; oldest first."""
+    query = sql.SQL(
+        "SELECT {columns} FROM unnest({buyers}::bigint[]) AS buyer (id) CROSS JOIN LATERAL ("
+        "SELECT * FROM recommendations_interaction WHERE buyer_id = buyer.id ORDER BY occurred_at DESC, id DESC "
+        "LIMIT {at_most}) i"
     )
-    found = list(events.order_by("occurred_at", "id").values_list(*names))
-    columns = dict(zip(names, zip(*found, strict=True), strict=True)) if found else dict.fromkeys(names, ())
+    return read_event_rows(query, buyers=sql.Literal(list(buyer_ids)), at_most=sql.Literal(at_most))
+
+
+def read_event_rows(query: sql.SQL, **values: sql.Composable) -> EventRows:
+    """The events a query finds, sorted here, where it is cheaper than in the database."""
+    slugs = sorted(EventKind.objects.values_list("slug", flat=True))
+    found = query.format(columns=EVENT_COLUMNS.format(kinds=sql.Literal(slugs)), **values)
+    ids, buyer_ids, listing_ids, kinds, occurred_at = read_columns(
+        found, np.int64, np.int64, np.int64, np.int64, np.float64
+    )
+    order = np.lexsort((ids, occurred_at))
     return EventRows(
-        ids=np.array(columns["id"], np.int64),
-        buyer_ids=np.array(columns["buyer_id"], np.int64),
-        listing_ids=np.array([key or 0 for key in columns["listing_id"]], np.int64),
-        kinds=as_objects(columns["kind_id"]),
-        occurred_at=as_floats(columns["occurred_epoch"]),
+        ids=ids[order],
+        buyer_ids=buyer_ids[order],
+        listing_ids=listing_ids[order],
+        kinds=as_objects(slugs)[kinds[order] - 1],
+        occurred_at=occurred_at[order],
     )
+
+
+def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The other listings of the list each event came from, down to a place.
+
+    Returns:
+        Event ids and listing ids, both of length n_pairs: by event, from the top of its list. Events that came from no
+        list, or from one that lacks their listing, are absent.
+    """
+    query = sql.SQL(
+        "SELECT i.id, shown.listing_id FROM recommendations_interaction i "
+        "JOIN recommendations_servedlist s ON s.id = i.served_list_id AND i.listing_id = ANY(s.listing_ids) "
+        "CROSS JOIN LATERAL unnest(s.listing_ids[:{at_most}]) WITH ORDINALITY AS shown (listing_id, place) "
+        "WHERE i.id = ANY({events}) AND shown.listing_id <> i.listing_id ORDER BY i.id, shown.place"
+    )
+    found = query.format(at_most=sql.Literal(at_most), events=sql.Literal(event_ids.tolist()))
+    pairs = read_columns(found, np.int64, np.int64)
+    return pairs[0], pairs[1]
+
+
+def read_queries(event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any] | None]:
+    """What the searches among some events asked for, by event id."""
+    searches = Interaction.objects.filter(pk__in=event_ids.tolist(), query__isnull=False)
+    return dict(searches.order_by().values_list("pk", "query"))

@@ -5,18 +5,17 @@ The same for one buyer who was active a moment ago and for the thousands a train
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog.filters import ListingFilters
-from recommendations.datasets import EventRows
+from recommendations.datasets import EventRows, read_queries, read_shown_beside
 from recommendations.engine.choice_sets import ChoiceSets, event_weights
-from recommendations.engine.evidence import Choice, build_choice_sets
-from recommendations.models import EventKind, Interaction, ServedList
+from recommendations.engine.evidence import NOBODY, Choices, build_choice_sets
+from recommendations.models import EventKind
 from recommendations.questionnaire import wishes_in
 from recommendations.space import ListingSpace
 
@@ -26,64 +25,80 @@ SHOWN_AT_MOST = 30  # of a served list, as far down as a buyer plausibly looks
 SECONDS_A_DAY = 86_400.0
 
 
-def choices_of(
-    events: Sequence[Interaction],
-    shown: Mapping[uuid.UUID, ServedList],
-    kinds: Mapping[str, EventKind],
-    now: datetime,
-    space: ListingSpace,
-) -> list[Choice]:
-    """What the events of one buyer say, as vectors and decayed weights; events that say nothing are left out."""
-    told = [event for event in events if kinds[event.kind_id].weight]
-    if not told:
-        return []
-    weights, reverse = event_weights(
-        [kinds[event.kind_id].weight for event in told],
-        [(now - event.occurred_at).total_seconds() / SECONDS_A_DAY for event in told],
-        [kinds[event.kind_id].half_life_days for event in told],
-    )
-    lists = {event.pk: shown_beside(event, shown) for event in told}
-    wanted = {event.listing_id for event in told if event.listing_id}
-    vectors = Vectors(space, wanted.union(*lists.values()))
-    choices = []
-    for event, weight, is_against in zip(told, weights, reverse, strict=True):
-        chosen = vectors.one(event.listing_id) if event.listing_id else searched(event.query, space, event.pk)
-        if chosen is not None:
-            choices.append(
-                Choice(
-                    chosen=chosen,
-                    shown=vectors.many(lists[event.pk]),
-                    weight=float(weight),
-                    reverse=bool(is_against),
-                    moment=event.occurred_at.timestamp(),
-                    seed=event.pk,
-                    listing_id=event.listing_id or 0,
-                )
-            )
-    return choices
+def choice_sets_of(
+    events: EventRows, space: ListingSpace, now: datetime, n_sampled: int, answers: Sequence[Choices] = ()
+) -> dict[int, ChoiceSets]:
+    """Choice sets of every buyer of some events, by buyer id; buyers whose events tell nothing are absent.
+
+    Args:
+        events: Of any buyers.
+        space: Where listings have their vectors.
+        now: Events count by their age at this moment.
+        n_sampled: Random live listings beside each choice.
+        answers: What buyers told besides, as from ``choices_of_answers``.
+    """
+    told = choices_of(events, space, now)
+    return build_choice_sets(Choices.concatenate([told, *answers]), space.stock, n_sampled)
 
 
-def choice_sets_of(events: EventRows, space: ListingSpace, now: datetime, n_sampled: int) -> dict[int, ChoiceSets]:
-    """Choice sets of every buyer of some events, by buyer id; buyers whose events tell nothing are absent."""
+def choices_of(events: EventRows, space: ListingSpace, now: datetime) -> Choices:
+    """What events say, as vectors and decayed weights; those that say nothing are left out."""
     kinds = EventKind.objects.in_bulk()
-    by_buyer: dict[int, list[Interaction]] = {}
-    for event in Interaction.objects.filter(pk__in=events.ids.tolist()).order_by("-occurred_at", "-id"):
-        by_buyer.setdefault(event.buyer_id, []).append(event)
-    sets = {}
-    for buyer_id, history in by_buyer.items():
-        shown = ServedList.objects.in_bulk({event.served_list_id for event in history if event.served_list_id})
-        built = build_choice_sets(choices_of(history, shown, kinds, now, space), space.stock, n_sampled)
-        if len(built):
-            sets[buyer_id] = built
-    return sets
+    events = events.take(np.array([kinds[kind].weight != 0 for kind in events.kinds], bool))
+    weights, reverse = event_weights(
+        [kinds[kind].weight for kind in events.kinds],
+        (now.timestamp() - events.occurred_at) / SECONDS_A_DAY,
+        [kinds[kind].half_life_days for kind in events.kinds],
+    )
+    has_listing = events.listing_ids > 0
+    listed_events, beside = read_shown_beside(events.ids[has_listing], SHOWN_AT_MOST)
+    wanted = np.unique(np.concatenate([events.listing_ids[has_listing], beside]))
+    vectors = Vectors(space, wanted)
+    found, rows_of_searches = searched_by(events.take(~has_listing), space)
+    chosen = vectors.rows_of(events.listing_ids)
+    chosen[~has_listing] = np.where(rows_of_searches >= 0, rows_of_searches + len(vectors), NOBODY)
+    choices = Choices(
+        vectors=np.concatenate([vectors.features, found]),
+        chosen=chosen,
+        shown=padded_lists(events.ids, listed_events, vectors.rows_of(beside)),
+        weights=weights,
+        reverse=reverse,
+        moments=events.occurred_at,
+        seeds=events.ids,
+        listing_ids=events.listing_ids,
+        buyer_ids=events.buyer_ids,
+    )
+    return choices.take(chosen != NOBODY)
 
 
-def shown_beside(event: Interaction, shown: Mapping[uuid.UUID, ServedList]) -> list[int]:
-    """The other cars of the list the event came from, as far down as the buyer plausibly looked."""
-    served = shown.get(event.served_list_id) if event.served_list_id else None
-    if served is None or event.listing_id not in served.listing_ids:
-        return []
-    return [listing_id for listing_id in served.listing_ids[:SHOWN_AT_MOST] if listing_id != event.listing_id]
+def padded_lists(
+    event_ids: NDArray[np.int64], listed_events: NDArray[np.int64], rows: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """The rows that belong to each event, from the left, shape (n_events, the most there are); rows below 0 go.
+
+    ``listed_events`` names the event of each row and is sorted.
+    """
+    listed_events, rows = listed_events[rows >= 0], rows[rows >= 0]
+    starts = np.searchsorted(listed_events, event_ids)
+    counts = np.searchsorted(listed_events, event_ids, side="right") - starts
+    places = np.arange(counts.max(initial=0))
+    lists = np.full((len(event_ids), len(places)), NOBODY, np.intp)
+    is_there = places < counts[:, None]
+    lists[is_there] = rows[(starts[:, None] + places)[is_there]]
+    return lists
+
+
+def searched_by(events: EventRows, space: ListingSpace) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """What searches stand for: vectors (n_found, n_dims), and for each event its row among them, -1 for none."""
+    queries = read_queries(events.ids)
+    found: list[NDArray[np.float32]] = []
+    rows = np.full(len(events), NOBODY, np.intp)
+    for at, event_id in enumerate(events.ids.tolist()):
+        vector = searched(queries.get(event_id), space, event_id)
+        if vector is not None:
+            rows[at] = len(found)
+            found.append(vector)
+    return np.array(found, np.float32).reshape(len(found), space.ranker.n_dims), rows
 
 
 def searched(query: dict | None, space: ListingSpace, seed: int) -> NDArray[np.float32] | None:
@@ -99,44 +114,59 @@ def searched(query: dict | None, space: ListingSpace, seed: int) -> NDArray[np.f
     return space.stock.vectors[rows].mean(axis=0)
 
 
-def choices_of_answers(answers: dict, now: datetime, space: ListingSpace, seed: int) -> list[Choice]:
+def choices_of_answers(buyer_id: int, answers: dict, now: datetime, space: ListingSpace) -> Choices:
     """A questionnaire, each answer as a search of its own: who wants an estate and a diesel says two things."""
     answered = ListingFilters.from_query(wishes_in(answers)).as_query()
     budget = {name: value for name, value in answered.items() if name in ("min_price", "max_price")}
     parts = [{name: value} for name, value in answered.items() if name not in budget] + ([budget] if budget else [])
-    choices = []
-    for number, query in enumerate(parts):
-        chosen = searched(query, space, number)
-        if chosen is not None:
-            shown = np.empty((0, len(chosen)), np.float32)
-            choices.append(
-                Choice(chosen, shown, QUESTIONNAIRE_WEIGHT, False, now.timestamp(), seed=seed * 100 + number)
-            )
-    return choices
+    found = [searched(query, space, number) for number, query in enumerate(parts)]
+    told = [number for number, vector in enumerate(found) if vector is not None]
+    n = len(told)
+    return Choices(
+        vectors=np.array([found[number] for number in told], np.float32).reshape(n, space.ranker.n_dims),
+        chosen=np.arange(n),
+        shown=np.empty((n, 0), np.intp),
+        weights=np.full(n, QUESTIONNAIRE_WEIGHT),
+        reverse=np.zeros(n, bool),
+        moments=np.full(n, now.timestamp()),
+        seeds=buyer_id * 100 + np.array(told, np.int64),
+        listing_ids=np.zeros(n, np.int64),
+        buyer_ids=np.full(n, buyer_id),
+    )
 
 
 class Vectors:
-    """Vectors of some listings by id; whatever the space does not hold, it is asked to find elsewhere."""
+    """Vectors of some listings by id; whatever the space does not hold, it is asked to find elsewhere.
 
-    def __init__(self, space: ListingSpace, listing_ids: set[int]) -> None:
-        self._n_dims = space.ranker.n_dims
-        wanted = np.array(sorted(listing_ids), np.int64)
-        vectors, known = space.vectors_of(wanted)
-        self._by_listing_id = dict(zip(wanted[known].tolist(), vectors[known], strict=True))
+    Attributes:
+        listing_ids: Of those that were found, sorted.
+        features: Theirs, float32, shape (n_found, n_dims).
+    """
+
+    def __init__(self, space: ListingSpace, listing_ids: Collection[int] | NDArray[np.int64]) -> None:
+        wanted = np.unique(np.fromiter(listing_ids, np.int64, len(listing_ids)))
+        features, known = space.vectors_of(wanted)
+        self.listing_ids, self.features = wanted[known], features[known]
         if not known.all():
-            found_ids, found = space.vectors_elsewhere(wanted[~known].tolist())
-            self._by_listing_id.update(zip(found_ids.tolist(), found, strict=True))
+            elsewhere_ids, elsewhere = space.vectors_elsewhere(wanted[~known].tolist())
+            all_ids = np.concatenate([self.listing_ids, elsewhere_ids])
+            order = np.argsort(all_ids)
+            self.listing_ids = all_ids[order]
+            self.features = np.concatenate([self.features, elsewhere])[order]
 
-    def one(self, listing_id: int) -> NDArray[np.float32] | None:
-        return self._by_listing_id.get(listing_id)
+    def __len__(self) -> int:
+        return len(self.listing_ids)
+
+    def rows_of(self, listing_ids: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Row of each listing in ``features``, -1 for a deleted one."""
+        if not len(self):
+            return np.full(len(listing_ids), -1, np.intp)
+        at = np.minimum(np.searchsorted(self.listing_ids, listing_ids), len(self) - 1)
+        return np.where(self.listing_ids[at] == listing_ids, at, -1)
 
     def matrix(self, listing_ids: Sequence[int]) -> NDArray[np.float32]:
         """Shape (n, n_dims), one row for each listing; zero for a deleted one."""
-        nothing = np.zeros(self._n_dims, np.float32)
-        rows = [self._by_listing_id.get(key, nothing) for key in listing_ids]
-        return np.array(rows, np.float32).reshape(len(rows), self._n_dims)
-
-    def many(self, listing_ids: Sequence[int]) -> NDArray[np.float32]:
-        """Shape (n, n_dims); deleted listings are left out."""
-        found = [self._by_listing_id[key] for key in listing_ids if key in self._by_listing_id]
-        return np.array(found, np.float32).reshape(len(found), self._n_dims)
+        rows = self.rows_of(np.array(listing_ids, np.int64))
+        matrix = np.zeros((len(rows), self.features.shape[1]), np.float32)
+        matrix[rows >= 0] = self.features[rows[rows >= 0]]
+        return matrix

@@ -1,7 +1,12 @@
-"""One buyer's log -> the stored preference; and on the reading side, noticing that the log is ahead.
+"""Buyers' logs -> stored preferences; and on the reading side, noticing that a log is ahead.
 
 A preference knows how far into the buyer's log it has read. Whoever needs it compares, which costs one indexed
 query, and brings it up to date when it is behind: a worker usually did so before, but nobody depends on that.
+
+One buyer or thousands run through the same ``recompute``. It searches for the mode from the last known taste, which is
+as exact as from scratch and finds it in fewer steps. ``engine.taste.update`` would be faster still, without a look at
+the old events; it is left out on purpose, because with it old events would never fade, a changed weight or a merged
+guest would go unnoticed, and small errors would add up (3.5 % of the mean's length after fifty events).
 """
 
 from __future__ import annotations
@@ -9,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,18 +23,23 @@ import numpy as np
 from django.conf import settings
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
+from django.db.models import Count, Max
 from django.utils import timezone
+from numpy.typing import NDArray
 
 from accounts.models import Buyer
-from recommendations.engine.evidence import build_choice_sets
-from recommendations.engine.taste import Taste, pack_covariance, posterior, unpack_covariance
-from recommendations.histories import choices_of, choices_of_answers
-from recommendations.models import EventKind, Interaction, Preference, ServedList
+from recommendations.datasets import read_histories
+from recommendations.engine.choice_sets import ChoiceSets
+from recommendations.engine.taste import Taste, pack_covariance, posterior_batch, unpack_covariance
+from recommendations.histories import choice_sets_of, choices_of_answers
+from recommendations.models import EventKind, Interaction, Preference
 from recommendations.telemetry import EVENT_TO_PREFERENCE_SECONDS, REFRESH_SECONDS, REFRESHES
 from recommendations.window import borrow_window
 
 TURN_SECONDS = 0.25  # to wait for somebody else's computation, which takes a tenth of that
 LOCK_SPACE = 0x7A57E << 40  # keeps our advisory locks apart from others
+EVENTS_AT_ONCE = 4_000  # of a batch of buyers; each takes some 25 kB while it is worked on
+BUYERS_AT_ONCE = 250  # of a batch; each holds a lock, of which the server has some thousands
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,31 @@ class LogPosition:
     def of(cls, buyer_id: int) -> LogPosition:
         return cls(*Interaction.objects.filter(buyer_id=buyer_id).log_position())
 
+    @classmethod
+    def of_many(cls, buyer_ids: Sequence[int]) -> dict[int, LogPosition]:
+        """By buyer id; one query."""
+        logs = Interaction.objects.filter(buyer__in=buyer_ids).order_by().values("buyer")
+        found = logs.annotate(last=Max("id"), n=Count("id")).values_list("buyer", "last", "n")
+        by_buyer = {buyer_id: cls(last, n) for buyer_id, last, n in found}
+        return {buyer_id: by_buyer.get(buyer_id, cls(0, 0)) for buyer_id in buyer_ids}
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A buyer whose preference has to be computed.
+
+    Attributes:
+        buyer: Who.
+        position: Of the log, read before the events are: the row may know more than it claims, never less.
+        basis: Digest of everything else the preference rests on.
+        previous: The preference so far, if there is one in this space.
+    """
+
+    buyer: Buyer
+    position: LogPosition
+    basis: str
+    previous: Preference | None
+
 
 def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
     """The buyer's preference in the live space, brought up to date; None for somebody nobody knows anything of.
@@ -53,8 +88,7 @@ def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
         if window is None:
             return None
         version_id = window.version_id
-    kinds = EventKind.objects.in_bulk()
-    basis = digest_of_basis(kinds.values(), buyer.questionnaire)
+    basis = digest_of_basis(EventKind.objects.all(), buyer.questionnaire)
     position = LogPosition.of(buyer.pk)
     stored = Preference.objects.filter(buyer=buyer, version_id=version_id).first()
     if stored and is_current(stored, position, basis):
@@ -67,7 +101,55 @@ def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
             position = LogPosition.of(buyer.pk)
             if stored and is_current(stored, position, basis):
                 return stored
-        return recompute(buyer, kinds, basis, position, previous=stored, by=by)
+        return next(iter(recompute([Behind(buyer, position, basis, stored)], by=by)), None)
+
+
+def bring_up_to_date(buyers: Sequence[Buyer], *, by: str) -> int:
+    """Compute the preferences that are behind among those of many buyers, side by side; returns how many.
+
+    A buyer whom somebody else is computing right now is left to whoever that is.
+    """
+    with borrow_window() as window:
+        if window is None:
+            return 0
+        version_id = window.version_id
+    n_computed = 0
+    for batch in batches_of(buyers, LogPosition.of_many([buyer.pk for buyer in buyers])):
+        with taking_turns_of_many([buyer.pk for buyer in batch]) as mine:
+            behind = behind_among([buyer for buyer in batch if buyer.pk in mine], version_id)
+            n_computed += len(recompute(behind, by=by))
+    return n_computed
+
+
+def batches_of(buyers: Sequence[Buyer], positions: dict[int, LogPosition]) -> Iterator[list[Buyer]]:
+    """The buyers in their order, cut so that no batch has too many buyers or events."""
+    batch: list[Buyer] = []
+    n_events = 0
+    for buyer in buyers:
+        n_own = min(positions[buyer.pk].n_interactions, settings.EVENTS_PER_BUYER)
+        if batch and (n_events + n_own > EVENTS_AT_ONCE or len(batch) == BUYERS_AT_ONCE):
+            yield batch
+            batch, n_events = [], 0
+        batch.append(buyer)
+        n_events += n_own
+    if batch:
+        yield batch
+
+
+def behind_among(buyers: Sequence[Buyer], version_id: int) -> list[Behind]:
+    """Those of the buyers whose preference is missing or out of date, and about whom anything is known."""
+    kinds = list(EventKind.objects.all())
+    positions = LogPosition.of_many([buyer.pk for buyer in buyers])
+    of_version = Preference.objects.filter(version_id=version_id, buyer__in=buyers).defer("covariance")
+    stored = {preference.buyer_id: preference for preference in of_version}
+    behind = []
+    for buyer in buyers:
+        position, previous = positions[buyer.pk], stored.get(buyer.pk)
+        basis = digest_of_basis(kinds, buyer.questionnaire)
+        is_known = position.n_interactions or buyer.questionnaire
+        if is_known and not (previous and is_current(previous, position, basis)):
+            behind.append(Behind(buyer, position, basis, previous))
+    return behind
 
 
 @contextmanager
@@ -88,6 +170,20 @@ def taking_turns(buyer_id: int) -> Iterator[bool]:
         finally:
             if is_mine:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK_SPACE + buyer_id])
+
+
+@contextmanager
+def taking_turns_of_many(buyer_ids: Sequence[int]) -> Iterator[set[int]]:
+    """The same for many buyers at once: those of them whose turn is ours. Nobody waits, so nobody waits in a circle."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, pg_try_advisory_lock(%s + id) FROM unnest(%s::bigint[]) AS id",
+                       [LOCK_SPACE, list(buyer_ids)])  # fmt: skip
+        mine = {buyer_id for buyer_id, is_mine in cursor.fetchall() if is_mine}
+        try:
+            yield mine
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s + id) FROM unnest(%s::bigint[]) AS id",
+                           [LOCK_SPACE, sorted(mine)])  # fmt: skip
 
 
 def try_lock(cursor: CursorWrapper, buyer_id: int) -> bool:
@@ -115,79 +211,90 @@ def digest_of_basis(kinds: Iterable[EventKind], questionnaire: dict) -> str:
     return hashlib.blake2b(json.dumps(basis, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def recompute(
-    buyer: Buyer,
-    kinds: dict[str, EventKind],
-    basis: str,
-    position: LogPosition,
-    *,
-    previous: Preference | None,
-    by: str,
-) -> Preference | None:
-    """Compute the posterior from the newest events and store it, unless somebody stored a newer one meanwhile.
+def recompute(behind: Sequence[Behind], *, by: str) -> list[Preference]:
+    """Compute posteriors from the newest events and store them, unless somebody stored newer ones meanwhile.
 
-    The position was read before the events are, so the row may know more than it claims, never less.
+    Returns the preferences in the order of the buyers; none before the first ranker is live.
     """
     started = time.perf_counter()
     now = timezone.now()
-    events = list(Interaction.objects.filter(buyer=buyer).order_by("-occurred_at", "-id")[: settings.EVENTS_PER_BUYER])
-    shown = ServedList.objects.in_bulk({event.served_list_id for event in events if event.served_list_id})
+    buyers = [each.buyer for each in behind]
+    events = read_histories([buyer.pk for buyer in buyers], settings.EVENTS_PER_BUYER)
     with borrow_window() as window:
-        if window is None:
-            return None
-        choices = choices_of(events, shown, kinds, now, window)
-        choices += choices_of_answers(buyer.questionnaire, now, window, seed=buyer.pk)
-        sets = build_choice_sets(choices, window.stock, settings.CHOICE_SET_SAMPLE)
+        if window is None or not behind:
+            return []
+        answers = [choices_of_answers(buyer.pk, buyer.questionnaire, now, window) for buyer in buyers]
+        sets = choice_sets_of(events, window, now, settings.CHOICE_SET_SAMPLE, answers)
         version_id, prior = window.version_id, window.ranker.prior
-    start = taste_of(previous) if previous and previous.version_id == version_id else None
-    taste = posterior(sets, prior, start)
-    preference = Preference(
-        buyer=buyer,
-        version_id=version_id,
-        mean=taste.mean.astype(np.float32),
-        covariance=pack_covariance(taste.covariance),
-        last_interaction_id=position.last_interaction_id,
-        n_interactions=position.n_interactions,
-        basis=basis,
-        computed_at=now,
-    )
-    store(preference)
-    REFRESHES.labels(by).inc()
-    REFRESH_SECONDS.observe(time.perf_counter() - started)
-    observe_lag(events, previous)
-    return preference
+    nothing = ChoiceSets.empty(prior.n_dims)
+    start = np.array([start_of(each.previous, version_id, prior.mean) for each in behind])
+    tastes = posterior_batch([sets.get(buyer.pk, nothing) for buyer in buyers], prior, start=start)
+    preferences = [
+        Preference(
+            buyer=each.buyer,
+            version_id=version_id,
+            mean=taste.mean.astype(np.float32),
+            covariance=pack_covariance(taste.covariance),
+            last_interaction_id=each.position.last_interaction_id,
+            n_interactions=each.position.n_interactions,
+            basis=each.basis,
+            computed_at=now,
+        )
+        for each, taste in zip(behind, tastes, strict=True)
+    ]
+    store(preferences)
+    REFRESHES.labels(by).inc(len(behind))
+    for _ in behind:
+        REFRESH_SECONDS.observe((time.perf_counter() - started) / len(behind))
+    observe_lag(behind)
+    return preferences
 
 
-def store(preference: Preference) -> None:
-    """Insert or replace; a row that has read further into the log stays."""
+def start_of(previous: Preference | None, version_id: int, otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where to look for the mode first: where it was last, if that was in this space."""
+    if previous is None or previous.version_id != version_id:
+        return otherwise
+    return np.asarray(previous.mean, np.float64)
+
+
+def store(preferences: Sequence[Preference]) -> None:
+    """Insert or replace; a row that has read further into the log stays.
+
+    Rows go in by buyer, so that two writers who meet wait for each other and never for ever.
+    """
+    as_vector = Preference._meta.get_field("mean").get_db_prep_value
     with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO recommendations_preference (buyer_id, version_id, mean, covariance, profile, "
-            "last_interaction_id, n_interactions, basis, computed_at) VALUES (%s, %s, %s, %s, '{}', %s, %s, %s, %s) "
+        cursor.executemany(
+            "INSERT INTO recommendations_preference (buyer_id, version_id, mean, covariance, tastes, profile, "
+            "last_interaction_id, n_interactions, basis, computed_at) "
+            "VALUES (%s, %s, %s, %s, '', '{}', %s, %s, %s, %s) "
             "ON CONFLICT (buyer_id, version_id) DO UPDATE SET mean = excluded.mean, covariance = excluded.covariance, "
             "last_interaction_id = excluded.last_interaction_id, n_interactions = excluded.n_interactions, "
             "basis = excluded.basis, computed_at = excluded.computed_at "
             "WHERE recommendations_preference.last_interaction_id <= excluded.last_interaction_id",
             [
-                preference.buyer_id,
-                preference.version_id,
-                preference._meta.get_field("mean").get_db_prep_value(preference.mean, connection),
-                bytes(preference.covariance),
-                preference.last_interaction_id,
-                preference.n_interactions,
-                preference.basis,
-                preference.computed_at,
+                (
+                    preference.buyer_id,
+                    preference.version_id,
+                    as_vector(preference.mean, connection),
+                    bytes(preference.covariance),
+                    preference.last_interaction_id,
+                    preference.n_interactions,
+                    preference.basis,
+                    preference.computed_at,
+                )
+                for preference in sorted(preferences, key=lambda preference: preference.buyer_id)
             ],
         )
 
 
-def observe_lag(events: list[Interaction], previous: Preference | None) -> None:
-    """How long the newest event waited for the preference that knows it."""
-    if not events:
-        return
-    newest = max(events, key=lambda event: event.pk)
-    if previous is None or newest.pk > previous.last_interaction_id:
-        EVENT_TO_PREFERENCE_SECONDS.observe(max((timezone.now() - newest.received_at).total_seconds(), 0.0))
+def observe_lag(behind: Sequence[Behind]) -> None:
+    """How long the newest event of each buyer waited for the preference that knows it."""
+    known = {each.previous.last_interaction_id for each in behind if each.previous}
+    newest = {each.position.last_interaction_id for each in behind} - known
+    now = timezone.now()
+    for received_at in Interaction.objects.filter(pk__in=newest).order_by().values_list("received_at", flat=True):
+        EVENT_TO_PREFERENCE_SECONDS.observe(max((now - received_at).total_seconds(), 0.0))
 
 
 def taste_of(preference: Preference) -> Taste:

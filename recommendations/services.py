@@ -30,7 +30,7 @@ from recommendations.models import (
     SavedSearch,
     ServedList,
 )
-from recommendations.preferences import current_preference
+from recommendations.preferences import bring_up_to_date, current_preference
 from recommendations.window import match_vectors
 
 SEARCH = "search"  # the kind of event that may be about a query instead of a listing
@@ -164,9 +164,7 @@ def refresh_stale_preferences(*, active_within: timedelta = timedelta(days=30), 
     if version is None:
         return 0
     stale = buyers_behind_the_log(version, since=timezone.now() - active_within)[:at_most]
-    for buyer in stale:
-        current_preference(buyer, by="beat")
-    return len(stale)
+    return bring_up_to_date(list(stale), by="beat")
 
 
 def buyers_behind_the_log(version: RankerVersion, since: datetime) -> QuerySet[Buyer]:

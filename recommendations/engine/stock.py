@@ -9,6 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 FOREVER = np.inf
+GOLDEN = np.array(0x9E3779B97F4A7C15, np.uint64)  # an array, because numpy warns when a scalar of its own overflows
+
+# Draws per row wanted, tried in turn: the first is enough where most of the stock is live, the last where one in fifty.
+# A stock with fewer rows than that is searched through instead.
+DRAWS_PER_ROW = np.array([4, 16, 96])
+DRAWS_AT_ONCE = 2**20  # bounds the memory of many samples
 
 
 @dataclass(frozen=True)
@@ -52,32 +58,76 @@ class Stock:
     def sample_live(self, moment: float, n: int, seed: int) -> NDArray[np.intp]:
         """Up to ``n`` different rows that were for sale at a moment, drawn about evenly.
 
-        The draw depends on the seed and on which listings exist, not on the order of the rows, so every process
-        draws the same. Ids are drawn and looked up, an id that nobody has standing for the next one; only a stock
-        that is small or mostly ended is searched through.
-
         Returns:
             Row positions, shape (at most n,); fewer when fewer were live, empty for an empty stock.
         """
-        if not len(self):
-            return np.empty(0, np.intp)
-        if len(self) > 4 * n:
-            drawn = hashed(np.arange(6 * n), seed) & np.uint64((1 << int(self._sorted_ids[-1]).bit_length()) - 1)
-            # Ids beyond the newest are drawn again rather than folded back: a new listing must not move old draws.
-            at = np.searchsorted(self._sorted_ids, drawn[drawn > 0].astype(np.int64))  # ids start at 1
-            rows = self._by_id[at[at < len(self)]]
-            _, first = np.unique(rows, return_index=True)
-            rows = rows[np.sort(first)]
-            rows = rows[self.was_live(rows, moment)][:n]
-            if len(rows) == n:
-                return rows
-        live = np.flatnonzero(self.was_live(np.arange(len(self)), moment))
-        return live[np.argsort(hashed(self.listing_ids[live], seed))[:n]]
+        rows = self.samples_live(np.array([moment]), n, np.array([seed]))[0]
+        return rows[rows >= 0]
+
+    def samples_live(self, moments: NDArray[np.float64], n: int, seeds: NDArray[np.int64]) -> NDArray[np.intp]:
+        """For each of many moments, up to ``n`` different rows that were for sale then, drawn about evenly.
+
+        A draw depends on its seed and on which listings exist, not on the order of the rows nor on what else is asked,
+        so every process draws the same. Ids are drawn and looked up, an id that nobody has standing for the next one;
+        only a stock that is small or mostly ended is searched through.
+
+        Args:
+            moments: Epoch seconds, shape (n_samples,).
+            n: Rows wanted of each.
+            seeds: Shape (n_samples,).
+
+        Returns:
+            Row positions, shape (n_samples, n), those drawn first; -1 from where on no more were live.
+        """
+        found = np.full((len(moments), n), -1, np.intp)
+        if not len(self) or not n:
+            return found
+        wanting = np.arange(len(moments))
+        for n_draws in (DRAWS_PER_ROW * n)[DRAWS_PER_ROW * n < len(self)]:
+            for part in np.array_split(wanting, -(-len(wanting) * int(n_draws) // DRAWS_AT_ONCE) or 1):
+                found[part] = self._drawn(moments[part], n, seeds[part], int(n_draws))
+            wanting = wanting[found[wanting, -1] < 0]
+        for sample in wanting.tolist():
+            live = np.flatnonzero(self.was_live(np.arange(len(self)), float(moments[sample])))
+            rows = live[np.argsort(hashed(self.listing_ids[live], int(seeds[sample])))[:n]]
+            found[sample, : len(rows)], found[sample, len(rows) :] = rows, -1
+        return found
+
+    def _drawn(self, moments: NDArray[np.float64], n: int, seeds: NDArray[np.int64], n_draws: int) -> NDArray[np.intp]:
+        """The first ``n`` different live rows among so many draws each, -1 where they hold fewer."""
+        drawn = hashed(np.arange(n_draws)[None], seeds[:, None])
+        drawn &= np.uint64((1 << int(self._sorted_ids[-1]).bit_length()) - 1)
+        # Ids beyond the newest are drawn again rather than folded back: a new listing must not move old draws.
+        at = np.searchsorted(self._sorted_ids, drawn.astype(np.int64))
+        rows = np.where(
+            (drawn > 0) & (at < len(self)), self._by_id[np.minimum(at, len(self) - 1)], -1
+        )  # ids start at 1
+        wanted = (rows >= 0) & (self.published_at[rows] <= moments[:, None]) & (self.ended_at[rows] > moments[:, None])
+        wanted &= is_first_of_its_row(rows)
+        wanted &= wanted.cumsum(axis=1) <= n
+        found = np.full((len(rows), n), -1, np.intp)
+        sample, draw = np.nonzero(wanted)
+        found[sample, wanted.cumsum(axis=1)[sample, draw] - 1] = rows[sample, draw]
+        return found
 
 
-def hashed(ids: NDArray[np.integer], seed: int) -> NDArray[np.uint64]:
-    """A pseudo-random 64-bit number for each id under a seed (splitmix64: Steele, Lea and Flood 2014)."""
-    z = ids.astype(np.uint64) + np.uint64(seed * 0x9E3779B97F4A7C15 & (2**64 - 1))
+def is_first_of_its_row(values: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Whether each number of a matrix is the first of its kind in its row."""
+    order = np.argsort(values, axis=1, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=1)
+    is_new = np.ones(values.shape, bool)
+    is_new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    is_first = np.empty(values.shape, bool)
+    np.put_along_axis(is_first, order, is_new, axis=1)
+    return is_first
+
+
+def hashed(ids: NDArray[np.integer], seed: int | NDArray[np.integer]) -> NDArray[np.uint64]:
+    """A pseudo-random 64-bit number for each id under a seed (splitmix64: Steele, Lea and Flood 2014).
+
+    Ids and seeds are broadcast against each other; arithmetic is modulo 2^64, as intended there.
+    """
+    z = ids.astype(np.uint64) + np.asarray(seed, np.int64).astype(np.uint64) * GOLDEN
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))

@@ -125,17 +125,26 @@ def update(taste: Taste, new: ChoiceSets, config: NewtonConfig = DEFAULT_NEWTON)
     return posterior(new, Prior(taste.mean, taste.covariance), start=taste, config=config)
 
 
-def posterior_batch(buyers: Sequence[ChoiceSets], prior: Prior, config: NewtonConfig = DEFAULT_NEWTON) -> list[Taste]:
+def posterior_batch(
+    buyers: Sequence[ChoiceSets],
+    prior: Prior,
+    config: NewtonConfig = DEFAULT_NEWTON,
+    start: NDArray[np.float64] | None = None,
+) -> list[Taste]:
     """``posterior`` of many buyers, in their order: side by side, in batches that fit the processor's caches.
 
     Faster than one by one for short histories (1.7 times for one event at 128 dimensions); from twenty events on the
     arithmetic outweighs what the batch saves.
 
-    Empty input gives an empty list. Raises as ``posterior``.
+    ``start`` holds weights to search from, shape (n_buyers, n_dims), such as the means of the last known tastes; the
+    answer does not depend on them. Empty input gives an empty list. Raises as ``posterior``.
     """
     _check_dimensions(buyers, prior)
     tastes = [Taste(prior.mean, prior.covariance)] * len(buyers)
-    start = np.tile(prior.mean, (len(buyers), 1))
+    if start is None:
+        start = np.tile(prior.mean, (len(buyers), 1))
+    elif start.shape != (len(buyers), prior.n_dims):
+        raise ValueError(f"a start of shape {start.shape} does not go with {len(buyers)} buyers")
     for rows, modes in _modes(buyers, prior, start, config):
         covariances = linalg.inverses(modes.factor)
         for row, mean, covariance in zip(rows, modes.mean, covariances, strict=True):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from recommendations.engine.evidence import Choice, build_choice_sets
+from recommendations.engine.evidence import NOBODY, Choices, build_choice_sets
 from recommendations.engine.stock import FOREVER, Stock
 
 STOCK = Stock(
@@ -9,38 +9,66 @@ STOCK = Stock(
     published_at=np.zeros(10),
     ended_at=np.full(10, FOREVER),
 )
-NOTHING_SHOWN = np.empty((0, 1), np.float32)
 
 
-def choice(**changes) -> Choice:
+def choices(*shown: tuple[float, ...], **changes) -> Choices:
+    """One event for each list given, of listing 5 (feature 4) out of listings with these features; all of buyer 1."""
+    n = len(shown)
+    vectors = np.array([4.0, *(value for values in shown for value in values)], np.float32)[:, None]
+    rows = np.full((n, max(map(len, shown), default=0)), NOBODY, np.intp)
+    first = 1
+    for event, values in enumerate(shown):
+        rows[event, : len(values)] = np.arange(first, first + len(values))
+        first += len(values)
     given = {
-        "chosen": np.array([4.0], np.float32), "shown": NOTHING_SHOWN, "weight": 1.0, "reverse": False,
-        "moment": 1.0, "seed": 1, "listing_id": 5,
+        "vectors": vectors, "chosen": np.zeros(n, np.intp), "shown": rows, "weights": np.ones(n),
+        "reverse": np.zeros(n, bool), "moments": np.ones(n), "seeds": np.ones(n, np.int64),
+        "listing_ids": np.full(n, 5), "buyer_ids": np.ones(n, np.int64),
     }  # fmt: skip
-    return Choice(**{**given, **changes})
+    return Choices(**{**given, **{name: np.array(value) for name, value in changes.items()}})
 
 
 def test_the_chosen_comes_first_then_what_was_shown_then_a_sample_without_the_chosen():
-    sets = build_choice_sets([choice(shown=np.array([[7.0], [8.0]], np.float32))], STOCK, n_sampled=5)
+    sets = build_choice_sets(choices((7.0, 8.0)), STOCK, n_sampled=5)[1]
     assert sets.features[0, :3, 0].tolist() == [4.0, 7.0, 8.0]
     assert sets.features.shape == (1, 8, 1)
     assert 4.0 not in sets.features[0, 3:, 0]
 
 
 def test_sets_of_different_length_are_padded_and_the_padding_is_marked():
-    shown = np.array([[7.0], [8.0]], np.float32)
-    sets = build_choice_sets([choice(), choice(shown=shown, reverse=True)], STOCK, n_sampled=3)
+    sets = build_choice_sets(choices((), (7.0, 8.0), reverse=[False, True]), STOCK, n_sampled=3)[1]
     assert sets.available.sum(axis=1).tolist() == [4, 6]
     assert sets.reverse.tolist() == [False, True]
+    assert not sets.features[~sets.available].any()
 
 
 def test_events_of_no_weight_or_with_nothing_to_choose_from_are_left_out():
     empty = Stock(np.empty(0, np.int64), np.empty((0, 1), np.float32), np.empty(0), np.empty(0))
-    assert len(build_choice_sets([choice(weight=0.0)], STOCK, n_sampled=5)) == 0
-    assert len(build_choice_sets([choice()], empty, n_sampled=5)) == 0
-    assert len(build_choice_sets([], STOCK, n_sampled=5)) == 0
+    assert build_choice_sets(choices((), weights=[0.0]), STOCK, n_sampled=5) == {}
+    assert build_choice_sets(choices(()), empty, n_sampled=5) == {}
+    assert build_choice_sets(choices(), STOCK, n_sampled=5) == {}
+    assert len(build_choice_sets(choices((), (7.0,)), empty, n_sampled=5)[1]) == 1
 
 
 def test_the_same_event_always_meets_the_same_sample():
-    one, other = (build_choice_sets([choice(seed=seed)], STOCK, n_sampled=3).features.tolist() for seed in (9, 9))
+    one, other = (build_choice_sets(choices((), seeds=[9]), STOCK, n_sampled=3)[1].features.tolist() for _ in "ab")
     assert one == other
+
+
+def test_a_buyer_gets_the_same_sets_alone_and_among_others():
+    both = choices((7.0,), (), (8.0, 9.0), buyer_ids=[2, 1, 2], seeds=[1, 2, 3], weights=[1.0, 2.0, 3.0])
+    among = build_choice_sets(both, STOCK, n_sampled=4)
+    assert list(among) == [1, 2]
+    for buyer, sets in among.items():
+        alone = build_choice_sets(both.take(both.buyer_ids == buyer), STOCK, n_sampled=4)[buyer]
+        np.testing.assert_array_equal(alone.features, sets.features)
+        assert alone.weights.tolist() == sets.weights.tolist()
+
+
+def test_joined_choices_keep_their_features():
+    parts = [choices((7.0,)), choices((8.0, 9.0), buyer_ids=[2])]
+    joined = build_choice_sets(Choices.concatenate(parts), STOCK, n_sampled=2)
+    for buyer, part in enumerate(parts, start=1):
+        np.testing.assert_array_equal(
+            joined[buyer].features, build_choice_sets(part, STOCK, n_sampled=2)[buyer].features
+        )

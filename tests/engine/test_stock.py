@@ -61,3 +61,26 @@ def test_rows_are_found_by_id_and_unknown_ids_are_minus_one():
 
 def test_pseudo_random_numbers_differ_by_id_and_seed():
     assert len(set(hashed(np.arange(1000), 1).tolist()) | set(hashed(np.arange(1000), 2).tolist())) == 2000
+
+
+def test_many_samples_are_those_drawn_one_by_one():
+    rng = np.random.default_rng(1)
+    stock = stock_of(5000)
+    stock.published_at[:], stock.ended_at[:] = rng.uniform(0, 50, 5000), rng.uniform(0, 60, 5000)  # a sixth live, late
+    moments, seeds = rng.uniform(0, 60, 300), rng.integers(1, 10**12, 300)
+    many = stock.samples_live(moments, 20, seeds)
+    for rows, moment, seed in zip(many, moments, seeds, strict=True):
+        live = [row for row in draws_in_order(stock, int(seed), 96 * 20) if stock.was_live(row, moment)]
+        if len(live) >= 20:  # else the stock was searched through
+            assert rows.tolist() == live[:20]
+        assert stock.sample_live(float(moment), 20, int(seed)).tolist() == rows[rows >= 0].tolist()
+
+
+def draws_in_order(stock: Stock, seed: int, n_draws: int) -> list[int]:
+    """The slow obvious version: each drawn id, or the next that exists, once."""
+    rows: dict[int, None] = {}
+    for number in range(n_draws):
+        drawn = int(hashed(np.array([number]), seed)[0]) % 8192  # the power of two above the highest id
+        if 0 < drawn <= 5000:
+            rows[drawn - 1] = None
+    return list(rows)

@@ -1,11 +1,14 @@
+from contextlib import contextmanager
 from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.db import connection
 from django.utils import timezone
 
+from recommendations import preferences
 from recommendations.models import EventKind, Interaction, Preference
-from recommendations.preferences import current_preference, store, taste_of
+from recommendations.preferences import LogPosition, bring_up_to_date, current_preference, store, taste_of
 from recommendations.services import (
     Event,
     record_interactions,
@@ -119,7 +122,7 @@ def test_a_writer_who_read_less_of_the_log_does_not_overwrite_one_who_read_more(
     slow = current_preference(buyer)
     view(buyer, market.skodas[0])
     fast = current_preference(buyer)
-    store(slow)
+    store([slow])
     assert Preference.objects.get(buyer=buyer).last_interaction_id == fast.last_interaction_id
 
 
@@ -144,3 +147,65 @@ def test_the_beat_job_repairs_what_nobody_read(market):
 
 def test_refreshing_a_buyer_who_is_gone_is_no_error(market):
     assert refresh_preferences(buyer_id=10**9) is None
+
+
+def test_many_buyers_side_by_side_get_what_each_would_get_alone(market):
+    buyers = [BuyerFactory(questionnaire={"makes": ["bmw"]} if number == 2 else {}) for number in range(4)]
+    for number, buyer in enumerate(buyers[:3]):
+        view(buyer, *market.bmws[number : 2 * number + 1], *market.skodas[:number])
+    assert bring_up_to_date(buyers, by="beat") == 3  # of the last one nothing is known
+    together = {row.buyer_id: row for row in Preference.objects.filter(buyer__in=buyers)}
+    Preference.objects.all().delete()
+    for buyer in buyers[:3]:
+        alone = current_preference(buyer)
+        np.testing.assert_allclose(together[buyer.pk].mean, alone.mean, atol=1e-5)
+        np.testing.assert_allclose(
+            taste_of(together[buyer.pk]).covariance, taste_of(alone).covariance, rtol=1e-4, atol=1e-6
+        )
+        assert together[buyer.pk].last_interaction_id == alone.last_interaction_id
+        assert together[buyer.pk].n_interactions == alone.n_interactions
+
+
+def test_a_batch_is_cut_by_buyers_and_by_events(market, monkeypatch):
+    monkeypatch.setattr(preferences, "EVENTS_AT_ONCE", 5)
+    monkeypatch.setattr(preferences, "BUYERS_AT_ONCE", 2)
+    buyers = BuyerFactory.create_batch(5)
+    view(buyers[0], *market.bmws[:9])  # more than a batch holds: alone in one
+    view(buyers[1], *market.bmws[:3])
+    positions = LogPosition.of_many([buyer.pk for buyer in buyers])
+    cut = [[buyers.index(buyer) for buyer in batch] for batch in preferences.batches_of(buyers, positions)]
+    assert cut == [[0], [1, 2], [3, 4]]
+    assert bring_up_to_date(buyers, by="beat") == 2
+
+
+def test_nothing_is_computed_twice_and_a_fresh_batch_is_free(market):
+    buyers = BuyerFactory.create_batch(2)
+    for buyer in buyers:
+        view(buyer, market.bmws[0])
+    first = current_preference(buyers[0])
+    assert bring_up_to_date(buyers, by="beat") == 1
+    assert Preference.objects.get(buyer=buyers[0]).computed_at == first.computed_at
+    assert bring_up_to_date(buyers, by="beat") == 0
+
+
+def test_a_buyer_whom_somebody_else_is_computing_is_left_to_them(market):
+    mine, theirs = BuyerFactory.create_batch(2)
+    for buyer in (mine, theirs):
+        view(buyer, market.bmws[0])
+    with another_connection() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [preferences.LOCK_SPACE + theirs.pk])
+        assert bring_up_to_date([mine, theirs], by="beat") == 1
+    assert Preference.objects.filter(buyer__in=[mine, theirs]).get().buyer == mine
+    assert bring_up_to_date([mine, theirs], by="beat") == 1  # and the lock was given back
+
+
+@contextmanager
+def another_connection():
+    """The session of another process, as far as locks are concerned."""
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            yield cursor
+            cursor.execute("SELECT pg_advisory_unlock_all()")  # closing only hands the session back to the pool
+    finally:
+        other.close()
