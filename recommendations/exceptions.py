@@ -32,3 +32,7 @@ class RankerRefused(RecommendationsError):
 
 class TrainingRefused(RecommendationsError):
     """A training that cannot start, or was stopped."""
+
+
+class NoLiveRanker(RecommendationsError):
+    """There is no vector space to answer in yet."""

@@ -60,6 +60,10 @@ class PgvectorRetriever:
         allowed = Listing.objects.available().matching(filters or ListingFilters())
         if exclude:
             allowed = allowed.exclude(pk__in=list(exclude))
+        return self.best_among(weights, k, allowed)
+
+    def best_among(self, weights: NDArray[np.floating], k: int, allowed: QuerySet[Listing]) -> Found:
+        """The k best of a queryset, the way that suits how many there are."""
         is_few = allowed.order_by()[: settings.EXACT_SCAN_MAX_ROWS + 1].count() <= settings.EXACT_SCAN_MAX_ROWS
         return self.exact(weights, k, allowed) if is_few else self.approximate(weights, k, allowed)
 

@@ -28,3 +28,5 @@ WINDOW_LISTINGS = Gauge(
 )
 SERVED_LISTS_LOGGED = Counter("forecourt_served_lists_logged_total", "Served lists written to the log.")
 VECTORS_WRITTEN = Counter("forecourt_listing_vectors_written_total", "Listing vectors computed and stored.")
+INFERENCES = Counter("forecourt_inferences_total", "Vectors answered by /infer and /batch.")
+INFERENCE_SECONDS = Histogram("forecourt_inference_seconds", "Time to answer /infer or /batch.", buckets=SECONDS)

@@ -151,8 +151,12 @@ def _headers_of(problem: exceptions.APIException) -> dict[str, str]:
     return headers
 
 
+# Routes of earlier clients, which lie at the root of the site.
+CONTRACT_ROUTES = {"/infer", "/batch"}
+
+
 def is_api_request(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/")
+    return request.path.startswith("/api/") or request.path.rstrip("/") in CONTRACT_ROUTES
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import IO, Any
 
@@ -23,16 +23,21 @@ class PayloadTooLarge(APIException):
         super().__init__(f"The body is larger than {settings.MAX_BODY_MB} MB.")
 
 
+def refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
 class JSONParser(BaseParser):
     """JSON as RFC 8259 has it: UTF-8, no NaN, no Infinity; what the database could not keep is refused here."""
 
     media_type = "application/json"
     renderer_class = JSONRenderer
+    parse_constant: Callable[[str], Any] = staticmethod(refuse_constant)
 
     def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None) -> Any:
         body = _read(stream)
         try:
-            data = json.loads(body.decode(), parse_constant=_refuse_constant)
+            data = json.loads(body.decode(), parse_constant=self.parse_constant)
             if SUSPECT_ESCAPE.search(body):
                 _refuse_unstorable_text(data)
         except RecursionError:
@@ -42,6 +47,12 @@ class JSONParser(BaseParser):
         return data
 
 
+class LenientJSONParser(JSONParser):
+    """The same, with NaN and Infinity as numpy writes them: one bad number need not cost the other answers."""
+
+    parse_constant = float
+
+
 def _read(stream: IO[bytes]) -> bytes:
     """The whole body, or PayloadTooLarge; a byte more than allowed is enough to know."""
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -49,10 +60,6 @@ def _read(stream: IO[bytes]) -> bytes:
     if len(body) > limit:
         raise PayloadTooLarge
     return body
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _refuse_unstorable_text(data: Any) -> None:

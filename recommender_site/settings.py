@@ -58,6 +58,8 @@ try:
     EVENTS_PER_BUYER = read.integer("EVENTS_PER_BUYER", 300, 10, 10_000)  # the newest ones make the preference
     EVENTS_PER_REQUEST = read.integer("EVENTS_PER_REQUEST", 1000, 1, 10_000)
     RECOMMENDATIONS_MAX_K = read.integer("RECOMMENDATIONS_MAX_K", 200, 1, 1000)
+    INFERENCES_PER_REQUEST = read.integer("INFERENCES_PER_REQUEST", 10_000, 1, 100_000)  # vectors in one /batch
+    INFERENCE_NEEDS_KEY = env.bool("INFERENCE_NEEDS_KEY", False)  # /infer and /batch: a key with the scope "read"
     SERVED_LIST_THREAD = env.bool("SERVED_LIST_THREAD", True)  # off: a list is recorded before it is answered
     PREFERENCE_MAX_AGE_HOURS = read.integer("PREFERENCE_MAX_AGE_HOURS", 24, 1, 8760)  # then decay is applied afresh
 

@@ -17,6 +17,7 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 from accounts.services import create_api_key
 from recommender_site.wsgi import application
 from tests.factories import ListingFactory, UserFactory
+from tests.worlds import trained_market
 
 EXAMPLES = settings(
     max_examples=15,
@@ -26,6 +27,7 @@ EXAMPLES = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
+NEEDS_A_LIVE_RANKER = ("/infer", "/batch")  # 503 without
 schema = schemathesis.openapi.from_wsgi("/api/schema?format=json", application)
 
 
@@ -41,8 +43,10 @@ def one_connection(db):
 
 
 @pytest.fixture
-def callers(one_connection):
+def callers(one_connection, request):
     """Headers by caller: somebody who logged in, and a client system that may do everything."""
+    if any(path in request.node.name for path in NEEDS_A_LIVE_RANKER):
+        trained_market(3)
     ListingFactory()
     token = AccessToken.for_user(UserFactory())
     _, secret = create_api_key(name="a client", scopes=["admin"], created_by=None)
