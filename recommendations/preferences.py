@@ -32,6 +32,7 @@ from recommendations.datasets import read_histories
 from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.taste import Taste, pack_covariance, posterior_batch, unpack_covariance
 from recommendations.histories import choice_sets_of, choices_of_answers
+from recommendations.households import Household, divide
 from recommendations.models import EventKind, Interaction, Preference
 from recommendations.telemetry import EVENT_TO_PREFERENCE_SECONDS, REFRESH_SECONDS, REFRESHES
 from recommendations.window import borrow_window
@@ -226,15 +227,25 @@ def recompute(behind: Sequence[Behind], *, by: str) -> list[Preference]:
         answers = [choices_of_answers(buyer.pk, buyer.questionnaire, now, window) for buyer in buyers]
         sets = choice_sets_of(events, window, now, settings.CHOICE_SET_SAMPLE, answers)
         version_id, prior = window.version_id, window.ranker.prior
+        live = window.stock.vectors[window.live_sample()]
     nothing = ChoiceSets.empty(prior.n_dims)
     start = np.array([start_of(each.previous, version_id, prior.mean) for each in behind])
     tastes = posterior_batch([sets.get(buyer.pk, nothing) for buyer in buyers], prior, start=start)
+    is_hurried = by == "read" or len(behind) > 1
     preferences = [
         Preference(
             buyer=each.buyer,
             version_id=version_id,
             mean=taste.mean.astype(np.float32),
             covariance=pack_covariance(taste.covariance),
+            tastes=divide(
+                sets.get(each.buyer.pk, nothing),
+                prior,
+                live,
+                household_before(each.previous, version_id),
+                each.position.n_interactions,
+                is_hurried=is_hurried,
+            ).pack(),
             last_interaction_id=each.position.last_interaction_id,
             n_interactions=each.position.n_interactions,
             basis=each.basis,
@@ -257,6 +268,11 @@ def start_of(previous: Preference | None, version_id: int, otherwise: NDArray[np
     return np.asarray(previous.mean, np.float64)
 
 
+def household_before(previous: Preference | None, version_id: int) -> Household | None:
+    """The tastes of a household as they were last known in this space."""
+    return household_of(previous) if previous and previous.version_id == version_id else None
+
+
 def store(preferences: Sequence[Preference]) -> None:
     """Insert or replace; a row that has read further into the log stays.
 
@@ -267,8 +283,9 @@ def store(preferences: Sequence[Preference]) -> None:
         cursor.executemany(
             "INSERT INTO recommendations_preference (buyer_id, version_id, mean, covariance, tastes, profile, "
             "last_interaction_id, n_interactions, basis, computed_at) "
-            "VALUES (%s, %s, %s, %s, '', '{}', %s, %s, %s, %s) "
+            "VALUES (%s, %s, %s, %s, %s, '{}', %s, %s, %s, %s) "
             "ON CONFLICT (buyer_id, version_id) DO UPDATE SET mean = excluded.mean, covariance = excluded.covariance, "
+            "tastes = excluded.tastes, "
             "last_interaction_id = excluded.last_interaction_id, n_interactions = excluded.n_interactions, "
             "basis = excluded.basis, computed_at = excluded.computed_at "
             "WHERE recommendations_preference.last_interaction_id <= excluded.last_interaction_id",
@@ -278,6 +295,7 @@ def store(preferences: Sequence[Preference]) -> None:
                     preference.version_id,
                     as_vector(preference.mean, connection),
                     bytes(preference.covariance),
+                    bytes(preference.tastes),
                     preference.last_interaction_id,
                     preference.n_interactions,
                     preference.basis,
@@ -301,3 +319,8 @@ def taste_of(preference: Preference) -> Taste:
     """The posterior of a stored preference: mean (d,), covariance (d, d)."""
     mean = np.asarray(preference.mean, np.float64)
     return Taste(mean, unpack_covariance(bytes(preference.covariance), len(mean)))
+
+
+def household_of(preference: Preference) -> Household:
+    """The several tastes of a stored preference, if it has several."""
+    return Household.unpack(bytes(preference.tastes), len(preference.mean))

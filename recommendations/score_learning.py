@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
-from recommendations.datasets import EventRows
+from recommendations.datasets import EventRows, read_shown_beside
 from recommendations.engine.scoring import (
     DEAL,
     DEFAULT_WEIGHTS_FOR_STRANGERS,
@@ -30,8 +30,8 @@ from recommendations.engine.scoring import (
 )
 from recommendations.engine.taste import posterior_batch
 from recommendations.engine.terms import SECONDS_A_DAY, Market, Terms, Wants, buyer_terms, demand_counts
-from recommendations.histories import SHOWN_AT_MOST, choice_sets_of
-from recommendations.models import EventKind, Interaction, ServedList
+from recommendations.histories import SHOWN_AT_MOST, choice_sets_of, padded_lists
+from recommendations.models import EventKind
 from recommendations.shoppers import HISTORY_DECAY, HISTORY_LENGTH
 from recommendations.space import ListingSpace
 
@@ -163,20 +163,15 @@ class _Choices:
 
     def _alternatives(self) -> NDArray[np.intp]:
         """Rows each choice was made from, the chosen one first, -1 in padding; shape (n_choices, n_alternatives)."""
-        shown = shown_lists(self.tests)
-        sets = []
-        for event_id, listing_id, occurred_at in zip(
-            self.tests.ids.tolist(), self.tests.listing_ids.tolist(), self.tests.occurred_at.tolist(), strict=True
-        ):
-            chosen = self.space.stock.rows_of(np.array([listing_id]))
-            others = self.space.stock.rows_of(np.array(shown.get(event_id, []), np.int64))
-            if not len(others):
-                others = self.space.stock.sample_live(occurred_at, self.config.n_sampled, event_id)
-            sets.append(np.concatenate([chosen, others[(others >= 0) & (others != chosen[0])]]))
-        table = np.full((len(sets), max((len(rows) for rows in sets), default=1)), -1, np.intp)
-        for choice, rows in enumerate(sets):
-            table[choice, : len(rows)] = rows
-        return table
+        stock, n = self.space.stock, self.config.n_sampled
+        chosen = stock.rows_of(self.tests.listing_ids)
+        listed_events, beside = read_shown_beside(self.tests.ids, SHOWN_AT_MOST)
+        shown = padded_lists(self.tests.ids, listed_events, stock.rows_of(beside))
+        sampled = stock.samples_live(self.tests.occurred_at, n, self.tests.ids)
+        width = max(shown.shape[1], n)
+        shown, sampled = _widened(shown, width), _widened(sampled, width)
+        others = np.where((shown >= 0).any(axis=1, keepdims=True), shown, sampled)
+        return np.column_stack([chosen, np.where(others == chosen[:, None], -1, others)])
 
     def _wants(self) -> dict[int, Wants]:
         """What was known of each buyer at the moment; absent where nothing was."""
@@ -214,13 +209,5 @@ def places_of(buyer_ids: list[int]) -> dict[int, tuple[float, float]]:
     }
 
 
-def shown_lists(events: EventRows) -> dict[int, list[int]]:
-    """Event id -> ids of the listings it was chosen among, as far down as the buyer plausibly looked."""
-    came_from = Interaction.objects.filter(pk__in=events.ids.tolist(), served_list_id__isnull=False)
-    list_by_event = dict(came_from.values_list("pk", "served_list_id"))
-    lists = ServedList.objects.in_bulk(set(list_by_event.values()))
-    return {
-        event_id: lists[list_id].listing_ids[:SHOWN_AT_MOST]
-        for event_id, list_id in list_by_event.items()
-        if list_id in lists
-    }
+def _widened(rows: NDArray[np.intp], width: int) -> NDArray[np.intp]:
+    return np.pad(rows, ((0, 0), (0, width - rows.shape[1])), constant_values=-1)

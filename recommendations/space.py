@@ -135,6 +135,11 @@ class ListingSpace:
             self._typical = {name: float(np.median(values)) for name, values in known.items() if len(values)}
         return self._typical
 
+    def live_sample(self, n: int = 2000) -> NDArray[np.intp]:
+        """About ``n`` rows of the live stock, evenly spread over it: for what is said of the stock as a whole."""
+        live = np.flatnonzero(self.column("is_live"))
+        return live[:: max(len(live) // n, 1)]
+
     def vectors_of(self, listing_ids: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Vectors of listings, shape (n, n_dims), and which of them are known here; unknown ones are zero."""
         rows = self.stock.rows_of(np.asarray(listing_ids, np.int64))

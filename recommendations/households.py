@@ -1,0 +1,166 @@
+"""Several tastes under one roof: a buyer who looks for a van and for a roadster in the same weeks.
+
+``engine.taste.tastes`` finds out whether a buyer's events are those of one taste or of several. That costs ten times
+what the posterior does, so it is asked when the log has grown by a good part since it was last asked, and then only by
+workers, unless they are long overdue. In between, each event counts for the taste that explains it best, which is as
+cheap as the posterior itself.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommendations.engine import logit
+from recommendations.engine.taste import (
+    ChoiceSets,
+    Prior,
+    Taste,
+    pack_covariance,
+    posterior,
+    tastes,
+    unpack_covariance,
+)
+
+ASK_AGAIN = 1.4  # growth of the log after which a worker asks anew how many tastes there are
+OVERDUE = 2.0  # growth after which whoever comes by asks, for then no worker is at work
+EVENTS_ASKED_ABOUT = 80  # those with the most weight left: the question costs more with every event
+FEWEST_EVENTS = 10
+THIN = 2.0  # event weight below which a taste is given up
+
+HEADER = struct.Struct("<BBI")  # format, number of tastes, events when last asked
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One taste of a household.
+
+    Attributes:
+        share: Of the household's event weight, 0 to 1.
+        offset: Added to utilities under this taste, to compare them with those under another: ``compared``.
+        taste: The belief about its weights.
+    """
+
+    share: float
+    offset: float
+    taste: Taste
+
+
+@dataclass(frozen=True, eq=False)
+class Household:
+    """The tastes of a buyer who has several, the largest share first; no members where there is only one.
+
+    ``asked_at`` is the number of events at which it was last asked how many tastes there are.
+    """
+
+    members: tuple[Member, ...] = ()
+    asked_at: int = 0
+
+    def pack(self) -> bytes:
+        """For storage; ``unpack`` restores it up to the rounding to float32. Empty where nobody asked yet."""
+        if not self.asked_at:
+            return b""
+        packed = HEADER.pack(FORMAT, len(self.members), self.asked_at)
+        for member in self.members:
+            packed += np.array([member.share, member.offset, *member.taste.mean], "<f4").tobytes()
+            packed += pack_covariance(member.taste.covariance)
+        return packed
+
+    @classmethod
+    def unpack(cls, content: bytes, n_dims: int) -> Household:
+        """What was packed; nobody asked yet (``Household()``) where nothing is, or another format."""
+        if len(content) < HEADER.size or content[0] != FORMAT:
+            return cls()
+        _, n_members, asked_at = HEADER.unpack_from(content)
+        n_mean, n_covariance = 4 * (2 + n_dims), 2 * n_dims * (n_dims + 1)
+        members = []
+        for number in range(n_members):
+            start = HEADER.size + number * (n_mean + n_covariance)
+            share, offset, *mean = np.frombuffer(content, "<f4", 2 + n_dims, start).astype(np.float64).tolist()
+            covariance = unpack_covariance(content[start + n_mean : start + n_mean + n_covariance], n_dims)
+            members.append(Member(share, offset, Taste(np.array(mean), covariance)))
+        return cls(tuple(members), asked_at)
+
+
+def divide(
+    sets: ChoiceSets,
+    prior: Prior,
+    live: NDArray[np.float32],
+    before: Household | None,
+    n_events: int,
+    *,
+    is_hurried: bool,
+) -> Household:
+    """The tastes behind a buyer's choices, brought up to date.
+
+    Args:
+        sets: The choices, in any order.
+        prior: The population.
+        live: Vectors of the stock or of a sample of it, shape (n, n_dims): what utilities are compared against.
+        before: The household as it was last known; None where nothing was known of the buyer in this space.
+        n_events: Length of the buyer's log by now.
+        is_hurried: Somebody waits for a list. Then it is only asked how many tastes there are when that is overdue,
+            and not of a buyer who is new to the space: after a promotion all are.
+    """
+    sets = sets.take(sets.weights > 0)
+    if is_due(before, n_events, is_hurried=is_hurried):
+        strongest = np.sort(np.argsort(-sets.weights, kind="stable")[:EVENTS_ASKED_ABOUT])
+        found = tastes(sets.take(strongest), prior)
+        return Household(compared(found, live), n_events)
+    before = before or Household()
+    return Household(compared(_shared_out(sets, prior, before.members), live), before.asked_at)
+
+
+def is_due(before: Household | None, n_events: int, *, is_hurried: bool) -> bool:
+    if is_hurried:
+        return before is not None and n_events >= OVERDUE * max(before.asked_at, FEWEST_EVENTS)
+    return n_events >= max(FEWEST_EVENTS, ASK_AGAIN * (before.asked_at if before else 0))
+
+
+def _shared_out(sets: ChoiceSets, prior: Prior, members: Sequence[Member]) -> list[tuple[float, Taste]]:
+    """Shares and tastes when every event counts for the one that explains it best; a thin one is given up."""
+    if not members or not len(sets):
+        return []
+    batch = logit.stack([sets])
+    likely = [logit.choice_log_probabilities(batch, member.taste.mean[None])[0] for member in members]
+    log_shares = np.log([max(member.share, 1e-12) for member in members])
+    best = (log_shares[:, None] + np.concatenate(likely) * sets.weights).argmax(axis=0)
+    weights = np.bincount(best, sets.weights, len(members))
+    if weights.min() < THIN:
+        return []
+    return [
+        (weight / weights.sum(), posterior(sets.take(best == number), prior, start=member.taste))
+        for number, (member, weight) in enumerate(zip(members, weights.tolist(), strict=True))
+    ]
+
+
+def compared(found: Sequence[tuple[float, Taste]], live: NDArray[np.float32]) -> tuple[Member, ...]:
+    """Tastes with offsets that make their utilities comparable, the largest share first; nobody for a single taste.
+
+    The chance that the household's next choice is car i, and made with taste t, is ``share_t * exp(u_t(i))`` over the
+    sum of ``exp(u_t)`` over the stock. So its logarithm is the utility plus ``log share_t - log mean exp(u_t)``, up to
+    what all tastes have in common. A car counts by the larger of these, not by the sum: then its score stays linear
+    and can be explained, and is too low by log 2 at most where both like it. The first taste has the offset 0, so that
+    scores keep their scale when a second one is discovered.
+    """
+    if len(found) < 2:
+        return ()
+    ordered = sorted(found, key=lambda one: -one[0])
+    offsets = np.array([np.log(max(share, 1e-12)) - log_mean_exp(live @ taste.mean) for share, taste in ordered])
+    return tuple(
+        Member(share, float(offset), taste)
+        for (share, taste), offset in zip(ordered, offsets - offsets[0], strict=True)
+    )
+
+
+def log_mean_exp(values: NDArray[np.floating]) -> float:
+    """Logarithm of the mean of the exponentials, without overflow; 0 for no values."""
+    if not values.size:
+        return 0.0
+    largest = float(values.max())
+    return largest + float(np.log(np.mean(np.exp(values - largest))))

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+
+from recommendations.engine.taste import ChoiceSets, Prior, Taste
+from recommendations.households import Household, Member, compared, divide, is_due, log_mean_exp
+
+# Two kinds of car, along one dimension each; one that nobody wants; and one that is a bit of both, which a buyer with a
+# single taste for vans and roadsters would like best.
+VAN, ROADSTER, NEITHER, BOTH = [4.0, 0.0], [0.0, 4.0], [0.0, 0.0], [3.0, 3.0]
+STOCK = np.array([VAN] * 5 + [ROADSTER] * 20 + [NEITHER] * 75, np.float32)
+PRIOR = Prior(np.zeros(2), np.eye(2))
+
+
+def chosen(*cars) -> ChoiceSets:
+    """Each of them out of a set of all four."""
+    sets = [[car, ROADSTER if car == VAN else VAN, NEITHER, BOTH] for car in cars]
+    return ChoiceSets(np.array(sets, np.float32), np.zeros(len(cars), np.intp))
+
+
+def divided(sets: ChoiceSets, before: Household | None, n_events: int, *, is_hurried: bool = False) -> Household:
+    return divide(sets, PRIOR, STOCK, before, n_events, is_hurried=is_hurried)
+
+
+def two_tastes(share: float = 0.75) -> list[tuple[float, Taste]]:
+    van, roadster = Taste(np.array([2.0, -1.0]), np.eye(2) * 0.1), Taste(np.array([-1.0, 2.0]), np.eye(2) * 0.2)
+    return [(share, van), (1 - share, roadster)]
+
+
+def test_a_household_is_found_out_when_it_is_asked_about():
+    household = divided(chosen(*[VAN] * 12, *[ROADSTER] * 12), None, 24)
+    assert len(household.members) == 2
+    assert household.asked_at == 24
+    likes = [member.taste.mean @ np.array([VAN, ROADSTER]).T for member in household.members]
+    assert {int(like.argmax()) for like in likes} == {0, 1}
+
+
+def test_one_taste_is_no_household():
+    household = divided(chosen(*[VAN] * 24), None, 24)
+    assert household.members == ()
+    assert household.asked_at == 24
+
+
+@pytest.mark.parametrize(
+    ("before", "n_events", "is_hurried", "expected"),
+    [
+        (None, 9, False, False),  # too little to ask about
+        (None, 10, False, True),
+        (Household(asked_at=20), 27, False, False),
+        (Household(asked_at=20), 28, False, True),
+        (None, 500, True, False),  # right after a promotion: everybody is new to the space
+        (Household(), 19, True, False),
+        (Household(), 20, True, True),
+        (Household(asked_at=20), 39, True, False),
+        (Household(asked_at=20), 40, True, True),
+    ],
+)
+def test_how_many_there_are_is_asked_as_the_log_grows(before, n_events, is_hurried, expected):
+    assert is_due(before, n_events, is_hurried=is_hurried) is expected
+
+
+def test_in_between_each_event_counts_for_the_taste_that_explains_it():
+    household = divided(chosen(*[VAN] * 12, *[ROADSTER] * 12), None, 24)
+    later = divided(chosen(*[VAN] * 12, *[ROADSTER] * 18), household, 30)
+    assert later.asked_at == 24
+    shares = sorted(member.share for member in later.members)
+    np.testing.assert_allclose(shares, [12 / 30, 18 / 30])
+    assert later.members[0].taste.mean @ ROADSTER > later.members[0].taste.mean @ VAN
+
+
+def test_a_taste_that_nothing_speaks_for_any_more_is_given_up():
+    household = divided(chosen(*[VAN] * 12, *[ROADSTER] * 12), None, 24)
+    assert divided(chosen(*[VAN] * 24), household, 25).members == ()
+
+
+def test_offsets_make_the_household_choose_as_often_from_each_taste_as_its_share_says():
+    """By sampling: which taste does the best car, with the noise of a logit on its utility, belong to?"""
+    members = compared(two_tastes(0.75), STOCK)
+    rng = np.random.default_rng(0)
+    by_taste = np.stack([STOCK @ member.taste.mean + member.offset for member in members])
+    noisy = by_taste[None] + rng.gumbel(size=(20_000, *by_taste.shape))
+    winners = noisy.max(axis=2).argmax(axis=1)
+    np.testing.assert_allclose(np.bincount(winners) / len(winners), [0.75, 0.25], atol=0.01)
+
+
+def test_the_largest_taste_comes_first_and_needs_no_offset():
+    members = compared(two_tastes(0.2), STOCK)
+    assert [member.share for member in members] == [0.8, 0.2]
+    assert members[0].offset == 0.0
+    assert compared(two_tastes()[:1], STOCK) == ()
+
+
+def test_a_household_survives_storage():
+    household = Household(compared(two_tastes(), STOCK), 24)
+    again = Household.unpack(household.pack(), 2)
+    assert again.asked_at == 24
+    for one, other in zip(again.members, household.members, strict=True):
+        np.testing.assert_allclose(one.share, other.share)
+        np.testing.assert_allclose(one.offset, other.offset, rtol=1e-6)
+        np.testing.assert_allclose(one.taste.mean, other.taste.mean)
+        np.testing.assert_allclose(one.taste.covariance, other.taste.covariance, rtol=1e-6)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x07\x02\x00\x00\x00\x00", Household().pack()])
+def test_nothing_readable_is_nobody_asked(content):
+    assert Household.unpack(content, 2) == Household() or not Household.unpack(content, 2).members
+
+
+def test_an_empty_history_and_an_empty_stock_are_no_trouble():
+    assert divided(ChoiceSets.empty(2), None, 12).members == ()
+    members = compared(two_tastes(), np.empty((0, 2), np.float32))
+    assert np.isfinite([member.offset for member in members]).all()
+    assert isinstance(members[0], Member)
+
+
+def test_the_mean_of_exponentials_does_not_overflow():
+    np.testing.assert_allclose(log_mean_exp(np.array([0.0, np.log(3.0)])), np.log(2.0))
+    assert log_mean_exp(np.array([5_000.0])) == 5_000.0
+    assert log_mean_exp(np.empty(0)) == 0.0
