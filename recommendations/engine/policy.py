@@ -24,6 +24,7 @@ class Kind(IntEnum):
     RANKED = 0
     EXPLORED = 1
     PROMOTED = 2
+    FRESH = 3
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class ListPolicy:
         max_per_model, max_per_seller: At most so many of one model or seller; 0 for no cap.
         exploration_share: Share of the places kept for exploration, 0 to 1. The first place never is, unless all are.
         promoted_share: Share of the places promoted listings may take, 0 to 1, under the same rule.
+        fresh_share: Share of the places kept to find out about listings too new to be known, under the same rule.
+        taste_shares: Of the several tastes of a household, by taste: no taste gets much more of the list, from the
+            top down, than its share. Left out: one taste.
     """
 
     k: int = 20
@@ -44,15 +48,17 @@ class ListPolicy:
     max_per_seller: int = 8
     exploration_share: float = 0.1
     promoted_share: float = 0.0
+    fresh_share: float = 0.0
+    taste_shares: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.k < 0 or self.max_per_model < 0 or self.max_per_seller < 0:
             raise ValueError("k and the caps must not be negative")
-        for name in ("diversity", "exploration_share", "promoted_share"):
+        for name in ("diversity", "exploration_share", "promoted_share", "fresh_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
-        if self.exploration_share + self.promoted_share > 1:
-            raise ValueError("exploration and promotion together must leave no more than the whole list")
+        if self.exploration_share + self.promoted_share + self.fresh_share > 1 + 1e-9:
+            raise ValueError("exploration, promotion and fresh listings together must take no more than the whole list")
 
     def for_intent(self, intent: Intent) -> ListPolicy:
         """The same rules for someone who is still looking around, or who knows what she wants.
@@ -60,7 +66,7 @@ class ListPolicy:
         Diversity and exploration are scaled from 1.5 times (no focus at all) down to half (fully focused).
         """
         factor = 1.5 - intent.focus
-        exploration = min(self.exploration_share * factor, 1.0 - self.promoted_share)
+        exploration = min(self.exploration_share * factor, 1.0 - self.promoted_share - self.fresh_share)
         return replace(self, diversity=min(self.diversity * factor, 1.0), exploration_share=exploration)
 
 
@@ -76,6 +82,9 @@ class Pool:
             are not. Left out: nothing to explore.
         is_promoted: Listings that somebody paid for. Left out: none.
         is_worn: Shown so often that others go first. Left out: none.
+        fresh_scores: Scores of listings too new to be known, under one draw of how much they will be asked about; nan
+            for the others. Left out: none is.
+        tastes: Which taste of a household each listing suits, int; below 0 for no particular one. Left out: none.
 
     Raises:
         ValueError: If lengths disagree or a score or feature is not finite.
@@ -88,6 +97,8 @@ class Pool:
     exploration_scores: NDArray[np.float64] = None  # type: ignore[assignment]
     is_promoted: NDArray[np.bool_] = None  # type: ignore[assignment]
     is_worn: NDArray[np.bool_] = None  # type: ignore[assignment]
+    fresh_scores: NDArray[np.float64] = None  # type: ignore[assignment]
+    tastes: NDArray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         n = len(np.asarray(self.scores))
@@ -98,6 +109,8 @@ class Pool:
             "exploration_scores": (np.nan, np.float64),
             "is_promoted": (False, np.bool_),
             "is_worn": (False, np.bool_),
+            "fresh_scores": (np.nan, np.float64),
+            "tastes": (-1, np.int64),
         }
         for name, (default, dtype) in defaults.items():
             given = getattr(self, name)
@@ -111,8 +124,9 @@ class Pool:
         object.__setattr__(self, "features", features)
         if not (np.isfinite(self.scores).all() and np.isfinite(features).all()):
             raise ValueError("scores and features must be finite")
-        if np.isinf(self.exploration_scores).any():
-            raise ValueError("exploration scores must be finite, or nan for listings not to explore")
+        for name in ("exploration", "fresh"):
+            if np.isinf(getattr(self, f"{name}_scores")).any():
+                raise ValueError(f"{name} scores must be finite, or nan for listings not to explore")
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -132,8 +146,8 @@ def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Sele
     Place by place, the best remaining candidate by Maximal Marginal Relevance,
     ``(1 - diversity) * relevance - diversity * likeness``: relevance is the score scaled to 0 to 1 over the pool,
     likeness the largest cosine with what already stands in the list. Listings over a cap, and worn ones, wait until
-    nobody else is left; then those come first that overstep least. Places kept for exploration or promotion go to the
-    best of those, and back to the ranking when there are none.
+    nobody else is left; then those come first that overstep least. Places kept for exploration, fresh or promoted
+    listings go to the best of those, and back to the ranking when there are none.
 
     Args:
         pool: The candidates.
@@ -172,13 +186,28 @@ class _Wishes:
             for codes, cap in ((pool.models, policy.max_per_model), (pool.sellers, policy.max_per_seller))
             if cap and (codes >= 0).any()
         ]
+        self.tastes, self.taste_shares = pool.tastes, np.array(policy.taste_shares)
+        self.n_of_taste = np.zeros(len(self.taste_shares), dtype=np.int64)
+        if len(self.taste_shares) and (self.tastes >= len(self.taste_shares)).any():
+            raise ValueError(f"a listing suits a taste that is none of {len(self.taste_shares)}")
 
     def least_overstepping(self) -> NDArray[np.bool_]:
-        free = np.where(self.is_free, self.oversteps, np.iinfo(np.int64).max)
+        oversteps = self.oversteps
+        if len(self.taste_shares) > 1:
+            ahead = np.append(self._ahead(), False)  # the last is for listings of no particular taste
+            oversteps = oversteps + ahead[np.maximum(self.tastes, -1)]
+        free = np.where(self.is_free, oversteps, np.iinfo(np.int64).max)
         return free == free.min()
+
+    def _ahead(self) -> NDArray[np.bool_]:
+        """Which tastes already have a place more than their share of the list so far, the next place included."""
+        n = self.n_of_taste.sum() + 1
+        return self.n_of_taste > np.ceil(self.taste_shares * n)
 
     def place(self, row: int) -> None:
         self.is_free[row] = False
+        if len(self.taste_shares) and self.tastes[row] >= 0:
+            self.n_of_taste[self.tastes[row]] += 1
         for codes, n_placed, cap in self.groups:
             if codes[row] >= 0:
                 alike = codes == codes[row]
@@ -191,9 +220,9 @@ def _places(n: int, policy: ListPolicy, rng: np.random.Generator) -> list[Kind]:
 
     A share that does not come out even is rounded up or down at random, so that it is right on average.
     """
-    shares = np.array([policy.exploration_share, policy.promoted_share]) * n
-    n_kept = np.floor(shares + rng.random(2)).astype(int)
-    kept = [Kind.EXPLORED] * n_kept[0] + [Kind.PROMOTED] * n_kept[1]
+    shares = np.array([policy.exploration_share, policy.promoted_share, policy.fresh_share]) * n
+    n_kept = np.floor(shares + rng.random(3)).astype(int)
+    kept = [Kind.EXPLORED] * n_kept[0] + [Kind.PROMOTED] * n_kept[1] + [Kind.FRESH] * n_kept[2]
     kept = kept[:n]
     first = 0 if len(kept) == n else 1
     places = [Kind.RANKED] * n
@@ -204,10 +233,12 @@ def _places(n: int, policy: ListPolicy, rng: np.random.Generator) -> list[Kind]:
 
 def _relevance(pool: Pool, kind: Kind) -> NDArray[np.float64]:
     """Scores of those a place is for, scaled to 0 to 1; nan for everybody else."""
-    if kind is Kind.EXPLORED:
-        scores = pool.exploration_scores
-    else:
-        scores = np.where(pool.is_promoted, pool.scores, np.nan) if kind is Kind.PROMOTED else pool.scores
+    scores = {
+        Kind.RANKED: pool.scores,
+        Kind.EXPLORED: pool.exploration_scores,
+        Kind.PROMOTED: np.where(pool.is_promoted, pool.scores, np.nan),
+        Kind.FRESH: pool.fresh_scores,
+    }[kind]
     is_candidate = ~np.isnan(scores)
     if not is_candidate.any():
         return scores
@@ -220,24 +251,25 @@ def _units(features: NDArray) -> NDArray:
     return np.divide(features, lengths, out=np.zeros(features.shape, features.dtype), where=lengths > 0)
 
 
-def damp_saturated(scores: ArrayLike, n_leads: ArrayLike, free_leads: float, strength: float) -> NDArray[np.float64]:
-    """Lower the scores of listings that already have more interested buyers than their seller can answer.
+def crowding_term(n_leads: ArrayLike, free_leads: float, strength: float) -> NDArray[np.float64]:
+    """What listings lose that already have more interested buyers than their seller can answer; <= 0, shape (n,).
 
     The next buyer of a car with thirty leads has little chance of getting it, and its seller has enough to do.
 
     Args:
-        scores: Shape (n,).
         n_leads: Open leads of each listing, >= 0, shape (n,).
         free_leads: So many cost nothing, > 0.
         strength: Score lost with each doubling beyond, >= 0.
-
-    Returns:
-        Damped scores, shape (n,); never raised.
     """
     if not (free_leads > 0 and strength >= 0):
         raise ValueError("free_leads must be positive and strength not negative")
     crowding = np.log2(np.maximum(np.asarray(n_leads, dtype=np.float64) / free_leads, 1.0))
-    return np.asarray(scores, dtype=np.float64) - strength * crowding
+    return 0.0 - strength * crowding
+
+
+def damp_saturated(scores: ArrayLike, n_leads: ArrayLike, free_leads: float, strength: float) -> NDArray[np.float64]:
+    """Scores less what crowded listings lose, shape (n,); never raised. Arguments as ``crowding_term``."""
+    return np.asarray(scores, dtype=np.float64) + crowding_term(n_leads, free_leads, strength)
 
 
 # What phase a buyer is in

@@ -3,7 +3,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommendations.engine.policy import Intent, Kind, ListPolicy, Pool, build_list, damp_saturated, intent_phase
+from recommendations.engine.policy import (
+    Intent,
+    Kind,
+    ListPolicy,
+    Pool,
+    build_list,
+    crowding_term,
+    damp_saturated,
+    intent_phase,
+)
 
 BY_SCORE_ALONE = ListPolicy(k=3, diversity=0, max_per_model=0, max_per_seller=0, exploration_share=0)
 
@@ -262,3 +271,60 @@ def test_focus_narrows_the_list():
     assert policy.for_intent(Intent(1.0, "specification")).diversity == pytest.approx(0.1)
     assert policy.for_intent(Intent(1.0, "specification")).exploration_share == pytest.approx(0.05)
     assert ListPolicy(diversity=0.9).for_intent(Intent(0.0, "orientation")).diversity == 1.0
+
+
+# Fresh listings, and households
+
+
+def test_places_for_fresh_listings_go_to_the_most_promising_of_them():
+    fresh = np.full(20, np.nan)
+    fresh[[15, 17]] = [1.0, 2.0]
+    policy = ListPolicy(k=10, diversity=0, max_per_model=0, max_per_seller=0, exploration_share=0, fresh_share=0.2)
+    got = build_list(Pool(-np.arange(20.0), unlike(20), fresh_scores=fresh), policy, np.random.default_rng(3))
+    assert got.rows[got.kinds == Kind.FRESH].tolist() == [17, 15]
+    assert got.kinds[0] == Kind.RANKED
+
+
+def test_without_fresh_listings_their_places_go_back_to_the_ranking(rng):
+    policy = ListPolicy(k=3, diversity=0, exploration_share=0, fresh_share=0.5)
+    assert build_list(Pool([3.0, 2.0, 1.0], unlike(3)), policy, rng).rows.tolist() == [0, 1, 2]
+
+
+def test_exploration_promotion_and_fresh_listings_share_one_list():
+    with pytest.raises(ValueError, match="no more than the whole list"):
+        ListPolicy(exploration_share=0.5, promoted_share=0.3, fresh_share=0.3)
+    assert ListPolicy(exploration_share=0.6, fresh_share=0.3).for_intent(
+        Intent(0.0, "orientation")
+    ).exploration_share == (pytest.approx(0.7))
+
+
+def test_no_taste_of_a_household_takes_the_whole_list(rng):
+    """The first taste has all the best scores; the second is a third of the household."""
+    pool = Pool(-np.arange(30.0), unlike(30), tastes=[0] * 20 + [1] * 10)
+    policy = ListPolicy(
+        k=12, diversity=0, max_per_model=0, max_per_seller=0, exploration_share=0, taste_shares=(2 / 3, 1 / 3)
+    )
+    tastes = pool.tastes[build_list(pool, policy, rng).rows]
+    for n in range(1, 13):  # from the top down, never more than a place beyond the share
+        assert (tastes[:n] == 0).sum() <= np.ceil(2 / 3 * n) + 1
+    assert (tastes == 1).sum() >= 3
+
+
+def test_a_taste_with_no_cars_left_makes_room_for_the_other(rng):
+    pool = Pool(-np.arange(6.0), unlike(6), tastes=[0, 0, 0, 0, 0, 1])
+    policy = ListPolicy(
+        k=6, diversity=0, max_per_model=0, max_per_seller=0, exploration_share=0, taste_shares=(0.5, 0.5)
+    )
+    assert sorted(build_list(pool, policy, rng).rows.tolist()) == list(range(6))
+
+
+def test_listings_of_no_particular_taste_are_free(rng):
+    pool = Pool([3.0, 2.0, 1.0], unlike(3), tastes=[-1, -1, 0])
+    policy = ListPolicy(k=3, diversity=0, exploration_share=0, taste_shares=(0.5, 0.5))
+    assert build_list(pool, policy, rng).rows.tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="none of 2"):
+        build_list(Pool([1.0], unlike(1), tastes=[2]), policy, rng)
+
+
+def test_crowding_costs_with_each_doubling_beyond_the_free_leads():
+    assert crowding_term([0, 10, 20, 40, 80], free_leads=20, strength=0.5).tolist() == [0, 0, 0, -0.5, -1.0]
