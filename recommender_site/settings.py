@@ -63,6 +63,10 @@ try:
     SERVED_LIST_THREAD = env.bool("SERVED_LIST_THREAD", True)  # off: a list is recorded before it is answered
     PREFERENCE_MAX_AGE_HOURS = read.integer("PREFERENCE_MAX_AGE_HOURS", 24, 1, 8760)  # then decay is applied afresh
 
+    # --- Star ratings ------------------------------------------------------------------------------------------------
+    RATINGS_DIR = BASE_DIR / env.str("RATINGS_DIR", "var/ratings")  # trained models; shared by whoever trains or serves
+    RATINGS_MODELS_KEPT = read.integer("RATINGS_MODELS_KEPT", 3, 1, 100)
+
     # --- Tokens and throttles ----------------------------------------------------------------------------------------
     ACCESS_TOKEN_MINUTES = read.integer("ACCESS_TOKEN_MINUTES", 60, 1, 1440)
     REFRESH_TOKEN_DAYS = read.integer("REFRESH_TOKEN_DAYS", 14, 1, 365)
@@ -74,6 +78,10 @@ try:
 
     # --- Metrics -----------------------------------------------------------------------------------------------------
     WORKER_METRICS_PORT = read.integer("WORKER_METRICS_PORT", 0, 0, 65535)  # 0: the worker serves no metrics
+    # --- The log -----------------------------------------------------------------------------------------------------
+    LOG_FILE = env.str("LOG_FILE", "var/log/forecourt.log")  # beside the console; empty for none
+    LOG_FILE_MAX_MB = read.number("LOG_FILE_MAX_MB", 10, 0.1, 10_000)  # then it is rotated
+    LOG_FILES_KEPT = read.integer("LOG_FILES_KEPT", 5, 1, 100)  # rotated ones
 except ValueError as error:  # what the readers raise, for a *_FILE that cannot be read too
     raise ImproperlyConfigured(str(error)) from None
 
@@ -191,13 +199,27 @@ if BEHIND_HTTPS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
+    "formatters": {
+        "plain": {
+            "class": "recommender_site.logs.SecretiveFormatter",
+            "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }
+if LOG_FILE:
+    LOGGING["handlers"]["file"] = {
+        "class": "recommender_site.logs.SharedRotatingFileHandler",
+        "filename": BASE_DIR / LOG_FILE,
+        "max_megabytes": LOG_FILE_MAX_MB,
+        "n_kept": LOG_FILES_KEPT,
+        "formatter": "plain",
+    }
+    LOGGING["root"]["handlers"].append("file")
 
 # --- API -------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, Any] = {

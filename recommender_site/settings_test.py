@@ -4,6 +4,8 @@ import os
 
 # Before the settings read it: names of queues and keys are made of it.
 os.environ["KEY_PREFIX"] = f"test-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+os.environ["LOG_FILE"] = ""  # pytest shows what was logged
+os.environ["RATINGS_DIR"] = "/nonexistent"  # tests that train or ask name a folder of their own
 
 from recommender_site.settings import *  # noqa: F403
 from recommender_site.settings import REST_FRAMEWORK

@@ -1,0 +1,74 @@
+"""What the factorization machine sees of a person and of an item: who they are, and whom they met.
+
+A person's features are her own one-hot id and the set of items she rated; an item's are its id and the set of people
+who rated it ("rated partners"). Which items somebody rates says much about her before a single star is counted, which
+is what implicit feedback adds in SVD++ (Koren 2008); here both sides have it, as in Bayesian SVD++ flipped (Rendle,
+Zhang and Koren 2019, "On the Difficulty of Evaluating Baselines"). A set of n partners has weight 1 / sqrt(n) on each,
+so that its sum has the same size for everybody.
+
+In a factorization machine (Rendle 2010) the estimate for features x is
+
+    w0 + sum_f w_f x_f + sum_{f<g} (v_f . v_g) x_f x_g
+
+Taken apart into the features of the person and those of the item this is ``w0 + a + b + p . q``: with p = sum x_f v_f
+over the person's features and a = sum w_f x_f + (|p|^2 - sum x_f^2 |v_f|^2) / 2 (what her features say among
+themselves), and q and b the same of the item.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from recommendations.ratings.table import RatingTable
+
+
+@dataclass(frozen=True)
+class Side:
+    """People, or items: one row of features for each.
+
+    Attributes:
+        blocks: ``[one-hot id | rated partners]``, sparse, shape (n_rows, n_own + n_partners).
+        n_own: How many of the columns are ids.
+    """
+
+    blocks: sparse.csr_matrix
+    n_own: int
+
+    @property
+    def n_features(self) -> int:
+        return int(self.blocks.shape[1])
+
+    def fold(self, linear: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(a, p) of every row: biases, shape (n_rows,), and vectors, shape (n_rows, n_factors).
+
+        Args:
+            linear: w of this side's features, shape (n_features,).
+            factors: v of them, shape (n_features, n_factors).
+        """
+        vectors = self.blocks @ factors
+        own_lengths = self.blocks.power(2) @ (factors**2).sum(axis=1)
+        return self.blocks @ linear + ((vectors**2).sum(axis=1) - own_lengths) / 2, vectors
+
+
+def sides_of(table: RatingTable) -> tuple[Side, Side]:
+    """(people, items) with their rated partners in this table; somebody without ratings has no partners."""
+    met = sparse.csr_matrix(
+        (np.ones(len(table)), (table.person_rows, table.item_rows)), shape=(table.n_people, table.n_items)
+    )
+    return _side(met), _side(met.T.tocsr())
+
+
+def _side(met: sparse.csr_matrix) -> Side:
+    n_own = met.shape[0]
+    partners = sparse.diags(partner_weight(np.diff(met.indptr))) @ met
+    blocks = sparse.hstack([sparse.identity(n_own), partners], format="csr")
+    blocks.sort_indices()
+    return Side(blocks, n_own)
+
+
+def partner_weight(n_partners: np.ndarray) -> np.ndarray:
+    """1 / sqrt(n); of an empty set anything, since it multiplies nothing."""
+    return 1.0 / np.sqrt(np.maximum(n_partners, 1))

@@ -1,0 +1,128 @@
+"""Fitting a rating model: how long to sample is learned on ratings held back, then everything is sampled from.
+
+Two chains run side by side. One has not seen a part of the training's ratings, and tells after every draw how well the
+mean of its draws predicts them; when that stops getting better, it says after how many draws it was best. The other has
+all ratings and is kept up to there. On plenty of ratings the longer chain is the better one; on few, a long chain
+explains away the noise (its variance shrinks draw by draw) and has to be stopped.
+
+The first chain is a process of its own (validation.py), since a chain never lets go of Python's lock: two cores take as
+long for both as for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommendations.ratings.gibbs import Draw, Standard, sample
+from recommendations.ratings.posterior import DrawKeeper, KeptDraws
+from recommendations.ratings.table import RatingTable
+from recommendations.ratings.validation import FEWEST_HELD_BACK, Progress, ValidationChain, ValidationTask
+
+Report = Callable[[float, str], None]  # how far, from 0 to 1, and what is to be said
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """What a training may vary.
+
+    Attributes:
+        n_factors: Length of the vectors. 32 or more; shrinkage makes the ones too many harmless.
+        n_draws: Longest chain.
+        burn_in: First draws, which remember where the chain started, left out of every mean.
+        n_kept: Draws stored at most, evenly spaced; memory and answers' time grow with them.
+        validation_share: Part of the ratings the first chain does not see; 0 samples ``n_draws`` without asking.
+        patience: Draws without improvement after which the first chain gives up.
+        seed: The same seed and ratings give the same model.
+    """
+
+    n_factors: int = 32
+    n_draws: int = 200
+    burn_in: int = 20
+    n_kept: int = 100
+    validation_share: float = 0.05
+    patience: int = 40
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("n_factors", "n_draws", "n_kept", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if not 0 <= self.burn_in < self.n_draws:
+            raise ValueError("burn_in must be at least 0 and below n_draws")
+        if not 0 <= self.validation_share <= 0.5:
+            raise ValueError("validation_share must be between 0 and 0.5")
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The draws kept, how long the chain was, and how well it did on ratings held back (None without a validation)."""
+
+    draws: KeptDraws
+    standard: Standard
+    chain_length: int
+    validation: Progress | None
+
+
+def fit(table: RatingTable, config: FitConfig, report: Report) -> Fit:
+    """Sample from everything, as long as the ratings held back say. ``report`` hears after every draw."""
+    standard = Standard.of(table.ratings)
+    keeper = DrawKeeper(
+        table.n_items,
+        n_factors=config.n_factors,
+        n_draws=config.n_draws,
+        burn_in=config.burn_in,
+        n_kept=config.n_kept,
+    )
+    task = validation_task(table, config)
+    if task is None:
+        _run(table, standard, config, keeper, Progress, report)
+        return Fit(keeper.kept(config.n_draws), standard, config.n_draws, None)
+    with ValidationChain(task) as chain:
+        _run(table, standard, config, keeper, chain.poll, report)
+        progress = chain.wait(lambda so_far: report(1.0, so_far.sentence))
+    return Fit(keeper.kept(progress.best_draw), standard, progress.best_draw, progress)
+
+
+def validation_task(table: RatingTable, config: FitConfig) -> ValidationTask | None:
+    """The work of the first chain; None when nothing is to be held back, or too little to tell anything."""
+    rest, held_back = table.split(config.validation_share, np.random.default_rng(config.seed))
+    if len(held_back) < FEWEST_HELD_BACK:
+        return None
+    return ValidationTask(
+        rest=rest,
+        held_back=held_back,
+        n_factors=config.n_factors,
+        n_draws=config.n_draws,
+        burn_in=config.burn_in,
+        patience=config.patience,
+        seed=config.seed,
+    )
+
+
+def _run(
+    table: RatingTable,
+    standard: Standard,
+    config: FitConfig,
+    keeper: DrawKeeper,
+    ask: Callable[[], Progress],
+    report: Report,
+) -> None:
+    """The chain on all ratings, until it is as long as the other one found best."""
+
+    def on_draw(number: int, draw: Draw) -> bool:
+        keeper.take(number, draw)
+        progress = ask()
+        report(number / config.n_draws, progress.sentence)
+        return progress.is_finished and number >= progress.best_draw
+
+    sample(
+        table,
+        standard,
+        n_factors=config.n_factors,
+        n_draws=config.n_draws,
+        seed=config.seed,
+        on_draw=on_draw,
+    )

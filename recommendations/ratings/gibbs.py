@@ -1,0 +1,142 @@
+"""One Markov chain over the weights of the factorization machine, by myfm's Gibbs sampler.
+
+Model: rating ~ N(w0 + a + b + p . q, 1 / alpha) (see features.py), and every weight ~ N(mu, 1 / lambda) with one mu and
+lambda for each factor and each of four groups of features: person ids, items met, item ids, people met. All of them are
+sampled along with the weights: Bayesian factorization machines (Freudenthaler, Schmidt-Thieme and Rendle 2011). So
+nothing has to be tuned but the number of factors and how long to sample.
+
+Ratings are centred and divided by their standard deviation first, so that the same weak hyperpriors fit every scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from recommendations.ratings.features import Side, sides_of
+from recommendations.ratings.table import RatingTable
+
+INITIAL_STD = 0.1  # of the weights a chain starts from, in standard units
+PERSON_IDS, ITEM_IDS = 0, 2  # places among the four groups of features
+
+
+@dataclass(frozen=True)
+class Standard:
+    """From stars to the units the model computes in, and back."""
+
+    mean: float
+    std: float
+
+    @classmethod
+    def of(cls, ratings: np.ndarray) -> Standard:
+        return cls(float(ratings.mean()), float(ratings.std()) or 1.0)  # ratings that are all alike have no spread
+
+    def units(self, ratings: np.ndarray) -> np.ndarray:
+        return (ratings - self.mean) / self.std
+
+    def stars(self, units: np.ndarray) -> np.ndarray:
+        return self.mean + self.std * units
+
+
+@dataclass(frozen=True)
+class GroupPrior:
+    """What a draw believes of weights in a group before it has seen their owner's ratings.
+
+    Attributes:
+        mean: Of the linear weight first and then of each factor, shape (1 + n_factors,).
+        precision: 1 / variance of the same.
+    """
+
+    mean: np.ndarray
+    precision: np.ndarray
+
+
+class Draw:
+    """One state of a chain, in standard units. Its arrays change when the chain moves on: copy what is to be kept."""
+
+    def __init__(self, machine: Any, hyper: Any, people: Side, items: Side) -> None:
+        self._hyper = hyper
+        self._people, self._items = people, items
+        self._linear, self._factors = np.asarray(machine.w), np.asarray(machine.V)
+        self.intercept = float(machine.w0)
+        self.noise_precision = float(hyper.alpha)
+
+    def people(self) -> tuple[np.ndarray, np.ndarray]:
+        """(a, p) of features.py, shapes (n_people,) and (n_people, n_factors)."""
+        end = self._people.n_features
+        return self._people.fold(self._linear[:end], np.ascontiguousarray(self._factors[:end]))
+
+    def items(self) -> tuple[np.ndarray, np.ndarray]:
+        """(b, q) of features.py, shapes (n_items,) and (n_items, n_factors)."""
+        start = self._people.n_features
+        return self._items.fold(self._linear[start:], np.ascontiguousarray(self._factors[start:]))
+
+    def items_met(self) -> tuple[np.ndarray, np.ndarray]:
+        """(w, v) of items as partners of a person, shapes (n_items,) and (n_items, n_factors)."""
+        columns = slice(self._people.n_own, self._people.n_features)
+        return self._linear[columns], self._factors[columns]
+
+    def prior(self, group: int) -> GroupPrior:
+        hyper = self._hyper
+        return GroupPrior(
+            np.append(hyper.mu_w[group], np.asarray(hyper.mu_V)[group]),
+            np.append(hyper.lambda_w[group], np.asarray(hyper.lambda_V)[group]),
+        )
+
+    def estimates(self, person_rows: np.ndarray, item_rows: np.ndarray) -> np.ndarray:
+        """What this one draw says of pairs, in standard units."""
+        (person_biases, people), (item_biases, items) = self.people(), self.items()
+        products = np.einsum("ij,ij->i", people[person_rows], items[item_rows])
+        return self.intercept + person_biases[person_rows] + item_biases[item_rows] + products
+
+
+OnDraw = Callable[[int, Draw], bool]
+
+
+def sample(table: RatingTable, standard: Standard, *, n_factors: int, n_draws: int, seed: int, on_draw: OnDraw) -> None:
+    """Run one chain; ``on_draw(number, draw)`` sees every state, from number 1, and ends the chain by returning True.
+
+    The same arguments give the same chain. Its length does not change its course, so a longer one starts with the
+    shorter one's states.
+    """
+    from myfm import RelationBlock  # here and not above, because it brings pandas, which the web server never needs
+    from myfm._myfm import create_train_fm  # what MyFMGibbsRegressor.fit calls, without its progress bar on stderr
+
+    people, items = sides_of(table)
+    create_train_fm(
+        n_factors,
+        INITIAL_STD,
+        sparse.csr_matrix((len(table), 0)),
+        [
+            RelationBlock(table.person_rows.tolist(), people.blocks),
+            RelationBlock(table.item_rows.tolist(), items.blocks),
+        ],
+        standard.units(table.ratings),
+        seed,
+        _config(people, items, n_draws),
+        lambda index, machine, hyper, _history: on_draw(index + 1, Draw(machine, hyper, people, items)),
+    )
+
+
+def _config(people: Side, items: Side, n_draws: int) -> Any:
+    """myfm's own defaults, except that it keeps no draw: ``on_draw`` takes the part that is needed."""
+    from myfm._myfm import ConfigBuilder, TaskType
+
+    sizes = [side_part for side in (people, items) for side_part in (side.n_own, side.n_features - side.n_own)]
+    builder = ConfigBuilder()
+    builder.set_task_type(TaskType.REGRESSION)
+    builder.set_alpha_0(1.0)
+    builder.set_beta_0(1.0)
+    builder.set_gamma_0(1.0)
+    builder.set_mu_0(0.0)
+    builder.set_reg_0(1.0)
+    builder.set_fit_w0(True)
+    builder.set_fit_linear(True)
+    builder.set_group_index(np.repeat(np.arange(len(sizes)), sizes).tolist())
+    builder.set_n_iter(n_draws)
+    builder.set_n_kept_samples(1)
+    return builder.build()

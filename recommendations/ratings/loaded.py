@@ -1,0 +1,234 @@
+"""One trained model in memory, and what it answers: ids and stars in, ids and stars out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from recommendations.ratings.baselines import BiasTerms, mae, rmse
+from recommendations.ratings.exceptions import ArtefactRefused, UnknownItems
+from recommendations.ratings.fitting import Fit, Report
+from recommendations.ratings.gibbs import Standard
+from recommendations.ratings.posterior import KeptDraws, estimates, fold_in, similarities, uncertainties
+from recommendations.ratings.store import StoredModel
+from recommendations.ratings.table import RatingTable, Scale
+from recommendations.ratings.titles import TitleIndex
+
+DRAW_PREFIX, BIAS_PREFIX = "draws_", "bias_"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a person would say of an item, in stars.
+
+    Attributes:
+        uncertainty: How unsure the model is of it: the estimate's standard deviation, in stars.
+    """
+
+    item_id: str
+    stars: float
+    uncertainty: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good estimates were on ratings that the model had not seen. Errors in stars.
+
+    Attributes:
+        n_ratings: In the file.
+        n_new_people, n_new_items: How many of those ratings are by people, or of items, that were not trained on.
+        rmse, mae: Of the model.
+        bias_rmse, mean_rmse: Of bias terms and of the mean of the training's ratings.
+    """
+
+    n_ratings: int
+    n_new_people: int
+    n_new_items: int
+    rmse: float
+    mae: float
+    bias_rmse: float
+    mean_rmse: float
+
+
+def silent(_fraction: float, _sentence: str) -> None:
+    """Progress that nobody watches."""
+
+
+class LoadedModel:
+    """One trained model in memory. Its arrays are mapped from disk and are not to be changed."""
+
+    def __init__(
+        self,
+        name: str,
+        about: dict[str, Any],
+        draws: KeptDraws,
+        bias_terms: BiasTerms,
+        table: RatingTable,
+        titles: dict[str, str],
+    ) -> None:
+        self.name, self.about, self.draws, self.bias_terms, self.table = name, about, draws, bias_terms, table
+        self._titles = titles
+        self.scale = Scale(*about["dataset"]["scale"])
+        self._standard = Standard(about["standard"]["mean"], about["standard"]["std"])
+        self._row_by_item = {item_id: row for row, item_id in enumerate(table.items)}
+        self._row_by_person = {person: row for row, person in enumerate(table.people)}
+
+    @classmethod
+    def of(cls, stored: StoredModel) -> LoadedModel:
+        arrays, documents = stored.arrays, stored.documents
+        try:
+            table = RatingTable(
+                documents["people"], documents["items"], arrays["person_rows"], arrays["item_rows"], arrays["ratings"]
+            )
+            draws = KeptDraws.from_arrays(_unprefixed(arrays, DRAW_PREFIX))
+            bias_terms = BiasTerms(stored.about["standard"]["mean"], **_unprefixed(arrays, BIAS_PREFIX))
+            return cls(stored.name, stored.about, draws, bias_terms, table, documents["titles"])
+        except (KeyError, TypeError) as problem:
+            raise ArtefactRefused(f"rating model {stored.name} is incomplete: {problem}") from problem
+
+    @cached_property
+    def titles(self) -> TitleIndex:
+        """Built when the first title is asked for; ids need none."""
+        times_rated = self.table.times_rated.tolist()
+        return TitleIndex(self._titles, dict(zip(self.table.items, times_rated, strict=True)))
+
+    @cached_property
+    def _is_listed(self) -> np.ndarray:
+        """Which items may be in a list: of several that share a title only the best known, lest it appear twice."""
+        is_listed = np.zeros(self.table.n_items, dtype=bool)
+        seen: set[str] = set()
+        for row in np.argsort(-self.table.times_rated, kind="stable"):
+            title = self._titles.get(self.table.items[row], self.table.items[row])
+            is_listed[row] = title not in seen
+            seen.add(title)
+        return is_listed
+
+    def knows(self, item_id: str) -> bool:
+        """Whether anybody rated it in the training."""
+        return item_id in self._row_by_item
+
+    def touch(self) -> None:
+        """Have everything that answers need in memory, so that the first of them is not the slow one."""
+        self.recommend(self.table.items[:1], [self.scale.high], 1)
+        self.similar(self.table.items[0], 1)
+        self.titles.nearest("anything")
+
+    def recommend(self, item_ids: Sequence[str], ratings: Sequence[float], top: int) -> list[Estimate]:
+        """The best items for somebody who rated these, none of them among the answers.
+
+        Of an item that is rated twice the later rating counts. Ratings outside of the scale are taken as its ends.
+
+        Raises:
+            ValueError: If the lists differ in length, or a rating is no finite number.
+            UnknownItems: If nobody rated one of the items in the training.
+        """
+        rows, stars = self._checked(item_ids, ratings)
+        belief = fold_in(self.draws, rows, self._standard.units(stars))
+        units = estimates(self.draws, belief)[:-1]
+        units[rows] = -np.inf
+        units[~self._is_listed] = -np.inf
+        best = best_first(units, top)
+        spread = uncertainties(self.draws, belief, best) * self._standard.std
+        stars_of_best = self.scale.clip(self._standard.stars(units[best]))
+        return [
+            Estimate(self.table.items[row], float(star), float(std))
+            for row, star, std in zip(best, stars_of_best, spread, strict=True)
+        ]
+
+    def _checked(self, item_ids: Sequence[str], ratings: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+        if len(item_ids) != len(ratings):
+            raise ValueError(f"{len(item_ids)} items, but {len(ratings)} ratings")
+        item_ids = [str(item_id) for item_id in item_ids]
+        if unknown := [item_id for item_id in item_ids if not self.knows(item_id)]:
+            raise UnknownItems(unknown)
+        latest = {self._row_by_item[item_id]: float(rating) for item_id, rating in zip(item_ids, ratings, strict=True)}
+        stars = np.array(list(latest.values()), dtype=np.float64)
+        if not np.isfinite(stars).all():
+            raise ValueError("every rating must be a finite number")
+        return np.array(list(latest), dtype=np.intp), self.scale.clip(stars)
+
+    def similar(self, item_id: str, n: int) -> list[tuple[str, float]]:
+        """(id, similarity) of the items most like one, most alike first, without itself or one of its title.
+
+        Raises:
+            UnknownItems: If nobody rated it in the training.
+        """
+        if not self.knows(item_id):
+            raise UnknownItems([item_id])
+        row = self._row_by_item[item_id]
+        alike = similarities(self.draws, row)
+        alike[row] = -np.inf
+        alike[~self._is_listed] = -np.inf
+        title = self.titles.title_of(item_id)
+        best = [place for place in best_first(alike, n + 1) if self.titles.title_of(self.table.items[place]) != title][
+            :n
+        ]
+        return [(self.table.items[place], float(np.clip(alike[place], -1, 1))) for place in best]
+
+    def estimates_of(self, table: RatingTable, report: Report = silent) -> np.ndarray:
+        """What people would say of the items of a table, in stars, shape (n_ratings,).
+
+        Whoever was trained on is folded in with the ratings of the training. Somebody new is taken for the middle of
+        all people, and an item that nobody rated for the middle of all items. The table's ratings are not looked at.
+        """
+        known = self.table.matrix()
+        item_rows = self._rows(self._row_by_item, table.items, table.item_rows)
+        stars = np.empty(len(table))
+        order = np.argsort(table.person_rows, kind="stable")
+        ends = np.flatnonzero(np.diff(table.person_rows[order], append=-1)) + 1
+        for start, end in zip([0, *ends[:-1]], ends, strict=True):
+            places = order[start:end]
+            person = self._row_by_person.get(table.people[table.person_rows[places[0]]])
+            rated = known[person] if person is not None else known[:0]
+            belief = fold_in(self.draws, rated.indices, self._standard.units(rated.data))
+            stars[places] = self._standard.stars(estimates(self.draws, belief, item_rows[places]))
+            report(end / len(table), "estimating")
+        return self.scale.clip(stars)
+
+    def evaluate(self, table: RatingTable, report: Report = silent) -> Evaluation:
+        """Errors on the ratings of a table, beside those of simpler ways."""
+        person_rows = self._rows(self._row_by_person, table.people, table.person_rows)
+        item_rows = self._rows(self._row_by_item, table.items, table.item_rows)
+        stars = self.estimates_of(table, report)
+        by_bias = self.scale.clip(self.bias_terms.estimates(person_rows, item_rows))
+        return Evaluation(
+            n_ratings=len(table),
+            n_new_people=int((person_rows < 0).sum()),
+            n_new_items=int((item_rows < 0).sum()),
+            rmse=rmse(stars, table.ratings),
+            mae=mae(stars, table.ratings),
+            bias_rmse=rmse(by_bias, table.ratings),
+            mean_rmse=rmse(np.full(len(table), self.bias_terms.mean), table.ratings),
+        )
+
+    @staticmethod
+    def _rows(row_by_id: dict[str, int], ids: Sequence[str], positions: np.ndarray) -> np.ndarray:
+        """Rows of the training for positions in a table's own list of ids; -1, the row of the unseen, where new."""
+        return np.array([row_by_id.get(an_id, -1) for an_id in ids], dtype=np.intp)[positions]
+
+
+def best_first(scores: np.ndarray, n: int) -> np.ndarray:
+    """Rows of the ``n`` highest scores, ties by row, without those at minus infinity."""
+    order = np.argsort(-scores, kind="stable")[: max(n, 0)]
+    return order[np.isfinite(scores[order])]
+
+
+def arrays_of(table: RatingTable, fitted: Fit) -> dict[str, np.ndarray]:
+    """Everything about a fit that is stored as arrays; ``LoadedModel.of`` reads it."""
+    bias_terms = BiasTerms.fit(table)
+    return {
+        "person_rows": table.person_rows,
+        "item_rows": table.item_rows,
+        "ratings": table.ratings,
+        f"{BIAS_PREFIX}person_biases": bias_terms.person_biases,
+        f"{BIAS_PREFIX}item_biases": bias_terms.item_biases,
+        **{f"{DRAW_PREFIX}{name}": array for name, array in fitted.draws.to_arrays().items()},
+    }
+
+
+def _unprefixed(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

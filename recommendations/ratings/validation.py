@@ -1,0 +1,229 @@
+"""The chain that has not seen everything: how good the mean of its draws is on ratings held back, draw by draw.
+
+    python -m recommendations.ratings.validation < task.npz
+
+reads a task from its standard input and writes one line of JSON after each draw. ``ValidationChain`` runs that as a
+process of its own and listens. It is a plain program rather than a forked or spawned worker, so it works the same from
+a management command, a test, a notebook or a script without a ``__main__`` guard.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+
+from recommendations.ratings.baselines import BiasTerms, rmse
+from recommendations.ratings.exceptions import RatingsError
+from recommendations.ratings.gibbs import Draw, Standard, sample
+from recommendations.ratings.table import RatingTable
+
+FEWEST_HELD_BACK = 20  # ratings; the error of fewer says more about them than about the model
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the chain is and how well it does; errors are RMSE in stars, on the same ratings.
+
+    Attributes:
+        draw: Number of the newest draw.
+        error: Of the mean of the draws after burn-in; of the newest draw alone before.
+        best_draw: Length of the chain with the lowest error so far; 0 before any.
+        best_error: That error.
+        mean_error, bias_error: Of the mean rating, and of bias terms.
+        n_ratings: How many were held back.
+        is_finished: The chain has ended: it was long enough, or stopped getting better.
+    """
+
+    draw: int = 0
+    error: float = float("nan")
+    best_draw: int = 0
+    best_error: float = float("inf")
+    mean_error: float = float("nan")
+    bias_error: float = float("nan")
+    n_ratings: int = 0
+    is_finished: bool = False
+
+    @property
+    def sentence(self) -> str:
+        if not self.draw:
+            return "burning in"
+        if not self.best_draw:
+            return f"burning in, validation RMSE {self.error:.4f}"
+        return f"validation RMSE {self.error:.4f} (bias terms {self.bias_error:.4f})"
+
+
+@dataclass(frozen=True)
+class ValidationTask:
+    """Ratings to learn from, ratings to predict, and the chain to do it with (see fitting.FitConfig)."""
+
+    rest: RatingTable
+    held_back: RatingTable
+    n_factors: int
+    n_draws: int
+    burn_in: int
+    patience: int
+    seed: int
+
+    def to_bytes(self) -> bytes:
+        buffer = io.BytesIO()
+        tables = {"rest": self.rest, "held_back": self.held_back}
+        np.savez(
+            buffer,
+            allow_pickle=False,
+            sizes=[self.rest.n_people, self.rest.n_items],
+            chain=[self.n_factors, self.n_draws, self.burn_in, self.patience, self.seed],
+            **{
+                f"{name}_{column}": getattr(table, column)
+                for name, table in tables.items()
+                for column in ("person_rows", "item_rows", "ratings")
+            },
+        )
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> ValidationTask:
+        """The task again, its people and items nameless: a chain knows rows only."""
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            people, items = ([""] * size for size in arrays["sizes"])
+            rest, held_back = (
+                RatingTable(
+                    people, items, *(arrays[f"{name}_{column}"] for column in ("person_rows", "item_rows", "ratings"))
+                )
+                for name in ("rest", "held_back")
+            )
+            return cls(rest, held_back, *map(int, arrays["chain"]))
+
+
+def validate(task: ValidationTask, tell: Callable[[Progress], None]) -> Progress:
+    """Run the chain to its end; ``tell`` hears after every draw."""
+    watch = _Watch(task, tell)
+    sample(
+        task.rest,
+        watch.standard,
+        n_factors=task.n_factors,
+        n_draws=task.n_draws,
+        seed=task.seed,
+        on_draw=watch.on_draw,
+    )
+    return watch.progress
+
+
+class _Watch:
+    """Adds up what draws say of the ratings held back, and decides when enough is enough."""
+
+    def __init__(self, task: ValidationTask, tell: Callable[[Progress], None]) -> None:
+        self.task, self.tell = task, tell
+        self.standard = Standard.of(task.rest.ratings)
+        self.total = np.zeros(len(task.held_back))
+        pairs = task.held_back.person_rows, task.held_back.item_rows
+        self.progress = Progress(
+            mean_error=self._error(np.full(len(task.held_back), task.rest.ratings.mean())),
+            bias_error=self._error(BiasTerms.fit(task.rest).estimates(*pairs)),
+            n_ratings=len(task.held_back),
+        )
+
+    def on_draw(self, number: int, draw: Draw) -> bool:
+        of_draw = draw.estimates(self.task.held_back.person_rows, self.task.held_back.item_rows)
+        n_counted = number - self.task.burn_in
+        if n_counted > 0:
+            self.total += of_draw
+        units = self.total / n_counted if n_counted > 0 else of_draw
+        self._advance(number, self._error(self.standard.stars(units)))
+        return self.progress.is_finished
+
+    def _advance(self, number: int, error: float) -> None:
+        progress = replace(self.progress, draw=number, error=error)
+        if number > self.task.burn_in and error < progress.best_error:
+            progress = replace(progress, best_draw=number, best_error=error)
+        has_given_up = 0 < progress.best_draw <= number - self.task.patience
+        self.progress = replace(progress, is_finished=has_given_up or number == self.task.n_draws)
+        self.tell(self.progress)
+
+    def _error(self, stars: np.ndarray) -> float:
+        return rmse(self.task.rest.scale.clip(stars), self.task.held_back.ratings)
+
+
+class ValidationChain:
+    """A validation in a process of its own, for the time of a ``with`` block."""
+
+    def __init__(self, task: ValidationTask) -> None:
+        self._task = task
+        self._unread = b""
+        self.progress = Progress()
+
+    def __enter__(self) -> ValidationChain:
+        paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._process = subprocess.Popen(  # noqa: S603  (our own module, by our own interpreter)
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        )
+        self._stdin, self._stdout = self._pipes()
+        with suppress(BrokenPipeError), self._stdin as stdin:  # it has died at once, which poll() tells
+            stdin.write(self._task.to_bytes())
+        os.set_blocking(self._stdout.fileno(), False)
+        return self
+
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RatingsError("the validation has no pipes to speak through")
+        return self._process.stdin, self._process.stdout
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()  # harmless when it has ended
+        self._process.wait()
+        self._stdout.close()
+
+    def poll(self) -> Progress:
+        """What was last heard of, without waiting. Raises RatingsError when the process has died."""
+        has_ended = self._process.poll() is not None  # asked before reading, so that its last words are not missed
+        for line in self._lines():
+            self.progress = Progress(**json.loads(line))
+        if has_ended and not self.progress.is_finished:
+            raise RatingsError(f"the validation ended with exit status {self._process.returncode}")
+        return self.progress
+
+    def wait(self, report: Callable[[Progress], None]) -> Progress:
+        """Listen until the chain has ended."""
+        os.set_blocking(self._stdout.fileno(), True)
+        while not self.poll().is_finished:
+            report(self.progress)
+        return self.progress
+
+    def _lines(self) -> Iterator[bytes]:
+        """The complete lines there are to read; at least one when reading blocks."""
+        while content := self._read():
+            *lines, self._unread = (self._unread + content).split(b"\n")
+            yield from lines
+            if lines and os.get_blocking(self._stdout.fileno()):
+                return
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._stdout.fileno(), 65536)
+        except BlockingIOError:
+            return b""
+
+
+def main() -> None:
+    task = ValidationTask.from_bytes(sys.stdin.buffer.read())
+    validate(task, lambda progress: print(json.dumps(asdict(progress)), flush=True))
+
+
+if __name__ == "__main__":
+    main()
