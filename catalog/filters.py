@@ -6,7 +6,7 @@ A listing that lacks an attribute does not match a filter on it.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import cos, radians
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ class ListingFilters:
     """Ranges are inclusive; within one tuple any value will do, between fields all must hold.
 
     ``makes`` and ``models`` are compared by slug, ``tags`` must all be present, ``text`` is a web-style query.
+    ``also`` must hold besides: what a page always asks, whatever a caller does. It is not part of the query.
     """
 
     makes: tuple[str, ...] = ()
@@ -42,6 +43,7 @@ class ListingFilters:
     longitude: float | None = None
     radius_km: float | None = None
     text: str = ""
+    also: ListingFilters | None = None
 
     @property
     def place(self) -> tuple[float, float, float] | None:
@@ -52,17 +54,29 @@ class ListingFilters:
 
     def __bool__(self) -> bool:
         """Whether anything is asked at all."""
-        return bool(self.as_query())
+        return bool(self.as_query()) or bool(self.also)
+
+    def together_with(self, other: ListingFilters) -> ListingFilters:
+        """What satisfies both, even where they contradict each other and nothing does."""
+        if self.also:
+            other = self.also.together_with(other)
+        return replace(self, also=other or None)
 
     def as_query(self) -> dict[str, Any]:
         """Only what was asked, as JSON-ready values: this is what a search event carries."""
-        asked = {name: value for name, value in asdict(self).items() if value not in ((), None, "")}
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "also"}
+        asked = {name: value for name, value in values.items() if value not in ((), None, "")}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items()}
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """Everything that a query may ask."""
+        return {field.name for field in fields(cls)} - {"also"}
 
     @classmethod
     def from_query(cls, query: dict[str, Any]) -> Self:
         """The reverse of ``as_query``; names it does not know are left out, since old events outlive old filters."""
-        known = {field.name for field in fields(cls)}
+        known = cls.names()
         asked: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in query.items() if name in known
         }

@@ -51,7 +51,8 @@ class ListingQuerySet(models.QuerySet["Listing"]):
             listings = listings.filter(tags__contains=list(filters.tags))
         if filters.text:
             listings = listings.filter(search_text=SearchQuery(filters.text, search_type="websearch", config="simple"))
-        return listings.within(*filters.place) if filters.place else listings
+        placed = listings.within(*filters.place) if filters.place else listings
+        return placed.matching(filters.also) if filters.also else placed
 
     def within(self, latitude: float, longitude: float, radius_km: float) -> ListingQuerySet:
         """Listings whose place lies inside a circle; annotates ``distance_km``, by the spherical law of cosines."""

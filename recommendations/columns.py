@@ -75,7 +75,7 @@ class ListingColumns:
         if filters.place:
             latitude, longitude, radius_km = filters.place
             mask &= self.distance_km(latitude, longitude) <= radius_km
-        return mask
+        return mask & self.matching(filters.also) if filters.also else mask
 
     def distance_km(self, latitude: float, longitude: float) -> NDArray[np.float64]:
         """Great-circle distance of every row from a place; nan where a listing has none."""

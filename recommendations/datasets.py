@@ -38,6 +38,7 @@ OTHER_COLUMNS = ("id", "tags", "currency", "status", "latitude", "longitude", "s
 MOMENTS = {
     "published_epoch": Cast(Extract("published_at", "epoch"), FloatField()),
     "ended_epoch": Cast(Extract("ended_at", "epoch"), FloatField()),
+    "promoted_epoch": Cast(Extract("promoted_until", "epoch"), FloatField()),
 }
 
 
@@ -61,6 +62,7 @@ class ListingRows:
     longitude: NDArray[np.float64]
     seller_ids: NDArray[np.int64]
     seller_user_ids: NDArray[np.int64]
+    promoted_until: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.listing_ids)
@@ -123,6 +125,7 @@ def read_listings(listings: QuerySet[Listing]) -> ListingRows:
         longitude=as_floats(columns["longitude"]),
         seller_ids=np.array([key or 0 for key in columns["seller_id"]], np.int64),
         seller_user_ids=np.array([key or 0 for key in columns["seller__user_id"]], np.int64),
+        promoted_until=as_floats(columns["promoted_epoch"]),
     )
 
 

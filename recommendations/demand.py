@@ -1,6 +1,6 @@
-"""Which cars are wanted right now: decayed events per listing, from the log.
+"""What buyers want right now: demand, contacts and leads per listing from the log, and prices that fell.
 
-Demand is read as of the last full ten minutes, so that every process of the site sees the same, and a list does not
+All of it is read as of the last full ten minutes, so that every process of the site sees the same, and a list does not
 move under one buyer because another looked at a car.
 """
 
@@ -8,48 +8,90 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from django.db import connection
 
-HALF_LIFE_DAYS = 3.0
-LOOKBACK_DAYS = 14
+from recommendations.engine.terms import DEMAND_HALF_LIFE_DAYS, DEMAND_LOOKBACK_DAYS
+
 STEP_SECONDS = 600
+PRICE_DROP_DAYS = 7
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """The market as of one moment, by listing id; a listing that is absent has none.
+
+    Attributes:
+        moment: Epoch seconds.
+        demand: Favourable events of the last two weeks, each counting by the weight of its kind and half after three
+            days.
+        contacts: The same of contacts alone, each counting 1 when new.
+        leads: How many buyers made contact within the two weeks.
+        price_drops: By how much the asked price fell when it last changed, within the last week.
+    """
+
+    moment: int
+    demand: Mapping[int, float]
+    contacts: Mapping[int, float]
+    leads: Mapping[int, int]
+    price_drops: Mapping[int, float]
+
 
 _lock = threading.Lock()
-_demand: dict[int, float] = {}
-_as_of: int | None = None
+_pulse: Pulse | None = None
 
 
-def recent_demand() -> dict[int, float]:
-    """Decayed, weighted number of favourable events of the last two weeks by listing id.
-
-    An event counts by the weight of its kind and halves every three days. Listings nobody looked at are absent.
-    """
-    global _demand, _as_of
+def market_pulse() -> Pulse:
+    """The market as of the last full ten minutes."""
+    global _pulse
     now = int(time.time())
     step = now - now % STEP_SECONDS
     with _lock:
-        if _as_of != step:
-            _demand, _as_of = read_demand(step), step
-        return _demand
+        if _pulse is None or _pulse.moment != step:
+            _pulse = read_pulse(step)
+        return _pulse
+
+
+def recent_demand() -> Mapping[int, float]:
+    """Decayed, weighted number of favourable events of the last two weeks by listing id."""
+    return market_pulse().demand
 
 
 def forget_demand() -> None:
     """Read anew at the next call."""
-    global _as_of
+    global _pulse
     with _lock:
-        _as_of = None
+        _pulse = None
 
 
-def read_demand(as_of: int) -> dict[int, float]:
-    """Demand at a moment, in epoch seconds, from the events before it."""
+def read_pulse(moment: int) -> Pulse:
+    """The market at a moment, in epoch seconds, from what happened before it."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT i.listing_id, sum(k.weight * power(2, -extract(epoch FROM moment - i.occurred_at) / 86400 / %s)) "
+            "WITH recent AS (SELECT i.listing_id, i.buyer_id, k.weight, k.is_contact, "
+            "power(2, -extract(epoch FROM moment - i.occurred_at) / 86400 / %s) AS decay "
             "FROM recommendations_interaction i JOIN recommendations_eventkind k ON k.slug = i.kind_id, "
             "to_timestamp(%s) AS moment "
             "WHERE i.occurred_at BETWEEN moment - make_interval(days => %s) AND moment "
-            "AND i.listing_id IS NOT NULL AND k.weight > 0 GROUP BY i.listing_id",
-            [HALF_LIFE_DAYS, as_of, LOOKBACK_DAYS],
+            "AND i.listing_id IS NOT NULL AND k.weight > 0) "
+            "SELECT listing_id, sum(weight * decay), sum(decay) FILTER (WHERE is_contact), "
+            "count(DISTINCT buyer_id) FILTER (WHERE is_contact) FROM recent GROUP BY listing_id",
+            [DEMAND_HALF_LIFE_DAYS, moment, int(DEMAND_LOOKBACK_DAYS)],
         )
-        return {listing_id: float(demand) for listing_id, demand in cursor.fetchall()}
+        events = cursor.fetchall()
+        cursor.execute(
+            "SELECT DISTINCT ON (listing_id) listing_id, old_price - new_price FROM catalog_pricechange, "
+            "to_timestamp(%s) AS moment WHERE changed_at BETWEEN moment - make_interval(days => %s) AND moment "
+            "ORDER BY listing_id, changed_at DESC",
+            [moment, PRICE_DROP_DAYS],
+        )
+        changes = cursor.fetchall()
+    return Pulse(
+        moment=moment,
+        demand={listing_id: float(demand) for listing_id, demand, _, _ in events},
+        contacts={listing_id: float(contacts) for listing_id, _, contacts, _ in events if contacts},
+        leads={listing_id: leads for listing_id, _, _, leads in events if leads},
+        price_drops={listing_id: float(amount) for listing_id, amount in changes if amount > 0},
+    )

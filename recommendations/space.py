@@ -26,6 +26,7 @@ COLUMNS: dict[str, tuple[type, Any]] = {  # name -> dtype and what an empty row 
     "is_live": (np.bool_, False),
     "seller_ids": (np.int64, 0),
     "seller_user_ids": (np.int64, 0),
+    "promoted_until": (np.float64, np.nan),
 }
 
 
@@ -41,7 +42,7 @@ class ListingSpace:
         self._vectors = np.empty((0, ranker.n_dims), np.float32)
         self._archetypes = np.empty(0, np.int32)
         self._deals = np.empty(0)
-        self._market: tuple[float, Mapping[int, float], Market] | None
+        self._markets: dict[int, tuple[float, Mapping[int, float], Market]]
         self._typical: dict[str, float] | None
         self._expose()
 
@@ -64,7 +65,7 @@ class ListingSpace:
         rows = [self._row_by_listing_id[key] for key in listing_ids if key in self._row_by_listing_id]
         self._arrays["is_live"][rows] = False
         self._arrays["published_at"][rows] = np.nan
-        self._market = None
+        self._markets = {}
 
     def best(
         self,
@@ -91,8 +92,11 @@ class ListingSpace:
         mask = self.column("is_live").copy()
         if filters:
             mask &= self.columns.matching(filters)
-        if filters.text:
-            mask &= np.isin(self.stock.listing_ids, text_matches(filters.text))
+        asked: ListingFilters | None = filters
+        while asked:
+            if asked.text:
+                mask &= np.isin(self.stock.listing_ids, text_matches(asked.text))
+            asked = asked.also
         excluded = [self._row_by_listing_id[key] for key in exclude if key in self._row_by_listing_id]
         mask[excluded] = False
         return mask
@@ -180,14 +184,16 @@ class ListingSpace:
     def market(self, moment: float, demand: Mapping[int, float]) -> Market:
         """The market at a moment (epoch seconds), from decayed demand by listing id; absent means none.
 
-        The last answer is kept for as long as the rows stay what they are.
+        The last answers are kept for as long as the rows stay what they are.
         """
-        if self._market is None or self._market[0] != moment or self._market[1] is not demand:
+        kept = self._markets.get(id(demand))
+        if kept is None or kept[0] != moment or kept[1] is not demand:
+            self._markets = {key: kept for key, kept in self._markets.items() if kept[0] == moment}
             rows = self.stock.rows_of(np.fromiter(demand.keys(), np.int64, len(demand)))
             strengths = np.fromiter(demand.values(), np.float64, len(demand))
             counts = np.bincount(rows[rows >= 0], strengths[rows >= 0], len(self)).astype(np.float64)
-            self._market = moment, demand, Market.at(self.goods, moment, counts)
-        return self._market[2]
+            kept = self._markets[id(demand)] = moment, demand, Market.at(self.goods, moment, counts)
+        return kept[2]
 
     def _places(self, listing_ids: NDArray[np.int64]) -> NDArray[np.intp]:
         """The row of each listing, giving new ones the next free rows."""
@@ -203,7 +209,7 @@ class ListingSpace:
 
     def _expose(self) -> None:
         self._typical = None
-        self._market = None
+        self._markets = {}
         self.stock = Stock(
             listing_ids=self.column("listing_ids"),
             vectors=self._vectors[: self._n_rows],

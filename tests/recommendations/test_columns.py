@@ -22,6 +22,12 @@ FILTERS = [
     ListingFilters(min_price=9_000, max_price=12_000),
     ListingFilters(min_year=2019, max_mileage_km=60_000, min_power_kw=85),
     ListingFilters(latitude=51.5, longitude=-0.1, radius_km=40),
+    ListingFilters(makes=("skoda", "bmw"), also=ListingFilters(makes=("bmw",))),
+    ListingFilters(makes=("skoda",), also=ListingFilters(makes=("bmw",))),
+    ListingFilters(
+        latitude=51.5, longitude=-0.1, radius_km=40, also=ListingFilters(latitude=53.5, longitude=-2.2, radius_km=9)
+    ),
+    ListingFilters(also=ListingFilters(max_price=9_000, also=ListingFilters(fuels=("diesel",)))),
 ]
 
 
@@ -39,7 +45,7 @@ def listings():
     ]
 
 
-@pytest.mark.parametrize("filters", FILTERS, ids=lambda filters: str(filters.as_query()))
+@pytest.mark.parametrize("filters", FILTERS, ids=str)
 def test_filters_mean_the_same_in_memory_and_in_the_database(listings, filters):
     rows = read_listings(Listing.objects.all())
     columns = ListingColumns()
@@ -62,3 +68,14 @@ def test_a_changed_listing_is_found_by_what_it_is_now(listings):
 
 def test_text_is_asked_of_the_database(listings):
     assert set(text_matches("octavia").tolist()) == {listings[0].pk, listings[3].pk, listings[4].pk}
+
+
+def test_what_must_hold_besides_holds_whatever_is_asked():
+    asked, always = ListingFilters(makes=("skoda",)), ListingFilters(max_price=9_000)
+    both = asked.together_with(always)
+    assert both.as_query() == {"makes": ["skoda"]}  # what the caller asked
+    assert both.also == always
+    assert both.together_with(ListingFilters(min_year=2019)).also.also == ListingFilters(min_year=2019)
+    assert not ListingFilters().together_with(ListingFilters())
+    assert ListingFilters().together_with(always)
+    assert "also" not in ListingFilters.names()

@@ -1,0 +1,66 @@
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from recommendations.demand import read_pulse
+from recommendations.engine.terms import demand_counts
+from recommendations.models import EventKind
+from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, PriceChangeFactory
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def happened(listing, kind: str, days_ago: float, buyer=None) -> None:
+    InteractionFactory(
+        listing=listing,
+        kind=EventKind.objects.get(slug=kind),
+        occurred_at=NOW - timedelta(days=days_ago),
+        buyer=buyer or BuyerFactory(external=True),
+    )
+
+
+@pytest.fixture
+def listing():
+    return ListingFactory()
+
+
+def test_demand_counts_by_kind_and_halves_every_three_days(listing):
+    happened(listing, "view", 0)
+    happened(listing, "contact", 3)
+    happened(listing, "view", 15)
+    happened(listing, "dislike", 1)
+    happened(ListingFactory(), "view", -1)
+    pulse = read_pulse(int(NOW.timestamp()))
+    assert pulse.demand == {listing.pk: pytest.approx(1 + 2 * 0.5)}
+    assert pulse.contacts == {listing.pk: pytest.approx(0.5)}
+
+
+def test_demand_is_what_the_engine_counts(listing):
+    for kind, days_ago in (("view", 0.5), ("contact", 2), ("favourite", 13), ("hide", 1)):
+        happened(listing, kind, days_ago)
+    counts = demand_counts(
+        [0] * 4, [NOW.timestamp() - days * 86_400 for days in (0.5, 2, 13, 1)], [1, 2, 1.5, -0.5], NOW.timestamp(), 1
+    )
+    np.testing.assert_allclose(read_pulse(int(NOW.timestamp())).demand[listing.pk], counts[0])
+
+
+def test_a_buyer_who_calls_twice_is_one_lead(listing):
+    buyer = BuyerFactory()
+    happened(listing, "contact", 1, buyer)
+    happened(listing, "contact", 2, buyer)
+    happened(listing, "contact", 2)
+    happened(listing, "view", 2)
+    assert read_pulse(int(NOW.timestamp())).leads == {listing.pk: 2}
+
+
+def test_the_last_change_tells_whether_a_price_fell(listing):
+    risen = ListingFactory()
+    old = ListingFactory()
+    PriceChangeFactory(listing=listing, old_price=13_000, new_price=12_000, changed_at=NOW - timedelta(days=2))
+    PriceChangeFactory(listing=risen, old_price=13_000, new_price=12_000, changed_at=NOW - timedelta(days=3))
+    PriceChangeFactory(listing=risen, old_price=12_000, new_price=12_500, changed_at=NOW - timedelta(days=1))
+    PriceChangeFactory(listing=old, changed_at=NOW - timedelta(days=8))
+    assert read_pulse(int(NOW.timestamp())).price_drops == {listing.pk: 1_000}
