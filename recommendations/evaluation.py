@@ -1,7 +1,8 @@
 """How well a space would have served the buyers of a moment: learned before it, tested on what they did after.
 
-The candidates are the listings live at the moment, the answers the listings the buyer then acted on; a listing that was
-published later could not have been recommended and is not asked for.
+The candidates are the listings live at the moment, the answers those that a buyer then acted on for the first time;
+what was published later could not have been recommended and is not asked for. This is the cheap test within a training;
+the full one, with every baseline, is in ``backtests``.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.datasets import EventRows
+from recommendations.datasets import EventRows, ListingRows
 from recommendations.engine import metrics
-from recommendations.engine.taste import posterior_batch
-from recommendations.histories import choice_sets_of
-from recommendations.models import EventKind
+from recommendations.engine.ranker import Ranker
+from recommendations.engine.terms import score_rows
+from recommendations.gate import FEWEST_BUYERS, GateFigures
+from recommendations.past import market_at, wants_at, weights_of
 from recommendations.space import ListingSpace
 
 K = 20
 TEST_BUYERS = 500
-EVENTS_PER_BUYER = 40
-SAMPLED_ALTERNATIVES = 20
 DEMAND_HALF_LIFE_SECONDS = 7 * 86_400.0
+OURS, TASTE, POPULARITY = "forecourt", "taste", "popularity"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,84 +33,174 @@ class HeldBack:
     """One moment's question to every ranker.
 
     Attributes:
-        buyer_ids: Who is asked about, shape (n_buyers,).
+        moment: Epoch seconds.
+        buyer_ids: Who is asked about, shape (n_buyers,), ascending.
         candidate_rows: Rows of the space that were live at the moment, shape (n_candidates,).
-        relevant: Whether each candidate was acted on later, bool, shape (n_buyers, n_candidates).
+        relevant: Positions among the candidates that each buyer acted on later and not before; never empty.
+        seen: Positions that each had acted on before, which are not listed.
+        event_ids: Of the events that are tested on.
     """
 
+    moment: float
     buyer_ids: NDArray[np.int64]
     candidate_rows: NDArray[np.intp]
-    relevant: NDArray[np.bool_]
+    relevant: list[NDArray[np.intp]]
+    seen: list[NDArray[np.intp]]
+    event_ids: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.buyer_ids)
+
+    def best(self, scores: NDArray[np.floating], buyer: int, k: int) -> NDArray[np.intp]:
+        """The k best candidates for a buyer (a position among them), -1 where there are fewer; ties by position."""
+        allowed = scores.astype(np.float64)
+        allowed[self.seen[buyer]] = -np.inf
+        order = np.argsort(-allowed, kind="stable")[:k]
+        best = np.full(k, metrics.PADDING, np.intp)
+        best[: len(order)] = np.where(np.isfinite(allowed[order]), order, metrics.PADDING)
+        return best
 
 
 def evaluate_space(space: ListingSpace, events: EventRows, moment: float, *, seed: int = 0) -> dict[str, Any]:
-    """Recall, NDCG and coverage at 20 of the learned taste, next to popularity; empty when there is nothing to test on.
+    """Recall, NDCG and coverage at 20 of the served score, the taste alone and popularity; empty without a test.
 
     Args:
         space: Fitted on events before the moment alone.
         events: The whole log.
         moment: Epoch seconds.
+        seed: Of the sample of buyers.
     """
-    weight_by_kind = {kind.slug: kind.weight for kind in EventKind.objects.all()}
-    favourable = events.take(np.array([weight_by_kind.get(kind, 0.0) > 0 for kind in events.kinds], bool))
-    case = held_back_after(space, favourable.take(favourable.occurred_at >= moment), moment, seed)
-    if not len(case.buyer_ids):
+    case = held_back_after(space, events, moment, seed=seed)
+    if not len(case):
         return {}
-    scores = {
-        "taste": taste_scores(space, events.before(moment), case, moment),
-        "popularity": popularity_scores(space, favourable.before(moment), case, moment),
-    }
+    lists = {OURS: our_lists(space, events, case), TASTE: taste_lists(space, events, case)}
+    lists[POPULARITY] = popularity_lists(space, events, case)
     return {
         "k": K,
         "moment": datetime.fromtimestamp(moment, UTC).isoformat(),
-        "n_buyers": len(case.buyer_ids),
+        "n_buyers": len(case),
         "n_candidates": len(case.candidate_rows),
-        "rankers": {name: measured(values, case) for name, values in scores.items()},
+        "rankers": {name: measured(rows, case) for name, rows in lists.items()},
     }
 
 
-def held_back_after(space: ListingSpace, later: EventRows, moment: float, seed: int) -> HeldBack:
+def compare_spaces(
+    new: ListingSpace, live: ListingSpace, events: EventRows, moment: float, live_last_id: int, *, seed: int = 0
+) -> GateFigures:
+    """Two versions on the same held-back events and candidates, for ``gate.judge``.
+
+    The live version was trained once on events up to ``live_last_id``, some of which may be among those held back from
+    the new one. So both are tested on what is newer than either has learned from, where enough buyers did something
+    since; if not, on all that the new one has not seen, and the share that the live one has is told.
+
+    Args:
+        new: Fitted on events before the moment alone.
+        live: Of the live version (see ``space_of``), with the same listings put in the same order.
+        events: The whole log.
+        moment: Epoch seconds.
+        live_last_id: Newest event the live version learned from.
+        seed: Of the sample of buyers.
+    """
+    known_to_live = events.occurred_at[events.ids <= live_last_id].max(initial=-np.inf)
+    case = held_back_after(new, events, max(moment, np.nextafter(known_to_live, np.inf)), seed=seed)
+    if len(case) < FEWEST_BUYERS and known_to_live >= moment:
+        case = held_back_after(new, events, moment, seed=seed)
+    lists = [our_lists(space, events, case) for space in (new, live)]
+    n = len(case.candidate_rows)
+    ndcg = [metrics.ndcg_at_k(metrics.find_hits(rows, case.relevant), K) for rows in lists]
+    coverage = [metrics.catalogue_coverage(rows, n, K) for rows in lists]
+    seen = float(np.mean(case.event_ids <= live_last_id)) if len(case) else 0.0
+    return GateFigures(ndcg[0], ndcg[1], coverage[0], coverage[1], seen, K)
+
+
+def space_of(ranker: Ranker, rows: ListingRows) -> ListingSpace:
+    """Every listing in the space of a ranker that is stored: for a version to be compared with."""
+    space = ListingSpace(ranker)
+    space.put(rows, ranker.vectors(rows.table))
+    return space
+
+
+def held_back_after(
+    space: ListingSpace, events: EventRows, moment: float, *, until: float = np.inf, seed: int = 0,
+    max_buyers: int = TEST_BUYERS,
+) -> HeldBack:  # fmt: skip
+    """The question about a moment: at most ``max_buyers`` of those with something to find, drawn at random."""
     every_row = np.arange(len(space))
     candidate_rows = every_row[space.stock.was_live(every_row, moment)]
-    column_of_row = np.full(len(space), -1)
-    column_of_row[candidate_rows] = np.arange(len(candidate_rows))
-    rows = space.stock.rows_of(later.listing_ids)
-    columns = np.where(rows >= 0, column_of_row[np.maximum(rows, 0)], -1) if len(space) else np.full(len(later), -1)
-    acted = later.take(columns >= 0)
-    buyers = np.unique(acted.buyer_ids)
-    buyers = np.sort(np.random.default_rng(seed).permutation(buyers)[:TEST_BUYERS])
-    asked = np.isin(acted.buyer_ids, buyers)
-    relevant = np.zeros((len(buyers), len(candidate_rows)), bool)
-    relevant[np.searchsorted(buyers, acted.buyer_ids[asked]), columns[columns >= 0][asked]] = True
-    return HeldBack(buyers, candidate_rows, relevant)
+    position_of_row = np.full(len(space) + 1, -1)  # one more for what has no row, whose row is -1
+    position_of_row[candidate_rows] = np.arange(len(candidate_rows))
+    positions = position_of_row[space.stock.rows_of(events.listing_ids)]
+    told = (weights_of(events) > 0) & (positions >= 0)
+    is_later = told & (events.occurred_at >= moment) & (events.occurred_at < until)
+    is_earlier = told & (events.occurred_at < moment)
+    width = max(len(candidate_rows), 1)
+    pairs = events.buyer_ids * width + positions
+    is_later &= ~np.isin(pairs, pairs[is_earlier])
+    buyers = np.unique(events.buyer_ids[is_later])
+    buyers = np.sort(np.random.default_rng(seed).permutation(buyers)[:max_buyers])
+    is_later &= np.isin(events.buyer_ids, buyers)
+    is_earlier &= np.isin(events.buyer_ids, buyers)
+    return HeldBack(
+        moment=moment,
+        buyer_ids=buyers,
+        candidate_rows=candidate_rows,
+        relevant=_by_buyer(buyers, np.unique(pairs[is_later]), width),
+        seen=_by_buyer(buyers, np.unique(pairs[is_earlier]), width),
+        event_ids=events.ids[is_later],
+    )
 
 
-def taste_scores(space: ListingSpace, earlier: EventRows, case: HeldBack, moment: float) -> NDArray[np.float32]:
-    """Utility of each candidate for each buyer as believed at the moment, shape (n_buyers, n_candidates)."""
-    history = earlier.of_buyers(case.buyer_ids).newest_per_buyer(EVENTS_PER_BUYER)
-    sets = choice_sets_of(history, space, datetime.fromtimestamp(moment, UTC), SAMPLED_ALTERNATIVES)
-    known = [buyer_id for buyer_id in case.buyer_ids.tolist() if buyer_id in sets]
-    tastes = posterior_batch([sets[buyer_id] for buyer_id in known], space.ranker.prior)
-    mean_by_buyer = {buyer_id: taste.mean for buyer_id, taste in zip(known, tastes, strict=True)}
-    weights = np.array([mean_by_buyer.get(key, space.ranker.prior.mean) for key in case.buyer_ids.tolist()], np.float32)
-    return weights @ space.stock.vectors[case.candidate_rows].T
+def _by_buyer(buyers: NDArray[np.int64], pairs: NDArray[np.int64], width: int) -> list[NDArray[np.intp]]:
+    """Positions of each buyer, from sorted pairs of buyer and position as one number."""
+    ends = np.searchsorted(pairs, (buyers + 1) * width)
+    starts = np.searchsorted(pairs, buyers * width)
+    return [pairs[start:end] % width for start, end in zip(starts, ends, strict=True)]
 
 
-def popularity_scores(space: ListingSpace, earlier: EventRows, case: HeldBack, moment: float) -> NDArray[np.float32]:
-    """Decayed number of events on each candidate, the same for every buyer."""
-    rows = space.stock.rows_of(earlier.listing_ids)
-    known = rows >= 0
-    decay = np.exp2(-(moment - earlier.occurred_at[known]) / DEMAND_HALF_LIFE_SECONDS)
-    demand = np.bincount(rows[known], decay, minlength=len(space))[case.candidate_rows]
-    return np.tile(demand.astype(np.float32), (len(case.buyer_ids), 1))
+def our_lists(space: ListingSpace, events: EventRows, case: HeldBack, k: int = K) -> NDArray[np.intp]:
+    """What the score that serving uses puts first for each buyer, positions among the candidates, (n_buyers, k)."""
+    market = market_at(space, events, case.moment)
+    wants = wants_at(space, events, case.buyer_ids, case.moment)
+    return _lists(
+        [
+            case.best(score_rows(space.ranker, market, wants[buyer_id], case.candidate_rows).scores, number, k)
+            for number, buyer_id in enumerate(case.buyer_ids.tolist())
+        ],
+        k,
+    )
 
 
-def measured(scores: NDArray[np.float32], case: HeldBack) -> dict[str, float]:
-    """The figures of one ranker, means over the buyers; ties go to the first candidate."""
-    lists = np.argsort(-scores, axis=1, kind="stable")[:, :K]
-    hits = metrics.find_hits(lists, [np.flatnonzero(row) for row in case.relevant])
+def taste_lists(space: ListingSpace, events: EventRows, case: HeldBack, k: int = K) -> NDArray[np.intp]:
+    """By utility alone: what the other terms of the score are worth shows in the difference."""
+    vectors = space.stock.vectors[case.candidate_rows]
+    wants = wants_at(space, events, case.buyer_ids, case.moment)
+    return _lists(
+        [
+            case.best(wants[buyer_id].utilities(vectors)[0], number, k)
+            for number, buyer_id in enumerate(case.buyer_ids.tolist())
+        ],
+        k,
+    )
+
+
+def popularity_lists(space: ListingSpace, events: EventRows, case: HeldBack, k: int = K) -> NDArray[np.intp]:
+    """By the decayed number of events, the same for every buyer."""
+    rows = space.stock.rows_of(events.listing_ids)
+    counted = (rows >= 0) & (weights_of(events) > 0) & (events.occurred_at < case.moment)
+    decay = np.exp2(-(case.moment - events.occurred_at[counted]) / DEMAND_HALF_LIFE_SECONDS)
+    demand = np.bincount(rows[counted], decay, minlength=len(space)).astype(np.float64)[case.candidate_rows]
+    return _lists([case.best(demand, number, k) for number in range(len(case))], k)
+
+
+def _lists(rows: list[NDArray[np.intp]], k: int) -> NDArray[np.intp]:
+    return np.array(rows, np.intp).reshape(len(rows), k)
+
+
+def measured(lists: NDArray[np.intp], case: HeldBack) -> dict[str, float]:
+    """The figures of one ranker, means over the buyers."""
+    hits = metrics.find_hits(lists, case.relevant)
     return {
         f"recall@{K}": metrics.mean_over_users(metrics.recall_at_k(hits, K)),
         f"ndcg@{K}": metrics.mean_over_users(metrics.ndcg_at_k(hits, K)),
-        f"coverage@{K}": metrics.catalogue_coverage(lists, scores.shape[1], K),
+        f"coverage@{K}": metrics.catalogue_coverage(lists, len(case.candidate_rows), K),
     }

@@ -50,7 +50,7 @@ def test_a_training_leaves_a_record_of_what_it_did():
     assert run.progress == 1
     assert "fitting the encoder" in run.log
     assert version.n_listings == 30
-    assert set(version.metrics["rankers"]) == {"taste", "popularity"}
+    assert set(version.metrics["rankers"]) == {"forecourt", "taste", "popularity"}
     assert set(version.metrics["rankers"]["taste"]) == {"recall@20", "ndcg@20", "coverage@20"}
 
 

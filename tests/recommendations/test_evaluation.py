@@ -1,0 +1,186 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from catalog.models import Listing
+from recommendations.artifacts import load_ranker
+from recommendations.datasets import read_events, read_listings
+from recommendations.engine.ranker import Ranker
+from recommendations.evaluation import (
+    compare_spaces,
+    evaluate_space,
+    held_back_after,
+    our_lists,
+    popularity_lists,
+    space_of,
+)
+from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
+from tests.worlds import trained_market, view
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def market():
+    return trained_market()
+
+
+def the_rows():
+    return read_listings(Listing.objects.exclude(status="draft"))
+
+
+def the_space(market, ranker: Ranker | None = None):
+    return space_of(ranker or load_ranker(market.version.pk), the_rows())
+
+
+def the_log():
+    return read_events(since=timezone.now() - timedelta(days=365))
+
+
+def asked(market, moment, **options):
+    space = the_space(market)
+    return space, held_back_after(space, the_log(), moment.timestamp(), **options)
+
+
+def ids_of(space, case, positions):
+    return space.stock.listing_ids[case.candidate_rows[positions]].tolist()
+
+
+def test_buyers_are_asked_for_what_they_acted_on_later_and_not_before(market):
+    buyer = BuyerFactory(external=True)
+    view(buyer, *market.bmws[:2])
+    moment = timezone.now()
+    view(buyer, market.bmws[1], market.bmws[5])
+    view(buyer, market.skodas[0], kind="dislike")
+    space, case = asked(market, moment)
+    assert case.buyer_ids.tolist() == [buyer.pk]
+    assert ids_of(space, case, case.relevant[0]) == [market.bmws[5].pk]
+    assert sorted(ids_of(space, case, case.seen[0])) == [market.bmws[0].pk, market.bmws[1].pk]
+    assert len(case.event_ids) == 1
+
+
+def test_only_listings_live_at_the_moment_are_candidates(market):
+    moment = timezone.now()
+    newcomer = ListingFactory(published_at=moment + timedelta(seconds=1))
+    Listing.objects.filter(pk=market.bmws[0].pk).update(status="sold", ended_at=moment - timedelta(days=1))
+    view(BuyerFactory(external=True), newcomer, market.bmws[1])
+    space, case = asked(market, moment)
+    candidates = ids_of(space, case, np.arange(len(case.candidate_rows)))
+    assert newcomer.pk not in candidates
+    assert market.bmws[0].pk not in candidates
+    assert len(candidates) == 29
+    assert ids_of(space, case, case.relevant[0]) == [market.bmws[1].pk]
+
+
+def test_no_more_buyers_than_wanted_are_asked_and_the_same_ones_again(market):
+    moment = timezone.now()
+    for start in range(6):
+        view(BuyerFactory(external=True), market.bmws[start])
+    first, again = (asked(market, moment, max_buyers=3, seed=5)[1] for _ in range(2))
+    assert len(first) == 3
+    assert first.buyer_ids.tolist() == again.buyer_ids.tolist()
+    assert len(first.event_ids) == 3
+
+
+def test_the_test_may_end(market):
+    moment = timezone.now()
+    InteractionFactory(listing=market.bmws[0], occurred_at=moment + timedelta(days=2))
+    assert len(asked(market, moment, until=moment.timestamp() + 86_400)[1]) == 0
+    assert len(asked(market, moment, until=moment.timestamp() + 3 * 86_400)[1]) == 1
+
+
+def test_each_buyer_is_shown_her_kind_and_nothing_she_had(market):
+    alice, bob = BuyerFactory(external=True), BuyerFactory(external=True)
+    view(alice, *market.bmws[:3])
+    view(bob, *market.skodas[:3])
+    moment = timezone.now()
+    view(alice, market.bmws[9])
+    view(bob, market.skodas[9])
+    space, case = asked(market, moment)
+    lists = our_lists(space, the_log(), case, k=10)
+    shown = [set(ids_of(space, case, row)) for row in lists]
+    assert shown[0] <= {car.pk for car in market.bmws[3:]}
+    assert shown[1] <= {car.pk for car in market.skodas[3:]}
+
+
+def test_lists_are_filled_up_where_there_is_nothing_more_to_show(market):
+    buyer = BuyerFactory(external=True)
+    view(buyer, *market.bmws[:3])
+    moment = timezone.now()
+    view(buyer, market.bmws[9])
+    space, case = asked(market, moment)
+    lists = our_lists(space, the_log(), case, k=40)
+    assert lists.shape == (1, 40)
+    assert (lists[0] == -1).sum() == 13  # 30 cars, three of which she had
+
+
+def test_popularity_looks_at_nothing_after_the_moment(market):
+    moment = timezone.now()
+    popular = market.skodas[14]
+    for _ in range(30):
+        InteractionFactory(listing=popular, occurred_at=moment + timedelta(minutes=1))
+    view(BuyerFactory(external=True), market.bmws[9])
+    space, case = asked(market, moment)
+    first = ids_of(space, case, popularity_lists(space, the_log(), case)[:, 0])
+    assert popular.pk not in first
+
+
+def test_a_space_is_told_beside_popularity(market):
+    moment = timezone.now()
+    for start in range(4):
+        buyer = BuyerFactory(external=True)
+        view(buyer, *market.bmws[start : start + 3])
+    view(buyer, market.bmws[9])
+    told = evaluate_space(the_space(market), the_log(), moment.timestamp())
+    assert set(told["rankers"]) == {"forecourt", "taste", "popularity"}
+    assert told["n_buyers"] == 4
+    assert told["n_candidates"] == 30
+    assert all(0 <= value <= 1 for figures in told["rankers"].values() for value in figures.values())
+
+
+def test_nothing_is_told_where_nobody_did_anything(market):
+    assert evaluate_space(the_space(market), the_log(), timezone.now().timestamp() + 60) == {}
+
+
+def the_other_way_round(ranker: Ranker) -> Ranker:
+    """A ranker that likes whatever the population does not."""
+    return replace(ranker, score=ranker.score.with_weights(dict.fromkeys(ranker.score.names, -1.0)))
+
+
+def test_two_versions_are_compared_on_the_same_buyers(market):
+    buyers = [BuyerFactory(external=True) for _ in range(8)]
+    for start, buyer in enumerate(buyers):
+        view(buyer, *market.bmws[start : start + 3])
+    moment = timezone.now()
+    last_id = the_log().last_id
+    for buyer in buyers:
+        view(buyer, market.bmws[12])
+    space = the_space(market)
+    same = compare_spaces(space, the_space(market), the_log(), moment.timestamp(), last_id)
+    np.testing.assert_array_equal(same.new, same.live)
+    assert same.new_coverage == same.live_coverage > 0
+    assert same.seen_by_live == 0
+    worse = compare_spaces(
+        the_space(market, the_other_way_round(space.ranker)), space, the_log(), moment.timestamp(), last_id
+    )
+    assert worse.new.mean() < worse.live.mean()
+
+
+def test_events_the_live_version_knows_are_used_only_when_there_are_too_few_others(market, monkeypatch):
+    moment = timezone.now()
+    for start in range(6):
+        view(BuyerFactory(external=True), market.bmws[start])
+    known = the_log().last_id
+    for start in range(5):
+        view(BuyerFactory(external=True), market.bmws[start])
+    space = the_space(market)
+    everything = compare_spaces(space, space, the_log(), moment.timestamp(), known)
+    assert len(everything.new) == 11
+    assert everything.seen_by_live == pytest.approx(6 / 11)
+    monkeypatch.setattr("recommendations.evaluation.FEWEST_BUYERS", 5)
+    fresh = compare_spaces(space, space, the_log(), moment.timestamp(), known)
+    assert len(fresh.new) == 5
+    assert fresh.seen_by_live == 0

@@ -1,0 +1,87 @@
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from catalog.models import Listing
+from recommendations.artifacts import load_ranker
+from recommendations.datasets import read_events, read_listings
+from recommendations.demand import recent_demand
+from recommendations.evaluation import space_of
+from recommendations.past import market_at, wants_at
+from recommendations.shoppers import meet
+from tests.factories import BuyerFactory, InteractionFactory
+from tests.worlds import trained_market, view
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def market():
+    return trained_market()
+
+
+def the_space(market):
+    return space_of(load_ranker(market.version.pk), read_listings(Listing.objects.exclude(status="draft")))
+
+
+def the_log():
+    return read_events(since=timezone.now() - timedelta(days=365))
+
+
+def known_of(buyer, market, moment):
+    return wants_at(the_space(market), the_log(), np.array([buyer.pk]), moment.timestamp())[buyer.pk]
+
+
+def test_what_is_known_of_a_buyer_now_is_what_serving_knows(market):
+    buyer = BuyerFactory(external=True)
+    view(buyer, *market.bmws[:3])
+    view(buyer, market.skodas[0], kind="favourite")
+    shopper, wants = meet(buyer), known_of(buyer, market, timezone.now() + timedelta(seconds=1))
+    np.testing.assert_allclose(wants.weights[0], shopper.weights, atol=0.02)  # the sample beside a choice differs
+    np.testing.assert_array_equal(wants.history[0], shopper.history[0])
+    np.testing.assert_allclose(wants.history[1], shopper.history[1])
+    assert wants.is_personal
+
+
+def test_later_events_are_not_known_yet(market):
+    buyer = BuyerFactory(external=True)
+    view(buyer, *market.bmws[:3])
+    between = timezone.now()
+    before = known_of(buyer, market, between)
+    view(buyer, *market.skodas[:3])
+    after = known_of(buyer, market, between)
+    np.testing.assert_array_equal(before.weights, after.weights)
+    np.testing.assert_array_equal(before.history[0], after.history[0])
+
+
+def test_a_stranger_is_the_population(market):
+    wants = known_of(BuyerFactory(external=True), market, timezone.now())
+    np.testing.assert_array_equal(wants.weights[0], the_space(market).ranker.prior.mean)
+    assert not wants.is_personal
+    assert len(wants.history[0]) == 0
+
+
+def test_a_disliked_car_is_no_history(market):
+    buyer = BuyerFactory(external=True)
+    view(buyer, market.bmws[0], kind="dislike")
+    assert len(known_of(buyer, market, timezone.now() + timedelta(seconds=1)).history[0]) == 0
+
+
+def test_demand_at_a_moment_counts_what_came_before_it(market):
+    moment = timezone.now() - timedelta(days=5)
+    InteractionFactory(listing=market.bmws[0], occurred_at=moment - timedelta(days=3))
+    InteractionFactory(listing=market.bmws[1], occurred_at=moment + timedelta(days=1))
+    space = the_space(market)
+    then = market_at(space, the_log(), moment.timestamp())
+    rows = space.stock.rows_of(np.array([market.bmws[0].pk, market.bmws[1].pk]))
+    np.testing.assert_allclose(then.demand_counts[rows], [0.5, 0.0], atol=1e-6)  # one half-life of three days
+
+
+def test_demand_now_is_what_serving_counts(market):
+    space = the_space(market)
+    now = market_at(space, the_log(), timezone.now().timestamp())
+    served = recent_demand()
+    rows = space.stock.rows_of(np.array(list(served)))
+    np.testing.assert_allclose(now.demand_counts[rows], list(served.values()), rtol=1e-3)
