@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 from django.conf import settings
 from django.core.signals import request_finished
+from django.db import connections
 
 from recommendations.api.inference import answer_many, answer_one
 from recommendations.telemetry import INFERENCE_SECONDS
@@ -64,4 +65,6 @@ def _respond(answer: Callable[[Any, dict[str, str]], Any], environ: Environ) -> 
         own = {name: value for name, value in response.headers.items() if name != "Content-Type"}
         return response.status_code, response.data, own
     finally:
-        request_finished.send(sender=with_fast_lane)  # gives connections back, as at the end of any request
+        # gives connections back, as at the end of any request; most questions here need none
+        if any(connection.connection is not None for connection in connections.all(initialized_only=True)):
+            request_finished.send(sender=with_fast_lane)

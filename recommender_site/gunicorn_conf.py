@@ -1,14 +1,16 @@
 """How gunicorn serves the site: threads, because the views wait for PostgreSQL and numpy lets go of the lock."""
 
+import gc
 import os
 from typing import Any
 
 from prometheus_client import multiprocess
 
 from recommender_site import settings
+from recommender_site.web_worker import wait_for_questions
 
 bind = f"{settings.HOST}:{settings.PORT}"
-worker_class = "gthread"
+worker_class = "recommender_site.web_worker.QuickWorker"  # gthread, quicker for /infer
 workers = settings.WEB_PROCESSES
 threads = settings.WEB_THREADS
 timeout = 60  # seconds without a sign of life before a process is replaced
@@ -16,6 +18,15 @@ graceful_timeout = 10  # seconds for running requests when the server stops
 keepalive = 5  # seconds; clients that poll keep their connection
 loglevel = settings.LOG_LEVEL.lower()
 control_socket_disable = True  # the supervisor is in control
+
+
+def when_ready(server: Any) -> None:
+    for listener in server.LISTENERS:
+        wait_for_questions(listener.sock)
+
+
+def post_worker_init(worker: Any) -> None:
+    gc.freeze()  # what is loaded by now stays for good: the collector need not look at it again and again
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -67,22 +67,25 @@ def best_products(
     if k <= 0 or not len(rows):
         return np.empty(0, np.intp), np.empty(0)
     if len(rows) > k:
-        products = (approximate_products(vectors, question[None])[0] if approximate is None else approximate)[rows]
+        if approximate is None:
+            approximate = approximate_products(vectors, question[None])[0]
+        products = approximate[rows]
         at_least = np.partition(products, len(rows) - k)[len(rows) - k]
-        margin = _rounding(question, largest_length(vectors) if longest is None else longest)
-        rows = rows[products >= at_least - margin]
+        rows = rows[products >= at_least - _rounding(vectors, longest)]
     scores = np.concatenate(list(_scores(vectors, rows, question)))
     order = np.lexsort((listing_ids[rows], -scores))[:k]
     return rows[order], scores[order]
 
 
-def _rounding(question: NDArray[np.float64], longest: float) -> float:
-    """How far two approximate products can be from their true difference at most.
+def _rounding(vectors: NDArray[np.float32], longest: float | None) -> float:
+    """How far the difference of two approximate products can be from the true one at most.
 
-    Each of ``n_dims`` products and sums rounds once, and so does each number of the question.
+    Each of ``n_dims`` products and sums rounds once, and so does each number of the question, which is no longer than
+    the root of ``n_dims``, because scaling left no coordinate above 1.
     """
-    length = float(np.linalg.norm(question / _sizes(question[None])[0]))
-    return 2.0 * (len(question) + 2) * SINGLE_ROUNDING * longest * length
+    n_dims = vectors.shape[1]
+    length = largest_length(vectors) if longest is None else longest
+    return 2.0 * (n_dims + 2) * SINGLE_ROUNDING * length * n_dims**0.5
 
 
 def _scores(
