@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from recommendations.ratings.exceptions import DatasetRefused
 from recommendations.ratings.table import RatingTable
 
@@ -67,6 +69,26 @@ def read_ratings(path: Path) -> tuple[RatingTable, Problems]:
     return RatingTable.of((person, item, rating) for person, item, rating, _ in triples), problems
 
 
+def read_pairs(path: Path) -> tuple[RatingTable, Problems]:
+    """Who and what of every line, in the order of the file; a rating is not needed, and nan in the table.
+
+    Raises:
+        DatasetRefused: If there is no such file, or no line of it names a user and an item.
+    """
+    path = _file_in(path, RATINGS_FILES, "ratings")
+    problems = Problems(path)
+    pairs = list(_pair_lines(path, problems))
+    if not pairs:
+        raise DatasetRefused(_nothing_in(path, "a pair, as in user::item", problems))
+    people, items = (list(dict.fromkeys(ids)) for ids in zip(*pairs, strict=True))
+    person_rows, item_rows = (
+        {person: row for row, person in enumerate(people)},
+        {item: row for row, item in enumerate(items)},
+    )
+    rows = np.array([(person_rows[person], item_rows[item]) for person, item in pairs], dtype=np.int32)
+    return RatingTable(people, items, rows[:, 0], rows[:, 1], np.full(len(rows), np.nan)), problems
+
+
 def read_titles(path: Path) -> tuple[dict[str, Title], Problems]:
     """Titles by item id. Raises DatasetRefused if there is no such file, or no line of it is a title."""
     path = _file_in(path, TITLES_FILES, "titles")
@@ -114,6 +136,14 @@ def _rating_lines(path: Path, problems: Problems) -> Iterator[tuple[str, str, fl
         elif number > 1 or any(_number(cell) is not None for cell in cells):  # the first line may be a header
             wrong = f"the rating “{cells[2][:40]}”" if rating is None else f"the time “{cells[3][:40]}”"
             problems.note(number, f"{wrong} is not a number")
+
+
+def _pair_lines(path: Path, problems: Problems) -> Iterator[tuple[str, str]]:
+    for number, cells in _lines(path):
+        if len(cells) < 2 or not cells[0] or not cells[1]:
+            problems.note(number, "a user and an item were expected")
+        elif number > 1 or "user" not in cells[0].lower():  # the first line may be a header
+            yield cells[0], cells[1]
 
 
 def _number(cell: str) -> float | None:

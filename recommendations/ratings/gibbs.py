@@ -94,7 +94,7 @@ class Draw:
         return self.intercept + person_biases[person_rows] + item_biases[item_rows] + products
 
 
-OnDraw = Callable[[int, Draw], bool]
+OnDraw = Callable[[int, Draw], bool | None]
 
 
 def sample(table: RatingTable, standard: Standard, *, n_factors: int, n_draws: int, seed: int, on_draw: OnDraw) -> None:
@@ -118,7 +118,7 @@ def sample(table: RatingTable, standard: Standard, *, n_factors: int, n_draws: i
         standard.units(table.ratings),
         seed,
         _config(people, items, n_draws),
-        lambda index, machine, hyper, _history: on_draw(index + 1, Draw(machine, hyper, people, items)),
+        lambda index, machine, hyper, _history: bool(on_draw(index + 1, Draw(machine, hyper, people, items))),
     )
 
 

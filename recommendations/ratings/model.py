@@ -60,6 +60,7 @@ class RatingModel:
         started, config = time.monotonic(), config or FitConfig()
         dataset = Path(dataset)
         table, problems = read_ratings(dataset)
+        _tell(problems)
         titles_path = Path(titles) if titles else titles_beside(dataset)
         names = _names(titles_path) if titles_path else {}
         fitted = fit(table, config, report)
@@ -78,6 +79,7 @@ class RatingModel:
         """Compare estimates with the ratings of a file, and note the figures beside the model."""
         loaded = self.current()
         table, problems = read_ratings(Path(dataset))
+        _tell(problems)
         evaluation = loaded.evaluate(table, report)
         note_evaluation(
             self.folder,
@@ -137,10 +139,14 @@ class RatingModel:
         raise NoRatingModel
 
 
-def _names(path: Path) -> dict[str, str]:
-    titles, problems = read_titles(path)
+def _tell(problems: Problems) -> None:
     for sentence in problems:
         logger.warning("%s", sentence)
+
+
+def _names(path: Path) -> dict[str, str]:
+    titles, problems = read_titles(path)
+    _tell(problems)
     return {item_id: title.name for item_id, title in titles.items()}
 
 

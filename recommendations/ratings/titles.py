@@ -92,14 +92,16 @@ class TitleIndex:
         return self.titles.get(item_id, item_id)
 
     def find(self, title: str) -> str | None:
-        """The id of the item meant, or None. An id by itself means its item, unless a title reads the same."""
+        """The id of the item meant, or None."""
+        name, year = year_of(title.strip()[:LONGEST_TITLE])
+        return self.find_exactly(title) or self._nearly(_texts_asked(name), year)
+
+    def find_exactly(self, title: str) -> str | None:
+        """The same without typos, which is fast. An id by itself means its item, unless a title reads the same."""
         title = title.strip()
         name, year = year_of(title[:LONGEST_TITLE])
-        texts = list(filter(None, dict.fromkeys([simplified(name), simplified(name, with_articles=True)])))
-        found = next(filter(None, (self._of_year(text, year) for text in texts)), None)
-        if found is None and (title in self.titles or title in self.weights):
-            return title
-        return found or self._nearly(texts, year)
+        found = next(filter(None, (self._of_year(text, year) for text in _texts_asked(name))), None)
+        return found or (title if title in self.titles or title in self.weights else None)
 
     def nearest(self, title: str) -> list[str]:
         """The titles that look most like it, best first, whether or not they are like it at all.
@@ -137,6 +139,10 @@ class TitleIndex:
             if numbers_in(near) == numbers_in(text) and (item_id := self._of_year(near, year))
         ]
         return min(candidates)[2] if candidates else None
+
+
+def _texts_asked(name: str) -> list[str]:
+    return list(filter(None, dict.fromkeys([simplified(name), simplified(name, with_articles=True)])))
 
 
 def _typos_in(text: str) -> int:
