@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
-from recommendations.demand import recent_demand
-from recommendations.engine.policy import Kind, ListPolicy, Pool, build_list
+from recommendations.datasets import read_listings
+from recommendations.demand import market_pulse
+from recommendations.engine.policy import Intent, Kind, ListPolicy, Pool, build_list, intent_phase
+from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
-from recommendations.engine.taste import draw
+from recommendations.engine.terms import Goods, Scored
 from recommendations.histories import Vectors
-from recommendations.models import Placement
+from recommendations.placements import Rules
+from recommendations.scorer import Scorer
 from recommendations.shoppers import Shopper, preference_of, shopper_in
 from recommendations.sources import (
+    NOBODY,
+    SOURCES,
     ExplorationSource,
-    FreshSource,
-    NeighbourSource,
+    NewArrivalsSource,
+    PromotedSource,
     Shelf,
     Source,
     TasteSource,
-    TrendingSource,
 )
-from recommendations.window import borrow_window
+from recommendations.space import ListingSpace
+from recommendations.window import Window, borrow_window
 
-# Utility of one e-fold of recent demand. A stranger is best helped by what others want; who is known is helped by that.
-DEMAND_WEIGHT_OF_STRANGERS = 0.5
 SECONDS_A_DAY = 86_400.0
+PRICE_BAND_STEP = 1.35  # ratio of the ends of a band, for what a buyer is set on
+SOURCE_OF_KIND = {
+    Kind.EXPLORED: ExplorationSource.name,
+    Kind.FRESH: NewArrivalsSource.name,
+    Kind.PROMOTED: PromotedSource.name,
+}
 
 
 @dataclass(frozen=True)
@@ -41,36 +50,63 @@ class Candidate:
     source: str
 
 
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """Candidates in order; whether they are all there are; and how they were scored, once a ranker is live."""
+
+    candidates: list[Candidate]
+    is_everything: bool
+    scorer: Scorer | None
+
+
 def rank(
     filters: ListingFilters,
     switch: SourceSwitch,
     shopper: Shopper | None,
-    placement: Placement,
+    rules: Rules,
     k: int,
     n: int,
     exclude: Collection[int],
-) -> tuple[list[Candidate], bool]:
-    """About ``n`` candidates, the first ``k`` by the placement's rules; and whether they are all there are."""
+) -> Ranked:
+    """About ``n`` candidates, the first ``k`` by the placement's rules. ``filters`` include the placement's own."""
     with borrow_window() as window:
         if window is None:
             return newest(filters, n, exclude)
         if shopper is None or shopper.version_id != window.version_id:  # a promotion came in between
             buyer = shopper.buyer if shopper else None
             shopper = shopper_in(window, buyer, preference_of(buyer))
-        allowed = window.allowed(filters, exclude)
-        shelf = Shelf(
-            window=window,
-            filters=filters,
-            exclude=exclude,
-            allowed=allowed,
-            demand=recent_demand(),
-            now=time.time(),
-            rng=generator_for(shopper),
-        )
-        source_by_id = gather(sources_for(switch, shopper), shopper, shelf, n)
-        candidates = arrange(source_by_id, shopper, shelf, switch, policy_of(placement, k))
-        is_everything = int(allowed.sum()) == len(candidates) if window.is_complete else len(candidates) < n
-        return candidates, is_everything
+        shelf = fill_shelf(window, shopper, rules, filters, switch, exclude)
+        candidates = arrange(gather(sources_for(switch), shopper, shelf, n), shelf, policy_for(shelf, k))
+        is_everything = int(shelf.allowed.sum()) == len(candidates) if window.is_complete else len(candidates) < n
+        return Ranked(candidates, is_everything, shelf.scorer)
+
+
+def fill_shelf(
+    window: Window,
+    shopper: Shopper,
+    rules: Rules,
+    filters: ListingFilters,
+    switch: SourceSwitch,
+    exclude: Collection[int],
+) -> Shelf:
+    pulse = market_pulse()
+    return Shelf(
+        window=window,
+        filters=filters,
+        exclude=exclude,
+        allowed=window.allowed(filters, exclude),
+        scorer=Scorer.of(window, shopper, rules, pulse, switch, place_in(filters)),
+        pulse=pulse,
+        rules=rules,
+        rng=generator_for(shopper),
+    )
+
+
+def place_in(filters: ListingFilters) -> tuple[float, float] | None:
+    """The place that is asked about, if one is."""
+    if filters.latitude is None or filters.longitude is None:
+        return None
+    return filters.latitude, filters.longitude
 
 
 def generator_for(shopper: Shopper) -> np.random.Generator:
@@ -82,104 +118,136 @@ def generator_for(shopper: Shopper) -> np.random.Generator:
     return np.random.default_rng([key, shopper.n_events, shopper.version_id, int(time.time() // SECONDS_A_DAY)])
 
 
-def policy_of(placement: Placement, k: int) -> ListPolicy:
-    return ListPolicy(
-        k=k,
-        diversity=placement.diversity,
-        max_per_model=placement.max_per_model,
-        max_per_seller=placement.max_per_seller,
-        exploration_share=placement.exploration_share,
+def policy_for(shelf: Shelf, k: int) -> ListPolicy:
+    """The placement's rules, as they suit this buyer: how settled she is, and how many tastes she has."""
+    policy = shelf.rules.policy(k)
+    shopper = shelf.scorer.shopper
+    if shelf.rules.placement.follows_intent and shopper.is_personal:
+        policy = policy.for_intent(intent_of(shelf))
+    if len(shopper.tastes) > 1:
+        policy = replace(policy, taste_shares=tuple(member.share for member in shopper.tastes))
+    return policy
+
+
+def intent_of(shelf: Shelf) -> Intent:
+    """How set the buyer is on a make, a body and a price."""
+    window, rows = shelf.window, shelf.window.live_sample()
+    codes = [window.columns.codes(name)[rows].astype(np.int64) for name in ("make", "body")]
+    return intent_phase(
+        shelf.scorer.wants.utilities(window.stock.vectors[rows])[0],
+        [*(np.where(some > 0, some, -1) for some in codes), price_bands(window.columns.numbers("price")[rows])],
     )
 
 
-def arrange(
-    source_by_id: Mapping[int, str], shopper: Shopper, shelf: Shelf, switch: SourceSwitch, policy: ListPolicy
-) -> list[Candidate]:
+def price_bands(prices: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The band of each price on a fixed grid; -1 where it is unknown."""
+    bands = np.full(len(prices), -1)
+    bands[prices > 0] = np.log(np.maximum(prices[prices > 0], 1.0)) // np.log(PRICE_BAND_STEP)
+    return bands
+
+
+# --- Candidates ------------------------------------------------------------------------------------------------------
+
+
+def sources_for(switch: SourceSwitch) -> tuple[Source, ...]:
+    """Who proposes. A pipeline that is looked at alone brings its own candidates only."""
+    return SOURCES if switch == "hybrid" else (TasteSource(switch),)
+
+
+def gather(sources: tuple[Source, ...], shopper: Shopper, shelf: Shelf, n: int) -> dict[int, str]:
+    """Listing id -> the source it counts for: n of them by the placement's shares, as far as there are so many.
+
+    Sources that are switched off, or run out, leave their places to the others; where all of them together have too
+    little to say, the taste fills up what they leave, for k asked is k answered.
+    """
+    shares = [shelf.rules.shares.get(source.name, 1.0) for source in sources]
+    total = sum(shares)
+    proposals = [
+        source.propose(shopper, shelf, wanted_of(source, share / total, n)) if share > 0 else NOBODY
+        for source, share in zip(sources, shares, strict=True)
+    ]
+    source_by_id = {key: sources[position].name for key, position in merge(proposals, shares, n)}
+    if len(source_by_id) < n:
+        taste = next(source.name for source in sources if isinstance(source, TasteSource))
+        for key in shelf.best(shelf.scorer.wants, n).tolist():
+            if len(source_by_id) < n:
+                source_by_id.setdefault(key, taste)
+    return source_by_id
+
+
+def wanted_of(source: Source, share: float, n: int) -> int:
+    """How many to ask of a source: the taste may have to stand in for everybody, the others lose some to each other."""
+    return n if isinstance(source, TasteSource) else int(np.ceil(2 * share * n))
+
+
+def newest(filters: ListingFilters, n: int, exclude: Collection[int]) -> Ranked:
+    """What to show before any ranker is live: the newest cars."""
+    ids = Listing.objects.available().matching(filters).exclude(pk__in=exclude).values_list("pk", flat=True)
+    candidates = [Candidate(key, 0.0, "newest") for key in ids.order_by("-published_at", "-pk")[:n]]
+    return Ranked(candidates, len(candidates) < n, None)
+
+
+# --- Order -----------------------------------------------------------------------------------------------------------
+
+
+def arrange(source_by_id: Mapping[int, str], shelf: Shelf, policy: ListPolicy) -> list[Candidate]:
     """Every candidate once: first the list the policy builds, then the others by score."""
     ids = np.array(list(source_by_id), np.int64)
+    space = space_with(shelf.window, ids)
+    ids = ids[space.stock.rows_of(ids) >= 0]
     if not len(ids):
         return []
-    vectors = Vectors(shelf.window, set(ids.tolist())).matrix(ids.tolist())
-    scores = score(ids, vectors, shopper, shelf, switch)
-    order = np.lexsort((ids, -scores))
-    pool = pool_of(ids[order], vectors[order], scores[order], shopper, shelf, switch)
-    selection = build_list(pool, policy, shelf.rng)
+    goods = space.goods.take(space.stock.rows_of(ids))
+    scored = shelf.scorer.judge(goods, ids.tolist())
+    order = np.lexsort((ids, -scored.scores))
+    pool = pool_of(ids, goods, scored, space, shelf)
+    selection = build_list(pool.take(order), policy, shelf.rng)
     chosen = order[selection.rows]
-    explored = set(chosen[selection.kinds == Kind.EXPLORED].tolist())
+    kinds = dict(zip(chosen.tolist(), selection.kinds.tolist(), strict=True))
     rest = order[~np.isin(order, chosen)]
     return [
         Candidate(
             listing_id=int(ids[row]),
-            score=float(scores[row]),
-            source=ExplorationSource.name if row in explored else source_by_id[int(ids[row])],
+            score=float(scored.scores[row]),
+            source=SOURCE_OF_KIND.get(Kind(kinds.get(row, Kind.RANKED)), source_by_id[int(ids[row])]),
         )
         for row in np.concatenate([chosen, rest]).tolist()
     ]
 
 
-def pool_of(
-    ids: NDArray[np.int64],
-    vectors: NDArray[np.float32],
-    scores: NDArray[np.float64],
-    shopper: Shopper,
-    shelf: Shelf,
-    switch: SourceSwitch,
-) -> Pool:
+def space_with(window: Window, listing_ids: NDArray[np.int64]) -> ListingSpace:
+    """A space that holds the candidates: the window, or where it is a sample of the stock, one made for them alone."""
+    if (window.stock.rows_of(listing_ids) >= 0).all():
+        return window
+    rows = read_listings(Listing.objects.filter(pk__in=listing_ids.tolist()))
+    space = ListingSpace(window.ranker)
+    space.put(rows, Vectors(window, rows.listing_ids).matrix(rows.listing_ids.tolist()))
+    return space
+
+
+def pool_of(ids: NDArray[np.int64], goods: Goods, scored: Scored, space: ListingSpace, shelf: Shelf) -> Pool:
     """The candidates as the policy sees them; only somebody whose taste we have begun to know is explored with."""
-    rows = shelf.window.stock.rows_of(ids)
-    known = rows >= 0
-    models = np.where(known, shelf.window.columns.codes("model")[rows], -1)
-    sellers = np.where(known, shelf.window.column("seller_ids")[rows], 0)
+    rows = space.stock.rows_of(ids)
+    models, sellers = space.columns.codes("model")[rows], space.column("seller_ids")[rows]
+    scorer = shelf.scorer
     imagined = np.full(len(ids), np.nan)
-    if shopper.is_personal and switch == "hybrid":
-        imagined = vectors @ draw(shopper.taste, shelf.rng)[0]
+    if scorer.shopper.is_personal and scorer.switch == "hybrid":
+        imagined = scorer.imagine(scored, goods, shelf.rng)
     return Pool(
-        scores=scores,
-        features=vectors,
+        scores=scored.scores,
+        features=goods.vectors,
         models=np.where(models > 0, models, -1),
         sellers=np.where(sellers > 0, sellers, -1),
         exploration_scores=imagined,
+        is_promoted=space.column("promoted_until")[rows] > shelf.pulse.moment,
+        fresh_scores=hopes_of(ids, scored, shelf),
+        tastes=scored.tastes if len(scorer.shopper.tastes) > 1 else np.full(len(ids), -1),
     )
 
 
-def newest(filters: ListingFilters, n: int, exclude: Collection[int]) -> tuple[list[Candidate], bool]:
-    """What to show before any ranker is live: the newest cars."""
-    ids = Listing.objects.available().matching(filters).exclude(pk__in=exclude).values_list("pk", flat=True)
-    pool = [Candidate(key, 0.0, "newest") for key in ids.order_by("-published_at", "-pk")[:n]]
-    return pool, len(pool) < n
-
-
-def sources_for(switch: SourceSwitch, shopper: Shopper) -> list[Source]:
-    """Who proposes, the most telling first: a car found by several counts for the first of them."""
-    if switch != "hybrid":
-        return [TasteSource(switch)]
-    if not shopper.is_personal:
-        return [TrendingSource(), TasteSource(), FreshSource()]
-    return [TasteSource(), NeighbourSource(), TrendingSource(), FreshSource(), ExplorationSource()]
-
-
-def gather(sources: Sequence[Source], shopper: Shopper, shelf: Shelf, n: int) -> dict[int, str]:
-    """Listing id -> the source that found it first. The taste, or whoever stands for it, proposes most."""
-    source_by_id: dict[int, str] = {}
-    for source in sources:
-        wanted = n if isinstance(source, TasteSource) else max(n // 5, 10)
-        for listing_id in source.propose(shopper, shelf, wanted).tolist():
-            source_by_id.setdefault(listing_id, source.name)
-    return source_by_id
-
-
-def score(
-    ids: NDArray[np.int64],
-    vectors: NDArray[np.float32],
-    shopper: Shopper,
-    shelf: Shelf,
-    switch: SourceSwitch,
-) -> NDArray[np.float64]:
-    """Utility for the buyer, and for a stranger what is in demand; shape (n,), higher is better."""
-    weights = shopper.ranker.switched(shopper.weights, switch)
-    return vectors.astype(np.float64) @ weights + demand_term(ids.tolist(), shopper, shelf.demand)
-
-
-def demand_term(listing_ids: Sequence[int], shopper: Shopper, demand: Mapping[int, float]) -> NDArray[np.float64]:
-    weight = 0.0 if shopper.is_personal else DEMAND_WEIGHT_OF_STRANGERS
-    return weight * np.log1p([demand.get(key, 0.0) for key in listing_ids])
+def hopes_of(ids: NDArray[np.int64], scored: Scored, shelf: Shelf) -> NDArray[np.float64]:
+    """Scores of new listings if they were asked about as much as they may be; nan for those that are not new."""
+    if not shelf.rules.placement.fresh_share:
+        return np.full(len(ids), np.nan)
+    rows = shelf.window.stock.rows_of(ids)
+    return np.where(rows >= 0, scored.scores + shelf.log_rates[rows], np.nan)

@@ -19,10 +19,12 @@ from recommendations import telemetry
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.reasons import tell_reason
 from recommendations.exclusions import tired_of, unwanted
-from recommendations.explanations import facts_of, terms_of, typical_listing
+from recommendations.explanations import explain, facts_of, typical_listing
 from recommendations.histories import Vectors
-from recommendations.models import Placement, ServedList
+from recommendations.models import ServedList
+from recommendations.placements import Rules, rules_of
 from recommendations.ranking import Candidate, rank
+from recommendations.scorer import Scorer
 from recommendations.serving_log import writer
 from recommendations.shoppers import Shopper, meet
 from recommendations.window import borrow_window
@@ -77,30 +79,34 @@ class RecommendedList:
 def recommend(request: ListRequest) -> RecommendedList:
     """The best cars for sale for a buyer; exactly ``k`` whenever so many match the filters."""
     with telemetry.LIST_SECONDS.time():
-        placement = Placement.objects.filter(slug=request.placement).first() or Placement(slug=request.placement)
-        shopper = meet(request.buyer)
-        chosen = choose(request, placement, shopper)
-        answer = tell(request, shopper, chosen)
-        log_served(answer, request, placement)
+        rules = rules_of(request.placement, request.buyer)
+        chosen, scorer = choose(request, rules, meet(request.buyer))
+        answer = tell(chosen, scorer)
+        log_served(answer, request, rules)
         return answer
 
 
-def choose(request: ListRequest, placement: Placement, shopper: Shopper | None) -> list[tuple[Candidate, Listing]]:
-    """Candidates in order, each with its row as it is for sale this moment."""
+def choose(
+    request: ListRequest, rules: Rules, shopper: Shopper | None
+) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
+    """Candidates in order, each with its row as it is for sale this moment; and how they were scored."""
+    filters = request.filters.together_with(rules.filters)
     never = unwanted(request.buyer) if request.buyer else set()
-    tired = tired_of(request.buyer, placement.times_shown_at_most) if request.buyer else set()
+    tired = tired_of(request.buyer, rules.placement.times_shown_at_most) if request.buyer else set()
     chosen: list[tuple[Candidate, Listing]] = []
     seen: set[int] = set()
+    scorer = None
     for exclude in (never | tired, never) if tired else (never,):  # what was shown often steps back, but comes back
         n = max(DEEPER * request.k, SMALLEST_POOL)
         while (wanted := request.k - len(chosen)) > 0:
-            pool, is_everything = rank(request.filters, request.source, shopper, placement, wanted, n, exclude | seen)
-            seen.update(candidate.listing_id for candidate in pool)
-            chosen += for_sale(pool, request.filters, wanted)
-            if is_everything:
+            ranked = rank(filters, request.source, shopper, rules, wanted, n, exclude | seen)
+            scorer = ranked.scorer
+            seen.update(candidate.listing_id for candidate in ranked.candidates)
+            chosen += for_sale(ranked.candidates, filters, wanted)
+            if ranked.is_everything:
                 break
             n *= DEEPER
-    return chosen
+    return chosen, scorer
 
 
 def for_sale(pool: Sequence[Candidate], filters: ListingFilters, k: int) -> list[tuple[Candidate, Listing]]:
@@ -119,33 +125,35 @@ def for_sale(pool: Sequence[Candidate], filters: ListingFilters, k: int) -> list
     return found[:k]
 
 
-def tell(request: ListRequest, shopper: Shopper | None, chosen: Sequence[tuple[Candidate, Listing]]) -> RecommendedList:
+def tell(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> RecommendedList:
     """The chosen rows as a list, each with the terms of its score and a reason made of them."""
-    terms = terms_of([listing for _, listing in chosen], shopper, request.source) if shopper else [{}] * len(chosen)
+    shopper = scorer.shopper if scorer else None
     typical = typical_listing()
+    is_personal = shopper is not None and shopper.is_personal
+    explained = explain([listing for _, listing in chosen], scorer)
     items = [
         RecommendedListing(
             listing=listing,
             position=position,
-            score=sum(parts.values(), 0.0),
+            score=sum(terms.values(), 0.0),
             source=candidate.source,
             reason=tell_reason(
-                parts,
-                {},  # the encoder's terms are told against the average listing already
+                terms,
+                {},  # the terms are told against the average listing already
                 source=candidate.source,
-                facts=facts_of(listing, shopper),
+                facts=facts,
                 typical=typical,
-                is_personal=shopper is not None and shopper.is_personal,
+                is_personal=is_personal,
             ),
-            terms=parts,
+            terms=terms,
         )
-        for position, ((candidate, listing), parts) in enumerate(zip(chosen, terms, strict=True), start=1)
+        for position, ((candidate, listing), (terms, facts)) in enumerate(zip(chosen, explained, strict=True), start=1)
     ]
     return RecommendedList(
         id=uuid.uuid4(),
         items=items,
         version_id=shopper.version_id if shopper else None,
-        is_personalised=shopper is not None and shopper.is_personal,
+        is_personalised=is_personal,
         n_events=shopper.n_events if shopper else 0,
     )
 
@@ -164,21 +172,22 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
             position=position,
             score=candidate.score,
             source=candidate.source,
-            reason=tell_reason({}, {}, source="similar", facts=facts_of(row, None), is_personal=False),
+            reason=tell_reason({}, {}, source="similar", facts=facts_of(row), is_personal=False),
             terms={},
         )
         for position, (candidate, row) in enumerate(for_sale(pool, filters, k), start=1)
     ]
 
 
-def log_served(answer: RecommendedList, request: ListRequest, placement: Placement) -> None:
+def log_served(answer: RecommendedList, request: ListRequest, rules: Rules) -> None:
     """Remember what was shown; the database hears of it a moment later."""
     writer.write(
         ServedList(
             id=answer.id,
             buyer=request.buyer,
-            placement=placement if placement.pk else None,
+            placement=rules.placement if rules.placement.pk else None,
             version_id=answer.version_id,
+            variant=rules.variant,
             served_at=timezone.now(),
             filters=request.filters.as_query(),
             listing_ids=[item.listing.pk for item in answer.items],

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
-from recommendations.engine.ranker import Ranker
+from recommendations.engine.ranker import Ranker, SourceSwitch
 from recommendations.engine.taste import Taste
+from recommendations.engine.terms import Wants
+from recommendations.households import Member
 from recommendations.models import Preference
-from recommendations.preferences import current_preference, taste_of
+from recommendations.preferences import current_preference, household_of, taste_of
 from recommendations.window import Window, borrow_window
 
 HISTORY_LENGTH = 30  # cars
@@ -27,7 +29,8 @@ class Shopper:
         buyer: None for a stranger.
         version_id: Whose space the numbers belong to.
         ranker: Of that version.
-        taste: What is believed of the buyer; the population where nothing is known.
+        tastes: What is believed of the buyer: one taste, or the several of a household, the largest share first. The
+            population's where nothing is known.
         is_personal: Whether anything is known of this buyer at all.
         n_events: How many events the belief rests on.
         history: Archetype codes of the cars the buyer dealt with lately, and how strongly, same length.
@@ -37,16 +40,30 @@ class Shopper:
     buyer: Buyer | None
     version_id: int
     ranker: Ranker
-    taste: Taste
+    tastes: tuple[Member, ...]
     is_personal: bool
     n_events: int
     history: tuple[NDArray[np.int32], NDArray[np.float64]]
     opened_make_ids: frozenset[int]
 
     @property
-    def weights(self) -> NDArray[np.float64]:
-        """What the buyer wants, shape (n_dims,)."""
-        return self.taste.mean
+    def place(self) -> tuple[float, float] | None:
+        """Where the buyer is, where that may be known."""
+        if self.buyer is None or not self.buyer.is_personalised:
+            return None
+        if self.buyer.latitude is None or self.buyer.longitude is None:
+            return None
+        return self.buyer.latitude, self.buyer.longitude
+
+    def wants(self, switch: SourceSwitch = "hybrid", place: tuple[float, float] | None = None) -> Wants:
+        """As the score reads her; ``place`` where she asks about another than her own."""
+        return Wants(
+            weights=np.array([self.ranker.switched(member.taste.mean, switch) for member in self.tastes]),
+            offsets=np.array([member.offset for member in self.tastes]),
+            history=self.history,
+            place=place or self.place,
+            is_personal=self.is_personal,
+        )
 
 
 def meet(buyer: Buyer | None) -> Shopper | None:
@@ -66,7 +83,6 @@ def preference_of(buyer: Buyer | None) -> Preference | None:
 
 
 def shopper_in(window: Window, buyer: Buyer | None, preference: Preference | None) -> Shopper:
-    prior = window.ranker.prior
     recent = recently_opened(buyer) if buyer and buyer.is_personalised else []
     rows = window.stock.rows_of(np.array([event.listing_id for event in recent], np.int64))
     strengths = np.array([event.weight for event in recent]) * HISTORY_DECAY ** np.arange(len(recent))
@@ -74,12 +90,19 @@ def shopper_in(window: Window, buyer: Buyer | None, preference: Preference | Non
         buyer=buyer,
         version_id=window.version_id,
         ranker=window.ranker,
-        taste=taste_of(preference) if preference else Taste(prior.mean, prior.covariance),
+        tastes=tastes_of(preference, window.ranker),
         is_personal=preference is not None,
         n_events=preference.n_interactions if preference else 0,
         history=(window.archetypes[rows[rows >= 0]], strengths[rows >= 0]),
         opened_make_ids=frozenset(event.make_id for event in recent if event.make_id),
     )
+
+
+def tastes_of(preference: Preference | None, ranker: Ranker) -> tuple[Member, ...]:
+    """The tastes of a household, or the one taste of everybody else."""
+    if preference is None:
+        return (Member(1.0, 0.0, Taste(ranker.prior.mean, ranker.prior.covariance)),)
+    return household_of(preference).members or (Member(1.0, 0.0, taste_of(preference)),)
 
 
 class Opened(NamedTuple):

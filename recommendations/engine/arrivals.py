@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaincinv
 
 from recommendations.engine.scoring import average_rate
 
@@ -38,7 +39,7 @@ def draw_rates(
     counts: ArrayLike,
     exposure: ArrayLike,
     prior_rates: ArrayLike,
-    rng: np.random.Generator,
+    uniforms: ArrayLike,
     prior_days: float = PRIOR_DAYS,
 ) -> NDArray[np.float64]:
     """A rate that each listing may well have, events per day, shape (n,).
@@ -46,10 +47,19 @@ def draw_rates(
     Events are Poisson with a rate that is gamma distributed: a priori with mean ``prior_rates``, as if ``prior_days``
     had been seen. Decayed events and days stand in for whole ones. 0 where the prior rate is 0 and nothing happened.
 
+    Args:
+        counts, exposure: As for ``group_rates``, shape (n,).
+        prior_rates: Of each listing's group, >= 0, shape (n,).
+        uniforms: Chance, as a number from 0 to 1 for each listing, shape (n,): a draw is that quantile of the belief.
+            So a listing's draw can be made its own, and need not move when another listing is sold.
+        prior_days: > 0.
+
     Source: Thompson (1933); the conjugate gamma-Poisson pair (Gelman et al. 2013, sec. 2.6).
     """
     shape = np.asarray(prior_rates, dtype=np.float64) * prior_days + np.asarray(counts, dtype=np.float64)
-    return rng.gamma(shape) / (prior_days + np.asarray(exposure, dtype=np.float64))
+    days = prior_days + np.asarray(exposure, dtype=np.float64)
+    quantiles = np.clip(np.asarray(uniforms, dtype=np.float64), 1e-9, 1 - 1e-9)
+    return np.where(shape > 0, gammaincinv(np.maximum(shape, 1e-3), quantiles), 0.0) / days
 
 
 def log_rate_ratio(rates: ArrayLike, average: float, smallest: float = 0.05) -> NDArray[np.float64]:

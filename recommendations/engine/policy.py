@@ -7,7 +7,7 @@ listings is relaxed, because k asked is k answered whenever k exist.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from typing import Literal
 
@@ -130,6 +130,10 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def take(self, rows: NDArray[np.intp]) -> Pool:
+        """The candidates at these positions, in that order."""
+        return Pool(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)

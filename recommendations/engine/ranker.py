@@ -60,10 +60,15 @@ class Ranker:
             kept[: self.n_content] = 0.0
         return kept
 
-    def breakdown(self, weights: NDArray[np.floating], table: ListingTable) -> Contributions:
-        """The score of each listing by readable feature; rows sum to ``vectors(table) @ weights`` within 1e-6."""
+    def breakdown(
+        self, weights: NDArray[np.floating], table: ListingTable, vectors: NDArray[np.float32] | None = None
+    ) -> Contributions:
+        """The utility of each listing by readable feature; rows sum to ``vectors(table) @ weights`` within 1e-6.
+
+        Vectors that are known already save making them.
+        """
         weights = np.asarray(weights, np.float64)
-        vectors = self.vectors(table)
+        vectors = self.vectors(table) if vectors is None else vectors
         content = self.encoder.contributions(weights[: self.n_content], table, vectors[:, : self.n_content])
         factors = vectors[:, self.n_content :].astype(np.float64)
         return replace(

@@ -35,10 +35,14 @@ SELLERS = {"dealer": ("a dealer", "dealers"), "private": ("a private seller", "p
 CURRENCY_SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
 SPOKEN_AS_WORDS = {"KIA", "RAM", "MAN", "DAF", "GAZ"}  # among capitals of at most three letters
 
-SIMILAR_BUYERS, DEMAND = "similar buyers", "demand"
+SIMILAR_BUYERS, ARCHETYPE, DEMAND = "similar buyers", "archetype", "demand"
+FRESHNESS, DEAL, DISTANCE, CROWDING, BASE = "freshness", "deal", "distance", "crowding", "base"
 LABELS = {
     "mileage": "Mileage", "consumption": "Fuel consumption", "engine": "Engine size", "seller": "Kind of seller",
     "title": "Words of the title", SIMILAR_BUYERS: "What similar buyers like", DEMAND: "Recent demand",
+    ARCHETYPE: "Cars like those looked at lately", FRESHNESS: "How new the advert is",
+    DEAL: "Price against that of similar cars", DISTANCE: "Distance", CROWDING: "Buyers interested already",
+    BASE: "Base, the same for every car",
 }  # fmt: skip
 
 

@@ -322,6 +322,15 @@ class LinearScore:
         """Score of each listing, shape (n_listings,): higher is better. Raises as ``breakdown``."""
         return self.breakdown(terms).sum(axis=1)
 
+    def scale_of(self, name: str) -> float:
+        """What one unit of a term is worth in the score."""
+        at = self.names.index(name)
+        return float(self.weights[at] / self.deviations[at])
+
+    def mean_of(self, name: str) -> float:
+        """The value of a term that adds nothing to the score."""
+        return float(self.means[self.names.index(name)])
+
     def with_weights(self, overrides: Mapping[str, float]) -> LinearScore:
         """The same score with some weights set by hand: a placement's boosts.
 

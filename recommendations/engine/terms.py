@@ -11,11 +11,13 @@ Rows are positions in the goods. Nothing here knows what may be shown: that is s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recommendations.engine.arrivals import draw_rates, group_rates, log_rate_ratio
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.scoring import (
     ARCHETYPE,
@@ -66,6 +68,10 @@ class Goods:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    def take(self, rows: NDArray[np.intp]) -> Goods:
+        """The listings at these positions, in that order."""
+        return Goods(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
 
 @dataclass(frozen=True, eq=False)
 class Market:
@@ -100,6 +106,27 @@ class Market:
     def listed_days(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """Days since each of the rows was published, shape (n_rows,); nan where it never was."""
         return _days(self.moment, self.goods.published_at[rows])
+
+    def exposure(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Effective days that each of the rows has been on sale, shape (n_rows,)."""
+        return effective_days(self.listed_days(rows), DEMAND_HALF_LIFE_DAYS)
+
+    @cached_property
+    def rates_by_archetype(self) -> NDArray[np.float64]:
+        """Demand per effective day of the live listings of each archetype, shape (the highest code + 1,)."""
+        live = np.flatnonzero((self.goods.published_at <= self.moment) & (self.goods.ended_at > self.moment))
+        codes = self.goods.archetypes
+        n_codes = int(codes.max(initial=-1)) + 1
+        return group_rates(self.demand_counts[live], self.exposure(live), codes[live], n_codes)
+
+    def draw_log_rates(self, rows: NDArray[np.intp], uniforms: ArrayLike) -> NDArray[np.float64]:
+        """How much more than the average listing each row may be asked about, one draw; log of a ratio.
+
+        ``uniforms`` are the chances, as for ``arrivals.draw_rates``, shape (n_rows,).
+        """
+        prior = self.rates_by_archetype[self.goods.archetypes[rows]]
+        rates = draw_rates(self.demand_counts[rows], self.exposure(rows), prior, uniforms)
+        return log_rate_ratio(rates, self.average)
 
     def terms(self, rows: NDArray[np.intp]) -> Terms:
         """Demand, freshness and deal of some rows, each of shape (n_rows,): the same for every buyer."""
@@ -186,12 +213,14 @@ class Scored:
     names: tuple[str, ...]
     tastes: NDArray[np.intp]
 
-
-def terms_of(ranker: Ranker, market: Market, wants: Wants, rows: NDArray[np.intp]) -> Terms:
-    """Every term of the score for some rows, each of shape (n_rows,); nan where unknown."""
-    goods = market.goods
-    utilities, _ = wants.utilities(goods.vectors[rows])
-    return {UTILITY: utilities, **buyer_terms(ranker, goods, wants, rows), **market.terms(rows)}
+    def plus(self, name: str, values: NDArray[np.float64]) -> Scored:
+        """The same with one more term, shape (n,), added to every score."""
+        return replace(
+            self,
+            scores=self.scores + values,
+            parts=np.column_stack([self.parts, values]),
+            names=(*self.names, name),
+        )
 
 
 def buyer_terms(ranker: Ranker, goods: Goods, wants: Wants, rows: NDArray[np.intp]) -> Terms:
@@ -221,8 +250,9 @@ def score_rows(
     """
     at = np.asarray(rows, dtype=np.intp)
     used = score or ranker.score_for(is_personal=wants.is_personal)
-    parts = used.breakdown(terms_of(ranker, market, wants, at))
-    _, tastes = wants.utilities(market.goods.vectors[at])
+    utilities, tastes = wants.utilities(market.goods.vectors[at])
+    terms = {UTILITY: utilities, **buyer_terms(ranker, market.goods, wants, at), **market.terms(at)}
+    parts = used.breakdown(terms)
     return Scored(parts.sum(axis=1), parts, used.names, tastes)
 
 

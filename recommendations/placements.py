@@ -1,0 +1,225 @@
+"""The rules of one list: a placement, and what a running experiment changes about it for this buyer.
+
+Also what such rules may say at all: the admin refuses here, in words for the person typing, what serving would stumble
+over or ignore.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db.models import F
+from django.db.models.expressions import Subquery
+from django.db.models.functions import JSONObject
+
+from accounts.models import Buyer
+from catalog.filters import ListingFilters
+from recommendations.engine.policy import ListPolicy
+from recommendations.engine.scoring import TERMS
+from recommendations.models import Experiment, Placement
+
+# Source -> its share of the candidates where a placement says nothing else. Shares are proportions: those of sources
+# that have nothing to say, such as saved searches of somebody who saved none, go to the others.
+DEFAULT_SHARES: Mapping[str, float] = {
+    "taste": 0.6,
+    "neighbours": 0.08,
+    "saved search": 0.06,
+    "price drop": 0.04,
+    "trending": 0.06,
+    "fresh": 0.06,
+    "exploration": 0.05,
+    "new arrivals": 0.05,
+    "promoted": 0.05,
+}
+# What an experiment may change: every rule, but not which list it is.
+VARIABLE_RULES = (
+    "sources", "filters", "boosts", "diversity", "max_per_model", "max_per_seller", "exploration_share", "fresh_share",
+    "promoted_share", "follows_intent", "free_leads", "saturation_strength", "times_shown_at_most",
+)  # fmt: skip
+VARIANT_PARTS = ("share", "overrides")
+LONGEST_VARIANT_NAME = 40
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How one list is made.
+
+    Attributes:
+        placement: Its row, with what a variant changes; not to be saved.
+        variant: Name of the experiment's arm; "" outside of experiments.
+    """
+
+    placement: Placement
+    variant: str = ""
+
+    @property
+    def filters(self) -> ListingFilters:
+        """What every car here must satisfy."""
+        return ListingFilters.from_query(self.placement.filters)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Source -> share of the candidates, >= 0; they need not add up to one."""
+        return {name: self.placement.sources.get(name, share) for name, share in DEFAULT_SHARES.items()}
+
+    @property
+    def boosts(self) -> dict[str, float]:
+        """Term -> weight in the score, in place of what was learned."""
+        return {name: weight for name, weight in self.placement.boosts.items() if name in TERMS}
+
+    def policy(self, k: int) -> ListPolicy:
+        return ListPolicy(
+            k=k,
+            diversity=self.placement.diversity,
+            max_per_model=self.placement.max_per_model,
+            max_per_seller=self.placement.max_per_seller,
+            exploration_share=self.placement.exploration_share,
+            promoted_share=self.placement.promoted_share,
+            fresh_share=self.placement.fresh_share,
+        )
+
+
+def rules_of(slug: str, buyer: Buyer | None) -> Rules:
+    """The rules of the placement for this buyer, in one query; those of a plain list where there is no such placement.
+
+    A stranger takes part in no experiment: nobody could tell next time which arm she was in.
+    """
+    running = Experiment.objects.filter(status=Experiment.Status.RUNNING, placement__slug=slug)
+    described = running.values(told=JSONObject(slug=F("slug"), variants=F("variants")))
+    placement = Placement.objects.annotate(experiment=Subquery(described[:1])).filter(slug=slug).first()
+    if placement is None:
+        return Rules(Placement(slug=slug))
+    experiment = getattr(placement, "experiment", None)
+    if experiment is None or buyer is None:
+        return Rules(placement)
+    variant = variant_for(experiment["slug"], experiment["variants"], buyer.pk)
+    return Rules(changed(placement, experiment["variants"][variant].get("overrides", {})), variant)
+
+
+def variant_for(experiment: str, variants: Mapping[str, Mapping[str, Any]], buyer_id: int) -> str:
+    """Which arm of an experiment a buyer is in: always the same, and independent of other experiments.
+
+    Arms in order of their names divide the line from 0 to 1 by their shares, and the buyer's hash is a point on it.
+    """
+    digest = hashlib.blake2b(f"{experiment}:{buyer_id}".encode(), digest_size=8).digest()
+    names = sorted(variants)
+    point = int.from_bytes(digest) / 2**64 * sum(variants[name]["share"] for name in names)
+    for name in names:
+        point -= variants[name]["share"]
+        if point < 0:
+            return name
+    return names[-1]  # rounding, or shares that are all 0
+
+
+def changed(placement: Placement, overrides: Mapping[str, Any]) -> Placement:
+    """A copy of a placement with some of its rules changed; names that are no rules any more are left out."""
+    copied = copy.copy(placement)
+    for name, value in overrides.items():
+        if name in VARIABLE_RULES:
+            setattr(copied, name, value)
+    return copied
+
+
+# --- What may be said ------------------------------------------------------------------------------------------------
+
+
+def refuse_sources(value: Any) -> None:
+    """Raise ValidationError unless it is a share for some of the sources, with at least one left on."""
+    _refuse_unless_numbers(value, '{"trending": 0.2, "exploration": 0}')
+    _refuse_unknown(value, DEFAULT_SHARES, "source")
+    if not any(value.get(name, share) for name, share in DEFAULT_SHARES.items()):
+        raise ValidationError("Every source is switched off; leave at least one on.")
+
+
+def refuse_boosts(value: Any) -> None:
+    """Raise ValidationError unless it is a weight for some of the terms."""
+    _refuse_unless_numbers(value, '{"freshness": 0.5}')
+    _refuse_unknown(value, TERMS, "term")
+
+
+def refuse_filters(value: Any) -> None:
+    """Raise ValidationError unless every filter is known and has a value of its kind.
+
+    A filter nobody knows would be ignored in silence, and the list would show what it should not.
+    """
+    if not isinstance(value, dict):
+        raise ValidationError('Write filters by name, like {"fuels": ["electric"], "max_price": 20000}.')
+    _refuse_unknown(value, ListingFilters.names(), "filter")
+    nothing = ListingFilters()
+    for name, asked in value.items():
+        if isinstance(getattr(nothing, name), tuple):
+            if not isinstance(asked, list) or not all(isinstance(one, str) and one for one in asked):
+                raise ValidationError(f'“{name}” needs a list of texts, like ["…"], not {asked!r}.')
+        elif name == "text":
+            if not isinstance(asked, str):
+                raise ValidationError(f"“text” needs a text, not {asked!r}.")
+        elif not _is_number(asked):
+            raise ValidationError(f"“{name}” needs a number, not {asked!r}.")
+    circle = {"latitude", "longitude", "radius_km"}
+    if missing := sorted(circle - set(value)) if circle & set(value) else []:
+        raise ValidationError(f"A place needs latitude, longitude and radius_km; {', '.join(missing)} is missing.")
+
+
+def refuse_variants(value: Any, placement: Placement | None = None) -> None:
+    """Raise ValidationError unless it names at least two arms, each with a share and rules that make sense.
+
+    Rules are judged as they would stand together with those of the placement, where that is known.
+    """
+    example = '{"a": {"share": 0.5}, "b": {"share": 0.5, "overrides": {"diversity": 0.2}}}'
+    if not isinstance(value, dict) or len(value) < 2:
+        raise ValidationError(f"Name at least two variants, like {example}.")
+    for name, variant in value.items():
+        if not name or len(name) > LONGEST_VARIANT_NAME:
+            raise ValidationError(f"A variant's name has 1 to {LONGEST_VARIANT_NAME} characters; “{name}” has not.")
+        if not isinstance(variant, dict):
+            raise ValidationError(f"“{name}” needs a share and may have overrides, like {example}.")
+        _refuse_unknown(variant, VARIANT_PARTS, f"part of “{name}”")
+        if not _is_number(variant.get("share")) or variant["share"] <= 0:
+            raise ValidationError(f"“{name}” needs a share above 0, not {variant.get('share')!r}.")
+        _refuse_overrides(name, variant.get("overrides", {}), placement or Placement())
+
+
+def _refuse_overrides(name: str, overrides: Any, placement: Placement) -> None:
+    if not isinstance(overrides, dict):
+        raise ValidationError(f'The overrides of “{name}” need rules by name, like {{"diversity": 0.2}}.')
+    _refuse_unknown(overrides, VARIABLE_RULES, f"rule in “{name}”")
+    mixed = changed(placement, overrides)
+    try:
+        mixed.clean_fields(exclude=[field.name for field in Placement._meta.fields if field.name not in overrides])
+        refuse_rules(mixed)
+    except ValidationError as error:
+        raise ValidationError(f"In “{name}”: {' '.join(error.messages)}") from error
+
+
+def refuse_rules(placement: Placement) -> None:
+    """Raise ValidationError where rules are wrong, alone or together."""
+    refuse_sources(placement.sources)
+    refuse_filters(placement.filters)
+    refuse_boosts(placement.boosts)
+    try:
+        Rules(placement).policy(placement.k)
+    except (TypeError, ValueError) as error:
+        raise ValidationError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+
+
+def _refuse_unless_numbers(value: Any, example: str) -> None:
+    """Shares and weights need not add up, only their proportions count."""
+    if not isinstance(value, dict):
+        raise ValidationError(f"Write names and numbers, like {example}.")
+    for name, number in value.items():
+        if not _is_number(number) or not 0 <= number < float("inf"):
+            raise ValidationError(f"“{name}” needs a number of at least 0, not {number!r}.")
+
+
+def _refuse_unknown(value: Mapping[str, Any], known: Any, what: str) -> None:
+    if unknown := sorted(set(value) - set(known)):
+        raise ValidationError(f"Unknown {what}: {', '.join(unknown)}. Known are {', '.join(known)}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,97 @@
+"""How one list scores cars, from wherever they are known: the terms of the moment, weighed as the placement wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommendations.demand import Pulse
+from recommendations.engine.policy import crowding_term
+from recommendations.engine.ranker import SourceSwitch
+from recommendations.engine.scoring import ARCHETYPE, DEAL, DEMAND, DISTANCE, FRESHNESS, UTILITY, LinearScore
+from recommendations.engine.taste import draw
+from recommendations.engine.terms import Goods, Market, Scored, Wants, score_rows
+from recommendations.placements import Rules
+from recommendations.shoppers import Shopper
+from recommendations.space import ListingSpace
+
+CROWDING = "crowding"  # what a car loses that already has more interested buyers than its seller can answer
+TERMS_OF_SWITCH: Mapping[SourceSwitch, tuple[str, ...]] = {
+    "content": (UTILITY, DEAL, FRESHNESS, DISTANCE),  # what the car is
+    "collaborative": (UTILITY, ARCHETYPE, DEMAND),  # what others do
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """Everything that decides the scores of one list.
+
+    Attributes:
+        shopper: Who asks.
+        switch: Which pipelines are on.
+        wants: The shopper, as the score reads her.
+        score: Weights of the terms, with the placement's boosts.
+        pulse: The market lately.
+        average: Demand of the average live listing, per effective day.
+        rules: Of the placement.
+    """
+
+    shopper: Shopper
+    switch: SourceSwitch
+    wants: Wants
+    score: LinearScore
+    pulse: Pulse
+    average: float
+    rules: Rules
+
+    @classmethod
+    def of(
+        cls,
+        space: ListingSpace,
+        shopper: Shopper,
+        rules: Rules,
+        pulse: Pulse,
+        switch: SourceSwitch = "hybrid",
+        place: tuple[float, float] | None = None,
+    ) -> Self:
+        score = shopper.ranker.score_for(is_personal=shopper.is_personal)
+        if switch in TERMS_OF_SWITCH:
+            score = score.only(TERMS_OF_SWITCH[switch])
+        return cls(
+            shopper=shopper,
+            switch=switch,
+            wants=shopper.wants(switch, place),
+            score=score.with_weights(rules.boosts),
+            pulse=pulse,
+            average=space.market(pulse.moment, pulse.demand).average,
+            rules=rules,
+        )
+
+    def judge(self, goods: Goods, listing_ids: Sequence[int]) -> Scored:
+        """Scores of the goods and what they are made of; ``listing_ids`` are theirs, in the same order."""
+        demand = np.array([self.pulse.demand.get(key, 0.0) for key in listing_ids])
+        market = Market(goods, self.pulse.moment, demand, self.average)
+        scored = score_rows(self.shopper.ranker, market, self.wants, np.arange(len(goods)), self.score)
+        return scored.plus(CROWDING, self._crowding(listing_ids))
+
+    def imagine(self, scored: Scored, goods: Goods, rng: np.random.Generator) -> NDArray[np.float64]:
+        """The scores if the taste were a little different: one Thompson draw from the belief, shape (n,)."""
+        drawn = self.imagined(rng).utilities(goods.vectors)[0]
+        known = self.wants.utilities(goods.vectors)[0]
+        return scored.scores + self.score.scale_of(UTILITY) * (drawn - known)
+
+    def imagined(self, rng: np.random.Generator) -> Wants:
+        """What she may as well want: each taste drawn from what is believed of it."""
+        weights = [draw(member.taste, rng)[0] for member in self.shopper.tastes]
+        return replace(self.wants, weights=np.array([self.shopper.ranker.switched(w, self.switch) for w in weights]))
+
+    def _crowding(self, listing_ids: Sequence[int]) -> NDArray[np.float64]:
+        placement = self.rules.placement
+        if not placement.free_leads:
+            return np.zeros(len(listing_ids))
+        leads = [self.pulse.leads.get(key, 0) for key in listing_ids]
+        return crowding_term(leads, placement.free_leads, placement.saturation_strength)
