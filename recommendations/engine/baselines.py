@@ -113,12 +113,12 @@ class Neighbours:
     weights: NDArray[np.float64] | csr_array
 
     @classmethod
-    def knn(cls, interest: csr_array, n_neighbours: int = 100) -> Self:
+    def knn(cls, interest: csr_array, n_neighbours: int | None = None) -> Self:
         """Item-kNN: cosine between the columns of ``interest``, each row's strongest kept.
 
         Args:
             interest: Buyers by things, shape (n_buyers, n_things), not negative.
-            n_neighbours: Kept per thing.
+            n_neighbours: Kept per thing; None for all.
 
         Source: Sarwar et al. 2001, "Item-based collaborative filtering", section 3.1.1.
         """
@@ -131,7 +131,7 @@ class Neighbours:
             scale = np.outer(lengths[rows], lengths)
             cosines = np.divide(together, scale, out=np.zeros_like(together), where=scale > 0)
             cosines[np.arange(len(rows)), rows] = 0.0
-            blocks.append(strongest(cosines, n_neighbours))
+            blocks.append(strongest(cosines, n_neighbours or interest.shape[1]))
         return cls(vstack(blocks, format="csr") if blocks else csr_array(np.zeros((0, 0))))
 
     @classmethod

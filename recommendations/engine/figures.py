@@ -215,7 +215,7 @@ def coverage_figure(ranker: str, question: Question, lists: Lists, k: int, draws
     buyers, places = np.nonzero(shown != PADDING)
     shape = (len(shown), len(question.candidates))
     appears = csr_array((np.ones(len(buyers), np.float32), (buyers, shown[buyers, places])), shape=shape)
-    value = np.count_nonzero(appears.sum(axis=0)) / max(n_candidates, 1)
+    value = float(np.count_nonzero(appears.sum(axis=0)) / max(n_candidates, 1))
     drawn = np.concatenate(
         [
             np.count_nonzero((draws[start : start + DRAWS_AT_ONCE] > 0).astype(np.float32) @ appears, axis=1)

@@ -247,7 +247,7 @@ def fit_item_ranker(
     asked = asked.take(_sampled(len(asked), events.n_items, len(config.demand_half_lives_days) + 4, config.seed))
     validated = validate(earlier, asked, options) if len(asked) >= FEWEST_VALIDATED else {}
     chosen = max(validated, key=lambda option: validated[option]) if validated else options[0]
-    score = learn_weights(earlier, asked, chosen)
+    score = learn_weights(earlier, table_of(earlier, asked.user_rows, chosen), asked)
     return ItemRanker(Past(past, catalogue, day, config), chosen, score, validated)
 
 
@@ -259,19 +259,32 @@ def _sampled(n_users: int, n_items: int, n_terms: int, seed: int) -> NDArray[np.
 
 def validate(past: Past, asked: ItemQuestion, options: list[Option]) -> dict[Option, float]:
     """NDCG of each option: weights learned from one half of the users, tested on the other, and the reverse."""
-    halves = [np.arange(len(asked)) % 2 == half for half in (0, 1)]
-    return {
-        option: float(np.mean([_ndcg(past, asked, option, halves[half], halves[1 - half]) for half in (0, 1)]))
-        for option in options
-    }
+    is_even = np.arange(len(asked)) % 2 == 0
+    found = {}
+    for option in options:
+        table = table_of(past, asked.user_rows, option)
+        halves = [_ndcg(past, table, asked, learns) for learns in (is_even, ~is_even)]
+        found[option] = float(np.mean(halves))
+    return found
 
 
-def _ndcg(past: Past, asked: ItemQuestion, option: Option, learns: NDArray, tested: NDArray) -> float:
-    score = learn_weights(past, asked.take(learns), option)
-    ranker, test = ItemRanker(past, option, score, {}), asked.take(tested)
-    lists = best_items(ranker.scores(test.user_rows), test, past.config.k)
-    hits = metrics.find_hits(lists, np.split(test.relevant.indices, test.relevant.indptr[1:-1]))
+def _ndcg(past: Past, table: NDArray[np.float32], asked: ItemQuestion, learns: NDArray[np.bool_]) -> float:
+    score = learn_weights(past, table[learns], asked.take(learns))
+    test = asked.take(~learns)
+    terms = dict(zip(past.term_names, np.moveaxis(table[~learns], -1, 0), strict=True))
+    scores = score.score(_flat(terms)).reshape(len(test), -1)
+    hits = metrics.find_hits(
+        best_items(scores, test, past.config.k), np.split(test.relevant.indices, test.relevant.indptr[1:-1])
+    )
     return metrics.mean_over_users(metrics.ndcg_at_k(hits, past.config.k))
+
+
+def table_of(past: Past, user_rows: NDArray[np.intp], option: Option) -> NDArray[np.float32]:
+    """Every term of every item for some users, shape (n_rows, n_items, n_terms); nan where unknown."""
+    blocks = [np.empty((0, past.events.n_items, len(past.term_names)), np.float32)]
+    for terms in past.terms(user_rows, option):
+        blocks.append(np.stack(list(terms.values()), axis=-1).astype(np.float32))
+    return np.concatenate(blocks)
 
 
 def best_items(scores: Floats, question: ItemQuestion, k: int) -> NDArray[np.intp]:
@@ -282,7 +295,7 @@ def best_items(scores: Floats, question: ItemQuestion, k: int) -> NDArray[np.int
     return np.where(np.isfinite(np.take_along_axis(allowed, best, axis=1)), best, metrics.PADDING)
 
 
-def learn_weights(past: Past, asked: ItemQuestion, option: Option) -> LinearScore:
+def learn_weights(past: Past, table: NDArray[np.float32], asked: ItemQuestion) -> LinearScore:
     """Weights of the terms by conditional logit: each user chose what she went for out of all she could have had.
 
     Every user counts once, however much she went for. All items are alternatives, not a sample, because a list is made
@@ -290,8 +303,8 @@ def learn_weights(past: Past, asked: ItemQuestion, option: Option) -> LinearScor
 
     Args:
         past: The models, fitted before the choices.
+        table: Their terms, as from ``table_of``, of the users asked about.
         asked: The choices.
-        option: Of the models.
 
     Returns:
         The score; with nobody asked about, weights of 1 on terms as they come.
@@ -299,12 +312,11 @@ def learn_weights(past: Past, asked: ItemQuestion, option: Option) -> LinearScor
     Source: conditional logit (McFadden 1974), a Gaussian around 0, solved by L-BFGS.
     """
     names = past.term_names
-    blocks = [np.stack(list(terms.values()), axis=-1) for terms in past.terms(asked.user_rows, option)]
-    if not blocks:
+    if not len(asked):
         return LinearScore(names, np.ones(len(names)), np.zeros(len(names)), np.ones(len(names)))
-    table, allowed = np.concatenate(blocks), asked.allowed()
-    means, deviations = _scales(table[allowed])
-    features = np.nan_to_num((table - means) / deviations).astype(np.float32)
+    allowed = asked.allowed()
+    means, deviations = _scales(table[allowed].astype(np.float64))
+    features = np.asarray(np.nan_to_num((table - means) / deviations), np.float32)
     return LinearScore(names, most_likely(features, allowed, asked.relevant, past.config.strength), means, deviations)
 
 

@@ -1,0 +1,123 @@
+import json
+
+import numpy as np
+import pytest
+
+from recommendations.backtests.event_files import Columns, FileRefused, ItemColumns, read_event_file, read_item_file
+from recommendations.backtests.of_file import FileParameters, backtest_file
+from recommendations.backtests.outcome import OURS, ForetoldChoices
+
+
+def tribes_as_csv(n_users=40, n_items=24, n_days=60, seed=0) -> str:
+    """Even users go for even items and odd ones for odd items, on days of 1970."""
+    rng = np.random.default_rng(seed)
+    lines = ["user,item,time"]
+    for user in range(n_users):
+        for day in sorted(rng.uniform(0, n_days, 20)):
+            lines.append(f"u{user},i{2 * rng.integers(n_items // 2) + user % 2},{day * 86400:.0f}")
+    return "\n".join(lines) + "\n"
+
+
+ITEMS = "item,tribe,price,listed\n" + "".join(
+    f"i{row},{'odd' if row % 2 else 'even'},{10 + row},{row % 5 * 86400}\n" for row in range(24)
+)
+
+
+@pytest.fixture
+def file(tmp_path):
+    (tmp_path / "events.csv").write_text(tribes_as_csv())
+    return read_event_file(tmp_path / "events.csv", Columns())
+
+
+@pytest.fixture
+def items(tmp_path, file):
+    (tmp_path / "items.csv").write_text(ITEMS)
+    return read_item_file(tmp_path / "items.csv", ItemColumns(price="price", listed_at="listed"), file)
+
+
+def value_of(outcome, ranker, metric="ndcg", k=10, slice_name="all"):
+    found = (one for one in outcome.figures if (one.ranker, one.metric, one.k) == (ranker, metric, k))
+    return next(one for one in found if one.slice == slice_name).value
+
+
+def test_our_ranker_stands_beside_the_baselines_on_a_known_world(file):
+    outcome = backtest_file(file, None, FileParameters(test_from=50.0))
+    assert set(outcome.summary["rankers"]) == {
+        OURS, "popular", "recently popular", "item-kNN", "EASE", "ALS"
+    }  # fmt: skip
+    assert value_of(outcome, OURS) > 1.3 * value_of(outcome, "popular")
+    assert value_of(outcome, "EASE") > value_of(outcome, "popular")
+    lead = next(one for one in outcome.figures if (one.ranker, one.metric, one.k) == ("popular", "lead in ndcg", 10))
+    assert lead.low > 0
+
+
+def test_items_bring_the_baselines_that_need_them(items):
+    outcome = backtest_file(items.file, items, FileParameters(test_from=50.0))
+    assert {"average of liked", "newest in budget"} < set(outcome.summary["rankers"])
+    assert value_of(outcome, "average of liked") > value_of(outcome, "popular")
+    assert "content" in outcome.summary["learned"]["weights"]
+
+
+def test_what_happens_after_the_test_has_begun_moves_no_list(file):
+    whole = backtest_file(file, None, FileParameters(test_from=50.0, test_until=55.0, validation_days=5.0))
+    events = file.events
+    early = type(file)(file.name, events.take(events.days < 55), file.user_ids, file.item_ids, {})
+    cut = backtest_file(early, None, FileParameters(test_from=50.0, validation_days=5.0))
+    assert whole.to_json()["figures"] == cut.to_json()["figures"]
+
+
+def test_the_same_seed_gives_the_same_figures_and_they_fit_json(file):
+    runs = [backtest_file(file, None, FileParameters(max_users=10, seed=3)).to_json() for _ in range(2)]
+    assert json.dumps(runs[0], allow_nan=False) == json.dumps(runs[1], allow_nan=False)
+    assert runs[0]["n_buyers"] == 10
+
+
+def test_without_a_date_the_last_share_of_the_events_is_tested(file):
+    outcome = backtest_file(file, None, FileParameters(test_share=0.25))
+    assert outcome.n_events == 200
+
+
+def test_the_reader_is_told_what_was_left_out_and_how_it_was_asked(tmp_path):
+    (tmp_path / "events.csv").write_text(tribes_as_csv() + ",i1,5\n")
+    file = read_event_file(tmp_path / "events.csv", Columns())
+    notes = backtest_file(file, None, FileParameters(unseen_only=True)).summary["notes"]
+    assert "1 rows without a user were left out." in notes
+    assert any("had before" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"test_from": -1.0}, "no event lies before 1969-12-31"),
+        ({"test_from": 90.0}, "no event lies in the test"),
+        ({"test_from": 50.0, "test_until": 40.0}, "end before it begins"),
+    ],
+)
+def test_a_division_that_leaves_nothing_is_refused(file, options, complaint):
+    with pytest.raises(FileRefused, match=complaint):
+        backtest_file(file, None, FileParameters(**options))
+
+
+@pytest.mark.parametrize("options", [{"test_share": 1.0}, {"ks": ()}, {"validation_days": 0.0}])
+def test_parameters_that_make_no_sense_are_refused(options):
+    with pytest.raises(FileRefused):
+        FileParameters(**options)
+
+
+def test_a_probability_that_comes_true_is_calibrated():
+    """Choices drawn by the very odds that are foretold."""
+    rng = np.random.default_rng(0)
+    choices = ForetoldChoices(np.random.default_rng(1))
+    for _ in range(3000):
+        scores = rng.normal(0, 1.5, 20)
+        odds = np.exp(scores)
+        choices.add(scores, [int(rng.choice(20, p=odds / odds.sum()))], np.arange(20))
+    told = choices.told()
+    assert told["n_choices"] == 3000
+    assert told["error"] < 0.01
+
+
+def test_no_choice_foretells_nothing():
+    choices = ForetoldChoices(np.random.default_rng(0))
+    choices.add(np.zeros(3), [1], np.array([1]))  # there was nothing else to choose
+    assert choices.told() == {}
