@@ -6,8 +6,9 @@ speaks for it; an operator sees everything, adding up to the score.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Terms = Mapping[str, float]
@@ -18,6 +19,9 @@ MOST_POINTS = 3  # of one sentence
 WORTH_SAYING = 0.25  # of the strongest point; less is noise
 ROUNDING = 1e-9  # a remainder of a score below this is none
 LOW_MILEAGE_KM = 50_000.0  # where nobody says what is typical
+A_DEAL = 0.05  # as a share of the price; below that it is what such cars cost
+NEARBY_KM = 50.0
+RECENT_DAYS = 7.0
 
 BODIES = {
     "hatchback": ("hatchback", "hatchbacks"), "saloon": ("saloon", "saloons"), "estate": ("estate", "estates"),
@@ -74,11 +78,13 @@ def tell_reason(
         baseline: The same for the average live listing; a term it lacks is 0 there. A field is mentioned only when it
             adds something, and more than it does for the average car.
         source: Where the candidate came from: "taste", "content", "collaborative", "neighbours", "trending", "fresh",
-            "exploration", "similar", "saved search", "price drop", "newest". Any other counts as "taste".
+            "new arrivals", "exploration", "promoted", "similar", "saved search", "price drop", "newest". Any other
+            counts as "taste".
         facts: What a card shows of the listing, whatever is known: make and model by name; body, fuel, gearbox,
             drive, colour and seller_kind as stored; year, price, currency, mileage_km, power_kw, engine_l,
-            consumption_l_100km, tags. Also ``days_on_sale``, ``price_drop`` (an amount), and ``is_opened_make``:
-            whether the buyer has opened cars of this make, which may then be said.
+            consumption_l_100km, tags. Also ``days_on_sale``, ``price_drop`` (an amount), ``deal`` (log of the usual
+            price over this one), ``distance_km``, and ``is_opened_make``: whether the buyer has opened cars of this
+            make, which may then be said.
         typical: Usual mileage_km, power_kw and consumption_l_100km among live listings: what "low mileage" means.
         is_personal: Whether the taste is the buyer's own; a stranger is told of other buyers instead.
 
@@ -87,12 +93,11 @@ def tell_reason(
     """
     points = strong_points(terms, baseline, facts, typical)
     told = _of_the_source(source, points, facts, is_personal)
-    if told is None and points and points[0] == SIMILAR_BUYERS:
-        told = _of_similar_buyers(is_personal)
-    if told is None and points and points[0] == DEMAND:
-        told = "Popular with buyers right now"
+    if told is None and points and points[0] in OF_THE_MARKET:
+        told = OF_THE_MARKET[points[0]](facts, is_personal)
     if told is None:
-        told = _of_the_car([point for point in points if point not in (SIMILAR_BUYERS, DEMAND)], facts, is_personal)
+        told = _of_the_car([point for point in points if point not in OF_THE_MARKET], facts, is_personal)
+        told = ", ".join([told, *(ASIDES[point](facts) for point in points if point in ASIDES)])
     return f"{told}."
 
 
@@ -119,8 +124,10 @@ def _of_the_source(source: str, points: Sequence[str], facts: Facts, is_personal
             return f"Its price has just fallen by {_money(facts['price_drop'], facts)}"
         case "trending":
             return f"Popular with buyers right now{within_budget}"
-        case "fresh" | "newest":
+        case "fresh" | "newest" | "new arrivals":
             return f"{_newness(facts)}{within_budget}"
+        case "promoted":
+            return f"Promoted by its seller{within_budget}"
         case "neighbours" | "collaborative":
             return _of_similar_buyers(is_personal)
         case "exploration":
@@ -139,6 +146,29 @@ def _of_similar_buyers(is_personal: bool) -> str:
     return (
         "Buyers with a taste like yours look at cars like this" if is_personal else "Many buyers look at cars like this"
     )
+
+
+def _saving(facts: Facts) -> str:
+    return f"{100 * (1 - math.exp(-facts[DEAL])):.0f} % below similar cars"
+
+
+def _nearness(facts: Facts) -> str:
+    kilometres = round(facts["distance_km"])
+    return f"{max(kilometres, 1)} km from you"
+
+
+OF_THE_MARKET: Mapping[str, Callable[[Facts, bool], str]] = {  # what is said when it matters most
+    SIMILAR_BUYERS: lambda facts, is_personal: _of_similar_buyers(is_personal),
+    ARCHETYPE: lambda facts, is_personal: "Buyers of what you looked at also look at cars like this",
+    DEMAND: lambda facts, is_personal: "Popular with buyers right now",
+    FRESHNESS: lambda facts, is_personal: _newness(facts),
+    DEAL: lambda facts, is_personal: f"Priced {_saving(facts)}",
+    DISTANCE: lambda facts, is_personal: f"Only {_nearness(facts)}",
+}
+ASIDES: Mapping[str, Callable[[Facts], str]] = {  # what is said besides, when it matters
+    DEAL: lambda facts: f"priced {_saving(facts)}",
+    DISTANCE: lambda facts: f"only {_nearness(facts)}",
+}
 
 
 def _of_the_car(points: Sequence[str], facts: Facts, is_personal: bool) -> str:
@@ -215,7 +245,11 @@ def _is_sayable(name: str, facts: Facts, typical: Mapping[str, float]) -> bool:
         "consumption": lambda: _below(known("consumption_l_100km"), 0.9 * typical.get("consumption_l_100km", 0.0)),
         "power": lambda: (known("power_kw") or 0) > 1.1 * typical.get("power_kw", float("inf")),
         SIMILAR_BUYERS: lambda: True,
+        ARCHETYPE: lambda: True,
         DEMAND: lambda: True,
+        FRESHNESS: lambda: _below(known("days_on_sale"), RECENT_DAYS),
+        DEAL: lambda: (known(DEAL) or 0.0) > A_DEAL,  # nan is no deal either
+        DISTANCE: lambda: _below(known("distance_km"), NEARBY_KM),
     }
     return name in checks and checks[name]()
 

@@ -54,6 +54,26 @@ def test_the_strongest_points_make_the_sentence(terms, sentence):
     assert reason(terms) == sentence
 
 
+@pytest.mark.parametrize(
+    ("terms", "known", "sentence"),
+    [
+        ({"deal": 1.0}, {"deal": 0.1278}, "Priced 12 % below similar cars."),
+        ({"body": 1.0, "deal": 0.5}, {"deal": 0.1278}, "Because you look for estates, priced 12 % below similar cars."),
+        ({"deal": 1.0, "body": 0.9}, {"deal": 0.01}, "Because you look for estates."),  # no saving worth the word
+        ({"deal": 1.0, "body": 0.9}, {"deal": np.nan}, "Because you look for estates."),
+        ({"distance": 1.0}, {"distance_km": 12.4}, "Only 12 km from you."),
+        ({"body": 1.0, "distance": 0.5}, {"distance_km": 0.2}, "Because you look for estates, only 1 km from you."),
+        ({"distance": 1.0, "body": 0.9}, {"distance_km": 80.0}, "Because you look for estates."),
+        ({"freshness": 1.0}, {"days_on_sale": 3}, "New this week."),
+        ({"freshness": 1.0, "body": 0.9}, {"days_on_sale": 30}, "Because you look for estates."),
+        ({"archetype": 1.0}, {}, "Buyers of what you looked at also look at cars like this."),
+        ({"base": 9.0, "crowding": -1.0, "body": 1.0}, {}, "Because you look for estates."),
+    ],
+)  # fmt: skip
+def test_the_market_speaks_where_it_matters_and_where_it_is_true(terms, known, sentence):
+    assert reason(terms, car=CAR | known) == sentence
+
+
 def test_a_make_that_was_opened_is_said_to_have_been():
     opened = CAR | {"is_opened_make": True}
     assert reason({"make": 1.0, "mileage": 0.5}, car=opened) == "A Skoda like those you opened, with low mileage."
@@ -71,6 +91,8 @@ def test_a_make_that_was_opened_is_said_to_have_been():
         ("saved search", "Matches one of your saved searches."),
         ("price drop", "Its price has just fallen by £750."),
         ("content", "Because you look for cars around £12,000."),
+        ("new arrivals", "New this week and within your budget."),
+        ("promoted", "Promoted by its seller and within your budget."),
     ],
 )
 def test_a_source_speaks_for_itself(source, sentence):
