@@ -11,3 +11,7 @@ class MergeRefused(AccountsError):
 
 class UnknownScope(AccountsError):
     """An API key was asked for with no scope, or with one that does not exist."""
+
+
+class EraseRefused(AccountsError):
+    """Somebody whose account cannot go by itself."""

@@ -1,14 +1,16 @@
-"""Who a request speaks for, guests who turn out to be users, and the keys of client systems."""
+"""Who a request speaks for, guests who turn out to be users, people who leave, and the keys of client systems."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
-from accounts.exceptions import MergeRefused, UnknownScope
+from accounts.exceptions import EraseRefused, MergeRefused, UnknownScope
 from accounts.models import ApiKey, Buyer, User
-from accounts.signals import buyers_merged
+from accounts.signals import buyers_merged, person_erased, person_exported
 
 
 def buyer_for_user(user: User) -> Buyer:
@@ -100,6 +102,46 @@ def set_personalised(*, buyer: Buyer, is_personalised: bool) -> Buyer:
     buyer.is_personalised = is_personalised
     buyer.save(update_fields=["is_personalised"])
     return buyer
+
+
+@transaction.atomic
+def erase_person(*, buyer: Buyer) -> None:
+    """Forget a buyer, the guests the buyer has been, and the account: history, tastes, lists shown, tokens.
+
+    What was learned from many people stays, since nobody can be found in it. Raises EraseRefused for staff: an
+    account that others rely on is not removed by one request.
+    """
+    buyer = Buyer.objects.select_for_update(of=("self",)).select_related("user").get(pk=buyer.pk)
+    if buyer.user and buyer.user.is_staff:
+        raise EraseRefused("An operator's account is removed by an administrator, in the admin.")
+    person_erased.send(sender=Buyer, buyer=buyer)
+    if buyer.user:
+        OutstandingToken.objects.filter(user=buyer.user).delete()
+        buyer.user.delete()  # and the buyer with it
+    else:
+        buyer.delete()
+
+
+@transaction.atomic
+def export_person(*, buyer: Buyer) -> dict[str, Any]:
+    """Everything known about a buyer, and about the guests the buyer has been, as plain values by name."""
+    buyers = [buyer, *buyer.merged_from.order_by("pk")]
+    told: dict[str, Any] = {"account": _account_of(buyer), "known_as": [_identity_of(each) for each in buyers]}
+    for _, answer in person_exported.send(sender=Buyer, buyers=buyers):
+        told.update(answer)
+    return told
+
+
+def _account_of(buyer: Buyer) -> dict[str, Any] | None:
+    user = buyer.user
+    if user is None:
+        return None
+    return {name: getattr(user, name) for name in ("email", "first_name", "last_name", "date_joined", "last_login")}
+
+
+def _identity_of(buyer: Buyer) -> dict[str, Any]:
+    names = ("external_id", "visitor_key", "questionnaire", "is_personalised", "latitude", "longitude", "created_at")
+    return {name: getattr(buyer, name) for name in names}
 
 
 def create_api_key(

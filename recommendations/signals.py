@@ -3,11 +3,12 @@
 from django.db.models.signals import post_migrate, post_save
 from django.dispatch import receiver
 
-from accounts.signals import buyers_merged
+from accounts.signals import buyers_merged, person_exported
 from catalog.models import Listing
 from catalog.signals import listings_stored
 from recommendations.events import events_recorded
 from recommendations.models import Interaction
+from recommendations.people import told_of
 from recommendations.services import take_over_history
 from tasks.queueing import enqueue_on_commit
 from tasks.recommendations import embed_listings_task, refresh_preferences_task
@@ -49,6 +50,11 @@ def refresh_after_merge(sender, guest, into, **kwargs):
     """A guest who logged in brings a history along."""
     take_over_history(guest=guest, into=into)
     enqueue_on_commit(refresh_preferences_task, into.pk)
+
+
+@receiver(person_exported, dispatch_uid="recommendations.person_exported")
+def tell_of_history(sender, buyers, **kwargs):
+    return told_of(buyers)
 
 
 @receiver(post_migrate, dispatch_uid="recommendations.install_schedule")

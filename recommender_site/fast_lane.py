@@ -55,7 +55,7 @@ def with_fast_lane(application: Application) -> Application:
 
 def _respond(answer: Callable[[Any, dict[str, str]], Any], environ: Environ) -> tuple[int, Any, dict[str, str]]:
     try:
-        parameters = dict(parse_qsl(environ.get("QUERY_STRING", "")))
+        parameters = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
         return 200, answer(PARSER.parse(environ["wsgi.input"]), parameters), {}
     except Exception as error:
         response = exception_handler(error, {})

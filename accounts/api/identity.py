@@ -1,5 +1,6 @@
 """Whose taste a request is about."""
 
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.fields import CharField
 from rest_framework.request import Request
@@ -9,6 +10,7 @@ from accounts.api.permissions import is_client_system
 from accounts.models import Buyer, User
 from accounts.services import buyer_for_external_id, buyer_for_user, buyer_for_visitor
 
+BUYER = OpenApiParameter("buyer", str, description="With an API key: your id of the buyer this is about.")
 _external_id = CharField(max_length=255, trim_whitespace=False)  # ids are opaque: " 7" is not "7"
 
 
@@ -21,6 +23,14 @@ def buyer_of(request: Request) -> Buyer | None:
         named = request.query_params.get("buyer")
         return buyer_for_external_id(_checked(named)) if named is not None else None
     return own_buyer_of(request)
+
+
+def named_buyer_of(request: Request) -> Buyer:
+    """As ``buyer_of``, for what makes no sense without somebody: raises ValidationError when nobody is named."""
+    buyer = buyer_of(request)
+    if buyer is None:
+        raise ValidationError({"buyer": ["Required with an API key."]})
+    return buyer
 
 
 def own_buyer_of(request: Request) -> Buyer:

@@ -10,5 +10,6 @@ urlpatterns = [
     re_path(r"^token/revoke/?$", views.TokenRevokeView.as_view(), name="token-revoke"),
     re_path(r"^token/fake-token/?$", views.FakeTokenView.as_view(), name="token-fake"),
     re_path(r"^users/me/?$", views.MeView.as_view(), name="me"),
+    re_path(r"^users/me/export/?$", views.ExportView.as_view(), name="me-export"),
     re_path(r"^users/me/privacy/?$", views.PrivacyView.as_view(), name="me-privacy"),
 ]

@@ -5,9 +5,11 @@ from contextlib import suppress
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.http import Http404
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import APIException, AuthenticationFailed
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -16,8 +18,8 @@ from rest_framework_simplejwt.serializers import TokenRefreshSerializer
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from accounts.api.authentication import VISITOR_KEY
-from accounts.api.identity import own_buyer_of
-from accounts.api.permissions import IsBuyer, IsUser
+from accounts.api.identity import BUYER, named_buyer_of, own_buyer_of
+from accounts.api.permissions import IsBuyer, IsBuyerOrHasScope, IsUser
 from accounts.api.serializers import (
     CredentialsSerializer,
     EmailSerializer,
@@ -28,9 +30,9 @@ from accounts.api.serializers import (
     TokenPairSerializer,
 )
 from accounts.api.throttles import CALLER_THROTTLES, GuestThrottle, LoginThrottle
-from accounts.exceptions import MergeRefused
-from accounts.models import Buyer, User
-from accounts.services import buyer_for_user, merge_guest, set_personalised
+from accounts.exceptions import EraseRefused, MergeRefused
+from accounts.models import ApiKey, Buyer, User
+from accounts.services import buyer_for_user, erase_person, export_person, merge_guest, set_personalised
 
 TOKENS = ["Tokens"]
 ME = ["Me"]
@@ -169,15 +171,62 @@ class FakeTokenView(TokenRoute):
         return Response({"token": str(AccessToken.for_user(user))})
 
 
-class MeView(APIView):
-    """Who one is."""
+class Conflict(APIException):
+    """Well asked, but not of this person."""
 
-    permission_classes = [IsUser]
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+class MeView(APIView):
+    """Who one is, for as long as one wants to be known."""
+
+    required_scope = ApiKey.Scope.ADMIN
     throttle_classes = CALLER_THROTTLES
+
+    def get_permissions(self) -> list[BasePermission]:
+        return [IsBuyerOrHasScope() if self.request.method == "DELETE" else IsUser()]
 
     @extend_schema(tags=ME, summary="Who am I?", responses=MeSerializer)
     def get(self, request: Request) -> Response:
         return Response(MeSerializer(request.user).data)
+
+    @extend_schema(
+        tags=ME,
+        summary="Forget me",
+        description=(
+            "Erases the account and everything known about its buyer, at once and for good: events, lists shown, "
+            "preferences, saved searches, tokens. Guests may do so for themselves, and a client system with the scope "
+            "`admin` for the buyer it names."
+        ),
+        parameters=[BUYER],
+        responses={204: None, 409: OpenApiResponse(description="An operator, whose account others rely on.")},
+    )
+    def delete(self, request: Request) -> Response:
+        try:
+            erase_person(buyer=named_buyer_of(request))
+        except EraseRefused as refusal:
+            raise Conflict(str(refusal)) from None
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ExportView(APIView):
+    """Everything known about oneself, as one file."""
+
+    permission_classes = [IsBuyerOrHasScope]
+    required_scope = ApiKey.Scope.ADMIN
+    throttle_classes = CALLER_THROTTLES
+
+    @extend_schema(
+        tags=ME,
+        summary="What is known about me?",
+        description="For users and guests about themselves, and for a client system with the scope `admin`.",
+        parameters=[BUYER],
+        responses={(200, "application/json"): OpenApiTypes.OBJECT},
+    )
+    def get(self, request: Request) -> Response:
+        told = export_person(buyer=named_buyer_of(request))
+        return Response(told, headers={"Content-Disposition": 'attachment; filename="forecourt-export.json"'})
 
 
 class PrivacyView(APIView):

@@ -77,7 +77,7 @@ def _question(entry: Any, parameters: Mapping[str, str], path: str, problems: Fi
         wrong["name"] = ["A string is expected." if "name" in entry else "This field is required."]
     vector = _vector(entry, wrong)
     top = _top(entry.get("top", parameters.get("top", 10)), wrong)
-    group_by = entry.get("group_by", parameters.get("group_by")) or None
+    group_by = entry.get("group_by", parameters.get("group_by"))
     if group_by is not None and group_by not in GROUPS:
         wrong["group_by"] = [f"One of {', '.join(GROUPS)} is expected."]
     if wrong:

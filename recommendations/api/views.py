@@ -22,7 +22,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
-from accounts.api.identity import buyer_of, own_buyer_of
+from accounts.api.identity import BUYER, buyer_of, named_buyer_of, own_buyer_of
 from accounts.api.permissions import IsBuyerOrHasScope, has_scope, is_client_system
 from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey, Buyer
@@ -52,7 +52,6 @@ from recommendations.serving import ListRequest, recommend, similar_listings
 CARS = ["Cars"]
 EVENTS = ["Events"]
 ME = ["Me"]
-BUYER = OpenApiParameter("buyer", str, description="With an API key: your id of the buyer this is about.")
 LISTING_ID = OpenApiParameter("listing_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 
 
@@ -317,7 +316,7 @@ class QuestionnaireView(APIView):
 
     @extend_schema(tags=ME, summary="What did I answer?", parameters=[BUYER], responses=QuestionnaireSerializer)
     def get(self, request: Request) -> Response:
-        return Response(QuestionnaireSerializer(_named_buyer_of(request).questionnaire).data)
+        return Response(QuestionnaireSerializer(named_buyer_of(request).questionnaire).data)
 
     @extend_schema(
         tags=ME,
@@ -331,13 +330,6 @@ class QuestionnaireView(APIView):
     def post(self, request: Request) -> Response:
         question = QuestionnaireSerializer(data=request.data)
         question.is_valid(raise_exception=True)
-        buyer = _named_buyer_of(request)
+        buyer = named_buyer_of(request)
         save_questionnaire(buyer=buyer, answers=QuestionnaireSerializer.answers_of(question.validated_data))
         return Response(QuestionnaireSerializer(buyer.questionnaire).data)
-
-
-def _named_buyer_of(request: Request) -> Buyer:
-    buyer = buyer_of(request)
-    if buyer is None:
-        raise ValidationError({"buyer": ["Required with an API key."]})
-    return buyer

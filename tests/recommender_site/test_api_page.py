@@ -11,10 +11,12 @@ from django.test import Client
 from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts.services import create_api_key
-from tests.factories import ListingFactory, UserFactory
+from recommendations.models import VECTOR_DIMENSIONS
+from tests.factories import UserFactory
+from tests.worlds import trained_market
 
 PAGE = (Path(site.BASE_DIR) / "docs" / "api.md").read_text()
-FLAGS_WITH_VALUE = {"-X": "method", "-H": "headers", "-d": "body"}
+FLAGS_WITH_VALUE = {"-X": "method", "-H": "headers", "-d": "body", "-o": "file"}
 
 
 def commands():
@@ -28,7 +30,7 @@ def run(command: str, variables: dict[str, str]):
     """What curl would do, through Django's client, since a machine need not have curl."""
     for name, value in variables.items():
         command = command.replace(f"${name}", value)
-    options: dict[str, list[str]] = {"method": [], "headers": [], "body": [], "url": []}
+    options: dict[str, list[str]] = {"method": [], "headers": [], "body": [], "file": [], "url": []}
     words = iter(shlex.split(command)[1:])
     for word in words:
         option = FLAGS_WITH_VALUE.get(word, "url")
@@ -52,10 +54,11 @@ def test_every_example_of_the_page_works(settings):
         "HOST": "http://localhost:8000",
         "TOKEN": str(AccessToken.for_user(john)),
         "API_KEY": create_api_key(name="the page", scopes=["ingest", "read"], created_by=None)[1],
-        "CAR": str(ListingFactory().pk),
+        "CAR": str(trained_market(3).skodas[0].pk),
+        "VECTOR": ",".join(["0.1"] * VECTOR_DIMENSIONS),
     }
     answers = {command: run(command, variables) for command in commands()}
-    assert len(answers) >= 14
+    assert len(answers) >= 18
     assert {command: answer.content for command, answer in answers.items() if answer.status_code >= 400} == {}
 
 

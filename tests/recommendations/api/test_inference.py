@@ -159,6 +159,7 @@ WRONG = {
     "too many": ("/infer?top=201", json.dumps(entry()), "top"),
     "half a car": ("/infer?top=1.5", json.dumps(entry()), "top"),
     "an unknown group": ("/infer?group_by=colour", json.dumps(entry()), "group_by"),
+    "a group without a name": ("/infer?group_by=", json.dumps(entry()), "group_by"),
     "a group that is no text": ("/infer", json.dumps(entry(group_by=["body"])), "group_by"),
 }  # fmt: skip
 

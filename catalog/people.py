@@ -1,0 +1,40 @@
+"""What the catalogue knows of a person: what she sells. Told when she asks, and gone when she goes."""
+
+from django.dispatch import receiver
+from django.utils import timezone
+
+from accounts.signals import person_erased, person_exported
+from catalog.models import Listing, Seller
+
+NAMELESS = "Private seller"
+OPEN = (Listing.Status.DRAFT, Listing.Status.LIVE, Listing.Status.RESERVED)
+
+
+@receiver(person_erased, dispatch_uid="catalog.forget_private_sellers")
+def forget_private_sellers(sender, buyer, **kwargs):
+    """A private seller becomes nobody, and what she had on offer is withdrawn; a company outlives an account."""
+    if buyer.user_id is None:
+        return
+    sellers = Seller.objects.filter(user=buyer.user_id, kind=Seller.Kind.PRIVATE)
+    Listing.objects.filter(seller__in=sellers, status__in=OPEN).update(
+        status=Listing.Status.WITHDRAWN, ended_at=timezone.now()
+    )
+    Listing.objects.filter(seller__in=sellers).update(description="", place="", latitude=None, longitude=None)
+    sellers.update(name=NAMELESS, external_id=None, place="", latitude=None, longitude=None, user=None)
+
+
+@receiver(person_exported, dispatch_uid="catalog.tell_of_sellers")
+def tell_of_sellers(sender, buyers, **kwargs):
+    users = [buyer.user_id for buyer in buyers if buyer.user_id]
+    return {
+        "sellers": [
+            {
+                **{name: getattr(seller, name) for name in ("name", "kind", "external_id", "place")},
+                "listings": [
+                    {"id": listing.pk, "name": listing.name, "status": listing.status}
+                    for listing in Listing.objects.with_card_data().filter(seller=seller).order_by("pk")
+                ],
+            }
+            for seller in Seller.objects.filter(user__in=users).order_by("pk")
+        ]
+    }
