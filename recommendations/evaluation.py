@@ -7,6 +7,7 @@ the full one, with every baseline, is in ``backtests``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 from recommendations.datasets import EventRows, ListingRows
 from recommendations.engine import metrics
 from recommendations.engine.ranker import Ranker
-from recommendations.engine.terms import score_rows
+from recommendations.engine.scoring import UTILITY
+from recommendations.engine.terms import Market, Wants, score_rows
 from recommendations.gate import FEWEST_BUYERS, GateFigures
 from recommendations.past import market_at, wants_at, weights_of
 from recommendations.space import ListingSpace
@@ -25,6 +27,8 @@ from recommendations.space import ListingSpace
 K = 20
 TEST_BUYERS = 500
 DEMAND_HALF_LIFE_SECONDS = 7 * 86_400.0
+SHORTLIST = 3_000
+BUYERS_AT_ONCE = 64
 OURS, TASTE, POPULARITY = "forecourt", "taste", "popularity"
 
 
@@ -55,9 +59,12 @@ class HeldBack:
         """The k best candidates for a buyer (a position among them), -1 where there are fewer; ties by position."""
         allowed = scores.astype(np.float64)
         allowed[self.seen[buyer]] = -np.inf
-        order = np.argsort(-allowed, kind="stable")[:k]
+        # all that are at least as good as the k-th, so that a tie is settled by position and not by chance
+        least = np.partition(allowed, -k)[-k] if len(allowed) > k else -np.inf
+        good = np.flatnonzero((allowed >= least) & np.isfinite(allowed))
+        order = good[np.argsort(-allowed[good], kind="stable")][:k]
         best = np.full(k, metrics.PADDING, np.intp)
-        best[: len(order)] = np.where(np.isfinite(allowed[order]), order, metrics.PADDING)
+        best[: len(order)] = order
         return best
 
 
@@ -73,7 +80,8 @@ def evaluate_space(space: ListingSpace, events: EventRows, moment: float, *, see
     case = held_back_after(space, events, moment, seed=seed)
     if not len(case):
         return {}
-    lists = {OURS: our_lists(space, events, case), TASTE: taste_lists(space, events, case)}
+    wants = wants_at(space, events, case.buyer_ids, case.moment)
+    lists = {OURS: our_lists(space, events, case, wants), TASTE: taste_lists(space, case, wants)}
     lists[POPULARITY] = popularity_lists(space, events, case)
     return {
         "k": K,
@@ -105,7 +113,9 @@ def compare_spaces(
     case = held_back_after(new, events, max(moment, np.nextafter(known_to_live, np.inf)), seed=seed)
     if len(case) < FEWEST_BUYERS and known_to_live >= moment:
         case = held_back_after(new, events, moment, seed=seed)
-    lists = [our_lists(space, events, case) for space in (new, live)]
+    lists = [
+        our_lists(space, events, case, wants_at(space, events, case.buyer_ids, case.moment)) for space in (new, live)
+    ]
     n = len(case.candidate_rows)
     ndcg = [metrics.ndcg_at_k(metrics.find_hits(rows, case.relevant), K) for rows in lists]
     coverage = [metrics.catalogue_coverage(rows, n, K) for rows in lists]
@@ -157,30 +167,52 @@ def _by_buyer(buyers: NDArray[np.int64], pairs: NDArray[np.int64], width: int) -
     return [pairs[start:end] % width for start, end in zip(starts, ends, strict=True)]
 
 
-def our_lists(space: ListingSpace, events: EventRows, case: HeldBack, k: int = K) -> NDArray[np.intp]:
-    """What the score that serving uses puts first for each buyer, positions among the candidates, (n_buyers, k)."""
+def our_lists(
+    space: ListingSpace, events: EventRows, case: HeldBack, wants: Mapping[int, Wants], k: int = K
+) -> NDArray[np.intp]:
+    """What the score that serving uses puts first for each buyer, positions among the candidates, (n_buyers, k).
+
+    Scored are those that utility and the market put before ``SHORTLIST`` others; serving, too, scores what its sources
+    propose and not the whole stock. In a stock that is no larger, that is every candidate. ``wants`` are those of the
+    case's moment, as from ``past.wants_at``.
+    """
     market = market_at(space, events, case.moment)
-    wants = wants_at(space, events, case.buyer_ids, case.moment)
-    return _lists(
-        [
-            case.best(score_rows(space.ranker, market, wants[buyer_id], case.candidate_rows).scores, number, k)
-            for number, buyer_id in enumerate(case.buyer_ids.tolist())
-        ],
-        k,
-    )
+    known, stranger = (_rough_score(space, market, case, is_personal=is_personal) for is_personal in (True, False))
+    lists = []
+    for number, (want, utilities) in enumerate(_rough_utilities(space, wants, case)):
+        worth, of_market = known if want.is_personal else stranger
+        short = case.best(worth * utilities + of_market, number, SHORTLIST)
+        short = np.sort(short[short != metrics.PADDING])
+        scores = np.full(len(utilities), -np.inf)
+        scores[short] = score_rows(space.ranker, market, want, case.candidate_rows[short]).scores
+        lists.append(case.best(scores, number, k))
+    return _lists(lists, k)
 
 
-def taste_lists(space: ListingSpace, events: EventRows, case: HeldBack, k: int = K) -> NDArray[np.intp]:
+def _rough_score(
+    space: ListingSpace, market: Market, case: HeldBack, *, is_personal: bool
+) -> tuple[float, NDArray[np.float64]]:
+    """What one unit of utility is worth in the score, and what the market adds to that of each candidate."""
+    score = space.ranker.score_for(is_personal=is_personal)
+    none, one = score.breakdown({UTILITY: [0.0, 1.0]}).sum(axis=1)
+    return one - none, score.breakdown(market.terms(case.candidate_rows)).sum(axis=1)
+
+
+def taste_lists(space: ListingSpace, case: HeldBack, wants: Mapping[int, Wants], k: int = K) -> NDArray[np.intp]:
     """By utility alone: what the other terms of the score are worth shows in the difference."""
+    utilities = _rough_utilities(space, wants, case)
+    return _lists([case.best(values, number, k) for number, (_, values) in enumerate(utilities)], k)
+
+
+def _rough_utilities(
+    space: ListingSpace, wants: Mapping[int, Wants], case: HeldBack
+) -> Iterator[tuple[Wants, NDArray[np.float32]]]:
+    """Each buyer of the case, with the utility of every candidate in single precision, some buyers at a time."""
     vectors = space.stock.vectors[case.candidate_rows]
-    wants = wants_at(space, events, case.buyer_ids, case.moment)
-    return _lists(
-        [
-            case.best(wants[buyer_id].utilities(vectors)[0], number, k)
-            for number, buyer_id in enumerate(case.buyer_ids.tolist())
-        ],
-        k,
-    )
+    for start in range(0, len(case), BUYERS_AT_ONCE):
+        some = [wants[buyer_id] for buyer_id in case.buyer_ids[start : start + BUYERS_AT_ONCE].tolist()]
+        weights = np.array([want.weights[0] for want in some], np.float32)  # of the past, one taste each
+        yield from zip(some, weights @ vectors.T, strict=True)
 
 
 def popularity_lists(space: ListingSpace, events: EventRows, case: HeldBack, k: int = K) -> NDArray[np.intp]:

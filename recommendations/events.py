@@ -5,3 +5,4 @@ from django.dispatch import Signal
 events_recorded = (
     Signal()
 )  # buyer_ids: buyers whose log has grown, or whose answers have changed; inside the transaction
+ranker_promoted = Signal()  # version_id: of the version that is live from now on; inside the transaction

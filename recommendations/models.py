@@ -134,6 +134,11 @@ class RankerVersion(models.Model):
     def __str__(self) -> str:
         return f"v{self.pk}"
 
+    @property
+    def failed_gate(self) -> bool:
+        """Whether it was judged and found worse; a version that was never judged did not fail."""
+        return self.gate.get("passed") is False
+
 
 class RankerArtifact(models.Model):
     """The fitted arrays of a version, kept in the database so that every machine finds them."""

@@ -14,12 +14,12 @@ from django.db import connection, transaction
 from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from accounts.models import Buyer
+from accounts.models import Buyer, User
 from catalog.models import Listing
 from recommendations import telemetry
 from recommendations.artifacts import load_ranker
 from recommendations.datasets import partition_of, read_listings, read_vectors, write_vectors
-from recommendations.events import events_recorded
+from recommendations.events import events_recorded, ranker_promoted
 from recommendations.exceptions import EventProblem, EventsRefused, RankerRefused
 from recommendations.models import (
     EventKind,
@@ -36,6 +36,7 @@ from recommendations.window import match_vectors
 SEARCH = "search"  # the kind of event that may be about a query instead of a listing
 CLOCK_SKEW = timedelta(minutes=5)  # how far ahead of ours a client's clock may be
 EMBEDDING_BATCH = 20_000  # listings encoded at once, to bound memory
+INDEX_LOCKS = 0x1DE << 44  # keeps our advisory locks apart from others
 
 
 # --- Events ----------------------------------------------------------------------------------------------------------
@@ -194,9 +195,13 @@ def embed_listings(listing_ids: Sequence[int]) -> int:
 
 
 def embed_missing_listings(*, at_most: int = EMBEDDING_BATCH) -> int:
-    """Make vectors for live listings that have none, or an outdated one; returns how many were written."""
+    """Make vectors for live listings that have none, or an outdated one; returns how many were written.
+
+    And the index of a version whose training was stopped before it was made.
+    """
     n_written = 0
     for version in RankerVersion.objects.usable():
+        ensure_index(version.pk, wait=False)
         missing = Listing.objects.available().exclude(pk__in=ListingVector.objects.of(version).values("listing_id"))
         n_written += embed_in_space(version, list(missing.order_by("pk").values_list("pk", flat=True)[:at_most]))
     return n_written
@@ -217,8 +222,15 @@ def embed_in_space(version: RankerVersion, listing_ids: list[int]) -> int:
 
 
 @transaction.atomic
-def promote_ranker(*, version: RankerVersion, note: str = "") -> RankerVersion:
-    """Put a version live; the one before stays ready to be rolled back to. Raises RankerRefused."""
+def promote_ranker(*, version: RankerVersion, note: str = "", by: User | None = None) -> RankerVersion:
+    """Put a version live; the one before stays ready to be rolled back to.
+
+    Every process follows at its next look, at most ``settings.WINDOW_STALENESS_SECONDS`` later.
+
+    Raises:
+        RankerRefused: If the version is live already or not ready; or if it did not pass the gate and no note says
+            why it should go live all the same.
+    """
     live = RankerVersion.objects.select_for_update().filter(status=RankerVersion.Status.LIVE).first()
     if live == version:
         raise RankerRefused(f"{version} is live already")
@@ -227,22 +239,29 @@ def promote_ranker(*, version: RankerVersion, note: str = "") -> RankerVersion:
         raise RankerRefused(
             f"{version} is {version.get_status_display().lower()}; only a ready version can be promoted"
         )
+    if version.failed_gate and not note.strip():
+        raise RankerRefused(
+            f"{version} did not pass the gate, so it takes a note that says why it should go live all the same. "
+            f"The gate said: {version.gate.get('reason', 'nothing')}"
+        )
     if live:
         live.status = RankerVersion.Status.READY
         live.save(update_fields=["status"])
-    version.status, version.promoted_at, version.note = RankerVersion.Status.LIVE, timezone.now(), note or version.note
-    version.save(update_fields=["status", "promoted_at", "note"])
+    version.status, version.promoted_at, version.promoted_by = RankerVersion.Status.LIVE, timezone.now(), by
+    version.note = note.strip() or version.note
+    version.save(update_fields=["status", "promoted_at", "promoted_by", "note"])
+    ranker_promoted.send(sender=RankerVersion, version_id=version.pk)
     return version
 
 
-def rollback_ranker(*, note: str = "") -> RankerVersion:
+def rollback_ranker(*, note: str = "", by: User | None = None) -> RankerVersion:
     """Put the newest version that is older than the live one, and has been live, back; RankerRefused without one."""
     live = RankerVersion.objects.live()
     earlier = RankerVersion.objects.filter(status=RankerVersion.Status.READY, promoted_at__isnull=False)
     before = earlier.filter(pk__lt=live.pk).first() if live else earlier.first()
     if before is None:
         raise RankerRefused("there is no earlier version to go back to")
-    return promote_ranker(version=before, note=note or "rolled back to")
+    return promote_ranker(version=before, note=note.strip() or f"rolled back to, from {live}", by=by)
 
 
 def retire_old_rankers(*, keep: int | None = None) -> list[RankerVersion]:
@@ -276,6 +295,30 @@ def create_partition(version_id: int) -> None:
             f"CREATE TABLE {partition_of(version_id)} PARTITION OF recommendations_listingvector FOR VALUES IN (%s)",
             [version_id],
         )
+
+
+def ensure_index(version_id: int, *, wait: bool = True) -> bool:
+    """Make the HNSW index of a version's vectors unless it exists; returns whether it does by now.
+
+    Two who come at once would build it twice, so one waits for the other, or, with ``wait`` false, leaves it to them.
+    """
+    lock = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {lock}(%s)", [INDEX_LOCKS + version_id])
+        if cursor.fetchone()[0] is False:
+            return False
+        try:
+            if not has_index(version_id):
+                index_partition(version_id)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [INDEX_LOCKS + version_id])
+    return True
+
+
+def has_index(version_id: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{partition_of(version_id)}_hnsw"])
+        return cursor.fetchone()[0]
 
 
 def index_partition(version_id: int) -> None:

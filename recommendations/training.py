@@ -8,10 +8,11 @@ after the promotion.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from django.conf import settings
@@ -22,28 +23,33 @@ from numpy.typing import NDArray
 
 from accounts.models import User
 from catalog.models import Listing
-from recommendations.artifacts import save_ranker
+from recommendations.artifacts import load_ranker, save_ranker
 from recommendations.datasets import EventRows, ListingRows, read_events, read_listings, write_vectors
 from recommendations.engine.archetypes import CollaborativeConfig, CollaborativeModel, fit_collaborative
 from recommendations.engine.encoder import Encoder, EncoderConfig, fit_encoder
-from recommendations.engine.ranker import Ranker, join_parts
+from recommendations.engine.prices import CarPrices, fit_car_prices
+from recommendations.engine.ranker import Ranker, beside
+from recommendations.engine.scoring import LinearScore
 from recommendations.engine.taste import Prior, PriorConfig, fit_prior
-from recommendations.evaluation import evaluate_space
+from recommendations.evaluation import compare_spaces, evaluate_space, space_of
 from recommendations.exceptions import RankerRefused, TrainingRefused
+from recommendations.gate import GateFigures, Verdict, judge
 from recommendations.histories import choice_sets_of
-from recommendations.models import VECTOR_DIMENSIONS, EventKind, RankerVersion, TrainingRun
+from recommendations.models import VECTOR_DIMENSIONS, RankerVersion, TrainingRun
+from recommendations.past import weights_of
+from recommendations.score_learning import LearnedScores, TermConfig, learn_terms
 from recommendations.services import (
     create_partition,
     embed_in_space,
-    index_partition,
+    ensure_index,
     promote_ranker,
     retire_old_rankers,
     retire_ranker,
 )
 from recommendations.space import ListingSpace
+from recommendations.window import read_changes, read_oldest_open_transaction
 
 logger = logging.getLogger(__name__)
-
 Report = Callable[[float, str], None]  # fraction done from 0 to 1, and what is being done
 
 FEWEST_EVENTS_TO_TEST_ON = 20
@@ -52,6 +58,8 @@ SILENCE_OF_THE_DEAD = timedelta(minutes=30)  # no step of a training takes that 
 # Length of the factors against that of the content. At 0.5 their noise cost a simulated buyer with 20 events 1.4 points
 # of 100 of the utility she could have had; where they do tell something, the prior gives them the weight they deserve.
 FACTOR_NORM = 0.2
+NOBODY_TO_TEST_ON = GateFigures(np.empty(0), np.empty(0), 0.0, 0.0)
+SECONDS_A_DAY = 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +71,9 @@ class TrainingParameters:
         prior_buyers: The prior is learned from at most so many buyers, those with the most events first.
         events_per_buyer: Of each of them, at most so many of the newest events.
         sampled_alternatives: Random live listings beside each choice.
-        held_back_share: The newest share of the events is kept for evaluation.
+        held_back_share: The newest share of the events is kept for weighing the terms of the score and for the gate.
+        archetype_half_life_days: After this long an event counts half for factors and EASE. Long, for what buyers of
+            Octavias also look at changes slowly; what one buyer wants fades by the half-lives of the kinds.
         seed: Makes a training repeatable.
     """
 
@@ -72,12 +82,15 @@ class TrainingParameters:
     events_per_buyer: int = 40
     sampled_alternatives: int = 20
     held_back_share: float = 0.15
+    archetype_half_life_days: float = 90.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("history_days", "prior_buyers", "events_per_buyer", "sampled_alternatives"):
             if getattr(self, name) < 1:
                 raise TrainingRefused(f"{name} must be at least 1")
+        if not 0 < self.archetype_half_life_days < math.inf:
+            raise TrainingRefused("archetype_half_life_days must be a number above 0")
         if not 0 < self.held_back_share < 1:
             raise TrainingRefused("held_back_share must lie between 0 and 1")
 
@@ -106,8 +119,9 @@ def run_training(*, run_id: int, report: Report | None = None) -> RankerVersion 
         discard(run.version)  # what a process that died left behind
     version = RankerVersion.objects.create()
     TrainingRun.objects.filter(pk=run_id).update(version=version)
+    reporter = RunReporter(run, report)
     try:
-        train(version, TrainingParameters.from_json(run.parameters), RunReporter(run, report), promote=run.promote)
+        train(version, TrainingParameters.from_json(run.parameters), reporter, promote=run.promote)
     except SystemExit:  # the process is told to stop: whoever starts next begins again
         discard(version)
         TrainingRun.objects.filter(pk=run_id).update(status=TrainingRun.Status.QUEUED, progress=0, step="")
@@ -115,9 +129,12 @@ def run_training(*, run_id: int, report: Report | None = None) -> RankerVersion 
     except BaseException as error:
         fail(run, version, error)
         raise
-    TrainingRun.objects.filter(pk=run_id).update(
-        status=TrainingRun.Status.DONE, progress=1, finished_at=timezone.now(), heartbeat_at=timezone.now()
-    )
+    try:
+        finish(version, reporter)
+    finally:  # the version stands, whatever became of what makes its searches faster
+        TrainingRun.objects.filter(pk=run_id).update(
+            status=TrainingRun.Status.DONE, progress=1, finished_at=timezone.now(), heartbeat_at=timezone.now()
+        )
     version.refresh_from_db()
     return version
 
@@ -171,86 +188,218 @@ class RunReporter:
             self._also(fraction, step)
 
 
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a training learns from, read and encoded once for all that is fitted on it.
+
+    Attributes:
+        rows: Every listing there ever was but drafts; sold ones keep teaching.
+        encoder: Fitted on them.
+        content: Their content features, shape (n_listings, n_content).
+        prices: What cars cost, by them.
+        events: The log, oldest first.
+    """
+
+    rows: ListingRows
+    encoder: Encoder
+    content: NDArray[np.float32]
+    prices: CarPrices
+    events: EventRows
+
+    @classmethod
+    def of(cls, rows: ListingRows, encoder: Encoder, events: EventRows) -> Self:
+        return cls(rows, encoder, encoder.encode(rows.table), fit_car_prices(rows.table), events)
+
+    def before(self, moment: float) -> Self:
+        """The same with the events before a moment (epoch seconds) alone."""
+        return replace(self, events=self.events.before(moment))
+
+
 def train(version: RankerVersion, parameters: TrainingParameters, report: Report, *, promote: bool) -> None:
+    seen_until = read_oldest_open_transaction()
     now = timezone.now()
+    material = read_material(parameters, now, report)
+    version.n_listings, version.n_interactions = len(material.rows), len(material.events)
+    version.n_buyers, version.last_interaction_id = material.events.n_buyers, material.events.last_id
+    trial = try_out(material, parameters, report)
+    version.metrics, version.gate = trial.metrics, trial.verdict.to_json()
+    steps = Steps(report, 0.6, 0.8, f"all {len(material.events)} events")
+    space = learn(material, parameters, now, steps, trial.population)
+    space.ranker = space.ranker.with_scores(trial.scores.known, trial.scores.stranger)
+    report(0.80, "storing vectors")
+    store_version(version, space, material.rows)
+    del space, material  # the index wants the memory
+    version.status = RankerVersion.Status.READY
+    is_index_urgent = Listing.objects.available().count() > settings.WINDOW_MAX_LISTINGS
+    if is_index_urgent:  # lists will come from it
+        report(0.85, "building the index")
+        ensure_index(version.pk)
+    version.save()
+    catch_up(version, seen_until)
+    if promote:
+        report(0.90, go_live_or_not(version, trial.verdict))
+        catch_up(version, seen_until)
+    retire_old_rankers()
+
+
+def finish(version: RankerVersion, report: Report) -> None:
+    """The index of the vectors, where lists come from memory and nobody need wait for it.
+
+    A failure, a cancelled run or a worker that stops costs the index alone; a beat job makes it later.
+    """
+    try:
+        report(0.92, f"{version} is {version.get_status_display().lower()}; building the index")
+        ensure_index(version.pk)
+        report(1.0, "the index is there")
+    except Exception:
+        logger.exception("the index of %s was left for later", version)
+
+
+def read_material(parameters: TrainingParameters, now: datetime, report: Report) -> Material:
     report(0.02, "reading listings")
     rows = read_listings(Listing.objects.exclude(status=Listing.Status.DRAFT))
     if not len(rows):
         raise TrainingRefused("there are no listings to learn from: import some, or seed a demo market")
-    report(0.10, f"fitting the encoder on {len(rows)} listings")
+    report(0.06, f"fitting the encoder on {len(rows)} listings")
     encoder = fit_encoder(rows.table, EncoderConfig(n_dims=settings.CONTENT_DIMENSIONS))
-    report(0.20, "reading events")
-    events = read_events(since=now - timedelta(days=parameters.history_days))
-    version.metrics = tested(rows, encoder, events, parameters, report)
-    report(0.55, f"learning from all {len(events)} events")
-    space = learn(rows, encoder, events, parameters, now)
-    report(0.75, "storing vectors")
-    store_version(version, space, rows)
-    version.n_listings, version.n_interactions = len(rows), len(events)
-    version.n_buyers, version.last_interaction_id = events.n_buyers, events.last_id
-    version.status = RankerVersion.Status.READY
-    report(0.85, "building the index")
-    index_partition(version.pk)
-    version.save()
-    catch_up(version)
-    if promote:
-        report(0.95, "promoting")
+    report(0.14, "reading events")
+    return Material.of(rows, encoder, read_events(since=now - timedelta(days=parameters.history_days)))
+
+
+def go_live_or_not(version: RankerVersion, verdict: Verdict) -> str:
+    """Promote a version that passed the gate; one that did not stays ready, for an operator to look at."""
+    if verdict.passed:
         promote_ranker(version=version, note="promoted after training")
-        catch_up(version)
-    retire_old_rankers()
-    report(1.0, f"{version} is {'live' if promote else 'ready'}")
+        version.refresh_from_db()
+        return f"promoted: {verdict.reason}"
+    version.note = f"not promoted: {verdict.reason}"
+    version.save(update_fields=["note"])
+    return version.note
 
 
-def tested(
-    rows: ListingRows, encoder: Encoder, events: EventRows, parameters: TrainingParameters, report: Report
-) -> dict[str, Any]:
-    """Learn from the older events alone and test on the newer ones; empty when there are too few to hold any back."""
+# --- Trying out on what is held back ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What learning from the older events alone, and testing on the newer ones, has told.
+
+    Attributes:
+        metrics: For ``RankerVersion.metrics``; empty where there was too little to test on.
+        scores: Weights of the terms of the score.
+        verdict: Of the gate.
+        population: As learned from the older events, from where the search for the final one sets out; None where
+            there was no trial.
+    """
+
+    metrics: dict[str, Any]
+    scores: LearnedScores
+    verdict: Verdict
+    population: Prior | None
+
+
+def try_out(material: Material, parameters: TrainingParameters, report: Report) -> Trial:
+    """Learn from the past, weigh the terms on the first half of what was held back, and test on the second half.
+
+    The three never overlap in time, so nothing is tested on what it was made of.
+    """
+    live, events = RankerVersion.objects.live(), material.events
     if len(events) < FEWEST_EVENTS_TO_TEST_ON:
-        return {}
-    moment = float(np.quantile(events.occurred_at, 1 - parameters.held_back_share))
-    past = events.before(moment)
-    report(0.25, f"learning from {len(past)} events, to be tested on the other {len(events) - len(past)}")
+        a_priori = LearnedScores(LinearScore.default(), LinearScore.default_for_strangers(), 0)
+        return Trial({}, a_priori, judge(NOBODY_TO_TEST_ON if live else None), None)
+    share = parameters.held_back_share
+    moment, middle = np.quantile(events.occurred_at, [1 - share, 1 - share / 2]).tolist()
+    past = material.before(moment)
     fewer = replace(parameters, prior_buyers=min(parameters.prior_buyers, BUYERS_FOR_TEST))
-    space = learn(rows, encoder, past, fewer, datetime.fromtimestamp(moment, UTC))
-    report(0.45, "evaluating")
-    return evaluate_space(space, events, moment, seed=parameters.seed)
+    steps = Steps(report, 0.18, 0.38, f"the {len(past.events)} events before those held back")
+    space = learn(past, fewer, datetime.fromtimestamp(moment, UTC), steps)
+    report(0.38, "weighing the terms of the score")
+    scores = learn_terms(space, events.before(middle), moment, TermConfig(seed=parameters.seed))
+    space.ranker = space.ranker.with_scores(scores.known, scores.stranger)
+    report(0.44, "evaluating")
+    metrics = evaluate_space(space, events, middle, seed=parameters.seed)
+    report(0.50, "comparing with the live version")
+    verdict = compare_with(live, space, material, middle, seed=parameters.seed)
+    return Trial(metrics, scores, verdict, space.ranker.prior)
+
+
+def compare_with(
+    live: RankerVersion | None, space: ListingSpace, material: Material, moment: float, *, seed: int
+) -> Verdict:
+    """The gate's verdict on a space, against the live version on the same events."""
+    if live is None:
+        return judge(None)
+    try:
+        ranker = load_ranker(live.pk)
+    except RankerRefused as refusal:
+        return Verdict(True, f"There is nothing to compare with: {refusal}.", {})
+    of_live = space_of(ranker, material.rows)
+    figures = compare_spaces(space, of_live, material.events, moment, live.last_interaction_id, seed=seed)
+    return judge(figures, seed=seed)
+
+
+# --- Learning --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Part of a training's progress: between which fractions, and what is learned from."""
+
+    report: Report
+    first: float
+    last: float
+    material: str
+
+    def __call__(self, share: float, step: str) -> None:
+        self.report(self.first + share * (self.last - self.first), f"{step} of {self.material}")
 
 
 def learn(
-    rows: ListingRows, encoder: Encoder, events: EventRows, parameters: TrainingParameters, now: datetime
+    material: Material,
+    parameters: TrainingParameters,
+    now: datetime,
+    report: Report = lambda fraction, step: None,
+    population: Prior | None = None,
 ) -> ListingSpace:
     """Fit what depends on events, as of a moment, and place every listing in the space that results."""
-    collaborative = fit_factors(rows, encoder, events, parameters.seed)
-    vectors = join_parts(encoder, collaborative, rows.table, VECTOR_DIMENSIONS)
+    rows = material.rows
+    report(0.0, "learning the archetypes")
+    collaborative = fit_factors(material, parameters, now)
+    vectors = beside(material.content, collaborative.listing_factors(rows.table, material.content), VECTOR_DIMENSIONS)
     at = np.flatnonzero((rows.published_at <= now.timestamp()) & (rows.ended_at > now.timestamp()))
     ranker = Ranker(
-        encoder=encoder,
+        encoder=material.encoder,
         collaborative=collaborative,
         prior=fit_prior([], VECTOR_DIMENSIONS),
         baseline=(vectors[at] if len(at) else vectors).mean(axis=0),
         n_dims=VECTOR_DIMENSIONS,
+        prices=material.prices,
     )
     space = ListingSpace(ranker)
     space.put(rows, vectors)
-    space.ranker = ranker.with_prior(learn_prior(space, events, parameters, now))
+    report(0.5, "learning the population")
+    space.ranker = ranker.with_prior(learn_prior(space, material.events, parameters, now, population))
     return space
 
 
-def fit_factors(rows: ListingRows, encoder: Encoder, events: EventRows, seed: int) -> CollaborativeModel:
-    """The collaborative part, from every favourable event on a listing, weighed by its kind."""
-    weight_by_kind = {kind.slug: kind.weight for kind in EventKind.objects.all()}
-    weights = np.array([weight_by_kind.get(kind, 0.0) for kind in events.kinds])
-    listing_rows = positions_of(events.listing_ids, rows.listing_ids)
+def fit_factors(material: Material, parameters: TrainingParameters, now: datetime) -> CollaborativeModel:
+    """The collaborative part, from every favourable event on a listing, weighed by its kind and its age."""
+    events = material.events
+    weights = weights_of(events)
+    listing_rows = positions_of(events.listing_ids, material.rows.listing_ids)
     told = (weights > 0) & (listing_rows >= 0)
+    age_days = np.maximum(now.timestamp() - events.occurred_at[told], 0.0) / SECONDS_A_DAY
     buyers, buyer_rows = np.unique(events.buyer_ids[told], return_inverse=True)
     return fit_collaborative(
-        rows.table,
-        encoder.encode(rows.table),
+        material.rows.table,
+        material.content,
         buyer_rows,
         listing_rows[told],
-        weights[told],
+        weights[told] * np.exp2(-age_days / parameters.archetype_half_life_days),
         len(buyers),
-        CollaborativeConfig(n_factors=settings.COLLABORATIVE_DIMENSIONS, relative_norm=FACTOR_NORM, seed=seed),
+        CollaborativeConfig(
+            n_factors=settings.COLLABORATIVE_DIMENSIONS, relative_norm=FACTOR_NORM, seed=parameters.seed
+        ),
     )
 
 
@@ -260,7 +409,9 @@ def positions_of(listing_ids: NDArray[np.int64], sorted_ids: NDArray[np.int64]) 
     return np.where(sorted_ids[at] == listing_ids, at, -1)
 
 
-def learn_prior(space: ListingSpace, events: EventRows, parameters: TrainingParameters, now: datetime) -> Prior:
+def learn_prior(
+    space: ListingSpace, events: EventRows, parameters: TrainingParameters, now: datetime, start: Prior | None = None
+) -> Prior:
     """The population's taste, by EM over the buyers who told most."""
     buyers, counts = np.unique(events.buyer_ids, return_counts=True)
     busiest = buyers[np.argsort(-counts, kind="stable")][: parameters.prior_buyers * 3]
@@ -272,7 +423,7 @@ def learn_prior(space: ListingSpace, events: EventRows, parameters: TrainingPara
         told.reweighted(np.minimum(told.weights, 1.0))
         for told in choice_sets_of(newest, space, now, parameters.sampled_alternatives).values()
     ]
-    return fit_prior(sets, VECTOR_DIMENSIONS, PriorConfig(seed=parameters.seed))
+    return fit_prior(sets, VECTOR_DIMENSIONS, PriorConfig(seed=parameters.seed), start)
 
 
 @transaction.atomic
@@ -282,11 +433,8 @@ def store_version(version: RankerVersion, space: ListingSpace, rows: ListingRows
     write_vectors(version, rows.listing_ids, space.stock.vectors, rows.table.digests())
 
 
-def catch_up(version: RankerVersion) -> None:
-    """Vectors for what was published or changed while the training ran."""
-    ids = list(Listing.objects.available().order_by("id").values_list("id", flat=True))
-    try:
-        embed_in_space(version, ids)
-    except RankerRefused:
-        logger.exception("could not embed what arrived during the training")
-        raise
+def catch_up(version: RankerVersion, since_transaction: int) -> None:
+    """Vectors for what was published or changed since a training began, as the log of changes has it."""
+    changed = {listing_id for _, _, listing_id in read_changes(since_transaction)}
+    ids = list(Listing.objects.available().filter(pk__in=changed).order_by("id").values_list("id", flat=True))
+    embed_in_space(version, ids)

@@ -18,7 +18,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from recommendations.admin.figures import side_by_side
-from recommendations.admin.jobs import RETRAIN_DIALOG, RetrainForm, start_and_follow
+from recommendations.admin.jobs import RETRAIN_DIALOG, RetrainForm, author, start_and_follow
 from recommendations.exceptions import RankerRefused
 from recommendations.models import ListingVector, RankerArtifact, RankerVersion
 from recommendations.services import promote_ranker, rollback_ranker
@@ -38,16 +38,21 @@ class NoteForm(BaseDialogForm):
 
 @admin.register(RankerVersion)
 class RankerVersionAdmin(ReadOnlyAdmin):
-    list_display = ["version", "status_badge", "headline", "listings", "events", "buyers", "created_at", "promoted_at"]
+    list_display = [
+        "version", "status_badge", "gate_badge", "headline", "listings", "events", "buyers", "created_at",
+        "promoted_at",
+    ]  # fmt: skip
+    list_select_related = ["promoted_by"]
     list_filter = [("status", ChoicesDropdownFilter)]
     actions_list = ["retrain_now", "roll_back"]
     actions_detail = ["promote"]
     fieldsets = [
-        (None, {"fields": [("status_badge", "note")]}),
+        (None, {"fields": [("status_badge", "gate_badge"), "note"]}),
+        ("Gate: is it as good as the version that was live?", {"fields": ["gate_reason", "gate_table"]}),
         ("How good it was on the last part of the log", {"fields": ["metric_table"]}),
         ("What it learned from", {"fields": [("listings", "events", "buyers"), "last_interaction_id"]}),
         ("What it holds", {"fields": [("vector_count", "artifact_size"), "training_runs"]}),
-        ("When", {"fields": [("created_at", "promoted_at", "retired_at")]}),
+        ("When and who", {"fields": [("created_at", "promoted_at", "promoted_by", "retired_at")]}),
     ]
 
     def has_promote_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -64,6 +69,32 @@ class RankerVersionAdmin(ReadOnlyAdmin):
     @display(description="Status", ordering="status")
     def status_badge(self, version: RankerVersion) -> SafeString:
         return badge(version.get_status_display(), VERSION_LABELS[version.status])
+
+    @display(description="Gate")
+    def gate_badge(self, version: RankerVersion) -> str | SafeString:
+        if "passed" not in version.gate:
+            return NONE
+        return badge("Not passed", "danger") if version.failed_gate else badge("Passed", "success")
+
+    @display(description="Verdict")
+    def gate_reason(self, version: RankerVersion) -> str:
+        return version.gate.get("reason") or "Not judged."
+
+    @display(description="Figures")
+    def gate_table(self, version: RankerVersion) -> str | SafeString:
+        figures = version.gate.get("figures")
+        if not figures:
+            return NONE
+        rows = [
+            [f"NDCG@{figures['k']:.0f}", f"{figures['ndcg_new']:.3f}", f"{figures['ndcg_live']:.3f}"],
+            ["Share of the stock shown", f"{figures['coverage_new']:.1%}", f"{figures['coverage_live']:.1%}"],
+        ]
+        difference = f"{figures['difference']:+.3f} ({figures['low']:+.3f} to {figures['high']:+.3f})"
+        return table(
+            ["", str(version), "Live then"],
+            rows,
+            caption=f"Difference in NDCG {difference}, over {figures['n_buyers']:,.0f} buyers.",
+        )
 
     @display(description="Listings", ordering="n_listings")
     def listings(self, version: RankerVersion) -> str:
@@ -114,15 +145,15 @@ class RankerVersionAdmin(ReadOnlyAdmin):
         permissions=["promote"],
         dialog={
             "title": "Put this version live",
-            "description": "Every list is answered by it from the next request on. The version that is live now stays "
-            "ready, so that you can roll back.",
+            "description": "Every list is answered by it within a second. The version that is live now stays ready, so "
+            "that you can roll back. A version that did not pass the gate needs a note that says why.",
             "form_class": NoteForm,
             "form_submit_text": "Promote",
         },
     )
     def promote(self, request: HttpRequest, form: NoteForm, object_id: str) -> HttpResponse:
         version = RankerVersion.objects.get(pk=object_id)
-        return self._move(request, lambda note: promote_ranker(version=version, note=note), form)
+        return self._move(request, lambda note: promote_ranker(version=version, note=note, by=author(request)), form)
 
     @action(
         description="Roll back",
@@ -131,19 +162,19 @@ class RankerVersionAdmin(ReadOnlyAdmin):
         permissions=["promote"],
         dialog={
             "title": "Go back to the version that was live before",
-            "description": "Every list is answered by it from the next request on.",
+            "description": "Every list is answered by it within a second.",
             "form_class": NoteForm,
             "form_submit_text": "Roll back",
         },
     )
     def roll_back(self, request: HttpRequest, form: NoteForm) -> HttpResponse:
-        return self._move(request, lambda note: rollback_ranker(note=note), form)
+        return self._move(request, lambda note: rollback_ranker(note=note, by=author(request)), form)
 
     def _move(self, request: HttpRequest, move: Callable[[str], RankerVersion], form: NoteForm) -> HttpResponse:
         try:
             version = move(form.cleaned_data["note"])
         except RankerRefused as refusal:
-            messages.error(request, f"Nothing was changed: {refusal}.")
+            messages.error(request, f"Nothing was changed: {str(refusal).rstrip('.')}.")
         else:
             self.log_change(request, version, f"Put live. {form.cleaned_data['note']}".strip())
             messages.success(request, f"{version} is live.")

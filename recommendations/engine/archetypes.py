@@ -9,7 +9,7 @@ collaborative part of a listing's vector) and EASE (scores of archetypes from a 
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -90,6 +90,24 @@ class CollaborativeConfig:
 # --- Archetypes ------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class Kinds:
+    """Listings that share all their keys, of which a large catalogue has many, as one kind.
+
+    Attributes:
+        keys: Of each kind, from the finest to the coarsest.
+        of_listing: Kind of each listing, shape (n,).
+    """
+
+    keys: list[tuple[Key, Key, Key]]
+    of_listing: NDArray[np.intp]
+
+    def totals(self, by_listing: ArrayLike) -> list[float]:
+        """What the listings of each kind have together, in the order of the kinds; one number may stand for all."""
+        amounts = np.broadcast_to(np.asarray(by_listing, np.float64), len(self.of_listing))
+        return np.bincount(self.of_listing, amounts, minlength=len(self.keys)).tolist()
+
+
 @dataclass(frozen=True)
 class Archetypes:
     """A fitted list of archetypes. A listing belongs to the first of its keys that is on the list:
@@ -117,8 +135,12 @@ class Archetypes:
 
     def assign(self, table: ListingTable) -> Codes:
         """The archetype of each listing, int32, shape (n,); always one."""
-        rows = zip(*listing_keys(table, self.generation_years, self.price_step), strict=True)
-        return np.array([self.codes_of((*keys, EVERYTHING))[0] for keys in rows], np.int32)
+        return self.assign_kinds(listing_kinds(table, self.generation_years, self.price_step))
+
+    def assign_kinds(self, kinds: Kinds) -> Codes:
+        """The same for listings whose keys have been worked out already."""
+        code_by_kind = [self.codes_of((*keys, EVERYTHING))[0] for keys in kinds.keys]
+        return np.array(code_by_kind, np.int32)[kinds.of_listing]
 
     def codes_of(self, keys: Iterable[Key]) -> list[int]:
         """The codes of those keys that are archetypes, in the same order."""
@@ -150,6 +172,29 @@ def _prices(band: int | None, step: float) -> str:
     return "price unknown" if band is None else f"{step**band:,.0f} to {step ** (band + 1):,.0f}"
 
 
+def listing_kinds(table: ListingTable, generation_years: int, price_step: float) -> Kinds:
+    """``listing_keys`` of a catalogue, worked out once for all listings that are alike in what the keys are made of."""
+    make, model, body = _numbered(table.make), _numbered(table.model), _numbered(table.body)
+    bands = _bands(table.price, price_step)
+    # titles and tags make keys for goods that have nothing else, and would make every car a kind of its own
+    is_bare = (make + model + body == 0) & ~np.isfinite(bands)
+    texts = [np.where(is_bare, _numbered(values), 0) for values in (table.title, table.tags)]
+    columns = [make, model, body, np.floor(table.year / generation_years), bands, *texts]
+    of_listing = np.zeros(len(table), np.intp)
+    for column in columns:
+        _, numbers = np.unique(column, return_inverse=True)
+        _, of_listing = np.unique(of_listing * (len(table) + 1) + numbers, return_inverse=True)
+    _, first = np.unique(of_listing, return_index=True)
+    keys = listing_keys(table.take(first), generation_years, price_step)
+    return Kinds(list(zip(*keys, strict=True)), of_listing)
+
+
+def _numbered(values: NDArray[np.object_]) -> NDArray[np.int64]:
+    """A number for each value, the same for equal ones; 0 for what is empty."""
+    numbers: dict[Any, int] = {}
+    return np.array([numbers.setdefault(value, len(numbers) + 1) if value else 0 for value in values], np.int64)
+
+
 def listing_keys(table: ListingTable, generation_years: int, price_step: float) -> tuple[list[Key], ...]:
     """The keys of each listing from the finest to the coarsest: three lists of length n.
 
@@ -157,8 +202,7 @@ def listing_keys(table: ListingTable, generation_years: int, price_step: float) 
     in every version. A listing without a model has its second key as its first.
     """
     generations = _whole(np.floor(table.year / generation_years))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bands = _whole(np.floor(np.log(table.price) / np.log(price_step) + 1e-9))
+    bands = _whole(_bands(table.price, price_step))
     first: list[Key] = []
     second: list[Key] = []
     third: list[Key] = []
@@ -172,6 +216,12 @@ def listing_keys(table: ListingTable, generation_years: int, price_step: float) 
             second.append(("tags", *sorted(set(tags))) if len(tags) else third[-1])
             first.append(("title", title.casefold()) if title else second[-1])
     return first, second, third
+
+
+def _bands(prices: Floats, price_step: float) -> Floats:
+    """The price band of each price; not finite where it is unknown or 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.floor(np.log(prices) / np.log(price_step) + 1e-9)
 
 
 def _whole(values: Floats) -> list[int | None]:
@@ -189,13 +239,21 @@ def fit_archetypes(table: ListingTable, config: CollaborativeConfig, events_by_l
         config: Says how fine, and how many at most.
         events_by_listing: Weight of the events of each listing, shape (n,), or 0 for none at all.
     """
-    first, second, third = listing_keys(table, config.generation_years, config.price_step)
+    kinds = listing_kinds(table, config.generation_years, config.price_step)
+    return fit_archetypes_to(kinds, config, events_by_listing)
+
+
+def fit_archetypes_to(kinds: Kinds, config: CollaborativeConfig, events_by_listing: ArrayLike = 0.0) -> Archetypes:
+    """The same for listings whose keys have been worked out already."""
+    listings, events, coarse_listings = (defaultdict[Key, float](float) for _ in range(3))
+    amounts = zip(kinds.keys, kinds.totals(1.0), kinds.totals(events_by_listing), strict=True)
+    for (first, second, third), n, weight in amounts:
+        listings[first] += n
+        events[first] += weight
+        for key in {second, third}:
+            coarse_listings[key] += n
     n_coarse = (config.max_archetypes - 1) // 4
-    coarse = _best(Counter(second) | Counter(third), Counter(), config.min_listings, n_coarse)
-    events: Counter[Key] = Counter()
-    for key, weight in zip(first, np.broadcast_to(events_by_listing, len(table)).tolist(), strict=True):
-        events[key] += weight
-    listings = Counter(first)
+    coarse = _best(coarse_listings, {}, config.min_listings, n_coarse)
     for key in listings:
         if key[0] == "title":
             listings[key] = config.min_listings if events[key] > 0 else 0
@@ -204,9 +262,9 @@ def fit_archetypes(table: ListingTable, config: CollaborativeConfig, events_by_l
     return Archetypes((*keys, EVERYTHING), config.generation_years, config.price_step)
 
 
-def _best(listings: Counter[Key], events: Counter[Key], min_listings: int, n: int) -> list[Key]:
+def _best(listings: Mapping[Key, float], events: Mapping[Key, float], min_listings: int, n: int) -> list[Key]:
     supported = [key for key, count in listings.items() if count >= min_listings]
-    return sorted(supported, key=lambda key: (-events[key], -listings[key], tuple(map(str, key))))[:n]
+    return sorted(supported, key=lambda key: (-events.get(key, 0.0), -listings[key], tuple(map(str, key))))[:n]
 
 
 # --- What is learned over them ---------------------------------------------------------------------------------------
@@ -330,14 +388,15 @@ def fit_collaborative(
     strengths = np.asarray(weights, np.float64)
     _check_events(buyers, listings, strengths, n_buyers, len(table), len(content))
     by_listing = np.bincount(listings, np.abs(strengths), minlength=len(table)).astype(np.float64)
-    archetypes = fit_archetypes(table, config, by_listing)
-    codes = archetypes.assign(table)
+    kinds = listing_kinds(table, config.generation_years, config.price_step)
+    archetypes = fit_archetypes_to(kinds, config, by_listing)
+    codes = archetypes.assign_kinds(kinds)
     shape = (n_buyers, len(archetypes))
     feedback = csr_array((strengths, (buyers, codes[listings])), shape=shape)  # adds up what repeats
     feedback.eliminate_zeros()
     factors, trust, guess = _fit_factors(feedback, codes, np.asarray(content, np.float64), config)
     repeat_rates = _repeat_rates(buyers, listings, strengths, codes, shape, config.support)
-    spread = _spread(table, archetypes, codes, by_listing)
+    spread = _spread(kinds, archetypes, by_listing)
     neighbours = _fit_neighbours(feedback, repeat_rates, spread, config)
     return CollaborativeModel(archetypes, factors, trust, guess, neighbours)
 
@@ -437,20 +496,19 @@ def _repeat_rates(
     return repeated / (n_buyers + support)
 
 
-def _spread(table: ListingTable, archetypes: Archetypes, codes: Codes, events_by_listing: Floats) -> csr_array:
+def _spread(kinds: Kinds, archetypes: Archetypes, events_by_listing: Floats) -> csr_array:
     """What each archetype stands for: itself, or, a coarse one, the finer ones that took its listings; (n, n).
 
     A car of a new model belongs to "skoda estates at 12,000", which few events are about, as all known estates have
     archetypes of their own. Its neighbours are those of theirs, by how many events each has. Rows sum to one.
     """
     n = len(archetypes)
-    rows = zip(*listing_keys(table, archetypes.generation_years, archetypes.price_step), strict=True)
     wholes, parts, events = [], [], []
-    for keys, code, weight in zip(rows, codes.tolist(), events_by_listing.tolist(), strict=True):
+    for keys, weight in zip(kinds.keys, kinds.totals(events_by_listing), strict=True):
         if weight:
             for whole in archetypes.codes_of({*keys[1:], EVERYTHING}):
                 wholes.append(whole)
-                parts.append(code)
+                parts.append(archetypes.codes_of((*keys, EVERYTHING))[0])
                 events.append(weight)
     coarse = csr_array((np.array(events, float), (wholes, parts)), shape=(n, n))
     alone = np.diff(coarse.indptr) == 0

@@ -126,8 +126,12 @@ def join_parts(
 ) -> NDArray[np.float32]:
     """Content features, then archetype factors, then zeros up to ``n_dims``; shape (n_listings, n_dims)."""
     content = encoder.encode(table)
-    factors = collaborative.listing_factors(table, content)
-    vectors = np.zeros((len(table), n_dims), np.float32)
+    return beside(content, collaborative.listing_factors(table, content), n_dims)
+
+
+def beside(content: NDArray[np.float32], factors: NDArray[np.float32], n_dims: int) -> NDArray[np.float32]:
+    """Content features and factors of the same listings as vectors, filled up with zeros; shape (n, n_dims)."""
+    vectors = np.zeros((len(content), n_dims), np.float32)
     vectors[:, : content.shape[1]] = content
     vectors[:, content.shape[1] : content.shape[1] + factors.shape[1]] = factors
     return vectors

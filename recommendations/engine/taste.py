@@ -248,7 +248,9 @@ SPREADS = (0.05, 0.3, 1.5, 8.0, 40.0)
 START_BUYERS = 100
 
 
-def fit_prior(buyers: Sequence[ChoiceSets], n_dims: int, config: PriorConfig | None = None) -> Prior:
+def fit_prior(
+    buyers: Sequence[ChoiceSets], n_dims: int, config: PriorConfig | None = None, start: Prior | None = None
+) -> Prior:
     """Learn from many buyers how tastes are spread: empirical Bayes.
 
     Starts from the single-variance population with the highest evidence, which is also what the covariance is shrunk
@@ -261,6 +263,8 @@ def fit_prior(buyers: Sequence[ChoiceSets], n_dims: int, config: PriorConfig | N
         buyers: One ``ChoiceSets`` each. Buyers without a weighty event are ignored.
         n_dims: Of the features; needed when nobody is left.
         config: See ``PriorConfig``.
+        start: A population learned before from much the same buyers, which saves the search for a first one: its mean
+            and its mean variance stand for what that would find.
 
     Returns:
         The prior. Mean 0 and ``default_variance`` in every direction without buyers, or when no set offers a
@@ -278,13 +282,16 @@ def fit_prior(buyers: Sequence[ChoiceSets], n_dims: int, config: PriorConfig | N
     if n_dims < 1:
         raise ValueError(f"n_dims must be at least 1, not {n_dims}")
     prior = Prior(np.zeros(n_dims), np.eye(n_dims) * config.default_variance)
-    _check_dimensions(buyers, prior)
+    _check_dimensions(buyers, prior, start)
     sample = _sample(buyers, config)
     contrast = _mean_square_difference(sample)
     if contrast < 1e-9:  # nothing to choose between
         return prior
-    few = sample[:: -(-len(sample) // START_BUYERS)]
-    start = _Population(few, np.zeros(n_dims), config).best_single_variance(contrast)
+    if start is None:
+        few = sample[:: -(-len(sample) // START_BUYERS)]
+        start = _Population(few, np.zeros(n_dims), config).best_single_variance(contrast)
+    else:
+        start = Prior(start.mean, np.eye(n_dims) * start.covariance.diagonal().mean())
     return _Population(sample, start.mean, config).fit(start)
 
 

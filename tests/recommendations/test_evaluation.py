@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
+from accounts.models import Buyer
 from catalog.models import Listing
+from recommendations import evaluation
 from recommendations.artifacts import load_ranker
 from recommendations.datasets import read_events, read_listings
 from recommendations.engine.ranker import Ranker
 from recommendations.evaluation import (
+    HeldBack,
     compare_spaces,
     evaluate_space,
     held_back_after,
@@ -17,6 +20,7 @@ from recommendations.evaluation import (
     popularity_lists,
     space_of,
 )
+from recommendations.past import wants_at
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
 from tests.worlds import trained_market, view
 
@@ -92,6 +96,31 @@ def test_the_test_may_end(market):
     assert len(asked(market, moment, until=moment.timestamp() + 3 * 86_400)[1]) == 1
 
 
+def wants_of(space, case):
+    return wants_at(space, the_log(), case.buyer_ids, case.moment)
+
+
+def test_the_shortlist_leaves_out_nothing_that_would_be_listed(market, monkeypatch):
+    for cars in (market.bmws, market.skodas):
+        buyer = BuyerFactory(external=True)
+        view(buyer, *cars[:3])
+    moment = timezone.now()
+    for buyer in Buyer.objects.order_by("-pk")[:2]:
+        view(buyer, market.bmws[9], market.skodas[9])
+    space, case = asked(market, moment)
+    whole = our_lists(space, the_log(), case, wants_of(space, case), k=5)
+    monkeypatch.setattr(evaluation, "SHORTLIST", 20)
+    np.testing.assert_array_equal(our_lists(space, the_log(), case, wants_of(space, case), k=5), whole)
+
+
+@pytest.mark.parametrize("k", [1, 3, 4, 9])
+def test_the_best_are_those_of_a_full_sort_ties_by_position(k):
+    scores = np.array([0.5, 2.0, 0.5, -np.inf, 2.0, 0.5, 1.0])
+    case = HeldBack(0.0, np.array([1]), np.arange(7), [np.array([0])], [np.array([6])], np.array([1]))
+    expected = [1, 4, 0, 2, 5]  # the fourth is not allowed, the last was seen
+    assert case.best(scores, 0, k).tolist() == (expected + [-1] * 9)[:k]
+
+
 def test_each_buyer_is_shown_her_kind_and_nothing_she_had(market):
     alice, bob = BuyerFactory(external=True), BuyerFactory(external=True)
     view(alice, *market.bmws[:3])
@@ -100,7 +129,7 @@ def test_each_buyer_is_shown_her_kind_and_nothing_she_had(market):
     view(alice, market.bmws[9])
     view(bob, market.skodas[9])
     space, case = asked(market, moment)
-    lists = our_lists(space, the_log(), case, k=10)
+    lists = our_lists(space, the_log(), case, wants_of(space, case), k=10)
     shown = [set(ids_of(space, case, row)) for row in lists]
     assert shown[0] <= {car.pk for car in market.bmws[3:]}
     assert shown[1] <= {car.pk for car in market.skodas[3:]}
@@ -112,7 +141,7 @@ def test_lists_are_filled_up_where_there_is_nothing_more_to_show(market):
     moment = timezone.now()
     view(buyer, market.bmws[9])
     space, case = asked(market, moment)
-    lists = our_lists(space, the_log(), case, k=40)
+    lists = our_lists(space, the_log(), case, wants_of(space, case), k=40)
     assert lists.shape == (1, 40)
     assert (lists[0] == -1).sum() == 13  # 30 cars, three of which she had
 

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from datetime import timedelta
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from catalog.models import Listing
-from recommendations import training
+from recommendations import services, training
 from recommendations.artifacts import FORMAT_VERSION, load_ranker
 from recommendations.datasets import read_listings
 from recommendations.exceptions import RankerRefused, TrainingRefused
@@ -83,7 +84,7 @@ def test_a_training_whose_worker_is_told_to_stop_goes_back_to_the_queue(monkeypa
         raise SystemExit(0)
 
     with monkeypatch.context() as patched:
-        patched.setattr(training, "index_partition", stop)
+        patched.setattr(training, "store_version", stop)
         with pytest.raises(SystemExit):
             run_training(run_id=run.pk)
     run.refresh_from_db()
@@ -122,7 +123,7 @@ def test_a_training_that_fails_leaves_the_live_version_alone_and_no_vectors(monk
     def fail(*args):
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(training, "index_partition", fail)
+    monkeypatch.setattr(training, "write_vectors", fail)
     run = start_training()
     with pytest.raises(RuntimeError):
         run_training(run_id=run.pk)
@@ -131,6 +132,38 @@ def test_a_training_that_fails_leaves_the_live_version_alone_and_no_vectors(monk
     assert run.error == "out of luck"
     assert RankerVersion.objects.live() == live
     assert not ListingVector.objects.of(run.version).exists()
+
+
+@pytest.mark.parametrize("trouble", [RuntimeError, SystemExit])
+def test_what_happens_to_the_index_does_not_undo_a_training(monkeypatch, trouble):
+    market = trained_market()
+
+    def fail(*args):
+        raise trouble
+
+    run = start_training()
+    with monkeypatch.context() as patched, suppress(SystemExit):
+        patched.setattr(services, "index_partition", fail)
+        run_training(run_id=run.pk)
+    run.refresh_from_db()
+    assert run.status == TrainingRun.Status.DONE
+    assert RankerVersion.objects.live() == run.version != market.version
+    assert not services.has_index(run.version.pk)
+    services.embed_missing_listings()  # the beat job
+    assert services.has_index(run.version.pk)
+
+
+def test_a_stock_too_large_for_memory_gets_its_index_before_it_goes_live(settings):
+    settings.WINDOW_MAX_LISTINGS = 0
+    ListingFactory()
+    had_index = []
+
+    def note(fraction: float, step: str) -> None:
+        if step.startswith("promoted"):
+            had_index.append(services.has_index(RankerVersion.objects.live().pk))
+
+    run_training(run_id=start_training().pk, report=note)
+    assert had_index == [True]
 
 
 def test_a_cancelled_run_stops_at_the_next_step_and_leaves_nothing():

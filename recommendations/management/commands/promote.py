@@ -12,7 +12,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("version", help="as in v3, or 3")
-        parser.add_argument("--note", default="", help="why, for the record")
+        parser.add_argument("--note", default="", help="why, for the record; a version that failed the gate needs it")
 
     def handle(self, *args, **options):
         number = options["version"].removeprefix("v")
@@ -25,5 +25,6 @@ class Command(BaseCommand):
         try:
             promote_ranker(version=version, note=options["note"])
         except RankerRefused as refusal:
-            raise CommandError(str(refusal)) from refusal
+            hint = " (--note “…”)" if version.failed_gate and not options["note"].strip() else ""
+            raise CommandError(f"{refusal}{hint}") from refusal
         self.stdout.write(f"{version} is live")

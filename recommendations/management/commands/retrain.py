@@ -9,7 +9,7 @@ from recommendations.training import run_training, start_training
 
 
 class Command(BaseCommand):
-    help = "Fit a new ranker version on what is in the database, evaluate it, and put it live."
+    help = "Fit a new ranker version on what is in the database, and put it live when it is not worse."
 
     def add_arguments(self, parser):
         parser.add_argument("--no-promote", action="store_true", help="leave the version ready, beside the live one")
@@ -45,3 +45,5 @@ class Command(BaseCommand):
         for name, values in version.metrics.get("rankers", {}).items():
             figures = "  ".join(f"{metric} {value:.3f}" for metric, value in values.items())
             self.stdout.write(f"  {name:<12} {figures}")
+        if reason := version.gate.get("reason"):
+            self.stdout.write(f"  gate: {'not passed' if version.failed_gate else 'passed'}. {reason}")
