@@ -316,8 +316,12 @@ def observe_lag(behind: Sequence[Behind]) -> None:
 
 
 def taste_of(preference: Preference) -> Taste:
-    """The posterior of a stored preference: mean (d,), covariance (d, d)."""
-    mean = np.asarray(preference.mean, np.float64)
+    """The posterior of a stored preference: mean (d,), covariance (d, d).
+
+    What the database gives is the shortest decimal of each float32: as such, and not as a float64, it is the number
+    that was stored, so that a list is the same to the last digit before and after.
+    """
+    mean = np.asarray(preference.mean, np.float32).astype(np.float64)
     return Taste(mean, unpack_covariance(bytes(preference.covariance), len(mean)))
 
 

@@ -51,3 +51,29 @@ def trained_market(n_of_each: int = 15) -> Market:
             view(BuyerFactory(external=True), *cars[start : start + 4])
     version = run_training(run_id=start_training(parameters={"prior_buyers": 20}).pk)
     return Market(market.skodas, market.bmws, version)
+
+
+def crossed_market(n_of_each: int = 12) -> dict[str, list[Listing]]:
+    """Four kinds of car: two makes, each as a cheap hatchback and as a dear saloon.
+
+    Who wants cheap Skodas and dear BMWs, and neither of the others, has two tastes: no single one can say so. A live
+    ranker has learned from buyers of each kind.
+    """
+    seller = SellerFactory()
+    models = {"Skoda": CarModelFactory(make__name="Skoda"), "BMW": CarModelFactory(make__name="BMW", name="3 Series")}
+    cheap = {"price": 5_000, "mileage_km": 90_000, "year": 2014}
+    dear = {"price": 30_000, "mileage_km": 15_000, "year": 2022, "body": "saloon", "fuel": "diesel",
+            "gearbox": "automatic", "power_kw": 180}  # fmt: skip
+    cars = {
+        f"{word} {make}": [
+            ListingFactory(car_model=model, seller=seller, **{**fields, "price": fields["price"] * (1 + i / 100)})
+            for i in range(n_of_each)
+        ]
+        for make, model in models.items()
+        for word, fields in (("cheap", cheap), ("dear", dear))
+    }
+    for kind in cars.values():
+        for start in range(5):
+            view(BuyerFactory(external=True), *kind[start : start + 6])
+    run_training(run_id=start_training(parameters={"prior_buyers": 20}).pk)
+    return cars

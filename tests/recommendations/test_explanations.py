@@ -1,0 +1,138 @@
+"""The lines of an explanation add up to the score, whoever asks and whatever the rules; and the score is the list's."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from catalog.filters import ListingFilters
+from catalog.models import Listing
+from recommendations.demand import forget_demand
+from recommendations.engine.reasons import BASE, operator_breakdown
+from recommendations.engine.scoring import ARCHETYPE, DEAL, DEMAND, DISTANCE, FRESHNESS
+from recommendations.models import EventKind, Placement
+from recommendations.placements import rules_of
+from recommendations.ranking import rank
+from recommendations.scorer import CROWDING
+from recommendations.services import refresh_preferences
+from recommendations.serving import ListRequest, recommend
+from recommendations.shoppers import meet
+from recommendations.window import borrow_window
+from tests.factories import BuyerFactory, InteractionFactory
+from tests.worlds import crossed_market, trained_market, view
+
+pytestmark = pytest.mark.django_db
+
+EVERYTHING = {"utility": 1.3, "archetype": 0.7, "demand": 0.4, "freshness": 2.0, "deal": 1.5, "distance": 0.9}
+
+
+@pytest.fixture(autouse=True)
+def _always_in_step(settings):
+    settings.WINDOW_STALENESS_SECONDS = 0
+
+
+@pytest.fixture
+def market():
+    """Some cars are new, in demand, crowded, near, or have no place or price."""
+    market = trained_market()
+    yesterday = timezone.now() - timedelta(days=1)
+    for north, car in enumerate(market.bmws[:6]):
+        Listing.objects.filter(pk=car.pk).update(latitude=50 + north, longitude=10, published_at=yesterday)
+    Listing.objects.filter(pk=market.skodas[0].pk).update(price=None)
+    hour_ago = timezone.now() - timedelta(hours=1)
+    for _ in range(5):
+        InteractionFactory(listing=market.bmws[0], kind=EventKind.objects.get(slug="contact"), occurred_at=hour_ago,
+                           buyer=BuyerFactory(external=True))  # fmt: skip
+    forget_demand()
+    return market
+
+
+def assert_adds_up(request: ListRequest) -> None:
+    """Lines and score of every car, and the scores that the ranking saw."""
+    answer = recommend(request)
+    assert len(answer.items) == request.k
+    for item in answer.items:
+        np.testing.assert_allclose(sum(item.terms.values()), item.score, atol=1e-6)
+        lines = operator_breakdown(item.terms, item.score)
+        assert "Not accounted for" not in dict(lines)
+        np.testing.assert_allclose(sum(value for _, value in lines), item.score, atol=1e-6)
+    rules = rules_of(request.placement, request.buyer)
+    ranked = rank(request.filters, request.source, meet(request.buyer), rules, 30, 200, ())
+    seen = {candidate.listing_id: candidate.score for candidate in ranked.candidates}
+    for item in answer.items:
+        np.testing.assert_allclose(seen[item.listing.pk], item.score, atol=1e-6)
+
+
+@pytest.mark.parametrize("source", ["hybrid", "content", "collaborative"])
+@pytest.mark.parametrize("boosts", [{}, EVERYTHING, {"utility": 0}], ids=["learned", "boosted", "no taste"])
+@pytest.mark.parametrize("who", ["stranger", "known", "near", "opted out"])
+def test_the_lines_add_up_for_everybody(market, who, source, boosts):
+    Placement.objects.update(boosts=boosts, free_leads=2, saturation_strength=0.7)
+    buyer = {
+        "stranger": lambda: None,
+        "known": BuyerFactory,
+        "near": lambda: BuyerFactory(latitude=50, longitude=10),
+        "opted out": lambda: BuyerFactory(is_personalised=False, latitude=50, longitude=10),
+    }[who]()
+    if buyer:
+        view(buyer, *market.bmws[:4])
+    assert_adds_up(ListRequest(buyer=buyer, k=20, source=source))
+
+
+def test_the_lines_add_up_for_a_household():
+    cars = crossed_market()
+    buyer = BuyerFactory()
+    view(buyer, *cars["cheap Skoda"], *cars["dear BMW"])
+    refresh_preferences(buyer_id=buyer.pk)
+    assert len(meet(buyer).tastes) == 2
+    assert_adds_up(ListRequest(buyer=buyer, k=20))
+
+
+def test_the_lines_add_up_where_the_stock_is_larger_than_the_window(market, settings):
+    settings.WINDOW_MAX_LISTINGS = 10
+    Placement.objects.update(boosts=EVERYTHING)
+    buyer = BuyerFactory(latitude=50, longitude=10)
+    view(buyer, *market.bmws[:4])
+    with borrow_window() as window:
+        assert not window.is_complete
+    assert_adds_up(ListRequest(buyer=buyer, k=20))
+
+
+def test_every_term_has_its_line(market):
+    Placement.objects.update(boosts=EVERYTHING, free_leads=2, saturation_strength=1.0)
+    buyer = BuyerFactory(latitude=50, longitude=10)
+    view(buyer, *market.bmws[1:4])
+    terms = {item.listing.pk: item.terms for item in recommend(ListRequest(buyer=buyer, k=30)).items}
+    crowded, plain = terms[market.bmws[0].pk], terms[market.skodas[5].pk]
+    np.testing.assert_allclose(crowded[CROWDING], -np.log2(5 / 2))
+    assert plain[CROWDING] == 0
+    assert crowded[DEMAND] > plain[DEMAND]
+    assert crowded[FRESHNESS] > plain[FRESHNESS]
+    assert crowded[DISTANCE] > terms[market.bmws[5].pk][DISTANCE]
+    assert plain[DISTANCE] == 0  # it has no place, which neither helps nor hurts
+    assert crowded[ARCHETYPE] > plain[ARCHETYPE]
+    assert {DEAL, BASE, "price", "make", "similar buyers"} <= crowded.keys()
+
+
+def test_a_pipeline_alone_reads_its_own_terms_alone(market):
+    Placement.objects.update(boosts={})
+    buyer = BuyerFactory(latitude=50, longitude=10)
+    view(buyer, *market.bmws[:4])
+    content = recommend(ListRequest(buyer=buyer, k=30, source="content")).items
+    collaborative = recommend(ListRequest(buyer=buyer, k=30, source="collaborative")).items
+    assert {(item.terms[DEMAND], item.terms[ARCHETYPE], item.terms["similar buyers"]) for item in content} == {
+        (0, 0, 0)
+    }
+    assert {(item.terms[DISTANCE], item.terms[DEAL], item.terms["price"]) for item in collaborative} == {(0, 0, 0)}
+
+
+def test_who_asks_about_a_place_is_told_the_distance_from_there(market):
+    Placement.objects.update(boosts={"distance": 5.0})
+    buyer = BuyerFactory(latitude=55, longitude=10)
+    view(buyer, *market.bmws[:4])
+    there = ListingFilters(latitude=50, longitude=10, radius_km=1_000)
+    nearest = recommend(ListRequest(buyer=buyer, k=6, filters=there)).items[0]
+    assert nearest.listing == market.bmws[0]
+    home = recommend(ListRequest(buyer=buyer, k=6)).items[0]
+    assert home.listing == market.bmws[5]
