@@ -71,6 +71,15 @@ def describe_errors(result: Schema, generator: Any, request: Any, public: bool) 
     return result
 
 
+def drop_empty_defaults(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """A post-processing hook: an empty default says "left out", which for a choice or a pattern is no valid value."""
+    for schema in result.get("components", {}).get("schemas", {}).values():
+        for described in schema.get("properties", {}).values():
+            if described.get("default") == "":
+                del described["default"]
+    return result
+
+
 def strip_final_slash(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:
     """A pre-processing hook: routes answer with and without the slash, and are described without."""
     return [(path.rstrip("/"), regex, method, view) for path, regex, method, view in endpoints]

@@ -57,6 +57,7 @@ class TokenView(TokenRoute):
     @extend_schema(
         tags=TOKENS,
         summary="Log in",
+        operation_id="log_in",
         description="Send `X-Visitor-Key` along, and what this guest has done so far becomes the user's.",
         auth=[{"visitorKey": []}, {}],  # type: ignore[list-item]
         request=CredentialsSerializer,
@@ -101,6 +102,7 @@ class TokenRefreshView(TokenRoute):
     @extend_schema(
         tags=TOKENS,
         summary="Renew the tokens",
+        operation_id="renew_tokens",
         auth=[],
         request=RefreshTokenSerializer,
         responses={
@@ -125,6 +127,7 @@ class TokenRevokeView(TokenRoute):
     @extend_schema(
         tags=TOKENS,
         summary="Log out",
+        operation_id="log_out",
         auth=[],
         request=RefreshTokenSerializer,
         responses={
@@ -154,6 +157,7 @@ class FakeTokenView(TokenRoute):
     @extend_schema(
         tags=TOKENS,
         summary="Become a demo user",
+        operation_id="become_demo_user",
         description="Only in demo mode (`DEMO_MODE=True`); 404 otherwise.",
         auth=[],
         request=EmailSerializer,
@@ -187,13 +191,14 @@ class MeView(APIView):
     def get_permissions(self) -> list[BasePermission]:
         return [IsBuyerOrHasScope() if self.request.method == "DELETE" else IsUser()]
 
-    @extend_schema(tags=ME, summary="Who am I?", responses=MeSerializer)
+    @extend_schema(tags=ME, summary="Who am I?", operation_id="get_me", responses=MeSerializer)
     def get(self, request: Request) -> Response:
         return Response(MeSerializer(request.user).data)
 
     @extend_schema(
         tags=ME,
         summary="Forget me",
+        operation_id="forget_me",
         description=(
             "Erases the account and everything known about its buyer, at once and for good: events, lists shown, "
             "preferences, saved searches, tokens. Guests may do so for themselves, and a client system with the scope "
@@ -220,6 +225,7 @@ class ExportView(APIView):
     @extend_schema(
         tags=ME,
         summary="What is known about me?",
+        operation_id="export_me",
         description="For users and guests about themselves, and for a client system with the scope `admin`.",
         parameters=[BUYER],
         responses={(200, "application/json"): OpenApiTypes.OBJECT},
@@ -235,11 +241,11 @@ class PrivacyView(APIView):
     permission_classes = [IsBuyer]
     throttle_classes = CALLER_THROTTLES
 
-    @extend_schema(tags=ME, summary="Are my lists personal?", responses=PrivacySerializer)
+    @extend_schema(tags=ME, summary="Are my lists personal?", operation_id="get_privacy", responses=PrivacySerializer)
     def get(self, request: Request) -> Response:
         return Response(PrivacySerializer(own_buyer_of(request)).data)
 
-    @extend_schema(tags=ME, summary="Opt out of personal lists, or back in", request=PrivacySerializer,
+    @extend_schema(tags=ME, summary="Opt out of personal lists, or back in", operation_id="set_privacy", request=PrivacySerializer,
                    responses=PrivacySerializer)  # fmt: skip
     def patch(self, request: Request) -> Response:
         question = PrivacySerializer(data=request.data)

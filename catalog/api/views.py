@@ -77,6 +77,7 @@ class ListingsView(APIView):
     @extend_schema(
         tags=STOCK,
         summary="Bring listings in",
+        operation_id="store_listings",
         request=ListingsInSerializer,
         responses=StoredSerializer,
         examples=[
@@ -108,6 +109,7 @@ class ListingsView(APIView):
     @extend_schema(
         tags=STOCK,
         summary="Update listings",
+        operation_id="update_listings",
         description="The same as POST: what a listing does not say stays as it is.",
         request=ListingsInSerializer,
         responses=StoredSerializer,
@@ -133,7 +135,7 @@ class ListingView(APIView):
     @extend_schema(
         tags=STOCK,
         summary="Change one listing",
-        operation_id="listing_partial_update",
+        operation_id="change_listing",
         parameters=[OpenApiParameter("listing_id", OpenApiTypes.INT64, OpenApiParameter.PATH)],
         request=ListingChangeSerializer,
         responses={

@@ -84,6 +84,7 @@ class SearchView(APIView):
     @extend_schema(
         tags=CARS,
         summary="Search",
+        operation_id="search_cars",
         parameters=[SearchSerializer, BUYER],
         responses=SearchAnswerSerializer,
         examples=[OpenApiExample("One car found", value=examples.SEARCH_ANSWER, response_only=True)],
@@ -138,6 +139,7 @@ class DetailView(APIView):
     @extend_schema(
         tags=CARS,
         summary="Look at one car",
+        operation_id="get_car",
         parameters=[LISTING_ID, OriginSerializer, BUYER],
         responses=CarSerializer,
         examples=[OpenApiExample("A car", value=examples.CAR, response_only=True)],
@@ -164,6 +166,7 @@ class RecommendationsView(APIView):
     @extend_schema(
         tags=CARS,
         summary="Recommend",
+        operation_id="recommend_cars",
         parameters=[RecommendationsQuestionSerializer, BUYER],
         responses=RecommendationsAnswerSerializer,
         examples=[OpenApiExample("One car recommended", value=examples.RECOMMENDATIONS_ANSWER, response_only=True)],
@@ -204,6 +207,7 @@ class SimilarView(APIView):
     @extend_schema(
         tags=CARS,
         summary="Find similar cars",
+        operation_id="find_similar_cars",
         parameters=[LISTING_ID, SimilarQuestionSerializer],
         responses=SimilarAnswerSerializer,
         examples=[OpenApiExample("One similar car", value=examples.SIMILAR_ANSWER, response_only=True)],
@@ -225,6 +229,7 @@ class EventsView(APIView):
     @extend_schema(
         tags=EVENTS,
         summary="Tell what happened",
+        operation_id="record_events",
         description=(
             'One event, a list of events, or `{"events": […]}`, at most EVENTS_PER_REQUEST (1,000) at once. All of '
             "them are recorded or, when one is refused, none. Sending an `event_id` again changes nothing."
@@ -314,13 +319,20 @@ class QuestionnaireView(APIView):
     required_scope = ApiKey.Scope.INGEST
     throttle_classes = CALLER_THROTTLES
 
-    @extend_schema(tags=ME, summary="What did I answer?", parameters=[BUYER], responses=QuestionnaireSerializer)
+    @extend_schema(
+        tags=ME,
+        summary="What did I answer?",
+        operation_id="get_answers",
+        parameters=[BUYER],
+        responses=QuestionnaireSerializer,
+    )
     def get(self, request: Request) -> Response:
         return Response(QuestionnaireSerializer(named_buyer_of(request).questionnaire).data)
 
     @extend_schema(
         tags=ME,
         summary="Answer the questionnaire",
+        operation_id="save_answers",
         description="Replaces earlier answers; the next list knows it.",
         parameters=[BUYER],
         request=QuestionnaireSerializer,
