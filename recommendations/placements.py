@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,7 +131,7 @@ def changed(placement: Placement, overrides: Mapping[str, Any]) -> Placement:
 def refuse_sources(value: Any) -> None:
     """Raise ValidationError unless it is a share for some of the sources, with at least one left on."""
     _refuse_unless_numbers(value, '{"trending": 0.2, "exploration": 0}')
-    _refuse_unknown(value, DEFAULT_SHARES, "source")
+    _refuse_unknown(value, DEFAULT_SHARES, "sources")
     if not any(value.get(name, share) for name, share in DEFAULT_SHARES.items()):
         raise ValidationError("Every source is switched off; leave at least one on.")
 
@@ -139,7 +139,7 @@ def refuse_sources(value: Any) -> None:
 def refuse_boosts(value: Any) -> None:
     """Raise ValidationError unless it is a weight for some of the terms."""
     _refuse_unless_numbers(value, '{"freshness": 0.5}')
-    _refuse_unknown(value, TERMS, "term")
+    _refuse_unknown(value, TERMS, "terms")
 
 
 def refuse_filters(value: Any) -> None:
@@ -149,7 +149,7 @@ def refuse_filters(value: Any) -> None:
     """
     if not isinstance(value, dict):
         raise ValidationError('Write filters by name, like {"fuels": ["electric"], "max_price": 20000}.')
-    _refuse_unknown(value, ListingFilters.names(), "filter")
+    _refuse_unknown(value, sorted(ListingFilters.names()), "filters")
     nothing = ListingFilters()
     for name, asked in value.items():
         if isinstance(getattr(nothing, name), tuple):
@@ -178,7 +178,7 @@ def refuse_variants(value: Any, placement: Placement | None = None) -> None:
             raise ValidationError(f"A variant's name has 1 to {LONGEST_VARIANT_NAME} characters; “{name}” has not.")
         if not isinstance(variant, dict):
             raise ValidationError(f"“{name}” needs a share and may have overrides, like {example}.")
-        _refuse_unknown(variant, VARIANT_PARTS, f"part of “{name}”")
+        _refuse_unknown(variant, VARIANT_PARTS, f"parts of “{name}”")
         if not _is_number(variant.get("share")) or variant["share"] <= 0:
             raise ValidationError(f"“{name}” needs a share above 0, not {variant.get('share')!r}.")
         _refuse_overrides(name, variant.get("overrides", {}), placement or Placement())
@@ -187,7 +187,7 @@ def refuse_variants(value: Any, placement: Placement | None = None) -> None:
 def _refuse_overrides(name: str, overrides: Any, placement: Placement) -> None:
     if not isinstance(overrides, dict):
         raise ValidationError(f'The overrides of “{name}” need rules by name, like {{"diversity": 0.2}}.')
-    _refuse_unknown(overrides, VARIABLE_RULES, f"rule in “{name}”")
+    _refuse_unknown(overrides, VARIABLE_RULES, f"rules in “{name}”")
     mixed = changed(placement, overrides)
     try:
         mixed.clean_fields(exclude=[field.name for field in Placement._meta.fields if field.name not in overrides])
@@ -216,7 +216,7 @@ def _refuse_unless_numbers(value: Any, example: str) -> None:
             raise ValidationError(f"“{name}” needs a number of at least 0, not {number!r}.")
 
 
-def _refuse_unknown(value: Mapping[str, Any], known: Any, what: str) -> None:
+def _refuse_unknown(value: Mapping[str, Any], known: Iterable[str], what: str) -> None:
     if unknown := sorted(set(value) - set(known)):
         raise ValidationError(f"Unknown {what}: {', '.join(unknown)}. Known are {', '.join(known)}.")
 

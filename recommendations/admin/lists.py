@@ -7,49 +7,69 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from catalog.admin import count_of
 from catalog.filters import ListingFilters
+from recommendations.engine.scoring import TERMS
 from recommendations.models import Experiment, Placement, ServedList
+from recommendations.placements import (
+    DEFAULT_SHARES,
+    VARIABLE_RULES,
+    refuse_boosts,
+    refuse_filters,
+    refuse_rules,
+    refuse_sources,
+    refuse_variants,
+)
 from recommender_site.admin_kit import ConsoleAdmin, badge, list_link
 
 EXPERIMENT_LABELS = {"draft": "", "running": "success", "stopped": "warning"}
 
 
-def refuse_unless_numbers(value: Any) -> None:
-    """A mapping of names to numbers of at least 0; shares need not add up, only their proportions count."""
-    if not isinstance(value, dict):
-        raise ValidationError('Write names and numbers, like {"utility": 0.6, "trending": 0.4}.')
-    for name, number in value.items():
-        if isinstance(number, bool) or not isinstance(number, int | float) or number < 0:
-            raise ValidationError(f"“{name}” needs a number of at least 0, not {number!r}.")
+KNOWN_SOURCES = ", ".join(f"{name} ({share:g})" for name, share in DEFAULT_SHARES.items())
+JSON_HELP = {
+    "sources": 'Source and its share of the candidates, like {"trending": 0.2, "exploration": 0}. Only proportions '
+    f"count; 0 switches a source off, and one that is not named has its usual share: {KNOWN_SOURCES}.",
+    "filters": 'Filters that always apply here, together with those asked for, like {"fuels": ["electric"], '
+    f'"max_price": 20000}}. Known are {", ".join(sorted(ListingFilters.names()))}.',
+    "boosts": 'Term and its weight in the score, in place of what was learned, like {"freshness": 0.5}. '
+    f"Known are {', '.join(TERMS)}.",
+}
+VARIANTS_HELP = (
+    'Name, share of the buyers, and rules that differ from the placement, like {"usual": {"share": 0.5}, "varied": '
+    '{"share": 0.5, "overrides": {"diversity": 0.2}}}. Rules that may differ: '
+    f"{', '.join(VARIABLE_RULES)}."
+)
 
 
 class PlacementForm(forms.ModelForm):
     class Meta:
         model = Placement
         fields = "__all__"  # noqa: DJ007 - every field is an operator's to set
+        help_texts = JSON_HELP
 
     def clean_sources(self) -> dict[str, float]:
-        refuse_unless_numbers(self.cleaned_data["sources"])
+        refuse_sources(self.cleaned_data["sources"])
         return self.cleaned_data["sources"]
 
     def clean_boosts(self) -> dict[str, float]:
-        refuse_unless_numbers(self.cleaned_data["boosts"])
+        refuse_boosts(self.cleaned_data["boosts"])
         return self.cleaned_data["boosts"]
 
     def clean_filters(self) -> dict[str, Any]:
-        """A filter nobody knows would be ignored in silence, and the list would show what it should not."""
-        filters = self.cleaned_data["filters"]
-        if not isinstance(filters, dict):
-            raise ValidationError('Write filters by name, like {"fuels": ["electric"], "max_price": 20000}.')
-        known = set(ListingFilters.__dataclass_fields__)
-        if unknown := sorted(set(filters) - known):
-            raise ValidationError(f"Unknown filters: {', '.join(unknown)}. Known are {', '.join(sorted(known))}.")
-        return filters
+        refuse_filters(self.cleaned_data["filters"])
+        return self.cleaned_data["filters"]
+
+    def clean(self) -> dict[str, Any]:
+        """Rules that are right one by one may ask too much together: more kept places than the list has."""
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors:
+            refuse_rules(Placement(**cleaned))
+        return cleaned
 
 
 @admin.register(Placement)
@@ -65,10 +85,18 @@ class PlacementAdmin(ConsoleAdmin):
             "How the list is mixed",
             {
                 "fields": [
-                    ("diversity", "exploration_share"), ("max_per_model", "max_per_seller"), "times_shown_at_most",
+                    ("diversity", "follows_intent"), ("max_per_model", "max_per_seller"), "times_shown_at_most",
                 ]
             },
         ),
+        (
+            "Places that are kept",
+            {
+                "description": "For cars that may be more, or less, than they seem; and for those somebody pays for.",
+                "fields": [("exploration_share", "fresh_share", "promoted_share")],
+            },
+        ),
+        ("Cars that are asked for a lot", {"fields": [("free_leads", "saturation_strength")]}),
     ]  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Placement]:
@@ -87,12 +115,22 @@ class ExperimentForm(forms.ModelForm):
     class Meta:
         model = Experiment
         fields = "__all__"  # noqa: DJ007 - every field is an operator's to set
+        help_texts = {"variants": VARIANTS_HELP}
 
-    def clean_variants(self) -> dict[str, Any]:
-        variants = self.cleaned_data["variants"]
-        if not isinstance(variants, dict) or len(variants) < 2:
-            raise ValidationError('Name at least two variants, like {"a": {"share": 0.5}, "b": {"share": 0.5}}.')
-        return variants
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if "variants" in cleaned and "placement" in cleaned:
+            try:
+                refuse_variants(cleaned["variants"], cleaned["placement"])
+            except ValidationError as error:
+                self.add_error("variants", error)
+        if cleaned.get("status") == Experiment.Status.RUNNING and (other := self._running_beside(cleaned)):
+            self.add_error("status", f"“{other}” is running on this placement already; stop it first.")
+        return cleaned
+
+    def _running_beside(self, cleaned: dict[str, Any]) -> Experiment | None:
+        running = Experiment.objects.filter(placement=cleaned.get("placement"), status=Experiment.Status.RUNNING)
+        return running.exclude(pk=self.instance.pk).first()
 
 
 @admin.register(Experiment)
@@ -108,6 +146,14 @@ class ExperimentAdmin(ConsoleAdmin):
         ("Variants", {"fields": ["variants"]}),
         ("When", {"fields": [("started_at", "stopped_at")]}),
     ]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
+        """When it began and ended is noted where nobody typed it."""
+        if obj.status == Experiment.Status.RUNNING and obj.started_at is None:
+            obj.started_at = timezone.now()
+        if obj.status == Experiment.Status.STOPPED and obj.stopped_at is None:
+            obj.stopped_at = timezone.now()
+        super().save_model(request, obj, form, change)
 
     @display(description="Status", ordering="status")
     def status_badge(self, experiment: Experiment) -> SafeString:

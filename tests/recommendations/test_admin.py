@@ -14,7 +14,7 @@ from catalog.models import Listing
 from recommendations import profiles
 from recommendations.admin import jobs
 from recommendations.datasets import read_listings, write_vectors
-from recommendations.models import EventKind, Placement, Preference, RankerVersion, SeedRun, TrainingRun
+from recommendations.models import EventKind, Experiment, Placement, Preference, RankerVersion, SeedRun, TrainingRun
 from recommendations.services import create_partition, refresh_preferences
 from recommendations.training import run_training, start_training
 from tests.factories import (
@@ -308,6 +308,9 @@ def test_weights_are_edited_in_the_list_itself(operator: Client):
         ("sources", '{"utility": -1}', "needs a number of at least 0"),
         ("sources", '{"utility": "much"}', "needs a number of at least 0"),
         ("boosts", "[]", "Write names and numbers"),
+        ("sources", '{"magic": 1}', "Unknown sources: magic. Known are taste,"),
+        ("boosts", '{"magic": 1}', "Unknown terms: magic. Known are utility,"),
+        ("filters", '{"max_price": "cheap"}', "“max_price” needs a number"),
     ],
 )
 def test_rules_that_would_be_ignored_in_silence_are_refused(operator: Client, field: str, value: str, told: str):
@@ -317,6 +320,51 @@ def test_rules_that_would_be_ignored_in_silence_are_refused(operator: Client, fi
     given = {name: form[name].value() for name in form.fields}
     response = operator.post(page, {**given, field: value})
     assert told in str(response.context["adminform"].form.errors[field])
+
+
+def test_rules_that_keep_more_places_than_there_are_are_refused(operator: Client):
+    page = reverse("admin:recommendations_placement_change", args=[PlacementFactory().pk])
+    form = operator.get(page).context["adminform"].form
+    given = {name: form[name].value() for name in form.fields}
+    response = operator.post(page, {**given, "exploration_share": 0.7, "promoted_share": 0.5})
+    assert "together must take no more than the whole list" in str(response.context["adminform"].form.errors)
+
+
+def test_the_form_of_a_placement_names_what_it_knows(operator: Client):
+    page = operator.get(
+        reverse("admin:recommendations_placement_change", args=[PlacementFactory().pk])
+    ).content.decode()
+    for name in ("saved search (0.06)", "free_leads", "promoted_share", "follows_intent", "utility, archetype, demand"):
+        assert name in page
+
+
+AB = '{"a": {"share": 0.5}, "b": {"share": 0.5, "overrides": {"diversity": %s}}}'
+
+
+@pytest.mark.parametrize(
+    ("variants", "told"),
+    [
+        ("[1]", "Name at least two variants"),
+        ('{"a": {"share": 1}}', "Name at least two variants"),
+        (AB % 2, "In “b”: Ensure this value is less than or equal to 1"),
+        ('{"a": {"share": 1}, "b": {"share": 1, "overrides": {"colour": 1}}}', "Unknown rules in “b”: colour"),
+    ],
+)
+def test_arms_that_make_no_sense_are_refused(operator: Client, variants: str, told: str):
+    page = reverse("admin:recommendations_experiment_add")
+    given = {"slug": "x", "placement": PlacementFactory().pk, "status": "draft", "variants": variants}
+    response = operator.post(page, given)
+    assert told in str(response.context["adminform"].form.errors["variants"])
+    assert not Experiment.objects.exists()
+
+
+def test_an_experiment_that_is_started_says_when_and_is_alone_on_its_placement(operator: Client):
+    page = reverse("admin:recommendations_experiment_add")
+    given = {"placement": PlacementFactory().pk, "status": "running", "variants": AB % 0.2}
+    operator.post(page, {**given, "slug": "one"})
+    assert Experiment.objects.get().started_at is not None
+    response = operator.post(page, {**given, "slug": "other"})
+    assert "“one” is running on this placement already" in str(response.context["adminform"].form.errors["status"])
 
 
 def test_filters_that_are_known_are_kept(operator: Client):
