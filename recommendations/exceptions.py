@@ -34,5 +34,9 @@ class TrainingRefused(RecommendationsError):
     """A training that cannot start, or was stopped."""
 
 
+class EvaluationRefused(RecommendationsError):
+    """An evaluation that cannot be made: the parameters make no sense, or there is nothing to test on."""
+
+
 class NoLiveRanker(RecommendationsError):
     """There is no vector space to answer in yet."""

@@ -171,7 +171,7 @@ class _EventReader:
         """Empty for a row to be read."""
         for at, holds, condition in self._tests:
             if not holds(row[at]):
-                return f"where not {condition.column} {condition.operator} {condition.value}"
+                return f"that do not fulfil “{condition.column} {condition.operator} {condition.value}”"
         for name, at in (("user", self.user), ("item", self.item), ("time", self._time)):
             if not row[at]:
                 return f"without a {name}"

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array, vstack
 from recommendations.engine.implicit_feedback import als_factors, ease_weights, presence, strongest
 from recommendations.engine.scoring import decayed_counts
 
-ROWS_AT_ONCE = 1_024  # of similarities between all things: 80 MB for 10,000 of them
+CELLS_AT_ONCE = 10_000_000  # of similarities between things: 80 MB
 
 # The same for everybody
 
@@ -125,13 +125,15 @@ class Neighbours:
         lengths = np.sqrt(np.asarray((interest * interest).sum(axis=0)).ravel())
         columns = interest.tocsc()
         blocks = []
-        for start in range(0, interest.shape[1], ROWS_AT_ONCE):
-            rows = np.arange(start, min(start + ROWS_AT_ONCE, interest.shape[1]))
+        n_things = interest.shape[1]
+        n_at_once = max(1, CELLS_AT_ONCE // max(n_things, 1))
+        for start in range(0, n_things, n_at_once):
+            rows = np.arange(start, min(start + n_at_once, n_things))
             together = (columns[:, rows].T @ columns).toarray()
             scale = np.outer(lengths[rows], lengths)
             cosines = np.divide(together, scale, out=np.zeros_like(together), where=scale > 0)
             cosines[np.arange(len(rows)), rows] = 0.0
-            blocks.append(strongest(cosines, n_neighbours or interest.shape[1]))
+            blocks.append(strongest(cosines, n_neighbours or n_things))
         return cls(vstack(blocks, format="csr") if blocks else csr_array(np.zeros((0, 0))))
 
     @classmethod

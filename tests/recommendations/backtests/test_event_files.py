@@ -50,7 +50,7 @@ def test_events_are_read_by_the_names_their_columns_have_oldest_first(write):
 
 def test_rows_that_are_left_out_are_counted_by_reason(write):
     file = read_event_file(write(SHOP), Columns(**COLUMNS, where=conditions("Quantity > 0")))
-    assert file.left_out == {"where not Quantity > 0": 1, "without a user": 1}
+    assert file.left_out == {"that do not fulfil “Quantity > 0”": 1, "without a user": 1}
 
 
 @pytest.mark.parametrize("name", ["events.csv", "events.csv.gz"])
