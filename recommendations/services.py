@@ -36,6 +36,8 @@ from recommendations.window import match_vectors
 SEARCH = "search"  # the kind of event that may be about a query instead of a listing
 CLOCK_SKEW = timedelta(minutes=5)  # how far ahead of ours a client's clock may be
 EMBEDDING_BATCH = 20_000  # listings encoded at once, to bound memory
+RENEWED_AT_MOST = 50_000  # buyers after a promotion; some minutes of one worker
+RENEWED_AT_ONCE = 1_000  # between two looks at whether the version is still live
 INDEX_LOCKS = 0x1DE << 44  # keeps our advisory locks apart from others
 
 
@@ -168,8 +170,26 @@ def refresh_stale_preferences(*, active_within: timedelta = timedelta(days=30), 
     return bring_up_to_date(list(stale), by="beat")
 
 
+def renew_preferences(*, version_id: int, active_within: timedelta = timedelta(days=30)) -> int:
+    """Make the preferences of recently active buyers in a space that went live, the latest first; returns how many.
+
+    Ends early when another version goes live meanwhile. Whoever comes by before their turn is served by the read.
+    """
+    version = RankerVersion.objects.get(pk=version_id)
+    behind = list(buyers_behind_the_log(version, since=timezone.now() - active_within)[:RENEWED_AT_MOST])
+    n_made = 0
+    for start in range(0, len(behind), RENEWED_AT_ONCE):
+        if RankerVersion.objects.live() != version:
+            break
+        n_made += bring_up_to_date(behind[start : start + RENEWED_AT_ONCE], by="worker")
+    return n_made
+
+
 def buyers_behind_the_log(version: RankerVersion, since: datetime) -> QuerySet[Buyer]:
-    """Buyers with events since a moment whose preference in a space is missing or has not seen all of their log."""
+    """Buyers with events since a moment whose preference in a space is missing or has not seen all of their log.
+
+    Those who acted last come first.
+    """
     log = Interaction.objects.filter(buyer=OuterRef("pk")).order_by().values("buyer")
     known = Preference.objects.filter(buyer=OuterRef("pk"), version=version)
     return (
@@ -179,6 +199,7 @@ def buyers_behind_the_log(version: RankerVersion, since: datetime) -> QuerySet[B
             log_n=Subquery(log.annotate(n=Count("id")).values("n")),
         )
         .exclude(Exists(known.filter(last_interaction_id=OuterRef("log_last"), n_interactions=OuterRef("log_n"))))
+        .order_by("-log_last")
     )
 
 

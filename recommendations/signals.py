@@ -6,12 +6,12 @@ from django.dispatch import receiver
 from accounts.signals import buyers_merged, person_exported
 from catalog.models import Listing
 from catalog.signals import listings_stored
-from recommendations.events import events_recorded
+from recommendations.events import events_recorded, ranker_promoted
 from recommendations.models import Interaction
 from recommendations.people import told_of
 from recommendations.services import take_over_history
 from tasks.queueing import enqueue_on_commit
-from tasks.recommendations import embed_listings_task, refresh_preferences_task
+from tasks.recommendations import embed_listings_task, refresh_preferences_task, renew_preferences_task
 from tasks.schedule import install_schedule
 
 LISTINGS_PER_TASK = 5000
@@ -29,6 +29,12 @@ def refresh_after_interaction(sender, instance, created, raw, **kwargs):
     """The same for an event that was saved by itself."""
     if created and not raw:
         enqueue_on_commit(refresh_preferences_task, instance.buyer_id)
+
+
+@receiver(ranker_promoted, dispatch_uid="recommendations.ranker_promoted")
+def renew_after_promotion(sender, version_id, **kwargs):
+    """In a new space nobody has a preference yet: the next read makes one, and a worker is there before most reads."""
+    enqueue_on_commit(renew_preferences_task, version_id)
 
 
 @receiver(post_save, sender=Listing, dispatch_uid="recommendations.listing_saved")

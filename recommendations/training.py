@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from textwrap import shorten
 from typing import Any, Self
 
 import numpy as np
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 from numpy.typing import NDArray
@@ -54,11 +57,13 @@ Report = Callable[[float, str], None]  # fraction done from 0 to 1, and what is 
 
 FEWEST_EVENTS_TO_TEST_ON = 20
 BUYERS_FOR_TEST = 150  # a prior for the test alone need not be the best there is: that would double the training
-SILENCE_OF_THE_DEAD = timedelta(minutes=30)  # no step of a training takes that long
+HEARTBEAT_SECONDS = 20.0
+SILENCE_OF_THE_DEAD = timedelta(minutes=5)  # a process that lives writes every 20 seconds, however long a step takes
 # Length of the factors against that of the content. At 0.5 their noise cost a simulated buyer with 20 events 1.4 points
 # of 100 of the utility she could have had; where they do tell something, the prior gives them the weight they deserve.
 FACTOR_NORM = 0.2
 NOBODY_TO_TEST_ON = GateFigures(np.empty(0), np.empty(0), 0.0, 0.0)
+LONGEST_STEP = 120  # characters of the run's current step; its log takes all of it
 SECONDS_A_DAY = 86_400.0
 
 
@@ -114,6 +119,12 @@ def run_training(*, run_id: int, report: Report | None = None) -> RankerVersion 
     """Carry out a queued run; None when somebody else already took it. Raises what went wrong, after noting it."""
     if not claim(run_id):
         return None
+    with beating(run_id):
+        return carry_out(run_id, report)
+
+
+def carry_out(run_id: int, report: Report | None) -> RankerVersion:
+    """What follows the claim."""
     run = TrainingRun.objects.select_related("version").get(pk=run_id)
     if run.version and run.version.status == RankerVersion.Status.TRAINING:
         discard(run.version)  # what a process that died left behind
@@ -145,6 +156,37 @@ def claim(run_id: int) -> bool:
     dead = Q(status=TrainingRun.Status.RUNNING, heartbeat_at__lt=now - SILENCE_OF_THE_DEAD)
     free = TrainingRun.objects.filter(Q(status=TrainingRun.Status.QUEUED) | dead, pk=run_id)
     return bool(free.update(status=TrainingRun.Status.RUNNING, started_at=now, heartbeat_at=now))
+
+
+def dead_trainings() -> list[int]:
+    """Runs whose process was killed before it could say so."""
+    silent = TrainingRun.objects.filter(
+        status=TrainingRun.Status.RUNNING, heartbeat_at__lt=timezone.now() - SILENCE_OF_THE_DEAD
+    )
+    return list(silent.values_list("pk", flat=True))
+
+
+@contextmanager
+def beating(run_id: int) -> Iterator[None]:
+    """Write the run's heartbeat while a block lasts, from a thread, for steps that write nothing themselves."""
+    is_over = threading.Event()
+
+    def beat() -> None:
+        while not is_over.wait(HEARTBEAT_SECONDS):
+            try:
+                TrainingRun.objects.filter(pk=run_id).update(heartbeat_at=timezone.now())
+            except DatabaseError:
+                logger.exception("could not write the heartbeat of training %s", run_id)
+            finally:
+                connection.close()
+
+    thread = threading.Thread(target=beat, name=f"heartbeat of training {run_id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def discard(version: RankerVersion) -> None:
@@ -180,7 +222,10 @@ class RunReporter:
         now = timezone.now()
         self._log.append(f"{now:%H:%M:%S} {step}")
         still_wanted = TrainingRun.objects.filter(pk=self._run_id, status=TrainingRun.Status.RUNNING).update(
-            progress=fraction, step=step, heartbeat_at=now, log="\n".join(self._log)
+            progress=fraction,
+            step=shorten(step, LONGEST_STEP, placeholder=" …"),
+            heartbeat_at=now,
+            log="\n".join(self._log),
         )
         if not still_wanted:
             raise TrainingCancelled("cancelled")

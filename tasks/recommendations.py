@@ -4,8 +4,9 @@ from celery import shared_task
 
 from recommendations import services
 from recommendations.seeding import run_seeding
-from recommendations.training import run_training, start_training
+from recommendations.training import dead_trainings, run_training, start_training
 from tasks.options import LONG, RETRY, SHORT
+from tasks.queueing import enqueue
 
 
 @shared_task(name="recommendations.refresh_preferences", ignore_result=True, **SHORT, **RETRY)
@@ -18,6 +19,12 @@ def refresh_preferences_task(buyer_id: int) -> None:
 def refresh_stale_preferences_task() -> None:
     """Repair what signals, brokers or workers lost: preferences behind the log."""
     services.refresh_stale_preferences()
+
+
+@shared_task(name="recommendations.renew_preferences", ignore_result=True, soft_time_limit=1200, time_limit=1230)
+def renew_preferences_task(version_id: int) -> None:
+    """After a promotion: the preferences of all who were active lately, the latest first."""
+    services.renew_preferences(version_id=version_id)
 
 
 @shared_task(name="recommendations.embed_listings", ignore_result=True, soft_time_limit=300, time_limit=330, **RETRY)
@@ -42,6 +49,13 @@ def retrain_task(run_id: int) -> str:
 def scheduled_retrain_task() -> None:
     """The nightly training."""
     run_training(run_id=start_training().pk)
+
+
+@shared_task(name="recommendations.resume_trainings", ignore_result=True, **SHORT)
+def resume_trainings_task() -> None:
+    """Hand trainings whose process died to another worker; a run that is claimed already is left alone."""
+    for run_id in dead_trainings():
+        enqueue(retrain_task, run_id)
 
 
 @shared_task(name="catalog.seed_marketplace", **LONG)

@@ -49,6 +49,12 @@ TIMETABLE = [
         Daily(3, 15),
     ),
     Entry(
+        "Resume trainings",
+        "Every five minutes: begin trainings anew whose process was killed.",
+        "recommendations.resume_trainings",
+        Every(300),
+    ),
+    Entry(
         "Expire old listings",
         "Every ten minutes: take listings off sale that have been there for longer than the site allows.",
         "catalog.expire_listings",

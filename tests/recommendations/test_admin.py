@@ -269,6 +269,34 @@ def test_a_rollback_without_an_earlier_version_says_so(operator: Client):
     assert said == "Nothing was changed: there is no earlier version to go back to."
 
 
+def test_a_version_that_failed_the_gate_takes_a_note_and_shows_why(operator: Client):
+    RankerVersionFactory(live=True)
+    failed = RankerVersionFactory(gate={"passed": False, "reason": "Its lists show less of the stock.", "figures": {}})
+    promote = reverse("admin:recommendations_rankerversion_promote", args=[failed.pk])
+    page = operator.get(reverse("admin:recommendations_rankerversion_change", args=[failed.pk]))
+    assert "Its lists show less of the stock." in page.text
+    operator.post(promote, SUBMITTED)
+    (said,) = messages_of(operator.get(reverse("admin:recommendations_rankerversion_changelist")))
+    assert "takes a note" in said
+    assert RankerVersion.objects.live() != failed
+    operator.post(promote, {**SUBMITTED, "note": "The stock was cut by half on purpose."})
+    failed.refresh_from_db()
+    assert RankerVersion.objects.live() == failed
+    assert failed.note == "The stock was cut by half on purpose."
+    assert failed.promoted_by.is_staff
+
+
+def test_the_figures_of_the_gate_stand_beside_those_of_the_version_that_was_live(operator: Client):
+    figures = {
+        "ndcg_new": 0.125, "ndcg_live": 0.25, "difference": -0.125, "low": -0.2, "high": -0.05, "coverage_new": 0.5,
+        "coverage_live": 0.25, "seen_by_live": 0.0, "n_buyers": 1234, "k": 20,
+    }  # fmt: skip
+    version = RankerVersionFactory(gate={"passed": False, "reason": "Worse.", "figures": figures})
+    page = operator.get(reverse("admin:recommendations_rankerversion_change", args=[version.pk])).text
+    assert "<td>NDCG@20</td><td>0.125</td><td>0.250</td>" in page
+    assert "-0.125 (-0.200 to -0.050), over 1,234 buyers." in page
+
+
 def test_a_viewer_can_neither_promote_nor_roll_back(viewer: Client):
     live, ready = RankerVersionFactory(live=True), RankerVersionFactory()
     promote = reverse("admin:recommendations_rankerversion_promote", args=[ready.pk])

@@ -1,9 +1,12 @@
 import uuid
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from accounts.models import Buyer
 from recommendations.exceptions import EventsRefused, RankerRefused
 from recommendations.models import Interaction, ListingVector, Preference, RankerVersion
 from recommendations.preferences import current_preference
@@ -13,11 +16,13 @@ from recommendations.services import (
     embed_missing_listings,
     promote_ranker,
     record_interactions,
+    renew_preferences,
     retire_old_rankers,
     rollback_ranker,
 )
 from recommendations.training import run_training, start_training
-from tests.factories import BuyerFactory, ListingFactory, RankerVersionFactory
+from recommendations.window import forget_window
+from tests.factories import BuyerFactory, ListingFactory, RankerVersionFactory, UserFactory
 from tests.worlds import trained_market, view
 
 pytestmark = pytest.mark.django_db
@@ -90,6 +95,67 @@ def test_only_a_ready_version_can_be_promoted():
         promote_ranker(version=live)
     with pytest.raises(RankerRefused, match="only a ready version"):
         promote_ranker(version=RankerVersionFactory(status="failed"))
+
+
+def test_a_version_that_failed_the_gate_is_promoted_with_a_note_only():
+    RankerVersionFactory(live=True)
+    failed = RankerVersionFactory(gate={"passed": False, "reason": "Significantly worse than the live version."})
+    for note in ("", "  "):
+        with pytest.raises(RankerRefused, match=r"takes a note.*Significantly worse"):
+            promote_ranker(version=failed, note=note)
+    operator = UserFactory(operator=True)
+    promoted = promote_ranker(version=failed, note=" we know better ", by=operator)
+    assert (promoted.note, promoted.promoted_by) == ("we know better", operator)
+    assert RankerVersion.objects.live() == failed
+
+
+def test_promote_asks_for_the_note_and_takes_it():
+    RankerVersionFactory(live=True)
+    failed = RankerVersionFactory(gate={"passed": False, "reason": "Worse."})
+    with pytest.raises(CommandError, match="--note"):
+        call_command("promote", str(failed.pk))
+    call_command("promote", f"v{failed.pk}", "--note", "for the demonstration", stdout=StringIO())
+    failed.refresh_from_db()
+    assert (failed.status, failed.note) == ("live", "for the demonstration")
+    call_command("rollback", "--note", "enough", stdout=StringIO())
+    assert RankerVersion.objects.live().note == "enough"
+
+
+def test_a_rolled_back_version_says_from_where():
+    first, second = RankerVersionFactory(live=True), RankerVersionFactory()
+    promote_ranker(version=second)
+    assert rollback_ranker().note == f"rolled back to, from {second}"
+    assert RankerVersion.objects.live() == first
+
+
+def test_right_after_a_promotion_a_read_answers_in_the_new_space(settings):
+    settings.WINDOW_STALENESS_SECONDS = 0
+    market = trained_market()
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:3])
+    before = current_preference(buyer)
+    second = run_training(run_id=start_training(promote=False).pk)
+    assert current_preference(buyer).version_id == before.version_id == market.version.pk
+    promote_ranker(version=second)
+    assert current_preference(buyer).version_id == second.pk
+    rollback_ranker()
+    assert current_preference(buyer).computed_at == before.computed_at  # it was kept
+
+
+def test_after_a_promotion_a_worker_renews_those_who_were_active_lately(django_capture_on_commit_callbacks):
+    market = trained_market()
+    buyers = BuyerFactory.create_batch(2)
+    for buyer in buyers:
+        view(buyer, *market.bmws[:2])
+    second = run_training(run_id=start_training(promote=False).pk)
+    with django_capture_on_commit_callbacks() as callbacks:
+        promote_ranker(version=second)
+    assert len(callbacks) == 1  # to enqueue the task
+    forget_window()
+    assert renew_preferences(version_id=second.pk) == Buyer.objects.exclude(interactions=None).count() == 10
+    assert set(Preference.objects.filter(version=second).values_list("buyer", flat=True)) >= {b.pk for b in buyers}
+    assert renew_preferences(version_id=second.pk) == 0
+    assert renew_preferences(version_id=market.version.pk) == 0  # no longer live
 
 
 def test_rollback_goes_back_one_version_at_a_time_and_then_refuses():

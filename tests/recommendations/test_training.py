@@ -10,6 +10,7 @@ from recommendations import services, training
 from recommendations.artifacts import FORMAT_VERSION, load_ranker
 from recommendations.datasets import read_listings
 from recommendations.exceptions import RankerRefused, TrainingRefused
+from recommendations.gate import Verdict
 from recommendations.models import ListingVector, RankerArtifact, RankerVersion, TrainingRun
 from recommendations.preferences import current_preference
 from recommendations.serving import ListRequest, recommend
@@ -18,6 +19,10 @@ from tests.factories import BuyerFactory, ListingFactory
 from tests.worlds import trained_market, view
 
 pytestmark = pytest.mark.django_db
+
+REASON = (
+    "Significantly worse than the live version, " + "and that over very many buyers, " * 5
+)  # more than a step holds
 
 
 def test_an_empty_site_has_nothing_to_learn_from_and_says_so():
@@ -76,6 +81,14 @@ def test_a_run_whose_process_died_is_taken_over_and_what_it_left_is_discarded():
     assert half.status == RankerVersion.Status.FAILED
 
 
+def test_a_training_that_was_killed_is_found_and_one_that_lives_is_not():
+    killed, alive = start_training(), start_training()
+    now = timezone.now()
+    TrainingRun.objects.filter(pk=killed.pk).update(status="running", heartbeat_at=now - timedelta(minutes=6))
+    TrainingRun.objects.filter(pk=alive.pk).update(status="running", heartbeat_at=now - timedelta(minutes=4))
+    assert training.dead_trainings() == [killed.pk]
+
+
 def test_a_training_whose_worker_is_told_to_stop_goes_back_to_the_queue(monkeypatch):
     ListingFactory()
     run = start_training()
@@ -90,6 +103,33 @@ def test_a_training_whose_worker_is_told_to_stop_goes_back_to_the_queue(monkeypa
     run.refresh_from_db()
     assert run.status == TrainingRun.Status.QUEUED
     assert run_training(run_id=run.pk) == RankerVersion.objects.live()
+
+
+def test_the_first_version_passes_the_gate_and_the_verdict_is_kept():
+    version = trained_market().version
+    assert version.gate["passed"] is True
+    assert "No version is live" in version.gate["reason"]
+    assert "promoted: No version is live" in version.runs.get().log
+
+
+def test_a_version_that_fails_the_gate_stays_ready_with_its_reason(monkeypatch):
+    live = trained_market().version
+    monkeypatch.setattr(training, "judge", lambda figures, seed=0: Verdict(False, REASON, {}))
+    version = run_training(run_id=start_training().pk)
+    assert RankerVersion.objects.live() == live
+    assert (version.status, version.note) == (RankerVersion.Status.READY, f"not promoted: {REASON}")
+    assert version.gate == {"passed": False, "reason": REASON, "figures": {}}
+    assert f"not promoted: {REASON}" in version.runs.get().log
+    assert version.runs.get().status == TrainingRun.Status.DONE
+
+
+def test_a_live_version_that_cannot_be_read_does_not_keep_a_new_one_out():
+    live = trained_market().version
+    load_ranker.cache_clear()
+    RankerArtifact.objects.filter(pk=live.pk).update(sha256="0" * 64)
+    version = run_training(run_id=start_training().pk)
+    assert RankerVersion.objects.live() == version
+    assert "damaged" in version.gate["reason"]
 
 
 def test_a_version_that_is_not_promoted_stands_beside_the_live_one():
