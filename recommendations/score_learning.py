@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accounts.models import Buyer
 from recommendations.datasets import EventRows, read_shown_beside
 from recommendations.engine.scoring import (
     DEAL,
@@ -28,11 +26,9 @@ from recommendations.engine.scoring import (
     ScoreConfig,
     learn_score,
 )
-from recommendations.engine.taste import posterior_batch
 from recommendations.engine.terms import SECONDS_A_DAY, Market, Terms, Wants, buyer_terms, demand_counts
-from recommendations.histories import SHOWN_AT_MOST, choice_sets_of, padded_lists
-from recommendations.models import EventKind
-from recommendations.shoppers import HISTORY_DECAY, HISTORY_LENGTH
+from recommendations.histories import SHOWN_AT_MOST, padded_lists
+from recommendations.past import wants_at, weights_of
 from recommendations.space import ListingSpace
 
 
@@ -43,15 +39,12 @@ class TermConfig:
     Attributes:
         max_buyers: Buyers with an event after the moment, drawn at random.
         tests_per_buyer: Of each of them, at most so many of the newest such events are choices to learn from.
-        events_per_buyer: At most so many of the newest events before the moment make the taste.
-        n_sampled: Random live listings that stand for the list a choice was made from, where that is not known; and
-            beside each choice that makes the taste.
+        n_sampled: Random live listings that stand for the list a choice was made from, where that is not known.
         seed: Of the sample of buyers.
     """
 
     max_buyers: int = 250
     tests_per_buyer: int = 10
-    events_per_buyer: int = 40
     n_sampled: int = 20
     seed: int = 0
 
@@ -93,7 +86,7 @@ def learn_terms(
     known, as_strangers = choices.terms()
     if not len(choices):
         return LearnedScores(LinearScore.default(), LinearScore.default_for_strangers(), 0)
-    is_known = np.array([buyer_id in choices.wants_by_buyer for buyer_id in choices.tests.buyer_ids.tolist()], bool)
+    is_known = np.array([choices.wants_by_buyer[key].is_personal for key in choices.tests.buyer_ids.tolist()], bool)
     of_strangers = ScoreConfig(prior=DEFAULT_WEIGHTS_FOR_STRANGERS)
     return LearnedScores(
         _learned({name: values[is_known] for name, values in known.items()}, choices.offered[is_known], ScoreConfig()),
@@ -112,14 +105,12 @@ class _Choices:
 
     def __init__(self, space: ListingSpace, events: EventRows, moment: float, config: TermConfig) -> None:
         self.space, self.moment, self.config = space, moment, config
-        weight_by_kind = dict(EventKind.objects.values_list("slug", "weight"))
-        self.weights = np.array([weight_by_kind.get(kind, 0.0) for kind in events.kinds], np.float64)
-        self.events, self.rows = events, space.stock.rows_of(events.listing_ids)
+        self.events, self.weights = events, weights_of(events)
+        self.rows = space.stock.rows_of(events.listing_ids)
         self.tests = self._tests()
         self.alternatives = self._alternatives()
         self.offered = self.alternatives >= 0
-        self.place_by_buyer = places_of(np.unique(self.tests.buyer_ids).tolist())
-        self.wants_by_buyer = self._wants()
+        self.wants_by_buyer = wants_at(space, events, np.unique(self.tests.buyer_ids), moment)
 
     def __len__(self) -> int:
         return len(self.tests)
@@ -132,9 +123,10 @@ class _Choices:
         known, as_strangers = self._nothing(), self._nothing()
         for buyer_id in np.unique(self.tests.buyer_ids).tolist():
             at = np.flatnonzero(self.tests.buyer_ids == buyer_id)
-            stranger = Wants(self.space.ranker.prior.mean, place=self.place_by_buyer.get(buyer_id))
+            own = self.wants_by_buyer[buyer_id]
+            stranger = Wants(self.space.ranker.prior.mean, place=own.place)
             self._fill(as_strangers, at, partial(self._of_buyer, stranger))
-            if own := self.wants_by_buyer.get(buyer_id):
+            if own.is_personal:
                 self._fill(known, at, partial(self._of_buyer, own))
         for market, at in self._by_day():
             self._fill(as_strangers, at, market.terms)
@@ -173,23 +165,6 @@ class _Choices:
         others = np.where((shown >= 0).any(axis=1, keepdims=True), shown, sampled)
         return np.column_stack([chosen, np.where(others == chosen[:, None], -1, others)])
 
-    def _wants(self) -> dict[int, Wants]:
-        """What was known of each buyer at the moment; absent where nothing was."""
-        earlier = self.events.before(self.moment).of_buyers(np.unique(self.tests.buyer_ids))
-        newest = earlier.newest_per_buyer(self.config.events_per_buyer)
-        sets = choice_sets_of(newest, self.space, datetime.fromtimestamp(self.moment, UTC), self.config.n_sampled)
-        tastes = posterior_batch(list(sets.values()), self.space.ranker.prior)
-        return {
-            buyer_id: Wants(taste.mean, history=self._history(buyer_id), place=self.place_by_buyer.get(buyer_id))
-            for buyer_id, taste in zip(sets, tastes, strict=True)
-        }
-
-    def _history(self, buyer_id: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """As ``shoppers.history_of`` would have had it at the moment."""
-        dealt = (self.events.buyer_ids == buyer_id) & (self.events.occurred_at < self.moment)
-        at = np.flatnonzero(dealt & (self.weights > 0) & (self.rows >= 0))[::-1][:HISTORY_LENGTH]
-        return self.space.archetypes[self.rows[at]], self.weights[at] * HISTORY_DECAY ** np.arange(len(at))
-
     def _by_day(self) -> Iterator[tuple[Market, NDArray[np.intp]]]:
         """The market as each day began on which something was chosen, and the choices of that day."""
         days = np.floor(self.tests.occurred_at / SECONDS_A_DAY)
@@ -197,16 +172,6 @@ class _Choices:
             start = day * SECONDS_A_DAY
             counts = demand_counts(self.rows, self.events.occurred_at, self.weights, start, len(self.space))
             yield Market.at(self.space.goods, start, counts), np.flatnonzero(days == day)
-
-
-def places_of(buyer_ids: list[int]) -> dict[int, tuple[float, float]]:
-    """Buyer id -> latitude and longitude, where known."""
-    found = Buyer.objects.filter(pk__in=buyer_ids).values_list("pk", "latitude", "longitude")
-    return {
-        buyer_id: (latitude, longitude)
-        for buyer_id, latitude, longitude in found
-        if latitude is not None and longitude is not None
-    }
 
 
 def _widened(rows: NDArray[np.intp], width: int) -> NDArray[np.intp]:
