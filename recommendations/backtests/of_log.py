@@ -40,9 +40,9 @@ from recommendations.evaluation import HeldBack, held_back_after, space_of
 from recommendations.exceptions import EvaluationRefused
 from recommendations.models import RankerVersion
 from recommendations.past import market_at, wants_at, weights_of
-from recommendations.score_learning import learn_terms
+from recommendations.score_learning import TermConfig, learn_terms
 from recommendations.space import ListingSpace
-from recommendations.training import Material, TrainingParameters, learn
+from recommendations.training import Material, Steps, TrainingParameters, learn
 
 SECONDS_A_DAY = 86_400.0
 COLD_EVENTS = 3  # a buyer with fewer events before the moment is cold; a listing with none is
@@ -189,15 +189,18 @@ def told_of_leak(version: RankerVersion, events: EventRows, moment: float) -> st
 def learned_anew(
     rows: ListingRows, events: EventRows, moment: float, parameters: LogParameters, report: Report
 ) -> ListingSpace:
-    """Our ranker as a training at the moment would have made it; events are those before it."""
+    """Our ranker as a training at the moment would have made it; rows and events are those before it."""
     training = TrainingParameters(history_days=parameters.history_days, seed=parameters.seed)
     encoder = fit_encoder(rows.table, EncoderConfig(n_dims=settings.CONTENT_DIMENSIONS))
-    report(0.1, f"learning from {len(events)} events")
-    space = learn(Material.of(rows, encoder, events), training, datetime.fromtimestamp(moment, UTC))
+    material = Material.of(rows, encoder, events)
     earlier = float(np.quantile(events.occurred_at, 1 - LEARNED_FROM_SHARE))
-    report(0.4, "learning the weights of the score")
-    before = learn(Material.of(rows, encoder, events.before(earlier)), training, datetime.fromtimestamp(earlier, UTC))
-    scores = learn_terms(before, events, earlier)
+    past = material.before(earlier)
+    steps = Steps(report, 0.05, 0.3, f"the first {len(past.events)} events")
+    before = learn(past, training, datetime.fromtimestamp(earlier, UTC), steps)
+    report(0.3, "weighing the terms of the score")
+    scores = learn_terms(before, events, earlier, TermConfig(seed=parameters.seed))
+    steps = Steps(report, 0.35, 0.6, f"all {len(events)} events before the test")
+    space = learn(material, training, datetime.fromtimestamp(moment, UTC), steps, before.ranker.prior)
     space.ranker = space.ranker.with_scores(scores.known, scores.stranger)
     return space
 

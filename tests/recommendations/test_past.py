@@ -35,14 +35,15 @@ def known_of(buyer, market, moment):
 
 
 def test_what_is_known_of_a_buyer_now_is_what_serving_knows(market):
-    buyer = BuyerFactory(external=True)
+    buyer = BuyerFactory(external=True, latitude=50, longitude=10)
     view(buyer, *market.bmws[:3])
     view(buyer, market.skodas[0], kind="favourite")
-    shopper, wants = meet(buyer), known_of(buyer, market, timezone.now() + timedelta(seconds=1))
-    np.testing.assert_allclose(wants.weights[0], shopper.weights, atol=0.02)  # the sample beside a choice differs
-    np.testing.assert_array_equal(wants.history[0], shopper.history[0])
-    np.testing.assert_allclose(wants.history[1], shopper.history[1])
+    served, wants = meet(buyer).wants(), known_of(buyer, market, timezone.now() + timedelta(seconds=1))
+    np.testing.assert_allclose(wants.weights, served.weights, atol=0.02)  # the sample beside a choice differs
+    np.testing.assert_array_equal(wants.history[0], served.history[0])
+    np.testing.assert_allclose(wants.history[1], served.history[1])
     assert wants.is_personal
+    assert wants.place == served.place
 
 
 def test_later_events_are_not_known_yet(market):
