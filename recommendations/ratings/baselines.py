@@ -36,6 +36,11 @@ class BiasTerms:
             people = _shrunk_means(table.person_rows, rest - items[table.item_rows], len(people))
         return cls(mean, people, items)
 
+    def person_bias(self, item_rows: np.ndarray, ratings: np.ndarray) -> float:
+        """How generous somebody is who rated these items so; 0 for whoever has not rated."""
+        rest = ratings - self.mean - self.item_biases[item_rows]
+        return float(rest.sum() / (len(ratings) + PULL))
+
     def estimates(self, person_rows: np.ndarray, item_rows: np.ndarray) -> np.ndarray:
         return self.mean + self.person_biases[person_rows] + self.item_biases[item_rows]
 

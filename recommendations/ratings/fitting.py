@@ -1,7 +1,8 @@
 """Fitting a rating model: how long to sample is learned on ratings held back, then everything is sampled from.
 
 Two chains run side by side. One has not seen a part of the training's ratings, and tells after every draw how well the
-mean of its draws predicts them; when that stops getting better, it says after how many draws it was best. The other has
+mean of its draws predicts them; when that stops getting better, it says after how many draws it was best, and how far
+to trust them. The other has
 all ratings and is kept up to there. On plenty of ratings the longer chain is the better one; on few, a long chain
 explains away the noise (its variance shrinks draw by draw) and has to be stopped.
 
@@ -19,7 +20,13 @@ import numpy as np
 from recommendations.ratings.gibbs import Draw, Standard, sample
 from recommendations.ratings.posterior import DrawKeeper, KeptDraws
 from recommendations.ratings.table import RatingTable
-from recommendations.ratings.validation import FEWEST_HELD_BACK, Progress, ValidationChain, ValidationTask
+from recommendations.ratings.validation import (
+    ENOUGH_HELD_BACK,
+    FEWEST_HELD_BACK,
+    Progress,
+    ValidationChain,
+    ValidationTask,
+)
 
 Report = Callable[[float, str], None]  # how far, from 0 to 1, and what is to be said
 
@@ -33,7 +40,8 @@ class FitConfig:
         n_draws: Longest chain.
         burn_in: First draws, which remember where the chain started, left out of every mean.
         n_kept: Draws stored at most, evenly spaced; memory and answers' time grow with them.
-        validation_share: Part of the ratings the first chain does not see; 0 samples ``n_draws`` without asking.
+        validation_share: Part of the ratings the first chain does not see, at least; of few ratings it is more. 0 makes
+            a chain of ``n_draws`` without asking.
         patience: Draws without improvement after which the first chain gives up.
         seed: The same seed and ratings give the same model.
     """
@@ -65,6 +73,11 @@ class Fit:
     chain_length: int
     validation: Progress | None
 
+    @property
+    def weight(self) -> float:
+        """How far the draws are to be trusted beyond bias terms, 0 to 1."""
+        return self.validation.best_weight if self.validation else 1.0
+
 
 def fit(table: RatingTable, config: FitConfig, report: Report) -> Fit:
     """Sample from everything, as long as the ratings held back say. ``report`` hears after every draw."""
@@ -88,7 +101,8 @@ def fit(table: RatingTable, config: FitConfig, report: Report) -> Fit:
 
 def validation_task(table: RatingTable, config: FitConfig) -> ValidationTask | None:
     """The work of the first chain; None when nothing is to be held back, or too little to tell anything."""
-    rest, held_back = table.split(config.validation_share, np.random.default_rng(config.seed))
+    share = config.validation_share and max(config.validation_share, min(ENOUGH_HELD_BACK / len(table), 0.2))
+    rest, held_back = table.split(share, np.random.default_rng(config.seed))
     if len(held_back) < FEWEST_HELD_BACK:
         return None
     return ValidationTask(

@@ -13,7 +13,7 @@ from recommendations.ratings.baselines import BiasTerms, mae, rmse
 from recommendations.ratings.exceptions import ArtefactRefused, UnknownItems
 from recommendations.ratings.fitting import Fit, Report
 from recommendations.ratings.gibbs import Standard
-from recommendations.ratings.posterior import KeptDraws, estimates, fold_in, similarities, uncertainties
+from recommendations.ratings.posterior import Belief, KeptDraws, estimates, fold_in, similarities, uncertainties
 from recommendations.ratings.store import StoredModel
 from recommendations.ratings.table import RatingTable, Scale
 from recommendations.ratings.titles import TitleIndex
@@ -73,7 +73,8 @@ class LoadedModel:
         self.name, self.about, self.draws, self.bias_terms, self.table = name, about, draws, bias_terms, table
         self._titles = titles
         self.scale = Scale(*about["dataset"]["scale"])
-        self._standard = Standard(about["standard"]["mean"], about["standard"]["std"])
+        self.weight = float(about["weight"])  # of the draws beyond bias terms
+        self.standard = Standard(about["standard"]["mean"], about["standard"]["std"])
         self._row_by_item = {item_id: row for row, item_id in enumerate(table.items)}
         self._row_by_person = {person: row for row, person in enumerate(table.people)}
 
@@ -127,17 +128,22 @@ class LoadedModel:
             UnknownItems: If nobody rated one of the items in the training.
         """
         rows, stars = self._checked(item_ids, ratings)
-        belief = fold_in(self.draws, rows, self._standard.units(stars))
-        units = estimates(self.draws, belief)[:-1]
-        units[rows] = -np.inf
-        units[~self._is_listed] = -np.inf
-        best = best_first(units, top)
-        spread = uncertainties(self.draws, belief, best) * self._standard.std
-        stars_of_best = self.scale.clip(self._standard.stars(units[best]))
+        belief = fold_in(self.draws, rows, self.standard.units(stars))
+        said = self._stars(belief, self.bias_terms.person_bias(rows, stars), slice(None))[:-1]
+        said[rows] = -np.inf
+        said[~self._is_listed] = -np.inf
+        best = best_first(said, top)
+        spread = uncertainties(self.draws, belief, best) * self.standard.std
+        stars_of_best = self.scale.clip(said[best])
         return [
             Estimate(self.table.items[row], float(star), float(std))
             for row, star, std in zip(best, stars_of_best, spread, strict=True)
         ]
+
+    def _stars(self, belief: Belief, person_bias: float, item_rows: np.ndarray | slice) -> np.ndarray:
+        """Bias terms, and of what the draws say beyond them as much as they deserve; not yet within the scale."""
+        simple = self.bias_terms.mean + person_bias + self.bias_terms.item_biases[item_rows]
+        return simple + self.weight * (self.standard.stars(estimates(self.draws, belief, item_rows)) - simple)
 
     def _checked(self, item_ids: Sequence[str], ratings: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
         if len(item_ids) != len(ratings):
@@ -184,8 +190,9 @@ class LoadedModel:
             places = order[start:end]
             person = self._row_by_person.get(table.people[table.person_rows[places[0]]])
             rated = known[person] if person is not None else known[:0]
-            belief = fold_in(self.draws, rated.indices, self._standard.units(rated.data))
-            stars[places] = self._standard.stars(estimates(self.draws, belief, item_rows[places]))
+            belief = fold_in(self.draws, rated.indices, self.standard.units(rated.data))
+            person_bias = self.bias_terms.person_bias(rated.indices, rated.data)
+            stars[places] = self._stars(belief, person_bias, item_rows[places])
             report(end / len(table), "estimating")
         return self.scale.clip(stars)
 

@@ -177,6 +177,7 @@ def _about(
             "noise_std": fitted.draws.noise_std * fitted.standard.std,
         },
         "standard": asdict(fitted.standard),
+        "weight": fitted.weight,
     }
 
 

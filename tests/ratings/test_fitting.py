@@ -10,7 +10,7 @@ from recommendations.ratings.gibbs import PERSON_IDS, Standard, sample
 from recommendations.ratings.loaded import silent
 from recommendations.ratings.posterior import estimates, fold_in
 from recommendations.ratings.table import RatingTable
-from recommendations.ratings.validation import Progress, ValidationChain, ValidationTask, validate
+from recommendations.ratings.validation import Progress, ValidationChain, ValidationTask, best_weight, validate
 
 
 def planted(n_people=150, n_items=60, seed=0) -> RatingTable:
@@ -130,8 +130,29 @@ def test_only_draws_that_did_good_are_kept_evenly_spaced():
     assert (fitted.draws.n_draws, fitted.chain_length, fitted.validation) == (5, 30, None)
 
 
+def test_what_is_held_back_is_a_share_or_a_thousand_but_at_most_a_fifth():
+    def n_held_back(n_people: int, share: float) -> float:
+        table = planted(n_people=n_people, n_items=100)
+        wanted = validation_task(table, FitConfig(validation_share=share))
+        return len(wanted.held_back) / len(table) if wanted else 0
+
+    assert n_held_back(20, 0.05) == pytest.approx(0.2, abs=0.05)
+    assert n_held_back(200, 0.05) == pytest.approx(0.1, abs=0.02)
+    assert n_held_back(200, 0.3) == pytest.approx(0.3, abs=0.02)
+    assert n_held_back(200, 0) == 0
+
+
+def test_draws_are_trusted_as_far_as_they_explain_what_was_held_back():
+    values = np.array([1.0, -2.0, 0.5])
+    assert best_weight(values, values) == pytest.approx(1)
+    assert best_weight(values, values / 2) == pytest.approx(0.5)
+    assert best_weight(values, 3 * values) == 1
+    assert best_weight(values, -values) == 0
+    assert best_weight(np.zeros(3), values) == 1
+
+
 def test_of_few_ratings_none_is_held_back():
-    table = planted(n_people=10, n_items=8)
+    table = planted(n_people=5, n_items=8)
     assert validation_task(table, FitConfig(validation_share=0.05)) is None
     assert fit(table, FitConfig(n_factors=2, n_draws=5, burn_in=1, n_kept=2), silent).validation is None
 
@@ -159,3 +180,5 @@ def test_bias_terms_by_hand():
     np.testing.assert_allclose(bias.item_biases, [0, 0], atol=1e-9)
     np.testing.assert_allclose(bias.person_biases, [1 / 6, -1 / 6, 0])
     np.testing.assert_allclose(bias.estimates(np.array([0, -1]), np.array([0, 0])), [3 + 1 / 6, 3])
+    assert bias.person_bias(np.array([0]), np.array([4.0])) == pytest.approx(1 / 6)
+    assert bias.person_bias(np.array([], int), np.array([])) == 0

@@ -1,5 +1,6 @@
 """Ids and stars in, ids and stars out, from the newest model of a folder."""
 
+import json
 import logging
 import shutil
 from dataclasses import replace
@@ -206,3 +207,18 @@ def test_the_best_come_first_and_ties_by_row():
     np.testing.assert_array_equal(best_first(np.array([1.0, 3.0, 3.0, -np.inf, 2.0]), 3), [1, 2, 4])
     np.testing.assert_array_equal(best_first(np.array([1.0, -np.inf]), 5), [0])
     assert best_first(np.array([1.0]), 0).size == 0
+
+
+def test_what_the_draws_do_not_deserve_is_left_to_bias_terms(models, tmp_path):
+    """With a weight of nothing, a stranger's estimates are the mean, her generosity and each film's."""
+    folder = tmp_path / "models"
+    shutil.copytree(models, folder)
+    [path] = folder.glob("*/about.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"weight": 0.0}))
+    loaded = RatingModel(folder).current()
+    bias = loaded.bias_terms
+    row = loaded.table.items.index(film_id("Alien (1979)"))
+    generosity = (5 - bias.mean - bias.item_biases[row]) / 6
+    for estimate in loaded.recommend([film_id("Alien (1979)")], [5], 20):
+        item = loaded.table.items.index(estimate.item_id)
+        assert estimate.stars == pytest.approx(bias.mean + generosity + bias.item_biases[item])
