@@ -245,8 +245,13 @@ class PrivacyView(APIView):
     def get(self, request: Request) -> Response:
         return Response(PrivacySerializer(own_buyer_of(request)).data)
 
-    @extend_schema(tags=ME, summary="Opt out of personal lists, or back in", operation_id="set_privacy", request=PrivacySerializer,
-                   responses=PrivacySerializer)  # fmt: skip
+    @extend_schema(
+        tags=ME,
+        summary="Opt out of personal lists, or back in",
+        operation_id="set_privacy",
+        request=PrivacySerializer,
+        responses=PrivacySerializer,
+    )
     def patch(self, request: Request) -> Response:
         question = PrivacySerializer(data=request.data)
         question.is_valid(raise_exception=True)
