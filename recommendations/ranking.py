@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from django.conf import settings
 from numpy.typing import NDArray
 
 from catalog.filters import ListingFilters
@@ -18,6 +19,7 @@ from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.terms import Goods, Scored
 from recommendations.histories import Vectors
+from recommendations.list_cache import LifetimeCache, digest_of
 from recommendations.placements import Rules
 from recommendations.scorer import Scorer
 from recommendations.shoppers import Shopper, preference_of, shopper_in
@@ -50,6 +52,9 @@ class Candidate:
     source: str
 
 
+ORDERS: LifetimeCache[tuple[list[Candidate], bool]] = LifetimeCache()  # and whether they are all there are
+
+
 @dataclass(frozen=True, eq=False)
 class Ranked:
     """Candidates in order; whether they are all there are; and how they were scored, once a ranker is live."""
@@ -76,8 +81,15 @@ def rank(
             buyer = shopper.buyer if shopper else None
             shopper = shopper_in(window, buyer, preference_of(buyer))
         shelf = fill_shelf(window, shopper, rules, filters, switch, exclude)
+        key = (
+            (window.state, shelf.pulse.moment, today()),
+            (filters, switch, k, n, frozenset(exclude), digest_of(shopper, rules)),
+        )
+        if (known := ORDERS.get(key, settings.LIST_CACHE_SECONDS)) is not None:
+            return Ranked(*known, shelf.scorer)
         candidates = arrange(gather(sources_for(switch), shopper, shelf, n), shelf, policy_for(shelf, k))
         is_everything = int(shelf.allowed.sum()) == len(candidates) if window.is_complete else len(candidates) < n
+        ORDERS.keep(key, (candidates, is_everything))
         return Ranked(candidates, is_everything, shelf.scorer)
 
 
@@ -115,7 +127,12 @@ def generator_for(shopper: Shopper) -> np.random.Generator:
     Whoever asks twice gets the same list, and nobody's list moves because somebody else acted.
     """
     key = shopper.buyer.pk if shopper.buyer else 0
-    return np.random.default_rng([key, shopper.n_events, shopper.version_id, int(time.time() // SECONDS_A_DAY)])
+    return np.random.default_rng([key, shopper.n_events, shopper.version_id, today()])
+
+
+def today() -> int:
+    """Days since the epoch."""
+    return int(time.time() // SECONDS_A_DAY)
 
 
 def policy_for(shelf: Shelf, k: int) -> ListPolicy:

@@ -63,6 +63,7 @@ class ListingSpace:
     def forget(self, listing_ids: Collection[int]) -> None:
         """Listings that are gone keep their rows, but nobody finds them there any more."""
         rows = [self._row_by_listing_id[key] for key in listing_ids if key in self._row_by_listing_id]
+        self.state = object()
         self._arrays["is_live"][rows] = False
         self._arrays["published_at"][rows] = np.nan
         self._markets = {}
@@ -208,6 +209,7 @@ class ListingSpace:
         return np.array([self._row_by_listing_id[key] for key in listing_ids.tolist()], np.intp)
 
     def _expose(self) -> None:
+        self.state = object()  # another one after every change, for whoever keeps answers
         self._typical = None
         self._markets = {}
         self.stock = Stock(

@@ -30,3 +30,4 @@ SERVED_LISTS_LOGGED = Counter("forecourt_served_lists_logged_total", "Served lis
 VECTORS_WRITTEN = Counter("forecourt_listing_vectors_written_total", "Listing vectors computed and stored.")
 INFERENCES = Counter("forecourt_inferences_total", "Vectors answered by /infer and /batch.")
 INFERENCE_SECONDS = Histogram("forecourt_inference_seconds", "Time to answer /infer or /batch.", buckets=SECONDS)
+LIST_CACHE = Counter("forecourt_list_cache_total", "Orders of candidates asked of the cache: hit or miss.", ["result"])

@@ -58,6 +58,7 @@ try:
     EVENTS_PER_BUYER = read.integer("EVENTS_PER_BUYER", 300, 10, 10_000)  # the newest ones make the preference
     EVENTS_PER_REQUEST = read.integer("EVENTS_PER_REQUEST", 1000, 1, 10_000)
     RECOMMENDATIONS_MAX_K = read.integer("RECOMMENDATIONS_MAX_K", 200, 1, 1000)
+    LIST_CACHE_SECONDS = read.integer("LIST_CACHE_SECONDS", 60, 0, 3600)  # while nothing happens; 0: not at all
     INFERENCES_PER_REQUEST = read.integer("INFERENCES_PER_REQUEST", 10_000, 1, 100_000)  # vectors in one /batch
     INFERENCE_NEEDS_KEY = env.bool("INFERENCE_NEEDS_KEY", False)  # /infer and /batch: a key with the scope "read"
     SERVED_LIST_THREAD = env.bool("SERVED_LIST_THREAD", True)  # off: a list is recorded before it is answered
@@ -73,6 +74,7 @@ try:
     THROTTLE_USER = env.str("THROTTLE_USER", "6000/min", validate=read.a_rate)
     THROTTLE_API_KEY = env.str("THROTTLE_API_KEY", "60000/min", validate=read.a_rate)
     THROTTLE_GUEST = env.str("THROTTLE_GUEST", "600/min", validate=read.a_rate)  # by address
+    THROTTLE_RATINGS = env.str("THROTTLE_RATINGS", "6000/min", validate=read.a_rate)  # star ratings, by address
     THROTTLE_LOGIN = env.str("THROTTLE_LOGIN", "10/min", validate=read.a_rate)  # on one account, from one address
     MAX_BODY_MB = read.integer("MAX_BODY_MB", 10, 1, 1000)
 
@@ -241,6 +243,7 @@ REST_FRAMEWORK: dict[str, Any] = {
         "user": THROTTLE_USER,
         "api_key": THROTTLE_API_KEY,
         "guest": THROTTLE_GUEST,
+        "ratings": THROTTLE_RATINGS,
         "login": THROTTLE_LOGIN,
     },
     "NUM_PROXIES": int(BEHIND_HTTPS_PROXY),  # without a proxy a caller could name any address as its own
