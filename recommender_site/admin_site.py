@@ -62,6 +62,7 @@ NAVIGATION = [
         "Recommender",
         page("Ranker versions", "deployed_code", "recommendations", "rankerversion"),
         page("Training runs", "model_training", "recommendations", "trainingrun"),
+        page("Evaluations", "query_stats", "recommendations", "evaluation"),
         page("Event kinds", "tune", "recommendations", "eventkind"),
         page("Placements", "dashboard_customize", "recommendations", "placement"),
         page("Experiments", "science", "recommendations", "experiment"),

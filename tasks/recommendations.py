@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from recommendations import services
+from recommendations.backtests.runs import run_evaluation
 from recommendations.seeding import run_seeding
 from recommendations.training import dead_trainings, run_training, start_training
 from tasks.options import LONG, RETRY, SHORT
@@ -56,6 +57,12 @@ def resume_trainings_task() -> None:
     """Hand trainings whose process died to another worker; a run that is claimed already is left alone."""
     for run_id in dead_trainings():
         enqueue(retrain_task, run_id)
+
+
+@shared_task(name="recommendations.evaluate", **LONG)
+def evaluate_task(evaluation_id: int) -> str:
+    """Measure a ranker beside the baselines; one that was started already is left to whoever started it."""
+    return str(run_evaluation(evaluation_id=evaluation_id))
 
 
 @shared_task(name="catalog.seed_marketplace", **LONG)

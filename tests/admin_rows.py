@@ -16,6 +16,8 @@ from rest_framework_simplejwt.tokens import RefreshToken
 from accounts.models import ApiKey, Buyer, User
 from catalog.models import CarModel, ImportProblem, ImportRun, Listing, ListingChange, Make, PriceChange, Seller
 from recommendations.models import (
+    Evaluation,
+    EvaluationFigure,
     EventKind,
     Experiment,
     Interaction,
@@ -64,6 +66,15 @@ def artifact() -> RankerArtifact:
     return RankerArtifact.objects.create(version=version, format_version=1, content=b"numbers", sha256="0" * 64)
 
 
+def evaluation_figure() -> EvaluationFigure:
+    evaluation = Evaluation.objects.create(
+        status="done", version=factories.RankerVersionFactory(), started_by=factories.UserFactory()
+    )
+    return EvaluationFigure.objects.create(
+        evaluation=evaluation, ranker="forecourt", metric="ndcg", k=10, value=0.2, low=0.1, high=0.3, n=40
+    )
+
+
 def experiment() -> Experiment:
     placement = factories.PlacementFactory(slug=f"spot-{next(numbers)}")
     return Experiment.objects.create(
@@ -105,6 +116,8 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
     TrainingRun: lambda: TrainingRun.objects.create(
         version=factories.RankerVersionFactory(), started_by=factories.UserFactory()
     ),
+    Evaluation: lambda: evaluation_figure().evaluation,
+    EvaluationFigure: lambda: evaluation_figure(),
     SeedRun: lambda: SeedRun.objects.create(n_listings=10, n_buyers=10, n_events=10),
     Preference: factories.PreferenceFactory,
     Placement: lambda: factories.PlacementFactory(slug=f"spot-{next(numbers)}"),
