@@ -24,7 +24,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.permissions import has_scope
-from accounts.api.throttles import CALLER_THROTTLES
+from accounts.api.throttles import CountingThrottle
 from accounts.models import ApiKey, User
 from recommendations.ratings.current import rating_model
 from recommendations.ratings.exceptions import NoRatingModel
@@ -165,9 +165,18 @@ def _not_found(name: str, loaded: LoadedModel, with_nearest: bool) -> str:
 # --- Views -----------------------------------------------------------------------------------------------------------
 
 
+class RatingsThrottle(CountingThrottle):
+    """By address, whoever it is, with an allowance of its own: these clients ask for one person after another."""
+
+    scope = "ratings"
+
+    def get_cache_key(self, request: Request, view: APIView) -> str:
+        return f"throttle_ratings_{self.get_ident(request)}"
+
+
 class RatingsView(APIView):
     permission_classes: list[type[BasePermission]] = [AllowAny]
-    throttle_classes = CALLER_THROTTLES
+    throttle_classes = [RatingsThrottle]
     parser_classes = [LenientJSONParser]  # NaN gets as far as the check that names the entry
 
 

@@ -261,3 +261,12 @@ def test_a_crash_is_logged_and_answered_in_json(trained, monkeypatch, caplog):
 def test_all_films_can_be_asked_for_by_the_names_they_are_answered_with(trained):
     for name in FILMS:
         assert post("/api/similar", {"movie_name": name}).status_code == 200
+
+
+def test_callers_have_an_allowance_by_address_of_their_own(trained, monkeypatch):
+    monkeypatch.setattr("recommendations.api.ratings.RatingsThrottle.rate", "2/day", raising=False)
+    monkeypatch.setattr("accounts.api.throttles.CountingThrottle.timer", lambda throttle: 86_400 * 20_000 + 43_200.0)
+    statuses = [Client().get("/api/info", REMOTE_ADDR="203.0.113.1").status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    assert Client().get("/api/info", REMOTE_ADDR="203.0.113.2").status_code == 200
+    assert Client().get("/api/v1", REMOTE_ADDR="203.0.113.1").status_code == 200
