@@ -82,6 +82,12 @@ class FileParameters:
         if self.validation_days is not None and self.validation_days <= 0:
             raise FileRefused("the validation part must have a length")
 
+    def to_json(self) -> dict[str, Any]:
+        """As JSON, with days as dates."""
+        dates = {name: None if day is None else told(day) for name, day in (("test_from", self.test_from),
+                                                                          ("test_until", self.test_until))}  # fmt: skip
+        return {**asdict(self), **dates, "ks": list(self.ks)}
+
 
 def backtest_file(
     file: EventFile, items: ItemFile | None, parameters: FileParameters, report: Report = quiet
@@ -129,7 +135,7 @@ def backtest_file(
             "notes": notes_on(file, parameters, asked),
             "calibration": calibration_of(ours, asked, rng),
             "learned": learned_by(ours),
-            "parameters": asdict(parameters),
+            "parameters": parameters.to_json(),
         },
     )
 

@@ -177,16 +177,16 @@ def plots(document: Mapping[str, Any]) -> Iterator[tuple[str, SafeString]]:
 
 def html_report(document: Mapping[str, Any]) -> str:
     """The whole page. Works for an evaluation in the form of ``Outcome.to_json``."""
-    reading = Reading(document)
+    reading, described = Reading(document), document["summary"].get("rankers", {})
     return render_to_string(
         "evaluations/report.html",
         {
             "document": document,
-            "rankers": document["summary"].get("rankers", {}),
+            "rankers": {name: described.get(name, "") for name in reading.rankers},
             "notes": document["summary"].get("notes", []),
             "headline": headline(document),
             "settings": {
-                name: in_words(value)
+                name.replace("_", " "): in_words(value)
                 for part in ("learned", "parameters")
                 for name, value in document["summary"].get(part, {}).items()
             },
