@@ -1,4 +1,5 @@
 import gzip
+import json
 
 import numpy as np
 import pytest
@@ -33,6 +34,22 @@ def test_it_prints_what_was_predicted_and_how_well(conjoint_file, capsys):
     for name in ("chance", "average of chosen", "one logit for all", "one logit each", "hierarchical"):
         assert f"\n{name} " in out
     assert "chosen by cross-validation: squares" in out
+
+
+def test_everything_can_be_had_as_json(conjoint_file, tmp_path):
+    target = tmp_path / "choices.json"
+    evaluate(conjoint_file, "--test", "2", "--json", str(target))
+    document = json.loads(target.read_text())
+    assert document["n_people"] == 12
+    by_name = {result["name"]: result for result in document["results"]}
+    assert by_name["average of chosen"]["log_loss"] is None
+    assert 0.5 < by_name["hierarchical"]["accuracy"] <= 1
+    assert document["gain"]["n_users"] == 12
+
+
+def test_json_that_cannot_be_written_is_told(conjoint_file, tmp_path):
+    with pytest.raises(CommandError, match="cannot write"):
+        evaluate(conjoint_file, "--test", "2", "--json", str(tmp_path / "nowhere" / "choices.json"))
 
 
 def test_a_gzipped_file_with_other_names_reads_the_same(conjoint_file, tmp_path, capsys):

@@ -2,8 +2,9 @@
 
 import csv
 import gzip
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ class Command(BaseCommand):
             "--test", type=int, default=3, metavar="N", help="last tasks held back (default: %(default)s)"
         )
         parser.add_argument("--seed", type=int, default=0, help="of the bootstrap intervals")
+        parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON, too")
 
     def handle(self, *args, **options) -> None:
         try:
@@ -48,7 +50,22 @@ class Command(BaseCommand):
             evaluation = evaluate_choices(table, ChoiceConfig(n_test=options["test"], seed=options["seed"]))
         except ValueError as problem:
             raise CommandError(f"{options['file']}: {problem}") from problem
+        if options["json"]:
+            write_json(evaluation, options["file"], options["json"])
         self.stdout.write("\n".join(report(evaluation)))
+
+
+def write_json(evaluation: Evaluation, source: Path, target: Path) -> None:
+    """All figures of the table and what was chosen; null where a way gives no probabilities."""
+    document = {"format": "forecourt-choices/1", "source": source.name, **asdict(evaluation)}
+    document["results"] = [
+        {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in result.items()}
+        for result in document["results"]
+    ]
+    try:
+        target.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as problem:
+        raise CommandError(f"cannot write {target}: {problem.strerror}") from problem
 
 
 def report(evaluation: Evaluation) -> Iterator[str]:
