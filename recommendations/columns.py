@@ -55,27 +55,30 @@ class ListingColumns:
         for row, tags in zip(at.tolist(), rows.table.tags, strict=True):
             self._put_tags(row, tuple(tags))
 
-    def matching(self, filters: ListingFilters) -> NDArray[np.bool_]:
-        """Which rows satisfy every filter but ``text``, shape (n_rows,)."""
-        mask = np.ones(self.n_rows, bool)
+    def matching(self, filters: ListingFilters, rows: NDArray[np.intp] | None = None) -> NDArray[np.bool_]:
+        """Which rows satisfy every filter but ``text``: of all of them, shape (n_rows,), or of some."""
+        at = slice(self.n_rows) if rows is None else rows
+        mask = np.ones(self.n_rows if rows is None else len(rows), bool)
         for field, name in CATEGORIES.items():
             if wanted := getattr(filters, field):
-                codes = [self._vocabulary[name].get(value, -1) for value in wanted if value]
-                mask &= np.isin(self._codes[name][: self.n_rows], codes)
+                is_wanted = np.zeros(len(self._vocabulary[name]), bool)
+                is_wanted[[self._vocabulary[name][value] for value in wanted if value in self._vocabulary[name]]] = True
+                is_wanted[UNKNOWN] = False  # whoever asks for nothing in particular does not ask for the unknown
+                mask &= is_wanted[self._codes[name][at]]
         for name in RANGES:
-            numbers = self._numbers[name][: self.n_rows]
-            if (low := getattr(filters, f"min_{name}")) is not None:
-                mask &= numbers >= low  # a comparison with nan is false: what is unknown does not match
-            if (high := getattr(filters, f"max_{name}")) is not None:
-                mask &= numbers <= high
+            low, high = getattr(filters, f"min_{name}"), getattr(filters, f"max_{name}")
+            if low is not None:
+                mask &= self._numbers[name][at] >= low  # a comparison with nan is false: the unknown does not match
+            if high is not None:
+                mask &= self._numbers[name][at] <= high
         for tag in filters.tags:
             tagged = np.zeros(self.n_rows, bool)
             tagged[list(self._rows_by_tag.get(tag, ()))] = True
-            mask &= tagged
+            mask &= tagged[at]
         if filters.place:
             latitude, longitude, radius_km = filters.place
-            mask &= self.distance_km(latitude, longitude) <= radius_km
-        return mask & self.matching(filters.also) if filters.also else mask
+            mask &= self.distance_km(latitude, longitude)[at] <= radius_km
+        return mask & self.matching(filters.also, rows) if filters.also else mask
 
     def distance_km(self, latitude: float, longitude: float) -> NDArray[np.float64]:
         """Great-circle distance of every row from a place; nan where a listing has none."""

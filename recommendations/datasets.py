@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import FloatField, QuerySet
 from django.db.models.functions import Cast, Extract
 from numpy.typing import NDArray
-from psycopg import sql
+from psycopg import Copy, sql
 
 from catalog.models import Listing
 from recommendations.engine.encoder import ListingTable
@@ -182,15 +182,17 @@ def read_vectors(
     return parse_vector_copy(copied(query))
 
 
-RECORD = np.dtype(
-    [
-        ("n_fields", ">i2"),
-        ("id_size", ">i4"), ("listing_id", ">i8"),
-        ("digest_size", ">i4"), ("digest", ">i8"),
-        ("vector_size", ">i4"), ("dimensions", ">i2"), ("unused", ">i2"), ("vector", ">f4", (VECTOR_DIMENSIONS,)),
-    ]
-)  # fmt: skip
-HEADER_BYTES, TRAILER_BYTES = 19, 2  # PostgreSQL's binary COPY: signature, flags, extension; and the end mark
+# Fields of a record in PostgreSQL's binary COPY, each after its size in bytes.
+VERSION_FIELDS: list[tuple] = [("version_size", ">i4"), ("version_id", ">i8")]
+VECTOR_FIELDS: list[tuple] = [
+    ("id_size", ">i4"), ("listing_id", ">i8"),
+    ("digest_size", ">i4"), ("digest", ">i8"),
+    ("vector_size", ">i4"), ("dimensions", ">i2"), ("unused", ">i2"), ("vector", ">f4", (VECTOR_DIMENSIONS,)),
+]  # fmt: skip
+RECORD = np.dtype([("n_fields", ">i2"), *VECTOR_FIELDS])
+VERSIONED_RECORD = np.dtype([("n_fields", ">i2"), *VERSION_FIELDS, *VECTOR_FIELDS])
+HEADER_BYTES = 19  # signature, flags, extension
+RECORDS_AT_ONCE = 10_000  # of half a kilobyte each
 
 
 def parse_vector_copy(content: bytes) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
@@ -237,17 +239,13 @@ def write_vectors(
     Rows go in by listing id, so that two writers who meet wait for each other and never for ever.
     """
     version_id = version if isinstance(version, int) else version.pk
-    order = np.argsort(listing_ids)
-    records = np.zeros(len(order), RECORD)
-    records["n_fields"], records["id_size"], records["digest_size"] = 3, 8, 8
-    records["vector_size"], records["dimensions"] = 4 + 4 * VECTOR_DIMENSIONS, VECTOR_DIMENSIONS
-    records["listing_id"], records["digest"] = listing_ids[order], digests[order]
-    records["vector"] = vectors[order]
+    records = vector_records(RECORD, listing_ids, vectors, digests)
+    records["n_fields"] = 3
     with connection.cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE IF NOT EXISTS new_vector (listing_id bigint, digest bigint, vector vector)")
         cursor.execute("TRUNCATE new_vector")
         with cursor.copy("COPY new_vector (listing_id, digest, vector) FROM STDIN (FORMAT BINARY)") as copy:
-            copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8) + records.tobytes() + b"\xff\xff")
+            send_records(copy, records)
         cursor.execute(
             "INSERT INTO recommendations_listingvector (version_id, listing_id, digest, vector) "
             "SELECT %s, listing_id, digest, vector FROM new_vector ORDER BY listing_id "
@@ -255,6 +253,42 @@ def write_vectors(
             "WHERE recommendations_listingvector.digest <> excluded.digest",
             [version_id],
         )
+
+
+def fill_partition(
+    version_id: int, listing_ids: NDArray[np.int64], vectors: NDArray[np.float32], digests: NDArray[np.int64]
+) -> None:
+    """Store the vectors of a version that nobody reads yet: straight into its empty partition.
+
+    The trigger that tells windows of new vectors belongs to the whole table and stays silent, as it should: told of
+    every vector of a new version, the windows of the live one would read all their listings again.
+    """
+    table = sql.Identifier(partition_of(version_id))
+    statement = sql.SQL("COPY {} (version_id, listing_id, digest, vector) FROM STDIN (FORMAT BINARY)").format(table)
+    records = vector_records(VERSIONED_RECORD, listing_ids, vectors, digests)
+    records["n_fields"], records["version_size"], records["version_id"] = 4, 8, version_id
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        send_records(copy, records)
+
+
+def vector_records(
+    record: np.dtype, listing_ids: NDArray[np.int64], vectors: NDArray[np.float32], digests: NDArray[np.int64]
+) -> NDArray:
+    """Rows as binary COPY takes them, by listing id."""
+    order = np.argsort(listing_ids)
+    records = np.zeros(len(order), record)
+    records["id_size"], records["digest_size"] = 8, 8
+    records["vector_size"], records["dimensions"] = 4 + 4 * VECTOR_DIMENSIONS, VECTOR_DIMENSIONS
+    records["listing_id"], records["digest"] = listing_ids[order], digests[order]
+    records["vector"] = vectors[order]
+    return records
+
+
+def send_records(copy: Copy, records: NDArray[np.void]) -> None:
+    copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
+    for start in range(0, len(records), RECORDS_AT_ONCE):
+        copy.write(records[start : start + RECORDS_AT_ONCE].tobytes())
+    copy.write(b"\xff\xff")
 
 
 @dataclass(frozen=True)

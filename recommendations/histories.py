@@ -20,6 +20,7 @@ from recommendations.questionnaire import wishes_in
 from recommendations.space import ListingSpace
 
 SEARCH_RESULTS_AVERAGED = 30  # a search stands for the mean of that many of the cars it found
+SEARCHED_AMONG = 4_000  # live cars; a search that finds enough of these is not put to all the others
 QUESTIONNAIRE_WEIGHT = 4.0  # in views; it does not decay, later events outweigh it
 SHOWN_AT_MOST = 30  # of a served list, as far down as a buyer plausibly looks
 SECONDS_A_DAY = 86_400.0
@@ -105,13 +106,29 @@ def searched(query: dict | None, space: ListingSpace, seed: int) -> NDArray[np.f
     """A search stands for the mean of a sample of the live cars it finds; None when it finds none, or all."""
     if not query:
         return None
-    allowed = space.allowed(ListingFilters.from_query(query))
-    n_found = int(allowed.sum())
-    if not n_found or n_found == int(space.column("is_live").sum()):
+    found = found_by(ListingFilters.from_query(query), space)
+    if not len(found) or len(found) == int(space.column("is_live").sum()):
         return None
-    rows = np.flatnonzero(allowed)
-    rows = np.random.default_rng(seed).permutation(rows)[:SEARCH_RESULTS_AVERAGED]
+    rows = np.random.default_rng(seed).choice(found, min(SEARCH_RESULTS_AVERAGED, len(found)), replace=False)
     return space.stock.vectors[rows].mean(axis=0)
+
+
+def found_by(filters: ListingFilters, space: ListingSpace) -> NDArray[np.intp]:
+    """Rows of the live cars that match; of a search that finds many, enough of them from an even sample of the stock.
+
+    A training meets thousands of searches, and looking through the whole stock for each would take most of its time.
+    """
+    if not asks_for_text(filters):
+        some = space.live_sample(SEARCHED_AMONG)
+        found = some[space.columns.matching(filters, some)]
+        if SEARCH_RESULTS_AVERAGED <= len(found) < len(some):
+            return found
+    return np.flatnonzero(space.allowed(filters))
+
+
+def asks_for_text(filters: ListingFilters | None) -> bool:
+    """Whether a search, or one it goes on from, is for words, which only the database finds."""
+    return filters is not None and (bool(filters.text) or asks_for_text(filters.also))
 
 
 def choices_of_answers(buyer_id: int, answers: dict, now: datetime, space: ListingSpace) -> Choices:

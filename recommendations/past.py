@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from accounts.models import Buyer
 from recommendations.datasets import EventRows
-from recommendations.engine.taste import posterior_batch
+from recommendations.engine.taste import NewtonConfig, posterior_batch
 from recommendations.engine.terms import Market, Wants, demand_counts
 from recommendations.histories import choice_sets_of
 from recommendations.models import EventKind
@@ -19,6 +19,7 @@ from recommendations.space import ListingSpace
 
 EVENTS_PER_BUYER = 40
 SAMPLED_ALTERNATIVES = 20
+QUICKLY = NewtonConfig(tolerance=1e-3)  # what remains after such a step is far below what a list could show
 
 
 def weights_of(events: EventRows) -> NDArray[np.float64]:
@@ -49,7 +50,7 @@ def wants_at(space: ListingSpace, events: EventRows, buyer_ids: NDArray[np.int64
     sets = choice_sets_of(
         earlier.newest_per_buyer(EVENTS_PER_BUYER), space, datetime.fromtimestamp(moment, UTC), SAMPLED_ALTERNATIVES
     )
-    tastes = dict(zip(sets, posterior_batch(list(sets.values()), space.ranker.prior), strict=True))
+    tastes = dict(zip(sets, posterior_batch(list(sets.values()), space.ranker.prior, QUICKLY), strict=True))
     histories, places = histories_in(space, earlier), places_of(buyer_ids.tolist())
     nothing = np.empty(0, np.int32), np.empty(0)
     return {

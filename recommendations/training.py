@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from accounts.models import User
 from catalog.models import Listing
 from recommendations.artifacts import load_ranker, save_ranker
-from recommendations.datasets import EventRows, ListingRows, read_events, read_listings, write_vectors
+from recommendations.datasets import EventRows, ListingRows, fill_partition, read_events, read_listings
 from recommendations.engine.archetypes import CollaborativeConfig, CollaborativeModel, fit_collaborative
 from recommendations.engine.encoder import Encoder, EncoderConfig, fit_encoder
 from recommendations.engine.prices import CarPrices, fit_car_prices
@@ -473,9 +473,12 @@ def learn_prior(
 
 @transaction.atomic
 def store_version(version: RankerVersion, space: ListingSpace, rows: ListingRows) -> None:
+    """The ranker, and the vectors of what windows remember; of other listings they are made when somebody asks."""
     create_partition(version.pk)
     save_ranker(space.ranker, version)
-    write_vectors(version, rows.listing_ids, space.stock.vectors, rows.table.digests())
+    ended_lately = timezone.now().timestamp() - settings.WINDOW_LOOKBACK_DAYS * SECONDS_A_DAY
+    kept = np.flatnonzero(rows.ended_at >= ended_lately)
+    fill_partition(version.pk, rows.listing_ids[kept], space.stock.vectors[kept], rows.table.take(kept).digests())
 
 
 def catch_up(version: RankerVersion, since_transaction: int) -> None:

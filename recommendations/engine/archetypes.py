@@ -178,7 +178,9 @@ def listing_kinds(table: ListingTable, generation_years: int, price_step: float)
     bands = _bands(table.price, price_step)
     # titles and tags make keys for goods that have nothing else, and would make every car a kind of its own
     is_bare = (make + model + body == 0) & ~np.isfinite(bands)
-    texts = [np.where(is_bare, _numbered(values), 0) for values in (table.title, table.tags)]
+    texts = [np.zeros(len(table), np.int64) for _ in range(2)]
+    for numbers, values in zip(texts, (table.title, table.tags), strict=True):
+        numbers[is_bare] = _numbered(values[is_bare])
     columns = [make, model, body, np.floor(table.year / generation_years), bands, *texts]
     of_listing = np.zeros(len(table), np.intp)
     for column in columns:

@@ -86,9 +86,12 @@ def _solve_side(surplus: csr_array, wanted: csr_array, other: Floats, regularisa
     everywhere = other.T @ other + regularisation * np.eye(n_factors, dtype=other.dtype)
     right = wanted @ other
     solved = np.empty_like(right)
+    # worked out once where they are few, else anew for each part of the rows, to bound the memory
+    products = _products(other, upper) if len(other) <= ROWS_AT_ONCE else None
     for start in range(0, surplus.shape[0], ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        left = _outer_sums(surplus[rows], other, upper).take(cell, axis=1) + everywhere
+        sums = _outer_sums(surplus[rows], other, upper) if products is None else surplus[rows] @ products
+        left = sums.take(cell, axis=1) + everywhere
         solved[rows] = np.linalg.solve(left, right[rows][..., None])[..., 0]
     return solved
 
@@ -98,8 +101,13 @@ def _outer_sums(surplus: csr_array, other: Floats, upper: tuple[NDArray, NDArray
     sums = np.zeros((surplus.shape[0], len(upper[0])), other.dtype)
     for start in range(0, surplus.shape[1], ROWS_AT_ONCE):
         part = slice(start, start + ROWS_AT_ONCE)
-        sums += surplus[:, part] @ (other[part, upper[0]] * other[part, upper[1]])
+        sums += surplus[:, part] @ _products(other[part], upper)
     return sums
+
+
+def _products(other: Floats, upper: tuple[NDArray, NDArray]) -> Floats:
+    """Upper triangle of the outer product of each row with itself; in C order, or scipy would copy it once more."""
+    return other.take(upper[0], axis=1) * other.take(upper[1], axis=1)
 
 
 def ease_weights(interest: csr_array, regularisation: float) -> Floats:

@@ -66,6 +66,20 @@ def test_a_changed_listing_is_found_by_what_it_is_now(listings):
     assert columns.matching(ListingFilters(tags=("roof rack",), max_price=2))[3]
 
 
+def test_some_rows_are_asked_as_all_are(listings):
+    rows = read_listings(Listing.objects.all())
+    columns = ListingColumns()
+    columns.put(np.arange(len(rows)), rows)
+    some = np.array([4, 0, 2])
+    for filters in (
+        ListingFilters(makes=("skoda", "nobody"), min_price=1),
+        ListingFilters(tags=("towbar",)),
+        ListingFilters(latitude=51.5, longitude=-0.1, radius_km=100),
+        ListingFilters(max_price=9_000).together_with(ListingFilters(min_year=2015)),
+    ):
+        assert columns.matching(filters, some).tolist() == columns.matching(filters)[some].tolist()
+
+
 def test_text_is_asked_of_the_database(listings):
     assert set(text_matches("octavia").tolist()) == {listings[0].pk, listings[3].pk, listings[4].pk}
 

@@ -2,10 +2,13 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 
 import numpy as np
 import pytest
 
+from catalog.filters import ListingFilters
+from recommendations import histories
 from recommendations.datasets import read_events, read_histories
 from recommendations.histories import SHOWN_AT_MOST, choice_sets_of, searched
 from recommendations.models import EventKind, Interaction, ServedList
@@ -95,6 +98,22 @@ def test_a_history_is_the_newest_events_of_each_buyer_oldest_first(market):
     assert found.kinds.tolist() == ["contact", "view", "view", "view"]
     assert found.listing_ids[-1] == market.bmws[0].pk
     assert found.occurred_at[-1] == (NOW - timedelta(days=1)).timestamp()
+
+
+@pytest.mark.parametrize("n_found", [0, 4, 6, 15, 30])
+def test_a_search_stands_for_cars_it_finds_however_many(market, monkeypatch, n_found):
+    """Of thirty cars twelve are looked through first; four found there are enough, fewer are not, and all are none."""
+    monkeypatch.setattr(histories, "SEARCHED_AMONG", 12)
+    monkeypatch.setattr(histories, "SEARCH_RESULTS_AVERAGED", 4)
+    prices = sorted(float(car.price) for car in (*market.skodas, *market.bmws))
+    query = {"max_price": prices[n_found - 1] if n_found else 1}
+    with borrow_window() as window:
+        vector = searched(query, window, seed=1)
+        matching = window.stock.vectors[window.allowed(ListingFilters.from_query(query))]
+        assert (vector is None) is (n_found in (0, 30))
+        if vector is not None:
+            fours = (matching[list(rows)].mean(axis=0) for rows in combinations(range(n_found), 4))
+            assert any(np.allclose(vector, mean, atol=1e-5) for mean in fours)
 
 
 def test_there_may_be_no_events_at_all(market):

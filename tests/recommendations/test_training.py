@@ -5,16 +5,18 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from catalog.models import Listing
+from catalog.models import Listing, ListingChange
 from recommendations import services, training
 from recommendations.artifacts import FORMAT_VERSION, load_ranker
 from recommendations.datasets import read_listings
 from recommendations.exceptions import RankerRefused, TrainingRefused
 from recommendations.gate import Verdict
+from recommendations.histories import Vectors
 from recommendations.models import ListingVector, RankerArtifact, RankerVersion, TrainingRun
 from recommendations.preferences import current_preference
 from recommendations.serving import ListRequest, recommend
 from recommendations.training import run_training, start_training
+from recommendations.window import borrow_window
 from tests.factories import BuyerFactory, ListingFactory
 from tests.worlds import trained_market, view
 
@@ -105,6 +107,24 @@ def test_a_training_whose_worker_is_told_to_stop_goes_back_to_the_queue(monkeypa
     assert run_training(run_id=run.pk) == RankerVersion.objects.live()
 
 
+def test_storing_a_new_version_does_not_stir_the_windows_of_the_live_one():
+    trained_market()
+    before = ListingChange.objects.count()
+    run_training(run_id=start_training().pk)
+    assert ListingChange.objects.count() == before
+
+
+def test_vectors_are_stored_of_what_windows_remember_and_made_of_the_rest():
+    market = trained_market()
+    gone, lately = ListingFactory(sold=True), ListingFactory(status="sold", ended_at=timezone.now())
+    version = run_training(run_id=start_training().pk)
+    stored = set(ListingVector.objects.of(version).values_list("listing_id", flat=True))
+    assert stored == {car.pk for car in (*market.skodas, *market.bmws, lately)}
+    assert version.n_listings == 32  # all of them teach
+    with borrow_window() as window:
+        assert Vectors(window, {gone.pk}).matrix([gone.pk]).any()
+
+
 def test_the_first_version_passes_the_gate_and_the_verdict_is_kept():
     version = trained_market().version
     assert version.gate["passed"] is True
@@ -163,7 +183,7 @@ def test_a_training_that_fails_leaves_the_live_version_alone_and_no_vectors(monk
     def fail(*args):
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(training, "write_vectors", fail)
+    monkeypatch.setattr(training, "fill_partition", fail)
     run = start_training()
     with pytest.raises(RuntimeError):
         run_training(run_id=run.pk)
