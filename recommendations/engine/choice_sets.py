@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 LARGEST_FEATURE = 1e4
 LARGEST_WEIGHT = 1e3
 LARGEST_FEATURE_IN_SINGLE = 30.0
+LARGEST_OFFSET = 100.0  # logits; odds beyond e^100 are certainty
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +33,13 @@ class ChoiceSets:
         weights: Strength of each event after decay, shape (n_events,), 0 to ``LARGEST_WEIGHT``. Left out: all 1.
         reverse: True where the event says *not this one* (a dislike), shape (n_events,). Left out: none.
         available: True where an alternative was really offered, shape (n_events, n_alternatives). Left out: all.
+        offsets: What speaks for each alternative apart from taste, in logits (see ``place_offsets``), at most
+            ``LARGEST_OFFSET`` in size, shape (n_events, n_alternatives). For a dislike it speaks for being rejected:
+            the eye falls on the first place either way. Left out: nothing does.
 
     Raises:
-        ValueError: If the arrays disagree in shape, a chosen listing was not offered, a weight is out of range, or an
-            offered listing has a feature that is not finite or larger than ``LARGEST_FEATURE``.
+        ValueError: If the arrays disagree in shape, a chosen listing was not offered, a weight or an offset is out of
+            range, or an offered listing has a feature that is not finite or larger than ``LARGEST_FEATURE``.
     """
 
     features: NDArray
@@ -44,6 +48,7 @@ class ChoiceSets:
     weights: NDArray = None  # type: ignore[assignment]
     reverse: NDArray = None  # type: ignore[assignment]
     available: NDArray = None  # type: ignore[assignment]
+    offsets: NDArray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         features = np.asarray(self.features)
@@ -57,6 +62,7 @@ class ChoiceSets:
         self._set("weights", _filled(self.weights, (n_events,), 1.0, np.float64, "weights"))
         self._set("reverse", _filled(self.reverse, (n_events,), False, np.bool_, "reverse"))
         self._set("available", _filled(self.available, features.shape[:2], True, np.bool_, "available"))
+        self._set("offsets", _filled(self.offsets, features.shape[:2], 0.0, np.float64, "offsets"))
         self._check_values()
 
     def _set(self, name: str, value: NDArray) -> None:
@@ -72,6 +78,8 @@ class ChoiceSets:
             raise ValueError(f"chosen must lie between 0 and {n_alternatives - 1}")
         if not self.available[np.arange(len(self)), self.chosen].all():
             raise ValueError("a chosen listing is not among the available ones")
+        if not (np.abs(self.offsets[self.available]) <= LARGEST_OFFSET).all():
+            raise ValueError(f"offsets must lie between -{LARGEST_OFFSET:g} and {LARGEST_OFFSET:g}")
         largest = _largest(self.features)
         if not largest <= LARGEST_FEATURE:  # once more without the padding, which saves the usual case a copy
             largest = _largest(self.features[self.available])
@@ -99,6 +107,7 @@ class ChoiceSets:
         chosen: ArrayLike,
         weights: ArrayLike | None = None,
         reverse: ArrayLike | None = None,
+        offsets: Sequence[ArrayLike] | None = None,
     ) -> ChoiceSets:
         """Pad sets of different sizes into one block.
 
@@ -106,6 +115,7 @@ class ChoiceSets:
             alternatives: One array per event, shape (n_alternatives of that event, n_dims). At least one event,
                 since otherwise n_dims is unknown; see ``empty``.
             chosen, weights, reverse: As in the class.
+            offsets: One array per event, shape (n_alternatives of that event,).
 
         Raises:
             ValueError: As the class; also without any event, or when the sets disagree on n_dims.
@@ -118,10 +128,13 @@ class ChoiceSets:
         shape = (len(blocks), max(len(block) for block in blocks), blocks[0].shape[1])
         features = np.zeros(shape, dtype=np.result_type(*{block.dtype for block in blocks}))
         available = np.zeros(shape[:2], dtype=bool)
+        known = np.zeros(shape[:2])
         for event, block in enumerate(blocks):
             features[event, : len(block)] = block
             available[event, : len(block)] = True
-        return cls(features, chosen, weights, reverse, available)  # type: ignore[arg-type]
+            if offsets is not None:
+                known[event, : len(block)] = offsets[event]
+        return cls(features, chosen, weights, reverse, available, known)  # type: ignore[arg-type]
 
     def take(self, events: ArrayLike) -> ChoiceSets:
         """The same buyer with only these events: positions, a slice's range, or a boolean mask."""
@@ -132,11 +145,12 @@ class ChoiceSets:
             self.weights[events],
             self.reverse[events],
             self.available[events],
+            self.offsets[events],
         )
 
     def reweighted(self, weights: ArrayLike) -> ChoiceSets:
         """The same events with other strengths, shape (n_events,). Shares the features, so it costs nothing."""
-        return ChoiceSets(self.features, self.chosen, np.asarray(weights), self.reverse, self.available)
+        return ChoiceSets(self.features, self.chosen, np.asarray(weights), self.reverse, self.available, self.offsets)
 
     def differences(self) -> NDArray:
         """What speaks for each alternative over the one chosen, shape of ``features``; 0 in padding.
@@ -150,6 +164,30 @@ class ChoiceSets:
         if self.reverse.any():
             differences[self.reverse] *= -1
         return differences
+
+    def log_odds(self) -> NDArray[np.float64]:
+        """What the offsets say for each alternative over the one chosen, shape of ``available``; -inf in padding."""
+        of_chosen = self.offsets[np.arange(len(self)), self.chosen]
+        return np.where(self.available, self.offsets - of_chosen[:, None], -np.inf)
+
+
+def place_offsets(places: ArrayLike, aversion: float) -> NDArray[np.float64]:
+    """What its place in a list does to a listing's odds of being chosen, in logits: those at the top are seen first.
+
+    Each doubling of the place costs ``aversion``. Without this a taste would learn to like what happened to stand on
+    top, and a list that a taste has made would confirm that taste.
+
+    Args:
+        places: From 1 at the top, any shape.
+        aversion: From 0, which is none.
+
+    Raises:
+        ValueError: If a place is below 1, or the aversion is not a number from 0.
+    """
+    places = np.asarray(places, dtype=np.float64)
+    if not ((places >= 1).all() and 0 <= aversion < np.inf):
+        raise ValueError("places count from 1, and the aversion is a number from 0")
+    return -aversion * np.log2(places)
 
 
 def event_weights(

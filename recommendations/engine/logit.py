@@ -4,8 +4,9 @@ A *problem* is one buyer: her choices, weighted, and a Gaussian prior on her wei
 padded to a common shape and solved side by side, so that one buyer and ten thousand run through the same code.
 
 Log-likelihood of one event with weight ``v``, chosen ``c`` (McFadden 1974; each event raised to ``v``):
-``v * (w . x_c - log sum_j exp(w . x_j))``. Minus log posterior: that, negated and summed, plus
-``(w - m)' P (w - m) / 2`` with prior mean ``m`` and prior precision ``P``. It is strictly convex: one minimum.
+``v * (w . x_c + o_c - log sum_j exp(w . x_j + o_j))``, with offsets ``o`` that are known and mostly 0. Minus log
+posterior: that, negated and summed, plus ``(w - m)' P (w - m) / 2`` with prior mean ``m`` and prior precision ``P``.
+It is strictly convex: one minimum.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Batch:
     Attributes:
         differences: ``x_j - x_chosen``, sign turned for a dislike, 0 in padding; float32 or float64, shape
             (n_problems, n_events, n_alternatives, n_dims).
-        mask: 0 for an alternative that was offered, -inf for padding, shape (n_problems, n_events, n_alternatives).
+        mask: What speaks for each alternative over the chosen one apart from taste (``ChoiceSets.log_odds``), -inf for
+            padding, shape (n_problems, n_events, n_alternatives).
         weights: Strength of each event, 0 in padding, shape (n_problems, n_events).
     """
 
@@ -103,7 +105,7 @@ def stack(problems: Sequence[ChoiceSets]) -> Batch:
     for row, sets in enumerate(problems):
         n, m = sets.features.shape[:2]
         differences[row, :n, :m] = sets.differences()
-        mask[row, :n, :m] = np.where(sets.available, 0.0, -np.inf)
+        mask[row, :n, :m] = sets.log_odds()
         weights[row, :n] = sets.weights
     return Batch(differences, mask, weights)
 
@@ -111,7 +113,7 @@ def stack(problems: Sequence[ChoiceSets]) -> Batch:
 def _single(sets: ChoiceSets) -> Batch:
     if not sets.weights.all():
         sets = sets.take(sets.weights > 0)
-    mask = np.where(sets.available, 0.0, -np.inf)
+    mask = sets.log_odds()
     return Batch(sets.differences()[None], mask[None], sets.weights[None])
 
 
@@ -150,7 +152,7 @@ def choice_log_probabilities(
     highest = relative.max(axis=-1, keepdims=True)
     odds = np.exp(relative - highest)
     total = odds.sum(axis=-1, keepdims=True)
-    # The chosen alternative's own utility is 0 here, because features are differences from it.
+    # The chosen alternative's own utility is 0 here, because features and offsets are differences from it.
     return -(highest + np.log(total))[:, :, 0], odds / total
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recommendations.engine.choice_sets import ChoiceSets, event_weights
+from recommendations.engine.choice_sets import ChoiceSets, event_weights, place_offsets
 
 TWO_EVENTS = np.array([[[1.0], [0.0]], [[2.0], [5.0]]])
 
@@ -28,6 +28,9 @@ def test_what_is_left_out_means_equal_weights_no_dislike_and_everything_on_offer
         ({"reverse": np.zeros(1, bool)}, r"reverse must have shape \(2,\)"),
         ({"available": np.ones((2, 3), bool)}, r"available must have shape \(2, 2\)"),
         ({"available": np.array([[False, True], [True, True]])}, "not among the available"),
+        ({"offsets": np.zeros((2, 3))}, r"offsets must have shape \(2, 2\)"),
+        ({"offsets": np.full((2, 2), np.nan)}, "offsets must lie between -100 and 100"),
+        ({"offsets": np.full((2, 2), -np.inf)}, "offsets must lie between -100 and 100"),
         ({"features": np.full((2, 2, 1), np.nan)}, "features must be finite"),
         ({"features": np.full((2, 2, 1), -np.inf)}, "features must be finite"),
         ({"features": np.full((2, 2, 1), 1e5)}, "features must be finite and at most 10000"),
@@ -97,3 +100,21 @@ def test_an_event_from_the_future_counts_as_new():
 def test_weights_of_nonsense_are_refused(base, age, half_life):
     with pytest.raises(ValueError, match="must be"):
         event_weights(base, age, half_life)
+
+
+def test_offsets_count_against_the_chosen_and_padding_is_impossible():
+    sets = ChoiceSets.from_ragged([[[1.0], [2.0]], [[3.0]]], chosen=[1, 0], offsets=[[0.5, 2.0], [7.0]])
+    assert sets.log_odds().tolist() == [[-1.5, 0.0], [0.0, -np.inf]]
+    assert sets.take([1]).log_odds().tolist() == [[0.0, -np.inf]]
+    assert sets.reweighted([2.0, 3.0]).log_odds().tolist() == sets.log_odds().tolist()
+
+
+def test_each_doubling_of_the_place_costs_the_aversion():
+    assert place_offsets([1, 2, 4, 8], 0.5).tolist() == [0.0, -0.5, -1.0, -1.5]
+    assert place_offsets([1, 20], 0.0).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(("places", "aversion"), [([0], 0.4), ([1], -0.1), ([1], np.nan), ([1], np.inf)])
+def test_places_count_from_one_and_aversion_from_none(places, aversion):
+    with pytest.raises(ValueError, match="places count from 1"):
+        place_offsets(places, aversion)

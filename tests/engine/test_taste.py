@@ -39,7 +39,8 @@ def random_sets(rng, n_events=8, n_alternatives=5, n_dims=4, weights=None):
     utility = np.where(reverse[:, None], -utility, utility)
     chosen = utility.argmax(axis=1)
     available[np.arange(n_events), chosen] = True
-    return ChoiceSets(features, chosen, weights, reverse, available)
+    offsets = rng.normal(size=(n_events, n_alternatives))
+    return ChoiceSets(features, chosen, weights, reverse, available, offsets)
 
 
 def slow_cost(weights, sets, prior):
@@ -47,11 +48,10 @@ def slow_cost(weights, sets, prior):
     from_prior = weights - prior.mean
     cost = 0.5 * from_prior @ np.linalg.inv(prior.covariance) @ from_prior
     for event in range(len(sets)):
-        utility = sets.features[event][sets.available[event]] @ weights
-        chosen = sets.features[event, sets.chosen[event]] @ weights
-        if sets.reverse[event]:
-            utility, chosen = -utility, -chosen
-        cost -= sets.weights[event] * (chosen - np.log(np.exp(utility).sum()))
+        sign = -1 if sets.reverse[event] else 1
+        utility = sign * sets.features[event] @ weights + sets.offsets[event]
+        total = np.exp(utility[sets.available[event]]).sum()
+        cost -= sets.weights[event] * (utility[sets.chosen[event]] - np.log(total))
     return cost
 
 
@@ -59,8 +59,8 @@ def slow_curvature(weights, sets, prior):
     """Second derivative of the cost, event by event."""
     curvature = np.linalg.inv(prior.covariance)
     for event in range(len(sets)):
-        features = sets.features[event][sets.available[event]]
-        odds = np.exp(features @ weights * (-1 if sets.reverse[event] else 1))
+        features, offsets = (part[event][sets.available[event]] for part in (sets.features, sets.offsets))
+        odds = np.exp(features @ weights * (-1 if sets.reverse[event] else 1) + offsets)
         p = odds / odds.sum()
         curvature += sets.weights[event] * features.T @ (np.diag(p) - np.outer(p, p)) @ features
     return curvature
@@ -80,6 +80,18 @@ def test_one_choice_between_two_cars_moves_the_taste_towards_the_chosen():
 def test_a_dislike_moves_the_taste_the_other_way_by_as_much():
     dislike = replace(SPORTY_OVER_PLAIN, reverse=np.array([True]))
     np.testing.assert_allclose(posterior(dislike, STANDARD_NORMAL).mean, [-0.4011], atol=1e-4)
+
+
+def test_what_the_place_in_the_list_explains_is_not_put_down_to_taste():
+    def taste_with(offset):
+        return posterior(
+            ChoiceSets(np.array([[[1.0], [0.0]]]), np.array([0]), offsets=[[offset, 0.0]]), STANDARD_NORMAL
+        )
+
+    # w = 1 - sigmoid(w + offset): hardly anything is left to explain where the choice was a matter of course
+    np.testing.assert_allclose(taste_with(0.0).mean, [0.4011], atol=1e-4)
+    np.testing.assert_allclose(taste_with(2.0).mean, [0.1083], atol=1e-4)
+    assert taste_with(-2.0).mean > 0.6
 
 
 def test_an_event_of_weight_two_counts_like_two_events():
@@ -180,6 +192,7 @@ def test_order_of_events_and_of_alternatives_does_not_matter(seed):
         sets.weights[events],
         sets.reverse[events],
         sets.available[events][:, places],
+        sets.offsets[events][:, places],
     )
     prior = Prior(np.zeros(4), np.eye(4))
     np.testing.assert_allclose(posterior(moved, prior).mean, posterior(sets, prior).mean, atol=1e-6)
