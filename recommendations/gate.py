@@ -72,7 +72,8 @@ def judge(figures: GateFigures | None, *, seed: int = 0) -> Verdict:
     Returns:
         Passed, unless the whole 95 % interval of the paired difference in NDCG lies below 0, or coverage falls by more
         than ``COVERAGE_TOLERANCE`` of what it was. Too few buyers to tell pass too, and the reason says so: whoever has
-        no log yet must be able to start.
+        no log yet must be able to start. NDCG does not count against a new version either where the live one had
+        learned from what both were tested on: then it is the live one that nobody has tested.
     """
     if figures is None:
         return Verdict(True, "No version is live that it could be worse than.", {})
@@ -89,7 +90,8 @@ def judge(figures: GateFigures | None, *, seed: int = 0) -> Verdict:
         )
     if figures.seen_by_live >= WORTH_MENTIONING:
         reasons.append(
-            f"The live version had learned from {figures.seen_by_live:.0%} of the tested events, which favours it."
+            f"The live version had learned from {figures.seen_by_live:.0%} of the tested events, which favours it, so "
+            "that NDCG alone does not keep the new one out."
         )
     numbers = {
         "ndcg_new": metrics.mean_over_users(figures.new),
@@ -103,7 +105,8 @@ def judge(figures: GateFigures | None, *, seed: int = 0) -> Verdict:
         "n_buyers": gain.n_users,
         "k": figures.k,
     }
-    return Verdict(not gain.is_worse and lost <= COVERAGE_TOLERANCE, " ".join(reasons), numbers)
+    is_refused = gain.is_worse and figures.seen_by_live < WORTH_MENTIONING
+    return Verdict(not is_refused and lost <= COVERAGE_TOLERANCE, " ".join(reasons), numbers)
 
 
 def _coverage_lost(figures: GateFigures) -> float:

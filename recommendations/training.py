@@ -33,10 +33,11 @@ from recommendations.engine.encoder import Encoder, EncoderConfig, fit_encoder
 from recommendations.engine.prices import CarPrices, fit_car_prices
 from recommendations.engine.ranker import Ranker, beside
 from recommendations.engine.scoring import LinearScore
+from recommendations.engine.stock import hashed
 from recommendations.engine.taste import Prior, PriorConfig, fit_prior
 from recommendations.evaluation import compare_spaces, evaluate_space, space_of
 from recommendations.exceptions import RankerRefused, TrainingRefused
-from recommendations.gate import GateFigures, Verdict, judge
+from recommendations.gate import FEWEST_BUYERS, GateFigures, Verdict, judge
 from recommendations.histories import choice_sets_of
 from recommendations.models import VECTOR_DIMENSIONS, RankerVersion, TrainingRun
 from recommendations.past import weights_of
@@ -344,32 +345,58 @@ class Trial:
 
 
 def try_out(material: Material, parameters: TrainingParameters, report: Report) -> Trial:
-    """Learn from the past, weigh the terms on the first half of what was held back, and test on the second half.
+    """Learn from before a moment; of what buyers did after it, half of them weigh the terms and half test the result.
 
-    The three never overlap in time, so nothing is tested on what it was made of.
+    So nothing is tested on what it was made of, and the live version, where it can be, on no more than the new one.
     """
     live, events = RankerVersion.objects.live(), material.events
     if len(events) < FEWEST_EVENTS_TO_TEST_ON:
         a_priori = LearnedScores(LinearScore.default(), LinearScore.default_for_strangers(), 0)
         return Trial({}, a_priori, judge(NOBODY_TO_TEST_ON if live else None), None)
-    share = parameters.held_back_share
-    moment, middle = np.quantile(events.occurred_at, [1 - share, 1 - share / 2]).tolist()
+    is_tested = testers_among(events, parameters)
+    moment = moment_of_trial(events, is_tested, live, parameters.held_back_share)
+    is_earlier = events.occurred_at < moment
     past = material.before(moment)
     fewer = replace(parameters, prior_buyers=min(parameters.prior_buyers, BUYERS_FOR_TEST))
     steps = Steps(report, 0.18, 0.38, f"the {len(past.events)} events before those held back")
     space = learn(past, fewer, datetime.fromtimestamp(moment, UTC), steps)
     report(0.38, "weighing the terms of the score")
-    scores = learn_terms(space, events.before(middle), moment, TermConfig(seed=parameters.seed))
+    scores = learn_terms(space, events.take(is_earlier | ~is_tested), moment, TermConfig(seed=parameters.seed))
     space.ranker = space.ranker.with_scores(scores.known, scores.stranger)
     report(0.44, "evaluating")
-    metrics = evaluate_space(space, events, middle, seed=parameters.seed)
+    tested = events.take(is_earlier | is_tested)
+    metrics = evaluate_space(space, tested, moment, seed=parameters.seed)
     report(0.50, "comparing with the live version")
-    verdict = compare_with(live, space, material, middle, seed=parameters.seed)
+    verdict = compare_with(live, space, material.rows, tested, moment, seed=parameters.seed)
     return Trial(metrics, scores, verdict, space.ranker.prior)
 
 
+def testers_among(events: EventRows, parameters: TrainingParameters) -> NDArray[np.bool_]:
+    """Whose events test the trial: every second buyer's; where few did anything of late, everybody's."""
+    late = events.occurred_at >= np.quantile(events.occurred_at, 1 - parameters.held_back_share)
+    if len(np.unique(events.buyer_ids[late])) < FEWEST_BUYERS:
+        return np.ones(len(events), bool)
+    return hashed(events.buyer_ids, parameters.seed) % np.uint64(2) == 1
+
+
+def moment_of_trial(
+    events: EventRows, is_tested: NDArray[np.bool_], live: RankerVersion | None, held_back_share: float
+) -> float:
+    """When what is held back begins, in epoch seconds.
+
+    Right after the last event that the live version learned from, if that leaves enough buyers to test on: then both
+    have learned from all that came before, and neither from what comes after. Otherwise at the newest share.
+    """
+    usual = float(np.quantile(events.occurred_at, 1 - held_back_share))
+    if live is None:
+        return usual
+    known = float(events.occurred_at[events.ids <= live.last_interaction_id].max(initial=-np.inf))
+    n_since = len(np.unique(events.buyer_ids[is_tested & (events.occurred_at > known)]))
+    return max(usual, float(np.nextafter(known, np.inf))) if n_since >= FEWEST_BUYERS else usual
+
+
 def compare_with(
-    live: RankerVersion | None, space: ListingSpace, material: Material, moment: float, *, seed: int
+    live: RankerVersion | None, space: ListingSpace, rows: ListingRows, events: EventRows, moment: float, *, seed: int
 ) -> Verdict:
     """The gate's verdict on a space, against the live version on the same events."""
     if live is None:
@@ -378,8 +405,7 @@ def compare_with(
         ranker = load_ranker(live.pk)
     except RankerRefused as refusal:
         return Verdict(True, f"There is nothing to compare with: {refusal}.", {})
-    of_live = space_of(ranker, material.rows)
-    figures = compare_spaces(space, of_live, material.events, moment, live.last_interaction_id, seed=seed)
+    figures = compare_spaces(space, space_of(ranker, rows), events, moment, live.last_interaction_id, seed=seed)
     return judge(figures, seed=seed)
 
 

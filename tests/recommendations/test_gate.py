@@ -69,6 +69,12 @@ def test_buyers_without_a_value_are_no_buyers():
     assert "Only 0 buyers" in judge(GateFigures(nobody, nobody, 0.5, 0.5)).reason
 
 
+def test_being_worse_on_what_the_live_version_had_learned_from_does_not_count():
+    assert not judge(figures(gain=-0.05, seen_by_live=0.01)).passed
+    assert judge(figures(gain=-0.05, seen_by_live=0.5)).passed
+    assert not judge(figures(gain=-0.05, seen_by_live=0.5, new_coverage=0.1, live_coverage=0.5)).passed
+
+
 def test_an_unfair_advantage_of_the_live_version_is_told():
     assert "had learned from 80% of the tested events" in judge(figures(seen_by_live=0.8)).reason
     assert "learned" not in judge(figures(seen_by_live=0.01)).reason

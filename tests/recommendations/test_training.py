@@ -8,7 +8,7 @@ from django.utils import timezone
 from catalog.models import Listing, ListingChange
 from recommendations import services, training
 from recommendations.artifacts import FORMAT_VERSION, load_ranker
-from recommendations.datasets import read_listings
+from recommendations.datasets import EventRows, read_listings
 from recommendations.exceptions import RankerRefused, TrainingRefused
 from recommendations.gate import Verdict
 from recommendations.histories import Vectors
@@ -130,6 +130,32 @@ def test_the_first_version_passes_the_gate_and_the_verdict_is_kept():
     assert version.gate["passed"] is True
     assert "No version is live" in version.gate["reason"]
     assert "promoted: No version is live" in version.runs.get().log
+
+
+@pytest.mark.parametrize(("n_since", "is_fair"), [(40, True), (10, False)])
+def test_a_trial_begins_where_the_live_version_stopped_learning_if_enough_happened_since(n_since, is_fair):
+    live = RankerVersion(last_interaction_id=90)
+    n = 90 + n_since
+    events = EventRows(
+        ids=np.arange(1, n + 1), buyer_ids=np.arange(n), listing_ids=np.ones(n, int), kinds=np.full(n, "view"),
+        occurred_at=np.arange(n, dtype=float),
+    )  # fmt: skip
+    everybody = np.ones(n, bool)
+    usual = np.quantile(events.occurred_at, 0.4)
+    assert training.moment_of_trial(events, everybody, None, 0.6) == usual
+    moment = training.moment_of_trial(events, everybody, live, 0.6)
+    assert events.before(moment).last_id == (90 if is_fair else int(usual) + 1)
+
+
+def test_training_twice_on_the_same_log_is_no_reason_to_be_refused():
+    market = trained_market()
+    for start in range(20):
+        view(BuyerFactory(external=True), *market.skodas[start % 10 : start % 10 + 3])
+        view(BuyerFactory(external=True), *market.bmws[start % 10 : start % 10 + 3])
+    first, second = (run_training(run_id=start_training().pk) for _ in "ab")
+    assert RankerVersion.objects.live() == second
+    assert second.gate["passed"], second.gate
+    assert first.last_interaction_id == second.last_interaction_id
 
 
 def test_a_version_that_fails_the_gate_stays_ready_with_its_reason(monkeypatch):
