@@ -212,6 +212,7 @@ LOGGING: dict[str, Any] = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {"gunicorn.error": {"handlers": [], "propagate": True}},  # what a web process says of itself, likewise
 }
 if LOG_FILE:
     LOGGING["handlers"]["file"] = {
