@@ -159,13 +159,19 @@ def tell(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> 
 
 
 def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO_FILTERS) -> list[RecommendedListing]:
-    """The live cars most like one car, which may itself be sold, the most similar first; never the car itself."""
+    """The live cars most like one car, which may itself be sold, the most similar first.
+
+    Neither the car itself nor another advertisement of it is among them, and none of them twice.
+    """
     with borrow_window() as window:
         if window is None:
             return []
         vector = Vectors(window, {listing.pk}).matrix([listing.pk])[0]
-        ids, distances = window.nearest(vector, DEEPER * k, window.allowed(filters, {listing.pk}))
+        ids, distances = window.nearest(vector, DEEPER * k, window.allowed(filters, same_car_as(listing)))
     pool = [Candidate(key, -value, "similar") for key, value in zip(ids.tolist(), distances.tolist(), strict=True)]
+    found = each_car_once(for_sale(pool, filters, k + SPARE))
+    if len(found) < k:
+        found = each_car_once(for_sale(pool, filters, len(pool)))
     return [
         RecommendedListing(
             listing=row,
@@ -175,8 +181,26 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
             reason=tell_reason({}, {}, source="similar", facts=facts_of(row), is_personal=False),
             terms={},
         )
-        for position, (candidate, row) in enumerate(for_sale(pool, filters, k), start=1)
+        for position, (candidate, row) in enumerate(found[:k], start=1)
     ]
+
+
+def same_car_as(listing: Listing) -> set[int]:
+    """The listing and every other advertisement of the same car: relisted, or of another source."""
+    if not listing.fingerprint:
+        return {listing.pk}
+    return {listing.pk, *Listing.objects.filter(fingerprint=listing.fingerprint).values_list("pk", flat=True)}
+
+
+def each_car_once(found: Sequence[tuple[Candidate, Listing]]) -> list[tuple[Candidate, Listing]]:
+    """The first advertisement of each car; those without a fingerprint are cars of their own."""
+    seen: set[str] = set()
+    kept = []
+    for candidate, listing in found:
+        if not listing.fingerprint or listing.fingerprint not in seen:
+            kept.append((candidate, listing))
+        seen.add(listing.fingerprint)
+    return kept
 
 
 def log_served(answer: RecommendedList, request: ListRequest, rules: Rules) -> None:

@@ -61,7 +61,7 @@ class RecommendationsQuestionSerializer(FiltersSerializer):
         return slug
 
 
-class SimilarQuestionSerializer(QuestionSerializer):
+class SimilarQuestionSerializer(FiltersSerializer):
     k = LengthField(default=10)
 
 

@@ -215,7 +215,8 @@ class SimilarView(APIView):
     def get(self, request: Request, listing_id: str) -> Response:
         question = SimilarQuestionSerializer(data=request.query_params)
         question.is_valid(raise_exception=True)
-        similar = similar_listings(visible_listing(listing_id), question.validated_data["k"])
+        asked = question.validated_data
+        similar = similar_listings(visible_listing(listing_id), asked["k"], FiltersSerializer.filters_of(asked))
         return Response(SimilarAnswerSerializer({"similar": similar}).data)
 
 

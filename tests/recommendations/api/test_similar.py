@@ -1,0 +1,105 @@
+"""Cars like one car: whatever became of it, whatever is asked of them, and never the car itself."""
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from catalog.models import Listing
+from recommendations.window import borrow_window
+from tests.factories import ListingFactory
+from tests.worlds import trained_market
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def market(settings):
+    settings.WINDOW_STALENESS_SECONDS = 0
+    return trained_market()
+
+
+def similar_to(client, listing, **question) -> list[dict]:
+    answer = client.get(f"/api/v1/cars/{listing.pk}/similar", question)
+    assert answer.status_code == 200, answer.content
+    return answer.json()["similar"]
+
+
+@pytest.mark.parametrize("status", ["live", "reserved", "sold", "withdrawn", "expired"])
+def test_whatever_became_of_a_car_its_like_are_shown(as_alice, market, status):
+    car = market.bmws[7]
+    Listing.objects.filter(pk=car.pk).update(status=status, ended_at=None if status == "live" else timezone.now())
+    found = similar_to(as_alice, car, k=5)
+    assert [one["brand"] for one in found] == ["BMW"] * 5
+    assert car.pk not in {one["id"] for one in found}
+    assert [one["position"] for one in found] == [1, 2, 3, 4, 5]
+
+
+def test_the_nearest_in_price_come_first_among_cars_that_are_otherwise_alike(as_alice, market):
+    found = similar_to(as_alice, market.bmws[7], k=4)
+    assert {one["id"] for one in found} == {market.bmws[number].pk for number in (5, 6, 8, 9)}
+
+
+def test_a_car_sold_long_ago_still_has_its_like(as_alice, market):
+    car = market.bmws[7]
+    Listing.objects.filter(pk=car.pk).update(
+        status="sold", ended_at="2020-01-01T00:00Z", published_at="2019-01-01T00:00Z"
+    )
+    assert [one["brand"] for one in similar_to(as_alice, car, k=5)] == ["BMW"] * 5
+
+
+@pytest.mark.parametrize("listing_id", [999_999_999, "nonsense"])
+def test_a_car_that_is_unknown_is_not_found(as_alice, market, listing_id):
+    assert as_alice.get(f"/api/v1/cars/{listing_id}/similar").status_code == 404
+
+
+def test_a_draft_is_not_found_and_is_never_shown(as_alice, market):
+    draft = ListingFactory(draft=True, car_model=market.bmws[0].car_model)
+    assert as_alice.get(f"/api/v1/cars/{draft.pk}/similar").status_code == 404
+    assert draft.pk not in {one["id"] for one in similar_to(as_alice, market.bmws[0], k=29)}
+
+
+def test_filters_hold_for_similar_cars(as_alice, market):
+    found = similar_to(as_alice, market.bmws[7], k=20, max_price=31_000, fuel="diesel")
+    assert {one["id"] for one in found} == {car.pk for car in market.bmws if car.price <= 31_000}
+    assert {one["brand"] for one in similar_to(as_alice, market.bmws[7], k=3, brand="skoda")} == {"Skoda"}
+    assert as_alice.get(f"/api/v1/cars/{market.bmws[7].pk}/similar", {"fuel": "steam"}).status_code == 400
+
+
+@pytest.mark.parametrize("k", [1, 29, 100])
+def test_k_asked_is_k_answered_when_there_are_as_many(as_alice, market, k):
+    assert len(similar_to(as_alice, market.bmws[0], k=k)) == min(k, 29)
+
+
+def test_other_advertisements_of_the_same_car_are_not_similar_cars(as_alice, market):
+    car = market.bmws[7]
+    Listing.objects.filter(pk=car.pk).update(fingerprint="same-car")
+    again = ListingFactory(
+        car_model=car.car_model, price=car.price, mileage_km=car.mileage_km, year=car.year, body="saloon",
+        fuel="diesel", gearbox="automatic", power_kw=180, fingerprint="same-car", source="elsewhere",
+    )  # fmt: skip
+    assert not {car.pk, again.pk} & {one["id"] for one in similar_to(as_alice, car, k=30)}
+    assert again.pk not in {one["id"] for one in similar_to(as_alice, again, k=30)}
+    seen = [one["id"] for one in similar_to(as_alice, market.bmws[6], k=28)]
+    assert len({car.pk, again.pk} & set(seen)) == 1  # each car once
+
+
+def test_the_nearest_are_those_of_the_smallest_difference_in_content(market):
+    with borrow_window() as window:
+        everything = window.column("is_live")
+        n_content = window.ranker.n_content
+        for row in (0, 20):
+            ids, distances = window.nearest(window.stock.vectors[row], 5, everything)
+            content = window.stock.vectors[:, :n_content].astype(np.float64)
+            obvious = np.linalg.norm(content - content[row], axis=1)
+            order = np.lexsort((window.stock.listing_ids, obvious))[:5]
+            assert ids.tolist() == window.stock.listing_ids[order].tolist()
+            np.testing.assert_allclose(distances, obvious[order], atol=1e-6)
+        assert window.nearest(window.stock.vectors[0], 5, ~everything)[0].tolist() == []
+        assert window.nearest(window.stock.vectors[0], 0, everything)[0].tolist() == []
+
+
+def test_similar_cars_cost_the_same_few_queries_however_many(as_alice, market, settings, django_assert_max_num_queries):
+    settings.WINDOW_STALENESS_SECONDS = 60
+    similar_to(as_alice, market.bmws[7])
+    with django_assert_max_num_queries(4):
+        similar_to(as_alice, market.bmws[7], k=20)
