@@ -24,6 +24,7 @@ SET_FILTERS = {  # field of ListingFilters -> column
     "colours": "colour",
     "seller_kinds": "seller__kind",
 }
+ITEMS = "items"  # the source of what client systems add as bare ids with genres; see ``catalog.items``
 RANGE_FILTERS = ("year", "price", "mileage_km", "power_kw")
 
 
@@ -31,6 +32,10 @@ class ListingQuerySet(models.QuerySet["Listing"]):
     def available(self) -> ListingQuerySet:
         """Listings a buyer could still act on: published, and neither reserved, sold, withdrawn nor expired."""
         return self.filter(status=self.model.Status.LIVE)
+
+    def cars(self) -> ListingQuerySet:
+        """Listings that are cars: all but the items of the feed, which have neither make nor price."""
+        return self.exclude(source=ITEMS)
 
     def with_card_data(self) -> ListingQuerySet:
         """Preloads what a card shows: make, model and seller."""

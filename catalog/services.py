@@ -125,7 +125,7 @@ def expire_listings(now: datetime) -> int:
     n_expired = 0
     while True:
         with transaction.atomic():
-            overdue = Listing.objects.available().filter(published_at__lt=oldest).order_by("pk")
+            overdue = Listing.objects.available().cars().filter(published_at__lt=oldest).order_by("pk")
             listing_ids = list(overdue.select_for_update(skip_locked=True).values_list("pk", flat=True)[:EXPIRY_CHUNK])
             Listing.objects.filter(pk__in=listing_ids).update(status=Status.EXPIRED, ended_at=now, updated_at=now)
         n_expired += len(listing_ids)

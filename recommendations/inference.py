@@ -119,7 +119,7 @@ def _by_group(found: Mapping[str, list[Match] | None]) -> Answer:
 
 
 def _answer_from_database(question: Question, version_id: int) -> Answer:
-    live = Listing.objects.available()
+    live = Listing.objects.available().cars()
     if question.group_by is None:
         return _found_in_database(question, live, version_id)
     column = COLUMN_OF_GROUP[question.group_by]

@@ -223,7 +223,8 @@ def embed_missing_listings(*, at_most: int = EMBEDDING_BATCH) -> int:
     n_written = 0
     for version in RankerVersion.objects.usable():
         ensure_index(version.pk, wait=False)
-        missing = Listing.objects.available().exclude(pk__in=ListingVector.objects.of(version).values("listing_id"))
+        stored = ListingVector.objects.of(version).values("listing_id")
+        missing = Listing.objects.available().cars().exclude(pk__in=stored)
         n_written += embed_in_space(version, list(missing.order_by("pk").values_list("pk", flat=True)[:at_most]))
     return n_written
 

@@ -31,3 +31,11 @@ VECTORS_WRITTEN = Counter("forecourt_listing_vectors_written_total", "Listing ve
 INFERENCES = Counter("forecourt_inferences_total", "Vectors answered by /infer and /batch.")
 INFERENCE_SECONDS = Histogram("forecourt_inference_seconds", "Time to answer /infer or /batch.", buckets=SECONDS)
 LIST_CACHE = Counter("forecourt_list_cache_total", "Orders of candidates asked of the cache: hit or miss.", ["result"])
+FEED_SECONDS = Histogram(
+    "forecourt_feed_request_seconds", "Time to answer, by route and status.", ["route", "status"], buckets=SECONDS
+)
+FEED_ITEMS = Counter("forecourt_feed_items_total", "Items of the feed served, by source.", ["source"])
+FEED_LISTS = Counter("forecourt_feed_lists_total", "Lists of the feed served.")
+FEED_FIT_SECONDS = Histogram(
+    "forecourt_feed_fit_seconds", "Processor time of learning from the whole log.", buckets=SECONDS
+)

@@ -303,7 +303,7 @@ def finish(version: RankerVersion, report: Report) -> None:
 
 def read_material(parameters: TrainingParameters, now: datetime, report: Report) -> Material:
     report(0.02, "reading listings")
-    rows = read_listings(Listing.objects.exclude(status=Listing.Status.DRAFT))
+    rows = read_listings(Listing.objects.cars().exclude(status=Listing.Status.DRAFT))
     if not len(rows):
         raise TrainingRefused("there are no listings to learn from: import some, or seed a demo market")
     report(0.06, f"fitting the encoder on {len(rows)} listings")

@@ -20,11 +20,12 @@ from datetime import timedelta
 import numpy as np
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 from numpy.typing import NDArray
 
 from catalog.models import Listing
+from catalog.querysets import ListingQuerySet
 from recommendations.artifacts import load_ranker
 from recommendations.datasets import ListingRows, read_listings, read_vectors
 from recommendations.engine.stock import hashed
@@ -56,7 +57,7 @@ class Window(ListingSpace):
         self._resume_at = read_oldest_open_transaction()
         self._seen_lines: dict[int, int] = {}  # line -> its transaction, for lines that will be read again
         self._behind: set[int] = set()  # changed listings that no sync has come to yet
-        n_live = Listing.objects.available().count()
+        n_live = Listing.objects.available().cars().count()
         self.is_complete = n_live <= settings.WINDOW_MAX_LISTINGS
         self._share = 1.0 if self.is_complete else settings.WINDOW_MAX_LISTINGS / n_live
         self._take_in(self._sampled(read_listings(remembered(Listing.objects.all()))), *read_vectors(version_id))
@@ -132,10 +133,10 @@ def match_vectors(
     return vectors, is_current
 
 
-def remembered(listings: QuerySet[Listing]) -> QuerySet[Listing]:
+def remembered(listings: ListingQuerySet) -> ListingQuerySet:
     """Listings a window keeps: for sale or reserved, or ended not long ago."""
     ended_lately = Q(ended_at__gte=timezone.now() - timedelta(days=settings.WINDOW_LOOKBACK_DAYS))
-    return listings.filter(Q(status__in=[Listing.Status.LIVE, Listing.Status.RESERVED]) | ended_lately)
+    return listings.cars().filter(Q(status__in=[Listing.Status.LIVE, Listing.Status.RESERVED]) | ended_lately)
 
 
 def read_oldest_open_transaction() -> int:

@@ -45,6 +45,7 @@ CODES = {
     409: "conflict",
     413: "too_large",
     415: "unsupported_media_type",
+    422: "invalid",
     429: "throttled",
     500: "error",
     503: "unavailable",
@@ -152,11 +153,12 @@ def _headers_of(problem: exceptions.APIException) -> dict[str, str]:
 
 
 # Routes of earlier clients, which lie at the root of the site.
-CONTRACT_ROUTES = {"/infer", "/batch"}
+CONTRACT_ROUTES = {"/infer", "/batch", "/interact", "/add_items", "/recs", "/healthcheck", "/cleanup"}
+API_PREFIXES = ("/api/", "/recs/")
 
 
 def is_api_request(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/") or request.path.rstrip("/") in CONTRACT_ROUTES
+    return request.path.startswith(API_PREFIXES) or request.path.rstrip("/") in CONTRACT_ROUTES
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:

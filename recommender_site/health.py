@@ -79,11 +79,17 @@ def alive(request: HttpRequest) -> JsonResponse:
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
     """200 when all of them answer, otherwise 503 and which do not. They are asked at the same time."""
+    problems = problems_found()
+    answers = {name: "does not answer" if problem else "ok" for name, problem in problems.items()}
+    is_ready = not any(problems.values())
+    return JsonResponse({"status": "ok" if is_ready else "unavailable", **answers}, status=200 if is_ready else 503)
+
+
+def problems_found() -> dict[str, str]:
+    """Why each server cannot be used, or nothing; what is found goes to the log."""
     with ThreadPoolExecutor(max_workers=len(CHECKS)) as pool:
         problems = dict(zip(CHECKS, pool.map(lambda check: check(), CHECKS.values()), strict=True))
     for name, problem in problems.items():
         if problem:
             logger.warning("%s does not answer: %s", name, problem)
-    answers = {name: "does not answer" if problem else "ok" for name, problem in problems.items()}
-    is_ready = not any(problems.values())
-    return JsonResponse({"status": "ok" if is_ready else "unavailable", **answers}, status=200 if is_ready else 503)
+    return problems

@@ -41,6 +41,7 @@ DESCRIPTIONS = {
     "409": "The present state does not allow this.",
     "413": "The body is too large.",
     "415": "The body is not JSON.",
+    "422": "Something about the fields of the body is wrong; `fields` says what.",
     "429": "Too many requests; `Retry-After` says for how many seconds.",
     "503": "A server this needs is down; nothing was changed.",
 }
@@ -53,6 +54,9 @@ EXAMPLES = {
     "409": error_body(409, "A listing that is draft cannot be marked as sold."),
     "413": error_body(413, "The body is larger than 10 MB."),
     "415": error_body(415, 'Unsupported media type "text/plain" in request.'),
+    "422": error_body(
+        422, "actions: There are 2 item_ids, but 1 actions.", {"actions": ["There are 2 item_ids, but 1 actions."]}
+    ),
     "429": error_body(429, "Request was throttled. Expected available in 12 seconds."),
     "503": error_body(503),
 }

@@ -68,6 +68,21 @@ try:
     RATINGS_DIR = BASE_DIR / env.str("RATINGS_DIR", "var/ratings")  # trained models; shared by whoever trains or serves
     RATINGS_MODELS_KEPT = read.integer("RATINGS_MODELS_KEPT", 3, 1, 100)
 
+    # --- The feed: likes and recommendations of bare items -----------------------------------------------------------
+    FEED_LENGTH = read.integer("FEED_LENGTH", 10, 1, 200)  # items of a list
+    FEED_UNSEEN_SHARE = read.number("FEED_UNSEEN_SHARE", 0.1, 0, 1)  # of a list: the least shown items
+    FEED_NEW_USER_UNSEEN_SHARE = read.number("FEED_NEW_USER_UNSEEN_SHARE", 0.1, 0, 1)  # of the list of a new user
+    FEED_RANDOM_SHARE = read.number("FEED_RANDOM_SHARE", 0, 0, 1)  # of a list: drawn blindly
+    FEED_ENOUGH_SHOWN = read.integer("FEED_ENOUGH_SHOWN", 5, 0, 1_000_000)  # then an item needs no such place
+    FEED_TOP_N = read.integer("FEED_TOP_N", 60, 1, 10_000)  # the best so many are looked at for variety
+    FEED_DIVERSITY = read.number("FEED_DIVERSITY", 0.3, 0, 100)  # logits lost where the list has all genres already
+    FEED_EXPLORATION = read.number("FEED_EXPLORATION", 0.15, 0, 10)  # 0: what is known; 1: what may be (Thompson)
+    FEED_REFRESH_SECONDS = read.integer("FEED_REFRESH_SECONDS", 5, 1, 86_400)  # between learning from the whole log
+    FEED_MODEL_ITEMS = read.integer("FEED_MODEL_ITEMS", 4000, 1, 50_000)  # the most liked, compared with each other
+    FEED_ACTIONS_PER_REQUEST = read.integer("FEED_ACTIONS_PER_REQUEST", 10_000, 1, 100_000)
+    FEED_ITEMS_PER_REQUEST = read.integer("FEED_ITEMS_PER_REQUEST", 100_000, 1, 1_000_000)
+    FEED_NEEDS_KEY = env.bool("FEED_NEEDS_KEY", False)  # /recs: a key with the scope "read"; the others: "ingest"
+
     # --- Tokens and throttles ----------------------------------------------------------------------------------------
     ACCESS_TOKEN_MINUTES = read.integer("ACCESS_TOKEN_MINUTES", 60, 1, 1440)
     REFRESH_TOKEN_DAYS = read.integer("REFRESH_TOKEN_DAYS", 14, 1, 365)

@@ -4,6 +4,7 @@ from celery import shared_task
 
 from recommendations import services
 from recommendations.backtests.runs import run_evaluation
+from recommendations.feed.fitting import refresh_fit
 from recommendations.seeding import run_seeding
 from recommendations.training import dead_trainings, run_training, start_training
 from tasks.options import LONG, RETRY, SHORT
@@ -69,3 +70,9 @@ def evaluate_task(evaluation_id: int) -> str:
 def seed_marketplace_task(seed_run_id: int) -> str:
     """Fill the site with made-up stock, buyers and events."""
     return str(run_seeding(seed_run_id=seed_run_id))
+
+
+@shared_task(name="recommendations.refresh_feed", ignore_result=True, **SHORT)
+def refresh_feed_task() -> None:
+    """Learn from the likes and dislikes of the feed; free when nothing happened, and at most a tenth of the time."""
+    refresh_fit()

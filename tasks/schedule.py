@@ -37,6 +37,12 @@ TIMETABLE = [
         Every(30),
     ),
     Entry(
+        "Refresh the feed",
+        "Every few seconds (FEED_REFRESH_SECONDS at installation): learn from the likes and dislikes of the feed.",
+        "recommendations.refresh_feed",
+        Every(settings.FEED_REFRESH_SECONDS),
+    ),
+    Entry(
         "Embed missing listings",
         "Every minute: make the listing vectors that a lost task left out.",
         "recommendations.embed_missing_listings",

@@ -4,6 +4,7 @@ import pytest
 from django.core.cache import cache
 
 from recommendations.demand import forget_demand
+from recommendations.feed.memory import memory
 from recommendations.window import forget_window
 
 
@@ -11,5 +12,6 @@ from recommendations.window import forget_window
 def _nothing_remembered(request):
     forget_window()
     forget_demand()
+    memory.forget()
     if "django_db_setup" in request.fixturenames:
         cache.clear()

@@ -1,0 +1,383 @@
+"""``/interact``, ``/add_items``, ``/recs/{user_id}``: the feed for client systems that know bare ids.
+
+What comes in and goes out is plain data here, so that the documented views below and the short way of
+``recommender_site.fast_lane`` give one answer. ``/healthcheck`` and ``/cleanup`` are at the end.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from django.conf import settings
+from django.http import Http404
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.permissions import AllowAny, BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.permissions import has_scope
+from accounts.models import ApiKey
+from recommendations import telemetry
+from recommendations.feed.emptying import empty_site
+from recommendations.feed.lists import ACTIONS, add_items, recommend, record_actions
+from recommender_site.celery import app
+from recommender_site.errors import OUTAGES, error_body
+from recommender_site.health import broker_connection, problems_found
+
+FEED = ["Likes and recommendations"]
+ID_AT_MOST = 255  # letters
+GENRE_AT_MOST = 80
+GENRES_AT_MOST = 100  # of one item
+PROBLEMS_NAMED = 20
+
+Fields = dict[str, list[str]]
+
+
+class Unprocessable(ValidationError):
+    """JSON, but not of the shape that was agreed on."""
+
+    status_code = 422
+
+
+# --- Questions and answers, as plain data ----------------------------------------------------------------------------
+
+
+def interact(data: Any) -> dict[str, Any]:
+    """Write down what a user said of items; raises Unprocessable naming every wrong field."""
+    problems: Fields = {}
+    body = _object(data)
+    user_id = _id(body.get("user_id"), "user_id", "user_id" in body, problems)
+    item_ids = _ids(body, "item_ids", settings.FEED_ACTIONS_PER_REQUEST, problems)
+    actions = _list(body, "actions", settings.FEED_ACTIONS_PER_REQUEST, problems)
+    for at, action in enumerate(actions):
+        if action not in ACTIONS and len(problems) < PROBLEMS_NAMED:
+            problems[f"actions[{at}]"] = [f"One of {', '.join(ACTIONS)} is expected."]
+    if not problems and len(item_ids) != len(actions):
+        problems["actions"] = [f"There are {len(item_ids)} item_ids, but {len(actions)} actions."]
+    timestamp = _timestamp(body.get("timestamp"), problems)
+    if problems:
+        raise Unprocessable(problems)
+    return {"recorded": record_actions(user_id, item_ids, actions, timestamp)}
+
+
+def add(data: Any) -> dict[str, Any]:
+    """Put items on offer; raises Unprocessable naming every wrong field. Of an id that is repeated the last counts."""
+    problems: Fields = {}
+    body = _object(data)
+    item_ids = _ids(body, "item_ids", settings.FEED_ITEMS_PER_REQUEST, problems)
+    if body.get("genres") is None:
+        genres: list[Any] = [None] * len(item_ids)
+    else:
+        genres = _list(body, "genres", settings.FEED_ITEMS_PER_REQUEST, problems)
+        for at, names in enumerate(genres):
+            if (reason := _wrong_genres(names)) and len(problems) < PROBLEMS_NAMED:
+                problems[f"genres[{at}]"] = [reason]
+        if not problems and len(item_ids) != len(genres):
+            problems["genres"] = [f"There are {len(item_ids)} item_ids, but {len(genres)} lists of genres."]
+    if problems:
+        raise Unprocessable(problems)
+    return {"added_or_changed": add_items(dict(zip(item_ids, genres, strict=True)))}
+
+
+def list_for(user_id: str) -> dict[str, Any]:
+    """A user's next list; raises Unprocessable for what cannot be an id."""
+    problems: Fields = {}
+    checked = _id(user_id, "user_id", True, problems)
+    if problems:
+        raise Unprocessable(problems)
+    return {"item_ids": recommend(checked)}
+
+
+def user_id_in(path: str, raw_path: str | None) -> str:
+    """The user of a request to ``/recs/…``; '' when none is named.
+
+    From the address as it was sent where the server tells it, since an encoded slash is part of the id. Text that is
+    not UTF-8 comes out with a letter that no id may hold.
+    """
+    rest = (raw_path or "").partition("?")[0]
+    prefix, found, user_id = rest.partition("/recs/")
+    if raw_path is None or not found or prefix.strip("/"):
+        return path.removeprefix("/recs").strip("/")
+    return unquote_to_bytes(user_id.removesuffix("/")).decode(errors="surrogateescape")
+
+
+def _object(data: Any) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise Unprocessable("An object is expected.")
+    return data
+
+
+def _list(body: dict[str, Any], field: str, at_most: int, problems: Fields) -> list[Any]:
+    values = body.get(field)
+    if not isinstance(values, list):
+        problems[field] = ["A list is expected." if field in body else "This field is required."]
+        return []
+    if len(values) > at_most:
+        problems[field] = [f"At most {at_most} are taken at once, not {len(values)}."]
+        return []
+    return values
+
+
+def _ids(body: dict[str, Any], field: str, at_most: int, problems: Fields) -> list[str]:
+    values = _list(body, field, at_most, problems)
+    for at, value in enumerate(values):
+        if (type(value) is not str or not 0 < len(value) <= ID_AT_MOST) and len(problems) < PROBLEMS_NAMED:
+            _id(value, f"{field}[{at}]", True, problems)
+    return values
+
+
+def _id(value: Any, field: str, is_given: bool, problems: Fields) -> str:
+    if not isinstance(value, str):
+        problems[field] = ["A string is expected." if is_given else "This field is required."]
+    elif not 0 < len(value) <= ID_AT_MOST:
+        problems[field] = [f"An id has 1 to {ID_AT_MOST} letters, not {len(value)}."]
+    elif "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        problems[field] = ["An id is text in UTF-8 without NUL."]
+    else:
+        return value
+    return ""
+
+
+def _wrong_genres(names: Any) -> str:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return "A list of strings is expected."
+    if len(names) > GENRES_AT_MOST:
+        return f"An item has at most {GENRES_AT_MOST} genres."
+    if any(not 0 < len(name) <= GENRE_AT_MOST for name in names):
+        return f"A genre has 1 to {GENRE_AT_MOST} letters."
+    return ""
+
+
+def _timestamp(value: Any, problems: Fields) -> float | None:
+    if value is None:
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < math.inf:
+        problems["timestamp"] = ["Seconds since 1970 are expected, as a number."]
+        return None
+    return float(min(value, 2**40))
+
+
+def timed(route: str, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Call, and note how long it took and how it ended, whichever way it was asked."""
+    started, status = time.perf_counter(), 500
+    try:
+        body = answer()
+        status = 200
+    except APIException as refusal:
+        status = refusal.status_code
+        raise
+    except OUTAGES:
+        status = 503
+        raise
+    finally:
+        telemetry.FEED_SECONDS.labels(route, str(status)).observe(time.perf_counter() - started)
+    return body
+
+
+# --- As documented views ---------------------------------------------------------------------------------------------
+
+
+class MayUseFeed(BasePermission):
+    """Everybody, or clients with a key of the view's scope where the installation says so."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        scope = view.required_scope  # type: ignore[attr-defined]
+        self.message = f"This needs an API key with the scope “{scope}”."
+        return not settings.FEED_NEEDS_KEY or has_scope(request, scope)
+
+
+class FeedView(APIView):
+    permission_classes: list[type[BasePermission]] = [MayUseFeed]
+    throttle_classes: list[type] = []  # as on the short way: asked by client systems, many times a second
+    required_scope = ApiKey.Scope.INGEST
+
+
+def _array(description: str, of: dict[str, Any], **bounds: int) -> dict[str, Any]:
+    return {"type": "array", "items": of, "description": description, **bounds}
+
+
+ID = {"type": "string", "minLength": 1, "maxLength": ID_AT_MOST}
+INTERACTION = {
+    "type": "object",
+    "required": ["user_id", "item_ids", "actions"],
+    "properties": {
+        "user_id": ID,
+        "item_ids": _array("What was acted on.", ID),
+        "actions": _array("What was said of each, in the same order.", {"type": "string", "enum": list(ACTIONS)}),
+        "timestamp": {
+            "type": "number",
+            "nullable": True,
+            "minimum": 0,
+            "description": "When, in seconds since 1970; now, when left out. The same said twice counts once.",
+        },
+    },
+}
+NEW_ITEMS = {
+    "type": "object",
+    "required": ["item_ids"],
+    "properties": {
+        "item_ids": _array("Opaque; “007” and “7” are two.", ID),
+        "genres": {
+            **_array("Of each item, in the same order.",
+                     _array("", {"type": "string", "minLength": 1, "maxLength": GENRE_AT_MOST},
+                            maxItems=GENRES_AT_MOST)),
+            "nullable": True,
+        },
+    },
+}  # fmt: skip
+UNPROCESSABLE = OpenApiResponse(description="A field is missing, of the wrong type, or does not fit the others.")
+
+
+class RecordedSerializer(serializers.Serializer):
+    recorded = serializers.IntegerField(help_text="How many were new.")
+
+
+class AddedSerializer(serializers.Serializer):
+    added_or_changed = serializers.IntegerField(help_text="How many were new, or have other genres now.")
+
+
+class FeedListSerializer(serializers.Serializer):
+    item_ids = serializers.ListField(child=serializers.CharField(), help_text="Best first, all different.")
+
+
+class InteractView(FeedView):
+    """Likes and dislikes of one user. They count in the user's next list."""
+
+    @extend_schema(
+        tags=FEED,
+        summary="Like and dislike items",
+        operation_id="interact",
+        description=(
+            "Written down before it is answered. Users need not be known. An item that was not added yet is "
+            "remembered; it is on no list until it is added."
+        ),
+        request={"application/json": INTERACTION},
+        responses={200: RecordedSerializer, 422: UNPROCESSABLE},
+        examples=[
+            OpenApiExample(
+                "A like and a dislike",
+                value={"user_id": "u1", "item_ids": ["007", "a-b"], "actions": ["like", "dislike"]},
+                request_only=True,
+            ),
+            OpenApiExample("Both were new", value={"recorded": 2}, response_only=True),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        return Response(timed("interact", lambda: interact(request.data)))
+
+
+class AddItemsView(FeedView):
+    """Items to recommend, many at once; adding again changes nothing but the genres, where some are given."""
+
+    @extend_schema(
+        tags=FEED,
+        summary="Add items",
+        operation_id="add_items",
+        request={"application/json": NEW_ITEMS},
+        responses={200: AddedSerializer, 422: UNPROCESSABLE},
+        examples=[
+            OpenApiExample(
+                "Two items", value={"item_ids": ["007", "a-b"], "genres": [["spy", "drama"], []]}, request_only=True
+            ),
+            OpenApiExample("Both are new", value={"added_or_changed": 2}, response_only=True),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        return Response(timed("add_items", lambda: add(request.data)))
+
+
+class RecsView(FeedView):
+    """The next list of a user, known or not; what was on it does not come back while there is anything else."""
+
+    required_scope = ApiKey.Scope.READ
+
+    @extend_schema(
+        tags=FEED,
+        summary="Recommend items",
+        operation_id="recs",
+        parameters=[OpenApiParameter("user_id", ID, OpenApiParameter.PATH, description="Opaque; encode a slash.")],
+        responses={200: FeedListSerializer, 422: UNPROCESSABLE},
+        examples=[OpenApiExample("A list", value={"item_ids": ["007", "a-b"]}, response_only=True)],
+    )
+    def get(self, request: Request, user_id: str) -> Response:
+        asked = user_id_in(request.path, request.META.get("RAW_URI"))
+        return Response(timed("recs", lambda: list_for(asked)))
+
+
+# --- Health and a fresh start ----------------------------------------------------------------------------------------
+
+
+class HealthSerializer(serializers.Serializer):
+    status = serializers.CharField()
+    database = serializers.CharField()
+    cache = serializers.CharField()
+    broker = serializers.CharField()
+
+
+class EmptiedSerializer(serializers.Serializer):
+    status = serializers.CharField()
+
+
+class HealthView(APIView):
+    """Whether everything that is needed answers; 503 otherwise, naming what does not."""
+
+    authentication_classes: list[type] = []
+    permission_classes = [AllowAny]
+    throttle_classes: list[type] = []
+
+    @extend_schema(tags=FEED, summary="Check the servers", operation_id="healthcheck", responses=HealthSerializer)
+    def get(self, request: Request) -> Response:
+        answers = {name: "does not answer" if problem else "ok" for name, problem in problems_found().items()}
+        broken = {name: [answer] for name, answer in answers.items() if answer != "ok"}
+        if broken:
+            message = f"What does not answer: {', '.join(broken)}."
+            return Response(error_body(503, message, broken), status=503)
+        return Response({"status": "ok", **answers})
+
+
+class CleanUpView(APIView):
+    """A fresh start. Outside demo mode this route exists for API keys with the scope “admin” only."""
+
+    permission_classes = [AllowAny]
+    throttle_classes: list[type] = []
+
+    @extend_schema(
+        tags=FEED,
+        summary="Empty the site",
+        operation_id="cleanup",
+        description=(
+            "Removes listings and items, events, preferences, rankers, caches and waiting tasks. Accounts, API keys, "
+            "rules of lists and schedules stay. Only in demo mode, or with an API key of the scope “admin”; 404 "
+            "otherwise."
+        ),
+        request=None,
+        responses={200: EmptiedSerializer, 404: OpenApiResponse(description="Neither demo mode nor an admin key.")},
+    )
+    def post(self, request: Request) -> Response:
+        if not settings.DEMO_MODE and not has_scope(request, ApiKey.Scope.ADMIN):
+            raise Http404
+        empty_queues()
+        empty_site()
+        return Response({"status": "empty"})
+
+    @extend_schema(
+        tags=FEED,
+        summary="Empty the site (the same by GET)",
+        operation_id="cleanup_by_get",
+        responses={200: EmptiedSerializer, 404: OpenApiResponse(description="Neither demo mode nor an admin key.")},
+    )
+    def get(self, request: Request) -> Response:
+        return self.post(request)
+
+
+def empty_queues() -> None:
+    """Drop the tasks that wait; those that run meet an empty site."""
+    with broker_connection() as connection:
+        for queue in settings.QUEUES:
+            app.amqp.queues[queue](connection.default_channel).purge()

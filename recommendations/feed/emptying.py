@@ -1,0 +1,68 @@
+"""A fresh start: no listing, event, preference or ranker is left; accounts, API keys, schedules and rules stay."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.apps import apps
+from django.core.cache import cache
+from django.db import connection, transaction
+
+from accounts.models import Buyer
+from recommendations.demand import forget_demand
+from recommendations.feed.memory import EVERYTHING, memory
+from recommendations.window import forget_window
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = "10s"  # for whoever is writing at the moment; then 503, and nothing was removed
+KEPT = {  # what operators set up
+    "recommendations.EventKind",
+    "recommendations.Placement",
+    "recommendations.Experiment",
+    "recommendations.ListingVector",  # partitions, see below
+}
+
+
+@transaction.atomic
+def empty_site() -> None:
+    """Remove what was added, what happened and what was learned of it, in one transaction.
+
+    Tables are emptied whole, which takes no longer for many rows than for few. That tells no trigger, so a line in the
+    log of changes tells every process to read its listings anew. A training or import under way fails on its next
+    write, as its run is gone, and leaves nothing behind.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # nothing may wait to be checked in a table that is emptied
+        for partition in _partitions(cursor):
+            cursor.execute(f"DROP TABLE {partition}")
+        cursor.execute(f"TRUNCATE {', '.join(sorted(_tables()))}")
+        cursor.execute("INSERT INTO catalog_listingchange (listing_id) VALUES (%s)", [EVERYTHING])
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+    Buyer.objects.filter(user=None).delete()
+    Buyer.objects.update(questionnaire={})
+    transaction.on_commit(_forget)
+
+
+def _tables() -> set[str]:
+    """Every table of the catalogue and of recommendations, but for what operators set up."""
+    models = [model for app in ("catalog", "recommendations") for model in apps.get_app_config(app).get_models()]
+    return {model._meta.db_table for model in models if model._meta.label not in KEPT}
+
+
+def _partitions(cursor: Any) -> list[str]:
+    cursor.execute(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'recommendations_listingvector'::regclass"
+    )
+    return [row[0] for row in cursor.fetchall()]
+
+
+def _forget() -> None:
+    """What this process has in memory; the others notice by themselves."""
+    memory.forget()
+    forget_window()
+    forget_demand()
+    cache.empty()  # type: ignore[attr-defined]  # ours
+    logger.warning("the site was emptied")

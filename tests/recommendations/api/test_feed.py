@@ -1,0 +1,332 @@
+"""The feed as client systems see it, by both ways: through Django, and by the short way around it."""
+
+import io
+import json
+from datetime import timedelta
+from urllib.parse import quote, unquote_to_bytes
+
+import numpy as np
+import pytest
+from django.core.signals import request_finished
+from django.db import close_old_connections
+from django.test import Client
+
+from accounts.models import Buyer
+from catalog.models import Listing
+from catalog.services import withdraw_listing
+from recommendations.feed.fitting import refresh_fit
+from recommendations.models import FeedFit, Interaction, ServedList
+from recommender_site.fast_lane import with_fast_lane
+from tests.factories import ApiKeyFactory, ListingFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def nobody(environ, start_response):
+    raise AssertionError("the usual way was asked")
+
+
+def the_usual_way(method: str, path: str, body: dict | str | None = None):
+    content = body if isinstance(body, str) else json.dumps(body)
+    client = Client()
+    response = client.post(path, content, content_type="application/json") if method == "POST" else client.get(path)
+    return response.status_code, response.json()
+
+
+def the_short_way(method: str, path: str, body: dict | str | None = None):
+    content = (body if isinstance(body, str) else json.dumps(body)).encode()
+    environ = {
+        "REQUEST_METHOD": method, "PATH_INFO": unquote_to_bytes(path).decode("latin-1"), "QUERY_STRING": "",
+        "RAW_URI": path, "CONTENT_LENGTH": str(len(content)), "wsgi.input": io.BytesIO(content),
+    }  # fmt: skip
+    started = []
+    request_finished.disconnect(close_old_connections)  # as Django's own client does, to keep the test's connection
+    try:
+        chunks = with_fast_lane(nobody)(environ, lambda status, headers: started.append(status))
+    finally:
+        request_finished.connect(close_old_connections)
+    return int(started[0].split()[0]), json.loads(b"".join(chunks))
+
+
+both_ways = pytest.mark.parametrize("ask", [the_usual_way, the_short_way])
+
+
+def add(item_ids, genres=None):
+    status, answer = the_usual_way("POST", "/add_items", {"item_ids": item_ids, "genres": genres})
+    assert status == 200, answer
+    return answer["added_or_changed"]
+
+
+def items(n: int, prefix: str = "item") -> list[str]:
+    return [f"{prefix}-{number}" for number in range(n)]
+
+
+def recs(user: str, ask=the_short_way) -> list[str]:
+    status, answer = ask("GET", f"/recs/{quote(user, safe='')}")
+    assert status == 200, answer
+    return answer["item_ids"]
+
+
+def act(user: str, liked=(), disliked=(), ask=the_short_way, **more):
+    body = {
+        "user_id": user,
+        "item_ids": [*liked, *disliked],
+        "actions": ["like"] * len(liked) + ["dislike"] * len(disliked),
+        **more,
+    }
+    return ask("POST", "/interact", body)
+
+
+def learn() -> None:
+    FeedFit.objects.update(seconds=0)
+    assert refresh_fit(settled=timedelta(0))
+
+
+@both_ways
+def test_a_list_has_ten_different_items_that_were_added(ask):
+    added = items(30)
+    assert add(added) == 30
+    listed = recs("somebody", ask)
+    assert len(listed) == len(set(listed)) == 10
+    assert set(listed) <= set(added)
+
+
+@both_ways
+def test_what_was_shown_does_not_come_back_until_everything_was(ask):
+    add(items(25))
+    first, second, third = recs("u", ask), recs("u", ask), recs("u", ask)
+    assert len({*first, *second}) == 20
+    assert set(third[:5]) == set(items(25)) - {*first, *second}
+    assert set(third[5:]) == set(first[:5]), "then what was shown longest ago"
+
+
+@both_ways
+def test_what_was_acted_on_does_not_come_back_and_the_disliked_comes_last(ask):
+    add(items(12))
+    act("u", liked=["item-3"], disliked=["item-4", "item-5"], ask=ask)
+    first = recs("u", ask)
+    assert not {"item-4", "item-5"} & set(first)
+    assert first[-1] == "item-3", "only nine are left that nobody said anything about"
+    assert set(recs("u", ask)) >= set(first) - {"item-4"}
+
+
+@both_ways
+def test_ids_are_opaque(ask):
+    odd = ["7", "007", " 7", "a-b", "a/b", "a%2Fb", "ключ", "🚗", "a?b#c", "..", 'quote"', "tab\tbed"]
+    assert add(odd) == len(odd)
+    assert set(recs("everything", ask)) < set(odd)
+    assert {*recs("all", ask), *recs("all", ask)} == set(odd)
+    for user in odd:
+        assert act(user, liked=["7"], ask=ask) == (200, {"recorded": 1})
+        assert len(recs(user, ask)) == 10
+    assert Buyer.objects.filter(external_id__in=odd).count() == len(odd)
+
+
+@both_ways
+@pytest.mark.parametrize("path", ["/interact", "/interact/"])
+def test_likes_and_dislikes_are_events_of_the_log(ask, path):
+    add(["x", "y"])
+    body = {"user_id": "u", "item_ids": ["x", "y"], "actions": ["like", "dislike"], "timestamp": 1_700_000_000.5}
+    assert ask("POST", path, body) == (200, {"recorded": 2})
+    events = Interaction.objects.order_by("id")
+    assert [(event.kind_id, event.listing.external_id, event.buyer.external_id) for event in events] == [
+        ("like", "x", "u"),
+        ("dislike", "y", "u"),
+    ]
+    assert {event.occurred_at.timestamp() for event in events} == {1_700_000_000.5}
+
+
+@both_ways
+def test_the_same_said_twice_counts_once_when_it_tells_its_time(ask):
+    add(["x"])
+    assert [act("u", liked=["x"], ask=ask, timestamp=5.0)[1]["recorded"] for _ in range(2)] == [1, 0]
+    assert [act("u", liked=["x"], ask=ask)[1]["recorded"] for _ in range(2)] == [1, 1]
+
+
+@both_ways
+def test_an_unknown_item_is_remembered_and_on_no_list_until_it_is_added(ask):
+    add(items(5))
+    assert act("u", liked=["later"], ask=ask)[0] == 200
+    assert sorted(recs("v", ask)) == items(5)
+    assert add(["later"], [["new"]]) == 1
+    assert recs("v", ask)[0] == "later"
+    assert Interaction.objects.get().listing.tags == ["new"]
+
+
+def test_adding_again_changes_nothing_but_genres_that_are_given():
+    assert add(["x", "y"], [["a"], ["b", "b"]]) == 2
+    assert add(["x", "y"]) == 0
+    assert add(["x", "y"], [["a"], ["c"]]) == 1
+    assert dict(Listing.objects.values_list("external_id", "tags")) == {"x": ["a"], "y": ["c"]}
+    assert set(Listing.objects.values_list("source", "title", "status")) == {
+        ("items", "x", "live"),
+        ("items", "y", "live"),
+    }
+
+
+@both_ways
+def test_an_item_that_is_taken_off_is_on_no_list(ask):
+    add(items(12))
+    recs("before", ask)
+    withdraw_listing(listing=Listing.objects.get(external_id="item-0"))
+    assert "item-0" not in [*recs("u", ask), *recs("u", ask)]
+
+
+@both_ways
+def test_what_is_gone_a_moment_ago_is_not_served_even_when_memory_still_holds_it(ask, monkeypatch):
+    add(items(12))
+    recs("before", ask)
+    monkeypatch.setattr("recommendations.feed.memory.Memory._follow_items", lambda *_: None)
+    withdraw_listing(listing=Listing.objects.get(external_id="item-0"))
+    listed = recs("u", ask)
+    assert "item-0" not in listed
+    assert len(listed) == 10
+
+
+def test_cars_are_no_items():
+    ListingFactory()
+    add(items(3))
+    assert sorted(recs("u")) == items(3)
+
+
+def test_lists_are_written_down_before_they_are_answered():
+    add(items(12))
+    listed = recs("u")
+    served = ServedList.objects.get()
+    names = Listing.objects.in_bulk(served.listing_ids)
+    assert [names[listing_id].external_id for listing_id in served.listing_ids] == listed
+    assert served.buyer.external_id == "u"
+    assert len(served.sources) == len(served.scores) == 10
+
+
+WRONG = {
+    "no object": ("/interact", [], ""),
+    "no user": ("/interact", {"item_ids": [], "actions": []}, "user_id"),
+    "a user that is a number": ("/interact", {"user_id": 7, "item_ids": [], "actions": []}, "user_id"),
+    "an empty user": ("/interact", {"user_id": "", "item_ids": [], "actions": []}, "user_id"),
+    "a user too long": ("/interact", {"user_id": "x" * 256, "item_ids": [], "actions": []}, "user_id"),
+    "no items": ("/interact", {"user_id": "u", "actions": []}, "item_ids"),
+    "items that are no list": ("/interact", {"user_id": "u", "item_ids": "x", "actions": ["like"]}, "item_ids"),
+    "an item that is null": ("/interact", {"user_id": "u", "item_ids": [None], "actions": ["like"]}, "item_ids[0]"),
+    "no actions": ("/interact", {"user_id": "u", "item_ids": []}, "actions"),
+    "lists of two lengths": ("/interact", {"user_id": "u", "item_ids": ["x", "y"], "actions": ["like"]}, "actions"),
+    "an unknown action": ("/interact", {"user_id": "u", "item_ids": ["x"], "actions": ["love"]}, "actions[0]"),
+    "an action that is a list": ("/interact", {"user_id": "u", "item_ids": ["x"], "actions": [[]]}, "actions[0]"),
+    "a time in words": (
+        "/interact",
+        {"user_id": "u", "item_ids": [], "actions": [], "timestamp": "noon"},
+        "timestamp",
+    ),
+    "a time before time": ("/interact", {"user_id": "u", "item_ids": [], "actions": [], "timestamp": -1}, "timestamp"),
+    "genres of two lengths": ("/add_items", {"item_ids": ["x", "y"], "genres": [[]]}, "genres"),
+    "genres that are no lists": ("/add_items", {"item_ids": ["x"], "genres": ["drama"]}, "genres[0]"),
+    "an empty genre": ("/add_items", {"item_ids": ["x"], "genres": [[""]]}, "genres[0]"),
+    "an empty item": ("/add_items", {"item_ids": [""]}, "item_ids[0]"),
+    "a user too long in the address": (f"/recs/{'x' * 256}", None, "user_id"),
+}
+
+
+@both_ways
+@pytest.mark.parametrize(("path", "body", "field"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_named_and_nothing_is_written(ask, path, body, field):
+    if path == "/add_items":
+        ask = the_usual_way
+    status, answer = ask("GET" if body is None else "POST", path, body)
+    assert status == 422
+    assert answer["error"]["code"] == "invalid"
+    assert list(answer["error"]["fields"]) == ([field] if field else [])
+    assert not Buyer.objects.exists()
+    assert not Listing.objects.exists()
+
+
+@both_ways
+@pytest.mark.parametrize("body", ["{", "nothing", '{"user_id": "u", "item_ids": [], "actions": [], "timestamp": NaN}'])
+def test_what_is_no_json_is_refused(ask, body):
+    assert ask("POST", "/interact", body)[0] == 400
+
+
+@both_ways
+@pytest.mark.parametrize("user", ["%00", "%FF", "a%ED%A0%80"])
+def test_text_that_is_none_is_no_user(ask, user):
+    status, answer = ask("GET", f"/recs/{user}")
+    assert status == 422 or (ask is the_usual_way and status == 200), answer
+
+
+def test_a_list_without_a_user_is_not_there():
+    assert the_usual_way("GET", "/recs/")[0] == 404
+    assert the_usual_way("GET", "/recs")[0] == 404
+
+
+@both_ways
+def test_without_items_a_list_is_empty(ask):
+    assert recs("u", ask) == []
+
+
+def test_a_key_is_needed_where_the_installation_says_so(settings):
+    settings.FEED_NEEDS_KEY = True
+    ApiKeyFactory(secret="fc_reads", scopes=["read"])
+    reads = Client(headers={"X-Api-Key": "fc_reads"})
+    assert the_usual_way("GET", "/recs/u")[0] in (401, 403)
+    assert reads.get("/recs/u").status_code == 200
+    assert reads.post("/add_items", {"item_ids": ["x"]}, content_type="application/json").status_code == 403
+    with pytest.raises(AssertionError, match="the usual way"):
+        the_short_way("GET", "/recs/u")
+
+
+# --- What is learned -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_genres", [True, False])
+def test_two_groups_with_opposite_tastes_each_get_their_own_items(with_genres, settings):
+    settings.FEED_EXPLORATION = 0.0
+    red, blue = items(60, "red"), items(60, "blue")
+    add([*red, *blue], [["red"]] * 60 + [["blue"]] * 60 if with_genres else None)
+    for person in range(40):
+        own, others = (red, blue) if person % 2 else (blue, red)
+        mine = np.random.default_rng(person).permutation(60)[:12]
+        act(f"past-{person}", liked=[own[at] for at in mine], disliked=[others[at] for at in mine])
+    learn()
+    for own, others in ((red, blue), (blue, red)):
+        user = f"newcomer of {own[0]}"
+        recs(user)
+        act(user, liked=own[:3], disliked=others[:2])
+        listed = recs(user)
+        assert len(set(listed) & set(own)) >= 8
+
+
+def test_similar_items_sink_after_a_dislike_without_anything_learned(settings):
+    settings.FEED_EXPLORATION = 0.0
+    settings.FEED_UNSEEN_SHARE = 0.0
+    add([*items(30, "red"), *items(30, "blue")], [["red"]] * 30 + [["blue"]] * 30)
+    act("u", disliked=["red-0"])
+    assert not set(recs("u")) & set(items(30, "red"))
+
+
+def test_a_like_changes_the_next_list_of_that_user_and_of_nobody_else(settings):
+    settings.FEED_EXPLORATION = 0.0
+    settings.FEED_UNSEEN_SHARE = settings.FEED_NEW_USER_UNSEEN_SHARE = 0.0
+    add([*items(40, "red"), *items(40, "blue")], [["red"]] * 40 + [["blue"]] * 40)
+    act("u", liked=["blue-0"])
+    assert set(recs("u")) <= set(items(40, "blue"))
+    act("v", liked=["red-0"])
+    assert set(recs("v")) <= set(items(40, "red"))
+
+
+def test_items_liked_more_often_come_first_for_new_users(settings):
+    add(items(60))
+    for person in range(60):
+        listed = recs(f"past-{person}")
+        act(f"past-{person}", liked=[item for item in listed if int(item[5:]) < 10])
+    learn()
+    settings.FEED_EXPLORATION = settings.FEED_NEW_USER_UNSEEN_SHARE = 0.0
+    assert len(set(recs("newcomer")) & set(items(10))) >= 9
+
+
+def test_nothing_is_learned_twice():
+    add(items(20))
+    act("u", liked=["item-1"])
+    learn()
+    FeedFit.objects.update(seconds=0)
+    assert not refresh_fit(settled=timedelta(0))
+    act("u", liked=["item-2"])
+    assert refresh_fit(settled=timedelta(0))
