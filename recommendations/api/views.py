@@ -94,7 +94,7 @@ class SearchView(APIView):
         question.is_valid(raise_exception=True)
         asked = question.validated_data
         filters = FiltersSerializer.filters_of(asked)
-        listings = Listing.objects.available().matching(filters)
+        listings = Listing.objects.available().cars().matching(filters)
         answer = page_of(listings.order_by(*ordering_by(asked["ordering"])), asked["page"], asked["page_size"], request)
         if filters and asked["page"] == 1:
             publish(request, Event(kind="search", query=filters.as_query()))
