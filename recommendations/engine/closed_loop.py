@@ -1,10 +1,12 @@
 """A recommender decides what simulated buyers see, they choose, and what it learned shows in what they see next.
 
-Time goes in rounds of some hours. In each, every buyer is shown one list, opens a few cars of it, and the market moves
-on: cars sell and new ones appear. Because the truth is known, each list can be held against the best one possible.
+Time goes in rounds of some hours. In each, every buyer is shown one list and opens a few cars of it, or leaves it
+aside and searches; then the market moves on: cars sell and new ones appear. Because the truth is known, each list can
+be held against the best one possible.
 
-A recommender is a function of a ``Round`` that returns rows, one list per buyer; a learning one keeps its own state.
-The baselines here need none: ``show_random``, ``show_popular``, ``ShowLikeLiked`` and the unbeatable ``ShowBest``.
+A recommender is a function of a ``Round`` that returns rows, one list per buyer; a learning one keeps its own state
+(``learners``). The baselines here need none: ``show_random``, ``ShowPopular``, ``ShowLikeLiked`` and the unbeatable
+``ShowBest``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from recommendations.engine.buyers import SimulatedBuyer
 from recommendations.engine.market import DAY, LIVE, RESERVED, Market
-from recommendations.engine.simulation import choice_scores, fixed_normal
+from recommendations.engine.simulation import choice_scores, draw_query, find, fixed_normal
 from recommendations.engine.true_taste import CodedTable, Floats, Rows, oracle_share, utility
 
 
@@ -30,6 +32,8 @@ class LoopConfig:
         k: Length of each list, and of the oracle's.
         hours: Between two rounds.
         views: Cars opened in each list; each is one event.
+        search_share: Share of the rounds in which a buyer searches instead, which is one event too. One event in six
+            of the log that ``simulate`` makes is a search.
         seed: Of the buyers' choices and of the recommender's own draws.
     """
 
@@ -37,6 +41,7 @@ class LoopConfig:
     k: int = 20
     hours: float = 12.0
     views: int = 1
+    search_share: float = 1 / 6
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -45,6 +50,8 @@ class LoopConfig:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if not self.hours > 0:
             raise ValueError(f"hours must be positive, not {self.hours}")
+        if not 0 <= self.search_share <= 1:
+            raise ValueError(f"search_share must lie between 0 and 1, not {self.search_share}")
 
 
 @dataclass(frozen=True)
@@ -53,17 +60,22 @@ class Round:
 
     Attributes:
         number: 0 in the first round.
+        age_days: How long ago each round before was, shape (number,).
         live: Rows of the listings for sale now, shape (n_live,).
         shown: Lists of the rounds before, shape (number, n_buyers, k), -1 in empty places.
         chosen: Rows opened in them, shape (number, n_buyers, views), -1 where nothing was.
+        found: By round before and buyer: rows for sale then that a search found, newest first; None where nobody
+            searched. The list of that round was left aside.
         n_buyers, k: Size of the answer: lists of at most k rows, shape (n_buyers, k), -1 in empty places.
         rng: For draws of the recommender's own.
     """
 
     number: int
+    age_days: Floats
     live: Rows
     shown: Rows
     chosen: Rows
+    found: Sequence[Sequence[Rows | None]]
     n_buyers: int
     k: int
     rng: np.random.Generator
@@ -79,23 +91,29 @@ class LoopReport:
     Attributes:
         share: ``oracle_share`` of each list: 0 is chance, 1 the best list possible at that moment.
         regret: True utility per place that the best list would have had more, in logits; 0 is best.
-        n_events: Events of a buyer before that list, shape (n_rounds,).
+        n_events: Events of that buyer before that list.
     """
 
     share: Floats
     regret: Floats
     n_events: NDArray[np.int64]
 
-    def mean_share_after(self, n_events: int) -> float:
-        """Mean share of the lists shown to buyers with at least so many events, in the first such round.
+    def share_after(self, n_events: int) -> Floats:
+        """Share of the first list each buyer was shown after so many events, shape (n_buyers,); nan for a list never
+        made.
 
         Raises:
-            ValueError: If the loop ended before.
+            ValueError: If no buyer had so many before the last list.
         """
-        later = np.flatnonzero(self.n_events >= n_events)
-        if not len(later):
+        is_later = self.n_events >= n_events
+        if not is_later.any():
             raise ValueError(f"no buyer had {n_events} events before the last list")
-        return float(np.nanmean(self.share[later[0]]))
+        first = is_later.argmax(axis=0)
+        return np.where(is_later.any(axis=0), self.share[first, np.arange(self.share.shape[1])], np.nan)
+
+    def mean_share_after(self, n_events: int) -> float:
+        """Mean of ``share_after`` over the buyers who got so far. Raises as it does."""
+        return float(np.nanmean(self.share_after(n_events)))
 
     @property
     def cumulative_regret(self) -> Floats:
@@ -137,6 +155,9 @@ class _Loop:
         self.share, self.regret = np.full(shape, np.nan), np.full(shape, np.nan)
         self.shown = np.full((*shape, config.k), -1)
         self.chosen = np.full((*shape, config.views), -1)
+        self.found: list[list[Rows | None]] = [[None] * len(buyers) for _ in range(config.n_rounds)]
+        # drawn in advance, so that whoever recommends meets the same searches
+        self.searches = np.random.default_rng([config.seed, 3]).random(shape) < config.search_share
 
     def run(self, recommend: Recommender) -> LoopReport:
         rng = np.random.default_rng([self.config.seed, 2])
@@ -145,14 +166,26 @@ class _Loop:
             live = self.live_at(moment_s)
             if not len(live):
                 continue
-            past = self.shown[:number], self.chosen[:number]
-            lists = np.asarray(recommend(Round(number, live, *past, len(self.buyers), self.config.k, rng)))
+            lists = np.asarray(recommend(self.round(number, live, rng)))
             self.check(lists, live)
             self.shown[number] = lists
             for buyer in range(len(self.buyers)):
                 self.show(number, buyer, live, moment_s / DAY)
-        n_events = np.arange(self.config.n_rounds) * self.config.views
-        return LoopReport(self.share, self.regret, n_events)
+        n_each = (self.chosen >= 0).sum(axis=2) + self.searches
+        return LoopReport(self.share, self.regret, n_each.cumsum(axis=0) - n_each)
+
+    def round(self, number: int, live: Rows, rng: np.random.Generator) -> Round:
+        return Round(
+            number=number,
+            age_days=np.arange(number, 0, -1) * self.config.hours / 24,
+            live=live,
+            shown=self.shown[:number],
+            chosen=self.chosen[:number],
+            found=self.found[:number],
+            n_buyers=len(self.buyers),
+            k=self.config.k,
+            rng=rng,
+        )
 
     def live_at(self, moment_s: float) -> Rows:
         if moment_s == 0:  # at the anchor itself the status says it
@@ -169,7 +202,19 @@ class _Loop:
         best = np.sort(worth)[::-1][: self.config.k]
         missed = best.sum() - worth[at].sum() - (len(best) - len(at)) * worth.mean()
         self.regret[number, buyer] = missed / len(best)
-        self.chosen[number, buyer, : min(len(rows), self.config.views)] = self.choose(buyer, rows, worth[at])
+        if self.searches[number, buyer]:
+            self.found[number][buyer] = self.search(number, buyer, live, days_ago)
+        else:
+            self.chosen[number, buyer, : min(len(rows), self.config.views)] = self.choose(buyer, rows, worth[at])
+
+    def search(self, number: int, buyer: int, live: Rows, days_ago: float) -> Rows:
+        """The live rows that the buyer's search finds, by what was wanted then."""
+        taste = self.buyers[buyer].taste
+        if taste.former is not None and days_ago > taste.drift_days / 2:
+            taste = taste.former
+        query = draw_query(taste, np.random.default_rng([self.config.seed, 4, number, buyer]))
+        rows = find(query, self.market, self.coded)
+        return rows[np.isin(rows, live, assume_unique=True)]
 
     def choose(self, buyer: int, rows: Rows, worth: Floats) -> Rows:
         behaviour = self.buyers[buyer].behaviour
@@ -212,12 +257,20 @@ def show_random(asked: Round) -> Rows:
     return best_rows(asked.rng.random((asked.n_buyers, len(asked.live))), asked.live, asked.k)
 
 
-def show_popular(asked: Round) -> Rows:
-    """The cars opened most often by everybody so far; while there are ties, a random order among them."""
-    highest = int(max(asked.live.max(), asked.chosen.max(initial=-1)))
-    counts = np.bincount(asked.chosen[asked.chosen >= 0], minlength=highest + 1)[asked.live]
-    tie_breaks = asked.rng.random((asked.n_buyers, len(asked.live)))
-    return best_rows(counts + 0.5 * tie_breaks, asked.live, asked.k)
+@dataclass(frozen=True)
+class ShowPopular:
+    """The cars opened most often by everybody so far; while there are ties, a random order among them.
+
+    Attributes:
+        before: How often each listing of the market was opened before the loop began, shape (n_listings,).
+    """
+
+    before: NDArray
+
+    def __call__(self, asked: Round) -> Rows:
+        counts = self.before + np.bincount(asked.chosen[asked.chosen >= 0], minlength=len(self.before))
+        tie_breaks = asked.rng.random((asked.n_buyers, len(asked.live)))
+        return best_rows(counts[asked.live] + 0.5 * tie_breaks, asked.live, asked.k)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from recommendations.engine.true_taste import (
 
 __all__ = [
     "EVENT_KINDS", "LIST_KINDS", "Behaviour", "CodedTable", "History", "Menu", "SimulatedBuyer", "TrueTaste",
-    "choice_scores", "draw_buyers", "draw_taste", "oracle_share", "raw_oracle_share", "simulate", "utility",
+    "choice_scores", "draw_buyers", "draw_query", "draw_taste", "find", "oracle_share", "raw_oracle_share", "simulate",
+    "utility",
 ]  # fmt: skip
 
 BROWSING_STREAM = 3  # tells its random numbers from the market's and the buyers'
@@ -144,6 +145,40 @@ def choice_scores(worth: Floats, position_bias: float, rng: np.random.Generator)
     return worth - places + rng.gumbel(size=worth.shape)
 
 
+def draw_query(taste: TrueTaste, rng: np.random.Generator) -> dict[str, Any]:
+    """A price range around the budget, and some of make, body, fuel and gearbox, by what is liked best."""
+    budget, levels = taste.budget, taste.levels
+    query: dict[str, Any] = {
+        "min_price": round(budget * float(rng.uniform(0.4, 0.75)), -2),
+        "max_price": round(budget * float(rng.uniform(1.05, 1.4)), -2) + 100,
+    }
+    for (name, asked_as), share in zip(QUERY_FIELDS.items(), (0.4, 0.35, 0.25, 0.2), strict=True):
+        worth = levels.get(name)
+        if worth and rng.random() < share:
+            best = sorted(worth, key=worth.__getitem__, reverse=True)[: 3 if name == "make" else 1]
+            query[asked_as] = [str(rng.choice(best))]
+    return query
+
+
+def find(query: dict[str, Any], market: Market, coded: CodedTable) -> Rows:
+    """What a search finds, newest first, sold or not.
+
+    Where that is next to nothing the buyer widens it to the price range alone, and the query is changed to say so.
+    """
+    price = market.table.price
+    is_found = (price >= query["min_price"]) & (price <= query["max_price"])
+    narrow = is_found.copy()
+    for name, asked_as in QUERY_FIELDS.items():
+        if asked_as in query:
+            narrow &= coded.has(name, query[asked_as][0])
+    if narrow.sum() < 5:
+        for asked_as in QUERY_FIELDS.values():
+            query.pop(asked_as, None)
+        narrow = is_found
+    rows = np.flatnonzero(narrow)
+    return rows[np.argsort(market.published_s[rows], kind="stable")]
+
+
 class _Visit:
     """One buyer's weeks on the site: lists shown at moments of the search, and what is done with each."""
 
@@ -193,8 +228,8 @@ class _Visit:
 
     def _search(self, places: Rows, moments: Rows, candidates: Rows, queries: list[dict[str, Any]]) -> None:
         """Fill in the candidates of searches, newest first, as a site shows them."""
-        asked = [self._query() for _ in range(1 + int(self.rng.integers(3)))]
-        found = [self._found(query) for query in asked]
+        asked = [draw_query(self.taste, self.rng) for _ in range(1 + int(self.rng.integers(3)))]
+        found = [find(query, self.market, self.coded) for query in asked]
         for place in places:
             which = int(self.rng.integers(len(asked)))
             rows = found[which]
@@ -202,35 +237,6 @@ class _Visit:
             rows = rows[newest : newest + CANDIDATES]
             candidates[place, : len(rows)] = rows
             queries[place] = asked[which]
-
-    def _query(self) -> dict[str, Any]:
-        """A price range around the budget, and some of make, body, fuel and gearbox, by what is liked best."""
-        budget, levels = self.taste.budget, self.taste.levels
-        query: dict[str, Any] = {
-            "min_price": round(budget * float(self.rng.uniform(0.4, 0.75)), -2),
-            "max_price": round(budget * float(self.rng.uniform(1.05, 1.4)), -2) + 100,
-        }
-        for (name, asked_as), share in zip(QUERY_FIELDS.items(), (0.4, 0.35, 0.25, 0.2), strict=True):
-            worth = levels.get(name)
-            if worth and self.rng.random() < share:
-                best = sorted(worth, key=worth.__getitem__, reverse=True)[: 3 if name == "make" else 1]
-                query[asked_as] = [str(self.rng.choice(best))]
-        return query
-
-    def _found(self, query: dict[str, Any]) -> Rows:
-        """What the search finds, newest first; widened to the price range alone where that is next to nothing."""
-        price = self.market.table.price
-        is_found = (price >= query["min_price"]) & (price <= query["max_price"])
-        narrow = is_found.copy()
-        for name, asked_as in QUERY_FIELDS.items():
-            if asked_as in query:
-                narrow &= self.coded.has(name, query[asked_as][0])
-        if narrow.sum() < 5:
-            for asked_as in QUERY_FIELDS.values():
-                query.pop(asked_as, None)
-            narrow = is_found
-        rows = np.flatnonzero(narrow)
-        return rows[np.argsort(self.market.published_s[rows], kind="stable")]
 
     def _first_on_sale(self, candidates: Rows, moments: Rows) -> Rows:
         """The first cars of each row of candidates that were for sale at that moment, none twice."""

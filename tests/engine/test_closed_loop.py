@@ -1,3 +1,5 @@
+from itertools import chain
+
 import numpy as np
 import pytest
 
@@ -5,11 +7,12 @@ from recommendations.engine.buyers import Menu, draw_buyers
 from recommendations.engine.car_specs import read_specs
 from recommendations.engine.closed_loop import (
     LoopConfig,
+    LoopReport,
     ShowBest,
     ShowLikeLiked,
+    ShowPopular,
     best_rows,
     run_loop,
-    show_popular,
     show_random,
 )
 from recommendations.engine.encoder import fit_encoder
@@ -25,7 +28,7 @@ def reports():
     vectors = fit_encoder(MARKET.table).encode(MARKET.table)
     recommenders = {
         "random": show_random,
-        "popular": show_popular,
+        "popular": ShowPopular(np.zeros(len(MARKET))),
         "like_liked": ShowLikeLiked(vectors),
         "oracle": ShowBest(MARKET, BUYERS),
     }
@@ -65,8 +68,9 @@ def test_a_recommender_is_told_what_was_shown_and_chosen_and_what_is_for_sale():
         seen.append(asked)
         return show_random(asked)
 
-    run_loop(MARKET, BUYERS[:2], recommend, LoopConfig(n_rounds=3, k=5, views=2))
+    run_loop(MARKET, BUYERS[:2], recommend, LoopConfig(n_rounds=3, k=5, views=2, search_share=0))
     assert [asked.number for asked in seen] == [0, 1, 2]
+    assert seen[2].age_days.tolist() == [1.0, 0.5]
     assert seen[2].shown.shape == (2, 2, 5)
     assert seen[2].chosen.shape == (2, 2, 2)
     for shown, chosen in zip(seen[2].shown.reshape(-1, 5), seen[2].chosen.reshape(-1, 2), strict=True):
@@ -75,10 +79,54 @@ def test_a_recommender_is_told_what_was_shown_and_chosen_and_what_is_for_sale():
     assert (seen[0].live.tolist()) != seen[2].live.tolist()
 
 
-def test_the_number_of_events_before_a_list_counts_every_opened_car(reports):
-    assert reports["random"].n_events.tolist() == list(range(12))
+def test_every_opened_car_and_every_search_is_an_event(reports):
+    assert reports["random"].n_events.tolist() == [[number] * 25 for number in range(12)]
     with pytest.raises(ValueError, match="50 events"):
         reports["random"].mean_share_after(50)
+
+
+def test_the_share_after_some_events_is_that_of_the_first_list_thereafter():
+    report = LoopReport(
+        share=np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]),
+        regret=np.zeros((3, 2)),
+        n_events=np.array([[0, 0], [2, 1], [4, 1]]),
+    )
+    np.testing.assert_array_equal(report.share_after(1), [0.3, 0.4])
+    np.testing.assert_array_equal(report.share_after(2), [0.3, np.nan])
+    assert report.mean_share_after(3) == 0.5
+
+
+def test_a_search_leaves_the_list_aside_and_finds_cars_near_the_budget():
+    seen = []
+
+    def recommend(asked):
+        seen.append(asked)
+        return show_random(asked)
+
+    run_loop(MARKET, BUYERS, recommend, LoopConfig(n_rounds=8, search_share=0.25))
+    last = seen[-1]
+    has_searched = np.array([[found is not None for found in row] for row in last.found])[:7]
+    assert 0.15 < has_searched.mean() < 0.35
+    np.testing.assert_array_equal(has_searched, last.chosen[:, :, 0] < 0)
+    for number, buyer in zip(*np.nonzero(has_searched), strict=True):
+        found = last.found[number][buyer]
+        assert np.isin(found, seen[number].live).all()
+        prices = MARKET.table.price[found] / BUYERS[buyer].taste.budget
+        if BUYERS[buyer].taste.former is None:
+            assert ((prices > 0.35) & (prices < 1.5)).all()
+
+
+def test_everybody_searches_alike_whoever_recommends():
+    found = {}
+    for name, recommend in (("random", show_random), ("oracle", ShowBest(MARKET, BUYERS))):
+
+        def remember(asked, recommend=recommend, name=name):
+            found[name] = asked.found
+            return recommend(asked)
+
+        run_loop(MARKET, BUYERS, remember, LoopConfig(n_rounds=4, search_share=0.5))
+    for one, other in zip(chain(*found["random"]), chain(*found["oracle"]), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(
@@ -111,5 +159,7 @@ def test_a_loop_that_makes_no_sense_is_refused_by_name():
         LoopConfig(n_rounds=0)
     with pytest.raises(ValueError, match="hours"):
         LoopConfig(hours=0)
+    with pytest.raises(ValueError, match="search_share"):
+        LoopConfig(search_share=1.5)
     with pytest.raises(ValueError, match="at least one buyer"):
         run_loop(MARKET, [], show_random)
