@@ -37,10 +37,13 @@ DEEPER = 4  # each further look goes so many times deeper
 
 @dataclass(frozen=True, kw_only=True)
 class ListRequest:
-    """One question: the best ``k`` cars for a buyer (or a stranger, None) under filters, at a placement."""
+    """One question: the best ``k`` cars for a buyer (or a stranger, None) under filters, at a placement.
+
+    ``k`` left out is the placement's own.
+    """
 
     buyer: Buyer | None
-    k: int = 20
+    k: int | None = None
     filters: ListingFilters = NO_FILTERS
     placement: str = "home"
     source: SourceSwitch = "hybrid"
@@ -80,16 +83,17 @@ def recommend(request: ListRequest) -> RecommendedList:
     """The best cars for sale for a buyer; exactly ``k`` whenever so many match the filters."""
     with telemetry.LIST_SECONDS.time():
         rules = rules_of(request.placement, request.buyer)
-        chosen, scorer = choose(request, rules, meet(request.buyer))
+        k = rules.placement.k if request.k is None else request.k
+        chosen, scorer = choose(request, rules, meet(request.buyer), k)
         answer = tell(chosen, scorer)
         log_served(answer, request, rules)
         return answer
 
 
 def choose(
-    request: ListRequest, rules: Rules, shopper: Shopper | None
+    request: ListRequest, rules: Rules, shopper: Shopper | None, k: int
 ) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
-    """Candidates in order, each with its row as it is for sale this moment; and how they were scored."""
+    """The first ``k`` candidates, each with its row as it is for sale this moment; and how they were scored."""
     filters = request.filters.together_with(rules.filters)
     never = unwanted(request.buyer) if request.buyer else set()
     tired = tired_of(request.buyer, rules.placement.times_shown_at_most) if request.buyer else set()
@@ -97,8 +101,8 @@ def choose(
     seen: set[int] = set()
     scorer = None
     for exclude in (never | tired, never) if tired else (never,):  # what was shown often steps back, but comes back
-        n = max(DEEPER * request.k, SMALLEST_POOL)
-        while (wanted := request.k - len(chosen)) > 0:
+        n = max(DEEPER * k, SMALLEST_POOL)
+        while (wanted := k - len(chosen)) > 0:
             ranked = rank(filters, request.source, shopper, rules, wanted, n, exclude | seen)
             scorer = ranked.scorer
             seen.update(candidate.listing_id for candidate in ranked.candidates)

@@ -47,7 +47,7 @@ class LengthField(serializers.IntegerField):
 
 
 class RecommendationsQuestionSerializer(FiltersSerializer):
-    k = LengthField(default=20)
+    k = LengthField(required=False, help_text="How many cars; left out, as many as the placement is made for.")
     source = serializers.ChoiceField(  # type: ignore[assignment]
         ["hybrid", "content", "collaborative"],
         default="hybrid",

@@ -178,7 +178,7 @@ class RecommendationsView(APIView):
         answer = recommend(
             ListRequest(
                 buyer=buyer_of(request),
-                k=asked["k"],
+                k=asked.get("k"),
                 filters=FiltersSerializer.filters_of(asked),
                 placement=asked["placement"],
                 source=asked["source"],

@@ -58,6 +58,15 @@ def test_a_placement_that_exists_can_be_asked_for(as_alice):
     assert as_alice.get(RECOMMENDATIONS, {"placement": "basket"}).status_code == 200
 
 
+def test_a_list_is_as_long_as_its_placement_says_unless_the_caller_does(as_alice):
+    for _ in range(6):
+        ListingFactory()
+    PlacementFactory(slug="strip", k=4)
+    asked = {"placement": "strip"}
+    assert len(as_alice.get(RECOMMENDATIONS, asked).json()["recommended"]) == 4
+    assert len(as_alice.get(RECOMMENDATIONS, {**asked, "k": 6}).json()["recommended"]) == 6
+
+
 def test_carol_may_not_ask_for_the_list_of_alice(as_carol, alice):
     alice.external_id = "alice"
     alice.save()
