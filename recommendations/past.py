@@ -35,7 +35,13 @@ def market_at(space: ListingSpace, events: EventRows, moment: float) -> Market:
     return Market.at(space.goods, moment, counts)
 
 
-def wants_at(space: ListingSpace, events: EventRows, buyer_ids: NDArray[np.int64], moment: float) -> dict[int, Wants]:
+def wants_at(
+    space: ListingSpace,
+    events: EventRows,
+    buyer_ids: NDArray[np.int64],
+    moment: float,
+    events_per_buyer: int = EVENTS_PER_BUYER,
+) -> dict[int, Wants]:
     """What was known of each buyer just before a moment, by buyer id; a stranger is the population.
 
     A household counts as one taste here: finding out how many there are costs ten times the rest.
@@ -45,10 +51,12 @@ def wants_at(space: ListingSpace, events: EventRows, buyer_ids: NDArray[np.int64
         events: The log; later events are not looked at.
         buyer_ids: Whom is asked about, shape (n_buyers,).
         moment: Epoch seconds.
+        events_per_buyer: At most so many of the newest events make a taste. Serving takes more of them
+            (``EVENTS_PER_BUYER`` of the settings) than a training's own test can afford.
     """
     earlier = events.before(moment).of_buyers(buyer_ids)
     sets = choice_sets_of(
-        earlier.newest_per_buyer(EVENTS_PER_BUYER), space, datetime.fromtimestamp(moment, UTC), SAMPLED_ALTERNATIVES
+        earlier.newest_per_buyer(events_per_buyer), space, datetime.fromtimestamp(moment, UTC), SAMPLED_ALTERNATIVES
     )
     tastes = dict(zip(sets, posterior_batch(list(sets.values()), space.ranker.prior, QUICKLY), strict=True))
     histories, places = histories_in(space, earlier), places_of(buyer_ids.tolist())

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from catalog.models import Listing
 from recommendations.artifacts import load_ranker
 from recommendations.backtests.outcome import KS, OURS, ForetoldChoices, Outcome, Report, quiet
-from recommendations.datasets import EventRows, ListingRows, read_events, read_listings
+from recommendations.datasets import EventRows, ListingRows, read_events, read_listings, read_shown_beside
 from recommendations.engine.baselines import (
     ANY_PRICE,
     Als,
@@ -34,10 +34,11 @@ from recommendations.engine.baselines import (
     recently_popular,
 )
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
-from recommendations.engine.figures import Question, measure
-from recommendations.engine.terms import score_rows
+from recommendations.engine.figures import PAIRS_WON, Question, measure, pairs_won
+from recommendations.engine.terms import Wants, score_rows
 from recommendations.evaluation import HeldBack, held_back_after, space_of
 from recommendations.exceptions import EvaluationRefused
+from recommendations.histories import SHOWN_AT_MOST
 from recommendations.models import RankerVersion
 from recommendations.past import market_at, wants_at, weights_of
 from recommendations.score_learning import TermConfig, learn_terms
@@ -224,7 +225,9 @@ def measured(
         lists[name] = np.array(rows, np.intp).reshape(len(case), k)
     report(0.92, "measuring")
     rng = np.random.default_rng(parameters.seed)
-    figures = measure(question_of(space, past, case), lists, OURS, parameters.ks, rng)
+    shown = shown_choices(space, events, case)
+    more = {name: {(PAIRS_WON, 0): won_by(scores, shown)} for name, scores in rankers.items()}
+    figures = measure(question_of(space, past, case), lists, OURS, parameters.ks, rng, more=more)
     return Outcome(
         source="log",
         moment=datetime.fromtimestamp(case.moment, UTC),
@@ -244,9 +247,43 @@ def measured(
 
 def our_scores(space: ListingSpace, past: EventRows, case: HeldBack) -> Scores:
     """The arithmetic of serving, with buyers and market as they were."""
-    market, wants = market_at(space, past, case.moment), wants_at(space, past, case.buyer_ids, case.moment)
+    market, wants = market_at(space, past, case.moment), wants_in(space, past, case)
     buyers = case.buyer_ids.tolist()
     return lambda buyer: score_rows(space.ranker, market, wants[buyers[buyer]], case.candidate_rows).scores
+
+
+def wants_in(space: ListingSpace, past: EventRows, case: HeldBack) -> dict[int, Wants]:
+    """From as many events of each buyer as serving reads."""
+    return wants_at(space, past, case.buyer_ids, case.moment, settings.EVENTS_PER_BUYER)
+
+
+ShownChoices = list[list[tuple[int, NDArray[np.intp]]]]  # per buyer: the chosen candidate, and those shown beside it
+
+
+def shown_choices(space: ListingSpace, events: EventRows, case: HeldBack) -> ShownChoices:
+    """What each buyer chose from lists she was shown after the moment, as far as they hold candidates."""
+    tested = events.take(np.isin(events.ids, case.event_ids))
+    position_of_row = np.full(len(space) + 1, -1)
+    position_of_row[case.candidate_rows] = np.arange(len(case.candidate_rows))
+    listed_events, beside = read_shown_beside(tested.ids, SHOWN_AT_MOST)
+    others = position_of_row[space.stock.rows_of(beside)]
+    listed_events, others = listed_events[others >= 0], others[others >= 0]
+    chosen = position_of_row[space.stock.rows_of(tested.listing_ids)]
+    choices: ShownChoices = [[] for _ in range(len(case))]
+    for event_id, buyer_id, position in zip(tested.ids, tested.buyer_ids, chosen.tolist(), strict=True):
+        start, end = np.searchsorted(listed_events, [event_id, event_id + 1])
+        if end > start:
+            choices[np.searchsorted(case.buyer_ids, buyer_id)].append((position, others[start:end]))
+    return choices
+
+
+def won_by(scores: Scores, shown: ShownChoices) -> NDArray[np.float64]:
+    """Mean share of pairs won in each buyer's choices, shape (n_buyers,); nan for one without any."""
+    won = np.full(len(shown), np.nan)
+    for buyer in (buyer for buyer, choices in enumerate(shown) if choices):
+        own = scores(buyer)
+        won[buyer] = np.mean([pairs_won(own, chosen, others) for chosen, others in shown[buyer]])
+    return won
 
 
 def baselines(space: ListingSpace, past: EventRows, case: HeldBack, seed: int) -> dict[str, Scores]:
@@ -254,7 +291,7 @@ def baselines(space: ListingSpace, past: EventRows, case: HeldBack, seed: int) -
     history = History.of(space, past, case)
     demand = history.demand()
     vectors = space.stock.vectors[case.candidate_rows]
-    wants = wants_at(space, past, case.buyer_ids, case.moment)
+    wants = wants_in(space, past, case)
     buyers = case.buyer_ids.tolist()
     ever = popular(history.rows, history.weights, len(space))[case.candidate_rows]
     return {
@@ -390,13 +427,12 @@ def seller_types(space: ListingSpace, rows: NDArray[np.intp]) -> dict[str, NDArr
 
 def usual_notes(case: HeldBack, parameters: LogParameters) -> list[str]:
     notes = [
-        "Asked for and listed are cars that were for sale at the moment and that the buyer had not acted on before."
+        "Asked for and listed are cars that were for sale at the moment and that the buyer had not acted on before.",
+        "Buyers find what they are shown, so lists are judged by what the site showed then; pairs won are not.",
+        "A household counts as one taste here. Nothing of a placement (caps, diversity, exploration) is applied.",
     ]
     if len(case) == parameters.max_buyers:
         notes.append(f"At most {parameters.max_buyers:,} buyers were asked about, drawn at random.")
-    notes.append(
-        "A household counts as one taste here. Nothing of a placement (caps, diversity, exploration) is applied."
-    )
     return notes
 
 

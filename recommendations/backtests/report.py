@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from recommendations.backtests.outcome import OURS
 from recommendations.backtests.plots import Bar, bar_chart, reliability_chart
-from recommendations.engine.figures import COVERAGE, DIVERSITY, EVERYBODY, LEAD, NOVELTY
+from recommendations.engine.figures import COVERAGE, DIVERSITY, EVERYBODY, LEAD, NOVELTY, PAIRS_WON
 
 MAIN_METRIC = "ndcg"
 QUALITY = ("ndcg", "recall", "hit rate", "mrr", "precision")
@@ -31,6 +31,7 @@ MEANINGS = {
     "archetype hit rate": "share of buyers with at least one such hit",
     COVERAGE: "share of all candidates that are on anybody's list",
     NOVELTY: "how little known the listed ones are, in bits",
+    PAIRS_WON: "of what was shown together, how often the chosen car scores above one that was not; 0.5 is chance",
     DIVERSITY: "how different those of one list are from each other, 0 to 2",
 }
 
@@ -53,7 +54,7 @@ class Reading:
         }
         self.rankers = list(dict.fromkeys(figure["ranker"] for figure in document["figures"]))
         self.slices = list(dict.fromkeys(figure["slice"] for figure in document["figures"]))
-        self.ks = sorted({figure["k"] for figure in document["figures"]})
+        self.ks = sorted({figure["k"] for figure in document["figures"] if figure["k"]})
 
     def figure(self, ranker: str, metric: str, k: int, of_slice: str = EVERYBODY) -> Mapping[str, Any] | None:
         """None where it was not or could not be measured."""
@@ -118,6 +119,20 @@ def lead_table(reading: Reading, k: int) -> Table:
     return Table("Paired differences, ours less the other's", ["", *(f"{name}@{k}" for name in metrics)], rows)
 
 
+def choice_table(reading: Reading) -> Table:
+    """How well each ranker tells what was chosen from what was shown beside it."""
+    rows = [
+        [
+            name,
+            cell(reading.figure(name, PAIRS_WON, 0), with_interval=True),
+            cell(reading.figure(name, LEAD + PAIRS_WON, 0), with_interval=True),
+        ]
+        for name in reading.rankers
+    ]
+    has_any = reading.figure(OURS, PAIRS_WON, 0)
+    return Table("Choices among what was shown", ["", PAIRS_WON, "ours less it"], rows if has_any else [])
+
+
 def slice_table(reading: Reading, k: int) -> Table:
     """Ours and the best other ranker, by slice."""
     rows = []
@@ -142,6 +157,7 @@ def tables(document: Mapping[str, Any]) -> list[Table]:
         quality_table(reading, OF_ARCHETYPES, k, f"Lists of {k}: hits on archetypes"),
         quality_table(reading, OF_KIND, k, f"Lists of {k}: what they are like"),
         lead_table(reading, k),
+        choice_table(reading),
         length_table(reading, MAIN_METRIC),
         slice_table(reading, k),
     ]
@@ -193,7 +209,9 @@ def html_report(document: Mapping[str, Any]) -> str:
             "tables": tables(document),
             "plots": list(plots(document)),
             "meanings": {
-                name: text for name, text in MEANINGS.items() if any(reading.figure(OURS, name, k) for k in reading.ks)
+                name: text
+                for name, text in MEANINGS.items()
+                if any(reading.figure(OURS, name, k) for k in (0, *reading.ks))
             },
         },
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from recommendations.engine import metrics
@@ -31,6 +31,7 @@ HIT_METRICS = {
 }
 GROUP_METRICS = ("recall", "ndcg", "hit rate")  # also told of archetypes, and in slices
 COVERAGE, NOVELTY, DIVERSITY = "coverage", "novelty", "diversity"
+PAIRS_WON = "pairs won"  # of what was shown together; no lists, so k is 0
 LEAD = "lead in "
 DRAWS_AT_ONCE = 100
 
@@ -68,9 +69,9 @@ class Figure:
     Attributes:
         ranker: Whose lists; of a lead, who is behind.
         slice: Which buyers or things.
-        metric: A key of ``HIT_METRICS``, with "archetype " before it for hits on archetypes; coverage, novelty or
-            diversity; or one of these with "lead in " before it.
-        k: Length of the lists.
+        metric: A key of ``HIT_METRICS``, with "archetype " before it for hits on archetypes; coverage, novelty,
+            diversity or pairs won; or one of these with "lead in " before it.
+        k: Length of the lists; 0 where there are none.
         value: Mean over the buyers that have one; nan when nobody has.
         low, high: 95 % bootstrap interval; nan as above.
         n: Buyers it is a mean over.
@@ -93,6 +94,7 @@ def measure(
     ks: Sequence[int],
     rng: np.random.Generator,
     n_draws: int = 1000,
+    more: Mapping[str, PerBuyer] | None = None,
 ) -> list[Figure]:
     """Every figure of every ranker.
 
@@ -103,6 +105,7 @@ def measure(
         ks: Lengths of the lists to look at.
         rng: Of the bootstrap: the same state gives the same intervals.
         n_draws: Of the bootstrap.
+        more: Further values of each ranker, as told of everybody.
 
     Raises:
         ValueError: If ``ours`` is not among the rankers, or lists do not go with the question.
@@ -115,6 +118,8 @@ def measure(
     draws = draw_counts(len(question), n_draws, rng)
     figures: list[Figure] = []
     values = {name: dict(slices_of(question, lists, ks)) for name, lists in lists_by_ranker.items()}
+    for name, further in (more or {}).items():
+        values[name][EVERYBODY] |= further
     for name, lists in lists_by_ranker.items():
         for slice_name, own in values[name].items():
             figures += with_intervals(name, slice_name, own, draws)
@@ -134,6 +139,24 @@ def slices_of(question: Question, lists: Lists, ks: Sequence[int]) -> Iterator[t
     for name, is_in in question.thing_slices.items():
         found = metrics.find_hits(lists, [rows[is_in[rows]] for rows in question.relevant])
         yield name, {(metric, k): HIT_METRICS[metric](found, k) for metric in GROUP_METRICS for k in ks}
+
+
+def pairs_won(scores: ArrayLike, chosen: int, others: ArrayLike) -> float:
+    """Share of the others that the chosen thing scores above, a tie counting half: 0.5 is chance. nan without others.
+
+    Told of what was shown together, it asks for taste alone: what a list never showed could not be chosen, and what it
+    showed often is not preferred for that.
+
+    Args:
+        scores: Of all things, shape (n_things,).
+        chosen: Row of the chosen one.
+        others: Rows of what it was chosen from.
+    """
+    values, rows = np.asarray(scores, np.float64), np.asarray(others, np.intp)
+    if not rows.size:
+        return float("nan")
+    margin = values[chosen] - values[rows]
+    return float(np.mean((margin > 0) + 0.5 * (margin == 0)))
 
 
 def of_kind(question: Question, lists: Lists, ks: Sequence[int]) -> PerBuyer:

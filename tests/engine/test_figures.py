@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from recommendations.engine.figures import Question, draw_counts, first_hits, interval, measure
+from recommendations.engine.figures import Question, draw_counts, first_hits, interval, measure, pairs_won
 
 # Four things; Alice went for 0 and 1, Bob for 2. Things 0 and 1 are of one archetype, 3 of none.
 QUESTION = Question(
@@ -107,3 +107,21 @@ def test_an_interval_holds_what_repeated_surveys_would_find():
 def test_our_ranker_must_be_among_the_measured():
     with pytest.raises(ValueError, match="mine is none of the rankers"):
         measure(QUESTION, {"ours": GOOD}, "mine", [1], np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(("others", "share"), [([0, 1], 1.0), ([3], 0.0), ([0, 3], 0.5), ([2], 0.5), ([0, 2], 0.75)])
+def test_a_pair_is_won_by_the_higher_score_and_a_tie_by_half(others, share):
+    # the chosen one has a score of 3, as has thing 2
+    assert pairs_won([1.0, 2.0, 3.0, 4.0, 3.0], 4, others) == share
+
+
+def test_a_choice_from_nothing_wins_no_pair():
+    assert np.isnan(pairs_won([1.0], 0, []))
+
+
+def test_further_values_are_told_of_everybody_with_their_lead():
+    won = {"ours": {("pairs won", 0): np.array([1.0, 0.5])}, "poor": {("pairs won", 0): np.array([0.5, np.nan])}}
+    found = measure(QUESTION, {"ours": GOOD, "poor": POOR}, "ours", [1], np.random.default_rng(0), n_draws=20, more=won)
+    told = {(one.ranker, one.metric): one for one in found if one.k == 0}
+    assert told["ours", "pairs won"].value == 0.75
+    assert (told["poor", "lead in pairs won"].value, told["poor", "lead in pairs won"].n) == (0.5, 1)

@@ -10,7 +10,7 @@ from recommendations.backtests.of_log import LogParameters, backtest_log, price_
 from recommendations.backtests.outcome import OURS
 from recommendations.exceptions import EvaluationRefused
 from recommendations.models import RankerVersion
-from tests.factories import InteractionFactory, ListingFactory
+from tests.factories import InteractionFactory, ListingFactory, ServedListFactory
 from tests.worlds import trained_market
 
 pytestmark = pytest.mark.django_db
@@ -102,3 +102,19 @@ def test_price_bands_hold_a_third_of_the_priced_cars_each():
     assert [int(band.sum()) for band in bands.values()] == [2, 2, 2]
     assert price_bands(np.array([np.nan])) == {}
     assert list(price_bands(np.array([5_000.0, 5_000]))) == ["price below 5,000", "price from 5,000"]
+
+
+def test_choices_among_what_was_shown_tell_taste_from_exposure(market, parameters):
+    """Every buyer is shown a car of either kind and takes the one of hers."""
+    pairs = list(zip(market.skodas, market.bmws, strict=True))
+    for number, buyer in enumerate(Buyer.objects.order_by("pk")):
+        shown = pairs[14 - number]
+        served = ServedListFactory(buyer=buyer, listing_ids=[car.pk for car in shown], served_at=timezone.now())
+        InteractionFactory(buyer=buyer, listing=shown[number % 2], served_list=served, occurred_at=timezone.now())
+    won = figure(backtest_log(LogParameters(**parameters)), OURS, "pairs won", k=0)
+    assert won.value == 1.0
+    assert won.n > 5
+
+
+def test_without_served_lists_no_pair_was_won(market, parameters):
+    assert figure(backtest_log(LogParameters(**parameters)), OURS, "pairs won", k=0).n == 0
