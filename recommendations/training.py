@@ -256,6 +256,11 @@ class Material:
     def of(cls, rows: ListingRows, encoder: Encoder, events: EventRows) -> Self:
         return cls(rows, encoder, encoder.encode(rows.table), fit_car_prices(rows.table), events)
 
+    @property
+    def as_of(self) -> datetime | None:
+        """The moment of the newest event: what is learned as of it is the same whenever it is learned."""
+        return datetime.fromtimestamp(float(self.events.occurred_at[-1]), UTC) if len(self.events) else None
+
     def before(self, moment: float) -> Self:
         """The same with the events before a moment (epoch seconds) alone."""
         return replace(self, events=self.events.before(moment))
@@ -270,7 +275,7 @@ def train(version: RankerVersion, parameters: TrainingParameters, report: Report
     trial = try_out(material, parameters, report)
     version.metrics, version.gate = trial.metrics, trial.verdict.to_json()
     steps = Steps(report, 0.6, 0.8, f"all {len(material.events)} events")
-    space = learn(material, parameters, now, steps, trial.population)
+    space = learn(material, parameters, material.as_of or now, steps, trial.population)
     space.ranker = space.ranker.with_scores(trial.scores.known, trial.scores.stranger)
     report(0.80, "storing vectors")
     store_version(version, space, material.rows)
