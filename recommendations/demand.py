@@ -23,6 +23,9 @@ PRICE_DROP_DAYS = 7
 class Pulse:
     """The market as of one moment, by listing id; a listing that is absent has none.
 
+    Events on one advertisement of a car count for every other with the same fingerprint: a relisted car does not begin
+    anew, and one that two sources have is wanted once.
+
     Attributes:
         moment: Epoch seconds.
         demand: Favourable events of the last two weeks, each counting by the weight of its kind and half after three
@@ -75,9 +78,15 @@ def read_pulse(moment: int) -> Pulse:
             "FROM recommendations_interaction i JOIN recommendations_eventkind k ON k.slug = i.kind_id, "
             "to_timestamp(%s) AS moment "
             "WHERE i.occurred_at BETWEEN moment - make_interval(days => %s) AND moment "
-            "AND i.listing_id IS NOT NULL AND k.weight > 0) "
+            "AND i.listing_id IS NOT NULL AND k.weight > 0), "
+            # what happened to one advertisement of a car happened to the others; NOT (=) is the index's condition
+            "twins AS (SELECT l.id AS listing_id, twin.id AS twin_id FROM catalog_listing l JOIN catalog_listing twin "
+            "ON twin.fingerprint = l.fingerprint AND twin.id <> l.id AND NOT (twin.fingerprint = '') "
+            "WHERE NOT (l.fingerprint = '') AND l.id IN (SELECT listing_id FROM recent)), "
+            "told AS (SELECT * FROM recent UNION ALL SELECT twin_id, buyer_id, weight, is_contact, decay "
+            "FROM recent JOIN twins USING (listing_id)) "
             "SELECT listing_id, sum(weight * decay), sum(decay) FILTER (WHERE is_contact), "
-            "count(DISTINCT buyer_id) FILTER (WHERE is_contact) FROM recent GROUP BY listing_id",
+            "count(DISTINCT buyer_id) FILTER (WHERE is_contact) FROM told GROUP BY listing_id",
             [DEMAND_HALF_LIFE_DAYS, moment, int(DEMAND_LOOKBACK_DAYS)],
         )
         events = cursor.fetchall()

@@ -1,4 +1,7 @@
-"""What a buyer should not be shown: cars that are unwelcome for good, and cars that should let others have a turn."""
+"""What a buyer should not be shown: cars that are unwelcome for good, and cars that should let others have a turn.
+
+A car is meant and not its advertisement: whatever has the same fingerprint, relisted or from another source, is it too.
+"""
 
 from datetime import timedelta
 
@@ -11,12 +14,15 @@ TIRED_AFTER_DAYS = 30
 
 
 def unwanted(buyer: Buyer) -> set[int]:
-    """Listings a buyer dismissed, and the buyer's own."""
+    """Listings of cars a buyer dismissed, and the buyer's own."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT i.listing_id FROM recommendations_interaction i "
+            "WITH dismissed AS (SELECT l.id, l.fingerprint FROM recommendations_interaction i "
             "JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.is_dismissal "
-            "WHERE i.buyer_id = %s AND i.listing_id IS NOT NULL "
+            "JOIN catalog_listing l ON l.id = i.listing_id WHERE i.buyer_id = %s) "
+            "SELECT id FROM dismissed "
+            "UNION SELECT twin.id FROM dismissed JOIN catalog_listing twin "
+            "ON twin.fingerprint = dismissed.fingerprint AND NOT (twin.fingerprint = '') "
             "UNION SELECT l.id FROM catalog_listing l JOIN catalog_seller s ON s.id = l.seller_id "
             "WHERE s.user_id = %s AND l.status = 'live'",
             [buyer.pk, buyer.user_id],
@@ -25,11 +31,16 @@ def unwanted(buyer: Buyer) -> set[int]:
 
 
 def tired_of(buyer: Buyer, times_shown_at_most: int) -> set[int]:
-    """Listings a buyer was shown so often lately that others should have a turn."""
+    """Listings of cars a buyer was shown so often lately that others should have a turn."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT listing_id FROM recommendations_servedlist, unnest(listing_ids) AS listing_id "
-            "WHERE buyer_id = %s AND served_at > %s GROUP BY listing_id HAVING count(*) >= %s",
+            "WITH shown AS (SELECT listing_id, count(*) AS n FROM recommendations_servedlist, "
+            "unnest(listing_ids) AS listing_id WHERE buyer_id = %s AND served_at > %s GROUP BY listing_id), "
+            "cars AS (SELECT l.fingerprint, CASE WHEN l.fingerprint = '' THEN l.id END AS id "
+            "FROM shown JOIN catalog_listing l ON l.id = shown.listing_id GROUP BY 1, 2 HAVING sum(n) >= %s) "
+            "SELECT id FROM cars WHERE id IS NOT NULL "
+            "UNION SELECT l.id FROM cars JOIN catalog_listing l "
+            "ON l.fingerprint = cars.fingerprint AND NOT (l.fingerprint = '')",
             [buyer.pk, timezone.now() - timedelta(days=TIRED_AFTER_DAYS), times_shown_at_most],
         )
         return {row[0] for row in cursor.fetchall()}

@@ -64,3 +64,23 @@ def test_the_last_change_tells_whether_a_price_fell(listing):
     PriceChangeFactory(listing=risen, old_price=12_000, new_price=12_500, changed_at=NOW - timedelta(days=1))
     PriceChangeFactory(listing=old, changed_at=NOW - timedelta(days=8))
     assert read_pulse(int(NOW.timestamp())).price_drops == {listing.pk: 1_000}
+
+
+def test_what_happened_to_one_advertisement_of_a_car_counts_for_the_others():
+    old, relisted, elsewhere = (
+        ListingFactory(source=source, external_id=None, fingerprint="one car", status=status, ended_at=ended)
+        for source, status, ended in (("a", "sold", NOW - timedelta(days=2)), ("b", "live", None), ("c", "live", None))
+    )
+    nameless = [ListingFactory(source=source, fingerprint="") for source in ("a", "b")]
+    caller = BuyerFactory()
+    happened(old, "contact", 3, caller)
+    happened(relisted, "contact", 0, caller)
+    happened(relisted, "contact", 0)
+    happened(nameless[0], "contact", 0)
+    pulse = read_pulse(int(NOW.timestamp()))
+    for listing in (old, relisted, elsewhere):
+        assert pulse.contacts[listing.pk] == pytest.approx(0.5 + 1 + 1)
+        assert pulse.demand[listing.pk] == pytest.approx(2 * (0.5 + 1 + 1))
+        assert pulse.leads[listing.pk] == 2
+    assert pulse.leads[nameless[0].pk] == 1
+    assert nameless[1].pk not in pulse.demand

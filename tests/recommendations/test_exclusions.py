@@ -1,0 +1,71 @@
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from recommendations.exclusions import TIRED_AFTER_DAYS, tired_of, unwanted
+from tests.factories import BuyerFactory, ListingFactory, SellerFactory, ServedListFactory
+from tests.worlds import view
+
+pytestmark = pytest.mark.django_db
+
+
+def advertised(source: str, fingerprint: str = "one car", **fields):
+    return ListingFactory(source=source, external_id=None, fingerprint=fingerprint, **fields)
+
+
+def shown_to(buyer, *listings, days_ago: float = 1.0) -> None:
+    served_at = timezone.now() - timedelta(days=days_ago)
+    ServedListFactory(buyer=buyer, listing_ids=[listing.pk for listing in listings], served_at=served_at)
+
+
+def test_a_dismissed_car_stays_away_when_it_is_relisted():
+    alice, bob = BuyerFactory.create_batch(2)
+    old, another = advertised("a", sold=True), advertised("a", "another car")
+    view(alice, old, kind="dislike")
+    relisted = advertised("b")
+    assert unwanted(alice) == {old.pk, relisted.pk}
+    assert unwanted(bob) == set()
+    assert another.pk not in unwanted(alice)
+
+
+def test_cars_without_a_fingerprint_are_cars_of_their_own():
+    buyer = BuyerFactory()
+    one, other = ListingFactory.create_batch(2)
+    view(buyer, one, kind="hide")
+    shown_to(buyer, one, other)
+    shown_to(buyer, one)
+    assert unwanted(buyer) == {one.pk}
+    assert tired_of(buyer, 2) == {one.pk}
+
+
+def test_a_favourable_event_dismisses_nothing():
+    buyer, car = BuyerFactory(), advertised("a")
+    view(buyer, car)
+    assert unwanted(buyer) == set()
+
+
+def test_ones_own_cars_are_unwanted_while_they_are_for_sale():
+    buyer = BuyerFactory()
+    seller = SellerFactory(user=buyer.user)
+    mine = ListingFactory(seller=seller)
+    ListingFactory(seller=seller, sold=True)
+    assert unwanted(buyer) == {mine.pk}
+
+
+def test_how_often_a_car_was_shown_is_counted_over_all_its_advertisements():
+    buyer = BuyerFactory()
+    old, relisted, unseen = advertised("a", sold=True), advertised("b"), advertised("c")
+    fresh = ListingFactory()
+    shown_to(buyer, old, fresh)
+    shown_to(buyer, relisted)
+    assert tired_of(buyer, 3) == set()
+    shown_to(buyer, relisted)
+    assert tired_of(buyer, 3) == {old.pk, relisted.pk, unseen.pk}
+
+
+def test_what_was_shown_long_ago_or_to_others_tires_nobody():
+    buyer, car = BuyerFactory(), ListingFactory()
+    shown_to(buyer, car, days_ago=TIRED_AFTER_DAYS + 1)
+    shown_to(BuyerFactory(), car)
+    assert tired_of(buyer, 1) == set()
