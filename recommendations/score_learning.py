@@ -6,7 +6,7 @@ those of a moment, and the choices are what the same buyers did after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -28,6 +28,7 @@ from recommendations.engine.scoring import (
 )
 from recommendations.engine.terms import SECONDS_A_DAY, Market, Terms, Wants, buyer_terms, demand_counts
 from recommendations.histories import SHOWN_AT_MOST, padded_lists
+from recommendations.models import Interaction
 from recommendations.past import wants_at, weights_of
 from recommendations.space import ListingSpace
 
@@ -68,6 +69,7 @@ def learn_terms(
     For every favourable event after the moment the alternatives are the list it came from or, where that is not known,
     some listings that were live. Nothing is added to a known list, for what was never shown was not turned down: on a
     simulated market that ignores freshness, lists that happened to show new cars would have given it a large weight.
+    Nor does a term get the credit for standing at the top, where buyers look first (``learn_score``, places).
     Every term is as it was on the day of the event, but for the taste and the history, which are those of the moment.
     The same choices teach both scores: once with what was known of the buyer, once as if she were a stranger.
 
@@ -89,15 +91,10 @@ def learn_terms(
     is_known = np.array([choices.wants_by_buyer[key].is_personal for key in choices.tests.buyer_ids.tolist()], bool)
     of_strangers = ScoreConfig(prior=DEFAULT_WEIGHTS_FOR_STRANGERS)
     return LearnedScores(
-        _learned({name: values[is_known] for name, values in known.items()}, choices.offered[is_known], ScoreConfig()),
-        _learned(as_strangers, choices.offered, of_strangers),
+        choices.learned(known, is_known, ScoreConfig()),
+        choices.learned(as_strangers, np.ones(len(choices), bool), of_strangers),
         len(choices),
     )
-
-
-def _learned(terms: Mapping[str, NDArray[np.float64]], offered: NDArray[np.bool_], config: ScoreConfig) -> LinearScore:
-    """The chosen alternative stands first in every set; each choice counts once, whatever its kind."""
-    return learn_score(terms, np.zeros(len(offered), np.intp), available=offered, config=config)
 
 
 class _Choices:
@@ -108,12 +105,22 @@ class _Choices:
         self.events, self.weights = events, weights_of(events)
         self.rows = space.stock.rows_of(events.listing_ids)
         self.tests = self._tests()
-        self.alternatives = self._alternatives()
+        self.alternatives, self.places = self._alternatives()
         self.offered = self.alternatives >= 0
         self.wants_by_buyer = wants_at(space, events, np.unique(self.tests.buyer_ids), moment)
 
     def __len__(self) -> int:
         return len(self.tests)
+
+    def learned(self, terms: Terms, is_used: NDArray[np.bool_], config: ScoreConfig) -> LinearScore:
+        """The weights that explain some of the choices best; each counts once, whatever its kind."""
+        return learn_score(
+            {name: values[is_used] for name, values in terms.items()},
+            np.zeros(int(is_used.sum()), np.intp),
+            available=self.offered[is_used],
+            config=config,
+            places=self.places[is_used],
+        )
 
     def terms(self) -> tuple[Terms, Terms]:
         """Terms of every alternative, each of shape (n_choices, n_alternatives): of known buyers, and as strangers.
@@ -153,8 +160,11 @@ class _Choices:
         buyers = np.random.default_rng(self.config.seed).permutation(np.unique(later.buyer_ids))
         return later.of_buyers(buyers[: self.config.max_buyers]).newest_per_buyer(self.config.tests_per_buyer)
 
-    def _alternatives(self) -> NDArray[np.intp]:
-        """Rows each choice was made from, the chosen one first, -1 in padding; shape (n_choices, n_alternatives)."""
+    def _alternatives(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Rows each choice was made from, the chosen one first, -1 in padding; and their places in the list shown.
+
+        Both of shape (n_choices, n_alternatives); a place is nan where nobody knows it.
+        """
         stock, n = self.space.stock, self.config.n_sampled
         chosen = stock.rows_of(self.tests.listing_ids)
         listed_events, beside = read_shown_beside(self.tests.ids, SHOWN_AT_MOST)
@@ -162,8 +172,18 @@ class _Choices:
         sampled = stock.samples_live(self.tests.occurred_at, n, self.tests.ids)
         width = max(shown.shape[1], n)
         shown, sampled = _widened(shown, width), _widened(sampled, width)
-        others = np.where((shown >= 0).any(axis=1, keepdims=True), shown, sampled)
-        return np.column_stack([chosen, np.where(others == chosen[:, None], -1, others)])
+        is_shown = (shown >= 0).any(axis=1, keepdims=True)
+        others = np.where(is_shown, shown, sampled)
+        own_place = np.where(is_shown, self._own_places()[:, None], np.nan)
+        beside_it = np.arange(1, width + 1) + (np.arange(1, width + 1) >= own_place)  # its own place is left out
+        alternatives = np.column_stack([chosen, np.where(others == chosen[:, None], -1, others)])
+        return alternatives, np.column_stack([own_place, np.where(np.isnan(own_place), np.nan, beside_it)])
+
+    def _own_places(self) -> NDArray[np.float64]:
+        """Place of what was chosen in its list, from 1, shape (n_choices,); nan where it was not told."""
+        told = Interaction.objects.filter(pk__in=self.tests.ids.tolist(), position__isnull=False)
+        place_by_event = dict(told.order_by().values_list("pk", "position"))
+        return np.array([place_by_event.get(event_id, np.nan) for event_id in self.tests.ids.tolist()], np.float64)
 
     def _by_day(self) -> Iterator[tuple[Market, NDArray[np.intp]]]:
         """The market as each day began on which something was chosen, and the choices of that day."""

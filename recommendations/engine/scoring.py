@@ -390,6 +390,7 @@ def learn_score(
     weights: ArrayLike | None = None,
     available: ArrayLike | None = None,
     config: ScoreConfig | None = None,
+    places: ArrayLike | None = None,
 ) -> LinearScore:
     """Learn what each term is worth from choices that the taste model has not seen.
 
@@ -402,6 +403,9 @@ def learn_score(
         weights: Strength of each event, >= 0, shape (n_events,). Left out: all 1.
         available: True where an alternative was really offered, shape (n_events, n_alternatives). Left out: all.
         config: See ``ScoreConfig``.
+        places: Place of each alternative in the list it was shown in, from 1, shape (n_events, n_alternatives); nan
+            where unknown. Buyers look at the top of a list first: how much so is learned beside the weights and then
+            left out, or a term that lists happen to be sorted by would get the credit. Left out: nobody knows.
 
     Returns:
         The score; the a-priori one when there are no events.
@@ -420,11 +424,22 @@ def learn_score(
     if is_offered.shape != table.shape[:2]:
         raise ValueError(f"available must have shape {table.shape[:2]}, not {is_offered.shape}")
     means, deviations = _scales(table[is_offered])
-    features = _standardised(table, means, deviations)
+    features = np.concatenate([_standardised(table, means, deviations), _looked_past(places, is_offered)], axis=-1)
     features[~is_offered] = 0.0
     sets = ChoiceSets(features, chosen, weights, available=is_offered)  # type: ignore[arg-type]
-    prior = np.array([config.prior[name] for name in TERMS])
-    return LinearScore(TERMS, _most_likely(sets, prior, config), means, deviations)
+    prior = np.array([*(config.prior[name] for name in TERMS), 0.0])
+    return LinearScore(TERMS, _most_likely(sets, prior, config)[:-1], means, deviations)
+
+
+def _looked_past(places: ArrayLike | None, is_offered: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How far down each alternative stood, standardised, shape (n_events, n_alternatives, 1); 0 where unknown."""
+    if places is None:
+        return np.zeros((*is_offered.shape, 1))
+    depth = np.asarray(places, dtype=np.float64)
+    if depth.shape != is_offered.shape:
+        raise ValueError(f"places must have shape {is_offered.shape}, not {depth.shape}")
+    depth = np.log(np.maximum(depth, 1.0))[..., None]
+    return _standardised(depth, *_scales(depth[is_offered]))
 
 
 def _most_likely(sets: ChoiceSets, prior: NDArray[np.float64], config: ScoreConfig) -> NDArray[np.float64]:
@@ -441,7 +456,7 @@ def _most_likely(sets: ChoiceSets, prior: NDArray[np.float64], config: ScoreConf
             gradient[0] + config.strength * from_prior,
         )
 
-    bounds = [(0.0, None) if name in config.non_negative else (None, None) for name in TERMS]
+    bounds = [(0.0, None) if name in config.non_negative else (None, None) for name in TERMS] + [(None, None)]
     return optimize.minimize(cost, prior, jac=True, method="L-BFGS-B", bounds=bounds).x
 
 

@@ -281,3 +281,20 @@ def test_without_events_the_given_prior_stays():
     assert got.weights.tolist() == list(prior.values())
     with pytest.raises(ValueError, match="every term"):
         ScoreConfig(prior={"utility": 1.0})
+
+
+def test_a_term_gets_no_credit_for_standing_at_the_top():
+    """Lists are sorted by demand, and buyers take the first of three cars in half of the cases, whatever it is."""
+    n = 600
+    first = np.random.default_rng(0).choice(3, n, p=[0.5, 0.3, 0.2])
+    demand = np.tile([1.0, 0.5, 0.0], (n, 1)) + np.random.default_rng(1).normal(size=(n, 3)) * 0.2
+    places = np.tile([1, 2, 3], (n, 1))
+    terms = {"utility": np.zeros((n, 3)), "demand": demand}
+    at = list(DEFAULT_WEIGHTS).index("demand")
+    naive, fair = learn_score(terms, first), learn_score(terms, first, places=places)
+    assert naive.weights[at] > 0.2
+    assert fair.weights[at] < 0.1
+    nobody_knows = learn_score(terms, first, places=np.full((n, 3), np.nan))
+    np.testing.assert_allclose(nobody_knows.weights, naive.weights)
+    with pytest.raises(ValueError, match="places"):
+        learn_score(terms, first, places=[[1, 2, 3]])
