@@ -50,7 +50,7 @@ class FileParameters:
 
     Attributes:
         test_from: First day of the test, days since 1970; None: so that ``test_share`` of the events come after it.
-        test_until: End of the test, exclusive; None: the last event.
+        test_days: Length of the test; None: to the last event.
         test_share: See above.
         validation_days: Length of the part before the test from which our ranker learns its weights; None: as long as
             the test.
@@ -65,7 +65,7 @@ class FileParameters:
     """
 
     test_from: float | None = None
-    test_until: float | None = None
+    test_days: float | None = None
     test_share: float = 0.15
     validation_days: float | None = None
     known_only: bool = False
@@ -81,12 +81,13 @@ class FileParameters:
             raise FileRefused("lists must have a length of at least 1")
         if self.validation_days is not None and self.validation_days <= 0:
             raise FileRefused("the validation part must have a length")
+        if self.test_days is not None and self.test_days <= 0:
+            raise FileRefused("the test must have a length")
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON, with days as dates."""
-        dates = {name: None if day is None else told(day) for name, day in (("test_from", self.test_from),
-                                                                          ("test_until", self.test_until))}  # fmt: skip
-        return {**asdict(self), **dates, "ks": list(self.ks)}
+        """As JSON, with the first day as a date."""
+        test_from = None if self.test_from is None else told(self.test_from)
+        return {**asdict(self), "test_from": test_from, "ks": list(self.ks)}
 
 
 def backtest_file(
@@ -145,9 +146,7 @@ def bounds(events: ItemEvents, parameters: FileParameters) -> tuple[float, float
     day = parameters.test_from
     if day is None:
         day = float(moment_before_last_share(events.days, parameters.test_share))  # type: ignore[arg-type]
-    until = np.inf if parameters.test_until is None else parameters.test_until
-    if until <= day:
-        raise FileRefused("the test would end before it begins")
+    until = np.inf if parameters.test_days is None else day + parameters.test_days
     if not (events.days < day).any():
         raise FileRefused(f"no event lies before {told(day)}, so there is nothing to learn from")
     if not ((events.days >= day) & (events.days < until)).any():

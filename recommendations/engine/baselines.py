@@ -107,10 +107,14 @@ class Neighbours:
     """Scores by what a history's things say about others: item-kNN and EASE.
 
     Attributes:
-        weights: What interest in the row's thing adds to the column's, shape (n_things, n_things), dense or sparse.
+        weights: What interest in the row's thing adds to the column's, dense or sparse, shape (n_active, n_active).
+        active: Rows of the things that take part, shape (n_active,).
+        n_things: How many there are.
     """
 
     weights: NDArray[np.float64] | csr_array
+    active: NDArray[np.intp]
+    n_things: int
 
     @classmethod
     def knn(cls, interest: csr_array, n_neighbours: int | None = None) -> Self:
@@ -134,22 +138,22 @@ class Neighbours:
             cosines = np.divide(together, scale, out=np.zeros_like(together), where=scale > 0)
             cosines[np.arange(len(rows)), rows] = 0.0
             blocks.append(strongest(cosines, n_neighbours or n_things))
-        return cls(vstack(blocks, format="csr") if blocks else csr_array(np.zeros((0, 0))))
+        weights = vstack(blocks, format="csr") if blocks else csr_array(np.zeros((0, 0)))
+        return cls(weights, np.arange(n_things), n_things)
 
     @classmethod
     def ease(cls, interest: csr_array, regularisation: float = 200.0) -> Self:
         """EASE: see ``implicit_feedback.ease_weights``; things nobody had an interest in take no part."""
-        n_things = interest.shape[1]
         active = np.flatnonzero(np.diff(interest.tocsc().indptr))
-        weights = np.zeros((n_things, n_things))
-        if len(active):
-            weights[np.ix_(active, active)] = ease_weights(interest[:, active], regularisation)
-        return cls(weights)
+        weights = ease_weights(interest[:, active], regularisation) if len(active) else np.zeros((0, 0))
+        return cls(weights, active, interest.shape[1])
 
     def scores(self, histories: csr_array) -> NDArray[np.float64]:
         """Of every thing for each history (n_histories, n_things), same shape; 0 throughout for an empty one."""
-        scored = histories @ self.weights
-        return scored.toarray() if isinstance(scored, csr_array) else np.asarray(scored)
+        scored = histories[:, self.active] @ self.weights
+        scores = np.zeros((histories.shape[0], self.n_things))
+        scores[:, self.active] = scored.toarray() if isinstance(scored, csr_array) else scored
+        return scores
 
 
 @dataclass(frozen=True, eq=False)

@@ -105,8 +105,8 @@ def test_ease_of_two_things_wanted_together():
 
 
 def test_ease_leaves_out_what_nobody_wanted():
-    weights = Neighbours.ease(csr_array(np.array([[1.0, 0, 1], [1, 0, 1]])), regularisation=1.0).weights
-    assert_allclose(weights, [[0, 0, 2 / 3], [0, 0, 0], [2 / 3, 0, 0]])
+    model = Neighbours.ease(csr_array(np.array([[1.0, 0, 1], [1, 0, 1]])), regularisation=1.0)
+    assert_allclose(model.scores(csr_array(np.eye(3))), [[0, 0, 2 / 3], [0, 0, 0], [2 / 3, 0, 0]])
 
 
 def test_neither_neighbours_nor_ease_need_anybody():

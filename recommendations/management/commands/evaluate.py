@@ -173,7 +173,7 @@ def file_work(options: dict[str, Any]) -> tuple[str, dict[str, Any], Callable[[R
     test_from = None if options["test_from"] is None else parsed_day(options["test_from"])
     parameters = FileParameters(
         test_from=test_from,
-        test_until=test_from + options["test_days"] if test_from is not None and options["test_days"] else None,
+        test_days=options["test_days"],
         test_share=options["test_share"],
         validation_days=options["validation_days"],
         known_only=options["known_only"],
