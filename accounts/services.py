@@ -127,7 +127,8 @@ def export_person(*, buyer: Buyer) -> dict[str, Any]:
     """Everything known about a buyer, and about the guests the buyer has been, as plain values by name."""
     buyers = [buyer, *buyer.merged_from.order_by("pk")]
     told: dict[str, Any] = {"account": _account_of(buyer), "known_as": [_identity_of(each) for each in buyers]}
-    for _, answer in person_exported.send(sender=Buyer, buyers=buyers):
+    answers: list[tuple[Any, Any]] = person_exported.send(sender=Buyer, buyers=buyers)
+    for _, answer in answers:
         told.update(answer)
     return told
 
