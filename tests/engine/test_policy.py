@@ -318,6 +318,14 @@ def test_a_taste_with_no_cars_left_makes_room_for_the_other(rng):
     assert sorted(build_list(pool, policy, rng).rows.tolist()) == list(range(6))
 
 
+def test_a_pool_can_be_put_in_another_order():
+    pool = random_pool()
+    turned = pool.take(np.arange(len(pool))[::-1])
+    np.testing.assert_array_equal(turned.scores, pool.scores[::-1])
+    np.testing.assert_array_equal(turned.features, pool.features[::-1])
+    np.testing.assert_array_equal(turned.is_worn, pool.is_worn[::-1])
+
+
 def test_listings_of_no_particular_taste_are_free(rng):
     pool = Pool([3.0, 2.0, 1.0], unlike(3), tastes=[-1, -1, 0])
     policy = ListPolicy(k=3, diversity=0, exploration_share=0, taste_shares=(0.5, 0.5))

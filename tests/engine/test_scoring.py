@@ -140,6 +140,11 @@ def test_a_rate_may_be_compared_with_an_average_from_elsewhere():
     )
 
 
+def test_a_score_tells_what_a_unit_of_a_term_is_worth_and_where_it_has_its_zero():
+    assert HAND_MADE.scale_of("deal") == 1.0 / 0.1
+    assert HAND_MADE.mean_of("utility") == 1.0
+
+
 def test_only_some_terms_may_count():
     full = LinearScore.default().only(["deal"])
     assert full.weights[full.names.index("deal")] == DEFAULT_WEIGHTS["deal"]

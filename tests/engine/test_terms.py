@@ -107,3 +107,39 @@ def test_what_does_not_fit_together_is_refused():
         Market.at(goods(), NOW, [0, 0])
     with pytest.raises(ValueError, match="offsets"):
         Wants(np.zeros((2, 3)), offsets=[0.0])
+
+
+def test_goods_can_be_taken_apart():
+    taken = goods().take(np.array([2, 0]))
+    assert len(taken) == 2
+    assert taken.archetypes.tolist() == [1, 0]
+    assert taken.vectors.tolist() == [[1, 1], [1, 0]]
+
+
+def test_one_more_term_is_added_to_every_score():
+    scored = score_rows(FakeRanker(), Market.at(goods(), NOW, [0, 0, 0]), Wants([1.0, 2.0]), ALL)
+    damped = scored.plus("crowding", np.array([0.0, -1.0, 0.0]))
+    np.testing.assert_allclose(damped.scores - scored.scores, [0, -1, 0])
+    np.testing.assert_allclose(damped.parts.sum(axis=1), damped.scores)
+    assert damped.names == (*TERMS, "crowding")
+
+
+def test_the_rate_of_an_archetype_is_that_of_its_live_listings():
+    week_old = goods(published_at=np.full(3, NOW - 7 * SECONDS_A_DAY))
+    market = Market.at(week_old, NOW, [0.0, 4.0, 900.0])  # the last one is sold
+    quiet, busy = market.rates_by_archetype
+    assert 0 < quiet < market.average < busy
+
+
+def test_a_new_listing_is_believed_to_be_wanted_as_its_like_are():
+    days = np.array([30.0, 30.0, 1.0, 1.0])
+    four = goods(
+        vectors=np.zeros((4, 2), np.float32), archetypes=np.array([0, 1, 0, 1]),
+        published_at=NOW - days * SECONDS_A_DAY, ended_at=np.full(4, np.inf), deals=np.zeros(4),
+        latitude=np.full(4, np.nan), longitude=np.full(4, np.nan),
+    )  # fmt: skip
+    market = Market.at(four, NOW, [0.0, 50.0, 0.0, 0.0])
+    quiet, busy = market.draw_log_rates(np.array([2, 3]), [0.5, 0.5])
+    assert quiet < busy
+    low, high = market.draw_log_rates(np.array([3, 3]), [0.1, 0.9])
+    assert low < busy < high
