@@ -1,16 +1,20 @@
 """The rules of a spot, what an experiment changes about them, and what they may not say."""
 
+import re
 from collections import Counter
 
 import pytest
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
+from recommendations.engine.scoring import TERMS
 from recommendations.models import Experiment, Placement, ServedList
 from recommendations.placements import (
     DEFAULT_SHARES,
+    VARIABLE_RULES,
     Rules,
     refuse_boosts,
     refuse_filters,
@@ -209,3 +213,11 @@ def test_an_arm_is_judged_together_with_its_placement():
     refuse_variants(variants)
     with pytest.raises(ValidationError, match="together"):
         refuse_variants(variants, placement)
+
+
+def test_the_documentation_names_every_rule_source_and_term():
+    text = (settings.BASE_DIR / "docs" / "lists.md").read_text()
+    rows = dict(re.findall(r"^\| `([^`]+)` \|.*\| ([\d.]+) \|$", text, re.M))
+    assert {name: float(share) for name, share in rows.items()} == DEFAULT_SHARES
+    for name in (*VARIABLE_RULES, *TERMS):
+        assert f"`{name}`" in text
