@@ -25,7 +25,7 @@ from recommendations.past import market_at, wants_at, weights_of
 from recommendations.space import ListingSpace
 
 K = 20
-TEST_BUYERS = 500
+TEST_BUYERS = 300
 DEMAND_HALF_LIFE_SECONDS = 7 * 86_400.0
 SHORTLIST = 3_000
 BUYERS_AT_ONCE = 64
@@ -68,8 +68,31 @@ class HeldBack:
         return best
 
 
-def evaluate_space(space: ListingSpace, events: EventRows, moment: float, *, seed: int = 0) -> dict[str, Any]:
-    """Recall, NDCG and coverage at 20 of the served score, the taste alone and popularity; empty without a test.
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """A space and what it, its taste alone and popularity would have listed.
+
+    ``lists`` are positions among the candidates by ranker, shape (n_buyers, K) each.
+    """
+
+    case: HeldBack
+    lists: dict[str, NDArray[np.intp]]
+
+    def metrics(self) -> dict[str, Any]:
+        """Recall, NDCG and coverage at 20 of each ranker; empty where nobody could be asked about."""
+        if not len(self.case):
+            return {}
+        return {
+            "k": K,
+            "moment": datetime.fromtimestamp(self.case.moment, UTC).isoformat(),
+            "n_buyers": len(self.case),
+            "n_candidates": len(self.case.candidate_rows),
+            "rankers": {name: measured(rows, self.case) for name, rows in self.lists.items()},
+        }
+
+
+def try_space(space: ListingSpace, events: EventRows, moment: float, *, seed: int = 0) -> Tested:
+    """The lists of the served score, the taste alone and popularity for buyers who did something after a moment.
 
     Args:
         space: Fitted on events before the moment alone.
@@ -78,18 +101,18 @@ def evaluate_space(space: ListingSpace, events: EventRows, moment: float, *, see
         seed: Of the sample of buyers.
     """
     case = held_back_after(space, events, moment, seed=seed)
-    if not len(case):
-        return {}
     wants = wants_at(space, events, case.buyer_ids, case.moment)
     lists = {OURS: our_lists(space, events, case, wants), TASTE: taste_lists(space, case, wants)}
     lists[POPULARITY] = popularity_lists(space, events, case)
-    return {
-        "k": K,
-        "moment": datetime.fromtimestamp(moment, UTC).isoformat(),
-        "n_buyers": len(case),
-        "n_candidates": len(case.candidate_rows),
-        "rankers": {name: measured(rows, case) for name, rows in lists.items()},
-    }
+    return Tested(case, lists)
+
+
+def evaluate_space(space: ListingSpace, events: EventRows, moment: float, *, seed: int = 0) -> dict[str, Any]:
+    """Recall, NDCG and coverage at 20 of the served score, the taste alone and popularity; empty without a test.
+
+    Arguments as of ``try_space``.
+    """
+    return try_space(space, events, moment, seed=seed).metrics()
 
 
 def compare_spaces(
@@ -110,12 +133,17 @@ def compare_spaces(
         seed: Of the sample of buyers.
     """
     known_to_live = events.occurred_at[events.ids <= live_last_id].max(initial=-np.inf)
-    case = held_back_after(new, events, max(moment, np.nextafter(known_to_live, np.inf)), seed=seed)
-    if len(case) < FEWEST_BUYERS and known_to_live >= moment:
-        case = held_back_after(new, events, moment, seed=seed)
-    lists = [
-        our_lists(space, events, case, wants_at(space, events, case.buyer_ids, case.moment)) for space in (new, live)
-    ]
+    tested = try_space(new, events, max(moment, np.nextafter(known_to_live, np.inf)), seed=seed)
+    if len(tested.case) < FEWEST_BUYERS and known_to_live >= moment:
+        tested = try_space(new, events, moment, seed=seed)
+    return compare_with(live, tested, events, live_last_id)
+
+
+def compare_with(live: ListingSpace, tested: Tested, events: EventRows, live_last_id: int) -> GateFigures:
+    """The live version on the question that a new one has answered already; arguments as of ``compare_spaces``."""
+    case = tested.case
+    wants = wants_at(live, events, case.buyer_ids, case.moment)
+    lists = [tested.lists[OURS], our_lists(live, events, case, wants)]
     n = len(case.candidate_rows)
     ndcg = [metrics.ndcg_at_k(metrics.find_hits(rows, case.relevant), K) for rows in lists]
     coverage = [metrics.catalogue_coverage(rows, n, K) for rows in lists]

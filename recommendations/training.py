@@ -35,7 +35,7 @@ from recommendations.engine.ranker import Ranker, beside
 from recommendations.engine.scoring import LinearScore
 from recommendations.engine.stock import hashed
 from recommendations.engine.taste import Prior, PriorConfig, fit_prior
-from recommendations.evaluation import compare_spaces, evaluate_space, space_of
+from recommendations.evaluation import Tested, compare_with, space_of, try_space
 from recommendations.exceptions import RankerRefused, TrainingRefused
 from recommendations.gate import FEWEST_BUYERS, GateFigures, Verdict, judge
 from recommendations.histories import choice_sets_of
@@ -369,11 +369,11 @@ def try_out(material: Material, parameters: TrainingParameters, report: Report) 
     scores = learn_terms(space, events.take(is_earlier | ~is_tested), moment, TermConfig(seed=parameters.seed))
     space.ranker = space.ranker.with_scores(scores.known, scores.stranger)
     report(0.44, "evaluating")
-    tested = events.take(is_earlier | is_tested)
-    metrics = evaluate_space(space, tested, moment, seed=parameters.seed)
+    asked = events.take(is_earlier | is_tested)
+    tested = try_space(space, asked, moment, seed=parameters.seed)
     report(0.50, "comparing with the live version")
-    verdict = compare_with(live, space, material.rows, tested, moment, seed=parameters.seed)
-    return Trial(metrics, scores, verdict, space.ranker.prior)
+    verdict = verdict_on(tested, live, material.rows, asked, seed=parameters.seed)
+    return Trial(tested.metrics(), scores, verdict, space.ranker.prior)
 
 
 def testers_among(events: EventRows, parameters: TrainingParameters) -> NDArray[np.bool_]:
@@ -400,17 +400,17 @@ def moment_of_trial(
     return max(usual, float(np.nextafter(known, np.inf))) if n_since >= FEWEST_BUYERS else usual
 
 
-def compare_with(
-    live: RankerVersion | None, space: ListingSpace, rows: ListingRows, events: EventRows, moment: float, *, seed: int
+def verdict_on(
+    tested: Tested, live: RankerVersion | None, rows: ListingRows, events: EventRows, *, seed: int
 ) -> Verdict:
-    """The gate's verdict on a space, against the live version on the same events."""
+    """The gate's verdict on what was tried out, against the live version on the same events."""
     if live is None:
         return judge(None)
     try:
         ranker = load_ranker(live.pk)
     except RankerRefused as refusal:
         return Verdict(True, f"There is nothing to compare with: {refusal}.", {})
-    figures = compare_spaces(space, space_of(ranker, rows), events, moment, live.last_interaction_id, seed=seed)
+    figures = compare_with(space_of(ranker, rows), tested, events, live.last_interaction_id)
     return judge(figures, seed=seed)
 
 

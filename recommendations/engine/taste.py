@@ -245,7 +245,7 @@ class PriorConfig:
 # "nearly everybody alike" to "anything goes": the single-variance populations that EM may start from.
 SPREADS = (0.05, 0.3, 1.5, 8.0, 40.0)
 # One number is known well from so many buyers.
-START_BUYERS = 100
+START_BUYERS = 40
 
 
 def fit_prior(
