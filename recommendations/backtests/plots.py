@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from math import floor, log10
 
 OURS_COLOUR, OTHER_COLOUR, LINE_COLOUR = "#12809c", "#8b98a8", "#8b98a880"
@@ -52,6 +53,61 @@ def _bar(bar: Bar, axis: _Axis, middle: float, signed: bool) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class Line:
+    """One line of a chart, a value for each step from 0, with an interval around it, and whether it is ours."""
+
+    label: str
+    values: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+    is_ours: bool = False
+
+
+def line_chart(title: str, lines: Sequence[Line], across: str, up: str) -> str:
+    """Lines over steps, named at their ends; ``across`` and ``up`` say what the axes are. Empty without steps."""
+    if not lines or len(lines[0].values) < 2:
+        return ""
+    left, right, bottom = 50, WIDTH - 150, 360
+    x = _Axis(0, len(lines[0].values) - 1, left, right)
+    lowest, highest = min(0.0, *(min(line.low) for line in lines)), max(max(line.high) for line in lines)
+    y = _Axis(lowest, max(highest, lowest + 1e-9), bottom, 24)
+    parts = [*y.rules(left, right), *_steps(x, bottom), _text((left + right) / 2, bottom + 38, across, "middle")]
+    parts.append(_text(left, 14, up, "start"))
+    names = _apart([y.at(line.values[-1]) + 4 for line in lines])
+    for number, (line, name_at) in enumerate(zip(lines, names, strict=True)):
+        parts += _line(line, number, x, y)
+        weight = ' font-weight="600"' if line.is_ours else ""
+        parts.append(_text(right + 8, name_at, line.label, "start", weight))
+    return _svg(title, WIDTH, bottom + 48, parts)
+
+
+def _line(line: Line, number: int, x: _Axis, y: _Axis) -> list[str]:
+    colour = OURS_COLOUR if line.is_ours else OTHER_COLOUR
+    dashes = "" if line.is_ours else f' stroke-dasharray="{2 + 3 * number} 3"'
+    there = [f"{x.at(step):.1f} {y.at(value):.1f}" for step, value in enumerate(line.high)]
+    back = [f"{x.at(step):.1f} {y.at(value):.1f}" for step, value in reversed(list(enumerate(line.low)))]
+    middle = [f"{x.at(step):.1f} {y.at(value):.1f}" for step, value in enumerate(line.values)]
+    return [
+        f'<path d="M{"L".join(there + back)}Z" fill="{colour}" fill-opacity=".2"/>',
+        f'<path d="M{"L".join(middle)}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>',
+    ]
+
+
+def _steps(x: _Axis, bottom: float) -> list[str]:
+    step = max(1, round(round_step(x.highest / TICKS)))
+    return [_text(x.at(value), bottom + 18, str(value), "middle") for value in range(0, int(x.highest) + 1, step)]
+
+
+def _apart(places: Sequence[float], distance: float = 15.0) -> list[float]:
+    """The same heights, moved down where two names would stand on each other."""
+    moved = list(places)
+    ordered = sorted(range(len(moved)), key=lambda number: moved[number])
+    for above, below in pairwise(ordered):
+        moved[below] = max(moved[below], moved[above] + distance)
+    return moved
+
+
 def reliability_chart(title: str, predicted: Sequence[float], observed: Sequence[float], n: Sequence[int]) -> str:
     """What came true against what was foretold; on the diagonal, 30 % means 30 %. Larger dots hold more predictions."""
     if not predicted:
@@ -80,20 +136,32 @@ class _Axis:
 
     def __init__(self, lowest: float, highest: float, start: float, end: float) -> None:
         self._lowest, self._scale, self._start = lowest, (end - start) / (highest - lowest), start
-        self._highest = highest
+        self.highest = highest
 
     def at(self, value: float) -> float:
         return self._start + (value - self._lowest) * self._scale
 
-    def grid(self, height: float) -> list[str]:
-        step = round_step((self._highest - self._lowest) / TICKS)
+    def rules(self, left: float, right: float) -> list[str]:
+        """The same across the drawing, for a scale that goes up."""
+        return [
+            f'<path d="M{left:.1f} {self.at(value):.1f}H{right:.1f}" stroke="{LINE_COLOUR}" stroke-width=".5"/>'
+            + _text(left - 8, self.at(value) + 4, told, "end")
+            for value, told in self.ticks()
+        ]
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Round values along the axis, and how they are written."""
+        step = round_step((self.highest - self._lowest) / TICKS)
         first = floor(self._lowest / step) + (self._lowest % step > 0)
-        values = [step * number for number in range(first, floor(self._highest / step + 1e-9) + 1)]
+        values = [step * number for number in range(first, floor(self.highest / step + 1e-9) + 1)]
         digits = max(0, -floor(log10(step)))
+        return [(value, f"{value:.{digits}f}") for value in values]
+
+    def grid(self, height: float) -> list[str]:
         parts = []
-        for value in values:
+        for value, told in self.ticks():
             parts.append(f'<path d="M{self.at(value):.1f} 0V{height:.1f}" stroke="{LINE_COLOUR}" stroke-width=".5"/>')
-            parts.append(_text(self.at(value), height + 16, f"{value:.{digits}f}", "middle"))
+            parts.append(_text(self.at(value), height + 16, told, "middle"))
         return parts
 
 

@@ -1,8 +1,9 @@
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import pytest
 
-from recommendations.backtests.plots import Bar, bar_chart, reliability_chart, round_step
+from recommendations.backtests.plots import Bar, Line, bar_chart, line_chart, reliability_chart, round_step
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -61,3 +62,27 @@ def test_nothing_comes_from_elsewhere():
 @pytest.mark.parametrize(("step", "rounded"), [(0.013, 0.02), (0.05, 0.05), (3.0, 5.0), (7.0, 10.0)])
 def test_ticks_fall_on_round_numbers(step, rounded):
     assert round_step(step) == pytest.approx(rounded)
+
+
+def test_lines_rise_with_their_values_and_carry_their_names():
+    flat, rising = [0.2, 0.2, 0.2], [0.1, 0.5, 0.9]
+    lines = [Line("ours", rising, rising, rising, is_ours=True), Line("popular", flat, flat, flat)]
+    chart = line_chart("share", lines, "events", "share of the best")
+    ours = next(one.get("d") for one in shapes(chart, "path") if one.get("stroke-width") == "2")
+    heights = [float(point.split()[1]) for point in ours[1:].split("L")]
+    assert heights[0] > heights[1] > heights[2]
+    assert heights[0] - heights[1] == pytest.approx(heights[1] - heights[2], abs=0.2)
+    for text in ("ours", "popular", "events", "share of the best"):
+        assert text in "".join(parsed(chart).itertext())
+
+
+def test_names_at_the_ends_of_lines_never_stand_on_each_other():
+    lines = [Line(name, [0.0, 0.5], [0.0, 0.5], [0.0, 0.5]) for name in "abc"]
+    names = [one for one in shapes(line_chart("share", lines, "x", "y"), "text") if one.text in tuple("abc")]
+    heights = sorted(float(one.get("y")) for one in names)
+    assert min(b - a for a, b in pairwise(heights)) >= 15
+
+
+def test_a_line_needs_two_steps():
+    assert line_chart("share", [], "x", "y") == ""
+    assert line_chart("share", [Line("a", [1.0], [1.0], [1.0])], "x", "y") == ""
