@@ -64,23 +64,25 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--implicit", metavar="PYTHON", help="an interpreter that has implicit")
     parser.add_argument("--fresh", action="store_true", help="seed again")
-    parser.add_argument("--train", metavar="FILE", help=argparse.SUPPRESS)  # one training, its figures into a file
+    parser.add_argument("--part", nargs=2, metavar=("NAME", "FILE"), help=argparse.SUPPRESS)  # its figures into a file
     arguments = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
     embedded.ensure("benchmark")
     use_own_database(fresh=arguments.fresh)
-    if arguments.train:
-        Path(arguments.train).write_text(json.dumps(one_training()))
+    if arguments.part:
+        name, file = arguments.part
+        Path(file).write_text(json.dumps(PARTS[name]()))
         return
     seed(arguments.listings, arguments.buyers, arguments.events)
     forget_versions()
     with tempfile.TemporaryDirectory() as directory:
         matrix = Path(directory, "archetypes.npz")
-        in_a_process_of_its_own(lambda: save_matrix(matrix))
-        first = in_a_process_of_its_own(one_training)
+        forked(lambda: save_matrix(matrix))
+        first = in_a_process_of_its_own("training")
         als = [als_alone(arguments.implicit, matrix, factors) for factors in (32, 0)] if arguments.implicit else []
-        second = in_a_process_of_its_own(one_training)
+        second = in_a_process_of_its_own("training")
     show(first, second, als)
+    show_renewal(in_a_process_of_its_own("renewal"))
 
 
 def use_own_database(*, fresh: bool) -> None:
@@ -120,12 +122,10 @@ def forget_versions() -> None:
         retire_ranker(version)
 
 
-def in_a_process_of_its_own(work: Callable[[], Any]) -> Any:
+def in_a_process_of_its_own(part: str) -> Any:
     """Memory is measured by its peak, which never falls, so each measurement needs a fresh process."""
-    if work is not one_training:
-        return forked(work)
     with tempfile.NamedTemporaryFile("r") as answer:
-        subprocess.run([sys.executable, "-m", "benchmarks.retrain", "--train", answer.name], check=True)
+        subprocess.run([sys.executable, "-m", "benchmarks.retrain", "--part", part, answer.name], check=True)
         return json.load(answer)
 
 
@@ -166,6 +166,32 @@ def one_training() -> dict[str, Any]:
         "n": [version.n_listings, version.n_interactions, version.n_buyers],
         "rankers": version.metrics.get("rankers", {}),
     }
+
+
+def renewal() -> dict[str, float]:
+    """What making preferences costs after a promotion: side by side, and one by one as reads do."""
+    from accounts.models import Buyer
+    from recommendations.models import Preference, RankerVersion
+    from recommendations.preferences import bring_up_to_date, current_preference
+
+    live = RankerVersion.objects.live()
+    buyers = list(Buyer.objects.exclude(interactions=None).order_by("pk")[:1000])
+    Preference.objects.filter(version=live).delete()
+    current_preference(buyers[0])  # loads the window
+    figures: dict[str, float] = {"events": sum(buyer.interactions.count() for buyer in buyers) / len(buyers)}
+    for name, some, work in (
+        ("batch", buyers, lambda: bring_up_to_date(buyers, by="worker")),
+        ("single", buyers[:200], lambda: [current_preference(buyer) for buyer in buyers[:200]]),
+    ):
+        Preference.objects.filter(version=live).delete()
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        figures[name] = len(some) / (time.perf_counter() - wall)
+        figures[f"{name}_cpu"] = len(some) / (time.process_time() - cpu)
+    return figures
+
+
+PARTS: dict[str, Callable[[], dict[str, Any]]] = {"training": one_training, "renewal": renewal}
 
 
 def resident_mb() -> float:
@@ -222,6 +248,14 @@ def show(first: dict[str, Any], second: dict[str, Any], als: list[dict[str, floa
             f"Ours until live: {live[0] / run['wall']:.1f} times, {live[1] / run['cpu']:.1f} of processor."
         )
     print(json.dumps(second["rankers"]))
+
+
+def show_renewal(figures: dict[str, float]) -> None:
+    print(
+        f"\nPreferences in a new space, {figures['events']:.0f} events a buyer: {figures['batch']:.0f} buyers a second "
+        f"in a batch, {figures['single']:.0f} one by one ({figures['batch_cpu']:.0f} and {figures['single_cpu']:.0f} "
+        "a second of processor)."
+    )
 
 
 def told(step: str) -> str:

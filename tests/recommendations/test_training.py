@@ -12,12 +12,12 @@ from recommendations.datasets import EventRows, read_listings
 from recommendations.exceptions import RankerRefused, TrainingRefused
 from recommendations.gate import Verdict
 from recommendations.histories import Vectors
-from recommendations.models import ListingVector, RankerArtifact, RankerVersion, TrainingRun
+from recommendations.models import EventKind, ListingVector, RankerArtifact, RankerVersion, TrainingRun
 from recommendations.preferences import current_preference
 from recommendations.serving import ListRequest, recommend
 from recommendations.training import run_training, start_training
 from recommendations.window import borrow_window
-from tests.factories import BuyerFactory, ListingFactory
+from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
 from tests.worlds import trained_market, view
 
 pytestmark = pytest.mark.django_db
@@ -123,6 +123,26 @@ def test_vectors_are_stored_of_what_windows_remember_and_made_of_the_rest():
     assert version.n_listings == 32  # all of them teach
     with borrow_window() as window:
         assert Vectors(window, {gone.pk}).matrix([gone.pk]).any()
+
+
+def test_for_archetypes_an_event_counts_half_after_its_half_life_and_sold_cars_teach_too(monkeypatch):
+    newest = timezone.now() - timedelta(days=30)
+    sold, listing = ListingFactory(sold=True), ListingFactory()
+    for car, kind, days_ago in ((sold, "view", 90), (listing, "view", 0), (listing, "contact", 180), (sold, "hide", 1)):
+        occurred_at = newest - timedelta(days=days_ago)
+        InteractionFactory(listing=car, kind=EventKind.objects.get(slug=kind), occurred_at=occurred_at)
+    learned = []
+
+    def note(table, content, buyers, rows, weights, *rest):
+        learned.append(dict(zip(zip(buyers.tolist(), rows.tolist(), strict=True), weights.tolist(), strict=True)))
+        return fit(table, content, buyers, rows, weights, *rest)
+
+    fit = training.fit_collaborative
+    monkeypatch.setattr(training, "fit_collaborative", note)
+    run_training(run_id=start_training(parameters={"archetype_half_life_days": 90}).pk)
+    (by_buyer_and_row,) = learned  # too few events for a trial
+    assert sorted(by_buyer_and_row.values()) == pytest.approx([0.5, 0.5, 1.0])  # the contact: 2 / 4
+    assert {row for _, row in by_buyer_and_row} == {0, 1}
 
 
 def test_the_first_version_passes_the_gate_and_the_verdict_is_kept():
