@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import groupby, product
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +41,7 @@ class ItemRankerConfig:
     Attributes:
         regularisations: Of EASE, to choose from.
         history_half_lives_days: After how long an event in a user's history counts half, to choose from.
+        shortlists: How many of each user's best items weights are learned to tell apart, to choose from.
         demand_half_lives_days: One term of recent demand each. Together they tell a trend: asked for in the last days,
             against the last months.
         n_factors, n_iterations, confidence, factor_regularisation: Of the factors (``implicit_feedback.als_factors``).
@@ -55,6 +56,7 @@ class ItemRankerConfig:
 
     regularisations: tuple[float, ...] = (200.0, 1000.0)
     history_half_lives_days: tuple[float, ...] = (60.0, 365.0)
+    shortlists: tuple[int, ...] = (50, 300)
     demand_half_lives_days: tuple[float, ...] = (3.0, 14.0, 60.0)
     n_factors: int = 64
     n_iterations: int = 8
@@ -70,12 +72,12 @@ class ItemRankerConfig:
 
     def __post_init__(self) -> None:
         half_lives = (*self.history_half_lives_days, *self.demand_half_lives_days)
-        if not self.regularisations or not self.history_half_lives_days:
+        if not (self.regularisations and self.history_half_lives_days and self.shortlists):
             raise ValueError("there must be something to choose from")
         if min(*self.regularisations, *half_lives, self.floor, self.strength) <= 0:
             raise ValueError("regularisations, half-lives, floor and strength must be positive")
-        if self.k < 1 or self.n_factors < 1 or self.most_items < 1:
-            raise ValueError("k, n_factors and most_items must be at least 1")
+        if min(self.k, self.n_factors, self.most_items, *self.shortlists) < 1:
+            raise ValueError("k, n_factors, most_items and shortlists must be at least 1")
 
 
 class Option(NamedTuple):
@@ -83,6 +85,7 @@ class Option(NamedTuple):
 
     regularisation: float
     history_half_life_days: float
+    shortlist: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,14 +243,16 @@ def fit_item_ranker(
         The ranker. Without anything to validate on, its terms weigh alike and the first option is taken.
     """
     config = config or ItemRankerConfig()
-    options = [Option(*pair) for pair in product(config.regularisations, config.history_half_lives_days)]
+    options = [
+        Option(*each) for each in product(config.regularisations, config.history_half_lives_days, config.shortlists)
+    ]
     past = events.before(day)
     earlier = Past(past, catalogue, day - validation_days, config)
     asked = ask(past, catalogue, earlier.day, day, known_only=config.known_only, unseen_only=config.unseen_only)
     asked = asked.take(_sampled(len(asked), events.n_items, len(config.demand_half_lives_days) + 4, config.seed))
     validated = validate(earlier, asked, options) if len(asked) >= FEWEST_VALIDATED else {}
     chosen = max(validated, key=lambda option: validated[option]) if validated else options[0]
-    score = learn_weights(earlier, table_of(earlier, asked.user_rows, chosen), asked)
+    score = learn_weights(earlier, table_of(earlier, asked.user_rows, chosen), asked, chosen.shortlist)
     return ItemRanker(Past(past, catalogue, day, config), chosen, score, validated)
 
 
@@ -261,15 +266,19 @@ def validate(past: Past, asked: ItemQuestion, options: list[Option]) -> dict[Opt
     """NDCG of each option: weights learned from one half of the users, tested on the other, and the reverse."""
     is_even = np.arange(len(asked)) % 2 == 0
     found = {}
-    for option in options:
-        table = table_of(past, asked.user_rows, option)
-        halves = [_ndcg(past, table, asked, learns) for learns in (is_even, ~is_even)]
-        found[option] = float(np.mean(halves))
+    for _, alike in groupby(options, lambda option: option[:2]):  # which share a table of terms
+        same = list(alike)
+        table = table_of(past, asked.user_rows, same[0])
+        for option in same:
+            halves = [_ndcg(past, table, asked, learns, option.shortlist) for learns in (is_even, ~is_even)]
+            found[option] = float(np.mean(halves))
     return found
 
 
-def _ndcg(past: Past, table: NDArray[np.float32], asked: ItemQuestion, learns: NDArray[np.bool_]) -> float:
-    score = learn_weights(past, table[learns], asked.take(learns))
+def _ndcg(
+    past: Past, table: NDArray[np.float32], asked: ItemQuestion, learns: NDArray[np.bool_], shortlist: int
+) -> float:
+    score = learn_weights(past, table[learns], asked.take(learns), shortlist)
     test = asked.take(~learns)
     terms = dict(zip(past.term_names, np.moveaxis(table[~learns], -1, 0), strict=True))
     scores = score.score(_flat(terms)).reshape(len(test), -1)
@@ -295,29 +304,46 @@ def best_items(scores: Floats, question: ItemQuestion, k: int) -> NDArray[np.int
     return np.where(np.isfinite(np.take_along_axis(allowed, best, axis=1)), best, metrics.PADDING)
 
 
-def learn_weights(past: Past, table: NDArray[np.float32], asked: ItemQuestion) -> LinearScore:
-    """Weights of the terms by conditional logit: each user chose what she went for out of all she could have had.
+def learn_weights(past: Past, table: NDArray[np.float32], asked: ItemQuestion, shortlist: int) -> LinearScore:
+    """Weights of the terms by conditional logit: each user chose what she went for out of what she could have had.
 
-    Every user counts once, however much she went for. All items are alternatives, not a sample, because a list is made
-    of the top, which a sample hardly holds.
+    Learned twice: first out of all items, then out of each user's best by the first weights. Most choices are of the
+    long tail, and weights that explain these best need not be those that tell the top apart, which a list is made of.
+    Every user counts once, however much she went for.
 
     Args:
         past: The models, fitted before the choices.
         table: Their terms, as from ``table_of``, of the users asked about.
         asked: The choices.
+        shortlist: How many items the second time is about, for each user.
 
     Returns:
         The score; with nobody asked about, weights of 1 on terms as they come.
 
-    Source: conditional logit (McFadden 1974), a Gaussian around 0, solved by L-BFGS.
+    Source: conditional logit (McFadden 1974), a Gaussian around 0, solved by L-BFGS. That the weights may be learned
+    from a part of the alternatives is its independence of irrelevant alternatives.
     """
     names = past.term_names
     if not len(asked):
         return LinearScore(names, np.ones(len(names)), np.zeros(len(names)), np.ones(len(names)))
-    allowed = asked.allowed()
+    allowed, chosen = asked.allowed(), asked.relevant.toarray().astype(np.float32)
     means, deviations = _scales(table[allowed].astype(np.float64))
     features = np.asarray(np.nan_to_num((table - means) / deviations), np.float32)
-    return LinearScore(names, most_likely(features, allowed, asked.relevant, past.config.strength), means, deviations)
+    weights = most_likely(features, allowed, chosen, past.config.strength)
+    best = _best(np.where(allowed, features @ weights.astype(np.float32), -np.inf), shortlist)
+    weights = most_likely(
+        np.take_along_axis(features, best[..., None], axis=1),
+        np.take_along_axis(allowed, best, axis=1),
+        np.take_along_axis(chosen, best, axis=1),
+        past.config.strength,
+    )
+    return LinearScore(names, weights, means, deviations)
+
+
+def _best(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
+    """Columns of the n highest scores of each row, in no order."""
+    n = min(n, scores.shape[1])
+    return np.argpartition(-scores, n - 1, axis=1)[:, :n]
 
 
 def _scales(values: Floats) -> tuple[Floats, Floats]:
@@ -330,24 +356,25 @@ def _scales(values: Floats) -> tuple[Floats, Floats]:
 
 
 def most_likely(
-    features: NDArray[np.float32], allowed: NDArray[np.bool_], relevant: csr_array, strength: float
+    features: NDArray[np.float32], allowed: NDArray[np.bool_], chosen: NDArray[np.float32], strength: float
 ) -> Floats:
-    """Weights that make the users' choices likeliest, shape (n_terms,).
+    """Weights that make the users' choices likeliest, shape (n_terms,); 0 where nobody chose anything.
 
     Args:
         features: Standardised terms, shape (n_users, n_items, n_terms).
         allowed: The alternatives of each user, shape (n_users, n_items).
-        relevant: Not 0 where she chose, at least once each, same shape; all among the allowed.
+        chosen: 1 where she chose, else 0, same shape; all among the allowed. Users without a choice are left out.
         strength: Precision of the Gaussian around 0.
     """
-    shares = relevant.toarray().astype(np.float32)
-    shares /= shares.sum(axis=1, keepdims=True)
+    told = chosen.any(axis=1)
+    features, allowed, chosen = features[told], allowed[told], chosen[told]
+    shares = chosen / chosen.sum(axis=1, keepdims=True)
     n_terms = features.shape[2]
     rows = features.reshape(-1, n_terms)
 
     def cost(weights: Floats) -> tuple[float, Floats]:
         utility = np.where(allowed, (rows @ weights.astype(np.float32)).reshape(allowed.shape), -np.inf)
-        utility -= utility.max(axis=1, keepdims=True)
+        utility -= utility.max(axis=1, keepdims=True, initial=-np.finfo(np.float32).max)
         odds = np.exp(utility)
         total = odds.sum(axis=1, keepdims=True)
         fit = (shares * np.where(allowed, utility - np.log(total), 0.0)).sum(dtype=np.float64)

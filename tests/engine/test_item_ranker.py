@@ -38,23 +38,31 @@ def test_a_user_without_affinities_is_told_nothing():
 
 def test_one_choice_moves_a_weight_towards_the_chosen():
     features = np.array([[[1.0], [0.0]]], np.float32)
-    got = most_likely(features, np.ones((1, 2), bool), csr_array([[1.0, 0.0]]), strength=1.0)
+    got = most_likely(features, np.ones((1, 2), bool), np.array([[1.0, 0.0]]), strength=1.0)
     # the mode of a standard normal times a logistic solves w = 1 - sigmoid(w)
     assert_allclose(got, [0.4011], atol=1e-3)
 
 
 def test_what_may_not_be_listed_is_no_alternative():
     features = np.array([[[1.0], [0.0], [50.0]]], np.float32)
-    got = most_likely(features, np.array([[True, True, False]]), csr_array([[1.0, 0.0, 0.0]]), strength=1.0)
+    got = most_likely(features, np.array([[True, True, False]]), np.array([[1.0, 0.0, 0.0]]), strength=1.0)
     assert_allclose(got, [0.4011], atol=1e-3)
 
 
 def test_every_user_counts_once_however_much_she_went_for():
     features = np.array([[[1.0], [1.0], [0.0]], [[0.0], [0.0], [1.0]]], np.float32)
-    got = most_likely(features, np.ones((2, 3), bool), csr_array([[1.0, 1, 0], [0, 0, 1]]), strength=1.0)
+    got = most_likely(features, np.ones((2, 3), bool), np.array([[1.0, 1, 0], [0, 0, 1]]), strength=1.0)
     # the slope of both fits and of the Gaussian at the mode: (1 - p) + (1 - q) = w, with p = 2e/(2e+1), q = e/(e+2)
     e = np.exp(got[0])
     assert_allclose((1 - 2 * e / (2 * e + 1)) + (1 - e / (e + 2)), got[0], atol=1e-3)
+
+
+def test_users_without_a_choice_say_nothing():
+    features = np.array([[[1.0], [0.0]], [[0.0], [1.0]]], np.float32)
+    got = most_likely(features, np.ones((2, 2), bool), np.array([[1.0, 0.0], [0.0, 0.0]]), strength=1.0)
+    assert_allclose(got, [0.4011], atol=1e-3)
+    nobody = most_likely(features, np.ones((2, 2), bool), np.zeros((2, 2)), strength=1.0)
+    assert nobody.tolist() == [0.0]
 
 
 def test_best_items_are_allowed_ones_filled_up_with_padding():
@@ -137,7 +145,8 @@ def test_likeness_helps_where_it_is_all_there_is():
 
 
 @pytest.mark.parametrize(
-    "options", [{"floor": 0.0}, {"regularisations": ()}, {"demand_half_lives_days": (0.0,)}, {"k": 0}]
+    "options",
+    [{"floor": 0.0}, {"shortlists": (0,)}, {"regularisations": ()}, {"demand_half_lives_days": (0.0,)}, {"k": 0}],
 )
 def test_a_configuration_that_makes_no_sense_is_refused(options):
     with pytest.raises(ValueError, match=r"must be"):
