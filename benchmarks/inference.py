@@ -28,7 +28,7 @@ import numpy as np
 from recommender_site import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
-FLASK_SERVICE = '''
+FLASK_SERVICE = """
 import json
 import numpy as np
 from flask import Flask, jsonify, request
@@ -49,7 +49,7 @@ def infer():
         name=asked["name"],
         recommendations=[{{"id": int(ids[row]), "name": names[row], "score": float(scores[row])}} for row in best],
     )
-'''
+"""
 
 
 def export_stock(folder: Path) -> int:
