@@ -1,8 +1,12 @@
+import numpy as np
 import pytest
+from psycopg import sql
 
 from catalog.models import Listing
-from recommendations.datasets import read_listings
-from tests.factories import ListingFactory, MakeFactory
+from recommendations import datasets
+from recommendations.datasets import read_columns, read_listings, read_vectors, write_vectors
+from recommendations.services import create_partition
+from tests.factories import ListingFactory, MakeFactory, RankerVersionFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -15,3 +19,31 @@ def test_a_listing_has_the_same_name_as_a_row_and_in_an_array():
     by_id = {listing.pk: listing.name for listing in Listing.objects.select_related("make", "car_model__make")}
     rows = read_listings(Listing.objects.all())
     assert dict(zip(rows.listing_ids.tolist(), rows.names.tolist(), strict=True)) == by_id
+
+
+def test_columns_come_as_they_are_however_many_rows_share_a_value(monkeypatch):
+    monkeypatch.setattr(datasets, "ROWS_IN_ONE", 7)
+    query = sql.SQL("SELECT n::bigint - 10, n / 3.0::float8 FROM generate_series(1, 40) AS n")
+    whole, fractions = read_columns(query, np.int64, np.float64)
+    order = np.argsort(whole)
+    assert whole[order].tolist() == list(range(-9, 31))
+    np.testing.assert_array_equal(fractions[order], np.arange(1, 41) / 3.0)
+    assert (whole.dtype, fractions.dtype) == (np.int64, np.float64)
+
+
+def test_a_query_without_rows_has_empty_columns():
+    ids, numbers = read_columns(sql.SQL("SELECT 1::bigint, 1::float8 WHERE false"), np.int64, np.float64)
+    assert ids.shape == numbers.shape == (0,)
+
+
+def test_vectors_are_read_as_they_were_written():
+    version = RankerVersionFactory()
+    create_partition(version.pk)
+    vectors = np.random.default_rng(1).standard_normal((3, 128)).astype(np.float32)
+    write_vectors(version, np.array([30, 10, 20]), vectors, np.array([3, -1, 2]))
+    ids, found, digests = read_vectors(version)
+    order = np.argsort(ids)
+    assert (ids[order].tolist(), digests[order].tolist()) == ([10, 20, 30], [-1, 2, 3])
+    np.testing.assert_array_equal(found[order], vectors[[1, 2, 0]])
+    assert read_vectors(version, [20, 40])[0].tolist() == [20]
+    assert read_vectors(version, [])[1].shape == (0, 128)
