@@ -11,7 +11,7 @@ A recommender is a function of a ``Round`` that returns rows, one list per buyer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from recommendations.engine.buyers import SimulatedBuyer
 from recommendations.engine.market import DAY, LIVE, RESERVED, Market
-from recommendations.engine.simulation import choice_scores, draw_query, find, fixed_normal
+from recommendations.engine.simulation import choice_scores, conditions, draw_query, find, fixed_normal
 from recommendations.engine.true_taste import CodedTable, Floats, Rows, oracle_share, utility
 
 
@@ -54,6 +54,9 @@ class LoopConfig:
             raise ValueError(f"search_share must lie between 0 and 1, not {self.search_share}")
 
 
+Search = Mapping[str, Rows]
+
+
 @dataclass(frozen=True)
 class Round:
     """What a recommender may know when it is asked for lists.
@@ -64,8 +67,9 @@ class Round:
         live: Rows of the listings for sale now, shape (n_live,).
         shown: Lists of the rounds before, shape (number, n_buyers, k), -1 in empty places.
         chosen: Rows opened in them, shape (number, n_buyers, views), -1 where nothing was.
-        found: By round before and buyer: rows for sale then that a search found, newest first; None where nobody
-            searched. The list of that round was left aside.
+        searched: By round before and buyer: what was searched for, as the rows for sale then that met each condition,
+            by the field it is about ("price", "body" …); None where nobody searched. The list of a round with a search
+            was left aside.
         n_buyers, k: Size of the answer: lists of at most k rows, shape (n_buyers, k), -1 in empty places.
         rng: For draws of the recommender's own.
     """
@@ -75,7 +79,7 @@ class Round:
     live: Rows
     shown: Rows
     chosen: Rows
-    found: Sequence[Sequence[Rows | None]]
+    searched: Sequence[Sequence[Search | None]]
     n_buyers: int
     k: int
     rng: np.random.Generator
@@ -155,7 +159,7 @@ class _Loop:
         self.share, self.regret = np.full(shape, np.nan), np.full(shape, np.nan)
         self.shown = np.full((*shape, config.k), -1)
         self.chosen = np.full((*shape, config.views), -1)
-        self.found: list[list[Rows | None]] = [[None] * len(buyers) for _ in range(config.n_rounds)]
+        self.searched: list[list[Search | None]] = [[None] * len(buyers) for _ in range(config.n_rounds)]
         # drawn in advance, so that whoever recommends meets the same searches
         self.searches = np.random.default_rng([config.seed, 3]).random(shape) < config.search_share
 
@@ -181,7 +185,7 @@ class _Loop:
             live=live,
             shown=self.shown[:number],
             chosen=self.chosen[:number],
-            found=self.found[:number],
+            searched=self.searched[:number],
             n_buyers=len(self.buyers),
             k=self.config.k,
             rng=rng,
@@ -203,18 +207,18 @@ class _Loop:
         missed = best.sum() - worth[at].sum() - (len(best) - len(at)) * worth.mean()
         self.regret[number, buyer] = missed / len(best)
         if self.searches[number, buyer]:
-            self.found[number][buyer] = self.search(number, buyer, live, days_ago)
+            self.searched[number][buyer] = self.search(number, buyer, live, days_ago)
         else:
             self.chosen[number, buyer, : min(len(rows), self.config.views)] = self.choose(buyer, rows, worth[at])
 
-    def search(self, number: int, buyer: int, live: Rows, days_ago: float) -> Rows:
-        """The live rows that the buyer's search finds, by what was wanted then."""
+    def search(self, number: int, buyer: int, live: Rows, days_ago: float) -> Search:
+        """What the buyer searches for, by what was wanted then; widened where it would find next to nothing."""
         taste = self.buyers[buyer].taste
         if taste.former is not None and days_ago > taste.drift_days / 2:
             taste = taste.former
         query = draw_query(taste, np.random.default_rng([self.config.seed, 4, number, buyer]))
-        rows = find(query, self.market, self.coded)
-        return rows[np.isin(rows, live, assume_unique=True)]
+        find(query, self.market, self.coded)
+        return {field: live[met[live]] for field, met in conditions(query, self.market, self.coded).items()}
 
     def choose(self, buyer: int, rows: Rows, worth: Floats) -> Rows:
         behaviour = self.buyers[buyer].behaviour

@@ -152,6 +152,20 @@ class Encoder:
         """
         return self._mix(table, self.states).astype(np.float32)
 
+    def encode_field(self, table: ListingTable, field: str) -> NDArray[np.float32]:
+        """The part of the vectors that one field makes, float32, shape (n, n_dims); the parts of all add up to them.
+
+        So a wish that speaks of one field alone (a filter, an answer) can be learned from without saying anything of
+        the others.
+
+        Raises:
+            ValueError: If there is no such field.
+        """
+        if field not in self.names:
+            raise ValueError(f"{field!r} is none of this encoder's fields: {', '.join(self.names)}")
+        is_own = self._field_of_state == self.names.index(field)
+        return self._mix(table, np.where(is_own[:, None], self.states, 0.0)).astype(np.float32)
+
     def contributions(
         self, weights: ArrayLike, table: ListingTable, encoded: NDArray[np.float32] | None = None
     ) -> Contributions:

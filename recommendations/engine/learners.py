@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from recommendations.engine import simulation as sim
 from recommendations.engine.choice_sets import ChoiceSets, event_weights, place_offsets
-from recommendations.engine.closed_loop import Round
+from recommendations.engine.closed_loop import Round, Search
+from recommendations.engine.encoder import Encoder
 from recommendations.engine.market import Market
 from recommendations.engine.policy import ListPolicy, Pool, build_list
 from recommendations.engine.taste import Prior, PriorConfig, Taste, draw, fit_prior, posterior, tastes
@@ -92,7 +93,7 @@ class LearnerConfig:
 
     Attributes:
         policy: Rules of the lists; its k is replaced by the loop's.
-        n_beside_search: Random live listings that what a search found is held against.
+        n_beside_search: Random live listings that do not meet a condition of a search, to hold against those that do.
         half_life_days: After this long an event counts half.
         n_pool: Best listings that the policy chooses from, exploring ones too: a draw from the belief that ranks all of
             the stock shows cars that are of no use to anybody, and taught no more when tried.
@@ -117,9 +118,10 @@ class ShowByTaste:
     """The hierarchical taste model, for ``run_loop``; learns for one loop, so a new one is needed for each."""
 
     def __init__(
-        self, market: Market, vectors: Vectors, population: Population, config: LearnerConfig | None = None
+        self, market: Market, encoder: Encoder, population: Population, config: LearnerConfig | None = None
     ) -> None:
-        self.vectors, self.population, self.config = vectors, population, config or LearnerConfig()
+        self.vectors, self.population, self.config = encoder.encode(market.table), population, config or LearnerConfig()
+        self.parts = {name: encoder.encode_field(market.table, name) for name in ("price", *sim.QUERY_FIELDS)}
         _, self.models = np.unique([f"{a}/{b}" for a, b in zip(market.table.make, market.table.model, strict=True)],
                                    return_inverse=True)  # fmt: skip
         _, self.sellers = np.unique(market.seller_key.astype(str), return_inverse=True)
@@ -138,8 +140,8 @@ class ShowByTaste:
     def remember(self, buyer: int, asked: Round) -> None:
         """Keep what was done with the last list as choices, in front of what they were made from."""
         events = self.events.setdefault(buyer, [])
-        if (found := asked.found[-1][buyer]) is not None:
-            events += self.choice_of_search(found, asked)
+        if (searched := asked.searched[-1][buyer]) is not None:
+            events += self.choices_of_search(searched, asked)
         shown = asked.shown[-1, buyer]
         shown = shown[shown >= 0]
         offsets = place_offsets(np.arange(1, len(shown) + 1), self.population.place_aversion)
@@ -148,13 +150,19 @@ class ShowByTaste:
                 chosen = int(np.flatnonzero(shown == row)[0])
                 events.append(_Event(asked.number - 1, self.vectors[shown], chosen, offsets))
 
-    def choice_of_search(self, found: Rows, asked: Round) -> list[_Event]:
-        """What a search found, on average, was preferred to anything else; nothing is said where it found nothing."""
-        if not len(found):
-            return []
-        others = asked.rng.choice(asked.live, min(self.config.n_beside_search, len(asked.live)), replace=False)
-        features = np.vstack([self.vectors[found].mean(axis=0), self.vectors[others]])
-        return [_Event(asked.number - 1, features, 0, np.zeros(len(features)))]
+    def choices_of_search(self, searched: Search, asked: Round) -> Iterator[_Event]:
+        """Each condition is a choice in one field: what meets it, on average, over what does not, all else equal.
+
+        Whole cars would say more than the buyer did: those that were not searched for have other makes, ages and
+        mileages too.
+        """
+        for field_name, rows in searched.items():
+            others = np.setdiff1d(asked.live, rows)
+            if len(rows) and len(others):
+                others = asked.rng.choice(others, min(self.config.n_beside_search, len(others)), replace=False)
+                part = self.parts[field_name]
+                features = np.vstack([part[rows].mean(axis=0), part[others]])
+                yield _Event(asked.number - 1, features, 0, np.zeros(len(features)))
 
     def list_for(self, buyer: int, asked: Round) -> Rows:
         stock = self.vectors[asked.live]

@@ -172,7 +172,8 @@ class _World:
         self.buyers, others = everybody[: config.n_buyers], everybody[config.n_buyers :]
         report(0.05, "letting the others browse")
         self.history = sim.simulate(self.market, others, config.log_events * len(others), seed)
-        self.vectors = fit_encoder(self.market.table, config.encoder).encode(self.market.table)
+        self.encoder = fit_encoder(self.market.table, config.encoder)
+        self.vectors = self.encoder.encode(self.market.table)
         report(0.1, "learning the population")
         self.begin_s = (config.loop.n_rounds - 1) * config.loop.hours * 3600  # nothing later is known in advance
         self.population = learn_population(self.market, self.history, self.vectors, self.begin_s, config.prior)
@@ -180,7 +181,7 @@ class _World:
     def run(self) -> dict[str, LoopReport]:
         loop = replace(self.config.loop, seed=self.seed)
         recommenders: dict[str, Recommender] = {
-            TASTE: ShowByTaste(self.market, self.vectors, self.population, self.config.learner),
+            TASTE: ShowByTaste(self.market, self.encoder, self.population, self.config.learner),
             LIKED: ShowLikeLiked(self.vectors),
             POPULAR: ShowPopular(self.opened_before()),
             RANDOM: show_random,

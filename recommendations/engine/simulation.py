@@ -29,8 +29,8 @@ from recommendations.engine.true_taste import (
 
 __all__ = [
     "EVENT_KINDS", "LIST_KINDS", "Behaviour", "CodedTable", "History", "Menu", "SimulatedBuyer", "TrueTaste",
-    "choice_scores", "draw_buyers", "draw_query", "draw_taste", "find", "oracle_share", "raw_oracle_share", "simulate",
-    "utility",
+    "choice_scores", "conditions", "draw_buyers", "draw_query", "draw_taste", "find", "oracle_share",
+    "raw_oracle_share", "simulate", "utility",
 ]  # fmt: skip
 
 BROWSING_STREAM = 3  # tells its random numbers from the market's and the buyers'
@@ -160,22 +160,28 @@ def draw_query(taste: TrueTaste, rng: np.random.Generator) -> dict[str, Any]:
     return query
 
 
+def conditions(query: dict[str, Any], market: Market, coded: CodedTable) -> dict[str, NDArray[np.bool_]]:
+    """Which listings meet each condition of a search, by the field it is about."""
+    price = market.table.price
+    met = {"price": (price >= query["min_price"]) & (price <= query["max_price"])}
+    for name, asked_as in QUERY_FIELDS.items():
+        if asked_as in query:
+            met[name] = coded.has(name, query[asked_as][0])
+    return met
+
+
 def find(query: dict[str, Any], market: Market, coded: CodedTable) -> Rows:
     """What a search finds, newest first, sold or not.
 
     Where that is next to nothing the buyer widens it to the price range alone, and the query is changed to say so.
     """
-    price = market.table.price
-    is_found = (price >= query["min_price"]) & (price <= query["max_price"])
-    narrow = is_found.copy()
-    for name, asked_as in QUERY_FIELDS.items():
-        if asked_as in query:
-            narrow &= coded.has(name, query[asked_as][0])
-    if narrow.sum() < 5:
+    met = conditions(query, market, coded)
+    is_found = np.logical_and.reduce(list(met.values()))
+    if is_found.sum() < 5:
         for asked_as in QUERY_FIELDS.values():
             query.pop(asked_as, None)
-        narrow = is_found
-    rows = np.flatnonzero(narrow)
+        is_found = met["price"]
+    rows = np.flatnonzero(is_found)
     return rows[np.argsort(market.published_s[rows], kind="stable")]
 
 

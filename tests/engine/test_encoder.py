@@ -173,6 +173,13 @@ def test_contributions_add_up_to_the_score_of_the_stored_vector(size):
     np.testing.assert_allclose(split.values.sum(axis=1) + split.constant, scores, atol=1e-6, rtol=0)
 
 
+def test_the_parts_of_all_fields_add_up_to_the_vectors():
+    parts = [ENCODER.encode_field(MARKET, name) for name in ENCODER.names]
+    np.testing.assert_allclose(np.sum(parts, axis=0), ENCODER.encode(MARKET), atol=1e-5)
+    with pytest.raises(ValueError, match="smell"):
+        ENCODER.encode_field(MARKET, "smell")
+
+
 def test_contributions_of_the_catalogue_average_to_zero_field_by_field():
     np.testing.assert_allclose(ENCODER.contributions(WEIGHTS, MARKET).values.mean(axis=0), 0, atol=1e-6)
 

@@ -12,7 +12,8 @@ from recommendations.engine.policy import ListPolicy
 from recommendations.engine.taste import Prior
 
 MARKET = build_market(800, seed=2, anchor_year=2026)
-VECTORS = fit_encoder(MARKET.table, EncoderConfig(n_dims=32)).encode(MARKET.table)
+ENCODER = fit_encoder(MARKET.table, EncoderConfig(n_dims=32))
+VECTORS = ENCODER.encode(MARKET.table)
 EVERYBODY = draw_buyers(90, 2, Menu.of(read_specs()), read_towns())
 BUYERS, OTHERS = EVERYBODY[:20], EVERYBODY[20:]
 HISTORY = sim.simulate(MARKET, OTHERS, 2_000, seed=2)
@@ -29,14 +30,14 @@ def asked(number=0, live=None, **changes):
     """A round of one buyer with lists of three, the first event a day ago."""
     given = {
         "number": number, "age_days": np.arange(number, 0, -1.0), "live": np.arange(6) if live is None else live,
-        "shown": np.full((number, 1, 3), -1), "chosen": np.full((number, 1, 1), -1), "found": [[None]] * number,
+        "shown": np.full((number, 1, 3), -1), "chosen": np.full((number, 1, 1), -1), "searched": [[None]] * number,
         "n_buyers": 1, "k": 3, "rng": np.random.default_rng(0),
     }  # fmt: skip
     return Round(**(given | changes))
 
 
 def test_it_does_better_than_the_average_of_what_was_opened_and_learns(population):
-    ours = run_loop(MARKET, BUYERS, ShowByTaste(MARKET, VECTORS, population), CONFIG)
+    ours = run_loop(MARKET, BUYERS, ShowByTaste(MARKET, ENCODER, population), CONFIG)
     liked = run_loop(MARKET, BUYERS, ShowLikeLiked(VECTORS), CONFIG)
     assert ours.mean_share_after(9) > liked.mean_share_after(9) + 0.1
     assert ours.share[-3:].mean() > ours.share[0].mean() + 0.05
@@ -44,20 +45,20 @@ def test_it_does_better_than_the_average_of_what_was_opened_and_learns(populatio
 
 def test_the_same_seed_shows_the_same_lists(population):
     config = LoopConfig(n_rounds=4)
-    one, other = (run_loop(MARKET, BUYERS, ShowByTaste(MARKET, VECTORS, population), config) for _ in "ab")
+    one, other = (run_loop(MARKET, BUYERS, ShowByTaste(MARKET, ENCODER, population), config) for _ in "ab")
     np.testing.assert_array_equal(one.share, other.share)
 
 
 def test_before_the_first_event_everybody_sees_the_best_of_the_population():
     population = Population(Prior(np.eye(32)[0], np.eye(32)), 0.0)
-    learner = ShowByTaste(MARKET, VECTORS, population, LearnerConfig(policy=PLAIN))
+    learner = ShowByTaste(MARKET, ENCODER, population, LearnerConfig(policy=PLAIN))
     best = np.argsort(-VECTORS[:6, 0], kind="stable")[:3]
     np.testing.assert_array_equal(learner(asked()), [best])
 
 
 def test_an_opened_car_speaks_for_its_like():
     learner = ShowByTaste(
-        MARKET, VECTORS, Population(Prior(np.zeros(32), np.eye(32)), 0.0), LearnerConfig(policy=PLAIN)
+        MARKET, ENCODER, Population(Prior(np.zeros(32), np.eye(32)), 0.0), LearnerConfig(policy=PLAIN)
     )
     first = asked(1, shown=np.array([[[4, 1, 2]]]), chosen=np.array([[[1]]]))
     learner(first)
@@ -69,28 +70,32 @@ def test_an_opened_car_speaks_for_its_like():
     assert np.isfinite(taste.covariance).all()
 
 
-def test_a_search_speaks_for_the_average_of_what_it_found():
+def test_a_condition_speaks_of_its_field_alone():
     learner = ShowByTaste(
-        MARKET, VECTORS, Population(Prior(np.zeros(32), np.eye(32)), 0.0), LearnerConfig(policy=PLAIN)
+        MARKET, ENCODER, Population(Prior(np.zeros(32), np.eye(32)), 0.0), LearnerConfig(policy=PLAIN)
     )
-    round_ = asked(1, found=[[np.array([2, 3])]], live=np.arange(200))
+    live, price = np.arange(400), MARKET.table.price[:400]
+    cheap = np.flatnonzero(price < 8_000)
+    round_ = asked(1, searched=[[{"price": cheap}]], live=live)
     learner(round_)
-    event = learner.events[0][0]
-    np.testing.assert_allclose(event.features[0], VECTORS[[2, 3]].mean(axis=0), rtol=1e-6)
-    assert len(event.features) == 61
-    _, scores = learner.judge(0, round_, VECTORS[:200])
-    assert scores[[2, 3]].mean() > np.quantile(scores, 0.8)
+    (event,) = learner.events[0]
+    part = ENCODER.encode_field(MARKET.table, "price")
+    np.testing.assert_allclose(event.features[0], part[cheap].mean(axis=0), rtol=1e-5)
+    assert event.features.shape == (61, 32)
+    taste, _ = learner.judge(0, round_, VECTORS[:400])
+    curve = ENCODER.curve(taste.mean, "price", [5_000, 30_000])
+    assert curve[0] > curve[1] + 0.5
 
 
-def test_a_search_that_found_nothing_says_nothing():
-    learner = ShowByTaste(MARKET, VECTORS, Population(Prior(np.zeros(32), np.eye(32)), 0.0))
-    learner(asked(1, found=[[np.zeros(0, int)]]))
+def test_a_condition_that_nothing_meets_or_everything_says_nothing():
+    learner = ShowByTaste(MARKET, ENCODER, Population(Prior(np.zeros(32), np.eye(32)), 0.0))
+    learner(asked(1, searched=[[{"price": np.zeros(0, int), "body": np.arange(6)}]]))
     assert learner.events[0] == []
 
 
 def test_an_older_event_weighs_less():
     learner = ShowByTaste(
-        MARKET, VECTORS, Population(Prior(np.zeros(32), np.eye(32)), 0.0), LearnerConfig(half_life_days=1.0)
+        MARKET, ENCODER, Population(Prior(np.zeros(32), np.eye(32)), 0.0), LearnerConfig(half_life_days=1.0)
     )
     learner(asked(1, shown=np.array([[[4, 1, 2]]]), chosen=np.array([[[1]]])))
     sets = learner.choices(learner.events[0], np.array([3.0]))
@@ -98,7 +103,7 @@ def test_an_older_event_weighs_less():
 
 
 def test_where_less_is_for_sale_than_asked_for_places_stay_empty(population):
-    got = ShowByTaste(MARKET, VECTORS, population)(asked(live=np.array([5, 7])))
+    got = ShowByTaste(MARKET, ENCODER, population)(asked(live=np.array([5, 7])))
     assert sorted(got[0].tolist()) == [-1, 5, 7]
 
 
@@ -133,29 +138,24 @@ def test_what_happened_later_is_not_known(population):
 
 def test_a_household_may_have_two_tastes():
     """One wants the first dimension, the other the opposite; both find their cars on the list."""
-    vectors = np.zeros((40, 32), np.float32)
-    vectors[:, 0] = np.linspace(-3, 3, 40)
-    market = MARKET.take(np.arange(40))
-    prior = Population(Prior(np.zeros(32), np.eye(32)), 0.0)
+    line = np.zeros((40, 32), np.float32)
+    line[:, 0] = np.linspace(-3, 3, 40)
     shown = np.tile(np.array([[0, 15, 39, 20, 25]]), (30, 1))[:, None]
     chosen = np.where(np.arange(30) % 2, 0, 39)[:, None, None]
     lists = {}
     for n in (1, 2):
-        learner = ShowByTaste(market, vectors, prior, LearnerConfig(policy=PLAIN, max_tastes=n))
+        settings = LearnerConfig(policy=PLAIN, max_tastes=n)
+        learner = ShowByTaste(
+            MARKET.take(np.arange(40)), ENCODER, Population(Prior(np.zeros(32), np.eye(32)), 0.0), settings
+        )
+        learner.vectors = line
         for number in range(1, 31):
-            lists[n] = learner(
-                asked(
-                    number,
-                    live=np.arange(40),
-                    k=5,
-                    shown=shown[:number],
-                    chosen=chosen[:number],
-                    found=[[None]] * number,
-                    age_days=np.zeros(number),
-                )
-            )[0]
-    assert {0, 39} <= set(lists[2])
-    assert not {0, 39} <= set(lists[1])
+            round_ = asked(
+                number, live=np.arange(40), k=5, shown=shown[:number], chosen=chosen[:number], age_days=np.zeros(number)
+            )  # fmt: skip
+            lists[n] = set(learner(round_)[0].tolist())
+    assert {0, 39} <= lists[2]
+    assert not {0, 39} <= lists[1]
 
 
 @pytest.mark.parametrize("fault", [{"n_pool": 0}, {"n_beside_search": 0}, {"max_tastes": 0}, {"half_life_days": 0}])
