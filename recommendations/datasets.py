@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from psycopg import Copy, Cursor, sql
 
 from catalog.models import Listing
+from catalog.querysets import ITEMS
 from recommendations.engine.encoder import ListingTable
 from recommendations.engine.stock import FOREVER
 from recommendations.models import VECTOR_DIMENSIONS, EventKind, Interaction, RankerVersion
@@ -338,9 +339,12 @@ EVENT_COLUMNS = sql.SQL(
 
 
 def read_events(since: datetime) -> EventRows:
-    """Every event since a moment, oldest first."""
-    query = sql.SQL("SELECT {columns} FROM recommendations_interaction i WHERE i.occurred_at >= {since}")
-    return read_event_rows(query, since=sql.Literal(since))
+    """Every event about cars since a moment, oldest first."""
+    query = sql.SQL(
+        "SELECT {columns} FROM recommendations_interaction i WHERE i.occurred_at >= {since} "
+        "AND NOT EXISTS (SELECT FROM catalog_listing l WHERE l.id = i.listing_id AND l.source = {items})"
+    )
+    return read_event_rows(query, since=sql.Literal(since), items=sql.Literal(ITEMS))
 
 
 def read_histories(buyer_ids: Sequence[int], at_most: int) -> EventRows:

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import Count, Max
 
+from catalog.querysets import ITEMS
+
 if TYPE_CHECKING:
     from recommendations.models import Interaction, ListingVector, RankerVersion  # noqa: F401 (named in strings)
 
 
 class InteractionQuerySet(models.QuerySet["Interaction"]):
+    def about_cars(self) -> InteractionQuerySet:
+        """Events that say something about cars: searches too, but none about the items of the feed."""
+        return self.exclude(listing__source=ITEMS)
+
     def since(self, moment: datetime) -> InteractionQuerySet:
         return self.filter(occurred_at__gte=moment)
 

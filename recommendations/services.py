@@ -186,14 +186,15 @@ def renew_preferences(*, version_id: int, active_within: timedelta = timedelta(d
 
 
 def buyers_behind_the_log(version: RankerVersion, since: datetime) -> QuerySet[Buyer]:
-    """Buyers with events since a moment whose preference in a space is missing or has not seen all of their log.
+    """Buyers with events about cars since a moment, and no preference in a space that has seen all of their log.
 
     Those who acted last come first.
     """
     log = Interaction.objects.filter(buyer=OuterRef("pk")).order_by().values("buyer")
+    lately = Interaction.objects.about_cars().filter(buyer=OuterRef("pk"), received_at__gte=since)
     known = Preference.objects.filter(buyer=OuterRef("pk"), version=version)
     return (
-        Buyer.objects.filter(Exists(Interaction.objects.filter(buyer=OuterRef("pk"), received_at__gte=since)))
+        Buyer.objects.filter(Exists(lately))
         .annotate(
             log_last=Subquery(log.annotate(last=Max("id")).values("last")),
             log_n=Subquery(log.annotate(n=Count("id")).values("n")),

@@ -99,7 +99,8 @@ def preferences_behind_the_log() -> list[GaugeMetricFamily]:
     now = timezone.now()
     seen = Preference.objects.filter(buyer=OuterRef("buyer"), version=RankerVersion.objects.live())
     unseen = (
-        Interaction.objects.filter(received_at__gte=now - timedelta(days=1), buyer__is_personalised=True)
+        Interaction.objects.about_cars()
+        .filter(received_at__gte=now - timedelta(days=1), buyer__is_personalised=True)
         .alias(seen=Subquery(seen.values("last_interaction_id")))
         .filter(Q(seen__isnull=True) | Q(id__gt=F("seen")))
         .order_by()

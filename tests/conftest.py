@@ -4,6 +4,7 @@ import pytest
 from django.core.cache import cache
 
 from recommendations.demand import forget_demand
+from recommendations.feed.fitting import forget_log
 from recommendations.feed.memory import memory
 from recommendations.window import forget_window
 
@@ -13,5 +14,6 @@ def _nothing_remembered(request):
     forget_window()
     forget_demand()
     memory.forget()
+    forget_log()
     if "django_db_setup" in request.fixturenames:
         cache.clear()

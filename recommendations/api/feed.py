@@ -234,11 +234,11 @@ NEW_ITEMS = {
 UNPROCESSABLE = OpenApiResponse(description="A field is missing, of the wrong type, or does not fit the others.")
 
 
-class RecordedSerializer(serializers.Serializer):
+class RecordedActionsSerializer(serializers.Serializer):
     recorded = serializers.IntegerField(help_text="How many were new.")
 
 
-class AddedSerializer(serializers.Serializer):
+class AddedItemsSerializer(serializers.Serializer):
     added_or_changed = serializers.IntegerField(help_text="How many were new, or have other genres now.")
 
 
@@ -258,7 +258,7 @@ class InteractView(FeedView):
             "remembered; it is on no list until it is added."
         ),
         request={"application/json": INTERACTION},
-        responses={200: RecordedSerializer, 422: UNPROCESSABLE},
+        responses={200: RecordedActionsSerializer, 422: UNPROCESSABLE},
         examples=[
             OpenApiExample(
                 "A like and a dislike",
@@ -280,7 +280,7 @@ class AddItemsView(FeedView):
         summary="Add items",
         operation_id="add_items",
         request={"application/json": NEW_ITEMS},
-        responses={200: AddedSerializer, 422: UNPROCESSABLE},
+        responses={200: AddedItemsSerializer, 422: UNPROCESSABLE},
         examples=[
             OpenApiExample(
                 "Two items", value={"item_ids": ["007", "a-b"], "genres": [["spy", "drama"], []]}, request_only=True

@@ -19,7 +19,8 @@ Floats32 = NDArray[np.float32]
 Rows = NDArray[np.intp]
 
 LEARNED, TOP, UNSEEN, RANDOM, AGAIN = "learned", "top", "unseen", "random", "again"
-LOOKED_AT = 512  # items among which the least shown is looked for: as good as all of them, and cheaper
+LOOKED_AT = 1024  # items among which the least shown is looked for: as good as all of them, and cheaper
+LEAST_COUNT = 0.05  # likes or misses that always remain, where one process saw the like and another the show
 NOISE_LENGTHS = 4  # of the store of noise, in lists of all items
 
 
@@ -87,54 +88,54 @@ class FeedList:
     scores: Floats32
 
 
+class Table:
+    """A sparse matrix for a few rows at a time; scipy's own way to them costs more than the work itself."""
+
+    def __init__(self, matrix: csr_array) -> None:
+        self._starts, self._columns, self._values = matrix.indptr, matrix.indices, matrix.data.astype(np.float32)
+        self.n_columns = matrix.shape[1]
+
+    def cells(self, rows: Rows) -> tuple[Rows, NDArray, Floats32]:
+        """Every cell of some rows: which of the rows it is in, its column and its value, all of one length."""
+        starts = self._starts[rows]
+        lengths = self._starts[rows + 1] - starts
+        of = np.repeat(np.arange(len(rows)), lengths)
+        at = np.arange(len(of)) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+        return of, self._columns[at], self._values[at]
+
+    def sums(self, rows: Rows, weights: NDArray | None = None) -> NDArray[np.float64]:
+        """Weighted sum of some rows, shape (n_columns,)."""
+        of, columns, values = self.cells(rows)
+        weighted = values if weights is None else weights[of] * values
+        return np.bincount(columns, weighted, self.n_columns).astype(np.float64, copy=False)
+
+    def dense(self, rows: Rows) -> Floats32:
+        """Some rows, without the columns that are empty in all of them."""
+        of, columns, values = self.cells(rows)
+        used, at = np.unique(columns, return_inverse=True)
+        found = np.zeros((len(rows), len(used)), np.float32)
+        found[of, at] = values
+        return found
+
+
 class ItemScorer:
     """A fitted model over the items there are, ready for many lists."""
 
     def __init__(self, model: FeedModel, tags: csr_array, is_live: NDArray[np.bool_], seed: int = 0) -> None:
         """``tags`` is 1 where an item has a genre; ``is_live`` tells which items may be shown."""
+        rng = np.random.default_rng(seed)
         self.model, self.is_live = model, is_live
-        scaled = tags.multiply(tag_scales(tags)[:, None]).astype(np.float32)
-        self.tags, self.scaled_tags = tags.astype(np.float32).tocsr(), scaled.tocsr()
-        self._n_tags = np.diff(tags.indptr).astype(np.float32)
-        self.rates = 1 / (1 + np.exp(-model.means.astype(np.float64)))
-        self.n_shown = model.n_shown.copy()  # grows with what is shown between two fits
-        self._noise = np.random.default_rng(seed).standard_normal(NOISE_LENGTHS * max(len(is_live), 1), np.float32)
-
-    @property
-    def n_items(self) -> int:
-        return len(self.is_live)
-
-    def scores(self, person: Person, rules: FeedRules, rng: np.random.Generator) -> Floats32:
-        """Of every item, shape (n_items,): one draw of how it is liked by everybody, and what speaks for the person."""
-        start = int(rng.integers(0, len(self._noise) - self.n_items + 1))
-        noise = self._noise[start : start + self.n_items]
-        scores = self.model.means + np.float32(rules.thompson) * self.model.deviations * noise
-        if len(person.shown) or len(person.liked) or len(person.disliked):
-            scores += np.float32(rules.tag_weight) * self._by_tags(person, rules)
-            scores += np.float32(rules.neighbour_weight) * self._by_neighbours(person, rules)
-        return scores
-
-    def _by_tags(self, person: Person, rules: FeedRules) -> Floats32:
-        """How much more than others this person likes the genres of each item."""
-        disliked = person.disliked
-        tried = np.unique(np.concatenate([person.shown, person.liked, disliked]))
-        expected = self.rates[tried] @ self.tags[tried]
-        if len(disliked):
-            expected = expected + rules.dislike * self.model.dislike_surprise * self.tags[disliked].sum(axis=0)
-        observed = self.tags[person.liked].sum(axis=0) if len(person.liked) else np.zeros_like(expected)
-        return self.scaled_tags @ log_ratio(observed, expected, rules.tag_strength).astype(np.float32)
-
-    def _by_neighbours(self, person: Person, rules: FeedRules) -> Floats32:
-        """What the items liked and disliked say about the others; many that say the same do not add up in full."""
-        total = np.zeros(self.n_items, np.float32)
-        for rows, sign in ((person.liked, 1.0), (person.disliked, -self.model.dislike_surprise)):
-            newest = rows[-rules.newest :]
-            said = self.model.neighbours[newest] if len(newest) else None
-            if said is not None and said.nnz:
-                values = said.data if sign > 0 else np.maximum(said.data, 0.0)
-                scale = sign / np.sqrt(len(newest))
-                total += (scale * np.bincount(said.indices, values, self.n_items)).astype(np.float32)
-        return total
+        self.n_items, self._has_tags = len(is_live), tags.nnz > 0
+        self._tags, self._neighbours = Table(tags), Table(model.neighbours)
+        self._scaled_tags = tags.multiply(tag_scales(tags)[:, None]).astype(np.float32).tocsr()
+        self._rates = 1 / (1 + np.exp(-model.means.astype(np.float64)))
+        # these three move with what is shown and liked between two fits
+        self._n_shown, self._means, self._deviations = (
+            each.copy() for each in (model.n_shown, model.means, model.deviations)
+        )
+        self._n_likes = model.n_likes
+        self._noise = rng.standard_normal(NOISE_LENGTHS * max(self.n_items, 1), np.float32)
+        self._shuffled = rng.permutation(self.n_items)
 
     def make_list(self, person: Person, rules: FeedRules, rng: np.random.Generator, spare: int = 0) -> FeedList:
         """The next list, and ``spare`` more in case an item turns out to be gone; all different, best first.
@@ -143,23 +144,23 @@ class ItemScorer:
             As many as asked for whenever there are so many live items: what was seen comes back when nothing else is
             left, longest ago first, and what was disliked at the very end.
         """
-        scores = self.scores(person, rules, rng)
-        free = self.is_live.copy()
-        for rows in (person.shown, person.liked, person.disliked):
-            free[rows] = False
+        tried = self._tried_by(person)
+        scores = self._scores(person, np.flatnonzero(tried), rules, rng)
+        free = self.is_live & ~tried
         is_known = len(person.liked) > 0 or len(person.disliked) > 0
-        main = LEARNED if is_known else TOP if self.model.n_likes else RANDOM
+        main = LEARNED if is_known else TOP if self._n_likes else RANDOM
         share = rules.unseen_share if is_known else rules.new_user_unseen_share
-        n_unseen, n_random = (_rounded(rules.length * each, rng) for each in (share, rules.random_share))
+        n_unseen = _rounded(rules.length * share, rng)
+        n_random = min(_rounded(rules.length * rules.random_share, rng), rules.length - n_unseen)
         pool = _best(scores, free, max(rules.top_n, rules.length + spare))
-        best = self._varied(pool, scores, max(rules.length - n_unseen - n_random, 0), rules.diversity)
+        best = self._varied(pool, scores, rules.length - n_unseen - n_random, rules.diversity)
         free[best] = False
         unseen = self._least_shown(scores, free, n_unseen, rules, rng)
         free[unseen] = False
-        drawn = _drawn(free, n_random, rng)
+        drawn = self._drawn(free, n_random, rng)
         free[drawn] = False
         rest = pool[free[pool]]
-        n_missing = max(rules.length - len(best) - len(unseen) - len(drawn), 0)
+        n_missing = rules.length - len(best) - len(unseen) - len(drawn)
         parts = [
             (main, best),
             (main, rest[:n_missing]),
@@ -173,33 +174,100 @@ class ItemScorer:
         return FeedList(listed, [source for source, rows in parts for _ in rows], scores[listed])
 
     def note_shown(self, rows: Rows) -> None:
-        """Count what was shown since the model was fitted, so that the least shown change with every list."""
-        self.n_shown[rows] += 1
+        """Count what was shown since the model was fitted: a like that is missing until it comes."""
+        self._n_shown[rows] += 1
+        self._count(rows, 0, 1)
+
+    def note_liked(self, rows: Rows) -> None:
+        """Count likes since the model was fitted, so that what people like is found within moments, not fits."""
+        self._count(rows, 1, -1)
+        self._n_likes += len(rows)
+
+    def _count(self, rows: Rows, likes: int, misses: int) -> None:
+        """Likes and misses that the log-odds and their uncertainty stand for, and so many more."""
+        odds, variance = np.exp(self._means[rows]), self._deviations[rows] ** 2
+        liked = np.maximum((1 + odds) / variance + likes, LEAST_COUNT)
+        missed = np.maximum((1 + odds) / (odds * variance) + misses, LEAST_COUNT)
+        self._means[rows], self._deviations[rows] = np.log(liked / missed), np.sqrt(1 / liked + 1 / missed)
+
+    def _tried_by(self, person: Person) -> NDArray[np.bool_]:
+        tried = np.zeros(self.n_items, bool)
+        for rows in (person.shown, person.liked, person.disliked):
+            tried[rows] = True
+        return tried
+
+    def _scores(self, person: Person, tried: Rows, rules: FeedRules, rng: np.random.Generator) -> Floats32:
+        """Of every item, shape (n_items,): one draw of how it is liked by everybody, and what speaks for the person."""
+        start = int(rng.integers(0, len(self._noise) - self.n_items + 1))
+        scores = self._noise[start : start + self.n_items] * self._deviations
+        scores *= np.float32(rules.thompson)
+        scores += self._means
+        if len(tried) and self._has_tags:
+            scores += self._by_tags(person, tried, rules)
+        for rows, weight in ((person.liked, 1.0), (person.disliked, -self.model.dislike_surprise)):
+            if len(rows):
+                self._add_neighbours(scores, rows[-rules.newest :], rules.neighbour_weight * weight)
+        return scores
+
+    def _by_tags(self, person: Person, tried: Rows, rules: FeedRules) -> Floats32:
+        """How much more than others this person likes the genres of each item."""
+        observed = self._tags.sums(person.liked)
+        missed = rules.dislike * self.model.dislike_surprise
+        expected = self._tags.sums(tried, self._rates[tried]) + missed * self._tags.sums(person.disliked)
+        ratios = rules.tag_weight * log_ratio(observed, expected, rules.tag_strength)
+        return self._scaled_tags @ ratios.astype(np.float32)
+
+    def _add_neighbours(self, scores: Floats32, rows: Rows, weight: float) -> None:
+        """What some items say about the others; many that say the same do not add up in full.
+
+        A dislike only speaks against what a like would have spoken for.
+        """
+        _, columns, values = self._neighbours.cells(rows)
+        if len(columns):
+            said = values if weight > 0 else np.maximum(values, 0.0)
+            scores += (weight / np.sqrt(len(rows)) * np.bincount(columns, said, self.n_items)).astype(np.float32)
 
     def _varied(self, pool: Rows, scores: Floats32, n: int, diversity: float) -> Rows:
         """The best ``n`` of a pool, each losing by the share of its genres that the items before it have."""
-        if diversity <= 0 or n >= len(pool) or not self.tags.nnz:
+        if diversity <= 0 or n >= len(pool) or not self._has_tags:
             return pool[:n]
-        tags, values = self.tags[pool], scores[pool].astype(np.float64)
-        shared = (tags @ tags.T).toarray() / np.maximum(self._n_tags[pool], 1)[:, None]
-        chosen, worst = [], np.zeros(len(pool))
+        tags, values = self._tags.dense(pool), scores[pool]
+        shared = (tags @ tags.T) * (diversity / n / np.maximum(tags.sum(axis=1), 1))[:, None]
+        chosen = []
         for _ in range(n):
-            at = int(np.argmax(values - diversity * worst))
+            at = int(values.argmax())
             chosen.append(at)
+            values -= shared[:, at]
             values[at] = -np.inf
-            worst += shared[:, at] / n
         return pool[chosen]
 
     def _least_shown(
         self, scores: Floats32, free: NDArray[np.bool_], n: int, rules: FeedRules, rng: np.random.Generator
     ) -> Rows:
         """Of items drawn blindly the least shown, among them the best; none that has been shown enough."""
-        looked_at = _drawn(free, LOOKED_AT, rng) if n else np.zeros(0, np.intp)
-        looked_at = looked_at[self.n_shown[looked_at] < rules.enough_shown]
-        return looked_at[np.lexsort((-scores[looked_at], self.n_shown[looked_at]))[:n]]
+        if not n:
+            return np.zeros(0, np.intp)
+        looked_at = self._drawn(free, LOOKED_AT, rng)
+        n_shown = self._n_shown[looked_at]
+        looked_at, n_shown = looked_at[n_shown < rules.enough_shown], n_shown[n_shown < rules.enough_shown]
+        return looked_at[np.lexsort((-scores[looked_at], n_shown))[:n]]
+
+    def _drawn(self, free: NDArray[np.bool_], n: int, rng: np.random.Generator) -> Rows:
+        """At most ``n`` different free items, drawn blindly: the next ones of a shuffled order from somewhere on."""
+        if not n or not self.n_items:
+            return np.zeros(0, np.intp)
+        start = int(rng.integers(self.n_items))
+        after = self._shuffled[start : start + 2 * n]
+        found = after[free[after]][:n]
+        if len(found) < n:
+            order = np.roll(self._shuffled, -start)
+            found = order[free[order]][:n]
+        return found
 
     def _again(self, person: Person, n: int) -> Rows:
         """What the person has seen before, longest ago first, then what she disliked."""
+        if not n:
+            return np.zeros(0, np.intp)
         last_place = {int(row): place for place, row in enumerate([*person.liked, *person.shown])}
         disliked = set(person.disliked.tolist())
         known = [row for row in {*last_place, *disliked} if self.is_live[row]]
@@ -214,19 +282,8 @@ def _rounded(number: float, rng: np.random.Generator) -> int:
 
 def _best(scores: Floats32, free: NDArray[np.bool_], n: int) -> Rows:
     """The best ``n`` free items, best first."""
-    masked = np.where(free, scores, -np.inf)
+    masked = np.where(free, scores, np.float32(-np.inf))
     n = min(n, len(masked))
-    at = np.argpartition(-masked, n - 1)[:n] if 0 < n < len(masked) else np.arange(len(masked))
+    at = np.argpartition(masked, len(masked) - n)[len(masked) - n :] if 0 < n < len(masked) else np.arange(len(masked))
     at = at[np.isfinite(masked[at])]
     return at[np.argsort(-masked[at], kind="stable")]
-
-
-def _drawn(free: NDArray[np.bool_], n: int, rng: np.random.Generator) -> Rows:
-    """At most ``n`` different free items, drawn blindly."""
-    if not n or not len(free):
-        return np.zeros(0, np.intp)
-    at = np.unique(rng.integers(0, len(free), 2 * n)) if len(free) > 4 * n else np.arange(len(free))
-    at = at[free[at]]
-    if len(at) < n and len(free) > 4 * n:
-        at = np.flatnonzero(free)
-    return rng.permutation(at)[:n]

@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 WEIGHT_RANGE = (2.0, 60.0)  # shows that the prior of an item's like rate may be worth
+USUAL_WEIGHT = 15.0  # the same, before anything tells
 FEWEST_SHOWN = 3  # shows of an item before its rate says anything about how much rates vary
 ORGANIC_RANGE = 2.5  # logits that likes of items nobody was shown may move a prior
 
@@ -171,7 +172,7 @@ def _prior_weight(n_shown: Floats, n_liked: Floats, priors: Floats) -> float:
     """How many shows the prior is worth: many where items differ little beyond chance (method of moments)."""
     known = n_shown >= FEWEST_SHOWN
     if not known.any():
-        return float(np.mean(WEIGHT_RANGE) / 2)
+        return USUAL_WEIGHT
     n, rates, expected = n_shown[known], n_liked[known] / n_shown[known], priors[known]
     spread = (n * (rates - expected) ** 2 - expected * (1 - expected)).sum() / np.maximum(n - 1, 1).sum()
     between = max(spread, 1e-9)

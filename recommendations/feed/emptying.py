@@ -7,15 +7,18 @@ from typing import Any
 
 from django.apps import apps
 from django.core.cache import cache
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import DeadlockDetected
 
 from accounts.models import Buyer
 from recommendations.demand import forget_demand
+from recommendations.feed.fitting import LOCK
 from recommendations.feed.memory import EVERYTHING, memory
 from recommendations.window import forget_window
 
 logger = logging.getLogger(__name__)
 
+ATTEMPTS = 3
 PATIENCE = "10s"  # for whoever is writing at the moment; then 503, and nothing was removed
 KEPT = {  # what operators set up
     "recommendations.EventKind",
@@ -25,16 +28,32 @@ KEPT = {  # what operators set up
 }
 
 
-@transaction.atomic
 def empty_site() -> None:
     """Remove what was added, what happened and what was learned of it, in one transaction.
 
-    Tables are emptied whole, which takes no longer for many rows than for few. That tells no trigger, so a line in the
-    log of changes tells every process to read its listings anew. A training or import under way fails on its next
-    write, as its run is gone, and leaves nothing behind.
+    Somebody who writes at the moment may wait for us while we wait for them; who of the two gives way is PostgreSQL's
+    choice, so we try again.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _empty()
+            break
+        except OperationalError as error:
+            if not isinstance(error.__cause__, DeadlockDetected) or attempt == ATTEMPTS:
+                raise
+    logger.warning("the site was emptied")
+
+
+@transaction.atomic
+def _empty() -> None:
+    """Tables are emptied whole, which takes no longer for many rows than for few.
+
+    That tells no trigger, so a line in the log of changes tells every process to read its listings anew. A training or
+    import under way fails on its next write, as its run is gone, and leaves nothing behind.
     """
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])  # nobody learns meanwhile from what was
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # nothing may wait to be checked in a table that is emptied
         for partition in _partitions(cursor):
             cursor.execute(f"DROP TABLE {partition}")
@@ -65,4 +84,3 @@ def _forget() -> None:
     forget_window()
     forget_demand()
     cache.empty()  # type: ignore[attr-defined]  # ours
-    logger.warning("the site was emptied")

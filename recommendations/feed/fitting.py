@@ -26,7 +26,7 @@ from recommendations.models import FeedFit
 
 logger = logging.getLogger(__name__)
 
-LOCK = 7_466_001  # of fitting, among advisory locks
+LOCK = 7_466_001  # among advisory locks: of fitting, and of emptying the site
 SETTLED = timedelta(seconds=1)  # rows are committed this long after their time at the latest
 IDLE_FACTOR = 9  # so much longer than a fit took nobody fits
 PATIENCE_PERIODS = 6  # without a fit before a web process makes one
@@ -60,7 +60,7 @@ class Log:
         self._read_until = BEGINNING
         self.shown, self.actions = NOTHING_SHOWN, NOTHING_SAID
 
-    def read_on(self, settled: timedelta = SETTLED) -> None:
+    def read_on(self, settled: timedelta) -> None:
         """Read what has come since the last time; all of it when the tables were emptied in between."""
         with connection.cursor() as cursor:
             cursor.execute(FILES)
@@ -104,7 +104,14 @@ _log = Log()
 _log_lock = threading.Lock()
 
 
-def refresh_fit(settled: timedelta = SETTLED) -> bool:
+def forget_log() -> None:
+    """Read all of the log anew at the next fit."""
+    global _log
+    with _log_lock:
+        _log = Log()
+
+
+def refresh_fit(settled: timedelta | None = None) -> bool:
     """Learn from what has happened until a moment ago; returns whether there was anything new.
 
     One at a time, whoever asks: a second caller leaves at once. So does one that comes too soon after a long fit.
@@ -118,7 +125,7 @@ def refresh_fit(settled: timedelta = SETTLED) -> bool:
         if before and now - before.fitted_at < timedelta(seconds=IDLE_FACTOR * before.seconds):
             return False
         started = time.process_time()
-        _log.read_on(settled)
+        _log.read_on(SETTLED if settled is None else settled)
         known = (len(_log.shown), len(_log.actions))
         if before and known == (before.n_shown, before.n_actions):
             FeedFit.objects.update(fitted_at=now)

@@ -94,6 +94,7 @@ def record_actions(
     except IntegrityError:  # the catalogue was emptied after we had looked
         memory.forget()
         n_new = write_actions(user_id, _listing_ids(item_ids), actions, event_ids, occurred_at)
+    memory.note_liked({item for item, action in zip(item_ids, actions, strict=True) if action == LIKE} if n_new else ())
     for action, n in Counter(actions).items():
         telemetry.EVENTS.labels(action).inc(n)
     return n_new
@@ -109,9 +110,9 @@ def _event_id(user_id: str, item: str, action: str, timestamp: float | None) -> 
 def _listing_ids(item_ids: Sequence[str]) -> list[int]:
     """Keys of items, those never heard of included, which are drafts from now on."""
     known = memory.known_items()
-    if known is None or not known.listing_id_of.keys() >= set(item_ids):
+    if known is None or not all(item in known.listing_id_of for item in item_ids):
         known = memory.items()
-    if missing := set(item_ids) - known.listing_id_of.keys():
+    if missing := {item for item in item_ids if item not in known.listing_id_of}:
         item_store.remember_items(missing)
         known = memory.items()
     return [known.listing_id_of[item] for item in item_ids]

@@ -120,7 +120,13 @@ def write_list(
     """Write down the first ``length`` that are still on offer; returns them with their sources."""
     rows = execute(
         SERVE,
-        {"user_id": user_id, "listing_ids": listing_ids, "sources": sources, "scores": scores, "length": length},
+        {
+            "user_id": user_id,
+            "listing_ids": _array(listing_ids),
+            "sources": _array(sources),
+            "scores": _array(scores),
+            "length": length,
+        },
     )
     return rows[0] if rows else ([], [])
 
@@ -133,12 +139,17 @@ def write_actions(
         RECORD,
         {
             "user_id": user_id,
-            "listing_ids": listing_ids,
-            "kinds": kinds,
-            "event_ids": event_ids,
+            "listing_ids": _array(listing_ids),
+            "kinds": _array(kinds),
+            "event_ids": _array(event_ids),
             "occurred_at": occurred_at,
         },
     )
+
+
+def _array(values: Sequence[int | float | str]) -> str:
+    """As PostgreSQL writes an array; for numbers and for words of our own, which need no quotes."""
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def execute(statement: str, parameters: Mapping[str, Any]) -> Any:

@@ -151,6 +151,14 @@ class Memory:
         """Items as they were a moment ago; None before the first look."""
         return self._items
 
+    def note_liked(self, names: Iterable[str]) -> None:
+        """Let likes count for everybody at once, as far as this process serves them."""
+        if view := self._view:
+            listing_id_of = view.items.listing_id_of
+            rows = view.items.rows_of(listing_id_of[name] for name in names if name in listing_id_of)
+            if len(rows):
+                view.scorer.note_liked(rows)
+
     def _brought_up_to_date(self, newest_change: int | None, fit_number: int | None) -> View:
         before = self._items
         is_followed = newest_change is None or (self._change is not None and newest_change <= self._change)
@@ -251,8 +259,11 @@ def model_of(arrays: dict[str, NDArray], items: Items) -> FeedModel:
     )
     if not arrays:
         return fresh
-    rows = np.array([items.row_of.get(int(each), -1) for each in arrays["listing_ids"]], np.intp)
-    known = rows >= 0
+    order = np.argsort(items.listing_ids)
+    at = np.minimum(np.searchsorted(items.listing_ids, arrays["listing_ids"], sorter=order), max(n_items - 1, 0))
+    rows = order[at] if n_items else np.zeros(0, np.intp)
+    known = items.listing_ids[rows] == arrays["listing_ids"] if n_items else np.zeros(0, bool)
+    rows = np.where(known, rows, -1)
     means, deviations, n_shown = fresh.means.copy(), fresh.deviations.copy(), fresh.n_shown.copy()
     if known.any():
         # what is not known yet is as the average of what is, and as unsure as the least sure

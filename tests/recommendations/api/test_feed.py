@@ -2,22 +2,49 @@
 
 import io
 import json
+import re
+import threading
 from datetime import timedelta
+from importlib import import_module
 from urllib.parse import quote, unquote_to_bytes
 
 import numpy as np
 import pytest
+from django.apps import apps
+from django.conf import settings as site
+from django.core.cache import cache
 from django.core.signals import request_finished
 from django.db import close_old_connections
 from django.test import Client
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
 
-from accounts.models import Buyer
-from catalog.models import Listing
-from catalog.services import withdraw_listing
-from recommendations.feed.fitting import refresh_fit
-from recommendations.models import FeedFit, Interaction, ServedList
+from accounts.models import ApiKey, Buyer, User
+from accounts.services import buyer_for_user
+from catalog.models import Listing, Make
+from catalog.services import expire_listings, withdraw_listing
+from recommendations.datasets import read_events
+from recommendations.feed.emptying import empty_site
+from recommendations.feed.fitting import ensure_fitted, refresh_fit
+from recommendations.feed.memory import memory
+from recommendations.models import (
+    EventKind,
+    FeedFit,
+    Interaction,
+    ListingVector,
+    Placement,
+    Preference,
+    RankerVersion,
+    ServedList,
+)
+from recommendations.services import buyers_behind_the_log, embed_missing_listings
+from recommendations.telemetry import FEED_ITEMS, FEED_SECONDS
+from recommendations.window import borrow_window
+from recommender_site.celery import app as celery
 from recommender_site.fast_lane import with_fast_lane
-from tests.factories import ApiKeyFactory, ListingFactory
+from recommender_site.health import broker_connection
+from tests.factories import ApiKeyFactory, InteractionFactory, ListingFactory, UserFactory
+from tests.worlds import trained_market
 
 pytestmark = pytest.mark.django_db
 
@@ -330,3 +357,229 @@ def test_nothing_is_learned_twice():
     assert not refresh_fit(settled=timedelta(0))
     act("u", liked=["item-2"])
     assert refresh_fit(settled=timedelta(0))
+
+
+# --- Many processes, restarts, a fresh start -------------------------------------------------------------------------
+
+
+def test_another_process_repeats_nothing_and_knows_what_was_liked(settings):
+    settings.FEED_EXPLORATION = settings.FEED_UNSEEN_SHARE = settings.FEED_NEW_USER_UNSEEN_SHARE = 0.0
+    add([*items(40, "red"), *items(40, "blue")], [["red"]] * 40 + [["blue"]] * 40)
+    first = recs("u")
+    act("u", liked=["blue-0"])
+    memory.forget()  # as a process that has just begun
+    second = recs("u")
+    assert not set(first) & set(second)
+    assert set(second) <= set(items(40, "blue"))
+
+
+def test_what_was_learned_survives_a_restart():
+    add(items(60))
+    for person in range(30):
+        act(f"past-{person}", liked=recs(f"past-{person}")[:3])
+    learn()
+    before = memory.view(None, FeedFit.objects.get().number).scorer.model
+    memory.forget()
+    recs("u")
+    after = memory.view(None, FeedFit.objects.get().number).scorer.model
+    np.testing.assert_array_equal(before.means, after.means)
+    np.testing.assert_allclose(before.neighbours.toarray(), after.neighbours.toarray(), atol=1e-2)
+    assert before.neighbours.nnz > 0
+
+
+def test_items_added_after_a_fit_are_as_any_other_that_nobody_knows():
+    add(items(30))
+    act("u", liked=recs("u")[:2])
+    learn()
+    add(["new"])
+    recs("v")
+    view = memory.view(None, FeedFit.objects.get().number)
+    row = view.items.names.index("new")
+    assert view.scorer.model.means[row] == np.median(view.scorer.model.means)
+    assert view.scorer.model.n_shown[row] == 0
+
+
+@pytest.fixture
+def default_kinds(transactional_db, monkeypatch):
+    """Other tests with real commits empty every table when they end. Nobody learns unasked here."""
+    monkeypatch.setattr("recommendations.feed.lists.ensure_fitted", lambda fitted_at: None)
+    import_module("recommendations.migrations.0003_defaults").create_defaults(apps, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_catalogue_emptied_underneath_is_no_fault(default_kinds):
+    add(["x", "y"])
+    recs("u")
+    was_in_memory = memory.items()
+    empty_site()
+    memory._items = was_in_memory  # as in a process that has not looked since
+    assert act("u", liked=["x"]) == (200, {"recorded": 1})
+    assert recs("u") == []
+    add(["x"])
+    assert recs("v") == ["x"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_fit_after_a_fresh_start_knows_nothing_of_before(default_kinds):
+    add(items(20))
+    act("u", liked=items(5))
+    learn()
+    empty_site()
+    add(items(20))
+    act("v", liked=["item-7"])
+    learn()
+    assert FeedFit.objects.get().n_actions == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_worker_a_thread_of_a_web_process_learns(default_kinds, settings, monkeypatch):
+    monkeypatch.setattr("recommendations.feed.fitting.SETTLED", timedelta(0))
+    monkeypatch.setattr("recommendations.feed.fitting._attempted_at", float("-inf"))
+    settings.FEED_REFRESH_SECONDS = 1000
+    add(items(20))
+    act("u", liked=items(5))
+    ensure_fitted(timezone.now())
+    assert not [thread for thread in threading.enumerate() if thread.name == "feed-fit"], "somebody did just now"
+    ensure_fitted(None)
+    for thread in threading.enumerate():
+        if thread.name == "feed-fit":
+            thread.join()
+    assert FeedFit.objects.get().n_actions == 5
+
+
+def test_sources_are_counted_and_add_up_to_the_items_served(settings):
+    settings.FEED_RANDOM_SHARE = 0.2
+    add(items(25))
+    before = counted()
+    n_served = len(recs("u"))
+    act("u", liked=["item-3"])
+    n_served += sum(len(recs("u")) for _ in range(3))
+    grown = {source: value - before.get(source, 0) for source, value in counted().items()}
+    assert sum(grown.values()) == n_served == 40
+    assert all(grown[source] > 0 for source in ("learned", "unseen", "random", "again"))
+
+
+def counted() -> dict[str, float]:
+    [family] = FEED_ITEMS.collect()
+    return {sample.labels["source"]: sample.value for sample in family.samples if sample.name.endswith("_total")}
+
+
+def test_requests_are_measured_by_route_and_status_whichever_way_they_came():
+    add(["x"])
+    for ask in (the_usual_way, the_short_way):
+        for route, status, question in [
+            ("recs", "200", ("GET", "/recs/u", None)),
+            ("interact", "422", ("POST", "/interact", {"user_id": 7})),
+        ]:
+            before = n_measured(route, status)
+            ask(*question)
+            assert n_measured(route, status) == before + 1
+
+
+def n_measured(route: str, status: str) -> float:
+    [family] = FEED_SECONDS.collect()
+    labels = {"route": route, "status": status}
+    return sum(sample.value for sample in family.samples if sample.name.endswith("_count") and sample.labels == labels)
+
+
+def test_the_dashboard_shows_four_panels_of_metrics_that_exist():
+    dashboard = json.loads((site.BASE_DIR / "monitoring/grafana/dashboards/feed.json").read_text())
+    assert len(dashboard["panels"]) == 4
+    names = {name for metric in (FEED_ITEMS, FEED_SECONDS) for name in (metric._name, f"{metric._name}_total")}
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            [metric] = re.findall(r"forecourt_\w+", target["expr"])
+            assert re.sub("_(bucket|count|sum)$", "", metric) in names
+
+
+@pytest.mark.parametrize("path", ["/healthcheck", "/healthcheck/"])
+def test_health_names_what_does_not_answer(path, settings):
+    status, answer = the_usual_way("GET", path)
+    assert (status, answer) == (200, {"status": "ok", "database": "ok", "cache": "ok", "broker": "ok"})
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    status, answer = the_usual_way("GET", path)
+    assert status == 503
+    assert list(answer["error"]["fields"]) == ["cache"]
+    assert "cache" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("path", ["/cleanup", "/cleanup/"])
+def test_outside_of_a_demo_only_an_admin_key_may_empty_the_site(method, path, settings):
+    settings.DEMO_MODE = False
+    add(items(3))
+    ApiKeyFactory(secret="fc_ingests", scopes=["ingest"])
+    ApiKeyFactory(secret="fc_admin", scopes=["admin"])
+    for headers in ({}, {"X-Api-Key": "fc_ingests"}):
+        assert getattr(Client(headers=headers), method)(path).status_code == 404
+    assert Listing.objects.count() == 3
+    assert getattr(Client(headers={"X-Api-Key": "fc_admin"}), method)(path).status_code == 200
+    assert not Listing.objects.exists()
+
+
+def test_a_fresh_start_keeps_accounts_keys_rules_and_schedules(settings, django_capture_on_commit_callbacks):
+    settings.DEMO_MODE = True
+    market = trained_market(6)
+    user = UserFactory()
+    buyer = buyer_for_user(user)
+    InteractionFactory(buyer=buyer, listing=market.skodas[0])
+    ApiKeyFactory()
+    add(items(3))
+    act("u", liked=["item-0"])
+    recs("u")
+    cache.set("anything", 1)
+    n_kinds, n_placements, n_tasks = EventKind.objects.count(), Placement.objects.count(), PeriodicTask.objects.count()
+    with django_capture_on_commit_callbacks(execute=True):
+        assert the_usual_way("POST", "/cleanup") == (200, {"status": "empty"})
+    for model in (Listing, Make, Interaction, ServedList, Preference, RankerVersion, ListingVector, FeedFit):
+        assert not model.objects.exists(), model
+    assert set(Buyer.objects.all()) == {buyer} | set(Buyer.objects.exclude(user=None))
+    assert User.objects.contains(user)
+    assert ApiKey.objects.count() == 1
+    assert (EventKind.objects.count(), Placement.objects.count(), PeriodicTask.objects.count()) == (
+        n_kinds, n_placements, n_tasks,
+    )  # fmt: skip
+    assert cache.get("anything") is None
+    add(items(12))
+    assert len(recs("u")) == 10
+
+
+def test_a_fresh_start_drops_waiting_tasks(settings):
+    settings.DEMO_MODE = True
+    with broker_connection() as connection:
+        queue = celery.amqp.queues[settings.DEFAULT_QUEUE](connection.default_channel)
+        queue.declare()
+        celery.send_task("nobody.knows", queue=settings.DEFAULT_QUEUE)
+        assert queue.queue_declare().message_count > 0
+        the_usual_way("GET", "/cleanup")
+        assert queue.queue_declare().message_count == 0
+
+
+def test_cars_see_nothing_of_items():
+    market = trained_market(6)
+    Interaction.objects.all().delete()
+    add(items(5))
+    act("u", liked=["item-0"])
+    with borrow_window() as window:
+        assert set(window.column("listing_ids")) == {car.pk for car in (*market.skodas, *market.bmws)}
+    assert Client().get("/api/v1/cars/search").status_code in (200, 401)
+    assert embed_missing_listings() == 0
+    assert not buyers_behind_the_log(market.version, since=timezone.now() - timedelta(days=1)).exists()
+    expire_listings(now=timezone.now() + timedelta(days=5000))
+    assert Listing.objects.available().filter(source="items").count() == 5
+
+
+def test_a_training_on_cars_reads_no_events_of_items():
+    add(items(5))
+    act("u", liked=["item-0"], disliked=["item-1"])
+    market = trained_market(6)
+    assert market.version.n_listings == 12
+    assert len(read_events(timezone.now() - timedelta(days=1))) == Interaction.objects.about_cars().count() > 0
+
+
+def test_a_list_asks_the_database_nothing_but_its_two_statements(django_assert_num_queries, monkeypatch):
+    monkeypatch.setattr("recommendations.feed.memory.CATCH_UP_SECONDS", 60)
+    add(items(20))
+    recs("u")
+    with django_assert_num_queries(0):  # as Django counts them: the two go to the driver directly
+        recs("u")
