@@ -266,5 +266,4 @@ def hopes_of(ids: NDArray[np.int64], scored: Scored, shelf: Shelf) -> NDArray[np
     """Scores of new listings if they were asked about as much as they may be; nan for those that are not new."""
     if not shelf.rules.placement.fresh_share:
         return np.full(len(ids), np.nan)
-    rows = shelf.window.stock.rows_of(ids)
-    return np.where(rows >= 0, scored.scores + shelf.log_rates[rows], np.nan)
+    return scored.scores + shelf.log_rates(shelf.window.stock.rows_of(ids))

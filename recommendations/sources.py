@@ -7,7 +7,7 @@ placement's decision (``engine.pooling``), and where they end up that of one sco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -66,17 +66,24 @@ class Shelf:
         if self.window.is_complete:
             return self.best_of(self.allowed, wants, n)
         retriever = retriever_for(self.window)
-        return self._of_every_taste(wants, n, lambda weights: retriever.best(weights, n, self.filters, self.exclude)[0])
+        found = [retriever.best(weights, n, self.filters, self.exclude)[0] for weights in wants.weights]
+        return self._merged(found, n)
 
     def best_of(self, mask: NDArray[np.bool_], wants: Wants, n: int) -> Ids:
         """The n best rows of a mask: one retrieval for each taste, merged by their shares."""
-        return self._of_every_taste(wants, n, lambda weights: self.window.top(weights, n, mask)[0])
+        rows = np.flatnonzero(mask)
+        if wants is self.scorer.wants:  # most sources ask for the same
+            by_taste = [utilities[rows] for utilities in self._utilities]
+        else:
+            by_taste = [self.window.products(weights, rows) for weights in wants.weights]
+        return self._merged([self.window.highest(rows, utilities, n)[0] for utilities in by_taste], n)
 
     def suitable(self, mask: NDArray[np.bool_], n: int) -> Ids:
         """The same for what she is believed to want, but only cars that suit her better than the average one does."""
-        ids = self.best_of(mask, self.scorer.wants, n)
-        vectors, known = self.window.vectors_of(ids)
-        return ids[known & (self.scorer.wants.utilities(vectors)[0] > self.average_utility)]
+        best = np.max(
+            [u + offset for u, offset in zip(self._utilities, self.scorer.wants.offsets, strict=True)], axis=0
+        )
+        return self.best_of(mask & (best > self.average_utility), self.scorer.wants, n)
 
     def known_rows(self, listing_ids: Ids) -> NDArray[np.intp]:
         """Rows of those of the listings that are allowed."""
@@ -97,21 +104,39 @@ class Shelf:
         sample = self.window.stock.vectors[self.window.live_sample()]
         return float(self.scorer.wants.utilities(sample)[0].mean()) if len(sample) else 0.0
 
-    @cached_property
-    def log_rates(self) -> NDArray[np.float64]:
-        """One draw of how much each new listing will be asked about, against the average; nan for the others."""
-        rates = np.full(len(self.allowed), np.nan)
-        rows = np.flatnonzero(self.allowed & self.is_younger(NEW_DAYS))
-        chances = hashed(self.window.stock.listing_ids[rows], int(self.rng.integers(2**62))) / 2.0**64
-        rates[rows] = self.window.market(self.pulse.moment, self.pulse.demand).draw_log_rates(rows, chances)
+    def log_rates(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """One draw of how much each row will be asked about, against the average; nan for one that is not new.
+
+        A listing's draw is its own: it is the same whoever asks for it on this shelf, and whatever else is for sale.
+        """
+        rates = np.full(len(rows), np.nan)
+        is_new = (rows >= 0) & self.is_younger(NEW_DAYS)[rows]
+        chances = hashed(self.window.stock.listing_ids[rows[is_new]], self._arrivals_seed) / 2.0**64
+        market = self.window.market(self.pulse.moment, self.pulse.demand)
+        rates[is_new] = market.draw_log_rates(rows[is_new], chances)
         return rates
 
-    def _of_every_taste(self, wants: Wants, n: int, found: Callable[[NDArray[np.float64]], Ids]) -> Ids:
-        if len(wants.weights) == 1:
-            return found(wants.weights[0])
+    @cached_property
+    def _arrivals_seed(self) -> int:
+        return int(self.rng.integers(2**62))
+
+    @cached_property
+    def _utilities(self) -> list[NDArray[np.float32]]:
+        """Utility of every row under each taste, without its offset; 0 where a row is not allowed."""
+        rows = np.flatnonzero(self.allowed)
+        of_tastes = []
+        for weights in self.scorer.wants.weights:
+            utilities = np.zeros(len(self.allowed), np.float32)
+            utilities[rows] = self.window.products(weights, rows)
+            of_tastes.append(utilities)
+        return of_tastes
+
+    def _merged(self, of_tastes: Sequence[Ids], n: int) -> Ids:
+        """What was found for each taste, by the tastes' shares."""
+        if len(of_tastes) == 1:
+            return of_tastes[0]
         shares = [member.share for member in self.scorer.shopper.tastes]
-        merged = merge([found(weights) for weights in wants.weights], shares, n)
-        return np.array([listing_id for listing_id, _ in merged], np.int64)
+        return np.array([listing_id for listing_id, _ in merge(of_tastes, shares, n)], np.int64)
 
 
 class Source(Protocol):
@@ -143,8 +168,9 @@ class NeighbourSource:
             return NOBODY
         scores = shelf.window.ranker.collaborative.neighbour_scores(codes, strengths)
         best = np.argsort(-scores, kind="stable")[: max(n // 4, 5)]
-        wanted = shelf.allowed & np.isin(shelf.window.archetypes, best[scores[best] > 0])
-        return shelf.best_of(wanted, shelf.scorer.wants, n)
+        is_wanted = np.zeros(len(scores), bool)
+        is_wanted[best[scores[best] > 0]] = True
+        return shelf.best_of(shelf.allowed & is_wanted[shelf.window.archetypes], shelf.scorer.wants, n)
 
 
 class TrendingSource:
@@ -230,7 +256,7 @@ class NewArrivalsSource:
             return NOBODY
         vectors, _ = shelf.window.vectors_of(ids)
         utilities = shelf.scorer.score.scale_of(UTILITY) * shelf.scorer.wants.utilities(vectors)[0]
-        hopes = utilities + shelf.log_rates[shelf.window.stock.rows_of(ids)]
+        hopes = utilities + shelf.log_rates(shelf.window.stock.rows_of(ids))
         return ids[np.lexsort((ids, -hopes))][:n]
 
 

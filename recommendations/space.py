@@ -44,6 +44,7 @@ class ListingSpace:
         self._deals = np.empty(0)
         self._content_squares = np.empty(0, np.float32)  # of the length of the content part
         self._markets: dict[int, tuple[float, Mapping[int, float], Market]]
+        self._live_samples: dict[int, NDArray[np.intp]]
         self._typical: dict[str, float] | None
         self._expose()
 
@@ -69,7 +70,7 @@ class ListingSpace:
         self.state = object()
         self._arrays["is_live"][rows] = False
         self._arrays["published_at"][rows] = np.nan
-        self._markets = {}
+        self._markets, self._live_samples = {}, {}
 
     def best(
         self,
@@ -110,13 +111,22 @@ class ListingSpace:
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The k best rows of a mask, as ids and scores."""
         rows = np.flatnonzero(mask)
-        if not len(rows) or k <= 0:
-            return np.empty(0, np.int64), np.empty(0)
+        return self.highest(rows, self.products(weights, rows), k)
+
+    def products(self, weights: NDArray[np.floating], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """``weights · vector`` of some rows, in single precision, shape (n_rows,)."""
+        wanted = np.asarray(weights, np.float32)
         # gathering rows costs more than multiplying them all, unless they are few
         if len(rows) * 4 < len(self):
-            scores = self.stock.vectors[rows] @ np.asarray(weights, np.float32)
-        else:
-            scores = (self.stock.vectors @ np.asarray(weights, np.float32))[rows]
+            return self.stock.vectors[rows] @ wanted
+        return (self.stock.vectors @ wanted)[rows]
+
+    def highest(
+        self, rows: NDArray[np.intp], scores: NDArray[np.floating], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k of some rows with the highest scores, as ids and scores, best first; ties go to the lower id."""
+        if not len(rows) or k <= 0:
+            return np.empty(0, np.int64), np.empty(0)
         if len(rows) > k:
             # everything at least as good as the k-th, so that a tie is settled by id and not by chance
             at_least = np.partition(scores, len(rows) - k)[len(rows) - k]
@@ -160,8 +170,10 @@ class ListingSpace:
 
     def live_sample(self, n: int = 2000) -> NDArray[np.intp]:
         """About ``n`` rows of the live stock, evenly spread over it: for what is said of the stock as a whole."""
-        live = np.flatnonzero(self.column("is_live"))
-        return live[:: max(len(live) // n, 1)]
+        if n not in self._live_samples:
+            live = np.flatnonzero(self.column("is_live"))
+            self._live_samples[n] = live[:: max(len(live) // n, 1)]
+        return self._live_samples[n]
 
     def vectors_of(self, listing_ids: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Vectors of listings, shape (n, n_dims), and which of them are known here; unknown ones are zero."""
@@ -230,7 +242,7 @@ class ListingSpace:
     def _expose(self) -> None:
         self.state = object()  # another one after every change, for whoever keeps answers
         self._typical = None
-        self._markets = {}
+        self._markets, self._live_samples = {}, {}
         self.stock = Stock(
             listing_ids=self.column("listing_ids"),
             vectors=self._vectors[: self._n_rows],
