@@ -20,6 +20,7 @@ from recommendations.models import (
     EvaluationFigure,
     EventKind,
     Experiment,
+    FeedFit,
     Interaction,
     Placement,
     Preference,
@@ -118,6 +119,9 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
     ),
     Evaluation: lambda: evaluation_figure().evaluation,
     EvaluationFigure: lambda: evaluation_figure(),
+    FeedFit: lambda: FeedFit.objects.create(
+        id=next(numbers), number=1, content=b"", fitted_at=timezone.now(), seconds=1
+    ),
     SeedRun: lambda: SeedRun.objects.create(n_listings=10, n_buyers=10, n_events=10),
     Preference: factories.PreferenceFactory,
     Placement: lambda: factories.PlacementFactory(slug=f"spot-{next(numbers)}"),
