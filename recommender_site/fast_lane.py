@@ -7,6 +7,7 @@ browser asks, goes the usual way and finds the same answer there.
 
 import json
 import logging
+import select
 from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from urllib.parse import parse_qsl
 from django.conf import settings
 from django.core.signals import request_finished
 from django.db import connections
+from psycopg import Connection
 
 from recommendations.api import feed
 from recommendations.api.inference import answer_many, answer_one
@@ -28,9 +30,24 @@ logger = logging.getLogger(__name__)
 Environ = dict[str, Any]
 Application = Callable[[Environ, Callable], Iterable[bytes]]
 Answer = Callable[[], Any]
+SPARE_CONNECTIONS = 3  # of a pool, for threads beside those that answer
 INFERENCES = {"/infer": answer_one, "/batch": answer_many}
 LENIENT, STRICT = LenientJSONParser(), JSONParser()
 RECS = "/recs/"
+
+_keeps_connections = False
+
+
+def keep_connections() -> None:
+    """Let each thread keep its connection to the database from one question to the next.
+
+    For a process whose threads stay the same as long as it lives, since a thread that ended would take its connection
+    along. To take one from the pool, have it checked and give it back costs as much as the rest of a short question.
+    Not where the pool is too small for a connection for each thread.
+    """
+    global _keeps_connections
+    size = settings.DATABASE_POOL_SIZE
+    _keeps_connections = size == 0 or size >= settings.WEB_THREADS + SPARE_CONNECTIONS
 
 
 def with_fast_lane(application: Application) -> Application:
@@ -89,8 +106,12 @@ def _interact(environ: Environ) -> Any:
 
 
 def _respond(answer: Answer, environ: Environ) -> tuple[int, Any, dict[str, str]]:
+    keeps = False
+    drop_what_hung_up()
     try:
-        return 200, answer(), {}
+        body = answer()
+        keeps = _keeps_connections
+        return 200, body, {}
     except Exception as error:
         response = exception_handler(error, {})
         if response is None:
@@ -99,6 +120,27 @@ def _respond(answer: Answer, environ: Environ) -> tuple[int, Any, dict[str, str]
         own = {name: value for name, value in response.headers.items() if name != "Content-Type"}
         return response.status_code, response.data, own
     finally:
-        # gives connections back, as at the end of any request; most questions here need none
-        if any(connection.connection is not None for connection in connections.all(initialized_only=True)):
+        # gives connections back, as at the end of any request; /infer and /batch seldom need one
+        if not keeps and any(
+            connection.connection is not None for connection in connections.all(initialized_only=True)
+        ):
             request_finished.send(sender=with_fast_lane)
+
+
+def drop_what_hung_up() -> None:
+    """Close connections kept from an earlier question that the server has ended meanwhile; a new one is made then."""
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None and not connection.in_atomic_block and has_hung_up(connection.connection):
+            connection.close()
+
+
+def has_hung_up(driver: Connection) -> bool:
+    """Whether the server has ended a connection that lay idle: then there is something to read on it, if only its end.
+
+    Seen without a word to the server.
+    """
+    if driver.closed:
+        return True
+    waiting = select.poll()
+    waiting.register(driver.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))

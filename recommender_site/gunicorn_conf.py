@@ -2,6 +2,7 @@
 
 import gc
 import os
+from importlib import import_module
 from typing import Any
 
 from prometheus_client import multiprocess
@@ -26,6 +27,7 @@ def when_ready(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
+    import_module("recommender_site.fast_lane").keep_connections()  # the site is loaded by now
     gc.freeze()  # what is loaded by now stays for good: the collector need not look at it again and again
 
 
