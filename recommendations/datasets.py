@@ -347,14 +347,17 @@ def read_events(since: datetime) -> EventRows:
     return read_event_rows(query, since=sql.Literal(since), items=sql.Literal(ITEMS))
 
 
-def read_histories(buyer_ids: Sequence[int], at_most: int) -> EventRows:
-    """The newest events of each of these buyers, so many at most; oldest first."""
+def read_histories(buyer_ids: Sequence[int], at_most: int, before: datetime | None = None) -> EventRows:
+    """The newest events of each of these buyers, or the newest before a moment, so many at most; oldest first."""
     query = sql.SQL(
         "SELECT {columns} FROM unnest({buyers}::bigint[]) AS buyer (id) CROSS JOIN LATERAL ("
-        "SELECT * FROM recommendations_interaction WHERE buyer_id = buyer.id ORDER BY occurred_at DESC, id DESC "
-        "LIMIT {at_most}) i"
+        "SELECT * FROM recommendations_interaction WHERE buyer_id = buyer.id AND occurred_at < {before} "
+        "ORDER BY occurred_at DESC, id DESC LIMIT {at_most}) i"
     )
-    return read_event_rows(query, buyers=sql.Literal(list(buyer_ids)), at_most=sql.Literal(at_most))
+    return read_event_rows(
+        query, buyers=sql.Literal(list(buyer_ids)), at_most=sql.Literal(at_most),
+        before=sql.Literal(before or "infinity"),
+    )  # fmt: skip
 
 
 def read_event_rows(query: sql.SQL, **values: sql.Composable) -> EventRows:

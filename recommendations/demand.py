@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from recommendations.engine.terms import DEMAND_HALF_LIFE_DAYS, DEMAND_LOOKBACK_DAYS
+from recommendations.models import EventKind
 
 STEP_SECONDS = 600
 PRICE_DROP_DAYS = 7
@@ -69,14 +70,20 @@ def forget_demand() -> None:
         _pulse = None
 
 
-def read_pulse(moment: int) -> Pulse:
-    """The market at a moment, in epoch seconds, from what happened before it."""
+def read_pulse(moment: int, kinds: Mapping[str, EventKind] | None = None) -> Pulse:
+    """The market at a moment, in epoch seconds, from what happened before it.
+
+    ``kinds`` stand in for the stored ones, by slug, where somebody asks what other weights would do.
+    """
+    told = EventKind.objects.in_bulk() if kinds is None else kinds
+    weights = [(kind.slug, kind.weight, kind.is_contact) for kind in told.values()]
     with connection.cursor() as cursor:
         cursor.execute(
             # in double precision: powers of numerics, which EXTRACT makes, take most of ten seconds at a million events
             "WITH recent AS (SELECT i.listing_id, i.buyer_id, k.weight, k.is_contact, "
             "power(2::float8, -extract(epoch FROM moment - i.occurred_at)::float8 / 86400 / %s) AS decay "
-            "FROM recommendations_interaction i JOIN recommendations_eventkind k ON k.slug = i.kind_id, "
+            "FROM recommendations_interaction i JOIN unnest(%s::text[], %s::float8[], %s::bool[]) "
+            "AS k (slug, weight, is_contact) ON k.slug = i.kind_id, "
             "to_timestamp(%s) AS moment "
             "WHERE i.occurred_at BETWEEN moment - make_interval(days => %s) AND moment "
             "AND i.listing_id IS NOT NULL AND k.weight > 0), "
@@ -90,7 +97,12 @@ def read_pulse(moment: int) -> Pulse:
             "leads AS (SELECT listing_id, count(DISTINCT buyer_id) AS n FROM told WHERE is_contact GROUP BY 1) "
             "SELECT told.listing_id, sum(weight * decay), sum(decay) FILTER (WHERE is_contact), min(leads.n) "
             "FROM told LEFT JOIN leads USING (listing_id) GROUP BY told.listing_id",
-            [DEMAND_HALF_LIFE_DAYS, moment, int(DEMAND_LOOKBACK_DAYS)],
+            [
+                DEMAND_HALF_LIFE_DAYS,
+                *(list(column) for column in (zip(*weights, strict=True) if weights else ((), (), ()))),
+                moment,
+                int(DEMAND_LOOKBACK_DAYS),
+            ],
         )
         events = cursor.fetchall()
         cursor.execute(

@@ -3,7 +3,8 @@
 A car is meant and not its advertisement: whatever has the same fingerprint, relisted or from another source, is it too.
 """
 
-from datetime import timedelta
+from collections.abc import Collection
+from datetime import datetime, timedelta
 
 from django.db import connection
 from django.utils import timezone
@@ -13,34 +14,48 @@ from accounts.models import Buyer
 TIRED_AFTER_DAYS = 30
 
 
-def unwanted(buyer: Buyer) -> set[int]:
-    """Listings of cars a buyer dismissed, and the buyer's own."""
+def unwanted(buyer: Buyer, before: datetime | None = None) -> set[int]:
+    """Listings of cars a buyer dismissed, or had dismissed by a moment, and the buyer's own."""
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH dismissed AS (SELECT l.id, l.fingerprint FROM recommendations_interaction i "
             "JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.is_dismissal "
-            "JOIN catalog_listing l ON l.id = i.listing_id WHERE i.buyer_id = %s) "
+            "JOIN catalog_listing l ON l.id = i.listing_id WHERE i.buyer_id = %s AND i.occurred_at < %s) "
             "SELECT id FROM dismissed "
             "UNION SELECT twin.id FROM dismissed JOIN catalog_listing twin "
             "ON twin.fingerprint = dismissed.fingerprint AND NOT (twin.fingerprint = '') "
             "UNION SELECT l.id FROM catalog_listing l JOIN catalog_seller s ON s.id = l.seller_id "
             "WHERE s.user_id = %s AND l.status = 'live'",
-            [buyer.pk, buyer.user_id],
+            [buyer.pk, before or "infinity", buyer.user_id],
         )
         return {row[0] for row in cursor.fetchall()}
 
 
-def tired_of(buyer: Buyer, times_shown_at_most: int) -> set[int]:
-    """Listings of cars a buyer was shown so often lately that others should have a turn."""
+def same_cars(listing_ids: Collection[int]) -> set[int]:
+    """The listings and every other advertisement of the same cars."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH named AS (SELECT id, fingerprint FROM catalog_listing WHERE id = ANY(%s)) SELECT id FROM named "
+            "UNION SELECT twin.id FROM named JOIN catalog_listing twin "
+            "ON twin.fingerprint = named.fingerprint AND NOT (twin.fingerprint = '')",
+            [list(listing_ids)],
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def tired_of(buyer: Buyer, times_shown_at_most: int, before: datetime | None = None) -> set[int]:
+    """Listings of cars a buyer was shown so often lately, or by a moment, that others should have a turn."""
+    until = before or timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH shown AS (SELECT listing_id, count(*) AS n FROM recommendations_servedlist, "
-            "unnest(listing_ids) AS listing_id WHERE buyer_id = %s AND served_at > %s GROUP BY listing_id), "
+            "unnest(listing_ids) AS listing_id WHERE buyer_id = %s AND served_at > %s AND served_at <= %s "
+            "GROUP BY listing_id), "
             "cars AS (SELECT l.fingerprint, CASE WHEN l.fingerprint = '' THEN l.id END AS id "
             "FROM shown JOIN catalog_listing l ON l.id = shown.listing_id GROUP BY 1, 2 HAVING sum(n) >= %s) "
             "SELECT id FROM cars WHERE id IS NOT NULL "
             "UNION SELECT l.id FROM cars JOIN catalog_listing l "
             "ON l.fingerprint = cars.fingerprint AND NOT (l.fingerprint = '')",
-            [buyer.pk, timezone.now() - timedelta(days=TIRED_AFTER_DAYS), times_shown_at_most],
+            [buyer.pk, until - timedelta(days=TIRED_AFTER_DAYS), until, times_shown_at_most],
         )
         return {row[0] for row in cursor.fetchall()}

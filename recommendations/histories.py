@@ -5,8 +5,10 @@ The same for one buyer who was active a moment ago and for the thousands a train
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +28,32 @@ SHOWN_AT_MOST = 30  # of a served list, as far down as a buyer plausibly looks
 SECONDS_A_DAY = 86_400.0
 
 
+@dataclass(frozen=True)
+class Supposed:
+    """What is assumed of events beyond what the database says of them; nothing where lists are served.
+
+    Attributes:
+        kinds: Slug -> kind, in place of the stored ones; None: those that are stored.
+        queries: What searches asked for that are in no log, by event id.
+    """
+
+    kinds: Mapping[str, EventKind] | None = None
+    queries: Mapping[int, dict[str, Any]] = field(default_factory=dict)
+
+    def kinds_by_slug(self) -> Mapping[str, EventKind]:
+        return EventKind.objects.in_bulk() if self.kinds is None else self.kinds
+
+
+NOTHING_SUPPOSED = Supposed()
+
+
 def choice_sets_of(
-    events: EventRows, space: ListingSpace, now: datetime, n_sampled: int, answers: Sequence[Choices] = ()
+    events: EventRows,
+    space: ListingSpace,
+    now: datetime,
+    n_sampled: int,
+    answers: Sequence[Choices] = (),
+    supposed: Supposed = NOTHING_SUPPOSED,
 ) -> dict[int, ChoiceSets]:
     """Choice sets of every buyer of some events, by buyer id; buyers whose events tell nothing are absent.
 
@@ -37,14 +63,15 @@ def choice_sets_of(
         now: Events count by their age at this moment.
         n_sampled: Random live listings beside each choice.
         answers: What buyers told besides, as from ``choices_of_answers``.
+        supposed: What is assumed of the events.
     """
-    told = choices_of(events, space, now)
+    told = choices_of(events, space, now, supposed)
     return build_choice_sets(Choices.concatenate([told, *answers]), space.stock, n_sampled)
 
 
-def choices_of(events: EventRows, space: ListingSpace, now: datetime) -> Choices:
+def choices_of(events: EventRows, space: ListingSpace, now: datetime, supposed: Supposed = NOTHING_SUPPOSED) -> Choices:
     """What events say, as vectors and decayed weights; those that say nothing are left out."""
-    kinds = EventKind.objects.in_bulk()
+    kinds = supposed.kinds_by_slug()
     events = events.take(np.array([kinds[kind].weight != 0 for kind in events.kinds], bool))
     weights, reverse = event_weights(
         [kinds[kind].weight for kind in events.kinds],
@@ -55,7 +82,7 @@ def choices_of(events: EventRows, space: ListingSpace, now: datetime) -> Choices
     listed_events, beside = read_shown_beside(events.ids[has_listing], SHOWN_AT_MOST)
     wanted = np.unique(np.concatenate([events.listing_ids[has_listing], beside]))
     vectors = Vectors(space, wanted)
-    found, rows_of_searches = searched_by(events.take(~has_listing), space)
+    found, rows_of_searches = searched_by(events.take(~has_listing), space, supposed)
     chosen = vectors.rows_of(events.listing_ids)
     chosen[~has_listing] = np.where(rows_of_searches >= 0, rows_of_searches + len(vectors), NOBODY)
     choices = Choices(
@@ -89,9 +116,11 @@ def padded_lists(
     return lists
 
 
-def searched_by(events: EventRows, space: ListingSpace) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+def searched_by(
+    events: EventRows, space: ListingSpace, supposed: Supposed = NOTHING_SUPPOSED
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     """What searches stand for: vectors (n_found, n_dims), and for each event its row among them, -1 for none."""
-    queries = read_queries(events.ids)
+    queries = {**read_queries(events.ids), **supposed.queries}
     found: list[NDArray[np.float32]] = []
     rows = np.full(len(events), NOBODY, np.intp)
     for at, event_id in enumerate(events.ids.tolist()):

@@ -14,10 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 from django.conf import settings
@@ -28,14 +28,14 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
-from recommendations.datasets import read_histories
+from recommendations.datasets import EventRows, read_histories
 from recommendations.engine.choice_sets import ChoiceSets
-from recommendations.engine.taste import Taste, pack_covariance, posterior_batch, unpack_covariance
-from recommendations.histories import choice_sets_of, choices_of_answers
+from recommendations.engine.taste import Prior, Taste, pack_covariance, posterior_batch, unpack_covariance
+from recommendations.histories import NOTHING_SUPPOSED, Supposed, choice_sets_of, choices_of_answers
 from recommendations.households import Household, divide
 from recommendations.models import EventKind, Interaction, Preference
 from recommendations.telemetry import EVENT_TO_PREFERENCE_SECONDS, REFRESH_SECONDS, REFRESHES
-from recommendations.window import borrow_window
+from recommendations.window import Window, borrow_window
 
 TURN_SECONDS = 0.25  # to wait for somebody else's computation, which takes a tenth of that
 LOCK_SPACE = 0x7A57E << 40  # keeps our advisory locks apart from others
@@ -219,29 +219,71 @@ def recompute(behind: Sequence[Behind], *, by: str) -> list[Preference]:
     """
     started = time.perf_counter()
     now = timezone.now()
-    buyers = [each.buyer for each in behind]
-    events = read_histories([buyer.pk for buyer in buyers], settings.EVENTS_PER_BUYER)
+    events = read_histories([each.buyer.pk for each in behind], settings.EVENTS_PER_BUYER)
     with borrow_window() as window:
         if window is None or not behind:
             return []
-        answers = [choices_of_answers(buyer.pk, buyer.questionnaire, now, window) for buyer in buyers]
-        sets = choice_sets_of(events, window, now, settings.CHOICE_SET_SAMPLE, answers)
-        version_id, prior = window.version_id, window.ranker.prior
-        live = window.stock.vectors[window.live_sample()]
+        evidence = evidence_of(behind, events, window, now)
+    preferences = learned(behind, evidence, now, is_hurried=by == "read" or len(behind) > 1)
+    store(preferences)
+    REFRESHES.labels(by).inc(len(behind))
+    for _ in behind:
+        REFRESH_SECONDS.observe((time.perf_counter() - started) / len(behind))
+    observe_lag(behind)
+    return preferences
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What buyers' events say, in the space of one version: all that is needed of the window.
+
+    Attributes:
+        version_id: Whose space it is.
+        prior: The population.
+        sets: By buyer id; those whose events tell nothing are absent.
+        live: Vectors of a sample of the stock, shape (n, n_dims).
+    """
+
+    version_id: int
+    prior: Prior
+    sets: Mapping[int, ChoiceSets]
+    live: NDArray[np.float32]
+
+
+def evidence_of(
+    behind: Sequence[Behind],
+    events: EventRows,
+    window: Window,
+    now: datetime,
+    supposed: Supposed = NOTHING_SUPPOSED,
+) -> Evidence:
+    """Events and answers of some buyers as choices, counting by their age at a moment."""
+    buyers = [each.buyer for each in behind]
+    answers = [choices_of_answers(buyer.pk, buyer.questionnaire, now, window) for buyer in buyers]
+    sets = choice_sets_of(events, window, now, settings.CHOICE_SET_SAMPLE, answers, supposed)
+    return Evidence(window.version_id, window.ranker.prior, sets, window.stock.vectors[window.live_sample()])
+
+
+def learned(behind: Sequence[Behind], evidence: Evidence, now: datetime, *, is_hurried: bool) -> list[Preference]:
+    """The posteriors of some buyers as rows that nobody has stored yet, in their order.
+
+    ``is_hurried``: somebody waits; how many tastes a household has is only asked when that is overdue.
+    """
+    prior, version_id = evidence.prior, evidence.version_id
     nothing = ChoiceSets.empty(prior.n_dims)
     start = np.array([start_of(each.previous, version_id, prior.mean) for each in behind])
-    tastes = posterior_batch([sets.get(buyer.pk, nothing) for buyer in buyers], prior, start=start)
-    is_hurried = by == "read" or len(behind) > 1
-    preferences = [
+    sets = [evidence.sets.get(each.buyer.pk, nothing) for each in behind]
+    tastes = posterior_batch(sets, prior, start=start)
+    return [
         Preference(
             buyer=each.buyer,
             version_id=version_id,
             mean=taste.mean.astype(np.float32),
             covariance=pack_covariance(taste.covariance),
             tastes=divide(
-                sets.get(each.buyer.pk, nothing),
+                own,
                 prior,
-                live,
+                evidence.live,
                 household_before(each.previous, version_id),
                 each.position.n_interactions,
                 is_hurried=is_hurried,
@@ -251,14 +293,8 @@ def recompute(behind: Sequence[Behind], *, by: str) -> list[Preference]:
             basis=each.basis,
             computed_at=now,
         )
-        for each, taste in zip(behind, tastes, strict=True)
+        for each, own, taste in zip(behind, sets, tastes, strict=True)
     ]
-    store(preferences)
-    REFRESHES.labels(by).inc(len(behind))
-    for _ in behind:
-        REFRESH_SECONDS.observe((time.perf_counter() - started) / len(behind))
-    observe_lag(behind)
-    return preferences
 
 
 def start_of(previous: Preference | None, version_id: int, otherwise: NDArray[np.float64]) -> NDArray[np.float64]:

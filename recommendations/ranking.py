@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.datasets import read_listings
-from recommendations.demand import market_pulse
+from recommendations.demand import Pulse, market_pulse
 from recommendations.engine.policy import Intent, Kind, ListPolicy, Pool, build_list, intent_phase
 from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
@@ -82,15 +81,24 @@ def rank(
             shopper = shopper_in(window, buyer, preference_of(buyer))
         shelf = fill_shelf(window, shopper, rules, filters, switch, exclude)
         key = (
-            (window.state, shelf.pulse.moment, today()),
+            (window.state, shelf.pulse.moment),
             (filters, switch, k, n, frozenset(exclude), digest_of(shopper, rules)),
         )
         if (known := ORDERS.get(key, settings.LIST_CACHE_SECONDS)) is not None:
             return Ranked(*known, shelf.scorer)
-        candidates = arrange(gather(sources_for(switch), shopper, shelf, n), shelf, policy_for(shelf, k))
-        is_everything = int(shelf.allowed.sum()) == len(candidates) if window.is_complete else len(candidates) < n
-        ORDERS.keep(key, (candidates, is_everything))
-        return Ranked(candidates, is_everything, shelf.scorer)
+        ranked = rank_shelf(shelf, k, n)
+        ORDERS.keep(key, (ranked.candidates, ranked.is_everything))
+        return ranked
+
+
+def rank_shelf(shelf: Shelf, k: int, n: int) -> Ranked:
+    """The same for what a shelf holds, without asking whether it was done before."""
+    scorer = shelf.scorer
+    proposed = gather(sources_for(scorer.switch), scorer.shopper, shelf, n)
+    candidates = arrange(proposed, shelf, policy_for(shelf, k))
+    n_allowed = int(shelf.allowed.sum())
+    is_everything = n_allowed == len(candidates) if shelf.window.is_complete else len(candidates) < n
+    return Ranked(candidates, is_everything, scorer)
 
 
 def fill_shelf(
@@ -100,8 +108,10 @@ def fill_shelf(
     filters: ListingFilters,
     switch: SourceSwitch,
     exclude: Collection[int],
+    pulse: Pulse | None = None,
 ) -> Shelf:
-    pulse = market_pulse()
+    """What may be shown to a shopper; ``pulse`` is that of the market right now, if it is not told."""
+    pulse = pulse or market_pulse()
     return Shelf(
         window=window,
         filters=filters,
@@ -110,7 +120,7 @@ def fill_shelf(
         scorer=Scorer.of(window, shopper, rules, pulse, switch, place_in(filters)),
         pulse=pulse,
         rules=rules,
-        rng=generator_for(shopper),
+        rng=generator_for(shopper, pulse),
     )
 
 
@@ -121,18 +131,13 @@ def place_in(filters: ListingFilters) -> tuple[float, float] | None:
     return filters.latitude, filters.longitude
 
 
-def generator_for(shopper: Shopper) -> np.random.Generator:
+def generator_for(shopper: Shopper, pulse: Pulse) -> np.random.Generator:
     """Chance that stands still while nothing happens: another draw with each event, version, and day.
 
     Whoever asks twice gets the same list, and nobody's list moves because somebody else acted.
     """
     key = shopper.buyer.pk if shopper.buyer else 0
-    return np.random.default_rng([key, shopper.n_events, shopper.version_id, today()])
-
-
-def today() -> int:
-    """Days since the epoch."""
-    return int(time.time() // SECONDS_A_DAY)
+    return np.random.default_rng([key, shopper.n_events, shopper.version_id, int(pulse.moment // SECONDS_A_DAY)])
 
 
 def policy_for(shelf: Shelf, k: int) -> ListPolicy:

@@ -7,14 +7,16 @@ read decides what is still for sale.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
+from typing import Protocol
 
 from django.utils import timezone
 
 from accounts.models import Buyer
 from catalog.filters import ListingFilters
 from catalog.models import Listing
+from catalog.querysets import ListingQuerySet
 from recommendations import telemetry
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.reasons import tell_reason
@@ -23,7 +25,7 @@ from recommendations.explanations import explain, facts_of, typical_listing
 from recommendations.histories import Vectors
 from recommendations.models import ServedList
 from recommendations.placements import Rules, rules_of
-from recommendations.ranking import Candidate, rank
+from recommendations.ranking import Candidate, Ranked, rank
 from recommendations.scorer import Scorer
 from recommendations.serving_log import writer
 from recommendations.shoppers import Shopper, meet
@@ -94,37 +96,82 @@ def choose(
     request: ListRequest, rules: Rules, shopper: Shopper | None, k: int
 ) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
     """The first ``k`` candidates, each with its row as it is for sale this moment; and how they were scored."""
-    filters = request.filters.together_with(rules.filters)
     never = unwanted(request.buyer) if request.buyer else set()
     tired = tired_of(request.buyer, rules.placement.times_shown_at_most) if request.buyer else set()
+    return choose_from(Offer(rank, Listing.objects.available(), never, tired), request, rules, shopper, k)
+
+
+class Rank(Protocol):
+    """Candidates in order, as ``ranking.rank`` finds them."""
+
+    def __call__(
+        self,
+        filters: ListingFilters,
+        switch: SourceSwitch,
+        shopper: Shopper | None,
+        rules: Rules,
+        k: int,
+        n: int,
+        exclude: Collection[int],
+    ) -> Ranked: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """What a list is chosen from: what is for sale this moment, or what a what-if supposes.
+
+    Attributes:
+        rank: Puts candidates in order.
+        on_sale: Listings that may be listed at all.
+        never: Ids that this buyer must not be shown.
+        tired: Ids that step back for others, but come back before a list gets short.
+    """
+
+    rank: Rank
+    on_sale: ListingQuerySet
+    never: Set[int]
+    tired: Set[int]
+
+
+def choose_from(
+    offer: Offer, request: ListRequest, rules: Rules, shopper: Shopper | None, k: int
+) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
+    """The first ``k`` candidates of an offer, each with its row; and how they were scored."""
+    filters = request.filters.together_with(rules.filters)
+    never, tired = offer.never, offer.tired
     chosen: list[tuple[Candidate, Listing]] = []
     seen: set[int] = set()
     scorer = None
     for exclude in (never | tired, never) if tired else (never,):  # what was shown often steps back, but comes back
         n = max(DEEPER * k, SMALLEST_POOL)
         while (wanted := k - len(chosen)) > 0:
-            ranked = rank(filters, request.source, shopper, rules, wanted, n, exclude | seen)
+            ranked = offer.rank(filters, request.source, shopper, rules, wanted, n, exclude | seen)
             scorer = ranked.scorer
             seen.update(candidate.listing_id for candidate in ranked.candidates)
-            chosen += for_sale(ranked.candidates, filters, wanted)
+            chosen += for_sale(ranked.candidates, filters, wanted, offer.on_sale)
             if ranked.is_everything:
                 break
             n *= DEEPER
     return chosen, scorer
 
 
-def for_sale(pool: Sequence[Candidate], filters: ListingFilters, k: int) -> list[tuple[Candidate, Listing]]:
+def for_sale(
+    pool: Sequence[Candidate], filters: ListingFilters, k: int, on_sale: ListingQuerySet | None = None
+) -> list[tuple[Candidate, Listing]]:
     """The first k candidates that can be bought right now and match right now, with their rows.
+
+    ``on_sale`` are other listings that may be listed, where a what-if supposes so.
 
     Usually one query: rows are read a few beyond those wanted, and more only where that many were just sold.
     """
     found: list[tuple[Candidate, Listing]] = []
     start = 0
+    listings = (Listing.objects.available() if on_sale is None else on_sale).matching(filters).with_card_data()
     while len(found) < k and start < len(pool):
         some = pool[start : start + k - len(found) + SPARE]
         start += len(some)
         ids = [candidate.listing_id for candidate in some]
-        rows = Listing.objects.available().filter(pk__in=ids).matching(filters).with_card_data().in_bulk()
+        rows = listings.in_bulk(ids)
         found += [(candidate, rows[candidate.listing_id]) for candidate in some if candidate.listing_id in rows]
     return found[:k]
 

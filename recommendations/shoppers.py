@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +15,7 @@ from recommendations.engine.ranker import Ranker, SourceSwitch
 from recommendations.engine.taste import Taste
 from recommendations.engine.terms import Wants
 from recommendations.households import Member
-from recommendations.models import Preference
+from recommendations.models import EventKind, Preference
 from recommendations.preferences import current_preference, household_of, taste_of
 from recommendations.window import Window, borrow_window
 
@@ -82,8 +84,11 @@ def preference_of(buyer: Buyer | None) -> Preference | None:
     return current_preference(buyer) if buyer and buyer.is_personalised else None
 
 
-def shopper_in(window: Window, buyer: Buyer | None, preference: Preference | None) -> Shopper:
-    recent = recently_opened(buyer) if buyer and buyer.is_personalised else []
+def shopper_in(
+    window: Window, buyer: Buyer | None, preference: Preference | None, opened: Sequence[Opened] | None = None
+) -> Shopper:
+    """A buyer in the space of a window; ``opened`` in place of what the log says she dealt with lately."""
+    recent = recently_opened(buyer) if opened is None and buyer and buyer.is_personalised else opened or []
     rows = window.stock.rows_of(np.array([event.listing_id for event in recent], np.int64))
     strengths = np.array([event.weight for event in recent]) * HISTORY_DECAY ** np.arange(len(recent))
     return Shopper(
@@ -113,9 +118,20 @@ class Opened(NamedTuple):
     make_id: int | None
 
 
-def recently_opened(buyer: Buyer) -> list[Opened]:
-    """Cars the buyer dealt with in a favourable way lately, newest first."""
-    events = buyer.interactions.filter(listing__isnull=False, kind__weight__gt=0).order_by("-occurred_at", "-id")
-    return [
-        Opened(*row) for row in events.values_list("listing_id", "kind__weight", "listing__make_id")[:HISTORY_LENGTH]
-    ]
+def recently_opened(
+    buyer: Buyer, before: datetime | None = None, kinds: Mapping[str, EventKind] | None = None
+) -> list[Opened]:
+    """Cars the buyer dealt with in a favourable way lately, or before a moment, newest first.
+
+    ``kinds`` stand in for the stored ones, by slug.
+    """
+    events = buyer.interactions.filter(listing__isnull=False).order_by("-occurred_at", "-id")
+    if before:
+        events = events.filter(occurred_at__lt=before)
+    if kinds is None:
+        events = events.filter(kind__weight__gt=0)
+        told = events.values_list("listing_id", "kind__weight", "listing__make_id")
+        return [Opened(*row) for row in told[:HISTORY_LENGTH]]
+    events = events.filter(kind__in=[slug for slug, kind in kinds.items() if kind.weight > 0])
+    found = events.values_list("listing_id", "kind_id", "listing__make_id")[:HISTORY_LENGTH]
+    return [Opened(listing_id, kinds[slug].weight, make_id) for listing_id, slug, make_id in found]

@@ -5,8 +5,9 @@ The window of a serving process is such a space, and so is the archive a trainin
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,6 +72,19 @@ class ListingSpace:
         self._arrays["is_live"][rows] = False
         self._arrays["published_at"][rows] = np.nan
         self._markets, self._live_samples = {}, {}
+
+    def as_of(self, moment: float) -> Self:
+        """The same listings, of which those are live that were for sale at a moment (epoch seconds).
+
+        A view that shares the columns: valid until the next ``put``. What is said of a listing (price, mileage, place)
+        is what is said today.
+        """
+        past = copy.copy(self)
+        past._arrays = {**self._arrays, "is_live": self.stock.was_live(np.arange(len(self)), moment)}
+        past.state = object()
+        past._typical = None
+        past._markets, past._live_samples = {}, {}
+        return past
 
     def best(
         self,
