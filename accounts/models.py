@@ -1,4 +1,4 @@
-"""People: a user may log in, a buyer has a taste, a key may call.
+"""People: a user may log in, a buyer has a taste, a key may call; and what operators changed.
 
 A buyer is not a user: most visitors never log in, and client systems know their people by ids of their own.
 """
@@ -8,6 +8,7 @@ import secrets
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -117,3 +118,30 @@ class ApiKey(models.Model):
 
     def allows(self, scope: str) -> bool:
         return scope in self.scopes or self.Scope.ADMIN in self.scopes
+
+
+class AuditEntry(models.Model):
+    """One change that somebody made in the console: who, what, before and after. Append-only."""
+
+    at = models.DateTimeField(default=timezone.now)
+    by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    by_name = models.CharField(max_length=254, blank=True, help_text="Who it was, should the account be gone.")
+    action = models.CharField(max_length=60, help_text="In one word or two: added, changed, removed, promoted …")
+    model = models.CharField(max_length=80, help_text="What kind of row, as “catalog.listing”.")
+    object_id = models.CharField(max_length=64, blank=True)
+    object_name = models.CharField(max_length=200, blank=True)
+    before = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
+    after = models.JSONField(null=True, blank=True, encoder=DjangoJSONEncoder)
+    note = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit entries"
+        indexes = [
+            models.Index(fields=["model", "object_id"], name="audit_of_object"),  # the history of one row
+            models.Index(fields=["by", "-id"], name="audit_by_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.object_name or self.model} {self.action}"

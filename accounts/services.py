@@ -8,9 +8,12 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
+from accounts.auditing import forget, record
 from accounts.exceptions import EraseRefused, MergeRefused, UnknownScope
 from accounts.models import ApiKey, Buyer, User
 from accounts.signals import buyers_merged, person_erased, person_exported
+
+ERASED, EXPORTED = "erased", "exported"  # in the audit log
 
 
 def buyer_for_user(user: User) -> Buyer:
@@ -105,16 +108,19 @@ def set_personalised(*, buyer: Buyer, is_personalised: bool) -> Buyer:
 
 
 @transaction.atomic
-def erase_person(*, buyer: Buyer) -> None:
+def erase_person(*, buyer: Buyer, by: User | None = None, note: str = "") -> None:
     """Forget a buyer, the guests the buyer has been, and the account: history, tastes, lists shown, tokens.
 
-    What was learned from many people stays, since nobody can be found in it. Raises EraseRefused for staff: an
-    account that others rely on is not removed by one request.
+    What was learned from many people stays, since nobody can be found in it. The audit log keeps that somebody was
+    erased, when and ``by`` whom (None: by themselves), but not who. Raises EraseRefused for staff: an account that
+    others rely on is not removed by one request.
     """
     buyer = Buyer.objects.select_for_update(of=("self",)).select_related("user").get(pk=buyer.pk)
     if buyer.user and buyer.user.is_staff:
         raise EraseRefused("An operator's account is removed by an administrator, in the admin.")
     person_erased.send(sender=Buyer, buyer=buyer)
+    forget([buyer, *buyer.merged_from.all(), *([buyer.user] if buyer.user else [])])
+    record(by=by, action=ERASED, target=Buyer, note=note or ("" if by else "Asked for by the person."))
     if buyer.user:
         OutstandingToken.objects.filter(user=buyer.user).delete()
         buyer.user.delete()  # and the buyer with it
@@ -123,13 +129,17 @@ def erase_person(*, buyer: Buyer) -> None:
 
 
 @transaction.atomic
-def export_person(*, buyer: Buyer) -> dict[str, Any]:
-    """Everything known about a buyer, and about the guests the buyer has been, as plain values by name."""
+def export_person(*, buyer: Buyer, by: User | None = None) -> dict[str, Any]:
+    """Everything known about a buyer, and about the guests the buyer has been, as plain values by name.
+
+    The audit log keeps that it was taken, and ``by`` whom (None: by themselves).
+    """
     buyers = [buyer, *buyer.merged_from.order_by("pk")]
     told: dict[str, Any] = {"account": _account_of(buyer), "known_as": [_identity_of(each) for each in buyers]}
     answers: list[tuple[Any, Any]] = person_exported.send(sender=Buyer, buyers=buyers)
     for _, answer in answers:
         told.update(answer)
+    record(by=by, action=EXPORTED, target=buyer, note="" if by else "Asked for by the person.")
     return told
 
 

@@ -3,6 +3,7 @@
 from django.db.models.signals import post_migrate, post_save
 from django.dispatch import receiver
 
+from accounts.roles import install_roles
 from accounts.signals import buyers_merged, person_exported
 from catalog.models import Listing
 from catalog.signals import listings_stored
@@ -68,3 +69,10 @@ def install_schedule_after_migration(sender, app_config, **kwargs):
     """The timetable goes into the database once its tables are there."""
     if app_config.name == "django_celery_beat":
         install_schedule()
+
+
+@receiver(post_migrate, dispatch_uid="recommendations.install_roles")
+def install_roles_after_migration(sender, app_config, **kwargs):
+    """The last app with tables: from here on the permissions of all of them exist."""
+    if app_config.name == "recommendations":
+        install_roles()

@@ -26,7 +26,7 @@ from catalog.models import ImportRun, Listing
 from recommendations.admin.figures import side_by_side
 from recommendations.models import EventKind, Interaction, Preference, RankerVersion, SeedRun, ServedList, TrainingRun
 from recommendations.services import buyers_behind_the_log
-from recommender_site.admin_kit import NONE, UNFINISHED, ago, list_url, percent
+from recommender_site.admin_kit import NONE, UNFINISHED, ago, list_url, page_of, percent
 from recommender_site.admin_site import may_see
 
 KEPT_SECONDS = 10
@@ -140,10 +140,6 @@ def running_jobs(request: HttpRequest) -> list[dict[str, Any]]:
     return [
         {"name": str(job), "href": page_of(job), "step": job_step(job), "percent": job_percent(job)} for job in jobs
     ]
-
-
-def page_of(row: Any) -> str:
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
 
 
 def job_step(job: Any) -> str:

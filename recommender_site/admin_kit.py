@@ -1,6 +1,6 @@
 """What the admin pages of every app share: lists that stay fast, read-only logs, jobs that show their progress.
 
-Depends on Django and Unfold only, so that each app's admin may build on it.
+Depends on Django, Unfold and the audit log only, so that each app's admin may build on it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from decimal import Decimal
 from typing import Any, ClassVar, Protocol, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db import models
+from django.db import models, transaction
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
@@ -28,6 +30,9 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.views import ChangeList
+
+from accounts import auditing
+from accounts.models import AuditEntry
 
 NONE = "–"
 NBSP = "\u00a0"  # keeps a number and its unit on one line
@@ -101,6 +106,35 @@ class ConsoleAdmin(ModelAdmin):
             kwargs["assume_scheme"] = "https"
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
+    # --- What was changed goes into the audit log -------------------------------------------------------------------
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """Called once a form was saved and before it is logged: the one moment that knows both sides."""
+        form.instance.audited_changes = auditing.changes_of(form)
+        return super().construct_change_message(request, form, formsets, add)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        _, after = obj.__dict__.pop("audited_changes", (None, None))
+        auditing.record(by=request.user, action="added", target=obj, after=after)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        before, after = obj.__dict__.pop("audited_changes", (None, None))
+        note = message if isinstance(message, str) else ""
+        if note or after or before is None:  # a form that was saved as it was is no change
+            auditing.record(by=request.user, action="changed", target=obj, before=before, after=after, note=note)
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for row in queryset:
+            auditing.record(by=request.user, action="removed", target=row, before=auditing.snapshot(row))
+        return super().log_deletions(request, queryset)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """The audit log of this row, which says more than Django's own history."""
+        if not request.user.has_perm("accounts.view_auditentry"):
+            return super().history_view(request, object_id, extra_context)
+        return redirect(list_url(AuditEntry, model__exact=self.opts.label_lower, object_id__exact=unquote(object_id)))
+
     def in_own_pages(self, request: HttpRequest) -> bool:
         """Whether the request is for this model's pages, rather than a check made on the way from another's."""
         match = request.resolver_match
@@ -136,7 +170,8 @@ def change_each(
 ) -> None:
     """Call a service for every selected row; say how many worked, and why the others did not.
 
-    Each row stands for itself: one refusal takes nothing back from the rows before it.
+    Each row stands for itself: one refusal takes nothing back from the rows before it. What was changed goes into the
+    audit log with it.
     """
     if len(selected := list(rows[: ROWS_PER_ACTION + 1])) > ROWS_PER_ACTION:
         messages.error(request, f"Nothing was changed: select at most {ROWS_PER_ACTION:,} rows at a time.")
@@ -144,11 +179,13 @@ def change_each(
     refused: dict[str, list[str]] = defaultdict(list)
     for row in selected:
         try:
-            change(row)
+            with transaction.atomic():
+                before = auditing.snapshot(row)
+                change(row)
+                row.audited_changes = auditing.changes(before, auditing.snapshot(row))
+                model_admin.log_change(request, row, done.capitalize())
         except refusals as refusal:
             refused[str(refusal)].append(str(row))
-        else:
-            model_admin.log_change(request, row, done.capitalize())
     report_changes(request, model_admin.opts, len(selected), refused, done)
 
 
@@ -334,6 +371,11 @@ def link_to(obj: models.Model | None, text: str | None = None) -> str | SafeStri
     except NoReverseMatch:
         return text or str(obj)
     return format_html('<a href="{}" class="text-link">{}</a>', url, text or str(obj))
+
+
+def page_of(row: models.Model) -> str:
+    """The address of a row's own page."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
 
 
 def list_link(model: type[models.Model], text: str, **filters: Any) -> SafeString:

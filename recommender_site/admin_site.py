@@ -76,8 +76,9 @@ NAVIGATION = [
     group(
         "People",
         page("Users", "group", "accounts", "user"),
-        page("Groups", "shield_person", "auth", "group"),
+        page("Roles", "shield_person", "auth", "group"),
         page("API keys", "key", "accounts", "apikey"),
+        page("Audit log", "history", "accounts", "auditentry"),
     ),
 ]
 

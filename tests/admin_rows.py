@@ -13,7 +13,7 @@ from django_celery_results.models import GroupResult, TaskResult
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from accounts.models import ApiKey, Buyer, User
+from accounts.models import ApiKey, AuditEntry, Buyer, User
 from catalog.models import CarModel, ImportProblem, ImportRun, Listing, ListingChange, Make, PriceChange, Seller
 from recommendations.models import (
     Evaluation,
@@ -98,6 +98,13 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
     Buyer: lambda: interaction().buyer,
     ApiKey: lambda: factories.ApiKeyFactory(secret=f"secret-{next(numbers)}", created_by=factories.UserFactory()),
     Group: lambda: Group.objects.create(name=f"group {next(numbers)}"),
+    AuditEntry: lambda: AuditEntry.objects.create(
+        by=factories.UserFactory(),
+        by_name="carol@example.com",
+        action="changed",
+        model="catalog.listing",
+        object_id="1",
+    ),
     OutstandingToken: outstanding_token,
     BlacklistedToken: lambda: BlacklistedToken.objects.create(token=outstanding_token()),
     Make: lambda: listing().make,

@@ -55,7 +55,7 @@ class BuyerWithTasteAdmin(BuyerAdmin):
         ("History", {"fields": ["events", "latest_events", "latest_lists"]}),
         *BuyerAdmin.fieldsets,
     ]
-    actions_detail = ["refresh_taste"]
+    actions_detail = ["refresh_taste", *BuyerAdmin.actions_detail]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Buyer]:
         return (

@@ -139,7 +139,9 @@ def test_more_rows_than_one_request_can_take_are_refused_before_anything_changes
 def test_a_change_of_status_is_kept_in_the_history_of_the_listing(operator: Client):
     listing = ListingFactory()
     act(operator, "reserve", listing)
-    assert "Reserved" in operator.get(reverse("admin:catalog_listing_history", args=[listing.pk])).text
+    page = operator.get(reverse("admin:catalog_listing_history", args=[listing.pk]), follow=True)
+    (entry,) = page.context["cl"].result_list
+    assert (entry.note, entry.before["status"], entry.after["status"]) == ("Reserved", "live", "reserved")
 
 
 def test_a_viewer_is_offered_no_action_and_cannot_force_one(viewer: Client):

@@ -249,7 +249,7 @@ def test_promoting_moves_the_pointer_and_rolling_back_moves_it_back(operator: Cl
     assert (RankerVersion.objects.live(), after.note) == (after, "Better.")
     operator.post(reverse("admin:recommendations_rankerversion_roll_back"), SUBMITTED)
     assert RankerVersion.objects.live() == before
-    history = operator.get(reverse("admin:recommendations_rankerversion_history", args=[after.pk]))
+    history = operator.get(reverse("admin:recommendations_rankerversion_history", args=[after.pk]), follow=True)
     assert "Better." in history.text
 
 

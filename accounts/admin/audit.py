@@ -1,0 +1,106 @@
+"""What was changed in the console, by whom, from what to what."""
+
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, RangeDateTimeFilter
+from unfold.decorators import display
+
+from accounts.models import AuditEntry
+from recommender_site.admin_kit import NONE, ReadOnlyAdmin, badge, clock, table
+
+LABELS = {"added": "success", "removed": "danger", "erased": "danger", "changed": "info"}
+FIELDS_SHOWN = 3
+
+
+class KindFilter(admin.SimpleListFilter):
+    """By the kind of row; the choices come from the models that have pages, not from the log."""
+
+    title = "kind of row"
+    parameter_name = "model"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        names = [(model._meta.label_lower, str(model._meta.verbose_name)) for model in admin.site._registry]
+        return sorted(names, key=lambda choice: choice[1])
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
+        return queryset.filter(model=self.value()) if self.value() else queryset
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """Read-only for everybody: a log that can be edited proves nothing."""
+
+    list_display = ["when", "who", "action_badge", "kind", "row", "in_short"]
+    list_filter = [KindFilter, ("by", AutocompleteSelectFilter), ("at", RangeDateTimeFilter)]
+    search_fields = ["object_name__istartswith", "by_name__istartswith", "object_id__exact", "action__exact"]
+    search_help_text = "Name of the row or of the person, from its beginning; a row's number; or an action"
+    fieldsets = [
+        (None, {"fields": [("when", "who"), ("action_badge", "kind", "row"), "note"]}),
+        ("Before and after", {"fields": ["both_sides"]}),
+    ]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Pages of rows link to the entries of that very row."""
+        return lookup in ("model__exact", "object_id__exact") or super().lookup_allowed(lookup, value, request)
+
+    @display(description="When", ordering="id")
+    def when(self, entry: AuditEntry) -> str:
+        return clock(entry.at)
+
+    @display(description="Who")
+    def who(self, entry: AuditEntry) -> str:
+        return entry.by_name or NONE
+
+    @display(description="What")
+    def action_badge(self, entry: AuditEntry) -> SafeString:
+        return badge(entry.action, LABELS.get(entry.action, "warning"))
+
+    @display(description="Kind")
+    def kind(self, entry: AuditEntry) -> str:
+        try:
+            return str(apps.get_model(entry.model)._meta.verbose_name)
+        except LookupError:
+            return entry.model
+
+    @display(description="Row")
+    def row(self, entry: AuditEntry) -> str | SafeString:
+        """A link even where the row is gone: its page says so, and asking first would cost a query a line."""
+        if not entry.object_id:
+            return entry.object_name or NONE
+        try:
+            url = reverse(f"admin:{entry.model.replace('.', '_')}_change", args=[entry.object_id])
+        except NoReverseMatch:
+            return entry.object_name
+        return format_html('<a href="{}" class="text-link">{}</a>', url, entry.object_name or entry.object_id)
+
+    @display(description="Changed")
+    def in_short(self, entry: AuditEntry) -> str:
+        names = [name.replace("_", " ") for name in entry.after or {}]
+        more = f" and {len(names) - FIELDS_SHOWN} more" if len(names) > FIELDS_SHOWN else ""
+        return (", ".join(names[:FIELDS_SHOWN]) + more) or entry.note or NONE
+
+    @display(description="")
+    def both_sides(self, entry: AuditEntry) -> str | SafeString:
+        before, after = entry.before or {}, entry.after or {}
+        rows = [[name.replace("_", " "), told(before.get(name)), told(after.get(name))] for name in {**before, **after}]
+        return table(["Field", "Before", "After"], rows) if rows else "No values were kept."
+
+
+def told(value: Any) -> str:
+    """A value of JSON as a person reads it."""
+    if value is None or value in ("", [], {}):
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(told, value))
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {told(each)}" for name, each in value.items())
+    return str(value)

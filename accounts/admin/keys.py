@@ -1,0 +1,112 @@
+"""Keys of client systems, and tokens of people who are logged in."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.forms import MultipleChoiceField
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from rest_framework_simplejwt.token_blacklist.admin import BlacklistedTokenAdmin as BaseBlacklistedTokenAdmin
+from rest_framework_simplejwt.token_blacklist.admin import OutstandingTokenAdmin as BaseOutstandingTokenAdmin
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+from unfold.contrib.filters.admin import RangeDateTimeFilter
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from accounts.models import ApiKey, User
+from accounts.services import create_api_key, revoke_api_key
+from recommender_site.admin_kit import ConsoleAdmin, ago, badge, change_each
+
+
+# --- Keys ------------------------------------------------------------------------------------------------------------
+@admin.register(ApiKey)
+class ApiKeyAdmin(ConsoleAdmin):
+    list_display = ["name", "shown_prefix", "scope_list", "state", "used", "expires_at", "created_by"]
+    list_filter = [("created_at", RangeDateTimeFilter)]
+    list_select_related = ["created_by"]
+    search_fields = ["name__icontains", "prefix__startswith"]
+    search_help_text = "Name, or the first characters of the key"
+    fields = ["name", "scopes", "expires_at", "shown_prefix", "state", "created_by", "created_at", "used", "revoked_at"]
+    readonly_fields = ["shown_prefix", "state", "created_by", "created_at", "used", "revoked_at"]
+    actions = ["revoke"]
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "scopes":
+            return MultipleChoiceField(choices=ApiKey.Scope.choices, widget=UnfoldAdminCheckboxSelectMultipleWidget())
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+        return self.fields if obj else ["name", "scopes", "expires_at"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+        """A key keeps the scopes it was given out with: who needs others gets another key."""
+        return [*self.readonly_fields, "scopes"] if obj else self.readonly_fields
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """Revoked keys stay, so that the logs of their use keep a name."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        author = request.user if isinstance(request.user, User) else None
+        key, secret = create_api_key(
+            name=obj.name, scopes=obj.scopes, created_by=author, expires_at=obj.expires_at
+        )  # fmt: skip
+        obj.__dict__.update(key.__dict__)  # the form's row becomes the one the service made
+        messages.warning(
+            request,
+            format_html(
+                'Copy the key now, it is shown only this once: <code class="fc-code">{}</code> Clients send it as '
+                '<code class="fc-code">X-Api-Key</code>.',
+                secret,
+            ),
+        )
+
+    @admin.action(description="Revoke", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        change_each(self, request, queryset, lambda key: revoke_api_key(key=key), done="revoked", refusals=())
+
+    @display(description="Begins with")
+    def shown_prefix(self, key: ApiKey) -> SafeString:
+        return format_html('<code class="fc-code">{}…</code>', key.prefix)
+
+    @display(description="Scopes", label=True)
+    def scope_list(self, key: ApiKey) -> list[str]:
+        return list(key.scopes)
+
+    @display(description="State")
+    def state(self, key: ApiKey) -> SafeString:
+        if key.is_usable:
+            return badge("Usable", "success")
+        return badge("Revoked", "danger") if key.revoked_at else badge("Expired", "warning")
+
+    @display(description="Last used", ordering="last_used_at")
+    def used(self, key: ApiKey) -> str:
+        return ago(key.last_used_at) if key.last_used_at else "never"
+
+
+# --- Tokens ----------------------------------------------------------------------------------------------------------
+admin.site.unregister([OutstandingToken, BlacklistedToken])
+
+
+@admin.register(OutstandingToken)
+class OutstandingTokenAdmin(BaseOutstandingTokenAdmin, ConsoleAdmin):
+    """Who is logged in where. The token itself stays hidden: whoever reads it could act as its owner."""
+
+    ordering = ("-id",)
+    exclude = ["token"]
+    search_fields = ("user__email__istartswith", "jti")
+
+    def get_readonly_fields(self, *args: Any, **kwargs: Any) -> list[str]:
+        return [field.name for field in self.model._meta.fields if field.name != "token"]
+
+
+@admin.register(BlacklistedToken)
+class BlacklistedTokenAdmin(BaseBlacklistedTokenAdmin, ConsoleAdmin):
+    ordering = ("-id",)
+    search_fields = ("token__user__email__istartswith", "token__jti")
+    raw_id_fields = ["token"]
