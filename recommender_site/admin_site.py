@@ -95,7 +95,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "ENVIRONMENT": "recommender_site.admin_site.environment_label",
-    "DASHBOARD_CALLBACK": "recommender_site.admin_dashboard.dashboard_callback",
+    "DASHBOARD_CALLBACK": "recommender_site.dashboard.page.dashboard_callback",
     "SIDEBAR": {"show_search": True, "show_all_applications": True, "navigation": NAVIGATION},
     "COLORS": {
         "primary": {  # petrol; 600 and darker carry white text at more than 4.5 to 1

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
+    BooleanRadioFilter,
     RangeDateTimeFilter,
     RelatedDropdownFilter,
 )
@@ -49,6 +50,7 @@ class InteractionAdmin(ReadOnlyAdmin):
     list_filter = [
         ("kind", RelatedDropdownFilter), ("buyer", AutocompleteSelectFilter), ("listing", AutocompleteSelectFilter),
         ("occurred_at", RangeDateTimeFilter), ("received_at", RangeDateTimeFilter),
+        ("kind__is_contact", BooleanRadioFilter),
     ]  # fmt: skip
     list_select_related = ["kind", "buyer__user", "listing__make", "listing__car_model__make"]
     search_fields = ["event_id__exact"]

@@ -1,5 +1,6 @@
 """What holds for every page of the admin, and the dashboard."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from django_celery_results.models import TaskResult
 from catalog.models import Listing, ListingChange
 from recommendations.models import Interaction, RankerVersion, SeedRun
 from recommender_site.admin_kit import EstimatingPaginator, planned_rows
+from recommender_site.dashboard import ranking, traffic
 from tests import factories
 from tests.admin_rows import ROW_OF
 
@@ -145,8 +147,9 @@ def test_the_dashboard_counts_what_there_is(operator: Client):
     )
     sold, dear = factories.ListingFactory(sold=True), factories.ListingFactory(published_at=now - timedelta(days=3))
     served = factories.ServedListFactory(
-        served_at=now, version=live, listing_ids=[sold.pk, dear.pk], scores=[2.0, 1.0], sources=["utility", "trending"]
-    )
+        served_at=now, version=live, listing_ids=[sold.pk, dear.pk], scores=[2.0, 1.0], sources=["utility", "trending"],
+        placement=factories.PlacementFactory(slug="corner", name="Corner"),
+    )  # fmt: skip
     for kind in ("view", "contact"):
         factories.InteractionFactory(
             buyer=served.buyer, listing=dear, kind_id=kind, occurred_at=now, served_list=served, position=2
@@ -161,18 +164,45 @@ def test_the_dashboard_counts_what_there_is(operator: Client):
         "Events, last 24 hours": "2",
         "Lists served, last 24 hours": "1",
         "Click rate, last 7 days": "50.0%",
+        "Contact rate, last 7 days": "50.00%",
         "Cold buyers": "0%",
+        "Coverage, last 7 days": "100%",
         "Preferences behind the log": "1",
         "Live ranker": str(live),
         "Failed jobs, last 24 hours": "1",
     }
     panels = {panel.title: panel.rows for panel in response.context["panels"]}
-    assert panels["Clicks by source, last 7 days"] == (
-        ("trending", "1", "1", "100.0%", "1"),
-        ("utility", "1", "0", "0.0%", "0"),
-    )
-    assert sorted(panels["Events by kind"]) == [("Contacted the seller", "1", "1"), ("Opened the page", "1", "1")]
+    assert sorted(panels["Clicks and contacts by source, last 7 days"]) == [
+        ("trending", "1", "1", "100.0%", "1", "100.00%"),
+        ("utility", "1", "0", "0.0%", "0", "0.00%"),
+    ]
+    ((place, *rates),) = panels["Clicks and contacts by placement, last 7 days"]
+    assert ("Corner" in place, rates) == (True, ["2", "1", "50.0%", "1", "50.00%"])
+    assert [row[1:] for row in panels["Events by kind"]] == [("0.0", "1", "1"), ("0.0", "1", "1")]
     assert panels["How good the live ranker is"] == (("ndcg", "0.250", "0.062"),)
+
+
+def test_a_large_week_is_sampled_and_says_so(operator: Client, monkeypatch: pytest.MonkeyPatch):
+    """Of lists whose ids are spread evenly, a quarter is a quarter of the ids."""
+    for quarter in range(4):
+        first = uuid.UUID(int=(quarter << 126) + 1)
+        factories.ServedListFactory(
+            id=first, served_at=timezone.now(), listing_ids=[1], scores=[1.0], sources=["utility"]
+        )
+    monkeypatch.setattr(traffic, "LISTS_SAMPLED", 1)
+    monkeypatch.setattr(traffic, "planned_rows", lambda rows: 4)
+    sample = traffic.read_sample(timezone.now())
+    assert (sample.total().n_shown, round(sample.share, 6)) == (1, 0.25)
+    assert "from a random 25.0% of the lists" in traffic.sources_panel(sample).note
+
+
+def test_the_dashboard_tells_for_how_long_the_log_has_been_ahead(operator: Client):
+    live = factories.RankerVersionFactory(live=True)
+    now = timezone.now()
+    for minutes in (40, 20):
+        factories.InteractionFactory(received_at=now - timedelta(minutes=minutes))
+    card = ranking.behind_card(now, live)
+    assert (card.figure, "the first for 40\xa0min" in card.note) == ("2", True)
 
 
 def test_every_card_leads_to_a_list_that_opens(operator: Client):
