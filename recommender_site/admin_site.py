@@ -35,6 +35,12 @@ def page(title: str, icon: str, app: str, model: str) -> dict[str, Any]:
     }
 
 
+def filtered(line: dict[str, Any], query: str) -> dict[str, Any]:
+    """The same line for a part of the rows; Unfold takes links that are computed for each request."""
+    whole = line["link"]
+    return {**line, "link": lambda request: f"{whole}?{query}"}
+
+
 def group(title: str, *items: dict[str, Any], collapsible: bool = False) -> dict[str, Any]:
     return {"title": title, "separator": True, "collapsible": collapsible, "items": list(items)}
 
@@ -79,6 +85,7 @@ NAVIGATION = [
         page("Roles", "shield_person", "auth", "group"),
         page("API keys", "key", "accounts", "apikey"),
         page("Audit log", "history", "accounts", "auditentry"),
+        filtered(page("Erasures and exports", "person_off", "accounts", "auditentry"), "action__in=erased,exported"),
     ),
 ]
 

@@ -47,8 +47,10 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     ]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Pages of rows link to the entries of that very row."""
-        return lookup in ("model__exact", "object_id__exact") or super().lookup_allowed(lookup, value, request)
+        """Pages of rows link to the entries of that very row, and the sidebar to erasures and exports."""
+        return lookup in ("model__exact", "object_id__exact", "action__in") or super().lookup_allowed(
+            lookup, value, request
+        )
 
     @display(description="When", ordering="id")
     def when(self, entry: AuditEntry) -> str:

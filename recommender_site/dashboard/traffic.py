@@ -241,14 +241,15 @@ def coverage_card(sample: Sample, n_live: int) -> Card:
     )
 
 
-RATES = ("Shown", "Clicked", "Click rate", "Contacts", "Contact rate")
+RATES = ("Shown", "Clicked", "Contacted")
 
 
 def rates(outcome: Outcome) -> tuple[str, ...]:
     return (
-        f"{outcome.n_shown:,}", f"{outcome.n_clicked:,}", f"{outcome.click_rate:.1%}",
-        f"{outcome.n_contacts:,}", f"{outcome.contact_rate:.2%}",
-    )  # fmt: skip
+        f"{outcome.n_shown:,}",
+        f"{outcome.n_clicked:,} ({outcome.click_rate:.1%})",
+        f"{outcome.n_contacts:,} ({outcome.contact_rate:.2%})",
+    )
 
 
 def sources_panel(sample: Sample) -> Panel:
@@ -282,5 +283,5 @@ def placements_panel(sample: Sample) -> Panel:
 
 def placement_link(key: int | None, names: dict[int, str]) -> Any:
     if key is None:
-        return "a placement without rules"
+        return "none (searches)"
     return list_link(ServedList, names.get(key, str(key)), placement__id__exact=key)

@@ -173,11 +173,11 @@ def test_the_dashboard_counts_what_there_is(operator: Client):
     }
     panels = {panel.title: panel.rows for panel in response.context["panels"]}
     assert sorted(panels["Clicks and contacts by source, last 7 days"]) == [
-        ("trending", "1", "1", "100.0%", "1", "100.00%"),
-        ("utility", "1", "0", "0.0%", "0", "0.00%"),
+        ("trending", "1", "1 (100.0%)", "1 (100.00%)"),
+        ("utility", "1", "0 (0.0%)", "0 (0.00%)"),
     ]
     ((place, *rates),) = panels["Clicks and contacts by placement, last 7 days"]
-    assert ("Corner" in place, rates) == (True, ["2", "1", "50.0%", "1", "50.00%"])
+    assert ("Corner" in place, rates) == (True, ["2", "1 (50.0%)", "1 (50.00%)"])
     assert [row[1:] for row in panels["Events by kind"]] == [("0.0", "1", "1"), ("0.0", "1", "1")]
     assert panels["How good the live ranker is"] == (("ndcg", "0.250", "0.062"),)
 
