@@ -37,3 +37,15 @@ class FileRefused(ImportRefused):
 
 class HeaderRefused(ImportRefused):
     """Headings that name no car, or a mapping that does not fit the file."""
+
+
+class SourceBusy(ImportRefused):
+    """Another import of the same source is under way."""
+
+
+class ImportCancelled(ImportRefused):
+    """Somebody cancelled the import; what it had stored stays."""
+
+
+class UndoRefused(CatalogRefusal):
+    """An import that cannot be taken back, or not any more."""

@@ -64,6 +64,11 @@ class Column:
     rank: int = 0  # of several columns for one field, the lowest is asked first
     is_repeated: bool = False  # "fuel type2" beside "fuel type"
 
+    @property
+    def target(self) -> str:
+        """Field and unit as ``--map`` would say them: ``mileage_mi``."""
+        return f"{self.field}_{self.unit}" if self.unit else self.field
+
 
 @dataclass(frozen=True)
 class NamedMapping:

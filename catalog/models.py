@@ -271,20 +271,66 @@ class PriceChange(models.Model):
         return f"{self.old_price} → {self.new_price} {self.currency}"
 
 
+class UploadedFile(models.Model):
+    """A file somebody sent to be imported, kept in the database so that any worker can read it; swept after a while."""
+
+    name = models.CharField(max_length=255, help_text="As the browser called it.")
+    n_bytes = models.BigIntegerField("bytes", help_text="As it was sent.")
+    uploaded_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
+    uploaded_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-uploaded_at"]
+        indexes = [
+            # what is old enough to be swept
+            models.Index(fields=["uploaded_at"], name="upload_oldest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UploadedChunk(models.Model):
+    """A piece of an uploaded file, compressed; in the order of ``number`` they are the file."""
+
+    file = models.ForeignKey(UploadedFile, on_delete=models.CASCADE, related_name="chunks")
+    number = models.PositiveIntegerField()
+    content = models.BinaryField(help_text="zlib")
+
+    class Meta:
+        ordering = ["file", "number"]
+        constraints = [models.UniqueConstraint(fields=["file", "number"], name="one_chunk_of_a_number_per_file")]
+
+    def __str__(self) -> str:
+        return f"piece {self.number} of file {self.file_id}"
+
+
 class ImportRun(models.Model):
-    """One reading of one file: what it brought, what it could not understand, and how far it got."""
+    """One reading of one file: what it brought, what it could not understand, and how far it got.
+
+    A run of the command reads its file at once. A run of the console has an ``upload`` and is a job: it is queued, and
+    when its worker dies another one goes on after the last row that was stored.
+    """
 
     class Status(models.TextChoices):
+        QUEUED = "queued", "Queued"
         RUNNING = "running", "Running"
         DONE = "done", "Done"
         FAILED = "failed", "Failed"
         INTERRUPTED = "interrupted", "Interrupted"
+        CANCELLED = "cancelled", "Cancelled"
 
     file_name = models.CharField(max_length=255)
     source = models.CharField(max_length=80, blank=True, help_text="Whose ids these are; keeps two sources apart.")
+    upload = models.ForeignKey(
+        UploadedFile, on_delete=models.SET_NULL, null=True, blank=True, related_name="runs",
+        help_text="Where the file is kept; empty for runs of the command, and once the file was swept.",
+    )  # fmt: skip
     is_dry_run = models.BooleanField(default=False)
     options = models.JSONField(default=dict, blank=True, help_text="Separator, encoding and header mapping used.")
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.RUNNING)
+    progress = models.FloatField(default=0, help_text="0 to 1.")
+    step = models.CharField(max_length=120, blank=True)
     rows_read = models.PositiveIntegerField(default=0)
     listings_created = models.PositiveIntegerField(default=0)
     listings_updated = models.PositiveIntegerField(default=0)
@@ -293,7 +339,9 @@ class ImportRun(models.Model):
     rows_refused = models.PositiveIntegerField(default=0)
     error = models.TextField(blank=True)
     started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(default=timezone.now)
+    heartbeat_at = models.DateTimeField(null=True, blank=True, help_text="The last sign of life of a job.")
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -301,6 +349,94 @@ class ImportRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.file_name} ({self.get_status_display()})"
+
+
+class ImportedListing(models.Model):
+    """What an import did to one listing, so that it can be undone; swept after IMPORT_UNDO_DAYS.
+
+    Written by the statements of ``staging``, a row for each listing that is new or changed.
+    """
+
+    # Both without constraints: a check per row would cost an import more than the row itself, and a listing may go.
+    run = models.ForeignKey(
+        ImportRun, on_delete=models.CASCADE, related_name="imported", db_constraint=False, db_index=False
+    )
+    listing_id = models.BigIntegerField()
+    row_number = models.PositiveIntegerField()
+    is_new = models.BooleanField()
+    before = models.JSONField(null=True, help_text="The listing as it was, of one that was changed.")
+    stored_at = models.DateTimeField(help_text="The listing's time of change as the import left it.")
+    outcome = models.CharField(max_length=80, blank=True, help_text="What undoing did to it, or why it did nothing.")
+
+    class Meta:
+        ordering = ["run", "row_number"]
+        indexes = [
+            # what a run did, in file order: undo, and the list of its listings
+            models.Index(fields=["run", "row_number"], name="imported_in_order"),
+        ]
+
+    def __str__(self) -> str:
+        return f"row {self.row_number}: listing {self.listing_id}"
+
+
+class ImportUndo(models.Model):
+    """One taking back of an import, worked off in the background; what became of each row is on the row."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    run = models.OneToOneField(ImportRun, on_delete=models.CASCADE, related_name="undo")
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.QUEUED)
+    progress = models.FloatField(default=0, help_text="0 to 1.")
+    step = models.CharField(max_length=120, blank=True)
+    n_removed = models.PositiveIntegerField("removed", default=0, help_text="New listings nobody had dealt with.")
+    n_withdrawn = models.PositiveIntegerField("withdrawn", default=0, help_text="New listings with events or edits.")
+    n_restored = models.PositiveIntegerField("put back", default=0, help_text="Changed listings, as they were.")
+    n_left = models.PositiveIntegerField("left alone", default=0, help_text="Changed by somebody else since.")
+    error = models.TextField(blank=True)
+    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = "undone import"
+
+    def __str__(self) -> str:
+        return f"undoing of {self.run.file_name} ({self.get_status_display()})"
+
+
+class QualityReport(models.Model):
+    """What is missing, odd, double or stale in the stock, counted at one moment by one pass over it."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.QUEUED)
+    progress = models.FloatField(default=0, help_text="0 to 1.")
+    step = models.CharField(max_length=120, blank=True)
+    figures = models.JSONField(default=dict, blank=True, help_text="By check: how many, and some of their listings.")
+    n_live = models.PositiveIntegerField("listings for sale", default=0)
+    error = models.TextField(blank=True)
+    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"quality report {self.pk} ({self.get_status_display()})"
 
 
 class ImportProblem(models.Model):

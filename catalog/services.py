@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,13 +18,13 @@ from django.utils import timezone
 
 from accounts.models import User
 from catalog import staging
-from catalog.dialects import Record, RowFile, open_rows
-from catalog.exceptions import ImportRefused, ListingNotReady, PriceRefused, StatusRefused
-from catalog.headers import HeaderReader
-from catalog.importing import ROW_FIELDS, ListingRow, RowProblem, RowReader, find_conventions
+from catalog.dialects import Record
+from catalog.exceptions import ImportCancelled, ListingNotReady, PriceRefused, SourceBusy, StatusRefused
+from catalog.importing import ListingRow, RowProblem
 from catalog.models import ImportProblem, ImportRun, Listing, PriceChange
 from catalog.names import slug_of
-from catalog.quantities import CURRENCIES, MAX_PRICE
+from catalog.quantities import MAX_PRICE
+from catalog.reading import ImportOptions, Reading, open_reading
 from catalog.signals import listings_stored
 
 logger = logging.getLogger(__name__)
@@ -138,51 +138,10 @@ BATCH_ROWS = 5_000  # one transaction; small enough that nobody waits long for i
 STORED_PROBLEMS_PER_KIND = 10_000  # dropped values of one column for one reason; refused rows are all stored
 EXAMPLES_PER_KIND = 3
 ANONYMOUS_SELLERS = {"dealer": "Dealer", "private": "Private seller"}
-DISTANCE_UNITS = ("", "km", "mi")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImportOptions:
-    """How to read a file, where it does not speak for itself; '' leaves the decision to the file.
-
-    ``columns`` maps headings to fields before anything else does. ``make`` and ``model`` stand in where a row has
-    none. ``key`` names the fields that tell cars apart in a file without ids (default: everything it says).
-    """
-
-    source: str = ""
-    mapping: str = ""
-    columns: Mapping[str, str] = field(default_factory=dict)
-    make: str = ""
-    model: str = ""
-    currency: str = ""
-    distance_unit: str = ""
-    delimiter: str = ""
-    encoding: str = ""
-    key: tuple[str, ...] = ()
-    is_dry_run: bool = False
-
-    def __post_init__(self) -> None:
-        if self.currency and self.currency not in CURRENCIES:
-            raise ImportRefused(f"“{self.currency}” is not a currency code we know, such as GBP or EUR.")
-        if self.distance_unit not in DISTANCE_UNITS:
-            raise ImportRefused(f"A distance unit is km or mi, not “{self.distance_unit}”.")
-        for name in self.key:
-            if name not in ROW_FIELDS:
-                raise ImportRefused(f"“{name}” is not a field of a listing; there are {', '.join(ROW_FIELDS)}.")
-        if len(self.source) > 80:
-            raise ImportRefused("A source's name has at most 80 characters.")
-
-    def given(self) -> dict[str, Any]:
-        """Only what was asked for, ready for JSON."""
-        return {name: value for name, value in asdict(self).items() if value and name not in ("source", "is_dry_run")}
-
-
-def source_of(path: Path) -> str:
-    """A file's name without its endings: ``stock/Berlin.csv.gz`` -> ``berlin``."""
-    name = path.name
-    while "." in name[1:] and len(name.rpartition(".")[2]) <= 5:
-        name = name.rpartition(".")[0]
-    return slug_of(name)
+ACCOUNT = [
+    "source", "options", "rows_read", "listings_created", "listings_updated", "listings_unchanged", "rows_repeated",
+    "rows_refused",
+]  # fmt: skip
 
 
 def import_listings(
@@ -190,6 +149,7 @@ def import_listings(
     path: Path,
     options: ImportOptions | None = None,
     started_by: User | None = None,
+    run: ImportRun | None = None,
     report: Callable[[int, int, ImportRun], None] = lambda position, size, run: None,
 ) -> ImportRun:
     """Read a file and store its cars; the returned run says what became of every row.
@@ -199,71 +159,41 @@ def import_listings(
     ``listings_stored`` is sent with the ids that are new or changed. A dry run does the same and rolls every batch
     back. ``report`` is called with (bytes read, bytes in the file, run) as it goes on.
 
+    A ``run`` that somebody else made and marked as running is carried out, or carried on: rows it has stored already
+    are read again, which costs no more than reading, and neither stored nor counted twice.
+
     Raises:
         ImportRefused: The file cannot be read or has no header we understand; nothing was written. When it breaks
             off later (a truncated archive), the run is marked as failed and its batches stay.
+        ImportCancelled: Somebody cancelled the run; its batches stay.
     """
-    options = options or ImportOptions()
-    headings = HeaderReader(mapping=options.mapping, pairs=options.columns)
-    with open_rows(path, headings, delimiter=options.delimiter, encoding=options.encoding) as rows:
-        return _Import(path, options, headings, rows, started_by, report).run_through()
+    with open_reading(path, options or ImportOptions()) as reading:
+        if run is None:
+            run = ImportRun(is_dry_run=reading.options.is_dry_run, started_by=started_by)
+            run.file_name = path.name[-255:]
+        return _Import(reading, run, report).run_through()
 
 
 class _Import:
     """One import under way: from records to rows, from rows to batches, and the account of it all."""
 
-    def __init__(
-        self,
-        path: Path,
-        options: ImportOptions,
-        headings: HeaderReader,
-        rows: RowFile,
-        started_by: User | None,
-        report: Callable[[int, int, ImportRun], None],
-    ) -> None:
-        self._options, self._rows, self._report = options, rows, report
-        self._source = options.source or source_of(path)
-        columns = headings.columns(rows.headings)
-        self._conventions = find_conventions(
-            columns,
-            rows.sample,
-            market_currency=settings.MARKET_CURRENCY,
-            currency=options.currency,
-            distance_unit=options.distance_unit,
-            named=headings.conventions,
-        )
-        self._reader = RowReader(
-            columns,
-            conventions=self._conventions,
-            this_year=timezone.now().year,
-            make=options.make,
-            model=options.model,
-            headings=rows.headings,
-            delimiter=rows.dialect.delimiter,
-        )
+    def __init__(self, reading: Reading, run: ImportRun, report: Callable[[int, int, ImportRun], None]) -> None:
+        self._reading, self._run, self._report = reading, run, report
+        self._source, self._rows = reading.source, reading.rows
         self._batch: dict[str, staging.StagedRow] = {}
         self._problems = _ProblemBook()
         self._recovered: Counter[str] = Counter()
-        self._run = ImportRun(
-            file_name=path.name[-255:],
-            source=self._source,
-            is_dry_run=options.is_dry_run,
-            started_by=started_by,
-            options={
-                **rows.dialect.describe(),
-                "given": options.given(),
-                "columns": {column.heading: _target(column.field, column.unit) for column in columns},
-                "unread": headings.unread(rows.headings),
-                "currency": self._conventions.currency,
-                "assumptions": list(self._conventions.assumptions),
-            },
-        )
+        self._n_done = run.options.get("records_stored", 0)  # by a process that died; to be read, but not stored again
+        self._number = 0
+        run.source = self._source
+        run.options = {**reading.describe(), "records_stored": self._n_done}
+        run.rows_read = run.rows_repeated = run.rows_refused = 0  # counted anew as they are read
 
     def run_through(self) -> ImportRun:
-        with _only_import_of(self._source, is_needed=not self._options.is_dry_run):
-            if not self._options.is_dry_run:
-                _mark_broken_off(self._source)
-            self._run.save()
+        with only_import_of(self._source, is_needed=not self._run.is_dry_run):
+            if not self._run.is_dry_run:
+                _mark_broken_off(self._source, but=self._run)
+            self._run.save(update_fields=None if self._run.pk is None else ACCOUNT)
             try:
                 with staging.staging_tables():
                     self._read_all()
@@ -276,13 +206,18 @@ class _Import:
     def _read_all(self) -> None:
         since = time.monotonic()
         for record in self._rows:
+            self._number = record.number
             self._take(record)
-            if len(self._batch) >= BATCH_ROWS or self._problems.is_full:
+            if self._is_batch_full():
                 self._store()
             elif self._run.rows_read % 500 == 0 and time.monotonic() - since > 0.1:
                 self._report(self._rows.position, self._rows.size, self._run)
                 since = time.monotonic()
         self._store()
+
+    def _is_batch_full(self) -> bool:
+        """A batch also ends where an earlier process had stored everything, so that none is half stored already."""
+        return len(self._batch) >= BATCH_ROWS or self._problems.is_full or self._number == self._n_done
 
     def _take(self, record: Record) -> None:
         self._run.rows_read += 1
@@ -290,7 +225,7 @@ class _Import:
             self._problems.add(record.number, [RowProblem("", "", record.broken, is_fatal=True)])
             self._run.rows_refused += 1
             return
-        reading = self._reader.read(record.cells)
+        reading = self._reading.reader.read(record.cells)
         self._problems.add(record.number, reading.problems)
         self._recovered.update(reading.recovered)
         if reading.row is None:
@@ -300,8 +235,8 @@ class _Import:
 
     def _stage(self, number: int, row: ListingRow) -> None:
         """Add a row to the batch, unless the batch has that car already."""
-        content = row.digest()
-        fingerprint = "" if row.external_id else row.digest(self._options.key) if self._options.key else content
+        content, key_fields = row.digest(), self._reading.options.key
+        fingerprint = "" if row.external_id else row.digest(key_fields) if key_fields else content
         key = staging.key_of(row.external_id) if row.external_id else fingerprint
         if earlier := self._batch.get(key):
             self._note_repeat(number, differs=earlier.content != content)
@@ -318,35 +253,51 @@ class _Import:
             self._problems.add(number, [RowProblem("", "", reason)])
 
     def _store(self) -> None:
-        """Bring the batch in, with the account so far, in one transaction."""
+        """Bring the batch in, with its problems and the account so far, in one transaction."""
+        self._stage_batch()
+        if self._number <= self._n_done:
+            self._problems.forget_waiting()  # they are stored already, with the rows
+        else:
+            self._merge()
+        self._batch = {}
+        self._report(self._rows.position, self._rows.size, self._run)
+
+    def _stage_batch(self) -> None:
         if self._batch:
             for number, differs in staging.stage(list(self._batch.values())):
                 self._note_repeat(number, differs=differs)
-            self._batch = {}
-            with transaction.atomic():
-                result = staging.merge(source=self._source, currency=self._conventions.currency)
-                if self._options.is_dry_run:
-                    transaction.set_rollback(True)
-                else:
-                    _announce(result.created_ids + result.updated_ids)
-                    self._count(result)
-                    self._save_account()
-            if self._options.is_dry_run:
-                self._count(result)
+
+    def _merge(self) -> None:
+        result = staging.BatchResult()
+        is_dry_run, currency = self._run.is_dry_run, self._reading.conventions.currency
         with transaction.atomic():
+            self._hold_run()
+            if self._batch:
+                with transaction.atomic():
+                    run_id = None if is_dry_run else self._run.pk
+                    result = staging.merge(source=self._source, currency=currency, run_id=run_id)
+                    transaction.set_rollback(is_dry_run)
+            if not is_dry_run:
+                _announce(result.created_ids + result.updated_ids)
             self._problems.store(self._run)
-            self._save_account()
-        self._report(self._rows.position, self._rows.size, self._run)
+            self._save_account(result)
 
-    def _count(self, result: staging.BatchResult) -> None:
-        self._run.listings_created += len(result.created_ids)
-        self._run.listings_updated += len(result.updated_ids)
-        self._run.listings_unchanged += result.n_unchanged
+    def _hold_run(self) -> None:
+        """Nobody can cancel the run while a batch is being stored; one that was cancelled stores no more."""
+        now = ImportRun.objects.select_for_update().values_list("status", flat=True).get(pk=self._run.pk)
+        if now != ImportRun.Status.RUNNING:
+            raise ImportCancelled("The import was cancelled.")
 
-    def _save_account(self) -> None:
-        self._run.options["problems"] = self._problems.summary()
-        self._run.options["recovered"] = dict(self._recovered.most_common(20))
-        self._run.save()
+    def _save_account(self, result: staging.BatchResult) -> None:
+        """Everything the run says of itself but its status, which others may change."""
+        run = self._run
+        run.listings_created += len(result.created_ids)
+        run.listings_updated += len(result.updated_ids)
+        run.listings_unchanged += result.n_unchanged
+        run.options["records_stored"] = self._number
+        run.options["problems"] = self._problems.summary()
+        run.options["recovered"] = dict(self._recovered.most_common(20))
+        run.save(update_fields=ACCOUNT)
 
     def _close(self, status: ImportRun.Status, error: str = "") -> None:
         """Write down how it ended; when the database itself is gone, the next run of this source will notice.
@@ -360,7 +311,9 @@ class _Import:
         try:
             with transaction.atomic():
                 self._problems.store(run)
-                self._save_account()
+                self._number = run.options["records_stored"]
+                self._save_account(staging.BatchResult())
+                run.save(update_fields=["status", "error", "finished_at"])
         except Exception:
             if status == ImportRun.Status.DONE:
                 raise
@@ -406,6 +359,10 @@ class _ProblemBook:
         )
         self._waiting = []
 
+    def forget_waiting(self) -> None:
+        """Those that wait were stored by an earlier process."""
+        self._waiting = []
+
     def summary(self) -> list[dict[str, Any]]:
         """The commonest kinds of problem first."""
         return [
@@ -423,10 +380,6 @@ class _ProblemBook:
 def _storable(text: str) -> str:
     """PostgreSQL holds every character but NUL and half of a surrogate pair."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
-
-
-def _target(field_name: str, unit: str) -> str:
-    return f"{field_name}_{unit}" if unit else field_name
 
 
 def _seller_key(source: str, row: ListingRow, key: str) -> str:
@@ -457,19 +410,20 @@ def _send_stored(listing_ids: list[int]) -> None:
 
 
 def _ending(error: BaseException) -> tuple[ImportRun.Status, str]:
+    if isinstance(error, ImportCancelled):
+        return ImportRun.Status.CANCELLED, ""
     if isinstance(error, Exception):
         return ImportRun.Status.FAILED, str(error) or type(error).__name__
     return ImportRun.Status.INTERRUPTED, ""  # Ctrl-C, or the supervisor's SIGTERM
 
 
-def _mark_broken_off(source: str) -> None:
+def _mark_broken_off(source: str, *, but: ImportRun) -> None:
     """Runs of this source that claim to be running cannot be: we hold its lock. They were killed."""
-    ImportRun.objects.filter(source=source, status=ImportRun.Status.RUNNING, is_dry_run=False).update(
-        status=ImportRun.Status.INTERRUPTED, finished_at=timezone.now()
-    )
+    running = ImportRun.objects.filter(source=source, status=ImportRun.Status.RUNNING, is_dry_run=False)
+    running.exclude(pk=but.pk).update(status=ImportRun.Status.INTERRUPTED, finished_at=timezone.now())
 
 
-class _only_import_of:  # noqa: N801 -- reads as a phrase in a with statement
+class only_import_of:  # noqa: N801 -- reads as a phrase in a with statement
     """Two imports of one source at once would undo each other; the lock goes with the connection, even on kill -9."""
 
     def __init__(self, source: str, *, is_needed: bool) -> None:
@@ -477,7 +431,7 @@ class _only_import_of:  # noqa: N801 -- reads as a phrase in a with statement
 
     def __enter__(self) -> None:
         if self._is_needed and not self._ask("pg_try_advisory_lock"):
-            raise ImportRefused("This source is being imported already; wait for that run to end.")
+            raise SourceBusy("This source is being imported already; wait for that run to end.")
 
     def __exit__(self, *exception: object) -> None:
         if self._is_needed:

@@ -145,7 +145,7 @@ _MERGED["title"] = "coalesce(nullif(r.title, ''), nullif(l.title, ''), r.built_t
 _CHANGES = f"""
 CREATE TEMP TABLE import_change ON COMMIT DROP AS
 SELECT * FROM (
-    SELECT l.id, l.price AS old_price, l.currency AS old_currency, l.status AS old_status,
+    SELECT l.id, r.row_number, l.price AS old_price, l.currency AS old_currency, l.status AS old_status,
         ({", ".join(f"l.{name}" for name in _MERGED)}) IS DISTINCT FROM ({", ".join(_MERGED.values())}) AS is_changed,
         {", ".join(f"{value} AS {name}" for name, value in _MERGED.items())}
     FROM import_row r JOIN catalog_listing l ON l.id = r.listing_id
@@ -156,6 +156,18 @@ _NOTE_PRICES = """
 INSERT INTO catalog_pricechange (listing_id, old_price, new_price, currency, changed_at)
 SELECT id, old_price, price, currency, now() FROM import_change
 WHERE old_price IS NOT NULL AND price <> old_price AND currency = old_currency
+"""
+# What undoing needs. A description is kept only where it changes, since it may be longer than all the rest.
+_KEPT = [*(name for name in _MERGED if name != "description"), "published_at", "ended_at", "updated_at"]
+RESTORED = (*_KEPT, "description")  # by ``undoing``
+_NOTE_CHANGED = f"""
+INSERT INTO catalog_importedlisting (run_id, listing_id, row_number, is_new, before, stored_at, outcome)
+SELECT %(run)s, l.id, c.row_number, false, to_jsonb(old), now(), ''
+FROM import_change c JOIN catalog_listing l ON l.id = c.id
+CROSS JOIN LATERAL (
+    SELECT {", ".join(f"l.{name}" for name in _KEPT)},
+        CASE WHEN l.description <> c.description THEN l.description END AS description
+) old
 """
 _UPDATE = f"""
 UPDATE catalog_listing l SET
@@ -192,7 +204,16 @@ SELECT %(source)s, external_id, fingerprint, make_id, model_id, seller_id, price
 FROM (SELECT r.*, {_NEW_STATUS} AS new_status FROM import_row r WHERE listing_id IS NULL) AS fresh
 ORDER BY row_number
 ON CONFLICT DO NOTHING
-RETURNING id
+RETURNING id, external_id, fingerprint
+"""
+_IDENTITY = "coalesce({0}.external_id, '') || chr(31) || {0}.fingerprint"  # one of them is always empty
+_INSERT_AND_NOTE = f"""
+WITH stored AS ({_INSERT}), noted AS (
+    INSERT INTO catalog_importedlisting (run_id, listing_id, row_number, is_new, stored_at, outcome)
+    SELECT %(run)s, s.id, r.row_number, true, now(), ''
+    FROM stored s JOIN import_row r ON {_IDENTITY.format("r")} = {_IDENTITY.format("s")}
+)
+SELECT id, external_id, fingerprint FROM stored
 """
 ATTEMPTS = 3  # somebody else may add a listing between our look and our insert
 
@@ -268,19 +289,23 @@ def _cells(staged: StagedRow) -> list[Any]:
     return [own[name] if name in own else getattr(row, name) for name in _STAGED]
 
 
-def merge(*, source: str, currency: str) -> BatchResult:
-    """Bring the staged rows into the catalogue. Call it in a transaction; rolling back undoes all of it."""
+def merge(*, source: str, currency: str, run_id: int | None = None) -> BatchResult:
+    """Bring the staged rows into the catalogue. Call it in a transaction; rolling back undoes all of it.
+
+    With a run, what is done to each listing is noted as an ``ImportedListing`` of it, so that it can be undone.
+    """
     result = BatchResult()
     with connection.cursor() as cursor:
         for statement in (_ADD_MAKES, _ADD_MODELS, _ADD_SELLERS):
             cursor.execute(statement)
         for _ in range(ATTEMPTS):
             cursor.execute(_RESOLVE, {"source": source})
-            result.updated_ids += _update_known(cursor)
+            result.updated_ids += _update_known(cursor, run_id)
             cursor.execute(_COUNT)
             n_rows, n_unknown = cursor.fetchone()
-            cursor.execute(_INSERT, {"source": source, "currency": currency})
-            created = [listing_id for (listing_id,) in cursor.fetchall()]
+            insert = _INSERT if run_id is None else _INSERT_AND_NOTE
+            cursor.execute(insert, {"source": source, "currency": currency, "run": run_id})
+            created = [listing_id for listing_id, *_ in cursor.fetchall()]
             result.created_ids += created
             if len(created) == n_unknown:
                 break
@@ -288,11 +313,13 @@ def merge(*, source: str, currency: str) -> BatchResult:
     return result
 
 
-def _update_known(cursor: Any) -> list[int]:
+def _update_known(cursor: Any, run_id: int | None) -> list[int]:
     """Update the listings that are known already and say something else now; returns their ids."""
     cursor.execute(_LOCK)
     cursor.execute(_DROP_CHANGES)
     cursor.execute(_CHANGES)
     cursor.execute(_NOTE_PRICES)
+    if run_id is not None:
+        cursor.execute(_NOTE_CHANGED, {"run": run_id})
     cursor.execute(_UPDATE)
     return [listing_id for (listing_id,) in cursor.fetchall()]

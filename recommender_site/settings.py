@@ -46,6 +46,9 @@ try:
     EXCHANGE_RATES = read.exchange_rates("EXCHANGE_RATES")  # one unit of each currency, in the market's
     LISTING_LIFETIME_DAYS = read.integer("LISTING_LIFETIME_DAYS", 90, 1, 3650)  # then a listing expires by itself
 
+    IMPORT_MAX_MB = read.integer("IMPORT_MAX_MB", 200, 1, 100_000)  # of a file uploaded in the admin, as it is sent
+    IMPORT_FILES_DAYS = read.integer("IMPORT_FILES_DAYS", 7, 1, 3650)  # then uploaded files are removed
+    IMPORT_UNDO_DAYS = read.integer("IMPORT_UNDO_DAYS", 7, 1, 3650)  # for so long an import can be undone
     # --- The recommender ---------------------------------------------------------------------------------------------
     CONTENT_DIMENSIONS = read.integer("CONTENT_DIMENSIONS", 96, 8, 2000)
     COLLABORATIVE_DIMENSIONS = read.integer("COLLABORATIVE_DIMENSIONS", 32, 0, 2000)

@@ -3,11 +3,40 @@
 from celery import shared_task
 from django.utils import timezone
 
-from catalog import services
-from tasks.options import RETRY
+from catalog import import_jobs, services, undoing, uploads
+from tasks.options import LONG, RETRY, SHORT
+from tasks.queueing import enqueue
 
 
 @shared_task(name="catalog.expire_listings", ignore_result=True, soft_time_limit=300, time_limit=330, **RETRY)
 def expire_listings_task() -> None:
     """End listings that have been for sale for longer than the site allows."""
     services.expire_listings(now=timezone.now())
+
+
+@shared_task(name="catalog.import_file", **LONG)
+def import_file_task(run_id: int) -> str:
+    """Read an uploaded file into the catalogue, or only try to; carries on where a worker died."""
+    return import_jobs.run_import(run_id=run_id)
+
+
+@shared_task(name="catalog.import_undo", **LONG)
+def undo_import_task(undo_id: int) -> str:
+    """Take an import back."""
+    return undoing.run_undo(undo_id=undo_id)
+
+
+@shared_task(name="catalog.resume_imports", ignore_result=True, **SHORT)
+def resume_imports_task() -> None:
+    """Hand imports and undoings whose process died to another worker; one that is claimed already is left alone."""
+    for run_id in import_jobs.dead_imports():
+        enqueue(import_file_task, run_id)
+    for undo_id in undoing.dead_undos():
+        enqueue(undo_import_task, undo_id)
+
+
+@shared_task(name="catalog.sweep_imports", ignore_result=True, soft_time_limit=300, time_limit=330, **RETRY)
+def sweep_imports_task() -> None:
+    """Remove uploaded files, and what imports did to single listings, after their time."""
+    uploads.sweep_uploads(now=timezone.now())
+    undoing.sweep_import_records(now=timezone.now())

@@ -67,6 +67,18 @@ TIMETABLE = [
         Every(600),
     ),
     Entry(
+        "Resume imports",
+        "Every minute: carry on imports and undoings whose process was killed.",
+        "catalog.resume_imports",
+        Every(60),
+    ),
+    Entry(
+        "Sweep imports",
+        "Every night at 04:45: remove uploaded files, and what is needed to undo imports, after their days.",
+        "catalog.sweep_imports",
+        Daily(4, 45),
+    ),
+    Entry(
         "Sweep listing changes",
         "Every ten minutes: remove lines of the change log that every process has read.",
         "maintenance.sweep_listing_changes",

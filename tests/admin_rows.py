@@ -1,5 +1,6 @@
 """One row of every model that has pages in the admin, so that a test can open all of them."""
 
+import zlib
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -14,7 +15,21 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from accounts.models import ApiKey, AuditEntry, Buyer, User
-from catalog.models import CarModel, ImportProblem, ImportRun, Listing, ListingChange, Make, PriceChange, Seller
+from catalog.models import (
+    CarModel,
+    ImportedListing,
+    ImportProblem,
+    ImportRun,
+    ImportUndo,
+    Listing,
+    ListingChange,
+    Make,
+    PriceChange,
+    QualityReport,
+    Seller,
+    UploadedChunk,
+    UploadedFile,
+)
 from recommendations.models import (
     Evaluation,
     EvaluationFigure,
@@ -83,6 +98,24 @@ def experiment() -> Experiment:
     )
 
 
+def import_run() -> ImportRun:
+    return ImportRun.objects.create(
+        file_name="cars.csv", started_by=factories.UserFactory(), upload=uploaded_file(), finished_at=timezone.now()
+    )
+
+
+def imported_listing() -> ImportedListing:
+    return ImportedListing.objects.create(
+        run=import_run(), listing_id=listing().pk, row_number=1, is_new=True, stored_at=timezone.now()
+    )
+
+
+def uploaded_file() -> UploadedFile:
+    upload = UploadedFile.objects.create(name="cars.csv", n_bytes=9, uploaded_by=factories.UserFactory())
+    UploadedChunk.objects.create(file=upload, number=0, content=zlib.compress(b"make,year"))
+    return upload
+
+
 def outstanding_token() -> OutstandingToken:
     token = RefreshToken.for_user(factories.UserFactory())
     return OutstandingToken.objects.get(jti=token["jti"])
@@ -113,7 +146,12 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
     Listing: listing,
     ListingChange: listing_change,
     PriceChange: lambda: factories.PriceChangeFactory(listing=listing()),
-    ImportRun: lambda: ImportRun.objects.create(file_name="cars.csv", started_by=factories.UserFactory()),
+    ImportRun: import_run,
+    ImportedListing: imported_listing,
+    ImportUndo: lambda: ImportUndo.objects.create(run=import_run(), started_by=factories.UserFactory()),
+    UploadedFile: uploaded_file,
+    UploadedChunk: lambda: uploaded_file().chunks.get(),
+    QualityReport: lambda: QualityReport.objects.create(started_by=factories.UserFactory()),
     ImportProblem: lambda: ImportProblem.objects.create(
         run=ImportRun.objects.create(file_name="cars.csv"), row_number=1, column="price", value="?", reason="no number"
     ),

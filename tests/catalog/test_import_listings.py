@@ -15,7 +15,8 @@ from django.utils import timezone
 from catalog import services
 from catalog.exceptions import FileRefused, ImportRefused
 from catalog.models import CarModel, ImportRun, Listing, ListingChange, Make, PriceChange, Seller
-from catalog.services import ImportOptions, import_listings, source_of
+from catalog.reading import ImportOptions, source_of
+from catalog.services import import_listings
 from catalog.signals import listings_stored
 from tests.factories import ListingFactory
 

@@ -14,7 +14,8 @@ from catalog.exceptions import ImportRefused
 from catalog.headers import NAMED_MAPPINGS
 from catalog.importing import CUT
 from catalog.models import ImportRun
-from catalog.services import ImportOptions, import_listings
+from catalog.reading import ImportOptions
+from catalog.services import import_listings
 
 PROBLEMS_SHOWN = 12
 INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C

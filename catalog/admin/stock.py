@@ -17,7 +17,6 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
-    BooleanRadioFilter,
     ChoicesDropdownFilter,
     RangeDateTimeFilter,
     RangeNumericFilter,
@@ -26,8 +25,9 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from catalog.admin.filters import ImportedFilter
 from catalog.exceptions import CatalogRefusal
-from catalog.models import CarModel, ImportProblem, ImportRun, Listing, ListingChange, Make, PriceChange, Seller
+from catalog.models import CarModel, Listing, ListingChange, Make, PriceChange, Seller
 from catalog.services import (
     change_price,
     mark_sold,
@@ -37,7 +37,6 @@ from catalog.services import (
     withdraw_listing,
 )
 from recommender_site.admin_kit import (
-    JOB_LABELS,
     NBSP,
     NONE,
     ConsoleAdmin,
@@ -45,11 +44,9 @@ from recommender_site.admin_kit import (
     badge,
     change_each,
     go_to,
-    link_to,
     list_link,
     money,
     span,
-    table,
 )
 
 STATUS_LABELS = {
@@ -197,7 +194,7 @@ class ListingAdmin(ConsoleAdmin):
         ("status", ChoicesDropdownFilter), ("make", AutocompleteSelectFilter), ("car_model", AutocompleteSelectFilter),
         ("seller", AutocompleteSelectFilter), ("price", RangeNumericFilter), ("year", RangeNumericFilter),
         ("mileage_km", RangeNumericFilter), ("fuel", ChoicesDropdownFilter), ("gearbox", ChoicesDropdownFilter),
-        ("body", ChoicesDropdownFilter), ("published_at", RangeDateTimeFilter),
+        ("body", ChoicesDropdownFilter), ("published_at", RangeDateTimeFilter), ImportedFilter,
     ]  # fmt: skip
     sortable_by = ["shown_price", "age"]  # of live cars by an index; sorting a million rows by others takes seconds
     search_fields = ["external_id"]  # shows the search box; get_search_results says how
@@ -354,113 +351,3 @@ class ListingChangeAdmin(ReadOnlyAdmin):
 
     list_display = ["listing_id", "transaction_id", "changed_at"]
     list_display_links = None
-
-
-# --- Imports ---------------------------------------------------------------------------------------------------------
-@admin.register(ImportRun)
-class ImportRunAdmin(ReadOnlyAdmin):
-    list_display = [
-        "file",
-        "status_badge",
-        "rows_read",
-        "created",
-        "updated",
-        "unchanged",
-        "refused",
-        "took",
-        "started_by",
-    ]
-    list_filter = [
-        ("status", ChoicesDropdownFilter),
-        ("is_dry_run", BooleanRadioFilter),
-        ("started_at", RangeDateTimeFilter),
-    ]
-    list_select_related = ["started_by"]
-    search_fields = ["file_name__icontains", "source__icontains"]
-    fieldsets = [
-        (None, {"fields": [("file_name", "source"), ("status_badge", "is_dry_run"), "error"]}),
-        (
-            "Rows",
-            {
-                "fields": [
-                    ("rows_read", "rows_refused", "rows_repeated"),
-                    ("listings_created", "listings_updated", "listings_unchanged"),
-                ]
-            },
-        ),
-        ("Problems", {"fields": ["problem_summary", "first_problems"]}),
-        ("How and when", {"fields": ["options", ("started_by", "started_at", "finished_at", "took")]}),
-    ]
-
-    @display(description="File", header=True)
-    def file(self, run: ImportRun) -> list[str]:
-        return [run.file_name, "dry run: nothing was written" if run.is_dry_run else run.source]
-
-    @display(description="Status", ordering="status")
-    def status_badge(self, run: ImportRun) -> SafeString:
-        return badge(run.get_status_display(), JOB_LABELS[run.status])
-
-    @display(description="New", ordering="listings_created")
-    def created(self, run: ImportRun) -> int:
-        return run.listings_created
-
-    @display(description="Updated", ordering="listings_updated")
-    def updated(self, run: ImportRun) -> int:
-        return run.listings_updated
-
-    @display(description="Unchanged", ordering="listings_unchanged")
-    def unchanged(self, run: ImportRun) -> int:
-        return run.listings_unchanged
-
-    @display(description="Refused", ordering="rows_refused")
-    def refused(self, run: ImportRun) -> int:
-        return run.rows_refused
-
-    @display(description="Took")
-    def took(self, run: ImportRun) -> str:
-        if run.finished_at is None and run.status != ImportRun.Status.RUNNING:
-            return NONE
-        return span((run.finished_at or timezone.now()) - run.started_at)
-
-    @display(description="By reason")
-    def problem_summary(self, run: ImportRun) -> str | SafeString:
-        """The reasons of this run, the commonest first."""
-        counts = run.problems.order_by().values("column", "reason", "is_fatal").annotate(n=Count("pk"))
-        rows = [
-            [
-                row["column"] or NONE,
-                row["reason"],
-                "row refused" if row["is_fatal"] else "value dropped",
-                f"{row['n']:,}",
-            ]
-            for row in counts.order_by("-n")[:PROBLEMS_ON_PAGE]
-        ]
-        return table(["Column", "Why", "Effect", "How often"], rows) if rows else "None: every value was understood."
-
-    @display(description="First rows")
-    def first_problems(self, run: ImportRun) -> str | SafeString:
-        rows = [
-            [problem.row_number, problem.column or NONE, problem.value or NONE, problem.reason]
-            for problem in run.problems.all()[:PROBLEMS_ON_PAGE]
-        ]
-        if not rows:
-            return NONE
-        everything = list_link(ImportProblem, "All problems of this run", run__id__exact=run.pk)
-        return format_html("{}{}", table(["Row", "Column", "Value", "Why"], rows), everything)
-
-
-@admin.register(ImportProblem)
-class ImportProblemAdmin(ReadOnlyAdmin):
-    list_display = ["row_number", "column", "value", "reason", "effect", "run_link"]
-    list_filter = [("is_fatal", BooleanRadioFilter)]
-    list_select_related = ["run"]
-    search_fields = ["column__istartswith", "reason__icontains", "value__istartswith"]
-    ordering = ["run", "row_number"]
-
-    @display(description="Effect")
-    def effect(self, problem: ImportProblem) -> SafeString:
-        return badge("Row refused", "danger") if problem.is_fatal else badge("Value dropped", "warning")
-
-    @display(description="Run")
-    def run_link(self, problem: ImportProblem) -> str | SafeString:
-        return link_to(problem.run)

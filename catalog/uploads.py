@@ -1,0 +1,81 @@
+"""Files on their way to an import: kept in the database, compressed and in pieces, so that any worker can read them.
+
+Neither end has a whole file in memory: what came over the network lies in a temporary file of Django's, and goes
+piece by piece into the database; a worker writes it piece by piece into a temporary file of its own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import File
+from django.db import transaction
+
+from accounts.models import User
+from catalog.exceptions import FileRefused
+from catalog.models import UploadedChunk, UploadedFile
+
+CHUNK_BYTES = 1024 * 1024
+CHUNKS_OF_A_LOOK = 4  # the beginning of a file holds its header and some rows
+FASTEST = 1  # zlib; a text shrinks to a quarter, and no one waits for it
+
+
+@transaction.atomic
+def keep_file(*, file: File, uploaded_by: User | None = None) -> UploadedFile:
+    """Store a file that was sent. Raises FileRefused when it is empty, or larger than IMPORT_MAX_MB."""
+    n_bytes = file.size or 0
+    if n_bytes == 0:
+        raise FileRefused(f"{file.name} is empty.")
+    if n_bytes > settings.IMPORT_MAX_MB * 1024 * 1024:
+        raise FileRefused(too_large(str(file.name), n_bytes))
+    kept = UploadedFile.objects.create(name=safe_name(file.name), n_bytes=n_bytes, uploaded_by=uploaded_by)
+    for number, piece in enumerate(file.chunks(CHUNK_BYTES)):
+        UploadedChunk.objects.create(file=kept, number=number, content=zlib.compress(piece, FASTEST))
+    return kept
+
+
+def too_large(name: str, n_bytes: int) -> str:
+    return (
+        f"{name} has {n_bytes / 1024**2:,.0f} MB, and at most {settings.IMPORT_MAX_MB:,} MB are taken here. "
+        "Compress it (gzip), split it, raise IMPORT_MAX_MB, or use “manage.py import_listings”."
+    )
+
+
+def safe_name(name: Any) -> str:
+    """The last part of a path, as it may stand in a directory of ours."""
+    last = str(name or "").replace("\\", "/").rpartition("/")[2].replace("\x00", "")
+    return last[-255:] if last.strip(". ") else "upload"
+
+
+@contextmanager
+def as_path(upload: UploadedFile, *, only_beginning: bool = False) -> Iterator[Path]:
+    """The file under its own name in a temporary directory, while the block lasts.
+
+    ``only_beginning`` is enough to find out how a file is written; a zip archive comes as a whole, since its table of
+    contents stands at the end. Raises FileRefused when the file was swept.
+    """
+    pieces = upload.chunks.order_by("number").values_list("content", flat=True)
+    if only_beginning and not upload.name.lower().endswith(".zip"):
+        pieces = pieces[:CHUNKS_OF_A_LOOK]
+    with tempfile.TemporaryDirectory(prefix="forecourt-import-") as directory:
+        path = Path(directory) / upload.name
+        with path.open("wb") as target:
+            for piece in pieces.iterator(chunk_size=1):
+                target.write(zlib.decompress(piece))
+        if path.stat().st_size == 0:
+            raise FileRefused(f"{upload.name} is not kept any more; upload it again.")
+        yield path
+
+
+def sweep_uploads(now: datetime) -> int:
+    """Remove the pieces of files older than IMPORT_FILES_DAYS; what their runs did stays on record."""
+    old = UploadedFile.objects.filter(uploaded_at__lt=now - timedelta(days=settings.IMPORT_FILES_DAYS))
+    old = old.exclude(runs__status__in=["queued", "running"])
+    return sum(1 for file in old if file.delete())
