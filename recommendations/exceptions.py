@@ -38,5 +38,9 @@ class EvaluationRefused(RecommendationsError):
     """An evaluation that cannot be made: the parameters make no sense, or there is nothing to test on."""
 
 
+class TasteMapRefused(RecommendationsError):
+    """A map of the stock that cannot be drawn, or was stopped."""
+
+
 class NoLiveRanker(RecommendationsError):
     """There is no vector space to answer in yet."""

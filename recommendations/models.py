@@ -246,6 +246,47 @@ class EvaluationFigure(models.Model):
         return f"{self.metric}@{self.k} of {self.ranker}"
 
 
+class TasteMap(models.Model):
+    """The stock drawn in two dimensions by t-SNE, which takes too long to wait for: near cars suit the same buyers."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    class Method(models.TextChoices):
+        TSNE = "tsne", "t-SNE"
+
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    version = models.ForeignKey(
+        RankerVersion, on_delete=models.CASCADE, null=True, blank=True, related_name="maps",
+        help_text="Whose eyes the distances are seen with; the version that is live when the map is drawn.",
+    )  # fmt: skip
+    method = models.CharField(max_length=10, choices=Method.choices, default=Method.TSNE)
+    n_points = models.PositiveIntegerField(
+        "cars", default=2_000, validators=[MinValueValidator(100), MaxValueValidator(2_500)],
+        help_text="How many cars for sale are drawn, from 100 to 2,500: a fair sample where there are more.",
+    )  # fmt: skip
+    seed = models.PositiveIntegerField(default=0, help_text="The same seed draws the same map.")
+    content = models.BinaryField(default=b"", blank=True, help_text="Listing ids and their places, packed.")
+    progress = models.FloatField(default=0, help_text="0 to 1.")
+    step = models.CharField(max_length=120, blank=True)
+    error = models.TextField(blank=True)
+    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"map {self.pk} ({self.get_status_display()})"
+
+
 class SeedRun(models.Model):
     """One seeding from the admin: what was asked, how far, and how it ended."""
 

@@ -5,6 +5,7 @@ from celery import shared_task
 from recommendations import services
 from recommendations.backtests.runs import run_evaluation
 from recommendations.feed.fitting import refresh_fit
+from recommendations.maps import dead_maps, run_map
 from recommendations.seeding import run_seeding
 from recommendations.training import dead_trainings, run_training, start_training
 from tasks.options import LONG, RETRY, SHORT
@@ -55,15 +56,23 @@ def scheduled_retrain_task() -> None:
 
 @shared_task(name="recommendations.resume_trainings", ignore_result=True, **SHORT)
 def resume_trainings_task() -> None:
-    """Hand trainings whose process died to another worker; a run that is claimed already is left alone."""
+    """Hand trainings and maps whose process died to another worker; what is claimed already is left alone."""
     for run_id in dead_trainings():
         enqueue(retrain_task, run_id)
+    for map_id in dead_maps():
+        enqueue(draw_map_task, map_id)
 
 
 @shared_task(name="recommendations.evaluate", **LONG)
 def evaluate_task(evaluation_id: int) -> str:
     """Measure a ranker beside the baselines; one that was started already is left to whoever started it."""
     return str(run_evaluation(evaluation_id=evaluation_id))
+
+
+@shared_task(name="recommendations.draw_map", **LONG)
+def draw_map_task(map_id: int) -> str:
+    """Draw a map of the stock by t-SNE; one that was started already is left to whoever started it."""
+    return str(run_map(map_id=map_id))
 
 
 @shared_task(name="catalog.seed_marketplace", **LONG)

@@ -45,6 +45,7 @@ from recommendations.models import (
     SeedRun,
     ServedList,
     SimulatedTaste,
+    TasteMap,
     TrainingRun,
 )
 from tests import factories
@@ -166,6 +167,9 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
     EvaluationFigure: lambda: evaluation_figure(),
     FeedFit: lambda: FeedFit.objects.create(
         id=next(numbers), number=1, content=b"", fitted_at=timezone.now(), seconds=1
+    ),
+    TasteMap: lambda: TasteMap.objects.create(
+        version=factories.RankerVersionFactory(), started_by=factories.UserFactory()
     ),
     SeedRun: lambda: SeedRun.objects.create(n_listings=10, n_buyers=10, n_events=10),
     Preference: factories.PreferenceFactory,

@@ -16,11 +16,12 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
+from accounts import auditing
 from accounts.models import User
 from recommendations.exceptions import TrainingRefused
 from recommendations.models import SeedRun, TrainingRun
 from recommendations.training import TrainingParameters, start_training
-from recommender_site.admin_kit import UNFINISHED, JobAdmin, go_to, link_to
+from recommender_site.admin_kit import UNFINISHED, JobAdmin, go_to, link_to, page_of
 from tasks.queueing import enqueue_on_commit
 from tasks.recommendations import retrain_task, seed_marketplace_task
 
@@ -96,7 +97,7 @@ class BackgroundJobAdmin(JobAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A finished job may be tidied away; one that a worker holds may not."""
-        is_unfinished = isinstance(obj, TrainingRun | SeedRun) and obj.status in UNFINISHED
+        is_unfinished = getattr(obj, "status", None) in UNFINISHED
         return super().has_delete_permission(request, obj) and not is_unfinished
 
     @action(
@@ -123,8 +124,49 @@ class BackgroundJobAdmin(JobAdmin):
         return go_to(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[object_id]))
 
 
+class CancellableJobAdmin(BackgroundJobAdmin):
+    """A job whose worker looks at its row between two steps, so that one conditional update stops it."""
+
+    actions_detail = ["queue_again", "cancel"]
+
+    @action(
+        description="Cancel",
+        url_path="cancel",
+        icon="cancel",
+        permissions=["start"],
+        dialog={
+            "title": "Cancel this job",
+            "description": "It stops at its next step and leaves nothing behind; what is live stays live.",
+            "form_class": None,
+            "form_submit_text": "Cancel the job",
+        },
+    )
+    def cancel(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        job = self.model._default_manager.get(pk=object_id)
+        if self.stop(request, job):
+            messages.success(request, f"The {self.opts.verbose_name} was cancelled.")
+        else:
+            messages.warning(request, f"The {self.opts.verbose_name} had ended already.")
+        return go_to(page_of(job))
+
+    @transaction.atomic
+    def stop(self, request: HttpRequest, job: Any) -> bool:
+        """Whether it had not ended yet, and is told to."""
+        unfinished = self.model._default_manager.filter(pk=job.pk, status__in=UNFINISHED)
+        is_stopped = bool(unfinished.update(status="cancelled", finished_at=timezone.now()))
+        if is_stopped:
+            auditing.record(
+                by=request.user,
+                action="cancelled",
+                target=job,
+                before={"status": job.status, "progress": job.progress},
+                after={"status": "cancelled"},
+            )
+        return is_stopped
+
+
 @admin.register(TrainingRun)
-class TrainingRunAdmin(BackgroundJobAdmin):
+class TrainingRunAdmin(CancellableJobAdmin):
     task = retrain_task
     form = TrainingRunForm
     list_display = [
@@ -140,7 +182,6 @@ class TrainingRunAdmin(BackgroundJobAdmin):
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["version", "started_by"]
     actions_list = ["retrain_now"]
-    actions_detail = ["queue_again", "cancel"]
     fieldsets = [
         (None, {"fields": [("version_link", "promote"), "parameters"]}),
         ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at", "heartbeat_at")]}),
@@ -169,27 +210,6 @@ class TrainingRunAdmin(BackgroundJobAdmin):
     )
     def retrain_now(self, request: HttpRequest, form: RetrainForm) -> HttpResponse:
         return start_and_follow(request, form)
-
-    @action(
-        description="Cancel",
-        url_path="cancel",
-        icon="cancel",
-        permissions=["start"],
-        dialog={
-            "title": "Cancel this training",
-            "description": "It stops at its next step and leaves nothing behind; what is live stays live.",
-            "form_class": None,
-            "form_submit_text": "Cancel the training",
-        },
-    )
-    def cancel(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        """The worker looks at the status between its steps, so one conditional update is all it takes."""
-        unfinished = TrainingRun.objects.filter(pk=object_id, status__in=UNFINISHED)
-        if unfinished.update(status=TrainingRun.Status.CANCELLED, finished_at=timezone.now()):
-            messages.success(request, "The training was cancelled.")
-        else:
-            messages.warning(request, "The training had ended already.")
-        return go_to(reverse("admin:recommendations_trainingrun_change", args=[object_id]))
 
 
 @admin.register(SeedRun)
