@@ -71,6 +71,15 @@ def at_least_characters(length: int) -> Callable[[str], None]:
     return validate
 
 
+def origins(name: str) -> list[str]:
+    """``https://a.example,https://b.example:8443``, as browsers name the origin of a page; or ``*`` for any."""
+    found: list[str] = env.list(name, [])
+    for origin in found:
+        if origin != "*" and not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", origin):
+            raise _invalid(name, f"“{origin}” must look like https://www.example.com, in small letters, or be *")
+    return found
+
+
 def integer(name: str, default: int, low: int, high: int) -> int:
     return env.int(name, default, validate=between(low, high))
 

@@ -157,8 +157,12 @@ CONTRACT_ROUTES = {"/infer", "/batch", "/interact", "/add_items", "/recs", "/hea
 API_PREFIXES = ("/api/", "/recs/")
 
 
+def is_api_path(path: str) -> bool:
+    return path.startswith(API_PREFIXES) or path.rstrip("/") in CONTRACT_ROUTES
+
+
 def is_api_request(request: HttpRequest) -> bool:
-    return request.path.startswith(API_PREFIXES) or request.path.rstrip("/") in CONTRACT_ROUTES
+    return is_api_path(request.path)
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -17,6 +17,7 @@ threads = settings.WEB_THREADS
 timeout = 60  # seconds without a sign of life before a process is replaced
 graceful_timeout = 10  # seconds for running requests when the server stops
 keepalive = 5  # seconds; clients that poll keep their connection
+limit_request_line = 8190  # bytes; a search with every filter fits, and a page that follows it
 loglevel = settings.LOG_LEVEL.lower()
 control_socket_disable = True  # the supervisor is in control
 

@@ -24,6 +24,7 @@ try:
     SECRET_KEY = env.str("SECRET_KEY", validate=read.at_least_characters(32))
     ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
     CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
+    CORS_ALLOWED_ORIGINS = read.origins("CORS_ALLOWED_ORIGINS")  # pages of these may call the API from a browser
     BEHIND_HTTPS_PROXY = env.bool("BEHIND_HTTPS_PROXY", False)
     LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=read.one_of("DEBUG", "INFO", "WARNING", "ERROR"))
 
@@ -45,10 +46,10 @@ try:
     MARKET_CURRENCY = env.str("MARKET_CURRENCY", "GBP", validate=read.a_currency)  # prices are compared in it
     EXCHANGE_RATES = read.exchange_rates("EXCHANGE_RATES")  # one unit of each currency, in the market's
     LISTING_LIFETIME_DAYS = read.integer("LISTING_LIFETIME_DAYS", 90, 1, 3650)  # then a listing expires by itself
-
     IMPORT_MAX_MB = read.integer("IMPORT_MAX_MB", 200, 1, 100_000)  # of a file uploaded in the admin, as it is sent
     IMPORT_FILES_DAYS = read.integer("IMPORT_FILES_DAYS", 7, 1, 3650)  # then uploaded files are removed
     IMPORT_UNDO_DAYS = read.integer("IMPORT_UNDO_DAYS", 7, 1, 3650)  # for so long an import can be undone
+
     # --- The recommender ---------------------------------------------------------------------------------------------
     CONTENT_DIMENSIONS = read.integer("CONTENT_DIMENSIONS", 96, 8, 2000)
     COLLABORATIVE_DIMENSIONS = read.integer("COLLABORATIVE_DIMENSIONS", 32, 0, 2000)
@@ -98,6 +99,7 @@ try:
 
     # --- Metrics -----------------------------------------------------------------------------------------------------
     WORKER_METRICS_PORT = read.integer("WORKER_METRICS_PORT", 0, 0, 65535)  # 0: the worker serves no metrics
+    PROBE_THE_LOOP = env.bool("PROBE_THE_LOOP", True)  # each minute an event of ours is followed to its effect
     # --- The log -----------------------------------------------------------------------------------------------------
     LOG_FILE = env.str("LOG_FILE", "var/log/forecourt.log")  # beside the console; empty for none
     LOG_FILE_MAX_MB = read.number("LOG_FILE_MAX_MB", 10, 0.1, 10_000)  # then it is rotated

@@ -2,14 +2,19 @@
 
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
-
-from recommender_site.security import read_as_utf8
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
 
 django_application = get_wsgi_application()
 
-from recommender_site.fast_lane import with_fast_lane  # noqa: E402  (models can be imported only now)
+# models can be imported only now
+from recommender_site.cross_origin import with_cross_origin  # noqa: E402
+from recommender_site.fast_lane import with_fast_lane  # noqa: E402
+from recommender_site.security import read_as_utf8  # noqa: E402
+from recommender_site.whole_bodies import with_whole_bodies  # noqa: E402
 
-application = with_fast_lane(read_as_utf8(django_application))
+application = with_cross_origin(
+    with_whole_bodies(with_fast_lane(read_as_utf8(django_application))), settings.CORS_ALLOWED_ORIGINS
+)

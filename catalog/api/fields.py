@@ -35,6 +35,22 @@ class FiniteFloatField(serializers.FloatField):
         return value
 
 
+class OneOfField(serializers.ChoiceField):
+    """One word of a few; a refusal names them. ``also``: other words for some, as in ``{"selling_price": "price"}``."""
+
+    default_error_messages = {"invalid_choice": "“{input}” is unknown; known are {known}."}
+
+    def __init__(self, choices: Iterable[str], *, also: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+        self._also = dict(also or {})
+        super().__init__(list(choices), **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        word = self._also.get(data, data) if isinstance(data, str) else ""
+        if word not in self.choices:
+            self.fail("invalid_choice", input=data, known=", ".join(self.choices))
+        return word
+
+
 class WordsField(serializers.Field):
     """One or more words: ``?fuel=petrol&fuel=diesel``, ``?fuel=petrol,diesel``, or a list in JSON."""
 

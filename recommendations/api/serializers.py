@@ -1,12 +1,20 @@
 """The shapes of questions and answers about lists, events and preferences."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 from rest_framework import serializers
 
-from catalog.api.fields import BrandsField, ChoicesField, FiltersSerializer, PriceField, QuestionSerializer
+from catalog.api.fields import (
+    BrandsField,
+    ChoicesField,
+    FiltersSerializer,
+    OneOfField,
+    PriceField,
+    QuestionSerializer,
+)
 from catalog.api.serializers import CarCardSerializer
 from catalog.models import Listing
 from recommendations.models import Placement
@@ -16,10 +24,19 @@ EARLIEST_EVENT = datetime(1990, 1, 1, tzinfo=UTC)  # anything before is a broken
 PAGE_SIZE = 20
 PAGE_SIZE_AT_MOST = 100
 ORDERINGS = ("newest", "price", "-price", "year", "-year", "mileage", "-mileage")
+ALSO_ORDERINGS = {  # by the names that the answer has for them
+    "selling_price": "price",
+    "-selling_price": "-price",
+    "km_driven": "mileage",
+    "-km_driven": "-mileage",
+    "-published_at": "newest",
+}
 
 
 class SearchSerializer(FiltersSerializer):
-    ordering = serializers.ChoiceField(ORDERINGS, default="newest", help_text="A minus sign: the highest first.")
+    ordering = OneOfField(
+        ORDERINGS, also=ALSO_ORDERINGS, default="newest", help_text="A minus sign: the highest first."
+    )
     page = serializers.IntegerField(default=1, min_value=1, max_value=1_000_000)
     page_size = serializers.IntegerField(default=PAGE_SIZE, min_value=1, max_value=PAGE_SIZE_AT_MOST)
 
@@ -48,7 +65,7 @@ class LengthField(serializers.IntegerField):
 
 class RecommendationsQuestionSerializer(FiltersSerializer):
     k = LengthField(required=False, help_text="How many cars; left out, as many as the placement is made for.")
-    source = serializers.ChoiceField(  # type: ignore[assignment]
+    source = OneOfField(  # type: ignore[assignment]
         ["hybrid", "content", "collaborative"],
         default="hybrid",
         help_text="What the score may look at: the car itself, what like-minded buyers looked at, or both.",
@@ -126,8 +143,12 @@ class RecordedSerializer(serializers.Serializer):
     repeated = serializers.IntegerField(help_text="Events whose `event_id` was known already.")
 
 
+ALSO_ANSWERS = {"budget": "budget_max", "body": "bodies", "fuel": "fuels", "gearbox": "gearboxes", "brand": "brands"}
+
+
 class QuestionnaireSerializer(serializers.Serializer):
-    """What a buyer tells outright. Everything is optional; what is left out is open."""
+    """What a buyer tells outright. Everything is optional; what is left out is open. `budget` (the most that may be
+    spent), `body`, `fuel`, `gearbox` and `brand` are understood as well."""
 
     budget_min = PriceField(required=False, allow_null=True, help_text="In the market's currency.")
     budget_max = PriceField(required=False, allow_null=True, help_text="In the market's currency.")
@@ -135,9 +156,14 @@ class QuestionnaireSerializer(serializers.Serializer):
     fuels = ChoicesField(Listing.Fuel, "fuel")
     gearboxes = ChoicesField(Listing.Gearbox, "gearbox")
     brands = BrandsField(help_text="Name or slug, any case.")
-    use = serializers.ChoiceField(
-        sorted(IMPLIED_BY_USE), required=False, allow_null=True, help_text="What the car is for."
-    )
+    use = OneOfField(sorted(IMPLIED_BY_USE), required=False, allow_null=True, help_text="What the car is for.")
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            data = {
+                ALSO_ANSWERS.get(name, name): data[name] for name in sorted(data, key=lambda name: name in self.fields)
+            }
+        return super().to_internal_value(data)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         low, high = attrs.get("budget_min"), attrs.get("budget_max")

@@ -13,6 +13,7 @@ from recommender_site import fast_lane
 @pytest.fixture
 def in_a_process_that_keeps(monkeypatch, transactional_db, settings):
     monkeypatch.setattr(fast_lane, "_keeps_connections", False)
+    monkeypatch.setattr("recommendations.feed.lists.ensure_fitted", lambda fitted_at: None)  # no thread beside
     settings.DATABASE_POOL_SIZE, settings.WEB_THREADS = 8, 4
     fast_lane.keep_connections()
 

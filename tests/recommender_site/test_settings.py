@@ -16,7 +16,10 @@ ENOUGH = {
     "CELERY_BROKER_URL": "amqp://host//",
     "SECRET_KEY": "a-key-of-forty-characters-for-these-tests",
 }
-READERS = {"env": {"str", "bool", "int", "list"}, "read": {"integer", "number", "database", "exchange_rates"}}
+READERS = {
+    "env": {"str", "bool", "int", "list"},
+    "read": {"integer", "number", "database", "exchange_rates", "origins"},
+}
 READ_ELSEWHERE = {"EMBEDDED_DIR": "embedded.py", "PROMETHEUS_MULTIPROC_DIR": "metrics.py"}
 
 
@@ -93,6 +96,8 @@ def test_a_missing_variable_is_refused_by_name(environment, name):
         ("THROTTLE_USER", "often"),
         ("THROTTLE_GUEST", "0/min"),
         ("SECRET_KEY_FILE", "/nowhere"),
+        ("CORS_ALLOWED_ORIGINS", "www.example.com"),
+        ("CORS_ALLOWED_ORIGINS", "https://www.example.com/"),
     ],
 )
 def test_nonsense_is_refused_by_name(environment, name, value):

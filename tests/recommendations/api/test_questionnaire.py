@@ -27,6 +27,16 @@ def test_answers_are_kept_in_the_names_of_filters(as_alice, alice):
     }  # fmt: skip
 
 
+def test_answers_may_be_given_in_the_singular(as_alice):
+    answers = {"budget": 9000, "body": "estate", "fuel": ["diesel"], "gearbox": "manual", "brand": "VW"}
+    assert as_alice.post(PREFERENCES, answers).json() == OPEN | {
+        "budget_max": 9000.0, "bodies": ["estate"], "fuels": ["diesel"], "gearboxes": ["manual"],
+        "brands": ["volkswagen"],
+    }  # fmt: skip
+    both = {"bodies": ["suv"], "body": "estate"}
+    assert as_alice.post(PREFERENCES, both).json() == OPEN | {"bodies": ["suv"]}, "the documented name counts"
+
+
 def test_who_was_never_asked_has_answered_nothing(as_alice):
     assert as_alice.get(PREFERENCES).json() == OPEN
 

@@ -96,6 +96,21 @@ def test_cars_come_in_the_order_asked_for_and_the_unknown_last(as_alice, orderin
     assert found(as_alice, ordering=ordering) == [cars[name] for name in expected.split()]
 
 
+@pytest.mark.parametrize(
+    ("ordering", "alias"),
+    [("price", "selling_price"), ("-price", "-selling_price"), ("-mileage", "-km_driven"), ("newest", "-published_at")],
+)
+def test_cars_are_also_ordered_by_the_names_that_answers_have(as_alice, ordering, alias):
+    for price, mileage in [(3, 1), (1, 3), (2, 2)]:
+        ListingFactory(price=price, mileage_km=mileage)
+    assert found(as_alice, ordering=alias) == found(as_alice, ordering=ordering)
+
+
+def test_who_asks_for_an_unknown_order_is_told_the_known_ones(as_alice):
+    [[reason]] = problems(as_alice, ordering="cheapest").values()
+    assert reason.startswith("“cheapest” is unknown; known are newest, price, -price")
+
+
 @pytest.mark.parametrize("ordering", ["newest", "price", "-price", "year", "-year", "mileage", "-mileage"])
 def test_pages_neither_repeat_nor_skip_a_car_when_all_are_alike(as_alice, ordering):
     cars = {a_car() for _ in range(5)}
