@@ -1,0 +1,113 @@
+"""Who may open, change and set off what in the console: every page and every button, for every role."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+
+from accounts.models import AuditEntry, User
+from accounts.roles import ROLES, VIEWER
+from tests import factories
+from tests.admin_rows import ROW_OF
+
+pytestmark = pytest.mark.django_db
+
+REGISTERED = sorted(admin.site._registry.items(), key=lambda item: item[0]._meta.label)
+LABELS = [model._meta.label for model, _ in REGISTERED]
+ONLY_LOOKING = {"open_report", "download_json"}  # buttons that a viewer may press
+
+
+@pytest.fixture
+def person(client: Client, request: pytest.FixtureRequest) -> User:
+    """Staff with one role and no other right, logged in."""
+    someone = factories.UserFactory(is_staff=True)
+    someone.groups.add(Group.objects.get(name=request.param))
+    client.force_login(someone)
+    return someone
+
+
+def url(model: type, page: str, *args: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+def holds(person: User, verb: str, model: Any) -> bool:
+    return person.has_perm(f"{model._meta.app_label}.{verb}_{model._meta.model_name}")
+
+
+def buttons() -> Iterator[tuple[Any, str, str]]:
+    """Every button of every page: the model, where it stands, its name."""
+    for model, pages in REGISTERED:
+        for place in ("actions_list", "actions_detail", "actions_row", "actions_submit_line"):
+            for name in flattened(getattr(pages, place, None) or []):
+                yield model, place, name
+
+
+def flattened(names: Any) -> Iterator[str]:
+    for name in names:
+        if isinstance(name, dict):
+            yield from flattened(name["items"])
+        else:
+            yield name
+
+
+BUTTONS = list(buttons())
+
+
+# --- Pages -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("person", ROLES, indirect=True)
+@pytest.mark.parametrize("model", [model for model, _ in REGISTERED], ids=LABELS)
+def test_a_role_opens_the_pages_it_holds_the_right_for_and_no_others(client: Client, person: User, model: Any):
+    row = ROW_OF[model]()
+    may_look = holds(person, "view", model) or holds(person, "change", model)
+    assert client.get(url(model, "changelist")).status_code == (200 if may_look else 403)
+    assert client.get(url(model, "change", row.pk)).status_code == (200 if may_look else 403)
+    if not holds(person, "add", model):
+        assert client.get(url(model, "add")).status_code == 403
+    if not holds(person, "delete", model):
+        assert client.post(url(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize("person", [VIEWER], indirect=True)
+@pytest.mark.parametrize("model", [model for model, _ in REGISTERED], ids=LABELS)
+def test_a_viewer_changes_nothing(client: Client, person: User, model: Any):
+    row = ROW_OF[model]()
+    n_entries = AuditEntry.objects.count()
+    assert client.post(url(model, "change", row.pk), {}).status_code == 403
+    assert model._default_manager.filter(pk=row.pk).exists()
+    assert AuditEntry.objects.count() == n_entries
+
+
+@pytest.mark.parametrize("person", [VIEWER], indirect=True)
+@pytest.mark.parametrize("model", [model for model, _ in REGISTERED], ids=LABELS)
+def test_a_viewer_is_offered_no_action_on_selected_rows_that_changes_them(client: Client, person: User, model: Any):
+    page = client.get(url(model, "changelist"))
+    if page.status_code == 200:
+        offered = {name for name, _ in admin.site._registry[model].get_action_choices(page.wsgi_request) if name}
+        assert offered <= {"export_selected"}
+
+
+# --- Buttons ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("model", "place", "name"), BUTTONS, ids=lambda part: getattr(part, "__name__", part))
+def test_every_button_says_who_may_press_it(model: Any, place: str, name: str):
+    assert getattr(getattr(admin.site._registry[model], name), "allowed_permissions", None), name
+
+
+@pytest.mark.parametrize("person", [VIEWER], indirect=True)
+@pytest.mark.parametrize(("model", "place", "name"), BUTTONS, ids=lambda part: getattr(part, "__name__", part))
+def test_a_viewer_presses_no_button_that_changes_something(
+    client: Client, person: User, model: Any, place: str, name: str
+):
+    if place == "actions_submit_line" or name in ONLY_LOOKING:
+        return
+    row = ROW_OF[model]()
+    n_entries = AuditEntry.objects.count()
+    try:
+        address = url(model, name) if place == "actions_list" else url(model, name, row.pk)
+    except NoReverseMatch:  # pragma: no cover
+        pytest.fail(f"{name} of {model.__name__} has no address")
+    assert client.post(address, {"_form_submitted": "on"}).status_code == 403
+    assert AuditEntry.objects.count() == n_entries
