@@ -7,7 +7,8 @@ from django.contrib import admin, messages
 from django.db.models import BigIntegerField, F, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RangeDateTimeFilter, RelatedDropdownFilter
@@ -16,6 +17,7 @@ from unfold.decorators import action, display
 from accounts.admin import BuyerAdmin
 from accounts.models import Buyer
 from catalog.admin import count_of
+from recommendations.admin.buyer_lab import BuyerLab
 from recommendations.admin.log import in_words
 from recommendations.exceptions import RankerRefused
 from recommendations.models import Interaction, Preference, RankerVersion, SimulatedTaste
@@ -55,7 +57,7 @@ class BuyerWithTasteAdmin(BuyerAdmin):
         ("History", {"fields": ["events", "latest_events", "latest_lists"]}),
         *BuyerAdmin.fieldsets,
     ]
-    actions_detail = ["refresh_taste", *BuyerAdmin.actions_detail]
+    actions_detail = ["open_lab", "refresh_taste", *BuyerAdmin.actions_detail]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Buyer]:
         return (
@@ -70,6 +72,14 @@ class BuyerWithTasteAdmin(BuyerAdmin):
                 computed_at=live_preference("computed_at"),
             )
         )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(BuyerLab.as_view(model_admin=self))
+        return [path("<int:buyer_id>/lab/", view, name="accounts_buyer_lab"), *super().get_urls()]
+
+    @action(description="Open the lab", url_path="open-lab", icon="science", permissions=["view"])
+    def open_lab(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("admin:accounts_buyer_lab", object_id)
 
     @display(description="Events")
     def events(self, buyer: Any) -> SafeString:

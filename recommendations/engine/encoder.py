@@ -197,10 +197,17 @@ class Encoder:
         Raises:
             ValueError: If there is no such number, or the weights are not n_dims finite numbers.
         """
-        found, utility = self._utility_of_states(weights, field, NumberField)
+        return self.curve_vectors(field, grid) @ self._checked(weights)
+
+    def curve_vectors(self, field: str, grid: ArrayLike) -> Floats:
+        """What a number adds to a vector at each point of a grid, shape (*grid.shape, n_dims); as of ``curve``.
+
+        The curve under any weights is their product, and its variance under a belief the quadratic form.
+        """
+        found, rows = self._states_of(field, NumberField)
         values = np.asarray(grid, np.float64)
         states, shares = found.between_knots(NUMBERS[field].transform(values.ravel()))
-        return (utility[states] * shares).sum(axis=1).reshape(values.shape)
+        return (rows[states] * shares[..., None]).sum(axis=1).reshape(*values.shape, self.n_dims)
 
     def levels(self, weights: ArrayLike, field: str) -> dict[str, float]:
         """Utility of each known level of a category under given weights, the commonest first; models as "make|model".
@@ -208,8 +215,17 @@ class Encoder:
         Raises:
             ValueError: If there is no such category, or the weights are not n_dims finite numbers.
         """
-        found, utility = self._utility_of_states(weights, field, CategoryField)
-        return dict(zip(found.levels, utility.tolist(), strict=False))  # the states after the levels have no name
+        names, rows = self.level_vectors(field)
+        return dict(zip(names, (rows @ self._checked(weights)).tolist(), strict=True))
+
+    def level_vectors(self, field: str) -> tuple[tuple[str, ...], Floats]:
+        """The known levels of a category, the commonest first, and what each adds to a vector, shape (n, n_dims).
+
+        Raises:
+            ValueError: If there is no such category.
+        """
+        found, rows = self._states_of(field, CategoryField)
+        return tuple(found.levels), rows[: len(found.levels)]  # the states after the levels have no name
 
     def to_arrays(self) -> dict[str, NDArray]:
         """Everything, as arrays that ``np.savez`` stores without pickle."""
@@ -251,10 +267,10 @@ class Encoder:
             mixed[rows] = _mixture(self.fields, table.take(rows), self.reference_year) @ by_state
         return mixed
 
-    def _utility_of_states(self, weights: ArrayLike, name: str, kind: type[F]) -> tuple[F, Floats]:
+    def _states_of(self, name: str, kind: type[F]) -> tuple[F, Floats]:
         for found, first in zip(self.fields, self._first_states, strict=False):
             if found.name == name and isinstance(found, kind):
-                return found, self.states[first : first + found.n_states] @ self._checked(weights)
+                return found, self.states[first : first + found.n_states]
         raise ValueError(f"{name!r} is none of this encoder's fields of that kind")
 
     def _checked(self, weights: ArrayLike) -> Floats:

@@ -1,0 +1,110 @@
+"""Each reason why a car is missing, met once."""
+
+import pytest
+from django.utils import timezone
+
+from catalog.filters import ListingFilters
+from catalog.models import Listing
+from recommendations.console import dropped as why
+from recommendations.console.what_if import WhatIf, answer
+from recommendations.models import Placement
+from tests.factories import BuyerFactory, ServedListFactory
+from tests.worlds import trained_market, view
+
+pytestmark = pytest.mark.django_db
+PLAIN = {
+    "diversity": 0, "max_per_model": 0, "max_per_seller": 0, "exploration_share": 0, "fresh_share": 0,
+    "follows_intent": False,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _always_in_step(settings):
+    settings.WINDOW_STALENESS_SECONDS = 0
+
+
+@pytest.fixture
+def market():
+    Placement.objects.filter(slug="home").update(**PLAIN)
+    return trained_market()
+
+
+@pytest.fixture
+def fan(market):
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:4])
+    return buyer
+
+
+def reasons(buyer, **asked) -> dict[int, str]:
+    return {one.listing_id: one.why for one in answer(WhatIf(buyer=buyer, k=5, **asked), with_dropped=True).dropped}
+
+
+def first(buyer) -> Listing:
+    return answer(WhatIf(buyer=buyer, k=5)).recommended.items[0].listing
+
+
+def test_a_list_by_score_alone_leaves_nothing_out(fan):
+    found = answer(WhatIf(buyer=fan, k=5), with_dropped=True)
+    assert found.dropped == ()
+    assert [found.ranks[item.listing.pk] for item in found.recommended.items] == [1, 2, 3, 4, 5]
+
+
+def test_a_car_that_was_sold_is_told_with_the_place_it_would_have_had(fan):
+    best = first(fan)
+    Listing.objects.filter(pk=best.pk).update(status="sold", ended_at=timezone.now())
+    (missing,) = answer(WhatIf(buyer=fan, k=5), with_dropped=True).dropped
+    assert (missing.listing_id, missing.why, missing.rank) == (best.pk, why.NOT_FOR_SALE, 1)
+
+
+def test_a_dismissed_car(fan, market):
+    best = first(fan)
+    view(fan, best, kind="hide")
+    view(fan, *market.bmws[:4])
+    assert reasons(fan).get(best.pk) == why.UNWELCOME
+
+
+def test_a_car_of_her_own(fan):
+    best = first(fan)
+    best.seller.user = fan.user
+    best.seller.save()
+    Listing.objects.exclude(pk=best.pk).update(seller=None)
+    assert reasons(fan) == {best.pk: why.OWN}
+
+
+def test_a_car_that_was_shown_often(fan):
+    best = first(fan)
+    Placement.objects.update(times_shown_at_most=2)
+    for _ in range(2):
+        ServedListFactory(buyer=fan, served_at=timezone.now(), listing_ids=[best.pk], scores=[0], sources=["taste"])
+    assert reasons(fan) == {best.pk: why.TIRED}
+
+
+def test_a_filter_is_told_by_its_name_and_by_whose_it_is(fan):
+    best = first(fan)
+    dearest = float(best.price) - 1
+    found = answer(WhatIf(buyer=fan, k=5, filters=ListingFilters(max_price=dearest)), with_dropped=True)
+    assert {one.listing_id: (one.why, one.detail) for one in found.dropped}[best.pk] == (why.ASKED_FILTER, "max price")
+    Placement.objects.update(filters={"max_price": dearest})
+    assert reasons(fan)[best.pk] == why.PLACEMENT_FILTER
+
+
+def test_a_cap_is_told(fan):
+    Placement.objects.update(max_per_model=3)
+    assert set(reasons(fan).values()) == {why.MODEL_CAP}
+    Placement.objects.update(max_per_model=0, max_per_seller=3)
+    Listing.objects.filter(make__slug="skoda").update(seller=None)
+    assert set(reasons(fan).values()) == {why.SELLER_CAP}
+
+
+def test_variety_is_told_with_the_car_it_is_too_much_like(fan):
+    Placement.objects.update(diversity=0.9)
+    found = answer(WhatIf(buyer=fan, k=5), with_dropped=True).dropped
+    assert {one.why for one in found} == {why.DIVERSITY}
+    assert "much like the car in place" in found[0].detail
+
+
+def test_places_that_were_kept_are_told(fan):
+    Placement.objects.update(exploration_share=0.6)
+    assert set(reasons(fan).values()) <= {why.KEPT_PLACES, why.DIVERSITY}
+    assert why.KEPT_PLACES in reasons(fan).values()

@@ -1,0 +1,232 @@
+"""The lab answers by the arithmetic that serves, and leaves no trace."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from catalog.filters import ListingFilters
+from catalog.models import Listing
+from recommendations.console.what_if import ImaginedEvent, Move, WhatIf, answer, moves
+from recommendations.exceptions import RankerRefused
+from recommendations.models import EventKind, Interaction, Placement, Preference, RankerVersion
+from recommendations.placements import Rules
+from recommendations.services import refresh_preferences
+from recommendations.serving import ListRequest, RecommendedList, recommend
+from recommendations.serving_log import writer
+from recommendations.training import run_training, start_training
+from tests.factories import BuyerFactory
+from tests.worlds import crossed_market, trained_market, view
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _always_in_step(settings):
+    settings.WINDOW_STALENESS_SECONDS = 0
+
+
+@pytest.fixture
+def market():
+    return trained_market()
+
+
+@pytest.fixture
+def fan(market):
+    """Somebody who looks at BMWs."""
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:4])
+    return buyer
+
+
+def ids(made: RecommendedList) -> list[int]:
+    return [item.listing.pk for item in made.items]
+
+
+def told(made: RecommendedList) -> list[tuple]:
+    """Everything a list says of its cars."""
+    return [(i.listing.pk, i.position, i.score, i.source, i.reason, i.terms) for i in made.items]
+
+
+def everything_stored() -> dict[str, str | None]:
+    """A digest of the rows of every table."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        tables = [name for (name,) in cursor.fetchall()]
+        digests = {}
+        for table in tables:
+            cursor.execute(f'SELECT md5(string_agg(t::text, chr(10) ORDER BY t::text)) FROM "{table}" t')  # noqa: S608
+            digests[table] = cursor.fetchone()[0]
+    return digests
+
+
+def test_without_switches_the_list_is_the_one_that_is_served(fan):
+    refresh_preferences(buyer_id=fan.pk)
+    assert told(answer(WhatIf(buyer=fan)).recommended) == told(recommend(ListRequest(buyer=fan)))
+
+
+def test_it_is_the_same_where_no_worker_has_seen_the_newest_events(fan):
+    imagined = answer(WhatIf(buyer=fan)).recommended
+    assert not Preference.objects.filter(buyer=fan).exists()
+    served = recommend(ListRequest(buyer=fan))  # which stores what it learned, a moment later
+    assert ids(imagined) == ids(served)
+    assert [item.score for item in imagined.items] == pytest.approx([item.score for item in served.items], abs=1e-4)
+
+
+def test_the_lines_of_every_score_add_up_to_it(fan):
+    for item in answer(WhatIf(buyer=fan)).recommended.items:
+        assert sum(item.terms.values()) == pytest.approx(item.score, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"k": 5},
+        {"filters": ListingFilters(makes=("skoda",))},
+        {"source": "content"},
+        {"source": "collaborative"},
+        {"placement": "elsewhere"},
+    ],
+)
+def test_with_the_switches_of_the_api_too(fan, asked):
+    refresh_preferences(buyer_id=fan.pk)
+    Placement.objects.create(slug="elsewhere", name="Elsewhere", k=7, diversity=0.4, max_per_model=3)
+    assert told(answer(WhatIf(buyer=fan, **asked)).recommended) == told(recommend(ListRequest(buyer=fan, **asked)))
+
+
+def test_a_household_and_a_stranger_get_the_served_list_too():
+    cars = crossed_market()
+    family = BuyerFactory()
+    view(family, *cars["cheap Skoda"], *cars["dear BMW"])
+    refresh_preferences(buyer_id=family.pk)
+    found = answer(WhatIf(buyer=family))
+    assert len(found.shopper.tastes) == 2
+    assert told(found.recommended) == told(recommend(ListRequest(buyer=family)))
+    nobody = BuyerFactory(is_personalised=False)
+    assert told(answer(WhatIf(buyer=nobody)).recommended) == told(recommend(ListRequest(buyer=nobody)))
+
+
+def test_what_is_imagined_moves_the_list_and_is_stored_nowhere(market, fan):
+    before = everything_stored()
+    usual = answer(WhatIf(buyer=fan), with_dropped=True).recommended
+    events = tuple(ImaginedEvent(kind="contact", listing_id=car.pk) for car in market.skodas[:8])
+    moved = answer(WhatIf(buyer=fan, events=events), with_dropped=True)
+    assert ids(moved.recommended) != ids(usual)
+    assert moved.recommended.n_events == 4 + 8
+    assert n_of_make(moved.recommended, "skoda") > n_of_make(usual, "skoda")
+    writer.flush()  # served lists are written off the hot path
+    assert everything_stored() == before
+    assert not Preference.objects.filter(buyer=fan).exists()
+    assert Interaction.objects.filter(buyer=fan).count() == 4
+
+
+def n_of_make(made: RecommendedList, slug: str) -> int:
+    return sum(item.listing.make.slug == slug for item in made.items[:10])
+
+
+def test_an_imagined_search_counts_as_one(market, fan):
+    query = {"makes": ["skoda"], "max_price": 6_000}
+    searches = tuple(ImaginedEvent(kind="search", query=query) for _ in range(4))
+    usual, moved = (answer(WhatIf(buyer=fan, events=events)) for events in ((), searches))
+    assert utility_of_skodas(moved) > utility_of_skodas(usual)
+
+
+def utility_of_skodas(found) -> float:
+    return max(item.score for item in found.recommended.items if item.listing.make.slug == "skoda")
+
+
+def test_a_car_that_is_dismissed_in_thought_is_gone_from_the_list_in_thought(fan):
+    first = ids(answer(WhatIf(buyer=fan)).recommended)[0]
+    without = answer(WhatIf(buyer=fan, events=(ImaginedEvent(kind="dislike", listing_id=first),)))
+    assert first not in ids(without.recommended)
+    assert ids(answer(WhatIf(buyer=fan)).recommended)[0] == first
+
+
+def test_in_the_past_neither_later_events_nor_later_cars_are_known(market, fan):
+    tuesday = timezone.now() - timedelta(days=3)
+    sold, new = market.bmws[5], market.bmws[6]
+    Listing.objects.filter(pk=sold.pk).update(status="sold", ended_at=tuesday + timedelta(days=1))
+    Listing.objects.filter(pk=new.pk).update(published_at=tuesday + timedelta(days=1))
+    then = answer(WhatIf(buyer=fan, moment=tuesday, k=30))
+    assert sold.pk in ids(then.recommended)
+    assert new.pk not in ids(then.recommended)
+    assert then.recommended.n_events == 0
+    assert not then.recommended.is_personalised
+    now = answer(WhatIf(buyer=fan, k=30))
+    assert sold.pk not in ids(now.recommended)
+    assert new.pk in ids(now.recommended)
+
+
+def test_in_the_past_the_events_before_it_count(market, fan):
+    long_ago = timezone.now() - timedelta(days=10)
+    Interaction.objects.filter(buyer=fan).update(occurred_at=long_ago)
+    view(fan, *market.skodas[:6], kind="contact")
+    then = answer(WhatIf(buyer=fan, moment=timezone.now() - timedelta(days=3), k=10))
+    assert then.recommended.n_events == 4
+    assert n_of_make(then.recommended, "bmw") > n_of_make(answer(WhatIf(buyer=fan, k=10)).recommended, "bmw")
+
+
+def test_another_version_answers_in_its_own_space(market, fan):
+    other = run_training(run_id=start_training(parameters={"prior_buyers": 20, "seed": 5}, promote=False).pk)
+    assert RankerVersion.objects.get(pk=other.pk).status == "ready"
+    found = answer(WhatIf(buyer=fan, version_id=other.pk))
+    assert found.recommended.version_id == other.pk
+    assert len(found.recommended.items) == len(answer(WhatIf(buyer=fan)).recommended.items)
+
+
+def test_a_version_without_vectors_is_refused_by_name(fan):
+    retired = RankerVersion.objects.create(status="retired")
+    with pytest.raises(RankerRefused, match=f"v{retired.pk} is neither live nor ready"):
+        answer(WhatIf(buyer=fan, version_id=retired.pk))
+
+
+def test_before_any_training_there_is_nothing_to_ask():
+    with pytest.raises(RankerRefused, match="no ranker version is live"):
+        answer(WhatIf(buyer=BuyerFactory()))
+
+
+def test_other_weights_of_events_are_tried_without_storing_them(market):
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:4])
+    view(buyer, *market.skodas[:4], kind="compare")
+    stored = everything_stored()
+    kinds = EventKind.objects.in_bulk()
+    kinds["compare"].weight = 0.0
+    kinds["view"].weight = 5.0
+    usual, weighed = answer(WhatIf(buyer=buyer, k=10)), answer(WhatIf(buyer=buyer, k=10, kinds=kinds))
+    assert n_of_make(weighed.recommended, "bmw") > n_of_make(usual.recommended, "bmw")
+    assert everything_stored() == stored
+
+
+def test_other_weights_do_what_they_would_do_once_stored(market, fan):
+    kinds = EventKind.objects.in_bulk()
+    kinds["view"].weight, kinds["view"].half_life_days = 3.0, 5.0
+    tried = answer(WhatIf(buyer=fan, kinds=kinds)).recommended
+    EventKind.objects.filter(slug="view").update(weight=3.0, half_life_days=5.0)
+    kept = recommend(ListRequest(buyer=fan))
+    assert ids(tried) == ids(kept)
+    assert [item.score for item in tried.items] == pytest.approx([item.score for item in kept.items], abs=1e-2)
+
+
+def test_other_rules_of_a_placement_are_tried_without_storing_them(market, fan):
+    rules = Rules(Placement(slug="home", k=6, max_per_model=2, diversity=0.0, exploration_share=0.0))
+    tried = answer(WhatIf(buyer=fan, rules=rules)).recommended
+    assert len(tried.items) == 6
+    assert n_of_make(answer(WhatIf(buyer=fan, k=6)).recommended, "bmw") > n_of_make(tried, "bmw")
+
+
+def test_moves_tell_who_rose_fell_came_and_left(market, fan):
+    usual = answer(WhatIf(buyer=fan, k=3)).recommended
+    one, two, three = usual.items
+    moved = RecommendedList(usual.id, [at(two, 1), at(one, 2)], usual.version_id, True, 4)
+    assert moves(usual, moved) == [
+        Move(two.listing, 2, 1),
+        Move(one.listing, 1, 2),
+        Move(three.listing, 3, None),
+    ]
+    assert [move.by for move in moves(usual, moved)] == [1, -1, None]
+
+
+def at(item, position: int):
+    return type(item)(**{**vars(item), "position": position})
