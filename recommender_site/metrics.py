@@ -7,6 +7,7 @@ a server that is away would have told is left out, and ``forecourt_scrape_failed
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
@@ -24,6 +25,7 @@ from prometheus_client.registry import Collector
 
 from catalog.models import Listing
 from recommendations.models import Interaction, Preference, RankerVersion
+from recommendations.probe import GOAL_SECONDS, last_probe
 from recommender_site.celery import app
 from recommender_site.health import CHECKS, broker_connection
 
@@ -122,7 +124,23 @@ def waiting_tasks() -> list[GaugeMetricFamily]:
     return [family]
 
 
+def probe_from_end_to_end() -> list[GaugeMetricFamily]:
+    """How the last one ended. No sample before the first, nor where it is switched off."""
+    probe = last_probe() if settings.PROBE_THE_LOOP else None
+    if probe is None:
+        return []
+    succeeded = GaugeMetricFamily("forecourt_probe_succeeded", "1: the last probe's effect came in time.")
+    succeeded.add_metric([], probe.seconds is not None and probe.seconds <= GOAL_SECONDS)
+    age = GaugeMetricFamily("forecourt_probe_age_seconds", "Since the last probe ended; one is sent each minute.")
+    age.add_metric([], time.time() - probe.ended_at)
+    seconds = GaugeMetricFamily("forecourt_probe_seconds", "From the last probe's event to the preference knowing it.")
+    if probe.seconds is not None:
+        seconds.add_metric([], probe.seconds)
+    return [succeeded, age, seconds]
+
+
 QUESTIONS: dict[str, Sequence[Question]] = {
     "database": (listings_by_status, live_ranker_age, preferences_behind_the_log),
     "broker": (waiting_tasks,),
+    "cache": (probe_from_end_to_end,),
 }

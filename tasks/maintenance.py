@@ -1,12 +1,14 @@
-"""Sweeping: what is only needed for a while is removed after it."""
+"""What keeps the site itself in order: sweeping what was needed for a while, and the probe from end to end."""
 
 from datetime import timedelta
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from catalog.models import ListingChange
+from recommendations.probe import GOAL_SECONDS, look_at_probe, send_probe
 from tasks.options import RETRY, SHORT
 
 CHANGES_KEPT = timedelta(hours=1)  # a window that slept for half of this loads itself anew
@@ -22,3 +24,16 @@ def sweep_listing_changes_task() -> None:
 def sweep_tokens_task() -> None:
     """Remove refresh tokens that have expired, with their revocations."""
     OutstandingToken.objects.filter(expires_at__lt=timezone.now()).delete()
+
+
+@shared_task(name="maintenance.probe_loop", ignore_result=True, **SHORT)
+def probe_loop_task() -> None:
+    """Send a probe through the product, and look when its effect is due; nobody waits meanwhile."""
+    if settings.PROBE_THE_LOOP and (buyer_id := send_probe()) is not None:
+        look_at_probe_task.apply_async(args=[buyer_id], countdown=GOAL_SECONDS)
+
+
+@shared_task(name="maintenance.look_at_probe", ignore_result=True, **SHORT)
+def look_at_probe_task(buyer_id: int) -> None:
+    """Whether the effect came; a probe that was looked at already is left alone."""
+    look_at_probe(buyer_id)

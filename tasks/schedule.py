@@ -79,6 +79,12 @@ TIMETABLE = [
         Daily(4, 45),
     ),
     Entry(
+        "Probe the loop",
+        "Every minute: follow an event of our own through the whole product, and tell the metrics how long it took.",
+        "maintenance.probe_loop",
+        Every(60),
+    ),
+    Entry(
         "Sweep listing changes",
         "Every ten minutes: remove lines of the change log that every process has read.",
         "maintenance.sweep_listing_changes",
