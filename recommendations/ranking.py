@@ -222,7 +222,7 @@ def arrange(source_by_id: Mapping[int, str], shelf: Shelf, policy: ListPolicy) -
     goods = space.goods.take(space.stock.rows_of(ids))
     scored = shelf.scorer.judge(goods, ids.tolist())
     order = np.lexsort((ids, -scored.scores))
-    pool = pool_of(ids, goods, scored, space, shelf)
+    pool = pool_of(ids, goods, scored, space, shelf, policy.n_draws)
     selection = build_list(pool.take(order), policy, shelf.rng)
     chosen = order[selection.rows]
     kinds = dict(zip(chosen.tolist(), selection.kinds.tolist(), strict=True))
@@ -247,14 +247,16 @@ def space_with(window: Window, listing_ids: NDArray[np.int64]) -> ListingSpace:
     return space
 
 
-def pool_of(ids: NDArray[np.int64], goods: Goods, scored: Scored, space: ListingSpace, shelf: Shelf) -> Pool:
+def pool_of(
+    ids: NDArray[np.int64], goods: Goods, scored: Scored, space: ListingSpace, shelf: Shelf, n_draws: int
+) -> Pool:
     """The candidates as the policy sees them; only somebody whose taste we have begun to know is explored with."""
     rows = space.stock.rows_of(ids)
     models, sellers = space.columns.codes("model")[rows], space.column("seller_ids")[rows]
     scorer = shelf.scorer
     imagined = np.full(len(ids), np.nan)
     if scorer.shopper.is_personal and scorer.switch == "hybrid":
-        imagined = scorer.imagine(scored, goods, shelf.rng)
+        imagined = scorer.imagine(scored, goods, shelf.rng, n_draws)
     return Pool(
         scores=scored.scores,
         features=goods.vectors,

@@ -78,16 +78,17 @@ class Scorer:
         scored = score_rows(self.shopper.ranker, market, self.wants, np.arange(len(goods)), self.score)
         return scored.plus(CROWDING, self._crowding(listing_ids))
 
-    def imagine(self, scored: Scored, goods: Goods, rng: np.random.Generator) -> NDArray[np.float64]:
-        """The scores if the taste were a little different: one Thompson draw from the belief, shape (n,)."""
-        drawn = self.imagined(rng).utilities(goods.vectors)[0]
+    def imagine(self, scored: Scored, goods: Goods, rng: np.random.Generator, n_draws: int = 1) -> NDArray[np.float64]:
+        """The scores if the taste were a little different, by several Thompson draws; shape (n, n_draws)."""
         known = self.wants.utilities(goods.vectors)[0]
-        return scored.scores + self.score.scale_of(UTILITY) * (drawn - known)
+        drawn = np.stack([wants.utilities(goods.vectors)[0] for wants in self.imagined(rng, n_draws)], axis=1)
+        return scored.scores[:, None] + self.score.scale_of(UTILITY) * (drawn - known[:, None])
 
-    def imagined(self, rng: np.random.Generator) -> Wants:
-        """What she may as well want: each taste drawn from what is believed of it."""
-        weights = [draw(member.taste, rng)[0] for member in self.shopper.tastes]
-        return replace(self.wants, weights=np.array([self.shopper.ranker.switched(w, self.switch) for w in weights]))
+    def imagined(self, rng: np.random.Generator, n_draws: int = 1) -> list[Wants]:
+        """What she may as well want: each taste drawn from what is believed of it, so many times."""
+        drawn = np.stack([draw(member.taste, rng, n_draws) for member in self.shopper.tastes], axis=1)
+        switched = self.shopper.ranker.switched
+        return [replace(self.wants, weights=np.array([switched(w, self.switch) for w in tastes])) for tastes in drawn]
 
     def _crowding(self, listing_ids: Sequence[int]) -> NDArray[np.float64]:
         placement = self.rules.placement

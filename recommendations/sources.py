@@ -236,7 +236,7 @@ class ExplorationSource:
     def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
         if not shopper.is_personal or not shelf.rules.placement.exploration_share:
             return NOBODY
-        return shelf.best(shelf.scorer.imagined(shelf.rng), n)
+        return shelf.best(shelf.scorer.imagined(shelf.rng)[0], n)
 
 
 class NewArrivalsSource:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
+from itertools import cycle
 from typing import Literal
 
 import numpy as np
@@ -60,6 +61,11 @@ class ListPolicy:
         if self.exploration_share + self.promoted_share + self.fresh_share > 1 + 1e-9:
             raise ValueError("exploration, promotion and fresh listings together must take no more than the whole list")
 
+    @property
+    def n_draws(self) -> int:
+        """As many draws of a taste as places may explore; one where none does, since a pool has at least one."""
+        return max(1, int(np.ceil(self.exploration_share * self.k)))
+
     def for_intent(self, intent: Intent) -> ListPolicy:
         """The same rules for someone who is still looking around, or who knows what she wants.
 
@@ -78,8 +84,9 @@ class Pool:
         scores: Higher is better, finite.
         features: Listing vectors for likeness, shape (n, n_dims); zeros are unlike everything.
         models, sellers: Codes to cap by, int; below 0 is unknown and never capped. Left out: no caps.
-        exploration_scores: Scores under one draw of the taste (Thompson) for listings to explore, nan for those that
-            are not. Left out: nothing to explore.
+        exploration_scores: Scores under draws of the taste (Thompson) for listings to explore, nan for those that are
+            not; shape (n,) for one draw, or (n, n_draws): the places that explore take the draws in turn. Left out:
+            nothing to explore.
         is_promoted: Listings that somebody paid for. Left out: none.
         is_worn: Shown so often that others go first. Left out: none.
         fresh_scores: Scores of listings too new to be known, under one draw of how much they will be asked about; nan
@@ -115,7 +122,8 @@ class Pool:
         for name, (default, dtype) in defaults.items():
             given = getattr(self, name)
             values: NDArray = np.full(n, default, dtype) if given is None else np.asarray(given, dtype=dtype)
-            if values.shape != (n,):
+            is_drawn_often = name == "exploration_scores" and values.ndim == 2 and values.shape[1] > 0
+            if values.shape[: 1 if is_drawn_often else None] != (n,):
                 raise ValueError(f"{name} must have shape ({n},), not {values.shape}")
             object.__setattr__(self, name, values)
         features = np.asarray(self.features)
@@ -130,6 +138,11 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    @property
+    def draws(self) -> NDArray[np.float64]:
+        """The scores to explore by, shape (n_draws, n)."""
+        return np.atleast_2d(self.exploration_scores.T)
 
     def take(self, rows: NDArray[np.intp]) -> Pool:
         """The candidates at these positions, in that order."""
@@ -151,23 +164,30 @@ def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Sele
     ``(1 - diversity) * relevance - diversity * likeness``: relevance is the score scaled to 0 to 1 over the pool,
     likeness the largest cosine with what already stands in the list. Listings over a cap, and worn ones, wait until
     nobody else is left; then those come first that overstep least. Places kept for exploration, fresh or promoted
-    listings go to the best of those, and back to the ranking when there are none.
+    listings go to the best of those, and back to the ranking when there are none. Each place that explores goes by
+    the next draw: what one choice from a list can tell depends on how much the list leaves open, and cars that all
+    suit the same supposition leave little.
 
     Args:
         pool: The candidates.
         policy: The rules.
         rng: Decides which places are kept; the same generator state gives the same list.
 
-    Source: MMR (Carbonell and Goldstein 1998), greedy; ties go to the lower row.
+    Source: MMR (Carbonell and Goldstein 1998), greedy; ties go to the lower row. A draw of its own for each place:
+    Thompson sampling with many plays at a time (Komiyama, Honda and Nakagawa 2015 play the best of one draw; we draw
+    for each place, for the reason above).
     """
     n = min(policy.k, len(pool))
     units = _units(pool.features)
     wishes = _Wishes(pool, policy)
-    relevance = {kind: _relevance(pool, kind) for kind in Kind}
+    relevance = {kind: _scaled(scores) for kind, scores in _scores_by_kind(pool).items()}
+    draws = cycle([_scaled(scores) for scores in pool.draws])
     likeness = np.full(len(pool), -np.inf)
     rows, kinds = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.int8)
     for place, wanted in enumerate(_places(n, policy, rng)):
         allowed = wishes.least_overstepping()
+        if wanted == Kind.EXPLORED:
+            relevance[wanted] = next(draws)
         kind = wanted if (allowed & ~np.isnan(relevance[wanted])).any() else Kind.RANKED
         value = (1.0 - policy.diversity) * relevance[kind]
         if place and policy.diversity:
@@ -235,14 +255,17 @@ def _places(n: int, policy: ListPolicy, rng: np.random.Generator) -> list[Kind]:
     return places
 
 
-def _relevance(pool: Pool, kind: Kind) -> NDArray[np.float64]:
-    """Scores of those a place is for, scaled to 0 to 1; nan for everybody else."""
-    scores = {
+def _scores_by_kind(pool: Pool) -> dict[Kind, NDArray[np.float64]]:
+    """By what each kind of place goes, but for those that explore, which go by one draw each; nan: not for this one."""
+    return {
         Kind.RANKED: pool.scores,
-        Kind.EXPLORED: pool.exploration_scores,
         Kind.PROMOTED: np.where(pool.is_promoted, pool.scores, np.nan),
         Kind.FRESH: pool.fresh_scores,
-    }[kind]
+    }
+
+
+def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores scaled to 0 to 1 over those that have one; nan for everybody else."""
     is_candidate = ~np.isnan(scores)
     if not is_candidate.any():
         return scores

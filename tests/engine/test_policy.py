@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -164,6 +166,22 @@ def test_a_list_of_nothing_but_exploration_follows_the_drawn_scores(rng):
     assert build_list(pool, policy, rng).rows.tolist() == [2, 1, 0]
 
 
+def test_each_place_that_explores_goes_by_a_draw_of_its_own(rng):
+    # the first draw likes rows 3 and 2 best, the second row 0; the third place goes by the first draw again
+    draws = np.array([[0.0, 9.0], [1.0, 0.0], [2.0, 1.0], [3.0, 2.0]])
+    pool = Pool([0.0] * 4, unlike(4), exploration_scores=draws)
+    policy = ListPolicy(k=3, diversity=0, exploration_share=1)
+    assert build_list(pool, policy, rng).rows.tolist() == [3, 0, 2]
+
+
+def test_one_draw_in_a_column_is_one_draw(rng):
+    pool = random_pool()
+    column = replace(pool, exploration_scores=pool.exploration_scores[:, None])
+    policy = ListPolicy(k=12, exploration_share=0.5)
+    lists = [build_list(one, policy, np.random.default_rng(4)).rows.tolist() for one in (pool, column)]
+    assert lists[0] == lists[1]
+
+
 def test_promoted_listings_take_their_share_and_no_more(rng):
     pool = Pool(np.arange(20.0, 0.0, -1.0), unlike(20), is_promoted=np.arange(20) >= 15)
     policy = ListPolicy(k=10, diversity=0, exploration_share=0, promoted_share=0.2)
@@ -207,6 +225,8 @@ def test_degenerate_pools_are_answered(rng):
         ({"features": [1.0, 2.0]}, "features must have shape"),
         ({"models": [1]}, "models must have shape"),
         ({"exploration_scores": [np.inf, 1.0]}, "exploration scores must be finite"),
+        ({"exploration_scores": np.zeros((2, 0))}, "exploration_scores must have shape"),
+        ({"exploration_scores": np.zeros((3, 2))}, "exploration_scores must have shape"),
     ],
 )
 def test_a_pool_refuses_nonsense(changes, complaint):
