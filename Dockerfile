@@ -16,6 +16,6 @@ RUN mkdir -p var/ratings var/log && chown -R forecourt var/ratings var/log && da
 USER forecourt
 ENV HOST=0.0.0.0
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://localhost:8000/healthz', timeout=4)"]
 CMD ["python", "-m", "gunicorn", "--config", "python:recommender_site.gunicorn_conf", "recommender_site.wsgi:application"]
