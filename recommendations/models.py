@@ -7,6 +7,7 @@ it and the catalogue at any time.
 import uuid
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
@@ -446,6 +447,8 @@ class ServedList(models.Model):
             models.Index(fields=["buyer", "-served_at"], name="served_to_buyer"),
             # old lists to sweep; lists per minute
             models.Index(fields=["-served_at"], name="served_recently"),
+            # which lists held a car
+            GinIndex(fields=["listing_ids"], name="served_listing"),
         ]
 
     def __str__(self) -> str:

@@ -17,8 +17,8 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 N_COLOURS = 8
-WIDTH = 720
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 14, 34
+WIDTH, WIDE = 460, 900  # of one of two columns, and of a whole page
+LEFT, RIGHT, TOP, BOTTOM = 48, 26, 16, 30
 TICKS = 5
 
 
@@ -152,8 +152,8 @@ def step_chart(
         return mark_safe("")
     first, last = steps[0][0], max(until, steps[0][0] + timedelta(days=1))
     values = [value for _, value in steps] + ([rule[0]] if rule else [])
-    frame = Frame(time_axis(first, last), padded(values), WIDTH, height, y_unit=unit)
-    parts = [*frame.grid()]
+    frame = Frame(time_axis(first, last), padded(values), WIDE, height)
+    parts = [*frame.grid(), *frame.up(unit.strip())]
     if rule:
         at = frame.y(rule[0])
         parts.append(
@@ -167,7 +167,7 @@ def step_chart(
     for moment, value in steps:
         told = f"{moment:%d %b %Y}: {value:,.0f}{unit}"
         parts.append(_dot(frame.x(moment.timestamp()), frame.y(value), 4, 0, told))
-    return svg(label, WIDTH, height, parts)
+    return svg(label, WIDE, height, parts)
 
 
 # --- Bars ------------------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def bar_chart(label: str, bars: Sequence[Bar], *, unit: str = "") -> SafeString:
     """Bars that go out from 0, with intervals, in the order given. Empty without bars."""
     if not bars:
         return mark_safe("")
-    row, left, right = 24, 150, WIDTH - 70
+    row, left, right = 22, 110, WIDTH - 50
     axis = padded([0.0, *(end for bar in bars for end in (bar.low, bar.high, bar.value))])
     x = lambda value: left + axis.share(value) * (right - left)  # noqa: E731
     height = row * len(bars) + 24
@@ -255,8 +255,9 @@ def column_chart(label: str, columns: Sequence[Column], *, percent: bool = False
     if not columns:
         return mark_safe("")
     highest = max([*(one.value for one in columns), *(one.expected or 0.0 for one in columns), 1e-9])
-    told = (lambda value: f"{value:.1%}") if percent else None
-    frame = Frame(Axis(0, len(columns)), Axis(0, highest * 1.05, told=told), WIDTH, height)
+    digits = 0 if highest > 0.1 else 1
+    told = (lambda value: f"{value:.{digits}%}") if percent else None
+    frame = Frame(Axis(0, len(columns)), Axis(0, highest * 1.05, told=told), WIDE, height)
     parts = list(frame.rules())
     for number, one in enumerate(columns):
         start, end = frame.x(number + 0.15), frame.x(number + 0.85)
@@ -269,7 +270,7 @@ def column_chart(label: str, columns: Sequence[Column], *, percent: bool = False
         if one.expected is not None:
             parts.append(f'<path class="fc-expected" d="M{start - 2:.1f} {frame.y(one.expected):.1f}H{end + 2:.1f}"/>')
         parts.append(text((start + end) / 2, frame.y1 + 16, one.label, "middle", "fc-svg-muted"))
-    return svg(label, WIDTH, height, parts)
+    return svg(label, WIDE, height, parts)
 
 
 # --- Time ------------------------------------------------------------------------------------------------------------
@@ -294,14 +295,14 @@ def timeline(label: str, moments: Sequence[Moment], until: datetime, *, height: 
     first = min(moment.at for moment in moments)
     axis = time_axis(min(first, until - timedelta(days=1)), until)
     values = [moment.value for moment in moments]
-    frame = Frame(axis, padded([0.0, *values]), WIDTH, height)
+    frame = Frame(axis, padded([0.0, *values]), WIDE, height)
     zero = frame.y(0.0)
     parts = [*frame.grid(), f'<path class="fc-axis" d="M{frame.x0} {zero:.1f}H{frame.x1}"/>']
     for moment in moments:
         x, y = frame.x(moment.at.timestamp()), frame.y(moment.value)
         stem = f'<path class="fc-stem" d="M{x:.1f} {zero:.1f}V{y:.1f}"/>'
         parts.append(linked(stem + _dot(x, y, 5, moment.colour, moment.title, moment.is_faded), moment.href))
-    return svg(label, WIDTH, height, parts)
+    return svg(label, WIDE, height, parts)
 
 
 def time_axis(first: datetime, last: datetime) -> Axis:
@@ -335,7 +336,6 @@ class Frame:
     y_axis: Axis
     width: int
     height: int
-    y_unit: str = ""
     x0: int = field(default=LEFT, init=False)
     y0: int = field(default=TOP, init=False)
 
@@ -364,8 +364,7 @@ class Frame:
     def rules(self) -> Iterator[str]:
         for value in self.y_axis.ticks(4):
             yield f'<path class="fc-rule" d="M{self.x0} {self.y(value):.1f}H{self.x1}"/>'
-            told = f"{self.y_axis.write(value)}{self.y_unit}"
-            yield text(self.x0 - 8, self.y(value) + 4, told, "end", "fc-svg-muted")
+            yield text(self.x0 - 8, self.y(value) + 4, self.y_axis.write(value), "end", "fc-svg-muted")
 
     def up(self, label: str) -> Iterator[str]:
         if label:

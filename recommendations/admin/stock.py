@@ -4,12 +4,16 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, Max
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from catalog.admin import ListingAdmin
 from catalog.models import Listing
+from recommendations.admin.listing_page import ListingPage
 from recommendations.admin.people import vector_summary
 from recommendations.datasets import read_listings
 from recommendations.models import Interaction, RankerVersion
@@ -21,10 +25,19 @@ admin.site.unregister(Listing)
 @admin.register(Listing)
 class ListingWithVectorsAdmin(ListingAdmin):
     readonly_fields = [*ListingAdmin.readonly_fields, "vector_table", "interest"]
+    actions_detail = ["open_demand", *ListingAdmin.actions_detail]
     fieldsets = [
         *ListingAdmin.fieldsets,
         ("Recommender", {"classes": ["tab"], "fields": ["vector_table", "interest"]}),
     ]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(ListingPage.as_view(model_admin=self))
+        return [path("<int:listing_id>/demand/", view, name="catalog_listing_demand"), *super().get_urls()]
+
+    @action(description="Who wants it", url_path="open-demand", icon="person_search", permissions=["view"])
+    def open_demand(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("admin:catalog_listing_demand", object_id)
 
     @display(description="Vectors")
     def vector_table(self, listing: Listing) -> str | SafeString:

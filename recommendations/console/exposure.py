@@ -1,0 +1,161 @@
+"""How often a car was shown lately, where, by whom it was proposed, and what came of it.
+
+The lists that held it are found by the index of their contents. What is expected of a place is what the places of the
+newest lists got, so that a car shown at the top is compared with others at the top.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.utils import timezone
+from scipy import stats
+
+DAYS = 30
+LISTS_AT_MOST = 20_000  # of one car
+COMPARED_LISTS = 3_000  # the newest, for what is usual
+SETTLED_AFTER_HOURS = 1  # younger lists may yet be clicked on
+BORROWED = 20.0  # showings at the overall rate that every place starts with
+PLACES_TOLD = 20
+
+Key = tuple[int, str]  # place and source
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one place, one source or all: in how many lists it was shown, opened, and contacted about."""
+
+    label: str
+    n_shown: int
+    n_clicked: int
+    n_contacted: int
+    n_expected: float
+
+    @property
+    def rate(self) -> float:
+        return self.n_clicked / self.n_shown if self.n_shown else 0.0
+
+    @property
+    def expected_rate(self) -> float:
+        return self.n_expected / self.n_shown if self.n_shown else 0.0
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What became of one car in lists of the last ``DAYS``.
+
+    Attributes:
+        total: Over all places.
+        places: By place from the top, those beyond ``PLACES_TOLD`` left out.
+        sources: By who proposed it, the most frequent first.
+        low, high: 95 % interval of clicks over clicks expected; 0 and infinity where it was never shown.
+        is_cut: More lists held it than were looked at.
+    """
+
+    total: Figures
+    places: tuple[Figures, ...]
+    sources: tuple[Figures, ...]
+    low: float
+    high: float
+    is_cut: bool
+
+
+def exposure_of(listing_id: int) -> Exposure:
+    shown = read_shown(listing_id)
+    clicked, contacted = read_reactions(listing_id)
+    usual = usual_rates()
+    keys = set(shown) | set(clicked)
+    by_place: dict[int, list[Key]] = defaultdict(list)
+    by_source: dict[str, list[Key]] = defaultdict(list)
+    for key in keys:
+        by_place[key[0]].append(key)
+        by_source[key[1]].append(key)
+
+    def counted(label: str, some: list[Key]) -> Figures:
+        return Figures(
+            label,
+            n_shown=sum(shown[key] for key in some),
+            n_clicked=sum(clicked[key] for key in some),
+            n_contacted=sum(contacted[key] for key in some),
+            n_expected=sum(shown[key] * usual.get(key[0], usual[0]) for key in some),
+        )
+
+    total = counted("all", list(keys))
+    sources = [counted(source, some) for source, some in by_source.items()]
+    low, high = ratio_interval(total.n_clicked, total.n_expected)
+    return Exposure(
+        total=total,
+        places=tuple(counted(str(place), by_place[place]) for place in sorted(by_place) if place <= PLACES_TOLD),
+        sources=tuple(sorted(sources, key=lambda one: -one.n_shown)),
+        low=low,
+        high=high,
+        is_cut=total.n_shown >= LISTS_AT_MOST,
+    )
+
+
+def read_shown(listing_id: int) -> Counter[Key]:
+    """In how many lists it stood, by place and source."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH lists AS MATERIALIZED (SELECT listing_ids, sources FROM recommendations_servedlist "
+            "WHERE listing_ids @> ARRAY[%s]::bigint[] AND served_at > %s LIMIT %s), "
+            "placed AS (SELECT array_position(listing_ids, %s::bigint) AS place, sources FROM lists) "
+            "SELECT place, coalesce(sources[place], ''), count(*) FROM placed GROUP BY 1, 2",
+            [listing_id, since(), LISTS_AT_MOST, listing_id],
+        )
+        return Counter({(place, source): n for place, source, n in cursor.fetchall()})
+
+
+def read_reactions(listing_id: int) -> tuple[Counter[Key], Counter[Key]]:
+    """In how many of those it was opened (or better), and led to a contact; by place and source."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH events AS MATERIALIZED (SELECT served_list_id, kind_id FROM recommendations_interaction "
+            "WHERE listing_id = %s AND occurred_at > %s AND served_list_id IS NOT NULL LIMIT %s), "
+            "placed AS (SELECT s.id, array_position(s.listing_ids, %s::bigint) AS place, s.sources, k.is_contact "
+            "FROM events e JOIN recommendations_eventkind k ON k.slug = e.kind_id AND k.weight > 0 "
+            "JOIN recommendations_servedlist s ON s.id = e.served_list_id AND s.served_at > %s) "
+            "SELECT place, coalesce(sources[place], ''), count(DISTINCT id), "
+            "count(DISTINCT id) FILTER (WHERE is_contact) FROM placed WHERE place IS NOT NULL GROUP BY 1, 2",
+            [listing_id, since(), LISTS_AT_MOST, listing_id, since()],
+        )
+        rows = cursor.fetchall()
+    clicked = Counter({(place, source): n for place, source, n, _ in rows})
+    return clicked, Counter({(place, source): n for place, source, _, n in rows})
+
+
+def usual_rates() -> Mapping[int, float]:
+    """Place -> share of showings there that were opened, in the newest lists; 0 stands for every other place."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH lists AS MATERIALIZED (SELECT id, listing_ids FROM recommendations_servedlist "
+            "WHERE served_at < %s ORDER BY served_at DESC LIMIT %s), "
+            "clicked AS (SELECT DISTINCT l.id, array_position(l.listing_ids, i.listing_id) AS place "
+            "FROM lists l JOIN recommendations_interaction i ON i.served_list_id = l.id "
+            "JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.weight > 0) "
+            "SELECT place, n_shown, coalesce(n_clicked, 0) FROM "
+            "(SELECT place, count(*) AS n_shown FROM lists, generate_series(1, cardinality(listing_ids)) AS place "
+            "GROUP BY 1) AS shown LEFT JOIN (SELECT place, count(*) AS n_clicked FROM clicked GROUP BY 1) AS opened "
+            "USING (place)",
+            [timezone.now() - timedelta(hours=SETTLED_AFTER_HOURS), COMPARED_LISTS],
+        )
+        rows = cursor.fetchall()
+    n_shown, n_clicked = sum(row[1] for row in rows), sum(row[2] for row in rows)
+    overall = n_clicked / n_shown if n_shown else 0.0
+    return {0: overall, **{place: (hit + BORROWED * overall) / (n + BORROWED) for place, n, hit in rows}}
+
+
+def ratio_interval(n: int, expected: float) -> tuple[float, float]:
+    """Exact 95 % interval of a Poisson count over what was expected (Garwood 1936)."""
+    if expected <= 0:
+        return 0.0, float("inf")
+    low = float(stats.chi2.ppf(0.025, 2 * n)) / 2 if n else 0.0
+    return low / expected, float(stats.chi2.ppf(0.975, 2 * n + 2)) / 2 / expected
+
+
+def since() -> datetime:
+    return timezone.now() - timedelta(days=DAYS)
