@@ -317,6 +317,7 @@ CELERY_TASK_ROUTES = {
 }
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
+CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = True  # a failure of a frequent task is a row, its successes are none
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

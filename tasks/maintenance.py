@@ -9,6 +9,7 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from catalog.models import ListingChange
 from recommendations.probe import GOAL_SECONDS, look_at_probe, send_probe
+from tasks import outcomes  # noqa: F401 (listens in every worker)
 from tasks.options import RETRY, SHORT
 
 CHANGES_KEPT = timedelta(hours=1)  # a window that slept for half of this loads itself anew

@@ -1,5 +1,6 @@
 import pytest
 from celery import shared_task
+from django.conf import settings
 from django.db import transaction
 from kombu import Connection
 
@@ -65,3 +66,33 @@ def test_after_a_failure_the_broker_is_left_alone_for_a_moment(broker_away, capl
     caplog.clear()
     assert enqueue(noted, 2) is False
     assert not caplog.records
+
+
+# --- Looking at the queues -------------------------------------------------------------------------------------------
+def test_the_queues_tell_how_many_tasks_wait_and_which(empty_queue):
+    enqueue(noted, 1)
+    enqueue(noted, 2)
+    depths = queueing.queue_depths()
+    assert depths is not None
+    assert set(depths) == set(settings.QUEUES)
+    assert depths[settings.DEFAULT_QUEUE] == 2
+    waiting_now = queueing.waiting_tasks(settings.DEFAULT_QUEUE)
+    assert [(each.name, each.args) for each in waiting_now] == [("tests.noted", "(1,)"), ("tests.noted", "(2,)")]
+
+
+def test_a_task_that_waits_can_be_taken_out_of_its_queue(empty_queue):
+    enqueue(noted, 1)
+    enqueue(noted, 2)
+    first, second = queueing.waiting_tasks(settings.DEFAULT_QUEUE)
+    assert queueing.drop_waiting(first.task_id)
+    assert not queueing.drop_waiting(first.task_id)
+    assert queueing.waiting_tasks(settings.DEFAULT_QUEUE) == [second]
+
+
+def test_a_broker_that_is_away_has_no_depths_and_no_workers(monkeypatch):
+    gone = "redis+socket:///nonexistent/redis.sock"
+    monkeypatch.setattr(app, "connection_for_write", lambda **kwargs: Connection(gone))
+    assert queueing.queue_depths() is None
+    assert queueing.waiting_tasks(settings.DEFAULT_QUEUE) is None
+    assert queueing.workers_alive() == []
+    assert not queueing.drop_waiting("1")
