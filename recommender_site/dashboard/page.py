@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.core.cache import cache
@@ -10,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from catalog.models import Listing
 from recommendations.models import Evaluation, RankerVersion, SeedRun, TrainingRun
 from recommender_site.admin_kit import UNFINISHED, page_of, percent
 from recommender_site.admin_site import may_see
@@ -24,7 +24,7 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
     context.update(
         cards=[card for card in figures["cards"] if is_visible(request, card.model)],
         panels=[panel for panel in figures["panels"] if is_visible(request, panel.model)],
-        next_steps=next_steps(request, figures),
+        next_steps=next_steps(request),
         running_jobs=running_jobs(request),
     )
     return context
@@ -40,8 +40,6 @@ def read_dashboard() -> dict[str, Any]:
     cars, events = stock.read_stock(now), traffic.read_events(now)
     sample = traffic.read_sample(now)
     return {
-        "n_live": cars["n_live"],
-        "has_ranker": live is not None,
         "cards": [
             stock.stock_card(cars),
             traffic.events_card(events),
@@ -65,20 +63,19 @@ def read_dashboard() -> dict[str, Any]:
 
 
 # --- What there is to do ---------------------------------------------------------------------------------------------
-def next_steps(request: HttpRequest, figures: Mapping[str, Any]) -> list[dict[str, str]]:
-    """What an empty site needs first; nothing once it runs."""
+def next_steps(request: HttpRequest) -> list[dict[str, str]]:
+    """What an empty site needs first; nothing once it runs. Never from memory: who did a step sees the next one."""
     steps = []
-    if not figures["n_live"]:
+    if not Listing.objects.available().exists():
         steps.append(
             {
-                "text": "No cars yet: seed a demo market, or import a file with "
-                "“python manage.py import_listings FILE”.",
+                "text": "No cars yet: import a file of listings, or fill the site with a made-up market to try it out.",
                 "label": "Seed a demo market",
                 "href": reverse("admin:recommendations_seedrun_add"),
                 "permission": "recommendations.add_seedrun",
             }
         )
-    elif not figures["has_ranker"]:
+    elif RankerVersion.objects.live() is None:
         steps.append(
             {
                 "text": "No ranker is live: lists are the same for everybody until one is trained.",

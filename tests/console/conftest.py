@@ -1,0 +1,63 @@
+"""A real browser on a real server: headless Chromium, the live site, a worker that takes the jobs."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from celery.contrib.testing.worker import start_worker
+from django.conf import settings
+from django.core.cache import cache
+
+from recommender_site.celery import app
+
+BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+NO_BROWSER = "No Chromium found: install one (Debian: apt-get install chromium), or name it in CHROMIUM."
+
+
+@pytest.fixture
+def browser(site: str, monkeypatch: pytest.MonkeyPatch):
+    """Headless Chromium, as the system installed it; started late, since its driver keeps an event loop running."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    if BROWSER is None:
+        pytest.skip(NO_BROWSER)
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def site(django_db_serialized_rollback, transactional_db, live_server) -> str:
+    """The address of a running site with what every migration puts into the database."""
+    cache.clear()
+    return live_server.url
+
+
+@pytest.fixture
+def worker(site: str) -> Iterator[None]:
+    """One worker, in a thread, for all queues."""
+    with start_worker(app, pool="solo", perform_ping_check=False, queues=list(settings.QUEUES)):
+        yield
+
+
+@pytest.fixture
+def page(site: str, browser) -> Iterator:
+    """A page 1,280 pixels wide, whose test fails when a script does, or anything is fetched from elsewhere."""
+    context = browser.new_context(base_url=site, viewport={"width": 1280, "height": 860})
+    context.set_default_timeout(15_000)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on("request", lambda sent: wrong.append(sent.url) if urlsplit(sent.url).netloc not in home(site) else None)
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def home(site: str) -> tuple[str, ...]:
+    """Where a page may fetch from: this site, and itself (data: and blob: have no host)."""
+    return urlsplit(site).netloc, ""
