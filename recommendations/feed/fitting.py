@@ -1,7 +1,8 @@
-"""Learning from the whole log, on a schedule of seconds: read what is new, fit, put the result in its one row.
+"""Learning from the log, on a schedule of seconds: read what is new, fit, put the result in its one row.
 
 Whoever fits keeps what it has read, so that the next time costs reading what came since and the arithmetic. A fit never
-takes more than a tenth of the time, however large the log has grown, and none is made where nothing happened.
+takes more than a tenth of the time, and none is made where nothing happened. However large the log grows, no more than
+its newest rows are kept and learned from.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ import logging
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 from numpy.typing import NDArray
+from psycopg.sql import SQL, Composed, Literal
 
 from catalog.querysets import ITEMS
 from recommendations import telemetry
+from recommendations.datasets import read_columns
 from recommendations.engine.feed_model import FeedEvents, fit_feed
 from recommendations.feed.log import VARIANT
 from recommendations.feed.memory import config, memory, packed
@@ -30,74 +34,100 @@ LOCK = 7_466_001  # among advisory locks: of fitting, and of emptying the site
 SETTLED = timedelta(seconds=1)  # rows are committed this long after their time at the latest
 IDLE_FACTOR = 9  # so much longer than a fit took nobody fits
 PATIENCE_PERIODS = 6  # without a fit before a web process makes one
-NOTHING_SHOWN = np.zeros((0, 2), np.int64)  # buyer, listing
-NOTHING_SAID = np.zeros((0, 5), np.float64)  # buyer, listing, sign, moment, id
+SHOWN_AT_MOST = 5_000_000  # pairs that are learned from, the newest; 80 MB, and two seconds of a processor
+SAID_AT_MOST = 2_000_000  # likes and dislikes, likewise
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 # a table that was emptied has another file
-FILES = """
-    SELECT pg_relation_filenode('recommendations_servedlist'), pg_relation_filenode('recommendations_interaction'),
-        clock_timestamp()
-"""
-NEW_SHOWN = """
-    SELECT buyer_id, unnest(listing_ids) FROM recommendations_servedlist
-    WHERE served_at >= %s AND served_at < %s AND variant = %s AND buyer_id IS NOT NULL
-"""
-NEW_ACTIONS = """
-    SELECT i.buyer_id, i.listing_id, sign(k.weight)::int, extract(epoch FROM i.occurred_at)::float8, i.id
-    FROM recommendations_interaction i
-    JOIN catalog_listing l ON l.id = i.listing_id AND l.source = %s
-    JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.weight <> 0
-    WHERE i.received_at >= %s AND i.received_at < %s
-"""
+FILES = "SELECT pg_relation_filenode('recommendations_servedlist'), pg_relation_filenode('recommendations_interaction')"
+SHOWN = SQL(
+    "SELECT buyer_id, unnest(listing_ids) FROM recommendations_servedlist "
+    "WHERE served_at >= {since} AND served_at < {until} AND variant = {variant} AND buyer_id IS NOT NULL"
+)
+SAID = SQL(
+    "SELECT i.buyer_id, i.listing_id, sign(k.weight)::bigint, extract(epoch FROM i.occurred_at)::float8, i.id "
+    "FROM recommendations_interaction i "
+    "JOIN catalog_listing l ON l.id = i.listing_id AND l.source = {items} "
+    "JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.weight <> 0 "
+    "WHERE i.received_at >= {since} AND i.received_at < {until}"
+)
+# of the oldest rows that still count; by the indexes that are in the order of time
+OLDEST_SHOWN = "SELECT served_at FROM recommendations_servedlist ORDER BY served_at DESC OFFSET %s LIMIT 1"
+OLDEST_SAID = "SELECT received_at FROM recommendations_interaction ORDER BY received_at DESC OFFSET %s LIMIT 1"
 
 
 class Log:
-    """What was shown and said, as far as this process has read it."""
+    """What was shown and said lately, as far as this process has read it.
+
+    Attributes:
+        shown: Buyer and listing, shape (n_shown, 2).
+        said: Buyer, listing, sign and id, shape (n_said, 4); ``moments``: when, epoch seconds, shape (n_said,).
+    """
 
     def __init__(self) -> None:
-        self._files: list[int] = []
-        self._read_until = BEGINNING
-        self.shown, self.actions = NOTHING_SHOWN, NOTHING_SAID
+        self._files: tuple[int, ...] = ()
+        self._begin_anew()
 
-    def read_on(self, settled: timedelta) -> None:
-        """Read what has come since the last time; all of it when the tables were emptied in between."""
+    def _begin_anew(self) -> None:
+        self._read_until: datetime | None = None
+        self.shown, self.said = np.zeros((0, 2), np.int64), np.zeros((0, 4), np.int64)
+        self.moments = np.zeros(0)
+
+    def read_on(self, until: datetime) -> None:
+        """Read what has come since the last time; what counts of it when that was never, or the tables were emptied."""
         with connection.cursor() as cursor:
             cursor.execute(FILES)
-            *files, now = cursor.fetchone()
+            files = cursor.fetchone()
             if files != self._files:
-                self._files, self._read_until = files, BEGINNING
-                self.shown, self.actions = NOTHING_SHOWN, NOTHING_SAID
-            since, until = self._read_until, now - settled
-            cursor.execute(NEW_SHOWN, [since, until, VARIANT])
-            shown = np.array(cursor.fetchall(), np.int64).reshape(-1, 2)
-            cursor.execute(NEW_ACTIONS, [ITEMS, since, until])
-            actions = np.array(cursor.fetchall(), np.float64).reshape(-1, 5)
+                self._files = files
+                self._begin_anew()
+            oldest = [self._read_until or _moment(cursor, query, n) for query, n in (
+                (OLDEST_SHOWN, SHOWN_AT_MOST // settings.FEED_LENGTH), (OLDEST_SAID, SAID_AT_MOST)
+            )]  # fmt: skip
+        shown = read_columns(_between(SHOWN, oldest[0], until), np.int64, np.int64)
+        said = read_columns(_between(SAID, oldest[1], until), np.int64, np.int64, np.int64, np.float64, np.int64)
         self._read_until = until
-        self.shown = np.concatenate([self.shown, shown])
-        self.actions = np.concatenate([self.actions, actions])
+        self.shown = np.concatenate([self.shown, np.column_stack(shown)])[-SHOWN_AT_MOST:]
+        self.said = np.concatenate([self.said, np.column_stack([*said[:3], said[4]])])[-SAID_AT_MOST:]
+        self.moments = np.concatenate([self.moments, said[3]])[-SAID_AT_MOST:]
 
     def as_events(self, listing_ids: NDArray[np.int64]) -> FeedEvents:
         """The same in rows: items in the order of ``listing_ids``, users in any; without what is about other items."""
         shown = self.shown[np.isin(self.shown[:, 1], listing_ids)]
-        actions = self.actions[np.isin(self.actions[:, 1], listing_ids)]
-        actions = actions[np.lexsort((actions[:, 4], actions[:, 3]))]
-        people, user_rows = np.unique(
-            np.concatenate([shown[:, 0], actions[:, 0].astype(np.int64)]), return_inverse=True
-        )
+        said = self.said[np.lexsort((self.said[:, 3], self.moments))]
+        said = said[np.isin(said[:, 1], listing_ids)]
+        people, user_rows = np.unique(np.concatenate([shown[:, 0], said[:, 0]]), return_inverse=True)
         order = np.argsort(listing_ids)
-        item_rows = [
-            order[np.searchsorted(listing_ids, rows[:, 1].astype(np.int64), sorter=order)] for rows in (shown, actions)
-        ]
+        item_rows = [order[np.searchsorted(listing_ids, rows[:, 1], sorter=order)] for rows in (shown, said)]
         return FeedEvents(
             shown_users=user_rows[: len(shown)],
             shown_items=item_rows[0],
             users=user_rows[len(shown) :],
             items=item_rows[1],
-            signs=actions[:, 2].astype(np.int8),
+            signs=said[:, 2].astype(np.int8),
             n_users=max(len(people), 1),
             n_items=len(listing_ids),
         )
+
+
+def _moment(cursor: Any, query: str, offset: int) -> datetime:
+    cursor.execute(query, [offset])
+    found = cursor.fetchone()
+    return found[0] if found else BEGINNING
+
+
+def _between(query: SQL, since: datetime, until: datetime) -> Composed:
+    return query.format(since=Literal(since), until=Literal(until), variant=Literal(VARIANT), items=Literal(ITEMS))
+
+
+def is_anything_new(since: datetime, until: datetime) -> bool:
+    """Whether anybody was shown or said anything, without reading it."""
+    questions = SQL("SELECT EXISTS ({shown}) OR EXISTS ({said})").format(
+        shown=_between(SHOWN, since, until), said=_between(SAID, since, until)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(questions)
+        return bool(cursor.fetchone()[0])
 
 
 _log = Log()
@@ -120,18 +150,17 @@ def refresh_fit(settled: timedelta | None = None) -> bool:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
         if not cursor.fetchone()[0]:
             return False
-        now = timezone.now()
+        cursor.execute("SELECT clock_timestamp()")  # the clock that rows are dated by
+        now, settled = cursor.fetchone()[0], SETTLED if settled is None else settled
         before = FeedFit.objects.defer("content").first()
         if before and now - before.fitted_at < timedelta(seconds=IDLE_FACTOR * before.seconds):
             return False
+        if not is_anything_new(before.fitted_at - settled if before else BEGINNING, now - settled):
+            if before:
+                FeedFit.objects.update(fitted_at=now)
+            return False
         started = time.process_time()
-        _log.read_on(SETTLED if settled is None else settled)
-        known = (len(_log.shown), len(_log.actions))
-        if before and known == (before.n_shown, before.n_actions):
-            FeedFit.objects.update(fitted_at=now)
-            return False
-        if not before and not any(known):
-            return False
+        _log.read_on(now - settled)
         items = memory.items()
         model = fit_feed(_log.as_events(items.listing_ids), items.tags, config())
         FeedFit.objects.update_or_create(
@@ -141,8 +170,8 @@ def refresh_fit(settled: timedelta | None = None) -> bool:
                 "content": packed(model, items.listing_ids),
                 "fitted_at": now,
                 "seconds": time.process_time() - started,
-                "n_shown": known[0],
-                "n_actions": known[1],
+                "n_shown": len(_log.shown),
+                "n_actions": len(_log.said),
             },
         )
     telemetry.FEED_FIT_SECONDS.observe(time.process_time() - started)

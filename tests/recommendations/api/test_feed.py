@@ -25,7 +25,7 @@ from catalog.models import Listing, Make
 from catalog.services import expire_listings, withdraw_listing
 from recommendations.datasets import read_events
 from recommendations.feed.emptying import empty_site
-from recommendations.feed.fitting import ensure_fitted, refresh_fit
+from recommendations.feed.fitting import ensure_fitted, forget_log, refresh_fit
 from recommendations.feed.memory import memory
 from recommendations.models import (
     EventKind,
@@ -357,6 +357,23 @@ def test_nothing_is_learned_twice():
     assert not refresh_fit(settled=timedelta(0))
     act("u", liked=["item-2"])
     assert refresh_fit(settled=timedelta(0))
+
+
+def test_of_a_log_that_grows_no_more_than_the_newest_is_kept(monkeypatch):
+    monkeypatch.setattr("recommendations.feed.fitting.SHOWN_AT_MOST", 20)
+    monkeypatch.setattr("recommendations.feed.fitting.SAID_AT_MOST", 3)
+    forget_log()
+    add(items(30))
+    for person in range(4):
+        act(f"past-{person}", liked=recs(f"past-{person}")[:1])
+        learn()
+    assert FeedFit.objects.values_list("n_shown", "n_actions").get() == (20, 3)
+    forget_log()  # as a worker that has just begun
+    act("u", liked=["item-1"])
+    learn()
+    fit = FeedFit.objects.get()
+    assert (fit.n_shown, fit.n_actions) == (20, 3)
+    forget_log()
 
 
 # --- Many processes, restarts, a fresh start -------------------------------------------------------------------------
