@@ -312,6 +312,8 @@ CELERY_TASK_ROUTES = {
     "recommendations.refresh_*": {"queue": REFRESH_QUEUE},  # the loop never waits behind a training
     "recommendations.retrain": {"queue": LONG_QUEUE},
     "recommendations.scheduled_retrain": {"queue": LONG_QUEUE},
+    "recommendations.evaluate": {"queue": LONG_QUEUE},
+    "recommendations.draw_map": {"queue": LONG_QUEUE},
     "catalog.seed_*": {"queue": LONG_QUEUE},
     "catalog.import_*": {"queue": LONG_QUEUE},
 }
