@@ -68,6 +68,10 @@ NAVIGATION = [
         "Recommender",
         page("Ranker versions", "deployed_code", "recommendations", "rankerversion"),
         page("Training runs", "model_training", "recommendations", "trainingrun"),
+        {
+            **page("Taste map", "scatter_plot", "recommendations", "tastemap"),
+            "link": reverse_lazy("admin:recommendations_tastemap_map"),
+        },
         page("Evaluations", "query_stats", "recommendations", "evaluation"),
         page("Event kinds", "tune", "recommendations", "eventkind"),
         page("Placements", "dashboard_customize", "recommendations", "placement"),

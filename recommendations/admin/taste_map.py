@@ -1,14 +1,16 @@
-"""The taste map: the stock in two dimensions, and the maps that take a worker to draw."""
+"""Maps of the stock that take a worker to draw, as jobs; and the way to the page that shows them."""
 
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from recommendations.admin.jobs import CancellableJobAdmin, author
+from recommendations.admin.map_page import TasteMapPage
 from recommendations.maps import start_map
 from recommendations.models import TasteMap
 from recommender_site.admin_kit import link_to, page_of
@@ -24,6 +26,8 @@ class TasteMapAdmin(CancellableJobAdmin):
     list_display = ["name", "status_badge", "progress_bar", "took", "n_points", "version_link", "created_at"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["version", "started_by"]
+    actions_list = ["open_map"]
+    actions_detail = ["open_this_map", "queue_again", "cancel"]
     fieldsets = [
         (None, {"fields": [("method", "n_points", "seed"), "version_link"]}),
         ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at", "heartbeat_at")]}),
@@ -41,6 +45,18 @@ class TasteMapAdmin(CancellableJobAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TasteMap]:
         return super().get_queryset(request).defer("content")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(TasteMapPage.as_view(model_admin=self))
+        return [path("map/", view, name="recommendations_tastemap_map"), *super().get_urls()]
+
+    @action(description="Open the taste map", url_path="open", icon="map", permissions=["view"])
+    def open_map(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:recommendations_tastemap_map")
+
+    @action(description="Open the map", url_path="open-this", icon="map", permissions=["view"])
+    def open_this_map(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect(reverse("admin:recommendations_tastemap_map", query={"map": object_id}))
 
     @display(description="Map", ordering="pk")
     def name(self, drawn: TasteMap) -> str:

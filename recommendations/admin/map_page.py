@@ -1,0 +1,266 @@
+"""The page of the taste map: a form that is only read, the picture, and the same in tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.db.models import Q
+from django.http import HttpRequest, QueryDict
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from accounts.models import Buyer
+from catalog.models import Listing
+from recommendations.admin.pages import RowsPage, car_line, may_see
+from recommendations.console.map_words import COLOURS, MAKE, TASTE, Area, Compass
+from recommendations.console.taste_map import Picture, picture
+from recommendations.exceptions import RankerRefused
+from recommendations.models import Interaction, Preference, RankerVersion, TasteMap
+from recommender_site.admin_kit import NBSP, NONE, UNFINISHED, ago, list_url, page_of
+from recommender_site.admin_scatter import Arrow, Dot, Place, scatter, swatch
+
+AXES = ""  # of the field "map": the axes of the stock as it is now, rather than a stored map
+MAPS_OFFERED = 10
+BUYERS_OFFERED = 5
+
+
+class MapForm(forms.Form):
+    """Which map, in which colours, for whom. Every field may be left out."""
+
+    map = forms.ChoiceField(
+        required=False, widget=UnfoldAdminSelectWidget,
+        help_text="Axes keep directions and distances; t-SNE keeps neighbours together.",
+    )  # fmt: skip
+    colour = forms.ChoiceField(
+        required=False, widget=UnfoldAdminSelectWidget,
+        choices=[("", "Make"), *((one, one.capitalize()) for one in COLOURS[1:-1]), (TASTE, "How well it suits her")],
+        help_text="By status, cars that are reserved or ended lately are drawn too.",
+    )  # fmt: skip
+    buyer = forms.CharField(
+        required=False, max_length=200, widget=UnfoldAdminTextInputWidget,
+        help_text="Number, email address or client's id: draws in her direction and her list.",
+    )  # fmt: skip
+
+    def __init__(self, data: QueryDict) -> None:
+        super().__init__(data)
+        done = TasteMap.objects.filter(status=TasteMap.Status.DONE).order_by("-pk").defer("content")[:MAPS_OFFERED]
+        self.maps = {str(drawn.pk): drawn for drawn in done}
+        stored = [
+            (key, f"t-SNE of {ago(drawn.finished_at)}, {drawn.n_points:,} cars") for key, drawn in self.maps.items()
+        ]
+        self.fields["map"].choices = [(AXES, "Axes of taste, now"), *stored]  # type: ignore[attr-defined]
+
+    def clean_map(self) -> TasteMap | None:
+        return TasteMap.objects.get(pk=self.cleaned_data["map"]) if self.cleaned_data["map"] else None
+
+    def clean_buyer(self) -> Buyer | None:
+        told = self.cleaned_data["buyer"].strip()
+        return find_buyer(told) if told else None
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("colour") == TASTE and not cleaned.get("buyer") and "buyer" not in self.errors:
+            self.add_error("buyer", "Name the buyer whose taste colours the map.")
+        return cleaned
+
+
+def find_buyer(told: str) -> Buyer:
+    """The buyer with a number, email address, client's id or visitor key."""
+    known = Q(user__email__iexact=told) | Q(external_id=told) | Q(visitor_key=told)
+    if told.isdecimal() and len(told) < 19:
+        known |= Q(pk=int(told))
+    found = Buyer.objects.select_related("user").filter(known).order_by("pk").first()
+    if found is None:
+        raise forms.ValidationError(f"No buyer is called “{told}”.")
+    return found
+
+
+class TasteMapPage(RowsPage):
+    """``/admin/recommendations/tastemap/map/``; nothing on it is stored."""
+
+    template_name = "console/taste_map.html"
+    title = "Taste map"
+    shows = (TasteMap, Listing, RankerVersion)
+
+    def has_permission(self) -> bool:
+        about_a_buyer = (Buyer, Preference, Interaction) if self.request.GET.get("buyer") else ()
+        return may_see(self.request.user, (*self.shows, *about_a_buyer))
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        form = MapForm(self.request.GET)
+        context: dict[str, Any] = {
+            "form": form,
+            "is_asked": bool(self.request.GET),
+            "may_draw": self.request.user.has_perm("recommendations.add_tastemap"),
+            "draw_url": reverse("admin:recommendations_tastemap_add"),
+            "unfinished": TasteMap.objects.filter(status__in=UNFINISHED).defer("content").first(),
+        }
+        if form.is_valid():
+            try:
+                context |= told(form, self.request)
+            except RankerRefused as refusal:
+                context |= {"refusal": str(refusal), "trainings_url": list_url(RankerVersion)}
+        return super().get_context_data(**kwargs, **context)
+
+
+def told(form: MapForm, request: HttpRequest) -> dict[str, Any]:
+    """Everything the page says about the map."""
+    asked = form.cleaned_data
+    buyer, colour = asked["buyer"], asked["colour"] or MAKE
+    found = picture(colour=colour, drawn=asked["map"], buyer=buyer)
+    only = request.GET.get("only", "")
+    highlighted = next((number for number, group in enumerate(found.groups) if group.label == only), None)
+    return {
+        "picture": found,
+        "buyer": buyer,
+        "buyer_url": page_of(buyer) if buyer else "",
+        "buyers": [] if buyer else lately_active(request),
+        "drawn": asked["map"],
+        "is_sample": found.n_stock > len(found.cars),
+        "n_cars": f"{len(found.cars):,}",
+        "n_stock": f"{found.n_stock:,}",
+        "imports_url": reverse("admin:catalog_importrun_changelist"),
+        "chart": chart(found, buyer, highlighted, colour),
+        "legend": legend(found, highlighted, request),
+        "areas": [area_row(area) for area in found.areas],
+        "listed": list_rows(found),
+        "pulls": [{"percent": round(100 * pull.share)} for pull in found.pulls],
+        "axes_share": round(100 * sum(found.shares)),
+    }
+
+
+def lately_active(request: HttpRequest) -> list[tuple[Buyer, str]]:
+    """Buyers to try: whose events came last, each with the address of the map for her."""
+    if not may_see(request.user, (Buyer, Preference, Interaction)):
+        return []
+    newest = Interaction.objects.order_by("-pk").values_list("buyer_id", flat=True)[: 40 * BUYERS_OFFERED]
+    ids = list(dict.fromkeys(newest))[:BUYERS_OFFERED]
+    rows = Buyer.objects.select_related("user").in_bulk(ids)
+    return [(rows[key], address(request, buyer=str(key))) for key in ids if key in rows]
+
+
+def address(request: HttpRequest, **changed: str) -> str:
+    """This page with some of its questions changed; an empty value takes one away."""
+    asked = request.GET.copy()
+    for name, value in changed.items():
+        asked[name] = value
+    kept = {name: value for name, value in asked.items() if value}
+    return reverse("admin:recommendations_tastemap_map", query=kept or None)
+
+
+class CarPages:
+    """Addresses of cars' pages, made of one: to reverse thousands takes longer than all the rest of the page."""
+
+    def __init__(self) -> None:
+        self._before, self._after = reverse("admin:catalog_listing_change", args=[0]).split("0")
+
+    def __getitem__(self, listing_id: int) -> str:
+        return f"{self._before}{listing_id}{self._after}"
+
+
+# --- The drawing -----------------------------------------------------------------------------------------------------
+
+
+def chart(found: Picture, buyer: Buyer | None, highlighted: int | None, colour: str) -> SafeString:
+    pages = CarPages()
+    others = frozenset(range(len(found.groups))) - {highlighted} if highlighted is not None else frozenset()
+    return scatter(
+        f"{len(found.cars):,} cars by taste, coloured by {colour}; the tables below say the same",
+        [
+            Dot(car.x, car.y, car.group, " · ".join(filter(None, (car.name, car.facts))), pages[car.listing_id])
+            for car in found.cars
+        ],
+        colours=colours_of(found),
+        places=places_of(found, pages),
+        arrows=arrows_of(found, buyer),
+        sides=found.sides,
+        dimmed=others,
+    )  # fmt: skip
+
+
+def places_of(found: Picture, pages: CarPages) -> list[Place]:
+    """Her list by number; on a map without directions, its middle too."""
+    places = [
+        Place(
+            one.x,
+            one.y,
+            str(one.item.position),
+            f"Place {one.item.position} of her list: {one.item.listing.name}",
+            pages[one.item.listing.pk],
+        )
+        for one in found.listed
+    ]
+    if found.list_centre and not found.shares:
+        places.append(Place(*found.list_centre, "+", "The middle of her list"))
+    return places
+
+
+def colours_of(found: Picture) -> list[str]:
+    """A CSS class for each group: bands lead from one colour to another, names have one each."""
+    shades = "fc-b" if found.is_ordered else "fc-c"
+    return ["fc-rest" if group.is_rest else f"{shades}{number}" for number, group in enumerate(found.groups)]
+
+
+def arrows_of(found: Picture, buyer: Buyer | None) -> list[Arrow]:
+    x, y = found.centre
+    several = len(found.pulls) > 1
+    return [
+        Arrow(
+            x, y, pull.x, pull.y, f"taste {number}" if several else "more to her taste",
+            f"{buyer} likes cars better that way; it explains {pull.share:.0%} of what she likes",
+        )
+        for number, pull in enumerate(found.pulls, start=1)
+    ]  # fmt: skip
+
+
+def legend(found: Picture, highlighted: int | None, request: HttpRequest) -> list[dict[str, Any]]:
+    """The groups with their marks and sizes; each is a link that makes it stand out, or all of them again."""
+    colours = colours_of(found)
+    return [
+        {
+            "swatch": swatch(number, colours[number]),
+            "group": group,
+            "share": round(100 * group.n / max(len(found.cars), 1)),
+            "is_on": number == highlighted,
+            "url": address(request, only="" if number == highlighted else group.label),
+        }
+        for number, group in enumerate(found.groups)
+        if group.n
+    ]
+
+
+# --- The same in words -----------------------------------------------------------------------------------------------
+
+
+def area_row(area: Area) -> dict[str, Any]:
+    price = NONE if area.median_price is None else f"{area.median_price:,.0f}{NBSP}{settings.MARKET_CURRENCY}"
+    return {
+        "area": area,
+        "makes": in_shares(area.makes, area.n),
+        "bodies": in_shares(area.bodies, area.n),
+        "price": price,
+        "typical": area.typical.name,
+        "url": CarPages()[area.typical.listing_id],
+    }
+
+
+def in_shares(counts: list[tuple[str, int]], n: int) -> str:
+    return ", ".join(f"{name} {count / n:.0%}" for name, count in counts) or NONE
+
+
+def list_rows(found: Picture) -> list[dict[str, Any]]:
+    if not found.listed:
+        return []
+    compass = Compass(found.cars)
+    return [
+        {
+            "item": one.item,
+            "car": car_line(one.item.listing),
+            "where": compass.name(one.x, one.y),
+            "is_drawn": one.is_drawn,
+        }
+        for one in found.listed
+    ]
