@@ -2,13 +2,14 @@
 
 Our ranker is learned anew from what was known at the moment: listings published and events that had happened before it.
 Its weights are learned inside that past, from the last part of it. Or, when a version is named, that version is asked
-as it is stored; it may have learned from the very events it is tested on, and the outcome says how many.
+as it is stored; it may have learned from the very events it is tested on, and the outcome says how many. Other stored
+versions may be asked the same beside it, so that they can be compared buyer by buyer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -72,6 +73,8 @@ class LogParameters:
 
     Attributes:
         version: Ask this stored version rather than one learned anew.
+        beside: Other stored versions that are asked the same.
+        with_baselines: Whether rankers that are none of ours are asked too.
         test_from: First moment of the test, ISO 8601; None: so that ``test_share`` of the events come after it.
         test_share: See above.
         test_days: Length of the test; None: to the last event.
@@ -85,6 +88,8 @@ class LogParameters:
     """
 
     version: int | None = None
+    beside: tuple[int, ...] = ()
+    with_baselines: bool = True
     test_from: str | None = None
     test_share: float = 0.15
     test_days: float | None = None
@@ -95,6 +100,9 @@ class LogParameters:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ks", tuple(self.ks))
+        object.__setattr__(self, "beside", tuple(self.beside))
+        if len({self.version, *self.beside}) <= len(self.beside):
+            raise EvaluationRefused("a version is compared with others than itself, each once")
         if not 0 < self.test_share < 1:
             raise EvaluationRefused("test_share must lie between 0 and 1")
         if min(self.history_days, self.max_buyers, *self.ks) < 1:
@@ -112,7 +120,7 @@ class LogParameters:
         return cls(**given)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "ks": list(self.ks)}
+        return {**asdict(self), "ks": list(self.ks), "beside": list(self.beside)}
 
 
 def moment_of(text: str) -> float:
@@ -144,11 +152,21 @@ def backtest_log(parameters: LogParameters, report: Report = quiet) -> Outcome:
         version = stored_version(parameters.version)
         space = space_of(load_ranker(version.pk), rows)
         notes.append(told_of_leak(version, events, moment))
+    others = {name_of(number): stored_version(number) for number in parameters.beside}
+    notes += [told_of_leak(one, events, moment) for one in others.values()]
     until = np.inf if parameters.test_days is None else moment + parameters.test_days * SECONDS_A_DAY
     case = held_back_after(space, events, moment, until=until, seed=parameters.seed, max_buyers=parameters.max_buyers)
     if not len(case):
         raise EvaluationRefused(f"no buyer acted on a car after {told(moment)} that was for sale then")
-    return measured(space, events, case, parameters, notes, report)
+    outcome = measured(space, rows, events, case, parameters, notes, report, others)
+    stored = {OURS: stored_version(parameters.version), **others} if parameters.version else others
+    known = {name: share_known(one, events, moment) for name, one in stored.items()}
+    return replace(outcome, summary={**outcome.summary, "known": known})
+
+
+def name_of(version_id: int) -> str:
+    """What a stored version that is asked beside ours is called among the rankers."""
+    return f"v{version_id}"
 
 
 def first_moment(events: EventRows, parameters: LogParameters) -> float:
@@ -176,9 +194,14 @@ def stored_version(number: int) -> RankerVersion:
     return version
 
 
-def told_of_leak(version: RankerVersion, events: EventRows, moment: float) -> str:
+def share_known(version: RankerVersion, events: EventRows, moment: float) -> float:
+    """Which part of the events after a moment a version had learned from."""
     later = events.take(events.occurred_at >= moment)
-    share = float(np.mean(later.ids <= version.last_interaction_id)) if len(later) else 0.0
+    return float(np.mean(later.ids <= version.last_interaction_id)) if len(later) else 0.0
+
+
+def told_of_leak(version: RankerVersion, events: EventRows, moment: float) -> str:
+    share = share_known(version, events, moment)
     if share == 0:
         return f"{version} was trained before the test began: it knew none of the tested events."
     return (
@@ -208,21 +231,25 @@ def learned_anew(
 
 def measured(
     space: ListingSpace,
+    rows: ListingRows,
     events: EventRows,
     case: HeldBack,
     parameters: LogParameters,
     notes: list[str],
     report: Report,
+    others: Mapping[str, RankerVersion],
 ) -> Outcome:
-    """Lists of every ranker, and their figures."""
+    """Lists of every ranker, and their figures; ``others`` are stored versions by name."""
     past = events.before(case.moment)
     ours = our_scores(space, past, case)
-    rankers = {OURS: ours, **baselines(space, past, case, parameters.seed)}
+    rankers = {OURS: ours, **{name: scores_of(version, rows, past, case) for name, version in others.items()}}
+    if parameters.with_baselines:
+        rankers |= baselines(space, past, case, parameters.seed)
     k, lists = max(parameters.ks), {}
     for number, (name, scores) in enumerate(rankers.items()):
         report(0.6 + 0.3 * number / len(rankers), f"lists of {name}")
-        rows = [case.best(scores(buyer), buyer, k) for buyer in range(len(case))]
-        lists[name] = np.array(rows, np.intp).reshape(len(case), k)
+        best = [case.best(scores(buyer), buyer, k) for buyer in range(len(case))]
+        lists[name] = np.array(best, np.intp).reshape(len(case), k)
     report(0.92, "measuring")
     rng = np.random.default_rng(parameters.seed)
     shown = shown_choices(space, events, case)
@@ -236,7 +263,7 @@ def measured(
         n_candidates=len(case.candidate_rows),
         figures=tuple(figures),
         summary={
-            "rankers": {name: DESCRIPTIONS[name] for name in rankers},
+            "rankers": {name: description_of(name, others) for name in rankers},
             "notes": [*notes, *usual_notes(case, parameters)],
             "calibration": calibration_of(ours, case, rng),
             "learned": {"weights": weights_in(space)},
@@ -250,6 +277,15 @@ def our_scores(space: ListingSpace, past: EventRows, case: HeldBack) -> Scores:
     market, wants = market_at(space, past, case.moment), wants_in(space, past, case)
     buyers = case.buyer_ids.tolist()
     return lambda buyer: score_rows(space.ranker, market, wants[buyers[buyer]], case.candidate_rows).scores
+
+
+def scores_of(version: RankerVersion, rows: ListingRows, past: EventRows, case: HeldBack) -> Scores:
+    """The same by another stored version, whose space has the same listings in the same rows."""
+    return our_scores(space_of(load_ranker(version.pk), rows), past, case)
+
+
+def description_of(name: str, others: Mapping[str, RankerVersion]) -> str:
+    return f"the same as {OURS}, by {name} as it is stored" if name in others else DESCRIPTIONS[name]
 
 
 def wants_in(space: ListingSpace, past: EventRows, case: HeldBack) -> dict[int, Wants]:

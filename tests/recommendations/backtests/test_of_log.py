@@ -10,6 +10,7 @@ from recommendations.backtests.of_log import LogParameters, backtest_log, price_
 from recommendations.backtests.outcome import OURS
 from recommendations.exceptions import EvaluationRefused
 from recommendations.models import RankerVersion
+from recommendations.training import run_training, start_training
 from tests.factories import InteractionFactory, ListingFactory, ServedListFactory
 from tests.worlds import trained_market
 
@@ -118,3 +119,47 @@ def test_choices_among_what_was_shown_tell_taste_from_exposure(market, parameter
 
 def test_without_served_lists_no_pair_was_won(market, parameters):
     assert figure(backtest_log(LogParameters(**parameters)), OURS, "pairs won", k=0).n == 0
+
+
+# --- Versions side by side -------------------------------------------------------------------------------------------
+def test_stored_versions_are_asked_the_same_and_led_buyer_by_buyer():
+    market = trained_market()
+    again = run_training(run_id=start_training(parameters={"prior_buyers": 20, "seed": 1}, promote=False).pk)
+    parameters = LogParameters(
+        version=market.version.pk, beside=(again.pk,), with_baselines=False, test_share=0.5, ks=(5, 10)
+    )
+    outcome = backtest_log(parameters)
+    name = f"v{again.pk}"
+    assert set(outcome.summary["rankers"]) == {OURS, name}
+    own, other = figure(outcome, OURS, "recall"), figure(outcome, name, "recall")
+    lead = figure(outcome, name, "lead in recall")
+    assert lead.value == pytest.approx(own.value - other.value)
+    assert lead.low <= lead.value <= lead.high
+    assert outcome.summary["known"] == {OURS: 1.0, name: 1.0}
+    assert outcome.to_json()["summary"]["parameters"]["beside"] == [again.pk]
+
+
+def test_the_same_version_beside_itself_leads_by_nothing():
+    market = trained_market()
+    other = RankerVersion.objects.create(status="ready", last_interaction_id=0)
+    artifact = market.version.artifact
+    artifact.pk, artifact._state.adding = other.pk, True
+    artifact.save()
+    outcome = backtest_log(
+        LogParameters(version=market.version.pk, beside=(other.pk,), with_baselines=False, test_share=0.5)
+    )
+    lead = figure(outcome, f"v{other.pk}", "lead in ndcg")
+    assert (lead.value, lead.low, lead.high) == (0.0, 0.0, 0.0)
+    assert outcome.summary["known"] == {OURS: 1.0, f"v{other.pk}": 0.0}
+
+
+@pytest.mark.parametrize("beside", [(3,), (4, 4)])
+def test_a_version_is_not_compared_with_itself_nor_twice(beside):
+    with pytest.raises(EvaluationRefused, match="others than itself, each once"):
+        LogParameters(version=3, beside=beside)
+
+
+def test_a_version_beside_that_cannot_be_asked_is_refused():
+    market = trained_market()
+    with pytest.raises(EvaluationRefused, match="v7777 is unknown"):
+        backtest_log(LogParameters(version=market.version.pk, beside=(7777,), test_share=0.5))
