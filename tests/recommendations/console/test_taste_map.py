@@ -160,9 +160,9 @@ def test_price_bands_have_round_ends_and_every_car_its_band():
 
 
 def test_prices_that_nobody_told_or_that_are_all_alike_make_groups_too():
-    groups, codes = in_price_bands(np.array([np.nan, np.nan]))
+    groups, _ = in_price_bands(np.array([np.nan, np.nan]))
     assert [(group.label, group.n) for group in groups] == [("any price in GBP", 0), ("Not told", 2)]
-    groups, codes = in_price_bands(np.array([500.0, 500.0]))
+    groups, _ = in_price_bands(np.array([500.0, 500.0]))
     assert [(group.label, group.n) for group in groups] == [("under 500 GBP", 0), ("from 500 GBP", 2)]
 
 
