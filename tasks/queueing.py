@@ -42,12 +42,14 @@ def enqueue_named(
     task: Task, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None, **how: Any
 ) -> bool:
     """The same with named arguments, and with ``how`` for Celery: a queue, headers."""
+    if kwargs:
+        how["kwargs"] = dict(kwargs)
     global _paused_until
     if time.monotonic() < _paused_until:
         QUEUE_FAILURES.labels(task.name).inc()
         return False
     try:
-        task.apply_async(args=tuple(args), kwargs=dict(kwargs or {}), retry=False, **how)
+        task.apply_async(args=tuple(args), retry=False, **how)
     except (OperationalError, OSError) as error:
         _paused_until = time.monotonic() + PAUSE_SECONDS
         QUEUE_FAILURES.labels(task.name).inc()

@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from celery.contrib.testing.worker import start_worker
+from celery.signals import setup_logging, task_postrun
 from django.conf import settings
 from django.core.cache import cache
+from django.db import connections
 
 from recommender_site.celery import app
 
@@ -33,14 +35,26 @@ def browser(site: str, monkeypatch: pytest.MonkeyPatch):
 def site(django_db_serialized_rollback, transactional_db, live_server) -> str:
     """The address of a running site with what every migration puts into the database."""
     cache.clear()
-    return live_server.url
+    return str(live_server.url)
 
 
 @pytest.fixture
 def worker(site: str) -> Iterator[None]:
-    """One worker, in a thread, for all queues."""
+    """One worker, in a thread, for all queues; it leaves logging, and no connection, behind as it found them."""
+    setup_logging.connect(leave_logging_alone)
+    task_postrun.connect(close_connections)
     with start_worker(app, pool="solo", perform_ping_check=False, queues=list(settings.QUEUES)):
         yield
+    task_postrun.disconnect(close_connections)
+    setup_logging.disconnect(leave_logging_alone)
+
+
+def leave_logging_alone(**kwargs) -> None:
+    """With somebody connected to the signal, Celery does not set logging up by itself."""
+
+
+def close_connections(**kwargs) -> None:
+    connections.close_all()  # of the worker's thread, or the test database could not be dropped
 
 
 @pytest.fixture
