@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recommendations.engine.feed_lists import AGAIN, LEARNED, RANDOM, TOP, UNSEEN, FeedRules, ItemScorer, Person, Table
+from recommendations.engine.feed_lists import (
+    AGAIN,
+    LEARNED,
+    RANDOM,
+    TOP,
+    UNSEEN,
+    FeedRules,
+    ItemScorer,
+    Person,
+    Table,
+    alike,
+)
 from recommendations.engine.feed_model import FeedModel
 
 PLAIN = {"thompson": 0.0, "unseen_share": 0.0, "new_user_unseen_share": 0.0, "diversity": 0.0}
@@ -170,6 +181,20 @@ def test_a_wider_draw_tries_more_items():
         n_tried.append(len({row for _ in range(30) for row in items.make_list(NEW, rules, rng).rows.tolist()}))
     assert n_tried[0] == 10
     assert n_tried[1] > 50
+
+
+def test_rows_alike_are_of_one_kind():
+    rows = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1], [1, 1, 0], [0, 0, 0]], float)
+    first_rows, kinds = alike(csr_array(rows), np.random.default_rng(0))
+    assert sorted(first_rows) == [0, 1, 3]
+    np.testing.assert_array_equal(rows[first_rows][kinds], rows)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (3, 0), (0, 3)])
+def test_without_items_or_genres_there_is_nothing_to_tell_apart(shape):
+    first_rows, kinds = alike(csr_array(shape), np.random.default_rng(0))
+    assert len(kinds) == shape[0]
+    assert len(first_rows) == min(shape[0], 1)
 
 
 def test_a_table_sums_as_a_matrix_does():
