@@ -76,7 +76,7 @@ def read_pulse(moment: int, kinds: Mapping[str, EventKind] | None = None) -> Pul
     ``kinds`` stand in for the stored ones, by slug, where somebody asks what other weights would do.
     """
     told = EventKind.objects.in_bulk() if kinds is None else kinds
-    weights = [(kind.slug, kind.weight, kind.is_contact) for kind in told.values()]
+    weights = [(kind.slug, float(kind.weight), kind.is_contact) for kind in told.values()]
     with connection.cursor() as cursor:
         cursor.execute(
             # in double precision: powers of numerics, which EXTRACT makes, take most of ten seconds at a million events

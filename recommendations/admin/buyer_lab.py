@@ -15,12 +15,11 @@ from django.utils.safestring import SafeString
 from accounts.models import Buyer
 from catalog.models import Listing
 from recommendations.admin.lab_form import N_IMAGINED, LabForm
-from recommendations.admin.log import in_words
-from recommendations.admin.pages import RowsPage, car_line
+from recommendations.admin.pages import RowsPage, car_line, compared, in_words
 from recommendations.console.dropped import NOT_FOR_SALE, Dropped
 from recommendations.console.tastes import Curve, Leaning, Portrait, portraits_of
 from recommendations.console.timeline import PastEvent, timeline_of
-from recommendations.console.what_if import Answer, Move, WhatIf, answer, moves
+from recommendations.console.what_if import Answer, WhatIf, answer
 from recommendations.engine.reasons import operator_breakdown
 from recommendations.exceptions import RankerRefused
 from recommendations.models import EventKind, Interaction, Placement, Preference, RankerVersion, ServedList
@@ -182,24 +181,7 @@ def detail_of(dropped: Dropped, listing: Listing) -> str:
 def side_by_side(question: WhatIf, after: Answer) -> dict[str, Any]:
     """The list without the imagined events beside the one with them."""
     before = answer(WhatIf(**{**vars(question), "events": ()}))
-    moved = moves(before.recommended, after.recommended)
-    by_id = {move.listing.pk: move for move in moved}
-    return {
-        "before": [
-            (item.position, car_line(item.listing), by_id[item.listing.pk]) for item in before.recommended.items
-        ],
-        "after": [(item.position, car_line(item.listing), by_id[item.listing.pk]) for item in after.recommended.items],
-        "summary": summary_of(moved),
-    }
-
-
-def summary_of(moved: Sequence[Move]) -> str:
-    came = sum(move.before is None for move in moved)
-    left = sum(move.after is None for move in moved)
-    shifted = sum(bool(move.by) for move in moved)
-    if not (came or left or shifted):
-        return "The list stays as it is."
-    return f"{came} came in, {left} went out, {shifted} changed places, {len(moved) - came - left - shifted} stayed."
+    return compared(before.recommended, after.recommended)
 
 
 # --- The taste -------------------------------------------------------------------------------------------------------

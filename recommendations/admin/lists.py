@@ -6,14 +6,17 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from catalog.admin import count_of
 from catalog.filters import ListingFilters
+from recommendations.admin.weights import PlacementMixPage
 from recommendations.engine.scoring import TERMS
 from recommendations.models import Experiment, Placement, ServedList
 from recommendations.placements import (
@@ -98,6 +101,16 @@ class PlacementAdmin(ConsoleAdmin):
         ),
         ("Cars that are asked for a lot", {"fields": [("free_leads", "saturation_strength")]}),
     ]  # fmt: skip
+
+    actions_detail = ["open_mix"]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(PlacementMixPage.as_view(model_admin=self))
+        return [path("<int:placement_id>/mix/", view, name="recommendations_placement_mix"), *super().get_urls()]
+
+    @action(description="Try a mix", url_path="open-mix", icon="balance", permissions=["view"])
+    def open_mix(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("admin:recommendations_placement_mix", object_id)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Placement]:
         return super().get_queryset(request).annotate(n_running=count_of(Experiment, "placement", status="running"))

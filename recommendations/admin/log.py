@@ -4,7 +4,9 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
@@ -12,10 +14,12 @@ from unfold.contrib.filters.admin import (
     RangeDateTimeFilter,
     RelatedDropdownFilter,
 )
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from catalog.admin import count_of
 from catalog.models import Listing
+from recommendations.admin.pages import in_words
+from recommendations.admin.weights import KindWeightsPage
 from recommendations.models import EventKind, Interaction, SavedSearch, ServedList
 from recommender_site.admin_kit import NONE, ConsoleAdmin, ReadOnlyAdmin, badge, clock, link_to, list_link, money, table
 
@@ -38,6 +42,16 @@ class EventKindAdmin(ConsoleAdmin):
             },
         )
     ]
+
+    actions_list = ["open_weights"]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(KindWeightsPage.as_view(model_admin=self))
+        return [path("weights/", view, name="recommendations_eventkind_weights"), *super().get_urls()]
+
+    @action(description="Try weights", url_path="open-weights", icon="balance", permissions=["view"])
+    def open_weights(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:recommendations_eventkind_weights")
 
     def get_readonly_fields(self, request: HttpRequest, obj: EventKind | None = None) -> list[str]:
         """The slug is what clients send and what the log refers to."""
@@ -91,17 +105,6 @@ class InteractionAdmin(ReadOnlyAdmin):
     def list_link(self, event: Interaction) -> str | SafeString:
         """Lists are logged after events may have arrived, and swept one day, so the row may be missing."""
         return link_to(ServedList.objects.filter(pk=event.served_list_id).first()) if event.served_list_id else NONE
-
-
-def in_words(query: dict[str, Any]) -> str:
-    """A search as one line: ``makes: skoda, bmw · max price: 9000``."""
-    return " · ".join(f"{name.replace('_', ' ')}: {in_one_word(value)}" for name, value in query.items())
-
-
-def in_one_word(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) and abs(value) < 100_000 else str(value)
 
 
 @admin.register(ServedList)

@@ -1,6 +1,7 @@
-"""What pages of the recommender beyond lists and forms share: who may see them, and how a car is told in a line."""
+"""What our pages beyond lists and forms share: who may see them, and how cars, searches and moves are told."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model
@@ -11,6 +12,8 @@ from unfold.views import UnfoldModelAdminViewMixin
 
 from accounts.models import User
 from catalog.models import Listing
+from recommendations.console.what_if import Move, moves
+from recommendations.serving import RecommendedList
 from recommender_site.admin_kit import NBSP, link_to, money
 
 
@@ -45,3 +48,34 @@ def car_line(listing: Listing) -> SafeString:
     return format_html(
         '{} <span class="fc-muted">{}</span>', link_to(listing, listing.name), " · ".join(filter(None, facts))
     )
+
+
+def compared(before: RecommendedList, after: RecommendedList) -> dict[str, Any]:
+    """Two lists for ``console/side_by_side.html``: places, cars and how far each moved, and a sentence about it."""
+    moved = moves(before, after)
+    by_id = {move.listing.pk: move for move in moved}
+    columns = {
+        name: [(item.position, car_line(item.listing), by_id[item.listing.pk]) for item in made.items]
+        for name, made in (("before", before), ("after", after))
+    }
+    return {**columns, "summary": summary_of(moved)}
+
+
+def summary_of(moved: Sequence[Move]) -> str:
+    came = sum(move.before is None for move in moved)
+    left = sum(move.after is None for move in moved)
+    shifted = sum(bool(move.by) for move in moved)
+    if not (came or left or shifted):
+        return "The list stays as it is."
+    return f"{came} came in, {left} went out, {shifted} changed places, {len(moved) - came - left - shifted} stayed."
+
+
+def in_words(query: dict[str, Any]) -> str:
+    """A search as one line: ``makes: skoda, bmw · max price: 9000``."""
+    return " · ".join(f"{name.replace('_', ' ')}: {in_one_word(value)}" for name, value in query.items())
+
+
+def in_one_word(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) and abs(value) < 100_000 else str(value)

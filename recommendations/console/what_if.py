@@ -30,6 +30,7 @@ from recommendations.models import EventKind, Interaction, Preference
 from recommendations.placements import Rules, rules_of
 from recommendations.preferences import Behind, LogPosition, digest_of_basis, evidence_of, is_current, learned
 from recommendations.ranking import Candidate, Ranked, fill_shelf, rank_shelf
+from recommendations.scorer import Scorer
 from recommendations.serving import NO_FILTERS, ListRequest, Offer, RecommendedList, choose_from, tell
 from recommendations.shoppers import HISTORY_LENGTH, Opened, Shopper, recently_opened, shopper_in
 from recommendations.window import Window
@@ -58,6 +59,7 @@ class WhatIf:
         events: What she does besides, at that moment, in this order.
         kinds: Slug -> kind, in place of the stored ones.
         rules: In place of the placement's own.
+        pulse: The market, where whoever asks has read it already.
     """
 
     buyer: Buyer
@@ -70,6 +72,7 @@ class WhatIf:
     events: tuple[ImaginedEvent, ...] = ()
     kinds: Mapping[str, EventKind] | None = None
     rules: Rules | None = None
+    pulse: Pulse | None = None
 
     @property
     def request(self) -> ListRequest:
@@ -110,18 +113,25 @@ def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
         preference = believed(question, window, moment)
         shopper = shopper_in(window, question.buyer, preference, opened_by(question))
         rules = question.rules or rules_of(question.placement, question.buyer)
-        k = rules.placement.k if question.k is None else question.k
         shop = Shop(window, pulse_of(question), {})
         offer = offer_of(question, rules, shop)
-        chosen, scorer = choose_from(offer, question.request, rules, shopper, k)
+        chosen, scorer = listed(question, offer, rules, shopper)
         told = Answer(tell(chosen, scorer), shopper, preference, rules, moment)
         if not with_dropped or scorer is None:
             return told
-        listed = [candidate.listing_id for candidate, _ in chosen]
+        ids = [candidate.listing_id for candidate, _ in chosen]
         ranks, dropped = find_dropped(
-            Question(window, scorer, rules, question.filters, offer.never, offer.tired, listed, shop.pool)
+            Question(window, scorer, rules, question.filters, offer.never, offer.tired, ids, shop.pool)
         )
         return replace(told, ranks=ranks, dropped=tuple(dropped))
+
+
+def listed(
+    question: WhatIf, offer: Offer, rules: Rules, shopper: Shopper
+) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
+    """The candidates of the list with their rows, and how they were scored."""
+    k = rules.placement.k if question.k is None else question.k
+    return choose_from(offer, question.request, rules, shopper, k)
 
 
 def as_of(window: Window, moment: datetime) -> Window:
@@ -243,6 +253,8 @@ def on_sale_at(moment: datetime) -> ListingQuerySet:
 
 
 def pulse_of(question: WhatIf) -> Pulse:
+    if question.pulse:
+        return question.pulse
     if question.moment:
         return read_pulse(int(question.moment.timestamp()) // STEP_SECONDS * STEP_SECONDS, question.kinds)
     return market_pulse() if question.kinds is None else read_pulse(market_pulse().moment, question.kinds)

@@ -1,0 +1,142 @@
+"""Weights with a preview: what a change does to the lists of real buyers, before it is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+
+from accounts import auditing
+from accounts.models import Buyer
+from catalog.models import Listing
+from recommendations.admin.pages import RowsPage, compared
+from recommendations.admin.weights_forms import KindsForm, MixForm, PreviewForm
+from recommendations.console.previews import Preview, previews_of
+from recommendations.exceptions import RankerRefused
+from recommendations.models import EventKind, Experiment, Interaction, Placement, Preference, RankerVersion, ServedList
+
+BUYERS_ROWS = (Buyer, Listing, Interaction, Preference, RankerVersion, ServedList)
+SAVED_BETWEEN = "Nothing was saved: somebody saved other values meanwhile. Below is what yours would change now."
+NOTE = "After a preview on real buyers"
+
+
+class WeightsPage(RowsPage):
+    """A GET form with a preview; only its “Save” posts, and only by those who may change the rows."""
+
+    def form(self, asked: Any) -> PreviewForm:
+        raise NotImplementedError
+
+    def may_save(self) -> bool:
+        raise NotImplementedError
+
+    def save(self, form: Any) -> None:
+        raise NotImplementedError
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        form = kwargs.pop("form", None) or self.form(self.request.GET.dict())
+        context: dict[str, Any] = {"form": form, "may_save": self.may_save(), "is_asked": bool(self.request.GET)}
+        if form.is_valid():
+            context["changes"] = form.changes
+            try:
+                context["previews"] = [shown(preview) for preview in previews_of(form.people(), *form.ways())]
+            except RankerRefused as refusal:
+                context["refusal"] = str(refusal)
+        return super().get_context_data(**kwargs, **context)
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Save what was previewed, unless somebody saved something else since."""
+        if not self.may_save():
+            raise PermissionDenied
+        with transaction.atomic():
+            form = self.form(request.POST.dict())
+            if not form.is_valid():
+                messages.error(request, "Nothing was saved: some values make no sense; see what is marked below.")
+                return self.render_to_response(self.get_context_data(form=form))
+            if request.POST.get("basis") != form.basis:
+                messages.error(
+                    request,
+                    "Nothing was saved: somebody saved other values meanwhile. Below is what yours would change now.",
+                )
+                return self.render_to_response(self.get_context_data(form=form))
+            if form.changes:
+                self.save(form)
+                messages.success(request, f"Saved: {', '.join(f'{a} {b} → {c}' for a, b, c in form.changes)}.")
+            else:
+                messages.info(request, "There was nothing to save: all values are as they were.")
+        return redirect(request.path)
+
+    def store(self, row: Model, fields: Sequence[str]) -> None:
+        """Save some columns of a row, with both sides in the audit log."""
+        before = auditing.snapshot(type(row)._default_manager.get(pk=row.pk))
+        row.save(update_fields=fields)
+        row.audited_changes = auditing.changes(before, auditing.snapshot(row))  # type: ignore[attr-defined]
+        self.model_admin.log_change(self.request, row, NOTE)
+
+
+class KindWeightsPage(WeightsPage):
+    """``/admin/recommendations/eventkind/weights/``."""
+
+    title = "Weights of events"
+    template_name = "console/weights_kinds.html"
+    shows = (EventKind, Placement, *BUYERS_ROWS)
+
+    def form(self, asked: Any) -> KindsForm:
+        if self.request.method == "POST":  # hold them still until they are saved
+            list(EventKind.objects.select_for_update())
+        return KindsForm(asked)
+
+    def may_save(self) -> bool:
+        return self.request.user.has_perm("recommendations.change_eventkind")
+
+    def save(self, form: KindsForm) -> None:
+        for kind in form.changed_kinds().values():
+            self.store(kind, ["weight", "half_life_days"])
+
+
+class PlacementMixPage(WeightsPage):
+    """``/admin/recommendations/placement/<id>/mix/``."""
+
+    template_name = "console/weights_mix.html"
+    shows = (Placement, EventKind, Experiment, *BUYERS_ROWS)
+
+    @property
+    def title(self) -> str:  # type: ignore[override]
+        return f"Mix of {self.placement}"
+
+    @property
+    def placement(self) -> Placement:
+        if not hasattr(self, "_placement"):
+            rows = Placement.objects.select_for_update() if self.request.method == "POST" else Placement.objects.all()
+            self._placement = get_object_or_404(rows, pk=self.kwargs["placement_id"])
+        return self._placement
+
+    def form(self, asked: Any) -> MixForm:
+        return MixForm(asked, self.placement)
+
+    def may_save(self) -> bool:
+        return self.request.user.has_perm("recommendations.change_placement")
+
+    def save(self, form: MixForm) -> None:
+        fields = form.changed_fields
+        self.store(form.mixed(), fields)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        running = self.placement.experiments.filter(status=Experiment.Status.RUNNING).first()
+        back = reverse("admin:recommendations_placement_change", args=[self.placement.pk])
+        return super().get_context_data(**kwargs, placement=self.placement, experiment=running, back=back)
+
+
+def shown(preview: Preview) -> dict[str, Any]:
+    return {
+        "buyer": preview.buyer,
+        "url": reverse("admin:accounts_buyer_lab", args=[preview.buyer.pk]),
+        "n_events": preview.before.recommended.n_events,
+        "lists": compared(preview.before.recommended, preview.after.recommended),
+    }

@@ -1,0 +1,274 @@
+"""What may be changed with a preview: the weights of event kinds, and the mix of a placement.
+
+Fields that a link leaves out have their stored value, so that a link tells what differs.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Field
+from django.forms.models import model_to_dict
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from accounts.models import Buyer
+from recommendations.console.previews import Way, buyer_named, drawn_buyers
+from recommendations.engine.scoring import TERMS
+from recommendations.models import EventKind, Placement
+from recommendations.placements import DEFAULT_SHARES, Rules, refuse_rules
+
+BUYERS_AT_MOST = 6
+WEIGHT_FIELDS = ("weight", "half_life_days")
+MIX_FIELDS = (
+    "k", "diversity", "max_per_model", "max_per_seller", "times_shown_at_most", "exploration_share", "fresh_share",
+    "promoted_share", "free_leads", "saturation_strength",
+)  # fmt: skip
+YES_OR_NO = [("True", "Yes"), ("False", "No")]
+
+Change = tuple[str, str, str]  # what, before, after
+
+
+class PreviewForm(forms.Form):
+    """Whose lists are shown; what is changed comes from the forms below."""
+
+    buyers = forms.CharField(
+        required=False, max_length=300, widget=UnfoldAdminTextInputWidget,
+        help_text="Emails, external ids or ids, with commas between. Left out: some of those active last, at random.",
+    )  # fmt: skip
+    n = forms.IntegerField(
+        label="How many at random", min_value=1, max_value=BUYERS_AT_MOST, widget=UnfoldAdminIntegerFieldWidget
+    )
+    seed = forms.IntegerField(
+        min_value=0,
+        max_value=2**31 - 1,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="Another number, other buyers.",
+    )
+
+    def __init__(self, asked: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+        self.stored = {"n": 3, "seed": 1, **stored}
+        super().__init__({**self.stored, **{name: asked[name] for name in asked}})
+
+    @property
+    def changes(self) -> list[Change]:
+        """What differs from what is stored, in words; only of a form that is valid."""
+        raise NotImplementedError
+
+    def ways(self) -> tuple[Way, Way]:
+        """Lists as they are made now, and as they would be."""
+        raise NotImplementedError
+
+    @property
+    def basis(self) -> str:
+        """A digest of what is stored: another one tells that somebody saved in between."""
+        return hashlib.blake2b(json.dumps(self.stored, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()
+
+    @property
+    def whom(self) -> list[Any]:
+        return [self[name] for name in ("buyers", "n", "seed")]
+
+    @property
+    def told(self) -> list[tuple[str, Any]]:
+        """Every value as it was typed, for the form that saves it."""
+        return [(name, self.data[name]) for name in self.fields if self.data.get(name) not in (None, "")]
+
+    def clean_buyers(self) -> list[Buyer]:
+        names = [name.strip() for name in self.cleaned_data["buyers"].split(",") if name.strip()]
+        if len(names) > BUYERS_AT_MOST:
+            raise ValidationError(f"Name at most {BUYERS_AT_MOST} buyers, not {len(names)}.")
+        found = {name: buyer_named(name) for name in names}
+        if unknown := [name for name, buyer in found.items() if buyer is None]:
+            raise ValidationError(f"Nobody is known as {', '.join(unknown)}.")
+        return [buyer for buyer in found.values() if buyer is not None]
+
+    def people(self) -> list[Buyer]:
+        cleaned = self.cleaned_data
+        return cleaned["buyers"] or drawn_buyers(cleaned["n"], cleaned["seed"])
+
+
+class KindsForm(PreviewForm):
+    """The weight and half-life of every kind of event."""
+
+    placement = forms.ChoiceField(
+        label="Lists of", widget=UnfoldAdminSelectWidget, help_text="The placement whose lists are shown."
+    )
+
+    def __init__(self, asked: Mapping[str, Any]) -> None:
+        self.kinds = {kind.slug: kind for kind in EventKind.objects.all()}
+        self.placements = {placement.slug: placement for placement in Placement.objects.order_by("pk")}
+        stored = {
+            name_of(field, slug): getattr(kind, field) for slug, kind in self.kinds.items() for field in WEIGHT_FIELDS
+        }
+        self.columns = stored
+        super().__init__(asked, {**stored, "placement": next(iter(self.placements), "")})
+        choices = [(slug, placement.name) for slug, placement in self.placements.items()]
+        self.fields["placement"].choices = choices  # type: ignore[attr-defined]
+        for slug in self.kinds:
+            for field in WEIGHT_FIELDS:
+                self.fields[name_of(field, slug)] = form_field(self.kinds[slug], field)
+
+    @property
+    def basis(self) -> str:
+        return hashlib.blake2b(json.dumps(self.columns, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+    @property
+    def rows(self) -> list[tuple[EventKind, Any, Any]]:
+        return [(kind, self[name_of("weight", slug)], self[name_of("half_life_days", slug)])
+                for slug, kind in self.kinds.items()]  # fmt: skip
+
+    @property
+    def whom(self) -> list[Any]:
+        return [self["placement"], *super().whom]
+
+    def changed_kinds(self) -> dict[str, EventKind]:
+        """Slug -> the kind as it would be, of those that differ."""
+        changed = {}
+        for slug, kind in self.kinds.items():
+            wanted = {field: float(self.cleaned_data[name_of(field, slug)]) for field in WEIGHT_FIELDS}
+            if any(getattr(kind, field) != value for field, value in wanted.items()):
+                changed[slug] = copy.copy(kind)
+                for field, value in wanted.items():
+                    setattr(changed[slug], field, value)
+        return changed
+
+    @property
+    def changes(self) -> list[Change]:
+        return [
+            (f"{kind.name}: {label_of(kind, field)}", f"{before:g}", f"{after:g}")
+            for slug, kind in self.changed_kinds().items()
+            for field in WEIGHT_FIELDS
+            if (before := getattr(self.kinds[slug], field)) != (after := getattr(kind, field))
+        ]
+
+    def ways(self) -> tuple[Way, Way]:
+        rules = Rules(self.placements[self.cleaned_data["placement"]])
+        return Way(None, rules), Way({**self.kinds, **self.changed_kinds()}, rules)
+
+
+class MixForm(PreviewForm):
+    """The rules of one placement: who proposes how much, what weighs how much, and how the list is mixed."""
+
+    def __init__(self, asked: Mapping[str, Any], placement: Placement) -> None:
+        self.placement = placement
+        shares = Rules(placement).shares
+        super().__init__(asked, {
+            **{field: getattr(placement, field) for field in MIX_FIELDS},
+            "follows_intent": str(placement.follows_intent),
+            **{share_field(name): share for name, share in shares.items()},
+            **{boost_field(term): weight for term, weight in Rules(placement).boosts.items()},
+        })  # fmt: skip
+        for field in MIX_FIELDS:
+            self.fields[field] = form_field(placement, field)
+        self.fields["follows_intent"] = forms.TypedChoiceField(
+            choices=YES_OR_NO, coerce=lambda told: told == "True", widget=UnfoldAdminSelectWidget,
+            help_text=column_of(placement, "follows_intent").help_text,
+        )  # fmt: skip
+        for name, usual in DEFAULT_SHARES.items():
+            self.fields[share_field(name)] = forms.FloatField(
+                label=name.capitalize(), min_value=0, widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any"}),
+                help_text=f"Usually {usual:g}; 0 switches it off.",
+            )  # fmt: skip
+        for term in TERMS:
+            self.fields[boost_field(term)] = forms.FloatField(
+                label=term.capitalize(), required=False, min_value=0,
+                widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any"}), help_text="Left out: as learned.",
+            )  # fmt: skip
+
+    @property
+    def share_fields(self) -> list[Any]:
+        return [self[share_field(name)] for name in DEFAULT_SHARES]
+
+    @property
+    def boost_fields(self) -> list[Any]:
+        return [self[boost_field(term)] for term in TERMS]
+
+    @property
+    def mix_fields(self) -> list[Any]:
+        return [self[field] for field in (*MIX_FIELDS, "follows_intent")]
+
+    def clean(self) -> dict[str, Any]:
+        """Rules that are right one by one may ask too much together."""
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors:
+            refuse_rules(self.mixed())
+        return cleaned
+
+    def mixed(self) -> Placement:
+        """The placement as it would be."""
+        cleaned, mixed = self.cleaned_data, copy.copy(self.placement)
+        for field in (*MIX_FIELDS, "follows_intent"):
+            setattr(mixed, field, cleaned[field])
+        shares = {name: cleaned[share_field(name)] for name in DEFAULT_SHARES}
+        named = self.placement.sources
+        mixed.sources = {
+            name: share for name, share in shares.items() if name in named or share != DEFAULT_SHARES[name]
+        }
+        boosts = {term: cleaned[boost_field(term)] for term in TERMS}
+        mixed.boosts = {term: weight for term, weight in boosts.items() if weight is not None}
+        return mixed
+
+    @property
+    def changed_fields(self) -> list[str]:
+        """Columns of the placement that would be saved."""
+        before, after = model_to_dict(self.placement), model_to_dict(self.mixed())
+        return [name for name, value in after.items() if before[name] != value]
+
+    @property
+    def changes(self) -> list[Change]:
+        before, after = told_rules(self.placement), told_rules(self.mixed())
+        return [(name, before[name], after[name]) for name in after if before[name] != after[name]]
+
+    def ways(self) -> tuple[Way, Way]:
+        return Way(None, Rules(self.placement)), Way(None, Rules(self.mixed()))
+
+
+def told_rules(placement: Placement) -> dict[str, str]:
+    """The rules of a placement line by line, in words."""
+    rules = Rules(placement)
+    return {
+        **{f"Share of {name}": f"{share:g}" for name, share in rules.shares.items()},
+        **{f"Weight of {term}": f"{rules.boosts[term]:g}" if term in rules.boosts else "as learned" for term in TERMS},
+        **{field.replace("_", " ").capitalize(): f"{getattr(placement, field):g}" for field in MIX_FIELDS},
+        "Follows intent": "yes" if placement.follows_intent else "no",
+    }
+
+
+def name_of(field: str, slug: str) -> str:
+    return f"{field}_{slug}"
+
+
+def share_field(source: str) -> str:
+    return f"share_{source.replace(' ', '_')}"
+
+
+def boost_field(term: str) -> str:
+    return f"boost_{term}"
+
+
+def form_field(row: EventKind | Placement, name: str) -> forms.Field:
+    """The field of a column, with its checks; it tells itself what it is, for its label stands in a table's head."""
+    column = column_of(row, name)
+    widget = UnfoldAdminDecimalFieldWidget(attrs={"step": "any", "aria-label": f"{row}: {column.verbose_name}"})
+    made = column.formfield(widget=widget, validators=column.validators)  # Django leaves those to a model's form
+    if made is None:
+        raise ValueError(f"{name} cannot be edited")
+    return made
+
+
+def label_of(row: EventKind | Placement, name: str) -> str:
+    return str(column_of(row, name).verbose_name)
+
+
+def column_of(row: EventKind | Placement, name: str) -> Field:
+    return next(column for column in row._meta.concrete_fields if column.name == name)
