@@ -13,7 +13,7 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.datasets import read_listings
 from recommendations.demand import Pulse, market_pulse
-from recommendations.engine.policy import Intent, Kind, ListPolicy, Pool, build_list, intent_phase
+from recommendations.engine.policy import Intent, Kind, ListPolicy, Pool, build_list, intent_phase, price_bands
 from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.terms import Goods, Scored
@@ -36,7 +36,6 @@ from recommendations.space import ListingSpace
 from recommendations.window import Window, borrow_window
 
 SECONDS_A_DAY = 86_400.0
-PRICE_BAND_STEP = 1.35  # ratio of the ends of a band, for what a buyer is set on
 SOURCE_OF_KIND = {
     Kind.EXPLORED: ExplorationSource.name,
     Kind.FRESH: NewArrivalsSource.name,
@@ -141,11 +140,11 @@ def generator_for(shopper: Shopper, pulse: Pulse) -> np.random.Generator:
 
 
 def policy_for(shelf: Shelf, k: int) -> ListPolicy:
-    """The placement's rules, as they suit this buyer: how settled she is, and how many tastes she has."""
+    """The placement's rules, as they suit this buyer: how settled, how well known, and of how many tastes."""
     policy = shelf.rules.policy(k)
     shopper = shelf.scorer.shopper
     if shelf.rules.placement.follows_intent and shopper.is_personal:
-        policy = policy.for_intent(intent_of(shelf))
+        policy = policy.for_intent(intent_of(shelf)).for_newcomer(shopper.n_events)
     if len(shopper.tastes) > 1:
         policy = replace(policy, taste_shares=tuple(member.share for member in shopper.tastes))
     return policy
@@ -159,13 +158,6 @@ def intent_of(shelf: Shelf) -> Intent:
         shelf.scorer.wants.utilities(window.stock.vectors[rows])[0],
         [*(np.where(some > 0, some, -1) for some in codes), price_bands(window.columns.numbers("price")[rows])],
     )
-
-
-def price_bands(prices: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The band of each price on a fixed grid; -1 where it is unknown."""
-    bands = np.full(len(prices), -1)
-    bands[prices > 0] = np.log(np.maximum(prices[prices > 0], 1.0)) // np.log(PRICE_BAND_STEP)
-    return bands
 
 
 # --- Candidates ------------------------------------------------------------------------------------------------------

@@ -18,13 +18,14 @@ from recommendations.engine.choice_sets import ChoiceSets, event_weights, place_
 from recommendations.engine.closed_loop import Round, Search
 from recommendations.engine.encoder import Encoder
 from recommendations.engine.market import Market
-from recommendations.engine.policy import ListPolicy, Pool, build_list
+from recommendations.engine.policy import ListPolicy, Pool, build_list, intent_phase, price_bands
 from recommendations.engine.taste import Prior, PriorConfig, Taste, draw, fit_prior, posterior, tastes
 from recommendations.engine.true_taste import Floats, Rows
 
 Vectors = NDArray[np.float32]
 
 NEWEST_EVENTS = 60  # of each buyer of the log
+INTENT_SAMPLE = 2_000  # live cars from which to tell how settled a buyer is
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ class LearnerConfig:
     """How ``ShowByTaste`` learns and shows.
 
     Attributes:
-        policy: Rules of the lists; its k is replaced by the loop's.
+        policy: Rules of the lists, as a placement has them unless told otherwise; its k is replaced by the loop's.
         n_beside_search: Random live listings that do not meet a condition of a search, to hold against those that do.
         half_life_days: After this long an event counts half.
         n_pool: Best listings that the policy chooses from, exploring ones too: a draw from the belief that ranks all of
@@ -100,7 +101,11 @@ class LearnerConfig:
         max_tastes: Above 1, a buyer may have several; see ``taste.tastes``.
     """
 
-    policy: ListPolicy = field(default_factory=lambda: ListPolicy(exploration_share=0.05))
+    policy: ListPolicy = field(
+        default_factory=lambda: ListPolicy(
+            diversity=0.05, max_per_model=8, max_per_seller=10, exploration_share=0.05, fresh_share=0.05
+        )
+    )
     n_beside_search: int = 60
     half_life_days: float = 30.0
     n_pool: int = 100
@@ -124,6 +129,7 @@ class ShowByTaste:
         self.parts = {name: encoder.encode_field(market.table, name) for name in ("price", *sim.QUERY_FIELDS)}
         _, self.models = np.unique([f"{a}/{b}" for a, b in zip(market.table.make, market.table.model, strict=True)],
                                    return_inverse=True)  # fmt: skip
+        self.codes = [_codes(market.table.make), _codes(market.table.body), price_bands(market.table.price)]
         _, self.sellers = np.unique(market.seller_key.astype(str), return_inverse=True)
         self.events: dict[int, list[_Event]] = {}
         self.known: dict[int, Taste] = {}
@@ -167,13 +173,23 @@ class ShowByTaste:
     def list_for(self, buyer: int, asked: Round) -> Rows:
         stock = self.vectors[asked.live]
         taste, scores = self.judge(buyer, asked, stock)
+        policy = self.policy_for(buyer, asked, scores)
         best = np.argpartition(-scores, min(self.config.n_pool, len(scores)) - 1)[: self.config.n_pool]
         imagined = None
-        if self.config.policy.exploration_share:
-            imagined = _utilities(stock[best], draw(taste, asked.rng)[0])
+        if policy.exploration_share and self.events.get(buyer):
+            imagined = _utilities(stock[best], draw(taste, asked.rng, policy.n_draws).T)
         rows = asked.live[best]
         pool = Pool(scores[best], stock[best], self.models[rows], self.sellers[rows], imagined)  # type: ignore[arg-type]
-        return rows[build_list(pool, replace(self.config.policy, k=asked.k), asked.rng).rows]
+        return rows[build_list(pool, policy, asked.rng).rows]
+
+    def policy_for(self, buyer: int, asked: Round, scores: Floats) -> ListPolicy:
+        """The rules as they suit this buyer: how settled she is, and how well known."""
+        policy = replace(self.config.policy, k=asked.k)
+        if not (events := self.events.get(buyer)):
+            return policy
+        some = np.arange(0, len(scores), max(1, len(scores) // INTENT_SAMPLE))
+        intent = intent_phase(scores[some], [codes[asked.live[some]] for codes in self.codes])
+        return policy.for_intent(intent).for_newcomer(len({event.number for event in events}))
 
     def judge(self, buyer: int, asked: Round, stock: Vectors) -> tuple[Taste, Floats]:
         """The main taste of a buyer and the score of everything for sale."""
@@ -207,6 +223,12 @@ class _Event:
     features: Vectors
     chosen: int
     offsets: Floats
+
+
+def _codes(names: NDArray) -> Rows:
+    """A number for each name; -1 for none."""
+    levels, codes = np.unique(names.astype(str), return_inverse=True)
+    return np.where(levels[codes] == "", -1, codes)
 
 
 def _utilities(stock: Vectors, weights: Floats) -> Floats:

@@ -15,6 +15,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+# Of a buyer who has done fewer things than this, lists are to learn from as well: see ``ListPolicy.for_newcomer``.
+NEWCOMER_EVENTS = 16
+NEWCOMER_CURIOSITY = 20.0  # times as many places explore
+PRICE_BAND_STEP = 1.35  # ratio of the ends of a band, for what a buyer is set on
 # The price of breaking a wish, in places over the cap: showing a worn-out listing again is the last resort.
 RELUCTANCE = 1_000_000
 
@@ -72,8 +76,27 @@ class ListPolicy:
         Diversity and exploration are scaled from 1.5 times (no focus at all) down to half (fully focused).
         """
         factor = 1.5 - intent.focus
-        exploration = min(self.exploration_share * factor, 1.0 - self.promoted_share - self.fresh_share)
-        return replace(self, diversity=min(self.diversity * factor, 1.0), exploration_share=exploration)
+        return replace(self.exploring(factor), diversity=min(self.diversity * factor, 1.0))
+
+    def for_newcomer(self, n_events: int) -> ListPolicy:
+        """The same rules for a buyer of whom we know little: nearly all places explore, if the placement explores.
+
+        What is learned from the first lists makes all later ones better, so exploring pays most at the beginning, and
+        all at once rather than a little in each list: choices among cars that all suit the same belief hardly move
+        it. With the first event there is next to nothing to draw from but the population, and most draws suit nobody;
+        so exploration starts with a third of that, and is complete with the third event. From ``NEWCOMER_EVENTS`` on
+        the rules are as they are.
+
+        Source: explore first, then commit (Garivier, Lattimore and Kaufmann 2016), with Thompson draws for the first.
+        """
+        if n_events >= NEWCOMER_EVENTS:
+            return self
+        return self.exploring(max(1.0, NEWCOMER_CURIOSITY * min(n_events / 3, 1.0)))
+
+    def exploring(self, factor: float) -> ListPolicy:
+        """So many times as many places explore, as far as promoted and fresh listings leave any."""
+        share = min(self.exploration_share * factor, 1.0 - self.promoted_share - self.fresh_share)
+        return replace(self, exploration_share=share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -343,6 +366,13 @@ def intent_phase(utilities: ArrayLike, fields: Sequence[ArrayLike], threshold: f
             lost.append(1.0 - _entropy(codes[is_known], odds[is_known]) / of_stock)
     focus = float(np.clip(np.mean(lost), 0.0, 1.0)) if lost else 0.0
     return Intent(focus, "specification" if focus >= threshold else "orientation")
+
+
+def price_bands(prices: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The band of each price on a fixed grid, a field for ``intent_phase``; -1 where it is unknown."""
+    bands = np.full(len(prices), -1)
+    bands[prices > 0] = np.log(np.maximum(prices[prices > 0], 1.0)) // np.log(PRICE_BAND_STEP)
+    return bands
 
 
 def _entropy(codes: NDArray[np.int64], weights: NDArray[np.float64]) -> float:

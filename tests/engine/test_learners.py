@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -6,9 +8,9 @@ from recommendations.engine.buyers import Menu, draw_buyers
 from recommendations.engine.car_specs import read_specs
 from recommendations.engine.closed_loop import LoopConfig, Round, ShowLikeLiked, run_loop
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
-from recommendations.engine.learners import LearnerConfig, Population, ShowByTaste, learn_population
+from recommendations.engine.learners import LearnerConfig, Population, ShowByTaste, _Event, learn_population
 from recommendations.engine.market import DAY, build_market, read_towns
-from recommendations.engine.policy import ListPolicy
+from recommendations.engine.policy import NEWCOMER_EVENTS, ListPolicy
 from recommendations.engine.taste import Prior
 
 MARKET = build_market(800, seed=2, anchor_year=2026)
@@ -17,7 +19,7 @@ VECTORS = ENCODER.encode(MARKET.table)
 EVERYBODY = draw_buyers(90, 2, Menu.of(read_specs()), read_towns())
 BUYERS, OTHERS = EVERYBODY[:20], EVERYBODY[20:]
 HISTORY = sim.simulate(MARKET, OTHERS, 2_000, seed=2)
-CONFIG = LoopConfig(n_rounds=10)
+CONFIG = LoopConfig(n_rounds=NEWCOMER_EVENTS + 4)
 PLAIN = ListPolicy(diversity=0, max_per_model=0, max_per_seller=0, exploration_share=0)
 
 
@@ -40,7 +42,25 @@ def test_it_does_better_than_the_average_of_what_was_opened_and_learns(populatio
     ours = run_loop(MARKET, BUYERS, ShowByTaste(MARKET, ENCODER, population), CONFIG)
     liked = run_loop(MARKET, BUYERS, ShowLikeLiked(VECTORS), CONFIG)
     assert ours.mean_share_after(9) > liked.mean_share_after(9) + 0.1
-    assert ours.share[-3:].mean() > ours.share[0].mean() + 0.05
+    assert ours.mean_share_after(NEWCOMER_EVENTS) > ours.share[0].mean() + 0.05
+    assert ours.share[NEWCOMER_EVENTS:].mean() > ours.share[:NEWCOMER_EVENTS].mean() + 0.05
+
+
+def test_lists_explore_until_the_buyer_is_known(population):
+    """Ten events in, most places go by draws; sixteen in, hardly any does. Before the first, none."""
+    learner = ShowByTaste(MARKET, ENCODER, population)
+    live = np.arange(300)
+
+    def best_beside_shown(n_events):
+        event = _Event(0, VECTORS[:4], 1, np.zeros(4))
+        learner.events[0] = [replace(event, number=number) for number in range(n_events)]
+        round_ = asked(n_events, live=live, k=10, age_days=np.arange(n_events, 0.0, -1.0))
+        _, scores = learner.judge(0, round_, VECTORS[live])
+        return len(set(live[np.argsort(-scores)[:15]]) & set(learner.list_for(0, round_).tolist()))
+
+    assert best_beside_shown(0) >= 8
+    assert best_beside_shown(10) <= 5
+    assert best_beside_shown(NEWCOMER_EVENTS) >= 8
 
 
 def test_the_same_seed_shows_the_same_lists(population):

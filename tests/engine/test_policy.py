@@ -14,6 +14,7 @@ from recommendations.engine.policy import (
     crowding_term,
     damp_saturated,
     intent_phase,
+    price_bands,
 )
 
 BY_SCORE_ALONE = ListPolicy(k=3, diversity=0, max_per_model=0, max_per_seller=0, exploration_share=0)
@@ -291,6 +292,29 @@ def test_focus_narrows_the_list():
     assert policy.for_intent(Intent(1.0, "specification")).diversity == pytest.approx(0.1)
     assert policy.for_intent(Intent(1.0, "specification")).exploration_share == pytest.approx(0.05)
     assert ListPolicy(diversity=0.9).for_intent(Intent(0.0, "orientation")).diversity == 1.0
+
+
+def test_a_newcomer_is_shown_more_to_learn_from_than_somebody_well_known():
+    policy = ListPolicy(exploration_share=0.04, fresh_share=0.1)
+    shares = [policy.for_newcomer(n_events).exploration_share for n_events in (0, 1, 3, 15, 16, 500)]
+    # once, a third of twenty times, twenty times; then as it was
+    assert shares == pytest.approx([0.04, 0.04 * 20 / 3, 0.8, 0.8, 0.04, 0.04])
+
+
+def test_exploring_with_newcomers_leaves_other_places_alone_and_can_be_switched_off():
+    assert ListPolicy(exploration_share=0.1, promoted_share=0.2).for_newcomer(5).exploration_share == pytest.approx(0.8)
+    assert ListPolicy(exploration_share=0.0).for_newcomer(5).exploration_share == 0.0
+
+
+def test_there_are_as_many_draws_as_places_that_may_explore():
+    assert ListPolicy(k=20, exploration_share=0.06).n_draws == 2
+    assert ListPolicy(k=20, exploration_share=0.0).n_draws == 1
+    assert ListPolicy(k=20, exploration_share=1.0).n_draws == 20
+
+
+def test_price_bands_are_a_fixed_grid_of_ratios():
+    # log(1) / log(1.35) = 0; log(1.36) and log(1.8) over log(1.35) are 1.02 and 1.96
+    assert price_bands(np.array([1.0, 1.36, 1.8, 1.9, 0.0, np.nan])).tolist() == [0, 1, 1, 2, -1, -1]
 
 
 # Fresh listings, and households

@@ -1,5 +1,6 @@
 """What each source proposes, what the shares of a placement make of it, and what becomes of it in a list."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -9,6 +10,8 @@ from django.utils import timezone
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.demand import forget_demand
+from recommendations.engine.learners import LearnerConfig
+from recommendations.engine.policy import NEWCOMER_EVENTS
 from recommendations.models import EventKind, Placement, SavedSearch
 from recommendations.placements import Rules, rules_of
 from recommendations.ranking import fill_shelf, gather, intent_of, policy_for, rank, sources_for
@@ -252,6 +255,27 @@ def test_who_knows_what_she_wants_gets_less_variety(market, fan):
     assert diversity(fan) < diversity(looking) <= 0.05 * 1.5
     assert diversity(fan, follows_intent=False) == 0.05
     assert diversity(None) == 0.05
+
+
+def test_a_newcomer_is_explored_with_until_she_is_known(market):
+    def exploring(n_events, **rules) -> float:
+        buyer = BuyerFactory()
+        for number in range(n_events):
+            view(buyer, market.bmws[number % 3])
+        shopper = meet(buyer)
+        with borrow_window() as window:
+            shelf = fill_shelf(window, shopper, Rules(Placement(**rules)), ListingFilters(), "hybrid", ())
+            return policy_for(shelf, 10).exploration_share
+
+    assert exploring(0) == 0.05
+    assert exploring(4) > 0.5
+    assert exploring(NEWCOMER_EVENTS) < 0.1
+    assert exploring(4, follows_intent=False) == 0.05
+    assert exploring(4, exploration_share=0) == 0
+
+
+def test_the_closed_loop_plays_by_the_rules_of_a_placement():
+    assert replace(LearnerConfig().policy, k=12) == Rules(Placement()).policy(12)
 
 
 def test_focus_is_none_without_a_stock(market, fan):
