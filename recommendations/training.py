@@ -39,7 +39,7 @@ from recommendations.evaluation import Tested, compare_with, space_of, try_space
 from recommendations.exceptions import RankerRefused, TrainingRefused
 from recommendations.gate import FEWEST_BUYERS, GateFigures, Verdict, judge
 from recommendations.histories import choice_sets_of
-from recommendations.models import VECTOR_DIMENSIONS, RankerVersion, TrainingRun
+from recommendations.models import VECTOR_DIMENSIONS, EventKind, RankerVersion, TrainingRun
 from recommendations.past import weights_of
 from recommendations.score_learning import LearnedScores, TermConfig, learn_terms
 from recommendations.services import (
@@ -273,7 +273,7 @@ def train(version: RankerVersion, parameters: TrainingParameters, report: Report
     version.n_listings, version.n_interactions = len(material.rows), len(material.events)
     version.n_buyers, version.last_interaction_id = material.events.n_buyers, material.events.last_id
     trial = try_out(material, parameters, report)
-    version.metrics, version.gate = trial.metrics, trial.verdict.to_json()
+    version.metrics, version.gate = {**trial.metrics, "event_kinds": kinds_now()}, trial.verdict.to_json()
     steps = Steps(report, 0.6, 0.8, f"all {len(material.events)} events")
     space = learn(material, parameters, material.as_of or now, steps, trial.population)
     space.ranker = space.ranker.with_scores(trial.scores.known, trial.scores.stranger)
@@ -291,6 +291,12 @@ def train(version: RankerVersion, parameters: TrainingParameters, report: Report
         report(0.90, go_live_or_not(version, trial.verdict))
         catch_up(version, seen_until)
     retire_old_rankers()
+
+
+def kinds_now() -> dict[str, dict[str, float]]:
+    """What each kind of event weighs and how fast it fades, to be kept: operators change them, and versions differ."""
+    kinds = EventKind.objects.values_list("slug", "weight", "half_life_days")
+    return {slug: {"weight": weight, "half_life_days": half_life} for slug, weight, half_life in kinds}
 
 
 def finish(version: RankerVersion, report: Report) -> None:

@@ -86,7 +86,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def in_short(self, entry: AuditEntry) -> str:
         names = [name.replace("_", " ") for name in entry.after or {}]
         more = f" and {len(names) - FIELDS_SHOWN} more" if len(names) > FIELDS_SHOWN else ""
-        return (", ".join(names[:FIELDS_SHOWN]) + more) or entry.note or NONE
+        return " · ".join(filter(None, (", ".join(names[:FIELDS_SHOWN]) + more, entry.note))) or NONE
 
     @display(description="")
     def both_sides(self, entry: AuditEntry) -> str | SafeString:

@@ -1,15 +1,15 @@
 """Ranker versions side by side; promoting one, and going back."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.db.models.functions import Length
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
@@ -17,11 +17,11 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from recommendations.admin import promotion
+from recommendations.admin.comparison import ComparisonPage
 from recommendations.admin.figures import side_by_side
-from recommendations.admin.jobs import RETRAIN_DIALOG, RetrainForm, author, start_and_follow
-from recommendations.exceptions import RankerRefused
+from recommendations.admin.jobs import RETRAIN_DIALOG, RetrainForm, start_and_follow
 from recommendations.models import ListingVector, RankerArtifact, RankerVersion
-from recommendations.services import promote_ranker, rollback_ranker
 from recommender_site.admin_kit import NONE, ReadOnlyAdmin, ago, badge, go_to, link_to, planned_rows, table
 
 VERSION_LABELS = {"training": "info", "ready": "", "live": "success", "retired": "warning", "failed": "danger"}
@@ -44,8 +44,8 @@ class RankerVersionAdmin(ReadOnlyAdmin):
     ]  # fmt: skip
     list_select_related = ["promoted_by"]
     list_filter = [("status", ChoicesDropdownFilter)]
-    actions_list = ["retrain_now", "roll_back"]
-    actions_detail = ["promote"]
+    actions_list = ["compare", "retrain_now", "roll_back"]
+    actions_detail = ["compare_this", "promote"]
     fieldsets = [
         (None, {"fields": [("status_badge", "gate_badge"), "note"]}),
         ("Gate: is it as good as the version that was live?", {"fields": ["gate_reason", "gate_table"]}),
@@ -56,8 +56,22 @@ class RankerVersionAdmin(ReadOnlyAdmin):
     ]
 
     def has_promote_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Pages are read-only, yet moving the pointer is a change: it needs that permission."""
-        return bool(request.user.has_perm("recommendations.change_rankerversion"))
+        return promotion.may_promote(request)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(ComparisonPage.as_view(model_admin=self))
+        return [path("compare/", view, name="recommendations_rankerversion_comparison"), *super().get_urls()]
+
+    @action(description="Compare", url_path="side-by-side", icon="compare", permissions=["view"])
+    def compare(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:recommendations_rankerversion_comparison")
+
+    @action(description="Compare", url_path="compare-this", icon="compare", permissions=["view"])
+    def compare_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Beside the live version; the live one beside the usual ones."""
+        live = RankerVersion.objects.live()
+        both = [] if live is None or str(live.pk) == object_id else [live.pk, object_id]
+        return redirect(reverse("admin:recommendations_rankerversion_comparison", query={"v": both} if both else None))
 
     def has_retrain_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("recommendations.add_trainingrun"))
@@ -152,8 +166,8 @@ class RankerVersionAdmin(ReadOnlyAdmin):
         },
     )
     def promote(self, request: HttpRequest, form: NoteForm, object_id: str) -> HttpResponse:
-        version = RankerVersion.objects.get(pk=object_id)
-        return self._move(request, lambda note: promote_ranker(version=version, note=note, by=author(request)), form)
+        promotion.promote(request, RankerVersion.objects.get(pk=object_id), form.cleaned_data["note"])
+        return go_to(reverse("admin:recommendations_rankerversion_changelist"))
 
     @action(
         description="Roll back",
@@ -168,16 +182,7 @@ class RankerVersionAdmin(ReadOnlyAdmin):
         },
     )
     def roll_back(self, request: HttpRequest, form: NoteForm) -> HttpResponse:
-        return self._move(request, lambda note: rollback_ranker(note=note, by=author(request)), form)
-
-    def _move(self, request: HttpRequest, move: Callable[[str], RankerVersion], form: NoteForm) -> HttpResponse:
-        try:
-            version = move(form.cleaned_data["note"])
-        except RankerRefused as refusal:
-            messages.error(request, f"Nothing was changed: {str(refusal).rstrip('.')}.")
-        else:
-            self.log_change(request, version, f"Put live. {form.cleaned_data['note']}".strip())
-            messages.success(request, f"{version} is live.")
+        promotion.roll_back(request, form.cleaned_data["note"])
         return go_to(reverse("admin:recommendations_rankerversion_changelist"))
 
     @action(
