@@ -20,12 +20,11 @@ from django.utils import timezone
 from numpy.typing import NDArray
 from psycopg.sql import SQL, Composed, Literal
 
-from catalog.querysets import ITEMS
 from recommendations import telemetry
 from recommendations.datasets import read_columns
 from recommendations.engine.feed_model import FeedEvents, fit_feed
 from recommendations.feed.log import VARIANT
-from recommendations.feed.memory import config, memory, packed
+from recommendations.feed.memory import Items, config, memory, packed
 from recommendations.models import FeedFit
 
 logger = logging.getLogger(__name__)
@@ -41,15 +40,17 @@ BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 # a table that was emptied has another file
 FILES = "SELECT pg_relation_filenode('recommendations_servedlist'), pg_relation_filenode('recommendations_interaction')"
 SHOWN = SQL(
-    "SELECT buyer_id, unnest(listing_ids) FROM recommendations_servedlist "
+    "SELECT buyer_id, unnest(listing_ids), extract(epoch FROM served_at)::float8 FROM recommendations_servedlist "
     "WHERE served_at >= {since} AND served_at < {until} AND variant = {variant} AND buyer_id IS NOT NULL"
 )
+# Of cars too: which listings are items is known here. Joined to a table of listings that nobody has analysed since it
+# was filled, this could compare each event with each listing, and take minutes.
 SAID = SQL(
-    "SELECT i.buyer_id, i.listing_id, sign(k.weight)::bigint, extract(epoch FROM i.occurred_at)::float8, i.id "
+    "SELECT i.buyer_id, i.listing_id, sign(k.weight)::bigint, i.id, extract(epoch FROM i.occurred_at)::float8, "
+    "extract(epoch FROM i.received_at)::float8 "
     "FROM recommendations_interaction i "
-    "JOIN catalog_listing l ON l.id = i.listing_id AND l.source = {items} "
     "JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.weight <> 0 "
-    "WHERE i.received_at >= {since} AND i.received_at < {until}"
+    "WHERE i.received_at >= {since} AND i.received_at < {until} AND i.listing_id IS NOT NULL"
 )
 # of the oldest rows that still count; by the indexes that are in the order of time
 OLDEST_SHOWN = "SELECT served_at FROM recommendations_servedlist ORDER BY served_at DESC OFFSET %s LIMIT 1"
@@ -57,11 +58,12 @@ OLDEST_SAID = "SELECT received_at FROM recommendations_interaction ORDER BY rece
 
 
 class Log:
-    """What was shown and said lately, as far as this process has read it.
+    """What was shown and said of items lately, as far as this process has read it.
 
     Attributes:
         shown: Buyer and listing, shape (n_shown, 2).
         said: Buyer, listing, sign and id, shape (n_said, 4); ``moments``: when, epoch seconds, shape (n_said,).
+        newest: When the newest of it arrived, epoch seconds; 0 where there is nothing.
     """
 
     def __init__(self) -> None:
@@ -71,25 +73,33 @@ class Log:
     def _begin_anew(self) -> None:
         self._read_until: datetime | None = None
         self.shown, self.said = np.zeros((0, 2), np.int64), np.zeros((0, 4), np.int64)
-        self.moments = np.zeros(0)
+        self.moments, self.newest = np.zeros(0), 0.0
 
-    def read_on(self, until: datetime) -> None:
-        """Read what has come since the last time; what counts of it when that was never, or the tables were emptied."""
+    def read_on(self, until: datetime) -> Items:
+        """Read what has come since the last time; what counts of it when that was never, or the tables were emptied.
+
+        Returns the items, which are read after it, so that none of them is missing.
+        """
         with connection.cursor() as cursor:
             cursor.execute(FILES)
             files = cursor.fetchone()
             if files != self._files:
                 self._files = files
                 self._begin_anew()
-            oldest = [self._read_until or _moment(cursor, query, n) for query, n in (
-                (OLDEST_SHOWN, SHOWN_AT_MOST // settings.FEED_LENGTH), (OLDEST_SAID, SAID_AT_MOST)
-            )]  # fmt: skip
-        shown = read_columns(_between(SHOWN, oldest[0], until), np.int64, np.int64)
-        said = read_columns(_between(SAID, oldest[1], until), np.int64, np.int64, np.int64, np.float64, np.int64)
+            since_shown = self._read_until or _moment(cursor, OLDEST_SHOWN, SHOWN_AT_MOST // settings.FEED_LENGTH)
+            since_said = self._read_until or _moment(cursor, OLDEST_SAID, SAID_AT_MOST)
+        *shown, served_at = read_columns(_between(SHOWN, since_shown, until), np.int64, np.int64, np.float64)
+        *said, occurred_at, received_at = read_columns(
+            _between(SAID, since_said, until), np.int64, np.int64, np.int64, np.int64, np.float64, np.float64
+        )
         self._read_until = until
+        items = memory.items()
+        is_of_item = np.isin(said[1], items.listing_ids)
+        self.newest = max(self.newest, served_at.max(initial=0), received_at[is_of_item].max(initial=0))
         self.shown = np.concatenate([self.shown, np.column_stack(shown)])[-SHOWN_AT_MOST:]
-        self.said = np.concatenate([self.said, np.column_stack([*said[:3], said[4]])])[-SAID_AT_MOST:]
-        self.moments = np.concatenate([self.moments, said[3]])[-SAID_AT_MOST:]
+        self.said = np.concatenate([self.said, np.column_stack(said)[is_of_item]])[-SAID_AT_MOST:]
+        self.moments = np.concatenate([self.moments, occurred_at[is_of_item]])[-SAID_AT_MOST:]
+        return items
 
     def as_events(self, listing_ids: NDArray[np.int64]) -> FeedEvents:
         """The same in rows: items in the order of ``listing_ids``, users in any; without what is about other items."""
@@ -117,17 +127,7 @@ def _moment(cursor: Any, query: str, offset: int) -> datetime:
 
 
 def _between(query: SQL, since: datetime, until: datetime) -> Composed:
-    return query.format(since=Literal(since), until=Literal(until), variant=Literal(VARIANT), items=Literal(ITEMS))
-
-
-def is_anything_new(since: datetime, until: datetime) -> bool:
-    """Whether anybody was shown or said anything, without reading it."""
-    questions = SQL("SELECT EXISTS ({shown}) OR EXISTS ({said})").format(
-        shown=_between(SHOWN, since, until), said=_between(SAID, since, until)
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(questions)
-        return bool(cursor.fetchone()[0])
+    return query.format(since=Literal(since), until=Literal(until), variant=Literal(VARIANT))
 
 
 _log = Log()
@@ -155,13 +155,13 @@ def refresh_fit(settled: timedelta | None = None) -> bool:
         before = FeedFit.objects.defer("content").first()
         if before and now - before.fitted_at < timedelta(seconds=IDLE_FACTOR * before.seconds):
             return False
-        if not is_anything_new(before.fitted_at - settled if before else BEGINNING, now - settled):
+        started = time.process_time()
+        items = _log.read_on(now - settled)
+        known_until = (before.fitted_at - settled).timestamp() if before else 0.0
+        if _log.newest <= known_until:
             if before:
                 FeedFit.objects.update(fitted_at=now)
             return False
-        started = time.process_time()
-        _log.read_on(now - settled)
-        items = memory.items()
         model = fit_feed(_log.as_events(items.listing_ids), items.tags, config())
         FeedFit.objects.update_or_create(
             pk=1,
