@@ -15,7 +15,7 @@ OURS = ("accounts", "catalog", "recommendations", "django_celery_beat", "django_
 FOR_ADMINISTRATORS = ("user", "apikey")  # in accounts: others neither change these nor see who holds a key
 HANDLED_BY_OPERATORS = {
     "accounts": ("buyer",),
-    "catalog": ("listing", "seller", "make", "carmodel", "importrun"),
+    "catalog": ("listing", "seller", "make", "carmodel", "importrun", "qualityreport"),
     "recommendations": (
         "eventkind", "placement", "experiment", "savedsearch", "preference", "rankerversion", "trainingrun",
         "evaluation", "seedrun", "tastemap",

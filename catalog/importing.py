@@ -220,12 +220,15 @@ class Shortened(str):
 
 _TAG = re.compile(r"<(?:/?[a-z][^<>]{0,200}|!--.*?--)>", re.IGNORECASE | re.DOTALL)
 _BARE_NUMBER = re.compile(r"[\d.,]+")
+_SIGNS_OF_A_FORMULA = ("=", "+", "-", "@")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
 
 
 def clean_text(text: str) -> str:
     """Without control characters, mark-up and entities; spaces tidied within each line."""
     text = _CONTROL.sub("", text)
+    if text[:1] == "'" and text[1:2] in _SIGNS_OF_A_FORMULA:
+        text = text[1:]  # what exports, ours among them, put before a text that a spreadsheet would calculate
     if "<" in text:
         text = _TAG.sub("", re.sub(r"<\s*(?:br|/p|/li)\s*/?>", "\n", text, flags=re.IGNORECASE))
     if "&" in text:

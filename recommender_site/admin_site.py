@@ -25,12 +25,12 @@ def may_see(app: str, model: str) -> Callable[[HttpRequest], bool]:
     return check
 
 
-def page(title: str, icon: str, app: str, model: str) -> dict[str, Any]:
-    """One line of the sidebar, shown to those who may see the rows behind it."""
+def page(title: str, icon: str, app: str, model: str, to: str = "") -> dict[str, Any]:
+    """One line of the sidebar, shown to those who may see the rows behind it; ``to`` names a page about them."""
     return {
         "title": title,
         "icon": icon,
-        "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
+        "link": reverse_lazy(f"admin:{to or f'{app}_{model}_changelist'}"),
         "permission": may_see(app, model),
     }
 
@@ -55,6 +55,7 @@ NAVIGATION = [
         page("Makes", "factory", "catalog", "make"),
         page("Models", "category", "catalog", "carmodel"),
         page("Imports", "upload_file", "catalog", "importrun"),
+        page("Data quality", "fact_check", "catalog", "qualityreport", to="catalog_quality"),
     ),
     group(
         "Buyers",
@@ -82,6 +83,7 @@ NAVIGATION = [
         "Schedules and jobs",
         page("Schedules", "schedule", "django_celery_beat", "periodictask"),
         page("Job results", "task_alt", "django_celery_results", "taskresult"),
+        page("Queues and workers", "stacks", "django_celery_results", "taskresult", to="task_queues"),
     ),
     group(
         "People",

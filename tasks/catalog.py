@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from catalog import import_jobs, services, undoing, uploads
+from catalog import import_jobs, quality, services, undoing, uploads
 from tasks.options import LONG, RETRY, SHORT
 from tasks.queueing import enqueue
 
@@ -40,3 +40,16 @@ def sweep_imports_task() -> None:
     """Remove uploaded files, and what imports did to single listings, after their time."""
     uploads.sweep_uploads(now=timezone.now())
     undoing.sweep_import_records(now=timezone.now())
+
+
+@shared_task(name="catalog.measure_quality", soft_time_limit=600, time_limit=630)
+def measure_quality_task(report_id: int) -> str:
+    """Count what is missing, odd, double or stale in the stock."""
+    return quality.run_report(report_id=report_id)
+
+
+@shared_task(name="catalog.scheduled_quality", ignore_result=True, soft_time_limit=600, time_limit=630)
+def scheduled_quality_task() -> None:
+    """Count every night what is missing, odd, double or stale in the stock."""
+    if report := quality.queue_report():
+        quality.run_report(report_id=report.pk)

@@ -6,7 +6,7 @@ from recommendations import services
 from recommendations.backtests.runs import run_evaluation
 from recommendations.feed.fitting import refresh_fit
 from recommendations.maps import dead_maps, run_map
-from recommendations.seeding import run_seeding
+from recommendations.seeding import dead_seedings, run_seeding
 from recommendations.training import dead_trainings, run_training, start_training
 from tasks.options import LONG, RETRY, SHORT
 from tasks.queueing import enqueue
@@ -79,6 +79,13 @@ def draw_map_task(map_id: int) -> str:
 def seed_marketplace_task(seed_run_id: int) -> str:
     """Fill the site with made-up stock, buyers and events."""
     return str(run_seeding(seed_run_id=seed_run_id))
+
+
+@shared_task(name="recommendations.resume_seedings", ignore_result=True, **SHORT)
+def resume_seedings_task() -> None:
+    """Hand seedings whose process died to another worker; one that is worked on is left alone."""
+    for run_id in dead_seedings():
+        enqueue(seed_marketplace_task, run_id)
 
 
 @shared_task(name="recommendations.refresh_feed", ignore_result=True, **SHORT)

@@ -73,6 +73,12 @@ TIMETABLE = [
         Every(60),
     ),
     Entry(
+        "Resume seedings",
+        "Every five minutes: complete made-up markets whose process was killed.",
+        "recommendations.resume_seedings",
+        Every(300),
+    ),
+    Entry(
         "Sweep imports",
         "Every night at 04:45: remove uploaded files, and what is needed to undo imports, after their days.",
         "catalog.sweep_imports",
@@ -83,6 +89,12 @@ TIMETABLE = [
         "Every minute: follow an event of our own through the whole product, and tell the metrics how long it took.",
         "maintenance.probe_loop",
         Every(60),
+    ),
+    Entry(
+        "Measure data quality",
+        "Every night at 05:00: count what is missing, odd, double or stale in the stock.",
+        "catalog.scheduled_quality",
+        Daily(5, 0),
     ),
     Entry(
         "Sweep listing changes",

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from catalog.models import ImportedListing, Listing
+from catalog.quality import CHECK_BY_KEY, narrowed
 
 NO_RUN = -1
 
@@ -30,3 +31,17 @@ class ImportedFilter(SimpleListFilter):
         run_id, _, kind = str(self.value()).partition("-")
         of_run = ImportedListing.objects.filter(run=int(run_id) if run_id.isdecimal() else NO_RUN)
         return queryset.filter(pk__in=of_run.filter(is_new=kind != "changed").values("listing_id"))
+
+
+class QualityFilter(SimpleListFilter):
+    """The listings that a check of the quality report is about."""
+
+    title = "quality"
+    parameter_name = "quality"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        check = CHECK_BY_KEY.get(str(self.used_parameters.get(self.parameter_name)))
+        return [(check.key, check.title)] if check else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Listing]) -> QuerySet[Listing]:
+        return narrowed(queryset, str(self.value())) if self.value() else queryset

@@ -6,11 +6,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.postgres.search import SearchQuery
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Model, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -25,8 +29,9 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from catalog.admin.filters import ImportedFilter
+from catalog.admin.filters import ImportedFilter, QualityFilter
 from catalog.exceptions import CatalogRefusal
+from catalog.export import HEADINGS, exported_rows
 from catalog.models import CarModel, Listing, ListingChange, Make, PriceChange, Seller
 from catalog.services import (
     change_price,
@@ -36,6 +41,7 @@ from catalog.services import (
     reserve_listing,
     withdraw_listing,
 )
+from catalog.tables import as_csv
 from recommender_site.admin_kit import (
     NBSP,
     NONE,
@@ -195,6 +201,7 @@ class ListingAdmin(ConsoleAdmin):
         ("seller", AutocompleteSelectFilter), ("price", RangeNumericFilter), ("year", RangeNumericFilter),
         ("mileage_km", RangeNumericFilter), ("fuel", ChoicesDropdownFilter), ("gearbox", ChoicesDropdownFilter),
         ("body", ChoicesDropdownFilter), ("published_at", RangeDateTimeFilter), ImportedFilter,
+        QualityFilter,
     ]  # fmt: skip
     sortable_by = ["shown_price", "age"]  # of live cars by an index; sorting a million rows by others takes seconds
     search_fields = ["external_id"]  # shows the search box; get_search_results says how
@@ -234,6 +241,22 @@ class ListingAdmin(ConsoleAdmin):
     inlines = [PriceChangeInline]
     actions = [status_action(name) for name in STATUS_CHANGES]
     actions_detail = ["change_status"]
+    list_before_template = "console/listing_tools.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        export = path("export/", self.admin_site.admin_view(self.export), name="catalog_listing_export")
+        return [export, *super().get_urls()]
+
+    def export(self, request: HttpRequest) -> HttpResponseBase:
+        """The listings that the list shows with the same search and filters, as a CSV file."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            shown = self.get_changelist_instance(request).get_queryset(request)
+        except IncorrectLookupParameters:
+            messages.error(request, "Nothing was exported: a filter of that address makes no sense.")
+            return redirect("admin:catalog_listing_changelist")
+        return as_csv(f"listings-{timezone.localdate()}.csv", HEADINGS, exported_rows(shown))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Listing]:
         return super().get_queryset(request).with_card_data()

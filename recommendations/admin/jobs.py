@@ -20,6 +20,7 @@ from accounts import auditing
 from accounts.models import User
 from recommendations.exceptions import TrainingRefused
 from recommendations.models import SeedRun, TrainingRun
+from recommendations.seeding import cancel_seeding, is_worked_on
 from recommendations.training import TrainingParameters, start_training
 from recommender_site.admin_kit import UNFINISHED, JobAdmin, go_to, link_to, page_of
 from tasks.queueing import enqueue_on_commit
@@ -249,6 +250,40 @@ class SeedRunAdmin(BackgroundJobAdmin):
 
     def save_model(self, request: HttpRequest, obj: SeedRun, form: Any, change: bool) -> None:
         obj.started_by = author(request)
+    def panel(self, job: SeedRun) -> dict[str, Any]:
+        """A run has no heartbeat of its own: whoever works on it holds the lock of its seed."""
+        shown = super().panel(job)
+        if job.status == "running" and not is_worked_on(job):
+            shown["job_hint"] = (
+                "No process works on it, so its worker was killed or is just starting. It is completed by itself "
+                "within five minutes while beat runs; what is written already is not written twice."
+            )
+        return shown
+
+    @action(
+        description="Cancel",
+        url_path="cancel",
+        icon="cancel",
+        permissions=["start"],
+        dialog={
+            "title": "Cancel this seeding",
+            "description": "It stops at its next step. What was written stays, and seeding again with the same numbers "
+            "completes it.",
+            "form_class": None,
+            "form_submit_text": "Cancel the seeding",
+        },
+    )
+    def cancel(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        run = SeedRun.objects.get(pk=object_id)
+        with transaction.atomic():
+            if was_unfinished := cancel_seeding(run, by=str(request.user)):
+                auditing.record(by=request.user, action="cancel", target=run, before={"status": run.status})
+        if was_unfinished:
+            messages.success(request, "The seeding was cancelled.")
+        else:
+            messages.warning(request, "The seeding had ended already.")
+        return go_to(reverse("admin:recommendations_seedrun_change", args=[object_id]))
+
         super().save_model(request, obj, form, change)
         enqueue_on_commit(seed_marketplace_task, obj.pk)
 

@@ -377,6 +377,45 @@ def test_a_run_that_fails_records_it_and_raises(monkeypatch):
     assert "division" in run.error
 
 
+def test_a_cancelled_run_stops_at_its_next_step_and_stays_cancelled(monkeypatch):
+    run = seed_run()
+    draw = seeding.draw_buyers
+
+    def cancel_then_draw(*args, **kwargs):
+        assert seeding.cancel_seeding(run, by="Pat")
+        return draw(*args, **kwargs)
+
+    monkeypatch.setattr(seeding, "draw_buyers", cancel_then_draw)
+    assert run_seeding(seed_run_id=run.pk) == "cancelled"
+    run.refresh_from_db()
+    assert run.status == SeedRun.Status.FAILED
+    assert run.error.startswith("Cancelled by Pat.")
+    assert Listing.objects.count() == 200
+    assert not Interaction.objects.exists()
+    assert run_seeding(seed_run_id=run.pk) == "had ended already"
+    assert not seeding.cancel_seeding(run, by="Pat")
+
+
+def test_a_worker_that_is_told_to_stop_puts_its_run_back(monkeypatch):
+    run = seed_run()
+
+    def stop(*args, **kwargs):
+        raise SystemExit
+
+    monkeypatch.setattr(seeding, "draw_buyers", stop)
+    with pytest.raises(SystemExit):
+        run_seeding(seed_run_id=run.pk)
+    run.refresh_from_db()
+    assert run.status == SeedRun.Status.QUEUED
+
+
+def test_a_run_is_dead_when_nobody_holds_the_lock_of_its_seed():
+    dead, worked_on = seed_run(status=SeedRun.Status.RUNNING), seed_run(seed=12, status=SeedRun.Status.RUNNING)
+    with seeding.seed_lock(seeding.SeedPlan(200, 54, 400, 12)):
+        assert seeding.dead_seedings() == [dead.pk]
+    assert seeding.dead_seedings() == [dead.pk, worked_on.pk]
+
+
 # --- The command
 
 

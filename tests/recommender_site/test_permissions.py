@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 REGISTERED = sorted(admin.site._registry.items(), key=lambda item: item[0]._meta.label)
 LABELS = [model._meta.label for model, _ in REGISTERED]
-ONLY_LOOKING = {"open_report", "download_json"}  # buttons that a viewer may press
+ONLY_LOOKING = {"open_report", "download_json", "open_queues"}  # buttons that a viewer may press
 
 
 @pytest.fixture
