@@ -244,12 +244,12 @@ class SeedRunAdmin(BackgroundJobAdmin):
         ),
     ]
 
+    actions_detail = ["queue_again", "cancel"]
+
     @display(description="Run", ordering="pk")
     def run(self, run: SeedRun) -> str:
         return f"Seeding {run.pk}"
 
-    def save_model(self, request: HttpRequest, obj: SeedRun, form: Any, change: bool) -> None:
-        obj.started_by = author(request)
     def panel(self, job: SeedRun) -> dict[str, Any]:
         """A run has no heartbeat of its own: whoever works on it holds the lock of its seed."""
         shown = super().panel(job)
@@ -284,6 +284,8 @@ class SeedRunAdmin(BackgroundJobAdmin):
             messages.warning(request, "The seeding had ended already.")
         return go_to(reverse("admin:recommendations_seedrun_change", args=[object_id]))
 
+    def save_model(self, request: HttpRequest, obj: SeedRun, form: Any, change: bool) -> None:
+        obj.started_by = author(request)
         super().save_model(request, obj, form, change)
         enqueue_on_commit(seed_marketplace_task, obj.pk)
 

@@ -44,7 +44,7 @@ def rich_listing() -> Listing:
         tags=["abs", "tow bar"], price=Decimal("8000.50"), mileage_km=12_345, drive="front", colour="red",
         consumption_l_100km=5.4, doors=5, seats=5, owner_count=2, annual_tax=Decimal("165.00"), place="Leeds",
         latitude=53.8, longitude=-1.55, photo_url="https://example.com/1.jpg",
-        seller=SellerFactory(external_id="shop/77", name="+Garage", kind="private"),
+        seller=SellerFactory(external_id="shop/77", name="+Smith", kind="private"),
     )  # fmt: skip
 
 
@@ -79,7 +79,7 @@ def test_no_cell_is_a_formula(operator: Client):
     rich_listing()
     (row,) = exported(operator)
     assert row["title"] == "'=1+1, a fine “Focus”"
-    assert row["advertiser"] == "'+Garage"
+    assert row["advertiser"] == "'+Smith"
     assert row["longitude"] == "-1.55"
 
 
