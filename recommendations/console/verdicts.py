@@ -88,5 +88,6 @@ def caution_about(
             f"favours {better}: wait for newer events, and evaluate again."
         )
     if min(of_better, of_worse) >= WORTH_MENTIONING:
-        return f"Both had learned from {of_worse:.0%} or more of the tested events, so the figures themselves flatter."
+        least = "all" if min(of_better, of_worse) == 1 else f"{min(of_better, of_worse):.0%} or more"
+        return f"Both had learned from {least} of the tested events, so the figures themselves flatter."
     return ""

@@ -58,7 +58,8 @@ def test_the_newest_evaluation_that_asked_all_of_them_the_same_counts():
     one, two, third = RankerVersionFactory(), RankerVersionFactory(), RankerVersionFactory()
     name = f"v{one.pk}"
     together = evaluation(
-        ("forecourt", "ndcg", 0.3, 0.2, 0.4), (name, "ndcg", 0.25, 0.15, 0.35), (name, "lead in ndcg", 0.05, 0.01, 0.09),
+        ("forecourt", "ndcg", 0.3, 0.2, 0.4), (name, "ndcg", 0.25, 0.15, 0.35),
+        (name, "lead in ndcg", 0.05, 0.01, 0.09),
         version=two, beside=(one.pk,), summary={"known": {"forecourt": 0.5, name: 0.2}},
     )  # fmt: skip
     evaluation(("forecourt", "ndcg", 0.9, 0.8, 1.0), version=third)
@@ -189,7 +190,8 @@ def test_the_same_buyers_get_a_list_from_each_version_and_nothing_is_stored():
     first, *_ = sample_lists([market.version, again, RankerVersionFactory(status="retired")])
     assert first.buyer == buyer
     live, ready, retired = first.lists
-    assert live and ready
+    assert live
+    assert ready
     assert retired is None
     assert first.n_shared == len({one.listing.pk for one in live} & {one.listing.pk for one in ready})
     assert (Interaction.objects.count(), ServedList.objects.count()) == before
