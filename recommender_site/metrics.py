@@ -24,6 +24,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from catalog.models import Listing
+from recommendations.consistency import last_findings
 from recommendations.models import Interaction, Preference, RankerVersion
 from recommendations.probe import GOAL_SECONDS, last_probe
 from recommender_site.celery import app
@@ -139,8 +140,18 @@ def probe_from_end_to_end() -> list[GaugeMetricFamily]:
     return [succeeded, age, seconds]
 
 
+def rows_that_should_not_be_there() -> list[GaugeMetricFamily]:
+    """As found by the last check of the data. No sample before the first."""
+    family = GaugeMetricFamily(
+        "forecourt_inconsistent_rows", "Rows that should not be there, by check.", labels=["check"]
+    )
+    for check, n_rows in last_findings().items():
+        family.add_metric([check], n_rows)
+    return [family]
+
+
 QUESTIONS: dict[str, Sequence[Question]] = {
     "database": (listings_by_status, live_ranker_age, preferences_behind_the_log),
     "broker": (waiting_tasks,),
-    "cache": (probe_from_end_to_end,),
+    "cache": (probe_from_end_to_end, rows_that_should_not_be_there),
 }

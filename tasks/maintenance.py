@@ -1,4 +1,4 @@
-"""What keeps the site itself in order: sweeping what was needed for a while, and the probe from end to end."""
+"""What keeps the site itself in order: it is swept, probed from end to end, and checked."""
 
 from datetime import timedelta
 
@@ -8,6 +8,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from catalog.models import ListingChange
+from recommendations.consistency import check_data
 from recommendations.probe import GOAL_SECONDS, look_at_probe, send_probe
 from tasks import outcomes  # noqa: F401 (listens in every worker)
 from tasks.options import RETRY, SHORT
@@ -38,3 +39,9 @@ def probe_loop_task() -> None:
 def look_at_probe_task(buyer_id: int) -> None:
     """Whether the effect came; a probe that was looked at already is left alone."""
     look_at_probe(buyer_id)
+
+
+@shared_task(name="maintenance.check_data", ignore_result=True, soft_time_limit=600, time_limit=630)
+def check_data_task() -> None:
+    """Whether what is stored agrees with itself; metrics tell what was found."""
+    check_data()

@@ -103,6 +103,12 @@ TIMETABLE = [
         Every(600),
     ),
     Entry(
+        "Check the data",
+        "Every night at 05:00: look for rows that should not be there, and tell the metrics how many there are.",
+        "maintenance.check_data",
+        Daily(5, 0),
+    ),
+    Entry(
         "Sweep expired tokens",
         "Every night at 04:30: remove refresh tokens that have expired, with their revocations.",
         "maintenance.sweep_tokens",
