@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 from django.core.exceptions import ValidationError
@@ -99,17 +99,16 @@ class MapCancelled(TasteMapRefused):
 def claim(map_id: int) -> bool:
     """Take a queued map, or one whose process has been silent for so long that it must have died."""
     now = timezone.now()
-    free = TasteMap.objects.filter(Q(status=TasteMap.Status.QUEUED) | silent_since(now), pk=map_id)
+    dead = Q(status=TasteMap.Status.RUNNING, heartbeat_at__lt=now - SILENCE_OF_THE_DEAD)
+    free = TasteMap.objects.filter(Q(status=TasteMap.Status.QUEUED) | dead, pk=map_id)
     return bool(free.update(status=TasteMap.Status.RUNNING, started_at=now, heartbeat_at=now, progress=0))
 
 
 def dead_maps() -> list[int]:
-    """Maps whose process was killed before it could say so."""
-    return list(TasteMap.objects.filter(silent_since(timezone.now())).values_list("pk", flat=True))
-
-
-def silent_since(now: datetime) -> Q:
-    return Q(status=TasteMap.Status.RUNNING, heartbeat_at__lt=now - SILENCE_OF_THE_DEAD)
+    """Maps that were begun, and that no process has worked on for long: it was killed, or told to stop."""
+    begun = TasteMap.objects.filter(status__in=[TasteMap.Status.RUNNING, TasteMap.Status.QUEUED])
+    silent = begun.filter(heartbeat_at__lt=timezone.now() - SILENCE_OF_THE_DEAD)
+    return list(silent.values_list("pk", flat=True))
 
 
 def unfinished(map_id: int) -> QuerySet[TasteMap]:

@@ -132,6 +132,8 @@ def carry_out(run_id: int, report: Report | None) -> RankerVersion:
     version = RankerVersion.objects.create()
     TrainingRun.objects.filter(pk=run_id).update(version=version)
     reporter = RunReporter(run, report)
+    if run.log:
+        reporter.note("the process that worked on it was stopped; begun anew")
     try:
         train(version, TrainingParameters.from_json(run.parameters), reporter, promote=run.promote)
     except SystemExit:  # the process is told to stop: whoever starts next begins again
@@ -160,10 +162,9 @@ def claim(run_id: int) -> bool:
 
 
 def dead_trainings() -> list[int]:
-    """Runs whose process was killed before it could say so."""
-    silent = TrainingRun.objects.filter(
-        status=TrainingRun.Status.RUNNING, heartbeat_at__lt=timezone.now() - SILENCE_OF_THE_DEAD
-    )
+    """Runs that were begun, and that no process has worked on for long: it was killed, or told to stop."""
+    begun = TrainingRun.objects.filter(status__in=[TrainingRun.Status.RUNNING, TrainingRun.Status.QUEUED])
+    silent = begun.filter(heartbeat_at__lt=timezone.now() - SILENCE_OF_THE_DEAD)
     return list(silent.values_list("pk", flat=True))
 
 
@@ -217,11 +218,19 @@ class RunReporter:
     def __init__(self, run: TrainingRun, also: Report | None) -> None:
         self._run_id = run.pk
         self._also = also
-        self._log: list[str] = []
+        self._log = run.log.splitlines()  # of an earlier attempt
+        self._last_step = ""
+
+    def note(self, line: str) -> None:
+        """A line of the log."""
+        self._log.append(f"{timezone.now():%H:%M:%S} {line}")
 
     def __call__(self, fraction: float, step: str) -> None:
+        """How far it is; a step that goes on is one line of the log."""
         now = timezone.now()
-        self._log.append(f"{now:%H:%M:%S} {step}")
+        if step != self._last_step:
+            self.note(step)
+        self._last_step = step
         still_wanted = TrainingRun.objects.filter(pk=self._run_id, status=TrainingRun.Status.RUNNING).update(
             progress=fraction,
             step=shorten(step, LONGEST_STEP, placeholder=" …"),
@@ -460,7 +469,11 @@ def learn(
     space = ListingSpace(ranker)
     space.put(rows, vectors)
     report(0.5, "learning the population")
-    space.ranker = ranker.with_prior(learn_prior(space, material.events, parameters, now, population))
+    prior = learn_prior(
+        space, material.events, parameters, now, population,
+        lambda share: report(0.5 + 0.5 * share, "learning the population"),
+    )  # fmt: skip
+    space.ranker = ranker.with_prior(prior)
     return space
 
 
@@ -492,7 +505,12 @@ def positions_of(listing_ids: NDArray[np.int64], sorted_ids: NDArray[np.int64]) 
 
 
 def learn_prior(
-    space: ListingSpace, events: EventRows, parameters: TrainingParameters, now: datetime, start: Prior | None = None
+    space: ListingSpace,
+    events: EventRows,
+    parameters: TrainingParameters,
+    now: datetime,
+    start: Prior | None = None,
+    report: Callable[[float], None] = lambda share: None,
 ) -> Prior:
     """The population's taste, by EM over the buyers who told most."""
     buyers, counts = np.unique(events.buyer_ids, return_counts=True)
@@ -505,7 +523,7 @@ def learn_prior(
         told.reweighted(np.minimum(told.weights, 1.0))
         for told in choice_sets_of(newest, space, now, parameters.sampled_alternatives).values()
     ]
-    return fit_prior(sets, VECTOR_DIMENSIONS, PriorConfig(seed=parameters.seed), start)
+    return fit_prior(sets, VECTOR_DIMENSIONS, PriorConfig(seed=parameters.seed), start, report)
 
 
 @transaction.atomic

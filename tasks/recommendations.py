@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from recommendations import services
-from recommendations.backtests.runs import run_evaluation
+from recommendations.backtests.runs import dead_evaluations, run_evaluation
 from recommendations.feed.fitting import refresh_fit
 from recommendations.maps import dead_maps, run_map
 from recommendations.seeding import dead_seedings, run_seeding
@@ -56,11 +56,13 @@ def scheduled_retrain_task() -> None:
 
 @shared_task(name="recommendations.resume_trainings", ignore_result=True, **SHORT)
 def resume_trainings_task() -> None:
-    """Hand trainings and maps whose process died to another worker; what is claimed already is left alone."""
+    """Hand trainings, maps and evaluations whose process died to another worker; what is claimed is left alone."""
     for run_id in dead_trainings():
         enqueue(retrain_task, run_id)
     for map_id in dead_maps():
         enqueue(draw_map_task, map_id)
+    for evaluation_id in dead_evaluations():
+        enqueue(evaluate_task, evaluation_id)
 
 
 @shared_task(name="recommendations.evaluate", **LONG)

@@ -56,7 +56,7 @@ TIMETABLE = [
     ),
     Entry(
         "Resume trainings",
-        "Every five minutes: begin trainings anew whose process was killed.",
+        "Every five minutes: begin trainings, maps and evaluations anew whose process was killed.",
         "recommendations.resume_trainings",
         Every(300),
     ),

@@ -54,6 +54,15 @@ def claim(evaluation_id: int) -> bool:
     return bool(free.update(status=Evaluation.Status.RUNNING, started_at=now, heartbeat_at=now))
 
 
+def dead_evaluations() -> list[int]:
+    """Evaluations of the log that were begun, and that no process has worked on for long: killed, or told to stop."""
+    begun = Evaluation.objects.filter(
+        source=Evaluation.LOG, status__in=[Evaluation.Status.RUNNING, Evaluation.Status.QUEUED]
+    )
+    silent = begun.filter(heartbeat_at__lt=timezone.now() - SILENCE_OF_THE_DEAD)
+    return list(silent.values_list("pk", flat=True))
+
+
 def carried_out(evaluation: Evaluation, work: Callable[[Report], Outcome], report: Report) -> Evaluation:
     def told(fraction: float, step: str) -> None:
         Evaluation.objects.filter(pk=evaluation.pk).update(

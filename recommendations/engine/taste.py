@@ -12,7 +12,7 @@ choice sets adds some live listings at random.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 DEFAULT_NEWTON = NewtonConfig()
+Report = Callable[[float], None]  # share that is done, 0 to 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +250,11 @@ START_BUYERS = 40
 
 
 def fit_prior(
-    buyers: Sequence[ChoiceSets], n_dims: int, config: PriorConfig | None = None, start: Prior | None = None
+    buyers: Sequence[ChoiceSets],
+    n_dims: int,
+    config: PriorConfig | None = None,
+    start: Prior | None = None,
+    report: Report = lambda share: None,
 ) -> Prior:
     """Learn from many buyers how tastes are spread: empirical Bayes.
 
@@ -265,6 +270,7 @@ def fit_prior(
         config: See ``PriorConfig``.
         start: A population learned before from much the same buyers, which saves the search for a first one: its mean
             and its mean variance stand for what that would find.
+        report: Called before each round with the share that is done at least, 0 to 1. It may raise to stop the fit.
 
     Returns:
         The prior. Mean 0 and ``default_variance`` in every direction without buyers, or when no set offers a
@@ -292,7 +298,7 @@ def fit_prior(
         start = _Population(few, np.zeros(n_dims), config).best_single_variance(contrast)
     else:
         start = Prior(start.mean, np.eye(n_dims) * start.covariance.diagonal().mean())
-    return _Population(sample, start.mean, config).fit(start)
+    return _Population(sample, start.mean, config).fit(start, report)
 
 
 class _Population:
@@ -302,9 +308,10 @@ class _Population:
         self.sample, self.n_dims, self.config = sample, len(guess), config
         self.modes = np.tile(guess, (len(sample), 1))
 
-    def fit(self, start: Prior) -> Prior:
+    def fit(self, start: Prior, report: Report) -> Prior:
         prior = start
-        for _ in range(self.config.max_iterations):
+        for number in range(self.config.max_iterations):
+            report(number / self.config.max_iterations)
             moments = self._moments(prior)
             before, prior = prior, Prior(self._mean(prior, moments), self._covariance(prior, moments, start.covariance))
             if _change(before, prior) < self.config.tolerance:

@@ -371,6 +371,20 @@ def test_the_population_is_recovered_from_many_buyers():
     np.testing.assert_allclose(prior.covariance, true.covariance, atol=0.4)
 
 
+def test_whoever_is_told_of_the_rounds_can_stop_the_fit():
+    buyers, _ = population(np.random.default_rng(16), n_buyers=20)
+    told: list[float] = []
+
+    def stop(share: float) -> None:
+        told.append(share)
+        if len(told) == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        fit_prior(buyers, 3, PriorConfig(max_iterations=10), report=stop)
+    assert told == [0.0, 0.1]
+
+
 def test_more_rounds_than_the_tolerance_asks_for_change_little():
     buyers, _ = population(np.random.default_rng(16), n_buyers=100)
     usual = fit_prior(buyers, 3)

@@ -1,5 +1,6 @@
 from contextlib import suppress
 from datetime import timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -284,6 +285,56 @@ def test_a_cancelled_run_stops_at_the_next_step_and_leaves_nothing():
     run.refresh_from_db()
     assert run.status == TrainingRun.Status.CANCELLED
     assert not RankerVersion.objects.usable().exists()
+
+
+def test_a_run_that_is_cancelled_while_the_population_is_learned_need_not_wait_for_its_end(monkeypatch):
+    trained_market()
+    run, told = start_training(), []
+    note = training.RunReporter.__call__
+
+    def cancelled_meanwhile(self, fraction: float, step: str) -> None:
+        told.append(step)
+        if sum("learning the population" in one for one in told) == 2:
+            TrainingRun.objects.filter(pk=run.pk).update(status="cancelled")
+        note(self, fraction, step)
+
+    monkeypatch.setattr(training.RunReporter, "__call__", cancelled_meanwhile)
+    with pytest.raises(training.TrainingCancelled):
+        run_training(run_id=run.pk)
+    assert sum("learning the population" in one for one in told) == 2
+    assert RankerVersion.objects.filter(status="failed").count() == 1
+
+
+def test_a_run_that_is_begun_anew_says_so_in_its_log_and_keeps_what_was_there():
+    ListingFactory()
+    run = start_training()
+    long_ago = timezone.now() - timedelta(hours=1)
+    TrainingRun.objects.update(status="running", heartbeat_at=long_ago, log="09:00:00 reading listings")
+    run_training(run_id=run.pk)
+    run.refresh_from_db()
+    first, second, *_ = run.log.splitlines()
+    assert first == "09:00:00 reading listings"
+    assert second.endswith("the process that worked on it was stopped; begun anew")
+
+
+def test_a_step_that_goes_on_is_one_line_of_the_log():
+    trained_market()
+    lines = [line.split(" ", 1)[1] for line in TrainingRun.objects.get().log.splitlines()]
+    assert all(one != other for one, other in pairwise(lines))
+    assert sum("learning the population" in line for line in lines) == 2  # in the trial, and of everything
+
+
+def test_a_run_that_went_back_to_the_queue_is_handed_out_again():
+    begun, fresh = start_training(), start_training()
+    TrainingRun.objects.filter(pk=begun.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=6))
+    assert training.dead_trainings() == [begun.pk]
+    assert fresh.status == "queued"
+
+
+def test_a_version_keeps_what_each_kind_of_event_weighed():
+    market = trained_market()
+    EventKind.objects.update(weight=0.0)
+    assert market.version.metrics["event_kinds"]["view"]["weight"] > 0
 
 
 def test_saving_and_loading_changes_nothing():

@@ -7,6 +7,7 @@ from recommendations.backtests import runs
 from recommendations.backtests.runs import as_json, evaluate_now, run_evaluation, start_evaluation
 from recommendations.exceptions import EvaluationRefused
 from recommendations.models import Evaluation, EvaluationFigure
+from tasks import recommendations as tasks
 from tests.factories import UserFactory
 from tests.recommendations.backtests.test_report import OUTCOME
 
@@ -109,3 +110,16 @@ def test_other_backtests_become_rows_of_their_own():
     evaluation = evaluate_now("orders.csv", {"seed": 1}, lambda report: OUTCOME)
     assert (evaluation.status, evaluation.source) == ("done", "orders <2026>.csv")
     assert evaluation.figures.count() == len(OUTCOME.figures)
+
+
+def test_the_beat_job_begins_evaluations_of_the_log_anew_whose_process_died(monkeypatch):
+    handed = []
+    monkeypatch.setattr(tasks.evaluate_task, "apply_async", lambda args, retry: handed.append(args))
+    silent = {"heartbeat_at": timezone.now() - timedelta(hours=1)}
+    killed = Evaluation.objects.create(status="running", **silent)
+    told_to_stop = Evaluation.objects.create(status="queued", **silent)
+    Evaluation.objects.create(status="queued")
+    Evaluation.objects.create(status="running", heartbeat_at=timezone.now())
+    Evaluation.objects.create(status="running", source="orders.csv", **silent)  # its file may be gone
+    tasks.resume_trainings_task()
+    assert sorted(handed) == [(killed.pk,), (told_to_stop.pk,)]
