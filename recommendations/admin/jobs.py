@@ -101,6 +101,11 @@ class BackgroundJobAdmin(JobAdmin):
         is_unfinished = getattr(obj, "status", None) in UNFINISHED
         return super().has_delete_permission(request, obj) and not is_unfinished
 
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """Straight to the job's page, where the progress shows."""
+        messages.success(request, "The job was queued. This page follows it by itself.")
+        return redirect(page_of(obj))
+
     @action(
         description="Queue again",
         url_path="queue-again",
@@ -288,8 +293,3 @@ class SeedRunAdmin(BackgroundJobAdmin):
         obj.started_by = author(request)
         super().save_model(request, obj, form, change)
         enqueue_on_commit(seed_marketplace_task, obj.pk)
-
-    def response_add(self, request: HttpRequest, obj: SeedRun, post_url_continue: str | None = None) -> HttpResponse:
-        """Straight to the run's page, where the progress shows."""
-        messages.success(request, "Seeding was queued. This page follows it by itself.")
-        return redirect("admin:recommendations_seedrun_change", obj.pk)

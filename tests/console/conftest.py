@@ -41,6 +41,7 @@ def site(django_db_serialized_rollback, transactional_db, live_server) -> str:
 @pytest.fixture
 def worker(site: str) -> Iterator[None]:
     """One worker, in a thread, for all queues; it leaves logging, and no connection, behind as it found them."""
+    app.control.purge()  # what earlier tests handed over concerns rows that are gone
     setup_logging.connect(leave_logging_alone)
     task_postrun.connect(close_connections)
     with start_worker(app, pool="solo", perform_ping_check=False, queues=list(settings.QUEUES)):

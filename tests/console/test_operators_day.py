@@ -1,27 +1,31 @@
 """A day of an operator, in a real browser: from an empty site to a change that is understood, made and undone."""
 
+import re
+
 import pytest
 
 from accounts.models import AuditEntry
 from accounts.roles import OPERATOR, VIEWER
-from recommendations.models import RankerVersion, SeedRun, TrainingRun
-from tests.factories import UserFactory
+from catalog.models import Listing
+from recommendations.models import EventKind, Interaction, RankerVersion, SeedRun, ServedList, TrainingRun
+from tests.console.steps import log_in
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
-PASSWORD = "password"
 JOB_SECONDS = 120_000  # milliseconds; shared machines are slow
 
 
-def log_in(page, role: str) -> None:
-    from django.contrib.auth.models import Group
+CARS = b"""id,make,model,year,price,mileage
+w1,Volkswagen,Golf,2019,14500,42000
+w2,Skoda,Octavia,2020,16900,38000
+w3,Ford,Focus,2017,9200,81000
+"""
 
-    person = UserFactory(is_staff=True)
-    person.groups.add(Group.objects.get(name=role))
-    page.goto("/admin/")
-    page.fill("input[name=username]", person.email)
-    page.fill("input[name=password]", PASSWORD)
-    page.click("button[type=submit]")
-    page.wait_for_url("**/admin/")
+
+def press(page, button: str, confirm: str) -> None:
+    """A button that asks once more before it acts."""
+    ends_with = re.compile(rf"{re.escape(button)}\s*$")  # an icon's name stands before it
+    page.locator("a, button", has_text=ends_with).filter(visible=True).first.click()
+    page.locator("button[type=submit]", has_text=re.compile(rf"{re.escape(confirm)}\s*$")).click()
 
 
 def wait_until_done(page) -> None:
@@ -50,7 +54,50 @@ def test_an_operators_day(page, worker):
     assert TrainingRun.objects.get().status == "done"
     assert RankerVersion.objects.live() is not None
 
-    assert AuditEntry.objects.exists()
+    # A buyer's lab: the list, why each car is in it, and what one more event would change. Nothing is stored.
+    n_events, n_lists = Interaction.objects.count(), ServedList.objects.count()
+    page.goto("/admin/accounts/buyer/")
+    page.locator("#result_list tbody a").first.click()
+    page.get_by_role("link", name="Open the lab").click()
+    page.get_by_role("heading", name="The list", exact=True).wait_for()
+    assert page.locator("section[aria-label='The list'] tbody td.fc-car").count() == 20
+    page.locator("details.fc-more summary").first.click()
+    page.locator("details.fc-more a", has_text="contacted").first.click()
+    page.get_by_role("heading", name="How the list moves").wait_for()
+    assert (Interaction.objects.count(), ServedList.objects.count()) == (n_events, n_lists)
+
+    # Weights are tried on real buyers before they are saved, and the log keeps both sides.
+    page.goto("/admin/recommendations/eventkind/")
+    page.get_by_role("link", name="Try weights").click()
+    weight = page.locator("tr", has_text="view").locator("input").first
+    weight.fill("1.5")
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_role("heading", name="Lists of real buyers").wait_for()
+    page.get_by_role("button", name="Save these values").click()
+    page.get_by_text("Saved:").wait_for()
+    assert EventKind.objects.get(slug="view").weight == 1.5
+    entry = AuditEntry.objects.get(model="recommendations.eventkind")
+    assert (entry.before, entry.after) == ({"weight": 1.0}, {"weight": 1.5})
+
+    # A file is looked at, tried, imported, and taken back.
+    n_listings = Listing.objects.count()
+    page.goto("/admin/catalog/importrun/add/")
+    page.set_input_files("input[type=file]", files=[{"name": "cars.csv", "mimeType": "text/csv", "buffer": CARS}])
+    page.locator("button[type=submit]", has_text="Upload").click()
+    page.get_by_text("The first rows, in our terms").wait_for()
+    page.get_by_role("button", name="Dry run").click()
+    wait_until_done(page)
+    assert Listing.objects.count() == n_listings
+    press(page, "Import now", "Import")
+    wait_until_done(page)
+    assert Listing.objects.count() == n_listings + 3
+    press(page, "Undo", "Undo the import")
+    wait_until_done(page)
+    assert Listing.objects.count() == n_listings
+
+    # The day is in the audit log.
+    page.goto("/admin/accounts/auditentry/")
+    assert page.locator("#result_list tbody tr").count() == AuditEntry.objects.count() >= 5
 
 
 def test_a_viewer_is_shown_no_button_that_changes_something(page, worker):
