@@ -90,11 +90,6 @@ class EvaluationAdmin(BackgroundJobAdmin):
     def has_start_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("recommendations.add_evaluation"))
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A finished evaluation may be tidied away; one that a worker holds may not."""
-        is_unfinished = isinstance(obj, Evaluation) and obj.status in UNFINISHED
-        return super().has_delete_permission(request, obj) and not is_unfinished
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Evaluation]:
         shown = EvaluationFigure.objects.filter(metric="ndcg", slice="all", k=HEADLINE_K, value__isnull=False)
         return super().get_queryset(request).prefetch_related(Prefetch("figures", shown, to_attr="headline_figures"))

@@ -5,12 +5,13 @@ from typing import Any
 from celery import Task
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import reverse, reverse_lazy
 from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.text import format_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
@@ -18,11 +19,12 @@ from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from accounts import auditing
 from accounts.models import User
+from recommendations.admin.training_form import LABELS, USUAL, TrainingRunForm, unusual
 from recommendations.exceptions import TrainingRefused
 from recommendations.models import SeedRun, TrainingRun
 from recommendations.seeding import cancel_seeding, is_worked_on
-from recommendations.training import TrainingParameters, start_training
-from recommender_site.admin_kit import UNFINISHED, JobAdmin, go_to, link_to, page_of
+from recommendations.training import start_training
+from recommender_site.admin_kit import NONE, UNFINISHED, JobAdmin, ago, go_to, link_to, page_of, table
 from tasks.queueing import enqueue_on_commit
 from tasks.recommendations import retrain_task, seed_marketplace_task
 
@@ -33,6 +35,10 @@ class RetrainForm(BaseDialogForm):
         required=False,
         initial=True,
         widget=UnfoldBooleanSwitchWidget,
+        help_text=format_lazy(
+            'With other parameters than the usual ones: <a class="text-link" href="{}">the form of a training</a>.',
+            reverse_lazy("admin:recommendations_trainingrun_add"),
+        ),
     )
 
 
@@ -43,21 +49,6 @@ RETRAIN_DIALOG = {
     "form_class": RetrainForm,
     "form_submit_text": "Start",
 }
-
-
-class TrainingRunForm(forms.ModelForm):
-    class Meta:
-        model = TrainingRun
-        fields = ["promote", "parameters"]
-
-    def clean_parameters(self) -> dict[str, Any]:
-        """Refused here, beside the field, rather than by the worker minutes later."""
-        parameters = self.cleaned_data["parameters"] or {}
-        try:
-            TrainingParameters.from_json(parameters)
-        except (TrainingRefused, TypeError, AttributeError) as refusal:
-            raise ValidationError(f"{refusal}.") from refusal
-        return parameters
 
 
 def author(request: HttpRequest) -> User | None:
@@ -135,6 +126,16 @@ class CancellableJobAdmin(BackgroundJobAdmin):
 
     actions_detail = ["queue_again", "cancel"]
 
+    def panel(self, job: Any) -> dict[str, Any]:
+        """A dead worker's job is begun anew by beat, so whoever watches it need do nothing."""
+        shown = super().panel(job)
+        if job.status == "running" and shown["job_hint"]:
+            shown["job_hint"] = (
+                f"The last sign of life came {ago(job.heartbeat_at)}. If its worker died, another begins the job anew "
+                "within ten minutes while beat runs; cancel it if it is no longer wanted."
+            )
+        return shown
+
     @action(
         description="Cancel",
         url_path="cancel",
@@ -188,11 +189,19 @@ class TrainingRunAdmin(CancellableJobAdmin):
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["version", "started_by"]
     actions_list = ["retrain_now"]
+    actions_detail = ["queue_again", "cancel", "train_again"]
     fieldsets = [
-        (None, {"fields": [("version_link", "promote"), "parameters"]}),
+        (None, {"fields": [("version_link", "promote"), "parameter_table"]}),
         ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at", "heartbeat_at")]}),
     ]
-    add_fieldsets = [(None, {"fields": ["promote", "parameters"]})]
+    add_fieldsets = [
+        (None, {"fields": ["promote"]}),
+        (
+            "What it learns from",
+            {"fields": [("history_days", "prior_buyers"), ("events_per_buyer", "sampled_alternatives")]},
+        ),
+        ("How it learns", {"fields": [("held_back_share", "archetype_half_life_days"), "seed"]}),
+    ]
 
     @display(description="Run", ordering="pk")
     def run(self, run: TrainingRun) -> str:
@@ -201,6 +210,32 @@ class TrainingRunAdmin(CancellableJobAdmin):
     @display(description="Version")
     def version_link(self, run: TrainingRun) -> str:
         return link_to(run.version)
+
+    @display(description="Parameters")
+    def parameter_table(self, run: TrainingRun) -> SafeString:
+        """All of them, those first that are not as usual."""
+        own = unusual(run.parameters)
+        names = [*own, *(name for name in run.parameters if name not in own)]
+        rows = [[LABELS.get(name, name), run.parameters[name], USUAL.get(name, NONE)] for name in names]
+        return table(["", "Of this training", "Usually"], rows)
+
+    @action(description="Train again like this", url_path="train-again", icon="model_training", permissions=["start"])
+    def train_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The form with the parameters of this run filled in."""
+        run = TrainingRun.objects.get(pk=object_id)
+        given = {**unusual(run.parameters), "promote": run.promote}
+        return redirect(reverse("admin:recommendations_trainingrun_add", query=given))
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        given = super().get_changeform_initial_data(request)
+        return {**given, "promote": given.get("promote", "True") == "True"}
+
+    def response_add(
+        self, request: HttpRequest, obj: TrainingRun, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Straight to the run's page, where the progress shows."""
+        messages.success(request, "Training was queued. This page follows it by itself.")
+        return redirect(page_of(obj))
 
     def save_model(self, request: HttpRequest, obj: TrainingRun, form: Any, change: bool) -> None:
         """The row is the service's to make; the form's becomes it."""

@@ -10,9 +10,11 @@ from django.urls import reverse
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from accounts.models import AuditEntry
 from catalog.models import Listing
 from recommendations import profiles
 from recommendations.admin import jobs
+from recommendations.admin.training_form import USUAL
 from recommendations.datasets import read_listings, write_vectors
 from recommendations.models import EventKind, Experiment, Placement, Preference, RankerVersion, SeedRun, TrainingRun
 from recommendations.services import create_partition, refresh_preferences
@@ -84,21 +86,56 @@ def test_looking_at_the_retrain_dialog_starts_nothing(operator: Client):
 def test_a_training_is_started_with_parameters_from_the_form(
     operator: Client, queued, django_capture_on_commit_callbacks
 ):
+    given = {"history_days": 30, "held_back_share": 0.2, "seed": ""}
     with django_capture_on_commit_callbacks(execute=True):
-        operator.post(reverse("admin:recommendations_trainingrun_add"), {"parameters": '{"history_days": 30}'})
+        response = operator.post(reverse("admin:recommendations_trainingrun_add"), given)
     run = TrainingRun.objects.get()
-    assert (run.parameters["history_days"], run.promote) == (30, False)
+    assert run.parameters == {**USUAL, "history_days": 30, "held_back_share": 0.2}
+    assert run.promote is False
     assert queued == [("recommendations.retrain", run.pk)]
+    assert response.url == reverse("admin:recommendations_trainingrun_change", args=[run.pk])
+
+
+def test_the_form_tells_what_each_parameter_does_with_its_usual_value_and_its_limits(operator: Client):
+    response = operator.get(reverse("admin:recommendations_trainingrun_add"))
+    form = response.context["adminform"].form
+    assert set(USUAL) < set(form.fields)
+    assert {name: form[name].initial for name in USUAL} == USUAL
+    assert "Events older than this are not learned from. From 1 to 3,650, usually 365." in response.text
+    assert response.context["adminform"].form["promote"].initial is True
 
 
 @pytest.mark.parametrize(
-    ("parameters", "told"),
-    [('{"no_such": 1}', "unknown parameter no_such"), ('{"history_days": 0}', "must be at least 1"), ("[1]", "")],
-)
-def test_parameters_that_make_no_sense_are_refused_beside_the_field(operator: Client, parameters: str, told: str):
-    response = operator.post(reverse("admin:recommendations_trainingrun_add"), {"parameters": parameters})
-    assert told in str(response.context["adminform"].form.errors["parameters"])
+    ("field", "value"),
+    [
+        ("history_days", 0), ("history_days", 9_999), ("prior_buyers", -1), ("events_per_buyer", "many"),
+        ("held_back_share", 1), ("held_back_share", "nan"), ("archetype_half_life_days", 0), ("seed", 2**40),
+    ],
+)  # fmt: skip
+def test_parameters_that_make_no_sense_are_refused_beside_their_field(operator: Client, field: str, value):
+    response = operator.post(reverse("admin:recommendations_trainingrun_add"), {field: value})
+    assert list(response.context["adminform"].form.errors) == [field]
     assert not TrainingRun.objects.exists()
+
+
+def test_a_run_shows_its_parameters_the_unusual_first_and_can_be_repeated(operator: Client):
+    run = start_training(parameters={"seed": 7}, promote=False)
+    page = operator.get(reverse("admin:recommendations_trainingrun_change", args=[run.pk]))
+    assert "<td>Seed</td><td>7</td><td>0</td></tr><tr><td>Days of history</td><td>365</td>" in page.text
+    again = operator.get(reverse("admin:recommendations_trainingrun_train_again", args=[run.pk]), follow=True)
+    form = again.context["adminform"].form
+    assert (form["seed"].value(), form["history_days"].value(), form["promote"].value()) == ("7", 365, False)
+
+
+def test_the_retrain_dialog_leads_to_the_form(operator: Client):
+    page = operator.get(reverse("admin:recommendations_trainingrun_retrain_now"))
+    assert reverse("admin:recommendations_trainingrun_add") in page.text
+
+
+def test_a_dead_workers_job_says_that_it_is_begun_anew(operator: Client):
+    run = TrainingRun.objects.create(status="running", heartbeat_at=timezone.now() - timedelta(minutes=4))
+    page = operator.get(reverse("admin:recommendations_trainingrun_progress", args=[run.pk]))
+    assert "another begins the job anew" in page.text
 
 
 def test_a_broker_that_is_down_costs_no_error_and_the_job_can_be_queued_again(
@@ -129,13 +166,15 @@ def test_a_job_that_runs_is_not_queued_a_second_time(operator: Client, queued, d
     assert queued == []
 
 
-def test_a_cancelled_training_stops(operator: Client):
+def test_a_cancelled_training_stops_and_the_audit_log_tells_who_did_it(operator: Client):
     ListingFactory()
     run = start_training()
     operator.post(reverse("admin:recommendations_trainingrun_cancel", args=[run.pk]), SUBMITTED)
     assert run_training(run_id=run.pk) is None
     run.refresh_from_db()
     assert run.status == "cancelled"
+    entry = AuditEntry.objects.get(action="cancelled", model="recommendations.trainingrun")
+    assert (entry.object_id, entry.before["status"], entry.by.is_staff) == (str(run.pk), "queued", True)
 
 
 def test_cancelling_what_has_ended_changes_nothing(operator: Client):
@@ -145,7 +184,7 @@ def test_cancelling_what_has_ended_changes_nothing(operator: Client):
     assert run.status == "done"
 
 
-@pytest.mark.parametrize("button", ["retrain_now", "queue_again", "cancel"])
+@pytest.mark.parametrize("button", ["retrain_now", "queue_again", "cancel", "train_again"])
 def test_a_viewer_cannot_start_or_stop_trainings(viewer: Client, button: str):
     run = TrainingRun.objects.create(status="queued")
     args = [] if button == "retrain_now" else [run.pk]
