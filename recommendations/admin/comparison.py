@@ -155,7 +155,7 @@ def told(versions: list[RankerVersion], request: HttpRequest) -> dict[str, Any]:
     return {
         "versions": versions,
         "columns": [str(version) for version in versions],
-        "verdicts": [verdict_on(first, other, findings) for other in others],
+        "verdicts": [verdict_on(first, other, found_of_both(first, other, findings)) for other in others],
         "findings": findings,
         "evaluations": list({one.evaluation.pk: one.evaluation for one in findings.measured.values()}.values()),
         "metric_rows": metric_rows(versions, findings),
@@ -172,6 +172,11 @@ def told(versions: list[RankerVersion], request: HttpRequest) -> dict[str, Any]:
         "can_roll_back": can_roll_back(),
         "note_form": NoteForm(auto_id=False),
     }
+
+
+def found_of_both(first: RankerVersion, other: RankerVersion, findings: Findings) -> Findings:
+    """Two versions may have been asked the same where all of them were not."""
+    return findings if findings.is_same_question else find([first, other])
 
 
 def with_more(asked: QueryDict, **more: str) -> str:

@@ -78,6 +78,14 @@ def test_a_viewer_reads_which_is_better_with_figures_slices_and_plots(viewer: Cl
     assert "Promote" not in text.split("<main", 1)[-1].split("Promote or roll back", 1)[-1].split("Figures", 1)[0]
 
 
+def test_two_of_three_that_were_asked_the_same_are_compared_all_the_same(viewer: Client, versions):
+    live, ready = versions
+    text = viewer.get(address(ready, live, RankerVersionFactory())).text
+    assert f"{ready} finds 20% more than {live}" in text
+    assert "Nobody knows yet" in text
+    assert "Not all of them were asked the same" in text
+
+
 def test_the_usual_versions_come_without_asking(viewer: Client, versions):
     live, ready = versions
     assert viewer.get(reverse(PAGE)).context["versions"] == [live, ready]
