@@ -72,8 +72,8 @@ class Line:
     def percent(self) -> str:
         """To the tenth below one per cent, so that a handful of listings is not nothing."""
         if 0 < self.share < 0.001:
-            return "< 0.1 %"
-        return f"{self.share:.1%}" if self.share < 0.01 else f"{self.share:.0%}"
+            return "< 0.1%"
+        return f"{self.share:.1%}" if 0 < self.share < 0.01 else f"{self.share:.0%}"
 
     @property
     def is_warning(self) -> bool:

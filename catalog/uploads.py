@@ -34,17 +34,17 @@ def keep_file(*, file: File, uploaded_by: User | None = None) -> UploadedFile:
     if n_bytes == 0:
         raise FileRefused(f"{file.name} is empty.")
     if n_bytes > settings.IMPORT_MAX_MB * 1024 * 1024:
-        raise FileRefused(too_large(str(file.name), n_bytes))
+        raise FileRefused(too_large(str(file.name)))
     kept = UploadedFile.objects.create(name=safe_name(file.name), n_bytes=n_bytes, uploaded_by=uploaded_by)
     for number, piece in enumerate(file.chunks(CHUNK_BYTES)):
         UploadedChunk.objects.create(file=kept, number=number, content=zlib.compress(piece, FASTEST))
     return kept
 
 
-def too_large(name: str, n_bytes: int) -> str:
+def too_large(name: str) -> str:
     return (
-        f"{name} has {n_bytes / 1024**2:,.0f} MB, and at most {settings.IMPORT_MAX_MB:,} MB are taken here. "
-        "Compress it (gzip), split it, raise IMPORT_MAX_MB, or use “manage.py import_listings”."
+        f"{name} is too large: at most {settings.IMPORT_MAX_MB:,} MB are taken here. Compress it (gzip), split it, "
+        "raise IMPORT_MAX_MB, or use “manage.py import_listings”."
     )
 
 

@@ -42,7 +42,11 @@ PAGES = {  # name -> path; "first:" opens the first row of a list
     "list": "first:/admin/recommendations/servedlist/",
     "imports": "/admin/catalog/importrun/",
     "import": "first:/admin/catalog/importrun/?status__exact=done",
+    "import-file": "/admin/catalog/importrun/add/",
+    "quality": "/admin/catalog/qualityreport/overview/",
     "schedules": "/admin/django_celery_beat/periodictask/",
+    "job-results": "/admin/django_celery_results/taskresult/",
+    "queues": "/admin/django_celery_results/taskresult/queues/",
     "api-keys": "/admin/accounts/apikey/",
 }
 KEPT = ("dashboard", "listings", "buyer")  # what the documentation shows: wide and light

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from celery.signals import task_postrun, task_prerun
 from django.core.cache import cache
@@ -29,7 +30,7 @@ class Outcome:
 
 
 def key_of(schedule: str) -> str:
-    return f"schedule-outcome:{schedule}"
+    return f"schedule-outcome:{quote(schedule, safe='')}"  # a key may hold no spaces
 
 
 def schedule_of(task: Any) -> str:

@@ -26,7 +26,8 @@ from catalog.models import ImportRun, UploadedFile
 from catalog.preview import Preview, pairs_of, preview_file, target_choices
 from catalog.quantities import CURRENCIES
 from catalog.reading import ImportOptions
-from catalog.uploads import as_path, keep_file
+from catalog.uploads import as_path, keep_file, too_large
+from recommender_site.uploads import REFUSED
 from tasks.catalog import import_file_task
 from tasks.queueing import enqueue_on_commit
 
@@ -54,6 +55,12 @@ class UploadView(UnfoldModelAdminViewMixin, FormView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         recent = UploadedFile.objects.select_related("uploaded_by")[:UPLOADS_SHOWN]
         return super().get_context_data(**kwargs, recent=recent, max_mb=settings.IMPORT_MAX_MB)
+
+    def form_invalid(self, form: UploadForm) -> HttpResponse:
+        """A file that was too large never came to the form; "this field is required" would puzzle its sender."""
+        for name in self.request.META.get(REFUSED, []):
+            form.errors["file"] = form.error_class([too_large(str(name))])
+        return super().form_invalid(form)
 
     def form_valid(self, form: UploadForm) -> HttpResponse:
         user = self.request.user if isinstance(self.request.user, User) else None

@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.generic import TemplateView
@@ -25,6 +26,7 @@ from unfold.views import UnfoldModelAdminViewMixin
 from accounts.auditing import record
 from recommender_site.admin.schedules import NO_BROKER
 from recommender_site.admin_kit import NONE, ReadOnlyAdmin, ago, badge, go_to, span
+from tasks.options import LONG
 from tasks.queueing import (
     ask_to_stop,
     drop_waiting,
@@ -99,10 +101,16 @@ class TaskResultAdmin(BaseTaskResultAdmin, ReadOnlyAdmin):
 
     @display(description="Status", ordering="status")
     def status_badge(self, result: TaskResult) -> SafeString:
+        if is_lost(result):
+            return badge("Lost", "danger")
         return badge(RESULT_WORDS.get(result.status, result.status.capitalize()), RESULT_LABELS.get(result.status, ""))
 
     @display(description="What came of it")
     def outcome(self, result: TaskResult) -> str:
+        if is_lost(result):
+            return "Its worker died. What it was to do was handed to another one, or is done by the next schedule."
+        if result.status == "STARTED":
+            return f"on {result.worker or 'some worker'}"
         if result.status in ("FAILURE", "RETRY", "REVOKED"):
             return error_in_words(result.result, result.traceback) or "no reason was given"
         return answer_in_words(result.result) or NONE
@@ -123,10 +131,12 @@ class TaskResultAdmin(BaseTaskResultAdmin, ReadOnlyAdmin):
 
     @display(description="Ended", ordering="date_done")
     def when(self, result: TaskResult) -> str:
-        return ago(result.date_done)
+        return NONE if result.status == "STARTED" else ago(result.date_done)
 
     @display(description="Took")
     def took(self, result: TaskResult) -> str:
+        if result.status == "STARTED":
+            return NONE if is_lost(result) or not result.date_started else span(timezone.now() - result.date_started)
         return span(result.date_done - result.date_started) if result.date_done and result.date_started else NONE
 
     # --- Buttons -----------------------------------------------------------------------------------------------------
@@ -225,6 +235,12 @@ class QueuesView(UnfoldModelAdminViewMixin, TemplateView):
         queues = [queue_told(name, n_waiting) for name, n_waiting in (depths or {}).items()]
         may_drop = self.request.user.has_perm(CHANGE)
         return super().get_context_data(**kwargs, is_broker_away=depths is None, queues=queues, may_drop=may_drop)
+
+
+def is_lost(result: TaskResult) -> bool:
+    """Whether a task claims to run for longer than any may: its worker was killed, and nobody could write it down."""
+    age = timezone.now() - (result.date_started or result.date_created)
+    return bool(result.status == "STARTED" and age.total_seconds() > LONG["time_limit"])
 
 
 def queue_told(name: str, n_waiting: int) -> dict[str, Any]:

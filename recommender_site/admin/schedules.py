@@ -128,7 +128,10 @@ class PeriodicTaskAdmin(BasePeriodicTaskAdmin, ConsoleAdmin):
 
     @display(description="Last run", ordering="last_run_at")
     def last_run(self, task: PeriodicTask) -> str:
-        return ago(task.last_run_at) if task.last_run_at else "never"
+        """By beat or by hand."""
+        outcome = getattr(task, "outcome", None)
+        moments = [moment for moment in (task.last_run_at, outcome and outcome.ended_at) if moment]
+        return ago(max(moments)) if moments else "never"
 
     @display(description="How it ended")
     def ended(self, task: PeriodicTask) -> str | SafeString:

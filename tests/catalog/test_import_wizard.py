@@ -4,7 +4,9 @@ from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core.files import uploadhandler
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.test import Client
 from django.urls import reverse
 
@@ -256,3 +258,20 @@ def test_the_pages_take_few_queries(operator: Client, django_assert_max_num_quer
     ):
         with django_assert_max_num_queries(22):
             assert operator.get(url).status_code == 200
+
+
+def test_a_file_that_is_too_large_is_thrown_away_as_it_arrives(operator: Client, settings):
+    """Long before the form: neither memory nor disk ever held more than the limit."""
+    settings.IMPORT_MAX_MB = 1
+    kept: list[int] = []
+
+    class Counting(TemporaryFileUploadHandler):
+        def receive_data_chunk(self, raw_data, start):
+            kept.append(len(raw_data))
+            return super().receive_data_chunk(raw_data, start)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(uploadhandler, "TemporaryFileUploadHandler", Counting)
+        response = upload(operator, b"make,model\n" * 800_000)
+    assert "too large: at most 1 MB" in response.context["form"].errors["file"][0]
+    assert sum(kept) <= 1024**2

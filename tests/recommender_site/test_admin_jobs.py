@@ -200,6 +200,14 @@ def test_what_cannot_be_repeated_is_refused_with_the_reason(operator: Client, fi
     assert not AuditEntry.objects.exists()
 
 
+def test_a_task_whose_worker_died_does_not_run_for_ever(operator: Client):
+    result(status="STARTED", worker="trainer@site", result=json.dumps({"pid": 1}))
+    listed = reverse("admin:django_celery_results_taskresult_changelist")
+    assert "on trainer@site" in operator.get(listed).text
+    TaskResult.objects.update(date_started=timezone.now() - timedelta(hours=3))
+    assert "Its worker died." in operator.get(listed).text
+
+
 def test_a_task_that_ended_cannot_be_stopped(operator: Client):
     assert "it has ended already" in press(operator, result(), "stop").text
 
