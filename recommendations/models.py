@@ -426,6 +426,46 @@ class Placement(models.Model):
         return self.name
 
 
+class WeightTrial(models.Model):
+    """Other weights or rules, tried on what buyers did: lists made both ways for a moment of the past, and measured."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    placement = models.ForeignKey(
+        Placement, on_delete=models.CASCADE, related_name="trials", help_text="Whose lists are made."
+    )
+    before = models.JSONField(default=dict, help_text="Weights and rules as they were stored.")
+    after = models.JSONField(default=dict, help_text="The same, as they would be.")
+    digest = models.CharField(max_length=32, editable=False, help_text="Of all of this: tells a preview its trial.")
+    result = models.JSONField(default=dict, blank=True, help_text="Moment, buyers and figures, once done.")
+    progress = models.FloatField(default=0, help_text="0 to 1.")
+    step = models.CharField(max_length=120, blank=True)
+    error = models.TextField(blank=True)
+    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = "trial of weights"
+        verbose_name_plural = "trials of weights"
+        indexes = [
+            # the newest trial of what a preview shows
+            models.Index(fields=["digest", "-created_at"], name="trial_of_preview"),
+        ]
+
+    def __str__(self) -> str:
+        return f"trial {self.pk} ({self.get_status_display()})"
+
+
 class ServedList(models.Model):
     """What was shown to whom: the choice set of the events that follow, and the ground of every evaluation."""
 

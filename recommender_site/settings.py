@@ -319,6 +319,7 @@ CELERY_TASK_ROUTES = {
     "recommendations.scheduled_retrain": {"queue": LONG_QUEUE},
     "recommendations.evaluate": {"queue": LONG_QUEUE},
     "recommendations.draw_map": {"queue": LONG_QUEUE},
+    "recommendations.try_weights": {"queue": LONG_QUEUE},
     "catalog.seed_*": {"queue": LONG_QUEUE},
     "catalog.import_*": {"queue": LONG_QUEUE},
 }

@@ -4,6 +4,7 @@ from celery import shared_task
 
 from recommendations import services
 from recommendations.backtests.runs import dead_evaluations, run_evaluation
+from recommendations.console.trial_runs import dead_trials, run_trial
 from recommendations.feed.fitting import refresh_fit
 from recommendations.maps import dead_maps, run_map
 from recommendations.seeding import dead_seedings, run_seeding
@@ -61,6 +62,8 @@ def resume_trainings_task() -> None:
         enqueue(retrain_task, run_id)
     for map_id in dead_maps():
         enqueue(draw_map_task, map_id)
+    for trial_id in dead_trials():
+        enqueue(try_weights_task, trial_id)
     for evaluation_id in dead_evaluations():
         enqueue(evaluate_task, evaluation_id)
 
@@ -75,6 +78,12 @@ def evaluate_task(evaluation_id: int) -> str:
 def draw_map_task(map_id: int) -> str:
     """Draw a map of the stock by t-SNE; one that was started already is left to whoever started it."""
     return str(run_map(map_id=map_id))
+
+
+@shared_task(name="recommendations.try_weights", **LONG)
+def try_weights_task(trial_id: int) -> str:
+    """Try weights or rules on what buyers did; a trial that was started already is left to whoever started it."""
+    return str(run_trial(trial_id=trial_id))
 
 
 @shared_task(name="catalog.seed_marketplace", **LONG)

@@ -47,6 +47,7 @@ from recommendations.models import (
     SimulatedTaste,
     TasteMap,
     TrainingRun,
+    WeightTrial,
 )
 from tests import factories
 
@@ -172,6 +173,9 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
         version=factories.RankerVersionFactory(), started_by=factories.UserFactory()
     ),
     SeedRun: lambda: SeedRun.objects.create(n_listings=10, n_buyers=10, n_events=10),
+    WeightTrial: lambda: WeightTrial.objects.create(
+        placement=factories.PlacementFactory(slug=f"spot-{next(numbers)}"), started_by=factories.UserFactory()
+    ),
     Preference: factories.PreferenceFactory,
     Placement: lambda: factories.PlacementFactory(slug=f"spot-{next(numbers)}"),
     ServedList: served_list,

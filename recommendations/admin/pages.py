@@ -1,6 +1,7 @@
 """What our pages beyond lists and forms share: who may see them, and how cars, searches and moves are told."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -14,7 +15,7 @@ from accounts.models import User
 from catalog.models import Listing
 from recommendations.console.what_if import Move, moves
 from recommendations.serving import RecommendedList
-from recommender_site.admin_kit import NBSP, link_to, money
+from recommender_site.admin_kit import NBSP, clock, link_to, money, table
 
 
 class RowsPage(UnfoldModelAdminViewMixin, TemplateView):
@@ -79,3 +80,23 @@ def in_one_word(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) and abs(value) < 100_000 else str(value)
+
+
+def told_trial(result: Mapping[str, Any]) -> str | SafeString:
+    """What a trial found: a sentence, and the figures as a table."""
+    if not result.get("figures"):
+        return "Nobody could be asked: no buyer did something new in the last days of the log."
+    moment = datetime.fromisoformat(result["moment"])
+    sentence = (
+        f"Lists as of {clock(moment)} for {result['n_buyers']:,} of {result['n_known']:,} buyers who acted on "
+        f"something new after it. The live ranker may have learned from some of that, which flatters both sides alike."
+    )
+    rows = [
+        [
+            one["name"], f"{one['before']:.4f}", f"{one['after']:.4f}",
+            f"{one['difference']:+.4f} ({one['low']:+.4f} to {one['high']:+.4f})", one["verdict"],
+        ]
+        for one in result["figures"]
+    ]  # fmt: skip
+    headers = ["Figure", "Now", "Then", "Difference, 95 % interval", "Verdict"]
+    return format_html("<p>{}</p>{}", sentence, table(headers, rows))

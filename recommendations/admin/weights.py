@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.contrib.admin import site
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model
@@ -16,11 +18,26 @@ from django.urls import reverse
 from accounts import auditing
 from accounts.models import Buyer
 from catalog.models import Listing
-from recommendations.admin.pages import RowsPage, compared
+from recommendations.admin.jobs import author
+from recommendations.admin.pages import RowsPage, compared, told_trial
+from recommendations.admin.trials import may_try
 from recommendations.admin.weights_forms import KindsForm, MixForm, PreviewForm
 from recommendations.console.previews import Preview, previews_of
+from recommendations.console.trial_runs import start_trial, trial_of
 from recommendations.exceptions import RankerRefused
-from recommendations.models import EventKind, Experiment, Interaction, Placement, Preference, RankerVersion, ServedList
+from recommendations.models import (
+    EventKind,
+    Experiment,
+    Interaction,
+    Placement,
+    Preference,
+    RankerVersion,
+    ServedList,
+    WeightTrial,
+)
+from recommender_site.admin_kit import JobAdmin
+from tasks.queueing import enqueue_on_commit
+from tasks.recommendations import try_weights_task
 
 BUYERS_ROWS = (Buyer, Listing, Interaction, Preference, RankerVersion, ServedList)
 SAVED_BETWEEN = "Nothing was saved: somebody saved other values meanwhile. Below is what yours would change now."
@@ -43,19 +60,43 @@ class WeightsPage(RowsPage):
         form = kwargs.pop("form", None) or self.form(self.request.GET.dict())
         context: dict[str, Any] = {"form": form, "may_save": self.may_save(), "is_asked": bool(self.request.GET)}
         if form.is_valid():
-            context["changes"] = form.changes
+            context |= {"changes": form.changes, **self.measured(form)}
             try:
                 context["previews"] = [shown(preview) for preview in previews_of(form.people(), *form.ways())]
             except RankerRefused as refusal:
                 context["refusal"] = str(refusal)
         return super().get_context_data(**kwargs, **context)
 
+    def measured(self, form: PreviewForm) -> dict[str, Any]:
+        """The trial of what the preview shows, if somebody started one."""
+        trial = trial_of(*form.ways()) if form.changes else None
+        if trial is None:
+            return {"may_try": may_try(self.request)}
+        found = told_trial(trial.result) if trial.status == WeightTrial.Status.DONE else ""
+        again = trial.status == WeightTrial.Status.FAILED and may_try(self.request)
+        return {"trial": trial, "found": found, "may_try": again, **trial_panel(trial)}
+
+    def start_trial(self, form: PreviewForm) -> HttpResponse:
+        """Hand the question to a worker, and come back to the preview, which follows it."""
+        if not may_try(self.request):
+            raise PermissionDenied
+        before, after = form.ways()
+        trial = trial_of(before, after)
+        if trial is None or trial.status == WeightTrial.Status.FAILED:
+            trial = start_trial(before, after, started_by=author(self.request))
+            enqueue_on_commit(try_weights_task, trial.pk)
+            auditing.record(by=self.request.user, action="started", target=trial)
+        return redirect(f"{self.request.path}?{urlencode(form.told)}#measured")
+
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Save what was previewed, unless somebody saved something else since."""
-        if not self.may_save():
+        """Save what was previewed, unless somebody saved something else since; or measure it first."""
+        is_trial = "measure" in request.POST
+        if not (is_trial or self.may_save()):
             raise PermissionDenied
         with transaction.atomic():
             form = self.form(request.POST.dict())
+            if is_trial and form.is_valid() and form.changes:
+                return self.start_trial(form)
             if not form.is_valid():
                 messages.error(request, "Nothing was saved: some values make no sense; see what is marked below.")
                 return self.render_to_response(self.get_context_data(form=form))
@@ -131,6 +172,11 @@ class PlacementMixPage(WeightsPage):
         running = self.placement.experiments.filter(status=Experiment.Status.RUNNING).first()
         back = reverse("admin:recommendations_placement_change", args=[self.placement.pk])
         return super().get_context_data(**kwargs, placement=self.placement, experiment=running, back=back)
+
+
+def trial_panel(trial: WeightTrial) -> dict[str, Any]:
+    """What ``admin/job_progress.html`` shows of it, and follows."""
+    return cast("JobAdmin", site._registry[WeightTrial]).panel(trial)
 
 
 def shown(preview: Preview) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEntry
-from recommendations.models import EventKind, Interaction, Placement, Preference
+from recommendations.console.trial_runs import run_trial
+from recommendations.models import EventKind, Interaction, Placement, Preference, WeightTrial
 from recommendations.services import refresh_preferences
 from recommendations.serving import ListRequest, recommend
+from tasks.recommendations import try_weights_task
 from tests.factories import BuyerFactory, PlacementFactory, UserFactory
 from tests.recommendations.console.test_what_if import everything_stored, ids
 from tests.worlds import trained_market, view
@@ -247,3 +249,54 @@ def test_a_preview_of_two_buyers_stays_within_its_queries(operator: Client, mark
         operator.get(kinds_page(n=2, weight_view="2"))
     assert Preference.objects.exists()
     assert Interaction.objects.exists()
+
+
+# --- Measuring -------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def queued(monkeypatch) -> list[tuple]:
+    """What was handed to the broker: the outer edge, where the test stands in for it."""
+    handed: list[tuple] = []
+    monkeypatch.setattr(try_weights_task, "apply_async", lambda args, **how: handed.append(args))
+    return handed
+
+
+def measuring(client: Client, url: str) -> dict[str, str]:
+    return {**dict(client.get(url).context["form"].told), "measure": "1"}
+
+
+def test_a_preview_is_measured_by_a_worker_and_tells_what_it_found(
+    operator: Client, fan, queued, django_capture_on_commit_callbacks
+):
+    asked = kinds_page(weight_view="3")
+    assert "Measure on what buyers did" in operator.get(asked).text
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = operator.post(kinds_page(), measuring(operator, asked))
+    trial = WeightTrial.objects.get()
+    assert queued == [(trial.pk,)]
+    assert AuditEntry.objects.get().object_name.startswith("trial")
+    assert EventKind.objects.get(slug="view").weight == 1
+    followed = operator.get(answer.url.partition("#")[0])
+    assert f"/weighttrial/{trial.pk}/progress/" in followed.text
+    assert "Measure on what buyers did" not in followed.text
+    run_trial(trial_id=trial.pk)
+    assert "NDCG@10" in operator.get(asked).text
+    assert "NDCG@10" in operator.get(reverse("admin:recommendations_weighttrial_change", args=[trial.pk])).text
+
+
+def test_the_same_question_is_not_measured_twice(operator: Client, fan, queued, django_capture_on_commit_callbacks):
+    posted = measuring(operator, mix_page(diversity="0.3"))
+    with django_capture_on_commit_callbacks(execute=True):
+        operator.post(mix_page(), posted)
+        operator.post(mix_page(), posted)
+    assert len(queued) == WeightTrial.objects.count() == 1
+    with django_capture_on_commit_callbacks(execute=True):
+        operator.post(mix_page(), measuring(operator, mix_page(diversity="0.4")))
+    assert len(queued) == 2
+
+
+def test_who_may_only_look_starts_nothing(viewer: Client, fan, queued):
+    page = kinds_page(weight_view="3")
+    assert "Measure on what buyers did" not in viewer.get(page).text
+    assert "Nobody has measured this yet" in viewer.get(page).text
+    assert viewer.post(kinds_page(), measuring(viewer, page)).status_code == 403
+    assert queued == []

@@ -1,0 +1,60 @@
+"""Trials of weights and rules, as jobs; what each found is told on its page, and on the preview it was started from."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display
+
+from recommendations.admin.jobs import CancellableJobAdmin
+from recommendations.admin.pages import told_trial
+from recommendations.models import WeightTrial
+from recommender_site.admin_kit import NONE, table
+from tasks.recommendations import try_weights_task
+
+
+@admin.register(WeightTrial)
+class WeightTrialAdmin(CancellableJobAdmin):
+    task = try_weights_task
+    list_display = ["name", "status_badge", "progress_bar", "took", "placement", "started_by", "created_at"]
+    list_filter = [("status", ChoicesDropdownFilter)]
+    list_select_related = ["placement", "started_by"]
+    readonly_fields = ["found", "differences"]
+    fieldsets = [
+        ("What came of it", {"fields": ["found"]}),
+        ("What was tried", {"fields": ["placement", "differences"]}),
+        ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at", "heartbeat_at")]}),
+    ]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """They are started from a preview."""
+        return False
+
+    def has_start_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_try(request)
+
+    @display(description="Trial", ordering="pk")
+    def name(self, trial: WeightTrial) -> str:
+        return f"Trial {trial.pk}"
+
+    @display(description="Found")
+    def found(self, trial: WeightTrial) -> str | SafeString:
+        return told_trial(trial.result) if trial.result else "Nothing yet."
+
+    @display(description="Differences")
+    def differences(self, trial: WeightTrial) -> str | SafeString:
+        lines = [
+            [name, before, after]
+            for part in ("kinds", "rules")
+            for name, after in trial.after.get(part, {}).items()
+            if (before := trial.before.get(part, {}).get(name)) != after
+        ]
+        return table(["What", "Stored", "Tried"], lines) if lines else NONE
+
+
+def may_try(request: HttpRequest) -> bool:
+    """Whoever may save weights or rules may try them."""
+    user = request.user
+    return any(user.has_perm(f"recommendations.change_{model}") for model in ("eventkind", "placement"))
