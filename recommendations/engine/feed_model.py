@@ -25,7 +25,7 @@ Rows = NDArray[np.intp]
 WEIGHT_RANGE = (2.0, 60.0)  # shows that the prior of an item's like rate may be worth
 USUAL_WEIGHT = 15.0  # the same, before anything tells
 FEWEST_SHOWN = 3  # shows of an item before its rate says anything about how much rates vary
-ORGANIC_RANGE = 2.5  # logits that likes of items nobody was shown may move a prior
+ORGANIC_RANGE = 4.0  # logits that likes by people who were not shown an item may move its prior
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,9 @@ def _priors(
     """
     rate = (n_liked.sum() + config.base_strength * config.base_rate) / (n_shown.sum() + config.base_strength)
     of_tags = log_ratio(tags.T @ n_liked, rate * (tags.T @ n_shown), config.tag_strength * rate)
-    organic = np.clip(np.log((n_organic + 1) / (n_organic.mean() + 1)) if len(n_organic) else n_organic,
-                      -ORGANIC_RANGE, ORGANIC_RANGE)  # fmt: skip
+    usual = n_organic.mean() if len(n_organic) else 0.0
+    # bent, not cut: of two items that very many like by themselves, the one that more like stays ahead
+    organic = ORGANIC_RANGE * np.tanh(np.log((n_organic + 1) / (usual + 1)) / ORGANIC_RANGE)
     logits = np.log(rate / (1 - rate)) + tag_scales(tags) * (tags @ of_tags) + organic
     priors = 1 / (1 + np.exp(-logits))
     return priors, _prior_weight(n_shown, n_liked, priors)

@@ -67,6 +67,12 @@ def test_likes_of_items_that_were_never_shown_here_raise_what_is_expected_of_the
     assert rates_of(model)[0] < 0.6, "nobody knows how many did not like it"
 
 
+def test_of_two_items_that_very_many_like_by_themselves_the_more_liked_stays_ahead():
+    said = [(user, 0, 1) for user in range(900)] + [(user, 1, 1) for user in range(600)]
+    model = fit_feed(events(said=said, n_users=900), NO_TAGS)
+    assert model.means[0] > model.means[1] > model.means[2]
+
+
 def test_an_unknown_item_is_expected_to_be_as_its_genre():
     tags = csr_array(np.array([[1.0, 0], [1, 0], [0, 1], [0, 1]]))
     shown = [(user, item) for user in range(10) for item in (0, 2)]
