@@ -8,7 +8,7 @@ from recommendations.console.trial_runs import dead_trials, run_trial
 from recommendations.feed.fitting import refresh_fit
 from recommendations.maps import dead_maps, run_map
 from recommendations.seeding import dead_seedings, run_seeding
-from recommendations.training import dead_trainings, run_training, start_training
+from recommendations.training import TrainingCancelled, dead_trainings, run_training, start_training
 from tasks.options import LONG, RETRY, SHORT
 from tasks.queueing import enqueue
 
@@ -45,8 +45,14 @@ def embed_missing_listings_task() -> None:
 
 @shared_task(name="recommendations.retrain", **LONG)
 def retrain_task(run_id: int) -> str:
-    """Train a ranker version; a run that was started already is left to whoever started it."""
-    return str(run_training(run_id=run_id))
+    """Train a ranker version; a run that was started already is left to whoever started it.
+
+    One that an operator cancels has not failed, and is not to be counted among the tasks that did.
+    """
+    try:
+        return str(run_training(run_id=run_id))
+    except TrainingCancelled:
+        return "cancelled"
 
 
 @shared_task(name="recommendations.scheduled_retrain", ignore_result=True, **LONG)

@@ -18,6 +18,7 @@ from recommendations.preferences import current_preference
 from recommendations.serving import ListRequest, recommend
 from recommendations.training import run_training, start_training
 from recommendations.window import borrow_window
+from tasks import recommendations as tasks
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
 from tests.worlds import trained_market, view
 
@@ -303,6 +304,17 @@ def test_a_run_that_is_cancelled_while_the_population_is_learned_need_not_wait_f
         run_training(run_id=run.pk)
     assert sum("learning the population" in one for one in told) == 2
     assert RankerVersion.objects.filter(status="failed").count() == 1
+
+
+def test_a_cancelled_training_is_no_failed_task(monkeypatch):
+    ListingFactory()
+    run = start_training()
+
+    def cancelled(run_id: int) -> None:
+        raise training.TrainingCancelled("cancelled")
+
+    monkeypatch.setattr(tasks, "run_training", cancelled)
+    assert tasks.retrain_task(run.pk) == "cancelled"
 
 
 def test_a_run_that_is_begun_anew_says_so_in_its_log_and_keeps_what_was_there():
