@@ -102,7 +102,7 @@ class FeedModel:
         neighbours: Log of how many times likelier a like of the column's item becomes when the row's is liked; shape
             (n_items, n_items), nothing stored where nothing is known.
         dislike_surprise: How much a dislike says beyond a missing like, 0 to 1: little where people dislike whatever
-            they do not like, all where hardly anybody ever does.
+            they do not like, or half of what they come to; all where hardly anybody ever does.
         n_likes: Likes it was fitted on.
     """
 
@@ -137,9 +137,23 @@ def fit_feed(events: FeedEvents, tags: csr_array, config: FeedConfig | None = No
         means=means.astype(np.float32),
         deviations=np.sqrt(1 / for_it + 1 / against).astype(np.float32),
         neighbours=_neighbours(likes, shown, for_it / (for_it + against), n_likes - n_liked, config),
-        dislike_surprise=1 - (seen_dislikes.nnz + 1) / (shown.nnz - seen_likes.nnz + 20),
+        dislike_surprise=_surprise_of_dislikes(
+            n_missed=shown.nnz - seen_likes.nnz,
+            n_organic_likes=likes.nnz - seen_likes.nnz,
+            n_dislikes=dislikes.nnz,
+            n_organic_dislikes=dislikes.nnz - seen_dislikes.nnz,
+        ),
         n_likes=likes.nnz,
     )
+
+
+def _surprise_of_dislikes(n_missed: int, n_organic_likes: int, n_dislikes: int, n_organic_dislikes: int) -> float:
+    """One minus the share of dislikes among what could have been one.
+
+    Of what was shown that is all that was not liked. Of what people came to by themselves it is all they spoke of: who
+    rates films has seen them, and disliking every other one says little about the films beside it.
+    """
+    return 1 - (n_dislikes + 1) / (n_missed + n_organic_likes + n_organic_dislikes + 20)
 
 
 def log_ratio(observed: Floats, expected: Floats, strength: float) -> Floats:

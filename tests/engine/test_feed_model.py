@@ -123,6 +123,17 @@ def test_a_dislike_says_little_where_everybody_dislikes_what_they_do_not_like():
     assert always.dislike_surprise == pytest.approx(1 - 41 / 60)
 
 
+def test_of_items_nobody_was_shown_a_dislike_says_less_the_more_of_what_is_said_are_dislikes():
+    seldom = fit_feed(
+        events(said=[(user, item, 1 if item else -1) for user in range(10) for item in range(4)]), NO_TAGS
+    )
+    often = fit_feed(
+        events(said=[(user, item, 1 if item > 1 else -1) for user in range(10) for item in range(4)]), NO_TAGS
+    )
+    assert seldom.dislike_surprise == pytest.approx(1 - 11 / 60)
+    assert often.dislike_surprise == pytest.approx(1 - 21 / 60)
+
+
 def test_a_ratio_of_nothing_to_nothing_says_nothing():
     assert log_ratio(np.zeros(1), np.zeros(1), 0.5) == 0
     assert log_ratio(np.array([3.0]), np.array([1.0]), 1.0) == pytest.approx(np.log(2))
