@@ -9,13 +9,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from catalog.models import Listing
-from recommendations.models import Evaluation, RankerVersion, SeedRun, TrainingRun
+from catalog.models import ImportRun, ImportUndo, Listing, QualityReport
+from recommendations.models import Evaluation, RankerVersion, SeedRun, TasteMap, TrainingRun
 from recommender_site.admin_kit import UNFINISHED, page_of, percent
 from recommender_site.admin_site import may_see
 from recommender_site.dashboard import ranking, stock, traffic, upkeep
 
 KEPT_SECONDS = 10
+JOBS = (TrainingRun, Evaluation, TasteMap, SeedRun, ImportRun, ImportUndo, QualityReport)
 
 
 def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -50,6 +51,7 @@ def read_dashboard() -> dict[str, Any]:
             traffic.coverage_card(sample, cars["n_live"]),
             ranking.behind_card(now, live),
             ranking.version_card(live),
+            upkeep.queue_card(),
             upkeep.failures_card(now),
         ],
         "panels": [
@@ -58,6 +60,7 @@ def read_dashboard() -> dict[str, Any]:
             traffic.placements_panel(sample),
             stock.age_panel(cars),
             ranking.metrics_panel(live),
+            upkeep.quality_panel(),
         ],
     }
 
@@ -90,7 +93,7 @@ def next_steps(request: HttpRequest) -> list[dict[str, str]]:
 def running_jobs(request: HttpRequest) -> list[dict[str, Any]]:
     """Jobs that are queued or at work, never older than this very request."""
     jobs: list[Any] = []
-    for model in (TrainingRun, Evaluation, SeedRun):
+    for model in JOBS:
         if is_visible(request, model):
             jobs += model._default_manager.filter(status__in=UNFINISHED).order_by("-pk")[:3]
     return [{"name": str(job), "href": page_of(job), "step": job.step, "percent": percent(job)} for job in jobs]

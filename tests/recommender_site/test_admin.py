@@ -1,7 +1,9 @@
 """What holds for every page of the admin, and the dashboard."""
 
+import re
 import uuid
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.contrib import admin
@@ -14,9 +16,10 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from catalog.models import Listing, ListingChange
+from catalog.quality import queue_report, run_report
 from recommendations.models import Interaction, RankerVersion, SeedRun
 from recommender_site.admin_kit import EstimatingPaginator, planned_rows
-from recommender_site.dashboard import ranking, traffic
+from recommender_site.dashboard import ranking, traffic, upkeep
 from tests import factories
 from tests.admin_rows import ROW_OF
 
@@ -169,6 +172,7 @@ def test_the_dashboard_counts_what_there_is(operator: Client):
         "Coverage, last 7 days": "100%",
         "Preferences behind the log": "1",
         "Live ranker": str(live),
+        "Work in the queues": figures["Work in the queues"],  # earlier tests may have left some
         "Failed jobs, last 24 hours": "1",
     }
     panels = {panel.title: panel.rows for panel in response.context["panels"]}
@@ -180,6 +184,24 @@ def test_the_dashboard_counts_what_there_is(operator: Client):
     assert ("Corner" in place, rates) == (True, ["2", "1 (50.0%)", "1 (50.00%)"])
     assert [row[1:] for row in panels["Events by kind"]] == [("0.0", "1", "1"), ("0.0", "1", "1")]
     assert panels["How good the live ranker is"] == (("ndcg", "0.250", "0.062"),)
+
+
+def test_a_broker_that_is_away_is_an_alert_and_no_error(operator: Client, settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(upkeep, "queue_depths", lambda: None)
+    card = upkeep.queue_card()
+    assert (card.figure, card.is_alert) == ("–", True)
+    assert "The broker does not answer" in operator.get(reverse("admin:index")).text
+
+
+def test_what_is_wrong_with_the_stock_leads_to_its_listings(operator: Client):
+    for _ in range(3):
+        factories.ListingFactory(price=None)
+    run_report(report_id=queue_report().pk)
+    panel = upkeep.quality_panel()
+    (row,) = [row for row in panel.rows if "price" in row[0].lower()]
+    address = re.search(r'href="([^"]+)"', row[0])
+    assert address
+    assert operator.get(unescape(address[1])).context["cl"].result_count == 3
 
 
 def test_a_large_week_is_sampled_and_says_so(operator: Client, monkeypatch: pytest.MonkeyPatch):

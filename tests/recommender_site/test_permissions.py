@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 REGISTERED = sorted(admin.site._registry.items(), key=lambda item: item[0]._meta.label)
 LABELS = [model._meta.label for model, _ in REGISTERED]
-ONLY_LOOKING = {"open_report", "download_json", "open_queues"}  # buttons that a viewer may press
+ONLY_LOOKING = ("open_", "compare", "download_")  # what buttons are called that a viewer may press
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_every_button_says_who_may_press_it(model: Any, place: str, name: str):
 def test_a_viewer_presses_no_button_that_changes_something(
     client: Client, person: User, model: Any, place: str, name: str
 ):
-    if place == "actions_submit_line" or name in ONLY_LOOKING:
+    if place == "actions_submit_line":
         return
     row = ROW_OF[model]()
     n_entries = AuditEntry.objects.count()
@@ -109,5 +109,7 @@ def test_a_viewer_presses_no_button_that_changes_something(
         address = url(model, name) if place == "actions_list" else url(model, name, row.pk)
     except NoReverseMatch:  # pragma: no cover
         pytest.fail(f"{name} of {model.__name__} has no address")
-    assert client.post(address, {"_form_submitted": "on"}).status_code == 403
+    is_looking = name.startswith(ONLY_LOOKING)
+    answer = client.post(address, {"_form_submitted": "on"})
+    assert answer.status_code in ((200, 302, 404) if is_looking else (403,))
     assert AuditEntry.objects.count() == n_entries
