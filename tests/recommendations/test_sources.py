@@ -274,6 +274,18 @@ def test_a_newcomer_is_explored_with_until_she_is_known(market):
     assert exploring(4, exploration_share=0) == 0
 
 
+def test_each_draw_imagines_another_taste_about_the_known_one(market, fan):
+    with borrow_window() as window:
+        shelf = fill_shelf(window, meet(fan), Rules(Placement()), ListingFilters(), "hybrid", ())
+        goods, ids = window.goods, window.stock.listing_ids.tolist()
+        scored = shelf.scorer.judge(goods, ids)
+        imagined = shelf.scorer.imagine(scored, goods, np.random.default_rng(0), 400)
+    assert imagined.shape == (len(ids), 400)
+    assert (imagined.std(axis=1) > 0).all()
+    errors = np.abs(imagined.mean(axis=1) - scored.scores) / (imagined.std(axis=1) / 20)
+    assert errors.max() < 5  # standard errors of a mean of 400
+
+
 def test_the_closed_loop_plays_by_the_rules_of_a_placement():
     assert replace(LearnerConfig().policy, k=12) == Rules(Placement()).policy(12)
 
