@@ -74,6 +74,7 @@ NAVIGATION = [
             "link": reverse_lazy("admin:recommendations_tastemap_map"),
         },
         page("Evaluations", "query_stats", "recommendations", "evaluation"),
+        page("Trials of weights", "balance", "recommendations", "weighttrial"),
         page("Event kinds", "tune", "recommendations", "eventkind"),
         page("Placements", "dashboard_customize", "recommendations", "placement"),
         page("Experiments", "science", "recommendations", "experiment"),

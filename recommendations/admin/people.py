@@ -48,7 +48,7 @@ admin.site.unregister(Buyer)
 
 @admin.register(Buyer)
 class BuyerWithTasteAdmin(BuyerAdmin):
-    list_display = ["identity", "kind", "events", "last_event", "taste_badge", "is_personalised", "created_at"]
+    list_display = ["identity", "kind", "events", "last_event", "taste_badge", "lab", "is_personalised", "created_at"]
     readonly_fields = [
         *BuyerAdmin.readonly_fields, "taste_badge", "taste_in_words", "events", "latest_events", "latest_lists",
     ]  # fmt: skip
@@ -80,6 +80,11 @@ class BuyerWithTasteAdmin(BuyerAdmin):
     @action(description="Open the lab", url_path="open-lab", icon="science", permissions=["view"])
     def open_lab(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect("admin:accounts_buyer_lab", object_id)
+
+    @display(description="Lab")
+    def lab(self, buyer: Buyer) -> SafeString:
+        url = reverse("admin:accounts_buyer_lab", args=[buyer.pk])
+        return format_html('<a href="{}" class="text-link">Open</a>', url)
 
     @display(description="Events")
     def events(self, buyer: Any) -> SafeString:

@@ -23,6 +23,7 @@ SURE = 1.96  # standard deviations of a 95 % interval
 BARS_AT_MOST = 8
 BARS_OF = ("make", "body", "fuel", "gearbox", "drive", "colour")
 POINTS = 48
+NO_SPREAD = 1e-9  # of utility, squared: all buyers are of one mind, or the field has one level
 
 Floats = NDArray[np.float64]
 
@@ -90,7 +91,8 @@ def portrait(ranker: Ranker, member: Member) -> Portrait:
     prior = Prior(ranker.prior.mean[:n], ranker.prior.covariance[:n, :n])
     numbers = [field for field in GRIDS if field in encoder.names]
     categories = [field for field in BARS_OF if field in encoder.names]
-    certainties = [Certainty(field, certainty(encoder, field, taste, prior)) for field in [*numbers, *categories]]
+    shares = {field: certainty(encoder, field, taste, prior) for field in (*numbers, *categories)}
+    certainties = [Certainty(field, share) for field, share in shares.items() if share is not None]
     return Portrait(
         share=member.share,
         curves=tuple(curve(encoder, field, taste) for field in numbers),
@@ -121,14 +123,14 @@ def leanings(encoder: Encoder, field: str, taste: Gaussian, prior: Prior) -> tup
     )
 
 
-def certainty(encoder: Encoder, field: str, taste: Gaussian, prior: Prior) -> float:
-    """The share of the population's spread in one field that the events have removed."""
+def certainty(encoder: Encoder, field: str, taste: Gaussian, prior: Prior) -> float | None:
+    """The share of the population's spread in one field that the events have removed; None where there is no spread."""
     if field in GRIDS:
         rows = contrasts(encoder.curve_vectors(field, GRIDS[field][1]))
     else:
         rows = contrasts(encoder.level_vectors(field)[1])
     doubt, spread = (np.square(deviations(rows, belief.covariance)).sum() for belief in (taste, prior))
-    return float(np.clip(1.0 - doubt / max(spread, 1e-12), 0.0, 1.0))
+    return float(np.clip(1.0 - doubt / spread, 0.0, 1.0)) if spread > NO_SPREAD else None
 
 
 def contrasts(rows: Floats) -> Floats:

@@ -1,0 +1,102 @@
+"""What is drawn of a taste follows from the belief by arithmetic that can be checked."""
+
+import numpy as np
+import pytest
+
+from recommendations.artifacts import load_ranker
+from recommendations.console.tastes import SURE, contrasts, deviations, portrait, portraits_of
+from recommendations.households import Member
+from recommendations.preferences import taste_of
+from recommendations.services import refresh_preferences
+from recommendations.shoppers import meet
+from tests.factories import BuyerFactory
+from tests.worlds import crossed_market, trained_market, view
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _always_in_step(settings):
+    settings.WINDOW_STALENESS_SECONDS = 0
+
+
+@pytest.fixture
+def market():
+    return trained_market()
+
+
+def portrait_of(buyer):
+    preference = refresh_preferences(buyer_id=buyer.pk)
+    ranker = load_ranker(preference.version_id)
+    return ranker, taste_of(preference), portrait(ranker, Member(1.0, 0.0, taste_of(preference)))
+
+
+def test_a_curve_is_the_encoders_own_against_its_average(market):
+    fan = BuyerFactory()
+    view(fan, *market.bmws[:6])
+    ranker, taste, drawn = portrait_of(fan)
+    (price,) = (curve for curve in drawn.curves if curve.field == "price")
+    own = ranker.encoder.curve(taste.mean[: ranker.n_content], "price", price.grid)
+    np.testing.assert_allclose(price.utility, own - own.mean(), atol=1e-9)
+    assert (price.low <= price.utility).all()
+    assert (price.high >= price.utility).all()
+
+
+def test_who_opens_the_dearer_ones_is_drawn_as_minding_the_price_less(market):
+    slopes = []
+    for cars in (market.bmws[:5], market.bmws[-5:]):
+        buyer = BuyerFactory()
+        view(buyer, *cars)
+        slopes.append(gain(portrait_of(buyer)[2], 30_000, 37_000))
+    assert slopes[0] < slopes[1]
+
+
+def gain(drawn, low: float, high: float) -> float:
+    """How much more utility the higher price has."""
+    price = drawn.curves[0]
+    return float(np.diff(np.interp([low, high], price.grid, price.utility))[0])
+
+
+def test_the_band_holds_what_the_belief_allows():
+    rows, covariance = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]]), np.array([[4.0, 1.0], [1.0, 9.0]])
+    # variances by hand: 4; 4 * 9; 4 + 9 + 2 * 1
+    np.testing.assert_allclose(deviations(rows, covariance), np.sqrt([4, 36, 15]))
+    np.testing.assert_allclose(contrasts(rows).mean(axis=0), 0, atol=1e-12)
+    assert pytest.approx(1.96) == SURE
+
+
+def test_what_a_buyer_likes_more_than_others_do_stands_first(market):
+    fan = BuyerFactory()
+    for _ in range(3):
+        view(fan, *market.bmws)
+    _, _, drawn = portrait_of(fan)
+    makes = drawn.leanings["make"]
+    assert [one.level for one in makes] == ["BMW", "Skoda"]
+    assert makes[0].more > 0 > makes[1].more
+    assert makes[0].low < makes[0].more < makes[0].high
+
+
+def test_events_make_surer_and_a_stranger_is_known_nothing_of(market):
+    ranker = load_ranker(market.version.pk)
+    nobody = portrait(ranker, meet(None).tastes[0])
+    assert {round(one.share, 9) for one in nobody.certainties} == {0.0}
+    assert not any(one.is_sure for some in nobody.leanings.values() for one in some)
+    fan = BuyerFactory()
+    view(fan, *market.bmws[:6])
+    _, _, drawn = portrait_of(fan)
+    shares = [one.share for one in drawn.certainties]
+    assert shares == sorted(shares, reverse=True)
+    assert 0 < shares[0] <= 1
+
+
+def test_a_household_has_a_portrait_for_each_taste():
+    cars = crossed_market()
+    family = BuyerFactory()
+    view(family, *cars["cheap Skoda"], *cars["dear BMW"])
+    refresh_preferences(buyer_id=family.pk)
+    shopper = meet(family)
+    drawn = portraits_of(shopper.ranker, shopper.tastes)
+    assert len(drawn) == 2
+    assert sum(one.share for one in drawn) == pytest.approx(1.0)
+    prefers_dear = [gain(one, 5_000, 32_000) > 0 for one in drawn]
+    assert sorted(prefers_dear) == [False, True]
