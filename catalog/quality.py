@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from catalog.models import Listing, QualityReport
+from catalog.signals import odd_prices_asked
 
 Status = QualityReport.Status
 IDS_KEPT = 1_000  # of a check's listings; up to so many, its list is read by their ids instead of by a search
@@ -108,8 +109,14 @@ def ids_of(statement: str, **parameters: Any) -> list[int]:
         return [listing_id for (listing_id,) in cursor.fetchall()]
 
 
-def far_from_the_price_of_its_kind(now: datetime) -> list[int]:
-    """Cars that cost a multiple, or a fraction, of the median of the same model and year."""
+def odd_prices(now: datetime) -> list[int]:
+    """By the price model of the recommender; before its first training by the median of the same model and year."""
+    answers: list[Any] = odd_prices_asked.send(sender=Listing, factor=OUTLIER_FACTOR)
+    told = [ids for _, ids in answers if ids is not None]
+    return told[0] if told else far_from_the_median(now)
+
+
+def far_from_the_median(now: datetime) -> list[int]:
     return ids_of(
         """
         WITH typical AS (
@@ -174,9 +181,9 @@ CHECKS = (
     Check("no_seller", MISSING, "No seller", "Limits per seller do not hold for it.", 0.30, always(Q(seller=None))),
     Check(
         "odd_price", ODD, "Price far from its kind",
-        f"Less than a third, or more than {OUTLIER_FACTOR} times, the median of at least {SIMILAR_AT_LEAST} cars for "
-        "sale of the same model and year.",
-        0.02, find=far_from_the_price_of_its_kind,
+        f"Less than a third, or more than {OUTLIER_FACTOR} times, what the price model of the live ranker expects; "
+        f"before the first training, the median of at least {SIMILAR_AT_LEAST} cars of the same model and year.",
+        0.02, find=odd_prices,
     ),
     Check("odd_year", ODD, "Implausible year", "Before 1950, or after next year.", 0.01, is_of_no_year),
     Check("odd_mileage", ODD, "Implausible mileage", "More than 600,000 km.", 0.01, always(Q(mileage_km__gt=600_000))),

@@ -139,8 +139,8 @@ STORED_PROBLEMS_PER_KIND = 10_000  # dropped values of one column for one reason
 EXAMPLES_PER_KIND = 3
 ANONYMOUS_SELLERS = {"dealer": "Dealer", "private": "Private seller"}
 ACCOUNT = [
-    "source", "options", "rows_read", "listings_created", "listings_updated", "listings_unchanged", "rows_repeated",
-    "rows_refused",
+    "source", "options", "heartbeat_at", "rows_read", "listings_created", "listings_updated", "listings_unchanged",
+    "rows_repeated", "rows_refused",
 ]  # fmt: skip
 
 
@@ -294,6 +294,7 @@ class _Import:
         run.listings_created += len(result.created_ids)
         run.listings_updated += len(result.updated_ids)
         run.listings_unchanged += result.n_unchanged
+        run.heartbeat_at = timezone.now()
         run.options["records_stored"] = self._number
         run.options["problems"] = self._problems.summary()
         run.options["recovered"] = dict(self._recovered.most_common(20))

@@ -6,9 +6,10 @@ from django.dispatch import receiver
 from accounts.roles import install_roles
 from accounts.signals import buyers_merged, person_exported
 from catalog.models import Listing
-from catalog.signals import listings_stored
+from catalog.signals import listings_stored, odd_prices_asked
 from recommendations.events import events_recorded, ranker_promoted
 from recommendations.models import Interaction
+from recommendations.odd_prices import oddly_priced
 from recommendations.people import told_of
 from recommendations.services import take_over_history
 from tasks.queueing import enqueue_on_commit
@@ -62,6 +63,11 @@ def refresh_after_merge(sender, guest, into, **kwargs):
 @receiver(person_exported, dispatch_uid="recommendations.person_exported")
 def tell_of_history(sender, buyers, **kwargs):
     return told_of(buyers)
+
+
+@receiver(odd_prices_asked, dispatch_uid="recommendations.oddly_priced")
+def tell_odd_prices(sender, factor, **kwargs):
+    return oddly_priced(factor)
 
 
 @receiver(post_migrate, dispatch_uid="recommendations.install_schedule")

@@ -323,7 +323,7 @@ class ImportRunAdmin(JobAdmin):
     @once_per_row
     def undo_state(self, run: ImportRun) -> str | SafeString:
         if undo := ImportUndo.objects.filter(run=run).first():
-            return format_html("{} {}", link_to(undo, "Undone"), ago(undo.created_at))
+            return format_html("{} {}: {}", link_to(undo, "Undone"), ago(undo.created_at), undo.get_status_display())
         return undo_problem(run) or "Possible: the button above takes everything back."
 
     @display(description="By reason")

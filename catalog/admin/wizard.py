@@ -25,7 +25,7 @@ from catalog.import_jobs import queue_import
 from catalog.models import ImportRun, UploadedFile
 from catalog.preview import Preview, pairs_of, preview_file, target_choices
 from catalog.quantities import CURRENCIES
-from catalog.reading import ImportOptions
+from catalog.reading import ImportOptions, source_of
 from catalog.uploads import as_path, keep_file, too_large
 from recommender_site.uploads import REFUSED
 from tasks.catalog import import_file_task
@@ -155,6 +155,7 @@ class PrepareView(UnfoldModelAdminViewMixin, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         form = PrepareForm(self.answers())
+        form.fields["source"].widget.attrs["placeholder"] = source_of(Path(self.file.name))  # what it is when left out
         problem, preview, options = "", None, ImportOptions()
         try:
             preview, options = self.look(form)

@@ -320,7 +320,7 @@ def test_undo_goes_on_where_a_worker_died(monkeypatch):
     monkeypatch.setattr(undoing, "CHUNK_ROWS", 1)
     run = imported(CARS)
     undo = queue_undo(run=run)
-    first = list(run.imported.all()[:1])
+    first = list(run.imported.values_list("pk", flat=True)[:1])
     undoing.take_back(first)
     undo.status, undo.heartbeat_at = "running", timezone.now() - undoing.SILENCE_OF_THE_DEAD * 2
     undo.save()
@@ -328,6 +328,21 @@ def test_undo_goes_on_where_a_worker_died(monkeypatch):
     run_undo(undo_id=undo.pk)
     undo.refresh_from_db()
     assert (undo.status, undo.n_removed) == ("done", 3)
+
+
+def test_an_undo_that_failed_can_be_tried_again(monkeypatch):
+    run = imported(CARS)
+    undo = queue_undo(run=run)
+    with monkeypatch.context() as patched:
+        patched.setattr(undoing, "take_back", lambda chunk: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_undo(undo_id=undo.pk)
+    undo.refresh_from_db()
+    assert (undo.status, undo.error) == ("failed", "division by zero")
+    again = queue_undo(run=ImportRun.objects.get(pk=run.pk))
+    assert again == undo
+    run_undo(undo_id=again.pk)
+    assert not Listing.objects.exists()
 
 
 @pytest.mark.parametrize(
