@@ -57,7 +57,7 @@ class BuyerWithTasteAdmin(BuyerAdmin):
         ("History", {"fields": ["events", "latest_events", "latest_lists"]}),
         *BuyerAdmin.fieldsets,
     ]
-    actions_detail = ["open_lab", "refresh_taste", *BuyerAdmin.actions_detail]
+    actions_detail = ["open_lab", "open_map", "refresh_taste", *BuyerAdmin.actions_detail]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Buyer]:
         return (
@@ -80,6 +80,10 @@ class BuyerWithTasteAdmin(BuyerAdmin):
     @action(description="Open the lab", url_path="open-lab", icon="science", permissions=["view"])
     def open_lab(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect("admin:accounts_buyer_lab", object_id)
+
+    @action(description="On the taste map", url_path="open-map", icon="scatter_plot", permissions=["view"])
+    def open_map(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect(reverse("admin:recommendations_tastemap_map", query={"buyer": object_id}))
 
     @display(description="Lab")
     def lab(self, buyer: Buyer) -> SafeString:

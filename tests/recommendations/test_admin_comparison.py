@@ -14,7 +14,7 @@ from tests.worlds import trained_market, view
 
 pytestmark = pytest.mark.django_db
 PAGE = "admin:recommendations_rankerversion_comparison"
-QUERIES = 24
+QUERIES = 17
 
 
 def person(client: Client, role: str) -> Client:

@@ -17,8 +17,8 @@ from tests.worlds import trained_market, view
 pytestmark = pytest.mark.django_db
 MAP = "admin:recommendations_tastemap_map"
 SUBMITTED = {"_form_submitted": "on"}
-QUERIES_OF_A_MAP = 18
-QUERIES_WITH_A_BUYER = 45
+QUERIES_OF_A_MAP = 12
+QUERIES_WITH_A_BUYER = 28
 
 
 def person(client: Client, role: str) -> Client:
@@ -216,3 +216,9 @@ def test_a_map_leads_to_its_picture(viewer: Client):
     wanted = start_map()
     response = viewer.get(reverse("admin:recommendations_tastemap_open_this_map", args=[wanted.pk]))
     assert response.url == reverse(MAP, query={"map": wanted.pk})
+
+
+def test_a_buyers_page_leads_to_the_map_with_her_drawn_in(viewer: Client):
+    buyer = BuyerFactory()
+    response = viewer.get(reverse("admin:accounts_buyer_open_map", args=[buyer.pk]))
+    assert response.url == reverse(MAP, query={"buyer": buyer.pk})
