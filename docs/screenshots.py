@@ -11,6 +11,7 @@ Drives a Chromium that is installed already (Debian: ``apt-get install chromium`
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -22,34 +23,49 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 Scheme = Literal["light", "dark"]
 
-PAGES = {  # name -> path; "first:" opens the first row of a list
+PAGES = {  # name -> path; "first:" opens the first row of a list, and "{}" is its number
     "home": "/",
     "dashboard": "/admin/",
     "listings": "/admin/catalog/listing/?status__exact=live",
     "listing": "first:/admin/catalog/listing/?status__exact=live",
+    "listing-demand": "first:/admin/catalog/listing/?status__exact=live /admin/catalog/listing/{}/demand/",
+    "data-quality": "/admin/catalog/qualityreport/overview/",
+    "import-file": "/admin/catalog/importrun/add/",
+    "imports": "/admin/catalog/importrun/",
+    "import": "first:/admin/catalog/importrun/?status__exact=done",
     "buyers": "/admin/accounts/buyer/",
     "buyer": "first:/admin/accounts/buyer/?known_as=user",
+    "buyer-lab": "first:/admin/accounts/buyer/?known_as=user /admin/accounts/buyer/{}/lab/",
+    "events": "/admin/recommendations/interaction/",
+    "lists": "/admin/recommendations/servedlist/",
+    "list": "first:/admin/recommendations/servedlist/",
     "rankers": "/admin/recommendations/rankerversion/",
     "ranker": "first:/admin/recommendations/rankerversion/?status__exact=live",
+    "rankers-compared": "/admin/recommendations/rankerversion/compare/",
     "training-runs": "/admin/recommendations/trainingrun/",
     "training-run": "first:/admin/recommendations/trainingrun/",
+    "training-form": "/admin/recommendations/trainingrun/add/",
+    "taste-map": "first:/admin/accounts/buyer/?known_as=user /admin/recommendations/tastemap/map/?buyer={}",
+    "evaluations": "/admin/recommendations/evaluation/",
+    "event-kinds": "/admin/recommendations/eventkind/",
+    "weights": "/admin/recommendations/eventkind/weights/",
+    "placements": "/admin/recommendations/placement/",
+    "placement-mix": "first:/admin/recommendations/placement/ /admin/recommendations/placement/{}/mix/",
     "seed-runs": "/admin/recommendations/seedrun/",
     "seed-run": "first:/admin/recommendations/seedrun/",
     "seed-form": "/admin/recommendations/seedrun/add/",
-    "events": "/admin/recommendations/interaction/",
-    "event-kinds": "/admin/recommendations/eventkind/",
-    "lists": "/admin/recommendations/servedlist/",
-    "list": "first:/admin/recommendations/servedlist/",
-    "imports": "/admin/catalog/importrun/",
-    "import": "first:/admin/catalog/importrun/?status__exact=done",
-    "import-file": "/admin/catalog/importrun/add/",
-    "quality": "/admin/catalog/qualityreport/overview/",
     "schedules": "/admin/django_celery_beat/periodictask/",
-    "job-results": "/admin/django_celery_results/taskresult/",
+    "jobs": "/admin/django_celery_results/taskresult/",
     "queues": "/admin/django_celery_results/taskresult/queues/",
+    "users": "/admin/accounts/user/",
+    "roles": "/admin/auth/group/",
     "api-keys": "/admin/accounts/apikey/",
+    "audit-log": "/admin/accounts/auditentry/",
 }
-KEPT = ("dashboard", "listings", "buyer")  # what the documentation shows: wide and light
+KEPT = (  # what the documentation shows: wide and light
+    "dashboard", "listings", "listing-demand", "data-quality", "import-file", "buyer", "buyer-lab", "rankers-compared",
+    "training-run", "taste-map", "weights", "placement-mix", "seed-run", "schedules", "queues", "users", "audit-log",
+)  # fmt: skip
 WIDTHS = {"wide": 1280, "narrow": 390}
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 HEIGHT, LONGEST = 860, 1800
@@ -117,9 +133,12 @@ def log_in(page: Page, options: argparse.Namespace) -> None:
 
 def open_page(page: Page, path: str) -> None:
     """Pages poll while jobs run, so the network never falls silent: the load event is what to wait for."""
-    page.goto(path.removeprefix("first:"))
+    page.goto(path.removeprefix("first:").partition(" ")[0])
     if path.startswith("first:"):
-        page.goto(page.locator("#result_list tbody th a, #result_list tbody td a").first.get_attribute("href") or path)
+        _, _, then = path.partition(" ")
+        first = page.locator("#result_list tbody th a, #result_list tbody td a").first.get_attribute("href") or path
+        number = re.search(r"/([^/]+)/change/", first)
+        page.goto(then.format(number[1]) if then and number else first)
     page.wait_for_load_state("load")
     page.wait_for_timeout(400)  # charts and web fonts draw after the load event
 
