@@ -170,6 +170,7 @@ class MixForm(PreviewForm):
         })  # fmt: skip
         for field in MIX_FIELDS:
             self.fields[field] = form_field(placement, field)
+        self.fields["k"].label = "Cars"
         self.fields["follows_intent"] = forms.TypedChoiceField(
             choices=YES_OR_NO, coerce=lambda told: told == "True", widget=UnfoldAdminSelectWidget,
             help_text=column_of(placement, "follows_intent").help_text,
