@@ -14,8 +14,9 @@ from django.db import connections
 
 from recommender_site.celery import app
 
-BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+BROWSER = next(filter(None, map(shutil.which, [os.environ.get("CHROMIUM", ""), "chromium", "google-chrome"])), None)
 NO_BROWSER = "No Chromium found: install one (Debian: apt-get install chromium), or name it in CHROMIUM."
+MUST_RUN = bool(os.environ.get("REQUIRE_BROWSER"))  # where a browser is installed for the tests, none is a failure
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def browser(site: str, monkeypatch: pytest.MonkeyPatch):
     """Headless Chromium, as the system installed it; started late, since its driver keeps an event loop running."""
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     if BROWSER is None:
-        pytest.skip(NO_BROWSER)
+        (pytest.fail if MUST_RUN else pytest.skip)(NO_BROWSER)
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
