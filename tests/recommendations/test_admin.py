@@ -55,7 +55,9 @@ def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """What was handed to the broker: the outer edge, where the test stands in for it."""
     handed: list[tuple] = []
     for task in (jobs.retrain_task, jobs.seed_marketplace_task):
-        monkeypatch.setattr(task, "apply_async", lambda args, retry, task=task, **how: handed.append((task.name, *args)))
+        monkeypatch.setattr(
+            task, "apply_async", lambda args, retry, task=task, **how: handed.append((task.name, *args))
+        )
     return handed
 
 
