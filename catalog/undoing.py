@@ -34,9 +34,10 @@ ENDED = "left: ended already"
 CHANGED_SINCE = "left: changed since"
 LEFT = (GONE, TAKEN, ENDED, CHANGED_SINCE)
 
-_LOCK = """
+_OF_CHUNK = "i.run_id = %(run)s AND i.row_number BETWEEN %(first)s AND %(last)s"
+_LOCK = f"""
 SELECT l.id FROM catalog_listing l JOIN catalog_importedlisting i ON i.listing_id = l.id
-WHERE i.id = ANY(%(chunk)s) ORDER BY l.id FOR UPDATE OF l
+WHERE {_OF_CHUNK} ORDER BY l.id FOR UPDATE OF l
 """
 # A make, model or seller that was removed since cannot come back with its listing.
 _EXISTING = {"make_id": "catalog_make", "car_model_id": "catalog_carmodel", "seller_id": "catalog_seller"}
@@ -47,12 +48,12 @@ _OLD_VALUES = {
 _RESTORE = f"""
 UPDATE catalog_listing l SET {", ".join(f"{name} = {value}" for name, value in _OLD_VALUES.items())}
 FROM catalog_importedlisting i, jsonb_populate_record(NULL::catalog_listing, i.before) old
-WHERE i.id = ANY(%(chunk)s) AND NOT i.is_new AND l.id = i.listing_id AND l.updated_at = i.stored_at
+WHERE {_OF_CHUNK} AND NOT i.is_new AND l.id = i.listing_id AND l.updated_at = i.stored_at
 RETURNING l.id
 """
-_FORGET_PRICE_STEPS = """
+_FORGET_PRICE_STEPS = f"""
 DELETE FROM catalog_pricechange p USING catalog_importedlisting i
-WHERE i.id = ANY(%(chunk)s) AND p.listing_id = i.listing_id AND p.changed_at = i.stored_at
+WHERE {_OF_CHUNK} AND p.listing_id = i.listing_id AND p.changed_at = i.stored_at
   AND p.listing_id = ANY(%(restored)s)
 """
 # What becomes of each: of new listings the untouched are removed, of the others those still on offer are withdrawn.
@@ -66,7 +67,7 @@ UPDATE catalog_importedlisting i SET outcome = CASE
     ELSE '{ENDED}'
 END
 FROM catalog_importedlisting this LEFT JOIN catalog_listing l ON l.id = this.listing_id
-WHERE i.id = ANY(%(chunk)s) AND this.id = i.id
+WHERE {_OF_CHUNK} AND this.id = i.id
 """
 
 
@@ -140,10 +141,10 @@ def run_undo(*, undo_id: int) -> str:
 def work_off(undo: ImportUndo) -> None:
     of_run = ImportedListing.objects.filter(run=undo.run)
     n_rows = of_run.count()
-    waiting = of_run.filter(outcome="").order_by("row_number").values_list("pk", flat=True)
+    waiting = of_run.filter(outcome="").order_by("row_number").values_list("row_number", flat=True)
     while chunk := list(waiting[:CHUNK_ROWS]):
         with transaction.atomic():
-            take_back(chunk)
+            take_back(undo.run, chunk[0], chunk[-1])
             count_outcomes(undo)
             n_done = undo.n_removed + undo.n_withdrawn + undo.n_restored + undo.n_left
             undo.progress, undo.step, undo.heartbeat_at = n_done / n_rows, f"{n_done:,} of {n_rows:,}", timezone.now()
@@ -152,15 +153,16 @@ def work_off(undo: ImportUndo) -> None:
     undo.save()
 
 
-def take_back(chunk: list[int]) -> None:
-    """Undo what was done to the listings of these ``ImportedListing`` ids; call it in a transaction."""
+def take_back(run: ImportRun, first: int, last: int) -> None:
+    """Undo what a run did with these rows of its file; call it in a transaction."""
+    chunk = {"run": run.pk, "first": first, "last": last}
+    rows = ImportedListing.objects.filter(run=run, row_number__range=(first, last))
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK, {"chunk": chunk})
-        cursor.execute(_RESTORE, {"chunk": chunk})
+        cursor.execute(_LOCK, chunk)
+        cursor.execute(_RESTORE, chunk)
         restored = [listing_id for (listing_id,) in cursor.fetchall()]
-        cursor.execute(_FORGET_PRICE_STEPS, {"chunk": chunk, "restored": restored})
-        cursor.execute(_DECIDE, {"chunk": chunk, "restored": restored, "dealt_with": listings_dealt_with(chunk)})
-    rows = ImportedListing.objects.filter(pk__in=chunk)
+        cursor.execute(_FORGET_PRICE_STEPS, {**chunk, "restored": restored})
+        cursor.execute(_DECIDE, {**chunk, "restored": restored, "dealt_with": listings_dealt_with(rows)})
     remove_listings(rows.filter(outcome=REMOVED))
     now, withdrawn = timezone.now(), rows.filter(outcome=WITHDRAWN).values("listing_id")
     Listing.objects.filter(pk__in=withdrawn).update(status=Listing.Status.WITHDRAWN, ended_at=now, updated_at=now)
@@ -168,15 +170,15 @@ def take_back(chunk: list[int]) -> None:
         transaction.on_commit(lambda: listings_stored.send_robust(sender=Listing, listing_ids=sorted(restored)))
 
 
-def listings_dealt_with(chunk: list[int]) -> list[int]:
+def listings_dealt_with(rows: QuerySet[ImportedListing]) -> list[int]:
     """Listings that rows point to which would outlive them, such as events: whatever does not go with its listing."""
-    listing_ids = ImportedListing.objects.filter(pk__in=chunk, is_new=True).values("listing_id")
+    listing_ids = rows.filter(is_new=True).values("listing_id")
     found: set[int] = set()
     for relation in Listing._meta.related_objects:
         if relation.on_delete is not CASCADE:
             name = relation.field.attname
-            rows = relation.related_model._base_manager.filter(**{f"{name}__in": listing_ids}).order_by()
-            found.update(rows.values_list(name, flat=True).distinct())
+            pointing = relation.related_model._base_manager.filter(**{f"{name}__in": listing_ids}).order_by()
+            found.update(pointing.values_list(name, flat=True).distinct())
     return sorted(found)
 
 

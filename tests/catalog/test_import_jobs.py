@@ -320,8 +320,7 @@ def test_undo_goes_on_where_a_worker_died(monkeypatch):
     monkeypatch.setattr(undoing, "CHUNK_ROWS", 1)
     run = imported(CARS)
     undo = queue_undo(run=run)
-    first = list(run.imported.values_list("pk", flat=True)[:1])
-    undoing.take_back(first)
+    undoing.take_back(run, 1, 1)
     undo.status, undo.heartbeat_at = "running", timezone.now() - undoing.SILENCE_OF_THE_DEAD * 2
     undo.save()
     assert undoing.dead_undos() == [undo.pk]
@@ -334,7 +333,7 @@ def test_an_undo_that_failed_can_be_tried_again(monkeypatch):
     run = imported(CARS)
     undo = queue_undo(run=run)
     with monkeypatch.context() as patched:
-        patched.setattr(undoing, "take_back", lambda chunk: 1 / 0)
+        patched.setattr(undoing, "take_back", lambda *rows: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run_undo(undo_id=undo.pk)
     undo.refresh_from_db()
