@@ -5,6 +5,7 @@ Both axes have one scale, because a map whose distances mean something must not 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import hypot
@@ -70,7 +71,7 @@ def scatter(
 
     Args:
         label: What it is, for who cannot see it.
-        dots: In any order; those of the last groups lie below.
+        dots: In any order; those of small groups lie on those of large ones.
         colours: CSS classes of the groups, by number.
         places: Numbered points; the first lies on top.
         arrows: Directions.
@@ -81,7 +82,8 @@ def scatter(
         return mark_safe("")
     frame = Frame.around(dots, places)
     parts = [f'<rect class="fc-map-frame" x="0.5" y="0.5" width="{WIDTH - 1}" height="{frame.height - 1:.0f}" rx="6"/>']
-    for group in sorted({dot.group for dot in dots}, key=lambda one: (one not in dimmed, -one)):
+    sizes = Counter(dot.group for dot in dots)
+    for group in sorted(sizes, key=lambda one: (one not in dimmed, -sizes[one])):  # small groups lie on large ones
         parts += _group(frame, [dot for dot in dots if dot.group == group], colours[group], group in dimmed)
     parts += _sides(frame, sides or {})
     longest = max((hypot(arrow.dx, arrow.dy) for arrow in arrows), default=0.0)
@@ -184,6 +186,6 @@ def _place(frame: Frame, place: Place) -> Iterator[str]:
     x, y = frame.at(place.x, place.y)
     shape = (
         f'<g class="fc-map-place"><title>{escape(place.title)}</title><circle cx="{x:.1f}" cy="{y:.1f}" r="9"/>'
-        f"{text(x, y + 3.5, place.label, 'middle')}</g>"
+        f"{text(x, y, place.label, 'middle')}</g>"
     )
     yield f'<a href="{escape(place.href)}">{shape}</a>' if place.href else shape

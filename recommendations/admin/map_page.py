@@ -223,6 +223,7 @@ def legend(found: Picture, highlighted: int | None, request: HttpRequest) -> lis
         {
             "swatch": swatch(number, colours[number]),
             "group": group,
+            "n": f"{group.n:,}",
             "share": round(100 * group.n / max(len(found.cars), 1)),
             "is_on": number == highlighted,
             "url": address(request, only="" if number == highlighted else group.label),
@@ -239,6 +240,7 @@ def area_row(area: Area) -> dict[str, Any]:
     price = NONE if area.median_price is None else f"{area.median_price:,.0f}{NBSP}{settings.MARKET_CURRENCY}"
     return {
         "area": area,
+        "n": f"{area.n:,}",
         "makes": in_shares(area.makes, area.n),
         "bodies": in_shares(area.bodies, area.n),
         "price": price,

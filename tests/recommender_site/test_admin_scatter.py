@@ -51,6 +51,12 @@ def test_groups_differ_in_shape_and_dimmed_ones_lie_below():
     assert ("<circle" in swatch(0, "fc-c0"), "<circle" in swatch(1, "fc-c1")) == (True, False)
 
 
+def test_a_rare_group_is_not_hidden_below_a_common_one():
+    dots = [Dot(0.0, 0.0, 0, "common"), Dot(1.0, 1.0, 0, "common"), Dot(0.0, 0.0, 1, "rare")]
+    drawing = scatter("two", dots, colours=COLOURS)
+    assert drawing.index(">common<") < drawing.index(">rare<")
+
+
 def test_the_longest_arrow_has_a_fixed_length_the_others_theirs_and_none_has_none():
     arrows = [Arrow(0, 0, 2, 0, "long"), Arrow(0, 0, 1, 0, "short"), Arrow(0, 0, 0, 0, "nowhere")]
     drawing = scatter("arrows", square(), colours=COLOURS, arrows=arrows)
