@@ -88,6 +88,7 @@ def told(question: WhatIf, form: LabForm, request: HttpRequest) -> dict[str, Any
         "rows": list_rows(found, request.GET, form.kinds),
         "legend": [(number, name) for number, name in enumerate(GROUPS)],
         "dropped": dropped_rows(found.dropped),
+        "reasons": ", ".join(f"{n} {why}" for why, n in sorted(found.reasons.items(), key=lambda one: -one[1])),
         "side_by_side": side_by_side(question, found) if question.events else None,
         "portraits": [drawn(one, len(members)) for one in portraits_of(found.shopper.ranker, members)],
         "history": [history_row(event) for event in history],

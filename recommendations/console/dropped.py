@@ -6,6 +6,7 @@ order in which a list is made: for sale, welcome, wanted by the filters, propose
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,8 @@ from recommendations.window import Window
 
 SHORTLIST = 2_000  # the most suitable cars, which are scored exactly
 ENDED_DAYS = 14.0  # a car that ended earlier is missed by nobody
-TOLD_AT_MOST = 40
+LOOKED_AT = 300  # of those that score higher
+TOLD_PER_REASON = 8
 SECONDS_A_DAY = 86_400.0
 PLACE_FILTERS = ("latitude", "longitude", "radius_km")
 
@@ -90,23 +92,32 @@ class Question:
         return [one.listing_id for one in sorted(left, key=lambda one: -one.score)]
 
 
-def find_dropped(question: Question) -> tuple[dict[int, int], list[Dropped]]:
-    """Places by score alone of all the cars told of, and those that were left out of the list, the best first."""
+def find_dropped(question: Question) -> tuple[dict[int, int], list[Dropped], Counter[str]]:
+    """What is missing from a list.
+
+    Returns:
+        Places by score alone of the list's cars and of those told of; the best cars that were left out for each reason,
+        the best first; and how many there are of each, among the ``LOOKED_AT`` that score highest.
+    """
     window = question.window
     rows = shortlist(question)
     ids = window.stock.listing_ids[rows]
     scored = question.scorer.judge(window.goods.take(rows), ids.tolist())
     order = np.lexsort((ids, -scored.scores))
-    ranks = {int(key): rank for rank, key in enumerate(ids[order].tolist(), start=1)}
-    lowest = min((scored.scores[ids == key][0] for key in question.listed if key in ranks), default=-np.inf)
+    ranks = {key: rank for rank, key in enumerate(ids[order].tolist(), start=1)}
     listed = set(question.listed)
-    above = [at for at in order.tolist() if scored.scores[at] > lowest and int(ids[at]) not in listed]
-    dropped = [
-        Dropped(int(ids[at]), float(scored.scores[at]), ranks[int(ids[at])], *why_not(question, int(rows[at])))
-        for at in above[:TOLD_AT_MOST]
-    ]
-    told = {*listed, *(one.listing_id for one in dropped)}
-    return {key: rank for key, rank in ranks.items() if key in told}, dropped
+    lowest = min(scored.scores[np.isin(ids, question.listed)], default=-np.inf)
+    above = [at for at in order.tolist() if scored.scores[at] > lowest and int(ids[at]) not in listed][:LOOKED_AT]
+    counts: Counter[str] = Counter()
+    told = []
+    for at in above:
+        why, detail = why_not(question, int(rows[at]))
+        counts[why] += 1
+        if counts[why] <= TOLD_PER_REASON:
+            key = int(ids[at])
+            told.append(Dropped(key, float(scored.scores[at]), ranks[key], why, detail))
+    wanted = {*listed, *(one.listing_id for one in told)}
+    return {key: rank for key, rank in ranks.items() if key in wanted}, told, counts
 
 
 def shortlist(question: Question) -> NDArray[np.intp]:

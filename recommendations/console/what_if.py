@@ -92,7 +92,8 @@ class Answer:
         rules: Of the placement.
         moment: When she asked.
         ranks: Listing id -> place by score alone, of the cars of the list and those left out of it.
-        dropped: Cars that score higher than some in the list, the highest first.
+        dropped: Cars that score higher than some in the list, the highest first, some of each reason.
+        reasons: How many there are of each reason.
     """
 
     recommended: RecommendedList
@@ -102,6 +103,7 @@ class Answer:
     moment: datetime
     ranks: Mapping[int, int] = field(default_factory=dict)
     dropped: tuple[Dropped, ...] = ()
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
@@ -120,10 +122,10 @@ def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
         if not with_dropped or scorer is None:
             return told
         ids = [candidate.listing_id for candidate, _ in chosen]
-        ranks, dropped = find_dropped(
+        ranks, dropped, reasons = find_dropped(
             Question(window, scorer, rules, question.filters, offer.never, offer.tired, ids, shop.pool)
         )
-        return replace(told, ranks=ranks, dropped=tuple(dropped))
+        return replace(told, ranks=ranks, dropped=tuple(dropped), reasons=reasons)
 
 
 def listed(

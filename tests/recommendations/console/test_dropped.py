@@ -1,5 +1,7 @@
 """Each reason why a car is missing, met once."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
@@ -104,7 +106,20 @@ def test_variety_is_told_with_the_car_it_is_too_much_like(fan):
     assert "much like the car in place" in found[0].detail
 
 
-def test_places_that_were_kept_are_told(fan):
-    Placement.objects.update(exploration_share=0.6)
-    assert set(reasons(fan).values()) <= {why.KEPT_PLACES, why.DIVERSITY}
-    assert why.KEPT_PLACES in reasons(fan).values()
+def test_places_that_were_kept_are_told(fan, market):
+    Placement.objects.update(promoted_share=0.4)
+    promoted = [car.pk for car in market.skodas]
+    Listing.objects.filter(pk__in=promoted).update(promoted_until=timezone.now() + timedelta(days=9))
+    found = answer(WhatIf(buyer=fan, k=5), with_dropped=True)
+    assert sum(item.source == "promoted" for item in found.recommended.items) == 2
+    assert [one.why for one in found.dropped[:2]] == [why.KEPT_PLACES] * 2
+    assert sorted(one.rank for one in found.dropped[:2]) == [4, 5]
+
+
+def test_a_common_reason_does_not_crowd_out_the_others(fan, market, monkeypatch):
+    monkeypatch.setattr(why, "TOLD_PER_REASON", 2)
+    best = first(fan)
+    Listing.objects.filter(pk=best.pk).update(status="sold", ended_at=timezone.now())
+    found = answer(WhatIf(buyer=fan, k=5, filters=ListingFilters(makes=("skoda",))), with_dropped=True)
+    assert [one.why for one in found.dropped] == [why.NOT_FOR_SALE, why.ASKED_FILTER, why.ASKED_FILTER]
+    assert found.reasons == {why.NOT_FOR_SALE: 1, why.ASKED_FILTER: 14}
