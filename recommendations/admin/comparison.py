@@ -17,7 +17,9 @@ from accounts.models import Buyer
 from catalog.models import Listing
 from recommendations.admin import promotion
 from recommendations.admin.evaluations import queue_evaluation
+from recommendations.admin.figures import shown
 from recommendations.admin.pages import RowsPage, car_line, may_see
+from recommendations.backtests.outcome import OURS
 from recommendations.backtests.plots import Bar, bar_chart
 from recommendations.backtests.report import MEANINGS
 from recommendations.console.comparison import (
@@ -290,6 +292,14 @@ def making_rows(versions: Sequence[RankerVersion]) -> list[dict[str, Any]]:
             [f"{one.n_archetypes:,}" if one.n_archetypes else NONE for one in made],
         ),
     ]
+    rows += [
+        (
+            f"At training: {name}",
+            "On what was held back from it; another part of the log for each, so no comparison",
+            cells,
+        )
+        for name, cells in trials_of(made)
+    ]
     rows += [(f"Parameter: {name.replace('_', ' ')}", "Of its training", cells) for name, cells in parameters_of(made)]
     rows += [
         (f"Term: {name}", "What a standard deviation is worth in the score: known buyers / strangers", cells)
@@ -302,6 +312,11 @@ def making_rows(versions: Sequence[RankerVersion]) -> list[dict[str, Any]]:
         {"name": name, "why": why, "cells": cells, "differs": len(set(cells)) > 1}
         for name, why, cells in rows
     ]  # fmt: skip
+
+
+def trials_of(made: Sequence[Making]) -> list[tuple[str, list[str]]]:
+    given = [one.version.metrics.get("rankers", {}).get(OURS, {}) for one in made]
+    return [(name, [shown(one.get(name)) or NONE for one in given]) for name in names_in(given)]
 
 
 def parameters_of(made: Sequence[Making]) -> list[tuple[str, list[str]]]:

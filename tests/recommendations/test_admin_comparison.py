@@ -114,9 +114,11 @@ def test_more_versions_than_fit_are_refused(viewer: Client):
 
 def test_a_retired_version_is_told_of_by_what_was_kept(viewer: Client, versions):
     live, _ = versions
-    retired = RankerVersionFactory(status="retired", n_listings=1_234)
+    kept = {"rankers": {"forecourt": {"ndcg@20": 0.1234}}}
+    retired = RankerVersionFactory(status="retired", n_listings=1_234, metrics=kept)
     text = viewer.get(address(live, retired)).text
     assert "1,234" in text
+    assert "<td>–</td><td>0.123</td>" in text
     assert "Nobody knows yet" in text
 
 
