@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from celery import Task, current_app
@@ -29,8 +30,14 @@ class Given:
 
 def registered(name: str | None) -> Task | None:
     """The task of that name, or None when this release has none."""
-    current_app.loader.import_default_modules()
+    import_all_tasks()
     return current_app.tasks.get(name or "")
+
+
+@cache
+def import_all_tasks() -> None:
+    """Once for each process: Celery lets Django check the whole project each time, which takes a quarter of a second."""
+    current_app.loader.import_default_modules()
 
 
 def known_task(name: str | None) -> Task | None:
