@@ -1,4 +1,4 @@
-"""Ranker versions side by side in the admin: figures, what each is made of, lists; promoting one right there."""
+"""The page that sets ranker versions side by side, and its buttons."""
 
 from __future__ import annotations
 
@@ -10,39 +10,24 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
 from accounts.models import Buyer
 from catalog.models import Listing
 from recommendations.admin import promotion
 from recommendations.admin.evaluations import queue_evaluation
-from recommendations.admin.figures import shown
 from recommendations.admin.pages import RowsPage, car_line, may_see
-from recommendations.backtests.outcome import OURS
-from recommendations.backtests.plots import Bar, bar_chart
-from recommendations.backtests.report import MEANINGS
-from recommendations.console.comparison import (
-    METRICS,
-    SHOWN_AT_MOST,
-    Findings,
-    K,
-    Value,
-    find,
-    joint_parameters,
-    slices_in,
-    usual_versions,
-)
-from recommendations.console.makings import Making, making_of
-from recommendations.console.verdicts import METRIC, verdict_on
+from recommendations.admin.version_figures import metric_rows, plots, slice_rows
+from recommendations.admin.version_makings import making_rows
+from recommendations.console.comparison import SHOWN_AT_MOST, Findings, K, find, joint_parameters, usual_versions
+from recommendations.console.verdicts import verdict_on
 from recommendations.console.version_lists import sample_lists
-from recommendations.engine.figures import EVERYBODY
 from recommendations.exceptions import EvaluationRefused, RankerRefused
 from recommendations.models import Evaluation, Interaction, Preference, RankerVersion, TrainingRun
-from recommender_site.admin_kit import NONE, ago, clock, link_to
+from recommender_site.admin_kit import NONE, link_to
 
 OFFERED = 12  # versions to choose from, the newest ones
-PLOTTED = (("ndcg", K), ("recall", K), ("coverage", K), ("pairs won", 0))
 LISTS_NEED = (Buyer, Interaction, Preference)
 
 
@@ -209,136 +194,6 @@ def card(version: RankerVersion) -> dict[str, Any]:
         "needs_note": version.failed_gate,
         "note": version.note,
     }
-
-
-# --- Figures ---------------------------------------------------------------------------------------------------------
-
-
-def metric_rows(versions: Sequence[RankerVersion], findings: Findings) -> list[dict[str, Any]]:
-    rows = []
-    for metric, k in METRICS:
-        cells = [cell(findings.measured[one.pk].figure(metric, k) if one.pk in findings.measured else None)
-                 for one in versions]  # fmt: skip
-        if any(one != NONE for one in cells):
-            rows.append({"name": named(metric, k), "meaning": MEANINGS.get(metric, ""), "cells": cells})
-    return rows
-
-
-def named(metric: str, k: int) -> str:
-    return f"{metric.upper() if metric == 'ndcg' else metric.capitalize()}{f'@{k}' if k else ''}"
-
-
-def cell(value: Value | None) -> str:
-    return NONE if value is None else f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
-
-
-def plots(versions: Sequence[RankerVersion], findings: Findings) -> list[tuple[str, SafeString]]:
-    """Each metric as bars with their intervals, and the first version's lead where it was measured."""
-    first, *others = versions
-    drawn = []
-    for metric, k in PLOTTED:
-        found = [(one, findings.measured[one.pk].figure(metric, k)) for one in versions if one.pk in findings.measured]
-        bars = [
-            Bar(str(one), value.value, value.low, value.high, is_ours=one == first) for one, value in found if value
-        ]
-        if bars:
-            drawn.append((f"{named(metric, k)}: {MEANINGS.get(metric, '')}", bar_chart(named(metric, k), bars)))
-    leads = [(other, findings.leads.get(other.pk, {}).get((METRIC, EVERYBODY, K))) for other in others]
-    bars = [Bar(f"over {other}", lead.value, lead.low, lead.high, is_ours=True) for other, lead in leads if lead]
-    if bars:
-        caption = f"How far {first} is ahead in NDCG@{K}, buyer by buyer; an interval that crosses 0 may be chance"
-        drawn.append((caption, bar_chart("Lead", bars, signed=True)))
-    return [(caption, mark_safe(plot)) for caption, plot in drawn]  # noqa: S308
-
-
-def slice_rows(versions: Sequence[RankerVersion], findings: Findings) -> list[dict[str, Any]]:
-    """By slice, with a mark where the first version's lead over another is certain."""
-    first, *_ = versions
-    rows = []
-    for name in slices_in(findings):
-        cells = []
-        for version in versions:
-            own = findings.measured.get(version.pk)
-            value = own.figure(METRIC, K, name) if own else None
-            cells.append(f"{cell(value)}{mark_of(findings, first, version, name)}")
-        n = max((one.n for own in findings.measured.values() if (one := own.figure(METRIC, K, name))), default=0)
-        if n:
-            rows.append({"name": "Everybody" if name == EVERYBODY else name.capitalize(), "n": n, "cells": cells})
-    return rows
-
-
-def mark_of(findings: Findings, first: RankerVersion, version: RankerVersion, of_slice: str) -> str:
-    lead = findings.leads.get(version.pk, {}).get((METRIC, of_slice, K))
-    if lead is None or lead.low <= 0 <= lead.high:
-        return ""
-    return f" · surely {'behind' if lead.value > 0 else 'ahead of'} {first}"
-
-
-# --- What each is made of --------------------------------------------------------------------------------------------
-
-
-def making_rows(versions: Sequence[RankerVersion]) -> list[dict[str, Any]]:
-    """A row for everything that versions can differ in; those in which they do are marked."""
-    made = [making_of(version) for version in versions]
-    rows: list[tuple[str, str, list[str]]] = [
-        ("Trained", "When the training began", [clock(one.version.created_at) for one in made]),
-        ("Went live", "For the last time", [ago(one.version.promoted_at) for one in made]),
-        ("Listings", "Sold ones keep teaching", [f"{one.version.n_listings:,}" for one in made]),
-        ("Events", "Within the days of history", [f"{one.version.n_interactions:,}" for one in made]),
-        ("Buyers", "Who made those events", [f"{one.version.n_buyers:,}" for one in made]),
-        (
-            "Kinds of car",
-            "Archetypes it tells apart",
-            [f"{one.n_archetypes:,}" if one.n_archetypes else NONE for one in made],
-        ),
-    ]
-    rows += [
-        (
-            f"At training: {name}",
-            "On what was held back from it; another part of the log for each, so no comparison",
-            cells,
-        )
-        for name, cells in trials_of(made)
-    ]
-    rows += [(f"Parameter: {name.replace('_', ' ')}", "Of its training", cells) for name, cells in parameters_of(made)]
-    rows += [
-        (f"Term: {name}", "What a standard deviation is worth in the score: known buyers / strangers", cells)
-        for name, cells in weights_of(made)
-    ]
-    rows += [
-        (f"Kind: {name}", "What an event weighed then, and its half-life", cells) for name, cells in kinds_of(made)
-    ]
-    return [
-        {"name": name, "why": why, "cells": cells, "differs": len(set(cells)) > 1}
-        for name, why, cells in rows
-    ]  # fmt: skip
-
-
-def trials_of(made: Sequence[Making]) -> list[tuple[str, list[str]]]:
-    given = [one.version.metrics.get("rankers", {}).get(OURS, {}) for one in made]
-    return [(name, [shown(one.get(name)) or NONE for one in given]) for name in names_in(given)]
-
-
-def parameters_of(made: Sequence[Making]) -> list[tuple[str, list[str]]]:
-    given = [one.run.parameters if one.run else {} for one in made]
-    return [(name, [str(one.get(name, NONE)) for one in given]) for name in names_in(given)]
-
-
-def weights_of(made: Sequence[Making]) -> list[tuple[str, list[str]]]:
-    given = [one.weights for one in made]
-    told = lambda pair: f"{pair[0]:.2f} / {pair[1]:.2f}" if pair else NONE  # noqa: E731
-    return [(name, [told(one.get(name)) for one in given]) for name in names_in(given)]
-
-
-def kinds_of(made: Sequence[Making]) -> list[tuple[str, list[str]]]:
-    given = [one.kinds for one in made]
-    told = lambda kind: f"{kind['weight']:g}, {kind['half_life_days']:g} d" if kind else NONE  # noqa: E731
-    return [(name, [told(one.get(name)) for one in given]) for name in names_in(given)]
-
-
-def names_in(given: Sequence[Any]) -> list[str]:
-    """Keys of several mappings, each once, in their order."""
-    return list(dict.fromkeys(name for one in given for name in one))
 
 
 # --- Lists -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,76 @@
+"""What ranker versions learned from and what they learned, as rows of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from recommendations.admin.figures import shown
+from recommendations.backtests.outcome import OURS
+from recommendations.console.makings import Making, making_of
+from recommendations.models import RankerVersion
+from recommender_site.admin_kit import NONE, ago, clock
+
+
+def making_rows(versions: Sequence[RankerVersion]) -> list[dict[str, Any]]:
+    """A row for everything that versions can differ in; those in which they do are marked."""
+    made = [making_of(version) for version in versions]
+    rows: list[tuple[str, str, list[str]]] = [
+        ("Trained", "When the training began", [clock(one.version.created_at) for one in made]),
+        ("Went live", "For the last time", [ago(one.version.promoted_at) for one in made]),
+        ("Listings", "Sold ones keep teaching", [f"{one.version.n_listings:,}" for one in made]),
+        ("Events", "Within the days of history", [f"{one.version.n_interactions:,}" for one in made]),
+        ("Buyers", "Who made those events", [f"{one.version.n_buyers:,}" for one in made]),
+        (
+            "Kinds of car",
+            "Archetypes it tells apart",
+            [f"{one.n_archetypes:,}" if one.n_archetypes else NONE for one in made],
+        ),
+    ]
+    rows += [
+        (
+            f"At training: {name}",
+            "On what was held back from it; another part of the log for each, so no comparison",
+            cells,
+        )
+        for name, cells in trials_of(made)
+    ]
+    rows += [(f"Parameter: {name.replace('_', ' ')}", "Of its training", cells) for name, cells in parameters_of(made)]
+    rows += [
+        (f"Term: {name}", "What a standard deviation is worth in the score: known buyers / strangers", cells)
+        for name, cells in weights_of(made)
+    ]
+    rows += [
+        (f"Kind: {name}", "What an event weighed then, and its half-life", cells) for name, cells in kinds_of(made)
+    ]
+    return [
+        {"name": name, "why": why, "cells": cells, "differs": len(set(cells)) > 1}
+        for name, why, cells in rows
+    ]  # fmt: skip
+
+
+def trials_of(made: Sequence[Making]) -> list[tuple[str, list[str]]]:
+    given = [one.version.metrics.get("rankers", {}).get(OURS, {}) for one in made]
+    return [(name, [shown(one.get(name)) or NONE for one in given]) for name in names_in(given)]
+
+
+def parameters_of(made: Sequence[Making]) -> list[tuple[str, list[str]]]:
+    given = [one.run.parameters if one.run else {} for one in made]
+    return [(name, [str(one.get(name, NONE)) for one in given]) for name in names_in(given)]
+
+
+def weights_of(made: Sequence[Making]) -> list[tuple[str, list[str]]]:
+    given = [one.weights for one in made]
+    told = lambda pair: f"{pair[0]:.2f} / {pair[1]:.2f}" if pair else NONE  # noqa: E731
+    return [(name, [told(one.get(name)) for one in given]) for name in names_in(given)]
+
+
+def kinds_of(made: Sequence[Making]) -> list[tuple[str, list[str]]]:
+    given = [one.kinds for one in made]
+    told = lambda kind: f"{kind['weight']:g}, {kind['half_life_days']:g} d" if kind else NONE  # noqa: E731
+    return [(name, [told(one.get(name)) for one in given]) for name in names_in(given)]
+
+
+def names_in(given: Sequence[Any]) -> list[str]:
+    """Keys of several mappings, each once, in their order."""
+    return list(dict.fromkeys(name for one in given for name in one))
