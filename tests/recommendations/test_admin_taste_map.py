@@ -126,6 +126,14 @@ def test_names_and_groups_cannot_smuggle_markup_into_the_drawing(viewer: Client)
     assert "&lt;script&gt;x" in text
 
 
+@pytest.mark.parametrize("told", ["pk", "external_id"])
+def test_a_buyer_is_found_by_number_and_by_the_clients_id(viewer: Client, told: str):
+    trained_market()
+    buyer = BuyerFactory(external=True)
+    response = viewer.get(reverse(MAP), {"buyer": getattr(buyer, told)})
+    assert response.context["buyer"] == buyer
+
+
 # --- Who may see it --------------------------------------------------------------------------------------------------
 def allowed(client: Client, *codenames: str) -> Client:
     user = UserFactory(is_staff=True)
