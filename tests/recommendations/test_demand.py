@@ -38,6 +38,17 @@ def test_demand_counts_by_kind_and_halves_every_three_days(listing):
     assert pulse.contacts == {listing.pk: pytest.approx(0.5)}
 
 
+def test_other_weights_may_be_supposed(listing):
+    happened(listing, "view", 0)
+    happened(listing, "contact", 0)
+    kinds = EventKind.objects.in_bulk()
+    kinds["view"].weight, kinds["contact"].weight = 5, -1
+    pulse = read_pulse(int(NOW.timestamp()), kinds)
+    assert pulse.demand == {listing.pk: pytest.approx(5)}
+    assert pulse.contacts == {}
+    assert read_pulse(int(NOW.timestamp()), {}).demand == {}
+
+
 def test_demand_is_what_the_engine_counts(listing):
     for kind, days_ago in (("view", 0.5), ("contact", 2), ("favourite", 13), ("hide", 1)):
         happened(listing, kind, days_ago)

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from recommendations.exclusions import TIRED_AFTER_DAYS, tired_of, unwanted
+from recommendations.exclusions import TIRED_AFTER_DAYS, same_cars, tired_of, unwanted
 from tests.factories import BuyerFactory, ListingFactory, SellerFactory, ServedListFactory
 from tests.worlds import view
 
@@ -69,3 +69,20 @@ def test_what_was_shown_long_ago_or_to_others_tires_nobody():
     shown_to(buyer, car, days_ago=TIRED_AFTER_DAYS + 1)
     shown_to(BuyerFactory(), car)
     assert tired_of(buyer, 1) == set()
+
+
+def test_at_a_moment_of_the_past_only_what_was_before_it_counts():
+    buyer, car = BuyerFactory(), ListingFactory()
+    view(buyer, car, kind="dislike")
+    shown_to(buyer, car, days_ago=1)
+    earlier, long_before = timezone.now() - timedelta(hours=12), timezone.now() - timedelta(days=2)
+    assert (unwanted(buyer, earlier), tired_of(buyer, 1, earlier)) == (set(), {car.pk})
+    assert tired_of(buyer, 1, long_before) == set()
+    assert unwanted(buyer, timezone.now() + timedelta(minutes=1)) == {car.pk}
+
+
+def test_every_advertisement_of_a_car_is_the_same_car():
+    one, twin, other, loner = advertised("a"), advertised("b"), advertised("c", "another car"), ListingFactory()
+    assert same_cars([one.pk]) == {one.pk, twin.pk}
+    assert same_cars([other.pk, loner.pk]) == {other.pk, loner.pk}
+    assert same_cars([]) == set()

@@ -98,6 +98,8 @@ def test_a_history_is_the_newest_events_of_each_buyer_oldest_first(market):
     assert found.kinds.tolist() == ["contact", "view", "view", "view"]
     assert found.listing_ids[-1] == market.bmws[0].pk
     assert found.occurred_at[-1] == (NOW - timedelta(days=1)).timestamp()
+    earlier = read_histories([alice.pk], at_most=2, before=NOW - timedelta(days=2, hours=12))
+    assert earlier.ids.tolist() == [events[3].pk, events[2].pk]
 
 
 @pytest.mark.parametrize("n_found", [0, 4, 6, 15, 30])

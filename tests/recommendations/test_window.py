@@ -1,6 +1,9 @@
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
@@ -140,3 +143,16 @@ def test_promotion_and_rollback_are_followed(market):
     rollback_ranker()
     with borrow_window() as window:
         assert window.version_id == market.version.pk
+
+
+def test_a_window_as_of_a_moment_sells_what_was_for_sale_then(market):
+    then = timezone.now() - timedelta(days=2)
+    sold, new = market.bmws[0], market.bmws[1]
+    Listing.objects.filter(pk=sold.pk).update(status="sold", ended_at=then + timedelta(days=1))
+    Listing.objects.filter(pk=new.pk).update(published_at=then + timedelta(days=1))
+    with borrow_window() as window:
+        weights = window.ranker.prior.mean
+        now, was = (set(some.best(weights, 30)[0].tolist()) for some in (window, window.as_of(then.timestamp())))
+        assert set(window.best(weights, 30)[0].tolist()) == now  # the view left the window as it was
+    assert was - now == {sold.pk}
+    assert now - was == {new.pk}
