@@ -159,7 +159,7 @@ class ImportRunAdmin(JobAdmin):
             return HttpResponse(status=403)
         rows = ImportProblem.objects.filter(run=run_id).order_by("row_number", "pk")
         shown = rows.values_list("row_number", "column", "value", "reason", "is_fatal").iterator(chunk_size=2_000)
-        told = ((*row, "row refused" if is_fatal else "value dropped") for *row, is_fatal in shown)
+        told = ((*row, effect_of(row[1], is_fatal=is_fatal)) for *row, is_fatal in shown)
         return as_csv(f"import-{run_id}-problems.csv", ("row", "column", "value", "reason", "effect"), told)
 
     # --- Buttons -----------------------------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ class ImportRunAdmin(JobAdmin):
             [
                 row["column"] or NONE,
                 row["reason"],
-                "row refused" if row["is_fatal"] else "value dropped",
+                effect_of(row["column"], is_fatal=row["is_fatal"]),
                 f"{row['n']:,}",
             ]
             for row in counts.order_by("-n")[:PROBLEMS_ON_PAGE]
@@ -377,6 +377,11 @@ class ImportRunAdmin(JobAdmin):
             format_html_join("", "<p>{}</p>", ((for_the_form(each),) for each in run.options.get("assumptions", [])))
             or "Nothing."
         )
+
+
+def effect_of(column: str, *, is_fatal: bool) -> str:
+    """What a problem cost: the row, one value, or nothing where it is about no column."""
+    return "row refused" if is_fatal else "value dropped" if column else "note"
 
 
 def offered_for(run: ImportRun) -> set[str]:
@@ -436,7 +441,8 @@ class ImportProblemAdmin(ReadOnlyAdmin):
 
     @display(description="Effect")
     def effect(self, problem: ImportProblem) -> SafeString:
-        return badge("Row refused", "danger") if problem.is_fatal else badge("Value dropped", "warning")
+        kind = "danger" if problem.is_fatal else "warning" if problem.column else "info"
+        return badge(effect_of(problem.column, is_fatal=problem.is_fatal).capitalize(), kind)
 
     @display(description="Run")
     def run_link(self, problem: ImportProblem) -> str | SafeString:
