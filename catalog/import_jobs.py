@@ -156,6 +156,12 @@ def continue_import(*, run: ImportRun) -> bool:
     return bool(broken_off.update(status=Status.QUEUED, created_at=timezone.now(), finished_at=None))
 
 
+def end_as_stopped(run_id: int) -> None:
+    """A run that was broken off from outside: nothing about it is wrong, and it may be carried on."""
+    told = "It was asked to stop, or took longer than a job may. “Carry on” brings the rest."
+    ImportRun.objects.filter(pk=run_id, status=Status.FAILED).update(status=Status.INTERRUPTED, error=told)
+
+
 def end_as_failed(run_id: int, error: str) -> None:
     unfinished = ImportRun.objects.filter(pk=run_id).exclude(status=Status.CANCELLED)
     unfinished.update(status=Status.FAILED, error=error, finished_at=timezone.now())

@@ -1,6 +1,7 @@
 """Background doors onto the catalogue."""
 
 from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
 from django.utils import timezone
 
 from catalog import import_jobs, quality, services, undoing, uploads
@@ -17,7 +18,11 @@ def expire_listings_task() -> None:
 @shared_task(name="catalog.import_file", **LONG)
 def import_file_task(run_id: int) -> str:
     """Read an uploaded file into the catalogue, or only try to; carries on where a worker died."""
-    return import_jobs.run_import(run_id=run_id)
+    try:
+        return import_jobs.run_import(run_id=run_id)
+    except SoftTimeLimitExceeded:
+        import_jobs.end_as_stopped(run_id)
+        raise
 
 
 @shared_task(name="catalog.import_undo", **LONG)

@@ -108,6 +108,8 @@ def value_in_words(value: Any) -> str:
 def error_in_words(result: str | None, traceback: str | None) -> str:
     """The last line of what went wrong, first: ``ValueError: no such file``."""
     lines = [line for line in (traceback or "").splitlines() if line.strip()]
+    if lines and "SoftTimeLimitExceeded" in lines[-1]:
+        return "It was asked to stop, or took longer than it may."
     if lines:
         return lines[-1].strip()[:LONGEST_ERROR]
     try:

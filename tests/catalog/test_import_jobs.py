@@ -5,6 +5,7 @@ import io
 from datetime import timedelta
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.core.files.base import File
 from django.utils import timezone
 
@@ -16,6 +17,7 @@ from catalog.reading import ImportOptions
 from catalog.signals import listings_stored
 from catalog.undoing import queue_undo, run_undo
 from catalog.uploads import as_path, keep_file, sweep_uploads
+from tasks.catalog import import_file_task
 from tests.factories import InteractionFactory
 
 pytestmark = pytest.mark.django_db
@@ -200,6 +202,24 @@ def test_a_worker_that_is_told_to_stop_puts_its_run_back(monkeypatch):
     run.refresh_from_db()
     assert (run.status, run.finished_at) == ("queued", None)
     run_import(run_id=run.pk)
+    assert Listing.objects.count() == 3
+
+
+def test_a_run_that_is_stopped_from_outside_may_be_carried_on(monkeypatch):
+    run = queue_import(upload=kept(CARS), options=ImportOptions(source="shop"))
+
+    def stop(self, record):
+        raise SoftTimeLimitExceeded
+
+    with monkeypatch.context() as patched:
+        patched.setattr(services._Import, "_take", stop)
+        with pytest.raises(SoftTimeLimitExceeded):
+            import_file_task(run.pk)
+    run.refresh_from_db()
+    assert run.status == "interrupted"
+    assert "“Carry on” brings the rest" in run.error
+    assert continue_import(run=run)
+    import_file_task(run.pk)
     assert Listing.objects.count() == 3
 
 

@@ -50,5 +50,8 @@ def test_an_error_is_told_by_its_last_line():
     assert error_in_words(None, "Traceback (most recent call last):\n  File ...\nValueError: no such file\n") == (
         "ValueError: no such file"
     )
+    assert error_in_words(None, "Traceback\nbilliard.exceptions.SoftTimeLimitExceeded: SoftTimeLimitExceeded()") == (
+        "It was asked to stop, or took longer than it may."
+    )
     assert error_in_words(json.dumps({"exc_type": "KeyError", "exc_message": ["make"]}), "") == "KeyError: make"
     assert error_in_words('"done"', None) == ""
