@@ -98,8 +98,8 @@ def seed_marketplace_task(seed_run_id: int) -> str:
     return str(run_seeding(seed_run_id=seed_run_id))
 
 
-@shared_task(name="recommendations.resume_seedings", ignore_result=True, **SHORT)
-def resume_seedings_task() -> None:
+@shared_task(name="recommendations.resume_demo_markets", ignore_result=True, **SHORT)
+def resume_demo_markets_task() -> None:
     """Hand seedings whose process died to another worker; one that is worked on is left alone."""
     for run_id in dead_seedings():
         enqueue(seed_marketplace_task, run_id)

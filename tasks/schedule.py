@@ -73,9 +73,9 @@ TIMETABLE = [
         Every(60),
     ),
     Entry(
-        "Resume seedings",
+        "Resume demo markets",
         "Every five minutes: complete made-up markets whose process was killed.",
-        "recommendations.resume_seedings",
+        "recommendations.resume_demo_markets",
         Every(300),
     ),
     Entry(

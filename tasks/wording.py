@@ -36,7 +36,7 @@ def registered(name: str | None) -> Task | None:
 
 @cache
 def import_all_tasks() -> None:
-    """Once for each process: Celery lets Django check the whole project each time, which takes a quarter of a second."""
+    """Once for each process: Celery lets Django check the whole project each time, a quarter of a second."""
     current_app.loader.import_default_modules()
 
 
