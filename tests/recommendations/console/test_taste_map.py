@@ -9,6 +9,7 @@ from recommendations.console.taste_map import picture
 from recommendations.exceptions import RankerRefused
 from recommendations.maps import run_map, start_map
 from recommendations.models import Interaction, Preference, ServedList
+from recommendations.window import forget_window
 from tests.factories import BuyerFactory, ListingFactory, RankerVersionFactory
 from tests.worlds import trained_market, view
 
@@ -90,6 +91,7 @@ def test_by_status_the_reserved_and_the_lately_sold_are_drawn_too():
     market = trained_market()
     sold = market.skodas[0]
     type(sold).objects.filter(pk=sold.pk).update(status="reserved")
+    forget_window()
     assert sold.pk not in {car.listing_id for car in picture(colour="make").cars}
     found = picture(colour="status")
     assert sold.pk in {car.listing_id for car in found.cars}
@@ -104,6 +106,7 @@ def test_a_stored_map_shows_the_cars_that_are_still_for_sale_where_they_were_put
     drawn = run_map(map_id=start_map().pk)
     sold = market.skodas[0]
     type(sold).objects.filter(pk=sold.pk).update(status="sold", ended_at=timezone.now())
+    forget_window()  # it was looked at a moment ago
     found = picture(colour="make", drawn=drawn)
     assert (len(found.cars), found.n_stock, found.shares) == (29, 30, [])
     assert sold.pk not in {car.listing_id for car in found.cars}
@@ -117,6 +120,7 @@ def test_a_listed_car_that_a_stored_map_lacks_stands_between_its_like():
     newcomer = ListingFactory(car_model=market.bmws[0].car_model, price=31_000, mileage_km=15_000, year=2022,
                               body="saloon", fuel="diesel", gearbox="automatic", power_kw=180)  # fmt: skip
     view(buyer, *market.bmws[:6])
+    forget_window()
     found = picture(colour="make", drawn=drawn, buyer=buyer)
     (placed,) = [one for one in found.listed if one.item.listing.pk == newcomer.pk]
     places = {car.listing_id: np.array([car.x, car.y]) for car in found.cars}
@@ -137,6 +141,7 @@ def test_without_a_live_ranker_there_is_no_map():
 def test_a_stock_that_is_sold_out_makes_an_empty_picture():
     market = trained_market()
     type(market.skodas[0]).objects.update(status="withdrawn", ended_at=timezone.now())
+    forget_window()
     found = picture(colour="make")
     assert (found.cars, found.areas, found.groups, found.n_stock) == ([], [], [], 0)
 
