@@ -13,6 +13,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import User
+from catalog.folding import folded
 from catalog.querysets import ListingQuerySet
 
 IS_LIVE = models.Q(status="live")
@@ -159,8 +160,8 @@ class Listing(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
     search_text = models.GeneratedField(
-        expression=SearchVector("title", weight="A", config="simple")
-        + SearchVector("description", weight="C", config="simple"),
+        expression=SearchVector(folded("title"), weight="A", config="simple")
+        + SearchVector(folded("description"), weight="C", config="simple"),
         output_field=SearchVectorField(),
         db_persist=True,
     )

@@ -10,6 +10,7 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import ACos, Cos, Greatest, Least, Radians, Sin
 
 from catalog.filters import EARTH_RADIUS_KM, Box, ListingFilters
+from catalog.folding import fold
 
 if TYPE_CHECKING:
     from catalog.models import Listing  # noqa: F401
@@ -55,7 +56,8 @@ class ListingQuerySet(models.QuerySet["Listing"]):
         if filters.tags:
             listings = listings.filter(tags__contains=list(filters.tags))
         if filters.text:
-            listings = listings.filter(search_text=SearchQuery(filters.text, search_type="websearch", config="simple"))
+            query = SearchQuery(fold(filters.text), search_type="websearch", config="simple")
+            listings = listings.filter(search_text=query)
         placed = listings.within(*filters.place) if filters.place else listings
         return placed.matching(filters.also) if filters.also else placed
 

@@ -159,7 +159,10 @@ class ImportRunAdmin(JobAdmin):
             return HttpResponse(status=403)
         rows = ImportProblem.objects.filter(run=run_id).order_by("row_number", "pk")
         shown = rows.values_list("row_number", "column", "value", "reason", "is_fatal").iterator(chunk_size=2_000)
-        told = ((*row, effect_of(row[1], is_fatal=is_fatal)) for *row, is_fatal in shown)
+        told = (
+            (number, column, value, reason, effect_of(column, is_fatal=is_fatal))
+            for number, column, value, reason, is_fatal in shown
+        )
         return as_csv(f"import-{run_id}-problems.csv", ("row", "column", "value", "reason", "effect"), told)
 
     # --- Buttons -----------------------------------------------------------------------------------------------------

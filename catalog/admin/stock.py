@@ -32,6 +32,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from catalog.admin.filters import ImportedFilter, QualityFilter
 from catalog.exceptions import CatalogRefusal
 from catalog.export import HEADINGS, exported_rows
+from catalog.folding import fold
 from catalog.models import CarModel, Listing, ListingChange, Make, PriceChange, Seller
 from catalog.services import (
     change_price,
@@ -339,7 +340,7 @@ def word_condition(word: str) -> Q:
     parts = re.findall(r"\w+", word)
     found = Q(external_id=word)
     if parts:
-        query = SearchQuery(" & ".join(f"{part}:*" for part in parts), search_type="raw", config="simple")
+        query = SearchQuery(" & ".join(f"{fold(part)}:*" for part in parts), search_type="raw", config="simple")
         found |= Q(search_text=query)
     if word.isdecimal() and len(word) < 19:
         found |= Q(pk=int(word)) | (Q(year=int(word)) if len(word) == 4 else Q())

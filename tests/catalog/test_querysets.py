@@ -1,6 +1,7 @@
 import pytest
 
 from catalog.filters import ListingFilters
+from catalog.folding import MARKED, PLAIN, fold, folded
 from catalog.models import Listing
 from tests.factories import ListingFactory
 
@@ -25,3 +26,18 @@ def test_a_circle_around_a_place_reaches_across_the_date_line():
     found = Listing.objects.matching(ListingFilters(latitude=-17.8, longitude=179.9, radius_km=50))
     assert [listing.pk for listing in found] == [near.pk]
     assert found[0].distance_km == pytest.approx(21.2, abs=0.2)
+
+
+@pytest.mark.parametrize("asked", ["citroen", "Citroën", "CITROËN", "citroe\u0308n"])
+def test_a_search_finds_words_with_and_without_their_marks(asked: str):
+    marked, plain = ListingFactory(title="Citroën C3 1.2"), ListingFactory(title="Citroen C4")
+    ListingFactory(title="Skoda Citigo")
+    found = Listing.objects.available().matching(ListingFilters(text=asked))
+    assert set(found) == {marked, plain}
+
+
+def test_letters_lose_their_marks_alike_in_python_and_in_postgresql():
+    listing = ListingFactory(description=MARKED)
+    told = Listing.objects.annotate(plain=folded("description")).get(pk=listing.pk).plain
+    assert told == fold(MARKED) == PLAIN
+    assert fold("Łódź, Škoda, Straße") == "Lodz, Skoda, Straße"
