@@ -144,7 +144,7 @@ def policy_for(shelf: Shelf, k: int) -> ListPolicy:
     policy = shelf.rules.policy(k)
     shopper = shelf.scorer.shopper
     if shelf.rules.placement.follows_intent and shopper.is_personal:
-        policy = policy.for_intent(intent_of(shelf)).for_newcomer(shopper.n_events)
+        policy = policy.for_buyer(intent_of(shelf), shopper.n_events)
     if len(shopper.tastes) > 1:
         policy = replace(policy, taste_shares=tuple(member.share for member in shopper.tastes))
     return policy

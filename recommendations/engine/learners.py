@@ -189,7 +189,7 @@ class ShowByTaste:
             return policy
         some = np.arange(0, len(scores), max(1, len(scores) // INTENT_SAMPLE))
         intent = intent_phase(scores[some], [codes[asked.live[some]] for codes in self.codes])
-        return policy.for_intent(intent).for_newcomer(len({event.number for event in events}))
+        return policy.for_buyer(intent, len({event.number for event in events}))
 
     def judge(self, buyer: int, asked: Round, stock: Vectors) -> tuple[Taste, Floats]:
         """The main taste of a buyer and the score of everything for sale."""

@@ -15,9 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Of a buyer who has done fewer things than this, lists are to learn from as well: see ``ListPolicy.for_newcomer``.
-NEWCOMER_EVENTS = 16
-NEWCOMER_CURIOSITY = 20.0  # times as many places explore
+CURIOUS_EVENTS = range(6, 14)  # of a buyer who has done so many things, lists are to learn from as well
+CURIOSITY = 20.0  # times as many places explore then
 PRICE_BAND_STEP = 1.35  # ratio of the ends of a band, for what a buyer is set on
 # The price of breaking a wish, in places over the cap: showing a worn-out listing again is the last resort.
 RELUCTANCE = 1_000_000
@@ -78,20 +77,20 @@ class ListPolicy:
         factor = 1.5 - intent.focus
         return replace(self.exploring(factor), diversity=min(self.diversity * factor, 1.0))
 
-    def for_newcomer(self, n_events: int) -> ListPolicy:
-        """The same rules for a buyer of whom we know little: nearly all places explore, if the placement explores.
+    def for_buyer(self, intent: Intent, n_events: int) -> ListPolicy:
+        """The same rules for a buyer who is so settled, and of whom so many events are known.
 
-        What is learned from the first lists makes all later ones better, so exploring pays most at the beginning, and
-        all at once rather than a little in each list: choices among cars that all suit the same belief hardly move
-        it. With the first event there is next to nothing to draw from but the population, and most draws suit nobody;
-        so exploration starts with a third of that, and is complete with the third event. From ``NEWCOMER_EVENTS`` on
-        the rules are as they are.
+        Choices among cars that all suit one belief hardly move it, so somebody who stays is asked more by her lists:
+        from the sixth event to the thirteenth nearly all places explore, if the placement explores at all. Exploring
+        pays when it is done at once rather than a little in each list, and early; but not with the very first lists,
+        which decide whether a buyer comes back, and in which most draws would suit nobody.
 
         Source: explore first, then commit (Garivier, Lattimore and Kaufmann 2016), with Thompson draws for the first.
         """
-        if n_events >= NEWCOMER_EVENTS:
-            return self
-        return self.exploring(max(1.0, NEWCOMER_CURIOSITY * min(n_events / 3, 1.0)))
+        settled = self.for_intent(intent)
+        if n_events not in CURIOUS_EVENTS:
+            return settled
+        return replace(settled, exploration_share=self.exploring(CURIOSITY).exploration_share)
 
     def exploring(self, factor: float) -> ListPolicy:
         """So many times as many places explore, as far as promoted and fresh listings leave any."""

@@ -11,7 +11,7 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.demand import forget_demand
 from recommendations.engine.learners import LearnerConfig
-from recommendations.engine.policy import NEWCOMER_EVENTS
+from recommendations.engine.policy import CURIOUS_EVENTS
 from recommendations.models import EventKind, Placement, SavedSearch
 from recommendations.placements import Rules, rules_of
 from recommendations.ranking import fill_shelf, gather, intent_of, policy_for, rank, sources_for
@@ -257,7 +257,7 @@ def test_who_knows_what_she_wants_gets_less_variety(market, fan):
     assert diversity(None) == 0.05
 
 
-def test_a_newcomer_is_explored_with_until_she_is_known(market):
+def test_a_buyer_who_stays_is_explored_with_until_she_is_known(market):
     def exploring(n_events, **rules) -> float:
         buyer = BuyerFactory()
         for number in range(n_events):
@@ -268,10 +268,11 @@ def test_a_newcomer_is_explored_with_until_she_is_known(market):
             return policy_for(shelf, 10).exploration_share
 
     assert exploring(0) == 0.05
-    assert exploring(4) > 0.5
-    assert exploring(NEWCOMER_EVENTS) < 0.1
-    assert exploring(4, follows_intent=False) == 0.05
-    assert exploring(4, exploration_share=0) == 0
+    assert exploring(4) < 0.1
+    assert exploring(8) > 0.5
+    assert exploring(CURIOUS_EVENTS.stop) < 0.1
+    assert exploring(8, follows_intent=False) == 0.05
+    assert exploring(8, exploration_share=0) == 0
 
 
 def test_each_draw_imagines_another_taste_about_the_known_one(market, fan):
