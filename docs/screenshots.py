@@ -64,7 +64,7 @@ PAGES = {  # name -> path; "first:" opens the first row of a list, and "{}" is i
 }
 KEPT = (  # what the documentation shows: wide and light
     "dashboard", "listings", "listing-demand", "data-quality", "import-file", "buyer", "buyer-lab", "rankers-compared",
-    "training-run", "taste-map", "weights", "placement-mix", "seed-run", "schedules", "queues", "users", "audit-log",
+    "training-run", "taste-map", "weights", "placement-mix", "seed-form", "schedules", "queues", "users", "audit-log",
 )  # fmt: skip
 WIDTHS = {"wide": 1280, "narrow": 390}
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
@@ -134,9 +134,10 @@ def log_in(page: Page, options: argparse.Namespace) -> None:
 def open_page(page: Page, path: str) -> None:
     """Pages poll while jobs run, so the network never falls silent: the load event is what to wait for."""
     page.goto(path.removeprefix("first:").partition(" ")[0])
-    if path.startswith("first:"):
+    rows = page.locator("#result_list tbody th a, #result_list tbody td a")
+    if path.startswith("first:") and rows.count():  # else the picture is of the empty list
         _, _, then = path.partition(" ")
-        first = page.locator("#result_list tbody th a, #result_list tbody td a").first.get_attribute("href") or path
+        first = rows.first.get_attribute("href") or path
         number = re.search(r"/([^/]+)/change/", first)
         page.goto(then.format(number[1]) if then and number else first)
     page.wait_for_load_state("load")
