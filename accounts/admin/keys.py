@@ -110,3 +110,7 @@ class BlacklistedTokenAdmin(BaseBlacklistedTokenAdmin, ConsoleAdmin):
     ordering = ("-id",)
     search_fields = ("token__user__email__istartswith", "token__jti")
     raw_id_fields = ["token"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: BlacklistedToken | None = None) -> list[str]:
+        """What was revoked stays what it is."""
+        return ["token", "blacklisted_at"] if obj else ["blacklisted_at"]

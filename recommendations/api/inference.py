@@ -53,6 +53,8 @@ def answer_many(data: Any, parameters: Mapping[str, str]) -> list[dict[str, Any]
     if len(data) > settings.INFERENCES_PER_REQUEST:
         raise ValidationError(f"At most {settings.INFERENCES_PER_REQUEST} entries are taken at once.")
     problems: Fields = {}
+    _top(parameters.get("top", 10), problems)  # wrong even where there is no entry to ask with it
+    _group(parameters.get("group_by"), problems)
     questions = [(entry, _question(entry, parameters, f"[{index}].", problems)) for index, entry in enumerate(data)]
     return _answers(questions, problems)
 
@@ -77,9 +79,7 @@ def _question(entry: Any, parameters: Mapping[str, str], path: str, problems: Fi
         wrong["name"] = ["A string is expected." if "name" in entry else "This field is required."]
     vector = _vector(entry, wrong)
     top = _top(entry.get("top", parameters.get("top", 10)), wrong)
-    group_by = entry.get("group_by", parameters.get("group_by"))
-    if group_by is not None and group_by not in GROUPS:
-        wrong["group_by"] = [f"One of {', '.join(GROUPS)} is expected."]
+    group_by = _group(entry.get("group_by", parameters.get("group_by")), wrong)
     if wrong:
         problems.update({path + field: reasons for field, reasons in wrong.items()})
         return None
@@ -110,6 +110,12 @@ def _top(given: Any, wrong: Fields) -> int:
     if not 1 <= top <= settings.RECOMMENDATIONS_MAX_K:
         wrong["top"] = [f"A whole number from 1 to {settings.RECOMMENDATIONS_MAX_K} is expected."]
     return top
+
+
+def _group(given: Any, wrong: Fields) -> GroupBy | None:
+    if given is not None and given not in GROUPS:
+        wrong["group_by"] = [f"One of {', '.join(GROUPS)} is expected."]
+    return given
 
 
 # --- As documented views ---------------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ def read_shown(listing_id: int) -> Counter[Key]:
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH lists AS MATERIALIZED (SELECT listing_ids, sources FROM recommendations_servedlist "
-            "WHERE listing_ids @> ARRAY[%s]::bigint[] AND served_at > %s LIMIT %s), "
+            "WHERE listing_ids @> ARRAY[%s]::bigint[] AND variant <> 'feed' AND served_at > %s LIMIT %s), "
             "placed AS (SELECT array_position(listing_ids, %s::bigint) AS place, sources FROM lists) "
             "SELECT place, coalesce(sources[place], ''), count(*) FROM placed GROUP BY 1, 2",
             [listing_id, since(), LISTS_AT_MOST, listing_id],

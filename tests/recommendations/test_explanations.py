@@ -15,7 +15,7 @@ from recommendations.models import EventKind, Placement
 from recommendations.placements import rules_of
 from recommendations.ranking import rank
 from recommendations.scorer import CROWDING
-from recommendations.services import refresh_preferences
+from recommendations.services import embed_listings, refresh_preferences
 from recommendations.serving import ListRequest, recommend
 from recommendations.shoppers import meet
 from recommendations.window import borrow_window
@@ -91,6 +91,7 @@ def test_the_lines_add_up_for_a_household():
 
 def test_the_lines_add_up_where_the_stock_is_larger_than_the_window(market, settings):
     settings.WINDOW_MAX_LISTINGS = 10
+    embed_listings(list(Listing.objects.values_list("pk", flat=True)))  # as a worker does after a change of price
     Placement.objects.update(boosts=EVERYTHING)
     buyer = BuyerFactory(latitude=50, longitude=10)
     view(buyer, *market.bmws[:4])

@@ -155,6 +155,8 @@ WRONG = {
     "a vector that is a text": ("/infer", json.dumps({"name": "x", "vector": "1,2"}), "vector"),
     "the second of two": ("/batch", json.dumps([entry(), {"name": "x", "vector": [1]}]), "[1].vector"),
     "an entry that is no object": ("/batch", json.dumps([entry(), 5]), "[1]"),
+    "a length that is none, for no entry": ("/batch?top=many", "[]", "top"),
+    "a group that is none, for no entry": ("/batch?group_by=colour", "[]", "group_by"),
     "none at all": ("/infer?top=0", json.dumps(entry()), "top"),
     "too many": ("/infer?top=201", json.dumps(entry()), "top"),
     "half a car": ("/infer?top=1.5", json.dumps(entry()), "top"),
