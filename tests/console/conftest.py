@@ -3,11 +3,13 @@
 import os
 import shutil
 from collections.abc import Iterator
+from importlib import import_module
 from urllib.parse import urlsplit
 
 import pytest
 from celery.contrib.testing.worker import start_worker
 from celery.signals import setup_logging, task_postrun
+from django.apps import apps
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connections
@@ -33,9 +35,11 @@ def browser(site: str, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.fixture
-def site(django_db_serialized_rollback, transactional_db, live_server) -> str:
+def site(transactional_db, live_server) -> str:
     """The address of a running site with what every migration puts into the database."""
     cache.clear()
+    defaults = import_module("recommendations.migrations.0003_defaults")  # an earlier test may have emptied the tables
+    defaults.create_defaults(apps, None)
     return str(live_server.url)
 
 

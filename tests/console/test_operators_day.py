@@ -10,7 +10,7 @@ from catalog.models import Listing
 from recommendations.models import EventKind, Interaction, RankerVersion, SeedRun, ServedList, TrainingRun
 from tests.console.steps import log_in
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 JOB_SECONDS = 120_000  # milliseconds; shared machines are slow
 
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 from tests.admin_rows import ROW_OF
 from tests.console.steps import log_in
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 TELEPHONE = {"width": 390, "height": 844}
 WIDER = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
