@@ -57,7 +57,7 @@ def export_stock(folder: Path) -> int:
     embedded.ensure()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
     django.setup()
-    from recommendations.window import borrow_window
+    from recommendations.listings.window import borrow_window
 
     with borrow_window() as window:
         if window is None:

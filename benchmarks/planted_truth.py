@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.engine import simulation as sim
-from recommendations.engine.car_specs import read_specs
 from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
-from recommendations.engine.market import Market, build_market, read_towns
 from recommendations.engine.taste import Prior, fit_prior, posterior
+from recommendations.simulation import browsing as sim
+from recommendations.simulation.car_specs import read_specs
+from recommendations.simulation.market import Market, build_market, read_towns
 
 WEIGHTS = {sim.VIEW: 1.0, sim.FAVOURITE: 3.0, sim.CONTACT: 4.0, sim.DISLIKE: 2.0}
 N_SAMPLED = 40  # random live listings beside each choice

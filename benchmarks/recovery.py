@@ -27,12 +27,12 @@ from django.db import transaction  # noqa: E402
 
 from accounts.models import Buyer  # noqa: E402
 from catalog.models import Listing  # noqa: E402
-from recommendations.datasets import read_listings  # noqa: E402
-from recommendations.demand import recent_demand  # noqa: E402
-from recommendations.engine.true_taste import CodedTable, TrueTaste, oracle_share, utility  # noqa: E402
+from recommendations.listings.demand import recent_demand  # noqa: E402
+from recommendations.listings.rows import read_listings  # noqa: E402
+from recommendations.listings.window import borrow_window  # noqa: E402
 from recommendations.models import Interaction, SimulatedTaste  # noqa: E402
-from recommendations.serving import ListRequest, recommend  # noqa: E402
-from recommendations.window import borrow_window  # noqa: E402
+from recommendations.serving.lists import ListRequest, recommend  # noqa: E402
+from recommendations.simulation.true_taste import CodedTable, TrueTaste, oracle_share, utility  # noqa: E402
 
 K = 20
 

@@ -107,7 +107,7 @@ def use_own_database(*, fresh: bool) -> None:
 def seed(n_listings: int, n_buyers: int, n_events: int) -> None:
     """Make the market, which takes minutes; one that is there already, of these sizes, is used as it is."""
     from recommendations.models import Interaction
-    from recommendations.seeding import SeedPlan, seed_marketplace
+    from recommendations.simulation.seeding import SeedPlan, seed_marketplace
 
     plan = SeedPlan(n_listings, n_buyers, n_events, seed=1)
     if not Interaction.objects.filter(event_id=f"{plan.events_key}{n_events - 1}").exists():
@@ -116,7 +116,7 @@ def seed(n_listings: int, n_buyers: int, n_events: int) -> None:
 
 def forget_versions() -> None:
     from recommendations.models import RankerVersion
-    from recommendations.services import retire_ranker
+    from recommendations.training.versions import retire_ranker
 
     for version in RankerVersion.objects.usable():
         retire_ranker(version)
@@ -148,7 +148,7 @@ def forked(work: Callable[[], None]) -> None:
 
 def one_training() -> dict[str, Any]:
     """Train once; what each step took, and what it learned from."""
-    from recommendations.training import run_training, start_training
+    from recommendations.training.runs import run_training, start_training
 
     marks: list[tuple[str, float, float]] = []
 
@@ -171,8 +171,8 @@ def one_training() -> dict[str, Any]:
 def renewal() -> dict[str, float]:
     """What making preferences costs after a promotion: side by side, and one by one as reads do."""
     from accounts.models import Buyer
+    from recommendations.buyers.preferences import bring_up_to_date, current_preference
     from recommendations.models import Preference, RankerVersion
-    from recommendations.preferences import bring_up_to_date, current_preference
 
     live = RankerVersion.objects.live()
     buyers = list(Buyer.objects.exclude(interactions=None).order_by("pk")[:1000])
@@ -205,8 +205,8 @@ def save_matrix(path: Path) -> None:
     from django.utils import timezone
     from scipy.sparse import csr_matrix, save_npz
 
-    from recommendations import training
     from recommendations.engine import archetypes
+    from recommendations.training import runs as training
 
     kept: list[Any] = []
 

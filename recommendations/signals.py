@@ -7,11 +7,11 @@ from accounts.roles import install_roles
 from accounts.signals import buyers_merged, person_exported
 from catalog.models import Listing
 from catalog.signals import listings_stored, odd_prices_asked
-from recommendations.events import events_recorded, ranker_promoted
+from recommendations.buyers.privacy import told_of
+from recommendations.events.recording import take_over_history
+from recommendations.events.signals import events_recorded, ranker_promoted
+from recommendations.listings.odd_prices import oddly_priced
 from recommendations.models import Interaction
-from recommendations.odd_prices import oddly_priced
-from recommendations.people import told_of
-from recommendations.services import take_over_history
 from tasks.queueing import enqueue_on_commit
 from tasks.recommendations import embed_listings_task, refresh_preferences_task, renew_preferences_task
 from tasks.schedule import install_schedule

@@ -24,9 +24,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from catalog.models import Listing
-from recommendations.consistency import last_findings
 from recommendations.models import Interaction, Preference, RankerVersion
-from recommendations.probe import GOAL_SECONDS, last_probe
+from recommendations.upkeep.consistency import last_findings
+from recommendations.upkeep.probe import GOAL_SECONDS, last_probe
 from recommender_site.celery import app
 from recommender_site.health import CHECKS, broker_connection
 

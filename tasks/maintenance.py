@@ -8,8 +8,8 @@ from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from catalog.models import ListingChange
-from recommendations.consistency import check_data
-from recommendations.probe import GOAL_SECONDS, look_at_probe, send_probe
+from recommendations.upkeep.consistency import check_data
+from recommendations.upkeep.probe import GOAL_SECONDS, look_at_probe, send_probe
 from tasks import outcomes  # noqa: F401 (listens in every worker)
 from tasks.options import RETRY, SHORT
 

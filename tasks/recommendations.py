@@ -2,13 +2,14 @@
 
 from celery import shared_task
 
-from recommendations import services
-from recommendations.backtests.runs import dead_evaluations, run_evaluation
-from recommendations.console.trial_runs import dead_trials, run_trial
+from recommendations.buyers import refresh
+from recommendations.evaluation.runs import dead_evaluations, run_evaluation
 from recommendations.feed.fitting import refresh_fit
-from recommendations.maps import dead_maps, run_map
-from recommendations.seeding import dead_seedings, run_seeding
-from recommendations.training import TrainingCancelled, dead_trainings, run_training, start_training
+from recommendations.insight.maps import dead_maps, run_map
+from recommendations.insight.offline_test_runs import dead_trials, run_trial
+from recommendations.listings import embedding
+from recommendations.simulation.seeding import dead_seedings, run_seeding
+from recommendations.training.runs import TrainingCancelled, dead_trainings, run_training, start_training
 from tasks.options import LONG, RETRY, SHORT
 from tasks.queueing import enqueue
 
@@ -16,31 +17,31 @@ from tasks.queueing import enqueue
 @shared_task(name="recommendations.refresh_preferences", ignore_result=True, **SHORT, **RETRY)
 def refresh_preferences_task(buyer_id: int) -> None:
     """Bring one buyer's preference up to date; free when another task, or a read, already did."""
-    services.refresh_preferences(buyer_id=buyer_id)
+    refresh.refresh_preferences(buyer_id=buyer_id)
 
 
 @shared_task(name="recommendations.refresh_stale_preferences", ignore_result=True, soft_time_limit=300, time_limit=330)
 def refresh_stale_preferences_task() -> None:
     """Repair what signals, brokers or workers lost: preferences behind the log."""
-    services.refresh_stale_preferences()
+    refresh.refresh_stale_preferences()
 
 
 @shared_task(name="recommendations.renew_preferences", ignore_result=True, soft_time_limit=1200, time_limit=1230)
 def renew_preferences_task(version_id: int) -> None:
     """After a promotion: the preferences of all who were active lately, the latest first."""
-    services.renew_preferences(version_id=version_id)
+    refresh.renew_preferences(version_id=version_id)
 
 
 @shared_task(name="recommendations.embed_listings", ignore_result=True, soft_time_limit=300, time_limit=330, **RETRY)
 def embed_listings_task(listing_ids: list[int]) -> None:
     """Make the vectors of new or changed listings."""
-    services.embed_listings(listing_ids)
+    embedding.embed_listings(listing_ids)
 
 
 @shared_task(name="recommendations.embed_missing_listings", ignore_result=True, soft_time_limit=600, time_limit=630)
 def embed_missing_listings_task() -> None:
     """Repair what signals missed: live listings without a vector."""
-    services.embed_missing_listings()
+    embedding.embed_missing_listings()
 
 
 @shared_task(name="recommendations.retrain", **LONG)

@@ -3,10 +3,10 @@
 import pytest
 from django.core.cache import cache
 
-from recommendations.demand import forget_demand
 from recommendations.feed.fitting import forget_log
 from recommendations.feed.memory import memory
-from recommendations.window import forget_window
+from recommendations.listings.demand import forget_demand
+from recommendations.listings.window import forget_window
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ a live ranker over it, so that whoever acts on one kind should be shown that kin
 from dataclasses import dataclass
 
 from catalog.models import Listing
+from recommendations.events.recording import Event, record_interactions
 from recommendations.models import RankerVersion
-from recommendations.services import Event, record_interactions
-from recommendations.training import run_training, start_training
+from recommendations.training.runs import run_training, start_training
 from tests.factories import BuyerFactory, CarModelFactory, ListingFactory, SellerFactory
 
 

@@ -16,14 +16,14 @@ from accounts.models import Buyer
 from catalog.models import Listing
 from recommendations.admin.lab_form import N_IMAGINED, LabForm
 from recommendations.admin.pages import RowsPage, car_line, compared, in_words
-from recommendations.console.dropped import NOT_FOR_SALE, Dropped
-from recommendations.console.tastes import Curve, Leaning, Portrait, portraits_of
-from recommendations.console.timeline import PastEvent, timeline_of
-from recommendations.console.what_if import Answer, WhatIf, answer
 from recommendations.engine.reasons import operator_breakdown
 from recommendations.exceptions import RankerRefused
+from recommendations.insight.dropped import NOT_FOR_SALE, Dropped
+from recommendations.insight.tastes import Curve, Leaning, Portrait, portraits_of
+from recommendations.insight.timeline import PastEvent, timeline_of
+from recommendations.insight.what_if import Answer, WhatIf, answer
 from recommendations.models import EventKind, Interaction, Placement, Preference, RankerVersion, ServedList
-from recommendations.serving import RecommendedListing
+from recommendations.serving.lists import RecommendedListing
 from recommender_site.admin_charts import Axis, Bar, Line, Moment, Part, bar_chart, line_chart, sum_bar, timeline
 from recommender_site.admin_kit import NONE, ago, clock, link_to
 

@@ -20,10 +20,10 @@ from recommendations.admin.evaluations import queue_evaluation
 from recommendations.admin.pages import RowsPage, car_line, may_see
 from recommendations.admin.version_figures import metric_rows, plots, slice_rows
 from recommendations.admin.version_makings import making_rows
-from recommendations.console.comparison import SHOWN_AT_MOST, Findings, K, find, joint_parameters, usual_versions
-from recommendations.console.verdicts import verdict_on
-from recommendations.console.version_lists import sample_lists
 from recommendations.exceptions import EvaluationRefused, RankerRefused
+from recommendations.insight.comparison import SHOWN_AT_MOST, Findings, K, find, joint_parameters, usual_versions
+from recommendations.insight.verdicts import verdict_on
+from recommendations.insight.version_lists import sample_lists
 from recommendations.models import Evaluation, Interaction, Preference, RankerVersion, TrainingRun
 from recommender_site.admin_kit import NONE, link_to
 

@@ -17,10 +17,10 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
 from recommendations.admin.jobs import BackgroundJobAdmin, author
-from recommendations.backtests.of_log import LogParameters
-from recommendations.backtests.outcome import OURS
-from recommendations.backtests.report import html_report, in_words, plots, tables
-from recommendations.backtests.runs import as_json, start_evaluation
+from recommendations.evaluation.of_log import LogParameters
+from recommendations.evaluation.outcome import OURS
+from recommendations.evaluation.report import html_report, in_words, plots, tables
+from recommendations.evaluation.runs import as_json, start_evaluation
 from recommendations.exceptions import EvaluationRefused
 from recommendations.models import Evaluation, EvaluationFigure, RankerVersion
 from recommender_site.admin_kit import NONE, UNFINISHED, ReadOnlyAdmin, go_to, link_to, table

@@ -22,8 +22,8 @@ from accounts.models import User
 from recommendations.admin.training_form import LABELS, USUAL, TrainingRunForm, unusual
 from recommendations.exceptions import TrainingRefused
 from recommendations.models import SeedRun, TrainingRun
-from recommendations.seeding import cancel_seeding, is_worked_on
-from recommendations.training import start_training
+from recommendations.simulation.seeding import cancel_seeding, is_worked_on
+from recommendations.training.runs import start_training
 from recommender_site.admin_kit import NONE, UNFINISHED, JobAdmin, ago, go_to, link_to, page_of, table
 from tasks.queueing import enqueue_on_commit
 from tasks.recommendations import retrain_task, seed_marketplace_task

@@ -20,10 +20,10 @@ from unfold.widgets import (
 from accounts.models import Buyer
 from catalog.filters import ListingFilters
 from catalog.models import Listing, Make
-from recommendations.columns import text_matches
-from recommendations.console.what_if import ImaginedEvent, WhatIf
+from recommendations.events.recording import SEARCH
+from recommendations.insight.what_if import ImaginedEvent, WhatIf
+from recommendations.listings.columns import text_matches
 from recommendations.models import EventKind, Placement, RankerVersion
-from recommendations.services import SEARCH
 
 N_IMAGINED = 4
 LONGEST_LIST = 100

@@ -19,7 +19,7 @@ from catalog.filters import ListingFilters
 from recommendations.admin.weights import PlacementMixPage
 from recommendations.engine.scoring import TERMS
 from recommendations.models import Experiment, Placement, ServedList
-from recommendations.placements import (
+from recommendations.serving.placements import (
     DEFAULT_SHARES,
     VARIABLE_RULES,
     refuse_boosts,

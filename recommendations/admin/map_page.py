@@ -14,9 +14,9 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from accounts.models import Buyer
 from catalog.models import Listing
 from recommendations.admin.pages import RowsPage, car_line, may_see
-from recommendations.console.map_words import COLOURS, MAKE, TASTE, Area, Compass
-from recommendations.console.taste_map import Picture, picture
 from recommendations.exceptions import RankerRefused
+from recommendations.insight.map_words import COLOURS, MAKE, TASTE, Area, Compass
+from recommendations.insight.taste_map import Picture, picture
 from recommendations.models import Interaction, Preference, RankerVersion, TasteMap
 from recommender_site.admin_kit import NBSP, NONE, UNFINISHED, ago, list_url, page_of
 from recommender_site.admin_scatter import Arrow, Dot, Place, scatter, swatch

@@ -13,8 +13,8 @@ from unfold.views import UnfoldModelAdminViewMixin
 
 from accounts.models import User
 from catalog.models import Listing
-from recommendations.console.what_if import Move, moves
-from recommendations.serving import RecommendedList
+from recommendations.insight.what_if import Move, moves
+from recommendations.serving.lists import RecommendedList
 from recommender_site.admin_kit import NBSP, clock, link_to, money, table
 
 

@@ -19,10 +19,10 @@ from accounts.models import Buyer
 from catalog.admin import count_of
 from recommendations.admin.buyer_lab import BuyerLab
 from recommendations.admin.log import in_words
+from recommendations.buyers.profiles import profile_of
+from recommendations.buyers.refresh import refresh_preferences
 from recommendations.exceptions import RankerRefused
 from recommendations.models import Interaction, Preference, RankerVersion, SimulatedTaste
-from recommendations.profiles import profile_of
-from recommendations.services import refresh_preferences
 from recommender_site.admin_kit import NONE, ReadOnlyAdmin, ago, badge, go_to, link_to, list_link, table
 
 FRESHNESS_LABELS = {"Fresh": "success", "Behind": "warning", "Cold": ""}

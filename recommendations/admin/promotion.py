@@ -12,7 +12,7 @@ from accounts import auditing
 from recommendations.admin.jobs import author
 from recommendations.exceptions import RankerRefused
 from recommendations.models import RankerVersion
-from recommendations.services import promote_ranker, rollback_ranker
+from recommendations.training.versions import promote_ranker, rollback_ranker
 
 
 def promote(request: HttpRequest, version: RankerVersion, note: str) -> bool:

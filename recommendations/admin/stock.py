@@ -15,7 +15,7 @@ from catalog.admin import ListingAdmin
 from catalog.models import Listing
 from recommendations.admin.listing_page import ListingPage
 from recommendations.admin.people import vector_summary
-from recommendations.datasets import read_listings
+from recommendations.listings.rows import read_listings
 from recommendations.models import Interaction, RankerVersion
 from recommender_site.admin_kit import NONE, ago, link_to, list_link, table
 

@@ -11,7 +11,7 @@ from unfold.decorators import action, display
 
 from recommendations.admin.jobs import CancellableJobAdmin, author
 from recommendations.admin.map_page import TasteMapPage
-from recommendations.maps import start_map
+from recommendations.insight.maps import start_map
 from recommendations.models import TasteMap
 from recommender_site.admin_kit import link_to, page_of
 from tasks.queueing import enqueue_on_commit

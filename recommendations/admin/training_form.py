@@ -10,7 +10,7 @@ from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminIntegerFiel
 
 from recommendations.exceptions import TrainingRefused
 from recommendations.models import TrainingRun
-from recommendations.training import TrainingParameters
+from recommendations.training.runs import TrainingParameters
 
 USUAL = asdict(TrainingParameters())
 YEARS = 10 * 365

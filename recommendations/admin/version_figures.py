@@ -7,11 +7,11 @@ from typing import Any
 
 from django.utils.safestring import SafeString, mark_safe
 
-from recommendations.backtests.plots import Bar, bar_chart
-from recommendations.backtests.report import MEANINGS
-from recommendations.console.comparison import METRICS, Findings, K, Value, slices_in
-from recommendations.console.verdicts import METRIC
-from recommendations.engine.figures import EVERYBODY
+from recommendations.evaluation.plots import Bar, bar_chart
+from recommendations.evaluation.report import MEANINGS
+from recommendations.insight.comparison import METRICS, Findings, K, Value, slices_in
+from recommendations.insight.verdicts import METRIC
+from recommendations.metrics.figures import EVERYBODY
 from recommendations.models import RankerVersion
 from recommender_site.admin_kit import NONE
 

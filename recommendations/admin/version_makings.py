@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from recommendations.admin.figures import shown
-from recommendations.backtests.outcome import OURS
-from recommendations.console.makings import Making, making_of
+from recommendations.evaluation.outcome import OURS
+from recommendations.insight.lineage import Making, making_of
 from recommendations.models import RankerVersion
 from recommender_site.admin_kit import NONE, ago, clock
 

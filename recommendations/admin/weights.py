@@ -22,9 +22,9 @@ from recommendations.admin.jobs import author
 from recommendations.admin.pages import RowsPage, compared, told_trial
 from recommendations.admin.trials import may_try
 from recommendations.admin.weights_forms import KindsForm, MixForm, PreviewForm
-from recommendations.console.previews import Preview, previews_of
-from recommendations.console.trial_runs import start_trial, trial_of
 from recommendations.exceptions import RankerRefused
+from recommendations.insight.offline_test_runs import start_trial, trial_of
+from recommendations.insight.previews import Preview, previews_of
 from recommendations.models import (
     EventKind,
     Experiment,

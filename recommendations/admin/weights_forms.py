@@ -23,10 +23,10 @@ from unfold.widgets import (
 )
 
 from accounts.models import Buyer
-from recommendations.console.previews import Way, buyer_named, drawn_buyers
 from recommendations.engine.scoring import TERMS
+from recommendations.insight.previews import Way, buyer_named, drawn_buyers
 from recommendations.models import EventKind, Placement
-from recommendations.placements import DEFAULT_SHARES, Rules, refuse_rules
+from recommendations.serving.placements import DEFAULT_SHARES, Rules, refuse_rules
 
 BUYERS_AT_MOST = 6
 WEIGHT_FIELDS = ("weight", "half_life_days")

@@ -21,8 +21,8 @@ from rest_framework.views import APIView
 from accounts.api.permissions import has_scope
 from accounts.models import ApiKey
 from recommendations.exceptions import NoLiveRanker
-from recommendations.inference import GroupBy, Question, infer
 from recommendations.models import VECTOR_DIMENSIONS
+from recommendations.serving.inference import GroupBy, Question, infer
 from recommender_site.parsers import LenientJSONParser
 
 GROUPS = get_args(GroupBy)

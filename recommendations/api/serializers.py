@@ -17,8 +17,8 @@ from catalog.api.fields import (
 )
 from catalog.api.serializers import CarCardSerializer
 from catalog.models import Listing
+from recommendations.buyers.questionnaire import IMPLIED_BY_USE
 from recommendations.models import Placement
-from recommendations.questionnaire import IMPLIED_BY_USE
 
 EARLIEST_EVENT = datetime(1990, 1, 1, tzinfo=UTC)  # anything before is a broken clock
 PAGE_SIZE = 20

@@ -45,9 +45,10 @@ from recommendations.api.serializers import (
     SimilarAnswerSerializer,
     SimilarQuestionSerializer,
 )
+from recommendations.buyers.refresh import save_questionnaire
+from recommendations.events.recording import Event, record_interactions, record_interactions_of_many
 from recommendations.exceptions import EventsRefused
-from recommendations.services import Event, record_interactions, record_interactions_of_many, save_questionnaire
-from recommendations.serving import ListRequest, recommend, similar_listings
+from recommendations.serving.lists import ListRequest, recommend, similar_listings
 
 CARS = ["Cars"]
 EVENTS = ["Events"]

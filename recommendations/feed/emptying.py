@@ -11,10 +11,10 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import DeadlockDetected
 
 from accounts.models import Buyer
-from recommendations.demand import forget_demand
 from recommendations.feed.fitting import LOCK
 from recommendations.feed.memory import EVERYTHING, memory
-from recommendations.window import forget_window
+from recommendations.listings.demand import forget_demand
+from recommendations.listings.window import forget_window
 
 logger = logging.getLogger(__name__)
 

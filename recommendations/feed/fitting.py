@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from psycopg.sql import SQL, Composed, Literal
 
 from recommendations import telemetry
-from recommendations.datasets import read_columns
-from recommendations.engine.feed_model import FeedEvents, fit_feed
 from recommendations.feed.log import VARIANT
 from recommendations.feed.memory import Items, config, memory, packed
+from recommendations.feed.model import FeedEvents, fit_feed
 from recommendations.models import FeedFit
+from recommendations.models.arrays import read_columns
 
 logger = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from catalog import items as item_store
 from recommendations import telemetry
-from recommendations.engine.feed_lists import FeedRules, Person
 from recommendations.feed.fitting import ensure_fitted
 from recommendations.feed.log import Standing, read_standing, write_actions, write_list
 from recommendations.feed.memory import Items, memory
+from recommendations.feed.ranking import FeedRules, Person
 
 LIKE, DISLIKE = "like", "dislike"
 ACTIONS = (LIKE, DISLIKE)

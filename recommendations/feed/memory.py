@@ -21,10 +21,10 @@ from scipy.sparse import csr_array
 
 from catalog.models import Listing
 from catalog.querysets import ITEMS
-from recommendations.engine.feed_lists import ItemScorer
-from recommendations.engine.feed_model import FeedConfig, FeedEvents, FeedModel, fit_feed
+from recommendations.feed.model import FeedConfig, FeedEvents, FeedModel, fit_feed
+from recommendations.feed.ranking import ItemScorer
+from recommendations.listings.window import read_changes, read_oldest_open_transaction
 from recommendations.models import FeedFit
-from recommendations.window import read_changes, read_oldest_open_transaction
 
 logger = logging.getLogger(__name__)
 

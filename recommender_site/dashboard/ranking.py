@@ -8,8 +8,8 @@ from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
 from recommendations.admin.figures import side_by_side
+from recommendations.buyers.refresh import buyers_behind_the_log
 from recommendations.models import Interaction, Preference, RankerVersion
-from recommendations.services import buyers_behind_the_log
 from recommender_site.admin_kit import NONE, ago, list_url, page_of, span
 from recommender_site.dashboard.parts import HOUR, Card, Panel
 

@@ -7,9 +7,9 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from accounts.models import Buyer, User
 from accounts.services import buyer_for_user, buyer_for_visitor, create_api_key, merge_guest
 from catalog.models import Listing, Seller
+from recommendations.events.recording import Event, record_interactions
 from recommendations.models import Interaction, Preference, SavedSearch, ServedList
-from recommendations.services import Event, record_interactions
-from recommendations.serving import ListRequest, recommend
+from recommendations.serving.lists import ListRequest, recommend
 from tests.factories import ListingFactory, SellerFactory, UserFactory
 from tests.worlds import trained_market, view
 

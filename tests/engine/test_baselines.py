@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
 
-from recommendations.engine.baselines import (
+from recommendations.evaluation.baselines import (
     ANY_PRICE,
     Als,
     Budget,
@@ -94,7 +94,7 @@ def test_only_the_strongest_neighbours_are_kept():
 def test_neighbours_in_blocks_are_those_of_one_piece(monkeypatch):
     interest = csr_array((np.random.default_rng(0).random((30, 17)) > 0.7).astype(float))
     whole = Neighbours.knn(interest, 5).weights.toarray()
-    monkeypatch.setattr("recommendations.engine.baselines.CELLS_AT_ONCE", 4 * 17)
+    monkeypatch.setattr("recommendations.evaluation.baselines.CELLS_AT_ONCE", 4 * 17)
     assert_allclose(Neighbours.knn(interest, 5).weights.toarray(), whole)
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from catalog.models import Listing
 from catalog.names import slug_of
-from recommendations.engine.car_specs import fuel_trend, read_specs, slug
+from recommendations.simulation.car_specs import fuel_trend, read_specs, slug
 
 SPECS = read_specs()
 

@@ -1,13 +1,7 @@
 import numpy as np
 import pytest
 
-from recommendations.engine.choices import (
-    AVERAGE,
-    HIERARCHICAL,
-    ChoiceConfig,
-    ChoiceTable,
-    evaluate_choices,
-)
+from recommendations.evaluation.stated_choices import AVERAGE, HIERARCHICAL, ChoiceConfig, ChoiceTable, evaluate_choices
 
 # Small and quick: two options of each kind, so that there is something to choose.
 QUICK = ChoiceConfig(n_test=2, n_folds=2, covariance_strengths=(0.5, 5.0), variances=(0.3, 3.0))

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from recommendations.engine.buyers import Menu, draw_buyers
-from recommendations.engine.car_specs import read_specs
-from recommendations.engine.closed_loop import (
+from recommendations.engine.encoder import fit_encoder
+from recommendations.simulation.buyers import Menu, draw_buyers
+from recommendations.simulation.car_specs import read_specs
+from recommendations.simulation.closed_loop import (
     LoopConfig,
     LoopReport,
     ShowBest,
@@ -13,8 +14,7 @@ from recommendations.engine.closed_loop import (
     run_loop,
     show_random,
 )
-from recommendations.engine.encoder import fit_encoder
-from recommendations.engine.market import build_market, read_towns
+from recommendations.simulation.market import build_market, read_towns
 
 MARKET = build_market(800, seed=2, anchor_year=2026)
 BUYERS = draw_buyers(25, 2, Menu.of(read_specs()), read_towns())

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recommendations.engine.feed_lists import (
+from recommendations.feed.model import FeedModel
+from recommendations.feed.ranking import (
     AGAIN,
     LEARNED,
     RANDOM,
@@ -16,7 +17,6 @@ from recommendations.engine.feed_lists import (
     Table,
     alike,
 )
-from recommendations.engine.feed_model import FeedModel
 
 PLAIN = {"thompson": 0.0, "unseen_share": 0.0, "new_user_unseen_share": 0.0, "diversity": 0.0}
 NEW = Person(*[np.zeros(0, np.intp)] * 3)

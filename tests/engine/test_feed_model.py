@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recommendations.engine.feed_model import FeedConfig, FeedEvents, fit_feed, log_ratio, tag_scales
+from recommendations.feed.model import FeedConfig, FeedEvents, fit_feed, log_ratio, tag_scales
 
 NO_TAGS = csr_array((4, 0))
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from recommendations.engine.figures import Question, draw_counts, first_hits, interval, measure, pairs_won
+from recommendations.metrics.figures import Question, draw_counts, first_hits, interval, measure, pairs_won
 
 # Four things; Alice went for 0 and 1, Bob for 2. Things 0 and 1 are of one archetype, 3 of none.
 QUESTION = Question(

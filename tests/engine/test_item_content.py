@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from recommendations.engine.item_content import MOST_CATEGORIES, content_features, numbers_in
+from recommendations.evaluation.item_content import MOST_CATEGORIES, content_features, numbers_in
 
 
 def cosines(n_items=None, **columns):

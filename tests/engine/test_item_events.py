@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from recommendations.engine.item_events import ItemCatalogue, ItemEvents, ask
+from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ask
 
 ALICE, BOB, CAROL = 0, 1, 2
 BREAD, BUTTER, JAM, TEA = 0, 1, 2, 3

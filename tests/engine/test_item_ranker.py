@@ -3,8 +3,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
 
-from recommendations.engine.item_events import ItemCatalogue, ItemEvents, ItemQuestion, ask
-from recommendations.engine.item_ranker import (
+from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion, ask
+from recommendations.evaluation.item_ranker import (
     ItemRankerConfig,
     best_items,
     fit_item_ranker,

@@ -3,15 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recommendations.engine import simulation as sim
-from recommendations.engine.buyers import Menu, draw_buyers
-from recommendations.engine.car_specs import read_specs
-from recommendations.engine.closed_loop import LoopConfig, Round, ShowLikeLiked, run_loop
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
-from recommendations.engine.learners import LearnerConfig, Population, ShowByTaste, _Event, learn_population
-from recommendations.engine.market import DAY, build_market, read_towns
 from recommendations.engine.policy import CURIOUS_EVENTS, ListPolicy
 from recommendations.engine.taste import Prior
+from recommendations.simulation import browsing as sim
+from recommendations.simulation.buyers import Menu, draw_buyers
+from recommendations.simulation.car_specs import read_specs
+from recommendations.simulation.closed_loop import LoopConfig, Round, ShowLikeLiked, run_loop
+from recommendations.simulation.learners import LearnerConfig, Population, ShowByTaste, _Event, learn_population
+from recommendations.simulation.market import DAY, build_market, read_towns
 
 MARKET = build_market(800, seed=2, anchor_year=2026)
 ENCODER = fit_encoder(MARKET.table, EncoderConfig(n_dims=32))

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recommendations.engine.closed_loop import LoopConfig, LoopReport
 from recommendations.engine.encoder import EncoderConfig
-from recommendations.engine.loop_study import (
+from recommendations.simulation.closed_loop import LoopConfig, LoopReport
+from recommendations.simulation.loop_study import (
     EVERYBODY,
     LIKED,
     ORACLE,

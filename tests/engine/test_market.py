@@ -3,7 +3,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from recommendations.engine.market import (
+from recommendations.simulation.market import (
     BLOCK,
     DAY,
     EXPIRED,

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommendations.engine.metrics import (
+from recommendations.metrics.ranking import (
     calibration,
     catalogue_coverage,
     compare,
@@ -218,7 +218,7 @@ def test_the_interval_is_that_of_the_normal_theory_when_users_are_many():
 def test_the_same_generator_gives_the_same_interval_in_chunks_of_any_size(monkeypatch):
     values = np.random.default_rng(4).random(50)
     whole = compare(values, np.zeros(50), np.random.default_rng(5), n_draws=100)
-    monkeypatch.setattr("recommendations.engine.metrics.BOOTSTRAP_CELLS", 350)
+    monkeypatch.setattr("recommendations.metrics.ranking.BOOTSTRAP_CELLS", 350)
     assert compare(values, np.zeros(50), np.random.default_rng(5), n_draws=100) == whole
 
 

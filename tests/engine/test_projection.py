@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recommendations.engine.projection import (
+from recommendations.insight.projection import (
     Direction,
     direction_of,
     fit_axes,

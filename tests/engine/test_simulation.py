@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 
 from catalog.filters import ListingFilters
-from recommendations.engine.buyers import KINDS, Menu, draw_buyers, draw_taste
-from recommendations.engine.car_specs import read_specs
 from recommendations.engine.encoder import fit_encoder
-from recommendations.engine.market import DAY, build_market, read_towns
-from recommendations.engine.simulation import (
+from recommendations.simulation.browsing import (
     CONTACT,
     DISLIKE,
     EVENT_KINDS,
@@ -28,6 +25,9 @@ from recommendations.engine.simulation import (
     simulate,
     utility,
 )
+from recommendations.simulation.buyers import KINDS, Menu, draw_buyers, draw_taste
+from recommendations.simulation.car_specs import read_specs
+from recommendations.simulation.market import DAY, build_market, read_towns
 
 MENU = Menu.of(read_specs())
 MARKET = build_market(1_500, seed=3, anchor_year=2026)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommendations.engine.splits import live_at, moment_before_last_share, split_at, split_last_n
+from recommendations.metrics.splits import live_at, moment_before_last_share, split_at, split_last_n
 
 
 def test_everything_before_the_moment_is_known_and_the_moment_itself_is_tested():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recommendations.engine.table import ListingTable
-from recommendations.engine.true_taste import (
+from recommendations.simulation.true_taste import (
     TYPICAL,
     CodedTable,
     TrueTaste,

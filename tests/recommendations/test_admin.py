@@ -12,13 +12,14 @@ from kombu.exceptions import OperationalError
 
 from accounts.models import AuditEntry
 from catalog.models import Listing
-from recommendations import profiles
 from recommendations.admin import jobs
 from recommendations.admin.training_form import USUAL
-from recommendations.datasets import read_listings, write_vectors
+from recommendations.buyers import profiles
+from recommendations.buyers.refresh import refresh_preferences
+from recommendations.listings.rows import read_listings
+from recommendations.listings.vectors import create_partition, write_vectors
 from recommendations.models import EventKind, Experiment, Placement, Preference, RankerVersion, SeedRun, TrainingRun
-from recommendations.services import create_partition, refresh_preferences
-from recommendations.training import run_training, start_training
+from recommendations.training.runs import run_training, start_training
 from tests.factories import (
     BuyerFactory,
     InteractionFactory,

@@ -8,8 +8,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from recommendations.buyers.refresh import refresh_preferences
 from recommendations.models import Interaction
-from recommendations.services import refresh_preferences
 from tests.factories import BuyerFactory, UserFactory
 from tests.worlds import trained_market, view
 

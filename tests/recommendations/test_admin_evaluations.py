@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from recommendations.admin import evaluations
-from recommendations.backtests.runs import evaluate_now
+from recommendations.evaluation.runs import evaluate_now
 from recommendations.models import Evaluation, RankerVersion
 from tasks.recommendations import evaluate_task
 from tests.factories import RankerVersionFactory, UserFactory

@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from catalog.models import Listing, PriceChange
-from recommendations.console.price_history import price_history_of
-from recommendations.services import refresh_preferences
+from recommendations.buyers.refresh import refresh_preferences
+from recommendations.insight.price_history import price_history_of
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory, UserFactory
 from tests.worlds import trained_market, view
 

@@ -9,7 +9,7 @@ from accounts.models import AuditEntry
 from accounts.roles import OPERATOR, VIEWER, permissions_of
 from catalog.models import Listing
 from recommendations.admin import taste_map
-from recommendations.maps import run_map, start_map
+from recommendations.insight.maps import run_map, start_map
 from recommendations.models import TasteMap
 from tests.factories import BuyerFactory, RankerVersionFactory, UserFactory
 from tests.worlds import trained_market, view

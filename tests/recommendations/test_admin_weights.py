@@ -6,10 +6,10 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEntry
-from recommendations.console.trial_runs import run_trial
+from recommendations.buyers.refresh import refresh_preferences
+from recommendations.insight.offline_test_runs import run_trial
 from recommendations.models import EventKind, Interaction, Placement, Preference, WeightTrial
-from recommendations.services import refresh_preferences
-from recommendations.serving import ListRequest, recommend
+from recommendations.serving.lists import ListRequest, recommend
 from tasks.recommendations import try_weights_task
 from tests.factories import BuyerFactory, PlacementFactory, UserFactory
 from tests.recommendations.console.test_what_if import everything_stored, ids

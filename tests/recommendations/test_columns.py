@@ -3,8 +3,8 @@ import pytest
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
-from recommendations.columns import ListingColumns, text_matches
-from recommendations.datasets import read_listings
+from recommendations.listings.columns import ListingColumns, text_matches
+from recommendations.listings.rows import read_listings
 from tests.factories import CarModelFactory, ListingFactory, SellerFactory
 
 pytestmark = pytest.mark.django_db

@@ -9,9 +9,10 @@ from django.test import Client
 from django.utils import timezone
 
 from catalog.models import Listing
-from recommendations.consistency import CHECKS, RESULT, check_data, last_findings
+from recommendations.listings.embedding import embed_missing_listings
+from recommendations.listings.vectors import create_partition
 from recommendations.models import Interaction, ListingVector, Preference, RankerArtifact, RankerVersion
-from recommendations.services import create_partition, embed_missing_listings
+from recommendations.upkeep.consistency import CHECKS, RESULT, check_data, last_findings
 from tasks.maintenance import check_data_task
 from tests.factories import (
     BuyerFactory,

@@ -3,9 +3,10 @@ import pytest
 from psycopg import sql
 
 from catalog.models import Listing
-from recommendations import datasets
-from recommendations.datasets import read_columns, read_listings, read_vectors, write_vectors
-from recommendations.services import create_partition
+from recommendations.listings.rows import read_listings
+from recommendations.listings.vectors import create_partition, read_vectors, write_vectors
+from recommendations.models import arrays
+from recommendations.models.arrays import read_columns
 from tests.factories import ListingFactory, MakeFactory, RankerVersionFactory
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +23,7 @@ def test_a_listing_has_the_same_name_as_a_row_and_in_an_array():
 
 
 def test_columns_come_as_they_are_however_many_rows_share_a_value(monkeypatch):
-    monkeypatch.setattr(datasets, "ROWS_IN_ONE", 7)
+    monkeypatch.setattr(arrays, "ROWS_IN_ONE", 7)
     query = sql.SQL("SELECT n::bigint - 10, n / 3.0::float8 FROM generate_series(1, 40) AS n")
     whole, fractions = read_columns(query, np.int64, np.float64)
     order = np.argsort(whole)

@@ -14,15 +14,15 @@ from django.utils import timezone
 
 from accounts.models import Buyer
 from catalog.models import Listing
-from recommendations.artifacts import load_ranker
-from recommendations.backtests.runs import run_evaluation, start_evaluation
+from recommendations.buyers.preferences import current_preference
+from recommendations.buyers.refresh import refresh_stale_preferences
+from recommendations.evaluation.runs import run_evaluation, start_evaluation
 from recommendations.exceptions import RecommendationsError
+from recommendations.listings.window import forget_window
 from recommendations.models import EventKind, Interaction, Preference, RankerVersion
-from recommendations.preferences import current_preference
-from recommendations.services import refresh_stale_preferences
-from recommendations.serving import ListRequest, recommend, similar_listings
-from recommendations.training import run_training, start_training
-from recommendations.window import forget_window
+from recommendations.models.artifacts import load_ranker
+from recommendations.serving.lists import ListRequest, recommend, similar_listings
+from recommendations.training.runs import run_training, start_training
 from tests.factories import BuyerFactory, CarModelFactory, ListingFactory, PlacementFactory
 from tests.worlds import make_market, view
 

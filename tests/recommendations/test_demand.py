@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from recommendations.demand import read_pulse
 from recommendations.engine.terms import demand_counts
+from recommendations.listings.demand import read_pulse
 from recommendations.models import EventKind
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, PriceChangeFactory
 

@@ -7,11 +7,13 @@ from django.utils import timezone
 
 from accounts.models import Buyer
 from catalog.models import Listing
-from recommendations import evaluation
-from recommendations.artifacts import load_ranker
-from recommendations.datasets import read_events, read_listings
+from recommendations.buyers.past import wants_at
 from recommendations.engine.ranker import Ranker
-from recommendations.evaluation import (
+from recommendations.events.rows import read_events
+from recommendations.listings.rows import read_listings
+from recommendations.models.artifacts import load_ranker
+from recommendations.training import held_out as evaluation
+from recommendations.training.held_out import (
     HeldBack,
     compare_spaces,
     evaluate_space,
@@ -20,7 +22,6 @@ from recommendations.evaluation import (
     popularity_lists,
     space_of,
 )
-from recommendations.past import wants_at
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
 from tests.worlds import trained_market, view
 
@@ -209,7 +210,7 @@ def test_events_the_live_version_knows_are_used_only_when_there_are_too_few_othe
     everything = compare_spaces(space, space, the_log(), moment.timestamp(), known)
     assert len(everything.new) == 11
     assert everything.seen_by_live == pytest.approx(6 / 11)
-    monkeypatch.setattr("recommendations.evaluation.FEWEST_BUYERS", 5)
+    monkeypatch.setattr("recommendations.training.held_out.FEWEST_BUYERS", 5)
     fresh = compare_spaces(space, space, the_log(), moment.timestamp(), known)
     assert len(fresh.new) == 5
     assert fresh.seen_by_live == 0

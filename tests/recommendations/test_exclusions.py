@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from recommendations.exclusions import TIRED_AFTER_DAYS, same_cars, tired_of, unwanted
+from recommendations.buyers.exclusions import TIRED_AFTER_DAYS, same_cars, tired_of, unwanted
 from tests.factories import BuyerFactory, ListingFactory, SellerFactory, ServedListFactory
 from tests.worlds import view
 

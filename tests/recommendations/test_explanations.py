@@ -8,17 +8,18 @@ from django.utils import timezone
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
-from recommendations.demand import forget_demand
+from recommendations.buyers.refresh import refresh_preferences
+from recommendations.buyers.shoppers import meet
 from recommendations.engine.reasons import BASE, operator_breakdown
 from recommendations.engine.scoring import ARCHETYPE, DEAL, DEMAND, DISTANCE, FRESHNESS
+from recommendations.listings.demand import forget_demand
+from recommendations.listings.embedding import embed_listings
+from recommendations.listings.window import borrow_window
 from recommendations.models import EventKind, Placement
-from recommendations.placements import rules_of
-from recommendations.ranking import rank
-from recommendations.scorer import CROWDING
-from recommendations.services import embed_listings, refresh_preferences
-from recommendations.serving import ListRequest, recommend
-from recommendations.shoppers import meet
-from recommendations.window import borrow_window
+from recommendations.serving.lists import ListRequest, recommend
+from recommendations.serving.placements import rules_of
+from recommendations.serving.ranking import rank
+from recommendations.serving.scorer import CROWDING
 from tests.factories import BuyerFactory, InteractionFactory
 from tests.worlds import crossed_market, trained_market, view
 

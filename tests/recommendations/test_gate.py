@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from recommendations.gate import GateFigures, judge
+from recommendations.training.gate import GateFigures, judge
 
 
 def figures(gain=0.0, n=100, spread=0.05, new_coverage=0.5, live_coverage=0.5, **more):

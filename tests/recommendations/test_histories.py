@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from catalog.filters import ListingFilters
-from recommendations import histories
-from recommendations.datasets import read_events, read_histories
-from recommendations.histories import SHOWN_AT_MOST, choice_sets_of, searched
+from recommendations.buyers import histories
+from recommendations.buyers.histories import SHOWN_AT_MOST, choice_sets_of, searched
+from recommendations.events.rows import read_events, read_histories
+from recommendations.listings.window import borrow_window
 from recommendations.models import EventKind, Interaction, ServedList
-from recommendations.window import borrow_window
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory
 from tests.worlds import trained_market
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from recommendations.buyers.households import Household, Member, compared, divide, is_due, log_mean_exp
 from recommendations.engine.taste import ChoiceSets, Prior, Taste
-from recommendations.households import Household, Member, compared, divide, is_due, log_mean_exp
 
 # Two kinds of car, along one dimension each; one that nobody wants; and one that is a bit of both, which a buyer with a
 # single taste for vans and roadsters would like best.

@@ -2,10 +2,10 @@ import pytest
 from prometheus_client import REGISTRY
 
 from catalog.services import mark_sold
-from recommendations import list_cache
-from recommendations.list_cache import LifetimeCache
 from recommendations.models import Placement
-from recommendations.serving import ListRequest, recommend
+from recommendations.serving import list_cache
+from recommendations.serving.list_cache import LifetimeCache
+from recommendations.serving.lists import ListRequest, recommend
 from tests.factories import BuyerFactory, ListingFactory
 from tests.worlds import trained_market, view
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from recommendations import maps
 from recommendations.exceptions import TasteMapRefused
-from recommendations.maps import Drawn, claim, dead_maps, note_progress, run_map, sampled, start_map
+from recommendations.insight import maps
+from recommendations.insight.maps import Drawn, claim, dead_maps, note_progress, run_map, sampled, start_map
+from recommendations.listings.window import borrow_window
 from recommendations.models import TasteMap
-from recommendations.window import borrow_window
 from tasks import recommendations as tasks
 from tests.factories import ListingFactory
 from tests.worlds import trained_market

@@ -4,11 +4,11 @@ import pytest
 
 from catalog.models import Listing
 from catalog.quality import odd_prices
-from recommendations import odd_prices as module
+from recommendations.listings import odd_prices as module
+from recommendations.listings.odd_prices import oddly_priced
 from recommendations.models import RankerVersion
-from recommendations.odd_prices import oddly_priced
-from recommendations.seeding import seed_marketplace
-from recommendations.training import run_training, start_training
+from recommendations.simulation.seeding import seed_marketplace
+from recommendations.training.runs import run_training, start_training
 
 pytestmark = pytest.mark.django_db
 

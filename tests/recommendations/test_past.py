@@ -5,12 +5,13 @@ import pytest
 from django.utils import timezone
 
 from catalog.models import Listing
-from recommendations.artifacts import load_ranker
-from recommendations.datasets import read_events, read_listings
-from recommendations.demand import recent_demand
-from recommendations.evaluation import space_of
-from recommendations.past import market_at, wants_at
-from recommendations.shoppers import meet
+from recommendations.buyers.past import market_at, wants_at
+from recommendations.buyers.shoppers import meet
+from recommendations.events.rows import read_events
+from recommendations.listings.demand import recent_demand
+from recommendations.listings.rows import read_listings
+from recommendations.models.artifacts import load_ranker
+from recommendations.training.held_out import space_of
 from tests.factories import BuyerFactory, InteractionFactory
 from tests.worlds import trained_market, view
 

@@ -12,7 +12,8 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.engine.scoring import TERMS
 from recommendations.models import Experiment, Placement, ServedList
-from recommendations.placements import (
+from recommendations.serving.lists import ListRequest, recommend
+from recommendations.serving.placements import (
     DEFAULT_SHARES,
     VARIABLE_RULES,
     Rules,
@@ -24,7 +25,6 @@ from recommendations.placements import (
     rules_of,
     variant_for,
 )
-from recommendations.serving import ListRequest, recommend
 from tests.factories import BuyerFactory
 from tests.worlds import make_market, trained_market, view
 

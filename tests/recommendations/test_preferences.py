@@ -6,17 +6,12 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from recommendations import preferences
+from recommendations.buyers import preferences
+from recommendations.buyers.preferences import LogPosition, bring_up_to_date, current_preference, store, taste_of
+from recommendations.buyers.refresh import refresh_preferences, refresh_stale_preferences, save_questionnaire
+from recommendations.events.recording import Event, record_interactions
+from recommendations.listings.window import borrow_window
 from recommendations.models import EventKind, Interaction, Preference
-from recommendations.preferences import LogPosition, bring_up_to_date, current_preference, store, taste_of
-from recommendations.services import (
-    Event,
-    record_interactions,
-    refresh_preferences,
-    refresh_stale_preferences,
-    save_questionnaire,
-)
-from recommendations.window import borrow_window
 from tests.factories import BuyerFactory, InteractionFactory
 from tests.worlds import trained_market, view
 

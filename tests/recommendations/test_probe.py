@@ -8,12 +8,12 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Buyer
-from recommendations.datasets import read_events
-from recommendations.demand import read_pulse
+from recommendations.buyers.refresh import buyers_behind_the_log, refresh_preferences
+from recommendations.events.rows import read_events
+from recommendations.listings.demand import read_pulse
 from recommendations.models import Interaction, Preference
-from recommendations.probe import LONG_AGO, NAME, RESULT, last_probe, look_at_probe, send_probe
-from recommendations.services import buyers_behind_the_log, refresh_preferences
 from recommendations.signals import refresh_preferences_task
+from recommendations.upkeep.probe import LONG_AGO, NAME, RESULT, last_probe, look_at_probe, send_probe
 from tasks.maintenance import look_at_probe_task, probe_loop_task
 from tests.worlds import trained_market
 

@@ -13,8 +13,8 @@ from django.core.management import call_command
 from django.db import connection
 
 from recommendations.models import EventKind, RankerVersion
-from recommendations.services import promote_ranker, retire_ranker, rollback_ranker
-from recommendations.training import run_training, start_training
+from recommendations.training.runs import run_training, start_training
+from recommendations.training.versions import promote_ranker, retire_ranker, rollback_ranker
 from tests.factories import BuyerFactory
 from tests.worlds import trained_market, view
 

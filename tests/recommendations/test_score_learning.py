@@ -5,11 +5,12 @@ import pytest
 from django.utils import timezone
 
 from catalog.models import Listing
-from recommendations.artifacts import load_ranker
-from recommendations.datasets import read_events, read_listings
 from recommendations.engine.scoring import DISTANCE, UTILITY, LinearScore
-from recommendations.score_learning import LearnedScores, TermConfig, learn_terms
-from recommendations.space import ListingSpace
+from recommendations.events.rows import read_events
+from recommendations.listings.rows import read_listings
+from recommendations.listings.space import ListingSpace
+from recommendations.models.artifacts import load_ranker
+from recommendations.training.score_weights import LearnedScores, TermConfig, learn_terms
 from tests.factories import BuyerFactory, InteractionFactory, ServedListFactory
 from tests.worlds import trained_market, view
 

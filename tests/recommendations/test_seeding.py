@@ -8,11 +8,11 @@ from django.core.management import CommandError, call_command
 from accounts.models import Buyer, User
 from catalog.models import CarModel, Listing, Make, PriceChange, Seller
 from catalog.signals import listings_stored
-from recommendations import seeding
-from recommendations.datasets import read_listings
-from recommendations.engine.true_taste import TrueTaste, utility
+from recommendations.listings.rows import read_listings
 from recommendations.models import EventKind, Interaction, SeedRun, ServedList, SimulatedTaste
-from recommendations.seeding import SeedRefused, ensure_demo_people, run_seeding, seed_marketplace
+from recommendations.simulation import seeding
+from recommendations.simulation.seeding import SeedRefused, ensure_demo_people, run_seeding, seed_marketplace
+from recommendations.simulation.true_taste import TrueTaste, utility
 from tests.factories import CarModelFactory, RankerVersionFactory
 
 pytestmark = pytest.mark.django_db

@@ -7,21 +7,15 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import Buyer
+from recommendations.buyers.preferences import current_preference
+from recommendations.buyers.refresh import renew_preferences
+from recommendations.events.recording import Event, record_interactions
 from recommendations.exceptions import EventsRefused, RankerRefused
+from recommendations.listings.embedding import embed_listings, embed_missing_listings
+from recommendations.listings.window import forget_window
 from recommendations.models import Interaction, ListingVector, Preference, RankerVersion
-from recommendations.preferences import current_preference
-from recommendations.services import (
-    Event,
-    embed_listings,
-    embed_missing_listings,
-    promote_ranker,
-    record_interactions,
-    renew_preferences,
-    retire_old_rankers,
-    rollback_ranker,
-)
-from recommendations.training import run_training, start_training
-from recommendations.window import forget_window
+from recommendations.training.runs import run_training, start_training
+from recommendations.training.versions import promote_ranker, retire_old_rankers, rollback_ranker
 from tests.factories import BuyerFactory, ListingFactory, RankerVersionFactory, UserFactory
 from tests.worlds import trained_market, view
 

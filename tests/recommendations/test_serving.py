@@ -4,7 +4,7 @@ from django.utils import timezone
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.models import Placement, ServedList
-from recommendations.serving import ListRequest, recommend, similar_listings
+from recommendations.serving.lists import ListRequest, recommend, similar_listings
 from tests.factories import BuyerFactory, ListingFactory, ServedListFactory
 from tests.worlds import make_market, trained_market, view
 

@@ -9,17 +9,17 @@ from django.utils import timezone
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
-from recommendations.demand import forget_demand
-from recommendations.engine.learners import LearnerConfig
+from recommendations.buyers.refresh import refresh_preferences
+from recommendations.buyers.shoppers import meet
 from recommendations.engine.policy import CURIOUS_EVENTS
+from recommendations.listings.demand import forget_demand
+from recommendations.listings.window import borrow_window
 from recommendations.models import EventKind, Placement, SavedSearch
-from recommendations.placements import Rules, rules_of
-from recommendations.ranking import fill_shelf, gather, intent_of, policy_for, rank, sources_for
-from recommendations.services import refresh_preferences
-from recommendations.serving import ListRequest, recommend
-from recommendations.shoppers import meet
-from recommendations.sources import SOURCES
-from recommendations.window import borrow_window
+from recommendations.serving.lists import ListRequest, recommend
+from recommendations.serving.placements import Rules, rules_of
+from recommendations.serving.ranking import fill_shelf, gather, intent_of, policy_for, rank, sources_for
+from recommendations.serving.sources import SOURCES
+from recommendations.simulation.learners import LearnerConfig
 from tests.factories import BuyerFactory, InteractionFactory, PriceChangeFactory
 from tests.worlds import crossed_market, trained_market, view
 

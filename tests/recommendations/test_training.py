@@ -7,17 +7,19 @@ import pytest
 from django.utils import timezone
 
 from catalog.models import Listing, ListingChange
-from recommendations import services, training
-from recommendations.artifacts import FORMAT_VERSION, load_ranker
-from recommendations.datasets import EventRows, read_listings
+from recommendations.buyers.histories import Vectors
+from recommendations.buyers.preferences import current_preference
+from recommendations.events.rows import EventRows
 from recommendations.exceptions import RankerRefused, TrainingRefused
-from recommendations.gate import Verdict
-from recommendations.histories import Vectors
+from recommendations.listings import embedding, vectors
+from recommendations.listings.rows import read_listings
+from recommendations.listings.window import borrow_window
 from recommendations.models import EventKind, ListingVector, RankerArtifact, RankerVersion, TrainingRun
-from recommendations.preferences import current_preference
-from recommendations.serving import ListRequest, recommend
-from recommendations.training import run_training, start_training
-from recommendations.window import borrow_window
+from recommendations.models.artifacts import FORMAT_VERSION, load_ranker
+from recommendations.serving.lists import ListRequest, recommend
+from recommendations.training import runs as training
+from recommendations.training.gate import Verdict
+from recommendations.training.runs import run_training, start_training
 from tasks import recommendations as tasks
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
 from tests.worlds import trained_market, view
@@ -251,14 +253,14 @@ def test_what_happens_to_the_index_does_not_undo_a_training(monkeypatch, trouble
 
     run = start_training()
     with monkeypatch.context() as patched, suppress(SystemExit):
-        patched.setattr(services, "index_partition", fail)
+        patched.setattr(vectors, "index_partition", fail)
         run_training(run_id=run.pk)
     run.refresh_from_db()
     assert run.status == TrainingRun.Status.DONE
     assert RankerVersion.objects.live() == run.version != market.version
-    assert not services.has_index(run.version.pk)
-    services.embed_missing_listings()  # the beat job
-    assert services.has_index(run.version.pk)
+    assert not vectors.has_index(run.version.pk)
+    embedding.embed_missing_listings()  # the beat job
+    assert vectors.has_index(run.version.pk)
 
 
 def test_a_stock_too_large_for_memory_gets_its_index_before_it_goes_live(settings):
@@ -268,7 +270,7 @@ def test_a_stock_too_large_for_memory_gets_its_index_before_it_goes_live(setting
 
     def note(fraction: float, step: str) -> None:
         if step.startswith("promoted"):
-            had_index.append(services.has_index(RankerVersion.objects.live().pk))
+            had_index.append(vectors.has_index(RankerVersion.objects.live().pk))
 
     run_training(run_id=start_training().pk, report=note)
     assert had_index == [True]

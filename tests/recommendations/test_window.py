@@ -7,11 +7,11 @@ from django.utils import timezone
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
+from recommendations.listings.retrieval import PgvectorRetriever, retriever_for
+from recommendations.listings.window import borrow_window, forget_window
 from recommendations.models import ListingVector
-from recommendations.retrieval import PgvectorRetriever, retriever_for
-from recommendations.services import promote_ranker, rollback_ranker
-from recommendations.training import run_training, start_training
-from recommendations.window import borrow_window, forget_window
+from recommendations.training.runs import run_training, start_training
+from recommendations.training.versions import promote_ranker, rollback_ranker
 from tests.factories import ListingFactory
 from tests.worlds import trained_market
 
@@ -76,7 +76,7 @@ def test_a_new_car_is_there_at_once_though_no_worker_has_made_its_vector(market)
 def test_after_a_large_import_the_window_catches_up_bit_by_bit(market, monkeypatch):
     live_ids()
     live_ids()  # what this test itself wrote before the window was loaded
-    monkeypatch.setattr("recommendations.window.UPDATED_PER_SYNC", 3)
+    monkeypatch.setattr("recommendations.listings.window.UPDATED_PER_SYNC", 3)
     new = {ListingFactory().pk for _ in range(7)}
     assert [len(new & live_ids()) for _ in range(3)] == [3, 6, 7]
 

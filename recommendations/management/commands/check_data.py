@@ -2,7 +2,7 @@
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recommendations.consistency import CHECKS, check_data
+from recommendations.upkeep.consistency import CHECKS, check_data
 
 
 class Command(BaseCommand):

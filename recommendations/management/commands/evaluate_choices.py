@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from recommendations.engine.choices import ChoiceConfig, ChoiceTable, Evaluation, evaluate_choices
+from recommendations.evaluation.stated_choices import ChoiceConfig, ChoiceTable, Evaluation, evaluate_choices
 
 # More texts than this in a column are names, not a category to learn from.
 MOST_CATEGORIES = 50

@@ -4,7 +4,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from recommendations.exceptions import RankerRefused
 from recommendations.models import RankerVersion
-from recommendations.services import promote_ranker
+from recommendations.training.versions import promote_ranker
 
 
 class Command(BaseCommand):

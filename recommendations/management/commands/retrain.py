@@ -5,7 +5,7 @@ from tqdm import tqdm
 
 from recommendations.exceptions import RecommendationsError
 from recommendations.models import RankerVersion
-from recommendations.training import run_training, start_training
+from recommendations.training.runs import run_training, start_training
 
 
 class Command(BaseCommand):

@@ -3,7 +3,7 @@
 from django.core.management.base import BaseCommand, CommandError
 
 from recommendations.exceptions import RankerRefused
-from recommendations.services import rollback_ranker
+from recommendations.training.versions import rollback_ranker
 
 
 class Command(BaseCommand):

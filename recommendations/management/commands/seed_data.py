@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from catalog.models import Listing
-from recommendations.seeding import (
+from recommendations.simulation.seeding import (
     SeedPlan,
     SeedRefused,
     SeedSummary,

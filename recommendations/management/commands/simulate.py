@@ -12,9 +12,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from recommendations.backtests.plots import Line, line_chart
-from recommendations.engine.closed_loop import LoopConfig
-from recommendations.engine.loop_study import EVERYBODY, LIKED, TASTE, Figure, Study, StudyConfig, run_study
+from recommendations.evaluation.plots import Line, line_chart
+from recommendations.simulation.closed_loop import LoopConfig
+from recommendations.simulation.loop_study import EVERYBODY, LIKED, TASTE, Figure, Study, StudyConfig, run_study
 
 EVENTS = (0, 1, 5, 20)
 

@@ -23,10 +23,13 @@ from accounts.models import ApiKey, Buyer, User
 from accounts.services import buyer_for_user
 from catalog.models import Listing, Make
 from catalog.services import expire_listings, withdraw_listing
-from recommendations.datasets import read_events
+from recommendations.buyers.refresh import buyers_behind_the_log
+from recommendations.events.rows import read_events
 from recommendations.feed.emptying import empty_site
 from recommendations.feed.fitting import ensure_fitted, forget_log, refresh_fit
 from recommendations.feed.memory import memory
+from recommendations.listings.embedding import embed_missing_listings
+from recommendations.listings.window import borrow_window
 from recommendations.models import (
     EventKind,
     FeedFit,
@@ -37,9 +40,7 @@ from recommendations.models import (
     RankerVersion,
     ServedList,
 )
-from recommendations.services import buyers_behind_the_log, embed_missing_listings
 from recommendations.telemetry import FEED_ITEMS, FEED_SECONDS
-from recommendations.window import borrow_window
 from recommender_site.celery import app as celery
 from recommender_site.fast_lane import with_fast_lane
 from recommender_site.health import broker_connection

@@ -10,9 +10,9 @@ from django.db import close_old_connections
 from django.test import Client
 
 from catalog.services import mark_sold
-from recommendations.datasets import read_vectors
+from recommendations.listings.vectors import read_vectors
+from recommendations.listings.window import forget_window
 from recommendations.models import VECTOR_DIMENSIONS
-from recommendations.window import forget_window
 from recommender_site.fast_lane import with_fast_lane
 from tests.factories import ApiKeyFactory
 from tests.worlds import trained_market

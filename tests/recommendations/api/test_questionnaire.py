@@ -3,7 +3,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import Buyer
 from catalog.filters import ListingFilters
-from recommendations.questionnaire import IMPLIED_BY_USE, wishes_in
+from recommendations.buyers.questionnaire import IMPLIED_BY_USE, wishes_in
 
 pytestmark = pytest.mark.django_db
 PREFERENCES = "/api/v1/users/me/preferences"

@@ -5,7 +5,7 @@ import pytest
 from django.utils import timezone
 
 from catalog.models import Listing
-from recommendations.window import borrow_window
+from recommendations.listings.window import borrow_window
 from tests.factories import ListingFactory
 from tests.worlds import trained_market
 

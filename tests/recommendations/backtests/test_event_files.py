@@ -3,7 +3,7 @@ import gzip
 import numpy as np
 import pytest
 
-from recommendations.backtests.event_files import (
+from recommendations.evaluation.event_files import (
     Columns,
     Condition,
     FileRefused,

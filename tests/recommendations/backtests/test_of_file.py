@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from recommendations.backtests.event_files import Columns, FileRefused, ItemColumns, read_event_file, read_item_file
-from recommendations.backtests.of_file import FileParameters, backtest_file
-from recommendations.backtests.outcome import OURS, ForetoldChoices
+from recommendations.evaluation.event_files import Columns, FileRefused, ItemColumns, read_event_file, read_item_file
+from recommendations.evaluation.of_file import FileParameters, backtest_file
+from recommendations.evaluation.outcome import OURS, ForetoldChoices
 
 
 def tribes_as_csv(n_users=40, n_items=24, n_days=60, seed=0) -> str:

@@ -6,11 +6,11 @@ from django.utils import timezone
 
 from accounts.models import Buyer
 from catalog.models import Listing
-from recommendations.backtests.of_log import LogParameters, backtest_log, price_bands
-from recommendations.backtests.outcome import OURS
+from recommendations.evaluation.of_log import LogParameters, backtest_log, price_bands
+from recommendations.evaluation.outcome import OURS
 from recommendations.exceptions import EvaluationRefused
 from recommendations.models import RankerVersion
-from recommendations.training import run_training, start_training
+from recommendations.training.runs import run_training, start_training
 from tests.factories import InteractionFactory, ListingFactory, ServedListFactory
 from tests.worlds import trained_market
 

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from recommendations.backtests.plots import Bar, Line, bar_chart, line_chart, reliability_chart, round_step
+from recommendations.evaluation.plots import Bar, Line, bar_chart, line_chart, reliability_chart, round_step
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -1,9 +1,9 @@
 import math
 from datetime import UTC, datetime
 
-from recommendations.backtests.outcome import Outcome
-from recommendations.backtests.report import Reading, cell, html_report, in_words, plots, tables, text_report
-from recommendations.engine.figures import Figure
+from recommendations.evaluation.outcome import Outcome
+from recommendations.evaluation.report import Reading, cell, html_report, in_words, plots, tables, text_report
+from recommendations.metrics.figures import Figure
 
 FIGURES = (
     Figure("forecourt", "all", "ndcg", 5, 0.3, 0.25, 0.35, 40),

@@ -3,8 +3,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from recommendations.backtests import runs
-from recommendations.backtests.runs import as_json, evaluate_now, run_evaluation, start_evaluation
+from recommendations.evaluation import runs
+from recommendations.evaluation.runs import as_json, evaluate_now, run_evaluation, start_evaluation
 from recommendations.exceptions import EvaluationRefused
 from recommendations.models import Evaluation, EvaluationFigure
 from tasks import recommendations as tasks

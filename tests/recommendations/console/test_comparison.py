@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from recommendations.console.comparison import Findings, Measured, Value, find, joint_parameters, usual_versions
-from recommendations.console.makings import making_of
-from recommendations.console.verdicts import verdict_on
-from recommendations.console.version_lists import sample_lists
 from recommendations.exceptions import RankerRefused
+from recommendations.insight.comparison import Findings, Measured, Value, find, joint_parameters, usual_versions
+from recommendations.insight.lineage import making_of
+from recommendations.insight.verdicts import verdict_on
+from recommendations.insight.version_lists import sample_lists
 from recommendations.models import Evaluation, EvaluationFigure, Interaction, RankerVersion, ServedList
-from recommendations.training import run_training, start_training
+from recommendations.training.runs import run_training, start_training
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, RankerVersionFactory
 from tests.worlds import trained_market, view
 

@@ -7,8 +7,8 @@ from django.utils import timezone
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
-from recommendations.console import dropped as why
-from recommendations.console.what_if import WhatIf, answer
+from recommendations.insight import dropped as why
+from recommendations.insight.what_if import WhatIf, answer
 from recommendations.models import Placement
 from tests.factories import BuyerFactory, ServedListFactory
 from tests.worlds import trained_market, view

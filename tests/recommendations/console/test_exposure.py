@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from recommendations.console.exposure import BORROWED, exposure_of, ratio_interval, usual_rates
+from recommendations.insight.exposure import BORROWED, exposure_of, ratio_interval, usual_rates
 from recommendations.models import EventKind
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory
 

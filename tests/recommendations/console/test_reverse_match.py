@@ -4,10 +4,10 @@ import pytest
 from django.utils import timezone
 
 from catalog.models import Listing
-from recommendations.console.reverse_match import active_buyers, who_wants
+from recommendations.buyers.refresh import refresh_preferences
+from recommendations.insight.reverse_match import active_buyers, who_wants
+from recommendations.listings.window import borrow_window
 from recommendations.models import Interaction
-from recommendations.services import refresh_preferences
-from recommendations.window import borrow_window
 from tests.factories import BuyerFactory, InteractionFactory
 from tests.worlds import trained_market, view
 
@@ -81,7 +81,7 @@ def test_the_work_is_bounded_by_the_buyers_who_were_active_last(market):
 
 
 def test_a_large_stock_is_sampled_evenly(market, monkeypatch):
-    monkeypatch.setattr("recommendations.console.reverse_match.SAMPLED_CARS", 10)
+    monkeypatch.setattr("recommendations.insight.reverse_match.SAMPLED_CARS", 10)
     learned(*market.bmws[:5])
     found = who_wants(market.bmws[7])
     with borrow_window() as window:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from recommendations.console.map_words import Car, Compass, Facts, areas_of, by_name, grouped, in_price_bands, sides_of
-from recommendations.console.taste_map import picture
 from recommendations.exceptions import RankerRefused
-from recommendations.maps import run_map, start_map
+from recommendations.insight.map_words import Car, Compass, Facts, areas_of, by_name, grouped, in_price_bands, sides_of
+from recommendations.insight.maps import run_map, start_map
+from recommendations.insight.taste_map import picture
+from recommendations.listings.window import forget_window
 from recommendations.models import Interaction, Preference, ServedList
-from recommendations.window import forget_window
 from tests.factories import BuyerFactory, ListingFactory, RankerVersionFactory
 from tests.worlds import trained_market, view
 

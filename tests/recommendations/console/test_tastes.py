@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from recommendations.artifacts import load_ranker
-from recommendations.console.tastes import SURE, contrasts, deviations, portrait, portraits_of
-from recommendations.households import Member
-from recommendations.preferences import taste_of
-from recommendations.services import refresh_preferences
-from recommendations.shoppers import meet
+from recommendations.buyers.households import Member
+from recommendations.buyers.preferences import taste_of
+from recommendations.buyers.refresh import refresh_preferences
+from recommendations.buyers.shoppers import meet
+from recommendations.insight.tastes import SURE, contrasts, deviations, portrait, portraits_of
+from recommendations.models.artifacts import load_ranker
 from tests.factories import BuyerFactory
 from tests.worlds import crossed_market, trained_market, view
 

@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from catalog.models import Listing
-from recommendations.console.timeline import SHOWN_AT_MOST, timeline_of
+from recommendations.insight.timeline import SHOWN_AT_MOST, timeline_of
 from recommendations.models import EventKind
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
 

@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from recommendations.console import trial_runs
-from recommendations.console.previews import Way
-from recommendations.console.trial import done_after, try_out
-from recommendations.console.trial_runs import dead_trials, numbers_of, run_trial, start_trial, trial_of, way_of
 from recommendations.exceptions import RankerRefused
+from recommendations.insight import offline_test_runs as trial_runs
+from recommendations.insight.offline_test import done_after, try_out
+from recommendations.insight.offline_test_runs import dead_trials, numbers_of, run_trial, start_trial, trial_of, way_of
+from recommendations.insight.previews import Way
 from recommendations.models import EventKind, Interaction, Placement, Preference, ServedList, WeightTrial
-from recommendations.placements import Rules
+from recommendations.serving.placements import Rules
 from tasks import recommendations as tasks
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
 from tests.worlds import trained_market, view
@@ -93,7 +93,7 @@ def test_nothing_is_stored_but_the_trial(fans):
 
 
 def test_work_ends_with_its_budget_after_the_first_buyers(fans, monkeypatch):
-    monkeypatch.setattr("recommendations.console.trial.BUYERS_AT_ONCE", 3)
+    monkeypatch.setattr("recommendations.insight.offline_test.BUYERS_AT_ONCE", 3)
     found = try_out(usual(), usual(), budget_seconds=0)
     assert (found.n_buyers, found.n_known) == (3, 10)
 

@@ -8,14 +8,14 @@ from django.utils import timezone
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
-from recommendations.console.what_if import ImaginedEvent, Move, WhatIf, answer, moves
+from recommendations.buyers.refresh import refresh_preferences
+from recommendations.events.served_lists import writer
 from recommendations.exceptions import RankerRefused
+from recommendations.insight.what_if import ImaginedEvent, Move, WhatIf, answer, moves
 from recommendations.models import EventKind, Interaction, Placement, Preference, RankerVersion
-from recommendations.placements import Rules
-from recommendations.services import refresh_preferences
-from recommendations.serving import ListRequest, RecommendedList, recommend
-from recommendations.serving_log import writer
-from recommendations.training import run_training, start_training
+from recommendations.serving.lists import ListRequest, RecommendedList, recommend
+from recommendations.serving.placements import Rules
+from recommendations.training.runs import run_training, start_training
 from tests.factories import BuyerFactory
 from tests.worlds import crossed_market, trained_market, view
 

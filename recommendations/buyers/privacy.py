@@ -1,0 +1,60 @@
+"""Everything this app knows of a person, as plain values for a file. Erasing needs no help: rows hang on the buyer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from accounts.models import Buyer
+from recommendations.buyers.profiles import profile_of
+from recommendations.exceptions import RankerRefused
+from recommendations.models import Interaction, Preference, SavedSearch, ServedList
+
+Rows = list[dict[str, Any]]
+
+
+def told_of(buyers: Sequence[Buyer]) -> dict[str, Rows]:
+    """By name: events, lists shown, saved searches, and what was concluded from them; oldest first."""
+    return {
+        "events": rows_of(Interaction.objects.filter(buyer__in=buyers).order_by("occurred_at", "id"), EVENT),
+        "lists": rows_of(ServedList.objects.filter(buyer__in=buyers).order_by("served_at"), LIST),
+        "saved_searches": rows_of(SavedSearch.objects.filter(buyer__in=buyers).order_by("created_at"), SEARCH),
+        "preferences": [
+            preference_row(preference)
+            for preference in Preference.objects.filter(buyer__in=buyers).order_by("computed_at")
+        ],
+    }
+
+
+# key in the file -> field of the row
+EVENT = {
+    "event_id": "event_id", "kind": "kind_id", "listing_id": "listing_id", "query": "query",
+    "occurred_at": "occurred_at", "received_at": "received_at", "list_id": "served_list_id", "position": "position",
+}  # fmt: skip
+LIST = {
+    "list_id": "id", "served_at": "served_at", "placement": "placement__slug", "variant": "variant",
+    "filters": "filters", "listing_ids": "listing_ids",
+}  # fmt: skip
+SEARCH = {"name": "name", "query": "query", "created_at": "created_at"}
+
+
+def rows_of(rows: Any, columns: dict[str, str]) -> Rows:
+    return [dict(zip(columns, row, strict=True)) for row in rows.values_list(*columns.values())]
+
+
+def preference_row(preference: Preference) -> dict[str, Any]:
+    """The vector itself, and the same in words where its version can still be read."""
+    row: dict[str, Any] = {
+        "version": preference.version_id,
+        "computed_at": preference.computed_at,
+        "n_events": preference.n_interactions,
+        "vector": [float(number) for number in preference.mean],
+    }
+    with suppress(RankerRefused):
+        profile = profile_of(preference)
+        row["certainty"] = profile.certainty
+        row["wishes"] = [
+            {"field": wish.field, "wanted": wish.wanted, "unwanted": wish.unwanted} for wish in profile.wishes
+        ]
+    return row

@@ -1,0 +1,81 @@
+"""Keep stored preferences in step with the event log: one buyer, stale ones, and all after a promotion."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Subquery
+from django.utils import timezone
+
+from accounts.models import Buyer
+from recommendations.buyers.preferences import bring_up_to_date, current_preference
+from recommendations.events.recording import take_over_history
+from recommendations.events.signals import events_recorded
+from recommendations.models import (
+    Interaction,
+    Preference,
+    RankerVersion,
+)
+
+RENEWED_AT_MOST = 50_000  # buyers after a promotion; some minutes of one worker
+
+RENEWED_AT_ONCE = 1_000  # between two looks at whether the version is still live
+
+
+def refresh_preferences(*, buyer_id: int, by: str = "worker") -> Preference | None:
+    """Bring one buyer's preference up to date; safe to run twice or at the same time, and free when it is."""
+    buyer = Buyer.objects.filter(pk=buyer_id).first()
+    return current_preference(buyer, by=by) if buyer else None
+
+
+def save_questionnaire(*, buyer: Buyer, answers: dict) -> None:
+    """Keep what a buyer told us; the preference that rests on older answers becomes stale by that alone."""
+    buyer.questionnaire = answers
+    buyer.save(update_fields=["questionnaire"])
+    events_recorded.send(sender=Buyer, buyer_ids=[buyer.pk])
+
+
+def refresh_stale_preferences(*, active_within: timedelta = timedelta(days=30), at_most: int = 500) -> int:
+    """Bring preferences of recently active buyers up to date where the log is ahead; returns how many."""
+    for guest in Buyer.objects.filter(merged_into__isnull=False, interactions__isnull=False).distinct():
+        if guest.merged_into:  # events that were under way when the guest logged in
+            take_over_history(guest=guest, into=guest.merged_into)
+    version = RankerVersion.objects.live()
+    if version is None:
+        return 0
+    stale = buyers_behind_the_log(version, since=timezone.now() - active_within)[:at_most]
+    return bring_up_to_date(list(stale), by="beat")
+
+
+def renew_preferences(*, version_id: int, active_within: timedelta = timedelta(days=30)) -> int:
+    """Make the preferences of recently active buyers in a space that went live, the latest first; returns how many.
+
+    Ends early when another version goes live meanwhile. Whoever comes by before their turn is served by the read.
+    """
+    version = RankerVersion.objects.get(pk=version_id)
+    behind = list(buyers_behind_the_log(version, since=timezone.now() - active_within)[:RENEWED_AT_MOST])
+    n_made = 0
+    for start in range(0, len(behind), RENEWED_AT_ONCE):
+        if RankerVersion.objects.live() != version:
+            break
+        n_made += bring_up_to_date(behind[start : start + RENEWED_AT_ONCE], by="worker")
+    return n_made
+
+
+def buyers_behind_the_log(version: RankerVersion, since: datetime) -> QuerySet[Buyer]:
+    """Buyers with events about cars since a moment, and no preference in a space that has seen all of their log.
+
+    Those who acted last come first.
+    """
+    log = Interaction.objects.filter(buyer=OuterRef("pk")).order_by().values("buyer")
+    lately = Interaction.objects.about_cars().filter(buyer=OuterRef("pk"), received_at__gte=since)
+    known = Preference.objects.filter(buyer=OuterRef("pk"), version=version)
+    return (
+        Buyer.objects.filter(Exists(lately))
+        .annotate(
+            log_last=Subquery(log.annotate(last=Max("id")).values("last")),
+            log_n=Subquery(log.annotate(n=Count("id")).values("n")),
+        )
+        .exclude(Exists(known.filter(last_interaction_id=OuterRef("log_last"), n_interactions=OuterRef("log_n"))))
+        .order_by("-log_last")
+    )

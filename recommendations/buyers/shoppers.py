@@ -1,0 +1,137 @@
+"""The asking buyer as numbers: what is believed of the taste, and what was dealt with lately."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accounts.models import Buyer
+from recommendations.buyers.households import Member
+from recommendations.buyers.preferences import current_preference, household_of, taste_of
+from recommendations.engine.ranker import Ranker, SourceSwitch
+from recommendations.engine.taste import Taste
+from recommendations.engine.terms import Wants
+from recommendations.listings.window import Window, borrow_window
+from recommendations.models import EventKind, Preference
+
+HISTORY_LENGTH = 30  # cars
+HISTORY_DECAY = 0.9  # each earlier car counts so much less
+
+
+@dataclass(frozen=True, eq=False)
+class Shopper:
+    """Who is asking, as numbers in the space of one version.
+
+    Attributes:
+        buyer: None for a stranger.
+        version_id: Whose space the numbers belong to.
+        ranker: Of that version.
+        tastes: What is believed of the buyer: one taste, or the several of a household, the largest share first. The
+            population's where nothing is known.
+        is_personal: Whether anything is known of this buyer at all.
+        n_events: How many events the belief rests on.
+        history: Archetype codes of the cars the buyer dealt with lately, and how strongly, same length.
+        opened_make_ids: Makes of those cars.
+    """
+
+    buyer: Buyer | None
+    version_id: int
+    ranker: Ranker
+    tastes: tuple[Member, ...]
+    is_personal: bool
+    n_events: int
+    history: tuple[NDArray[np.int32], NDArray[np.float64]]
+    opened_make_ids: frozenset[int]
+
+    @property
+    def place(self) -> tuple[float, float] | None:
+        """Where the buyer is, where that may be known."""
+        if self.buyer is None or not self.buyer.is_personalised:
+            return None
+        if self.buyer.latitude is None or self.buyer.longitude is None:
+            return None
+        return self.buyer.latitude, self.buyer.longitude
+
+    def wants(self, switch: SourceSwitch = "hybrid", place: tuple[float, float] | None = None) -> Wants:
+        """As the score reads her; ``place`` where she asks about another than her own."""
+        return Wants(
+            weights=np.array([self.ranker.switched(member.taste.mean, switch) for member in self.tastes]),
+            offsets=np.array([member.offset for member in self.tastes]),
+            history=self.history,
+            place=place or self.place,
+            is_personal=self.is_personal,
+        )
+
+
+def meet(buyer: Buyer | None) -> Shopper | None:
+    """The asking buyer in the live space; a stranger is the population. None before any ranker is live."""
+    preference = preference_of(buyer)  # before the window is borrowed: others may use it while this is computed
+    with borrow_window() as window:
+        if window is None:
+            return None
+        if preference and preference.version_id != window.version_id:  # a promotion came in between
+            preference = preference_of(buyer)
+        return shopper_in(window, buyer, preference)
+
+
+def preference_of(buyer: Buyer | None) -> Preference | None:
+    """What is believed of a buyer; nothing of a stranger, or of somebody who opted out."""
+    return current_preference(buyer) if buyer and buyer.is_personalised else None
+
+
+def shopper_in(
+    window: Window, buyer: Buyer | None, preference: Preference | None, opened: Sequence[Opened] | None = None
+) -> Shopper:
+    """A buyer in the space of a window; ``opened`` in place of what the log says she dealt with lately."""
+    recent = recently_opened(buyer) if opened is None and buyer and buyer.is_personalised else opened or []
+    rows = window.stock.rows_of(np.array([event.listing_id for event in recent], np.int64))
+    strengths = np.array([event.weight for event in recent]) * HISTORY_DECAY ** np.arange(len(recent))
+    return Shopper(
+        buyer=buyer,
+        version_id=window.version_id,
+        ranker=window.ranker,
+        tastes=tastes_of(preference, window.ranker),
+        is_personal=preference is not None,
+        n_events=preference.n_interactions if preference else 0,
+        history=(window.archetypes[rows[rows >= 0]], strengths[rows >= 0]),
+        opened_make_ids=frozenset(event.make_id for event in recent if event.make_id),
+    )
+
+
+def tastes_of(preference: Preference | None, ranker: Ranker) -> tuple[Member, ...]:
+    """The tastes of a household, or the one taste of everybody else."""
+    if preference is None:
+        return (Member(1.0, 0.0, Taste(ranker.prior.mean, ranker.prior.covariance)),)
+    return household_of(preference).members or (Member(1.0, 0.0, taste_of(preference)),)
+
+
+class Opened(NamedTuple):
+    """A car somebody dealt with, as far as lists need to know."""
+
+    listing_id: int
+    weight: float
+    make_id: int | None
+
+
+def recently_opened(
+    buyer: Buyer, before: datetime | None = None, kinds: Mapping[str, EventKind] | None = None
+) -> list[Opened]:
+    """Cars the buyer dealt with in a favourable way lately, or before a moment, newest first.
+
+    ``kinds`` stand in for the stored ones, by slug.
+    """
+    events = buyer.interactions.filter(listing__isnull=False).order_by("-occurred_at", "-id")
+    if before:
+        events = events.filter(occurred_at__lt=before)
+    if kinds is None:
+        events = events.filter(kind__weight__gt=0)
+        told = events.values_list("listing_id", "kind__weight", "listing__make_id")
+        return [Opened(*row) for row in told[:HISTORY_LENGTH]]
+    events = events.filter(kind__in=[slug for slug, kind in kinds.items() if kind.weight > 0])
+    found = events.values_list("listing_id", "kind_id", "listing__make_id")[:HISTORY_LENGTH]
+    return [Opened(listing_id, kinds[slug].weight, make_id) for listing_id, slug, make_id in found]

@@ -1,0 +1,490 @@
+"""A backtest on the site's own log: what would have been recommended at a moment, against what buyers did then.
+
+Our ranker is learned anew from what was known at the moment: listings published and events that had happened before it.
+Its weights are learned inside that past, from the last part of it. Or, when a version is named, that version is asked
+as it is stored; it may have learned from the very events it is tested on, and the outcome says how many. Other stored
+versions may be asked the same beside it, so that they can be compared buyer by buyer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from catalog.models import Listing
+from recommendations.buyers.histories import SHOWN_AT_MOST
+from recommendations.buyers.past import market_at, wants_at, weights_of
+from recommendations.engine.encoder import EncoderConfig, fit_encoder
+from recommendations.engine.terms import Wants, score_rows
+from recommendations.evaluation.baselines import (
+    ANY_PRICE,
+    Als,
+    Neighbours,
+    average_of_liked,
+    budget_of,
+    interest_matrix,
+    newest_in_budget,
+    popular,
+    recently_popular,
+)
+from recommendations.evaluation.outcome import KS, OURS, ForetoldChoices, Outcome, Report, quiet
+from recommendations.events.rows import EventRows, read_events, read_shown_beside
+from recommendations.exceptions import EvaluationRefused
+from recommendations.listings.rows import ListingRows, read_listings
+from recommendations.listings.space import ListingSpace
+from recommendations.metrics.figures import PAIRS_WON, Question, measure, pairs_won
+from recommendations.models import RankerVersion
+from recommendations.models.artifacts import load_ranker
+from recommendations.training.held_out import HeldBack, held_back_after, space_of
+from recommendations.training.runs import Material, Steps, TrainingParameters, learn
+from recommendations.training.score_weights import TermConfig, learn_terms
+
+SECONDS_A_DAY = 86_400.0
+COLD_EVENTS = 3  # a buyer with fewer events before the moment is cold; a listing with none is
+LEARNED_FROM_SHARE = 0.15  # last part of the past from which the weights of the terms are learned
+PRICE_BANDS = 3
+
+Scores = Callable[[int], NDArray[np.floating]]  # position of a buyer -> scores of the candidates, (n_candidates,)
+
+DESCRIPTIONS = {
+    OURS: "what serving ranks by: taste, archetypes, demand, freshness, deal and distance in one learned score",
+    "taste": "the buyer's utility alone",
+    "popular": "favourable events since ever, by weight",
+    "recently popular": "the same, halved every 7 days",
+    "newest in budget": "latest published, within the prices of what the buyer liked",
+    "average of liked": "cosine with the mean of the liked cars",
+    "item-kNN": "cosine between the buyers of two cars",
+    "EASE": "EASE over archetypes, the newer car first",
+    "ALS": "32 factors over archetypes, the newer car first",
+    "ALS of listings": "32 factors over single listings",
+}
+
+
+@dataclass(frozen=True)
+class LogParameters:
+    """What an operator may choose.
+
+    Attributes:
+        version: Ask this stored version rather than one learned anew.
+        beside: Other stored versions that are asked the same.
+        with_baselines: Whether rankers that are none of ours are asked too.
+        test_from: First moment of the test, ISO 8601; None: so that ``test_share`` of the events come after it.
+        test_share: See above.
+        test_days: Length of the test; None: to the last event.
+        history_days: Events older than this are not learned from.
+        max_buyers: At most so many buyers are asked about, drawn at random.
+        ks: Lengths of the lists.
+        seed: Of everything drawn.
+
+    Raises:
+        EvaluationRefused: If they make no sense.
+    """
+
+    version: int | None = None
+    beside: tuple[int, ...] = ()
+    with_baselines: bool = True
+    test_from: str | None = None
+    test_share: float = 0.15
+    test_days: float | None = None
+    history_days: int = 365
+    max_buyers: int = 500
+    ks: tuple[int, ...] = KS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ks", tuple(self.ks))
+        object.__setattr__(self, "beside", tuple(self.beside))
+        if len({self.version, *self.beside}) <= len(self.beside):
+            raise EvaluationRefused("a version is compared with others than itself, each once")
+        if not 0 < self.test_share < 1:
+            raise EvaluationRefused("test_share must lie between 0 and 1")
+        if min(self.history_days, self.max_buyers, *self.ks) < 1:
+            raise EvaluationRefused("history_days, max_buyers and ks must be at least 1")
+        if self.test_days is not None and self.test_days <= 0:
+            raise EvaluationRefused("test_days must be positive")
+        if self.test_from is not None:
+            moment_of(self.test_from)
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> LogParameters:
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(given) - known):
+            raise EvaluationRefused(f"unknown parameter {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        return cls(**given)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "ks": list(self.ks), "beside": list(self.beside)}
+
+
+def moment_of(text: str) -> float:
+    """Epoch seconds of a moment in ISO 8601, UTC where it says nothing else."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as problem:
+        raise EvaluationRefused(f"“{text}” is no date in ISO 8601, like 2026-10-01") from problem
+    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+
+
+def backtest_log(parameters: LogParameters, report: Report = quiet) -> Outcome:
+    """Learn from what was known at a moment, and find what buyers did after it.
+
+    Raises:
+        EvaluationRefused: If there is nothing to learn from or to test on, or the version cannot be asked.
+    """
+    report(0.02, "reading listings and events")
+    events = read_events(since=timezone.now() - timedelta(days=parameters.history_days))
+    moment = first_moment(events, parameters)
+    rows = read_listings(Listing.objects.exclude(status=Listing.Status.DRAFT))
+    rows = rows.take(np.flatnonzero(rows.published_at <= moment))  # what came later could not be known, nor listed
+    if not len(rows):
+        raise EvaluationRefused(f"no listing was published before {told(moment)}")
+    notes: list[str] = []
+    if parameters.version is None:
+        space = learned_anew(rows, events.before(moment), moment, parameters, report)
+    else:
+        version = stored_version(parameters.version)
+        space = space_of(load_ranker(version.pk), rows)
+        notes.append(told_of_leak(version, events, moment))
+    others = {name_of(number): stored_version(number) for number in parameters.beside}
+    notes += [told_of_leak(one, events, moment) for one in others.values()]
+    until = np.inf if parameters.test_days is None else moment + parameters.test_days * SECONDS_A_DAY
+    case = held_back_after(space, events, moment, until=until, seed=parameters.seed, max_buyers=parameters.max_buyers)
+    if not len(case):
+        raise EvaluationRefused(f"no buyer acted on a car after {told(moment)} that was for sale then")
+    outcome = measured(space, rows, events, case, parameters, notes, report, others)
+    stored = {OURS: stored_version(parameters.version), **others} if parameters.version else others
+    known = {name: share_known(one, events, moment) for name, one in stored.items()}
+    return replace(outcome, summary={**outcome.summary, "known": known})
+
+
+def name_of(version_id: int) -> str:
+    """What a stored version that is asked beside ours is called among the rankers."""
+    return f"v{version_id}"
+
+
+def first_moment(events: EventRows, parameters: LogParameters) -> float:
+    """Epoch seconds at which the test begins."""
+    if not len(events):
+        raise EvaluationRefused("there are no events to learn from")
+    if parameters.test_from is not None:
+        moment = moment_of(parameters.test_from)
+    else:
+        moment = float(np.quantile(events.occurred_at, 1 - parameters.test_share))
+    if not (events.occurred_at < moment).any():
+        raise EvaluationRefused(f"no event lies before {told(moment)}, so there is nothing to learn from")
+    return moment
+
+
+def told(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
+
+
+def stored_version(number: int) -> RankerVersion:
+    version = RankerVersion.objects.filter(pk=number).first()
+    if version is None or version.status not in (RankerVersion.Status.LIVE, RankerVersion.Status.READY):
+        state = version.get_status_display().lower() if version else "unknown"
+        raise EvaluationRefused(f"v{number} is {state}; only a version that is live or ready can be asked")
+    return version
+
+
+def share_known(version: RankerVersion, events: EventRows, moment: float) -> float:
+    """Which part of the events after a moment a version had learned from."""
+    later = events.take(events.occurred_at >= moment)
+    return float(np.mean(later.ids <= version.last_interaction_id)) if len(later) else 0.0
+
+
+def told_of_leak(version: RankerVersion, events: EventRows, moment: float) -> str:
+    share = share_known(version, events, moment)
+    if share == 0:
+        return f"{version} was trained before the test began: it knew none of the tested events."
+    return (
+        f"{version} had learned from {share:.0%} of the events after the moment, and from listings published since: "
+        f"its figures are too good to be compared with those of the baselines."
+    )
+
+
+def learned_anew(
+    rows: ListingRows, events: EventRows, moment: float, parameters: LogParameters, report: Report
+) -> ListingSpace:
+    """Our ranker as a training at the moment would have made it; rows and events are those before it."""
+    training = TrainingParameters(history_days=parameters.history_days, seed=parameters.seed)
+    encoder = fit_encoder(rows.table, EncoderConfig(n_dims=settings.CONTENT_DIMENSIONS))
+    material = Material.of(rows, encoder, events)
+    earlier = float(np.quantile(events.occurred_at, 1 - LEARNED_FROM_SHARE))
+    past = material.before(earlier)
+    steps = Steps(report, 0.05, 0.3, f"the first {len(past.events)} events")
+    before = learn(past, training, datetime.fromtimestamp(earlier, UTC), steps)
+    report(0.3, "weighing the terms of the score")
+    scores = learn_terms(before, events, earlier, TermConfig(seed=parameters.seed))
+    steps = Steps(report, 0.35, 0.6, f"all {len(events)} events before the test")
+    space = learn(material, training, datetime.fromtimestamp(moment, UTC), steps, before.ranker.prior)
+    space.ranker = space.ranker.with_scores(scores.known, scores.stranger)
+    return space
+
+
+def measured(
+    space: ListingSpace,
+    rows: ListingRows,
+    events: EventRows,
+    case: HeldBack,
+    parameters: LogParameters,
+    notes: list[str],
+    report: Report,
+    others: Mapping[str, RankerVersion],
+) -> Outcome:
+    """Lists of every ranker, and their figures; ``others`` are stored versions by name."""
+    past = events.before(case.moment)
+    ours = our_scores(space, past, case)
+    rankers = {OURS: ours, **{name: scores_of(version, rows, past, case) for name, version in others.items()}}
+    if parameters.with_baselines:
+        rankers |= baselines(space, past, case, parameters.seed)
+    k, lists = max(parameters.ks), {}
+    for number, (name, scores) in enumerate(rankers.items()):
+        report(0.6 + 0.3 * number / len(rankers), f"lists of {name}")
+        best = [case.best(scores(buyer), buyer, k) for buyer in range(len(case))]
+        lists[name] = np.array(best, np.intp).reshape(len(case), k)
+    report(0.92, "measuring")
+    rng = np.random.default_rng(parameters.seed)
+    shown = shown_choices(space, events, case)
+    more = {name: {(PAIRS_WON, 0): won_by(scores, shown)} for name, scores in rankers.items()}
+    figures = measure(question_of(space, past, case), lists, OURS, parameters.ks, rng, more=more)
+    return Outcome(
+        source="log",
+        moment=datetime.fromtimestamp(case.moment, UTC),
+        n_events=len(case.event_ids),
+        n_buyers=len(case),
+        n_candidates=len(case.candidate_rows),
+        figures=tuple(figures),
+        summary={
+            "rankers": {name: description_of(name, others) for name in rankers},
+            "notes": [*notes, *usual_notes(case, parameters)],
+            "calibration": calibration_of(ours, case, rng),
+            "learned": {"weights": weights_in(space)},
+            "parameters": parameters.to_json(),
+        },
+    )
+
+
+def our_scores(space: ListingSpace, past: EventRows, case: HeldBack) -> Scores:
+    """The arithmetic of serving, with buyers and market as they were."""
+    market, wants = market_at(space, past, case.moment), wants_in(space, past, case)
+    buyers = case.buyer_ids.tolist()
+    return lambda buyer: score_rows(space.ranker, market, wants[buyers[buyer]], case.candidate_rows).scores
+
+
+def scores_of(version: RankerVersion, rows: ListingRows, past: EventRows, case: HeldBack) -> Scores:
+    """The same by another stored version, whose space has the same listings in the same rows."""
+    return our_scores(space_of(load_ranker(version.pk), rows), past, case)
+
+
+def description_of(name: str, others: Mapping[str, RankerVersion]) -> str:
+    return f"the same as {OURS}, by {name} as it is stored" if name in others else DESCRIPTIONS[name]
+
+
+def wants_in(space: ListingSpace, past: EventRows, case: HeldBack) -> dict[int, Wants]:
+    """From as many events of each buyer as serving reads."""
+    return wants_at(space, past, case.buyer_ids, case.moment, settings.EVENTS_PER_BUYER)
+
+
+ShownChoices = list[list[tuple[int, NDArray[np.intp]]]]  # per buyer: the chosen candidate, and those shown beside it
+
+
+def shown_choices(space: ListingSpace, events: EventRows, case: HeldBack) -> ShownChoices:
+    """What each buyer chose from lists she was shown after the moment, as far as they hold candidates."""
+    tested = events.take(np.isin(events.ids, case.event_ids))
+    position_of_row = np.full(len(space) + 1, -1)
+    position_of_row[case.candidate_rows] = np.arange(len(case.candidate_rows))
+    listed_events, beside = read_shown_beside(tested.ids, SHOWN_AT_MOST)
+    others = position_of_row[space.stock.rows_of(beside)]
+    listed_events, others = listed_events[others >= 0], others[others >= 0]
+    chosen = position_of_row[space.stock.rows_of(tested.listing_ids)]
+    choices: ShownChoices = [[] for _ in range(len(case))]
+    for event_id, buyer_id, position in zip(tested.ids, tested.buyer_ids, chosen.tolist(), strict=True):
+        start, end = np.searchsorted(listed_events, [event_id, event_id + 1])
+        if end > start:
+            choices[np.searchsorted(case.buyer_ids, buyer_id)].append((position, others[start:end]))
+    return choices
+
+
+def won_by(scores: Scores, shown: ShownChoices) -> NDArray[np.float64]:
+    """Mean share of pairs won in each buyer's choices, shape (n_buyers,); nan for one without any."""
+    won = np.full(len(shown), np.nan)
+    for buyer in (buyer for buyer, choices in enumerate(shown) if choices):
+        own = scores(buyer)
+        won[buyer] = np.mean([pairs_won(own, chosen, others) for chosen, others in shown[buyer]])
+    return won
+
+
+def baselines(space: ListingSpace, past: EventRows, case: HeldBack, seed: int) -> dict[str, Scores]:
+    """Every other ranker, learned from the same past."""
+    history = History.of(space, past, case)
+    demand = history.demand()
+    vectors = space.stock.vectors[case.candidate_rows]
+    wants = wants_in(space, past, case)
+    buyers = case.buyer_ids.tolist()
+    ever = popular(history.rows, history.weights, len(space))[case.candidate_rows]
+    return {
+        "taste": lambda buyer: wants[buyers[buyer]].utilities(vectors)[0],
+        "popular": lambda buyer: ever,
+        "recently popular": lambda buyer: demand,
+        "newest in budget": lambda buyer: history.newest_for(buyer),
+        "average of liked": lambda buyer: history.like_the_average(buyer, vectors),
+        **history.collaborative(seed),
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Favourable events on listings before the moment, as the baselines want them.
+
+    Attributes:
+        space, case: What is asked, where.
+        rows: Row of each event's listing, shape (n_events,).
+        buyer_rows: Position of its buyer among ``buyer_ids``, same shape.
+        weights, age_days: Of each event.
+        buyer_ids: Everybody with an event or asked about, ascending.
+    """
+
+    space: ListingSpace
+    case: HeldBack
+    rows: NDArray[np.intp]
+    buyer_rows: NDArray[np.intp]
+    weights: NDArray[np.float64]
+    age_days: NDArray[np.float64]
+    buyer_ids: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, space: ListingSpace, past: EventRows, case: HeldBack) -> History:
+        rows, weights = space.stock.rows_of(past.listing_ids), weights_of(past)
+        used = (rows >= 0) & (weights > 0)
+        buyer_ids = np.union1d(past.buyer_ids[used], case.buyer_ids)
+        return cls(
+            space,
+            case,
+            rows[used],
+            np.searchsorted(buyer_ids, past.buyer_ids[used]),
+            weights[used],
+            (case.moment - past.occurred_at[used]) / SECONDS_A_DAY,
+            buyer_ids,
+        )
+
+    def demand(self) -> NDArray[np.float64]:
+        return recently_popular(self.rows, self.age_days, self.weights, len(self.space))[self.case.candidate_rows]
+
+    def liked_by(self, buyer: int) -> NDArray[np.intp]:
+        """Positions of the events of a buyer asked about."""
+        return np.flatnonzero(self.buyer_rows == np.searchsorted(self.buyer_ids, self.case.buyer_ids[buyer]))
+
+    def newest_for(self, buyer: int) -> NDArray[np.float64]:
+        prices, published = self.space.columns.numbers("price"), self.space.stock.published_at
+        budget = budget_of(prices[self.rows[self.liked_by(buyer)]])
+        at = self.case.candidate_rows
+        return newest_in_budget(published[at], prices[at], budget)
+
+    def like_the_average(self, buyer: int, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        liked = self.liked_by(buyer)
+        return average_of_liked(vectors, self.space.stock.vectors[self.rows[liked]], self.weights[liked])
+
+    def collaborative(self, seed: int) -> dict[str, Scores]:
+        """Item-kNN and ALS over listings; EASE and ALS over archetypes, of whose cars the newer ones go first."""
+        candidates = self.case.candidate_rows
+        asked = np.searchsorted(self.buyer_ids, self.case.buyer_ids)
+        n_buyers, codes = len(self.buyer_ids), self.space.archetypes
+        listings = interest_matrix(self.buyer_rows, self.rows, self.weights, (n_buyers, len(self.space)))
+        shape = (n_buyers, int(codes.max(initial=0)) + 1)
+        archetypes = interest_matrix(self.buyer_rows, codes[self.rows], self.weights, shape)
+        published = self.space.stock.published_at[candidates]
+        newer = newest_in_budget(published, np.zeros(len(candidates)), ANY_PRICE)
+        knn, ease = Neighbours.knn(listings), Neighbours.ease(archetypes)
+        by_archetype, by_listing = Als.fit(archetypes, seed=seed), Als.fit(listings, seed=seed)
+        own = codes[candidates]
+
+        def with_newer_first(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+            return scores[own] + 1e-9 * (np.ptp(scores) or 1.0) * newer
+
+        return {
+            "item-kNN": lambda buyer: knn.scores(listings[asked[[buyer]]])[0, candidates],
+            "EASE": lambda buyer: with_newer_first(ease.scores(archetypes[asked[[buyer]]])[0]),
+            "ALS": lambda buyer: with_newer_first(by_archetype.scores(asked[[buyer]])[0]),
+            "ALS of listings": lambda buyer: by_listing.scores(asked[[buyer]])[0, candidates],
+        }
+
+
+def question_of(space: ListingSpace, past: EventRows, case: HeldBack) -> Question:
+    """What the figures need to know of candidates and buyers, with the slices."""
+    history = History.of(space, past, case)
+    n_events = np.bincount(history.rows, minlength=len(space))[case.candidate_rows]
+    n_of_buyers = np.array([len(history.liked_by(buyer)) for buyer in range(len(case))])
+    return Question(
+        relevant=case.relevant,
+        candidates=np.ones(len(case.candidate_rows), bool),
+        n_events=n_events,
+        features=space.stock.vectors[case.candidate_rows],
+        groups=space.archetypes[case.candidate_rows],
+        buyer_slices={"cold buyer": n_of_buyers < COLD_EVENTS, "known buyer": n_of_buyers >= COLD_EVENTS},
+        thing_slices={
+            "cold listing": n_events == 0,
+            "known listing": n_events > 0,
+            **price_bands(space.columns.numbers("price")[case.candidate_rows]),
+            **seller_types(space, case.candidate_rows),
+        },
+    )
+
+
+def price_bands(prices: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+    """Candidates by price, in parts of about one size; cars without a price are in none."""
+    known = prices[~np.isnan(prices)]
+    if not known.size:
+        return {}
+    ends = np.unique(np.quantile(known, np.arange(1, PRICE_BANDS) / PRICE_BANDS).round(-2))
+    edges = [-np.inf, *ends.tolist(), np.inf]
+    return {_told_band(low, high): (prices >= low) & (prices < high) for low, high in pairwise(edges)}
+
+
+def _told_band(low: float, high: float) -> str:
+    if np.isinf(low) and np.isinf(high):
+        return "any price"
+    if np.isinf(low):
+        return f"price below {high:,.0f}"
+    return f"price from {low:,.0f}" + ("" if np.isinf(high) else f" to {high:,.0f}")
+
+
+def seller_types(space: ListingSpace, rows: NDArray[np.intp]) -> dict[str, NDArray[np.bool_]]:
+    codes, levels = space.columns.codes("seller_kind")[rows], space.columns.levels("seller_kind")
+    return {f"seller: {levels[code]}": codes == code for code in np.unique(codes).tolist() if levels[code]}
+
+
+def usual_notes(case: HeldBack, parameters: LogParameters) -> list[str]:
+    notes = [
+        "Asked for and listed are cars that were for sale at the moment and that the buyer had not acted on before.",
+        "Buyers find what they are shown, so lists are judged by what the site showed then; pairs won are not.",
+        "A household counts as one taste here. Nothing of a placement (caps, diversity, exploration) is applied.",
+    ]
+    if len(case) == parameters.max_buyers:
+        notes.append(f"At most {parameters.max_buyers:,} buyers were asked about, drawn at random.")
+    return notes
+
+
+def weights_in(space: ListingSpace) -> dict[str, dict[str, float]]:
+    """What each term weighs, for buyers of whom something was known and for strangers."""
+    scores = {"known buyers": space.ranker.score, "strangers": space.ranker.stranger_score}
+    return {
+        who: {name: round(float(weight), 3) for name, weight in zip(score.names, score.weights, strict=True)}
+        for who, score in scores.items()
+    }
+
+
+def calibration_of(ours: Scores, case: HeldBack, rng: np.random.Generator) -> dict[str, Any]:
+    choices = ForetoldChoices(rng)
+    everything = np.arange(len(case.candidate_rows))
+    for buyer in range(len(case)):
+        choices.add(ours(buyer), case.relevant[buyer].tolist(), np.setdiff1d(everything, case.seen[buyer]))
+    return choices.told()

@@ -1,0 +1,126 @@
+"""The event log read from the database as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import sql
+
+from catalog.querysets import ITEMS
+from recommendations.models import EventKind, Interaction
+from recommendations.models.arrays import as_objects, read_columns
+
+
+@dataclass(frozen=True)
+class EventRows:
+    """Events as columns, all of length n, oldest first. ``listing_ids`` is 0 for a search, and for a deleted car."""
+
+    ids: NDArray[np.int64]
+    buyer_ids: NDArray[np.int64]
+    listing_ids: NDArray[np.int64]
+    kinds: NDArray[np.object_]
+    occurred_at: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def n_buyers(self) -> int:
+        return len(np.unique(self.buyer_ids))
+
+    @property
+    def last_id(self) -> int:
+        return int(self.ids.max(initial=0))
+
+    def take(self, at: NDArray) -> EventRows:
+        """Events at some positions, or where a mask is true."""
+        return EventRows(**{field.name: getattr(self, field.name)[at] for field in fields(self)})
+
+    def before(self, moment: float) -> EventRows:
+        return self.take(self.occurred_at < moment)
+
+    def of_buyers(self, buyer_ids: NDArray[np.int64]) -> EventRows:
+        return self.take(np.isin(self.buyer_ids, buyer_ids))
+
+    def newest_per_buyer(self, n: int) -> EventRows:
+        """At most n of the newest events of each buyer."""
+        order = np.lexsort((-self.occurred_at, self.buyer_ids))
+        buyers = self.buyer_ids[order]
+        starts = np.flatnonzero(np.r_[True, buyers[1:] != buyers[:-1]]) if len(self) else np.empty(0, np.intp)
+        rank = np.arange(len(self)) - np.repeat(starts, np.diff(np.r_[starts, len(self)]))
+        return self.take(np.sort(order[rank < n]))
+
+
+EVENT_COLUMNS = sql.SQL(
+    "i.id, i.buyer_id, coalesce(i.listing_id, 0), array_position({kinds}, i.kind_id::text)::bigint, "
+    "extract(epoch FROM i.occurred_at)::float8"
+)
+
+
+def read_events(since: datetime) -> EventRows:
+    """Every event about cars since a moment, oldest first."""
+    query = sql.SQL(
+        "SELECT {columns} FROM recommendations_interaction i WHERE i.occurred_at >= {since} "
+        "AND NOT EXISTS (SELECT FROM catalog_listing l WHERE l.id = i.listing_id AND l.source = {items})"
+    )
+    return read_event_rows(query, since=sql.Literal(since), items=sql.Literal(ITEMS))
+
+
+def read_histories(buyer_ids: Sequence[int], at_most: int, before: datetime | None = None) -> EventRows:
+    """The newest events of each of these buyers, or the newest before a moment, so many at most; oldest first."""
+    query = sql.SQL(
+        "SELECT {columns} FROM unnest({buyers}::bigint[]) AS buyer (id) CROSS JOIN LATERAL ("
+        "SELECT * FROM recommendations_interaction WHERE buyer_id = buyer.id AND occurred_at < {before} "
+        "ORDER BY occurred_at DESC, id DESC LIMIT {at_most}) i"
+    )
+    return read_event_rows(
+        query, buyers=sql.Literal(list(buyer_ids)), at_most=sql.Literal(at_most),
+        before=sql.Literal(before or "infinity"),
+    )  # fmt: skip
+
+
+def read_event_rows(query: sql.SQL, **values: sql.Composable) -> EventRows:
+    """The events a query finds, sorted here, where it is cheaper than in the database."""
+    slugs = sorted(EventKind.objects.values_list("slug", flat=True))
+    found = query.format(columns=EVENT_COLUMNS.format(kinds=sql.Literal(slugs)), **values)
+    ids, buyer_ids, listing_ids, kinds, occurred_at = read_columns(
+        found, np.int64, np.int64, np.int64, np.int64, np.float64
+    )
+    order = np.lexsort((ids, occurred_at))
+    return EventRows(
+        ids=ids[order],
+        buyer_ids=buyer_ids[order],
+        listing_ids=listing_ids[order],
+        kinds=as_objects(slugs)[kinds[order] - 1],
+        occurred_at=occurred_at[order],
+    )
+
+
+def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The other listings of the list each event came from, down to a place.
+
+    Returns:
+        Event ids and listing ids, both of length n_pairs: by event, from the top of its list. Events that came from no
+        list, or from one that lacks their listing, are absent.
+    """
+    query = sql.SQL(
+        "SELECT i.id, shown.place, shown.listing_id FROM recommendations_interaction i "
+        "JOIN recommendations_servedlist s ON s.id = i.served_list_id AND i.listing_id = ANY(s.listing_ids) "
+        "CROSS JOIN LATERAL unnest(s.listing_ids[:{at_most}]) WITH ORDINALITY AS shown (listing_id, place) "
+        "WHERE i.id = ANY({events}) AND shown.listing_id <> i.listing_id"
+    )
+    found = query.format(at_most=sql.Literal(at_most), events=sql.Literal(event_ids.tolist()))
+    found_events, places, listing_ids = read_columns(found, np.int64, np.int64, np.int64)
+    order = np.lexsort((places, found_events))
+    return found_events[order], listing_ids[order]
+
+
+def read_queries(event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any] | None]:
+    """What the searches among some events asked for, by event id."""
+    searches = Interaction.objects.filter(pk__in=event_ids.tolist(), query__isnull=False)
+    return dict(searches.order_by().values_list("pk", "query"))

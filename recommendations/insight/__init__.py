@@ -1,0 +1,1 @@
+"""What the admin's pages for questions show: what-ifs, comparisons, maps; by the functions that serve."""

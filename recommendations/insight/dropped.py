@@ -1,0 +1,207 @@
+"""Cars that score higher than some that are in a list, and why they are not in it.
+
+They are looked for among the most suitable of all cars the window remembers, sold ones included, and asked in the
+order in which a list is made: for sale, welcome, wanted by the filters, proposed by a source, and left by the rules.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.filters import ListingFilters
+from recommendations.listings.window import Window
+from recommendations.serving.placements import Rules
+from recommendations.serving.ranking import SOURCE_OF_KIND, Candidate
+from recommendations.serving.scorer import Scorer
+
+SHORTLIST = 2_000  # the most suitable cars, which are scored exactly
+ENDED_DAYS = 14.0  # a car that ended earlier is missed by nobody
+LOOKED_AT = 300  # of those that score higher
+TOLD_PER_REASON = 8
+SECONDS_A_DAY = 86_400.0
+PLACE_FILTERS = ("latitude", "longitude", "radius_km")
+
+NOT_FOR_SALE, UNWELCOME, OWN, TIRED = "not for sale", "dismissed", "her own", "shown too often"
+PLACEMENT_FILTER, ASKED_FILTER = "placement's filters", "filters asked for"
+NOT_PROPOSED, MODEL_CAP, SELLER_CAP = "not proposed", "cap per model", "cap per seller"
+TASTE_SHARE, DIVERSITY, KEPT_PLACES = "the other taste's turn", "too alike", "kept places"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """One car that is not in the list.
+
+    Attributes:
+        listing_id: Which.
+        score: Under the same score as the list.
+        rank: Its place by score alone, among all that were looked at; 1 is the best.
+        why: One of the constants of this module.
+        detail: In words.
+    """
+
+    listing_id: int
+    score: float
+    rank: int
+    why: str
+    detail: str
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A list that was made, and all it was made by.
+
+    Attributes:
+        window, scorer, rules: As the list had them.
+        filters: As asked for, without the placement's.
+        never, tired: Ids that must not be shown, and that step back.
+        listed: Ids of the list, in its order.
+        pool: Every candidate that was put in order.
+    """
+
+    window: Window
+    scorer: Scorer
+    rules: Rules
+    filters: ListingFilters
+    never: Set[int]
+    tired: Set[int]
+    listed: Sequence[int]
+    pool: Mapping[int, Candidate]
+
+    @cached_property
+    def listed_rows(self) -> NDArray[np.intp]:
+        rows = self.window.stock.rows_of(np.array(self.listed, np.int64))
+        return rows[rows >= 0]
+
+    @cached_property
+    def n_kept(self) -> int:
+        """Places that went to exploration, promoted or new cars."""
+        return sum(self.pool[key].source in SOURCE_OF_KIND.values() for key in self.listed if key in self.pool)
+
+    @cached_property
+    def left_in_pool(self) -> list[int]:
+        """Candidates that were not listed, the best first."""
+        listed = set(self.listed)
+        left = [one for one in self.pool.values() if one.listing_id not in listed]
+        return [one.listing_id for one in sorted(left, key=lambda one: -one.score)]
+
+
+def find_dropped(question: Question) -> tuple[dict[int, int], list[Dropped], Counter[str]]:
+    """What is missing from a list.
+
+    Returns:
+        Places by score alone of the list's cars and of those told of; the best cars that were left out for each reason,
+        the best first; and how many there are of each, among the ``LOOKED_AT`` that score highest.
+    """
+    window = question.window
+    rows = shortlist(question)
+    ids = window.stock.listing_ids[rows]
+    scored = question.scorer.judge(window.goods.take(rows), ids.tolist())
+    order = np.lexsort((ids, -scored.scores))
+    ranks = {key: rank for rank, key in enumerate(ids[order].tolist(), start=1)}
+    listed = set(question.listed)
+    lowest = min(scored.scores[np.isin(ids, question.listed)], default=-np.inf)
+    above = [at for at in order.tolist() if scored.scores[at] > lowest and int(ids[at]) not in listed][:LOOKED_AT]
+    counts: Counter[str] = Counter()
+    told = []
+    for at in above:
+        why, detail = why_not(question, int(rows[at]))
+        counts[why] += 1
+        if counts[why] <= TOLD_PER_REASON:
+            key = int(ids[at])
+            told.append(Dropped(key, float(scored.scores[at]), ranks[key], why, detail))
+    wanted = {*listed, *(one.listing_id for one in told)}
+    return {key: rank for key, rank in ranks.items() if key in wanted}, told, counts
+
+
+def shortlist(question: Question) -> NDArray[np.intp]:
+    """Rows of the most suitable cars that are for sale or were lately, and of the list."""
+    window, scorer = question.window, question.scorer
+    moment = float(scorer.pulse.moment)
+    started = window.stock.published_at <= moment + SECONDS_A_DAY
+    rows = np.flatnonzero(started & (window.stock.ended_at > moment - ENDED_DAYS * SECONDS_A_DAY))
+    best = np.full(len(rows), -np.inf)
+    for weights, offset in zip(scorer.wants.weights, scorer.wants.offsets, strict=True):
+        best = np.maximum(best, window.products(weights, rows) + offset)
+    if len(rows) > SHORTLIST:
+        rows = rows[np.argpartition(-best, SHORTLIST)[:SHORTLIST]]
+    return np.union1d(rows, question.listed_rows)
+
+
+def why_not(question: Question, row: int) -> tuple[str, str]:
+    """The first reason that holds, and in words."""
+    window = question.window
+    listing_id = int(window.stock.listing_ids[row])
+    buyer = question.scorer.shopper.buyer
+    if not window.column("is_live")[row]:
+        return NOT_FOR_SALE, "sold, reserved or withdrawn"
+    if listing_id in question.never:
+        is_own = buyer is not None and buyer.user_id and window.column("seller_user_ids")[row] == buyer.user_id
+        return (OWN, "nobody is shown a car of her own") if is_own else (UNWELCOME, "she dismissed this car")
+    for filters, why in ((question.rules.filters, PLACEMENT_FILTER), (question.filters, ASKED_FILTER)):
+        if missed := [name for name, part in parts_of(filters) if not matches(window, part, row)]:
+            return why, ", ".join(missed)
+    if listing_id in question.tired:
+        times = question.rules.placement.times_shown_at_most
+        return TIRED, f"shown {times} times or more within 30 days, so others go first"
+    if listing_id not in question.pool:
+        return NOT_PROPOSED, f"no source had it among its best; {len(question.pool)} others were proposed"
+    return why_left(question, row, listing_id)
+
+
+def why_left(question: Question, row: int, listing_id: int) -> tuple[str, str]:
+    """Which rule of the placement left a candidate out."""
+    window, placement = question.window, question.rules.placement
+    caps: tuple[tuple[NDArray[Any], int, str, str], ...] = (
+        (window.columns.codes("model"), placement.max_per_model, MODEL_CAP, "of its model"),
+        (window.column("seller_ids"), placement.max_per_seller, SELLER_CAP, "of its seller"),
+    )
+    for codes, cap, why, of_what in caps:
+        n = int((codes[question.listed_rows] == codes[row]).sum())
+        if cap and codes[row] > 0 and n >= cap:
+            return why, f"{n} {of_what} are in the list already, of {cap} at most"
+    if len(question.scorer.shopper.tastes) > 1 and is_of_a_full_taste(question, row):
+        return TASTE_SHARE, "each taste of the household gets its share of the places"
+    if question.left_in_pool.index(listing_id) < question.n_kept:
+        return KEPT_PLACES, f"{question.n_kept} places were kept for cars to explore, new or promoted ones"
+    return too_alike(question, row)
+
+
+def is_of_a_full_taste(question: Question, row: int) -> bool:
+    """Whether the car suits a taste that has its share of the list already."""
+    window, scorer = question.window, question.scorer
+    _, tastes = scorer.wants.utilities(window.stock.vectors[np.append(question.listed_rows, row)])
+    n_own = int((tastes[:-1] == tastes[-1]).sum())
+    return n_own >= scorer.shopper.tastes[int(tastes[-1])].share * len(question.listed)
+
+
+def too_alike(question: Question, row: int) -> tuple[str, str]:
+    """What stands in the list that is most like it."""
+    vectors = question.window.stock.vectors
+    own, others = vectors[row].astype(np.float64), vectors[question.listed_rows].astype(np.float64)
+    lengths = np.linalg.norm(others, axis=1) * np.linalg.norm(own)
+    cosines = np.divide(others @ own, lengths, out=np.zeros(len(others)), where=lengths > 0)
+    nearest = int(cosines.argmax()) if len(cosines) else 0
+    return DIVERSITY, f"much like the car in place {nearest + 1} (likeness {cosines[nearest]:.2f}); variety came first"
+
+
+def parts_of(filters: ListingFilters) -> Iterator[tuple[str, ListingFilters]]:
+    """Each filter by itself, with its name in words; a circle counts as one."""
+    asked = filters.as_query()
+    if filters.place:
+        yield "place", ListingFilters.from_query({name: asked[name] for name in PLACE_FILTERS})
+    for name, value in asked.items():
+        if name not in PLACE_FILTERS:
+            yield name.replace("_", " "), ListingFilters.from_query({name: value})
+
+
+def matches(window: Window, filters: ListingFilters, row: int) -> bool:
+    if filters.text:  # words are only found in the database, and by the list's own mask
+        return bool(window.allowed(filters)[row])
+    return bool(window.columns.matching(filters, np.array([row]))[0])

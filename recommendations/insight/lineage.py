@@ -1,0 +1,44 @@
+"""What a ranker version learned from, and what it learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from recommendations.exceptions import RankerRefused
+from recommendations.models import RankerVersion, TrainingRun
+from recommendations.models.artifacts import load_ranker
+
+
+@dataclass(frozen=True)
+class Making:
+    """What a version learned from, and what it learned.
+
+    Attributes:
+        version: Which.
+        run: The training that made it, without its log; None where that was deleted.
+        weights: What one standard deviation of each term is worth, for known buyers and for strangers, by term.
+        kinds: What each kind of event weighed at training; empty where nobody noted it.
+        n_archetypes: Kinds of car it tells apart; 0 where its arrays are gone.
+        refusal: Why its arrays cannot be read; "" where they can.
+    """
+
+    version: RankerVersion
+    run: TrainingRun | None
+    weights: Mapping[str, tuple[float, float]]
+    kinds: Mapping[str, Mapping[str, float]]
+    n_archetypes: int
+    refusal: str
+
+
+def making_of(version: RankerVersion) -> Making:
+    run = version.runs.defer("log").order_by("-pk").first()
+    kinds = version.metrics.get("event_kinds", {})
+    try:
+        ranker = load_ranker(version.pk)
+    except RankerRefused as refusal:
+        return Making(version, run, {}, kinds, 0, str(refusal))
+    strangers = dict(zip(ranker.stranger_score.names, ranker.stranger_score.weights.tolist(), strict=True))
+    known = dict(zip(ranker.score.names, ranker.score.weights.tolist(), strict=True))
+    weights = {name: (weight, strangers.get(name, 0.0)) for name, weight in known.items()}
+    return Making(version, run, weights, kinds, len(ranker.collaborative.archetypes), "")

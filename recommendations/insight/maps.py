@@ -1,0 +1,159 @@
+"""Maps of the stock as rows: started, drawn by t-SNE, stored; one that was cut short holds nothing.
+
+What a page shows of a map is made by ``console.taste_map``; here is the part that takes too long to wait for.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from accounts.models import User
+from recommendations.engine.stock import hashed
+from recommendations.exceptions import TasteMapRefused
+from recommendations.insight.projection import FEWEST_CARS, fit_axes, neighbourhoods
+from recommendations.listings.space import ListingSpace
+from recommendations.listings.window import borrow_window
+from recommendations.models import TasteMap
+
+SILENCE_OF_THE_DEAD = timedelta(minutes=5)  # no step of a map takes a tenth of that
+N_AXES = 30  # of taste, between which t-SNE measures: what lies beyond them is noise to buyers
+Report = Callable[[float, str], None]  # share done from 0 to 1, and what is being done
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Cars and where they are on a map.
+
+    Attributes:
+        listing_ids: int64, shape (n_cars,).
+        places: float64, shape (n_cars, 2).
+    """
+
+    listing_ids: NDArray[np.int64]
+    places: NDArray[np.float64]
+
+    def pack(self) -> bytes:
+        """For ``TasteMap.content``: npz without pickle, so that reading it can never run code."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, listing_ids=self.listing_ids, places=self.places.astype(np.float32))
+        return buffer.getvalue()
+
+    @classmethod
+    def unpack(cls, content: bytes) -> Drawn:
+        with np.load(io.BytesIO(bytes(content)), allow_pickle=False) as arrays:
+            return cls(arrays["listing_ids"], arrays["places"].astype(np.float64))
+
+
+def start_map(*, n_points: int = 2_000, seed: int = 0, started_by: User | None = None) -> TasteMap:
+    """A queued map, for ``run_map``; raises TasteMapRefused for a size nobody can draw."""
+    wanted = TasteMap(n_points=n_points, seed=seed, started_by=started_by)
+    try:
+        wanted.clean_fields(exclude=["version", "content", "started_by"])
+    except ValidationError as problem:
+        raise TasteMapRefused(" ".join(problem.messages)) from problem
+    wanted.save()
+    return wanted
+
+
+def run_map(*, map_id: int) -> TasteMap | None:
+    """Draw a queued map; None when somebody else took it, or it was cancelled. Raises what went wrong, after noting it.
+
+    The process may be told to stop (SystemExit): then the map is queued again, and whoever comes next begins anew.
+    """
+    if not claim(map_id):
+        return None
+    wanted = TasteMap.objects.get(pk=map_id)
+    try:
+        version_id, drawn = draw(wanted, lambda share, step: note_progress(map_id, share, step))
+    except MapCancelled:
+        return None
+    except SystemExit:
+        unfinished(map_id).update(status=TasteMap.Status.QUEUED, progress=0, step="")
+        raise
+    except BaseException as error:
+        unfinished(map_id).update(
+            status=TasteMap.Status.FAILED, error=str(error) or type(error).__name__, finished_at=timezone.now()
+        )
+        raise
+    unfinished(map_id).update(  # and not one that was cancelled in its last moment
+        status=TasteMap.Status.DONE, version=version_id, content=drawn.pack(), n_points=len(drawn.listing_ids),
+        progress=1, step="", error="", finished_at=timezone.now(),
+    )  # fmt: skip
+    wanted.refresh_from_db()
+    return wanted
+
+
+class MapCancelled(TasteMapRefused):
+    """An operator cancelled the map."""
+
+
+def claim(map_id: int) -> bool:
+    """Take a queued map, or one whose process has been silent for so long that it must have died."""
+    now = timezone.now()
+    dead = Q(status=TasteMap.Status.RUNNING, heartbeat_at__lt=now - SILENCE_OF_THE_DEAD)
+    free = TasteMap.objects.filter(Q(status=TasteMap.Status.QUEUED) | dead, pk=map_id)
+    return bool(free.update(status=TasteMap.Status.RUNNING, started_at=now, heartbeat_at=now, progress=0))
+
+
+def dead_maps() -> list[int]:
+    """Maps that were begun, and that no process has worked on for long: it was killed, or told to stop."""
+    begun = TasteMap.objects.filter(status__in=[TasteMap.Status.RUNNING, TasteMap.Status.QUEUED])
+    silent = begun.filter(heartbeat_at__lt=timezone.now() - SILENCE_OF_THE_DEAD)
+    return list(silent.values_list("pk", flat=True))
+
+
+def unfinished(map_id: int) -> QuerySet[TasteMap]:
+    return TasteMap.objects.filter(pk=map_id, status=TasteMap.Status.RUNNING)
+
+
+def note_progress(map_id: int, share: float, step: str) -> None:
+    """Write down how far it is; raises MapCancelled where nobody wants the map any more."""
+    if not unfinished(map_id).update(progress=share, step=step[:120], heartbeat_at=timezone.now()):
+        raise MapCancelled("cancelled")
+
+
+def draw(wanted: TasteMap, report: Report) -> tuple[int, Drawn]:
+    """The version that is live, and a sample of its stock on a map.
+
+    Raises:
+        TasteMapRefused: Where no ranker is live, or too little is for sale.
+    """
+    report(0.05, "loading the stock")
+    with borrow_window() as window:
+        if window is None:
+            raise TasteMapRefused("no ranker is live yet, so nothing is known of taste: train one first")
+        live = window.column("is_live")
+        rows = sampled(window, np.flatnonzero(live), wanted.n_points, wanted.seed)
+        if len(rows) < FEWEST_CARS:
+            raise TasteMapRefused(f"{len(rows)} cars are for sale; a map takes at least {FEWEST_CARS}")
+        version_id, listing_ids = window.version_id, window.stock.listing_ids[rows].copy()
+        vectors, covariance = window.stock.vectors[rows].copy(), window.ranker.prior.covariance
+    report(0.1, f"finding the neighbours of {len(rows):,} cars")
+    features = fit_axes(vectors, covariance, min(N_AXES, vectors.shape[1])).places(vectors)
+    places = neighbourhoods(
+        features,
+        seed=wanted.seed,
+        report=lambda share: report(0.1 + 0.85 * share, f"moving {len(rows):,} cars to their neighbours"),
+    )
+    return version_id, Drawn(listing_ids, places)
+
+
+def sampled(space: ListingSpace, rows: NDArray[np.intp], n: int, seed: int = 0) -> NDArray[np.intp]:
+    """Up to ``n`` of some rows, in the order of their ids.
+
+    Drawn by a hash of the id: every kind of car keeps its share to within chance, and when cars come and go the
+    others stay on the map.
+    """
+    ids = space.stock.listing_ids[rows]
+    if len(rows) > n:
+        rows = rows[np.argpartition(hashed(ids, seed), n)[:n]]
+    return rows[np.argsort(space.stock.listing_ids[rows], kind="stable")]

@@ -1,0 +1,188 @@
+"""Would other weights, or other rules, have made better lists? Asked of what buyers did after a moment.
+
+Both ways make the list each buyer would have been given at the moment, by the code that serves: what she acted on
+later, and not before, is what a good list holds near its top. The difference is taken buyer by buyer. It costs some
+hundredths of a second a buyer, so a worker does it, and as many are asked as fit into a budget of time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+import numpy as np
+from django.conf import settings
+from django.db.models import Q
+from numpy.typing import NDArray
+
+from accounts.models import Buyer
+from recommendations.buyers.histories import Supposed
+from recommendations.buyers.preferences import Behind, LogPosition, evidence_of, learned
+from recommendations.buyers.shoppers import HISTORY_LENGTH, Opened, shopper_in
+from recommendations.events.rows import read_histories
+from recommendations.insight.previews import Way
+from recommendations.insight.versions import borrow_version
+from recommendations.insight.what_if import Shop, WhatIf, as_of, listed, offer_of
+from recommendations.listings.demand import STEP_SECONDS, Pulse, read_pulse
+from recommendations.listings.window import Window
+from recommendations.metrics import ranking as metrics
+from recommendations.models import EventKind, Interaction, Preference
+
+Report = Callable[[float, str], None]  # share done from 0 to 1, and what is being done
+
+K = 10
+TEST_DAYS = 3.0  # before the newest event
+EVENTS_READ = 20_000
+BUYERS_AT_MOST = 200
+BUYERS_AT_ONCE = 10  # with the window in hand; others wait that long for it
+BUDGET_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure under both ways, means over the buyers, and the paired difference with its 95 % interval."""
+
+    name: str
+    before: float
+    after: float
+    difference: metrics.Comparison
+
+    @property
+    def verdict(self) -> str:
+        if self.difference.is_better:
+            return "better"
+        return "worse" if self.difference.is_worse else "no difference that chance could not make"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of it.
+
+    Attributes:
+        moment: When the lists would have been made.
+        n_buyers: Buyers who were asked about.
+        n_known: Buyers there were to ask.
+        figures: The measures; empty where nobody could be asked.
+    """
+
+    moment: datetime
+    n_buyers: int
+    n_known: int
+    figures: tuple[Figure, ...]
+
+
+def nobody_asks(share: float, step: str) -> None:
+    """No report."""
+
+
+def try_out(
+    before: Way, after: Way, *, seed: int = 0, budget_seconds: float = BUDGET_SECONDS, report: Report = nobody_asks
+) -> Trial | None:
+    """Both ways beside each other; None where no event is in the log. Raises RankerRefused without a live version."""
+    report(0.0, "looking for buyers who did something since")
+    newest = Interaction.objects.order_by("-occurred_at").values_list("occurred_at", flat=True).first()
+    if newest is None:
+        return None
+    moment = newest - timedelta(days=TEST_DAYS)
+    relevant = done_after(moment)
+    chosen = np.random.default_rng(seed).permutation(sorted(relevant))[:BUYERS_AT_MOST].tolist()
+    deadline = time.monotonic() + budget_seconds
+    lists: dict[int, tuple[list[int], list[int]]] = {}
+    pulses: dict[int, Pulse] = {}
+    rest = iter(chosen)
+    while (some := list(islice(rest, BUYERS_AT_ONCE))) and (not lists or time.monotonic() < deadline):
+        lists |= lists_of(some, before, after, moment, pulses)
+        report(len(lists) / len(chosen), f"lists of {len(lists)} of {len(chosen)} buyers")
+    return Trial(moment, len(lists), len(relevant), measured(lists, relevant, seed))
+
+
+def done_after(moment: datetime) -> dict[int, list[int]]:
+    """Buyer id -> cars she acted on favourably since a moment and not before, that were for sale at it."""
+    was_live = Q(listing__published_at__lte=moment) & (
+        Q(listing__ended_at__isnull=True) | Q(listing__ended_at__gt=moment)
+    )
+    later = Interaction.objects.filter(was_live, occurred_at__gte=moment, kind__weight__gt=0, listing__isnull=False)
+    pairs = later.about_cars().order_by("-occurred_at").values_list("buyer_id", "listing_id")[:EVENTS_READ]
+    done: dict[int, set[int]] = defaultdict(set)
+    for buyer_id, listing_id in pairs:
+        done[buyer_id].add(listing_id)
+    earlier = Interaction.objects.filter(buyer__in=done, occurred_at__lt=moment, listing__isnull=False)
+    for buyer_id, listing_id in earlier.values_list("buyer_id", "listing_id").distinct():
+        done[buyer_id].discard(listing_id)
+    return {buyer_id: sorted(cars) for buyer_id, cars in done.items() if cars}
+
+
+def lists_of(
+    buyer_ids: Sequence[int], before: Way, after: Way, moment: datetime, pulses: dict[int, Pulse]
+) -> dict[int, tuple[list[int], list[int]]]:
+    """Both lists of some buyers, as listing ids; ``pulses`` keeps the market of either way for the next."""
+    buyers = list(Buyer.objects.filter(pk__in=buyer_ids).select_related("user"))
+    with borrow_version() as live:
+        window = as_of(live, moment)
+        made = [lists_by(way, buyers, window, moment, pulse_of(way, moment, pulses)) for way in (before, after)]
+    return {buyer.pk: (made[0][buyer.pk], made[1][buyer.pk]) for buyer in buyers}
+
+
+def pulse_of(way: Way, moment: datetime, pulses: dict[int, Pulse]) -> Pulse:
+    if id(way) not in pulses:
+        pulses[id(way)] = read_pulse(int(moment.timestamp()) // STEP_SECONDS * STEP_SECONDS, way.kinds)
+    return pulses[id(way)]
+
+
+def lists_by(way: Way, buyers: Sequence[Buyer], window: Window, moment: datetime, pulse: Pulse) -> dict[int, list[int]]:
+    """The first places of the list each buyer would have been given."""
+    kinds = way.kinds or EventKind.objects.in_bulk()
+    events = read_histories([buyer.pk for buyer in buyers], settings.EVENTS_PER_BUYER, moment)
+    n_events = {buyer.pk: int((events.buyer_ids == buyer.pk).sum()) for buyer in buyers}
+    behind = [Behind(buyer, LogPosition(0, n_events[buyer.pk]), "", None) for buyer in buyers]
+    evidence = evidence_of(behind, events, window, moment, Supposed(way.kinds))
+    believed: dict[int, Preference] = {
+        preference.buyer_id: preference for preference in learned(behind, evidence, moment, is_hurried=True)
+    }
+    made = {}
+    for buyer in buyers:
+        is_known = buyer.is_personalised and bool(n_events[buyer.pk] or buyer.questionnaire)
+        own = events.take(events.buyer_ids == buyer.pk)
+        opened = lately_opened(own.listing_ids, own.kinds, kinds) if is_known else []
+        shopper = shopper_in(window, buyer, believed[buyer.pk] if is_known else None, opened)
+        question = WhatIf(buyer=buyer, k=K, placement=way.rules.placement.slug, moment=moment, kinds=way.kinds)
+        shop = Shop(window, pulse, {})
+        chosen, _ = listed(question, offer_of(question, way.rules, shop), way.rules, shopper)
+        made[buyer.pk] = [candidate.listing_id for candidate, _ in chosen]
+    return made
+
+
+def lately_opened(
+    listing_ids: NDArray[np.int64], kinds_of_events: NDArray[np.object_], kinds: Mapping[str, EventKind]
+) -> list[Opened]:
+    """Of events that are read already, oldest first: what ``shoppers.recently_opened`` would read."""
+    told = zip(listing_ids.tolist()[::-1], kinds_of_events.tolist()[::-1], strict=True)
+    liked = (Opened(key, kinds[slug].weight, None) for key, slug in told if key and kinds[slug].weight > 0)
+    return list(islice(liked, HISTORY_LENGTH))
+
+
+def measured(
+    lists: Mapping[int, tuple[list[int], list[int]]], relevant: Mapping[int, list[int]], seed: int
+) -> tuple[Figure, ...]:
+    """NDCG and hit rate of both ways, buyer by buyer."""
+    if not lists:
+        return ()
+    wanted = [np.array(relevant[buyer_id]) for buyer_id in lists]
+    hits = [metrics.find_hits(padded([both[way] for both in lists.values()]), wanted) for way in (0, 1)]
+    figures = []
+    for name, of in (("NDCG@10", metrics.ndcg_at_k), ("Hit rate@10", metrics.hit_rate_at_k)):
+        before, after = (of(some, K) for some in hits)
+        difference = metrics.compare(after, before, np.random.default_rng(seed))
+        figures.append(Figure(name, metrics.mean_over_users(before), metrics.mean_over_users(after), difference))
+    return tuple(figures)
+
+
+def padded(lists: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    rows = np.full((len(lists), K), metrics.PADDING, np.int64)
+    for row, ids in zip(rows, lists, strict=True):
+        row[: len(ids)] = ids
+    return rows

@@ -1,0 +1,66 @@
+"""Lists of real buyers under two ways to make them, side by side: what an operator looks at before saving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from django.db.models import Q
+
+from accounts.models import Buyer
+from recommendations.insight.reverse_match import active_buyers
+from recommendations.insight.what_if import Answer, WhatIf, answer, pulse_of
+from recommendations.models import EventKind
+from recommendations.serving.placements import Rules
+
+DRAWN_FROM = 300  # buyers, those active last
+PLACES_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to make lists: kinds in place of the stored ones (None: those), and the rules of the placement."""
+
+    kinds: Mapping[str, EventKind] | None
+    rules: Rules
+
+    def question(self, buyer: Buyer) -> WhatIf:
+        k = min(self.rules.placement.k, PLACES_SHOWN)
+        return WhatIf(buyer=buyer, k=k, placement=self.rules.placement.slug, kinds=self.kinds, rules=self.rules)
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """One buyer's list under both ways."""
+
+    buyer: Buyer
+    before: Answer
+    after: Answer
+
+
+def previews_of(buyers: Sequence[Buyer], before: Way, after: Way) -> list[Preview]:
+    """Both lists of each buyer; the market is read once for each way. Raises RankerRefused without a live version."""
+    made = []
+    pulses = [pulse_of(way.question(buyers[0])) for way in (before, after)] if buyers else []
+    for buyer in buyers:
+        ways = zip((before, after), pulses, strict=True)
+        was, is_now = (answer(replace(way.question(buyer), pulse=pulse)) for way, pulse in ways)
+        made.append(Preview(buyer, was, is_now))
+    return made
+
+
+def drawn_buyers(n: int, seed: int) -> list[Buyer]:
+    """Some of the buyers who were active last, drawn at random; the same for a seed while nobody new is active."""
+    known = sorted(active_buyers(DRAWN_FROM))
+    drawn = np.random.default_rng(seed).permutation(known)[:n].tolist()
+    buyers = Buyer.objects.select_related("user").in_bulk(drawn)
+    return [buyers[key] for key in drawn if key in buyers]
+
+
+def buyer_named(name: str) -> Buyer | None:
+    """The buyer of an id, an email or an external id."""
+    found = Q(user__email__iexact=name) | Q(external_id=name)
+    if name.isdecimal() and len(name) < 19:
+        found |= Q(pk=int(name))
+    return Buyer.objects.select_related("user").filter(found).order_by("pk").first()

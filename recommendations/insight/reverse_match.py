@@ -1,0 +1,158 @@
+"""Who would want this car: where it stands among all cars for sale, for each of the buyers who were active last.
+
+Bounded work: some hundreds of buyers, by their stored preferences, against the stock or an even sample of it. The score
+is that of lists without what it costs a query per buyer to know (archetypes of her history, distance): utility, demand,
+freshness and deal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accounts.models import Buyer
+from catalog.models import Listing
+from recommendations.buyers.preferences import household_of
+from recommendations.engine.scoring import UTILITY
+from recommendations.engine.terms import Market
+from recommendations.listings.demand import market_pulse
+from recommendations.listings.rows import table_of
+from recommendations.listings.window import Window, borrow_window
+from recommendations.models import Interaction, Preference
+from recommendations.serving.explanations import goods_of
+
+BUYERS = 300
+EVENTS_READ = 5_000  # of the newest, to find that many buyers among
+SAMPLED_CARS = 5_000
+FIRST = np.zeros(1, np.intp)  # the only row
+BANDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)  # shares of the stock
+
+
+@dataclass(frozen=True)
+class Match:
+    """One buyer.
+
+    Attributes:
+        buyer: Who.
+        share_better: Of the cars for sale that suit her better, 0 to 1.
+        place: About where the car would stand among all of them by score; 1 is the top.
+        score: Of the car for her.
+        last_event_at: When she was last active.
+        did: The strongest thing she did with this car; "" for nothing.
+    """
+
+    buyer: Buyer
+    share_better: float
+    place: int
+    score: float
+    last_event_at: datetime
+    did: str
+
+    @property
+    def better_told(self) -> str:
+        return f"{self.share_better:.1%}"
+
+
+@dataclass(frozen=True)
+class ReverseMatch:
+    """The buyers who were asked about, those who want the car most first; and out of how many cars."""
+
+    matches: tuple[Match, ...]
+    n_cars: int
+    is_sampled: bool
+
+    def bands(self) -> list[tuple[str, int]]:
+        """How many buyers hold the car among the best 1 %, from there to 5 %, and so on."""
+        shares = np.array([match.share_better for match in self.matches])
+        edges = (-1.0, *BANDS)
+        return [
+            (f"{low:.0%}–{high:.0%}" if low > 0 else f"top {high:.0%}", int(((shares > low) & (shares <= high)).sum()))
+            for low, high in zip(edges, BANDS, strict=False)
+        ]
+
+
+def who_wants(listing: Listing, n_buyers: int = BUYERS) -> ReverseMatch | None:
+    """The reverse of a list; None before a ranker is live, or where nobody is known yet."""
+    active = active_buyers(n_buyers)
+    with borrow_window() as window:
+        if window is None:
+            return None
+        preferences = list(
+            Preference.objects.filter(version_id=window.version_id, buyer__in=active, buyer__is_personalised=True)
+            .select_related("buyer__user")
+            .defer("covariance")
+        )
+        if not preferences:
+            return None
+        sample = window.live_sample(SAMPLED_CARS)
+        stock, own = scores_of(window, listing, preferences, sample)
+        n_live = int(window.column("is_live").sum())
+    better = (stock > own[None]).mean(axis=0) if len(sample) else np.zeros(len(own))
+    did = done_with(listing, [preference.buyer_id for preference in preferences])
+    found = [
+        Match(
+            buyer=preference.buyer,
+            share_better=float(share),
+            place=round(float(share) * n_live) + 1,
+            score=float(score),
+            last_event_at=active[preference.buyer_id],
+            did=did.get(preference.buyer_id, ""),
+        )
+        for preference, share, score in zip(preferences, better, own, strict=True)
+    ]
+    return ReverseMatch(
+        matches=tuple(sorted(found, key=lambda match: (match.share_better, -match.score))),
+        n_cars=n_live,
+        is_sampled=len(sample) < n_live,
+    )
+
+
+def active_buyers(n: int) -> dict[int, datetime]:
+    """The buyers whose events came in last, with the moment of the newest."""
+    newest = Interaction.objects.order_by("-received_at").values_list("buyer_id", "occurred_at")[:EVENTS_READ]
+    last: dict[int, datetime] = {}
+    for buyer_id, moment in newest:
+        if buyer_id in last:
+            last[buyer_id] = max(last[buyer_id], moment)
+        elif len(last) < n:
+            last[buyer_id] = moment
+    return last
+
+
+def scores_of(
+    window: Window, listing: Listing, preferences: Sequence[Preference], sample: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores of the sampled cars, shape (n_cars, n_buyers), and of the listing, shape (n_buyers,)."""
+    ranker, pulse = window.ranker, market_pulse()
+    score = ranker.score_for(is_personal=True)
+    none, one = score.breakdown({UTILITY: [0.0, 1.0]}).sum(axis=1)
+    market = window.market(pulse.moment, pulse.demand)
+    goods = goods_of([listing], table_of([listing]), ranker)
+    own_demand = np.array([pulse.demand.get(listing.pk, 0.0)])
+    own_market = Market(goods, pulse.moment, own_demand, market.average)
+    of_market = [
+        score.breakdown(some.terms(rows)).sum(axis=1) for some, rows in ((market, sample), (own_market, FIRST))
+    ]
+    vectors = np.concatenate([window.stock.vectors[sample], goods.vectors])
+    utilities = np.column_stack([utility_of(preference, vectors) for preference in preferences])
+    scores = (one - none) * utilities + np.concatenate(of_market)[:, None]
+    return scores[:-1], scores[-1]
+
+
+def utility_of(preference: Preference, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Under the taste of the household that likes each car best, shape (n,)."""
+    members = household_of(preference).members
+    if not members:
+        return vectors @ np.asarray(preference.mean, np.float32)
+    of_tastes = [vectors @ member.taste.mean.astype(np.float32) + np.float32(member.offset) for member in members]
+    return np.max(of_tastes, axis=0)
+
+
+def done_with(listing: Listing, buyer_ids: Sequence[int]) -> dict[int, str]:
+    """The strongest thing each of the buyers did with a car, in words."""
+    events = Interaction.objects.filter(listing=listing, buyer__in=buyer_ids).order_by("kind__weight")
+    return dict(events.values_list("buyer_id", "kind__name"))  # the strongest comes last, and stays

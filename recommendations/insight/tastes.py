@@ -1,0 +1,143 @@
+"""What is believed of a buyer, as curves and bars: where her utility lies, and how far it may be off.
+
+Utility is linear in the weights, so the variance of anything said of it is a quadratic form of the belief's covariance.
+Only differences of utility mean something: a curve is told against its own average over the grid, a level of a category
+against what the population thinks of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommendations.buyers.households import Member
+from recommendations.buyers.profiles import GRIDS, in_words
+from recommendations.engine.encoder import Encoder
+from recommendations.engine.ranker import Ranker
+from recommendations.engine.taste import Gaussian, Prior
+
+SURE = 1.96  # standard deviations of a 95 % interval
+BARS_AT_MOST = 8
+BARS_OF = ("make", "body", "fuel", "gearbox", "drive", "colour")
+POINTS = 48
+NO_SPREAD = 1e-9  # of utility, squared: all buyers are of one mind, or the field has one level
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Utility over one number, with its 95 % band; all of the length of the grid."""
+
+    field: str
+    unit: str
+    grid: Floats
+    utility: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
+class Leaning:
+    """How much more, or less, than the population somebody likes one level, in utility, with the 95 % interval."""
+
+    level: str
+    more: float
+    low: float
+    high: float
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the belief knows the sign."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """How much of what sets buyers apart in one field is known of this one, 0 to 1."""
+
+    field: str
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """One taste as it can be drawn.
+
+    Attributes:
+        share: Of the household's events, 0 to 1.
+        curves: Over price, age, mileage and power, as far as the encoder knows them.
+        leanings: Field -> its levels that stand out most, liked first.
+        certainties: By field, the surest first.
+    """
+
+    share: float
+    curves: tuple[Curve, ...]
+    leanings: dict[str, tuple[Leaning, ...]]
+    certainties: tuple[Certainty, ...]
+
+
+def portraits_of(ranker: Ranker, tastes: Sequence[Member]) -> list[Portrait]:
+    """Every taste of a household, the largest share first."""
+    return [portrait(ranker, member) for member in tastes]
+
+
+def portrait(ranker: Ranker, member: Member) -> Portrait:
+    encoder, n = ranker.encoder, ranker.n_content
+    taste = Gaussian(member.taste.mean[:n], member.taste.covariance[:n, :n])
+    prior = Prior(ranker.prior.mean[:n], ranker.prior.covariance[:n, :n])
+    numbers = [field for field in GRIDS if field in encoder.names]
+    categories = [field for field in BARS_OF if field in encoder.names]
+    shares = {field: certainty(encoder, field, taste, prior) for field in (*numbers, *categories)}
+    certainties = [Certainty(field, share) for field, share in shares.items() if share is not None]
+    return Portrait(
+        share=member.share,
+        curves=tuple(curve(encoder, field, taste) for field in numbers),
+        leanings={field: leanings(encoder, field, taste, prior) for field in categories},
+        certainties=tuple(sorted(certainties, key=lambda one: -one.share)),
+    )
+
+
+def curve(encoder: Encoder, field: str, taste: Gaussian) -> Curve:
+    unit, grid = GRIDS[field]
+    grid = grid[np.unique(np.linspace(0, len(grid) - 1, min(len(grid), POINTS)).astype(int))]
+    rows = contrasts(encoder.curve_vectors(field, grid))
+    utility, spread = rows @ taste.mean, SURE * deviations(rows, taste.covariance)
+    return Curve(field, unit, grid, utility, utility - spread, utility + spread)
+
+
+def leanings(encoder: Encoder, field: str, taste: Gaussian, prior: Prior) -> tuple[Leaning, ...]:
+    """The levels that stand out most, surest first among them; told from the most liked to the least."""
+    names, rows = encoder.level_vectors(field)
+    more, deviation = rows @ (taste.mean - prior.mean), deviations(rows, taste.covariance)
+    certain = np.abs(more) / np.maximum(deviation, 1e-9)
+    chosen = np.argsort(-certain, kind="stable")[:BARS_AT_MOST]
+    chosen = chosen[np.argsort(-more[chosen], kind="stable")]
+    low, high = more - SURE * deviation, more + SURE * deviation
+    return tuple(
+        Leaning(in_words(field, [names[at]]), float(more[at]), float(low[at]), float(high[at]))
+        for at in chosen.tolist()
+    )
+
+
+def certainty(encoder: Encoder, field: str, taste: Gaussian, prior: Prior) -> float | None:
+    """The share of the population's spread in one field that the events have removed; None where there is no spread."""
+    if field in GRIDS:
+        rows = contrasts(encoder.curve_vectors(field, GRIDS[field][1]))
+    else:
+        rows = contrasts(encoder.level_vectors(field)[1])
+    doubt, spread = (np.square(deviations(rows, belief.covariance)).sum() for belief in (taste, prior))
+    return float(np.clip(1.0 - doubt / spread, 0.0, 1.0)) if spread > NO_SPREAD else None
+
+
+def contrasts(rows: Floats) -> Floats:
+    """Rows against their average: what only shifts the whole curve says nothing."""
+    return rows - rows.mean(axis=0) if len(rows) else rows
+
+
+def deviations(rows: Floats, covariance: Floats) -> Floats:
+    """Standard deviation of each row's product with the weights, shape (n,)."""
+    return np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", rows, covariance, rows, optimize=True), 0.0))

@@ -1,0 +1,294 @@
+"""A list as it would be: of any version, at any moment, after events that nobody made, under other rules or weights.
+
+Every step is the one that serving takes; only what it rests on is told instead of read. Nothing is stored: no
+preference, no event, no served list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import numpy as np
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import Buyer
+from catalog.filters import ListingFilters
+from catalog.models import Listing
+from catalog.querysets import ListingQuerySet
+from recommendations.buyers.exclusions import same_cars, tired_of, unwanted
+from recommendations.buyers.histories import Supposed
+from recommendations.buyers.preferences import Behind, LogPosition, digest_of_basis, evidence_of, is_current, learned
+from recommendations.buyers.shoppers import HISTORY_LENGTH, Opened, Shopper, recently_opened, shopper_in
+from recommendations.engine.ranker import SourceSwitch
+from recommendations.events.rows import EventRows, read_histories
+from recommendations.insight.dropped import Dropped, Question, find_dropped
+from recommendations.insight.versions import borrow_version
+from recommendations.listings.demand import STEP_SECONDS, Pulse, market_pulse, read_pulse
+from recommendations.listings.window import Window
+from recommendations.models import EventKind, Interaction, Preference
+from recommendations.models.arrays import as_objects
+from recommendations.serving.lists import NO_FILTERS, ListRequest, Offer, RecommendedList, choose_from, tell
+from recommendations.serving.placements import Rules, rules_of
+from recommendations.serving.ranking import Candidate, Ranked, fill_shelf, rank_shelf
+from recommendations.serving.scorer import Scorer
+
+FIRST_IMAGINED_ID = 1 << 60  # ids of events that nobody made lie beyond those of the log
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImaginedEvent:
+    """Something a buyer might do: with a car, or a search for ``query``."""
+
+    kind: str
+    listing_id: int | None = None
+    query: dict | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhatIf:
+    """One question. What is left out is as it is: the live version, this moment, the stored kinds and rules.
+
+    Attributes:
+        buyer: Whose list it is.
+        k, filters, placement, source: As of ``ListRequest``.
+        version_id: Which version ranks.
+        moment: When she asks: with the events before, among the cars that were for sale then.
+        events: What she does besides, at that moment, in this order.
+        kinds: Slug -> kind, in place of the stored ones.
+        rules: In place of the placement's own.
+        pulse: The market, where whoever asks has read it already.
+    """
+
+    buyer: Buyer
+    k: int | None = None
+    filters: ListingFilters = NO_FILTERS
+    placement: str = "home"
+    source: SourceSwitch = "hybrid"
+    version_id: int | None = None
+    moment: datetime | None = None
+    events: tuple[ImaginedEvent, ...] = ()
+    kinds: Mapping[str, EventKind] | None = None
+    rules: Rules | None = None
+    pulse: Pulse | None = None
+
+    @property
+    def request(self) -> ListRequest:
+        return ListRequest(
+            buyer=self.buyer, k=self.k, filters=self.filters, placement=self.placement, source=self.source
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What she would be shown, and what was left out of it.
+
+    Attributes:
+        recommended: The list.
+        shopper: The buyer as the score read her.
+        preference: What is believed of her, stored or made for this answer; None of a stranger.
+        rules: Of the placement.
+        moment: When she asked.
+        ranks: Listing id -> place by score alone, of the cars of the list and those left out of it.
+        dropped: Cars that score higher than some in the list, the highest first, some of each reason.
+        reasons: How many there are of each reason.
+    """
+
+    recommended: RecommendedList
+    shopper: Shopper
+    preference: Preference | None
+    rules: Rules
+    moment: datetime
+    ranks: Mapping[int, int] = field(default_factory=dict)
+    dropped: tuple[Dropped, ...] = ()
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
+    """The list under all that is supposed; raises RankerRefused where there is no such version to ask."""
+    with borrow_version(question.version_id) as window:
+        moment = question.moment or timezone.now()
+        if question.moment:
+            window = as_of(window, question.moment)
+        preference = believed(question, window, moment)
+        shopper = shopper_in(window, question.buyer, preference, opened_by(question))
+        rules = question.rules or rules_of(question.placement, question.buyer)
+        shop = Shop(window, pulse_of(question), {})
+        offer = offer_of(question, rules, shop)
+        chosen, scorer = listed(question, offer, rules, shopper)
+        told = Answer(tell(chosen, scorer), shopper, preference, rules, moment)
+        if not with_dropped or scorer is None:
+            return told
+        ids = [candidate.listing_id for candidate, _ in chosen]
+        ranks, dropped, reasons = find_dropped(
+            Question(window, scorer, rules, question.filters, offer.never, offer.tired, ids, shop.pool)
+        )
+        return replace(told, ranks=ranks, dropped=tuple(dropped), reasons=reasons)
+
+
+def listed(
+    question: WhatIf, offer: Offer, rules: Rules, shopper: Shopper
+) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
+    """The candidates of the list with their rows, and how they were scored."""
+    k = rules.placement.k if question.k is None else question.k
+    return choose_from(offer, question.request, rules, shopper, k)
+
+
+def as_of(window: Window, moment: datetime) -> Window:
+    """The window as the stock stood at a moment; of a sample of the stock, that sample is all there is."""
+    past = window.as_of(moment.timestamp())
+    past.is_complete = True  # the database knows which cars are for sale now, not which were
+    return past
+
+
+# --- What is believed ------------------------------------------------------------------------------------------------
+
+
+def believed(question: WhatIf, window: Window, moment: datetime) -> Preference | None:
+    """The preference under all that is supposed: the stored one where that is current, else one made for now."""
+    buyer = question.buyer
+    if not buyer.is_personalised:
+        return None
+    supposed = Supposed(question.kinds, {key: event.query for key, event in numbered(question) if event.query})
+    basis = digest_of_basis(supposed.kinds_by_slug().values(), buyer.questionnaire)
+    stored = Preference.objects.filter(buyer=buyer, version_id=window.version_id).first()
+    position = position_of(question)
+    if stored and not question.moment and is_current(stored, position, basis):
+        return stored
+    if not position.n_interactions and not buyer.questionnaire:
+        return None
+    behind = Behind(buyer, position, basis, None if question.moment else stored)
+    evidence = evidence_of([behind], history_of(question, moment), window, moment, supposed)
+    return learned([behind], evidence, moment, is_hurried=behind.previous is not None)[0]
+
+
+def position_of(question: WhatIf) -> LogPosition:
+    """How far the log would go."""
+    log = Interaction.objects.filter(buyer=question.buyer)
+    position = (log.filter(occurred_at__lt=question.moment) if question.moment else log).log_position()
+    last_id = FIRST_IMAGINED_ID + len(question.events) - 1 if question.events else position[0]
+    return LogPosition(last_id, position[1] + len(question.events))
+
+
+def numbered(question: WhatIf) -> list[tuple[int, ImaginedEvent]]:
+    """Imagined events with the ids they have here, which also seed the choice sets they are put into."""
+    return list(enumerate(question.events, FIRST_IMAGINED_ID))
+
+
+def history_of(question: WhatIf, moment: datetime) -> EventRows:
+    """The newest events of the buyer, the imagined ones last."""
+    buyer_id = question.buyer.pk
+    told = read_histories([buyer_id], settings.EVENTS_PER_BUYER, question.moment)
+    n = len(question.events)
+    if not n:
+        return told
+    joined = EventRows(
+        ids=np.concatenate([told.ids, np.arange(FIRST_IMAGINED_ID, FIRST_IMAGINED_ID + n)]),
+        buyer_ids=np.concatenate([told.buyer_ids, np.full(n, buyer_id)]),
+        listing_ids=np.concatenate([told.listing_ids, [event.listing_id or 0 for event in question.events]]),
+        kinds=np.concatenate([told.kinds, as_objects([event.kind for event in question.events])]),
+        occurred_at=np.concatenate([told.occurred_at, np.full(n, moment.timestamp())]),
+    )
+    return joined.take(np.arange(len(joined))[-settings.EVENTS_PER_BUYER :])
+
+
+def opened_by(question: WhatIf) -> list[Opened]:
+    """Cars the buyer dealt with in a favourable way lately, the imagined ones first."""
+    if not question.buyer.is_personalised:
+        return []
+    kinds = question.kinds or EventKind.objects.in_bulk()
+    with_cars = [(event.listing_id, kinds[event.kind].weight) for event in reversed(question.events)]
+    liked = [(listing_id, weight) for listing_id, weight in with_cars if listing_id and weight > 0]
+    make_ids = dict(Listing.objects.filter(pk__in=[key for key, _ in liked]).values_list("pk", "make_id"))
+    imagined = [Opened(key, weight, make_ids[key]) for key, weight in liked if key in make_ids]
+    return [*imagined, *recently_opened(question.buyer, question.moment, question.kinds)][:HISTORY_LENGTH]
+
+
+# --- What there is to choose from ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Shop:
+    """Stock and market of one answer. ``pool`` takes down every candidate that was put in order, by id."""
+
+    window: Window
+    pulse: Pulse
+    pool: dict[int, Candidate]
+
+    def rank(
+        self,
+        filters: ListingFilters,
+        switch: SourceSwitch,
+        shopper: Shopper | None,
+        rules: Rules,
+        k: int,
+        n: int,
+        exclude: Collection[int],
+    ) -> Ranked:
+        """As ``ranking.rank``, of this stock; nothing is kept for the next who asks."""
+        if shopper is None:
+            raise ValueError("a what-if is asked for somebody")
+        ranked = rank_shelf(fill_shelf(self.window, shopper, rules, filters, switch, exclude, self.pulse), k, n)
+        for candidate in ranked.candidates:
+            self.pool.setdefault(candidate.listing_id, candidate)
+        return ranked
+
+
+def offer_of(question: WhatIf, rules: Rules, shop: Shop) -> Offer:
+    buyer, moment = question.buyer, question.moment
+    kinds = question.kinds or EventKind.objects.in_bulk()
+    dismissed = [event.listing_id for event in question.events if event.listing_id and kinds[event.kind].is_dismissal]
+    return Offer(
+        rank=shop.rank,
+        on_sale=Listing.objects.available() if moment is None else on_sale_at(moment),
+        never=unwanted(buyer, moment) | (same_cars(dismissed) if dismissed else set()),
+        tired=tired_of(buyer, rules.placement.times_shown_at_most, moment),
+    )
+
+
+def on_sale_at(moment: datetime) -> ListingQuerySet:
+    """Listings that were for sale at a moment, as far as their rows still tell: the twin of ``Stock.was_live``."""
+    published = Listing.objects.exclude(status=Listing.Status.DRAFT).filter(published_at__lte=moment)
+    return published.filter(Q(ended_at__isnull=True) | Q(ended_at__gt=moment))
+
+
+def pulse_of(question: WhatIf) -> Pulse:
+    if question.pulse:
+        return question.pulse
+    if question.moment:
+        return read_pulse(int(question.moment.timestamp()) // STEP_SECONDS * STEP_SECONDS, question.kinds)
+    return market_pulse() if question.kinds is None else read_pulse(market_pulse().moment, question.kinds)
+
+
+# --- Before and after ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Move:
+    """One car in two lists. A place is None where the car is not in that list."""
+
+    listing: Listing
+    before: int | None
+    after: int | None
+
+    @property
+    def by(self) -> int | None:
+        """Places it rose; below 0, fell; None for one that came or went."""
+        return None if self.before is None or self.after is None else self.before - self.after
+
+    @property
+    def fell(self) -> int:
+        """The same the other way round, for who reads it beside an arrow."""
+        return -(self.by or 0)
+
+
+def moves(before: RecommendedList, after: RecommendedList) -> list[Move]:
+    """Every car of either list: those of the list after in their order, then those that left it."""
+    was = {item.listing.pk: item.position for item in before.items}
+    now = {item.listing.pk: item.position for item in after.items}
+    came_or_stayed = [Move(item.listing, was.get(item.listing.pk), item.position) for item in after.items]
+    left = [Move(item.listing, item.position, None) for item in before.items if item.listing.pk not in now]
+    return came_or_stayed + left

@@ -1,0 +1,132 @@
+"""The filterable facts of many listings, column by column in memory, and which of them match.
+
+``ListingColumns.matching`` is the twin of ``ListingQuerySet.matching``; a test keeps them equal. Full text stays in
+the database: ``text_matches`` asks it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.filters import ListingFilters
+from catalog.models import Listing
+from recommendations.engine.scoring import great_circle_km
+from recommendations.listings.rows import ListingRows
+
+CATEGORIES = {  # field of ListingFilters -> column of ListingRows
+    "makes": "make",
+    "models": "model",
+    "bodies": "body",
+    "fuels": "fuel",
+    "gearboxes": "gearbox",
+    "drives": "drive",
+    "colours": "colour",
+    "seller_kinds": "seller_kind",
+}
+RANGES = ("year", "price", "mileage_km", "power_kw")
+UNKNOWN = 0  # the code of an empty category
+
+
+class ListingColumns:
+    """Growable columns; a row keeps its place for as long as the columns live."""
+
+    def __init__(self) -> None:
+        self.n_rows = 0
+        self._codes: dict[str, NDArray[np.int32]] = {name: np.empty(0, np.int32) for name in CATEGORIES.values()}
+        self._vocabulary: dict[str, dict[str, int]] = {name: {"": UNKNOWN} for name in CATEGORIES.values()}
+        self._numbers: dict[str, NDArray[np.float64]] = {
+            name: np.empty(0) for name in (*RANGES, "latitude", "longitude")
+        }
+        self._rows_by_tag: dict[str, set[int]] = {}
+        self._tags: dict[int, tuple[str, ...]] = {}
+
+    def put(self, at: NDArray[np.intp], rows: ListingRows) -> None:
+        """Write listings at the given positions, growing the columns where needed."""
+        if not len(at):
+            return
+        self._grow(int(at.max()) + 1)
+        for name, codes in self._codes.items():
+            codes[at] = self._encode(name, rows.category(name))
+        for name, numbers in self._numbers.items():
+            numbers[at] = rows.number(name)
+        for row, tags in zip(at.tolist(), rows.table.tags, strict=True):
+            self._put_tags(row, tuple(tags))
+
+    def matching(self, filters: ListingFilters, rows: NDArray[np.intp] | None = None) -> NDArray[np.bool_]:
+        """Which rows satisfy every filter but ``text``: of all of them, shape (n_rows,), or of some."""
+        at = slice(self.n_rows) if rows is None else rows
+        mask = np.ones(self.n_rows if rows is None else len(rows), bool)
+        for field, name in CATEGORIES.items():
+            if wanted := getattr(filters, field):
+                is_wanted = np.zeros(len(self._vocabulary[name]), bool)
+                is_wanted[[self._vocabulary[name][value] for value in wanted if value in self._vocabulary[name]]] = True
+                is_wanted[UNKNOWN] = False  # whoever asks for nothing in particular does not ask for the unknown
+                mask &= is_wanted[self._codes[name][at]]
+        for name in RANGES:
+            low, high = getattr(filters, f"min_{name}"), getattr(filters, f"max_{name}")
+            if low is not None:
+                mask &= self._numbers[name][at] >= low  # a comparison with nan is false: the unknown does not match
+            if high is not None:
+                mask &= self._numbers[name][at] <= high
+        for tag in filters.tags:
+            tagged = np.zeros(self.n_rows, bool)
+            tagged[list(self._rows_by_tag.get(tag, ()))] = True
+            mask &= tagged[at]
+        if filters.place:
+            latitude, longitude, radius_km = filters.place
+            mask &= self.distance_km(latitude, longitude)[at] <= radius_km
+        return mask & self.matching(filters.also, rows) if filters.also else mask
+
+    def distance_km(self, latitude: float, longitude: float) -> NDArray[np.float64]:
+        """Great-circle distance of every row from a place; nan where a listing has none."""
+        return great_circle_km(
+            latitude, longitude, self._numbers["latitude"][: self.n_rows], self._numbers["longitude"][: self.n_rows]
+        )
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        return self._numbers[name][: self.n_rows]
+
+    def codes(self, name: str) -> NDArray[np.int32]:
+        """Category codes of every row; 0 where unknown."""
+        return self._codes[name][: self.n_rows]
+
+    def levels(self, name: str) -> list[str]:
+        """What each category code stands for, by code; "" for the unknown."""
+        return list(self._vocabulary[name])
+
+    def _encode(self, name: str, values: NDArray[np.object_]) -> list[int]:
+        vocabulary = self._vocabulary[name]
+        return [vocabulary.setdefault(value, len(vocabulary)) for value in values]
+
+    def _put_tags(self, row: int, tags: tuple[str, ...]) -> None:
+        for tag in self._tags.pop(row, ()):
+            self._rows_by_tag[tag].discard(row)
+        for tag in tags:
+            self._rows_by_tag.setdefault(tag, set()).add(row)
+        if tags:
+            self._tags[row] = tags
+
+    def _grow(self, n_rows: int) -> None:
+        self.n_rows = max(self.n_rows, n_rows)
+        for name, codes in self._codes.items():
+            self._codes[name] = with_room_for(codes, self.n_rows, UNKNOWN)
+        for name, numbers in self._numbers.items():
+            self._numbers[name] = with_room_for(numbers, self.n_rows, np.nan)
+
+
+def with_room_for(array: NDArray, n_rows: int, fill: Any) -> NDArray:
+    """The array itself where it is long enough; else a copy with an eighth to spare, so that growth is rare."""
+    if len(array) >= n_rows:
+        return array
+    larger = np.full((n_rows + n_rows // 8 + 16, *array.shape[1:]), fill, array.dtype)
+    larger[: len(array)] = array
+    return larger
+
+
+def text_matches(text: str, limit: int | None = None) -> NDArray[np.int64]:
+    """Ids of live listings whose text matches a web-style query, newest first."""
+    ids = Listing.objects.available().matching(ListingFilters(text=text)).order_by("-published_at", "-id")
+    return np.fromiter(ids.values_list("id", flat=True)[:limit], np.int64)

@@ -1,0 +1,54 @@
+"""Store the vectors of listings in every usable vector space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from catalog.models import Listing
+from recommendations import telemetry
+from recommendations.listings.rows import read_listings
+from recommendations.listings.vectors import ensure_index, read_vectors, write_vectors
+from recommendations.listings.window import match_vectors
+from recommendations.models import (
+    ListingVector,
+    RankerVersion,
+)
+from recommendations.models.artifacts import load_ranker
+
+EMBEDDING_BATCH = 20_000  # listings encoded at once, to bound memory
+
+
+def embed_listings(listing_ids: Sequence[int]) -> int:
+    """Make the vectors of listings in every usable space where they are missing or out of date; returns how many."""
+    n_written = 0
+    for version in RankerVersion.objects.usable():
+        for start in range(0, len(listing_ids), EMBEDDING_BATCH):
+            n_written += embed_in_space(version, list(listing_ids[start : start + EMBEDDING_BATCH]))
+    return n_written
+
+
+def embed_missing_listings(*, at_most: int = EMBEDDING_BATCH) -> int:
+    """Make vectors for live listings that have none, or an outdated one; returns how many were written.
+
+    And the index of a version whose training was stopped before it was made.
+    """
+    n_written = 0
+    for version in RankerVersion.objects.usable():
+        ensure_index(version.pk, wait=False)
+        stored = ListingVector.objects.of(version).values("listing_id")
+        missing = Listing.objects.available().cars().exclude(pk__in=stored)
+        n_written += embed_in_space(version, list(missing.order_by("pk").values_list("pk", flat=True)[:at_most]))
+    return n_written
+
+
+def embed_in_space(version: RankerVersion, listing_ids: list[int]) -> int:
+    rows = read_listings(Listing.objects.filter(pk__in=listing_ids))
+    _, is_current = match_vectors(rows, *read_vectors(version, listing_ids))
+    outdated = np.flatnonzero(~is_current)
+    if len(outdated):
+        table = rows.table.take(outdated)
+        write_vectors(version, rows.listing_ids[outdated], load_ranker(version.pk).vectors(table), table.digests())
+        telemetry.VECTORS_WRITTEN.inc(len(outdated))
+    return len(outdated)

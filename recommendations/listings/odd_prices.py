@@ -1,0 +1,44 @@
+"""Cars whose price lies far from what the live ranker expects of such a car: a check of the stock's quality."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from catalog.models import Listing
+from recommendations.exceptions import RankerRefused
+from recommendations.listings.rows import ListingRows, read_listings
+from recommendations.models import RankerVersion
+from recommendations.models.artifacts import load_ranker
+
+ROWS_AT_ONCE = 20_000  # columns of so many listings are in memory together
+
+
+def oddly_priced(factor: float) -> list[int] | None:
+    """Ids of live listings that cost ``factor`` times more, or less, than expected; None without a ranker to ask.
+
+    A car without a price, or without comparable ones, is not odd.
+    """
+    version = RankerVersion.objects.live()
+    try:
+        prices = load_ranker(version.pk).prices if version else None
+    except RankerRefused:
+        return None
+    if prices is None or not prices.groups:
+        return None
+    found: list[int] = []
+    after = 0
+    while rows := read_after(after):
+        with np.errstate(divide="ignore"):
+            ratio = np.log(rows.table.price / prices.expect(rows.table))  # nan where nobody knows
+        found += rows.listing_ids[np.nan_to_num(np.abs(ratio)) > math.log(factor)].tolist()
+        after = int(rows.listing_ids[-1])
+    return found
+
+
+def read_after(listing_id: int) -> ListingRows:
+    """The next live cars by id; empty after the last."""
+    cars = Listing.objects.available().cars().filter(pk__gt=listing_id)
+    last = cars.order_by("pk").values_list("pk", flat=True)[ROWS_AT_ONCE - 1 : ROWS_AT_ONCE].first()
+    return read_listings(cars if last is None else cars.filter(pk__lte=last))

@@ -1,0 +1,265 @@
+"""Listings of one vector space in memory: vectors, filter columns, and the questions one asks of them.
+
+The window of a serving process is such a space, and so is the archive a training works on.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from catalog.filters import ListingFilters
+from recommendations.engine.ranker import Ranker
+from recommendations.engine.stock import FOREVER, Stock
+from recommendations.engine.terms import Goods, Market
+from recommendations.listings.columns import ListingColumns, text_matches, with_room_for
+from recommendations.listings.rows import ListingRows
+
+COLUMNS: dict[str, tuple[type, Any]] = {  # name -> dtype and what an empty row holds
+    "listing_ids": (np.int64, 0),
+    "names": (np.object_, ""),
+    "published_at": (np.float64, np.nan),
+    "ended_at": (np.float64, FOREVER),
+    "is_live": (np.bool_, False),
+    "seller_ids": (np.int64, 0),
+    "seller_user_ids": (np.int64, 0),
+    "promoted_until": (np.float64, np.nan),
+}
+
+
+class ListingSpace:
+    """Growable rows of listings; a listing keeps its row for as long as the space lives."""
+
+    def __init__(self, ranker: Ranker) -> None:
+        self.ranker = ranker
+        self.columns = ListingColumns()
+        self._row_by_listing_id: dict[int, int] = {}
+        self._n_rows = 0
+        self._arrays: dict[str, NDArray] = {name: np.empty(0, dtype) for name, (dtype, _) in COLUMNS.items()}
+        self._vectors = np.empty((0, ranker.n_dims), np.float32)
+        self._archetypes = np.empty(0, np.int32)
+        self._deals = np.empty(0)
+        self._content_squares = np.empty(0, np.float32)  # of the length of the content part
+        self._markets: dict[int, tuple[float, Mapping[int, float], Market]]
+        self._live_samples: dict[int, NDArray[np.intp]]
+        self._typical: dict[str, float] | None
+        self._expose()
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def put(self, rows: ListingRows, vectors: NDArray[np.float32]) -> None:
+        """Add n listings, or replace what is known of them; ``vectors`` has shape (n, n_dims)."""
+        at = self._places(rows.listing_ids)
+        for name, array in self._arrays.items():
+            array[at] = getattr(rows, name)
+        self._vectors[at] = vectors
+        self._archetypes[at] = self.ranker.collaborative.archetypes.assign(rows.table)
+        self._deals[at] = self.ranker.prices.deals(rows.table)
+        content = vectors[:, : self.ranker.n_content]
+        self._content_squares[at] = np.einsum("ij,ij->i", content, content)
+        self.columns.put(at, rows)
+        self._expose()
+
+    def forget(self, listing_ids: Collection[int]) -> None:
+        """Listings that are gone keep their rows, but nobody finds them there any more."""
+        rows = [self._row_by_listing_id[key] for key in listing_ids if key in self._row_by_listing_id]
+        self.state = object()
+        self._arrays["is_live"][rows] = False
+        self._arrays["published_at"][rows] = np.nan
+        self._markets, self._live_samples = {}, {}
+
+    def as_of(self, moment: float) -> Self:
+        """The same listings, of which those are live that were for sale at a moment (epoch seconds).
+
+        A view that shares the columns: valid until the next ``put``. What is said of a listing (price, mileage, place)
+        is what is said today.
+        """
+        past = copy.copy(self)
+        past._arrays = {**self._arrays, "is_live": self.stock.was_live(np.arange(len(self)), moment)}
+        past.state = object()
+        past._typical = None
+        past._markets, past._live_samples = {}, {}
+        return past
+
+    def best(
+        self,
+        weights: NDArray[np.floating],
+        k: int,
+        filters: ListingFilters | None = None,
+        exclude: Collection[int] = (),
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k live listings with the highest ``weights · vector``; ties go to the lower id.
+
+        Args:
+            weights: Shape (n_dims,).
+            k: How many, at most; all there are when fewer match.
+            filters: What every answer must satisfy.
+            exclude: Listing ids to leave out.
+
+        Returns:
+            Listing ids (int64) and scores (float64), best first.
+        """
+        return self.top(weights, k, self.allowed(filters or ListingFilters(), exclude))
+
+    def allowed(self, filters: ListingFilters, exclude: Collection[int] = ()) -> NDArray[np.bool_]:
+        """Which rows are live and satisfy the filters, shape (n_rows,)."""
+        mask = self.column("is_live").copy()
+        if filters:
+            mask &= self.columns.matching(filters)
+        asked: ListingFilters | None = filters
+        while asked:
+            if asked.text:
+                mask &= np.isin(self.stock.listing_ids, text_matches(asked.text))
+            asked = asked.also
+        excluded = [self._row_by_listing_id[key] for key in exclude if key in self._row_by_listing_id]
+        mask[excluded] = False
+        return mask
+
+    def top(
+        self, weights: NDArray[np.floating], k: int, mask: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k best rows of a mask, as ids and scores."""
+        rows = np.flatnonzero(mask)
+        return self.highest(rows, self.products(weights, rows), k)
+
+    def products(self, weights: NDArray[np.floating], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """``weights · vector`` of some rows, in single precision, shape (n_rows,)."""
+        wanted = np.asarray(weights, np.float32)
+        # gathering rows costs more than multiplying them all, unless they are few
+        if len(rows) * 4 < len(self):
+            return self.stock.vectors[rows] @ wanted
+        return (self.stock.vectors @ wanted)[rows]
+
+    def highest(
+        self, rows: NDArray[np.intp], scores: NDArray[np.floating], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k of some rows with the highest scores, as ids and scores, best first; ties go to the lower id."""
+        if not len(rows) or k <= 0:
+            return np.empty(0, np.int64), np.empty(0)
+        if len(rows) > k:
+            # everything at least as good as the k-th, so that a tie is settled by id and not by chance
+            at_least = np.partition(scores, len(rows) - k)[len(rows) - k]
+            rows, scores = rows[scores >= at_least], scores[scores >= at_least]
+        listing_ids = self.stock.listing_ids[rows]
+        order = np.lexsort((listing_ids, -scores))[:k]
+        return listing_ids[order], scores[order].astype(np.float64)
+
+    def nearest(
+        self, vector: NDArray[np.floating], k: int, mask: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k rows of a mask most like a car, as ids and distances, the nearest first, ties by id.
+
+        Only the content part of the vectors is compared: what a car is, not who looked at it. It is scaled so that any
+        weights of length one are a plausible buyer, and the Euclidean distance is how far apart such buyers hold two
+        cars to be.
+        """
+        rows = np.flatnonzero(mask)
+        if not len(rows) or k <= 0:
+            return np.empty(0, np.int64), np.empty(0)
+        content = np.asarray(vector, np.float32)[: self.ranker.n_content]
+        wanted = np.zeros(self.ranker.n_dims, np.float32)
+        wanted[: len(content)] = content
+        # the square of a difference needs one product; rounding may swap near ones, so a few more are compared exactly
+        roughly = (self._content_squares[: self._n_rows] - 2.0 * (self.stock.vectors @ wanted))[rows]
+        if len(rows) > 2 * k + 10:
+            rows = rows[np.argpartition(roughly, 2 * k + 10)[: 2 * k + 10]]
+        differences = self.stock.vectors[rows, : len(content)].astype(np.float64) - content
+        distances = np.linalg.norm(differences, axis=1)
+        order = np.lexsort((self.stock.listing_ids[rows], distances))[:k]
+        return self.stock.listing_ids[rows[order]], distances[order]
+
+    def typical(self) -> dict[str, float]:
+        """Medians of the live listings by field, nan left out; what "low mileage" is measured against."""
+        if self._typical is None:
+            live = self.column("is_live")
+            known = {name: self.columns.numbers(name)[live] for name in ("mileage_km", "power_kw")}
+            known = {name: values[~np.isnan(values)] for name, values in known.items()}
+            self._typical = {name: float(np.median(values)) for name, values in known.items() if len(values)}
+        return self._typical
+
+    def live_sample(self, n: int = 2000) -> NDArray[np.intp]:
+        """About ``n`` rows of the live stock, evenly spread over it: for what is said of the stock as a whole."""
+        if n not in self._live_samples:
+            live = np.flatnonzero(self.column("is_live"))
+            self._live_samples[n] = live[:: max(len(live) // n, 1)]
+        return self._live_samples[n]
+
+    def vectors_of(self, listing_ids: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Vectors of listings, shape (n, n_dims), and which of them are known here; unknown ones are zero."""
+        rows = self.stock.rows_of(np.asarray(listing_ids, np.int64))
+        vectors = (
+            self.stock.vectors[np.maximum(rows, 0)]
+            if len(self)
+            else np.zeros((len(rows), self.ranker.n_dims), np.float32)
+        )
+        vectors[rows < 0] = 0.0
+        return vectors, rows >= 0
+
+    def vectors_elsewhere(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Ids and vectors of listings that have no row here, as far as they can be had."""
+        return np.empty(0, np.int64), np.empty((0, self.ranker.n_dims), np.float32)
+
+    def column(self, name: str) -> NDArray:
+        """One column of COLUMNS, shape (n_rows,)."""
+        return self._arrays[name][: self._n_rows]
+
+    @property
+    def archetypes(self) -> NDArray[np.int32]:
+        """Archetype code of every row."""
+        return self._archetypes[: self._n_rows]
+
+    @property
+    def goods(self) -> Goods:
+        """What the terms of a score need to know of every row; views, valid until the next ``put``."""
+        return Goods(
+            vectors=self.stock.vectors,
+            archetypes=self.archetypes,
+            published_at=self.stock.published_at,
+            ended_at=self.stock.ended_at,
+            deals=self._deals[: self._n_rows],
+            latitude=self.columns.numbers("latitude"),
+            longitude=self.columns.numbers("longitude"),
+        )
+
+    def market(self, moment: float, demand: Mapping[int, float]) -> Market:
+        """The market at a moment (epoch seconds), from decayed demand by listing id; absent means none.
+
+        The last answers are kept for as long as the rows stay what they are.
+        """
+        kept = self._markets.get(id(demand))
+        if kept is None or kept[0] != moment or kept[1] is not demand:
+            self._markets = {key: kept for key, kept in self._markets.items() if kept[0] == moment}
+            rows = self.stock.rows_of(np.fromiter(demand.keys(), np.int64, len(demand)))
+            strengths = np.fromiter(demand.values(), np.float64, len(demand))
+            counts = np.bincount(rows[rows >= 0], strengths[rows >= 0], len(self)).astype(np.float64)
+            kept = self._markets[id(demand)] = moment, demand, Market.at(self.goods, moment, counts)
+        return kept[2]
+
+    def _places(self, listing_ids: NDArray[np.int64]) -> NDArray[np.intp]:
+        """The row of each listing, giving new ones the next free rows."""
+        for listing_id in listing_ids.tolist():
+            self._row_by_listing_id.setdefault(listing_id, len(self._row_by_listing_id))
+        self._n_rows = len(self._row_by_listing_id)
+        for name, (_, empty) in COLUMNS.items():
+            self._arrays[name] = with_room_for(self._arrays[name], self._n_rows, empty)
+        self._vectors = with_room_for(self._vectors, self._n_rows, 0.0)
+        self._archetypes = with_room_for(self._archetypes, self._n_rows, 0)
+        self._deals = with_room_for(self._deals, self._n_rows, np.nan)
+        self._content_squares = with_room_for(self._content_squares, self._n_rows, 0.0)
+        return np.array([self._row_by_listing_id[key] for key in listing_ids.tolist()], np.intp)
+
+    def _expose(self) -> None:
+        self.state = object()  # another one after every change, for whoever keeps answers
+        self._typical = None
+        self._markets, self._live_samples = {}, {}
+        self.stock = Stock(
+            listing_ids=self.column("listing_ids"),
+            vectors=self._vectors[: self._n_rows],
+            published_at=self.column("published_at"),
+            ended_at=self.column("ended_at"),
+        )

@@ -1,0 +1,165 @@
+"""The stored vectors of listings: a table partition for each ranker version, and its index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
+from psycopg import Copy, sql
+
+from recommendations.models import (
+    VECTOR_DIMENSIONS,
+    RankerVersion,
+)
+from recommendations.models.arrays import read_records
+
+
+def partition_of(version_id: int) -> str:
+    """The table that holds the vectors of one version."""
+    return f"recommendations_listingvector_v{int(version_id)}"
+
+
+def read_vectors(
+    version: RankerVersion | int, listing_ids: Sequence[int] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Stored vectors of one version, in no particular order: ids (n,), vectors (n, d), digests (n,)."""
+    version_id = version if isinstance(version, int) else version.pk
+    vectors = sql.SQL("SELECT listing_id, digest, vector FROM recommendations_listingvector WHERE version_id = {}")
+    query = vectors.format(sql.Literal(version_id))
+    if listing_ids is not None:
+        query += sql.SQL(" AND listing_id = ANY({})").format(sql.Literal(list(listing_ids)))
+    vector = [("dimensions", ">i2"), ("unused", ">i2"), ("vector", ">f4", (VECTOR_DIMENSIONS,))]
+    record = np.dtype([("listing_id", ">i8"), ("digest", ">i8"), *vector])
+    rows = read_records(query, ("int8send", "int8send", "vector_send"), record)
+    return rows["listing_id"].astype(np.int64), rows["vector"].astype(np.float32), rows["digest"].astype(np.int64)
+
+
+# Fields of a record in PostgreSQL's binary COPY, each after its size in bytes.
+VERSION_FIELDS: list[tuple] = [("version_size", ">i4"), ("version_id", ">i8")]
+
+VECTOR_FIELDS: list[tuple] = [
+    ("id_size", ">i4"), ("listing_id", ">i8"),
+    ("digest_size", ">i4"), ("digest", ">i8"),
+    ("vector_size", ">i4"), ("dimensions", ">i2"), ("unused", ">i2"), ("vector", ">f4", (VECTOR_DIMENSIONS,)),
+]  # fmt: skip
+
+RECORD = np.dtype([("n_fields", ">i2"), *VECTOR_FIELDS])
+
+VERSIONED_RECORD = np.dtype([("n_fields", ">i2"), *VERSION_FIELDS, *VECTOR_FIELDS])
+
+RECORDS_AT_ONCE = 10_000  # of half a kilobyte each
+
+
+def write_vectors(
+    version: RankerVersion | int,
+    listing_ids: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    digests: NDArray[np.int64],
+) -> None:
+    """Store vectors, replacing older ones of the same listings, through a binary COPY.
+
+    Rows go in by listing id, so that two writers who meet wait for each other and never for ever.
+    """
+    version_id = version if isinstance(version, int) else version.pk
+    records = vector_records(RECORD, listing_ids, vectors, digests)
+    records["n_fields"] = 3
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE IF NOT EXISTS new_vector (listing_id bigint, digest bigint, vector vector)")
+        cursor.execute("TRUNCATE new_vector")
+        with cursor.copy("COPY new_vector (listing_id, digest, vector) FROM STDIN (FORMAT BINARY)") as copy:
+            send_records(copy, records)
+        cursor.execute(
+            "INSERT INTO recommendations_listingvector (version_id, listing_id, digest, vector) "
+            "SELECT %s, listing_id, digest, vector FROM new_vector ORDER BY listing_id "
+            "ON CONFLICT (version_id, listing_id) DO UPDATE SET digest = excluded.digest, vector = excluded.vector "
+            "WHERE recommendations_listingvector.digest <> excluded.digest",
+            [version_id],
+        )
+
+
+def fill_partition(
+    version_id: int, listing_ids: NDArray[np.int64], vectors: NDArray[np.float32], digests: NDArray[np.int64]
+) -> None:
+    """Store the vectors of a version that nobody reads yet: straight into its empty partition.
+
+    The trigger that tells windows of new vectors belongs to the whole table and stays silent, as it should: told of
+    every vector of a new version, the windows of the live one would read all their listings again.
+    """
+    table = sql.Identifier(partition_of(version_id))
+    statement = sql.SQL("COPY {} (version_id, listing_id, digest, vector) FROM STDIN (FORMAT BINARY)").format(table)
+    records = vector_records(VERSIONED_RECORD, listing_ids, vectors, digests)
+    records["n_fields"], records["version_size"], records["version_id"] = 4, 8, version_id
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        send_records(copy, records)
+
+
+def vector_records(
+    record: np.dtype, listing_ids: NDArray[np.int64], vectors: NDArray[np.float32], digests: NDArray[np.int64]
+) -> NDArray:
+    """Rows as binary COPY takes them, by listing id."""
+    order = np.argsort(listing_ids)
+    records = np.zeros(len(order), record)
+    records["id_size"], records["digest_size"] = 8, 8
+    records["vector_size"], records["dimensions"] = 4 + 4 * VECTOR_DIMENSIONS, VECTOR_DIMENSIONS
+    records["listing_id"], records["digest"] = listing_ids[order], digests[order]
+    records["vector"] = vectors[order]
+    return records
+
+
+def send_records(copy: Copy, records: NDArray[np.void]) -> None:
+    copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
+    for start in range(0, len(records), RECORDS_AT_ONCE):
+        copy.write(records[start : start + RECORDS_AT_ONCE].tobytes())
+    copy.write(b"\xff\xff")
+
+
+INDEX_LOCKS = 0x1DE << 44  # keeps our advisory locks apart from others
+
+
+def create_partition(version_id: int) -> None:
+    """The table for one version's vectors; its index is built after they are loaded, which is much faster."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE TABLE {partition_of(version_id)} PARTITION OF recommendations_listingvector FOR VALUES IN (%s)",
+            [version_id],
+        )
+
+
+def ensure_index(version_id: int, *, wait: bool = True) -> bool:
+    """Make the HNSW index of a version's vectors unless it exists; returns whether it does by now.
+
+    Two who come at once would build it twice, so one waits for the other, or, with ``wait`` false, leaves it to them.
+    """
+    lock = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {lock}(%s)", [INDEX_LOCKS + version_id])
+        if cursor.fetchone()[0] is False:
+            return False
+        try:
+            if not has_index(version_id):
+                index_partition(version_id)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [INDEX_LOCKS + version_id])
+    return True
+
+
+def has_index(version_id: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{partition_of(version_id)}_hnsw"])
+        return cursor.fetchone()[0]
+
+
+def index_partition(version_id: int) -> None:
+    """HNSW over inner products. ef_construction 200: clustered catalogues need it, and it costs build time alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE INDEX {partition_of(version_id)}_hnsw ON {partition_of(version_id)} "
+            "USING hnsw (vector vector_ip_ops) WITH (m = 16, ef_construction = 200)"
+        )
+
+
+def drop_partition(version_id: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE IF EXISTS {partition_of(version_id)}")

@@ -1,0 +1,219 @@
+"""The live stock in memory: one matrix and the filter columns per process, exact for any filter.
+
+A window belongs to one ranker version. It is loaded once, then kept in step: every write to a listing or a vector is
+noted in ``catalog_listingchange`` by triggers, with its transaction id, and a window that is more than a moment
+behind reads the lines it has not seen. A transaction that began early and commits late is not missed, because
+reading resumes at the oldest transaction that was still open the time before.
+
+The window is a fast copy and never the truth: whoever builds a list reads the chosen rows from the database last.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+import numpy as np
+from django.conf import settings
+from django.db import connection
+from django.db.models import Q
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from catalog.models import Listing
+from catalog.querysets import ListingQuerySet
+from recommendations.engine.stock import hashed
+from recommendations.exceptions import RankerRefused
+from recommendations.listings.rows import ListingRows, read_listings
+from recommendations.listings.space import ListingSpace
+from recommendations.listings.vectors import read_vectors
+from recommendations.models import RankerVersion
+from recommendations.models.artifacts import load_ranker
+from recommendations.telemetry import WINDOW_LISTINGS, WINDOW_SYNC_SECONDS
+
+logger = logging.getLogger(__name__)
+
+UPDATED_PER_SYNC = 2000  # listings; after a large import a window catches up over a few requests, not within one
+RELOAD_AFTER_ASLEEP_SECONDS = 1800  # lines of changes are swept after an hour (tasks.maintenance)
+RELOAD_AFTER_SECONDS = 86_400  # to let go of listings that ended long ago
+
+
+class Window(ListingSpace):
+    """The stock of one ranker version. Threads take turns by ``borrow_window``.
+
+    Rows are listings for sale, reserved, or ended within ``settings.WINDOW_LOOKBACK_DAYS`` (choices of the past need
+    the stock of the past). ``is_complete`` is false where more is for sale than ``settings.WINDOW_MAX_LISTINGS``:
+    then the window is an even sample, good as a background for choices, and pgvector answers queries.
+    """
+
+    def __init__(self, version_id: int) -> None:
+        super().__init__(load_ranker(version_id))
+        started = time.monotonic()
+        self.version_id = version_id
+        self.loaded_at = self.synced_at = started
+        self._resume_at = read_oldest_open_transaction()
+        self._seen_lines: dict[int, int] = {}  # line -> its transaction, for lines that will be read again
+        self._behind: set[int] = set()  # changed listings that no sync has come to yet
+        n_live = Listing.objects.available().cars().count()
+        self.is_complete = n_live <= settings.WINDOW_MAX_LISTINGS
+        self._share = 1.0 if self.is_complete else settings.WINDOW_MAX_LISTINGS / n_live
+        self._take_in(self._sampled(read_listings(remembered(Listing.objects.all()))), *read_vectors(version_id))
+        logger.info("window of v%s: %s listings in %.2f s", version_id, len(self), time.monotonic() - started)
+
+    def sync(self) -> None:
+        """Bring the window in step with everything committed before this call."""
+        with WINDOW_SYNC_SECONDS.time():
+            resume_at = read_oldest_open_transaction()
+            lines = read_changes(self._resume_at)
+            changed = {listing_id for line, _, listing_id in lines if line not in self._seen_lines}
+            self._seen_lines = {line: transaction for line, transaction, _ in lines if transaction >= resume_at}
+            self._resume_at = resume_at
+            self._behind |= changed
+            if self._behind:
+                self._update(sorted(self._behind)[:UPDATED_PER_SYNC])
+            self.synced_at = time.monotonic()
+
+    def vectors_elsewhere(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Vectors of listings that ended long ago: from the table, else made on the spot."""
+        stored_ids, stored, _ = read_vectors(self.version_id, listing_ids)
+        rows = read_listings(Listing.objects.filter(pk__in=set(listing_ids) - set(stored_ids.tolist())))
+        made = self.ranker.vectors(rows.table)
+        return np.concatenate([stored_ids, rows.listing_ids]), np.concatenate([stored, made])
+
+    def _update(self, listing_ids: list[int]) -> None:
+        rows = self._sampled(read_listings(remembered(Listing.objects.filter(pk__in=listing_ids))))
+        self.forget(set(listing_ids) - set(rows.listing_ids.tolist()))
+        if len(rows):
+            self._take_in(rows, *read_vectors(self.version_id, listing_ids))
+        self._behind.difference_update(listing_ids)
+
+    def _take_in(
+        self,
+        rows: ListingRows,
+        stored_ids: NDArray[np.int64],
+        stored_vectors: NDArray[np.float32],
+        stored_digests: NDArray[np.int64],
+    ) -> None:
+        """Put listings into the window with their stored vectors.
+
+        Vectors that are missing or out of date are made here and now, which takes microseconds; storing them is left
+        to the workers, because the index of the table makes that a thousand times slower.
+        """
+        vectors, is_current = match_vectors(rows, stored_ids, stored_vectors, stored_digests)
+        outdated = np.flatnonzero(~is_current)
+        if len(outdated):
+            vectors[outdated] = self.ranker.vectors(rows.table.take(outdated))
+        self.put(rows, vectors)
+        WINDOW_LISTINGS.set(len(self))
+
+    def _sampled(self, rows: ListingRows) -> ListingRows:
+        if self.is_complete:
+            return rows
+        return rows.take(np.flatnonzero(hashed(rows.listing_ids, 0).astype(np.float64) < self._share * 2.0**64))
+
+
+def match_vectors(
+    rows: ListingRows,
+    stored_ids: NDArray[np.int64],
+    stored_vectors: NDArray[np.float32],
+    stored_digests: NDArray[np.int64],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Stored vectors in the order of the listings, zero where none is stored; and which still fit their listing."""
+    order = np.argsort(stored_ids)
+    at = np.searchsorted(stored_ids, rows.listing_ids, sorter=order)
+    source = order[np.minimum(at, max(len(order) - 1, 0))] if len(order) else np.zeros(len(rows), np.intp)
+    found = stored_ids[source] == rows.listing_ids if len(order) else np.zeros(len(rows), bool)
+    vectors = np.zeros((len(rows), stored_vectors.shape[1]), np.float32)
+    vectors[found] = stored_vectors[source[found]]
+    is_current = found.copy()
+    is_current[found] = rows.table.take(np.flatnonzero(found)).digests() == stored_digests[source[found]]
+    return vectors, is_current
+
+
+def remembered(listings: ListingQuerySet) -> ListingQuerySet:
+    """Listings a window keeps: for sale or reserved, or ended not long ago."""
+    ended_lately = Q(ended_at__gte=timezone.now() - timedelta(days=settings.WINDOW_LOOKBACK_DAYS))
+    return listings.cars().filter(Q(status__in=[Listing.Status.LIVE, Listing.Status.RESERVED]) | ended_lately)
+
+
+def read_oldest_open_transaction() -> int:
+    """Every transaction below this number has ended, and what it committed is visible."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        return cursor.fetchone()[0]
+
+
+def read_changes(since_transaction: int) -> list[tuple[int, int, int]]:
+    """Lines of the change log from a transaction on: line, transaction, listing.
+
+    Lines of the future are left out: after a restore into a new cluster, whose transaction ids start again below the
+    old ones, they would be read over and over. Our own transaction is not the future, though a snapshot says so.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, transaction_id, listing_id FROM catalog_listingchange WHERE transaction_id >= %s AND "
+            "(transaction_id < pg_snapshot_xmax(pg_current_snapshot())::text::bigint "
+            "OR transaction_id = pg_current_xact_id_if_assigned()::text::bigint)",
+            [since_transaction],
+        )
+        return cursor.fetchall()
+
+
+# --- One window per process ------------------------------------------------------------------------------------------
+
+_lock = threading.RLock()
+_window: Window | None = None
+_checked_at = float("-inf")
+_borrowers = 0  # blocks of the thread that holds the lock
+
+
+@contextmanager
+def borrow_window() -> Iterator[Window | None]:
+    """The window of the live version, in step, for the length of a block; None before the first promotion.
+
+    Other threads of the process wait, so take what you need and leave. A version promoted or rolled back anywhere
+    is followed here, at most ``settings.WINDOW_STALENESS_SECONDS`` later.
+    """
+    global _borrowers
+    with _lock:
+        if not _borrowers:  # a borrower who calls another must not have the window changed underneath
+            _follow()
+        _borrowers += 1
+        try:
+            yield _window
+        finally:
+            _borrowers -= 1
+
+
+def forget_window() -> None:
+    """Drop the window, so that the next reader loads a new one."""
+    global _window, _checked_at
+    with _lock:
+        _window, _checked_at = None, float("-inf")
+
+
+def _follow() -> None:
+    global _window, _checked_at
+    now = time.monotonic()
+    if now - _checked_at <= settings.WINDOW_STALENESS_SECONDS:
+        return
+    live_id = RankerVersion.objects.filter(status=RankerVersion.Status.LIVE).values_list("id", flat=True).first()
+    if live_id is None:
+        _window = None
+    elif _window is None or _window.version_id != live_id or is_too_old(_window, now):
+        try:
+            _window = Window(live_id)
+        except RankerRefused as refusal:
+            logger.error("cannot load the live ranker: %s", refusal)
+            _window = None
+    else:
+        _window.sync()
+    _checked_at = time.monotonic()
+
+
+def is_too_old(window: Window, now: float) -> bool:
+    return now - window.synced_at > RELOAD_AFTER_ASLEEP_SECONDS or now - window.loaded_at > RELOAD_AFTER_SECONDS

@@ -1,0 +1,253 @@
+"""The figures of several rankers asked the same question, each with an interval around it.
+
+A figure says how good (recall, NDCG, MRR, hit rate, precision) or of what kind (coverage, novelty, diversity) a
+ranker's lists are, among all buyers or a slice of them. Rankers are compared pairwise: ``lead`` figures say by how much
+ours is ahead of another, from the same draws of the same buyers, because buyers differ far more from each other than
+two rankers do for one buyer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
+
+from recommendations.metrics import ranking as metrics
+from recommendations.metrics.ranking import PADDING, Hits
+
+Lists = NDArray[np.intp]
+PerBuyer = dict[tuple[str, int], NDArray[np.float64]]  # metric and k -> one value per buyer, nan where she has none
+
+EVERYBODY = "all"
+HIT_METRICS = {
+    "recall": metrics.recall_at_k,
+    "ndcg": metrics.ndcg_at_k,
+    "mrr": metrics.reciprocal_rank_at_k,
+    "hit rate": metrics.hit_rate_at_k,
+    "precision": metrics.precision_at_k,
+}
+GROUP_METRICS = ("recall", "ndcg", "hit rate")  # also told of archetypes, and in slices
+COVERAGE, NOVELTY, DIVERSITY = "coverage", "novelty", "diversity"
+PAIRS_WON = "pairs won"  # of what was shown together; no lists, so k is 0
+LEAD = "lead in "
+DRAWS_AT_ONCE = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What every ranker is asked.
+
+    Attributes:
+        relevant: For each buyer the rows of the things she went for, not empty.
+        candidates: Which things could be listed, bool, shape (n_things,).
+        n_events: Events on each thing before the moment, for novelty, shape (n_things,).
+        features: Of the things, for diversity, shape (n_things, n_dims).
+        groups: Archetype of each thing, int, below 0 for none, shape (n_things,); None where there are no archetypes.
+        buyer_slices: Name -> which buyers, bool, shape (n_buyers,).
+        thing_slices: Name -> which things, bool, shape (n_things,): how well these are found by whoever wanted them.
+    """
+
+    relevant: Sequence[NDArray[np.intp]]
+    candidates: NDArray[np.bool_]
+    n_events: NDArray
+    features: NDArray
+    groups: NDArray[np.integer] | None = None
+    buyer_slices: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    thing_slices: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.relevant)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number about one ranker.
+
+    Attributes:
+        ranker: Whose lists; of a lead, who is behind.
+        slice: Which buyers or things.
+        metric: A key of ``HIT_METRICS``, with "archetype " before it for hits on archetypes; coverage, novelty,
+            diversity or pairs won; or one of these with "lead in " before it.
+        k: Length of the lists; 0 where there are none.
+        value: Mean over the buyers that have one; nan when nobody has.
+        low, high: 95 % bootstrap interval; nan as above.
+        n: Buyers it is a mean over.
+    """
+
+    ranker: str
+    slice: str
+    metric: str
+    k: int
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def measure(
+    question: Question,
+    lists_by_ranker: Mapping[str, Lists],
+    ours: str,
+    ks: Sequence[int],
+    rng: np.random.Generator,
+    n_draws: int = 1000,
+    more: Mapping[str, PerBuyer] | None = None,
+) -> list[Figure]:
+    """Every figure of every ranker.
+
+    Args:
+        question: What was asked.
+        lists_by_ranker: Rows of things, best first, -1 as padding, shape (n_buyers, length) each.
+        ours: The ranker whose lead over each other one is told.
+        ks: Lengths of the lists to look at.
+        rng: Of the bootstrap: the same state gives the same intervals.
+        n_draws: Of the bootstrap.
+        more: Further values of each ranker, as told of everybody.
+
+    Raises:
+        ValueError: If ``ours`` is not among the rankers, or lists do not go with the question.
+
+    Source: percentile bootstrap over buyers (Efron and Tibshirani 1993, ch. 13); for coverage, which a draw with
+    repeats can only lower, the spread of the draws around their mean is put around the value.
+    """
+    if ours not in lists_by_ranker:
+        raise ValueError(f"{ours} is none of the rankers: {', '.join(lists_by_ranker)}")
+    draws = draw_counts(len(question), n_draws, rng)
+    figures: list[Figure] = []
+    values = {name: dict(slices_of(question, lists, ks)) for name, lists in lists_by_ranker.items()}
+    for name, further in (more or {}).items():
+        values[name][EVERYBODY] |= further
+    for name, lists in lists_by_ranker.items():
+        for slice_name, own in values[name].items():
+            figures += with_intervals(name, slice_name, own, draws)
+            if name != ours:
+                figures += with_intervals(name, slice_name, leads(values[ours][slice_name], own), draws)
+        figures += [coverage_figure(name, question, lists, k, draws) for k in ks]
+    return figures
+
+
+def slices_of(question: Question, lists: Lists, ks: Sequence[int]) -> Iterator[tuple[str, PerBuyer]]:
+    """Values of every buyer, by slice."""
+    hits = metrics.find_hits(lists, question.relevant)
+    values = {(name, k): metric(hits, k) for name, metric in HIT_METRICS.items() for k in ks}
+    yield EVERYBODY, values | of_groups(question, lists, ks) | of_kind(question, lists, ks)
+    for name, is_in in question.buyer_slices.items():
+        yield name, {(metric, k): np.where(is_in, values[metric, k], np.nan) for metric in GROUP_METRICS for k in ks}
+    for name, is_in in question.thing_slices.items():
+        found = metrics.find_hits(lists, [rows[is_in[rows]] for rows in question.relevant])
+        yield name, {(metric, k): HIT_METRICS[metric](found, k) for metric in GROUP_METRICS for k in ks}
+
+
+def pairs_won(scores: ArrayLike, chosen: int, others: ArrayLike) -> float:
+    """Share of the others that the chosen thing scores above, a tie counting half: 0.5 is chance. nan without others.
+
+    Told of what was shown together, it asks for taste alone: what a list never showed could not be chosen, and what it
+    showed often is not preferred for that.
+
+    Args:
+        scores: Of all things, shape (n_things,).
+        chosen: Row of the chosen one.
+        others: Rows of what it was chosen from.
+    """
+    values, rows = np.asarray(scores, np.float64), np.asarray(others, np.intp)
+    if not rows.size:
+        return float("nan")
+    margin = values[chosen] - values[rows]
+    return float(np.mean((margin > 0) + 0.5 * (margin == 0)))
+
+
+def of_kind(question: Question, lists: Lists, ks: Sequence[int]) -> PerBuyer:
+    """What the lists are like, whether or not they hit."""
+    known = {(NOVELTY, k): metrics.novelty(lists, question.n_events, k) for k in ks}
+    return known | {(DIVERSITY, k): metrics.intra_list_diversity(lists, question.features, k) for k in ks}
+
+
+def of_groups(question: Question, lists: Lists, ks: Sequence[int]) -> PerBuyer:
+    """Hits on archetypes: a car of the same make, model, generation and price band as one she went for.
+
+    Each archetype counts at its first place in a list, and once among those wanted.
+    """
+    if question.groups is None:
+        return {}
+    values: PerBuyer = {}
+    wanted = [question.groups[rows] for rows in question.relevant]
+    wanted = [codes[codes >= 0] for codes in wanted]
+    groups = np.where(lists == PADDING, PADDING, question.groups[np.maximum(lists, 0)])
+    at = first_hits(groups, wanted)
+    hits = Hits(at, np.array([len(np.unique(codes)) for codes in wanted], np.intp))
+    for name in GROUP_METRICS:
+        values |= {(f"archetype {name}", k): HIT_METRICS[name](hits, k) for k in ks}
+    return values
+
+
+def first_hits(groups: NDArray, wanted: Sequence[NDArray]) -> NDArray[np.bool_]:
+    """Places at which a wanted group appears for the first time in a list, shape of ``groups``."""
+    at = np.zeros(groups.shape, bool)
+    for row, codes in enumerate(wanted):
+        _, first = np.unique(groups[row], return_index=True)
+        at[row, first] = np.isin(groups[row, first], codes) & (groups[row, first] >= 0)
+    return at
+
+
+def leads(ours: PerBuyer, other: PerBuyer) -> PerBuyer:
+    """By how much ours is ahead for each buyer, where being ahead is good."""
+    return {(f"{LEAD}{name}", k): ours[name, k] - values for (name, k), values in other.items()
+            if name not in (NOVELTY, DIVERSITY)}  # fmt: skip
+
+
+def draw_counts(n_buyers: int, n_draws: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """How often each buyer is in each bootstrap sample, shape (n_draws, n_buyers)."""
+    if not n_buyers:
+        return np.zeros((n_draws, 0), np.float32)
+    return rng.multinomial(n_buyers, np.full(n_buyers, 1 / n_buyers), size=n_draws).astype(np.float32)
+
+
+def with_intervals(ranker: str, slice_name: str, values: PerBuyer, draws: NDArray[np.float32]) -> list[Figure]:
+    """Means and intervals of several series of values, all from the same draws."""
+    if not values:
+        return []
+    table = np.column_stack(list(values.values()))
+    is_known = ~np.isnan(table)
+    filled = np.where(is_known, table, 0.0)
+    n = is_known.sum(axis=0)
+    means = _ratio(filled.sum(axis=0), n)
+    drawn = _ratio(draws.astype(np.float64) @ filled, draws.astype(np.float64) @ is_known)
+    low, high = interval(drawn)
+    return [
+        Figure(ranker, slice_name, metric, k, float(means[at]), float(low[at]), float(high[at]), int(n[at]))
+        for at, (metric, k) in enumerate(values)
+    ]
+
+
+def interval(drawn: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ends of the 95 % interval of each column, draws without a value left out; nan without any draw."""
+    ends = np.full((2, drawn.shape[1]), np.nan)
+    for column in np.flatnonzero(~np.isnan(drawn).all(axis=0)):
+        values = drawn[:, column]
+        ends[:, column] = np.quantile(values[~np.isnan(values)], [0.025, 0.975])
+    return ends[0], ends[1]
+
+
+def coverage_figure(ranker: str, question: Question, lists: Lists, k: int, draws: NDArray[np.float32]) -> Figure:
+    """Share of the candidates that appear among anybody's first k."""
+    shown = lists[:, :k]
+    n_candidates = int(question.candidates.sum())
+    buyers, places = np.nonzero(shown != PADDING)
+    shape = (len(shown), len(question.candidates))
+    appears = csr_array((np.ones(len(buyers), np.float32), (buyers, shown[buyers, places])), shape=shape)
+    value = float(np.count_nonzero(appears.sum(axis=0)) / max(n_candidates, 1))
+    drawn = np.concatenate(
+        [
+            np.count_nonzero((draws[start : start + DRAWS_AT_ONCE] > 0).astype(np.float32) @ appears, axis=1)
+            for start in range(0, len(draws), DRAWS_AT_ONCE)
+        ]
+    ) / max(n_candidates, 1)
+    low, high = np.quantile(drawn, [0.025, 0.975]) - drawn.mean() + value
+    return Figure(ranker, EVERYBODY, COVERAGE, k, value, max(float(low), 0.0), min(float(high), 1.0), len(shown))
+
+
+def _ratio(sums: NDArray[np.float64], counts: NDArray) -> NDArray[np.float64]:
+    return np.divide(sums, counts, out=np.full(np.shape(sums), np.nan), where=np.asarray(counts) > 0)

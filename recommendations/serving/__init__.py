@@ -1,0 +1,1 @@
+"""From a buyer to a list: candidate sources, scores, placement rules, explanations."""

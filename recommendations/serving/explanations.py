@@ -1,0 +1,109 @@
+"""Why a car is where it is: the terms of its score, and what a reason may mention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from catalog.models import Listing
+from recommendations.engine.encoder import ListingTable
+from recommendations.engine.ranker import Ranker
+from recommendations.engine.reasons import BASE
+from recommendations.engine.scoring import DEAL, UTILITY, great_circle_km
+from recommendations.engine.stock import FOREVER
+from recommendations.engine.terms import Goods
+from recommendations.listings.rows import table_of
+from recommendations.listings.window import borrow_window
+from recommendations.serving.scorer import Scorer
+
+SECONDS_A_DAY = 86_400.0
+FACTS = ("body", "fuel", "gearbox", "drive", "colour", "year", "currency", "mileage_km", "power_kw", "engine_l", "tags")
+
+Breakdown = dict[str, float]
+Facts = dict[str, Any]
+
+
+def explain(listings: Sequence[Listing], scorer: Scorer | None) -> list[tuple[Breakdown, Facts]]:
+    """For each listing what everything adds to its score, and what a reason may mention.
+
+    The values of a breakdown add up to the score. Utility is told by the features of the car, under the taste of the
+    household that likes it best; ``BASE`` is what does not depend on the car: where the score has its zero. Without a
+    scorer, before any ranker is live, there is no score to break down.
+    """
+    if scorer is None or not listings:
+        return [({}, facts_of(listing)) for listing in listings]
+    table = table_of(listings)
+    goods = goods_of(listings, table, scorer.shopper.ranker)
+    scored = scorer.judge(goods, [listing.pk for listing in listings])
+    features = features_of(table, goods, scored.tastes, scorer)
+    others = [(name, scored.parts[:, at]) for at, name in enumerate(scored.names) if name != UTILITY]
+    return [
+        (
+            {**features[row], **{name: float(values[row]) for name, values in others}},
+            {**facts_of(listing, scorer), DEAL: float(goods.deals[row])},
+        )
+        for row, listing in enumerate(listings)
+    ]
+
+
+def features_of(table: ListingTable, goods: Goods, tastes: NDArray[np.intp], scorer: Scorer) -> list[Breakdown]:
+    """The utility part of each score by features of the car, under the taste that it is for, and the base."""
+    scale, zero = scorer.score.scale_of(UTILITY), scorer.score.mean_of(UTILITY)
+    told: list[Breakdown] = [{} for _ in range(len(table))]
+    for taste in np.unique(tastes).tolist():
+        rows = np.flatnonzero(tastes == taste)
+        ranker, weights = scorer.shopper.ranker, scorer.wants.weights[taste]
+        parts = ranker.breakdown(weights, table.take(rows), goods.vectors[rows])
+        base = scale * (scorer.wants.offsets[taste] - zero)
+        for row, values in zip(rows.tolist(), parts.values, strict=True):
+            told[row] = {**dict(zip(parts.names, (scale * values).tolist(), strict=True)), BASE: float(base)}
+    return told
+
+
+def goods_of(listings: Sequence[Listing], table: ListingTable, ranker: Ranker) -> Goods:
+    """Listings as the score reads them, from their rows as they are this moment."""
+    published = [listing.published_at.timestamp() if listing.published_at else np.nan for listing in listings]
+    places = [[listing.latitude, listing.longitude] for listing in listings]
+    latitude, longitude = np.array(places, np.float64).T
+    return Goods(
+        vectors=ranker.vectors(table),
+        archetypes=ranker.collaborative.archetypes.assign(table),
+        published_at=np.array(published),
+        ended_at=np.full(len(listings), FOREVER),
+        deals=ranker.prices.deals(table),
+        latitude=latitude,
+        longitude=longitude,
+    )
+
+
+def facts_of(listing: Listing, scorer: Scorer | None = None) -> Facts:
+    """What the card of a listing shows, and what a reason may mention."""
+    published = listing.published_at
+    return {
+        "make": listing.make.name if listing.make else "",
+        "model": listing.car_model.name if listing.car_model else "",
+        "seller_kind": listing.seller.kind if listing.seller else "",
+        "price": float(listing.price) if listing.price is not None else None,
+        "days_on_sale": (timezone.now() - published).total_seconds() / SECONDS_A_DAY if published else None,
+        "is_opened_make": bool(scorer and listing.make_id in scorer.shopper.opened_make_ids),
+        "price_drop": scorer.pulse.price_drops.get(listing.pk) if scorer else None,
+        "distance_km": distance_to(listing, scorer),
+        **{name: getattr(listing, name) for name in FACTS},
+    }
+
+
+def distance_to(listing: Listing, scorer: Scorer | None) -> float | None:
+    """Kilometres from where the shopper is, or asks about; None where either place is unknown."""
+    place = scorer.wants.place if scorer else None
+    if place is None or listing.latitude is None or listing.longitude is None:
+        return None
+    return float(great_circle_km(*place, listing.latitude, listing.longitude))
+
+
+def typical_listing() -> dict[str, float]:
+    with borrow_window() as window:
+        return window.typical() if window else {}

@@ -1,0 +1,275 @@
+"""The way of a list: buyer -> preference -> candidates -> order -> rows for sale -> reasons.
+
+What the API answers and the admin previews comes from here. The chosen rows are read from the database last, and that
+read decides what is still for sale.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence, Set
+from dataclasses import dataclass
+from typing import Protocol
+
+from django.utils import timezone
+
+from accounts.models import Buyer
+from catalog.filters import ListingFilters
+from catalog.models import Listing
+from catalog.querysets import ListingQuerySet
+from recommendations import telemetry
+from recommendations.buyers.exclusions import tired_of, unwanted
+from recommendations.buyers.histories import Vectors
+from recommendations.buyers.shoppers import Shopper, meet
+from recommendations.engine.ranker import SourceSwitch
+from recommendations.engine.reasons import tell_reason
+from recommendations.events.served_lists import writer
+from recommendations.listings.window import borrow_window
+from recommendations.models import ServedList
+from recommendations.serving.explanations import explain, facts_of, typical_listing
+from recommendations.serving.placements import Rules, rules_of
+from recommendations.serving.ranking import Candidate, Ranked, rank
+from recommendations.serving.scorer import Scorer
+
+NO_FILTERS = ListingFilters()
+SMALLEST_POOL = 100
+SPARE = 5  # rows read beyond those asked for, in case some were just sold
+DEEPER = 4  # each further look goes so many times deeper
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListRequest:
+    """One question: the best ``k`` cars for a buyer (or a stranger, None) under filters, at a placement.
+
+    ``k`` left out is the placement's own.
+    """
+
+    buyer: Buyer | None
+    k: int | None = None
+    filters: ListingFilters = NO_FILTERS
+    placement: str = "home"
+    source: SourceSwitch = "hybrid"
+
+
+@dataclass(frozen=True, eq=False)
+class RecommendedListing:
+    """One place in a list.
+
+    Attributes:
+        listing: Its row as it was for sale a moment ago, with make, model and seller.
+        position: 1 is the top.
+        score: How well it suits the buyer, in utility; higher is better.
+        source: Who found it.
+        reason: One sentence for the buyer.
+        terms: What each feature adds to the score; they add up to it.
+    """
+
+    listing: Listing
+    position: int
+    score: float
+    source: str
+    reason: str
+    terms: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class RecommendedList:
+    id: uuid.UUID
+    items: list[RecommendedListing]
+    version_id: int | None
+    is_personalised: bool
+    n_events: int
+
+
+def recommend(request: ListRequest) -> RecommendedList:
+    """The best cars for sale for a buyer; exactly ``k`` whenever so many match the filters."""
+    with telemetry.LIST_SECONDS.time():
+        rules = rules_of(request.placement, request.buyer)
+        k = rules.placement.k if request.k is None else request.k
+        chosen, scorer = choose(request, rules, meet(request.buyer), k)
+        answer = tell(chosen, scorer)
+        log_served(answer, request, rules)
+        return answer
+
+
+def choose(
+    request: ListRequest, rules: Rules, shopper: Shopper | None, k: int
+) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
+    """The first ``k`` candidates, each with its row as it is for sale this moment; and how they were scored."""
+    never = unwanted(request.buyer) if request.buyer else set()
+    tired = tired_of(request.buyer, rules.placement.times_shown_at_most) if request.buyer else set()
+    return choose_from(Offer(rank, Listing.objects.available(), never, tired), request, rules, shopper, k)
+
+
+class Rank(Protocol):
+    """Candidates in order, as ``ranking.rank`` finds them."""
+
+    def __call__(
+        self,
+        filters: ListingFilters,
+        switch: SourceSwitch,
+        shopper: Shopper | None,
+        rules: Rules,
+        k: int,
+        n: int,
+        exclude: Collection[int],
+    ) -> Ranked: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """What a list is chosen from: what is for sale this moment, or what a what-if supposes.
+
+    Attributes:
+        rank: Puts candidates in order.
+        on_sale: Listings that may be listed at all.
+        never: Ids that this buyer must not be shown.
+        tired: Ids that step back for others, but come back before a list gets short.
+    """
+
+    rank: Rank
+    on_sale: ListingQuerySet
+    never: Set[int]
+    tired: Set[int]
+
+
+def choose_from(
+    offer: Offer, request: ListRequest, rules: Rules, shopper: Shopper | None, k: int
+) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
+    """The first ``k`` candidates of an offer, each with its row; and how they were scored."""
+    filters = request.filters.together_with(rules.filters)
+    never, tired = offer.never, offer.tired
+    chosen: list[tuple[Candidate, Listing]] = []
+    seen: set[int] = set()
+    scorer = None
+    for exclude in (never | tired, never) if tired else (never,):  # what was shown often steps back, but comes back
+        n = max(DEEPER * k, SMALLEST_POOL)
+        while (wanted := k - len(chosen)) > 0:
+            ranked = offer.rank(filters, request.source, shopper, rules, wanted, n, exclude | seen)
+            scorer = ranked.scorer
+            seen.update(candidate.listing_id for candidate in ranked.candidates)
+            chosen += for_sale(ranked.candidates, filters, wanted, offer.on_sale)
+            if ranked.is_everything:
+                break
+            n *= DEEPER
+    return chosen, scorer
+
+
+def for_sale(
+    pool: Sequence[Candidate], filters: ListingFilters, k: int, on_sale: ListingQuerySet | None = None
+) -> list[tuple[Candidate, Listing]]:
+    """The first k candidates that can be bought right now and match right now, with their rows.
+
+    ``on_sale`` are other listings that may be listed, where a what-if supposes so.
+
+    Usually one query: rows are read a few beyond those wanted, and more only where that many were just sold.
+    """
+    found: list[tuple[Candidate, Listing]] = []
+    start = 0
+    listings = (Listing.objects.available() if on_sale is None else on_sale).matching(filters).with_card_data()
+    while len(found) < k and start < len(pool):
+        some = pool[start : start + k - len(found) + SPARE]
+        start += len(some)
+        ids = [candidate.listing_id for candidate in some]
+        rows = listings.in_bulk(ids)
+        found += [(candidate, rows[candidate.listing_id]) for candidate in some if candidate.listing_id in rows]
+    return found[:k]
+
+
+def tell(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> RecommendedList:
+    """The chosen rows as a list, each with the terms of its score and a reason made of them."""
+    shopper = scorer.shopper if scorer else None
+    typical = typical_listing()
+    is_personal = shopper is not None and shopper.is_personal
+    explained = explain([listing for _, listing in chosen], scorer)
+    items = [
+        RecommendedListing(
+            listing=listing,
+            position=position,
+            score=sum(terms.values(), 0.0),
+            source=candidate.source,
+            reason=tell_reason(
+                terms,
+                {},  # the terms are told against the average listing already
+                source=candidate.source,
+                facts=facts,
+                typical=typical,
+                is_personal=is_personal,
+            ),
+            terms=terms,
+        )
+        for position, ((candidate, listing), (terms, facts)) in enumerate(zip(chosen, explained, strict=True), start=1)
+    ]
+    return RecommendedList(
+        id=uuid.uuid4(),
+        items=items,
+        version_id=shopper.version_id if shopper else None,
+        is_personalised=is_personal,
+        n_events=shopper.n_events if shopper else 0,
+    )
+
+
+def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO_FILTERS) -> list[RecommendedListing]:
+    """The live cars most like one car, which may itself be sold, the most similar first.
+
+    Neither the car itself nor another advertisement of it is among them, and none of them twice.
+    """
+    with borrow_window() as window:
+        if window is None:
+            return []
+        vector = Vectors(window, {listing.pk}).matrix([listing.pk])[0]
+        ids, distances = window.nearest(vector, DEEPER * k, window.allowed(filters, same_car_as(listing)))
+    pool = [Candidate(key, -value, "similar") for key, value in zip(ids.tolist(), distances.tolist(), strict=True)]
+    found = each_car_once(for_sale(pool, filters, k + SPARE))
+    if len(found) < k:
+        found = each_car_once(for_sale(pool, filters, len(pool)))
+    return [
+        RecommendedListing(
+            listing=row,
+            position=position,
+            score=candidate.score,
+            source=candidate.source,
+            reason=tell_reason({}, {}, source="similar", facts=facts_of(row), is_personal=False),
+            terms={},
+        )
+        for position, (candidate, row) in enumerate(found[:k], start=1)
+    ]
+
+
+def same_car_as(listing: Listing) -> set[int]:
+    """The listing and every other advertisement of the same car: relisted, or of another source."""
+    if not listing.fingerprint:
+        return {listing.pk}
+    return {listing.pk, *Listing.objects.filter(fingerprint=listing.fingerprint).values_list("pk", flat=True)}
+
+
+def each_car_once(found: Sequence[tuple[Candidate, Listing]]) -> list[tuple[Candidate, Listing]]:
+    """The first advertisement of each car; those without a fingerprint are cars of their own."""
+    seen: set[str] = set()
+    kept = []
+    for candidate, listing in found:
+        if not listing.fingerprint or listing.fingerprint not in seen:
+            kept.append((candidate, listing))
+        seen.add(listing.fingerprint)
+    return kept
+
+
+def log_served(answer: RecommendedList, request: ListRequest, rules: Rules) -> None:
+    """Remember what was shown; the database hears of it a moment later."""
+    writer.write(
+        ServedList(
+            id=answer.id,
+            buyer=request.buyer,
+            placement=rules.placement if rules.placement.pk else None,
+            version_id=answer.version_id,
+            variant=rules.variant,
+            served_at=timezone.now(),
+            filters=request.filters.as_query(),
+            listing_ids=[item.listing.pk for item in answer.items],
+            scores=[item.score for item in answer.items],
+            sources=[item.source for item in answer.items],
+        )
+    )
+    telemetry.LISTS.labels(request.placement, str(answer.is_personalised).lower()).inc()
+    for item in answer.items:
+        telemetry.ITEMS.labels(item.source).inc()

@@ -1,0 +1,286 @@
+"""Where candidates come from: one small class each.
+
+A source looks at the stock from one side and proposes listings, the most promising first. All sources see the same
+shopper and the same rows: live, matching the filters, and not excluded. How many of its listings are taken is the
+placement's decision (``engine.pooling``), and where they end up that of one score for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from catalog.filters import ListingFilters
+from recommendations.buyers.shoppers import Shopper
+from recommendations.engine.pooling import merge
+from recommendations.engine.ranker import SourceSwitch
+from recommendations.engine.scoring import DEMAND, UTILITY
+from recommendations.engine.stock import hashed
+from recommendations.engine.terms import SECONDS_A_DAY, Wants
+from recommendations.listings.demand import Pulse
+from recommendations.listings.retrieval import retriever_for
+from recommendations.listings.window import Window
+from recommendations.models import SavedSearch
+from recommendations.serving.placements import Rules
+from recommendations.serving.scorer import Scorer
+
+FRESH_DAYS = 3.0
+NEW_DAYS = 7.0  # for so long a listing may be too new to be known
+SAVED_SEARCHES = 3  # the newest, of one buyer
+CLOSER_LOOKS = 5  # new arrivals are drawn among so many times more of the most suitable
+
+Ids = NDArray[np.int64]
+NOBODY: Ids = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Shelf:
+    """What may be shown at all, and what sources need to know about it.
+
+    Attributes:
+        window: The stock in memory; a sample of it where the whole would not fit.
+        filters, exclude: What every candidate must satisfy, and listing ids to leave out.
+        allowed: The same as a mask over the rows of the window.
+        scorer: How this list scores.
+        pulse: The market lately; sources take its moment for now, so that a list stands still with it.
+        rules: Of the placement.
+        rng: For whoever draws.
+    """
+
+    window: Window
+    filters: ListingFilters
+    exclude: Collection[int]
+    allowed: NDArray[np.bool_]
+    scorer: Scorer
+    pulse: Pulse
+    rules: Rules
+    rng: np.random.Generator
+
+    def best(self, wants: Wants, n: int) -> Ids:
+        """The n best of the whole stock: from memory where all of it is there, else from the database."""
+        if self.window.is_complete:
+            return self.best_of(self.allowed, wants, n)
+        retriever = retriever_for(self.window)
+        found = [retriever.best(weights, n, self.filters, self.exclude)[0] for weights in wants.weights]
+        return self._merged(found, n)
+
+    def best_of(self, mask: NDArray[np.bool_], wants: Wants, n: int) -> Ids:
+        """The n best rows of a mask: one retrieval for each taste, merged by their shares."""
+        rows = np.flatnonzero(mask)
+        if wants is self.scorer.wants:  # most sources ask for the same
+            by_taste = [utilities[rows] for utilities in self._utilities]
+        else:
+            by_taste = [self.window.products(weights, rows) for weights in wants.weights]
+        return self._merged([self.window.highest(rows, utilities, n)[0] for utilities in by_taste], n)
+
+    def suitable(self, mask: NDArray[np.bool_], n: int) -> Ids:
+        """The same for what she is believed to want, but only cars that suit her better than the average one does."""
+        best = np.max(
+            [u + offset for u, offset in zip(self._utilities, self.scorer.wants.offsets, strict=True)], axis=0
+        )
+        return self.best_of(mask & (best > self.average_utility), self.scorer.wants, n)
+
+    def known_rows(self, listing_ids: Ids) -> NDArray[np.intp]:
+        """Rows of those of the listings that are allowed."""
+        rows = self.window.stock.rows_of(listing_ids)
+        rows = rows[rows >= 0]
+        return rows[self.allowed[rows]]
+
+    def mask_of(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        mask = np.zeros(len(self.allowed), bool)
+        mask[rows] = True
+        return mask
+
+    def is_younger(self, days: float) -> NDArray[np.bool_]:
+        return self.window.column("published_at") > self.pulse.moment - days * SECONDS_A_DAY
+
+    @cached_property
+    def average_utility(self) -> float:
+        sample = self.window.stock.vectors[self.window.live_sample()]
+        return float(self.scorer.wants.utilities(sample)[0].mean()) if len(sample) else 0.0
+
+    def log_rates(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """One draw of how much each row will be asked about, against the average; nan for one that is not new.
+
+        A listing's draw is its own: it is the same whoever asks for it on this shelf, and whatever else is for sale.
+        """
+        rates = np.full(len(rows), np.nan)
+        is_new = (rows >= 0) & self.is_younger(NEW_DAYS)[rows]
+        chances = hashed(self.window.stock.listing_ids[rows[is_new]], self._arrivals_seed) / 2.0**64
+        market = self.window.market(self.pulse.moment, self.pulse.demand)
+        rates[is_new] = market.draw_log_rates(rows[is_new], chances)
+        return rates
+
+    @cached_property
+    def _arrivals_seed(self) -> int:
+        return int(self.rng.integers(2**62))
+
+    @cached_property
+    def _utilities(self) -> list[NDArray[np.float32]]:
+        """Utility of every row under each taste, without its offset; 0 where a row is not allowed."""
+        rows = np.flatnonzero(self.allowed)
+        of_tastes = []
+        for weights in self.scorer.wants.weights:
+            utilities = np.zeros(len(self.allowed), np.float32)
+            utilities[rows] = self.window.products(weights, rows)
+            of_tastes.append(utilities)
+        return of_tastes
+
+    def _merged(self, of_tastes: Sequence[Ids], n: int) -> Ids:
+        """What was found for each taste, by the tastes' shares."""
+        if len(of_tastes) == 1:
+            return of_tastes[0]
+        shares = [member.share for member in self.scorer.shopper.tastes]
+        return np.array([listing_id for listing_id, _ in merge(of_tastes, shares, n)], np.int64)
+
+
+class Source(Protocol):
+    name: str
+
+    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
+        """Up to n listing ids, the most promising first; empty where this source has nothing to say."""
+        ...
+
+
+class TasteSource:
+    """The cars with the highest utility for this buyer, or for each taste of a household."""
+
+    def __init__(self, switch: SourceSwitch = "hybrid") -> None:
+        self.name: str = "taste" if switch == "hybrid" else switch
+
+    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
+        return shelf.best(shelf.scorer.wants, n)
+
+
+class NeighbourSource:
+    """Cars of the archetypes that buyers of the last cars seen also looked at (EASE), the most suitable first."""
+
+    name = "neighbours"
+
+    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
+        codes, strengths = shopper.history
+        if not len(codes):
+            return NOBODY
+        scores = shelf.window.ranker.collaborative.neighbour_scores(codes, strengths)
+        best = np.argsort(-scores, kind="stable")[: max(n // 4, 5)]
+        is_wanted = np.zeros(len(scores), bool)
+        is_wanted[best[scores[best] > 0]] = True
+        return shelf.best_of(shelf.allowed & is_wanted[shelf.window.archetypes], shelf.scorer.wants, n)
+
+
+class TrendingSource:
+    """Cars whose sellers are contacted most for the days they have been on sale.
+
+    The rate of contacts is smoothed (``scoring.demand_term``): one call on the first day is no trend yet. Where nobody
+    was contacted at all, any favourable event stands for a contact.
+    """
+
+    name = "trending"
+
+    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
+        contacts = shelf.pulse.contacts or shelf.pulse.demand
+        rows = shelf.known_rows(np.fromiter(contacts.keys(), np.int64, len(contacts)))
+        if not len(rows):
+            return NOBODY
+        rates = shelf.window.market(shelf.pulse.moment, contacts).terms(rows)[DEMAND]
+        ids = shelf.window.stock.listing_ids[rows]
+        return ids[np.lexsort((ids, -rates))][:n]
+
+
+class FreshSource:
+    """Cars that came in during the last days and suit this buyer, the most suitable first."""
+
+    name = "fresh"
+
+    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
+        return shelf.suitable(shelf.allowed & shelf.is_younger(FRESH_DAYS), n)
+
+
+class SavedSearchSource:
+    """Cars that match a search the buyer has saved: of each of the newest ones in turn, the most suitable first."""
+
+    name = "saved search"
+
+    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
+        if shopper.buyer is None or not shopper.is_personal:
+            return NOBODY
+        queries = SavedSearch.objects.filter(buyer=shopper.buyer).values_list("query", flat=True)[:SAVED_SEARCHES]
+        found = [self._found(ListingFilters.from_query(query), shelf, n) for query in queries]
+        return np.array([listing_id for listing_id, _ in merge(found, [1.0] * len(found), n)], np.int64)
+
+    def _found(self, search: ListingFilters, shelf: Shelf, n: int) -> Ids:
+        return shelf.best_of(shelf.allowed & shelf.window.allowed(search), shelf.scorer.wants, n)
+
+
+class PriceDropSource:
+    """Cars whose price fell within the last days and that suit this buyer, the most suitable first."""
+
+    name = "price drop"
+
+    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
+        drops = shelf.pulse.price_drops
+        rows = shelf.known_rows(np.fromiter(drops.keys(), np.int64, len(drops)))
+        return shelf.suitable(shelf.mask_of(rows), n)
+
+
+class ExplorationSource:
+    """Cars that would be the best if the taste were a little different: one Thompson draw from the belief."""
+
+    name = "exploration"
+
+    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
+        if not shopper.is_personal or not shelf.rules.placement.exploration_share:
+            return NOBODY
+        return shelf.best(shelf.scorer.imagined(shelf.rng)[0], n)
+
+
+class NewArrivalsSource:
+    """New cars of which nobody knows yet how much they will be asked about, tried out among those that suit.
+
+    Each draws the rate it may have, from what is known of its like (``engine.arrivals``); utility and the logarithm of
+    that rate are both logits, so their sum is what to expect.
+    """
+
+    name = "new arrivals"
+
+    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
+        if not shelf.rules.placement.fresh_share:
+            return NOBODY
+        ids = shelf.suitable(shelf.allowed & shelf.is_younger(NEW_DAYS), CLOSER_LOOKS * n)
+        if not len(ids):
+            return NOBODY
+        vectors, _ = shelf.window.vectors_of(ids)
+        utilities = shelf.scorer.score.scale_of(UTILITY) * shelf.scorer.wants.utilities(vectors)[0]
+        hopes = utilities + shelf.log_rates(shelf.window.stock.rows_of(ids))
+        return ids[np.lexsort((ids, -hopes))][:n]
+
+
+class PromotedSource:
+    """Cars that somebody paid for, the most suitable first; only where the placement keeps places for them."""
+
+    name = "promoted"
+
+    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
+        if not shelf.rules.placement.promoted_share:
+            return NOBODY
+        is_promoted = shelf.window.column("promoted_until") > shelf.pulse.moment
+        return shelf.best_of(shelf.allowed & is_promoted, shelf.scorer.wants, n)
+
+
+# The most telling first: a car found by several counts for the one whose turn comes first.
+SOURCES: tuple[Source, ...] = (
+    TasteSource(),
+    SavedSearchSource(),
+    NeighbourSource(),
+    PriceDropSource(),
+    TrendingSource(),
+    FreshSource(),
+    PromotedSource(),
+    NewArrivalsSource(),
+    ExplorationSource(),
+)

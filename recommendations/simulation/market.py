@@ -1,0 +1,405 @@
+"""A used-car market out of thin air: listings with attributes, prices, places, sellers, and a time on sale.
+
+Listings come in blocks of a thousand, each drawn from a generator of its own, so that listing 4,711 of a seed is the
+same car whether the market has five thousand listings or fifty thousand. Times are whole seconds before an anchor
+moment, which the caller turns into dates; nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommendations.engine.table import ListingTable
+from recommendations.simulation.car_specs import DATA, read_specs, slug
+from recommendations.simulation.true_taste import TrueTaste, scaled_numbers, worth_of_numbers
+
+BLOCK = 1000  # listings
+DAY = 86_400  # seconds
+MARKET_STREAM = 1  # tells the random numbers of the market from those of its buyers
+
+STILL_FOR_SALE = -1
+LIVE, RESERVED, SOLD, WITHDRAWN, EXPIRED = "live", "reserved", "sold", "withdrawn", "expired"
+ENDED_PER_BLOCK = 160  # of a thousand: the memory of cars that are gone; the rest is on sale
+RESERVED_PER_BLOCK = 10
+
+PREMIUM = ("audi", "bmw", "mercedes-benz", "land-rover", "jaguar", "volvo", "porsche", "lexus", "tesla", "mini")
+AVERAGE_TASTE = TrueTaste(  # what most buyers agree on: it makes a car sought after, and buyers vary around it
+    kind="average",
+    levels={
+        "body": {
+            "hatchback": 0.7, "suv": 0.9, "saloon": -0.1, "estate": 0.2, "coupe": -0.9, "convertible": -1.0,
+            "mpv": -0.6, "pickup": -2.0, "van": -2.5, "other": -1.5,
+        },
+        "fuel": {"petrol": 0.8, "diesel": -0.1, "hybrid": 0.5, "plugin_hybrid": -0.1, "electric": -0.6, "cng": -2.0},
+    },
+    budget=12_500, too_dear=4.0, too_cheap=1.3, per_year=0.21, wear=1.05, power=0.3, thirst=0.08,
+)  # fmt: skip
+COLOURS = {  # share of British registrations, roughly
+    "black": 0.21, "grey": 0.2, "white": 0.18, "blue": 0.16, "silver": 0.1, "red": 0.09, "green": 0.02, "orange": 0.01,
+    "brown": 0.01, "beige": 0.01, "yellow": 0.01,
+}  # fmt: skip
+SEATS = {
+    "hatchback": 5,
+    "saloon": 5,
+    "estate": 5,
+    "suv": 5,
+    "coupe": 4,
+    "convertible": 4,
+    "mpv": 7,
+    "pickup": 5,
+    "van": 3,
+}
+DOORS = {
+    "hatchback": 5,
+    "saloon": 4,
+    "estate": 5,
+    "suv": 5,
+    "coupe": 2,
+    "convertible": 2,
+    "mpv": 5,
+    "pickup": 4,
+    "van": 4,
+}
+TRIMS = ("", "", "SE", "Sport", "Premium", "Style", "Limited", "Active", "Design", "Edition")
+EQUIPMENT = (  # and the share of cars at the average price that have it
+    ("full service history", 0.45), ("one owner", 0.2), ("sat nav", 0.4), ("heated seats", 0.25),
+    ("parking sensors", 0.4), ("panoramic roof", 0.1), ("tow bar", 0.06), ("leather", 0.2), ("cruise control", 0.4),
+    ("bluetooth", 0.5), ("apple carplay", 0.25), ("reversing camera", 0.25), ("isofix", 0.3), ("new mot", 0.2),
+)  # fmt: skip
+DEALER_NAMES = ("Motor Company", "Cars", "Car Centre", "Autos", "Garage", "Car Supermarket", "Motors", "Approved")
+UNKNOWN_SHARE = {"colour": 0.04, "engine_l": 0.01, "power_kw": 0.05, "consumption_l_100km": 0.08, "mileage_km": 0.005}
+
+
+@dataclass(frozen=True)
+class Market:
+    """Listings of one seed, live and gone, in the order of their numbers; all columns have length n.
+
+    Attributes:
+        table: What the encoder sees of them. Prices are the last ones asked.
+        make_name, model_name, description, place, seller_key, seller_name, status: Object arrays of ``str``.
+            ``seller_key`` is the same for all cars of one seller.
+        doors, seats, owner_count: int64.
+        annual_tax: float64, pounds a year.
+        latitude, longitude: Degrees.
+        published_s: Seconds before the anchor at which the listing appeared, int64.
+        ended_s: Seconds before the anchor at which it was sold, withdrawn or expired; ``STILL_FOR_SALE`` for others.
+        first_price: Asked at publication. Above the last price where it was reduced.
+        reduced_s: Seconds before the anchor at which the price fell, int64; 0 where it never did.
+        appeal: How sought after it is, standard normal within its block. It decides how soon the car sells.
+    """
+
+    table: ListingTable
+    make_name: NDArray
+    model_name: NDArray
+    description: NDArray
+    place: NDArray
+    seller_key: NDArray
+    seller_name: NDArray
+    status: NDArray
+    doors: NDArray
+    seats: NDArray
+    owner_count: NDArray
+    annual_tax: NDArray
+    latitude: NDArray
+    longitude: NDArray
+    published_s: NDArray
+    ended_s: NDArray
+    first_price: NDArray
+    reduced_s: NDArray
+    appeal: NDArray
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def take(self, rows: NDArray | slice) -> Self:
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        table = columns.pop("table").take(rows)
+        return type(self)(table=table, **{name: column[rows] for name, column in columns.items()})
+
+    def is_on_sale(self, rows: NDArray, moment_s: NDArray | float) -> NDArray[np.bool_]:
+        """Whether the listings could be bought that many seconds before the anchor; rows and moments broadcast."""
+        return (self.published_s[rows] > moment_s) & (self.ended_s[rows] < moment_s)
+
+    @classmethod
+    def concatenate(cls, parts: list[Market]) -> Self:
+        names = [field.name for field in fields(cls) if field.name != "table"]
+        table = ListingTable.concatenate([part.table for part in parts])
+        return cls(table=table, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+@dataclass(frozen=True)
+class Towns:
+    name: NDArray
+    latitude: NDArray
+    longitude: NDArray
+    share: NDArray  # of the people, sums to one
+
+
+@cache
+def read_towns(folder: Path = DATA) -> Towns:
+    with open(folder / "uk_towns.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    # people of the surroundings shop in the next town, so small ones count for more than their own
+    people = np.array([float(row["population"]) for row in rows]) ** 0.7
+    return Towns(
+        name=np.array([row["town"] for row in rows], object),
+        latitude=np.array([float(row["latitude"]) for row in rows]),
+        longitude=np.array([float(row["longitude"]) for row in rows]),
+        share=people / people.sum(),
+    )
+
+
+def build_market(n_listings: int, seed: int, anchor_year: int, lifetime_days: float = 90) -> Market:
+    """The first ``n_listings`` listings of a seed; 83 % of each block are live at the anchor.
+
+    Args:
+        n_listings: 0 or more.
+        seed: The same seed makes the same cars.
+        anchor_year: The year the anchor falls in: new cars are of this year.
+        lifetime_days: A listing that finds no buyer expires after so long.
+
+    Raises:
+        ValueError: If there are fewer than no listings.
+    """
+    if n_listings < 0:
+        raise ValueError(f"a market cannot have {n_listings} listings")
+    factory = _Factory(anchor_year, lifetime_days)
+    n_blocks = max(1, -(-n_listings // BLOCK))
+    blocks = [factory.block(number, seed) for number in range(n_blocks)]
+    return Market.concatenate(blocks).take(slice(0, n_listings))
+
+
+def market_price(
+    price_new: NDArray, age: NDArray, mileage_km: NDArray, usual_km: NDArray, fuel: NDArray
+) -> NDArray[np.float64]:
+    """What a car of that age and mileage is worth: a fifth lost in the first year, then an eighth a year.
+
+    Every 10,000 km above or below what is usual for the age move it by 4 %; electric cars lose faster; nothing that
+    drives is worth less than 2.5 % of its price when new.
+
+    Args:
+        price_new, age (years), mileage_km, usual_km: float64, shape (n,).
+        fuel: Object array, shape (n,).
+    """
+    yearly = np.where(fuel == "electric", 0.17, 0.132)
+    kept = np.exp(-0.22 * np.minimum(age, 1.0) - yearly * np.maximum(age - 1.0, 0.0))
+    wear = np.exp(-0.04 * np.clip((mileage_km - usual_km) / 10_000, -8, 12))
+    return price_new * np.maximum(kept * wear, 0.025)
+
+
+def rounded_price(price: NDArray[np.float64]) -> NDArray[np.float64]:
+    """As dealers write it: £8,995, £12,490; below £2,000 to the next fifty."""
+    fifty = np.maximum(np.round(price / 50) * 50, 250)
+    return np.where(price < 2000, fifty, np.round(price / 500) * 500 - np.where(np.floor(price) % 3 == 0, 10, 5))
+
+
+class _Factory:
+    """Draws blocks of listings; holds what all blocks share."""
+
+    def __init__(self, anchor_year: int, lifetime_days: float) -> None:
+        self.anchor_year, self.lifetime_s = anchor_year, lifetime_days * DAY
+        self.specs, self.towns = read_specs(), read_towns()
+        self.first_year = int(self.specs.first_year.min())
+        levels, well_known = AVERAGE_TASTE.levels, 0.15 * np.log(self.specs.supply)
+        self.spec_worth = well_known + [
+            levels["body"].get(body, 0.0) + levels["fuel"].get(fuel, 0.0) + 0.4 * (slug(make) in PREMIUM)
+            for body, fuel, make in zip(self.specs.body, self.specs.fuel, self.specs.make, strict=True)
+        ]
+        years = range(self.first_year, anchor_year + 1)
+        self.supply = np.cumsum([self.specs.supply_in(year) for year in years], axis=1)
+
+    def block(self, number: int, seed: int) -> Market:
+        """A thousand listings: drawn in surplus, then thinned so that most are still for sale.
+
+        A market in balance has sold most of what it ever listed; only a part of that is remembered here, as on any
+        site that clears out its past.
+        """
+        rng = np.random.default_rng([seed, MARKET_STREAM, number])
+        cars = self._cars(rng, 6 * BLOCK)
+        published_s, ended_s, status = self._lives(rng, cars["appeal"])
+        rows = self._thinned(rng, status)
+        cars = {name: column[rows] for name, column in cars.items()}
+        return self._listings(rng, number, cars, published_s[rows], ended_s[rows], status[rows])
+
+    def _cars(self, rng: np.random.Generator, n: int) -> dict[str, NDArray]:
+        """Spec, age, mileage, price and appeal of n cars."""
+        age = np.minimum(rng.gamma(2.1, 3.0, n) + 0.05, self.anchor_year - self.first_year + 0.9)
+        year = self.anchor_year - age.astype(np.int64)
+        spec = self._draw_specs(rng, year)
+        body, fuel = self.specs.body[spec], self.specs.fuel[spec]
+        usual_km = self._usual_km_a_year(body, fuel) * age
+        mileage_km = np.maximum(usual_km * rng.lognormal(-0.08, 0.4, n), 10).round()
+        bargain = rng.normal(0, 0.09, n)  # how far below its worth it is offered
+        is_private = rng.random(n) < 0.3
+        price = market_price(self.specs.price_new[spec], age, mileage_km, usual_km, fuel)
+        price = rounded_price(price * np.exp(-bargain) * np.where(is_private, 0.95, 1.0))
+        cars = {"spec": spec, "year": year, "mileage_km": mileage_km, "price": price, "is_private": is_private}
+        appeal = self._average_worth(cars) + rng.normal(0, 0.5, n)
+        return cars | {"appeal": (appeal - appeal.mean()) / appeal.std()}
+
+    def _average_worth(self, cars: dict[str, NDArray]) -> NDArray[np.float64]:
+        """What the average buyer would make of the cars."""
+        columns = {name: getattr(self.specs, name)[cars["spec"]] for name in ("power_kw", "consumption_l_100km")}
+        columns |= {name: cars[name] for name in ("price", "year", "mileage_km")}
+        return self.spec_worth[cars["spec"]] + worth_of_numbers(AVERAGE_TASTE, scaled_numbers(columns))
+
+    def _draw_specs(self, rng: np.random.Generator, year: NDArray) -> NDArray[np.int64]:
+        """A variant that was sold in each year, by its supply in that year."""
+        points = rng.random(len(year))
+        spec = np.empty(len(year), np.int64)
+        for value in np.unique(year):
+            rows = year == value
+            spec[rows] = np.searchsorted(self.supply[value - self.first_year], points[rows], side="right")
+        return np.minimum(spec, len(self.specs) - 1)
+
+    def _usual_km_a_year(self, body: NDArray, fuel: NDArray) -> NDArray[np.float64]:
+        by_fuel = np.where(fuel == "diesel", 17_000, np.where(fuel == "electric", 11_000, 12_500))
+        return by_fuel * np.where(np.isin(body, ("convertible", "coupe")), 0.65, 1.0)
+
+    def _lives(self, rng: np.random.Generator, appeal: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        """Publication over the last four months, an end where one has come, and the status it leaves behind.
+
+        Where listings expire sooner than in 90 days the past is shorter in proportion, or nearly all would be gone.
+        """
+        n = len(appeal)
+        published_s = rng.integers(3600, min(120 * DAY, int(self.lifetime_s * 4 / 3)), n)
+        days_to_sell = 38 * np.exp(-0.45 * appeal) * rng.weibull(1.3, n) + 0.5
+        on_sale_s = np.minimum(days_to_sell * DAY, self.lifetime_s).astype(np.int64)
+        ended_s = published_s - on_sale_s
+        is_over = ended_s > 0
+        gone = np.where(days_to_sell * DAY > self.lifetime_s, EXPIRED, np.where(rng.random(n) < 0.12, WITHDRAWN, SOLD))
+        return published_s, np.where(is_over, ended_s, STILL_FOR_SALE), np.where(is_over, gone, LIVE).astype(object)
+
+    def _thinned(self, rng: np.random.Generator, status: NDArray) -> NDArray[np.int64]:
+        live, ended = np.flatnonzero(status == LIVE), np.flatnonzero(status != LIVE)
+        live = live[: BLOCK - ENDED_PER_BLOCK]
+        rows = np.concatenate([live, ended[: BLOCK - len(live)]])
+        status[live[:RESERVED_PER_BLOCK]] = RESERVED
+        return rng.permutation(rows)
+
+    def _listings(
+        self,
+        rng: np.random.Generator,
+        number: int,
+        cars: dict[str, NDArray],
+        published_s: NDArray,
+        ended_s: NDArray,
+        status: NDArray,
+    ) -> Market:
+        specs, spec = self.specs, cars["spec"]
+        town, sellers = self._sellers(rng, number, cars["is_private"])
+        first_price, reduced_s = _reductions(rng, cars["price"], published_s, np.maximum(ended_s, 0))
+        age = self.anchor_year - cars["year"]
+        return Market(
+            table=self._table(rng, cars),
+            make_name=specs.make[spec], model_name=specs.model[spec], place=self.towns.name[town],
+            description=_descriptions(rng, age, cars["mileage_km"]),
+            seller_key=sellers["key"], seller_name=sellers["name"], status=status,
+            doors=np.array([DOORS.get(body, 5) for body in specs.body[spec]]),
+            seats=np.array([SEATS.get(body, 5) for body in specs.body[spec]]),
+            owner_count=1 + rng.poisson(age / 4), annual_tax=_annual_tax(cars["year"], specs.fuel[spec]),
+            # nobody lives exactly at the town hall; the scatter keeps cars of one town apart on a map
+            latitude=np.round(self.towns.latitude[town] + sellers["north"], 4),
+            longitude=np.round(self.towns.longitude[town] + sellers["east"], 4),
+            published_s=published_s, ended_s=ended_s, first_price=first_price, reduced_s=reduced_s,
+            appeal=cars["appeal"],
+        )  # fmt: skip
+
+    def _table(self, rng: np.random.Generator, cars: dict[str, NDArray]) -> ListingTable:
+        specs, spec, n = self.specs, cars["spec"], len(cars["spec"])
+        trim = rng.choice(np.array(TRIMS, object), n)
+        known = {name: rng.random(n) >= share for name, share in UNKNOWN_SHARE.items()}
+        colour = rng.choice(np.array(list(COLOURS), object), n, p=np.array(list(COLOURS.values())))
+        make, model = specs.make[spec], specs.model[spec]
+        return ListingTable(
+            make=_objects(map(slug, make)), model=_objects(map(slug, model)),
+            body=specs.body[spec], fuel=specs.fuel[spec], gearbox=specs.gearbox[spec], drive=specs.drive[spec],
+            colour=np.where(known["colour"], colour, ""),
+            seller_kind=np.where(cars["is_private"], "private", "dealer").astype(object),
+            year=cars["year"].astype(np.float64), price=cars["price"],
+            mileage_km=np.where(known["mileage_km"], cars["mileage_km"], np.nan),
+            power_kw=np.where(known["power_kw"], specs.power_kw[spec], np.nan),
+            engine_l=np.where(known["engine_l"], specs.engine_l[spec], np.nan),
+            consumption_l_100km=np.where(known["consumption_l_100km"], specs.consumption_l_100km[spec], np.nan),
+            title=_titles(make, model, specs.engine_l[spec], specs.fuel[spec], trim),
+            tags=_equipment(rng, cars["price"]),
+        )  # fmt: skip
+
+    def _sellers(
+        self, rng: np.random.Generator, number: int, is_private: NDArray
+    ) -> tuple[NDArray, dict[str, NDArray]]:
+        """Fourteen dealers share the dealers' cars of a block; every private seller has one car. Towns as positions."""
+        n, n_dealers = len(is_private), 14
+        dealer_town = rng.choice(len(self.towns.name), n_dealers, p=self.towns.share)
+        dealer_word = rng.choice(np.array(DEALER_NAMES, object), n_dealers)
+        dealer = rng.choice(n_dealers, n, p=np.full(n_dealers, 1 / n_dealers))
+        town = np.where(is_private, rng.choice(len(self.towns.name), n, p=self.towns.share), dealer_town[dealer])
+        first = number * BLOCK
+        keys, names = [], []
+        for row in range(n):
+            place = self.towns.name[town[row]]
+            keys.append(f"private-{first + row}" if is_private[row] else f"dealer-{number}-{dealer[row]}")
+            names.append(f"Private seller, {place}" if is_private[row] else f"{place} {dealer_word[dealer[row]]}")
+        scatter = rng.normal(0, 0.03, (2, n_dealers + n))
+        where = np.where(is_private, n_dealers + np.arange(n), dealer)
+        return town, {
+            "key": _objects(keys), "name": _objects(names), "north": scatter[0][where], "east": scatter[1][where],
+        }  # fmt: skip
+
+
+def _objects(values) -> NDArray[np.object_]:
+    values = list(values)
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+def _titles(make: NDArray, model: NDArray, engine_l: NDArray, fuel: NDArray, trim: NDArray) -> NDArray[np.object_]:
+    """``Skoda Octavia 1.5 SE``, ``Nissan Leaf Electric``."""
+    words = zip(make, model, engine_l, fuel, trim, strict=True)
+    return _objects(
+        " ".join(filter(None, [a, b, "Electric" if kind == "electric" else f"{litres:.1f}", e]))
+        for a, b, litres, kind, e in words
+    )
+
+
+def _equipment(rng: np.random.Generator, price: NDArray) -> NDArray[np.object_]:
+    """Dearer cars carry more of it."""
+    share = np.array([share for _, share in EQUIPMENT])
+    has = rng.random((len(price), len(share))) < share * np.clip(0.6 + price[:, None] / 30_000, 0.6, 1.6)
+    names = [name for name, _ in EQUIPMENT]
+    return _objects(tuple(name for name, yes in zip(names, row, strict=True) if yes) for row in has)
+
+
+def _descriptions(rng: np.random.Generator, age: NDArray, mileage_km: NDArray) -> NDArray[np.object_]:
+    care = rng.choice(
+        np.array(["Drives well.", "Well looked after.", "Two keys.", "Some marks of age.", ""], object), len(age)
+    )
+    return _objects(
+        f"{'Nearly new' if years < 1 else f'{years} years old'}, {km:,.0f} km. {words}".strip()
+        for years, km, words in zip(age, mileage_km, care, strict=True)
+    )
+
+
+def _annual_tax(year: NDArray, fuel: NDArray) -> NDArray[np.float64]:
+    """Pounds a year, roughly as the British bands have it."""
+    clean = np.isin(fuel, ("electric", "plugin_hybrid"))
+    return np.where(clean & (year < 2025), 20.0, np.where(year >= 2017, 190.0, np.where(fuel == "diesel", 35.0, 160.0)))
+
+
+def _reductions(
+    rng: np.random.Generator, price: NDArray, published_s: NDArray, last_s: NDArray
+) -> tuple[NDArray, NDArray]:
+    """A fifth of the cars became cheaper by 2 to 8 % at some moment of their time on sale."""
+    n = len(price)
+    is_reduced = (rng.random(n) < 0.2) & (published_s - last_s > 3 * DAY)
+    dearer = np.maximum(rounded_price(price * rng.uniform(1.02, 1.08, n)), price + 50)
+    moment = (last_s + (published_s - last_s) * rng.uniform(0.1, 0.8, n)).astype(np.int64)
+    return np.where(is_reduced, dearer, price), np.where(is_reduced, np.maximum(moment, 1), 0)

@@ -1,0 +1,267 @@
+"""How well a space would have served the buyers of a moment: learned before it, tested on what they did after.
+
+The candidates are the listings live at the moment, the answers those that a buyer then acted on for the first time;
+what was published later could not have been recommended and is not asked for. This is the cheap test within a training;
+the full one, with every baseline, is in ``backtests``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommendations.buyers.past import market_at, wants_at, weights_of
+from recommendations.engine.ranker import Ranker
+from recommendations.engine.scoring import UTILITY
+from recommendations.engine.terms import Market, Wants, score_rows
+from recommendations.events.rows import EventRows
+from recommendations.listings.rows import ListingRows
+from recommendations.listings.space import ListingSpace
+from recommendations.metrics import ranking as metrics
+from recommendations.training.gate import FEWEST_BUYERS, GateFigures
+
+K = 20
+TEST_BUYERS = 300
+DEMAND_HALF_LIFE_SECONDS = 7 * 86_400.0
+SHORTLIST = 3_000
+BUYERS_AT_ONCE = 64
+OURS, TASTE, POPULARITY = "forecourt", "taste", "popularity"
+
+
+@dataclass(frozen=True, eq=False)
+class HeldBack:
+    """One moment's question to every ranker.
+
+    Attributes:
+        moment: Epoch seconds.
+        buyer_ids: Who is asked about, shape (n_buyers,), ascending.
+        candidate_rows: Rows of the space that were live at the moment, shape (n_candidates,).
+        relevant: Positions among the candidates that each buyer acted on later and not before; never empty.
+        seen: Positions that each had acted on before, which are not listed.
+        event_ids: Of the events that are tested on.
+    """
+
+    moment: float
+    buyer_ids: NDArray[np.int64]
+    candidate_rows: NDArray[np.intp]
+    relevant: list[NDArray[np.intp]]
+    seen: list[NDArray[np.intp]]
+    event_ids: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.buyer_ids)
+
+    def best(self, scores: NDArray[np.floating], buyer: int, k: int) -> NDArray[np.intp]:
+        """The k best candidates for a buyer (a position among them), -1 where there are fewer; ties by position."""
+        allowed = scores.astype(np.float64)
+        allowed[self.seen[buyer]] = -np.inf
+        # all that are at least as good as the k-th, so that a tie is settled by position and not by chance
+        least = np.partition(allowed, -k)[-k] if len(allowed) > k else -np.inf
+        good = np.flatnonzero((allowed >= least) & np.isfinite(allowed))
+        order = good[np.argsort(-allowed[good], kind="stable")][:k]
+        best = np.full(k, metrics.PADDING, np.intp)
+        best[: len(order)] = order
+        return best
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """A space and what it, its taste alone and popularity would have listed.
+
+    ``lists`` are positions among the candidates by ranker, shape (n_buyers, K) each.
+    """
+
+    case: HeldBack
+    lists: dict[str, NDArray[np.intp]]
+
+    def metrics(self) -> dict[str, Any]:
+        """Recall, NDCG and coverage at 20 of each ranker; empty where nobody could be asked about."""
+        if not len(self.case):
+            return {}
+        return {
+            "k": K,
+            "moment": datetime.fromtimestamp(self.case.moment, UTC).isoformat(),
+            "n_buyers": len(self.case),
+            "n_candidates": len(self.case.candidate_rows),
+            "rankers": {name: measured(rows, self.case) for name, rows in self.lists.items()},
+        }
+
+
+def try_space(space: ListingSpace, events: EventRows, moment: float, *, seed: int = 0) -> Tested:
+    """The lists of the served score, the taste alone and popularity for buyers who did something after a moment.
+
+    Args:
+        space: Fitted on events before the moment alone.
+        events: The whole log.
+        moment: Epoch seconds.
+        seed: Of the sample of buyers.
+    """
+    case = held_back_after(space, events, moment, seed=seed)
+    wants = wants_at(space, events, case.buyer_ids, case.moment)
+    lists = {OURS: our_lists(space, events, case, wants), TASTE: taste_lists(space, case, wants)}
+    lists[POPULARITY] = popularity_lists(space, events, case)
+    return Tested(case, lists)
+
+
+def evaluate_space(space: ListingSpace, events: EventRows, moment: float, *, seed: int = 0) -> dict[str, Any]:
+    """Recall, NDCG and coverage at 20 of the served score, the taste alone and popularity; empty without a test.
+
+    Arguments as of ``try_space``.
+    """
+    return try_space(space, events, moment, seed=seed).metrics()
+
+
+def compare_spaces(
+    new: ListingSpace, live: ListingSpace, events: EventRows, moment: float, live_last_id: int, *, seed: int = 0
+) -> GateFigures:
+    """Two versions on the same held-back events and candidates, for ``gate.judge``.
+
+    The live version was trained once on events up to ``live_last_id``, some of which may be among those held back from
+    the new one. So both are tested on what is newer than either has learned from, where enough buyers did something
+    since; if not, on all that the new one has not seen, and the share that the live one has is told.
+
+    Args:
+        new: Fitted on events before the moment alone.
+        live: Of the live version (see ``space_of``), with the same listings put in the same order.
+        events: The whole log.
+        moment: Epoch seconds.
+        live_last_id: Newest event the live version learned from.
+        seed: Of the sample of buyers.
+    """
+    known_to_live = events.occurred_at[events.ids <= live_last_id].max(initial=-np.inf)
+    tested = try_space(new, events, max(moment, np.nextafter(known_to_live, np.inf)), seed=seed)
+    if len(tested.case) < FEWEST_BUYERS and known_to_live >= moment:
+        tested = try_space(new, events, moment, seed=seed)
+    return compare_with(live, tested, events, live_last_id)
+
+
+def compare_with(live: ListingSpace, tested: Tested, events: EventRows, live_last_id: int) -> GateFigures:
+    """The live version on the question that a new one has answered already; arguments as of ``compare_spaces``."""
+    case = tested.case
+    wants = wants_at(live, events, case.buyer_ids, case.moment)
+    lists = [tested.lists[OURS], our_lists(live, events, case, wants)]
+    n = len(case.candidate_rows)
+    ndcg = [metrics.ndcg_at_k(metrics.find_hits(rows, case.relevant), K) for rows in lists]
+    coverage = [metrics.catalogue_coverage(rows, n, K) for rows in lists]
+    seen = float(np.mean(case.event_ids <= live_last_id)) if len(case) else 0.0
+    return GateFigures(ndcg[0], ndcg[1], coverage[0], coverage[1], seen, K)
+
+
+def space_of(ranker: Ranker, rows: ListingRows) -> ListingSpace:
+    """Every listing in the space of a ranker that is stored: for a version to be compared with."""
+    space = ListingSpace(ranker)
+    space.put(rows, ranker.vectors(rows.table))
+    return space
+
+
+def held_back_after(
+    space: ListingSpace, events: EventRows, moment: float, *, until: float = np.inf, seed: int = 0,
+    max_buyers: int = TEST_BUYERS,
+) -> HeldBack:  # fmt: skip
+    """The question about a moment: at most ``max_buyers`` of those with something to find, drawn at random."""
+    every_row = np.arange(len(space))
+    candidate_rows = every_row[space.stock.was_live(every_row, moment)]
+    position_of_row = np.full(len(space) + 1, -1)  # one more for what has no row, whose row is -1
+    position_of_row[candidate_rows] = np.arange(len(candidate_rows))
+    positions = position_of_row[space.stock.rows_of(events.listing_ids)]
+    told = (weights_of(events) > 0) & (positions >= 0)
+    is_later = told & (events.occurred_at >= moment) & (events.occurred_at < until)
+    is_earlier = told & (events.occurred_at < moment)
+    width = max(len(candidate_rows), 1)
+    pairs = events.buyer_ids * width + positions
+    is_later &= ~np.isin(pairs, pairs[is_earlier])
+    buyers = np.unique(events.buyer_ids[is_later])
+    buyers = np.sort(np.random.default_rng(seed).permutation(buyers)[:max_buyers])
+    is_later &= np.isin(events.buyer_ids, buyers)
+    is_earlier &= np.isin(events.buyer_ids, buyers)
+    return HeldBack(
+        moment=moment,
+        buyer_ids=buyers,
+        candidate_rows=candidate_rows,
+        relevant=_by_buyer(buyers, np.unique(pairs[is_later]), width),
+        seen=_by_buyer(buyers, np.unique(pairs[is_earlier]), width),
+        event_ids=events.ids[is_later],
+    )
+
+
+def _by_buyer(buyers: NDArray[np.int64], pairs: NDArray[np.int64], width: int) -> list[NDArray[np.intp]]:
+    """Positions of each buyer, from sorted pairs of buyer and position as one number."""
+    ends = np.searchsorted(pairs, (buyers + 1) * width)
+    starts = np.searchsorted(pairs, buyers * width)
+    return [pairs[start:end] % width for start, end in zip(starts, ends, strict=True)]
+
+
+def our_lists(
+    space: ListingSpace, events: EventRows, case: HeldBack, wants: Mapping[int, Wants], k: int = K
+) -> NDArray[np.intp]:
+    """What the score that serving uses puts first for each buyer, positions among the candidates, (n_buyers, k).
+
+    Scored are those that utility and the market put before ``SHORTLIST`` others; serving, too, scores what its sources
+    propose and not the whole stock. In a stock that is no larger, that is every candidate. ``wants`` are those of the
+    case's moment, as from ``past.wants_at``.
+    """
+    market = market_at(space, events, case.moment)
+    known, stranger = (_rough_score(space, market, case, is_personal=is_personal) for is_personal in (True, False))
+    lists = []
+    for number, (want, utilities) in enumerate(_rough_utilities(space, wants, case)):
+        worth, of_market = known if want.is_personal else stranger
+        short = case.best(worth * utilities + of_market, number, SHORTLIST)
+        short = np.sort(short[short != metrics.PADDING])
+        scores = np.full(len(utilities), -np.inf)
+        scores[short] = score_rows(space.ranker, market, want, case.candidate_rows[short]).scores
+        lists.append(case.best(scores, number, k))
+    return _lists(lists, k)
+
+
+def _rough_score(
+    space: ListingSpace, market: Market, case: HeldBack, *, is_personal: bool
+) -> tuple[float, NDArray[np.float64]]:
+    """What one unit of utility is worth in the score, and what the market adds to that of each candidate."""
+    score = space.ranker.score_for(is_personal=is_personal)
+    none, one = score.breakdown({UTILITY: [0.0, 1.0]}).sum(axis=1)
+    return one - none, score.breakdown(market.terms(case.candidate_rows)).sum(axis=1)
+
+
+def taste_lists(space: ListingSpace, case: HeldBack, wants: Mapping[int, Wants], k: int = K) -> NDArray[np.intp]:
+    """By utility alone: what the other terms of the score are worth shows in the difference."""
+    utilities = _rough_utilities(space, wants, case)
+    return _lists([case.best(values, number, k) for number, (_, values) in enumerate(utilities)], k)
+
+
+def _rough_utilities(
+    space: ListingSpace, wants: Mapping[int, Wants], case: HeldBack
+) -> Iterator[tuple[Wants, NDArray[np.float32]]]:
+    """Each buyer of the case, with the utility of every candidate in single precision, some buyers at a time."""
+    vectors = space.stock.vectors[case.candidate_rows]
+    for start in range(0, len(case), BUYERS_AT_ONCE):
+        some = [wants[buyer_id] for buyer_id in case.buyer_ids[start : start + BUYERS_AT_ONCE].tolist()]
+        weights = np.array([want.weights[0] for want in some], np.float32)  # of the past, one taste each
+        yield from zip(some, weights @ vectors.T, strict=True)
+
+
+def popularity_lists(space: ListingSpace, events: EventRows, case: HeldBack, k: int = K) -> NDArray[np.intp]:
+    """By the decayed number of events, the same for every buyer."""
+    rows = space.stock.rows_of(events.listing_ids)
+    counted = (rows >= 0) & (weights_of(events) > 0) & (events.occurred_at < case.moment)
+    decay = np.exp2(-(case.moment - events.occurred_at[counted]) / DEMAND_HALF_LIFE_SECONDS)
+    demand = np.bincount(rows[counted], decay, minlength=len(space)).astype(np.float64)[case.candidate_rows]
+    return _lists([case.best(demand, number, k) for number in range(len(case))], k)
+
+
+def _lists(rows: list[NDArray[np.intp]], k: int) -> NDArray[np.intp]:
+    return np.array(rows, np.intp).reshape(len(rows), k)
+
+
+def measured(lists: NDArray[np.intp], case: HeldBack) -> dict[str, float]:
+    """The figures of one ranker, means over the buyers."""
+    hits = metrics.find_hits(lists, case.relevant)
+    return {
+        f"recall@{K}": metrics.mean_over_users(metrics.recall_at_k(hits, K)),
+        f"ndcg@{K}": metrics.mean_over_users(metrics.ndcg_at_k(hits, K)),
+        f"coverage@{K}": metrics.catalogue_coverage(lists, len(case.candidate_rows), K),
+    }

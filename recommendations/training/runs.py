@@ -1,0 +1,539 @@
+"""Train a ranker version beside the live one: dataset -> fit -> evaluate -> version -> promotion.
+
+Nothing here touches what is live until the pointer moves. What arrives meanwhile is not lost: preferences of the new
+space are computed from the whole log when first asked for, and listings without a vector are given one before and
+after the promotion.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from textwrap import shorten
+from typing import Any, Self
+
+import numpy as np
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from accounts.models import User
+from catalog.models import Listing
+from recommendations.buyers.histories import choice_sets_of
+from recommendations.buyers.past import weights_of
+from recommendations.engine.archetypes import CollaborativeConfig, CollaborativeModel, fit_collaborative
+from recommendations.engine.encoder import Encoder, EncoderConfig, fit_encoder
+from recommendations.engine.prices import CarPrices, fit_car_prices
+from recommendations.engine.ranker import Ranker, beside
+from recommendations.engine.scoring import LinearScore
+from recommendations.engine.stock import hashed
+from recommendations.engine.taste import Prior, PriorConfig, fit_prior
+from recommendations.events.rows import EventRows, read_events
+from recommendations.exceptions import RankerRefused, TrainingRefused
+from recommendations.listings.embedding import embed_in_space
+from recommendations.listings.rows import ListingRows, read_listings
+from recommendations.listings.space import ListingSpace
+from recommendations.listings.vectors import create_partition, ensure_index, fill_partition
+from recommendations.listings.window import read_changes, read_oldest_open_transaction
+from recommendations.models import VECTOR_DIMENSIONS, EventKind, RankerVersion, TrainingRun
+from recommendations.models.artifacts import load_ranker, save_ranker
+from recommendations.training.gate import FEWEST_BUYERS, GateFigures, Verdict, judge
+from recommendations.training.held_out import Tested, compare_with, space_of, try_space
+from recommendations.training.score_weights import LearnedScores, TermConfig, learn_terms
+from recommendations.training.versions import promote_ranker, retire_old_rankers, retire_ranker
+
+logger = logging.getLogger(__name__)
+Report = Callable[[float, str], None]  # fraction done from 0 to 1, and what is being done
+
+FEWEST_EVENTS_TO_TEST_ON = 20
+BUYERS_FOR_TEST = 150  # a prior for the test alone need not be the best there is: that would double the training
+HEARTBEAT_SECONDS = 20.0
+SILENCE_OF_THE_DEAD = timedelta(minutes=5)  # a process that lives writes every 20 seconds, however long a step takes
+# Length of the factors against that of the content. At 0.5 their noise cost a simulated buyer with 20 events 1.4 points
+# of 100 of the utility she could have had; where they do tell something, the prior gives them the weight they deserve.
+FACTOR_NORM = 0.2
+NOBODY_TO_TEST_ON = GateFigures(np.empty(0), np.empty(0), 0.0, 0.0)
+LONGEST_STEP = 120  # characters of the run's current step; its log takes all of it
+SECONDS_A_DAY = 86_400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingParameters:
+    """What an operator may choose for one training.
+
+    Attributes:
+        history_days: Events older than this are not learned from.
+        prior_buyers: The prior is learned from at most so many buyers, those with the most events first.
+        events_per_buyer: Of each of them, at most so many of the newest events.
+        sampled_alternatives: Random live listings beside each choice.
+        held_back_share: The newest share of the events is kept for weighing the terms of the score and for the gate.
+        archetype_half_life_days: After this long an event counts half for factors and EASE. Long, for what buyers of
+            Octavias also look at changes slowly; what one buyer wants fades by the half-lives of the kinds.
+        seed: Makes a training repeatable.
+    """
+
+    history_days: int = 365
+    prior_buyers: int = 400
+    events_per_buyer: int = 40
+    sampled_alternatives: int = 20
+    held_back_share: float = 0.15
+    archetype_half_life_days: float = 90.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("history_days", "prior_buyers", "events_per_buyer", "sampled_alternatives"):
+            if getattr(self, name) < 1:
+                raise TrainingRefused(f"{name} must be at least 1")
+        if not 0 < self.archetype_half_life_days < math.inf:
+            raise TrainingRefused("archetype_half_life_days must be a number above 0")
+        if not 0 < self.held_back_share < 1:
+            raise TrainingRefused("held_back_share must lie between 0 and 1")
+
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> TrainingParameters:
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(given) - known):
+            raise TrainingRefused(f"unknown parameter {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        return cls(**given)
+
+
+def start_training(
+    *, parameters: dict[str, Any] | None = None, promote: bool = True, started_by: User | None = None
+) -> TrainingRun:
+    """A queued run, to be handed to ``run_training``; raises TrainingRefused for parameters that make no sense."""
+    checked = TrainingParameters.from_json(parameters or {})
+    return TrainingRun.objects.create(parameters=asdict(checked), promote=promote, started_by=started_by)
+
+
+def run_training(*, run_id: int, report: Report | None = None) -> RankerVersion | None:
+    """Carry out a queued run; None when somebody else already took it. Raises what went wrong, after noting it."""
+    if not claim(run_id):
+        return None
+    with beating(run_id):
+        return carry_out(run_id, report)
+
+
+def carry_out(run_id: int, report: Report | None) -> RankerVersion:
+    """What follows the claim."""
+    run = TrainingRun.objects.select_related("version").get(pk=run_id)
+    if run.version and run.version.status == RankerVersion.Status.TRAINING:
+        discard(run.version)  # what a process that died left behind
+    version = RankerVersion.objects.create()
+    TrainingRun.objects.filter(pk=run_id).update(version=version)
+    reporter = RunReporter(run, report)
+    if run.log:
+        reporter.note("the process that worked on it was stopped; begun anew")
+    try:
+        train(version, TrainingParameters.from_json(run.parameters), reporter, promote=run.promote)
+    except SystemExit:  # the process is told to stop: whoever starts next begins again
+        discard(version)
+        TrainingRun.objects.filter(pk=run_id).update(status=TrainingRun.Status.QUEUED, progress=0, step="")
+        raise
+    except BaseException as error:
+        fail(run, version, error)
+        raise
+    try:
+        finish(version, reporter)
+    finally:  # the version stands, whatever became of what makes its searches faster
+        TrainingRun.objects.filter(pk=run_id).update(
+            status=TrainingRun.Status.DONE, progress=1, finished_at=timezone.now(), heartbeat_at=timezone.now()
+        )
+    version.refresh_from_db()
+    return version
+
+
+def claim(run_id: int) -> bool:
+    """Take a queued run, or one whose process has been silent for so long that it must have died."""
+    now = timezone.now()
+    dead = Q(status=TrainingRun.Status.RUNNING, heartbeat_at__lt=now - SILENCE_OF_THE_DEAD)
+    free = TrainingRun.objects.filter(Q(status=TrainingRun.Status.QUEUED) | dead, pk=run_id)
+    return bool(free.update(status=TrainingRun.Status.RUNNING, started_at=now, heartbeat_at=now))
+
+
+def dead_trainings() -> list[int]:
+    """Runs that were begun, and that no process has worked on for long: it was killed, or told to stop."""
+    begun = TrainingRun.objects.filter(status__in=[TrainingRun.Status.RUNNING, TrainingRun.Status.QUEUED])
+    silent = begun.filter(heartbeat_at__lt=timezone.now() - SILENCE_OF_THE_DEAD)
+    return list(silent.values_list("pk", flat=True))
+
+
+@contextmanager
+def beating(run_id: int) -> Iterator[None]:
+    """Write the run's heartbeat while a block lasts, from a thread, for steps that write nothing themselves."""
+    is_over = threading.Event()
+
+    def beat() -> None:
+        while not is_over.wait(HEARTBEAT_SECONDS):
+            try:
+                TrainingRun.objects.filter(pk=run_id).update(heartbeat_at=timezone.now())
+            except DatabaseError:
+                logger.exception("could not write the heartbeat of training %s", run_id)
+            finally:
+                connection.close()
+
+    thread = threading.Thread(target=beat, name=f"heartbeat of training {run_id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def discard(version: RankerVersion) -> None:
+    """Leave no half-trained version behind."""
+    retire_ranker(version)
+    RankerVersion.objects.filter(pk=version.pk).update(status=RankerVersion.Status.FAILED)
+
+
+def fail(run: TrainingRun, version: RankerVersion, error: BaseException) -> None:
+    """Note how a run ended; a cancelled one was stopped on purpose."""
+    discard(version)
+    cancelled = isinstance(error, TrainingCancelled)
+    TrainingRun.objects.filter(pk=run.pk).update(
+        status=TrainingRun.Status.CANCELLED if cancelled else TrainingRun.Status.FAILED,
+        error=str(error) or type(error).__name__,
+        finished_at=timezone.now(),
+    )
+
+
+class TrainingCancelled(TrainingRefused):
+    """An operator cancelled the run."""
+
+
+class RunReporter:
+    """Writes progress into the run, where the admin shows it, and notices when somebody cancelled it."""
+
+    def __init__(self, run: TrainingRun, also: Report | None) -> None:
+        self._run_id = run.pk
+        self._also = also
+        self._log = run.log.splitlines()  # of an earlier attempt
+        self._last_step = ""
+
+    def note(self, line: str) -> None:
+        """A line of the log."""
+        self._log.append(f"{timezone.now():%H:%M:%S} {line}")
+
+    def __call__(self, fraction: float, step: str) -> None:
+        """How far it is; a step that goes on is one line of the log."""
+        now = timezone.now()
+        if step != self._last_step:
+            self.note(step)
+        self._last_step = step
+        still_wanted = TrainingRun.objects.filter(pk=self._run_id, status=TrainingRun.Status.RUNNING).update(
+            progress=fraction,
+            step=shorten(step, LONGEST_STEP, placeholder=" …"),
+            heartbeat_at=now,
+            log="\n".join(self._log),
+        )
+        if not still_wanted:
+            raise TrainingCancelled("cancelled")
+        if self._also:
+            self._also(fraction, step)
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a training learns from, read and encoded once for all that is fitted on it.
+
+    Attributes:
+        rows: Every listing there ever was but drafts; sold ones keep teaching.
+        encoder: Fitted on them.
+        content: Their content features, shape (n_listings, n_content).
+        prices: What cars cost, by them.
+        events: The log, oldest first.
+    """
+
+    rows: ListingRows
+    encoder: Encoder
+    content: NDArray[np.float32]
+    prices: CarPrices
+    events: EventRows
+
+    @classmethod
+    def of(cls, rows: ListingRows, encoder: Encoder, events: EventRows) -> Self:
+        return cls(rows, encoder, encoder.encode(rows.table), fit_car_prices(rows.table), events)
+
+    @property
+    def as_of(self) -> datetime | None:
+        """The moment of the newest event: what is learned as of it is the same whenever it is learned."""
+        return datetime.fromtimestamp(float(self.events.occurred_at[-1]), UTC) if len(self.events) else None
+
+    def before(self, moment: float) -> Self:
+        """The same with the events before a moment (epoch seconds) alone."""
+        return replace(self, events=self.events.before(moment))
+
+
+def train(version: RankerVersion, parameters: TrainingParameters, report: Report, *, promote: bool) -> None:
+    seen_until = read_oldest_open_transaction()
+    now = timezone.now()
+    material = read_material(parameters, now, report)
+    version.n_listings, version.n_interactions = len(material.rows), len(material.events)
+    version.n_buyers, version.last_interaction_id = material.events.n_buyers, material.events.last_id
+    trial = try_out(material, parameters, report)
+    version.metrics, version.gate = {**trial.metrics, "event_kinds": kinds_now()}, trial.verdict.to_json()
+    steps = Steps(report, 0.6, 0.8, f"all {len(material.events)} events")
+    space = learn(material, parameters, material.as_of or now, steps, trial.population)
+    space.ranker = space.ranker.with_scores(trial.scores.known, trial.scores.stranger)
+    report(0.80, "storing vectors")
+    store_version(version, space, material.rows)
+    del space, material  # the index wants the memory
+    version.status = RankerVersion.Status.READY
+    is_index_urgent = Listing.objects.available().count() > settings.WINDOW_MAX_LISTINGS
+    if is_index_urgent:  # lists will come from it
+        report(0.85, "building the index")
+        ensure_index(version.pk)
+    version.save()
+    catch_up(version, seen_until)
+    if promote:
+        report(0.90, go_live_or_not(version, trial.verdict))
+        catch_up(version, seen_until)
+    retire_old_rankers()
+
+
+def kinds_now() -> dict[str, dict[str, float]]:
+    """What each kind of event weighs and how fast it fades, to be kept: operators change them, and versions differ."""
+    kinds = EventKind.objects.values_list("slug", "weight", "half_life_days")
+    return {slug: {"weight": weight, "half_life_days": half_life} for slug, weight, half_life in kinds}
+
+
+def finish(version: RankerVersion, report: Report) -> None:
+    """The index of the vectors, where lists come from memory and nobody need wait for it.
+
+    A failure, a cancelled run or a worker that stops costs the index alone; a beat job makes it later.
+    """
+    try:
+        report(0.92, f"{version} is {version.get_status_display().lower()}; building the index")
+        ensure_index(version.pk)
+        report(1.0, "the index is there")
+    except Exception:
+        logger.exception("the index of %s was left for later", version)
+
+
+def read_material(parameters: TrainingParameters, now: datetime, report: Report) -> Material:
+    report(0.02, "reading listings")
+    rows = read_listings(Listing.objects.cars().exclude(status=Listing.Status.DRAFT))
+    if not len(rows):
+        raise TrainingRefused("there are no listings to learn from: import some, or seed a demo market")
+    report(0.06, f"fitting the encoder on {len(rows)} listings")
+    encoder = fit_encoder(rows.table, EncoderConfig(n_dims=settings.CONTENT_DIMENSIONS))
+    report(0.14, "reading events")
+    return Material.of(rows, encoder, read_events(since=now - timedelta(days=parameters.history_days)))
+
+
+def go_live_or_not(version: RankerVersion, verdict: Verdict) -> str:
+    """Promote a version that passed the gate; one that did not stays ready, for an operator to look at."""
+    if verdict.passed:
+        promote_ranker(version=version, note="promoted after training")
+        version.refresh_from_db()
+        return f"promoted: {verdict.reason}"
+    version.note = f"not promoted: {verdict.reason}"
+    version.save(update_fields=["note"])
+    return version.note
+
+
+# --- Trying out on what is held back ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What learning from the older events alone, and testing on the newer ones, has told.
+
+    Attributes:
+        metrics: For ``RankerVersion.metrics``; empty where there was too little to test on.
+        scores: Weights of the terms of the score.
+        verdict: Of the gate.
+        population: As learned from the older events, from where the search for the final one sets out; None where
+            there was no trial.
+    """
+
+    metrics: dict[str, Any]
+    scores: LearnedScores
+    verdict: Verdict
+    population: Prior | None
+
+
+def try_out(material: Material, parameters: TrainingParameters, report: Report) -> Trial:
+    """Learn from before a moment; of what buyers did after it, half of them weigh the terms and half test the result.
+
+    So nothing is tested on what it was made of, and the live version, where it can be, on no more than the new one.
+    """
+    live, events = RankerVersion.objects.live(), material.events
+    if len(events) < FEWEST_EVENTS_TO_TEST_ON:
+        a_priori = LearnedScores(LinearScore.default(), LinearScore.default_for_strangers(), 0)
+        return Trial({}, a_priori, judge(NOBODY_TO_TEST_ON if live else None), None)
+    is_tested = testers_among(events, parameters)
+    moment = moment_of_trial(events, is_tested, live, parameters.held_back_share)
+    is_earlier = events.occurred_at < moment
+    past = material.before(moment)
+    fewer = replace(parameters, prior_buyers=min(parameters.prior_buyers, BUYERS_FOR_TEST))
+    steps = Steps(report, 0.18, 0.38, f"the {len(past.events)} events before those held back")
+    space = learn(past, fewer, datetime.fromtimestamp(moment, UTC), steps)
+    report(0.38, "weighing the terms of the score")
+    scores = learn_terms(space, events.take(is_earlier | ~is_tested), moment, TermConfig(seed=parameters.seed))
+    space.ranker = space.ranker.with_scores(scores.known, scores.stranger)
+    report(0.44, "evaluating")
+    asked = events.take(is_earlier | is_tested)
+    tested = try_space(space, asked, moment, seed=parameters.seed)
+    report(0.50, "comparing with the live version")
+    verdict = verdict_on(tested, live, material.rows, asked, seed=parameters.seed)
+    return Trial(tested.metrics(), scores, verdict, space.ranker.prior)
+
+
+def testers_among(events: EventRows, parameters: TrainingParameters) -> NDArray[np.bool_]:
+    """Whose events test the trial: every second buyer's; where few did anything of late, everybody's."""
+    late = events.occurred_at >= np.quantile(events.occurred_at, 1 - parameters.held_back_share)
+    if len(np.unique(events.buyer_ids[late])) < FEWEST_BUYERS:
+        return np.ones(len(events), bool)
+    return hashed(events.buyer_ids, parameters.seed) % np.uint64(2) == 1
+
+
+def moment_of_trial(
+    events: EventRows, is_tested: NDArray[np.bool_], live: RankerVersion | None, held_back_share: float
+) -> float:
+    """When what is held back begins, in epoch seconds.
+
+    Right after the last event that the live version learned from, if that leaves enough buyers to test on: then both
+    have learned from all that came before, and neither from what comes after. Otherwise at the newest share.
+    """
+    usual = float(np.quantile(events.occurred_at, 1 - held_back_share))
+    if live is None:
+        return usual
+    known = float(events.occurred_at[events.ids <= live.last_interaction_id].max(initial=-np.inf))
+    n_since = len(np.unique(events.buyer_ids[is_tested & (events.occurred_at > known)]))
+    return max(usual, float(np.nextafter(known, np.inf))) if n_since >= FEWEST_BUYERS else usual
+
+
+def verdict_on(
+    tested: Tested, live: RankerVersion | None, rows: ListingRows, events: EventRows, *, seed: int
+) -> Verdict:
+    """The gate's verdict on what was tried out, against the live version on the same events."""
+    if live is None:
+        return judge(None)
+    try:
+        ranker = load_ranker(live.pk)
+    except RankerRefused as refusal:
+        return Verdict(True, f"There is nothing to compare with: {refusal}.", {})
+    figures = compare_with(space_of(ranker, rows), tested, events, live.last_interaction_id)
+    return judge(figures, seed=seed)
+
+
+# --- Learning --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Part of a training's progress: between which fractions, and what is learned from."""
+
+    report: Report
+    first: float
+    last: float
+    material: str
+
+    def __call__(self, share: float, step: str) -> None:
+        self.report(self.first + share * (self.last - self.first), f"{step} of {self.material}")
+
+
+def learn(
+    material: Material,
+    parameters: TrainingParameters,
+    now: datetime,
+    report: Report = lambda fraction, step: None,
+    population: Prior | None = None,
+) -> ListingSpace:
+    """Fit what depends on events, as of a moment, and place every listing in the space that results."""
+    rows = material.rows
+    report(0.0, "learning the archetypes")
+    collaborative = fit_factors(material, parameters, now)
+    vectors = beside(material.content, collaborative.listing_factors(rows.table, material.content), VECTOR_DIMENSIONS)
+    at = np.flatnonzero((rows.published_at <= now.timestamp()) & (rows.ended_at > now.timestamp()))
+    ranker = Ranker(
+        encoder=material.encoder,
+        collaborative=collaborative,
+        prior=fit_prior([], VECTOR_DIMENSIONS),
+        baseline=(vectors[at] if len(at) else vectors).mean(axis=0),
+        n_dims=VECTOR_DIMENSIONS,
+        prices=material.prices,
+    )
+    space = ListingSpace(ranker)
+    space.put(rows, vectors)
+    report(0.5, "learning the population")
+    prior = learn_prior(
+        space, material.events, parameters, now, population,
+        lambda share: report(0.5 + 0.5 * share, "learning the population"),
+    )  # fmt: skip
+    space.ranker = ranker.with_prior(prior)
+    return space
+
+
+def fit_factors(material: Material, parameters: TrainingParameters, now: datetime) -> CollaborativeModel:
+    """The collaborative part, from every favourable event on a listing, weighed by its kind and its age."""
+    events = material.events
+    weights = weights_of(events)
+    listing_rows = positions_of(events.listing_ids, material.rows.listing_ids)
+    told = (weights > 0) & (listing_rows >= 0)
+    age_days = np.maximum(now.timestamp() - events.occurred_at[told], 0.0) / SECONDS_A_DAY
+    buyers, buyer_rows = np.unique(events.buyer_ids[told], return_inverse=True)
+    return fit_collaborative(
+        material.rows.table,
+        material.content,
+        buyer_rows,
+        listing_rows[told],
+        weights[told] * np.exp2(-age_days / parameters.archetype_half_life_days),
+        len(buyers),
+        CollaborativeConfig(
+            n_factors=settings.COLLABORATIVE_DIMENSIONS, relative_norm=FACTOR_NORM, seed=parameters.seed
+        ),
+    )
+
+
+def positions_of(listing_ids: NDArray[np.int64], sorted_ids: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Where each id stands in a sorted array; -1 where it does not."""
+    at = np.minimum(np.searchsorted(sorted_ids, listing_ids), max(len(sorted_ids) - 1, 0))
+    return np.where(sorted_ids[at] == listing_ids, at, -1)
+
+
+def learn_prior(
+    space: ListingSpace,
+    events: EventRows,
+    parameters: TrainingParameters,
+    now: datetime,
+    start: Prior | None = None,
+    report: Callable[[float], None] = lambda share: None,
+) -> Prior:
+    """The population's taste, by EM over the buyers who told most."""
+    buyers, counts = np.unique(events.buyer_ids, return_counts=True)
+    busiest = buyers[np.argsort(-counts, kind="stable")][: parameters.prior_buyers * 3]
+    rng = np.random.default_rng(parameters.seed)
+    sample = rng.permutation(busiest)[: parameters.prior_buyers]
+    newest = events.of_buyers(sample).newest_per_buyer(parameters.events_per_buyer)
+    sets = [
+        # a stronger event says more of its buyer, but not that buyers differ more: that is what the prior is about
+        told.reweighted(np.minimum(told.weights, 1.0))
+        for told in choice_sets_of(newest, space, now, parameters.sampled_alternatives).values()
+    ]
+    return fit_prior(sets, VECTOR_DIMENSIONS, PriorConfig(seed=parameters.seed), start, report)
+
+
+@transaction.atomic
+def store_version(version: RankerVersion, space: ListingSpace, rows: ListingRows) -> None:
+    """The ranker, and the vectors of what windows remember; of other listings they are made when somebody asks."""
+    create_partition(version.pk)
+    save_ranker(space.ranker, version)
+    ended_lately = timezone.now().timestamp() - settings.WINDOW_LOOKBACK_DAYS * SECONDS_A_DAY
+    kept = np.flatnonzero(rows.ended_at >= ended_lately)
+    fill_partition(version.pk, rows.listing_ids[kept], space.stock.vectors[kept], rows.table.take(kept).digests())
+
+
+def catch_up(version: RankerVersion, since_transaction: int) -> None:
+    """Vectors for what was published or changed since a training began, as the log of changes has it."""
+    changed = {listing_id for _, _, listing_id in read_changes(since_transaction)}
+    ids = list(Listing.objects.available().filter(pk__in=changed).order_by("id").values_list("id", flat=True))
+    embed_in_space(version, ids)

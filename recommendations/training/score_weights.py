@@ -1,0 +1,198 @@
+"""What each term of the score is worth, learned from choices that the taste has not seen.
+
+A posterior explains the events it was made of too well: learned on them, utility would take all. So the tastes are
+those of a moment, and the choices are what the same buyers did after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommendations.buyers.histories import SHOWN_AT_MOST, padded_lists
+from recommendations.buyers.past import wants_at, weights_of
+from recommendations.engine.scoring import (
+    DEAL,
+    DEFAULT_WEIGHTS_FOR_STRANGERS,
+    DEMAND,
+    FRESHNESS,
+    TERMS,
+    UTILITY,
+    LinearScore,
+    ScoreConfig,
+    learn_score,
+)
+from recommendations.engine.terms import SECONDS_A_DAY, Market, Terms, Wants, buyer_terms, demand_counts
+from recommendations.events.rows import EventRows, read_shown_beside
+from recommendations.listings.space import ListingSpace
+from recommendations.models import Interaction
+
+
+@dataclass(frozen=True)
+class TermConfig:
+    """How much is learned from.
+
+    Attributes:
+        max_buyers: Buyers with an event after the moment, drawn at random.
+        tests_per_buyer: Of each of them, at most so many of the newest such events are choices to learn from.
+        n_sampled: Random live listings that stand for the list a choice was made from, where that is not known.
+        seed: Of the sample of buyers.
+    """
+
+    max_buyers: int = 250
+    tests_per_buyer: int = 10
+    n_sampled: int = 20
+    seed: int = 0
+
+
+class LearnedScores(NamedTuple):
+    """Weights of the terms for buyers of whom something is known, and for strangers: ``Ranker.with_scores`` takes them.
+
+    ``n_choices`` is what they were learned from.
+    """
+
+    known: LinearScore
+    stranger: LinearScore
+    n_choices: int
+
+
+def learn_terms(
+    space: ListingSpace, events: EventRows, moment: float, config: TermConfig | None = None
+) -> LearnedScores:
+    """Learn the weights of the score's terms by conditional logit from what buyers did after a moment.
+
+    For every favourable event after the moment the alternatives are the list it came from or, where that is not known,
+    some listings that were live. Nothing is added to a known list, for what was never shown was not turned down: on a
+    simulated market that ignores freshness, lists that happened to show new cars would have given it a large weight.
+    Nor does a term get the credit for standing at the top, where buyers look first (``learn_score``, places).
+    Every term is as it was on the day of the event, but for the taste and the history, which are those of the moment.
+    The same choices teach both scores: once with what was known of the buyer, once as if she were a stranger.
+
+    Args:
+        space: Fitted on events before the moment alone, with every listing in it; its ranker has prices.
+        events: The whole log, the later part included.
+        moment: Epoch seconds.
+        config: See ``TermConfig``.
+
+    Returns:
+        The scores; those of ``LinearScore.default`` and ``default_for_strangers`` when nobody chose anything after
+        the moment. Weights are never negative, and lean on the a-priori ones when choices are few.
+    """
+    config = config or TermConfig()
+    choices = _Choices(space, events, moment, config)
+    known, as_strangers = choices.terms()
+    if not len(choices):
+        return LearnedScores(LinearScore.default(), LinearScore.default_for_strangers(), 0)
+    is_known = np.array([choices.wants_by_buyer[key].is_personal for key in choices.tests.buyer_ids.tolist()], bool)
+    of_strangers = ScoreConfig(prior=DEFAULT_WEIGHTS_FOR_STRANGERS)
+    return LearnedScores(
+        choices.learned(known, is_known, ScoreConfig()),
+        choices.learned(as_strangers, np.ones(len(choices), bool), of_strangers),
+        len(choices),
+    )
+
+
+class _Choices:
+    """Events after the moment, each with the rows it was chosen from and what was known of its buyer."""
+
+    def __init__(self, space: ListingSpace, events: EventRows, moment: float, config: TermConfig) -> None:
+        self.space, self.moment, self.config = space, moment, config
+        self.events, self.weights = events, weights_of(events)
+        self.rows = space.stock.rows_of(events.listing_ids)
+        self.tests = self._tests()
+        self.alternatives, self.places = self._alternatives()
+        self.offered = self.alternatives >= 0
+        self.wants_by_buyer = wants_at(space, events, np.unique(self.tests.buyer_ids), moment)
+
+    def __len__(self) -> int:
+        return len(self.tests)
+
+    def learned(self, terms: Terms, is_used: NDArray[np.bool_], config: ScoreConfig) -> LinearScore:
+        """The weights that explain some of the choices best; each counts once, whatever its kind."""
+        return learn_score(
+            {name: values[is_used] for name, values in terms.items()},
+            np.zeros(int(is_used.sum()), np.intp),
+            available=self.offered[is_used],
+            config=config,
+            places=self.places[is_used],
+        )
+
+    def terms(self) -> tuple[Terms, Terms]:
+        """Terms of every alternative, each of shape (n_choices, n_alternatives): of known buyers, and as strangers.
+
+        Unknown (nan) in padding, and for known buyers wherever nothing was known.
+        """
+        known, as_strangers = self._nothing(), self._nothing()
+        for buyer_id in np.unique(self.tests.buyer_ids).tolist():
+            at = np.flatnonzero(self.tests.buyer_ids == buyer_id)
+            own = self.wants_by_buyer[buyer_id]
+            stranger = Wants(self.space.ranker.prior.mean, place=own.place)
+            self._fill(as_strangers, at, partial(self._of_buyer, stranger))
+            if own.is_personal:
+                self._fill(known, at, partial(self._of_buyer, own))
+        for market, at in self._by_day():
+            self._fill(as_strangers, at, market.terms)
+        for name in (DEMAND, FRESHNESS, DEAL):
+            known[name] = as_strangers[name]
+        return known, as_strangers
+
+    def _nothing(self) -> Terms:
+        return {name: np.full(self.alternatives.shape, np.nan) for name in TERMS}
+
+    def _of_buyer(self, wants: Wants, rows: NDArray[np.intp]) -> Terms:
+        goods = self.space.goods
+        return {UTILITY: wants.utilities(goods.vectors[rows])[0], **buyer_terms(self.space.ranker, goods, wants, rows)}
+
+    def _fill(self, table: Terms, choices: NDArray[np.intp], terms_of: Callable[[NDArray[np.intp]], Terms]) -> None:
+        """Terms of everything offered in some choices, asked for at once."""
+        at, alternative = np.nonzero(self.offered[choices])
+        for name, values in terms_of(self.alternatives[choices[at], alternative]).items():
+            table[name][choices[at], alternative] = values
+
+    def _tests(self) -> EventRows:
+        is_test = (self.events.occurred_at >= self.moment) & (self.weights > 0) & (self.rows >= 0)
+        later = self.events.take(is_test)
+        buyers = np.random.default_rng(self.config.seed).permutation(np.unique(later.buyer_ids))
+        return later.of_buyers(buyers[: self.config.max_buyers]).newest_per_buyer(self.config.tests_per_buyer)
+
+    def _alternatives(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Rows each choice was made from, the chosen one first, -1 in padding; and their places in the list shown.
+
+        Both of shape (n_choices, n_alternatives); a place is nan where nobody knows it.
+        """
+        stock, n = self.space.stock, self.config.n_sampled
+        chosen = stock.rows_of(self.tests.listing_ids)
+        listed_events, beside = read_shown_beside(self.tests.ids, SHOWN_AT_MOST)
+        shown = padded_lists(self.tests.ids, listed_events, stock.rows_of(beside))
+        sampled = stock.samples_live(self.tests.occurred_at, n, self.tests.ids)
+        width = max(shown.shape[1], n)
+        shown, sampled = _widened(shown, width), _widened(sampled, width)
+        is_shown = (shown >= 0).any(axis=1, keepdims=True)
+        others = np.where(is_shown, shown, sampled)
+        own_place = np.where(is_shown, self._own_places()[:, None], np.nan)
+        beside_it = np.arange(1, width + 1) + (np.arange(1, width + 1) >= own_place)  # its own place is left out
+        alternatives = np.column_stack([chosen, np.where(others == chosen[:, None], -1, others)])
+        return alternatives, np.column_stack([own_place, np.where(np.isnan(own_place), np.nan, beside_it)])
+
+    def _own_places(self) -> NDArray[np.float64]:
+        """Place of what was chosen in its list, from 1, shape (n_choices,); nan where it was not told."""
+        told = Interaction.objects.filter(pk__in=self.tests.ids.tolist(), position__isnull=False)
+        place_by_event = dict(told.order_by().values_list("pk", "position"))
+        return np.array([place_by_event.get(event_id, np.nan) for event_id in self.tests.ids.tolist()], np.float64)
+
+    def _by_day(self) -> Iterator[tuple[Market, NDArray[np.intp]]]:
+        """The market as each day began on which something was chosen, and the choices of that day."""
+        days = np.floor(self.tests.occurred_at / SECONDS_A_DAY)
+        for day in np.unique(days).tolist():
+            start = day * SECONDS_A_DAY
+            counts = demand_counts(self.rows, self.events.occurred_at, self.weights, start, len(self.space))
+            yield Market.at(self.space.goods, start, counts), np.flatnonzero(days == day)
+
+
+def _widened(rows: NDArray[np.intp], width: int) -> NDArray[np.intp]:
+    return np.pad(rows, ((0, 0), (0, width - rows.shape[1])), constant_values=-1)

@@ -1,0 +1,83 @@
+"""Promote, roll back and retire ranker versions."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from recommendations.events.signals import ranker_promoted
+from recommendations.exceptions import RankerRefused
+from recommendations.listings.vectors import drop_partition
+from recommendations.models import (
+    Preference,
+    RankerVersion,
+)
+
+
+@transaction.atomic
+def promote_ranker(*, version: RankerVersion, note: str = "", by: User | None = None) -> RankerVersion:
+    """Put a version live; the one before stays ready to be rolled back to.
+
+    Every process follows at its next look, at most ``settings.WINDOW_STALENESS_SECONDS`` later.
+
+    Raises:
+        RankerRefused: If the version is live already or not ready; or if it did not pass the gate and no note says
+            why it should go live all the same.
+    """
+    live = RankerVersion.objects.select_for_update().filter(status=RankerVersion.Status.LIVE).first()
+    if live == version:
+        raise RankerRefused(f"{version} is live already")
+    version = RankerVersion.objects.select_for_update().get(pk=version.pk)
+    if version.status != RankerVersion.Status.READY:
+        raise RankerRefused(
+            f"{version} is {version.get_status_display().lower()}; only a ready version can be promoted"
+        )
+    if version.failed_gate and not note.strip():
+        raise RankerRefused(
+            f"{version} did not pass the gate, so it takes a note that says why it should go live all the same. "
+            f"The gate said: {version.gate.get('reason', 'nothing')}"
+        )
+    if live:
+        live.status = RankerVersion.Status.READY
+        live.save(update_fields=["status"])
+    version.status, version.promoted_at, version.promoted_by = RankerVersion.Status.LIVE, timezone.now(), by
+    version.note = note.strip() or version.note
+    version.save(update_fields=["status", "promoted_at", "promoted_by", "note"])
+    ranker_promoted.send(sender=RankerVersion, version_id=version.pk)
+    return version
+
+
+def rollback_ranker(*, note: str = "", by: User | None = None) -> RankerVersion:
+    """Put the newest version that is older than the live one, and has been live, back; RankerRefused without one."""
+    live = RankerVersion.objects.live()
+    earlier = RankerVersion.objects.filter(status=RankerVersion.Status.READY, promoted_at__isnull=False)
+    before = earlier.filter(pk__lt=live.pk).first() if live else earlier.first()
+    if before is None:
+        raise RankerRefused("there is no earlier version to go back to")
+    return promote_ranker(version=before, note=note.strip() or f"rolled back to, from {live}", by=by)
+
+
+def retire_old_rankers(*, keep: int | None = None) -> list[RankerVersion]:
+    """Drop the vectors of versions beyond the newest few; the live one and the one to roll back to always stay."""
+    keep = settings.RANKER_VERSIONS_KEPT if keep is None else keep
+    usable = list(RankerVersion.objects.usable().order_by("-id"))
+    live = [version for version in usable if version.status == RankerVersion.Status.LIVE]
+    way_back = [version for version in usable if version.promoted_at and version not in live][:1]
+    others = [version for version in usable if version not in (*live, *way_back)]
+    retired = others[max(keep - len(live) - len(way_back), 0) :]
+    for version in retired:
+        retire_ranker(version)
+    return retired
+
+
+@transaction.atomic
+def retire_ranker(version: RankerVersion) -> None:
+    """Forget a version's vectors, preferences and artifact; its row and figures stay for the record."""
+    version.status, version.retired_at = RankerVersion.Status.RETIRED, timezone.now()
+    version.save(update_fields=["status", "retired_at"])
+    drop_partition(version.pk)
+    Preference.objects.filter(version=version).delete()
+    if hasattr(version, "artifact"):
+        version.artifact.delete()
