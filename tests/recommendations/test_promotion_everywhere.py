@@ -24,8 +24,8 @@ import json, sys
 import django
 django.setup()
 from accounts.models import Buyer
-from recommendations.preferences import current_preference
-from recommendations.serving import ListRequest, recommend
+from recommendations.buyers.preferences import current_preference
+from recommendations.serving.lists import ListRequest, recommend
 for line in sys.stdin:
     buyer = Buyer.objects.get(pk=int(line))
     answer = recommend(ListRequest(buyer=buyer, k=3))
