@@ -8,7 +8,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
-from recommender_site import embedded, env  # noqa: F401 (env reads the .env file)
+from recommender_site import env  # noqa: F401 (env reads the .env file)
+from recommender_site.local import embedded
 
 
 def main() -> None:

@@ -8,10 +8,10 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
-from accounts.auditing import forget, record
 from accounts.exceptions import EraseRefused, MergeRefused, UnknownScope
 from accounts.models import ApiKey, Buyer, User
 from accounts.signals import buyers_merged, person_erased, person_exported
+from console.auditing import forget, record
 
 ERASED, EXPORTED = "erased", "exported"  # in the audit log
 

@@ -29,7 +29,7 @@ from typing import IO, Any
 
 import django
 
-from recommender_site import embedded
+from recommender_site.local import embedded
 
 LISTING_COLUMNS = """
     SELECT string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position) FROM information_schema.columns
@@ -76,7 +76,7 @@ def measure(path: Path) -> dict[str, float]:
 
 
 def one_import(path: Path) -> dict[str, float]:
-    from catalog.services import import_listings
+    from catalog.imports.store import import_listings
 
     held = resident_mb()
     started, worked = time.perf_counter(), time.process_time()
@@ -129,8 +129,8 @@ def empty_catalogue() -> None:
 def copy_bare(path: Path) -> float:
     from django.db import connection
 
-    from catalog.dialects import open_rows
-    from catalog.headers import HeaderReader
+    from catalog.imports.dialects import open_rows
+    from catalog.imports.headings import HeaderReader
 
     with open_rows(path, HeaderReader()) as rows:
         columns = ", ".join(f"c{index} text" for index in range(len(rows.headings)))

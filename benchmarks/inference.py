@@ -25,7 +25,7 @@ from pathlib import Path
 import django
 import numpy as np
 
-from recommender_site import embedded
+from recommender_site.local import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
 FLASK_SERVICE = """

@@ -13,7 +13,7 @@ import os
 
 import numpy as np
 
-from recommender_site import embedded
+from recommender_site.local import embedded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
 os.environ["SERVED_LIST_THREAD"] = "False"

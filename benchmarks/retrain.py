@@ -35,7 +35,7 @@ from typing import Any
 
 import django
 
-from recommender_site import embedded
+from recommender_site.local import embedded
 
 DATABASE = "retrain_benchmark"
 ALS = """

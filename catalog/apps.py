@@ -5,4 +5,4 @@ class CatalogConfig(AppConfig):
     name = "catalog"
 
     def ready(self) -> None:
-        from catalog import people  # noqa: F401  (registers itself)
+        from catalog import privacy as people  # noqa: F401  (registers itself)

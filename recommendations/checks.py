@@ -3,8 +3,8 @@
 from django.conf import settings
 from django.core.checks import Error, register
 
+from jobs.limits import LONG, SHORT
 from recommendations.models import VECTOR_DIMENSIONS
-from tasks.options import LONG, SHORT
 
 
 @register()

@@ -7,14 +7,12 @@ from accounts.roles import install_roles
 from accounts.signals import buyers_merged, person_exported
 from catalog.models import Listing
 from catalog.signals import listings_stored, odd_prices_asked
+from jobs.queue import enqueue_on_commit
 from recommendations.buyers.privacy import told_of
 from recommendations.events.recording import take_over_history
 from recommendations.events.signals import events_recorded, ranker_promoted
 from recommendations.listings.odd_prices import oddly_priced
 from recommendations.models import Interaction
-from tasks.queueing import enqueue_on_commit
-from tasks.recommendations import embed_listings_task, refresh_preferences_task, renew_preferences_task
-from tasks.schedule import install_schedule
 
 LISTINGS_PER_TASK = 5000
 
@@ -23,41 +21,41 @@ LISTINGS_PER_TASK = 5000
 def refresh_after_events(sender, buyer_ids, **kwargs):
     """A buyer whose log has grown has a stale preference; a hundred events at once are one task."""
     for buyer_id in buyer_ids:
-        enqueue_on_commit(refresh_preferences_task, buyer_id)
+        enqueue_on_commit("recommendations.refresh_preferences", buyer_id)
 
 
 @receiver(post_save, sender=Interaction, dispatch_uid="recommendations.interaction_saved")
 def refresh_after_interaction(sender, instance, created, raw, **kwargs):
     """The same for an event that was saved by itself."""
     if created and not raw:
-        enqueue_on_commit(refresh_preferences_task, instance.buyer_id)
+        enqueue_on_commit("recommendations.refresh_preferences", instance.buyer_id)
 
 
 @receiver(ranker_promoted, dispatch_uid="recommendations.ranker_promoted")
 def renew_after_promotion(sender, version_id, **kwargs):
     """In a new space nobody has a preference yet: the next read makes one, and a worker is there before most reads."""
-    enqueue_on_commit(renew_preferences_task, version_id)
+    enqueue_on_commit("recommendations.renew_preferences", version_id)
 
 
 @receiver(post_save, sender=Listing, dispatch_uid="recommendations.listing_saved")
 def embed_after_save(sender, instance, raw, update_fields, **kwargs):
     """A new or changed listing needs a vector; the task finds out whether its features have changed at all."""
     if not raw and instance.status != Listing.Status.DRAFT:
-        enqueue_on_commit(embed_listings_task, [instance.pk])
+        enqueue_on_commit("recommendations.embed_listings", [instance.pk])
 
 
 @receiver(listings_stored, dispatch_uid="recommendations.listings_stored")
 def embed_after_import(sender, listing_ids, **kwargs):
     """Listings that came in bulk, which saves no row by itself."""
     for start in range(0, len(listing_ids), LISTINGS_PER_TASK):
-        enqueue_on_commit(embed_listings_task, list(listing_ids[start : start + LISTINGS_PER_TASK]))
+        enqueue_on_commit("recommendations.embed_listings", list(listing_ids[start : start + LISTINGS_PER_TASK]))
 
 
 @receiver(buyers_merged, dispatch_uid="recommendations.buyers_merged")
 def refresh_after_merge(sender, guest, into, **kwargs):
     """A guest who logged in brings a history along."""
     take_over_history(guest=guest, into=into)
-    enqueue_on_commit(refresh_preferences_task, into.pk)
+    enqueue_on_commit("recommendations.refresh_preferences", into.pk)
 
 
 @receiver(person_exported, dispatch_uid="recommendations.person_exported")
@@ -68,13 +66,6 @@ def tell_of_history(sender, buyers, **kwargs):
 @receiver(odd_prices_asked, dispatch_uid="recommendations.oddly_priced")
 def tell_odd_prices(sender, factor, **kwargs):
     return oddly_priced(factor)
-
-
-@receiver(post_migrate, dispatch_uid="recommendations.install_schedule")
-def install_schedule_after_migration(sender, app_config, **kwargs):
-    """The timetable goes into the database once its tables are there."""
-    if app_config.name == "django_celery_beat":
-        install_schedule()
 
 
 @receiver(post_migrate, dispatch_uid="recommendations.install_roles")

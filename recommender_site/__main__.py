@@ -9,8 +9,9 @@ from typing import NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
 
-from recommender_site import embedded, env  # noqa: F401 (env reads the .env file)
-from recommender_site.supervisor import (
+from recommender_site import env  # noqa: F401 (env reads the .env file)
+from recommender_site.local import embedded
+from recommender_site.local.supervisor import (
     AlreadyRunsError,
     Supervisor,
     end_leftovers,
@@ -43,7 +44,7 @@ def main() -> int:
 def run(state: Path) -> int:
     """Prepare and run everything until asked to stop; returns the exit code."""
     lease = embedded.ensure()
-    from recommender_site import processes  # reads the settings, which need the addresses just exported
+    from recommender_site.local import processes  # reads the settings, which need the addresses just exported
 
     host, port = processes.HOST, processes.PORT
     try:

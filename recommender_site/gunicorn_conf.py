@@ -8,10 +8,9 @@ from typing import Any
 from prometheus_client import multiprocess
 
 from recommender_site import settings
-from recommender_site.web_worker import wait_for_questions
 
 bind = f"{settings.HOST}:{settings.PORT}"
-worker_class = "recommender_site.web_worker.QuickWorker"  # gthread, quicker for /infer
+worker_class = "gthread"
 workers = settings.WEB_PROCESSES
 threads = settings.WEB_THREADS
 timeout = 60  # seconds without a sign of life before a process is replaced
@@ -22,13 +21,8 @@ loglevel = settings.LOG_LEVEL.lower()
 control_socket_disable = True  # the supervisor is in control
 
 
-def when_ready(server: Any) -> None:
-    for listener in server.LISTENERS:
-        wait_for_questions(listener.sock)
-
-
 def post_worker_init(worker: Any) -> None:
-    import_module("recommender_site.fast_lane").keep_connections()  # the site is loaded by now
+    import_module("recommender_site.http.fast_lane").keep_connections()  # the site is loaded by now
     gc.freeze()  # what is loaded by now stays for good: the collector need not look at it again and again
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
+from console.site import UNFOLD  # noqa: F401  (read by the admin's theme)
 from recommender_site import env as read
-from recommender_site.admin_site import UNFOLD  # noqa: F401  (read by the admin's theme)
 
 env = read.env
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -127,9 +127,12 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_celery_beat",
     "django_celery_results",
+    "console",
+    "jobs",
     "accounts",
     "catalog",
     "recommendations",
+    "tasks",
     "recommender_site",
 ]
 
@@ -137,7 +140,7 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "recommender_site.security.ContentSecurityPolicyMiddleware",
+    "recommender_site.http.security.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -184,7 +187,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
     "default": {
-        "BACKEND": "recommender_site.cache.ForgivingRedisCache",
+        "BACKEND": "web.cache.ForgivingRedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": KEY_PREFIX,
         "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 2},  # seconds
@@ -192,6 +195,7 @@ CACHES = {
 }
 
 AUTH_USER_MODEL = "accounts.User"
+AUDIT_LOG_MODEL = "accounts.AuditEntry"  # what the console writes every change into
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -215,7 +219,7 @@ STORAGES = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_MB * 1024 * 1024
 FILE_UPLOAD_HANDLERS = [
-    "recommender_site.uploads.SizeLimit",
+    "web.uploads.SizeLimit",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
@@ -231,7 +235,7 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {
         "plain": {
-            "class": "recommender_site.logs.SecretiveFormatter",
+            "class": "web.logs.SecretiveFormatter",
             "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         }
     },
@@ -241,7 +245,7 @@ LOGGING: dict[str, Any] = {
 }
 if LOG_FILE:
     LOGGING["handlers"]["file"] = {
-        "class": "recommender_site.logs.SharedRotatingFileHandler",
+        "class": "web.logs.SharedRotatingFileHandler",
         "filename": BASE_DIR / LOG_FILE,
         "max_megabytes": LOG_FILE_MAX_MB,
         "n_kept": LOG_FILES_KEPT,
@@ -258,7 +262,7 @@ REST_FRAMEWORK: dict[str, Any] = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["recommender_site.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["web.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": [
         "accounts.api.throttles.UserThrottle",
@@ -273,7 +277,7 @@ REST_FRAMEWORK: dict[str, Any] = {
         "login": THROTTLE_LOGIN,
     },
     "NUM_PROXIES": int(BEHIND_HTTPS_PROXY),  # without a proxy a caller could name any address as its own
-    "EXCEPTION_HANDLER": "recommender_site.errors.exception_handler",
+    "EXCEPTION_HANDLER": "web.errors.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SIMPLE_JWT = {
@@ -299,11 +303,11 @@ SPECTACULAR_SETTINGS = {
         "ListingStatus": "catalog.models.Listing.Status",
         "ListingStatusToSet": "catalog.api.serializers.STATUSES_TO_SET",
     },
-    "PREPROCESSING_HOOKS": ["recommender_site.openapi.strip_final_slash"],
+    "PREPROCESSING_HOOKS": ["recommender_site.http.openapi.strip_final_slash"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "recommender_site.openapi.describe_errors",
-        "recommender_site.openapi.drop_empty_defaults",
+        "recommender_site.http.openapi.describe_errors",
+        "recommender_site.http.openapi.drop_empty_defaults",
     ],
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "tryItOutEnabled": True},
 }

@@ -4,11 +4,11 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
 
-from recommender_site import openapi  # noqa: F401  (registers how callers are described)
-from recommender_site.api_root import ApiRootView
-from recommender_site.health import alive, ready
-from recommender_site.metrics import metrics
-from recommender_site.views import home
+from recommender_site.http import openapi  # noqa: F401  (registers how callers are described)
+from recommender_site.http.api_root import ApiRootView
+from recommender_site.http.health import alive, ready
+from recommender_site.http.home import home
+from recommender_site.http.metrics import metrics
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
@@ -32,7 +32,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^metrics/?$", metrics, name="metrics"),
 ]
 
-handler400 = "recommender_site.errors.handler400"
-handler403 = "recommender_site.errors.handler403"
-handler404 = "recommender_site.errors.handler404"
-handler500 = "recommender_site.errors.handler500"
+handler400 = "web.errors.handler400"
+handler403 = "web.errors.handler403"
+handler404 = "web.errors.handler404"
+handler500 = "web.errors.handler500"

@@ -4,9 +4,12 @@ from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 from django.utils import timezone
 
-from catalog import import_jobs, quality, services, undoing, uploads
-from tasks.options import LONG, RETRY, SHORT
-from tasks.queueing import enqueue
+from catalog import quality, services
+from catalog.imports import jobs as import_jobs
+from catalog.imports import undo as undoing
+from catalog.imports import uploads
+from jobs.limits import LONG, RETRY, SHORT
+from jobs.queue import enqueue
 
 
 @shared_task(name="catalog.expire_listings", ignore_result=True, soft_time_limit=300, time_limit=330, **RETRY)
@@ -35,9 +38,9 @@ def undo_import_task(undo_id: int) -> str:
 def resume_imports_task() -> None:
     """Hand imports and undoings whose process died to another worker; one that is claimed already is left alone."""
     for run_id in import_jobs.dead_imports():
-        enqueue(import_file_task, run_id)
+        enqueue("catalog.import_file", run_id)
     for undo_id in undoing.dead_undos():
-        enqueue(undo_import_task, undo_id)
+        enqueue("catalog.import_undo", undo_id)
 
 
 @shared_task(name="catalog.sweep_imports", ignore_result=True, soft_time_limit=300, time_limit=330, **RETRY)

@@ -8,10 +8,10 @@ from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from catalog.models import ListingChange
+from jobs import outcomes  # noqa: F401 (listens in every worker)
+from jobs.limits import RETRY, SHORT
 from recommendations.upkeep.consistency import check_data
 from recommendations.upkeep.probe import GOAL_SECONDS, look_at_probe, send_probe
-from tasks import outcomes  # noqa: F401 (listens in every worker)
-from tasks.options import RETRY, SHORT
 
 CHANGES_KEPT = timedelta(hours=1)  # a window that slept for half of this loads itself anew
 

@@ -2,6 +2,8 @@
 
 from celery import shared_task
 
+from jobs.limits import LONG, RETRY, SHORT
+from jobs.queue import enqueue
 from recommendations.buyers import refresh
 from recommendations.evaluation.runs import dead_evaluations, run_evaluation
 from recommendations.feed.fitting import refresh_fit
@@ -10,8 +12,6 @@ from recommendations.insight.offline_test_runs import dead_trials, run_trial
 from recommendations.listings import embedding
 from recommendations.simulation.seeding import dead_seedings, run_seeding
 from recommendations.training.runs import TrainingCancelled, dead_trainings, run_training, start_training
-from tasks.options import LONG, RETRY, SHORT
-from tasks.queueing import enqueue
 
 
 @shared_task(name="recommendations.refresh_preferences", ignore_result=True, **SHORT, **RETRY)
@@ -66,13 +66,13 @@ def scheduled_retrain_task() -> None:
 def resume_trainings_task() -> None:
     """Hand trainings, maps and evaluations whose process died to another worker; what is claimed is left alone."""
     for run_id in dead_trainings():
-        enqueue(retrain_task, run_id)
+        enqueue("recommendations.retrain", run_id)
     for map_id in dead_maps():
-        enqueue(draw_map_task, map_id)
+        enqueue("recommendations.draw_map", map_id)
     for trial_id in dead_trials():
-        enqueue(try_weights_task, trial_id)
+        enqueue("recommendations.try_weights", trial_id)
     for evaluation_id in dead_evaluations():
-        enqueue(evaluate_task, evaluation_id)
+        enqueue("recommendations.evaluate", evaluation_id)
 
 
 @shared_task(name="recommendations.evaluate", **LONG)
@@ -103,7 +103,7 @@ def seed_marketplace_task(seed_run_id: int) -> str:
 def resume_demo_markets_task() -> None:
     """Hand seedings whose process died to another worker; one that is worked on is left alone."""
     for run_id in dead_seedings():
-        enqueue(seed_marketplace_task, run_id)
+        enqueue("catalog.seed_marketplace", run_id)
 
 
 @shared_task(name="recommendations.refresh_feed", ignore_result=True, **SHORT)

@@ -5,7 +5,9 @@ counts: operators change times there, and switch an entry off rather than delete
 """
 
 from dataclasses import dataclass
+from typing import Any
 
+from django.apps import AppConfig
 from django.conf import settings
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
@@ -124,6 +126,12 @@ def install_schedule() -> None:
             PeriodicTask.objects.create(
                 name=entry.name, task=entry.task, description=entry.sentence, **timing(entry.when)
             )
+
+
+def install_after_migration(app_config: AppConfig, **kwargs: Any) -> None:
+    """The timetable goes into the database once its tables are there."""
+    if app_config.name == "django_celery_beat":
+        install_schedule()
 
 
 def timing(when: Every | Daily) -> dict:

@@ -3,10 +3,12 @@
 import pytest
 from django.core.cache import cache
 
+from jobs import queue
 from recommendations.feed.fitting import forget_log
 from recommendations.feed.memory import memory
 from recommendations.listings.demand import forget_demand
 from recommendations.listings.window import forget_window
+from recommender_site.celery import app
 
 
 @pytest.fixture(autouse=True)
@@ -17,3 +19,12 @@ def _nothing_remembered(request):
     forget_log()
     if "django_db_setup" in request.fixturenames:
         cache.clear()
+
+
+@pytest.fixture
+def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """What would go to the broker, as (task name, *arguments): the outer edge, where the test stands in for it."""
+    queue.resume()
+    handed: list[tuple] = []
+    monkeypatch.setattr(app, "send_task", lambda name, args, **how: handed.append((name, *args)))
+    return handed

@@ -3,6 +3,6 @@
 Its data directory is apart from the development one, so that tests never touch a running site.
 """
 
-from recommender_site import embedded
+from recommender_site.local import embedded
 
 embedded.ensure("test")

@@ -1,19 +1,21 @@
 """Rules that hold across files. Import directions are import-linter's; what it cannot see is here."""
 
 import ast
+import inspect
 from pathlib import Path
 
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.contrib import admin
 from django.core.management import call_command
 
-from recommender_site import processes
 from recommender_site.celery import app
+from recommender_site.local import processes
 from tasks import schedule
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROOMS = ["recommender_site", "accounts", "catalog", "recommendations", "tasks"]
+ROOMS = ["recommender_site", "accounts", "catalog", "console", "jobs", "recommendations", "tasks", "web"]
 
 
 def modules() -> list[Path]:
@@ -58,6 +60,39 @@ def test_every_queue_that_tasks_are_routed_to_has_a_worker():
         queue for command in (processes.worker_command(), processes.trainer_command()) for queue in queues(command)
     }
     assert routed <= consumed == set(settings.QUEUES)
+
+
+def enqueued_by_name() -> list[tuple[str, ast.Call]]:
+    """Every call that hands work to the queue by a name that is written out, and where it is."""
+    found = []
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in (
+                "enqueue",
+                "enqueue_on_commit",
+            ):
+                found.append((dotted(path), node))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("place", "call"), enqueued_by_name(), ids=lambda each: each if isinstance(each, str) else str(each.lineno)
+)
+def test_what_is_enqueued_by_name_is_a_task_with_those_arguments(place, call):
+    our_tasks()
+    name, *args = call.args
+    if not isinstance(name, ast.Constant):  # handed through: the name stands as an attribute, tested below
+        assert place in {"jobs.queue", "recommendations.admin.jobs"}
+        return
+    inspect.signature(app.tasks[name.value].run).bind(*args)
+
+
+def test_every_job_page_names_a_task_that_takes_the_key_of_its_row():
+    our_tasks()
+    pages = [page for page in admin.site._registry.values() if isinstance(getattr(page, "task", None), str)]
+    assert pages
+    for page in pages:
+        inspect.signature(app.tasks[page.task].run).bind(1)
 
 
 def queues(command: list[str]) -> list[str]:

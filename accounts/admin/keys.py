@@ -17,7 +17,9 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts.models import ApiKey, User
 from accounts.services import create_api_key, revoke_api_key
-from recommender_site.admin_kit import ConsoleAdmin, ago, badge, change_each
+from console.actions import change_each
+from console.pages import ConsoleAdmin
+from console.words import ago, badge
 
 
 # --- Keys ------------------------------------------------------------------------------------------------------------

@@ -16,12 +16,13 @@ from unfold.forms import AdminPasswordChangeForm, BaseDialogForm
 from unfold.forms import UserChangeForm as BaseUserChangeForm
 from unfold.forms import UserCreationForm as BaseUserCreationForm
 
-from accounts.auditing import forget, record
 from accounts.exceptions import EraseRefused
 from accounts.models import Buyer, User
 from accounts.roles import ROLES, WHAT_THEY_DO
 from accounts.services import erase_person, export_person
-from recommender_site.admin_kit import NONE, ConsoleAdmin, go_to, link_to, list_link, list_url, page_of, table
+from console.auditing import forget, record
+from console.pages import ConsoleAdmin, go_to
+from console.words import NONE, link_to, list_link, list_url, page_of, table
 
 
 # --- Users -----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,16 @@
 """How staff see the catalogue: the stock, how it got in and out, and how good it is."""
 
+from catalog.admin import quality_cards, stock_cards
 from catalog.admin.imports import ImportProblemAdmin, ImportRunAdmin
 from catalog.admin.quality import QualityReportAdmin
 from catalog.admin.stock import ListingAdmin, count_of
 
-__all__ = ["ImportProblemAdmin", "ImportRunAdmin", "ListingAdmin", "QualityReportAdmin", "count_of"]
+__all__ = [
+    "ImportProblemAdmin",
+    "ImportRunAdmin",
+    "ListingAdmin",
+    "QualityReportAdmin",
+    "count_of",
+    "quality_cards",
+    "stock_cards",
+]

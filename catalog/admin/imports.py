@@ -20,11 +20,12 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilt
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
-from accounts.auditing import record
 from accounts.models import User
 from catalog.admin.wizard import PrepareView, UploadView, prepare_url
 from catalog.exceptions import UndoRefused
-from catalog.import_jobs import cancel_import, continue_import, options_of, queue_import
+from catalog.imports.jobs import cancel_import, continue_import, options_of, queue_import
+from catalog.imports.preview import for_the_form
+from catalog.imports.undo import queue_undo, undo_problem
 from catalog.models import (
     ImportedListing,
     ImportProblem,
@@ -34,25 +35,12 @@ from catalog.models import (
     UploadedChunk,
     UploadedFile,
 )
-from catalog.preview import for_the_form
-from catalog.tables import as_csv
-from catalog.undoing import queue_undo, undo_problem
-from recommender_site.admin_kit import (
-    NONE,
-    UNFINISHED,
-    JobAdmin,
-    ReadOnlyAdmin,
-    ago,
-    badge,
-    go_to,
-    link_to,
-    list_link,
-    list_url,
-    span,
-    table,
-)
-from tasks.catalog import import_file_task, undo_import_task
-from tasks.queueing import enqueue_on_commit
+from console.auditing import record
+from console.pages import ReadOnlyAdmin, go_to
+from console.words import NONE, ago, badge, link_to, list_link, list_url, span, table
+from jobs.admin.base import UNFINISHED, JobAdmin
+from jobs.queue import enqueue_on_commit
+from web.tables import as_csv
 
 PROBLEMS_ON_PAGE = 20
 
@@ -186,7 +174,7 @@ class ImportRunAdmin(JobAdmin):
             options = options_of(tried, is_dry_run=False)
             run = queue_import(upload=tried.upload, options=options, started_by=author(request))
             record(by=request.user, action="import", target=run, note=f"after dry run {tried.pk}")
-            enqueue_on_commit(import_file_task, run.pk)
+            enqueue_on_commit("catalog.import_file", run.pk)
         messages.success(request, "The import was queued. This page follows it by itself.")
         return go_to(page_of_run(run.pk))
 
@@ -233,7 +221,7 @@ class ImportRunAdmin(JobAdmin):
         with transaction.atomic():
             if goes_on := continue_import(run=run):
                 record(by=request.user, action="retry", target=run, before={"status": run.status})
-                enqueue_on_commit(import_file_task, run.pk)
+                enqueue_on_commit("catalog.import_file", run.pk)
         if goes_on:
             messages.success(request, "The import was queued again. This page follows it by itself.")
         else:
@@ -256,7 +244,7 @@ class ImportRunAdmin(JobAdmin):
     )
     def queue_again(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         with transaction.atomic():
-            enqueue_on_commit(import_file_task, int(object_id))
+            enqueue_on_commit("catalog.import_file", int(object_id))
         messages.success(request, "The import was handed to the queue.")
         return go_to(page_of_run(object_id))
 
@@ -279,7 +267,7 @@ class ImportRunAdmin(JobAdmin):
             with transaction.atomic():
                 undoing = queue_undo(run=run, started_by=author(request))
                 record(by=request.user, action="undo", target=run, note=str(counts_of(run)))
-                enqueue_on_commit(undo_import_task, undoing.pk)
+                enqueue_on_commit("catalog.import_undo", undoing.pk)
         except UndoRefused as refusal:
             messages.warning(request, f"Nothing was undone: {refusal}")
             return go_to(page_of_run(object_id))

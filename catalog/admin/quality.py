@@ -14,13 +14,13 @@ from django.views.generic import TemplateView
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.views import UnfoldModelAdminViewMixin
 
-from accounts.auditing import record
 from accounts.models import User
 from catalog.models import ImportRun, QualityReport
 from catalog.quality import Status, lines_of, queue_report
-from recommender_site.admin_kit import UNFINISHED, JobAdmin, ago
-from tasks.catalog import measure_quality_task
-from tasks.queueing import enqueue_on_commit
+from console.auditing import record
+from console.words import ago
+from jobs.admin.base import UNFINISHED, JobAdmin
+from jobs.queue import enqueue_on_commit
 
 IMPORTS_SHOWN = 5
 
@@ -65,7 +65,7 @@ class QualityReportAdmin(JobAdmin):
             user = request.user if isinstance(request.user, User) else None
             if report := queue_report(started_by=user):
                 record(by=request.user, action="measure", target=report)
-                enqueue_on_commit(measure_quality_task, report.pk)
+                enqueue_on_commit("catalog.measure_quality", report.pk)
         if report is None:
             messages.info(request, "A report is being made already.")
         else:

@@ -42,19 +42,10 @@ from catalog.services import (
     reserve_listing,
     withdraw_listing,
 )
-from catalog.tables import as_csv
-from recommender_site.admin_kit import (
-    NBSP,
-    NONE,
-    ConsoleAdmin,
-    ReadOnlyAdmin,
-    badge,
-    change_each,
-    go_to,
-    list_link,
-    money,
-    span,
-)
+from console.actions import change_each
+from console.pages import ConsoleAdmin, ReadOnlyAdmin, go_to
+from console.words import NBSP, NONE, badge, list_link, money, span
+from web.tables import as_csv
 
 STATUS_LABELS = {
     "draft": "",

@@ -17,19 +17,18 @@ from django.views.generic import FormView, TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from accounts.auditing import record
 from accounts.models import User
 from catalog.exceptions import ImportRefused
-from catalog.headers import IGNORE, NAMED_MAPPINGS, split_words
-from catalog.import_jobs import queue_import
+from catalog.imports.headings import IGNORE, NAMED_MAPPINGS, split_words
+from catalog.imports.jobs import queue_import
+from catalog.imports.preview import Preview, pairs_of, preview_file, target_choices
+from catalog.imports.quantities import CURRENCIES
+from catalog.imports.reading import ImportOptions, source_of
+from catalog.imports.uploads import as_path, keep_file, too_large
 from catalog.models import ImportRun, UploadedFile
-from catalog.preview import Preview, pairs_of, preview_file, target_choices
-from catalog.quantities import CURRENCIES
-from catalog.reading import ImportOptions, source_of
-from catalog.uploads import as_path, keep_file, too_large
-from recommender_site.uploads import REFUSED
-from tasks.catalog import import_file_task
-from tasks.queueing import enqueue_on_commit
+from console.auditing import record
+from jobs.queue import enqueue_on_commit
+from web.uploads import REFUSED
 
 COLUMN = "column-"  # of the form's fields, before the number of the file's column
 UPLOADS_SHOWN = 5
@@ -186,7 +185,7 @@ class PrepareView(UnfoldModelAdminViewMixin, TemplateView):
             run = queue_import(upload=self.file, options=options, started_by=user)
             if not is_dry_run:
                 record(by=request.user, action="import", target=run, note="without a dry run")
-            enqueue_on_commit(import_file_task, run.pk)
+            enqueue_on_commit("catalog.import_file", run.pk)
         messages.success(request, "The job was queued. This page follows it by itself.")
         return redirect("admin:catalog_importrun_change", run.pk)
 

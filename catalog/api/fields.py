@@ -11,9 +11,9 @@ from drf_spectacular.plumbing import build_choice_field
 from rest_framework import serializers
 
 from catalog.filters import ListingFilters
+from catalog.imports.names import name_car, slug_of
+from catalog.imports.vocabulary import VOCABULARIES, colour_of
 from catalog.models import Listing, Seller
-from catalog.names import name_car, slug_of
-from catalog.vocabulary import VOCABULARIES, colour_of
 
 WORDS_AT_MOST = 50  # in one filter; more than any form offers
 PRICE_AT_MOST = 9_999_999_999  # what the column holds

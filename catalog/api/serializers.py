@@ -6,10 +6,10 @@ from typing import Any
 from rest_framework import serializers
 
 from catalog.api.fields import CountField, FiniteFloatField
-from catalog.importing import ListingRow
+from catalog.imports.names import name_car
+from catalog.imports.rows import ListingRow
+from catalog.imports.vocabulary import colour_of
 from catalog.models import Listing, Seller
-from catalog.names import name_car
-from catalog.vocabulary import colour_of
 
 LISTINGS_PER_REQUEST = 1000
 

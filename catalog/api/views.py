@@ -23,7 +23,7 @@ from catalog.api.serializers import (
     StoredSerializer,
 )
 from catalog.exceptions import CatalogRefusal, PriceRefused
-from catalog.ingest import store_rows
+from catalog.imports.ingest import store_rows
 from catalog.models import Listing
 from catalog.services import (
     change_price,

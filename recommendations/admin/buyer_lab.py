@@ -14,6 +14,8 @@ from django.utils.safestring import SafeString
 
 from accounts.models import Buyer
 from catalog.models import Listing
+from console.charts import Axis, Bar, Line, Moment, Part, bar_chart, line_chart, sum_bar, timeline
+from console.words import NONE, ago, clock, link_to
 from recommendations.admin.lab_form import N_IMAGINED, LabForm
 from recommendations.admin.pages import RowsPage, car_line, compared, in_words
 from recommendations.engine.reasons import operator_breakdown
@@ -24,8 +26,6 @@ from recommendations.insight.timeline import PastEvent, timeline_of
 from recommendations.insight.what_if import Answer, WhatIf, answer
 from recommendations.models import EventKind, Interaction, Placement, Preference, RankerVersion, ServedList
 from recommendations.serving.lists import RecommendedListing
-from recommender_site.admin_charts import Axis, Bar, Line, Moment, Part, bar_chart, line_chart, sum_bar, timeline
-from recommender_site.admin_kit import NONE, ago, clock, link_to
 
 # Parts of a score as they are coloured, and the terms of each; whatever is named nowhere is "Other features".
 GROUPS: Mapping[str, tuple[str, ...]] = {

@@ -15,6 +15,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 
 from accounts.models import Buyer
 from catalog.models import Listing
+from console.words import NONE, link_to
 from recommendations.admin import promotion
 from recommendations.admin.evaluations import queue_evaluation
 from recommendations.admin.pages import RowsPage, car_line, may_see
@@ -25,7 +26,6 @@ from recommendations.insight.comparison import SHOWN_AT_MOST, Findings, K, find,
 from recommendations.insight.verdicts import verdict_on
 from recommendations.insight.version_lists import sample_lists
 from recommendations.models import Evaluation, Interaction, Preference, RankerVersion, TrainingRun
-from recommender_site.admin_kit import NONE, link_to
 
 OFFERED = 12  # versions to choose from, the newest ones
 LISTS_NEED = (Buyer, Interaction, Preference)

@@ -16,6 +16,10 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
+from console.pages import ReadOnlyAdmin, go_to
+from console.words import NONE, link_to, table
+from jobs.admin.base import UNFINISHED
+from jobs.queue import enqueue_on_commit
 from recommendations.admin.jobs import BackgroundJobAdmin, author
 from recommendations.evaluation.of_log import LogParameters
 from recommendations.evaluation.outcome import OURS
@@ -23,9 +27,6 @@ from recommendations.evaluation.report import html_report, in_words, plots, tabl
 from recommendations.evaluation.runs import as_json, start_evaluation
 from recommendations.exceptions import EvaluationRefused
 from recommendations.models import Evaluation, EvaluationFigure, RankerVersion
-from recommender_site.admin_kit import NONE, UNFINISHED, ReadOnlyAdmin, go_to, link_to, table
-from tasks.queueing import enqueue_on_commit
-from tasks.recommendations import evaluate_task
 
 HEADLINE_K = 10  # of the one figure in the list of evaluations
 
@@ -64,13 +65,13 @@ class EvaluateForm(BaseDialogForm):
 def queue_evaluation(request: HttpRequest, parameters: dict[str, Any]) -> Evaluation:
     """A queued evaluation and the task that makes it, handed over when the row is visible to the worker."""
     evaluation = start_evaluation(parameters=parameters, started_by=author(request))
-    enqueue_on_commit(evaluate_task, evaluation.pk)
+    enqueue_on_commit("recommendations.evaluate", evaluation.pk)
     return evaluation
 
 
 @admin.register(Evaluation)
 class EvaluationAdmin(BackgroundJobAdmin):
-    task = evaluate_task
+    task = "recommendations.evaluate"
     list_display = ["name", "status_badge", "headline", "lead", "progress_bar", "took", "version_link", "created_at"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["version", "started_by"]

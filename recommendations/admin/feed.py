@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
+from console.pages import ReadOnlyAdmin
 from recommendations.models import FeedFit
-from recommender_site.admin_kit import ReadOnlyAdmin
 
 
 @admin.register(FeedFit)

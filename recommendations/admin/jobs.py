@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from celery import Task
 from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
@@ -17,16 +16,17 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
-from accounts import auditing
 from accounts.models import User
+from console import auditing
+from console.pages import go_to
+from console.words import NONE, ago, link_to, page_of, table
+from jobs.admin.base import UNFINISHED, JobAdmin
+from jobs.queue import enqueue_on_commit
 from recommendations.admin.training_form import LABELS, USUAL, TrainingRunForm, unusual
 from recommendations.exceptions import TrainingRefused
 from recommendations.models import SeedRun, TrainingRun
 from recommendations.simulation.seeding import cancel_seeding, is_worked_on
 from recommendations.training.runs import start_training
-from recommender_site.admin_kit import NONE, UNFINISHED, JobAdmin, ago, go_to, link_to, page_of, table
-from tasks.queueing import enqueue_on_commit
-from tasks.recommendations import retrain_task, seed_marketplace_task
 
 
 class RetrainForm(BaseDialogForm):
@@ -59,7 +59,7 @@ def author(request: HttpRequest) -> User | None:
 def queue_training(request: HttpRequest, *, promote: bool, parameters: dict | None = None) -> TrainingRun:
     """A queued run and the task that works it off, handed over when the row is visible to the worker."""
     run = start_training(parameters=parameters, promote=promote, started_by=author(request))
-    enqueue_on_commit(retrain_task, run.pk)
+    enqueue_on_commit("recommendations.retrain", run.pk)
     return run
 
 
@@ -77,7 +77,7 @@ def start_and_follow(request: HttpRequest, form: RetrainForm) -> HttpResponse:
 class BackgroundJobAdmin(JobAdmin):
     """A job that a Celery task works off. It is started and looked at, never edited."""
 
-    task: Task
+    task: str  # the name of the task that works it off
     actions_detail = ["queue_again"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -174,7 +174,7 @@ class CancellableJobAdmin(BackgroundJobAdmin):
 
 @admin.register(TrainingRun)
 class TrainingRunAdmin(CancellableJobAdmin):
-    task = retrain_task
+    task = "recommendations.retrain"
     form = TrainingRunForm
     list_display = [
         "run",
@@ -255,7 +255,7 @@ class TrainingRunAdmin(CancellableJobAdmin):
 
 @admin.register(SeedRun)
 class SeedRunAdmin(BackgroundJobAdmin):
-    task = seed_marketplace_task
+    task = "catalog.seed_marketplace"
     list_display = [
         "run",
         "status_badge",
@@ -327,4 +327,4 @@ class SeedRunAdmin(BackgroundJobAdmin):
     def save_model(self, request: HttpRequest, obj: SeedRun, form: Any, change: bool) -> None:
         obj.started_by = author(request)
         super().save_model(request, obj, form, change)
-        enqueue_on_commit(seed_marketplace_task, obj.pk)
+        enqueue_on_commit("catalog.seed_marketplace", obj.pk)

@@ -11,6 +11,8 @@ from django.utils.safestring import SafeString
 
 from accounts.models import Buyer
 from catalog.models import Listing, PriceChange
+from console.charts import Column, column_chart, step_chart
+from console.words import ago, list_url, money
 from recommendations.admin.pages import RowsPage, car_line
 from recommendations.insight.exposure import DAYS, Exposure, Figures, exposure_of
 from recommendations.insight.price_history import PriceHistory, price_history_of
@@ -18,8 +20,6 @@ from recommendations.insight.reverse_match import ReverseMatch, who_wants
 from recommendations.listings.demand import market_pulse
 from recommendations.models import EventKind, Interaction, Preference, RankerVersion, ServedList
 from recommendations.serving.lists import similar_listings
-from recommender_site.admin_charts import Column, column_chart, step_chart
-from recommender_site.admin_kit import ago, list_url, money
 
 MATCHES_SHOWN = 20
 SIMILAR_SHOWN = 8

@@ -16,6 +16,8 @@ from unfold.decorators import action, display
 
 from catalog.admin import count_of
 from catalog.filters import ListingFilters
+from console.pages import ConsoleAdmin
+from console.words import badge, list_link
 from recommendations.admin.weights import PlacementMixPage
 from recommendations.engine.scoring import TERMS
 from recommendations.models import Experiment, Placement, ServedList
@@ -28,7 +30,6 @@ from recommendations.serving.placements import (
     refuse_sources,
     refuse_variants,
 )
-from recommender_site.admin_kit import ConsoleAdmin, badge, list_link
 
 EXPERIMENT_LABELS = {"draft": "", "running": "success", "stopped": "warning"}
 

@@ -18,10 +18,11 @@ from unfold.decorators import action, display
 
 from catalog.admin import count_of
 from catalog.models import Listing
+from console.pages import ConsoleAdmin, ReadOnlyAdmin
+from console.words import NONE, badge, clock, link_to, list_link, money, table
 from recommendations.admin.pages import in_words
 from recommendations.admin.weights import KindWeightsPage
 from recommendations.models import EventKind, Interaction, SavedSearch, ServedList
-from recommender_site.admin_kit import NONE, ConsoleAdmin, ReadOnlyAdmin, badge, clock, link_to, list_link, money, table
 
 
 @admin.register(EventKind)

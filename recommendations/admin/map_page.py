@@ -13,13 +13,14 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import Buyer
 from catalog.models import Listing
+from console.scatter import Arrow, Dot, Place, scatter, swatch
+from console.words import NBSP, NONE, ago, list_url, page_of
+from jobs.admin.base import UNFINISHED
 from recommendations.admin.pages import RowsPage, car_line, may_see
 from recommendations.exceptions import RankerRefused
 from recommendations.insight.map_words import COLOURS, MAKE, TASTE, Area, Compass
 from recommendations.insight.taste_map import Picture, picture
 from recommendations.models import Interaction, Preference, RankerVersion, TasteMap
-from recommender_site.admin_kit import NBSP, NONE, UNFINISHED, ago, list_url, page_of
-from recommender_site.admin_scatter import Arrow, Dot, Place, scatter, swatch
 
 AXES = ""  # of the field "map": the axes of the stock as it is now, rather than a stored map
 MAPS_OFFERED = 10

@@ -17,13 +17,14 @@ from unfold.decorators import action, display
 from accounts.admin import BuyerAdmin
 from accounts.models import Buyer
 from catalog.admin import count_of
+from console.pages import ReadOnlyAdmin, go_to
+from console.words import NONE, ago, badge, link_to, list_link, table
 from recommendations.admin.buyer_lab import BuyerLab
 from recommendations.admin.log import in_words
 from recommendations.buyers.profiles import profile_of
 from recommendations.buyers.refresh import refresh_preferences
 from recommendations.exceptions import RankerRefused
 from recommendations.models import Interaction, Preference, RankerVersion, SimulatedTaste
-from recommender_site.admin_kit import NONE, ReadOnlyAdmin, ago, badge, go_to, link_to, list_link, table
 
 FRESHNESS_LABELS = {"Fresh": "success", "Behind": "warning", "Cold": ""}
 EVENTS_ON_PAGE = 15

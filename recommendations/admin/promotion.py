@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest
 
-from accounts import auditing
+from console import auditing
 from recommendations.admin.jobs import author
 from recommendations.exceptions import RankerRefused
 from recommendations.models import RankerVersion

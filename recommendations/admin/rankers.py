@@ -17,12 +17,13 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from console.pages import ReadOnlyAdmin, go_to, planned_rows
+from console.words import NONE, ago, badge, link_to, table
 from recommendations.admin import promotion
 from recommendations.admin.comparison import ComparisonPage
 from recommendations.admin.figures import side_by_side
 from recommendations.admin.jobs import RETRAIN_DIALOG, RetrainForm, start_and_follow
 from recommendations.models import ListingVector, RankerArtifact, RankerVersion
-from recommender_site.admin_kit import NONE, ReadOnlyAdmin, ago, badge, go_to, link_to, planned_rows, table
 
 VERSION_LABELS = {"training": "info", "ready": "", "live": "success", "retired": "warning", "failed": "danger"}
 

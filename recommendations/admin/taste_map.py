@@ -9,20 +9,19 @@ from django.urls import URLPattern, path, reverse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
+from console.words import link_to, page_of
+from jobs.queue import enqueue_on_commit
 from recommendations.admin.jobs import CancellableJobAdmin, author
 from recommendations.admin.map_page import TasteMapPage
 from recommendations.insight.maps import start_map
 from recommendations.models import TasteMap
-from recommender_site.admin_kit import link_to, page_of
-from tasks.queueing import enqueue_on_commit
-from tasks.recommendations import draw_map_task
 
 
 @admin.register(TasteMap)
 class TasteMapAdmin(CancellableJobAdmin):
     """Maps drawn by t-SNE, as jobs."""
 
-    task = draw_map_task
+    task = "recommendations.draw_map"
     list_display = ["name", "status_badge", "progress_bar", "took", "n_points", "version_link", "created_at"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["version", "started_by"]
@@ -70,7 +69,7 @@ class TasteMapAdmin(CancellableJobAdmin):
     def save_model(self, request: HttpRequest, obj: TasteMap, form: object, change: bool) -> None:
         """The row is the service's to make; the form's becomes it."""
         started = start_map(n_points=obj.n_points, seed=obj.seed, started_by=author(request))
-        enqueue_on_commit(draw_map_task, started.pk)
+        enqueue_on_commit("recommendations.draw_map", started.pk)
         obj.__dict__.update(started.__dict__)
 
     def response_add(self, request: HttpRequest, obj: TasteMap, post_url_continue: str | None = None) -> HttpResponse:

@@ -8,16 +8,15 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
+from console.words import NONE, table
 from recommendations.admin.jobs import CancellableJobAdmin
 from recommendations.admin.pages import told_trial
 from recommendations.models import WeightTrial
-from recommender_site.admin_kit import NONE, table
-from tasks.recommendations import try_weights_task
 
 
 @admin.register(WeightTrial)
 class WeightTrialAdmin(CancellableJobAdmin):
-    task = try_weights_task
+    task = "recommendations.try_weights"
     list_display = ["name", "status_badge", "progress_bar", "took", "placement", "started_by", "created_at"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["placement", "started_by"]

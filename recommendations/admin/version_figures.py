@@ -7,13 +7,13 @@ from typing import Any
 
 from django.utils.safestring import SafeString, mark_safe
 
+from console.words import NONE
 from recommendations.evaluation.plots import Bar, bar_chart
 from recommendations.evaluation.report import MEANINGS
 from recommendations.insight.comparison import METRICS, Findings, K, Value, slices_in
 from recommendations.insight.verdicts import METRIC
 from recommendations.metrics.figures import EVERYBODY
 from recommendations.models import RankerVersion
-from recommender_site.admin_kit import NONE
 
 PLOTTED = (("ndcg", K), ("recall", K), ("coverage", K), ("pairs won", 0))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from console.words import NONE, ago, clock
 from recommendations.admin.figures import shown
 from recommendations.evaluation.outcome import OURS
 from recommendations.insight.lineage import Making, making_of
 from recommendations.models import RankerVersion
-from recommender_site.admin_kit import NONE, ago, clock
 
 
 def making_rows(versions: Sequence[RankerVersion]) -> list[dict[str, Any]]:

@@ -15,9 +15,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 
-from accounts import auditing
 from accounts.models import Buyer
 from catalog.models import Listing
+from console import auditing
+from jobs.admin.base import JobAdmin
+from jobs.queue import enqueue_on_commit
 from recommendations.admin.jobs import author
 from recommendations.admin.pages import RowsPage, compared, told_trial
 from recommendations.admin.trials import may_try
@@ -35,9 +37,6 @@ from recommendations.models import (
     ServedList,
     WeightTrial,
 )
-from recommender_site.admin_kit import JobAdmin
-from tasks.queueing import enqueue_on_commit
-from tasks.recommendations import try_weights_task
 
 BUYERS_ROWS = (Buyer, Listing, Interaction, Preference, RankerVersion, ServedList)
 SAVED_BETWEEN = "Nothing was saved: somebody saved other values meanwhile. Below is what yours would change now."
@@ -84,7 +83,7 @@ class WeightsPage(RowsPage):
         trial = trial_of(before, after)
         if trial is None or trial.status == WeightTrial.Status.FAILED:
             trial = start_trial(before, after, started_by=author(self.request))
-            enqueue_on_commit(try_weights_task, trial.pk)
+            enqueue_on_commit("recommendations.try_weights", trial.pk)
             auditing.record(by=self.request.user, action="started", target=trial)
         return redirect(f"{self.request.path}?{urlencode(form.told)}#measured")
 

@@ -1,7 +1,7 @@
 """``/interact``, ``/add_items``, ``/recs/{user_id}``: the feed for client systems that know bare ids.
 
 What comes in and goes out is plain data here, so that the documented views below and the short way of
-``recommender_site.fast_lane`` give one answer. ``/healthcheck`` and ``/cleanup`` are at the end.
+``recommender_site.http.fast_lane`` give one answer. ``/healthcheck`` and ``/cleanup`` are at the end.
 """
 
 import math
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from celery import current_app
 from django.conf import settings
 from django.http import Http404
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
@@ -25,9 +26,8 @@ from accounts.models import ApiKey
 from recommendations import telemetry
 from recommendations.feed.emptying import empty_site
 from recommendations.feed.lists import ACTIONS, add_items, recommend, record_actions
-from recommender_site.celery import app
-from recommender_site.errors import OUTAGES, error_body
-from recommender_site.health import broker_connection, problems_found
+from web.errors import OUTAGES, error_body
+from web.servers import broker_connection, problems_found
 
 FEED = ["Likes and recommendations"]
 ID_AT_MOST = 255  # letters
@@ -380,4 +380,4 @@ def empty_queues() -> None:
     """Drop the tasks that wait; those that run meet an empty site."""
     with broker_connection() as connection:
         for queue in settings.QUEUES:
-            app.amqp.queues[queue](connection.default_channel).purge()
+            current_app.amqp.queues[queue](connection.default_channel).purge()

@@ -1,7 +1,7 @@
 """``/infer`` and ``/batch``: vectors of one's own in, the live listings with the highest inner products out.
 
 What comes in and goes out is plain data here, so that the documented views below and the short way of
-``recommender_site.fast_lane`` give one answer.
+``recommender_site.http.fast_lane`` give one answer.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from accounts.models import ApiKey
 from recommendations.exceptions import NoLiveRanker
 from recommendations.models import VECTOR_DIMENSIONS
 from recommendations.serving.inference import GroupBy, Question, infer
-from recommender_site.parsers import LenientJSONParser
+from web.parsers import LenientJSONParser
 
 GROUPS = get_args(GroupBy)
 NUMBERS = {int, float}

@@ -29,9 +29,9 @@ from accounts.models import ApiKey, User
 from recommendations.ratings.current import rating_model
 from recommendations.ratings.exceptions import NoRatingModel
 from recommendations.ratings.loaded import LoadedModel
-from recommender_site.build import AUTHORS, built_at
-from recommender_site.logs import last_lines, log_files
-from recommender_site.parsers import LenientJSONParser
+from web.build import AUTHORS, built_at
+from web.logs import last_lines, log_files
+from web.parsers import LenientJSONParser
 
 logger = logging.getLogger(__name__)
 

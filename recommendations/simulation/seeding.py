@@ -26,8 +26,8 @@ from django.utils import timezone
 from psycopg.types.json import Jsonb
 
 from accounts.models import Buyer, User
+from catalog.imports.names import known_makes
 from catalog.models import CarModel, Listing, Make, PriceChange, Seller
-from catalog.names import known_makes
 from catalog.signals import listings_stored
 from recommendations.exceptions import RecommendationsError
 from recommendations.models import (

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from catalog.models import ImportProblem, ImportRun, Listing, PriceChange
-from recommender_site import admin_kit
+from console import actions
 from tests.factories import (
     CarModelFactory,
     ListingFactory,
@@ -128,7 +128,7 @@ def test_many_refusals_are_told_by_their_reason(operator: Client):
 
 
 def test_more_rows_than_one_request_can_take_are_refused_before_anything_changes(operator: Client, monkeypatch):
-    monkeypatch.setattr(admin_kit, "ROWS_PER_ACTION", 1)
+    monkeypatch.setattr(actions, "ROWS_PER_ACTION", 1)
     listings = ListingFactory.create_batch(2)
     assert messages_of(act(operator, "withdraw", *listings)) == [
         "Nothing was changed: select at most 1 rows at a time."

@@ -10,11 +10,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalog.export import HEADINGS, exported_rows
+from catalog.imports.reading import ImportOptions
+from catalog.imports.store import import_listings
 from catalog.models import Listing, Seller
-from catalog.reading import ImportOptions
-from catalog.services import import_listings
-from catalog.tables import lines, safe_cell
 from tests.factories import CarModelFactory, ListingFactory, MakeFactory, SellerFactory, UserFactory
+from web.tables import lines, safe_cell
 
 pytestmark = pytest.mark.django_db
 

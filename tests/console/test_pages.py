@@ -1,47 +1,299 @@
-"""Every page in a real browser: no script fails, nothing comes from elsewhere, and a telephone shows all of it."""
+"""What holds for every page of the admin, and the dashboard."""
+
+import re
+import uuid
+from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.contrib import admin
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
+from django_celery_results.models import TaskResult
 
+from catalog.admin.quality_cards import quality_panel
+from catalog.models import Listing, ListingChange
+from catalog.quality import queue_report, run_report
+from console.pages import EstimatingPaginator, planned_rows
+from jobs.admin import cards
+from recommendations.admin import ranking_cards as ranking
+from recommendations.admin import traffic_cards as traffic
+from recommendations.models import Interaction, RankerVersion, SeedRun
+from tests import factories
 from tests.admin_rows import ROW_OF
-from tests.console.steps import log_in
 
-pytestmark = pytest.mark.django_db(transaction=True)
-TELEPHONE = {"width": 390, "height": 844}
-WIDER = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+REGISTERED = sorted(admin.site._registry, key=lambda model: model._meta.label)
+LABELS = [model._meta.label for model in REGISTERED]
 
-
-def addresses() -> list[str]:
-    """The list of each kind of row, and the page of one row of each; of the front page and the dashboard too."""
-    found = ["/", reverse("admin:index")]
-    for model in sorted(admin.site._registry, key=lambda model: model._meta.label):
-        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-        found += [reverse(f"{name}_changelist"), reverse(f"{name}_change", args=[ROW_OF[model]().pk])]
-    return found
+pytestmark = pytest.mark.django_db
 
 
-def test_a_telephone_shows_every_page_without_scrolling_sideways(page):
-    log_in(page, superuser=True)
-    page.set_viewport_size(TELEPHONE)
-    wide = {}
-    for address in addresses():
-        answer = page.goto(address)
-        assert answer.status == 200, address
-        if (pixels := page.evaluate(WIDER)) > 0:
-            wide[address] = pixels
-    assert wide == {}
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(factories.UserFactory(operator=True))
+    cache.clear()
+    return client
 
 
-def test_the_console_is_reached_by_keyboard(page):
-    """Tab leads from the first link into the sidebar, Enter opens what is in focus, and the focus can be seen."""
-    log_in(page, superuser=True)
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if page.evaluate("() => document.activeElement.getAttribute('href')") == "/admin/catalog/listing/":
-            break
-    outline = page.evaluate("() => { const s = getComputedStyle(document.activeElement);"
-                            " return s.outlineStyle + s.boxShadow }")  # fmt: skip
-    assert outline != "nonenone"
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/admin/catalog/listing/")
+def url(model: type, page: str, *args: object) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+def test_every_model_of_ours_has_pages_but_the_vectors_which_show_on_their_listing():
+    from django.apps import apps
+
+    ours = {
+        model._meta.object_name
+        for name in ("accounts", "catalog", "recommendations")
+        for model in apps.get_app_config(name).get_models()
+    }
+    assert ours - {model._meta.object_name for model in REGISTERED} == {"ListingVector"}
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=LABELS)
+def test_every_list_opens_with_rows_and_without(operator: Client, model: type):
+    assert operator.get(url(model, "changelist")).status_code == 200
+    ROW_OF[model]()
+    response = operator.get(url(model, "changelist"))
+    assert response.status_code == 200
+    assert response.context["cl"].result_count >= 1
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=LABELS)
+def test_every_row_has_a_page(operator: Client, model: type):
+    row = ROW_OF[model]()
+    assert operator.get(url(model, "change", row.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=LABELS)
+def test_every_form_to_add_a_row_opens_or_is_refused(operator: Client, model: type):
+    may_add = admin.site._registry[model].has_add_permission(operator.get(url(model, "changelist")).wsgi_request)
+    assert operator.get(url(model, "add")).status_code == (200 if may_add else 403)
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=LABELS)
+def test_a_longer_list_takes_no_more_queries(operator: Client, model: type):
+    for _ in range(2):
+        ROW_OF[model]()
+    operator.get(url(model, "changelist"))  # fills caches: content types, sessions
+    few = queries_of(operator, model)
+    for _ in range(6):
+        ROW_OF[model]()
+    assert queries_of(operator, model) == few <= 16
+
+
+def queries_of(client: Client, model: type) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        client.get(url(model, "changelist"))
+    return len(queries)
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=LABELS)
+def test_search_finds_nothing_without_an_error(operator: Client, model: type):
+    assert operator.get(url(model, "changelist"), {"q": "no such thing' 0x & |"}).status_code in (200, 302)
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=LABELS)
+def test_staff_without_a_permission_sees_no_rows(client: Client, model: type):
+    client.force_login(factories.UserFactory(is_staff=True))
+    row = ROW_OF[model]()
+    assert client.get(url(model, "changelist")).status_code == 403
+    assert client.get(url(model, "change", row.pk)).status_code in (302, 403)
+
+
+@pytest.mark.parametrize("model", [Interaction, ListingChange], ids=lambda model: model.__name__)
+def test_a_log_cannot_be_written_by_hand(operator: Client, model: type):
+    row = ROW_OF[model]()
+    assert operator.post(url(model, "change", row.pk), {}).status_code == 403
+    assert operator.post(url(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+
+
+# --- Counting --------------------------------------------------------------------------------------------------------
+def test_a_short_list_is_counted_exactly():
+    factories.SellerFactory.create_batch(3)
+    paginator = EstimatingPaginator(factories.SellerFactory._meta.model.objects.order_by("pk"), 2)
+    assert (paginator.count, paginator.num_pages, paginator.is_estimate) == (3, 2, False)
+
+
+def test_a_long_list_is_estimated_from_statistics(monkeypatch: pytest.MonkeyPatch):
+    sellers = factories.SellerFactory._meta.model.objects.order_by("pk")
+    factories.SellerFactory.create_batch(30)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE catalog_seller")
+    monkeypatch.setattr(EstimatingPaginator, "COUNT_EXACTLY", 10)
+    paginator = EstimatingPaginator(sellers, 2)
+    assert paginator.count == planned_rows(sellers) == 30
+    assert paginator.is_estimate
+    assert paginator.num_pages == 5  # of 2 rows each: as far as rows are counted
+
+
+# --- Dashboard -------------------------------------------------------------------------------------------------------
+def test_an_empty_site_is_told_what_to_do_next(operator: Client):
+    response = operator.get(reverse("admin:index"))
+    assert "No cars yet: import a file of listings" in response.text
+    assert reverse("admin:recommendations_seedrun_add") in response.text
+
+
+def test_stock_without_a_ranker_asks_for_the_first_training(operator: Client):
+    factories.ListingFactory()
+    response = operator.get(reverse("admin:index"))
+    assert [step["label"] for step in response.context["next_steps"]] == ["Train the first ranker"]
+
+
+def test_the_dashboard_counts_what_there_is(operator: Client):
+    now = timezone.now()
+    live = factories.RankerVersionFactory(
+        live=True, metrics={"rankers": {"taste": {"ndcg": 0.25}, "popularity": {"ndcg": 0.0625}}}
+    )
+    sold, dear = factories.ListingFactory(sold=True), factories.ListingFactory(published_at=now - timedelta(days=3))
+    served = factories.ServedListFactory(
+        served_at=now, version=live, listing_ids=[sold.pk, dear.pk], scores=[2.0, 1.0], sources=["utility", "trending"],
+        placement=factories.PlacementFactory(slug="corner", name="Corner"),
+    )  # fmt: skip
+    for kind in ("view", "contact"):
+        factories.InteractionFactory(
+            buyer=served.buyer, listing=dear, kind_id=kind, occurred_at=now, served_list=served, position=2
+        )
+    TaskResult.objects.create(task_id="1", status="FAILURE")
+
+    response = operator.get(reverse("admin:index"))
+
+    figures = {card.title: card.figure for card in response.context["cards"]}
+    assert figures == {
+        "Cars for sale": "1",
+        "Events, last 24 hours": "2",
+        "Lists served, last 24 hours": "1",
+        "Click rate, last 7 days": "50.0%",
+        "Contact rate, last 7 days": "50.00%",
+        "Cold buyers": "0%",
+        "Coverage, last 7 days": "100%",
+        "Preferences behind the log": "1",
+        "Live ranker": str(live),
+        "Work in the queues": figures["Work in the queues"],  # earlier tests may have left some
+        "Failed jobs, last 24 hours": "1",
+    }
+    panels = {panel.title: panel.rows for panel in response.context["panels"]}
+    assert sorted(panels["Clicks and contacts by source, last 7 days"]) == [
+        ("trending", "1", "1 (100.0%)", "1 (100.00%)"),
+        ("utility", "1", "0 (0.0%)", "0 (0.00%)"),
+    ]
+    ((place, *rates),) = panels["Clicks and contacts by placement, last 7 days"]
+    assert ("Corner" in place, rates) == (True, ["2", "1 (50.0%)", "1 (50.00%)"])
+    assert [row[1:] for row in panels["Events by kind"]] == [("0.0", "1", "1"), ("0.0", "1", "1")]
+    assert panels["How good the live ranker is"] == (("ndcg", "0.250", "0.062"),)
+
+
+def test_a_broker_that_is_away_is_an_alert_and_no_error(operator: Client, settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cards, "queue_depths", lambda: None)
+    card = cards.queue_card()
+    assert (card.figure, card.is_alert) == ("–", True)
+    assert "The broker does not answer" in operator.get(reverse("admin:index")).text
+
+
+def test_what_is_wrong_with_the_stock_leads_to_its_listings(operator: Client):
+    for _ in range(3):
+        factories.ListingFactory(price=None)
+    run_report(report_id=queue_report().pk)
+    panel = quality_panel()
+    (row,) = [row for row in panel.rows if "price" in row[0].lower()]
+    address = re.search(r'href="([^"]+)"', row[0])
+    assert address
+    assert operator.get(unescape(address[1])).context["cl"].result_count == 3
+
+
+def test_a_large_week_is_sampled_and_says_so(operator: Client, monkeypatch: pytest.MonkeyPatch):
+    """Of lists whose ids are spread evenly, a quarter is a quarter of the ids."""
+    for quarter in range(4):
+        first = uuid.UUID(int=(quarter << 126) + 1)
+        factories.ServedListFactory(
+            id=first, served_at=timezone.now(), listing_ids=[1], scores=[1.0], sources=["utility"]
+        )
+    monkeypatch.setattr(traffic, "LISTS_SAMPLED", 1)
+    monkeypatch.setattr(traffic, "planned_rows", lambda rows: 4)
+    sample = traffic.read_sample(timezone.now())
+    assert (sample.total().n_shown, round(sample.share, 6)) == (1, 0.25)
+    assert "from a random 25.0% of the lists" in traffic.sources_panel(sample).note
+
+
+def test_the_dashboard_tells_for_how_long_the_log_has_been_ahead(operator: Client):
+    live = factories.RankerVersionFactory(live=True)
+    now = timezone.now()
+    for minutes in (40, 20):
+        factories.InteractionFactory(received_at=now - timedelta(minutes=minutes))
+    card = ranking.behind_card(now, live)
+    assert (card.figure, "the first for 40\xa0min" in card.note) == ("2", True)
+
+
+def test_every_card_leads_to_a_list_that_opens(operator: Client):
+    for card in operator.get(reverse("admin:index")).context["cards"]:
+        assert operator.get(card.href).status_code == 200, card.title
+
+
+def test_a_running_job_shows_on_the_dashboard(operator: Client):
+    SeedRun.objects.create(status="running", progress=0.5, step="buyers")
+    response = operator.get(reverse("admin:index"))
+    assert [(job["step"], job["percent"]) for job in response.context["running_jobs"]] == [("buyers", 50)]
+
+
+def test_cards_show_only_to_those_who_may_see_their_rows(client: Client):
+    cache.clear()
+    person = factories.UserFactory(is_staff=True)
+    person.user_permissions.add(permission("view", Listing))
+    client.force_login(person)
+    response = client.get(reverse("admin:index"))
+    assert [card.title for card in response.context["cards"]] == ["Cars for sale"]
+
+
+def permission(verb: str, model: type):
+    from django.contrib.auth.models import Permission
+    from django.contrib.contenttypes.models import ContentType
+
+    return Permission.objects.get(
+        content_type=ContentType.objects.get_for_model(model), codename=f"{verb}_{model._meta.model_name}"
+    )
+
+
+def test_the_dashboard_works_without_a_single_permission(client: Client):
+    cache.clear()
+    client.force_login(factories.UserFactory(is_staff=True))
+    response = client.get(reverse("admin:index"))
+    assert response.context["cards"] == []
+    assert response.status_code == 200
+
+
+def test_the_dashboard_takes_no_more_queries_with_more_rows(operator: Client):
+    RankerVersion.objects.create(status="live")
+    ROW_OF[Listing]()
+    operator.get(reverse("admin:index"))
+    few = dashboard_queries(operator)
+    for model in (Interaction, Listing):
+        for _ in range(5):
+            ROW_OF[model]()
+    assert dashboard_queries(operator) == few
+
+
+def dashboard_queries(client: Client) -> int:
+    cache.clear()
+    with CaptureQueriesContext(connection) as queries:
+        client.get(reverse("admin:index"))
+    return len(queries)
+
+
+# --- The public page -------------------------------------------------------------------------------------------------
+def test_the_front_page_names_every_door(client: Client, settings):
+    settings.DEMO_MODE = False
+    response = client.get("/")
+    for door in (reverse("admin:index"), "/api/docs", "/api/v1/"):
+        assert f'href="{door}"' in response.text
+    assert "forecourt</code>" not in response.text
+
+
+def test_a_demo_shows_its_login(client: Client, settings):
+    settings.DEMO_MODE = True
+    assert "admin@example.com" in client.get("/").text

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recommender_site import processes
+from recommender_site.local import processes
 from tests.recommender_site.test_settings import documented
 
 PROJECT = Path(__file__).resolve().parents[2]

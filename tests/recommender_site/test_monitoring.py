@@ -10,7 +10,8 @@ from django.db import connection
 from django.test import Client
 from prometheus_client import REGISTRY
 
-from recommender_site import celery, metrics
+from recommender_site import celery
+from recommender_site.http import metrics
 from tests.recommender_site.test_containers import COMPOSE, SERVICES
 
 MONITORING = Path(__file__).resolve().parents[2] / "monitoring"

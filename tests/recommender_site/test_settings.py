@@ -20,7 +20,7 @@ READERS = {
     "env": {"str", "bool", "int", "list"},
     "read": {"integer", "number", "database", "exchange_rates", "origins"},
 }
-READ_ELSEWHERE = {"EMBEDDED_DIR": "embedded.py", "PROMETHEUS_MULTIPROC_DIR": "metrics.py"}
+READ_ELSEWHERE = {"EMBEDDED_DIR": "local/embedded.py", "PROMETHEUS_MULTIPROC_DIR": "http/metrics.py"}
 
 
 @pytest.fixture

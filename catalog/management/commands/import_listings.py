@@ -11,11 +11,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from catalog.exceptions import ImportRefused
-from catalog.headers import NAMED_MAPPINGS
-from catalog.importing import CUT
+from catalog.imports.headings import NAMED_MAPPINGS
+from catalog.imports.reading import ImportOptions
+from catalog.imports.rows import CUT
+from catalog.imports.store import import_listings
 from catalog.models import ImportRun
-from catalog.reading import ImportOptions
-from catalog.services import import_listings
 
 PROBLEMS_SHOWN = 12
 INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 
-from recommender_site import health
+from web import servers
 
 DATABASE_PATIENCE_SECONDS = 60.0
 
@@ -41,7 +41,7 @@ class Command(BaseCommand):
 def wait_for_database() -> None:
     """In a group of containers the database may be a little later than we are."""
     deadline = time.monotonic() + DATABASE_PATIENCE_SECONDS
-    while problem := health.database_problem():
+    while problem := servers.database_problem():
         if time.monotonic() > deadline:
             raise CommandError(f"the database of DATABASE_URL does not answer: {problem}")
         time.sleep(0.5)

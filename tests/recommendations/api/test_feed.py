@@ -42,10 +42,10 @@ from recommendations.models import (
 )
 from recommendations.telemetry import FEED_ITEMS, FEED_SECONDS
 from recommender_site.celery import app as celery
-from recommender_site.fast_lane import with_fast_lane
-from recommender_site.health import broker_connection
+from recommender_site.http.fast_lane import with_fast_lane
 from tests.factories import ApiKeyFactory, InteractionFactory, ListingFactory, UserFactory
 from tests.worlds import trained_market
+from web.servers import broker_connection
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from catalog.services import mark_sold
 from recommendations.listings.vectors import read_vectors
 from recommendations.listings.window import forget_window
 from recommendations.models import VECTOR_DIMENSIONS
-from recommender_site.fast_lane import with_fast_lane
+from recommender_site.http.fast_lane import with_fast_lane
 from tests.factories import ApiKeyFactory
 from tests.worlds import trained_market
 

@@ -1,0 +1,1 @@
+"""Files and rows of listings from elsewhere: formats, headings, vocabulary, staging, storing, undoing."""

@@ -1,0 +1,215 @@
+"""Makes and models as people write them -> one name and one slug each; no database.
+
+``data/makes.csv`` holds the makes we know, how else they are written, and their models. A make or model that is not
+in it is accepted as it stands: the table tidies and completes, it never refuses.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from pathlib import Path
+
+from catalog.imports.vocabulary import BARE_LETTERS, PLAIN_WORDS
+
+MAKES_FILE = Path(__file__).parent / "data" / "makes.csv"
+MAX_MAKE_WORDS = 3  # "London Taxi Company": how far into a title a make can reach
+MAX_MODEL_WORDS = 5
+SLUG_LENGTH = 80
+TRIM_WORDS = 3  # so many words after a known model are equipment, not part of the model's name
+
+_EMPTY_WORDS = {"new", "neu", "neuer", "neues", "neue", "all-new", "the", "used", "nouvelle", "nuova", "nuevo"}
+# Models whose names are everyday words: alone they do not say which make is meant.
+_EVERYDAY_WORDS = PLAIN_WORDS["everyday"]
+_ENGINE_SIZE = re.compile(r"\b\d[.,]\d\b")
+_YEAR_FIRST = re.compile(r"^\(?((?:19|20)\d\d)\)?(?:my)?[\s,/-]+(?=\D)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class KnownMake:
+    name: str
+    slug: str
+    models: dict[str, str] = field(repr=False)  # slug -> name
+
+
+@dataclass(frozen=True)
+class CarName:
+    """What is known of a car's name; '' where it is not. Slugs are '' exactly where the names are."""
+
+    make: str = ""
+    make_slug: str = ""
+    model: str = ""
+    model_slug: str = ""
+    variant: str = ""
+    year: int | None = None
+
+    @property
+    def title(self) -> str:
+        says_its_make = self.make and f"{self.model} ".casefold().startswith(f"{self.make} ".casefold())  # DS 3
+        return " ".join(part for part in ("" if says_its_make else self.make, self.model, self.variant) if part)
+
+
+@lru_cache(maxsize=65536)
+def slug_of(text: str) -> str:
+    """``Škoda`` -> ``skoda``, ``ID.3`` -> ``id-3``, ``Ka+`` -> ``ka-plus``; other scripts keep their letters."""
+    bare = unicodedata.normalize("NFKD", text.casefold().replace("+", " plus ").translate(BARE_LETTERS))
+    bare = "".join(letter for letter in bare if not unicodedata.combining(letter))
+    latin = re.sub(r"[^a-z0-9]+", "-", bare).strip("-")
+    return (latin or re.sub(r"[\W_]+", "-", bare).strip("-"))[:SLUG_LENGTH].rstrip("-")
+
+
+@cache
+def known_makes() -> dict[str, KnownMake]:
+    """Slug of a make or of one of its aliases -> the make."""
+    makes: dict[str, KnownMake] = {}
+    with MAKES_FILE.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            models = {slug_of(model): model for model in row["models"].split("|") if model}
+            make = KnownMake(row["make"], slug_of(row["make"]), models)
+            for alias in (row["make"], *filter(None, row["aliases"].split("|"))):
+                makes[slug_of(alias)] = make
+    return makes
+
+
+@cache
+def _make_by_model() -> dict[str, KnownMake]:
+    """Models that only one make has, so that they name it: ``focus`` -> Ford. Everyday words name nobody."""
+    owners: dict[str, set[str]] = {}
+    for make in known_makes().values():
+        for slug in make.models:
+            owners.setdefault(slug, set()).add(make.slug)
+    return {
+        slug: known_makes()[next(iter(makes))]
+        for slug, makes in owners.items()
+        if len(makes) == 1 and len(slug) > 2 and not slug.isdigit() and slug not in _EVERYDAY_WORDS
+    }
+
+
+def tidy(text: str) -> str:
+    return " ".join(text.replace("_", " ").split()).strip(" ,;|-")
+
+
+def _in_title_case(name: str) -> str:
+    """``FIESTA`` and ``fiesta`` -> ``Fiesta``; short codes (``GLC``, ``XC60``) and mixed writing stay."""
+    words = []
+    for word in name.split(" "):
+        shouted = word.isupper() and word.isalpha() and len(word) > 3
+        whispered = word.islower() and word.isalpha()
+        words.append(word.capitalize() if shouted or whispered else word)
+    return " ".join(words)
+
+
+@lru_cache(maxsize=65536)
+def name_car(make: str, model: str, title: str = "") -> CarName:
+    """Put together what a file says about a car's name.
+
+    Args:
+        make: The make's cell, '' when the file has none; ``VW``, ``MERCEDES_BENZ`` and `` Ford`` are fine.
+        model: The model's cell; may begin with the make and go on with the trim.
+        title: The advertisement's own heading, asked only for what the other two leave open.
+
+    Returns:
+        The canonical names. A model without a make is kept as the variant, since models are unique only within one.
+    """
+    make, model, title = tidy(make), tidy(model), tidy(title)
+    if not make:
+        return _without_make(model, title)
+    name, slug, models = _canonical_make(make)
+    if not slug:
+        return _without_make(model, title)
+    if not model and title:
+        return _from_title(title, slug) or CarName(name, slug)
+    return _with_model(name, slug, models, model if slug_of(model) in models else _without_leading_make(model, slug))
+
+
+def _canonical_make(make: str) -> tuple[str, str, dict[str, str]]:
+    slug = slug_of(make)
+    known = known_makes().get(slug)
+    if known:
+        return known.name, known.slug, known.models
+    return _in_title_case(make)[:80].rstrip(), slug, {}
+
+
+def _without_make(model: str, title: str) -> CarName:
+    """The model's own words may begin with the make, or belong to one make only; so may the title's."""
+    for text in (model, title):
+        if text and (named := _from_title(text)):
+            return named
+    return CarName(variant=model)
+
+
+def _from_title(title: str, make_slug: str = "") -> CarName | None:
+    """Read make and model off the beginning of a heading; None when no make we know stands there.
+
+    With ``make_slug`` the make is known already and only the model is looked for.
+    """
+    year = None
+    if match := _YEAR_FIRST.match(title):
+        year, title = int(match[1]), title[match.end() :]
+    words = title.split()
+    while words and words[0].casefold() in _EMPTY_WORDS:
+        words = words[1:]
+    make, rest = _leading_make(words)
+    if make is None or (make_slug and make.slug != make_slug):
+        known = known_makes().get(make_slug)
+        make, rest = known or _make_of_leading_model(words), words
+    if make is None:
+        return None
+    while rest and rest[0].casefold() in _EMPTY_WORDS:
+        rest = rest[1:]
+    n_words, model_slug = _leading_model(rest, make.models)
+    if model_slug:
+        model, variant = make.models[model_slug], rest[n_words:]
+    elif make_slug and rest == words:
+        return None  # the heading does not follow "make model …", so its first word need not be a model
+    else:
+        model, variant = _in_title_case(" ".join(rest[:1]))[:120], rest[1:]
+    model_slug = slug_of(model)
+    return CarName(make.name, make.slug, model if model_slug else "", model_slug, " ".join(variant), year)
+
+
+def _leading_make(words: list[str]) -> tuple[KnownMake | None, list[str]]:
+    for n_words in range(min(MAX_MAKE_WORDS, len(words)), 0, -1):
+        if known := known_makes().get(slug_of(" ".join(words[:n_words]))):
+            return known, words[n_words:]
+    return None, words
+
+
+def _make_of_leading_model(words: list[str]) -> KnownMake | None:
+    for n_words in range(min(MAX_MODEL_WORDS, len(words)), 0, -1):
+        if make := _make_by_model().get(slug_of(" ".join(words[:n_words]))):
+            return make
+    return None
+
+
+def _leading_model(words: list[str], models: dict[str, str]) -> tuple[int, str]:
+    for n_words in range(min(MAX_MODEL_WORDS, len(words)), 0, -1):
+        slug = slug_of(" ".join(words[:n_words]))
+        if slug in models:
+            return n_words, slug
+    return 0, ""
+
+
+def _without_leading_make(model: str, make_slug: str) -> str:
+    """``Ford Focus`` of make Ford -> ``Focus``; a model that is all make (``Mini``) stays."""
+    make, rest = _leading_make(model.split())
+    named = make.slug if make else slug_of(model.split(" ")[0])
+    if named == make_slug and slug_of(model) != make_slug:
+        return " ".join(rest if make else model.split()[1:])
+    return model
+
+
+def _with_model(make: str, make_slug: str, models: dict[str, str], model: str) -> CarName:
+    """A known model followed by what is plainly trim is that model, and the trim becomes the variant."""
+    slug = slug_of(model)
+    if slug in models or not slug:
+        return CarName(make, make_slug, models.get(slug, ""), slug)
+    words = model.split()
+    n_words, known = _leading_model(words, models)
+    rest = words[n_words:]
+    if known and (len(rest) >= TRIM_WORDS or _ENGINE_SIZE.search(" ".join(rest))):
+        return CarName(make, make_slug, models[known], known, " ".join(rest))
+    return CarName(make, make_slug, _in_title_case(model)[:120].rstrip(), slug)

@@ -1,0 +1,185 @@
+"""What an import would make of the beginning of a file: how it is written, which column is what, the first rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from catalog.exceptions import HeaderRefused
+from catalog.imports.dialects import open_rows
+from catalog.imports.headings import IGNORE, UNITS_BY_FIELD, Column, HeaderReader, targets
+from catalog.imports.quantities import numbers_in
+from catalog.imports.reading import ImportOptions, open_reading
+from catalog.imports.rows import ListingRow, RowReading, says_something
+
+ROWS_SHOWN = 8
+EXAMPLES_SHOWN = 3
+LONGEST_EXAMPLE = 60
+SHOWN_FIELDS = (
+    "external_id", "make", "model", "title", "year", "price", "currency", "mileage_km", "fuel", "gearbox", "body",
+    "drive", "colour", "power_kw", "engine_l", "consumption_l_100km", "doors", "seats", "owner_count", "annual_tax",
+    "status", "place", "seller_name", "seller_kind", "tags", "photo_url", "description",
+)  # fmt: skip
+UNIT_WORDS = {
+    "km": "kilometres", "mi": "miles", "kw": "kW", "hp": "hp", "ps": "PS", "l": "litres", "cc": "cc",
+    "l_100km": "l/100 km", "kmpl": "km per litre", "mpg": "miles per gallon", "mpg_us": "miles per US gallon",
+}  # fmt: skip
+IN_THE_FORM = {
+    "say --distance-unit km": "choose kilometres under “Distances”",
+    "say --distance-unit mi": "choose miles under “Distances”",
+    "say --currency": "choose another under “Currency”",
+    "say --map COLUMN=power_kw": "read its column as power (kW)",
+}
+
+
+@dataclass(frozen=True)
+class FileColumn:
+    """One column of the file: what it is taken for, and what we would take it for by ourselves."""
+
+    index: int
+    heading: str
+    target: str  # '' where nothing is read from it
+    guess: str
+    examples: Sequence[str]
+
+
+@dataclass(frozen=True)
+class PreviewRow:
+    number: int
+    cells: Sequence[str]  # in the order of ``Preview.fields``
+    refused: str = ""
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Preview:
+    """``problem`` says why the file cannot be read as asked; the columns are there to mend it where that can help."""
+
+    written: dict[str, str]
+    columns: Sequence[FileColumn]
+    source: str = ""
+    assumptions: Sequence[str] = ()
+    fields: Sequence[str] = ()
+    rows: Sequence[PreviewRow] = field(default_factory=list)
+    problem: str = ""
+
+    @property
+    def unread(self) -> list[str]:
+        return [column.heading for column in self.columns if not column.target]
+
+
+def preview_file(path: Path, options: ImportOptions) -> Preview:
+    """Look at the beginning of a file. Raises FileRefused when it is no table of text, HeaderRefused for bad options.
+
+    A file whose headings say nothing to us is shown with its first row for headings, so that they can be told apart
+    by hand.
+    """
+    try:
+        with open_reading(path, options) as reading:
+            readings = [reading.reader.read(cells) for cells in reading.rows.sample[:ROWS_SHOWN]]
+            shown = [name for name in SHOWN_FIELDS if any(says(each, name) for each in readings)]
+            return Preview(
+                written=reading.rows.dialect.describe(),
+                columns=file_columns(reading.rows.headings, reading.rows.sample, options, reading.columns),
+                source=reading.source,
+                assumptions=[for_the_form(each) for each in reading.conventions.assumptions],
+                fields=[name.replace("_", " ") for name in shown],
+                rows=[preview_row(number, each, shown) for number, each in enumerate(readings, start=1)],
+            )
+    except HeaderRefused as refusal:
+        if options.columns or options.mapping:
+            HeaderReader(mapping=options.mapping, pairs=options.columns)  # a misspelt option says so itself
+        with open_rows(path, AnyHeadings(), delimiter=options.delimiter, encoding=options.encoding) as rows:
+            columns = file_columns(rows.headings, rows.sample, options, ())
+            return Preview(written=rows.dialect.describe(), columns=columns, problem=str(refusal))
+
+
+class AnyHeadings:
+    """Takes for a header what has the most words in it."""
+
+    def score(self, headings: Sequence[str]) -> int:
+        return len({heading.strip() for heading in headings if heading.strip() and not numbers_in(heading)})
+
+    def hints(self, headings: Sequence[str]) -> list[str]:
+        return []
+
+
+def file_columns(
+    headings: Sequence[str], sample: Sequence[Sequence[str]], options: ImportOptions, read: Sequence[Column]
+) -> list[FileColumn]:
+    """All columns that have a heading; nothing can be said about those without one."""
+    chosen = {column.index: column.target for column in read}
+    guesses = guessed_targets(headings, options.mapping)
+    return [
+        FileColumn(index, heading.strip(), chosen.get(index, ""), guesses.get(index, ""), examples(sample, index))
+        for index, heading in enumerate(headings)
+        if heading.strip()
+    ]
+
+
+def guessed_targets(headings: Sequence[str], mapping: str) -> dict[int, str]:
+    """What each column is taken for when nobody says anything."""
+    return {column.index: column.target for column in HeaderReader(mapping=mapping).columns(headings)}
+
+
+def examples(sample: Sequence[Sequence[str]], index: int) -> list[str]:
+    """The first different values of a column, cut to what fits a line."""
+    values = dict.fromkeys(cells[index].strip() for cells in sample if index < len(cells) and cells[index].strip())
+    return [value[:LONGEST_EXAMPLE] for value in list(values)[:EXAMPLES_SHOWN]]
+
+
+def pairs_of(columns: Sequence[FileColumn], chosen: dict[int, str]) -> dict[str, str]:
+    """Heading -> field for the columns where somebody chose another field than we would have."""
+    return {
+        column.heading: chosen[column.index] or IGNORE
+        for column in columns
+        if column.index in chosen and chosen[column.index] != column.guess
+    }
+
+
+def target_choices() -> list[tuple[str, str]]:
+    """Everything a column may be, in words: ``mileage_mi`` is “mileage (miles)”."""
+    return [("", "– not read –"), *((target, in_words(target)) for target in targets() if target != IGNORE)]
+
+
+def in_words(target: str) -> str:
+    for name, units in UNITS_BY_FIELD.items():
+        for unit in units:
+            if target == f"{name}_{unit}":
+                return f"{name} ({UNIT_WORDS[unit]})"
+    return target.replace("_", " ")
+
+
+def for_the_form(assumption: str) -> str:
+    """An assumption names the option of the command that changes it; here the same stands in a form."""
+    for option, words in IN_THE_FORM.items():
+        assumption = assumption.replace(option, words)
+    return assumption
+
+
+def says(reading: RowReading, name: str) -> bool:
+    return reading.row is not None and says_something(getattr(reading.row, name))
+
+
+def preview_row(number: int, reading: RowReading, names: Sequence[str]) -> PreviewRow:
+    notes = [
+        f"{problem.column}: {problem.reason}" if problem.column else problem.reason for problem in reading.problems
+    ]
+    if reading.row is None:
+        return PreviewRow(number, (), refused="; ".join(notes) or "no car can be seen in it")
+    return PreviewRow(number, [cell(reading.row, name) for name in names], notes=notes)
+
+
+def cell(row: ListingRow, name: str) -> str:
+    value: Any = getattr(row, name) if name != "title" else row.title or row.built_title
+    if value is None or value == "":
+        return ""
+    if isinstance(value, tuple):
+        value = ", ".join(value)
+    if isinstance(value, Decimal | float):
+        return f"{value:g}" if isinstance(value, float) else f"{value:,.0f}"
+    text = str(value)
+    return text if len(text) <= LONGEST_EXAMPLE else f"{text[:LONGEST_EXAMPLE]}…"

@@ -1,0 +1,746 @@
+"""One messy source row -> a clean ``ListingRow``, or why not; no database, no clock.
+
+A ``RowReader`` knows which column feeds which field and what a bare number means in this file. A value it cannot
+understand is dropped and reported, and the rest of the row is kept; a row is refused only when no car can be seen in
+it. Values that stand in the wrong column are put right where they are unmistakable (``£145`` under "engine size").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from functools import partial
+from operator import attrgetter
+from typing import Any
+
+from catalog.imports import quantities
+from catalog.imports.headings import Column, NamedMapping
+from catalog.imports.names import CarName, name_car, tidy
+from catalog.imports.quantities import Money, Unreadable
+from catalog.imports.vocabulary import (
+    OTHER_WORDS,
+    SELLER_KIND,
+    VOCABULARIES,
+    WANTED_WORDS,
+    bare,
+    colour_of,
+    field_of_word,
+    is_missing,
+)
+
+CUT = "cut"  # how the note on a shortened text begins; the text is kept
+LONGEST_VALUE = 300  # characters a number, word or date may take; longer is prose in the wrong column
+CACHE_SIZE = 20_000  # texts remembered per column: files repeat themselves
+TITLE_LENGTH = 255
+DESCRIPTION_LENGTH = 20_000  # PostgreSQL refuses to index texts of more than a megabyte
+TAG_LENGTH = 80
+MAX_TAGS = 50
+ID_LENGTH = 255
+PLACE_LENGTH = 120
+SELLER_LENGTH = 200
+URL_LENGTH = 500
+MAX_ANNUAL_TAX = Decimal("999999.99")
+STRAY_TAX_UP_TO = 2_000  # a larger amount of money in a wrong column could be anything
+MILES_MARKETS = frozenset(["GBP", "USD"])
+DIGEST_BYTES = 16
+NOT_IDENTITY = frozenset(["status", "photo_url"])  # a car stays the same car when these change
+TEXT_FIELDS = frozenset(["title", "description", "tags", "variant", "place", "seller_name", "photo_url", "external_id"])
+FREE_TEXT = ("description", "title", "variant", "tags", "place", "seller_name")
+NAME_FIELDS = frozenset(["make", "make_slug", "model", "model_slug", "title", "built_title", "currency"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListingRow:
+    """What one row says about one car. '' and None: the row does not say.
+
+    ``make`` and ``model`` carry their slugs; ``built_title`` is a heading made of them for files that have none.
+    ``status`` is '' unless the file has a column for it.
+    """
+
+    external_id: str | None = None
+    make: str = ""
+    make_slug: str = ""
+    model: str = ""
+    model_slug: str = ""
+    title: str = ""
+    built_title: str = ""
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    year: int | None = None
+    price: Decimal | None = None
+    currency: str = ""
+    mileage_km: int | None = None
+    fuel: str = ""
+    gearbox: str = ""
+    body: str = ""
+    drive: str = ""
+    colour: str = ""
+    power_kw: int | None = None
+    engine_l: float | None = None
+    consumption_l_100km: float | None = None
+    doors: int | None = None
+    seats: int | None = None
+    owner_count: int | None = None
+    annual_tax: Decimal | None = None
+    photo_url: str = ""
+    place: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    seller_id: str = ""
+    seller_name: str = ""
+    seller_kind: str = ""
+    status: str = ""
+
+    @property
+    def missing_for_sale(self) -> tuple[str, ...]:
+        """What a buyer must know and this row does not say."""
+        named = self.make or self.title or self.built_title
+        return (*(() if named else ("make or title",)), *(() if self.price is not None else ("price",)))
+
+    def digest(self, field_names: Sequence[str] = ()) -> str:
+        """A stable name for what the row says: 32 hexadecimal digits, the same on every machine and day.
+
+        Only fields that say something take part, so a field added to this class later changes no old digest.
+        """
+        names = field_names or _IDENTITY_FIELDS
+        values = zip(names, attrgetter(*names, "status")(self), strict=False)  # "status": never just one, so a tuple
+        said = [f"{name}={value}" for name, value in values if value or value == 0]
+        return hashlib.blake2b("\x1f".join(said).encode(), digest_size=DIGEST_BYTES).hexdigest()
+
+
+def says_something(value: Any) -> bool:
+    """Neither None nor empty; nought says something. (Comparing a Decimal with a text would cost ten times as much.)"""
+    return bool(value) or value == 0
+
+
+_IDENTITY_FIELDS = tuple(field.name for field in fields(ListingRow) if field.name not in NOT_IDENTITY)
+_FACTS = tuple(field.name for field in fields(ListingRow) if field.name not in NAME_FIELDS)
+ROW_FIELDS = tuple(field.name for field in fields(ListingRow))
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """Why a value was dropped, or, when ``is_fatal``, why the row was refused."""
+
+    column: str
+    value: str
+    reason: str
+    is_fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowReading:
+    """What became of a row: ``row`` is None when it was refused. ``recovered`` names values put right."""
+
+    row: ListingRow | None
+    problems: tuple[RowProblem, ...] = ()
+    recovered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """What a number means where neither its cell nor its heading says: the habits of a file or market."""
+
+    currency: str
+    distance_unit: str = "km"
+    consumption_unit: str = "l_100km"
+    power_unit: str = "hp"
+    assumptions: tuple[str, ...] = ()  # what was guessed, in words for the operator
+
+
+def find_conventions(
+    columns: Sequence[Column],
+    sample: Sequence[Sequence[str]],
+    *,
+    market_currency: str,
+    currency: str = "",
+    distance_unit: str = "",
+    named: NamedMapping | None = None,
+) -> Conventions:
+    """Settle units and currency: what the operator said, then what the file shows, then the market's habit."""
+    named = named or NamedMapping()
+    assumptions = []
+    money = currency or named.currency or _currency_shown(columns, sample)
+    has_price = any(column.field == "price" for column in columns)
+    if has_price and not money and not any(column.field == "currency" for column in columns):
+        assumptions.append(f"prices name no currency: read as {market_currency}; say --currency if they are not")
+    money = money or market_currency
+    distance = distance_unit or named.distance_unit
+    if not distance:
+        distance, assumption = _distance_unit(columns, money)
+        assumptions += [assumption] if assumption else []
+    consumption = named.consumption_unit or ("mpg_us" if money == "USD" else "mpg" if distance == "mi" else "l_100km")
+    power = named.power_unit or ("hp" if distance == "mi" or money == "INR" else "ps")
+    if any(column.field == "power" and not column.unit for column in columns) and not named.power_unit:
+        assumptions.append("a power without a unit is read as horsepower; say --map COLUMN=power_kw if it is kilowatts")
+    return Conventions(money, distance, consumption, power, tuple(assumptions))
+
+
+def _currency_shown(columns: Sequence[Column], sample: Sequence[Sequence[str]]) -> str:
+    """The currency of the price column's heading or cells; other headings' (``tax(£)``) only after those."""
+    prices = [column for column in columns if column.field == "price"]
+    for column in prices:
+        if column.currency:
+            return column.currency
+    shown = [
+        code for column in prices for cells in sample
+        if column.index < len(cells) and (code := quantities.currency_in(cells[column.index]))
+    ]  # fmt: skip
+    if shown:
+        return max(set(shown), key=shown.count)
+    return next((column.currency for column in columns if column.currency), "")
+
+
+def _distance_unit(columns: Sequence[Column], currency: str) -> tuple[str, str]:
+    """(unit, what was assumed): miles where the file also counts miles per gallon, else by the currency's market."""
+    unmarked = [column for column in columns if column.field == "mileage" and not column.unit]
+    miles = any(column.field == "consumption" and column.unit.startswith("mpg") for column in columns)
+    unit = "mi" if miles or currency in MILES_MARKETS else "km"
+    if not unmarked:
+        return unit, ""
+    why = "the file counts miles per gallon" if miles else f"the custom where prices are in {currency}"
+    other = "km" if unit == "mi" else "mi"
+    words = {"mi": "miles", "km": "kilometres"}
+    return unit, (
+        f"“{unmarked[0].heading}” names no unit: read as {words[unit]} ({why}); "
+        f"say --distance-unit {other} if it is {words[other]}"
+    )
+
+
+# --- Single values ---------------------------------------------------------------------------------------------------
+class Shortened(str):
+    """A text that was cut to what its column holds."""
+
+    __slots__ = ()
+
+
+_TAG = re.compile(r"<(?:/?[a-z][^<>]{0,200}|!--.*?--)>", re.IGNORECASE | re.DOTALL)
+_BARE_NUMBER = re.compile(r"[\d.,]+")
+_SIGNS_OF_A_FORMULA = ("=", "+", "-", "@")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
+
+
+def clean_text(text: str) -> str:
+    """Without control characters, mark-up and entities; spaces tidied within each line."""
+    text = _CONTROL.sub("", text)
+    if text[:1] == "'" and text[1:2] in _SIGNS_OF_A_FORMULA:
+        text = text[1:]  # what exports, ours among them, put before a text that a spreadsheet would calculate
+    if "<" in text:
+        text = _TAG.sub("", re.sub(r"<\s*(?:br|/p|/li)\s*/?>", "\n", text, flags=re.IGNORECASE))
+    if "&" in text:
+        text = _CONTROL.sub("", html.unescape(text))
+    lines = (" ".join(quantities.plain_spaces(line).split()) for line in text.splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def _read_text(length: int, text: str) -> str:
+    cleaned = clean_text(text)
+    return cleaned if len(cleaned) <= length else Shortened(cleaned[:length].rstrip())
+
+
+def _read_line(length: int, text: str) -> str:
+    return _read_text(length, text.replace("\n", " ").replace("\r", " "))
+
+
+def _read_name(text: str) -> str:
+    """Make or model; "other" is nobody's name."""
+    name = tidy(clean_text(text).replace("\n", " "))
+    return "" if bare(name).replace(" ", "-") in OTHER_WORDS else name
+
+
+def _read_word(field: str, text: str) -> str | None:
+    vocabulary = VOCABULARIES[field]
+    value = vocabulary.read(text)
+    if value is None and bare(text).replace(" ", "-") in OTHER_WORDS:
+        return None
+    if value is None:
+        raise Unreadable(f"not a known {field.replace('_', ' ')}")
+    return value
+
+
+def _read_status(text: str) -> str:
+    """A status must be the whole cell: "not available" is not "available"."""
+    value = VOCABULARIES["status"].exact(text)
+    if value is None:
+        raise Unreadable("not a known status")
+    return value
+
+
+def _read_id(text: str) -> str:
+    identity = clean_text(text)
+    if re.fullmatch(r"\d(?:[.,]\d+)?e\+?\d+", identity, re.IGNORECASE):
+        raise Unreadable("an id that a spreadsheet has rounded")
+    if re.fullmatch(r"\d+\.0", identity):
+        identity = identity[:-2]
+    if len(identity) > ID_LENGTH:
+        raise Unreadable(f"an id of more than {ID_LENGTH} characters")
+    return identity
+
+
+def _read_tags(text: str) -> tuple[str, ...]:
+    parts = re.split(r"[,;|\n]", clean_text(text).strip("[](){}"))
+    tags = (" ".join(part.strip(" '\"\t*-").casefold().split())[:TAG_LENGTH].rstrip() for part in parts)
+    return tuple(dict.fromkeys(tag for tag in tags if tag and not is_missing(tag)))[:MAX_TAGS]
+
+
+def _read_url(text: str) -> str:
+    """The first address of a cell that may hold several."""
+    first = re.split(r"[\s,;|]+", text.strip().strip("[]\"'"))[0].strip("\"'")
+    if first.startswith("//"):
+        first = f"https:{first}"
+    if not re.match(r"https?://\S+\.\S+", first, re.IGNORECASE):
+        raise Unreadable("not a web address")
+    if len(first) > URL_LENGTH:
+        raise Unreadable(f"an address of more than {URL_LENGTH} characters")
+    return first
+
+
+def _read_price(currency_of_column: str, text: str) -> Money | None:
+    """A cell's own currency goes before its column's; the row's and the file's come after both."""
+    money = quantities.read_money(text)
+    return money and Money(money.amount, money.currency or currency_of_column)
+
+
+def _read_tax(text: str) -> Decimal | None:
+    """A year's tax; unlike a price it may be nothing at all."""
+    money = quantities.read_money(text)
+    amount = money.amount if money else Decimal("0.00")
+    if not money and not quantities.numbers_in(text):
+        return None
+    if amount > MAX_ANNUAL_TAX:
+        raise Unreadable("too large an amount")
+    return amount
+
+
+def _read_colour(text: str) -> str:
+    return colour_of(clean_text(text))
+
+
+def _read_currency(text: str) -> str:
+    if code := quantities.currency_in(text):
+        return code
+    raise Unreadable("not a known currency")
+
+
+def _read_mileage(unit: str, one_of_several: bool, text: str) -> int | None:
+    """Where several columns claim to be the odometer, the one with decimals is something else."""
+    mileage = quantities.read_distance_km(text, unit)
+    if mileage is not None and one_of_several and mileage < 1_000 and quantities.has_fraction(text):
+        raise Unreadable("decimals, which no odometer shows")
+    return mileage
+
+
+def _read_age(this_year: int, text: str) -> int:
+    numbers = quantities.numbers_in(text)
+    if len(numbers) != 1 or not 0 <= (years := numbers[0].value(thousands=False)) <= 100:
+        raise Unreadable("not an age in years")
+    return this_year - int(years)
+
+
+def _read_offer(text: str) -> str:
+    return "wanted" if bare(text) in WANTED_WORDS else ""
+
+
+# --- Rows ------------------------------------------------------------------------------------------------------------
+_Read = Callable[[str], tuple[Any, str]]  # text -> (value or None, reason or '')
+
+
+class RowReader:
+    """Reads the rows of one file. Pure: the same cells give the same reading, whatever came before."""
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        conventions: Conventions,
+        this_year: int,
+        make: str = "",
+        model: str = "",
+        headings: Sequence[str] = (),
+        delimiter: str = ",",
+    ) -> None:
+        self._conventions = conventions
+        self._this_year = this_year
+        self._make, self._model = make, model
+        self._headings = [heading.strip() for heading in headings]
+        self._delimiter = delimiter
+        self._columns = {column.index: column for column in columns}
+        self._by_field: dict[str, list[Column]] = {}
+        for column in sorted(columns, key=lambda column: (column.rank, column.index)):
+            self._by_field.setdefault(column.field, []).append(column)
+        self._families = {column.field for column in columns if column.is_repeated}
+        self._readers = {
+            column.index: _remembering(self._reader_of(column), is_text=column.field in TEXT_FIELDS)
+            for column in columns
+        }
+        self._power_in_engine = _remembering(_power_beside_engine)
+
+    def read(self, cells: Sequence[str]) -> RowReading:
+        """Read one record; short ones are padded, long ones mended when it is clear how."""
+        if not any(cell.strip() for cell in cells):
+            return _refused("the row is empty")
+        problems: list[RowProblem] = []
+        recovered: list[str] = []
+        if self._headings and len(cells) != len(self._headings):
+            fitted = self._fit(list(cells), problems, recovered)
+            if fitted is None:
+                return _refused(f"{len(cells)} cells, where the header has {len(self._headings)}", self._whole(cells))
+            cells = fitted
+        if self._headings and [cell.strip() for cell in cells] == self._headings:
+            return _refused("the header again", self._whole(cells))
+        values = self._values(cells, problems, recovered)
+        if values.get("offer") == "wanted":
+            return _refused("somebody looking for a car, not offering one", self._whole(cells))
+        return self._finish(cells, values, problems, recovered)
+
+    # -- values
+    def _values(self, cells: Sequence[str], problems: list[RowProblem], recovered: list[str]) -> dict[str, Any]:
+        """Every field's value, by the columns that claim it; what could not be read is put right or reported."""
+        values: dict[str, Any] = {}
+        failures: list[tuple[Column, str, str]] = []
+        n_cells = len(cells)
+        for columns in self._by_field.values():
+            for column in columns:
+                if column.index >= n_cells:
+                    continue
+                text = cells[column.index]
+                value, reason = self._readers[column.index](text)
+                if reason:
+                    failures.append((column, text, reason))
+                if says_something(value):
+                    self._keep(column, text, value, values, problems)
+        if failures:
+            self._mend(failures, cells, values, problems, recovered)
+        if "power" not in self._by_field:
+            self._read_power_beside_engine(cells, values)
+        return values
+
+    def _mend(
+        self,
+        failures: Sequence[tuple[Column, str, str]],
+        cells: Sequence[str],
+        values: dict[str, Any],
+        problems: list[RowProblem],
+        recovered: list[str],
+    ) -> None:
+        """Find values that stand in the wrong column where they belong; report the others."""
+        found_elsewhere: dict[str, Column] = {}
+        for column, text, reason in failures:
+            if reason.startswith(CUT):
+                problems.append(RowProblem(column.heading, text.strip()[:255], reason))
+            elif stray := self._recover(column, text, values):
+                values[stray[0]] = stray[1]
+                found_elsewhere[stray[0]] = column
+                recovered.append(f"{column.heading} → {stray[0]}")
+        for column, text, reason in failures:
+            if column not in found_elsewhere.values() and self._is_worth_a_word(
+                column, reason, values, found_elsewhere
+            ):
+                problems.append(RowProblem(column.heading, text.strip()[:255], reason))
+        self._drop_between(found_elsewhere, cells, values, problems)
+
+    def _is_worth_a_word(
+        self, column: Column, reason: str, values: dict[str, Any], found_elsewhere: dict[str, Column]
+    ) -> bool:
+        """A value that was not understood is silent only where another column of its own said the same better."""
+        if reason.startswith(CUT):
+            return False  # said already
+        field = column.field
+        return field not in values or field in self._families or field in found_elsewhere
+
+    def _drop_between(
+        self,
+        found_elsewhere: dict[str, Column],
+        cells: Sequence[str],
+        values: dict[str, Any],
+        problems: list[RowProblem],
+    ) -> None:
+        """Where two words have left their columns the row is shifted, and bare numbers between mean something else."""
+        moved = {field: column for field, column in found_elsewhere.items() if field in VOCABULARIES}
+        if len(moved) < 2:
+            return
+        places = [column.index for column in moved.values()]
+        places += [home.index for field in moved for home in self._by_field.get(field, [])]
+        for index in range(min(places), max(places) + 1):
+            column = self._columns.get(index)
+            text = cells[index].strip() if index < len(cells) else ""
+            if column and column.field in values and column.field not in moved and _BARE_NUMBER.fullmatch(text):
+                del values[column.field]
+                problems.append(RowProblem(column.heading, text, "the row is shifted here"))
+
+    def _read_power_beside_engine(self, cells: Sequence[str], values: dict[str, Any]) -> None:
+        for column in self._by_field.get("engine", []):
+            power, _ = self._power_in_engine(cells[column.index]) if column.index < len(cells) else (None, "")
+            if power is not None:
+                values.setdefault("power", power)
+
+    def _keep(self, column: Column, text: str, value: Any, values: dict[str, Any], problems: list[RowProblem]) -> None:
+        """The first value of a field is kept; tags add up; twin columns that disagree are reported."""
+        field = column.field
+        if field not in values:
+            values[field] = value
+        elif field == "tags":
+            values[field] = tuple(dict.fromkeys(values[field] + value))[:MAX_TAGS]
+        elif field in self._families and values[field] != value:
+            problems.append(RowProblem(column.heading, text.strip()[:255], f"differs from the other {field}; not used"))
+
+    def _reader_of(self, column: Column) -> Callable[[str], Any]:
+        """How a column's cells are read; returns None or '' for unknown, raises Unreadable."""
+        habits = self._conventions
+        simple: dict[str, Callable[[str], Any]] = {
+            "external_id": _read_id,
+            "title": partial(_read_line, TITLE_LENGTH),
+            "description": partial(_read_text, DESCRIPTION_LENGTH),
+            "tags": _read_tags,
+            "make": _read_name,
+            "model": _read_name,
+            "variant": partial(_read_line, TITLE_LENGTH),
+            "year": partial(quantities.read_year, this_year=self._this_year),
+            "age_years": partial(_read_age, self._this_year),
+            "price": partial(_read_price, column.currency),
+            "currency": _read_currency,
+            "mileage": partial(_read_mileage, column.unit or habits.distance_unit, "mileage" in self._families),
+            "colour": _read_colour,
+            "power": partial(quantities.read_power_kw, unit=column.unit or habits.power_unit),
+            "engine": quantities.read_engine_l,
+            "consumption": partial(
+                quantities.read_consumption_l_100km, unit=self._consumption_unit(column.unit)
+            ),
+            "doors": quantities.read_doors,
+            "seats": quantities.read_seats,
+            "owner_count": quantities.read_owner_count,
+            "annual_tax": _read_tax,
+            "photo_url": _read_url,
+            "place": partial(_read_line, PLACE_LENGTH),
+            "latitude": partial(quantities.read_coordinate, limit=90),
+            "longitude": partial(quantities.read_coordinate, limit=180),
+            "seller_id": partial(_read_line, ID_LENGTH),
+            "seller_name": partial(_read_line, SELLER_LENGTH),
+            "status": _read_status,
+            "offer": _read_offer,
+        }  # fmt: skip
+        return simple.get(column.field) or partial(_read_word, column.field)
+
+    def _consumption_unit(self, unit: str) -> str:
+        """A bare "mpg" means the gallon of the market."""
+        habit = self._conventions.consumption_unit
+        return habit if unit == "mpg" and habit == "mpg_us" else unit or habit
+
+    # -- values in the wrong column
+    def _recover(self, column: Column, text: str, values: dict[str, Any]) -> tuple[str, Any] | None:
+        """(field, value) of a value that stands in the wrong column and can only be one thing."""
+        if len(text) > LONGEST_VALUE:
+            return None
+        for field, read in self._unmistakable(column, text, values):
+            if field in values:
+                continue
+            try:
+                value = read(text)
+            except Unreadable:
+                continue
+            if value is not None:
+                return field, value
+        return None
+
+    def _unmistakable(
+        self, column: Column, text: str, values: dict[str, Any]
+    ) -> Iterable[tuple[str, Callable[[str], Any]]]:
+        habits = self._conventions
+        if quantities.is_marked_as_money(text):
+            if "price" not in values:
+                yield "price", partial(_read_price, "")
+            elif (money := _money_or_none(text)) is None or money.amount <= STRAY_TAX_UP_TO:
+                yield "annual_tax", _read_tax
+        if word_field := field_of_word(text):
+            yield word_field, partial(_read_word, word_field)
+        if quantities.has_consumption_unit(text):
+            yield "consumption", partial(quantities.read_consumption_l_100km, unit=self._consumption_unit("mpg"))
+        if quantities.has_distance_unit(text):
+            yield "mileage", quantities.read_distance_km
+        if quantities.has_power_unit(text):
+            yield "power", quantities.read_power_kw
+        if quantities.has_engine_unit(text):
+            yield "engine", quantities.read_engine_l
+        if column.field == "mileage" and column.is_repeated and "consumption" not in self._by_field:
+            yield "consumption", partial(quantities.read_consumption_l_100km, unit=habits.consumption_unit)
+
+    # -- records of the wrong length
+    def _fit(self, cells: list[str], problems: list[RowProblem], recovered: list[str]) -> list[str] | None:
+        """Bring a record to the header's length; None when it is not clear how."""
+        n_columns = len(self._headings)
+        while len(cells) > n_columns and not cells[-1].strip():
+            cells.pop()
+        if len(cells) < n_columns:
+            problems.append(RowProblem("", "", f"only {len(cells)} of {n_columns} cells"))
+            return cells + [""] * (n_columns - len(cells))
+        if len(cells) == n_columns:
+            return cells
+        joined = self._joined(cells, len(cells) - n_columns + 1)
+        if joined:
+            heading, mended = joined
+            recovered.append(f"{heading} held a separator")
+            return mended
+        return None
+
+    def _joined(self, cells: list[str], n_pieces: int) -> tuple[str, list[str]] | None:
+        """Join the pieces of the one cell that held an unquoted separator, if only one way leaves no bad value."""
+        found: list[tuple[Column, list[str]]] = []
+        for index, column in self._columns.items():
+            pieces = cells[index : index + n_pieces]
+            if len(pieces) == n_pieces and _belong_together(column.field, pieces):
+                mended = [*cells[:index], self._delimiter.join(pieces), *cells[index + n_pieces :]]
+                problems: list[RowProblem] = []
+                self._values(mended, problems, [])
+                if not problems:
+                    found.append((column, mended))
+        if len(found) > 1:
+            found = [pair for pair in found if pair[0].field in FREE_TEXT]
+        return (found[0][0].heading, found[0][1]) if len(found) == 1 else None
+
+    # -- the row as a whole
+    def _finish(
+        self, cells: Sequence[str], values: dict[str, Any], problems: list[RowProblem], recovered: list[str]
+    ) -> RowReading:
+        name = name_car(
+            values.get("make", "") or self._make, values.get("model", "") or self._model, values.get("title", "")
+        )
+        row = self._row(name, values, problems)
+        if "make or title" in row.missing_for_sale and row.price is None:
+            return _refused("neither make, model nor title, and no price", self._whole(cells), problems)
+        if not any(says_something(getattr(row, field)) for field in _FACTS):
+            return _refused("nothing but a name: not an advertisement", self._whole(cells), problems)
+        for missing in row.missing_for_sale:
+            heading = next((c.heading for c in self._by_field.get(missing.split(" ")[0], [])), missing)
+            problems.append(RowProblem(heading, "", f"no {missing}: a new listing waits as a draft"))
+        return RowReading(row, tuple(problems), tuple(recovered))
+
+    def _row(self, name: CarName, values: dict[str, Any], problems: list[RowProblem]) -> ListingRow:
+        money = self._priced(values, problems)
+        variant = values.get("variant", "")
+        built = name.title if not variant or bare(variant) in bare(name.title) else f"{name.title} {variant}"
+        seller_name, seller_kind = values.get("seller_name", ""), values.get("seller_kind", "")
+        if seller_name and (kind := SELLER_KIND.exact(seller_name)):  # "seller" heads both kinds of column
+            seller_name, seller_kind = "", seller_kind or kind
+        place = self._coordinates(values, problems)
+        return ListingRow(
+            external_id=values.get("external_id"),
+            make=name.make,
+            make_slug=name.make_slug,
+            model=name.model,
+            model_slug=name.model_slug,
+            title=values.get("title", ""),
+            built_title=built[:TITLE_LENGTH].strip(),
+            description=values.get("description", ""),
+            tags=values.get("tags", ()),
+            year=values.get("year") or values.get("age_years") or self._year_of_title(name.year),
+            price=money.amount if money else None,
+            currency=money.currency if money else "",
+            mileage_km=values.get("mileage"),
+            fuel=values.get("fuel", ""),
+            gearbox=values.get("gearbox", ""),
+            body=values.get("body", ""),
+            drive=values.get("drive", ""),
+            colour=values.get("colour", ""),
+            power_kw=values.get("power"),
+            engine_l=values.get("engine"),
+            consumption_l_100km=values.get("consumption"),
+            doors=values.get("doors"),
+            seats=values.get("seats"),
+            owner_count=values.get("owner_count"),
+            annual_tax=values.get("annual_tax"),
+            photo_url=values.get("photo_url", ""),
+            place=values.get("place", ""),
+            latitude=place[0],
+            longitude=place[1],
+            seller_id=values.get("seller_id", ""),
+            seller_name=seller_name,
+            seller_kind=seller_kind,
+            status=values.get("status", ""),
+        )
+
+    def _priced(self, values: dict[str, Any], problems: list[RowProblem]) -> Money | None:
+        """The price with its currency: its own, else the row's, else the file's."""
+        money: Money | None = values.get("price")
+        if money is None:
+            return None
+        candidates = [code for code in (values.get("currency"), self._conventions.currency) if code]
+        try:
+            return Money(money.amount, quantities.settle_currency(money.currency or candidates[0], candidates))
+        except Unreadable as reason:
+            heading = next((column.heading for column in self._by_field.get("price", [])), "price")
+            problems.append(RowProblem(heading, str(money.amount), str(reason)))
+            return None
+
+    def _year_of_title(self, year: int | None) -> int | None:
+        return year if year and "year" not in self._by_field and year <= self._this_year + 1 else None
+
+    def _coordinates(
+        self, values: dict[str, Any], problems: list[RowProblem]
+    ) -> tuple[float, float] | tuple[None, None]:
+        """Both or neither; nought and nought is where coordinates go that nobody filled in."""
+        latitude, longitude = values.get("latitude"), values.get("longitude")
+        if latitude is None or longitude is None or (latitude == 0 and longitude == 0):
+            return None, None
+        return latitude, longitude
+
+    def _whole(self, cells: Sequence[str]) -> str:
+        return self._delimiter.join(cell.strip() for cell in cells)[:255]
+
+
+def _remembering(read: Callable[[str], Any], *, is_text: bool = False) -> _Read:
+    """Cells repeat: remember what each text meant. Bounded, so that a column of prose does not fill the memory."""
+    known: dict[str, tuple[Any, str]] = {}
+
+    def remembered(text: str) -> tuple[Any, str]:
+        result = known.get(text)
+        if result is None:
+            result = _attempt(read, text) if is_text or len(text) <= LONGEST_VALUE else (None, "too long to be a value")
+            if len(text) <= 100:
+                if len(known) >= CACHE_SIZE:
+                    known.clear()
+                known[text] = result
+        return result
+
+    return remembered
+
+
+def _attempt(read: Callable[[str], Any], text: str) -> tuple[Any, str]:
+    stripped = quantities.plain_spaces(text).strip()
+    if is_missing(stripped):
+        return None, ""
+    try:
+        value = read(stripped)
+    except Unreadable as reason:
+        return None, str(reason)
+    if isinstance(value, Shortened):
+        return str(value), f"{CUT} to {len(value):,} characters"
+    return value, ""
+
+
+def _power_beside_engine(text: str) -> int | None:
+    """``300.0HP 3.7L V6`` under "engine" says the power too."""
+    return quantities.read_power_kw(text) if quantities.has_power_unit(text) else None
+
+
+def _money_or_none(text: str) -> Money | None:
+    try:
+        return quantities.read_money(text)
+    except Unreadable:
+        return None
+
+
+def _belong_together(field: str, pieces: Sequence[str]) -> bool:
+    """Whether pieces of a record can be one cell: words with words, a number with its thousands or decimals."""
+    if field in ("price", "mileage", "annual_tax"):
+        return bool(re.search(r"\d\s*$", pieces[0])) and all(re.match(r"\s*\d{2,3}\b", piece) for piece in pieces[1:])
+    if field in ("engine", "consumption", "power"):
+        return bool(re.search(r"\d\s*$", pieces[0])) and len(pieces) == 2 and bool(re.match(r"\s*\d{1,2}\b", pieces[1]))
+    return field in (*FREE_TEXT, "make", "model") and all(re.search(r"[^\W\d_]", piece) for piece in pieces)
+
+
+def _refused(reason: str, value: str = "", problems: Iterable[RowProblem] = ()) -> RowReading:
+    return RowReading(None, (*problems, RowProblem("", value, reason, is_fatal=True)))

@@ -1,0 +1,325 @@
+"""Store cleaned rows by the thousand: COPY into a staging table, then a few statements over all of it.
+
+What a file does not say is never erased: an empty cell leaves what the catalogue knows. A listing's status moves only
+where the file names one, with two exceptions: an expired listing that is in the file again is for sale again, and a
+draft that waited for its price goes live with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection, transaction
+
+from catalog.imports.rows import DIGEST_BYTES, ListingRow
+
+# ruff: noqa: S608 -- the statements are put together from this module's own column names, never from a file's
+# Columns of a listing that a row may change, by what "the row does not say" looks like.
+_NULLABLE = {
+    "year": "integer",
+    "mileage_km": "integer",
+    "power_kw": "integer",
+    "engine_l": "double precision",
+    "consumption_l_100km": "double precision",
+    "doors": "integer",
+    "seats": "integer",
+    "owner_count": "integer",
+    "annual_tax": "numeric",
+    "latitude": "double precision",
+    "longitude": "double precision",
+}
+_TEXTS = ("title", "description", "fuel", "gearbox", "body", "drive", "colour", "photo_url", "place")
+_STAGED = {
+    "row_number": "integer",
+    "key": "uuid",
+    "content": "uuid",
+    "external_id": "text",
+    "fingerprint": "text",
+    "make": "text",
+    "make_slug": "text",
+    "model": "text",
+    "model_slug": "text",
+    "built_title": "text",
+    "tags": "varchar[]",
+    "price": "numeric",
+    "currency": "text",
+    "status": "text",
+    "seller_key": "text",
+    "seller_name": "text",
+    "seller_kind": "text",
+    **_NULLABLE,
+    **dict.fromkeys(_TEXTS, "text"),
+}
+_FOUND = {"make_id": "bigint", "model_id": "bigint", "seller_id": "bigint", "listing_id": "bigint"}
+
+
+def _definitions(columns: dict[str, str]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in columns.items())
+
+
+_CREATE = f"""
+CREATE TEMP TABLE import_row ({_definitions(_STAGED | _FOUND)});
+CREATE TEMP TABLE import_seen (key uuid PRIMARY KEY, content uuid NOT NULL);
+"""
+_DROP = "DROP TABLE IF EXISTS pg_temp.import_row, pg_temp.import_seen"
+
+# Rows that an earlier batch brought already leave the staging table; the others are remembered.
+_TAKE_REPEATS = """
+DELETE FROM import_row r USING import_seen s WHERE s.key = r.key
+RETURNING r.row_number, r.content <> s.content
+"""
+_REMEMBER = "INSERT INTO import_seen SELECT key, content FROM import_row"
+
+_ADD_MAKES = """
+INSERT INTO catalog_make (name, slug)
+SELECT DISTINCT ON (make_slug) make, make_slug FROM import_row r
+WHERE make_slug <> '' AND NOT EXISTS (SELECT FROM catalog_make m WHERE m.slug = r.make_slug)
+ORDER BY make_slug, row_number
+ON CONFLICT (slug) DO NOTHING
+"""
+_ADD_MODELS = """
+INSERT INTO catalog_carmodel (make_id, name, slug)
+SELECT DISTINCT ON (m.id, model_slug) m.id, model, model_slug
+FROM import_row r JOIN catalog_make m ON m.slug = r.make_slug
+WHERE model_slug <> ''
+  AND NOT EXISTS (SELECT FROM catalog_carmodel c WHERE c.make_id = m.id AND c.slug = r.model_slug)
+ORDER BY m.id, model_slug, row_number
+ON CONFLICT (make_id, slug) DO NOTHING
+"""
+_ADD_SELLERS = """
+INSERT INTO catalog_seller AS known (external_id, name, kind, place)
+SELECT DISTINCT ON (seller_key) seller_key, seller_name, coalesce(nullif(seller_kind, ''), 'dealer'), place
+FROM import_row WHERE seller_key <> ''
+ORDER BY seller_key, row_number
+ON CONFLICT (external_id) DO UPDATE SET name = excluded.name, kind = excluded.kind
+WHERE (known.name, known.kind) IS DISTINCT FROM (excluded.name, excluded.kind)
+"""
+_RESOLVE = """
+UPDATE import_row r SET
+    make_id = (SELECT m.id FROM catalog_make m WHERE m.slug = r.make_slug),
+    model_id = (
+        SELECT c.id FROM catalog_carmodel c JOIN catalog_make m ON m.id = c.make_id
+        WHERE m.slug = r.make_slug AND c.slug = r.model_slug
+    ),
+    seller_id = (SELECT s.id FROM catalog_seller s WHERE s.external_id = r.seller_key AND r.seller_key <> ''),
+    listing_id = CASE WHEN r.external_id IS NOT NULL
+        THEN (SELECT l.id FROM catalog_listing l WHERE l.source = %(source)s AND l.external_id = r.external_id)
+        ELSE (
+            SELECT l.id FROM catalog_listing l
+            WHERE l.source = %(source)s AND l.fingerprint = r.fingerprint
+              AND l.external_id IS NULL AND NOT (l.fingerprint = '')
+        )
+    END
+"""
+_COUNT = "SELECT count(*), count(*) FILTER (WHERE listing_id IS NULL) FROM import_row"
+
+# Always in the order of the ids, so that two writers never wait for each other crosswise.
+_LOCK = """
+SELECT id FROM catalog_listing WHERE id IN (SELECT listing_id FROM import_row) ORDER BY id FOR UPDATE
+"""
+
+_ENDED = "('sold', 'withdrawn', 'expired')"
+_STATUS = """CASE
+    WHEN r.status = 'live' AND coalesce(r.price, l.price) IS NULL THEN l.status
+    WHEN r.status <> '' THEN r.status
+    WHEN l.status = 'expired' THEN 'live'
+    WHEN l.status = 'draft' AND l.price IS NULL AND r.price IS NOT NULL THEN 'live'
+    ELSE l.status
+END"""
+_MERGED = {
+    "make_id": "coalesce(r.make_id, l.make_id)",
+    "car_model_id": "CASE WHEN r.make_id <> l.make_id THEN r.model_id ELSE coalesce(r.model_id, l.car_model_id) END",
+    "seller_id": "coalesce(r.seller_id, l.seller_id)",
+    "price": "coalesce(round(r.price, 2), l.price)",
+    "currency": "CASE WHEN r.price IS NULL THEN l.currency ELSE r.currency END",
+    "tags": "CASE WHEN cardinality(r.tags) = 0 THEN l.tags ELSE r.tags END",
+    "status": _STATUS,
+    **{name: f"coalesce(r.{name}, l.{name})" for name in _NULLABLE},
+    **{name: f"coalesce(nullif(r.{name}, ''), l.{name})" for name in _TEXTS},
+}
+_MERGED["title"] = "coalesce(nullif(r.title, ''), nullif(l.title, ''), r.built_title)"
+_CHANGES = f"""
+CREATE TEMP TABLE import_change ON COMMIT DROP AS
+SELECT * FROM (
+    SELECT l.id, r.row_number, l.price AS old_price, l.currency AS old_currency, l.status AS old_status,
+        ({", ".join(f"l.{name}" for name in _MERGED)}) IS DISTINCT FROM ({", ".join(_MERGED.values())}) AS is_changed,
+        {", ".join(f"{value} AS {name}" for name, value in _MERGED.items())}
+    FROM import_row r JOIN catalog_listing l ON l.id = r.listing_id
+) merged WHERE is_changed
+"""
+_DROP_CHANGES = "DROP TABLE IF EXISTS pg_temp.import_change"
+_NOTE_PRICES = """
+INSERT INTO catalog_pricechange (listing_id, old_price, new_price, currency, changed_at)
+SELECT id, old_price, price, currency, now() FROM import_change
+WHERE old_price IS NOT NULL AND price <> old_price AND currency = old_currency
+"""
+# What undoing needs. A description is kept only where it changes, since it may be longer than all the rest.
+_KEPT = [*(name for name in _MERGED if name != "description"), "published_at", "ended_at", "updated_at"]
+RESTORED = (*_KEPT, "description")  # by ``undoing``
+_NOTE_CHANGED = f"""
+INSERT INTO catalog_importedlisting (run_id, listing_id, row_number, is_new, before, stored_at, outcome)
+SELECT %(run)s, l.id, c.row_number, false, to_jsonb(old), now(), ''
+FROM import_change c JOIN catalog_listing l ON l.id = c.id
+CROSS JOIN LATERAL (
+    SELECT {", ".join(f"l.{name}" for name in _KEPT)},
+        CASE WHEN l.description <> c.description THEN l.description END AS description
+) old
+"""
+_UPDATE = f"""
+UPDATE catalog_listing l SET
+    {", ".join(f"{name} = c.{name}" for name in _MERGED)},
+    published_at = CASE
+        WHEN c.status = 'live' AND c.old_status NOT IN ('live', 'reserved') THEN now()
+        WHEN c.status = 'draft' THEN l.published_at
+        ELSE coalesce(l.published_at, now())
+    END,
+    ended_at = CASE
+        WHEN c.status NOT IN {_ENDED} THEN NULL
+        WHEN c.status = c.old_status THEN l.ended_at
+        ELSE now()
+    END,
+    updated_at = now()
+FROM import_change c WHERE c.id = l.id
+RETURNING l.id
+"""
+_NEW_STATUS = """CASE
+    WHEN r.status IN ('', 'live') AND (r.price IS NULL OR r.title || r.built_title = '') THEN 'draft'
+    WHEN r.status = '' THEN 'live'
+    ELSE r.status
+END"""
+_INSERT = f"""
+INSERT INTO catalog_listing (
+    source, external_id, fingerprint, make_id, car_model_id, seller_id, price, currency, tags,
+    {", ".join(_NULLABLE)}, {", ".join(_TEXTS)}, status, published_at, ended_at, created_at, updated_at
+)
+SELECT %(source)s, external_id, fingerprint, make_id, model_id, seller_id, price,
+    coalesce(nullif(currency, ''), %(currency)s), tags,
+    {", ".join(_NULLABLE)}, coalesce(nullif(title, ''), built_title), {", ".join(_TEXTS[1:])},
+    new_status, CASE WHEN new_status <> 'draft' THEN now() END, CASE WHEN new_status IN {_ENDED} THEN now() END,
+    now(), now()
+FROM (SELECT r.*, {_NEW_STATUS} AS new_status FROM import_row r WHERE listing_id IS NULL) AS fresh
+ORDER BY row_number
+ON CONFLICT DO NOTHING
+RETURNING id, external_id, fingerprint
+"""
+_IDENTITY = "coalesce({0}.external_id, '') || chr(31) || {0}.fingerprint"  # one of them is always empty
+_INSERT_AND_NOTE = f"""
+WITH stored AS ({_INSERT}), noted AS (
+    INSERT INTO catalog_importedlisting (run_id, listing_id, row_number, is_new, stored_at, outcome)
+    SELECT %(run)s, s.id, r.row_number, true, now(), ''
+    FROM stored s JOIN import_row r ON {_IDENTITY.format("r")} = {_IDENTITY.format("s")}
+)
+SELECT id, external_id, fingerprint FROM stored
+"""
+ATTEMPTS = 3  # somebody else may add a listing between our look and our insert
+
+
+@dataclass(frozen=True)
+class StagedRow:
+    """A row on its way in. ``key`` tells cars of one source apart, ``content`` what is said about them."""
+
+    number: int
+    row: ListingRow
+    key: str
+    content: str
+    fingerprint: str  # '' where the row has an id of its own
+    seller_key: str
+
+
+@dataclass
+class BatchResult:
+    """What became of a batch; ``repeated`` pairs row numbers with whether they said something else."""
+
+    created_ids: list[int] = field(default_factory=list)
+    updated_ids: list[int] = field(default_factory=list)
+    n_unchanged: int = 0
+    repeated: list[tuple[int, bool]] = field(default_factory=list)
+
+
+def key_of(external_id: str) -> str:
+    """An id of any length as the fixed-length key that rows are compared by."""
+    return hashlib.blake2b(f"id\x1f{external_id}".encode(), digest_size=DIGEST_BYTES).hexdigest()
+
+
+@contextmanager
+def staging_tables() -> Iterator[None]:
+    """The temporary tables of one import, on this connection."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DROP)
+        cursor.execute(_CREATE)
+    try:
+        yield
+    finally:
+        if connection.is_usable() and not connection.needs_rollback:
+            with connection.cursor() as cursor:
+                cursor.execute(_DROP)
+
+
+def stage(rows: Sequence[StagedRow]) -> list[tuple[int, bool]]:
+    """Copy a batch into the staging table; rows that repeat an earlier batch are taken out and returned.
+
+    Within the batch keys must already be unique.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("TRUNCATE import_row")
+        with cursor.copy(f"COPY import_row ({', '.join(_STAGED)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(_cells(row))
+        cursor.execute(_TAKE_REPEATS)
+        repeated = cursor.fetchall()
+        cursor.execute(_REMEMBER)
+        cursor.execute("ANALYZE import_row")
+    return repeated
+
+
+def _cells(staged: StagedRow) -> list[Any]:
+    row = staged.row
+    own = {
+        "row_number": staged.number,
+        "key": staged.key,
+        "content": staged.content,
+        "fingerprint": staged.fingerprint,
+        "seller_key": staged.seller_key,
+        "tags": list(row.tags),
+    }
+    return [own[name] if name in own else getattr(row, name) for name in _STAGED]
+
+
+def merge(*, source: str, currency: str, run_id: int | None = None) -> BatchResult:
+    """Bring the staged rows into the catalogue. Call it in a transaction; rolling back undoes all of it.
+
+    With a run, what is done to each listing is noted as an ``ImportedListing`` of it, so that it can be undone.
+    """
+    result = BatchResult()
+    with connection.cursor() as cursor:
+        for statement in (_ADD_MAKES, _ADD_MODELS, _ADD_SELLERS):
+            cursor.execute(statement)
+        for _ in range(ATTEMPTS):
+            cursor.execute(_RESOLVE, {"source": source})
+            result.updated_ids += _update_known(cursor, run_id)
+            cursor.execute(_COUNT)
+            n_rows, n_unknown = cursor.fetchone()
+            insert = _INSERT if run_id is None else _INSERT_AND_NOTE
+            cursor.execute(insert, {"source": source, "currency": currency, "run": run_id})
+            created = [listing_id for listing_id, *_ in cursor.fetchall()]
+            result.created_ids += created
+            if len(created) == n_unknown:
+                break
+    result.n_unchanged = n_rows - len(result.created_ids) - len(result.updated_ids)
+    return result
+
+
+def _update_known(cursor: Any, run_id: int | None) -> list[int]:
+    """Update the listings that are known already and say something else now; returns their ids."""
+    cursor.execute(_LOCK)
+    cursor.execute(_DROP_CHANGES)
+    cursor.execute(_CHANGES)
+    cursor.execute(_NOTE_PRICES)
+    if run_id is not None:
+        cursor.execute(_NOTE_CHANGED, {"run": run_id})
+    cursor.execute(_UPDATE)
+    return [listing_id for (listing_id,) in cursor.fetchall()]

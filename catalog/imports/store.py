@@ -1,0 +1,342 @@
+"""Store the cars of a file: in batches, each a transaction, so that a run that is broken off keeps what it has."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from accounts.models import User
+from catalog.exceptions import ImportCancelled, SourceBusy
+from catalog.imports import staging
+from catalog.imports.dialects import Record
+from catalog.imports.names import slug_of
+from catalog.imports.reading import ImportOptions, Reading, open_reading
+from catalog.imports.rows import ListingRow, RowProblem
+from catalog.models import ImportProblem, ImportRun, Listing
+from catalog.signals import listings_stored
+
+logger = logging.getLogger(__name__)
+
+BATCH_ROWS = 5_000  # one transaction; small enough that nobody waits long for its locks
+
+STORED_PROBLEMS_PER_KIND = 10_000  # dropped values of one column for one reason; refused rows are all stored
+
+EXAMPLES_PER_KIND = 3
+
+ANONYMOUS_SELLERS = {"dealer": "Dealer", "private": "Private seller"}
+
+ACCOUNT = [
+    "source", "options", "heartbeat_at", "rows_read", "listings_created", "listings_updated", "listings_unchanged",
+    "rows_repeated", "rows_refused",
+]  # fmt: skip
+
+
+def import_listings(
+    *,
+    path: Path,
+    options: ImportOptions | None = None,
+    started_by: User | None = None,
+    run: ImportRun | None = None,
+    report: Callable[[int, int, ImportRun], None] = lambda position, size, run: None,
+) -> ImportRun:
+    """Read a file and store its cars; the returned run says what became of every row.
+
+    Rows are stored in batches of ``BATCH_ROWS``, each in a transaction of its own, so a run that is broken off keeps
+    what it stored, and the same file read again ends where an unbroken run would have. After each batch
+    ``listings_stored`` is sent with the ids that are new or changed. A dry run does the same and rolls every batch
+    back. ``report`` is called with (bytes read, bytes in the file, run) as it goes on.
+
+    A ``run`` that somebody else made and marked as running is carried out, or carried on: rows it has stored already
+    are read again, which costs no more than reading, and neither stored nor counted twice.
+
+    Raises:
+        ImportRefused: The file cannot be read or has no header we understand; nothing was written. When it breaks
+            off later (a truncated archive), the run is marked as failed and its batches stay.
+        ImportCancelled: Somebody cancelled the run; its batches stay.
+    """
+    with open_reading(path, options or ImportOptions()) as reading:
+        if run is None:
+            run = ImportRun(is_dry_run=reading.options.is_dry_run, started_by=started_by)
+            run.file_name = path.name[-255:]
+        return _Import(reading, run, report).run_through()
+
+
+class _Import:
+    """One import under way: from records to rows, from rows to batches, and the account of it all."""
+
+    def __init__(self, reading: Reading, run: ImportRun, report: Callable[[int, int, ImportRun], None]) -> None:
+        self._reading, self._run, self._report = reading, run, report
+        self._source, self._rows = reading.source, reading.rows
+        self._batch: dict[str, staging.StagedRow] = {}
+        self._problems = _ProblemBook()
+        self._recovered: Counter[str] = Counter()
+        self._n_done = run.options.get("records_stored", 0)  # by a process that died; to be read, but not stored again
+        self._number = 0
+        run.source = self._source
+        run.options = {**reading.describe(), "records_stored": self._n_done}
+        run.rows_read = run.rows_repeated = run.rows_refused = 0  # counted anew as they are read
+
+    def run_through(self) -> ImportRun:
+        with only_import_of(self._source, is_needed=not self._run.is_dry_run):
+            if not self._run.is_dry_run:
+                _mark_broken_off(self._source, but=self._run)
+            self._run.save(update_fields=None if self._run.pk is None else ACCOUNT)
+            try:
+                with staging.staging_tables():
+                    self._read_all()
+            except BaseException as error:
+                self._close(*_ending(error))
+                raise
+            self._close(ImportRun.Status.DONE)
+        return self._run
+
+    def _read_all(self) -> None:
+        since = time.monotonic()
+        for record in self._rows:
+            self._number = record.number
+            self._take(record)
+            if self._is_batch_full():
+                self._store()
+            elif self._run.rows_read % 500 == 0 and time.monotonic() - since > 0.1:
+                self._report(self._rows.position, self._rows.size, self._run)
+                since = time.monotonic()
+        self._store()
+
+    def _is_batch_full(self) -> bool:
+        """A batch also ends where an earlier process had stored everything, so that none is half stored already."""
+        return len(self._batch) >= BATCH_ROWS or self._problems.is_full or self._number == self._n_done
+
+    def _take(self, record: Record) -> None:
+        self._run.rows_read += 1
+        if record.broken:
+            self._problems.add(record.number, [RowProblem("", "", record.broken, is_fatal=True)])
+            self._run.rows_refused += 1
+            return
+        reading = self._reading.reader.read(record.cells)
+        self._problems.add(record.number, reading.problems)
+        self._recovered.update(reading.recovered)
+        if reading.row is None:
+            self._run.rows_refused += 1
+        else:
+            self._stage(record.number, reading.row)
+
+    def _stage(self, number: int, row: ListingRow) -> None:
+        """Add a row to the batch, unless the batch has that car already."""
+        content, key_fields = row.digest(), self._reading.options.key
+        fingerprint = "" if row.external_id else row.digest(key_fields) if key_fields else content
+        key = staging.key_of(row.external_id) if row.external_id else fingerprint
+        if earlier := self._batch.get(key):
+            self._note_repeat(number, differs=earlier.content != content)
+            return
+        seller_key = _seller_key(self._source, row, key)
+        row = _with_seller_name(row)
+        self._batch[key] = staging.StagedRow(number, row, key, content, fingerprint, seller_key)
+
+    def _note_repeat(self, number: int, *, differs: bool) -> None:
+        """The first row of a car is kept: were it the last, reading the file twice would change prices to and fro."""
+        self._run.rows_repeated += 1
+        if differs:
+            reason = "the car of an earlier row again, with other values; the earlier row was kept"
+            self._problems.add(number, [RowProblem("", "", reason)])
+
+    def _store(self) -> None:
+        """Bring the batch in, with its problems and the account so far, in one transaction."""
+        self._stage_batch()
+        if self._number <= self._n_done:
+            self._problems.forget_waiting()  # they are stored already, with the rows
+        else:
+            self._merge()
+        self._batch = {}
+        self._report(self._rows.position, self._rows.size, self._run)
+
+    def _stage_batch(self) -> None:
+        if self._batch:
+            for number, differs in staging.stage(list(self._batch.values())):
+                self._note_repeat(number, differs=differs)
+
+    def _merge(self) -> None:
+        result = staging.BatchResult()
+        is_dry_run, currency = self._run.is_dry_run, self._reading.conventions.currency
+        with transaction.atomic():
+            self._hold_run()
+            if self._batch:
+                with transaction.atomic():
+                    run_id = None if is_dry_run else self._run.pk
+                    result = staging.merge(source=self._source, currency=currency, run_id=run_id)
+                    transaction.set_rollback(is_dry_run)
+            if not is_dry_run:
+                _announce(result.created_ids + result.updated_ids)
+            self._problems.store(self._run)
+            self._save_account(result)
+
+    def _hold_run(self) -> None:
+        """Nobody can cancel the run while a batch is being stored; one that was cancelled stores no more."""
+        now = ImportRun.objects.select_for_update().values_list("status", flat=True).get(pk=self._run.pk)
+        if now != ImportRun.Status.RUNNING:
+            raise ImportCancelled("The import was cancelled.")
+
+    def _save_account(self, result: staging.BatchResult) -> None:
+        """Everything the run says of itself but its status, which others may change."""
+        run = self._run
+        run.listings_created += len(result.created_ids)
+        run.listings_updated += len(result.updated_ids)
+        run.listings_unchanged += result.n_unchanged
+        run.heartbeat_at = timezone.now()
+        run.options["records_stored"] = self._number
+        run.options["problems"] = self._problems.summary()
+        run.options["recovered"] = dict(self._recovered.most_common(20))
+        run.save(update_fields=ACCOUNT)
+
+    def _close(self, status: ImportRun.Status, error: str = "") -> None:
+        """Write down how it ended; when the database itself is gone, the next run of this source will notice.
+
+        Rows of a batch that was under way have come to nothing, so they do not count as read.
+        """
+        run = self._run
+        run.status, run.error, run.finished_at = status, error, timezone.now()
+        stored = run.listings_created + run.listings_updated + run.listings_unchanged
+        run.rows_read = stored + run.rows_repeated + run.rows_refused
+        try:
+            with transaction.atomic():
+                self._problems.store(run)
+                self._number = run.options["records_stored"]
+                self._save_account(staging.BatchResult())
+                run.save(update_fields=["status", "error", "finished_at"])
+        except Exception:
+            if status == ImportRun.Status.DONE:
+                raise
+            logger.exception("import %s could not write down how it ended", self._run.pk)
+
+
+class _ProblemBook:
+    """Problems on their way to the database: few in memory, all of them counted, with examples of each kind."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, RowProblem]] = []
+        self._counts: Counter[tuple[str, str, bool]] = Counter()
+        self._examples: dict[tuple[str, str, bool], list[str]] = {}
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._waiting) >= BATCH_ROWS
+
+    def add(self, row_number: int, problems: Iterable[RowProblem]) -> None:
+        for problem in problems:
+            kind = (problem.column, problem.reason, problem.is_fatal)
+            self._counts[kind] += 1
+            examples = self._examples.setdefault(kind, [])
+            if len(examples) < EXAMPLES_PER_KIND and problem.value[:80] not in examples:
+                examples.append(problem.value[:80])
+            if problem.is_fatal or self._counts[kind] <= STORED_PROBLEMS_PER_KIND:
+                self._waiting.append((row_number, problem))
+
+    def store(self, run: ImportRun) -> None:
+        ImportProblem.objects.bulk_create(
+            [
+                ImportProblem(
+                    run=run,
+                    row_number=number,
+                    column=problem.column[:120],
+                    value=_storable(problem.value)[:255],
+                    reason=problem.reason[:255],
+                    is_fatal=problem.is_fatal,
+                )
+                for number, problem in self._waiting
+            ],
+            batch_size=1_000,
+        )
+        self._waiting = []
+
+    def forget_waiting(self) -> None:
+        """Those that wait were stored by an earlier process."""
+        self._waiting = []
+
+    def summary(self) -> list[dict[str, Any]]:
+        """The commonest kinds of problem first."""
+        return [
+            {
+                "column": _storable(column),
+                "reason": reason,
+                "is_fatal": is_fatal,
+                "count": count,
+                "examples": [_storable(example) for example in self._examples[column, reason, is_fatal]],
+            }
+            for (column, reason, is_fatal), count in self._counts.most_common(50)
+        ]
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL holds every character but NUL and half of a surrogate pair."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def _seller_key(source: str, row: ListingRow, key: str) -> str:
+    """Who sells, as an id of ours: by the source's own id, else by name, else somebody for this one car."""
+    if row.seller_id:
+        return f"{source}/{row.seller_id}"[:255]
+    if row.seller_name:
+        return f"{source}/{slug_of(row.seller_name)}/{slug_of(row.place)}"[:255]
+    return f"{source}/of/{key}" if row.seller_kind else ""
+
+
+def _with_seller_name(row: ListingRow) -> ListingRow:
+    if row.seller_name or not (row.seller_id or row.seller_kind):
+        return row
+    return replace(row, seller_name=ANONYMOUS_SELLERS[row.seller_kind or "dealer"])
+
+
+def _announce(listing_ids: list[int]) -> None:
+    """Tell listeners once the batch is committed; one that fails is logged and does not stop the import."""
+    if listing_ids:
+        transaction.on_commit(lambda: _send_stored(listing_ids))
+
+
+def _send_stored(listing_ids: list[int]) -> None:
+    for receiver, answer in listings_stored.send_robust(sender=Listing, listing_ids=listing_ids):
+        if isinstance(answer, Exception):
+            logger.error("%r failed on stored listings", receiver, exc_info=answer)
+
+
+def _ending(error: BaseException) -> tuple[ImportRun.Status, str]:
+    if isinstance(error, ImportCancelled):
+        return ImportRun.Status.CANCELLED, ""
+    if isinstance(error, Exception):
+        return ImportRun.Status.FAILED, str(error) or type(error).__name__
+    return ImportRun.Status.INTERRUPTED, ""  # Ctrl-C, or the supervisor's SIGTERM
+
+
+def _mark_broken_off(source: str, *, but: ImportRun) -> None:
+    """Runs of this source that claim to be running cannot be: we hold its lock. They were killed."""
+    running = ImportRun.objects.filter(source=source, status=ImportRun.Status.RUNNING, is_dry_run=False)
+    running.exclude(pk=but.pk).update(status=ImportRun.Status.INTERRUPTED, finished_at=timezone.now())
+
+
+class only_import_of:  # noqa: N801 -- reads as a phrase in a with statement
+    """Two imports of one source at once would undo each other; the lock goes with the connection, even on kill -9."""
+
+    def __init__(self, source: str, *, is_needed: bool) -> None:
+        self._name, self._is_needed = f"forecourt.import.{source}", is_needed
+
+    def __enter__(self) -> None:
+        if self._is_needed and not self._ask("pg_try_advisory_lock"):
+            raise SourceBusy("This source is being imported already; wait for that run to end.")
+
+    def __exit__(self, *exception: object) -> None:
+        if self._is_needed:
+            try:
+                self._ask("pg_advisory_unlock")
+            except Exception:
+                logger.warning("the import's lock ends with its connection", exc_info=True)
+
+    def _ask(self, function: str) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [self._name])
+            return bool(cursor.fetchone()[0])

@@ -1,0 +1,203 @@
+"""Take an import back: what it changed as it was, what it brought away again, what others touched since left alone.
+
+New listings that nobody dealt with are removed, so that the same file can be read again as if for the first time; those
+with events or edits are withdrawn, because rows of others point to them. Changed listings are put back unless they
+were changed again. What became of each is on its ``ImportedListing``. Worked off in chunks, each one transaction, so
+that an undoing whose worker dies is carried on.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import CASCADE, Count, Q, QuerySet
+from django.utils import timezone
+
+from accounts.models import User
+from catalog.exceptions import UndoRefused
+from catalog.imports.staging import RESTORED
+from catalog.imports.store import only_import_of
+from catalog.models import ImportedListing, ImportRun, ImportUndo, Listing
+from catalog.signals import listings_stored
+
+# ruff: noqa: S608 -- the statement is put together from column names of ours
+Status = ImportUndo.Status
+CHUNK_ROWS = 5_000
+SILENCE_OF_THE_DEAD = timedelta(seconds=120)  # a chunk takes seconds
+
+REMOVED, WITHDRAWN, RESTORED_AGAIN = "removed", "withdrawn", "put back"
+GONE = "was removed already"
+TAKEN = "left: reserved or sold since"
+ENDED = "left: ended already"
+CHANGED_SINCE = "left: changed since"
+LEFT = (GONE, TAKEN, ENDED, CHANGED_SINCE)
+
+_OF_CHUNK = "i.run_id = %(run)s AND i.row_number BETWEEN %(first)s AND %(last)s"
+_LOCK = f"""
+SELECT l.id FROM catalog_listing l JOIN catalog_importedlisting i ON i.listing_id = l.id
+WHERE {_OF_CHUNK} ORDER BY l.id FOR UPDATE OF l
+"""
+# A make, model or seller that was removed since cannot come back with its listing.
+_EXISTING = {"make_id": "catalog_make", "car_model_id": "catalog_carmodel", "seller_id": "catalog_seller"}
+_OLD_VALUES = {
+    name: f"(SELECT id FROM {_EXISTING[name]} WHERE id = old.{name})" if name in _EXISTING else f"old.{name}"
+    for name in RESTORED
+} | {"description": "coalesce(old.description, l.description)"}
+_RESTORE = f"""
+UPDATE catalog_listing l SET {", ".join(f"{name} = {value}" for name, value in _OLD_VALUES.items())}
+FROM catalog_importedlisting i, jsonb_populate_record(NULL::catalog_listing, i.before) old
+WHERE {_OF_CHUNK} AND NOT i.is_new AND l.id = i.listing_id AND l.updated_at = i.stored_at
+RETURNING l.id
+"""
+_FORGET_PRICE_STEPS = f"""
+DELETE FROM catalog_pricechange p USING catalog_importedlisting i
+WHERE {_OF_CHUNK} AND p.listing_id = i.listing_id AND p.changed_at = i.stored_at
+  AND p.listing_id = ANY(%(restored)s)
+"""
+# What becomes of each: of new listings the untouched are removed, of the others those still on offer are withdrawn.
+_DECIDE = f"""
+UPDATE catalog_importedlisting i SET outcome = CASE
+    WHEN l.id IS NULL THEN '{GONE}'
+    WHEN NOT i.is_new THEN CASE WHEN l.id = ANY(%(restored)s) THEN '{RESTORED_AGAIN}' ELSE '{CHANGED_SINCE}' END
+    WHEN l.updated_at = i.stored_at AND NOT l.id = ANY(%(dealt_with)s) THEN '{REMOVED}'
+    WHEN l.status IN ('reserved', 'sold') THEN '{TAKEN}'
+    WHEN l.status IN ('draft', 'live') THEN '{WITHDRAWN}'
+    ELSE '{ENDED}'
+END
+FROM catalog_importedlisting this LEFT JOIN catalog_listing l ON l.id = this.listing_id
+WHERE {_OF_CHUNK} AND this.id = i.id
+"""
+
+
+# --- Whether, and when -----------------------------------------------------------------------------------------------
+def undo_problem(run: ImportRun) -> str:
+    """Why a run cannot be taken back; empty when it can."""
+    if run.is_dry_run:
+        return "A dry run stored nothing."
+    if run.status in (ImportRun.Status.QUEUED, ImportRun.Status.RUNNING):
+        return "It has not ended: cancel it first."
+    if hasattr(run, "undo") and run.undo.status != Status.FAILED:
+        return "It was undone already."
+    if not run.listings_created and not run.listings_updated:
+        return "It changed nothing."
+    if not run.imported.exists():
+        return f"What it did is kept for {settings.IMPORT_UNDO_DAYS} days; that time is over."
+    return ""
+
+
+@transaction.atomic
+def queue_undo(*, run: ImportRun, started_by: User | None = None) -> ImportUndo:
+    """An undoing that waits for a worker; the caller hands it to the queue. Raises UndoRefused with the reason.
+
+    One that failed is queued again, and goes on where it failed.
+    """
+    locked = ImportRun.objects.select_for_update().get(pk=run.pk)
+    if problem := undo_problem(locked):
+        raise UndoRefused(problem)
+    again = {"status": Status.QUEUED, "error": "", "finished_at": None, "created_at": timezone.now()}
+    undo, _ = ImportUndo.objects.update_or_create(run=locked, defaults={**again, "started_by": started_by})
+    return undo
+
+
+def dead_undos() -> list[int]:
+    silent = ImportUndo.objects.filter(status=Status.RUNNING, heartbeat_at__lt=timezone.now() - SILENCE_OF_THE_DEAD)
+    return list(silent.values_list("pk", flat=True))
+
+
+def sweep_import_records(now: datetime) -> int:
+    """Forget what imports did to single listings after IMPORT_UNDO_DAYS; from then on they cannot be undone."""
+    old = ImportRun.objects.filter(finished_at__lt=now - timedelta(days=settings.IMPORT_UNDO_DAYS))
+    n_swept = 0
+    for run_id in old.filter(imported__isnull=False).values_list("pk", flat=True).distinct():
+        n_swept += ImportedListing.objects.filter(run=run_id).delete()[0]
+    return n_swept
+
+
+# --- The work --------------------------------------------------------------------------------------------------------
+def run_undo(*, undo_id: int) -> str:
+    """Carry out a queued undoing, or carry on one whose worker died; one that somebody holds is left alone."""
+    now = timezone.now()
+    dead = Q(status=Status.RUNNING, heartbeat_at__lt=now - SILENCE_OF_THE_DEAD)
+    free = ImportUndo.objects.filter(Q(status=Status.QUEUED) | dead, pk=undo_id)
+    if not free.update(status=Status.RUNNING, started_at=now, heartbeat_at=now, error=""):
+        return "left to whoever holds it"
+    undo = ImportUndo.objects.select_related("run").get(pk=undo_id)
+    try:
+        with only_import_of(undo.run.source, is_needed=True):
+            work_off(undo)
+    except SystemExit:
+        ImportUndo.objects.filter(pk=undo_id).update(status=Status.QUEUED)
+        raise
+    except Exception as error:
+        ImportUndo.objects.filter(pk=undo_id).update(
+            status=Status.FAILED, error=str(error) or type(error).__name__, finished_at=timezone.now()
+        )
+        raise
+    return f"{undo.n_removed} removed, {undo.n_withdrawn} withdrawn, {undo.n_restored} put back, {undo.n_left} left"
+
+
+def work_off(undo: ImportUndo) -> None:
+    of_run = ImportedListing.objects.filter(run=undo.run)
+    n_rows = of_run.count()
+    waiting = of_run.filter(outcome="").order_by("row_number").values_list("row_number", flat=True)
+    while chunk := list(waiting[:CHUNK_ROWS]):
+        with transaction.atomic():
+            take_back(undo.run, chunk[0], chunk[-1])
+            count_outcomes(undo)
+            n_done = undo.n_removed + undo.n_withdrawn + undo.n_restored + undo.n_left
+            undo.progress, undo.step, undo.heartbeat_at = n_done / n_rows, f"{n_done:,} of {n_rows:,}", timezone.now()
+            undo.save()
+    undo.status, undo.progress, undo.step, undo.finished_at = Status.DONE, 1, "Done", timezone.now()
+    undo.save()
+
+
+def take_back(run: ImportRun, first: int, last: int) -> None:
+    """Undo what a run did with these rows of its file; call it in a transaction."""
+    chunk = {"run": run.pk, "first": first, "last": last}
+    rows = ImportedListing.objects.filter(run=run, row_number__range=(first, last))
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, chunk)
+        cursor.execute(_RESTORE, chunk)
+        restored = [listing_id for (listing_id,) in cursor.fetchall()]
+        cursor.execute(_FORGET_PRICE_STEPS, {**chunk, "restored": restored})
+        cursor.execute(_DECIDE, {**chunk, "restored": restored, "dealt_with": listings_dealt_with(rows)})
+    remove_listings(rows.filter(outcome=REMOVED))
+    now, withdrawn = timezone.now(), rows.filter(outcome=WITHDRAWN).values("listing_id")
+    Listing.objects.filter(pk__in=withdrawn).update(status=Listing.Status.WITHDRAWN, ended_at=now, updated_at=now)
+    if restored:
+        transaction.on_commit(lambda: listings_stored.send_robust(sender=Listing, listing_ids=sorted(restored)))
+
+
+def listings_dealt_with(rows: QuerySet[ImportedListing]) -> list[int]:
+    """Listings that rows point to which would outlive them, such as events: whatever does not go with its listing."""
+    listing_ids = rows.filter(is_new=True).values("listing_id")
+    found: set[int] = set()
+    for relation in Listing._meta.related_objects:
+        if relation.on_delete is not CASCADE:
+            name = relation.field.attname
+            pointing = relation.related_model._base_manager.filter(**{f"{name}__in": listing_ids}).order_by()
+            found.update(pointing.values_list(name, flat=True).distinct())
+    return sorted(found)
+
+
+def remove_listings(rows: QuerySet[ImportedListing]) -> None:
+    """Remove listings with what goes with them, a statement for each table.
+
+    Django's own way would first bring every listing into memory, which takes ten times as long as removing them.
+    """
+    listing_ids = rows.values("listing_id")
+    for relation in Listing._meta.related_objects:
+        if relation.on_delete is CASCADE:
+            relation.related_model._base_manager.filter(**{f"{relation.field.attname}__in": listing_ids}).delete()
+    listings = Listing.objects.filter(pk__in=listing_ids)
+    listings._raw_delete(listings.db)
+
+
+def count_outcomes(undo: ImportUndo) -> None:
+    counted = ImportedListing.objects.filter(run=undo.run).exclude(outcome="").order_by().values_list("outcome")
+    by_outcome = dict(counted.annotate(n=Count("pk")))
+    undo.n_removed, undo.n_withdrawn = by_outcome.get(REMOVED, 0), by_outcome.get(WITHDRAWN, 0)
+    undo.n_restored = by_outcome.get(RESTORED_AGAIN, 0)
+    undo.n_left = sum(by_outcome.get(outcome, 0) for outcome in LEFT)

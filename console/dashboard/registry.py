@@ -1,0 +1,47 @@
+"""What the dashboard shows: apps add their cards and panels here, so that the console imports none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from operator import itemgetter
+from typing import Any
+
+from django.http import HttpRequest
+
+from console.dashboard.cards import Card, Panel
+
+Reader = Callable[[datetime], Iterable[Card | Panel]]
+NextSteps = Callable[[], Iterable[dict[str, str]]]
+Jobs = Callable[[HttpRequest], list[dict[str, Any]]]
+
+_readers: list[tuple[int, Reader]] = []
+next_steps_readers: list[NextSteps] = []
+running_jobs_readers: list[Jobs] = []
+
+
+def show(order: int) -> Callable[[Reader], Reader]:
+    """Register what reads some cards or panels; those with a lower ``order`` come first. Called once each 10 s."""
+
+    def register(read: Reader) -> Reader:
+        _readers.append((order, read))
+        return read
+
+    return register
+
+
+def propose_next_steps(read: NextSteps) -> NextSteps:
+    """Register what knows which steps an empty site needs: text, label, href and the permission that it takes."""
+    next_steps_readers.append(read)
+    return read
+
+
+def list_running_jobs(read: Jobs) -> Jobs:
+    """Register what knows the jobs that are queued or at work: name, href, step and percent of each."""
+    running_jobs_readers.append(read)
+    return read
+
+
+def read_all(now: datetime) -> list[Card | Panel]:
+    """Every card and panel, in order."""
+    return [each for _, read in sorted(_readers, key=itemgetter(0)) for each in read(now)]

@@ -1,0 +1,129 @@
+"""How the admin looks and what its sidebar holds; settings.py hands this to Unfold as ``UNFOLD``.
+
+Imported by the settings, so it may not import models: permissions and links are resolved per request.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+
+def environment_label(request: HttpRequest) -> list[str] | None:
+    """The badge beside the title: a demo must never be mistaken for the real thing, nor the other way round."""
+    from django.conf import settings
+
+    return ["Demo", "warning"] if settings.DEMO_MODE else None
+
+
+def may_see(app: str, model: str) -> Callable[[HttpRequest], bool]:
+    def check(request: HttpRequest) -> bool:
+        return any(request.user.has_perm(f"{app}.{verb}_{model}") for verb in ("view", "change"))
+
+    return check
+
+
+def page(title: str, icon: str, app: str, model: str, to: str = "") -> dict[str, Any]:
+    """One line of the sidebar, shown to those who may see the rows behind it; ``to`` names a page about them."""
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{to or f'{app}_{model}_changelist'}"),
+        "permission": may_see(app, model),
+    }
+
+
+def filtered(line: dict[str, Any], query: str) -> dict[str, Any]:
+    """The same line for a part of the rows; Unfold takes links that are computed for each request."""
+    whole = line["link"]
+    return {**line, "link": lambda request: f"{whole}?{query}"}
+
+
+def group(title: str, *items: dict[str, Any], collapsible: bool = False) -> dict[str, Any]:
+    return {"title": title, "separator": True, "collapsible": collapsible, "items": list(items)}
+
+
+NAVIGATION = [
+    {"items": [{"title": "Dashboard", "icon": "dashboard", "link": reverse_lazy("admin:index")}]},
+    group(
+        "Stock",
+        page("Listings", "directions_car", "catalog", "listing"),
+        page("Price changes", "sell", "catalog", "pricechange"),
+        page("Sellers", "storefront", "catalog", "seller"),
+        page("Makes", "factory", "catalog", "make"),
+        page("Models", "category", "catalog", "carmodel"),
+        page("Imports", "upload_file", "catalog", "importrun"),
+        page("Data quality", "fact_check", "catalog", "qualityreport", to="catalog_quality"),
+    ),
+    group(
+        "Buyers",
+        page("Buyers", "person_search", "accounts", "buyer"),
+        page("Events", "timeline", "recommendations", "interaction"),
+        page("Lists served", "view_list", "recommendations", "servedlist"),
+        page("Preferences", "favorite", "recommendations", "preference"),
+        page("Saved searches", "saved_search", "recommendations", "savedsearch"),
+    ),
+    group(
+        "Recommender",
+        page("Ranker versions", "deployed_code", "recommendations", "rankerversion"),
+        page("Training runs", "model_training", "recommendations", "trainingrun"),
+        {
+            **page("Taste map", "scatter_plot", "recommendations", "tastemap"),
+            "link": reverse_lazy("admin:recommendations_tastemap_map"),
+        },
+        page("Evaluations", "query_stats", "recommendations", "evaluation"),
+        page("Trials of weights", "balance", "recommendations", "weighttrial"),
+        page("Event kinds", "tune", "recommendations", "eventkind"),
+        page("Placements", "dashboard_customize", "recommendations", "placement"),
+        page("Experiments", "science", "recommendations", "experiment"),
+        page("Demo market", "grass", "recommendations", "seedrun"),
+    ),
+    group(
+        "Schedules and jobs",
+        page("Schedules", "schedule", "django_celery_beat", "periodictask"),
+        page("Job results", "task_alt", "django_celery_results", "taskresult"),
+        page("Queues and workers", "stacks", "django_celery_results", "taskresult", to="task_queues"),
+    ),
+    group(
+        "People",
+        page("Users", "group", "accounts", "user"),
+        page("Roles", "shield_person", "auth", "group"),
+        page("API keys", "key", "accounts", "apikey"),
+        page("Audit log", "history", "accounts", "auditentry"),
+        filtered(page("Erasures and exports", "person_off", "accounts", "auditentry"), "action__in=erased,exported"),
+    ),
+]
+
+UNFOLD = {
+    "SITE_TITLE": "Forecourt",
+    "SITE_HEADER": "Forecourt",
+    "SITE_SUBHEADER": "Used-car recommendations",
+    "SITE_SYMBOL": "garage_home",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("forecourt/favicon.svg")},
+    ],
+    "STYLES": [lambda request: static("forecourt/console.css")],
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "ENVIRONMENT": "console.site.environment_label",
+    "DASHBOARD_CALLBACK": "console.dashboard.page.dashboard_callback",
+    "SIDEBAR": {"show_search": True, "show_all_applications": True, "navigation": NAVIGATION},
+    "COLORS": {
+        "primary": {  # petrol; 600 and darker carry white text at more than 4.5 to 1
+            "50": "oklch(97.5% .012 220)",
+            "100": "oklch(94.5% .026 220)",
+            "200": "oklch(89% .050 220)",
+            "300": "oklch(81% .080 220)",
+            "400": "oklch(71% .105 222)",
+            "500": "oklch(60% .108 224)",
+            "600": "oklch(51% .098 226)",
+            "700": "oklch(44% .085 228)",
+            "800": "oklch(38% .070 230)",
+            "900": "oklch(33% .056 232)",
+            "950": "oklch(24% .042 234)",
+        },
+    },
+}

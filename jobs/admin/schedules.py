@@ -1,0 +1,267 @@
+"""What runs by itself: in plain words, with its last and its next run, a button to run it now, and a switch."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django_celery_beat.admin import ClockedScheduleAdmin as BaseClockedScheduleAdmin
+from django_celery_beat.admin import CrontabScheduleAdmin as BaseCrontabScheduleAdmin
+from django_celery_beat.admin import PeriodicTaskAdmin as BasePeriodicTaskAdmin
+from django_celery_beat.admin import PeriodicTaskForm as BasePeriodicTaskForm
+from django_celery_beat.admin import TaskSelectWidget as BaseTaskSelectWidget
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    PeriodicTasks,
+    SolarSchedule,
+)
+from unfold.contrib.filters.admin import BooleanRadioFilter
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from console.auditing import record
+from console.pages import ConsoleAdmin, ConsoleChangeList, go_to
+from console.words import NBSP, NONE, ago, badge, span
+from jobs.outcomes import outcomes_of
+from jobs.queue import enqueue_named
+from jobs.wording import as_python, registered, sentence_of
+
+admin.site.unregister([PeriodicTask, IntervalSchedule, CrontabSchedule, SolarSchedule, ClockedSchedule])
+
+admin.site.index_title = "Dashboard"
+
+NO_BROKER = "The broker did not take it: is it running? Nothing was started; try again in a moment."
+
+
+class TaskSelectWidget(UnfoldAdminSelectWidget, BaseTaskSelectWidget):
+    """Their list of registered tasks in our select."""
+
+
+class PeriodicTaskForm(BasePeriodicTaskForm):
+    """Refuses a schedule that could never run, beside the field that is wrong, rather than at three in the morning."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "task" in self.fields:  # absent for those who may only look
+            self.fields["task"].widget = UnfoldAdminTextInputWidget()
+            self.fields["regtask"].widget = TaskSelectWidget()
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        name = data.get("task")
+        if name and registered(name) is None:
+            self.add_error("task", f"There is no task “{name}” in this release; choose one of the registered ones.")
+        elif name and (problem := call_problem(name, data)):
+            self.add_error("args", problem)
+        return data
+
+
+def call_problem(name: str, data: dict[str, Any]) -> str:
+    """Why a task cannot be called with these arguments; empty when it can."""
+    try:
+        args, kwargs = as_python(data.get("args"), ()), as_python(data.get("kwargs"), {})
+        task = registered(name)
+        if task is not None:
+            inspect.signature(task.run).bind(*args, **kwargs)
+    except TypeError as error:
+        return f"“{sentence_of(name)}” cannot be called like this: {error}."
+    return ""
+
+
+class ScheduleList(ConsoleChangeList):
+    """Brings the outcomes of all rows, in one question to the cache."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        outcomes = outcomes_of(task.name for task in self.result_list)
+        for task in self.result_list:
+            task.outcome = outcomes.get(task.name)
+
+
+@admin.register(PeriodicTask)
+class PeriodicTaskAdmin(BasePeriodicTaskAdmin, ConsoleAdmin):
+    form = PeriodicTaskForm
+    list_display = ["what", "switch", "timing", "last_run", "ended", "next_run", "total_run_count"]
+    list_filter = [("enabled", BooleanRadioFilter), ("one_off", BooleanRadioFilter)]
+    date_hierarchy = None
+    ordering = ["name"]
+    actions = ["switch_on", "switch_off"]
+    actions_row = ["run_now"]
+    actions_detail = ["run_now", "switch_over"]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return ScheduleList
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        """Theirs say less, and know no broker that is away."""
+        theirs = ("enable_tasks", "disable_tasks", "toggle_tasks", "run_tasks")
+        return {name: each for name, each in super().get_actions(request).items() if name not in theirs}
+
+    # --- What is shown -----------------------------------------------------------------------------------------------
+    @display(description="What it does", header=True, ordering="name")
+    def what(self, task: PeriodicTask) -> list[str]:
+        return [task.name, task.description or f"{sentence_of(task.task)}."]
+
+    @display(description="Switch", ordering="enabled")
+    def switch(self, task: PeriodicTask) -> SafeString:
+        if registered(task.task) is None:
+            return badge("Broken", "danger")
+        return badge("On", "success") if task.enabled else badge("Off")
+
+    @display(description="When")
+    def timing(self, task: PeriodicTask) -> str:
+        """``every 30 seconds``, or ``At 03:15 AM UTC``."""
+        if task.crontab:
+            return str(task.crontab.human_readable)
+        return str(task.interval or task.solar or task.clocked or NONE)
+
+    @display(description="Last run", ordering="last_run_at")
+    def last_run(self, task: PeriodicTask) -> str:
+        """By beat or by hand."""
+        outcome = getattr(task, "outcome", None)
+        moments = [moment for moment in (task.last_run_at, outcome and outcome.ended_at) if moment]
+        return ago(max(moments)) if moments else "never"
+
+    @display(description="How it ended")
+    def ended(self, task: PeriodicTask) -> str | SafeString:
+        if registered(task.task) is None:
+            return f"This release has no task “{task.task}”: switch it off or choose another."
+        outcome = getattr(task, "outcome", None)
+        if outcome is None:
+            return "not known" if task.last_run_at else NONE
+        if outcome.is_success:
+            return format_html("{} in {}", badge("Done", "success"), seconds(outcome.seconds))
+        return format_html("{} {}", badge("Failed", "danger"), outcome.error)
+
+    @display(description="Next run")
+    def next_run(self, task: PeriodicTask) -> str:
+        if not task.enabled or registered(task.task) is None:
+            return NONE
+        left = time_left(task)
+        if left is None:
+            return "at its time"
+        return "now" if left <= timedelta(seconds=1) else f"in{NBSP}{span(left)}"
+
+    # --- Buttons -----------------------------------------------------------------------------------------------------
+    @admin.action(description="Switch on", permissions=["change"])
+    def switch_on(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
+        switch_schedules(request, queryset, is_on=True)
+
+    @admin.action(description="Switch off", permissions=["change"])
+    def switch_off(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
+        switch_schedules(request, queryset, is_on=False)
+
+    @action(
+        description="Switch on or off",
+        url_path="switch",
+        icon="toggle_on",
+        permissions=["change"],
+        dialog={
+            "title": "Switch this schedule",
+            "description": "What is on goes off and the other way round. A run that is under way goes on.",
+            "form_class": None,
+            "form_submit_text": "Switch",
+        },
+    )
+    def switch_over(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        task = PeriodicTask.objects.get(pk=object_id)
+        switch_schedules(request, PeriodicTask.objects.filter(pk=object_id), is_on=not task.enabled)
+        return go_to(reverse("admin:django_celery_beat_periodictask_change", args=[object_id]))
+
+    @action(
+        description="Run now",
+        url_path="run-now",
+        icon="play_arrow",
+        permissions=["change"],
+        dialog={
+            "title": "Run this now",
+            "description": "A worker takes it as soon as one is free, beside the runs of the schedule. All of our "
+            "tasks may run twice without harm.",
+            "form_class": None,
+            "form_submit_text": "Run",
+        },
+    )
+    def run_now(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        task = PeriodicTask.objects.get(pk=object_id)
+        if problem := run_problem(task):
+            messages.error(request, problem)
+        else:
+            record(by=request.user, action="run now", target=task)
+            messages.success(request, f"“{task.name}” was handed to the queue.")
+        return go_to(reverse("admin:django_celery_beat_periodictask_changelist"))
+
+
+def run_problem(task: PeriodicTask) -> str:
+    """Hand a schedule's task to the queue, as beat would; why it was not, or nothing."""
+    job = registered(task.task)
+    if job is None:
+        return f"This release has no task “{task.task}”: choose another on the page of the schedule."
+    args, kwargs = as_python(task.args, ()), as_python(task.kwargs, {})
+    taken = enqueue_named(job.name, args, kwargs, queue=task.queue, headers={"periodic_task_name": task.name})
+    return "" if taken else NO_BROKER
+
+
+def switch_schedules(request: HttpRequest, schedules: QuerySet[PeriodicTask], *, is_on: bool) -> None:
+    """Turn schedules on or off, tell beat and the audit log; one whose task does not exist cannot be turned on."""
+    others = schedules.exclude(enabled=is_on)
+    broken = [task for task in others if is_on and registered(task.task) is None]
+    switched = [task for task in others if task not in broken]
+    with transaction.atomic():
+        for task in switched:
+            task.enabled = is_on
+            task.save(update_fields=["enabled", "date_changed"])
+            record(
+                by=request.user, action="switched", target=task, before={"enabled": not is_on}, after={"enabled": is_on}
+            )
+        PeriodicTasks.update_changed()
+    if switched:
+        messages.success(request, f"Switched {'on' if is_on else 'off'}: {', '.join(task.name for task in switched)}.")
+    if broken:
+        names = ", ".join(task.name for task in broken)
+        messages.warning(request, f"Not switched on, because this release does not know their tasks: {names}.")
+    if not switched and not broken:
+        messages.info(request, f"Nothing to do: they were {'on' if is_on else 'off'} already.")
+
+
+def time_left(task: PeriodicTask) -> timedelta | None:
+    """Until the next run; None where only beat can tell, as of a clocked or solar schedule."""
+    if not (task.interval or task.crontab):
+        return None
+    remaining = task.schedule.remaining_estimate(task.last_run_at or task.date_changed)
+    return max(remaining, timedelta())
+
+
+def seconds(value: float) -> str:
+    return f"{value:.1f}{NBSP}s" if value < 60 else span(timedelta(seconds=value))
+
+
+@admin.register(IntervalSchedule)
+class IntervalScheduleAdmin(ConsoleAdmin):
+    list_display = ["__str__", "every", "period"]
+
+
+@admin.register(CrontabSchedule)
+class CrontabScheduleAdmin(BaseCrontabScheduleAdmin, ConsoleAdmin):
+    inlines: list[Any] = []
+
+
+@admin.register(SolarSchedule)
+class SolarScheduleAdmin(ConsoleAdmin):
+    list_display = ["__str__", "event", "latitude", "longitude"]
+
+
+@admin.register(ClockedSchedule)
+class ClockedScheduleAdmin(BaseClockedScheduleAdmin, ConsoleAdmin):
+    inlines: list[Any] = []

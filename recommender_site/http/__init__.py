@@ -1,0 +1,1 @@
+"""What lies around the views of the whole site: middleware, OpenAPI, probes, metrics, the fast lane."""

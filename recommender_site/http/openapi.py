@@ -1,0 +1,136 @@
+"""What the description of the API says beyond each view: ways in, and the errors that any route may answer.
+
+The shape of an error is made in one place (errors.py), so it is described in one place too, by a hook that runs over
+the finished schema. A description that a view gives for a status of its own is kept.
+"""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+from web.errors import error_body
+
+Schema = dict[str, Any]
+
+ERROR_SCHEMA: Schema = {
+    "type": "object",
+    "description": "The one shape of every error.",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "fields"],
+            "properties": {
+                "code": {"type": "string", "description": "For programs; stays the same."},
+                "message": {"type": "string", "description": "For people."},
+                "fields": {
+                    "type": "object",
+                    "description": "What was wrong, by the path of the field: `events[3].listing_id`.",
+                    "additionalProperties": {"type": "array", "items": {"type": "string"}},
+                },
+            },
+        }
+    },
+}
+DESCRIPTIONS = {
+    "400": "Something about the question is wrong; `fields` says what.",
+    "401": "No token, key or visitor key, or one that is not accepted.",
+    "403": "Known, but not allowed.",
+    "404": "There is no such thing.",
+    "406": "Only JSON (and HTML for browsers) can be answered.",
+    "409": "The present state does not allow this.",
+    "413": "The body is too large.",
+    "415": "The body is not JSON.",
+    "422": "Something about the fields of the body is wrong; `fields` says what.",
+    "429": "Too many requests; `Retry-After` says for how many seconds.",
+    "503": "A server this needs is down; nothing was changed.",
+}
+EXAMPLES = {
+    "400": error_body(400, "min_year: A valid integer is required.", {"min_year": ["A valid integer is required."]}),
+    "401": error_body(401, "Authentication credentials were not provided."),
+    "403": error_body(403, "Only a client system may name another buyer."),
+    "404": error_body(404),
+    "406": error_body(406, "Could not satisfy the request Accept header."),
+    "409": error_body(409, "A listing that is draft cannot be marked as sold."),
+    "413": error_body(413, "The body is larger than 10 MB."),
+    "415": error_body(415, 'Unsupported media type "text/plain" in request.'),
+    "422": error_body(
+        422, "actions: There are 2 item_ids, but 1 actions.", {"actions": ["There are 2 item_ids, but 1 actions."]}
+    ),
+    "429": error_body(429, "Request was throttled. Expected available in 12 seconds."),
+    "503": error_body(503),
+}
+ALWAYS_POSSIBLE = ("406", "429", "503")
+
+
+def describe_errors(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """A post-processing hook of drf-spectacular: every operation lists the errors it may answer."""
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {})["Error"] = ERROR_SCHEMA
+    components["securitySchemes"]["jwtAuth"]["description"] = "An access token, from one of the routes below “Tokens”."
+    for path in result["paths"].values():
+        for operation in path.values():
+            for status in _possible_errors(operation):
+                _describe(operation["responses"].setdefault(status, {}), status)
+    return result
+
+
+def drop_empty_defaults(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """A post-processing hook: an empty default says "left out", which for a choice or a pattern is no valid value."""
+    for schema in result.get("components", {}).get("schemas", {}).values():
+        for described in schema.get("properties", {}).values():
+            if described.get("default") == "":
+                del described["default"]
+    return result
+
+
+def strip_final_slash(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:
+    """A pre-processing hook: routes answer with and without the slash, and are described without."""
+    return [(path.rstrip("/"), regex, method, view) for path, regex, method, view in endpoints]
+
+
+def _possible_errors(operation: Schema) -> list[str]:
+    """From what an operation takes: parameters can be wrong, a body too large, a caller unknown."""
+    errors = {status for status in operation["responses"] if status >= "400"} | set(ALWAYS_POSSIBLE)
+    if operation.get("parameters") or "requestBody" in operation:
+        errors.add("400")
+    if "requestBody" in operation:
+        errors |= {"413", "415"}
+    if {} not in operation.get("security", [{}]):
+        errors |= {"401", "403"}
+    if any(parameter["in"] == "path" for parameter in operation.get("parameters", [])):
+        errors.add("404")
+    return sorted(errors)
+
+
+def _describe(response: Schema, status: str) -> None:
+    response["description"] = response.get("description") or DESCRIPTIONS.get(status, "")
+    content = response.setdefault("content", {}).setdefault("application/json", {})
+    content["schema"] = {"$ref": "#/components/schemas/Error"}
+    content.setdefault("example", EXAMPLES.get(status, error_body(int(status))))
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):
+    target_class = "accounts.api.authentication.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> Schema:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Api-Key",
+            "description": "The key of a client system, made in the admin. `Authorization: Api-Key …` works as well.",
+        }
+
+
+class VisitorKeyScheme(OpenApiAuthenticationExtension):
+    target_class = "accounts.api.authentication.VisitorKeyAuthentication"
+    name = "visitorKey"
+
+    def get_security_definition(self, auto_schema: Any) -> Schema:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Visitor-Key",
+            "description": "A guest: 16 to 64 random letters, digits, hyphens and underscores, kept by the browser.",
+        }

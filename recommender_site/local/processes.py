@@ -1,0 +1,119 @@
+"""Which processes make up a running Forecourt, and what they are told. docker-compose.yml runs the same commands."""
+
+import http.client
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from recommender_site.local.supervisor import Service, say
+from recommender_site.settings import (
+    DEFAULT_QUEUE,
+    DEMO_MODE,
+    HOST,
+    LONG_QUEUE,
+    PORT,
+    REFRESH_QUEUE,
+    WORKER_METRICS_PORT,
+    WORKER_PROCESSES,
+)
+
+WELCOME = """
+Forecourt is ready at {site}
+  admin           {site}/admin/
+  API docs        {site}/api/docs
+  browsable API   {site}/api/v1/
+  metrics         {site}/metrics
+"""
+DEMO_LOGIN = """\
+  demo login      admin@example.com / forecourt
+  demo buyers     john0@example.com to john49@example.com / demo
+"""
+GOODBYE = """\
+  Ctrl-C stops everything; the data stays.
+"""
+
+
+def preparation_command() -> list[str]:
+    return [sys.executable, "manage.py", "prepare"]
+
+
+def web_command() -> list[str]:
+    return _python("gunicorn", "--config", "python:recommender_site.gunicorn_conf", "recommender_site.wsgi:application")
+
+
+def worker_command() -> list[str]:
+    return _celery_worker("worker", [DEFAULT_QUEUE, REFRESH_QUEUE], WORKER_PROCESSES)
+
+
+def trainer_command() -> list[str]:
+    """Long tasks have a worker of their own, so that the loop never waits behind a training."""
+    return _celery_worker("trainer", [LONG_QUEUE], 1)
+
+
+def beat_command() -> list[str]:
+    return _python("celery", "--quiet", "--app", "recommender_site", "beat", "--loglevel", "INFO", "--pidfile", "")
+
+
+def services(state: Path, web_socket: socket.socket) -> list[Service]:
+    """Everything that keeps running on one machine; ``web_socket`` is bound already."""
+    descriptor = web_socket.fileno()
+    trainer_port = WORKER_METRICS_PORT + 1 if WORKER_METRICS_PORT else 0
+    return [
+        Service(
+            "web",
+            [*web_command(), "--bind", f"fd://{descriptor}"],
+            grace_seconds=15,  # more than gunicorn's own patience
+            environment=_metrics_directory(state, "web"),
+            inherited_descriptors=(descriptor,),
+        ),
+        Service("worker", worker_command(), grace_seconds=10, environment=_metrics_directory(state, "worker")),
+        Service(
+            "trainer",
+            trainer_command(),
+            grace_seconds=10,
+            stop_signal=signal.SIGQUIT,  # nobody waits for a training: it goes back to the queue
+            environment={**_metrics_directory(state, "trainer"), "WORKER_METRICS_PORT": str(trainer_port)},
+        ),
+        Service("beat", beat_command(), grace_seconds=10),
+    ]
+
+
+def announce_when_ready() -> bool:
+    """Tell where everything is, once the web server answers; says whether it did."""
+    if not web_answers():
+        return False
+    name = "localhost" if HOST in ("0.0.0.0", "::", "127.0.0.1", "::1") else HOST  # noqa: S104 (compared, not bound)
+    welcome = WELCOME.format(site=f"http://{name}:{PORT}")
+    say(welcome + (DEMO_LOGIN if DEMO_MODE else "") + GOODBYE)
+    return True
+
+
+def web_answers() -> bool:
+    """Whether the web server answers a request by now. Any answer will do."""
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(HOST, HOST)  # noqa: S104 (where to ask, not to listen)
+    connection = http.client.HTTPConnection(address, PORT, timeout=0.3)
+    try:
+        connection.request("GET", "/healthz", headers={"Host": "localhost"})
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def _python(*module_and_arguments: str) -> list[str]:
+    return [sys.executable, "-m", *module_and_arguments]
+
+
+def _celery_worker(name: str, queues: list[str], n_processes: int) -> list[str]:
+    return _python(
+        *("celery", "--quiet", "--app", "recommender_site", "worker", "--loglevel", "INFO", "--hostname", f"{name}@%h"),
+        *("--queues", ",".join(queues), "--concurrency", str(n_processes)),
+    )
+
+
+def _metrics_directory(state: Path, name: str) -> dict[str, str]:
+    """One each, because their metrics have the same names."""
+    return {"PROMETHEUS_MULTIPROC_DIR": str(state / "metrics" / name)}

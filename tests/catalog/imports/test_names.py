@@ -1,0 +1,85 @@
+import pytest
+
+from catalog.imports.names import CarName, known_makes, name_car, slug_of
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "slugs"),
+    [
+        ("Ford", " Focus", ("ford", "focus")),
+        ("FORD", "FOCUS", ("ford", "focus")),
+        ("VW", "golf", ("volkswagen", "golf")),
+        ("mercedes_benz", "C Class", ("mercedes-benz", "c-class")),
+        ("Merc", "C-Class", ("mercedes-benz", "c-class")),
+        ("Škoda", "Škoda Octavia", ("skoda", "octavia")),
+        ("Ford", "Ford Focus", ("ford", "focus")),
+        ("Mini", "Mini", ("mini", "mini")),
+        ("BMW", "3er", ("bmw", "3er")),
+        ("DS", "DS 3", ("ds", "ds-3")),
+        ("ford", "f-150 xlt supercrew 5.0", ("ford", "f-150")),
+        ("Toyota", "Yaris Cross", ("toyota", "yaris-cross")),
+        ("", "Focus", ("ford", "focus")),
+        ("", "Range Rover Sport HSE", ("land-rover", "range-rover-sport")),
+    ],
+)
+def test_one_car_has_one_name_however_it_is_written(make, model, slugs):
+    named = name_car(make, model)
+    assert (named.make_slug, named.model_slug) == slugs
+
+
+@pytest.mark.parametrize(
+    ("title", "slugs", "variant"),
+    [
+        ("Maruti Swift Dzire VDI", ("maruti", "swift-dzire"), "VDI"),
+        ("2016 Ford Focus 1.0 EcoBoost", ("ford", "focus"), "1.0 EcoBoost"),
+        ("Land Rover Discovery Sport SE", ("land-rover", "discovery-sport"), "SE"),
+        ("New Skoda Rapid", ("skoda", "rapid"), ""),
+        ("Golf_3_1.6", ("volkswagen", "golf"), "3 1.6"),
+    ],
+)
+def test_a_heading_names_make_and_model_where_no_column_does(title, slugs, variant):
+    named = name_car("", "", title)
+    assert (named.make_slug, named.model_slug) == slugs
+    assert named.variant == variant
+
+
+@pytest.mark.parametrize("title", ["Lovely family car", "Classic beauty", "One careful owner", "Move it"])
+def test_everyday_words_name_no_make(title):
+    assert name_car("", "", title).make == ""
+
+
+def test_an_unknown_make_and_model_are_accepted_and_tidied():
+    assert name_car("ACME motors", "ROCKET") == CarName("Acme Motors", "acme-motors", "Rocket", "rocket")
+
+
+def test_a_model_without_a_make_stays_in_the_heading():
+    assert name_car("", "Qrx").title == "Qrx"
+
+
+def test_numbers_alone_do_not_name_a_make():
+    assert name_car("", "200").make == ""
+
+
+def test_the_year_before_a_heading_is_read():
+    assert name_car("", "", "2016 Ford Focus").year == 2016
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [
+        ("Škoda", "skoda"),
+        ("ID.3", "id-3"),
+        ("Ka+", "ka-plus"),
+        ("up!", "up"),
+        ("Lynk & Co", "lynk-co"),
+        ("比亚迪", "比亚迪"),
+    ],
+)
+def test_slugs_are_plain_and_never_empty(text, slug):
+    assert slug_of(text) == slug
+
+
+def test_the_shipped_table_leads_every_alias_to_a_make_with_models():
+    makes = known_makes()
+    assert makes["vw"] is makes["volkswagen"]
+    assert all(make.models for make in makes.values())

@@ -1,0 +1,117 @@
+"""Maps by t-SNE as jobs: drawn, cancelled, failed, begun anew after a worker's death."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from recommendations.exceptions import TasteMapRefused
+from recommendations.insight import maps
+from recommendations.insight.maps import Drawn, claim, dead_maps, note_progress, run_map, sampled, start_map
+from recommendations.listings.window import borrow_window
+from recommendations.models import TasteMap
+from tasks import recommendations as tasks
+from tests.factories import ListingFactory
+from tests.worlds import trained_market
+
+pytestmark = pytest.mark.django_db
+LONG_AGO = timedelta(minutes=10)
+
+
+def test_a_map_holds_every_car_for_sale_and_the_two_kinds_apart():
+    market = trained_market()
+    ListingFactory(sold=True)
+    drawn = run_map(map_id=start_map().pk)
+    found = Drawn.unpack(drawn.content)
+    assert (drawn.status, drawn.progress, drawn.version, drawn.n_points) == ("done", 1, market.version, 30)
+    assert found.listing_ids.tolist() == sorted(car.pk for car in market.skodas + market.bmws)
+    is_skoda = np.isin(found.listing_ids, [car.pk for car in market.skodas])
+    skodas, bmws = found.places[is_skoda], found.places[~is_skoda]
+    between = np.linalg.norm(skodas.mean(axis=0) - bmws.mean(axis=0))
+    assert between > np.linalg.norm(skodas - skodas.mean(axis=0), axis=1).max()
+
+
+def test_a_large_stock_is_sampled_and_the_sample_stays_when_a_car_is_sold():
+    market = trained_market()
+    with borrow_window() as window:
+        rows = np.flatnonzero(window.column("is_live"))
+        some = window.stock.listing_ids[sampled(window, rows, 10)].tolist()
+        fewer = window.stock.listing_ids[sampled(window, rows[window.stock.listing_ids[rows] != some[0]], 10)].tolist()
+    assert len(some) == 10
+    assert some == sorted(some)
+    assert set(some[1:]) < set(fewer)
+    assert set(some) < {car.pk for car in market.skodas + market.bmws}
+
+
+def test_without_a_ranker_a_map_fails_and_says_what_to_do():
+    wanted = start_map()
+    with pytest.raises(TasteMapRefused):
+        run_map(map_id=wanted.pk)
+    wanted.refresh_from_db()
+    assert wanted.status == "failed"
+    assert "train one first" in wanted.error
+
+
+def test_too_little_stock_is_told():
+    trained_market(n_of_each=4)
+    wanted = start_map()
+    with pytest.raises(TasteMapRefused, match="8 cars are for sale; a map takes at least 10"):
+        run_map(map_id=wanted.pk)
+
+
+def test_a_size_nobody_can_draw_is_refused():
+    with pytest.raises(TasteMapRefused, match="less than or equal to 2500"):
+        start_map(n_points=1_000_000)
+    assert not TasteMap.objects.exists()
+
+
+def test_a_map_that_was_cancelled_while_queued_is_not_drawn():
+    wanted = start_map()
+    TasteMap.objects.update(status="cancelled")
+    assert run_map(map_id=wanted.pk) is None
+
+
+def test_a_map_that_is_cancelled_while_it_is_drawn_stops_and_stays_cancelled(monkeypatch):
+    trained_market()
+    wanted, told = start_map(), []
+
+    def cancelled_meanwhile(map_id: int, share: float, step: str) -> None:
+        told.append(share)
+        if share > 0.1:
+            TasteMap.objects.update(status="cancelled")
+        note_progress(map_id, share, step)
+
+    monkeypatch.setattr(maps, "note_progress", cancelled_meanwhile)
+    assert run_map(map_id=wanted.pk) is None
+    wanted.refresh_from_db()
+    assert (wanted.status, bytes(wanted.content)) == ("cancelled", b"")
+    assert told[-1] < 0.4
+
+
+def test_a_map_whose_process_is_told_to_stop_is_queued_again(monkeypatch):
+    def stop(wanted: TasteMap, report: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(maps, "draw", stop)
+    wanted = start_map()
+    with pytest.raises(SystemExit):
+        run_map(map_id=wanted.pk)
+    wanted.refresh_from_db()
+    assert (wanted.status, wanted.progress) == ("queued", 0)
+
+
+def test_a_map_is_drawn_once_and_again_only_when_its_process_has_died():
+    wanted = start_map()
+    assert claim(wanted.pk)
+    assert not claim(wanted.pk)
+    assert dead_maps() == []
+    TasteMap.objects.update(heartbeat_at=timezone.now() - LONG_AGO)
+    assert dead_maps() == [wanted.pk]
+    assert claim(wanted.pk)
+
+
+def test_the_beat_job_hands_dead_maps_to_a_worker(queued):
+    wanted = TasteMap.objects.create(status="running", heartbeat_at=timezone.now() - LONG_AGO)
+    tasks.resume_trainings_task()
+    assert queued == [("recommendations.draw_map", wanted.pk)]

@@ -1,0 +1,179 @@
+"""Trials of weights and rules: what they find in a market whose answer is known, and how their rows live."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from recommendations.exceptions import RankerRefused
+from recommendations.insight import offline_test_runs as trial_runs
+from recommendations.insight.offline_test import done_after, try_out
+from recommendations.insight.offline_test_runs import dead_trials, numbers_of, run_trial, start_trial, trial_of, way_of
+from recommendations.insight.previews import Way
+from recommendations.models import EventKind, Interaction, Placement, Preference, ServedList, WeightTrial
+from recommendations.serving.placements import Rules
+from tasks import recommendations as tasks
+from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
+from tests.worlds import trained_market, view
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _always_in_step(settings):
+    settings.WINDOW_STALENESS_SECONDS = 0
+
+
+def home() -> Placement:
+    return Placement.objects.get(slug="home")
+
+
+def usual() -> Way:
+    return Way(None, Rules(home()))
+
+
+def deaf() -> Way:
+    """Whatever buyers open or compare says nothing, and what they searched neither."""
+    kinds = EventKind.objects.in_bulk()
+    for kind in kinds.values():
+        kind.weight = 0.0
+    return Way(kinds, Rules(home()))
+
+
+@pytest.fixture
+def fans():
+    """Ten buyers who looked at some BMWs last week, and at others today."""
+    market = trained_market()
+    Placement.objects.filter(slug="home").update(max_per_model=0, max_per_seller=0)
+    last_week = timezone.now() - timedelta(days=7)
+    Interaction.objects.update(occurred_at=last_week - timedelta(days=1))
+    buyers = BuyerFactory.create_batch(10)
+    for number, buyer in enumerate(buyers):
+        view(buyer, *market.bmws[8 + number % 3 : 12 + number % 3])
+        Interaction.objects.filter(buyer=buyer).update(occurred_at=last_week)
+        view(buyer, *market.bmws[:8], market.bmws[10])
+    return buyers
+
+
+def test_who_listens_to_what_buyers_do_makes_better_lists(fans):
+    found = try_out(usual(), deaf())
+    assert (found.n_buyers, found.n_known) == (10, 10)
+    ndcg, hits = found.figures
+    assert (ndcg.name, hits.name) == ("NDCG@10", "Hit rate@10")
+    assert ndcg.before > ndcg.after
+    assert ndcg.difference.difference == pytest.approx(ndcg.after - ndcg.before)
+    assert ndcg.verdict == "worse"
+    assert try_out(deaf(), usual()).figures[0].verdict == "better"
+
+
+def test_two_ways_that_are_the_same_differ_in_nothing(fans):
+    for figure in try_out(usual(), usual()).figures:
+        assert (figure.difference.difference, figure.difference.low, figure.difference.high) == (0, 0, 0)
+        assert figure.verdict == "no difference that chance could not make"
+
+
+def test_rules_are_tried_too(fans):
+    rules = Rules(Placement(slug="home", k=20, filters={"makes": ["skoda"]}))
+    found = try_out(usual(), Way(None, rules))
+    assert found.figures[0].before > 0
+    assert found.figures[0].after == 0
+
+
+def test_only_what_is_new_to_a_buyer_and_was_for_sale_then_is_asked_for(fans):
+    done = done_after(timezone.now() - timedelta(days=3))
+    assert set(done) == {buyer.pk for buyer in fans}
+    assert {len(cars) for cars in done.values()} == {8}  # the ninth she had seen the week before
+    assert done_after(timezone.now() + timedelta(days=1)) == {}
+
+
+def test_nothing_is_stored_but_the_trial(fans):
+    before = Preference.objects.count(), ServedList.objects.count(), Interaction.objects.count()
+    try_out(usual(), deaf())
+    assert (Preference.objects.count(), ServedList.objects.count(), Interaction.objects.count()) == before
+
+
+def test_work_ends_with_its_budget_after_the_first_buyers(fans, monkeypatch):
+    monkeypatch.setattr("recommendations.insight.offline_test.BUYERS_AT_ONCE", 3)
+    found = try_out(usual(), usual(), budget_seconds=0)
+    assert (found.n_buyers, found.n_known) == (3, 10)
+
+
+def test_without_events_or_a_ranker_there_is_nothing_to_try():
+    assert try_out(usual(), usual()) is None
+    event = InteractionFactory()
+    view(event.buyer, ListingFactory())
+    with pytest.raises(RankerRefused, match="no ranker version is live"):
+        try_out(usual(), usual())
+
+
+# --- Rows ------------------------------------------------------------------------------------------------------------
+def test_a_way_survives_its_storage(fans):
+    way = Way({**EventKind.objects.in_bulk(), "view": EventKind(slug="view", weight=0.25, half_life_days=3)},
+              Rules(Placement(slug="home", diversity=0.4, boosts={"deal": 0.3})))  # fmt: skip
+    restored = way_of(home(), numbers_of(way))
+    assert (restored.kinds["view"].weight, restored.kinds["view"].half_life_days) == (0.25, 3)
+    assert (restored.rules.placement.diversity, restored.rules.boosts) == (0.4, {"deal": 0.3})
+    assert numbers_of(restored) == numbers_of(way)
+
+
+def test_a_trial_is_carried_out_once_and_found_by_what_it_tried(fans):
+    trial = start_trial(usual(), deaf())
+    assert trial_of(usual(), deaf()) == trial
+    assert trial_of(usual(), usual()) is None
+    done = run_trial(trial_id=trial.pk)
+    assert (done.status, done.progress, done.result["n_buyers"]) == ("done", 1, 10)
+    assert [figure["name"] for figure in done.result["figures"]] == ["NDCG@10", "Hit rate@10"]
+    assert run_trial(trial_id=trial.pk) is None
+
+
+def test_what_goes_wrong_is_noted(fans, monkeypatch):
+    monkeypatch.setattr(trial_runs, "try_out", failing(ValueError("no such thing")))
+    trial = start_trial(usual(), deaf())
+    with pytest.raises(ValueError, match="no such thing"):
+        run_trial(trial_id=trial.pk)
+    trial.refresh_from_db()
+    assert (trial.status, trial.error) == ("failed", "no such thing")
+
+
+def test_a_worker_that_is_told_to_stop_leaves_it_for_the_next(fans, monkeypatch):
+    trial = start_trial(usual(), deaf())
+    real = trial_runs.try_out
+    monkeypatch.setattr(trial_runs, "try_out", failing(SystemExit()))
+    with pytest.raises(SystemExit):
+        run_trial(trial_id=trial.pk)
+    trial.refresh_from_db()
+    assert trial.status == "queued"
+    monkeypatch.setattr(trial_runs, "try_out", real)
+    assert run_trial(trial_id=trial.pk).status == "done"
+
+
+def failing(problem: BaseException):
+    def fail(*args, **kwargs):
+        raise problem
+
+    return fail
+
+
+def test_a_cancelled_trial_stops_at_its_next_step(fans, monkeypatch):
+    trial = start_trial(usual(), deaf())
+    real = trial_runs.note_progress
+
+    def cancelled_meanwhile(trial_id: int, share: float, step: str) -> None:
+        WeightTrial.objects.filter(pk=trial_id).update(status="cancelled")
+        real(trial_id, share, step)
+
+    monkeypatch.setattr(trial_runs, "note_progress", cancelled_meanwhile)
+    assert run_trial(trial_id=trial.pk) is None
+    trial.refresh_from_db()
+    assert (trial.status, trial.result) == ("cancelled", {})
+    assert trial_of(usual(), deaf()) is None
+
+
+def test_a_trial_whose_worker_died_is_handed_to_another(fans, queued):
+    trial = start_trial(usual(), deaf())
+    silent = timezone.now() - timedelta(minutes=10)
+    WeightTrial.objects.filter(pk=trial.pk).update(status="running", heartbeat_at=silent)
+    assert dead_trials() == [trial.pk]
+    tasks.resume_trainings_task()
+    assert queued == [("recommendations.try_weights", trial.pk)]
+    assert tasks.try_weights_task(trial.pk) == f"trial {trial.pk} (Done)"

@@ -1,0 +1,74 @@
+"""Whether the servers this stands on answer: PostgreSQL, the cache, the broker.
+
+Each is asked over a connection of its own with a short patience, so that a busy pool is not taken for a dead server.
+"""
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psycopg
+import redis
+from celery import current_app
+from django.conf import settings
+from django.db import connection
+from kombu import Connection
+from kombu.exceptions import KombuError
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 2
+
+
+def database_problem() -> str:
+    """Why PostgreSQL cannot be used, or nothing."""
+    parameters = {**connection.get_connection_params(), "connect_timeout": PATIENCE_SECONDS}
+    parameters.pop("pool", None)
+    try:
+        with psycopg.connect(**parameters) as probe:
+            probe.execute("SELECT 1")
+    except psycopg.Error as error:
+        return str(error)
+    return ""
+
+
+def cache_problem() -> str:
+    """Why the cache cannot be used, or nothing. Asks Redis itself, since the cache forgives its absence."""
+    options = {"socket_connect_timeout": PATIENCE_SECONDS, "socket_timeout": PATIENCE_SECONDS}
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, **options) as probe:
+            probe.ping()
+    except (redis.RedisError, OSError) as error:
+        return str(error)
+    return ""
+
+
+@contextmanager
+def broker_connection() -> Iterator[Connection]:
+    """A connection that is tried once and not again, as kombu would for ever; raises kombu's OperationalError."""
+    with current_app.connection_for_write(connect_timeout=PATIENCE_SECONDS) as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=PATIENCE_SECONDS)
+        yield connection
+
+
+def broker_problem() -> str:
+    """Why tasks cannot be handed over, or nothing."""
+    try:
+        with broker_connection():
+            return ""
+    except (KombuError, OSError) as error:
+        return str(error)
+
+
+CHECKS = {"database": database_problem, "cache": cache_problem, "broker": broker_problem}
+
+
+def problems_found() -> dict[str, str]:
+    """Why each server cannot be used, or nothing; what is found goes to the log."""
+    with ThreadPoolExecutor(max_workers=len(CHECKS)) as pool:
+        problems = dict(zip(CHECKS, pool.map(lambda check: check(), CHECKS.values()), strict=True))
+    for name, problem in problems.items():
+        if problem:
+            logger.warning("%s does not answer: %s", name, problem)
+    return problems
