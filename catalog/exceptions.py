@@ -43,9 +43,5 @@ class SourceBusy(ImportRefused):
     """Another import of the same source is under way."""
 
 
-class ImportCancelled(ImportRefused):
-    """Somebody cancelled the import; what it had stored stays."""
-
-
 class UndoRefused(CatalogRefusal):
     """An import that cannot be taken back, or not any more."""

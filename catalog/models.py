@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts.models import User
 from catalog.folding import folded
 from catalog.querysets import ListingQuerySet
+from jobs.models import Job
 
 IS_LIVE = models.Q(status="live")
 
@@ -306,20 +307,15 @@ class UploadedChunk(models.Model):
         return f"piece {self.number} of file {self.file_id}"
 
 
-class ImportRun(models.Model):
+class ImportRun(Job):
     """One reading of one file: what it brought, what it could not understand, and how far it got.
 
     A run of the command reads its file at once. A run of the console has an ``upload`` and is a job: it is queued, and
     when its worker dies another one goes on after the last row that was stored.
     """
 
-    class Status(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
-        INTERRUPTED = "interrupted", "Interrupted"
-        CANCELLED = "cancelled", "Cancelled"
+    TASK = "catalog.import_file"
+    RESUMABLE = models.Q(upload__isnull=False)  # the command reads a file that only its caller has
 
     file_name = models.CharField(max_length=255)
     source = models.CharField(max_length=80, blank=True, help_text="Whose ids these are; keeps two sources apart.")
@@ -329,24 +325,12 @@ class ImportRun(models.Model):
     )  # fmt: skip
     is_dry_run = models.BooleanField(default=False)
     options = models.JSONField(default=dict, blank=True, help_text="Separator, encoding and header mapping used.")
-    status = models.CharField(max_length=12, choices=Status.choices, default=Status.RUNNING)
-    progress = models.FloatField(default=0, help_text="0 to 1.")
-    step = models.CharField(max_length=120, blank=True)
     rows_read = models.PositiveIntegerField(default=0)
     listings_created = models.PositiveIntegerField(default=0)
     listings_updated = models.PositiveIntegerField(default=0)
     listings_unchanged = models.PositiveIntegerField(default=0)
     rows_repeated = models.PositiveIntegerField(default=0, help_text="Rows that repeat an earlier row of the file.")
     rows_refused = models.PositiveIntegerField(default=0)
-    error = models.TextField(blank=True)
-    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    started_at = models.DateTimeField(default=timezone.now)
-    heartbeat_at = models.DateTimeField(null=True, blank=True, help_text="The last sign of life of a job.")
-    finished_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-started_at"]
 
     def __str__(self) -> str:
         return f"{self.file_name} ({self.get_status_display()})"
@@ -380,61 +364,31 @@ class ImportedListing(models.Model):
         return f"row {self.row_number}: listing {self.listing_id}"
 
 
-class ImportUndo(models.Model):
+class ImportUndo(Job):
     """One taking back of an import, worked off in the background; what became of each row is on the row."""
 
-    class Status(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
+    TASK = "catalog.import_undo"
 
     run = models.OneToOneField(ImportRun, on_delete=models.CASCADE, related_name="undo")
-    status = models.CharField(max_length=12, choices=Status.choices, default=Status.QUEUED)
-    progress = models.FloatField(default=0, help_text="0 to 1.")
-    step = models.CharField(max_length=120, blank=True)
     n_removed = models.PositiveIntegerField("removed", default=0, help_text="New listings nobody had dealt with.")
     n_withdrawn = models.PositiveIntegerField("withdrawn", default=0, help_text="New listings with events or edits.")
     n_restored = models.PositiveIntegerField("put back", default=0, help_text="Changed listings, as they were.")
     n_left = models.PositiveIntegerField("left alone", default=0, help_text="Changed by somebody else since.")
-    error = models.TextField(blank=True)
-    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    started_at = models.DateTimeField(null=True, blank=True)
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
 
-    class Meta:
-        ordering = ["-created_at"]
+    class Meta(Job.Meta):
         verbose_name = "undone import"
 
     def __str__(self) -> str:
         return f"undoing of {self.run.file_name} ({self.get_status_display()})"
 
 
-class QualityReport(models.Model):
+class QualityReport(Job):
     """What is missing, odd, double or stale in the stock, counted at one moment by one pass over it."""
 
-    class Status(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
+    TASK = "catalog.measure_quality"
 
-    status = models.CharField(max_length=12, choices=Status.choices, default=Status.QUEUED)
-    progress = models.FloatField(default=0, help_text="0 to 1.")
-    step = models.CharField(max_length=120, blank=True)
     figures = models.JSONField(default=dict, blank=True, help_text="By check: how many, and some of their listings.")
     n_live = models.PositiveIntegerField("listings for sale", default=0)
-    error = models.TextField(blank=True)
-    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    started_at = models.DateTimeField(null=True, blank=True)
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-created_at"]
 
     def __str__(self) -> str:
         return f"quality report {self.pk} ({self.get_status_display()})"

@@ -20,11 +20,11 @@ from django.utils import timezone
 from accounts.models import User
 from catalog.models import Listing, QualityReport
 from catalog.signals import odd_prices_asked
+from jobs.work import Attempt, outcome, perform
 
 Status = QualityReport.Status
 IDS_KEPT = 1_000  # of a check's listings; up to so many, its list is read by their ids instead of by a search
 REPORTS_KEPT = 60
-SILENCE_OF_THE_DEAD = timedelta(minutes=10)  # longer than a report takes on millions of rows
 STALE_SHARE_OF_LIFE = 2 / 3  # of LISTING_LIFETIME_DAYS
 OLD_REPORT = timedelta(days=3)
 OUTLIER_FACTOR = 3
@@ -239,34 +239,25 @@ def latest_report() -> QualityReport | None:
 @transaction.atomic
 def queue_report(*, started_by: User | None = None) -> QualityReport | None:
     """A report that waits for a worker; None when one is under way already."""
-    alive = Q(created_at__gt=timezone.now() - SILENCE_OF_THE_DEAD)
-    if QualityReport.objects.filter(alive, status__in=[Status.QUEUED, Status.RUNNING]).exists():
+    lost = QualityReport.objects.silent(timezone.now()).values("pk")
+    if QualityReport.objects.unfinished().exclude(pk__in=lost).exists():
         return None
     return QualityReport.objects.create(started_by=started_by)
 
 
 def run_report(*, report_id: int) -> str:
-    """Make a queued report; one that somebody else took is left alone."""
-    now = timezone.now()
-    queued = QualityReport.objects.filter(pk=report_id, status=Status.QUEUED)
-    if not queued.update(status=Status.RUNNING, started_at=now, heartbeat_at=now):
-        return "left to whoever holds it"
+    """Make a queued report; one that another process has, or that was cancelled, is left alone."""
+    perform(QualityReport, report_id, fill_in)
     report = QualityReport.objects.get(pk=report_id)
-    try:
-        fill_in(report, now)
-    except BaseException as error:
-        report.status, report.error = Status.FAILED, str(error) or type(error).__name__
-        report.finished_at = timezone.now()
-        report.save()
-        raise
     forget_old_reports()
-    return f"{report.n_live} listings checked"
+    return outcome(report, f"{report.n_live} listings checked")
 
 
-def fill_in(report: QualityReport, now: datetime) -> None:
+def fill_in(attempt: Attempt[QualityReport]) -> None:
+    now = timezone.now()
     conditions = {check.key: check.condition(now) for check in CHECKS if check.condition}
     counted = stock().aggregate(n=Count("pk"), **{key: Count("pk", filter=each) for key, each in conditions.items()})
-    report.n_live = counted.pop("n")
+    n_live = counted.pop("n")
     figures: dict[str, dict[str, Any]] = {}
     for number, check in enumerate(CHECKS, start=1):
         if check.find:
@@ -276,11 +267,8 @@ def fill_in(report: QualityReport, now: datetime) -> None:
             n = counted[check.key]
             few = stock().filter(conditions[check.key]).order_by("pk").values_list("pk", flat=True)
             figures[check.key] = {"n": n, "ids": list(few) if 0 < n <= IDS_KEPT else []}
-        progress = {"progress": number / len(CHECKS), "step": check.title, "heartbeat_at": timezone.now()}
-        QualityReport.objects.filter(pk=report.pk).update(**progress)
-    report.figures, report.status, report.progress, report.step = figures, Status.DONE, 1, "Done"
-    report.finished_at = timezone.now()
-    report.save()
+        attempt.report(number / len(CHECKS), check.title)
+    attempt.finish(figures=figures, n_live=n_live)
 
 
 def forget_old_reports() -> None:

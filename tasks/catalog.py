@@ -1,15 +1,13 @@
 """Background doors onto the catalogue."""
 
 from celery import shared_task
-from celery.exceptions import SoftTimeLimitExceeded
 from django.utils import timezone
 
 from catalog import quality, services
 from catalog.imports import jobs as import_jobs
 from catalog.imports import undo as undoing
 from catalog.imports import uploads
-from jobs.limits import LONG, RETRY, SHORT
-from jobs.queue import enqueue
+from jobs.limits import LONG, RETRY
 
 
 @shared_task(name="catalog.expire_listings", ignore_result=True, soft_time_limit=300, time_limit=330, **RETRY)
@@ -21,26 +19,13 @@ def expire_listings_task() -> None:
 @shared_task(name="catalog.import_file", **LONG)
 def import_file_task(run_id: int) -> str:
     """Read an uploaded file into the catalogue, or only try to; carries on where a worker died."""
-    try:
-        return import_jobs.run_import(run_id=run_id)
-    except SoftTimeLimitExceeded:
-        import_jobs.end_as_stopped(run_id)
-        raise
+    return import_jobs.run_import(run_id=run_id)
 
 
 @shared_task(name="catalog.import_undo", **LONG)
 def undo_import_task(undo_id: int) -> str:
     """Take an import back."""
     return undoing.run_undo(undo_id=undo_id)
-
-
-@shared_task(name="catalog.resume_imports", ignore_result=True, **SHORT)
-def resume_imports_task() -> None:
-    """Hand imports and undoings whose process died to another worker; one that is claimed already is left alone."""
-    for run_id in import_jobs.dead_imports():
-        enqueue("catalog.import_file", run_id)
-    for undo_id in undoing.dead_undos():
-        enqueue("catalog.import_undo", undo_id)
 
 
 @shared_task(name="catalog.sweep_imports", ignore_result=True, soft_time_limit=300, time_limit=330, **RETRY)

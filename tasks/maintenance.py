@@ -10,10 +10,17 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from catalog.models import ListingChange
 from jobs import outcomes  # noqa: F401 (listens in every worker)
 from jobs.limits import RETRY, SHORT
+from jobs.work import resume_jobs
 from recommendations.upkeep.consistency import check_data
 from recommendations.upkeep.probe import GOAL_SECONDS, look_at_probe, send_probe
 
 CHANGES_KEPT = timedelta(hours=1)  # a window that slept for half of this loads itself anew
+
+
+@shared_task(name="maintenance.resume_jobs", ignore_result=True, **SHORT)
+def resume_jobs_task() -> None:
+    """Hand jobs whose process died, or that the broker lost, to another worker; what is worked on is left alone."""
+    resume_jobs(timezone.now())
 
 
 @shared_task(name="maintenance.sweep_listing_changes", ignore_result=True, **SHORT, **RETRY)

@@ -3,15 +3,14 @@
 from celery import shared_task
 
 from jobs.limits import LONG, RETRY, SHORT
-from jobs.queue import enqueue
 from recommendations.buyers import refresh
-from recommendations.evaluation.runs import dead_evaluations, run_evaluation
+from recommendations.evaluation.runs import run_evaluation
 from recommendations.feed.fitting import refresh_fit
-from recommendations.insight.maps import dead_maps, run_map
-from recommendations.insight.offline_test_runs import dead_trials, run_trial
+from recommendations.insight.maps import run_map
+from recommendations.insight.offline_test_runs import run_trial
 from recommendations.listings import embedding
-from recommendations.simulation.seeding import dead_seedings, run_seeding
-from recommendations.training.runs import TrainingCancelled, dead_trainings, run_training, start_training
+from recommendations.simulation.seeding import run_seeding
+from recommendations.training.runs import run_training, start_training
 
 
 @shared_task(name="recommendations.refresh_preferences", ignore_result=True, **SHORT, **RETRY)
@@ -46,33 +45,14 @@ def embed_missing_listings_task() -> None:
 
 @shared_task(name="recommendations.retrain", **LONG)
 def retrain_task(run_id: int) -> str:
-    """Train a ranker version; a run that was started already is left to whoever started it.
-
-    One that an operator cancels has not failed, and is not to be counted among the tasks that did.
-    """
-    try:
-        return str(run_training(run_id=run_id))
-    except TrainingCancelled:
-        return "cancelled"
+    """Train a ranker version; a run that was started already is left to the process that has it."""
+    return str(run_training(run_id=run_id))
 
 
 @shared_task(name="recommendations.scheduled_retrain", ignore_result=True, **LONG)
 def scheduled_retrain_task() -> None:
     """The nightly training."""
     run_training(run_id=start_training().pk)
-
-
-@shared_task(name="recommendations.resume_trainings", ignore_result=True, **SHORT)
-def resume_trainings_task() -> None:
-    """Hand trainings, maps and evaluations whose process died to another worker; what is claimed is left alone."""
-    for run_id in dead_trainings():
-        enqueue("recommendations.retrain", run_id)
-    for map_id in dead_maps():
-        enqueue("recommendations.draw_map", map_id)
-    for trial_id in dead_trials():
-        enqueue("recommendations.try_weights", trial_id)
-    for evaluation_id in dead_evaluations():
-        enqueue("recommendations.evaluate", evaluation_id)
 
 
 @shared_task(name="recommendations.evaluate", **LONG)
@@ -97,13 +77,6 @@ def try_weights_task(trial_id: int) -> str:
 def seed_marketplace_task(seed_run_id: int) -> str:
     """Fill the site with made-up stock, buyers and events."""
     return str(run_seeding(seed_run_id=seed_run_id))
-
-
-@shared_task(name="recommendations.resume_demo_markets", ignore_result=True, **SHORT)
-def resume_demo_markets_task() -> None:
-    """Hand seedings whose process died to another worker; one that is worked on is left alone."""
-    for run_id in dead_seedings():
-        enqueue("catalog.seed_marketplace", run_id)
 
 
 @shared_task(name="recommendations.refresh_feed", ignore_result=True, **SHORT)

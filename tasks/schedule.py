@@ -57,28 +57,16 @@ TIMETABLE = [
         Daily(3, 15),
     ),
     Entry(
-        "Resume trainings",
-        "Every five minutes: begin trainings, maps and evaluations anew whose process was killed.",
-        "recommendations.resume_trainings",
-        Every(300),
-    ),
-    Entry(
         "Expire old listings",
         "Every ten minutes: take listings off sale that have been there for longer than the site allows.",
         "catalog.expire_listings",
         Every(600),
     ),
     Entry(
-        "Resume imports",
-        "Every minute: carry on imports and undoings whose process was killed.",
-        "catalog.resume_imports",
+        "Resume jobs",
+        "Every minute: carry on trainings, imports and other jobs whose process was killed.",
+        "maintenance.resume_jobs",
         Every(60),
-    ),
-    Entry(
-        "Resume demo markets",
-        "Every five minutes: complete made-up markets whose process was killed.",
-        "recommendations.resume_demo_markets",
-        Every(300),
     ),
     Entry(
         "Sweep imports",
@@ -119,8 +107,17 @@ TIMETABLE = [
 ]
 
 
+# What earlier releases installed and this one has no task for.
+RETIRED_TASKS = [
+    "recommendations.resume_trainings",
+    "recommendations.resume_demo_markets",
+    "catalog.resume_imports",
+]
+
+
 def install_schedule() -> None:
     """Create the entries that are not in the database yet; those that are stay as the operator left them."""
+    PeriodicTask.objects.filter(task__in=RETIRED_TASKS).delete()
     for entry in TIMETABLE:
         if not PeriodicTask.objects.filter(name=entry.name).exists():
             PeriodicTask.objects.create(

@@ -10,12 +10,17 @@ from django.conf import settings
 from django.contrib import admin
 from django.core.management import call_command
 
+from jobs.admin.base import JobAdmin
+from jobs.work import job_models
 from recommender_site.celery import app
 from recommender_site.local import processes
 from tasks import schedule
 
 PROJECT = Path(__file__).resolve().parents[1]
 ROOMS = ["recommender_site", "accounts", "catalog", "console", "jobs", "recommendations", "tasks", "web"]
+
+
+ENQUEUE = {"enqueue", "enqueue_on_commit"}
 
 
 def modules() -> list[Path]:
@@ -82,17 +87,16 @@ def test_what_is_enqueued_by_name_is_a_task_with_those_arguments(place, call):
     our_tasks()
     name, *args = call.args
     if not isinstance(name, ast.Constant):  # handed through: the name stands as an attribute, tested below
-        assert place in {"jobs.queue", "recommendations.admin.jobs"}
+        assert place == "jobs.work" or ast.unparse(name).endswith(".TASK")
         return
     inspect.signature(app.tasks[name.value].run).bind(*args)
 
 
-def test_every_job_page_names_a_task_that_takes_the_key_of_its_row():
+@pytest.mark.parametrize("model", job_models(), ids=lambda model: model._meta.label)
+def test_every_kind_of_job_has_a_page_and_a_task_that_takes_the_key_of_its_row(model):
     our_tasks()
-    pages = [page for page in admin.site._registry.values() if isinstance(getattr(page, "task", None), str)]
-    assert pages
-    for page in pages:
-        inspect.signature(app.tasks[page.task].run).bind(1)
+    inspect.signature(app.tasks[model.TASK].run).bind(1)
+    assert isinstance(admin.site._registry[model], JobAdmin)
 
 
 def queues(command: list[str]) -> list[str]:

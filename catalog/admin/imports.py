@@ -13,7 +13,6 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
@@ -23,7 +22,7 @@ from unfold.forms import BaseDialogForm
 from accounts.models import User
 from catalog.admin.wizard import PrepareView, UploadView, prepare_url
 from catalog.exceptions import UndoRefused
-from catalog.imports.jobs import cancel_import, continue_import, options_of, queue_import
+from catalog.imports.jobs import continue_import, options_of, queue_import
 from catalog.imports.preview import for_the_form
 from catalog.imports.undo import queue_undo, undo_problem
 from catalog.models import (
@@ -37,8 +36,8 @@ from catalog.models import (
 )
 from console.auditing import record
 from console.pages import ReadOnlyAdmin, go_to
-from console.words import NONE, ago, badge, link_to, list_link, list_url, span, table
-from jobs.admin.base import UNFINISHED, JobAdmin
+from console.words import NONE, ago, badge, link_to, list_link, list_url, table
+from jobs.admin.base import JobAdmin, dialog
 from jobs.queue import enqueue_on_commit
 from web.tables import as_csv
 
@@ -64,10 +63,6 @@ def author(request: HttpRequest) -> User | None:
 
 def page_of_run(run_id: Any) -> str:
     return reverse("admin:catalog_importrun_change", args=[run_id])
-
-
-def dialog(title: str, description: str, button: str) -> dict[str, Any]:
-    return {"title": title, "description": description, "form_class": None, "form_submit_text": button}
 
 
 @admin.register(ImportRun)
@@ -102,21 +97,9 @@ class ImportRunAdmin(JobAdmin):
     actions_detail = ["import_now", "change_mapping", "cancel", "go_on", "queue_again", "undo"]
 
     # --- Who may, and what makes sense now ---------------------------------------------------------------------------
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_start_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who may add an import may carry it out, cancel it and carry it on."""
-        return self.has_add_permission(request)
-
     def has_undo_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Taking an import back changes a run and takes listings away."""
         return request.user.has_perms(["catalog.change_importrun", "catalog.delete_listing"])
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A finished run may be tidied away; one that a worker holds may not."""
-        is_unfinished = isinstance(obj, ImportRun) and obj.status in UNFINISHED
-        return super().has_delete_permission(request, obj) and not is_unfinished
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Only the buttons that can do something for this run."""
@@ -174,7 +157,7 @@ class ImportRunAdmin(JobAdmin):
             options = options_of(tried, is_dry_run=False)
             run = queue_import(upload=tried.upload, options=options, started_by=author(request))
             record(by=request.user, action="import", target=run, note=f"after dry run {tried.pk}")
-            enqueue_on_commit("catalog.import_file", run.pk)
+            enqueue_on_commit(ImportRun.TASK, run.pk)
         messages.success(request, "The import was queued. This page follows it by itself.")
         return go_to(page_of_run(run.pk))
 
@@ -182,28 +165,6 @@ class ImportRunAdmin(JobAdmin):
     def change_mapping(self, request: HttpRequest, object_id: str) -> HttpResponse:
         run = ImportRun.objects.get(pk=object_id)
         return redirect(prepare_url(run))
-
-    @action(
-        description="Cancel",
-        url_path="cancel",
-        icon="cancel",
-        permissions=["start"],
-        dialog=dialog(
-            "Cancel this import",
-            "It stops within seconds. Rows that are stored by then stay; undo takes them away again.",
-            "Cancel the import",
-        ),
-    )
-    def cancel(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        run = ImportRun.objects.get(pk=object_id)
-        with transaction.atomic():
-            if was_running := cancel_import(run=run):
-                record(by=request.user, action="cancel", target=run, before={"status": run.status})
-        if was_running:
-            messages.success(request, "The import was cancelled.")
-        else:
-            messages.warning(request, "The import had ended already.")
-        return go_to(page_of_run(object_id))
 
     @action(
         description="Carry on",
@@ -221,31 +182,13 @@ class ImportRunAdmin(JobAdmin):
         with transaction.atomic():
             if goes_on := continue_import(run=run):
                 record(by=request.user, action="retry", target=run, before={"status": run.status})
-                enqueue_on_commit("catalog.import_file", run.pk)
+                enqueue_on_commit(ImportRun.TASK, run.pk)
         if goes_on:
             messages.success(request, "The import was queued again. This page follows it by itself.")
         else:
             messages.warning(
                 request, "Nothing was queued: it is running, was undone, or its file is not kept any more."
             )
-        return go_to(page_of_run(object_id))
-
-    @action(
-        description="Queue again",
-        url_path="queue-again",
-        icon="replay",
-        permissions=["start"],
-        dialog=dialog(
-            "Hand the import to the queue again",
-            "For an import that no worker took, because the broker was down when it was started. One that has started "
-            "already is not started twice.",
-            "Queue again",
-        ),
-    )
-    def queue_again(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        with transaction.atomic():
-            enqueue_on_commit("catalog.import_file", int(object_id))
-        messages.success(request, "The import was handed to the queue.")
         return go_to(page_of_run(object_id))
 
     @action(
@@ -267,7 +210,7 @@ class ImportRunAdmin(JobAdmin):
             with transaction.atomic():
                 undoing = queue_undo(run=run, started_by=author(request))
                 record(by=request.user, action="undo", target=run, note=str(counts_of(run)))
-                enqueue_on_commit("catalog.import_undo", undoing.pk)
+                enqueue_on_commit(ImportUndo.TASK, undoing.pk)
         except UndoRefused as refusal:
             messages.warning(request, f"Nothing was undone: {refusal}")
             return go_to(page_of_run(object_id))
@@ -298,12 +241,6 @@ class ImportRunAdmin(JobAdmin):
     @display(description="Refused", ordering="rows_refused")
     def refused(self, run: ImportRun) -> int:
         return run.rows_refused
-
-    @display(description="Took")
-    def took(self, run: ImportRun) -> str:
-        if run.status == "queued" or (run.finished_at is None and run.status != "running"):
-            return NONE
-        return span((run.finished_at or timezone.now()) - run.started_at)
 
     @display(description="What became of the rows")
     def outcome(self, run: ImportRun) -> SafeString:
@@ -378,7 +315,7 @@ def effect_of(column: str, *, is_fatal: bool) -> str:
 def offered_for(run: ImportRun) -> set[str]:
     """The buttons that make sense for a run as it is now."""
     offered = set()
-    if run.status in UNFINISHED:
+    if run.is_unfinished:
         offered.add("cancel")
         if run.status == "queued" and run.upload_id:
             offered.add("queue_again")
@@ -455,8 +392,9 @@ class ImportUndoAdmin(JobAdmin):
         """Begun on the page of the run."""
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    def has_start_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may take an import back may stop doing so."""
+        return request.user.has_perms(["catalog.change_importrun", "catalog.delete_listing"])
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return not self.in_own_pages(request) and super().has_delete_permission(request, obj)

@@ -19,7 +19,7 @@ from catalog.models import ImportRun, QualityReport
 from catalog.quality import Status, lines_of, queue_report
 from console.auditing import record
 from console.words import ago
-from jobs.admin.base import UNFINISHED, JobAdmin
+from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
 
 IMPORTS_SHOWN = 5
@@ -41,12 +41,6 @@ class QualityReportAdmin(JobAdmin):
         """Made by the button of the page, and every night."""
         return False
 
-    def has_measure_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.has_perm("catalog.add_qualityreport"))
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     def get_urls(self) -> list[URLPattern]:
         site = self.admin_site.admin_view
         return [
@@ -57,7 +51,7 @@ class QualityReportAdmin(JobAdmin):
 
     def measure(self, request: HttpRequest) -> HttpResponse:
         """Queue a new report."""
-        if not self.has_measure_permission(request):
+        if not self.has_start_permission(request):
             return HttpResponse(status=403)
         if request.method != "POST":
             raise Http404
@@ -65,7 +59,7 @@ class QualityReportAdmin(JobAdmin):
             user = request.user if isinstance(request.user, User) else None
             if report := queue_report(started_by=user):
                 record(by=request.user, action="measure", target=report)
-                enqueue_on_commit("catalog.measure_quality", report.pk)
+                enqueue_on_commit(QualityReport.TASK, report.pk)
         if report is None:
             messages.info(request, "A report is being made already.")
         else:
@@ -82,7 +76,7 @@ class QualityView(UnfoldModelAdminViewMixin, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         last, *earlier = [*QualityReport.objects.filter(status=Status.DONE)[:2], None]
-        running = QualityReport.objects.filter(status__in=UNFINISHED).first()
+        running = QualityReport.objects.unfinished().first()
         lines = lines_of(last, earlier[0] if earlier else None) if last else []
         return super().get_context_data(
             **kwargs,
@@ -90,7 +84,7 @@ class QualityView(UnfoldModelAdminViewMixin, TemplateView):
             age=ago(last.finished_at) if last else "",
             groups=[(name, list(each)) for name, each in groupby(lines, key=lambda line: line.check.group)],
             imports=self.imports(),
-            may_measure=self.model_admin.has_measure_permission(self.request),
+            may_measure=self.model_admin.has_start_permission(self.request),
             **(self.model_admin.panel(running) if running else {}),
         )
 

@@ -185,7 +185,7 @@ class PrepareView(UnfoldModelAdminViewMixin, TemplateView):
             run = queue_import(upload=self.file, options=options, started_by=user)
             if not is_dry_run:
                 record(by=request.user, action="import", target=run, note="without a dry run")
-            enqueue_on_commit("catalog.import_file", run.pk)
+            enqueue_on_commit(ImportRun.TASK, run.pk)
         messages.success(request, "The job was queued. This page follows it by itself.")
         return redirect("admin:catalog_importrun_change", run.pk)
 

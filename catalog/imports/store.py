@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from catalog.exceptions import ImportCancelled, SourceBusy
+from catalog.exceptions import SourceBusy
 from catalog.imports import staging
 from catalog.imports.dialects import Record
 from catalog.imports.names import slug_of
@@ -22,6 +23,7 @@ from catalog.imports.reading import ImportOptions, Reading, open_reading
 from catalog.imports.rows import ListingRow, RowProblem
 from catalog.models import ImportProblem, ImportRun, Listing
 from catalog.signals import listings_stored
+from jobs.work import TOOK_TOO_LONG, Attempt, JobCancelled, beating
 
 logger = logging.getLogger(__name__)
 
@@ -60,13 +62,15 @@ def import_listings(
     Raises:
         ImportRefused: The file cannot be read or has no header we understand; nothing was written. When it breaks
             off later (a truncated archive), the run is marked as failed and its batches stay.
-        ImportCancelled: Somebody cancelled the run; its batches stay.
+        JobCancelled: The run was cancelled; its batches stay.
     """
     with open_reading(path, options or ImportOptions()) as reading:
-        if run is None:
-            run = ImportRun(is_dry_run=reading.options.is_dry_run, started_by=started_by)
-            run.file_name = path.name[-255:]
-        return _Import(reading, run, report).run_through()
+        if run is not None:
+            return _Import(reading, run, report).run_through()
+        run = ImportRun(is_dry_run=reading.options.is_dry_run, started_by=started_by, file_name=path.name[-255:])
+        run.status, run.attempt, run.started_at = ImportRun.Status.RUNNING, 1, timezone.now()
+        with beating(Attempt(run)):
+            return _Import(reading, run, report).run_through()
 
 
 class _Import:
@@ -93,7 +97,7 @@ class _Import:
                 with staging.staging_tables():
                     self._read_all()
             except BaseException as error:
-                self._close(*_ending(error))
+                self._close(*_ending(error, self._run))
                 raise
             self._close(ImportRun.Status.DONE)
         return self._run
@@ -179,9 +183,8 @@ class _Import:
 
     def _hold_run(self) -> None:
         """Nobody can cancel the run while a batch is being stored; one that was cancelled stores no more."""
-        now = ImportRun.objects.select_for_update().values_list("status", flat=True).get(pk=self._run.pk)
-        if now != ImportRun.Status.RUNNING:
-            raise ImportCancelled("The import was cancelled.")
+        if not Attempt(self._run).row().select_for_update().exists():
+            raise JobCancelled("The import was cancelled, or another process has taken it.")
 
     def _save_account(self, result: staging.BatchResult) -> None:
         """Everything the run says of itself but its status, which others may change."""
@@ -195,21 +198,30 @@ class _Import:
         run.options["recovered"] = dict(self._recovered.most_common(20))
         run.save(update_fields=ACCOUNT)
 
-    def _close(self, status: ImportRun.Status, error: str = "") -> None:
+    def _close(self, status: ImportRun.Status | None, error: str = "") -> None:
         """Write down how it ended; when the database itself is gone, the next run of this source will notice.
 
         Rows of a batch that was under way have come to nothing, so they do not count as read.
         """
-        run = self._run
-        run.status, run.error, run.finished_at = status, error, timezone.now()
+        run, ended = (
+            self._run,
+            {} if status is None else {"status": status, "error": error, "finished_at": timezone.now()},
+        )
+        if status == ImportRun.Status.DONE:
+            ended |= {"progress": 1, "step": ""}
         stored = run.listings_created + run.listings_updated + run.listings_unchanged
         run.rows_read = stored + run.rows_repeated + run.rows_refused
         try:
             with transaction.atomic():
+                ours = ImportRun.objects.select_for_update().filter(pk=run.pk, attempt=run.attempt)
+                if not ours.exclude(status=ImportRun.Status.QUEUED).exists():
+                    return  # another process has taken the run, and it is for that one to say how it ends
                 self._problems.store(run)
                 self._number = run.options["records_stored"]
                 self._save_account(staging.BatchResult())
-                run.save(update_fields=["status", "error", "finished_at"])
+                if ended:
+                    ours.update(**ended)
+                    run.refresh_from_db(fields=list(ended))
         except Exception:
             if status == ImportRun.Status.DONE:
                 raise
@@ -305,11 +317,16 @@ def _send_stored(listing_ids: list[int]) -> None:
             logger.error("%r failed on stored listings", receiver, exc_info=answer)
 
 
-def _ending(error: BaseException) -> tuple[ImportRun.Status, str]:
-    if isinstance(error, ImportCancelled):
+def _ending(error: BaseException, run: ImportRun) -> tuple[ImportRun.Status | None, str]:
+    """How a run ended that did not reach its end; no status where a worker is told to stop and another goes on."""
+    if isinstance(error, JobCancelled):
         return ImportRun.Status.CANCELLED, ""
+    if isinstance(error, SoftTimeLimitExceeded):  # nothing about the file is wrong
+        return ImportRun.Status.INTERRUPTED, f"{TOOK_TOO_LONG} “Carry on” brings the rest."
     if isinstance(error, Exception):
         return ImportRun.Status.FAILED, str(error) or type(error).__name__
+    if isinstance(error, SystemExit) and run.upload_id:
+        return None, ""
     return ImportRun.Status.INTERRUPTED, ""  # Ctrl-C, or the supervisor's SIGTERM
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import CASCADE, Count, Q, QuerySet
+from django.db.models import CASCADE, Count, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -21,11 +21,11 @@ from catalog.imports.staging import RESTORED
 from catalog.imports.store import only_import_of
 from catalog.models import ImportedListing, ImportRun, ImportUndo, Listing
 from catalog.signals import listings_stored
+from jobs.work import Attempt, outcome, perform
 
 # ruff: noqa: S608 -- the statement is put together from column names of ours
 Status = ImportUndo.Status
 CHUNK_ROWS = 5_000
-SILENCE_OF_THE_DEAD = timedelta(seconds=120)  # a chunk takes seconds
 
 REMOVED, WITHDRAWN, RESTORED_AGAIN = "removed", "withdrawn", "put back"
 GONE = "was removed already"
@@ -78,7 +78,7 @@ def undo_problem(run: ImportRun) -> str:
         return "A dry run stored nothing."
     if run.status in (ImportRun.Status.QUEUED, ImportRun.Status.RUNNING):
         return "It has not ended: cancel it first."
-    if hasattr(run, "undo") and run.undo.status != Status.FAILED:
+    if hasattr(run, "undo") and run.undo.status in (Status.QUEUED, Status.RUNNING, Status.DONE):
         return "It was undone already."
     if not run.listings_created and not run.listings_updated:
         return "It changed nothing."
@@ -91,19 +91,14 @@ def undo_problem(run: ImportRun) -> str:
 def queue_undo(*, run: ImportRun, started_by: User | None = None) -> ImportUndo:
     """An undoing that waits for a worker; the caller hands it to the queue. Raises UndoRefused with the reason.
 
-    One that failed is queued again, and goes on where it failed.
+    One that failed or was cancelled is queued again, and goes on where it stopped.
     """
     locked = ImportRun.objects.select_for_update().get(pk=run.pk)
     if problem := undo_problem(locked):
         raise UndoRefused(problem)
-    again = {"status": Status.QUEUED, "error": "", "finished_at": None, "created_at": timezone.now()}
+    again = {"status": Status.QUEUED, "error": "", "finished_at": None, "created_at": timezone.now(), "n_died": 0}
     undo, _ = ImportUndo.objects.update_or_create(run=locked, defaults={**again, "started_by": started_by})
     return undo
-
-
-def dead_undos() -> list[int]:
-    silent = ImportUndo.objects.filter(status=Status.RUNNING, heartbeat_at__lt=timezone.now() - SILENCE_OF_THE_DEAD)
-    return list(silent.values_list("pk", flat=True))
 
 
 def sweep_import_records(now: datetime) -> int:
@@ -117,40 +112,31 @@ def sweep_import_records(now: datetime) -> int:
 
 # --- The work --------------------------------------------------------------------------------------------------------
 def run_undo(*, undo_id: int) -> str:
-    """Carry out a queued undoing, or carry on one whose worker died; one that somebody holds is left alone."""
-    now = timezone.now()
-    dead = Q(status=Status.RUNNING, heartbeat_at__lt=now - SILENCE_OF_THE_DEAD)
-    free = ImportUndo.objects.filter(Q(status=Status.QUEUED) | dead, pk=undo_id)
-    if not free.update(status=Status.RUNNING, started_at=now, heartbeat_at=now, error=""):
-        return "left to whoever holds it"
-    undo = ImportUndo.objects.select_related("run").get(pk=undo_id)
-    try:
-        with only_import_of(undo.run.source, is_needed=True):
-            work_off(undo)
-    except SystemExit:
-        ImportUndo.objects.filter(pk=undo_id).update(status=Status.QUEUED)
-        raise
-    except Exception as error:
-        ImportUndo.objects.filter(pk=undo_id).update(
-            status=Status.FAILED, error=str(error) or type(error).__name__, finished_at=timezone.now()
-        )
-        raise
-    return f"{undo.n_removed} removed, {undo.n_withdrawn} withdrawn, {undo.n_restored} put back, {undo.n_left} left"
+    """Carry out a queued undoing, or carry on one whose worker died; says what came of it."""
+
+    def work(attempt: Attempt[ImportUndo]) -> None:
+        with only_import_of(attempt.job.run.source, is_needed=True):
+            work_off(attempt)
+
+    perform(ImportUndo, undo_id, work)
+    undo = ImportUndo.objects.get(pk=undo_id)
+    counts = f"{undo.n_removed} removed, {undo.n_withdrawn} withdrawn, {undo.n_restored} put back, {undo.n_left} left"
+    return outcome(undo, counts)
 
 
-def work_off(undo: ImportUndo) -> None:
+def work_off(attempt: Attempt[ImportUndo]) -> None:
+    """Chunk by chunk; of a chunk all is undone, with the account of it, or nothing."""
+    undo = attempt.job
     of_run = ImportedListing.objects.filter(run=undo.run)
     n_rows = of_run.count()
     waiting = of_run.filter(outcome="").order_by("row_number").values_list("row_number", flat=True)
     while chunk := list(waiting[:CHUNK_ROWS]):
         with transaction.atomic():
             take_back(undo.run, chunk[0], chunk[-1])
-            count_outcomes(undo)
-            n_done = undo.n_removed + undo.n_withdrawn + undo.n_restored + undo.n_left
-            undo.progress, undo.step, undo.heartbeat_at = n_done / n_rows, f"{n_done:,} of {n_rows:,}", timezone.now()
-            undo.save()
-    undo.status, undo.progress, undo.step, undo.finished_at = Status.DONE, 1, "Done", timezone.now()
-    undo.save()
+            counts = count_outcomes(undo.run)
+            n_done = sum(counts.values())
+            attempt.report(n_done / n_rows, f"{n_done:,} of {n_rows:,}", **counts)
+    attempt.finish()
 
 
 def take_back(run: ImportRun, first: int, last: int) -> None:
@@ -195,9 +181,13 @@ def remove_listings(rows: QuerySet[ImportedListing]) -> None:
     listings._raw_delete(listings.db)
 
 
-def count_outcomes(undo: ImportUndo) -> None:
-    counted = ImportedListing.objects.filter(run=undo.run).exclude(outcome="").order_by().values_list("outcome")
+def count_outcomes(run: ImportRun) -> dict[str, int]:
+    """How many rows of a run ended how, by the columns of ``ImportUndo``."""
+    counted = ImportedListing.objects.filter(run=run).exclude(outcome="").order_by().values_list("outcome")
     by_outcome = dict(counted.annotate(n=Count("pk")))
-    undo.n_removed, undo.n_withdrawn = by_outcome.get(REMOVED, 0), by_outcome.get(WITHDRAWN, 0)
-    undo.n_restored = by_outcome.get(RESTORED_AGAIN, 0)
-    undo.n_left = sum(by_outcome.get(outcome, 0) for outcome in LEFT)
+    return {
+        "n_removed": by_outcome.get(REMOVED, 0),
+        "n_withdrawn": by_outcome.get(WITHDRAWN, 0),
+        "n_restored": by_outcome.get(RESTORED_AGAIN, 0),
+        "n_left": sum(by_outcome.get(outcome, 0) for outcome in LEFT),
+    }

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from django_celery_results.models import TaskResult
 
 from console.dashboard.cards import DAY, Card
 from console.dashboard.registry import list_running_jobs, show
+from console.site import may_see
 from console.words import NONE, list_url, page_of
-from jobs.admin.base import UNFINISHED, JobAdmin, percent
+from jobs.admin.base import percent
 from jobs.broker import queue_depths
+from jobs.work import job_models
 
 LONG_QUEUE = 100  # tasks that wait; a worker takes some hundreds a second of the short ones
 
@@ -65,9 +66,8 @@ def work(now: datetime) -> Iterator[Card]:
 @list_running_jobs
 def running_jobs(request: HttpRequest) -> list[dict[str, Any]]:
     """Jobs that are queued or at work, never older than this very request; at most three of a kind."""
-    pages = [page for page in admin.site._registry.values() if isinstance(page, JobAdmin)]
     jobs: list[Any] = []
-    for page in pages:
-        if page.has_view_permission(request):
-            jobs += page.model._default_manager.filter(status__in=UNFINISHED).order_by("-pk")[:3]
+    for model in job_models():
+        if may_see(model._meta.app_label, str(model._meta.model_name))(request):
+            jobs += model._default_manager.all().unfinished().order_by("-pk")[:3]
     return [{"name": str(job), "href": page_of(job), "step": job.step, "percent": percent(job)} for job in jobs]

@@ -18,9 +18,9 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidge
 
 from console.pages import ReadOnlyAdmin, go_to
 from console.words import NONE, link_to, table
-from jobs.admin.base import UNFINISHED
+from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
-from recommendations.admin.jobs import BackgroundJobAdmin, author
+from recommendations.admin.jobs import author
 from recommendations.evaluation.of_log import LogParameters
 from recommendations.evaluation.outcome import OURS
 from recommendations.evaluation.report import html_report, in_words, plots, tables
@@ -65,18 +65,17 @@ class EvaluateForm(BaseDialogForm):
 def queue_evaluation(request: HttpRequest, parameters: dict[str, Any]) -> Evaluation:
     """A queued evaluation and the task that makes it, handed over when the row is visible to the worker."""
     evaluation = start_evaluation(parameters=parameters, started_by=author(request))
-    enqueue_on_commit("recommendations.evaluate", evaluation.pk)
+    enqueue_on_commit(Evaluation.TASK, evaluation.pk)
     return evaluation
 
 
 @admin.register(Evaluation)
-class EvaluationAdmin(BackgroundJobAdmin):
-    task = "recommendations.evaluate"
+class EvaluationAdmin(JobAdmin):
     list_display = ["name", "status_badge", "headline", "lead", "progress_bar", "took", "version_link", "created_at"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["version", "started_by"]
     actions_list = ["evaluate_now"]
-    actions_detail = ["open_report", "download_json", "queue_again"]
+    actions_detail = ["open_report", "download_json", "queue_again", "cancel"]
     fieldsets = [
         (None, {"fields": [("source", "version_link", "moment"), ("n_buyers", "n_events", "n_candidates"), "notes"]}),
         ("Figures", {"fields": ["plot_panel", "figure_tables"]}),
@@ -87,9 +86,6 @@ class EvaluationAdmin(BackgroundJobAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Started by the button alone, which asks for what it needs."""
         return False
-
-    def has_start_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.has_perm("recommendations.add_evaluation"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Evaluation]:
         shown = EvaluationFigure.objects.filter(metric="ndcg", slice="all", k=HEADLINE_K, value__isnull=False)
@@ -193,4 +189,4 @@ def headlines(evaluation: Any) -> dict[str, float]:
 
 
 def not_yet(evaluation: Evaluation) -> str:
-    return "They are not there before the evaluation is done." if evaluation.status in UNFINISHED else NONE
+    return "They are not there before the evaluation is done." if evaluation.is_unfinished else NONE

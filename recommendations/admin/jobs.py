@@ -8,7 +8,6 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse, reverse_lazy
-from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.text import format_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
@@ -17,15 +16,13 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from accounts.models import User
-from console import auditing
 from console.pages import go_to
-from console.words import NONE, ago, link_to, page_of, table
-from jobs.admin.base import UNFINISHED, JobAdmin
+from console.words import NONE, link_to, table
+from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
 from recommendations.admin.training_form import LABELS, USUAL, TrainingRunForm, unusual
 from recommendations.exceptions import TrainingRefused
 from recommendations.models import SeedRun, TrainingRun
-from recommendations.simulation.seeding import cancel_seeding, is_worked_on
 from recommendations.training.runs import start_training
 
 
@@ -59,7 +56,7 @@ def author(request: HttpRequest) -> User | None:
 def queue_training(request: HttpRequest, *, promote: bool, parameters: dict | None = None) -> TrainingRun:
     """A queued run and the task that works it off, handed over when the row is visible to the worker."""
     run = start_training(parameters=parameters, promote=promote, started_by=author(request))
-    enqueue_on_commit("recommendations.retrain", run.pk)
+    enqueue_on_commit(TrainingRun.TASK, run.pk)
     return run
 
 
@@ -74,107 +71,8 @@ def start_and_follow(request: HttpRequest, form: RetrainForm) -> HttpResponse:
     return go_to(reverse("admin:recommendations_trainingrun_change", args=[run.pk]))
 
 
-class BackgroundJobAdmin(JobAdmin):
-    """A job that a Celery task works off. It is started and looked at, never edited."""
-
-    task: str  # the name of the task that works it off
-    actions_detail = ["queue_again"]
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_start_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who may add a job may start it; Django's own check of adding takes no row, which Unfold hands in."""
-        return self.has_add_permission(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A finished job may be tidied away; one that a worker holds may not."""
-        is_unfinished = getattr(obj, "status", None) in UNFINISHED
-        return super().has_delete_permission(request, obj) and not is_unfinished
-
-    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        """Straight to the job's page, where the progress shows."""
-        messages.success(request, "The job was queued. This page follows it by itself.")
-        return redirect(page_of(obj))
-
-    @action(
-        description="Queue again",
-        url_path="queue-again",
-        icon="replay",
-        permissions=["start"],
-        dialog={
-            "title": "Hand the job to the queue again",
-            "description": "For a job that no worker took, because the broker was down when it was started. A job "
-            "that has started already is not started twice.",
-            "form_class": None,
-            "form_submit_text": "Queue again",
-        },
-    )
-    def queue_again(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        job = self.model._default_manager.get(pk=object_id)
-        if job.status == "queued":
-            with transaction.atomic():
-                enqueue_on_commit(self.task, job.pk)
-            messages.success(request, "The job was handed to the queue.")
-        else:
-            messages.warning(request, f"Nothing was queued: the job is {job.get_status_display().lower()}.")
-        return go_to(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[object_id]))
-
-
-class CancellableJobAdmin(BackgroundJobAdmin):
-    """A job whose worker looks at its row between two steps, so that one conditional update stops it."""
-
-    actions_detail = ["queue_again", "cancel"]
-
-    def panel(self, job: Any) -> dict[str, Any]:
-        """A dead worker's job is begun anew by beat, so whoever watches it need do nothing."""
-        shown = super().panel(job)
-        if job.status == "running" and shown["job_hint"]:
-            shown["job_hint"] = (
-                f"The last sign of life came {ago(job.heartbeat_at)}. If its worker died, another begins the job anew "
-                "within ten minutes while beat runs; cancel it if it is no longer wanted."
-            )
-        return shown
-
-    @action(
-        description="Cancel",
-        url_path="cancel",
-        icon="cancel",
-        permissions=["start"],
-        dialog={
-            "title": "Cancel this job",
-            "description": "It stops at its next step and leaves nothing behind; what is live stays live.",
-            "form_class": None,
-            "form_submit_text": "Cancel the job",
-        },
-    )
-    def cancel(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        job = self.model._default_manager.get(pk=object_id)
-        if self.stop(request, job):
-            messages.success(request, f"The {self.opts.verbose_name} was cancelled.")
-        else:
-            messages.warning(request, f"The {self.opts.verbose_name} had ended already.")
-        return go_to(page_of(job))
-
-    @transaction.atomic
-    def stop(self, request: HttpRequest, job: Any) -> bool:
-        """Whether it had not ended yet, and is told to."""
-        unfinished = self.model._default_manager.filter(pk=job.pk, status__in=UNFINISHED)
-        is_stopped = bool(unfinished.update(status="cancelled", finished_at=timezone.now()))
-        if is_stopped:
-            auditing.record(
-                by=request.user,
-                action="cancelled",
-                target=job,
-                before={"status": job.status, "progress": job.progress},
-                after={"status": "cancelled"},
-            )
-        return is_stopped
-
-
 @admin.register(TrainingRun)
-class TrainingRunAdmin(CancellableJobAdmin):
-    task = "recommendations.retrain"
+class TrainingRunAdmin(JobAdmin):
     form = TrainingRunForm
     list_display = [
         "run",
@@ -230,13 +128,6 @@ class TrainingRunAdmin(CancellableJobAdmin):
         given = super().get_changeform_initial_data(request)
         return {**given, "promote": given.get("promote", "True") == "True"}
 
-    def response_add(
-        self, request: HttpRequest, obj: TrainingRun, post_url_continue: str | None = None
-    ) -> HttpResponse:
-        """Straight to the run's page, where the progress shows."""
-        messages.success(request, "Training was queued. This page follows it by itself.")
-        return redirect(page_of(obj))
-
     def save_model(self, request: HttpRequest, obj: TrainingRun, form: Any, change: bool) -> None:
         """The row is the service's to make; the form's becomes it."""
         started = queue_training(request, promote=obj.promote, parameters=obj.parameters or None)
@@ -254,8 +145,7 @@ class TrainingRunAdmin(CancellableJobAdmin):
 
 
 @admin.register(SeedRun)
-class SeedRunAdmin(BackgroundJobAdmin):
-    task = "catalog.seed_marketplace"
+class SeedRunAdmin(JobAdmin):
     list_display = [
         "run",
         "status_badge",
@@ -284,47 +174,11 @@ class SeedRunAdmin(BackgroundJobAdmin):
         ),
     ]
 
-    actions_detail = ["queue_again", "cancel"]
-
     @display(description="Run", ordering="pk")
     def run(self, run: SeedRun) -> str:
         return f"Seeding {run.pk}"
 
-    def panel(self, job: SeedRun) -> dict[str, Any]:
-        """A run has no heartbeat of its own: whoever works on it holds the lock of its seed."""
-        shown = super().panel(job)
-        if job.status == "running" and not is_worked_on(job):
-            shown["job_hint"] = (
-                "No process works on it, so its worker was killed or is just starting. It is completed by itself "
-                "within five minutes while beat runs; what is written already is not written twice."
-            )
-        return shown
-
-    @action(
-        description="Cancel",
-        url_path="cancel",
-        icon="cancel",
-        permissions=["start"],
-        dialog={
-            "title": "Cancel this seeding",
-            "description": "It stops at its next step. What was written stays, and seeding again with the same numbers "
-            "completes it.",
-            "form_class": None,
-            "form_submit_text": "Cancel the seeding",
-        },
-    )
-    def cancel(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        run = SeedRun.objects.get(pk=object_id)
-        with transaction.atomic():
-            if was_unfinished := cancel_seeding(run, by=str(request.user)):
-                auditing.record(by=request.user, action="cancel", target=run, before={"status": run.status})
-        if was_unfinished:
-            messages.success(request, "The seeding was cancelled.")
-        else:
-            messages.warning(request, "The seeding had ended already.")
-        return go_to(reverse("admin:recommendations_seedrun_change", args=[object_id]))
-
     def save_model(self, request: HttpRequest, obj: SeedRun, form: Any, change: bool) -> None:
         obj.started_by = author(request)
         super().save_model(request, obj, form, change)
-        enqueue_on_commit("catalog.seed_marketplace", obj.pk)
+        enqueue_on_commit(SeedRun.TASK, obj.pk)

@@ -15,7 +15,6 @@ from accounts.models import Buyer
 from catalog.models import Listing
 from console.scatter import Arrow, Dot, Place, scatter, swatch
 from console.words import NBSP, NONE, ago, list_url, page_of
-from jobs.admin.base import UNFINISHED
 from recommendations.admin.pages import RowsPage, car_line, may_see
 from recommendations.exceptions import RankerRefused
 from recommendations.insight.map_words import COLOURS, MAKE, TASTE, Area, Compass
@@ -97,7 +96,7 @@ class TasteMapPage(RowsPage):
             "is_asked": bool(self.request.GET),
             "may_draw": self.request.user.has_perm("recommendations.add_tastemap"),
             "draw_url": reverse("admin:recommendations_tastemap_add"),
-            "unfinished": TasteMap.objects.filter(status__in=UNFINISHED).defer("content").first(),
+            "unfinished": TasteMap.objects.unfinished().defer("content").first(),
         }
         if form.is_valid():
             try:

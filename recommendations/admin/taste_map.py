@@ -1,6 +1,6 @@
 """Maps of the stock that take a worker to draw, as jobs; and the way to the page that shows them."""
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -9,19 +9,19 @@ from django.urls import URLPattern, path, reverse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
-from console.words import link_to, page_of
+from console.words import link_to
+from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
-from recommendations.admin.jobs import CancellableJobAdmin, author
+from recommendations.admin.jobs import author
 from recommendations.admin.map_page import TasteMapPage
 from recommendations.insight.maps import start_map
 from recommendations.models import TasteMap
 
 
 @admin.register(TasteMap)
-class TasteMapAdmin(CancellableJobAdmin):
+class TasteMapAdmin(JobAdmin):
     """Maps drawn by t-SNE, as jobs."""
 
-    task = "recommendations.draw_map"
     list_display = ["name", "status_badge", "progress_bar", "took", "n_points", "version_link", "created_at"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["version", "started_by"]
@@ -69,10 +69,5 @@ class TasteMapAdmin(CancellableJobAdmin):
     def save_model(self, request: HttpRequest, obj: TasteMap, form: object, change: bool) -> None:
         """The row is the service's to make; the form's becomes it."""
         started = start_map(n_points=obj.n_points, seed=obj.seed, started_by=author(request))
-        enqueue_on_commit("recommendations.draw_map", started.pk)
+        enqueue_on_commit(TasteMap.TASK, started.pk)
         obj.__dict__.update(started.__dict__)
-
-    def response_add(self, request: HttpRequest, obj: TasteMap, post_url_continue: str | None = None) -> HttpResponse:
-        """Straight to the map's own page, where the progress shows."""
-        messages.success(request, "The map was queued. This page follows it by itself.")
-        return redirect(page_of(obj))

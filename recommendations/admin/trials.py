@@ -9,14 +9,13 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from console.words import NONE, table
-from recommendations.admin.jobs import CancellableJobAdmin
+from jobs.admin.base import JobAdmin
 from recommendations.admin.pages import told_trial
 from recommendations.models import WeightTrial
 
 
 @admin.register(WeightTrial)
-class WeightTrialAdmin(CancellableJobAdmin):
-    task = "recommendations.try_weights"
+class WeightTrialAdmin(JobAdmin):
     list_display = ["name", "status_badge", "progress_bar", "took", "placement", "started_by", "created_at"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["placement", "started_by"]

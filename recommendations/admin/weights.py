@@ -83,7 +83,7 @@ class WeightsPage(RowsPage):
         trial = trial_of(before, after)
         if trial is None or trial.status == WeightTrial.Status.FAILED:
             trial = start_trial(before, after, started_by=author(self.request))
-            enqueue_on_commit("recommendations.try_weights", trial.pk)
+            enqueue_on_commit(WeightTrial.TASK, trial.pk)
             auditing.record(by=self.request.user, action="started", target=trial)
         return redirect(f"{self.request.path}?{urlencode(form.told)}#measured")
 

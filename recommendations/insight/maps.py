@@ -8,15 +8,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 
 import numpy as np
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
-from django.utils import timezone
 from numpy.typing import NDArray
 
 from accounts.models import User
+from jobs.work import Attempt, perform
 from recommendations.engine.stock import hashed
 from recommendations.exceptions import TasteMapRefused
 from recommendations.insight.projection import FEWEST_CARS, fit_axes, neighbourhoods
@@ -24,7 +22,6 @@ from recommendations.listings.space import ListingSpace
 from recommendations.listings.window import borrow_window
 from recommendations.models import TasteMap
 
-SILENCE_OF_THE_DEAD = timedelta(minutes=5)  # no step of a map takes a tenth of that
 N_AXES = 30  # of taste, between which t-SNE measures: what lies beyond them is noise to buyers
 Report = Callable[[float, str], None]  # share done from 0 to 1, and what is being done
 
@@ -65,60 +62,13 @@ def start_map(*, n_points: int = 2_000, seed: int = 0, started_by: User | None =
 
 
 def run_map(*, map_id: int) -> TasteMap | None:
-    """Draw a queued map; None when somebody else took it, or it was cancelled. Raises what went wrong, after noting it.
+    """Draw a queued map; None when another process has it, or it was cancelled. Raises what went wrong."""
 
-    The process may be told to stop (SystemExit): then the map is queued again, and whoever comes next begins anew.
-    """
-    if not claim(map_id):
-        return None
-    wanted = TasteMap.objects.get(pk=map_id)
-    try:
-        version_id, drawn = draw(wanted, lambda share, step: note_progress(map_id, share, step))
-    except MapCancelled:
-        return None
-    except SystemExit:
-        unfinished(map_id).update(status=TasteMap.Status.QUEUED, progress=0, step="")
-        raise
-    except BaseException as error:
-        unfinished(map_id).update(
-            status=TasteMap.Status.FAILED, error=str(error) or type(error).__name__, finished_at=timezone.now()
-        )
-        raise
-    unfinished(map_id).update(  # and not one that was cancelled in its last moment
-        status=TasteMap.Status.DONE, version=version_id, content=drawn.pack(), n_points=len(drawn.listing_ids),
-        progress=1, step="", error="", finished_at=timezone.now(),
-    )  # fmt: skip
-    wanted.refresh_from_db()
-    return wanted
+    def work(attempt: Attempt[TasteMap]) -> None:
+        version_id, drawn = draw(attempt.job, attempt.report)
+        attempt.finish(version=version_id, content=drawn.pack(), n_points=len(drawn.listing_ids))
 
-
-class MapCancelled(TasteMapRefused):
-    """An operator cancelled the map."""
-
-
-def claim(map_id: int) -> bool:
-    """Take a queued map, or one whose process has been silent for so long that it must have died."""
-    now = timezone.now()
-    dead = Q(status=TasteMap.Status.RUNNING, heartbeat_at__lt=now - SILENCE_OF_THE_DEAD)
-    free = TasteMap.objects.filter(Q(status=TasteMap.Status.QUEUED) | dead, pk=map_id)
-    return bool(free.update(status=TasteMap.Status.RUNNING, started_at=now, heartbeat_at=now, progress=0))
-
-
-def dead_maps() -> list[int]:
-    """Maps that were begun, and that no process has worked on for long: it was killed, or told to stop."""
-    begun = TasteMap.objects.filter(status__in=[TasteMap.Status.RUNNING, TasteMap.Status.QUEUED])
-    silent = begun.filter(heartbeat_at__lt=timezone.now() - SILENCE_OF_THE_DEAD)
-    return list(silent.values_list("pk", flat=True))
-
-
-def unfinished(map_id: int) -> QuerySet[TasteMap]:
-    return TasteMap.objects.filter(pk=map_id, status=TasteMap.Status.RUNNING)
-
-
-def note_progress(map_id: int, share: float, step: str) -> None:
-    """Write down how far it is; raises MapCancelled where nobody wants the map any more."""
-    if not unfinished(map_id).update(progress=share, step=step[:120], heartbeat_at=timezone.now()):
-        raise MapCancelled("cancelled")
+    return TasteMap.objects.get(pk=map_id) if perform(TasteMap, map_id, work) else None
 
 
 def draw(wanted: TasteMap, report: Report) -> tuple[int, Drawn]:

@@ -7,23 +7,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
-from django.utils import timezone
-
 from accounts.models import User
+from jobs.work import Attempt, perform
 from recommendations.insight.offline_test import Trial, try_out
 from recommendations.insight.previews import Way
 from recommendations.models import EventKind, Placement, WeightTrial
 from recommendations.serving.placements import VARIABLE_RULES, Rules, changed
-
-SILENCE_OF_THE_DEAD = timedelta(minutes=5)  # no step takes a tenth of that
-
-
-class TrialCancelled(Exception):
-    """An operator cancelled the trial."""
 
 
 # --- What is tried, as numbers ---------------------------------------------------------------------------------------
@@ -70,31 +61,13 @@ def start_trial(before: Way, after: Way, *, started_by: User | None = None) -> W
 
 
 def run_trial(*, trial_id: int) -> WeightTrial | None:
-    """Carry out a queued trial; None when somebody else took it, or it was cancelled. Raises what went wrong.
+    """Carry out a queued trial; None when another process has it, or it was cancelled. Raises what went wrong."""
 
-    The process may be told to stop (SystemExit): then the trial is queued again, and whoever comes next begins anew.
-    """
-    if not claim(trial_id):
-        return None
-    row = WeightTrial.objects.select_related("placement").get(pk=trial_id)
-    try:
-        before, after = (way_of(row.placement, numbers) for numbers in (row.before, row.after))
-        found = try_out(before, after, report=lambda share, step: note_progress(trial_id, share, step))
-    except TrialCancelled:
-        return None
-    except SystemExit:
-        unfinished(trial_id).update(status=WeightTrial.Status.QUEUED, progress=0, step="")
-        raise
-    except BaseException as error:
-        unfinished(trial_id).update(
-            status=WeightTrial.Status.FAILED, error=str(error) or type(error).__name__, finished_at=timezone.now()
-        )
-        raise
-    unfinished(trial_id).update(
-        status=WeightTrial.Status.DONE, result=told(found), progress=1, step="", error="", finished_at=timezone.now()
-    )
-    row.refresh_from_db()
-    return row
+    def work(attempt: Attempt[WeightTrial]) -> None:
+        before, after = (way_of(attempt.job.placement, numbers) for numbers in (attempt.job.before, attempt.job.after))
+        attempt.finish(result=told(try_out(before, after, report=attempt.report)))
+
+    return WeightTrial.objects.get(pk=trial_id) if perform(WeightTrial, trial_id, work) else None
 
 
 def told(found: Trial | None) -> dict[str, Any]:
@@ -108,29 +81,3 @@ def told(found: Trial | None) -> dict[str, Any]:
     return {
         "moment": found.moment.isoformat(), "n_buyers": found.n_buyers, "n_known": found.n_known, "figures": figures,
     }  # fmt: skip
-
-
-def claim(trial_id: int) -> bool:
-    """Take a queued trial, or one whose process has been silent for so long that it must have died."""
-    now = timezone.now()
-    free = WeightTrial.objects.filter(Q(status=WeightTrial.Status.QUEUED) | silent_since(now), pk=trial_id)
-    return bool(free.update(status=WeightTrial.Status.RUNNING, started_at=now, heartbeat_at=now, progress=0))
-
-
-def dead_trials() -> list[int]:
-    """Trials whose process was killed before it could say so."""
-    return list(WeightTrial.objects.filter(silent_since(timezone.now())).values_list("pk", flat=True))
-
-
-def silent_since(now: datetime) -> Q:
-    return Q(status=WeightTrial.Status.RUNNING, heartbeat_at__lt=now - SILENCE_OF_THE_DEAD)
-
-
-def unfinished(trial_id: int) -> QuerySet[WeightTrial]:
-    return WeightTrial.objects.filter(pk=trial_id, status=WeightTrial.Status.RUNNING)
-
-
-def note_progress(trial_id: int, share: float, step: str) -> None:
-    """Write down how far it is; raises TrialCancelled where nobody wants it any more."""
-    if not unfinished(trial_id).update(progress=share, step=step[:120], heartbeat_at=timezone.now()):
-        raise TrialCancelled("cancelled")

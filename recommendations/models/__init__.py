@@ -15,6 +15,7 @@ from pgvector.django import VectorField
 
 from accounts.models import Buyer, User
 from catalog.models import Listing
+from jobs.models import Job
 from recommendations.models.querysets import InteractionQuerySet, ListingVectorQuerySet, RankerVersionQuerySet
 
 VECTOR_DIMENSIONS = 128  # the width of the vector column; a system check compares it with the settings
@@ -149,49 +150,27 @@ class RankerArtifact(models.Model):
         return f"artifact of v{self.version_id}"
 
 
-class TrainingRun(models.Model):
+class TrainingRun(Job):
     """One attempt to train: started, how far, and how it ended, so that a crashed run is redone, not trusted."""
 
-    class Status(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
-        CANCELLED = "cancelled", "Cancelled"
+    TASK = "recommendations.retrain"
 
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     version = models.ForeignKey(RankerVersion, on_delete=models.SET_NULL, null=True, blank=True, related_name="runs")
     promote = models.BooleanField(default=True, help_text="Put the new version live when it is not worse.")
     parameters = models.JSONField(default=dict, blank=True)
-    progress = models.FloatField(default=0, help_text="0 to 1.")
-    step = models.CharField(max_length=120, blank=True)
     log = models.TextField(blank=True)
-    error = models.TextField(blank=True)
-    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    started_at = models.DateTimeField(null=True, blank=True)
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-created_at"]
 
     def __str__(self) -> str:
         return f"training {self.pk} ({self.get_status_display()})"
 
 
-class Evaluation(models.Model):
+class Evaluation(Job):
     """One measurement of a ranker beside the baselines, on what buyers did after a moment."""
 
-    class Status(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
-
     LOG = "log"
+    TASK = "recommendations.evaluate"
+    RESUMABLE = models.Q(source=LOG)  # the file of another may be gone
 
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     version = models.ForeignKey(
         RankerVersion, on_delete=models.SET_NULL, null=True, blank=True, related_name="evaluations"
     )
@@ -202,17 +181,6 @@ class Evaluation(models.Model):
     n_buyers = models.PositiveIntegerField(default=0, help_text="Buyers tested on.")
     n_candidates = models.PositiveIntegerField(default=0, help_text="Listings to choose from at the moment.")
     summary = models.JSONField(default=dict, blank=True, help_text="What is not a figure of one ranker: plots, notes.")
-    progress = models.FloatField(default=0, help_text="0 to 1.")
-    step = models.CharField(max_length=120, blank=True)
-    error = models.TextField(blank=True)
-    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    started_at = models.DateTimeField(null=True, blank=True)
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-created_at"]
 
     def __str__(self) -> str:
         return f"evaluation {self.pk} ({self.get_status_display()})"
@@ -243,20 +211,14 @@ class EvaluationFigure(models.Model):
         return f"{self.metric}@{self.k} of {self.ranker}"
 
 
-class TasteMap(models.Model):
+class TasteMap(Job):
     """The stock drawn in two dimensions by t-SNE, which takes too long to wait for: near cars suit the same buyers."""
 
-    class Status(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
-        CANCELLED = "cancelled", "Cancelled"
+    TASK = "recommendations.draw_map"
 
     class Method(models.TextChoices):
         TSNE = "tsne", "t-SNE"
 
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     version = models.ForeignKey(
         RankerVersion, on_delete=models.CASCADE, null=True, blank=True, related_name="maps",
         help_text="Whose eyes the distances are seen with; the version that is live when the map is drawn.",
@@ -268,45 +230,20 @@ class TasteMap(models.Model):
     )  # fmt: skip
     seed = models.PositiveIntegerField(default=0, help_text="The same seed draws the same map.")
     content = models.BinaryField(default=b"", blank=True, help_text="Listing ids and their places, packed.")
-    progress = models.FloatField(default=0, help_text="0 to 1.")
-    step = models.CharField(max_length=120, blank=True)
-    error = models.TextField(blank=True)
-    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    started_at = models.DateTimeField(null=True, blank=True)
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-created_at"]
 
     def __str__(self) -> str:
         return f"map {self.pk} ({self.get_status_display()})"
 
 
-class SeedRun(models.Model):
+class SeedRun(Job):
     """One seeding from the admin: what was asked, how far, and how it ended."""
 
-    class Status(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
+    TASK = "catalog.seed_marketplace"
 
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     n_listings = models.PositiveIntegerField("listings", default=10_000, validators=[MaxValueValidator(1_000_000)])
     n_buyers = models.PositiveIntegerField("buyers", default=1_000, validators=[MaxValueValidator(1_000_000)])
     n_events = models.PositiveIntegerField("events", default=100_000, validators=[MaxValueValidator(10_000_000)])
     seed = models.PositiveIntegerField(default=1, help_text="The same seed makes the same market.")
-    progress = models.FloatField(default=0, editable=False, help_text="0 to 1.")
-    step = models.CharField(max_length=120, blank=True, editable=False)
-    error = models.TextField(blank=True, editable=False)
-    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, editable=False)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    finished_at = models.DateTimeField(null=True, blank=True, editable=False)
-
-    class Meta:
-        ordering = ["-created_at"]
 
     def __str__(self) -> str:
         return f"seeding {self.pk} ({self.get_status_display()})"
@@ -422,17 +359,11 @@ class Placement(models.Model):
         return self.name
 
 
-class WeightTrial(models.Model):
+class WeightTrial(Job):
     """Other weights or rules, tried on what buyers did: lists made both ways for a moment of the past, and measured."""
 
-    class Status(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
-        CANCELLED = "cancelled", "Cancelled"
+    TASK = "recommendations.try_weights"
 
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     placement = models.ForeignKey(
         Placement, on_delete=models.CASCADE, related_name="trials", help_text="Whose lists are made."
     )
@@ -440,17 +371,8 @@ class WeightTrial(models.Model):
     after = models.JSONField(default=dict, help_text="The same, as they would be.")
     digest = models.CharField(max_length=32, editable=False, help_text="Of all of this: tells a preview its trial.")
     result = models.JSONField(default=dict, blank=True, help_text="Moment, buyers and figures, once done.")
-    progress = models.FloatField(default=0, help_text="0 to 1.")
-    step = models.CharField(max_length=120, blank=True)
-    error = models.TextField(blank=True)
-    started_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    started_at = models.DateTimeField(null=True, blank=True)
-    heartbeat_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
 
-    class Meta:
-        ordering = ["-created_at"]
+    class Meta(Job.Meta):
         verbose_name = "trial of weights"
         verbose_name_plural = "trials of weights"
         indexes = [

@@ -29,6 +29,7 @@ from accounts.models import Buyer, User
 from catalog.imports.names import known_makes
 from catalog.models import CarModel, Listing, Make, PriceChange, Seller
 from catalog.signals import listings_stored
+from jobs.work import Attempt, outcome, perform
 from recommendations.exceptions import RecommendationsError
 from recommendations.models import (
     EventKind,
@@ -59,7 +60,6 @@ DEMO_EMAILS = [f"john{number}@example.com" for number in range(N_DEMO_USERS)]
 DEMO_PASSWORD = "demo"  # noqa: S105 -- printed on the first page of the demo; works in demo mode only
 ADMIN_EMAIL, ADMIN_PASSWORD = "admin@example.com", "forecourt"
 
-UNFINISHED = (SeedRun.Status.QUEUED, SeedRun.Status.RUNNING)
 LARGEST_SEED = 2**31 - 1
 LARGEST = {"listings": 1_000_000, "buyers": 1_000_000, "events": 10_000_000}  # the whole log is drawn in memory
 LOCK_CLASS = 0x5EED  # the first half of the key of PostgreSQL's advisory lock; the seed is the second
@@ -71,10 +71,6 @@ ID_SPACE = uuid.UUID("5d0f1c8e-6a43-4a5e-9b6c-0c8a2f1e7d11")  # of the lists' id
 
 class SeedRefused(RecommendationsError):
     """A marketplace that cannot be made as asked."""
-
-
-class SeedCancelled(RecommendationsError):
-    """Somebody cancelled the seeding."""
 
 
 @dataclass(frozen=True)
@@ -186,66 +182,21 @@ def ensure_demo_people() -> None:
 
 
 def run_seeding(*, seed_run_id: int) -> str:
-    """Do what a ``SeedRun`` asks, keeping its row up to date; a run that has ended is left alone.
+    """Make the market that a queued ``SeedRun`` asks for, or complete it; says what came of it.
 
-    A run that was killed is found RUNNING and completed; two workers that hold the same run wait for each other.
-    A refusal becomes the run's error; anything else is recorded and raised. One that is cancelled stops at its next
-    step, and a worker that is told to stop puts its run back.
+    Two workers that make markets of one seed wait for each other. A refusal becomes the run's error; anything else is
+    noted and raised.
     """
-    unfinished = SeedRun.objects.filter(pk=seed_run_id, status__in=UNFINISHED)
-    if not unfinished.update(status=SeedRun.Status.RUNNING, error="", finished_at=None):
-        return "had ended already"
-    run = SeedRun.objects.get(pk=seed_run_id)
 
-    def report(fraction: float, step: str) -> None:
-        running = SeedRun.objects.filter(pk=run.pk, status=SeedRun.Status.RUNNING)
-        if not running.update(progress=round(fraction, 3), step=step):
-            raise SeedCancelled
-
-    try:
+    def work(attempt: Attempt[SeedRun]) -> None:
+        run = attempt.job
         ensure_demo_people()
-        summary = seed_marketplace(run.n_listings, run.n_buyers, run.n_events, run.seed, report=report)
-    except SeedCancelled:
-        return "cancelled"
-    except SystemExit:  # the process is told to stop: whoever starts next completes it
-        SeedRun.objects.filter(pk=run.pk).update(status=SeedRun.Status.QUEUED)
-        raise
-    except Exception as error:
-        _finish(run, SeedRun.Status.FAILED, error=str(error) or type(error).__name__)
-        if isinstance(error, SeedRefused):
-            return str(error)
-        raise
-    _finish(run, SeedRun.Status.DONE, progress=1.0, step=str(summary)[:120])
-    return str(summary)
+        summary = seed_marketplace(run.n_listings, run.n_buyers, run.n_events, run.seed, report=attempt.report)
+        attempt.finish(step=str(summary)[:120])
 
-
-def cancel_seeding(run: SeedRun, by: str) -> bool:
-    """Stop a run at its next step; what is written stays. Whether there was anything to stop."""
-    unfinished = SeedRun.objects.filter(pk=run.pk, status__in=UNFINISHED)
-    told = f"Cancelled by {by}. What was written stays; seeding again with the same numbers completes it."
-    return bool(unfinished.update(status=SeedRun.Status.FAILED, error=told, finished_at=timezone.now()))
-
-
-def is_worked_on(run: SeedRun) -> bool:
-    """Whether a process holds the lock of the run's seed; the server lets go of it when the process dies."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted "
-            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-            "AND classid = %s AND objid = %s)",
-            [LOCK_CLASS, run.seed],
-        )
-        return bool(cursor.fetchone()[0])
-
-
-def dead_seedings() -> list[int]:
-    """Runs whose process was killed before it could say so."""
-    running = SeedRun.objects.filter(status=SeedRun.Status.RUNNING).order_by("pk")
-    return [run.pk for run in running if not is_worked_on(run)]
-
-
-def _finish(run: SeedRun, status: SeedRun.Status, **values: Any) -> None:
-    SeedRun.objects.filter(pk=run.pk).update(status=status, finished_at=timezone.now(), **values)
+    perform(SeedRun, seed_run_id, work, refusals=(SeedRefused,))
+    run = SeedRun.objects.get(pk=seed_run_id)
+    return outcome(run, run.step)
 
 
 # --- What is there already -------------------------------------------------------------------------------------------

@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
-from textwrap import shorten
 from typing import Any, Self
 
 import numpy as np
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
-from django.db.models import Q
+from django.db import transaction
 from django.utils import timezone
 from numpy.typing import NDArray
 
 from accounts.models import User
 from catalog.models import Listing
+from jobs.work import Attempt, perform
 from recommendations.buyers.histories import choice_sets_of
 from recommendations.buyers.past import weights_of
 from recommendations.engine.archetypes import CollaborativeConfig, CollaborativeModel, fit_collaborative
@@ -54,13 +51,10 @@ Report = Callable[[float, str], None]  # fraction done from 0 to 1, and what is 
 
 FEWEST_EVENTS_TO_TEST_ON = 20
 BUYERS_FOR_TEST = 150  # a prior for the test alone need not be the best there is: that would double the training
-HEARTBEAT_SECONDS = 20.0
-SILENCE_OF_THE_DEAD = timedelta(minutes=5)  # a process that lives writes every 20 seconds, however long a step takes
 # Length of the factors against that of the content. At 0.5 their noise cost a simulated buyer with 20 events 1.4 points
 # of 100 of the utility she could have had; where they do tell something, the prior gives them the weight they deserve.
 FACTOR_NORM = 0.2
 NOBODY_TO_TEST_ON = GateFigures(np.empty(0), np.empty(0), 0.0, 0.0)
-LONGEST_STEP = 120  # characters of the run's current step; its log takes all of it
 SECONDS_A_DAY = 86_400.0
 
 
@@ -113,78 +107,31 @@ def start_training(
 
 
 def run_training(*, run_id: int, report: Report | None = None) -> RankerVersion | None:
-    """Carry out a queued run; None when somebody else already took it. Raises what went wrong, after noting it."""
-    if not claim(run_id):
-        return None
-    with beating(run_id):
-        return carry_out(run_id, report)
+    """Carry out a queued run; None when another process has it, or it was cancelled. Raises what went wrong."""
+    is_done = perform(TrainingRun, run_id, lambda attempt: carry_out(attempt, report))
+    return TrainingRun.objects.select_related("version").get(pk=run_id).version if is_done else None
 
 
-def carry_out(run_id: int, report: Report | None) -> RankerVersion:
+def carry_out(attempt: Attempt[TrainingRun], report: Report | None) -> None:
     """What follows the claim."""
-    run = TrainingRun.objects.select_related("version").get(pk=run_id)
+    run = attempt.job
     if run.version and run.version.status == RankerVersion.Status.TRAINING:
         discard(run.version)  # what a process that died left behind
     version = RankerVersion.objects.create()
-    TrainingRun.objects.filter(pk=run_id).update(version=version)
-    reporter = RunReporter(run, report)
+    attempt.write(version=version)
+    reporter = RunReporter(attempt, report)
     if run.log:
         reporter.note("the process that worked on it was stopped; begun anew")
     try:
         train(version, TrainingParameters.from_json(run.parameters), reporter, promote=run.promote)
-    except SystemExit:  # the process is told to stop: whoever starts next begins again
+    except BaseException:
         discard(version)
-        TrainingRun.objects.filter(pk=run_id).update(status=TrainingRun.Status.QUEUED, progress=0, step="")
-        raise
-    except BaseException as error:
-        fail(run, version, error)
         raise
     try:
         finish(version, reporter)
-    finally:  # the version stands, whatever became of what makes its searches faster
-        TrainingRun.objects.filter(pk=run_id).update(
-            status=TrainingRun.Status.DONE, progress=1, finished_at=timezone.now(), heartbeat_at=timezone.now()
-        )
-    version.refresh_from_db()
-    return version
-
-
-def claim(run_id: int) -> bool:
-    """Take a queued run, or one whose process has been silent for so long that it must have died."""
-    now = timezone.now()
-    dead = Q(status=TrainingRun.Status.RUNNING, heartbeat_at__lt=now - SILENCE_OF_THE_DEAD)
-    free = TrainingRun.objects.filter(Q(status=TrainingRun.Status.QUEUED) | dead, pk=run_id)
-    return bool(free.update(status=TrainingRun.Status.RUNNING, started_at=now, heartbeat_at=now))
-
-
-def dead_trainings() -> list[int]:
-    """Runs that were begun, and that no process has worked on for long: it was killed, or told to stop."""
-    begun = TrainingRun.objects.filter(status__in=[TrainingRun.Status.RUNNING, TrainingRun.Status.QUEUED])
-    silent = begun.filter(heartbeat_at__lt=timezone.now() - SILENCE_OF_THE_DEAD)
-    return list(silent.values_list("pk", flat=True))
-
-
-@contextmanager
-def beating(run_id: int) -> Iterator[None]:
-    """Write the run's heartbeat while a block lasts, from a thread, for steps that write nothing themselves."""
-    is_over = threading.Event()
-
-    def beat() -> None:
-        while not is_over.wait(HEARTBEAT_SECONDS):
-            try:
-                TrainingRun.objects.filter(pk=run_id).update(heartbeat_at=timezone.now())
-            except DatabaseError:
-                logger.exception("could not write the heartbeat of training %s", run_id)
-            finally:
-                connection.close()
-
-    thread = threading.Thread(target=beat, name=f"heartbeat of training {run_id}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
+    finally:  # the version stands, whatever became of what makes its searches faster; to cancel it is too late
+        now, held = timezone.now(), TrainingRun.objects.filter(pk=run.pk, attempt=attempt.number)
+        held.update(status=TrainingRun.Status.DONE, progress=1, error="", finished_at=now, heartbeat_at=now)
 
 
 def discard(version: RankerVersion) -> None:
@@ -193,28 +140,13 @@ def discard(version: RankerVersion) -> None:
     RankerVersion.objects.filter(pk=version.pk).update(status=RankerVersion.Status.FAILED)
 
 
-def fail(run: TrainingRun, version: RankerVersion, error: BaseException) -> None:
-    """Note how a run ended; a cancelled one was stopped on purpose."""
-    discard(version)
-    cancelled = isinstance(error, TrainingCancelled)
-    TrainingRun.objects.filter(pk=run.pk).update(
-        status=TrainingRun.Status.CANCELLED if cancelled else TrainingRun.Status.FAILED,
-        error=str(error) or type(error).__name__,
-        finished_at=timezone.now(),
-    )
-
-
-class TrainingCancelled(TrainingRefused):
-    """An operator cancelled the run."""
-
-
 class RunReporter:
     """Writes progress into the run, where the admin shows it, and notices when somebody cancelled it."""
 
-    def __init__(self, run: TrainingRun, also: Report | None) -> None:
-        self._run_id = run.pk
+    def __init__(self, attempt: Attempt[TrainingRun], also: Report | None) -> None:
+        self._attempt = attempt
         self._also = also
-        self._log = run.log.splitlines()  # of an earlier attempt
+        self._log = attempt.job.log.splitlines()  # of an earlier attempt
         self._last_step = ""
 
     def note(self, line: str) -> None:
@@ -223,18 +155,10 @@ class RunReporter:
 
     def __call__(self, fraction: float, step: str) -> None:
         """How far it is; a step that goes on is one line of the log."""
-        now = timezone.now()
         if step != self._last_step:
             self.note(step)
         self._last_step = step
-        still_wanted = TrainingRun.objects.filter(pk=self._run_id, status=TrainingRun.Status.RUNNING).update(
-            progress=fraction,
-            step=shorten(step, LONGEST_STEP, placeholder=" …"),
-            heartbeat_at=now,
-            log="\n".join(self._log),
-        )
-        if not still_wanted:
-            raise TrainingCancelled("cancelled")
+        self._attempt.report(fraction, step, log="\n".join(self._log))
         if self._also:
             self._also(fraction, step)
 

@@ -10,15 +10,25 @@ from django.core.files.base import File
 from django.utils import timezone
 
 from catalog.exceptions import FileRefused, UndoRefused
-from catalog.imports import jobs as import_jobs
 from catalog.imports import store, uploads
 from catalog.imports import undo as undoing
-from catalog.imports.jobs import cancel_import, continue_import, options_of, queue_import, run_import
+from catalog.imports.jobs import continue_import, options_of, queue_import, run_import
 from catalog.imports.reading import ImportOptions
 from catalog.imports.undo import queue_undo, run_undo
 from catalog.imports.uploads import as_path, keep_file, sweep_uploads
-from catalog.models import ImportedListing, ImportRun, Listing, ListingChange, PriceChange, UploadedChunk, UploadedFile
+from catalog.models import (
+    ImportedListing,
+    ImportRun,
+    ImportUndo,
+    Listing,
+    ListingChange,
+    PriceChange,
+    UploadedChunk,
+    UploadedFile,
+)
 from catalog.signals import listings_stored
+from jobs import work
+from jobs.work import cancel, claim
 from tasks.catalog import import_file_task
 from tests.factories import InteractionFactory
 
@@ -138,8 +148,8 @@ def test_a_file_that_was_swept_says_so():
 
 def test_a_run_is_taken_once():
     run = queue_import(upload=kept(CARS), options=ImportOptions(source="shop"))
-    assert import_jobs.claim(run.pk)
-    assert run_import(run_id=run.pk) == "left to whoever holds it"
+    assert claim(ImportRun, run.pk)
+    assert run_import(run_id=run.pk) == "running"
     assert not Listing.objects.exists()
 
 
@@ -159,8 +169,7 @@ def test_a_run_whose_worker_died_ends_as_if_it_had_not(monkeypatch, dies_after):
     n_before = Listing.objects.filter(source="shop").count()
     assert n_before < 7
 
-    ImportRun.objects.update(heartbeat_at=timezone.now() - import_jobs.SILENCE_OF_THE_DEAD * 2)
-    assert run.pk in import_jobs.dead_imports()
+    ImportRun.objects.update(heartbeat_at=timezone.now() - ImportRun.SILENCE_OF_THE_DEAD * 2)
     run_import(run_id=run.pk)
 
     run.refresh_from_db()
@@ -187,6 +196,7 @@ def die_after(monkeypatch, run: ImportRun, n_rows: int) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(store._Import, "_take", take)
         patched.setattr(store._Import, "_close", lambda *args: None)
+        patched.setattr(work, "end", lambda *args: False)
         with pytest.raises(Killed):
             run_import(run_id=run.pk)
 
@@ -231,7 +241,7 @@ def test_a_cancelled_run_stops_at_its_next_batch_and_can_be_carried_on(monkeypat
 
     with pytest.MonkeyPatch.context() as patched:
         stored = store._Import._merge
-        patched.setattr(store._Import, "_merge", lambda self: (stored(self), cancel_import(run=run)))
+        patched.setattr(store._Import, "_merge", lambda self: (stored(self), cancel(run)))
         assert run_import(run_id=run.pk) == "cancelled"
     run.refresh_from_db()
     assert (run.status, counts(run)) == ("cancelled", (2, 2, 0, 0, 0, 0))
@@ -245,7 +255,7 @@ def test_a_cancelled_run_stops_at_its_next_batch_and_can_be_carried_on(monkeypat
 
 def test_a_run_that_ended_cannot_be_cancelled_nor_one_that_is_done_carried_on():
     run = imported(CARS)
-    assert not cancel_import(run=run)
+    assert not cancel(run)
     assert not continue_import(run=run)
 
 
@@ -343,9 +353,8 @@ def test_undo_goes_on_where_a_worker_died(monkeypatch):
     run = imported(CARS)
     undo = queue_undo(run=run)
     undoing.take_back(run, 1, 1)
-    undo.status, undo.heartbeat_at = "running", timezone.now() - undoing.SILENCE_OF_THE_DEAD * 2
+    undo.status, undo.heartbeat_at = "running", timezone.now() - ImportUndo.SILENCE_OF_THE_DEAD * 2
     undo.save()
-    assert undoing.dead_undos() == [undo.pk]
     run_undo(undo_id=undo.pk)
     undo.refresh_from_db()
     assert (undo.status, undo.n_removed) == ("done", 3)

@@ -306,8 +306,8 @@ def test_an_interrupted_run_keeps_its_batches_and_a_second_one_ends_the_same(bri
 
 
 def test_a_run_that_was_killed_is_marked_by_the_next_one(bring_in):
-    killed = ImportRun.objects.create(file_name="cars.csv", source="shop")
-    other = ImportRun.objects.create(file_name="cars.csv", source="another")
+    killed = ImportRun.objects.create(file_name="cars.csv", source="shop", status="running")
+    other = ImportRun.objects.create(file_name="cars.csv", source="another", status="running")
     bring_in(CARS)
     killed.refresh_from_db()
     other.refresh_from_db()

@@ -201,12 +201,12 @@ def test_a_waiting_import_can_be_cancelled_and_carried_on(operator: Client):
     run = queued(operator)
     assert "Cancel" in buttons(operator, run)
     press(operator, run, "cancel")
-    assert run_import(run_id=run.pk) == "left to whoever holds it"
+    assert run_import(run_id=run.pk) == "cancelled"
     assert "Carry on" in buttons(operator, run)
     press(operator, run, "go_on")
     run.refresh_from_db()
     assert run.status == "queued"
-    assert list(AuditEntry.objects.order_by("pk").values_list("action", flat=True)) == ["cancel", "retry"]
+    assert list(AuditEntry.objects.order_by("pk").values_list("action", flat=True)) == ["cancelled", "retry"]
 
 
 def test_an_undo_that_came_too_late_says_why(operator: Client):

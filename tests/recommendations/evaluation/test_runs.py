@@ -3,11 +3,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from jobs.work import DIED, resume_jobs
 from recommendations.evaluation import runs
 from recommendations.evaluation.runs import as_json, evaluate_now, run_evaluation, start_evaluation
 from recommendations.exceptions import EvaluationRefused
 from recommendations.models import Evaluation, EvaluationFigure
-from tasks import recommendations as tasks
 from tests.factories import UserFactory
 from tests.recommendations.evaluation.test_report import OUTCOME
 
@@ -112,12 +112,11 @@ def test_other_backtests_become_rows_of_their_own():
     assert evaluation.figures.count() == len(OUTCOME.figures)
 
 
-def test_the_beat_job_begins_evaluations_of_the_log_anew_whose_process_died(queued):
-    silent = {"heartbeat_at": timezone.now() - timedelta(hours=1)}
-    killed = Evaluation.objects.create(status="running", **silent)
-    told_to_stop = Evaluation.objects.create(status="queued", **silent)
-    Evaluation.objects.create(status="queued")
-    Evaluation.objects.create(status="running", heartbeat_at=timezone.now())
-    Evaluation.objects.create(status="running", source="orders.csv", **silent)  # its file may be gone
-    tasks.resume_trainings_task()
-    assert sorted(queued) == [("recommendations.evaluate", each.pk) for each in (killed, told_to_stop)]
+def test_only_evaluations_of_the_log_are_begun_anew_when_their_process_died(queued):
+    silent = {"status": "running", "heartbeat_at": timezone.now() - timedelta(hours=1)}
+    killed = Evaluation.objects.create(**silent)
+    of_a_file = Evaluation.objects.create(source="orders.csv", **silent)  # which may be gone
+    resume_jobs(timezone.now())
+    assert queued == [("recommendations.evaluate", killed.pk)]
+    of_a_file.refresh_from_db()
+    assert (of_a_file.status, of_a_file.error) == ("interrupted", DIED)

@@ -4,14 +4,13 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from django.utils import timezone
 
+from jobs.work import Attempt
 from recommendations.exceptions import TasteMapRefused
 from recommendations.insight import maps
-from recommendations.insight.maps import Drawn, claim, dead_maps, note_progress, run_map, sampled, start_map
+from recommendations.insight.maps import Drawn, run_map, sampled, start_map
 from recommendations.listings.window import borrow_window
 from recommendations.models import TasteMap
-from tasks import recommendations as tasks
 from tests.factories import ListingFactory
 from tests.worlds import trained_market
 
@@ -76,13 +75,15 @@ def test_a_map_that_is_cancelled_while_it_is_drawn_stops_and_stays_cancelled(mon
     trained_market()
     wanted, told = start_map(), []
 
-    def cancelled_meanwhile(map_id: int, share: float, step: str) -> None:
+    report = Attempt.report
+
+    def cancelled_meanwhile(attempt: Attempt, share: float, step: str) -> None:
         told.append(share)
         if share > 0.1:
             TasteMap.objects.update(status="cancelled")
-        note_progress(map_id, share, step)
+        report(attempt, share, step)
 
-    monkeypatch.setattr(maps, "note_progress", cancelled_meanwhile)
+    monkeypatch.setattr(Attempt, "report", cancelled_meanwhile)
     assert run_map(map_id=wanted.pk) is None
     wanted.refresh_from_db()
     assert (wanted.status, bytes(wanted.content)) == ("cancelled", b"")
@@ -99,19 +100,3 @@ def test_a_map_whose_process_is_told_to_stop_is_queued_again(monkeypatch):
         run_map(map_id=wanted.pk)
     wanted.refresh_from_db()
     assert (wanted.status, wanted.progress) == ("queued", 0)
-
-
-def test_a_map_is_drawn_once_and_again_only_when_its_process_has_died():
-    wanted = start_map()
-    assert claim(wanted.pk)
-    assert not claim(wanted.pk)
-    assert dead_maps() == []
-    TasteMap.objects.update(heartbeat_at=timezone.now() - LONG_AGO)
-    assert dead_maps() == [wanted.pk]
-    assert claim(wanted.pk)
-
-
-def test_the_beat_job_hands_dead_maps_to_a_worker(queued):
-    wanted = TasteMap.objects.create(status="running", heartbeat_at=timezone.now() - LONG_AGO)
-    tasks.resume_trainings_task()
-    assert queued == [("recommendations.draw_map", wanted.pk)]

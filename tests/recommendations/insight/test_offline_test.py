@@ -5,14 +5,14 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from jobs.work import Attempt
 from recommendations.exceptions import RankerRefused
 from recommendations.insight import offline_test_runs as trial_runs
 from recommendations.insight.offline_test import done_after, try_out
-from recommendations.insight.offline_test_runs import dead_trials, numbers_of, run_trial, start_trial, trial_of, way_of
+from recommendations.insight.offline_test_runs import numbers_of, run_trial, start_trial, trial_of, way_of
 from recommendations.insight.previews import Way
 from recommendations.models import EventKind, Interaction, Placement, Preference, ServedList, WeightTrial
 from recommendations.serving.placements import Rules
-from tasks import recommendations as tasks
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
 from tests.worlds import trained_market, view
 
@@ -156,24 +156,14 @@ def failing(problem: BaseException):
 
 def test_a_cancelled_trial_stops_at_its_next_step(fans, monkeypatch):
     trial = start_trial(usual(), deaf())
-    real = trial_runs.note_progress
+    report = Attempt.report
 
-    def cancelled_meanwhile(trial_id: int, share: float, step: str) -> None:
-        WeightTrial.objects.filter(pk=trial_id).update(status="cancelled")
-        real(trial_id, share, step)
+    def cancelled_meanwhile(attempt: Attempt, share: float, step: str) -> None:
+        WeightTrial.objects.filter(pk=trial.pk).update(status="cancelled")
+        report(attempt, share, step)
 
-    monkeypatch.setattr(trial_runs, "note_progress", cancelled_meanwhile)
+    monkeypatch.setattr(Attempt, "report", cancelled_meanwhile)
     assert run_trial(trial_id=trial.pk) is None
     trial.refresh_from_db()
     assert (trial.status, trial.result) == ("cancelled", {})
     assert trial_of(usual(), deaf()) is None
-
-
-def test_a_trial_whose_worker_died_is_handed_to_another(fans, queued):
-    trial = start_trial(usual(), deaf())
-    silent = timezone.now() - timedelta(minutes=10)
-    WeightTrial.objects.filter(pk=trial.pk).update(status="running", heartbeat_at=silent)
-    assert dead_trials() == [trial.pk]
-    tasks.resume_trainings_task()
-    assert queued == [("recommendations.try_weights", trial.pk)]
-    assert tasks.try_weights_task(trial.pk) == f"trial {trial.pk} (Done)"
