@@ -5,6 +5,7 @@ The same for one buyer who was active a moment ago and for the thousands a train
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,17 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.filters import ListingFilters
+from recommendations.buyers.occasions import one_per_occasion, saturated
 from recommendations.buyers.questionnaire import wishes_in
+from recommendations.buyers.searches import Condition, conditions_of
 from recommendations.engine.choice_sets import ChoiceSets, event_weights
-from recommendations.engine.evidence import NOBODY, Choices, build_choice_sets
+from recommendations.engine.evidence import PADDING, Choices, build_choice_sets
 from recommendations.events.rows import EventRows, read_queries, read_shown_beside
 from recommendations.listings.space import ListingSpace
 from recommendations.models import EventKind
 
-SEARCH_RESULTS_AVERAGED = 30  # a search stands for the mean of that many of the cars it found
-SEARCHED_AMONG = 4_000  # live cars; a search that finds enough of these is not put to all the others
 QUESTIONNAIRE_WEIGHT = 4.0  # in views; it does not decay, later events outweigh it
+UNMET_BESIDE_AN_ANSWER = 30  # cars that do not fit an answer
 SHOWN_AT_MOST = 30  # of a served list, as far down as a buyer plausibly looks
 SECONDS_A_DAY = 86_400.0
 
@@ -51,44 +52,81 @@ def choice_sets_of(
     events: EventRows,
     space: ListingSpace,
     now: datetime,
-    n_sampled: int,
+    n_unseen: int,
     answers: Sequence[Choices] = (),
     supposed: Supposed = NOTHING_SUPPOSED,
+    *,
+    learns_position: bool = False,
 ) -> dict[int, ChoiceSets]:
-    """Choice sets of every buyer of some events, by buyer id; buyers whose events tell nothing are absent.
+    """Choice sets of every buyer of some events, by buyer id; buyers whose events say nothing are absent.
+
+    The one builder: serving, training, evaluation and simulation learn from what it makes.
 
     Args:
         events: Of any buyers.
         space: Where listings have their vectors.
         now: Events count by their age at this moment.
-        n_sampled: Random live listings beside each choice.
-        answers: What buyers told besides, as from ``choices_of_answers``.
+        n_unseen: Live listings beside each choice from a list that the buyer asked for, or from none.
+        answers: What buyers said besides, as from ``choices_of_answers``.
         supposed: What is assumed of the events.
+        learns_position: As in ``build_choice_sets``; otherwise the ranker's position bias is taken out.
     """
-    told = choices_of(events, space, now, supposed)
-    return build_choice_sets(Choices.concatenate([told, *answers]), space.stock, n_sampled)
+    said = choices_of(events, space, now, n_unseen, supposed)
+    together = Choices.concatenate([*said, *answers])
+    bias = space.ranker.position_bias
+    return build_choice_sets(together, space.stock, n_unseen, bias, learns_position=learns_position)
 
 
-def choices_of(events: EventRows, space: ListingSpace, now: datetime, supposed: Supposed = NOTHING_SUPPOSED) -> Choices:
-    """What events say, as vectors and decayed weights; those that say nothing are left out."""
+def choices_of(
+    events: EventRows, space: ListingSpace, now: datetime, n_unmet: int, supposed: Supposed = NOTHING_SUPPOSED
+) -> tuple[Choices, Choices]:
+    """What events on listings say, and what searches say, as vectors and decayed weights, counted per occasion."""
     kinds = supposed.kinds_by_slug()
     events = events.take(np.array([kinds[kind].weight != 0 for kind in events.kinds], bool))
-    weights, reverse = event_weights(
-        [kinds[kind].weight for kind in events.kinds],
-        (now.timestamp() - events.occurred_at) / SECONDS_A_DAY,
-        [kinds[kind].half_life_days for kind in events.kinds],
+    queries = {**read_queries(events.ids[events.listing_ids == 0]), **supposed.queries}
+    subjects = subjects_of(events, queries)
+    base = np.array([kinds[kind].weight for kind in events.kinds], np.float64)
+    counts = one_per_occasion(events.buyer_ids, subjects, events.occurred_at, base)
+    events, subjects, base = events.take(counts), subjects[counts], base[counts]
+    age_days = (now.timestamp() - events.occurred_at) / SECONDS_A_DAY
+    weights, reverse = event_weights(base, age_days, [kinds[kind].half_life_days for kind in events.kinds])
+    weights = saturated(events.buyer_ids, subjects, weights)
+    is_search = events.listing_ids == 0
+    return (
+        choices_on_listings(events.take(~is_search), weights[~is_search], reverse[~is_search], space),
+        choices_in_searches(events.take(is_search), weights[is_search], queries, space, n_unmet),
     )
-    has_listing = events.listing_ids > 0
-    listed_events, beside = read_shown_beside(events.ids[has_listing], SHOWN_AT_MOST)
-    wanted = np.unique(np.concatenate([events.listing_ids[has_listing], beside]))
-    vectors = Vectors(space, wanted)
-    found, rows_of_searches = searched_by(events.take(~has_listing), space, supposed)
+
+
+def subjects_of(events: EventRows, queries: Mapping[int, Mapping[str, Any] | None]) -> NDArray[np.int64]:
+    """What each event is about: its listing, or a number below 0 that equal searches share."""
+    subjects = events.listing_ids.copy()
+    numbers: dict[str, int] = {}
+    for at in np.flatnonzero(subjects == 0).tolist():
+        asked = json.dumps(queries.get(int(events.ids[at])), sort_keys=True)
+        subjects[at] = -1 - numbers.setdefault(asked, len(numbers))
+    return subjects
+
+
+def choices_on_listings(
+    events: EventRows, weights: NDArray[np.float64], reverse: NDArray[np.bool_], space: ListingSpace
+) -> Choices:
+    """Events on listings, each before what was shown beside its listing; those on deleted listings are left out."""
+    beside = read_shown_beside(events.ids, SHOWN_AT_MOST)
+    vectors = Vectors(space, np.unique(np.concatenate([events.listing_ids, beside.listing_ids])))
     chosen = vectors.rows_of(events.listing_ids)
-    chosen[~has_listing] = np.where(rows_of_searches >= 0, rows_of_searches + len(vectors), NOBODY)
+    rows = vectors.rows_of(beside.listing_ids)
+    is_listed = np.isin(events.ids, beside.event_ids)
+    first = np.searchsorted(beside.event_ids, events.ids[is_listed])
+    chosen_positions, is_requested = np.ones(len(events), np.int64), np.ones(len(events), bool)
+    chosen_positions[is_listed], is_requested[is_listed] = beside.chosen_positions[first], beside.is_requested[first]
     choices = Choices(
-        vectors=np.concatenate([vectors.features, found]),
+        vectors=vectors.features,
         chosen=chosen,
-        shown=padded_lists(events.ids, listed_events, vectors.rows_of(beside)),
+        shown=padded_lists(events.ids, beside.event_ids, rows),
+        chosen_positions=chosen_positions,
+        shown_positions=padded_lists(events.ids, beside.event_ids, rows, beside.positions, fill=1),
+        has_unseen=is_requested,
         weights=weights,
         reverse=reverse,
         moments=events.occurred_at,
@@ -96,87 +134,96 @@ def choices_of(events: EventRows, space: ListingSpace, now: datetime, supposed: 
         listing_ids=events.listing_ids,
         buyer_ids=events.buyer_ids,
     )
-    return choices.take(chosen != NOBODY)
+    return choices.take(chosen != PADDING)
 
 
 def padded_lists(
-    event_ids: NDArray[np.int64], listed_events: NDArray[np.int64], rows: NDArray[np.intp]
+    event_ids: NDArray[np.int64],
+    listed_events: NDArray[np.int64],
+    rows: NDArray[np.intp],
+    values: NDArray[np.int64] | None = None,
+    fill: int = PADDING,
 ) -> NDArray[np.intp]:
     """The rows that belong to each event, from the left, shape (n_events, the most there are); rows below 0 go.
 
-    ``listed_events`` names the event of each row and is sorted.
+    ``listed_events`` names the event of each row and is sorted. ``values`` are laid out in place of the rows.
     """
-    listed_events, rows = listed_events[rows >= 0], rows[rows >= 0]
+    is_known = rows >= 0
+    listed_events, laid_out = listed_events[is_known], (rows if values is None else values)[is_known]
     starts = np.searchsorted(listed_events, event_ids)
     counts = np.searchsorted(listed_events, event_ids, side="right") - starts
-    places = np.arange(counts.max(initial=0))
-    lists = np.full((len(event_ids), len(places)), NOBODY, np.intp)
-    is_there = places < counts[:, None]
-    lists[is_there] = rows[(starts[:, None] + places)[is_there]]
+    slots = np.arange(counts.max(initial=0))
+    lists = np.full((len(event_ids), len(slots)), fill, np.intp)
+    is_there = slots < counts[:, None]
+    lists[is_there] = laid_out[(starts[:, None] + slots)[is_there]]
     return lists
 
 
-def searched_by(
-    events: EventRows, space: ListingSpace, supposed: Supposed = NOTHING_SUPPOSED
-) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """What searches stand for: vectors (n_found, n_dims), and for each event its row among them, -1 for none."""
-    queries = {**read_queries(events.ids), **supposed.queries}
-    found: list[NDArray[np.float32]] = []
-    rows = np.full(len(events), NOBODY, np.intp)
-    for at, event_id in enumerate(events.ids.tolist()):
-        vector = searched(queries.get(event_id), space, event_id)
-        if vector is not None:
-            rows[at] = len(found)
-            found.append(vector)
-    return np.array(found, np.float32).reshape(len(found), space.ranker.n_dims), rows
+def choices_in_searches(
+    events: EventRows,
+    weights: NDArray[np.float64],
+    queries: Mapping[int, Mapping[str, Any] | None],
+    space: ListingSpace,
+    n_unmet: int,
+) -> Choices:
+    """Each condition of each search as a choice of its own."""
+    found = [
+        (at, condition)
+        for at, event_id in enumerate(events.ids.tolist())
+        for condition in conditions_of(queries.get(event_id), space, event_id, n_unmet)
+    ]
+    at = np.array([each for each, _ in found], np.intp)
+    return choices_among(
+        [condition for _, condition in found],
+        space.ranker.n_dims,
+        weights=weights[at],
+        moments=events.occurred_at[at],
+        seeds=events.ids[at],
+        buyer_ids=events.buyer_ids[at],
+    )
 
 
-def searched(query: dict | None, space: ListingSpace, seed: int) -> NDArray[np.float32] | None:
-    """A search stands for the mean of a sample of the live cars it finds; None when it finds none, or all."""
-    if not query:
-        return None
-    found = found_by(ListingFilters.from_query(query), space)
-    if not len(found) or len(found) == int(space.column("is_live").sum()):
-        return None
-    rows = np.random.default_rng(seed).choice(found, min(SEARCH_RESULTS_AVERAGED, len(found)), replace=False)
-    return space.stock.vectors[rows].mean(axis=0)
-
-
-def found_by(filters: ListingFilters, space: ListingSpace) -> NDArray[np.intp]:
-    """Rows of the live cars that match; of a search that finds many, enough of them from an even sample of the stock.
-
-    A training meets thousands of searches, and looking through the whole stock for each would take most of its time.
-    """
-    if not asks_for_text(filters):
-        some = space.live_sample(SEARCHED_AMONG)
-        found = some[space.columns.matching(filters, some)]
-        if SEARCH_RESULTS_AVERAGED <= len(found) < len(some):
-            return found
-    return np.flatnonzero(space.allowed(filters))
-
-
-def asks_for_text(filters: ListingFilters | None) -> bool:
-    """Whether a search, or one it goes on from, is for words, which only the database finds."""
-    return filters is not None and (bool(filters.text) or asks_for_text(filters.also))
+def choices_among(
+    conditions: Sequence[Condition],
+    n_dims: int,
+    *,
+    weights: NDArray[np.float64],
+    moments: NDArray[np.float64],
+    seeds: NDArray[np.int64],
+    buyer_ids: NDArray[np.int64],
+) -> Choices:
+    """Conditions as choices: what meets each over what does not."""
+    n = len(conditions)
+    n_unmet = np.array([len(condition.unmet) for condition in conditions], np.intp)
+    parts = [np.vstack([condition.met, condition.unmet]) for condition in conditions]
+    firsts = np.cumsum(np.r_[0, n_unmet + 1])[:-1].astype(np.intp)
+    slots = np.arange(n_unmet.max(initial=0))
+    return Choices(
+        vectors=np.concatenate([np.empty((0, n_dims), np.float32), *parts]),
+        chosen=firsts,
+        shown=np.where(slots < n_unmet[:, None], firsts[:, None] + 1 + slots, PADDING),
+        chosen_positions=np.ones(n, np.int64),
+        shown_positions=np.ones((n, len(slots)), np.int64),
+        has_unseen=np.zeros(n, bool),
+        weights=weights,
+        reverse=np.zeros(n, bool),
+        moments=moments,
+        seeds=seeds,
+        listing_ids=np.zeros(n, np.int64),
+        buyer_ids=buyer_ids,
+    )
 
 
 def choices_of_answers(buyer_id: int, answers: dict, now: datetime, space: ListingSpace) -> Choices:
-    """A questionnaire, each answer as a search of its own: who wants an estate and a diesel says two things."""
-    answered = ListingFilters.from_query(wishes_in(answers)).as_query()
-    budget = {name: value for name, value in answered.items() if name in ("min_price", "max_price")}
-    parts = [{name: value} for name, value in answered.items() if name not in budget] + ([budget] if budget else [])
-    found = [searched(query, space, number) for number, query in enumerate(parts)]
-    told = [number for number, vector in enumerate(found) if vector is not None]
-    n = len(told)
-    return Choices(
-        vectors=np.array([found[number] for number in told], np.float32).reshape(n, space.ranker.n_dims),
-        chosen=np.arange(n),
-        shown=np.empty((n, 0), np.intp),
+    """A questionnaire, each answer as a condition on its own field: an estate and a diesel are two answers."""
+    found = list(conditions_of(wishes_in(answers), space, buyer_id, UNMET_BESIDE_AN_ANSWER))
+    n = len(found)
+    return choices_among(
+        found,
+        space.ranker.n_dims,
         weights=np.full(n, QUESTIONNAIRE_WEIGHT),
-        reverse=np.zeros(n, bool),
         moments=np.full(n, now.timestamp()),
-        seeds=buyer_id * 100 + np.array(told, np.int64),
-        listing_ids=np.zeros(n, np.int64),
+        seeds=buyer_id * 100 + np.arange(n, dtype=np.int64),
         buyer_ids=np.full(n, buyer_id),
     )
 

@@ -31,7 +31,7 @@ def weights_of(events: EventRows) -> NDArray[np.float64]:
 def market_at(space: ListingSpace, events: EventRows, moment: float) -> Market:
     """The market with its demand just before a moment; later events are not looked at."""
     rows = space.stock.rows_of(events.listing_ids)
-    counts = demand_counts(rows, events.occurred_at, weights_of(events), moment, len(space))
+    counts = demand_counts(rows, events.occurred_at, weights_of(events), moment, len(space), events.buyer_ids)
     return Market.at(space.goods, moment, counts)
 
 

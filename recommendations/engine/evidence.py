@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.stock import Stock
 
-NOBODY = -1  # in a padded matrix of rows
+PADDING = -1  # in a padded matrix of rows
+# Of the position among the features from which both are learned: where what we like stands first, position and taste
+# explain the same choices, and the larger feature, which a small weight suffices for, is held back less by the prior.
+POSITION_SCALE = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,9 +27,13 @@ class Choices:
 
     Attributes:
         vectors: Features of all that was chosen or shown, float32, shape (n_vectors, n_dims).
-        chosen: Row of ``vectors`` of what was chosen: a listing, or the mean of what a search found.
-        shown: Rows of ``vectors`` of the other listings of the list it was chosen from, shape (n_events, n_shown);
-            ``NOBODY`` where a list was shorter.
+        chosen: Row of ``vectors`` of what was chosen: a listing, or what meets a condition of a search.
+        shown: Rows of ``vectors`` of what it was chosen from, shape (n_events, n_shown), without itself: the other
+            listings of a list, or what does not meet the condition; ``PADDING`` where there was less.
+        chosen_positions, shown_positions: Where they stood in the list, 1 at the top, shape (n_events,) and
+            (n_events, n_shown); 1 where there was no list.
+        has_unseen: Whether live listings that were not shown were turned down too: the buyer, and not we, left them
+            out. False for lists that we chose.
         weights: Strength after decay, >= 0.
         reverse: Whether it is a choice against (a dislike).
         moments: When it happened, epoch seconds.
@@ -38,6 +45,9 @@ class Choices:
     vectors: NDArray[np.float32]
     chosen: NDArray[np.intp]
     shown: NDArray[np.intp]
+    chosen_positions: NDArray[np.int64]
+    shown_positions: NDArray[np.int64]
+    has_unseen: NDArray[np.bool_]
     weights: NDArray[np.float64]
     reverse: NDArray[np.bool_]
     moments: NDArray[np.float64]
@@ -61,32 +71,43 @@ class Choices:
         joined = {
             field.name: np.concatenate([getattr(part, field.name) for part in parts])
             for field in fields(cls)
-            if field.name not in ("chosen", "shown")
+            if field.name not in ("chosen", "shown", "shown_positions")
         }
         pairs = list(zip(parts, starts, strict=False))
         return cls(
             chosen=np.concatenate([part.chosen + start for part, start in pairs]),
             shown=np.concatenate([_shifted(part.shown, start, width) for part, start in pairs]),
+            shown_positions=np.concatenate([_padded(part.shown_positions, width, 1) for part in parts]),
             **joined,
         )
 
 
 def _shifted(rows: NDArray[np.intp], start: int, width: int) -> NDArray[np.intp]:
     """The same rows counted from elsewhere, padded to a width."""
-    wider = np.full((len(rows), width), NOBODY, np.intp)
-    wider[:, : rows.shape[1]] = np.where(rows == NOBODY, NOBODY, rows + start)
-    return wider
+    return _padded(np.where(rows == PADDING, PADDING, rows + start), width, PADDING)
 
 
-def build_choice_sets(choices: Choices, stock: Stock, n_sampled: int) -> dict[int, ChoiceSets]:
-    """Put each choice in front of what was shown beside it and a random sample of what was live then.
+def _padded(values: NDArray[Any], width: int, fill: int) -> NDArray[Any]:
+    return np.pad(values, ((0, 0), (0, width - values.shape[1])), constant_values=fill)
 
-    A list that was already relevant says little about the region a buyer shops in; the sample says the rest.
+
+def build_choice_sets(
+    choices: Choices, stock: Stock, n_unseen: int, position_bias: float = 0.0, *, learns_position: bool = False
+) -> dict[int, ChoiceSets]:
+    """Put each choice in front of what it was made from.
+
+    From a list that we chose, that is what was shown: a car that was not shown was not turned down, and to hold the
+    chosen car against a random sample of the stock would take our own choice for the buyer's. From a list that the
+    buyer asked for, and where no list is known, live listings that were not shown stand beside it: those the buyer left
+    out. A listing that stood higher was chosen more easily, which the position bias takes out again.
 
     Args:
         choices: Events in any order.
-        stock: Where the sample is drawn from.
-        n_sampled: Random live listings to add to each set.
+        stock: Where unseen listings are drawn from.
+        n_unseen: Unseen listings to add to a set that has them.
+        position_bias: Logits that a listing loses with each doubling of its position.
+        learns_position: Append log2 of the position, times ``POSITION_SCALE``, to the features, so that its effect is
+            learned with the weights, instead of taking a known bias out.
 
     Returns:
         Sets by buyer, events in the given order, each set padded to the buyer's longest, the chosen alternative always
@@ -96,50 +117,74 @@ def build_choice_sets(choices: Choices, stock: Stock, n_sampled: int) -> dict[in
     choices = choices.take(choices.weights > 0)
     if not len(choices):
         return {}
-    rows = alternatives(choices, stock, n_sampled)
-    n_alternatives = (rows != NOBODY).sum(axis=1)
+    rows, doublings = alternatives(choices, stock, n_unseen)
+    n_alternatives = (rows != PADDING).sum(axis=1)
     by_buyer = np.argsort(choices.buyer_ids, kind="stable")
     by_buyer = by_buyer[n_alternatives[by_buyer] > 1]
     if not len(by_buyer):
         return {}
     buyers, starts = np.unique(choices.buyer_ids[by_buyer], return_index=True)
+    bias = None if learns_position else position_bias
     return {
-        buyer: sets_of(choices.take(events), rows[events], stock)
+        buyer: sets_of(choices.take(events), rows[events], doublings[events], stock, bias)
         for buyer, events in zip(buyers.tolist(), np.split(by_buyer, starts[1:]), strict=True)
     }
 
 
-def alternatives(choices: Choices, stock: Stock, n_sampled: int) -> NDArray[np.intp]:
-    """What each choice was made from: the chosen, what was shown beside it, and a sample of what was live.
+def alternatives(choices: Choices, stock: Stock, n_unseen: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """What each choice was made from: the chosen, what was shown beside it, and live listings that were not shown.
 
     Returns:
         Rows of ``choices.vectors``, or, counted on from their end, of the stock; shape (n_events, n_alternatives),
-        ``NOBODY`` after the last of each.
+        ``PADDING`` after the last of each. And log2 of the position of each, same shape: an unseen listing has that of
+        the chosen, since it was not for its position that it was left out.
     """
-    sampled = stock.samples_live(choices.moments, n_sampled + 1, choices.seeds)
-    is_other = sampled != NOBODY
+    unseen = _unseen(choices, stock, n_unseen)
+    rows = np.hstack([choices.chosen[:, None], choices.shown, unseen])
+    chosen_positions = choices.chosen_positions[:, None]
+    positions = np.hstack([chosen_positions, choices.shown_positions, np.broadcast_to(chosen_positions, unseen.shape)])
+    to_the_left = np.argsort(rows == PADDING, axis=1, kind="stable")
+    rows, positions = (np.take_along_axis(each, to_the_left, axis=1) for each in (rows, positions))
+    return rows, np.log2(positions).astype(np.float32)
+
+
+def _unseen(choices: Choices, stock: Stock, n_unseen: int) -> NDArray[np.intp]:
+    """Live listings that were not the chosen one, counted on from the end of the vectors, shape (n_events, n)."""
+    found = np.full((len(choices), n_unseen + 1), PADDING, np.intp)
+    has = choices.has_unseen
+    found[has] = stock.samples_live(choices.moments[has], n_unseen + 1, choices.seeds[has])
+    is_other = found != PADDING
     if len(stock):
-        is_other &= stock.listing_ids[sampled] != choices.listing_ids[:, None]
-    is_other &= is_other.cumsum(axis=1) <= n_sampled
-    sampled = np.where(is_other, sampled + len(choices.vectors), NOBODY)
-    rows = np.hstack([choices.chosen[:, None], choices.shown, sampled])
-    to_the_left = np.argsort(rows == NOBODY, axis=1, kind="stable")
-    return np.take_along_axis(rows, to_the_left, axis=1)
+        is_other &= stock.listing_ids[found] != choices.listing_ids[:, None]
+    is_other &= is_other.cumsum(axis=1) <= n_unseen
+    return np.where(is_other, found + len(choices.vectors), PADDING)
 
 
-def sets_of(choices: Choices, rows: NDArray[np.intp], stock: Stock) -> ChoiceSets:
-    """The choice sets of one buyer, from the rows of ``alternatives``."""
-    rows = rows[:, : (rows != NOBODY).sum(axis=1).max()]
-    n_vectors = len(choices.vectors)
-    features = np.empty((*rows.shape, choices.vectors.shape[1]), np.float32)
-    own = rows < n_vectors
-    features[own] = choices.vectors[rows[own]]
-    features[~own] = stock.vectors[rows[~own] - n_vectors]
-    features[rows == NOBODY] = 0.0
+def sets_of(
+    choices: Choices,
+    rows: NDArray[np.intp],
+    doublings: NDArray[np.float32],
+    stock: Stock,
+    position_bias: float | None,
+) -> ChoiceSets:
+    """The choice sets of one buyer, from rows and positions as of ``alternatives``; without a bias it is learned."""
+    width = (rows != PADDING).sum(axis=1).max()
+    rows, doublings = rows[:, :width], doublings[:, :width]
+    n_vectors, n_dims = len(choices.vectors), choices.vectors.shape[1]
+    is_learned = position_bias is None
+    features = np.zeros((*rows.shape, n_dims + is_learned), np.float32)
+    own, padding = rows < n_vectors, rows == PADDING
+    features[own, :n_dims] = choices.vectors[rows[own]]
+    features[~own, :n_dims] = stock.vectors[rows[~own] - n_vectors]
+    if is_learned:
+        # what stands at the top is seen first, be it liked or disliked: ``differences`` turns dislikes round once more
+        features[..., n_dims] = POSITION_SCALE * np.where(choices.reverse[:, None], -doublings, doublings)
+    features[padding] = 0.0
     return ChoiceSets(
         features,
         chosen=np.zeros(len(rows), np.intp),
         weights=choices.weights,
         reverse=choices.reverse,
-        available=rows != NOBODY,
+        available=~padding,
+        offsets=np.where(padding, 0.0, -(position_bias or 0.0) * doublings),
     )

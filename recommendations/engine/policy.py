@@ -15,8 +15,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-CURIOUS_EVENTS = range(6, 14)  # of a buyer who has done so many things, lists are to learn from as well
-CURIOSITY = 20.0  # times as many places explore then
 PRICE_BAND_STEP = 1.35  # ratio of the ends of a band, for what a buyer is set on
 # The price of breaking a wish, in places over the cap: showing a worn-out listing again is the last resort.
 RELUCTANCE = 1_000_000
@@ -70,32 +68,14 @@ class ListPolicy:
         return max(1, int(np.ceil(self.exploration_share * self.k)))
 
     def for_intent(self, intent: Intent) -> ListPolicy:
-        """The same rules for someone who is still looking around, or who knows what she wants.
+        """The same rules for a buyer who is still looking around, or who knows what they want.
 
-        Diversity and exploration are scaled from 1.5 times (no focus at all) down to half (fully focused).
+        Diversity and exploration are scaled from 1.5 times (no focus at all) down to half (fully focused), as far as
+        promoted and fresh listings leave any places.
         """
         factor = 1.5 - intent.focus
-        return replace(self.exploring(factor), diversity=min(self.diversity * factor, 1.0))
-
-    def for_buyer(self, intent: Intent, n_events: int) -> ListPolicy:
-        """The same rules for a buyer who is so settled, and of whom so many events are known.
-
-        Choices among cars that all suit one belief hardly move it, so somebody who stays is asked more by her lists:
-        from the sixth event to the thirteenth nearly all places explore, if the placement explores at all. Exploring
-        pays when it is done at once rather than a little in each list, and early; but not with the very first lists,
-        which decide whether a buyer comes back, and in which most draws would suit nobody.
-
-        Source: explore first, then commit (Garivier, Lattimore and Kaufmann 2016), with Thompson draws for the first.
-        """
-        settled = self.for_intent(intent)
-        if n_events not in CURIOUS_EVENTS:
-            return settled
-        return replace(settled, exploration_share=self.exploring(CURIOSITY).exploration_share)
-
-    def exploring(self, factor: float) -> ListPolicy:
-        """So many times as many places explore, as far as promoted and fresh listings leave any."""
         share = min(self.exploration_share * factor, 1.0 - self.promoted_share - self.fresh_share)
-        return replace(self, exploration_share=share)
+        return replace(self, exploration_share=share, diversity=min(self.diversity * factor, 1.0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,6 +32,8 @@ class Ranker:
         prices: What cars cost, for the deal term.
         score: Weights of the terms for a buyer of whom something is known.
         stranger_score: The same for a stranger, for whom the population's taste says less and demand says more.
+        position_bias: Logits that a listing loses with each doubling of its position in a list, >= 0; learned with the
+            prior, and taken out of every choice from a list.
     """
 
     encoder: Encoder
@@ -42,6 +44,7 @@ class Ranker:
     prices: CarPrices = field(default_factory=CarPrices.nothing)
     score: LinearScore = field(default_factory=LinearScore.default)
     stranger_score: LinearScore = field(default_factory=LinearScore.default_for_strangers)
+    position_bias: float = 0.0
 
     @property
     def n_content(self) -> int:
@@ -77,8 +80,8 @@ class Ranker:
             values=np.column_stack([content.values, factors @ weights[self.n_content :]]),
         )
 
-    def with_prior(self, prior: Prior) -> Self:
-        return replace(self, prior=prior)
+    def with_population(self, prior: Prior, position_bias: float) -> Self:
+        return replace(self, prior=prior, position_bias=position_bias)
 
     def with_scores(self, score: LinearScore, stranger_score: LinearScore) -> Self:
         return replace(self, score=score, stranger_score=stranger_score)
@@ -101,6 +104,7 @@ class Ranker:
             "prior.covariance": self.prior.covariance,
             "baseline": self.baseline,
             "n_dims": np.array(self.n_dims),
+            "position_bias": np.array(self.position_bias),
         }
 
     @classmethod
@@ -118,6 +122,7 @@ class Ranker:
             prior=Prior(arrays["prior.mean"], arrays["prior.covariance"]),
             baseline=arrays["baseline"],
             n_dims=int(arrays["n_dims"]),
+            position_bias=float(arrays.get("position_bias", 0.0)),
         )
 
 

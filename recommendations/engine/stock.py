@@ -56,7 +56,7 @@ class Stock:
         return (self.published_at[rows] <= moment) & (self.ended_at[rows] > moment)
 
     def sample_live(self, moment: float, n: int, seed: int) -> NDArray[np.intp]:
-        """Up to ``n`` different rows that were for sale at a moment, drawn about evenly.
+        """Up to ``n`` different rows that were for sale at a moment, each as likely as any other.
 
         Returns:
             Row positions, shape (at most n,); fewer when fewer were live, empty for an empty stock.
@@ -65,11 +65,12 @@ class Stock:
         return rows[rows >= 0]
 
     def samples_live(self, moments: NDArray[np.float64], n: int, seeds: NDArray[np.int64]) -> NDArray[np.intp]:
-        """For each of many moments, up to ``n`` different rows that were for sale then, drawn about evenly.
+        """For each of many moments, up to ``n`` different rows that were for sale then, each as likely as any other.
 
         A draw depends on its seed and on which listings exist, not on the order of the rows nor on what else is asked,
-        so every process draws the same. Ids are drawn and looked up, an id that nobody has standing for the next one;
-        only a stock that is small or mostly ended is searched through.
+        so every process draws the same. Ids are drawn and looked up, and an id without a row is drawn again: were the
+        next row to stand for it, a listing after a gap would stand for the whole gap. A stock that is small, mostly
+        ended, or whose ids lie far apart is searched through instead.
 
         Args:
             moments: Epoch seconds, shape (n_samples,).
@@ -99,9 +100,8 @@ class Stock:
         drawn &= np.uint64((1 << int(self._sorted_ids[-1]).bit_length()) - 1)
         # Ids beyond the newest are drawn again rather than folded back: a new listing must not move old draws.
         at = np.searchsorted(self._sorted_ids, drawn.astype(np.int64))
-        rows = np.where(
-            (drawn > 0) & (at < len(self)), self._by_id[np.minimum(at, len(self) - 1)], -1
-        )  # ids start at 1
+        at = np.minimum(at, len(self) - 1)
+        rows = np.where(self._sorted_ids[at] == drawn.astype(np.int64), self._by_id[at], -1)
         wanted = (rows >= 0) & (self.published_at[rows] <= moments[:, None]) & (self.ended_at[rows] > moments[:, None])
         wanted &= is_first_of_its_row(rows)
         wanted &= wanted.cumsum(axis=1) <= n

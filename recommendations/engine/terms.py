@@ -29,7 +29,6 @@ from recommendations.engine.scoring import (
     LinearScore,
     archetype_term,
     average_rate,
-    decayed_counts,
     demand_term,
     distance_term,
     effective_days,
@@ -140,9 +139,16 @@ class Market:
 
 
 def demand_counts(
-    listing_rows: ArrayLike, occurred_at: ArrayLike, weights: ArrayLike, moment: float, n_rows: int
+    listing_rows: ArrayLike,
+    occurred_at: ArrayLike,
+    weights: ArrayLike,
+    moment: float,
+    n_rows: int,
+    buyer_ids: ArrayLike,
 ) -> NDArray[np.float64]:
-    """How much each listing was asked about before a moment: decayed, weighted events, shape (n_rows,).
+    """How many buyers asked about each listing before a moment: decayed and weighted, shape (n_rows,).
+
+    A buyer counts once for each listing, by the strongest event after decay.
 
     Args:
         listing_rows: Row of each event, int, shape (n_events,); below 0, a listing that is not among the rows.
@@ -151,12 +157,19 @@ def demand_counts(
         weights: Of the event's kind, shape (n_events,); only favourable ones (> 0) are demand.
         moment: Epoch seconds.
         n_rows: Length of the answer.
+        buyer_ids: Whose event each is, shape (n_events,).
     """
     rows, happened = np.asarray(listing_rows, dtype=np.intp), np.asarray(occurred_at, dtype=np.float64)
     strengths = np.broadcast_to(np.asarray(weights, dtype=np.float64), rows.shape)
     age = _days(moment, happened)
     counted = (rows >= 0) & (strengths > 0) & (age > 0) & (age <= DEMAND_LOOKBACK_DAYS)
-    return decayed_counts(rows[counted], age[counted], DEMAND_HALF_LIFE_DAYS, n_rows, strengths[counted])
+    decayed = strengths[counted] * np.exp2(-age[counted] / DEMAND_HALF_LIFE_DAYS)
+    buyers, rows = np.broadcast_to(np.asarray(buyer_ids), counted.shape)[counted], rows[counted]
+    order = np.lexsort((-decayed, rows, buyers))
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = (rows[order][1:] != rows[order][:-1]) | (buyers[order][1:] != buyers[order][:-1])
+    strongest = order[is_first]
+    return np.bincount(rows[strongest], decayed[strongest], minlength=n_rows).astype(np.float64)
 
 
 def nothing_seen() -> tuple[NDArray[np.int32], NDArray[np.float64]]:

@@ -302,8 +302,9 @@ def shown_choices(space: ListingSpace, events: EventRows, case: HeldBack) -> Sho
     tested = events.take(np.isin(events.ids, case.event_ids))
     position_of_row = np.full(len(space) + 1, -1)
     position_of_row[case.candidate_rows] = np.arange(len(case.candidate_rows))
-    listed_events, beside = read_shown_beside(tested.ids, SHOWN_AT_MOST)
-    others = position_of_row[space.stock.rows_of(beside)]
+    beside = read_shown_beside(tested.ids, SHOWN_AT_MOST)
+    listed_events = beside.event_ids
+    others = position_of_row[space.stock.rows_of(beside.listing_ids)]
     listed_events, others = listed_events[others >= 0], others[others >= 0]
     chosen = position_of_row[space.stock.rows_of(tested.listing_ids)]
     choices: ShownChoices = [[] for _ in range(len(case))]

@@ -101,23 +101,50 @@ def read_event_rows(query: sql.SQL, **values: sql.Composable) -> EventRows:
     )
 
 
-def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The other listings of the list each event came from, down to a place.
+@dataclass(frozen=True)
+class ShownBeside:
+    """The other listings of the lists that some events came from; arrays of length n_pairs, by event, from the top.
 
-    Returns:
-        Event ids and listing ids, both of length n_pairs: by event, from the top of its list. Events that came from no
-        list, or from one that lacks their listing, are absent.
+    Attributes:
+        event_ids: Of which event, sorted.
+        listing_ids: What was shown beside its listing.
+        positions: Where in the list, 1 at the top.
+        chosen_positions: Where the event's own listing stood.
+        is_requested: Whether the buyer asked for the list (a search, a filter); otherwise we chose it.
+    """
+
+    event_ids: NDArray[np.int64]
+    listing_ids: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    chosen_positions: NDArray[np.int64]
+    is_requested: NDArray[np.bool_]
+
+
+def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside:
+    """What was shown beside the listing of each event, down to a position.
+
+    An event that names no list (a call from the page of a car, say) came from the list from which the same buyer
+    opened that car within the day before. Events from no list, or from one that lacks their listing, are absent.
     """
     query = sql.SQL(
-        "SELECT i.id, shown.place, shown.listing_id FROM recommendations_interaction i "
-        "JOIN recommendations_servedlist s ON s.id = i.served_list_id AND i.listing_id = ANY(s.listing_ids) "
-        "CROSS JOIN LATERAL unnest(s.listing_ids[:{at_most}]) WITH ORDINALITY AS shown (listing_id, place) "
+        "SELECT i.id, shown.position, shown.listing_id, array_position(s.listing_ids, i.listing_id)::bigint, "
+        "(s.placement_id IS NULL OR s.filters <> '{{}}')::int::bigint "
+        "FROM recommendations_interaction i LEFT JOIN LATERAL ("
+        "SELECT e.served_list_id FROM recommendations_interaction e WHERE i.served_list_id IS NULL "
+        "AND e.buyer_id = i.buyer_id AND e.listing_id = i.listing_id AND e.served_list_id IS NOT NULL "
+        "AND e.occurred_at BETWEEN i.occurred_at - interval '1 day' AND i.occurred_at "
+        "ORDER BY e.occurred_at DESC, e.id DESC LIMIT 1) earlier ON true "
+        "JOIN recommendations_servedlist s ON s.id = coalesce(i.served_list_id, earlier.served_list_id) "
+        "AND i.listing_id = ANY(s.listing_ids) "
+        "CROSS JOIN LATERAL unnest(s.listing_ids[:{at_most}]) WITH ORDINALITY AS shown (listing_id, position) "
         "WHERE i.id = ANY({events}) AND shown.listing_id <> i.listing_id"
     )
     found = query.format(at_most=sql.Literal(at_most), events=sql.Literal(event_ids.tolist()))
-    found_events, places, listing_ids = read_columns(found, np.int64, np.int64, np.int64)
-    order = np.lexsort((places, found_events))
-    return found_events[order], listing_ids[order]
+    of_event, positions, listing_ids, chosen, is_requested = read_columns(found, *[np.int64] * 5)
+    order = np.lexsort((positions, of_event))
+    return ShownBeside(
+        of_event[order], listing_ids[order], positions[order], chosen[order], is_requested[order].astype(bool)
+    )
 
 
 def read_queries(event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any] | None]:

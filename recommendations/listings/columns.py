@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.engine.scoring import great_circle_km
+from recommendations.engine.table import NUMBER_FIELDS, ListingTable
 from recommendations.listings.rows import ListingRows
+from recommendations.models.arrays import as_objects
 
 CATEGORIES = {  # field of ListingFilters -> column of ListingRows
     "makes": "make",
@@ -79,6 +81,15 @@ class ListingColumns:
             latitude, longitude, radius_km = filters.place
             mask &= self.distance_km(latitude, longitude)[at] <= radius_km
         return mask & self.matching(filters.also, rows) if filters.also else mask
+
+    def table(self, rows: NDArray[np.intp]) -> ListingTable:
+        """Some rows as the encoder reads listings, as far as they are known here: without titles."""
+        n = len(rows)
+        columns: dict[str, Any] = {name: as_objects(self.levels(name))[self.codes(name)[rows]] for name in self._codes}
+        for name in NUMBER_FIELDS:
+            columns[name] = self.numbers(name)[rows] if name in RANGES else np.full(n, np.nan)
+        tags = as_objects([self._tags.get(row, ()) for row in rows.tolist()])
+        return ListingTable(**columns, title=as_objects([""] * n), tags=tags)
 
     def distance_km(self, latitude: float, longitude: float) -> NDArray[np.float64]:
         """Great-circle distance of every row from a place; nan where a listing has none."""

@@ -29,9 +29,9 @@ class Pulse:
 
     Attributes:
         moment: Epoch seconds.
-        demand: Favourable events of the last two weeks, each counting by the weight of its kind and half after three
-            days.
-        contacts: The same of contacts alone, each counting 1 when new.
+        demand: Buyers who did something favourable within the last two weeks, each counting by the weight of the
+            strongest kind and half after three days.
+        contacts: The same of contacts alone, each buyer counting 1 when new.
         leads: How many buyers made contact within the two weeks.
         price_drops: By how much the asked price fell when it last changed, within the last week.
     """
@@ -93,10 +93,10 @@ def read_pulse(moment: int, kinds: Mapping[str, EventKind] | None = None) -> Pul
             "WHERE NOT (l.fingerprint = '') AND l.id IN (SELECT listing_id FROM recent)), "
             "told AS (SELECT * FROM recent UNION ALL SELECT twin_id, buyer_id, weight, is_contact, decay "
             "FROM recent JOIN twins USING (listing_id)), "
-            # apart, because counting different buyers has to sort what it counts
-            "leads AS (SELECT listing_id, count(DISTINCT buyer_id) AS n FROM told WHERE is_contact GROUP BY 1) "
-            "SELECT told.listing_id, sum(weight * decay), sum(decay) FILTER (WHERE is_contact), min(leads.n) "
-            "FROM told LEFT JOIN leads USING (listing_id) GROUP BY told.listing_id",
+            # a buyer counts once for each car, by the strongest event
+            "buyers AS (SELECT listing_id, buyer_id, max(weight * decay) AS demand, "
+            "max(decay) FILTER (WHERE is_contact) AS contact FROM told GROUP BY 1, 2) "
+            "SELECT listing_id, sum(demand), sum(contact), count(contact) FROM buyers GROUP BY 1",
             [
                 DEMAND_HALF_LIFE_DAYS,
                 *(list(column) for column in (zip(*weights, strict=True) if weights else ((), (), ()))),

@@ -173,6 +173,11 @@ class ListingSpace:
         order = np.lexsort((self.stock.listing_ids[rows], distances))[:k]
         return self.stock.listing_ids[rows[order]], distances[order]
 
+    def parts(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """What one field makes of the vectors of some rows, shape (n_rows, n_dims); see ``Encoder.encode_field``."""
+        made = self.ranker.encoder.encode_field(self.columns.table(rows), name)
+        return np.pad(made, ((0, 0), (0, self.ranker.n_dims - made.shape[1])))
+
     def typical(self) -> dict[str, float]:
         """Medians of the live listings by field, nan left out; what "low mileage" is measured against."""
         if self._typical is None:

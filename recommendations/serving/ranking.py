@@ -140,11 +140,11 @@ def generator_for(shopper: Shopper, pulse: Pulse) -> np.random.Generator:
 
 
 def policy_for(shelf: Shelf, k: int) -> ListPolicy:
-    """The placement's rules, as they suit this buyer: how settled, how well known, and of how many tastes."""
+    """The placement's rules, as they suit this buyer: how settled, and of how many tastes."""
     policy = shelf.rules.policy(k)
     shopper = shelf.scorer.shopper
     if shelf.rules.placement.follows_intent and shopper.is_personal:
-        policy = policy.for_buyer(intent_of(shelf), shopper.n_events)
+        policy = policy.for_intent(intent_of(shelf))
     if len(shopper.tastes) > 1:
         policy = replace(policy, taste_shares=tuple(member.share for member in shopper.tastes))
     return policy

@@ -183,13 +183,13 @@ class ShowByTaste:
         return rows[build_list(pool, policy, asked.rng).rows]
 
     def policy_for(self, buyer: int, asked: Round, scores: Floats) -> ListPolicy:
-        """The rules as they suit this buyer: how settled she is, and how well known."""
+        """The rules as they suit this buyer: how settled they are."""
         policy = replace(self.config.policy, k=asked.k)
-        if not (events := self.events.get(buyer)):
+        if not self.events.get(buyer):
             return policy
         some = np.arange(0, len(scores), max(1, len(scores) // INTENT_SAMPLE))
         intent = intent_phase(scores[some], [codes[asked.live[some]] for codes in self.codes])
-        return policy.for_buyer(intent, len({event.number for event in events}))
+        return policy.for_intent(intent)
 
     def judge(self, buyer: int, asked: Round, stock: Vectors) -> tuple[Taste, Floats]:
         """The main taste of a buyer and the score of everything for sale."""

@@ -27,6 +27,7 @@ from recommendations.buyers.histories import choice_sets_of
 from recommendations.buyers.past import weights_of
 from recommendations.engine.archetypes import CollaborativeConfig, CollaborativeModel, fit_collaborative
 from recommendations.engine.encoder import Encoder, EncoderConfig, fit_encoder
+from recommendations.engine.evidence import POSITION_SCALE
 from recommendations.engine.prices import CarPrices, fit_car_prices
 from recommendations.engine.ranker import Ranker, beside
 from recommendations.engine.scoring import LinearScore
@@ -64,9 +65,9 @@ class TrainingParameters:
 
     Attributes:
         history_days: Events older than this are not learned from.
-        prior_buyers: The prior is learned from at most so many buyers, those with the most events first.
+        prior_buyers: The prior is learned from at most so many buyers, drawn from all who did anything.
         events_per_buyer: Of each of them, at most so many of the newest events.
-        sampled_alternatives: Random live listings beside each choice.
+        sampled_alternatives: Live listings, drawn evenly, beside each choice from a list that the buyer asked for.
         held_back_share: The newest share of the events is kept for weighing the terms of the score and for the gate.
         archetype_half_life_days: After this long an event counts half for factors and EASE. Long, for what buyers of
             Octavias also look at changes slowly; what one buyer wants fades by the half-lives of the kinds.
@@ -389,11 +390,11 @@ def learn(
     space = ListingSpace(ranker)
     space.put(rows, vectors)
     report(0.5, "learning the population")
-    prior = learn_prior(
+    prior, position_bias = learn_prior(
         space, material.events, parameters, now, population,
         lambda share: report(0.5 + 0.5 * share, "learning the population"),
     )  # fmt: skip
-    space.ranker = ranker.with_prior(prior)
+    space.ranker = ranker.with_population(prior, position_bias)
     return space
 
 
@@ -431,19 +432,31 @@ def learn_prior(
     now: datetime,
     start: Prior | None = None,
     report: Callable[[float], None] = lambda share: None,
-) -> Prior:
-    """The population's taste, by EM over the buyers who told most."""
-    buyers, counts = np.unique(events.buyer_ids, return_counts=True)
-    busiest = buyers[np.argsort(-counts, kind="stable")][: parameters.prior_buyers * 3]
-    rng = np.random.default_rng(parameters.seed)
-    sample = rng.permutation(busiest)[: parameters.prior_buyers]
+) -> tuple[Prior, float]:
+    """The population's preferences, by EM over a sample of all buyers, and the position bias of the lists.
+
+    The position is one more feature of whatever stood in a list, so the same EM finds how much lower positions lose;
+    what remains is preference. A prior of the busiest buyers alone would not be that of the buyers who come.
+    """
+    buyers = np.unique(events.buyer_ids)
+    sample = np.random.default_rng(parameters.seed).permutation(buyers)[: parameters.prior_buyers]
     newest = events.of_buyers(sample).newest_per_buyer(parameters.events_per_buyer)
-    sets = [
-        # a stronger event says more of its buyer, but not that buyers differ more: that is what the prior is about
-        told.reweighted(np.minimum(told.weights, 1.0))
-        for told in choice_sets_of(newest, space, now, parameters.sampled_alternatives).values()
-    ]
-    return fit_prior(sets, VECTOR_DIMENSIONS, PriorConfig(seed=parameters.seed), start, report)
+    found = choice_sets_of(newest, space, now, parameters.sampled_alternatives, learns_position=True)
+    # a stronger event says more of its buyer, but not that buyers differ more: that is what the prior is about
+    sets = [each.reweighted(np.minimum(each.weights, 1.0)) for each in found.values()]
+    n_dims = VECTOR_DIMENSIONS
+    begin = None if start is None else with_position(start, space.ranker.position_bias)
+    both = fit_prior(sets, n_dims + 1, PriorConfig(seed=parameters.seed), begin, report)
+    prior = Prior(both.mean[:n_dims], both.covariance[:n_dims, :n_dims])
+    return prior, max(0.0, -float(both.mean[n_dims]) * POSITION_SCALE)
+
+
+def with_position(prior: Prior, position_bias: float) -> Prior:
+    """A population with the effect of the position as its last weight, for where a search for one begins."""
+    n_dims = prior.n_dims
+    covariance = np.eye(n_dims + 1) * prior.covariance.diagonal().mean()
+    covariance[:n_dims, :n_dims] = prior.covariance
+    return Prior(np.r_[prior.mean, -position_bias / POSITION_SCALE], covariance)
 
 
 @transaction.atomic

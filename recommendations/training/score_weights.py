@@ -167,8 +167,8 @@ class _Choices:
         """
         stock, n = self.space.stock, self.config.n_sampled
         chosen = stock.rows_of(self.tests.listing_ids)
-        listed_events, beside = read_shown_beside(self.tests.ids, SHOWN_AT_MOST)
-        shown = padded_lists(self.tests.ids, listed_events, stock.rows_of(beside))
+        beside = read_shown_beside(self.tests.ids, SHOWN_AT_MOST)
+        shown = padded_lists(self.tests.ids, beside.event_ids, stock.rows_of(beside.listing_ids))
         sampled = stock.samples_live(self.tests.occurred_at, n, self.tests.ids)
         width = max(shown.shape[1], n)
         shown, sampled = _widened(shown, width), _widened(sampled, width)
@@ -190,7 +190,9 @@ class _Choices:
         days = np.floor(self.tests.occurred_at / SECONDS_A_DAY)
         for day in np.unique(days).tolist():
             start = day * SECONDS_A_DAY
-            counts = demand_counts(self.rows, self.events.occurred_at, self.weights, start, len(self.space))
+            counts = demand_counts(
+                self.rows, self.events.occurred_at, self.weights, start, len(self.space), self.events.buyer_ids
+            )
             yield Market.at(self.space.goods, start, counts), np.flatnonzero(days == day)
 
 

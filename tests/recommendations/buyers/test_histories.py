@@ -1,18 +1,16 @@
 """Many buyers' events as choices, compared with one event at a time done by hand."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import combinations
 
 import numpy as np
 import pytest
 
-from catalog.filters import ListingFilters
-from recommendations.buyers import histories
-from recommendations.buyers.histories import SHOWN_AT_MOST, choice_sets_of, searched
+from recommendations.buyers.histories import SHOWN_AT_MOST, choice_sets_of
 from recommendations.events.rows import read_events, read_histories
 from recommendations.listings.window import borrow_window
-from recommendations.models import EventKind, Interaction, ServedList
+from recommendations.models import EventKind, Interaction, Placement, ServedList
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory
 from tests.worlds import trained_market
 
@@ -21,6 +19,7 @@ pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 1, 20, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=3650)
 N_SAMPLED = 7
+BIAS = 0.4
 
 
 @pytest.fixture
@@ -35,15 +34,21 @@ def event(buyer, listing=None, kind="view", days_ago=1.0, **fields) -> Interacti
     )  # fmt: skip
 
 
+def home() -> Placement:
+    return Placement.objects.get(slug="home")
+
+
 def a_bit_of_everything(market) -> None:
     """Two buyers: from a list and from none, from a list unknown, a search, a dislike, a car long gone or deleted."""
     alice, bob = BuyerFactory(), BuyerFactory()
     shown = [car.pk for car in (*market.skodas, *market.bmws, *market.skodas)]
-    beside = ServedListFactory(listing_ids=shown)
+    beside = ServedListFactory(listing_ids=shown, placement=home())
     event(alice, market.bmws[0], served_list=beside, days_ago=3)
     event(alice, market.bmws[1], days_ago=2, kind="favourite")
     event(alice, query={"makes": ["bmw"]}, kind="search")
     event(alice, query={"makes": ["nobody"]}, kind="search")
+    asked_for = ServedListFactory(listing_ids=shown[3:6], placement=None)
+    event(bob, market.skodas[4], served_list=asked_for, days_ago=2)
     event(bob, market.skodas[0], served_list_id=uuid.uuid4())
     event(bob, market.skodas[1], served_list=ServedListFactory(listing_ids=[market.bmws[0].pk]), kind="dislike")
     event(bob, ListingFactory(sold=True))
@@ -51,22 +56,25 @@ def a_bit_of_everything(market) -> None:
     event(BuyerFactory(), None)  # a buyer of whom nothing is left
 
 
-def by_hand(buyer_id: int, window) -> list[tuple[float, bool, list[list[float]]]]:
-    """Weight, direction and alternatives of each event of a buyer, oldest first: the slow obvious version."""
+def by_hand(buyer_id: int, window) -> list[tuple[float, bool, list[list[float]], list[float]]]:
+    """Weight, direction, alternatives and offsets of each choice of a buyer on a listing: the slow obvious version."""
     told = []
-    for one in Interaction.objects.filter(buyer_id=buyer_id).select_related("kind").order_by("occurred_at", "id"):
-        chosen = vector_of(one.listing_id, window) if one.listing_id else searched(one.query, window, one.pk)
-        if chosen is None:
-            continue
+    events = Interaction.objects.filter(buyer_id=buyer_id, listing__isnull=False).select_related("kind")
+    for one in events.order_by("occurred_at", "id"):
         served = ServedList.objects.filter(pk=one.served_list_id).first()
         shown = served.listing_ids[:SHOWN_AT_MOST] if served and one.listing_id in served.listing_ids else []
-        drawn = window.stock.sample_live(one.occurred_at.timestamp(), N_SAMPLED + 1, one.pk)
-        drawn = [row for row in drawn if window.stock.listing_ids[row] != one.listing_id][:N_SAMPLED]
-        alternatives = [chosen, *(vector_of(key, window) for key in shown if key != one.listing_id)]
-        alternatives += [window.stock.vectors[row] for row in drawn]
+        others = [(place, key) for place, key in enumerate(shown, start=1) if key != one.listing_id]
+        alternatives = [vector_of(one.listing_id, window), *(vector_of(key, window) for _, key in others)]
+        places = [shown.index(one.listing_id) + 1 if shown else 1, *(place for place, _ in others)]
+        if not others or served.placement_id is None:
+            drawn = window.stock.sample_live(one.occurred_at.timestamp(), N_SAMPLED + 1, one.pk)
+            drawn = [row for row in drawn if window.stock.listing_ids[row] != one.listing_id][:N_SAMPLED]
+            alternatives += [window.stock.vectors[row] for row in drawn]
+            places += [places[0]] * len(drawn)
         age_days = max((NOW - one.occurred_at).total_seconds(), 0) / 86_400
         weight = abs(one.kind.weight) * 2 ** (-age_days / one.kind.half_life_days)
-        told.append((weight, one.kind.weight < 0, [vector.tolist() for vector in alternatives]))
+        offsets = (-BIAS * np.log2(places)).tolist()
+        told.append((weight, one.kind.weight < 0, [vector.tolist() for vector in alternatives], offsets))
     return told
 
 
@@ -78,15 +86,51 @@ def vector_of(listing_id: int, window) -> np.ndarray:
 def test_all_at_once_says_what_one_event_at_a_time_says(market):
     a_bit_of_everything(market)
     with borrow_window() as window:
+        window.ranker = replace(window.ranker, position_bias=BIAS)
         found = choice_sets_of(read_events(since=LONG_AGO), window, NOW, N_SAMPLED)
         for buyer_id in Interaction.objects.order_by().values_list("buyer_id", flat=True).distinct():
             expected = by_hand(buyer_id, window)
             assert (buyer_id in found) is bool(expected)
-            for row, (weight, is_against, alternatives) in enumerate(expected):
+            for row, (weight, is_against, alternatives, offsets) in enumerate(expected):
                 sets = found[buyer_id]
                 assert sets.weights[row] == pytest.approx(weight)
                 assert sets.reverse[row] == is_against
                 assert sets.features[row][sets.available[row]].tolist() == alternatives
+                np.testing.assert_allclose(sets.offsets[row][sets.available[row]], offsets, atol=1e-6)
+
+
+def test_a_search_adds_a_choice_for_each_of_its_conditions(market):
+    buyer = BuyerFactory()
+    event(buyer, query={"makes": ["bmw"], "max_price": 20_000}, kind="search")
+    event(buyer, query={"makes": ["nobody"]}, kind="search")
+    with borrow_window() as window:
+        sets = choice_sets_of(read_events(since=LONG_AGO), window, NOW, N_SAMPLED)[buyer.pk]
+    assert sets.features.shape == (2, 1 + N_SAMPLED, window.ranker.n_dims)
+    assert not sets.offsets.any()
+
+
+def test_reloads_of_a_page_and_of_a_search_are_one_occasion(market):
+    once, often = BuyerFactory(), BuyerFactory()
+    for buyer, n in ((once, 1), (often, 60)):
+        for second in range(n):
+            event(buyer, market.bmws[0], days_ago=1 - second / 86_400)
+            event(buyer, query={"makes": ["bmw"]}, kind="search", days_ago=1 - second / 86_400)
+    with borrow_window() as window:
+        found = choice_sets_of(read_events(since=LONG_AGO), window, NOW, N_SAMPLED)
+    assert len(found[once.pk]) == len(found[often.pk]) == 2
+    np.testing.assert_allclose(found[once.pk].weights, found[often.pk].weights, rtol=1e-3)
+
+
+def test_a_contact_from_the_page_of_a_car_comes_from_the_list_that_led_there(market):
+    """Else it would be held against a random sample of the stock, and what we chose to show would pass for a wish."""
+    buyer = BuyerFactory()
+    shown = ServedListFactory(listing_ids=[car.pk for car in market.bmws[:4]], placement=home())
+    event(buyer, market.bmws[1], served_list=shown, days_ago=1)
+    event(buyer, market.bmws[1], kind="contact", days_ago=0.9)
+    event(buyer, market.bmws[2], kind="contact", days_ago=0.9)
+    with borrow_window() as window:
+        sets = choice_sets_of(read_events(since=LONG_AGO), window, NOW, N_SAMPLED)[buyer.pk]
+    assert sets.available.sum(axis=1).tolist() == [4, 4, 1 + N_SAMPLED]
 
 
 def test_a_history_is_the_newest_events_of_each_buyer_oldest_first(market):
@@ -100,22 +144,6 @@ def test_a_history_is_the_newest_events_of_each_buyer_oldest_first(market):
     assert found.occurred_at[-1] == (NOW - timedelta(days=1)).timestamp()
     earlier = read_histories([alice.pk], at_most=2, before=NOW - timedelta(days=2, hours=12))
     assert earlier.ids.tolist() == [events[3].pk, events[2].pk]
-
-
-@pytest.mark.parametrize("n_found", [0, 4, 6, 15, 30])
-def test_a_search_stands_for_cars_it_finds_however_many(market, monkeypatch, n_found):
-    """Of thirty cars twelve are looked through first; four found there are enough, fewer are not, and all are none."""
-    monkeypatch.setattr(histories, "SEARCHED_AMONG", 12)
-    monkeypatch.setattr(histories, "SEARCH_RESULTS_AVERAGED", 4)
-    prices = sorted(float(car.price) for car in (*market.skodas, *market.bmws))
-    query = {"max_price": prices[n_found - 1] if n_found else 1}
-    with borrow_window() as window:
-        vector = searched(query, window, seed=1)
-        matching = window.stock.vectors[window.allowed(ListingFilters.from_query(query))]
-        assert (vector is None) is (n_found in (0, 30))
-        if vector is not None:
-            fours = (matching[list(rows)].mean(axis=0) for rows in combinations(range(n_found), 4))
-            assert any(np.allclose(vector, mean, atol=1e-5) for mean in fours)
 
 
 def test_there_may_be_no_events_at_all(market):

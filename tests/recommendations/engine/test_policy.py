@@ -294,28 +294,6 @@ def test_focus_narrows_the_list():
     assert ListPolicy(diversity=0.9).for_intent(Intent(0.0, "orientation")).diversity == 1.0
 
 
-LOOKING = Intent(0.5, "orientation")  # scales nothing
-
-
-def test_a_buyer_who_stays_is_shown_more_to_learn_from_until_she_is_known():
-    policy = ListPolicy(exploration_share=0.04, fresh_share=0.1)
-    shares = [policy.for_buyer(LOOKING, n_events).exploration_share for n_events in (0, 1, 5, 6, 13, 14, 500)]
-    assert shares == pytest.approx([0.04, 0.04, 0.04, 0.8, 0.8, 0.04, 0.04])
-
-
-def test_how_settled_she_is_scales_the_usual_share_and_variety_but_not_curiosity():
-    policy, settled = ListPolicy(diversity=0.2, exploration_share=0.04), Intent(1.0, "specification")
-    assert policy.for_buyer(settled, 500).exploration_share == pytest.approx(0.02)
-    assert policy.for_buyer(settled, 8).exploration_share == pytest.approx(0.8)
-    assert policy.for_buyer(settled, 8).diversity == pytest.approx(0.1)
-
-
-def test_curiosity_leaves_other_places_alone_and_can_be_switched_off():
-    policy = ListPolicy(exploration_share=0.1, promoted_share=0.2)
-    assert policy.for_buyer(LOOKING, 8).exploration_share == pytest.approx(0.8)
-    assert ListPolicy(exploration_share=0.0).for_buyer(LOOKING, 8).exploration_share == 0.0
-
-
 def test_there_are_as_many_draws_as_places_that_may_explore():
     assert ListPolicy(k=20, exploration_share=0.06).n_draws == 2
     assert ListPolicy(k=20, exploration_share=0.0).n_draws == 1

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from recommendations.engine.stock import FOREVER, Stock, hashed
 
@@ -84,3 +85,23 @@ def draws_in_order(stock: Stock, seed: int, n_draws: int) -> list[int]:
         if 0 < drawn <= 5000:
             rows[drawn - 1] = None
     return list(rows)
+
+
+def test_every_row_is_as_likely_as_any_other_however_the_ids_lie_and_whatever_has_ended():
+    """Chi-square over stocks with gaps, an undone import in between, and old cars among new ones."""
+    rng = np.random.default_rng(0)
+    for ids in (np.arange(1, 301), np.r_[1:101, 5_101:5_301], rng.choice(np.arange(1, 3_000), 300, replace=False)):
+        is_old = rng.random(300) < 0.3
+        stock = Stock(
+            listing_ids=ids.astype(np.int64),
+            vectors=np.zeros((300, 1), np.float32),
+            published_at=np.where(is_old, -1e9, 0.0),
+            ended_at=np.where(rng.random(300) < 0.4, 0.5, FOREVER),
+        )
+        live = np.flatnonzero(stock.ended_at > 1.0)
+        drawn = stock.samples_live(np.full(6_000, 1.0), 5, np.arange(6_000))
+        counts = np.bincount(drawn.ravel(), minlength=300)
+        assert counts[stock.ended_at <= 1.0].sum() == 0
+        expected = drawn.size / len(live)
+        # draws without replacement vary a little less than a multinomial, so the bound errs on the safe side
+        assert ((counts[live] - expected) ** 2 / expected).sum() < chi2.ppf(0.9999, len(live) - 1)

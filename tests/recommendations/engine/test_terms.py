@@ -47,8 +47,17 @@ def test_demand_counts_what_happened_before_the_moment():
         weights=[2, 1, 1, 1, -1, 1],
         moment=NOW,
         n_rows=3,
+        buyer_ids=[1, 2, 1, 1, 1, 1],
     )
     assert got.tolist() == [1.0, 0.5, 0.0]  # the future, the long gone, the dislike and the stranger do not count
+
+
+def test_a_buyer_counts_once_for_each_listing_by_the_strongest_event():
+    got = demand_counts(
+        listing_rows=[0, 0, 0, 1], occurred_at=NOW - np.array([3, 3, 6, 3]) * SECONDS_A_DAY, weights=[2, 6, 1, 2],
+        moment=NOW, n_rows=2, buyer_ids=[1, 1, 2, 1],
+    )  # fmt: skip
+    assert got.tolist() == [3.25, 1.0]
 
 
 def test_the_market_side_of_the_terms_is_the_same_for_everybody():

@@ -1,0 +1,64 @@
+"""How much the events of a buyer count together: per occasion and not per request.
+
+A page that is reloaded says nothing new, and a car that was looked at on ten days was wanted, but not ten times over.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+SESSION_SECONDS = 1_800.0  # of silence end a session
+FURTHER_OCCASION = 0.5  # each counts so much of the one before: all that is known about one car is at most twice one
+
+
+def sessions_of(buyer_ids: NDArray[np.int64], occurred_at: NDArray[np.float64]) -> NDArray[np.intp]:
+    """A number for the session of each event, shape (n_events,): one buyer, without half an hour of silence."""
+    order = np.lexsort((occurred_at, buyer_ids))
+    buyers, moments = buyer_ids[order], occurred_at[order]
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = (buyers[1:] != buyers[:-1]) | (moments[1:] - moments[:-1] > SESSION_SECONDS)
+    sessions = np.empty(len(order), np.intp)
+    sessions[order] = np.cumsum(is_first)
+    return sessions
+
+
+def one_per_occasion(
+    buyer_ids: NDArray[np.int64],
+    subjects: NDArray[np.int64],
+    occurred_at: NDArray[np.float64],
+    strengths: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Which events count: of those of one buyer on one subject in one session the strongest, of equals the first.
+
+    Args:
+        buyer_ids, occurred_at: Of each event, shape (n_events,); epoch seconds.
+        subjects: What each event is about: the listing, or a number of its own for each search.
+        strengths: Weight of the event's kind; the size counts, whichever way it points.
+    """
+    sessions = sessions_of(buyer_ids, occurred_at)
+    order = np.lexsort((occurred_at, -np.abs(strengths), subjects, sessions))
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = (sessions[order][1:] != sessions[order][:-1]) | (subjects[order][1:] != subjects[order][:-1])
+    counts = np.zeros(len(order), bool)
+    counts[order[is_first]] = True
+    return counts
+
+
+def saturated(
+    buyer_ids: NDArray[np.int64], subjects: NDArray[np.int64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weights under which several occasions of one buyer on one subject count at most twice the strongest of them.
+
+    Args:
+        buyer_ids, subjects: As in ``one_per_occasion``.
+        weights: Of each event after decay, >= 0, shape (n_events,).
+    """
+    order = np.lexsort((-weights, subjects, buyer_ids))
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = (buyer_ids[order][1:] != buyer_ids[order][:-1]) | (subjects[order][1:] != subjects[order][:-1])
+    starts = np.flatnonzero(is_first)
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    counted = np.empty(len(order))
+    counted[order] = weights[order] * FURTHER_OCCASION**rank
+    return counted

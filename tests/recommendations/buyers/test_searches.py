@@ -1,0 +1,57 @@
+"""A condition of a search speaks of its own field."""
+
+import numpy as np
+import pytest
+
+from catalog.filters import ListingFilters
+from recommendations.buyers import searches
+from recommendations.buyers.searches import FILTERS_OF_FIELD, conditions_of, divided_by
+from recommendations.listings.window import borrow_window
+from tests.worlds import trained_market
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def window():
+    trained_market()
+    with borrow_window() as window:
+        yield window
+
+
+def test_every_filter_is_about_a_field_or_is_known_to_be_about_none():
+    asked = {name for names in FILTERS_OF_FIELD.values() for name in names}
+    assert ListingFilters.names() - asked == {"text", "latitude", "longitude", "radius_km"}
+
+
+def test_a_search_for_one_make_says_nothing_of_prices_and_ages(window):
+    [condition] = conditions_of({"makes": ["bmw"]}, window, seed=1, n_unmet=10)
+    encoder, difference = window.ranker.encoder, condition.met - condition.unmet.mean(axis=0)
+    makes, vectors = encoder.level_vectors("make")
+    is_bmw = [name == "bmw" for name in makes]
+    expected = vectors[is_bmw][0] - vectors[[name == "skoda" for name in makes]][0]
+    np.testing.assert_allclose(difference[: encoder.n_dims], expected, atol=1e-5)
+    assert len(condition.unmet) == 10
+
+
+def test_each_condition_is_a_choice_of_its_own_and_a_range_is_one(window):
+    query = {"makes": ["bmw"], "min_price": 1_000, "max_price": 20_000, "text": "leather", "fuels": ["diesel"]}
+    assert len(list(conditions_of(query, window, seed=1, n_unmet=10))) == 3
+
+
+@pytest.mark.parametrize("query", [None, {}, {"makes": ["nobody"]}, {"min_price": 1}, {"text": "x"}, {"unknown": 3}])
+def test_what_no_car_or_every_car_meets_says_nothing(window, query):
+    assert list(conditions_of(query, window, seed=1, n_unmet=10)) == []
+
+
+@pytest.mark.parametrize("n_met", [1, 4, 6, 15, 29])
+def test_few_matches_are_looked_for_in_the_whole_stock(window, monkeypatch, n_met):
+    monkeypatch.setattr(searches, "SEARCHED_AMONG", 12)
+    monkeypatch.setattr(searches, "MATCHES_AVERAGED", 4)
+    prices = np.sort(window.columns.numbers("price"))
+    filters = ListingFilters(max_price=float(prices[n_met - 1]))
+    met, unmet = divided_by(filters, window)
+    assert len(met) >= min(n_met, 4)
+    assert len(unmet) >= 1
+    assert window.columns.matching(filters, met).all()
+    assert not window.columns.matching(filters, unmet).any()

@@ -1,0 +1,136 @@
+"""Buyers who want nothing in particular must teach no preference, whatever they are shown and wherever it stands."""
+
+import uuid
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from catalog.models import Listing
+from recommendations.engine.encoder import EncoderConfig, fit_encoder
+from recommendations.events.rows import read_events
+from recommendations.listings.rows import read_listings
+from recommendations.models import Interaction, Placement, ServedList
+from recommendations.training.runs import Material, TrainingParameters, learn
+from tests.factories import BuyerFactory, CarModelFactory, ListingFactory, SellerFactory
+
+pytestmark = pytest.mark.django_db
+
+N_BUYERS, N_LISTS, LENGTH = 120, 8, 12
+NOW = timezone.now()
+ENOUGH = TrainingParameters(prior_buyers=N_BUYERS)
+
+
+@pytest.fixture
+def cars() -> list[Listing]:
+    """Two makes at all prices, so that a make says nothing of a price; ids lie far apart in the middle."""
+    rng, seller = np.random.default_rng(0), SellerFactory()
+    models = [CarModelFactory(make__name=make, name=make[:3]) for make in ("Skoda", "Kia")]
+    published = NOW - timedelta(days=100)
+    return [
+        ListingFactory(
+            pk=10_000 + number + (5_000 if number > 80 else 0), car_model=models[number % 2], seller=seller,
+            price=int(np.exp(rng.normal(9.3, 0.6))), mileage_km=60_000, year=2017, published_at=published,
+        )
+        for number in range(160)
+    ]  # fmt: skip
+
+
+class World:
+    """Writes what tasteless buyers do into the log, as the site would."""
+
+    def __init__(self, cars: list[Listing], seed: int = 1) -> None:
+        self.cars, self.rng = cars, np.random.default_rng(seed)
+        self.prices = np.log([float(car.price) for car in cars])
+        self.home = Placement.objects.get(slug="home")
+        self.lists: list[ServedList] = []
+        self.events: list[Interaction] = []
+
+    def show(self, buyer, number: int, likely: np.ndarray, position_bias: float, *, requested: bool = False) -> None:
+        """A list drawn by how likely each car is to be shown; one of it is opened, by its position alone."""
+        rows = self.rng.choice(len(self.cars), LENGTH, replace=False, p=likely / likely.sum())
+        odds = np.arange(1.0, LENGTH + 1) ** (-position_bias / np.log(2))
+        if position_bias:  # what we show first is what we hold to be best: the cheap
+            rows = rows[np.argsort(self.prices[rows])]
+        position = int(self.rng.choice(LENGTH, p=odds / odds.sum()))
+        moment = NOW - timedelta(days=number, minutes=int(self.rng.integers(600)))
+        served = ServedList(
+            id=uuid.uuid4(), buyer=buyer, served_at=moment, placement=None if requested else self.home,
+            listing_ids=[self.cars[row].pk for row in rows], scores=[0.0] * LENGTH, sources=["taste"] * LENGTH,
+        )  # fmt: skip
+        self.lists.append(served)
+        self.add(buyer, moment, listing=self.cars[rows[position]], served_list_id=served.id)
+
+    def add(self, buyer, moment, kind: str = "view", **fields) -> None:
+        self.events.append(
+            Interaction(event_id=uuid.uuid4().hex, buyer=buyer, kind_id=kind, occurred_at=moment, **fields)
+        )
+
+    def population(self) -> tuple[np.ndarray, float]:
+        """Utilities of the population over the stock, standardised against chance, and the learned position bias."""
+        ServedList.objects.bulk_create(self.lists)
+        Interaction.objects.bulk_create(self.events)
+        rows = read_listings(Listing.objects.cars())
+        encoder = fit_encoder(rows.table, EncoderConfig(n_dims=24))
+        material = Material.of(rows, encoder, read_events(NOW - timedelta(days=365)))
+        space = learn(material, ENOUGH, NOW)
+        return space.stock.vectors @ space.ranker.prior.mean, space.ranker.position_bias
+
+    def price_weight(self, utilities: np.ndarray) -> float:
+        """Change of the population's utility with one standard deviation of the logarithm of the price."""
+        price = (self.prices - self.prices.mean()) / self.prices.std()
+        return float(price @ (utilities - utilities.mean()) / len(price))
+
+
+def cheap_first(world: World) -> np.ndarray:
+    return np.exp(-1.5 * (world.prices - world.prices.mean()))
+
+
+@pytest.mark.parametrize(
+    ("exposure", "bias"), [(False, 0.0), (True, 0.0), (False, 0.6), (True, 0.6)],
+    ids=["neither", "exposure", "position", "both"],
+)  # fmt: skip
+def test_what_we_chose_to_show_and_where_teaches_no_preference(cars, exposure, bias):
+    world = World(cars)
+    likely = cheap_first(world) if exposure else np.ones(len(cars))
+    for buyer in BuyerFactory.create_batch(N_BUYERS, external=True):
+        for number in range(N_LISTS):
+            world.show(buyer, number, likely, bias)
+    utilities, learned = world.population()
+    assert world.price_weight(utilities) == pytest.approx(0.0, abs=0.10)
+    assert learned == pytest.approx(bias, abs=0.15)
+
+
+def test_searches_for_one_make_teach_nothing_about_prices(cars):
+    """Its cars are the cheap half of the stock here."""
+    world = World(cars)
+    skodas = [car for car in cars if car.car_model.name == "Sko"]
+    for number, car in enumerate(sorted(cars, key=lambda car: car.price)):
+        Listing.objects.filter(pk=car.pk).update(
+            car_model=skodas[0].car_model if number < 80 else cars[1].car_model,
+            make=skodas[0].make if number < 80 else cars[1].make,
+        )
+    for buyer in BuyerFactory.create_batch(N_BUYERS, external=True):
+        for day in range(8):
+            world.add(buyer, NOW - timedelta(days=day), "search", query={"makes": ["skoda"]})
+    utilities, _ = world.population()
+    rows = read_listings(Listing.objects.cars())
+    is_skoda = rows.category("make") == "skoda"
+    assert utilities[is_skoda].mean() > utilities[~is_skoda].mean() + 0.5, "the make is wanted"
+    prices = np.log(rows.table.price)
+    for of_make in (is_skoda, ~is_skoda):
+        slope = np.polyfit(prices[of_make], utilities[of_make], 1)[0]
+        assert slope * prices.std() == pytest.approx(0.0, abs=0.10)
+
+
+def test_a_stock_with_gaps_and_old_cars_teaches_no_preference_to_buyers_who_open_any(cars):
+    world = World(cars)
+    old = cars[::8]
+    Listing.objects.filter(pk__in=[car.pk for car in old]).update(published_at=NOW - timedelta(days=900))
+    for buyer in BuyerFactory.create_batch(N_BUYERS, external=True):
+        for day in range(N_LISTS):
+            world.add(buyer, NOW - timedelta(days=day), listing=cars[world.rng.integers(len(cars))])
+    utilities, _ = world.population()
+    assert world.price_weight(utilities) == pytest.approx(0.0, abs=0.10)
+    assert utilities.std() < 0.2
