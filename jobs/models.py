@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+LAST_SIGN = Coalesce("heartbeat_at", "created_at")  # of life; rows of earlier releases may have no heartbeat
 UNFINISHED = ("queued", "running")
 MAX_DEATHS = 5  # a job that killed so many processes (out of memory, say) would kill the next one too
 
@@ -22,12 +23,17 @@ class JobQuerySet(models.QuerySet[Any]):
 
     def silent(self, now: datetime) -> JobQuerySet:
         """Unfinished jobs that no process has written to for so long that their process, or their message, is lost."""
-        last_sign = Coalesce("heartbeat_at", "created_at")
-        return self.unfinished().alias(last_sign=last_sign).filter(last_sign__lt=now - self.model.SILENCE_OF_THE_DEAD)
+        silent_since = now - self.model.SILENCE_OF_THE_DEAD
+        return self.unfinished().alias(last_sign=LAST_SIGN).filter(last_sign__lt=silent_since)
 
     def free(self, now: datetime) -> JobQuerySet:
-        """Jobs that a process may take: queued ones, and those whose process must have died."""
-        return self.filter(Q(status=Job.Status.QUEUED) | Q(pk__in=self.silent(now).values("pk")))
+        """Jobs that a process may take: queued ones, and those whose process must have died.
+
+        Every condition is on the row itself, so that PostgreSQL asks it again of a row that another process has just
+        taken; of a subquery it would keep the old answer, and both would have the job.
+        """
+        has_died = Q(status=Job.Status.RUNNING, last_sign__lt=now - self.model.SILENCE_OF_THE_DEAD)
+        return self.alias(last_sign=LAST_SIGN).filter(Q(status=Job.Status.QUEUED) | has_died)
 
 
 class Job(models.Model):

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 from celery.exceptions import SoftTimeLimitExceeded
 from django.apps import apps
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Case, F, IntegerField, QuerySet, When
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from jobs.models import MAX_DEATHS, Job
@@ -66,11 +66,15 @@ class Attempt(Generic[JobT]):
 def claim(model: type[JobT], job_id: int) -> Attempt[JobT] | None:
     """Take a queued job, or one whose process is taken for dead; None for one that is held, or has ended."""
     now = timezone.now()
-    free = model._default_manager.filter(pk=job_id).free(now)
-    n_died = Case(When(status=Status.RUNNING, then=F("n_died") + 1), default=F("n_died"), output_field=IntegerField())
-    held = {"attempt": F("attempt") + 1, "n_died": n_died, "started_at": now, "heartbeat_at": now}
-    taken = free.update(status=Status.RUNNING, finished_at=None, error="", **held)
-    return Attempt(cast(JobT, model._default_manager.get(pk=job_id))) if taken else None
+    with transaction.atomic():
+        job = model._default_manager.filter(pk=job_id).free(now).select_for_update().first()
+        if job is None:
+            return None
+        job.n_died += job.status == Status.RUNNING
+        job.status, job.attempt, job.error = Status.RUNNING, job.attempt + 1, ""
+        job.started_at, job.heartbeat_at, job.finished_at = now, now, None
+        job.save(update_fields=["n_died", "status", "attempt", "error", "started_at", "heartbeat_at", "finished_at"])
+    return Attempt(cast(JobT, job))
 
 
 def perform(
@@ -90,7 +94,7 @@ def perform(
 
     Raises:
         Exception: Whatever the work raised, after noting it.
-        SystemExit: The process is told to stop: the job is queued again, for whichever process comes next.
+        SystemExit: The process is asked to stop: the job is queued again, for whichever process comes next.
     """
     attempt = claim(model, job_id)
     return attempt is not None and carry_out(attempt, work, refusals=refusals)

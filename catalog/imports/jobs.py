@@ -9,15 +9,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils import timezone
-
 from accounts.models import User
 from catalog.exceptions import FileRefused, ImportRefused, SourceBusy
 from catalog.imports.reading import ImportOptions
 from catalog.imports.store import import_listings
 from catalog.imports.uploads import as_path
 from catalog.models import ImportRun, UploadedFile
-from jobs.work import Attempt, outcome, perform
+from jobs.work import Attempt, outcome, perform, requeue
 
 Status = ImportRun.Status
 REPORT_SECONDS = 1.0
@@ -102,6 +100,4 @@ def continue_import(*, run: ImportRun) -> bool:
     Not while it is being undone, or after: then it would be neither.
     """
     broken_off = ImportRun.objects.filter(pk=run.pk, status__in=CAN_GO_ON, upload__isnull=False, undo=None)
-    return bool(
-        broken_off.update(status=Status.QUEUED, created_at=timezone.now(), finished_at=None, attempt=0, error="")
-    )
+    return requeue(broken_off)

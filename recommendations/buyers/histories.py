@@ -60,7 +60,7 @@ def choice_sets_of(
 ) -> dict[int, ChoiceSets]:
     """Choice sets of every buyer of some events, by buyer id; buyers whose events say nothing are absent.
 
-    The one builder: serving, training, evaluation and simulation learn from what it makes.
+    The one builder: serving, training and evaluation learn from what it makes.
 
     Args:
         events: Of any buyers.

@@ -1,9 +1,12 @@
 """The life of a job, for every kind of job there is."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
+from django.db import connection
 from django.utils import timezone
 
 from jobs.models import MAX_DEATHS, Job
@@ -20,6 +23,7 @@ from jobs.work import (
     requeue,
     resume_jobs,
 )
+from recommendations.models import TasteMap
 from tests.admin_rows import ROW_OF
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +79,19 @@ def test_a_process_that_was_taken_for_dead_writes_nothing_once_another_has_the_j
     second.report(0.1, "begun again")
     job.refresh_from_db()
     assert (job.status, job.progress, job.error, job.n_died) == ("running", 0.1, "", 1)
+
+
+def test_a_process_that_was_cancelled_writes_nothing_to_a_job_that_was_queued_again(job):
+    """Nor once another has it: a number that began anew would let it."""
+    first = claim(type(job), job.pk)
+    assert cancel(job)
+    assert requeue(type(job).objects.filter(pk=job.pk))
+    with pytest.raises(JobCancelled):
+        first.report(0.9, "late")
+    second = claim(type(job), job.pk)
+    assert second.number == first.number + 1
+    with pytest.raises(JobCancelled):
+        first.finish()
 
 
 def test_a_job_is_cancelled_while_it_waits_and_while_it_runs_and_not_after_its_end(job):
@@ -154,3 +171,24 @@ def test_a_job_that_the_broker_lost_is_handed_over_again_and_not_every_minute(jo
     for minute in range(2):
         resume_jobs(timezone.now() + timedelta(seconds=minute))
     assert queued == ([(job.TASK, job.pk)] if can_be_begun_again(job) else [])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("status", ["queued", "running"])
+def test_of_many_processes_that_claim_a_silent_job_at_once_one_has_it(status):
+    """Also one that waited for long, which the broker and the resume task may both have handed over."""
+    long_ago = timezone.now() - timedelta(hours=1)
+    waiting = TasteMap.objects.create(status=status, heartbeat_at=long_ago, created_at=long_ago)
+    together = threading.Barrier(6)
+
+    def take(_: int) -> int | None:
+        try:
+            together.wait()
+            attempt = claim(TasteMap, waiting.pk)
+            return attempt.number if attempt else None
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        numbers = [number for number in pool.map(take, range(6)) if number is not None]
+    assert numbers == [1]

@@ -251,6 +251,7 @@ def test_a_cancelled_run_stops_at_its_next_batch_and_can_be_carried_on(monkeypat
     run_import(run_id=run.pk)
     run.refresh_from_db()
     assert (run.status, counts(run)) == ("done", (6, 6, 0, 0, 0, 0))
+    assert run.attempt == 2, "a number that began anew would let the cancelled process write"
 
 
 def test_a_run_that_ended_cannot_be_cancelled_nor_one_that_is_done_carried_on():
