@@ -1,12 +1,12 @@
 """The life of a job, for every kind of job there is."""
 
-import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from jobs.models import MAX_DEATHS, Job
@@ -175,20 +175,29 @@ def test_a_job_that_the_broker_lost_is_handed_over_again_and_not_every_minute(jo
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("status", ["queued", "running"])
-def test_of_many_processes_that_claim_a_silent_job_at_once_one_has_it(status):
+def test_a_process_that_waits_for_another_to_take_a_silent_job_does_not_get_it_too(status):
     """Also one that waited for long, which the broker and the resume task may both have handed over."""
     long_ago = timezone.now() - timedelta(hours=1)
     waiting = TasteMap.objects.create(status=status, heartbeat_at=long_ago, created_at=long_ago)
-    together = threading.Barrier(6)
 
-    def take(_: int) -> int | None:
+    def take() -> Attempt | None:
         try:
-            together.wait()
-            attempt = claim(TasteMap, waiting.pk)
-            return attempt.number if attempt else None
+            return claim(TasteMap, waiting.pk)
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(6) as pool:
-        numbers = [number for number in pool.map(take, range(6)) if number is not None]
-    assert numbers == [1]
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            assert claim(TasteMap, waiting.pk) is not None
+            second = pool.submit(take)
+            while not waits_for_a_lock():
+                time.sleep(0.01)
+        assert second.result() is None
+    waiting.refresh_from_db()
+    assert waiting.attempt == 1
+
+
+def waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return cursor.fetchone()[0]
