@@ -23,7 +23,7 @@ from console.words import NONE, list_url
 class EstimatingPaginator(Paginator):
     """Counts exactly up to a limit, and beyond it asks the planner.
 
-    Pages reach as far as the exact count does: nobody turns to page 15,000 of a million rows, and a database that is
+    Pages reach as far as the exact count does: no one turns to page 15,000 of a million rows, and a database that is
     asked for it reads all the pages before.
     """
 
@@ -53,7 +53,7 @@ def planned_rows(rows: models.QuerySet[Any]) -> int:
 
 
 class ConsoleChangeList(ChangeList):
-    """Knows that a list nobody searched or filtered is the whole list, without counting it a second time."""
+    """Knows that a list without search or filter is the whole list, without counting it a second time."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

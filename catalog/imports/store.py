@@ -27,7 +27,7 @@ from jobs.work import TOOK_TOO_LONG, Attempt, JobCancelled, beating
 
 logger = logging.getLogger(__name__)
 
-BATCH_ROWS = 5_000  # one transaction; small enough that nobody waits long for its locks
+BATCH_ROWS = 5_000  # one transaction; small enough that its locks are short
 
 STORED_PROBLEMS_PER_KIND = 10_000  # dropped values of one column for one reason; refused rows are all stored
 
@@ -56,7 +56,7 @@ def import_listings(
     ``listings_stored`` is sent with the ids that are new or changed. A dry run does the same and rolls every batch
     back. ``report`` is called with (bytes read, bytes in the file, run) as it goes on.
 
-    A ``run`` that somebody else made and marked as running is carried out, or carried on: rows it has stored already
+    A ``run`` that the caller made and marked as running is carried out, or carried on: rows it has stored already
     are read again, which costs no more than reading, and neither stored nor counted twice.
 
     Raises:
@@ -182,7 +182,7 @@ class _Import:
             self._save_account(result)
 
     def _hold_run(self) -> None:
-        """Nobody can cancel the run while a batch is being stored; one that was cancelled stores no more."""
+        """The run cannot be cancelled while a batch is being stored; one that was cancelled stores no more."""
         if not Attempt(self._run).row().select_for_update().exists():
             raise JobCancelled("The import was cancelled, or another process has taken it.")
 
@@ -291,7 +291,7 @@ def _storable(text: str) -> str:
 
 
 def _seller_key(source: str, row: ListingRow, key: str) -> str:
-    """Who sells, as an id of ours: by the source's own id, else by name, else somebody for this one car."""
+    """Who sells, as an id of ours: by the source's own id, else by name, else a seller of this one car."""
     if row.seller_id:
         return f"{source}/{row.seller_id}"[:255]
     if row.seller_name:
@@ -318,7 +318,7 @@ def _send_stored(listing_ids: list[int]) -> None:
 
 
 def _ending(error: BaseException, run: ImportRun) -> tuple[ImportRun.Status | None, str]:
-    """How a run ended that did not reach its end; no status where a worker is told to stop and another goes on."""
+    """How a run ended that did not reach its end; no status where a worker is asked to stop and another goes on."""
     if isinstance(error, JobCancelled):
         return ImportRun.Status.CANCELLED, ""
     if isinstance(error, SoftTimeLimitExceeded):  # nothing about the file is wrong

@@ -46,7 +46,7 @@ def evaluate_now(
 
 
 def reports_to(attempt: Attempt[Evaluation], report: Report) -> Report:
-    """Tells the row and the caller how far it is."""
+    """Reports to the row and to the caller how far it is."""
 
     def both(fraction: float, step: str) -> None:
         attempt.report(fraction, step)
