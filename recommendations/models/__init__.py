@@ -115,6 +115,11 @@ class RankerVersion(models.Model):
     gate = models.JSONField(
         default=dict, blank=True, help_text="Whether it may go live, judged against the live version, and why."
     )
+    is_reference = models.BooleanField(
+        default=False,
+        help_text="New versions may not fall behind it, so that small losses do not add up: the first that was live, "
+        "then each that was significantly better, or that an operator put live.",
+    )
     n_listings = models.PositiveIntegerField(default=0)
     n_interactions = models.PositiveIntegerField(default=0)
     n_buyers = models.PositiveIntegerField(default=0)
@@ -127,6 +132,9 @@ class RankerVersion(models.Model):
         verbose_name = "ranker version"
         constraints = [
             models.UniqueConstraint(fields=["status"], condition=models.Q(status="live"), name="one_live_ranker"),
+            models.UniqueConstraint(
+                fields=["is_reference"], condition=models.Q(is_reference=True), name="one_reference_ranker"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,16 +1,17 @@
-"""May a newly trained version go live? Judged against the one that is, on the same buyers and the same cars.
+"""May a newly trained version go live? Judged on the same buyers and the same cars as the versions it is held against.
 
-A version passes when it is not significantly worse on NDCG@20 and does not show less of the stock. Whoever trains puts
-the question (``evaluation.compare_spaces``), keeps the verdict with the version (``RankerVersion.gate``), and obeys it;
-an operator may overrule it with a note.
+A version passes when it is shown to be *not inferior*: with 97.5% confidence it loses no more than a stated margin of
+NDCG@20 against the live version, and against a fixed reference version, so that a little worse each night does not add
+up. It must not fall below popularity, nor show less of the stock. Where the evidence cannot tell, what is live stays.
+An operator may overrule the verdict with a note.
 
-"Not significantly worse" and not "better": from one night to the next a ranker hardly changes, and half of all equal
-ones would be refused for bad luck.
+Not "better": from one night to the next a ranker hardly changes, and half of all equal ones would be refused.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -19,19 +20,39 @@ from numpy.typing import NDArray
 from recommendations.metrics import ranking as metrics
 
 FEWEST_BUYERS = 30  # with fewer, an interval says nothing
+MARGIN = 0.1  # share of the live version's NDCG@20 that a new one may lose
+REFERENCE_MARGIN = 0.08  # the same of the reference version's: three nights that lose 3% each are more
 COVERAGE_TOLERANCE = 0.1  # of the live version's coverage: what two trainings on the same log may differ by
 WORTH_MENTIONING = 0.05  # share of tested events that the live version had learned from
 
 
+class Code(StrEnum):
+    """Why, for programs; the first that applies."""
+
+    FIRST = "first_version"
+    PASSED = "passed"
+    TOO_LITTLE_EVIDENCE = "too_little_evidence"
+    WORSE = "worse_than_live"
+    CANNOT_TELL = "cannot_tell"
+    WORSE_THAN_RECORDED = "worse_than_live_was"
+    WORSE_THAN_REFERENCE = "worse_than_reference"
+    BELOW_POPULARITY = "below_popularity"
+    LESS_COVERAGE = "less_coverage"
+
+
 @dataclass(frozen=True, eq=False)
 class GateFigures:
-    """Two versions on the same held-back events, with the same candidates.
+    """Versions on the same held-out events, with the same candidates.
 
     Attributes:
         new, live: NDCG@k of each buyer under either version, shape (n_buyers,); nan for one without a value.
         new_coverage, live_coverage: Share of the candidates that appear in anybody's first k.
         seen_by_live: Share of the tested events that the live version had learned from when it was trained: an
-            unfair advantage, told in the verdict.
+            unfair advantage, which takes its figures of today out of the judgement.
+        live_recorded: NDCG@k of the live version at its own training, on events it had not learned from; it stands in
+            for the figures of today where those are unfair. None where it was not measured.
+        popularity: NDCG@k of the most popular listings, shape (n_buyers,); None: not measured.
+        reference: The same of the reference version; None where there is none, or it is the live one.
         k: Length of the lists.
     """
 
@@ -40,6 +61,9 @@ class GateFigures:
     new_coverage: float
     live_coverage: float
     seen_by_live: float = 0.0
+    live_recorded: float | None = None
+    popularity: NDArray[np.float64] | None = None
+    reference: NDArray[np.float64] | None = None
     k: int = 20
 
 
@@ -49,13 +73,15 @@ class Verdict:
 
     Attributes:
         passed: True when it may.
-        reason: One or two plain sentences with the figures they rest on.
+        reason: A few plain sentences with the figures they rest on.
         figures: The same as numbers, JSON; empty when nothing was compared.
+        code: The reason for programs.
     """
 
     passed: bool
     reason: str
     figures: dict[str, float]
+    code: Code = Code.PASSED
 
     def to_json(self) -> dict[str, Any]:
         """For ``RankerVersion.gate``."""
@@ -66,63 +92,117 @@ def judge(figures: GateFigures | None, *, seed: int = 0) -> Verdict:
     """The verdict on a new version.
 
     Args:
-        figures: Of both versions; None when no version is live, which nothing can be worse than.
+        figures: Of all versions; None when no version is live, which nothing can be worse than.
         seed: Of the bootstrap.
 
     Returns:
-        Passed, unless the whole 95 % interval of the paired difference in NDCG lies below 0, or coverage falls by more
-        than ``COVERAGE_TOLERANCE`` of what it was. Too few buyers to tell pass too, and the reason says so: whoever has
-        no log yet must be able to start. NDCG does not count against a new version either where the live one had
-        learned from what both were tested on: then it is the live one that nobody has tested.
+        Passed when every check passes, see the module; too few buyers to tell keep the live version.
     """
     if figures is None:
-        return Verdict(True, "No version is live that it could be worse than.", {})
-    rng = np.random.default_rng(seed)
-    gain = metrics.compare(figures.new, figures.live, rng)
-    if gain.n_users < FEWEST_BUYERS:
-        return Verdict(True, f"Only {_buyers(gain.n_users)} to test on; it takes {FEWEST_BUYERS} to tell.", {})
-    lost = _coverage_lost(figures)
-    reasons = [_told(figures, gain)]
-    if lost > COVERAGE_TOLERANCE:
-        reasons.append(
-            f"Its lists show {figures.new_coverage:.1%} of the stock, the live version's {figures.live_coverage:.1%}: "
-            f"{lost:.0%} less, where {COVERAGE_TOLERANCE:.0%} is tolerated."
-        )
-    if figures.seen_by_live >= WORTH_MENTIONING:
-        reasons.append(
-            f"The live version had learned from {figures.seen_by_live:.0%} of the tested events, which favours it, so "
-            "that NDCG alone does not keep the new one out."
-        )
-    numbers = {
-        "ndcg_new": metrics.mean_over_users(figures.new),
-        "ndcg_live": metrics.mean_over_users(figures.live),
-        "difference": gain.difference,
-        "low": gain.low,
-        "high": gain.high,
-        "coverage_new": figures.new_coverage,
-        "coverage_live": figures.live_coverage,
-        "seen_by_live": figures.seen_by_live,
-        "n_buyers": gain.n_users,
-        "k": figures.k,
-    }
-    is_refused = gain.is_worse and figures.seen_by_live < WORTH_MENTIONING
-    return Verdict(not is_refused and lost <= COVERAGE_TOLERANCE, " ".join(reasons), numbers)
+        return Verdict(True, "No version is live that it could be worse than.", {}, Code.FIRST)
+    n_buyers = int(np.isfinite(figures.new).sum())
+    if n_buyers < FEWEST_BUYERS:
+        reason = f"Only {_buyers(n_buyers)} to test on; it takes {FEWEST_BUYERS} to tell, so the live version stays."
+        return Verdict(False, reason, {}, Code.TOO_LITTLE_EVIDENCE)
+    checks = [check for check in _checks(figures, np.random.default_rng(seed)) if check is not None]
+    failed = [check.code for check in checks if check.code != Code.PASSED]
+    numbers = {name: value for check in checks for name, value in check.numbers.items()}
+    numbers |= {"n_buyers": n_buyers, "k": figures.k, "seen_by_live": figures.seen_by_live}
+    reason = " ".join(check.sentence for check in checks if check.sentence)
+    return Verdict(not failed, reason, numbers, failed[0] if failed else Code.PASSED)
 
 
-def _coverage_lost(figures: GateFigures) -> float:
-    """Share of the live version's coverage that the new one lacks; 0 when it has more."""
-    if figures.live_coverage <= 0:
-        return 0.0
-    return max(0.0, 1.0 - figures.new_coverage / figures.live_coverage)
+@dataclass(frozen=True)
+class _Check:
+    code: Code
+    sentence: str
+    numbers: dict[str, float]
 
 
-def _told(figures: GateFigures, gain: metrics.Comparison) -> str:
-    word = "significantly worse than" if gain.is_worse else "better than" if gain.is_better else "not worse than"
-    new, live = metrics.mean_over_users(figures.new), metrics.mean_over_users(figures.live)
+def _checks(figures: GateFigures, rng: np.random.Generator) -> tuple[_Check | None, ...]:
+    is_fair = figures.seen_by_live < WORTH_MENTIONING
     return (
-        f"{word.capitalize()} the live version: NDCG@{figures.k} {new:.3f} against {live:.3f}, a difference of "
-        f"{gain.difference:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) over {_buyers(gain.n_users)}."
+        _against_live(figures, rng) if is_fair else _against_recorded(figures),
+        _against_reference(figures, rng),
+        _against_popularity(figures, rng),
+        _coverage(figures),
     )
+
+
+def _against_live(figures: GateFigures, rng: np.random.Generator) -> _Check:
+    gain, live = metrics.compare(figures.new, figures.live, rng), metrics.mean_over_users(figures.live)
+    margin = MARGIN * live
+    code = Code.PASSED if gain.low >= -margin else Code.WORSE if gain.high < 0 else Code.CANNOT_TELL
+    words = {
+        Code.PASSED: "Better than" if gain.is_better else "Not worse than",
+        Code.WORSE: "Significantly worse than",
+        Code.CANNOT_TELL: "It cannot be told whether it is worse than",
+    }[code]
+    new = metrics.mean_over_users(figures.new)
+    sentence = (
+        f"{words} the live version: NDCG@{figures.k} {new:.3f} against {live:.3f}, a difference of "
+        f"{gain.difference:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) over {_buyers(gain.n_users)}, "
+        f"where a loss of {margin:.3f} is tolerated."
+    )
+    numbers = {
+        "ndcg_new": new, "ndcg_live": live, "difference": gain.difference, "low": gain.low, "high": gain.high,
+        "margin": margin,
+    }  # fmt: skip
+    return _Check(code, sentence, numbers)
+
+
+def _against_recorded(figures: GateFigures) -> _Check:
+    """Against what the live version reached at its own training: today's figures favour it, and nothing tests it."""
+    new = metrics.mean_over_users(figures.new)
+    learned = f"The live version had learned from {figures.seen_by_live:.0%} of the tested events"
+    if figures.live_recorded is None:
+        return _Check(Code.PASSED, f"{learned}, and was never measured without.", {"ndcg_new": new})
+    known = figures.new[np.isfinite(figures.new)]
+    error = 1.96 * float(known.std()) / np.sqrt(len(known))
+    least = (1 - MARGIN) * figures.live_recorded
+    code = Code.PASSED if new + error >= least else Code.WORSE_THAN_RECORDED
+    sentence = (
+        f"{learned}, so that it is held against its own training, where it reached NDCG@{figures.k} "
+        f"{figures.live_recorded:.3f}; the new one reaches {new:.3f} (give or take {error:.3f})."
+    )
+    return _Check(code, sentence, {"ndcg_new": new, "ndcg_live": figures.live_recorded, "margin": MARGIN * least})
+
+
+def _against_reference(figures: GateFigures, rng: np.random.Generator) -> _Check | None:
+    if figures.reference is None:
+        return None
+    gain, reference = metrics.compare(figures.new, figures.reference, rng), metrics.mean_over_users(figures.reference)
+    code = Code.PASSED if gain.low >= -REFERENCE_MARGIN * reference else Code.WORSE_THAN_REFERENCE
+    numbers = {"ndcg_reference": reference, "reference_low": gain.low, "reference_high": gain.high}
+    word = "Not worse" if code == Code.PASSED else "Worse, or not shown to be as good,"
+    sentence = (
+        f"{word} than the reference version: {gain.difference:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) "
+        f"against its {reference:.3f}."
+    )
+    return _Check(code, sentence, numbers)
+
+
+def _against_popularity(figures: GateFigures, rng: np.random.Generator) -> _Check | None:
+    """Below popularity is refused, but for a version that is better than a live one that lies below it too."""
+    if figures.popularity is None:
+        return None
+    gain, floor = metrics.compare(figures.new, figures.popularity, rng), metrics.mean_over_users(figures.popularity)
+    improves = metrics.mean_over_users(figures.new) > metrics.mean_over_users(figures.live)
+    is_below = gain.high < 0 and not improves
+    sentence = f"Significantly below popularity, which reaches {floor:.3f}." if is_below else ""
+    return _Check(Code.BELOW_POPULARITY if is_below else Code.PASSED, sentence, {"ndcg_popularity": floor})
+
+
+def _coverage(figures: GateFigures) -> _Check:
+    lost = 0.0 if figures.live_coverage <= 0 else max(0.0, 1.0 - figures.new_coverage / figures.live_coverage)
+    numbers = {"coverage_new": figures.new_coverage, "coverage_live": figures.live_coverage}
+    if lost <= COVERAGE_TOLERANCE:
+        return _Check(Code.PASSED, "", numbers)
+    sentence = (
+        f"Its lists show {figures.new_coverage:.1%} of the stock, the live version's {figures.live_coverage:.1%}: "
+        f"{lost:.0%} less, where {COVERAGE_TOLERANCE:.0%} is tolerated."
+    )
+    return _Check(Code.LESS_COVERAGE, sentence, numbers)
 
 
 def _buyers(n: int) -> str:

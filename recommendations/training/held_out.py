@@ -2,7 +2,7 @@
 
 The candidates are the listings live at the moment, the answers those that a buyer then acted on for the first time;
 what was published later could not have been recommended and is not asked for. This is the cheap test within a training;
-the full one, with every baseline, is in ``backtests``.
+the full one, with every baseline, is in ``evaluation``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from recommendations.events.rows import EventRows
 from recommendations.listings.rows import ListingRows
 from recommendations.listings.space import ListingSpace
 from recommendations.metrics import ranking as metrics
-from recommendations.training.gate import FEWEST_BUYERS, GateFigures
+from recommendations.training.gate import GateFigures
 
 K = 20
-TEST_BUYERS = 300
+TEST_BUYERS = 800  # so many that equal versions are mostly seen to be equal, see the gate
 DEMAND_HALF_LIFE_SECONDS = 7 * 86_400.0
 SHORTLIST = 3_000
 BUYERS_AT_ONCE = 64
@@ -108,48 +108,49 @@ def try_space(space: ListingSpace, events: EventRows, moment: float, *, seed: in
     return Tested(case, lists)
 
 
-def evaluate_space(space: ListingSpace, events: EventRows, moment: float, *, seed: int = 0) -> dict[str, Any]:
-    """Recall, NDCG and coverage at 20 of the served score, the taste alone and popularity; empty without a test.
-
-    Arguments as of ``try_space``.
-    """
-    return try_space(space, events, moment, seed=seed).metrics()
-
-
-def compare_spaces(
-    new: ListingSpace, live: ListingSpace, events: EventRows, moment: float, live_last_id: int, *, seed: int = 0
+def compare_with(
+    live: ListingSpace,
+    tested: Tested,
+    events: EventRows,
+    live_last_id: int,
+    *,
+    reference: ListingSpace | None = None,
+    live_recorded: float | None = None,
 ) -> GateFigures:
-    """Two versions on the same held-back events and candidates, for ``gate.judge``.
-
-    The live version was trained once on events up to ``live_last_id``, some of which may be among those held back from
-    the new one. So both are tested on what is newer than either has learned from, where enough buyers did something
-    since; if not, on all that the new one has not seen, and the share that the live one has is told.
+    """Stored versions on the question that a new one has answered already, for ``gate.judge``.
 
     Args:
-        new: Fitted on events before the moment alone.
-        live: Of the live version (see ``space_of``), with the same listings put in the same order.
+        live: The live version's space (see ``space_of``), with the same listings put in the same order.
+        tested: The new version's answers.
         events: The whole log.
-        moment: Epoch seconds.
         live_last_id: Newest event the live version learned from.
-        seed: Of the sample of buyers.
+        reference: The reference version's space; None where there is none, or it is the live one.
+        live_recorded: NDCG of the live version at its own training.
     """
-    known_to_live = events.occurred_at[events.ids <= live_last_id].max(initial=-np.inf)
-    tested = try_space(new, events, max(moment, np.nextafter(known_to_live, np.inf)), seed=seed)
-    if len(tested.case) < FEWEST_BUYERS and known_to_live >= moment:
-        tested = try_space(new, events, moment, seed=seed)
-    return compare_with(live, tested, events, live_last_id)
-
-
-def compare_with(live: ListingSpace, tested: Tested, events: EventRows, live_last_id: int) -> GateFigures:
-    """The live version on the question that a new one has answered already; arguments as of ``compare_spaces``."""
     case = tested.case
-    wants = wants_at(live, events, case.buyer_ids, case.moment)
-    lists = [tested.lists[OURS], our_lists(live, events, case, wants)]
+    ours, of_live = tested.lists[OURS], lists_of(live, tested, events)
     n = len(case.candidate_rows)
-    ndcg = [metrics.ndcg_at_k(metrics.find_hits(rows, case.relevant), K) for rows in lists]
-    coverage = [metrics.catalogue_coverage(rows, n, K) for rows in lists]
-    seen = float(np.mean(case.event_ids <= live_last_id)) if len(case) else 0.0
-    return GateFigures(ndcg[0], ndcg[1], coverage[0], coverage[1], seen, K)
+    return GateFigures(
+        new=ndcg_of(ours, case),
+        live=ndcg_of(of_live, case),
+        new_coverage=metrics.catalogue_coverage(ours, n, K),
+        live_coverage=metrics.catalogue_coverage(of_live, n, K),
+        seen_by_live=float(np.mean(case.event_ids <= live_last_id)) if len(case) else 0.0,
+        live_recorded=live_recorded,
+        popularity=ndcg_of(tested.lists[POPULARITY], case),
+        reference=None if reference is None else ndcg_of(lists_of(reference, tested, events), case),
+        k=K,
+    )
+
+
+def lists_of(space: ListingSpace, tested: Tested, events: EventRows) -> NDArray[np.intp]:
+    """What another version lists for the buyers of a test, positions among its candidates."""
+    return our_lists(space, events, tested.case, wants_at(space, events, tested.case.buyer_ids, tested.case.moment))
+
+
+def ndcg_of(lists: NDArray[np.intp], case: HeldBack) -> NDArray[np.float64]:
+    """NDCG@K of each buyer, shape (n_buyers,)."""
+    return metrics.ndcg_at_k(metrics.find_hits(lists, case.relevant), K)
 
 
 def space_of(ranker: Ranker, rows: ListingRows) -> ListingSpace:

@@ -42,8 +42,8 @@ from recommendations.listings.vectors import create_partition, ensure_index, fil
 from recommendations.listings.window import read_changes, read_oldest_open_transaction
 from recommendations.models import VECTOR_DIMENSIONS, EventKind, RankerVersion, TrainingRun
 from recommendations.models.artifacts import load_ranker, save_ranker
-from recommendations.training.gate import FEWEST_BUYERS, GateFigures, Verdict, judge
-from recommendations.training.held_out import Tested, compare_with, space_of, try_space
+from recommendations.training.gate import FEWEST_BUYERS, Code, GateFigures, Verdict, judge
+from recommendations.training.held_out import OURS, K, Tested, compare_with, space_of, try_space
 from recommendations.training.score_weights import LearnedScores, TermConfig, learn_terms
 from recommendations.training.versions import promote_ranker, retire_old_rankers, retire_ranker
 
@@ -314,10 +314,20 @@ def try_out(material: Material, parameters: TrainingParameters, report: Report) 
 
 def testers_among(events: EventRows, parameters: TrainingParameters) -> NDArray[np.bool_]:
     """Whose events test the trial: every second buyer's; where few did anything of late, everybody's."""
-    late = events.occurred_at >= np.quantile(events.occurred_at, 1 - parameters.held_back_share)
-    if len(np.unique(events.buyer_ids[late])) < FEWEST_BUYERS:
+    late = events.occurred_at >= newest_share_begins(events, parameters.held_back_share)
+    if len(np.unique(events.buyer_ids[late])) < 2 * FEWEST_BUYERS:
         return np.ones(len(events), bool)
     return hashed(events.buyer_ids, parameters.seed) % np.uint64(2) == 1
+
+
+def newest_share_begins(events: EventRows, share: float) -> float:
+    """When the newest share of what happened begins, in epoch seconds, each buyer counting once a day.
+
+    By single events, a burst from one client would move the test to its own few minutes.
+    """
+    days = np.floor(events.occurred_at / SECONDS_A_DAY)
+    _, first = np.unique(np.column_stack([events.buyer_ids, days]), axis=0, return_index=True)
+    return float(np.quantile(events.occurred_at[first], 1 - share))
 
 
 def moment_of_trial(
@@ -328,7 +338,7 @@ def moment_of_trial(
     Right after the last event that the live version learned from, if that leaves enough buyers to test on: then both
     have learned from all that came before, and neither from what comes after. Otherwise at the newest share.
     """
-    usual = float(np.quantile(events.occurred_at, 1 - held_back_share))
+    usual = newest_share_begins(events, held_back_share)
     if live is None:
         return usual
     known = float(events.occurred_at[events.ids <= live.last_interaction_id].max(initial=-np.inf))
@@ -339,15 +349,28 @@ def moment_of_trial(
 def verdict_on(
     tested: Tested, live: RankerVersion | None, rows: ListingRows, events: EventRows, *, seed: int
 ) -> Verdict:
-    """The gate's verdict on what was tried out, against the live version on the same events."""
+    """The gate's verdict on what was tried out, against the live and the reference version on the same events."""
     if live is None:
         return judge(None)
     try:
-        ranker = load_ranker(live.pk)
+        of_live = space_of(load_ranker(live.pk), rows)
     except RankerRefused as refusal:
-        return Verdict(True, f"There is nothing to compare with: {refusal}.", {})
-    figures = compare_with(space_of(ranker, rows), tested, events, live.last_interaction_id)
+        return Verdict(True, f"There is nothing to compare with: {refusal}.", {}, Code.FIRST)
+    recorded = live.metrics.get("rankers", {}).get(OURS, {}).get(f"ndcg@{K}")
+    reference = reference_space(live, rows)
+    figures = compare_with(
+        of_live, tested, events, live.last_interaction_id, reference=reference, live_recorded=recorded
+    )
     return judge(figures, seed=seed)
+
+
+def reference_space(live: RankerVersion, rows: ListingRows) -> ListingSpace | None:
+    """The reference version's space; None where there is none, it is live itself, or its artifact cannot be read."""
+    reference = RankerVersion.objects.usable().filter(is_reference=True).exclude(pk=live.pk).first()
+    try:
+        return space_of(load_ranker(reference.pk), rows) if reference else None
+    except RankerRefused:
+        return None
 
 
 # --- Learning --------------------------------------------------------------------------------------------------------

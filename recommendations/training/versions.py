@@ -45,8 +45,23 @@ def promote_ranker(*, version: RankerVersion, note: str = "", by: User | None = 
     version.status, version.promoted_at, version.promoted_by = RankerVersion.Status.LIVE, timezone.now(), by
     version.note = note.strip() or version.note
     version.save(update_fields=["status", "promoted_at", "promoted_by", "note"])
+    if by is not None or becomes_reference(version):
+        make_reference(version)
     ranker_promoted.send(sender=RankerVersion, version_id=version.pk)
     return version
+
+
+def becomes_reference(version: RankerVersion) -> bool:
+    """Whether later versions are to be held against this one: there is no other, or it was significantly better."""
+    is_first = not RankerVersion.objects.usable().filter(is_reference=True).exists()
+    return is_first or version.gate.get("figures", {}).get("reference_low", 0.0) > 0
+
+
+def make_reference(version: RankerVersion) -> None:
+    """Hold later versions against this one, in place of the one before."""
+    RankerVersion.objects.filter(is_reference=True).update(is_reference=False)
+    RankerVersion.objects.filter(pk=version.pk).update(is_reference=True)
+    version.is_reference = True
 
 
 def rollback_ranker(*, note: str = "", by: User | None = None) -> RankerVersion:
@@ -60,12 +75,12 @@ def rollback_ranker(*, note: str = "", by: User | None = None) -> RankerVersion:
 
 
 def retire_old_rankers(*, keep: int | None = None) -> list[RankerVersion]:
-    """Drop the vectors of versions beyond the newest few; the live one and the one to roll back to always stay."""
+    """Drop the vectors of versions beyond the newest few; what is live, the reference, and the way back always stay."""
     keep = settings.RANKER_VERSIONS_KEPT if keep is None else keep
     usable = list(RankerVersion.objects.usable().order_by("-id"))
     live = [version for version in usable if version.status == RankerVersion.Status.LIVE]
     way_back = [version for version in usable if version.promoted_at and version not in live][:1]
-    others = [version for version in usable if version not in (*live, *way_back)]
+    others = [version for version in usable if version not in (*live, *way_back) and not version.is_reference]
     retired = others[max(keep - len(live) - len(way_back), 0) :]
     for version in retired:
         retire_ranker(version)

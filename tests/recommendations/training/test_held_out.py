@@ -15,12 +15,12 @@ from recommendations.models.artifacts import load_ranker
 from recommendations.training import held_out as evaluation
 from recommendations.training.held_out import (
     HeldBack,
-    compare_spaces,
-    evaluate_space,
+    compare_with,
     held_back_after,
     our_lists,
     popularity_lists,
     space_of,
+    try_space,
 )
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
 from tests.worlds import trained_market, view
@@ -164,7 +164,7 @@ def test_a_space_is_told_beside_popularity(market):
         buyer = BuyerFactory(external=True)
         view(buyer, *market.bmws[start : start + 3])
     view(buyer, market.bmws[9])
-    told = evaluate_space(the_space(market), the_log(), moment.timestamp())
+    told = try_space(the_space(market), the_log(), moment.timestamp()).metrics()
     assert set(told["rankers"]) == {"forecourt", "taste", "popularity"}
     assert told["n_buyers"] == 4
     assert told["n_candidates"] == 30
@@ -172,7 +172,7 @@ def test_a_space_is_told_beside_popularity(market):
 
 
 def test_nothing_is_told_where_nobody_did_anything(market):
-    assert evaluate_space(the_space(market), the_log(), timezone.now().timestamp() + 60) == {}
+    assert try_space(the_space(market), the_log(), timezone.now().timestamp() + 60).metrics() == {}
 
 
 def the_other_way_round(ranker: Ranker) -> Ranker:
@@ -180,7 +180,7 @@ def the_other_way_round(ranker: Ranker) -> Ranker:
     return replace(ranker, score=ranker.score.with_weights(dict.fromkeys(ranker.score.names, -1.0)))
 
 
-def test_two_versions_are_compared_on_the_same_buyers(market):
+def test_versions_are_compared_on_the_same_buyers(market):
     buyers = [BuyerFactory(external=True) for _ in range(8)]
     for start, buyer in enumerate(buyers):
         view(buyer, *market.bmws[start : start + 3])
@@ -188,18 +188,17 @@ def test_two_versions_are_compared_on_the_same_buyers(market):
     last_id = the_log().last_id
     for buyer in buyers:
         view(buyer, market.bmws[12])
-    space = the_space(market)
-    same = compare_spaces(space, the_space(market), the_log(), moment.timestamp(), last_id)
+    space, opposite = the_space(market), the_space(market, the_other_way_round(the_space(market).ranker))
+    tested = try_space(space, the_log(), moment.timestamp())
+    same = compare_with(the_space(market), tested, the_log(), last_id, reference=opposite, live_recorded=0.5)
     np.testing.assert_array_equal(same.new, same.live)
     assert same.new_coverage == same.live_coverage > 0
-    assert same.seen_by_live == 0
-    worse = compare_spaces(
-        the_space(market, the_other_way_round(space.ranker)), space, the_log(), moment.timestamp(), last_id
-    )
-    assert worse.new.mean() < worse.live.mean()
+    assert (same.seen_by_live, same.live_recorded) == (0, 0.5)
+    assert same.reference.mean() < same.live.mean()
+    assert len(same.popularity) == len(same.new) == 8
 
 
-def test_events_the_live_version_knows_are_used_only_when_there_are_too_few_others(market, monkeypatch):
+def test_what_the_live_version_knew_of_the_test_is_said(market):
     moment = timezone.now()
     for start in range(6):
         view(BuyerFactory(external=True), market.bmws[start])
@@ -207,10 +206,5 @@ def test_events_the_live_version_knows_are_used_only_when_there_are_too_few_othe
     for start in range(5):
         view(BuyerFactory(external=True), market.bmws[start])
     space = the_space(market)
-    everything = compare_spaces(space, space, the_log(), moment.timestamp(), known)
-    assert len(everything.new) == 11
-    assert everything.seen_by_live == pytest.approx(6 / 11)
-    monkeypatch.setattr("recommendations.training.held_out.FEWEST_BUYERS", 5)
-    fresh = compare_spaces(space, space, the_log(), moment.timestamp(), known)
-    assert len(fresh.new) == 5
-    assert fresh.seen_by_live == 0
+    tested = try_space(space, the_log(), moment.timestamp())
+    assert compare_with(space, tested, the_log(), known).seen_by_live == pytest.approx(6 / 11)

@@ -75,9 +75,9 @@ def test_every_process_answers_from_the_new_version_a_second_after_promotion_and
     second = run_training(run_id=start_training(promote=False).pk)
     assert [server.ask(buyer.pk)[0] for server in servers] == [first.pk] * 2
     for order, answers in (
-        (lambda: promote_ranker(version=second), second),
+        (lambda: promote_ranker(version=second, note="a test of promotion"), second),
         (lambda: rollback_ranker(), first),
-        (lambda: call_command("promote", str(second.pk), verbosity=0), second),
+        (lambda: call_command("promote", str(second.pk), note="the same by command", verbosity=0), second),
         (lambda: call_command("rollback", verbosity=0), first),
     ):
         order()
