@@ -28,6 +28,7 @@ from recommendations.engine.implicit_feedback import (
     scaled_rows,
     strongest,
 )
+from recommendations.engine.stored import known_fields
 from recommendations.engine.table import ListingTable
 
 Floats = NDArray[np.float64]
@@ -352,8 +353,8 @@ class CollaborativeModel:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray]) -> CollaborativeModel:
-        """The reverse of ``to_arrays``."""
-        spec = json.loads(arrays["archetypes"].tobytes())
+        """The reverse of ``to_arrays``; options that are unknown are ignored."""
+        spec = known_fields(Archetypes, json.loads(arrays["archetypes"].tobytes()))
         archetypes = Archetypes(tuple(map(tuple, spec.pop("keys"))), **spec)
         sparse = tuple(arrays[f"neighbours.{part}"] for part in ("weights", "columns", "ends"))
         neighbours = csr_array(sparse, shape=(len(archetypes), len(archetypes)))

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -38,6 +38,7 @@ from recommendations.engine.fields import (
     NumberField,
     TextField,
 )
+from recommendations.engine.stored import known_fields
 from recommendations.engine.table import ListingTable
 
 __all__ = ["Contributions", "Encoder", "EncoderConfig", "ListingTable", "fit_encoder"]
@@ -240,6 +241,9 @@ class Encoder:
     def from_arrays(cls, arrays: Mapping[str, NDArray]) -> Encoder:
         """The reverse of ``to_arrays``; encodes to the same bits.
 
+        A field that this release does not read any more is left out with its states: every listing counts as average
+        there. Options that are unknown are ignored.
+
         Raises:
             ValueError: If fields and states do not belong together.
         """
@@ -248,7 +252,10 @@ class Encoder:
         states = np.asarray(arrays["states"], np.float64)
         if sum(field.n_states for field in fields) != len(states):
             raise ValueError(f"the fields of this encoder do not have {len(states)} states")
-        return cls(EncoderConfig(**spec["config"]), spec["reference_year"], fields, states)
+        is_read = np.array([field.name in FIELD_NAMES for field in fields], bool)
+        kept_states = np.repeat(is_read, [field.n_states for field in fields])
+        kept_fields = tuple(field for field in fields if field.name in FIELD_NAMES)
+        return cls(_config_from_spec(spec["config"]), spec["reference_year"], kept_fields, states[kept_states])
 
     @cached_property
     def _first_states(self) -> NDArray[np.int64]:
@@ -323,10 +330,17 @@ def _fit_fields(table: ListingTable, reference_year: int, config: EncoderConfig)
     return tuple(field for field in fitted if config.strengths.get(field.name, 0.0) > 0)
 
 
-def _field_from_spec(spec: dict[str, Any]) -> Field:
-    kinds: dict[str, Callable[..., Field]] = {kind.__name__: kind for kind in (CategoryField, NumberField, TextField)}
-    arguments: dict[str, Any] = {name: tuple(part) if isinstance(part, list) else part for name, part in spec.items()}
-    return kinds[arguments.pop("kind")](**arguments)
+def _field_from_spec(spec: Mapping[str, Any]) -> Field:
+    kinds: dict[str, type[Field]] = {kind.__name__: kind for kind in (CategoryField, NumberField, TextField)}
+    kind = kinds[spec["kind"]]
+    stored = {name: tuple(part) if isinstance(part, list) else part for name, part in spec.items()}
+    return kind(**known_fields(kind, stored))
+
+
+def _config_from_spec(spec: Mapping[str, Any]) -> EncoderConfig:
+    known = known_fields(EncoderConfig, spec)
+    strengths = known.get("strengths", {}).items()
+    return EncoderConfig(**known | {"strengths": {name: value for name, value in strengths if name in FIELD_NAMES}})
 
 
 def _mixture(fields: tuple[Field, ...], table: ListingTable, reference_year: int) -> csr_array:

@@ -109,7 +109,11 @@ class Ranker:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray]) -> Self:
-        """The reverse of ``to_arrays``; what was stored before there were prices and scores takes the a-priori ones."""
+        """The reverse of ``to_arrays``, also of another release's.
+
+        What was stored before there were prices and scores takes the a-priori ones, a score term that was not known
+        weighs 0, and arrays, options, fields and terms that this release does not know are ignored.
+        """
         later: dict[str, Any] = {
             name: kind.from_arrays(part(arrays, f"{name}."))
             for name, kind in (("prices", CarPrices), ("score", LinearScore), ("stranger_score", LinearScore))

@@ -35,6 +35,8 @@ DEFAULT_WEIGHTS_FOR_STRANGERS = {**DEFAULT_WEIGHTS, ARCHETYPE: 0.0, DEMAND: 0.5}
 # A price further off than this factor is a typing error or another kind of car, not a better deal.
 LARGEST_DEAL = np.log(2.0)
 EARTH_RADIUS_KM = 6371.0088
+# The columns of a score, and what stands there for a term that it does not have: nothing added, whatever its value.
+SCORE_COLUMNS = {"weights": 0.0, "means": 0.0, "deviations": 1.0}
 
 
 # The terms
@@ -355,9 +357,22 @@ class LinearScore:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> LinearScore:
-        names = tuple(str(name) for name in arrays["names"])
-        return cls(names, arrays["weights"], arrays["means"], arrays["deviations"])
+    def from_arrays(cls, arrays: Mapping[str, NDArray], terms: tuple[str, ...] = TERMS) -> LinearScore:
+        """The reverse of ``to_arrays``, as weights of the terms of this release, in its order.
+
+        A term that was not known when the score was learned weighs 0; a stored term that is none any more is ignored.
+        """
+        stored = cls(tuple(str(name) for name in arrays["names"]), *(arrays[name] for name in SCORE_COLUMNS))
+        return stored.over(terms)
+
+    def over(self, terms: tuple[str, ...]) -> LinearScore:
+        """The same score as one of these terms: those it does not have weigh 0, those not named are left out."""
+        at = {name: position for position, name in enumerate(self.names)}
+        columns = [
+            np.array([getattr(self, column)[at[name]] if name in at else absent for name in terms])
+            for column, absent in SCORE_COLUMNS.items()
+        ]
+        return LinearScore(terms, *columns)
 
 
 @dataclass(frozen=True)
