@@ -6,9 +6,10 @@ Things are archetypes here, a few thousand, which is what makes exact solutions 
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
+
+from recommendations.engine import linalg
 
 Floats = NDArray[np.float64]
 
@@ -123,14 +124,18 @@ def ease_weights(interest: csr_array, regularisation: float) -> Floats:
     Returns:
         Weights, shape (n_things, n_things); ``interest @ weights`` are scores. Zero where there is no interest.
 
+    Raises:
+        ValueError: If the regularisation is not positive, or an interest is not finite.
+
     Source: Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data", equation 8.
     """
+    if not regularisation > 0:
+        raise ValueError(f"the regularisation of EASE must be positive, not {regularisation}")
+    if not np.isfinite(interest.data).all():
+        raise ValueError("every interest must be a finite number")
     gram = (interest.T @ interest).toarray()
     gram[np.diag_indices_from(gram)] += regularisation
-    # dpotri overwrites the Cholesky factor with the inverse: half the work and memory of a general inverse
-    factor, _ = scipy.linalg.lapack.dpotrf(gram, lower=1, clean=1, overwrite_a=1)
-    inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
-    inverse += np.tril(inverse, -1).T
+    inverse = linalg.large_inverse(gram)
     weights = inverse / -inverse.diagonal()
     np.fill_diagonal(weights, 0.0)
     return weights

@@ -38,10 +38,17 @@ def factors(matrices: NDArray) -> NDArray[np.float64]:
 
 
 def solve(factors: NDArray[np.float64], right: NDArray) -> NDArray[np.float64]:
-    """``x`` with ``L @ L.T @ x = right`` for each pair, shapes (n_matrices, n, n) and (n_matrices, n)."""
+    """``x`` with ``L @ L.T @ x = right`` for each pair, shapes (n_matrices, n, n) and (n_matrices, n).
+
+    Raises:
+        ValueError: If a number is not finite, or LAPACK refuses an argument.
+    """
     result = np.empty(right.shape)
     for row, factor in enumerate(factors):
-        result[row], _ = lapack.dpotrs(factor, right[row], lower=1)
+        result[row], fault = lapack.dpotrs(factor, right[row], lower=1)
+        _check(fault, "dpotrs")
+    if not np.isfinite(result).all():  # dpotrs does not look for a zero on the diagonal
+        raise ValueError("the equations have no finite solution")
     return result
 
 
@@ -51,12 +58,49 @@ def inverse(matrix: NDArray) -> NDArray[np.float64]:
 
 
 def inverses(factors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Inverse of each ``L @ L.T``, exactly symmetric, shape (n_matrices, n, n)."""
+    """Inverse of each ``L @ L.T``, exactly symmetric, shape (n_matrices, n, n).
+
+    Raises:
+        ValueError: If a factor has a zero on its diagonal.
+    """
     result = np.empty(factors.shape)
     for row, factor in enumerate(factors):
-        lower, _ = lapack.dpotri(factor, lower=1)  # fills the lower triangle; the upper one stays 0
+        lower = _inverse_of_factor(factor)
         result[row] = lower + np.tril(lower, -1).T
     return result
+
+
+def large_inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse of one large positive definite matrix, which is overwritten; exactly symmetric.
+
+    Half the work and memory of a general inverse: the factor and then the inverse take the place of the matrix.
+
+    Raises:
+        ValueError: If the matrix is not positive definite, or not finite. Nothing is added to its diagonal: the
+            caller regularises it.
+    """
+    if not np.isfinite(matrix).all():  # LAPACK lets nan pass
+        raise ValueError("the matrix is not positive definite: it is not finite")
+    factor, fault = lapack.dpotrf(matrix.T, lower=1, clean=1, overwrite_a=1)  # symmetric, see above
+    _check(fault, "dpotrf")
+    inverted = _inverse_of_factor(factor, overwrite=True)
+    inverted += np.tril(inverted, -1).T
+    return inverted
+
+
+def _inverse_of_factor(factor: NDArray[np.float64], *, overwrite: bool = False) -> NDArray[np.float64]:
+    """The lower triangle of the inverse of ``L @ L.T``; the upper one stays 0."""
+    lower, fault = lapack.dpotri(factor, lower=1, overwrite_c=int(overwrite))
+    _check(fault, "dpotri")
+    return lower
+
+
+def _check(fault: int, routine: str) -> None:
+    """Raise for what a routine of LAPACK reports: 0 is well, below an argument, above where the matrix fails it."""
+    if fault < 0:
+        raise ValueError(f"LAPACK's {routine} refuses its argument {-fault}")
+    if fault > 0:
+        raise ValueError(f"the matrix is not positive definite: {routine} stops at row {fault}")
 
 
 def log_determinants(factors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -234,7 +234,7 @@ def packed(model: FeedModel, listing_ids: NDArray[np.int64]) -> bytes:
         deviations=model.deviations,
         neighbour_rows=neighbours.row.astype(np.int32),
         neighbour_columns=neighbours.col.astype(np.int32),
-        neighbour_values=neighbours.data.astype(np.float16),
+        neighbour_values=neighbours.data.astype(np.float32),
         dislike_surprise=model.dislike_surprise,
         n_likes=model.n_likes,
     )
