@@ -27,7 +27,7 @@ from django.db import transaction  # noqa: E402
 
 from accounts.models import Buyer  # noqa: E402
 from catalog.models import Listing  # noqa: E402
-from recommendations.listings.demand import recent_demand  # noqa: E402
+from recommendations.listings.demand import market_pulse  # noqa: E402
 from recommendations.listings.rows import read_listings  # noqa: E402
 from recommendations.listings.window import borrow_window  # noqa: E402
 from recommendations.models import Interaction, SimulatedTaste  # noqa: E402
@@ -45,7 +45,7 @@ def main() -> None:
 
     live = read_listings(Listing.objects.available())
     coded = CodedTable(live.table)
-    demand = recent_demand()
+    demand = market_pulse().demand
     popular = np.argsort([-demand.get(key, 0.0) for key in live.listing_ids.tolist()], kind="stable")[:K]
     tastes = SimulatedTaste.objects.select_related("buyer").order_by("buyer_id")
     print("events   served  average of chosen  popularity  (share of an oracle's utility, mean over buyers)")

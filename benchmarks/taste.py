@@ -31,7 +31,6 @@ from recommendations.engine.taste import (
     posterior,
     posterior_batch,
     tastes,
-    update,
 )
 
 N_DIMS, N_ALTERNATIVES = 128, 60
@@ -83,39 +82,20 @@ def by_logistic_regression(sets):
 def one_buyer(population, rng):
     print("One buyer, 200 events of 60 alternatives")
     sets = make_buyer(population, rng, 201)
-    old, new = sets.take(np.arange(200)), sets.take([200])
+    old = sets.take(np.arange(200))
     known, exact = posterior(old, population), posterior(sets, population)
     scratch = median_ms(lambda: posterior(old, population))
     print(f"  from scratch            {scratch:8.1f} ms")
     print(f"  from the last taste     {median_ms(lambda: posterior(sets, population, start=known)):8.1f} ms")
-    updating = median_ms(lambda: update(known, new), 100)
-    print(f"  one new event           {updating:8.2f} ms")
     bfgs = median_ms(lambda: by_bfgs(old, population), 3)
     print(f"  scipy BFGS, mean only   {bfgs:8.1f} ms   {bfgs / scratch:.1f} times from scratch")
     pairs = median_ms(lambda: by_logistic_regression(old), 3)
     print(f"  LogisticRegression      {pairs:8.1f} ms   {pairs / scratch:.1f} times from scratch, mean only")
     print(f"  three tastes tried      {median_ms(lambda: tastes(old, population), 3):8.1f} ms")
-    updated = update(known, new)
     size = np.linalg.norm(exact.mean)
     print(f"  one new event moves the mean by {np.linalg.norm(exact.mean - known.mean) / size:.2%} of its length; ")
-    print(f"  update is off by {np.linalg.norm(exact.mean - updated.mean) / size:.3%}, ", end="")
-    print(f"the mean from the last taste by {np.abs(posterior(sets, population, known).mean - exact.mean).max():.0e}")
+    print(f"  the mean from the last taste by {np.abs(posterior(sets, population, known).mean - exact.mean).max():.0e}")
     print(f"  BFGS's mean is off by {np.linalg.norm(posterior(old, population).mean - by_bfgs(old, population)):.0e}")
-
-
-def drift(population, rng):
-    print("Fifty events one by one against all at once (20 best of 10,000 listings)")
-    stock = rng.normal(size=(10_000, N_DIMS)) * SPREAD
-    overlap, correlation = [], []
-    for _ in range(10):
-        sets = make_buyer(population, rng, 50)
-        taste = posterior(sets.take([0]), population)
-        for event in range(1, 50):
-            taste = update(taste, sets.take([event]))
-        one, other = stock @ taste.mean, stock @ posterior(sets, population).mean
-        correlation.append(np.corrcoef(one, other)[0, 1])
-        overlap.append(len(np.intersect1d(np.argsort(-one)[:20], np.argsort(-other)[:20])) / 20)
-    print(f"  utilities correlate by {np.mean(correlation):.4f}, {np.mean(overlap):.0%} of the best 20 are the same")
 
 
 def many_buyers(population, rng, n_buyers):
@@ -176,7 +156,6 @@ def main():
     rng = np.random.default_rng(0)
     population = true_population(rng)
     one_buyer(population, rng)
-    drift(population, rng)
     a_list(rng)
     many_buyers(population, rng, arguments.batch)
     the_population(population, rng, arguments.population)

@@ -389,10 +389,6 @@ def _dot(x: float, y: float, radius: float, colour: int, title: str, is_faded: b
     )
 
 
-def dashed(path: str, title: str) -> str:
-    return f'<path class="fc-mark" d="{path}"><title>{escape(title)}</title></path>'
-
-
 def linked(shape: str, href: str) -> str:
     return f'<a href="{escape(href)}">{shape}</a>' if href else shape
 

@@ -55,7 +55,6 @@ STATUS_LABELS = {
     "withdrawn": "danger",
     "expired": "danger",
 }
-PROBLEMS_ON_PAGE = 20
 
 
 def count_of(related: type[Model], field: str, **filters: Any) -> Coalesce:

@@ -40,7 +40,8 @@ JSON_HELP = {
     f"count; 0 switches a source off, and one that is not named has its usual share: {KNOWN_SOURCES}.",
     "filters": 'Filters that always apply here, together with those asked for, like {"fuels": ["electric"], '
     f'"max_price": 20000}}. Known are {", ".join(sorted(ListingFilters.names()))}.',
-    "boosts": 'Term and its weight in the score, in place of what was learned, like {"freshness": 0.5}. '
+    "boosts": "Term and its weight in the score per standard deviation, in place of the learned one (0: off), like "
+    '{"freshness": 0.5}. '
     f"Known are {', '.join(TERMS)}.",
 }
 VARIANTS_HELP = (

@@ -39,7 +39,6 @@ from recommendations.models import (
 )
 
 BUYERS_ROWS = (Buyer, Listing, Interaction, Preference, RankerVersion, ServedList)
-SAVED_BETWEEN = "Nothing was saved: somebody saved other values meanwhile. Below is what yours would change now."
 NOTE = "After a preview on real buyers"
 
 

@@ -140,12 +140,6 @@ class EntrySerializer(serializers.Serializer):
     )
 
 
-class MatchSerializer(serializers.Serializer):
-    id = serializers.IntegerField()
-    name = serializers.CharField()
-    score = serializers.FloatField(help_text="Inner product of the two vectors; higher is better.")
-
-
 class AnswerSerializer(serializers.Serializer):
     name = serializers.CharField()
     recommendations = serializers.JSONField(

@@ -231,23 +231,17 @@ def _whole(values: Floats) -> list[int | None]:
     return [int(value) if finite else None for value, finite in zip(values, np.isfinite(values), strict=True)]
 
 
-def fit_archetypes(table: ListingTable, config: CollaborativeConfig, events_by_listing: ArrayLike = 0.0) -> Archetypes:
+def fit_archetypes_to(kinds: Kinds, config: CollaborativeConfig, events_by_listing: ArrayLike = 0.0) -> Archetypes:
     """Find the archetypes that a catalogue supports.
 
     The finest keys compete for the places that the coarse ones leave, those with most events first, then those with
     most listings. A title stands for one thing that does not sell out, so it needs an event rather than listings.
 
     Args:
-        table: Every listing there is to learn from, sold ones included; may be empty.
+        kinds: Keys of every listing there is to learn from, sold ones included, as from ``listing_kinds``.
         config: Says how fine, and how many at most.
         events_by_listing: Weight of the events of each listing, shape (n,), or 0 for none at all.
     """
-    kinds = listing_kinds(table, config.generation_years, config.price_step)
-    return fit_archetypes_to(kinds, config, events_by_listing)
-
-
-def fit_archetypes_to(kinds: Kinds, config: CollaborativeConfig, events_by_listing: ArrayLike = 0.0) -> Archetypes:
-    """The same for listings whose keys have been worked out already."""
     listings, events, coarse_listings = (defaultdict[Key, float](float) for _ in range(3))
     amounts = zip(kinds.keys, kinds.totals(1.0), kinds.totals(events_by_listing), strict=True)
     for (first, second, third), n, weight in amounts:

@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 PRICE_BAND_STEP = 1.35  # ratio of the ends of a band, for what a buyer is set on
-# The price of breaking a wish, in places over the cap: showing a worn-out listing again is the last resort.
-RELUCTANCE = 1_000_000
 
 
 class Kind(IntEnum):
@@ -90,7 +88,6 @@ class Pool:
             not; shape (n,) for one draw, or (n, n_draws): the places that explore take the draws in turn. Left out:
             nothing to explore.
         is_promoted: Listings that somebody paid for. Left out: none.
-        is_worn: Shown so often that others go first. Left out: none.
         fresh_scores: Scores of listings too new to be known, under one draw of how much they will be asked about; nan
             for the others. Left out: none is.
         tastes: Which taste of a household each listing suits, int; below 0 for no particular one. Left out: none.
@@ -105,7 +102,6 @@ class Pool:
     sellers: NDArray = None  # type: ignore[assignment]
     exploration_scores: NDArray[np.float64] = None  # type: ignore[assignment]
     is_promoted: NDArray[np.bool_] = None  # type: ignore[assignment]
-    is_worn: NDArray[np.bool_] = None  # type: ignore[assignment]
     fresh_scores: NDArray[np.float64] = None  # type: ignore[assignment]
     tastes: NDArray = None  # type: ignore[assignment]
 
@@ -117,7 +113,6 @@ class Pool:
             "sellers": (-1, np.int64),
             "exploration_scores": (np.nan, np.float64),
             "is_promoted": (False, np.bool_),
-            "is_worn": (False, np.bool_),
             "fresh_scores": (np.nan, np.float64),
             "tastes": (-1, np.int64),
         }
@@ -206,7 +201,7 @@ class _Wishes:
 
     def __init__(self, pool: Pool, policy: ListPolicy) -> None:
         self.is_free = np.ones(len(pool), dtype=bool)
-        self.oversteps = pool.is_worn * RELUCTANCE
+        self.oversteps = np.zeros(len(pool), dtype=np.int64)
         self.groups = [
             (codes, np.zeros(len(pool), dtype=np.int64), cap)
             for codes, cap in ((pool.models, policy.max_per_model), (pool.sellers, policy.max_per_seller))
@@ -294,11 +289,6 @@ def crowding_term(n_leads: ArrayLike, free_leads: float, strength: float) -> NDA
         raise ValueError("free_leads must be positive and strength not negative")
     crowding = np.log2(np.maximum(np.asarray(n_leads, dtype=np.float64) / free_leads, 1.0))
     return 0.0 - strength * crowding
-
-
-def damp_saturated(scores: ArrayLike, n_leads: ArrayLike, free_leads: float, strength: float) -> NDArray[np.float64]:
-    """Scores less what crowded listings lose, shape (n,); never raised. Arguments as ``crowding_term``."""
-    return np.asarray(scores, dtype=np.float64) + crowding_term(n_leads, free_leads, strength)
 
 
 # What phase a buyer is in

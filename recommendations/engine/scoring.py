@@ -28,7 +28,9 @@ DEAL = "deal"  # how far the price lies below what such a car costs: log of a ra
 DISTANCE = "distance"  # 0 next door, falling with the kilometres
 TERMS = (UTILITY, ARCHETYPE, DEMAND, FRESHNESS, DEAL, DISTANCE)
 
-# A priori, per standard deviation of the term: taste first, the rest as tie-breakers. Held while events are few.
+# A priori: taste first, the rest as tie-breakers. Where weights are learned (``ScoreConfig.prior``) they are per
+# standard deviation of the term and hold while events are few; a score that nothing was learned for
+# (``LinearScore.default``) applies them to terms as they come, in their own units.
 DEFAULT_WEIGHTS = {UTILITY: 1.0, ARCHETYPE: 0.3, DEMAND: 0.1, FRESHNESS: 0.1, DEAL: 0.1, DISTANCE: 0.2}
 # A stranger's utility is that of the population: what others ask about right now says more beside it.
 DEFAULT_WEIGHTS_FOR_STRANGERS = {**DEFAULT_WEIGHTS, ARCHETYPE: 0.0, DEMAND: 0.5}

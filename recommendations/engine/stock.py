@@ -55,15 +55,6 @@ class Stock:
         """Whether each of the rows was for sale at a moment (epoch seconds)."""
         return (self.published_at[rows] <= moment) & (self.ended_at[rows] > moment)
 
-    def sample_live(self, moment: float, n: int, seed: int) -> NDArray[np.intp]:
-        """Up to ``n`` different rows that were for sale at a moment, each as likely as any other.
-
-        Returns:
-            Row positions, shape (at most n,); fewer when fewer were live, empty for an empty stock.
-        """
-        rows = self.samples_live(np.array([moment]), n, np.array([seed]))[0]
-        return rows[rows >= 0]
-
     def samples_live(self, moments: NDArray[np.float64], n: int, seeds: NDArray[np.int64]) -> NDArray[np.intp]:
         """For each of many moments, up to ``n`` different rows that were for sale then, each as likely as any other.
 

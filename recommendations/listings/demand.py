@@ -58,11 +58,6 @@ def market_pulse() -> Pulse:
         return _pulse
 
 
-def recent_demand() -> Mapping[int, float]:
-    """Decayed, weighted number of favourable events of the last two weeks by listing id."""
-    return market_pulse().demand
-
-
 def forget_demand() -> None:
     """Read anew at the next call."""
     global _pulse

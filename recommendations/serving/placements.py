@@ -69,7 +69,10 @@ class Rules:
 
     @property
     def boosts(self) -> dict[str, float]:
-        """Term -> weight in the score, in place of what was learned."""
+        """Term -> weight in the score, per standard deviation of the term, in place of the learned one.
+
+        It is a weight and not a factor, holds for cold and known buyers alike, and 0 switches the term off.
+        """
         return {name: weight for name, weight in self.placement.boosts.items() if name in TERMS}
 
     def policy(self, k: int) -> ListPolicy:

@@ -23,14 +23,13 @@ from recommendations.simulation.true_taste import (
     Rows,
     TrueTaste,
     oracle_share,
-    raw_oracle_share,
     utility,
 )
 
 __all__ = [
     "EVENT_KINDS", "LIST_KINDS", "Behaviour", "CodedTable", "History", "Menu", "SimulatedBuyer", "TrueTaste",
     "choice_scores", "conditions", "draw_buyers", "draw_query", "draw_taste", "find", "oracle_share",
-    "raw_oracle_share", "simulate", "utility",
+    "simulate", "utility",
 ]  # fmt: skip
 
 BROWSING_STREAM = 3  # tells its random numbers from the market's and the buyers'

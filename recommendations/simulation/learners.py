@@ -1,8 +1,10 @@
-"""Our recommender as a player of the closed loop: the functions that serve the site, without the site.
+"""The taste model alone as a player of the closed loop, in choice sets made from the simulation's own lists.
 
-``learn_population`` reads the log of other buyers, as a training does. ``ShowByTaste`` then learns from nothing but the
-lists it made itself and what was done with them: a posterior for each buyer after each event (``taste``), the scores of
-everything for sale, and a list by the rules of a placement (``policy``).
+``learn_population`` reads the log of other buyers; ``ShowByTaste`` then learns from nothing but the lists it made
+itself and what was done with them: a posterior for each buyer after each event (``taste``), utilities of everything for
+sale, and a list by the rules of a placement (``policy``). The posterior and the policy are those that serve the site.
+The rest is not: choices are built here and not by ``buyers.histories``, the score is the utility without the other
+terms, vectors have no collaborative part, and no source but the taste proposes candidates.
 """
 
 from __future__ import annotations

@@ -228,16 +228,6 @@ def oracle_share(utilities: Floats, chosen_rows: Rows, oracle_k: int = 20) -> fl
     return 1.0 if possible <= 1e-12 else float(above_chance[chosen_rows].sum() / possible)
 
 
-def raw_oracle_share(utilities: Floats, chosen_rows: Rows, oracle_k: int = 20) -> float:
-    """``oracle_share`` without moving the zero: utilities count from the taste's own, a typical car at the budget.
-
-    nan where even the oracle's list is worth nothing or less, which happens in stock that does not suit the buyer.
-    """
-    best = _best(utilities, chosen_rows, oracle_k)
-    possible = utilities[best].sum()
-    return float(utilities[chosen_rows].sum() / possible) if possible > 0 else float("nan")
-
-
 def _best(utilities: Floats, chosen_rows: Rows, oracle_k: int) -> Rows:
     """The oracle's rows."""
     if len(np.unique(chosen_rows)) != len(chosen_rows):

@@ -67,8 +67,9 @@ def by_hand(buyer_id: int, window) -> list[tuple[float, bool, list[list[float]],
         alternatives = [vector_of(one.listing_id, window), *(vector_of(key, window) for _, key in others)]
         places = [shown.index(one.listing_id) + 1 if shown else 1, *(place for place, _ in others)]
         if not others or served.placement_id is None:
-            drawn = window.stock.sample_live(one.occurred_at.timestamp(), N_SAMPLED + 1, one.pk)
-            drawn = [row for row in drawn if window.stock.listing_ids[row] != one.listing_id][:N_SAMPLED]
+            moments, seeds = np.array([one.occurred_at.timestamp()]), np.array([one.pk])
+            drawn = window.stock.samples_live(moments, N_SAMPLED + 1, seeds)[0].tolist()
+            drawn = [row for row in drawn if row >= 0 and window.stock.listing_ids[row] != one.listing_id][:N_SAMPLED]
             alternatives += [window.stock.vectors[row] for row in drawn]
             places += [places[0]] * len(drawn)
         age_days = max((NOW - one.occurred_at).total_seconds(), 0) / 86_400

@@ -8,7 +8,7 @@ from catalog.models import Listing
 from recommendations.buyers.past import market_at, wants_at
 from recommendations.buyers.shoppers import meet
 from recommendations.events.rows import read_events
-from recommendations.listings.demand import recent_demand
+from recommendations.listings.demand import market_pulse
 from recommendations.listings.rows import read_listings
 from recommendations.models.artifacts import load_ranker
 from recommendations.training.held_out import space_of
@@ -84,6 +84,6 @@ def test_demand_at_a_moment_counts_what_came_before_it(market):
 def test_demand_now_is_what_serving_counts(market):
     space = the_space(market)
     now = market_at(space, the_log(), timezone.now().timestamp())
-    served = recent_demand()
+    served = market_pulse().demand
     rows = space.stock.rows_of(np.array(list(served)))
     np.testing.assert_allclose(now.demand_counts[rows], list(served.values()), rtol=1e-3)

@@ -8,11 +8,13 @@ import pytest
 from scipy.sparse import csr_array
 
 from recommendations.engine.archetypes import (
+    Archetypes,
     CollaborativeConfig,
     CollaborativeModel,
-    fit_archetypes,
+    fit_archetypes_to,
     fit_collaborative,
     listing_keys,
+    listing_kinds,
 )
 from recommendations.engine.encoder import ListingTable, fit_encoder
 from recommendations.engine.implicit_feedback import als_factors, ease_weights, strongest
@@ -57,6 +59,11 @@ def test_keys_run_from_the_model_to_the_price_band():
 def test_what_is_unknown_leaves_the_finest_key(change, finest):
     first, _, _ = listing_keys(table_of(OCTAVIA | change), generation_years=4, price_step=2.0)
     assert first == [finest]
+
+
+def fit_archetypes(table: ListingTable, config: CollaborativeConfig, events_by_listing=0.0) -> Archetypes:
+    kinds = listing_kinds(table, config.generation_years, config.price_step)
+    return fit_archetypes_to(kinds, config, events_by_listing)
 
 
 def test_cars_of_an_archetype_share_it_and_others_do_not():

@@ -12,7 +12,6 @@ from recommendations.engine.policy import (
     Pool,
     build_list,
     crowding_term,
-    damp_saturated,
     intent_phase,
     price_bands,
 )
@@ -40,7 +39,6 @@ def random_pool(seed=0, n=40):
         sellers=rng.integers(-1, 4, n),
         exploration_scores=explored,
         is_promoted=rng.random(n) < 0.2,
-        is_worn=rng.random(n) < 0.2,
     )
 
 
@@ -120,17 +118,6 @@ def test_listings_of_unknown_model_are_not_capped(rng):
     pool = Pool([5.0, 4.0, 3.0], unlike(3), models=[-1, -1, 7])
     policy = ListPolicy(k=2, diversity=0, max_per_model=1, exploration_share=0)
     assert build_list(pool, policy, rng).rows.tolist() == [0, 1]
-
-
-def test_worn_listings_come_last_but_do_come(rng):
-    pool = Pool([5.0, 4.0, 3.0], unlike(3), is_worn=[True, False, False])
-    assert build_list(pool, BY_SCORE_ALONE, rng).rows.tolist() == [1, 2, 0]
-
-
-def test_a_worn_listing_waits_longer_than_one_over_a_cap(rng):
-    pool = Pool([5.0, 4.0, 3.0], unlike(3), models=[7, 7, 8], is_worn=[False, False, True])
-    policy = ListPolicy(k=3, diversity=0, max_per_model=1, exploration_share=0)
-    assert build_list(pool, policy, rng).rows.tolist() == [0, 1, 2]
 
 
 # Exploration and promotion
@@ -248,13 +235,6 @@ def test_a_policy_refuses_nonsense(changes, complaint):
 # Saturation and intent
 
 
-def test_each_doubling_of_leads_costs_the_same():
-    got = damp_saturated([1.0, 1.0, 1.0, 1.0], n_leads=[0, 5, 10, 20], free_leads=5, strength=0.3)
-    np.testing.assert_allclose(got, [1.0, 1.0, 0.7, 0.4])
-    with pytest.raises(ValueError, match="free_leads"):
-        damp_saturated([1.0], [1], free_leads=0, strength=1)
-
-
 def test_a_buyer_without_preference_has_no_focus():
     got = intent_phase(np.zeros(4), [[0, 0, 1, 1]])
     assert got == Intent(0.0, "orientation")
@@ -355,7 +335,7 @@ def test_a_pool_can_be_put_in_another_order():
     turned = pool.take(np.arange(len(pool))[::-1])
     np.testing.assert_array_equal(turned.scores, pool.scores[::-1])
     np.testing.assert_array_equal(turned.features, pool.features[::-1])
-    np.testing.assert_array_equal(turned.is_worn, pool.is_worn[::-1])
+    np.testing.assert_array_equal(turned.is_promoted, pool.is_promoted[::-1])
 
 
 def test_listings_of_no_particular_taste_are_free(rng):

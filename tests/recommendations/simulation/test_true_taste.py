@@ -9,7 +9,6 @@ from recommendations.simulation.true_taste import (
     CodedTable,
     TrueTaste,
     oracle_share,
-    raw_oracle_share,
     utility,
 )
 
@@ -126,11 +125,6 @@ def test_the_oracles_list_has_all_of_it_and_the_worst_list_less_than_nothing():
 def test_the_share_does_not_depend_on_where_utility_has_its_zero():
     rows = np.array([0, 3])
     assert oracle_share(UTILITIES + 100, rows, 2) == pytest.approx(oracle_share(UTILITIES, rows, 2))
-
-
-def test_the_raw_share_does():
-    assert raw_oracle_share(UTILITIES + 100, np.array([1, 2]), 2) == pytest.approx(201 / 205)
-    assert np.isnan(raw_oracle_share(UTILITIES - 100, np.array([1, 2]), 2))
 
 
 def test_an_empty_place_is_worth_as_much_as_chance():
