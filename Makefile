@@ -12,7 +12,7 @@ export PIP_ROOT_USER_ACTION = ignore
 
 help:
 	@echo "make run      start everything: database, broker, demo stock, first training, web, workers, beat"
-	@echo "make test     linters, types, architecture and every test"
+	@echo "make test     linters, types, architecture and every test; N=2 runs the tests in two processes"
 	@echo "make lint     the same without the tests"
 	@echo "make format   let ruff put the code in shape"
 	@echo "make shell    a Django shell on the same database"
@@ -24,7 +24,7 @@ run: environment
 	@exec $(RUN) -m recommender_site --stop-with-parent
 
 test: lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(if $(N),-n $(N))
 
 lint: development
 	$(RUN) -m ruff check .

@@ -13,6 +13,7 @@ from django.urls import reverse_lazy
 
 from console.site import UNFOLD  # noqa: F401  (read by the admin's theme)
 from recommender_site import env as read
+from web.paths import API_PATHS
 
 env = read.env
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -123,6 +124,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
+    "corsheaders",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_celery_beat",
@@ -138,6 +140,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "recommender_site.http.security.ContentSecurityPolicyMiddleware",
@@ -149,6 +152,17 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
+
+# --- Pages of other origins ------------------------------------------------------------------------------------------
+# Only the API: the admin and whatever else goes by cookies is never opened. Callers name themselves by header, so
+# cookies are not allowed along either (CORS_ALLOW_CREDENTIALS is off).
+CORS_URLS_REGEX = API_PATHS
+CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ALLOWED_ORIGINS
+CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ALLOWED_ORIGINS if origin != "*"]
+CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"]
+CORS_ALLOW_HEADERS = ["Accept", "Authorization", "Content-Type", "X-Api-Key", "X-Visitor-Key"]
+CORS_EXPOSE_HEADERS = ["Retry-After", "Content-Disposition"]
+CORS_PREFLIGHT_MAX_AGE = 600  # seconds for which a browser remembers the answer
 
 ROOT_URLCONF = "recommender_site.urls"
 WSGI_APPLICATION = "recommender_site.wsgi.application"

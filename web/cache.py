@@ -1,6 +1,10 @@
 """A cache that may be gone: when Redis does not answer, a read is a miss and a write is forgotten.
 
 Nothing that must be right lives in the cache, so its loss may slow a page down but never break it.
+
+Why not django-redis with ``IGNORE_EXCEPTIONS``: its ``add`` answers None when Redis is away, which callers read as
+"another was first", where ours answers True; its ``set_many`` does not name the keys that were not written; it forgives
+connection errors and timeouts but not every ``RedisError``; and it counts nothing for the metrics.
 """
 
 import logging

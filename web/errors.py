@@ -28,6 +28,7 @@ from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
 from web.parsers import PayloadTooLarge
+from web.paths import is_api_path
 
 logger = logging.getLogger(__name__)
 
@@ -150,15 +151,6 @@ def _headers_of(problem: exceptions.APIException) -> dict[str, str]:
     if wait := getattr(problem, "wait", None):
         headers["Retry-After"] = str(max(1, round(wait)))
     return headers
-
-
-# Routes of earlier clients, which lie at the root of the site.
-CONTRACT_ROUTES = {"/infer", "/batch", "/interact", "/add_items", "/recs", "/healthcheck", "/cleanup"}
-API_PREFIXES = ("/api/", "/recs/")
-
-
-def is_api_path(path: str) -> bool:
-    return path.startswith(API_PREFIXES) or path.rstrip("/") in CONTRACT_ROUTES
 
 
 def is_api_request(request: HttpRequest) -> bool:

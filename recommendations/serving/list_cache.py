@@ -11,10 +11,11 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from cachetools import TLRUCache
+from django.conf import settings
 from django.forms.models import model_to_dict
 
 from recommendations.buyers.shoppers import Shopper
@@ -26,33 +27,27 @@ T = TypeVar("T")
 
 
 class LifetimeCache(Generic[T]):
-    """The newest entries of one process, each for a while; safe to use from several threads."""
+    """Entries of one process, each for ``LIST_CACHE_SECONDS``; safe to use from several threads, and counted."""
 
-    def __init__(self, at_most: int = KEPT_AT_MOST) -> None:
-        self._at_most = at_most
-        self._entries: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
+    def __init__(self, at_most: int = KEPT_AT_MOST, timer: Callable[[], float] = time.monotonic) -> None:
+        self._entries: TLRUCache[Hashable, T] = TLRUCache(at_most, lifetime_end, timer)
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, lifetime_seconds: float) -> T | None:
-        """What was kept under a key at most so long ago, and a count of the hit or the miss."""
+    def get(self, key: Hashable) -> T | None:
+        """What was kept under a key, and a count of the hit or the miss."""
         with self._lock:
-            kept_at, value = self._entries.get(key, (float("-inf"), None))
-            is_hit = time.monotonic() - kept_at < lifetime_seconds
-            if is_hit:
-                self._entries.move_to_end(key)
-        LIST_CACHE.labels("hit" if is_hit else "miss").inc()
-        return value if is_hit else None
+            value = self._entries.get(key) if settings.LIST_CACHE_SECONDS else None
+        LIST_CACHE.labels("miss" if value is None else "hit").inc()
+        return value
 
     def keep(self, key: Hashable, value: T) -> None:
         with self._lock:
-            self._entries[key] = time.monotonic(), value
-            self._entries.move_to_end(key)
-            while len(self._entries) > self._at_most:
-                self._entries.popitem(last=False)
+            self._entries[key] = value
 
-    def forget(self) -> None:
-        with self._lock:
-            self._entries.clear()
+
+def lifetime_end(_key: Hashable, _value: object, now: float) -> float:
+    """When an entry that is made now is over; the setting is read then, so that tests can change it."""
+    return now + settings.LIST_CACHE_SECONDS
 
 
 def digest_of(shopper: Shopper, rules: Rules) -> bytes:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from django.conf import settings
 from numpy.typing import NDArray
 
 from catalog.filters import ListingFilters
@@ -83,7 +82,7 @@ def rank(
             (window.state, shelf.pulse.moment),
             (filters, switch, k, n, frozenset(exclude), digest_of(shopper, rules)),
         )
-        if (known := ORDERS.get(key, settings.LIST_CACHE_SECONDS)) is not None:
+        if (known := ORDERS.get(key)) is not None:
             return Ranked(*known, shelf.scorer)
         ranked = rank_shelf(shelf, k, n)
         ORDERS.keep(key, (ranked.candidates, ranked.is_everything))

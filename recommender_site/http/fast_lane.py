@@ -2,7 +2,8 @@
 
 ``/infer`` and ``/batch``, ``/interact`` and ``/recs/…`` are asked thousands of times a second and need no session, no
 user and no page; what they cost is mostly what surrounds them. Everything else, and these when they need a key or a
-browser asks, goes the usual way and finds the same answer there.
+browser asks, goes the usual way and finds the same answer there. So does a page of another origin, where such pages may
+call the API at all: which of them may is known to Django's middleware alone.
 """
 
 import json
@@ -54,7 +55,7 @@ def with_fast_lane(application: Application) -> Application:
     """The application, with these routes answered before it is asked."""
 
     def serve(environ: Environ, start_response: Callable) -> Iterable[bytes]:
-        answer = None if "html" in environ.get("HTTP_ACCEPT", "") else answer_to(environ)
+        answer = None if is_of_a_browser(environ) else answer_to(environ)
         if answer is None:
             return application(environ, start_response)
         status, body, headers = _respond(answer, environ)
@@ -65,12 +66,19 @@ def with_fast_lane(application: Application) -> Application:
                 ("Content-Type", "application/json"),
                 ("Content-Length", str(len(content))),
                 ("X-Content-Type-Options", "nosniff"),
+                ("Vary", "origin"),  # as the same route says the usual way: a cache keeps answers to origins apart
                 *headers.items(),
             ],
         )
         return [content]
 
     return serve
+
+
+def is_of_a_browser(environ: Environ) -> bool:
+    """Whether a request wants a page, or the headers that a page of another origin needs."""
+    is_open = settings.CORS_ALLOW_ALL_ORIGINS or settings.CORS_ALLOWED_ORIGINS
+    return "html" in environ.get("HTTP_ACCEPT", "") or bool(is_open and "HTTP_ORIGIN" in environ)
 
 
 def answer_to(environ: Environ) -> Answer | None:

@@ -3,7 +3,6 @@ from prometheus_client import REGISTRY
 
 from catalog.services import mark_sold
 from recommendations.models import Placement
-from recommendations.serving import list_cache
 from recommendations.serving.list_cache import LifetimeCache
 from recommendations.serving.lists import ListRequest, recommend
 from tests.factories import BuyerFactory, ListingFactory
@@ -90,20 +89,22 @@ def test_without_a_lifetime_nothing_is_kept(asked_again, settings):
     assert ask()[:2] == (0, 1)
 
 
-def test_entries_grow_old(monkeypatch):
-    cache, now = LifetimeCache[str](), 100.0
-    monkeypatch.setattr(list_cache.time, "monotonic", lambda: now)
+def test_entries_grow_old(settings):
+    settings.LIST_CACHE_SECONDS = 10
+    now = 100.0
+    cache = LifetimeCache[str](timer=lambda: now)
     cache.keep("question", "answer")
     now = 109.0
-    assert cache.get("question", 10) == "answer"
+    assert cache.get("question") == "answer"
     now = 111.0
-    assert cache.get("question", 10) is None
+    assert cache.get("question") is None
 
 
-def test_the_longest_unasked_entry_goes_first():
+def test_the_longest_unasked_entry_goes_first(settings):
+    settings.LIST_CACHE_SECONDS = 60
     cache = LifetimeCache[int](at_most=2)
     cache.keep("a", 1)
     cache.keep("b", 2)
-    cache.get("a", 60)
+    cache.get("a")
     cache.keep("c", 3)
-    assert [cache.get(key, 60) for key in "abc"] == [1, None, 3]
+    assert [cache.get(key) for key in "abc"] == [1, None, 3]
