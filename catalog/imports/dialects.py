@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Protocol, Self
 
 from catalog.exceptions import FileRefused, HeaderRefused
+from catalog.imports.letters import guess_encoding
 
 SAMPLE_BYTES = 256 * 1024
 SAMPLE_BLOCK_BYTES = 1024
@@ -272,11 +273,17 @@ def _encoding(head: bytes, asked: str, path: Path) -> tuple[str, str, str]:
             return codec, "replace" if codec != "utf-8-sig" else "forecourt.windows", codec.removesuffix("-sig")
     if codec := _unmarked_utf16(head):
         return codec, "replace", codec
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return "utf-8", "forecourt.windows", "windows-1252"
-    return "utf-8", "forecourt.windows", "utf-8"
+    if (codec := _unmarked_codec(head)) != "cp1252":
+        return codec, "forecourt.windows" if codec == "utf-8" else "replace", codec
+    return "utf-8", "forecourt.windows", "windows-1252"
+
+
+def _unmarked_codec(head: bytes) -> str:
+    """UTF-8 unless more bytes contradict it than bear it out; then what the letters say."""
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(head)
+    n_bad = text.count("\ufffd")
+    n_good = sum(1 for letter in text if letter > "\x7f") - n_bad
+    return "utf-8" if n_bad <= n_good else guess_encoding(head)
 
 
 def _unmarked_utf16(head: bytes) -> str:

@@ -19,7 +19,8 @@ from catalog.imports.quantities import CURRENCY_BY_WORD, currency_in
 from catalog.imports.vocabulary import PLAIN_WORDS, bare
 
 UNITS_BY_FIELD = {  # units a heading or ``--map`` may name, by field
-    "mileage": ("km", "mi"),
+    "price": ("minor", "net"),  # pence or cents; without value added tax
+    "mileage": ("km", "mi", "mil"),  # a Scandinavian mil is ten kilometres
     "power": ("kw", "hp", "ps"),
     "engine": ("l", "cc"),
     "consumption": ("l_100km", "kmpl", "mpg", "mpg_us"),
@@ -29,7 +30,7 @@ IGNORE = "ignore"
 HEADINGS_FILE = Path(__file__).parent / "data" / "headings.toml"
 _WORDS = tomllib.loads(HEADINGS_FILE.read_text(encoding="utf-8"))
 _HEADINGS: dict[str, str] = _WORDS["headings"]
-_OTHER_MEANINGS = frozenset(" ".join(phrase.split()) for phrase in _WORDS["left_out"]["headings"].split(","))
+_OTHER_MEANINGS = frozenset(bare(phrase) for phrase in _WORDS["left_out"]["headings"].split(","))
 
 _UNIT_WORDS = {  # a word in a heading -> (field it can qualify, unit)
     "km": ("mileage", "km"), "kms": ("mileage", "km"), "kilometer": ("mileage", "km"),
@@ -40,7 +41,14 @@ _UNIT_WORDS = {  # a word in a heading -> (field it can qualify, unit)
     "cc": ("engine", "cc"), "ccm": ("engine", "cc"), "cm3": ("engine", "cc"), "cmc": ("engine", "cc"),
     "l": ("engine", "l"), "liter": ("engine", "l"), "liters": ("engine", "l"), "litre": ("engine", "l"),
     "litres": ("engine", "l"), "ltr": ("engine", "l"), "mpg": ("consumption", "mpg"),
-    "kmpl": ("consumption", "kmpl"),
+    "kmpl": ("consumption", "kmpl"), "км": ("mileage", "km"), "公里": ("mileage", "km"),
+    "mil": ("mileage", "mil"), "miltal": ("mileage", "mil"),
+    "квт": ("power", "kw"), "hk": ("power", "ps"), "hestekrefter": ("power", "ps"), "ccm3": ("engine", "cc"),
+    "см3": ("engine", "cc"), "л": ("engine", "l"),
+    "pence": ("price", "minor"), "pennies": ("price", "minor"), "cents": ("price", "minor"),
+    "cent": ("price", "minor"), "centimes": ("price", "minor"), "minor": ("price", "minor"),
+    "ore": ("price", "minor"), "grosze": ("price", "minor"), "centimos": ("price", "minor"),
+    "net": ("price", "net"), "netto": ("price", "net"), "ht": ("price", "net"),
 }  # fmt: skip
 _UNIT_PHRASES = (  # looked for before single words, in the heading's bare form
     (re.compile(r"\b(?:l|liter|litre|litres|liters|lt) ?(?:per|pro|auf|aux|a)? ?100 ?km\b|\bl100km\b"), "l_100km"),
@@ -48,7 +56,17 @@ _UNIT_PHRASES = (  # looked for before single words, in the heading's bare form
     (re.compile(r"\bmpg us\b|\bus mpg\b"), "mpg_us"),
     (re.compile(r"\bmiles per gallon\b|\bmpg\b"), "mpg"),
 )
+_NET_PHRASE = re.compile(
+    r"\b(?:ex|excl|excluding|exc|plus|without|before|exkl|exclusive|ohne|zzgl|hors|sin|senza|bez|uden|sem|utan|u) "
+    r"(?:vat|tax|taxes|mwst|ust|tva|iva|btw|moms|mva|dph|ttc)\b|\bhors taxes?\b"
+)
 _FILLERS = PLAIN_WORDS["heading_fillers"]
+# Words that say something of their own once the words around them are left out: "state of vehicle" is no place.
+_WHOLE_ONLY = PLAIN_WORDS["heading_whole"]
+_PREFIXES = re.compile(r"^(?:attributes?|attr|meta|custom fields?|custom|cf|pa|g|product|listing|advert|item) (?=\S)")
+_GENERIC_ENDS = PLAIN_WORDS["heading_ends"]
+_PAIR_NAME = re.compile(r"^(.*\d.*?) (?:name|key|label|id|code|attribute)$")
+_PAIR_VALUE = re.compile(r"^(.*\d.*?) (?:value|values|value s|text|data)$")
 _UNNAMED = re.compile(r"^(?:unnamed.*|index|column ?\d*|field ?\d*|spalte ?\d*|#|no|nr|sr no|s no|row|)$")
 
 
@@ -122,7 +140,7 @@ def _headings() -> dict[str, tuple[str, str, int]]:
     for name, phrases in _HEADINGS.items():
         for rank, phrase in enumerate(phrases.split(",")):
             words, _, unit = " ".join(phrase.split()).partition(":")
-            table.setdefault(words, (name, unit, rank))
+            table.setdefault(bare(words), (name, unit, rank))
     return table
 
 
@@ -144,16 +162,38 @@ def split_words(heading: str) -> str:
 
 def recognise(heading: str) -> Column | None:
     """The column a heading describes (index 0), or None when its words are not known."""
-    words = split_words(heading)
-    for phrase in _simpler_forms(words):
-        if phrase in _OTHER_MEANINGS:
-            return None
-        if phrase in _FIELD_BY_HEADING:
-            name, unit, rank = _FIELD_BY_HEADING[phrase]
-            if name == "mileage" and _unit_in(words, "consumption"):
-                name = "consumption"  # India: "mileage (km/ltr)" is how far a litre goes
-            return Column(0, heading, name, _unit_in(words, name) or unit, _currency_of(heading), rank)
+    for words in _paths(heading):
+        for phrase in _simpler_forms(words):
+            if phrase in _OTHER_MEANINGS:
+                return None
+            if phrase in _FIELD_BY_HEADING:
+                return _column_of(heading, words, phrase)
     return None
+
+
+def _column_of(heading: str, words: str, phrase: str) -> Column:
+    name, unit, rank = _FIELD_BY_HEADING[phrase]
+    if name == "mileage" and _unit_in(words, "consumption"):
+        name = "consumption"  # India: "mileage (km/ltr)" is how far a litre goes
+    return Column(0, heading, name, _unit_in(words, name) or unit, _currency_of(heading), rank)
+
+
+def _paths(heading: str) -> list[str]:
+    """What a heading may be called: the whole of it, and of a path (``seller.address.city``) its last parts.
+
+    A general last part (``id``, ``name``) counts only together with the part before it.
+    """
+    if "." not in heading and "[" not in heading:
+        return [split_words(heading)]
+    parts = [split_words(part) for part in re.split(r"[.\[\]/]+", heading)]
+    parts = [part for part in parts if part and not part.isdigit()]
+    paths = [split_words(heading), " ".join(parts)]
+    for start in range(1, len(parts)):
+        if len(parts) - start > 1 or parts[start] not in _GENERIC_ENDS | _WHOLE_ONLY:
+            paths.append(" ".join(parts[start:]))
+    if len(parts) > 1 and parts[-1] in _GENERIC_ENDS:
+        paths += [" ".join(parts[:-1]), parts[-2]]
+    return list(dict.fromkeys(path for path in paths if path))
 
 
 def _currency_of(heading: str) -> str:
@@ -166,14 +206,21 @@ def _simpler_forms(words: str) -> list[str]:
     """The heading as it is, then without trailing number, units, currencies and small words."""
     unnumbered = re.sub(r" ?\d+$", "", words)
     forms = [words, unnumbered]
+    if (without_prefix := _PREFIXES.sub("", unnumbered)) != unnumbered:
+        forms.append(without_prefix)
     forms += [pattern.sub(" ", words) for pattern, _ in _UNIT_PHRASES]
-    for form in (words, unnumbered):
+    forms.append(_NET_PHRASE.sub(" ", words))
+    for form in (words, unnumbered, without_prefix, _NET_PHRASE.sub(" ", words)):
         kept = [word for word in form.split() if word not in _UNIT_WORDS and word not in CURRENCY_BY_WORD]
-        forms += [" ".join(kept), " ".join(word for word in kept if word not in _FILLERS)]
+        forms.append(" ".join(kept))
+        bare_of_fillers = " ".join(word for word in kept if word not in _FILLERS)
+        forms += [bare_of_fillers] if bare_of_fillers not in _WHOLE_ONLY else []
     return [" ".join(form.split()) for form in dict.fromkeys(forms) if form.strip()]
 
 
 def _unit_in(words: str, name: str) -> str:
+    if name == "price" and _NET_PHRASE.search(words):
+        return "net"
     if name == "consumption":
         return next((unit for pattern, unit in _UNIT_PHRASES if pattern.search(words)), "")
     return next((unit for word in words.split() for of, unit in [_UNIT_WORDS.get(word, ("", ""))] if of == name), "")
@@ -243,6 +290,16 @@ class HeaderReader:
                 0, heading, name, unit or _unit_in(split_words(heading), name), known.currency if known else "", -1
             )
         return None if _UNNAMED.match(bare(heading)) else recognise(heading)
+
+    def pairs(self, headings: Sequence[str]) -> list[tuple[int, int]]:
+        """Columns that come in pairs of a name and a value (``Attribute 1 name``, ``Attribute 1 value(s)``)."""
+        bares = [bare(heading) for heading in headings]
+        values = {match[1]: index for index, words in enumerate(bares) if (match := _PAIR_VALUE.match(words))}
+        return [
+            (index, values[match[1]])
+            for index, words in enumerate(bares)
+            if (match := _PAIR_NAME.match(words)) and match[1] in values
+        ]
 
     def _check_pairs(self, headings: Sequence[str]) -> None:
         present = {split_words(heading) for heading in headings}

@@ -19,12 +19,13 @@ ROWS_SHOWN = 8
 EXAMPLES_SHOWN = 3
 LONGEST_EXAMPLE = 60
 SHOWN_FIELDS = (
-    "external_id", "make", "model", "title", "year", "price", "currency", "mileage_km", "fuel", "gearbox", "body",
-    "drive", "colour", "power_kw", "engine_l", "consumption_l_100km", "doors", "seats", "owner_count", "annual_tax",
-    "status", "place", "seller_name", "seller_kind", "tags", "photo_url", "description",
+    "external_id", "vin", "make", "model", "title", "year", "price", "currency", "mileage_km", "fuel", "gearbox",
+    "body", "drive", "colour", "power_kw", "engine_l", "consumption_l_100km", "doors", "seats", "owner_count",
+    "annual_tax", "status", "place", "seller_name", "seller_kind", "tags", "photo_url", "description",
 )  # fmt: skip
 UNIT_WORDS = {
-    "km": "kilometres", "mi": "miles", "kw": "kW", "hp": "hp", "ps": "PS", "l": "litres", "cc": "cc",
+    "km": "kilometres", "mi": "miles", "mil": "Scandinavian mil", "minor": "pence or cents",
+    "net": "without VAT", "kw": "kW", "hp": "hp", "ps": "PS", "l": "litres", "cc": "cc",
     "l_100km": "l/100 km", "kmpl": "km per litre", "mpg": "miles per gallon", "mpg_us": "miles per US gallon",
 }  # fmt: skip
 IN_THE_FORM = {

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
 from catalog.imports.vocabulary import PLAIN_WORDS
 
 KM_PER_MILE = 1.609344
+KM_PER_MIL = 10  # the Scandinavian mile
 KW_PER_METRIC_HP = 0.73549875  # PS, CV, ch, pk
 KW_PER_HP = 0.745699872  # hp, bhp
 IMPERIAL_GALLON_L = 4.54609
@@ -47,7 +49,8 @@ _NUMBER = re.compile(
 _SPACES = re.compile(r"[\s\u00a0\u2007\u2009\u200a\u202f\u205f\u3000]+")
 _ODD_SPACES = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"))
-_ALIKE = str.maketrans({"−": "-", "–": "-", "—": "-", "’": "'", "`": "'", "´": "'", "‘": "'", "³": "3", "ℓ": "l"})
+_ALIKE = str.maketrans({"−": "-", "–": "-", "—": "-", "’": "'", "`": "'", "´": "'", "‘": "'", "³": "3", "ℓ": "l",
+                        "万": " wan ", "萬": " wan ", "元": " yuan ", "円": " yen "})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def plain_text(text: str) -> str:
     """One kind of space, of dash and of apostrophe; nothing invisible."""
     if text.isascii():
         return " ".join(text.replace("`", "'").split())
-    return _SPACES.sub(" ", text.translate(_INVISIBLE).translate(_ALIKE)).strip()
+    return _SPACES.sub(" ", text.translate(_INVISIBLE).translate(_ALIKE).replace("公里", " km ")).strip()
 
 
 def plain_spaces(text: str) -> str:
@@ -129,13 +132,14 @@ _TIMES = {
     "k": 1_000, "tsd": 1_000, "tausend": 1_000, "thousand": 1_000, "mil": 1_000, "tys": 1_000,
     "lakh": 100_000, "lakhs": 100_000, "lac": 100_000, "lacs": 100_000,
     "cr": 10_000_000, "crore": 10_000_000, "crores": 10_000_000,
+    "wan": 10_000, "тыс": 1_000, "тысяч": 1_000, "tis": 1_000, "tkr": 1_000, "млн": 1_000_000,
     "mio": 1_000_000, "mln": 1_000_000, "million": 1_000_000, "millions": 1_000_000, "millionen": 1_000_000,
 }  # fmt: skip
 
 
 def _times(after: str) -> int:
     """What a word behind a number multiplies it by: ``15k``, ``12,5 Tsd.``, ``3.5 lakh``."""
-    match = re.match(r"\s?([a-z]+)", after)
+    match = re.match(r"\s?([^\W\d_]+)", after)
     if not match:
         return 1
     word = match[1]
@@ -158,6 +162,8 @@ CURRENCIES = frozenset(code.upper() for code in PLAIN_WORDS["currencies"]) | DOL
 CURRENCY_BY_WORD = {code.casefold(): code for code in CURRENCIES} | {
     "euro": "EUR", "euros": "EUR", "pound": "GBP", "pounds": "GBP", "dollar": "USD", "dollars": "USD",
     "rs": "INR", "rupees": "INR", "rupee": "INR", "sfr": "CHF", "fr": "CHF", "tl": "TRY", "zl": "PLN", "kc": "CZK",
+    "руб": "RUB", "рублей": "RUB", "рубль": "RUB", "р": "RUB", "грн": "UAH", "lei": "RON", "ft": "HUF", "лв": "BGN",
+    "евро": "EUR", "долл": "USD", "тенге": "KZT", "тг": "KZT", "tkr": "SEK", "zloty": "PLN", "zlotych": "PLN",
     "rmb": "CNY", "yuan": "CNY", "yen": "JPY", "rub": "RUB", "pkr": "PKR", "dhs": "AED", "dh": "AED",
 }  # fmt: skip
 _ON_REQUEST = re.compile(
@@ -176,6 +182,44 @@ _PRICE_WORDS = PLAIN_WORDS["around_a_price"]
 class Money:
     amount: Decimal
     currency: str  # a code; '' where the text names none; "$" or "kr" where it names a family
+    vat: str = ""  # word by which the text says that value added tax comes on top: "vat", "mwst", "ht"
+
+
+# Standard rates of value added tax in percent, by the word for it; where several countries share the word, by currency.
+_VAT_RATES = {
+    "mwst": 19, "ust": 19, "netto": 19, "ht": 20, "tva": 20, "btw": 21, "dph": 21, "vat": 20, "moms": 25, "mva": 25,
+    "ндс": 20, "más iva": 21, "mas iva": 21, "iva no": 21, "iva esclus": 22, "iva escl": 22, "acresce": 23,
+}  # fmt: skip
+_VAT_BY_CURRENCY: dict[str, float] = {
+    "GBP": 20, "PLN": 23, "CZK": 21, "SEK": 25, "NOK": 25, "DKK": 25, "HUF": 27, "RON": 19, "RUB": 20, "CHF": 8.1,
+}  # fmt: skip
+_ON_TOP = re.compile(
+    r"""
+    (?:\+ | \b(?:plus|ex|exc|excl|excluding|exclusive|exkl|zzgl|zuzüglich|ohne|bez|uden|utan|eks|ekskl|без|sem|senza
+        |más|mas|acresce))\.?\ ?(?:of\ |de\ |der\ |van\ |el\ )?(?P<word>vat|mwst|ust|btw|dph|moms|mva|iva|tva|ндс)\b
+    | \b(?P<ht>ht)\b | \bh\.t\. | \bhors\ taxes?\b
+    | \biva\ (?P<escl>esclusa|escl|no\ incluido|não\ incluído|excluido|excluída)\b
+    | \b(?P<netto>netto|net)\b
+    """,
+    re.VERBOSE,
+)
+
+
+def vat_on_top(text: str) -> str:
+    """The word by which a text says that value added tax is not in its amount; '' when it does not say so."""
+    found = _ON_TOP.search(text)
+    if not found:
+        return ""
+    if found["escl"]:
+        return "iva escl" if found["escl"].startswith("escl") else "iva no"
+    word = found["word"] or ("netto" if found["netto"] else "ht")
+    return "más iva" if word == "iva" and "m" in found[0] and "s" in found[0] else word
+
+
+def vat_rate(word: str, currency: str) -> Decimal | None:
+    """The standard rate in percent, by currency where that names one country, else by the word; None: not known."""
+    rate = _VAT_BY_CURRENCY.get(currency) or (_VAT_RATES.get(word) if currency in ("", "EUR") else None)
+    return None if rate is None else Decimal(str(rate))
 
 
 def currency_in(text: str) -> str:
@@ -190,6 +234,8 @@ def currency_in(text: str) -> str:
 def _currency_or_family(text: str) -> str:
     """As ``currency_in``, but ``$`` and ``kr`` stay what they are: several countries' money is called so."""
     code = currency_in(text)
+    if "tkr" in _words(text):
+        return "kr"
     if code == "USD" and "us" not in text:
         return "$"
     return code or ("kr" if "kr" in _words(text) else "")
@@ -230,7 +276,7 @@ def read_money(text: str, unit: str = "") -> Money | None:
     amount = round(numbers[0].value(thousands=True) * _times(numbers[0].after), 2)
     if amount > MAX_PRICE:
         raise Unreadable("too large an amount")
-    return Money(amount, currency) if amount else None
+    return Money(amount, currency, vat_on_top(plain)) if amount else None
 
 
 def is_marked_as_money(text: str) -> bool:
@@ -248,13 +294,36 @@ _DISTANCE_UNITS = {
     "km": "km", "kms": "km", "kilometer": "km", "kilometers": "km", "kilometre": "km", "kilometres": "km", "klm": "km",
     "kilometern": "km", "tkm": "km", "kilometros": "km", "chilometri": "km", "kilometres.": "km",
     "mi": "mi", "mile": "mi", "miles": "mi", "mls": "mi", "meilen": "mi", "milles": "mi", "millas": "mi",
-    "miglia": "mi", "kmi": "mi",
+    "miglia": "mi", "kmi": "mi", "км": "km", "smi": "mi", "kmt": "km", "миль": "mi", "mill": "mi", "quilometros": "km",
+    "quilómetros": "km", "kilómetros": "km", "kilometrów": "km", "milhas": "mi", "mijl": "mi", "χλμ": "km",
 }  # fmt: skip
 _DISTANCE_WORDS = PLAIN_WORDS["around_a_distance"] | set(_DISTANCE_UNITS)
 
 
+def read_distance_unit(text: str) -> str:
+    """``km``, ``mi`` or ``mil`` (ten kilometres) of a cell that names the unit only: ``MI``, ``SMI``."""
+    words = _words(plain_text(text).casefold())
+    if words & {"kmt", "smi", "mil"}:
+        return {"kmt": "km", "smi": "mi", "mil": "mil"}[next(iter(words & {"kmt", "smi", "mil"}))]
+    units = {_DISTANCE_UNITS[word] for word in words if word in _DISTANCE_UNITS} or {
+        {"k": "km", "m": "mi"}[word] for word in words if word in ("k", "m")
+    }
+    if len(units) != 1:
+        raise Unreadable("not a known unit of distance")
+    return units.pop()
+
+
+def read_power_unit(text: str) -> str:
+    """``kw``, ``hp`` or ``ps`` of a cell that names only the unit."""
+    match = _POWER.match(plain_text(text).casefold())
+    if match is None and plain_text(text).casefold() not in ("kwt", "bhp"):
+        raise Unreadable("not a known unit of power")
+    word = match[1].replace(".", "") if match else "kwt"
+    return "kw" if word in ("kw", "kwt", "квт") else "hp" if word in ("hp", "bhp") else "ps"
+
+
 def read_distance_km(text: str, unit: str = "km") -> int:
-    """``150,000km``, ``38.852 mi``, ``45k miles``; ``unit`` is km or mi. Zero is a new car's."""
+    """``150,000km``, ``38.852 mi``, ``45k miles``; ``unit`` is km, mi or mil (ten km). Zero is a new car's."""
     if text.isdecimal():  # nearly every cell of a tidy file
         return _in_km(float(text), unit)
     _refuse_money(text)
@@ -269,14 +338,17 @@ def read_distance_km(text: str, unit: str = "km") -> int:
         raise Unreadable("more than one number")
     if number.is_negative:
         raise Unreadable("a negative distance")
-    unit = _unit_after(number, _DISTANCE_UNITS) or next(
-        (_DISTANCE_UNITS[word] for word in words if word in _DISTANCE_UNITS), unit
+    distance = float(number.value(thousands=True))
+    named = _unit_after(number, _DISTANCE_UNITS) or next(
+        (_DISTANCE_UNITS[word] for word in words if word in _DISTANCE_UNITS), ""
     )
-    return _in_km(float(number.value(thousands=True)) * _times(number.after), unit)
+    if "mil" in words and not named and (unit == "mil" or distance >= 1_000):
+        return _in_km(distance, "mil")  # elsewhere "mil" is a thousand, which no car has driven a thousand times
+    return _in_km(distance * _times(number.after), named or unit)
 
 
 def _in_km(distance: float, unit: str) -> int:
-    kilometres = distance * KM_PER_MILE if unit == "mi" else distance
+    kilometres = distance * {"mi": KM_PER_MILE, "mil": KM_PER_MIL}.get(unit, 1)
     if kilometres > MAX_MILEAGE_KM:
         raise Unreadable("further than any car goes")
     return round(kilometres)
@@ -300,9 +372,14 @@ def _unit_after(number: Number, units: dict[str, str]) -> str:
 
 
 # --- Engine, power, consumption --------------------------------------------------------------------------------------
-_LITRES = re.compile(r"^\s?-?(l|lt|ltr|ltrs|liter|liters|litre|litres|litri|litros)\b(?!\s?(?:/|per|pro|auf))")
-_CUBIC = re.compile(r"^\s?-?(cc|ccm|cm3|cm|cmc|kubik|c\.c\.?|cubic)\b")
-_NOT_A_SIZE = re.compile(r"^\s?-?(cyl|zyl|v\b|gear|speed|gang|hp|ps|kw|bhp|cv|ch|nm|kwh|valve|door|t[uü]r(?:en|ig)?\b)")
+_LITRES = re.compile(
+    r"^\s?-?(л(?!\.? ?с)|l|lt|ltr|ltrs|liter|liters|litre|litres|litri|litros)\b(?!\s?(?:/|per|pro|auf))"
+)
+_CUBIC = re.compile(r"^\s?-?(см3|куб|cc|ccm|cm3|cm|cmc|kubik|c\.c\.?|cubic)\b")
+_NOT_A_SIZE = re.compile(
+    r"^\s?-?(л\.? ?с|квт|pk|hk|km\b|ci|cid|cu\.? ?in|cubic in|cyl|zyl|v\b|gear|"
+    r"speed|gang|hp|ps|kw|bhp|cv|ch|nm|kwh|valve|door|t[uü]r(?:en|ig)?\b)"
+)
 
 
 _ELECTRIC = re.compile(r"\b[ée]le[ck]tr", re.IGNORECASE)
@@ -314,9 +391,10 @@ def read_engine_l(text: str, unit: str = "") -> float | None:
     numbers = numbers_in(text)
     chosen = next((number for number in numbers if _LITRES.match(number.after) or _CUBIC.match(number.after)), None)
     if chosen is None:
-        chosen = next((number for number in numbers if _could_be_a_size(number)), None)
+        could = [number for number in numbers if _could_be_a_size(number)]
+        chosen = next((number for number in could if re.search(r"[.,]\d", number.digits)), could[0] if could else None)
     if chosen is None:
-        if _ELECTRIC.search(text):
+        if _ELECTRIC.search(text) or any(re.match(r"\s?kwh?\b", number.after) for number in numbers):
             return None
         raise Unreadable("no engine size in it")
     if chosen.is_negative:
@@ -332,13 +410,20 @@ def read_engine_l(text: str, unit: str = "") -> float | None:
 
 def _could_be_a_size(number: Number) -> bool:
     """Neither a count of cylinders or gears nor the digits of a name (``V6``, ``K20``, ``E85``)."""
-    return not _NOT_A_SIZE.match(number.after) and not number.before[-1:].isalpha()
+    if _NOT_A_SIZE.match(number.after) or re.search(r"[^\W\d_]-?$", number.before):
+        return False
+    if re.search(r"[.,]\d", number.digits):
+        return True
+    if re.match(r"[^\W\d_]", number.after):
+        return False  # 320d, 45e
+    return len(number.digits) == 4 or not (number.before.strip() or number.after.strip())
 
 
 _POWER = re.compile(
-    r"^\s?-?(kw|ps|bhp|b\.h\.p\.?|hp|h\.p\.?|cv|ch|pk|km|cavalli|caballos|chevaux|pferdestarken|hk|hp@)\b"
+    r"^\s?-?(л\.? ?с|к\.? ?с|квт|koni|koní|hv|cavalos|kuc|le|hk|kw|ps|bhp|"
+    r"b\.h\.p\.?|hp|h\.p\.?|cv|ch|pk|km|cavalli|caballos|chevaux|pferdestarken|hk|hp@)\b"
 )
-_POWER_IN_KW = {"kw": 1.0, "bhp": KW_PER_HP, "hp": KW_PER_HP}
+_POWER_IN_KW = {"kw": 1.0, "квт": 1.0, "bhp": KW_PER_HP, "hp": KW_PER_HP}
 
 
 def read_power_kw(text: str, unit: str = "") -> int | None:
@@ -349,10 +434,16 @@ def read_power_kw(text: str, unit: str = "") -> int | None:
         if _POWER.match(plain_text(text).casefold().removeprefix("null")):
             return None  # "bhp" with no number before it
         raise Unreadable("no number in it")
-    marked = [(number, match[1].replace(".", "")) for number in numbers if (match := _POWER.match(number.after))]
+    marked = [
+        (number, match[1].replace(".", "").replace(" ", ""))
+        for number in numbers
+        if (match := _POWER.match(number.after))
+    ]
     if not marked and (len(numbers) > 1 or _words(plain_text(text).casefold()) - {"e"}):
         raise Unreadable("not a power")
-    number, found = next((pair for pair in marked if pair[1] == "kw"), marked[0] if marked else (numbers[0], unit))
+    number, found = next(
+        (pair for pair in marked if pair[1] in ("kw", "квт")), marked[0] if marked else (numbers[0], unit)
+    )
     if number.is_negative:
         raise Unreadable("a negative power")
     factor = _POWER_IN_KW.get(found, KW_PER_METRIC_HP)
@@ -460,16 +551,47 @@ def read_year(text: str, this_year: int) -> int:
     if not years and (short := _MONTH_AND_YEAR.match(plain)):
         year = int(short[1]) + 2000
         years = {year if year <= this_year + 1 else year - 100}
+    if not years and (year_of_plate := _year_of_plate(plain, this_year) or _year_of_serial(plain, this_year)):
+        years = {year_of_plate}
     if not years:
         raise Unreadable("no year in it")
-    if len(years) > 1:
+    if len(years) > 1 and max(years) - min(years) > 1:
         raise Unreadable("more than one year")
-    year = years.pop()
+    year = min(years)  # 2018/2019: built, and sold as
     if year > this_year + 1:
         raise Unreadable("a year in the future")
     if year < FIRST_CAR_YEAR:
         raise Unreadable("before the first car")
     return year
+
+
+_PLATE = re.compile(r"^[a-z]{2} ?(\d\d) ?[a-z]{3}$", re.IGNORECASE)
+_OLD_PLATE = re.compile(r"^([a-hj-npr-tv-y]) ?\d{1,3} ?[a-z]{3}$", re.IGNORECASE)
+_PLATE_CODE = re.compile(r"^\(?(\d\d)\)?[ -]?(?:plate|reg(?:istration)?)\b|^(?:plate|reg)\W{1,2}(\d\d)$", re.IGNORECASE)
+_PREFIX_LETTERS = "abcdefghjklmnprstvwxy"  # of British plates: a year each from August 1983
+_SERIAL_DAYS = range(20_000, 73_000)  # a spreadsheet's count of days since 1899-12-30: 1954 to 2099
+_DAY_ZERO = date(1899, 12, 30)
+
+
+def _year_of_plate(text: str, this_year: int) -> int | None:
+    """``AB18 CDE``, ``18 plate``, ``68-reg`` -> the year of a British plate (51 to 99: issued in September)."""
+    if match := _PLATE.match(text) or _PLATE_CODE.match(text):
+        code = int(match[1] or match[match.lastindex or 1])
+        year = 2000 + code % 50
+        return year if 2001 <= year <= this_year + 1 else None
+    if match := _OLD_PLATE.match(text):
+        year = 1983 + _PREFIX_LETTERS.index(match[1].casefold())
+        return min(year, 2001)
+    return None
+
+
+def _year_of_serial(text: str, this_year: int) -> int | None:
+    """``43160``, which is a date that a spreadsheet has written as its number of days."""
+    digits = text.removesuffix(".0")
+    if not (digits.isdecimal() and len(digits) == 5 and int(digits) in _SERIAL_DAYS):
+        return None
+    year = (_DAY_ZERO + timedelta(days=int(digits))).year
+    return year if year <= this_year + 1 else None
 
 
 _ORDINALS = {

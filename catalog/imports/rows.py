@@ -9,27 +9,31 @@ from __future__ import annotations
 
 import hashlib
 import html
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from functools import partial
 from operator import attrgetter
 from typing import Any
 
 from catalog.imports import quantities
-from catalog.imports.headings import Column, NamedMapping
+from catalog.imports.headings import Column, HeaderReader, NamedMapping, recognise
 from catalog.imports.names import CarName, name_car, tidy
 from catalog.imports.quantities import Money, Unreadable
 from catalog.imports.vocabulary import (
     OTHER_WORDS,
     SELLER_KIND,
+    STATUS,
     VOCABULARIES,
     WANTED_WORDS,
     bare,
     colour_of,
     field_of_word,
     is_missing,
+    phrases_of,
+    status_of,
 )
 
 CUT = "cut"  # how the note on a shortened text begins; the text is kept
@@ -47,7 +51,7 @@ MAX_ANNUAL_TAX = Decimal("999999.99")
 STRAY_TAX_UP_TO = 2_000  # a larger amount of money in a wrong column could be anything
 MILES_MARKETS = frozenset(["GBP", "USD"])
 DIGEST_BYTES = 16
-NOT_IDENTITY = frozenset(["status", "photo_url"])  # a car stays the same car when these change
+NOT_IDENTITY = frozenset(["status", "photo_url", "vin"])  # a car stays the same car when these change
 TEXT_FIELDS = frozenset(["title", "description", "tags", "variant", "place", "seller_name", "photo_url", "external_id"])
 FREE_TEXT = ("description", "title", "variant", "tags", "place", "seller_name")
 NAME_FIELDS = frozenset(["make", "make_slug", "model", "model_slug", "title", "built_title", "currency"])
@@ -58,10 +62,11 @@ class ListingRow:
     """What one row says about one car. '' and None: the row does not say.
 
     ``make`` and ``model`` carry their slugs; ``built_title`` is a heading made of them for files that have none.
-    ``status`` is '' unless the file has a column for it.
+    ``status`` is '' unless the file says it; a status we do not know is "draft", since unknown must not mean live.
     """
 
     external_id: str | None = None
+    vin: str = ""
     make: str = ""
     make_slug: str = ""
     model: str = ""
@@ -218,7 +223,15 @@ class Shortened(str):
     __slots__ = ()
 
 
-_TAG = re.compile(r"<(?:/?[a-z][^<>]{0,200}|!--.*?--)>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<(?:/?[a-z][^<>]{0,2000}|!--.*?--)>", re.IGNORECASE | re.DOTALL)
+_KNOWN_TAG = re.compile(
+    r"</?(?:a|abbr|b|big|blockquote|body|br|center|div|em|font|h[1-6]|head|hr|html|i|iframe|img|li|link|meta|object|ol|p|pre|"
+    r"script|small|span|strong|style|sub|sup|svg|table|tbody|td|th|thead|title|tr|u|ul)\b[^<>]{0,2000}>",
+    re.IGNORECASE,
+)
+_NOT_TEXT = re.compile(r"<(script|style|head|iframe|object|svg)\b[^>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+_LINE_END = re.compile(r"<\s*(?:br|/?p|/?li|/?div|/?tr|/?h[1-6]|/?ul|/?ol|hr)\b[^<>]*>", re.IGNORECASE)
 _BARE_NUMBER = re.compile(r"[\d.,]+")
 _SIGNS_OF_A_FORMULA = ("=", "+", "-", "@")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
@@ -230,11 +243,17 @@ def clean_text(text: str) -> str:
     if text[:1] == "'" and text[1:2] in _SIGNS_OF_A_FORMULA:
         text = text[1:]  # what exports, ours among them, put before a text that a spreadsheet would calculate
     if "<" in text:
-        text = _TAG.sub("", re.sub(r"<\s*(?:br|/p|/li)\s*/?>", "\n", text, flags=re.IGNORECASE))
+        text = _without_markup(_CDATA.sub(r"\1", text), _TAG)
     if "&" in text:
         text = _CONTROL.sub("", html.unescape(text))
+        if "<" in text:  # mark-up that was escaped; "<3yr>" is not, so only tags of HTML go
+            text = _without_markup(text, _KNOWN_TAG)
     lines = (" ".join(quantities.plain_spaces(line).split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
+
+
+def _without_markup(text: str, tag: re.Pattern[str]) -> str:
+    return tag.sub("", _LINE_END.sub("\n", _NOT_TEXT.sub(" ", text)))
 
 
 def _read_text(length: int, text: str) -> str:
@@ -262,12 +281,67 @@ def _read_word(field: str, text: str) -> str | None:
     return value
 
 
+UNKNOWN_STATUS = "not a known status, so the car is not put on sale"
+
+
 def _read_status(text: str) -> str:
-    """A status must be the whole cell: "not available" is not "available"."""
-    value = VOCABULARIES["status"].exact(text)
+    """A status we do not know is refused here and becomes a draft: "not available" is not "available"."""
+    value = status_of(text)
     if value is None:
-        raise Unreadable("not a known status")
+        raise Unreadable(UNKNOWN_STATUS)
     return value
+
+
+def _read_flag(yes: str, no: str, text: str) -> str:
+    """A column of yes and no (``Sold?``, ``In stock``) -> the status it stands for; '' where it decides nothing.
+
+    A quantity counts as yes unless it is zero; a date or a word of the status vocabulary speaks for itself.
+    """
+    word = bare(text)
+    if word in phrases_of("no") or re.fullmatch(r"0+(?:[.,]0+)?|-\d+", text):
+        return no
+    if word in phrases_of("yes") or re.fullmatch(r"\d{1,4}(?:[.,]0+)?", text):
+        return yes
+    if status := status_of(text):
+        return "" if status == "live" else status
+    if yes and re.search(r"\d", text):
+        return yes  # the date of sale
+    raise Unreadable("neither yes nor no")
+
+
+_VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
+
+
+def _read_vin(text: str) -> str:
+    """17 letters and digits, without I, O and Q; shorter numbers of old cars' frames stay as they are written."""
+    vin = re.sub(r"[\s-]", "", clean_text(text)).upper()
+    if len(set(vin)) < 4:
+        raise Unreadable("not a vehicle identification number")
+    if len(vin) == 17 and not _VIN.fullmatch(vin):
+        raise Unreadable("not a vehicle identification number")
+    if not re.fullmatch(r"[A-Z0-9]{5,17}", vin):
+        raise Unreadable("not a vehicle identification number")
+    return vin
+
+
+def is_full_vin(vin: str) -> bool:
+    """Whether it names one car in the world; shorter numbers repeat."""
+    return bool(_VIN.fullmatch(vin))
+
+
+def _read_place(text: str) -> str:
+    """A town, or the town of an address that is written as JSON."""
+    if text.startswith("{"):
+        try:
+            parts = json.loads(text)
+        except ValueError:
+            parts = {}
+        named = {bare(str(name)): str(value) for name, value in parts.items() if isinstance(value, str | int)}
+        text = next((named[name] for name in _TOWN_KEYS if named.get(name)), "")
+    return _read_line(PLACE_LENGTH, text)
+
+
+_TOWN_KEYS = ("city", "town", "addresslocality", "locality", "ort", "ville", "region", "state", "postal code", "zip")
 
 
 def _read_id(text: str) -> str:
@@ -288,21 +362,36 @@ def _read_tags(text: str) -> tuple[str, ...]:
 
 
 def _read_url(text: str) -> str:
-    """The first address of a cell that may hold several."""
-    first = re.split(r"[\s,;|]+", text.strip().strip("[]\"'"))[0].strip("\"'")
-    if first.startswith("//"):
-        first = f"https:{first}"
-    if not re.match(r"https?://\S+\.\S+", first, re.IGNORECASE):
+    """The first valid address of a cell that may hold several."""
+    pieces = [piece.strip("\"'[]{}") for piece in re.split(r"[\s;|]+|,(?=\s*[\"']?(?:https?:)?//)|,\s", text.strip())]
+    addresses = [f"https:{piece}" if piece.startswith("//") else piece for piece in pieces]
+    first = next((address for address in addresses if _is_web_address(address)), "")
+    if not first:
         raise Unreadable("not a web address")
     if len(first) > URL_LENGTH:
         raise Unreadable(f"an address of more than {URL_LENGTH} characters")
     return first
 
 
-def _read_price(currency_of_column: str, text: str) -> Money | None:
-    """A cell's own currency goes before its column's; the row's and the file's come after both."""
+def _is_web_address(address: str) -> bool:
+    return bool(re.match(r"https?://[^\s/,\"'<>]+\.[^\s\"'<>]+$", address.rstrip(","), re.IGNORECASE))
+
+
+def _read_price(currency_of_column: str, unit: str, text: str) -> Money | None:
+    """A cell's own currency goes before its column's; the row's and the file's come after both.
+
+    ``unit`` is "minor" for a column of pence or cents and "net" for one without value added tax. Where the cell names
+    a tax that comes on top, or its column is net, the amount is raised by the standard rate, as a buyer pays it.
+    """
     money = quantities.read_money(text)
-    return money and Money(money.amount, money.currency or currency_of_column)
+    if money is None:
+        return None
+    amount = (
+        money.amount / 100 if unit == "minor" and money.amount == money.amount.to_integral_value() else money.amount
+    )
+    return Money(
+        round(amount, 2), money.currency or currency_of_column, money.vat or ("netto" if unit == "net" else "")
+    )
 
 
 def _read_tax(text: str) -> Decimal | None:
@@ -372,12 +461,20 @@ class RowReader:
         self._by_field: dict[str, list[Column]] = {}
         for column in sorted(columns, key=lambda column: (column.rank, column.index)):
             self._by_field.setdefault(column.field, []).append(column)
+        self._units_apart = [
+            (field, f"{field}_unit") for field in ("mileage", "power")
+            if field in self._by_field and f"{field}_unit" in self._by_field
+        ]  # fmt: skip
         self._families = {column.field for column in columns if column.is_repeated}
         self._readers = {
             column.index: _remembering(self._reader_of(column), is_text=column.field in TEXT_FIELDS)
             for column in columns
         }
         self._power_in_engine = _remembering(_power_beside_engine)
+        self._fuel_in_engine = _remembering(_fuel_beside_engine)
+        self._by_unit: dict[tuple[str, str], _Read] = {}  # of fields whose unit stands in a column of its own
+        self._pairs = HeaderReader().pairs(headings)
+        self._pair_readers: dict[str, tuple[Column, _Read] | None] = {}
 
     def read(self, cells: Sequence[str]) -> RowReading:
         """Read one record; short ones are padded, long ones mended when it is clear how."""
@@ -395,6 +492,8 @@ class RowReader:
         values = self._values(cells, problems, recovered)
         if values.get("offer") == "wanted":
             return _refused("somebody looking for a car, not offering one", self._whole(cells))
+        if reason := self._why_no_car(cells, values):
+            return _refused(reason, self._whole(cells))
         return self._finish(cells, values, problems, recovered)
 
     # -- values
@@ -413,11 +512,63 @@ class RowReader:
                     failures.append((column, text, reason))
                 if says_something(value):
                     self._keep(column, text, value, values, problems)
+        self._read_with_units(cells, values, failures)
+        self._read_pairs(cells, values)
         if failures:
             self._mend(failures, cells, values, problems, recovered)
-        if "power" not in self._by_field:
-            self._read_power_beside_engine(cells, values)
+        if "engine" in self._by_field:
+            self._read_beside_engine(cells, values)
         return values
+
+    def _read_with_units(
+        self, cells: Sequence[str], values: dict[str, Any], failures: list[tuple[Column, str, str]]
+    ) -> None:
+        """Read a distance or power again by the unit that the row names in another column; one in the cell wins."""
+        for field, unit_field in self._units_apart:
+            unit = values.get(unit_field)
+            for column in self._by_field[field]:
+                if not unit or column.index >= len(cells) or any(failed is column for failed, *_ in failures):
+                    continue
+                key = (field, unit)
+                if key not in self._by_unit:
+                    self._by_unit[key] = _remembering(self._reader_of(replace(column, unit=unit)))
+                value, _ = self._by_unit[key](cells[column.index])
+                if says_something(value):
+                    values[field] = value
+                    break
+
+    def _read_pairs(self, cells: Sequence[str], values: dict[str, Any]) -> None:
+        for name_index, value_index in self._pairs:
+            if max(name_index, value_index) < len(cells):
+                self._read_pair(cells[name_index], cells[value_index], values)
+
+    def _read_pair(self, name: str, text: str, values: dict[str, Any]) -> None:
+        """A cell whose meaning stands in the cell beside it; it fills only what no column of its own says."""
+        if name not in self._pair_readers:
+            column = recognise(name) if name.strip() and len(self._pair_readers) < CACHE_SIZE else None
+            self._pair_readers[name] = (column, _remembering(self._reader_of(column))) if column else None
+        found = self._pair_readers[name]
+        if found:
+            value, _ = found[1](text)
+            if says_something(value):
+                values.setdefault(found[0].field, value)
+
+    def _why_no_car(self, cells: Sequence[str], values: dict[str, Any]) -> str:
+        """Why the row offers no car: a motorbike, caravan or part by its category or title, or a sum; '' if it may."""
+        for field in ("body", "tags"):
+            for column in self._by_field.get(field, []):
+                if (
+                    column.index < len(cells)
+                    and field not in values
+                    and (reason := no_car_by_category(cells[column.index]))
+                ):
+                    return reason
+        if (title := values.get("title", "")) and not values.get("model") and (reason := no_car_by_title(title)):
+            return reason
+        named = any(values.get(field) for field in ("make", "model", "title", "external_id", "vin"))
+        if not named and any(bare(cell) in phrases_of("totals") for cell in cells):
+            return "a sum, not a car"
+        return ""
 
     def _mend(
         self,
@@ -472,11 +623,16 @@ class RowReader:
                 del values[column.field]
                 problems.append(RowProblem(column.heading, text, "the row is shifted here"))
 
-    def _read_power_beside_engine(self, cells: Sequence[str], values: dict[str, Any]) -> None:
-        for column in self._by_field.get("engine", []):
-            power, _ = self._power_in_engine(cells[column.index]) if column.index < len(cells) else (None, "")
-            if power is not None:
-                values.setdefault("power", power)
+    def _read_beside_engine(self, cells: Sequence[str], values: dict[str, Any]) -> None:
+        """``2.0 TDI 150 PS`` under "engine" says the power and the fuel too, where no column of theirs does."""
+        beside = (("power", self._power_in_engine), ("fuel", self._fuel_in_engine))
+        for column in self._by_field["engine"]:
+            for field, read in beside:
+                if field in values or field in self._by_field or column.index >= len(cells):
+                    continue
+                value, _ = read(cells[column.index])
+                if value:
+                    values[field] = value
 
     def _keep(self, column: Column, text: str, value: Any, values: dict[str, Any], problems: list[RowProblem]) -> None:
         """The first value of a field is kept; tags add up; twin columns that disagree are reported."""
@@ -501,7 +657,13 @@ class RowReader:
             "variant": partial(_read_line, TITLE_LENGTH),
             "year": partial(quantities.read_year, this_year=self._this_year),
             "age_years": partial(_read_age, self._this_year),
-            "price": partial(_read_price, column.currency),
+            "price": partial(_read_price, column.currency, column.unit),
+            "vin": _read_vin,
+            "mileage_unit": quantities.read_distance_unit,
+            "power_unit": quantities.read_power_unit,
+            "is_sold": partial(_read_flag, "sold", ""),
+            "is_reserved": partial(_read_flag, "reserved", ""),
+            "is_for_sale": partial(_read_flag, "", "withdrawn"),
             "currency": _read_currency,
             "mileage": partial(_read_mileage, column.unit or habits.distance_unit, "mileage" in self._families),
             "colour": _read_colour,
@@ -515,7 +677,7 @@ class RowReader:
             "owner_count": quantities.read_owner_count,
             "annual_tax": _read_tax,
             "photo_url": _read_url,
-            "place": partial(_read_line, PLACE_LENGTH),
+            "place": _read_place,
             "latitude": partial(quantities.read_coordinate, limit=90),
             "longitude": partial(quantities.read_coordinate, limit=180),
             "seller_id": partial(_read_line, ID_LENGTH),
@@ -552,7 +714,7 @@ class RowReader:
         habits = self._conventions
         if quantities.is_marked_as_money(text):
             if "price" not in values:
-                yield "price", partial(_read_price, "")
+                yield "price", partial(_read_price, "", "")
             elif (money := _money_or_none(text)) is None or money.amount <= STRAY_TAX_UP_TO:
                 yield "annual_tax", _read_tax
         if word_field := field_of_word(text):
@@ -608,7 +770,8 @@ class RowReader:
         name = name_car(
             values.get("make", "") or self._make, values.get("model", "") or self._model, values.get("title", "")
         )
-        row = self._row(name, values, problems)
+        row = self._row(name, values, problems, recovered)
+        row = replace(row, status=self._status(cells, values, row))
         if "make or title" in row.missing_for_sale and row.price is None:
             return _refused("neither make, model nor title, and no price", self._whole(cells), problems)
         if not any(says_something(getattr(row, field)) for field in _FACTS):
@@ -618,8 +781,26 @@ class RowReader:
             problems.append(RowProblem(heading, "", f"no {missing}: a new listing waits as a draft"))
         return RowReading(row, tuple(problems), tuple(recovered))
 
-    def _row(self, name: CarName, values: dict[str, Any], problems: list[RowProblem]) -> ListingRow:
-        money = self._priced(values, problems)
+    def _status(self, cells: Sequence[str], values: dict[str, Any], row: ListingRow) -> str:
+        """What ends a listing wins, wherever the row says it; a status we do not know is a draft."""
+        said = {values.get(field, "") for field in ("status", "is_sold", "is_reserved", "is_for_sale")}
+        said |= {
+            status for column in self._by_field.get("price", ())
+            if column.index < len(cells) and (status := _status_in_price(cells[column.index]))
+        }  # fmt: skip
+        for status in ("sold", "withdrawn", "expired", "reserved"):
+            if status in said:
+                return status
+        is_unknown = "status" not in values and any(
+            column.index < len(cells) and not is_missing(quantities.plain_spaces(cells[column.index]))
+            for column in self._by_field.get("status", ())
+        )
+        return "draft" if is_unknown else values.get("status", "")
+
+    def _row(
+        self, name: CarName, values: dict[str, Any], problems: list[RowProblem], recovered: list[str]
+    ) -> ListingRow:
+        money = self._priced(values, problems, recovered)
         variant = values.get("variant", "")
         built = name.title if not variant or bare(variant) in bare(name.title) else f"{name.title} {variant}"
         seller_name, seller_kind = values.get("seller_name", ""), values.get("seller_kind", "")
@@ -627,7 +808,8 @@ class RowReader:
             seller_name, seller_kind = "", seller_kind or kind
         place = self._coordinates(values, problems)
         return ListingRow(
-            external_id=values.get("external_id"),
+            external_id=values.get("external_id") or values.get("vin") or None,
+            vin=values.get("vin", ""),
             make=name.make,
             make_slug=name.make_slug,
             model=name.model,
@@ -662,18 +844,32 @@ class RowReader:
             status=values.get("status", ""),
         )
 
-    def _priced(self, values: dict[str, Any], problems: list[RowProblem]) -> Money | None:
-        """The price with its currency: its own, else the row's, else the file's."""
+    def _priced(self, values: dict[str, Any], problems: list[RowProblem], recovered: list[str]) -> Money | None:
+        """The price with its currency: its own, else the row's, else the file's; with the tax that comes on top."""
         money: Money | None = values.get("price")
         if money is None:
             return None
         candidates = [code for code in (values.get("currency"), self._conventions.currency) if code]
         try:
-            return Money(money.amount, quantities.settle_currency(money.currency or candidates[0], candidates))
+            currency = quantities.settle_currency(money.currency or candidates[0], candidates)
+            return Money(self._with_vat(money, currency, problems, recovered), currency)
         except Unreadable as reason:
             heading = next((column.heading for column in self._by_field.get("price", [])), "price")
             problems.append(RowProblem(heading, str(money.amount), str(reason)))
             return None
+
+    def _with_vat(self, money: Money, currency: str, problems: list[RowProblem], recovered: list[str]) -> Decimal:
+        """The amount as a buyer pays it. Where the rate is not known the amount stays, with a note."""
+        if not money.vat:
+            return money.amount
+        rate = quantities.vat_rate(money.vat, currency)
+        if rate is None:
+            problems.append(
+                RowProblem("price", "", "without value added tax, at a rate that is not known; kept as it is")
+            )
+            return money.amount
+        recovered.append(f"price → with {rate}% value added tax")
+        return round(money.amount * (100 + rate) / 100, 2)
 
     def _year_of_title(self, year: int | None) -> int | None:
         return year if year and "year" not in self._by_field and year <= self._this_year + 1 else None
@@ -719,6 +915,46 @@ def _attempt(read: Callable[[str], Any], text: str) -> tuple[Any, str]:
     if isinstance(value, Shortened):
         return str(value), f"{CUT} to {len(value):,} characters"
     return value, ""
+
+
+def no_car_by_category(text: str) -> str:
+    """Why a category's cell names no car: ``Motorrad``, ``Cars > Parts``; '' when it may."""
+    levels = [bare(level) for level in re.split(r"[>/|,;]", text)[-3:]]
+    if any(level in phrases_of("not_a_car") for level in levels):
+        return "no car: a motorbike, caravan, trailer or boat"
+    return "no car: a part" if any(level in phrases_of("parts") for level in levels) else ""
+
+
+_SET_OF = re.compile(r"^(?:\d+ ?x |set of |pair of |satz |jeu de |juego de )?(?:\d+ )?")
+
+
+def no_car_by_title(title: str) -> str:
+    """Why a heading offers no car, by its first words: ``Wohnwagen Hobby``, ``4 x alloy wheels``; '' when it may."""
+    words = _SET_OF.sub("", bare(title)).split()
+    for n_words in (3, 2, 1):
+        start = " ".join(words[:n_words])
+        if start in phrases_of("not_a_car") and start not in _ALSO_A_MODEL:
+            return "no car: a motorbike, caravan, trailer or boat"
+        if start in phrases_of("parts"):
+            return "no car: a part"
+    return ""
+
+
+_ALSO_A_MODEL = frozenset(["caravan", "scooter", "roller", "moto", "quad", "mc", "bus coach"])
+_AFTER_THE_PRICE = re.compile(r"[\d£$€.,\s]+")
+
+
+def _status_in_price(text: str) -> str:
+    """``SOLD``, ``£8,995 (reserved)`` -> the status; '' when a price cell names none."""
+    if not any(letter.isalpha() for letter in text) or len(text) > LONGEST_VALUE:
+        return ""
+    status = STATUS.exact(_AFTER_THE_PRICE.sub(" ", text))
+    return status if status in ("sold", "reserved") else ""
+
+
+def _fuel_beside_engine(text: str) -> str | None:
+    """``2.0 TDI (110 kW)`` under "engine" says the fuel too."""
+    return VOCABULARIES["fuel"].read(text)
 
 
 def _power_beside_engine(text: str) -> int | None:

@@ -12,7 +12,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ _WORDS: dict[str, dict[str, Any]] = tomllib.loads(WORDS_FILE.read_text(encoding=
 MISSING = frozenset(_WORDS["cells"]["missing"])
 PLAIN_WORDS = {name: frozenset(words.split()) for name, words in _WORDS["plain"].items()}
 OTHER_WORDS, NO_COLOUR, WANTED_WORDS = (PLAIN_WORDS[name] for name in ("other", "no_colour", "wanted"))
+NEGATIONS = PLAIN_WORDS["negations"]
 
 
 @lru_cache(maxsize=65536)
@@ -35,6 +36,12 @@ def bare(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text.casefold().translate(BARE_LETTERS))
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return " ".join(re.findall(r"[^\W_]+", plain))
+
+
+@cache
+def phrases_of(name: str) -> frozenset[str]:
+    """The bare phrases of a plain list of ``words.toml``: ``alloy-wheels`` -> ``alloy wheels``."""
+    return frozenset(bare(phrase) for phrase in PLAIN_WORDS[name])
 
 
 def is_missing(text: str) -> bool:
@@ -52,18 +59,16 @@ class Vocabulary:
         self, words: Mapping[str, str], combine: Callable[[frozenset[str]], str | None] = lambda values: None
     ) -> None:
         self.values = tuple(words)
-        self._value_by_phrase = {
-            phrase.replace("-", " "): value for value, phrases in words.items() for phrase in phrases.split()
-        }
+        self._value_by_phrase = {bare(phrase): value for value, phrases in words.items() for phrase in phrases.split()}
         self._combine = combine
 
     @property
     def phrases(self) -> Iterable[str]:
         return self._value_by_phrase.keys()
 
-    def first_inside(self, text: str) -> str | None:
+    def firstinside(self, text: str) -> str | None:
         """The value of the first known word in a cell, whatever the others say."""
-        return next(iter(self._inside(bare(text).split())), None)
+        return next(iter(self.inside(bare(text).split())), None)
 
     def exact(self, text: str) -> str | None:
         """The value a whole cell names, or None."""
@@ -73,12 +78,12 @@ class Vocabulary:
         """The value a cell names, whole or by the words in it; None when it names none, or two that disagree."""
         if value := self.exact(text):
             return value
-        found = frozenset(self._inside(bare(text).split()))
+        found = frozenset(self.inside(bare(text).split()))
         if len(found) == 1:
             return next(iter(found))
         return self._combine(found) if found else None
 
-    def _inside(self, words: list[str]) -> Iterable[str]:
+    def inside(self, words: list[str]) -> Iterable[str]:
         """Values named anywhere in the cell; the longest phrase wins, and its words are not read again."""
         start = 0
         while start < len(words):
@@ -122,6 +127,22 @@ def _several_bodies(bodies: frozenset[str]) -> str | None:
     return None
 
 
+def status_of(text: str) -> str | None:
+    """The status a cell names; None when it is none we know, which never means live.
+
+    "Live" must be the whole cell; what ends a listing may stand among other words (``Sold - awaiting collection``), but
+    not behind a negation.
+    """
+    text = text.removeprefix("https://schema.org/").removeprefix("http://schema.org/")
+    if exact := STATUS.exact(text):
+        return exact
+    words = bare(text).split()
+    if NEGATIONS & set(words):
+        return None
+    found = frozenset(STATUS.inside(words)) - {"live"}
+    return next((status for status in ("sold", "withdrawn", "expired", "reserved", "draft") if status in found), None)
+
+
 COLOUR = Vocabulary(_WORDS["colour"])
 SELLER_KIND = Vocabulary(_WORDS["seller_kind"])
 STATUS = Vocabulary(_WORDS["status"])
@@ -152,7 +173,7 @@ def field_of_word(text: str) -> str | None:
 
 def colour_of(text: str) -> str:
     """The plain English colour; one we do not know stays as written, in small letters."""
-    plain = COLOUR.exact(text) or COLOUR.first_inside(text)
+    plain = COLOUR.exact(text) or COLOUR.firstinside(text)
     if plain:
         return plain
     word = bare(text)

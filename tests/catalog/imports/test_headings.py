@@ -32,7 +32,7 @@ from catalog.imports.headings import HeaderReader, parse_target, recognise
         ("mpg", "consumption", "mpg"),
         ("tax(£)", "annual_tax", ""),
         ("Inserat-Nr.", "external_id", ""),
-        ("VIN", "external_id", ""),
+        ("VIN", "vin", ""),
     ],
 )
 def test_headings_of_many_languages_are_recognised_with_their_units(heading, field, unit):

@@ -199,7 +199,7 @@ def test_a_year_is_found_in_every_kind_of_date(text):
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("2060", "future"), ("18", "no year"), ("1850", "before the first car"), ("2017/2018", "more than one")],
+    [("2060", "future"), ("18", "no year"), ("1850", "before the first car"), ("2015/2018", "more than one")],
 )
 def test_what_is_no_year_is_refused(text, reason):
     with pytest.raises(Unreadable, match=reason):

@@ -180,7 +180,7 @@ def test_a_french_file(read):
 def test_an_american_file_of_small_ads(read):
     gmc, ford = read(CRAIGSLIST, mapping="craigslist")
     assert said(gmc.row) == {
-        "external_id": "7316814884", "make": "GMC", "model": "Sierra 1500", "tags": ("good",),
+        "external_id": "7316814884", "vin": "3GTP1", "make": "GMC", "model": "Sierra 1500", "tags": ("good",),
         "description": "A car, with\ntwo lines", "year": 2014, "price": Decimal(33590), "currency": "USD",
         "mileage_km": 93218, "fuel": "petrol", "body": "pickup", "colour": "white", "place": "auburn",
         "photo_url": "https://x.example/1.jpg", "latitude": 32.59, "longitude": -85.48,

@@ -1,6 +1,14 @@
 import pytest
 
-from catalog.imports.vocabulary import STATUS, VOCABULARIES, bare, colour_of, field_of_word, is_missing
+from catalog.imports.vocabulary import (
+    STATUS,
+    VOCABULARIES,
+    bare,
+    colour_of,
+    field_of_word,
+    is_missing,
+    status_of,
+)
 from catalog.models import Listing, Seller
 
 
@@ -66,7 +74,25 @@ def test_words_of_something_else_or_of_two_minds_mean_nothing(field, text):
 
 def test_a_status_must_be_the_whole_cell():
     assert STATUS.exact("Available") == "live"
-    assert STATUS.exact("not available") is None
+    assert STATUS.exact("not available") == "withdrawn"
+
+
+@pytest.mark.parametrize("text", ["awaiting valet", "not sold", "nicht verkauft", "maybe available", "ZZ", "live soon"])
+def test_a_status_that_is_not_known_is_never_live(text):
+    assert status_of(text) != "live"
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("Sold - awaiting collection", "sold"), ("SOLD STC", "sold"), ("NOT_AVAILABLE", "withdrawn"),
+        ("Due In", "draft"), ("Out of Stock", "withdrawn"), ("Verkauft", "sold"), ("Reserverad", "reserved"),
+        ("Продано", "sold"),
+        ("https://schema.org/InStock", "live"), ("En préparation", "draft"), ("Prodáno", "sold"), ("I lager", "live"),
+    ],
+)  # fmt: skip
+def test_statuses_of_the_trade_in_its_languages(text, status):
+    assert status_of(text) == status
 
 
 @pytest.mark.parametrize(
