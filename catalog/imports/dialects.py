@@ -61,7 +61,8 @@ _NOT_TABLES = (
     (b"<html", "a web page"),
     (b"<?xml", "an XML document"),
 )
-_TRUNCATED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, OSError, zipfile.BadZipFile)
+PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".heic", ".tif", ".tiff", ".bmp")
+TRUNCATED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, OSError, zipfile.BadZipFile)
 
 
 def _windows_bytes(error: UnicodeError) -> tuple[str, int]:
@@ -157,7 +158,7 @@ class RowFile:
                     continue  # a line with nothing at all on it is no row
                 number += 1
                 yield Record(number, cells, broken)
-        except _TRUNCATED as error:
+        except TRUNCATED as error:
             raise FileRefused(f"{self.path.name} breaks off after row {number}: {error}") from error
 
 
@@ -173,15 +174,15 @@ def open_rows(path: Path, knows: KnowsHeadings, *, delimiter: str = "", encoding
     if len(delimiter) > 1:
         raise FileRefused(f"A delimiter is one character, not “{delimiter}”.")
     with ExitStack() as stack:
-        raw = stack.enter_context(_opened(path))
+        raw = stack.enter_context(opened(path))
         compression = _compression(raw, path)
         head = _head(raw, compression, path)
-        codec, errors, label = _encoding(head, encoding, path)
+        codec, errors, label = encoding_of(head, encoding, path)
         text = _decoded_head(head, codec, errors)
         _refuse_binary(text, path)
         dialect, headings, sample = _sniff(text, knows, path, label, compression, delimiter)
         stream = io.TextIOWrapper(
-            stack.enter_context(_unpacked(raw, compression, path)), encoding=codec, errors=errors, newline=""
+            stack.enter_context(unpacked(raw, compression, path)), encoding=codec, errors=errors, newline=""
         )
         lines = _Lines(stack.enter_context(stream))
         lines.is_wrapped = dialect.is_wrapped
@@ -192,7 +193,7 @@ def open_rows(path: Path, knows: KnowsHeadings, *, delimiter: str = "", encoding
 
 
 # --- Bytes -----------------------------------------------------------------------------------------------------------
-def _opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> IO[bytes]:
     try:
         return path.open("rb")
     except FileNotFoundError:
@@ -218,7 +219,7 @@ def _compression(raw: IO[bytes], path: Path) -> str:
     return ""
 
 
-def _unpacked(raw: IO[bytes], compression: str, path: Path) -> IO[bytes]:
+def unpacked(raw: IO[bytes], compression: str, path: Path) -> IO[bytes]:
     raw.seek(0)
     if compression == "gzip":
         return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
@@ -237,6 +238,7 @@ def _only_member(raw: IO[bytes], path: Path) -> IO[bytes]:
     except zipfile.BadZipFile as error:
         raise FileRefused(f"{path.name} is a damaged zip archive: {error}.") from None
     names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
+    names = [name for name in names if not name.casefold().endswith(PICTURES)] or names
     if any(name.startswith(("xl/", "word/", "content.xml")) for name in names):
         raise FileRefused(f"{path.name} is an office document, not a text table; save it as CSV first.")
     if len(names) != 1:
@@ -248,10 +250,10 @@ def _head(raw: IO[bytes], compression: str, path: Path) -> bytes:
     """The first bytes of the content. A small archive that breaks off gives what it can; the rest fails later."""
     blocks: list[bytes] = []
     try:
-        source = _unpacked(raw, compression, path)
+        source = unpacked(raw, compression, path)
         while sum(map(len, blocks)) < SAMPLE_BYTES and (block := source.read(SAMPLE_BLOCK_BYTES)):
             blocks.append(block)
-    except _TRUNCATED as error:
+    except TRUNCATED as error:
         if not blocks:
             raise FileRefused(f"{path.name} cannot be unpacked: {error}.") from None
     head = b"".join(blocks)
@@ -260,7 +262,7 @@ def _head(raw: IO[bytes], compression: str, path: Path) -> bytes:
     return head
 
 
-def _encoding(head: bytes, asked: str, path: Path) -> tuple[str, str, str]:
+def encoding_of(head: bytes, asked: str, path: Path) -> tuple[str, str, str]:
     """(codec, error handler, name for people)."""
     if asked:
         try:
@@ -333,7 +335,7 @@ def _sniff(
         )
         if best.score[0] >= MIN_FIELDS:
             return best.dialect, best.headings, best.sample
-    raise HeaderRefused(_no_header(path, best.headings, knows))
+    raise HeaderRefused(no_header(path, best.headings, knows))
 
 
 def _looks_wrapped(lines: list[str]) -> bool:
@@ -397,12 +399,12 @@ def _best_header(lines: list[str], dialect: Dialect, knows: KnowsHeadings) -> _H
     place = scores.index(max(scores))
     n_above, headings = records[place]
     sample = [cells for _, cells in records[place + 1 :] if cells]
-    headings = _without_empty_end(headings, sample)
+    headings = without_empty_end(headings, sample)
     agreeing = sum(len(cells) == len(headings) for cells in sample) / (len(sample) or 1)
     return _Header((max(scores), agreeing, len(headings)), replace(dialect, n_lines_above=n_above), headings, sample)
 
 
-def _without_empty_end(headings: list[str], sample: list[list[str]]) -> list[str]:
+def without_empty_end(headings: list[str], sample: list[list[str]]) -> list[str]:
     """Without the nameless columns at the end that no row of the sample fills: separators at the ends of lines."""
     n_columns = len(headings)
     while n_columns and not headings[n_columns - 1].strip():
@@ -412,7 +414,7 @@ def _without_empty_end(headings: list[str], sample: list[list[str]]) -> list[str
     return headings[:n_columns]
 
 
-def _no_header(path: Path, headings: list[str], knows: KnowsHeadings) -> str:
+def no_header(path: Path, headings: list[str], knows: KnowsHeadings) -> str:
     seen = ", ".join(heading.strip() for heading in headings[:12] if heading.strip())
     hints = knows.hints(headings)
     return (

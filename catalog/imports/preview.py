@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from catalog.exceptions import HeaderRefused
-from catalog.imports.dialects import open_rows
 from catalog.imports.headings import IGNORE, UNITS_BY_FIELD, Column, HeaderReader, targets
 from catalog.imports.quantities import numbers_in
 from catalog.imports.reading import ImportOptions, open_reading
 from catalog.imports.rows import ListingRow, RowReading, says_something
+from catalog.imports.tables import open_table
 
 ROWS_SHOWN = 8
 EXAMPLES_SHOWN = 3
@@ -93,7 +93,7 @@ def preview_file(path: Path, options: ImportOptions) -> Preview:
     except HeaderRefused as refusal:
         if options.columns or options.mapping:
             HeaderReader(mapping=options.mapping, pairs=options.columns)  # a misspelt option says so itself
-        with open_rows(path, AnyHeadings(), delimiter=options.delimiter, encoding=options.encoding) as rows:
+        with open_table(path, AnyHeadings(), delimiter=options.delimiter, encoding=options.encoding) as rows:
             columns = file_columns(rows.headings, rows.sample, options, ())
             return Preview(written=rows.dialect.describe(), columns=columns, problem=str(refusal))
 

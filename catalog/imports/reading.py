@@ -15,11 +15,11 @@ from django.conf import settings
 from django.utils import timezone
 
 from catalog.exceptions import ImportRefused
-from catalog.imports.dialects import RowFile, open_rows
 from catalog.imports.headings import Column, HeaderReader
 from catalog.imports.names import slug_of
 from catalog.imports.quantities import CURRENCIES
 from catalog.imports.rows import ROW_FIELDS, Conventions, RowReader, find_conventions
+from catalog.imports.tables import Table, open_table
 
 DISTANCE_UNITS = ("", "km", "mi")
 
@@ -80,7 +80,7 @@ class Reading:
 
     options: ImportOptions
     source: str
-    rows: RowFile
+    rows: Table
     columns: Sequence[Column]
     unread: Sequence[str]  # headings of columns that nothing is read from
     conventions: Conventions
@@ -102,11 +102,11 @@ class Reading:
 def open_reading(path: Path, options: ImportOptions) -> Iterator[Reading]:
     """Open a file and settle how it is read. Raises ImportRefused, before anything was read, when it cannot be."""
     headings = HeaderReader(mapping=options.mapping, pairs=options.columns)
-    with open_rows(path, headings, delimiter=options.delimiter, encoding=options.encoding) as rows:
+    with open_table(path, headings, delimiter=options.delimiter, encoding=options.encoding) as rows:
         yield settle(path, options, headings, rows)
 
 
-def settle(path: Path, options: ImportOptions, headings: HeaderReader, rows: RowFile) -> Reading:
+def settle(path: Path, options: ImportOptions, headings: HeaderReader, rows: Table) -> Reading:
     columns = headings.columns(rows.headings)
     conventions = find_conventions(
         columns,

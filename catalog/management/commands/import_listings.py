@@ -23,7 +23,7 @@ INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
 
 class Command(BaseCommand):
     help = (
-        "Import listings from a table of text (CSV and its relatives, also compressed). "
+        "Import listings from a table of text (CSV and its relatives), JSON, XML or a workbook, also compressed. "
         "The same file can be imported again: known cars are updated, nothing is added twice."
     )
 
@@ -112,7 +112,11 @@ def summary_lines(run: ImportRun) -> list[str]:
     how = run.options
     lines = [
         f"{run.file_name} → source “{run.source}”, run {run.pk}{' (dry run: nothing was stored)' if would else ''}",
-        f"  {how['encoding']}, {how['delimiter']}-separated"
+        (
+            f"  {how['format']}, {how['delimiter']}"
+            if "format" in how
+            else f"  {how['encoding']}, {how['delimiter']}-separated"
+        )
         + (f", {how['compression']}" if "compression" in how else "")
         + "; "
         + ", ".join(f"{heading} → {field}" for heading, field in how["columns"].items()),

@@ -82,7 +82,7 @@ def test_an_uploaded_file_is_kept_and_its_columns_shown(operator: Client):
     ("content", "says"),
     [
         (b"PK\x03\x04 not a zip", "damaged zip archive"),
-        (b"\xd0\xcf\x11\xe0 workbook", "an Excel workbook; save it as CSV first"),
+        (b"\xd0\xcf\x11\xe0 workbook", "an office document"),
         (b"PAR1 rows", "a Parquet file"),
     ],
 )

@@ -1,0 +1,391 @@
+"""Files that are no lines of text: JSON, JSON lines and JSON-LD, XML, and workbooks; read as rows under headings.
+
+A record may nest: its paths become headings (``mileage.value``, ``image[0].url``), which ``headings`` understands. JSON
+and XML are parsed twice, once for the headings and once for the rows, so that no more than one record is in memory; a
+workbook is held by its reader.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import tempfile
+import xml.etree.ElementTree as ElementTree  # for the type only: parsing is defusedxml's
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Protocol, Self
+
+import ijson
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import iterparse
+from python_calamine import CalamineError, CalamineWorkbook
+
+from catalog.exceptions import FileRefused, HeaderRefused
+from catalog.imports.dialects import (
+    HEADER_WITHIN_RECORDS,
+    MIN_FIELDS,
+    SAMPLE_RECORDS,
+    KnowsHeadings,
+    Record,
+    no_header,
+    without_empty_end,
+)
+
+EVENTS_LOOKED_AT = 50_000  # of the beginning of a file, to find which of its elements is a car
+MAX_HEADINGS = 2_000
+MAX_REPEATS = 12  # of one element within a record, such as photos
+SKIPPED_KEYS = ("@context", "@type", "@id")
+_JSON_ERRORS = (ijson.JSONError, UnicodeDecodeError)
+_XML_ERRORS = (ElementTree.ParseError, DefusedXmlException, ValueError, LookupError)
+
+Flat = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Written:
+    """How such a file is written; the twin of ``dialects.Dialect``."""
+
+    kind: str
+    where: str = ""  # path of the records, or name of the sheet
+    compression: str = ""
+    encoding: str = "utf-8"
+    delimiter: str = ","  # between the cells of a row that is shown as a whole
+
+    def describe(self) -> dict[str, str]:
+        """For people and for the log of a run."""
+        return {
+            "format": self.kind,
+            "encoding": self.encoding,
+            "delimiter": self.where or "record",
+            **({"compression": self.compression} if self.compression else {}),
+        }
+
+
+@dataclass
+class RecordFile:
+    """An open file of records: iterate it once. The twin of ``dialects.RowFile``."""
+
+    path: Path
+    dialect: Written
+    headings: list[str]
+    sample: list[list[str]]
+    size: int
+    _rows: Callable[[], Iterator[list[str]]] = field(repr=False)
+    _progress: Callable[[], float] = field(repr=False)  # 0 to 1
+    _stack: ExitStack = field(repr=False)
+
+    @property
+    def position(self) -> int:
+        return round(self.size * min(self._progress(), 1.0))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def __iter__(self) -> Iterator[Record]:
+        """The records. Raises FileRefused when the file breaks off."""
+        number = 0
+        try:
+            for cells in self._rows():
+                if any(cells):
+                    number += 1
+                    yield Record(number, cells)
+        except (*_JSON_ERRORS, *_XML_ERRORS) as error:
+            raise FileRefused(f"{self.path.name} breaks off after row {number}: {error}") from error
+
+
+def open_records(
+    path: Path, content: IO[bytes], kind: str, knows: KnowsHeadings, stack: ExitStack, *, compression: str = ""
+) -> RecordFile:
+    """Find the cars of an unpacked, seekable file of ``kind`` (json, xml or workbook).
+
+    Raises:
+        FileRefused: It is not what it looks like.
+        HeaderRefused: Nothing in it has at least two things we know.
+    """
+    if kind == "workbook":
+        return _open_workbook(path, content, knows, stack)
+    size = content.seek(0, io.SEEK_END)
+    reader: _Json | _Xml = _Json(content) if kind == "json" else _Xml(content)
+    try:
+        where, score = reader.find(knows)
+        headings, sample = _headings_of(reader.records(where))
+    except (*_JSON_ERRORS, *_XML_ERRORS) as error:
+        raise FileRefused(f"{path.name} cannot be read as {kind.upper()}: {error}.") from None
+    if score < MIN_FIELDS:
+        raise HeaderRefused(no_header(path, headings, knows))
+    return RecordFile(
+        path,
+        Written(kind, where, compression),
+        headings,
+        [_cells(record, headings) for record in sample],
+        path.stat().st_size,
+        lambda: (_cells(record, headings) for record in reader.records(where)),
+        lambda: content.tell() / (size or 1),
+        stack.pop_all(),
+    )
+
+
+def _headings_of(records: Iterator[Flat]) -> tuple[list[str], list[Flat]]:
+    """Every path that some record has, in the order of their first appearance, and the first records."""
+    headings: dict[str, None] = {}
+    sample: list[Flat] = []
+    for record in records:
+        if len(sample) < SAMPLE_RECORDS:
+            sample.append(record)
+        if len(headings) < MAX_HEADINGS:
+            headings.update(dict.fromkeys(record))
+    return list(headings)[:MAX_HEADINGS], sample
+
+
+def _cells(record: Flat, headings: Sequence[str]) -> list[str]:
+    return [record.get(heading, "") for heading in headings]
+
+
+@dataclass
+class _Place:
+    """An element that may be a car: the paths of its values."""
+
+    leaves: dict[str, None] = field(default_factory=dict)
+    n_seen: int = 0
+
+
+def _best_place(places: dict[str, _Place], knows: KnowsHeadings) -> tuple[str, int]:
+    """The element that names the most fields; of equals the outermost, since inner ones lose what stands around."""
+    if not places:
+        return "", 0
+    scores = {path: knows.score(list(place.leaves)) for path, place in places.items()}
+    best = max(places, key=lambda path: (scores[path], -len(path)))
+    return best, scores[best]
+
+
+# --- JSON ------------------------------------------------------------------------------------------------------------
+class _Json:
+    def __init__(self, content: IO[bytes]) -> None:
+        self._content = content
+
+    def find(self, knows: KnowsHeadings) -> tuple[str, int]:
+        """(prefix of the objects that are cars, fields they name)."""
+        places: dict[str, _Place] = {}
+        self._content.seek(0)
+        events = ijson.parse(self._content, multiple_values=True, use_float=False)
+        for prefix, event, value in islice(events, EVENTS_LOOKED_AT):
+            if event == "start_map" and len(places) < MAX_HEADINGS:
+                places.setdefault(prefix, _Place()).n_seen += 1
+            elif value is not None and event in ("string", "number", "boolean"):
+                self._note(places, prefix)
+        return _best_place(places, knows)
+
+    @staticmethod
+    def _note(places: dict[str, _Place], prefix: str) -> None:
+        """The value at ``prefix`` belongs to each object around it that is not beyond an array of objects."""
+        for path, place in places.items():
+            start = f"{path}." if path else ""
+            rest = prefix[len(start) :]
+            if prefix.startswith(start) and rest and len(place.leaves) < MAX_HEADINGS:
+                leaf = rest.removesuffix(".item")
+                if ".item." not in f".{leaf}." and not leaf.split(".")[-1].startswith("@"):
+                    place.leaves[leaf] = None
+
+    def records(self, where: str) -> Iterator[Flat]:
+        self._content.seek(0)
+        for item in ijson.items(self._content, where, multiple_values=True, use_float=False):
+            if isinstance(item, dict):
+                flat: Flat = {}
+                _flatten(item, "", flat)
+                yield flat
+
+
+def _flatten(value: Any, path: str, flat: Flat) -> None:
+    """Nested values by their paths; a list of plain values is one cell, joined by ``|``."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in SKIPPED_KEYS:
+                _flatten(inner, f"{path}.{key}" if path else str(key), flat)
+    elif isinstance(value, list):
+        if any(isinstance(inner, dict | list) for inner in value):
+            for index, inner in enumerate(value[:MAX_REPEATS]):
+                _flatten(inner, f"{path}[{index}]", flat)
+        else:
+            flat[path] = "|".join(text for text in map(_text, value) if text)
+    else:
+        flat[path] = _text(value)
+
+
+def _text(value: Any) -> str:
+    """A value of a structured file as people would have typed it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        return value.date().isoformat()
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
+
+
+# --- XML -------------------------------------------------------------------------------------------------------------
+class _Xml:
+    def __init__(self, content: IO[bytes]) -> None:
+        self._content = content
+
+    def find(self, knows: KnowsHeadings) -> tuple[str, int]:
+        """(path of the elements that are cars, fields they name)."""
+        places: dict[str, _Place] = {}
+        for event, path, element in islice(self._events(), EVENTS_LOOKED_AT):
+            if event == "start":
+                place = places.setdefault(path, _Place())
+                place.n_seen += 1
+                place.leaves.update(dict.fromkeys(map(_local, element.attrib)))
+            else:
+                for ancestor in _ancestors(path):
+                    self._note(places[ancestor], path[len(ancestor) + 1 :], element)
+        return _best_place(_without_lists(places), knows)
+
+    @staticmethod
+    def _note(place: _Place, leaf: str, element: ElementTree.Element) -> None:
+        if len(place.leaves) < MAX_HEADINGS:
+            if (element.text or "").strip():
+                place.leaves[leaf.replace("/", ".")] = None
+            place.leaves.update(dict.fromkeys(f"{leaf.replace('/', '.')}.{_local(name)}" for name in element.attrib))
+
+    def _events(self) -> Iterator[tuple[str, str, ElementTree.Element]]:
+        """(start or end, path without namespaces, element); what has ended is dropped by the caller."""
+        self._content.seek(0)
+        path: list[str] = []
+        for event, element in iterparse(self._content, events=("start", "end")):
+            if event == "start":
+                path.append(_local(element.tag))
+                yield event, "/".join(path), element
+            else:
+                yield event, "/".join(path), element
+                path.pop()
+
+    def records(self, where: str) -> Iterator[Flat]:
+        stack: list[ElementTree.Element] = []
+        for event, path, element in self._events():
+            if event == "start":
+                stack.append(element)
+                continue
+            stack.pop()
+            if path == where:
+                flat: Flat = {}
+                _flatten_element(element, "", flat)
+                yield flat
+            if stack and not path.startswith(f"{where}/"):
+                stack[-1].remove(element)
+
+
+def _without_lists(places: dict[str, _Place]) -> dict[str, _Place]:
+    """Without the elements around several cars: those name what their cars name, and come more rarely."""
+    lists = {
+        path
+        for path, place in places.items()
+        for inner, cars in places.items()
+        if inner.startswith(f"{path}/") and cars.n_seen > place.n_seen and len(cars.leaves) > MIN_FIELDS
+    }
+    return {path: place for path, place in places.items() if path not in lists}
+
+
+def _ancestors(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:n_parts]) for n_parts in range(1, len(parts))]
+
+
+def _local(tag: str) -> str:
+    """A name without its namespace."""
+    return tag.rpartition("}")[2]
+
+
+def _flatten_element(element: ElementTree.Element, path: str, flat: Flat) -> None:
+    """Children and attributes by their paths; the text beside attributes is ``path.value``."""
+    for name, value in element.attrib.items():
+        flat[f"{path}.{_local(name)}" if path else _local(name)] = value
+    children: dict[str, list[ElementTree.Element]] = {}
+    for child in element:
+        if isinstance(child.tag, str):
+            children.setdefault(_local(child.tag), []).append(child)
+    text = (element.text or "").strip()
+    if text and path:
+        flat[f"{path}.value" if element.attrib or children else path] = text
+    for name, twins in children.items():
+        inner = f"{path}.{name}" if path else name
+        if len(twins) == 1:
+            _flatten_element(twins[0], inner, flat)
+        elif not any(len(twin) or twin.attrib for twin in twins):
+            flat[inner] = "|".join(text for twin in twins if (text := (twin.text or "").strip()))
+        else:
+            for index, twin in enumerate(twins[:MAX_REPEATS]):
+                _flatten_element(twin, f"{inner}[{index}]", flat)
+
+
+# --- Workbooks -------------------------------------------------------------------------------------------------------
+def _open_workbook(path: Path, content: IO[bytes], knows: KnowsHeadings, stack: ExitStack) -> RecordFile:
+    """The sheet, and the row of it, that names the most fields."""
+    content.seek(0)
+    try:
+        book = stack.enter_context(CalamineWorkbook.from_filelike(content))
+        names = book.sheet_names
+        found = [_header_of(book, name, knows) for name in names]
+    except CalamineError as error:
+        raise FileRefused(f"{path.name} is an office document, not a workbook that can be read: {error}.") from None
+    if not found:
+        raise FileRefused(f"{path.name} has no sheet.")
+    score, _, sheet, n_above, headings = max(found, key=lambda each: each[:2])
+    if score < MIN_FIELDS:
+        raise HeaderRefused(no_header(path, headings, knows))
+    sample = list(islice(_rows_of(book, sheet, n_above + 1), SAMPLE_RECORDS))
+    headings = without_empty_end(headings, sample)
+    n_rows, n_done = book.get_sheet_by_name(sheet).total_height or 1, [0]
+
+    def rows() -> Iterator[list[str]]:
+        for cells in _rows_of(book, sheet, n_above + 1):
+            n_done[0] += 1
+            yield cells[: len(headings)] if not any(cells[len(headings) :]) else cells
+
+    return RecordFile(
+        path,
+        Written("workbook", f"sheet “{sheet}”"),
+        headings,
+        [cells[: len(headings)] for cells in sample],
+        path.stat().st_size,
+        rows,
+        lambda: n_done[0] / n_rows,
+        stack.pop_all(),
+    )
+
+
+def _header_of(book: CalamineWorkbook, sheet: str, knows: KnowsHeadings) -> tuple[int, int, str, int, list[str]]:
+    """(fields named, rows of the sheet, its name, rows above the header, the header)."""
+    rows = list(islice(_rows_of(book, sheet, 0), HEADER_WITHIN_RECORDS))
+    scores = [knows.score(cells) for cells in rows]
+    if not scores:
+        return 0, 0, sheet, 0, []
+    place = scores.index(max(scores))
+    return scores[place], book.get_sheet_by_name(sheet).total_height, sheet, place, rows[place]
+
+
+def _rows_of(book: CalamineWorkbook, sheet: str, n_above: int) -> Iterator[list[str]]:
+    for cells in islice(book.get_sheet_by_name(sheet).iter_rows(), n_above, None):
+        yield [_text(value) for value in cells]
+
+
+class Readable(Protocol):
+    def read(self, n_bytes: int, /) -> bytes: ...
+
+
+def seekable(stream: Readable, stack: ExitStack) -> IO[bytes]:
+    """A copy on disk of what cannot be read twice, such as a member of an archive."""
+    copy = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 -- the stack closes it
+    while block := stream.read(1024 * 1024):
+        copy.write(block)
+    return copy
