@@ -17,6 +17,7 @@ from web.paths import API_PATHS
 
 env = read.env
 BASE_DIR = Path(__file__).resolve().parent.parent
+UNLESS_DEMO: bool | None = None  # whether a route needs a key, where the environment is silent: outside demo mode
 
 try:
     # --- Who runs it -------------------------------------------------------------------------------------------------
@@ -65,13 +66,14 @@ try:
     RECOMMENDATIONS_MAX_K = read.integer("RECOMMENDATIONS_MAX_K", 200, 1, 1000)
     LIST_CACHE_SECONDS = read.integer("LIST_CACHE_SECONDS", 60, 0, 3600)  # while nothing happens; 0: not at all
     INFERENCES_PER_REQUEST = read.integer("INFERENCES_PER_REQUEST", 10_000, 1, 100_000)  # vectors in one /batch
-    INFERENCE_NEEDS_KEY = env.bool("INFERENCE_NEEDS_KEY", False)  # /infer and /batch: a key with the scope "read"
+    INFERENCE_NEEDS_KEY = env.bool("INFERENCE_NEEDS_KEY", UNLESS_DEMO)  # /infer and /batch: the scope "read"
     SERVED_LIST_THREAD = env.bool("SERVED_LIST_THREAD", True)  # off: a list is recorded before it is answered
     PREFERENCE_MAX_AGE_HOURS = read.integer("PREFERENCE_MAX_AGE_HOURS", 24, 1, 8760)  # then decay is applied afresh
 
     # --- Star ratings ------------------------------------------------------------------------------------------------
     RATINGS_DIR = BASE_DIR / env.str("RATINGS_DIR", "var/ratings")  # trained models; shared by whoever trains or serves
     RATINGS_MODELS_KEPT = read.integer("RATINGS_MODELS_KEPT", 3, 1, 100)
+    RATINGS_NEED_KEY = env.bool("RATINGS_NEED_KEY", UNLESS_DEMO)  # /api/reload: the scope "admin"; the others: "read"
 
     # --- The feed: likes and recommendations of bare items -----------------------------------------------------------
     FEED_LENGTH = read.integer("FEED_LENGTH", 10, 1, 200)  # items of a list
@@ -86,7 +88,7 @@ try:
     FEED_MODEL_ITEMS = read.integer("FEED_MODEL_ITEMS", 4000, 1, 50_000)  # the most liked, compared with each other
     FEED_ACTIONS_PER_REQUEST = read.integer("FEED_ACTIONS_PER_REQUEST", 10_000, 1, 100_000)
     FEED_ITEMS_PER_REQUEST = read.integer("FEED_ITEMS_PER_REQUEST", 100_000, 1, 1_000_000)
-    FEED_NEEDS_KEY = env.bool("FEED_NEEDS_KEY", False)  # /recs: a key with the scope "read"; the others: "ingest"
+    FEED_NEEDS_KEY = env.bool("FEED_NEEDS_KEY", UNLESS_DEMO)  # /recs: the scope "read"; the others: "ingest"
 
     # --- Tokens and throttles ----------------------------------------------------------------------------------------
     ACCESS_TOKEN_MINUTES = read.integer("ACCESS_TOKEN_MINUTES", 60, 1, 1440)
@@ -94,6 +96,7 @@ try:
     THROTTLE_USER = env.str("THROTTLE_USER", "6000/min", validate=read.a_rate)
     THROTTLE_API_KEY = env.str("THROTTLE_API_KEY", "60000/min", validate=read.a_rate)
     THROTTLE_GUEST = env.str("THROTTLE_GUEST", "600/min", validate=read.a_rate)  # by address
+    THROTTLE_OPEN = env.str("THROTTLE_OPEN", "600000/min", validate=read.a_rate)  # open /infer and feed, by address
     THROTTLE_RATINGS = env.str("THROTTLE_RATINGS", "6000/min", validate=read.a_rate)  # star ratings, by address
     THROTTLE_LOGIN = env.str("THROTTLE_LOGIN", "10/min", validate=read.a_rate)  # on one account, from one address
     MAX_BODY_MB = read.integer("MAX_BODY_MB", 10, 1, 1000)
@@ -287,6 +290,7 @@ REST_FRAMEWORK: dict[str, Any] = {
         "user": THROTTLE_USER,
         "api_key": THROTTLE_API_KEY,
         "guest": THROTTLE_GUEST,
+        "open": THROTTLE_OPEN,
         "ratings": THROTTLE_RATINGS,
         "login": THROTTLE_LOGIN,
     },

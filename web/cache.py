@@ -58,15 +58,15 @@ class ForgivingRedisCache(RedisCache):
             logger.warning("cache %s failed, going on without: %s", operation, error)
             return fallback
 
-    def count(self, key: str, timeout: int) -> int:
-        """One more of something, counted for ``timeout`` seconds from its last; 0 when Redis does not answer.
+    def count(self, key: str, timeout: int, amount: int = 1) -> int:
+        """``amount`` more of something, counted for ``timeout`` seconds from its last; 0 when Redis does not answer.
 
         Django's own ``add`` and ``incr`` would take three round trips where this takes one.
         """
         redis_key = self.make_and_validate_key(key)
         try:
             with self._cache.get_client(redis_key, write=True).pipeline(transaction=False) as commands:
-                commands.incr(redis_key)
+                commands.incrby(redis_key, amount)
                 commands.expire(redis_key, timeout)
                 count, _ = commands.execute()
         except (RedisError, OSError) as error:

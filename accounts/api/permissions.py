@@ -1,5 +1,11 @@
-"""Who may. A view that lets client systems in says with which scope: ``required_scope``."""
+"""Who may. The one place that decides: every view of the API names one of these classes, or allows everyone by name.
 
+A view that lets client systems in states with which scope: ``required_scope``. The routes of the earlier systems, whose
+clients may have no key, state the setting that closes them: ``key_setting``. tests/recommender_site/test_closed.py
+walks every route with every kind of credential.
+"""
+
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -33,6 +39,19 @@ class HasScope(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         self.message = f"This needs an API key with the scope “{view.required_scope}”."  # type: ignore[attr-defined]
         return has_scope(request, view.required_scope)  # type: ignore[attr-defined]
+
+
+def is_open(key_setting: str) -> bool:
+    """Whether routes that a setting can close need no key now: as the setting says, else in demo mode only."""
+    needs_key: bool | None = getattr(settings, key_setting)
+    return settings.DEMO_MODE if needs_key is None else not needs_key
+
+
+class IsOpenOrHasScope(HasScope):
+    """Everyone where the view's ``key_setting`` or demo mode opens it; otherwise client systems with the scope."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return is_open(view.key_setting) or super().has_permission(request, view)  # type: ignore[attr-defined]
 
 
 class IsBuyer(BasePermission):

@@ -1,19 +1,25 @@
 """How often one caller may call. Rates are settings (THROTTLE_…), counted in fixed windows in the cache.
 
 REST framework's own throttles keep the time of every call in one cache entry, which at thousands of calls a minute
-means reading and writing tens of kilobytes per request; a counter is one small command. When the cache is gone,
-nobody is throttled: a busy site is better than a closed one.
+means reading and writing tens of kilobytes per request; a counter is one small command. While the cache is away, each
+process counts for itself.
+
+A request counts as many as it carries: a view with ``carried_in`` (fields that may hold a list) counts the entries.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
+from rest_framework.settings import api_settings
 from rest_framework.throttling import SimpleRateThrottle
 
 from accounts.models import ApiKey, User
+from web.tally import tally
 
 if TYPE_CHECKING:  # REST framework loads this module while it loads its views
     from rest_framework.views import APIView
@@ -24,18 +30,62 @@ class CountingThrottle(SimpleRateThrottle):
 
     num_requests: int
     duration: int
+    is_exact = True  # over all processes; otherwise each may let through up to a hundredth of the allowance more
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         if self.rate is None or (key := self.get_cache_key(request, view)) is None:
             return True
+        amount, refusal = _amount_of(request, view)
+        is_allowed = self.allows(key, amount)
+        if is_allowed and refusal:
+            raise refusal
+        return is_allowed
+
+    def allows(self, key: str, amount: int) -> bool:
+        """Count ``amount`` and answer whether it was within the allowance; what is refused is not counted.
+
+        More at once than the whole allowance is let through when nothing else was asked in this window, since it could
+        never be otherwise.
+        """
         self.now = self.timer()
         window = int(self.now // self.duration)
-        count = self.cache.count(f"{key}_{window}", timeout=self.duration + 1)  # type: ignore[attr-defined]  # our own
-        return count <= self.num_requests
+        step = 1 if self.is_exact else max(1, self.num_requests // 100)
+        count = tally.add(key, window, amount, seconds=self.duration, step=step)
+        if count <= self.num_requests or count == amount:
+            return True
+        tally.add(key, window, -amount, seconds=self.duration, step=step)
+        return False
 
     def wait(self) -> float:
         """Seconds until the next window opens."""
         return self.duration - self.now % self.duration
+
+
+def address_of(meta: Mapping[str, Any]) -> str:
+    """Where a request comes from: what the last trusted proxy says, or else the peer. As ``get_ident``, from a dict."""
+    forwarded, n_proxies = meta.get("HTTP_X_FORWARDED_FOR", ""), api_settings.NUM_PROXIES
+    if not n_proxies or not forwarded:
+        return str(meta.get("REMOTE_ADDR", ""))
+    addresses = forwarded.split(",")
+    return addresses[-min(n_proxies, len(addresses))].strip()
+
+
+def _amount_of(request: Request, view: APIView) -> tuple[int, APIException | None]:
+    """How many a request counts as, and why its body cannot be read: such a request counts as one."""
+    names: tuple[str, ...] | None = getattr(view, "carried_in", None)
+    if names is None or request.method in ("GET", "HEAD", "OPTIONS"):
+        return 1, None
+    try:
+        return carried(request.data, names), None
+    except APIException as refusal:
+        return 1, refusal
+
+
+def carried(data: object, names: tuple[str, ...] = ()) -> int:
+    """The number of entries of a body: of the list it is, or of the longest list among the named fields; at least 1."""
+    if isinstance(data, dict):
+        return max([1, *(len(data[name]) for name in names if isinstance(data.get(name), list))])
+    return max(1, len(data)) if isinstance(data, list) else 1
 
 
 class UserThrottle(CountingThrottle):
@@ -67,6 +117,20 @@ class GuestThrottle(CountingThrottle):
         return f"throttle_guest_{self.get_ident(request)}"
 
 
+class OpenRouteThrottle(CountingThrottle):
+    """Callers without a key on a route that needs none, by address. Asked thousands of times a second: not exact."""
+
+    scope = "open"
+    is_exact = False
+
+    def get_cache_key(self, request: Request, view: APIView) -> str | None:
+        return None if isinstance(request.auth, ApiKey) else self.key_of(request.META)
+
+    def key_of(self, meta: Mapping[str, Any]) -> str:
+        """Of ``request.META`` or a WSGI environment."""
+        return f"throttle_open_{address_of(meta)}"
+
+
 class LoginThrottle(CountingThrottle):
     """Attempts on one account from one address, so that passwords cannot be tried through."""
 
@@ -79,3 +143,4 @@ class LoginThrottle(CountingThrottle):
 
 
 CALLER_THROTTLES = [UserThrottle, ApiKeyThrottle, GuestThrottle]
+OPEN_ROUTE_THROTTLES = [ApiKeyThrottle, OpenRouteThrottle]

@@ -73,6 +73,7 @@ class ListingsView(APIView):
     permission_classes = [HasScope]
     required_scope = ApiKey.Scope.INGEST
     throttle_classes = CALLER_THROTTLES
+    carried_in = ("listings",)
 
     @extend_schema(
         tags=STOCK,

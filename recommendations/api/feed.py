@@ -15,18 +15,20 @@ from django.conf import settings
 from django.http import Http404
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api.permissions import has_scope
+from accounts.api.permissions import IsOpenOrHasScope, has_scope
+from accounts.api.throttles import CALLER_THROTTLES, OPEN_ROUTE_THROTTLES
 from accounts.models import ApiKey
 from recommendations import telemetry
 from recommendations.feed.emptying import empty_site
 from recommendations.feed.lists import ACTIONS, add_items, recommend, record_actions
 from web.errors import OUTAGES, error_body
+from web.origin import is_from_another_site
 from web.servers import broker_connection, problems_found
 
 FEED = ["Likes and recommendations"]
@@ -183,19 +185,12 @@ def timed(route: str, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 # --- As documented views ---------------------------------------------------------------------------------------------
 
 
-class MayUseFeed(BasePermission):
-    """Everybody, or clients with a key of the view's scope where the installation says so."""
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        scope = view.required_scope  # type: ignore[attr-defined]
-        self.message = f"This needs an API key with the scope “{scope}”."
-        return not settings.FEED_NEEDS_KEY or has_scope(request, scope)
-
-
 class FeedView(APIView):
-    permission_classes: list[type[BasePermission]] = [MayUseFeed]
-    throttle_classes: list[type] = []  # as on the short way: asked by client systems, many times a second
+    permission_classes: list[type[BasePermission]] = [IsOpenOrHasScope]
+    key_setting = "FEED_NEEDS_KEY"
+    throttle_classes = OPEN_ROUTE_THROTTLES
     required_scope = ApiKey.Scope.INGEST
+    carried_in = ("item_ids",)
 
 
 def _array(description: str, of: dict[str, Any], **bounds: int) -> dict[str, Any]:
@@ -329,7 +324,7 @@ class HealthView(APIView):
 
     authentication_classes: list[type] = []
     permission_classes = [AllowAny]
-    throttle_classes: list[type] = []
+    throttle_classes = CALLER_THROTTLES
 
     @extend_schema(tags=FEED, summary="Check the servers", operation_id="healthcheck", responses=HealthSerializer)
     def get(self, request: Request) -> Response:
@@ -344,8 +339,8 @@ class HealthView(APIView):
 class CleanUpView(APIView):
     """A fresh start. Outside demo mode this route exists for API keys with the scope “admin” only."""
 
-    permission_classes = [AllowAny]
-    throttle_classes: list[type] = []
+    permission_classes = [AllowAny]  # what may be done is decided below, as a route that is closed answers 404
+    throttle_classes = CALLER_THROTTLES
 
     @extend_schema(
         tags=FEED,
@@ -354,14 +349,15 @@ class CleanUpView(APIView):
         description=(
             "Removes listings and items, events, preferences, rankers, caches and waiting tasks. Accounts, API keys, "
             "rules of lists and schedules stay. Only in demo mode, or with an API key of the scope “admin”; 404 "
-            "otherwise."
+            "otherwise. Without such a key, a request that a page of another site sent (by Origin, Referer or "
+            "Sec-Fetch-Site) is refused."
         ),
         request=None,
         responses={200: EmptiedSerializer, 404: OpenApiResponse(description="Neither demo mode nor an admin key.")},
     )
     def post(self, request: Request) -> Response:
-        if not settings.DEMO_MODE and not has_scope(request, ApiKey.Scope.ADMIN):
-            raise Http404
+        if not has_scope(request, ApiKey.Scope.ADMIN):
+            self._refuse_unless_demo(request)
         empty_queues()
         empty_site()
         return Response({"status": "empty"})
@@ -374,6 +370,13 @@ class CleanUpView(APIView):
     )
     def get(self, request: Request) -> Response:
         return self.post(request)
+
+    def _refuse_unless_demo(self, request: Request) -> None:
+        """Without an admin key: demo mode only, and not for an image or a form on a page of another site."""
+        if not settings.DEMO_MODE:
+            raise Http404
+        if is_from_another_site(request._request):
+            raise PermissionDenied("A page of another site sent this. Empty the site from its own address.")
 
 
 def empty_queues() -> None:

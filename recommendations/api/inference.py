@@ -13,12 +13,12 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from numpy.typing import NDArray
 from rest_framework import serializers
 from rest_framework.exceptions import APIException, ValidationError
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api.permissions import has_scope
+from accounts.api.permissions import IsOpenOrHasScope
+from accounts.api.throttles import OPEN_ROUTE_THROTTLES
 from accounts.models import ApiKey
 from recommendations.exceptions import NoLiveRanker
 from recommendations.models import VECTOR_DIMENSIONS
@@ -121,15 +121,6 @@ def _group(given: Any, wrong: Fields) -> GroupBy | None:
 # --- As documented views ---------------------------------------------------------------------------------------------
 
 
-class MayInfer(BasePermission):
-    """Everybody, or clients with a key for reading where the installation says so."""
-
-    message = "This needs an API key with the scope “read”."
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        return not settings.INFERENCE_NEEDS_KEY or has_scope(request, ApiKey.Scope.READ)
-
-
 class EntrySerializer(serializers.Serializer):
     name = serializers.CharField(help_text="Comes back with the answer.")
     vector = serializers.ListField(
@@ -160,7 +151,11 @@ EXAMPLE_ANSWER = {
 
 class InferenceView(APIView):
     parser_classes = [LenientJSONParser]
-    permission_classes = [MayInfer]
+    permission_classes = [IsOpenOrHasScope]
+    key_setting = "INFERENCE_NEEDS_KEY"
+    required_scope = ApiKey.Scope.READ
+    throttle_classes = OPEN_ROUTE_THROTTLES
+    carried_in = ()  # a list of vectors counts as many as it has
 
 
 class InferView(InferenceView):

@@ -1,7 +1,7 @@
 """Star ratings over HTTP: what somebody would say of titles, and which titles are alike.
 
-These routes are open, as the clients they were made for have no token; they tell nothing about anybody. The log is open
-in demo mode only. What comes in is checked entry by entry, and each entry that is wrong is named.
+These routes are open in demo mode, as the clients they were made for have no token; elsewhere they need an API key. The
+log is then for staff and admin keys. What comes in is checked entry by entry, and each entry that is wrong is named.
 """
 
 import logging
@@ -18,12 +18,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import APIException, NotFound, ValidationError
-from rest_framework.permissions import AllowAny, BasePermission
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api.permissions import has_scope
+from accounts.api.permissions import IsOpenOrHasScope, has_scope
 from accounts.api.throttles import CountingThrottle
 from accounts.models import ApiKey, User
 from recommendations.ratings.current import rating_model
@@ -175,7 +175,9 @@ class RatingsThrottle(CountingThrottle):
 
 
 class RatingsView(APIView):
-    permission_classes: list[type[BasePermission]] = [AllowAny]
+    permission_classes: list[type[BasePermission]] = [IsOpenOrHasScope]
+    key_setting = "RATINGS_NEED_KEY"
+    required_scope = ApiKey.Scope.READ
     throttle_classes = [RatingsThrottle]
     parser_classes = [LenientJSONParser]  # NaN gets as far as the check that names the entry
 
@@ -365,6 +367,8 @@ class ReloadedSerializer(serializers.Serializer):
 
 class ReloadView(RatingsView):
     """Load the newest model without a restart. Other processes load it by themselves with their next answer."""
+
+    required_scope = ApiKey.Scope.ADMIN
 
     @extend_schema(
         tags=RATINGS,

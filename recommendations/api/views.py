@@ -227,6 +227,7 @@ class EventsView(APIView):
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.INGEST
     throttle_classes = CALLER_THROTTLES
+    carried_in = ("events",)
 
     @extend_schema(
         tags=EVENTS,

@@ -1,9 +1,9 @@
 """A short way to the routes that are asked most, around Django's middleware.
 
 ``/infer`` and ``/batch``, ``/interact`` and ``/recs/…`` are asked thousands of times a second and need no session, no
-user and no page; what they cost is mostly what surrounds them. Everything else, and these when they need a key or a
-browser asks, goes the usual way and finds the same answer there. So does a page of another origin, where such pages may
-call the API at all: which of them may is known to Django's middleware alone.
+user and no page; what they cost is mostly what surrounds them. Everything else, and these when they need a key, bring
+one or a browser asks, goes the usual way and finds the same answer there. So does a page of another origin, where such
+pages may call the API at all: which of them may is known to Django's middleware alone.
 """
 
 import json
@@ -19,7 +19,10 @@ from django.conf import settings
 from django.core.signals import request_finished
 from django.db import connections
 from psycopg import Connection
+from rest_framework.exceptions import Throttled
 
+from accounts.api.permissions import is_open
+from accounts.api.throttles import OpenRouteThrottle, carried
 from recommendations.api import feed
 from recommendations.api.inference import answer_many, answer_one
 from recommendations.telemetry import INFERENCE_SECONDS
@@ -77,21 +80,23 @@ def with_fast_lane(application: Application) -> Application:
 
 def is_of_a_browser(environ: Environ) -> bool:
     """Whether a request wants a page, or the headers that a page of another origin needs."""
-    is_open = settings.CORS_ALLOW_ALL_ORIGINS or settings.CORS_ALLOWED_ORIGINS
-    return "html" in environ.get("HTTP_ACCEPT", "") or bool(is_open and "HTTP_ORIGIN" in environ)
+    has_guests = settings.CORS_ALLOW_ALL_ORIGINS or settings.CORS_ALLOWED_ORIGINS
+    return "html" in environ.get("HTTP_ACCEPT", "") or bool(has_guests and "HTTP_ORIGIN" in environ)
 
 
 def answer_to(environ: Environ) -> Answer | None:
     """What answers a request here; None for a request that goes the usual way."""
+    if "HTTP_AUTHORIZATION" in environ or "HTTP_X_API_KEY" in environ:
+        return None  # a key is checked, and has an allowance of its own
     method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
     if method == "GET" and path.startswith(RECS):
-        return None if settings.FEED_NEEDS_KEY or len(path) == len(RECS) else partial(_recs, environ)
+        return partial(_recs, environ) if len(path) > len(RECS) and is_open("FEED_NEEDS_KEY") else None
     if method != "POST":
         return None
     path = path.rstrip("/")
     if path == "/interact":
-        return None if settings.FEED_NEEDS_KEY else partial(_interact, environ)
-    if path in INFERENCES and not settings.INFERENCE_NEEDS_KEY:
+        return partial(_interact, environ) if is_open("FEED_NEEDS_KEY") else None
+    if path in INFERENCES and is_open("INFERENCE_NEEDS_KEY"):
         return partial(_infer, INFERENCES[path], environ)
     return None
 
@@ -99,18 +104,35 @@ def answer_to(environ: Environ) -> Answer | None:
 def _infer(answer: Callable[[Any, dict[str, str]], Any], environ: Environ) -> Any:
     with INFERENCE_SECONDS.time():
         parameters = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
-        return answer(LENIENT.parse(environ["wsgi.input"]), parameters)
+        return answer(_counted(environ, lambda: LENIENT.parse(environ["wsgi.input"])), parameters)
 
 
 def _recs(environ: Environ) -> Any:
     path = environ["PATH_INFO"].encode("latin-1").decode(errors="surrogateescape")  # as WSGI wants it read
     user_id = feed.user_id_in(path, environ.get("RAW_URI"))
+    _counted(environ, lambda: None)
     return feed.timed("recs", lambda: feed.list_for(user_id))
 
 
 def _interact(environ: Environ) -> Any:
     is_empty = environ.get("CONTENT_LENGTH") in ("", "0", None)  # which REST framework does not parse either
-    return feed.timed("interact", lambda: feed.interact({} if is_empty else STRICT.parse(environ["wsgi.input"])))
+    return feed.timed(
+        "interact",
+        lambda: feed.interact(_counted(environ, lambda: {} if is_empty else STRICT.parse(environ["wsgi.input"]))),
+    )
+
+
+def _counted(environ: Environ, read: Callable[[], Any]) -> Any:
+    """The body, once the allowance of the address has been spent on it; a body that cannot be read counts as one."""
+    amount = 1
+    try:
+        data = read()
+        amount = carried(data, feed.FeedView.carried_in)
+    finally:
+        throttle = OpenRouteThrottle()
+        if throttle.rate is not None and not throttle.allows(throttle.key_of(environ), amount):
+            raise Throttled(throttle.wait())
+    return data
 
 
 def _respond(answer: Answer, environ: Environ) -> tuple[int, Any, dict[str, str]]:

@@ -1,10 +1,14 @@
 """Users, client systems and guests are counted apart, so that none of them can use up the others' share."""
 
+import io
+import json
+
 import pytest
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts.services import create_api_key
+from recommender_site.http.fast_lane import with_fast_lane
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -52,3 +56,63 @@ def test_the_refusal_says_when_to_come_back():
     refused = APIClient().get("/api/v1/", REMOTE_ADDR="203.0.113.1")
     assert (refused.status_code, refused["Retry-After"]) == (429, "43200")
     assert refused.json()["error"]["code"] == "throttled"
+
+
+# --- Bulk routes -----------------------------------------------------------------------------------------------------
+BULKS = [
+    ("/api/v1/events", "ingest", lambda n: {"events": [{}] * n}),
+    ("/api/v1/events", "ingest", lambda n: [{}] * n),
+    ("/api/v1/listings", "ingest", lambda n: {"source": "garage", "listings": [{}] * n}),
+    ("/api/v1/listings", "ingest", lambda n: [{}] * n),
+    ("/batch", "read", lambda n: [{}] * n),
+    ("/interact", "ingest", lambda n: {"user_id": "u", "item_ids": ["x"] * n, "actions": []}),
+    ("/add_items", "ingest", lambda n: {"item_ids": ["x"] * n, "genres": 1}),
+]
+
+
+@pytest.mark.parametrize(("path", "scope", "body"), BULKS)
+def test_a_bulk_counts_what_it_carries(path, scope, body, monkeypatch):
+    monkeypatch.setattr("accounts.api.throttles.ApiKeyThrottle.rate", "1500/day", raising=False)
+    client = APIClient(headers={"X-Api-Key": create_api_key(name="a client", scopes=[scope], created_by=None)[1]})
+    asked = [client.post(path, body(n), format="json").status_code for n in (1000, 1000, 400, 1000, 100, 1)]
+    assert [status == 429 for status in asked] == [False, True, False, True, False, True]
+
+
+def test_more_at_once_than_the_whole_allowance_is_let_through_alone(monkeypatch):
+    monkeypatch.setattr("accounts.api.throttles.ApiKeyThrottle.rate", "500/day", raising=False)
+    client = APIClient(headers={"X-Api-Key": create_api_key(name="a client", scopes=["ingest"], created_by=None)[1]})
+    asked = [client.post("/api/v1/events", [{}] * 1000, format="json").status_code for _ in range(2)]
+    assert asked == [400, 429]
+
+
+@pytest.mark.parametrize("body", ["{", "[" * 3000, "\ud800"])
+def test_a_body_that_cannot_be_read_counts_too(body):
+    client = APIClient(headers={"X-Api-Key": create_api_key(name="a client", scopes=["ingest"], created_by=None)[1]})
+    content = body.encode("utf-8", "surrogatepass")
+    asked = [client.generic("POST", "/api/v1/events", content, "application/json").status_code for _ in range(3)]
+    assert asked == [400, 400, 429]
+
+
+def test_while_the_cache_is_away_each_process_counts(monkeypatch):
+    monkeypatch.setattr("django.core.cache.cache.count", lambda *args, **more: 0)
+    assert calls({}, address="203.0.113.99") == [200, 200, 429]
+
+
+@pytest.mark.parametrize(("path", "body", "carried"), [("/infer", {}, 1), ("/batch", [{}] * 100, 100),
+                                                       ("/interact", {"item_ids": ["x"] * 100}, 100)])  # fmt: skip
+def test_open_routes_are_counted_by_the_short_way_and_the_usual_one(path, body, carried, settings, monkeypatch):
+    settings.DEMO_MODE = True
+    monkeypatch.setattr("accounts.api.throttles.OpenRouteThrottle.rate", f"{3 * carried}/day", raising=False)
+    asked = [by_the_short_way(path, body)[0] for _ in range(2)]
+    asked += [APIClient().post(path, body, format="json", REMOTE_ADDR="203.0.113.50").status_code for _ in range(2)]
+    assert [status == 429 for status in asked] == [False, False, False, True]
+    assert by_the_short_way(path, body) == (429, "43200")
+
+
+def by_the_short_way(path, body):
+    content = json.dumps(body).encode()
+    environ = {"REQUEST_METHOD": "POST", "PATH_INFO": path, "CONTENT_LENGTH": str(len(content)),
+               "wsgi.input": io.BytesIO(content), "REMOTE_ADDR": "203.0.113.50"}  # fmt: skip
+    started = []
+    with_fast_lane(None)(environ, lambda status, headers: started.append((status, dict(headers))))
+    return int(started[0][0].split()[0]), started[0][1].get("Retry-After")

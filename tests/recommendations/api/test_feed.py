@@ -50,6 +50,12 @@ from web.servers import broker_connection
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def _in_demo_mode(settings):
+    """Where the routes of the earlier systems are open; with keys they are tested in test_closed.py."""
+    settings.DEMO_MODE = True
+
+
 def nobody(environ, start_response):
     raise AssertionError("the usual way was asked")
 
@@ -524,8 +530,8 @@ def test_health_names_what_does_not_answer(path, settings):
 @pytest.mark.parametrize("method", ["get", "post"])
 @pytest.mark.parametrize("path", ["/cleanup", "/cleanup/"])
 def test_outside_of_a_demo_only_an_admin_key_may_empty_the_site(method, path, settings):
-    settings.DEMO_MODE = False
     add(items(3))
+    settings.DEMO_MODE = False
     ApiKeyFactory(secret="fc_ingests", scopes=["ingest"])
     ApiKeyFactory(secret="fc_admin", scopes=["admin"])
     for headers in ({}, {"X-Api-Key": "fc_ingests"}):

@@ -10,6 +10,12 @@ from django.db import connection
 from recommender_site.http import fast_lane
 
 
+@pytest.fixture(autouse=True)
+def _in_demo_mode(settings):
+    """Where the routes of the earlier systems are open; with keys they are tested in test_closed.py."""
+    settings.DEMO_MODE = True
+
+
 @pytest.fixture
 def in_a_process_that_keeps(monkeypatch, transactional_db, settings):
     monkeypatch.setattr(fast_lane, "_keeps_connections", False)

@@ -1,0 +1,235 @@
+"""Every route with every kind of credential, in demo mode and outside of it: who gets in, and who does not.
+
+A new route fails here until it is in the table. Refused means 401 or 403; 404 where a route exists in demo mode only.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.views import APIView
+from rest_framework_simplejwt.tokens import RefreshToken
+
+from catalog.models import Listing
+from recommender_site.http.fast_lane import with_fast_lane
+from tests.factories import ApiKeyFactory, ListingFactory, UserFactory
+
+NOTHING, VISITOR, USER, SESSION, READ, INGEST, ADMIN = CALLERS = (
+    "nothing", "visitor", "user", "session", "read", "ingest", "admin",
+)  # fmt: skip
+EVERYONE = set(CALLERS)
+PERSONS = {USER, SESSION}
+BUYERS = {VISITOR, *PERSONS}
+READERS, WRITERS, ADMINS = {READ, ADMIN}, {INGEST, ADMIN}, {ADMIN}
+
+# (route, method): who gets in outside demo mode.
+CLOSED: dict[tuple[str, str], set[str]] = {
+    ("home", "get"): EVERYONE,
+    ("api-root", "get"): EVERYONE,
+    ("schema", "get"): EVERYONE,
+    ("docs", "get"): EVERYONE,
+    ("redoc", "get"): EVERYONE,
+    ("healthz", "get"): EVERYONE,
+    ("readyz", "get"): EVERYONE,
+    ("metrics", "get"): EVERYONE,
+    ("healthcheck", "get"): EVERYONE,
+    ("login", "get"): EVERYONE,
+    ("token", "post"): EVERYONE,  # by password
+    ("token-refresh", "post"): EVERYONE,  # by refresh token
+    ("token-revoke", "post"): EVERYONE,
+    ("token-fake", "post"): set(),
+    ("me", "get"): PERSONS,
+    ("me", "delete"): BUYERS | ADMINS,
+    ("me-export", "get"): BUYERS | ADMINS,
+    ("me-privacy", "get"): BUYERS,
+    ("me-privacy", "patch"): BUYERS,
+    ("me-preferences", "get"): BUYERS | WRITERS,
+    ("me-preferences", "post"): BUYERS | WRITERS,
+    ("listings", "post"): WRITERS,
+    ("listings", "patch"): WRITERS,
+    ("listing", "patch"): WRITERS,
+    ("car-search", "get"): BUYERS | READERS,
+    ("car-detail", "get"): BUYERS | READERS,
+    ("car-recommendations", "get"): BUYERS | READERS,
+    ("car-similar", "get"): BUYERS | READERS,
+    ("events", "post"): BUYERS | WRITERS,
+    ("infer", "post"): READERS,
+    ("batch", "post"): READERS,
+    ("interact", "post"): WRITERS,
+    ("add-items", "post"): WRITERS,
+    ("recs", "get"): READERS,
+    ("cleanup", "get"): ADMINS,
+    ("cleanup", "post"): ADMINS,
+    ("predict", "post"): READERS,
+    ("similar-titles", "post"): READERS,
+    ("info", "get"): READERS,
+    ("reload", "get"): ADMINS,
+    ("reload", "post"): ADMINS,
+    ("log", "get"): ADMINS,
+}
+OPEN_IN_DEMO_MODE = {
+    "token-fake", "infer", "batch", "interact", "add-items", "recs", "cleanup", "predict", "similar-titles", "info",
+    "reload", "log",
+}  # fmt: skip
+LOGOUT = "logout"  # ends the session it is asked with, and nothing else
+HIDDEN_WHERE_CLOSED = {"token-fake", "cleanup"}  # these answer 404 there
+PATHS = {
+    "car-detail": "/api/v1/cars/detail/1", "car-similar": "/api/v1/cars/1/similar", "listing": "/api/v1/listings/1",
+    "recs": "/recs/u",
+}  # fmt: skip
+
+
+def routes() -> Iterator[tuple[str, URLPattern, str]]:
+    """(name, pattern, path with what is fixed of it) of every route outside of the admin."""
+    yield from _below(get_resolver().url_patterns, "")
+
+
+def _below(patterns: list[Any], prefix: str) -> Iterator[tuple[str, URLPattern, str]]:
+    for pattern in patterns:
+        path = prefix + str(pattern.pattern).removeprefix("^").removesuffix("?").removesuffix("/?$").removesuffix("$")
+        if isinstance(pattern, URLResolver):
+            if pattern.app_name != "admin":
+                yield from _below(pattern.url_patterns, path)
+        elif pattern.name != LOGOUT:
+            yield pattern.name, pattern, f"/{path}"
+
+
+def path_of(name: str) -> str:
+    return PATHS.get(name) or next(path for found, _, path in routes() if found == name).removesuffix("/?")
+
+
+def methods_of(pattern: URLPattern) -> list[str]:
+    view = getattr(pattern.callback, "cls", None) or getattr(pattern.callback, "view_class", None)
+    if view is None or not issubclass(view, APIView):
+        return ["get"]  # a page
+    return [method for method in ("get", "post", "put", "patch", "delete") if hasattr(view, method)]
+
+
+@pytest.fixture
+def callers(db) -> dict[str, Client]:
+    user = UserFactory()
+    with_session = Client()
+    with_session.force_login(user)
+    keys = {scope: ApiKeyFactory(secret=f"fc_{scope}", scopes=[scope]) and f"fc_{scope}" for scope in READERS | WRITERS}
+    return {
+        NOTHING: Client(),
+        VISITOR: Client(headers={"X-Visitor-Key": "the-browser-of-gus"}),
+        USER: Client(headers={"Authorization": f"Bearer {RefreshToken.for_user(user).access_token}"}),
+        SESSION: with_session,
+        **{scope: Client(headers={"X-Api-Key": secret}) for scope, secret in keys.items()},
+    }
+
+
+def test_every_route_is_in_the_table():
+    found = {(name, method) for name, pattern, _ in routes() for method in methods_of(pattern)}
+    assert found == set(CLOSED)
+
+
+@pytest.mark.parametrize("is_demo", [False, True], ids=["production", "demo"])
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize(("name", "method"), CLOSED, ids="-".join)
+def test_who_gets_in(name, method, caller, is_demo, callers, settings):
+    settings.DEMO_MODE = is_demo
+    settings.RATINGS_DIR = settings.BASE_DIR / "nonexistent"
+    ListingFactory(pk=1)
+    answer = getattr(callers[caller], method)(path_of(name), content_type="application/json")
+    gets_in = caller in CLOSED[name, method] or (is_demo and name in OPEN_IN_DEMO_MODE)
+    refusals = {404} if name in HIDDEN_WHERE_CLOSED else {401, 403}
+    if name.startswith("token"):  # what is asked with is in the body: an empty one is wrong, not refused
+        refusals, gets_in = {404}, gets_in
+    assert (answer.status_code not in refusals) == gets_in, answer.content
+    assert answer.status_code not in (500, 502)
+
+
+@pytest.mark.parametrize("caller", [VISITOR, USER, READ, INGEST, NOTHING])
+@pytest.mark.parametrize("name", ["infer", "batch", "interact", "recs"])
+def test_the_short_way_is_as_closed_as_the_usual_one(name, caller, callers, settings):
+    settings.DEMO_MODE = False
+    asked = []
+    environ = {"REQUEST_METHOD": "GET" if name == "recs" else "POST", "PATH_INFO": path_of(name)}
+    with_fast_lane(lambda environ, start: asked.append(name) or [])(environ, None)
+    assert asked == [name]
+
+
+@pytest.mark.parametrize("needs_key", [False, True])
+@pytest.mark.parametrize("is_demo", [False, True])
+@pytest.mark.parametrize(
+    ("setting", "name", "method"),
+    [("FEED_NEEDS_KEY", "interact", "post"), ("FEED_NEEDS_KEY", "add-items", "post"), ("FEED_NEEDS_KEY", "recs", "get"),
+     ("INFERENCE_NEEDS_KEY", "infer", "post"), ("INFERENCE_NEEDS_KEY", "batch", "post"),
+     ("RATINGS_NEED_KEY", "predict", "post"), ("RATINGS_NEED_KEY", "info", "get"),
+     ("RATINGS_NEED_KEY", "reload", "post")],
+)  # fmt: skip
+def test_a_named_setting_decides_in_either_mode(setting, name, method, needs_key, is_demo, callers, settings):
+    settings.DEMO_MODE = is_demo
+    setattr(settings, setting, needs_key)
+    answer = getattr(callers[NOTHING], method)(path_of(name), content_type="application/json")
+    assert (answer.status_code in (401, 403)) == needs_key
+
+
+def admin_paths() -> Iterator[str]:
+    resolver = next(pattern for pattern in get_resolver().url_patterns if getattr(pattern, "app_name", "") == "admin")
+    yield from _admin_below(resolver.url_patterns, "/admin/")
+
+
+def _admin_below(patterns: list[Any], prefix: str) -> Iterator[str]:
+    for pattern in patterns:
+        route = str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _admin_below(pattern.url_patterns, prefix + route)
+        elif "(?P<" not in route and pattern.name not in ("login", LOGOUT):
+            yield prefix + route.replace("<path:object_id>", "1").replace("<str:object_id>", "1")
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_no_page_of_the_admin_is_for_those_who_are_not_staff(caller, method, callers):
+    paths = [path for path in admin_paths() if "<" not in path]
+    assert len(paths) > 50
+    for path in paths:
+        answer = getattr(callers[caller], method)(path)
+        is_sent_to_login = answer.status_code == 302 and "/admin/login/" in answer["Location"]
+        assert is_sent_to_login or answer.status_code in (401, 403, 404) or path == "/admin/jsi18n/", path
+
+
+@pytest.mark.parametrize(("name", "method"), list(CLOSED), ids="-".join)
+def test_every_route_of_the_api_is_throttled(name, method):
+    pattern = next(pattern for found, pattern, _ in routes() if found == name)
+    view = getattr(pattern.callback, "cls", None) or getattr(pattern.callback, "view_class", None)
+    if view is not None and issubclass(view, APIView):
+        assert view.throttle_classes
+
+
+# --- Emptying the site -----------------------------------------------------------------------------------------------
+OWN = {"Origin": "http://testserver", "Referer": "http://testserver/api/docs"}
+FOREIGN = [
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Referer": "https://evil.example/page"},
+    {"Referer": "http://testserver.evil.example/"},
+    {"Referer": "http://testserver@evil.example/"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {**OWN, "Origin": "https://evil.example"},
+    {"Origin": "http://testserver:8001"},
+]
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_a_page_of_another_site_cannot_empty_a_demo(headers, method, settings, db):
+    settings.DEMO_MODE = True
+    ListingFactory()
+    assert getattr(Client(headers=headers), method)("/cleanup").status_code == 403
+    assert Listing.objects.exists()
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("headers", [{}, OWN, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}])
+def test_a_program_and_a_page_of_this_site_can(headers, method, settings, db):
+    settings.DEMO_MODE = True
+    ListingFactory()
+    assert getattr(Client(headers=headers), method)("/cleanup").status_code == 200
+    assert not Listing.objects.exists()
