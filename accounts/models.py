@@ -40,14 +40,18 @@ class Buyer(models.Model):
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, null=True, blank=True, related_name="buyer")
     visitor_key = models.CharField(
-        max_length=64, unique=True, null=True, blank=True, help_text="The random key in a guest's browser."
+        max_length=64, db_index=True, null=True, blank=True, help_text="The random key in a guest's browser."
     )
+    spent_at = models.DateTimeField(
+        null=True, blank=True, editable=False,
+        help_text="When a login or logout ended what the visitor key stood for: the key now makes a new guest.",
+    )  # fmt: skip
     external_id = models.CharField(
         max_length=255, unique=True, null=True, blank=True, help_text="The id a client system knows this buyer by."
     )
     merged_into = models.ForeignKey(
         "self", on_delete=models.CASCADE, null=True, blank=True, related_name="merged_from",
-        help_text="Set when a guest logged in: events that still arrive for the guest belong to this buyer.",
+        help_text="Set when a guest logged in: the history of the guest is this buyer's.",
     )  # fmt: skip
     questionnaire = models.JSONField(
         default=dict, blank=True, help_text="What the buyer told us: budget, bodies, fuels, gearboxes, makes, use."
@@ -64,6 +68,11 @@ class Buyer(models.Model):
                 | models.Q(visitor_key__isnull=False)
                 | models.Q(external_id__isnull=False),
                 name="buyer_is_known_by_something",
+            ),
+            models.UniqueConstraint(
+                fields=["visitor_key"],
+                condition=models.Q(merged_into=None, spent_at=None),
+                name="buyer_visitor_key_unique_until_spent",
             ),
             models.CheckConstraint(
                 condition=~models.Q(merged_into=models.F("id")), name="buyer_not_merged_into_itself"

@@ -13,6 +13,7 @@ from accounts.models import ApiKey, Buyer, User
 from accounts.signals import buyers_merged, person_erased, person_exported
 from console.auditing import forget, record
 
+UNSPENT: dict[str, Any] = {"merged_into": None, "spent_at": None}
 ERASED, EXPORTED = "erased", "exported"  # in the audit log
 
 
@@ -22,8 +23,9 @@ def buyer_for_user(user: User) -> Buyer:
 
 
 def buyer_for_visitor(visitor_key: str) -> Buyer:
-    """The guest with this key, made at first sight; the user whom the guest has become after a login."""
-    return _standing_buyer(visitor_key=visitor_key)
+    """The guest with this key, made at first sight. A key that was spent makes a new guest: it is never an account."""
+    buyer, _ = Buyer.objects.get_or_create(visitor_key=visitor_key, **UNSPENT)
+    return buyer
 
 
 def buyer_for_external_id(external_id: str) -> Buyer:
@@ -40,6 +42,22 @@ def buyers_for_external_ids(external_ids: Iterable[str]) -> dict[str, Buyer]:
         Buyer.objects.bulk_create(missing, ignore_conflicts=True)
     buyers = Buyer.objects.select_related("merged_into").filter(external_id__in=wanted)
     return {str(buyer.external_id): _who_stands_for(buyer) for buyer in buyers}
+
+
+def known_buyer(
+    *, user: User | None = None, visitor_key: str | None = None, external_id: str | None = None
+) -> Buyer | None:
+    """As the three above, for reading: None for a buyer of whom nothing has been recorded yet."""
+    if user is not None:
+        return Buyer.objects.filter(user=user).first()
+    if visitor_key is not None:
+        return Buyer.objects.filter(visitor_key=visitor_key, **UNSPENT).first()
+    return Buyer.objects.filter(external_id=external_id).first() if external_id is not None else None
+
+
+def spend_visitor_key(visitor_key: str) -> None:
+    """From now on the key stands for a new guest; what was recorded by it stays where it is."""
+    Buyer.objects.filter(visitor_key=visitor_key, spent_at=None).update(spent_at=timezone.now())
 
 
 def _standing_buyer(**known_by) -> Buyer:
@@ -67,7 +85,8 @@ def merge_guest(*, guest: Buyer, into: Buyer) -> Buyer:
     _refuse_a_wrong_merge(guest, into)
     _take_over_answers(guest, into)
     guest.merged_into = into
-    guest.save(update_fields=["merged_into"])
+    guest.spent_at = timezone.now()
+    guest.save(update_fields=["merged_into", "spent_at"])
     guest.merged_from.update(merged_into=into)
     buyers_merged.send(sender=Buyer, guest=guest, into=into)
     return into
@@ -129,22 +148,29 @@ def erase_person(*, buyer: Buyer, by: User | None = None, note: str = "") -> Non
 
 
 @transaction.atomic
-def export_person(*, buyer: Buyer, by: User | None = None) -> dict[str, Any]:
+def export_person(*, buyer: Buyer | None, user: User | None = None, by: User | None = None) -> dict[str, Any]:
     """Everything known about a buyer, and about the guests the buyer has been, as plain values by name.
 
-    The audit log keeps that it was taken, and ``by`` whom (None: by themselves).
+    ``user``: the account, for one who has done nothing yet and is no buyer. The audit log keeps that it was taken, and
+    ``by`` whom (None: by themselves).
     """
+    is_made_for_this = buyer is None
+    if buyer is None:
+        if user is None:
+            raise ValueError("neither a buyer nor a user")
+        buyer = buyer_for_user(user)
     buyers = [buyer, *buyer.merged_from.order_by("pk")]
-    told: dict[str, Any] = {"account": _account_of(buyer), "known_as": [_identity_of(each) for each in buyers]}
+    told: dict[str, Any] = {"account": _account_of(buyer.user), "known_as": [_identity_of(each) for each in buyers]}
     answers: list[tuple[Any, Any]] = person_exported.send(sender=Buyer, buyers=buyers)
     for _, answer in answers:
         told.update(answer)
     record(by=by, action=EXPORTED, target=buyer, note="" if by else "Asked for by the person.")
+    if is_made_for_this:
+        buyer.delete()  # in the same transaction: reading makes no buyer
     return told
 
 
-def _account_of(buyer: Buyer) -> dict[str, Any] | None:
-    user = buyer.user
+def _account_of(user: User | None) -> dict[str, Any] | None:
     if user is None:
         return None
     return {name: getattr(user, name) for name in ("email", "first_name", "last_name", "date_joined", "last_login")}

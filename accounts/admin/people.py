@@ -188,9 +188,20 @@ class BuyerAdmin(ConsoleAdmin):
     search_help_text = "Email, client system's id or visitor key, from its beginning"
     autocomplete_fields = ["user"]
     raw_id_fields = ["merged_into"]
-    readonly_fields: list[str] = ["created_at", "merged_buyers"]
+    readonly_fields: list[str] = ["created_at", "spent_at", "merged_buyers"]
     fieldsets: list[Any] = [
-        ("Who", {"fields": ["user", "external_id", "visitor_key", ("merged_into", "merged_buyers"), "created_at"]}),
+        (
+            "Who",
+            {
+                "fields": [
+                    "user",
+                    "external_id",
+                    ("visitor_key", "spent_at"),
+                    ("merged_into", "merged_buyers"),
+                    "created_at",
+                ]
+            },
+        ),
         ("What they told us", {"fields": ["questionnaire", "is_personalised", ("latitude", "longitude")]}),
     ]
 

@@ -8,14 +8,16 @@ from rest_framework.request import Request
 from accounts.api.authentication import VisitorKey
 from accounts.api.permissions import is_client_system
 from accounts.models import Buyer, User
-from accounts.services import buyer_for_external_id, buyer_for_user, buyer_for_visitor
+from accounts.services import buyer_for_external_id, buyer_for_user, buyer_for_visitor, known_buyer
 
 BUYER = OpenApiParameter("buyer", str, description="With an API key: your id of the buyer this is about.")
 _external_id = CharField(max_length=255, trim_whitespace=False)  # ids are opaque: " 7" is not "7"
 
 
 def buyer_of(request: Request) -> Buyer | None:
-    """The buyer a request is about: oneself, or whom a client system names with ``?buyer=``.
+    """The buyer a request is about, made at first sight: oneself, or whom a client system names with ``?buyer=``.
+
+    For what records something; what only reads asks ``known_buyer_of``.
 
     None for a client system that names nobody. Raises PermissionDenied when anybody else names another buyer.
     """
@@ -23,6 +25,29 @@ def buyer_of(request: Request) -> Buyer | None:
         named = request.query_params.get("buyer")
         return buyer_for_external_id(_checked(named)) if named is not None else None
     return own_buyer_of(request)
+
+
+def known_buyer_of(request: Request) -> Buyer | None:
+    """As ``buyer_of``, for reading: makes no buyer, and is None for one of whom nothing has been recorded."""
+    named = request.query_params.get("buyer")
+    if is_client_system(request):
+        return known_buyer(external_id=_checked(named)) if named is not None else None
+    if isinstance(request.user, User):
+        buyer = known_buyer(user=request.user)
+    elif isinstance(request.auth, VisitorKey):
+        buyer = known_buyer(visitor_key=request.auth.value)
+    else:
+        raise PermissionDenied("This is for users and guests.")
+    if named is not None and named != (buyer.external_id if buyer else None):
+        raise PermissionDenied("Only a client system may name another buyer.")
+    return buyer
+
+
+def known_named_buyer_of(request: Request) -> Buyer | None:
+    """As ``known_buyer_of``; raises ValidationError when a client system names no buyer."""
+    if is_client_system(request) and "buyer" not in request.query_params:
+        raise ValidationError({"buyer": ["Required with an API key."]})
+    return known_buyer_of(request)
 
 
 def named_buyer_of(request: Request) -> Buyer:

@@ -70,5 +70,12 @@ class IsBuyerOrHasScope(HasScope):
         return IsBuyer().has_permission(request, view) or super().has_permission(request, view)
 
 
+class IsUserOrHasScope(HasScope):
+    """A user about their own account, or a client system about the buyers it names; a visitor key is no account."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return isinstance(request.user, User) or super().has_permission(request, view)
+
+
 def _is_guest(request: Request) -> bool:
     return isinstance(request.auth, VisitorKey) and isinstance(request.user, AnonymousUser)

@@ -18,8 +18,8 @@ from rest_framework_simplejwt.serializers import TokenRefreshSerializer
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from accounts.api.authentication import VISITOR_KEY
-from accounts.api.identity import BUYER, named_buyer_of, own_buyer_of
-from accounts.api.permissions import IsBuyer, IsBuyerOrHasScope, IsUser
+from accounts.api.identity import BUYER, known_named_buyer_of, named_buyer_of
+from accounts.api.permissions import IsUser, IsUserOrHasScope, is_client_system
 from accounts.api.serializers import (
     CredentialsSerializer,
     EmailSerializer,
@@ -32,7 +32,15 @@ from accounts.api.serializers import (
 from accounts.api.throttles import CALLER_THROTTLES, GuestThrottle, LoginThrottle
 from accounts.exceptions import EraseRefused, MergeRefused
 from accounts.models import ApiKey, Buyer, User
-from accounts.services import buyer_for_user, erase_person, export_person, merge_guest, set_personalised
+from accounts.services import (
+    buyer_for_user,
+    erase_person,
+    export_person,
+    known_buyer,
+    merge_guest,
+    set_personalised,
+    spend_visitor_key,
+)
 
 TOKENS = ["Tokens"]
 ME = ["Me"]
@@ -58,7 +66,10 @@ class TokenView(TokenRoute):
         tags=TOKENS,
         summary="Log in",
         operation_id="log_in",
-        description="Send `X-Visitor-Key` along, and what this guest has done so far becomes the user's.",
+        description=(
+            "Send `X-Visitor-Key` along, and what this guest has done so far becomes the user's. The key is spent by "
+            "this: what it sends from now on is another guest's."
+        ),
         auth=[{"visitorKey": []}, {}],  # type: ignore[list-item]
         request=CredentialsSerializer,
         responses={
@@ -82,16 +93,21 @@ class TokenView(TokenRoute):
 
 
 def _bring_the_guest_along(request: Request, user: User) -> None:
-    """Merge the guest of this browser, if it is one who has not become anybody yet."""
+    """Merge the guest of this browser, if something was recorded of it, and spend the key.
+
+    In a browser that two people share, what the first did before their own login stays theirs.
+    """
+    if (visitor_key := _visitor_key_of(request)) is None:
+        return
+    if guest := known_buyer(visitor_key=visitor_key):
+        with suppress(MergeRefused):  # the login is good all the same
+            merge_guest(guest=guest, into=buyer_for_user(user))
+    spend_visitor_key(visitor_key)
+
+
+def _visitor_key_of(request: Request) -> str | None:
     visitor_key = request.headers.get("X-Visitor-Key", "")
-    if not VISITOR_KEY.fullmatch(visitor_key):
-        return
-    guest = Buyer.objects.filter(visitor_key=visitor_key).first()
-    if guest is None:
-        return
-    # a browser two people share: the first one's history stays the first one's, and the login is still good
-    with suppress(MergeRefused):
-        merge_guest(guest=guest, into=buyer_for_user(user))
+    return visitor_key if VISITOR_KEY.fullmatch(visitor_key) else None
 
 
 class TokenRefreshView(TokenRoute):
@@ -128,7 +144,8 @@ class TokenRevokeView(TokenRoute):
         tags=TOKENS,
         summary="Log out",
         operation_id="log_out",
-        auth=[],
+        description="Send `X-Visitor-Key` along, and it is spent: what it sends from now on is another guest's.",
+        auth=[{"visitorKey": []}, {}],  # type: ignore[list-item]
         request=RefreshTokenSerializer,
         responses={
             204: None,
@@ -140,6 +157,8 @@ class TokenRevokeView(TokenRoute):
             RefreshToken(_refresh_token_in(request)).blacklist()  # type: ignore[arg-type]
         except TokenError:
             raise AuthenticationFailed("This token is not one of ours, expired, spent or already revoked.") from None
+        if visitor_key := _visitor_key_of(request):
+            spend_visitor_key(visitor_key)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -189,7 +208,7 @@ class MeView(APIView):
     throttle_classes = CALLER_THROTTLES
 
     def get_permissions(self) -> list[BasePermission]:
-        return [IsBuyerOrHasScope() if self.request.method == "DELETE" else IsUser()]
+        return [IsUserOrHasScope() if self.request.method == "DELETE" else IsUser()]
 
     @extend_schema(tags=ME, summary="Who am I?", operation_id="get_me", responses=MeSerializer)
     def get(self, request: Request) -> Response:
@@ -201,15 +220,20 @@ class MeView(APIView):
         operation_id="forget_me",
         description=(
             "Erases the account and everything known about its buyer, at once and for good: events, lists shown, "
-            "preferences, saved searches, tokens. Guests may do so for themselves, and a client system with the scope "
-            "`admin` for the buyer it names."
+            "preferences, saved searches, tokens. A client system with the scope `admin` does so for the buyer it "
+            "names; asking again changes nothing."
         ),
         parameters=[BUYER],
         responses={204: None, 409: OpenApiResponse(description="An operator, whose account others rely on.")},
     )
     def delete(self, request: Request) -> Response:
+        buyer = known_named_buyer_of(request)
+        if buyer is None and isinstance(request.user, User):
+            buyer = buyer_for_user(request.user)  # an account that has done nothing yet goes in the same way
+        if buyer is None:
+            return Response(status=status.HTTP_204_NO_CONTENT)
         try:
-            erase_person(buyer=named_buyer_of(request))
+            erase_person(buyer=buyer)
         except EraseRefused as refusal:
             raise Conflict(str(refusal)) from None
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -218,7 +242,7 @@ class MeView(APIView):
 class ExportView(APIView):
     """Everything known about oneself, as one file."""
 
-    permission_classes = [IsBuyerOrHasScope]
+    permission_classes = [IsUserOrHasScope]
     required_scope = ApiKey.Scope.ADMIN
     throttle_classes = CALLER_THROTTLES
 
@@ -226,29 +250,44 @@ class ExportView(APIView):
         tags=ME,
         summary="What is known about me?",
         operation_id="export_me",
-        description="For users and guests about themselves, and for a client system with the scope `admin`.",
+        description="For users about themselves, and for a client system with the scope `admin`.",
         parameters=[BUYER],
-        responses={(200, "application/json"): OpenApiTypes.OBJECT},
+        responses={
+            (200, "application/json"): OpenApiTypes.OBJECT,
+            404: OpenApiResponse(description="Nothing is known about the buyer that the key names."),
+        },
     )
     def get(self, request: Request) -> Response:
-        told = export_person(buyer=named_buyer_of(request))
+        buyer = known_named_buyer_of(request)
+        if buyer is None and is_client_system(request):
+            raise Http404("Nothing is known about this buyer.")
+        told = export_person(buyer=buyer, user=request.user if isinstance(request.user, User) else None)
         return Response(told, headers={"Content-Disposition": 'attachment; filename="forecourt-export.json"'})
 
 
 class PrivacyView(APIView):
     """Whether one's lists may be personal."""
 
-    permission_classes = [IsBuyer]
+    permission_classes = [IsUserOrHasScope]
+    required_scope = ApiKey.Scope.INGEST
     throttle_classes = CALLER_THROTTLES
 
-    @extend_schema(tags=ME, summary="Are my lists personal?", operation_id="get_privacy", responses=PrivacySerializer)
+    @extend_schema(
+        tags=ME,
+        summary="Are my lists personal?",
+        operation_id="get_privacy",
+        parameters=[BUYER],
+        responses=PrivacySerializer,
+    )
     def get(self, request: Request) -> Response:
-        return Response(PrivacySerializer(own_buyer_of(request)).data)
+        return Response(PrivacySerializer(known_named_buyer_of(request) or Buyer()).data)
 
     @extend_schema(
         tags=ME,
         summary="Opt out of personal lists, or back in",
         operation_id="set_privacy",
+        description="A client system with the scope `ingest` does so for the buyer it names.",
+        parameters=[BUYER],
         request=PrivacySerializer,
         responses=PrivacySerializer,
     )
@@ -256,6 +295,6 @@ class PrivacyView(APIView):
         question = PrivacySerializer(data=request.data)
         question.is_valid(raise_exception=True)
         buyer = set_personalised(
-            buyer=own_buyer_of(request), is_personalised=question.validated_data["is_personalised"]
+            buyer=named_buyer_of(request), is_personalised=question.validated_data["is_personalised"]
         )
         return Response(PrivacySerializer(buyer).data)

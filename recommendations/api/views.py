@@ -22,7 +22,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
-from accounts.api.identity import BUYER, buyer_of, named_buyer_of, own_buyer_of
+from accounts.api.identity import BUYER, buyer_of, known_buyer_of, known_named_buyer_of, named_buyer_of, own_buyer_of
 from accounts.api.permissions import IsBuyerOrHasScope, has_scope, is_client_system
 from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey, Buyer
@@ -178,7 +178,7 @@ class RecommendationsView(APIView):
         asked = question.validated_data
         answer = recommend(
             ListRequest(
-                buyer=buyer_of(request),
+                buyer=known_buyer_of(request),
                 k=asked.get("k"),
                 filters=FiltersSerializer.filters_of(asked),
                 placement=asked["placement"],
@@ -330,7 +330,7 @@ class QuestionnaireView(APIView):
         responses=QuestionnaireSerializer,
     )
     def get(self, request: Request) -> Response:
-        return Response(QuestionnaireSerializer(named_buyer_of(request).questionnaire).data)
+        return Response(QuestionnaireSerializer((known_named_buyer_of(request) or Buyer()).questionnaire).data)
 
     @extend_schema(
         tags=ME,

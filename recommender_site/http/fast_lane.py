@@ -26,6 +26,7 @@ from accounts.api.throttles import OpenRouteThrottle, carried
 from recommendations.api import feed
 from recommendations.api.inference import answer_many, answer_one
 from recommendations.telemetry import INFERENCE_SECONDS
+from recommender_site.http.security import DEPENDS_ON, PERSONAL
 from web.errors import error_body, exception_handler
 from web.parsers import JSONParser, LenientJSONParser
 
@@ -38,6 +39,7 @@ SPARE_CONNECTIONS = 3  # of a pool, for threads beside those that answer
 INFERENCES = {"/infer": answer_one, "/batch": answer_many}
 LENIENT, STRICT = LenientJSONParser(), JSONParser()
 RECS = "/recs/"
+VARY = ", ".join(DEPENDS_ON)
 
 _keeps_connections = False
 
@@ -69,7 +71,8 @@ def with_fast_lane(application: Application) -> Application:
                 ("Content-Type", "application/json"),
                 ("Content-Length", str(len(content))),
                 ("X-Content-Type-Options", "nosniff"),
-                ("Vary", "origin"),  # as the same route says the usual way: a cache keeps answers to origins apart
+                ("Cache-Control", PERSONAL),
+                ("Vary", VARY),
                 *headers.items(),
             ],
         )

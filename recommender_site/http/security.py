@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
+
+from web.errors import is_api_path
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -38,6 +41,25 @@ class ContentSecurityPolicyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", policy_for(request.path))
+        return response
+
+
+PERSONAL = "private, no-store"  # of Cache-Control
+DEPENDS_ON = ("Authorization", "X-Api-Key", "X-Visitor-Key", "Cookie")
+SAME_FOR_EVERYONE = ("/api/docs", "/api/redoc", "/api/schema")
+
+
+class PrivateAnswersMiddleware:
+    """No cache between us and a caller keeps an answer of the API: it is about who asked."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if is_api_path(request.path) and not request.path.startswith(SAME_FOR_EVERYONE):
+            response.headers.setdefault("Cache-Control", PERSONAL)
+            patch_vary_headers(response, DEPENDS_ON)
         return response
 
 
