@@ -19,7 +19,9 @@ class ListingFilters:
     """Ranges are inclusive; within one tuple any value will do, between fields all must hold.
 
     ``makes`` and ``models`` are compared by slug, ``tags`` must all be present, ``text`` is a web-style query.
-    ``also`` must hold besides: what a page always asks, whatever a caller does. It is not part of the query.
+    Prices are in the market's currency: a listing in another one is compared by EXCHANGE_RATES, and without a rate it
+    is in no range. ``also`` must hold besides: what a page always asks, whatever a caller does. It is not part of the
+    query.
     """
 
     makes: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
+from catalog.currencies import has_no_rate
 from catalog.models import Listing, QualityReport
 from catalog.signals import odd_prices_asked
 from jobs.work import Attempt, outcome, perform
@@ -194,8 +195,13 @@ CHECKS = (
     ),
     Check(
         "other_currency", ODD, "In another currency",
-        "Compared with others by EXCHANGE_RATES; without a rate it is in nobody's budget.", 0.05,
+        "Compared with others by EXCHANGE_RATES.", 0.05,
         lambda now: ~Q(currency=settings.MARKET_CURRENCY),
+    ),
+    Check(
+        "no_exchange_rate", ODD, "In a currency without a rate",
+        "EXCHANGE_RATES does not say what it is worth: no price filter matches it, and it has no market price.", 0.0,
+        lambda now: has_no_rate(),
     ),
     Check(
         "same_fingerprint", DOUBLE, "Advertised by two sources", "Word for word the same advertisement, live twice.",

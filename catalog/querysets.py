@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import ACos, Cos, Greatest, Least, Radians, Sin
 
+from catalog.currencies import coarse_price_range, market_price
 from catalog.filters import EARTH_RADIUS_KM, Box, ListingFilters
 from catalog.folding import fold
 
@@ -26,7 +27,7 @@ SET_FILTERS = {  # field of ListingFilters -> column
     "seller_kinds": "seller__kind",
 }
 ITEMS = "items"  # the source of what client systems add as bare ids with genres; see ``catalog.items``
-RANGE_FILTERS = ("year", "price", "mileage_km", "power_kw")
+RANGE_FILTERS = ("year", "mileage_km", "power_kw")  # and price, which is compared in the market's currency
 
 
 class ListingQuerySet(models.QuerySet["Listing"]):
@@ -44,7 +45,7 @@ class ListingQuerySet(models.QuerySet["Listing"]):
 
     def matching(self, filters: ListingFilters) -> ListingQuerySet:
         """Listings that satisfy every filter; the twin of ``Window.matching``."""
-        listings = self
+        listings = self.priced_between(filters.min_price, filters.max_price)
         for name, column in SET_FILTERS.items():
             if values := getattr(filters, name):
                 listings = listings.filter(**{f"{column}__in": values})
@@ -60,6 +61,19 @@ class ListingQuerySet(models.QuerySet["Listing"]):
             listings = listings.filter(search_text=query)
         placed = listings.within(*filters.place) if filters.place else listings
         return placed.matching(filters.also) if filters.also else placed
+
+    def with_market_price(self) -> ListingQuerySet:
+        """Annotates ``market_price``, in the market's currency; NULL without a price or without a rate."""
+        return self.annotate(market_price=market_price())
+
+    def priced_between(self, low: float | None, high: float | None) -> ListingQuerySet:
+        """Listings whose price lies within a range of the market's currency, both ends included; None is no bound."""
+        if low is None and high is None:
+            return self
+        listings = self.filter(coarse_price_range(low, high)).alias(market_price_asked=market_price())
+        if low is not None:
+            listings = listings.filter(market_price_asked__gte=float(low))
+        return listings if high is None else listings.filter(market_price_asked__lte=float(high))
 
     def within(self, latitude: float, longitude: float, radius_km: float) -> ListingQuerySet:
         """Listings whose place lies inside a circle; annotates ``distance_km``, by the spherical law of cosines."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, OrderBy
+from django.db.models import Case, F, OrderBy
 from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
@@ -29,6 +29,7 @@ from accounts.models import ApiKey, Buyer
 from accounts.services import buyers_for_external_ids
 from catalog.api.fields import FiltersSerializer
 from catalog.api.serializers import CarSerializer
+from catalog.currencies import market_price
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from recommendations.api import examples
@@ -57,11 +58,14 @@ LISTING_ID = OpenApiParameter("listing_id", OpenApiTypes.INT64, OpenApiParameter
 
 
 def ordering_by(name: str) -> list[str | OrderBy]:
-    """Ties are broken by id, so that pages neither repeat nor skip a car; the unknown comes last either way."""
-    column = {"price": "price", "year": "year", "mileage": "mileage_km"}.get(name.lstrip("-"))
-    if column is None:
+    """Prices are compared in the market's currency.
+
+    Ties are broken by id, so that pages neither repeat nor skip a car; the unknown comes last either way.
+    """
+    fields: dict[str, Case | F] = {"price": market_price(), "year": F("year"), "mileage": F("mileage_km")}
+    field = fields.get(name.lstrip("-"))
+    if field is None:
         return ["-published_at", "-id"]
-    field = F(column)
     return [field.desc(nulls_last=True) if name.startswith("-") else field.asc(nulls_last=True), "id"]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from catalog.currencies import exchange_rates
 from recommendations.engine.terms import DEMAND_HALF_LIFE_DAYS, DEMAND_LOOKBACK_DAYS
 from recommendations.models import EventKind
 
@@ -33,7 +34,8 @@ class Pulse:
             strongest kind and half after three days.
         contacts: The same of contacts alone, each buyer counting 1 when new.
         leads: How many buyers made contact within the two weeks.
-        price_drops: By how much the asked price fell when it last changed, within the last week.
+        price_drops: By how much the asked price fell when it last changed, within the last week, in the market's
+            currency. A change in a currency without a rate is none.
     """
 
     moment: int
@@ -101,16 +103,21 @@ def read_pulse(moment: int, kinds: Mapping[str, EventKind] | None = None) -> Pul
         )
         events = cursor.fetchall()
         cursor.execute(
-            "SELECT DISTINCT ON (listing_id) listing_id, old_price - new_price FROM catalog_pricechange, "
+            "SELECT DISTINCT ON (listing_id) listing_id, old_price - new_price, currency FROM catalog_pricechange, "
             "to_timestamp(%s) AS moment WHERE changed_at BETWEEN moment - make_interval(days => %s) AND moment "
             "ORDER BY listing_id, changed_at DESC",
             [moment, PRICE_DROP_DAYS],
         )
         changes = cursor.fetchall()
+    rates = exchange_rates()
     return Pulse(
         moment=moment,
         demand={listing_id: float(demand) for listing_id, demand, _, _ in events},
         contacts={listing_id: float(contacts) for listing_id, _, contacts, _ in events if contacts},
         leads={listing_id: leads for listing_id, _, _, leads in events if leads},
-        price_drops={listing_id: float(amount) for listing_id, amount in changes if amount > 0},
+        price_drops={
+            listing_id: float(amount) * rates[currency]
+            for listing_id, amount, currency in changes
+            if amount > 0 and currency in rates
+        },
     )

@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from django.conf import settings
 from django.db.models import FloatField, QuerySet
 from django.db.models.functions import Cast, Extract
 from numpy.typing import NDArray
 
+from catalog.currencies import exchange_rates as currencies_worth
 from catalog.models import Listing
 from recommendations.engine.encoder import ListingTable
 from recommendations.engine.stock import FOREVER
@@ -47,15 +47,13 @@ MOMENTS = {
 class ListingRows:
     """Listings as columns, all of length n.
 
-    ``table`` holds what the encoder reads (prices in the market's currency); the rest is what filters and rules read.
-    ``names`` is what a card shows. ``asked_price`` is the price as advertised, whatever its currency: that is what a
-    price filter compares.
+    ``table`` holds what the encoder reads, and price filters compare: prices in the market's currency, nan where there
+    is no rate. The rest is what filters and rules read. ``names`` is what a card shows.
     """
 
     listing_ids: NDArray[np.int64]
     table: ListingTable
     names: NDArray[np.object_]
-    asked_price: NDArray[np.float64]
     is_live: NDArray[np.bool_]
     published_at: NDArray[np.float64]
     ended_at: NDArray[np.float64]
@@ -78,8 +76,6 @@ class ListingRows:
 
     def number(self, name: str) -> NDArray[np.float64]:
         """A filterable number, nan where unknown."""
-        if name == "price":
-            return self.asked_price
         return getattr(self, name) if name in ("latitude", "longitude") else getattr(self.table, name)
 
 
@@ -108,8 +104,7 @@ def read_listings(listings: QuerySet[Listing]) -> ListingRows:
     columns = dict(zip(names, zip(*found, strict=True), strict=True)) if found else dict.fromkeys(names, ())
     numbers: dict[str, Any] = {name: as_floats(columns[name]) for name in NUMBER_COLUMNS}
     texts: dict[str, Any] = {field: as_texts(columns[column]) for column, field in TEXT_COLUMNS.items()}
-    asked_price = numbers["price"]
-    numbers["price"] = asked_price * exchange_rates(columns["currency"])
+    numbers["price"] = numbers["price"] * exchange_rates(columns["currency"])
     return ListingRows(
         listing_ids=np.array(columns["id"], np.int64),
         table=ListingTable(
@@ -118,7 +113,6 @@ def read_listings(listings: QuerySet[Listing]) -> ListingRows:
             tags=as_objects([tuple(tags) for tags in columns["tags"]]),
         ),
         names=names_of(columns),
-        asked_price=asked_price,
         is_live=np.array([status == Listing.Status.LIVE for status in columns["status"]], bool),
         published_at=as_floats(columns["published_epoch"]),
         ended_at=as_floats(columns["ended_epoch"], missing=FOREVER),
@@ -147,5 +141,5 @@ def as_texts(values: Sequence[str | None]) -> NDArray[np.object_]:
 
 def exchange_rates(currencies: Sequence[str]) -> NDArray[np.float64]:
     """What one unit of each currency is worth in the market's; nan, an unknown price, where no rate is set."""
-    rates = {settings.MARKET_CURRENCY: 1.0, **settings.EXCHANGE_RATES}
+    rates = currencies_worth()
     return np.array([rates.get(currency, np.nan) for currency in currencies], np.float64)

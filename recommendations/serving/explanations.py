@@ -9,6 +9,7 @@ import numpy as np
 from django.utils import timezone
 from numpy.typing import NDArray
 
+from catalog.currencies import exchange_rates
 from catalog.models import Listing
 from recommendations.engine.encoder import ListingTable
 from recommendations.engine.ranker import Ranker
@@ -90,10 +91,17 @@ def facts_of(listing: Listing, scorer: Scorer | None = None) -> Facts:
         "price": float(listing.price) if listing.price is not None else None,
         "days_on_sale": (timezone.now() - published).total_seconds() / SECONDS_A_DAY if published else None,
         "is_opened_make": bool(scorer and listing.make_id in scorer.shopper.opened_make_ids),
-        "price_drop": scorer.pulse.price_drops.get(listing.pk) if scorer else None,
+        "price_drop": price_drop_of(listing, scorer),
         "distance_km": distance_to(listing, scorer),
         **{name: getattr(listing, name) for name in FACTS},
     }
+
+
+def price_drop_of(listing: Listing, scorer: Scorer | None) -> float | None:
+    """By how much the price fell lately, in the currency the car is advertised in; None where it did not."""
+    drop = scorer.pulse.price_drops.get(listing.pk) if scorer else None
+    rate = exchange_rates().get(listing.currency)
+    return None if drop is None or rate is None else drop / rate
 
 
 def distance_to(listing: Listing, scorer: Scorer | None) -> float | None:

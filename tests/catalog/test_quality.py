@@ -68,7 +68,7 @@ LONG_AGO = timezone.now() - timedelta(days=80)
         ({"mileage_km": 700_000}, {"odd_mileage"}),
         ({"mileage_km": 10}, {"hardly_driven"}),
         ({"power_kw": 2_000}, {"odd_power"}),
-        ({"currency": "USD"}, {"other_currency"}),
+        ({"currency": "USD"}, {"other_currency", "no_exchange_rate"}),
         ({"status": "sold", "ended_at": timezone.now(), "price": None}, set()),
     ],
 )

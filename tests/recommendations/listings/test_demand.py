@@ -100,3 +100,12 @@ def test_what_happened_to_one_advertisement_of_a_car_counts_for_the_others():
         assert pulse.leads[listing.pk] == 2
     assert pulse.leads[nameless[0].pk] == 1
     assert nameless[1].pk not in pulse.demand
+
+
+def test_prices_fall_in_the_currency_of_the_market(listing, settings):
+    settings.EXCHANGE_RATES = {"EUR": 0.8}
+    rupees = ListingFactory(currency="INR")
+    change = {"old_price": 13_000, "new_price": 12_000, "changed_at": NOW - timedelta(days=2)}
+    PriceChangeFactory(listing=listing, currency="EUR", **change)
+    PriceChangeFactory(listing=rupees, currency="INR", **change)
+    assert read_pulse(int(NOW.timestamp())).price_drops == {listing.pk: pytest.approx(800)}
