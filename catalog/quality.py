@@ -183,7 +183,8 @@ CHECKS = (
     Check(
         "odd_price", ODD, "Price far from its kind",
         f"Less than a third, or more than {OUTLIER_FACTOR} times, what the price model of the live ranker expects; "
-        f"before the first training, the median of at least {SIMILAR_AT_LEAST} cars of the same model and year.",
+        f"before the first training, the median of at least {SIMILAR_AT_LEAST} cars of the same model and year. "
+        "With a price or mileage out of all reason a car is no deal, has no market price and is not trending.",
         0.02, find=odd_prices,
     ),
     Check("odd_year", ODD, "Implausible year", "Before 1950, or after next year.", 0.01, is_of_no_year),

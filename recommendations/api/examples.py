@@ -22,6 +22,7 @@ CARD = {
     "place": "Leeds",
     "photo_url": "",
     "published_at": "2026-11-02T09:30:00Z",
+    "market_price": {"label": "good", "low": 12650.0, "median": 13900.0, "high": 15200.0, "currency": "GBP"},
 }
 CAR = CARD | {
     "transmission": "manual",

@@ -15,7 +15,7 @@ from catalog.api.fields import (
     PriceField,
     QuestionSerializer,
 )
-from catalog.api.serializers import CarCardSerializer
+from catalog.api.serializers import CarCardSerializer, CarSerializer
 from catalog.models import Listing
 from recommendations.buyers.questionnaire import IMPLIED_BY_USE
 from recommendations.models import Placement
@@ -41,11 +41,47 @@ class SearchSerializer(FiltersSerializer):
     page_size = serializers.IntegerField(default=PAGE_SIZE, min_value=1, max_value=PAGE_SIZE_AT_MOST)
 
 
+class MarketPriceSerializer(serializers.Serializer):
+    """What such a car costs: the middle 80% of prices lie from `low` to `high`."""
+
+    label = serializers.ChoiceField(  # type: ignore[assignment]
+        ["good", "fair", "high"], help_text="`good` below the range, `high` above it, `fair` within."
+    )
+    low = serializers.FloatField()
+    median = serializers.FloatField()
+    high = serializers.FloatField()
+    currency = serializers.CharField(help_text="The listing's own.")
+
+
+class PricedCardSerializer(serializers.Serializer):
+    """A car card with its market price: of ``{"listing": …, "market_price": …}``."""
+
+    market_price = MarketPriceSerializer(
+        allow_null=True, help_text="Null where such cars' prices spread too widely to say, or the price is no price."
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        card = self.card().get_fields()
+        for name, field in card.items():
+            field.source = f"listing.{field.source or name}"
+        return {**card, **super().get_fields()}
+
+    def card(self) -> serializers.Serializer:
+        return CarCardSerializer()
+
+
+class PricedCarSerializer(PricedCardSerializer):
+    """Everything about one car, with its market price."""
+
+    def card(self) -> serializers.Serializer:
+        return CarSerializer()
+
+
 class SearchAnswerSerializer(serializers.Serializer):
     count = serializers.IntegerField(help_text="Of all pages.")
     next = serializers.URLField(allow_null=True)
     previous = serializers.URLField(allow_null=True)
-    listings = CarCardSerializer(many=True)
+    listings = PricedCardSerializer(many=True)
 
 
 class OriginSerializer(QuestionSerializer):
@@ -82,19 +118,13 @@ class SimilarQuestionSerializer(FiltersSerializer):
     k = LengthField(default=10)
 
 
-class RecommendedCarSerializer(serializers.Serializer):
+class RecommendedCarSerializer(PricedCardSerializer):
     """A car card, and why it is there."""
 
     position = serializers.IntegerField(help_text="1 is the top.")
     score = serializers.FloatField(help_text="How well it suits this buyer; higher is better.")
     source = serializers.CharField(help_text="Which way it came into the list.")  # type: ignore[assignment]
     reason = serializers.CharField(help_text="One sentence for the buyer.")
-
-    def get_fields(self) -> dict[str, serializers.Field]:
-        card = CarCardSerializer().get_fields()
-        for name, field in card.items():
-            field.source = f"listing.{field.source or name}"
-        return {**card, **super().get_fields()}
 
 
 class RecommendationsAnswerSerializer(serializers.Serializer):

@@ -28,7 +28,6 @@ from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey, Buyer
 from accounts.services import buyers_for_external_ids
 from catalog.api.fields import FiltersSerializer
-from catalog.api.serializers import CarSerializer
 from catalog.currencies import market_price
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
@@ -37,6 +36,7 @@ from recommendations.api.serializers import (
     EventSerializer,
     EventsSerializer,
     OriginSerializer,
+    PricedCarSerializer,
     QuestionnaireSerializer,
     RecommendationsAnswerSerializer,
     RecommendationsQuestionSerializer,
@@ -49,6 +49,7 @@ from recommendations.api.serializers import (
 from recommendations.buyers.refresh import save_questionnaire
 from recommendations.events.recording import Event, record_interactions, record_interactions_of_many
 from recommendations.exceptions import EventsRefused
+from recommendations.listings.market_prices import market_prices_of
 from recommendations.serving.lists import ListRequest, recommend, similar_listings
 
 CARS = ["Cars"]
@@ -101,9 +102,16 @@ class SearchView(APIView):
         filters = FiltersSerializer.filters_of(asked)
         listings = Listing.objects.available().cars().matching(filters)
         answer = page_of(listings.order_by(*ordering_by(asked["ordering"])), asked["page"], asked["page_size"], request)
+        answer["listings"] = with_market_prices(answer["listings"])
         if filters and asked["page"] == 1:
             publish(request, Event(kind="search", query=filters.as_query()))
         return Response(SearchAnswerSerializer(answer).data)
+
+
+def with_market_prices(listings: Sequence[Listing]) -> list[dict[str, Any]]:
+    """Cars as the answers show them, each beside what such a car costs."""
+    prices = market_prices_of(listings)
+    return [{"listing": listing, "market_price": price} for listing, price in zip(listings, prices, strict=True)]
 
 
 def page_of(listings: ListingQuerySet, page: int, page_size: int, request: Request) -> dict[str, Any]:
@@ -146,7 +154,7 @@ class DetailView(APIView):
         summary="Look at one car",
         operation_id="get_car",
         parameters=[LISTING_ID, OriginSerializer, BUYER],
-        responses=CarSerializer,
+        responses=PricedCarSerializer,
         examples=[OpenApiExample("A car", value=examples.CAR, response_only=True)],
     )
     def get(self, request: Request, listing_id: str) -> Response:
@@ -158,7 +166,7 @@ class DetailView(APIView):
             "position": origin.validated_data.get("position"),
         }
         publish(request, Event(kind="view", listing_id=listing.pk, **came_from))
-        return Response(CarSerializer(listing).data)
+        return Response(PricedCarSerializer(with_market_prices([listing])[0]).data)
 
 
 class RecommendationsView(APIView):

@@ -18,7 +18,8 @@ ROWS_AT_ONCE = 20_000  # columns of so many listings are in memory together
 def oddly_priced(factor: float) -> list[int] | None:
     """Ids of live listings that cost ``factor`` times more, or less, than expected; None without a ranker to ask.
 
-    A car without a price, or without comparable ones, is not odd.
+    So are those whose price or mileage is out of all reason, whatever they are compared with (``are_plausible``). Any
+    other car without a price, or without comparable ones, is not odd.
     """
     version = RankerVersion.objects.live()
     try:
@@ -31,8 +32,9 @@ def oddly_priced(factor: float) -> list[int] | None:
     after = 0
     while rows := read_after(after):
         with np.errstate(divide="ignore"):
-            ratio = np.log(rows.table.price / prices.expect(rows.table))  # nan where nobody knows
-        found += rows.listing_ids[np.nan_to_num(np.abs(ratio)) > math.log(factor)].tolist()
+            ratio = np.log(rows.table.price / prices.expect(rows.table))  # nan where the price is unknown
+        is_odd = (np.nan_to_num(np.abs(ratio)) > math.log(factor)) | ~prices.are_plausible(rows.table)
+        found += rows.listing_ids[is_odd].tolist()
         after = int(rows.listing_ids[-1])
     return found
 

@@ -43,6 +43,7 @@ class ListingSpace:
         self._vectors = np.empty((0, ranker.n_dims), np.float32)
         self._archetypes = np.empty(0, np.int32)
         self._deals = np.empty(0)
+        self._is_plausible = np.empty(0, bool)
         self._content_squares = np.empty(0, np.float32)  # of the length of the content part
         self._markets: dict[int, tuple[float, Mapping[int, float], Market]]
         self._live_samples: dict[int, NDArray[np.intp]]
@@ -59,7 +60,7 @@ class ListingSpace:
             array[at] = getattr(rows, name)
         self._vectors[at] = vectors
         self._archetypes[at] = self.ranker.collaborative.archetypes.assign(rows.table)
-        self._deals[at] = self.ranker.prices.deals(rows.table)
+        self._deals[at], self._is_plausible[at] = self.ranker.prices.judge(rows.table)
         content = vectors[:, : self.ranker.n_content]
         self._content_squares[at] = np.einsum("ij,ij->i", content, content)
         self.columns.put(at, rows)
@@ -219,6 +220,11 @@ class ListingSpace:
         return self._archetypes[: self._n_rows]
 
     @property
+    def is_plausible(self) -> NDArray[np.bool_]:
+        """Whether price and mileage of every row may be what they say (``CarPrices.are_plausible``)."""
+        return self._is_plausible[: self._n_rows]
+
+    @property
     def goods(self) -> Goods:
         """What the terms of a score need to know of every row; views, valid until the next ``put``."""
         return Goods(
@@ -255,6 +261,7 @@ class ListingSpace:
         self._vectors = with_room_for(self._vectors, self._n_rows, 0.0)
         self._archetypes = with_room_for(self._archetypes, self._n_rows, 0)
         self._deals = with_room_for(self._deals, self._n_rows, np.nan)
+        self._is_plausible = with_room_for(self._is_plausible, self._n_rows, True)
         self._content_squares = with_room_for(self._content_squares, self._n_rows, 0.0)
         return np.array([self._row_by_listing_id[key] for key in listing_ids.tolist()], np.intp)
 

@@ -24,6 +24,7 @@ from recommendations.buyers.shoppers import Shopper, meet
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.reasons import tell_reason
 from recommendations.events.served_lists import writer
+from recommendations.listings.market_prices import ListingMarketPrice, market_prices_of
 from recommendations.listings.window import borrow_window
 from recommendations.models import ServedList
 from recommendations.serving.explanations import explain, facts_of, typical_listing
@@ -62,6 +63,7 @@ class RecommendedListing:
         source: Who found it.
         reason: One sentence for the buyer.
         terms: What each feature adds to the score; they add up to it.
+        market_price: What such a car costs; None where that cannot be said.
     """
 
     listing: Listing
@@ -70,6 +72,7 @@ class RecommendedListing:
     source: str
     reason: str
     terms: dict[str, float]
+    market_price: ListingMarketPrice | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +184,7 @@ def tell(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> 
     shopper = scorer.shopper if scorer else None
     typical = typical_listing()
     is_personal = shopper is not None and shopper.is_personal
+    market_prices = market_prices_of([listing for _, listing in chosen])
     explained = explain([listing for _, listing in chosen], scorer)
     items = [
         RecommendedListing(
@@ -197,8 +201,11 @@ def tell(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> 
                 is_personal=is_personal,
             ),
             terms=terms,
+            market_price=market_price,
         )
-        for position, ((candidate, listing), (terms, facts)) in enumerate(zip(chosen, explained, strict=True), start=1)
+        for position, ((candidate, listing), (terms, facts), market_price) in enumerate(
+            zip(chosen, explained, market_prices, strict=True), start=1
+        )
     ]
     return RecommendedList(
         id=uuid.uuid4(),
@@ -231,8 +238,11 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
             source=candidate.source,
             reason=tell_reason({}, {}, source="similar", facts=facts_of(row), is_personal=False),
             terms={},
+            market_price=market_price,
         )
-        for position, (candidate, row) in enumerate(found[:k], start=1)
+        for position, ((candidate, row), market_price) in enumerate(
+            zip(found[:k], market_prices_of([row for _, row in found[:k]]), strict=True), start=1
+        )
     ]
 
 

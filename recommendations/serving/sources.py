@@ -177,7 +177,8 @@ class TrendingSource:
     """Cars whose sellers are contacted most for the days they have been on sale.
 
     The rate of contacts is smoothed (``scoring.demand_term``): one call on the first day is no trend yet. Where nobody
-    was contacted at all, any favourable event stands for a contact.
+    was contacted at all, any favourable event stands for a contact. A price out of all reason draws calls that are no
+    demand for the car, so such cars take no part.
     """
 
     name = "trending"
@@ -185,6 +186,7 @@ class TrendingSource:
     def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
         contacts = shelf.pulse.contacts or shelf.pulse.demand
         rows = shelf.known_rows(np.fromiter(contacts.keys(), np.int64, len(contacts)))
+        rows = rows[shelf.window.is_plausible[rows]]
         if not len(rows):
             return NOBODY
         rates = shelf.window.market(shelf.pulse.moment, contacts).terms(rows)[DEMAND]

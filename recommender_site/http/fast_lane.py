@@ -39,7 +39,7 @@ SPARE_CONNECTIONS = 3  # of a pool, for threads beside those that answer
 INFERENCES = {"/infer": answer_one, "/batch": answer_many}
 LENIENT, STRICT = LenientJSONParser(), JSONParser()
 RECS = "/recs/"
-VARY = ", ".join(DEPENDS_ON)
+VARY = ", ".join((*DEPENDS_ON, "origin"))  # a cache keeps answers to other origins apart too
 
 _keeps_connections = False
 
