@@ -13,5 +13,9 @@ class UnknownScope(AccountsError):
     """An API key was asked for with no scope, or with one that does not exist."""
 
 
+class TokenRefused(AccountsError):
+    """A refresh token that was spent, revoked or ended with its login."""
+
+
 class EraseRefused(AccountsError):
     """Somebody whose account cannot go by itself."""

@@ -5,6 +5,8 @@ A buyer is not a user: most visitors never log in, and client systems know their
 
 import hashlib
 import secrets
+import uuid
+from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
@@ -19,6 +21,9 @@ from accounts.querysets import ApiKeyQuerySet, UserManager
 class User(AbstractUser):
     """Somebody with an email address who may log in; staff may use the admin."""
 
+    logged_out_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Sessions and tokens from before are over."
+    )
     username = None  # type: ignore[assignment]
     email = models.EmailField("email address", unique=True, error_messages={"unique": "This address is taken."})
 
@@ -33,6 +38,42 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.email
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A closed account is logged out everywhere, so that opening it again revives no session or token."""
+        if self.pk and not self.is_active:
+            self.logged_out_at = timezone.now()
+            if kwargs.get("update_fields") is not None:
+                kwargs["update_fields"] = {*kwargs["update_fields"], "logged_out_at"}
+        super().save(*args, **kwargs)
+        if not self.is_active:
+            self.token_families.filter(ended_at=None).update(ended_at=self.logged_out_at or timezone.now())
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Django ends a session when this changes: with the password, and with ``logged_out_at``."""
+        of_password: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        if self.logged_out_at is None:
+            return of_password
+        return f"{of_password[:40]}-{self.logged_out_at.timestamp():.6f}"
+
+
+class TokenFamily(models.Model):
+    """One login: the pair of tokens it gave, and those that were bought with its refresh tokens since."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="token_families")
+    newest_jti = models.CharField(max_length=255, help_text="Of the one refresh token that can still be spent.")
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+    ended_at = models.DateTimeField(null=True, blank=True, help_text="Logged out, or a token was spent twice.")
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = "login by token"
+        verbose_name_plural = "logins by token"
+
+    def __str__(self) -> str:
+        return f"{self.user} since {self.created_at:%Y-%m-%d %H:%M}"
 
 
 class Buyer(models.Model):

@@ -12,7 +12,11 @@ from django.db.models import Q
 VIEWER, OPERATOR, ADMINISTRATOR = ROLES = ("Viewer", "Operator", "Administrator")
 
 OURS = ("accounts", "catalog", "recommendations", "django_celery_beat", "django_celery_results")
-FOR_ADMINISTRATORS = ("user", "apikey")  # in accounts: others neither change these nor see who holds a key
+FOR_ADMINISTRATORS = (
+    "user",
+    "apikey",
+    "tokenfamily",
+)  # in accounts: others neither change these nor see who holds a key
 HANDLED_BY_OPERATORS = {
     "accounts": ("buyer",),
     "catalog": ("listing", "seller", "make", "carmodel", "importrun", "qualityreport"),

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
+from accounts.models import TokenFamily
 from catalog.models import ListingChange
 from jobs import outcomes  # noqa: F401 (listens in every worker)
 from jobs.limits import RETRY, SHORT
@@ -33,6 +34,7 @@ def sweep_listing_changes_task() -> None:
 def sweep_tokens_task() -> None:
     """Remove refresh tokens that have expired, with their revocations."""
     OutstandingToken.objects.filter(expires_at__lt=timezone.now()).delete()
+    TokenFamily.objects.filter(expires_at__lt=timezone.now()).delete()
 
 
 @shared_task(name="maintenance.probe_loop", ignore_result=True, **SHORT)

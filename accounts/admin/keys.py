@@ -15,7 +15,7 @@ from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from accounts.models import ApiKey, User
+from accounts.models import ApiKey, TokenFamily, User
 from accounts.services import create_api_key, revoke_api_key
 from console.actions import change_each
 from console.pages import ConsoleAdmin
@@ -105,6 +105,20 @@ class OutstandingTokenAdmin(BaseOutstandingTokenAdmin, ConsoleAdmin):
 
     def get_readonly_fields(self, *args: Any, **kwargs: Any) -> list[str]:
         return [field.name for field in self.model._meta.fields if field.name != "token"]
+
+
+@admin.register(TokenFamily)
+class TokenFamilyAdmin(ConsoleAdmin):
+    """Who is logged in by token, and since when."""
+
+    list_display = ["user", "created_at", "expires_at", "ended_at"]
+    list_select_related = ["user"]
+    ordering = ("-created_at",)
+    search_fields = ("user__email__istartswith",)
+    readonly_fields = ["user", "newest_jti", "created_at", "expires_at", "ended_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
 
 
 @admin.register(BlacklistedToken)

@@ -6,9 +6,11 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
+from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import BooleanRadioFilter, RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
@@ -81,6 +83,17 @@ class UserAdmin(BaseUserAdmin, ConsoleAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_delete_permission(request, obj) and (is_superuser(request) or not is_above(obj))
+
+    @method_decorator(transaction.atomic)
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """The password and its entry in the audit log, or neither."""
+        return super().user_change_password(request, id, form_url)
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """The form of a password changes a user, but has no ``instance`` whose changes could be compared."""
+        if isinstance(form, AdminPasswordChangeForm):
+            return "A new password." if form.user.has_usable_password() else "The password was removed."
+        return super().construct_change_message(request, form, formsets, add)
 
     @display(description="Person", header=True, ordering="email")
     def person(self, user: User) -> list[str]:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
@@ -10,8 +11,11 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.tokens import Token
 
 from accounts.models import ApiKey
+from accounts.tokens import user_of
 
 LAST_USE_IS_NOTED_EVERY = timedelta(minutes=1)  # a write per request would make every read a write
 VISITOR_KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")  # long enough not to be guessed, short enough for its column
@@ -37,6 +41,21 @@ class VisitorKey:
     """What a guest's browser made up for itself, long and at random: whoever has it is that guest."""
 
     value: str
+
+
+class TokenAuthentication(JWTAuthentication):
+    """``Authorization: Bearer …`` in any case: a user, for as long as their login by this token lasts."""
+
+    def get_header(self, request: Request) -> Any:
+        header: bytes | None = super().get_header(request)
+        scheme, _, token = (header or b"").strip().partition(b" ")
+        return b"Bearer " + token.strip() if scheme.lower() == b"bearer" else header
+
+    def get_user(self, validated_token: Token) -> Any:
+        user = user_of(validated_token)
+        if user is None:
+            raise AuthenticationFailed("This token is over: log in again.")
+        return user
 
 
 class ApiKeyAuthentication(BaseAuthentication):

@@ -14,8 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework_simplejwt.exceptions import TokenError
-from rest_framework_simplejwt.serializers import TokenRefreshSerializer
-from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
+from rest_framework_simplejwt.tokens import RefreshToken
 
 from accounts.api.authentication import VISITOR_KEY
 from accounts.api.identity import BUYER, known_named_buyer_of, named_buyer_of
@@ -30,7 +29,7 @@ from accounts.api.serializers import (
     TokenPairSerializer,
 )
 from accounts.api.throttles import CALLER_THROTTLES, GuestThrottle, LoginThrottle
-from accounts.exceptions import EraseRefused, MergeRefused
+from accounts.exceptions import EraseRefused, MergeRefused, TokenRefused
 from accounts.models import ApiKey, Buyer, User
 from accounts.services import (
     buyer_for_user,
@@ -41,6 +40,7 @@ from accounts.services import (
     set_personalised,
     spend_visitor_key,
 )
+from accounts.tokens import access_token_of, end_family, log_in, log_out_everywhere, renew
 
 TOKENS = ["Tokens"]
 ME = ["Me"]
@@ -88,7 +88,7 @@ class TokenView(TokenRoute):
         if not isinstance(user, User):
             raise AuthenticationFailed("No active account has this address and this password.")
         _bring_the_guest_along(request, user)
-        refresh = RefreshToken.for_user(user)
+        refresh = log_in(user)
         return Response({"access": str(refresh.access_token), "refresh": str(refresh)})
 
 
@@ -111,7 +111,7 @@ def _visitor_key_of(request: Request) -> str | None:
 
 
 class TokenRefreshView(TokenRoute):
-    """A new pair of tokens for a refresh token, which is spent by this."""
+    """A new pair of tokens for a refresh token, which is spent by this. To spend it again ends the login."""
 
     throttle_classes = [GuestThrottle]
 
@@ -127,16 +127,15 @@ class TokenRefreshView(TokenRoute):
         },
     )
     def post(self, request: Request) -> Response:
-        pair = TokenRefreshSerializer(data={"refresh": _refresh_token_in(request)})
         try:
-            pair.is_valid(raise_exception=True)
-        except (TokenError, User.DoesNotExist):
+            refresh = renew(RefreshToken(_refresh_token_in(request)))  # type: ignore[arg-type]
+        except (TokenError, TokenRefused):
             raise AuthenticationFailed("This token is not one of ours, expired, spent or revoked.") from None
-        return Response(pair.validated_data)
+        return Response({"access": str(refresh.access_token), "refresh": str(refresh)})
 
 
 class TokenRevokeView(TokenRoute):
-    """Log out: the refresh token buys nothing any more. Access tokens end by themselves, soon."""
+    """Log out: the refresh token buys nothing any more, and the access tokens of this login are over."""
 
     throttle_classes = [GuestThrottle]
 
@@ -154,9 +153,11 @@ class TokenRevokeView(TokenRoute):
     )
     def post(self, request: Request) -> Response:
         try:
-            RefreshToken(_refresh_token_in(request)).blacklist()  # type: ignore[arg-type]
+            was_logged_in = end_family(RefreshToken(_refresh_token_in(request)))  # type: ignore[arg-type]
         except TokenError:
-            raise AuthenticationFailed("This token is not one of ours, expired, spent or already revoked.") from None
+            was_logged_in = False
+        if not was_logged_in:
+            raise AuthenticationFailed("This token is not one of ours, expired, spent or already revoked.")
         if visitor_key := _visitor_key_of(request):
             spend_visitor_key(visitor_key)
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -166,6 +167,25 @@ def _refresh_token_in(request: Request) -> str:
     question = RefreshTokenSerializer(data=request.data)
     question.is_valid(raise_exception=True)
     return question.validated_data["refresh"]
+
+
+class LogOutEverywhereView(APIView):
+    """End every session and every token of one's own, the one this is asked with included."""
+
+    permission_classes = [IsUser]
+    throttle_classes = CALLER_THROTTLES
+
+    @extend_schema(
+        tags=TOKENS,
+        summary="Log out everywhere",
+        operation_id="log_out_everywhere",
+        request=None,
+        responses={204: None},
+    )
+    def post(self, request: Request) -> Response:
+        if isinstance(request.user, User):
+            log_out_everywhere(request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class FakeTokenView(TokenRoute):
@@ -191,7 +211,7 @@ class FakeTokenView(TokenRoute):
         user = User.objects.filter(email__iexact=question.validated_data["email"], is_active=True).first()
         if user is None:
             raise Http404("No user has this address.")
-        return Response({"token": str(AccessToken.for_user(user))})
+        return Response({"token": str(access_token_of(user))})
 
 
 class Conflict(APIException):

@@ -6,6 +6,7 @@ the finished schema. A description that a view gives for a status of its own is 
 
 from typing import Any
 
+from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 from web.errors import error_body
@@ -108,6 +109,10 @@ def _describe(response: Schema, status: str) -> None:
     content = response.setdefault("content", {}).setdefault("application/json", {})
     content["schema"] = {"$ref": "#/components/schemas/Error"}
     content.setdefault("example", EXAMPLES.get(status, error_body(int(status))))
+
+
+class TokenScheme(SimpleJWTScheme):
+    target_class = "accounts.api.authentication.TokenAuthentication"
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):
