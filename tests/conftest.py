@@ -9,6 +9,7 @@ from recommendations.feed.memory import memory
 from recommendations.listings.demand import forget_demand
 from recommendations.listings.window import forget_window
 from recommender_site.celery import app
+from tests.migrated_rows import _tests_that_commit_put_rows_back, django_db_setup  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +19,7 @@ def _nothing_remembered(request):
     memory.forget()
     forget_log()
     if "django_db_setup" in request.fixturenames:
-        cache.clear()
+        cache.empty()  # of this process alone: others may run tests beside it
 
 
 @pytest.fixture

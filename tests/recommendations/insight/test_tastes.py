@@ -10,7 +10,7 @@ from recommendations.buyers.shoppers import meet
 from recommendations.insight.tastes import SURE, contrasts, deviations, portrait, portraits_of
 from recommendations.models.artifacts import load_ranker
 from tests.factories import BuyerFactory
-from tests.worlds import crossed_market, trained_market, view
+from tests.worlds import crossed_market, start_from_the_same_ids, trained_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -90,6 +90,7 @@ def test_events_make_surer_and_a_stranger_is_known_nothing_of(market):
 
 
 def test_a_household_has_a_portrait_for_each_taste():
+    start_from_the_same_ids()
     cars = crossed_market()
     family = BuyerFactory()
     view(family, *cars["cheap Skoda"], *cars["dear BMW"])
