@@ -6,7 +6,6 @@ speaks for it; an operator sees everything, adding up to the score.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,7 +18,6 @@ MOST_POINTS = 3  # of one sentence
 WORTH_SAYING = 0.25  # of the strongest point; less is noise
 ROUNDING = 1e-9  # a remainder of a score below this is none
 LOW_MILEAGE_KM = 50_000.0  # where nobody says what is typical
-A_DEAL = 0.05  # as a share of the price; below that it is what such cars cost
 NEARBY_KM = 50.0
 RECENT_DAYS = 7.0
 
@@ -35,6 +33,7 @@ ADJECTIVES = {  # where the stored word is not the spoken one; an empty one is n
     "colour": {"other": ""},
 }
 ADJECTIVE_ORDER = ("colour", "drive", "gearbox", "fuel")
+CATEGORIES = ("make", "model", "body", *ADJECTIVE_ORDER, "seller")  # fields a reason may name
 SELLERS = {"dealer": ("a dealer", "dealers"), "private": ("a private seller", "private sellers")}
 CURRENCY_SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
 SPOKEN_AS_WORDS = {"KIA", "RAM", "MAN", "DAF", "GAZ"}  # among capitals of at most three letters
@@ -82,23 +81,35 @@ def tell_reason(
             counts as "taste".
         facts: What a card shows of the listing, whatever is known: make and model by name; body, fuel, gearbox,
             drive, colour and seller_kind as stored; year, price, currency, mileage_km, power_kw, engine_l,
-            consumption_l_100km, tags. Also ``days_on_sale``, ``price_drop`` (an amount), ``deal`` (log of the usual
-            price over this one), ``distance_km``, and ``is_opened_make``: whether the buyer has opened cars of this
-            make, which may then be said.
+            consumption_l_100km, tags. Also ``days_on_sale``, ``price_drop`` (an amount), ``is_below_market``
+            (whether the price lies below the range of such cars), ``distance_km``, ``has_history`` (whether the buyer
+            looked at any car; left out, it is taken for true), ``budget`` (the most that the buyer said or searched
+            for, where this car costs no more), and ``evidence``: field -> what the buyer did with cars of the same
+            value (a key of ``DONE``). To a known buyer only fields with evidence are named.
         typical: Usual mileage_km, power_kw and consumption_l_100km among live listings: what "low mileage" means.
         is_personal: Whether the taste is the buyer's own; a stranger is told of other buyers instead.
 
     Returns:
         A sentence with its full stop, never empty.
     """
-    points = strong_points(terms, baseline, facts, typical)
+    points = strong_points(_claimable(terms, facts, is_personal), baseline, facts, typical)
     told = _of_the_source(source, points, facts, is_personal)
     if told is None and points and points[0] in OF_THE_MARKET:
         told = OF_THE_MARKET[points[0]](facts, is_personal)
     if told is None:
         told = _of_the_car([point for point in points if point not in OF_THE_MARKET], facts, is_personal)
-        told = ", ".join([told, *(ASIDES[point](facts) for point in points if point in ASIDES)])
+        told = ", ".join([told, *(ASIDES[point] for point in points if point in ASIDES)])
     return f"{told}."
+
+
+def _claimable(terms: Terms, facts: Facts, is_personal: bool) -> Terms:
+    """The terms that a sentence may name to this buyer: those with evidence, and what is true whoever asks."""
+    claimed = {*_evidence(facts), *(("price",) if facts.get("budget") else ())} if is_personal else set(CATEGORIES)
+    return {
+        name: value
+        for name, value in terms.items()
+        if name in claimed or name in OF_THE_MARKET or name in ASIDES or name == "tags"
+    }
 
 
 def strong_points(terms: Terms, baseline: Terms, facts: Facts, typical: Mapping[str, float]) -> list[str]:
@@ -114,25 +125,28 @@ def strong_points(terms: Terms, baseline: Terms, facts: Facts, typical: Mapping[
 
 def _of_the_source(source: str, points: Sequence[str], facts: Facts, is_personal: bool) -> str | None:
     """What the way a candidate was found says about it; None where that says nothing."""
-    within_budget = " and within your budget" if is_personal and "price" in points else ""
     match source:
         case "similar":
             return "Much like the car you are looking at"
         case "saved search":
             return "Matches one of your saved searches"
         case "price drop" if facts.get("price_drop"):
-            return f"Its price has just fallen by {_money(facts['price_drop'], facts)}"
+            return "Its price has just fallen"
         case "trending":
-            return f"Popular with buyers right now{within_budget}"
+            return f"Popular with buyers right now{_within_budget(facts, is_personal)}"
         case "fresh" | "newest" | "new arrivals":
-            return f"{_newness(facts)}{within_budget}"
+            return f"{_newness(facts)}{_within_budget(facts, is_personal)}"
         case "promoted":
-            return f"Promoted by its seller{within_budget}"
-        case "neighbours" | "collaborative":
+            return f"Promoted by its seller{_within_budget(facts, is_personal)}"
+        case "neighbours" if is_personal:
             return _of_similar_buyers(is_personal)
         case "exploration":
             return "Something a little different from what you have seen" if is_personal else "Something different"
     return None
+
+
+def _within_budget(facts: Facts, is_personal: bool) -> str:
+    return f" and within your budget of {_money(facts['budget'], facts)}" if is_personal and facts.get("budget") else ""
 
 
 def _newness(facts: Facts) -> str:
@@ -143,85 +157,78 @@ def _newness(facts: Facts) -> str:
 
 
 def _of_similar_buyers(is_personal: bool) -> str:
-    return (
-        "Buyers with a taste like yours look at cars like this" if is_personal else "Many buyers look at cars like this"
-    )
-
-
-def _saving(facts: Facts) -> str:
-    return f"{100 * (1 - math.exp(-facts[DEAL])):.0f} % below similar cars"
-
-
-def _nearness(facts: Facts) -> str:
-    kilometres = round(facts["distance_km"])
-    return f"{max(kilometres, 1)} km from you"
+    if is_personal:
+        return "Buyers of what you looked at also look at cars like this"
+    return "Many buyers look at cars like this"
 
 
 OF_THE_MARKET: Mapping[str, Callable[[Facts, bool], str]] = {  # what is said when it matters most
     SIMILAR_BUYERS: lambda facts, is_personal: _of_similar_buyers(is_personal),
-    ARCHETYPE: lambda facts, is_personal: "Buyers of what you looked at also look at cars like this",
+    ARCHETYPE: lambda facts, is_personal: _of_similar_buyers(True),
     DEMAND: lambda facts, is_personal: "Popular with buyers right now",
     FRESHNESS: lambda facts, is_personal: _newness(facts),
-    DEAL: lambda facts, is_personal: f"Priced {_saving(facts)}",
-    DISTANCE: lambda facts, is_personal: f"Only {_nearness(facts)}",
+    DEAL: lambda facts, is_personal: "Priced below what such cars usually cost",
+    DISTANCE: lambda facts, is_personal: "Close to you",
 }
-ASIDES: Mapping[str, Callable[[Facts], str]] = {  # what is said besides, when it matters
-    DEAL: lambda facts: f"priced {_saving(facts)}",
-    DISTANCE: lambda facts: f"only {_nearness(facts)}",
+ASIDES: Mapping[str, str] = {  # what is said besides, when it matters: of the car, not of the buyer
+    "mileage": "with low mileage",
+    "power": "with plenty of power",
+    "consumption": "with low fuel consumption",
+    DEAL: "priced below what such cars usually cost",
+    DISTANCE: "close to you",
 }
+DONE = {  # how the evidence of one field is said: of a make or model, and of any other field
+    "contacted": ("like those you contacted the seller of", "Because you contacted sellers of"),
+    "liked": ("like those you liked", "Because you liked"),
+    "opened": ("like those you opened", "Because you opened"),
+    "searched": ("as you searched for", "Because you searched for"),
+    "set": ("as you said you look for", "Because you said you look for"),
+}
+
+
+def _of_the_buyer(points: Sequence[str], facts: Facts) -> str:
+    """The strongest field of this car for which the buyer's own log has evidence; one field, so that it is exact."""
+    for point in points:
+        if point == "price" and facts.get("budget"):
+            return f"Within your budget of {_money(facts['budget'], facts)}"
+        if done := _evidence(facts).get(point):
+            return _done(point, done, facts)
+    return "A good match overall for what you look for"
+
+
+def _done(point: str, done: str, facts: Facts) -> str:
+    of_make, of_other = DONE[done]
+    if point in ("make", "model"):
+        name = with_article(_name(facts, with_model=point == "model"), capital=True)
+        return f"{name} {of_make}" if of_make.startswith("like") else f"{name}, {of_make}"
+    return f"{of_other} {_plural(point, facts)}"
+
+
+def _plural(point: str, facts: Facts) -> str:
+    """Cars that have this car's value of one field: "estates", "diesel cars", "cars sold by dealers"."""
+    if point == "body":
+        return BODIES[facts["body"]][1]
+    return (
+        f"cars sold by {SELLERS[facts['seller_kind']][1]}" if point == "seller" else f"{_adjective(point, facts)} cars"
+    )
+
+
+def _evidence(facts: Facts) -> Mapping[str, str]:
+    return facts.get("evidence") or {}
 
 
 def _of_the_car(points: Sequence[str], facts: Facts, is_personal: bool) -> str:
-    if not points:
-        return "A good match overall for what you look for" if is_personal else "The kind of car many buyers look for"
-    if list(points) == ["tags"] and not _noun_known(facts):
+    if "tags" in points and not _noun_known(facts):
         return f"Because {'you like' if is_personal else 'many like'} {_listed(sorted(facts['tags'])[:2])}"
-    if "make" in points or "model" in points:
-        return _of_this_make(points, facts, is_personal)
-    who = "you look" if is_personal else "many buyers look"
-    plural = BODIES[facts["body"]][1] if "body" in points else "cars"
-    return _joined(f"Because {who} for", *_adjectives(points, facts), plural, *_after(points, facts, plural=True))
-
-
-def _of_this_make(points: Sequence[str], facts: Facts, is_personal: bool) -> str:
-    """ "A Skoda like those you opened, with low mileage"."""
-    body = BODIES[facts["body"]][0] if "body" in points else ""
-    noun = _joined(*_adjectives(points, facts), _name(facts, with_model="model" in points), body)
-    place = _after([point for point in points if point not in WITH], facts, plural=False)
-    extras = _after([point for point in points if point in WITH], facts, plural=False)
-    liked = "like those you opened" if facts.get("is_opened_make") else "like those you go for"
-    if not is_personal:
-        liked = "like those many buyers look for"
-    sentence = _joined(with_article(noun, capital=True), *place)
-    sentence += f", {liked}" if place else f" {liked}"
-    return f"{sentence}, {_joined(*extras)}" if extras else sentence
-
-
-def _adjectives(points: Sequence[str], facts: Facts) -> list[str]:
-    return [_adjective(name, facts) for name in ADJECTIVE_ORDER if name in points]
-
-
-def _after(points: Sequence[str], facts: Facts, *, plural: bool) -> list[str]:
-    """What follows the noun: where it is from, what it costs, what it has."""
-    phrases = []
-    if "age" in points:
-        phrases.append(f"from around {int(facts['year'])}" if plural else f"from {int(facts['year'])}")
-    if "seller" in points:
-        phrases.append(f"sold by {SELLERS[facts['seller_kind']][plural]}")
-    if "price" in points:
-        phrases.append(f"around {_money(_round_price(facts['price']), facts)}")
-    if having := [phrase(facts) for name, phrase in WITH.items() if name in points]:
-        phrases.append(f"with {_listed(having)}")
-    return phrases
-
-
-WITH = {  # what a car comes "with"
-    "mileage": lambda facts: "low mileage",
-    "power": lambda facts: "plenty of power",
-    "engine": lambda facts: with_article(f"{facts['engine_l']:.1f}-litre engine"),
-    "consumption": lambda facts: "low fuel consumption",
-    "tags": lambda facts: "extras you look for",
-}
+    if is_personal:
+        return _of_the_buyer(points, facts)
+    for point in points:
+        if point in ("make", "model"):
+            name = with_article(_name(facts, with_model=point == "model"), capital=True)
+            return f"{name} like those many buyers look for"
+        if point in CATEGORIES:
+            return f"Because many buyers look for {_plural(point, facts)}"
+    return "The kind of car many buyers look for"
 
 
 # --- Words -----------------------------------------------------------------------------------------------------------
@@ -238,17 +245,15 @@ def _is_sayable(name: str, facts: Facts, typical: Mapping[str, float]) -> bool:
         "body": lambda: known("body") in BODIES,
         "seller": lambda: known("seller_kind") in SELLERS,
         "price": lambda: (known("price") or 0) > 0,
-        "age": lambda: bool(known("year")),
-        "engine": lambda: (known("engine_l") or 0) > 0,
         "tags": lambda: bool(known("tags")),
         "mileage": lambda: _below(known("mileage_km"), 0.8 * typical.get("mileage_km", LOW_MILEAGE_KM / 0.8)),
         "consumption": lambda: _below(known("consumption_l_100km"), 0.9 * typical.get("consumption_l_100km", 0.0)),
         "power": lambda: (known("power_kw") or 0) > 1.1 * typical.get("power_kw", float("inf")),
-        SIMILAR_BUYERS: lambda: True,
-        ARCHETYPE: lambda: True,
+        SIMILAR_BUYERS: lambda: known("has_history") is not False,
+        ARCHETYPE: lambda: known("has_history") is not False,
         DEMAND: lambda: True,
         FRESHNESS: lambda: _below(known("days_on_sale"), RECENT_DAYS),
-        DEAL: lambda: (known(DEAL) or 0.0) > A_DEAL,  # nan is no deal either
+        DEAL: lambda: bool(known("is_below_market")),
         DISTANCE: lambda: _below(known("distance_km"), NEARBY_KM),
     }
     return name in checks and checks[name]()
@@ -276,13 +281,6 @@ def _money(amount: float, facts: Facts) -> str:
     currency = facts.get("currency") or ""
     sign = CURRENCY_SIGNS.get(currency, f"{currency} " if currency else "")
     return f"{sign}{float(amount):,.0f}"
-
-
-def _round_price(price: float) -> float:
-    """As people say it: to the next 500, for cheap things to the next 100, 10 or 1."""
-    price = float(price)
-    step = 500 if price >= 5_000 else 100 if price >= 500 else 10 if price >= 50 else 1
-    return round(price / step) * step
 
 
 def _joined(*words: str) -> str:

@@ -14,11 +14,12 @@ from catalog.models import Listing
 from recommendations.engine.encoder import ListingTable
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.reasons import BASE
-from recommendations.engine.scoring import DEAL, UTILITY, great_circle_km
+from recommendations.engine.scoring import UTILITY, great_circle_km
 from recommendations.engine.stock import FOREVER
 from recommendations.engine.terms import Goods
 from recommendations.listings.rows import table_of
 from recommendations.listings.window import borrow_window
+from recommendations.serving.evidence import NO_EVIDENCE, BuyerEvidence, evidence_of
 from recommendations.serving.scorer import Scorer
 
 SECONDS_A_DAY = 86_400.0
@@ -38,14 +39,17 @@ def explain(listings: Sequence[Listing], scorer: Scorer | None) -> list[tuple[Br
     if scorer is None or not listings:
         return [({}, facts_of(listing)) for listing in listings]
     table = table_of(listings)
-    goods = goods_of(listings, table, scorer.shopper.ranker)
+    ranker = scorer.shopper.ranker
+    goods = goods_of(listings, table, ranker)
     scored = scorer.judge(goods, [listing.pk for listing in listings])
     features = features_of(table, goods, scored.tastes, scorer)
+    is_below_market = [market is not None and market.label == "good" for market in ranker.prices.appraise(table)]
+    evidence = evidence_of(scorer.shopper)
     others = [(name, scored.parts[:, at]) for at, name in enumerate(scored.names) if name != UTILITY]
     return [
         (
             {**features[row], **{name: float(values[row]) for name, values in others}},
-            {**facts_of(listing, scorer), DEAL: float(goods.deals[row])},
+            {**facts_of(listing, scorer, evidence), "is_below_market": bool(is_below_market[row])},
         )
         for row, listing in enumerate(listings)
     ]
@@ -81,7 +85,7 @@ def goods_of(listings: Sequence[Listing], table: ListingTable, ranker: Ranker) -
     )
 
 
-def facts_of(listing: Listing, scorer: Scorer | None = None) -> Facts:
+def facts_of(listing: Listing, scorer: Scorer | None = None, evidence: BuyerEvidence = NO_EVIDENCE) -> Facts:
     """What the card of a listing shows, and what a reason may mention."""
     published = listing.published_at
     return {
@@ -90,7 +94,9 @@ def facts_of(listing: Listing, scorer: Scorer | None = None) -> Facts:
         "seller_kind": listing.seller.kind if listing.seller else "",
         "price": float(listing.price) if listing.price is not None else None,
         "days_on_sale": (timezone.now() - published).total_seconds() / SECONDS_A_DAY if published else None,
-        "is_opened_make": bool(scorer and listing.make_id in scorer.shopper.opened_make_ids),
+        "evidence": evidence.about(listing),
+        "budget": evidence.budget_for(listing),
+        "has_history": bool(scorer and len(scorer.shopper.history[0])),
         "price_drop": price_drop_of(listing, scorer),
         "distance_km": distance_to(listing, scorer),
         **{name: getattr(listing, name) for name in FACTS},

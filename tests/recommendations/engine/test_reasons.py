@@ -1,5 +1,7 @@
 """Reasons: what a buyer reads and what an operator reads, from the same terms."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,81 +24,94 @@ def reason(terms, baseline=None, source="taste", car=CAR, **options):
 # --- Sentences -------------------------------------------------------------------------------------------------------
 
 
+SEEN = dict.fromkeys(("make", "model", "body", "fuel", "gearbox", "drive", "colour", "seller"), "opened")
+KNOWN = CAR | {"evidence": SEEN, "budget": 12_500.0}
+
+
 @pytest.mark.parametrize(
     ("terms", "sentence"),
     [
-        (
-            {"body": 1.0, "gearbox": 0.8, "price": 0.9},
-            "Because you look for automatic estates around £12,000.",
-        ),
-        ({"price": 1.0}, "Because you look for cars around £12,000."),
-        ({"fuel": 1.0, "colour": 0.9}, "Because you look for blue diesel cars."),
-        ({"mileage": 1.0}, "Because you look for cars with low mileage."),
-        ({"mileage": 1.0, "engine": 0.5}, "Because you look for cars with low mileage and a 2.0-litre engine."),
-        ({"age": 1.0, "drive": 0.5}, "Because you look for front-wheel-drive cars from around 2018."),
-        ({"seller": 1.0}, "Because you look for cars sold by dealers."),
-        ({"make": 1.0}, "A Skoda like those you go for."),
-        ({"make": 1.0, "mileage": 0.5}, "A Skoda like those you go for, with low mileage."),
-        ({"model": 1.0, "gearbox": 0.5}, "An automatic Skoda Octavia like those you go for."),
-        (
-            {"make": 1.0, "price": 0.5, "tags": 0.4},
-            "A Skoda around £12,000, like those you go for, with extras you look for.",
-        ),
-        ({"make": 1.0, "body": 0.5, "age": 0.4}, "A Skoda estate from 2018, like those you go for."),
-        ({"similar buyers": 1.0, "price": 0.5}, "Buyers with a taste like yours look at cars like this."),
+        ({"body": 1.0, "gearbox": 0.8, "price": 0.9}, "Because you opened estates."),
+        ({"gearbox": 1.0}, "Because you opened automatic cars."),
+        ({"drive": 1.0, "age": 2.0}, "Because you opened front-wheel-drive cars."),
+        ({"seller": 1.0}, "Because you opened cars sold by dealers."),
+        ({"make": 1.0, "mileage": 0.5}, "A Skoda like those you opened, with low mileage."),
+        ({"model": 1.0, "gearbox": 0.5}, "A Skoda Octavia like those you opened."),
+        ({"price": 1.0, "body": 0.5}, "Within your budget of £12,500."),
         ({"demand": 1.0, "price": 0.5}, "Popular with buyers right now."),
-        ({"price": 1.0, "demand": 0.9}, "Because you look for cars around £12,000."),
         ({}, "A good match overall for what you look for."),
         ({"title": 1.0}, "A good match overall for what you look for."),
+        ({"age": 1.0, "engine": 1.0}, "A good match overall for what you look for."),
     ],
-)  # fmt: skip
-def test_the_strongest_points_make_the_sentence(terms, sentence):
-    assert reason(terms) == sentence
+)
+def test_the_strongest_point_with_evidence_makes_the_sentence(terms, sentence):
+    assert reason(terms, car=KNOWN) == sentence
+
+
+@pytest.mark.parametrize(
+    ("done", "of_make", "of_body"),
+    [
+        ("opened", "A Skoda like those you opened.", "Because you opened estates."),
+        ("liked", "A Skoda like those you liked.", "Because you liked estates."),
+        ("contacted", "A Skoda like those you contacted the seller of.", "Because you contacted sellers of estates."),
+        ("searched", "A Skoda, as you searched for.", "Because you searched for estates."),
+        ("set", "A Skoda, as you said you look for.", "Because you said you look for estates."),
+    ],
+)
+def test_evidence_is_said_as_what_it_is(done, of_make, of_body):
+    car = CAR | {"evidence": {"make": done, "body": done}}
+    assert reason({"make": 1.0}, car=car) == of_make
+    assert reason({"body": 1.0}, car=car) == of_body
+
+
+@pytest.mark.parametrize("point", ["make", "model", "body", "fuel", "gearbox", "drive", "colour", "seller", "price"])
+def test_without_evidence_nothing_is_said_of_a_buyer(point):
+    assert reason({point: 1.0}) == "A good match overall for what you look for."
 
 
 @pytest.mark.parametrize(
     ("terms", "known", "sentence"),
     [
-        ({"deal": 1.0}, {"deal": 0.1278}, "Priced 12 % below similar cars."),
-        ({"body": 1.0, "deal": 0.5}, {"deal": 0.1278}, "Because you look for estates, priced 12 % below similar cars."),
-        ({"deal": 1.0, "body": 0.9}, {"deal": 0.01}, "Because you look for estates."),  # no saving worth the word
-        ({"deal": 1.0, "body": 0.9}, {"deal": np.nan}, "Because you look for estates."),
-        ({"distance": 1.0}, {"distance_km": 12.4}, "Only 12 km from you."),
-        ({"body": 1.0, "distance": 0.5}, {"distance_km": 0.2}, "Because you look for estates, only 1 km from you."),
-        ({"distance": 1.0, "body": 0.9}, {"distance_km": 80.0}, "Because you look for estates."),
+        ({"deal": 1.0}, {"is_below_market": True}, "Priced below what such cars usually cost."),
+        (
+            {"body": 1.0, "deal": 0.5},
+            {"is_below_market": True},
+            "Because you opened estates, priced below what such cars usually cost.",
+        ),
+        ({"deal": 1.0, "body": 0.9}, {"is_below_market": False}, "Because you opened estates."),
+        ({"deal": 1.0, "body": 0.9}, {}, "Because you opened estates."),
+        ({"distance": 1.0}, {"distance_km": 12.4}, "Close to you."),
+        ({"body": 1.0, "distance": 0.5}, {"distance_km": 0.2}, "Because you opened estates, close to you."),
+        ({"distance": 1.0, "body": 0.9}, {"distance_km": 80.0}, "Because you opened estates."),
         ({"freshness": 1.0}, {"days_on_sale": 3}, "New this week."),
-        ({"freshness": 1.0, "body": 0.9}, {"days_on_sale": 30}, "Because you look for estates."),
-        ({"archetype": 1.0}, {}, "Buyers of what you looked at also look at cars like this."),
-        ({"base": 9.0, "crowding": -1.0, "body": 1.0}, {}, "Because you look for estates."),
+        ({"freshness": 1.0, "body": 0.9}, {"days_on_sale": 30}, "Because you opened estates."),
+        ({"archetype": 1.0}, {"has_history": True}, "Buyers of what you looked at also look at cars like this."),
+        ({"similar buyers": 1.0}, {"has_history": False}, "A good match overall for what you look for."),
+        ({"base": 9.0, "crowding": -1.0, "body": 1.0}, {}, "Because you opened estates."),
     ],
-)  # fmt: skip
+)
 def test_the_market_speaks_where_it_matters_and_where_it_is_true(terms, known, sentence):
-    assert reason(terms, car=CAR | known) == sentence
-
-
-def test_a_make_that_was_opened_is_said_to_have_been():
-    opened = CAR | {"is_opened_make": True}
-    assert reason({"make": 1.0, "mileage": 0.5}, car=opened) == "A Skoda like those you opened, with low mileage."
+    assert reason(terms, car=KNOWN | known) == sentence
 
 
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        ("trending", "Popular with buyers right now and within your budget."),
-        ("fresh", "New this week and within your budget."),
-        ("neighbours", "Buyers with a taste like yours look at cars like this."),
-        ("collaborative", "Buyers with a taste like yours look at cars like this."),
+        ("trending", "Popular with buyers right now and within your budget of £12,500."),
+        ("fresh", "New this week and within your budget of £12,500."),
+        ("neighbours", "Buyers of what you looked at also look at cars like this."),
         ("exploration", "Something a little different from what you have seen."),
         ("similar", "Much like the car you are looking at."),
         ("saved search", "Matches one of your saved searches."),
-        ("price drop", "Its price has just fallen by £750."),
-        ("content", "Because you look for cars around £12,000."),
-        ("new arrivals", "New this week and within your budget."),
-        ("promoted", "Promoted by its seller and within your budget."),
+        ("price drop", "Its price has just fallen."),
+        ("content", "Within your budget of £12,500."),
+        ("collaborative", "Within your budget of £12,500."),
+        ("new arrivals", "New this week and within your budget of £12,500."),
+        ("promoted", "Promoted by its seller and within your budget of £12,500."),
     ],
 )
 def test_a_source_speaks_for_itself(source, sentence):
-    assert reason({"price": 1.0}, source=source, car=CAR | {"price_drop": 750}) == sentence
+    assert reason({"price": 1.0}, source=source, car=KNOWN | {"price_drop": 750}) == sentence
 
 
 @pytest.mark.parametrize(
@@ -113,18 +128,18 @@ def test_new_is_only_as_new_as_it_is(days, newness):
     assert reason({}, source="fresh", car={"days_on_sale": days}) == f"{newness}."
 
 
-def test_a_budget_is_not_claimed_where_the_price_speaks_against_the_car():
-    assert reason({"price": -1.0, "make": 1.0}, source="trending") == "Popular with buyers right now."
+def test_a_budget_that_the_buyer_never_set_is_not_claimed():
+    assert reason({"price": 1.0}, source="trending") == "Popular with buyers right now."
 
 
-def test_a_fall_in_price_nobody_knows_is_not_claimed():
-    assert reason({"price": 1.0}, source="price drop") == "Because you look for cars around £12,000."
+def test_a_fall_in_price_that_is_unknown_is_not_claimed():
+    assert reason({"price": 1.0}, source="price drop", car=KNOWN) == "Within your budget of £12,500."
 
 
 @pytest.mark.parametrize(
     ("terms", "source", "sentence"),
     [
-        ({"body": 1.0, "price": 0.5}, "taste", "Because many buyers look for estates around £12,000."),
+        ({"body": 1.0, "price": 0.5}, "taste", "Because many buyers look for estates."),
         ({"make": 1.0}, "taste", "A Skoda like those many buyers look for."),
         ({}, "taste", "The kind of car many buyers look for."),
         ({"price": 1.0}, "fresh", "New this week."),
@@ -132,23 +147,36 @@ def test_a_fall_in_price_nobody_knows_is_not_claimed():
     ],
 )
 def test_a_stranger_is_told_nothing_about_themselves(terms, source, sentence):
-    assert reason(terms, source=source, is_personal=False) == sentence
+    assert reason(terms, source=source, is_personal=False, car=KNOWN) == sentence
 
 
 def test_a_film_is_explained_by_its_genres():
     assert reason({"tags": 1.0}, car={"tags": ("drama", "crime")}) == "Because you like crime and drama."
 
 
+@given(
+    st.dictionaries(st.sampled_from([*SEEN, "price", "age", "mileage", "power", "engine", "consumption", "deal",
+                                     "distance", "demand", "freshness", "archetype"]), st.floats(0.1, 5)),
+    st.sampled_from(["taste", "fresh", "trending", "price drop", "neighbours", "promoted", "exploration"]),
+    st.floats(500, 50_000), st.one_of(st.none(), st.floats(500, 50_000)), st.booleans(),
+)  # fmt: skip
+def test_the_only_number_of_a_reason_is_the_buyers_own(terms, source, price, budget, is_personal):
+    plain = {"make": "Skoda", "model": "Octavia"}
+    car = KNOWN | plain | {"price": price, "budget": budget, "price_drop": 750, "distance_km": 12.3}
+    said = reason(terms, source=source, car=car, is_personal=is_personal)
+    assert re.findall(r"\d[\d,]*", said) in ([], [f"{budget:,.0f}" if budget and is_personal else "none"])
+
+
 # --- What is not said ------------------------------------------------------------------------------------------------
 
 
 def test_what_counts_against_the_car_is_not_mentioned():
-    assert reason({"body": 0.5, "make": -2.0, "price": -0.1}) == "Because you look for estates."
+    assert reason({"body": 0.5, "make": -2.0, "price": -0.1}, car=KNOWN) == "Because you opened estates."
 
 
 def test_what_the_average_car_has_too_is_not_a_reason():
     terms, average = {"price": 1.0, "body": 0.6}, {"price": 1.1, "body": 0.0}
-    assert reason(terms, average) == "Because you look for estates."
+    assert reason(terms, average, car=KNOWN) == "Because you opened estates."
 
 
 def test_less_bad_than_average_is_still_not_a_reason():
@@ -195,10 +223,9 @@ def test_missing_facts_are_passed_over(point, missing):
 
 @pytest.mark.parametrize("value", ["other", ""])
 def test_a_category_that_says_nothing_is_passed_over(value):
-    car = CAR | {"body": value, "fuel": value, "colour": value}
-    assert (
-        reason({"body": 1.0, "fuel": 1.0, "colour": 1.0, "price": 0.5}, car=car)
-        == "Because you look for cars around £12,000."
+    car = KNOWN | {"body": value, "fuel": value, "colour": value}
+    assert reason({"body": 1.0, "fuel": 1.0, "colour": 1.0, "drive": 0.5}, car=car) == (
+        "Because you opened front-wheel-drive cars."
     )
 
 
@@ -221,7 +248,7 @@ def test_articles_follow_the_sound(phrase):
     ("body", "plural"), [("suv", "SUVs"), ("coupe", "coupés"), ("mpv", "MPVs"), ("pickup", "pickups"), ("van", "vans")]
 )
 def test_bodies_have_their_plural(body, plural):
-    assert reason({"body": 1.0}, car=CAR | {"body": body}) == f"Because you look for {plural}."
+    assert reason({"body": 1.0}, car=KNOWN | {"body": body}) == f"Because you opened {plural}."
 
 
 @pytest.mark.parametrize(
@@ -234,23 +261,21 @@ def test_bodies_have_their_plural(body, plural):
     ],
 )
 def test_stored_words_become_spoken_ones(field, value, spoken):
-    assert reason({field: 1.0}, car=CAR | {field: value}) == f"Because you look for {spoken} cars."
+    assert reason({field: 1.0}, car=KNOWN | {field: value}) == f"Because you opened {spoken} cars."
 
 
 @pytest.mark.parametrize(
-    ("price", "currency", "said"),
-    [(11_990, "GBP", "£12,000"), (5_240, "EUR", "€5,000"), (1_949, "USD", "$1,900"), (8_400, "CHF", "CHF 8,500"),
-     (130, "", "130"), (3, "GBP", "£3")],
-)  # fmt: skip
-def test_prices_are_rounded_as_people_say_them(price, currency, said):
-    told = reason({"price": 1.0}, car=CAR | {"price": price, "currency": currency})
-    assert told == f"Because you look for cars around {said}."
+    ("budget", "currency", "said"),
+    [(12_000, "GBP", "£12,000"), (5_240.4, "EUR", "€5,240"), (8_400, "CHF", "CHF 8,400"), (130, "", "130")],
+)
+def test_a_budget_is_said_in_the_currency_of_the_car(budget, currency, said):
+    sentence = reason({"price": 1.0}, car=CAR | {"budget": budget, "currency": currency})
+    assert sentence == f"Within your budget of {said}."
 
 
 def test_a_model_named_with_its_make_is_not_named_twice():
-    assert (
-        reason({"model": 1.0}, car={"make": "BMW", "model": "BMW 3 Series"}) == "A BMW 3 Series like those you go for."
-    )
+    car = {"make": "BMW", "model": "BMW 3 Series", "evidence": {"model": "opened"}}
+    assert reason({"model": 1.0}, car=car) == "A BMW 3 Series like those you opened."
 
 
 # --- Operators -------------------------------------------------------------------------------------------------------
@@ -298,8 +323,8 @@ def test_a_reason_comes_from_the_same_numbers_as_the_score():
     weights = np.linalg.lstsq(vectors, wanted - wanted.mean(), rcond=None)[0]
     split = encoder.contributions(weights, table)
     terms = dict(zip(split.names, split.values[1].tolist(), strict=True))
-    facts = cars[1] | {"currency": "GBP"}
-    assert reason(terms, car=facts) == "Because you look for estates around £12,000."
+    facts = cars[1] | {"currency": "GBP", "evidence": {"body": "opened"}}
+    assert reason(terms, car=facts) == "Because you opened estates."
     assert sum(value for _, value in operator_breakdown(terms, vectors[1] @ weights)) == pytest.approx(
         vectors[1] @ weights
     )
