@@ -7,6 +7,7 @@ in it is accepted as it stands: the table tidies and completes, it never refuses
 from __future__ import annotations
 
 import csv
+import difflib
 import re
 import unicodedata
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ TRIM_WORDS = 3  # so many words after a known model are equipment, not part of t
 _EMPTY_WORDS = {"new", "neu", "neuer", "neues", "neue", "all-new", "the", "used", "nouvelle", "nuova", "nuevo"}
 # Models whose names are everyday words: alone they do not say which make is meant.
 _EVERYDAY_WORDS = PLAIN_WORDS["everyday"]
+# Words behind a known model that may make it another one: "Corolla Cross" where only the Corolla is known.
+_WORDS_OF_MODELS = PLAIN_WORDS["words_of_models"]
 _ENGINE_SIZE = re.compile(r"\b\d[.,]\d\b")
 _YEAR_FIRST = re.compile(r"^\(?((?:19|20)\d\d)\)?(?:my)?[\s,/-]+(?=\D)", re.IGNORECASE)
 
@@ -86,6 +89,16 @@ def _make_by_model() -> dict[str, KnownMake]:
         for slug, makes in owners.items()
         if len(makes) == 1 and len(slug) > 2 and not slug.isdigit() and slug not in _EVERYDAY_WORDS
     }
+
+
+@lru_cache(maxsize=4096)
+def near_make(make: str) -> str:
+    """The known make that an unknown one is nearly written like: ``Vauxhal`` -> Vauxhall; '' for known and far ones."""
+    slug = slug_of(make)
+    if slug in known_makes() or len(slug) < 4:
+        return ""
+    near = difflib.get_close_matches(slug, known_makes(), n=1, cutoff=0.85)
+    return known_makes()[near[0]].name if near else ""
 
 
 def tidy(text: str) -> str:
@@ -210,6 +223,7 @@ def _with_model(make: str, make_slug: str, models: dict[str, str], model: str) -
     words = model.split()
     n_words, known = _leading_model(words, models)
     rest = words[n_words:]
-    if known and (len(rest) >= TRIM_WORDS or _ENGINE_SIZE.search(" ".join(rest))):
+    is_trim = rest and slug_of(rest[0]) not in _WORDS_OF_MODELS
+    if known and (is_trim or len(rest) >= TRIM_WORDS or _ENGINE_SIZE.search(" ".join(rest))):
         return CarName(make, make_slug, models[known], known, " ".join(rest))
     return CarName(make, make_slug, _in_title_case(model)[:120].rstrip(), slug)

@@ -377,8 +377,8 @@ _LITRES = re.compile(
 )
 _CUBIC = re.compile(r"^\s?-?(см3|куб|cc|ccm|cm3|cm|cmc|kubik|c\.c\.?|cubic)\b")
 _NOT_A_SIZE = re.compile(
-    r"^\s?-?(л\.? ?с|квт|pk|hk|km\b|ci|cid|cu\.? ?in|cubic in|cyl|zyl|v\b|gear|"
-    r"speed|gang|hp|ps|kw|bhp|cv|ch|nm|kwh|valve|door|t[uü]r(?:en|ig)?\b)"
+    r"^\s?-?(л\.? ?с|квт|pk|hk|km\b|ci|cid|cu\.? ?in|cubic in|cyl|zyl|gear|"
+    r"speed|gang|hp|ps|kw|bhp|cv|ch|nm|kwh|valve|door|t[uü]r(?:en|ig)?\b)|^v\b"
 )
 
 

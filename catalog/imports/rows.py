@@ -20,7 +20,7 @@ from typing import Any
 
 from catalog.imports import quantities
 from catalog.imports.headings import Column, HeaderReader, NamedMapping, recognise
-from catalog.imports.names import CarName, name_car, tidy
+from catalog.imports.names import CarName, name_car, near_make, tidy
 from catalog.imports.quantities import Money, Unreadable
 from catalog.imports.vocabulary import (
     OTHER_WORDS,
@@ -171,8 +171,13 @@ def find_conventions(
     assumptions = []
     money = currency or named.currency or _currency_shown(columns, sample)
     has_price = any(column.field == "price" for column in columns)
-    if has_price and not money and not any(column.field == "currency" for column in columns):
+    has_currency = any(column.field == "currency" for column in columns)
+    if has_price and not money and not has_currency and not _currency_of_language(columns):
         assumptions.append(f"prices name no currency: read as {market_currency}; say --currency if they are not")
+    if not money and (money := _currency_of_language(columns)):
+        assumptions.append(
+            f"prices are read as {money}, by the language of the headings; say --currency if they are not"
+        )
     money = money or market_currency
     distance = distance_unit or named.distance_unit
     if not distance:
@@ -183,6 +188,24 @@ def find_conventions(
     if any(column.field == "power" and not column.unit for column in columns) and not named.power_unit:
         assumptions.append("a power without a unit is read as horsepower; say --map COLUMN=power_kw if it is kilowatts")
     return Conventions(money, distance, consumption, power, tuple(assumptions))
+
+
+_HEADINGS_BY_CURRENCY = {  # bare headings that one country's language has
+    "SEK": frozenset(["vaxellada", "drivmedel", "miltal", "matarstallning", "farg", "kaross", "bransle", "marke"]),
+    "NOK": frozenset(["girkasse", "drivstoff", "merke", "hjuldrift", "karosseri", "farge", "sted", "km stand"]),
+    "DKK": frozenset(["maerke", "braendstof", "argang", "aargang", "farve", "gearkasse", "drivmiddel", "annonce nr"]),
+    "PLN": frozenset(["przebieg", "skrzynia biegow", "rok produkcji", "paliwo", "marka pojazdu", "rodzaj paliwa"]),
+    "CZK": frozenset(["prevodovka", "najeto", "karoserie", "palivo", "rok vyroby", "znacka", "barva"]),
+    "RUB": frozenset(bare(word) for word in ("Пробег", "КПП", "Год выпуска", "Коробка", "Топливо", "Марка", "Цена")),
+}
+
+
+def _currency_of_language(columns: Sequence[Column]) -> str:
+    """The currency of the country whose language the headings are in, where that country has its own; else ''."""
+    headings = {bare(column.heading) for column in columns}
+    n_words = {code: len(headings & words) for code, words in _HEADINGS_BY_CURRENCY.items()}
+    code = max(n_words, key=lambda each: n_words[each])
+    return code if n_words[code] >= 2 else ""
 
 
 def _currency_shown(columns: Sequence[Column], sample: Sequence[Sequence[str]]) -> str:
@@ -770,8 +793,12 @@ class RowReader:
         name = name_car(
             values.get("make", "") or self._make, values.get("model", "") or self._model, values.get("title", "")
         )
+        if name.make_slug and (near := near_make(name.make)):
+            heading = next((column.heading for column in self._by_field.get("make", ())), "make")
+            problems.append(RowProblem(heading, "", f"“{name.make}” is no make we know; the nearest is {near}"))
         row = self._row(name, values, problems, recovered)
-        row = replace(row, status=self._status(cells, values, row))
+        if (status := self._status(cells, values, row)) != row.status:
+            row = replace(row, status=status)
         if "make or title" in row.missing_for_sale and row.price is None:
             return _refused("neither make, model nor title, and no price", self._whole(cells), problems)
         if not any(says_something(getattr(row, field)) for field in _FACTS):

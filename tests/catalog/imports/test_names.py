@@ -1,6 +1,6 @@
 import pytest
 
-from catalog.imports.names import CarName, known_makes, name_car, slug_of
+from catalog.imports.names import CarName, known_makes, name_car, near_make, slug_of
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,23 @@ def test_the_shipped_table_leads_every_alias_to_a_make_with_models():
     makes = known_makes()
     assert makes["vw"] is makes["volkswagen"]
     assert all(make.models for make in makes.values())
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "name", "variant"),
+    [
+        ("Ford", "F-150 XLT SuperCrew", "F-150", "XLT SuperCrew"),
+        ("Honda", "Civic EX", "Civic", "EX"),
+        ("Jeep", "Grand Cherokee Limited", "Grand Cherokee", "Limited"),
+        ("Toyota", "Corolla Cross", "Corolla Cross", ""),
+        ("VW", "Golf Plus", "Golf Plus", ""),
+    ],
+)
+def test_a_trim_leaves_the_model_however_few_words_it_has(make, model, name, variant):
+    car = name_car(make, model)
+    assert (car.model, car.variant) == (name, variant)
+
+
+@pytest.mark.parametrize(("make", "near"), [("Vauxhal", "Vauxhall"), ("Toyta", "Toyota"), ("Ford", ""), ("Smith", "")])
+def test_an_unknown_make_is_compared_with_those_we_know(make, near):
+    assert near_make(make) == near
