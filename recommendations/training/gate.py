@@ -136,7 +136,7 @@ def _against_live(figures: GateFigures, rng: np.random.Generator) -> _Check:
     words = {
         Code.PASSED: "Better than" if gain.is_better else "Not worse than",
         Code.WORSE: "Significantly worse than",
-        Code.CANNOT_TELL: "It cannot be told whether it is worse than",
+        Code.CANNOT_TELL: "It is unclear whether it is worse than",
     }[code]
     new = metrics.mean_over_users(figures.new)
     sentence = (
