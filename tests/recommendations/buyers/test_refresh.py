@@ -21,6 +21,8 @@ from tests.worlds import trained_market, view
 
 pytestmark = pytest.mark.django_db
 
+NOTE = "too few buyers to judge it by"
+
 
 def test_an_event_sent_twice_counts_once():
     buyer, listing = BuyerFactory(), ListingFactory()
@@ -130,7 +132,7 @@ def test_right_after_a_promotion_a_read_answers_in_the_new_space(settings):
     before = current_preference(buyer)
     second = run_training(run_id=start_training(promote=False).pk)
     assert current_preference(buyer).version_id == before.version_id == market.version.pk
-    promote_ranker(version=second)
+    promote_ranker(version=second, note=NOTE)
     assert current_preference(buyer).version_id == second.pk
     rollback_ranker()
     assert current_preference(buyer).computed_at == before.computed_at  # it was kept
@@ -143,7 +145,7 @@ def test_after_a_promotion_a_worker_renews_those_who_were_active_lately(django_c
         view(buyer, *market.bmws[:2])
     second = run_training(run_id=start_training(promote=False).pk)
     with django_capture_on_commit_callbacks() as callbacks:
-        promote_ranker(version=second)
+        promote_ranker(version=second, note=NOTE)
     assert len(callbacks) == 1  # to enqueue the task
     forget_window()
     assert renew_preferences(version_id=second.pk) == Buyer.objects.exclude(interactions=None).count() == 10
@@ -154,8 +156,9 @@ def test_after_a_promotion_a_worker_renews_those_who_were_active_lately(django_c
 
 def test_rollback_goes_back_one_version_at_a_time_and_then_refuses():
     first = trained_market().version
-    second = run_training(run_id=start_training().pk)
-    third = run_training(run_id=start_training().pk)
+    second, third = (run_training(run_id=start_training(promote=False).pk) for _ in range(2))
+    for version in (second, third):
+        promote_ranker(version=version, note=NOTE)
     assert RankerVersion.objects.live() == third
     assert rollback_ranker() == second
     assert rollback_ranker() == first
@@ -169,7 +172,7 @@ def test_old_versions_are_retired_with_their_vectors_but_never_the_way_back():
     view(buyer, market.bmws[0])
     current_preference(buyer)
     versions = [market.version, *(run_training(run_id=start_training(promote=False).pk) for _ in range(2))]
-    promote_ranker(version=versions[2])
+    promote_ranker(version=versions[2], note=NOTE)
     retired = retire_old_rankers(keep=2)
     assert retired == [versions[1]]
     assert not ListingVector.objects.of(versions[1]).exists()

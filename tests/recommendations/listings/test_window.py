@@ -137,7 +137,7 @@ def test_promotion_and_rollback_are_followed(market):
     second = run_training(run_id=start_training(promote=False).pk)
     with borrow_window() as window:
         assert window.version_id == market.version.pk
-    promote_ranker(version=second)
+    promote_ranker(version=second, note="too few buyers to judge it by")
     with borrow_window() as window:
         assert window.version_id == second.pk
     rollback_ranker()
