@@ -19,6 +19,7 @@ from catalog.api.serializers import CarCardSerializer, CarSerializer
 from catalog.models import Listing
 from recommendations.buyers.questionnaire import IMPLIED_BY_USE
 from recommendations.models import Placement
+from recommendations.serving.placements import HOME
 
 EARLIEST_EVENT = datetime(1990, 1, 1, tzinfo=UTC)  # anything before is a broken clock
 PAGE_SIZE = 20
@@ -106,10 +107,11 @@ class RecommendationsQuestionSerializer(FiltersSerializer):
         default="hybrid",
         help_text="What the score may look at: the car itself, what like-minded buyers looked at, or both.",
     )
-    placement = serializers.CharField(default="home", max_length=50, help_text="The spot on the site; see the admin.")
+    placement = serializers.CharField(default=HOME, max_length=50, help_text="The spot on the site; see the admin.")
 
     def validate_placement(self, slug: str) -> str:
-        if not Placement.objects.filter(slug=slug).exists():
+        # Most lists are of the default placement, whose rules are read once, with the list, even where it is missing.
+        if slug != HOME and not Placement.objects.filter(slug=slug).exists():
             raise serializers.ValidationError(f"There is no placement “{slug}”.")
         return slug
 

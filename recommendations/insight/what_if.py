@@ -32,7 +32,7 @@ from recommendations.listings.window import Window
 from recommendations.models import EventKind, Interaction, Preference
 from recommendations.models.arrays import as_objects
 from recommendations.serving.lists import NO_FILTERS, ListRequest, Offer, RecommendedList, choose_from, tell
-from recommendations.serving.placements import Rules, rules_of
+from recommendations.serving.placements import HOME, Rules, rules_of
 from recommendations.serving.ranking import Candidate, Ranked, fill_shelf, rank_shelf
 from recommendations.serving.scorer import Scorer
 
@@ -66,7 +66,7 @@ class WhatIf:
     buyer: Buyer
     k: int | None = None
     filters: ListingFilters = NO_FILTERS
-    placement: str = "home"
+    placement: str = HOME
     source: SourceSwitch = "hybrid"
     version_id: int | None = None
     moment: datetime | None = None

@@ -28,7 +28,7 @@ from recommendations.listings.market_prices import ListingMarketPrice, market_pr
 from recommendations.listings.window import borrow_window
 from recommendations.models import ServedList
 from recommendations.serving.explanations import explain, facts_of, typical_listing
-from recommendations.serving.placements import Rules, rules_of
+from recommendations.serving.placements import HOME, Rules, rules_of
 from recommendations.serving.ranking import Candidate, Ranked, rank
 from recommendations.serving.scorer import Scorer
 
@@ -48,7 +48,7 @@ class ListRequest:
     buyer: Buyer | None
     k: int | None = None
     filters: ListingFilters = NO_FILTERS
-    placement: str = "home"
+    placement: str = HOME
     source: SourceSwitch = "hybrid"
 
 

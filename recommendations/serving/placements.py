@@ -25,6 +25,8 @@ from recommendations.models import Experiment, Placement
 
 # Source -> its share of the candidates where a placement says nothing else. Shares are proportions: those of sources
 # that have nothing to say, such as saved searches of somebody who saved none, go to the others.
+HOME = "home"  # the placement of a list that names none
+
 DEFAULT_SHARES: Mapping[str, float] = {
     "taste": 0.6,
     "neighbours": 0.08,

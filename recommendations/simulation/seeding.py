@@ -40,6 +40,7 @@ from recommendations.models import (
     ServedList,
     SimulatedTaste,
 )
+from recommendations.serving.placements import HOME
 from recommendations.simulation.browsing import (
     EVENT_KINDS,
     LIST_KINDS,
@@ -65,7 +66,6 @@ LARGEST = {"listings": 1_000_000, "buyers": 1_000_000, "events": 10_000_000}  # 
 LOCK_CLASS = 0x5EED  # the first half of the key of PostgreSQL's advisory lock; the seed is the second
 LISTINGS_AT_ONCE, LISTS_AT_ONCE = 5_000, 10_000  # per transaction
 SOURCE_OF_LIST = dict(zip(LIST_KINDS, ("trending", "search", "exploration"), strict=True))
-HOME = "home"  # the placement of all lists but search results
 ID_SPACE = uuid.UUID("5d0f1c8e-6a43-4a5e-9b6c-0c8a2f1e7d11")  # of the lists' ids
 
 
