@@ -3,6 +3,7 @@
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 RUN = .venv/bin/python
+N ?= 2
 PIP = $(RUN) -m pip --disable-pip-version-check install --quiet
 
 export PIP_ROOT_USER_ACTION = ignore
@@ -12,7 +13,7 @@ export PIP_ROOT_USER_ACTION = ignore
 
 help:
 	@echo "make run      start everything: database, broker, demo stock, first training, web, workers, beat"
-	@echo "make test     linters, types, architecture and every test; N=2 runs the tests in two processes"
+	@echo "make test     linters, types, architecture and every test, in N=2 processes"
 	@echo "make lint     the same without the tests"
 	@echo "make format   let ruff put the code in shape"
 	@echo "make shell    a Django shell on the same database"
@@ -24,7 +25,7 @@ run: environment
 	@exec $(RUN) -m recommender_site --stop-with-parent
 
 test: lint
-	$(RUN) -m pytest $(if $(N),-n $(N))
+	$(RUN) -m pytest -n $(N) --dist loadfile
 
 lint: development
 	$(RUN) -m ruff check .
