@@ -8,7 +8,7 @@ from accounts.signals import buyers_merged, person_exported
 from catalog.models import Listing
 from catalog.signals import listings_stored, odd_prices_asked
 from jobs.queue import enqueue_on_commit
-from recommendations.buyers.privacy import told_of
+from recommendations.buyers.privacy import personal_data_of
 from recommendations.events.recording import take_over_history
 from recommendations.events.signals import events_recorded, ranker_promoted
 from recommendations.listings.odd_prices import oddly_priced
@@ -33,7 +33,7 @@ def refresh_after_interaction(sender, instance, created, raw, **kwargs):
 
 @receiver(ranker_promoted, dispatch_uid="recommendations.ranker_promoted")
 def renew_after_promotion(sender, version_id, **kwargs):
-    """In a new space nobody has a preference yet: the next read makes one, and a worker is there before most reads."""
+    """In a new space no buyer has a preference: the next read makes one, and a worker is there before most reads."""
     enqueue_on_commit("recommendations.renew_preferences", version_id)
 
 
@@ -60,7 +60,7 @@ def refresh_after_merge(sender, guest, into, **kwargs):
 
 @receiver(person_exported, dispatch_uid="recommendations.person_exported")
 def tell_of_history(sender, buyers, **kwargs):
-    return told_of(buyers)
+    return personal_data_of(buyers)
 
 
 @receiver(odd_prices_asked, dispatch_uid="recommendations.oddly_priced")

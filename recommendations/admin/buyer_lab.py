@@ -1,4 +1,4 @@
-"""The buyer lab: what is known of a buyer, the list she gets and why, and how it would move."""
+"""The buyer lab: what is known of a buyer, the list they get and why, and how it would change."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ class BuyerLab(RowsPage):
         }
         if form.is_valid():
             try:
-                context |= told(form.question(self.buyer), form, self.request)
+                context |= answer_context(form.question(self.buyer), form, self.request)
             except RankerRefused as refusal:
                 context["refusal"] = str(refusal)
         return super().get_context_data(**kwargs, **context)
 
 
-def told(question: WhatIf, form: LabForm, request: HttpRequest) -> dict[str, Any]:
+def answer_context(question: WhatIf, form: LabForm, request: HttpRequest) -> dict[str, Any]:
     """Everything the page says about the list, the taste and the history."""
     found = answer(question, with_dropped=True)
     history = timeline_of(question.buyer, question.moment)
@@ -190,7 +190,7 @@ def side_by_side(question: WhatIf, after: Answer) -> dict[str, Any]:
 
 def drawn(portrait: Portrait, n_tastes: int) -> dict[str, Any]:
     return {
-        "title": f"One taste of {n_tastes}, {portrait.share:.0%} of what she did" if n_tastes > 1 else "",
+        "title": f"One taste of {n_tastes}, {portrait.share:.0%} of what they did" if n_tastes > 1 else "",
         "curves": [(CURVE_TITLES[curve.field], curve_chart(curve), best_of(curve)) for curve in portrait.curves],
         "bars": [
             (field.capitalize(), leaning_chart(field, some), leaning_words(some))
@@ -212,10 +212,10 @@ def curve_chart(curve: Curve) -> SafeString:
 def best_of(curve: Curve) -> str:
     """The same in words, for who cannot see the chart."""
     best = int(curve.utility.argmax())
-    told = Axis(0, 1, unit=curve.unit).write(float(f"{curve.grid[best]:.2g}"))
+    written = Axis(0, 1, unit=curve.unit).write(float(f"{curve.grid[best]:.2g}"))
     if curve.low[best] <= 0:
-        return f"best at {told}, but nobody can be sure yet"
-    return f"best at {told}, {curve.utility[best]:.1f} above the average"
+        return f"best at {written}, but this is not certain yet"
+    return f"best at {written}, {curve.utility[best]:.1f} above the average"
 
 
 def leaning_chart(field: str, leanings: Sequence[Leaning]) -> SafeString:
@@ -258,7 +258,7 @@ def history_chart(history: Sequence[PastEvent], until: Any, kinds: Mapping[str, 
         )
         for past in history
     ]
-    return timeline("What she did, and what it counts today", stems, until)
+    return timeline("What the buyer did, and what it counts today", stems, until)
 
 
 def car_or_search(event: Interaction) -> str:

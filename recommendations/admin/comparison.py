@@ -74,12 +74,12 @@ class ComparisonPage(RowsPage):
         form = ComparisonForm(self.request.GET)
         context: dict[str, Any] = {"form": form, "shown_at_most": SHOWN_AT_MOST}
         if form.is_valid() and form.cleaned_data["v"]:
-            context |= told(form.cleaned_data["v"], self.request)
+            context |= comparison_context(form.cleaned_data["v"], self.request)
         context["has_versions"] = bool(form.by_id)
         return super().get_context_data(**kwargs, **context)
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        """A button was pressed; whatever comes of it is told on the same page."""
+        """Run the action of the button that was pressed, and show its result on the same page."""
         handlers: dict[str, Callable[[HttpRequest, list[RankerVersion]], None]] = {
             "evaluate": evaluate_together, "promote": promote, "roll_back": roll_back,
         }  # fmt: skip
@@ -135,7 +135,7 @@ class NoteForm(forms.Form):
 # --- The page --------------------------------------------------------------------------------------------------------
 
 
-def told(versions: list[RankerVersion], request: HttpRequest) -> dict[str, Any]:
+def comparison_context(versions: list[RankerVersion], request: HttpRequest) -> dict[str, Any]:
     findings = find(versions)
     first, *others = versions
     with_lists = bool(request.GET.get("lists"))

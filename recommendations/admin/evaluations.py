@@ -130,8 +130,8 @@ class EvaluationAdmin(JobAdmin):
     @display(description="Settings")
     def settings_table(self, evaluation: Evaluation) -> SafeString:
         asked = evaluation.summary.get("parameters") or evaluation.parameters
-        told = {**evaluation.summary.get("learned", {}), **asked}
-        return table(["", ""], [[name.replace("_", " "), in_words(value)] for name, value in told.items()])
+        parameters = {**evaluation.summary.get("learned", {}), **asked}
+        return table(["", ""], [[name.replace("_", " "), in_words(value)] for name, value in parameters.items()])
 
     @action(
         description="Evaluate now",

@@ -64,7 +64,7 @@ class LabForm(forms.Form):
     )  # fmt: skip
     moment = forms.DateTimeField(
         required=False, widget=DateTimeInput, input_formats=["%Y-%m-%dT%H:%M"],
-        help_text="What she would have seen then: events before it, cars for sale at it. Left out: now.",
+        help_text="What the buyer would have seen then: events before it, cars for sale at it. Left out: now.",
     )  # fmt: skip
     make = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget)
     body = forms.ChoiceField(
@@ -91,7 +91,7 @@ class LabForm(forms.Form):
         self.resolved: dict[int, str] = {}  # number of an event -> the car or search it was taken for
         for at in range(1, N_IMAGINED + 1):
             self.fields[f"kind_{at}"] = forms.ChoiceField(
-                label=f"She also … ({at})", required=False, widget=UnfoldAdminSelectWidget,
+                label=f"The buyer also … ({at})", required=False, widget=UnfoldAdminSelectWidget,
                 choices=[("", "–"), *((slug, kind.name) for slug, kind in self.kinds.items())],
             )  # fmt: skip
             self.fields[f"car_{at}"] = forms.CharField(
@@ -147,20 +147,20 @@ class LabForm(forms.Form):
 
     def _events(self, cleaned: dict[str, Any]) -> Iterator[ImaginedEvent]:
         for at in range(1, N_IMAGINED + 1):
-            kind, told = cleaned.get(f"kind_{at}"), (cleaned.get(f"car_{at}") or "").strip()
-            if not kind and not told:
+            kind, typed = cleaned.get(f"kind_{at}"), (cleaned.get(f"car_{at}") or "").strip()
+            if not kind and not typed:
                 continue
-            if not kind or not told:
-                missing, what = (f"kind_{at}", "what she did") if told else (f"car_{at}", "a car or a search")
+            if not kind or not typed:
+                missing, what = (f"kind_{at}", "what the buyer did") if typed else (f"car_{at}", "a car or a search")
                 self.add_error(missing, f"Say {what} too, or leave both out.")
-            elif kind == SEARCH and not told.isdigit():
-                self.resolved[at] = f"a search for “{told}”"
-                yield ImaginedEvent(kind=kind, query={"text": told})
-            elif (listing := car_meant(told)) is not None:
+            elif kind == SEARCH and not typed.isdigit():
+                self.resolved[at] = f"a search for “{typed}”"
+                yield ImaginedEvent(kind=kind, query={"text": typed})
+            elif (listing := car_meant(typed)) is not None:
                 self.resolved[at] = str(listing)
                 yield ImaginedEvent(kind=kind, listing_id=listing.pk)
             else:
-                self.add_error(f"car_{at}", f"No car is found by “{told}”: try its id, or fewer words.")
+                self.add_error(f"car_{at}", f"No car is found by “{typed}”: try its id, or fewer words.")
 
     def question(self, buyer: Buyer) -> WhatIf:
         """What the form asks of a buyer; only of a form that is valid."""
@@ -192,10 +192,10 @@ def placements() -> list[tuple[str, str]]:
     return list(Placement.objects.order_by("pk").values_list("slug", "name")) or [("home", "Home page")]
 
 
-def car_meant(told: str) -> Listing | None:
+def car_meant(typed: str) -> Listing | None:
     """The car of an id, or the newest one for sale that words find."""
     cars = Listing.objects.cars().with_card_data()
-    if told.isdigit():
-        return cars.filter(pk=int(told)).first() if len(told) < 19 else None
-    found = text_matches(told, 1).tolist()
+    if typed.isdigit():
+        return cars.filter(pk=int(typed)).first() if len(typed) < 19 else None
+    found = text_matches(typed, 1).tolist()
     return cars.filter(pk__in=found).first()

@@ -104,12 +104,12 @@ def verdict(exposure: Exposure) -> str:
     if not total.n_expected:
         return "Nothing of the newest lists was opened, so there is nothing to compare with."
     ratio = total.n_clicked / total.n_expected
-    told = f"{ratio:.1f} times what is usual at its places (95 % interval {exposure.low:.1f} to {exposure.high:.1f})"
+    figures = f"{ratio:.1f} times what is usual at its places (95 % interval {exposure.low:.1f} to {exposure.high:.1f})"
     if exposure.low > 1:
-        return f"Opened more than expected: {told}."
+        return f"Opened more than expected: {figures}."
     if exposure.high < 1:
-        return f"Opened less than expected: {told}. Price, photo or title may be why."
-    return f"Opened about as expected: {told}."
+        return f"Opened less than expected: {figures}. Price, photo or title may be why."
+    return f"Opened about as expected: {figures}."
 
 
 def place_chart(exposure: Exposure) -> SafeString:
@@ -153,9 +153,9 @@ def price_words(listing: Listing, prices: PriceHistory) -> str:
     if not prices.steps:
         return "No price is known."
     now = prices.steps[-1][1]
-    told = f"{money(now, listing.currency)} since {ago(prices.steps[-1][0])}"
+    price_text = f"{money(now, listing.currency)} since {ago(prices.steps[-1][0])}"
     if prices.typical is None:
-        return f"{told}; there are too few comparable cars to say what is usual."
+        return f"{price_text}; there are too few comparable cars to say what is usual."
     difference = now / prices.typical - 1
     side = (
         "about what such cars cost"
@@ -163,4 +163,4 @@ def price_words(listing: Listing, prices: PriceHistory) -> str:
         else f"{abs(difference):.0%} "
         + ("above what such cars cost" if difference > 0 else "below what such cars cost")
     )
-    return f"{told}: {side}."
+    return f"{price_text}: {side}."

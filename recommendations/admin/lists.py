@@ -97,7 +97,7 @@ class PlacementAdmin(ConsoleAdmin):
         (
             "Places that are kept",
             {
-                "description": "For cars that may be more, or less, than they seem; and for those somebody pays for.",
+                "description": "For cars that may be more, or less, than they seem; and for those a seller pays for.",
                 "fields": [("exploration_share", "fresh_share", "promoted_share")],
             },
         ),
@@ -163,7 +163,7 @@ class ExperimentAdmin(ConsoleAdmin):
     ]
 
     def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
-        """When it began and ended is noted where nobody typed it."""
+        """Set the start and the end where the operator left them empty."""
         if obj.status == Experiment.Status.RUNNING and obj.started_at is None:
             obj.started_at = timezone.now()
         if obj.status == Experiment.Status.STOPPED and obj.stopped_at is None:

@@ -36,12 +36,12 @@ class MapForm(forms.Form):
     )  # fmt: skip
     colour = forms.ChoiceField(
         required=False, widget=UnfoldAdminSelectWidget,
-        choices=[("", "Make"), *((one, one.capitalize()) for one in COLOURS[1:-1]), (TASTE, "How well it suits her")],
+        choices=[("", "Make"), *((one, one.capitalize()) for one in COLOURS[1:-1]), (TASTE, "The buyer's taste")],
         help_text="By status, cars that are reserved or ended lately are drawn too.",
     )  # fmt: skip
     buyer = forms.CharField(
         required=False, max_length=200, widget=UnfoldAdminTextInputWidget,
-        help_text="Number, email address or client's id: draws in her direction and her list.",
+        help_text="Number, email address or client's id: also draws the buyer's direction and list.",
     )  # fmt: skip
 
     def __init__(self, data: QueryDict) -> None:
@@ -57,8 +57,8 @@ class MapForm(forms.Form):
         return TasteMap.objects.get(pk=self.cleaned_data["map"]) if self.cleaned_data["map"] else None
 
     def clean_buyer(self) -> Buyer | None:
-        told = self.cleaned_data["buyer"].strip()
-        return find_buyer(told) if told else None
+        typed = self.cleaned_data["buyer"].strip()
+        return find_buyer(typed) if typed else None
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -67,15 +67,15 @@ class MapForm(forms.Form):
         return cleaned
 
 
-def find_buyer(told: str) -> Buyer:
+def find_buyer(typed: str) -> Buyer:
     """The buyer with a number, email address, client's id or visitor key: looked for one by one, each by its index."""
-    ways: list[dict[str, Any]] = [{"user__email": told}, {"external_id": told}, {"visitor_key": told}]
-    if told.isdecimal() and len(told) < LONGEST_NUMBER:
-        ways.insert(0, {"pk": int(told)})
+    ways: list[dict[str, Any]] = [{"user__email": typed}, {"external_id": typed}, {"visitor_key": typed}]
+    if typed.isdecimal() and len(typed) < LONGEST_NUMBER:
+        ways.insert(0, {"pk": int(typed)})
     for way in ways:
         if found := Buyer.objects.select_related("user").filter(**way).first():
             return found
-    raise forms.ValidationError(f"No buyer is called “{told}”.")
+    raise forms.ValidationError(f"No buyer is called “{typed}”.")
 
 
 class TasteMapPage(RowsPage):
@@ -100,13 +100,13 @@ class TasteMapPage(RowsPage):
         }
         if form.is_valid():
             try:
-                context |= told(form, self.request)
+                context |= map_context(form, self.request)
             except RankerRefused as refusal:
                 context |= {"refusal": str(refusal), "trainings_url": list_url(RankerVersion)}
         return super().get_context_data(**kwargs, **context)
 
 
-def told(form: MapForm, request: HttpRequest) -> dict[str, Any]:
+def map_context(form: MapForm, request: HttpRequest) -> dict[str, Any]:
     """Everything the page says about the map."""
     asked = form.cleaned_data
     buyer, colour = asked["buyer"], asked["colour"] or MAKE
@@ -133,7 +133,7 @@ def told(form: MapForm, request: HttpRequest) -> dict[str, Any]:
 
 
 def lately_active(request: HttpRequest) -> list[tuple[Buyer, str]]:
-    """Buyers to try: whose events came last, each with the address of the map for her."""
+    """Buyers to try: those with the newest events, each with the address of their map."""
     if not may_see(request.user, (Buyer, Preference, Interaction)):
         return []
     newest = Interaction.objects.order_by("-pk").values_list("buyer_id", flat=True)[: 40 * BUYERS_OFFERED]
@@ -182,19 +182,19 @@ def chart(found: Picture, buyer: Buyer | None, highlighted: int | None, colour: 
 
 
 def places_of(found: Picture, pages: CarPages) -> list[Place]:
-    """Her list by number; on a map without directions, its middle too."""
+    """The buyer's list by number; on a map without directions, its middle too."""
     places = [
         Place(
             one.x,
             one.y,
             str(one.item.position),
-            f"Place {one.item.position} of her list: {one.item.listing.name}",
+            f"Position {one.item.position} of their list: {one.item.listing.name}",
             pages[one.item.listing.pk],
         )
         for one in found.listed
     ]
     if found.list_centre and not found.shares:
-        places.append(Place(*found.list_centre, "+", "The middle of her list"))
+        places.append(Place(*found.list_centre, "+", "The middle of their list"))
     return places
 
 
@@ -209,8 +209,8 @@ def arrows_of(found: Picture, buyer: Buyer | None) -> list[Arrow]:
     several = len(found.pulls) > 1
     return [
         Arrow(
-            x, y, pull.x, pull.y, f"taste {number}" if several else "more to her taste",
-            f"{buyer} likes cars better that way; it explains {pull.share:.0%} of what she likes",
+            x, y, pull.x, pull.y, f"taste {number}" if several else "more to their taste",
+            f"{buyer} likes cars better that way; it explains {pull.share:.0%} of what they like",
         )
         for number, pull in enumerate(found.pulls, start=1)
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What our pages beyond lists and forms share: who may see them, and how cars, searches and moves are told."""
+"""What pages beyond lists and forms share: who may see them, and how cars, searches and changes are described."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -32,7 +32,7 @@ class RowsPage(UnfoldModelAdminViewMixin, TemplateView):
 
 
 def may_see(user: User | AnonymousUser, models: Iterable[type[Model]]) -> bool:
-    """Whether somebody may view the rows of all of these models; who may change rows may view them."""
+    """Whether the user may view the rows of all of these models; a user who may change rows may view them."""
     return all(
         any(user.has_perm(f"{model._meta.app_label}.{verb}_{model._meta.model_name}") for verb in ("view", "change"))
         for model in models
@@ -82,10 +82,10 @@ def in_one_word(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) and abs(value) < 100_000 else str(value)
 
 
-def told_trial(result: Mapping[str, Any]) -> str | SafeString:
+def describe_trial(result: Mapping[str, Any]) -> str | SafeString:
     """What a trial found: a sentence, and the figures as a table."""
     if not result.get("figures"):
-        return "Nobody could be asked: no buyer did something new in the last days of the log."
+        return "No buyer could be tested: none did anything new in the last days of the log."
     moment = datetime.fromisoformat(result["moment"])
     sentence = (
         f"Lists as of {clock(moment)} for {result['n_buyers']:,} of {result['n_known']:,} buyers who acted on "

@@ -1,4 +1,4 @@
-"""Putting a version live and going back: done, told to the operator, and kept in the audit log."""
+"""Putting a version live and going back: done, reported to the operator, and kept in the audit log."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from recommendations.training.versions import promote_ranker, rollback_ranker
 
 
 def promote(request: HttpRequest, version: RankerVersion, note: str) -> bool:
-    """Whether the version is live now; a refusal is told, and changes nothing."""
+    """Whether the version is live now; a refusal is reported, and changes nothing."""
     return move(request, "promoted", note, lambda: promote_ranker(version=version, note=note, by=author(request)))
 
 
 def roll_back(request: HttpRequest, note: str) -> bool:
-    """Whether the version before is live again; a refusal is told, and changes nothing."""
+    """Whether the version before is live again; a refusal is reported, and changes nothing."""
     return move(request, "rolled back", note, lambda: rollback_ranker(note=note, by=author(request)))
 
 

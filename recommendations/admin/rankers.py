@@ -33,7 +33,7 @@ class NoteForm(BaseDialogForm):
         label="Why",
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-        help_text="Kept with the version, for whoever asks later.",
+        help_text="Kept with the version, for later readers.",
     )
 
 

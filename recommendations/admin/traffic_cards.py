@@ -238,7 +238,7 @@ def coverage_card(sample: Sample, n_live: int) -> Card:
     return Card(
         "Coverage, last 7 days",
         f"{sample.n_cars / n_live:.0%}" if n_live and sample.outcomes else NONE,
-        f"{sample.n_cars:,} of the {n_live:,} cars for sale were in somebody's list{sample.of}",
+        f"{sample.n_cars:,} of the {n_live:,} cars for sale were in a buyer's list{sample.of}",
         list_url(Listing, status__exact="live"),
         ServedList,
     )

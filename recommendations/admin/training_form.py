@@ -18,7 +18,7 @@ LARGEST_SEED = 2**31 - 1
 
 
 def whole(name: str, label: str, help_text: str, *, low: int, high: int) -> forms.IntegerField:
-    """A whole number within limits, which its help tells with the usual value."""
+    """A whole number within limits; its help text states them and the usual value."""
     return forms.IntegerField(
         label=label,
         min_value=low,

@@ -1,4 +1,4 @@
-"""Trials of weights and rules, as jobs; what each found is told on its page, and on the preview it was started from."""
+"""Offline tests of weights and rules, as jobs; results are shown on their pages, and on the preview they came from."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from unfold.decorators import display
 
 from console.words import NONE, table
 from jobs.admin.base import JobAdmin
-from recommendations.admin.pages import told_trial
+from recommendations.admin.pages import describe_trial
 from recommendations.models import WeightTrial
 
 
@@ -39,7 +39,7 @@ class WeightTrialAdmin(JobAdmin):
 
     @display(description="Found")
     def found(self, trial: WeightTrial) -> str | SafeString:
-        return told_trial(trial.result) if trial.result else "Nothing yet."
+        return describe_trial(trial.result) if trial.result else "Nothing yet."
 
     @display(description="Differences")
     def differences(self, trial: WeightTrial) -> str | SafeString:
@@ -53,6 +53,6 @@ class WeightTrialAdmin(JobAdmin):
 
 
 def may_try(request: HttpRequest) -> bool:
-    """Whoever may save weights or rules may try them."""
+    """Whether the user may test weights or rules: those who may save them may."""
     user = request.user
     return any(user.has_perm(f"recommendations.change_{model}") for model in ("eventkind", "placement"))

@@ -23,7 +23,7 @@ def making_rows(versions: Sequence[RankerVersion]) -> list[dict[str, Any]]:
         ("Buyers", "Who made those events", [f"{one.version.n_buyers:,}" for one in made]),
         (
             "Kinds of car",
-            "Archetypes it tells apart",
+            "Archetypes it distinguishes",
             [f"{one.n_archetypes:,}" if one.n_archetypes else NONE for one in made],
         ),
     ]
@@ -61,14 +61,14 @@ def parameters_of(made: Sequence[Making]) -> list[tuple[str, list[str]]]:
 
 def weights_of(made: Sequence[Making]) -> list[tuple[str, list[str]]]:
     given = [one.weights for one in made]
-    told = lambda pair: f"{pair[0]:.2f} / {pair[1]:.2f}" if pair else NONE  # noqa: E731
-    return [(name, [told(one.get(name)) for one in given]) for name in names_in(given)]
+    written = lambda pair: f"{pair[0]:.2f} / {pair[1]:.2f}" if pair else NONE  # noqa: E731
+    return [(name, [written(one.get(name)) for one in given]) for name in names_in(given)]
 
 
 def kinds_of(made: Sequence[Making]) -> list[tuple[str, list[str]]]:
     given = [one.kinds for one in made]
-    told = lambda kind: f"{kind['weight']:g}, {kind['half_life_days']:g} d" if kind else NONE  # noqa: E731
-    return [(name, [told(one.get(name)) for one in given]) for name in names_in(given)]
+    written = lambda kind: f"{kind['weight']:g}, {kind['half_life_days']:g} d" if kind else NONE  # noqa: E731
+    return [(name, [written(one.get(name)) for one in given]) for name in names_in(given)]
 
 
 def names_in(given: Sequence[Any]) -> list[str]:

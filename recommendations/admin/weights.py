@@ -21,7 +21,7 @@ from console import auditing
 from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
 from recommendations.admin.jobs import author
-from recommendations.admin.pages import RowsPage, compared, told_trial
+from recommendations.admin.pages import RowsPage, compared, describe_trial
 from recommendations.admin.trials import may_try
 from recommendations.admin.weights_forms import KindsForm, MixForm, PreviewForm
 from recommendations.exceptions import RankerRefused
@@ -66,11 +66,11 @@ class WeightsPage(RowsPage):
         return super().get_context_data(**kwargs, **context)
 
     def measured(self, form: PreviewForm) -> dict[str, Any]:
-        """The trial of what the preview shows, if somebody started one."""
+        """The trial of what the preview shows, if one was started."""
         trial = trial_of(*form.ways()) if form.changes else None
         if trial is None:
             return {"may_try": may_try(self.request)}
-        found = told_trial(trial.result) if trial.status == WeightTrial.Status.DONE else ""
+        found = describe_trial(trial.result) if trial.status == WeightTrial.Status.DONE else ""
         again = trial.status == WeightTrial.Status.FAILED and may_try(self.request)
         return {"trial": trial, "found": found, "may_try": again, **trial_panel(trial)}
 
@@ -87,7 +87,7 @@ class WeightsPage(RowsPage):
         return redirect(f"{self.request.path}?{urlencode(form.told)}#measured")
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Save what was previewed, unless somebody saved something else since; or measure it first."""
+        """Save what was previewed, unless other values were saved meanwhile; or measure it first."""
         is_trial = "measure" in request.POST
         if not (is_trial or self.may_save()):
             raise PermissionDenied
@@ -101,7 +101,7 @@ class WeightsPage(RowsPage):
             if request.POST.get("basis") != form.basis:
                 messages.error(
                     request,
-                    "Nothing was saved: somebody saved other values meanwhile. Below is what yours would change now.",
+                    "Not saved: other values were saved meanwhile. Below is what yours would change now.",
                 )
                 return self.render_to_response(self.get_context_data(form=form))
             if form.changes:

@@ -1,6 +1,6 @@
 """What may be changed with a preview: the weights of event kinds, and the mix of a placement.
 
-Fields that a link leaves out have their stored value, so that a link tells what differs.
+Fields that a link leaves out have their stored value, so that a link states what differs.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class PreviewForm(forms.Form):
 
     @property
     def basis(self) -> str:
-        """A digest of what is stored: another one tells that somebody saved in between."""
+        """A digest of what is stored: a different one means that other values were saved in between."""
         return hashlib.blake2b(json.dumps(self.stored, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()
 
     @property
@@ -89,7 +89,7 @@ class PreviewForm(forms.Form):
             raise ValidationError(f"Name at most {BUYERS_AT_MOST} buyers, not {len(names)}.")
         found = {name: buyer_named(name) for name in names}
         if unknown := [name for name, buyer in found.items() if buyer is None]:
-            raise ValidationError(f"Nobody is known as {', '.join(unknown)}.")
+            raise ValidationError(f"No buyer is known as {', '.join(unknown)}.")
         return [buyer for buyer in found.values() if buyer is not None]
 
     def people(self) -> list[Buyer]:
@@ -172,7 +172,7 @@ class MixForm(PreviewForm):
             self.fields[field] = form_field(placement, field)
         self.fields["k"].label = "Cars"
         self.fields["follows_intent"] = forms.TypedChoiceField(
-            choices=YES_OR_NO, coerce=lambda told: told == "True", widget=UnfoldAdminSelectWidget,
+            choices=YES_OR_NO, coerce=lambda value: value == "True", widget=UnfoldAdminSelectWidget,
             help_text=column_of(placement, "follows_intent").help_text,
         )  # fmt: skip
         for name, usual in DEFAULT_SHARES.items():
@@ -227,14 +227,14 @@ class MixForm(PreviewForm):
 
     @property
     def changes(self) -> list[Change]:
-        before, after = told_rules(self.placement), told_rules(self.mixed())
+        before, after = describe_rules(self.placement), describe_rules(self.mixed())
         return [(name, before[name], after[name]) for name in after if before[name] != after[name]]
 
     def ways(self) -> tuple[Way, Way]:
         return Way(None, Rules(self.placement)), Way(None, Rules(self.mixed()))
 
 
-def told_rules(placement: Placement) -> dict[str, str]:
+def describe_rules(placement: Placement) -> dict[str, str]:
     """The rules of a placement line by line, in words."""
     rules = Rules(placement)
     return {
@@ -258,7 +258,7 @@ def boost_field(term: str) -> str:
 
 
 def form_field(row: EventKind | Placement, name: str) -> forms.Field:
-    """The field of a column, with its checks; it tells itself what it is, for its label stands in a table's head."""
+    """The field of a column, with its checks; its label stands in a table's head, so it has an aria-label."""
     column = column_of(row, name)
     widget = UnfoldAdminDecimalFieldWidget(attrs={"step": "any", "aria-label": f"{row}: {column.verbose_name}"})
     made = column.formfield(widget=widget, validators=column.validators)  # Django leaves those to a model's form

@@ -98,7 +98,7 @@ def list_for(user_id: str) -> dict[str, Any]:
 def user_id_in(path: str, raw_path: str | None) -> str:
     """The user of a request to ``/recs/…``; '' when none is named.
 
-    From the address as it was sent where the server tells it, since an encoded slash is part of the id. Text that is
+    From the address as it was sent where the server gives it, since an encoded slash is part of the id. Text that is
     not UTF-8 comes out with a letter that no id may hold.
     """
     rest = (raw_path or "").partition("?")[0]

@@ -1,4 +1,4 @@
-"""Star ratings over HTTP: what somebody would say of titles, and which titles are alike.
+"""Star ratings over HTTP: how a person would rate titles, and which titles are alike.
 
 These routes are open in demo mode, as the clients they were made for have no token; elsewhere they need an API key. The
 log is then for staff and admin keys. What comes in is checked entry by entry, and each entry that is wrong is named.
@@ -166,7 +166,7 @@ def _not_found(name: str, loaded: LoadedModel, with_nearest: bool) -> str:
 
 
 class RatingsThrottle(CountingThrottle):
-    """By address, whoever it is, with an allowance of its own: these clients ask for one person after another."""
+    """By address, for every caller, with an allowance of its own: these clients ask for one person after another."""
 
     scope = "ratings"
 
@@ -214,14 +214,14 @@ NAMED = {
         for key in ("movie_name", "name")
     ]
 }
-NOT_FOUND = OpenApiResponse(description="A name means no title; the message tells the nearest ones.")
-NOT_TRAINED = OpenApiResponse(description="No model has been trained; the message tells the command.")
+NOT_FOUND = OpenApiResponse(description="A name matches no title; the message names the nearest ones.")
+NOT_TRAINED = OpenApiResponse(description="No model has been trained; the message names the command.")
 EXAMPLE_RATED = [["Toy Story (1995)", "Heat", "Forest Gump"], [5, 3, 4]]
 EXAMPLE_LISTS = [["The Shawshank Redemption (1994)", "Toy Story 2 (1999)"], [4.61, 4.52]]
 
 
 class PredictView(RatingsView):
-    """What somebody would say of the titles they have not rated, best first; nobody has to be known for it."""
+    """Estimated ratings of titles that a person has not rated, best first; the person need not be known."""
 
     @extend_schema(
         tags=RATINGS,
@@ -230,8 +230,8 @@ class PredictView(RatingsView):
         description=(
             "`[[names], [ratings]]` in, `[[names], [estimates]]` out: the titles with the highest estimates, highest "
             "first, none of them among those that were rated. Names go with or without the year and with small typos; "
-            "of a title that is named twice the later rating counts, and of one that nobody rated in the training "
-            "nothing can be learned. Estimates and ratings are on the scale of the training, see `/api/info`."
+            "of a title that is named twice the later rating counts, and a title without ratings in the training "
+            "changes nothing. Estimates and ratings are on the scale of the training, see `/api/info`."
         ),
         parameters=[
             OpenApiParameter("top", COUNT, default=20, description="How many."),
@@ -292,7 +292,7 @@ class SimilarTitlesView(RatingsView):
         loaded = loaded_model()
         [item_id] = items_named({field: name}, loaded)
         if not loaded.knows(item_id):
-            raise TitlesNotFound({field: [f"Nobody rated “{loaded.titles.title_of(item_id)}” in the training."]})
+            raise TitlesNotFound({field: [f"“{loaded.titles.title_of(item_id)}” has no rating in the training."]})
         alike = loaded.similar(item_id, n)
         logger.info("similar: %s, %d titles, %.0f ms", loaded.titles.title_of(item_id), len(alike), since(started))
         return Response(

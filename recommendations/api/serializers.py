@@ -86,7 +86,7 @@ class SearchAnswerSerializer(serializers.Serializer):
 
 
 class OriginSerializer(QuestionSerializer):
-    """Which list a car was found in; tells the recommender what it was preferred to."""
+    """Which list a car was found in; shows the recommender which cars it was preferred to."""
 
     list_id = serializers.UUIDField(required=False, help_text="The `list_id` of the recommendations it came from.")
     position = serializers.IntegerField(required=False, min_value=1, max_value=32_767, help_text="1 is the top.")
@@ -179,7 +179,7 @@ ALSO_ANSWERS = {"budget": "budget_max", "body": "bodies", "fuel": "fuels", "gear
 
 
 class QuestionnaireSerializer(serializers.Serializer):
-    """What a buyer tells outright. Everything is optional; what is left out is open. `budget` (the most that may be
+    """What a buyer states outright. Everything is optional; what is left out is open. `budget` (the most that may be
     spent), `body`, `fuel`, `gearbox` and `brand` are understood as well."""
 
     budget_min = PriceField(required=False, allow_null=True, help_text="In the market's currency.")

@@ -71,7 +71,7 @@ def ordering_by(name: str) -> list[str | OrderBy]:
 
 
 def publish(request: Request, event: Event) -> None:
-    """Note what the caller did, if it is somebody's doing: not for a key that may only read, nor for nobody."""
+    """Record what the caller did, if a buyer did it: not for a key that may only read, nor without a buyer."""
     if request.method != "GET":
         return
     if is_client_system(request) and not has_scope(request, ApiKey.Scope.INGEST):
@@ -81,7 +81,7 @@ def publish(request: Request, event: Event) -> None:
 
 
 class SearchView(APIView):
-    """Cars for sale that satisfy every filter. A search that asks for something tells us what the buyer likes."""
+    """Cars for sale that satisfy every filter. A search with conditions shows what the buyer likes."""
 
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.READ
@@ -134,7 +134,7 @@ def _previous(url: str, page: int) -> str | None:
 
 
 def visible_listing(listing_id: str) -> Listing:
-    """A car that is or was for sale; Http404 for a draft, which nobody has published."""
+    """A car that is or was for sale; Http404 for a draft, which is not published."""
     shown = Listing.objects.exclude(status=Listing.Status.DRAFT).with_card_data()
     listing = shown.filter(pk=int(listing_id)).first()
     if listing is None:
@@ -143,7 +143,7 @@ def visible_listing(listing_id: str) -> Listing:
 
 
 class DetailView(APIView):
-    """Everything about one car, sold ones too. Looking at it tells us what the buyer likes."""
+    """Everything about one car, sold ones too. Looking at it shows what the buyer likes."""
 
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.READ
@@ -211,7 +211,7 @@ class RecommendationsView(APIView):
 
 
 class SimilarView(APIView):
-    """Cars for sale that are most like this one, whoever asks."""
+    """Cars for sale that are most like this one, the same for every caller."""
 
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.READ
@@ -254,7 +254,7 @@ class EventsView(APIView):
         ),
         responses={
             201: RecordedSerializer,
-            403: OpenApiResponse(description="A key without the scope `ingest`, or an event for somebody else."),
+            403: OpenApiResponse(description="A key without the scope `ingest`, or an event for another buyer."),
         },
         examples=examples.EVENTS,
     )
@@ -328,7 +328,7 @@ def _by_path(refusal: EventsRefused, path: str) -> dict[str, list[str]]:
 
 
 class QuestionnaireView(APIView):
-    """What a buyer tells outright: the start for somebody with no history, outweighed by what they do later."""
+    """What a buyer states outright: the start for a buyer with no history, outweighed by what they do later."""
 
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.INGEST

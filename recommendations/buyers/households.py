@@ -27,7 +27,7 @@ from recommendations.engine.taste import (
 )
 
 ASK_AGAIN = 1.4  # growth of the log after which a worker asks anew how many tastes there are
-OVERDUE = 2.0  # growth after which whoever comes by asks, for then no worker is at work
+OVERDUE = 2.0  # growth after which any caller asks, for then no worker is at work
 EVENTS_ASKED_ABOUT = 80  # those with the most weight left: the question costs more with every event
 FEWEST_EVENTS = 10
 THIN = 2.0  # event weight below which a taste is given up
@@ -62,7 +62,7 @@ class Household:
     asked_at: int = 0
 
     def pack(self) -> bytes:
-        """For storage; ``unpack`` restores it up to the rounding to float32. Empty where nobody asked yet."""
+        """For storage; ``unpack`` restores it up to the rounding to float32. Empty where this was never asked."""
         if not self.asked_at:
             return b""
         packed = HEADER.pack(FORMAT, len(self.members), self.asked_at)
@@ -73,7 +73,7 @@ class Household:
 
     @classmethod
     def unpack(cls, content: bytes, n_dims: int) -> Household:
-        """What was packed; nobody asked yet (``Household()``) where nothing is, or another format."""
+        """What was packed; ``Household()``, never asked, where nothing is stored, or another format."""
         if len(content) < HEADER.size or content[0] != FORMAT:
             return cls()
         _, n_members, asked_at = HEADER.unpack_from(content)
@@ -104,7 +104,7 @@ def divide(
         live: Vectors of the stock or of a sample of it, shape (n, n_dims): what utilities are compared against.
         before: The household as it was last known; None where nothing was known of the buyer in this space.
         n_events: Length of the buyer's log by now.
-        is_hurried: Somebody waits for a list. Then it is only asked how many tastes there are when that is overdue,
+        is_hurried: A caller waits for a list. Then it is only asked how many tastes there are when that is overdue,
             and not of a buyer who is new to the space: after a promotion all are.
     """
     sets = sets.take(sets.weights > 0)
@@ -140,7 +140,7 @@ def _shared_out(sets: ChoiceSets, prior: Prior, members: Sequence[Member]) -> li
 
 
 def compared(found: Sequence[tuple[float, Taste]], live: NDArray[np.float32]) -> tuple[Member, ...]:
-    """Tastes with offsets that make their utilities comparable, the largest share first; nobody for a single taste.
+    """Tastes with offsets that make their utilities comparable, the largest share first; empty for a single taste.
 
     The chance that the household's next choice is car i, and made with taste t, is ``share_t * exp(u_t(i))`` over the
     sum of ``exp(u_t)`` over the stock. So its logarithm is the utility plus ``log share_t - log mean exp(u_t)``, up to

@@ -75,8 +75,8 @@ def wants_at(
 def histories_in(space: ListingSpace, events: EventRows) -> dict[int, tuple[NDArray[np.int32], NDArray[np.float64]]]:
     """Archetypes of the cars each buyer dealt with lately, newest first, and how strongly: what ``shoppers`` reads."""
     rows, weights = space.stock.rows_of(events.listing_ids), weights_of(events)
-    told = np.flatnonzero((weights > 0) & (rows >= 0))[::-1]
-    order = told[np.argsort(events.buyer_ids[told], kind="stable")]
+    used = np.flatnonzero((weights > 0) & (rows >= 0))[::-1]
+    order = used[np.argsort(events.buyer_ids[used], kind="stable")]
     starts = np.flatnonzero(np.diff(events.buyer_ids[order], prepend=-1))
     return {
         int(events.buyer_ids[at[0]]): (space.archetypes[rows[at]], weights[at] * HISTORY_DECAY ** np.arange(len(at)))

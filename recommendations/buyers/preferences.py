@@ -1,7 +1,7 @@
 """Buyers' logs -> stored preferences; and on the reading side, noticing that a log is ahead.
 
-A preference knows how far into the buyer's log it has read. Whoever needs it compares, which costs one indexed
-query, and brings it up to date when it is behind: a worker usually did so before, but nobody depends on that.
+A preference knows how far into the buyer's log it has read. Every reader compares, which costs one indexed
+query, and brings it up to date when it is behind: a worker usually did so before, but no reader depends on that.
 
 One buyer or thousands run through the same ``recompute``. It searches for the mode from the last known taste, which is
 as exact as from scratch and finds it in fewer steps. ``engine.taste.update`` would be faster still, without a look at
@@ -37,7 +37,7 @@ from recommendations.listings.window import Window, borrow_window
 from recommendations.models import EventKind, Interaction, Preference
 from recommendations.telemetry import EVENT_TO_PREFERENCE_SECONDS, REFRESH_SECONDS, REFRESHES
 
-TURN_SECONDS = 0.25  # to wait for somebody else's computation, which takes a tenth of that
+TURN_SECONDS = 0.25  # to wait for another process's computation, which takes a tenth of that
 LOCK_SPACE = 0x7A57E << 40  # keeps our advisory locks apart from others
 EVENTS_AT_ONCE = 4_000  # of a batch of buyers; each takes some 25 kB while it is worked on
 BUYERS_AT_ONCE = 250  # of a batch; each holds a lock, of which the server has some thousands
@@ -81,7 +81,7 @@ class Behind:
 
 
 def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
-    """The buyer's preference in the live space, brought up to date; None for somebody nobody knows anything of.
+    """The buyer's preference in the live space, brought up to date; None for a buyer of whom nothing is known.
 
     None also before the first ranker is live: there is no space to have a preference in.
     """
@@ -97,7 +97,7 @@ def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
     if not position.n_interactions and not buyer.questionnaire:
         return None
     with taking_turns(buyer.pk) as had_to_wait:
-        if had_to_wait:  # somebody else was at it, and may have done it
+        if had_to_wait:  # another process was at it, and may have finished
             stored = Preference.objects.filter(buyer=buyer, version_id=version_id).first()
             position = LogPosition.of(buyer.pk)
             if stored and is_current(stored, position, basis):
@@ -108,7 +108,7 @@ def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
 def bring_up_to_date(buyers: Sequence[Buyer], *, by: str) -> int:
     """Compute the preferences that are behind among those of many buyers, side by side; returns how many.
 
-    A buyer whom somebody else is computing right now is left to whoever that is.
+    A buyer whom another process is computing right now is left to that process.
     """
     with borrow_window() as window:
         if window is None:
@@ -158,7 +158,7 @@ def taking_turns(buyer_id: int) -> Iterator[bool]:
     """Let one at a time compute a buyer's preference, and tell whether it took waiting.
 
     A worker and a reader often notice the same event at the same moment. This saves the second of them the work; it
-    protects nothing, so whoever waits for too long goes on all the same.
+    protects nothing, so a process that waits for too long goes on all the same.
     """
     deadline = time.monotonic() + TURN_SECONDS
     had_to_wait = False
@@ -175,7 +175,7 @@ def taking_turns(buyer_id: int) -> Iterator[bool]:
 
 @contextmanager
 def taking_turns_of_many(buyer_ids: Sequence[int]) -> Iterator[set[int]]:
-    """The same for many buyers at once: those of them whose turn is ours. Nobody waits, so nobody waits in a circle."""
+    """The same for many buyers at once: those of them whose turn is ours. It never waits, so there is no deadlock."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, pg_try_advisory_lock(%s + id) FROM unnest(%s::bigint[]) AS id",
                        [LOCK_SPACE, list(buyer_ids)])  # fmt: skip
@@ -213,7 +213,7 @@ def digest_of_basis(kinds: Iterable[EventKind], questionnaire: dict) -> str:
 
 
 def recompute(behind: Sequence[Behind], *, by: str) -> list[Preference]:
-    """Compute posteriors from the newest events and store them, unless somebody stored newer ones meanwhile.
+    """Compute posteriors from the newest events and store them, unless newer ones were stored meanwhile.
 
     Returns the preferences in the order of the buyers; none before the first ranker is live.
     """
@@ -265,9 +265,9 @@ def evidence_of(
 
 
 def learned(behind: Sequence[Behind], evidence: Evidence, now: datetime, *, is_hurried: bool) -> list[Preference]:
-    """The posteriors of some buyers as rows that nobody has stored yet, in their order.
+    """The posteriors of some buyers as rows that are not stored yet, in their order.
 
-    ``is_hurried``: somebody waits; how many tastes a household has is only asked when that is overdue.
+    ``is_hurried``: a caller waits; how many tastes a household has is only asked when that is overdue.
     """
     prior, version_id = evidence.prior, evidence.version_id
     nothing = ChoiceSets.empty(prior.n_dims)

@@ -14,7 +14,7 @@ from recommendations.models import Interaction, Preference, SavedSearch, ServedL
 Rows = list[dict[str, Any]]
 
 
-def told_of(buyers: Sequence[Buyer]) -> dict[str, Rows]:
+def personal_data_of(buyers: Sequence[Buyer]) -> dict[str, Rows]:
     """By name: events, lists shown, saved searches, and what was concluded from them; oldest first."""
     return {
         "events": rows_of(Interaction.objects.filter(buyer__in=buyers).order_by("occurred_at", "id"), EVENT),

@@ -59,9 +59,9 @@ def profile_of(preference: Preference) -> Profile:
 def wishes(ranker: Ranker, mean: NDArray[np.float64]) -> list[Wish]:
     encoder, own = ranker.encoder, mean[: ranker.n_content]
     beyond = own - ranker.prior.mean[: ranker.n_content]
-    told = [numeric_wish(encoder, own, field) for field in GRIDS if field in encoder.names]
-    told += [categorical_wish(encoder, beyond, field) for field in CATEGORIES if field in encoder.names]
-    return sorted((wish for wish in told if wish), key=lambda wish: -wish.strength)
+    wishes = [numeric_wish(encoder, own, field) for field in GRIDS if field in encoder.names]
+    wishes += [categorical_wish(encoder, beyond, field) for field in CATEGORIES if field in encoder.names]
+    return sorted((wish for wish in wishes if wish), key=lambda wish: -wish.strength)
 
 
 def categorical_wish(encoder: Encoder, weights: NDArray[np.float64], field: str) -> Wish | None:

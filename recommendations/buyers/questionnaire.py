@@ -1,4 +1,4 @@
-"""A few questions for somebody with no history, and what the answers mean as filters.
+"""A few questions for a buyer with no history, and what the answers mean as filters.
 
 Answers are kept in the names of ``ListingFilters``, with one more: ``use``, which stands for the bodies and other
 traits that people who say so usually look for. What was answered outright always goes before what a use implies.

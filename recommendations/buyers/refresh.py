@@ -29,7 +29,7 @@ def refresh_preferences(*, buyer_id: int, by: str = "worker") -> Preference | No
 
 
 def save_questionnaire(*, buyer: Buyer, answers: dict) -> None:
-    """Keep what a buyer told us; the preference that rests on older answers becomes stale by that alone."""
+    """Keep a buyer's answers; the preference that rests on older answers becomes stale by that alone."""
     buyer.questionnaire = answers
     buyer.save(update_fields=["questionnaire"])
     events_recorded.send(sender=Buyer, buyer_ids=[buyer.pk])
@@ -50,7 +50,7 @@ def refresh_stale_preferences(*, active_within: timedelta = timedelta(days=30), 
 def renew_preferences(*, version_id: int, active_within: timedelta = timedelta(days=30)) -> int:
     """Make the preferences of recently active buyers in a space that went live, the latest first; returns how many.
 
-    Ends early when another version goes live meanwhile. Whoever comes by before their turn is served by the read.
+    Ends early when another version goes live meanwhile. A buyer who asks before their turn is served by the read.
     """
     version = RankerVersion.objects.get(pk=version_id)
     behind = list(buyers_behind_the_log(version, since=timezone.now() - active_within)[:RENEWED_AT_MOST])

@@ -58,7 +58,7 @@ class Shopper:
         return self.buyer.latitude, self.buyer.longitude
 
     def wants(self, switch: SourceSwitch = "hybrid", place: tuple[float, float] | None = None) -> Wants:
-        """As the score reads her; ``place`` where she asks about another than her own."""
+        """As the score reads the buyer; ``place`` where they ask about another than their own."""
         return Wants(
             weights=np.array([self.ranker.switched(member.taste.mean, switch) for member in self.tastes]),
             offsets=np.array([member.offset for member in self.tastes]),
@@ -80,14 +80,14 @@ def meet(buyer: Buyer | None) -> Shopper | None:
 
 
 def preference_of(buyer: Buyer | None) -> Preference | None:
-    """What is believed of a buyer; nothing of a stranger, or of somebody who opted out."""
+    """What is believed of a buyer; nothing of a cold buyer, or of one who opted out."""
     return current_preference(buyer) if buyer and buyer.is_personalised else None
 
 
 def shopper_in(
     window: Window, buyer: Buyer | None, preference: Preference | None, opened: Sequence[Opened] | None = None
 ) -> Shopper:
-    """A buyer in the space of a window; ``opened`` in place of what the log says she dealt with lately."""
+    """A buyer in the space of a window; ``opened`` in place of what the log says they dealt with lately."""
     recent = recently_opened(buyer) if opened is None and buyer and buyer.is_personalised else opened or []
     rows = window.stock.rows_of(np.array([event.listing_id for event in recent], np.int64))
     strengths = np.array([event.weight for event in recent]) * HISTORY_DECAY ** np.arange(len(recent))
@@ -111,7 +111,7 @@ def tastes_of(preference: Preference | None, ranker: Ranker) -> tuple[Member, ..
 
 
 class Opened(NamedTuple):
-    """A car somebody dealt with, as far as lists need to know."""
+    """A car that a buyer dealt with, as far as lists need to know."""
 
     listing_id: int
     weight: float
@@ -130,8 +130,8 @@ def recently_opened(
         events = events.filter(occurred_at__lt=before)
     if kinds is None:
         events = events.filter(kind__weight__gt=0)
-        told = events.values_list("listing_id", "kind__weight", "listing__make_id")
-        return [Opened(*row) for row in told[:HISTORY_LENGTH]]
+        rows = events.values_list("listing_id", "kind__weight", "listing__make_id")
+        return [Opened(*row) for row in rows[:HISTORY_LENGTH]]
     events = events.filter(kind__in=[slug for slug, kind in kinds.items() if kind.weight > 0])
     found = events.values_list("listing_id", "kind_id", "listing__make_id")[:HISTORY_LENGTH]
     return [Opened(listing_id, kinds[slug].weight, make_id) for listing_id, slug, make_id in found]

@@ -467,7 +467,7 @@ def _fit_neighbours(
 ) -> csr_array:
     """EASE over the archetypes that have events, on a diagonal of its own, spread over the coarse ones.
 
-    EASE puts zeros on its diagonal, for whoever has bought a thing is done with it. An archetype is not a thing: who
+    EASE puts zeros on its diagonal, as a thing is not bought twice. An archetype is not a thing: a buyer who
     has opened one Octavia opens the next, at the rate that the events show.
     """
     weights = np.zeros((feedback.shape[1], feedback.shape[1]))

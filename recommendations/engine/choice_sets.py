@@ -1,6 +1,6 @@
-"""What one buyer was offered and what she did: the data the taste model learns from.
+"""What one buyer was offered and what they did: the data the taste model learns from.
 
-Arrays only. Which listings belong into a set, and how old an event is, is decided by whoever builds the arrays.
+Arrays only. Which listings belong into a set, and how old an event is, is decided by the caller that builds the arrays.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ LARGEST_OFFSET = 100.0  # logits; odds beyond e^100 are certainty
 
 @dataclass(frozen=True, eq=False)
 class ChoiceSets:
-    """The choices of one buyer: in each event she picked one listing out of several (or rejected one).
+    """The choices of one buyer: in each event they picked one listing out of several (or rejected one).
 
-    Sets of different sizes are padded to the largest; ``available`` tells the padding from the offered. Whatever
+    Sets of different sizes are padded to the largest; ``available`` separates the offered from the padding. Whatever
     stands in padding is ignored, nan included.
 
     Attributes:

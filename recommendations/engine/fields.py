@@ -222,7 +222,7 @@ class NumberScale:
 
 
 def _logarithm(values: Floats) -> Floats:
-    """nan where there is none: a price, power or engine of 0 is a form that nobody filled in."""
+    """nan where there is none: a price, power or engine of 0 is a form that was not filled in."""
     with np.errstate(invalid="ignore"):
         return np.log(np.where((values > 0) & (values < np.inf), values, np.nan))
 

@@ -1,6 +1,6 @@
 """The mode of many conditional logits at once: the arithmetic beneath ``taste``.
 
-A *problem* is one buyer: her choices, weighted, and a Gaussian prior on her weights ``w``. Problems of one batch are
+A *problem* is one buyer: weighted choices, and a Gaussian prior on the weights ``w``. Problems of one batch are
 padded to a common shape and solved side by side, so that one buyer and ten thousand run through the same code.
 
 Log-likelihood of one event with weight ``v``, chosen ``c`` (McFadden 1974; each event raised to ``v``):
@@ -252,7 +252,7 @@ class _Search:
         return 0.5 * ((from_prior @ self.prior_precision) * from_prior).sum(axis=1) - log_likelihood
 
     def _line_search(self, rows: NDArray, batch: Batch, direction: NDArray, promise: NDArray) -> NDArray[np.bool_]:
-        """Move each problem as far along its direction as lowers the cost; tells which ones moved."""
+        """Move each problem as far along its direction as lowers the cost; returns which ones moved."""
         before = self._cost(self.weights[rows], self.log_likelihood[rows])
         slack = 1e-6 * (1.0 + np.abs(before))  # float32 features leave the cost uncertain by about this much
         length = np.ones(len(rows))

@@ -87,7 +87,7 @@ class Pool:
         exploration_scores: Scores under draws of the taste (Thompson) for listings to explore, nan for those that are
             not; shape (n,) for one draw, or (n, n_draws): the places that explore take the draws in turn. Left out:
             nothing to explore.
-        is_promoted: Listings that somebody paid for. Left out: none.
+        is_promoted: Listings that a seller paid for. Left out: none.
         fresh_scores: Scores of listings too new to be known, under one draw of how much they will be asked about; nan
             for the others. Left out: none is.
         tastes: Which taste of a household each listing suits, int; below 0 for no particular one. Left out: none.
@@ -160,7 +160,7 @@ def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Sele
     Place by place, the best remaining candidate by Maximal Marginal Relevance,
     ``(1 - diversity) * relevance - diversity * likeness``: relevance is the score scaled to 0 to 1 over the pool,
     likeness the largest cosine with what already stands in the list. Listings over a cap, and worn ones, wait until
-    nobody else is left; then those come first that overstep least. Places kept for exploration, fresh or promoted
+    no others are left; then those come first that overstep least. Places kept for exploration, fresh or promoted
     listings go to the best of those, and back to the ranking when there are none. Each place that explores goes by
     the next draw: what one choice from a list can tell depends on how much the list leaves open, and cars that all
     suit the same supposition leave little.
@@ -303,20 +303,20 @@ class Intent:
 
 
 def intent_phase(utilities: ArrayLike, fields: Sequence[ArrayLike], threshold: float = 0.4) -> Intent:
-    """Is a buyer still looking around (orientation), or does she know what she wants (specification)?
+    """Is a buyer still looking around (orientation), or do they know what they want (specification)?
 
-    Her taste's choice probabilities over the live stock make a profile: the shares of makes, bodies, price bands she
+    The choice probabilities over the live stock make a profile: the shares of makes, bodies, price bands they
     would pick. Focus is the share of the stock's own entropy that the profile has lost, averaged over the fields;
     someone who would pick from all makes as they come has none.
 
     Args:
-        utilities: Of a sample of the live stock under her preference vector, finite, shape (n_listings,).
+        utilities: Of a sample of the live stock under the buyer's preference vector, finite, shape (n_listings,).
         fields: Codes of each listing by field (make, body, price band …), int, each of shape (n_listings,); below 0 is
             unknown and left out. A field in which the whole stock is alike says nothing and is left out.
-        threshold: Focus from which she is in the specification phase, 0 to 1.
+        threshold: Focus from which the buyer is in the specification phase, 0 to 1.
 
     Returns:
-        The intent; no focus when there is no stock or no field that tells.
+        The intent; no focus when there is no stock or no field in which it varies.
 
     Raises:
         ValueError: If lengths disagree or a utility is not finite.

@@ -50,5 +50,5 @@ def merge(proposals: Sequence[Sequence[int] | NDArray], shares: Sequence[float],
 
 
 def _new_items(items: Sequence[int] | NDArray, taken: set[int]) -> Iterator[int]:
-    """Items that nobody has taken by the time they are asked for."""
+    """Items that are not taken by the time they are asked for."""
     return (item for item in map(int, items) if item not in taken)

@@ -26,8 +26,8 @@ class Ranker:
     Attributes:
         encoder: Listing fields -> the content part of a vector.
         collaborative: Listing fields -> the factors of its archetype, the rest of the vector.
-        prior: Taste of a buyer nobody knows yet.
-        baseline: Mean vector of the live listings at training, shape (n_dims,); reasons are told against it.
+        prior: Taste of a buyer without history.
+        baseline: Mean vector of the live listings at training, shape (n_dims,); reasons compare with it.
         n_dims: Width of a vector; parts that are narrower leave zeros at the end.
         prices: What cars cost, for the deal term.
         score: Weights of the terms for a buyer of whom something is known.

@@ -1,6 +1,6 @@
 """Why this car: the terms of a score -> one sentence for a buyer, or a table for an operator.
 
-Both read the same terms. A buyer is told what makes the car stand out from the average one on sale, and only what
+Both read the same terms. A buyer reads what makes the car stand out from the average one on sale, and only what
 speaks for it; an operator sees everything, adding up to the score.
 """
 
@@ -17,7 +17,7 @@ NOTHING: Mapping[str, Any] = {}
 MOST_POINTS = 3  # of one sentence
 WORTH_SAYING = 0.25  # of the strongest point; less is noise
 ROUNDING = 1e-9  # a remainder of a score below this is none
-LOW_MILEAGE_KM = 50_000.0  # where nobody says what is typical
+LOW_MILEAGE_KM = 50_000.0  # where no typical value is given
 NEARBY_KM = 50.0
 RECENT_DAYS = 7.0
 
@@ -87,23 +87,23 @@ def tell_reason(
             for, where this car costs no more), and ``evidence``: field -> what the buyer did with cars of the same
             value (a key of ``DONE``). To a known buyer only fields with evidence are named.
         typical: Usual mileage_km, power_kw and consumption_l_100km among live listings: what "low mileage" means.
-        is_personal: Whether the taste is the buyer's own; a stranger is told of other buyers instead.
+        is_personal: Whether the taste is the buyer's own; a cold buyer reads about other buyers instead.
 
     Returns:
         A sentence with its full stop, never empty.
     """
     points = strong_points(_claimable(terms, facts, is_personal), baseline, facts, typical)
-    told = _of_the_source(source, points, facts, is_personal)
-    if told is None and points and points[0] in OF_THE_MARKET:
-        told = OF_THE_MARKET[points[0]](facts, is_personal)
-    if told is None:
-        told = _of_the_car([point for point in points if point not in OF_THE_MARKET], facts, is_personal)
-        told = ", ".join([told, *(ASIDES[point] for point in points if point in ASIDES)])
-    return f"{told}."
+    sentence = _of_the_source(source, points, facts, is_personal)
+    if sentence is None and points and points[0] in OF_THE_MARKET:
+        sentence = OF_THE_MARKET[points[0]](facts, is_personal)
+    if sentence is None:
+        sentence = _of_the_car([point for point in points if point not in OF_THE_MARKET], facts, is_personal)
+        sentence = ", ".join([sentence, *(ASIDES[point] for point in points if point in ASIDES)])
+    return f"{sentence}."
 
 
 def _claimable(terms: Terms, facts: Facts, is_personal: bool) -> Terms:
-    """The terms that a sentence may name to this buyer: those with evidence, and what is true whoever asks."""
+    """The terms that a sentence may name to this buyer: those with evidence, and what is true for every buyer."""
     claimed = {*_evidence(facts), *(("price",) if facts.get("budget") else ())} if is_personal else set(CATEGORIES)
     return {
         name: value

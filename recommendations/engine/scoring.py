@@ -21,7 +21,7 @@ from recommendations.engine import logit
 from recommendations.engine.choice_sets import ChoiceSets
 
 UTILITY = "utility"  # the buyer's taste for this listing: w . x, in logits
-ARCHETYPE = "archetype"  # cars like those in her history, by what other buyers did (EASE)
+ARCHETYPE = "archetype"  # cars like those in the buyer's history, by what other buyers did (EASE)
 DEMAND = "demand"  # how often it is asked about lately, against the average: log of a ratio
 FRESHNESS = "freshness"  # 1 when just listed, halving from there
 DEAL = "deal"  # how far the price lies below what such a car costs: log of a ratio
@@ -80,7 +80,7 @@ def demand_term(
 
     A listing one day old with one contact is not the hottest of all, so each rate is pulled to the average as if
     every listing had already stood ``prior_days`` at the average rate (the posterior mean of a gamma-Poisson model).
-    0 for an average or brand-new listing, and for all when nobody was ever contacted.
+    0 for an average or brand-new listing, and for all when no seller was ever contacted.
 
     Args:
         contacts: Decayed contacts (see ``decayed_counts``), >= 0, shape (n_listings,).
@@ -422,7 +422,7 @@ def learn_score(
         config: See ``ScoreConfig``.
         places: Place of each alternative in the list it was shown in, from 1, shape (n_events, n_alternatives); nan
             where unknown. Buyers look at the top of a list first: how much so is learned beside the weights and then
-            left out, or a term that lists happen to be sorted by would get the credit. Left out: nobody knows.
+            left out, or a term that lists happen to be sorted by would get the credit. Left out: unknown.
 
     Returns:
         The score; the a-priori one when there are no events.

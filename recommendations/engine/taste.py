@@ -1,12 +1,12 @@
-"""A buyer's taste: what we believe about the weights of her utility, learned from her choices.
+"""A buyer's taste: what we believe about the weights of their utility, learned from their choices.
 
-The model is a hierarchical conditional logit. A buyer's utility for a listing is ``w . x``; her weights ``w`` are
+The model is a hierarchical conditional logit. A buyer's utility for a listing is ``w . x``; their weights ``w`` are
 drawn from a population, ``N(mean, covariance)`` (``fit_prior``); each choice among alternatives moves the belief about
 them (``posterior``, ``update``, ``posterior_batch``). The belief's mean is the preference vector, its covariance the
 doubt that exploration draws from (``draw``).
 
 Two facts this design rests on. Newton's method alone diverges on separable histories, so steps backtrack (see
-``logit``). And a list that was already relevant says little about the region a buyer shops in, so whoever builds the
+``logit``). And a list that was already relevant says little about the region a buyer shops in, so the builder of the
 choice sets adds some live listings at random.
 """
 
@@ -73,7 +73,7 @@ class Gaussian:
 
 
 class Prior(Gaussian):
-    """How weights are spread over the population: where a buyer starts before her first event."""
+    """How weights are spread over the population: where a buyer starts before their first event."""
 
 
 class Taste(Gaussian):
@@ -83,12 +83,12 @@ class Taste(Gaussian):
 def posterior(
     sets: ChoiceSets, prior: Prior, start: Taste | None = None, config: NewtonConfig = DEFAULT_NEWTON
 ) -> Taste:
-    """Learn one buyer's taste from all her choices: exact up to the Gaussian (Laplace) approximation.
+    """Learn one buyer's taste from all their choices: exact up to the Gaussian (Laplace) approximation.
 
     Args:
-        sets: Her choices.
+        sets: The buyer's choices.
         prior: The population.
-        start: Her last known taste, to search from: the answer is the same, it is found in fewer steps.
+        start: The buyer's last known taste, to search from: the answer is the same, it is found in fewer steps.
         config: When to stop the search.
 
     Returns:
@@ -240,7 +240,7 @@ def fit_prior(
 
     Args:
         buyers: One ``ChoiceSets`` each. Buyers without a weighty event are ignored.
-        n_dims: Of the features; needed when nobody is left.
+        n_dims: Of the features; needed when no buyer is left.
         config: See ``PriorConfig``.
         start: A population learned before from much the same buyers, which saves the search for a first one: its mean
             and its mean variance stand for what that would find.
@@ -391,7 +391,7 @@ class MixtureConfig:
 
     Attributes:
         margin: Evidence each further taste has to bring, in nats; 3 is "strong" (Kass and Raftery 1995).
-        min_weight: Event weight each taste needs at least to be told from chance.
+        min_weight: Event weight each taste needs at least to be distinguished from chance.
         max_rounds: Rounds of EM at most, per number of tastes.
     """
 
@@ -413,12 +413,12 @@ def tastes(
 ) -> list[tuple[float, Taste]]:
     """One taste, or up to ``max_tastes`` where a buyer's events are clearly explained better by several.
 
-    Someone looks for a van and for a roadster in the same weeks; one taste would offer her the average. Events are
+    Someone looks for a van and for a roadster in the same weeks; one taste would offer them the average. Events are
     divided among tastes softly, each a posterior of its own under the same prior. One more taste is believed only
     when the evidence grows by ``config.margin``; when in doubt, one.
 
     Args:
-        sets: Her choices.
+        sets: The buyer's choices.
         prior: The population.
         max_tastes: At most so many, >= 1.
         config: When several are believed.

@@ -46,7 +46,7 @@ Terms = dict[str, NDArray[np.float64]]
 
 @dataclass(frozen=True, eq=False)
 class Goods:
-    """What the terms need to know of each listing, whoever asks: one row each, all of length n.
+    """What the terms need to know of each listing, for any buyer: one row each, all of length n.
 
     Attributes:
         vectors: In the space of the ranker, float32 or float64, shape (n, n_dims).
@@ -178,13 +178,13 @@ def nothing_seen() -> tuple[NDArray[np.int32], NDArray[np.float64]]:
 
 @dataclass(frozen=True, eq=False)
 class Wants:
-    """The asking buyer, as far as the score reads her.
+    """The asking buyer, as far as the score reads them.
 
     Attributes:
         weights: Preference vectors, shape (n_tastes, n_dims): one, or several for a household.
         offsets: Added to the utility under each taste, shape (n_tastes,); left out: none. They make utilities under
             different tastes comparable (see ``households``).
-        history: Archetype codes of what she dealt with lately, and how strongly, newest first, same length.
+        history: Archetype codes of what they dealt with lately, and how strongly, newest first, same length.
         place: Latitude and longitude, where known.
         is_personal: False for a stranger, whose score weighs the terms differently.
     """

@@ -88,7 +88,7 @@ def average_of_liked(vectors: NDArray, liked: NDArray, strengths: ArrayLike) -> 
 
     Args:
         vectors: Of the things, shape (n_things, n_dims).
-        liked: Vectors of what she liked, shape (n_liked, n_dims). Without any, every score is 0.
+        liked: Vectors of what the user liked, shape (n_liked, n_dims). Without any, every score is 0.
         strengths: Of each, >= 0, shape (n_liked,).
     """
     if not len(liked):
@@ -143,7 +143,7 @@ class Neighbours:
 
     @classmethod
     def ease(cls, interest: csr_array, regularisation: float = 200.0) -> Self:
-        """EASE: see ``implicit_feedback.ease_weights``; things nobody had an interest in take no part."""
+        """EASE: see ``implicit_feedback.ease_weights``; things without any interest take no part."""
         active = np.flatnonzero(np.diff(interest.tocsc().indptr))
         weights = ease_weights(interest[:, active], regularisation) if len(active) else np.zeros((0, 0))
         return cls(weights, active, interest.shape[1])

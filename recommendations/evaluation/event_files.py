@@ -150,8 +150,8 @@ def read_event_file(path: Path, columns: Columns) -> EventFile:
             days.append(day)
             weights.append(weight)
     if not users:
-        told = "; ".join(f"{n} rows {reason}" for reason, n in left_out.items())
-        raise FileRefused(f"{path.name} holds no event to learn from" + (f" ({told})" if told else ""))
+        reasons = "; ".join(f"{n} rows {reason}" for reason, n in left_out.items())
+        raise FileRefused(f"{path.name} holds no event to learn from" + (f" ({reasons})" if reasons else ""))
     return _as_arrays(path.name, users, items, np.array(days), np.array(weights), left_out)
 
 

@@ -210,7 +210,7 @@ def log_affinity(affinities: Floats, is_known: NDArray[np.bool_], floor: float) 
 
     Args:
         affinities: Shape (n_users, n_items); what is below 0 speaks as little as 0.
-        is_known: Items that affinities can be told of, shape (n_items,); the others are nan.
+        is_known: Items that affinities can be computed for, shape (n_items,); the others are nan.
         floor: Added to the ratio, > 0.
 
     Returns:
@@ -305,11 +305,11 @@ def best_items(scores: Floats, question: ItemQuestion, k: int) -> NDArray[np.int
 
 
 def learn_weights(past: Past, table: NDArray[np.float32], asked: ItemQuestion, shortlist: int) -> LinearScore:
-    """Weights of the terms by conditional logit: each user chose what she went for out of what she could have had.
+    """Weights of the terms by conditional logit: each user chose what they went for out of what they could have had.
 
     Learned twice: first out of all items, then out of each user's best by the first weights. Most choices are of the
     long tail, and weights that explain these best need not be those that tell the top apart, which a list is made of.
-    Every user counts once, however much she went for.
+    Every user counts once, however much they went for.
 
     Args:
         past: The models, fitted before the choices.
@@ -318,7 +318,7 @@ def learn_weights(past: Past, table: NDArray[np.float32], asked: ItemQuestion, s
         shortlist: How many items the second time is about, for each user.
 
     Returns:
-        The score; with nobody asked about, weights of 1 on terms as they come.
+        The score; with no user asked about, weights of 1 on terms as they come.
 
     Source: conditional logit (McFadden 1974), a Gaussian around 0, solved by L-BFGS. That the weights may be learned
     from a part of the alternatives is its independence of irrelevant alternatives.
@@ -347,7 +347,7 @@ def _best(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
 
 
 def _scales(values: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each column's known values, 0 and 1 for a column that tells nothing apart."""
+    """Mean and standard deviation of each column's known values, 0 and 1 for a column without variation."""
     is_known = ~np.isnan(values)
     n = np.maximum(is_known.sum(axis=0), 1)
     means = np.where(is_known, values, 0.0).sum(axis=0) / n
@@ -358,16 +358,16 @@ def _scales(values: Floats) -> tuple[Floats, Floats]:
 def most_likely(
     features: NDArray[np.float32], allowed: NDArray[np.bool_], chosen: NDArray[np.float32], strength: float
 ) -> Floats:
-    """Weights that make the users' choices likeliest, shape (n_terms,); 0 where nobody chose anything.
+    """Weights that make the users' choices likeliest, shape (n_terms,); 0 where no user chose anything.
 
     Args:
         features: Standardised terms, shape (n_users, n_items, n_terms).
         allowed: The alternatives of each user, shape (n_users, n_items).
-        chosen: 1 where she chose, else 0, same shape; all among the allowed. Users without a choice are left out.
+        chosen: 1 where the user chose, else 0, same shape; all among the allowed. Users without a choice are left out.
         strength: Precision of the Gaussian around 0.
     """
-    told = chosen.any(axis=1)
-    features, allowed, chosen = features[told], allowed[told], chosen[told]
+    has_choice = chosen.any(axis=1)
+    features, allowed, chosen = features[has_choice], allowed[has_choice], chosen[has_choice]
     shares = chosen / chosen.sum(axis=1, keepdims=True)
     n_terms = features.shape[2]
     rows = features.reshape(-1, n_terms)

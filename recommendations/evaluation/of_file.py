@@ -86,7 +86,7 @@ class FileParameters:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON, with the first day as a date."""
-        test_from = None if self.test_from is None else told(self.test_from)
+        test_from = None if self.test_from is None else format_day(self.test_from)
         return {**asdict(self), "test_from": test_from, "ks": list(self.ks)}
 
 
@@ -99,10 +99,10 @@ def backtest_file(
         file: The events; when there are items, ``items.file``.
         items: What is known of the items.
         parameters: See ``FileParameters``.
-        report: Is told how far it is.
+        report: Is called with the progress.
 
     Raises:
-        FileRefused: If nothing lies before or after the moment, or nobody is left to ask about.
+        FileRefused: If nothing lies before or after the moment, or no user is left to ask about.
     """
     events = file.events
     catalogue = items.catalogue if items else ItemCatalogue.from_events(events)
@@ -148,19 +148,19 @@ def bounds(events: ItemEvents, parameters: FileParameters) -> tuple[float, float
         day = float(moment_before_last_share(events.days, parameters.test_share))  # type: ignore[arg-type]
     until = np.inf if parameters.test_days is None else day + parameters.test_days
     if not (events.days < day).any():
-        raise FileRefused(f"no event lies before {told(day)}, so there is nothing to learn from")
+        raise FileRefused(f"no event lies before {format_day(day)}, so there is nothing to learn from")
     if not ((events.days >= day) & (events.days < until)).any():
-        raise FileRefused(f"no event lies in the test, which begins at {told(day)}")
+        raise FileRefused(f"no event lies in the test, which begins at {format_day(day)}")
     return day, until
 
 
-def told(day: float) -> str:
+def format_day(day: float) -> str:
     return f"{datetime.fromtimestamp(day * SECONDS_A_DAY, UTC):%Y-%m-%d %H:%M}"
 
 
 def sampled(asked: ItemQuestion, parameters: FileParameters) -> ItemQuestion:
     if not len(asked):
-        raise FileRefused("nobody is left to ask about: no user of the test has anything to find")
+        raise FileRefused("no user is left to ask about: none in the test has anything to find")
     if not parameters.max_users or len(asked) <= parameters.max_users:
         return asked
     drawn = np.random.default_rng(parameters.seed).permutation(len(asked))[: parameters.max_users]

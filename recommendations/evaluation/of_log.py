@@ -145,20 +145,20 @@ def backtest_log(parameters: LogParameters, report: Report = quiet) -> Outcome:
     rows = read_listings(Listing.objects.exclude(status=Listing.Status.DRAFT))
     rows = rows.take(np.flatnonzero(rows.published_at <= moment))  # what came later could not be known, nor listed
     if not len(rows):
-        raise EvaluationRefused(f"no listing was published before {told(moment)}")
+        raise EvaluationRefused(f"no listing was published before {format_time(moment)}")
     notes: list[str] = []
     if parameters.version is None:
         space = learned_anew(rows, events.before(moment), moment, parameters, report)
     else:
         version = stored_version(parameters.version)
         space = space_of(load_ranker(version.pk), rows)
-        notes.append(told_of_leak(version, events, moment))
+        notes.append(leak_note(version, events, moment))
     others = {name_of(number): stored_version(number) for number in parameters.beside}
-    notes += [told_of_leak(one, events, moment) for one in others.values()]
+    notes += [leak_note(one, events, moment) for one in others.values()]
     until = np.inf if parameters.test_days is None else moment + parameters.test_days * SECONDS_A_DAY
     case = held_back_after(space, events, moment, until=until, seed=parameters.seed, max_buyers=parameters.max_buyers)
     if not len(case):
-        raise EvaluationRefused(f"no buyer acted on a car after {told(moment)} that was for sale then")
+        raise EvaluationRefused(f"no buyer acted on a car after {format_time(moment)} that was for sale then")
     outcome = measured(space, rows, events, case, parameters, notes, report, others)
     stored = {OURS: stored_version(parameters.version), **others} if parameters.version else others
     known = {name: share_known(one, events, moment) for name, one in stored.items()}
@@ -179,11 +179,11 @@ def first_moment(events: EventRows, parameters: LogParameters) -> float:
     else:
         moment = float(np.quantile(events.occurred_at, 1 - parameters.test_share))
     if not (events.occurred_at < moment).any():
-        raise EvaluationRefused(f"no event lies before {told(moment)}, so there is nothing to learn from")
+        raise EvaluationRefused(f"no event lies before {format_time(moment)}, so there is nothing to learn from")
     return moment
 
 
-def told(moment: float) -> str:
+def format_time(moment: float) -> str:
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
 
 
@@ -201,7 +201,7 @@ def share_known(version: RankerVersion, events: EventRows, moment: float) -> flo
     return float(np.mean(later.ids <= version.last_interaction_id)) if len(later) else 0.0
 
 
-def told_of_leak(version: RankerVersion, events: EventRows, moment: float) -> str:
+def leak_note(version: RankerVersion, events: EventRows, moment: float) -> str:
     share = share_known(version, events, moment)
     if share == 0:
         return f"{version} was trained before the test began: it knew none of the tested events."
@@ -298,7 +298,7 @@ ShownChoices = list[list[tuple[int, NDArray[np.intp]]]]  # per buyer: the chosen
 
 
 def shown_choices(space: ListingSpace, events: EventRows, case: HeldBack) -> ShownChoices:
-    """What each buyer chose from lists she was shown after the moment, as far as they hold candidates."""
+    """What each buyer chose from lists they were shown after the moment, as far as they hold candidates."""
     tested = events.take(np.isin(events.ids, case.event_ids))
     position_of_row = np.full(len(space) + 1, -1)
     position_of_row[case.candidate_rows] = np.arange(len(case.candidate_rows))
@@ -447,10 +447,10 @@ def price_bands(prices: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
         return {}
     ends = np.unique(np.quantile(known, np.arange(1, PRICE_BANDS) / PRICE_BANDS).round(-2))
     edges = [-np.inf, *ends.tolist(), np.inf]
-    return {_told_band(low, high): (prices >= low) & (prices < high) for low, high in pairwise(edges)}
+    return {_band_name(low, high): (prices >= low) & (prices < high) for low, high in pairwise(edges)}
 
 
-def _told_band(low: float, high: float) -> str:
+def _band_name(low: float, high: float) -> str:
     if np.isinf(low) and np.isinf(high):
         return "any price"
     if np.isinf(low):

@@ -65,14 +65,14 @@ def known(value: Any) -> Any:
 
 
 def quiet(fraction: float, step: str) -> None:
-    """Reports to nobody."""
+    """Ignores the progress."""
 
 
 class ForetoldChoices:
     """Whether probabilities come true: each choice among the chosen thing and some that were drawn at random.
 
     A score in log odds foretells by the softmax over what a buyer chooses from. Over a whole stock every probability
-    is near 0 and nothing could be told of it; among twenty it can.
+    is near 0 and nothing could be said of it; among twenty it can.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -81,12 +81,12 @@ class ForetoldChoices:
         self._came_true: list[NDArray[np.bool_]] = []
 
     def add(self, scores: NDArray[np.floating], chosen: Iterable[int], allowed: NDArray[np.intp]) -> None:
-        """One buyer's choices, each beside others that she did not choose.
+        """One buyer's choices, each beside others that they did not choose.
 
         Args:
             scores: Of all things, shape (n_things,).
-            chosen: Rows she chose.
-            allowed: Rows she could have chosen, those included.
+            chosen: Rows the buyer chose.
+            allowed: Rows the buyer could have chosen, those included.
         """
         chosen = np.asarray(list(chosen), np.intp)
         others = np.setdiff1d(allowed, chosen)

@@ -41,7 +41,7 @@ def bar_chart(title: str, bars: Sequence[Bar], *, signed: bool = False) -> str:
 def _bar(bar: Bar, axis: _Axis, middle: float, signed: bool) -> list[str]:
     colour = OURS_COLOUR if bar.is_ours else OTHER_COLOUR
     start, end = sorted((axis.at(0.0), axis.at(bar.value)))
-    told = f"{bar.value:+.4f}" if signed else f"{bar.value:.4f}"
+    written = f"{bar.value:+.4f}" if signed else f"{bar.value:.4f}"
     weight = ' font-weight="600"' if bar.is_ours else ""
     return [
         _text(LABEL_WIDTH - 8, middle + 4, bar.label, "end", weight),
@@ -49,7 +49,7 @@ def _bar(bar: Bar, axis: _Axis, middle: float, signed: bool) -> list[str]:
         f'fill="{colour}"/>',
         f'<path d="M{axis.at(bar.low):.1f} {middle:.1f}H{axis.at(bar.high):.1f}" stroke="currentColor" '
         f'stroke-width="1.5"/>',
-        _text(WIDTH - VALUE_WIDTH + 10, middle + 4, f"{told}  ({bar.low:.3f} to {bar.high:.3f})", "start", weight),
+        _text(WIDTH - VALUE_WIDTH + 10, middle + 4, f"{written}  ({bar.low:.3f} to {bar.high:.3f})", "start", weight),
     ]
 
 
@@ -145,8 +145,8 @@ class _Axis:
         """The same across the drawing, for a scale that goes up."""
         return [
             f'<path d="M{left:.1f} {self.at(value):.1f}H{right:.1f}" stroke="{LINE_COLOUR}" stroke-width=".5"/>'
-            + _text(left - 8, self.at(value) + 4, told, "end")
-            for value, told in self.ticks()
+            + _text(left - 8, self.at(value) + 4, written, "end")
+            for value, written in self.ticks()
         ]
 
     def ticks(self) -> list[tuple[float, str]]:
@@ -159,9 +159,9 @@ class _Axis:
 
     def grid(self, height: float) -> list[str]:
         parts = []
-        for value, told in self.ticks():
+        for value, written in self.ticks():
             parts.append(f'<path d="M{self.at(value):.1f} 0V{height:.1f}" stroke="{LINE_COLOUR}" stroke-width=".5"/>')
-            parts.append(_text(self.at(value), height + 16, told, "middle"))
+            parts.append(_text(self.at(value), height + 16, written, "middle"))
         return parts
 
 

@@ -22,12 +22,12 @@ OF_ARCHETYPES = ("archetype ndcg", "archetype recall", "archetype hit rate")
 OF_KIND = (COVERAGE, NOVELTY, DIVERSITY)
 MEANINGS = {
     "ndcg": "hits, the more the further up, over the best possible list",
-    "recall": "share of what a buyer went for that is on her list",
+    "recall": "share of what a buyer went for that is on their list",
     "hit rate": "share of buyers with at least one hit",
     "mrr": "one over the place of the first hit",
     "precision": "share of the places that are hits",
     "archetype ndcg": "the same as NDCG, where a car of the same make, model, generation and price band is a hit",
-    "archetype recall": "share of the archetypes a buyer went for that are on her list",
+    "archetype recall": "share of the archetypes a buyer went for that are on their list",
     "archetype hit rate": "share of buyers with at least one such hit",
     COVERAGE: "share of all candidates that are on anybody's list",
     NOVELTY: "how little known the listed ones are, in bits",
@@ -92,7 +92,7 @@ def cell(figure: Mapping[str, Any] | None, *, with_interval: bool = False) -> st
 
 
 def quality_table(reading: Reading, metrics: Sequence[str], k: int, caption: str) -> Table:
-    """Rankers by metrics at one length of list; what nobody has is left out."""
+    """Rankers by metrics at one length of list; what no ranker has is left out."""
     used = [metric for metric in metrics if reading.figure(OURS, metric, k)]
     rows = [[name, *(cell(reading.figure(name, metric, k)) for metric in used)] for name in reading.rankers]
     return Table(caption, ["", *(f"{metric}@{k}" for metric in used)], rows if used else [])
@@ -120,7 +120,7 @@ def lead_table(reading: Reading, k: int) -> Table:
 
 
 def choice_table(reading: Reading) -> Table:
-    """How well each ranker tells what was chosen from what was shown beside it."""
+    """How well each ranker distinguishes what was chosen from what was shown beside it."""
     rows = [
         [
             name,
@@ -182,12 +182,12 @@ def plots(document: Mapping[str, Any]) -> Iterator[tuple[str, SafeString]]:
     yield caption, mark_safe(bar_chart(caption, leads, signed=True))  # noqa: S308
     caption = f"Share of the candidates on anybody's list of {k}"
     yield caption, mark_safe(bar_chart(caption, reading.bars(COVERAGE, k)))  # noqa: S308
-    if told := document["summary"].get("calibration"):
+    if calibration := document["summary"].get("calibration"):
         caption = (
-            f"Foretold and observed choices among {told['alternatives']}: {told['n_choices']:,} choices, "
-            f"calibration error {told['error']:.3f}"
+            f"Foretold and observed choices among {calibration['alternatives']}: {calibration['n_choices']:,} choices, "
+            f"calibration error {calibration['error']:.3f}"
         )
-        chart = reliability_chart(caption, told["predicted"], told["observed"], told["n"])
+        chart = reliability_chart(caption, calibration["predicted"], calibration["observed"], calibration["n"])
         yield caption, mark_safe(chart)  # noqa: S308
 
 
@@ -245,9 +245,10 @@ def text_report(document: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield table.caption
         yield from aligned([table.headers, *table.rows])
-    if told := document["summary"].get("calibration"):
+    if calibration := document["summary"].get("calibration"):
+        error, n_choices = calibration["error"], calibration["n_choices"]
         yield ""
-        yield f"calibration error {told['error']:.4f} over {told['n_choices']:,} choices among {told['alternatives']}"
+        yield f"calibration error {error:.4f} over {n_choices:,} choices among {calibration['alternatives']}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

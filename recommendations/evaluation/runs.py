@@ -1,6 +1,6 @@
 """Evaluations as rows: started, followed, stored; a crashed one holds no figures.
 
-Figures are written in the transaction that says "done", so whoever finds figures can trust them.
+Figures are written in the transaction that says "done", so figures that are found can be trusted.
 """
 
 from __future__ import annotations

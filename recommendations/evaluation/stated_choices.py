@@ -1,7 +1,7 @@
 """Is the taste model any good at real people's choices? A harness for stated-choice (conjoint) data.
 
 People who were asked, several times each, which of a few cars they would take: learn from each person's first tasks,
-predict her last ones, and stand beside simpler ways. Everything that has to be decided (squares of the attributes, how
+predict their last ones, and stand beside simpler ways. Everything that must be decided (squares of the attributes, how
 firmly the population is held) is decided by cross-validation within the first tasks; the test tasks are looked at once.
 """
 
@@ -169,7 +169,7 @@ def evaluate_choices(table: ChoiceTable, config: ChoiceConfig | None = None) -> 
     over the learning tasks; attributes that never differ within a task say nothing and are left out.
 
     Raises:
-        ValueError: If nobody has more than n_test tasks, too few learning tasks remain for cross-validation, or no
+        ValueError: If no person has more than n_test tasks, too few learning tasks remain for cross-validation, or no
             attribute varies.
     """
     config = config or ChoiceConfig()
@@ -237,9 +237,9 @@ def _people(table: ChoiceTable, squares: bool, config: ChoiceConfig) -> _People:
     is_kept = n_tasks[person] > config.n_test
     learns = is_kept & (number < n_tasks[person] - config.n_test)
     if not is_kept.any():
-        raise ValueError(f"nobody has more than {config.n_test} tasks, so there is nothing to learn from")
+        raise ValueError(f"no person has more than {config.n_test} tasks, so there is nothing to learn from")
     if number[learns].max() < 1:
-        raise ValueError("cross-validation needs somebody with two tasks beside those held back")
+        raise ValueError("cross-validation needs a person with two tasks beside the held-out ones")
     features = _features(table.values, learns[set_of_row], squares)
     features = features[:, _differs_within_sets(features, set_of_row, learns)]
     _, kept_person = np.unique(person[is_kept], return_inverse=True)
@@ -340,7 +340,7 @@ def _cross_validated(people: _People, config: ChoiceConfig, way: _Hierarchical |
 
 @dataclass(frozen=True, eq=False)
 class _Outcome:
-    """Per person her accuracy; per task the loss of its choice; per alternative its probability and whether it won."""
+    """Per person the accuracy; per task the loss of its choice; per alternative its probability and whether it won."""
 
     accuracy: NDArray[np.float64]
     log_losses: NDArray[np.float64]

@@ -1,6 +1,6 @@
 """Served lists are written off the hot path: a thread of this process inserts what has gathered.
 
-Whoever asked for a list does not wait for its record. Should the writer fall behind, the caller writes by itself;
+The caller does not wait for the record of a list. Should the writer fall behind, the caller writes by itself;
 when the process ends in an orderly way, what is left is written first.
 """
 

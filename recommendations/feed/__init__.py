@@ -2,5 +2,5 @@
 
 ``log`` is where the database is asked, ``memory`` what a process knows of items and what was learned of them,
 ``fitting`` how that is learned, ``lists`` what callers call, ``emptying`` a fresh start. The arithmetic is the
-engine's (``feed_model``, ``feed_lists``). docs/feed.md tells the whole.
+engine's (``feed_model``, ``feed_lists``). docs/feed.md describes all of it.
 """

@@ -19,7 +19,7 @@ from recommendations.listings.window import forget_window
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-PATIENCE = "10s"  # for whoever is writing at the moment; then 503, and nothing was removed
+PATIENCE = "10s"  # for transactions that are writing at the moment; then 503, and nothing was removed
 KEPT = {  # what operators set up
     "recommendations.EventKind",
     "recommendations.Placement",
@@ -31,7 +31,7 @@ KEPT = {  # what operators set up
 def empty_site() -> None:
     """Remove what was added, what happened and what was learned of it, in one transaction.
 
-    Somebody who writes at the moment may wait for us while we wait for them; who of the two gives way is PostgreSQL's
+    A transaction that is writing may wait for us while we wait for it; which of the two gives way is PostgreSQL's
     choice, so we try again.
     """
     for attempt in range(1, ATTEMPTS + 1):
@@ -48,12 +48,12 @@ def empty_site() -> None:
 def _empty() -> None:
     """Tables are emptied whole, which takes no longer for many rows than for few.
 
-    That tells no trigger, so a line in the log of changes tells every process to read its listings anew. A training or
+    That fires no trigger, so a line in the log of changes makes every process read its listings anew. A training or
     import under way fails on its next write, as its run is gone, and leaves nothing behind.
     """
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])  # nobody learns meanwhile from what was
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])  # no fit learns meanwhile from what was
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # nothing may wait to be checked in a table that is emptied
         for partition in _partitions(cursor):
             cursor.execute(f"DROP TABLE {partition}")

@@ -1,6 +1,6 @@
 """Learning from the log, on a schedule of seconds: read what is new, fit, put the result in its one row.
 
-Whoever fits keeps what it has read, so that the next time costs reading what came since and the arithmetic. A fit never
+A fit keeps what it has read, so that the next one costs reading what came since and the arithmetic. A fit never
 takes more than a tenth of the time, and none is made where nothing happened. However large the log grows, no more than
 its newest rows are kept and learned from.
 """
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 LOCK = 7_466_001  # among advisory locks: of fitting, and of emptying the site
 SETTLED = timedelta(seconds=1)  # rows are committed this long after their time at the latest
-IDLE_FACTOR = 9  # so much longer than a fit took nobody fits
+IDLE_FACTOR = 9  # after a fit there is no other for so many times its duration
 PATIENCE_PERIODS = 6  # without a fit before a web process makes one
 SHOWN_AT_MOST = 5_000_000  # pairs that are learned from, the newest; 80 MB, and two seconds of a processor
 SAID_AT_MOST = 2_000_000  # likes and dislikes, likewise
@@ -43,7 +43,7 @@ SHOWN = SQL(
     "SELECT buyer_id, unnest(listing_ids), extract(epoch FROM served_at)::float8 FROM recommendations_servedlist "
     "WHERE served_at >= {since} AND served_at < {until} AND variant = {variant} AND buyer_id IS NOT NULL"
 )
-# Of cars too: which listings are items is known here. Joined to a table of listings that nobody has analysed since it
+# Of cars too: which listings are items is known here. Joined to a table of listings that was not analysed since it
 # was filled, this could compare each event with each listing, and take minutes.
 SAID = SQL(
     "SELECT i.buyer_id, i.listing_id, sign(k.weight)::bigint, i.id, extract(epoch FROM i.occurred_at)::float8, "
@@ -144,7 +144,7 @@ def forget_log() -> None:
 def refresh_fit(settled: timedelta | None = None) -> bool:
     """Learn from what has happened until a moment ago; returns whether there was anything new.
 
-    One at a time, whoever asks: a second caller leaves at once. So does one that comes too soon after a long fit.
+    One at a time, for all callers: a second caller leaves at once. So does one that comes too soon after a long fit.
     """
     with _log_lock, transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
@@ -185,7 +185,7 @@ _attempt_lock = threading.Lock()
 
 
 def ensure_fitted(fitted_at: datetime | None) -> None:
-    """Learn in a thread of this process when nobody has for long; the caller does not wait."""
+    """Learn in a thread of this process when no process has for long; the caller does not wait."""
     global _attempted_at
     patience = PATIENCE_PERIODS * settings.FEED_REFRESH_SECONDS
     if fitted_at is not None and (timezone.now() - fitted_at).total_seconds() < patience:

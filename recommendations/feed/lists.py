@@ -81,7 +81,7 @@ def record_actions(
 ) -> int:
     """Write down what a user said of items, all or none; returns how many were new.
 
-    With a timestamp the same said twice counts once. An item that nobody added yet is remembered, and on no list until
+    With a timestamp the same said twice counts once. An item that was not added yet is remembered, and on no list until
     it is added.
     """
     if not item_ids:

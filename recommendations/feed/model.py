@@ -6,7 +6,7 @@ Everything here is one comparison, of likes that were observed with likes that w
 
 where ``c`` says how many expected likes it takes before the comparison is believed. Applied to a genre it is how a
 person, or everybody, likes that genre; applied to pairs of items it is how much a like of one speaks for the other.
-Because what somebody was never shown is never expected of her, an item is not held unpopular for not having been seen.
+A person is not expected to like what they were never shown, so an item is not held unpopular for not having been seen.
 
 Items and users are rows here (positions in arrays).
 """
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 WEIGHT_RANGE = (2.0, 60.0)  # shows that the prior of an item's like rate may be worth
-USUAL_WEIGHT = 15.0  # the same, before anything tells
+USUAL_WEIGHT = 15.0  # the same, before there is data
 FEWEST_SHOWN = 3  # shows of an item before its rate says anything about how much rates vary
 ORGANIC_RANGE = 4.0  # logits that likes by people who were not shown an item may move its prior
 
@@ -78,11 +78,11 @@ class FeedEvents:
     n_items: int
 
     def shown(self) -> csr_array:
-        """1 where somebody was shown an item, shape (n_users, n_items)."""
+        """1 where a person was shown an item, shape (n_users, n_items)."""
         return _pairs(self.shown_users, self.shown_items, (self.n_users, self.n_items))
 
     def actions(self) -> tuple[csr_array, csr_array]:
-        """1 where somebody likes, and where somebody dislikes, an item: what was said last is what counts."""
+        """1 where a person likes, and where a person dislikes, an item: what was said last is what counts."""
         key = (self.users * self.n_items + self.items)[::-1]
         _, newest = np.unique(key, return_index=True)
         users, items, signs = (values[::-1][newest] for values in (self.users, self.items, self.signs))
@@ -97,7 +97,7 @@ class FeedModel:
 
     Attributes:
         n_shown: People who were shown each item, shape (n_items,).
-        means: Log-odds that somebody likes it, shape (n_items,).
+        means: Log-odds that a person likes it, shape (n_items,).
         deviations: How unsure that is, in logits, same shape.
         neighbours: Log of how many times likelier a like of the column's item becomes when the row's is liked; shape
             (n_items, n_items), nothing stored where nothing is known.

@@ -1,8 +1,8 @@
-"""One person's next list of items: what she would like best of what she has not seen, and a few nobody knows yet.
+"""One person's next list of items: what they would like best of what they have not seen, and a few unknown ones.
 
 The score of an item is a sum of logits: how it is liked by everybody, how much more or less this person likes its
-genres than was to be expected, and what the items she liked and disliked say about it. Nothing of it is fitted for the
-person in advance: what she said a moment ago counts in the next list.
+genres than was to be expected, and what the items they liked and disliked say about it. Nothing of it is fitted for the
+person in advance: what they said a moment ago counts in the next list.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class FeedRules:
     Attributes:
         length: Items of a list.
         unseen_share: Share of the places for the least shown items.
-        new_user_unseen_share: The same for somebody nothing is known of.
+        new_user_unseen_share: The same for a person nothing is known of.
         random_share: Share of the places for items drawn blindly.
         top_n: The best so many are looked at for variety.
         diversity: Logits lost by an item whose genres are all in the list already.
@@ -122,7 +122,7 @@ class ItemScorer:
     """A fitted model over the items there are, ready for many lists."""
 
     def __init__(self, model: FeedModel, tags: csr_array, is_live: NDArray[np.bool_], seed: int = 0) -> None:
-        """``tags`` is 1 where an item has a genre; ``is_live`` tells which items may be shown."""
+        """``tags`` is 1 where an item has a genre; ``is_live`` marks which items may be shown."""
         rng = np.random.default_rng(seed)
         self.model, self.is_live = model, is_live
         self.n_items, self._has_tags = len(is_live), tags.nnz > 0
@@ -268,7 +268,7 @@ class ItemScorer:
         return found
 
     def _again(self, person: Person, n: int) -> Rows:
-        """What the person has seen before, longest ago first, then what she disliked."""
+        """What the person has seen before, longest ago first, then what they disliked."""
         if not n:
             return np.zeros(0, np.intp)
         last_place = {int(row): place for place, row in enumerate([*person.liked, *person.shown])}
@@ -281,7 +281,7 @@ class ItemScorer:
 def alike(tags: csr_array, rng: np.random.Generator) -> tuple[Rows, Rows]:
     """The first row of each kind, and which kind each row is: rows of a kind have the same columns and values.
 
-    Told apart by a random sum of their columns, which two kinds share with a probability of about 1e-16.
+    Distinguished by a random sum of their columns, which two kinds share with a probability of about 1e-16.
     """
     sums = tags @ rng.random(tags.shape[1])
     _, first_rows, kinds = np.unique(sums, return_index=True, return_inverse=True)

@@ -53,7 +53,7 @@ class Measured:
     Attributes:
         evaluation: Which.
         figures: By metric, slice and k.
-        known: Share of the tested events that the version had learned from; None where nobody noted it.
+        known: Share of the tested events that the version had learned from; None where it was not recorded.
     """
 
     evaluation: Evaluation
@@ -170,7 +170,7 @@ def joint_parameters(versions: Sequence[RankerVersion]) -> dict[str, Any]:
     """Of an evaluation that asks all of some versions the same, about events that none of them has learned from.
 
     Where too few buyers have done anything since the youngest was trained, it is about the last part of the log, and
-    tells which share of it each has learned from.
+    states which share of it each has learned from.
 
     Raises:
         RankerRefused: With fewer than two versions that can be asked.

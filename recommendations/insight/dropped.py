@@ -22,13 +22,13 @@ from recommendations.serving.ranking import SOURCE_OF_KIND, Candidate
 from recommendations.serving.scorer import Scorer
 
 SHORTLIST = 2_000  # the most suitable cars, which are scored exactly
-ENDED_DAYS = 14.0  # a car that ended earlier is missed by nobody
+ENDED_DAYS = 14.0  # a car that ended earlier is not missed
 LOOKED_AT = 300  # of those that score higher
 TOLD_PER_REASON = 8
 SECONDS_A_DAY = 86_400.0
 PLACE_FILTERS = ("latitude", "longitude", "radius_km")
 
-NOT_FOR_SALE, UNWELCOME, OWN, TIRED = "not for sale", "dismissed", "her own", "shown too often"
+NOT_FOR_SALE, UNWELCOME, OWN, TIRED = "not for sale", "dismissed", "their own", "shown too often"
 PLACEMENT_FILTER, ASKED_FILTER = "placement's filters", "filters asked for"
 NOT_PROPOSED, MODEL_CAP, SELLER_CAP = "not proposed", "cap per model", "cap per seller"
 TASTE_SHARE, DIVERSITY, KEPT_PLACES = "the other taste's turn", "too alike", "kept places"
@@ -96,7 +96,7 @@ def find_dropped(question: Question) -> tuple[dict[int, int], list[Dropped], Cou
     """What is missing from a list.
 
     Returns:
-        Places by score alone of the list's cars and of those told of; the best cars that were left out for each reason,
+        Places by score alone of the list's cars and of those named; the best cars that were left out for each reason,
         the best first; and how many there are of each, among the ``LOOKED_AT`` that score highest.
     """
     window = question.window
@@ -109,15 +109,15 @@ def find_dropped(question: Question) -> tuple[dict[int, int], list[Dropped], Cou
     lowest = min(scored.scores[np.isin(ids, question.listed)], default=-np.inf)
     above = [at for at in order.tolist() if scored.scores[at] > lowest and int(ids[at]) not in listed][:LOOKED_AT]
     counts: Counter[str] = Counter()
-    told = []
+    named = []
     for at in above:
         why, detail = why_not(question, int(rows[at]))
         counts[why] += 1
         if counts[why] <= TOLD_PER_REASON:
             key = int(ids[at])
-            told.append(Dropped(key, float(scored.scores[at]), ranks[key], why, detail))
-    wanted = {*listed, *(one.listing_id for one in told)}
-    return {key: rank for key, rank in ranks.items() if key in wanted}, told, counts
+            named.append(Dropped(key, float(scored.scores[at]), ranks[key], why, detail))
+    wanted = {*listed, *(one.listing_id for one in named)}
+    return {key: rank for key, rank in ranks.items() if key in wanted}, named, counts
 
 
 def shortlist(question: Question) -> NDArray[np.intp]:
@@ -143,7 +143,7 @@ def why_not(question: Question, row: int) -> tuple[str, str]:
         return NOT_FOR_SALE, "sold, reserved or withdrawn"
     if listing_id in question.never:
         is_own = buyer is not None and buyer.user_id and window.column("seller_user_ids")[row] == buyer.user_id
-        return (OWN, "nobody is shown a car of her own") if is_own else (UNWELCOME, "she dismissed this car")
+        return (OWN, "buyers are not shown their own cars") if is_own else (UNWELCOME, "the buyer dismissed this car")
     for filters, why in ((question.rules.filters, PLACEMENT_FILTER), (question.filters, ASKED_FILTER)):
         if missed := [name for name, part in parts_of(filters) if not matches(window, part, row)]:
             return why, ", ".join(missed)

@@ -20,7 +20,7 @@ LISTS_AT_MOST = 20_000  # of one car
 COMPARED_LISTS = 3_000  # the newest, for what is usual
 SETTLED_AFTER_HOURS = 1  # younger lists may yet be clicked on
 BORROWED = 20.0  # showings at the overall rate that every place starts with
-PLACES_TOLD = 20
+PLACES_SHOWN = 20
 
 Key = tuple[int, str]  # place and source
 
@@ -50,7 +50,7 @@ class Exposure:
 
     Attributes:
         total: Over all places.
-        places: By place from the top, those beyond ``PLACES_TOLD`` left out.
+        places: By place from the top, those beyond ``PLACES_SHOWN`` left out.
         sources: By who proposed it, the most frequent first.
         low, high: 95 % interval of clicks over clicks expected; 0 and infinity where it was never shown.
         is_cut: More lists held it than were looked at.
@@ -89,7 +89,7 @@ def exposure_of(listing_id: int) -> Exposure:
     low, high = ratio_interval(total.n_clicked, total.n_expected)
     return Exposure(
         total=total,
-        places=tuple(counted(str(place), by_place[place]) for place in sorted(by_place) if place <= PLACES_TOLD),
+        places=tuple(counted(str(place), by_place[place]) for place in sorted(by_place) if place <= PLACES_SHOWN),
         sources=tuple(sorted(sources, key=lambda one: -one.n_shown)),
         low=low,
         high=high,

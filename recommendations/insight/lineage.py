@@ -17,9 +17,9 @@ class Making:
     Attributes:
         version: Which.
         run: The training that made it, without its log; None where that was deleted.
-        weights: What one standard deviation of each term is worth, for known buyers and for strangers, by term.
-        kinds: What each kind of event weighed at training; empty where nobody noted it.
-        n_archetypes: Kinds of car it tells apart; 0 where its arrays are gone.
+        weights: What one standard deviation of each term is worth, for known buyers and for cold buyers, by term.
+        kinds: What each kind of event weighed at training; empty where it was not recorded.
+        n_archetypes: Kinds of car it distinguishes; 0 where its arrays are gone.
         refusal: Why its arrays cannot be read; "" where they can.
     """
 

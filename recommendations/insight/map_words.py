@@ -17,8 +17,8 @@ from recommendations.listings.rows import exchange_rates
 MAKE, BODY, PRICE, STATUS, TASTE = COLOURS = "make", "body", "price", "status", "taste"
 GROUPS_SHOWN = 8
 PRICE_BANDS = 5
-TASTE_BANDS = ("least to her taste", "little", "middling", "much", "most to her taste")
-OTHER, UNKNOWN = "Other", "Not told"
+TASTE_BANDS = ("least to their taste", "little", "middling", "much", "most to their taste")
+OTHER, UNKNOWN = "Other", "Not given"
 TELLING = 0.3  # correlation from which on the sides of a map are named after a number
 SIDES = (("left", "right"), ("bottom", "top"))
 AREA_NAMES = (
@@ -60,7 +60,7 @@ class Area(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What a map tells of a car. ``price`` is in the market's currency; ``status`` is empty where the row is gone."""
+    """What a map shows of a car. ``price`` is in the market's currency; ``status`` is empty where the row is gone."""
 
     listing_id: int
     status: str = ""
@@ -88,13 +88,13 @@ def facts_from(row: tuple, rates: Mapping[str, float]) -> Facts:
     key, status, make, body, price, currency, *numbers = row
     if price is None:
         return Facts(key, status, make or "", body or "", "", None, *numbers)
-    worth = float(price) * rates[currency]  # nan where nobody set the rate
+    worth = float(price) * rates[currency]  # nan where the rate is not set
     return Facts(
         key, status, make or "", body or "", f"{price:,.0f} {currency}", None if np.isnan(worth) else worth, *numbers
     )
 
 
-def told_in_short(fact: Facts) -> str:
+def short_description(fact: Facts) -> str:
     mileage = f"{fact.mileage_km:,} km" if fact.mileage_km is not None else ""
     status = label_of(fact, STATUS).lower() if fact.status != Listing.Status.LIVE else ""
     return " · ".join(filter(None, (fact.asked, str(fact.year or ""), mileage, status)))
@@ -115,7 +115,7 @@ def grouped(
 
 
 def label_of(fact: Facts, colour: str) -> str:
-    """What a group is called that a car belongs to by make, body or status; "" where nobody told."""
+    """What a group is called that a car belongs to by make, body or status; "" where that is unknown."""
     if colour == BODY:
         return str(Listing.Body(fact.body).label) if fact.body in Listing.Body.values else fact.body
     if colour == STATUS:
@@ -144,9 +144,9 @@ def in_price_bands(prices: NDArray[np.float64]) -> tuple[list[Group], NDArray[np
         return counted([f"any price in {settings.MARKET_CURRENCY}", UNKNOWN], np.ones(len(prices), np.intp))
     edges = sorted({round_price(edge) for edge in np.quantile(known, np.arange(1, PRICE_BANDS) / PRICE_BANDS)})
     codes = np.where(np.isnan(prices), len(edges) + 1, np.searchsorted(edges, prices, side="right"))
-    told, unit = [f"{edge:,.0f}" for edge in edges], settings.MARKET_CURRENCY
-    between = [f"{low} to {high} {unit}" for low, high in pairwise(told)]
-    return counted([f"under {told[0]} {unit}", *between, f"from {told[-1]} {unit}", UNKNOWN], codes)
+    written, unit = [f"{edge:,.0f}" for edge in edges], settings.MARKET_CURRENCY
+    between = [f"{low} to {high} {unit}" for low, high in pairwise(written)]
+    return counted([f"under {written[0]} {unit}", *between, f"from {written[-1]} {unit}", UNKNOWN], codes)
 
 
 def round_price(price: float) -> float:
@@ -155,7 +155,7 @@ def round_price(price: float) -> float:
 
 
 def in_taste_bands(utilities: NDArray[np.float64]) -> tuple[list[Group], NDArray[np.intp]]:
-    """Equally many cars to a band, from those that suit her least to those that suit her most."""
+    """Equally many cars to a band, from those that suit the buyer least to those that suit them most."""
     ranks = np.argsort(np.argsort(utilities, kind="stable"), kind="stable")
     return counted(TASTE_BANDS, ranks * len(TASTE_BANDS) // max(len(utilities), 1))
 

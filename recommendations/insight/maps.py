@@ -51,7 +51,7 @@ class Drawn:
 
 
 def start_map(*, n_points: int = 2_000, seed: int = 0, started_by: User | None = None) -> TasteMap:
-    """A queued map, for ``run_map``; raises TasteMapRefused for a size nobody can draw."""
+    """A queued map, for ``run_map``; raises TasteMapRefused for a size that cannot be drawn."""
     wanted = TasteMap(n_points=n_points, seed=seed, started_by=started_by)
     try:
         wanted.clean_fields(exclude=["version", "content", "started_by"])

@@ -1,6 +1,6 @@
 """Would other weights, or other rules, have made better lists? Asked of what buyers did after a moment.
 
-Both ways make the list each buyer would have been given at the moment, by the code that serves: what she acted on
+Both ways make the list each buyer would have been given at the moment, by the code that serves: what they acted on
 later, and not before, is what a good list holds near its top. The difference is taken buyer by buyer. It costs some
 hundredths of a second a buyer, so a worker does it, and as many are asked as fit into a budget of time.
 """
@@ -66,7 +66,7 @@ class Trial:
         moment: When the lists would have been made.
         n_buyers: Buyers who were asked about.
         n_known: Buyers there were to ask.
-        figures: The measures; empty where nobody could be asked.
+        figures: The measures; empty where no buyer could be asked.
     """
 
     moment: datetime
@@ -75,12 +75,12 @@ class Trial:
     figures: tuple[Figure, ...]
 
 
-def nobody_asks(share: float, step: str) -> None:
+def ignore_progress(share: float, step: str) -> None:
     """No report."""
 
 
 def try_out(
-    before: Way, after: Way, *, seed: int = 0, budget_seconds: float = BUDGET_SECONDS, report: Report = nobody_asks
+    before: Way, after: Way, *, seed: int = 0, budget_seconds: float = BUDGET_SECONDS, report: Report = ignore_progress
 ) -> Trial | None:
     """Both ways beside each other; None where no event is in the log. Raises RankerRefused without a live version."""
     report(0.0, "looking for buyers who did something since")
@@ -101,7 +101,7 @@ def try_out(
 
 
 def done_after(moment: datetime) -> dict[int, list[int]]:
-    """Buyer id -> cars she acted on favourably since a moment and not before, that were for sale at it."""
+    """Buyer id -> cars they acted on favourably since a moment and not before, that were for sale at it."""
     was_live = Q(listing__published_at__lte=moment) & (
         Q(listing__ended_at__isnull=True) | Q(listing__ended_at__gt=moment)
     )
@@ -160,8 +160,8 @@ def lately_opened(
     listing_ids: NDArray[np.int64], kinds_of_events: NDArray[np.object_], kinds: Mapping[str, EventKind]
 ) -> list[Opened]:
     """Of events that are read already, oldest first: what ``shoppers.recently_opened`` would read."""
-    told = zip(listing_ids.tolist()[::-1], kinds_of_events.tolist()[::-1], strict=True)
-    liked = (Opened(key, kinds[slug].weight, None) for key, slug in told if key and kinds[slug].weight > 0)
+    pairs = zip(listing_ids.tolist()[::-1], kinds_of_events.tolist()[::-1], strict=True)
+    liked = (Opened(key, kinds[slug].weight, None) for key, slug in pairs if key and kinds[slug].weight > 0)
     return list(islice(liked, HISTORY_LENGTH))
 
 

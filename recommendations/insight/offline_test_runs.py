@@ -38,8 +38,8 @@ def way_of(placement: Placement, numbers: Mapping[str, Any]) -> Way:
 
 
 def digest_of(placement: Placement, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    told = json.dumps([placement.pk, before, after], sort_keys=True)
-    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+    content = json.dumps([placement.pk, before, after], sort_keys=True)
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
 # --- The rows --------------------------------------------------------------------------------------------------------
@@ -65,12 +65,12 @@ def run_trial(*, trial_id: int) -> WeightTrial | None:
 
     def work(attempt: Attempt[WeightTrial]) -> None:
         before, after = (way_of(attempt.job.placement, numbers) for numbers in (attempt.job.before, attempt.job.after))
-        attempt.finish(result=told(try_out(before, after, report=attempt.report)))
+        attempt.finish(result=result_of(try_out(before, after, report=attempt.report)))
 
     return WeightTrial.objects.get(pk=trial_id) if perform(WeightTrial, trial_id, work) else None
 
 
-def told(found: Trial | None) -> dict[str, Any]:
+def result_of(found: Trial | None) -> dict[str, Any]:
     """What came of a trial, ready for JSON."""
     if found is None:
         return {"moment": None, "n_buyers": 0, "n_known": 0, "figures": []}

@@ -51,7 +51,7 @@ def previews_of(buyers: Sequence[Buyer], before: Way, after: Way) -> list[Previe
 
 
 def drawn_buyers(n: int, seed: int) -> list[Buyer]:
-    """Some of the buyers who were active last, drawn at random; the same for a seed while nobody new is active."""
+    """Some of the buyers who were active last, drawn at random; the same for a seed while no new buyer is active."""
     known = sorted(active_buyers(DRAWN_FROM))
     drawn = np.random.default_rng(seed).permutation(known)[:n].tolist()
     buyers = Buyer.objects.select_related("user").in_bulk(drawn)

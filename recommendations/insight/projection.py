@@ -64,14 +64,14 @@ def fit_axes(vectors: NDArray[np.floating], covariance: NDArray[np.floating], n_
     Raises:
         ValueError: Without a car, or with more axes than dimensions.
     """
-    told = np.asarray(vectors, np.float64)
-    if not len(told):
+    points = np.asarray(vectors, np.float64)
+    if not len(points):
         raise ValueError("there are no cars to find axes for")
-    if n_axes > told.shape[1]:
-        raise ValueError(f"{n_axes} axes asked of {told.shape[1]} dimensions")
-    centre = told.mean(axis=0)
+    if n_axes > points.shape[1]:
+        raise ValueError(f"{n_axes} axes asked of {points.shape[1]} dimensions")
+    centre = points.mean(axis=0)
     root = symmetric_root(covariance)
-    spread = root @ ((told - centre).T @ (told - centre) / len(told)) @ root
+    spread = root @ ((points - centre).T @ (points - centre) / len(points)) @ root
     values, directions = np.linalg.eigh(spread)
     largest = np.argsort(-values, kind="stable")[:n_axes]
     axes = directions[:, largest].T @ root
@@ -96,8 +96,8 @@ class Direction:
     """Where on a map a buyer's utility rises.
 
     Attributes:
-        gradient: Utility per unit of each coordinate, shape (2,); points at what she likes better.
-        share: Part of the variance of her utility over the cars that the map shows by it, 0 to 1.
+        gradient: Utility per unit of each coordinate, shape (2,); points at what the buyer likes better.
+        share: Part of the variance of their utility over the cars that the map shows by it, 0 to 1.
     """
 
     gradient: NDArray[np.float64]
@@ -107,7 +107,7 @@ class Direction:
 def direction_of(places: NDArray[np.floating], utilities: NDArray[np.floating]) -> Direction:
     """The straight slope that comes nearest to a buyer's utility over the cars of a map.
 
-    On the places of ``fit_axes`` this is the projection of her preference vector, because the axes are uncorrelated
+    On the places of ``fit_axes`` this is the projection of the preference vector, because the axes are uncorrelated
     there; least squares says the same, and also of cars that the axes were not fitted on.
 
     Args:
@@ -115,7 +115,7 @@ def direction_of(places: NDArray[np.floating], utilities: NDArray[np.floating]) 
         utilities: Of the same cars, shape (n_cars,).
 
     Returns:
-        A gradient of 0 that explains nothing where all cars lie in one place, or she likes all of them alike.
+        A gradient of 0 that explains nothing where all cars lie in one place, or the buyer likes all of them alike.
 
     Raises:
         ValueError: If the arrays disagree on n_cars.
@@ -137,7 +137,7 @@ def neighbourhoods(
 ) -> NDArray[np.float64]:
     """A map on which neighbours stay neighbours, by t-SNE.
 
-    It runs in rounds, each setting out from the places of the one before, because that is where progress can be told
+    It runs in rounds, each setting out from the places of the one before, because there progress can be reported
     and where ``report`` may raise to stop it. One thread only: several add numbers up in an order of their own, and a
     map that is drawn again should be the same map.
 
@@ -157,18 +157,18 @@ def neighbourhoods(
     """
     if len(features) < FEWEST_CARS:
         raise ValueError(f"{len(features)} cars are too few for neighbourhoods; it takes {FEWEST_CARS}")
-    told = np.asarray(features, np.float32)
-    spread = float(told[:, 0].std()) or 1.0
-    places = told[:, :2] * np.float32(SMALL / spread)
+    points = np.asarray(features, np.float32)
+    spread = float(points[:, 0].std()) or 1.0
+    places = points[:, :2] * np.float32(SMALL / spread)
     for number in range(ROUNDS):
         with threadpool_limits(1):
             places = TSNE(
-                perplexity=min(PERPLEXITY, (len(told) - 1) / 3),
+                perplexity=min(PERPLEXITY, (len(points) - 1) / 3),
                 early_exaggeration=EXAGGERATION if number == 0 else 1.0,
                 max_iter=ITERATIONS_A_ROUND,
                 init=places,
                 random_state=seed,
-            ).fit_transform(told)
+            ).fit_transform(points)
         report((number + 1) / ROUNDS)
     return places.astype(np.float64)
 

@@ -1,7 +1,7 @@
 """Who would want this car: where it stands among all cars for sale, for each of the buyers who were active last.
 
 Bounded work: some hundreds of buyers, by their stored preferences, against the stock or an even sample of it. The score
-is that of lists without what it costs a query per buyer to know (archetypes of her history, distance): utility, demand,
+is that of lists without what it costs a query per buyer to know (archetypes of the history, distance): utility, demand,
 freshness and deal.
 """
 
@@ -38,11 +38,11 @@ class Match:
 
     Attributes:
         buyer: Who.
-        share_better: Of the cars for sale that suit her better, 0 to 1.
+        share_better: Of the cars for sale that suit the buyer better, 0 to 1.
         place: About where the car would stand among all of them by score; 1 is the top.
-        score: Of the car for her.
-        last_event_at: When she was last active.
-        did: The strongest thing she did with this car; "" for nothing.
+        score: Of the car for the buyer.
+        last_event_at: When they were last active.
+        did: The strongest thing they did with this car; "" for nothing.
     """
 
     buyer: Buyer
@@ -76,7 +76,7 @@ class ReverseMatch:
 
 
 def who_wants(listing: Listing, n_buyers: int = BUYERS) -> ReverseMatch | None:
-    """The reverse of a list; None before a ranker is live, or where nobody is known yet."""
+    """The reverse of a list; None before a ranker is live, or where no buyer is known yet."""
     active = active_buyers(n_buyers)
     with borrow_window() as window:
         if window is None:

@@ -21,8 +21,8 @@ from recommendations.insight.map_words import (
     areas_of,
     grouped,
     read_facts,
+    short_description,
     sides_of,
-    told_in_short,
 )
 from recommendations.insight.maps import N_AXES, Drawn, sampled
 from recommendations.insight.projection import direction_of, fit_axes, places_beside
@@ -46,7 +46,7 @@ class ListedCar(NamedTuple):
 
 
 class Pull(NamedTuple):
-    """Where one taste of a buyer points to on the map, and how much of what she likes that explains, 0 to 1."""
+    """Where one taste of a buyer points to on the map, and how much of what they like that explains, 0 to 1."""
 
     x: float
     y: float
@@ -69,8 +69,8 @@ class Picture:
         listed: The buyer's list.
         pulls: One per taste of the buyer.
         centre: Middle of the drawn cars.
-        list_centre: Middle of her list; None without one.
-        is_personal: Whether anything is known of her.
+        list_centre: Middle of the buyer's list; None without one.
+        is_personal: Whether anything is known of the buyer.
     """
 
     version_id: int
@@ -110,7 +110,7 @@ def picture(*, colour: str, drawn: TasteMap | None = None, buyer: Buyer | None =
     utilities = shopper.wants().utilities(layout.vectors)[0] if shopper else None
     groups, codes = grouped(colour, facts, utilities)
     cars = [
-        Car(fact.listing_id, name, told_in_short(fact), float(x), float(y), int(code))
+        Car(fact.listing_id, name, short_description(fact), float(x), float(y), int(code))
         for fact, name, (x, y), code in zip(facts, names, layout.places, codes, strict=True)
     ]
     return Picture(
@@ -162,7 +162,7 @@ def axes_layout(window: Window, colour: str) -> Layout:
 
 
 def stored_layout(window: Window, drawn: TasteMap, colour: str) -> Layout:
-    """The cars of a map that are still for sale, or by status, those that can still be told of."""
+    """The cars of a map that are still for sale, or by status, those that can still be described."""
     stored = Drawn.unpack(bytes(drawn.content))
     rows = window.stock.rows_of(stored.listing_ids)
     is_kept = (rows >= 0) & np.isin(rows, drawable(window, colour))

@@ -1,7 +1,7 @@
-"""What is believed of a buyer, as curves and bars: where her utility lies, and how far it may be off.
+"""What is believed of a buyer, as curves and bars: where their utility lies, and how far it may be off.
 
 Utility is linear in the weights, so the variance of anything said of it is a quadratic form of the belief's covariance.
-Only differences of utility mean something: a curve is told against its own average over the grid, a level of a category
+Only differences of utility mean something: a curve is drawn against its own average over the grid, a category's level
 against what the population thinks of it.
 """
 
@@ -42,7 +42,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Leaning:
-    """How much more, or less, than the population somebody likes one level, in utility, with the 95 % interval."""
+    """How much more, or less, than the population a buyer likes one level, in utility, with the 95 % interval."""
 
     level: str
     more: float
@@ -110,7 +110,7 @@ def curve(encoder: Encoder, field: str, taste: Gaussian) -> Curve:
 
 
 def leanings(encoder: Encoder, field: str, taste: Gaussian, prior: Prior) -> tuple[Leaning, ...]:
-    """The levels that stand out most, surest first among them; told from the most liked to the least."""
+    """The levels that stand out most, surest first among them; listed from the most liked to the least."""
     names, rows = encoder.level_vectors(field)
     more, deviation = rows @ (taste.mean - prior.mean), deviations(rows, taste.covariance)
     certain = np.abs(more) / np.maximum(deviation, 1e-9)

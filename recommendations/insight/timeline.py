@@ -43,11 +43,11 @@ def timeline_of(
         events = events.filter(occurred_at__lt=before)
     now = before or timezone.now()
     newest = list(events.order_by("-occurred_at", "-id")[:SHOWN_AT_MOST])
-    told = [(kinds or {}).get(event.kind_id, event.kind) for event in newest]
+    kind_of_each = [(kinds or {}).get(event.kind_id, event.kind) for event in newest]
     weights, is_against = event_weights(
-        [kind.weight for kind in told],
+        [kind.weight for kind in kind_of_each],
         [(now - event.occurred_at).total_seconds() / SECONDS_A_DAY for event in newest],
-        [kind.half_life_days for kind in told],
+        [kind.half_life_days for kind in kind_of_each],
     )
     signed = np.where(is_against, -weights, weights).tolist()
     return [PastEvent(event, weight, fate(event)) for event, weight in zip(newest, signed, strict=True)]

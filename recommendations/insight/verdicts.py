@@ -16,7 +16,7 @@ WORTH_MENTIONING = 0.05  # difference in the shares of the test that two version
 class Verdict:
     """Which of two versions is better, in a sentence, and whether that is certain.
 
-    ``winner`` is None where nobody can tell; ``caution`` is what speaks against the sentence, "" for nothing.
+    ``winner`` is None where that is uncertain; ``caution`` is what speaks against the sentence, "" for nothing.
     """
 
     sentence: str
@@ -34,7 +34,7 @@ def verdict_on(first: RankerVersion, other: RankerVersion, findings: Findings) -
     if one and two and findings.is_same_question:
         return unpaired_verdict(first, other, one, two)
     return Verdict(
-        f"Nobody knows yet whether {first} is better than {other}: they were never asked the same. "
+        f"It is not known yet whether {first} is better than {other}: they were never asked the same. "
         "Evaluate them on the same part of the log."
     )
 
@@ -69,8 +69,8 @@ def unpaired_verdict(first: RankerVersion, other: RankerVersion, one: Measured, 
     if best.low > least.high:
         return Verdict(f"{said}, and their intervals do not touch: it is not chance.", True, better, caution)
     return Verdict(
-        f"{said}, but their intervals overlap, so it may be chance. Asked together, buyer by buyer, they can be told "
-        "apart better.", False, better, caution,
+        f"{said}, but their intervals overlap, so it may be chance. Asked together, buyer by buyer, they can be "
+        "distinguished better.", False, better, caution,
     )  # fmt: skip
 
 

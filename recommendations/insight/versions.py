@@ -1,4 +1,4 @@
-"""The stock in the space of any version that could answer, for whoever compares versions."""
+"""The stock in the space of any version that could answer, for comparing versions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A list as it would be: of any version, at any moment, after events that nobody made, under other rules or weights.
+"""A list as it would be: of any version, at any time, after events that did not happen, under other rules or weights.
 
-Every step is the one that serving takes; only what it rests on is told instead of read. Nothing is stored: no
+Every step is the one that serving takes; only what it rests on is given instead of read. Nothing is stored: no
 preference, no event, no served list.
 """
 
@@ -36,7 +36,7 @@ from recommendations.serving.placements import HOME, Rules, rules_of
 from recommendations.serving.ranking import Candidate, Ranked, fill_shelf, rank_shelf
 from recommendations.serving.scorer import Scorer
 
-FIRST_IMAGINED_ID = 1 << 60  # ids of events that nobody made lie beyond those of the log
+FIRST_IMAGINED_ID = 1 << 60  # ids of made-up events lie beyond those of the log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +56,11 @@ class WhatIf:
         buyer: Whose list it is.
         k, filters, placement, source: As of ``ListRequest``.
         version_id: Which version ranks.
-        moment: When she asks: with the events before, among the cars that were for sale then.
-        events: What she does besides, at that moment, in this order.
+        moment: When the buyer asks: with the events before, among the cars that were for sale then.
+        events: What they do besides, at that moment, in this order.
         kinds: Slug -> kind, in place of the stored ones.
         rules: In place of the placement's own.
-        pulse: The market, where whoever asks has read it already.
+        pulse: The market, where the caller has read it already.
     """
 
     buyer: Buyer
@@ -84,14 +84,14 @@ class WhatIf:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What she would be shown, and what was left out of it.
+    """What the buyer would be shown, and what was left out of it.
 
     Attributes:
         recommended: The list.
-        shopper: The buyer as the score read her.
-        preference: What is believed of her, stored or made for this answer; None of a stranger.
+        shopper: The buyer as the score read them.
+        preference: What is believed of them, stored or made for this answer; None for a cold buyer.
         rules: Of the placement.
-        moment: When she asked.
+        moment: When they asked.
         ranks: Listing id -> place by score alone, of the cars of the list and those left out of it.
         dropped: Cars that score higher than some in the list, the highest first, some of each reason.
         reasons: How many there are of each reason.
@@ -119,14 +119,14 @@ def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
         shop = Shop(window, pulse_of(question), {})
         offer = offer_of(question, rules, shop)
         chosen, scorer = listed(question, offer, rules, shopper)
-        told = Answer(tell(chosen, scorer), shopper, preference, rules, moment)
+        answer = Answer(tell(chosen, scorer), shopper, preference, rules, moment)
         if not with_dropped or scorer is None:
-            return told
+            return answer
         ids = [candidate.listing_id for candidate, _ in chosen]
         ranks, dropped, reasons = find_dropped(
             Question(window, scorer, rules, question.filters, offer.never, offer.tired, ids, shop.pool)
         )
-        return replace(told, ranks=ranks, dropped=tuple(dropped), reasons=reasons)
+        return replace(answer, ranks=ranks, dropped=tuple(dropped), reasons=reasons)
 
 
 def listed(
@@ -181,16 +181,16 @@ def numbered(question: WhatIf) -> list[tuple[int, ImaginedEvent]]:
 def history_of(question: WhatIf, moment: datetime) -> EventRows:
     """The newest events of the buyer, the imagined ones last."""
     buyer_id = question.buyer.pk
-    told = read_histories([buyer_id], settings.EVENTS_PER_BUYER, question.moment)
+    recorded = read_histories([buyer_id], settings.EVENTS_PER_BUYER, question.moment)
     n = len(question.events)
     if not n:
-        return told
+        return recorded
     joined = EventRows(
-        ids=np.concatenate([told.ids, np.arange(FIRST_IMAGINED_ID, FIRST_IMAGINED_ID + n)]),
-        buyer_ids=np.concatenate([told.buyer_ids, np.full(n, buyer_id)]),
-        listing_ids=np.concatenate([told.listing_ids, [event.listing_id or 0 for event in question.events]]),
-        kinds=np.concatenate([told.kinds, as_objects([event.kind for event in question.events])]),
-        occurred_at=np.concatenate([told.occurred_at, np.full(n, moment.timestamp())]),
+        ids=np.concatenate([recorded.ids, np.arange(FIRST_IMAGINED_ID, FIRST_IMAGINED_ID + n)]),
+        buyer_ids=np.concatenate([recorded.buyer_ids, np.full(n, buyer_id)]),
+        listing_ids=np.concatenate([recorded.listing_ids, [event.listing_id or 0 for event in question.events]]),
+        kinds=np.concatenate([recorded.kinds, as_objects([event.kind for event in question.events])]),
+        occurred_at=np.concatenate([recorded.occurred_at, np.full(n, moment.timestamp())]),
     )
     return joined.take(np.arange(len(joined))[-settings.EVENTS_PER_BUYER :])
 
@@ -230,7 +230,7 @@ class Shop:
     ) -> Ranked:
         """As ``ranking.rank``, of this stock; nothing is kept for the next who asks."""
         if shopper is None:
-            raise ValueError("a what-if is asked for somebody")
+            raise ValueError("a what-if needs a buyer")
         ranked = rank_shelf(fill_shelf(self.window, shopper, rules, filters, switch, exclude, self.pulse), k, n)
         for candidate in ranked.candidates:
             self.pool.setdefault(candidate.listing_id, candidate)

@@ -65,7 +65,7 @@ class ListingColumns:
             if wanted := getattr(filters, field):
                 is_wanted = np.zeros(len(self._vocabulary[name]), bool)
                 is_wanted[[self._vocabulary[name][value] for value in wanted if value in self._vocabulary[name]]] = True
-                is_wanted[UNKNOWN] = False  # whoever asks for nothing in particular does not ask for the unknown
+                is_wanted[UNKNOWN] = False  # a filter on values never matches cars without a value
                 mask &= is_wanted[self._codes[name][at]]
         for name in RANGES:
             low, high = getattr(filters, f"min_{name}"), getattr(filters, f"max_{name}")

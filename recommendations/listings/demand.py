@@ -70,10 +70,10 @@ def forget_demand() -> None:
 def read_pulse(moment: int, kinds: Mapping[str, EventKind] | None = None) -> Pulse:
     """The market at a moment, in epoch seconds, from what happened before it.
 
-    ``kinds`` stand in for the stored ones, by slug, where somebody asks what other weights would do.
+    ``kinds`` stand in for the stored ones, by slug, for the question what other weights would do.
     """
-    told = EventKind.objects.in_bulk() if kinds is None else kinds
-    weights = [(kind.slug, float(kind.weight), kind.is_contact) for kind in told.values()]
+    all_kinds = EventKind.objects.in_bulk() if kinds is None else kinds
+    weights = [(kind.slug, float(kind.weight), kind.is_contact) for kind in all_kinds.values()]
     with connection.cursor() as cursor:
         cursor.execute(
             # in double precision: powers of numerics, which EXTRACT makes, take most of ten seconds at a million events
@@ -88,11 +88,11 @@ def read_pulse(moment: int, kinds: Mapping[str, EventKind] | None = None) -> Pul
             "twins AS (SELECT l.id AS listing_id, twin.id AS twin_id FROM catalog_listing l JOIN catalog_listing twin "
             "ON twin.fingerprint = l.fingerprint AND twin.id <> l.id AND NOT (twin.fingerprint = '') "
             "WHERE NOT (l.fingerprint = '') AND l.id IN (SELECT listing_id FROM recent)), "
-            "told AS (SELECT * FROM recent UNION ALL SELECT twin_id, buyer_id, weight, is_contact, decay "
+            "counted AS (SELECT * FROM recent UNION ALL SELECT twin_id, buyer_id, weight, is_contact, decay "
             "FROM recent JOIN twins USING (listing_id)), "
             # a buyer counts once for each car, by the strongest event
             "buyers AS (SELECT listing_id, buyer_id, max(weight * decay) AS demand, "
-            "max(decay) FILTER (WHERE is_contact) AS contact FROM told GROUP BY 1, 2) "
+            "max(decay) FILTER (WHERE is_contact) AS contact FROM counted GROUP BY 1, 2) "
             "SELECT listing_id, sum(demand), sum(contact), count(contact) FROM buyers GROUP BY 1",
             [
                 DEMAND_HALF_LIFE_DAYS,

@@ -67,7 +67,7 @@ class ListingSpace:
         self._expose()
 
     def forget(self, listing_ids: Collection[int]) -> None:
-        """Listings that are gone keep their rows, but nobody finds them there any more."""
+        """Listings that are gone keep their rows, but are not found there any more."""
         rows = [self._row_by_listing_id[key] for key in listing_ids if key in self._row_by_listing_id]
         self.state = object()
         self._arrays["is_live"][rows] = False
@@ -266,7 +266,7 @@ class ListingSpace:
         return np.array([self._row_by_listing_id[key] for key in listing_ids.tolist()], np.intp)
 
     def _expose(self) -> None:
-        self.state = object()  # another one after every change, for whoever keeps answers
+        self.state = object()  # another one after every change, for callers that keep answers
         self._typical = None
         self._markets, self._live_samples = {}, {}
         self.stock = Stock(

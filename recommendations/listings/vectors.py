@@ -82,9 +82,9 @@ def write_vectors(
 def fill_partition(
     version_id: int, listing_ids: NDArray[np.int64], vectors: NDArray[np.float32], digests: NDArray[np.int64]
 ) -> None:
-    """Store the vectors of a version that nobody reads yet: straight into its empty partition.
+    """Store the vectors of a version that is not read yet: straight into its empty partition.
 
-    The trigger that tells windows of new vectors belongs to the whole table and stays silent, as it should: told of
+    The trigger that notifies windows of new vectors belongs to the whole table and does not fire here: notified of
     every vector of a new version, the windows of the live one would read all their listings again.
     """
     table = sql.Identifier(partition_of(version_id))

@@ -5,7 +5,7 @@ noted in ``catalog_listingchange`` by triggers, with its transaction id, and a w
 behind reads the lines it has not seen. A transaction that began early and commits late is not missed, because
 reading resumes at the oldest transaction that was still open the time before.
 
-The window is a fast copy and never the truth: whoever builds a list reads the chosen rows from the database last.
+The window is a fast copy and never the truth: serving reads the rows of a list from the database last.
 """
 
 from __future__ import annotations

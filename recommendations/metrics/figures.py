@@ -19,7 +19,7 @@ from recommendations.metrics import ranking as metrics
 from recommendations.metrics.ranking import PADDING, Hits
 
 Lists = NDArray[np.intp]
-PerBuyer = dict[tuple[str, int], NDArray[np.float64]]  # metric and k -> one value per buyer, nan where she has none
+PerBuyer = dict[tuple[str, int], NDArray[np.float64]]  # metric and k -> one value per buyer, nan where they have none
 
 EVERYBODY = "all"
 HIT_METRICS = {
@@ -29,7 +29,7 @@ HIT_METRICS = {
     "hit rate": metrics.hit_rate_at_k,
     "precision": metrics.precision_at_k,
 }
-GROUP_METRICS = ("recall", "ndcg", "hit rate")  # also told of archetypes, and in slices
+GROUP_METRICS = ("recall", "ndcg", "hit rate")  # also computed for archetypes, and in slices
 COVERAGE, NOVELTY, DIVERSITY = "coverage", "novelty", "diversity"
 PAIRS_WON = "pairs won"  # of what was shown together; no lists, so k is 0
 LEAD = "lead in "
@@ -41,13 +41,13 @@ class Question:
     """What every ranker is asked.
 
     Attributes:
-        relevant: For each buyer the rows of the things she went for, not empty.
+        relevant: For each buyer the rows of the things they went for, not empty.
         candidates: Which things could be listed, bool, shape (n_things,).
         n_events: Events on each thing before the moment, for novelty, shape (n_things,).
         features: Of the things, for diversity, shape (n_things, n_dims).
         groups: Archetype of each thing, int, below 0 for none, shape (n_things,); None where there are no archetypes.
         buyer_slices: Name -> which buyers, bool, shape (n_buyers,).
-        thing_slices: Name -> which things, bool, shape (n_things,): how well these are found by whoever wanted them.
+        thing_slices: Name -> which things, bool, shape (n_things,): how well these are found by those who wanted them.
     """
 
     relevant: Sequence[NDArray[np.intp]]
@@ -72,7 +72,7 @@ class Figure:
         metric: A key of ``HIT_METRICS``, with "archetype " before it for hits on archetypes; coverage, novelty,
             diversity or pairs won; or one of these with "lead in " before it.
         k: Length of the lists; 0 where there are none.
-        value: Mean over the buyers that have one; nan when nobody has.
+        value: Mean over the buyers that have one; nan when no buyer has one.
         low, high: 95 % bootstrap interval; nan as above.
         n: Buyers it is a mean over.
     """
@@ -101,11 +101,11 @@ def measure(
     Args:
         question: What was asked.
         lists_by_ranker: Rows of things, best first, -1 as padding, shape (n_buyers, length) each.
-        ours: The ranker whose lead over each other one is told.
+        ours: The ranker whose lead over each other one is reported.
         ks: Lengths of the lists to look at.
         rng: Of the bootstrap: the same state gives the same intervals.
         n_draws: Of the bootstrap.
-        more: Further values of each ranker, as told of everybody.
+        more: Further values of each ranker, as computed over everybody.
 
     Raises:
         ValueError: If ``ours`` is not among the rankers, or lists do not go with the question.
@@ -144,7 +144,7 @@ def slices_of(question: Question, lists: Lists, ks: Sequence[int]) -> Iterator[t
 def pairs_won(scores: ArrayLike, chosen: int, others: ArrayLike) -> float:
     """Share of the others that the chosen thing scores above, a tie counting half: 0.5 is chance. nan without others.
 
-    Told of what was shown together, it asks for taste alone: what a list never showed could not be chosen, and what it
+    Over what was shown together, it asks for taste alone: what a list never showed could not be chosen, and what it
     showed often is not preferred for that.
 
     Args:
@@ -166,7 +166,7 @@ def of_kind(question: Question, lists: Lists, ks: Sequence[int]) -> PerBuyer:
 
 
 def of_groups(question: Question, lists: Lists, ks: Sequence[int]) -> PerBuyer:
-    """Hits on archetypes: a car of the same make, model, generation and price band as one she went for.
+    """Hits on archetypes: a car of the same make, model, generation and price band as one they went for.
 
     Each archetype counts at its first place in a list, and once among those wanted.
     """

@@ -1,8 +1,8 @@
 """How good recommended lists are: one value per user, and only then a mean.
 
 A list is a row of listing rows (positions in the catalogue's arrays, never database keys), best first. Lists shorter
-than the longest are filled up with -1. A user with nothing to find has no recall: her value is nan, and
-``mean_over_users`` leaves her out. Every value is between 0 and 1, higher is better, unless a docstring says otherwise.
+than the longest are filled up with -1. A user with nothing to find has no recall: their value is nan and
+``mean_over_users`` omits them. Every value is between 0 and 1, higher is better, unless a docstring says otherwise.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def find_hits(recommended: ArrayLike, relevant: Sequence[ArrayLike]) -> Hits:
 
     Args:
         recommended: Listing rows, best first, -1 as padding, int, shape (n_users, length).
-        relevant: For each user the listing rows she went for, in any order; repeats count once.
+        relevant: For each user the listing rows they went for, in any order; repeats count once.
 
     Raises:
         ValueError: If the two disagree on n_users, a list holds a listing twice, or a row is below -1.
@@ -60,7 +60,7 @@ def find_hits(recommended: ArrayLike, relevant: Sequence[ArrayLike]) -> Hits:
 
 
 def recall_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
-    """Share of a user's relevant listings among her first k, shape (n_users,). nan with nothing to find."""
+    """Share of a user's relevant listings among their first k, shape (n_users,). nan with nothing to find."""
     return _per_user(hits, hits.at[:, : _places(k)].sum(axis=1) / np.maximum(hits.n_relevant, 1))
 
 
@@ -95,7 +95,7 @@ def ndcg_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
 
 
 def mean_over_users(values: ArrayLike) -> float:
-    """Mean of the users that have a value; 0 when nobody has one."""
+    """Mean of the users that have a value; 0 when no user has one."""
     per_user = np.asarray(values, dtype=np.float64)
     present = per_user[~np.isnan(per_user)]
     return float(present.mean()) if present.size else 0.0
@@ -120,7 +120,7 @@ def novelty(recommended: ArrayLike, n_events: ArrayLike, k: int) -> NDArray[np.f
     """How little known the first k are: mean of -log2 of each listing's share of all events, in bits, (n_users,).
 
     ``n_events`` counts events per listing in training, shape (n_listings,). Each count is raised by 1, so that a
-    listing nobody has touched is very novel rather than infinitely so. nan for an empty list. Can exceed 1.
+    listing without events is very novel rather than infinitely so. nan for an empty list. Can exceed 1.
 
     Source: mean self-information (Zhou et al. 2010), with add-one smoothing.
     """

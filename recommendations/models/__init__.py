@@ -263,7 +263,7 @@ class ListingVector(models.Model):
     The table is list-partitioned by version (migration 0002), each partition with an HNSW index of its own, so
     that retiring a version drops a table. It is apart from the listing, so that a change of status never touches
     an index of vectors. There is no foreign key to the listing: dropping a partition would then lock the listings,
-    and a vector without a listing harms nobody, because every list is read from the listings last.
+    and a vector without a listing does no harm, because every list is read from the listings last.
     """
 
     pk = models.CompositePrimaryKey("version_id", "listing_id")
@@ -272,7 +272,7 @@ class ListingVector(models.Model):
         Listing, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="vectors"
     )
     vector = VectorField(dimensions=VECTOR_DIMENSIONS)
-    digest = models.BigIntegerField(help_text="Of the encoded fields: tells whether the vector is out of date.")
+    digest = models.BigIntegerField(help_text="Of the encoded fields: shows whether the vector is out of date.")
 
     objects = ListingVectorQuerySet.as_manager()
 
@@ -377,7 +377,7 @@ class WeightTrial(Job):
     )
     before = models.JSONField(default=dict, help_text="Weights and rules as they were stored.")
     after = models.JSONField(default=dict, help_text="The same, as they would be.")
-    digest = models.CharField(max_length=32, editable=False, help_text="Of all of this: tells a preview its trial.")
+    digest = models.CharField(max_length=32, editable=False, help_text="Of all of this: finds the trial of a preview.")
     result = models.JSONField(default=dict, blank=True, help_text="Moment, buyers and figures, once done.")
 
     class Meta(Job.Meta):

@@ -17,7 +17,7 @@ class BiasTerms:
     """rating = mean + how generous the person is + how good the item is (Koren 2008, baseline estimates).
 
     Attributes:
-        person_biases: Shape (n_people + 1,); the last, 0, stands for whoever has not rated.
+        person_biases: Shape (n_people + 1,); the last, 0, stands for people without ratings.
         item_biases: The same for items.
     """
 
@@ -37,7 +37,7 @@ class BiasTerms:
         return cls(mean, people, items)
 
     def person_bias(self, item_rows: np.ndarray, ratings: np.ndarray) -> float:
-        """How generous somebody is who rated these items so; 0 for whoever has not rated."""
+        """How generous a person is who rated these items so; 0 for one without ratings."""
         rest = ratings - self.mean - self.item_biases[item_rows]
         return float(rest.sum() / (len(ratings) + PULL))
 

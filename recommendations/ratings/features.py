@@ -1,7 +1,7 @@
 """What the factorization machine sees of a person and of an item: who they are, and whom they met.
 
-A person's features are her own one-hot id and the set of items she rated; an item's are its id and the set of people
-who rated it ("rated partners"). Which items somebody rates says much about her before a single star is counted, which
+A person's features are their one-hot id and the set of items they rated; an item's are its id and the set of people
+who rated it ("rated partners"). Which items a person rates says much about them before a single star is counted, which
 is what implicit feedback adds in SVD++ (Koren 2008); here both sides have it, as in Bayesian SVD++ flipped (Rendle,
 Zhang and Koren 2019, "On the Difficulty of Evaluating Baselines"). A set of n partners has weight 1 / sqrt(n) on each,
 so that its sum has the same size for everybody.
@@ -11,7 +11,7 @@ In a factorization machine (Rendle 2010) the estimate for features x is
     w0 + sum_f w_f x_f + sum_{f<g} (v_f . v_g) x_f x_g
 
 Taken apart into the features of the person and those of the item this is ``w0 + a + b + p . q``: with p = sum x_f v_f
-over the person's features and a = sum w_f x_f + (|p|^2 - sum x_f^2 |v_f|^2) / 2 (what her features say among
+over the person's features and a = sum w_f x_f + (|p|^2 - sum x_f^2 |v_f|^2) / 2 (what their features say among
 themselves), and q and b the same of the item.
 """
 
@@ -54,7 +54,7 @@ class Side:
 
 
 def sides_of(table: RatingTable) -> tuple[Side, Side]:
-    """(people, items) with their rated partners in this table; somebody without ratings has no partners."""
+    """(people, items) with their rated partners in this table; a person without ratings has no partners."""
     met = sparse.csr_matrix(
         (np.ones(len(table)), (table.person_rows, table.item_rows)), shape=(table.n_people, table.n_items)
     )

@@ -24,7 +24,7 @@ from recommendations.ratings.table import RatingTable
 SEPARATORS = ("::", "\t", "|", ";", ",")
 RATINGS_FILES = ("ratings.dat", "ratings.csv", "ratings.tsv", "ratings.txt", "u.data")
 TITLES_FILES = ("movies.dat", "movies.csv", "movies.tsv", "movies.txt", "u.item", "titles.dat", "titles.csv")
-PROBLEMS_NAMED = 20  # of a file with more bad lines only the number is told
+PROBLEMS_NAMED = 20  # of a file with more bad lines only the number is reported
 
 
 @dataclass

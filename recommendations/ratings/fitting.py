@@ -1,6 +1,6 @@
 """Fitting a rating model: how long to sample is learned on ratings held back, then everything is sampled from.
 
-Two chains run side by side. One has not seen a part of the training's ratings, and tells after every draw how well the
+Two chains run side by side. One has not seen a part of the training's ratings, and says after every draw how well the
 mean of its draws predicts them; when that stops getting better, it says after how many draws it was best, and how far
 to trust them. The other has
 all ratings and is kept up to there. On plenty of ratings the longer chain is the better one; on few, a long chain

@@ -55,7 +55,7 @@ class Evaluation:
 
 
 def silent(_fraction: float, _sentence: str) -> None:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""
 
 
 class LoadedModel:
@@ -119,13 +119,13 @@ class LoadedModel:
         self.titles.nearest("anything")
 
     def recommend(self, item_ids: Sequence[str], ratings: Sequence[float], top: int) -> list[Estimate]:
-        """The best items for somebody who rated these, none of them among the answers.
+        """The best items for a person who rated these, none of them among the answers.
 
         Of an item that is rated twice the later rating counts. Ratings outside of the scale are taken as its ends.
 
         Raises:
             ValueError: If the lists differ in length, or a rating is no finite number.
-            UnknownItems: If nobody rated one of the items in the training.
+            UnknownItems: If one of the items has no rating in the training.
         """
         rows, stars = self._checked(item_ids, ratings)
         belief = fold_in(self.draws, rows, self.standard.units(stars))
@@ -161,7 +161,7 @@ class LoadedModel:
         """(id, similarity) of the items most like one, most alike first, without itself or one of its title.
 
         Raises:
-            UnknownItems: If nobody rated it in the training.
+            UnknownItems: If it has no rating in the training.
         """
         if not self.knows(item_id):
             raise UnknownItems([item_id])
@@ -178,8 +178,8 @@ class LoadedModel:
     def estimates_of(self, table: RatingTable, report: Report = silent) -> np.ndarray:
         """What people would say of the items of a table, in stars, shape (n_ratings,).
 
-        Whoever was trained on is folded in with the ratings of the training. Somebody new is taken for the middle of
-        all people, and an item that nobody rated for the middle of all items. The table's ratings are not looked at.
+        A person of the training is folded in with the ratings they had there. A new person is taken for the middle of
+        all people, and an item without ratings for the middle of all items. The table's ratings are not looked at.
         """
         known = self.table.matrix()
         item_rows = self._rows(self._row_by_item, table.items, table.item_rows)

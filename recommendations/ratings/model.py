@@ -1,6 +1,6 @@
 """The rating model as its users see it: train, evaluate, predict, similar; ids in, ids out, stars everywhere.
 
-One object stands for a data folder. It loads the newest model there on first use, or when told to by ``warmup``, and
+One object stands for a data folder. It loads the newest model there on first use, or when asked to by ``warmup``, and
 keeps it until a newer one is asked for; training adds one. Everything is safe to call from several threads.
 """
 
@@ -122,7 +122,7 @@ class RatingModel:
         return evaluations_of(self.folder, self.current().name)
 
     def _newest(self, names: list[str]) -> LoadedModel:
-        """The newest that can be read; what cannot is told in the log once and not tried again."""
+        """The newest that can be read; what cannot is logged once and not tried again."""
         for name in names:
             if self._loaded is not None and self._loaded.name == name:
                 return self._loaded

@@ -1,11 +1,11 @@
-"""What the kept draws say: of somebody new after a few ratings, of pairs, of what is alike.
+"""What the kept draws say: of a new person after a few ratings, of pairs, of what is alike.
 
-A draw fixes everything about the items. What is then left open about one person are her own linear weight and factors
-z = (w, v), and her ratings are linear in them (features.py):
+A draw fixes everything about the items. What is then left open about one person are their linear weight and factors
+z = (w, v), and their ratings are linear in them (features.py):
 
     rating_i - w0 - b_i - c - s . q_i  =  w + v . (s + q_i) + noise
 
-with s and c the vector and bias of the items she met. Under the draw's prior N(mu, diag(1 / lambda)) and its noise
+with s and c the vector and bias of the items they met. Under the draw's prior N(mu, diag(1 / lambda)) and its noise
 precision alpha the posterior of z is therefore Gaussian, with
 
     precision  A = diag(lambda) + alpha F'F        mean  m = A^-1 (lambda mu + alpha F'y)
@@ -27,14 +27,14 @@ import numpy as np
 from recommendations.ratings.features import partner_weight
 from recommendations.ratings.gibbs import ITEM_IDS, PERSON_IDS, Draw
 
-RATINGS_AT_ONCE = 256  # of one person; bounds the memory of a fold-in, whoever comes
+RATINGS_AT_ONCE = 256  # of one person; bounds the memory of a fold-in
 
 
 @dataclass(frozen=True, eq=False)
 class KeptDraws:
     """The item side of a chain, float32 where it grows with the items, which each have one row (a stretch of memory).
 
-    The last item row stands for any item that nobody rated: the middle of the prior.
+    The last item row stands for any item without ratings: the middle of the prior.
 
     Attributes:
         intercepts, noise_precisions: w0 and alpha, shape (n_draws,).
@@ -136,7 +136,7 @@ class Belief:
     Attributes:
         means: m, shape (n_draws, 1 + n_factors).
         precisions: A, shape (n_draws, 1 + n_factors, 1 + n_factors).
-        met_vectors: s, shape (n_draws, n_factors); zero when she met nothing.
+        met_vectors: s, shape (n_draws, n_factors); zero when the person met nothing.
         met_biases: c, shape (n_draws,).
     """
 
@@ -151,7 +151,7 @@ def fold_in(draws: KeptDraws, item_rows: np.ndarray, ratings: np.ndarray) -> Bel
 
     Args:
         draws: Of the items.
-        item_rows: What she rated, each item once, below n_items, shape (n_ratings,). None at all gives the prior.
+        item_rows: The rated items, each once, below n_items, shape (n_ratings,). None at all gives the prior.
         ratings: In standard units, shape (n_ratings,).
     """
     met_vectors, met_biases = _met(draws, item_rows)
@@ -193,9 +193,9 @@ def _design(draws: KeptDraws, met_vectors: np.ndarray, item_rows: np.ndarray) ->
 
 
 def estimates(draws: KeptDraws, belief: Belief, item_rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-    """What she would say of items, averaged over draws, in standard units, shape (n_rows,).
+    """What the person would say of items, averaged over draws, in standard units, shape (n_rows,).
 
-    By default of every item, and of the one that nobody rated as the last. Takes one product of a matrix and a vector,
+    By default of every item, and of the one without ratings as the last. Takes one product of a matrix and a vector,
     since an item's vectors of all draws lie side by side.
     """
     weights, factors = belief.means[:, 0], belief.means[:, 1:]

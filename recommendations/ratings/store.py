@@ -56,7 +56,7 @@ def save_model(
         _write_json(partial / "about.json", {"format": FORMAT_VERSION, **about, "arrays": shapes})
         for name, document in documents.items():
             _write_json(partial / f"{name}.json", document)
-        partial.chmod(0o755)  # mkdtemp's are for their owner only, but the web server may be somebody else
+        partial.chmod(0o755)  # mkdtemp's are for their owner only, but the web server may run as another user
         return _publish(partial)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -104,7 +104,7 @@ def _map(path: Path, expected: list[Any]) -> np.ndarray:
     except (OSError, ValueError, EOFError) as problem:
         raise ArtefactRefused(f"cannot read {path}: {problem}") from problem
     if [str(array.dtype), *array.shape] != expected:
-        raise ArtefactRefused(f"{path} is not the array that about.json tells of")
+        raise ArtefactRefused(f"{path} is not the array that about.json describes")
     return array
 
 

@@ -1,4 +1,4 @@
-"""Finding the item that somebody means by a title: with or without its year, with small typos.
+"""Finding the item that a person means by a title: with or without its year, with small typos.
 
 Titles are compared by their letters and digits in lower case, without accents and articles, so that “The Matrix”,
 “Matrix, The (1999)” and “matrix” are one, as are “Rocky IV” and “rocky 4”; names in brackets (“Seven (a.k.a. Se7en)”)

@@ -187,7 +187,7 @@ class ValidationChain:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
         self._stdin, self._stdout = self._pipes()
-        with suppress(BrokenPipeError), self._stdin as stdin:  # it has died at once, which poll() tells
+        with suppress(BrokenPipeError), self._stdin as stdin:  # it has died at once, which poll() reports
             stdin.write(self._task.to_bytes())
         os.set_blocking(self._stdout.fileno(), False)
         return self

@@ -32,7 +32,7 @@ Facts = dict[str, Any]
 def explain(listings: Sequence[Listing], scorer: Scorer | None) -> list[tuple[Breakdown, Facts]]:
     """For each listing what everything adds to its score, and what a reason may mention.
 
-    The values of a breakdown add up to the score. Utility is told by the features of the car, under the taste of the
+    The values of a breakdown add up to the score. Utility is split by the features of the car, under the taste of the
     household that likes it best; ``BASE`` is what does not depend on the car: where the score has its zero. Without a
     scorer, before any ranker is live, there is no score to break down.
     """
@@ -58,15 +58,15 @@ def explain(listings: Sequence[Listing], scorer: Scorer | None) -> list[tuple[Br
 def features_of(table: ListingTable, goods: Goods, tastes: NDArray[np.intp], scorer: Scorer) -> list[Breakdown]:
     """The utility part of each score by features of the car, under the taste that it is for, and the base."""
     scale, zero = scorer.score.scale_of(UTILITY), scorer.score.mean_of(UTILITY)
-    told: list[Breakdown] = [{} for _ in range(len(table))]
+    breakdowns: list[Breakdown] = [{} for _ in range(len(table))]
     for taste in np.unique(tastes).tolist():
         rows = np.flatnonzero(tastes == taste)
         ranker, weights = scorer.shopper.ranker, scorer.wants.weights[taste]
         parts = ranker.breakdown(weights, table.take(rows), goods.vectors[rows])
         base = scale * (scorer.wants.offsets[taste] - zero)
         for row, values in zip(rows.tolist(), parts.values, strict=True):
-            told[row] = {**dict(zip(parts.names, (scale * values).tolist(), strict=True)), BASE: float(base)}
-    return told
+            breakdowns[row] = {**dict(zip(parts.names, (scale * values).tolist(), strict=True)), BASE: float(base)}
+    return breakdowns
 
 
 def goods_of(listings: Sequence[Listing], table: ListingTable, ranker: Ranker) -> Goods:

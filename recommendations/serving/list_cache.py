@@ -1,8 +1,8 @@
-"""Candidates in order, kept for whoever asks the same again before anything has happened.
+"""Candidates in order, kept for a caller that asks the same again before anything has happened.
 
 The key holds everything an order depends on: the taste, what was dealt with lately, the state of the stock, demand, the
 rules of the list. So an event, a sold car, an edited placement or a promotion makes another key, and nothing has to be
-told to forget; the lifetime bounds what the key cannot see (a search saved a moment ago). What is kept are ids and
+invalidated; the lifetime bounds what the key cannot see (a search saved a moment ago). What is kept are ids and
 scores: which of the cars are still for sale is read from the database for every answer all the same.
 """
 

@@ -194,7 +194,7 @@ def tell(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> 
             source=candidate.source,
             reason=tell_reason(
                 terms,
-                {},  # the terms are told against the average listing already
+                {},  # the terms are relative to the average listing already
                 source=candidate.source,
                 facts=facts,
                 typical=typical,

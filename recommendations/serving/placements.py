@@ -23,10 +23,10 @@ from recommendations.engine.policy import ListPolicy
 from recommendations.engine.scoring import TERMS
 from recommendations.models import Experiment, Placement
 
-# Source -> its share of the candidates where a placement says nothing else. Shares are proportions: those of sources
-# that have nothing to say, such as saved searches of somebody who saved none, go to the others.
 HOME = "home"  # the placement of a list that names none
 
+# Source -> its share of the candidates where a placement says nothing else. Shares are proportions: those of sources
+# that have nothing to say, such as saved searches of a buyer who saved none, go to the others.
 DEFAULT_SHARES: Mapping[str, float] = {
     "taste": 0.6,
     "neighbours": 0.08,
@@ -92,10 +92,10 @@ class Rules:
 def rules_of(slug: str, buyer: Buyer | None) -> Rules:
     """The rules of the placement for this buyer, in one query; those of a plain list where there is no such placement.
 
-    A stranger takes part in no experiment: nobody could tell next time which arm she was in.
+    A buyer who is not known takes part in no experiment: next time their arm would be unknown.
     """
     running = Experiment.objects.filter(status=Experiment.Status.RUNNING, placement__slug=slug)
-    described = running.values(told=JSONObject(slug=F("slug"), variants=F("variants")))
+    described = running.values(arms=JSONObject(slug=F("slug"), variants=F("variants")))
     placement = Placement.objects.annotate(experiment=Subquery(described[:1])).filter(slug=slug).first()
     if placement is None:
         return Rules(Placement(slug=slug))
@@ -150,7 +150,7 @@ def refuse_boosts(value: Any) -> None:
 def refuse_filters(value: Any) -> None:
     """Raise ValidationError unless every filter is known and has a value of its kind.
 
-    A filter nobody knows would be ignored in silence, and the list would show what it should not.
+    An unknown filter would be ignored in silence, and the list would show what it should not.
     """
     if not isinstance(value, dict):
         raise ValidationError('Write filters by name, like {"fuels": ["electric"], "max_price": 20000}.')

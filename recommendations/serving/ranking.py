@@ -24,7 +24,7 @@ from recommendations.serving.list_cache import LifetimeCache, digest_of
 from recommendations.serving.placements import Rules
 from recommendations.serving.scorer import Scorer
 from recommendations.serving.sources import (
-    NOBODY,
+    NO_IDS,
     SOURCES,
     ExplorationSource,
     NewArrivalsSource,
@@ -108,7 +108,7 @@ def fill_shelf(
     exclude: Collection[int],
     pulse: Pulse | None = None,
 ) -> Shelf:
-    """What may be shown to a shopper; ``pulse`` is that of the market right now, if it is not told."""
+    """What may be shown to a buyer; ``pulse`` is that of the market right now, if it is not given."""
     pulse = pulse or market_pulse()
     return Shelf(
         window=window,
@@ -132,7 +132,7 @@ def place_in(filters: ListingFilters) -> tuple[float, float] | None:
 def generator_for(shopper: Shopper, pulse: Pulse) -> np.random.Generator:
     """Chance that stands still while nothing happens: another draw with each event, version, and day.
 
-    Whoever asks twice gets the same list, and nobody's list moves because somebody else acted.
+    A buyer who asks twice gets the same list, and no list changes because another buyer acted.
     """
     key = shopper.buyer.pk if shopper.buyer else 0
     return np.random.default_rng([key, shopper.n_events, shopper.version_id, int(pulse.moment // SECONDS_A_DAY)])
@@ -176,7 +176,7 @@ def gather(sources: tuple[Source, ...], shopper: Shopper, shelf: Shelf, n: int) 
     shares = [shelf.rules.shares.get(source.name, 1.0) for source in sources]
     total = sum(shares)
     proposals = [
-        source.propose(shopper, shelf, wanted_of(source, share / total, n)) if share > 0 else NOBODY
+        source.propose(shopper, shelf, wanted_of(source, share / total, n)) if share > 0 else NO_IDS
         for source, share in zip(sources, shares, strict=True)
     ]
     source_by_id = {key: sources[position].name for key, position in merge(proposals, shares, n)}
@@ -241,7 +241,7 @@ def space_with(window: Window, listing_ids: NDArray[np.int64]) -> ListingSpace:
 def pool_of(
     ids: NDArray[np.int64], goods: Goods, scored: Scored, space: ListingSpace, shelf: Shelf, n_draws: int
 ) -> Pool:
-    """The candidates as the policy sees them; only somebody whose taste we have begun to know is explored with."""
+    """The candidates as the policy sees them; only buyers whose taste we have begun to know are explored with."""
     rows = space.stock.rows_of(ids)
     models, sellers = space.columns.codes("model")[rows], space.column("seller_ids")[rows]
     scorer = shelf.scorer

@@ -33,7 +33,7 @@ class Scorer:
     Attributes:
         shopper: Who asks.
         switch: Which pipelines are on.
-        wants: The shopper, as the score reads her.
+        wants: The buyer, as the score reads them.
         score: Weights of the terms, with the placement's boosts.
         pulse: The market lately.
         average: Demand of the average live listing, per effective day.
@@ -85,7 +85,7 @@ class Scorer:
         return scored.scores[:, None] + self.score.scale_of(UTILITY) * (drawn - known[:, None])
 
     def imagined(self, rng: np.random.Generator, n_draws: int = 1) -> list[Wants]:
-        """What she may as well want: each taste drawn from what is believed of it, so many times."""
+        """What the buyer may as well want: each taste drawn from what is believed of it, so many times."""
         drawn = np.stack([draw(member.taste, rng, n_draws) for member in self.shopper.tastes], axis=1)
         switched = self.shopper.ranker.switched
         return [replace(self.wants, weights=np.array([switched(w, self.switch) for w in tastes])) for tastes in drawn]

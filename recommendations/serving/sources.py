@@ -35,7 +35,7 @@ SAVED_SEARCHES = 3  # the newest, of one buyer
 CLOSER_LOOKS = 5  # new arrivals are drawn among so many times more of the most suitable
 
 Ids = NDArray[np.int64]
-NOBODY: Ids = np.empty(0, np.int64)
+NO_IDS: Ids = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Shelf:
         scorer: How this list scores.
         pulse: The market lately; sources take its moment for now, so that a list stands still with it.
         rules: Of the placement.
-        rng: For whoever draws.
+        rng: For sources that draw.
     """
 
     window: Window
@@ -79,7 +79,7 @@ class Shelf:
         return self._merged([self.window.highest(rows, utilities, n)[0] for utilities in by_taste], n)
 
     def suitable(self, mask: NDArray[np.bool_], n: int) -> Ids:
-        """The same for what she is believed to want, but only cars that suit her better than the average one does."""
+        """The same for what the buyer is believed to want, but only cars that suit them better than the average one."""
         best = np.max(
             [u + offset for u, offset in zip(self._utilities, self.scorer.wants.offsets, strict=True)], axis=0
         )
@@ -107,7 +107,7 @@ class Shelf:
     def log_rates(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """One draw of how much each row will be asked about, against the average; nan for one that is not new.
 
-        A listing's draw is its own: it is the same whoever asks for it on this shelf, and whatever else is for sale.
+        A listing's draw is its own: it is the same for every source on this shelf, and whatever else is for sale.
         """
         rates = np.full(len(rows), np.nan)
         is_new = (rows >= 0) & self.is_younger(NEW_DAYS)[rows]
@@ -165,7 +165,7 @@ class NeighbourSource:
     def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
         codes, strengths = shopper.history
         if not len(codes):
-            return NOBODY
+            return NO_IDS
         scores = shelf.window.ranker.collaborative.neighbour_scores(codes, strengths)
         best = np.argsort(-scores, kind="stable")[: max(n // 4, 5)]
         is_wanted = np.zeros(len(scores), bool)
@@ -176,7 +176,7 @@ class NeighbourSource:
 class TrendingSource:
     """Cars whose sellers are contacted most for the days they have been on sale.
 
-    The rate of contacts is smoothed (``scoring.demand_term``): one call on the first day is no trend yet. Where nobody
+    The rate of contacts is smoothed (``scoring.demand_term``): one call on the first day is no trend. Where no seller
     was contacted at all, any favourable event stands for a contact. A price out of all reason draws calls that are no
     demand for the car, so such cars take no part.
     """
@@ -188,7 +188,7 @@ class TrendingSource:
         rows = shelf.known_rows(np.fromiter(contacts.keys(), np.int64, len(contacts)))
         rows = rows[shelf.window.is_plausible[rows]]
         if not len(rows):
-            return NOBODY
+            return NO_IDS
         rates = shelf.window.market(shelf.pulse.moment, contacts).terms(rows)[DEMAND]
         ids = shelf.window.stock.listing_ids[rows]
         return ids[np.lexsort((ids, -rates))][:n]
@@ -210,7 +210,7 @@ class SavedSearchSource:
 
     def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
         if shopper.buyer is None or not shopper.is_personal:
-            return NOBODY
+            return NO_IDS
         queries = SavedSearch.objects.filter(buyer=shopper.buyer).values_list("query", flat=True)[:SAVED_SEARCHES]
         found = [self._found(ListingFilters.from_query(query), shelf, n) for query in queries]
         return np.array([listing_id for listing_id, _ in merge(found, [1.0] * len(found), n)], np.int64)
@@ -237,12 +237,12 @@ class ExplorationSource:
 
     def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
         if not shopper.is_personal or not shelf.rules.placement.exploration_share:
-            return NOBODY
+            return NO_IDS
         return shelf.best(shelf.scorer.imagined(shelf.rng)[0], n)
 
 
 class NewArrivalsSource:
-    """New cars of which nobody knows yet how much they will be asked about, tried out among those that suit.
+    """New cars of which it is not known yet how much they will be asked about, tried out among those that suit.
 
     Each draws the rate it may have, from what is known of its like (``engine.arrivals``); utility and the logarithm of
     that rate are both logits, so their sum is what to expect.
@@ -252,10 +252,10 @@ class NewArrivalsSource:
 
     def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
         if not shelf.rules.placement.fresh_share:
-            return NOBODY
+            return NO_IDS
         ids = shelf.suitable(shelf.allowed & shelf.is_younger(NEW_DAYS), CLOSER_LOOKS * n)
         if not len(ids):
-            return NOBODY
+            return NO_IDS
         vectors, _ = shelf.window.vectors_of(ids)
         utilities = shelf.scorer.score.scale_of(UTILITY) * shelf.scorer.wants.utilities(vectors)[0]
         hopes = utilities + shelf.log_rates(shelf.window.stock.rows_of(ids))
@@ -263,13 +263,13 @@ class NewArrivalsSource:
 
 
 class PromotedSource:
-    """Cars that somebody paid for, the most suitable first; only where the placement keeps places for them."""
+    """Cars that a seller paid for, the most suitable first; only where the placement keeps places for them."""
 
     name = "promoted"
 
     def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
         if not shelf.rules.placement.promoted_share:
-            return NOBODY
+            return NO_IDS
         is_promoted = shelf.window.column("promoted_until") > shelf.pulse.moment
         return shelf.best_of(shelf.allowed & is_promoted, shelf.scorer.wants, n)
 

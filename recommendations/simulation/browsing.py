@@ -32,7 +32,7 @@ __all__ = [
     "simulate", "utility",
 ]  # fmt: skip
 
-BROWSING_STREAM = 3  # tells its random numbers from the market's and the buyers'
+BROWSING_STREAM = 3  # separates its random numbers from the market's and the buyers'
 EARTH_RADIUS_KM = 6371.0
 
 EVENT_KINDS = ("view", "favourite", "contact", "dislike", "search")
@@ -109,7 +109,7 @@ def simulate(
         report: Called with the share done.
 
     Raises:
-        ValueError: If there are events to make but nobody to make them or nothing to look at.
+        ValueError: If there are events to make but no buyer to make them or nothing to look at.
     """
     if n_events and not (len(market) and buyers):
         raise ValueError("events need at least one listing and one buyer")

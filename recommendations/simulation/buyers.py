@@ -14,7 +14,7 @@ from recommendations.simulation.car_specs import CarSpecs, slug
 from recommendations.simulation.market import AVERAGE_TASTE, COLOURS, PREMIUM, Towns
 from recommendations.simulation.true_taste import Floats, TrueTaste
 
-BUYERS_STREAM = 2  # tells their random numbers from the market's
+BUYERS_STREAM = 2  # separates their random numbers from the market's
 DECISIVENESS = 1.5  # utilities below are written for a temperature of one; real buyers hesitate a little less
 KINDS = {  # share of each type of buyer
     "ordinary": 0.3, "price_sensitive": 0.17, "brand_loyal": 0.13, "family": 0.16, "enthusiast": 0.08, "two_cars": 0.05,

@@ -68,7 +68,7 @@ class Round:
         shown: Lists of the rounds before, shape (number, n_buyers, k), -1 in empty places.
         chosen: Rows opened in them, shape (number, n_buyers, views), -1 where nothing was.
         searched: By round before and buyer: what was searched for, as the rows for sale then that met each condition,
-            by the field it is about ("price", "body" …); None where nobody searched. The list of a round with a search
+            by the field it is about ("price", "body" …); None without a search. The list of a round with a search
             was left aside.
         n_buyers, k: Size of the answer: lists of at most k rows, shape (n_buyers, k), -1 in empty places.
         rng: For draws of the recommender's own.
@@ -160,7 +160,7 @@ class _Loop:
         self.shown = np.full((*shape, config.k), -1)
         self.chosen = np.full((*shape, config.views), -1)
         self.searched: list[list[Search | None]] = [[None] * len(buyers) for _ in range(config.n_rounds)]
-        # drawn in advance, so that whoever recommends meets the same searches
+        # drawn in advance, so that every recommender meets the same searches
         self.searches = np.random.default_rng([config.seed, 3]).random(shape) < config.search_share
 
     def run(self, recommend: Recommender) -> LoopReport:

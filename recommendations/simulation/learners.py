@@ -70,10 +70,10 @@ def learn_population(
 
 def _events_of_buyers(history: sim.History, until_s: float) -> Iterator[Rows]:
     """Positions of each buyer's newest events on cars that were over by then, oldest first."""
-    told = np.flatnonzero((history.event_kind != sim.SEARCH) & (history.event_s > until_s))
-    told = told[np.argsort(history.event_buyer[told], kind="stable")]
-    _, starts = np.unique(history.event_buyer[told], return_index=True)
-    for events in np.split(told, starts[1:]):
+    positions = np.flatnonzero((history.event_kind != sim.SEARCH) & (history.event_s > until_s))
+    positions = positions[np.argsort(history.event_buyer[positions], kind="stable")]
+    _, starts = np.unique(history.event_buyer[positions], return_index=True)
+    for events in np.split(positions, starts[1:]):
         if len(events):
             yield events[-NEWEST_EVENTS:]
 
@@ -95,7 +95,7 @@ class LearnerConfig:
     """How ``ShowByTaste`` learns and shows.
 
     Attributes:
-        policy: Rules of the lists, as a placement has them unless told otherwise; its k is replaced by the loop's.
+        policy: Rules of the lists, as a placement has them unless given otherwise; its k is replaced by the loop's.
         n_beside_search: Random live listings that do not meet a condition of a search, to hold against those that do.
         half_life_days: After this long an event counts half.
         n_pool: Best listings that the policy chooses from, exploring ones too: a draw from the belief that ranks all of

@@ -53,7 +53,7 @@ class StudyConfig:
         learner: How ours learns.
         encoder: Of the listing vectors.
         prior: How the population is learned.
-        events: Figures are told after so many events of a buyer.
+        events: Figures are reported after so many events of a buyer.
     """
 
     n_listings: int = 10_000

@@ -22,7 +22,7 @@ from recommendations.simulation.true_taste import TrueTaste, scaled_numbers, wor
 
 BLOCK = 1000  # listings
 DAY = 86_400  # seconds
-MARKET_STREAM = 1  # tells the random numbers of the market from those of its buyers
+MARKET_STREAM = 1  # separates the random numbers of the market from those of its buyers
 
 STILL_FOR_SALE = -1
 LIVE, RESERVED, SOLD, WITHDRAWN, EXPIRED = "live", "reserved", "sold", "withdrawn", "expired"
@@ -305,7 +305,7 @@ class _Factory:
             doors=np.array([DOORS.get(body, 5) for body in specs.body[spec]]),
             seats=np.array([SEATS.get(body, 5) for body in specs.body[spec]]),
             owner_count=1 + rng.poisson(age / 4), annual_tax=_annual_tax(cars["year"], specs.fuel[spec]),
-            # nobody lives exactly at the town hall; the scatter keeps cars of one town apart on a map
+            # no seller lives exactly at the town hall; the scatter keeps cars of one town apart on a map
             latitude=np.round(self.towns.latitude[town] + sellers["north"], 4),
             longitude=np.round(self.towns.longitude[town] + sellers["east"], 4),
             published_s=published_s, ended_s=ended_s, first_price=first_price, reduced_s=reduced_s,

@@ -160,8 +160,8 @@ def seed_marketplace(
 def ensure_demo_people() -> None:
     """John0 to John49 as users and buyers; in demo mode with the password "demo", and an operator beside them.
 
-    Outside demo mode nobody can log in as one of them, since the password is public. Somebody who exists is left
-    alone, but for a John without a usable password, who gets his when demo mode is on.
+    Outside demo mode no one can log in as one of them, since the password is public. A user who exists is left
+    alone, but for a John without a usable password, who gets one when demo mode is on.
     """
     johns = User.objects.filter(email__in=DEMO_EMAILS)
     locked_out = johns.filter(password__startswith=UNUSABLE_PASSWORD_PREFIX) if settings.DEMO_MODE else johns.none()
@@ -361,7 +361,7 @@ class _Seeding:
         model_ids: dict[tuple[str, str], int],
         seller_ids: dict[str, int],
     ) -> None:
-        """One chunk with its price history, all or nothing; whoever keeps vectors hears of it after the commit."""
+        """One chunk with its price history, all or nothing; the signal for vectors is sent after the commit."""
         table = market.table
         with transaction.atomic():
             copy_rows(

@@ -80,7 +80,7 @@ class Tested:
     lists: dict[str, NDArray[np.intp]]
 
     def metrics(self) -> dict[str, Any]:
-        """Recall, NDCG and coverage at 20 of each ranker; empty where nobody could be asked about."""
+        """Recall, NDCG and coverage at 20 of each ranker; empty where no buyer could be asked about."""
         if not len(self.case):
             return {}
         return {
@@ -170,9 +170,9 @@ def held_back_after(
     position_of_row = np.full(len(space) + 1, -1)  # one more for what has no row, whose row is -1
     position_of_row[candidate_rows] = np.arange(len(candidate_rows))
     positions = position_of_row[space.stock.rows_of(events.listing_ids)]
-    told = (weights_of(events) > 0) & (positions >= 0)
-    is_later = told & (events.occurred_at >= moment) & (events.occurred_at < until)
-    is_earlier = told & (events.occurred_at < moment)
+    is_counted = (weights_of(events) > 0) & (positions >= 0)
+    is_later = is_counted & (events.occurred_at >= moment) & (events.occurred_at < until)
+    is_earlier = is_counted & (events.occurred_at < moment)
     width = max(len(candidate_rows), 1)
     pairs = events.buyer_ids * width + positions
     is_later &= ~np.isin(pairs, pairs[is_earlier])

@@ -53,9 +53,9 @@ Report = Callable[[float, str], None]  # fraction done from 0 to 1, and what is 
 FEWEST_EVENTS_TO_TEST_ON = 20
 BUYERS_FOR_TEST = 150  # a prior for the test alone need not be the best there is: that would double the training
 # Length of the factors against that of the content. At 0.5 their noise cost a simulated buyer with 20 events 1.4 points
-# of 100 of the utility she could have had; where they do tell something, the prior gives them the weight they deserve.
+# of 100 of the utility they could have had; where factors are informative, the prior weighs them accordingly.
 FACTOR_NORM = 0.2
-NOBODY_TO_TEST_ON = GateFigures(np.empty(0), np.empty(0), 0.0, 0.0)
+NO_TEST_FIGURES = GateFigures(np.empty(0), np.empty(0), 0.0, 0.0)
 SECONDS_A_DAY = 86_400.0
 
 
@@ -142,7 +142,7 @@ def discard(version: RankerVersion) -> None:
 
 
 class RunReporter:
-    """Writes progress into the run, where the admin shows it, and notices when somebody cancelled it."""
+    """Writes progress into the run, where the admin shows it, and notices when it was cancelled."""
 
     def __init__(self, attempt: Attempt[TrainingRun], also: Report | None) -> None:
         self._attempt = attempt
@@ -230,7 +230,7 @@ def kinds_now() -> dict[str, dict[str, float]]:
 
 
 def finish(version: RankerVersion, report: Report) -> None:
-    """The index of the vectors, where lists come from memory and nobody need wait for it.
+    """The index of the vectors, where lists come from memory and no request has to wait for it.
 
     A failure, a cancelled run or a worker that stops costs the index alone; a beat job makes it later.
     """
@@ -269,7 +269,7 @@ def go_live_or_not(version: RankerVersion, verdict: Verdict) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What learning from the older events alone, and testing on the newer ones, has told.
+    """What learning from the older events alone, and testing on the newer ones, has shown.
 
     Attributes:
         metrics: For ``RankerVersion.metrics``; empty where there was too little to test on.
@@ -293,7 +293,7 @@ def try_out(material: Material, parameters: TrainingParameters, report: Report) 
     live, events = RankerVersion.objects.live(), material.events
     if len(events) < FEWEST_EVENTS_TO_TEST_ON:
         a_priori = LearnedScores(LinearScore.default(), LinearScore.default_for_strangers(), 0)
-        return Trial({}, a_priori, judge(NOBODY_TO_TEST_ON if live else None), None)
+        return Trial({}, a_priori, judge(NO_TEST_FIGURES if live else None), None)
     is_tested = testers_among(events, parameters)
     moment = moment_of_trial(events, is_tested, live, parameters.held_back_share)
     is_earlier = events.occurred_at < moment
@@ -426,15 +426,15 @@ def fit_factors(material: Material, parameters: TrainingParameters, now: datetim
     events = material.events
     weights = weights_of(events)
     listing_rows = positions_of(events.listing_ids, material.rows.listing_ids)
-    told = (weights > 0) & (listing_rows >= 0)
-    age_days = np.maximum(now.timestamp() - events.occurred_at[told], 0.0) / SECONDS_A_DAY
-    buyers, buyer_rows = np.unique(events.buyer_ids[told], return_inverse=True)
+    is_counted = (weights > 0) & (listing_rows >= 0)
+    age_days = np.maximum(now.timestamp() - events.occurred_at[is_counted], 0.0) / SECONDS_A_DAY
+    buyers, buyer_rows = np.unique(events.buyer_ids[is_counted], return_inverse=True)
     return fit_collaborative(
         material.rows.table,
         material.content,
         buyer_rows,
-        listing_rows[told],
-        weights[told] * np.exp2(-age_days / parameters.archetype_half_life_days),
+        listing_rows[is_counted],
+        weights[is_counted] * np.exp2(-age_days / parameters.archetype_half_life_days),
         len(buyers),
         CollaborativeConfig(
             n_factors=settings.COLLABORATIVE_DIMENSIONS, relative_norm=FACTOR_NORM, seed=parameters.seed
@@ -484,7 +484,7 @@ def with_position(prior: Prior, position_bias: float) -> Prior:
 
 @transaction.atomic
 def store_version(version: RankerVersion, space: ListingSpace, rows: ListingRows) -> None:
-    """The ranker, and the vectors of what windows remember; of other listings they are made when somebody asks."""
+    """The ranker, and the vectors of what windows remember; of other listings they are made when asked for."""
     create_partition(version.pk)
     save_ranker(space.ranker, version)
     ended_lately = timezone.now().timestamp() - settings.WINDOW_LOOKBACK_DAYS * SECONDS_A_DAY

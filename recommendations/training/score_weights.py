@@ -71,7 +71,7 @@ def learn_terms(
     simulated market that ignores freshness, lists that happened to show new cars would have given it a large weight.
     Nor does a term get the credit for standing at the top, where buyers look first (``learn_score``, places).
     Every term is as it was on the day of the event, but for the taste and the history, which are those of the moment.
-    The same choices teach both scores: once with what was known of the buyer, once as if she were a stranger.
+    The same choices teach both scores: once with what was known of the buyer, once as if they were a cold buyer.
 
     Args:
         space: Fitted on events before the moment alone, with every listing in it; its ranker has prices.
@@ -80,7 +80,7 @@ def learn_terms(
         config: See ``TermConfig``.
 
     Returns:
-        The scores; those of ``LinearScore.default`` and ``default_for_strangers`` when nobody chose anything after
+        The scores; those of ``LinearScore.default`` and ``default_for_strangers`` when no buyer chose anything after
         the moment. Weights are never negative, and lean on the a-priori ones when choices are few.
     """
     config = config or TermConfig()
@@ -163,7 +163,7 @@ class _Choices:
     def _alternatives(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Rows each choice was made from, the chosen one first, -1 in padding; and their places in the list shown.
 
-        Both of shape (n_choices, n_alternatives); a place is nan where nobody knows it.
+        Both of shape (n_choices, n_alternatives); a place is nan where it is unknown.
         """
         stock, n = self.space.stock, self.config.n_sampled
         chosen = stock.rows_of(self.tests.listing_ids)
@@ -180,9 +180,9 @@ class _Choices:
         return alternatives, np.column_stack([own_place, np.where(np.isnan(own_place), np.nan, beside_it)])
 
     def _own_places(self) -> NDArray[np.float64]:
-        """Place of what was chosen in its list, from 1, shape (n_choices,); nan where it was not told."""
-        told = Interaction.objects.filter(pk__in=self.tests.ids.tolist(), position__isnull=False)
-        place_by_event = dict(told.order_by().values_list("pk", "position"))
+        """Place of what was chosen in its list, from 1, shape (n_choices,); nan where it was not recorded."""
+        recorded = Interaction.objects.filter(pk__in=self.tests.ids.tolist(), position__isnull=False)
+        place_by_event = dict(recorded.order_by().values_list("pk", "position"))
         return np.array([place_by_event.get(event_id, np.nan) for event_id in self.tests.ids.tolist()], np.float64)
 
     def _by_day(self) -> Iterator[tuple[Market, NDArray[np.intp]]]:

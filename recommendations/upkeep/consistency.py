@@ -138,7 +138,7 @@ CHECKS = [
     ),
     Check(
         "histories_left_with_guests",
-        "events still belong to guests who have become somebody",
+        "events still belong to guests who have since become another buyer",
         "The task “Refresh stale preferences” moves them; if they stay, its log says why.",
         histories_left_with_guests,
     ),

@@ -1,8 +1,8 @@
 """The probe from end to end: an event of our own, followed through log, queue and worker to its effect.
 
-A made-up buyer does something, and a look some seconds later tells whether the preference knew of it, and how soon. The
-buyer lives for these seconds only. What she did lies long in the past, before anything that is trained, counted or
-called demand, so that nothing and nobody else is touched by it.
+A made-up buyer does something, and a look some seconds later shows whether the preference knew of it, and how soon. The
+buyer lives for these seconds only. What they did lies long in the past, before anything that is trained, counted or
+called demand, so that nothing else is affected by it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Probe:
 
 
 def send_probe() -> int | None:
-    """Let a made-up buyer do something; returns her key, or None where nothing could come of it: without a ranker.
+    """Let a made-up buyer do something; returns their key, or None where nothing could come of it: without a ranker.
 
-    Sweeps away those whom nobody looked at, because the process that should have is gone.
+    Removes those that were never looked at, because the process that should have is gone.
     """
     abandoned = Buyer.objects.filter(external_id__startswith=NAME, created_at__lt=timezone.now() - ABANDONED_AFTER)
     abandoned.delete()
@@ -51,8 +51,8 @@ def send_probe() -> int | None:
 def look_at_probe(buyer_id: int) -> Probe | None:
     """See whether the event arrived, keep the result for ``last_probe``, and remove what was made up.
 
-    None when there is no such buyer: somebody looked before. One whose event did not arrive is left to the next sweep,
-    so that a worker who comes late does not stumble over her absence.
+    None when there is no such buyer: it was read before. One whose event did not arrive is left to the next sweep,
+    so that a late worker does not fail because the buyer is gone.
     """
     event = Interaction.objects.filter(buyer=buyer_id).first()
     if event is None:

@@ -1,4 +1,4 @@
-"""``manage.py evaluate``: our ranker beside the usual ones, on the site's log or on somebody's files."""
+"""``manage.py evaluate``: our ranker beside the usual ones, on the site's log or on files."""
 
 from __future__ import annotations
 
@@ -189,8 +189,8 @@ def file_work(options: dict[str, Any]) -> tuple[str, dict[str, Any], Callable[[R
         items = read_item_file(options["items"], item_columns(options), file) if options["items"] else None
         return backtest_file(items.file if items else file, items, parameters, report)
 
-    told = {"events": options["events"].name, "where": options["where"], "seed": options["seed"]}
-    return options["events"].name, told, work
+    described = {"events": options["events"].name, "where": options["where"], "seed": options["seed"]}
+    return options["events"].name, described, work
 
 
 def item_columns(options: dict[str, Any]) -> ItemColumns:

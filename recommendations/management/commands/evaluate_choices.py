@@ -18,7 +18,7 @@ MOST_CATEGORIES = 50
 
 class Command(BaseCommand):
     help = (
-        "Learn from each person's first stated choices, predict her last ones, and compare with simpler ways. "
+        "Learn from each person's first stated choices, predict their last ones, and compare with simpler ways. "
         "The file has one row per alternative: person, task, 0 or 1 for chosen, and attributes."
     )
 

@@ -47,7 +47,7 @@ class Command(BaseCommand):
             plan = SeedPlan(options["listings"], options["buyers"], options["events"], options["seed"])
             if options["if_empty"] and Listing.objects.exists() and not is_unfinished(plan):
                 if settings.DEMO_MODE:
-                    ensure_demo_people()  # the stock may have come from a file, which brings nobody to log in as
+                    ensure_demo_people()  # the stock may have come from a file, which brings no user to log in as
                 return
             summary = self._seed(options)
         except SeedRefused as refusal:

@@ -75,7 +75,7 @@ class Command(BaseCommand):
 
 
 def config_of(options: dict[str, Any]) -> StudyConfig:
-    """The study that is asked for; told after the usual numbers of events, and at the end of the loop."""
+    """The study that is asked for; reported after the usual numbers of events, and at the end of the loop."""
     loop = LoopConfig(n_rounds=options["rounds"], search_share=options["search_share"])
     events = sorted({n_events for n_events in (*EVENTS, loop.n_rounds - 1) if n_events < loop.n_rounds})
     return replace(
@@ -98,8 +98,8 @@ def table(study: Study) -> Iterator[str]:
     yield ""
     yield f"{'':<26}" + "".join(f"{n_events:>22}" for n_events in config.events) + f"{'regret':>20}"
     for name in study.reports:
-        shares = "".join(f"{told(study.share_after(name, n_events)):>22}" for n_events in config.events)
-        yield f"{name:<26}{shares}{told(study.regret(name), 1):>20}"
+        shares = "".join(f"{formatted(study.share_after(name, n_events)):>22}" for n_events in config.events)
+        yield f"{name:<26}{shares}{formatted(study.regret(name), 1):>20}"
     yield ""
     last = config.events[-1]
     lead = study.lead_after(TASTE, LIKED, last)
@@ -107,11 +107,11 @@ def table(study: Study) -> Iterator[str]:
     yield ""
     yield f"{TASTE}, by buyers"
     for segment, members in study.segments.items():
-        shares = "".join(f"{told(study.share_after(TASTE, n_events, segment)):>22}" for n_events in config.events)
-        yield f"{segment:<21}{int(members.sum()):>5}{shares}{told(study.regret(TASTE, segment), 1):>20}"
+        shares = "".join(f"{formatted(study.share_after(TASTE, n_events, segment)):>22}" for n_events in config.events)
+        yield f"{segment:<21}{int(members.sum()):>5}{shares}{formatted(study.regret(TASTE, segment), 1):>20}"
 
 
-def told(figure: Figure, digits: int = 3) -> str:
+def formatted(figure: Figure, digits: int = 3) -> str:
     return f"{figure.mean:.{digits}f} ({figure.low:.{digits}f}-{figure.high:.{digits}f})"
 
 

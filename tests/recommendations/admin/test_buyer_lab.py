@@ -86,7 +86,7 @@ def test_every_car_of_the_list_offers_what_ifs(operator: Client, fan):
         ({"moment": "2099-01-01T10:00"}, "has yet to come"),
         ({"moment": "2020-01-01T10:00"}, "; choose a later moment."),
         ({"kind_1": "view"}, "Say a car or a search too"),
-        ({"car_1": "5"}, "Say what she did too"),
+        ({"car_1": "5"}, "Say what the buyer did too"),
         ({"kind_1": "view", "car_1": "no such car"}, "No car is found by “no such car”"),
         ({"kind_1": "view", "car_1": "9" * 30}, "No car is found by"),
         ({"latitude": "50"}, "longitude, radius is missing"),

@@ -73,7 +73,7 @@ def test_two_of_three_that_were_asked_the_same_are_compared_all_the_same(viewer:
     live, ready = versions
     text = viewer.get(address(ready, live, RankerVersionFactory())).text
     assert f"{ready} finds 20% more than {live}" in text
-    assert "Nobody knows yet" in text
+    assert "It is not known yet" in text
     assert "Not all of them were asked the same" in text
 
 
@@ -110,7 +110,7 @@ def test_a_retired_version_is_told_of_by_what_was_kept(viewer: Client, versions)
     text = viewer.get(address(live, retired)).text
     assert "1,234" in text
     assert "<td>–</td><td>0.123</td>" in text
-    assert "Nobody knows yet" in text
+    assert "It is not known yet" in text
 
 
 def test_lists_are_shown_on_request_to_those_who_may_see_buyers(client: Client):

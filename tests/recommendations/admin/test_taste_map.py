@@ -53,8 +53,8 @@ def test_a_buyer_is_drawn_in_with_her_direction_and_her_list_in_places_and_in_wo
     buyer = BuyerFactory()
     view(buyer, *market.bmws[:5])
     response = viewer.get(reverse(MAP), {"buyer": buyer.user.email, "colour": "taste"})
-    assert "more to her taste" in response.text
-    assert "Place 1 of her list: BMW 3 Series" in response.text
+    assert "more to their taste" in response.text
+    assert "Position 1 of their list: BMW 3 Series" in response.text
     assert "Her list on the map" in response.text
     assert response.context["listed"][0]["where"]
 
@@ -75,7 +75,7 @@ def test_a_stored_map_opens_by_its_number(viewer: Client):
     drawn = run_map(map_id=start_map().pk)
     response = viewer.get(reverse(MAP), {"map": drawn.pk, "buyer": buyer.pk})
     assert "All 30 cars of this map" in response.text
-    assert "The middle of her list" in response.text
+    assert "The middle of their list" in response.text
     assert "fc-map-arrow" not in response.text
 
 

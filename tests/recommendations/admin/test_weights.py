@@ -113,7 +113,7 @@ def test_buyers_are_drawn_at_random_and_the_same_for_the_same_seed(operator: Cli
         ({"weight_view": "99"}, "less than or equal to 20"),
         ({"half_life_days_view": "0"}, "greater than or equal to 0.01"),
         ({"weight_view": "much"}, "Enter a number"),
-        ({"buyers": "nobody@nowhere"}, "Nobody is known as nobody@nowhere"),
+        ({"buyers": "nobody@nowhere"}, "No buyer is known as nobody@nowhere"),
         ({"buyers": "1,2,3,4,5,6,7"}, "Name at most 6 buyers, not 7"),
         ({"placement": "nowhere"}, "nowhere is not one of the available choices"),
     ],
@@ -194,7 +194,7 @@ def test_what_somebody_else_saved_meanwhile_is_not_overwritten(operator: Client,
     posted = saving(operator, kinds_page(weight_view="3"))
     EventKind.objects.filter(slug="contact").update(weight=4)
     answer = operator.post(kinds_page(), posted)
-    assert "somebody saved other values meanwhile" in answer.text
+    assert "other values were saved meanwhile" in answer.text
     assert EventKind.objects.get(slug="view").weight == 1
     assert EventKind.objects.get(slug="contact").weight == 4
 

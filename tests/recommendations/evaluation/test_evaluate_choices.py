@@ -80,7 +80,7 @@ def test_columns_can_be_named_or_left_out(conjoint_file, capsys):
         (HEADER + ",1,1,5,Fiat\n", "line 2, column id: “” is empty"),
         (HEADER + "1,1,1,5,Fiat\n1,1,1,6,\n", "line 3, column make: “” is empty"),
         (HEADER + "1,1,1,5,Fiat\n1,1,1,6,Fiat\n", "person 1, task 1: 2 alternatives are chosen"),
-        (HEADER + "1,1,1,5,Fiat\n1,1,0,6,Fiat\n", "nobody has more than 3 tasks"),
+        (HEADER + "1,1,1,5,Fiat\n1,1,0,6,Fiat\n", "no person has more than 3 tasks"),
         (HEADER + "".join(f"1,1,0,5,Make{n}\n" for n in range(60)), "column make holds 60 different texts"),
     ],
 )

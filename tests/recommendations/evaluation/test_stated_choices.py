@@ -108,7 +108,7 @@ def test_a_table_checks_itself(changes, complaint):
 
 def test_too_little_to_learn_from_is_said():
     table = stated_choices(n_people=5, n_tasks=3)
-    with pytest.raises(ValueError, match="nobody has more than 3 tasks"):
+    with pytest.raises(ValueError, match="no person has more than 3 tasks"):
         evaluate_choices(table, ChoiceConfig(n_test=3))
     with pytest.raises(ValueError, match="cross-validation needs"):
         evaluate_choices(table, ChoiceConfig(n_test=2))

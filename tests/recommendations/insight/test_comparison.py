@@ -87,7 +87,7 @@ def test_evaluations_of_different_questions_are_no_comparison():
     found = find([one, two])
     assert not found.is_same_question
     assert set(found.measured) == {one.pk, two.pk}
-    assert "Nobody knows yet" in verdict_on(one, two, found).sentence
+    assert "It is not known yet" in verdict_on(one, two, found).sentence
 
 
 @DATABASE

@@ -63,7 +63,7 @@ def test_the_arrow_of_a_buyer_points_to_the_kind_she_looks_at_and_her_list_lies_
     assert found.is_personal
     assert [one.item.position for one in found.listed] == list(range(1, len(found.listed) + 1))
     assert all(one.is_drawn for one in found.listed)
-    assert found.groups[-1].label == "most to her taste"
+    assert found.groups[-1].label == "most to their taste"
     most = {car.listing_id for car in found.cars if car.group == len(found.groups) - 1}
     assert most <= {car.pk for car in market.bmws}
 
@@ -150,7 +150,7 @@ def test_a_stock_that_is_sold_out_makes_an_empty_picture():
 def test_rare_names_share_a_group_and_so_do_the_unknown():
     labels = [*"aaabbccddeeffgghhi", ""]
     groups, codes = by_name(labels)
-    assert [group.label for group in groups] == [*"abcdefgh", "Other", "Not told"]
+    assert [group.label for group in groups] == [*"abcdefgh", "Other", "Not given"]
     assert [group.n for group in groups] == [3, 2, 2, 2, 2, 2, 2, 2, 1, 1]
     assert [group.is_rest for group in groups[-3:]] == [False, True, True]
     assert codes[-2:].tolist() == [8, 9]
@@ -158,7 +158,7 @@ def test_rare_names_share_a_group_and_so_do_the_unknown():
 
 def test_price_bands_have_round_ends_and_every_car_its_band():
     groups, codes = in_price_bands(np.array([1_000.0, 4_980.0, 12_345.0, 20_001.0, 99_000.0, np.nan]))
-    assert [group.label for group in groups][-1] == "Not told"
+    assert [group.label for group in groups][-1] == "Not given"
     assert sum(group.n for group in groups) == 6
     assert groups[0].label == "under 4,200 GBP"
     assert codes.tolist() == sorted(codes.tolist())
@@ -166,7 +166,7 @@ def test_price_bands_have_round_ends_and_every_car_its_band():
 
 def test_prices_that_nobody_told_or_that_are_all_alike_make_groups_too():
     groups, _ = in_price_bands(np.array([np.nan, np.nan]))
-    assert [(group.label, group.n) for group in groups] == [("any price in GBP", 0), ("Not told", 2)]
+    assert [(group.label, group.n) for group in groups] == [("any price in GBP", 0), ("Not given", 2)]
     groups, _ = in_price_bands(np.array([500.0, 500.0]))
     assert [(group.label, group.n) for group in groups] == [("under 500 GBP", 0), ("from 500 GBP", 2)]
 
