@@ -10,7 +10,7 @@ RUN pip install -r requirements.txt
 
 COPY . .
 RUN DJANGO_SETTINGS_MODULE=recommender_site.settings_offline python -m django prepare --static-only
-# Rating models and the log are written by the server's own user; /api/info tells when the image was built.
+# Rating models and the log are written by the server's own user; /api/info says when the image was built.
 RUN mkdir -p var/ratings var/log && chown -R forecourt var/ratings var/log && date -u +%Y-%m-%dT%H:%M:%SZ > BUILT_AT
 
 USER forecourt

@@ -18,7 +18,7 @@ help:
 	@echo "make format   let ruff put the code in shape"
 	@echo "make shell    a Django shell on the same database"
 	@echo "make hooks    check every commit with pre-commit"
-	@echo "make secrets  make the secret files that docker compose wants"
+	@echo "make secrets  make the secret files that docker compose needs"
 	@echo "make clean    remove .venv; the data in var stays"
 
 run: environment
@@ -51,7 +51,7 @@ secrets: environment
 clean:
 	rm -rf .venv
 
-# A copy of the pins inside .venv tells what is installed, so that only a change of the pins installs again.
+# A copy of the pins inside .venv records what is installed, so that only a change of the pins installs again.
 environment:
 	@$(RUN) -c 'import pip' 2>/dev/null || { $(MAKE) --no-print-directory .venv; }
 	@cmp -s requirements.txt .venv/requirements.txt || { \

@@ -16,7 +16,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
     try:
         embedded.ensure()
-        _ = settings.DEBUG  # reads the settings now, so that a bad one is told without a stack trace
+        _ = settings.DEBUG  # reads the settings now, so that a bad one is reported without a stack trace
     except (embedded.EmbeddedError, ImproperlyConfigured) as problem:
         sys.exit(f"manage.py: {problem}")
     execute_from_command_line(sys.argv)

@@ -18,4 +18,4 @@ class TokenRefused(AccountsError):
 
 
 class EraseRefused(AccountsError):
-    """Somebody whose account cannot go by itself."""
+    """An operator's account, which its owner cannot erase."""

@@ -19,7 +19,7 @@ from accounts.querysets import ApiKeyQuerySet, UserManager
 
 
 class User(AbstractUser):
-    """Somebody with an email address who may log in; staff may use the admin."""
+    """A person with an email address who may log in; staff may use the admin."""
 
     logged_out_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Sessions and tokens from before are over."
@@ -95,9 +95,9 @@ class Buyer(models.Model):
         help_text="Set when a guest logged in: the history of the guest is this buyer's.",
     )  # fmt: skip
     questionnaire = models.JSONField(
-        default=dict, blank=True, help_text="What the buyer told us: budget, bodies, fuels, gearboxes, makes, use."
+        default=dict, blank=True, help_text="What the buyer answered: budget, bodies, fuels, gearboxes, makes, use."
     )
-    is_personalised = models.BooleanField(default=True, help_text="Off: the buyer gets the lists of a stranger.")
+    is_personalised = models.BooleanField(default=True, help_text="Off: the buyer gets the lists of a new visitor.")
     latitude = models.FloatField(null=True, blank=True)
     longitude = models.FloatField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -171,7 +171,7 @@ class ApiKey(models.Model):
 
 
 class AuditEntry(models.Model):
-    """One change that somebody made in the console: who, what, before and after. Append-only."""
+    """One change that an operator made in the console: who, what, before and after. Append-only."""
 
     at = models.DateTimeField(default=timezone.now)
     by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")

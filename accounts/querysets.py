@@ -30,6 +30,6 @@ class UserManager(BaseUserManager["User"]):
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self) -> ApiKeyQuerySet:
-        """Keys that open doors now: neither revoked nor expired."""
+        """Keys that are valid now: neither revoked nor expired."""
         unexpired = models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now())
         return self.filter(unexpired, revoked_at=None)

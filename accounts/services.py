@@ -36,7 +36,7 @@ def buyer_for_external_id(external_id: str) -> Buyer:
 @transaction.atomic
 def buyers_for_external_ids(external_ids: Iterable[str]) -> dict[str, Buyer]:
     """As ``buyer_for_external_id``, for many ids in three queries; the answer has a buyer for each id."""
-    wanted = sorted(set(external_ids))  # one order for everybody, so that two requests never wait for each other
+    wanted = sorted(set(external_ids))  # one order for all requests, so that two requests never wait for each other
     known = set(Buyer.objects.filter(external_id__in=wanted).values_list("external_id", flat=True))
     if missing := [Buyer(external_id=external_id) for external_id in wanted if external_id not in known]:
         Buyer.objects.bulk_create(missing, ignore_conflicts=True)
@@ -74,10 +74,10 @@ def _who_stands_for(buyer: Buyer) -> Buyer:
 def merge_guest(*, guest: Buyer, into: Buyer) -> Buyer:
     """Fold a guest's history into the buyer who has turned out to be the same person; safe to repeat.
 
-    The history itself belongs to other apps, which move it when ``buyers_merged`` is sent. What the guest told us
-    fills only gaps, and an opt-out of either side holds for both. Raises MergeRefused for anybody but a guest, and
-    for a guest who already became somebody else: whoever holds the key of a shared browser must not carry the
-    history of the person before away with them.
+    The history itself belongs to other apps, which move it when ``buyers_merged`` is sent. What the guest
+    answered fills only gaps, and an opt-out of either side holds for both. Raises MergeRefused for a buyer who is not
+    a guest, and for a guest who was already merged into another buyer: the next user of a shared browser must not
+    take over the history of the previous one.
     """
     guest, into = _lock_both(guest, into)
     if guest.merged_into_id == into.pk:
@@ -106,7 +106,7 @@ def _refuse_a_wrong_merge(guest: Buyer, into: Buyer) -> None:
     if guest.user_id or not guest.visitor_key:
         raise MergeRefused("Only a guest can be merged into another buyer.")
     if guest.merged_into_id:
-        raise MergeRefused("This guest already became somebody else.")
+        raise MergeRefused("This guest was already merged into another buyer.")
     if into.merged_into_id:
         raise MergeRefused("The buyer to merge into was merged away.")
 
@@ -130,8 +130,8 @@ def set_personalised(*, buyer: Buyer, is_personalised: bool) -> Buyer:
 def erase_person(*, buyer: Buyer, by: User | None = None, note: str = "") -> None:
     """Forget a buyer, the guests the buyer has been, and the account: history, tastes, lists shown, tokens.
 
-    What was learned from many people stays, since nobody can be found in it. The audit log keeps that somebody was
-    erased, when and ``by`` whom (None: by themselves), but not who. Raises EraseRefused for staff: an account that
+    What was learned from many people stays, since no person can be identified in it. The audit log keeps the fact of
+    the erasure, when and ``by`` whom (None: by themselves), but not who. Raises EraseRefused for staff: an account that
     others rely on is not removed by one request.
     """
     buyer = Buyer.objects.select_for_update(of=("self",)).select_related("user").get(pk=buyer.pk)
@@ -160,14 +160,14 @@ def export_person(*, buyer: Buyer | None, user: User | None = None, by: User | N
             raise ValueError("neither a buyer nor a user")
         buyer = buyer_for_user(user)
     buyers = [buyer, *buyer.merged_from.order_by("pk")]
-    told: dict[str, Any] = {"account": _account_of(buyer.user), "known_as": [_identity_of(each) for each in buyers]}
+    exported: dict[str, Any] = {"account": _account_of(buyer.user), "known_as": [_identity_of(each) for each in buyers]}
     answers: list[tuple[Any, Any]] = person_exported.send(sender=Buyer, buyers=buyers)
     for _, answer in answers:
-        told.update(answer)
+        exported.update(answer)
     record(by=by, action=EXPORTED, target=buyer, note="" if by else "Asked for by the person.")
     if is_made_for_this:
         buyer.delete()  # in the same transaction: reading makes no buyer
-    return told
+    return exported
 
 
 def _account_of(user: User | None) -> dict[str, Any] | None:
@@ -184,7 +184,7 @@ def _identity_of(buyer: Buyer) -> dict[str, Any]:
 def create_api_key(
     *, name: str, scopes: Collection[str], created_by: User | None, expires_at: datetime | None = None
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret. Only the hash is stored, so this is the one moment the secret can be shown."""
+    """A new key and its secret. Only the hash is stored, so this is the only time the secret can be shown."""
     if not scopes or not set(scopes) <= set(ApiKey.Scope.values):
         raise UnknownScope(f"An API key needs one or more of the scopes {', '.join(ApiKey.Scope.values)}.")
     secret = ApiKey.new_secret()
@@ -200,7 +200,7 @@ def create_api_key(
 
 
 def revoke_api_key(*, key: ApiKey) -> ApiKey:
-    """The key opens nothing from now on. Revoking it again keeps the first moment."""
+    """The key is invalid from now on. Revoking it again keeps the time of the first revocation."""
     if key.revoked_at is None:
         key.revoked_at = timezone.now()
         key.save(update_fields=["revoked_at"])

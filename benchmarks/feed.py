@@ -6,18 +6,18 @@
 Every user asks for some lists. After each, likes and dislikes of it are posted before the user asks again, while other
 users ask and post. Nothing is known at the start, so what is learned is learned from what the feed itself showed.
 
-The world: an item has one to three genres and a quality; a user loves three genres and has, like the item, a place in
-six more dimensions that no genre tells. Their sum is the log-odds that the user likes the item; whether she does is
-drawn once for the pair, so that showing it again would change nothing. She looks at place ``p`` of a list with
-probability ``1 / (1 + 0.03 (p - 1))``; of what she looked at she posts a like where she likes it, else a dislike in
-half of the cases. Measured is what she likes, looked at or not.
+The world: an item has one to three genres and a quality; a user loves three genres and has, like the item, coordinates
+in six more dimensions that no genre shows. Their sum is the log-odds that the user likes the item; whether they do is
+drawn once for the pair, so that showing it again would change nothing. They look at position ``p`` of a list with
+probability ``1 / (1 + 0.03 (p - 1))``; of what they looked at they post a like where they like it, else a dislike in
+half of the cases. Measured is what they like, looked at or not.
 
 * precision@10: share of the ten places that hold an item the user likes and was never shown before.
 * NDCG@10: the same with place ``p`` worth ``1 / log2(p + 1)``, over what a list of ten liked items would be worth
   (every user likes hundreds).
 * diversity: one minus the mean Jaccard similarity of the genres of two items of a list; and between users: one minus
   the share that two users' lists of the same number have in common.
-* coverage: share of all items that were shown to anybody.
+* coverage: share of all items that were shown to any user.
 * response: of ``/recs`` as the client sees it, and of ``/interact``.
 
 Beside it, in the same world and in the same order, without a server: lists drawn blindly, and a popularity recommender
@@ -190,7 +190,7 @@ class Client:
 async def be_users(
     client: Client, waiting: list[int], options: argparse.Namespace, quality: Quality, seconds: dict[str, list[float]]
 ) -> None:
-    """One user after the other, each from her first list to her last."""
+    """One user after the other, each from their first list to their last."""
     while waiting:
         user = waiting.pop()
         rng, seen = np.random.default_rng([options.seed, user]), set()
@@ -310,7 +310,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=3, help="lists per user")
     parser.add_argument("--clients", type=int, default=50, help="users at once")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--no-genres", action="store_true", help="the feed is told no genres")
+    parser.add_argument("--no-genres", action="store_true", help="the feed is given no genres")
     parser.add_argument("--empty-first", action="store_true", help="POST /cleanup before: removes everything there is")
     parser.add_argument("--no-server", action="store_true", help="the simple recommenders only")
     parser.add_argument("--no-others", action="store_true", help="the feed only")

@@ -9,7 +9,7 @@ Works in a database of its own (``test_…``), which it makes and removes. Four 
 * ``copy bare``: COPY of the file's own bytes into a table of text columns without any index, the least a database
   can do;
 * ``copy indexed``: COPY of the finished listings into a table like ``catalog_listing``, with its indexes and its
-  full-text column but without triggers and foreign keys: what storing them costs, had somebody else cleaned them.
+  full-text column but without triggers and foreign keys: what storing them costs, if they came cleaned.
 
 Peak memory is the resident set of the importing process; what it held before the first row is printed beside it.
 """

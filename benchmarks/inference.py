@@ -112,7 +112,7 @@ def wait_for(port: int) -> None:
         except OSError:
             pass
         time.sleep(0.2)
-    raise SystemExit(f"nobody answers on port {port}")
+    raise SystemExit(f"no server answers on port {port}")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ PATH is a file of ratings (recommendations/ratings/files.py). A random part is t
 * ``plain Bayesian FM``: myfm as its first example has it, ids only, the same factors and draws;
 * ``the model``: as ``manage.py ratings train`` makes it, its validation chain included.
 
-An answer (fold in a stranger, estimate everything, list 20) is timed in processor time beside the same written as a
+An answer (fold in a new person, estimate everything, list 20) is timed in processor time beside the same written as a
 loop over draws and items, which has to agree. Times are of a machine that may be busy: read ratios.
 """
 
@@ -207,12 +207,12 @@ def coverage(loaded: LoadedModel, test: RatingTable, n_people: int = 300) -> tup
     """Shares of ratings within one and two predictive standard deviations of their estimates."""
     known, distances = loaded.table.matrix(), []
     for person in np.unique(test.person_rows)[:n_people]:
-        is_hers = test.person_rows == person
+        is_theirs = test.person_rows == person
         rated = known[person]
         belief = fold_in(loaded.draws, rated.indices, loaded.standard.units(rated.data))
-        rows = test.item_rows[is_hers]
+        rows = test.item_rows[is_theirs]
         spread = uncertainties(loaded.draws, belief, rows, with_noise=True)
-        missed = loaded.standard.units(test.ratings[is_hers]) - estimates(loaded.draws, belief, rows)
+        missed = loaded.standard.units(test.ratings[is_theirs]) - estimates(loaded.draws, belief, rows)
         distances.append(np.abs(missed) / spread)
     distance = np.concatenate(distances)
     return float((distance <= 1).mean()), float((distance <= 2).mean())

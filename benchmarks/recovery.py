@@ -3,9 +3,9 @@
     python -m benchmarks.recovery [--buyers 100] [--events 0 1 5 20]
 
 Run it on a seeded and trained site. Each tested buyer is a made-up one of ``seed_data``. A probe, a new buyer, gets
-a copy of the newest events, and is served a list of 20 by ``serving.recommend``, as anybody is. The figure is the share
-of the utility of an oracle's 20 cars; a random list scores 0. Nothing is kept: every probe lives in a transaction that
-is rolled back.
+a copy of the newest events, and is served a list of 20 by ``serving.recommend``, as any buyer is. The figure is the
+share of the utility of an oracle's 20 cars; a random list scores 0. Nothing is kept: every probe lives in a transaction
+that is rolled back.
 """
 
 import argparse

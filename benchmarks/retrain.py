@@ -200,7 +200,7 @@ def resident_mb() -> float:
 
 
 def save_matrix(path: Path) -> None:
-    """What our factors are learned from, for whoever else wants to: buyers by archetypes."""
+    """What our factors are learned from, for other programs: buyers by archetypes."""
     import numpy as np
     from django.utils import timezone
     from scipy.sparse import csr_matrix, save_npz
@@ -234,7 +234,7 @@ def show(first: dict[str, Any], second: dict[str, Any], als: list[dict[str, floa
     print(f"{n_events:,} events of {n_buyers:,} buyers over {n_listings:,} listings\n")
     print("| step | first, s | of it processor | next, s | of it processor |\n|---|---:|---:|---:|---:|")
     for one, other in zip(first["steps"], second["steps"], strict=True):
-        print(f"| {told(one[0])} | {one[1]:.1f} | {one[2]:.1f} | {other[1]:.1f} | {other[2]:.1f} |")
+        print(f"| {step_name(one[0])} | {one[1]:.1f} | {one[2]:.1f} | {other[1]:.1f} | {other[2]:.1f} |")
     for name, part in (("until it is live", slice(0, -1)), ("with the index", slice(0, None))):
         sums = [sum(step[at] for step in run["steps"][part]) for run in (first, second) for at in (1, 2)]
         print(f"| **{name}** | " + " | ".join(f"**{seconds:.1f}**" for seconds in sums) + " |")
@@ -258,7 +258,7 @@ def show_renewal(figures: dict[str, float]) -> None:
     )
 
 
-def told(step: str) -> str:
+def step_name(step: str) -> str:
     """The step without what changes from run to run."""
     return "promoting" if step.startswith(("promoted", "not promoted")) else step.split(";")[-1].strip()
 

@@ -119,17 +119,17 @@ def many_buyers(population, rng, n_buyers):
 
 def the_population(population, rng, n_buyers):
     buyers = [make_buyer(population, rng, 20, 24) for _ in range(n_buyers)]
-    held_back = [make_buyer(population, rng, 1, 24) for _ in range(500)]
+    held_out = [make_buyer(population, rng, 1, 24) for _ in range(500)]
     begin = time.process_time()
     prior = fit_prior(buyers, N_DIMS, PriorConfig(max_buyers=n_buyers))
     seconds = time.process_time() - begin
     cosine = prior.mean @ population.mean / np.linalg.norm(prior.mean) / np.linalg.norm(population.mean)
 
     def accuracy(weights):
-        return np.mean([(sets.features[0] @ weights).argmax() == sets.chosen[0] for sets in held_back])
+        return np.mean([(sets.features[0] @ weights).argmax() == sets.chosen[0] for sets in held_out])
 
     print(f"The population from {n_buyers:,} buyers, 20 events of 24 alternatives: {seconds:.1f} s, {peak_mb():.0f} MB")
-    print(f"  its mean against the true one: cosine {cosine:.3f}; first choices of strangers predicted ", end="")
+    print(f"  its mean against the true one: cosine {cosine:.3f}; first choices of new buyers predicted ", end="")
     print(f"{accuracy(prior.mean):.3f}, with the true mean {accuracy(population.mean):.3f}, by chance {1 / 24:.3f}")
 
 

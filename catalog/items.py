@@ -1,7 +1,7 @@
 """Items: listings that a client system knows by an id and perhaps some genres, and by nothing else.
 
 They live among the listings, under a source of their own, so that whatever holds for a listing (it may be withdrawn,
-its changes are noted) holds for them. An item somebody acted on before it was added is a draft until it is.
+its changes are noted) holds for them. An item that a user acted on before it was added is a draft until it is.
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ def add_items(genres_by_item: Mapping[str, Collection[str] | None]) -> int:
     An item that is there stays as it is, but for its genres where some are given (None gives none); one that was taken
     off by an operator stays away.
     """
-    told = {item: genres for item, genres in genres_by_item.items() if genres is not None}
-    untold = [item for item in genres_by_item if item not in told]
-    return _store(told, Listing.Status.LIVE, with_genres=True) + _store(dict.fromkeys(untold, ()), Listing.Status.LIVE)
+    described = {item: genres for item, genres in genres_by_item.items() if genres is not None}
+    bare = [item for item in genres_by_item if item not in described]
+    n_described = _store(described, Listing.Status.LIVE, with_genres=True)
+    return n_described + _store(dict.fromkeys(bare, ()), Listing.Status.LIVE)
 
 
 def remember_items(items: Iterable[str]) -> None:
-    """Keep ids nobody has added yet, as drafts, so that what was said of them can be kept."""
+    """Keep ids that were not added yet, as drafts, so that what was said of them can be kept."""
     _store(dict.fromkeys(items, ()), Listing.Status.DRAFT)
 
 
@@ -81,7 +82,7 @@ def _store(genres_by_item: Mapping[str, Collection[str]], status: str, with_genr
 
 @lru_cache(maxsize=1)
 def other_columns() -> dict[str, Any]:
-    """Every other column of a listing with its default, as the database wants it."""
+    """Every other column of a listing with its default, as the database stores it."""
     fields = [
         field
         for field in Listing._meta.concrete_fields

@@ -2,7 +2,7 @@
 
 Most attributes of a listing may be missing, because real advertisements are incomplete. Every change to a
 listing is also noted in ``ListingChange`` by a database trigger (migration 0002), so that each process can keep
-its copy of the stock in step, whoever wrote and however.
+its copy of the stock in step, whatever wrote the change and however.
 """
 
 from django.conf import settings
@@ -55,7 +55,7 @@ class Seller(models.Model):
     external_id = models.CharField(max_length=255, unique=True, null=True, blank=True)
     user = models.ForeignKey(
         User, on_delete=models.SET_NULL, null=True, blank=True, related_name="sellers",
-        help_text="The account behind the seller; nobody is recommended a car of their own.",
+        help_text="The account behind the seller; no buyer is recommended a car of their own.",
     )  # fmt: skip
     place = models.CharField(max_length=120, blank=True)
     latitude = models.FloatField(null=True, blank=True)
@@ -205,7 +205,7 @@ class Listing(models.Model):
             models.Index(fields=["make", "car_model", "price"], name="listing_live_by_make", condition=IS_LIVE),
             # search by budget
             models.Index(fields=["price", "id"], name="listing_live_by_price", condition=IS_LIVE),
-            # what was for sale at a moment: choice sets and evaluation
+            # what was for sale at a point in time: choice sets and evaluation
             models.Index(fields=["published_at", "ended_at"], name="listing_lifetime"),
             # the other advertisements of the same car: a relisted one, or one that two sources have
             models.Index(fields=["fingerprint"], name="listing_same_car", condition=~models.Q(fingerprint="")),
@@ -274,7 +274,7 @@ class PriceChange(models.Model):
 
 
 class UploadedFile(models.Model):
-    """A file somebody sent to be imported, kept in the database so that any worker can read it; swept after a while."""
+    """A file sent to be imported, kept in the database so that any worker can read it; swept after a while."""
 
     name = models.CharField(max_length=255, help_text="As the browser called it.")
     n_bytes = models.BigIntegerField("bytes", help_text="As it was sent.")
@@ -365,15 +365,15 @@ class ImportedListing(models.Model):
 
 
 class ImportUndo(Job):
-    """One taking back of an import, worked off in the background; what became of each row is on the row."""
+    """One import rollback, worked off in the background; what became of each row is on the row."""
 
     TASK = "catalog.import_undo"
 
     run = models.OneToOneField(ImportRun, on_delete=models.CASCADE, related_name="undo")
-    n_removed = models.PositiveIntegerField("removed", default=0, help_text="New listings nobody had dealt with.")
+    n_removed = models.PositiveIntegerField("removed", default=0, help_text="New listings without events or edits.")
     n_withdrawn = models.PositiveIntegerField("withdrawn", default=0, help_text="New listings with events or edits.")
     n_restored = models.PositiveIntegerField("put back", default=0, help_text="Changed listings, as they were.")
-    n_left = models.PositiveIntegerField("left alone", default=0, help_text="Changed by somebody else since.")
+    n_left = models.PositiveIntegerField("left alone", default=0, help_text="Changed again since.")
 
     class Meta(Job.Meta):
         verbose_name = "undone import"
@@ -383,7 +383,7 @@ class ImportUndo(Job):
 
 
 class QualityReport(Job):
-    """What is missing, odd, double or stale in the stock, counted at one moment by one pass over it."""
+    """What is missing, odd, double or stale in the stock, counted at one time by one pass over it."""
 
     TASK = "catalog.measure_quality"
 

@@ -1,4 +1,4 @@
-"""What the catalogue knows of a person: what she sells. Told when she asks, and gone when she goes."""
+"""What the catalogue knows of a person: what they sell. Exported on request, removed on erasure."""
 
 from django.dispatch import receiver
 from django.utils import timezone
@@ -12,7 +12,7 @@ OPEN = (Listing.Status.DRAFT, Listing.Status.LIVE, Listing.Status.RESERVED)
 
 @receiver(person_erased, dispatch_uid="catalog.forget_private_sellers")
 def forget_private_sellers(sender, buyer, **kwargs):
-    """A private seller becomes nobody, and what she had on offer is withdrawn; a company outlives an account."""
+    """A private seller becomes anonymous, and their open listings are withdrawn; a company outlives an account."""
     if buyer.user_id is None:
         return
     sellers = Seller.objects.filter(user=buyer.user_id, kind=Seller.Kind.PRIVATE)

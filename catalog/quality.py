@@ -38,7 +38,7 @@ Find = Callable[[datetime], list[int]]
 class Check:
     """One question about each listing: by a condition on its own row, or by ``find`` across rows.
 
-    ``worth_a_warning`` is the share of the stock from which on the dashboard tells, or NEVER.
+    ``worth_a_warning`` is the share of the stock from which on the dashboard warns, or NEVER.
     """
 
     key: str
@@ -113,8 +113,8 @@ def ids_of(statement: str, **parameters: Any) -> list[int]:
 def odd_prices(now: datetime) -> list[int]:
     """By the price model of the recommender; before its first training by the median of the same model and year."""
     answers: list[Any] = odd_prices_asked.send(sender=Listing, factor=OUTLIER_FACTOR)
-    told = [ids for _, ids in answers if ids is not None]
-    return told[0] if told else far_from_the_median(now)
+    found = [ids for _, ids in answers if ids is not None]
+    return found[0] if found else far_from_the_median(now)
 
 
 def far_from_the_median(now: datetime) -> list[int]:
@@ -163,11 +163,11 @@ def same_facts(now: datetime) -> list[int]:
 
 
 MISSING, ODD, DOUBLE, STALE = "Missing", "Odd", "Double", "Stale"
-NO_TASTE = "Tastes that turn on it cannot tell this car from others."
+NO_TASTE = "Preferences that turn on it cannot distinguish this car from others."
 CHECKS = (
     Check("no_make", MISSING, "No make", NO_TASTE, 0.05, always(Q(make=None))),
     Check("no_model", MISSING, "No model", NO_TASTE, 0.10, always(Q(car_model=None))),
-    Check("no_price", MISSING, "No price", "Nobody with a budget is shown it.", 0.02, always(Q(price=None))),
+    Check("no_price", MISSING, "No price", "No buyer with a budget is shown it.", 0.02, always(Q(price=None))),
     Check("no_year", MISSING, "No year", NO_TASTE, 0.05, always(Q(year=None))),
     Check("no_mileage", MISSING, "No mileage", NO_TASTE, 0.10, always(Q(mileage_km=None))),
     Check("no_fuel", MISSING, "No fuel", "Filters by fuel leave it out.", 0.10, always(Q(fuel=""))),
@@ -305,14 +305,14 @@ def list_of(key: str) -> str:
 
 
 def warnings() -> list[Warning]:
-    """What the dashboard tells: checks that found more than is usual, the largest share first. One short query."""
+    """What the dashboard warns of: checks that found more than is usual, the largest share first. One short query."""
     report = latest_report()
     if report is None:
         return []
     worst = sorted((line for line in lines_of(report) if line.is_warning), key=lambda line: -line.share)
-    told = [Warning(line.check.title, f"{line.n:,} ({line.share:.0%})", line.check.note, line.url) for line in worst]
+    found = [Warning(line.check.title, f"{line.n:,} ({line.share:.0%})", line.check.note, line.url) for line in worst]
     age = timezone.now() - report.created_at
     if age > OLD_REPORT:
         note = "The nightly schedule did not run: is beat running?"
-        told.append(Warning("The quality report is old", f"{age.days} days", note, reverse("admin:catalog_quality")))
-    return told
+        found.append(Warning("The quality report is old", f"{age.days} days", note, reverse("admin:catalog_quality")))
+    return found

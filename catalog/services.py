@@ -26,7 +26,7 @@ def publish_listing(*, listing: Listing) -> Listing:
 
 
 def reserve_listing(*, listing: Listing) -> Listing:
-    """Hold a live listing for somebody: it leaves every list, and ``relist_listing`` brings it back."""
+    """Hold a live listing for a buyer: it leaves every list, and ``relist_listing`` brings it back."""
     return _move(listing, "reserved", to=Status.RESERVED, since=(Status.LIVE,))
 
 
@@ -105,7 +105,7 @@ def _checked_price(price: Decimal | int | float | str) -> Decimal:
 def expire_listings(now: datetime) -> int:
     """End what has been live for longer than LISTING_LIFETIME_DAYS; returns how many. Safe to run twice.
 
-    Set-based and without a ``post_save`` each: expiry changes no vector, and the triggers tell every window.
+    Set-based and without a ``post_save`` each: expiry changes no vector, and the triggers inform every window.
     """
     oldest = now - timedelta(days=settings.LISTING_LIFETIME_DAYS)
     n_expired = 0

@@ -1,4 +1,4 @@
-"""What the catalogue tells whoever listens; single saves send Django's own signals."""
+"""Signals of the catalogue; single saves send Django's own signals."""
 
 from django.dispatch import Signal
 
@@ -6,5 +6,6 @@ from django.dispatch import Signal
 listings_stored = Signal()
 
 # Asked while the quality of the stock is measured, with ``factor``: how many times too high or too low a price is odd.
-# Who knows what cars cost answers with the ids of live listings whose price is, in order, or None when nobody can tell.
+# A receiver that knows what cars cost answers with the ids of live listings whose price is, in order, or None when it
+# cannot say.
 odd_prices_asked = Signal()

@@ -62,8 +62,10 @@ def report_changes(request: HttpRequest, opts: Any, n_selected: int, refused: di
 def reasons(refused: dict[str, list[str]]) -> list[str]:
     """One sentence per reason, the commonest first, with a few of the rows it struck."""
     ranked = sorted(refused.items(), key=lambda item: -len(item[1]))
-    told = [f"{', '.join(rows[:EXAMPLES_SHOWN])}{more(len(rows))}: {reason}" for reason, rows in ranked[:REASONS_SHOWN]]
-    return [sentence if sentence.endswith(".") else f"{sentence}." for sentence in told]
+    sentences = [
+        f"{', '.join(rows[:EXAMPLES_SHOWN])}{more(len(rows))}: {reason}" for reason, rows in ranked[:REASONS_SHOWN]
+    ]
+    return [sentence if sentence.endswith(".") else f"{sentence}." for sentence in sentences]
 
 
 def more(n_rows: int) -> str:

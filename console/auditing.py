@@ -56,10 +56,10 @@ def record(
 
 def snapshot(row: Model) -> Values:
     """What a row's own columns say now, by name."""
-    return {field.name: value_of(row, field) for field in row._meta.concrete_fields if is_told(field)}
+    return {field.name: value_of(row, field) for field in row._meta.concrete_fields if is_readable(field)}
 
 
-def is_told(field: Field) -> bool:
+def is_readable(field: Field) -> bool:
     """Whether a column is for people to read: no secret, and no packed numbers."""
     kinds = type(field).__name__
     return field.name not in SECRETS | BULKY and not isinstance(field, BinaryField) and kinds != "VectorField"
@@ -77,7 +77,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Values
 
 
 def changes_of(form: BaseForm) -> tuple[Values, Values]:
-    """What somebody changed in a form, of a new row everything that was filled in."""
+    """What an operator changed in a form, of a new row everything that was filled in."""
     names = [name for name in form.changed_data if name not in SECRETS]
     before = {name: as_chosen(form, name, form.get_initial_for_field(form.fields[name], name)) for name in names}
     return before, {name: form.cleaned_data.get(name) for name in names}

@@ -1,8 +1,8 @@
 """Charts of the console as inline SVG, drawn on the server: text and shapes, no script.
 
 Colours come from the classes ``fc-c0`` to ``fc-c7`` and their like in console.css, so that a chart reads on light and
-on dark. Every shape that stands for a number carries it in a ``<title>``; whoever cannot see the chart is told by its
-label, and by the table or text that stands beside it on the page.
+on dark. Every shape that stands for a number carries it in a ``<title>``; a person who cannot see the chart
+reads its label, and the table or text that stands beside it on the page.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Axis:
         low, high: What the line begins and ends with; ``low < high``, and both above 0 where it is logarithmic.
         is_log: Equal factors take equal space.
         unit: Written after each number.
-        told: How a number is written; by default with thousands separated and no needless digits.
+        formatter: How a number is written; by default with thousands separated and no needless digits.
     """
 
     low: float
     high: float
     is_log: bool = False
     unit: str = ""
-    told: Callable[[float], str] | None = None
+    formatter: Callable[[float], str] | None = None
 
     def share(self, value: float) -> float:
         """Where a number lies, 0 at the beginning and 1 at the end; those beyond lie at the ends."""
@@ -55,7 +55,7 @@ class Axis:
         return [step * number for number in range(ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9) + 1)]
 
     def write(self, value: float) -> str:
-        return self.told(value) if self.told else f"{short(value)}{self.unit}"
+        return self.formatter(value) if self.formatter else f"{short(value)}{self.unit}"
 
     def _placed(self, value: float) -> float:
         return log10(max(value, 1e-12)) if self.is_log else value
@@ -79,7 +79,7 @@ def round_step(step: float) -> float:
 
 
 def short(value: float) -> str:
-    """``12,500`` · ``0.25`` · ``1.5``: as many digits as tell something."""
+    """``12,500`` · ``0.25`` · ``1.5``: as many digits as are needed."""
     if abs(value) >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.2g}" if abs(value) < 1 else f"{value:.3g}"
@@ -133,9 +133,9 @@ def _line_with_band(frame: Frame, xs: Sequence[float], line: Line, number: int) 
     points = "L".join(frame.point(x, y) for x, y in zip(xs, line.ys, strict=True))
     yield f'<path class="fc-line {colour}" d="M{points}"><title>{escape(line.label)}</title></path>'
     for x, y in zip(xs, line.ys, strict=True):  # wide, unseen, to be pointed at
-        told = f"{frame.x_axis.write(x)}: {y:+.2f}"
+        title = f"{frame.x_axis.write(x)}: {y:+.2f}"
         place = f'cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}"'
-        yield f'<circle class="fc-hover" {place} r="6"><title>{escape(told)}</title></circle>'
+        yield f'<circle class="fc-hover" {place} r="6"><title>{escape(title)}</title></circle>'
 
 
 def step_chart(
@@ -165,8 +165,8 @@ def step_chart(
         path += f"H{frame.x(moment.timestamp()):.1f}V{frame.y(value):.1f}"
     parts.append(f'<path class="fc-line fc-c0" d="{path}H{frame.x(last.timestamp()):.1f}"/>')
     for moment, value in steps:
-        told = f"{moment:%d %b %Y}: {value:,.0f}{unit}"
-        parts.append(_dot(frame.x(moment.timestamp()), frame.y(value), 4, 0, told))
+        title = f"{moment:%d %b %Y}: {value:,.0f}{unit}"
+        parts.append(_dot(frame.x(moment.timestamp()), frame.y(value), 4, 0, title))
     return svg(label, WIDE, height, parts)
 
 
@@ -175,7 +175,7 @@ def step_chart(
 
 @dataclass(frozen=True)
 class Bar:
-    """A number with its interval. One whose interval holds 0 is drawn hollow: nobody knows its sign."""
+    """A number with its interval. One whose interval holds 0 is drawn hollow: its sign is uncertain."""
 
     label: str
     value: float
@@ -198,14 +198,14 @@ def bar_chart(label: str, bars: Sequence[Bar], *, unit: str = "") -> SafeString:
         middle = row * number + row / 2
         start, end = sorted((x(0.0), x(bar.value)))
         sure = "" if bar.low > 0 or bar.high < 0 else " fc-unsure"
-        told = f"{bar.label}: {bar.value:+.2f}{unit}, likely {bar.low:+.2f} to {bar.high:+.2f}"
+        title = f"{bar.label}: {bar.value:+.2f}{unit}, likely {bar.low:+.2f} to {bar.high:+.2f}"
         shape = (
             f'<rect class="fc-bar-shape {"fc-c0" if bar.value >= 0 else "fc-c1"}{sure}" x="{start:.1f}" '
             f'y="{middle - 7:.1f}" width="{max(end - start, 1):.1f}" height="14" rx="2"/>'
             f'<path class="fc-whisker" d="M{x(bar.low):.1f} {middle:.1f}H{x(bar.high):.1f}"/>'
         )
         name = text(left - 8, middle + 4, bar.label, "end")
-        parts.append(linked(f"<g><title>{escape(told)}</title>{name}{shape}</g>", bar.href))
+        parts.append(linked(f"<g><title>{escape(title)}</title>{name}{shape}</g>", bar.href))
         parts.append(text(WIDTH - 4, middle + 4, f"{bar.value:+.2f}", "end", "fc-svg-muted"))
     return svg(label, WIDTH, height, parts)
 
@@ -242,7 +242,7 @@ def sum_bar(label: str, parts: Sequence[Part], largest: float, *, width: int = 2
 
 @dataclass(frozen=True)
 class Column:
-    """One place of a column chart: a value, what it is compared with, and what the pointer is told."""
+    """One column of a column chart: a value, what it is compared with, and the tooltip."""
 
     label: str
     value: float
@@ -256,8 +256,8 @@ def column_chart(label: str, columns: Sequence[Column], *, percent: bool = False
         return mark_safe("")
     highest = max([*(one.value for one in columns), *(one.expected or 0.0 for one in columns), 1e-9])
     digits = 0 if highest > 0.1 else 1
-    told = (lambda value: f"{value:.{digits}%}") if percent else None
-    frame = Frame(Axis(0, len(columns)), Axis(0, highest * 1.05, told=told), WIDE, height)
+    formatter = (lambda value: f"{value:.{digits}%}") if percent else None
+    frame = Frame(Axis(0, len(columns)), Axis(0, highest * 1.05, formatter=formatter), WIDE, height)
     parts = list(frame.rules())
     for number, one in enumerate(columns):
         start, end = frame.x(number + 0.15), frame.x(number + 0.85)
@@ -278,7 +278,7 @@ def column_chart(label: str, columns: Sequence[Column], *, percent: bool = False
 
 @dataclass(frozen=True)
 class Moment:
-    """Something that happened: what it counts, the number of its colour, and what the pointer is told."""
+    """Something that happened: what it counts, the number of its colour, and the tooltip."""
 
     at: datetime
     value: float
@@ -306,14 +306,14 @@ def timeline(label: str, moments: Sequence[Moment], until: datetime, *, height: 
 
 
 def time_axis(first: datetime, last: datetime) -> Axis:
-    """Moments as epoch seconds, written as days."""
+    """Times as epoch seconds, written as days."""
     long = last - first > timedelta(days=300)
 
-    def told(value: float) -> str:
+    def write_day(value: float) -> str:
         moment = datetime.fromtimestamp(value, tz=first.tzinfo)
         return f"{moment:%b %Y}" if long else f"{moment:%d %b}"
 
-    return DayAxis(first.timestamp(), last.timestamp(), told=told)
+    return DayAxis(first.timestamp(), last.timestamp(), formatter=write_day)
 
 
 class DayAxis(Axis):
@@ -393,8 +393,8 @@ def linked(shape: str, href: str) -> str:
     return f'<a href="{escape(href)}">{shape}</a>' if href else shape
 
 
-def text(x: float, y: float, told: str, anchor: str, css: str = "") -> str:
-    return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(told)}</text>'
+def text(x: float, y: float, words: str, anchor: str, css: str = "") -> str:
+    return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
 def svg(label: str, width: float, height: float, parts: Sequence[str], css: str = "fc-chart") -> SafeString:

@@ -86,7 +86,7 @@ class ConsoleAdmin(ModelAdmin):
 
     # --- What was changed goes into the audit log -------------------------------------------------------------------
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
-        """Called once a form was saved and before it is logged: the one moment that knows both sides."""
+        """Called once a form was saved and before it is logged: the one point that knows both sides."""
         form.instance.audited_changes = auditing.changes_of(form)
         return super().construct_change_message(request, form, formsets, add)
 

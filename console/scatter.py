@@ -25,7 +25,7 @@ SHAPES = ("circle", "square", "triangle", "diamond")  # colours repeat no shape 
 
 @dataclass(frozen=True)
 class Dot:
-    """One point: where, the number of its group, what the pointer is told, and what opens on a click."""
+    """One point: where, the number of its group, the tooltip, and what opens on a click."""
 
     x: float
     y: float
@@ -133,10 +133,10 @@ def _sides(frame: Frame, sides: Mapping[str, str]) -> Iterator[str]:
         "top": (WIDTH / 2, 20.0, "middle", "↑ {}"),
         "bottom": (WIDTH / 2, frame.height - 10.0, "middle", "↓ {}"),
     }
-    for side, told in sides.items():
+    for side, label in sides.items():
         x, y, anchor, words = at[side]
-        if told:
-            yield text(x, y, words.format(told), anchor, "fc-map-side")
+        if label:
+            yield text(x, y, words.format(label), anchor, "fc-map-side")
 
 
 def _group(frame: Frame, dots: Sequence[Dot], colour: str, is_dimmed: bool) -> Iterator[str]:
@@ -151,16 +151,16 @@ def _group(frame: Frame, dots: Sequence[Dot], colour: str, is_dimmed: bool) -> I
 
 def _shape(x: float, y: float, group: int, r: float, title: str = "") -> str:
     kind = SHAPES[group % len(SHAPES)]
-    told = f"<title>{escape(title)}</title>" if title else ""
+    tooltip = f"<title>{escape(title)}</title>" if title else ""
     if kind == "circle":
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r}">{told}</circle>'
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r}">{tooltip}</circle>'
     path = {
         "square": f"M{x - r * 0.9:.1f} {y - r * 0.9:.1f}h{r * 1.8:.1f}v{r * 1.8:.1f}h{-r * 1.8:.1f}z",
         "triangle": f"M{x:.1f} {y - r * 1.2:.1f}l{r * 1.15:.1f} {r * 2:.1f}h{-r * 2.3:.1f}z",
         "diamond": f"M{x:.1f} {y - r * 1.3:.1f}l{r * 1.3:.1f} {r * 1.3:.1f}l{-r * 1.3:.1f} {r * 1.3:.1f}"
         f"l{-r * 1.3:.1f} {-r * 1.3:.1f}z",
     }[kind]
-    return f'<path d="{path}">{told}</path>'
+    return f'<path d="{path}">{tooltip}</path>'
 
 
 def _arrow(frame: Frame, arrow: Arrow, longest: float) -> Iterator[str]:

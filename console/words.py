@@ -46,7 +46,7 @@ def badge(text: str, kind: str | None = "") -> SafeString:
 
 
 def clock(moment: datetime | None) -> str:
-    """A moment on one line, in the site's time zone: ``21 Nov 08:34``; of another year, with the year."""
+    """A time on one line, in the site's time zone: ``21 Nov 08:34``; of another year, with the year."""
     if moment is None:
         return NONE
     local, now = timezone.localtime(moment), timezone.localtime()

@@ -48,7 +48,7 @@ def queue_depths() -> dict[str, int] | None:
                 name: current_app.amqp.queues[name](channel).queue_declare().message_count for name in settings.QUEUES
             }
     except (KombuError, OSError) as error:
-        logger.warning("the broker did not tell its queues: %s", error)
+        logger.warning("the broker did not report its queues: %s", error)
         return None
 
 
@@ -59,7 +59,7 @@ def waiting_tasks(queue: str, most: int = SHOWN_WAITING) -> list[WaitingTask] | 
             messages = _peek(connection, queue, most)
     except (KombuError, OSError):
         return None
-    return None if messages is None else [_told(message, queue) for message in messages]
+    return None if messages is None else [_parsed(message, queue) for message in messages]
 
 
 def drop_waiting(task_id: str) -> bool:
@@ -69,7 +69,7 @@ def drop_waiting(task_id: str) -> bool:
             with _broker() as connection:
                 messages = _peek(connection, queue, -1) or []
                 for message in messages:
-                    if _told(message, queue).task_id == task_id:
+                    if _parsed(message, queue).task_id == task_id:
                         redis, key = _redis_list(connection, queue)
                         return bool(redis.lrem(key, 1, message))
         except (KombuError, OSError):
@@ -123,7 +123,7 @@ def _redis_list(connection: Connection, queue: str) -> tuple[Any, str]:
     return channel.client, f"{channel.global_keyprefix}{queue}"
 
 
-def _told(message: bytes, queue: str) -> WaitingTask:
+def _parsed(message: bytes, queue: str) -> WaitingTask:
     headers: dict[str, Any] = json.loads(message).get("headers", {})
     return WaitingTask(
         str(headers.get("id", "")), str(headers.get("task", "")), str(headers.get("argsrepr", "")), queue

@@ -12,7 +12,7 @@ from typing import Any
 from celery import Task, current_app
 
 OURS = "tasks."  # the modules whose tasks may be handed out again
-LONGEST_LIST = 3  # items of a list that are told one by one
+LONGEST_LIST = 3  # items of a list that are named one by one
 LONGEST_ERROR = 300
 
 
@@ -113,11 +113,11 @@ def error_in_words(result: str | None, traceback: str | None) -> str:
     if lines:
         return lines[-1].strip()[:LONGEST_ERROR]
     try:
-        told = json.loads(result or "{}")
+        stored = json.loads(result or "{}")
     except ValueError:
         return (result or "")[:LONGEST_ERROR]
-    if isinstance(told, dict) and "exc_type" in told:
-        message = told.get("exc_message") or ""
+    if isinstance(stored, dict) and "exc_type" in stored:
+        message = stored.get("exc_message") or ""
         words = " ".join(map(str, message)) if isinstance(message, list) else str(message)
-        return f"{told['exc_type']}: {words}".rstrip(": ")[:LONGEST_ERROR]
+        return f"{stored['exc_type']}: {words}".rstrip(": ")[:LONGEST_ERROR]
     return ""

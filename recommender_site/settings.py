@@ -71,7 +71,7 @@ try:
     PREFERENCE_MAX_AGE_HOURS = read.integer("PREFERENCE_MAX_AGE_HOURS", 24, 1, 8760)  # then decay is applied afresh
 
     # --- Star ratings ------------------------------------------------------------------------------------------------
-    RATINGS_DIR = BASE_DIR / env.str("RATINGS_DIR", "var/ratings")  # trained models; shared by whoever trains or serves
+    RATINGS_DIR = BASE_DIR / env.str("RATINGS_DIR", "var/ratings")  # trained models; shared by all who train or serve
     RATINGS_MODELS_KEPT = read.integer("RATINGS_MODELS_KEPT", 3, 1, 100)
     RATINGS_NEED_KEY = env.bool("RATINGS_NEED_KEY", UNLESS_DEMO)  # /api/reload: the scope "admin"; the others: "read"
 

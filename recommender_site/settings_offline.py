@@ -2,9 +2,9 @@
 
 import os
 
-os.environ.setdefault("DATABASE_URL", "postgres://nobody@nowhere/nothing")
+os.environ.setdefault("DATABASE_URL", "postgres://unused@nowhere/nothing")
 os.environ.setdefault("REDIS_URL", "redis://nowhere")
 os.environ.setdefault("CELERY_BROKER_URL", "redis://nowhere")
-os.environ.setdefault("SECRET_KEY", "known to everybody, for it guards nothing")
+os.environ.setdefault("SECRET_KEY", "known to all, for it guards nothing")
 
 from recommender_site.settings import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""Background doors onto the catalogue."""
+"""Celery tasks of the catalogue."""
 
 from celery import shared_task
 from django.utils import timezone
@@ -18,13 +18,13 @@ def expire_listings_task() -> None:
 
 @shared_task(name="catalog.import_file", **LONG)
 def import_file_task(run_id: int) -> str:
-    """Read an uploaded file into the catalogue, or only try to; carries on where a worker died."""
+    """Read an uploaded file into the catalogue, or only try to; resumes where a worker died."""
     return import_jobs.run_import(run_id=run_id)
 
 
 @shared_task(name="catalog.import_undo", **LONG)
 def undo_import_task(undo_id: int) -> str:
-    """Take an import back."""
+    """Roll an import back."""
     return undoing.run_undo(undo_id=undo_id)
 
 

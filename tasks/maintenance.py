@@ -39,7 +39,7 @@ def sweep_tokens_task() -> None:
 
 @shared_task(name="maintenance.probe_loop", ignore_result=True, **SHORT)
 def probe_loop_task() -> None:
-    """Send a probe through the product, and look when its effect is due; nobody waits meanwhile."""
+    """Send a probe through the product, and look when its effect is due; no worker waits meanwhile."""
     if settings.PROBE_THE_LOOP and (buyer_id := send_probe()) is not None:
         look_at_probe_task.apply_async(args=[buyer_id], countdown=GOAL_SECONDS)
 
@@ -52,5 +52,5 @@ def look_at_probe_task(buyer_id: int) -> None:
 
 @shared_task(name="maintenance.check_data", ignore_result=True, soft_time_limit=600, time_limit=630)
 def check_data_task() -> None:
-    """Whether what is stored agrees with itself; metrics tell what was found."""
+    """Whether what is stored agrees with itself; metrics report what was found."""
     check_data()

@@ -1,4 +1,4 @@
-"""Background doors onto recommendations."""
+"""Celery tasks of recommendations."""
 
 from celery import shared_task
 
@@ -57,19 +57,19 @@ def scheduled_retrain_task() -> None:
 
 @shared_task(name="recommendations.evaluate", **LONG)
 def evaluate_task(evaluation_id: int) -> str:
-    """Measure a ranker beside the baselines; one that was started already is left to whoever started it."""
+    """Measure a ranker beside the baselines; one that was started already is left to the process that has it."""
     return str(run_evaluation(evaluation_id=evaluation_id))
 
 
 @shared_task(name="recommendations.draw_map", **LONG)
 def draw_map_task(map_id: int) -> str:
-    """Draw a map of the stock by t-SNE; one that was started already is left to whoever started it."""
+    """Draw a map of the stock by t-SNE; one that was started already is left to the process that has it."""
     return str(run_map(map_id=map_id))
 
 
 @shared_task(name="recommendations.try_weights", **LONG)
 def try_weights_task(trial_id: int) -> str:
-    """Try weights or rules on what buyers did; a trial that was started already is left to whoever started it."""
+    """Test weights or rules on what buyers did; a test that was started already is left to the process that has it."""
     return str(run_trial(trial_id=trial_id))
 
 

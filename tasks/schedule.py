@@ -64,7 +64,7 @@ TIMETABLE = [
     ),
     Entry(
         "Resume jobs",
-        "Every minute: carry on trainings, imports and other jobs whose process was killed.",
+        "Every minute: resume trainings, imports and other jobs whose process was killed.",
         "maintenance.resume_jobs",
         Every(60),
     ),
@@ -76,7 +76,7 @@ TIMETABLE = [
     ),
     Entry(
         "Probe the loop",
-        "Every minute: follow an event of our own through the whole product, and tell the metrics how long it took.",
+        "Every minute: follow an event of our own through the whole product, and note in the metrics how long it took.",
         "maintenance.probe_loop",
         Every(60),
     ),
@@ -94,7 +94,7 @@ TIMETABLE = [
     ),
     Entry(
         "Check the data",
-        "Every night at 05:00: look for rows that should not be there, and tell the metrics how many there are.",
+        "Every night at 05:00: look for rows that should not be there, and note in the metrics how many there are.",
         "maintenance.check_data",
         Daily(5, 0),
     ),
@@ -132,7 +132,7 @@ def install_after_migration(app_config: AppConfig, **kwargs: Any) -> None:
 
 
 def timing(when: Every | Daily) -> dict:
-    """The schedule fields of a periodic task. A run nobody took before the next one is due is dropped."""
+    """The schedule fields of a periodic task. A run that no worker took before the next one is due is dropped."""
     if isinstance(when, Every):
         interval, _ = IntervalSchedule.objects.get_or_create(every=when.seconds, period=IntervalSchedule.SECONDS)
         return {"interval": interval, "expire_seconds": when.seconds}

@@ -33,10 +33,10 @@ class SecretiveFormatter(logging.Formatter):
 class SharedRotatingFileHandler(RotatingFileHandler):
     """A rotating file that several processes write to.
 
-    Each line is one write to a file opened for appending, which the kernel does not mix with another's. Whoever finds
-    the file full takes a lock before renaming it and looks again, since another process may have been faster; the
-    others notice by its inode that the file they hold has been renamed, and open the new one. A folder that cannot be
-    written to is told about once, and then the console has to do.
+    Each line is one write to a file opened for appending, which the kernel does not mix with another's. A process
+    that finds the file full takes a lock before renaming it and looks again, since another one may have been faster;
+    the others notice by its inode that the file they hold has been renamed, and open the new one. A folder that cannot
+    be written to is reported once, and then the console has to do.
     """
 
     def __init__(self, filename: str | Path, max_megabytes: float, n_kept: int) -> None:

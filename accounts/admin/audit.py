@@ -36,7 +36,7 @@ class KindFilter(admin.SimpleListFilter):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    """Read-only for everybody: a log that can be edited proves nothing."""
+    """Read-only for every role: a log that can be edited proves nothing."""
 
     list_display = ["when", "who", "action_badge", "kind", "row", "in_short"]
     list_filter = [KindFilter, ("by", AutocompleteSelectFilter), ("at", RangeDateTimeFilter)]
@@ -92,18 +92,21 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     @display(description="")
     def both_sides(self, entry: AuditEntry) -> str | SafeString:
         before, after = entry.before or {}, entry.after or {}
-        rows = [[name.replace("_", " "), told(before.get(name)), told(after.get(name))] for name in {**before, **after}]
+        rows = [
+            [name.replace("_", " "), readable(before.get(name)), readable(after.get(name))]
+            for name in {**before, **after}
+        ]
         return table(["Field", "Before", "After"], rows) if rows else "No values were kept."
 
 
-def told(value: Any) -> str:
+def readable(value: Any) -> str:
     """A value of JSON as a person reads it."""
     if value is None or value in ("", [], {}):
         return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(map(told, value))
+        return ", ".join(map(readable, value))
     if isinstance(value, dict):
-        return "; ".join(f"{name}: {told(each)}" for name, each in value.items())
+        return "; ".join(f"{name}: {readable(each)}" for name, each in value.items())
     return str(value)

@@ -97,7 +97,7 @@ admin.site.unregister([OutstandingToken, BlacklistedToken])
 
 @admin.register(OutstandingToken)
 class OutstandingTokenAdmin(BaseOutstandingTokenAdmin, ConsoleAdmin):
-    """Who is logged in where. The token itself stays hidden: whoever reads it could act as its owner."""
+    """Who is logged in where. The token itself stays hidden: a person who reads it could act as its owner."""
 
     ordering = ("-id",)
     exclude = ["token"]

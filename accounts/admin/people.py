@@ -103,7 +103,7 @@ class UserAdmin(BaseUserAdmin, ConsoleAdmin):
         return super().get_queryset(request).prefetch_related("groups")
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """Operators' names stay in the log; of anybody else only that somebody was removed."""
+        """Operators' names stay in the log; of every other person only the fact of the removal."""
         staff: Any = [user for user in queryset if user.is_staff]
         for user in queryset:
             if not user.is_staff:
@@ -215,7 +215,7 @@ class BuyerAdmin(ConsoleAdmin):
                 ]
             },
         ),
-        ("What they told us", {"fields": ["questionnaire", "is_personalised", ("latitude", "longitude")]}),
+        ("What they answered", {"fields": ["questionnaire", "is_personalised", ("latitude", "longitude")]}),
     ]
 
     actions_detail: list[Any] = ["export", "erase"]
@@ -226,9 +226,9 @@ class BuyerAdmin(ConsoleAdmin):
     @action(description="Export", url_path="export", icon="download", permissions=["erase"])
     def export(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Everything known of a person, for the person: the same file that the API gives."""
-        told = export_person(buyer=get_object_or_404(Buyer, pk=object_id), by=staff_of(request))
+        exported = export_person(buyer=get_object_or_404(Buyer, pk=object_id), by=staff_of(request))
         return JsonResponse(
-            told,
+            exported,
             json_dumps_params={"indent": 1, "ensure_ascii": False},
             headers={"Content-Disposition": f'attachment; filename="buyer-{object_id}.json"'},
         )
@@ -241,7 +241,7 @@ class BuyerAdmin(ConsoleAdmin):
         dialog={
             "title": "Erase this person",
             "description": "At once and for good: the account, events, lists shown, tastes, saved searches, tokens, "
-            "and the guests this person has been. Only the audit log keeps that somebody was erased.",
+            "and the guests this person has been. Only the fact of the erasure stays, in the audit log.",
             "form_class": None,
             "form_submit_text": "Erase for good",
         },

@@ -22,7 +22,7 @@ VISITOR_KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")  # long enough not to be guess
 
 
 class ClientSystem(AnonymousUser):
-    """Who calls by an API key: known, so authenticated, but nobody who could log in."""
+    """A caller with an API key: known, so authenticated, but not a user who could log in."""
 
     def __init__(self, key: ApiKey) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class ClientSystem(AnonymousUser):
 
 @dataclass(frozen=True)
 class VisitorKey:
-    """What a guest's browser made up for itself, long and at random: whoever has it is that guest."""
+    """A long random value that a guest's browser made up: the caller that sends it is that guest."""
 
     value: str
 
@@ -61,7 +61,7 @@ class TokenAuthentication(JWTAuthentication):
 class ApiKeyAuthentication(BaseAuthentication):
     """``Authorization: Api-Key …`` or ``X-Api-Key: …``; the key becomes ``request.auth``.
 
-    Keys are found by their hash, so how long the look-up takes tells nothing about any other key.
+    Keys are found by their hash, so how long the look-up takes reveals nothing about any other key.
     """
 
     keyword = "Api-Key"

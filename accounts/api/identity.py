@@ -19,7 +19,7 @@ def buyer_of(request: Request) -> Buyer | None:
 
     For what records something; what only reads asks ``known_buyer_of``.
 
-    None for a client system that names nobody. Raises PermissionDenied when anybody else names another buyer.
+    None for a client system that names no buyer. Raises PermissionDenied when any other caller names another buyer.
     """
     if is_client_system(request):
         named = request.query_params.get("buyer")
@@ -51,7 +51,7 @@ def known_named_buyer_of(request: Request) -> Buyer | None:
 
 
 def named_buyer_of(request: Request) -> Buyer:
-    """As ``buyer_of``, for what makes no sense without somebody: raises ValidationError when nobody is named."""
+    """As ``buyer_of``, for what makes no sense without a buyer: raises ValidationError when none is named."""
     buyer = buyer_of(request)
     if buyer is None:
         raise ValidationError({"buyer": ["Required with an API key."]})
@@ -59,7 +59,7 @@ def named_buyer_of(request: Request) -> Buyer:
 
 
 def own_buyer_of(request: Request) -> Buyer:
-    """The user or the guest who sent it, as a buyer; PermissionDenied for whoever names another."""
+    """The user or the guest who sent it, as a buyer; PermissionDenied for a caller that names another."""
     buyer = _caller(request)
     named = request.query_params.get("buyer")
     if named is not None and named != buyer.external_id:

@@ -25,7 +25,7 @@ def has_scope(request: Request, scope: str) -> bool:
 
 
 class IsUser(BasePermission):
-    """Somebody who logged in."""
+    """A user who logged in."""
 
     message = "This is for users who logged in."
 
@@ -55,7 +55,7 @@ class IsOpenOrHasScope(HasScope):
 
 
 class IsBuyer(BasePermission):
-    """Somebody with a taste of their own: a user, or a guest with a visitor key."""
+    """A buyer with a preference of their own: a user, or a guest with a visitor key."""
 
     message = "This is for users and guests."
 

@@ -48,7 +48,7 @@ class TrueOrFalseField(serializers.BooleanField):
 
 
 class PrivacySerializer(serializers.ModelSerializer):
-    is_personalised = TrueOrFalseField(help_text="False: lists are those of a stranger, whatever is known about you.")
+    is_personalised = TrueOrFalseField(help_text="False: the lists of a new visitor, whatever is known about you.")
 
     class Meta:
         model = Buyer

@@ -107,7 +107,7 @@ class ApiKeyThrottle(CountingThrottle):
 
 
 class GuestThrottle(CountingThrottle):
-    """Everybody else by address: a visitor key costs nothing to make up, so it opens no allowance of its own."""
+    """Every other caller by address: a visitor key costs nothing to make up, so it opens no allowance of its own."""
 
     scope = "guest"
 

@@ -47,13 +47,13 @@ ME = ["Me"]
 
 
 class TokenRoute(APIView):
-    """A door for those who have no token yet, or whose token is what this is about."""
+    """A route for callers who have no token yet, or that takes a token in its body."""
 
     authentication_classes = []
     permission_classes = []
 
     def get_authenticate_header(self, request: Request) -> str:
-        """With nobody to ask for a challenge, REST framework would call a wrong password forbidden."""
+        """Without an authentication class to ask for a challenge, REST framework answers a wrong password by 403."""
         return 'Bearer realm="api"'
 
 
@@ -189,7 +189,7 @@ class LogOutEverywhereView(APIView):
 
 
 class FakeTokenView(TokenRoute):
-    """A token for anybody, by email address alone; outside demo mode this route does not exist."""
+    """A token by email address alone; outside demo mode this route does not exist."""
 
     throttle_classes = [GuestThrottle]
 
@@ -222,7 +222,7 @@ class Conflict(APIException):
 
 
 class MeView(APIView):
-    """Who one is, for as long as one wants to be known."""
+    """The account of the caller, and its erasure."""
 
     required_scope = ApiKey.Scope.ADMIN
     throttle_classes = CALLER_THROTTLES
@@ -281,8 +281,8 @@ class ExportView(APIView):
         buyer = known_named_buyer_of(request)
         if buyer is None and is_client_system(request):
             raise Http404("Nothing is known about this buyer.")
-        told = export_person(buyer=buyer, user=request.user if isinstance(request.user, User) else None)
-        return Response(told, headers={"Content-Disposition": 'attachment; filename="forecourt-export.json"'})
+        exported = export_person(buyer=buyer, user=request.user if isinstance(request.user, User) else None)
+        return Response(exported, headers={"Content-Disposition": 'attachment; filename="forecourt-export.json"'})
 
 
 class PrivacyView(APIView):

@@ -130,11 +130,11 @@ class ImportRunAdmin(JobAdmin):
             return HttpResponse(status=403)
         rows = ImportProblem.objects.filter(run=run_id).order_by("row_number", "pk")
         shown = rows.values_list("row_number", "column", "value", "reason", "is_fatal").iterator(chunk_size=2_000)
-        told = (
+        lines = (
             (number, column, value, reason, effect_of(column, is_fatal=is_fatal))
             for number, column, value, reason, is_fatal in shown
         )
-        return as_csv(f"import-{run_id}-problems.csv", ("row", "column", "value", "reason", "effect"), told)
+        return as_csv(f"import-{run_id}-problems.csv", ("row", "column", "value", "reason", "effect"), lines)
 
     # --- Buttons -----------------------------------------------------------------------------------------------------
     @action(
@@ -167,14 +167,14 @@ class ImportRunAdmin(JobAdmin):
         return redirect(prepare_url(run))
 
     @action(
-        description="Carry on",
+        description="Resume",
         url_path="continue",
         icon="play_arrow",
         permissions=["start"],
         dialog=dialog(
-            "Carry this import on",
+            "Resume this import",
             "It goes on behind the last row that was stored; nothing is stored twice.",
-            "Carry on",
+            "Resume",
         ),
     )
     def go_on(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -197,11 +197,11 @@ class ImportRunAdmin(JobAdmin):
         icon="undo",
         permissions=["undo"],
         dialog=dialog(
-            "Take this import back",
-            "Changed listings become what they were, unless somebody changed them since. New listings are removed; "
+            "Undo this import",
+            "Changed listings become what they were, unless they were changed again since. New listings are removed; "
             "those that buyers or colleagues dealt with are withdrawn. This cannot be undone itself, but the file can "
             "be imported again.",
-            "Undo the import",
+            "Undo import",
         ),
     )
     def undo(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -288,8 +288,8 @@ class ImportRunAdmin(JobAdmin):
 
     @display(description="Written in")
     def how_written(self, run: ImportRun) -> str:
-        told = [run.options.get("encoding", ""), separated_by(run), run.options.get("compression", "")]
-        return ", ".join(word for word in told if word) or "Known once a worker has opened the file."
+        parts = [run.options.get("encoding", ""), separated_by(run), run.options.get("compression", "")]
+        return ", ".join(word for word in parts if word) or "Known once a worker has opened the file."
 
     @display(description="Columns")
     def columns_read(self, run: ImportRun) -> str | SafeString:
@@ -377,7 +377,7 @@ class ImportProblemAdmin(ReadOnlyAdmin):
         return link_to(problem.run)
 
 
-# --- Taking back -----------------------------------------------------------------------------------------------------
+# --- Import rollback -------------------------------------------------------------------------------------------------
 @admin.register(ImportUndo)
 class ImportUndoAdmin(JobAdmin):
     list_display = ["run_link", "status_badge", "progress_bar", "n_removed", "n_withdrawn", "n_restored", "n_left"]

@@ -122,7 +122,7 @@ class PrepareForm(forms.Form):
     )
     key = forms.CharField(
         required=False,
-        label="What tells cars apart",
+        label="What distinguishes cars",
         help_text="In a file without ids: fields such as make_slug,model_slug,year,mileage_km.",
         widget=UnfoldAdminTextInputWidget,
     )

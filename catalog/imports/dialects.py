@@ -34,7 +34,7 @@ DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pi
 MAX_LINE_CHARACTERS = 32 * 1024 * 1024  # a longer line is skipped and reported
 MAX_RECORD_LINES = 2_000  # a quoted text that goes on for longer has lost its closing quote
 MAX_RECORD_CHARACTERS = 2 * 1024 * 1024
-MIN_DIGIT_COLUMNS = 2  # fewer numbers do not tell a row from prose
+MIN_DIGIT_COLUMNS = 2  # fewer numbers do not distinguish a row from prose
 MAX_CONTROL_SHARE = 0.05  # more control characters than that, and it is not text
 
 _BOMS = (  # UTF-32 before UTF-16: its little-endian mark begins with the other's
@@ -81,7 +81,7 @@ class KnowsHeadings(Protocol):
         """How many different things a row of cells names, were it the header."""
 
     def hints(self, headings: Sequence[str]) -> list[str]:
-        """What headings nobody recognised may have meant."""
+        """What headings that were not recognised may have meant."""
 
 
 @dataclass(frozen=True)
@@ -534,7 +534,7 @@ class _Records:
 
 
 def _columns_of_digits(sample: list[list[str]], n_columns: int) -> list[int]:
-    """Columns that nearly always hold a digit: by these a row is told from a line of prose. [] when too few."""
+    """Columns that nearly always hold a digit: these distinguish a row from a line of prose. [] when too few."""
     rows = [cells for cells in sample if len(cells) == n_columns]
     counts = Counter(
         column for cells in rows for column, cell in enumerate(cells) if any(letter.isdigit() for letter in cell[:40])

@@ -273,7 +273,7 @@ class HeaderReader:
         return [heading.strip() for heading in headings if heading.strip() and not self._column(heading)]
 
     def hints(self, headings: Sequence[str]) -> list[str]:
-        """For headings nobody recognised, what they resemble: ``“Preiss” may be price``."""
+        """For headings that were not recognised, what they resemble: ``“Preiss” may be price``."""
         hints = []
         for heading in headings:
             words = split_words(heading)

@@ -65,7 +65,7 @@ def _staged(number: int, source: str, row: ListingRow) -> staging.StagedRow:
 
 
 def _seller_key(source: str, row: ListingRow) -> str:
-    """Who sells, as an id of ours: by the source's own id, else by name; '' when the row names nobody."""
+    """Who sells, as an id of ours: by the source's own id, else by name; '' when the row names no seller."""
     if not row.seller_name:
         return ""
     return f"{source}/{row.seller_id or slug_of(row.seller_name)}"[:255]

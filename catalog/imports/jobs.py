@@ -19,7 +19,7 @@ from jobs.work import Attempt, outcome, perform, requeue
 
 Status = ImportRun.Status
 REPORT_SECONDS = 1.0
-PATIENCE_SECONDS = 30.0  # for another import of the source; that of a killed worker lets go within moments
+PATIENCE_SECONDS = 30.0  # for another import of the source; that of a killed worker lets go within seconds
 CAN_GO_ON = (Status.INTERRUPTED, Status.FAILED, Status.CANCELLED)
 
 
@@ -45,7 +45,7 @@ def options_of(run: ImportRun, **changes: Any) -> ImportOptions:
 
 
 def run_import(*, run_id: int) -> str:
-    """Carry out a queued run, or carry on one whose worker died; says what came of it.
+    """Do a queued run, or resume one whose worker died; returns its outcome.
 
     A refusal (a file that breaks off, say) becomes the run's error; anything else is noted and raised.
     """

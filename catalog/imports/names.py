@@ -79,7 +79,7 @@ def known_makes() -> dict[str, KnownMake]:
 
 @cache
 def _make_by_model() -> dict[str, KnownMake]:
-    """Models that only one make has, so that they name it: ``focus`` -> Ford. Everyday words name nobody."""
+    """Models that only one make has, so that they name it: ``focus`` -> Ford. Everyday words name no make."""
     owners: dict[str, set[str]] = {}
     for make in known_makes().values():
         for slug in make.models:

@@ -75,7 +75,7 @@ class Preview:
 def preview_file(path: Path, options: ImportOptions) -> Preview:
     """Look at the beginning of a file. Raises FileRefused when it is no table of text, HeaderRefused for bad options.
 
-    A file whose headings say nothing to us is shown with its first row for headings, so that they can be told apart
+    A file whose headings say nothing to us is shown with its first row for headings, so that they can be mapped
     by hand.
     """
     try:
@@ -122,7 +122,7 @@ def file_columns(
 
 
 def guessed_targets(headings: Sequence[str], mapping: str) -> dict[int, str]:
-    """What each column is taken for when nobody says anything."""
+    """What each column is taken for without any choice of the user."""
     return {column.index: column.target for column in HeaderReader(mapping=mapping).columns(headings)}
 
 
@@ -133,7 +133,7 @@ def examples(sample: Sequence[Sequence[str]], index: int) -> list[str]:
 
 
 def pairs_of(columns: Sequence[FileColumn], chosen: dict[int, str]) -> dict[str, str]:
-    """Heading -> field for the columns where somebody chose another field than we would have."""
+    """Heading -> field for the columns where the user chose another field than the guessed one."""
     return {
         column.heading: chosen[column.index] or IGNORE
         for column in columns

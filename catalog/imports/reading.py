@@ -29,7 +29,7 @@ class ImportOptions:
     """How to read a file, where it does not speak for itself; '' leaves the decision to the file.
 
     ``columns`` maps headings to fields before anything else does. ``make`` and ``model`` stand in where a row has
-    none. ``key`` names the fields that tell cars apart in a file without ids (default: everything it says).
+    none. ``key`` names the fields that distinguish cars in a file without ids (default: everything it says).
     """
 
     source: str = ""

@@ -289,7 +289,7 @@ def _read_line(length: int, text: str) -> str:
 
 
 def _read_name(text: str) -> str:
-    """Make or model; "other" is nobody's name."""
+    """Make or model; "other" names none."""
     name = tidy(clean_text(text).replace("\n", " "))
     return "" if bare(name).replace(" ", "-") in OTHER_WORDS else name
 
@@ -514,7 +514,7 @@ class RowReader:
             return _refused("the header again", self._whole(cells))
         values = self._values(cells, problems, recovered)
         if values.get("offer") == "wanted":
-            return _refused("somebody looking for a car, not offering one", self._whole(cells))
+            return _refused("an advert asking for a car, not offering one", self._whole(cells))
         if reason := self._why_no_car(cells, values):
             return _refused(reason, self._whole(cells))
         return self._finish(cells, values, problems, recovered)
@@ -904,7 +904,7 @@ class RowReader:
     def _coordinates(
         self, values: dict[str, Any], problems: list[RowProblem]
     ) -> tuple[float, float] | tuple[None, None]:
-        """Both or neither; nought and nought is where coordinates go that nobody filled in."""
+        """Both or neither; 0 and 0 stand for coordinates that were not filled in."""
         latitude, longitude = values.get("latitude"), values.get("longitude")
         if latitude is None or longitude is None or (latitude == 0 and longitude == 0):
             return None, None

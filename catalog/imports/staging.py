@@ -215,12 +215,12 @@ WITH stored AS ({_INSERT}), noted AS (
 )
 SELECT id, external_id, fingerprint FROM stored
 """
-ATTEMPTS = 3  # somebody else may add a listing between our look and our insert
+ATTEMPTS = 3  # another process may add a listing between our look and our insert
 
 
 @dataclass(frozen=True)
 class StagedRow:
-    """A row on its way in. ``key`` tells cars of one source apart, ``content`` what is said about them."""
+    """A row on its way in. ``key`` distinguishes cars of one source, ``content`` what is said about them."""
 
     number: int
     row: ListingRow

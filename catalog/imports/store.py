@@ -322,7 +322,7 @@ def _ending(error: BaseException, run: ImportRun) -> tuple[ImportRun.Status | No
     if isinstance(error, JobCancelled):
         return ImportRun.Status.CANCELLED, ""
     if isinstance(error, SoftTimeLimitExceeded):  # nothing about the file is wrong
-        return ImportRun.Status.INTERRUPTED, f"{TOOK_TOO_LONG} “Carry on” brings the rest."
+        return ImportRun.Status.INTERRUPTED, f"{TOOK_TOO_LONG} “Resume” brings the rest."
     if isinstance(error, Exception):
         return ImportRun.Status.FAILED, str(error) or type(error).__name__
     if isinstance(error, SystemExit) and run.upload_id:

@@ -1,9 +1,9 @@
-"""Take an import back: what it changed as it was, what it brought away again, what others touched since left alone.
+"""Import rollback: changed listings become what they were, new ones go, those that others changed since stay.
 
-New listings that nobody dealt with are removed, so that the same file can be read again as if for the first time; those
-with events or edits are withdrawn, because rows of others point to them. Changed listings are put back unless they
-were changed again. What became of each is on its ``ImportedListing``. Worked off in chunks, each one transaction, so
-that an undoing whose worker dies is carried on.
+New listings without events or edits are removed, so that the same file can be read again as if for the first time;
+those with events or edits are withdrawn, because rows of others point to them. Changed listings are put back unless
+they were changed again. What became of each is on its ``ImportedListing``. Worked off in chunks, each one transaction,
+so that a rollback whose worker dies is resumed.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def sweep_import_records(now: datetime) -> int:
 
 # --- The work --------------------------------------------------------------------------------------------------------
 def run_undo(*, undo_id: int) -> str:
-    """Carry out a queued undoing, or carry on one whose worker died; says what came of it."""
+    """Do a queued rollback, or resume one whose worker died; returns its outcome."""
 
     def work(attempt: Attempt[ImportUndo]) -> None:
         with only_import_of(attempt.job.run.source, is_needed=True):

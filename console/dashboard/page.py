@@ -33,7 +33,7 @@ def is_visible(request: HttpRequest, model: Any) -> bool:
 
 
 def read_dashboard() -> list[Card | Panel]:
-    """All cards and panels, for everybody; who may see which is asked on each request."""
+    """All cards and panels, for every role; who may see which is asked on each request."""
     return registry.read_all(timezone.now())
 
 

@@ -34,11 +34,11 @@ def queue_card() -> Card:
             is_alert=True,
         )
     n_waiting = sum(depths.values())
-    told = ", ".join(f"{name.rpartition('.')[2]} {n:,}" for name, n in depths.items())
+    by_queue = ", ".join(f"{name.rpartition('.')[2]} {n:,}" for name, n in depths.items())
     return Card(
         "Work in the queues",
         f"{n_waiting:,}",
-        f"tasks that wait for a worker ({told})",
+        f"tasks that wait for a worker ({by_queue})",
         reverse("admin:task_queues"),
         TaskResult,
         is_alert=n_waiting > LONG_QUEUE,

@@ -1,4 +1,4 @@
-"""What the workers did and do: results in plain words, once more, stop; and the queues with what waits in them."""
+"""What the workers did and do: results in plain words, retry, stop; and the queues with what waits in them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ RESULT_WORDS = {
 }  # fmt: skip
 WHAT_QUEUES_ARE_FOR = {
     "default": "Vectors of new listings, expiry and other short work.",
-    "refresh": "Preferences after events: nobody waits for this queue, since reads repair what is stale.",
+    "refresh": "Preferences after events: no request waits for this queue, since reads repair what is stale.",
     "long": "Trainings, evaluations, imports and seeding, one at a time.",
 }
 CHANGE = "django_celery_results.change_taskresult"
@@ -90,7 +90,7 @@ class TaskResultAdmin(BaseTaskResultAdmin, ReadOnlyAdmin):
     def sentence(self, result: TaskResult) -> str:
         return f"{sentence_of(result.task_name)}."
 
-    @display(description="Given")
+    @display(description="Arguments")
     def arguments(self, result: TaskResult) -> str:
         return arguments_in_words(result.task_name, result.task_args, result.task_kwargs) or "nothing"
 
@@ -100,7 +100,7 @@ class TaskResultAdmin(BaseTaskResultAdmin, ReadOnlyAdmin):
             return badge("Lost", "danger")
         return badge(RESULT_WORDS.get(result.status, result.status.capitalize()), RESULT_LABELS.get(result.status, ""))
 
-    @display(description="What came of it")
+    @display(description="Result")
     def outcome(self, result: TaskResult) -> str:
         if is_lost(result):
             return "Its worker died. What it was to do was handed to another one, or is done by the next schedule."
@@ -140,16 +140,16 @@ class TaskResultAdmin(BaseTaskResultAdmin, ReadOnlyAdmin):
         return redirect("admin:task_queues")
 
     @action(
-        description="Once more",
+        description="Retry",
         url_path="once-more",
         icon="replay",
         permissions=["handle"],
         dialog={
-            "title": "Run this task once more",
+            "title": "Retry this task",
             "description": "The same task with the same arguments is handed to the queue. All of our tasks may run "
             "twice without harm; one whose work is done finds nothing to do.",
             "form_class": None,
-            "form_submit_text": "Once more",
+            "form_submit_text": "Retry",
         },
     )
     def once_more(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -227,18 +227,18 @@ class QueuesView(UnfoldModelAdminViewMixin, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         depths = queue_depths()
-        queues = [queue_told(name, n_waiting) for name, n_waiting in (depths or {}).items()]
+        queues = [queue_row(name, n_waiting) for name, n_waiting in (depths or {}).items()]
         may_drop = self.request.user.has_perm(CHANGE)
         return super().get_context_data(**kwargs, is_broker_away=depths is None, queues=queues, may_drop=may_drop)
 
 
 def is_lost(result: TaskResult) -> bool:
-    """Whether a task claims to run for longer than any may: its worker was killed, and nobody could write it down."""
+    """Whether a task claims to run for longer than any may: its worker was killed before it could record that."""
     age = timezone.now() - (result.date_started or result.date_created)
     return bool(result.status == "STARTED" and age.total_seconds() > LONG["time_limit"])
 
 
-def queue_told(name: str, n_waiting: int) -> dict[str, Any]:
+def queue_row(name: str, n_waiting: int) -> dict[str, Any]:
     waiting = waiting_tasks(name) if n_waiting else []
     return {
         "name": short(name),

@@ -214,7 +214,7 @@ def run_problem(task: PeriodicTask) -> str:
 
 
 def switch_schedules(request: HttpRequest, schedules: QuerySet[PeriodicTask], *, is_on: bool) -> None:
-    """Turn schedules on or off, tell beat and the audit log; one whose task does not exist cannot be turned on."""
+    """Turn schedules on or off, inform beat and the audit log; one whose task does not exist cannot be turned on."""
     others = schedules.exclude(enabled=is_on)
     broken = [task for task in others if is_on and registered(task.task) is None]
     switched = [task for task in others if task not in broken]
@@ -236,7 +236,7 @@ def switch_schedules(request: HttpRequest, schedules: QuerySet[PeriodicTask], *,
 
 
 def time_left(task: PeriodicTask) -> timedelta | None:
-    """Until the next run; None where only beat can tell, as of a clocked or solar schedule."""
+    """Until the next run; None where only beat knows, as of a clocked or solar schedule."""
     if not (task.interval or task.crontab):
         return None
     remaining = task.schedule.remaining_estimate(task.last_run_at or task.date_changed)

@@ -9,7 +9,7 @@ from rest_framework.views import APIView
 
 from accounts.api.throttles import CALLER_THROTTLES
 
-DOORS = {
+ROUTES = {
     "me": "me",
     "privacy": "me-privacy",
     "preferences": "me-preferences",
@@ -23,7 +23,7 @@ DOORS = {
 
 
 class ApiRootView(APIView):
-    """The doors of the Forecourt API. Log in above, or send a token; /api/docs describes each."""
+    """The routes of the Forecourt API. Log in above, or send a token; /api/docs describes each."""
 
     permission_classes = [AllowAny]
     throttle_classes = CALLER_THROTTLES
@@ -33,4 +33,4 @@ class ApiRootView(APIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
-        return Response({door: reverse(name, request=request).rstrip("/") for door, name in DOORS.items()})
+        return Response({label: reverse(name, request=request).rstrip("/") for label, name in ROUTES.items()})

@@ -111,7 +111,7 @@ def _infer(answer: Callable[[Any, dict[str, str]], Any], environ: Environ) -> An
 
 
 def _recs(environ: Environ) -> Any:
-    path = environ["PATH_INFO"].encode("latin-1").decode(errors="surrogateescape")  # as WSGI wants it read
+    path = environ["PATH_INFO"].encode("latin-1").decode(errors="surrogateescape")  # as WSGI requires it to be read
     user_id = feed.user_id_in(path, environ.get("RAW_URI"))
     _counted(environ, lambda: None)
     return feed.timed("recs", lambda: feed.list_for(user_id))

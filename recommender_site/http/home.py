@@ -1,4 +1,4 @@
-"""The one public page: what runs here, and which door leads where."""
+"""The one public page: what runs here, and links to its entry points."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse

@@ -2,7 +2,7 @@
 
 The counters live in files, one per process (PROMETHEUS_MULTIPROC_DIR), and are added up here. What is true of the
 whole installation (stock, age of the ranker, preferences behind the log, waiting tasks) is asked at every scrape; what
-a server that is away would have told is left out, and ``forecourt_scrape_failed`` names the server.
+a server that is away would have reported is left out, and ``forecourt_scrape_failed`` names the server.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""JSON that comes in pieces (``Transfer-Encoding: chunked``) is put together before anybody reads it.
+"""JSON that comes in pieces (``Transfer-Encoding: chunked``) is put together before any parser reads it.
 
 Django and REST framework go by Content-Length, which such a request lacks, and would find an empty body. Nothing but
 JSON: what is larger than a JSON body may be has no business in memory.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def with_whole_bodies(application: WSGIApplication) -> WSGIApplication:
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if "HTTP_TRANSFER_ENCODING" in environ and comes_in_pieces(environ):
-            # a byte more than allowed is enough for whoever parses it to refuse it
+            # a byte more than allowed is enough for the parser to refuse it
             body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
             environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
         return application(environ, start_response)

@@ -1,12 +1,12 @@
 """PostgreSQL and Valkey for a machine that has neither, from the binaries inside two Python packages.
 
-Whoever starts Forecourt (``make run``, ``manage.py``, pytest) calls ``ensure()`` and holds a lease from then on: the
-first holder starts the servers, the last one to leave stops them. A lease is a file lock, which the kernel takes back
-even from a process that was killed, so the count cannot leak. Only the holder knows of embedding: it exports
+A process that starts Forecourt (``make run``, ``manage.py``, pytest) calls ``ensure()`` and holds a lease from then on:
+the first holder starts the servers, the last one to leave stops them. A lease is a file lock, which the kernel releases
+even for a process that was killed, so the count cannot leak. Only the holder knows of embedding: it exports
 ``DATABASE_URL`` and its like, and everything else sees ordinary servers.
 
 The packages bring a life cycle of their own, which is not used: it leaks servers, needs a directory without spaces
-and opens parent directories to everybody. They are never imported, only looked up. Standard library only.
+and opens parent directories to all users. They are never imported, only looked up. Standard library only.
 """
 
 import atexit
@@ -118,7 +118,7 @@ class Home:
             directory.mkdir(mode=0o700)
         found = directory.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), self.account and self.account.uid):
-            raise EmbeddedError(f"{directory} belongs to somebody else; remove it, or set EMBEDDED_DIR")
+            raise EmbeddedError(f"{directory} belongs to another user; remove it, or set EMBEDDED_DIR")
         self.hand_over(directory)
         directory.chmod(0o700)
         return directory
@@ -180,9 +180,9 @@ class Server(ABC):
     def ask_to_stop(self) -> None: ...
 
     def is_running(self) -> bool:
-        """Whether somebody listens on the socket.
+        """Whether a server listens on the socket.
 
-        The socket is asked, not a pid file: after ``kill -9`` the pid in there may be a zombie's or somebody else's.
+        The socket is asked, not a pid file: after ``kill -9`` the pid in there may be a zombie's or another program's.
         """
         if self._process is not None:
             self._process.poll()  # a dead child is a zombie until it is asked about
@@ -230,7 +230,7 @@ class Server(ABC):
         if self.is_running():
             self.ask_to_stop()
             _wait_until(lambda: not self.is_running() and not self.processes(), 60)
-        if self.processes():  # it outstayed that, or its socket was deleted and nobody can ask it
+        if self.processes():  # it outstayed that, or its socket was deleted and it cannot be asked
             self._end_leftovers()
         if self._process is not None:
             self._process.wait(10)
@@ -238,7 +238,7 @@ class Server(ABC):
     def _end_leftovers(self) -> None:
         """End what an earlier server left behind, so that never two servers share one data directory.
 
-        Backends of a killed postmaster leave by themselves within moments, unless one is deep in a query; a server
+        Backends of a killed postmaster leave by themselves within seconds, unless one is deep in a query; a server
         whose socket was deleted from under it does not.
         """
         for signal_number, patience_seconds in ((0, 3), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
@@ -327,7 +327,7 @@ class Postgres(Server):
         return subprocess.run(command, check=False, cwd="/", env=_server_environment()).returncode == 0
 
     def ask_to_stop(self) -> None:
-        with contextlib.suppress(EmbeddedError):  # whoever outstays this is ended by stop()
+        with contextlib.suppress(EmbeddedError):  # a server that outlasts this is ended by stop()
             self._run("pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "-t", "60", "stop")
 
     def _run(self, tool: str, *arguments: str) -> str:
@@ -418,7 +418,7 @@ class Lease:
             return
         with self._gate(), self._held as held:
             self._held = None
-            with contextlib.suppress(BlockingIOError):  # somebody else still uses the servers
+            with contextlib.suppress(BlockingIOError):  # another holder still uses the servers
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 for server in reversed(self.servers):
                     server.stop()

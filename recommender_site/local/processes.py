@@ -1,4 +1,4 @@
-"""Which processes make up a running Forecourt, and what they are told. docker-compose.yml runs the same commands."""
+"""Which processes make up a running Forecourt, and their arguments. docker-compose.yml runs the same commands."""
 
 import http.client
 import signal
@@ -72,7 +72,7 @@ def services(state: Path, web_socket: socket.socket) -> list[Service]:
             "trainer",
             trainer_command(),
             grace_seconds=10,
-            stop_signal=signal.SIGQUIT,  # nobody waits for a training: it goes back to the queue
+            stop_signal=signal.SIGQUIT,  # no user waits for a training: it goes back to the queue
             environment={**_metrics_directory(state, "trainer"), "WORKER_METRICS_PORT": str(trainer_port)},
         ),
         Service("beat", beat_command(), grace_seconds=10),

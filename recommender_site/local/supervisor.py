@@ -210,7 +210,7 @@ class Supervisor:
             self._record([])
 
     def _wait(self, seconds: float) -> None:
-        """Sleep until something is printed, somebody dies, a signal comes, or the time is over."""
+        """Sleep until something is printed, a child dies, a signal comes, or the time is over."""
         for key, _events in self._selector.select(seconds):
             key.data()
 
@@ -241,7 +241,7 @@ class Supervisor:
         self._next_server_check = time.monotonic() + pause
 
     def _stop_children(self) -> None:
-        """Warmly first. A Celery that is out of time is told SIGQUIT: it gives its tasks back to the queue."""
+        """Graceful first. A Celery that is out of time is sent SIGQUIT: it gives its tasks back to the queue."""
         say("stopping; running requests and tasks are finished first (Ctrl-C again not to wait)")
         asked_at = time.monotonic()
         hard_at: dict[str, float] = {}
@@ -277,7 +277,7 @@ def end_leftovers(state: Path, patience_seconds: float = 30.0) -> None:
         return
 
     def alive() -> list[int]:
-        # The start time tells our process from a later one that was given the same id.
+        # The start time distinguishes our process from a later one that was given the same id.
         return [pid for pid, started in recorded if start_time(pid) == started]
 
     if alive():
@@ -317,7 +317,7 @@ def say(text: str, name: str = "forecourt") -> None:
     try:
         sys.stdout.write("".join(f"{prefix}{line}\n" for line in text.splitlines() or [""]))
         sys.stdout.flush()
-    except BrokenPipeError:  # as in `make run | head`: whoever read this has left
+    except BrokenPipeError:  # as in `make run | head`: the reader has left
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for the rest of our life)
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -91,7 +91,7 @@ def test_an_operators_day(page, worker):
     press(page, "Import now", "Import")
     wait_until_done(page)
     assert Listing.objects.count() == n_listings + 3
-    press(page, "Undo", "Undo the import")
+    press(page, "Undo", "Undo import")
     wait_until_done(page)
     assert Listing.objects.count() == n_listings
 

@@ -46,7 +46,7 @@ class Command(BaseCommand):
         parser.add_argument("--encoding", default="", help="for example utf-8, latin-1 or cp1250")
         parser.add_argument(
             "--key", default="", metavar="FIELDS",
-            help="fields that tell cars apart in a file without ids, for example make,model,year,mileage_km",
+            help="fields that distinguish cars in a file without ids, for example make,model,year,mileage_km",
         )  # fmt: skip
         parser.add_argument("--dry-run", action="store_true", help="read and report, store nothing")
         parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")

@@ -229,7 +229,7 @@ def test_a_run_that_is_stopped_from_outside_may_be_carried_on(monkeypatch):
             import_file_task(run.pk)
     run.refresh_from_db()
     assert run.status == "interrupted"
-    assert "“Carry on” brings the rest" in run.error
+    assert "“Resume” brings the rest" in run.error
     assert continue_import(run=run)
     import_file_task(run.pk)
     assert Listing.objects.count() == 3

@@ -195,7 +195,7 @@ def test_a_german_file_of_small_ads(read):
         "currency": "EUR", "mileage_km": 150000, "fuel": "petrol", "gearbox": "manual", "place": "70435",
         "seller_kind": "private",
     }  # fmt: skip
-    assert wanted.problems[-1].reason == "somebody looking for a car, not offering one"
+    assert wanted.problems[-1].reason == "an advert asking for a car, not offering one"
 
 
 def test_an_american_file_with_the_power_in_the_engine_column(read):

@@ -202,7 +202,7 @@ def test_a_waiting_import_can_be_cancelled_and_carried_on(operator: Client):
     assert "Cancel" in buttons(operator, run)
     press(operator, run, "cancel")
     assert run_import(run_id=run.pk) == "cancelled"
-    assert "Carry on" in buttons(operator, run)
+    assert "Resume" in buttons(operator, run)
     press(operator, run, "go_on")
     run.refresh_from_db()
     assert run.status == "queued"

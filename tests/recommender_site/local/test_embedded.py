@@ -174,7 +174,7 @@ def test_a_socket_directory_that_somebody_else_prepared_is_refused(place):
     run = Home("dev", parent).run
     run.rmdir()
     run.symlink_to(place)
-    with pytest.raises(EmbeddedError, match="belongs to somebody else"):
+    with pytest.raises(EmbeddedError, match="belongs to another user"):
         Home("dev", parent)
     run.unlink()
 
