@@ -106,7 +106,7 @@ def wanted(options: argparse.Namespace) -> Iterator[tuple[str, str, Scheme, str]
 
 
 def take(browser: Browser, options: argparse.Namespace, name: str, width: str, scheme: Scheme, path: str) -> None:
-    """One page in one look; a script error on the page is told, since a picture would not show it."""
+    """One page in one look; a script error on the page is printed, since a picture would not show it."""
     context = browser.new_context(
         base_url=options.site, viewport={"width": WIDTHS[width], "height": HEIGHT}, color_scheme=scheme
     )

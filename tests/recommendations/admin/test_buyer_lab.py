@@ -53,7 +53,7 @@ def test_it_shows_list_reasons_taste_and_history(operator: Client, fan):
     for item in items:
         assert item.reason.replace("'", "&#x27;") in page.text
         assert f"Score of place {item.position}: {item.score:.3f}" in page.text
-    assert "What is believed of her taste" in page.text
+    assert "Learned preference" in page.text
     assert "Utility over price, with its 95 % band" in page.text
     assert page.text.count("<td>Opened the page</td>") == 4
 
@@ -105,7 +105,7 @@ def test_the_past_is_asked_by_a_link_too(operator: Client, fan):
     yesterday = timezone.localtime() - timedelta(days=1)
     page = operator.get(lab_of(fan, moment=f"{yesterday:%Y-%m-%dT%H:%M}"))
     assert page.context["answer"].recommended.n_events == 0
-    assert "the list of a stranger" in page.text
+    assert "the list of a new visitor" in page.text
 
 
 def test_without_a_ranker_it_says_what_to_do(operator: Client):

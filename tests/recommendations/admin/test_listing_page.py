@@ -72,7 +72,7 @@ def test_the_cars_own_page_leads_to_it(operator: Client, market):
 def test_nothing_known_is_said_with_what_to_do(operator: Client):
     page = operator.get(page_of(ListingFactory(draft=True, bare=True)))
     assert page.status_code == 200
-    assert "Nobody can be asked yet" in page.text
+    assert "No buyer can be asked yet" in page.text
     assert "No list of the last 30 days held it" in page.text
     assert "Set a price" in page.text
 

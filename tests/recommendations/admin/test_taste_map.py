@@ -55,7 +55,7 @@ def test_a_buyer_is_drawn_in_with_her_direction_and_her_list_in_places_and_in_wo
     response = viewer.get(reverse(MAP), {"buyer": buyer.user.email, "colour": "taste"})
     assert "more to their taste" in response.text
     assert "Position 1 of their list: BMW 3 Series" in response.text
-    assert "Her list on the map" in response.text
+    assert "Their list on the map" in response.text
     assert response.context["listed"][0]["where"]
 
 

@@ -288,6 +288,6 @@ def test_the_same_question_is_not_measured_twice(operator: Client, fan, queued, 
 def test_who_may_only_look_starts_nothing(viewer: Client, fan, queued):
     page = kinds_page(weight_view="3")
     assert "Measure on what buyers did" not in viewer.get(page).text
-    assert "Nobody has measured this yet" in viewer.get(page).text
+    assert "This was not measured yet" in viewer.get(page).text
     assert viewer.post(kinds_page(), measuring(viewer, page)).status_code == 403
     assert queued == []
