@@ -132,7 +132,7 @@ def may_hand_out_roles(request: HttpRequest) -> bool:
 
 
 def is_above(user: Any) -> bool:
-    """Unfold asks about a button with the bare id; only a row can tell who is a superuser."""
+    """Unfold asks about a button with the bare id; only a row shows who is a superuser."""
     return isinstance(user, User) and user.is_superuser
 
 

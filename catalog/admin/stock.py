@@ -60,7 +60,7 @@ STATUS_LABELS = {
 def count_of(related: type[Model], field: str, **filters: Any) -> Coalesce:
     """How many related rows each row has. A subquery, so that only the rows of the page are counted.
 
-    Rows are counted, not keys: an index alone can then tell, ten times faster at a million rows.
+    Rows are counted, not keys: an index alone can then answer, ten times faster at a million rows.
     """
     rows = related._default_manager.filter(**{field: OuterRef("pk")}, **filters).order_by().values(field)
     return Coalesce(Subquery(rows.annotate(n=Count("*")).values("n")), 0)

@@ -272,7 +272,7 @@ class Postgres(Server):
     def prepare(self) -> None:
         if not self.data.exists():
             self._create_cluster()
-        # An earlier postmaster that is now a zombie still holds them, as far as PostgreSQL can tell.
+        # An earlier postmaster that is now a zombie still holds them, as far as PostgreSQL can see.
         for stale in (self.data / "postmaster.pid", *self.home.run.glob(".s.PGSQL.5432*")):
             stale.unlink(missing_ok=True)
 
