@@ -1,7 +1,7 @@
 """Tiny hand-made markets whose right answer is known.
 
-A market has two kinds of car that nobody confuses: cheap Skoda hatchbacks and dear BMW saloons. ``trained_market`` has
-a live ranker over it, so that whoever acts on one kind should be shown that kind.
+A market has two clearly different kinds of car: cheap Skoda hatchbacks and expensive BMW saloons. ``trained_market``
+has a live ranker over it, so that a buyer who acts on one kind should be shown that kind.
 """
 
 from dataclasses import dataclass
@@ -68,15 +68,15 @@ def start_from_the_same_ids() -> None:
 
 
 def crossed_market(n_of_each: int = 12) -> dict[str, list[Listing]]:
-    """Four kinds of car: two makes, each as a cheap hatchback and as a dear saloon.
+    """Four kinds of car: two makes, each as a cheap hatchback and as an expensive saloon.
 
-    Who wants cheap Skodas and dear BMWs, and neither of the others, has two tastes: no single one can say so. A live
-    ranker has learned from buyers of each kind.
+    A buyer of cheap Skodas and expensive BMWs, and of neither of the others, has two preferences: one cannot say so.
+    A live ranker has learned from buyers of each kind.
     """
     seller = SellerFactory()
     models = {"Skoda": CarModelFactory(make__name="Skoda"), "BMW": CarModelFactory(make__name="BMW", name="3 Series")}
     cheap = {"price": 5_000, "mileage_km": 90_000, "year": 2014}
-    dear = {"price": 30_000, "mileage_km": 15_000, "year": 2022, "body": "saloon", "fuel": "diesel",
+    expensive = {"price": 30_000, "mileage_km": 15_000, "year": 2022, "body": "saloon", "fuel": "diesel",
             "gearbox": "automatic", "power_kw": 180}  # fmt: skip
     cars = {
         f"{word} {make}": [
@@ -84,7 +84,7 @@ def crossed_market(n_of_each: int = 12) -> dict[str, list[Listing]]:
             for i in range(n_of_each)
         ]
         for make, model in models.items()
-        for word, fields in (("cheap", cheap), ("dear", dear))
+        for word, fields in (("cheap", cheap), ("expensive", expensive))
     }
     for kind in cars.values():
         for start in range(5):

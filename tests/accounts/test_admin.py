@@ -1,4 +1,4 @@
-"""Users, buyers and keys in the admin: who may change whom, and the one moment a key is shown."""
+"""Users, buyers and keys in the admin: who may change whom, and the one time a key is shown."""
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -57,7 +57,7 @@ def test_an_address_that_is_taken_is_refused_in_any_case(operator: Client):
     assert User.objects.filter(email__iexact="bob@example.com").count() == 1
 
 
-def test_who_may_edit_users_cannot_make_anybody_a_superuser(clerk: Client):
+def test_a_user_editor_cannot_make_anyone_a_superuser(clerk: Client):
     person = UserFactory()
     page = reverse("admin:accounts_user_change", args=[person.pk])
     given = {"email": person.email, "first_name": "New", "is_active": "on", "is_staff": "on", "is_superuser": "on"}
@@ -100,7 +100,7 @@ def test_buyers_are_filtered_by_what_they_are_known_by(operator: Client, known_a
 
 
 # --- Keys ------------------------------------------------------------------------------------------------------------
-def test_a_new_key_is_shown_once_and_opens_the_door(operator: Client):
+def test_a_new_key_is_shown_once_and_authenticates(operator: Client):
     given = {"name": "shop", "scopes": ["read", "ingest"], "expires_at_0": "", "expires_at_1": ""}
     response = operator.post(reverse("admin:accounts_apikey_add"), given, follow=True)
     key = ApiKey.objects.get()
@@ -143,7 +143,7 @@ def test_revoking_needs_the_permission_to_change_keys(clerk: Client):
 
 
 # --- Tokens ----------------------------------------------------------------------------------------------------------
-def test_a_refresh_token_is_never_shown_since_whoever_reads_it_could_use_it(operator: Client):
+def test_a_refresh_token_is_never_shown_since_anyone_who_reads_it_could_use_it(operator: Client):
     from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
     from rest_framework_simplejwt.tokens import RefreshToken
 

@@ -1,4 +1,4 @@
-"""Alice is a user, Carol is somebody else, Gus is a guest, and a garage calls by key."""
+"""Alice is a user, Carol is another user, Gus is a guest, and a garage calls by key."""
 
 from datetime import timedelta
 
@@ -79,7 +79,7 @@ def test_a_guest_is_the_buyer_of_the_browser():
     assert buyer_of(seen_by_a_view(**GUS)).visitor_key == "the-browser-of-gus"
 
 
-def test_a_client_system_speaks_for_the_buyer_it_names_or_for_nobody(garage):
+def test_a_client_system_acts_for_the_buyer_it_names_or_for_no_buyer(garage):
     _, secret = garage
     assert buyer_of(seen_by_a_view(query="?buyer=007", **{"X-Api-Key": secret})).external_id == "007"
     assert buyer_of(seen_by_a_view(**{"X-Api-Key": secret})) is None
@@ -92,7 +92,7 @@ def test_a_visitor_key_that_could_be_guessed_or_stored_wrongly_is_refused(visito
     assert "X-Visitor-Key" in got.json()["error"]["message"]
 
 
-def test_carol_may_not_speak_for_alice_by_naming_her():
+def test_carol_may_not_act_for_alice_by_naming_alice():
     alice, carol = BuyerFactory(external_id="alice"), BuyerFactory(external_id="carol")
     client = APIClient()
     client.force_authenticate(carol.user)
@@ -125,7 +125,7 @@ def test_an_opt_out_that_is_not_one_is_refused(body):
     assert client.patch("/api/v1/users/me/privacy", body).status_code == 400
 
 
-def test_strangers_are_asked_who_they_are():
+def test_unauthenticated_requests_get_a_401():
     got = APIClient().get("/api/v1/users/me")
     assert got.status_code == 401
     assert got.json()["error"]["code"] == "not_authenticated"

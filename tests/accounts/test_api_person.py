@@ -26,7 +26,7 @@ def alice(settings):
 
 
 @pytest.fixture
-def her_history(alice):
+def alice_history(alice):
     """Alice looked around as a guest, logged in, searched, and was shown a list."""
     market = trained_market(4)
     buyer = buyer_for_user(alice)
@@ -46,53 +46,53 @@ def logged_in(user):
     return client
 
 
-def test_an_export_holds_everything(alice, her_history):
+def test_an_export_holds_everything(alice, alice_history):
     answer = logged_in(alice).get(EXPORT)
     assert answer.status_code == 200
     assert "attachment" in answer["Content-Disposition"]
-    told = answer.json()
-    assert told["account"]["email"] == "alice@example.com"
-    assert [known["visitor_key"] for known in told["known_as"]] == [None, "the-browser-of-alice"]
-    assert [event["kind"] for event in told["events"]] == ["view", "search"]
-    assert told["events"][1]["query"] == {"makes": ["bmw"]}
-    assert len(told["lists"][0]["listing_ids"]) == 3
-    assert told["saved_searches"][0]["name"] == "BMWs"
-    assert len(told["preferences"][0]["vector"]) == 128
-    assert told["preferences"][0]["wishes"]
+    exported = answer.json()
+    assert exported["account"]["email"] == "alice@example.com"
+    assert [known["visitor_key"] for known in exported["known_as"]] == [None, "the-browser-of-alice"]
+    assert [event["kind"] for event in exported["events"]] == ["view", "search"]
+    assert exported["events"][1]["query"] == {"makes": ["bmw"]}
+    assert len(exported["lists"][0]["listing_ids"]) == 3
+    assert exported["saved_searches"][0]["name"] == "BMWs"
+    assert len(exported["preferences"][0]["vector"]) == 128
+    assert exported["preferences"][0]["wishes"]
 
 
-def test_an_export_holds_nobody_else(alice, her_history):
-    told = logged_in(UserFactory()).get(EXPORT).json()
-    assert not told["events"]
-    assert not told["lists"]
-    assert "alice" not in str(told)
+def test_an_export_holds_no_data_of_another_person(alice, alice_history):
+    exported = logged_in(UserFactory()).get(EXPORT).json()
+    assert not exported["events"]
+    assert not exported["lists"]
+    assert "alice" not in str(exported)
 
 
-def test_somebody_who_leaves_leaves_nothing(alice, her_history):
+def test_an_erased_account_leaves_nothing(alice, alice_history):
     client = logged_in(alice)
-    others = Interaction.objects.exclude(buyer=her_history).count()
+    others = Interaction.objects.exclude(buyer=alice_history).count()
     assert client.delete(ME).status_code == 204
     assert not User.objects.filter(email="alice@example.com").exists()
     assert not Buyer.objects.filter(visitor_key="the-browser-of-alice").exists()
     for model in (Interaction, ServedList, SavedSearch, Preference):
-        assert not model.objects.filter(buyer_id=her_history.pk).exists(), model
+        assert not model.objects.filter(buyer_id=alice_history.pk).exists(), model
     assert not OutstandingToken.objects.exists()
     assert Interaction.objects.count() == others
-    assert client.get(ME).status_code == 401, "the token is nobody's now"
+    assert client.get(ME).status_code == 401, "the token belongs to no account now"
 
 
 def test_a_private_seller_who_leaves_sells_nothing_any_more(alice):
     private = SellerFactory(user=alice, kind="private", name="Alice", place="Leeds")
     firm = SellerFactory(user=alice, kind="dealer", name="Alice Cars Ltd")
-    hers, sold, its = (
+    on_sale, sold, its = (
         ListingFactory(seller=private),
         ListingFactory(seller=private, sold=True),
         ListingFactory(seller=firm),
     )
-    assert logged_in(alice).get(EXPORT).json()["sellers"][0]["listings"][0]["id"] == hers.pk
+    assert logged_in(alice).get(EXPORT).json()["sellers"][0]["listings"][0]["id"] == on_sale.pk
     logged_in(alice).delete(ME)
     assert {listing.pk: listing.status for listing in Listing.objects.all()} == {
-        hers.pk: "withdrawn",
+        on_sale.pk: "withdrawn",
         sold.pk: "sold",
         its.pk: "live",
     }
@@ -107,7 +107,7 @@ def test_a_visitor_key_is_no_account_to_ask_about_or_to_end():
     assert Interaction.objects.count() == 1
 
 
-def test_a_client_system_speaks_for_a_buyer_it_names_with_the_right_key():
+def test_a_client_system_acts_for_a_buyer_it_names_with_the_right_key():
     _, admin = create_api_key(name="shop", scopes=["admin"], created_by=None)
     _, reader = create_api_key(name="reader", scopes=["read", "ingest"], created_by=None)
     client, weak = APIClient(headers={"X-Api-Key": admin}), APIClient(headers={"X-Api-Key": reader})
@@ -119,7 +119,7 @@ def test_a_client_system_speaks_for_a_buyer_it_names_with_the_right_key():
     assert not Buyer.objects.filter(external_id="customer-7").exists()
 
 
-def test_nobody_speaks_for_somebody_else(alice):
+def test_no_one_exports_or_erases_for_another_person(alice):
     buyer_for_user(UserFactory(email="carol@example.com"))
     client = logged_in(alice)
     assert client.delete(f"{ME}?buyer=carol@example.com").status_code == 403

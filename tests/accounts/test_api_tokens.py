@@ -34,7 +34,7 @@ def with_token(token):
     return client
 
 
-def test_a_token_opens_the_door_that_shows_oneself(client, alice):
+def test_a_token_opens_the_endpoint_of_the_own_account(client, alice):
     token = log_in(client).json()["access"]
     got = with_token(token).get("/api/v1/users/me")
     assert got.json() == {"email": "Alice@example.com", "first_name": "Alice", "surname": "Liddell"}
@@ -47,7 +47,7 @@ def test_routes_answer_with_and_without_a_slash(client, path):
 
 def test_a_wrong_password_is_refused_like_an_unknown_address(client, alice):
     wrong = client.post("/api/v1/token", {"email": alice.email, "password": "wrong"})
-    unknown = client.post("/api/v1/token", {"email": "nobody@example.com", "password": "wrong"})
+    unknown = client.post("/api/v1/token", {"email": "unknown@example.com", "password": "wrong"})
     assert wrong.status_code == unknown.status_code == 401
     assert wrong.json() == unknown.json()
 
@@ -107,7 +107,7 @@ def test_logging_in_from_a_shared_browser_takes_nothing_from_the_person_before(c
     assert guest.merged_into == bob
 
 
-def test_a_visitor_key_nobody_has_used_leaves_no_row_behind(client, alice):
+def test_an_unused_visitor_key_leaves_no_row_behind(client, alice):
     log_in(client, **{"X-Visitor-Key": VISITOR_KEY})
     assert not Buyer.objects.exists()
 
@@ -121,10 +121,10 @@ def test_a_fake_token_makes_one_a_demo_user(client, alice, settings):
 
 @pytest.mark.parametrize(
     ("demo_mode", "email", "status"),
-    [(False, "alice@example.com", 404), (False, None, 404), (True, "nobody@example.com", 404), (True, "", 400),
+    [(False, "alice@example.com", 404), (False, None, 404), (True, "unknown@example.com", 404), (True, "", 400),
      (True, None, 400), (True, "a\0b", 400), (True, ["a"], 400), (True, {}, 400)],
 )  # fmt: skip
-def test_no_fake_token_outside_demo_mode_nor_for_strangers(client, alice, settings, demo_mode, email, status):
+def test_no_fake_token_outside_demo_mode_nor_for_unknown_users(client, alice, settings, demo_mode, email, status):
     settings.DEMO_MODE = demo_mode
     body = {} if email is None else {"email": email}
     assert client.post("/api/v1/token/fake-token", body).status_code == status

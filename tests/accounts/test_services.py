@@ -43,7 +43,7 @@ def test_many_external_ids_are_found_or_made_together_and_follow_merges(django_a
     assert got == {"known": known, "merged": user, "new": Buyer.objects.get(external_id="new")}
 
 
-def test_a_merge_tells_who_listens_once_however_often_it_is_repeated():
+def test_a_merge_notifies_its_listeners_once_however_often_it_is_repeated():
     guest, into = BuyerFactory(guest=True), BuyerFactory()
     heard = []
     listener = lambda guest, into, **kwargs: heard.append((guest, into))  # noqa: E731
@@ -92,12 +92,12 @@ def test_no_chain_of_merges_is_left_behind():
     assert first.merged_into == user
 
 
-def test_only_a_guest_who_is_nobody_yet_can_be_merged():
+def test_only_a_guest_that_was_never_merged_can_be_merged():
     guest, alice, bob = BuyerFactory(guest=True), BuyerFactory(), BuyerFactory()
     merge_guest(guest=guest, into=alice)
-    for somebody, into in [(guest, bob), (alice, bob), (BuyerFactory(external=True), bob), (bob, bob)]:
+    for buyer, into in [(guest, bob), (alice, bob), (BuyerFactory(external=True), bob), (bob, bob)]:
         with pytest.raises(MergeRefused):
-            merge_guest(guest=somebody, into=into)
+            merge_guest(guest=buyer, into=into)
     with pytest.raises(MergeRefused):
         merge_guest(guest=BuyerFactory(guest=True), into=guest)
 
@@ -124,7 +124,7 @@ def test_a_key_needs_scopes_that_exist(scopes):
         create_api_key(name="a client", scopes=scopes, created_by=None)
 
 
-def test_revoking_twice_keeps_the_first_moment():
+def test_revoking_twice_keeps_the_first_time():
     key, _ = create_api_key(name="a client", scopes=["read"], created_by=None)
     first = revoke_api_key(key=key).revoked_at
     assert first is not None

@@ -56,7 +56,7 @@ def worker(site: str) -> Iterator[None]:
 
 
 def leave_logging_alone(**kwargs) -> None:
-    """With somebody connected to the signal, Celery does not set logging up by itself."""
+    """With a receiver connected to the signal, Celery does not set logging up by itself."""
 
 
 def close_connections(**kwargs) -> None:

@@ -121,7 +121,7 @@ def test_a_refused_row_takes_nothing_back_from_the_others(operator: Client):
     assert Listing.objects.filter(status="withdrawn").count() == 2
 
 
-def test_many_refusals_are_told_by_their_reason(operator: Client):
+def test_many_refusals_are_grouped_by_their_reason(operator: Client):
     refused = ListingFactory.create_batch(5, sold=True, title="Polo")
     (said,) = messages_of(act(operator, "reserve", *refused))
     assert said == "5 listings not reserved. Polo, Polo, Polo and 2 more: A listing that is sold cannot be reserved."

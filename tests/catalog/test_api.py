@@ -1,4 +1,4 @@
-"""A garage brings its stock in by key; nobody else may."""
+"""A garage imports its stock with its key; no other caller may."""
 
 import pytest
 from rest_framework.test import APIClient

@@ -92,10 +92,10 @@ def test_a_text_that_a_spreadsheet_would_calculate_is_guarded(value, cell):
 
 
 def test_the_file_holds_what_the_list_shows(operator: Client):
-    cheap, dear = ListingFactory(price=5_000), ListingFactory(price=50_000, title="Octavia estate")
+    cheap, expensive = ListingFactory(price=5_000), ListingFactory(price=50_000, title="Octavia estate")
     ListingFactory(price=4_000, sold=True)
     assert [row["listing"] for row in exported(operator, price_to="6000", status__exact="live")] == [str(cheap.pk)]
-    assert [row["listing"] for row in exported(operator, q="estate")] == [str(dear.pk)]
+    assert [row["listing"] for row in exported(operator, q="estate")] == [str(expensive.pk)]
 
 
 def test_a_filter_that_makes_no_sense_leads_back_to_the_list(operator: Client):

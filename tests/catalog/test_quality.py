@@ -77,7 +77,7 @@ def test_each_flaw_is_counted_where_it_belongs(fields: dict, found: set):
     assert set(measured()) == found
 
 
-def test_a_car_that_nobody_touched_for_long_is_stale():
+def test_a_car_that_was_not_updated_for_long_is_stale():
     old, touched = fine(published_at=LONG_AGO), fine(published_at=LONG_AGO, mileage_km=1_234)
     Listing.objects.filter(pk=old.pk).update(updated_at=LONG_AGO)
     assert measured() == {"stale": 1}
@@ -87,14 +87,14 @@ def test_a_car_that_nobody_touched_for_long_is_stale():
 def test_a_price_far_from_others_of_its_model_and_year_is_odd():
     for number in range(8):
         fine(price=10_000 + number, mileage_km=50_001 + number)
-    dear, cheap = fine(price=31_000), fine(price=3_000)
+    expensive, cheap = fine(price=31_000), fine(price=3_000)
     fine(price=29_000, mileage_km=40_000)
     fine(price=90_000, year=2018, mileage_km=30_000)  # of a kind too rare to tell
     assert measured() == {"odd_price": 2}
-    assert latest_report().figures["odd_price"]["ids"] == [dear.pk, cheap.pk]
+    assert latest_report().figures["odd_price"]["ids"] == [expensive.pk, cheap.pk]
 
 
-def test_the_same_car_twice_is_told_by_its_advertisement_or_its_facts():
+def test_a_duplicate_car_is_recognised_by_its_advertisement_or_its_facts():
     fine(external_id=None, fingerprint="f" * 32, source="a", price=1_000)
     fine(external_id=None, fingerprint="f" * 32, source="b", price=2_000)
     for _ in range(2):
@@ -152,7 +152,7 @@ def test_a_report_that_fails_says_why(monkeypatch):
     assert (report.status, report.error) == ("failed", "division by zero")
 
 
-def test_old_reports_are_forgotten(monkeypatch):
+def test_old_reports_are_deleted(monkeypatch):
     monkeypatch.setattr(quality, "REPORTS_KEPT", 2)
     for _ in range(4):
         measured()
@@ -164,7 +164,7 @@ def test_without_a_report_the_page_says_what_to_do(client: Client):
     assert "Nothing was measured yet" in login(client, "Operator").get(PAGE).text
 
 
-def test_the_page_tells_every_check_with_its_change_and_the_last_imports(client: Client):
+def test_the_page_shows_every_check_with_its_change_and_the_last_imports(client: Client):
     login(client, "Operator")
     fine()
     measured()

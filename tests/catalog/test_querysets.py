@@ -38,6 +38,6 @@ def test_a_search_finds_words_with_and_without_their_marks(asked: str):
 
 def test_letters_lose_their_marks_alike_in_python_and_in_postgresql():
     listing = ListingFactory(description=MARKED)
-    told = Listing.objects.annotate(plain=folded("description")).get(pk=listing.pk).plain
-    assert told == fold(MARKED) == PLAIN
+    plain_text = Listing.objects.annotate(plain=folded("description")).get(pk=listing.pk).plain
+    assert plain_text == fold(MARKED) == PLAIN
     assert fold("Łódź, Škoda, Straße") == "Lodz, Skoda, Straße"

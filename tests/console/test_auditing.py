@@ -105,7 +105,7 @@ def test_a_rows_history_is_its_entries(operator: Client, carol: User):
     assert [entry.note for entry in page.context["cl"].result_list] == ["first"]
 
 
-def test_nobody_writes_the_log_by_hand(operator: Client, carol: User):
+def test_no_one_edits_the_log_by_hand(operator: Client, carol: User):
     entry = record(by=carol, action="changed", target=SellerFactory())
     for page in ("change", "delete"):
         answer = operator.post(reverse(f"admin:accounts_auditentry_{page}", args=[entry.pk]), {"post": "yes"})
@@ -130,14 +130,14 @@ def test_values_are_kept_as_people_read_them():
 
 
 # --- People ----------------------------------------------------------------------------------------------------------
-def test_an_erased_person_is_in_no_entry_but_that_somebody_was_erased_is(carol: User):
+def test_an_erased_person_is_in_no_entry_but_the_erasure_is(carol: User):
     buyer = BuyerFactory(user=UserFactory(email="dora@example.com"))
     record(by=carol, action="changed", target=buyer, before={"place": "Kiel"}, after={"place": "Bonn"}, note="Dora")
     record(by=carol, action="changed", target=buyer.user, after={"email": "dora@example.com"})
     erase_person(buyer=buyer, by=carol)
-    told = [(entry.object_name, entry.before, entry.after, entry.note) for entry in AuditEntry.objects.all()]
-    assert "dora" not in str(told).lower()
-    assert "Kiel" not in str(told)
+    recorded = [(entry.object_name, entry.before, entry.after, entry.note) for entry in AuditEntry.objects.all()]
+    assert "dora" not in str(recorded).lower()
+    assert "Kiel" not in str(recorded)
     erased = AuditEntry.objects.get(action="erased")
     assert (erased.by, erased.object_id) == (carol, "")
 

@@ -102,7 +102,7 @@ def test_a_bar_whose_interval_holds_nothing_is_hollow():
     assert titles(svg) == ["sure: +1.00, likely +0.50 to +1.50", "unsure: +1.00, likely -0.50 to +2.50"]
 
 
-def test_every_step_of_a_price_is_told_with_its_day():
+def test_every_step_of_a_price_is_labelled_with_its_day():
     svg = step_chart("price", [(NOW, 9_000), (NOW + timedelta(days=3), 8_500)], NOW + timedelta(days=9), unit=" GBP")
     assert titles(svg) == ["01 Mar 2026: 9,000 GBP", "04 Mar 2026: 8,500 GBP"]
 

@@ -134,7 +134,7 @@ def test_a_long_list_is_estimated_from_statistics(monkeypatch: pytest.MonkeyPatc
 
 
 # --- Dashboard -------------------------------------------------------------------------------------------------------
-def test_an_empty_site_is_told_what_to_do_next(operator: Client):
+def test_an_empty_site_says_what_to_do_next(operator: Client):
     response = operator.get(reverse("admin:index"))
     assert "No cars yet: import a file of listings" in response.text
     assert reverse("admin:recommendations_seedrun_add") in response.text
@@ -151,14 +151,14 @@ def test_the_dashboard_counts_what_there_is(operator: Client):
     live = factories.RankerVersionFactory(
         live=True, metrics={"rankers": {"taste": {"ndcg": 0.25}, "popularity": {"ndcg": 0.0625}}}
     )
-    sold, dear = factories.ListingFactory(sold=True), factories.ListingFactory(published_at=now - timedelta(days=3))
+    sold, seen = factories.ListingFactory(sold=True), factories.ListingFactory(published_at=now - timedelta(days=3))
     served = factories.ServedListFactory(
-        served_at=now, version=live, listing_ids=[sold.pk, dear.pk], scores=[2.0, 1.0], sources=["utility", "trending"],
+        served_at=now, version=live, listing_ids=[sold.pk, seen.pk], scores=[2.0, 1.0], sources=["utility", "trending"],
         placement=factories.PlacementFactory(slug="corner", name="Corner"),
     )  # fmt: skip
     for kind in ("view", "contact"):
         factories.InteractionFactory(
-            buyer=served.buyer, listing=dear, kind_id=kind, occurred_at=now, served_list=served, position=2
+            buyer=served.buyer, listing=seen, kind_id=kind, occurred_at=now, served_list=served, position=2
         )
     TaskResult.objects.create(task_id="1", status="FAILURE")
 
@@ -221,7 +221,7 @@ def test_a_large_week_is_sampled_and_says_so(operator: Client, monkeypatch: pyte
     assert "from a random 25.0% of the lists" in traffic.sources_panel(sample).note
 
 
-def test_the_dashboard_tells_for_how_long_the_log_has_been_ahead(operator: Client):
+def test_the_dashboard_shows_for_how_long_the_log_has_been_ahead(operator: Client):
     live = factories.RankerVersionFactory(live=True)
     now = timezone.now()
     for minutes in (40, 20):
@@ -286,11 +286,11 @@ def dashboard_queries(client: Client) -> int:
 
 
 # --- The public page -------------------------------------------------------------------------------------------------
-def test_the_front_page_names_every_door(client: Client, settings):
+def test_the_front_page_links_every_entry_point(client: Client, settings):
     settings.DEMO_MODE = False
     response = client.get("/")
-    for door in (reverse("admin:index"), "/api/docs", "/api/v1/"):
-        assert f'href="{door}"' in response.text
+    for route in (reverse("admin:index"), "/api/docs", "/api/v1/"):
+        assert f'href="{route}"' in response.text
     assert "forecourt</code>" not in response.text
 
 

@@ -156,7 +156,7 @@ def test_run_now_says_when_the_broker_is_away(operator: Client, broker_away):
     assert not AuditEntry.objects.exists()
 
 
-def test_schedules_are_switched_off_and_on_and_beat_is_told(operator: Client):
+def test_schedules_are_switched_off_and_on_and_beat_is_notified(operator: Client):
     task = schedule()
     operator.post(reverse(SCHEDULES), {"action": "switch_off", "_selected_action": [task.pk]})
     task.refresh_from_db()
@@ -171,7 +171,7 @@ def test_schedules_are_switched_off_and_on_and_beat_is_told(operator: Client):
 
 
 # --- Results ---------------------------------------------------------------------------------------------------------
-def test_a_result_is_told_as_a_sentence_with_its_error_first_and_the_traceback_folded(operator: Client):
+def test_a_result_is_a_sentence_with_its_error_first_and_the_traceback_folded(operator: Client):
     failed = result(traceback="Traceback (most recent call last):\n  File x\nFileRefused: cars.csv is empty.\n")
     page = operator.get(reverse("admin:django_celery_results_taskresult_change", args=[failed.pk])).text
     assert "Read an uploaded file into the catalogue, or only try to." in page
@@ -232,7 +232,7 @@ def test_the_queues_show_what_waits_and_one_task_can_be_taken_out(operator: Clie
     assert AuditEntry.objects.get().action == "cancel"
 
 
-def test_a_broker_that_is_away_is_told_clearly(operator: Client, broker_away):
+def test_an_unreachable_broker_is_reported_clearly(operator: Client, broker_away):
     page = operator.get(QUEUES)
     assert page.context["is_broker_away"]
     assert "The broker does not answer" in page.text

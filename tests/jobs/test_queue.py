@@ -33,7 +33,7 @@ def empty_queue():
 
 @pytest.fixture
 def broker_away(monkeypatch):
-    """The same application, pointed at a socket where nobody listens."""
+    """The same application, pointed at a socket where no process listens."""
     gone = Connection("redis+socket:///nonexistent/redis.sock")
     monkeypatch.setattr(app, "producer_or_acquire", lambda producer=None: gone.Producer(auto_declare=False))
     yield
@@ -56,7 +56,7 @@ def test_a_transaction_that_is_undone_enqueues_nothing(empty_queue):
     assert waiting() == 0
 
 
-def test_a_broker_that_is_away_costs_nobody_an_error(broker_away, caplog):
+def test_an_unreachable_broker_causes_no_error(broker_away, caplog):
     assert enqueue("tests.noted", 1) is False
     assert "did not take tests.noted" in caplog.text
 

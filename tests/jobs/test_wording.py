@@ -5,7 +5,7 @@ import pytest
 from jobs.wording import ArgumentsLost, arguments_in_words, error_in_words, given_to, known_task, sentence_of
 
 
-def test_a_task_is_told_by_what_it_does():
+def test_a_task_is_described_by_what_it_does():
     assert sentence_of("catalog.import_file") == "Read an uploaded file into the catalogue, or only try to"
     assert sentence_of("gone.task") == "gone.task"
     assert sentence_of(None) == "a task without a name"
@@ -25,7 +25,7 @@ def test_only_our_own_tasks_may_be_repeated():
         (json.dumps("([1, 2, 3, 4],)"), "run (4 of them)"), ("what", "too long to be shown"),
     ],
 )  # fmt: skip
-def test_arguments_are_told_by_the_names_of_what_they_are(stored, words):
+def test_arguments_are_described_by_the_names_of_what_they_are(stored, words):
     assert arguments_in_words("catalog.import_file", stored, json.dumps("{}")) == words
 
 
@@ -39,7 +39,7 @@ def test_arguments_that_were_cut_cannot_be_handed_out_again():
         given_to(json.dumps("([1, 2, 3, '...'],)"), None)
 
 
-def test_an_error_is_told_by_its_last_line():
+def test_an_error_is_summarised_by_its_last_line():
     assert error_in_words(None, "Traceback (most recent call last):\n  File ...\nValueError: no such file\n") == (
         "ValueError: no such file"
     )

@@ -1,4 +1,4 @@
-"""The life of a job, for every kind of job there is."""
+"""The states of a job, for every kind of job there is."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -109,7 +109,7 @@ def test_a_job_is_cancelled_while_it_waits_and_while_it_runs_and_not_after_its_e
     assert (job.status, job.progress) == ("cancelled", 0)
 
 
-def test_a_process_that_is_told_to_stop_leaves_the_job_in_the_queue(job):
+def test_a_process_that_receives_a_stop_signal_leaves_the_job_in_the_queue(job):
     with pytest.raises(SystemExit):
         perform(type(job), job.pk, failing(SystemExit()))
     job.refresh_from_db()
@@ -118,18 +118,18 @@ def test_a_process_that_is_told_to_stop_leaves_the_job_in_the_queue(job):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (ValueError("no such thing"), "no such thing"),
         (KeyError(), "KeyError"),
         (SoftTimeLimitExceeded(), TOOK_TOO_LONG),
     ],
 )
-def test_what_went_wrong_is_on_the_row_and_raised(job, error, told):
+def test_what_went_wrong_is_on_the_row_and_raised(job, error, message):
     with pytest.raises(type(error)):
         perform(type(job), job.pk, failing(error))
     job.refresh_from_db()
-    assert (job.status, job.error) == ("failed", told)
+    assert (job.status, job.error) == ("failed", message)
 
 
 def test_a_refusal_is_on_the_row_and_not_raised(job):

@@ -1,6 +1,6 @@
 """One small world, and every ranker and baseline over it behind one interface: what ``test_ranker_contract`` asks.
 
-Twenty people in two camps meet sixteen items; each likes five of the eight of their own camp. A new ranker or baseline
+Twenty people in two groups meet sixteen items; each likes five of the eight of their group. A new ranker or baseline
 gets a subclass of ``Ranking`` here, and the whole contract is asked of it.
 """
 
@@ -39,8 +39,8 @@ from recommendations.ratings.store import StoredModel, load_model, save_model
 from recommendations.ratings.table import RatingTable
 
 N_PEOPLE, N_ITEMS = 20, 16
-CAMP_OF_PERSON = np.arange(N_PEOPLE) * 2 // N_PEOPLE
-CAMP_OF_ITEM = np.arange(N_ITEMS) * 2 // N_ITEMS
+GROUP_OF_PERSON = np.arange(N_PEOPLE) * 2 // N_PEOPLE
+GROUP_OF_ITEM = np.arange(N_ITEMS) * 2 // N_ITEMS
 NOTHING = np.zeros(0, np.intp)
 DAY = 100.0
 
@@ -51,7 +51,7 @@ def likes() -> NDArray[np.intp]:
     pairs = [
         (person, int(item))
         for person in range(N_PEOPLE)
-        for item in rng.permutation(np.flatnonzero(CAMP_OF_PERSON[person] == CAMP_OF_ITEM))[:5]
+        for item in rng.permutation(np.flatnonzero(GROUP_OF_PERSON[person] == GROUP_OF_ITEM))[:5]
     ]
     return rng.permutation(np.array(pairs, np.intp))
 
@@ -65,10 +65,11 @@ def liked_by(person: int) -> NDArray[np.intp]:
 
 def cars() -> ListingTable:
     return ListingTable.from_rows(
-        {"make": ("skoda", "bmw")[camp], "model": ("octavia", "three")[camp], "price": price * (1 + 0.02 * number),
-         "year": 2010 + 8 * camp, "mileage_km": 90_000 - 70_000 * camp}
-        for number, (camp, price) in enumerate(zip(CAMP_OF_ITEM.tolist(), np.array([5e3, 3e4])[CAMP_OF_ITEM].tolist(),
-                                                   strict=True))
+        {"make": ("skoda", "bmw")[group], "model": ("octavia", "three")[group], "price": price * (1 + 0.02 * number),
+         "year": 2010 + 8 * group, "mileage_km": 90_000 - 70_000 * group}
+        for number, (group, price) in enumerate(
+            zip(GROUP_OF_ITEM.tolist(), np.array([5e3, 3e4])[GROUP_OF_ITEM].tolist(), strict=True)
+        )
     )  # fmt: skip
 
 
@@ -161,7 +162,7 @@ class FeedRanking(Ranking):
     @staticmethod
     def items() -> Items:
         ids = np.arange(1, N_ITEMS + 1)
-        tags = csr_array(np.eye(2)[CAMP_OF_ITEM])
+        tags = csr_array(np.eye(2)[GROUP_OF_ITEM])
         names = [str(key) for key in ids.tolist()]
         rows = {key: row for row, key in enumerate(ids.tolist())}
         return Items(ids, names, np.ones(N_ITEMS, bool), tags, rows, dict(zip(names, ids.tolist(), strict=True)))
@@ -200,12 +201,12 @@ class FeedRanking(Ranking):
 
 
 def rating_table() -> RatingTable:
-    """Everybody's five likes with 5 stars, and three items of the other camp with 1."""
+    """Every person's five likes with 5 stars, and three items of the other group with 1."""
     rng = np.random.default_rng(6)
     bad = [
         (person, int(item))
         for person in range(N_PEOPLE)
-        for item in rng.permutation(np.flatnonzero(CAMP_OF_PERSON[person] != CAMP_OF_ITEM))[:3]
+        for item in rng.permutation(np.flatnonzero(GROUP_OF_PERSON[person] != GROUP_OF_ITEM))[:3]
     ]
     triples = [(str(person), str(item), 5.0) for person, item in LIKES.tolist()]
     return RatingTable.of([*triples, *((str(person), str(item), 1.0) for person, item in bad)])
@@ -272,15 +273,15 @@ def item_file() -> ItemFile:
     events = ItemEvents(LIKES[:, 0], LIKES[:, 1], days, np.ones(len(LIKES)), N_PEOPLE, N_ITEMS)
     names = (tuple(map(str, range(N_PEOPLE))), tuple(map(str, range(N_ITEMS))))
     rng = np.random.default_rng(7)
-    content = np.eye(2)[CAMP_OF_ITEM] + 0.1 * rng.random((N_ITEMS, 2))
+    content = np.eye(2)[GROUP_OF_ITEM] + 0.1 * rng.random((N_ITEMS, 2))
     content /= np.linalg.norm(content, axis=1, keepdims=True)
     catalogue = ItemCatalogue(np.linspace(0.0, 20.0, N_ITEMS), np.full(N_ITEMS, np.inf), content)
-    prices = np.array([5e3, 3e4])[CAMP_OF_ITEM] * (1 + np.arange(N_ITEMS) / 100)
+    prices = np.array([5e3, 3e4])[GROUP_OF_ITEM] * (1 + np.arange(N_ITEMS) / 100)
     return ItemFile(EventFile("world", events, *names, {}), catalogue, prices)
 
 
 def question() -> ItemQuestion:
-    """What everybody may be listed: all items but those they have liked."""
+    """What each person may be listed: all items but those they have liked."""
     file = item_file()
     later = ItemEvents(
         np.arange(N_PEOPLE), np.arange(N_PEOPLE) % N_ITEMS, np.full(N_PEOPLE, DAY + 1.0), np.ones(N_PEOPLE),
@@ -301,7 +302,7 @@ def question() -> ItemQuestion:
 
 
 class FileRanking(Ranking):
-    """A ranker of event files, as ``evaluation.of_file`` asks it; its fit lives as long as the evaluation."""
+    """A ranker of event files, as ``evaluation.of_file`` asks it; its fit is kept as long as the evaluation."""
 
     is_stored = False
 

@@ -9,9 +9,9 @@ from recommendations.evaluation.item_ranker import Past
 from recommendations.evaluation.of_file import baselines
 from tests.recommendations.ranker_contract import (
     BASELINES,
-    CAMP_OF_ITEM,
-    CAMP_OF_PERSON,
     DAY,
+    GROUP_OF_ITEM,
+    GROUP_OF_PERSON,
     N_ITEMS,
     N_PEOPLE,
     RANKINGS,
@@ -21,7 +21,7 @@ from tests.recommendations.ranker_contract import (
     small_config,
 )
 
-N_LEFT = N_ITEMS - 5  # everybody has liked five
+N_LEFT = N_ITEMS - 5  # each person has liked five
 SEED = 3
 
 
@@ -111,6 +111,6 @@ def test_asking_twice_gives_the_same_list(ranking):
     assert lists(ranking) == lists(ranking)
 
 
-def test_the_three_items_of_the_own_camp_that_are_left_come_first(personal):
-    wins = [np.mean(CAMP_OF_ITEM[personal.listed(person, 3)] == CAMP_OF_PERSON[person]) for person in EVERYBODY]
+def test_the_three_items_of_the_own_group_that_are_left_come_first(personal):
+    wins = [np.mean(GROUP_OF_ITEM[personal.listed(person, 3)] == GROUP_OF_PERSON[person]) for person in EVERYBODY]
     assert np.mean(wins) > 0.9

@@ -76,8 +76,8 @@ def test_an_alert_says_what_happened_and_what_to_do(rule):
 
 
 def test_a_broken_loop_and_an_absent_probe_are_alerts():
-    told = {name for rule in RULES for name in names_in(rule["expr"])}
-    assert {"forecourt_probe_succeeded", "forecourt_probe_age_seconds", "forecourt_scrape_failed", "up"} <= told
+    used = {name for rule in RULES for name in names_in(rule["expr"])}
+    assert {"forecourt_probe_succeeded", "forecourt_probe_age_seconds", "forecourt_scrape_failed", "up"} <= used
 
 
 def test_no_two_alerts_have_one_name():
@@ -103,8 +103,8 @@ def test_a_dashboard_is_laid_out_without_overlaps_and_every_panel_is_explained(p
 
 
 def test_dashboards_have_names_of_their_own():
-    told = [json.loads(path.read_text()) for path in DASHBOARDS]
-    assert len({dashboard["uid"] for dashboard in told}) == len({dashboard["title"] for dashboard in told}) == len(told)
+    boards = [json.loads(path.read_text()) for path in DASHBOARDS]
+    assert len({board["uid"] for board in boards}) == len({board["title"] for board in boards}) == len(boards)
 
 
 def test_prometheus_asks_services_of_the_stack_on_the_ports_they_open():
@@ -145,7 +145,7 @@ def test_the_dashboards_are_where_grafana_looks_and_open_for_this_machine_only()
 
 
 def test_logs_are_taken_from_the_containers_of_this_project():
-    told = (MONITORING / "config.alloy").read_text()
-    assert f"com.docker.compose.project={COMPOSE['name']}" in told
-    assert told.count("{") == told.count("}")
-    assert DATA_SOURCES["loki"]["url"] + "/loki/api/v1/push" in told
+    config = (MONITORING / "config.alloy").read_text()
+    assert f"com.docker.compose.project={COMPOSE['name']}" in config
+    assert config.count("{") == config.count("}")
+    assert DATA_SOURCES["loki"]["url"] + "/loki/api/v1/push" in config

@@ -163,7 +163,7 @@ def answer_with(**environment):
 
 
 def test_without_a_database_the_api_says_so_and_shows_no_trace():
-    status, body = answer_with(DATABASE_URL="postgres://nobody@%2Fnowhere/none")
+    status, body = answer_with(DATABASE_URL="postgres://unknown@%2Fnowhere/none")
     assert (status, body["error"]["code"]) == (503, "unavailable")
 
 

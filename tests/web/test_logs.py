@@ -39,7 +39,7 @@ def test_a_file_that_was_moved_away_is_begun_anew(tmp_path):
     assert (tmp_path / "a.log").read_text() == "after\n"
 
 
-def test_a_folder_that_cannot_be_written_to_is_told_once(tmp_path, capsys):
+def test_a_folder_that_cannot_be_written_to_is_reported_once(tmp_path, capsys):
     (tmp_path / "file").touch()
     handler = SharedRotatingFileHandler(tmp_path / "file" / "a.log", 1, 2)
     for _ in range(3):

@@ -241,6 +241,6 @@ def test_missing_files_and_directories_are_refused(tmp_path):
         open_rows(tmp_path, HeaderReader())
 
 
-def test_a_header_nobody_understands_is_quoted_with_advice(read):
+def test_a_header_that_is_not_understood_is_quoted_with_advice(read):
     with pytest.raises(HeaderRefused, match=r"reads: Hersteler, Preiss.*“Preiss” may be price.*--map"):
         read("Hersteler;Preiss\nFord;8000\n")

@@ -91,9 +91,9 @@ def test_an_unknown_mapping_lists_those_there_are():
         HeaderReader(mapping="narnia")
 
 
-def test_columns_nobody_reads_are_named():
+def test_columns_that_are_not_read_are_named():
     assert HeaderReader().unread(["make", "torque", "", "airbags"]) == ["torque", "airbags"]
 
 
-def test_headings_nobody_recognises_get_a_hint():
+def test_unrecognised_headings_get_a_hint():
     assert HeaderReader().hints(["Preiss"]) == ["“Preiss” may be price"]

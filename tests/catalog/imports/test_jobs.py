@@ -201,7 +201,7 @@ def die_after(monkeypatch, run: ImportRun, n_rows: int) -> None:
             run_import(run_id=run.pk)
 
 
-def test_a_worker_that_is_told_to_stop_puts_its_run_back(monkeypatch):
+def test_a_worker_that_receives_a_stop_signal_requeues_its_run(monkeypatch):
     run = queue_import(upload=kept(CARS), options=ImportOptions(source="shop"))
 
     def stop(self, record):
@@ -261,7 +261,7 @@ def test_a_run_that_ended_cannot_be_cancelled_nor_one_that_is_done_carried_on():
 
 
 # --- Undo ------------------------------------------------------------------------------------------------------------
-def test_new_listings_nobody_dealt_with_are_gone_and_can_come_again():
+def test_new_listings_without_activity_are_removed_and_can_be_imported_again():
     run = imported(CARS)
     undo = undone(run)
     assert (undo.status, undo.n_removed, undo.n_left) == ("done", 3, 0)
@@ -300,7 +300,7 @@ def test_an_expired_car_that_an_import_brought_back_is_expired_again():
     assert (listing.status, listing.ended_at) == ("expired", ended_at)
 
 
-def test_what_others_touched_since_is_left_alone_and_told_row_by_row():
+def test_what_others_changed_since_is_left_alone_and_reported_row_by_row():
     imported(CARS)
     run = imported(
         CARS.replace("8000", "7000").replace("9000", "9500")

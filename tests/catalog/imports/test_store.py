@@ -149,7 +149,7 @@ def test_makes_and_models_are_added_once_and_under_one_name(bring_in):
     assert list(CarModel.objects.values_list("name", flat=True)) == ["Golf"]
 
 
-def test_a_value_nobody_can_read_is_noted_and_the_car_stored_without_it(bring_in):
+def test_an_unreadable_value_is_noted_and_the_car_stored_without_it(bring_in):
     run = bring_in(CARS.replace("2015", "2999"))
     assert counts(run) == (3, 3, 0, 0, 0, 0)
     assert Listing.objects.get(external_id="1").year is None
@@ -159,7 +159,7 @@ def test_a_value_nobody_can_read_is_noted_and_the_car_stored_without_it(bring_in
     )  # fmt: skip
 
 
-def test_a_row_nobody_can_read_is_refused_with_its_number_and_no_other_is_lost(bring_in):
+def test_an_unreadable_row_is_refused_with_its_number_and_no_other_is_lost(bring_in):
     run = bring_in(CARS.replace("2,VW,Golf,2016,9000,50000,Diesel", ",,,,,,"))
     assert counts(run) == (3, 2, 0, 0, 0, 1)
     problem = run.problems.get()
@@ -379,11 +379,11 @@ def command(tmp_path):
 
 
 def test_the_command_says_what_became_of_the_rows(command):
-    told = command(CARS.replace("2015", "2999"), "--distance-unit", "km")
-    assert "source “cars”" in told
-    assert "3  listings created" in told
-    assert "year: a year in the future (value dropped; “2999”)" in told
-    assert "assumed: prices name no currency: read as GBP" in told
+    output = command(CARS.replace("2015", "2999"), "--distance-unit", "km")
+    assert "source “cars”" in output
+    assert "3  listings created" in output
+    assert "year: a year in the future (value dropped; “2999”)" in output
+    assert "assumed: prices name no currency: read as GBP" in output
 
 
 def test_the_command_can_be_quiet(command):

@@ -144,7 +144,7 @@ def test_a_file_whose_headings_say_nothing_is_mapped_by_hand(operator: Client):
     ("answers", "says"),
     [({"key": "colr"}, "not a field of a listing"), ({"encoding": "klingon"}, "klingon"), ({"mapping": "xx"}, "xx")],
 )
-def test_an_answer_that_makes_no_sense_is_told_on_the_page(operator: Client, answers: dict, says: str):
+def test_an_answer_that_makes_no_sense_is_reported_on_the_page(operator: Client, answers: dict, says: str):
     page = prepared(operator, **answers)
     assert page.status_code == 200
     assert says in page.context["problem"]
@@ -241,7 +241,7 @@ def test_a_viewer_sees_runs_and_starts_nothing(viewer: Client):
     assert run.status == "running"
 
 
-def test_nobody_takes_problems_away_who_may_not_see_them(client: Client):
+def test_problems_are_not_downloaded_without_the_permission_to_see_them(client: Client):
     client.force_login(UserFactory(is_staff=True))
     assert client.get(reverse("admin:catalog_importrun_problems", args=[1])).status_code == 403
 

@@ -1,4 +1,4 @@
-"""The recommender's pages: jobs that are queued and followed, rankers that are moved, tastes that can be read."""
+"""The recommender's pages: jobs that are queued and followed, rankers that are moved, preferences that can be read."""
 
 from datetime import timedelta
 
@@ -89,7 +89,7 @@ def test_a_training_is_started_with_parameters_from_the_form(
     assert response.url == reverse("admin:recommendations_trainingrun_change", args=[run.pk])
 
 
-def test_the_form_tells_what_each_parameter_does_with_its_usual_value_and_its_limits(operator: Client):
+def test_the_form_explains_each_parameter_with_its_usual_value_and_its_limits(operator: Client):
     response = operator.get(reverse("admin:recommendations_trainingrun_add"))
     form = response.context["adminform"].form
     assert set(USUAL) < set(form.fields)
@@ -159,7 +159,7 @@ def test_a_job_that_runs_is_not_queued_a_second_time(operator: Client, queued, d
     assert queued == []
 
 
-def test_a_cancelled_training_stops_and_the_audit_log_tells_who_did_it(operator: Client):
+def test_a_cancelled_training_stops_and_the_audit_log_names_who_did_it(operator: Client):
     ListingFactory()
     run = start_training()
     operator.post(reverse("admin:recommendations_trainingrun_cancel", args=[run.pk]), SUBMITTED)
@@ -224,7 +224,7 @@ def test_progress_needs_the_permission_to_see_the_job(client: Client):
     assert client.get(reverse("admin:recommendations_seedrun_progress", args=[run.pk])).status_code == 403
 
 
-def test_a_job_that_nobody_takes_says_what_to_do(operator: Client):
+def test_a_job_that_no_worker_takes_says_what_to_do(operator: Client):
     run = SeedRun.objects.create(created_at=timezone.now() - timedelta(minutes=5))
     assert (
         "No worker has taken it yet"
@@ -251,7 +251,7 @@ def test_seeding_is_queued_with_the_sizes_asked_for(operator: Client, queued, dj
 
 
 @pytest.mark.parametrize("n_listings", [-1, 1_000_001, "many"])
-def test_a_size_nobody_can_seed_is_refused(operator: Client, n_listings):
+def test_a_size_that_cannot_be_seeded_is_refused(operator: Client, n_listings):
     given = {"n_listings": n_listings, "n_buyers": 20, "n_events": 900, "seed": 7}
     response = operator.post(reverse("admin:recommendations_seedrun_add"), given)
     assert "n_listings" in response.context["adminform"].form.errors
@@ -361,7 +361,7 @@ def test_weights_are_edited_in_the_list_itself(operator: Client):
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "error"),
     [
         ("filters", '{"colour_of_money": 1}', "Unknown filters: colour_of_money."),
         ("filters", "[1]", "Write filters by name"),
@@ -373,13 +373,13 @@ def test_weights_are_edited_in_the_list_itself(operator: Client):
         ("filters", '{"max_price": "cheap"}', "“max_price” needs a number"),
     ],
 )
-def test_rules_that_would_be_ignored_in_silence_are_refused(operator: Client, field: str, value: str, told: str):
+def test_rules_that_would_be_ignored_in_silence_are_refused(operator: Client, field: str, value: str, error: str):
     placement = PlacementFactory()
     page = reverse("admin:recommendations_placement_change", args=[placement.pk])
     form = operator.get(page).context["adminform"].form
     given = {name: form[name].value() for name in form.fields}
     response = operator.post(page, {**given, field: value})
-    assert told in str(response.context["adminform"].form.errors[field])
+    assert error in str(response.context["adminform"].form.errors[field])
 
 
 def test_rules_that_keep_more_places_than_there_are_are_refused(operator: Client):
@@ -402,7 +402,7 @@ AB = '{"a": {"share": 0.5}, "b": {"share": 0.5, "overrides": {"diversity": %s}}}
 
 
 @pytest.mark.parametrize(
-    ("variants", "told"),
+    ("variants", "error"),
     [
         ("[1]", "Name at least two variants"),
         ('{"a": {"share": 1}}', "Name at least two variants"),
@@ -410,11 +410,11 @@ AB = '{"a": {"share": 0.5}, "b": {"share": 0.5, "overrides": {"diversity": %s}}}
         ('{"a": {"share": 1}, "b": {"share": 1, "overrides": {"colour": 1}}}', "Unknown rules in “b”: colour"),
     ],
 )
-def test_arms_that_make_no_sense_are_refused(operator: Client, variants: str, told: str):
+def test_arms_that_make_no_sense_are_refused(operator: Client, variants: str, error: str):
     page = reverse("admin:recommendations_experiment_add")
     given = {"slug": "x", "placement": PlacementFactory().pk, "status": "draft", "variants": variants}
     response = operator.post(page, given)
-    assert told in str(response.context["adminform"].form.errors["variants"])
+    assert error in str(response.context["adminform"].form.errors["variants"])
     assert not Experiment.objects.exists()
 
 
@@ -491,7 +491,7 @@ def test_a_buyer_says_whether_the_taste_has_seen_every_event(operator: Client, n
     assert freshness_shown(operator, event.buyer) == label
 
 
-def test_a_buyer_nobody_knows_anything_of_is_cold(operator: Client):
+def test_a_buyer_without_history_is_cold(operator: Client):
     assert freshness_shown(operator, BuyerFactory()) == "Cold"
 
 
@@ -514,7 +514,7 @@ def test_preferences_behind_the_log_can_be_listed(operator: Client):
 # --- A taste in words ------------------------------------------------------------------------------------------------
 @pytest.fixture
 def learned_taste() -> Preference:
-    """Somebody who only ever opened cheap diesels, in a market of petrol and diesel at any price."""
+    """A buyer who only ever opened cheap diesels, in a market of petrol and diesel at any price."""
     for number in range(60):
         ListingFactory(
             title="", price=2_000 + 500 * number, fuel="diesel" if number % 2 else "petrol", seller=None,
@@ -529,7 +529,7 @@ def learned_taste() -> Preference:
     return Preference.objects.get(buyer=buyer)
 
 
-def test_a_taste_is_told_in_words_and_with_its_certainty(operator: Client, learned_taste: Preference):
+def test_a_preference_is_described_in_words_and_with_its_certainty(operator: Client, learned_taste: Preference):
     profile = profiles.profile_of(learned_taste)
     wanted = {wish.field: (wish.wanted, wish.unwanted) for wish in profile.wishes}
     assert wanted["fuel"] == ("Diesel", "Petrol")

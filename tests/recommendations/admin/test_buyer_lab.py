@@ -64,7 +64,7 @@ def test_the_buyers_own_page_leads_to_it(operator: Client, fan):
     assert button.url == lab_of(fan)
 
 
-def test_imagined_events_are_read_from_the_link_and_shown_side_by_side(operator: Client, market, fan):
+def test_hypothetical_events_are_read_from_the_link_and_shown_side_by_side(operator: Client, market, fan):
     words = "skoda octavia"
     page = operator.get(lab_of(fan, kind_1="contact", car_1=str(market.skodas[0].pk), kind_2="view", car_2=words))
     assert "How the list moves" in page.text
@@ -81,7 +81,7 @@ def test_every_car_of_the_list_offers_what_ifs(operator: Client, fan):
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ({"moment": "2099-01-01T10:00"}, "has yet to come"),
         ({"moment": "2020-01-01T10:00"}, "; choose a later moment."),
@@ -94,10 +94,10 @@ def test_every_car_of_the_list_offers_what_ifs(operator: Client, fan):
         ({"version": "12345"}, "12345 is not one of the available choices"),
     ],
 )
-def test_a_switch_that_makes_no_sense_is_told_beside_its_field(operator: Client, fan, asked, told):
+def test_a_switch_that_makes_no_sense_is_reported_beside_its_field(operator: Client, fan, asked, message):
     page = operator.get(lab_of(fan, **asked))
     assert page.status_code == 200
-    assert told in page.text
+    assert message in page.text
     assert "answer" not in page.context
 
 
@@ -113,7 +113,7 @@ def test_without_a_ranker_it_says_what_to_do(operator: Client):
     assert "no ranker version is live yet; train one first" in page.text
 
 
-def test_a_buyer_nobody_knows_gets_the_list_of_a_stranger(operator: Client, market):
+def test_a_buyer_without_history_gets_the_list_of_a_cold_buyer(operator: Client, market):
     page = operator.get(lab_of(BuyerFactory()))
     assert "nothing is known of this buyer" in page.text
     assert "No event yet" in page.text

@@ -103,7 +103,7 @@ def test_more_versions_than_fit_are_refused(viewer: Client):
     assert "5 versions do not fit side by side" in viewer.get(address(*many)).text
 
 
-def test_a_retired_version_is_told_of_by_what_was_kept(viewer: Client, versions):
+def test_a_retired_version_is_described_by_what_was_kept(viewer: Client, versions):
     live, _ = versions
     kept = {"rankers": {"forecourt": {"ndcg@20": 0.1234}}}
     retired = RankerVersionFactory(status="retired", n_listings=1_234, metrics=kept)
@@ -148,7 +148,7 @@ def test_a_version_leads_to_the_comparison_with_the_live_one(viewer: Client, ver
 
 
 # --- Acting ----------------------------------------------------------------------------------------------------------
-def test_an_operator_promotes_and_rolls_back_and_the_audit_log_tells_both_sides(operator: Client, versions):
+def test_an_operator_promotes_and_rolls_back_and_the_audit_log_records_both_sides(operator: Client, versions):
     live, ready = versions
     operator.post(address(live, ready), {"do": "promote", "version": ready.pk, "note": "Finds more."})
     ready.refresh_from_db()
@@ -198,7 +198,7 @@ def test_a_viewer_presses_no_button(viewer: Client, versions, queued, button: di
 
 
 @pytest.mark.parametrize("button", [{}, {"do": "explode"}, {"do": "promote", "version": "x"}])
-def test_buttons_nobody_made_change_nothing(operator: Client, versions, button: dict):
+def test_unknown_buttons_change_nothing(operator: Client, versions, button: dict):
     live, ready = versions
     response = operator.post(address(live, ready), button, follow=True)
     assert "Nothing was changed" in response.text

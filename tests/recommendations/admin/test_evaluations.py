@@ -68,13 +68,13 @@ def test_a_retired_version_is_not_among_those_to_choose(operator, queued, django
     assert not Evaluation.objects.exists()
 
 
-def test_whoever_may_only_look_starts_nothing(viewer, queued, django_capture_on_commit_callbacks):
+def test_a_user_with_only_view_permission_starts_nothing(viewer, queued, django_capture_on_commit_callbacks):
     start(viewer, django_capture_on_commit_callbacks)
     assert not Evaluation.objects.exists()
     assert queued == []
 
 
-def test_the_list_tells_ours_and_the_best_other(operator, evaluation):
+def test_the_list_shows_ours_and_the_best_other(operator, evaluation):
     text = operator.get(reverse(LIST)).text
     assert "0.320" in text
     assert "0.200 (popular)" in text

@@ -47,7 +47,7 @@ def shown(buyer, *cars) -> None:
     InteractionFactory(buyer=buyer, listing=cars[0], served_list=served, position=1, occurred_at=timezone.now())
 
 
-def test_it_tells_who_wants_it_how_it_does_and_what_it_costs(operator: Client, market):
+def test_it_shows_who_wants_it_how_it_does_and_what_it_costs(operator: Client, market):
     fan = BuyerFactory()
     shown(fan, *market.bmws[:4])
     refresh_preferences(buyer_id=fan.pk)

@@ -16,7 +16,7 @@ from tests.worlds import trained_market, view
 pytestmark = pytest.mark.django_db
 MAP = "admin:recommendations_tastemap_map"
 SUBMITTED = {"_form_submitted": "on"}
-QUERIES_OF_A_MAP = 15  # four of them bring the window in step, where it was not looked at for a moment
+QUERIES_OF_A_MAP = 15  # four of them bring the window in step, where it was not looked at for some seconds
 QUERIES_WITH_A_BUYER = 32
 
 
@@ -48,7 +48,7 @@ def test_every_car_is_a_mark_that_names_it_and_opens_it(viewer: Client):
     assert "All 30 cars" in response.text
 
 
-def test_a_buyer_is_drawn_in_with_her_direction_and_her_list_in_places_and_in_words(viewer: Client):
+def test_a_buyer_is_drawn_with_a_direction_and_their_list_as_positions_and_in_words(viewer: Client):
     market = trained_market()
     buyer = BuyerFactory()
     view(buyer, *market.bmws[:5])
@@ -80,20 +80,20 @@ def test_a_stored_map_opens_by_its_number(viewer: Client):
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
-        ({"buyer": "nobody@example.com"}, "No buyer is called “nobody@example.com”."),
+        ({"buyer": "unknown@example.com"}, "No buyer is called “unknown@example.com”."),
         ({"buyer": "9" * 30}, "No buyer is called"),
         ({"map": "7777"}, "Select a valid choice"),
         ({"colour": "smell"}, "Select a valid choice"),
         ({"colour": "taste"}, "Name the buyer whose taste colours the map."),
     ],
 )
-def test_questions_that_make_no_sense_are_marked_and_draw_nothing(viewer: Client, asked: dict, told: str):
+def test_questions_that_make_no_sense_are_marked_and_draw_nothing(viewer: Client, asked: dict, message: str):
     trained_market()
     response = viewer.get(reverse(MAP), asked)
     assert response.status_code == 200
-    assert told in response.text
+    assert message in response.text
     assert "fc-map-frame" not in response.text
 
 
@@ -117,11 +117,11 @@ def test_names_and_groups_cannot_smuggle_markup_into_the_drawing(viewer: Client)
     assert "&lt;script&gt;x" in text
 
 
-@pytest.mark.parametrize("told", ["pk", "external_id"])
-def test_a_buyer_is_found_by_number_and_by_the_clients_id(viewer: Client, told: str):
+@pytest.mark.parametrize("key", ["pk", "external_id"])
+def test_a_buyer_is_found_by_number_and_by_the_clients_id(viewer: Client, key: str):
     trained_market()
     buyer = BuyerFactory(external=True)
-    response = viewer.get(reverse(MAP), {"buyer": getattr(buyer, told)})
+    response = viewer.get(reverse(MAP), {"buyer": getattr(buyer, key)})
     assert response.context["buyer"] == buyer
 
 
@@ -149,7 +149,7 @@ def test_a_buyer_is_drawn_in_only_for_those_who_may_see_buyers(client: Client):
     assert response.context["buyers"] == []
 
 
-def test_strangers_are_sent_to_the_login(client: Client):
+def test_unauthenticated_requests_are_redirected_to_the_login(client: Client):
     assert client.get(reverse(MAP)).status_code == 302
 
 
@@ -184,13 +184,13 @@ def test_an_operator_queues_a_map_and_follows_it(operator: Client, queued, djang
     assert AuditEntry.objects.filter(action="added", model="recommendations.tastemap").exists()
 
 
-def test_a_size_nobody_can_draw_is_refused_beside_its_field(operator: Client, queued):
+def test_a_size_that_cannot_be_drawn_is_refused_beside_its_field(operator: Client, queued):
     response = operator.post(reverse("admin:recommendations_tastemap_add"), {"n_points": 1_000_000, "seed": 3})
     assert "n_points" in response.context["adminform"].form.errors
     assert not TasteMap.objects.exists()
 
 
-def test_an_operator_cancels_a_map_and_the_audit_log_tells(operator: Client):
+def test_an_operator_cancels_a_map_and_the_audit_log_records_it(operator: Client):
     wanted = start_map()
     operator.post(reverse("admin:recommendations_tastemap_cancel", args=[wanted.pk]), SUBMITTED)
     wanted.refresh_from_db()
@@ -217,7 +217,7 @@ def test_a_map_leads_to_its_picture(viewer: Client):
     assert response.url == reverse(MAP, query={"map": wanted.pk})
 
 
-def test_a_buyers_page_leads_to_the_map_with_her_drawn_in(viewer: Client):
+def test_a_buyers_page_leads_to_the_map_with_the_buyer_drawn_in(viewer: Client):
     buyer = BuyerFactory()
     response = viewer.get(reverse("admin:accounts_buyer_open_map", args=[buyer.pk]))
     assert response.url == reverse(MAP, query={"buyer": buyer.pk})

@@ -108,20 +108,20 @@ def test_buyers_are_drawn_at_random_and_the_same_for_the_same_seed(operator: Cli
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ({"weight_view": "99"}, "less than or equal to 20"),
         ({"half_life_days_view": "0"}, "greater than or equal to 0.01"),
         ({"weight_view": "much"}, "Enter a number"),
-        ({"buyers": "nobody@nowhere"}, "No buyer is known as nobody@nowhere"),
+        ({"buyers": "unknown@nowhere"}, "No buyer is known as unknown@nowhere"),
         ({"buyers": "1,2,3,4,5,6,7"}, "Name at most 6 buyers, not 7"),
         ({"placement": "nowhere"}, "nowhere is not one of the available choices"),
     ],
 )
-def test_values_that_make_no_sense_are_told_beside_their_field(operator: Client, fan, asked, told):
+def test_values_that_make_no_sense_are_reported_beside_their_field(operator: Client, fan, asked, message):
     page = operator.get(kinds_page(**asked))
     assert page.status_code == 200
-    assert told in page.text
+    assert message in page.text
     assert "previews" not in page.context
 
 
@@ -136,7 +136,7 @@ def test_a_mix_is_previewed_too(operator: Client, fan):
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ({"diversity": "2"}, "less than or equal to 1"),
         ({"exploration_share": "0.8", "fresh_share": "0.8"}, "together must take no more than the whole list"),
@@ -146,8 +146,8 @@ def test_a_mix_is_previewed_too(operator: Client, fan):
         )}, "Every source is switched off"),
     ],
 )  # fmt: skip
-def test_rules_that_make_no_sense_together_are_refused(operator: Client, fan, asked, told):
-    assert told in operator.get(mix_page(**asked)).text
+def test_rules_that_make_no_sense_together_are_refused(operator: Client, fan, asked, message):
+    assert message in operator.get(mix_page(**asked)).text
     answer = operator.post(mix_page(), {**saving(operator, mix_page()), **asked})
     assert answer.status_code == 200
     assert "Nothing was saved" in answer.text
@@ -190,7 +190,7 @@ def test_a_mix_is_saved_as_it_was_previewed(operator: Client, fan):
     }  # fmt: skip
 
 
-def test_what_somebody_else_saved_meanwhile_is_not_overwritten(operator: Client, fan):
+def test_what_another_operator_saved_meanwhile_is_not_overwritten(operator: Client, fan):
     posted = saving(operator, kinds_page(weight_view="3"))
     EventKind.objects.filter(slug="contact").update(weight=4)
     answer = operator.post(kinds_page(), posted)
@@ -255,7 +255,7 @@ def measuring(client: Client, url: str) -> dict[str, str]:
     return {**dict(client.get(url).context["form"].told), "measure": "1"}
 
 
-def test_a_preview_is_measured_by_a_worker_and_tells_what_it_found(
+def test_a_preview_is_measured_by_a_worker_and_shows_what_it_found(
     operator: Client, fan, queued, django_capture_on_commit_callbacks
 ):
     asked = kinds_page(weight_view="3")

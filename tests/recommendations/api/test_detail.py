@@ -28,7 +28,7 @@ def test_a_car_that_is_no_longer_for_sale_says_so(as_alice, status):
     assert detail(as_alice, listing.pk).json()["status"] == status
 
 
-def test_a_draft_is_nobody_s_business(as_alice):
+def test_a_draft_is_shown_to_no_one(as_alice):
     assert detail(as_alice, ListingFactory(draft=True).pk).status_code == 404
     assert not Interaction.objects.exists()
 
@@ -65,5 +65,5 @@ def test_a_key_that_may_only_read_leaves_no_trace(as_reader):
     assert not Interaction.objects.exists()
 
 
-def test_strangers_have_to_say_who_they_are():
+def test_unauthenticated_requests_are_refused():
     assert detail(APIClient(), ListingFactory().pk).status_code == 401

@@ -45,7 +45,7 @@ def test_an_event_keeps_everything_it_was_sent_with(as_alice, car):
     assert event.occurred_at == moment
 
 
-def test_a_search_elsewhere_can_be_told_in_the_words_of_our_own_search(as_alice):
+def test_a_search_elsewhere_can_be_recorded_in_the_words_of_our_own_search(as_alice):
     as_alice.post(EVENTS, {"kind": "search", "query": {"brand": "VW", "fuel": ["Diesel"], "max_price": 9000}})
     assert Interaction.objects.get().query == {"makes": ["volkswagen"], "fuels": ["diesel"], "max_price": 9000.0}
 
@@ -138,10 +138,10 @@ def test_a_key_that_may_only_read_may_not_tell(as_reader, car):
     assert as_reader.post(EVENTS, {"kind": "like", "listing_id": car.pk, "buyer": "007"}).status_code == 403
 
 
-def test_strangers_have_to_say_who_they_are():
+def test_unauthenticated_requests_are_refused():
     assert APIClient().post(EVENTS, {}).status_code == 401
 
 
-def test_events_of_one_buyer_are_events_of_nobody_else(as_alice, alice, carol, car):
+def test_events_of_one_buyer_are_events_of_no_other_buyer(as_alice, alice, carol, car):
     as_alice.post(EVENTS, {"kind": "like", "listing_id": car.pk})
     assert (alice.interactions.count(), carol.interactions.count()) == (1, 0)

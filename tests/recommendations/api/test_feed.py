@@ -56,7 +56,7 @@ def _in_demo_mode(settings):
     settings.DEMO_MODE = True
 
 
-def nobody(environ, start_response):
+def no_usual_way(environ, start_response):
     raise AssertionError("the usual way was asked")
 
 
@@ -76,7 +76,7 @@ def the_short_way(method: str, path: str, body: dict | str | None = None):
     started = []
     request_finished.disconnect(close_old_connections)  # as Django's own client does, to keep the test's connection
     try:
-        chunks = with_fast_lane(nobody)(environ, lambda status, headers: started.append(status))
+        chunks = with_fast_lane(no_usual_way)(environ, lambda status, headers: started.append(status))
     finally:
         request_finished.connect(close_old_connections)
     return int(started[0].split()[0]), json.loads(b"".join(chunks))
@@ -120,7 +120,7 @@ def learn() -> None:
 def test_a_list_has_ten_different_items_that_were_added(ask):
     added = items(30)
     assert add(added) == 30
-    listed = recs("somebody", ask)
+    listed = recs("u", ask)
     assert len(listed) == len(set(listed)) == 10
     assert set(listed) <= set(added)
 
@@ -140,7 +140,7 @@ def test_what_was_acted_on_does_not_come_back_and_the_disliked_comes_last(ask):
     act("u", liked=["item-3"], disliked=["item-4", "item-5"], ask=ask)
     first = recs("u", ask)
     assert not {"item-4", "item-5"} & set(first)
-    assert first[-1] == "item-3", "only nine are left that nobody said anything about"
+    assert first[-1] == "item-3", "only nine are left without a reaction"
     assert set(recs("u", ask)) >= set(first) - {"item-4"}
 
 
@@ -171,7 +171,7 @@ def test_likes_and_dislikes_are_events_of_the_log(ask, path):
 
 
 @both_ways
-def test_the_same_said_twice_counts_once_when_it_tells_its_time(ask):
+def test_the_same_action_sent_twice_counts_once_when_it_has_a_time(ask):
     add(["x"])
     assert [act("u", liked=["x"], ask=ask, timestamp=5.0)[1]["recorded"] for _ in range(2)] == [1, 0]
     assert [act("u", liked=["x"], ask=ask)[1]["recorded"] for _ in range(2)] == [1, 1]
@@ -336,7 +336,7 @@ def test_similar_items_sink_after_a_dislike_without_anything_learned(settings):
     assert not set(recs("u")) & set(items(30, "red"))
 
 
-def test_a_like_changes_the_next_list_of_that_user_and_of_nobody_else(settings):
+def test_a_like_changes_the_next_list_of_that_user_and_of_no_other(settings):
     settings.FEED_EXPLORATION = 0.0
     settings.FEED_UNSEEN_SHARE = settings.FEED_NEW_USER_UNSEEN_SHARE = 0.0
     add([*items(40, "red"), *items(40, "blue")], [["red"]] * 40 + [["blue"]] * 40)
@@ -411,7 +411,7 @@ def test_what_was_learned_survives_a_restart():
     assert before.neighbours.nnz > 0
 
 
-def test_items_added_after_a_fit_are_as_any_other_that_nobody_knows():
+def test_items_added_after_a_fit_are_as_any_other_without_events():
     add(items(30))
     act("u", liked=recs("u")[:2])
     learn()
@@ -425,7 +425,7 @@ def test_items_added_after_a_fit_are_as_any_other_that_nobody_knows():
 
 @pytest.fixture
 def default_kinds(transactional_db, monkeypatch):
-    """Other tests with real commits empty every table when they end. Nobody learns unasked here."""
+    """Other tests with real commits empty every table when they end. No fit starts unasked here."""
     monkeypatch.setattr("recommendations.feed.lists.ensure_fitted", lambda fitted_at: None)
     import_module("recommendations.migrations.0003_defaults").create_defaults(apps, None)
 
@@ -463,7 +463,7 @@ def test_without_a_worker_a_thread_of_a_web_process_learns(default_kinds, settin
     add(items(20))
     act("u", liked=items(5))
     ensure_fitted(timezone.now())
-    assert not [thread for thread in threading.enumerate() if thread.name == "feed-fit"], "somebody did just now"
+    assert not [thread for thread in threading.enumerate() if thread.name == "feed-fit"], "a fit was made just now"
     ensure_fitted(None)
     for thread in threading.enumerate():
         if thread.name == "feed-fit":
@@ -573,7 +573,7 @@ def test_a_fresh_start_drops_waiting_tasks(settings):
     with broker_connection() as connection:
         queue = celery.amqp.queues[settings.DEFAULT_QUEUE](connection.default_channel)
         queue.declare()
-        celery.send_task("nobody.knows", queue=settings.DEFAULT_QUEUE)
+        celery.send_task("unknown.task", queue=settings.DEFAULT_QUEUE)
         assert queue.queue_declare().message_count > 0
         the_usual_way("GET", "/cleanup")
         assert queue.queue_declare().message_count == 0

@@ -26,7 +26,7 @@ def _in_demo_mode(settings):
     settings.DEMO_MODE = True
 
 
-def nobody(environ, start_response):
+def no_usual_way(environ, start_response):
     raise AssertionError("the usual way was asked")
 
 
@@ -43,7 +43,7 @@ def the_short_way(path: str, body: str | bytes):
         "CONTENT_LENGTH": str(len(content)), "wsgi.input": io.BytesIO(content),
     }  # fmt: skip
     started = []
-    chunks = with_fast_lane(nobody)(environ, lambda status, headers: started.append(status))
+    chunks = with_fast_lane(no_usual_way)(environ, lambda status, headers: started.append(status))
     return int(started[0].split()[0]), json.loads(b"".join(chunks))
 
 
@@ -241,7 +241,7 @@ def test_a_key_is_needed_where_the_installation_says_so(market, settings):
         asked.append(environ["PATH_INFO"])
         return []
 
-    with_fast_lane(usual_way)({"REQUEST_METHOD": "POST", "PATH_INFO": "/infer"}, nobody)
+    with_fast_lane(usual_way)({"REQUEST_METHOD": "POST", "PATH_INFO": "/infer"}, no_usual_way)
     assert asked == ["/infer"]
 
 

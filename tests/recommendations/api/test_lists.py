@@ -1,4 +1,4 @@
-"""Lists before anything was trained: what they look like, and what is refused. What is in them, test_loop tells."""
+"""Lists before anything was trained: what they look like, and what is refused. test_loop covers their content."""
 
 import pytest
 from rest_framework.test import APIClient
@@ -96,7 +96,7 @@ def test_a_draft_has_no_similar_cars(as_alice):
     assert as_alice.get(f"/api/v1/cars/{ListingFactory(draft=True).pk}/similar").status_code == 404
 
 
-def test_strangers_have_to_say_who_they_are():
+def test_unauthenticated_requests_are_refused():
     assert APIClient().get(RECOMMENDATIONS).status_code == 401
     assert APIClient().get("/api/v1/cars/1/similar").status_code == 401
 

@@ -55,7 +55,7 @@ def tell_of_skodas(client, market):
 
 
 @pytest.mark.parametrize("act", [search_skodas, look_at_skodas, answer_skoda, tell_of_skodas])
-def test_whatever_alice_does_moves_her_next_list_and_nobody_else_s(as_alice, as_carol, carol, market, act):
+def test_whatever_alice_does_moves_the_next_list_of_alice_and_of_no_one_else(as_alice, as_carol, carol, market, act):
     as_carol.post("/api/v1/events", [{"kind": "like", "listing_id": car.pk} for car in market.bmws[:2]])
     list_for(as_carol)
     taste_of_carol, before = carol.preferences.get().mean, skodas_before_bmws(as_alice, market)
@@ -88,7 +88,7 @@ def test_a_guest_who_logs_in_keeps_the_taste(alice, market):
     assert buyer_for_visitor(VISITOR_KEY) != alice
 
 
-def test_who_opted_out_gets_the_list_of_a_stranger(as_alice, market):
+def test_a_buyer_who_opted_out_gets_the_list_of_a_cold_buyer(as_alice, market):
     look_at_skodas(as_alice, market)
     as_alice.patch("/api/v1/users/me/privacy", {"is_personalised": False})
     got = list_for(as_alice)
@@ -140,5 +140,5 @@ def test_a_personal_list_costs_the_same_few_queries_however_long_it_is(
     assert len(long) <= len(short)
 
 
-def test_strangers_get_no_list(db):
+def test_unauthenticated_requests_get_no_list(db):
     assert APIClient().get("/api/v1/cars/recommendations").status_code == 401

@@ -92,7 +92,7 @@ def test_a_key_that_may_only_read_may_not_answer(as_reader):
     assert as_reader.post(f"{PREFERENCES}?buyer=007", {"fuels": ["diesel"]}).status_code == 403
 
 
-def test_strangers_have_to_say_who_they_are():
+def test_unauthenticated_requests_are_refused():
     assert APIClient().get(PREFERENCES).status_code == 401
 
 

@@ -90,10 +90,14 @@ def test_any_text_can_be_searched_for(as_alice, text):
 
 @pytest.mark.parametrize(
     ("ordering", "expected"),
-    [("price", "cheap dear unpriced"), ("-price", "dear cheap unpriced"), ("newest", "unpriced dear cheap")],
+    [
+        ("price", "cheap costly unpriced"),
+        ("-price", "costly cheap unpriced"),
+        ("newest", "unpriced costly cheap"),
+    ],
 )
 def test_cars_come_in_the_order_asked_for_and_the_unknown_last(as_alice, ordering, expected):
-    cars = {"cheap": a_car(price=1), "dear": a_car(price=2), "unpriced": a_car(price=None)}
+    cars = {"cheap": a_car(price=1), "costly": a_car(price=2), "unpriced": a_car(price=None)}
     assert found(as_alice, ordering=ordering) == [cars[name] for name in expected.split()]
 
 
@@ -107,7 +111,7 @@ def test_cars_are_also_ordered_by_the_names_that_answers_have(as_alice, ordering
     assert found(as_alice, ordering=alias) == found(as_alice, ordering=ordering)
 
 
-def test_who_asks_for_an_unknown_order_is_told_the_known_ones(as_alice):
+def test_the_refusal_of_an_unknown_order_names_the_known_ones(as_alice):
     [[reason]] = problems(as_alice, ordering="cheapest").values()
     assert reason.startswith("“cheapest” is unknown; known are newest, price, -price")
 
@@ -199,7 +203,7 @@ def test_carol_may_not_search_in_the_name_of_alice(as_carol, alice):
     assert not Interaction.objects.exists()
 
 
-def test_strangers_have_to_say_who_they_are(db):
+def test_unauthenticated_requests_are_refused(db):
     assert APIClient().get(SEARCH).status_code == 401
 
 

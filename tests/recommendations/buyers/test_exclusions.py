@@ -64,14 +64,14 @@ def test_how_often_a_car_was_shown_is_counted_over_all_its_advertisements():
     assert tired_of(buyer, 3) == {old.pk, relisted.pk, unseen.pk}
 
 
-def test_what_was_shown_long_ago_or_to_others_tires_nobody():
+def test_what_was_shown_long_ago_or_to_others_does_not_count_for_the_frequency_cap():
     buyer, car = BuyerFactory(), ListingFactory()
     shown_to(buyer, car, days_ago=TIRED_AFTER_DAYS + 1)
     shown_to(BuyerFactory(), car)
     assert tired_of(buyer, 1) == set()
 
 
-def test_at_a_moment_of_the_past_only_what_was_before_it_counts():
+def test_as_of_a_past_time_only_what_was_before_it_counts():
     buyer, car = BuyerFactory(), ListingFactory()
     view(buyer, car, kind="dislike")
     shown_to(buyer, car, days_ago=1)

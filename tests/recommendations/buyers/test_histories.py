@@ -46,7 +46,7 @@ def a_bit_of_everything(market) -> None:
     event(alice, market.bmws[0], served_list=beside, days_ago=3)
     event(alice, market.bmws[1], days_ago=2, kind="favourite")
     event(alice, query={"makes": ["bmw"]}, kind="search")
-    event(alice, query={"makes": ["nobody"]}, kind="search")
+    event(alice, query={"makes": ["unknown-make"]}, kind="search")
     asked_for = ServedListFactory(listing_ids=shown[3:6], placement=None)
     event(bob, market.skodas[4], served_list=asked_for, days_ago=2)
     event(bob, market.skodas[0], served_list_id=uuid.uuid4())
@@ -58,7 +58,7 @@ def a_bit_of_everything(market) -> None:
 
 def by_hand(buyer_id: int, window) -> list[tuple[float, bool, list[list[float]], list[float]]]:
     """Weight, direction, alternatives and offsets of each choice of a buyer on a listing: the slow obvious version."""
-    told = []
+    choices = []
     events = Interaction.objects.filter(buyer_id=buyer_id, listing__isnull=False).select_related("kind")
     for one in events.order_by("occurred_at", "id"):
         served = ServedList.objects.filter(pk=one.served_list_id).first()
@@ -75,8 +75,8 @@ def by_hand(buyer_id: int, window) -> list[tuple[float, bool, list[list[float]],
         age_days = max((NOW - one.occurred_at).total_seconds(), 0) / 86_400
         weight = abs(one.kind.weight) * 2 ** (-age_days / one.kind.half_life_days)
         offsets = (-BIAS * np.log2(places)).tolist()
-        told.append((weight, one.kind.weight < 0, [vector.tolist() for vector in alternatives], offsets))
-    return told
+        choices.append((weight, one.kind.weight < 0, [vector.tolist() for vector in alternatives], offsets))
+    return choices
 
 
 def vector_of(listing_id: int, window) -> np.ndarray:
@@ -103,7 +103,7 @@ def test_all_at_once_says_what_one_event_at_a_time_says(market):
 def test_a_search_adds_a_choice_for_each_of_its_conditions(market):
     buyer = BuyerFactory()
     event(buyer, query={"makes": ["bmw"], "max_price": 20_000}, kind="search")
-    event(buyer, query={"makes": ["nobody"]}, kind="search")
+    event(buyer, query={"makes": ["unknown-make"]}, kind="search")
     with borrow_window() as window:
         sets = choice_sets_of(read_events(since=LONG_AGO), window, NOW, N_SAMPLED)[buyer.pk]
     assert sets.features.shape == (2, 1 + N_SAMPLED, window.ranker.n_dims)

@@ -4,8 +4,8 @@ import pytest
 from recommendations.buyers.households import Household, Member, compared, divide, is_due, log_mean_exp
 from recommendations.engine.taste import ChoiceSets, Prior, Taste
 
-# Two kinds of car, along one dimension each; one that nobody wants; and one that is a bit of both, which a buyer with a
-# single taste for vans and roadsters would like best.
+# Two kinds of car, along one dimension each; one that no buyer wants; and one that is a bit of both, which a buyer with
+# a single taste for vans and roadsters would like best.
 VAN, ROADSTER, NEITHER, BOTH = [4.0, 0.0], [0.0, 4.0], [0.0, 0.0], [3.0, 3.0]
 STOCK = np.array([VAN] * 5 + [ROADSTER] * 20 + [NEITHER] * 75, np.float32)
 PRIOR = Prior(np.zeros(2), np.eye(2))
@@ -26,7 +26,7 @@ def two_tastes(share: float = 0.75) -> list[tuple[float, Taste]]:
     return [(share, van), (1 - share, roadster)]
 
 
-def test_a_household_is_found_out_when_it_is_asked_about():
+def test_multiple_interests_are_found_when_they_are_due():
     household = divided(chosen(*[VAN] * 12, *[ROADSTER] * 12), None, 24)
     assert len(household.members) == 2
     assert household.asked_at == 24
@@ -34,7 +34,7 @@ def test_a_household_is_found_out_when_it_is_asked_about():
     assert {int(like.argmax()) for like in likes} == {0, 1}
 
 
-def test_one_taste_is_no_household():
+def test_one_preference_is_no_multi_interest():
     household = divided(chosen(*[VAN] * 24), None, 24)
     assert household.members == ()
     assert household.asked_at == 24
@@ -47,7 +47,7 @@ def test_one_taste_is_no_household():
         (None, 10, False, True),
         (Household(asked_at=20), 27, False, False),
         (Household(asked_at=20), 28, False, True),
-        (None, 500, True, False),  # right after a promotion: everybody is new to the space
+        (None, 500, True, False),  # right after a promotion: every buyer is new to the space
         (Household(), 19, True, False),
         (Household(), 20, True, True),
         (Household(asked_at=20), 39, True, False),
@@ -67,12 +67,12 @@ def test_in_between_each_event_counts_for_the_taste_that_explains_it():
     assert later.members[0].taste.mean @ ROADSTER > later.members[0].taste.mean @ VAN
 
 
-def test_a_taste_that_nothing_speaks_for_any_more_is_given_up():
+def test_a_preference_without_evidence_is_given_up():
     household = divided(chosen(*[VAN] * 12, *[ROADSTER] * 12), None, 24)
     assert divided(chosen(*[VAN] * 24), household, 25).members == ()
 
 
-def test_offsets_make_the_household_choose_as_often_from_each_taste_as_its_share_says():
+def test_offsets_make_the_choice_share_of_each_interest_its_stated_share():
     """By sampling: which taste does the best car, with the noise of a logit on its utility, belong to?"""
     members = compared(two_tastes(0.75), STOCK)
     rng = np.random.default_rng(0)
@@ -101,7 +101,7 @@ def test_a_household_survives_storage():
 
 
 @pytest.mark.parametrize("content", [b"", b"\x07\x02\x00\x00\x00\x00", Household().pack()])
-def test_nothing_readable_is_nobody_asked(content):
+def test_unreadable_content_is_an_empty_household(content):
     assert Household.unpack(content, 2) == Household() or not Household.unpack(content, 2).members
 
 

@@ -58,7 +58,7 @@ def test_later_events_are_not_known_yet(market):
     np.testing.assert_array_equal(before.history[0], after.history[0])
 
 
-def test_a_stranger_is_the_population(market):
+def test_a_cold_buyer_is_the_population(market):
     wants = known_of(BuyerFactory(external=True), market, timezone.now())
     np.testing.assert_array_equal(wants.weights[0], the_space(market).ranker.prior.mean)
     assert not wants.is_personal
@@ -71,7 +71,7 @@ def test_a_disliked_car_is_no_history(market):
     assert len(known_of(buyer, market, timezone.now() + timedelta(seconds=1)).history[0]) == 0
 
 
-def test_demand_at_a_moment_counts_what_came_before_it(market):
+def test_demand_as_of_a_time_counts_what_came_before_it(market):
     moment = timezone.now() - timedelta(days=5)
     InteractionFactory(listing=market.bmws[0], occurred_at=moment - timedelta(days=3))
     InteractionFactory(listing=market.bmws[1], occurred_at=moment + timedelta(days=1))

@@ -64,9 +64,9 @@ def test_a_search_counts_as_a_choice_of_what_it_found(market):
 
 def test_a_search_that_finds_everything_or_nothing_says_nothing(market):
     buyer = BuyerFactory()
-    events = [Event(kind="search", query={"max_price": 1e9}), Event(kind="search", query={"makes": ["nobody"]})]
+    events = [Event(kind="search", query={"max_price": 1e9}), Event(kind="search", query={"makes": ["unknown-make"]})]
     record_interactions(buyer=buyer, events=events)
-    prior = taste_of(current_preference(BuyerFactory(questionnaire={"makes": ["nobody"]})))
+    prior = taste_of(current_preference(BuyerFactory(questionnaire={"makes": ["unknown-make"]})))
     np.testing.assert_allclose(taste_of(current_preference(buyer)).mean, prior.mean, atol=1e-6)
 
 
@@ -131,7 +131,7 @@ def test_only_the_buyer_who_acted_has_a_stale_preference(market):
     assert current_preference(bob).computed_at == bobs.computed_at
 
 
-def test_the_beat_job_repairs_what_nobody_read(market):
+def test_the_beat_job_repairs_what_was_not_read(market):
     refresh_stale_preferences()
     buyer = BuyerFactory()
     view(buyer, market.bmws[0])
@@ -183,7 +183,7 @@ def test_nothing_is_computed_twice_and_a_fresh_batch_is_free(market):
     assert bring_up_to_date(buyers, by="beat") == 0
 
 
-def test_a_buyer_whom_somebody_else_is_computing_is_left_to_them(market):
+def test_a_buyer_whom_another_process_is_computing_is_left_to_it(market):
     mine, theirs = BuyerFactory.create_batch(2)
     for buyer in (mine, theirs):
         view(buyer, market.bmws[0])

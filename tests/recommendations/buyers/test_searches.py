@@ -1,4 +1,4 @@
-"""A condition of a search speaks of its own field."""
+"""A condition of a search informs its own field only."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,9 @@ def test_each_condition_is_a_choice_of_its_own_and_a_range_is_one(window):
     assert len(list(conditions_of(query, window, seed=1, n_unmet=10))) == 3
 
 
-@pytest.mark.parametrize("query", [None, {}, {"makes": ["nobody"]}, {"min_price": 1}, {"text": "x"}, {"unknown": 3}])
+@pytest.mark.parametrize(
+    "query", [None, {}, {"makes": ["unknown-make"]}, {"min_price": 1}, {"text": "x"}, {"unknown": 3}]
+)
 def test_what_no_car_or_every_car_meets_says_nothing(window, query):
     assert list(conditions_of(query, window, seed=1, n_unmet=10)) == []
 

@@ -115,7 +115,7 @@ def test_without_rows_everything_is_one_archetype():
     assert archetypes.assign(table_of()).shape == (0,)
 
 
-def test_films_are_told_apart_by_title_and_by_genre_when_unwatched():
+def test_films_are_distinguished_by_title_and_by_genre_when_unwatched():
     genres = {"tags": ("drama", "crime")}
     table = table_of(
         {"title": "Heat"} | genres, {"title": "Casino"} | genres, *[{"title": f"{n}"} | genres for n in range(4)]
@@ -171,7 +171,7 @@ def test_one_buyer_and_one_thing_by_hand():
     np.testing.assert_allclose(np.abs([buyers[0, 0], things[0, 0]]), [0.9, 0.9], atol=1e-6)
 
 
-def test_what_nobody_touched_has_no_factors():
+def test_what_has_no_events_has_no_factors():
     buyers, things = als_factors(csr_array(random_feedback()), 3, 2, 10.0, 1.0, 0)
     assert not buyers[4].any()
     assert not things[7].any()
@@ -211,7 +211,7 @@ MODELS = [
 ]
 
 
-def two_camps(n_buyers=60, n_events=8, seed=2):
+def two_groups(n_buyers=60, n_events=8, seed=2):
     """Buyers of even rows open estates, those of odd rows convertibles; ten cars of each model, all else alike."""
     rows = [
         {"make": make, "model": model, "body": body, "year": 2018, "price": 12_000}
@@ -225,7 +225,7 @@ def two_camps(n_buyers=60, n_events=8, seed=2):
     return ListingTable.from_rows(rows), events, n_buyers
 
 
-TABLE, EVENTS, N_BUYERS = two_camps()
+TABLE, EVENTS, N_BUYERS = two_groups()
 CONTENT, MODEL = fitted(TABLE, EVENTS, N_BUYERS)
 OCTAVIA_CODE, V60_CODE, MX5_CODE, Z4_CODE = MODEL.archetypes.assign(TABLE)[[0, 10, 20, 30]]
 
@@ -264,7 +264,7 @@ def test_an_archetype_without_events_is_guessed_from_its_content():
     assert factors[0] @ estate > factors[0] @ convertible
 
 
-def test_a_history_of_one_camp_scores_its_own_cars():
+def test_a_history_of_one_group_scores_its_own_cars():
     scores = MODEL.neighbour_scores([OCTAVIA_CODE], [1.0])
     assert scores.dtype == np.float32
     assert scores[V60_CODE] > 0.05

@@ -3,7 +3,7 @@ import numpy as np
 from recommendations.engine.arrivals import draw_rates, group_rates, log_rate_ratio
 
 
-def test_the_rate_of_a_thin_group_leans_on_the_average():
+def test_the_rate_of_a_small_group_leans_on_the_average():
     # 12 events in 120 days on average; group 0 has had 10 in 20 days, group 1 2 in 100, group 2 nothing at all
     got = group_rates([10, 2], [20, 100], groups=[0, 1], n_groups=3, strength_days=10)
     np.testing.assert_allclose(got, [(10 + 1) / 30, (2 + 1) / 110, 0.1])
@@ -32,7 +32,7 @@ def test_where_nothing_ever_happens_nothing_is_expected():
     assert group_rates([], [], np.empty(0, int), 2).tolist() == [0, 0]
 
 
-def test_ratios_are_told_in_logarithms_and_have_a_floor():
+def test_ratios_are_given_as_logarithms_and_have_a_floor():
     np.testing.assert_allclose(log_rate_ratio([2.0, 0.0], average=1.0, smallest=0.1), np.log([2.0, 0.1]))
 
 

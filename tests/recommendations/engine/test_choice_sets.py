@@ -115,6 +115,6 @@ def test_each_doubling_of_the_place_costs_the_aversion():
 
 
 @pytest.mark.parametrize(("places", "aversion"), [([0], 0.4), ([1], -0.1), ([1], np.nan), ([1], np.inf)])
-def test_places_count_from_one_and_aversion_from_none(places, aversion):
+def test_positions_count_from_one_and_position_bias_from_zero(places, aversion):
     with pytest.raises(ValueError, match="places count from 1"):
         place_offsets(places, aversion)

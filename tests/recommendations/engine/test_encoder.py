@@ -102,10 +102,10 @@ def test_the_digest_is_the_same_in_another_process():
         "import json, sys; from recommendations.engine.encoder import ListingTable;"
         "print(ListingTable.from_rows([json.loads(sys.argv[1])]).digests()[0])"
     )
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script, json.dumps(OCTAVIA)], capture_output=True, text=True, check=True
     )
-    assert int(told.stdout) == changed().digests()[0]
+    assert int(result.stdout) == changed().digests()[0]
 
 
 def test_a_table_without_rows_has_no_digests():
@@ -133,7 +133,7 @@ def test_every_taste_for_a_category_is_linear():
     assert explained(wanted) > 0.999
 
 
-def test_tags_are_told_apart():
+def test_tags_are_distinguished():
     assert explained(np.array([bool(tags) for tags in MARKET.tags], float)) > 0.999
 
 
@@ -301,9 +301,9 @@ def test_an_impossible_price_is_an_unknown_one(price):
     np.testing.assert_array_equal(ENCODER.encode(changed(price=price)), ENCODER.encode(changed(price=None)))
 
 
-def test_a_typing_error_of_a_price_is_a_dear_car_and_no_more():
-    dear, absurd = ENCODER.encode(changed(price=1e6)), ENCODER.encode(changed(price=1e12))
-    np.testing.assert_array_equal(dear, absurd)
+def test_a_typing_error_of_a_price_is_an_expensive_car_and_no_more():
+    expensive, absurd = ENCODER.encode(changed(price=1e6)), ENCODER.encode(changed(price=1e12))
+    np.testing.assert_array_equal(expensive, absurd)
     assert np.linalg.norm(absurd) < 10
 
 
@@ -339,7 +339,7 @@ def test_a_degenerate_catalogue_gives_finite_vectors_of_full_width(rows):
     np.testing.assert_allclose(encoder.contributions(WEIGHTS, seen).values.sum(axis=1), scores, atol=1e-6)
 
 
-def test_two_films_of_a_tiny_catalogue_are_told_apart():
+def test_two_films_of_a_tiny_catalogue_are_distinguished():
     table = ListingTable.from_rows([{"title": "Heat", "tags": ("crime",)}, {"title": "Alien", "tags": ("horror",)}])
     heat, alien = fit_encoder(table).encode(table)
     assert np.linalg.norm(heat - alien) > 1

@@ -25,7 +25,7 @@ def test_nothing_wanted_or_nothing_there_is_no_answer(rows, k):
     assert len(found) == len(scores) == 0
 
 
-def test_a_question_of_zeros_ties_everybody():
+def test_a_question_of_zeros_ties_all_rows():
     rows, scores = best_products(VECTORS, IDS, ROWS, np.zeros(2), 2)
     assert rows.tolist() == [0, 1]
     assert scores.tolist() == [0, 0]

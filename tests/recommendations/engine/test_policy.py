@@ -310,7 +310,7 @@ def test_exploration_promotion_and_fresh_listings_share_one_list():
     ).exploration_share == (pytest.approx(0.7))
 
 
-def test_no_taste_of_a_household_takes_the_whole_list(rng):
+def test_no_single_interest_takes_the_whole_list(rng):
     """The first taste has all the best scores; the second is a third of the household."""
     pool = Pool(-np.arange(30.0), unlike(30), tastes=[0] * 20 + [1] * 10)
     policy = ListPolicy(
@@ -346,5 +346,5 @@ def test_listings_of_no_particular_taste_are_free(rng):
         build_list(Pool([1.0], unlike(1), tastes=[2]), policy, rng)
 
 
-def test_crowding_costs_with_each_doubling_beyond_the_free_leads():
+def test_the_congestion_penalty_grows_with_each_doubling_beyond_the_lead_cap():
     assert crowding_term([0, 10, 20, 40, 80], free_leads=20, strength=0.5).tolist() == [0, 0, 0, -0.5, -1.0]

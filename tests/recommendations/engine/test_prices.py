@@ -29,7 +29,7 @@ def test_an_older_car_is_expected_to_be_cheaper():
     np.testing.assert_allclose(expected, [20_000 * 0.9**3], rtol=0.01)
 
 
-def test_a_thin_model_leans_on_its_make_and_a_lonely_car_on_nobody():
+def test_a_model_with_few_cars_leans_on_its_make_and_a_single_car_on_none():
     market = table(
         cars("porsche", "911", [80_000.0] * 300), cars("porsche", "boxster", [40_000.0] * 5),
         cars("fiat", "panda", [4_000.0] * 300), cars("spyker", "c8", [200_000.0] * 2),

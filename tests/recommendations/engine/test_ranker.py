@@ -45,6 +45,6 @@ def test_a_ranker_stored_before_there_were_prices_and_scores_takes_the_a_priori_
     np.testing.assert_array_equal(again.stranger_score.weights, LinearScore.default_for_strangers().weights)
 
 
-def test_strangers_and_known_buyers_are_weighed_differently(ranker):
+def test_cold_and_known_buyers_are_weighed_differently(ranker):
     assert ranker.score_for(is_personal=True) is ranker.score
     assert ranker.score_for(is_personal=False) is ranker.stranger_score

@@ -90,7 +90,7 @@ def test_without_evidence_nothing_is_said_of_a_buyer(point):
         ({"base": 9.0, "crowding": -1.0, "body": 1.0}, {}, "Because you opened estates."),
     ],
 )
-def test_the_market_speaks_where_it_matters_and_where_it_is_true(terms, known, sentence):
+def test_the_market_is_a_reason_where_it_matters_and_where_it_is_true(terms, known, sentence):
     assert reason(terms, car=KNOWN | known) == sentence
 
 
@@ -110,7 +110,7 @@ def test_the_market_speaks_where_it_matters_and_where_it_is_true(terms, known, s
         ("promoted", "Promoted by its seller and within your budget of £12,500."),
     ],
 )
-def test_a_source_speaks_for_itself(source, sentence):
+def test_a_source_has_a_reason_of_its_own(source, sentence):
     assert reason({"price": 1.0}, source=source, car=KNOWN | {"price_drop": 750}) == sentence
 
 
@@ -146,7 +146,7 @@ def test_a_fall_in_price_that_is_unknown_is_not_claimed():
         ({"similar buyers": 1.0}, "taste", "Many buyers look at cars like this."),
     ],
 )
-def test_a_stranger_is_told_nothing_about_themselves(terms, source, sentence):
+def test_a_cold_buyer_gets_a_reason_that_says_nothing_of_the_buyer(terms, source, sentence):
     assert reason(terms, source=source, is_personal=False, car=KNOWN) == sentence
 
 
@@ -209,8 +209,8 @@ def test_a_high_mileage_is_never_called_low():
 )
 def test_low_and_plenty_are_against_the_usual(point, fact, value, phrase):
     for usual, said in ((value / 2 if point == "power" else value * 2, True), (value, False)):
-        told = reason({point: 1.0}, car=CAR | {fact: value}, typical={fact: usual})
-        assert (phrase in told) is said
+        sentence = reason({point: 1.0}, car=CAR | {fact: value}, typical={fact: usual})
+        assert (phrase in sentence) is said
 
 
 @pytest.mark.parametrize(
@@ -308,10 +308,10 @@ def test_the_lines_add_up_to_the_score(terms, score):
     st.booleans(),
 )
 def test_there_is_always_one_whole_sentence(terms, baseline, source, is_personal):
-    told = reason(terms, baseline, source, is_personal=is_personal)
-    assert told[0].isupper()
-    assert told.endswith(".")
-    assert "  " not in told
+    sentence = reason(terms, baseline, source, is_personal=is_personal)
+    assert sentence[0].isupper()
+    assert sentence.endswith(".")
+    assert "  " not in sentence
 
 
 def test_a_reason_comes_from_the_same_numbers_as_the_score():

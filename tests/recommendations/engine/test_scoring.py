@@ -86,7 +86,7 @@ def test_the_archetype_term_looks_up_the_archetype():
 def test_prices_of_groups_and_slopes_are_recovered():
     rng = np.random.default_rng(0)
     groups, age = rng.integers(0, 5, 2000), rng.uniform(0, 15, 2000)
-    # dear groups are younger here, which must not steepen the slope
+    # expensive groups are younger here, which must not steepen the slope
     age -= groups
     prices = np.exp(9 + 0.4 * groups - 0.12 * age + rng.normal(scale=0.05, size=2000))
     model = fit_prices(prices, groups, age[:, None], n_groups=5)
@@ -95,7 +95,7 @@ def test_prices_of_groups_and_slopes_are_recovered():
     np.testing.assert_allclose(expected, np.exp([9 - 0.24, 9 + 1.6 - 0.24]), rtol=0.03)
 
 
-def test_a_thin_group_is_pulled_to_the_average():
+def test_a_small_group_is_pulled_to_the_average():
     prices = [10_000.0] * 20 + [40_000.0]
     model = fit_prices(prices, [0] * 20 + [1], np.zeros((21, 0)), n_groups=2, group_strength=3)
     common, rare = model.expect([0, 1], np.zeros((2, 0)))
@@ -140,7 +140,7 @@ def test_a_rate_may_be_compared_with_an_average_from_elsewhere():
     )
 
 
-def test_a_score_tells_what_a_unit_of_a_term_is_worth_and_where_it_has_its_zero():
+def test_a_score_says_what_a_unit_of_a_term_is_worth_and_where_it_has_its_zero():
     assert HAND_MADE.scale_of("deal") == 1.0 / 0.1
     assert HAND_MADE.mean_of("utility") == 1.0
 
@@ -299,7 +299,7 @@ def test_a_term_gets_no_credit_for_standing_at_the_top():
     naive, fair = learn_score(terms, first), learn_score(terms, first, places=places)
     assert naive.weights[at] > 0.2
     assert fair.weights[at] < 0.1
-    nobody_knows = learn_score(terms, first, places=np.full((n, 3), np.nan))
-    np.testing.assert_allclose(nobody_knows.weights, naive.weights)
+    unknown_places = learn_score(terms, first, places=np.full((n, 3), np.nan))
+    np.testing.assert_allclose(unknown_places.weights, naive.weights)
     with pytest.raises(ValueError, match="places"):
         learn_score(terms, first, places=[[1, 2, 3]])

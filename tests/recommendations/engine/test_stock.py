@@ -6,7 +6,7 @@ from recommendations.engine.stock import FOREVER, Stock, hashed
 
 
 def stock_of(n: int, ended_at: float = FOREVER) -> Stock:
-    """Listings 1 to n, on sale from moment 0."""
+    """Listings 1 to n, on sale from time 0."""
     ids = np.arange(1, n + 1)
     return Stock(ids, np.zeros((n, 2), np.float32), np.zeros(n), np.full(n, ended_at))
 

@@ -245,7 +245,7 @@ def test_starting_from_the_last_taste_gives_the_same_answer():
 # Many buyers
 
 
-def test_a_batch_gives_every_buyer_what_she_would_get_alone(monkeypatch):
+def test_a_batch_gives_every_buyer_what_they_would_get_alone(monkeypatch):
     monkeypatch.setattr(logit, "BATCH_BYTES", 4000)  # several batches of several buyers
     rng = np.random.default_rng(8)
     buyers = [random_sets(rng, n_events=n, n_alternatives=m) for n, m in rng.integers(1, 9, (20, 2))]
@@ -257,7 +257,7 @@ def test_a_batch_gives_every_buyer_what_she_would_get_alone(monkeypatch):
         np.testing.assert_allclose(taste.covariance, alone.covariance, atol=1e-7)
 
 
-def test_a_batch_of_nobody_is_empty():
+def test_a_batch_of_no_buyers_is_empty():
     assert posterior_batch([], STANDARD_NORMAL) == []
 
 
@@ -337,18 +337,18 @@ def test_the_population_is_recovered_from_many_buyers():
     np.testing.assert_allclose(prior.covariance, true.covariance, atol=0.4)
 
 
-def test_whoever_is_told_of_the_rounds_can_stop_the_fit():
+def test_the_callback_that_receives_the_rounds_can_stop_the_fit():
     buyers, _ = population(np.random.default_rng(16), n_buyers=20)
-    told: list[float] = []
+    shares: list[float] = []
 
     def stop(share: float) -> None:
-        told.append(share)
-        if len(told) == 2:
+        shares.append(share)
+        if len(shares) == 2:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
         fit_prior(buyers, 3, PriorConfig(max_iterations=10), report=stop)
-    assert told == [0.0, 0.1]
+    assert shares == [0.0, 0.1]
 
 
 def test_more_rounds_than_the_tolerance_asks_for_change_little():
@@ -401,7 +401,7 @@ def test_evidence_of_one_event_is_close_to_the_integral_it_stands_for():
 @pytest.mark.parametrize(
     "buyers",
     [[], [ChoiceSets.empty(2)], [ChoiceSets(np.ones((3, 4, 2)), np.zeros(3, int))]],
-    ids=["nobody", "nobody who did anything", "only cars that are all alike"],
+    ids=["no buyer", "no buyer with events", "only cars that are all alike"],
 )
 def test_without_anything_to_learn_from_the_prior_is_neutral(buyers):
     prior = fit_prior(buyers, 2, PriorConfig(default_variance=0.5))
@@ -466,7 +466,7 @@ def household(rng, members, n_events):
 WIDE = Prior(np.zeros(3), np.eye(3) * 4)
 
 
-def test_a_household_that_wants_opposite_things_has_two_tastes():
+def test_a_buyer_with_opposite_interests_has_two_preferences():
     sets = household(np.random.default_rng(20), [[4, 0, 0], [-4, 0, 0]], n_events=60)
     (share, one), (rest, other) = tastes(sets, WIDE)
     assert share + rest == pytest.approx(1)
@@ -490,7 +490,7 @@ def test_a_buyer_with_one_taste_keeps_one(seed, n_events):
     np.testing.assert_allclose(taste.mean, posterior(sets, WIDE).mean, atol=1e-6)
 
 
-def test_nobody_has_one_taste_the_prior():
+def test_a_buyer_without_events_has_one_preference_the_prior():
     ((share, taste),) = tastes(ChoiceSets.empty(3), WIDE)
     assert share == 1
     np.testing.assert_array_equal(taste.mean, WIDE.mean)

@@ -40,7 +40,7 @@ def goods(**given) -> Goods:
 ALL = np.arange(3)
 
 
-def test_demand_counts_what_happened_before_the_moment():
+def test_demand_counts_what_happened_before_as_of():
     got = demand_counts(
         listing_rows=[0, 0, 1, 1, 1, -1],
         occurred_at=NOW - np.array([3, 0, 3, 15, 6, 3]) * SECONDS_A_DAY,
@@ -49,7 +49,11 @@ def test_demand_counts_what_happened_before_the_moment():
         n_rows=3,
         buyer_ids=[1, 2, 1, 1, 1, 1],
     )
-    assert got.tolist() == [1.0, 0.5, 0.0]  # the future, the long gone, the dislike and the stranger do not count
+    assert got.tolist() == [
+        1.0,
+        0.5,
+        0.0,
+    ]  # future, old and disliked ones and unknown listings do not count
 
 
 def test_a_buyer_counts_once_for_each_listing_by_the_strongest_event():
@@ -60,7 +64,7 @@ def test_a_buyer_counts_once_for_each_listing_by_the_strongest_event():
     assert got.tolist() == [3.25, 1.0]
 
 
-def test_the_market_side_of_the_terms_is_the_same_for_everybody():
+def test_the_market_side_of_the_terms_is_the_same_for_every_buyer():
     market = Market.at(goods(), NOW, [0, 0, 0])
     terms = market.terms(ALL)
     assert terms[DEMAND].tolist() == [0, 0, 0]
@@ -68,7 +72,7 @@ def test_the_market_side_of_the_terms_is_the_same_for_everybody():
     np.testing.assert_allclose(terms[DEAL], [0.1, np.nan, 0])
 
 
-def test_demand_is_told_against_the_listings_that_were_live():
+def test_demand_is_relative_to_the_listings_that_were_live():
     week_old = goods(published_at=np.full(3, NOW - 7 * SECONDS_A_DAY))
     quiet, busy = Market.at(week_old, NOW, [0, 3, 0]), Market.at(week_old, NOW, [0, 3, 500])
     assert quiet.average == busy.average > 0
@@ -85,17 +89,17 @@ def test_some_rows_are_scored_as_all_are():
     assert every.names == TERMS
 
 
-def test_a_history_and_a_place_speak_only_where_there_are_any():
+def test_history_and_distance_terms_are_absent_without_history_and_location():
     silent = buyer_terms(FakeRanker(), goods(), Wants(np.zeros((1, 2))), ALL)
     assert all(np.isnan(values).all() for values in silent.values())
-    told = buyer_terms(
+    terms = buyer_terms(
         FakeRanker(), goods(), Wants(np.zeros((1, 2)), history=([1], np.array([2.0])), place=(50.0, 10.0)), ALL
     )
-    assert told["archetype"].tolist() == [0, 2, 2]
-    np.testing.assert_allclose(told[DISTANCE], [0, np.nan, 0], atol=1e-6)
+    assert terms["archetype"].tolist() == [0, 2, 2]
+    np.testing.assert_allclose(terms[DISTANCE], [0, np.nan, 0], atol=1e-6)
 
 
-def test_a_household_sees_each_listing_with_the_eyes_that_like_it_best():
+def test_multi_interest_utility_is_that_of_the_interest_that_likes_the_listing_best():
     wants = Wants(np.array([[1.0, 0.0], [0.0, 5.0]]), offsets=[0.0, -4.5])
     utilities, tastes = wants.utilities(goods().vectors)
     assert utilities.tolist() == [1.0, 0.5, 1.0]
@@ -118,7 +122,7 @@ def test_what_does_not_fit_together_is_refused():
         Wants(np.zeros((2, 3)), offsets=[0.0])
 
 
-def test_goods_can_be_taken_apart():
+def test_listing_features_can_be_sliced():
     taken = goods().take(np.array([2, 0]))
     assert len(taken) == 2
     assert taken.archetypes.tolist() == [1, 0]

@@ -10,7 +10,7 @@ from tests.worlds import make_market
 
 @pytest.fixture
 def market():
-    """Buyers of two kinds: each opens six cars of hers before a day twenty days ago, and three after it."""
+    """Buyers of two kinds: each opens six cars of their kind before a day twenty days ago, and three after it."""
     market = make_market()
     Listing.objects.update(published_at=timezone.now() - timedelta(days=100))
     for number in range(12):

@@ -40,7 +40,7 @@ def test_a_budget_reaches_a_fifth_beyond_what_was_liked():
 
 
 @pytest.mark.parametrize("prices", [[], [np.nan]])
-def test_whoever_liked_no_priced_car_has_any_budget(prices):
+def test_a_buyer_who_liked_no_priced_car_has_any_budget(prices):
     assert budget_of(prices) == ANY_PRICE
 
 
@@ -53,7 +53,7 @@ def test_any_price_includes_the_unknown_one():
     assert np.argsort(-newest_in_budget([1.0, 2.0], [5.0, np.nan], ANY_PRICE)).tolist() == [1, 0]
 
 
-def test_cars_listed_at_one_moment_are_alike():
+def test_cars_listed_at_the_same_time_are_alike():
     assert newest_in_budget([3.0, 3.0], [1.0, 1.0], ANY_PRICE).tolist() == [1.0, 1.0]
 
 
@@ -68,7 +68,7 @@ def test_strength_pulls_the_average():
     assert_allclose(scores, np.array([3.0, 1.0]) / 10**0.5)
 
 
-def test_nobody_who_liked_nothing_has_an_average():
+def test_a_buyer_who_liked_nothing_has_no_average():
     assert average_of_liked(np.eye(2), np.zeros((0, 2)), []).tolist() == [0.0, 0.0]
 
 
@@ -104,14 +104,14 @@ def test_ease_of_two_things_wanted_together():
     assert_allclose(weights, [[0, 2 / 3], [2 / 3, 0]])
 
 
-def test_ease_leaves_out_what_nobody_wanted():
+def test_ease_leaves_out_items_without_events():
     model = Neighbours.ease(csr_array(np.array([[1.0, 0, 1], [1, 0, 1]])), regularisation=1.0)
     assert_allclose(model.scores(csr_array(np.eye(3))), [[0, 0, 2 / 3], [0, 0, 0], [2 / 3, 0, 0]])
 
 
-def test_neither_neighbours_nor_ease_need_anybody():
-    nobody = csr_array((0, 3), dtype=float)
-    for model in (Neighbours.knn(nobody), Neighbours.ease(nobody)):
+def test_neither_neighbours_nor_ease_need_a_buyer():
+    no_buyers = csr_array((0, 3), dtype=float)
+    for model in (Neighbours.knn(no_buyers), Neighbours.ease(no_buyers)):
         assert model.scores(csr_array((2, 3), dtype=float)).tolist() == [[0.0] * 3] * 2
 
 

@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from recommendations.models import Evaluation
-from tests.recommendations.evaluation.test_of_file import ITEMS, tribes_as_csv
+from tests.recommendations.evaluation.test_of_file import ITEMS, groups_as_csv
 
 pytestmark = pytest.mark.django_db
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def events(tmp_path):
     path = tmp_path / "orders.csv"
-    path.write_text(tribes_as_csv().replace("user,item,time", "who,what,when"))
+    path.write_text(groups_as_csv().replace("user,item,time", "who,what,when"))
     return path
 
 
@@ -83,6 +83,6 @@ def test_a_file_that_cannot_be_read_leaves_a_failed_row_that_says_why(capsys, ev
     assert "no column user" in evaluation.error
 
 
-def test_a_report_that_cannot_be_written_is_told(capsys, events, tmp_path):
+def test_a_report_that_cannot_be_written_is_an_error(capsys, events, tmp_path):
     with pytest.raises(CommandError, match="cannot write"):
         evaluate(capsys, "--events", events, *NAMES, "--no-store", "--html", tmp_path / "nowhere" / "report.html")

@@ -10,7 +10,7 @@ HEADER = "id,obsnum,choice,price,make\n"
 
 @pytest.fixture
 def conjoint_file(tmp_path):
-    """Twelve people, six tasks of two cars each; everybody prefers cheap and Skoda."""
+    """Twelve people, six tasks of two cars each; everyone prefers cheap and Skoda."""
     rng = np.random.default_rng(0)
     lines = []
     for person in range(12):
@@ -47,7 +47,7 @@ def test_everything_can_be_had_as_json(conjoint_file, tmp_path):
     assert document["gain"]["n_users"] == 12
 
 
-def test_json_that_cannot_be_written_is_told(conjoint_file, tmp_path):
+def test_json_that_cannot_be_written_is_an_error(conjoint_file, tmp_path):
     with pytest.raises(CommandError, match="cannot write"):
         evaluate(conjoint_file, "--test", "2", "--json", str(tmp_path / "nowhere" / "choices.json"))
 

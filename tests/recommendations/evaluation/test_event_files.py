@@ -71,7 +71,7 @@ def test_a_file_without_a_header_is_read_with_the_names_given(write):
     assert file.user_ids.tolist() == ["7"]
 
 
-def test_a_weight_column_tells_how_strong_an_event_is(write):
+def test_a_weight_column_says_how_strong_an_event_is(write):
     file = read_event_file(write(SHOP), Columns(**COLUMNS, weight="Quantity"))
     assert sorted(file.events.weights.tolist()) == [1, 1, 2]
     assert file.left_out == {"without a positive weight": 1, "without a user": 1}

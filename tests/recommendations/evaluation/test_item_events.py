@@ -47,7 +47,7 @@ def test_what_was_had_before_counts_where_it_may(events):
     assert question.allowed().all(axis=0).tolist() == [True, True, False, False]
 
 
-def test_strangers_and_new_items_are_asked_about_where_they_may(events):
+def test_cold_users_and_new_items_are_asked_about_where_allowed(events):
     everything = ItemCatalogue(np.full(4, -np.inf), np.full(4, np.inf))
     question = ask(events, everything, 10.0, known_only=False)
     assert question.user_rows.tolist() == [BOB, CAROL]
@@ -70,7 +70,7 @@ def test_repeats_are_one_pair():
     assert asked(twice, 4.0).relevant.toarray().tolist() == [[0, 0, 0, 1]]
 
 
-def test_nobody_is_asked_about_without_events():
+def test_no_user_is_asked_about_without_events():
     nothing = events_of((ALICE, BREAD, 1)).take(np.zeros(0, int))
     assert len(asked(nothing)) == 0
 

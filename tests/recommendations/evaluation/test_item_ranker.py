@@ -15,7 +15,7 @@ from recommendations.evaluation.item_ranker import (
 QUICK = {"n_factors": 4, "n_iterations": 3, "regularisations": (1.0, 10.0)}
 
 
-def two_tribes(n_users=40, n_items=20, n_days=60, seed=0):
+def two_groups(n_users=40, n_items=20, n_days=60, seed=0):
     """Even users go for even items and odd ones for odd items, two a day, whatever the day."""
     rng = np.random.default_rng(seed)
     users = np.repeat(np.arange(n_users), n_days // 3)
@@ -27,12 +27,12 @@ def fitted(events, day=50.0, **options):
     return fit_item_ranker(events, ItemCatalogue.from_events(events), day, 10.0, ItemRankerConfig(**(QUICK | options)))
 
 
-def test_affinity_is_told_as_a_logarithm_against_the_users_average():
+def test_affinity_is_a_logarithm_against_the_users_average():
     got = log_affinity(np.array([[3.0, 1.0, 0.0, -2.0]]), np.array([True, True, True, False]), floor=0.2)
     assert_allclose(got, [[np.log(3.2), np.log(1.2), np.log(0.2), np.nan]])
 
 
-def test_a_user_without_affinities_is_told_nothing():
+def test_a_user_without_affinities_has_log_affinities_of_zero():
     assert log_affinity(np.zeros((1, 3)), np.ones(3, bool), floor=0.2).tolist() == [[0.0, 0.0, 0.0]]
 
 
@@ -49,7 +49,7 @@ def test_what_may_not_be_listed_is_no_alternative():
     assert_allclose(got, [0.4011], atol=1e-3)
 
 
-def test_every_user_counts_once_however_much_she_went_for():
+def test_every_user_counts_once_however_many_items_they_chose():
     features = np.array([[[1.0], [1.0], [0.0]], [[0.0], [0.0], [1.0]]], np.float32)
     got = most_likely(features, np.ones((2, 3), bool), np.array([[1.0, 1, 0], [0, 0, 1]]), strength=1.0)
     # the slope of both fits and of the Gaussian at the mode: (1 - p) + (1 - q) = w, with p = 2e/(2e+1), q = e/(e+2)
@@ -61,8 +61,8 @@ def test_users_without_a_choice_say_nothing():
     features = np.array([[[1.0], [0.0]], [[0.0], [1.0]]], np.float32)
     got = most_likely(features, np.ones((2, 2), bool), np.array([[1.0, 0.0], [0.0, 0.0]]), strength=1.0)
     assert_allclose(got, [0.4011], atol=1e-3)
-    nobody = most_likely(features, np.ones((2, 2), bool), np.zeros((2, 2)), strength=1.0)
-    assert nobody.tolist() == [0.0]
+    no_users = most_likely(features, np.ones((2, 2), bool), np.zeros((2, 2)), strength=1.0)
+    assert no_users.tolist() == [0.0]
 
 
 def test_best_items_are_allowed_ones_filled_up_with_padding():
@@ -76,8 +76,8 @@ def test_best_items_are_allowed_ones_filled_up_with_padding():
     assert best_items(scores, question, 3).tolist() == [[0, 2, -1], [-1, -1, -1]]
 
 
-def test_each_user_is_shown_what_her_tribe_goes_for():
-    ranker = fitted(two_tribes())
+def test_each_user_is_shown_what_their_group_chooses():
+    ranker = fitted(two_groups())
     lists = np.argsort(-ranker.scores(np.array([0, 1])), axis=1)[:, :10]
     assert (lists[0] % 2 == 0).all()
     assert (lists[1] % 2 == 1).all()
@@ -86,7 +86,7 @@ def test_each_user_is_shown_what_her_tribe_goes_for():
 def test_what_users_had_before_ranks_first_where_they_have_it_again():
     rng = np.random.default_rng(0)
     users = np.repeat(np.arange(30), 30)
-    favourite = (users * 7) % 20  # everybody has one thing again and again, another for each
+    favourite = (users * 7) % 20  # each user has one item again and again, a different one per user
     items = np.where(rng.random(len(users)) < 0.8, favourite, rng.integers(20, size=len(users)))
     events = ItemEvents(users, items, rng.uniform(0, 60, len(users)), np.ones(len(users)), 30, 20)
     ranker = fitted(events, unseen_only=False)
@@ -94,42 +94,42 @@ def test_what_users_had_before_ranks_first_where_they_have_it_again():
 
 
 def test_nothing_after_the_day_is_looked_at():
-    events = two_tribes()
+    events = two_groups()
     later = ItemEvents(events.users, np.where(events.days < 50, events.items, 0), events.days, events.weights, 40, 20)
     rows = np.arange(40)
     assert (fitted(events).scores(rows) == fitted(later).scores(rows)).all()
 
 
 def test_the_same_seed_gives_the_same_ranker():
-    events, rows = two_tribes(), np.arange(5)
+    events, rows = two_groups(), np.arange(5)
     assert (fitted(events, seed=3).scores(rows) == fitted(events, seed=3).scores(rows)).all()
 
 
 def test_one_user_scores_as_among_others():
-    ranker = fitted(two_tribes())
+    ranker = fitted(two_groups())
     assert_allclose(ranker.scores(np.array([7])), ranker.scores(np.arange(40))[7:8], atol=1e-5)
 
 
 def test_options_are_chosen_by_what_they_reach_on_users_not_learned_from():
-    ranker = fitted(two_tribes())
+    ranker = fitted(two_groups())
     assert ranker.option in ranker.validated
     assert ranker.validated[ranker.option] == max(ranker.validated.values())
 
 
 def test_without_anything_to_validate_on_the_terms_weigh_alike():
-    events = two_tribes()
+    events = two_groups()
     ranker = fitted(events.take(events.days < 5), day=50.0)
     assert ranker.validated == {}
     assert ranker.score.weights.tolist() == [1.0] * 5
 
 
 def test_no_events_at_all_give_finite_scores():
-    nothing = two_tribes().take(np.zeros(0, int))
+    nothing = two_groups().take(np.zeros(0, int))
     assert np.isfinite(fitted(nothing).scores(np.arange(3))).all()
 
 
 def test_likeness_helps_where_it_is_all_there_is():
-    """Everybody goes for new items of the kind she had; no new item was ever had by anybody."""
+    """Every user chooses new items of the kind they had before; no new item has an earlier event."""
     rng = np.random.default_rng(1)
     users, n_items = np.repeat(np.arange(60), 6), 240
     days = np.tile(np.arange(6) * 10.0 + 1, 60)

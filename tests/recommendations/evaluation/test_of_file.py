@@ -8,7 +8,7 @@ from recommendations.evaluation.of_file import FileParameters, backtest_file
 from recommendations.evaluation.outcome import OURS, ForetoldChoices
 
 
-def tribes_as_csv(n_users=40, n_items=24, n_days=60, seed=0) -> str:
+def groups_as_csv(n_users=40, n_items=24, n_days=60, seed=0) -> str:
     """Even users go for even items and odd ones for odd items, on days of 1970."""
     rng = np.random.default_rng(seed)
     lines = ["user,item,time"]
@@ -18,14 +18,14 @@ def tribes_as_csv(n_users=40, n_items=24, n_days=60, seed=0) -> str:
     return "\n".join(lines) + "\n"
 
 
-ITEMS = "item,tribe,price,listed\n" + "".join(
+ITEMS = "item,group,price,listed\n" + "".join(
     f"i{row},{'odd' if row % 2 else 'even'},{10 + row},{row % 5 * 86400}\n" for row in range(24)
 )
 
 
 @pytest.fixture
 def file(tmp_path):
-    (tmp_path / "events.csv").write_text(tribes_as_csv())
+    (tmp_path / "events.csv").write_text(groups_as_csv())
     return read_event_file(tmp_path / "events.csv", Columns())
 
 
@@ -77,8 +77,8 @@ def test_without_a_date_the_last_share_of_the_events_is_tested(file):
     assert outcome.n_events == 200
 
 
-def test_the_reader_is_told_what_was_left_out_and_how_it_was_asked(tmp_path):
-    (tmp_path / "events.csv").write_text(tribes_as_csv() + ",i1,5\n")
+def test_the_notes_say_what_was_left_out_and_how_it_was_asked(tmp_path):
+    (tmp_path / "events.csv").write_text(groups_as_csv() + ",i1,5\n")
     file = read_event_file(tmp_path / "events.csv", Columns())
     notes = backtest_file(file, None, FileParameters(unseen_only=True)).summary["notes"]
     assert "1 rows without a user were left out." in notes
@@ -111,9 +111,9 @@ def test_a_probability_that_comes_true_is_calibrated():
         scores = rng.normal(0, 1.5, 20)
         odds = np.exp(scores)
         choices.add(scores, [int(rng.choice(20, p=odds / odds.sum()))], np.arange(20))
-    told = choices.told()
-    assert told["n_choices"] == 3000
-    assert told["error"] < 0.01
+    summary = choices.told()
+    assert summary["n_choices"] == 3000
+    assert summary["error"] < 0.01
 
 
 def test_no_choice_foretells_nothing():

@@ -70,7 +70,7 @@ def test_without_a_date_the_last_share_of_the_events_is_tested(market):
     assert outcome.n_events == 36
 
 
-def test_a_stored_version_is_asked_and_what_it_knew_is_told(parameters):
+def test_a_stored_version_is_asked_and_what_it_had_learned_from_is_reported(parameters):
     version = trained_market().version
     for number, buyer in enumerate(Buyer.objects.all()):
         InteractionFactory(buyer=buyer, listing=Listing.objects.order_by("-pk")[number], occurred_at=timezone.now())
@@ -89,7 +89,7 @@ def test_a_version_that_is_gone_cannot_be_asked(market, parameters, status):
         backtest_log(LogParameters(version=version.pk, **parameters))
 
 
-def test_a_moment_with_nothing_before_or_after_it_is_refused(market):
+def test_a_cutoff_with_nothing_before_or_after_it_is_refused(market):
     with pytest.raises(EvaluationRefused, match="no event lies before 2026-01-01"):
         backtest_log(LogParameters(test_from=LONG_AGO.isoformat()))
     with pytest.raises(EvaluationRefused, match="no buyer acted on a car after"):
@@ -106,7 +106,7 @@ def test_price_bands_hold_a_third_of_the_priced_cars_each():
 
 
 def test_choices_among_what_was_shown_tell_taste_from_exposure(market, parameters):
-    """Every buyer is shown a car of either kind and takes the one of hers."""
+    """Every buyer is shown a car of either kind and takes the one of their kind."""
     pairs = list(zip(market.skodas, market.bmws, strict=True))
     for number, buyer in enumerate(Buyer.objects.order_by("pk")):
         shown = pairs[14 - number]

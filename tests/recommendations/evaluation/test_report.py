@@ -90,7 +90,7 @@ def test_a_terminal_gets_aligned_lines():
     assert lines[-1] == "calibration error 0.0200 over 50 choices among 20"
 
 
-def test_settings_are_told_in_words():
+def test_settings_are_described_in_words():
     assert in_words({"weights": {"a": 1}, "more": {"b": 2}}) == "weights a 1; more b 2"
     assert in_words([5, 10]) == "5, 10"
     assert in_words(None) == "none"

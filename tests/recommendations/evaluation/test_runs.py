@@ -70,7 +70,7 @@ def test_a_failed_one_says_why_and_has_no_figures(monkeypatch):
     assert not EvaluationFigure.objects.exists()
 
 
-def test_one_whose_worker_is_told_to_stop_goes_back_to_the_queue(monkeypatch):
+def test_one_whose_worker_receives_a_stop_signal_goes_back_to_the_queue(monkeypatch):
     def stop(parameters, report):
         raise SystemExit(0)
 

@@ -77,7 +77,7 @@ def test_rows_may_come_in_any_order():
 
 def test_people_with_too_few_tasks_are_left_out_and_tasks_may_differ_in_size():
     table = stated_choices(n_people=20, n_tasks=6)
-    # the last person answers one task only; everybody's first task loses an alternative that nobody chose
+    # the last person answers one task only; everyone's first task loses an alternative that was not chosen
     is_kept = ~((table.persons == 19) & (table.tasks > 0))
     first = np.flatnonzero((table.tasks == 0) & ~table.chosen)[::2]
     is_kept[first] = False

@@ -32,7 +32,7 @@ def test_without_items_nothing_is_known_of_none():
 
 
 def test_a_rate_is_likes_per_show_drawn_to_the_average():
-    # 8 shows, 4 likes, base 2 of 20: the average is (4 + 2) / (8 + 20) = 3/14, worth 15 shows while nothing tells more
+    # 8 shows, 4 likes, base 2 of 20: the average is (4 + 2) / (8 + 20) = 3/14, worth 15 shows before more is known
     shown = [(user, item) for user in range(2) for item in range(4)]
     said = [(user, item, 1) for user in range(2) for item in range(2)]
     model = fit_feed(events(shown, said), NO_TAGS, FeedConfig(base_rate=0.1, base_strength=20))
@@ -64,7 +64,7 @@ def test_what_was_said_last_counts():
 def test_likes_of_items_that_were_never_shown_here_raise_what_is_expected_of_them():
     model = fit_feed(events(said=[(user, 0, 1) for user in range(5)]), NO_TAGS)
     assert model.means[0] > model.means[1]
-    assert rates_of(model)[0] < 0.6, "nobody knows how many did not like it"
+    assert rates_of(model)[0] < 0.6, "it is unknown how many did not like it"
 
 
 def test_of_two_items_that_very_many_like_by_themselves_the_more_liked_stays_ahead():
@@ -81,7 +81,7 @@ def test_an_unknown_item_is_expected_to_be_as_its_genre():
 
 
 def test_a_neighbour_is_liked_more_by_those_who_like_the_one_than_its_rate_says():
-    # Two camps of users see everything and like their own two items: a like of 0 doubles the odds of 1
+    # Two groups of users see everything and like their own two items: a like of 0 doubles the odds of 1
     shown = [(user, item) for user in range(10) for item in range(4)]
     said = [(user, item, 1) for user in range(10) for item in ((0, 1) if user < 5 else (2, 3))]
     model = fit_feed(events(shown, said), NO_TAGS, FeedConfig(pair_strength=1.0))
@@ -115,7 +115,7 @@ def test_only_the_strongest_neighbours_are_kept():
         assert np.abs(every[row][kept]).min() >= np.sort(np.abs(every[row]))[-3] - 1e-6
 
 
-def test_a_dislike_says_little_where_everybody_dislikes_what_they_do_not_like():
+def test_a_dislike_says_little_where_users_dislike_all_they_do_not_like():
     shown = [(user, item) for user in range(10) for item in range(4)]
     rarely = fit_feed(events(shown, [(0, 0, -1)]), NO_TAGS)
     always = fit_feed(events(shown, [(user, item, -1) for user, item in shown]), NO_TAGS)
@@ -123,7 +123,7 @@ def test_a_dislike_says_little_where_everybody_dislikes_what_they_do_not_like():
     assert always.dislike_surprise == pytest.approx(1 - 41 / 60)
 
 
-def test_of_items_nobody_was_shown_a_dislike_says_less_the_more_of_what_is_said_are_dislikes():
+def test_a_dislike_of_items_never_shown_says_less_the_larger_the_share_of_dislikes_is():
     seldom = fit_feed(
         events(said=[(user, item, 1 if item else -1) for user in range(10) for item in range(4)]), NO_TAGS
     )

@@ -55,7 +55,7 @@ def test_a_new_user_gets_the_items_liked_best_in_order():
     np.testing.assert_allclose(found.scores, [0.5, 0.4, 0.3])
 
 
-def test_before_anybody_likes_anything_a_list_is_chance_and_says_so():
+def test_before_the_first_like_a_list_is_random_and_says_so():
     found = listed(scorer([0.0] * 8, n_likes=0), length=3)
     assert found.sources == [RANDOM] * 3
     liked = scorer([0.0] * 8, n_likes=0)
@@ -84,7 +84,7 @@ def test_the_strength_of_a_neighbour_by_hand():
 
 
 def test_genres_of_what_was_liked_rise_by_hand():
-    # one like of genre 0, of an item everybody likes in half of the cases: (1 + 0.5) / (0.5 + 0.5)
+    # one like of genre 0, of an item all users like in half of the cases: (1 + 0.5) / (0.5 + 0.5)
     tags = [[1, 0], [1, 0], [0, 1], [1, 1]]
     found = listed(scorer([0.0] * 4, tags), person(liked=[0]), length=3, tag_strength=0.5, tag_weight=1.0)
     assert found.rows.tolist() == [1, 3, 2]

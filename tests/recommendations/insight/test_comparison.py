@@ -1,4 +1,4 @@
-"""Versions side by side as data: which evaluation speaks of them, and what it says."""
+"""Versions side by side as data: which evaluation covers them, and what it says."""
 
 from datetime import UTC, datetime
 
@@ -46,7 +46,7 @@ def test_the_usual_versions_are_the_live_one_the_one_before_and_the_newest():
 
 
 @DATABASE
-def test_without_a_live_version_the_newest_stands_alone_and_without_any_nobody_does():
+def test_without_a_live_version_the_newest_is_compared_alone_and_without_any_none_is():
     assert usual_versions() == []
     ready = RankerVersionFactory()
     assert usual_versions() == [ready]
@@ -102,7 +102,7 @@ def test_one_evaluation_each_of_the_same_question_is_a_comparison():
 
 
 @DATABASE
-def test_an_evaluation_under_way_is_told_and_its_figures_are_not_waited_for():
+def test_a_running_evaluation_is_reported_and_its_figures_are_not_waited_for():
     one, two = RankerVersionFactory(), RankerVersionFactory()
     running = evaluation(version=two, beside=(one.pk,), status="running")
     assert find([one, two]) == Findings({}, {}, False, running)
@@ -129,7 +129,7 @@ def test_an_interval_that_holds_none_may_be_chance():
     assert (verdict.winner, verdict.is_certain, verdict.caution) == (first, False, "")
 
 
-def test_an_interval_above_none_is_certain_whoever_is_ahead():
+def test_an_interval_without_zero_is_certain_whichever_version_leads():
     first, other, found = findings(Value(-0.05, -0.09, -0.01, 40))
     verdict = verdict_on(first, other, found)
     assert verdict.winner == other
@@ -146,7 +146,7 @@ def test_two_that_list_the_same_find_the_same():
 
 
 @pytest.mark.parametrize(
-    ("known", "told"),
+    ("known", "expected"),
     [
         ((0.9, 0.1), "v3 had learned from 90% of the tested events and v2 from 10%, which favours v3"),
         ((0.9, 0.9), "so the figures themselves flatter"),
@@ -155,16 +155,16 @@ def test_two_that_list_the_same_find_the_same():
         ((0.0, 0.0), ""),
     ],
 )
-def test_who_had_learned_from_the_test_is_told(known: tuple, told: str):
+def test_a_version_that_had_learned_from_the_test_is_named(known: tuple, expected: str):
     first, other, found = findings(Value(0.01, 0.005, 0.03, 40), known)
     caution = verdict_on(first, other, found).caution
-    assert told in caution
-    assert bool(told) is bool(caution)
+    assert expected in caution
+    assert bool(expected) is bool(caution)
 
 
 # --- What each is made of, and its lists -----------------------------------------------------------------------------
 @DATABASE
-def test_a_version_tells_its_weights_parameters_and_the_kinds_of_its_day():
+def test_a_version_shows_its_weights_parameters_and_the_kinds_of_its_day():
     market = trained_market()
     made = making_of(market.version)
     assert made.run.parameters["prior_buyers"] == 20
@@ -174,7 +174,7 @@ def test_a_version_tells_its_weights_parameters_and_the_kinds_of_its_day():
 
 
 @DATABASE
-def test_a_version_whose_arrays_are_gone_tells_the_rest():
+def test_a_version_whose_arrays_are_gone_shows_the_rest():
     made = making_of(RankerVersionFactory(status="retired", n_listings=7))
     assert (made.weights, made.kinds, made.n_archetypes) == ({}, {}, 0)
     assert "no artifact" in made.refusal

@@ -52,7 +52,7 @@ def test_a_list_by_score_alone_leaves_nothing_out(fan):
     assert [found.ranks[item.listing.pk] for item in found.recommended.items] == [1, 2, 3, 4, 5]
 
 
-def test_a_car_that_was_sold_is_told_with_the_place_it_would_have_had(fan):
+def test_a_car_that_was_sold_is_reported_with_the_rank_it_would_have_had(fan):
     best = first(fan)
     Listing.objects.filter(pk=best.pk).update(status="sold", ended_at=timezone.now())
     (missing,) = answer(WhatIf(buyer=fan, k=5), with_dropped=True).dropped
@@ -66,7 +66,7 @@ def test_a_dismissed_car(fan, market):
     assert reasons(fan).get(best.pk) == why.UNWELCOME
 
 
-def test_a_car_of_her_own(fan):
+def test_a_car_that_the_buyer_sells(fan):
     best = first(fan)
     best.seller.user = fan.user
     best.seller.save()
@@ -82,16 +82,16 @@ def test_a_car_that_was_shown_often(fan):
     assert reasons(fan) == {best.pk: why.TIRED}
 
 
-def test_a_filter_is_told_by_its_name_and_by_whose_it_is(fan):
+def test_a_filter_is_reported_by_its_name_and_by_its_owner(fan):
     best = first(fan)
-    dearest = float(best.price) - 1
-    found = answer(WhatIf(buyer=fan, k=5, filters=ListingFilters(max_price=dearest)), with_dropped=True)
+    max_price = float(best.price) - 1
+    found = answer(WhatIf(buyer=fan, k=5, filters=ListingFilters(max_price=max_price)), with_dropped=True)
     assert {one.listing_id: (one.why, one.detail) for one in found.dropped}[best.pk] == (why.ASKED_FILTER, "max price")
-    Placement.objects.update(filters={"max_price": dearest})
+    Placement.objects.update(filters={"max_price": max_price})
     assert reasons(fan)[best.pk] == why.PLACEMENT_FILTER
 
 
-def test_a_cap_is_told(fan):
+def test_a_cap_is_reported(fan):
     Placement.objects.update(max_per_model=3)
     assert set(reasons(fan).values()) == {why.MODEL_CAP}
     Placement.objects.update(max_per_model=0, max_per_seller=3)
@@ -99,14 +99,14 @@ def test_a_cap_is_told(fan):
     assert set(reasons(fan).values()) == {why.SELLER_CAP}
 
 
-def test_variety_is_told_with_the_car_it_is_too_much_like(fan):
+def test_diversity_is_reported_with_the_car_it_is_too_similar_to(fan):
     Placement.objects.update(diversity=0.9)
     found = answer(WhatIf(buyer=fan, k=5), with_dropped=True).dropped
     assert {one.why for one in found} == {why.DIVERSITY}
     assert "much like the car in place" in found[0].detail
 
 
-def test_places_that_were_kept_are_told(fan, market):
+def test_positions_that_were_reserved_are_reported(fan, market):
     Placement.objects.update(promoted_share=0.4)
     promoted = [car.pk for car in market.skodas]
     Listing.objects.filter(pk__in=promoted).update(promoted_until=timezone.now() + timedelta(days=9))
@@ -116,7 +116,7 @@ def test_places_that_were_kept_are_told(fan, market):
     assert sorted(one.rank for one in found.dropped[:2]) == [4, 5]
 
 
-def test_a_common_reason_does_not_crowd_out_the_others(fan, market, monkeypatch):
+def test_a_common_reason_does_not_displace_the_others(fan, market, monkeypatch):
     monkeypatch.setattr(why, "TOLD_PER_REASON", 2)
     best = first(fan)
     Listing.objects.filter(pk=best.pk).update(status="sold", ended_at=timezone.now())

@@ -29,7 +29,7 @@ def opened(served, car, kind: str = "view") -> None:
     )  # fmt: skip
 
 
-def test_showings_and_what_came_of_them_are_told_by_place_and_source(cars):
+def test_impressions_and_their_effects_are_reported_by_position_and_source(cars):
     one, two, three = cars
     first = shown(one, two, sources=["taste", "fresh"])
     second = shown(two, one, sources=["taste", "trending"])
@@ -70,7 +70,7 @@ def test_lists_too_old_or_too_new_do_not_count(cars):
     assert usual_rates()[0] == 1.0  # the list of a moment ago may yet be clicked on
 
 
-def test_a_car_nobody_was_shown_has_no_figures(cars):
+def test_a_car_that_was_never_shown_has_no_figures(cars):
     exposure = exposure_of(cars[0].pk)
     assert (exposure.total.n_shown, exposure.places, exposure.sources) == (0, (), ())
     assert (exposure.low, exposure.high) == (0.0, float("inf"))

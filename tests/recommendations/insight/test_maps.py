@@ -52,14 +52,14 @@ def test_without_a_ranker_a_map_fails_and_says_what_to_do():
     assert "train one first" in wanted.error
 
 
-def test_too_little_stock_is_told():
+def test_too_little_stock_is_reported():
     trained_market(n_of_each=4)
     wanted = start_map()
     with pytest.raises(TasteMapRefused, match="8 cars are for sale; a map takes at least 10"):
         run_map(map_id=wanted.pk)
 
 
-def test_a_size_nobody_can_draw_is_refused():
+def test_a_size_that_cannot_be_drawn_is_refused():
     with pytest.raises(TasteMapRefused, match="less than or equal to 2500"):
         start_map(n_points=1_000_000)
     assert not TasteMap.objects.exists()
@@ -73,12 +73,12 @@ def test_a_map_that_was_cancelled_while_queued_is_not_drawn():
 
 def test_a_map_that_is_cancelled_while_it_is_drawn_stops_and_stays_cancelled(monkeypatch):
     trained_market()
-    wanted, told = start_map(), []
+    wanted, shares = start_map(), []
 
     report = Attempt.report
 
     def cancelled_meanwhile(attempt: Attempt, share: float, step: str) -> None:
-        told.append(share)
+        shares.append(share)
         if share > 0.1:
             TasteMap.objects.update(status="cancelled")
         report(attempt, share, step)
@@ -87,10 +87,10 @@ def test_a_map_that_is_cancelled_while_it_is_drawn_stops_and_stays_cancelled(mon
     assert run_map(map_id=wanted.pk) is None
     wanted.refresh_from_db()
     assert (wanted.status, bytes(wanted.content)) == ("cancelled", b"")
-    assert told[-1] < 0.4
+    assert shares[-1] < 0.4
 
 
-def test_a_map_whose_process_is_told_to_stop_is_queued_again(monkeypatch):
+def test_a_map_whose_process_receives_a_stop_signal_is_queued_again(monkeypatch):
     def stop(wanted: TasteMap, report: object) -> None:
         raise SystemExit
 

@@ -82,7 +82,7 @@ def test_rules_are_tried_too(fans):
 def test_only_what_is_new_to_a_buyer_and_was_for_sale_then_is_asked_for(fans):
     done = done_after(timezone.now() - timedelta(days=3))
     assert set(done) == {buyer.pk for buyer in fans}
-    assert {len(cars) for cars in done.values()} == {8}  # the ninth she had seen the week before
+    assert {len(cars) for cars in done.values()} == {8}  # the ninth they had seen the week before
     assert done_after(timezone.now() + timedelta(days=1)) == {}
 
 
@@ -135,7 +135,7 @@ def test_what_goes_wrong_is_noted(fans, monkeypatch):
     assert (trial.status, trial.error) == ("failed", "no such thing")
 
 
-def test_a_worker_that_is_told_to_stop_leaves_it_for_the_next(fans, monkeypatch):
+def test_a_worker_that_receives_a_stop_signal_leaves_it_for_the_next(fans, monkeypatch):
     trial = start_trial(usual(), deaf())
     real = trial_runs.try_out
     monkeypatch.setattr(trial_runs, "try_out", failing(SystemExit()))

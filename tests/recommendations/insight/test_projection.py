@@ -26,14 +26,14 @@ def test_distances_on_all_axes_are_how_much_buyers_disagree():
     np.testing.assert_allclose(np.linalg.norm(places[3] - places[7]), np.sqrt(apart @ covariance @ apart))
 
 
-def test_a_feature_nobody_weighs_differently_does_not_show():
+def test_a_feature_that_all_buyers_weigh_alike_does_not_show():
     vectors = stock(n_dims=3) * [1.0, 1.0, 100.0]
     axes = fit_axes(vectors, np.diag([1.0, 1.0, 0.0]))
     np.testing.assert_allclose(axes.axes[:, 2], 0.0, atol=1e-12)
     np.testing.assert_allclose(axes.shares.sum(), 1.0)
 
 
-def test_the_first_axis_is_the_one_that_tells_most():
+def test_the_first_axis_is_the_one_with_the_largest_variance():
     vectors = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
     axes = fit_axes(vectors, np.eye(2))
     np.testing.assert_allclose(axes.axes, [[0.0, 1.0], [1.0, 0.0]], atol=1e-12)
@@ -105,26 +105,26 @@ def test_utilities_of_other_cars_are_refused():
 
 
 # --- Neighbourhoods --------------------------------------------------------------------------------------------------
-def two_crowds() -> np.ndarray:
+def two_clusters() -> np.ndarray:
     return np.vstack([stock(30, seed=1), stock(30, seed=2) + 20.0])
 
 
-def test_two_crowds_stay_apart_and_the_same_seed_draws_the_same_map():
-    features, told = two_crowds(), []
-    places = neighbourhoods(features, seed=3, report=told.append)
+def test_two_clusters_stay_apart_and_the_same_seed_draws_the_same_map():
+    features, reported = two_clusters(), []
+    places = neighbourhoods(features, seed=3, report=reported.append)
     within = np.linalg.norm(places[:30] - places[:30].mean(axis=0), axis=1).max()
     between = np.linalg.norm(places[:30].mean(axis=0) - places[30:].mean(axis=0))
     assert between > within
-    assert told == [0.25, 0.5, 0.75, 1.0]
+    assert reported == [0.25, 0.5, 0.75, 1.0]
     np.testing.assert_array_equal(places, neighbourhoods(features, seed=3))
 
 
-def test_whoever_is_told_of_the_progress_can_stop_it():
+def test_the_callback_that_receives_the_progress_can_stop_it():
     def stop(share: float) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        neighbourhoods(two_crowds(), report=stop)
+        neighbourhoods(two_clusters(), report=stop)
 
 
 def test_cars_that_are_all_alike_make_a_map_without_an_error():

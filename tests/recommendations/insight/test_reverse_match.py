@@ -56,7 +56,7 @@ def test_a_sold_car_can_be_asked_about_too(market):
     assert who_wants(Listing.objects.get(pk=market.bmws[0].pk)).n_cars == 29
 
 
-def test_what_a_buyer_did_with_it_is_told_by_the_strongest(market):
+def test_what_a_buyer_did_with_it_is_the_strongest_event(market):
     fan = learned(*market.bmws[:5])
     view(fan, market.bmws[0], kind="contact")
     view(fan, market.bmws[0])
@@ -90,5 +90,5 @@ def test_a_large_stock_is_sampled_evenly(market, monkeypatch):
     assert 1 <= found.matches[0].place <= 31
 
 
-def test_before_any_ranker_nobody_can_be_asked():
+def test_before_any_ranker_no_buyer_can_be_asked():
     assert who_wants(InteractionFactory().listing) is None

@@ -49,7 +49,7 @@ def test_the_sides_are_named_after_what_the_cars_there_are():
 
 
 @DATABASE
-def test_the_arrow_of_a_buyer_points_to_the_kind_she_looks_at_and_her_list_lies_there():
+def test_the_arrow_of_a_buyer_points_to_the_kind_they_look_at_and_their_list_lies_there():
     market = trained_market()
     buyer = BuyerFactory()
     view(buyer, *market.bmws[:6])
@@ -69,7 +69,7 @@ def test_the_arrow_of_a_buyer_points_to_the_kind_she_looks_at_and_her_list_lies_
 
 
 @DATABASE
-def test_of_a_stranger_there_is_a_list_and_no_direction():
+def test_a_cold_buyer_has_a_list_and_no_direction():
     trained_market()
     found = picture(colour="make", buyer=BuyerFactory())
     assert found.listed
@@ -164,7 +164,7 @@ def test_price_bands_have_round_ends_and_every_car_its_band():
     assert codes.tolist() == sorted(codes.tolist())
 
 
-def test_prices_that_nobody_told_or_that_are_all_alike_make_groups_too():
+def test_prices_that_are_unknown_or_all_alike_make_groups_too():
     groups, _ = in_price_bands(np.array([np.nan, np.nan]))
     assert [(group.label, group.n) for group in groups] == [("any price in GBP", 0), ("Not given", 2)]
     groups, _ = in_price_bands(np.array([500.0, 500.0]))

@@ -42,7 +42,7 @@ def test_a_curve_is_the_encoders_own_against_its_average(market):
     assert (price.high >= price.utility).all()
 
 
-def test_who_opens_the_dearer_ones_is_drawn_as_minding_the_price_less(market):
+def test_a_buyer_who_opens_expensive_cars_is_drawn_as_less_price_sensitive(market):
     slopes = []
     for cars in (market.bmws[:5], market.bmws[-5:]):
         buyer = BuyerFactory()
@@ -76,11 +76,11 @@ def test_what_a_buyer_likes_more_than_others_do_stands_first(market):
     assert makes[0].low < makes[0].more < makes[0].high
 
 
-def test_events_make_surer_and_a_stranger_is_known_nothing_of(market):
+def test_events_raise_certainty_and_nothing_is_known_of_a_cold_buyer(market):
     ranker = load_ranker(market.version.pk)
-    nobody = portrait(ranker, meet(None).tastes[0])
-    assert {round(one.share, 9) for one in nobody.certainties} == {0.0}
-    assert not any(one.is_sure for some in nobody.leanings.values() for one in some)
+    cold = portrait(ranker, meet(None).tastes[0])
+    assert {round(one.share, 9) for one in cold.certainties} == {0.0}
+    assert not any(one.is_sure for some in cold.leanings.values() for one in some)
     fan = BuyerFactory()
     view(fan, *market.bmws[:6])
     _, _, drawn = portrait_of(fan)
@@ -89,15 +89,15 @@ def test_events_make_surer_and_a_stranger_is_known_nothing_of(market):
     assert 0 < shares[0] <= 1
 
 
-def test_a_household_has_a_portrait_for_each_taste():
+def test_a_multi_interest_buyer_has_a_portrait_for_each_interest():
     start_from_the_same_ids()
     cars = crossed_market()
     family = BuyerFactory()
-    view(family, *cars["cheap Skoda"], *cars["dear BMW"])
+    view(family, *cars["cheap Skoda"], *cars["expensive BMW"])
     refresh_preferences(buyer_id=family.pk)
     shopper = meet(family)
     drawn = portraits_of(shopper.ranker, shopper.tastes)
     assert len(drawn) == 2
     assert sum(one.share for one in drawn) == pytest.approx(1.0)
-    prefers_dear = [gain(one, 5_000, 32_000) > 0 for one in drawn]
-    assert sorted(prefers_dear) == [False, True]
+    prefers_expensive = [gain(one, 5_000, 32_000) > 0 for one in drawn]
+    assert sorted(prefers_expensive) == [False, True]

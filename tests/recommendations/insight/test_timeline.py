@@ -23,12 +23,12 @@ def test_an_event_counts_half_after_its_half_life_and_a_dislike_counts_against()
     did(buyer, "dislike", 60)
     did(buyer, "view", 30)
     did(buyer, "contact", 0)
-    told = timeline_of(buyer)
-    assert [past.event.kind_id for past in told] == ["contact", "view", "dislike"]
-    assert [past.weight for past in told] == pytest.approx([2.0, 0.5, -0.75], abs=1e-3)
+    timeline = timeline_of(buyer)
+    assert [past.event.kind_id for past in timeline] == ["contact", "view", "dislike"]
+    assert [past.weight for past in timeline] == pytest.approx([2.0, 0.5, -0.75], abs=1e-3)
 
 
-def test_other_weights_and_another_moment_are_taken_as_told():
+def test_other_weights_and_another_cutoff_are_used_as_given():
     buyer = BuyerFactory()
     did(buyer, "view", 30)
     did(buyer, "view", 1)
@@ -38,7 +38,7 @@ def test_other_weights_and_another_moment_are_taken_as_told():
     assert past.weight == pytest.approx(2.0, abs=1e-3)
 
 
-def test_what_became_of_the_car_is_told():
+def test_the_fate_of_the_car_is_reported():
     buyer = BuyerFactory()
     gone = ListingFactory()
     did(buyer, "view", 4, listing=ListingFactory())
@@ -55,5 +55,5 @@ def test_a_long_history_is_cut_and_costs_one_query(django_assert_num_queries):
     for number in range(SHOWN_AT_MOST + 3):
         did(buyer, "view", number, listing=car)
     with django_assert_num_queries(1):
-        told = timeline_of(buyer)
-        assert [str(past.event.listing) for past in told] == [str(car)] * SHOWN_AT_MOST
+        timeline = timeline_of(buyer)
+        assert [str(past.event.listing) for past in timeline] == [str(car)] * SHOWN_AT_MOST

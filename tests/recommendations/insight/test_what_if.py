@@ -34,7 +34,7 @@ def market():
 
 @pytest.fixture
 def fan(market):
-    """Somebody who looks at BMWs."""
+    """A buyer who looks at BMWs."""
     buyer = BuyerFactory()
     view(buyer, *market.bmws[:4])
     return buyer
@@ -44,7 +44,7 @@ def ids(made: RecommendedList) -> list[int]:
     return [item.listing.pk for item in made.items]
 
 
-def told(made: RecommendedList) -> list[tuple]:
+def contents(made: RecommendedList) -> list[tuple]:
     """Everything a list says of its cars."""
     return [(i.listing.pk, i.position, i.score, i.source, i.reason, i.terms) for i in made.items]
 
@@ -63,7 +63,7 @@ def everything_stored() -> dict[str, str | None]:
 
 def test_without_switches_the_list_is_the_one_that_is_served(fan):
     refresh_preferences(buyer_id=fan.pk)
-    assert told(answer(WhatIf(buyer=fan)).recommended) == told(recommend(ListRequest(buyer=fan)))
+    assert contents(answer(WhatIf(buyer=fan)).recommended) == contents(recommend(ListRequest(buyer=fan)))
 
 
 def test_it_is_the_same_where_no_worker_has_seen_the_newest_events(fan):
@@ -92,22 +92,24 @@ def test_the_lines_of_every_score_add_up_to_it(fan):
 def test_with_the_switches_of_the_api_too(fan, asked):
     refresh_preferences(buyer_id=fan.pk)
     Placement.objects.create(slug="elsewhere", name="Elsewhere", k=7, diversity=0.4, max_per_model=3)
-    assert told(answer(WhatIf(buyer=fan, **asked)).recommended) == told(recommend(ListRequest(buyer=fan, **asked)))
+    assert contents(answer(WhatIf(buyer=fan, **asked)).recommended) == contents(
+        recommend(ListRequest(buyer=fan, **asked))
+    )
 
 
-def test_a_household_and_a_stranger_get_the_served_list_too():
+def test_multi_interest_and_cold_buyers_get_the_served_list_too():
     cars = crossed_market()
     family = BuyerFactory()
-    view(family, *cars["cheap Skoda"], *cars["dear BMW"])
+    view(family, *cars["cheap Skoda"], *cars["expensive BMW"])
     refresh_preferences(buyer_id=family.pk)
     found = answer(WhatIf(buyer=family))
     assert len(found.shopper.tastes) == 2
-    assert told(found.recommended) == told(recommend(ListRequest(buyer=family)))
-    nobody = BuyerFactory(is_personalised=False)
-    assert told(answer(WhatIf(buyer=nobody)).recommended) == told(recommend(ListRequest(buyer=nobody)))
+    assert contents(found.recommended) == contents(recommend(ListRequest(buyer=family)))
+    opted_out = BuyerFactory(is_personalised=False)
+    assert contents(answer(WhatIf(buyer=opted_out)).recommended) == contents(recommend(ListRequest(buyer=opted_out)))
 
 
-def test_what_is_imagined_moves_the_list_and_is_stored_nowhere(market, fan):
+def test_a_hypothetical_event_moves_the_list_and_is_stored_nowhere(market, fan):
     before = everything_stored()
     usual = answer(WhatIf(buyer=fan), with_dropped=True).recommended
     events = tuple(ImaginedEvent(kind="contact", listing_id=car.pk) for car in market.skodas[:8])
@@ -125,7 +127,7 @@ def n_of_make(made: RecommendedList, slug: str) -> int:
     return sum(item.listing.make.slug == slug for item in made.items[:10])
 
 
-def test_an_imagined_search_counts_as_one(market, fan):
+def test_a_hypothetical_search_counts_as_one(market, fan):
     query = {"makes": ["skoda"], "max_price": 6_000}
     searches = tuple(ImaginedEvent(kind="search", query=query) for _ in range(4))
     usual, moved = (answer(WhatIf(buyer=fan, events=events)) for events in ((), searches))

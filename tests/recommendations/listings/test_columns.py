@@ -13,7 +13,7 @@ FILTERS = [
     ListingFilters(),
     ListingFilters(makes=("skoda",)),
     ListingFilters(makes=("skoda", "bmw"), models=("octavia",)),
-    ListingFilters(makes=("nobody",)),
+    ListingFilters(makes=("unknown-make",)),
     ListingFilters(bodies=("suv",), fuels=("diesel",)),
     ListingFilters(gearboxes=("automatic",), drives=("all",), colours=("red",)),
     ListingFilters(seller_kinds=("private",)),
@@ -72,7 +72,7 @@ def test_some_rows_are_asked_as_all_are(listings):
     columns.put(np.arange(len(rows)), rows)
     some = np.array([4, 0, 2])
     for filters in (
-        ListingFilters(makes=("skoda", "nobody"), min_price=1),
+        ListingFilters(makes=("skoda", "unknown-make"), min_price=1),
         ListingFilters(tags=("towbar",)),
         ListingFilters(latitude=51.5, longitude=-0.1, radius_km=100),
         ListingFilters(max_price=9_000).together_with(ListingFilters(min_year=2015)),

@@ -72,7 +72,7 @@ def test_a_buyer_who_calls_twice_is_one_lead(listing):
     assert read_pulse(int(NOW.timestamp())).leads == {listing.pk: 2}
 
 
-def test_the_last_change_tells_whether_a_price_fell(listing):
+def test_the_last_change_decides_whether_a_price_fell(listing):
     risen = ListingFactory()
     old = ListingFactory()
     PriceChangeFactory(listing=listing, old_price=13_000, new_price=12_000, changed_at=NOW - timedelta(days=2))

@@ -13,7 +13,7 @@ from recommendations.training.runs import run_training, start_training
 pytestmark = pytest.mark.django_db
 
 
-def test_without_a_ranker_nobody_can_tell():
+def test_without_a_ranker_the_answer_is_unknown():
     assert oddly_priced(3) is None
 
 
@@ -27,11 +27,11 @@ def test_a_car_at_ten_times_its_price_is_found_and_one_at_a_tenth(monkeypatch):
     run_training(run_id=start_training().pk)
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 150)
     usual = set(oddly_priced(3) or [])
-    dear, cheap, unknown = [listing for listing in Listing.objects.available() if listing.pk not in usual][:3]
-    Listing.objects.filter(pk=dear.pk).update(price=dear.price * 10)
+    overpriced, cheap, unknown = [listing for listing in Listing.objects.available() if listing.pk not in usual][:3]
+    Listing.objects.filter(pk=overpriced.pk).update(price=overpriced.price * 10)
     Listing.objects.filter(pk=cheap.pk).update(price=cheap.price / 10)
     Listing.objects.filter(pk=unknown.pk).update(price=None)
     found = oddly_priced(3)
-    assert set(found) - usual == {dear.pk, cheap.pk}
+    assert set(found) - usual == {overpriced.pk, cheap.pk}
     assert found == sorted(found)
     assert odd_prices(None) == found  # the report asks the same

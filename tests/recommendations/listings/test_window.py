@@ -58,7 +58,7 @@ def test_a_sold_car_leaves_and_a_relisted_one_returns(market):
 def test_a_deleted_car_leaves(market):
     live_ids()
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM catalog_listing WHERE id = %s", [market.bmws[-1].pk])  # nobody has seen it
+        cursor.execute("DELETE FROM catalog_listing WHERE id = %s", [market.bmws[-1].pk])  # no one has seen it
     assert market.bmws[-1].pk not in live_ids()
 
 
@@ -145,7 +145,7 @@ def test_promotion_and_rollback_are_followed(market):
         assert window.version_id == market.version.pk
 
 
-def test_a_window_as_of_a_moment_sells_what_was_for_sale_then(market):
+def test_a_window_as_of_a_time_holds_what_was_for_sale_then(market):
     then = timezone.now() - timedelta(days=2)
     sold, new = market.bmws[0], market.bmws[1]
     Listing.objects.filter(pk=sold.pk).update(status="sold", ended_at=then + timedelta(days=1))

@@ -28,7 +28,7 @@ def value(figures, *key):
 
 
 def test_figures_are_means_over_buyers(figures):
-    # Alice finds one of two at 1 and both at 2; Bob his at the second place
+    # Alice finds one of two at 1 and both at 2; Bob finds one at rank 2
     assert value(figures, "ours", "all", "recall", 1) == 0.25
     assert value(figures, "ours", "all", "recall", 2) == 1.0
     assert value(figures, "ours", "all", "hit rate", 1) == 0.5
@@ -55,7 +55,7 @@ def test_slices_of_buyers_leave_the_others_out(figures):
     assert value(figures, "poor", "cold buyer", "recall", 2) == 0.0
 
 
-def test_slices_of_things_ask_whoever_wanted_one(figures):
+def test_slices_of_listings_ask_the_buyers_who_wanted_one(figures):
     cold = figures["ours", "cold listing", "recall", 1]
     assert (cold.value, cold.n) == (0.0, 1)
 
@@ -68,11 +68,11 @@ def test_leads_are_differences_of_the_same_buyers(figures):
     assert ("ours", "all", "lead in recall", 2) not in figures
 
 
-def test_coverage_is_the_share_of_candidates_shown_to_anybody(figures):
+def test_coverage_is_the_share_of_candidates_shown_to_any_buyer(figures):
     assert value(figures, "ours", "all", "coverage", 1) == 0.5
     assert value(figures, "ours", "all", "coverage", 2) == 1.0
     poor = figures["poor", "all", "coverage", 2]
-    assert (poor.value, poor.low, poor.high) == (0.5, 0.5, 0.5)  # all see the same, whoever is drawn
+    assert (poor.value, poor.low, poor.high) == (0.5, 0.5, 0.5)  # all see the same, whichever buyers are drawn
 
 
 def test_novelty_and_diversity_by_hand(figures):
@@ -119,9 +119,9 @@ def test_a_choice_from_nothing_wins_no_pair():
     assert np.isnan(pairs_won([1.0], 0, []))
 
 
-def test_further_values_are_told_of_everybody_with_their_lead():
+def test_further_values_are_reported_for_every_ranker_with_their_lead():
     won = {"ours": {("pairs won", 0): np.array([1.0, 0.5])}, "poor": {("pairs won", 0): np.array([0.5, np.nan])}}
     found = measure(QUESTION, {"ours": GOOD, "poor": POOR}, "ours", [1], np.random.default_rng(0), n_draws=20, more=won)
-    told = {(one.ranker, one.metric): one for one in found if one.k == 0}
-    assert told["ours", "pairs won"].value == 0.75
-    assert (told["poor", "lead in pairs won"].value, told["poor", "lead in pairs won"].n) == (0.5, 1)
+    by_name = {(one.ranker, one.metric): one for one in found if one.k == 0}
+    assert by_name["ours", "pairs won"].value == 0.75
+    assert (by_name["poor", "lead in pairs won"].value, by_name["poor", "lead in pairs won"].n) == (0.5, 1)

@@ -18,7 +18,7 @@ from recommendations.metrics.ranking import (
     reciprocal_rank_at_k,
 )
 
-# Alice finds her second and fourth car, Bob finds nothing, Carol had nothing to find.
+# Alice finds the second and fourth car of the list, Bob finds nothing, Carol had nothing to find.
 LISTS = np.array([[7, 1, 8, 3], [4, 5, 6, -1], [1, 2, 3, 4]])
 RELEVANT = [[1, 3, 9], [8], []]
 

@@ -10,7 +10,7 @@ def test_an_event_without_a_time_is_refused(times):
         moment_before_last_share(times, test_share=0.5)
 
 
-def test_the_moment_leaves_about_the_asked_share_to_test():
+def test_the_cutoff_leaves_about_the_asked_share_to_test():
     assert moment_before_last_share([5, 1, 4, 2, 3], test_share=0.4) == 4
     assert moment_before_last_share([7], test_share=0.5) == 7
     with pytest.raises(ValueError, match="no events"):

@@ -1,4 +1,4 @@
-"""A village cinema: sixty people in two camps rate twenty films from 1 to 5; what one camp loves bores the other."""
+"""Sixty people in two groups rate twenty films from 1 to 5; what one group loves the other dislikes."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def film_id(title: str) -> str:
 
 
 def village_ratings() -> list[tuple[str, str, int]]:
-    """(person, film id, rating): everybody rates about two thirds of the films, her own camp's with 4 or 5."""
+    """(person, film id, rating): each person rates about two thirds of the films, those of their group 4 or 5."""
     rng = np.random.default_rng(3)
     return [
         (

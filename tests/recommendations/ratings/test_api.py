@@ -28,7 +28,7 @@ def problems(response) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize("path", ["/api/predict", "/api/predict/"])
-def test_somebody_whom_nobody_knows_is_estimated(trained, path):
+def test_a_person_without_history_is_estimated(trained, path):
     names, estimates = post(path, [["Alien (1979)", "matrix", "Gohst"], [5, 5, 1]]).json()
     assert len(names) == len(estimates) == 17
     assert names[0] in SPACE
@@ -52,7 +52,7 @@ def test_uncertainty_comes_as_a_third_list(trained):
     assert all(0 < uncertainty < 4 for uncertainty in uncertainties)
 
 
-def test_of_a_title_that_nobody_rated_nothing_is_learned(trained):
+def test_nothing_is_learned_from_a_title_without_ratings(trained):
     with_it = post("/api/predict", [["Alien", UNRATED], [5, 1]]).json()
     assert with_it == post("/api/predict", [["Alien"], [5]]).json()
     assert UNRATED not in with_it[0]
@@ -143,7 +143,7 @@ def test_a_title_that_cannot_be_found_is_named(trained, body, status, fields):
     assert problems(post("/api/similar", body)) == (status, fields)
 
 
-def test_the_nearest_titles_are_told(trained):
+def test_the_nearest_titles_are_named(trained):
     message = post("/api/similar", {"movie_name": "Titanics and more"}).json()["error"]["message"]
     assert "Titanic (1997)" in message
 
@@ -157,7 +157,7 @@ def test_the_nearest_titles_are_told(trained):
         ("get", "/api/reload", None),
     ],
 )
-def test_without_a_model_the_command_is_told(settings, tmp_path, method, path, body):
+def test_without_a_model_the_answer_names_the_command(settings, tmp_path, method, path, body):
     settings.RATINGS_DIR = tmp_path
     response = post(path, body) if method == "post" else Client().get(path)
     assert response.status_code == 503
@@ -165,7 +165,7 @@ def test_without_a_model_the_command_is_told(settings, tmp_path, method, path, b
 
 
 @pytest.mark.parametrize("path", ["/api/info", "/api/info/"])
-def test_info_tells_who_what_and_how_good(trained, path):
+def test_info_reports_who_what_and_how_good(trained, path):
     info = Client().get(path).json()
     assert info["authors"]
     assert info["built_at"].startswith("20")
@@ -188,7 +188,7 @@ def test_info_answers_before_the_first_training(settings, tmp_path):
     assert info["model"] is info["trained_at"] is info["dataset"] is info["metrics"] is None
 
 
-def test_reload_tells_which_model_answers_from_now_on(settings, village, tmp_path):
+def test_reload_reports_which_model_answers_from_now_on(settings, village, tmp_path):
     settings.RATINGS_DIR = tmp_path
     RatingModel(tmp_path).train(village, config=QUICK)
     first = Client().get("/api/reload").json()

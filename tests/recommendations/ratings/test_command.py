@@ -23,13 +23,13 @@ def ratings(*arguments: str) -> list[str]:
 
 
 def test_train_evaluate_and_predict_in_turn(folder, village):
-    told = ratings("train", f"--dataset={village}", *QUICK)
-    assert "ratings of 20 items by 60 people" in told[0]
-    assert "scale 1 to 5" in told[1]
-    assert told[2].startswith("validation RMSE 0.")
-    told = ratings("evaluate", f"--dataset={village / 'ratings.dat'}", "--quiet")
-    assert float(told[0].removeprefix("RMSE ")) < 1
-    assert told[3].endswith("0 of them by people and 0 of items that the model has not seen")
+    lines = ratings("train", f"--dataset={village}", *QUICK)
+    assert "ratings of 20 items by 60 people" in lines[0]
+    assert "scale 1 to 5" in lines[1]
+    assert lines[2].startswith("validation RMSE 0.")
+    lines = ratings("evaluate", f"--dataset={village / 'ratings.dat'}", "--quiet")
+    assert float(lines[0].removeprefix("RMSE ")) < 1
+    assert lines[3].endswith("0 of them by people and 0 of items that the model has not seen")
 
     pairs = folder / "pairs.dat"
     pairs.write_text(f"person-1::{film_id('Moon (2009)')}\nperson-40::{film_id('Moon (2009)')}\nnew::unheard-of\n")
@@ -69,7 +69,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(folder, arguments, reason):
         ratings(*arguments)
 
 
-def test_bad_lines_are_told_in_the_log(folder, village, tmp_path, caplog):
+def test_bad_lines_are_logged(folder, village, tmp_path, caplog):
     dataset = write_ratings(tmp_path / "ratings.dat", village_ratings())
     dataset.write_text(dataset.read_text() + "nonsense\n")
     ratings("train", f"--dataset={dataset}", *QUICK)

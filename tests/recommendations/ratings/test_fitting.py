@@ -29,10 +29,10 @@ def rmse_of(table: RatingTable, test: RatingTable, config: FitConfig) -> float:
     fitted = fit(table, config, silent)
     rated, errors = table.matrix(), []
     for person in np.unique(test.person_rows):
-        is_hers = test.person_rows == person
+        is_own = test.person_rows == person
         belief = fold_in(fitted.draws, rated[person].indices, fitted.standard.units(rated[person].data))
-        said = fitted.standard.stars(estimates(fitted.draws, belief, test.item_rows[is_hers]))
-        errors.append(said - test.ratings[is_hers])
+        said = fitted.standard.stars(estimates(fitted.draws, belief, test.item_rows[is_own]))
+        errors.append(said - test.ratings[is_own])
     return rmse(np.concatenate(errors), np.zeros(len(test)))
 
 
@@ -68,7 +68,7 @@ def test_a_seed_gives_the_same_chain_however_long_it_is():
     assert states(table, 5, seed=1) == states(table, 9, seed=1)[:5] != states(table, 5, seed=2)
 
 
-def test_a_chain_ends_when_it_is_told_to():
+def test_a_chain_ends_when_the_callback_says_so():
     table, numbers = planted(n_people=30, n_items=20), []
     sample(
         table, Standard.of(table.ratings), n_factors=3, n_draws=50, seed=0,
@@ -117,7 +117,7 @@ def test_a_validation_gives_up_when_it_stops_getting_better():
     assert heard[-1].error > heard[-2].error == hasty.best_error
 
 
-def test_a_validation_that_dies_is_told():
+def test_a_validation_process_that_is_killed_is_an_error():
     with ValidationChain(task()) as chain:
         chain._process.kill()
         with pytest.raises(RatingsError, match="exit status"):
@@ -130,7 +130,7 @@ def test_only_draws_that_did_good_are_kept_evenly_spaced():
     assert (fitted.draws.n_draws, fitted.chain_length, fitted.validation) == (5, 30, None)
 
 
-def test_what_is_held_back_is_a_share_or_a_thousand_but_at_most_a_fifth():
+def test_the_held_out_part_is_a_share_or_a_thousand_but_at_most_a_fifth():
     def n_held_back(n_people: int, share: float) -> float:
         table = planted(n_people=n_people, n_items=100)
         wanted = validation_task(table, FitConfig(validation_share=share))
@@ -142,7 +142,7 @@ def test_what_is_held_back_is_a_share_or_a_thousand_but_at_most_a_fifth():
     assert n_held_back(200, 0) == 0
 
 
-def test_draws_are_trusted_as_far_as_they_explain_what_was_held_back():
+def test_draws_are_trusted_as_far_as_they_explain_held_out_ratings():
     values = np.array([1.0, -2.0, 0.5])
     assert best_weight(values, values) == pytest.approx(1)
     assert best_weight(values, values / 2) == pytest.approx(0.5)
@@ -151,7 +151,7 @@ def test_draws_are_trusted_as_far_as_they_explain_what_was_held_back():
     assert best_weight(np.zeros(3), values) == 1
 
 
-def test_of_few_ratings_none_is_held_back():
+def test_of_few_ratings_none_is_held_out():
     table = planted(n_people=5, n_items=8)
     assert validation_task(table, FitConfig(validation_share=0.05)) is None
     assert fit(table, FitConfig(n_factors=2, n_draws=5, burn_in=1, n_kept=2), silent).validation is None

@@ -19,7 +19,7 @@ def is_space(item_id: str) -> bool:
     return FILMS[int(item_id) - 100] in SPACE
 
 
-def test_somebody_new_is_offered_what_her_camp_loves(model):
+def test_a_new_person_is_offered_what_their_group_loves(model):
     fan = model.predict([[film_id("Alien (1979)"), film_id("Ghost (1990)"), film_id("Dune (1984)")], [5, 1, 5]], top=6)
     assert all(map(is_space, fan[0]))
     romantic = model.predict(
@@ -56,11 +56,11 @@ def test_of_an_item_rated_twice_the_later_rating_counts(model):
     assert twice == model.predict([[film_id("Moon (2009)")], [5]])
 
 
-def test_nobody_is_offered_what_everybody_likes(model):
+def test_a_person_without_ratings_is_offered_what_everyone_likes(model):
     assert len(model.predict([[], []], top=3)[0]) == 3
 
 
-def test_similar_films_are_of_one_camp_and_not_the_film_itself(model):
+def test_similar_films_are_of_one_group_and_not_the_film_itself(model):
     similar = model.find_similar(film_id("Alien (1979)"), n=5)
     assert len(similar) == 5
     assert film_id("Alien (1979)") not in similar
@@ -107,11 +107,11 @@ def test_people_and_items_that_are_new_are_estimated_too(model, tmp_path):
     assert (evaluation.n_new_people, evaluation.n_new_items) == (1, 1)
 
 
-def test_somebody_trained_on_and_a_stranger_with_the_same_ratings_are_estimated_alike(model):
+def test_a_trained_person_and_a_new_one_with_the_same_ratings_are_estimated_alike(model):
     loaded = model.current()
-    hers = loaded.table.matrix()[0]
-    item_ids = [loaded.table.items[row] for row in hers.indices]
-    offered = {estimate.item_id: estimate.stars for estimate in loaded.recommend(item_ids, list(hers.data), 20)}
+    own = loaded.table.matrix()[0]
+    item_ids = [loaded.table.items[row] for row in own.indices]
+    offered = {estimate.item_id: estimate.stars for estimate in loaded.recommend(item_ids, list(own.data), 20)}
     everything = replace(
         loaded.table,
         people=loaded.table.people[:1],
@@ -123,7 +123,7 @@ def test_somebody_trained_on_and_a_stranger_with_the_same_ratings_are_estimated_
     assert offered == pytest.approx({item_id: known[item_id] for item_id in offered}, abs=1e-4)
 
 
-def test_what_was_trained_is_told(model):
+def test_what_was_trained_is_reported(model):
     about = model.warmup().about
     assert about["dataset"]["n_people"] == 60
     assert about["dataset"]["scale"] == [1, 5]
@@ -154,7 +154,7 @@ def test_a_newer_model_answers_as_soon_as_it_is_there(village, tmp_path):
     assert there.current().name == here.current().name > first
 
 
-def test_a_damaged_model_is_told_once_and_the_one_before_answers(models, tmp_path, caplog):
+def test_a_damaged_model_is_logged_once_and_the_one_before_answers(models, tmp_path, caplog):
     folder = tmp_path / "models"
     shutil.copytree(models, folder)
     [good] = [path.name for path in folder.iterdir()]
@@ -210,7 +210,7 @@ def test_the_best_come_first_and_ties_by_row():
 
 
 def test_what_the_draws_do_not_deserve_is_left_to_bias_terms(models, tmp_path):
-    """With a weight of nothing, a stranger's estimates are the mean, her generosity and each film's."""
+    """With a weight of 0, a new person's estimates are the mean plus their own bias and each film's."""
     folder = tmp_path / "models"
     shutil.copytree(models, folder)
     [path] = folder.glob("*/about.json")
@@ -218,7 +218,7 @@ def test_what_the_draws_do_not_deserve_is_left_to_bias_terms(models, tmp_path):
     loaded = RatingModel(folder).current()
     bias = loaded.bias_terms
     row = loaded.table.items.index(film_id("Alien (1979)"))
-    generosity = (5 - bias.mean - bias.item_biases[row]) / 6
+    own_bias = (5 - bias.mean - bias.item_biases[row]) / 6
     for estimate in loaded.recommend([film_id("Alien (1979)")], [5], 20):
         item = loaded.table.items.index(estimate.item_id)
-        assert estimate.stars == pytest.approx(bias.mean + generosity + bias.item_biases[item])
+        assert estimate.stars == pytest.approx(bias.mean + own_bias + bias.item_biases[item])

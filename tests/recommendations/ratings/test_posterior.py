@@ -27,7 +27,7 @@ def draws_of(n_items=6, n_draws=4, n_factors=3, seed=0) -> KeptDraws:
 
 
 def machine(draws: KeptDraws, draw: int, own: np.ndarray, met: np.ndarray, item: int) -> float:
-    """The factorization machine for one pair, feature by feature: the person's own, what she met, and the item."""
+    """The factorization machine for one pair, feature by feature: the person's own, the items met, and the item."""
     features = [(1.0, own[0], own[1:])]
     features += [
         (len(met) ** -0.5, float(draws.met_linear[row, draw]), draws.met_factors[row, draw].astype(float))
@@ -68,7 +68,7 @@ def test_fold_in_is_the_full_conditional_of_every_draw(rows):
 
 
 def test_one_rating_by_hand():
-    """Prior N(0, 1) on a weight alone, noise 1: half of what she rated above the item's bias is hers."""
+    """Prior N(0, 1) on a weight alone, noise 1: half of the rating above the item's bias is the person's own."""
     zero = np.zeros((2, 1, 1), np.float32)
     draws = KeptDraws(
         intercepts=np.zeros(1), noise_precisions=np.ones(1),
@@ -137,7 +137,7 @@ def test_similarity_is_the_correlation_of_what_people_would_say():
     np.testing.assert_allclose(similarities(draws, 2), np.corrcoef(said.T)[2], atol=0.01)
 
 
-def test_an_item_that_nobody_disagrees_about_is_like_nothing():
+def test_an_item_that_all_people_agree_about_is_like_nothing():
     draws = draws_of()
     draws.item_vectors[3] = 0
     draws.item_spreads[3] = 0

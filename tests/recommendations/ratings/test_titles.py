@@ -72,7 +72,7 @@ def test_a_year_may_be_one_off(index):
     assert index.find("Heat (1997)") is None
 
 
-def test_the_nearest_titles_are_told_best_first(index):
+def test_the_nearest_titles_are_listed_best_first(index):
     assert index.nearest("Star Wars")[0] == "Star Wars: Episode IV - A New Hope (1977)"
     assert set(index.nearest("Toy Story 3")[:2]) == {"Toy Story (1995)", "Toy Story 2 (1999)"}
     assert len(index.nearest("y" * 10 * LONGEST_TITLE)) == 5

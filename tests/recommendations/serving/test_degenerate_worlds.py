@@ -171,7 +171,7 @@ def assert_finite(version: RankerVersion) -> None:
 
 
 def asked_for_lists(buyer: Buyer) -> None:
-    """Ten cars whenever ten may be shown, to the buyer and to a stranger, and cars like any car."""
+    """Ten cars whenever ten may be shown, to the buyer and to a cold buyer, and cars like any car."""
     dismissed = buyer.interactions.filter(kind__is_dismissal=True).values("listing")
     for asking, allowed in ((buyer, Listing.objects.available().exclude(pk__in=dismissed)), (None, live())):
         found = recommend(ListRequest(buyer=asking, k=10))
@@ -200,7 +200,7 @@ def assert_evaluated_or_refused_in_words() -> None:
         assert np.isfinite([value for value in (figure.value, figure.low, figure.high) if value is not None]).all()
 
 
-def test_without_buyers_strangers_are_served():
+def test_without_buyers_a_request_without_a_buyer_is_served():
     make_market()
     run_training(run_id=start_training().pk)
     assert not Buyer.objects.exists()

@@ -1,4 +1,4 @@
-"""The lines of an explanation add up to the score, whoever asks and whatever the rules; and the score is the list's."""
+"""The lines of an explanation add up to the score, for every buyer and all rules; and the score is the list's."""
 
 from datetime import timedelta
 
@@ -68,7 +68,7 @@ def assert_adds_up(request: ListRequest) -> None:
 @pytest.mark.parametrize("source", ["hybrid", "content", "collaborative"])
 @pytest.mark.parametrize("boosts", [{}, EVERYTHING, {"utility": 0}], ids=["learned", "boosted", "no taste"])
 @pytest.mark.parametrize("who", ["stranger", "known", "near", "opted out"])
-def test_the_lines_add_up_for_everybody(market, who, source, boosts):
+def test_the_lines_add_up_for_every_buyer(market, who, source, boosts):
     Placement.objects.update(boosts=boosts, free_leads=2, saturation_strength=0.7)
     buyer = {
         "stranger": lambda: None,
@@ -81,10 +81,10 @@ def test_the_lines_add_up_for_everybody(market, who, source, boosts):
     assert_adds_up(ListRequest(buyer=buyer, k=20, source=source))
 
 
-def test_the_lines_add_up_for_a_household():
+def test_the_lines_add_up_for_a_multi_interest_buyer():
     cars = crossed_market()
     buyer = BuyerFactory()
-    view(buyer, *cars["cheap Skoda"], *cars["dear BMW"])
+    view(buyer, *cars["cheap Skoda"], *cars["expensive BMW"])
     refresh_preferences(buyer_id=buyer.pk)
     assert len(meet(buyer).tastes) == 2
     assert_adds_up(ListRequest(buyer=buyer, k=20))
@@ -129,7 +129,7 @@ def test_a_pipeline_alone_reads_its_own_terms_alone(market):
     assert {(item.terms[DISTANCE], item.terms[DEAL], item.terms["price"]) for item in collaborative} == {(0, 0, 0)}
 
 
-def test_who_asks_about_a_place_is_told_the_distance_from_there(market):
+def test_a_request_with_a_location_gets_the_distance_from_there(market):
     Placement.objects.update(boosts={"distance": 5.0})
     buyer = BuyerFactory(latitude=55, longitude=10)
     view(buyer, *market.bmws[:4])

@@ -155,7 +155,7 @@ def test_each_pipeline_can_be_seen_alone(market):
         assert {item.source for item in answer.items} == {source}
 
 
-def test_a_buyer_who_opted_out_gets_the_list_of_a_stranger(market):
+def test_an_opted_out_buyer_gets_the_list_of_a_cold_buyer(market):
     buyer = BuyerFactory(is_personalised=False)
     view(buyer, *market.bmws[:4])
     answer = recommend(ListRequest(buyer=buyer, k=10))

@@ -100,7 +100,7 @@ def test_a_trend_is_a_rate_and_not_a_number(market):
     assert set(proposed("trending")) == {slow.pk, quick.pk, first.pk}
 
 
-def test_where_nobody_is_contacted_any_event_makes_a_trend(market):
+def test_where_no_seller_is_contacted_any_event_makes_a_trend(market):
     InteractionFactory(listing=market.skodas[3], occurred_at=timezone.now() - timedelta(hours=2))
     forget_demand()
     assert proposed("trending")[0] == market.skodas[3].pk
@@ -113,7 +113,7 @@ def test_fresh_stock_is_new_and_suits(market, fan):
 
 def test_a_saved_search_brings_what_it_finds(market, fan):
     SavedSearch.objects.create(buyer=fan, name="a cheap one", query={"max_price": 5_300})
-    SavedSearch.objects.create(buyer=fan, name="a dear one", query={"min_price": 36_600})
+    SavedSearch.objects.create(buyer=fan, name="an expensive one", query={"min_price": 36_600})
     expected = ids(market.skodas[:4]) | ids(market.bmws[14:])
     assert set(proposed("saved search", fan)) == expected
     assert set(proposed("saved search", fan, n=2)) & ids(market.bmws[14:])  # of each in turn
@@ -135,7 +135,7 @@ def test_exploration_is_for_those_whose_taste_we_have_begun_to_know(market, fan)
 
 
 def test_new_arrivals_are_new_and_suit_and_what_their_like_were_asked_about_counts(market, fan):
-    """Half of the new BMWs stand beside older ones of their archetype that everybody asks about."""
+    """Half of the new BMWs stand beside older ones of their archetype that many buyers ask about."""
     published(2, *market.bmws[10:])
     found = proposed("new arrivals", fan)
     assert set(found) <= ids(market.bmws[10:])
@@ -151,7 +151,7 @@ def test_a_new_arrival_draws_its_own_chance_whatever_becomes_of_the_others(marke
     assert proposed("new arrivals", fan) == [key for key in before if key != gone]
 
 
-def test_promoted_cars_are_proposed_while_somebody_pays_and_there_are_places_for_them(market):
+def test_promoted_cars_are_proposed_while_the_promotion_lasts_and_there_are_positions_for_them(market):
     Listing.objects.filter(pk=market.skodas[0].pk).update(promoted_until=timezone.now() + timedelta(days=1))
     Listing.objects.filter(pk=market.skodas[1].pk).update(promoted_until=timezone.now() - timedelta(days=1))
     assert proposed("promoted", promoted_share=0.2) == [market.skodas[0].pk]
@@ -186,7 +186,7 @@ def test_k_asked_is_k_answered_whatever_the_shares(market, fan):
 
 
 def test_a_source_plays_no_part_in_the_score(market, fan):
-    """The same car scores the same, whoever proposed it: the pool is calibrated, the order is of one score."""
+    """The same car scores the same, whichever source proposed it: the pool is calibrated, the order is of one score."""
     scores = []
     for shares in ({}, only(trending=1.0), only(taste=0.2, fresh=0.8)):
         Placement.objects.update(sources=shares)
@@ -240,7 +240,7 @@ def test_a_boost_reorders_the_list(market, fan):
     assert recommend(ListRequest(buyer=fan, k=5)).items[0].listing == market.skodas[9]
 
 
-def test_who_knows_what_she_wants_gets_less_variety(market, fan):
+def test_a_buyer_with_a_certain_preference_gets_less_diversity(market, fan):
     def diversity(buyer, **rules) -> float:
         shopper = meet(buyer)
         with borrow_window() as window:
@@ -272,7 +272,7 @@ def test_lists_explore_as_much_as_the_placement_says_however_many_events_there_a
         assert exploring(n_events, exploration_share=0) == 0
 
 
-def test_each_draw_imagines_another_taste_about_the_known_one(market, fan):
+def test_each_draw_samples_another_preference_around_the_mean(market, fan):
     with borrow_window() as window:
         shelf = fill_shelf(window, meet(fan), Rules(Placement()), ListingFilters(), "hybrid", ())
         goods, ids = window.goods, window.stock.listing_ids.tolist()
@@ -297,27 +297,27 @@ def test_focus_is_none_without_a_stock(market, fan):
     assert recommend(ListRequest(buyer=fan)).items == []
 
 
-def test_a_household_is_shown_the_cars_of_each_of_its_tastes():
-    """Cheap Skodas and dear BMWs: one taste for both would rather have a cheap BMW."""
+def test_a_multi_interest_buyer_is_shown_the_cars_of_each_interest():
+    """Cheap Skodas and expensive BMWs: one preference for both would prefer a cheap BMW."""
     cars = crossed_market()
     plain()
     buyer = BuyerFactory()
-    for one, other in zip(cars["cheap Skoda"], cars["dear BMW"], strict=True):
+    for one, other in zip(cars["cheap Skoda"], cars["expensive BMW"], strict=True):
         view(buyer, one, other)
     refresh_preferences(buyer_id=buyer.pk)
     kind_of = {car.pk: kind for kind, some in cars.items() for car in some}
     kinds = [kind_of[item.listing.pk] for item in recommend(ListRequest(buyer=buyer, k=10)).items]
-    assert set(kinds) == {"cheap Skoda", "dear BMW"}
-    assert 4 <= kinds.count("dear BMW") <= 6
+    assert set(kinds) == {"cheap Skoda", "expensive BMW"}
+    assert 4 <= kinds.count("expensive BMW") <= 6
 
 
-def test_a_household_stays_one_when_a_reader_notices_the_next_event_first():
+def test_multi_interest_is_kept_when_a_reader_notices_the_next_event_first():
     cars = crossed_market()
     buyer = BuyerFactory()
-    for one, other in zip(cars["cheap Skoda"], cars["dear BMW"], strict=True):
+    for one, other in zip(cars["cheap Skoda"], cars["expensive BMW"], strict=True):
         view(buyer, one, other)
     refresh_preferences(buyer_id=buyer.pk)
-    view(buyer, cars["dear BMW"][0])  # once more within the session: the same occasion
+    view(buyer, cars["expensive BMW"][0])  # again within the session: the same occasion
     tastes = meet(buyer).tastes
     assert len(tastes) == 2
     assert tastes[0].share == pytest.approx(12 / 24, abs=0.02)
@@ -335,7 +335,7 @@ def test_nothing_moves_within_ten_minutes_but_by_the_buyers_own_doing(market, fa
     assert [(item.listing.pk, item.score) for item in recommend(ListRequest(buyer=fan, k=15)).items] == before
 
 
-def test_the_age_of_a_listing_is_told_as_of_full_ten_minutes(market, fan):
+def test_the_age_of_a_listing_is_rounded_to_full_ten_minutes(market, fan):
     shopper = meet(fan)
     with borrow_window() as window:
         shelf = fill_shelf(window, shopper, rules_of("home", fan), ListingFilters(), "hybrid", ())

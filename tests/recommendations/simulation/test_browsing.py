@@ -41,7 +41,7 @@ def events(kind):
 
 
 def standing_of(kind):
-    """How the cars of events of a kind stand in their buyers' eyes, in standard deviations of the whole stock."""
+    """Utility to their buyers of the cars of events of a kind, in standard deviations of the whole stock."""
     standings = []
     for event in events(kind):
         taste = BUYERS[HISTORY.event_buyer[event]].taste
@@ -65,7 +65,7 @@ def test_every_event_with_a_car_is_at_its_place_in_the_list_it_came_from():
     assert (HISTORY.list_s[HISTORY.event_list[rows]] > HISTORY.event_s[rows]).all()
 
 
-def test_nobody_is_shown_a_car_twice_in_a_list_or_one_that_was_not_for_sale():
+def test_no_buyer_is_shown_a_car_twice_in_a_list_or_one_that_was_not_for_sale():
     for rows, moment in zip(HISTORY.list_rows, HISTORY.list_s, strict=True):
         shown = rows[rows != NOTHING]
         assert len(np.unique(shown)) == len(shown)
@@ -201,7 +201,7 @@ def test_no_events_are_an_empty_history():
     assert history.n_events == history.n_lists == 0
 
 
-def test_events_without_anybody_or_anything_are_refused():
+def test_events_without_a_buyer_or_a_listing_are_refused():
     with pytest.raises(ValueError, match="at least one listing and one buyer"):
         simulate(MARKET, [], 5, seed=1)
     with pytest.raises(ValueError, match="at least one listing and one buyer"):
@@ -229,7 +229,7 @@ def test_a_linear_score_over_encoded_cars_can_serve_most_buyers_nearly_as_well_a
     assert np.quantile(shares(ridge), 0.2) > 0.93
 
 
-def test_popular_cars_serve_everybody_better_than_chance_and_nobody_really_well():
+def test_popular_cars_serve_all_buyers_better_than_chance_and_none_really_well():
     counts = np.bincount(HISTORY.event_row[events(VIEW)], minlength=len(MARKET))
     by_popularity = shares(lambda worth, live: counts[live])
     assert 0.35 < by_popularity.mean() < 0.7

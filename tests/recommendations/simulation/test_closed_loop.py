@@ -59,7 +59,7 @@ def test_the_same_seed_runs_the_same_loop(reports):
     np.testing.assert_array_equal(again.share, reports["random"].share)
 
 
-def test_a_recommender_is_told_what_was_shown_and_chosen_and_what_is_for_sale():
+def test_a_recommender_is_given_what_was_shown_and_chosen_and_what_is_for_sale():
     seen = []
 
     def recommend(asked):
@@ -115,7 +115,7 @@ def test_a_search_leaves_the_list_aside_and_finds_cars_near_the_budget():
             assert ((prices > 0.35) & (prices < 1.5)).all()
 
 
-def test_everybody_searches_alike_whoever_recommends():
+def test_all_buyers_search_alike_whichever_recommender_serves():
     searched = {}
     for name, recommend in (("random", show_random), ("oracle", ShowBest(MARKET, BUYERS))):
 

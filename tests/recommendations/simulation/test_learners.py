@@ -51,14 +51,14 @@ def test_the_same_seed_shows_the_same_lists(population):
     np.testing.assert_array_equal(one.share, other.share)
 
 
-def test_before_the_first_event_everybody_sees_the_best_of_the_population():
+def test_before_the_first_event_every_buyer_sees_the_best_of_the_population():
     population = Population(Prior(np.eye(32)[0], np.eye(32)), 0.0)
     learner = ShowByTaste(MARKET, ENCODER, population, LearnerConfig(policy=PLAIN))
     best = np.argsort(-VECTORS[:6, 0], kind="stable")[:3]
     np.testing.assert_array_equal(learner(asked()), [best])
 
 
-def test_an_opened_car_speaks_for_its_like():
+def test_an_opened_car_raises_similar_cars():
     learner = ShowByTaste(
         MARKET, ENCODER, Population(Prior(np.zeros(32), np.eye(32)), 0.0), LearnerConfig(policy=PLAIN)
     )
@@ -72,7 +72,7 @@ def test_an_opened_car_speaks_for_its_like():
     assert np.isfinite(taste.covariance).all()
 
 
-def test_a_condition_speaks_of_its_field_alone():
+def test_a_condition_informs_its_field_alone():
     learner = ShowByTaste(
         MARKET, ENCODER, Population(Prior(np.zeros(32), np.eye(32)), 0.0), LearnerConfig(policy=PLAIN)
     )
@@ -138,7 +138,7 @@ def test_what_happened_later_is_not_known(population):
     assert population.prior.mean.any()
 
 
-def test_a_household_may_have_two_tastes():
+def test_a_buyer_may_have_two_interests():
     """One wants the first dimension, the other the opposite; both find their cars on the list."""
     line = np.zeros((40, 32), np.float32)
     line[:, 0] = np.linspace(-3, 3, 40)

@@ -58,7 +58,7 @@ def test_prices_fall_with_age_and_mileage():
     assert correlation(log_price, TABLE.mileage_km) < -0.4
 
 
-def test_within_one_model_the_younger_car_is_the_dearer():
+def test_within_one_model_the_younger_car_is_more_expensive():
     golfs = TABLE.model == "golf"
     assert golfs.sum() > 20
     assert correlation(np.log(TABLE.price[golfs]), TABLE.year[golfs]) > 0.7

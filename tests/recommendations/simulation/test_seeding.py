@@ -215,19 +215,19 @@ def test_a_reduced_car_has_its_old_price_on_record():
         assert change.listing.published_at < change.changed_at < ANCHOR
 
 
-def test_a_live_ranker_is_told_of_new_cars_and_without_one_nobody_is():
-    told = []
+def test_new_cars_are_announced_to_a_live_ranker_and_not_without_one():
+    announced = []
 
     def listen(sender, listing_ids, **kwargs):
-        told.extend(listing_ids)
+        announced.extend(listing_ids)
 
     listings_stored.connect(listen)
     try:
         seed(n_events=0)
-        assert told == []
+        assert announced == []
         RankerVersionFactory(live=True)
         seed(seed=12, n_events=0)
-        assert set(told) == set(Listing.objects.filter(source="seed-12").values_list("pk", flat=True))
+        assert set(announced) == set(Listing.objects.filter(source="seed-12").values_list("pk", flat=True))
     finally:
         listings_stored.disconnect(listen)
 
@@ -290,7 +290,7 @@ def test_in_demo_mode_the_johns_and_an_operator_can_log_in(settings):
     assert User.objects.count() == 51
 
 
-def test_outside_demo_mode_nobody_can_log_in_with_a_public_password(settings):
+def test_outside_demo_mode_no_one_can_log_in_with_a_public_password(settings):
     settings.DEMO_MODE = False
     ensure_demo_people()
     assert not User.objects.get(email="john0@example.com").has_usable_password()
@@ -398,7 +398,7 @@ def test_a_cancelled_run_stops_at_its_next_step_and_stays_cancelled(monkeypatch)
     assert not cancel(run)
 
 
-def test_a_worker_that_is_told_to_stop_puts_its_run_back(monkeypatch):
+def test_a_worker_that_receives_a_stop_signal_requeues_its_run(monkeypatch):
     run = seed_run()
 
     def stop(*args, **kwargs):

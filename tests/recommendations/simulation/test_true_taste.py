@@ -24,7 +24,7 @@ def test_a_typical_car_at_the_budget_is_worth_nothing_but_its_mileage():
     np.testing.assert_allclose(utility(taste, cars({})), [0.0], atol=1e-12)
 
 
-def test_too_dear_hurts_by_another_slope_than_too_cheap():
+def test_too_expensive_costs_utility_by_another_slope_than_too_cheap():
     taste = TrueTaste(budget=10_000, too_dear=4.0, too_cheap=1.0)
     got = utility(taste, cars({"price": 10_000 * np.e}, {"price": 10_000}, {"price": 10_000 / np.e}))
     np.testing.assert_allclose(got, [-4.0, 0.0, -1.0])

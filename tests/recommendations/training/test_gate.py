@@ -65,11 +65,11 @@ def test_too_few_buyers_to_tell_keep_what_is_live(n, words):
 
 
 def test_buyers_without_a_value_are_no_buyers():
-    nobody = np.full(100, np.nan)
-    assert "Only 0 buyers" in judge(GateFigures(nobody, nobody, 0.5, 0.5)).reason
+    no_values = np.full(100, np.nan)
+    assert "Only 0 buyers" in judge(GateFigures(no_values, no_values, 0.5, 0.5)).reason
 
 
-def test_what_cannot_be_told_keeps_what_is_live():
+def test_an_unclear_result_keeps_what_is_live():
     verdict = judge(figures(spread=0.5, n=40))
     assert (verdict.passed, verdict.code) == (False, Code.CANNOT_TELL)
     assert verdict.reason.startswith("It is unclear")

@@ -67,7 +67,7 @@ def test_buyers_are_asked_for_what_they_acted_on_later_and_not_before(market):
     assert len(case.event_ids) == 1
 
 
-def test_only_listings_live_at_the_moment_are_candidates(market):
+def test_only_listings_live_at_the_cutoff_are_candidates(market):
     moment = timezone.now()
     newcomer = ListingFactory(published_at=moment + timedelta(seconds=1))
     Listing.objects.filter(pk=market.bmws[0].pk).update(status="sold", ended_at=moment - timedelta(days=1))
@@ -122,7 +122,7 @@ def test_the_best_are_those_of_a_full_sort_ties_by_position(k):
     assert case.best(scores, 0, k).tolist() == (expected + [-1] * 9)[:k]
 
 
-def test_each_buyer_is_shown_her_kind_and_nothing_she_had(market):
+def test_each_buyer_is_shown_their_kind_and_nothing_they_had(market):
     alice, bob = BuyerFactory(external=True), BuyerFactory(external=True)
     view(alice, *market.bmws[:3])
     view(bob, *market.skodas[:3])
@@ -144,10 +144,10 @@ def test_lists_are_filled_up_where_there_is_nothing_more_to_show(market):
     space, case = asked(market, moment)
     lists = our_lists(space, the_log(), case, wants_of(space, case), k=40)
     assert lists.shape == (1, 40)
-    assert (lists[0] == -1).sum() == 13  # 30 cars, three of which she had
+    assert (lists[0] == -1).sum() == 13  # 30 cars, three of which the buyer had
 
 
-def test_popularity_looks_at_nothing_after_the_moment(market):
+def test_popularity_looks_at_nothing_after_the_cutoff(market):
     moment = timezone.now()
     popular = market.skodas[14]
     for _ in range(30):
@@ -158,20 +158,20 @@ def test_popularity_looks_at_nothing_after_the_moment(market):
     assert popular.pk not in first
 
 
-def test_a_space_is_told_beside_popularity(market):
+def test_a_space_is_reported_beside_popularity(market):
     moment = timezone.now()
     for start in range(4):
         buyer = BuyerFactory(external=True)
         view(buyer, *market.bmws[start : start + 3])
     view(buyer, market.bmws[9])
-    told = try_space(the_space(market), the_log(), moment.timestamp()).metrics()
-    assert set(told["rankers"]) == {"forecourt", "taste", "popularity"}
-    assert told["n_buyers"] == 4
-    assert told["n_candidates"] == 30
-    assert all(0 <= value <= 1 for figures in told["rankers"].values() for value in figures.values())
+    metrics = try_space(the_space(market), the_log(), moment.timestamp()).metrics()
+    assert set(metrics["rankers"]) == {"forecourt", "taste", "popularity"}
+    assert metrics["n_buyers"] == 4
+    assert metrics["n_candidates"] == 30
+    assert all(0 <= value <= 1 for figures in metrics["rankers"].values() for value in figures.values())
 
 
-def test_nothing_is_told_where_nobody_did_anything(market):
+def test_nothing_is_reported_where_no_buyer_did_anything(market):
     assert try_space(the_space(market), the_log(), timezone.now().timestamp() + 60).metrics() == {}
 
 

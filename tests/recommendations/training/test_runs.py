@@ -87,7 +87,7 @@ def test_a_run_whose_process_died_is_taken_over_and_what_it_left_is_discarded():
     assert half.status == RankerVersion.Status.FAILED
 
 
-def test_a_training_whose_worker_is_told_to_stop_goes_back_to_the_queue(monkeypatch):
+def test_a_training_whose_worker_receives_a_stop_signal_goes_back_to_the_queue(monkeypatch):
     ListingFactory()
     run = start_training()
 
@@ -284,18 +284,18 @@ def test_a_cancelled_run_stops_at_the_next_step_and_leaves_nothing():
 
 def test_a_run_that_is_cancelled_while_the_population_is_learned_need_not_wait_for_its_end(monkeypatch):
     trained_market()
-    run, told = start_training(), []
+    run, steps = start_training(), []
     note = training.RunReporter.__call__
 
     def cancelled_meanwhile(self, fraction: float, step: str) -> None:
-        told.append(step)
-        if sum("learning the population" in one for one in told) == 2:
+        steps.append(step)
+        if sum("learning the population" in one for one in steps) == 2:
             TrainingRun.objects.filter(pk=run.pk).update(status="cancelled")
         note(self, fraction, step)
 
     monkeypatch.setattr(training.RunReporter, "__call__", cancelled_meanwhile)
     assert run_training(run_id=run.pk) is None
-    assert sum("learning the population" in one for one in told) == 2
+    assert sum("learning the population" in one for one in steps) == 2
     assert RankerVersion.objects.filter(status="failed").count() == 1
 
 

@@ -54,7 +54,7 @@ def test_without_later_choices_the_a_priori_weights_stay(market):
     np.testing.assert_array_equal(got.stranger.weights, LinearScore.default_for_strangers().weights)
 
 
-def test_what_decides_is_given_weight_for_known_buyers_and_for_strangers(market):
+def test_what_decides_is_given_weight_for_known_and_for_cold_buyers(market):
     cars = [market.bmws[row] for row in np.random.default_rng(0).permutation(len(market.bmws))]
     spread_out(cars)
     buyers = [BuyerFactory(latitude=50, longitude=10) for _ in range(3)]

@@ -109,10 +109,10 @@ def test_a_model_of_another_make_is_found():
 def test_the_command_says_what_to_do_and_fails():
     listing = ListingFactory(car_model=CarModelFactory(make__name="Skoda"))
     Listing.objects.filter(pk=listing.pk).update(car_model=CarModelFactory(make__name="BMW"))
-    told = StringIO()
+    output = StringIO()
     with pytest.raises(CommandError, match="1 of 9 checks found something"):
-        call_command("check_data", stdout=told)
-    assert "1  listings have a model of another make\n          Correct them in the admin." in told.getvalue()
+        call_command("check_data", stdout=output)
+    assert "1  listings have a model of another make\n          Correct them in the admin." in output.getvalue()
 
 
 def test_findings_are_kept_for_the_metrics():

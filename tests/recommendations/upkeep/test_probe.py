@@ -43,7 +43,7 @@ def test_an_event_of_a_made_up_buyer_goes_to_the_queue_like_any_other(django_cap
 
 
 @pytest.mark.usefixtures("market")
-def test_an_effect_that_came_is_told_with_its_time_and_everything_made_up_is_gone():
+def test_an_effect_that_came_is_reported_with_its_time_and_all_probe_data_is_removed():
     n_events, n_preferences = Interaction.objects.count(), Preference.objects.count()
     buyer_id = send_probe()
     assert buyer_id is not None
@@ -58,7 +58,7 @@ def test_an_effect_that_came_is_told_with_its_time_and_everything_made_up_is_gon
 
 
 @pytest.mark.usefixtures("market")
-def test_an_effect_that_did_not_come_is_told_and_a_later_probe_sweeps():
+def test_a_missing_effect_is_reported_and_a_later_probe_removes_the_data():
     buyer_id = send_probe()
     assert buyer_id is not None
     probe = look_at_probe(buyer_id)

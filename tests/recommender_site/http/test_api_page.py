@@ -65,5 +65,5 @@ def test_every_example_of_the_page_works(settings):
 def test_every_status_of_the_page_is_one_we_give():
     from web.errors import CODES
 
-    told = {int(status): code for status, code in re.findall(r"^\| (\d{3}) \| `(\w+)` \|", PAGE, re.MULTILINE)}
-    assert told == {status: code for status, code in CODES.items() if status != 500}
+    documented = {int(status): code for status, code in re.findall(r"^\| (\d{3}) \| `(\w+)` \|", PAGE, re.MULTILINE)}
+    assert documented == {status: code for status, code in CODES.items() if status != 500}

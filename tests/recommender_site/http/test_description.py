@@ -46,7 +46,7 @@ def one_connection(db):
 
 @pytest.fixture
 def callers(one_connection, request):
-    """Headers by caller: somebody who logged in, and a client system that may do everything."""
+    """Headers by caller: a user who logged in, and a client system that may do everything."""
     if any(path in request.node.name for path in NEEDS_A_LIVE_RANKER):
         trained_market(3)
     ListingFactory()

@@ -8,16 +8,16 @@ from django.test import Client
 from recommender_site.celery import app
 from tests.factories import ListingFactory
 
-NOBODY_LISTENS = "redis://127.0.0.1:1/0"
+NOTHING_LISTENS = "redis://127.0.0.1:1/0"
 
 
 @pytest.fixture
 def without_broker(monkeypatch):
-    monkeypatch.setattr(app.conf, "broker_write_url", NOBODY_LISTENS)
-    monkeypatch.setattr(app.conf, "broker_read_url", NOBODY_LISTENS)
+    monkeypatch.setattr(app.conf, "broker_write_url", NOTHING_LISTENS)
+    monkeypatch.setattr(app.conf, "broker_read_url", NOTHING_LISTENS)
 
 
-def test_a_living_process_says_so_without_asking_anybody(client: Client):
+def test_a_running_process_says_so_without_asking_other_services(client: Client):
     assert client.get("/healthz").json() == {"status": "ok"}
 
 
@@ -42,7 +42,7 @@ def test_a_broker_that_is_away_is_named(client: Client, without_broker):
 
 @pytest.mark.django_db
 def test_a_cache_that_is_away_is_named(client: Client, settings):
-    settings.REDIS_URL = NOBODY_LISTENS
+    settings.REDIS_URL = NOTHING_LISTENS
     response = client.get("/readyz")
     assert response.status_code == 503
     assert response.json()["cache"] == "does not answer"
@@ -80,7 +80,7 @@ def test_metrics_tell_the_state_of_the_stock(client: Client):
 @pytest.mark.django_db
 def test_metrics_tell_how_many_tasks_wait(client: Client):
     queue = live_settings.LONG_QUEUE
-    app.send_task("a.task.nobody.takes", queue=queue)
+    app.send_task("a.task.no.worker.takes", queue=queue)
     try:
         assert samples(client)[f'forecourt_queue_messages{{queue="{queue}"}}'] == 1
     finally:

@@ -20,7 +20,7 @@ def test_no_page_but_the_admin_runs_inline_scripts(path):
 
 
 @pytest.mark.parametrize("path", ["/", "/api/docs", "/api/redoc", "/admin/"])
-def test_nothing_is_loaded_from_elsewhere_and_nobody_frames_us(path):
+def test_nothing_is_loaded_from_elsewhere_and_no_page_frames_us(path):
     assert policy_for(path).startswith("default-src 'self'; object-src 'none'; frame-ancestors 'none'")
 
 

@@ -8,7 +8,7 @@ from recommender_site.wsgi import application as as_served
 
 
 def body_seen_of(body: bytes, **environ):
-    """What an application reads, and the length it is told."""
+    """What an application reads, and the length it is given."""
     seen: dict = {}
 
     def application(environ, start_response):
@@ -20,24 +20,24 @@ def body_seen_of(body: bytes, **environ):
 
 
 def test_json_in_pieces_gets_its_length():
-    told = {"HTTP_TRANSFER_ENCODING": "Chunked", "CONTENT_TYPE": "application/json; charset=utf-8"}
-    assert body_seen_of(b'{"a": 1}', **told) == (b'{"a": 1}', "8")
+    headers = {"HTTP_TRANSFER_ENCODING": "Chunked", "CONTENT_TYPE": "application/json; charset=utf-8"}
+    assert body_seen_of(b'{"a": 1}', **headers) == (b'{"a": 1}', "8")
 
 
 def test_of_too_much_json_just_enough_is_read_to_refuse_it(settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
-    told = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_TYPE": "application/json"}
-    assert body_seen_of(b"x" * 1000, **told) == (b"x" * 11, "11")
+    headers = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_TYPE": "application/json"}
+    assert body_seen_of(b"x" * 1000, **headers) == (b"x" * 11, "11")
 
 
 @pytest.mark.parametrize(
-    "told",
+    "headers",
     [{}, {"CONTENT_LENGTH": "3"}, {"HTTP_TRANSFER_ENCODING": "identity", "CONTENT_TYPE": "application/json"},
      {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_TYPE": "multipart/form-data"},
      {"HTTP_TRANSFER_ENCODING": "chunked"}],
 )  # fmt: skip
-def test_everything_else_is_left_alone(told):
-    assert body_seen_of(b"abc", **told) == (b"abc", told.get("CONTENT_LENGTH"))
+def test_everything_else_is_left_alone(headers):
+    assert body_seen_of(b"abc", **headers) == (b"abc", headers.get("CONTENT_LENGTH"))
 
 
 @pytest.mark.django_db
@@ -49,7 +49,7 @@ def test_both_ways_to_a_route_find_what_came_in_pieces(path, missing):
         "wsgi.url_scheme": "http", "wsgi.input": BytesIO(body), "CONTENT_TYPE": "application/json",
         "HTTP_TRANSFER_ENCODING": "chunked",
     }  # fmt: skip
-    told: list[str] = []
-    answer = json.loads(b"".join(as_served(environ, lambda status, headers: told.append(status))))  # type: ignore[arg-type]
-    assert told[0].startswith("422")
+    statuses: list[str] = []
+    answer = json.loads(b"".join(as_served(environ, lambda status, headers: statuses.append(status))))  # type: ignore[arg-type]
+    assert statuses[0].startswith("422")
     assert list(answer["error"]["fields"]) == [missing]

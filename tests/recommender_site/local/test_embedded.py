@@ -154,7 +154,7 @@ def test_the_end_of_the_log_is_shown_when_a_server_ends_at_once(new_lease, monke
         lease.valkey.start()
 
 
-def test_the_secret_key_is_made_once_and_for_nobody_elses_eyes(place, new_lease):
+def test_the_secret_key_is_made_once_and_readable_by_its_owner_only(place, new_lease):
     first = new_lease().environment()["SECRET_KEY"]
     assert len(first) >= 50
     assert new_lease().environment()["SECRET_KEY"] == first
@@ -169,7 +169,7 @@ def test_sockets_of_a_long_path_move_to_a_short_private_one(place):
     home.run.rmdir()
 
 
-def test_a_socket_directory_that_somebody_else_prepared_is_refused(place):
+def test_a_socket_directory_that_another_user_prepared_is_refused(place):
     parent = place / ("long" * 30)
     run = Home("dev", parent).run
     run.rmdir()

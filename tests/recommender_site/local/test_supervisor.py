@@ -137,7 +137,7 @@ def test_asking_twice_does_not_wait(run):
     assert not is_alive(pid)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's death")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals children when their parent ends")
 def test_services_of_a_killed_supervisor_stop_by_themselves(run, tmp_path):
     supervisor = run(worker=WARM)
     [pid] = supervisor.pids()
