@@ -1,4 +1,4 @@
-"""Everything known about a person can be asked for, and goes when the person goes."""
+"""Everything known about a person can be exported, and is erased with the account."""
 
 import pytest
 from rest_framework.test import APIClient

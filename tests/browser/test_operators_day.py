@@ -1,4 +1,4 @@
-"""A day of an operator, in a real browser: from an empty site to a change that is understood, made and undone."""
+"""A day of an operator, in a real browser: from an empty site to a change that is explained, made and undone."""
 
 import re
 
@@ -22,7 +22,7 @@ w3,Ford,Focus,2017,9200,81000
 
 
 def press(page, button: str, confirm: str) -> None:
-    """A button that asks once more before it acts."""
+    """A button that asks for confirmation before it acts."""
     ends_with = re.compile(rf"{re.escape(button)}\s*$")  # an icon's name stands before it
     page.locator("a, button", has_text=ends_with).filter(visible=True).first.click()
     page.locator("button[type=submit]", has_text=re.compile(rf"{re.escape(confirm)}\s*$")).click()
@@ -79,7 +79,7 @@ def test_an_operators_day(page, worker):
     entry = AuditEntry.objects.get(model="recommendations.eventkind")
     assert (entry.before, entry.after) == ({"weight": 1.0}, {"weight": 1.5})
 
-    # A file is looked at, tried, imported, and taken back.
+    # A file is previewed, tried, imported, and its import undone.
     n_listings = Listing.objects.count()
     page.goto("/admin/catalog/importrun/add/")
     page.set_input_files("input[type=file]", files=[{"name": "cars.csv", "mimeType": "text/csv", "buffer": CARS}])

@@ -39,7 +39,7 @@ def job(request) -> Job:
 
 
 def silence(job: Job) -> None:
-    """As if its process had died, or its message were lost, a long time ago."""
+    """As if its process had crashed, or its message were lost, a long time ago."""
     long_ago = timezone.now() - 2 * job.SILENCE_OF_THE_DEAD
     type(job).objects.filter(pk=job.pk).update(heartbeat_at=long_ago, created_at=long_ago)
 

@@ -1,4 +1,4 @@
-"""One small world, and every ranker and baseline over it behind one interface: what ``test_ranker_contract`` asks.
+"""One small data set, and every ranker and baseline over it behind one interface: what ``test_ranker_contract`` asks.
 
 Twenty people in two groups meet sixteen items; each likes five of the eight of their group. A new ranker or baseline
 gets a subclass of ``Ranking`` here, and the whole contract is asked of it.
@@ -112,7 +112,7 @@ class Ranking(ABC):
 
 @dataclass(frozen=True, eq=False)
 class TasteRanking(Ranking):
-    """The taste model: encoder, archetypes, population and a posterior for each person."""
+    """The preference model: encoder, archetypes, population and a posterior for each person."""
 
     ranker: Ranker
 

@@ -1,4 +1,4 @@
-"""The files for Prometheus, Loki and Grafana fit together, and speak of metrics that exist."""
+"""The files for Prometheus, Loki and Grafana fit together, and name metrics that exist."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Imports of uploaded files as jobs: what is kept, how they are carried on after a death, cancelled and undone."""
+"""Imports of uploaded files as jobs: what is kept, how they resume after a crash, are cancelled and undone."""
 
 import gzip
 import io

@@ -511,7 +511,7 @@ def test_preferences_behind_the_log_can_be_listed(operator: Client):
     assert list(response.context["cl"].result_list) == [behind]
 
 
-# --- A taste in words ------------------------------------------------------------------------------------------------
+# --- A preference in words -------------------------------------------------------------------------------------------
 @pytest.fixture
 def learned_taste() -> Preference:
     """A buyer who only ever opened cheap diesels, in a market of petrol and diesel at any price."""

@@ -1,4 +1,4 @@
-"""Rankers side by side in the admin: who sees them, and what the buttons do."""
+"""Rankers side by side in the admin: who may view them, and what the buttons do."""
 
 import pytest
 from django.contrib.auth.models import Permission

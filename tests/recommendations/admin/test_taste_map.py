@@ -16,7 +16,7 @@ from tests.worlds import trained_market, view
 pytestmark = pytest.mark.django_db
 MAP = "admin:recommendations_tastemap_map"
 SUBMITTED = {"_form_submitted": "on"}
-QUERIES_OF_A_MAP = 15  # four of them bring the window in step, where it was not looked at for some seconds
+QUERIES_OF_A_MAP = 15  # four of them update the listing index, where it was not read for some seconds
 QUERIES_WITH_A_BUYER = 32
 
 

@@ -1,4 +1,4 @@
-"""The loop as a client sees it: search, look, answer, tell; and the next list is another one. No worker runs here."""
+"""The loop as a client uses it: search, view, answer, post events; and the next list differs. No worker runs here."""
 
 from statistics import mean
 

@@ -123,7 +123,7 @@ def test_reloads_of_a_page_and_of_a_search_are_one_occasion(market):
 
 
 def test_a_contact_from_the_page_of_a_car_comes_from_the_list_that_led_there(market):
-    """Else it would be held against a random sample of the stock, and what we chose to show would pass for a wish."""
+    """Else it would be compared with a random sample of the stock, and our selection would count as a preference."""
     buyer = BuyerFactory()
     shown = ServedListFactory(listing_ids=[car.pk for car in market.bmws[:4]], placement=home())
     event(buyer, market.bmws[1], served_list=shown, days_ago=1)

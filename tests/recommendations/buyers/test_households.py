@@ -5,7 +5,7 @@ from recommendations.buyers.households import Household, Member, compared, divid
 from recommendations.engine.taste import ChoiceSets, Prior, Taste
 
 # Two kinds of car, along one dimension each; one that no buyer wants; and one that is a bit of both, which a buyer with
-# a single taste for vans and roadsters would like best.
+# a single preference for vans and roadsters would like best.
 VAN, ROADSTER, NEITHER, BOTH = [4.0, 0.0], [0.0, 4.0], [0.0, 0.0], [3.0, 3.0]
 STOCK = np.array([VAN] * 5 + [ROADSTER] * 20 + [NEITHER] * 75, np.float32)
 PRIOR = Prior(np.zeros(2), np.eye(2))
@@ -73,7 +73,7 @@ def test_a_preference_without_evidence_is_given_up():
 
 
 def test_offsets_make_the_choice_share_of_each_interest_its_stated_share():
-    """By sampling: which taste does the best car, with the noise of a logit on its utility, belong to?"""
+    """By sampling: which interest does the best car, with the noise of a logit on its utility, belong to?"""
     members = compared(two_tastes(0.75), STOCK)
     rng = np.random.default_rng(0)
     by_taste = np.stack([STOCK @ member.taste.mean + member.offset for member in members])

@@ -24,7 +24,7 @@ def market():
 
 
 def utility_gap(buyer, market) -> float:
-    """How much more the buyer is believed to like the BMWs than the Skodas."""
+    """Mean utility of the BMWs minus that of the Skodas, by the buyer's preference."""
     preference = current_preference(buyer)
     with borrow_window() as window:
         skodas, _ = window.vectors_of([car.pk for car in market.skodas])

@@ -285,7 +285,7 @@ def test_price_bands_are_a_fixed_grid_of_ratios():
     assert price_bands(np.array([1.0, 1.36, 1.8, 1.9, 0.0, np.nan])).tolist() == [0, 1, 1, 2, -1, -1]
 
 
-# Fresh listings, and households
+# Fresh listings, and multi-interest
 
 
 def test_places_for_fresh_listings_go_to_the_most_promising_of_them():
@@ -311,7 +311,7 @@ def test_exploration_promotion_and_fresh_listings_share_one_list():
 
 
 def test_no_single_interest_takes_the_whole_list(rng):
-    """The first taste has all the best scores; the second is a third of the household."""
+    """The first interest has all the best scores; the second has a share of one third."""
     pool = Pool(-np.arange(30.0), unlike(30), tastes=[0] * 20 + [1] * 10)
     policy = ListPolicy(
         k=12, diversity=0, max_per_model=0, max_per_seller=0, exploration_share=0, taste_shares=(2 / 3, 1 / 3)

@@ -230,7 +230,7 @@ def test_the_search_refuses_limits_that_cannot_work(fault):
         NewtonConfig(**fault)
 
 
-# From a known taste
+# From a known preference
 
 
 def test_starting_from_the_last_taste_gives_the_same_answer():
@@ -452,7 +452,7 @@ def test_a_population_needs_dimensions():
         fit_prior([SPORTY_OVER_PLAIN], 2)
 
 
-# Several tastes
+# Several interests
 
 
 def household(rng, members, n_events):

@@ -67,7 +67,7 @@ def test_lists_too_old_or_too_new_do_not_count(cars):
     shown(one, hours_ago=0.1)
     assert exposure_of(one.pk).total.n_shown == 1
     assert exposure_of(one.pk).total.n_clicked == 0
-    assert usual_rates()[0] == 1.0  # the list of a moment ago may yet be clicked on
+    assert usual_rates()[0] == 1.0  # the list of a second ago may yet be clicked on
 
 
 def test_a_car_that_was_never_shown_has_no_figures(cars):

@@ -106,7 +106,7 @@ def test_a_stored_map_shows_the_cars_that_are_still_for_sale_where_they_were_put
     drawn = run_map(map_id=start_map().pk)
     sold = market.skodas[0]
     type(sold).objects.filter(pk=sold.pk).update(status="sold", ended_at=timezone.now())
-    forget_window()  # it was looked at a moment ago
+    forget_window()  # it was read a second ago
     found = picture(colour="make", drawn=drawn)
     assert (len(found.cars), found.n_stock, found.shares) == (29, 30, [])
     assert sold.pk not in {car.listing_id for car in found.cars}

@@ -1,4 +1,4 @@
-"""What is drawn of a taste follows from the belief by arithmetic that can be checked."""
+"""What is drawn of a preference follows from its mean and covariance by arithmetic that can be checked."""
 
 import numpy as np
 import pytest

@@ -69,7 +69,7 @@ def test_without_switches_the_list_is_the_one_that_is_served(fan):
 def test_it_is_the_same_where_no_worker_has_seen_the_newest_events(fan):
     imagined = answer(WhatIf(buyer=fan)).recommended
     assert not Preference.objects.filter(buyer=fan).exists()
-    served = recommend(ListRequest(buyer=fan))  # which stores what it learned, a moment later
+    served = recommend(ListRequest(buyer=fan))  # which stores what it learned, slightly later
     assert ids(imagined) == ids(served)
     assert [item.score for item in imagined.items] == pytest.approx([item.score for item in served.items], abs=1e-4)
 

@@ -38,7 +38,7 @@ def test_figures_are_means_over_buyers(figures):
 
 
 def test_archetypes_are_found_by_any_of_their_cars(figures):
-    # Alice wants one archetype, found at the first place by ours and the second by the poor one
+    # Alice wants one archetype, found at rank 1 by ours and rank 2 by the poor one
     assert value(figures, "ours", "all", "archetype recall", 1) == 0.5
     assert value(figures, "poor", "all", "archetype recall", 2) == 0.5
     assert value(figures, "ours", "all", "archetype recall", 2) == 1.0

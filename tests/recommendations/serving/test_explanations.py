@@ -35,7 +35,7 @@ def _always_in_step(settings):
 
 @pytest.fixture
 def market():
-    """Some cars are new, in demand, crowded, near, or have no place or price."""
+    """Some cars are new, in demand, congested, near, or have no location or price."""
     market = trained_market()
     yesterday = timezone.now() - timedelta(days=1)
     for north, car in enumerate(market.bmws[:6]):

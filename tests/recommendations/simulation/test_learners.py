@@ -110,7 +110,7 @@ def test_where_less_is_for_sale_than_asked_for_places_stay_empty(population):
 
 
 def test_the_aversion_to_lower_places_is_found_in_the_log():
-    """Buyers without taste who mind places by .8, beside some who do not."""
+    """Buyers without preferences whose position bias is 0.8, beside some without position bias."""
 
     def aversion_to(strength):
         rng = np.random.default_rng(1)

@@ -68,7 +68,7 @@ class Crash(Exception):
 
 
 def crashing_at(step, occurrence=1):
-    """A progress report during which the process dies."""
+    """A progress report during which the process crashes."""
     seen = []
 
     def report(fraction, current):

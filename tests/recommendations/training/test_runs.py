@@ -136,7 +136,7 @@ def test_for_archetypes_an_event_counts_half_after_its_half_life_and_sold_cars_t
     fit = training.fit_collaborative
     monkeypatch.setattr(training, "fit_collaborative", note)
     run_training(run_id=start_training(parameters={"archetype_half_life_days": 90}).pk)
-    (by_buyer_and_row,) = learned  # too few events for a trial
+    (by_buyer_and_row,) = learned  # too few events for an offline test
     assert sorted(by_buyer_and_row.values()) == pytest.approx([0.5, 0.5, 1.0])  # the contact: 2 / 4
     assert {row for _, row in by_buyer_and_row} == {0, 1}
 
@@ -315,7 +315,7 @@ def test_a_step_that_goes_on_is_one_line_of_the_log():
     trained_market()
     lines = [line.split(" ", 1)[1] for line in TrainingRun.objects.get().log.splitlines()]
     assert all(one != other for one, other in pairwise(lines))
-    assert sum("learning the population" in line for line in lines) == 2  # in the trial, and of everything
+    assert sum("learning the population" in line for line in lines) == 2  # in the offline test, and of everything
 
 
 def test_a_version_keeps_what_each_kind_of_event_weighed():

@@ -68,7 +68,7 @@ def test_the_description_is_complete_and_names_nothing_twice(tmp_path):
 
 
 def test_every_default_is_a_value_that_may_be_sent(client):
-    """Generators of clients stumble over an empty default beside choices."""
+    """Generators of clients fail on an empty default beside choices."""
     schemas = client.get("/api/schema?format=json").json()["components"]["schemas"]
     for name, described in schemas.items():
         for field, about in described.get("properties", {}).items():
