@@ -72,7 +72,7 @@ class TrainingRunForm(forms.ModelForm):
     )
     held_back_share = real(
         "held_back_share",
-        "Share held back",
+        "Held-out share",
         "The newest share of the events is kept for weighing the terms of the score, and for the gate.",
         low=0.01,
         high=0.9,

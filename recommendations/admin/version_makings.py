@@ -30,14 +30,14 @@ def making_rows(versions: Sequence[RankerVersion]) -> list[dict[str, Any]]:
     rows += [
         (
             f"At training: {name}",
-            "On what was held back from it; another part of the log for each, so no comparison",
+            "On the events held out from it; another part of the log for each, so no comparison",
             cells,
         )
         for name, cells in trials_of(made)
     ]
     rows += [(f"Parameter: {name.replace('_', ' ')}", "Of its training", cells) for name, cells in parameters_of(made)]
     rows += [
-        (f"Term: {name}", "What a standard deviation is worth in the score: known buyers / strangers", cells)
+        (f"Term: {name}", "What a standard deviation is worth in the score: known buyers / cold buyers", cells)
         for name, cells in weights_of(made)
     ]
     rows += [

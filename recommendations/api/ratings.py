@@ -332,7 +332,7 @@ class ModelInfoSerializer(serializers.Serializer):
     dataset = serializers.JSONField(allow_null=True, help_text="File, numbers of ratings, people and items, and scale.")
     parameters = serializers.JSONField(allow_null=True, help_text="Of the training.")
     metrics = serializers.JSONField(
-        allow_null=True, help_text="Errors in stars on ratings held back in training, and of later evaluations."
+        allow_null=True, help_text="Errors in stars on held-out ratings in training, and of later evaluations."
     )
 
 

@@ -1,4 +1,4 @@
-"""Several tastes under one roof: a buyer who looks for a van and for a roadster in the same weeks.
+"""Several interests of one buyer, such as one who looks for a van and for a roadster in the same weeks.
 
 ``engine.taste.tastes`` finds out whether a buyer's events are those of one taste or of several. That costs ten times
 what the posterior does, so it is asked when the log has grown by a good part since it was last asked, and then only by

@@ -42,7 +42,7 @@ def wants_at(
     moment: float,
     events_per_buyer: int = EVENTS_PER_BUYER,
 ) -> dict[int, Wants]:
-    """What was known of each buyer just before a moment, by buyer id; a stranger is the population.
+    """What was known of each buyer just before a moment, by buyer id; a cold buyer has the population's.
 
     A household counts as one taste here: finding out how many there are costs ten times the rest.
 

@@ -28,7 +28,7 @@ class Shopper:
     """Who is asking, as numbers in the space of one version.
 
     Attributes:
-        buyer: None for a stranger.
+        buyer: None for a cold buyer.
         version_id: Whose space the numbers belong to.
         ranker: Of that version.
         tastes: What is believed of the buyer: one taste, or the several of a household, the largest share first. The
@@ -69,7 +69,7 @@ class Shopper:
 
 
 def meet(buyer: Buyer | None) -> Shopper | None:
-    """The asking buyer in the live space; a stranger is the population. None before any ranker is live."""
+    """The asking buyer in the live space; a cold buyer has the population's taste. None before any ranker is live."""
     preference = preference_of(buyer)  # before the window is borrowed: others may use it while this is computed
     with borrow_window() as window:
         if window is None:

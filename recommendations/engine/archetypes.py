@@ -177,7 +177,7 @@ def listing_kinds(table: ListingTable, generation_years: int, price_step: float)
     """``listing_keys`` of a catalogue, worked out once for all listings that are alike in what the keys are made of."""
     make, model, body = _numbered(table.make), _numbered(table.model), _numbered(table.body)
     bands = _bands(table.price, price_step)
-    # titles and tags make keys for goods that have nothing else, and would make every car a kind of its own
+    # titles and tags make keys for listings that have nothing else, and would make every car a kind of its own
     is_bare = (make + model + body == 0) & ~np.isfinite(bands)
     texts = [np.zeros(len(table), np.int64) for _ in range(2)]
     for numbers, values in zip(texts, (table.title, table.tags), strict=True):

@@ -1,4 +1,4 @@
-"""How much a listing will be asked about that is too new for anybody to know.
+"""How much a listing will be asked about that is too new to have data.
 
 Its rate of demand starts where its like is: cars of the same make, model, generation and price band. What happened so
 far moves it, the more the longer it has stood. One draw from the belief decides who is tried (Thompson sampling): a

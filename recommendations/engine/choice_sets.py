@@ -35,7 +35,7 @@ class ChoiceSets:
         available: True where an alternative was really offered, shape (n_events, n_alternatives). Left out: all.
         offsets: What speaks for each alternative apart from taste, in logits (see ``place_offsets``), at most
             ``LARGEST_OFFSET`` in size, shape (n_events, n_alternatives). For a dislike it speaks for being rejected:
-            the eye falls on the first place either way. Left out: nothing does.
+            the position bias acts either way. Left out: none.
 
     Raises:
         ValueError: If the arrays disagree in shape, a chosen listing was not offered, a weight or an offset is out of

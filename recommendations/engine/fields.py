@@ -74,7 +74,7 @@ class CategoryField:
 class NumberField:
     """A number on a scale of knots. States: one per knot, then unknown.
 
-    Beyond the last knot it counts as the last knot, so a typing error of a price is a dear car and no more than that.
+    Beyond the last knot it counts as the last knot, so a typing error of a price is an expensive car.
 
     Attributes:
         name: One of ``NUMBERS``.

@@ -31,7 +31,7 @@ class Ranker:
         n_dims: Width of a vector; parts that are narrower leave zeros at the end.
         prices: What cars cost, for the deal term.
         score: Weights of the terms for a buyer of whom something is known.
-        stranger_score: The same for a stranger, for whom the population's taste says less and demand says more.
+        stranger_score: The same for a cold buyer, for whom the population's taste says less and demand says more.
         position_bias: Logits that a listing loses with each doubling of its position in a list, >= 0; learned with the
             prior, and taken out of every choice from a list.
     """

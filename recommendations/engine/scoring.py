@@ -25,14 +25,14 @@ ARCHETYPE = "archetype"  # cars like those in the buyer's history, by what other
 DEMAND = "demand"  # how often it is asked about lately, against the average: log of a ratio
 FRESHNESS = "freshness"  # 1 when just listed, halving from there
 DEAL = "deal"  # how far the price lies below what such a car costs: log of a ratio
-DISTANCE = "distance"  # 0 next door, falling with the kilometres
+DISTANCE = "distance"  # 0 at the buyer's location, falling with the kilometres
 TERMS = (UTILITY, ARCHETYPE, DEMAND, FRESHNESS, DEAL, DISTANCE)
 
 # A priori: taste first, the rest as tie-breakers. Where weights are learned (``ScoreConfig.prior``) they are per
 # standard deviation of the term and hold while events are few; a score that nothing was learned for
 # (``LinearScore.default``) applies them to terms as they come, in their own units.
 DEFAULT_WEIGHTS = {UTILITY: 1.0, ARCHETYPE: 0.3, DEMAND: 0.1, FRESHNESS: 0.1, DEAL: 0.1, DISTANCE: 0.2}
-# A stranger's utility is that of the population: what others ask about right now says more beside it.
+# A cold buyer's utility is that of the population: what others ask about right now says more beside it.
 DEFAULT_WEIGHTS_FOR_STRANGERS = {**DEFAULT_WEIGHTS, ARCHETYPE: 0.0, DEMAND: 0.5}
 # A price further off than this factor is a typing error or another kind of car, not a better deal.
 LARGEST_DEAL = np.log(2.0)
@@ -117,7 +117,7 @@ def freshness_term(listed_days: ArrayLike, half_life_days: float) -> NDArray[np.
 
 
 def deal_term(prices: ArrayLike, expected_prices: ArrayLike) -> NDArray[np.float64]:
-    """Log of expected price over price: 0.1 is ten per cent below, negative is dear, at most ``LARGEST_DEAL`` in size.
+    """Log of expected price over price: 0.1 is ten per cent below, negative is expensive, within ±``LARGEST_DEAL``.
 
     Prices in one currency. nan where either is unknown or not positive.
     """
@@ -129,7 +129,7 @@ def deal_term(prices: ArrayLike, expected_prices: ArrayLike) -> NDArray[np.float
 
 
 def distance_term(distance_km: ArrayLike, scale_km: float = 50.0) -> NDArray[np.float64]:
-    """0 next door, -0.69 at ``scale_km``, and falling ever more slowly; nan where the distance is unknown.
+    """0 at the buyer's location, -0.69 at ``scale_km``, falling ever more slowly; nan where the distance is unknown.
 
     The logarithm says what buyers say: from 5 to 55 km is a step, from 400 to 450 km is not.
     """
@@ -214,7 +214,7 @@ def fit_prices(
 ) -> PriceModel:
     """Learn what cars cost, for ``deal_term``.
 
-    Slopes come from differences within groups, so that a dear make does not pass for a slope of its younger cars.
+    Slopes come from differences within groups, so that an expensive make does not pass for a slope of its younger cars.
     The level of a thin group is pulled to the average, or to its parent's level (say, the make's), as if
     ``group_strength`` average cars were added.
 

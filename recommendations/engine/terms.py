@@ -6,7 +6,7 @@ A list served now, an evaluation of the past and the learning of the weights ask
     wants = Wants(weights=mean[None], history=(codes, strengths), place=(51.5, -0.1))
     scored = score_rows(ranker, market, wants, rows)     # scores, and what each term adds to them
 
-Rows are positions in the goods. Nothing here knows what may be shown: that is settled before.
+Rows are positions in ``Goods``. Nothing here knows what may be shown: that is settled before.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Goods:
 
 @dataclass(frozen=True, eq=False)
 class Market:
-    """The goods at one moment, and how much each is asked about. Made by ``Market.at``.
+    """The listings at one moment, and how much each is asked about. Made by ``Market.at``.
 
     Attributes:
         goods: The listings.
@@ -186,7 +186,7 @@ class Wants:
             different tastes comparable (see ``households``).
         history: Archetype codes of what they dealt with lately, and how strongly, newest first, same length.
         place: Latitude and longitude, where known.
-        is_personal: False for a stranger, whose score weighs the terms differently.
+        is_personal: False for a cold buyer, whose score weighs the terms differently.
     """
 
     weights: NDArray[np.float64]
@@ -255,8 +255,8 @@ def score_rows(
     """Score some rows for a buyer at the market's moment.
 
     Args:
-        ranker: Whose space the goods are in.
-        market: The goods and their demand at the moment.
+        ranker: Whose space the listings are in.
+        market: The listings and their demand at the moment.
         wants: The buyer.
         rows: Positions in the goods, int, shape (n_rows,).
         score: Other weights than the ranker's own, e.g. with a placement's boosts.

@@ -1,4 +1,4 @@
-"""What anybody would try first: simple rankers to stand beside ours, each a few lines of numpy.
+"""The obvious baselines: simple rankers to stand beside ours, each a few lines of numpy.
 
 A *thing* is a listing, an archetype or a shop's article. Every function scores things, higher is better, and leaves it
 to the caller which of them may be shown. None of them draws at random but ``Als``, whose start has a seed.

@@ -475,7 +475,7 @@ def usual_notes(case: HeldBack, parameters: LogParameters) -> list[str]:
 
 
 def weights_in(space: ListingSpace) -> dict[str, dict[str, float]]:
-    """What each term weighs, for buyers of whom something was known and for strangers."""
+    """What each term weighs, for buyers of whom something was known and for cold buyers."""
     scores = {"known buyers": space.ranker.score, "strangers": space.ranker.stranger_score}
     return {
         who: {name: round(float(weight), 3) for name, weight in zip(score.names, score.weights, strict=True)}

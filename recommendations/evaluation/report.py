@@ -29,7 +29,7 @@ MEANINGS = {
     "archetype ndcg": "the same as NDCG, where a car of the same make, model, generation and price band is a hit",
     "archetype recall": "share of the archetypes a buyer went for that are on their list",
     "archetype hit rate": "share of buyers with at least one such hit",
-    COVERAGE: "share of all candidates that are on anybody's list",
+    COVERAGE: "share of all candidates that are on at least one list",
     NOVELTY: "how little known the listed ones are, in bits",
     PAIRS_WON: "of what was shown together, how often the chosen car scores above one that was not; 0.5 is chance",
     DIVERSITY: "how different those of one list are from each other, 0 to 2",
@@ -180,7 +180,7 @@ def plots(document: Mapping[str, Any]) -> Iterator[tuple[str, SafeString]]:
     leads = [bar for bar in reading.bars(LEAD + MAIN_METRIC, k) if not bar.is_ours]
     caption = f"How far ours is ahead in NDCG@{k}: beyond 0 with its whole interval, it is no chance"
     yield caption, mark_safe(bar_chart(caption, leads, signed=True))  # noqa: S308
-    caption = f"Share of the candidates on anybody's list of {k}"
+    caption = f"Share of the candidates on at least one list of {k}"
     yield caption, mark_safe(bar_chart(caption, reading.bars(COVERAGE, k)))  # noqa: S308
     if calibration := document["summary"].get("calibration"):
         caption = (

@@ -82,7 +82,7 @@ class ChoiceTable:
 
 @dataclass(frozen=True)
 class ChoiceConfig:
-    """What is held back and what may be tried.
+    """Which tasks are held out, and which models are compared.
 
     Attributes:
         n_test: Last tasks of each person to predict. People with no more than that are left out.

@@ -102,7 +102,7 @@ class FeedModel:
         neighbours: Log of how many times likelier a like of the column's item becomes when the row's is liked; shape
             (n_items, n_items), nothing stored where nothing is known.
         dislike_surprise: How much a dislike says beyond a missing like, 0 to 1: little where people dislike whatever
-            they do not like, or half of what they come to; all where hardly anybody ever does.
+            they do not like, or half of what they come to; all where hardly any person ever does.
         n_likes: Likes it was fitted on.
     """
 

@@ -177,7 +177,7 @@ def counted(labels: Sequence[str], codes: NDArray[np.integer]) -> tuple[list[Gro
 def sides_of(places: NDArray[np.float64], facts: Sequence[Facts]) -> dict[str, str]:
     """What the cars on each side tend to be, by the number that goes with the axis most."""
     numbers = {
-        ("cheap", "dear"): [None if fact.price is None else np.log(max(fact.price, 1.0)) for fact in facts],
+        ("cheap", "expensive"): [None if fact.price is None else np.log(max(fact.price, 1.0)) for fact in facts],
         ("old", "new"): [fact.year for fact in facts],
         ("low mileage", "high mileage"): [fact.mileage_km for fact in facts],
         ("weak", "powerful"): [fact.power_kw for fact in facts],

@@ -232,7 +232,7 @@ def interval(drawn: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
 
 
 def coverage_figure(ranker: str, question: Question, lists: Lists, k: int, draws: NDArray[np.float32]) -> Figure:
-    """Share of the candidates that appear among anybody's first k."""
+    """Share of the candidates that appear among the first k of at least one list."""
     shown = lists[:, :k]
     n_candidates = int(question.candidates.sum())
     buyers, places = np.nonzero(shown != PADDING)

@@ -105,7 +105,7 @@ def mean_over_users(values: ArrayLike) -> float:
 
 
 def catalogue_coverage(recommended: ArrayLike, n_listings: int, k: int) -> float:
-    """Share of the catalogue that appears among anybody's first k. 0 for an empty catalogue.
+    """Share of the catalogue that appears among the first k of at least one list. 0 for an empty catalogue.
 
     Raises:
         ValueError: If a list holds a row beyond the catalogue.

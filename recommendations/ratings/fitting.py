@@ -1,4 +1,4 @@
-"""Fitting a rating model: how long to sample is learned on ratings held back, then everything is sampled from.
+"""Fitting a rating model: how long to sample is learned on held-out ratings, then everything is sampled from.
 
 Two chains run side by side. One has not seen a part of the training's ratings, and says after every draw how well the
 mean of its draws predicts them; when that stops getting better, it says after how many draws it was best, and how far
@@ -66,7 +66,7 @@ class FitConfig:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """The draws kept, how long the chain was, and how well it did on ratings held back (None without a validation)."""
+    """The draws kept, how long the chain was, and how well it did on held-out ratings (None without a validation)."""
 
     draws: KeptDraws
     standard: Standard
@@ -80,7 +80,7 @@ class Fit:
 
 
 def fit(table: RatingTable, config: FitConfig, report: Report) -> Fit:
-    """Sample from everything, as long as the ratings held back say. ``report`` hears after every draw."""
+    """Sample from everything, as long as the held-out ratings say. ``report`` is called after every draw."""
     standard = Standard.of(table.ratings)
     keeper = DrawKeeper(
         table.n_items,
@@ -100,7 +100,7 @@ def fit(table: RatingTable, config: FitConfig, report: Report) -> Fit:
 
 
 def validation_task(table: RatingTable, config: FitConfig) -> ValidationTask | None:
-    """The work of the first chain; None when nothing is to be held back, or too little to tell anything."""
+    """The work of the first chain; None when nothing is held out, or too little to measure anything."""
     share = config.validation_share and max(config.validation_share, min(ENOUGH_HELD_BACK / len(table), 0.2))
     rest, held_back = table.split(share, np.random.default_rng(config.seed))
     if len(held_back) < FEWEST_HELD_BACK:

@@ -109,7 +109,7 @@ class LoadedModel:
         return is_listed
 
     def knows(self, item_id: str) -> bool:
-        """Whether anybody rated it in the training."""
+        """Whether it has a rating in the training."""
         return item_id in self._row_by_item
 
     def touch(self) -> None:

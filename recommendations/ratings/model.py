@@ -89,7 +89,7 @@ class RatingModel:
         return evaluation
 
     def predict(self, rated: Sequence[Sequence[Any]], top: int = 20) -> list[list[Any]]:
-        """``[[ids], [ratings]]`` of anybody -> ``[[ids], [estimates]]`` of what they have not rated, best first."""
+        """``[[ids], [ratings]]`` of any person -> ``[[ids], [estimates]]`` of what they have not rated, best first."""
         item_ids, ratings = rated
         best = self.current().recommend(item_ids, ratings, top)
         return [[estimate.item_id for estimate in best], [estimate.stars for estimate in best]]

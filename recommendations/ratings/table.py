@@ -12,7 +12,7 @@ from scipy import sparse
 
 @dataclass(frozen=True)
 class Scale:
-    """The lowest and the highest rating anybody gave: 1 to 5, 0.5 to 4, 0 to 10."""
+    """The lowest and the highest rating that was given: 1 to 5, 0.5 to 4, 0 to 10."""
 
     low: float
     high: float

@@ -1,4 +1,4 @@
-"""The chain that has not seen everything: how good the mean of its draws is on ratings held back, draw by draw.
+"""The chain that has not seen everything: how good the mean of its draws is on held-out ratings, draw by draw.
 
 Beside how long to sample it learns how far to trust the draws: an estimate is that of bias terms plus a weight, 0 to
 1, times what the draws say beyond it (stacking, Wolpert 1992; one weight, by least squares). On many ratings of each
@@ -33,7 +33,7 @@ from recommendations.ratings.gibbs import Draw, Standard, sample
 from recommendations.ratings.table import RatingTable
 
 FEWEST_HELD_BACK = 20  # ratings; the error of fewer says more about them than about the model
-ENOUGH_HELD_BACK = 1000  # to choose a weight by; as many are held back where a fifth of all allows it
+ENOUGH_HELD_BACK = 1000  # to choose a weight by; as many are held out where a fifth of all allows it
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -47,7 +47,7 @@ class Progress:
         best_draw: Length of the chain with the lowest error so far; 0 before any.
         best_error, best_weight: That error, and the weight of the draws in it.
         mean_error, bias_error: Of the mean rating, and of bias terms.
-        n_ratings: How many were held back.
+        n_ratings: How many were held out.
         is_finished: The chain has ended: it was long enough, or stopped getting better.
     """
 
@@ -127,7 +127,7 @@ def validate(task: ValidationTask, tell: Callable[[Progress], None]) -> Progress
 
 
 class _Watch:
-    """Adds up what draws say of the ratings held back, and decides when enough is enough."""
+    """Adds up what draws say of the held-out ratings, and decides when enough is enough."""
 
     def __init__(self, task: ValidationTask, tell: Callable[[Progress], None]) -> None:
         self.task, self.tell = task, tell

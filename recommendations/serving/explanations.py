@@ -111,7 +111,7 @@ def price_drop_of(listing: Listing, scorer: Scorer | None) -> float | None:
 
 
 def distance_to(listing: Listing, scorer: Scorer | None) -> float | None:
-    """Kilometres from where the shopper is, or asks about; None where either place is unknown."""
+    """Kilometres from where the buyer is, or asks about; None where either place is unknown."""
     place = scorer.wants.place if scorer else None
     if place is None or listing.latitude is None or listing.longitude is None:
         return None

@@ -40,7 +40,7 @@ DEEPER = 4  # each further look goes so many times deeper
 
 @dataclass(frozen=True, kw_only=True)
 class ListRequest:
-    """One question: the best ``k`` cars for a buyer (or a stranger, None) under filters, at a placement.
+    """One question: the best ``k`` cars for a buyer (or a cold buyer, None) under filters, at a placement.
 
     ``k`` left out is the placement's own.
     """

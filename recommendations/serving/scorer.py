@@ -31,11 +31,11 @@ class Scorer:
     """Everything that decides the scores of one list.
 
     Attributes:
-        shopper: Who asks.
+        shopper: The buyer who asks.
         switch: Which pipelines are on.
         wants: The buyer, as the score reads them.
         score: Weights of the terms, with the placement's boosts.
-        pulse: The market lately.
+        pulse: Recent market statistics.
         average: Demand of the average live listing, per effective day.
         rules: Of the placement.
     """
@@ -72,7 +72,7 @@ class Scorer:
         )
 
     def judge(self, goods: Goods, listing_ids: Sequence[int]) -> Scored:
-        """Scores of the goods and what they are made of; ``listing_ids`` are theirs, in the same order."""
+        """Scores of the listings and what they are made of; ``listing_ids`` are theirs, in the same order."""
         demand = np.array([self.pulse.demand.get(key, 0.0) for key in listing_ids])
         market = Market(goods, self.pulse.moment, demand, self.average)
         scored = score_rows(self.shopper.ranker, market, self.wants, np.arange(len(goods)), self.score)

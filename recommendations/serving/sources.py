@@ -47,7 +47,7 @@ class Shelf:
         filters, exclude: What every candidate must satisfy, and listing ids to leave out.
         allowed: The same as a mask over the rows of the window.
         scorer: How this list scores.
-        pulse: The market lately; sources take its moment for now, so that a list stands still with it.
+        pulse: Recent market statistics; sources take its moment for now, so that a list stands still with it.
         rules: Of the placement.
         rng: For sources that draw.
     """

@@ -84,7 +84,7 @@ def _choices_from_lists(history: sim.History, events: Rows, vectors: Vectors) ->
     places = np.broadcast_to(np.log2(np.arange(1, shown.shape[1] + 1)), shown.shape)
     features = np.concatenate([vectors[shown], places[:, :, None].astype(np.float32)], axis=2)
     is_against = history.event_kind[events] == sim.DISLIKE
-    features[is_against, :, -1] *= -1  # the eye falls on the top either way, see ChoiceSets.offsets
+    features[is_against, :, -1] *= -1  # the position bias is the same for both, see ChoiceSets.offsets
     return ChoiceSets(
         features, history.event_position[events] - 1, reverse=is_against, available=shown != sim.NOTHING
     )  # fmt: skip
@@ -99,7 +99,7 @@ class LearnerConfig:
         n_beside_search: Random live listings that do not meet a condition of a search, to hold against those that do.
         half_life_days: After this long an event counts half.
         n_pool: Best listings that the policy chooses from, exploring ones too: a draw from the belief that ranks all of
-            the stock shows cars that are of no use to anybody, and taught no more when tried.
+            the stock shows cars that are of no use to any buyer, and taught no more when tried.
         max_tastes: Above 1, a buyer may have several; see ``taste.tastes``.
     """
 

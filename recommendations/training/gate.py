@@ -46,7 +46,7 @@ class GateFigures:
 
     Attributes:
         new, live: NDCG@k of each buyer under either version, shape (n_buyers,); nan for one without a value.
-        new_coverage, live_coverage: Share of the candidates that appear in anybody's first k.
+        new_coverage, live_coverage: Share of the candidates that appear in the first k of a buyer.
         seen_by_live: Share of the tested events that the live version had learned from when it was trained: an
             unfair advantage, which takes its figures of today out of the judgement.
         live_recorded: NDCG@k of the live version at its own training, on events it had not learned from; it stands in

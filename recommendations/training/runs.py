@@ -264,7 +264,7 @@ def go_live_or_not(version: RankerVersion, verdict: Verdict) -> str:
     return version.note
 
 
-# --- Trying out on what is held back ---------------------------------------------------------------------------------
+# --- Testing on held-out events --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,7 +299,7 @@ def try_out(material: Material, parameters: TrainingParameters, report: Report) 
     is_earlier = events.occurred_at < moment
     past = material.before(moment)
     fewer = replace(parameters, prior_buyers=min(parameters.prior_buyers, BUYERS_FOR_TEST))
-    steps = Steps(report, 0.18, 0.38, f"the {len(past.events)} events before those held back")
+    steps = Steps(report, 0.18, 0.38, f"the {len(past.events)} events before the held-out ones")
     space = learn(past, fewer, datetime.fromtimestamp(moment, UTC), steps)
     report(0.38, "weighing the terms of the score")
     scores = learn_terms(space, events.take(is_earlier | ~is_tested), moment, TermConfig(seed=parameters.seed))
@@ -333,7 +333,7 @@ def newest_share_begins(events: EventRows, share: float) -> float:
 def moment_of_trial(
     events: EventRows, is_tested: NDArray[np.bool_], live: RankerVersion | None, held_back_share: float
 ) -> float:
-    """When what is held back begins, in epoch seconds.
+    """When the held-out events begin, in epoch seconds.
 
     Right after the last event that the live version learned from, if that leaves enough buyers to test on: then both
     have learned from all that came before, and neither from what comes after. Otherwise at the newest share.

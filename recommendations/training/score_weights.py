@@ -51,7 +51,7 @@ class TermConfig:
 
 
 class LearnedScores(NamedTuple):
-    """Weights of the terms for buyers of whom something is known, and for strangers: ``Ranker.with_scores`` takes them.
+    """Weights of the terms for known and for cold buyers: ``Ranker.with_scores`` takes them.
 
     ``n_choices`` is what they were learned from.
     """
@@ -123,7 +123,7 @@ class _Choices:
         )
 
     def terms(self) -> tuple[Terms, Terms]:
-        """Terms of every alternative, each of shape (n_choices, n_alternatives): of known buyers, and as strangers.
+        """Terms of every alternative, each of shape (n_choices, n_alternatives): of known buyers, and as cold buyers.
 
         Unknown (nan) in padding, and for known buyers wherever nothing was known.
         """

@@ -32,7 +32,7 @@ class Command(BaseCommand):
             "--ignore", nargs="+", default=[], metavar="COLUMN", help="columns of the rest to leave out"
         )
         parser.add_argument(
-            "--test", type=int, default=3, metavar="N", help="last tasks held back (default: %(default)s)"
+            "--test", type=int, default=3, metavar="N", help="held-out last tasks (default: %(default)s)"
         )
         parser.add_argument("--seed", type=int, default=0, help="of the bootstrap intervals")
         parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON, too")

@@ -38,7 +38,7 @@ class Command(BaseCommand):
         train.add_argument("--factors", type=int, default=defaults.n_factors, help="default: %(default)s")
         train.add_argument(
             "--draws", type=int, default=defaults.n_draws,
-            help="at most; a part of the dataset held back says when more do no good (default: %(default)s)",
+            help="at most; a held-out part of the dataset shows when more do no good (default: %(default)s)",
         )  # fmt: skip
         train.add_argument("--burn-in", type=int, default=defaults.burn_in, help="default: %(default)s")
         train.add_argument(
@@ -109,7 +109,7 @@ def training_lines(name: str, about: dict[str, Any]) -> Iterator[str]:
     if metrics["validation_rmse"] is not None:
         yield (
             f"validation RMSE {metrics['validation_rmse']:.4f} (bias terms {metrics['validation_bias_rmse']:.4f}, "
-            f"mean {metrics['validation_mean_rmse']:.4f}) on {metrics['n_validation_ratings']:,} ratings held back"
+            f"mean {metrics['validation_mean_rmse']:.4f}) on {metrics['n_validation_ratings']:,} held-out ratings"
         )
 
 

@@ -43,7 +43,7 @@ def test_the_sides_are_named_after_what_the_cars_there_are():
     trained_market()
     found = picture(colour="make")
     assert {found.sides["left"], found.sides["right"]} <= {
-        "cheap", "dear", "old", "new", "low mileage", "high mileage", "weak", "powerful",
+        "cheap", "expensive", "old", "new", "low mileage", "high mileage", "weak", "powerful",
     }  # fmt: skip
     assert found.sides["left"] != found.sides["right"]
 
@@ -181,7 +181,7 @@ def test_taste_has_as_many_cars_in_each_band():
 def test_a_side_is_named_only_where_the_cars_there_differ():
     facts = [Facts(n, price=1_000.0 * (n + 1), year=2020) for n in range(9)]
     sides = sides_of(np.array([(float(n), (0.0, 1.0, 0.0, 0.0, -1.0, 0.0, 0.0, 1.0, 0.0)[n]) for n in range(9)]), facts)
-    assert (sides["left"], sides["right"]) == ("cheap", "dear")
+    assert (sides["left"], sides["right"]) == ("cheap", "expensive")
     assert (sides["bottom"], sides["top"]) == ("", "")
 
 
