@@ -41,7 +41,7 @@ def buyers_for_external_ids(external_ids: Iterable[str]) -> dict[str, Buyer]:
     if missing := [Buyer(external_id=external_id) for external_id in wanted if external_id not in known]:
         Buyer.objects.bulk_create(missing, ignore_conflicts=True)
     buyers = Buyer.objects.select_related("merged_into").filter(external_id__in=wanted)
-    return {str(buyer.external_id): _who_stands_for(buyer) for buyer in buyers}
+    return {str(buyer.external_id): _merge_target(buyer) for buyer in buyers}
 
 
 def known_buyer(
@@ -62,10 +62,10 @@ def spend_visitor_key(visitor_key: str) -> None:
 
 def _standing_buyer(**known_by) -> Buyer:
     buyer, _ = Buyer.objects.select_related("merged_into").get_or_create(**known_by)
-    return _who_stands_for(buyer)
+    return _merge_target(buyer)
 
 
-def _who_stands_for(buyer: Buyer) -> Buyer:
+def _merge_target(buyer: Buyer) -> Buyer:
     """Follow a merge. One step is enough: ``merge_guest`` never leaves a chain behind."""
     return buyer.merged_into or buyer
 

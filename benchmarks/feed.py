@@ -146,8 +146,10 @@ def feedback(liked: NDArray[np.bool_], rng: np.random.Generator) -> dict[int, st
     """What a user posts about a list: action by place."""
     looked = rng.random(len(liked)) < LOOKED_AT[: len(liked)]
     annoyed = rng.random(len(liked)) < 0.5
-    said = {place: "like" if liked[place] else "dislike" for place in np.flatnonzero(looked & (liked | annoyed))}
-    return {int(place): action for place, action in said.items()}
+    said = {
+        position: "like" if liked[position] else "dislike" for position in np.flatnonzero(looked & (liked | annoyed))
+    }
+    return {int(position): action for position, action in said.items()}
 
 
 # --- Over HTTP -------------------------------------------------------------------------------------------------------
@@ -202,7 +204,7 @@ async def be_users(
             said = feedback(liked, rng)
             body = {
                 "user_id": name_of_user(user),
-                "item_ids": [answer["item_ids"][place] for place in said],
+                "item_ids": [answer["item_ids"][position] for position in said],
                 "actions": list(said.values()),
                 "timestamp": time.time(),
             }
@@ -273,7 +275,7 @@ def play(name: str, world: World, options: argparse.Namespace, policy: Policy, l
         items = policy(free, rng)
         liked = quality.note(user, number, items, seen)
         said = feedback(liked, rng)
-        learn(items, [items[place] for place, action in said.items() if action == "like"])
+        learn(items, [items[position] for position, action in said.items() if action == "like"])
         seen.update(items.tolist())
         if number + 1 < options.requests:
             active[at] = (user, number + 1, seen)

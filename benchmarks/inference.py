@@ -57,14 +57,18 @@ def export_stock(folder: Path) -> int:
     embedded.ensure()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
     django.setup()
-    from recommendations.listings.window import borrow_window
+    from recommendations.listings.index import borrow_index
 
-    with borrow_window() as window:
-        if window is None:
+    with borrow_index() as listing_index:
+        if listing_index is None:
             raise SystemExit("no ranker is live: seed and train first")
-        live = window.column("is_live")
-        np.savez(folder / "stock.npz", vectors=window.stock.vectors[live], ids=window.column("listing_ids")[live])
-        (folder / "names.json").write_text(json.dumps(window.column("names")[live].tolist()))
+        live = listing_index.column("is_live")
+        np.savez(
+            folder / "stock.npz",
+            vectors=listing_index.stock.vectors[live],
+            ids=listing_index.column("listing_ids")[live],
+        )
+        (folder / "names.json").write_text(json.dumps(listing_index.column("names")[live].tolist()))
         return int(live.sum())
 
 

@@ -118,8 +118,8 @@ def plain_machine(train: RatingTable, test: RatingTable, config: FitConfig) -> n
 
 
 def als(train: RatingTable, test: RatingTable) -> np.ndarray:
-    rest, held_back = train.split(0.05, np.random.default_rng(0))
-    errors = {choice: rmse(als_estimates(rest, held_back, *choice), held_back.ratings) for choice in ALS_CHOICES}
+    rest, held_out = train.split(0.05, np.random.default_rng(0))
+    errors = {choice: rmse(als_estimates(rest, held_out, *choice), held_out.ratings) for choice in ALS_CHOICES}
     return als_estimates(train, test, *min(errors, key=lambda choice: errors[choice]))
 
 
@@ -140,10 +140,10 @@ def ridge(matrix: sparse.csr_matrix, factors: np.ndarray, strength: float) -> np
     """Factors of every row that explain its values by the columns' factors."""
     found = np.zeros((matrix.shape[0], factors.shape[1]))
     for row in np.flatnonzero(np.diff(matrix.indptr)):
-        places = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        of_columns = factors[matrix.indices[places]]
+        positions = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        of_columns = factors[matrix.indices[positions]]
         inner = of_columns.T @ of_columns + strength * np.eye(factors.shape[1])
-        found[row] = np.linalg.solve(inner, of_columns.T @ matrix.data[places])
+        found[row] = np.linalg.solve(inner, of_columns.T @ matrix.data[positions])
     return found
 
 

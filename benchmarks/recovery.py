@@ -27,9 +27,9 @@ from django.db import transaction  # noqa: E402
 
 from accounts.models import Buyer  # noqa: E402
 from catalog.models import Listing  # noqa: E402
-from recommendations.listings.demand import market_pulse  # noqa: E402
+from recommendations.listings.index import borrow_index  # noqa: E402
+from recommendations.listings.market_statistics import current_market_statistics  # noqa: E402
 from recommendations.listings.rows import read_listings  # noqa: E402
-from recommendations.listings.window import borrow_window  # noqa: E402
 from recommendations.models import Interaction, SimulatedTaste  # noqa: E402
 from recommendations.serving.lists import ListRequest, recommend  # noqa: E402
 from recommendations.simulation.true_taste import CodedTable, TrueTaste, oracle_share, utility  # noqa: E402
@@ -45,7 +45,7 @@ def main() -> None:
 
     live = read_listings(Listing.objects.available())
     coded = CodedTable(live.table)
-    demand = market_pulse().demand
+    demand = current_market_statistics().demand
     popular = np.argsort([-demand.get(key, 0.0) for key in live.listing_ids.tolist()], kind="stable")[:K]
     tastes = SimulatedTaste.objects.select_related("buyer").order_by("buyer_id")
     print("events   served  average of chosen  popularity  (share of an oracle's utility, mean over buyers)")
@@ -83,11 +83,11 @@ def served_to_probe(history: list[Interaction]) -> list[int]:
 def nearest_to_average(history: list[Interaction], live_ids: np.ndarray) -> list[int] | None:
     """What the usual recommender would show: the live cars nearest, by cosine, to the mean of the cars chosen."""
     chosen = [event.listing_id for event in history if event.listing_id and event.kind_id not in ("dislike", "hide")]
-    with borrow_window() as window:
-        vectors, known = window.vectors_of(chosen)
+    with borrow_index() as listing_index:
+        vectors, known = listing_index.vectors_of(chosen)
         if not known.any():
             return None
-        stock, _ = window.vectors_of(live_ids)
+        stock, _ = listing_index.vectors_of(live_ids)
     cosine = stock @ vectors[known].mean(axis=0) / np.maximum(np.linalg.norm(stock, axis=1), 1e-9)
     return live_ids[np.argsort(-cosine, kind="stable")[:K]].tolist()
 

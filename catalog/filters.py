@@ -1,6 +1,6 @@
 """What a caller asks of a listing, as plain data; each store of listings translates it for itself.
 
-``ListingQuerySet.matching`` answers in SQL and ``Window.matching`` in memory; a test keeps the twins equal.
+``ListingQuerySet.matching`` answers in SQL and ``ListingIndex.matching`` in memory; a test keeps the twins equal.
 A listing that lacks an attribute does not match a filter on it.
 """
 
@@ -48,7 +48,7 @@ class ListingFilters:
     also: ListingFilters | None = None
 
     @property
-    def place(self) -> tuple[float, float, float] | None:
+    def location(self) -> tuple[float, float, float] | None:
         """Latitude, longitude and radius of the circle asked for; None unless all three are given."""
         if self.latitude is None or self.longitude is None or self.radius_km is None:
             return None

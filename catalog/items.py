@@ -47,7 +47,7 @@ def add_items(genres_by_item: Mapping[str, Collection[str] | None]) -> int:
     return n_described + _store(dict.fromkeys(bare, ()), Listing.Status.LIVE)
 
 
-def remember_items(items: Iterable[str]) -> None:
+def store_items(items: Iterable[str]) -> None:
     """Keep ids that were not added yet, as drafts, so that what was said of them can be kept."""
     _store(dict.fromkeys(items, ()), Listing.Status.DRAFT)
 

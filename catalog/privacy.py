@@ -11,7 +11,7 @@ OPEN = (Listing.Status.DRAFT, Listing.Status.LIVE, Listing.Status.RESERVED)
 
 
 @receiver(person_erased, dispatch_uid="catalog.forget_private_sellers")
-def forget_private_sellers(sender, buyer, **kwargs):
+def erase_private_sellers(sender, buyer, **kwargs):
     """A private seller becomes anonymous, and their open listings are withdrawn; a company outlives an account."""
     if buyer.user_id is None:
         return
@@ -24,7 +24,7 @@ def forget_private_sellers(sender, buyer, **kwargs):
 
 
 @receiver(person_exported, dispatch_uid="catalog.tell_of_sellers")
-def tell_of_sellers(sender, buyers, **kwargs):
+def export_sellers(sender, buyers, **kwargs):
     users = [buyer.user_id for buyer in buyers if buyer.user_id]
     return {
         "sellers": [

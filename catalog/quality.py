@@ -246,7 +246,7 @@ def latest_report() -> QualityReport | None:
 @transaction.atomic
 def queue_report(*, started_by: User | None = None) -> QualityReport | None:
     """A report that waits for a worker; None when one is under way already."""
-    lost = QualityReport.objects.silent(timezone.now()).values("pk")
+    lost = QualityReport.objects.timed_out(timezone.now()).values("pk")
     if QualityReport.objects.unfinished().exclude(pk__in=lost).exists():
         return None
     return QualityReport.objects.create(started_by=started_by)

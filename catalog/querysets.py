@@ -44,7 +44,7 @@ class ListingQuerySet(models.QuerySet["Listing"]):
         return self.select_related("make", "car_model__make", "seller").defer("search_text")
 
     def matching(self, filters: ListingFilters) -> ListingQuerySet:
-        """Listings that satisfy every filter; the twin of ``Window.matching``."""
+        """Listings that satisfy every filter; the twin of ``ListingIndex.matching``."""
         listings = self.priced_between(filters.min_price, filters.max_price)
         for name, column in SET_FILTERS.items():
             if values := getattr(filters, name):
@@ -59,7 +59,7 @@ class ListingQuerySet(models.QuerySet["Listing"]):
         if filters.text:
             query = SearchQuery(fold(filters.text), search_type="websearch", config="simple")
             listings = listings.filter(search_text=query)
-        placed = listings.within(*filters.place) if filters.place else listings
+        placed = listings.within(*filters.location) if filters.location else listings
         return placed.matching(filters.also) if filters.also else placed
 
     def with_market_price(self) -> ListingQuerySet:

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from console import auditing
-from console.words import counted
+from console.formats import counted
 
 ROWS_PER_ACTION = 1_000  # services run row by row, within one request
 

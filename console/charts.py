@@ -277,7 +277,7 @@ def column_chart(label: str, columns: Sequence[Column], *, percent: bool = False
 
 
 @dataclass(frozen=True)
-class Moment:
+class TimelineMark:
     """Something that happened: what it counts, the number of its colour, and the tooltip."""
 
     at: datetime
@@ -288,17 +288,17 @@ class Moment:
     is_faded: bool = False
 
 
-def timeline(label: str, moments: Sequence[Moment], until: datetime, *, height: int = 170) -> SafeString:
+def timeline(label: str, marks: Sequence[TimelineMark], until: datetime, *, height: int = 170) -> SafeString:
     """Stems over time, their heights what each counts. Empty without moments."""
-    if not moments:
+    if not marks:
         return mark_safe("")
-    first = min(moment.at for moment in moments)
+    first = min(moment.at for moment in marks)
     axis = time_axis(min(first, until - timedelta(days=1)), until)
-    values = [moment.value for moment in moments]
+    values = [moment.value for moment in marks]
     frame = Frame(axis, padded([0.0, *values]), WIDE, height)
     zero = frame.y(0.0)
     parts = [*frame.grid(), f'<path class="fc-axis" d="M{frame.x0} {zero:.1f}H{frame.x1}"/>']
-    for moment in moments:
+    for moment in marks:
         x, y = frame.x(moment.at.timestamp()), frame.y(moment.value)
         stem = f'<path class="fc-stem" d="M{x:.1f} {zero:.1f}V{y:.1f}"/>'
         parts.append(linked(stem + _dot(x, y, 5, moment.colour, moment.title, moment.is_faded), moment.href))

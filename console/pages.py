@@ -17,7 +17,7 @@ from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from console import auditing
-from console.words import NONE, list_url
+from console.formats import NONE, list_url
 
 
 class EstimatingPaginator(Paginator):

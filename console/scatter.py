@@ -35,7 +35,7 @@ class Dot:
 
 
 @dataclass(frozen=True)
-class Place:
+class Pin:
     """A point with a short label in it, above the others."""
 
     x: float
@@ -62,7 +62,7 @@ def scatter(
     dots: Sequence[Dot],
     *,
     colours: Sequence[str],
-    places: Sequence[Place] = (),
+    pins: Sequence[Pin] = (),
     arrows: Sequence[Arrow] = (),
     sides: Mapping[str, str] | None = None,
     dimmed: frozenset[int] = frozenset(),
@@ -73,14 +73,14 @@ def scatter(
         label: What it is, for who cannot see it.
         dots: In any order; those of small groups lie on those of large ones.
         colours: CSS classes of the groups, by number.
-        places: Numbered points; the first lies on top.
+        pins: Numbered points; the first lies on top.
         arrows: Directions.
         sides: What lies to the "left", "right", "top", "bottom".
         dimmed: Groups to fade, so that the others stand out.
     """
     if not dots:
         return mark_safe("")
-    frame = Frame.around(dots, places)
+    frame = Frame.around(dots, pins)
     parts = [f'<rect class="fc-map-frame" x="0.5" y="0.5" width="{WIDTH - 1}" height="{frame.height - 1:.0f}" rx="6"/>']
     sizes = Counter(dot.group for dot in dots)
     for group in sorted(sizes, key=lambda one: (one not in dimmed, -sizes[one])):  # small groups lie on large ones
@@ -89,8 +89,8 @@ def scatter(
     longest = max((hypot(arrow.dx, arrow.dy) for arrow in arrows), default=0.0)
     for arrow in arrows:
         parts += _arrow(frame, arrow, longest)
-    for place in reversed(places):
-        parts += _place(frame, place)
+    for pin in reversed(pins):
+        parts += _pin(frame, pin)
     return svg(label, WIDTH, frame.height, parts, css="fc-chart fc-map")
 
 
@@ -104,8 +104,8 @@ class Frame:
     height: float
 
     @classmethod
-    def around(cls, dots: Sequence[Dot], places: Sequence[Place]) -> Frame:
-        everything: list[Dot | Place] = [*dots, *places]
+    def around(cls, dots: Sequence[Dot], pins: Sequence[Pin]) -> Frame:
+        everything: list[Dot | Pin] = [*dots, *pins]
         xs, ys = [one.x for one in everything], [one.y for one in everything]
         wide, high = (max(xs) - min(xs)) or 1.0, (max(ys) - min(ys)) or 1.0
         inner = WIDTH - 2 * MARGIN
@@ -182,10 +182,10 @@ def _arrow(frame: Frame, arrow: Arrow, longest: float) -> Iterator[str]:
     yield text(x1 + ux * 6, y1 + uy * 10 + 4, arrow.label, anchor, "fc-map-told") + "</g>"
 
 
-def _place(frame: Frame, place: Place) -> Iterator[str]:
-    x, y = frame.at(place.x, place.y)
+def _pin(frame: Frame, pin: Pin) -> Iterator[str]:
+    x, y = frame.at(pin.x, pin.y)
     shape = (
-        f'<g class="fc-map-place"><title>{escape(place.title)}</title><circle cx="{x:.1f}" cy="{y:.1f}" r="9"/>'
-        f"{text(x, y, place.label, 'middle')}</g>"
+        f'<g class="fc-map-place"><title>{escape(pin.title)}</title><circle cx="{x:.1f}" cy="{y:.1f}" r="9"/>'
+        f"{text(x, y, pin.label, 'middle')}</g>"
     )
-    yield f'<a href="{escape(place.href)}">{shape}</a>' if place.href else shape
+    yield f'<a href="{escape(pin.href)}">{shape}</a>' if pin.href else shape

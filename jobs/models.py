@@ -11,9 +11,9 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-LAST_SIGN = Coalesce("heartbeat_at", "created_at")  # of life; rows of earlier releases may have no heartbeat
+LAST_HEARTBEAT = Coalesce("heartbeat_at", "created_at")  # of life; rows of earlier releases may have no heartbeat
 UNFINISHED = ("queued", "running")
-MAX_DEATHS = 5  # a job that killed so many processes (out of memory, say) would kill the next one too
+MAX_CRASHES = 5  # a job that killed so many processes (out of memory, say) would kill the next one too
 
 
 class JobQuerySet(models.QuerySet[Any]):
@@ -21,10 +21,10 @@ class JobQuerySet(models.QuerySet[Any]):
         """Jobs that wait for a worker or are worked on."""
         return self.filter(status__in=UNFINISHED)
 
-    def silent(self, now: datetime) -> JobQuerySet:
+    def timed_out(self, now: datetime) -> JobQuerySet:
         """Unfinished jobs that no process has written to for so long that their process, or their message, is lost."""
-        silent_since = now - self.model.SILENCE_OF_THE_DEAD
-        return self.unfinished().alias(last_sign=LAST_SIGN).filter(last_sign__lt=silent_since)
+        timed_out_before = now - self.model.HEARTBEAT_TIMEOUT
+        return self.unfinished().alias(last_heartbeat=LAST_HEARTBEAT).filter(last_heartbeat__lt=timed_out_before)
 
     def free(self, now: datetime) -> JobQuerySet:
         """Jobs that a process may take: queued ones, and those whose process must have died.
@@ -32,8 +32,8 @@ class JobQuerySet(models.QuerySet[Any]):
         Every condition is on the row itself, so that PostgreSQL asks it again of a row that another process has just
         taken; of a subquery it would keep the old answer, and both would have the job.
         """
-        has_died = Q(status=Job.Status.RUNNING, last_sign__lt=now - self.model.SILENCE_OF_THE_DEAD)
-        return self.alias(last_sign=LAST_SIGN).filter(Q(status=Job.Status.QUEUED) | has_died)
+        has_timed_out = Q(status=Job.Status.RUNNING, last_heartbeat__lt=now - self.model.HEARTBEAT_TIMEOUT)
+        return self.alias(last_heartbeat=LAST_HEARTBEAT).filter(Q(status=Job.Status.QUEUED) | has_timed_out)
 
 
 class Job(models.Model):
@@ -53,7 +53,7 @@ class Job(models.Model):
 
     TASK: ClassVar[str]
     RESUMABLE: ClassVar[Q] = Q()
-    SILENCE_OF_THE_DEAD: ClassVar[timedelta] = timedelta(minutes=2)  # a living process writes every 20 seconds
+    HEARTBEAT_TIMEOUT: ClassVar[timedelta] = timedelta(minutes=2)  # a living process writes every 20 seconds
 
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.QUEUED, editable=False)
     attempt = models.PositiveIntegerField(

@@ -20,7 +20,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from jobs.models import MAX_DEATHS, Job
+from jobs.models import MAX_CRASHES, Job
 from jobs.queue import enqueue
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ JobT = TypeVar("JobT", bound=Job)
 
 HEARTBEAT_SECONDS = 20.0
 LONGEST_STEP = 120  # characters
-DIED_TOO_OFTEN = f"Its process died {MAX_DEATHS} times, so it was not begun again. Was memory short?"
-DIED = "Its process died, and no worker can begin it again: start it anew."
+CRASHED_TOO_OFTEN = f"Its process died {MAX_CRASHES} times, so it was not begun again. Was memory short?"
+CRASHED = "Its process died, and no worker can begin it again: start it anew."
 TOOK_TOO_LONG = "It was asked to stop, or took longer than a job may."
 
 
@@ -103,7 +103,7 @@ def perform(
 def carry_out(attempt: Attempt, work: Callable[[Attempt], None], *, refusals: tuple[type[Exception], ...] = ()) -> bool:
     """What follows the claim."""
     try:
-        with beating(attempt):
+        with keep_heartbeat(attempt):
             work(attempt)
     except JobCancelled:
         return False
@@ -122,11 +122,11 @@ def carry_out(attempt: Attempt, work: Callable[[Attempt], None], *, refusals: tu
 
 
 @contextmanager
-def beating(attempt: Attempt[Any]) -> Iterator[None]:
+def keep_heartbeat(attempt: Attempt[Any]) -> Iterator[None]:
     """Write the job's heartbeat while a block lasts, from a thread, for steps that write nothing themselves."""
     is_over = threading.Event()
 
-    def beat() -> None:
+    def write_heartbeats() -> None:
         while not is_over.wait(HEARTBEAT_SECONDS):
             try:
                 attempt.row().update(heartbeat_at=timezone.now())
@@ -135,7 +135,7 @@ def beating(attempt: Attempt[Any]) -> Iterator[None]:
             finally:
                 connection.close()
 
-    thread = threading.Thread(target=beat, name=f"heartbeat of {attempt.job}", daemon=True)
+    thread = threading.Thread(target=write_heartbeats, name=f"heartbeat of {attempt.job}", daemon=True)
     thread.start()
     try:
         yield
@@ -173,13 +173,13 @@ def resume_jobs(now: datetime) -> int:
 
 
 def resume_jobs_of(model: type[Job], now: datetime) -> int:
-    silent = model._default_manager.all().silent(now)
-    died = silent.filter(status=Status.RUNNING)
+    timed_out = model._default_manager.all().timed_out(now)
+    crashed = timed_out.filter(status=Status.RUNNING)
     if model.RESUMABLE:
-        end(died.exclude(model.RESUMABLE), Status.INTERRUPTED, DIED)
-    end(died.filter(n_died__gte=MAX_DEATHS - 1), Status.FAILED, DIED_TOO_OFTEN)
+        end(crashed.exclude(model.RESUMABLE), Status.INTERRUPTED, CRASHED)
+    end(crashed.filter(n_died__gte=MAX_CRASHES - 1), Status.FAILED, CRASHED_TOO_OFTEN)
     with transaction.atomic():
-        lost = list(silent.filter(model.RESUMABLE).select_for_update(skip_locked=True).values_list("pk", "status"))
+        lost = list(timed_out.filter(model.RESUMABLE).select_for_update(skip_locked=True).values_list("pk", "status"))
         queued = [job_id for job_id, status in lost if status == Status.QUEUED]
         model._default_manager.filter(pk__in=queued).update(heartbeat_at=now)  # not handed over again within a minute
     for job_id, _ in lost:

@@ -59,12 +59,12 @@ def refresh_after_merge(sender, guest, into, **kwargs):
 
 
 @receiver(person_exported, dispatch_uid="recommendations.person_exported")
-def tell_of_history(sender, buyers, **kwargs):
+def export_history(sender, buyers, **kwargs):
     return personal_data_of(buyers)
 
 
 @receiver(odd_prices_asked, dispatch_uid="recommendations.oddly_priced")
-def tell_odd_prices(sender, factor, **kwargs):
+def answer_odd_prices(sender, factor, **kwargs):
     return oddly_priced(factor)
 
 

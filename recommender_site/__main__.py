@@ -15,10 +15,10 @@ from recommender_site.local.supervisor import (
     AlreadyRunsError,
     Supervisor,
     end_leftovers,
+    end_with_parent,
     only_one,
     reserve_address,
     say,
-    stop_when_parent_dies,
 )
 
 
@@ -26,7 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m recommender_site", description="Run the whole of Forecourt.")
     parser.add_argument("--stop-with-parent", action="store_true", help="stop when the process that started this dies")
     if parser.parse_args().stop_with_parent:
-        stop_when_parent_dies()
+        end_with_parent()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
     state = embedded.state_directory()
     try:
@@ -50,8 +50,8 @@ def run(state: Path) -> int:
     try:
         web_socket = reserve_address(host, port)
     except OSError as problem:
-        way_out = f"Stop what uses it, or choose another: PORT={port + 1} make run"
-        refuse(f"cannot listen on {host} port {port} ({problem.strerror}). {way_out}")
+        advice = f"Stop what uses it, or choose another: PORT={port + 1} make run"
+        refuse(f"cannot listen on {host} port {port} ({problem.strerror}). {advice}")
     if lease is not None:
         say(f"using embedded PostgreSQL and Valkey; their data is in {lease.home.base}")
     supervisor = Supervisor(state, lease, processes.announce_when_ready)

@@ -253,7 +253,7 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {
         "plain": {
-            "class": "web.logs.SecretiveFormatter",
+            "class": "web.logs.RedactingFormatter",
             "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         }
     },

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from catalog import quality, services
 from catalog.imports import jobs as import_jobs
-from catalog.imports import undo as undoing
+from catalog.imports import undo as rollback
 from catalog.imports import uploads
 from jobs.limits import LONG, RETRY
 
@@ -25,14 +25,14 @@ def import_file_task(run_id: int) -> str:
 @shared_task(name="catalog.import_undo", **LONG)
 def undo_import_task(undo_id: int) -> str:
     """Roll an import back."""
-    return undoing.run_undo(undo_id=undo_id)
+    return rollback.run_undo(undo_id=undo_id)
 
 
 @shared_task(name="catalog.sweep_imports", ignore_result=True, soft_time_limit=300, time_limit=330, **RETRY)
 def sweep_imports_task() -> None:
     """Remove uploaded files, and what imports did to single listings, after their time."""
     uploads.sweep_uploads(now=timezone.now())
-    undoing.sweep_import_records(now=timezone.now())
+    rollback.sweep_import_records(now=timezone.now())
 
 
 @shared_task(name="catalog.measure_quality", soft_time_limit=600, time_limit=630)

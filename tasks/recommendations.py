@@ -7,7 +7,7 @@ from recommendations.buyers import refresh
 from recommendations.evaluation.runs import run_evaluation
 from recommendations.feed.fitting import refresh_fit
 from recommendations.insight.maps import run_map
-from recommendations.insight.offline_test_runs import run_trial
+from recommendations.insight.offline_test_runs import run_offline_test
 from recommendations.listings import embedding
 from recommendations.simulation.seeding import run_seeding
 from recommendations.training.runs import run_training, start_training
@@ -68,9 +68,9 @@ def draw_map_task(map_id: int) -> str:
 
 
 @shared_task(name="recommendations.try_weights", **LONG)
-def try_weights_task(trial_id: int) -> str:
+def try_weights_task(offline_test_id: int) -> str:
     """Test weights or rules on what buyers did; a test that was started already is left to the process that has it."""
-    return str(run_trial(trial_id=trial_id))
+    return str(run_offline_test(offline_test_id=offline_test_id))
 
 
 @shared_task(name="catalog.seed_marketplace", **LONG)

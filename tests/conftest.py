@@ -6,16 +6,16 @@ from django.core.cache import cache
 from jobs import queue
 from recommendations.feed.fitting import forget_log
 from recommendations.feed.memory import memory
-from recommendations.listings.demand import forget_demand
-from recommendations.listings.window import forget_window
+from recommendations.listings.index import drop_index
+from recommendations.listings.market_statistics import forget_market_statistics
 from recommender_site.celery import app
 from tests.migrated_rows import _tests_that_commit_put_rows_back, django_db_setup  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered(request):
-    forget_window()
-    forget_demand()
+    drop_index()
+    forget_market_statistics()
     memory.forget()
     forget_log()
     if "django_db_setup" in request.fixturenames:

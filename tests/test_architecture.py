@@ -81,13 +81,13 @@ def enqueued_by_name() -> list[tuple[str, ast.Call]]:
 
 
 @pytest.mark.parametrize(
-    ("place", "call"), enqueued_by_name(), ids=lambda each: each if isinstance(each, str) else str(each.lineno)
+    ("location", "call"), enqueued_by_name(), ids=lambda each: each if isinstance(each, str) else str(each.lineno)
 )
-def test_what_is_enqueued_by_name_is_a_task_with_those_arguments(place, call):
+def test_what_is_enqueued_by_name_is_a_task_with_those_arguments(location, call):
     our_tasks()
     name, *args = call.args
     if not isinstance(name, ast.Constant):  # handed through: the name stands as an attribute, tested below
-        assert place == "jobs.work" or ast.unparse(name).endswith(".TASK")
+        assert location == "jobs.work" or ast.unparse(name).endswith(".TASK")
         return
     inspect.signature(app.tasks[name.value].run).bind(*args)
 

@@ -23,7 +23,7 @@ SECRETS = re.compile(
 )
 
 
-class SecretiveFormatter(logging.Formatter):
+class RedactingFormatter(logging.Formatter):
     """Lines, tracebacks included, without passwords, tokens and keys."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -13,8 +13,8 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, RangeDateTime
 from unfold.decorators import display
 
 from accounts.models import AuditEntry
+from console.formats import NONE, badge, clock, table
 from console.pages import ReadOnlyAdmin
-from console.words import NONE, badge, clock, table
 
 LABELS = {"added": "success", "removed": "danger", "erased": "danger", "changed": "info"}
 FIELDS_SHOWN = 3

@@ -18,8 +18,8 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from accounts.models import ApiKey, TokenFamily, User
 from accounts.services import create_api_key, revoke_api_key
 from console.actions import change_each
+from console.formats import ago, badge
 from console.pages import ConsoleAdmin
-from console.words import ago, badge
 
 
 # --- Keys ------------------------------------------------------------------------------------------------------------

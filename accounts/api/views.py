@@ -87,12 +87,12 @@ class TokenView(TokenRoute):
         user = authenticate(request._request, username=email, password=password)
         if not isinstance(user, User):
             raise AuthenticationFailed("No active account has this address and this password.")
-        _bring_the_guest_along(request, user)
+        _merge_guest_of(request, user)
         refresh = log_in(user)
         return Response({"access": str(refresh.access_token), "refresh": str(refresh)})
 
 
-def _bring_the_guest_along(request: Request, user: User) -> None:
+def _merge_guest_of(request: Request, user: User) -> None:
     """Merge the guest of this browser, if something was recorded of it, and spend the key.
 
     In a browser that two people share, what the first did before their own login stays theirs.

@@ -35,8 +35,8 @@ from catalog.models import (
     UploadedFile,
 )
 from console.auditing import record
+from console.formats import NONE, ago, badge, link_to, list_link, list_url, table
 from console.pages import ReadOnlyAdmin, go_to
-from console.words import NONE, ago, badge, link_to, list_link, list_url, table
 from jobs.admin.base import JobAdmin, dialog
 from jobs.queue import enqueue_on_commit
 from web.tables import as_csv
@@ -149,14 +149,14 @@ class ImportRunAdmin(JobAdmin):
         ),
     )
     def import_now(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        tried = ImportRun.objects.select_related("upload").get(pk=object_id)
-        if "import_now" not in offered_for(tried) or tried.upload is None:
+        dry_run = ImportRun.objects.select_related("upload").get(pk=object_id)
+        if "import_now" not in offered_for(dry_run) or dry_run.upload is None:
             messages.warning(request, "Nothing was started: the file is not kept any more. Upload it again.")
             return go_to(page_of_run(object_id))
         with transaction.atomic():
-            options = options_of(tried, is_dry_run=False)
-            run = queue_import(upload=tried.upload, options=options, started_by=author(request))
-            record(by=request.user, action="import", target=run, note=f"after dry run {tried.pk}")
+            options = options_of(dry_run, is_dry_run=False)
+            run = queue_import(upload=dry_run.upload, options=options, started_by=author(request))
+            record(by=request.user, action="import", target=run, note=f"after dry run {dry_run.pk}")
             enqueue_on_commit(ImportRun.TASK, run.pk)
         messages.success(request, "The import was queued. This page follows it by itself.")
         return go_to(page_of_run(run.pk))
@@ -208,14 +208,14 @@ class ImportRunAdmin(JobAdmin):
         run = ImportRun.objects.get(pk=object_id)
         try:
             with transaction.atomic():
-                undoing = queue_undo(run=run, started_by=author(request))
+                rollback = queue_undo(run=run, started_by=author(request))
                 record(by=request.user, action="undo", target=run, note=str(counts_of(run)))
-                enqueue_on_commit(ImportUndo.TASK, undoing.pk)
+                enqueue_on_commit(ImportUndo.TASK, rollback.pk)
         except UndoRefused as refusal:
             messages.warning(request, f"Nothing was undone: {refusal}")
             return go_to(page_of_run(object_id))
         messages.success(request, "Undoing was queued. This page follows it by itself.")
-        return go_to(reverse("admin:catalog_importundo_change", args=[undoing.pk]))
+        return go_to(reverse("admin:catalog_importundo_change", args=[rollback.pk]))
 
     # --- What is shown -----------------------------------------------------------------------------------------------
     @display(description="File", header=True)

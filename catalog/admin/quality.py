@@ -18,7 +18,7 @@ from accounts.models import User
 from catalog.models import ImportRun, QualityReport
 from catalog.quality import Status, lines_of, queue_report
 from console.auditing import record
-from console.words import ago
+from console.formats import ago
 from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
 

@@ -43,8 +43,8 @@ from catalog.services import (
     withdraw_listing,
 )
 from console.actions import change_each
+from console.formats import NBSP, NONE, badge, list_link, money, span
 from console.pages import ConsoleAdmin, ReadOnlyAdmin, go_to
-from console.words import NBSP, NONE, badge, list_link, money, span
 from web.tables import as_csv
 
 STATUS_LABELS = {

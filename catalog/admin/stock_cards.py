@@ -10,7 +10,7 @@ from django.db.models import Count, Q
 from catalog.models import Listing
 from console.dashboard.cards import DAY, Card, Panel
 from console.dashboard.registry import show
-from console.words import list_url
+from console.formats import list_url
 
 AGE_BANDS = [
     ("under a week", 0, 7),

@@ -396,9 +396,9 @@ def _best_header(lines: list[str], dialect: Dialect, knows: KnowsHeadings) -> _H
     scores = [knows.score(cells) for _, cells in records[:HEADER_WITHIN_RECORDS]]
     if not scores:
         return _Header((0, 0.0, 0), dialect, [], [])
-    place = scores.index(max(scores))
-    n_above, headings = records[place]
-    sample = [cells for _, cells in records[place + 1 :] if cells]
+    header_at = scores.index(max(scores))
+    n_above, headings = records[header_at]
+    sample = [cells for _, cells in records[header_at + 1 :] if cells]
     headings = without_empty_end(headings, sample)
     agreeing = sum(len(cells) == len(headings) for cells in sample) / (len(sample) or 1)
     return _Header((max(scores), agreeing, len(headings)), replace(dialect, n_lines_above=n_above), headings, sample)
@@ -501,12 +501,12 @@ class _Records:
                 continue
             if self._lines.was_too_long:
                 yield [], f"a line of more than {MAX_LINE_CHARACTERS:,} characters"
-            elif len(self._lines.taken) > 1 and self._ran_away(len(cells)):
+            elif len(self._lines.taken) > 1 and self._is_unterminated(len(cells)):
                 yield self._first_line_alone(), ""
             else:
                 yield cells, ""
 
-    def _ran_away(self, n_cells: int) -> bool:
+    def _is_unterminated(self, n_cells: int) -> bool:
         """Whether a quoted text swallowed rows: it never ended, or one of its lines is plainly a row of its own.
 
         In a record of the right length that takes more to believe: a list of equipment has many commas too.

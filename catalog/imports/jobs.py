@@ -20,7 +20,7 @@ from jobs.work import Attempt, outcome, perform, requeue
 Status = ImportRun.Status
 REPORT_SECONDS = 1.0
 PATIENCE_SECONDS = 30.0  # for another import of the source; that of a killed worker lets go within seconds
-CAN_GO_ON = (Status.INTERRUPTED, Status.FAILED, Status.CANCELLED)
+CONTINUABLE = (Status.INTERRUPTED, Status.FAILED, Status.CANCELLED)
 
 
 def queue_import(*, upload: UploadedFile, options: ImportOptions, started_by: User | None = None) -> ImportRun:
@@ -58,7 +58,7 @@ def carry_out(attempt: Attempt[ImportRun]) -> None:
     run = attempt.job
     if run.upload is None:
         raise FileRefused("The file is not kept any more; upload it again.")
-    forget_what_is_read_again(run)
+    delete_rows_read_again(run)
     options, deadline = options_of(run), time.monotonic() + PATIENCE_SECONDS
     with as_path(run.upload) as path:
         while True:
@@ -85,7 +85,7 @@ class Progress:
             self._attempt.report(min(position / size, 1.0) if size else 0.0, f"{run.rows_read:,} rows read")
 
 
-def forget_what_is_read_again(run: ImportRun) -> None:
+def delete_rows_read_again(run: ImportRun) -> None:
     """Of an import the rows that are stored stay, and problems beyond them go. A dry run begins anew."""
     if run.is_dry_run:
         run.options = {"given": run.options.get("given", {})}
@@ -99,5 +99,5 @@ def continue_import(*, run: ImportRun) -> bool:
 
     Not while it is being undone, or after: then it would be neither.
     """
-    broken_off = ImportRun.objects.filter(pk=run.pk, status__in=CAN_GO_ON, upload__isnull=False, undo=None)
+    broken_off = ImportRun.objects.filter(pk=run.pk, status__in=CONTINUABLE, upload__isnull=False, undo=None)
     return requeue(broken_off)

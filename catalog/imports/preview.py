@@ -12,7 +12,7 @@ from catalog.exceptions import HeaderRefused
 from catalog.imports.headings import IGNORE, UNITS_BY_FIELD, Column, HeaderReader, targets
 from catalog.imports.quantities import numbers_in
 from catalog.imports.reading import ImportOptions, open_reading
-from catalog.imports.rows import ListingRow, RowReading, says_something
+from catalog.imports.rows import ListingRow, RowReading, has_content
 from catalog.imports.tables import open_table
 
 ROWS_SHOWN = 8
@@ -162,7 +162,7 @@ def for_the_form(assumption: str) -> str:
 
 
 def says(reading: RowReading, name: str) -> bool:
-    return reading.row is not None and says_something(getattr(reading.row, name))
+    return reading.row is not None and has_content(getattr(reading.row, name))
 
 
 def preview_row(number: int, reading: RowReading, names: Sequence[str]) -> PreviewRow:

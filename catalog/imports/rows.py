@@ -117,7 +117,7 @@ class ListingRow:
         return hashlib.blake2b("\x1f".join(said).encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
-def says_something(value: Any) -> bool:
+def has_content(value: Any) -> bool:
     """Neither None nor empty; nought says something. (Comparing a Decimal with a text would cost ten times as much.)"""
     return bool(value) or value == 0
 
@@ -533,7 +533,7 @@ class RowReader:
                 value, reason = self._readers[column.index](text)
                 if reason:
                     failures.append((column, text, reason))
-                if says_something(value):
+                if has_content(value):
                     self._keep(column, text, value, values, problems)
         self._read_with_units(cells, values, failures)
         self._read_pairs(cells, values)
@@ -556,7 +556,7 @@ class RowReader:
                 if key not in self._by_unit:
                     self._by_unit[key] = _remembering(self._reader_of(replace(column, unit=unit)))
                 value, _ = self._by_unit[key](cells[column.index])
-                if says_something(value):
+                if has_content(value):
                     values[field] = value
                     break
 
@@ -573,7 +573,7 @@ class RowReader:
         found = self._pair_readers[name]
         if found:
             value, _ = found[1](text)
-            if says_something(value):
+            if has_content(value):
                 values.setdefault(found[0].field, value)
 
     def _why_no_car(self, cells: Sequence[str], values: dict[str, Any]) -> str:
@@ -611,13 +611,13 @@ class RowReader:
                 found_elsewhere[stray[0]] = column
                 recovered.append(f"{column.heading} → {stray[0]}")
         for column, text, reason in failures:
-            if column not in found_elsewhere.values() and self._is_worth_a_word(
+            if column not in found_elsewhere.values() and self._is_worth_reporting(
                 column, reason, values, found_elsewhere
             ):
                 problems.append(RowProblem(column.heading, text.strip()[:255], reason))
         self._drop_between(found_elsewhere, cells, values, problems)
 
-    def _is_worth_a_word(
+    def _is_worth_reporting(
         self, column: Column, reason: str, values: dict[str, Any], found_elsewhere: dict[str, Column]
     ) -> bool:
         """A value that was not understood is silent only where another column of its own said the same better."""
@@ -801,7 +801,7 @@ class RowReader:
             row = replace(row, status=status)
         if "make or title" in row.missing_for_sale and row.price is None:
             return _refused("neither make, model nor title, and no price", self._whole(cells), problems)
-        if not any(says_something(getattr(row, field)) for field in _FACTS):
+        if not any(has_content(getattr(row, field)) for field in _FACTS):
             return _refused("nothing but a name: not an advertisement", self._whole(cells), problems)
         for missing in row.missing_for_sale:
             heading = next((c.heading for c in self._by_field.get(missing.split(" ")[0], [])), missing)

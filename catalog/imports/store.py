@@ -23,7 +23,7 @@ from catalog.imports.reading import ImportOptions, Reading, open_reading
 from catalog.imports.rows import ListingRow, RowProblem
 from catalog.models import ImportProblem, ImportRun, Listing
 from catalog.signals import listings_stored
-from jobs.work import TOOK_TOO_LONG, Attempt, JobCancelled, beating
+from jobs.work import TOOK_TOO_LONG, Attempt, JobCancelled, keep_heartbeat
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def import_listings(
             return _Import(reading, run, report).run_through()
         run = ImportRun(is_dry_run=reading.options.is_dry_run, started_by=started_by, file_name=path.name[-255:])
         run.status, run.attempt, run.started_at = ImportRun.Status.RUNNING, 1, timezone.now()
-        with beating(Attempt(run)):
+        with keep_heartbeat(Attempt(run)):
             return _Import(reading, run, report).run_through()
 
 
@@ -91,7 +91,7 @@ class _Import:
     def run_through(self) -> ImportRun:
         with only_import_of(self._source, is_needed=not self._run.is_dry_run):
             if not self._run.is_dry_run:
-                _mark_broken_off(self._source, but=self._run)
+                _mark_interrupted(self._source, but=self._run)
             self._run.save(update_fields=None if self._run.pk is None else ACCOUNT)
             try:
                 with staging.staging_tables():
@@ -330,7 +330,7 @@ def _ending(error: BaseException, run: ImportRun) -> tuple[ImportRun.Status | No
     return ImportRun.Status.INTERRUPTED, ""  # Ctrl-C, or the supervisor's SIGTERM
 
 
-def _mark_broken_off(source: str, *, but: ImportRun) -> None:
+def _mark_interrupted(source: str, *, but: ImportRun) -> None:
     """Runs of this source that claim to be running cannot be: we hold its lock. They were killed."""
     running = ImportRun.objects.filter(source=source, status=ImportRun.Status.RUNNING, is_dry_run=False)
     running.exclude(pk=but.pk).update(status=ImportRun.Status.INTERRUPTED, finished_at=timezone.now())

@@ -149,19 +149,19 @@ def _cells(record: Flat, headings: Sequence[str]) -> list[str]:
 
 
 @dataclass
-class _Place:
+class _RecordPath:
     """An element that may be a car: the paths of its values."""
 
     leaves: dict[str, None] = field(default_factory=dict)
     n_seen: int = 0
 
 
-def _best_place(places: dict[str, _Place], knows: KnowsHeadings) -> tuple[str, int]:
+def _best_path(candidates: dict[str, _RecordPath], knows: KnowsHeadings) -> tuple[str, int]:
     """The element that names the most fields; of equals the outermost, since inner ones lose what stands around."""
-    if not places:
+    if not candidates:
         return "", 0
-    scores = {path: knows.score(list(place.leaves)) for path, place in places.items()}
-    best = max(places, key=lambda path: (scores[path], -len(path)))
+    scores = {path: knows.score(list(candidate.leaves)) for path, candidate in candidates.items()}
+    best = max(candidates, key=lambda path: (scores[path], -len(path)))
     return best, scores[best]
 
 
@@ -172,26 +172,26 @@ class _Json:
 
     def find(self, knows: KnowsHeadings) -> tuple[str, int]:
         """(prefix of the objects that are cars, fields they name)."""
-        places: dict[str, _Place] = {}
+        candidates: dict[str, _RecordPath] = {}
         self._content.seek(0)
         events = ijson.parse(self._content, multiple_values=True, use_float=False)
         for prefix, event, value in islice(events, EVENTS_LOOKED_AT):
-            if event == "start_map" and len(places) < MAX_HEADINGS:
-                places.setdefault(prefix, _Place()).n_seen += 1
+            if event == "start_map" and len(candidates) < MAX_HEADINGS:
+                candidates.setdefault(prefix, _RecordPath()).n_seen += 1
             elif value is not None and event in ("string", "number", "boolean"):
-                self._note(places, prefix)
-        return _best_place(places, knows)
+                self._note(candidates, prefix)
+        return _best_path(candidates, knows)
 
     @staticmethod
-    def _note(places: dict[str, _Place], prefix: str) -> None:
+    def _note(candidates: dict[str, _RecordPath], prefix: str) -> None:
         """The value at ``prefix`` belongs to each object around it that is not beyond an array of objects."""
-        for path, place in places.items():
+        for path, candidate in candidates.items():
             start = f"{path}." if path else ""
             rest = prefix[len(start) :]
-            if prefix.startswith(start) and rest and len(place.leaves) < MAX_HEADINGS:
+            if prefix.startswith(start) and rest and len(candidate.leaves) < MAX_HEADINGS:
                 leaf = rest.removesuffix(".item")
                 if ".item." not in f".{leaf}." and not leaf.split(".")[-1].startswith("@"):
-                    place.leaves[leaf] = None
+                    candidate.leaves[leaf] = None
 
     def records(self, where: str) -> Iterator[Flat]:
         self._content.seek(0)
@@ -240,23 +240,25 @@ class _Xml:
 
     def find(self, knows: KnowsHeadings) -> tuple[str, int]:
         """(path of the elements that are cars, fields they name)."""
-        places: dict[str, _Place] = {}
+        candidates: dict[str, _RecordPath] = {}
         for event, path, element in islice(self._events(), EVENTS_LOOKED_AT):
             if event == "start":
-                place = places.setdefault(path, _Place())
-                place.n_seen += 1
-                place.leaves.update(dict.fromkeys(map(_local, element.attrib)))
+                candidate = candidates.setdefault(path, _RecordPath())
+                candidate.n_seen += 1
+                candidate.leaves.update(dict.fromkeys(map(_local, element.attrib)))
             else:
                 for ancestor in _ancestors(path):
-                    self._note(places[ancestor], path[len(ancestor) + 1 :], element)
-        return _best_place(_without_lists(places), knows)
+                    self._note(candidates[ancestor], path[len(ancestor) + 1 :], element)
+        return _best_path(_without_lists(candidates), knows)
 
     @staticmethod
-    def _note(place: _Place, leaf: str, element: ElementTree.Element) -> None:
-        if len(place.leaves) < MAX_HEADINGS:
+    def _note(candidate: _RecordPath, leaf: str, element: ElementTree.Element) -> None:
+        if len(candidate.leaves) < MAX_HEADINGS:
             if (element.text or "").strip():
-                place.leaves[leaf.replace("/", ".")] = None
-            place.leaves.update(dict.fromkeys(f"{leaf.replace('/', '.')}.{_local(name)}" for name in element.attrib))
+                candidate.leaves[leaf.replace("/", ".")] = None
+            candidate.leaves.update(
+                dict.fromkeys(f"{leaf.replace('/', '.')}.{_local(name)}" for name in element.attrib)
+            )
 
     def _events(self) -> Iterator[tuple[str, str, ElementTree.Element]]:
         """(start or end, path without namespaces, element); what has ended is dropped by the caller."""
@@ -285,15 +287,15 @@ class _Xml:
                 stack[-1].remove(element)
 
 
-def _without_lists(places: dict[str, _Place]) -> dict[str, _Place]:
+def _without_lists(candidates: dict[str, _RecordPath]) -> dict[str, _RecordPath]:
     """Without the elements around several cars: those name what their cars name, and come more rarely."""
     lists = {
         path
-        for path, place in places.items()
-        for inner, cars in places.items()
-        if inner.startswith(f"{path}/") and cars.n_seen > place.n_seen and len(cars.leaves) > MIN_FIELDS
+        for path, candidate in candidates.items()
+        for inner, cars in candidates.items()
+        if inner.startswith(f"{path}/") and cars.n_seen > candidate.n_seen and len(cars.leaves) > MIN_FIELDS
     }
-    return {path: place for path, place in places.items() if path not in lists}
+    return {path: candidate for path, candidate in candidates.items() if path not in lists}
 
 
 def _ancestors(path: str) -> list[str]:
@@ -370,8 +372,8 @@ def _header_of(book: CalamineWorkbook, sheet: str, knows: KnowsHeadings) -> tupl
     scores = [knows.score(cells) for cells in rows]
     if not scores:
         return 0, 0, sheet, 0, []
-    place = scores.index(max(scores))
-    return scores[place], book.get_sheet_by_name(sheet).total_height, sheet, place, rows[place]
+    candidate = scores.index(max(scores))
+    return scores[candidate], book.get_sheet_by_name(sheet).total_height, sheet, candidate, rows[candidate]
 
 
 def _rows_of(book: CalamineWorkbook, sheet: str, n_above: int) -> Iterator[list[str]]:

@@ -116,7 +116,7 @@ def run_undo(*, undo_id: int) -> str:
 
     def work(attempt: Attempt[ImportUndo]) -> None:
         with only_import_of(attempt.job.run.source, is_needed=True):
-            work_off(attempt)
+            roll_back_in_chunks(attempt)
 
     perform(ImportUndo, undo_id, work)
     undo = ImportUndo.objects.get(pk=undo_id)
@@ -124,7 +124,7 @@ def run_undo(*, undo_id: int) -> str:
     return outcome(undo, counts)
 
 
-def work_off(attempt: Attempt[ImportUndo]) -> None:
+def roll_back_in_chunks(attempt: Attempt[ImportUndo]) -> None:
     """Chunk by chunk; of a chunk all is undone, with the account of it, or nothing."""
     undo = attempt.job
     of_run = ImportedListing.objects.filter(run=undo.run)
@@ -132,14 +132,14 @@ def work_off(attempt: Attempt[ImportUndo]) -> None:
     waiting = of_run.filter(outcome="").order_by("row_number").values_list("row_number", flat=True)
     while chunk := list(waiting[:CHUNK_ROWS]):
         with transaction.atomic():
-            take_back(undo.run, chunk[0], chunk[-1])
+            roll_back_rows(undo.run, chunk[0], chunk[-1])
             counts = count_outcomes(undo.run)
             n_done = sum(counts.values())
             attempt.report(n_done / n_rows, f"{n_done:,} of {n_rows:,}", **counts)
     attempt.finish()
 
 
-def take_back(run: ImportRun, first: int, last: int) -> None:
+def roll_back_rows(run: ImportRun, first: int, last: int) -> None:
     """Undo what a run did with these rows of its file; call it in a transaction."""
     chunk = {"run": run.pk, "first": first, "last": last}
     rows = ImportedListing.objects.filter(run=run, row_number__range=(first, last))

@@ -19,8 +19,8 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
 from console import auditing
+from console.formats import NONE, ago, badge, page_of, span
 from console.pages import ConsoleAdmin, go_to
-from console.words import NONE, ago, badge, page_of, span
 from jobs.models import Job
 from jobs.queue import enqueue_on_commit
 from jobs.work import cancel
@@ -189,7 +189,7 @@ def hint(job: Job) -> str:
     now = timezone.now()
     if job.status == Job.Status.QUEUED and now - job.created_at > timedelta(seconds=15):
         return "No worker has taken it yet: is one running? If the broker was down when it was started, queue it again."
-    if job.status == Job.Status.RUNNING and job.heartbeat_at and now - job.heartbeat_at > job.SILENCE_OF_THE_DEAD:
+    if job.status == Job.Status.RUNNING and job.heartbeat_at and now - job.heartbeat_at > job.HEARTBEAT_TIMEOUT:
         return (
             f"The last sign of life came {ago(job.heartbeat_at)}. If its worker died, another begins the job anew "
             "within minutes while beat runs; cancel it if it is no longer wanted."

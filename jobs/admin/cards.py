@@ -12,8 +12,8 @@ from django_celery_results.models import TaskResult
 
 from console.dashboard.cards import DAY, Card
 from console.dashboard.registry import list_running_jobs, show
+from console.formats import NONE, list_url, page_of
 from console.site import may_see
-from console.words import NONE, list_url, page_of
 from jobs.admin.base import percent
 from jobs.broker import queue_depths
 from jobs.work import job_models

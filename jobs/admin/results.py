@@ -24,8 +24,8 @@ from unfold.forms import BaseDialogForm
 from unfold.views import UnfoldModelAdminViewMixin
 
 from console.auditing import record
+from console.formats import NONE, ago, badge, span
 from console.pages import ReadOnlyAdmin, go_to
-from console.words import NONE, ago, badge, span
 from jobs.admin.schedules import NO_BROKER
 from jobs.broker import ask_to_stop, drop_waiting, queue_depths, waiting_tasks, workers_alive
 from jobs.limits import LONG

@@ -32,8 +32,8 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from console.auditing import record
+from console.formats import NBSP, NONE, ago, badge, span
 from console.pages import ConsoleAdmin, ConsoleChangeList, go_to
-from console.words import NBSP, NONE, ago, badge, span
 from jobs.outcomes import outcomes_of
 from jobs.queue import enqueue_named
 from jobs.wording import as_python, registered, sentence_of

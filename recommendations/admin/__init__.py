@@ -1,31 +1,31 @@
 """The recommender's pages in the admin, one module per part of an operator's day."""
 
 from recommendations.admin import (
+    buyers,
     evaluations,
     feed,
     jobs,
     lists,
     log,
-    people,
+    offline_tests,
     rankers,
     ranking_cards,
     stock,
     taste_map,
     traffic_cards,
-    trials,
 )
 
 __all__ = [
+    "buyers",
     "evaluations",
     "feed",
     "jobs",
     "lists",
     "log",
-    "people",
+    "offline_tests",
     "rankers",
     "ranking_cards",
     "stock",
     "taste_map",
     "traffic_cards",
-    "trials",
 ]

@@ -14,9 +14,9 @@ from django.utils.safestring import SafeString
 
 from accounts.models import Buyer
 from catalog.models import Listing
-from console.charts import Axis, Bar, Line, Moment, Part, bar_chart, line_chart, sum_bar, timeline
-from console.words import NONE, ago, clock, link_to
-from recommendations.admin.lab_form import N_IMAGINED, LabForm
+from console.charts import Axis, Bar, Line, Part, TimelineMark, bar_chart, line_chart, sum_bar, timeline
+from console.formats import NONE, ago, clock, link_to
+from recommendations.admin.lab_form import N_HYPOTHETICAL, LabForm
 from recommendations.admin.pages import RowsPage, car_line, compared, in_words
 from recommendations.engine.reasons import operator_breakdown
 from recommendations.exceptions import RankerRefused
@@ -79,20 +79,20 @@ class BuyerLab(RowsPage):
 def answer_context(question: WhatIf, form: LabForm, request: HttpRequest) -> dict[str, Any]:
     """Everything the page says about the list, the taste and the history."""
     found = answer(question, with_dropped=True)
-    history = timeline_of(question.buyer, question.moment)
-    members = found.shopper.tastes
+    history = timeline_of(question.buyer, question.as_of)
+    interests = found.buyer_context.interests
     return {
         "answer": found,
-        "asked_at": clock(question.moment) if question.moment else "now",
+        "asked_at": clock(question.as_of) if question.as_of else "now",
         "version": found.recommended.version_id,
         "rows": list_rows(found, request.GET, form.kinds),
         "legend": [(number, name) for number, name in enumerate(GROUPS)],
         "dropped": dropped_rows(found.dropped),
         "reasons": ", ".join(f"{n} {why}" for why, n in sorted(found.reasons.items(), key=lambda one: -one[1])),
         "side_by_side": side_by_side(question, found) if question.events else None,
-        "portraits": [drawn(one, len(members)) for one in portraits_of(found.shopper.ranker, members)],
+        "portraits": [drawn(one, len(interests)) for one in portraits_of(found.buyer_context.ranker, interests)],
         "history": [history_row(event) for event in history],
-        "history_chart": history_chart(history, question.moment or timezone.now(), form.kinds),
+        "history_chart": history_chart(history, question.as_of or timezone.now(), form.kinds),
         "kind_legend": kind_legend(history, form.kinds),
     }
 
@@ -145,7 +145,7 @@ def reach(parts: Sequence[Part]) -> float:
 
 def what_ifs(listing: Listing, asked: QueryDict, kinds: Mapping[str, EventKind]) -> list[tuple[str, str]]:
     """Links that ask the same with one more event about a car, as long as one more fits into the form."""
-    free = next((at for at in range(1, N_IMAGINED + 1) if not asked.get(f"kind_{at}")), None)
+    free = next((at for at in range(1, N_HYPOTHETICAL + 1) if not asked.get(f"kind_{at}")), None)
     if free is None:
         return []
     links = []
@@ -173,7 +173,7 @@ def dropped_rows(dropped: Sequence[Dropped]) -> list[dict[str, Any]]:
 
 
 def detail_of(dropped: Dropped, listing: Listing) -> str:
-    if dropped.why != NOT_FOR_SALE:
+    if dropped.reason != NOT_FOR_SALE:
         return dropped.detail
     since = f" {ago(listing.ended_at)}" if listing.ended_at else ""
     return f"{listing.get_status_display().lower()}{since}"
@@ -231,32 +231,32 @@ def leaning_words(leanings: Sequence[Leaning]) -> str:
 # --- The history -----------------------------------------------------------------------------------------------------
 
 
-def history_row(past: PastEvent) -> dict[str, Any]:
-    event = past.event
+def history_row(entry: PastEvent) -> dict[str, Any]:
+    event = entry.event
     return {
         "when": clock(event.occurred_at),
         "ago": ago(event.occurred_at),
         "kind": event.kind.name,
         "what": car_line(event.listing) if event.listing else in_words(event.query) if event.query else NONE,
-        "fate": past.fate,
+        "fate": entry.fate,
         "position": event.position,
         "list": link_to(event.served_list, "list") if event.served_list_id and event.served_list else NONE,
-        "weight": past.weight,
+        "weight": entry.weight,
     }
 
 
 def history_chart(history: Sequence[PastEvent], until: Any, kinds: Mapping[str, EventKind]) -> SafeString:
     colours = {slug: number for number, slug in enumerate(kinds)}
     stems = [
-        Moment(
-            at=past.event.occurred_at,
-            value=past.weight,
-            colour=colours.get(past.event.kind_id, 0),
-            title=f"{past.event.kind.name}, {past.event.occurred_at:%d %b %H:%M}: {car_or_search(past.event)}, "
-            f"counts {past.weight:+.2f}{f', {past.fate}' if past.fate else ''}",
-            is_faded=bool(past.fate),
+        TimelineMark(
+            at=entry.event.occurred_at,
+            value=entry.weight,
+            colour=colours.get(entry.event.kind_id, 0),
+            title=f"{entry.event.kind.name}, {entry.event.occurred_at:%d %b %H:%M}: {car_or_search(entry.event)}, "
+            f"counts {entry.weight:+.2f}{f', {entry.fate}' if entry.fate else ''}",
+            is_faded=bool(entry.fate),
         )
-        for past in history
+        for entry in history
     ]
     return timeline("What the buyer did, and what it counts today", stems, until)
 
@@ -266,5 +266,5 @@ def car_or_search(event: Interaction) -> str:
 
 
 def kind_legend(history: Sequence[PastEvent], kinds: Mapping[str, EventKind]) -> list[tuple[int, str]]:
-    seen = {past.event.kind_id for past in history}
+    seen = {entry.event.kind_id for entry in history}
     return [(number, kind.name) for number, (slug, kind) in enumerate(kinds.items()) if slug in seen]

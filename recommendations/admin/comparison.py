@@ -15,12 +15,12 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 
 from accounts.models import Buyer
 from catalog.models import Listing
-from console.words import NONE, link_to
+from console.formats import NONE, link_to
 from recommendations.admin import promotion
 from recommendations.admin.evaluations import queue_evaluation
 from recommendations.admin.pages import RowsPage, car_line, may_see
 from recommendations.admin.version_figures import metric_rows, plots, slice_rows
-from recommendations.admin.version_makings import making_rows
+from recommendations.admin.version_lineage import lineage_rows
 from recommendations.exceptions import EvaluationRefused, RankerRefused
 from recommendations.insight.comparison import SHOWN_AT_MOST, Findings, K, find, joint_parameters, usual_versions
 from recommendations.insight.verdicts import verdict_on
@@ -150,7 +150,7 @@ def comparison_context(versions: list[RankerVersion], request: HttpRequest) -> d
         "slice_rows": slice_rows(versions, findings),
         "slice_metric": f"NDCG@{K}",
         "cards": [card(version) for version in versions],
-        "making_rows": making_rows(versions),
+        "lineage_rows": lineage_rows(versions),
         "lists": lists_of(versions) if with_lists else None,
         "lists_url": None if with_lists else f"?{with_more(request.GET, lists='1')}#lists",
         "may_see_lists": may_see(request.user, (Listing, *LISTS_NEED)),
@@ -210,8 +210,8 @@ def lists_of(versions: Sequence[RankerVersion]) -> dict[str, Any]:
                 "buyer": link_to(one.buyer),
                 "n_shared": one.n_shared,
                 "rows": [
-                    {"place": place + 1, "cells": [car_at(items, place) for items in one.lists]}
-                    for place in range(max((len(items) for items in one.lists if items), default=0))
+                    {"place": position + 1, "cells": [car_at(items, position) for items in one.lists]}
+                    for position in range(max((len(items) for items in one.lists if items), default=0))
                 ],
             }
             for one in found
@@ -219,5 +219,5 @@ def lists_of(versions: Sequence[RankerVersion]) -> dict[str, Any]:
     }
 
 
-def car_at(items: Sequence[Any] | None, place: int) -> str | SafeString:
-    return car_line(items[place].listing) if items and place < len(items) else NONE
+def car_at(items: Sequence[Any] | None, position: int) -> str | SafeString:
+    return car_line(items[position].listing) if items and position < len(items) else NONE

@@ -16,12 +16,12 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
+from console.formats import NONE, link_to, table
 from console.pages import ReadOnlyAdmin, go_to
-from console.words import NONE, link_to, table
 from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
 from recommendations.admin.jobs import author
-from recommendations.evaluation.of_log import LogParameters
+from recommendations.evaluation.log_backtest import LogParameters
 from recommendations.evaluation.outcome import OURS
 from recommendations.evaluation.report import html_report, in_words, plots, tables
 from recommendations.evaluation.runs import as_json, start_evaluation

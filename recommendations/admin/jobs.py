@@ -16,8 +16,8 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from accounts.models import User
+from console.formats import NONE, link_to, table
 from console.pages import go_to
-from console.words import NONE, link_to, table
 from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
 from recommendations.admin.training_form import LABELS, USUAL, TrainingRunForm, unusual

@@ -21,11 +21,11 @@ from accounts.models import Buyer
 from catalog.filters import ListingFilters
 from catalog.models import Listing, Make
 from recommendations.events.recording import SEARCH
-from recommendations.insight.what_if import ImaginedEvent, WhatIf
+from recommendations.insight.what_if import HypotheticalEvent, WhatIf
 from recommendations.listings.columns import text_matches
 from recommendations.models import EventKind, Placement, RankerVersion
 
-N_IMAGINED = 4
+N_HYPOTHETICAL = 4
 LONGEST_LIST = 100
 SOURCES = [("hybrid", "Everything"), ("content", "What cars are"), ("collaborative", "What others do")]
 ONE_OF = {"make": "makes", "body": "bodies", "fuel": "fuels"}  # field -> filter
@@ -89,7 +89,7 @@ class LabForm(forms.Form):
         self.fields["make"].choices = [ANY, *Make.objects.values_list("slug", "name")]  # type: ignore[attr-defined]
         self.kinds = EventKind.objects.in_bulk()
         self.resolved: dict[int, str] = {}  # number of an event -> the car or search it was taken for
-        for at in range(1, N_IMAGINED + 1):
+        for at in range(1, N_HYPOTHETICAL + 1):
             self.fields[f"kind_{at}"] = forms.ChoiceField(
                 label=f"The buyer also … ({at})", required=False, widget=UnfoldAdminSelectWidget,
                 choices=[("", "–"), *((slug, kind.name) for slug, kind in self.kinds.items())],
@@ -100,8 +100,8 @@ class LabForm(forms.Form):
             )  # fmt: skip
 
     @property
-    def imagined_rows(self) -> Iterator[tuple[Any, Any, str]]:
-        for at in range(1, N_IMAGINED + 1):
+    def hypothetical_rows(self) -> Iterator[tuple[Any, Any, str]]:
+        for at in range(1, N_HYPOTHETICAL + 1):
             yield self[f"kind_{at}"], self[f"car_{at}"], self.resolved.get(at, "")
 
     @property
@@ -120,8 +120,8 @@ class LabForm(forms.Form):
         return any(self.data.get(name) not in (None, "", usual.get(name)) or name in self.errors for name in names)
 
     @property
-    def is_imagining(self) -> bool:
-        return any(self.data.get(f"{part}_{at}") for part in ("kind", "car") for at in range(1, N_IMAGINED + 1))
+    def has_hypothetical_events(self) -> bool:
+        return any(self.data.get(f"{part}_{at}") for part in ("kind", "car") for at in range(1, N_HYPOTHETICAL + 1))
 
     def clean_moment(self) -> Any:
         moment = self.cleaned_data["moment"]
@@ -145,8 +145,8 @@ class LabForm(forms.Form):
         cleaned["events"] = tuple(self._events(cleaned))
         return cleaned
 
-    def _events(self, cleaned: dict[str, Any]) -> Iterator[ImaginedEvent]:
-        for at in range(1, N_IMAGINED + 1):
+    def _events(self, cleaned: dict[str, Any]) -> Iterator[HypotheticalEvent]:
+        for at in range(1, N_HYPOTHETICAL + 1):
             kind, typed = cleaned.get(f"kind_{at}"), (cleaned.get(f"car_{at}") or "").strip()
             if not kind and not typed:
                 continue
@@ -155,10 +155,10 @@ class LabForm(forms.Form):
                 self.add_error(missing, f"Say {what} too, or leave both out.")
             elif kind == SEARCH and not typed.isdigit():
                 self.resolved[at] = f"a search for “{typed}”"
-                yield ImaginedEvent(kind=kind, query={"text": typed})
-            elif (listing := car_meant(typed)) is not None:
+                yield HypotheticalEvent(kind=kind, query={"text": typed})
+            elif (listing := find_car(typed)) is not None:
                 self.resolved[at] = str(listing)
-                yield ImaginedEvent(kind=kind, listing_id=listing.pk)
+                yield HypotheticalEvent(kind=kind, listing_id=listing.pk)
             else:
                 self.add_error(f"car_{at}", f"No car is found by “{typed}”: try its id, or fewer words.")
 
@@ -172,7 +172,7 @@ class LabForm(forms.Form):
             placement=cleaned["placement"] or WhatIf.placement,
             source=cleaned["source"] or "hybrid",
             version_id=int(cleaned["version"]) if cleaned["version"] else None,
-            moment=cleaned["moment"],
+            as_of=cleaned["moment"],
             events=cleaned["events"],
         )
 
@@ -192,7 +192,7 @@ def placements() -> list[tuple[str, str]]:
     return list(Placement.objects.order_by("pk").values_list("slug", "name")) or [("home", "Home page")]
 
 
-def car_meant(typed: str) -> Listing | None:
+def find_car(typed: str) -> Listing | None:
     """The car of an id, or the newest one for sale that words find."""
     cars = Listing.objects.cars().with_card_data()
     if typed.isdigit():

@@ -12,12 +12,12 @@ from django.utils.safestring import SafeString
 from accounts.models import Buyer
 from catalog.models import Listing, PriceChange
 from console.charts import Column, column_chart, step_chart
-from console.words import ago, list_url, money
+from console.formats import ago, list_url, money
 from recommendations.admin.pages import RowsPage, car_line
 from recommendations.insight.exposure import DAYS, Exposure, Figures, exposure_of
 from recommendations.insight.price_history import PriceHistory, price_history_of
-from recommendations.insight.reverse_match import ReverseMatch, who_wants
-from recommendations.listings.demand import market_pulse
+from recommendations.insight.reverse_match import ReverseMatch, matching_buyers
+from recommendations.listings.market_statistics import current_market_statistics
 from recommendations.models import EventKind, Interaction, Preference, RankerVersion, ServedList
 from recommendations.serving.lists import similar_listings
 
@@ -44,7 +44,7 @@ class ListingPage(RowsPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         listing = self.listing
-        exposure, wanted, prices = exposure_of(listing.pk), who_wants(listing), price_history_of(listing)
+        exposure, wanted, prices = exposure_of(listing.pk), matching_buyers(listing), price_history_of(listing)
         return super().get_context_data(
             **kwargs,
             listing=listing,
@@ -53,11 +53,11 @@ class ListingPage(RowsPage):
             cards=cards_of(listing, exposure, wanted),
             days=DAYS,
             exposure=exposure,
-            place_chart=place_chart(exposure),
+            position_chart=position_chart(exposure),
             source_rows=[figures_row(one) for one in exposure.sources],
-            place_rows=[figures_row(one) for one in exposure.places],
+            position_rows=[figures_row(one) for one in exposure.positions],
             source_headers=["Source", *HEADERS],
-            place_headers=["Place", *HEADERS],
+            position_headers=["Place", *HEADERS],
             verdict=verdict(exposure),
             wanted=wanted,
             band_chart=band_chart(wanted) if wanted else "",
@@ -70,7 +70,7 @@ class ListingPage(RowsPage):
 
 
 def cards_of(listing: Listing, exposure: Exposure, wanted: ReverseMatch | None) -> list[dict[str, Any]]:
-    pulse, total = market_pulse(), exposure.total
+    market_statistics, total = current_market_statistics(), exposure.total
     events = list_url(Interaction, listing__id__exact=listing.pk)
     at_top = sum(match.share_better <= 0.05 for match in wanted.matches) if wanted else 0
     asked = len(wanted.matches) if wanted else 0
@@ -82,11 +82,11 @@ def cards_of(listing: Listing, exposure: Exposure, wanted: ReverseMatch | None) 
         },
         {"title": "Contacts", "figure": f"{total.n_contacted:,}", "note": "of these lists that led to one"},
         {
-            "title": "Leads", "figure": f"{pulse.leads.get(listing.pk, 0):,}", "href": events,
+            "title": "Leads", "figure": f"{market_statistics.leads.get(listing.pk, 0):,}", "href": events,
             "note": "buyers who made contact within two weeks, from anywhere",
         },
         {
-            "title": "Demand", "figure": f"{pulse.demand.get(listing.pk, 0.0):.1f}",
+            "title": "Demand", "figure": f"{market_statistics.demand.get(listing.pk, 0.0):.1f}",
             "note": "weighted events of two weeks, each halved after three days",
         },
         {
@@ -112,7 +112,7 @@ def verdict(exposure: Exposure) -> str:
     return f"Opened about as expected: {figures}."
 
 
-def place_chart(exposure: Exposure) -> SafeString:
+def position_chart(exposure: Exposure) -> SafeString:
     columns = [
         Column(
             one.label,
@@ -121,7 +121,7 @@ def place_chart(exposure: Exposure) -> SafeString:
             f"Place {one.label}: opened in {one.n_clicked} of {one.n_shown} lists, {one.rate:.1%}; "
             f"usual there {one.expected_rate:.1%}",
         )
-        for one in exposure.places
+        for one in exposure.positions
     ]
     return column_chart("Share of showings that were opened, by place, and what is usual there", columns, percent=True)
 

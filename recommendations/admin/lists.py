@@ -16,8 +16,8 @@ from unfold.decorators import action, display
 
 from catalog.admin import count_of
 from catalog.filters import ListingFilters
+from console.formats import badge, list_link
 from console.pages import ConsoleAdmin
-from console.words import badge, list_link
 from recommendations.admin.weights import PlacementMixPage
 from recommendations.engine.scoring import TERMS
 from recommendations.models import Experiment, Placement, ServedList

@@ -18,8 +18,8 @@ from unfold.decorators import action, display
 
 from catalog.admin import count_of
 from catalog.models import Listing
+from console.formats import NONE, badge, clock, link_to, list_link, money, table
 from console.pages import ConsoleAdmin, ReadOnlyAdmin
-from console.words import NONE, badge, clock, link_to, list_link, money, table
 from recommendations.admin.pages import in_words
 from recommendations.admin.weights import KindWeightsPage
 from recommendations.models import EventKind, Interaction, SavedSearch, ServedList
@@ -163,8 +163,8 @@ class ServedListAdmin(ReadOnlyAdmin):
         listings = Listing.objects.with_card_data().in_bulk(served.listing_ids)
         done = events_by_listing(served)
         rows = [
-            car_row(place, listings.get(listing_id), score, source, done.get(listing_id, []))
-            for place, (listing_id, score, source) in enumerate(
+            car_row(position, listings.get(listing_id), score, source, done.get(listing_id, []))
+            for position, (listing_id, score, source) in enumerate(
                 zip(served.listing_ids, served.scores, served.sources, strict=False), start=1
             )
         ]
@@ -178,11 +178,11 @@ def events_by_listing(served: ServedList) -> dict[int | None, list[str]]:
     return done
 
 
-def car_row(place: int, listing: Listing | None, score: float, source: str, done: list[str]) -> list[Any]:
+def car_row(position: int, listing: Listing | None, score: float, source: str, done: list[str]) -> list[Any]:
     if listing is None:
-        return [place, "removed", NONE, NONE, source, f"{score:.3f}", ", ".join(done)]
+        return [position, "removed", NONE, NONE, source, f"{score:.3f}", ", ".join(done)]
     return [
-        place, link_to(listing), money(listing.price, listing.currency), listing.get_status_display(),
+        position, link_to(listing), money(listing.price, listing.currency), listing.get_status_display(),
         source, f"{score:.3f}", ", ".join(done) or NONE,
     ]  # fmt: skip
 

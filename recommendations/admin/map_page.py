@@ -13,11 +13,11 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import Buyer
 from catalog.models import Listing
-from console.scatter import Arrow, Dot, Place, scatter, swatch
-from console.words import NBSP, NONE, ago, list_url, page_of
+from console.formats import NBSP, NONE, ago, list_url, page_of
+from console.scatter import Arrow, Dot, Pin, scatter, swatch
 from recommendations.admin.pages import RowsPage, car_line, may_see
 from recommendations.exceptions import RankerRefused
-from recommendations.insight.map_words import COLOURS, MAKE, TASTE, Area, Compass
+from recommendations.insight.map_labels import COLOURS, MAKE, TASTE, Area, Compass
 from recommendations.insight.taste_map import Picture, picture
 from recommendations.models import Interaction, Preference, RankerVersion, TasteMap
 
@@ -69,11 +69,11 @@ class MapForm(forms.Form):
 
 def find_buyer(typed: str) -> Buyer:
     """The buyer with a number, email address, client's id or visitor key: looked for one by one, each by its index."""
-    ways: list[dict[str, Any]] = [{"user__email": typed}, {"external_id": typed}, {"visitor_key": typed}]
+    queries: list[dict[str, Any]] = [{"user__email": typed}, {"external_id": typed}, {"visitor_key": typed}]
     if typed.isdecimal() and len(typed) < LONGEST_NUMBER:
-        ways.insert(0, {"pk": int(typed)})
-    for way in ways:
-        if found := Buyer.objects.select_related("user").filter(**way).first():
+        queries.insert(0, {"pk": int(typed)})
+    for query in queries:
+        if found := Buyer.objects.select_related("user").filter(**query).first():
             return found
     raise forms.ValidationError(f"No buyer is called “{typed}”.")
 
@@ -174,17 +174,17 @@ def chart(found: Picture, buyer: Buyer | None, highlighted: int | None, colour: 
             for car in found.cars
         ],
         colours=colours_of(found),
-        places=places_of(found, pages),
+        pins=pins_of(found, pages),
         arrows=arrows_of(found, buyer),
         sides=found.sides,
         dimmed=others,
     )  # fmt: skip
 
 
-def places_of(found: Picture, pages: CarPages) -> list[Place]:
+def pins_of(found: Picture, pages: CarPages) -> list[Pin]:
     """The buyer's list by number; on a map without directions, its middle too."""
-    places = [
-        Place(
+    pins = [
+        Pin(
             one.x,
             one.y,
             str(one.item.position),
@@ -194,8 +194,8 @@ def places_of(found: Picture, pages: CarPages) -> list[Place]:
         for one in found.listed
     ]
     if found.list_centre and not found.shares:
-        places.append(Place(*found.list_centre, "+", "The middle of their list"))
-    return places
+        pins.append(Pin(*found.list_centre, "+", "The middle of their list"))
+    return pins
 
 
 def colours_of(found: Picture) -> list[str]:

@@ -13,7 +13,7 @@ from unfold.views import UnfoldModelAdminViewMixin
 
 from accounts.models import User
 from catalog.models import Listing
-from console.words import NBSP, clock, link_to, money, table
+from console.formats import NBSP, clock, link_to, money, table
 from recommendations.insight.what_if import Move, moves
 from recommendations.serving.lists import RecommendedList
 

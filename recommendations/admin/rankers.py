@@ -17,8 +17,8 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from console.formats import NONE, ago, badge, link_to, table
 from console.pages import ReadOnlyAdmin, go_to, planned_rows
-from console.words import NONE, ago, badge, link_to, table
 from recommendations.admin import promotion
 from recommendations.admin.comparison import ComparisonPage
 from recommendations.admin.figures import side_by_side

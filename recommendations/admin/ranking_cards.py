@@ -12,7 +12,7 @@ from django.urls import reverse
 from catalog.models import Listing
 from console.dashboard.cards import HOUR, Card, Panel
 from console.dashboard.registry import propose_next_steps, show
-from console.words import NONE, ago, list_url, page_of, span
+from console.formats import NONE, ago, list_url, page_of, span
 from recommendations.admin.figures import side_by_side
 from recommendations.buyers.refresh import buyers_behind_the_log
 from recommendations.models import Interaction, Preference, RankerVersion

@@ -13,9 +13,9 @@ from unfold.decorators import action, display
 
 from catalog.admin import ListingAdmin
 from catalog.models import Listing
-from console.words import NONE, ago, link_to, list_link, table
+from console.formats import NONE, ago, link_to, list_link, table
+from recommendations.admin.buyers import vector_summary
 from recommendations.admin.listing_page import ListingPage
-from recommendations.admin.people import vector_summary
 from recommendations.listings.rows import read_listings
 from recommendations.models import Interaction, RankerVersion
 

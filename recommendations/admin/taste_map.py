@@ -9,7 +9,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
-from console.words import link_to
+from console.formats import link_to
 from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
 from recommendations.admin.jobs import author

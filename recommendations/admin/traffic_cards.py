@@ -20,8 +20,8 @@ from accounts.models import Buyer
 from catalog.models import Listing
 from console.dashboard.cards import CHART_OPTIONS, DAY, HOUR, WEEK, Card, Panel, stacked_bars
 from console.dashboard.registry import show
+from console.formats import NONE, list_link, list_url
 from console.pages import planned_rows
-from console.words import NONE, list_link, list_url
 from recommendations.models import EventKind, Interaction, Placement, ServedList
 
 LISTS_SAMPLED = 20_000

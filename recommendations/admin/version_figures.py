@@ -7,12 +7,12 @@ from typing import Any
 
 from django.utils.safestring import SafeString, mark_safe
 
-from console.words import NONE
+from console.formats import NONE
 from recommendations.evaluation.plots import Bar, bar_chart
 from recommendations.evaluation.report import MEANINGS
 from recommendations.insight.comparison import METRICS, Findings, K, Value, slices_in
 from recommendations.insight.verdicts import METRIC
-from recommendations.metrics.figures import EVERYBODY
+from recommendations.metrics.figures import ALL_BUYERS
 from recommendations.models import RankerVersion
 
 PLOTTED = (("ndcg", K), ("recall", K), ("coverage", K), ("pairs won", 0))
@@ -47,7 +47,7 @@ def plots(versions: Sequence[RankerVersion], findings: Findings) -> list[tuple[s
         ]
         if bars:
             drawn.append((f"{named(metric, k)}: {MEANINGS.get(metric, '')}", bar_chart(named(metric, k), bars)))
-    leads = [(other, findings.leads.get(other.pk, {}).get((METRIC, EVERYBODY, K))) for other in others]
+    leads = [(other, findings.leads.get(other.pk, {}).get((METRIC, ALL_BUYERS, K))) for other in others]
     bars = [Bar(f"over {other}", lead.value, lead.low, lead.high, is_ours=True) for other, lead in leads if lead]
     if bars:
         caption = f"How far {first} is ahead in NDCG@{K}, buyer by buyer; an interval that crosses 0 may be chance"
@@ -67,7 +67,7 @@ def slice_rows(versions: Sequence[RankerVersion], findings: Findings) -> list[di
             cells.append(f"{cell(value)}{mark_of(findings, first, version, name)}")
         n = max((one.n for own in findings.measured.values() if (one := own.figure(METRIC, K, name))), default=0)
         if n:
-            rows.append({"name": "Everybody" if name == EVERYBODY else name.capitalize(), "n": n, "cells": cells})
+            rows.append({"name": "Everybody" if name == ALL_BUYERS else name.capitalize(), "n": n, "cells": cells})
     return rows
 
 

@@ -21,11 +21,11 @@ from console import auditing
 from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
 from recommendations.admin.jobs import author
+from recommendations.admin.offline_tests import may_run_offline_tests
 from recommendations.admin.pages import RowsPage, compared, describe_trial
-from recommendations.admin.trials import may_try
 from recommendations.admin.weights_forms import KindsForm, MixForm, PreviewForm
 from recommendations.exceptions import RankerRefused
-from recommendations.insight.offline_test_runs import start_trial, trial_of
+from recommendations.insight.offline_test_runs import find_offline_test, start_offline_test
 from recommendations.insight.previews import Preview, previews_of
 from recommendations.models import (
     EventKind,
@@ -60,41 +60,46 @@ class WeightsPage(RowsPage):
         if form.is_valid():
             context |= {"changes": form.changes, **self.measured(form)}
             try:
-                context["previews"] = [shown(preview) for preview in previews_of(form.people(), *form.ways())]
+                context["previews"] = [shown(preview) for preview in previews_of(form.people(), *form.setups())]
             except RankerRefused as refusal:
                 context["refusal"] = str(refusal)
         return super().get_context_data(**kwargs, **context)
 
     def measured(self, form: PreviewForm) -> dict[str, Any]:
         """The trial of what the preview shows, if one was started."""
-        trial = trial_of(*form.ways()) if form.changes else None
-        if trial is None:
-            return {"may_try": may_try(self.request)}
-        found = describe_trial(trial.result) if trial.status == WeightTrial.Status.DONE else ""
-        again = trial.status == WeightTrial.Status.FAILED and may_try(self.request)
-        return {"trial": trial, "found": found, "may_try": again, **trial_panel(trial)}
+        offline_test = find_offline_test(*form.setups()) if form.changes else None
+        if offline_test is None:
+            return {"may_run_offline_tests": may_run_offline_tests(self.request)}
+        found = describe_trial(offline_test.result) if offline_test.status == WeightTrial.Status.DONE else ""
+        again = offline_test.status == WeightTrial.Status.FAILED and may_run_offline_tests(self.request)
+        return {
+            "offline_test": offline_test,
+            "found": found,
+            "may_run_offline_tests": again,
+            **offline_test_panel(offline_test),
+        }
 
-    def start_trial(self, form: PreviewForm) -> HttpResponse:
+    def start_offline_test(self, form: PreviewForm) -> HttpResponse:
         """Hand the question to a worker, and come back to the preview, which follows it."""
-        if not may_try(self.request):
+        if not may_run_offline_tests(self.request):
             raise PermissionDenied
-        before, after = form.ways()
-        trial = trial_of(before, after)
-        if trial is None or trial.status == WeightTrial.Status.FAILED:
-            trial = start_trial(before, after, started_by=author(self.request))
-            enqueue_on_commit(WeightTrial.TASK, trial.pk)
-            auditing.record(by=self.request.user, action="started", target=trial)
-        return redirect(f"{self.request.path}?{urlencode(form.told)}#measured")
+        before, after = form.setups()
+        offline_test = find_offline_test(before, after)
+        if offline_test is None or offline_test.status == WeightTrial.Status.FAILED:
+            offline_test = start_offline_test(before, after, started_by=author(self.request))
+            enqueue_on_commit(WeightTrial.TASK, offline_test.pk)
+            auditing.record(by=self.request.user, action="started", target=offline_test)
+        return redirect(f"{self.request.path}?{urlencode(form.as_query)}#measured")
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Save what was previewed, unless other values were saved meanwhile; or measure it first."""
-        is_trial = "measure" in request.POST
-        if not (is_trial or self.may_save()):
+        is_offline_test = "measure" in request.POST
+        if not (is_offline_test or self.may_save()):
             raise PermissionDenied
         with transaction.atomic():
             form = self.form(request.POST.dict())
-            if is_trial and form.is_valid() and form.changes:
-                return self.start_trial(form)
+            if is_offline_test and form.is_valid() and form.changes:
+                return self.start_offline_test(form)
             if not form.is_valid():
                 messages.error(request, "Nothing was saved: some values make no sense; see what is marked below.")
                 return self.render_to_response(self.get_context_data(form=form))
@@ -172,9 +177,9 @@ class PlacementMixPage(WeightsPage):
         return super().get_context_data(**kwargs, placement=self.placement, experiment=running, back=back)
 
 
-def trial_panel(trial: WeightTrial) -> dict[str, Any]:
+def offline_test_panel(offline_test: WeightTrial) -> dict[str, Any]:
     """What ``admin/job_progress.html`` shows of it, and follows."""
-    return cast("JobAdmin", site._registry[WeightTrial]).panel(trial)
+    return cast("JobAdmin", site._registry[WeightTrial]).panel(offline_test)
 
 
 def shown(preview: Preview) -> dict[str, Any]:

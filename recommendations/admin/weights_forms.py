@@ -24,7 +24,7 @@ from unfold.widgets import (
 
 from accounts.models import Buyer
 from recommendations.engine.scoring import TERMS
-from recommendations.insight.previews import Way, buyer_named, drawn_buyers
+from recommendations.insight.previews import ListSetup, buyer_named, drawn_buyers
 from recommendations.models import EventKind, Placement
 from recommendations.serving.placements import DEFAULT_SHARES, Rules, refuse_rules
 
@@ -65,7 +65,7 @@ class PreviewForm(forms.Form):
         """What differs from what is stored, in words; only of a form that is valid."""
         raise NotImplementedError
 
-    def ways(self) -> tuple[Way, Way]:
+    def setups(self) -> tuple[ListSetup, ListSetup]:
         """Lists as they are made now, and as they would be."""
         raise NotImplementedError
 
@@ -75,11 +75,11 @@ class PreviewForm(forms.Form):
         return hashlib.blake2b(json.dumps(self.stored, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()
 
     @property
-    def whom(self) -> list[Any]:
+    def buyers_shown(self) -> list[Any]:
         return [self[name] for name in ("buyers", "n", "seed")]
 
     @property
-    def told(self) -> list[tuple[str, Any]]:
+    def as_query(self) -> list[tuple[str, Any]]:
         """Every value as it was typed, for the form that saves it."""
         return [(name, self.data[name]) for name in self.fields if self.data.get(name) not in (None, "")]
 
@@ -128,8 +128,8 @@ class KindsForm(PreviewForm):
                 for slug, kind in self.kinds.items()]  # fmt: skip
 
     @property
-    def whom(self) -> list[Any]:
-        return [self["placement"], *super().whom]
+    def buyers_shown(self) -> list[Any]:
+        return [self["placement"], *super().buyers_shown]
 
     def changed_kinds(self) -> dict[str, EventKind]:
         """Slug -> the kind as it would be, of those that differ."""
@@ -151,9 +151,9 @@ class KindsForm(PreviewForm):
             if (before := getattr(self.kinds[slug], field)) != (after := getattr(kind, field))
         ]
 
-    def ways(self) -> tuple[Way, Way]:
+    def setups(self) -> tuple[ListSetup, ListSetup]:
         rules = Rules(self.placements[self.cleaned_data["placement"]])
-        return Way(None, rules), Way({**self.kinds, **self.changed_kinds()}, rules)
+        return ListSetup(None, rules), ListSetup({**self.kinds, **self.changed_kinds()}, rules)
 
 
 class MixForm(PreviewForm):
@@ -230,8 +230,8 @@ class MixForm(PreviewForm):
         before, after = describe_rules(self.placement), describe_rules(self.mixed())
         return [(name, before[name], after[name]) for name in after if before[name] != after[name]]
 
-    def ways(self) -> tuple[Way, Way]:
-        return Way(None, Rules(self.placement)), Way(None, Rules(self.mixed()))
+    def setups(self) -> tuple[ListSetup, ListSetup]:
+        return ListSetup(None, Rules(self.placement)), ListSetup(None, Rules(self.mixed()))
 
 
 def describe_rules(placement: Placement) -> dict[str, str]:

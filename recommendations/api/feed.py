@@ -25,7 +25,7 @@ from accounts.api.permissions import IsOpenOrHasScope, has_scope
 from accounts.api.throttles import CALLER_THROTTLES, OPEN_ROUTE_THROTTLES
 from accounts.models import ApiKey
 from recommendations import telemetry
-from recommendations.feed.emptying import empty_site
+from recommendations.feed.clearing import empty_site
 from recommendations.feed.lists import ACTIONS, add_items, recommend, record_actions
 from web.errors import OUTAGES, error_body
 from web.origin import is_from_another_site

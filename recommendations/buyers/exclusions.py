@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from accounts.models import Buyer
 
-TIRED_AFTER_DAYS = 30
+FREQUENCY_CAP_DAYS = 30
 
 
-def unwanted(buyer: Buyer, before: datetime | None = None) -> set[int]:
+def dismissed_listings(buyer: Buyer, before: datetime | None = None) -> set[int]:
     """Listings of cars a buyer dismissed, or had dismissed by a moment, and the buyer's own."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -43,7 +43,7 @@ def same_cars(listing_ids: Collection[int]) -> set[int]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def tired_of(buyer: Buyer, times_shown_at_most: int, before: datetime | None = None) -> set[int]:
+def frequency_capped_listings(buyer: Buyer, times_shown_at_most: int, before: datetime | None = None) -> set[int]:
     """Listings of cars a buyer was shown so often lately, or by a moment, that others should have a turn."""
     until = before or timezone.now()
     with connection.cursor() as cursor:
@@ -56,6 +56,6 @@ def tired_of(buyer: Buyer, times_shown_at_most: int, before: datetime | None = N
             "SELECT id FROM cars WHERE id IS NOT NULL "
             "UNION SELECT l.id FROM cars JOIN catalog_listing l "
             "ON l.fingerprint = cars.fingerprint AND NOT (l.fingerprint = '')",
-            [buyer.pk, until - timedelta(days=TIRED_AFTER_DAYS), until, times_shown_at_most],
+            [buyer.pk, until - timedelta(days=FREQUENCY_CAP_DAYS), until, times_shown_at_most],
         )
         return {row[0] for row in cursor.fetchall()}

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.buyers.occasions import one_per_occasion, saturated
 from recommendations.buyers.questionnaire import wishes_in
 from recommendations.buyers.searches import Condition, conditions_of
+from recommendations.buyers.sessions import one_per_occasion, saturated
 from recommendations.engine.choice_sets import ChoiceSets, event_weights
 from recommendations.engine.evidence import PADDING, Choices, build_choice_sets
 from recommendations.events.rows import EventRows, read_queries, read_shown_beside
-from recommendations.listings.space import ListingSpace
+from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.models import EventKind
 
 QUESTIONNAIRE_WEIGHT = 4.0  # in views; it does not decay, later events outweigh it
@@ -30,7 +30,7 @@ SECONDS_A_DAY = 86_400.0
 
 
 @dataclass(frozen=True)
-class Supposed:
+class Assumptions:
     """What is assumed of events beyond what the database says of them; nothing where lists are served.
 
     Attributes:
@@ -45,16 +45,16 @@ class Supposed:
         return EventKind.objects.in_bulk() if self.kinds is None else self.kinds
 
 
-NOTHING_SUPPOSED = Supposed()
+NO_ASSUMPTIONS = Assumptions()
 
 
 def choice_sets_of(
     events: EventRows,
-    space: ListingSpace,
+    snapshot: ListingSnapshot,
     now: datetime,
     n_unseen: int,
     answers: Sequence[Choices] = (),
-    supposed: Supposed = NOTHING_SUPPOSED,
+    assumptions: Assumptions = NO_ASSUMPTIONS,
     *,
     learns_position: bool = False,
 ) -> dict[int, ChoiceSets]:
@@ -64,26 +64,26 @@ def choice_sets_of(
 
     Args:
         events: Of any buyers.
-        space: Where listings have their vectors.
+        snapshot: Where listings have their vectors.
         now: Events count by their age at this moment.
         n_unseen: Live listings beside each choice from a list that the buyer asked for, or from none.
         answers: What buyers said besides, as from ``choices_of_answers``.
-        supposed: What is assumed of the events.
+        assumptions: What is assumed of the events.
         learns_position: As in ``build_choice_sets``; otherwise the ranker's position bias is taken out.
     """
-    said = choices_of(events, space, now, n_unseen, supposed)
+    said = choices_of(events, snapshot, now, n_unseen, assumptions)
     together = Choices.concatenate([*said, *answers])
-    bias = space.ranker.position_bias
-    return build_choice_sets(together, space.stock, n_unseen, bias, learns_position=learns_position)
+    bias = snapshot.ranker.position_bias
+    return build_choice_sets(together, snapshot.stock, n_unseen, bias, learns_position=learns_position)
 
 
 def choices_of(
-    events: EventRows, space: ListingSpace, now: datetime, n_unmet: int, supposed: Supposed = NOTHING_SUPPOSED
+    events: EventRows, snapshot: ListingSnapshot, now: datetime, n_unmet: int, assumptions: Assumptions = NO_ASSUMPTIONS
 ) -> tuple[Choices, Choices]:
     """What events on listings say, and what searches say, as vectors and decayed weights, counted per occasion."""
-    kinds = supposed.kinds_by_slug()
+    kinds = assumptions.kinds_by_slug()
     events = events.take(np.array([kinds[kind].weight != 0 for kind in events.kinds], bool))
-    queries = {**read_queries(events.ids[events.listing_ids == 0]), **supposed.queries}
+    queries = {**read_queries(events.ids[events.listing_ids == 0]), **assumptions.queries}
     subjects = subjects_of(events, queries)
     base = np.array([kinds[kind].weight for kind in events.kinds], np.float64)
     counts = one_per_occasion(events.buyer_ids, subjects, events.occurred_at, base)
@@ -93,8 +93,8 @@ def choices_of(
     weights = saturated(events.buyer_ids, subjects, weights)
     is_search = events.listing_ids == 0
     return (
-        choices_on_listings(events.take(~is_search), weights[~is_search], reverse[~is_search], space),
-        choices_in_searches(events.take(is_search), weights[is_search], queries, space, n_unmet),
+        choices_on_listings(events.take(~is_search), weights[~is_search], reverse[~is_search], snapshot),
+        choices_in_searches(events.take(is_search), weights[is_search], queries, snapshot, n_unmet),
     )
 
 
@@ -109,11 +109,11 @@ def subjects_of(events: EventRows, queries: Mapping[int, Mapping[str, Any] | Non
 
 
 def choices_on_listings(
-    events: EventRows, weights: NDArray[np.float64], reverse: NDArray[np.bool_], space: ListingSpace
+    events: EventRows, weights: NDArray[np.float64], reverse: NDArray[np.bool_], snapshot: ListingSnapshot
 ) -> Choices:
     """Events on listings, each before what was shown beside its listing; those on deleted listings are left out."""
     beside = read_shown_beside(events.ids, SHOWN_AT_MOST)
-    vectors = Vectors(space, np.unique(np.concatenate([events.listing_ids, beside.listing_ids])))
+    vectors = Vectors(snapshot, np.unique(np.concatenate([events.listing_ids, beside.listing_ids])))
     chosen = vectors.rows_of(events.listing_ids)
     rows = vectors.rows_of(beside.listing_ids)
     is_listed = np.isin(events.ids, beside.event_ids)
@@ -163,19 +163,19 @@ def choices_in_searches(
     events: EventRows,
     weights: NDArray[np.float64],
     queries: Mapping[int, Mapping[str, Any] | None],
-    space: ListingSpace,
+    snapshot: ListingSnapshot,
     n_unmet: int,
 ) -> Choices:
     """Each condition of each search as a choice of its own."""
     found = [
         (at, condition)
         for at, event_id in enumerate(events.ids.tolist())
-        for condition in conditions_of(queries.get(event_id), space, event_id, n_unmet)
+        for condition in conditions_of(queries.get(event_id), snapshot, event_id, n_unmet)
     ]
     at = np.array([each for each, _ in found], np.intp)
     return choices_among(
         [condition for _, condition in found],
-        space.ranker.n_dims,
+        snapshot.ranker.n_dims,
         weights=weights[at],
         moments=events.occurred_at[at],
         seeds=events.ids[at],
@@ -214,13 +214,13 @@ def choices_among(
     )
 
 
-def choices_of_answers(buyer_id: int, answers: dict, now: datetime, space: ListingSpace) -> Choices:
+def choices_of_answers(buyer_id: int, answers: dict, now: datetime, snapshot: ListingSnapshot) -> Choices:
     """A questionnaire, each answer as a condition on its own field: an estate and a diesel are two answers."""
-    found = list(conditions_of(wishes_in(answers), space, buyer_id, UNMET_BESIDE_AN_ANSWER))
+    found = list(conditions_of(wishes_in(answers), snapshot, buyer_id, UNMET_BESIDE_AN_ANSWER))
     n = len(found)
     return choices_among(
         found,
-        space.ranker.n_dims,
+        snapshot.ranker.n_dims,
         weights=np.full(n, QUESTIONNAIRE_WEIGHT),
         moments=np.full(n, now.timestamp()),
         seeds=buyer_id * 100 + np.arange(n, dtype=np.int64),
@@ -236,12 +236,12 @@ class Vectors:
         features: Theirs, float32, shape (n_found, n_dims).
     """
 
-    def __init__(self, space: ListingSpace, listing_ids: Collection[int] | NDArray[np.int64]) -> None:
+    def __init__(self, snapshot: ListingSnapshot, listing_ids: Collection[int] | NDArray[np.int64]) -> None:
         wanted = np.unique(np.fromiter(listing_ids, np.int64, len(listing_ids)))
-        features, known = space.vectors_of(wanted)
+        features, known = snapshot.vectors_of(wanted)
         self.listing_ids, self.features = wanted[known], features[known]
         if not known.all():
-            elsewhere_ids, elsewhere = space.vectors_elsewhere(wanted[~known].tolist())
+            elsewhere_ids, elsewhere = snapshot.vectors_elsewhere(wanted[~known].tolist())
             all_ids = np.concatenate([self.listing_ids, elsewhere_ids])
             order = np.argsort(all_ids)
             self.listing_ids = all_ids[order]

@@ -28,12 +28,12 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
-from recommendations.buyers.histories import NOTHING_SUPPOSED, Supposed, choice_sets_of, choices_of_answers
-from recommendations.buyers.households import Household, divide
+from recommendations.buyers.histories import NO_ASSUMPTIONS, Assumptions, choice_sets_of, choices_of_answers
+from recommendations.buyers.interests import InterestSet, update_interests
 from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.taste import Prior, Taste, pack_covariance, posterior_batch, unpack_covariance
 from recommendations.events.rows import EventRows, read_histories
-from recommendations.listings.window import Window, borrow_window
+from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.models import EventKind, Interaction, Preference
 from recommendations.telemetry import EVENT_TO_PREFERENCE_SECONDS, REFRESH_SECONDS, REFRESHES
 
@@ -85,10 +85,10 @@ def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
 
     None also before the first ranker is live: there is no space to have a preference in.
     """
-    with borrow_window() as window:
-        if window is None:
+    with borrow_index() as listing_index:
+        if listing_index is None:
             return None
-        version_id = window.version_id
+        version_id = listing_index.version_id
     basis = digest_of_basis(EventKind.objects.all(), buyer.questionnaire)
     position = LogPosition.of(buyer.pk)
     stored = Preference.objects.filter(buyer=buyer, version_id=version_id).first()
@@ -110,10 +110,10 @@ def bring_up_to_date(buyers: Sequence[Buyer], *, by: str) -> int:
 
     A buyer whom another process is computing right now is left to that process.
     """
-    with borrow_window() as window:
-        if window is None:
+    with borrow_index() as listing_index:
+        if listing_index is None:
             return 0
-        version_id = window.version_id
+        version_id = listing_index.version_id
     n_computed = 0
     for batch in batches_of(buyers, LogPosition.of_many([buyer.pk for buyer in buyers])):
         with taking_turns_of_many([buyer.pk for buyer in batch]) as mine:
@@ -220,10 +220,10 @@ def recompute(behind: Sequence[Behind], *, by: str) -> list[Preference]:
     started = time.perf_counter()
     now = timezone.now()
     events = read_histories([each.buyer.pk for each in behind], settings.EVENTS_PER_BUYER)
-    with borrow_window() as window:
-        if window is None or not behind:
+    with borrow_index() as listing_index:
+        if listing_index is None or not behind:
             return []
-        evidence = evidence_of(behind, events, window, now)
+        evidence = evidence_of(behind, events, listing_index, now)
     preferences = learned(behind, evidence, now, is_hurried=by == "read" or len(behind) > 1)
     store(preferences)
     REFRESHES.labels(by).inc(len(behind))
@@ -253,15 +253,20 @@ class Evidence:
 def evidence_of(
     behind: Sequence[Behind],
     events: EventRows,
-    window: Window,
+    listing_index: ListingIndex,
     now: datetime,
-    supposed: Supposed = NOTHING_SUPPOSED,
+    assumptions: Assumptions = NO_ASSUMPTIONS,
 ) -> Evidence:
     """Events and answers of some buyers as choices, counting by their age at a moment."""
     buyers = [each.buyer for each in behind]
-    answers = [choices_of_answers(buyer.pk, buyer.questionnaire, now, window) for buyer in buyers]
-    sets = choice_sets_of(events, window, now, settings.CHOICE_SET_SAMPLE, answers, supposed)
-    return Evidence(window.version_id, window.ranker.prior, sets, window.stock.vectors[window.live_sample()])
+    answers = [choices_of_answers(buyer.pk, buyer.questionnaire, now, listing_index) for buyer in buyers]
+    sets = choice_sets_of(events, listing_index, now, settings.CHOICE_SET_SAMPLE, answers, assumptions)
+    return Evidence(
+        listing_index.version_id,
+        listing_index.ranker.prior,
+        sets,
+        listing_index.stock.vectors[listing_index.live_sample()],
+    )
 
 
 def learned(behind: Sequence[Behind], evidence: Evidence, now: datetime, *, is_hurried: bool) -> list[Preference]:
@@ -280,11 +285,11 @@ def learned(behind: Sequence[Behind], evidence: Evidence, now: datetime, *, is_h
             version_id=version_id,
             mean=taste.mean.astype(np.float32),
             covariance=pack_covariance(taste.covariance),
-            tastes=divide(
+            tastes=update_interests(
                 own,
                 prior,
                 evidence.live,
-                household_before(each.previous, version_id),
+                previous_interests(each.previous, version_id),
                 each.position.n_interactions,
                 is_hurried=is_hurried,
             ).pack(),
@@ -304,9 +309,9 @@ def start_of(previous: Preference | None, version_id: int, otherwise: NDArray[np
     return np.asarray(previous.mean, np.float64)
 
 
-def household_before(previous: Preference | None, version_id: int) -> Household | None:
+def previous_interests(previous: Preference | None, version_id: int) -> InterestSet | None:
     """The tastes of a household as they were last known in this space."""
-    return household_of(previous) if previous and previous.version_id == version_id else None
+    return stored_interests(previous) if previous and previous.version_id == version_id else None
 
 
 def store(preferences: Sequence[Preference]) -> None:
@@ -361,6 +366,6 @@ def taste_of(preference: Preference) -> Taste:
     return Taste(mean, unpack_covariance(bytes(preference.covariance), len(mean)))
 
 
-def household_of(preference: Preference) -> Household:
+def stored_interests(preference: Preference) -> InterestSet:
     """The several tastes of a stored preference, if it has several."""
-    return Household.unpack(bytes(preference.tastes), len(preference.mean))
+    return InterestSet.unpack(bytes(preference.tastes), len(preference.mean))

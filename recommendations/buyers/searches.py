@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.filters import ListingFilters
-from recommendations.listings.space import ListingSpace
+from recommendations.listings.snapshot import ListingSnapshot
 
 MATCHES_AVERAGED = 30  # a condition stands for the mean of that many of the cars that meet it
 SEARCHED_AMONG = 4_000  # live cars; a condition that enough of these meet is not put to all the others
@@ -51,44 +51,46 @@ class Condition:
     unmet: NDArray[np.float32]
 
 
-def conditions_of(query: Mapping[str, Any] | None, space: ListingSpace, seed: int, n_unmet: int) -> Iterator[Condition]:
+def conditions_of(
+    query: Mapping[str, Any] | None, snapshot: ListingSnapshot, seed: int, n_unmet: int
+) -> Iterator[Condition]:
     """What each condition of a search says; one that every live car meets, or none, says nothing.
 
     Args:
         query: As ``ListingFilters.as_query`` makes it; None and empty ask for nothing.
-        space: Whose live cars are compared.
+        snapshot: Whose live cars are compared.
         seed: The same cars are drawn for the same seed.
         n_unmet: Cars that do not meet a condition, at most.
     """
     asked = ListingFilters.from_query(dict(query or {})).as_query()
     for field, names in FILTERS_OF_FIELD.items():
         part = {name: asked[name] for name in names if name in asked}
-        if part and field in space.ranker.encoder.names:
-            yield from condition_on(field, ListingFilters.from_query(part), space, seed, n_unmet)
+        if part and field in snapshot.ranker.encoder.names:
+            yield from condition_on(field, ListingFilters.from_query(part), snapshot, seed, n_unmet)
 
 
 def condition_on(
-    field: str, filters: ListingFilters, space: ListingSpace, seed: int, n_unmet: int
+    field: str, filters: ListingFilters, snapshot: ListingSnapshot, seed: int, n_unmet: int
 ) -> Iterator[Condition]:
-    met, unmet = divided_by(filters, space)
+    met, unmet = divided_by(filters, snapshot)
     if not len(met) or not len(unmet):
         return
     rng = np.random.default_rng(seed)
     met = rng.choice(met, min(MATCHES_AVERAGED, len(met)), replace=False)
     unmet = rng.choice(unmet, min(n_unmet, len(unmet)), replace=False)
-    parts = space.parts(field, np.concatenate([met, unmet]))
+    parts = snapshot.parts(field, np.concatenate([met, unmet]))
     yield Condition(parts[: len(met)].mean(axis=0), parts[len(met) :])
 
 
-def divided_by(filters: ListingFilters, space: ListingSpace) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def divided_by(filters: ListingFilters, snapshot: ListingSnapshot) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows of live cars that meet a condition, and of those that do not; enough of either, not all of them.
 
     A training meets thousands of searches, and looking through the whole stock for each would take most of its time.
     """
-    some = space.live_sample(SEARCHED_AMONG)
-    is_met = space.columns.matching(filters, some)
+    some = snapshot.live_sample(SEARCHED_AMONG)
+    is_met = snapshot.columns.matching(filters, some)
     met, unmet = some[is_met], some[~is_met]
     if len(met) < MATCHES_AVERAGED or not len(unmet):
-        is_live, is_met = space.column("is_live"), space.columns.matching(filters)
+        is_live, is_met = snapshot.column("is_live"), snapshot.columns.matching(filters)
         met, unmet = np.flatnonzero(is_live & is_met), np.flatnonzero(is_live & ~is_met)
     return met, unmet

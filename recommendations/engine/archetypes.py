@@ -329,8 +329,8 @@ class CollaborativeModel:
             raise ValueError("a weight of the history is not finite")
         if len(codes) and not 0 <= codes.min() <= codes.max() < len(self.archetypes):
             raise ValueError(f"history holds a code that is none of {len(self.archetypes)} archetypes")
-        known, places = np.unique(codes, return_inverse=True)
-        history = np.bincount(places, weights, minlength=len(known)).astype(np.float64)
+        known, rows = np.unique(codes, return_inverse=True)
+        history = np.bincount(rows, weights, minlength=len(known)).astype(np.float64)
         return (saturated(history) @ self.neighbours[known]).astype(np.float32)
 
     def to_arrays(self) -> dict[str, NDArray]:

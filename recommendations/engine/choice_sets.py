@@ -33,7 +33,7 @@ class ChoiceSets:
         weights: Strength of each event after decay, shape (n_events,), 0 to ``LARGEST_WEIGHT``. Left out: all 1.
         reverse: True where the event says *not this one* (a dislike), shape (n_events,). Left out: none.
         available: True where an alternative was really offered, shape (n_events, n_alternatives). Left out: all.
-        offsets: What speaks for each alternative apart from taste, in logits (see ``place_offsets``), at most
+        offsets: What speaks for each alternative apart from taste, in logits (see ``position_offsets``), at most
             ``LARGEST_OFFSET`` in size, shape (n_events, n_alternatives). For a dislike it speaks for being rejected:
             the position bias acts either way. Left out: none.
 
@@ -171,23 +171,23 @@ class ChoiceSets:
         return np.where(self.available, self.offsets - of_chosen[:, None], -np.inf)
 
 
-def place_offsets(places: ArrayLike, aversion: float) -> NDArray[np.float64]:
+def position_offsets(positions: ArrayLike, position_bias: float) -> NDArray[np.float64]:
     """What its place in a list does to a listing's odds of being chosen, in logits: those at the top are seen first.
 
-    Each doubling of the place costs ``aversion``. Without this a taste would learn to like what happened to stand on
-    top, and a list that a taste has made would confirm that taste.
+    Each doubling of the place costs ``position_bias``. Without this a taste would learn to like what happened to stand
+    on top, and a list that a taste has made would confirm that taste.
 
     Args:
-        places: From 1 at the top, any shape.
-        aversion: From 0, which is none.
+        positions: From 1 at the top, any shape.
+        position_bias: From 0, which is none.
 
     Raises:
         ValueError: If a place is below 1, or the aversion is not a number from 0.
     """
-    places = np.asarray(places, dtype=np.float64)
-    if not ((places >= 1).all() and 0 <= aversion < np.inf):
+    positions = np.asarray(positions, dtype=np.float64)
+    if not ((positions >= 1).all() and 0 <= position_bias < np.inf):
         raise ValueError("places count from 1, and the aversion is a number from 0")
-    return -aversion * np.log2(places)
+    return -position_bias * np.log2(positions)
 
 
 def event_weights(

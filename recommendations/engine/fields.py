@@ -176,25 +176,25 @@ class TextField:
 
         No title is a gap in the advert, and such a row is in no state; no tags is a fact about the car.
         """
-        place_by_word: dict[str, tuple[int, float]] = {}
+        bucket_by_word: dict[str, tuple[int, float]] = {}
         states: list[int] = []
         shares: list[float] = []
         all_words = self.words(table)
         for words in all_words:
             length = min(self.room / max(len(words), 1), 1.0) ** 0.5
             for word in words:
-                place = place_by_word.get(word)
-                if place is None:
-                    place = place_by_word[word] = self.place(word)
-                states.append(place[0])
-                shares.append(place[1] * length)
+                bucket = bucket_by_word.get(word)
+                if bucket is None:
+                    bucket = bucket_by_word[word] = self.bucket(word)
+                states.append(bucket[0])
+                shares.append(bucket[1] * length)
             if words or self.name == "tags":
                 states.append(self.n_buckets)
                 shares.append(1.0)
         counts = [len(words) + (1 if words or self.name == "tags" else 0) for words in all_words]
         return np.array(states, np.int32), np.array(shares, np.float64), np.array(counts, np.int64)
 
-    def place(self, word: str) -> tuple[int, float]:
+    def bucket(self, word: str) -> tuple[int, float]:
         """Bucket and sign of a word, the same on every machine."""
         hashed = crc32(word.encode())
         return (hashed >> 1) % self.n_buckets, 1.0 if hashed & 1 else -1.0

@@ -181,17 +181,17 @@ def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Sele
     draws = cycle([_scaled(scores) for scores in pool.draws])
     likeness = np.full(len(pool), -np.inf)
     rows, kinds = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.int8)
-    for place, wanted in enumerate(_places(n, policy, rng)):
+    for position, wanted in enumerate(_position_kinds(n, policy, rng)):
         allowed = wishes.least_overstepping()
         if wanted == Kind.EXPLORED:
             relevance[wanted] = next(draws)
         kind = wanted if (allowed & ~np.isnan(relevance[wanted])).any() else Kind.RANKED
         value = (1.0 - policy.diversity) * relevance[kind]
-        if place and policy.diversity:
+        if position and policy.diversity:
             value = value - policy.diversity * likeness
         row = int(np.where(allowed & ~np.isnan(value), value, -np.inf).argmax())
-        rows[place], kinds[place] = row, kind
-        wishes.place(row)
+        rows[position], kinds[position] = row, kind
+        wishes.add(row)
         np.maximum(likeness, units @ units[row], out=likeness)
     return Selection(rows, kinds)
 
@@ -225,7 +225,7 @@ class _Wishes:
         n = self.n_of_taste.sum() + 1
         return self.n_of_taste > np.ceil(self.taste_shares * n)
 
-    def place(self, row: int) -> None:
+    def add(self, row: int) -> None:
         self.is_free[row] = False
         if len(self.taste_shares) and self.tastes[row] >= 0:
             self.n_of_taste[self.tastes[row]] += 1
@@ -236,7 +236,7 @@ class _Wishes:
                 self.oversteps[alike & (n_placed >= cap)] += 1
 
 
-def _places(n: int, policy: ListPolicy, rng: np.random.Generator) -> list[Kind]:
+def _position_kinds(n: int, policy: ListPolicy, rng: np.random.Generator) -> list[Kind]:
     """What each place is for. Kept places are spread at random; the first is for the best, unless every place is kept.
 
     A share that does not come out even is rounded up or down at random, so that it is right on average.
@@ -246,10 +246,10 @@ def _places(n: int, policy: ListPolicy, rng: np.random.Generator) -> list[Kind]:
     kept = [Kind.EXPLORED] * n_kept[0] + [Kind.PROMOTED] * n_kept[1] + [Kind.FRESH] * n_kept[2]
     kept = kept[:n]
     first = 0 if len(kept) == n else 1
-    places = [Kind.RANKED] * n
-    for place, kind in zip(rng.permutation(np.arange(first, n)), kept, strict=False):
-        places[place] = kind
-    return places
+    positions = [Kind.RANKED] * n
+    for position, kind in zip(rng.permutation(np.arange(first, n)), kept, strict=False):
+        positions[position] = kind
+    return positions
 
 
 def _scores_by_kind(pool: Pool) -> dict[Kind, NDArray[np.float64]]:
@@ -275,7 +275,7 @@ def _units(features: NDArray) -> NDArray:
     return np.divide(features, lengths, out=np.zeros(features.shape, features.dtype), where=lengths > 0)
 
 
-def crowding_term(n_leads: ArrayLike, free_leads: float, strength: float) -> NDArray[np.float64]:
+def congestion_term(n_leads: ArrayLike, free_leads: float, strength: float) -> NDArray[np.float64]:
     """What listings lose that already have more interested buyers than their seller can answer; <= 0, shape (n,).
 
     The next buyer of a car with thirty leads has little chance of getting it, and its seller has enough to do.
@@ -287,8 +287,8 @@ def crowding_term(n_leads: ArrayLike, free_leads: float, strength: float) -> NDA
     """
     if not (free_leads > 0 and strength >= 0):
         raise ValueError("free_leads must be positive and strength not negative")
-    crowding = np.log2(np.maximum(np.asarray(n_leads, dtype=np.float64) / free_leads, 1.0))
-    return 0.0 - strength * crowding
+    congestion = np.log2(np.maximum(np.asarray(n_leads, dtype=np.float64) / free_leads, 1.0))
+    return 0.0 - strength * congestion
 
 
 # What phase a buyer is in

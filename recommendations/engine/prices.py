@@ -128,13 +128,13 @@ class CarPrices:
 
         A price or mileage out of all reason makes no deal.
         """
-        return self.judge(table)[0]
+        return self.deals_and_plausibility(table)[0]
 
     def are_plausible(self, table: ListingTable) -> NDArray[np.bool_]:
         """Whether price and mileage of each listing may be what they say, shape (n,); the unknown may be anything."""
-        return self.judge(table)[1]
+        return self.deals_and_plausibility(table)[1]
 
-    def judge(self, table: ListingTable) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def deals_and_plausibility(self, table: ListingTable) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """``deals`` and ``are_plausible`` at once."""
         ranges = self.ranges(table)
         is_plausible = self._are_plausible(table, ranges)

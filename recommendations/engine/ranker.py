@@ -43,7 +43,7 @@ class Ranker:
     n_dims: int
     prices: CarPrices = field(default_factory=CarPrices.nothing)
     score: LinearScore = field(default_factory=LinearScore.default)
-    stranger_score: LinearScore = field(default_factory=LinearScore.default_for_strangers)
+    stranger_score: LinearScore = field(default_factory=LinearScore.default_for_cold_buyers)
     position_bias: float = 0.0
 
     @property

@@ -39,12 +39,12 @@ CURRENCY_SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
 SPOKEN_AS_WORDS = {"KIA", "RAM", "MAN", "DAF", "GAZ"}  # among capitals of at most three letters
 
 SIMILAR_BUYERS, ARCHETYPE, DEMAND = "similar buyers", "archetype", "demand"
-FRESHNESS, DEAL, DISTANCE, CROWDING, BASE = "freshness", "deal", "distance", "crowding", "base"
+FRESHNESS, DEAL, DISTANCE, CONGESTION, BASE = "freshness", "deal", "distance", "crowding", "base"
 LABELS = {
     "mileage": "Mileage", "consumption": "Fuel consumption", "engine": "Engine size", "seller": "Kind of seller",
     "title": "Words of the title", SIMILAR_BUYERS: "What similar buyers like", DEMAND: "Recent demand",
     ARCHETYPE: "Cars like those looked at lately", FRESHNESS: "How new the advert is",
-    DEAL: "Price against that of similar cars", DISTANCE: "Distance", CROWDING: "Buyers interested already",
+    DEAL: "Price against that of similar cars", DISTANCE: "Distance", CONGESTION: "Buyers interested already",
     BASE: "Base, the same for every car",
 }  # fmt: skip
 
@@ -61,7 +61,7 @@ def operator_breakdown(terms: Terms, score: float) -> list[tuple[str, float]]:
     return sorted(lines, key=lambda line: -abs(line[1]))
 
 
-def tell_reason(
+def reason_for(
     terms: Terms,
     baseline: Terms,
     *,
@@ -115,7 +115,7 @@ def _claimable(terms: Terms, facts: Facts, is_personal: bool) -> Terms:
 def strong_points(terms: Terms, baseline: Terms, facts: Facts, typical: Mapping[str, float]) -> list[str]:
     """Fields that lift this car above the average one and can be put into words, the strongest first, at most three."""
     lifts = {name: value - baseline.get(name, 0.0) for name, value in terms.items() if value > 0}
-    sayable = [name for name, lift in lifts.items() if lift > 0 and _is_sayable(name, facts, typical)]
+    sayable = [name for name, lift in lifts.items() if lift > 0 and _is_claimable(name, facts, typical)]
     sayable.sort(key=lambda name: -lifts[name])
     return [name for name in sayable[:MOST_POINTS] if lifts[name] >= WORTH_SAYING * lifts[sayable[0]]]
 
@@ -234,7 +234,7 @@ def _of_the_car(points: Sequence[str], facts: Facts, is_personal: bool) -> str:
 # --- Words -----------------------------------------------------------------------------------------------------------
 
 
-def _is_sayable(name: str, facts: Facts, typical: Mapping[str, float]) -> bool:
+def _is_claimable(name: str, facts: Facts, typical: Mapping[str, float]) -> bool:
     """Whether the facts give words for a field, and words that are true: a mileage is only called low if it is."""
     known = facts.get
     if name in ADJECTIVE_ORDER:

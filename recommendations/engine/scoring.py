@@ -33,7 +33,7 @@ TERMS = (UTILITY, ARCHETYPE, DEMAND, FRESHNESS, DEAL, DISTANCE)
 # (``LinearScore.default``) applies them to terms as they come, in their own units.
 DEFAULT_WEIGHTS = {UTILITY: 1.0, ARCHETYPE: 0.3, DEMAND: 0.1, FRESHNESS: 0.1, DEAL: 0.1, DISTANCE: 0.2}
 # A cold buyer's utility is that of the population: what others ask about right now says more beside it.
-DEFAULT_WEIGHTS_FOR_STRANGERS = {**DEFAULT_WEIGHTS, ARCHETYPE: 0.0, DEMAND: 0.5}
+DEFAULT_WEIGHTS_FOR_COLD_BUYERS = {**DEFAULT_WEIGHTS, ARCHETYPE: 0.0, DEMAND: 0.5}
 # A price further off than this factor is a typing error or another kind of car, not a better deal.
 LARGEST_DEAL = np.log(2.0)
 EARTH_RADIUS_KM = 6371.0088
@@ -308,8 +308,8 @@ class LinearScore:
         return cls(TERMS, np.array([weights[name] for name in TERMS]), np.zeros(n), np.ones(n))
 
     @classmethod
-    def default_for_strangers(cls) -> LinearScore:
-        return cls.default(DEFAULT_WEIGHTS_FOR_STRANGERS)
+    def default_for_cold_buyers(cls) -> LinearScore:
+        return cls.default(DEFAULT_WEIGHTS_FOR_COLD_BUYERS)
 
     def breakdown(self, terms: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         """Each term's part of each score, shape (n_listings, n_terms), in the order of ``names``.
@@ -407,7 +407,7 @@ def learn_score(
     weights: ArrayLike | None = None,
     available: ArrayLike | None = None,
     config: ScoreConfig | None = None,
-    places: ArrayLike | None = None,
+    positions: ArrayLike | None = None,
 ) -> LinearScore:
     """Learn what each term is worth from choices that the taste model has not seen.
 
@@ -420,7 +420,7 @@ def learn_score(
         weights: Strength of each event, >= 0, shape (n_events,). Left out: all 1.
         available: True where an alternative was really offered, shape (n_events, n_alternatives). Left out: all.
         config: See ``ScoreConfig``.
-        places: Place of each alternative in the list it was shown in, from 1, shape (n_events, n_alternatives); nan
+        positions: Place of each alternative in the list it was shown in, from 1, shape (n_events, n_alternatives); nan
             where unknown. Buyers look at the top of a list first: how much so is learned beside the weights and then
             left out, or a term that lists happen to be sorted by would get the credit. Left out: unknown.
 
@@ -441,18 +441,18 @@ def learn_score(
     if is_offered.shape != table.shape[:2]:
         raise ValueError(f"available must have shape {table.shape[:2]}, not {is_offered.shape}")
     means, deviations = _scales(table[is_offered])
-    features = np.concatenate([_standardised(table, means, deviations), _looked_past(places, is_offered)], axis=-1)
+    features = np.concatenate([_standardised(table, means, deviations), _log_positions(positions, is_offered)], axis=-1)
     features[~is_offered] = 0.0
     sets = ChoiceSets(features, chosen, weights, available=is_offered)  # type: ignore[arg-type]
     prior = np.array([*(config.prior[name] for name in TERMS), 0.0])
     return LinearScore(TERMS, _most_likely(sets, prior, config)[:-1], means, deviations)
 
 
-def _looked_past(places: ArrayLike | None, is_offered: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _log_positions(positions: ArrayLike | None, is_offered: NDArray[np.bool_]) -> NDArray[np.float64]:
     """How far down each alternative stood, standardised, shape (n_events, n_alternatives, 1); 0 where unknown."""
-    if places is None:
+    if positions is None:
         return np.zeros((*is_offered.shape, 1))
-    depth = np.asarray(places, dtype=np.float64)
+    depth = np.asarray(positions, dtype=np.float64)
     if depth.shape != is_offered.shape:
         raise ValueError(f"places must have shape {is_offered.shape}, not {depth.shape}")
     depth = np.log(np.maximum(depth, 1.0))[..., None]

@@ -365,11 +365,11 @@ class _Moments:
 
 
 def _sample(buyers: Sequence[ChoiceSets], config: PriorConfig) -> list[ChoiceSets]:
-    telling = [row for row, sets in enumerate(buyers) if sets.weights.any()]
-    if len(telling) > config.max_buyers:
-        chosen = np.random.default_rng(config.seed).choice(len(telling), config.max_buyers, replace=False)
-        telling = [telling[position] for position in np.sort(chosen)]
-    return [buyers[row] for row in telling]
+    informative = [row for row, sets in enumerate(buyers) if sets.weights.any()]
+    if len(informative) > config.max_buyers:
+        chosen = np.random.default_rng(config.seed).choice(len(informative), config.max_buyers, replace=False)
+        informative = [informative[position] for position in np.sort(chosen)]
+    return [buyers[row] for row in informative]
 
 
 def _mean_square_difference(sample: Sequence[ChoiceSets]) -> float:
@@ -441,13 +441,13 @@ def tastes(
     config = config or MixtureConfig()
     if not sets.weights.any():
         return [(1.0, Taste(prior.mean, prior.covariance))]
-    household = _Household(logit.stack([sets]), prior, config, newton)
-    best = household.divide(1)
+    mixture = _InterestMixture(logit.stack([sets]), prior, config, newton)
+    best = mixture.divide(1)
     for n_tastes in range(2, max_tastes + 1):
-        if household.total < n_tastes * config.min_weight:
+        if mixture.total < n_tastes * config.min_weight:
             break
-        division = household.divide(n_tastes)
-        too_thin = min(division.shares) * household.total < config.min_weight
+        division = mixture.divide(n_tastes)
+        too_thin = min(division.shares) * mixture.total < config.min_weight
         if too_thin or division.evidence < best.evidence + config.margin:
             break
         best = division
@@ -466,7 +466,7 @@ class _Division:
     evidence: float
 
 
-class _Household:
+class _InterestMixture:
     """One buyer's events and the ways to divide them."""
 
     def __init__(self, batch: logit.Batch, prior: Prior, config: MixtureConfig, newton: NewtonConfig) -> None:
@@ -551,10 +551,10 @@ def _modes(
     buyers: Sequence[ChoiceSets], prior: Prior, start: NDArray[np.float64], config: NewtonConfig
 ) -> Iterator[tuple[NDArray[np.intp], logit.Modes]]:
     """Modes batch by batch, with the positions of the buyers in it; buyers without a weighty event are left out."""
-    telling = [row for row, sets in enumerate(buyers) if sets.weights.any()]
+    informative = [row for row, sets in enumerate(buyers) if sets.weights.any()]
     precision = linalg.inverse(prior.covariance)
-    for positions, batch in logit.batches([buyers[row] for row in telling]):
-        rows = np.array(telling, dtype=np.intp)[positions]
+    for positions, batch in logit.batches([buyers[row] for row in informative]):
+        rows = np.array(informative, dtype=np.intp)[positions]
         yield rows, logit.find_modes(batch, prior.mean, precision, start[rows], config)
 
 

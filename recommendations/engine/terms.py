@@ -6,7 +6,7 @@ A list served now, an evaluation of the past and the learning of the weights ask
     wants = Wants(weights=mean[None], history=(codes, strengths), place=(51.5, -0.1))
     scored = score_rows(ranker, market, wants, rows)     # scores, and what each term adds to them
 
-Rows are positions in ``Goods``. Nothing here knows what may be shown: that is settled before.
+Rows are positions in ``ListingFeatures``. Nothing here knows what may be shown: that is settled before.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Terms = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
-class Goods:
+class ListingFeatures:
     """What the terms need to know of each listing, for any buyer: one row each, all of length n.
 
     Attributes:
@@ -67,9 +67,9 @@ class Goods:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def take(self, rows: NDArray[np.intp]) -> Goods:
+    def take(self, rows: NDArray[np.intp]) -> ListingFeatures:
         """The listings at these positions, in that order."""
-        return Goods(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        return ListingFeatures(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,34 +77,34 @@ class Market:
     """The listings at one moment, and how much each is asked about. Made by ``Market.at``.
 
     Attributes:
-        goods: The listings.
-        moment: Epoch seconds.
+        listing_features: The listings.
+        as_of: Epoch seconds.
         demand_counts: Decayed events on each row before the moment, shape (n,).
         average: Of the listings that were live: decayed events per effective day.
     """
 
-    goods: Goods
-    moment: float
+    listing_features: ListingFeatures
+    as_of: float
     demand_counts: NDArray[np.float64]
     average: float
 
     @classmethod
-    def at(cls, goods: Goods, moment: float, demand_counts: ArrayLike) -> Market:
+    def at(cls, listing_features: ListingFeatures, as_of: float, demand_counts: ArrayLike) -> Market:
         """The market at a moment, in epoch seconds; ``demand_counts`` as from the function of that name, shape (n,).
 
         Raises:
             ValueError: If the counts are not one for each row.
         """
         counts = np.asarray(demand_counts, dtype=np.float64)
-        if counts.shape != (len(goods),):
-            raise ValueError(f"{counts.shape} demand counts do not go with {len(goods)} listings")
-        is_live = (goods.published_at <= moment) & (goods.ended_at > moment)
-        exposure = effective_days(_days(moment, goods.published_at[is_live]), DEMAND_HALF_LIFE_DAYS)
-        return cls(goods, moment, counts, average_rate(counts[is_live], exposure))
+        if counts.shape != (len(listing_features),):
+            raise ValueError(f"{counts.shape} demand counts do not go with {len(listing_features)} listings")
+        is_live = (listing_features.published_at <= as_of) & (listing_features.ended_at > as_of)
+        exposure = effective_days(_days(as_of, listing_features.published_at[is_live]), DEMAND_HALF_LIFE_DAYS)
+        return cls(listing_features, as_of, counts, average_rate(counts[is_live], exposure))
 
     def listed_days(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """Days since each of the rows was published, shape (n_rows,); nan where it never was."""
-        return _days(self.moment, self.goods.published_at[rows])
+        return _days(self.as_of, self.listing_features.published_at[rows])
 
     def exposure(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """Effective days that each of the rows has been on sale, shape (n_rows,)."""
@@ -113,8 +113,10 @@ class Market:
     @cached_property
     def rates_by_archetype(self) -> NDArray[np.float64]:
         """Demand per effective day of the live listings of each archetype, shape (the highest code + 1,)."""
-        live = np.flatnonzero((self.goods.published_at <= self.moment) & (self.goods.ended_at > self.moment))
-        codes = self.goods.archetypes
+        live = np.flatnonzero(
+            (self.listing_features.published_at <= self.as_of) & (self.listing_features.ended_at > self.as_of)
+        )
+        codes = self.listing_features.archetypes
         n_codes = int(codes.max(initial=-1)) + 1
         return group_rates(self.demand_counts[live], self.exposure(live), codes[live], n_codes)
 
@@ -123,7 +125,7 @@ class Market:
 
         ``uniforms`` are the chances, as for ``arrivals.draw_rates``, shape (n_rows,).
         """
-        prior = self.rates_by_archetype[self.goods.archetypes[rows]]
+        prior = self.rates_by_archetype[self.listing_features.archetypes[rows]]
         rates = draw_rates(self.demand_counts[rows], self.exposure(rows), prior, uniforms)
         return log_rate_ratio(rates, self.average)
 
@@ -134,7 +136,7 @@ class Market:
         return {
             DEMAND: demand_term(counts, listed, DEMAND_HALF_LIFE_DAYS, average=self.average),
             FRESHNESS: freshness_term(listed, FRESHNESS_HALF_LIFE_DAYS),
-            DEAL: self.goods.deals[rows],
+            DEAL: self.listing_features.deals[rows],
         }
 
 
@@ -142,7 +144,7 @@ def demand_counts(
     listing_rows: ArrayLike,
     occurred_at: ArrayLike,
     weights: ArrayLike,
-    moment: float,
+    as_of: float,
     n_rows: int,
     buyer_ids: ArrayLike,
 ) -> NDArray[np.float64]:
@@ -155,13 +157,13 @@ def demand_counts(
         occurred_at: Epoch seconds, shape (n_events,). Events of the moment or later do not count, nor those more than
             ``DEMAND_LOOKBACK_DAYS`` older.
         weights: Of the event's kind, shape (n_events,); only favourable ones (> 0) are demand.
-        moment: Epoch seconds.
+        as_of: Epoch seconds.
         n_rows: Length of the answer.
         buyer_ids: Whose event each is, shape (n_events,).
     """
     rows, happened = np.asarray(listing_rows, dtype=np.intp), np.asarray(occurred_at, dtype=np.float64)
     strengths = np.broadcast_to(np.asarray(weights, dtype=np.float64), rows.shape)
-    age = _days(moment, happened)
+    age = _days(as_of, happened)
     counted = (rows >= 0) & (strengths > 0) & (age > 0) & (age <= DEMAND_LOOKBACK_DAYS)
     decayed = strengths[counted] * np.exp2(-age[counted] / DEMAND_HALF_LIFE_DAYS)
     buyers, rows = np.broadcast_to(np.asarray(buyer_ids), counted.shape)[counted], rows[counted]
@@ -172,27 +174,27 @@ def demand_counts(
     return np.bincount(rows[strongest], decayed[strongest], minlength=n_rows).astype(np.float64)
 
 
-def nothing_seen() -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+def empty_history() -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     return np.empty(0, np.int32), np.empty(0)
 
 
 @dataclass(frozen=True, eq=False)
-class Wants:
+class BuyerFeatures:
     """The asking buyer, as far as the score reads them.
 
     Attributes:
         weights: Preference vectors, shape (n_tastes, n_dims): one, or several for a household.
         offsets: Added to the utility under each taste, shape (n_tastes,); left out: none. They make utilities under
-            different tastes comparable (see ``households``).
+            different tastes comparable (see ``interests``).
         history: Archetype codes of what they dealt with lately, and how strongly, newest first, same length.
-        place: Latitude and longitude, where known.
+        location: Latitude and longitude, where known.
         is_personal: False for a cold buyer, whose score weighs the terms differently.
     """
 
     weights: NDArray[np.float64]
     offsets: NDArray[np.float64] = None  # type: ignore[assignment]
-    history: tuple[NDArray[np.integer], NDArray[np.float64]] = field(default_factory=nothing_seen)
-    place: tuple[float, float] | None = None
+    history: tuple[NDArray[np.integer], NDArray[np.float64]] = field(default_factory=empty_history)
+    location: tuple[float, float] | None = None
     is_personal: bool = True
 
     def __post_init__(self) -> None:
@@ -236,38 +238,42 @@ class Scored:
         )
 
 
-def buyer_terms(ranker: Ranker, goods: Goods, wants: Wants, rows: NDArray[np.intp]) -> Terms:
+def buyer_terms(
+    ranker: Ranker, listing_features: ListingFeatures, buyer_features: BuyerFeatures, rows: NDArray[np.intp]
+) -> Terms:
     """Archetype and distance of some rows: all unknown without a history or a place."""
     unknown = np.full(len(rows), np.nan)
     terms = {ARCHETYPE: unknown, DISTANCE: unknown}
-    codes, strengths = wants.history
+    codes, strengths = buyer_features.history
     if len(codes):
         scores = ranker.collaborative.neighbour_scores(codes, strengths)
-        terms[ARCHETYPE] = archetype_term(scores, goods.archetypes[rows])
-    if wants.place:
-        terms[DISTANCE] = distance_term(great_circle_km(*wants.place, goods.latitude[rows], goods.longitude[rows]))
+        terms[ARCHETYPE] = archetype_term(scores, listing_features.archetypes[rows])
+    if buyer_features.location:
+        terms[DISTANCE] = distance_term(
+            great_circle_km(*buyer_features.location, listing_features.latitude[rows], listing_features.longitude[rows])
+        )
     return terms
 
 
 def score_rows(
-    ranker: Ranker, market: Market, wants: Wants, rows: ArrayLike, score: LinearScore | None = None
+    ranker: Ranker, market: Market, buyer_features: BuyerFeatures, rows: ArrayLike, score: LinearScore | None = None
 ) -> Scored:
     """Score some rows for a buyer at the market's moment.
 
     Args:
         ranker: Whose space the listings are in.
         market: The listings and their demand at the moment.
-        wants: The buyer.
+        buyer_features: The buyer.
         rows: Positions in the goods, int, shape (n_rows,).
         score: Other weights than the ranker's own, e.g. with a placement's boosts.
     """
     at = np.asarray(rows, dtype=np.intp)
-    used = score or ranker.score_for(is_personal=wants.is_personal)
-    utilities, tastes = wants.utilities(market.goods.vectors[at])
-    terms = {UTILITY: utilities, **buyer_terms(ranker, market.goods, wants, at), **market.terms(at)}
+    used = score or ranker.score_for(is_personal=buyer_features.is_personal)
+    utilities, tastes = buyer_features.utilities(market.listing_features.vectors[at])
+    terms = {UTILITY: utilities, **buyer_terms(ranker, market.listing_features, buyer_features, at), **market.terms(at)}
     parts = used.breakdown(terms)
     return Scored(parts.sum(axis=1), parts, used.names, tastes)
 
 
-def _days(moment: float, since: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (moment - since) / SECONDS_A_DAY
+def _days(as_of: float, since: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (as_of - since) / SECONDS_A_DAY

@@ -44,7 +44,7 @@ def block_of(cells: Sequence[str]) -> Floats:
     """One column's features, not yet of unit length, shape (n_items, n_dims of the column)."""
     numbers = numbers_in(cells)
     if numbers is not None:
-        return places_of(numbers)
+        return scaled_ranks(numbers)
     values = [[part.strip() for part in cell.split(SEPARATOR) if part.strip()] for cell in cells]
     names = sorted({value for row in values for value in row})
     if len(names) > MOST_CATEGORIES:
@@ -65,7 +65,7 @@ def numbers_in(cells: Sequence[str]) -> Floats | None:
     return None if np.isinf(numbers).any() else numbers
 
 
-def places_of(numbers: Floats) -> Floats:
+def scaled_ranks(numbers: Floats) -> Floats:
     """A point on a half circle by the place in the ranking, shape (n_items, 2); 0, 0 for nan. Equals share a place."""
     known = ~np.isnan(numbers)
     block = np.zeros((len(numbers), 2))

@@ -93,26 +93,26 @@ class ItemRanker:
     """Fitted as of a day. Made by ``fit_item_ranker``.
 
     Attributes:
-        past: What it was fitted on.
+        learning_data: What it was fitted on.
         option: The chosen one.
         score: The linear score of the terms.
         validated: NDCG of each option on validation users that it was not learned from; empty when there were too few.
     """
 
-    past: Past
+    learning_data: LearningData
     option: Option
     score: LinearScore
     validated: Mapping[Option, float]
 
     def scores(self, user_rows: NDArray[np.intp]) -> Floats:
         """Of every item for some users, shape (n_rows, n_items); higher is better, always finite."""
-        blocks = [np.empty((0, self.past.events.n_items))]
-        blocks += [self.score.score(_flat(terms)).reshape(-1, self.past.events.n_items)
-                   for terms in self.past.terms(user_rows, self.option)]  # fmt: skip
+        blocks = [np.empty((0, self.learning_data.events.n_items))]
+        blocks += [self.score.score(_flat(terms)).reshape(-1, self.learning_data.events.n_items)
+                   for terms in self.learning_data.terms(user_rows, self.option)]  # fmt: skip
         return np.concatenate(blocks)
 
 
-class Past:
+class LearningData:
     """What is known just before a day, and the models of it; each is fitted when first asked for."""
 
     def __init__(self, events: ItemEvents, catalogue: ItemCatalogue, day: float, config: ItemRankerConfig) -> None:
@@ -246,14 +246,16 @@ def fit_item_ranker(
     options = [
         Option(*each) for each in product(config.regularisations, config.history_half_lives_days, config.shortlists)
     ]
-    past = events.before(day)
-    earlier = Past(past, catalogue, day - validation_days, config)
-    asked = ask(past, catalogue, earlier.day, day, known_only=config.known_only, unseen_only=config.unseen_only)
+    learning_data = events.before(day)
+    earlier = LearningData(learning_data, catalogue, day - validation_days, config)
+    asked = ask(
+        learning_data, catalogue, earlier.day, day, known_only=config.known_only, unseen_only=config.unseen_only
+    )
     asked = asked.take(_sampled(len(asked), events.n_items, len(config.demand_half_lives_days) + 4, config.seed))
     validated = validate(earlier, asked, options) if len(asked) >= FEWEST_VALIDATED else {}
     chosen = max(validated, key=lambda option: validated[option]) if validated else options[0]
     score = learn_weights(earlier, table_of(earlier, asked.user_rows, chosen), asked, chosen.shortlist)
-    return ItemRanker(Past(past, catalogue, day, config), chosen, score, validated)
+    return ItemRanker(LearningData(learning_data, catalogue, day, config), chosen, score, validated)
 
 
 def _sampled(n_users: int, n_items: int, n_terms: int, seed: int) -> NDArray[np.intp]:
@@ -262,36 +264,40 @@ def _sampled(n_users: int, n_items: int, n_terms: int, seed: int) -> NDArray[np.
     return np.sort(np.random.default_rng(seed).permutation(n_users)[:n])
 
 
-def validate(past: Past, asked: ItemQuestion, options: list[Option]) -> dict[Option, float]:
+def validate(learning_data: LearningData, asked: ItemQuestion, options: list[Option]) -> dict[Option, float]:
     """NDCG of each option: weights learned from one half of the users, tested on the other, and the reverse."""
     is_even = np.arange(len(asked)) % 2 == 0
     found = {}
     for _, alike in groupby(options, lambda option: option[:2]):  # which share a table of terms
         same = list(alike)
-        table = table_of(past, asked.user_rows, same[0])
+        table = table_of(learning_data, asked.user_rows, same[0])
         for option in same:
-            halves = [_ndcg(past, table, asked, learns, option.shortlist) for learns in (is_even, ~is_even)]
+            halves = [_ndcg(learning_data, table, asked, learns, option.shortlist) for learns in (is_even, ~is_even)]
             found[option] = float(np.mean(halves))
     return found
 
 
 def _ndcg(
-    past: Past, table: NDArray[np.float32], asked: ItemQuestion, learns: NDArray[np.bool_], shortlist: int
+    learning_data: LearningData,
+    table: NDArray[np.float32],
+    asked: ItemQuestion,
+    learns: NDArray[np.bool_],
+    shortlist: int,
 ) -> float:
-    score = learn_weights(past, table[learns], asked.take(learns), shortlist)
+    score = learn_weights(learning_data, table[learns], asked.take(learns), shortlist)
     test = asked.take(~learns)
-    terms = dict(zip(past.term_names, np.moveaxis(table[~learns], -1, 0), strict=True))
+    terms = dict(zip(learning_data.term_names, np.moveaxis(table[~learns], -1, 0), strict=True))
     scores = score.score(_flat(terms)).reshape(len(test), -1)
     hits = metrics.find_hits(
-        best_items(scores, test, past.config.k), np.split(test.relevant.indices, test.relevant.indptr[1:-1])
+        best_items(scores, test, learning_data.config.k), np.split(test.relevant.indices, test.relevant.indptr[1:-1])
     )
-    return metrics.mean_over_users(metrics.ndcg_at_k(hits, past.config.k))
+    return metrics.mean_over_users(metrics.ndcg_at_k(hits, learning_data.config.k))
 
 
-def table_of(past: Past, user_rows: NDArray[np.intp], option: Option) -> NDArray[np.float32]:
+def table_of(learning_data: LearningData, user_rows: NDArray[np.intp], option: Option) -> NDArray[np.float32]:
     """Every term of every item for some users, shape (n_rows, n_items, n_terms); nan where unknown."""
-    blocks = [np.empty((0, past.events.n_items, len(past.term_names)), np.float32)]
-    for terms in past.terms(user_rows, option):
+    blocks = [np.empty((0, learning_data.events.n_items, len(learning_data.term_names)), np.float32)]
+    for terms in learning_data.terms(user_rows, option):
         blocks.append(np.stack(list(terms.values()), axis=-1).astype(np.float32))
     return np.concatenate(blocks)
 
@@ -304,7 +310,9 @@ def best_items(scores: Floats, question: ItemQuestion, k: int) -> NDArray[np.int
     return np.where(np.isfinite(np.take_along_axis(allowed, best, axis=1)), best, metrics.PADDING)
 
 
-def learn_weights(past: Past, table: NDArray[np.float32], asked: ItemQuestion, shortlist: int) -> LinearScore:
+def learn_weights(
+    learning_data: LearningData, table: NDArray[np.float32], asked: ItemQuestion, shortlist: int
+) -> LinearScore:
     """Weights of the terms by conditional logit: each user chose what they went for out of what they could have had.
 
     Learned twice: first out of all items, then out of each user's best by the first weights. Most choices are of the
@@ -312,7 +320,7 @@ def learn_weights(past: Past, table: NDArray[np.float32], asked: ItemQuestion, s
     Every user counts once, however much they went for.
 
     Args:
-        past: The models, fitted before the choices.
+        learning_data: The models, fitted before the choices.
         table: Their terms, as from ``table_of``, of the users asked about.
         asked: The choices.
         shortlist: How many items the second time is about, for each user.
@@ -323,19 +331,19 @@ def learn_weights(past: Past, table: NDArray[np.float32], asked: ItemQuestion, s
     Source: conditional logit (McFadden 1974), a Gaussian around 0, solved by L-BFGS. That the weights may be learned
     from a part of the alternatives is its independence of irrelevant alternatives.
     """
-    names = past.term_names
+    names = learning_data.term_names
     if not len(asked):
         return LinearScore(names, np.ones(len(names)), np.zeros(len(names)), np.ones(len(names)))
     allowed, chosen = asked.allowed(), asked.relevant.toarray().astype(np.float32)
     means, deviations = _scales(table[allowed].astype(np.float64))
     features = np.asarray(np.nan_to_num((table - means) / deviations), np.float32)
-    weights = most_likely(features, allowed, chosen, past.config.strength)
+    weights = most_likely(features, allowed, chosen, learning_data.config.strength)
     best = _best(np.where(allowed, features @ weights.astype(np.float32), -np.inf), shortlist)
     weights = most_likely(
         np.take_along_axis(features, best[..., None], axis=1),
         np.take_along_axis(allowed, best, axis=1),
         np.take_along_axis(chosen, best, axis=1),
-        past.config.strength,
+        learning_data.config.strength,
     )
     return LinearScore(names, weights, means, deviations)
 

@@ -64,11 +64,11 @@ def known(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def quiet(fraction: float, step: str) -> None:
+def no_report(fraction: float, step: str) -> None:
     """Ignores the progress."""
 
 
-class ForetoldChoices:
+class PredictedChoices:
     """Whether probabilities come true: each choice among the chosen thing and some that were drawn at random.
 
     A score in log odds foretells by the softmax over what a buyer chooses from. Over a whole stock every probability
@@ -99,7 +99,7 @@ class ForetoldChoices:
             self._probabilities.append(odds / odds.sum())
             self._came_true.append(np.arange(len(odds)) == 0)
 
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Bins and error as JSON; empty without a choice."""
         if not self._probabilities:
             return {}

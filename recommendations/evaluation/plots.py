@@ -99,9 +99,9 @@ def _steps(x: _Axis, bottom: float) -> list[str]:
     return [_text(x.at(value), bottom + 18, str(value), "middle") for value in range(0, int(x.highest) + 1, step)]
 
 
-def _apart(places: Sequence[float], distance: float = 15.0) -> list[float]:
+def _apart(heights: Sequence[float], distance: float = 15.0) -> list[float]:
     """The same heights, moved down where two names would stand on each other."""
-    moved = list(places)
+    moved = list(heights)
     ordered = sorted(range(len(moved)), key=lambda number: moved[number])
     for above, below in pairwise(ordered):
         moved[below] = max(moved[below], moved[above] + distance)

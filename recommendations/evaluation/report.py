@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from recommendations.evaluation.outcome import OURS
 from recommendations.evaluation.plots import Bar, bar_chart, reliability_chart
-from recommendations.metrics.figures import COVERAGE, DIVERSITY, EVERYBODY, LEAD, NOVELTY, PAIRS_WON
+from recommendations.metrics.figures import ALL_BUYERS, COVERAGE, DIVERSITY, LEAD, NOVELTY, PAIRS_WON
 
 MAIN_METRIC = "ndcg"
 QUALITY = ("ndcg", "recall", "hit rate", "mrr", "precision")
@@ -56,7 +56,7 @@ class Reading:
         self.slices = list(dict.fromkeys(figure["slice"] for figure in document["figures"]))
         self.ks = sorted({figure["k"] for figure in document["figures"] if figure["k"]})
 
-    def figure(self, ranker: str, metric: str, k: int, of_slice: str = EVERYBODY) -> Mapping[str, Any] | None:
+    def figure(self, ranker: str, metric: str, k: int, of_slice: str = ALL_BUYERS) -> Mapping[str, Any] | None:
         """None where it was not or could not be measured."""
         found = self._by_key.get((ranker, of_slice, metric, k))
         return found if found and found["value"] is not None else None
@@ -67,7 +67,7 @@ class Reading:
         bars = [Bar(name, one["value"], *ends(one), is_ours=name == OURS) for name, one in found if one is not None]
         return sorted(bars, key=lambda bar: -bar.value)
 
-    def best_other(self, metric: str, k: int, of_slice: str = EVERYBODY) -> str | None:
+    def best_other(self, metric: str, k: int, of_slice: str = ALL_BUYERS) -> str | None:
         """The best ranker that is not ours."""
         others = [(one["value"], name) for name in self.rankers if name != OURS
                   and (one := self.figure(name, metric, k, of_slice))]  # fmt: skip

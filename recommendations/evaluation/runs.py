@@ -12,8 +12,8 @@ from django.db import transaction
 
 from accounts.models import User
 from jobs.work import Attempt, perform
-from recommendations.evaluation.of_log import LogParameters, backtest_log
-from recommendations.evaluation.outcome import FORMAT, Outcome, Report, known, quiet
+from recommendations.evaluation.log_backtest import LogParameters, backtest_log
+from recommendations.evaluation.outcome import FORMAT, Outcome, Report, known, no_report
 from recommendations.models import Evaluation, EvaluationFigure, RankerVersion
 
 
@@ -24,7 +24,7 @@ def start_evaluation(*, parameters: dict[str, Any] | None = None, started_by: Us
     return Evaluation.objects.create(parameters=checked.to_json(), version=version, started_by=started_by)
 
 
-def run_evaluation(*, evaluation_id: int, report: Report = quiet) -> Evaluation | None:
+def run_evaluation(*, evaluation_id: int, report: Report = no_report) -> Evaluation | None:
     """Carry out a queued evaluation; None when another process has it, or it was cancelled. Raises what went wrong."""
 
     def work(attempt: Attempt[Evaluation]) -> None:
@@ -36,7 +36,7 @@ def run_evaluation(*, evaluation_id: int, report: Report = quiet) -> Evaluation 
 
 
 def evaluate_now(
-    source: str, parameters: dict[str, Any], work: Callable[[Report], Outcome], report: Report = quiet
+    source: str, parameters: dict[str, Any], work: Callable[[Report], Outcome], report: Report = no_report
 ) -> Evaluation:
     """Carry out some other backtest at once, as a row of its own: an event file, say."""
     evaluation = Evaluation.objects.create(source=source[:200], parameters=parameters)

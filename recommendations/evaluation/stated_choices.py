@@ -202,8 +202,8 @@ def _all_ways(
     """Each way's weights, one row per person."""
     n_dims = learning[0].n_dims
     yield AVERAGE, np.stack([_chosen_features(sets).mean(axis=0) for sets in learning])
-    everybody = _joined(learning)
-    pooled = posterior(everybody, Prior(np.zeros(n_dims), np.eye(n_dims) * 10.0))
+    all_people = _joined(learning)
+    pooled = posterior(all_people, Prior(np.zeros(n_dims), np.eye(n_dims) * 10.0))
     yield POOLED, np.tile(pooled.mean, (len(learning), 1))
     yield PERSONAL, _means(learning, Prior(np.zeros(n_dims), np.eye(n_dims) * variance))
     yield HIERARCHICAL, _means(learning, fit_prior(learning, n_dims, prior_config))
@@ -281,13 +281,13 @@ def _differs_within_sets(
 def _padded(chosen: NDArray[np.bool_], set_of_row: NDArray[np.intp], features: NDArray[np.float64]) -> ChoiceSets:
     order = np.argsort(set_of_row, kind="stable")
     n_rows = np.bincount(set_of_row)
-    place = np.arange(len(order)) - (np.cumsum(n_rows) - n_rows)[set_of_row[order]]
+    slot = np.arange(len(order)) - (np.cumsum(n_rows) - n_rows)[set_of_row[order]]
     shape = (len(n_rows), int(n_rows.max()))
     padded, is_chosen = np.zeros((*shape, features.shape[1])), np.zeros(shape, dtype=bool)
     available = np.zeros(shape, dtype=bool)
-    padded[set_of_row[order], place] = features[order]
-    is_chosen[set_of_row[order], place] = chosen[order]
-    available[set_of_row[order], place] = True
+    padded[set_of_row[order], slot] = features[order]
+    is_chosen[set_of_row[order], slot] = chosen[order]
+    available[set_of_row[order], slot] = True
     return ChoiceSets(padded, is_chosen.argmax(axis=1), available=available)
 
 
@@ -330,8 +330,8 @@ def _cross_validated(people: _People, config: ChoiceConfig, way: _Hierarchical |
     losses = []
     for fold in range(config.n_folds):
         learning = people.each(~people.is_test & (people.fold != fold))
-        held_back = people.each(~people.is_test & (people.fold == fold))
-        losses.append(_predict(held_back, _means(learning, way.prior(learning)), True).log_losses)
+        held_out = people.each(~people.is_test & (people.fold == fold))
+        losses.append(_predict(held_out, _means(learning, way.prior(learning)), True).log_losses)
     return float(np.concatenate(losses).mean())
 
 

@@ -113,6 +113,6 @@ def _listing_ids(item_ids: Sequence[str]) -> list[int]:
     if known is None or not all(item in known.listing_id_of for item in item_ids):
         known = memory.items()
     if missing := {item for item in item_ids if item not in known.listing_id_of}:
-        item_store.remember_items(missing)
+        item_store.store_items(missing)
         known = memory.items()
     return [known.listing_id_of[item] for item in item_ids]

@@ -23,7 +23,7 @@ from catalog.models import Listing
 from catalog.querysets import ITEMS
 from recommendations.feed.model import FeedConfig, FeedEvents, FeedModel, fit_feed
 from recommendations.feed.ranking import ItemScorer
-from recommendations.listings.window import read_changes, read_oldest_open_transaction
+from recommendations.listings.index import read_changes, read_oldest_open_transaction
 from recommendations.models import FeedFit
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class View:
 
 
 @dataclass
-class _Shelf:
+class _ItemArrays:
     """Rows under construction: plain lists that grow."""
 
     listing_ids: list[int] = field(default_factory=list)
@@ -121,7 +121,7 @@ class Memory:
     def forget(self) -> None:
         """Read everything anew at the next question."""
         with self._lock:
-            self._shelf = _Shelf()
+            self._arrays = _ItemArrays()
             self._items: Items | None = None
             self._view: View | None = None
             self._fit: tuple[int | None, dict[str, NDArray]] = (None, {})
@@ -193,21 +193,21 @@ class Memory:
 
     def _reload(self) -> None:
         started = time.monotonic()
-        self._shelf = _Shelf()
+        self._arrays = _ItemArrays()
         for row in item_rows():
-            self._shelf.put(*row)
-        self._items = self._shelf.items()
+            self._arrays.put(*row)
+        self._items = self._arrays.items()
         logger.info("items of the feed: %s in %.2f s", len(self._items.names), time.monotonic() - started)
 
     def _update(self, listing_ids: list[int]) -> None:
         rows = item_rows(listing_ids)
-        known = [listing_id for listing_id in listing_ids if listing_id in self._shelf.row_of]
+        known = [listing_id for listing_id in listing_ids if listing_id in self._arrays.row_of]
         if not rows and not known:  # cars
             return
         for row in rows:
-            self._shelf.put(*row)
-        self._shelf.forget(set(known) - {row[0] for row in rows})
-        self._items = self._shelf.items()
+            self._arrays.put(*row)
+        self._arrays.forget(set(known) - {row[0] for row in rows})
+        self._items = self._arrays.items()
 
 
 def item_rows(listing_ids: Sequence[int] | None = None) -> list[tuple[int, str, str, list[str]]]:

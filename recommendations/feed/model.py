@@ -229,8 +229,8 @@ def _strongest(rows: Rows, values: Floats, allowed: NDArray[np.bool_], n: int) -
     at = at[np.lexsort((-np.abs(values[at]), rows[at]))]
     starts = np.r_[0, np.flatnonzero(np.diff(rows[at])) + 1] if len(at) else np.zeros(0, np.intp)
     lengths = np.diff(np.r_[starts, len(at)])
-    place = np.arange(len(at)) - np.repeat(starts, lengths)
-    return at[place < n]
+    rank = np.arange(len(at)) - np.repeat(starts, lengths)
+    return at[rank < n]
 
 
 def _pairs(users: Rows, items: Rows, shape: tuple[int, int]) -> csr_array:

@@ -271,10 +271,10 @@ class ItemScorer:
         """What the person has seen before, longest ago first, then what they disliked."""
         if not n:
             return np.zeros(0, np.intp)
-        last_place = {int(row): place for place, row in enumerate([*person.liked, *person.shown])}
+        last_position = {int(row): position for position, row in enumerate([*person.liked, *person.shown])}
         disliked = set(person.disliked.tolist())
-        known = [row for row in {*last_place, *disliked} if self.is_live[row]]
-        known.sort(key=lambda row: (row in disliked, last_place.get(row, -1), row))
+        known = [row for row in {*last_position, *disliked} if self.is_live[row]]
+        known.sort(key=lambda row: (row in disliked, last_position.get(row, -1), row))
         return np.asarray(known[:n], np.intp)
 
 

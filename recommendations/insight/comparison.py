@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from recommendations.evaluation.of_log import name_of
+from recommendations.evaluation.log_backtest import name_of
 from recommendations.evaluation.outcome import OURS
 from recommendations.exceptions import RankerRefused
-from recommendations.metrics.figures import COVERAGE, DIVERSITY, EVERYBODY, LEAD, NOVELTY, PAIRS_WON
+from recommendations.metrics.figures import ALL_BUYERS, COVERAGE, DIVERSITY, LEAD, NOVELTY, PAIRS_WON
 from recommendations.models import Evaluation, EvaluationFigure, Interaction, RankerVersion
 from recommendations.training.gate import FEWEST_BUYERS
 
@@ -60,7 +60,7 @@ class Measured:
     figures: Mapping[Key, Value]
     known: float | None
 
-    def figure(self, metric: str, k: int, of_slice: str = EVERYBODY) -> Value | None:
+    def figure(self, metric: str, k: int, of_slice: str = ALL_BUYERS) -> Value | None:
         return self.figures.get((metric, of_slice, k))
 
 

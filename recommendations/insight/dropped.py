@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.filters import ListingFilters
-from recommendations.listings.window import Window
+from recommendations.listings.index import ListingIndex
 from recommendations.serving.placements import Rules
 from recommendations.serving.ranking import SOURCE_OF_KIND, Candidate
 from recommendations.serving.scorer import Scorer
@@ -24,14 +24,14 @@ from recommendations.serving.scorer import Scorer
 SHORTLIST = 2_000  # the most suitable cars, which are scored exactly
 ENDED_DAYS = 14.0  # a car that ended earlier is not missed
 LOOKED_AT = 300  # of those that score higher
-TOLD_PER_REASON = 8
+SHOWN_PER_REASON = 8
 SECONDS_A_DAY = 86_400.0
-PLACE_FILTERS = ("latitude", "longitude", "radius_km")
+LOCATION_FILTERS = ("latitude", "longitude", "radius_km")
 
-NOT_FOR_SALE, UNWELCOME, OWN, TIRED = "not for sale", "dismissed", "their own", "shown too often"
+NOT_FOR_SALE, DISMISSED, OWN, FREQUENCY_CAP = "not for sale", "dismissed", "their own", "shown too often"
 PLACEMENT_FILTER, ASKED_FILTER = "placement's filters", "filters asked for"
 NOT_PROPOSED, MODEL_CAP, SELLER_CAP = "not proposed", "cap per model", "cap per seller"
-TASTE_SHARE, DIVERSITY, KEPT_PLACES = "the other taste's turn", "too alike", "kept places"
+TASTE_SHARE, DIVERSITY, KEPT_POSITIONS = "the other taste's turn", "too alike", "kept places"
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Dropped:
         listing_id: Which.
         score: Under the same score as the list.
         rank: Its place by score alone, among all that were looked at; 1 is the best.
-        why: One of the constants of this module.
+        reason: One of the constants of this module.
         detail: In words.
     """
 
     listing_id: int
     score: float
     rank: int
-    why: str
+    reason: str
     detail: str
 
 
@@ -58,25 +58,25 @@ class Question:
     """A list that was made, and all it was made by.
 
     Attributes:
-        window, scorer, rules: As the list had them.
+        listing_index, scorer, rules: As the list had them.
         filters: As asked for, without the placement's.
-        never, tired: Ids that must not be shown, and that step back.
+        dismissed, frequency_capped: Ids that must not be shown, and that step back.
         listed: Ids of the list, in its order.
         pool: Every candidate that was put in order.
     """
 
-    window: Window
+    listing_index: ListingIndex
     scorer: Scorer
     rules: Rules
     filters: ListingFilters
-    never: Set[int]
-    tired: Set[int]
+    dismissed: Set[int]
+    frequency_capped: Set[int]
     listed: Sequence[int]
     pool: Mapping[int, Candidate]
 
     @cached_property
     def listed_rows(self) -> NDArray[np.intp]:
-        rows = self.window.stock.rows_of(np.array(self.listed, np.int64))
+        rows = self.listing_index.stock.rows_of(np.array(self.listed, np.int64))
         return rows[rows >= 0]
 
     @cached_property
@@ -99,10 +99,10 @@ def find_dropped(question: Question) -> tuple[dict[int, int], list[Dropped], Cou
         Places by score alone of the list's cars and of those named; the best cars that were left out for each reason,
         the best first; and how many there are of each, among the ``LOOKED_AT`` that score highest.
     """
-    window = question.window
+    listing_index = question.listing_index
     rows = shortlist(question)
-    ids = window.stock.listing_ids[rows]
-    scored = question.scorer.judge(window.goods.take(rows), ids.tolist())
+    ids = listing_index.stock.listing_ids[rows]
+    scored = question.scorer.score_listings(listing_index.listing_features.take(rows), ids.tolist())
     order = np.lexsort((ids, -scored.scores))
     ranks = {key: rank for rank, key in enumerate(ids[order].tolist(), start=1)}
     listed = set(question.listed)
@@ -111,79 +111,79 @@ def find_dropped(question: Question) -> tuple[dict[int, int], list[Dropped], Cou
     counts: Counter[str] = Counter()
     named = []
     for at in above:
-        why, detail = why_not(question, int(rows[at]))
-        counts[why] += 1
-        if counts[why] <= TOLD_PER_REASON:
+        reason, detail = exclusion_reason(question, int(rows[at]))
+        counts[reason] += 1
+        if counts[reason] <= SHOWN_PER_REASON:
             key = int(ids[at])
-            named.append(Dropped(key, float(scored.scores[at]), ranks[key], why, detail))
+            named.append(Dropped(key, float(scored.scores[at]), ranks[key], reason, detail))
     wanted = {*listed, *(one.listing_id for one in named)}
     return {key: rank for key, rank in ranks.items() if key in wanted}, named, counts
 
 
 def shortlist(question: Question) -> NDArray[np.intp]:
     """Rows of the most suitable cars that are for sale or were lately, and of the list."""
-    window, scorer = question.window, question.scorer
-    moment = float(scorer.pulse.moment)
-    started = window.stock.published_at <= moment + SECONDS_A_DAY
-    rows = np.flatnonzero(started & (window.stock.ended_at > moment - ENDED_DAYS * SECONDS_A_DAY))
+    listing_index, scorer = question.listing_index, question.scorer
+    as_of = float(scorer.market_statistics.as_of)
+    started = listing_index.stock.published_at <= as_of + SECONDS_A_DAY
+    rows = np.flatnonzero(started & (listing_index.stock.ended_at > as_of - ENDED_DAYS * SECONDS_A_DAY))
     best = np.full(len(rows), -np.inf)
-    for weights, offset in zip(scorer.wants.weights, scorer.wants.offsets, strict=True):
-        best = np.maximum(best, window.products(weights, rows) + offset)
+    for weights, offset in zip(scorer.buyer_features.weights, scorer.buyer_features.offsets, strict=True):
+        best = np.maximum(best, listing_index.products(weights, rows) + offset)
     if len(rows) > SHORTLIST:
         rows = rows[np.argpartition(-best, SHORTLIST)[:SHORTLIST]]
     return np.union1d(rows, question.listed_rows)
 
 
-def why_not(question: Question, row: int) -> tuple[str, str]:
+def exclusion_reason(question: Question, row: int) -> tuple[str, str]:
     """The first reason that holds, and in words."""
-    window = question.window
-    listing_id = int(window.stock.listing_ids[row])
-    buyer = question.scorer.shopper.buyer
-    if not window.column("is_live")[row]:
+    listing_index = question.listing_index
+    listing_id = int(listing_index.stock.listing_ids[row])
+    buyer = question.scorer.buyer_context.buyer
+    if not listing_index.column("is_live")[row]:
         return NOT_FOR_SALE, "sold, reserved or withdrawn"
-    if listing_id in question.never:
-        is_own = buyer is not None and buyer.user_id and window.column("seller_user_ids")[row] == buyer.user_id
-        return (OWN, "buyers are not shown their own cars") if is_own else (UNWELCOME, "the buyer dismissed this car")
-    for filters, why in ((question.rules.filters, PLACEMENT_FILTER), (question.filters, ASKED_FILTER)):
-        if missed := [name for name, part in parts_of(filters) if not matches(window, part, row)]:
-            return why, ", ".join(missed)
-    if listing_id in question.tired:
+    if listing_id in question.dismissed:
+        is_own = buyer is not None and buyer.user_id and listing_index.column("seller_user_ids")[row] == buyer.user_id
+        return (OWN, "buyers are not shown their own cars") if is_own else (DISMISSED, "the buyer dismissed this car")
+    for filters, reason in ((question.rules.filters, PLACEMENT_FILTER), (question.filters, ASKED_FILTER)):
+        if missed := [name for name, part in parts_of(filters) if not matches(listing_index, part, row)]:
+            return reason, ", ".join(missed)
+    if listing_id in question.frequency_capped:
         times = question.rules.placement.times_shown_at_most
-        return TIRED, f"shown {times} times or more within 30 days, so others go first"
+        return FREQUENCY_CAP, f"shown {times} times or more within 30 days, so others go first"
     if listing_id not in question.pool:
         return NOT_PROPOSED, f"no source had it among its best; {len(question.pool)} others were proposed"
-    return why_left(question, row, listing_id)
+    return omission_reason(question, row, listing_id)
 
 
-def why_left(question: Question, row: int, listing_id: int) -> tuple[str, str]:
+def omission_reason(question: Question, row: int, listing_id: int) -> tuple[str, str]:
     """Which rule of the placement left a candidate out."""
-    window, placement = question.window, question.rules.placement
+    listing_index, placement = question.listing_index, question.rules.placement
     caps: tuple[tuple[NDArray[Any], int, str, str], ...] = (
-        (window.columns.codes("model"), placement.max_per_model, MODEL_CAP, "of its model"),
-        (window.column("seller_ids"), placement.max_per_seller, SELLER_CAP, "of its seller"),
+        (listing_index.columns.codes("model"), placement.max_per_model, MODEL_CAP, "of its model"),
+        (listing_index.column("seller_ids"), placement.max_per_seller, SELLER_CAP, "of its seller"),
     )
-    for codes, cap, why, of_what in caps:
+    for codes, cap, reason, of_what in caps:
         n = int((codes[question.listed_rows] == codes[row]).sum())
         if cap and codes[row] > 0 and n >= cap:
-            return why, f"{n} {of_what} are in the list already, of {cap} at most"
-    if len(question.scorer.shopper.tastes) > 1 and is_of_a_full_taste(question, row):
+            return reason, f"{n} {of_what} are in the list already, of {cap} at most"
+    if len(question.scorer.buyer_context.interests) > 1 and is_of_a_full_taste(question, row):
         return TASTE_SHARE, "each taste of the household gets its share of the places"
     if question.left_in_pool.index(listing_id) < question.n_kept:
-        return KEPT_PLACES, f"{question.n_kept} places were kept for cars to explore, new or promoted ones"
+        return KEPT_POSITIONS, f"{question.n_kept} places were kept for cars to explore, new or promoted ones"
     return too_alike(question, row)
 
 
 def is_of_a_full_taste(question: Question, row: int) -> bool:
     """Whether the car suits a taste that has its share of the list already."""
-    window, scorer = question.window, question.scorer
-    _, tastes = scorer.wants.utilities(window.stock.vectors[np.append(question.listed_rows, row)])
+    listing_index, scorer = question.listing_index, question.scorer
+    _, tastes = scorer.buyer_features.utilities(listing_index.stock.vectors[np.append(question.listed_rows, row)])
     n_own = int((tastes[:-1] == tastes[-1]).sum())
-    return n_own >= scorer.shopper.tastes[int(tastes[-1])].share * len(question.listed)
+    return n_own >= scorer.buyer_context.interests[int(tastes[-1])].share * len(question.listed)
 
 
 def too_alike(question: Question, row: int) -> tuple[str, str]:
     """What stands in the list that is most like it."""
-    vectors = question.window.stock.vectors
+    vectors = question.listing_index.stock.vectors
     own, others = vectors[row].astype(np.float64), vectors[question.listed_rows].astype(np.float64)
     lengths = np.linalg.norm(others, axis=1) * np.linalg.norm(own)
     cosines = np.divide(others @ own, lengths, out=np.zeros(len(others)), where=lengths > 0)
@@ -194,14 +194,14 @@ def too_alike(question: Question, row: int) -> tuple[str, str]:
 def parts_of(filters: ListingFilters) -> Iterator[tuple[str, ListingFilters]]:
     """Each filter by itself, with its name in words; a circle counts as one."""
     asked = filters.as_query()
-    if filters.place:
-        yield "place", ListingFilters.from_query({name: asked[name] for name in PLACE_FILTERS})
+    if filters.location:
+        yield "place", ListingFilters.from_query({name: asked[name] for name in LOCATION_FILTERS})
     for name, value in asked.items():
-        if name not in PLACE_FILTERS:
+        if name not in LOCATION_FILTERS:
             yield name.replace("_", " "), ListingFilters.from_query({name: value})
 
 
-def matches(window: Window, filters: ListingFilters, row: int) -> bool:
+def matches(listing_index: ListingIndex, filters: ListingFilters, row: int) -> bool:
     if filters.text:  # words are only found in the database, and by the list's own mask
-        return bool(window.allowed(filters)[row])
-    return bool(window.columns.matching(filters, np.array([row]))[0])
+        return bool(listing_index.allowed(filters)[row])
+    return bool(listing_index.columns.matching(filters, np.array([row]))[0])

@@ -50,14 +50,14 @@ class Exposure:
 
     Attributes:
         total: Over all places.
-        places: By place from the top, those beyond ``PLACES_SHOWN`` left out.
+        positions: By place from the top, those beyond ``PLACES_SHOWN`` left out.
         sources: By who proposed it, the most frequent first.
         low, high: 95 % interval of clicks over clicks expected; 0 and infinity where it was never shown.
         is_cut: More lists held it than were looked at.
     """
 
     total: Figures
-    places: tuple[Figures, ...]
+    positions: tuple[Figures, ...]
     sources: tuple[Figures, ...]
     low: float
     high: float
@@ -69,10 +69,10 @@ def exposure_of(listing_id: int) -> Exposure:
     clicked, contacted = read_reactions(listing_id)
     usual = usual_rates()
     keys = set(shown) | set(clicked)
-    by_place: dict[int, list[Key]] = defaultdict(list)
+    by_position: dict[int, list[Key]] = defaultdict(list)
     by_source: dict[str, list[Key]] = defaultdict(list)
     for key in keys:
-        by_place[key[0]].append(key)
+        by_position[key[0]].append(key)
         by_source[key[1]].append(key)
 
     def counted(label: str, some: list[Key]) -> Figures:
@@ -89,7 +89,11 @@ def exposure_of(listing_id: int) -> Exposure:
     low, high = ratio_interval(total.n_clicked, total.n_expected)
     return Exposure(
         total=total,
-        places=tuple(counted(str(place), by_place[place]) for place in sorted(by_place) if place <= PLACES_SHOWN),
+        positions=tuple(
+            counted(str(position), by_position[position])
+            for position in sorted(by_position)
+            if position <= PLACES_SHOWN
+        ),
         sources=tuple(sorted(sources, key=lambda one: -one.n_shown)),
         low=low,
         high=high,
@@ -107,7 +111,7 @@ def read_shown(listing_id: int) -> Counter[Key]:
             "SELECT place, coalesce(sources[place], ''), count(*) FROM placed GROUP BY 1, 2",
             [listing_id, since(), LISTS_AT_MOST, listing_id],
         )
-        return Counter({(place, source): n for place, source, n in cursor.fetchall()})
+        return Counter({(position, source): n for position, source, n in cursor.fetchall()})
 
 
 def read_reactions(listing_id: int) -> tuple[Counter[Key], Counter[Key]]:
@@ -124,8 +128,8 @@ def read_reactions(listing_id: int) -> tuple[Counter[Key], Counter[Key]]:
             [listing_id, since(), LISTS_AT_MOST, listing_id, since()],
         )
         rows = cursor.fetchall()
-    clicked = Counter({(place, source): n for place, source, n, _ in rows})
-    return clicked, Counter({(place, source): n for place, source, _, n in rows})
+    clicked = Counter({(position, source): n for position, source, n, _ in rows})
+    return clicked, Counter({(position, source): n for position, source, _, n in rows})
 
 
 def usual_rates() -> Mapping[int, float]:
@@ -146,7 +150,7 @@ def usual_rates() -> Mapping[int, float]:
         rows = cursor.fetchall()
     n_shown, n_clicked = sum(row[1] for row in rows), sum(row[2] for row in rows)
     overall = n_clicked / n_shown if n_shown else 0.0
-    return {0: overall, **{place: (hit + BORROWED * overall) / (n + BORROWED) for place, n, hit in rows}}
+    return {0: overall, **{position: (hit + BORROWED * overall) / (n + BORROWED) for position, n, hit in rows}}
 
 
 def ratio_interval(n: int, expected: float) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from recommendations.models.artifacts import load_ranker
 
 
 @dataclass(frozen=True)
-class Making:
+class Lineage:
     """What a version learned from, and what it learned.
 
     Attributes:
@@ -31,14 +31,14 @@ class Making:
     refusal: str
 
 
-def making_of(version: RankerVersion) -> Making:
+def lineage_of(version: RankerVersion) -> Lineage:
     run = version.runs.defer("log").order_by("-pk").first()
     kinds = version.metrics.get("event_kinds", {})
     try:
         ranker = load_ranker(version.pk)
     except RankerRefused as refusal:
-        return Making(version, run, {}, kinds, 0, str(refusal))
-    strangers = dict(zip(ranker.stranger_score.names, ranker.stranger_score.weights.tolist(), strict=True))
+        return Lineage(version, run, {}, kinds, 0, str(refusal))
+    cold = dict(zip(ranker.stranger_score.names, ranker.stranger_score.weights.tolist(), strict=True))
     known = dict(zip(ranker.score.names, ranker.score.weights.tolist(), strict=True))
-    weights = {name: (weight, strangers.get(name, 0.0)) for name, weight in known.items()}
-    return Making(version, run, weights, kinds, len(ranker.collaborative.archetypes), "")
+    weights = {name: (weight, cold.get(name, 0.0)) for name, weight in known.items()}
+    return Lineage(version, run, weights, kinds, len(ranker.collaborative.archetypes), "")

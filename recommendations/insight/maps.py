@@ -18,8 +18,8 @@ from jobs.work import Attempt, perform
 from recommendations.engine.stock import hashed
 from recommendations.exceptions import TasteMapRefused
 from recommendations.insight.projection import FEWEST_CARS, fit_axes, neighbourhoods
-from recommendations.listings.space import ListingSpace
-from recommendations.listings.window import borrow_window
+from recommendations.listings.index import borrow_index
+from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.models import TasteMap
 
 N_AXES = 30  # of taste, between which t-SNE measures: what lies beyond them is noise to buyers
@@ -32,16 +32,16 @@ class Drawn:
 
     Attributes:
         listing_ids: int64, shape (n_cars,).
-        places: float64, shape (n_cars, 2).
+        coordinates: float64, shape (n_cars, 2).
     """
 
     listing_ids: NDArray[np.int64]
-    places: NDArray[np.float64]
+    coordinates: NDArray[np.float64]
 
     def pack(self) -> bytes:
         """For ``TasteMap.content``: npz without pickle, so that reading it can never run code."""
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, listing_ids=self.listing_ids, places=self.places.astype(np.float32))
+        np.savez_compressed(buffer, listing_ids=self.listing_ids, places=self.coordinates.astype(np.float32))
         return buffer.getvalue()
 
     @classmethod
@@ -78,32 +78,32 @@ def draw(wanted: TasteMap, report: Report) -> tuple[int, Drawn]:
         TasteMapRefused: Where no ranker is live, or too little is for sale.
     """
     report(0.05, "loading the stock")
-    with borrow_window() as window:
-        if window is None:
+    with borrow_index() as listing_index:
+        if listing_index is None:
             raise TasteMapRefused("no ranker is live yet, so nothing is known of taste: train one first")
-        live = window.column("is_live")
-        rows = sampled(window, np.flatnonzero(live), wanted.n_points, wanted.seed)
+        live = listing_index.column("is_live")
+        rows = sampled(listing_index, np.flatnonzero(live), wanted.n_points, wanted.seed)
         if len(rows) < FEWEST_CARS:
             raise TasteMapRefused(f"{len(rows)} cars are for sale; a map takes at least {FEWEST_CARS}")
-        version_id, listing_ids = window.version_id, window.stock.listing_ids[rows].copy()
-        vectors, covariance = window.stock.vectors[rows].copy(), window.ranker.prior.covariance
+        version_id, listing_ids = listing_index.version_id, listing_index.stock.listing_ids[rows].copy()
+        vectors, covariance = listing_index.stock.vectors[rows].copy(), listing_index.ranker.prior.covariance
     report(0.1, f"finding the neighbours of {len(rows):,} cars")
-    features = fit_axes(vectors, covariance, min(N_AXES, vectors.shape[1])).places(vectors)
-    places = neighbourhoods(
+    features = fit_axes(vectors, covariance, min(N_AXES, vectors.shape[1])).coordinates(vectors)
+    coordinates = neighbourhoods(
         features,
         seed=wanted.seed,
         report=lambda share: report(0.1 + 0.85 * share, f"moving {len(rows):,} cars to their neighbours"),
     )
-    return version_id, Drawn(listing_ids, places)
+    return version_id, Drawn(listing_ids, coordinates)
 
 
-def sampled(space: ListingSpace, rows: NDArray[np.intp], n: int, seed: int = 0) -> NDArray[np.intp]:
+def sampled(snapshot: ListingSnapshot, rows: NDArray[np.intp], n: int, seed: int = 0) -> NDArray[np.intp]:
     """Up to ``n`` of some rows, in the order of their ids.
 
     Drawn by a hash of the id: every kind of car keeps its share to within chance, and when cars come and go the
     others stay on the map.
     """
-    ids = space.stock.listing_ids[rows]
+    ids = snapshot.stock.listing_ids[rows]
     if len(rows) > n:
         rows = rows[np.argpartition(hashed(ids, seed), n)[:n]]
-    return rows[np.argsort(space.stock.listing_ids[rows], kind="stable")]
+    return rows[np.argsort(snapshot.stock.listing_ids[rows], kind="stable")]

@@ -20,15 +20,15 @@ from django.db.models import Q
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
-from recommendations.buyers.histories import Supposed
+from recommendations.buyers.context import HISTORY_LENGTH, Opened, buyer_context_in
+from recommendations.buyers.histories import Assumptions
 from recommendations.buyers.preferences import Behind, LogPosition, evidence_of, learned
-from recommendations.buyers.shoppers import HISTORY_LENGTH, Opened, shopper_in
 from recommendations.events.rows import read_histories
-from recommendations.insight.previews import Way
+from recommendations.insight.previews import ListSetup
 from recommendations.insight.versions import borrow_version
-from recommendations.insight.what_if import Shop, WhatIf, as_of, listed, offer_of
-from recommendations.listings.demand import STEP_SECONDS, Pulse, read_pulse
-from recommendations.listings.window import Window
+from recommendations.insight.what_if import MarketView, WhatIf, index_as_of, listed, selection_context_of
+from recommendations.listings.index import ListingIndex
+from recommendations.listings.market_statistics import STEP_SECONDS, MarketStatistics, read_market_statistics
 from recommendations.metrics import ranking as metrics
 from recommendations.models import EventKind, Interaction, Preference
 
@@ -59,17 +59,17 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Trial:
+class OfflineTest:
     """What came of it.
 
     Attributes:
-        moment: When the lists would have been made.
+        cutoff: When the lists would have been made.
         n_buyers: Buyers who were asked about.
         n_known: Buyers there were to ask.
         figures: The measures; empty where no buyer could be asked.
     """
 
-    moment: datetime
+    cutoff: datetime
     n_buyers: int
     n_known: int
     figures: tuple[Figure, ...]
@@ -79,79 +79,104 @@ def ignore_progress(share: float, step: str) -> None:
     """No report."""
 
 
-def try_out(
-    before: Way, after: Way, *, seed: int = 0, budget_seconds: float = BUDGET_SECONDS, report: Report = ignore_progress
-) -> Trial | None:
+def compare_setups(
+    before: ListSetup,
+    after: ListSetup,
+    *,
+    seed: int = 0,
+    budget_seconds: float = BUDGET_SECONDS,
+    report: Report = ignore_progress,
+) -> OfflineTest | None:
     """Both ways beside each other; None where no event is in the log. Raises RankerRefused without a live version."""
     report(0.0, "looking for buyers who did something since")
     newest = Interaction.objects.order_by("-occurred_at").values_list("occurred_at", flat=True).first()
     if newest is None:
         return None
-    moment = newest - timedelta(days=TEST_DAYS)
-    relevant = done_after(moment)
+    cutoff = newest - timedelta(days=TEST_DAYS)
+    relevant = acted_on_after(cutoff)
     chosen = np.random.default_rng(seed).permutation(sorted(relevant))[:BUYERS_AT_MOST].tolist()
     deadline = time.monotonic() + budget_seconds
     lists: dict[int, tuple[list[int], list[int]]] = {}
-    pulses: dict[int, Pulse] = {}
+    statistics_by_setup: dict[int, MarketStatistics] = {}
     rest = iter(chosen)
     while (some := list(islice(rest, BUYERS_AT_ONCE))) and (not lists or time.monotonic() < deadline):
-        lists |= lists_of(some, before, after, moment, pulses)
+        lists |= lists_of(some, before, after, cutoff, statistics_by_setup)
         report(len(lists) / len(chosen), f"lists of {len(lists)} of {len(chosen)} buyers")
-    return Trial(moment, len(lists), len(relevant), measured(lists, relevant, seed))
+    return OfflineTest(cutoff, len(lists), len(relevant), measured(lists, relevant, seed))
 
 
-def done_after(moment: datetime) -> dict[int, list[int]]:
+def acted_on_after(cutoff: datetime) -> dict[int, list[int]]:
     """Buyer id -> cars they acted on favourably since a moment and not before, that were for sale at it."""
-    was_live = Q(listing__published_at__lte=moment) & (
-        Q(listing__ended_at__isnull=True) | Q(listing__ended_at__gt=moment)
+    was_live = Q(listing__published_at__lte=cutoff) & (
+        Q(listing__ended_at__isnull=True) | Q(listing__ended_at__gt=cutoff)
     )
-    later = Interaction.objects.filter(was_live, occurred_at__gte=moment, kind__weight__gt=0, listing__isnull=False)
+    later = Interaction.objects.filter(was_live, occurred_at__gte=cutoff, kind__weight__gt=0, listing__isnull=False)
     pairs = later.about_cars().order_by("-occurred_at").values_list("buyer_id", "listing_id")[:EVENTS_READ]
     done: dict[int, set[int]] = defaultdict(set)
     for buyer_id, listing_id in pairs:
         done[buyer_id].add(listing_id)
-    earlier = Interaction.objects.filter(buyer__in=done, occurred_at__lt=moment, listing__isnull=False)
+    earlier = Interaction.objects.filter(buyer__in=done, occurred_at__lt=cutoff, listing__isnull=False)
     for buyer_id, listing_id in earlier.values_list("buyer_id", "listing_id").distinct():
         done[buyer_id].discard(listing_id)
     return {buyer_id: sorted(cars) for buyer_id, cars in done.items() if cars}
 
 
 def lists_of(
-    buyer_ids: Sequence[int], before: Way, after: Way, moment: datetime, pulses: dict[int, Pulse]
+    buyer_ids: Sequence[int],
+    before: ListSetup,
+    after: ListSetup,
+    cutoff: datetime,
+    statistics_by_setup: dict[int, MarketStatistics],
 ) -> dict[int, tuple[list[int], list[int]]]:
-    """Both lists of some buyers, as listing ids; ``pulses`` keeps the market of either way for the next."""
+    """Both lists of some buyers, as listing ids; ``statistics_by_setup`` keeps the market of either way for the
+    next."""
     buyers = list(Buyer.objects.filter(pk__in=buyer_ids).select_related("user"))
     with borrow_version() as live:
-        window = as_of(live, moment)
-        made = [lists_by(way, buyers, window, moment, pulse_of(way, moment, pulses)) for way in (before, after)]
+        listing_index = index_as_of(live, cutoff)
+        made = [
+            lists_by(setup, buyers, listing_index, cutoff, market_statistics_of(setup, cutoff, statistics_by_setup))
+            for setup in (before, after)
+        ]
     return {buyer.pk: (made[0][buyer.pk], made[1][buyer.pk]) for buyer in buyers}
 
 
-def pulse_of(way: Way, moment: datetime, pulses: dict[int, Pulse]) -> Pulse:
-    if id(way) not in pulses:
-        pulses[id(way)] = read_pulse(int(moment.timestamp()) // STEP_SECONDS * STEP_SECONDS, way.kinds)
-    return pulses[id(way)]
+def market_statistics_of(
+    setup: ListSetup, cutoff: datetime, statistics_by_setup: dict[int, MarketStatistics]
+) -> MarketStatistics:
+    if id(setup) not in statistics_by_setup:
+        statistics_by_setup[id(setup)] = read_market_statistics(
+            int(cutoff.timestamp()) // STEP_SECONDS * STEP_SECONDS, setup.kinds
+        )
+    return statistics_by_setup[id(setup)]
 
 
-def lists_by(way: Way, buyers: Sequence[Buyer], window: Window, moment: datetime, pulse: Pulse) -> dict[int, list[int]]:
+def lists_by(
+    setup: ListSetup,
+    buyers: Sequence[Buyer],
+    listing_index: ListingIndex,
+    cutoff: datetime,
+    market_statistics: MarketStatistics,
+) -> dict[int, list[int]]:
     """The first places of the list each buyer would have been given."""
-    kinds = way.kinds or EventKind.objects.in_bulk()
-    events = read_histories([buyer.pk for buyer in buyers], settings.EVENTS_PER_BUYER, moment)
+    kinds = setup.kinds or EventKind.objects.in_bulk()
+    events = read_histories([buyer.pk for buyer in buyers], settings.EVENTS_PER_BUYER, cutoff)
     n_events = {buyer.pk: int((events.buyer_ids == buyer.pk).sum()) for buyer in buyers}
     behind = [Behind(buyer, LogPosition(0, n_events[buyer.pk]), "", None) for buyer in buyers]
-    evidence = evidence_of(behind, events, window, moment, Supposed(way.kinds))
+    evidence = evidence_of(behind, events, listing_index, cutoff, Assumptions(setup.kinds))
     believed: dict[int, Preference] = {
-        preference.buyer_id: preference for preference in learned(behind, evidence, moment, is_hurried=True)
+        preference.buyer_id: preference for preference in learned(behind, evidence, cutoff, is_hurried=True)
     }
     made = {}
     for buyer in buyers:
         is_known = buyer.is_personalised and bool(n_events[buyer.pk] or buyer.questionnaire)
         own = events.take(events.buyer_ids == buyer.pk)
         opened = lately_opened(own.listing_ids, own.kinds, kinds) if is_known else []
-        shopper = shopper_in(window, buyer, believed[buyer.pk] if is_known else None, opened)
-        question = WhatIf(buyer=buyer, k=K, placement=way.rules.placement.slug, moment=moment, kinds=way.kinds)
-        shop = Shop(window, pulse, {})
-        chosen, _ = listed(question, offer_of(question, way.rules, shop), way.rules, shopper)
+        buyer_context = buyer_context_in(listing_index, buyer, believed[buyer.pk] if is_known else None, opened)
+        question = WhatIf(buyer=buyer, k=K, placement=setup.rules.placement.slug, as_of=cutoff, kinds=setup.kinds)
+        market_view = MarketView(listing_index, market_statistics, {})
+        chosen, _ = listed(
+            question, selection_context_of(question, setup.rules, market_view), setup.rules, buyer_context
+        )
         made[buyer.pk] = [candidate.listing_id for candidate, _ in chosen]
     return made
 
@@ -159,7 +184,7 @@ def lists_by(way: Way, buyers: Sequence[Buyer], window: Window, moment: datetime
 def lately_opened(
     listing_ids: NDArray[np.int64], kinds_of_events: NDArray[np.object_], kinds: Mapping[str, EventKind]
 ) -> list[Opened]:
-    """Of events that are read already, oldest first: what ``shoppers.recently_opened`` would read."""
+    """Of events that are read already, oldest first: what ``context.recently_opened`` would read."""
     pairs = zip(listing_ids.tolist()[::-1], kinds_of_events.tolist()[::-1], strict=True)
     liked = (Opened(key, kinds[slug].weight, None) for key, slug in pairs if key and kinds[slug].weight > 0)
     return list(islice(liked, HISTORY_LENGTH))
@@ -172,7 +197,7 @@ def measured(
     if not lists:
         return ()
     wanted = [np.array(relevant[buyer_id]) for buyer_id in lists]
-    hits = [metrics.find_hits(padded([both[way] for both in lists.values()]), wanted) for way in (0, 1)]
+    hits = [metrics.find_hits(padded([both[setup] for both in lists.values()]), wanted) for setup in (0, 1)]
     figures = []
     for name, of in (("NDCG@10", metrics.ndcg_at_k), ("Hit rate@10", metrics.hit_rate_at_k)):
         before, after = (of(some, K) for some in hits)

@@ -11,30 +11,30 @@ from typing import Any
 
 from accounts.models import User
 from jobs.work import Attempt, perform
-from recommendations.insight.offline_test import Trial, try_out
-from recommendations.insight.previews import Way
+from recommendations.insight.offline_test import OfflineTest, compare_setups
+from recommendations.insight.previews import ListSetup
 from recommendations.models import EventKind, Placement, WeightTrial
 from recommendations.serving.placements import VARIABLE_RULES, Rules, changed
 
 
 # --- What is tried, as numbers ---------------------------------------------------------------------------------------
-def numbers_of(way: Way) -> dict[str, Any]:
-    """A way to make lists, complete and ready for JSON; ``way_of`` restores it."""
-    kinds = EventKind.objects.in_bulk() if way.kinds is None else way.kinds
+def numbers_of(setup: ListSetup) -> dict[str, Any]:
+    """A way to make lists, complete and ready for JSON; ``setup_of`` restores it."""
+    kinds = EventKind.objects.in_bulk() if setup.kinds is None else setup.kinds
     return {
         "kinds": {slug: [kind.weight, kind.half_life_days] for slug, kind in sorted(kinds.items())},
-        "rules": {name: getattr(way.rules.placement, name) for name in VARIABLE_RULES},
+        "rules": {name: getattr(setup.rules.placement, name) for name in VARIABLE_RULES},
     }
 
 
-def way_of(placement: Placement, numbers: Mapping[str, Any]) -> Way:
+def setup_of(placement: Placement, numbers: Mapping[str, Any]) -> ListSetup:
     """The reverse; kinds that are gone by now are left out, and new ones are as they are stored."""
     kinds = EventKind.objects.in_bulk()
     for slug, (weight, half_life_days) in numbers["kinds"].items():
         if slug in kinds:
             kinds[slug] = copy.copy(kinds[slug])
             kinds[slug].weight, kinds[slug].half_life_days = weight, half_life_days
-    return Way(kinds, Rules(changed(placement, numbers["rules"])))
+    return ListSetup(kinds, Rules(changed(placement, numbers["rules"])))
 
 
 def digest_of(placement: Placement, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
@@ -43,15 +43,15 @@ def digest_of(placement: Placement, before: Mapping[str, Any], after: Mapping[st
 
 
 # --- The rows --------------------------------------------------------------------------------------------------------
-def trial_of(before: Way, after: Way) -> WeightTrial | None:
+def find_offline_test(before: ListSetup, after: ListSetup) -> WeightTrial | None:
     """The newest trial of exactly this, unless it was cancelled."""
     digest = digest_of(after.rules.placement, numbers_of(before), numbers_of(after))
     found = WeightTrial.objects.filter(digest=digest).exclude(status=WeightTrial.Status.CANCELLED)
     return found.order_by("-created_at").first()
 
 
-def start_trial(before: Way, after: Way, *, started_by: User | None = None) -> WeightTrial:
-    """A queued trial, for ``run_trial``."""
+def start_offline_test(before: ListSetup, after: ListSetup, *, started_by: User | None = None) -> WeightTrial:
+    """A queued trial, for ``run_offline_test``."""
     placement = after.rules.placement
     numbers = numbers_of(before), numbers_of(after)
     return WeightTrial.objects.create(
@@ -60,17 +60,19 @@ def start_trial(before: Way, after: Way, *, started_by: User | None = None) -> W
     )  # fmt: skip
 
 
-def run_trial(*, trial_id: int) -> WeightTrial | None:
+def run_offline_test(*, offline_test_id: int) -> WeightTrial | None:
     """Carry out a queued trial; None when another process has it, or it was cancelled. Raises what went wrong."""
 
     def work(attempt: Attempt[WeightTrial]) -> None:
-        before, after = (way_of(attempt.job.placement, numbers) for numbers in (attempt.job.before, attempt.job.after))
-        attempt.finish(result=result_of(try_out(before, after, report=attempt.report)))
+        before, after = (
+            setup_of(attempt.job.placement, numbers) for numbers in (attempt.job.before, attempt.job.after)
+        )
+        attempt.finish(result=result_of(compare_setups(before, after, report=attempt.report)))
 
-    return WeightTrial.objects.get(pk=trial_id) if perform(WeightTrial, trial_id, work) else None
+    return WeightTrial.objects.get(pk=offline_test_id) if perform(WeightTrial, offline_test_id, work) else None
 
 
-def result_of(found: Trial | None) -> dict[str, Any]:
+def result_of(found: OfflineTest | None) -> dict[str, Any]:
     """What came of a trial, ready for JSON."""
     if found is None:
         return {"moment": None, "n_buyers": 0, "n_known": 0, "figures": []}
@@ -79,5 +81,5 @@ def result_of(found: Trial | None) -> dict[str, Any]:
         for one in found.figures
     ]
     return {
-        "moment": found.moment.isoformat(), "n_buyers": found.n_buyers, "n_known": found.n_known, "figures": figures,
+        "moment": found.cutoff.isoformat(), "n_buyers": found.n_buyers, "n_known": found.n_known, "figures": figures,
     }  # fmt: skip

@@ -10,23 +10,23 @@ from django.db.models import Q
 
 from accounts.models import Buyer
 from recommendations.insight.reverse_match import active_buyers
-from recommendations.insight.what_if import Answer, WhatIf, answer, pulse_of
+from recommendations.insight.what_if import Answer, WhatIf, answer, market_statistics_of
 from recommendations.models import EventKind
 from recommendations.serving.placements import Rules
 
 DRAWN_FROM = 300  # buyers, those active last
-PLACES_SHOWN = 20
+POSITIONS_SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Way:
+class ListSetup:
     """One way to make lists: kinds in place of the stored ones (None: those), and the rules of the placement."""
 
     kinds: Mapping[str, EventKind] | None
     rules: Rules
 
     def question(self, buyer: Buyer) -> WhatIf:
-        k = min(self.rules.placement.k, PLACES_SHOWN)
+        k = min(self.rules.placement.k, POSITIONS_SHOWN)
         return WhatIf(buyer=buyer, k=k, placement=self.rules.placement.slug, kinds=self.kinds, rules=self.rules)
 
 
@@ -39,13 +39,18 @@ class Preview:
     after: Answer
 
 
-def previews_of(buyers: Sequence[Buyer], before: Way, after: Way) -> list[Preview]:
+def previews_of(buyers: Sequence[Buyer], before: ListSetup, after: ListSetup) -> list[Preview]:
     """Both lists of each buyer; the market is read once for each way. Raises RankerRefused without a live version."""
     made = []
-    pulses = [pulse_of(way.question(buyers[0])) for way in (before, after)] if buyers else []
+    statistics_by_setup = (
+        [market_statistics_of(setup.question(buyers[0])) for setup in (before, after)] if buyers else []
+    )
     for buyer in buyers:
-        ways = zip((before, after), pulses, strict=True)
-        was, is_now = (answer(replace(way.question(buyer), pulse=pulse)) for way, pulse in ways)
+        setups = zip((before, after), statistics_by_setup, strict=True)
+        was, is_now = (
+            answer(replace(setup.question(buyer), market_statistics=market_statistics))
+            for setup, market_statistics in setups
+        )
         made.append(Preview(buyer, was, is_now))
     return made
 

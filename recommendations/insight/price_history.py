@@ -8,8 +8,8 @@ from datetime import datetime
 import numpy as np
 
 from catalog.models import Listing
+from recommendations.listings.index import borrow_index
 from recommendations.listings.rows import exchange_rates, table_of
-from recommendations.listings.window import borrow_window
 
 CHANGES_AT_MOST = 200
 
@@ -37,9 +37,9 @@ def price_history_of(listing: Listing) -> PriceHistory:
 
 
 def typical_price(listing: Listing) -> float | None:
-    with borrow_window() as window:
-        if window is None:
+    with borrow_index() as listing_index:
+        if listing_index is None:
             return None
-        expected = float(window.ranker.prices.expect(table_of([listing]))[0])
+        expected = float(listing_index.ranker.prices.expect(table_of([listing]))[0])
     rate = float(exchange_rates([listing.currency])[0])
     return expected / rate if np.isfinite(expected) and np.isfinite(rate) and rate > 0 else None

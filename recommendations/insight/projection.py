@@ -38,7 +38,7 @@ class TasteAxes:
     axes: NDArray[np.float64]
     shares: NDArray[np.float64]
 
-    def places(self, vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+    def coordinates(self, vectors: NDArray[np.floating]) -> NDArray[np.float64]:
         """Where cars lie along the directions, shape (n_cars, n_axes), in units of utility."""
         return (np.asarray(vectors, np.float64) - self.centre) @ self.axes.T
 
@@ -104,14 +104,14 @@ class Direction:
     share: float
 
 
-def direction_of(places: NDArray[np.floating], utilities: NDArray[np.floating]) -> Direction:
+def direction_of(coordinates: NDArray[np.floating], utilities: NDArray[np.floating]) -> Direction:
     """The straight slope that comes nearest to a buyer's utility over the cars of a map.
 
     On the places of ``fit_axes`` this is the projection of the preference vector, because the axes are uncorrelated
     there; least squares says the same, and also of cars that the axes were not fitted on.
 
     Args:
-        places: Shape (n_cars, 2).
+        coordinates: Shape (n_cars, 2).
         utilities: Of the same cars, shape (n_cars,).
 
     Returns:
@@ -120,11 +120,11 @@ def direction_of(places: NDArray[np.floating], utilities: NDArray[np.floating]) 
     Raises:
         ValueError: If the arrays disagree on n_cars.
     """
-    if len(places) != len(utilities):
-        raise ValueError(f"{len(places)} places, but {len(utilities)} utilities")
-    if not len(places):
+    if len(coordinates) != len(utilities):
+        raise ValueError(f"{len(coordinates)} places, but {len(utilities)} utilities")
+    if not len(coordinates):
         return Direction(np.zeros(2), 0.0)
-    across = np.asarray(places, np.float64) - np.mean(places, axis=0)
+    across = np.asarray(coordinates, np.float64) - np.mean(coordinates, axis=0)
     up = np.asarray(utilities, np.float64) - np.mean(utilities)
     gradient, *_ = np.linalg.lstsq(across, up, rcond=None)
     total = float(up @ up)
@@ -159,24 +159,24 @@ def neighbourhoods(
         raise ValueError(f"{len(features)} cars are too few for neighbourhoods; it takes {FEWEST_CARS}")
     points = np.asarray(features, np.float32)
     spread = float(points[:, 0].std()) or 1.0
-    places = points[:, :2] * np.float32(SMALL / spread)
+    coordinates = points[:, :2] * np.float32(SMALL / spread)
     for number in range(ROUNDS):
         with threadpool_limits(1):
-            places = TSNE(
+            coordinates = TSNE(
                 perplexity=min(PERPLEXITY, (len(points) - 1) / 3),
                 early_exaggeration=EXAGGERATION if number == 0 else 1.0,
                 max_iter=ITERATIONS_A_ROUND,
-                init=places,
+                init=coordinates,
                 random_state=seed,
             ).fit_transform(points)
         report((number + 1) / ROUNDS)
-    return places.astype(np.float64)
+    return coordinates.astype(np.float64)
 
 
-def places_beside(
+def coordinates_beside(
     features: NDArray[np.floating],
     known_features: NDArray[np.floating],
-    known_places: NDArray[np.floating],
+    known_coordinates: NDArray[np.floating],
     n_neighbours: int = 5,
 ) -> NDArray[np.float64]:
     """Where cars that a map was not drawn of belong on it: in the middle of those most like them.
@@ -184,7 +184,7 @@ def places_beside(
     Args:
         features: Of the cars to place, shape (n_cars, n_features).
         known_features: Of the cars on the map, shape (n_known, n_features); at least one.
-        known_places: Where they are, shape (n_known, 2).
+        known_coordinates: Where they are, shape (n_known, 2).
         n_neighbours: Of how many the middle is taken.
 
     Returns:
@@ -194,4 +194,4 @@ def places_beside(
         return np.empty((0, 2))
     apart = np.linalg.norm(np.asarray(features)[:, None, :] - np.asarray(known_features)[None], axis=2)
     nearest = np.argsort(apart, axis=1, kind="stable")[:, :n_neighbours]
-    return np.asarray(known_places, np.float64)[nearest].mean(axis=1)
+    return np.asarray(known_coordinates, np.float64)[nearest].mean(axis=1)

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from accounts.models import Buyer
 from catalog.models import Listing
-from recommendations.buyers.preferences import household_of
+from recommendations.buyers.preferences import stored_interests
 from recommendations.engine.scoring import UTILITY
 from recommendations.engine.terms import Market
-from recommendations.listings.demand import market_pulse
+from recommendations.listings.index import ListingIndex, borrow_index
+from recommendations.listings.market_statistics import current_market_statistics
 from recommendations.listings.rows import table_of
-from recommendations.listings.window import Window, borrow_window
 from recommendations.models import Interaction, Preference
-from recommendations.serving.explanations import goods_of
+from recommendations.serving.explanations import listing_features_of
 
 BUYERS = 300
 EVENTS_READ = 5_000  # of the newest, to find that many buyers among
@@ -39,7 +39,7 @@ class Match:
     Attributes:
         buyer: Who.
         share_better: Of the cars for sale that suit the buyer better, 0 to 1.
-        place: About where the car would stand among all of them by score; 1 is the top.
+        rank: About where the car would stand among all of them by score; 1 is the top.
         score: Of the car for the buyer.
         last_event_at: When they were last active.
         did: The strongest thing they did with this car; "" for nothing.
@@ -47,13 +47,13 @@ class Match:
 
     buyer: Buyer
     share_better: float
-    place: int
+    rank: int
     score: float
     last_event_at: datetime
     did: str
 
     @property
-    def better_told(self) -> str:
+    def share_better_text(self) -> str:
         return f"{self.share_better:.1%}"
 
 
@@ -75,29 +75,31 @@ class ReverseMatch:
         ]
 
 
-def who_wants(listing: Listing, n_buyers: int = BUYERS) -> ReverseMatch | None:
+def matching_buyers(listing: Listing, n_buyers: int = BUYERS) -> ReverseMatch | None:
     """The reverse of a list; None before a ranker is live, or where no buyer is known yet."""
     active = active_buyers(n_buyers)
-    with borrow_window() as window:
-        if window is None:
+    with borrow_index() as listing_index:
+        if listing_index is None:
             return None
         preferences = list(
-            Preference.objects.filter(version_id=window.version_id, buyer__in=active, buyer__is_personalised=True)
+            Preference.objects.filter(
+                version_id=listing_index.version_id, buyer__in=active, buyer__is_personalised=True
+            )
             .select_related("buyer__user")
             .defer("covariance")
         )
         if not preferences:
             return None
-        sample = window.live_sample(SAMPLED_CARS)
-        stock, own = scores_of(window, listing, preferences, sample)
-        n_live = int(window.column("is_live").sum())
+        sample = listing_index.live_sample(SAMPLED_CARS)
+        stock, own = scores_of(listing_index, listing, preferences, sample)
+        n_live = int(listing_index.column("is_live").sum())
     better = (stock > own[None]).mean(axis=0) if len(sample) else np.zeros(len(own))
     did = done_with(listing, [preference.buyer_id for preference in preferences])
     found = [
         Match(
             buyer=preference.buyer,
             share_better=float(share),
-            place=round(float(share) * n_live) + 1,
+            rank=round(float(share) * n_live) + 1,
             score=float(score),
             last_event_at=active[preference.buyer_id],
             did=did.get(preference.buyer_id, ""),
@@ -115,29 +117,29 @@ def active_buyers(n: int) -> dict[int, datetime]:
     """The buyers whose events came in last, with the moment of the newest."""
     newest = Interaction.objects.order_by("-received_at").values_list("buyer_id", "occurred_at")[:EVENTS_READ]
     last: dict[int, datetime] = {}
-    for buyer_id, moment in newest:
+    for buyer_id, as_of in newest:
         if buyer_id in last:
-            last[buyer_id] = max(last[buyer_id], moment)
+            last[buyer_id] = max(last[buyer_id], as_of)
         elif len(last) < n:
-            last[buyer_id] = moment
+            last[buyer_id] = as_of
     return last
 
 
 def scores_of(
-    window: Window, listing: Listing, preferences: Sequence[Preference], sample: NDArray[np.intp]
+    listing_index: ListingIndex, listing: Listing, preferences: Sequence[Preference], sample: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores of the sampled cars, shape (n_cars, n_buyers), and of the listing, shape (n_buyers,)."""
-    ranker, pulse = window.ranker, market_pulse()
+    ranker, market_statistics = listing_index.ranker, current_market_statistics()
     score = ranker.score_for(is_personal=True)
     none, one = score.breakdown({UTILITY: [0.0, 1.0]}).sum(axis=1)
-    market = window.market(pulse.moment, pulse.demand)
-    goods = goods_of([listing], table_of([listing]), ranker)
-    own_demand = np.array([pulse.demand.get(listing.pk, 0.0)])
-    own_market = Market(goods, pulse.moment, own_demand, market.average)
+    market = listing_index.market(market_statistics.as_of, market_statistics.demand)
+    listing_features = listing_features_of([listing], table_of([listing]), ranker)
+    own_demand = np.array([market_statistics.demand.get(listing.pk, 0.0)])
+    own_market = Market(listing_features, market_statistics.as_of, own_demand, market.average)
     of_market = [
         score.breakdown(some.terms(rows)).sum(axis=1) for some, rows in ((market, sample), (own_market, FIRST))
     ]
-    vectors = np.concatenate([window.stock.vectors[sample], goods.vectors])
+    vectors = np.concatenate([listing_index.stock.vectors[sample], listing_features.vectors])
     utilities = np.column_stack([utility_of(preference, vectors) for preference in preferences])
     scores = (one - none) * utilities + np.concatenate(of_market)[:, None]
     return scores[:-1], scores[-1]
@@ -145,10 +147,12 @@ def scores_of(
 
 def utility_of(preference: Preference, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Under the taste of the household that likes each car best, shape (n,)."""
-    members = household_of(preference).members
-    if not members:
+    interests = stored_interests(preference).interests
+    if not interests:
         return vectors @ np.asarray(preference.mean, np.float32)
-    of_tastes = [vectors @ member.taste.mean.astype(np.float32) + np.float32(member.offset) for member in members]
+    of_tastes = [
+        vectors @ interest.taste.mean.astype(np.float32) + np.float32(interest.offset) for interest in interests
+    ]
     return np.max(of_tastes, axis=0)
 
 

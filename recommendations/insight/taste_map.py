@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
-from recommendations.buyers.shoppers import Shopper
-from recommendations.insight.map_words import (
+from recommendations.buyers.context import BuyerContext
+from recommendations.insight.map_labels import (
     PRICE,
     STATUS,
     TASTE,
@@ -25,10 +25,10 @@ from recommendations.insight.map_words import (
     sides_of,
 )
 from recommendations.insight.maps import N_AXES, Drawn, sampled
-from recommendations.insight.projection import direction_of, fit_axes, places_beside
+from recommendations.insight.projection import coordinates_beside, direction_of, fit_axes
 from recommendations.insight.versions import borrow_version
 from recommendations.insight.what_if import WhatIf, answer
-from recommendations.listings.window import Window
+from recommendations.listings.index import ListingIndex
 from recommendations.models import TasteMap
 from recommendations.serving.lists import RecommendedListing
 
@@ -92,7 +92,7 @@ def picture(*, colour: str, drawn: TasteMap | None = None, buyer: Buyer | None =
     """The map by its axes as the stock is now, or the one that a worker has drawn.
 
     Args:
-        colour: One of ``map_words.COLOURS``; by taste only with a buyer.
+        colour: One of ``map_labels.COLOURS``; by taste only with a buyer.
         drawn: A map that is done; None for the axes.
         buyer: Whose taste and list are drawn in.
 
@@ -100,18 +100,18 @@ def picture(*, colour: str, drawn: TasteMap | None = None, buyer: Buyer | None =
         RankerRefused: Where no ranker is live.
     """
     asked = answer(WhatIf(buyer=buyer)) if buyer else None
-    shopper = asked.shopper if asked else None
-    with borrow_version() as window:
-        layout = stored_layout(window, drawn, colour) if drawn else axes_layout(window, colour)
-        listed = listed_on(window, layout, asked.recommended.items if asked else [])
-        names = window.column("names")[layout.rows].tolist()
-        version_id = drawn.version_id if drawn and drawn.version_id else window.version_id
+    buyer_context = asked.buyer_context if asked else None
+    with borrow_version() as listing_index:
+        layout = stored_layout(listing_index, drawn, colour) if drawn else axes_layout(listing_index, colour)
+        listed = listed_on(listing_index, layout, asked.recommended.items if asked else [])
+        names = listing_index.column("names")[layout.rows].tolist()
+        version_id = drawn.version_id if drawn and drawn.version_id else listing_index.version_id
     facts = read_facts(layout.listing_ids)
-    utilities = shopper.wants().utilities(layout.vectors)[0] if shopper else None
+    utilities = buyer_context.buyer_features().utilities(layout.vectors)[0] if buyer_context else None
     groups, codes = grouped(colour, facts, utilities)
     cars = [
         Car(fact.listing_id, name, short_description(fact), float(x), float(y), int(code))
-        for fact, name, (x, y), code in zip(facts, names, layout.places, codes, strict=True)
+        for fact, name, (x, y), code in zip(facts, names, layout.coordinates, codes, strict=True)
     ]
     return Picture(
         version_id=version_id,
@@ -120,13 +120,13 @@ def picture(*, colour: str, drawn: TasteMap | None = None, buyer: Buyer | None =
         groups=groups,
         is_ordered=colour in (PRICE, TASTE),
         shares=layout.shares,
-        sides=sides_of(layout.places, facts) if layout.shares else {},
+        sides=sides_of(layout.coordinates, facts) if layout.shares else {},
         areas=areas_of(cars, facts),
         listed=listed,
-        pulls=pulls_of(layout, shopper) if layout.shares else [],
-        centre=middle(layout.places),
+        pulls=pulls_of(layout, buyer_context) if layout.shares else [],
+        centre=middle(layout.coordinates),
         list_centre=middle(np.array([(car.x, car.y) for car in listed])) if listed else None,
-        is_personal=bool(shopper and shopper.is_personal),
+        is_personal=bool(buyer_context and buyer_context.is_personal),
     )
 
 
@@ -136,7 +136,7 @@ class Layout:
 
     Attributes:
         rows: Of the window.
-        listing_ids, vectors, places: Of those rows.
+        listing_ids, vectors, coordinates: Of those rows.
         n_stock: How many cars there were to choose from.
         shares: As of ``Picture``.
     """
@@ -144,63 +144,65 @@ class Layout:
     rows: NDArray[np.intp]
     listing_ids: NDArray[np.int64]
     vectors: NDArray[np.float32]
-    places: NDArray[np.float64]
+    coordinates: NDArray[np.float64]
     n_stock: int
     shares: list[float]
 
 
-def axes_layout(window: Window, colour: str) -> Layout:
+def axes_layout(listing_index: ListingIndex, colour: str) -> Layout:
     """A fair sample of the stock on the axes of taste."""
-    stock = drawable(window, colour)
-    rows = sampled(window, stock, DRAWN_AT_MOST)
-    ids, vectors = window.stock.listing_ids[rows], window.stock.vectors[rows]
+    stock = drawable(listing_index, colour)
+    rows = sampled(listing_index, stock, DRAWN_AT_MOST)
+    ids, vectors = listing_index.stock.listing_ids[rows], listing_index.stock.vectors[rows]
     if not len(rows):
         return Layout(rows, ids, vectors, np.empty((0, 2)), 0, [])
-    live = window.live_sample(FITTED_ON_AT_MOST)  # whatever is drawn, so that cars stay where they are
-    axes = fit_axes(window.stock.vectors[live if len(live) else rows], window.ranker.prior.covariance)
-    return Layout(rows, ids, vectors, axes.places(vectors), len(stock), axes.shares.tolist())
+    live = listing_index.live_sample(FITTED_ON_AT_MOST)  # whatever is drawn, so that cars stay where they are
+    axes = fit_axes(listing_index.stock.vectors[live if len(live) else rows], listing_index.ranker.prior.covariance)
+    return Layout(rows, ids, vectors, axes.coordinates(vectors), len(stock), axes.shares.tolist())
 
 
-def stored_layout(window: Window, drawn: TasteMap, colour: str) -> Layout:
+def stored_layout(listing_index: ListingIndex, drawn: TasteMap, colour: str) -> Layout:
     """The cars of a map that are still for sale, or by status, those that can still be described."""
     stored = Drawn.unpack(bytes(drawn.content))
-    rows = window.stock.rows_of(stored.listing_ids)
-    is_kept = (rows >= 0) & np.isin(rows, drawable(window, colour))
+    rows = listing_index.stock.rows_of(stored.listing_ids)
+    is_kept = (rows >= 0) & np.isin(rows, drawable(listing_index, colour))
     rows = rows[is_kept]
-    ids, vectors = window.stock.listing_ids[rows], window.stock.vectors[rows]
-    return Layout(rows, ids, vectors, stored.places[is_kept], len(stored.listing_ids), [])
+    ids, vectors = listing_index.stock.listing_ids[rows], listing_index.stock.vectors[rows]
+    return Layout(rows, ids, vectors, stored.coordinates[is_kept], len(stored.listing_ids), [])
 
 
-def drawable(window: Window, colour: str) -> NDArray[np.intp]:
+def drawable(listing_index: ListingIndex, colour: str) -> NDArray[np.intp]:
     """Rows of the cars for sale; by status, also of those that are reserved or ended lately."""
     if colour == STATUS:
-        return np.flatnonzero(~np.isnan(window.column("published_at")))
-    return np.flatnonzero(window.column("is_live"))
+        return np.flatnonzero(~np.isnan(listing_index.column("published_at")))
+    return np.flatnonzero(listing_index.column("is_live"))
 
 
-def listed_on(window: Window, layout: Layout, items: Sequence[RecommendedListing]) -> list[ListedCar]:
+def listed_on(listing_index: ListingIndex, layout: Layout, items: Sequence[RecommendedListing]) -> list[ListedCar]:
     """A list on the map; a car that was not drawn stands between those most like it."""
     if not items or not len(layout.rows):
         return []
     ids = [item.listing.pk for item in items]
-    vectors, _ = window.vectors_of(ids)
-    axes = fit_axes(layout.vectors, window.ranker.prior.covariance, min(N_AXES, layout.vectors.shape[1]))
-    beside = places_beside(axes.places(vectors), axes.places(layout.vectors), layout.places)
-    drawn = dict(zip(layout.listing_ids.tolist(), layout.places, strict=True))
-    places = [drawn.get(key, place) for key, place in zip(ids, beside, strict=True)]
+    vectors, _ = listing_index.vectors_of(ids)
+    axes = fit_axes(layout.vectors, listing_index.ranker.prior.covariance, min(N_AXES, layout.vectors.shape[1]))
+    beside = coordinates_beside(axes.coordinates(vectors), axes.coordinates(layout.vectors), layout.coordinates)
+    drawn = dict(zip(layout.listing_ids.tolist(), layout.coordinates, strict=True))
+    coordinates = [drawn.get(key, coordinate) for key, coordinate in zip(ids, beside, strict=True)]
     return [
         ListedCar(item, float(x), float(y), item.listing.pk in drawn)
-        for item, (x, y) in zip(items, places, strict=True)
+        for item, (x, y) in zip(items, coordinates, strict=True)
     ]
 
 
-def pulls_of(layout: Layout, shopper: Shopper | None) -> list[Pull]:
+def pulls_of(layout: Layout, buyer_context: BuyerContext | None) -> list[Pull]:
     """The direction of each taste; none of a buyer of whom nothing is known, whose direction would be everybody's."""
-    if shopper is None or not shopper.is_personal or not len(layout.rows):
+    if buyer_context is None or not buyer_context.is_personal or not len(layout.rows):
         return []
-    found = [direction_of(layout.places, layout.vectors @ member.taste.mean) for member in shopper.tastes]
+    found = [
+        direction_of(layout.coordinates, layout.vectors @ interest.taste.mean) for interest in buyer_context.interests
+    ]
     return [Pull(float(one.gradient[0]), float(one.gradient[1]), one.share) for one in found]
 
 
-def middle(places: NDArray[np.float64]) -> tuple[float, float]:
-    return (float(places[:, 0].mean()), float(places[:, 1].mean())) if len(places) else (0.0, 0.0)
+def middle(coordinates: NDArray[np.float64]) -> tuple[float, float]:
+    return (float(coordinates[:, 0].mean()), float(coordinates[:, 1].mean())) if len(coordinates) else (0.0, 0.0)

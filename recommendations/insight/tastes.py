@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.buyers.households import Member
+from recommendations.buyers.interests import Interest
 from recommendations.buyers.profiles import GRIDS, in_words
 from recommendations.engine.encoder import Encoder
 from recommendations.engine.ranker import Ranker
@@ -80,21 +80,21 @@ class Portrait:
     certainties: tuple[Certainty, ...]
 
 
-def portraits_of(ranker: Ranker, tastes: Sequence[Member]) -> list[Portrait]:
+def portraits_of(ranker: Ranker, tastes: Sequence[Interest]) -> list[Portrait]:
     """Every taste of a household, the largest share first."""
-    return [portrait(ranker, member) for member in tastes]
+    return [portrait(ranker, interest) for interest in tastes]
 
 
-def portrait(ranker: Ranker, member: Member) -> Portrait:
+def portrait(ranker: Ranker, interest: Interest) -> Portrait:
     encoder, n = ranker.encoder, ranker.n_content
-    taste = Gaussian(member.taste.mean[:n], member.taste.covariance[:n, :n])
+    taste = Gaussian(interest.taste.mean[:n], interest.taste.covariance[:n, :n])
     prior = Prior(ranker.prior.mean[:n], ranker.prior.covariance[:n, :n])
     numbers = [field for field in GRIDS if field in encoder.names]
     categories = [field for field in BARS_OF if field in encoder.names]
     shares = {field: certainty(encoder, field, taste, prior) for field in (*numbers, *categories)}
     certainties = [Certainty(field, share) for field, share in shares.items() if share is not None]
     return Portrait(
-        share=member.share,
+        share=interest.share,
         curves=tuple(curve(encoder, field, taste) for field in numbers),
         leanings={field: leanings(encoder, field, taste, prior) for field in categories},
         certainties=tuple(sorted(certainties, key=lambda one: -one.share)),

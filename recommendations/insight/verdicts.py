@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recommendations.insight.comparison import Findings, Measured, Value
-from recommendations.metrics.figures import EVERYBODY
+from recommendations.metrics.figures import ALL_BUYERS
 from recommendations.models import RankerVersion
 
 METRIC, K = "ndcg", 10
@@ -28,7 +28,7 @@ class Verdict:
 def verdict_on(first: RankerVersion, other: RankerVersion, findings: Findings) -> Verdict:
     """The first version against another one."""
     one, two = findings.measured.get(first.pk), findings.measured.get(other.pk)
-    lead = findings.leads.get(other.pk, {}).get((METRIC, EVERYBODY, K))
+    lead = findings.leads.get(other.pk, {}).get((METRIC, ALL_BUYERS, K))
     if lead and one and two:
         return paired_verdict(first, other, one, two, lead)
     if one and two and findings.is_same_question:

@@ -8,37 +8,43 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from recommendations.exceptions import RankerRefused
-from recommendations.listings.window import Window, borrow_window, is_too_old
+from recommendations.listings.index import ListingIndex, borrow_index, is_too_old
 from recommendations.models import RankerVersion
 
 _lock = threading.Lock()
-_aside: Window | None = None  # of a version that is not live; one per process, for it is as large as the live one
+_other_index: ListingIndex | None = (
+    None  # of a version that is not live; one per process, for it is as large as the live one
+)
 
 
 @contextmanager
-def borrow_version(version_id: int | None = None) -> Iterator[Window]:
+def borrow_version(version_id: int | None = None) -> Iterator[ListingIndex]:
     """The window of a version, in step, for the length of a block; of the live one where none is named.
 
     Raises:
         RankerRefused: If the version has no vectors (any more), or none is live.
     """
-    with borrow_window() as live:
+    with borrow_index() as live:
         if live is not None and version_id in (None, live.version_id):
             yield live
             return
     if version_id is None:
         raise RankerRefused("no ranker version is live yet; train one first")
     with _lock:
-        yield _window_of(version_id)
+        yield _index_of(version_id)
 
 
-def _window_of(version_id: int) -> Window:
-    global _aside
-    if _aside is not None and _aside.version_id == version_id and not is_too_old(_aside, time.monotonic()):
-        _aside.sync()
-        return _aside
+def _index_of(version_id: int) -> ListingIndex:
+    global _other_index
+    if (
+        _other_index is not None
+        and _other_index.version_id == version_id
+        and not is_too_old(_other_index, time.monotonic())
+    ):
+        _other_index.sync()
+        return _other_index
     if not RankerVersion.objects.usable().filter(pk=version_id).exists():
         raise RankerRefused(f"v{version_id} is neither live nor ready, so it has no vectors to rank by")
-    _aside = None  # let go of the one before the next takes its memory
-    _aside = Window(version_id)
-    return _aside
+    _other_index = None  # let go of the one before the next takes its memory
+    _other_index = ListingIndex(version_id)
+    return _other_index

@@ -19,28 +19,40 @@ from accounts.models import Buyer
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
-from recommendations.buyers.exclusions import same_cars, tired_of, unwanted
-from recommendations.buyers.histories import Supposed
+from recommendations.buyers.context import HISTORY_LENGTH, BuyerContext, Opened, buyer_context_in, recently_opened
+from recommendations.buyers.exclusions import dismissed_listings, frequency_capped_listings, same_cars
+from recommendations.buyers.histories import Assumptions
 from recommendations.buyers.preferences import Behind, LogPosition, digest_of_basis, evidence_of, is_current, learned
-from recommendations.buyers.shoppers import HISTORY_LENGTH, Opened, Shopper, recently_opened, shopper_in
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.events.rows import EventRows, read_histories
 from recommendations.insight.dropped import Dropped, Question, find_dropped
 from recommendations.insight.versions import borrow_version
-from recommendations.listings.demand import STEP_SECONDS, Pulse, market_pulse, read_pulse
-from recommendations.listings.window import Window
+from recommendations.listings.index import ListingIndex
+from recommendations.listings.market_statistics import (
+    STEP_SECONDS,
+    MarketStatistics,
+    current_market_statistics,
+    read_market_statistics,
+)
 from recommendations.models import EventKind, Interaction, Preference
 from recommendations.models.arrays import as_objects
-from recommendations.serving.lists import NO_FILTERS, ListRequest, Offer, RecommendedList, choose_from, tell
+from recommendations.serving.lists import (
+    NO_FILTERS,
+    ListRequest,
+    RecommendedList,
+    SelectionContext,
+    build_recommended_list,
+    choose_from,
+)
 from recommendations.serving.placements import HOME, Rules, rules_of
-from recommendations.serving.ranking import Candidate, Ranked, fill_shelf, rank_shelf
+from recommendations.serving.ranking import Candidate, Ranked, build_ranking_context, rank_candidates
 from recommendations.serving.scorer import Scorer
 
-FIRST_IMAGINED_ID = 1 << 60  # ids of made-up events lie beyond those of the log
+FIRST_HYPOTHETICAL_ID = 1 << 60  # ids of made-up events lie beyond those of the log
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImaginedEvent:
+class HypotheticalEvent:
     """Something a buyer might do: with a car, or a search for ``query``."""
 
     kind: str
@@ -56,11 +68,11 @@ class WhatIf:
         buyer: Whose list it is.
         k, filters, placement, source: As of ``ListRequest``.
         version_id: Which version ranks.
-        moment: When the buyer asks: with the events before, among the cars that were for sale then.
+        as_of: When the buyer asks: with the events before, among the cars that were for sale then.
         events: What they do besides, at that moment, in this order.
         kinds: Slug -> kind, in place of the stored ones.
         rules: In place of the placement's own.
-        pulse: The market, where the caller has read it already.
+        market_statistics: The market, where the caller has read it already.
     """
 
     buyer: Buyer
@@ -69,11 +81,11 @@ class WhatIf:
     placement: str = HOME
     source: SourceSwitch = "hybrid"
     version_id: int | None = None
-    moment: datetime | None = None
-    events: tuple[ImaginedEvent, ...] = ()
+    as_of: datetime | None = None
+    events: tuple[HypotheticalEvent, ...] = ()
     kinds: Mapping[str, EventKind] | None = None
     rules: Rules | None = None
-    pulse: Pulse | None = None
+    market_statistics: MarketStatistics | None = None
 
     @property
     def request(self) -> ListRequest:
@@ -88,20 +100,20 @@ class Answer:
 
     Attributes:
         recommended: The list.
-        shopper: The buyer as the score read them.
+        buyer_context: The buyer as the score read them.
         preference: What is believed of them, stored or made for this answer; None for a cold buyer.
         rules: Of the placement.
-        moment: When they asked.
+        as_of: When they asked.
         ranks: Listing id -> place by score alone, of the cars of the list and those left out of it.
         dropped: Cars that score higher than some in the list, the highest first, some of each reason.
         reasons: How many there are of each reason.
     """
 
     recommended: RecommendedList
-    shopper: Shopper
+    buyer_context: BuyerContext
     preference: Preference | None
     rules: Rules
-    moment: datetime
+    as_of: datetime
     ranks: Mapping[int, int] = field(default_factory=dict)
     dropped: tuple[Dropped, ...] = ()
     reasons: Mapping[str, int] = field(default_factory=dict)
@@ -109,88 +121,97 @@ class Answer:
 
 def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
     """The list under all that is supposed; raises RankerRefused where there is no such version to ask."""
-    with borrow_version(question.version_id) as window:
-        moment = question.moment or timezone.now()
-        if question.moment:
-            window = as_of(window, question.moment)
-        preference = believed(question, window, moment)
-        shopper = shopper_in(window, question.buyer, preference, opened_by(question))
+    with borrow_version(question.version_id) as listing_index:
+        as_of = question.as_of or timezone.now()
+        if question.as_of:
+            listing_index = index_as_of(listing_index, question.as_of)
+        preference = believed(question, listing_index, as_of)
+        buyer_context = buyer_context_in(listing_index, question.buyer, preference, opened_by(question))
         rules = question.rules or rules_of(question.placement, question.buyer)
-        shop = Shop(window, pulse_of(question), {})
-        offer = offer_of(question, rules, shop)
-        chosen, scorer = listed(question, offer, rules, shopper)
-        answer = Answer(tell(chosen, scorer), shopper, preference, rules, moment)
+        market_view = MarketView(listing_index, market_statistics_of(question), {})
+        selection = selection_context_of(question, rules, market_view)
+        chosen, scorer = listed(question, selection, rules, buyer_context)
+        answer = Answer(build_recommended_list(chosen, scorer), buyer_context, preference, rules, as_of)
         if not with_dropped or scorer is None:
             return answer
         ids = [candidate.listing_id for candidate, _ in chosen]
         ranks, dropped, reasons = find_dropped(
-            Question(window, scorer, rules, question.filters, offer.never, offer.tired, ids, shop.pool)
+            Question(
+                listing_index,
+                scorer,
+                rules,
+                question.filters,
+                selection.dismissed,
+                selection.frequency_capped,
+                ids,
+                market_view.pool,
+            )
         )
         return replace(answer, ranks=ranks, dropped=tuple(dropped), reasons=reasons)
 
 
 def listed(
-    question: WhatIf, offer: Offer, rules: Rules, shopper: Shopper
+    question: WhatIf, selection: SelectionContext, rules: Rules, buyer_context: BuyerContext
 ) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
     """The candidates of the list with their rows, and how they were scored."""
     k = rules.placement.k if question.k is None else question.k
-    return choose_from(offer, question.request, rules, shopper, k)
+    return choose_from(selection, question.request, rules, buyer_context, k)
 
 
-def as_of(window: Window, moment: datetime) -> Window:
+def index_as_of(listing_index: ListingIndex, as_of: datetime) -> ListingIndex:
     """The window as the stock stood at a moment; of a sample of the stock, that sample is all there is."""
-    past = window.as_of(moment.timestamp())
-    past.is_complete = True  # the database knows which cars are for sale now, not which were
-    return past
+    view = listing_index.as_of(as_of.timestamp())
+    view.is_complete = True  # the database knows which cars are for sale now, not which were
+    return view
 
 
 # --- What is believed ------------------------------------------------------------------------------------------------
 
 
-def believed(question: WhatIf, window: Window, moment: datetime) -> Preference | None:
+def believed(question: WhatIf, listing_index: ListingIndex, as_of: datetime) -> Preference | None:
     """The preference under all that is supposed: the stored one where that is current, else one made for now."""
     buyer = question.buyer
     if not buyer.is_personalised:
         return None
-    supposed = Supposed(question.kinds, {key: event.query for key, event in numbered(question) if event.query})
-    basis = digest_of_basis(supposed.kinds_by_slug().values(), buyer.questionnaire)
-    stored = Preference.objects.filter(buyer=buyer, version_id=window.version_id).first()
+    assumptions = Assumptions(question.kinds, {key: event.query for key, event in numbered(question) if event.query})
+    basis = digest_of_basis(assumptions.kinds_by_slug().values(), buyer.questionnaire)
+    stored = Preference.objects.filter(buyer=buyer, version_id=listing_index.version_id).first()
     position = position_of(question)
-    if stored and not question.moment and is_current(stored, position, basis):
+    if stored and not question.as_of and is_current(stored, position, basis):
         return stored
     if not position.n_interactions and not buyer.questionnaire:
         return None
-    behind = Behind(buyer, position, basis, None if question.moment else stored)
-    evidence = evidence_of([behind], history_of(question, moment), window, moment, supposed)
-    return learned([behind], evidence, moment, is_hurried=behind.previous is not None)[0]
+    behind = Behind(buyer, position, basis, None if question.as_of else stored)
+    evidence = evidence_of([behind], history_of(question, as_of), listing_index, as_of, assumptions)
+    return learned([behind], evidence, as_of, is_hurried=behind.previous is not None)[0]
 
 
 def position_of(question: WhatIf) -> LogPosition:
     """How far the log would go."""
     log = Interaction.objects.filter(buyer=question.buyer)
-    position = (log.filter(occurred_at__lt=question.moment) if question.moment else log).log_position()
-    last_id = FIRST_IMAGINED_ID + len(question.events) - 1 if question.events else position[0]
+    position = (log.filter(occurred_at__lt=question.as_of) if question.as_of else log).log_position()
+    last_id = FIRST_HYPOTHETICAL_ID + len(question.events) - 1 if question.events else position[0]
     return LogPosition(last_id, position[1] + len(question.events))
 
 
-def numbered(question: WhatIf) -> list[tuple[int, ImaginedEvent]]:
+def numbered(question: WhatIf) -> list[tuple[int, HypotheticalEvent]]:
     """Imagined events with the ids they have here, which also seed the choice sets they are put into."""
-    return list(enumerate(question.events, FIRST_IMAGINED_ID))
+    return list(enumerate(question.events, FIRST_HYPOTHETICAL_ID))
 
 
-def history_of(question: WhatIf, moment: datetime) -> EventRows:
+def history_of(question: WhatIf, as_of: datetime) -> EventRows:
     """The newest events of the buyer, the imagined ones last."""
     buyer_id = question.buyer.pk
-    recorded = read_histories([buyer_id], settings.EVENTS_PER_BUYER, question.moment)
+    recorded = read_histories([buyer_id], settings.EVENTS_PER_BUYER, question.as_of)
     n = len(question.events)
     if not n:
         return recorded
     joined = EventRows(
-        ids=np.concatenate([recorded.ids, np.arange(FIRST_IMAGINED_ID, FIRST_IMAGINED_ID + n)]),
+        ids=np.concatenate([recorded.ids, np.arange(FIRST_HYPOTHETICAL_ID, FIRST_HYPOTHETICAL_ID + n)]),
         buyer_ids=np.concatenate([recorded.buyer_ids, np.full(n, buyer_id)]),
         listing_ids=np.concatenate([recorded.listing_ids, [event.listing_id or 0 for event in question.events]]),
         kinds=np.concatenate([recorded.kinds, as_objects([event.kind for event in question.events])]),
-        occurred_at=np.concatenate([recorded.occurred_at, np.full(n, moment.timestamp())]),
+        occurred_at=np.concatenate([recorded.occurred_at, np.full(n, as_of.timestamp())]),
     )
     return joined.take(np.arange(len(joined))[-settings.EVENTS_PER_BUYER :])
 
@@ -203,64 +224,76 @@ def opened_by(question: WhatIf) -> list[Opened]:
     with_cars = [(event.listing_id, kinds[event.kind].weight) for event in reversed(question.events)]
     liked = [(listing_id, weight) for listing_id, weight in with_cars if listing_id and weight > 0]
     make_ids = dict(Listing.objects.filter(pk__in=[key for key, _ in liked]).values_list("pk", "make_id"))
-    imagined = [Opened(key, weight, make_ids[key]) for key, weight in liked if key in make_ids]
-    return [*imagined, *recently_opened(question.buyer, question.moment, question.kinds)][:HISTORY_LENGTH]
+    hypothetical = [Opened(key, weight, make_ids[key]) for key, weight in liked if key in make_ids]
+    return [*hypothetical, *recently_opened(question.buyer, question.as_of, question.kinds)][:HISTORY_LENGTH]
 
 
 # --- What there is to choose from ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class Shop:
+class MarketView:
     """Stock and market of one answer. ``pool`` takes down every candidate that was put in order, by id."""
 
-    window: Window
-    pulse: Pulse
+    listing_index: ListingIndex
+    market_statistics: MarketStatistics
     pool: dict[int, Candidate]
 
     def rank(
         self,
         filters: ListingFilters,
         switch: SourceSwitch,
-        shopper: Shopper | None,
+        buyer_context: BuyerContext | None,
         rules: Rules,
         k: int,
         n: int,
         exclude: Collection[int],
     ) -> Ranked:
         """As ``ranking.rank``, of this stock; nothing is kept for the next who asks."""
-        if shopper is None:
+        if buyer_context is None:
             raise ValueError("a what-if needs a buyer")
-        ranked = rank_shelf(fill_shelf(self.window, shopper, rules, filters, switch, exclude, self.pulse), k, n)
+        ranked = rank_candidates(
+            build_ranking_context(
+                self.listing_index, buyer_context, rules, filters, switch, exclude, self.market_statistics
+            ),
+            k,
+            n,
+        )
         for candidate in ranked.candidates:
             self.pool.setdefault(candidate.listing_id, candidate)
         return ranked
 
 
-def offer_of(question: WhatIf, rules: Rules, shop: Shop) -> Offer:
-    buyer, moment = question.buyer, question.moment
+def selection_context_of(question: WhatIf, rules: Rules, market_view: MarketView) -> SelectionContext:
+    buyer, as_of = question.buyer, question.as_of
     kinds = question.kinds or EventKind.objects.in_bulk()
-    dismissed = [event.listing_id for event in question.events if event.listing_id and kinds[event.kind].is_dismissal]
-    return Offer(
-        rank=shop.rank,
-        on_sale=Listing.objects.available() if moment is None else on_sale_at(moment),
-        never=unwanted(buyer, moment) | (same_cars(dismissed) if dismissed else set()),
-        tired=tired_of(buyer, rules.placement.times_shown_at_most, moment),
+    dismissed_ids = [
+        event.listing_id for event in question.events if event.listing_id and kinds[event.kind].is_dismissal
+    ]
+    return SelectionContext(
+        rank=market_view.rank,
+        on_sale=Listing.objects.available() if as_of is None else on_sale_at(as_of),
+        dismissed=dismissed_listings(buyer, as_of) | (same_cars(dismissed_ids) if dismissed_ids else set()),
+        frequency_capped=frequency_capped_listings(buyer, rules.placement.times_shown_at_most, as_of),
     )
 
 
-def on_sale_at(moment: datetime) -> ListingQuerySet:
+def on_sale_at(as_of: datetime) -> ListingQuerySet:
     """Listings that were for sale at a moment, as far as their rows still tell: the twin of ``Stock.was_live``."""
-    published = Listing.objects.exclude(status=Listing.Status.DRAFT).filter(published_at__lte=moment)
-    return published.filter(Q(ended_at__isnull=True) | Q(ended_at__gt=moment))
+    published = Listing.objects.exclude(status=Listing.Status.DRAFT).filter(published_at__lte=as_of)
+    return published.filter(Q(ended_at__isnull=True) | Q(ended_at__gt=as_of))
 
 
-def pulse_of(question: WhatIf) -> Pulse:
-    if question.pulse:
-        return question.pulse
-    if question.moment:
-        return read_pulse(int(question.moment.timestamp()) // STEP_SECONDS * STEP_SECONDS, question.kinds)
-    return market_pulse() if question.kinds is None else read_pulse(market_pulse().moment, question.kinds)
+def market_statistics_of(question: WhatIf) -> MarketStatistics:
+    if question.market_statistics:
+        return question.market_statistics
+    if question.as_of:
+        return read_market_statistics(int(question.as_of.timestamp()) // STEP_SECONDS * STEP_SECONDS, question.kinds)
+    return (
+        current_market_statistics()
+        if question.kinds is None
+        else read_market_statistics(current_market_statistics().as_of, question.kinds)
+    )
 
 
 # --- Before and after ------------------------------------------------------------------------------------------------

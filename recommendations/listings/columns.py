@@ -77,8 +77,8 @@ class ListingColumns:
             tagged = np.zeros(self.n_rows, bool)
             tagged[list(self._rows_by_tag.get(tag, ()))] = True
             mask &= tagged[at]
-        if filters.place:
-            latitude, longitude, radius_km = filters.place
+        if filters.location:
+            latitude, longitude, radius_km = filters.location
             mask &= self.distance_km(latitude, longitude)[at] <= radius_km
         return mask & self.matching(filters.also, rows) if filters.also else mask
 

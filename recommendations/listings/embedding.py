@@ -8,9 +8,9 @@ import numpy as np
 
 from catalog.models import Listing
 from recommendations import telemetry
+from recommendations.listings.index import match_vectors
 from recommendations.listings.rows import read_listings
 from recommendations.listings.vectors import ensure_index, read_vectors, write_vectors
-from recommendations.listings.window import match_vectors
 from recommendations.models import (
     ListingVector,
     RankerVersion,
@@ -25,7 +25,7 @@ def embed_listings(listing_ids: Sequence[int]) -> int:
     n_written = 0
     for version in RankerVersion.objects.usable():
         for start in range(0, len(listing_ids), EMBEDDING_BATCH):
-            n_written += embed_in_space(version, list(listing_ids[start : start + EMBEDDING_BATCH]))
+            n_written += embed_for_version(version, list(listing_ids[start : start + EMBEDDING_BATCH]))
     return n_written
 
 
@@ -39,11 +39,11 @@ def embed_missing_listings(*, at_most: int = EMBEDDING_BATCH) -> int:
         ensure_index(version.pk, wait=False)
         stored = ListingVector.objects.of(version).values("listing_id")
         missing = Listing.objects.available().cars().exclude(pk__in=stored)
-        n_written += embed_in_space(version, list(missing.order_by("pk").values_list("pk", flat=True)[:at_most]))
+        n_written += embed_for_version(version, list(missing.order_by("pk").values_list("pk", flat=True)[:at_most]))
     return n_written
 
 
-def embed_in_space(version: RankerVersion, listing_ids: list[int]) -> int:
+def embed_for_version(version: RankerVersion, listing_ids: list[int]) -> int:
     rows = read_listings(Listing.objects.filter(pk__in=listing_ids))
     _, is_current = match_vectors(rows, *read_vectors(version, listing_ids))
     outdated = np.flatnonzero(~is_current)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from catalog.currencies import exchange_rates
 from catalog.models import Listing
 from recommendations.engine.prices import Label, MarketPrice
+from recommendations.listings.index import borrow_index
 from recommendations.listings.rows import table_of
-from recommendations.listings.window import borrow_window
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ def market_prices_of(listings: Sequence[Listing]) -> list[ListingMarketPrice | N
     """
     if not listings:
         return []
-    with borrow_window() as window:
-        prices = window.ranker.prices if window else None
+    with borrow_index() as listing_index:
+        prices = listing_index.ranker.prices if listing_index else None
     if prices is None:
         return [None] * len(listings)
     appraised = prices.appraise(table_of(listings))

@@ -19,8 +19,8 @@ from psycopg import sql
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
+from recommendations.listings.index import ListingIndex
 from recommendations.listings.vectors import partition_of
-from recommendations.listings.window import Window
 
 OVER_FETCH = 3  # the index is approximate and its iterative scan only roughly ordered: fetch more, sort, cut
 
@@ -39,9 +39,9 @@ class Retriever(Protocol):
         ...
 
 
-def retriever_for(window: Window) -> Retriever:
+def retriever_for(listing_index: ListingIndex) -> Retriever:
     """The window where it holds the whole stock, else the database."""
-    return window if window.is_complete else PgvectorRetriever(window.version_id)
+    return listing_index if listing_index.is_complete else PgvectorRetriever(listing_index.version_id)
 
 
 class PgvectorRetriever:

@@ -21,7 +21,7 @@ from recommendations.metrics.ranking import PADDING, Hits
 Lists = NDArray[np.intp]
 PerBuyer = dict[tuple[str, int], NDArray[np.float64]]  # metric and k -> one value per buyer, nan where they have none
 
-EVERYBODY = "all"
+ALL_BUYERS = "all"
 HIT_METRICS = {
     "recall": metrics.recall_at_k,
     "ndcg": metrics.ndcg_at_k,
@@ -119,7 +119,7 @@ def measure(
     figures: list[Figure] = []
     values = {name: dict(slices_of(question, lists, ks)) for name, lists in lists_by_ranker.items()}
     for name, further in (more or {}).items():
-        values[name][EVERYBODY] |= further
+        values[name][ALL_BUYERS] |= further
     for name, lists in lists_by_ranker.items():
         for slice_name, own in values[name].items():
             figures += with_intervals(name, slice_name, own, draws)
@@ -133,7 +133,7 @@ def slices_of(question: Question, lists: Lists, ks: Sequence[int]) -> Iterator[t
     """Values of every buyer, by slice."""
     hits = metrics.find_hits(lists, question.relevant)
     values = {(name, k): metric(hits, k) for name, metric in HIT_METRICS.items() for k in ks}
-    yield EVERYBODY, values | of_groups(question, lists, ks) | of_kind(question, lists, ks)
+    yield ALL_BUYERS, values | of_groups(question, lists, ks) | of_kind(question, lists, ks)
     for name, is_in in question.buyer_slices.items():
         yield name, {(metric, k): np.where(is_in, values[metric, k], np.nan) for metric in GROUP_METRICS for k in ks}
     for name, is_in in question.thing_slices.items():
@@ -235,9 +235,9 @@ def coverage_figure(ranker: str, question: Question, lists: Lists, k: int, draws
     """Share of the candidates that appear among the first k of at least one list."""
     shown = lists[:, :k]
     n_candidates = int(question.candidates.sum())
-    buyers, places = np.nonzero(shown != PADDING)
+    buyers, positions = np.nonzero(shown != PADDING)
     shape = (len(shown), len(question.candidates))
-    appears = csr_array((np.ones(len(buyers), np.float32), (buyers, shown[buyers, places])), shape=shape)
+    appears = csr_array((np.ones(len(buyers), np.float32), (buyers, shown[buyers, positions])), shape=shape)
     value = float(np.count_nonzero(appears.sum(axis=0)) / max(n_candidates, 1))
     drawn = np.concatenate(
         [
@@ -246,7 +246,7 @@ def coverage_figure(ranker: str, question: Question, lists: Lists, k: int, draws
         ]
     ) / max(n_candidates, 1)
     low, high = np.quantile(drawn, [0.025, 0.975]) - drawn.mean() + value
-    return Figure(ranker, EVERYBODY, COVERAGE, k, value, max(float(low), 0.0), min(float(high), 1.0), len(shown))
+    return Figure(ranker, ALL_BUYERS, COVERAGE, k, value, max(float(low), 0.0), min(float(high), 1.0), len(shown))
 
 
 def _ratio(sums: NDArray[np.float64], counts: NDArray) -> NDArray[np.float64]:

@@ -61,22 +61,22 @@ def find_hits(recommended: ArrayLike, relevant: Sequence[ArrayLike]) -> Hits:
 
 def recall_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
     """Share of a user's relevant listings among their first k, shape (n_users,). nan with nothing to find."""
-    return _per_user(hits, hits.at[:, : _places(k)].sum(axis=1) / np.maximum(hits.n_relevant, 1))
+    return _per_user(hits, hits.at[:, : _ranks(k)].sum(axis=1) / np.maximum(hits.n_relevant, 1))
 
 
 def precision_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
     """Share of hits among the first k places, empty places counting as misses, shape (n_users,)."""
-    return _per_user(hits, hits.at[:, : _places(k)].sum(axis=1) / k)
+    return _per_user(hits, hits.at[:, : _ranks(k)].sum(axis=1) / k)
 
 
 def hit_rate_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
     """1 when at least one of the first k is relevant, else 0, shape (n_users,)."""
-    return _per_user(hits, hits.at[:, : _places(k)].any(axis=1).astype(np.float64))
+    return _per_user(hits, hits.at[:, : _ranks(k)].any(axis=1).astype(np.float64))
 
 
 def reciprocal_rank_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
     """1 / place of the first hit, 0 when there is none among the first k, shape (n_users,). Its mean is the MRR."""
-    at = hits.at[:, : _places(k)]
+    at = hits.at[:, : _ranks(k)]
     if at.shape[1] == 0:
         return _per_user(hits, np.zeros(len(at)))
     return _per_user(hits, np.where(at.any(axis=1), 1.0 / (at.argmax(axis=1) + 1), 0.0))
@@ -88,7 +88,7 @@ def ndcg_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
     Gains are 0 or 1, discounted by log2(place + 1) (Järvelin and Kekäläinen 2002). The best list has all its hits in
     front: as many as there are relevant listings, at most k.
     """
-    at = hits.at[:, : _places(k)]
+    at = hits.at[:, : _ranks(k)]
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     best = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(hits.n_relevant, k)]
     return _per_user(hits, (at @ discounts[: at.shape[1]]) / np.where(best > 0, best, 1.0))
@@ -110,7 +110,7 @@ def catalogue_coverage(recommended: ArrayLike, n_listings: int, k: int) -> float
     Raises:
         ValueError: If a list holds a row beyond the catalogue.
     """
-    shown = _as_lists(recommended)[:, : _places(k)]
+    shown = _as_lists(recommended)[:, : _ranks(k)]
     if shown.max(initial=PADDING) >= n_listings:
         raise ValueError(f"row {shown.max()} is not in a catalogue of {n_listings} listings")
     return len(np.unique(shown[shown != PADDING])) / n_listings if n_listings else 0.0
@@ -124,7 +124,7 @@ def novelty(recommended: ArrayLike, n_events: ArrayLike, k: int) -> NDArray[np.f
 
     Source: mean self-information (Zhou et al. 2010), with add-one smoothing.
     """
-    shown = _as_lists(recommended)[:, : _places(k)]
+    shown = _as_lists(recommended)[:, : _ranks(k)]
     counts = np.asarray(n_events, dtype=np.float64) + 1.0
     surprise = -np.log2(counts / counts.sum())
     is_listing = shown != PADDING
@@ -141,7 +141,7 @@ def intra_list_diversity(recommended: ArrayLike, features: ArrayLike, k: int) ->
     Source: Ziegler et al. 2005. Instead of all pairs: the cosines of unit vectors sum up to the squared length of
     their sum.
     """
-    shown = _as_lists(recommended)[:, : _places(k)]
+    shown = _as_lists(recommended)[:, : _ranks(k)]
     vectors = np.asarray(features, dtype=np.float64)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
@@ -288,7 +288,7 @@ def _as_lists(recommended: ArrayLike) -> NDArray[np.int64]:
     return lists
 
 
-def _places(k: int) -> int:
+def _ranks(k: int) -> int:
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
     return k

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def moment_before_last_share(times: ArrayLike, test_share: float) -> object:
+def cutoff_of_last_share(times: ArrayLike, test_share: float) -> object:
     """The moment after which about this share of the events happened.
 
     What is earlier is to be learned from, what is not is to be tested on.

@@ -21,8 +21,8 @@ from recommendations.ratings.gibbs import Draw, Standard, sample
 from recommendations.ratings.posterior import DrawKeeper, KeptDraws
 from recommendations.ratings.table import RatingTable
 from recommendations.ratings.validation import (
-    ENOUGH_HELD_BACK,
-    FEWEST_HELD_BACK,
+    ENOUGH_HELD_OUT,
+    FEWEST_HELD_OUT,
     Progress,
     ValidationChain,
     ValidationTask,
@@ -101,13 +101,13 @@ def fit(table: RatingTable, config: FitConfig, report: Report) -> Fit:
 
 def validation_task(table: RatingTable, config: FitConfig) -> ValidationTask | None:
     """The work of the first chain; None when nothing is held out, or too little to measure anything."""
-    share = config.validation_share and max(config.validation_share, min(ENOUGH_HELD_BACK / len(table), 0.2))
-    rest, held_back = table.split(share, np.random.default_rng(config.seed))
-    if len(held_back) < FEWEST_HELD_BACK:
+    share = config.validation_share and max(config.validation_share, min(ENOUGH_HELD_OUT / len(table), 0.2))
+    rest, held_out = table.split(share, np.random.default_rng(config.seed))
+    if len(held_out) < FEWEST_HELD_OUT:
         return None
     return ValidationTask(
         rest=rest,
-        held_back=held_back,
+        held_out=held_out,
         n_factors=config.n_factors,
         n_draws=config.n_draws,
         burn_in=config.burn_in,

@@ -54,7 +54,7 @@ class Evaluation:
     mean_rmse: float
 
 
-def silent(_fraction: float, _sentence: str) -> None:
+def no_report(_fraction: float, _sentence: str) -> None:
     """Progress that is not shown."""
 
 
@@ -170,12 +170,10 @@ class LoadedModel:
         alike[row] = -np.inf
         alike[~self._is_listed] = -np.inf
         title = self.titles.title_of(item_id)
-        best = [place for place in best_first(alike, n + 1) if self.titles.title_of(self.table.items[place]) != title][
-            :n
-        ]
-        return [(self.table.items[place], float(np.clip(alike[place], -1, 1))) for place in best]
+        best = [slot for slot in best_first(alike, n + 1) if self.titles.title_of(self.table.items[slot]) != title][:n]
+        return [(self.table.items[slot], float(np.clip(alike[slot], -1, 1))) for slot in best]
 
-    def estimates_of(self, table: RatingTable, report: Report = silent) -> np.ndarray:
+    def estimates_of(self, table: RatingTable, report: Report = no_report) -> np.ndarray:
         """What people would say of the items of a table, in stars, shape (n_ratings,).
 
         A person of the training is folded in with the ratings they had there. A new person is taken for the middle of
@@ -187,16 +185,16 @@ class LoadedModel:
         order = np.argsort(table.person_rows, kind="stable")
         ends = np.flatnonzero(np.diff(table.person_rows[order], append=-1)) + 1
         for start, end in zip([0, *ends[:-1]], ends, strict=True):
-            places = order[start:end]
-            person = self._row_by_person.get(table.people[table.person_rows[places[0]]])
+            slots = order[start:end]
+            person = self._row_by_person.get(table.people[table.person_rows[slots[0]]])
             rated = known[person] if person is not None else known[:0]
             belief = fold_in(self.draws, rated.indices, self.standard.units(rated.data))
             person_bias = self.bias_terms.person_bias(rated.indices, rated.data)
-            stars[places] = self._stars(belief, person_bias, item_rows[places])
+            stars[slots] = self._stars(belief, person_bias, item_rows[slots])
             report(end / len(table), "estimating")
         return self.scale.clip(stars)
 
-    def evaluate(self, table: RatingTable, report: Report = silent) -> Evaluation:
+    def evaluate(self, table: RatingTable, report: Report = no_report) -> Evaluation:
         """Errors on the ratings of a table, beside those of simpler ways."""
         person_rows = self._rows(self._row_by_person, table.people, table.person_rows)
         item_rows = self._rows(self._row_by_item, table.items, table.item_rows)

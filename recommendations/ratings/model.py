@@ -19,7 +19,7 @@ from typing import Any
 from recommendations.ratings.exceptions import ArtefactRefused, NoRatingModel
 from recommendations.ratings.files import Problems, read_ratings, read_titles, titles_beside
 from recommendations.ratings.fitting import Fit, FitConfig, Report, fit
-from recommendations.ratings.loaded import Evaluation, LoadedModel, arrays_of, silent
+from recommendations.ratings.loaded import Evaluation, LoadedModel, arrays_of, no_report
 from recommendations.ratings.store import (
     evaluations_of,
     load_model,
@@ -49,7 +49,7 @@ class RatingModel:
         *,
         titles: Path | str | None = None,
         config: FitConfig | None = None,
-        report: Report = silent,
+        report: Report = no_report,
     ) -> dict[str, Any]:
         """Learn from a file of ratings, keep the result, load it, and tell about it.
 
@@ -60,7 +60,7 @@ class RatingModel:
         started, config = time.monotonic(), config or FitConfig()
         dataset = Path(dataset)
         table, problems = read_ratings(dataset)
-        _tell(problems)
+        _log_problems(problems)
         titles_path = Path(titles) if titles else titles_beside(dataset)
         names = _names(titles_path) if titles_path else {}
         fitted = fit(table, config, report)
@@ -75,11 +75,11 @@ class RatingModel:
         logger.info("trained rating model %s on %d ratings of %s", name, len(table), dataset)
         return self.warmup().about
 
-    def evaluate(self, dataset: Path | str, *, report: Report = silent) -> Evaluation:
+    def evaluate(self, dataset: Path | str, *, report: Report = no_report) -> Evaluation:
         """Compare estimates with the ratings of a file, and note the figures beside the model."""
         loaded = self.current()
         table, problems = read_ratings(Path(dataset))
-        _tell(problems)
+        _log_problems(problems)
         evaluation = loaded.evaluate(table, report)
         note_evaluation(
             self.folder,
@@ -139,14 +139,14 @@ class RatingModel:
         raise NoRatingModel
 
 
-def _tell(problems: Problems) -> None:
+def _log_problems(problems: Problems) -> None:
     for sentence in problems:
         logger.warning("%s", sentence)
 
 
 def _names(path: Path) -> dict[str, str]:
     titles, problems = read_titles(path)
-    _tell(problems)
+    _log_problems(problems)
     return {item_id: title.name for item_id, title in titles.items()}
 
 

@@ -85,26 +85,26 @@ class DrawKeeper:
     def __init__(self, n_items: int, *, n_factors: int, n_draws: int, burn_in: int, n_kept: int) -> None:
         self.burn_in = burn_in
         self.stride = -(-(n_draws - burn_in) // n_kept)
-        n_places = -(-(n_draws - burn_in) // self.stride)
+        n_slots = -(-(n_draws - burn_in) // self.stride)
         self.numbers: list[int] = []
         self._small: list[dict[str, np.ndarray]] = []
-        self._item_biases = np.empty((n_items + 1, n_places), np.float32)
-        self._item_vectors = np.empty((n_items + 1, n_places, n_factors), np.float32)
-        self._met_linear = np.empty((n_items, n_places), np.float32)
-        self._met_factors = np.empty((n_items, n_places, n_factors), np.float32)
-        self._item_spreads = np.empty((n_items, n_places), np.float32)
+        self._item_biases = np.empty((n_items + 1, n_slots), np.float32)
+        self._item_vectors = np.empty((n_items + 1, n_slots, n_factors), np.float32)
+        self._met_linear = np.empty((n_items, n_slots), np.float32)
+        self._met_factors = np.empty((n_items, n_slots, n_factors), np.float32)
+        self._item_spreads = np.empty((n_items, n_slots), np.float32)
 
     def take(self, number: int, draw: Draw) -> None:
         """Keep a draw if it is one of those to keep; numbers start at 1 and come in order."""
         if number <= self.burn_in or (number - self.burn_in - 1) % self.stride:
             return
-        place, prior, unseen = len(self.numbers), draw.prior(PERSON_IDS), draw.prior(ITEM_IDS)
+        slot, prior, unseen = len(self.numbers), draw.prior(PERSON_IDS), draw.prior(ITEM_IDS)
         biases, vectors = draw.items()
         covariance = np.atleast_2d(np.cov(draw.people()[1], rowvar=False, bias=True))
-        self._item_biases[:-1, place], self._item_vectors[:-1, place] = biases, vectors
-        self._item_biases[-1, place], self._item_vectors[-1, place] = unseen.mean[0], unseen.mean[1:]
-        self._met_linear[:, place], self._met_factors[:, place] = draw.items_met()
-        self._item_spreads[:, place] = np.sqrt(np.einsum("ik,kl,il->i", vectors, covariance, vectors, optimize=True))
+        self._item_biases[:-1, slot], self._item_vectors[:-1, slot] = biases, vectors
+        self._item_biases[-1, slot], self._item_vectors[-1, slot] = unseen.mean[0], unseen.mean[1:]
+        self._met_linear[:, slot], self._met_factors[:, slot] = draw.items_met()
+        self._item_spreads[:, slot] = np.sqrt(np.einsum("ik,kl,il->i", vectors, covariance, vectors, optimize=True))
         self._small.append(
             {
                 "intercepts": np.array(draw.intercept),

@@ -88,8 +88,8 @@ class RatingTable:
 
     def split(self, share: float, rng: np.random.Generator) -> tuple[RatingTable, RatingTable]:
         """(the rest, about ``share`` of the ratings chosen at random)."""
-        is_held_back = rng.random(len(self)) < share
-        return self.only(~is_held_back), self.only(is_held_back)
+        is_held_out = rng.random(len(self)) < share
+        return self.only(~is_held_out), self.only(is_held_out)
 
     def matrix(self) -> sparse.csr_matrix:
         """Ratings by person and item, shape (n_people, n_items); what was not rated is not stored, a 0 is."""

@@ -116,7 +116,7 @@ class TitleIndex:
             process.cdist([text], self._texts, scorer=scorer)[0] for scorer in (fuzz.ratio, fuzz.token_set_ratio)
         )
         best = np.argsort(-likeness, kind="stable")[: 4 * N_NEAREST]
-        items = dict.fromkeys(self._by_text[self._texts[place]][0][1] for place in best)
+        items = dict.fromkeys(self._by_text[self._texts[row]][0][1] for row in best)
         return [self.title_of(item_id) for item_id in items][:N_NEAREST]
 
     def _of_year(self, text: str, year: str) -> str | None:

@@ -32,8 +32,8 @@ from recommendations.ratings.exceptions import RatingsError
 from recommendations.ratings.gibbs import Draw, Standard, sample
 from recommendations.ratings.table import RatingTable
 
-FEWEST_HELD_BACK = 20  # ratings; the error of fewer says more about them than about the model
-ENOUGH_HELD_BACK = 1000  # to choose a weight by; as many are held out where a fifth of all allows it
+FEWEST_HELD_OUT = 20  # ratings; the error of fewer says more about them than about the model
+ENOUGH_HELD_OUT = 1000  # to choose a weight by; as many are held out where a fifth of all allows it
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -75,7 +75,7 @@ class ValidationTask:
     """Ratings to learn from, ratings to predict, and the chain to do it with (see fitting.FitConfig)."""
 
     rest: RatingTable
-    held_back: RatingTable
+    held_out: RatingTable
     n_factors: int
     n_draws: int
     burn_in: int
@@ -84,7 +84,7 @@ class ValidationTask:
 
     def to_bytes(self) -> bytes:
         buffer = io.BytesIO()
-        tables = {"rest": self.rest, "held_back": self.held_back}
+        tables = {"rest": self.rest, "held_back": self.held_out}
         np.savez(
             buffer,
             allow_pickle=False,
@@ -103,18 +103,18 @@ class ValidationTask:
         """The task again, its people and items nameless: a chain knows rows only."""
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             people, items = ([""] * size for size in arrays["sizes"])
-            rest, held_back = (
+            rest, held_out = (
                 RatingTable(
                     people, items, *(arrays[f"{name}_{column}"] for column in ("person_rows", "item_rows", "ratings"))
                 )
                 for name in ("rest", "held_back")
             )
-            return cls(rest, held_back, *map(int, arrays["chain"]))
+            return cls(rest, held_out, *map(int, arrays["chain"]))
 
 
-def validate(task: ValidationTask, tell: Callable[[Progress], None]) -> Progress:
-    """Run the chain to its end; ``tell`` hears after every draw."""
-    watch = _Watch(task, tell)
+def validate(task: ValidationTask, report_progress: Callable[[Progress], None]) -> Progress:
+    """Run the chain to its end; ``report_progress`` hears after every draw."""
+    watch = _Watch(task, report_progress)
     sample(
         task.rest,
         watch.standard,
@@ -129,19 +129,19 @@ def validate(task: ValidationTask, tell: Callable[[Progress], None]) -> Progress
 class _Watch:
     """Adds up what draws say of the held-out ratings, and decides when enough is enough."""
 
-    def __init__(self, task: ValidationTask, tell: Callable[[Progress], None]) -> None:
-        self.task, self.tell = task, tell
+    def __init__(self, task: ValidationTask, report_progress: Callable[[Progress], None]) -> None:
+        self.task, self.report_progress = task, report_progress
         self.standard = Standard.of(task.rest.ratings)
-        self.total = np.zeros(len(task.held_back))
-        self.simple = BiasTerms.fit(task.rest).estimates(task.held_back.person_rows, task.held_back.item_rows)
+        self.total = np.zeros(len(task.held_out))
+        self.simple = BiasTerms.fit(task.rest).estimates(task.held_out.person_rows, task.held_out.item_rows)
         self.progress = Progress(
-            mean_error=self._error(np.full(len(task.held_back), task.rest.ratings.mean())),
+            mean_error=self._error(np.full(len(task.held_out), task.rest.ratings.mean())),
             bias_error=self._error(self.simple),
-            n_ratings=len(task.held_back),
+            n_ratings=len(task.held_out),
         )
 
     def on_draw(self, number: int, draw: Draw) -> bool:
-        of_draw = draw.estimates(self.task.held_back.person_rows, self.task.held_back.item_rows)
+        of_draw = draw.estimates(self.task.held_out.person_rows, self.task.held_out.item_rows)
         n_counted = number - self.task.burn_in
         if n_counted > 0:
             self.total += of_draw
@@ -151,17 +151,17 @@ class _Watch:
 
     def _advance(self, number: int, beyond: np.ndarray) -> None:
         """Note how good the draws are that say so much more, or less, than bias terms."""
-        weight = best_weight(beyond, self.task.held_back.ratings - self.simple)
+        weight = best_weight(beyond, self.task.held_out.ratings - self.simple)
         error = self._error(self.simple + weight * beyond)
         progress = replace(self.progress, draw=number, error=error)
         if number > self.task.burn_in and error < progress.best_error:
             progress = replace(progress, best_draw=number, best_error=error, best_weight=weight)
         has_given_up = 0 < progress.best_draw <= number - self.task.patience
         self.progress = replace(progress, is_finished=has_given_up or number == self.task.n_draws)
-        self.tell(self.progress)
+        self.report_progress(self.progress)
 
     def _error(self, stars: np.ndarray) -> float:
-        return rmse(self.task.rest.scale.clip(stars), self.task.held_back.ratings)
+        return rmse(self.task.rest.scale.clip(stars), self.task.held_out.ratings)
 
 
 def best_weight(values: np.ndarray, targets: np.ndarray) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 from catalog.currencies import exchange_rates
 from catalog.models import Listing
-from recommendations.buyers.shoppers import Shopper
+from recommendations.buyers.context import BuyerContext
 
 EVENTS_READ = 200  # the newest of a buyer
 LIKED = ("like", "favourite")
@@ -64,10 +64,10 @@ class BuyerEvidence:
 NO_EVIDENCE = BuyerEvidence()
 
 
-def evidence_of(shopper: Shopper) -> BuyerEvidence:
+def evidence_of(buyer_context: BuyerContext) -> BuyerEvidence:
     """From the newest events and the questionnaire of a buyer whom lists know; one query."""
-    buyer = shopper.buyer
-    if buyer is None or not shopper.is_personal:
+    buyer = buyer_context.buyer
+    if buyer is None or not buyer_context.is_personal:
         return NO_EVIDENCE
     events = buyer.interactions.filter(kind__weight__gt=0).order_by("-occurred_at", "-id")
     columns = ("kind_id", "kind__is_contact", "query", *(f"listing__{column}" for column in FIELDS.values()))

@@ -16,9 +16,9 @@ from recommendations.engine.ranker import Ranker
 from recommendations.engine.reasons import BASE
 from recommendations.engine.scoring import UTILITY, great_circle_km
 from recommendations.engine.stock import FOREVER
-from recommendations.engine.terms import Goods
+from recommendations.engine.terms import ListingFeatures
+from recommendations.listings.index import borrow_index
 from recommendations.listings.rows import table_of
-from recommendations.listings.window import borrow_window
 from recommendations.serving.evidence import NO_EVIDENCE, BuyerEvidence, evidence_of
 from recommendations.serving.scorer import Scorer
 
@@ -39,12 +39,12 @@ def explain(listings: Sequence[Listing], scorer: Scorer | None) -> list[tuple[Br
     if scorer is None or not listings:
         return [({}, facts_of(listing)) for listing in listings]
     table = table_of(listings)
-    ranker = scorer.shopper.ranker
-    goods = goods_of(listings, table, ranker)
-    scored = scorer.judge(goods, [listing.pk for listing in listings])
-    features = features_of(table, goods, scored.tastes, scorer)
+    ranker = scorer.buyer_context.ranker
+    listing_features = listing_features_of(listings, table, ranker)
+    scored = scorer.score_listings(listing_features, [listing.pk for listing in listings])
+    features = features_of(table, listing_features, scored.tastes, scorer)
     is_below_market = [market is not None and market.label == "good" for market in ranker.prices.appraise(table)]
-    evidence = evidence_of(scorer.shopper)
+    evidence = evidence_of(scorer.buyer_context)
     others = [(name, scored.parts[:, at]) for at, name in enumerate(scored.names) if name != UTILITY]
     return [
         (
@@ -55,26 +55,28 @@ def explain(listings: Sequence[Listing], scorer: Scorer | None) -> list[tuple[Br
     ]
 
 
-def features_of(table: ListingTable, goods: Goods, tastes: NDArray[np.intp], scorer: Scorer) -> list[Breakdown]:
+def features_of(
+    table: ListingTable, listing_features: ListingFeatures, tastes: NDArray[np.intp], scorer: Scorer
+) -> list[Breakdown]:
     """The utility part of each score by features of the car, under the taste that it is for, and the base."""
     scale, zero = scorer.score.scale_of(UTILITY), scorer.score.mean_of(UTILITY)
     breakdowns: list[Breakdown] = [{} for _ in range(len(table))]
     for taste in np.unique(tastes).tolist():
         rows = np.flatnonzero(tastes == taste)
-        ranker, weights = scorer.shopper.ranker, scorer.wants.weights[taste]
-        parts = ranker.breakdown(weights, table.take(rows), goods.vectors[rows])
-        base = scale * (scorer.wants.offsets[taste] - zero)
+        ranker, weights = scorer.buyer_context.ranker, scorer.buyer_features.weights[taste]
+        parts = ranker.breakdown(weights, table.take(rows), listing_features.vectors[rows])
+        base = scale * (scorer.buyer_features.offsets[taste] - zero)
         for row, values in zip(rows.tolist(), parts.values, strict=True):
             breakdowns[row] = {**dict(zip(parts.names, (scale * values).tolist(), strict=True)), BASE: float(base)}
     return breakdowns
 
 
-def goods_of(listings: Sequence[Listing], table: ListingTable, ranker: Ranker) -> Goods:
+def listing_features_of(listings: Sequence[Listing], table: ListingTable, ranker: Ranker) -> ListingFeatures:
     """Listings as the score reads them, from their rows as they are this moment."""
     published = [listing.published_at.timestamp() if listing.published_at else np.nan for listing in listings]
-    places = [[listing.latitude, listing.longitude] for listing in listings]
-    latitude, longitude = np.array(places, np.float64).T
-    return Goods(
+    locations = [[listing.latitude, listing.longitude] for listing in listings]
+    latitude, longitude = np.array(locations, np.float64).T
+    return ListingFeatures(
         vectors=ranker.vectors(table),
         archetypes=ranker.collaborative.archetypes.assign(table),
         published_at=np.array(published),
@@ -96,7 +98,7 @@ def facts_of(listing: Listing, scorer: Scorer | None = None, evidence: BuyerEvid
         "days_on_sale": (timezone.now() - published).total_seconds() / SECONDS_A_DAY if published else None,
         "evidence": evidence.about(listing),
         "budget": evidence.budget_for(listing),
-        "has_history": bool(scorer and len(scorer.shopper.history[0])),
+        "has_history": bool(scorer and len(scorer.buyer_context.history[0])),
         "price_drop": price_drop_of(listing, scorer),
         "distance_km": distance_to(listing, scorer),
         **{name: getattr(listing, name) for name in FACTS},
@@ -105,19 +107,19 @@ def facts_of(listing: Listing, scorer: Scorer | None = None, evidence: BuyerEvid
 
 def price_drop_of(listing: Listing, scorer: Scorer | None) -> float | None:
     """By how much the price fell lately, in the currency the car is advertised in; None where it did not."""
-    drop = scorer.pulse.price_drops.get(listing.pk) if scorer else None
+    drop = scorer.market_statistics.price_drops.get(listing.pk) if scorer else None
     rate = exchange_rates().get(listing.currency)
     return None if drop is None or rate is None else drop / rate
 
 
 def distance_to(listing: Listing, scorer: Scorer | None) -> float | None:
     """Kilometres from where the buyer is, or asks about; None where either place is unknown."""
-    place = scorer.wants.place if scorer else None
-    if place is None or listing.latitude is None or listing.longitude is None:
+    location = scorer.buyer_features.location if scorer else None
+    if location is None or listing.latitude is None or listing.longitude is None:
         return None
-    return float(great_circle_km(*place, listing.latitude, listing.longitude))
+    return float(great_circle_km(*location, listing.latitude, listing.longitude))
 
 
 def typical_listing() -> dict[str, float]:
-    with borrow_window() as window:
-        return window.typical() if window else {}
+    with borrow_index() as listing_index:
+        return listing_index.typical() if listing_index else {}

@@ -23,9 +23,9 @@ from recommendations.engine.inner_products import (
 )
 from recommendations.engine.stock import Stock
 from recommendations.exceptions import NoLiveRanker
+from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.listings.retrieval import PgvectorRetriever
 from recommendations.listings.vectors import read_vectors
-from recommendations.listings.window import Window, borrow_window
 from recommendations.telemetry import INFERENCES
 
 GroupBy = Literal["body", "make"]
@@ -59,27 +59,29 @@ def infer(questions: Sequence[Question]) -> list[Answer]:
     done = 0
     while done < len(asked):
         # borrowed block by block, so that a large batch does not keep everybody else waiting
-        with borrow_window() as window:
-            if window is None:
+        with borrow_index() as listing_index:
+            if listing_index is None:
                 raise NoLiveRanker("No ranker is live yet: train one first.")
-            some = asked[done : done + questions_at_once(len(window))]
-            for at, answer in zip(some, _answers([questions[at] for at in some], window), strict=True):
+            some = asked[done : done + questions_at_once(len(listing_index))]
+            for at, answer in zip(some, _answers([questions[at] for at in some], listing_index), strict=True):
                 answers[at] = answer
         done += len(some)
     INFERENCES.inc(len(questions))
     return answers
 
 
-def _answers(questions: Sequence[Question], window: Window) -> list[Answer]:
-    if not window.is_complete:
-        return [_answer_from_database(question, window.version_id) for question in questions]
-    products = approximate_products(window.stock.vectors, np.array([question.vector for question in questions]))
-    live = np.flatnonzero(window.column("is_live"))
-    return [_answer(question, row, live, window) for question, row in zip(questions, products, strict=True)]
+def _answers(questions: Sequence[Question], listing_index: ListingIndex) -> list[Answer]:
+    if not listing_index.is_complete:
+        return [_answer_from_database(question, listing_index.version_id) for question in questions]
+    products = approximate_products(listing_index.stock.vectors, np.array([question.vector for question in questions]))
+    live = np.flatnonzero(listing_index.column("is_live"))
+    return [_answer(question, row, live, listing_index) for question, row in zip(questions, products, strict=True)]
 
 
-def _answer(question: Question, products: NDArray[np.float32], live: NDArray[np.intp], window: Window) -> Answer:
-    stock, names = window.stock, window.column("names")
+def _answer(
+    question: Question, products: NDArray[np.float32], live: NDArray[np.intp], listing_index: ListingIndex
+) -> Answer:
+    stock, names = listing_index.stock, listing_index.column("names")
     longest = longest_in(stock)
 
     def best_of(rows: NDArray[np.intp]) -> list[Match] | None:
@@ -89,15 +91,15 @@ def _answer(question: Question, products: NDArray[np.float32], live: NDArray[np.
 
     if question.group_by is None:
         return best_of(live)
-    return _by_group({name: best_of(rows) for name, rows in _groups(question.group_by, live, window).items()})
+    return _by_group({name: best_of(rows) for name, rows in _groups(question.group_by, live, listing_index).items()})
 
 
-def _groups(field: GroupBy, live: NDArray[np.intp], window: Window) -> dict[str, NDArray[np.intp]]:
+def _groups(field: GroupBy, live: NDArray[np.intp], listing_index: ListingIndex) -> dict[str, NDArray[np.intp]]:
     """Live rows by category."""
-    codes = window.columns.codes(field)[live]
+    codes = listing_index.columns.codes(field)[live]
     order = np.argsort(codes, kind="stable")
     present, starts = np.unique(codes[order], return_index=True)
-    levels = window.columns.levels(field)
+    levels = listing_index.columns.levels(field)
     return {levels[code]: rows for code, rows in zip(present.tolist(), np.split(live[order], starts[1:]), strict=False)}
 
 

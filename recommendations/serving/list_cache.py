@@ -18,7 +18,7 @@ from cachetools import TLRUCache
 from django.conf import settings
 from django.forms.models import model_to_dict
 
-from recommendations.buyers.shoppers import Shopper
+from recommendations.buyers.context import BuyerContext
 from recommendations.serving.placements import Rules
 from recommendations.telemetry import LIST_CACHE
 
@@ -50,13 +50,18 @@ def lifetime_end(_key: Hashable, _value: object, now: float) -> float:
     return now + settings.LIST_CACHE_SECONDS
 
 
-def digest_of(shopper: Shopper, rules: Rules) -> bytes:
+def digest_of(buyer_context: BuyerContext, rules: Rules) -> bytes:
     """Of what is believed of a buyer, and of the rules of the list."""
     digest = hashlib.blake2b(digest_size=16)
-    for member in shopper.tastes:
-        digest.update(member.taste.mean.tobytes() + f"{member.share} {member.offset}".encode())
-    for array in shopper.history:
+    for interest in buyer_context.interests:
+        digest.update(interest.taste.mean.tobytes() + f"{interest.share} {interest.offset}".encode())
+    for array in buyer_context.history:
         digest.update(array.tobytes())
-    known = (shopper.buyer.pk if shopper.buyer else 0, shopper.n_events, shopper.is_personal, shopper.place)
+    known = (
+        buyer_context.buyer.pk if buyer_context.buyer else 0,
+        buyer_context.n_events,
+        buyer_context.is_personal,
+        buyer_context.location,
+    )
     digest.update(repr((known, rules.variant, sorted(model_to_dict(rules.placement).items()))).encode())
     return digest.digest()

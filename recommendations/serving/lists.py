@@ -18,14 +18,14 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from recommendations import telemetry
-from recommendations.buyers.exclusions import tired_of, unwanted
+from recommendations.buyers.context import BuyerContext, load_buyer_context
+from recommendations.buyers.exclusions import dismissed_listings, frequency_capped_listings
 from recommendations.buyers.histories import Vectors
-from recommendations.buyers.shoppers import Shopper, meet
 from recommendations.engine.ranker import SourceSwitch
-from recommendations.engine.reasons import tell_reason
+from recommendations.engine.reasons import reason_for
 from recommendations.events.served_lists import writer
+from recommendations.listings.index import borrow_index
 from recommendations.listings.market_prices import ListingMarketPrice, market_prices_of
-from recommendations.listings.window import borrow_window
 from recommendations.models import ServedList
 from recommendations.serving.explanations import explain, facts_of, typical_listing
 from recommendations.serving.placements import HOME, Rules, rules_of
@@ -34,8 +34,8 @@ from recommendations.serving.scorer import Scorer
 
 NO_FILTERS = ListingFilters()
 SMALLEST_POOL = 100
-SPARE = 5  # rows read beyond those asked for, in case some were just sold
-DEEPER = 4  # each further look goes so many times deeper
+SPARE_ROWS = 5  # rows read beyond those asked for, in case some were just sold
+POOL_GROWTH = 4  # each further look goes so many times deeper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,19 +89,27 @@ def recommend(request: ListRequest) -> RecommendedList:
     with telemetry.LIST_SECONDS.time():
         rules = rules_of(request.placement, request.buyer)
         k = rules.placement.k if request.k is None else request.k
-        chosen, scorer = choose(request, rules, meet(request.buyer), k)
-        answer = tell(chosen, scorer)
+        chosen, scorer = choose(request, rules, load_buyer_context(request.buyer), k)
+        answer = build_recommended_list(chosen, scorer)
         log_served(answer, request, rules)
         return answer
 
 
 def choose(
-    request: ListRequest, rules: Rules, shopper: Shopper | None, k: int
+    request: ListRequest, rules: Rules, buyer_context: BuyerContext | None, k: int
 ) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
     """The first ``k`` candidates, each with its row as it is for sale this moment; and how they were scored."""
-    never = unwanted(request.buyer) if request.buyer else set()
-    tired = tired_of(request.buyer, rules.placement.times_shown_at_most) if request.buyer else set()
-    return choose_from(Offer(rank, Listing.objects.available(), never, tired), request, rules, shopper, k)
+    dismissed = dismissed_listings(request.buyer) if request.buyer else set()
+    frequency_capped = (
+        frequency_capped_listings(request.buyer, rules.placement.times_shown_at_most) if request.buyer else set()
+    )
+    return choose_from(
+        SelectionContext(rank, Listing.objects.available(), dismissed, frequency_capped),
+        request,
+        rules,
+        buyer_context,
+        k,
+    )
 
 
 class Rank(Protocol):
@@ -111,7 +119,7 @@ class Rank(Protocol):
         self,
         filters: ListingFilters,
         switch: SourceSwitch,
-        shopper: Shopper | None,
+        buyer_context: BuyerContext | None,
         rules: Rules,
         k: int,
         n: int,
@@ -120,41 +128,43 @@ class Rank(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Offer:
+class SelectionContext:
     """What a list is chosen from: what is for sale this moment, or what a what-if supposes.
 
     Attributes:
         rank: Puts candidates in order.
         on_sale: Listings that may be listed at all.
-        never: Ids that this buyer must not be shown.
-        tired: Ids that step back for others, but come back before a list gets short.
+        dismissed: Ids that this buyer must not be shown.
+        frequency_capped: Ids that step back for others, but come back before a list gets short.
     """
 
     rank: Rank
     on_sale: ListingQuerySet
-    never: Set[int]
-    tired: Set[int]
+    dismissed: Set[int]
+    frequency_capped: Set[int]
 
 
 def choose_from(
-    offer: Offer, request: ListRequest, rules: Rules, shopper: Shopper | None, k: int
+    selection: SelectionContext, request: ListRequest, rules: Rules, buyer_context: BuyerContext | None, k: int
 ) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
     """The first ``k`` candidates of an offer, each with its row; and how they were scored."""
     filters = request.filters.together_with(rules.filters)
-    never, tired = offer.never, offer.tired
+    dismissed, frequency_capped = selection.dismissed, selection.frequency_capped
     chosen: list[tuple[Candidate, Listing]] = []
     seen: set[int] = set()
     scorer = None
-    for exclude in (never | tired, never) if tired else (never,):  # what was shown often steps back, but comes back
-        n = max(DEEPER * k, SMALLEST_POOL)
+    for exclude in (
+        (dismissed | frequency_capped, dismissed) if frequency_capped else (dismissed,)
+    ):  # what was shown often steps back, but comes back
+        n = max(POOL_GROWTH * k, SMALLEST_POOL)
         while (wanted := k - len(chosen)) > 0:
-            ranked = offer.rank(filters, request.source, shopper, rules, wanted, n, exclude | seen)
+            ranked = selection.rank(filters, request.source, buyer_context, rules, wanted, n, exclude | seen)
             scorer = ranked.scorer
             seen.update(candidate.listing_id for candidate in ranked.candidates)
-            chosen += for_sale(ranked.candidates, filters, wanted, offer.on_sale)
+            chosen += for_sale(ranked.candidates, filters, wanted, selection.on_sale)
             if ranked.is_everything:
                 break
-            n *= DEEPER
+            n *= POOL_GROWTH
     return chosen, scorer
 
 
@@ -171,7 +181,7 @@ def for_sale(
     start = 0
     listings = (Listing.objects.available() if on_sale is None else on_sale).matching(filters).with_card_data()
     while len(found) < k and start < len(pool):
-        some = pool[start : start + k - len(found) + SPARE]
+        some = pool[start : start + k - len(found) + SPARE_ROWS]
         start += len(some)
         ids = [candidate.listing_id for candidate in some]
         rows = listings.in_bulk(ids)
@@ -179,11 +189,11 @@ def for_sale(
     return found[:k]
 
 
-def tell(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> RecommendedList:
+def build_recommended_list(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> RecommendedList:
     """The chosen rows as a list, each with the terms of its score and a reason made of them."""
-    shopper = scorer.shopper if scorer else None
+    buyer_context = scorer.buyer_context if scorer else None
     typical = typical_listing()
-    is_personal = shopper is not None and shopper.is_personal
+    is_personal = buyer_context is not None and buyer_context.is_personal
     market_prices = market_prices_of([listing for _, listing in chosen])
     explained = explain([listing for _, listing in chosen], scorer)
     items = [
@@ -192,7 +202,7 @@ def tell(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> 
             position=position,
             score=sum(terms.values(), 0.0),
             source=candidate.source,
-            reason=tell_reason(
+            reason=reason_for(
                 terms,
                 {},  # the terms are relative to the average listing already
                 source=candidate.source,
@@ -210,9 +220,9 @@ def tell(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> 
     return RecommendedList(
         id=uuid.uuid4(),
         items=items,
-        version_id=shopper.version_id if shopper else None,
+        version_id=buyer_context.version_id if buyer_context else None,
         is_personalised=is_personal,
-        n_events=shopper.n_events if shopper else 0,
+        n_events=buyer_context.n_events if buyer_context else 0,
     )
 
 
@@ -221,13 +231,15 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
 
     Neither the car itself nor another advertisement of it is among them, and none of them twice.
     """
-    with borrow_window() as window:
-        if window is None:
+    with borrow_index() as listing_index:
+        if listing_index is None:
             return []
-        vector = Vectors(window, {listing.pk}).matrix([listing.pk])[0]
-        ids, distances = window.nearest(vector, DEEPER * k, window.allowed(filters, same_car_as(listing)))
+        vector = Vectors(listing_index, {listing.pk}).matrix([listing.pk])[0]
+        ids, distances = listing_index.nearest(
+            vector, POOL_GROWTH * k, listing_index.allowed(filters, same_car_as(listing))
+        )
     pool = [Candidate(key, -value, "similar") for key, value in zip(ids.tolist(), distances.tolist(), strict=True)]
-    found = each_car_once(for_sale(pool, filters, k + SPARE))
+    found = each_car_once(for_sale(pool, filters, k + SPARE_ROWS))
     if len(found) < k:
         found = each_car_once(for_sale(pool, filters, len(pool)))
     return [
@@ -236,7 +248,7 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
             position=position,
             score=candidate.score,
             source=candidate.source,
-            reason=tell_reason({}, {}, source="similar", facts=facts_of(row), is_personal=False),
+            reason=reason_for({}, {}, source="similar", facts=facts_of(row), is_personal=False),
             terms={},
             market_price=market_price,
         )

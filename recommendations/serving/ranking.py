@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
+from recommendations.buyers.context import BuyerContext, buyer_context_in, preference_of
 from recommendations.buyers.histories import Vectors
-from recommendations.buyers.shoppers import Shopper, preference_of, shopper_in
 from recommendations.engine.policy import Intent, Kind, ListPolicy, Pool, build_list, intent_phase, price_bands
 from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
-from recommendations.engine.terms import Goods, Scored
-from recommendations.listings.demand import Pulse, market_pulse
+from recommendations.engine.terms import ListingFeatures, Scored
+from recommendations.listings.index import ListingIndex, borrow_index
+from recommendations.listings.market_statistics import MarketStatistics, current_market_statistics
 from recommendations.listings.rows import read_listings
-from recommendations.listings.space import ListingSpace
-from recommendations.listings.window import Window, borrow_window
+from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.serving.list_cache import LifetimeCache, digest_of
 from recommendations.serving.placements import Rules
 from recommendations.serving.scorer import Scorer
@@ -29,7 +29,7 @@ from recommendations.serving.sources import (
     ExplorationSource,
     NewArrivalsSource,
     PromotedSource,
-    Shelf,
+    RankingContext,
     Source,
     TasteSource,
 )
@@ -64,98 +64,100 @@ class Ranked:
 def rank(
     filters: ListingFilters,
     switch: SourceSwitch,
-    shopper: Shopper | None,
+    buyer_context: BuyerContext | None,
     rules: Rules,
     k: int,
     n: int,
     exclude: Collection[int],
 ) -> Ranked:
     """About ``n`` candidates, the first ``k`` by the placement's rules. ``filters`` include the placement's own."""
-    with borrow_window() as window:
-        if window is None:
+    with borrow_index() as listing_index:
+        if listing_index is None:
             return newest(filters, n, exclude)
-        if shopper is None or shopper.version_id != window.version_id:  # a promotion came in between
-            buyer = shopper.buyer if shopper else None
-            shopper = shopper_in(window, buyer, preference_of(buyer))
-        shelf = fill_shelf(window, shopper, rules, filters, switch, exclude)
+        if buyer_context is None or buyer_context.version_id != listing_index.version_id:  # a promotion came in between
+            buyer = buyer_context.buyer if buyer_context else None
+            buyer_context = buyer_context_in(listing_index, buyer, preference_of(buyer))
+        context = build_ranking_context(listing_index, buyer_context, rules, filters, switch, exclude)
         key = (
-            (window.state, shelf.pulse.moment),
-            (filters, switch, k, n, frozenset(exclude), digest_of(shopper, rules)),
+            (listing_index.state, context.market_statistics.as_of),
+            (filters, switch, k, n, frozenset(exclude), digest_of(buyer_context, rules)),
         )
         if (known := ORDERS.get(key)) is not None:
-            return Ranked(*known, shelf.scorer)
-        ranked = rank_shelf(shelf, k, n)
+            return Ranked(*known, context.scorer)
+        ranked = rank_candidates(context, k, n)
         ORDERS.keep(key, (ranked.candidates, ranked.is_everything))
         return ranked
 
 
-def rank_shelf(shelf: Shelf, k: int, n: int) -> Ranked:
+def rank_candidates(context: RankingContext, k: int, n: int) -> Ranked:
     """The same for what a shelf holds, without asking whether it was done before."""
-    scorer = shelf.scorer
-    proposed = gather(sources_for(scorer.switch), scorer.shopper, shelf, n)
-    candidates = arrange(proposed, shelf, policy_for(shelf, k))
-    n_allowed = int(shelf.allowed.sum())
-    is_everything = n_allowed == len(candidates) if shelf.window.is_complete else len(candidates) < n
+    scorer = context.scorer
+    proposed = gather(sources_for(scorer.switch), scorer.buyer_context, context, n)
+    candidates = arrange(proposed, context, policy_for(context, k))
+    n_allowed = int(context.allowed.sum())
+    is_everything = n_allowed == len(candidates) if context.listing_index.is_complete else len(candidates) < n
     return Ranked(candidates, is_everything, scorer)
 
 
-def fill_shelf(
-    window: Window,
-    shopper: Shopper,
+def build_ranking_context(
+    listing_index: ListingIndex,
+    buyer_context: BuyerContext,
     rules: Rules,
     filters: ListingFilters,
     switch: SourceSwitch,
     exclude: Collection[int],
-    pulse: Pulse | None = None,
-) -> Shelf:
-    """What may be shown to a buyer; ``pulse`` is that of the market right now, if it is not given."""
-    pulse = pulse or market_pulse()
-    return Shelf(
-        window=window,
+    market_statistics: MarketStatistics | None = None,
+) -> RankingContext:
+    """What may be shown to a buyer; ``market_statistics`` is that of the market right now, if it is not given."""
+    market_statistics = market_statistics or current_market_statistics()
+    return RankingContext(
+        listing_index=listing_index,
         filters=filters,
         exclude=exclude,
-        allowed=window.allowed(filters, exclude),
-        scorer=Scorer.of(window, shopper, rules, pulse, switch, place_in(filters)),
-        pulse=pulse,
+        allowed=listing_index.allowed(filters, exclude),
+        scorer=Scorer.of(listing_index, buyer_context, rules, market_statistics, switch, location_in(filters)),
+        market_statistics=market_statistics,
         rules=rules,
-        rng=generator_for(shopper, pulse),
+        rng=generator_for(buyer_context, market_statistics),
     )
 
 
-def place_in(filters: ListingFilters) -> tuple[float, float] | None:
+def location_in(filters: ListingFilters) -> tuple[float, float] | None:
     """The place that is asked about, if one is."""
     if filters.latitude is None or filters.longitude is None:
         return None
     return filters.latitude, filters.longitude
 
 
-def generator_for(shopper: Shopper, pulse: Pulse) -> np.random.Generator:
+def generator_for(buyer_context: BuyerContext, market_statistics: MarketStatistics) -> np.random.Generator:
     """Chance that stands still while nothing happens: another draw with each event, version, and day.
 
     A buyer who asks twice gets the same list, and no list changes because another buyer acted.
     """
-    key = shopper.buyer.pk if shopper.buyer else 0
-    return np.random.default_rng([key, shopper.n_events, shopper.version_id, int(pulse.moment // SECONDS_A_DAY)])
+    key = buyer_context.buyer.pk if buyer_context.buyer else 0
+    return np.random.default_rng(
+        [key, buyer_context.n_events, buyer_context.version_id, int(market_statistics.as_of // SECONDS_A_DAY)]
+    )
 
 
-def policy_for(shelf: Shelf, k: int) -> ListPolicy:
+def policy_for(context: RankingContext, k: int) -> ListPolicy:
     """The placement's rules, as they suit this buyer: how settled, and of how many tastes."""
-    policy = shelf.rules.policy(k)
-    shopper = shelf.scorer.shopper
-    if shelf.rules.placement.follows_intent and shopper.is_personal:
-        policy = policy.for_intent(intent_of(shelf))
-    if len(shopper.tastes) > 1:
-        policy = replace(policy, taste_shares=tuple(member.share for member in shopper.tastes))
+    policy = context.rules.policy(k)
+    buyer_context = context.scorer.buyer_context
+    if context.rules.placement.follows_intent and buyer_context.is_personal:
+        policy = policy.for_intent(intent_of(context))
+    if len(buyer_context.interests) > 1:
+        policy = replace(policy, taste_shares=tuple(interest.share for interest in buyer_context.interests))
     return policy
 
 
-def intent_of(shelf: Shelf) -> Intent:
+def intent_of(context: RankingContext) -> Intent:
     """How set the buyer is on a make, a body and a price."""
-    window, rows = shelf.window, shelf.window.live_sample()
-    codes = [window.columns.codes(name)[rows].astype(np.int64) for name in ("make", "body")]
+    listing_index, rows = context.listing_index, context.listing_index.live_sample()
+    codes = [listing_index.columns.codes(name)[rows].astype(np.int64) for name in ("make", "body")]
     return intent_phase(
-        shelf.scorer.wants.utilities(window.stock.vectors[rows])[0],
-        [*(np.where(some > 0, some, -1) for some in codes), price_bands(window.columns.numbers("price")[rows])],
+        context.scorer.buyer_features.utilities(listing_index.stock.vectors[rows])[0],
+        [*(np.where(some > 0, some, -1) for some in codes), price_bands(listing_index.columns.numbers("price")[rows])],
     )
 
 
@@ -167,22 +169,22 @@ def sources_for(switch: SourceSwitch) -> tuple[Source, ...]:
     return SOURCES if switch == "hybrid" else (TasteSource(switch),)
 
 
-def gather(sources: tuple[Source, ...], shopper: Shopper, shelf: Shelf, n: int) -> dict[int, str]:
+def gather(sources: tuple[Source, ...], buyer_context: BuyerContext, context: RankingContext, n: int) -> dict[int, str]:
     """Listing id -> the source it counts for: n of them by the placement's shares, as far as there are so many.
 
     Sources that are switched off, or run out, leave their places to the others; where all of them together have too
     little to say, the taste fills up what they leave, for k asked is k answered.
     """
-    shares = [shelf.rules.shares.get(source.name, 1.0) for source in sources]
+    shares = [context.rules.shares.get(source.name, 1.0) for source in sources]
     total = sum(shares)
     proposals = [
-        source.propose(shopper, shelf, wanted_of(source, share / total, n)) if share > 0 else NO_IDS
+        source.propose(buyer_context, context, wanted_of(source, share / total, n)) if share > 0 else NO_IDS
         for source, share in zip(sources, shares, strict=True)
     ]
     source_by_id = {key: sources[position].name for key, position in merge(proposals, shares, n)}
     if len(source_by_id) < n:
         taste = next(source.name for source in sources if isinstance(source, TasteSource))
-        for key in shelf.best(shelf.scorer.wants, n).tolist():
+        for key in context.best(context.scorer.buyer_features, n).tolist():
             if len(source_by_id) < n:
                 source_by_id.setdefault(key, taste)
     return source_by_id
@@ -203,18 +205,18 @@ def newest(filters: ListingFilters, n: int, exclude: Collection[int]) -> Ranked:
 # --- Order -----------------------------------------------------------------------------------------------------------
 
 
-def arrange(source_by_id: Mapping[int, str], shelf: Shelf, policy: ListPolicy) -> list[Candidate]:
+def arrange(source_by_id: Mapping[int, str], context: RankingContext, policy: ListPolicy) -> list[Candidate]:
     """Every candidate once: first the list the policy builds, then the others by score."""
     ids = np.array(list(source_by_id), np.int64)
-    space = space_with(shelf.window, ids)
-    ids = ids[space.stock.rows_of(ids) >= 0]
+    snapshot = snapshot_with(context.listing_index, ids)
+    ids = ids[snapshot.stock.rows_of(ids) >= 0]
     if not len(ids):
         return []
-    goods = space.goods.take(space.stock.rows_of(ids))
-    scored = shelf.scorer.judge(goods, ids.tolist())
+    listing_features = snapshot.listing_features.take(snapshot.stock.rows_of(ids))
+    scored = context.scorer.score_listings(listing_features, ids.tolist())
     order = np.lexsort((ids, -scored.scores))
-    pool = pool_of(ids, goods, scored, space, shelf, policy.n_draws)
-    selection = build_list(pool.take(order), policy, shelf.rng)
+    pool = pool_of(ids, listing_features, scored, snapshot, context, policy.n_draws)
+    selection = build_list(pool.take(order), policy, context.rng)
     chosen = order[selection.rows]
     kinds = dict(zip(chosen.tolist(), selection.kinds.tolist(), strict=True))
     rest = order[~np.isin(order, chosen)]
@@ -228,40 +230,45 @@ def arrange(source_by_id: Mapping[int, str], shelf: Shelf, policy: ListPolicy) -
     ]
 
 
-def space_with(window: Window, listing_ids: NDArray[np.int64]) -> ListingSpace:
+def snapshot_with(listing_index: ListingIndex, listing_ids: NDArray[np.int64]) -> ListingSnapshot:
     """A space that holds the candidates: the window, or where it is a sample of the stock, one made for them alone."""
-    if (window.stock.rows_of(listing_ids) >= 0).all():
-        return window
+    if (listing_index.stock.rows_of(listing_ids) >= 0).all():
+        return listing_index
     rows = read_listings(Listing.objects.filter(pk__in=listing_ids.tolist()))
-    space = ListingSpace(window.ranker)
-    space.put(rows, Vectors(window, rows.listing_ids).matrix(rows.listing_ids.tolist()))
-    return space
+    snapshot = ListingSnapshot(listing_index.ranker)
+    snapshot.put(rows, Vectors(listing_index, rows.listing_ids).matrix(rows.listing_ids.tolist()))
+    return snapshot
 
 
 def pool_of(
-    ids: NDArray[np.int64], goods: Goods, scored: Scored, space: ListingSpace, shelf: Shelf, n_draws: int
+    ids: NDArray[np.int64],
+    listing_features: ListingFeatures,
+    scored: Scored,
+    snapshot: ListingSnapshot,
+    context: RankingContext,
+    n_draws: int,
 ) -> Pool:
     """The candidates as the policy sees them; only buyers whose taste we have begun to know are explored with."""
-    rows = space.stock.rows_of(ids)
-    models, sellers = space.columns.codes("model")[rows], space.column("seller_ids")[rows]
-    scorer = shelf.scorer
-    imagined = np.full(len(ids), np.nan)
-    if scorer.shopper.is_personal and scorer.switch == "hybrid":
-        imagined = scorer.imagine(scored, goods, shelf.rng, n_draws)
+    rows = snapshot.stock.rows_of(ids)
+    models, sellers = snapshot.columns.codes("model")[rows], snapshot.column("seller_ids")[rows]
+    scorer = context.scorer
+    sampled_scores = np.full(len(ids), np.nan)
+    if scorer.buyer_context.is_personal and scorer.switch == "hybrid":
+        sampled_scores = scorer.thompson_scores(scored, listing_features, context.rng, n_draws)
     return Pool(
         scores=scored.scores,
-        features=goods.vectors,
+        features=listing_features.vectors,
         models=np.where(models > 0, models, -1),
         sellers=np.where(sellers > 0, sellers, -1),
-        exploration_scores=imagined,
-        is_promoted=space.column("promoted_until")[rows] > shelf.pulse.moment,
-        fresh_scores=hopes_of(ids, scored, shelf),
-        tastes=scored.tastes if len(scorer.shopper.tastes) > 1 else np.full(len(ids), -1),
+        exploration_scores=sampled_scores,
+        is_promoted=snapshot.column("promoted_until")[rows] > context.market_statistics.as_of,
+        fresh_scores=arrival_scores(ids, scored, context),
+        tastes=scored.tastes if len(scorer.buyer_context.interests) > 1 else np.full(len(ids), -1),
     )
 
 
-def hopes_of(ids: NDArray[np.int64], scored: Scored, shelf: Shelf) -> NDArray[np.float64]:
+def arrival_scores(ids: NDArray[np.int64], scored: Scored, context: RankingContext) -> NDArray[np.float64]:
     """Scores of new listings if they were asked about as much as they may be; nan for those that are not new."""
-    if not shelf.rules.placement.fresh_share:
+    if not context.rules.placement.fresh_share:
         return np.full(len(ids), np.nan)
-    return scored.scores + shelf.log_rates(shelf.window.stock.rows_of(ids))
+    return scored.scores + context.log_rates(context.listing_index.stock.rows_of(ids))

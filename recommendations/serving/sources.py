@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.filters import ListingFilters
-from recommendations.buyers.shoppers import Shopper
+from recommendations.buyers.context import BuyerContext
 from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.scoring import DEMAND, UTILITY
 from recommendations.engine.stock import hashed
-from recommendations.engine.terms import SECONDS_A_DAY, Wants
-from recommendations.listings.demand import Pulse
+from recommendations.engine.terms import SECONDS_A_DAY, BuyerFeatures
+from recommendations.listings.index import ListingIndex
+from recommendations.listings.market_statistics import MarketStatistics
 from recommendations.listings.retrieval import retriever_for
-from recommendations.listings.window import Window
 from recommendations.models import SavedSearch
 from recommendations.serving.placements import Rules
 from recommendations.serving.scorer import Scorer
@@ -32,62 +32,62 @@ from recommendations.serving.scorer import Scorer
 FRESH_DAYS = 3.0
 NEW_DAYS = 7.0  # for so long a listing may be too new to be known
 SAVED_SEARCHES = 3  # the newest, of one buyer
-CLOSER_LOOKS = 5  # new arrivals are drawn among so many times more of the most suitable
+ARRIVALS_PER_PLACE = 5  # new arrivals are drawn among so many times more of the most suitable
 
 Ids = NDArray[np.int64]
 NO_IDS: Ids = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
-class Shelf:
+class RankingContext:
     """What may be shown at all, and what sources need to know about it.
 
     Attributes:
-        window: The stock in memory; a sample of it where the whole would not fit.
+        listing_index: The stock in memory; a sample of it where the whole would not fit.
         filters, exclude: What every candidate must satisfy, and listing ids to leave out.
         allowed: The same as a mask over the rows of the window.
         scorer: How this list scores.
-        pulse: Recent market statistics; sources take its moment for now, so that a list stands still with it.
-        rules: Of the placement.
+        market_statistics: Recent market statistics; sources take its moment for now, so that a list stands still with
+        it. rules: Of the placement.
         rng: For sources that draw.
     """
 
-    window: Window
+    listing_index: ListingIndex
     filters: ListingFilters
     exclude: Collection[int]
     allowed: NDArray[np.bool_]
     scorer: Scorer
-    pulse: Pulse
+    market_statistics: MarketStatistics
     rules: Rules
     rng: np.random.Generator
 
-    def best(self, wants: Wants, n: int) -> Ids:
+    def best(self, buyer_features: BuyerFeatures, n: int) -> Ids:
         """The n best of the whole stock: from memory where all of it is there, else from the database."""
-        if self.window.is_complete:
-            return self.best_of(self.allowed, wants, n)
-        retriever = retriever_for(self.window)
-        found = [retriever.best(weights, n, self.filters, self.exclude)[0] for weights in wants.weights]
+        if self.listing_index.is_complete:
+            return self.best_of(self.allowed, buyer_features, n)
+        retriever = retriever_for(self.listing_index)
+        found = [retriever.best(weights, n, self.filters, self.exclude)[0] for weights in buyer_features.weights]
         return self._merged(found, n)
 
-    def best_of(self, mask: NDArray[np.bool_], wants: Wants, n: int) -> Ids:
+    def best_of(self, mask: NDArray[np.bool_], buyer_features: BuyerFeatures, n: int) -> Ids:
         """The n best rows of a mask: one retrieval for each taste, merged by their shares."""
         rows = np.flatnonzero(mask)
-        if wants is self.scorer.wants:  # most sources ask for the same
+        if buyer_features is self.scorer.buyer_features:  # most sources ask for the same
             by_taste = [utilities[rows] for utilities in self._utilities]
         else:
-            by_taste = [self.window.products(weights, rows) for weights in wants.weights]
-        return self._merged([self.window.highest(rows, utilities, n)[0] for utilities in by_taste], n)
+            by_taste = [self.listing_index.products(weights, rows) for weights in buyer_features.weights]
+        return self._merged([self.listing_index.highest(rows, utilities, n)[0] for utilities in by_taste], n)
 
     def suitable(self, mask: NDArray[np.bool_], n: int) -> Ids:
         """The same for what the buyer is believed to want, but only cars that suit them better than the average one."""
         best = np.max(
-            [u + offset for u, offset in zip(self._utilities, self.scorer.wants.offsets, strict=True)], axis=0
+            [u + offset for u, offset in zip(self._utilities, self.scorer.buyer_features.offsets, strict=True)], axis=0
         )
-        return self.best_of(mask & (best > self.average_utility), self.scorer.wants, n)
+        return self.best_of(mask & (best > self.average_utility), self.scorer.buyer_features, n)
 
     def known_rows(self, listing_ids: Ids) -> NDArray[np.intp]:
         """Rows of those of the listings that are allowed."""
-        rows = self.window.stock.rows_of(listing_ids)
+        rows = self.listing_index.stock.rows_of(listing_ids)
         rows = rows[rows >= 0]
         return rows[self.allowed[rows]]
 
@@ -97,12 +97,12 @@ class Shelf:
         return mask
 
     def is_younger(self, days: float) -> NDArray[np.bool_]:
-        return self.window.column("published_at") > self.pulse.moment - days * SECONDS_A_DAY
+        return self.listing_index.column("published_at") > self.market_statistics.as_of - days * SECONDS_A_DAY
 
     @cached_property
     def average_utility(self) -> float:
-        sample = self.window.stock.vectors[self.window.live_sample()]
-        return float(self.scorer.wants.utilities(sample)[0].mean()) if len(sample) else 0.0
+        sample = self.listing_index.stock.vectors[self.listing_index.live_sample()]
+        return float(self.scorer.buyer_features.utilities(sample)[0].mean()) if len(sample) else 0.0
 
     def log_rates(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """One draw of how much each row will be asked about, against the average; nan for one that is not new.
@@ -111,8 +111,8 @@ class Shelf:
         """
         rates = np.full(len(rows), np.nan)
         is_new = (rows >= 0) & self.is_younger(NEW_DAYS)[rows]
-        chances = hashed(self.window.stock.listing_ids[rows[is_new]], self._arrivals_seed) / 2.0**64
-        market = self.window.market(self.pulse.moment, self.pulse.demand)
+        chances = hashed(self.listing_index.stock.listing_ids[rows[is_new]], self._arrivals_seed) / 2.0**64
+        market = self.listing_index.market(self.market_statistics.as_of, self.market_statistics.demand)
         rates[is_new] = market.draw_log_rates(rows[is_new], chances)
         return rates
 
@@ -125,9 +125,9 @@ class Shelf:
         """Utility of every row under each taste, without its offset; 0 where a row is not allowed."""
         rows = np.flatnonzero(self.allowed)
         of_tastes = []
-        for weights in self.scorer.wants.weights:
+        for weights in self.scorer.buyer_features.weights:
             utilities = np.zeros(len(self.allowed), np.float32)
-            utilities[rows] = self.window.products(weights, rows)
+            utilities[rows] = self.listing_index.products(weights, rows)
             of_tastes.append(utilities)
         return of_tastes
 
@@ -135,14 +135,14 @@ class Shelf:
         """What was found for each taste, by the tastes' shares."""
         if len(of_tastes) == 1:
             return of_tastes[0]
-        shares = [member.share for member in self.scorer.shopper.tastes]
+        shares = [interest.share for interest in self.scorer.buyer_context.interests]
         return np.array([listing_id for listing_id, _ in merge(of_tastes, shares, n)], np.int64)
 
 
 class Source(Protocol):
     name: str
 
-    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
+    def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         """Up to n listing ids, the most promising first; empty where this source has nothing to say."""
         ...
 
@@ -153,8 +153,8 @@ class TasteSource:
     def __init__(self, switch: SourceSwitch = "hybrid") -> None:
         self.name: str = "taste" if switch == "hybrid" else switch
 
-    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
-        return shelf.best(shelf.scorer.wants, n)
+    def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
+        return context.best(context.scorer.buyer_features, n)
 
 
 class NeighbourSource:
@@ -162,15 +162,17 @@ class NeighbourSource:
 
     name = "neighbours"
 
-    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
-        codes, strengths = shopper.history
+    def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
+        codes, strengths = buyer_context.history
         if not len(codes):
             return NO_IDS
-        scores = shelf.window.ranker.collaborative.neighbour_scores(codes, strengths)
+        scores = context.listing_index.ranker.collaborative.neighbour_scores(codes, strengths)
         best = np.argsort(-scores, kind="stable")[: max(n // 4, 5)]
         is_wanted = np.zeros(len(scores), bool)
         is_wanted[best[scores[best] > 0]] = True
-        return shelf.best_of(shelf.allowed & is_wanted[shelf.window.archetypes], shelf.scorer.wants, n)
+        return context.best_of(
+            context.allowed & is_wanted[context.listing_index.archetypes], context.scorer.buyer_features, n
+        )
 
 
 class TrendingSource:
@@ -183,14 +185,14 @@ class TrendingSource:
 
     name = "trending"
 
-    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
-        contacts = shelf.pulse.contacts or shelf.pulse.demand
-        rows = shelf.known_rows(np.fromiter(contacts.keys(), np.int64, len(contacts)))
-        rows = rows[shelf.window.is_plausible[rows]]
+    def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
+        contacts = context.market_statistics.contacts or context.market_statistics.demand
+        rows = context.known_rows(np.fromiter(contacts.keys(), np.int64, len(contacts)))
+        rows = rows[context.listing_index.is_plausible[rows]]
         if not len(rows):
             return NO_IDS
-        rates = shelf.window.market(shelf.pulse.moment, contacts).terms(rows)[DEMAND]
-        ids = shelf.window.stock.listing_ids[rows]
+        rates = context.listing_index.market(context.market_statistics.as_of, contacts).terms(rows)[DEMAND]
+        ids = context.listing_index.stock.listing_ids[rows]
         return ids[np.lexsort((ids, -rates))][:n]
 
 
@@ -199,8 +201,8 @@ class FreshSource:
 
     name = "fresh"
 
-    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
-        return shelf.suitable(shelf.allowed & shelf.is_younger(FRESH_DAYS), n)
+    def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
+        return context.suitable(context.allowed & context.is_younger(FRESH_DAYS), n)
 
 
 class SavedSearchSource:
@@ -208,15 +210,17 @@ class SavedSearchSource:
 
     name = "saved search"
 
-    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
-        if shopper.buyer is None or not shopper.is_personal:
+    def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
+        if buyer_context.buyer is None or not buyer_context.is_personal:
             return NO_IDS
-        queries = SavedSearch.objects.filter(buyer=shopper.buyer).values_list("query", flat=True)[:SAVED_SEARCHES]
-        found = [self._found(ListingFilters.from_query(query), shelf, n) for query in queries]
+        queries = SavedSearch.objects.filter(buyer=buyer_context.buyer).values_list("query", flat=True)[:SAVED_SEARCHES]
+        found = [self._found(ListingFilters.from_query(query), context, n) for query in queries]
         return np.array([listing_id for listing_id, _ in merge(found, [1.0] * len(found), n)], np.int64)
 
-    def _found(self, search: ListingFilters, shelf: Shelf, n: int) -> Ids:
-        return shelf.best_of(shelf.allowed & shelf.window.allowed(search), shelf.scorer.wants, n)
+    def _found(self, search: ListingFilters, context: RankingContext, n: int) -> Ids:
+        return context.best_of(
+            context.allowed & context.listing_index.allowed(search), context.scorer.buyer_features, n
+        )
 
 
 class PriceDropSource:
@@ -224,10 +228,10 @@ class PriceDropSource:
 
     name = "price drop"
 
-    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
-        drops = shelf.pulse.price_drops
-        rows = shelf.known_rows(np.fromiter(drops.keys(), np.int64, len(drops)))
-        return shelf.suitable(shelf.mask_of(rows), n)
+    def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
+        drops = context.market_statistics.price_drops
+        rows = context.known_rows(np.fromiter(drops.keys(), np.int64, len(drops)))
+        return context.suitable(context.mask_of(rows), n)
 
 
 class ExplorationSource:
@@ -235,10 +239,10 @@ class ExplorationSource:
 
     name = "exploration"
 
-    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
-        if not shopper.is_personal or not shelf.rules.placement.exploration_share:
+    def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
+        if not buyer_context.is_personal or not context.rules.placement.exploration_share:
             return NO_IDS
-        return shelf.best(shelf.scorer.imagined(shelf.rng)[0], n)
+        return context.best(context.scorer.sample_posterior(context.rng)[0], n)
 
 
 class NewArrivalsSource:
@@ -250,16 +254,16 @@ class NewArrivalsSource:
 
     name = "new arrivals"
 
-    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
-        if not shelf.rules.placement.fresh_share:
+    def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
+        if not context.rules.placement.fresh_share:
             return NO_IDS
-        ids = shelf.suitable(shelf.allowed & shelf.is_younger(NEW_DAYS), CLOSER_LOOKS * n)
+        ids = context.suitable(context.allowed & context.is_younger(NEW_DAYS), ARRIVALS_PER_PLACE * n)
         if not len(ids):
             return NO_IDS
-        vectors, _ = shelf.window.vectors_of(ids)
-        utilities = shelf.scorer.score.scale_of(UTILITY) * shelf.scorer.wants.utilities(vectors)[0]
-        hopes = utilities + shelf.log_rates(shelf.window.stock.rows_of(ids))
-        return ids[np.lexsort((ids, -hopes))][:n]
+        vectors, _ = context.listing_index.vectors_of(ids)
+        utilities = context.scorer.score.scale_of(UTILITY) * context.scorer.buyer_features.utilities(vectors)[0]
+        drawn_scores = utilities + context.log_rates(context.listing_index.stock.rows_of(ids))
+        return ids[np.lexsort((ids, -drawn_scores))][:n]
 
 
 class PromotedSource:
@@ -267,11 +271,11 @@ class PromotedSource:
 
     name = "promoted"
 
-    def propose(self, shopper: Shopper, shelf: Shelf, n: int) -> Ids:
-        if not shelf.rules.placement.promoted_share:
+    def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
+        if not context.rules.placement.promoted_share:
             return NO_IDS
-        is_promoted = shelf.window.column("promoted_until") > shelf.pulse.moment
-        return shelf.best_of(shelf.allowed & is_promoted, shelf.scorer.wants, n)
+        is_promoted = context.listing_index.column("promoted_until") > context.market_statistics.as_of
+        return context.best_of(context.allowed & is_promoted, context.scorer.buyer_features, n)
 
 
 # The most telling first: a car found by several counts for the one whose turn comes first.

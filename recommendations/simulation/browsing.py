@@ -140,8 +140,8 @@ def choice_scores(worth: Floats, position_bias: float, rng: np.random.Generator)
 
     Source: adding Gumbel noise and sorting draws without replacement from the Plackett-Luce model (Yellott 1977).
     """
-    places = position_bias * np.log2(np.arange(1, worth.shape[1] + 1))
-    return worth - places + rng.gumbel(size=worth.shape)
+    slots = position_bias * np.log2(np.arange(1, worth.shape[1] + 1))
+    return worth - slots + rng.gumbel(size=worth.shape)
 
 
 def draw_query(taste: TrueTaste, rng: np.random.Generator) -> dict[str, Any]:
@@ -231,38 +231,38 @@ class _Visit:
         moments = latest + 600 + self.rng.random(n_lists) * span
         return -np.sort(-moments).astype(np.int64)
 
-    def _search(self, places: Rows, moments: Rows, candidates: Rows, queries: list[dict[str, Any]]) -> None:
+    def _search(self, slots: Rows, moments: Rows, candidates: Rows, queries: list[dict[str, Any]]) -> None:
         """Fill in the candidates of searches, newest first, as a site shows them."""
         asked = [draw_query(self.taste, self.rng) for _ in range(1 + int(self.rng.integers(3)))]
         found = [find(query, self.market, self.coded) for query in asked]
-        for place in places:
+        for slot in slots:
             which = int(self.rng.integers(len(asked)))
             rows = found[which]
-            newest = np.searchsorted(self.market.published_s[rows], moments[place], side="right")
+            newest = np.searchsorted(self.market.published_s[rows], moments[slot], side="right")
             rows = rows[newest : newest + CANDIDATES]
-            candidates[place, : len(rows)] = rows
-            queries[place] = asked[which]
+            candidates[slot, : len(rows)] = rows
+            queries[slot] = asked[which]
 
     def _first_on_sale(self, candidates: Rows, moments: Rows) -> Rows:
         """The first cars of each row of candidates that were for sale at that moment, none twice."""
         is_good = (candidates != NOTHING) & self.market.is_on_sale(candidates, moments[:, None])
         is_good &= ~_is_repeated(candidates)
-        place = np.cumsum(is_good, axis=1) - 1
-        is_good &= place < LIST_LENGTH
+        slot = np.cumsum(is_good, axis=1) - 1
+        is_good &= slot < LIST_LENGTH
         rows = np.full((len(moments), LIST_LENGTH), NOTHING)
         of_list, column = np.nonzero(is_good)
-        rows[of_list, place[of_list, column]] = candidates[of_list, column]
+        rows[of_list, slot[of_list, column]] = candidates[of_list, column]
         return rows
 
     def _worth(self, lists: _Lists) -> Floats:
         """What each car of each list is worth to the buyer at that moment, -inf where there is none."""
-        of_list, place = np.nonzero(lists.rows != NOTHING)
-        rows = lists.rows[of_list, place]
+        of_list, slot = np.nonzero(lists.rows != NOTHING)
+        rows = lists.rows[of_list, slot]
         here = utility(self.taste, self.coded.take(rows), lists.moments[of_list] / DAY)
         here += self.behaviour.fancy * fixed_normal(self.fancy_key, rows)
         here -= self.behaviour.distance_aversion * np.log2(1 + self._distance_km(rows) / 40)
         worth = np.full(lists.rows.shape, -np.inf)
-        worth[of_list, place] = here
+        worth[of_list, slot] = here
         return worth
 
     def _distance_km(self, rows: Rows) -> Floats:
@@ -287,10 +287,10 @@ class _Visit:
         for kind, happened, wait_s in (
             (VIEW, is_viewed, 10), (FAVOURITE, is_kept, 40), (CONTACT, is_called, 90), (DISLIKE, is_disliked, 5),
         ):  # fmt: skip
-            of_list, place = np.nonzero(happened)
-            moment = lists.moments[of_list] - wait_s - 15 * place
-            rows = lists.rows[of_list, place]
-            parts.append(np.stack([np.full(len(rows), kind), rows, of_list, place + 1, moment]))
+            of_list, slot = np.nonzero(happened)
+            moment = lists.moments[of_list] - wait_s - 15 * slot
+            rows = lists.rows[of_list, slot]
+            parts.append(np.stack([np.full(len(rows), kind), rows, of_list, slot + 1, moment]))
         return np.concatenate(parts, axis=1)
 
     def _opened(self, worth: Floats) -> NDArray[np.bool_]:
@@ -305,8 +305,8 @@ class _Visit:
 
     def _disliked(self, worth: Floats) -> NDArray[np.bool_]:
         """In a few lists one car is waved away, by the logit turned around."""
-        aversion = np.where(np.isfinite(worth), -worth, -np.inf) + self.rng.gumbel(size=worth.shape)
-        is_worst = np.arange(worth.shape[1]) == aversion.argmax(axis=1)[:, None]
+        disliking = np.where(np.isfinite(worth), -worth, -np.inf) + self.rng.gumbel(size=worth.shape)
+        is_worst = np.arange(worth.shape[1]) == disliking.argmax(axis=1)[:, None]
         is_done = self.rng.random(len(worth)) < DISLIKES_PER_LIST
         return is_worst & is_done[:, None] & np.isfinite(worth)
 
@@ -335,8 +335,8 @@ def _merged(numbers: list[int], visits: list[tuple[_Lists, NDArray]]) -> History
     first_list = np.repeat(np.cumsum(n_lists) - n_lists, n_events)
     moments = np.concatenate([part.moments for part in lists])
     order = np.argsort(-moments, kind="stable")
-    new_place = np.empty(len(order), np.int64)
-    new_place[order] = np.arange(len(order))
+    new_slot = np.empty(len(order), np.int64)
+    new_slot[order] = np.arange(len(order))
     kind, row, of_list, position, event_s = np.concatenate(events, axis=1)
     by_time = np.argsort(-event_s, kind="stable")
     queries = [query for part in lists for query in part.queries]
@@ -345,11 +345,11 @@ def _merged(numbers: list[int], visits: list[tuple[_Lists, NDArray]]) -> History
         list_kind=np.concatenate([part.kinds for part in lists])[order],
         list_s=moments[order],
         list_rows=np.concatenate([part.rows for part in lists])[order],
-        list_query=[queries[place] for place in order],
+        list_query=[queries[slot] for slot in order],
         event_buyer=np.repeat(numbers, n_events)[by_time],
         event_kind=kind[by_time],
         event_row=row[by_time],
-        event_list=new_place[of_list + first_list][by_time],
+        event_list=new_slot[of_list + first_list][by_time],
         event_position=position[by_time],
         event_s=event_s[by_time],
     )

@@ -199,8 +199,8 @@ class _Loop:
     def show(self, number: int, buyer: int, live: Rows, days_ago: float) -> None:
         """One buyer looks at one list."""
         worth = utility(self.buyers[buyer].taste, self.coded.take(live), days_ago)
-        places = self.shown[number, buyer]
-        rows = places[places >= 0]
+        slots = self.shown[number, buyer]
+        rows = slots[slots >= 0]
         at = np.searchsorted(live, rows)
         self.share[number, buyer] = oracle_share(worth, at, self.config.k)
         best = np.sort(worth)[::-1][: self.config.k]

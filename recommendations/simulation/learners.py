@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.engine.choice_sets import ChoiceSets, event_weights, place_offsets
+from recommendations.engine.choice_sets import ChoiceSets, event_weights, position_offsets
 from recommendations.engine.encoder import Encoder
 from recommendations.engine.policy import ListPolicy, Pool, build_list, intent_phase, price_bands
 from recommendations.engine.taste import Prior, PriorConfig, Taste, draw, fit_prior, posterior, tastes
@@ -36,11 +36,11 @@ class Population:
 
     Attributes:
         prior: Tastes of the population, over the dimensions of the listing vectors.
-        place_aversion: Logits that a car loses with each doubling of its place in a list; see ``place_offsets``.
+        position_bias: Logits that a car loses with each doubling of its place in a list; see ``position_offsets``.
     """
 
     prior: Prior
-    place_aversion: float
+    position_bias: float
 
 
 def learn_population(
@@ -81,8 +81,8 @@ def _events_of_buyers(history: sim.History, until_s: float) -> Iterator[Rows]:
 def _choices_from_lists(history: sim.History, events: Rows, vectors: Vectors) -> ChoiceSets:
     """Choices out of the lists as they were shown, with the logarithm of the place as one more feature."""
     shown = history.list_rows[history.event_list[events]]
-    places = np.broadcast_to(np.log2(np.arange(1, shown.shape[1] + 1)), shown.shape)
-    features = np.concatenate([vectors[shown], places[:, :, None].astype(np.float32)], axis=2)
+    positions = np.broadcast_to(np.log2(np.arange(1, shown.shape[1] + 1)), shown.shape)
+    features = np.concatenate([vectors[shown], positions[:, :, None].astype(np.float32)], axis=2)
     is_against = history.event_kind[events] == sim.DISLIKE
     features[is_against, :, -1] *= -1  # the position bias is the same for both, see ChoiceSets.offsets
     return ChoiceSets(
@@ -152,7 +152,7 @@ class ShowByTaste:
             events += self.choices_of_search(searched, asked)
         shown = asked.shown[-1, buyer]
         shown = shown[shown >= 0]
-        offsets = place_offsets(np.arange(1, len(shown) + 1), self.population.place_aversion)
+        offsets = position_offsets(np.arange(1, len(shown) + 1), self.population.position_bias)
         for row in asked.chosen[-1, buyer]:
             if row >= 0:
                 chosen = int(np.flatnonzero(shown == row)[0])
@@ -174,14 +174,14 @@ class ShowByTaste:
 
     def list_for(self, buyer: int, asked: Round) -> Rows:
         stock = self.vectors[asked.live]
-        taste, scores = self.judge(buyer, asked, stock)
+        taste, scores = self.learn_and_score(buyer, asked, stock)
         policy = self.policy_for(buyer, asked, scores)
         best = np.argpartition(-scores, min(self.config.n_pool, len(scores)) - 1)[: self.config.n_pool]
-        imagined = None
+        sampled_scores = None
         if policy.exploration_share and self.events.get(buyer):
-            imagined = _utilities(stock[best], draw(taste, asked.rng, policy.n_draws).T)
+            sampled_scores = _utilities(stock[best], draw(taste, asked.rng, policy.n_draws).T)
         rows = asked.live[best]
-        pool = Pool(scores[best], stock[best], self.models[rows], self.sellers[rows], imagined)  # type: ignore[arg-type]
+        pool = Pool(scores[best], stock[best], self.models[rows], self.sellers[rows], sampled_scores)  # type: ignore[arg-type]
         return rows[build_list(pool, policy, asked.rng).rows]
 
     def policy_for(self, buyer: int, asked: Round, scores: Floats) -> ListPolicy:
@@ -193,7 +193,7 @@ class ShowByTaste:
         intent = intent_phase(scores[some], [codes[asked.live[some]] for codes in self.codes])
         return policy.for_intent(intent)
 
-    def judge(self, buyer: int, asked: Round, stock: Vectors) -> tuple[Taste, Floats]:
+    def learn_and_score(self, buyer: int, asked: Round, stock: Vectors) -> tuple[Taste, Floats]:
         """The main taste of a buyer and the score of everything for sale."""
         events = self.events.get(buyer)
         if not events:

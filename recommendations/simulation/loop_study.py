@@ -34,7 +34,7 @@ from recommendations.simulation.market import Market, build_market, read_towns
 Report = Callable[[float, str], None]
 
 TASTE, LIKED, POPULAR, RANDOM, ORACLE = "taste", "average of opened", "popular", "random", "oracle"
-EVERYBODY = "everybody"
+ALL_BUYERS = "everybody"
 BIASED = 0.6  # aversion to lower places from which a buyer hardly looks beyond the top: a fifth of them
 
 
@@ -98,15 +98,15 @@ class Study:
         config: As asked.
         reports: One ``LoopReport`` for each recommender, shape (n_rounds, n_buyers of all markets).
         segments: Name -> which buyers, bool, shape (n_buyers,).
-        place_aversions: As learned in each market.
+        position_biases: As learned in each market.
     """
 
     config: StudyConfig
     reports: Mapping[str, LoopReport]
     segments: Mapping[str, NDArray[np.bool_]]
-    place_aversions: Sequence[float]
+    position_biases: Sequence[float]
 
-    def share_after(self, name: str, n_events: int, segment: str = EVERYBODY) -> Figure:
+    def share_after(self, name: str, n_events: int, segment: str = ALL_BUYERS) -> Figure:
         """Share of the oracle's utility in the first list after so many events."""
         return self._figure(self._shares(name, n_events)[self.segments[segment]])
 
@@ -123,7 +123,7 @@ class Study:
         """By how much the one's share is higher than the other's, buyer by buyer."""
         return self._figure(self._shares(name, n_events) - self._shares(other, n_events))
 
-    def regret(self, name: str, segment: str = EVERYBODY) -> Figure:
+    def regret(self, name: str, segment: str = ALL_BUYERS) -> Figure:
         """Regret of all rounds together: utility per place that the best lists would have had more."""
         return self._figure(np.nansum(self.reports[name].regret[:, self.segments[segment]], axis=0))
 
@@ -147,7 +147,7 @@ def run_study(config: StudyConfig, report: Report = lambda fraction, step: None)
     """
     reports: dict[str, list[LoopReport]] = {}
     buyers: list[sim.SimulatedBuyer] = []
-    aversions = []
+    position_biases = []
     for number, seed in enumerate(config.seeds):
 
         def of_market(fraction: float, step: str, number: int = number, seed: int = seed) -> None:
@@ -155,10 +155,12 @@ def run_study(config: StudyConfig, report: Report = lambda fraction, step: None)
 
         world = _World(config, seed, of_market)
         buyers += world.buyers
-        aversions.append(world.population.place_aversion)
+        position_biases.append(world.population.position_bias)
         for name, one in world.run().items():
             reports.setdefault(name, []).append(one)
-    return Study(config, {name: _joined(parts) for name, parts in reports.items()}, segments_of(buyers), aversions)
+    return Study(
+        config, {name: _joined(parts) for name, parts in reports.items()}, segments_of(buyers), position_biases
+    )
 
 
 class _World:
@@ -168,8 +170,8 @@ class _World:
         self.config, self.seed, self.report = config, seed, report
         report(0.0, "drawing cars and buyers")
         self.market: Market = build_market(config.n_listings, seed, config.anchor_year)
-        everybody = sim.draw_buyers(config.n_buyers + config.n_others, seed, sim.Menu.of(read_specs()), read_towns())
-        self.buyers, others = everybody[: config.n_buyers], everybody[config.n_buyers :]
+        all_buyers = sim.draw_buyers(config.n_buyers + config.n_others, seed, sim.Menu.of(read_specs()), read_towns())
+        self.buyers, others = all_buyers[: config.n_buyers], all_buyers[config.n_buyers :]
         report(0.05, "letting the others browse")
         self.history = sim.simulate(self.market, others, config.log_events * len(others), seed)
         self.encoder = fit_encoder(self.market.table, config.encoder)
@@ -201,7 +203,7 @@ class _World:
 def segments_of(buyers: Sequence[sim.SimulatedBuyer]) -> dict[str, NDArray[np.bool_]]:
     """Everybody, each type of buyer, and those who hardly look beyond the top of a list."""
     kinds = np.array([buyer.taste.kind for buyer in buyers])
-    segments = {EVERYBODY: np.ones(len(buyers), bool)}
+    segments = {ALL_BUYERS: np.ones(len(buyers), bool)}
     segments |= {kind.replace("_", " "): kinds == kind for kind in np.unique(kinds).tolist()}
     segments["top of the list only"] = np.array([buyer.behaviour.position_bias >= BIASED for buyer in buyers])
     return segments

@@ -400,6 +400,6 @@ def _reductions(
     """A fifth of the cars became cheaper by 2 to 8 % at some moment of their time on sale."""
     n = len(price)
     is_reduced = (rng.random(n) < 0.2) & (published_s - last_s > 3 * DAY)
-    dearer = np.maximum(rounded_price(price * rng.uniform(1.02, 1.08, n)), price + 50)
+    higher = np.maximum(rounded_price(price * rng.uniform(1.02, 1.08, n)), price + 50)
     moment = (last_s + (published_s - last_s) * rng.uniform(0.1, 0.8, n)).astype(np.int64)
-    return np.where(is_reduced, dearer, price), np.where(is_reduced, np.maximum(moment, 1), 0)
+    return np.where(is_reduced, higher, price), np.where(is_reduced, np.maximum(moment, 1), 0)

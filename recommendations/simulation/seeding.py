@@ -487,7 +487,7 @@ class _Seeding:
                 yield (
                     key, buyer_ids[history.list_buyer[number]], None if source == "search" else placement_id, "",
                     self.at(history.list_s[number]), Jsonb(history.list_query[number]), shown,
-                    [1 / place for place in range(1, len(shown) + 1)],  # nothing but the order ranked these lists
+                    [1 / position for position in range(1, len(shown) + 1)],  # nothing but the order ranked these lists
                     [source] * len(shown),
                 )  # fmt: skip
 

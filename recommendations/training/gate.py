@@ -88,7 +88,7 @@ class Verdict:
         return asdict(self)
 
 
-def judge(figures: GateFigures | None, *, seed: int = 0) -> Verdict:
+def decide(figures: GateFigures | None, *, seed: int = 0) -> Verdict:
     """The verdict on a new version.
 
     Args:

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.buyers.past import market_at, wants_at, weights_of
+from recommendations.buyers.point_in_time import buyer_features_at, market_at, weights_of
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.scoring import UTILITY
-from recommendations.engine.terms import Market, Wants, score_rows
+from recommendations.engine.terms import BuyerFeatures, Market, score_rows
 from recommendations.events.rows import EventRows
 from recommendations.listings.rows import ListingRows
-from recommendations.listings.space import ListingSpace
+from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.metrics import ranking as metrics
 from recommendations.training.gate import GateFigures
 
@@ -34,11 +34,11 @@ OURS, TASTE, POPULARITY = "forecourt", "taste", "popularity"
 
 
 @dataclass(frozen=True, eq=False)
-class HeldBack:
+class HeldOut:
     """One moment's question to every ranker.
 
     Attributes:
-        moment: Epoch seconds.
+        cutoff: Epoch seconds.
         buyer_ids: Who is asked about, shape (n_buyers,), ascending.
         candidate_rows: Rows of the space that were live at the moment, shape (n_candidates,).
         relevant: Positions among the candidates that each buyer acted on later and not before; never empty.
@@ -46,7 +46,7 @@ class HeldBack:
         event_ids: Of the events that are tested on.
     """
 
-    moment: float
+    cutoff: float
     buyer_ids: NDArray[np.int64]
     candidate_rows: NDArray[np.intp]
     relevant: list[NDArray[np.intp]]
@@ -76,7 +76,7 @@ class Tested:
     ``lists`` are positions among the candidates by ranker, shape (n_buyers, K) each.
     """
 
-    case: HeldBack
+    case: HeldOut
     lists: dict[str, NDArray[np.intp]]
 
     def metrics(self) -> dict[str, Any]:
@@ -85,42 +85,45 @@ class Tested:
             return {}
         return {
             "k": K,
-            "moment": datetime.fromtimestamp(self.case.moment, UTC).isoformat(),
+            "moment": datetime.fromtimestamp(self.case.cutoff, UTC).isoformat(),
             "n_buyers": len(self.case),
             "n_candidates": len(self.case.candidate_rows),
             "rankers": {name: measured(rows, self.case) for name, rows in self.lists.items()},
         }
 
 
-def try_space(space: ListingSpace, events: EventRows, moment: float, *, seed: int = 0) -> Tested:
+def held_out_lists(snapshot: ListingSnapshot, events: EventRows, cutoff: float, *, seed: int = 0) -> Tested:
     """The lists of the served score, the taste alone and popularity for buyers who did something after a moment.
 
     Args:
-        space: Fitted on events before the moment alone.
+        snapshot: Fitted on events before the moment alone.
         events: The whole log.
-        moment: Epoch seconds.
+        cutoff: Epoch seconds.
         seed: Of the sample of buyers.
     """
-    case = held_back_after(space, events, moment, seed=seed)
-    wants = wants_at(space, events, case.buyer_ids, case.moment)
-    lists = {OURS: our_lists(space, events, case, wants), TASTE: taste_lists(space, case, wants)}
-    lists[POPULARITY] = popularity_lists(space, events, case)
+    case = held_out_after(snapshot, events, cutoff, seed=seed)
+    buyer_features = buyer_features_at(snapshot, events, case.buyer_ids, case.cutoff)
+    lists = {
+        OURS: our_lists(snapshot, events, case, buyer_features),
+        TASTE: taste_lists(snapshot, case, buyer_features),
+    }
+    lists[POPULARITY] = popularity_lists(snapshot, events, case)
     return Tested(case, lists)
 
 
 def compare_with(
-    live: ListingSpace,
+    live: ListingSnapshot,
     tested: Tested,
     events: EventRows,
     live_last_id: int,
     *,
-    reference: ListingSpace | None = None,
+    reference: ListingSnapshot | None = None,
     live_recorded: float | None = None,
 ) -> GateFigures:
-    """Stored versions on the question that a new one has answered already, for ``gate.judge``.
+    """Stored versions on the question that a new one has answered already, for ``gate.decide``.
 
     Args:
-        live: The live version's space (see ``space_of``), with the same listings put in the same order.
+        live: The live version's space (see ``snapshot_of``), with the same listings put in the same order.
         tested: The new version's answers.
         events: The whole log.
         live_last_id: Newest event the live version learned from.
@@ -143,36 +146,38 @@ def compare_with(
     )
 
 
-def lists_of(space: ListingSpace, tested: Tested, events: EventRows) -> NDArray[np.intp]:
+def lists_of(snapshot: ListingSnapshot, tested: Tested, events: EventRows) -> NDArray[np.intp]:
     """What another version lists for the buyers of a test, positions among its candidates."""
-    return our_lists(space, events, tested.case, wants_at(space, events, tested.case.buyer_ids, tested.case.moment))
+    return our_lists(
+        snapshot, events, tested.case, buyer_features_at(snapshot, events, tested.case.buyer_ids, tested.case.cutoff)
+    )
 
 
-def ndcg_of(lists: NDArray[np.intp], case: HeldBack) -> NDArray[np.float64]:
+def ndcg_of(lists: NDArray[np.intp], case: HeldOut) -> NDArray[np.float64]:
     """NDCG@K of each buyer, shape (n_buyers,)."""
     return metrics.ndcg_at_k(metrics.find_hits(lists, case.relevant), K)
 
 
-def space_of(ranker: Ranker, rows: ListingRows) -> ListingSpace:
+def snapshot_of(ranker: Ranker, rows: ListingRows) -> ListingSnapshot:
     """Every listing in the space of a ranker that is stored: for a version to be compared with."""
-    space = ListingSpace(ranker)
-    space.put(rows, ranker.vectors(rows.table))
-    return space
+    snapshot = ListingSnapshot(ranker)
+    snapshot.put(rows, ranker.vectors(rows.table))
+    return snapshot
 
 
-def held_back_after(
-    space: ListingSpace, events: EventRows, moment: float, *, until: float = np.inf, seed: int = 0,
+def held_out_after(
+    snapshot: ListingSnapshot, events: EventRows, cutoff: float, *, until: float = np.inf, seed: int = 0,
     max_buyers: int = TEST_BUYERS,
-) -> HeldBack:  # fmt: skip
+) -> HeldOut:  # fmt: skip
     """The question about a moment: at most ``max_buyers`` of those with something to find, drawn at random."""
-    every_row = np.arange(len(space))
-    candidate_rows = every_row[space.stock.was_live(every_row, moment)]
-    position_of_row = np.full(len(space) + 1, -1)  # one more for what has no row, whose row is -1
+    every_row = np.arange(len(snapshot))
+    candidate_rows = every_row[snapshot.stock.was_live(every_row, cutoff)]
+    position_of_row = np.full(len(snapshot) + 1, -1)  # one more for what has no row, whose row is -1
     position_of_row[candidate_rows] = np.arange(len(candidate_rows))
-    positions = position_of_row[space.stock.rows_of(events.listing_ids)]
+    positions = position_of_row[snapshot.stock.rows_of(events.listing_ids)]
     is_counted = (weights_of(events) > 0) & (positions >= 0)
-    is_later = is_counted & (events.occurred_at >= moment) & (events.occurred_at < until)
-    is_earlier = is_counted & (events.occurred_at < moment)
+    is_later = is_counted & (events.occurred_at >= cutoff) & (events.occurred_at < until)
+    is_earlier = is_counted & (events.occurred_at < cutoff)
     width = max(len(candidate_rows), 1)
     pairs = events.buyer_ids * width + positions
     is_later &= ~np.isin(pairs, pairs[is_earlier])
@@ -180,8 +185,8 @@ def held_back_after(
     buyers = np.sort(np.random.default_rng(seed).permutation(buyers)[:max_buyers])
     is_later &= np.isin(events.buyer_ids, buyers)
     is_earlier &= np.isin(events.buyer_ids, buyers)
-    return HeldBack(
-        moment=moment,
+    return HeldOut(
+        cutoff=cutoff,
         buyer_ids=buyers,
         candidate_rows=candidate_rows,
         relevant=_by_buyer(buyers, np.unique(pairs[is_later]), width),
@@ -198,59 +203,61 @@ def _by_buyer(buyers: NDArray[np.int64], pairs: NDArray[np.int64], width: int) -
 
 
 def our_lists(
-    space: ListingSpace, events: EventRows, case: HeldBack, wants: Mapping[int, Wants], k: int = K
+    snapshot: ListingSnapshot, events: EventRows, case: HeldOut, buyer_features: Mapping[int, BuyerFeatures], k: int = K
 ) -> NDArray[np.intp]:
     """What the score that serving uses puts first for each buyer, positions among the candidates, (n_buyers, k).
 
     Scored are those that utility and the market put before ``SHORTLIST`` others; serving, too, scores what its sources
-    propose and not the whole stock. In a stock that is no larger, that is every candidate. ``wants`` are those of the
-    case's moment, as from ``past.wants_at``.
+    propose and not the whole stock. In a stock that is no larger, that is every candidate. ``buyer_features`` are
+    those of the case's moment, as from ``point_in_time.buyer_features_at``.
     """
-    market = market_at(space, events, case.moment)
-    known, stranger = (_rough_score(space, market, case, is_personal=is_personal) for is_personal in (True, False))
+    market = market_at(snapshot, events, case.cutoff)
+    known, cold = (_rough_score(snapshot, market, case, is_personal=is_personal) for is_personal in (True, False))
     lists = []
-    for number, (want, utilities) in enumerate(_rough_utilities(space, wants, case)):
-        worth, of_market = known if want.is_personal else stranger
+    for number, (features, utilities) in enumerate(_rough_utilities(snapshot, buyer_features, case)):
+        worth, of_market = known if features.is_personal else cold
         short = case.best(worth * utilities + of_market, number, SHORTLIST)
         short = np.sort(short[short != metrics.PADDING])
         scores = np.full(len(utilities), -np.inf)
-        scores[short] = score_rows(space.ranker, market, want, case.candidate_rows[short]).scores
+        scores[short] = score_rows(snapshot.ranker, market, features, case.candidate_rows[short]).scores
         lists.append(case.best(scores, number, k))
     return _lists(lists, k)
 
 
 def _rough_score(
-    space: ListingSpace, market: Market, case: HeldBack, *, is_personal: bool
+    snapshot: ListingSnapshot, market: Market, case: HeldOut, *, is_personal: bool
 ) -> tuple[float, NDArray[np.float64]]:
     """What one unit of utility is worth in the score, and what the market adds to that of each candidate."""
-    score = space.ranker.score_for(is_personal=is_personal)
+    score = snapshot.ranker.score_for(is_personal=is_personal)
     none, one = score.breakdown({UTILITY: [0.0, 1.0]}).sum(axis=1)
     return one - none, score.breakdown(market.terms(case.candidate_rows)).sum(axis=1)
 
 
-def taste_lists(space: ListingSpace, case: HeldBack, wants: Mapping[int, Wants], k: int = K) -> NDArray[np.intp]:
+def taste_lists(
+    snapshot: ListingSnapshot, case: HeldOut, buyer_features: Mapping[int, BuyerFeatures], k: int = K
+) -> NDArray[np.intp]:
     """By utility alone: what the other terms of the score are worth shows in the difference."""
-    utilities = _rough_utilities(space, wants, case)
+    utilities = _rough_utilities(snapshot, buyer_features, case)
     return _lists([case.best(values, number, k) for number, (_, values) in enumerate(utilities)], k)
 
 
 def _rough_utilities(
-    space: ListingSpace, wants: Mapping[int, Wants], case: HeldBack
-) -> Iterator[tuple[Wants, NDArray[np.float32]]]:
+    snapshot: ListingSnapshot, buyer_features: Mapping[int, BuyerFeatures], case: HeldOut
+) -> Iterator[tuple[BuyerFeatures, NDArray[np.float32]]]:
     """Each buyer of the case, with the utility of every candidate in single precision, some buyers at a time."""
-    vectors = space.stock.vectors[case.candidate_rows]
+    vectors = snapshot.stock.vectors[case.candidate_rows]
     for start in range(0, len(case), BUYERS_AT_ONCE):
-        some = [wants[buyer_id] for buyer_id in case.buyer_ids[start : start + BUYERS_AT_ONCE].tolist()]
-        weights = np.array([want.weights[0] for want in some], np.float32)  # of the past, one taste each
+        some = [buyer_features[buyer_id] for buyer_id in case.buyer_ids[start : start + BUYERS_AT_ONCE].tolist()]
+        weights = np.array([features.weights[0] for features in some], np.float32)  # of the past, one taste each
         yield from zip(some, weights @ vectors.T, strict=True)
 
 
-def popularity_lists(space: ListingSpace, events: EventRows, case: HeldBack, k: int = K) -> NDArray[np.intp]:
+def popularity_lists(snapshot: ListingSnapshot, events: EventRows, case: HeldOut, k: int = K) -> NDArray[np.intp]:
     """By the decayed number of events, the same for every buyer."""
-    rows = space.stock.rows_of(events.listing_ids)
-    counted = (rows >= 0) & (weights_of(events) > 0) & (events.occurred_at < case.moment)
-    decay = np.exp2(-(case.moment - events.occurred_at[counted]) / DEMAND_HALF_LIFE_SECONDS)
-    demand = np.bincount(rows[counted], decay, minlength=len(space)).astype(np.float64)[case.candidate_rows]
+    rows = snapshot.stock.rows_of(events.listing_ids)
+    counted = (rows >= 0) & (weights_of(events) > 0) & (events.occurred_at < case.cutoff)
+    decay = np.exp2(-(case.cutoff - events.occurred_at[counted]) / DEMAND_HALF_LIFE_SECONDS)
+    demand = np.bincount(rows[counted], decay, minlength=len(snapshot)).astype(np.float64)[case.candidate_rows]
     return _lists([case.best(demand, number, k) for number in range(len(case))], k)
 
 
@@ -258,7 +265,7 @@ def _lists(rows: list[NDArray[np.intp]], k: int) -> NDArray[np.intp]:
     return np.array(rows, np.intp).reshape(len(rows), k)
 
 
-def measured(lists: NDArray[np.intp], case: HeldBack) -> dict[str, float]:
+def measured(lists: NDArray[np.intp], case: HeldOut) -> dict[str, float]:
     """The figures of one ranker, means over the buyers."""
     hits = metrics.find_hits(lists, case.relevant)
     return {

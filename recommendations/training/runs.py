@@ -24,7 +24,7 @@ from accounts.models import User
 from catalog.models import Listing
 from jobs.work import Attempt, perform
 from recommendations.buyers.histories import choice_sets_of
-from recommendations.buyers.past import weights_of
+from recommendations.buyers.point_in_time import weights_of
 from recommendations.engine.archetypes import CollaborativeConfig, CollaborativeModel, fit_collaborative
 from recommendations.engine.encoder import Encoder, EncoderConfig, fit_encoder
 from recommendations.engine.evidence import POSITION_SCALE
@@ -35,15 +35,15 @@ from recommendations.engine.stock import hashed
 from recommendations.engine.taste import Prior, PriorConfig, fit_prior
 from recommendations.events.rows import EventRows, read_events
 from recommendations.exceptions import RankerRefused, TrainingRefused
-from recommendations.listings.embedding import embed_in_space
+from recommendations.listings.embedding import embed_for_version
+from recommendations.listings.index import read_changes, read_oldest_open_transaction
 from recommendations.listings.rows import ListingRows, read_listings
-from recommendations.listings.space import ListingSpace
+from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.listings.vectors import create_partition, ensure_index, fill_partition
-from recommendations.listings.window import read_changes, read_oldest_open_transaction
 from recommendations.models import VECTOR_DIMENSIONS, EventKind, RankerVersion, TrainingRun
 from recommendations.models.artifacts import load_ranker, save_ranker
-from recommendations.training.gate import FEWEST_BUYERS, Code, GateFigures, Verdict, judge
-from recommendations.training.held_out import OURS, K, Tested, compare_with, space_of, try_space
+from recommendations.training.gate import FEWEST_BUYERS, Code, GateFigures, Verdict, decide
+from recommendations.training.held_out import OURS, K, Tested, compare_with, held_out_lists, snapshot_of
 from recommendations.training.score_weights import LearnedScores, TermConfig, learn_terms
 from recommendations.training.versions import promote_ranker, retire_old_rankers, retire_ranker
 
@@ -191,9 +191,9 @@ class Material:
         """The moment of the newest event: what is learned as of it is the same whenever it is learned."""
         return datetime.fromtimestamp(float(self.events.occurred_at[-1]), UTC) if len(self.events) else None
 
-    def before(self, moment: float) -> Self:
+    def before(self, cutoff: float) -> Self:
         """The same with the events before a moment (epoch seconds) alone."""
-        return replace(self, events=self.events.before(moment))
+        return replace(self, events=self.events.before(cutoff))
 
 
 def train(version: RankerVersion, parameters: TrainingParameters, report: Report, *, promote: bool) -> None:
@@ -202,14 +202,17 @@ def train(version: RankerVersion, parameters: TrainingParameters, report: Report
     material = read_material(parameters, now, report)
     version.n_listings, version.n_interactions = len(material.rows), len(material.events)
     version.n_buyers, version.last_interaction_id = material.events.n_buyers, material.events.last_id
-    trial = try_out(material, parameters, report)
-    version.metrics, version.gate = {**trial.metrics, "event_kinds": kinds_now()}, trial.verdict.to_json()
+    held_out_test = run_held_out_test(material, parameters, report)
+    version.metrics, version.gate = (
+        {**held_out_test.metrics, "event_kinds": kinds_now()},
+        held_out_test.verdict.to_json(),
+    )
     steps = Steps(report, 0.6, 0.8, f"all {len(material.events)} events")
-    space = learn(material, parameters, material.as_of or now, steps, trial.population)
-    space.ranker = space.ranker.with_scores(trial.scores.known, trial.scores.stranger)
+    snapshot = learn(material, parameters, material.as_of or now, steps, held_out_test.population)
+    snapshot.ranker = snapshot.ranker.with_scores(held_out_test.scores.known, held_out_test.scores.cold)
     report(0.80, "storing vectors")
-    store_version(version, space, material.rows)
-    del space, material  # the index wants the memory
+    store_version(version, snapshot, material.rows)
+    del snapshot, material  # the index wants the memory
     version.status = RankerVersion.Status.READY
     is_index_urgent = Listing.objects.available().count() > settings.WINDOW_MAX_LISTINGS
     if is_index_urgent:  # lists will come from it
@@ -218,7 +221,7 @@ def train(version: RankerVersion, parameters: TrainingParameters, report: Report
     version.save()
     catch_up(version, seen_until)
     if promote:
-        report(0.90, go_live_or_not(version, trial.verdict))
+        report(0.90, go_live_or_not(version, held_out_test.verdict))
         catch_up(version, seen_until)
     retire_old_rankers()
 
@@ -268,7 +271,7 @@ def go_live_or_not(version: RankerVersion, verdict: Verdict) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class HeldOutTest:
     """What learning from the older events alone, and testing on the newer ones, has shown.
 
     Attributes:
@@ -285,31 +288,31 @@ class Trial:
     population: Prior | None
 
 
-def try_out(material: Material, parameters: TrainingParameters, report: Report) -> Trial:
+def run_held_out_test(material: Material, parameters: TrainingParameters, report: Report) -> HeldOutTest:
     """Learn from before a moment; of what buyers did after it, half of them weigh the terms and half test the result.
 
     So nothing is tested on what it was made of, and the live version, where it can be, on no more than the new one.
     """
     live, events = RankerVersion.objects.live(), material.events
     if len(events) < FEWEST_EVENTS_TO_TEST_ON:
-        a_priori = LearnedScores(LinearScore.default(), LinearScore.default_for_strangers(), 0)
-        return Trial({}, a_priori, judge(NO_TEST_FIGURES if live else None), None)
+        a_priori = LearnedScores(LinearScore.default(), LinearScore.default_for_cold_buyers(), 0)
+        return HeldOutTest({}, a_priori, decide(NO_TEST_FIGURES if live else None), None)
     is_tested = testers_among(events, parameters)
-    moment = moment_of_trial(events, is_tested, live, parameters.held_back_share)
-    is_earlier = events.occurred_at < moment
-    past = material.before(moment)
+    cutoff = cutoff_of_test(events, is_tested, live, parameters.held_back_share)
+    is_earlier = events.occurred_at < cutoff
+    earlier_data = material.before(cutoff)
     fewer = replace(parameters, prior_buyers=min(parameters.prior_buyers, BUYERS_FOR_TEST))
-    steps = Steps(report, 0.18, 0.38, f"the {len(past.events)} events before the held-out ones")
-    space = learn(past, fewer, datetime.fromtimestamp(moment, UTC), steps)
+    steps = Steps(report, 0.18, 0.38, f"the {len(earlier_data.events)} events before the held-out ones")
+    snapshot = learn(earlier_data, fewer, datetime.fromtimestamp(cutoff, UTC), steps)
     report(0.38, "weighing the terms of the score")
-    scores = learn_terms(space, events.take(is_earlier | ~is_tested), moment, TermConfig(seed=parameters.seed))
-    space.ranker = space.ranker.with_scores(scores.known, scores.stranger)
+    scores = learn_terms(snapshot, events.take(is_earlier | ~is_tested), cutoff, TermConfig(seed=parameters.seed))
+    snapshot.ranker = snapshot.ranker.with_scores(scores.known, scores.cold)
     report(0.44, "evaluating")
     asked = events.take(is_earlier | is_tested)
-    tested = try_space(space, asked, moment, seed=parameters.seed)
+    tested = held_out_lists(snapshot, asked, cutoff, seed=parameters.seed)
     report(0.50, "comparing with the live version")
     verdict = verdict_on(tested, live, material.rows, asked, seed=parameters.seed)
-    return Trial(tested.metrics(), scores, verdict, space.ranker.prior)
+    return HeldOutTest(tested.metrics(), scores, verdict, snapshot.ranker.prior)
 
 
 def testers_among(events: EventRows, parameters: TrainingParameters) -> NDArray[np.bool_]:
@@ -330,7 +333,7 @@ def newest_share_begins(events: EventRows, share: float) -> float:
     return float(np.quantile(events.occurred_at[first], 1 - share))
 
 
-def moment_of_trial(
+def cutoff_of_test(
     events: EventRows, is_tested: NDArray[np.bool_], live: RankerVersion | None, held_back_share: float
 ) -> float:
     """When the held-out events begin, in epoch seconds.
@@ -351,24 +354,24 @@ def verdict_on(
 ) -> Verdict:
     """The gate's verdict on what was tried out, against the live and the reference version on the same events."""
     if live is None:
-        return judge(None)
+        return decide(None)
     try:
-        of_live = space_of(load_ranker(live.pk), rows)
+        of_live = snapshot_of(load_ranker(live.pk), rows)
     except RankerRefused as refusal:
         return Verdict(True, f"There is nothing to compare with: {refusal}.", {}, Code.FIRST)
     recorded = live.metrics.get("rankers", {}).get(OURS, {}).get(f"ndcg@{K}")
-    reference = reference_space(live, rows)
+    reference = reference_snapshot(live, rows)
     figures = compare_with(
         of_live, tested, events, live.last_interaction_id, reference=reference, live_recorded=recorded
     )
-    return judge(figures, seed=seed)
+    return decide(figures, seed=seed)
 
 
-def reference_space(live: RankerVersion, rows: ListingRows) -> ListingSpace | None:
+def reference_snapshot(live: RankerVersion, rows: ListingRows) -> ListingSnapshot | None:
     """The reference version's space; None where there is none, it is live itself, or its artifact cannot be read."""
     reference = RankerVersion.objects.usable().filter(is_reference=True).exclude(pk=live.pk).first()
     try:
-        return space_of(load_ranker(reference.pk), rows) if reference else None
+        return snapshot_of(load_ranker(reference.pk), rows) if reference else None
     except RankerRefused:
         return None
 
@@ -395,7 +398,7 @@ def learn(
     now: datetime,
     report: Report = lambda fraction, step: None,
     population: Prior | None = None,
-) -> ListingSpace:
+) -> ListingSnapshot:
     """Fit what depends on events, as of a moment, and place every listing in the space that results."""
     rows = material.rows
     report(0.0, "learning the archetypes")
@@ -410,15 +413,15 @@ def learn(
         n_dims=VECTOR_DIMENSIONS,
         prices=material.prices,
     )
-    space = ListingSpace(ranker)
-    space.put(rows, vectors)
+    snapshot = ListingSnapshot(ranker)
+    snapshot.put(rows, vectors)
     report(0.5, "learning the population")
     prior, position_bias = learn_prior(
-        space, material.events, parameters, now, population,
+        snapshot, material.events, parameters, now, population,
         lambda share: report(0.5 + 0.5 * share, "learning the population"),
     )  # fmt: skip
-    space.ranker = ranker.with_population(prior, position_bias)
-    return space
+    snapshot.ranker = ranker.with_population(prior, position_bias)
+    return snapshot
 
 
 def fit_factors(material: Material, parameters: TrainingParameters, now: datetime) -> CollaborativeModel:
@@ -449,7 +452,7 @@ def positions_of(listing_ids: NDArray[np.int64], sorted_ids: NDArray[np.int64]) 
 
 
 def learn_prior(
-    space: ListingSpace,
+    snapshot: ListingSnapshot,
     events: EventRows,
     parameters: TrainingParameters,
     now: datetime,
@@ -464,11 +467,11 @@ def learn_prior(
     buyers = np.unique(events.buyer_ids)
     sample = np.random.default_rng(parameters.seed).permutation(buyers)[: parameters.prior_buyers]
     newest = events.of_buyers(sample).newest_per_buyer(parameters.events_per_buyer)
-    found = choice_sets_of(newest, space, now, parameters.sampled_alternatives, learns_position=True)
+    found = choice_sets_of(newest, snapshot, now, parameters.sampled_alternatives, learns_position=True)
     # a stronger event says more of its buyer, but not that buyers differ more: that is what the prior is about
     sets = [each.reweighted(np.minimum(each.weights, 1.0)) for each in found.values()]
     n_dims = VECTOR_DIMENSIONS
-    begin = None if start is None else with_position(start, space.ranker.position_bias)
+    begin = None if start is None else with_position(start, snapshot.ranker.position_bias)
     both = fit_prior(sets, n_dims + 1, PriorConfig(seed=parameters.seed), begin, report)
     prior = Prior(both.mean[:n_dims], both.covariance[:n_dims, :n_dims])
     return prior, max(0.0, -float(both.mean[n_dims]) * POSITION_SCALE)
@@ -483,17 +486,17 @@ def with_position(prior: Prior, position_bias: float) -> Prior:
 
 
 @transaction.atomic
-def store_version(version: RankerVersion, space: ListingSpace, rows: ListingRows) -> None:
+def store_version(version: RankerVersion, snapshot: ListingSnapshot, rows: ListingRows) -> None:
     """The ranker, and the vectors of what windows remember; of other listings they are made when asked for."""
     create_partition(version.pk)
-    save_ranker(space.ranker, version)
+    save_ranker(snapshot.ranker, version)
     ended_lately = timezone.now().timestamp() - settings.WINDOW_LOOKBACK_DAYS * SECONDS_A_DAY
     kept = np.flatnonzero(rows.ended_at >= ended_lately)
-    fill_partition(version.pk, rows.listing_ids[kept], space.stock.vectors[kept], rows.table.take(kept).digests())
+    fill_partition(version.pk, rows.listing_ids[kept], snapshot.stock.vectors[kept], rows.table.take(kept).digests())
 
 
 def catch_up(version: RankerVersion, since_transaction: int) -> None:
     """Vectors for what was published or changed since a training began, as the log of changes has it."""
     changed = {listing_id for _, _, listing_id in read_changes(since_transaction)}
     ids = list(Listing.objects.available().filter(pk__in=changed).order_by("id").values_list("id", flat=True))
-    embed_in_space(version, ids)
+    embed_for_version(version, ids)

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.buyers.histories import SHOWN_AT_MOST, padded_lists
-from recommendations.buyers.past import wants_at, weights_of
+from recommendations.buyers.point_in_time import buyer_features_at, weights_of
 from recommendations.engine.scoring import (
     DEAL,
-    DEFAULT_WEIGHTS_FOR_STRANGERS,
+    DEFAULT_WEIGHTS_FOR_COLD_BUYERS,
     DEMAND,
     FRESHNESS,
     TERMS,
@@ -27,9 +27,9 @@ from recommendations.engine.scoring import (
     ScoreConfig,
     learn_score,
 )
-from recommendations.engine.terms import SECONDS_A_DAY, Market, Terms, Wants, buyer_terms, demand_counts
+from recommendations.engine.terms import SECONDS_A_DAY, BuyerFeatures, Market, Terms, buyer_terms, demand_counts
 from recommendations.events.rows import EventRows, read_shown_beside
-from recommendations.listings.space import ListingSpace
+from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.models import Interaction
 
 
@@ -57,12 +57,12 @@ class LearnedScores(NamedTuple):
     """
 
     known: LinearScore
-    stranger: LinearScore
+    cold: LinearScore
     n_choices: int
 
 
 def learn_terms(
-    space: ListingSpace, events: EventRows, moment: float, config: TermConfig | None = None
+    snapshot: ListingSnapshot, events: EventRows, as_of: float, config: TermConfig | None = None
 ) -> LearnedScores:
     """Learn the weights of the score's terms by conditional logit from what buyers did after a moment.
 
@@ -74,25 +74,25 @@ def learn_terms(
     The same choices teach both scores: once with what was known of the buyer, once as if they were a cold buyer.
 
     Args:
-        space: Fitted on events before the moment alone, with every listing in it; its ranker has prices.
+        snapshot: Fitted on events before the moment alone, with every listing in it; its ranker has prices.
         events: The whole log, the later part included.
-        moment: Epoch seconds.
+        as_of: Epoch seconds.
         config: See ``TermConfig``.
 
     Returns:
-        The scores; those of ``LinearScore.default`` and ``default_for_strangers`` when no buyer chose anything after
+        The scores; those of ``LinearScore.default`` and ``default_for_cold_buyers`` when no buyer chose anything after
         the moment. Weights are never negative, and lean on the a-priori ones when choices are few.
     """
     config = config or TermConfig()
-    choices = _Choices(space, events, moment, config)
-    known, as_strangers = choices.terms()
+    choices = _Choices(snapshot, events, as_of, config)
+    known, as_cold_buyers = choices.terms()
     if not len(choices):
-        return LearnedScores(LinearScore.default(), LinearScore.default_for_strangers(), 0)
-    is_known = np.array([choices.wants_by_buyer[key].is_personal for key in choices.tests.buyer_ids.tolist()], bool)
-    of_strangers = ScoreConfig(prior=DEFAULT_WEIGHTS_FOR_STRANGERS)
+        return LearnedScores(LinearScore.default(), LinearScore.default_for_cold_buyers(), 0)
+    is_known = np.array([choices.features_by_buyer[key].is_personal for key in choices.tests.buyer_ids.tolist()], bool)
+    of_cold_buyers = ScoreConfig(prior=DEFAULT_WEIGHTS_FOR_COLD_BUYERS)
     return LearnedScores(
         choices.learned(known, is_known, ScoreConfig()),
-        choices.learned(as_strangers, np.ones(len(choices), bool), of_strangers),
+        choices.learned(as_cold_buyers, np.ones(len(choices), bool), of_cold_buyers),
         len(choices),
     )
 
@@ -100,14 +100,14 @@ def learn_terms(
 class _Choices:
     """Events after the moment, each with the rows it was chosen from and what was known of its buyer."""
 
-    def __init__(self, space: ListingSpace, events: EventRows, moment: float, config: TermConfig) -> None:
-        self.space, self.moment, self.config = space, moment, config
+    def __init__(self, snapshot: ListingSnapshot, events: EventRows, as_of: float, config: TermConfig) -> None:
+        self.snapshot, self.as_of, self.config = snapshot, as_of, config
         self.events, self.weights = events, weights_of(events)
-        self.rows = space.stock.rows_of(events.listing_ids)
+        self.rows = snapshot.stock.rows_of(events.listing_ids)
         self.tests = self._tests()
-        self.alternatives, self.places = self._alternatives()
+        self.alternatives, self.positions = self._alternatives()
         self.offered = self.alternatives >= 0
-        self.wants_by_buyer = wants_at(space, events, np.unique(self.tests.buyer_ids), moment)
+        self.features_by_buyer = buyer_features_at(snapshot, events, np.unique(self.tests.buyer_ids), as_of)
 
     def __len__(self) -> int:
         return len(self.tests)
@@ -119,7 +119,7 @@ class _Choices:
             np.zeros(int(is_used.sum()), np.intp),
             available=self.offered[is_used],
             config=config,
-            places=self.places[is_used],
+            positions=self.positions[is_used],
         )
 
     def terms(self) -> tuple[Terms, Terms]:
@@ -127,26 +127,29 @@ class _Choices:
 
         Unknown (nan) in padding, and for known buyers wherever nothing was known.
         """
-        known, as_strangers = self._nothing(), self._nothing()
+        known, as_cold_buyers = self._nothing(), self._nothing()
         for buyer_id in np.unique(self.tests.buyer_ids).tolist():
             at = np.flatnonzero(self.tests.buyer_ids == buyer_id)
-            own = self.wants_by_buyer[buyer_id]
-            stranger = Wants(self.space.ranker.prior.mean, place=own.place)
-            self._fill(as_strangers, at, partial(self._of_buyer, stranger))
+            own = self.features_by_buyer[buyer_id]
+            cold = BuyerFeatures(self.snapshot.ranker.prior.mean, location=own.location)
+            self._fill(as_cold_buyers, at, partial(self._of_buyer, cold))
             if own.is_personal:
                 self._fill(known, at, partial(self._of_buyer, own))
         for market, at in self._by_day():
-            self._fill(as_strangers, at, market.terms)
+            self._fill(as_cold_buyers, at, market.terms)
         for name in (DEMAND, FRESHNESS, DEAL):
-            known[name] = as_strangers[name]
-        return known, as_strangers
+            known[name] = as_cold_buyers[name]
+        return known, as_cold_buyers
 
     def _nothing(self) -> Terms:
         return {name: np.full(self.alternatives.shape, np.nan) for name in TERMS}
 
-    def _of_buyer(self, wants: Wants, rows: NDArray[np.intp]) -> Terms:
-        goods = self.space.goods
-        return {UTILITY: wants.utilities(goods.vectors[rows])[0], **buyer_terms(self.space.ranker, goods, wants, rows)}
+    def _of_buyer(self, buyer_features: BuyerFeatures, rows: NDArray[np.intp]) -> Terms:
+        listing_features = self.snapshot.listing_features
+        return {
+            UTILITY: buyer_features.utilities(listing_features.vectors[rows])[0],
+            **buyer_terms(self.snapshot.ranker, listing_features, buyer_features, rows),
+        }
 
     def _fill(self, table: Terms, choices: NDArray[np.intp], terms_of: Callable[[NDArray[np.intp]], Terms]) -> None:
         """Terms of everything offered in some choices, asked for at once."""
@@ -155,7 +158,7 @@ class _Choices:
             table[name][choices[at], alternative] = values
 
     def _tests(self) -> EventRows:
-        is_test = (self.events.occurred_at >= self.moment) & (self.weights > 0) & (self.rows >= 0)
+        is_test = (self.events.occurred_at >= self.as_of) & (self.weights > 0) & (self.rows >= 0)
         later = self.events.take(is_test)
         buyers = np.random.default_rng(self.config.seed).permutation(np.unique(later.buyer_ids))
         return later.of_buyers(buyers[: self.config.max_buyers]).newest_per_buyer(self.config.tests_per_buyer)
@@ -165,7 +168,7 @@ class _Choices:
 
         Both of shape (n_choices, n_alternatives); a place is nan where it is unknown.
         """
-        stock, n = self.space.stock, self.config.n_sampled
+        stock, n = self.snapshot.stock, self.config.n_sampled
         chosen = stock.rows_of(self.tests.listing_ids)
         beside = read_shown_beside(self.tests.ids, SHOWN_AT_MOST)
         shown = padded_lists(self.tests.ids, beside.event_ids, stock.rows_of(beside.listing_ids))
@@ -174,16 +177,16 @@ class _Choices:
         shown, sampled = _widened(shown, width), _widened(sampled, width)
         is_shown = (shown >= 0).any(axis=1, keepdims=True)
         others = np.where(is_shown, shown, sampled)
-        own_place = np.where(is_shown, self._own_places()[:, None], np.nan)
-        beside_it = np.arange(1, width + 1) + (np.arange(1, width + 1) >= own_place)  # its own place is left out
+        own_position = np.where(is_shown, self._own_positions()[:, None], np.nan)
+        beside_it = np.arange(1, width + 1) + (np.arange(1, width + 1) >= own_position)  # its own place is left out
         alternatives = np.column_stack([chosen, np.where(others == chosen[:, None], -1, others)])
-        return alternatives, np.column_stack([own_place, np.where(np.isnan(own_place), np.nan, beside_it)])
+        return alternatives, np.column_stack([own_position, np.where(np.isnan(own_position), np.nan, beside_it)])
 
-    def _own_places(self) -> NDArray[np.float64]:
+    def _own_positions(self) -> NDArray[np.float64]:
         """Place of what was chosen in its list, from 1, shape (n_choices,); nan where it was not recorded."""
         recorded = Interaction.objects.filter(pk__in=self.tests.ids.tolist(), position__isnull=False)
-        place_by_event = dict(recorded.order_by().values_list("pk", "position"))
-        return np.array([place_by_event.get(event_id, np.nan) for event_id in self.tests.ids.tolist()], np.float64)
+        position_by_event = dict(recorded.order_by().values_list("pk", "position"))
+        return np.array([position_by_event.get(event_id, np.nan) for event_id in self.tests.ids.tolist()], np.float64)
 
     def _by_day(self) -> Iterator[tuple[Market, NDArray[np.intp]]]:
         """The market as each day began on which something was chosen, and the choices of that day."""
@@ -191,9 +194,9 @@ class _Choices:
         for day in np.unique(days).tolist():
             start = day * SECONDS_A_DAY
             counts = demand_counts(
-                self.rows, self.events.occurred_at, self.weights, start, len(self.space), self.events.buyer_ids
+                self.rows, self.events.occurred_at, self.weights, start, len(self.snapshot), self.events.buyer_ids
             )
-            yield Market.at(self.space.goods, start, counts), np.flatnonzero(days == day)
+            yield Market.at(self.snapshot.listing_features, start, counts), np.flatnonzero(days == day)
 
 
 def _widened(rows: NDArray[np.intp], width: int) -> NDArray[np.intp]:

@@ -140,7 +140,7 @@ def _counted(environ: Environ, read: Callable[[], Any]) -> Any:
 
 def _respond(answer: Answer, environ: Environ) -> tuple[int, Any, dict[str, str]]:
     keeps = False
-    drop_what_hung_up()
+    drop_closed_connections()
     try:
         body = answer()
         keeps = _keeps_connections
@@ -160,14 +160,18 @@ def _respond(answer: Answer, environ: Environ) -> tuple[int, Any, dict[str, str]
             request_finished.send(sender=with_fast_lane)
 
 
-def drop_what_hung_up() -> None:
+def drop_closed_connections() -> None:
     """Close connections kept from an earlier question that the server has ended meanwhile; a new one is made then."""
     for connection in connections.all(initialized_only=True):
-        if connection.connection is not None and not connection.in_atomic_block and has_hung_up(connection.connection):
+        if (
+            connection.connection is not None
+            and not connection.in_atomic_block
+            and is_closed_by_peer(connection.connection)
+        ):
             connection.close()
 
 
-def has_hung_up(driver: Connection) -> bool:
+def is_closed_by_peer(driver: Connection) -> bool:
     """Whether the server has ended a connection that lay idle: then there is something to read on it, if only its end.
 
     Seen without a word to the server.

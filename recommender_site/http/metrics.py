@@ -140,7 +140,7 @@ def probe_from_end_to_end() -> list[GaugeMetricFamily]:
     return [succeeded, age, seconds]
 
 
-def rows_that_should_not_be_there() -> list[GaugeMetricFamily]:
+def inconsistent_rows() -> list[GaugeMetricFamily]:
     """As found by the last check of the data. No sample before the first."""
     family = GaugeMetricFamily(
         "forecourt_inconsistent_rows", "Rows that should not be there, by check.", labels=["check"]
@@ -153,5 +153,5 @@ def rows_that_should_not_be_there() -> list[GaugeMetricFamily]:
 QUESTIONS: dict[str, Sequence[Question]] = {
     "database": (listings_by_status, live_ranker_age, preferences_behind_the_log),
     "broker": (waiting_tasks,),
-    "cache": (probe_from_end_to_end, rows_that_should_not_be_there),
+    "cache": (probe_from_end_to_end, inconsistent_rows),
 }

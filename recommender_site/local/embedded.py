@@ -476,7 +476,7 @@ def ensure(name: str = "dev") -> Lease | None:
     for variable, value in exported.items():
         if not _is_configured(variable):
             os.environ[variable] = value
-    _give_back_on_sigterm()
+    _release_on_sigterm()
     return lease
 
 
@@ -484,7 +484,7 @@ def _is_configured(variable: str) -> bool:
     return bool(os.environ.get(variable) or os.environ.get(f"{variable}_FILE"))
 
 
-def _give_back_on_sigterm() -> None:
+def _release_on_sigterm() -> None:
     """A plain SIGTERM or SIGHUP ends Python without atexit, and the servers would stay."""
     if threading.current_thread() is not threading.main_thread():
         return

@@ -87,7 +87,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches only us, or it would kill the pool under a working Celery
-            preexec_fn=partial(stop_when_parent_dies, self.service.stop_signal),
+            preexec_fn=partial(end_with_parent, self.service.stop_signal),
             pass_fds=self.service.inherited_descriptors,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **self.service.environment},
         )
@@ -181,7 +181,7 @@ class Supervisor:
     def run_to_end(self, command: list[str]) -> int:
         """Run one preparatory command with the terminal for itself; its exit code, or 130 when asked to stop."""
         process = subprocess.Popen(
-            command, cwd=PROJECT, start_new_session=True, preexec_fn=stop_when_parent_dies, stdin=subprocess.DEVNULL
+            command, cwd=PROJECT, start_new_session=True, preexec_fn=end_with_parent, stdin=subprocess.DEVNULL
         )
         self._record([process.pid])
         while process.poll() is None:
@@ -197,10 +197,10 @@ class Supervisor:
         self.children = [Child(service, self._selector) for service in wanted]
         try:
             while not self.is_stopping:
-                self._start_what_is_due()
+                self._start_due_children()
                 self._wait(0.5)
-                self._look_after_children()
-                self._look_after_servers()
+                self._check_children()
+                self._check_servers()
                 if self._announce and self._announce():
                     self._announce = None
             self._stop_children()
@@ -214,21 +214,21 @@ class Supervisor:
         for key, _events in self._selector.select(seconds):
             key.data()
 
-    def _start_what_is_due(self) -> None:
+    def _start_due_children(self) -> None:
         due = [child for child in self.children if child.is_due]
         for child in due:
             child.start()
         if due:
             self._record([child.process.pid for child in self.children if child.process])
 
-    def _look_after_children(self) -> None:
+    def _check_children(self) -> None:
         for child in self.children:
             if child.settle() and child.process:
                 pause = child.plan_restart()
                 how = _describe_exit(child.process.returncode)
                 say(f"{child.service.name} {how}; starting it again in {pause:.0f} s")
 
-    def _look_after_servers(self) -> None:
+    def _check_servers(self) -> None:
         if self.lease is None or time.monotonic() < self._next_server_check:
             return
         pause = SERVER_CHECK_SECONDS
@@ -361,7 +361,7 @@ def _describe_exit(code: int) -> str:
 _libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def stop_when_parent_dies(number: int = signal.SIGTERM) -> None:
+def end_with_parent(number: int = signal.SIGTERM) -> None:
     """Have the kernel send us this signal when our parent dies, however it dies. Linux only."""
     if _libc is not None:
         _libc.prctl(1, number)  # 1: PR_SET_PDEATHSIG

@@ -11,7 +11,7 @@ from recommendations.events.recording import Event, record_interactions
 from recommendations.models import Interaction, Preference, SavedSearch, ServedList
 from recommendations.serving.lists import ListRequest, recommend
 from tests.factories import ListingFactory, SellerFactory, UserFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
 ME = "/api/v1/users/me"

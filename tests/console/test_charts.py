@@ -11,8 +11,8 @@ from console.charts import (
     Bar,
     Column,
     Line,
-    Moment,
     Part,
+    TimelineMark,
     bar_chart,
     column_chart,
     line_chart,
@@ -69,7 +69,7 @@ def test_steps_and_numbers_are_round():
         sum_bar(RUDE, [Part(RUDE, 1, 0)], 1),
         column_chart(RUDE, [Column(RUDE, 1, 2, RUDE)]),
         step_chart(RUDE, [(NOW, 9_000), (NOW + timedelta(days=3), 8_500)], NOW + timedelta(days=9), rule=(9_100, RUDE)),
-        timeline(RUDE, [Moment(NOW, 1, 0, RUDE, RUDE)], NOW + timedelta(days=2)),
+        timeline(RUDE, [TimelineMark(NOW, 1, 0, RUDE, RUDE)], NOW + timedelta(days=2)),
     ],
     ids=["line", "bar", "sum", "column", "step", "timeline"],
 )
@@ -108,7 +108,7 @@ def test_every_step_of_a_price_is_labelled_with_its_day():
 
 
 def test_what_lies_further_back_stands_further_left():
-    svg = timeline("", [Moment(NOW, 1, 0, "new"), Moment(NOW - timedelta(days=9), 0.5, 1, "old")], NOW)
+    svg = timeline("", [TimelineMark(NOW, 1, 0, "new"), TimelineMark(NOW - timedelta(days=9), 0.5, 1, "old")], NOW)
     new, old = ((float(node.get("cx")), float(node.get("cy"))) for node in drawn(svg).iter("circle"))
     assert old[0] < new[0]
     assert old[1] > new[1]

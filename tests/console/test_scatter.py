@@ -2,7 +2,7 @@
 
 import re
 
-from console.scatter import Arrow, Dot, Place, scatter, swatch
+from console.scatter import Arrow, Dot, Pin, scatter, swatch
 
 COLOURS = ["fc-c0", "fc-c1"]
 
@@ -32,7 +32,7 @@ def test_one_point_alone_lies_in_the_middle():
 
 
 def test_each_mark_opens_its_car_and_is_no_stop_for_the_tabulator_while_places_are():
-    drawing = scatter("cars", square(), colours=COLOURS, places=[Place(0.5, 0.5, "1", "first", "/car/9/")])
+    drawing = scatter("cars", square(), colours=COLOURS, pins=[Pin(0.5, 0.5, "1", "first", "/car/9/")])
     assert '<a href="/car/0/" tabindex="-1">' in drawing
     assert '<a href="/car/9/"><g class="fc-map-place">' in drawing
     assert drawing.index("/car/9/") > drawing.index("/car/3/")

@@ -9,10 +9,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 from django.utils import timezone
 
-from jobs.models import MAX_DEATHS, Job
+from jobs.models import MAX_CRASHES, Job
 from jobs.work import (
-    DIED,
-    DIED_TOO_OFTEN,
+    CRASHED,
+    CRASHED_TOO_OFTEN,
     TOOK_TOO_LONG,
     Attempt,
     JobCancelled,
@@ -38,9 +38,9 @@ def job(request) -> Job:
     return row
 
 
-def silence(job: Job) -> None:
+def let_heartbeat_time_out(job: Job) -> None:
     """As if its process had crashed, or its message were lost, a long time ago."""
-    long_ago = timezone.now() - 2 * job.SILENCE_OF_THE_DEAD
+    long_ago = timezone.now() - 2 * job.HEARTBEAT_TIMEOUT
     type(job).objects.filter(pk=job.pk).update(heartbeat_at=long_ago, created_at=long_ago)
 
 
@@ -70,7 +70,7 @@ def test_a_job_is_taken_once_and_what_it_reports_is_on_its_row(job):
 
 def test_a_process_that_was_taken_for_dead_writes_nothing_once_another_has_the_job(job):
     first = claim(type(job), job.pk)
-    silence(job)
+    let_heartbeat_time_out(job)
     second = claim(type(job), job.pk)
     assert (first.number, second.number) == (1, 2)
     for write in (lambda: first.report(0.9, "late"), first.finish, lambda: first.write(error="late")):
@@ -142,7 +142,7 @@ def test_a_job_whose_process_died_is_handed_to_another_or_fails_with_the_reason(
     claim(type(job), job.pk)
     resume_jobs(timezone.now())
     assert queued == []
-    silence(job)
+    let_heartbeat_time_out(job)
     resume_jobs(timezone.now())
     job.refresh_from_db()
     if can_be_begun_again(job):
@@ -150,24 +150,24 @@ def test_a_job_whose_process_died_is_handed_to_another_or_fails_with_the_reason(
         assert job.status == "running"
     else:
         assert queued == []
-        assert (job.status, job.error) == ("interrupted", DIED)
+        assert (job.status, job.error) == ("interrupted", CRASHED)
 
 
 def test_a_job_that_kills_every_process_is_not_begun_for_ever(job, queued):
     if not can_be_begun_again(job):
         return
-    for _ in range(MAX_DEATHS):
+    for _ in range(MAX_CRASHES):
         assert claim(type(job), job.pk)
-        silence(job)
+        let_heartbeat_time_out(job)
     resume_jobs(timezone.now())
     job.refresh_from_db()
-    assert (job.status, job.error, queued) == ("failed", DIED_TOO_OFTEN, [])
+    assert (job.status, job.error, queued) == ("failed", CRASHED_TOO_OFTEN, [])
 
 
 def test_a_job_that_the_broker_lost_is_handed_over_again_and_not_every_minute(job, queued):
     resume_jobs(timezone.now())
     assert queued == []
-    silence(job)
+    let_heartbeat_time_out(job)
     for minute in range(2):
         resume_jobs(timezone.now() + timedelta(seconds=minute))
     assert queued == ([(job.TASK, job.pk)] if can_be_begun_again(job) else [])

@@ -25,16 +25,16 @@ from recommendations.engine.prices import fit_car_prices
 from recommendations.engine.ranker import Ranker, beside
 from recommendations.engine.table import ListingTable
 from recommendations.engine.taste import PriorConfig, fit_prior, posterior, posterior_batch
+from recommendations.evaluation.event_file_backtest import baselines, lists_of
 from recommendations.evaluation.event_files import EventFile, ItemFile
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion, ask
-from recommendations.evaluation.item_ranker import ItemRankerConfig, Past, fit_item_ranker
-from recommendations.evaluation.of_file import baselines, lists_of
+from recommendations.evaluation.item_ranker import ItemRankerConfig, LearningData, fit_item_ranker
 from recommendations.feed.memory import Items, model_of, packed
 from recommendations.feed.model import FeedEvents, FeedModel, fit_feed
 from recommendations.feed.ranking import AGAIN, FeedList, FeedRules, ItemScorer, Person
 from recommendations.ratings.baselines import BiasTerms
 from recommendations.ratings.fitting import FitConfig, fit
-from recommendations.ratings.loaded import LoadedModel, arrays_of, silent
+from recommendations.ratings.loaded import LoadedModel, arrays_of, no_report
 from recommendations.ratings.store import StoredModel, load_model, save_model
 from recommendations.ratings.table import RatingTable
 
@@ -221,7 +221,7 @@ class StarRanking(Ranking):
     @classmethod
     def fitted(cls, seed: int) -> StarRanking:
         table = rating_table()
-        made = fit(table, FitConfig(n_factors=4, n_draws=30, burn_in=10, n_kept=10, seed=seed), silent)
+        made = fit(table, FitConfig(n_factors=4, n_draws=30, burn_in=10, n_kept=10, seed=seed), no_report)
         about = {"dataset": {"scale": [1, 5]}, "standard": asdict(made.standard), "weight": made.weight}
         documents = {"titles": {}, "people": list(table.people), "items": list(table.items)}
         return cls(StoredModel("fresh", arrays_of(table, made), about, documents))
@@ -302,7 +302,8 @@ def question() -> ItemQuestion:
 
 
 class FileRanking(Ranking):
-    """A ranker of event files, as ``evaluation.of_file`` asks it; its fit is kept as long as the evaluation."""
+    """A ranker of event files, as ``evaluation.event_file_backtest`` asks it; its fit is kept as long as the
+    evaluation."""
 
     is_stored = False
 
@@ -331,12 +332,12 @@ def small_config(seed: int) -> ItemRankerConfig:
 
 
 def baseline(name: str, *, is_personal: bool = True) -> type[FileRanking]:
-    """A baseline as ``evaluation.of_file`` asks it."""
+    """A baseline as ``evaluation.event_file_backtest`` asks it."""
 
     def fitted(cls: type[FileRanking], seed: int) -> FileRanking:
         file = item_file()
-        past = Past(file.file.events, file.catalogue, DAY, small_config(seed))
-        return cls(baselines(past, file)[name])
+        learning_data = LearningData(file.file.events, file.catalogue, DAY, small_config(seed))
+        return cls(baselines(learning_data, file)[name])
 
     members: dict[str, Any] = {"fitted": classmethod(fitted), "is_personal": is_personal, "__doc__": f"“{name}”."}
     return type(f"Baseline {name}", (FileRanking,), members)

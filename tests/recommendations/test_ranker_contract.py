@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from recommendations.evaluation.item_ranker import Past
-from recommendations.evaluation.of_file import baselines
+from recommendations.evaluation.event_file_backtest import baselines
+from recommendations.evaluation.item_ranker import LearningData
 from tests.recommendations.ranker_contract import (
     BASELINES,
     DAY,
@@ -50,53 +50,53 @@ def personal(request) -> Ranking:
     return fitted(request.param)
 
 
-EVERYBODY = list(range(N_PEOPLE))
+ALL_BUYERS = list(range(N_PEOPLE))
 
 
 def lists(ranking: Ranking, k: int = N_LEFT) -> list[list[int]]:
-    return [ranking.listed(person, k) for person in EVERYBODY]
+    return [ranking.listed(person, k) for person in ALL_BUYERS]
 
 
 def test_every_baseline_of_an_event_file_is_asked():
     file = item_file()
-    assert set(BASELINES) == set(baselines(Past(file.file.events, file.catalogue, DAY, small_config(0)), file))
+    assert set(BASELINES) == set(baselines(LearningData(file.file.events, file.catalogue, DAY, small_config(0)), file))
 
 
 def test_fitted_again_on_the_same_with_the_same_seed_it_is_the_same(name, ranking):
     again = RANKINGS[name].fitted(SEED)
-    np.testing.assert_array_equal(again.scores(EVERYBODY), ranking.scores(EVERYBODY))
+    np.testing.assert_array_equal(again.scores(ALL_BUYERS), ranking.scores(ALL_BUYERS))
     assert lists(again) == lists(ranking)
 
 
 def test_saved_and_loaded_it_is_the_same(stored, tmp_path):
     again = stored.reloaded(tmp_path)
-    np.testing.assert_array_equal(again.scores(EVERYBODY), stored.scores(EVERYBODY))
+    np.testing.assert_array_equal(again.scores(ALL_BUYERS), stored.scores(ALL_BUYERS))
     assert lists(again) == lists(stored)
 
 
 def test_many_at_once_are_scored_as_each_alone(ranking):
-    together = ranking.scores(EVERYBODY)
-    alone = np.concatenate([ranking.scores([person]) for person in EVERYBODY])
+    together = ranking.scores(ALL_BUYERS)
+    alone = np.concatenate([ranking.scores([person]) for person in ALL_BUYERS])
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-5)
-    backwards = ranking.scores(EVERYBODY[::-1])[::-1]
+    backwards = ranking.scores(ALL_BUYERS[::-1])[::-1]
     np.testing.assert_allclose(together, backwards, rtol=1e-5, atol=1e-5)
 
 
 def test_scores_are_finite_and_of_every_item(ranking):
-    scores = ranking.scores(EVERYBODY)
+    scores = ranking.scores(ALL_BUYERS)
     assert scores.shape == (N_PEOPLE, N_ITEMS)
     assert np.isfinite(scores).all()
 
 
 def test_what_is_excluded_stays_out(ranking):
-    for person in EVERYBODY:
+    for person in ALL_BUYERS:
         for k in (1, N_LEFT, N_ITEMS, 3 * N_ITEMS):
             assert not set(ranking.listed(person, k)) & set(liked_by(person).tolist())
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, N_LEFT - 1, N_LEFT, N_LEFT + 1, 3 * N_ITEMS])
 def test_k_asked_is_k_answered_whenever_k_exist(ranking, k):
-    for person in EVERYBODY:
+    for person in ALL_BUYERS:
         listed = ranking.listed(person, k)
         assert len(listed) == min(k, N_LEFT)
         assert len(set(listed)) == len(listed)
@@ -112,5 +112,5 @@ def test_asking_twice_gives_the_same_list(ranking):
 
 
 def test_the_three_items_of_the_own_group_that_are_left_come_first(personal):
-    wins = [np.mean(GROUP_OF_ITEM[personal.listed(person, 3)] == GROUP_OF_PERSON[person]) for person in EVERYBODY]
+    wins = [np.mean(GROUP_OF_ITEM[personal.listed(person, 3)] == GROUP_OF_PERSON[person]) for person in ALL_BUYERS]
     assert np.mean(wins) > 0.9

@@ -41,9 +41,9 @@ def holds(person: User, verb: str, model: Any) -> bool:
 def buttons() -> Iterator[tuple[Any, str, str]]:
     """Every button of every page: the model, where it stands, its name."""
     for model, pages in REGISTERED:
-        for place in ("actions_list", "actions_detail", "actions_row", "actions_submit_line"):
-            for name in flattened(getattr(pages, place, None) or []):
-                yield model, place, name
+        for location in ("actions_list", "actions_detail", "actions_row", "actions_submit_line"):
+            for name in flattened(getattr(pages, location, None) or []):
+                yield model, location, name
 
 
 def flattened(names: Any) -> Iterator[str]:
@@ -91,22 +91,22 @@ def test_a_viewer_is_offered_no_action_on_selected_rows_that_changes_them(client
 
 
 # --- Buttons ---------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("model", "place", "name"), BUTTONS, ids=lambda part: getattr(part, "__name__", part))
-def test_every_button_says_who_may_press_it(model: Any, place: str, name: str):
+@pytest.mark.parametrize(("model", "location", "name"), BUTTONS, ids=lambda part: getattr(part, "__name__", part))
+def test_every_button_says_who_may_press_it(model: Any, location: str, name: str):
     assert getattr(getattr(admin.site._registry[model], name), "allowed_permissions", None), name
 
 
 @pytest.mark.parametrize("person", [VIEWER], indirect=True)
-@pytest.mark.parametrize(("model", "place", "name"), BUTTONS, ids=lambda part: getattr(part, "__name__", part))
+@pytest.mark.parametrize(("model", "location", "name"), BUTTONS, ids=lambda part: getattr(part, "__name__", part))
 def test_a_viewer_presses_no_button_that_changes_something(
-    client: Client, person: User, model: Any, place: str, name: str
+    client: Client, person: User, model: Any, location: str, name: str
 ):
-    if place == "actions_submit_line":
+    if location == "actions_submit_line":
         return
     row = ROW_OF[model]()
     n_entries = AuditEntry.objects.count()
     try:
-        address = url(model, name) if place == "actions_list" else url(model, name, row.pk)
+        address = url(model, name) if location == "actions_list" else url(model, name, row.pk)
     except NoReverseMatch:  # pragma: no cover
         pytest.fail(f"{name} of {model.__name__} has no address")
     is_looking = name.startswith(ONLY_LOOKING)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from web.logs import SecretiveFormatter, SharedRotatingFileHandler, last_lines, log_files
+from web.logs import RedactingFormatter, SharedRotatingFileHandler, last_lines, log_files
 
 WRITER = """
 import logging, sys
@@ -56,7 +56,7 @@ def test_a_folder_that_cannot_be_written_to_is_reported_once(tmp_path, capsys):
     ],
 )  # fmt: skip
 def test_secrets_are_hidden(secret):
-    line = SecretiveFormatter("%(message)s").format(record(secret.format("hunter2hunter2hunter2")))
+    line = RedactingFormatter("%(message)s").format(record(secret.format("hunter2hunter2hunter2")))
     assert "hunter2" not in line
     assert "[hidden]" in line
 
@@ -65,7 +65,7 @@ def test_secrets_are_hidden_in_tracebacks_too():
     try:
         raise ValueError("redis://:hunter2@host does not answer")
     except ValueError:
-        line = SecretiveFormatter("%(message)s").format(record("oops", exc_info=sys.exc_info()))
+        line = RedactingFormatter("%(message)s").format(record("oops", exc_info=sys.exc_info()))
     assert "hunter2" not in line
     assert "ValueError" in line
 
@@ -73,7 +73,7 @@ def test_secrets_are_hidden_in_tracebacks_too():
 def test_what_is_no_secret_stays():
     text = "GET /api/log?full=1 https://example.com/a@b 12 tokens, the bearer of bad news"
     assert (
-        SecretiveFormatter("%(message)s").format(record(text)).startswith("GET /api/log?full=1 https://example.com/a@b")
+        RedactingFormatter("%(message)s").format(record(text)).startswith("GET /api/log?full=1 https://example.com/a@b")
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
+from recommendations.evaluation.event_file_backtest import FileParameters, backtest_file
 from recommendations.evaluation.event_files import (
     Columns,
     Condition,
@@ -21,8 +22,7 @@ from recommendations.evaluation.event_files import (
     read_event_file,
     read_item_file,
 )
-from recommendations.evaluation.of_file import FileParameters, backtest_file
-from recommendations.evaluation.of_log import LogParameters, backtest_log
+from recommendations.evaluation.log_backtest import LogParameters, backtest_log
 from recommendations.evaluation.outcome import Outcome, Report
 from recommendations.evaluation.report import html_report, text_report
 from recommendations.evaluation.runs import as_json, evaluate_now, run_evaluation, start_evaluation

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from recommendations.evaluation.plots import Line, line_chart
 from recommendations.simulation.closed_loop import LoopConfig
-from recommendations.simulation.loop_study import EVERYBODY, LIKED, TASTE, Figure, Study, StudyConfig, run_study
+from recommendations.simulation.loop_study import ALL_BUYERS, LIKED, TASTE, Figure, Study, StudyConfig, run_study
 
 EVENTS = (0, 1, 5, 20)
 
@@ -92,7 +92,7 @@ def config_of(options: dict[str, Any]) -> StudyConfig:
 def table(study: Study) -> Iterator[str]:
     """Figures for a console: everybody by recommender, then ours by type of buyer."""
     config = study.config
-    n_buyers = len(study.segments[EVERYBODY])
+    n_buyers = len(study.segments[ALL_BUYERS])
     yield f"{n_buyers} buyers in {len(config.seeds)} markets of {config.n_listings:,} cars, lists of {config.loop.k}"
     yield "share of the oracle's utility (0 is chance) after so many events, and regret over all rounds"
     yield ""
@@ -120,7 +120,7 @@ def as_json(study: Study) -> dict[str, Any]:
     return {
         "config": asdict(config),
         "n_buyers": {segment: int(members.sum()) for segment, members in study.segments.items()},
-        "place_aversions": list(study.place_aversions),
+        "place_aversions": list(study.position_biases),
         "recommenders": {
             name: {
                 "share_after": [asdict(figure) for figure in study.shares(name)],

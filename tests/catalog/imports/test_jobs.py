@@ -169,7 +169,7 @@ def test_a_run_whose_worker_died_ends_as_if_it_had_not(monkeypatch, dies_after):
     n_before = Listing.objects.filter(source="shop").count()
     assert n_before < 7
 
-    ImportRun.objects.update(heartbeat_at=timezone.now() - ImportRun.SILENCE_OF_THE_DEAD * 2)
+    ImportRun.objects.update(heartbeat_at=timezone.now() - ImportRun.HEARTBEAT_TIMEOUT * 2)
     run_import(run_id=run.pk)
 
     run.refresh_from_db()
@@ -325,7 +325,7 @@ def test_what_others_changed_since_is_left_alone_and_reported_row_by_row():
     assert Listing.objects.get(external_id="1").price == 7000
 
 
-def test_undoing_two_imports_the_last_first_leads_back_to_the_beginning():
+def test_rolling_back_two_imports_the_last_first_leads_back_to_the_beginning():
     imported(CARS)
     before = list(Listing.objects.order_by("pk").values())
     second, third = imported(CARS.replace("8000", "7000")), imported(CARS.replace("8000", "6000"))
@@ -353,8 +353,8 @@ def test_undo_goes_on_where_a_worker_died(monkeypatch):
     monkeypatch.setattr(undoing, "CHUNK_ROWS", 1)
     run = imported(CARS)
     undo = queue_undo(run=run)
-    undoing.take_back(run, 1, 1)
-    undo.status, undo.heartbeat_at = "running", timezone.now() - ImportUndo.SILENCE_OF_THE_DEAD * 2
+    undoing.roll_back_rows(run, 1, 1)
+    undo.status, undo.heartbeat_at = "running", timezone.now() - ImportUndo.HEARTBEAT_TIMEOUT * 2
     undo.save()
     run_undo(undo_id=undo.pk)
     undo.refresh_from_db()
@@ -365,7 +365,7 @@ def test_an_undo_that_failed_can_be_tried_again(monkeypatch):
     run = imported(CARS)
     undo = queue_undo(run=run)
     with monkeypatch.context() as patched:
-        patched.setattr(undoing, "take_back", lambda *rows: 1 / 0)
+        patched.setattr(undoing, "roll_back_rows", lambda *rows: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run_undo(undo_id=undo.pk)
     undo.refresh_from_db()

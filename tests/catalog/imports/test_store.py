@@ -279,7 +279,7 @@ def test_a_listener_that_fails_does_not_stop_the_import(bring_in, django_capture
         listings_stored.disconnect(fail)
 
 
-def test_every_stored_car_is_noted_for_the_windows(bring_in):
+def test_every_stored_car_is_noted_for_the_listing_indexes(bring_in):
     bring_in(CARS)
     noted = ListingChange.objects.values_list("listing_id", flat=True)
     assert set(noted) == set(Listing.objects.values_list("pk", flat=True))

@@ -158,15 +158,15 @@ def test_a_file_that_was_swept_leads_back_to_the_upload(operator: Client):
 
 # --- Dry run, import, undo -------------------------------------------------------------------------------------------
 def test_a_dry_run_then_the_import_then_its_undo(operator: Client):
-    tried = queued(operator, **{"column-6": "colour", "source": "shop"})
-    assert (tried.status, tried.is_dry_run, tried.source) == ("queued", True, "shop")
-    assert tried.options["given"]["columns"] == {"Typ": "model", "Farbton": "colour"}
-    run_import(run_id=tried.pk)
-    assert buttons(operator, tried) >= {"Import now", "Change the mapping"}
+    dry_run = queued(operator, **{"column-6": "colour", "source": "shop"})
+    assert (dry_run.status, dry_run.is_dry_run, dry_run.source) == ("queued", True, "shop")
+    assert dry_run.options["given"]["columns"] == {"Typ": "model", "Farbton": "colour"}
+    run_import(run_id=dry_run.pk)
+    assert buttons(operator, dry_run) >= {"Import now", "Change the mapping"}
     assert not Listing.objects.exists()
 
-    where = press(operator, tried, "import_now").headers["HX-Redirect"]
-    run = ImportRun.objects.exclude(pk=tried.pk).get()
+    where = press(operator, dry_run, "import_now").headers["HX-Redirect"]
+    run = ImportRun.objects.exclude(pk=dry_run.pk).get()
     assert where == reverse("admin:catalog_importrun_change", args=[run.pk])
     run_import(run_id=run.pk)
     assert Listing.objects.get(source="shop", external_id="1").colour == "red"
@@ -183,9 +183,9 @@ def test_a_dry_run_then_the_import_then_its_undo(operator: Client):
 
 
 def test_the_mapping_of_a_run_can_be_changed_and_tried_again(operator: Client):
-    tried = queued(operator, **{"column-6": "colour", "key": "make,model"})
-    run_import(run_id=tried.pk)
-    page = operator.get(reverse("admin:catalog_importrun_change_mapping", args=[tried.pk]), follow=True)
+    dry_run = queued(operator, **{"column-6": "colour", "key": "make,model"})
+    run_import(run_id=dry_run.pk)
+    page = operator.get(reverse("admin:catalog_importrun_change_mapping", args=[dry_run.pk]), follow=True)
     assert {line["column"].heading: line["column"].target for line in page.context["columns"]}["Farbton"] == "colour"
     assert page.context["form"]["key"].value() == "make,model"
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from recommendations.buyers.refresh import refresh_preferences
 from recommendations.models import Interaction
 from tests.factories import BuyerFactory, UserFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
 QUERIES = 60  # two thirds of them each a row or two by key; none grows with the list, the history or the stock

@@ -9,7 +9,7 @@ from accounts.models import AuditEntry
 from accounts.roles import OPERATOR, VIEWER, permissions_of
 from recommendations.models import Evaluation, EvaluationFigure, RankerVersion
 from tests.factories import BuyerFactory, RankerVersionFactory, UserFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
 PAGE = "admin:recommendations_rankerversion_comparison"

@@ -13,7 +13,7 @@ from catalog.models import Listing, PriceChange
 from recommendations.buyers.refresh import refresh_preferences
 from recommendations.insight.price_history import price_history_of
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory, UserFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
 QUERIES = 40

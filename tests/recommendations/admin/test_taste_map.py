@@ -11,7 +11,7 @@ from catalog.models import Listing
 from recommendations.insight.maps import run_map, start_map
 from recommendations.models import TasteMap
 from tests.factories import BuyerFactory, RankerVersionFactory, UserFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
 MAP = "admin:recommendations_tastemap_map"

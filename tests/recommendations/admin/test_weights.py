@@ -7,12 +7,12 @@ from django.urls import reverse
 
 from accounts.models import AuditEntry
 from recommendations.buyers.refresh import refresh_preferences
-from recommendations.insight.offline_test_runs import run_trial
+from recommendations.insight.offline_test_runs import run_offline_test
 from recommendations.models import EventKind, Interaction, Placement, Preference, WeightTrial
 from recommendations.serving.lists import ListRequest, recommend
 from tests.factories import BuyerFactory, PlacementFactory, UserFactory
+from tests.markets import trained_market, view
 from tests.recommendations.insight.test_what_if import everything_stored, ids
-from tests.worlds import trained_market, view
 
 pytestmark = pytest.mark.django_db
 QUERIES = 90  # some thirty for each way of each buyer's list, of whom two are shown
@@ -66,7 +66,7 @@ def mix_page(placement=None, **asked) -> str:
 def saving(client: Client, url: str) -> dict[str, str]:
     """What the save button of a preview would post."""
     form = client.get(url).context["form"]
-    return {**dict(form.told), "basis": form.basis}
+    return {**dict(form.as_query), "basis": form.basis}
 
 
 # --- Preview ---------------------------------------------------------------------------------------------------------
@@ -252,7 +252,7 @@ def test_a_preview_of_two_buyers_stays_within_its_queries(operator: Client, mark
 
 # --- Measuring -------------------------------------------------------------------------------------------------------
 def measuring(client: Client, url: str) -> dict[str, str]:
-    return {**dict(client.get(url).context["form"].told), "measure": "1"}
+    return {**dict(client.get(url).context["form"].as_query), "measure": "1"}
 
 
 def test_a_preview_is_measured_by_a_worker_and_shows_what_it_found(
@@ -262,16 +262,16 @@ def test_a_preview_is_measured_by_a_worker_and_shows_what_it_found(
     assert "Measure on what buyers did" in operator.get(asked).text
     with django_capture_on_commit_callbacks(execute=True):
         answer = operator.post(kinds_page(), measuring(operator, asked))
-    trial = WeightTrial.objects.get()
-    assert queued == [("recommendations.try_weights", trial.pk)]
-    assert AuditEntry.objects.get().object_name.startswith("trial")
+    offline_test = WeightTrial.objects.get()
+    assert queued == [("recommendations.try_weights", offline_test.pk)]
+    assert AuditEntry.objects.get().object_name.startswith("offline_test")
     assert EventKind.objects.get(slug="view").weight == 1
     followed = operator.get(answer.url.partition("#")[0])
-    assert f"/weighttrial/{trial.pk}/progress/" in followed.text
+    assert f"/weighttrial/{offline_test.pk}/progress/" in followed.text
     assert "Measure on what buyers did" not in followed.text
-    run_trial(trial_id=trial.pk)
+    run_offline_test(offline_test_id=offline_test.pk)
     assert "NDCG@10" in operator.get(asked).text
-    assert "NDCG@10" in operator.get(reverse("admin:recommendations_weighttrial_change", args=[trial.pk])).text
+    assert "NDCG@10" in operator.get(reverse("admin:recommendations_weighttrial_change", args=[offline_test.pk])).text
 
 
 def test_the_same_question_is_not_measured_twice(operator: Client, fan, queued, django_capture_on_commit_callbacks):

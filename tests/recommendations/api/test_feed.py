@@ -25,11 +25,11 @@ from catalog.models import Listing, Make
 from catalog.services import expire_listings, withdraw_listing
 from recommendations.buyers.refresh import buyers_behind_the_log
 from recommendations.events.rows import read_events
-from recommendations.feed.emptying import empty_site
+from recommendations.feed.clearing import empty_site
 from recommendations.feed.fitting import ensure_fitted, forget_log, refresh_fit
 from recommendations.feed.memory import memory
 from recommendations.listings.embedding import embed_missing_listings
-from recommendations.listings.window import borrow_window
+from recommendations.listings.index import borrow_index
 from recommendations.models import (
     EventKind,
     FeedFit,
@@ -44,7 +44,7 @@ from recommendations.telemetry import FEED_ITEMS, FEED_SECONDS
 from recommender_site.celery import app as celery
 from recommender_site.http.fast_lane import with_fast_lane
 from tests.factories import ApiKeyFactory, InteractionFactory, ListingFactory, UserFactory
-from tests.worlds import trained_market
+from tests.markets import trained_market
 from web.servers import broker_connection
 
 pytestmark = pytest.mark.django_db
@@ -584,8 +584,8 @@ def test_cars_see_nothing_of_items():
     Interaction.objects.all().delete()
     add(items(5))
     act("u", liked=["item-0"])
-    with borrow_window() as window:
-        assert set(window.column("listing_ids")) == {car.pk for car in (*market.skodas, *market.bmws)}
+    with borrow_index() as listing_index:
+        assert set(listing_index.column("listing_ids")) == {car.pk for car in (*market.skodas, *market.bmws)}
     assert Client().get("/api/v1/cars/search").status_code in (200, 401)
     assert embed_missing_listings() == 0
     assert not buyers_behind_the_log(market.version, since=timezone.now() - timedelta(days=1)).exists()

@@ -10,12 +10,12 @@ from django.db import close_old_connections
 from django.test import Client
 
 from catalog.services import mark_sold
+from recommendations.listings.index import drop_index
 from recommendations.listings.vectors import read_vectors
-from recommendations.listings.window import forget_window
 from recommendations.models import VECTOR_DIMENSIONS
 from recommender_site.http.fast_lane import with_fast_lane
 from tests.factories import ApiKeyFactory
-from tests.worlds import trained_market
+from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
 
@@ -224,7 +224,7 @@ def test_a_second_question_asks_the_database_nothing(market, ask, settings, djan
 def test_the_database_answers_the_same_where_memory_is_too_small(market, ask, settings, path):
     expected = ask(path, json.dumps(entry()))
     settings.WINDOW_MAX_LISTINGS = 3
-    forget_window()
+    drop_index()
     assert ask(path, json.dumps(entry())) == expected
 
 

@@ -6,8 +6,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from accounts.services import buyer_for_visitor
+from tests.markets import trained_market
 from tests.recommendations.api.conftest import client_with
-from tests.worlds import trained_market
 
 pytestmark = pytest.mark.django_db
 VISITOR_KEY = "the-browser-of-alice"

@@ -5,9 +5,9 @@ import pytest
 from django.utils import timezone
 
 from catalog.models import Listing
-from recommendations.listings.window import borrow_window
+from recommendations.listings.index import borrow_index
 from tests.factories import ListingFactory
-from tests.worlds import trained_market
+from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
 
@@ -84,18 +84,18 @@ def test_other_advertisements_of_the_same_car_are_not_similar_cars(as_alice, mar
 
 
 def test_the_nearest_are_those_of_the_smallest_difference_in_content(market):
-    with borrow_window() as window:
-        everything = window.column("is_live")
-        n_content = window.ranker.n_content
+    with borrow_index() as listing_index:
+        everything = listing_index.column("is_live")
+        n_content = listing_index.ranker.n_content
         for row in (0, 20):
-            ids, distances = window.nearest(window.stock.vectors[row], 5, everything)
-            content = window.stock.vectors[:, :n_content].astype(np.float64)
+            ids, distances = listing_index.nearest(listing_index.stock.vectors[row], 5, everything)
+            content = listing_index.stock.vectors[:, :n_content].astype(np.float64)
             obvious = np.linalg.norm(content - content[row], axis=1)
-            order = np.lexsort((window.stock.listing_ids, obvious))[:5]
-            assert ids.tolist() == window.stock.listing_ids[order].tolist()
+            order = np.lexsort((listing_index.stock.listing_ids, obvious))[:5]
+            assert ids.tolist() == listing_index.stock.listing_ids[order].tolist()
             np.testing.assert_allclose(distances, obvious[order], atol=1e-6)
-        assert window.nearest(window.stock.vectors[0], 5, ~everything)[0].tolist() == []
-        assert window.nearest(window.stock.vectors[0], 0, everything)[0].tolist() == []
+        assert listing_index.nearest(listing_index.stock.vectors[0], 5, ~everything)[0].tolist() == []
+        assert listing_index.nearest(listing_index.stock.vectors[0], 0, everything)[0].tolist() == []
 
 
 def test_similar_cars_cost_the_same_few_queries_however_many(as_alice, market, settings, django_assert_max_num_queries):

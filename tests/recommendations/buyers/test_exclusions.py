@@ -3,9 +3,14 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from recommendations.buyers.exclusions import TIRED_AFTER_DAYS, same_cars, tired_of, unwanted
+from recommendations.buyers.exclusions import (
+    FREQUENCY_CAP_DAYS,
+    dismissed_listings,
+    frequency_capped_listings,
+    same_cars,
+)
 from tests.factories import BuyerFactory, ListingFactory, SellerFactory, ServedListFactory
-from tests.worlds import view
+from tests.markets import view
 
 pytestmark = pytest.mark.django_db
 
@@ -24,9 +29,9 @@ def test_a_dismissed_car_stays_away_when_it_is_relisted():
     old, another = advertised("a", sold=True), advertised("a", "another car")
     view(alice, old, kind="dislike")
     relisted = advertised("b")
-    assert unwanted(alice) == {old.pk, relisted.pk}
-    assert unwanted(bob) == set()
-    assert another.pk not in unwanted(alice)
+    assert dismissed_listings(alice) == {old.pk, relisted.pk}
+    assert dismissed_listings(bob) == set()
+    assert another.pk not in dismissed_listings(alice)
 
 
 def test_cars_without_a_fingerprint_are_cars_of_their_own():
@@ -35,22 +40,22 @@ def test_cars_without_a_fingerprint_are_cars_of_their_own():
     view(buyer, one, kind="hide")
     shown_to(buyer, one, other)
     shown_to(buyer, one)
-    assert unwanted(buyer) == {one.pk}
-    assert tired_of(buyer, 2) == {one.pk}
+    assert dismissed_listings(buyer) == {one.pk}
+    assert frequency_capped_listings(buyer, 2) == {one.pk}
 
 
 def test_a_favourable_event_dismisses_nothing():
     buyer, car = BuyerFactory(), advertised("a")
     view(buyer, car)
-    assert unwanted(buyer) == set()
+    assert dismissed_listings(buyer) == set()
 
 
-def test_ones_own_cars_are_unwanted_while_they_are_for_sale():
+def test_ones_own_cars_are_dismissed_while_they_are_for_sale():
     buyer = BuyerFactory()
     seller = SellerFactory(user=buyer.user)
     mine = ListingFactory(seller=seller)
     ListingFactory(seller=seller, sold=True)
-    assert unwanted(buyer) == {mine.pk}
+    assert dismissed_listings(buyer) == {mine.pk}
 
 
 def test_how_often_a_car_was_shown_is_counted_over_all_its_advertisements():
@@ -59,16 +64,16 @@ def test_how_often_a_car_was_shown_is_counted_over_all_its_advertisements():
     fresh = ListingFactory()
     shown_to(buyer, old, fresh)
     shown_to(buyer, relisted)
-    assert tired_of(buyer, 3) == set()
+    assert frequency_capped_listings(buyer, 3) == set()
     shown_to(buyer, relisted)
-    assert tired_of(buyer, 3) == {old.pk, relisted.pk, unseen.pk}
+    assert frequency_capped_listings(buyer, 3) == {old.pk, relisted.pk, unseen.pk}
 
 
 def test_what_was_shown_long_ago_or_to_others_does_not_count_for_the_frequency_cap():
     buyer, car = BuyerFactory(), ListingFactory()
-    shown_to(buyer, car, days_ago=TIRED_AFTER_DAYS + 1)
+    shown_to(buyer, car, days_ago=FREQUENCY_CAP_DAYS + 1)
     shown_to(BuyerFactory(), car)
-    assert tired_of(buyer, 1) == set()
+    assert frequency_capped_listings(buyer, 1) == set()
 
 
 def test_as_of_a_past_time_only_what_was_before_it_counts():
@@ -76,9 +81,9 @@ def test_as_of_a_past_time_only_what_was_before_it_counts():
     view(buyer, car, kind="dislike")
     shown_to(buyer, car, days_ago=1)
     earlier, long_before = timezone.now() - timedelta(hours=12), timezone.now() - timedelta(days=2)
-    assert (unwanted(buyer, earlier), tired_of(buyer, 1, earlier)) == (set(), {car.pk})
-    assert tired_of(buyer, 1, long_before) == set()
-    assert unwanted(buyer, timezone.now() + timedelta(minutes=1)) == {car.pk}
+    assert (dismissed_listings(buyer, earlier), frequency_capped_listings(buyer, 1, earlier)) == (set(), {car.pk})
+    assert frequency_capped_listings(buyer, 1, long_before) == set()
+    assert dismissed_listings(buyer, timezone.now() + timedelta(minutes=1)) == {car.pk}
 
 
 def test_every_advertisement_of_a_car_is_the_same_car():

@@ -9,10 +9,10 @@ import pytest
 
 from recommendations.buyers.histories import SHOWN_AT_MOST, choice_sets_of
 from recommendations.events.rows import read_events, read_histories
-from recommendations.listings.window import borrow_window
+from recommendations.listings.index import borrow_index
 from recommendations.models import EventKind, Interaction, Placement, ServedList
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory
-from tests.worlds import trained_market
+from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
 
@@ -56,41 +56,43 @@ def a_bit_of_everything(market) -> None:
     event(BuyerFactory(), None)  # a buyer of whom nothing is left
 
 
-def by_hand(buyer_id: int, window) -> list[tuple[float, bool, list[list[float]], list[float]]]:
+def by_hand(buyer_id: int, listing_index) -> list[tuple[float, bool, list[list[float]], list[float]]]:
     """Weight, direction, alternatives and offsets of each choice of a buyer on a listing: the slow obvious version."""
     choices = []
     events = Interaction.objects.filter(buyer_id=buyer_id, listing__isnull=False).select_related("kind")
     for one in events.order_by("occurred_at", "id"):
         served = ServedList.objects.filter(pk=one.served_list_id).first()
         shown = served.listing_ids[:SHOWN_AT_MOST] if served and one.listing_id in served.listing_ids else []
-        others = [(place, key) for place, key in enumerate(shown, start=1) if key != one.listing_id]
-        alternatives = [vector_of(one.listing_id, window), *(vector_of(key, window) for _, key in others)]
-        places = [shown.index(one.listing_id) + 1 if shown else 1, *(place for place, _ in others)]
+        others = [(position, key) for position, key in enumerate(shown, start=1) if key != one.listing_id]
+        alternatives = [vector_of(one.listing_id, listing_index), *(vector_of(key, listing_index) for _, key in others)]
+        positions = [shown.index(one.listing_id) + 1 if shown else 1, *(position for position, _ in others)]
         if not others or served.placement_id is None:
             moments, seeds = np.array([one.occurred_at.timestamp()]), np.array([one.pk])
-            drawn = window.stock.samples_live(moments, N_SAMPLED + 1, seeds)[0].tolist()
-            drawn = [row for row in drawn if row >= 0 and window.stock.listing_ids[row] != one.listing_id][:N_SAMPLED]
-            alternatives += [window.stock.vectors[row] for row in drawn]
-            places += [places[0]] * len(drawn)
+            drawn = listing_index.stock.samples_live(moments, N_SAMPLED + 1, seeds)[0].tolist()
+            drawn = [row for row in drawn if row >= 0 and listing_index.stock.listing_ids[row] != one.listing_id][
+                :N_SAMPLED
+            ]
+            alternatives += [listing_index.stock.vectors[row] for row in drawn]
+            positions += [positions[0]] * len(drawn)
         age_days = max((NOW - one.occurred_at).total_seconds(), 0) / 86_400
         weight = abs(one.kind.weight) * 2 ** (-age_days / one.kind.half_life_days)
-        offsets = (-BIAS * np.log2(places)).tolist()
+        offsets = (-BIAS * np.log2(positions)).tolist()
         choices.append((weight, one.kind.weight < 0, [vector.tolist() for vector in alternatives], offsets))
     return choices
 
 
-def vector_of(listing_id: int, window) -> np.ndarray:
-    vectors, known = window.vectors_of([listing_id])
-    return vectors[0] if known[0] else window.vectors_elsewhere([listing_id])[1][0]
+def vector_of(listing_id: int, listing_index) -> np.ndarray:
+    vectors, known = listing_index.vectors_of([listing_id])
+    return vectors[0] if known[0] else listing_index.vectors_elsewhere([listing_id])[1][0]
 
 
 def test_all_at_once_says_what_one_event_at_a_time_says(market):
     a_bit_of_everything(market)
-    with borrow_window() as window:
-        window.ranker = replace(window.ranker, position_bias=BIAS)
-        found = choice_sets_of(read_events(since=LONG_AGO), window, NOW, N_SAMPLED)
+    with borrow_index() as listing_index:
+        listing_index.ranker = replace(listing_index.ranker, position_bias=BIAS)
+        found = choice_sets_of(read_events(since=LONG_AGO), listing_index, NOW, N_SAMPLED)
         for buyer_id in Interaction.objects.order_by().values_list("buyer_id", flat=True).distinct():
-            expected = by_hand(buyer_id, window)
+            expected = by_hand(buyer_id, listing_index)
             assert (buyer_id in found) is bool(expected)
             for row, (weight, is_against, alternatives, offsets) in enumerate(expected):
                 sets = found[buyer_id]
@@ -104,9 +106,9 @@ def test_a_search_adds_a_choice_for_each_of_its_conditions(market):
     buyer = BuyerFactory()
     event(buyer, query={"makes": ["bmw"], "max_price": 20_000}, kind="search")
     event(buyer, query={"makes": ["unknown-make"]}, kind="search")
-    with borrow_window() as window:
-        sets = choice_sets_of(read_events(since=LONG_AGO), window, NOW, N_SAMPLED)[buyer.pk]
-    assert sets.features.shape == (2, 1 + N_SAMPLED, window.ranker.n_dims)
+    with borrow_index() as listing_index:
+        sets = choice_sets_of(read_events(since=LONG_AGO), listing_index, NOW, N_SAMPLED)[buyer.pk]
+    assert sets.features.shape == (2, 1 + N_SAMPLED, listing_index.ranker.n_dims)
     assert not sets.offsets.any()
 
 
@@ -116,8 +118,8 @@ def test_reloads_of_a_page_and_of_a_search_are_one_occasion(market):
         for second in range(n):
             event(buyer, market.bmws[0], days_ago=1 - second / 86_400)
             event(buyer, query={"makes": ["bmw"]}, kind="search", days_ago=1 - second / 86_400)
-    with borrow_window() as window:
-        found = choice_sets_of(read_events(since=LONG_AGO), window, NOW, N_SAMPLED)
+    with borrow_index() as listing_index:
+        found = choice_sets_of(read_events(since=LONG_AGO), listing_index, NOW, N_SAMPLED)
     assert len(found[once.pk]) == len(found[often.pk]) == 2
     np.testing.assert_allclose(found[once.pk].weights, found[often.pk].weights, rtol=1e-3)
 
@@ -129,8 +131,8 @@ def test_a_contact_from_the_page_of_a_car_comes_from_the_list_that_led_there(mar
     event(buyer, market.bmws[1], served_list=shown, days_ago=1)
     event(buyer, market.bmws[1], kind="contact", days_ago=0.9)
     event(buyer, market.bmws[2], kind="contact", days_ago=0.9)
-    with borrow_window() as window:
-        sets = choice_sets_of(read_events(since=LONG_AGO), window, NOW, N_SAMPLED)[buyer.pk]
+    with borrow_index() as listing_index:
+        sets = choice_sets_of(read_events(since=LONG_AGO), listing_index, NOW, N_SAMPLED)[buyer.pk]
     assert sets.available.sum(axis=1).tolist() == [4, 4, 1 + N_SAMPLED]
 
 
@@ -151,5 +153,5 @@ def test_there_may_be_no_events_at_all(market):
     Interaction.objects.all().delete()
     events = read_events(since=LONG_AGO)
     assert len(events) == 0
-    with borrow_window() as window:
-        assert choice_sets_of(events, window, NOW, N_SAMPLED) == {}
+    with borrow_index() as listing_index:
+        assert choice_sets_of(events, listing_index, NOW, N_SAMPLED) == {}

@@ -10,10 +10,10 @@ from recommendations.buyers import preferences
 from recommendations.buyers.preferences import LogPosition, bring_up_to_date, current_preference, store, taste_of
 from recommendations.buyers.refresh import refresh_preferences, refresh_stale_preferences, save_questionnaire
 from recommendations.events.recording import Event, record_interactions
-from recommendations.listings.window import borrow_window
+from recommendations.listings.index import borrow_index
 from recommendations.models import EventKind, Interaction, Preference
 from tests.factories import BuyerFactory, InteractionFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -26,9 +26,9 @@ def market():
 def utility_gap(buyer, market) -> float:
     """Mean utility of the BMWs minus that of the Skodas, by the buyer's preference."""
     preference = current_preference(buyer)
-    with borrow_window() as window:
-        skodas, _ = window.vectors_of([car.pk for car in market.skodas])
-        bmws, _ = window.vectors_of([car.pk for car in market.bmws])
+    with borrow_index() as listing_index:
+        skodas, _ = listing_index.vectors_of([car.pk for car in market.skodas])
+        bmws, _ = listing_index.vectors_of([car.pk for car in market.bmws])
     return float((bmws.mean(axis=0) - skodas.mean(axis=0)) @ np.asarray(preference.mean))
 
 

@@ -12,12 +12,12 @@ from recommendations.buyers.refresh import renew_preferences
 from recommendations.events.recording import Event, record_interactions
 from recommendations.exceptions import EventsRefused, RankerRefused
 from recommendations.listings.embedding import embed_listings, embed_missing_listings
-from recommendations.listings.window import forget_window
+from recommendations.listings.index import drop_index
 from recommendations.models import Interaction, ListingVector, Preference, RankerVersion
 from recommendations.training.runs import run_training, start_training
 from recommendations.training.versions import promote_ranker, retire_old_rankers, rollback_ranker
 from tests.factories import BuyerFactory, ListingFactory, RankerVersionFactory, UserFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -147,7 +147,7 @@ def test_after_a_promotion_a_worker_renews_those_who_were_active_lately(django_c
     with django_capture_on_commit_callbacks() as callbacks:
         promote_ranker(version=second, note=NOTE)
     assert len(callbacks) == 1  # to enqueue the task
-    forget_window()
+    drop_index()
     assert renew_preferences(version_id=second.pk) == Buyer.objects.exclude(interactions=None).count() == 10
     assert set(Preference.objects.filter(version=second).values_list("buyer", flat=True)) >= {b.pk for b in buyers}
     assert renew_preferences(version_id=second.pk) == 0

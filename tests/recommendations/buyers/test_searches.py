@@ -6,17 +6,17 @@ import pytest
 from catalog.filters import ListingFilters
 from recommendations.buyers import searches
 from recommendations.buyers.searches import FILTERS_OF_FIELD, conditions_of, divided_by
-from recommendations.listings.window import borrow_window
-from tests.worlds import trained_market
+from recommendations.listings.index import borrow_index
+from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def window():
+def listing_index():
     trained_market()
-    with borrow_window() as window:
-        yield window
+    with borrow_index() as listing_index:
+        yield listing_index
 
 
 def test_every_filter_is_about_a_field_or_is_known_to_be_about_none():
@@ -24,9 +24,9 @@ def test_every_filter_is_about_a_field_or_is_known_to_be_about_none():
     assert ListingFilters.names() - asked == {"text", "latitude", "longitude", "radius_km"}
 
 
-def test_a_search_for_one_make_says_nothing_of_prices_and_ages(window):
-    [condition] = conditions_of({"makes": ["bmw"]}, window, seed=1, n_unmet=10)
-    encoder, difference = window.ranker.encoder, condition.met - condition.unmet.mean(axis=0)
+def test_a_search_for_one_make_says_nothing_of_prices_and_ages(listing_index):
+    [condition] = conditions_of({"makes": ["bmw"]}, listing_index, seed=1, n_unmet=10)
+    encoder, difference = listing_index.ranker.encoder, condition.met - condition.unmet.mean(axis=0)
     makes, vectors = encoder.level_vectors("make")
     is_bmw = [name == "bmw" for name in makes]
     expected = vectors[is_bmw][0] - vectors[[name == "skoda" for name in makes]][0]
@@ -34,26 +34,26 @@ def test_a_search_for_one_make_says_nothing_of_prices_and_ages(window):
     assert len(condition.unmet) == 10
 
 
-def test_each_condition_is_a_choice_of_its_own_and_a_range_is_one(window):
+def test_each_condition_is_a_choice_of_its_own_and_a_range_is_one(listing_index):
     query = {"makes": ["bmw"], "min_price": 1_000, "max_price": 20_000, "text": "leather", "fuels": ["diesel"]}
-    assert len(list(conditions_of(query, window, seed=1, n_unmet=10))) == 3
+    assert len(list(conditions_of(query, listing_index, seed=1, n_unmet=10))) == 3
 
 
 @pytest.mark.parametrize(
     "query", [None, {}, {"makes": ["unknown-make"]}, {"min_price": 1}, {"text": "x"}, {"unknown": 3}]
 )
-def test_what_no_car_or_every_car_meets_says_nothing(window, query):
-    assert list(conditions_of(query, window, seed=1, n_unmet=10)) == []
+def test_what_no_car_or_every_car_meets_says_nothing(listing_index, query):
+    assert list(conditions_of(query, listing_index, seed=1, n_unmet=10)) == []
 
 
 @pytest.mark.parametrize("n_met", [1, 4, 6, 15, 29])
-def test_few_matches_are_looked_for_in_the_whole_stock(window, monkeypatch, n_met):
+def test_few_matches_are_looked_for_in_the_whole_stock(listing_index, monkeypatch, n_met):
     monkeypatch.setattr(searches, "SEARCHED_AMONG", 12)
     monkeypatch.setattr(searches, "MATCHES_AVERAGED", 4)
-    prices = np.sort(window.columns.numbers("price"))
+    prices = np.sort(listing_index.columns.numbers("price"))
     filters = ListingFilters(max_price=float(prices[n_met - 1]))
-    met, unmet = divided_by(filters, window)
+    met, unmet = divided_by(filters, listing_index)
     assert len(met) >= min(n_met, 4)
     assert len(unmet) >= 1
-    assert window.columns.matching(filters, met).all()
-    assert not window.columns.matching(filters, unmet).any()
+    assert listing_index.columns.matching(filters, met).all()
+    assert not listing_index.columns.matching(filters, unmet).any()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recommendations.engine.choice_sets import ChoiceSets, event_weights, place_offsets
+from recommendations.engine.choice_sets import ChoiceSets, event_weights, position_offsets
 
 TWO_EVENTS = np.array([[[1.0], [0.0]], [[2.0], [5.0]]])
 
@@ -109,12 +109,12 @@ def test_offsets_count_against_the_chosen_and_padding_is_impossible():
     assert sets.reweighted([2.0, 3.0]).log_odds().tolist() == sets.log_odds().tolist()
 
 
-def test_each_doubling_of_the_place_costs_the_aversion():
-    assert place_offsets([1, 2, 4, 8], 0.5).tolist() == [0.0, -0.5, -1.0, -1.5]
-    assert place_offsets([1, 20], 0.0).tolist() == [0.0, 0.0]
+def test_each_doubling_of_the_place_costs_the_position_bias():
+    assert position_offsets([1, 2, 4, 8], 0.5).tolist() == [0.0, -0.5, -1.0, -1.5]
+    assert position_offsets([1, 20], 0.0).tolist() == [0.0, 0.0]
 
 
-@pytest.mark.parametrize(("places", "aversion"), [([0], 0.4), ([1], -0.1), ([1], np.nan), ([1], np.inf)])
-def test_positions_count_from_one_and_position_bias_from_zero(places, aversion):
+@pytest.mark.parametrize(("positions", "position_bias"), [([0], 0.4), ([1], -0.1), ([1], np.nan), ([1], np.inf)])
+def test_positions_count_from_one_and_position_bias_from_zero(positions, position_bias):
     with pytest.raises(ValueError, match="places count from 1"):
-        place_offsets(places, aversion)
+        position_offsets(positions, position_bias)

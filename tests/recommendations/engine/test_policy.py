@@ -11,7 +11,7 @@ from recommendations.engine.policy import (
     ListPolicy,
     Pool,
     build_list,
-    crowding_term,
+    congestion_term,
     intent_phase,
     price_bands,
 )
@@ -347,4 +347,4 @@ def test_listings_of_no_particular_taste_are_free(rng):
 
 
 def test_the_congestion_penalty_grows_with_each_doubling_beyond_the_lead_cap():
-    assert crowding_term([0, 10, 20, 40, 80], free_leads=20, strength=0.5).tolist() == [0, 0, 0, -0.5, -1.0]
+    assert congestion_term([0, 10, 20, 40, 80], free_leads=20, strength=0.5).tolist() == [0, 0, 0, -0.5, -1.0]

@@ -42,7 +42,7 @@ def test_a_ranker_stored_before_there_were_prices_and_scores_takes_the_a_priori_
     again = Ranker.from_arrays(older)
     assert np.isnan(again.prices.deals(table)).all()
     np.testing.assert_array_equal(again.score.weights, LinearScore.default().weights)
-    np.testing.assert_array_equal(again.stranger_score.weights, LinearScore.default_for_strangers().weights)
+    np.testing.assert_array_equal(again.stranger_score.weights, LinearScore.default_for_cold_buyers().weights)
 
 
 def test_cold_and_known_buyers_are_weighed_differently(ranker):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommendations.engine.encoder import ListingTable, fit_encoder
-from recommendations.engine.reasons import operator_breakdown, strong_points, tell_reason, with_article
+from recommendations.engine.reasons import operator_breakdown, reason_for, strong_points, with_article
 
 CAR = {
     "make": "Skoda", "model": "Octavia", "body": "estate", "fuel": "diesel", "gearbox": "automatic", "drive": "front",
@@ -18,7 +18,7 @@ CAR = {
 
 
 def reason(terms, baseline=None, source="taste", car=CAR, **options):
-    return tell_reason(terms, baseline or {}, source=source, facts=car, **options)
+    return reason_for(terms, baseline or {}, source=source, facts=car, **options)
 
 
 # --- Sentences -------------------------------------------------------------------------------------------------------

@@ -293,13 +293,13 @@ def test_a_term_gets_no_credit_for_standing_at_the_top():
     n = 600
     first = np.random.default_rng(0).choice(3, n, p=[0.5, 0.3, 0.2])
     demand = np.tile([1.0, 0.5, 0.0], (n, 1)) + np.random.default_rng(1).normal(size=(n, 3)) * 0.2
-    places = np.tile([1, 2, 3], (n, 1))
+    positions = np.tile([1, 2, 3], (n, 1))
     terms = {"utility": np.zeros((n, 3)), "demand": demand}
     at = list(DEFAULT_WEIGHTS).index("demand")
-    naive, fair = learn_score(terms, first), learn_score(terms, first, places=places)
+    naive, fair = learn_score(terms, first), learn_score(terms, first, positions=positions)
     assert naive.weights[at] > 0.2
     assert fair.weights[at] < 0.1
-    unknown_places = learn_score(terms, first, places=np.full((n, 3), np.nan))
+    unknown_places = learn_score(terms, first, positions=np.full((n, 3), np.nan))
     np.testing.assert_allclose(unknown_places.weights, naive.weights)
     with pytest.raises(ValueError, match="places"):
-        learn_score(terms, first, places=[[1, 2, 3]])
+        learn_score(terms, first, positions=[[1, 2, 3]])

@@ -455,10 +455,10 @@ def test_a_population_needs_dimensions():
 # Several interests
 
 
-def household(rng, members, n_events):
+def multi_interest_choices(rng, preferences, n_events):
     """Events of several people with opposite wishes, mixed in time."""
     features = rng.normal(size=(n_events, 8, 3))
-    wishes = np.array(members, dtype=float)[rng.integers(len(members), size=n_events)]
+    wishes = np.array(preferences, dtype=float)[rng.integers(len(preferences), size=n_events)]
     utility = (features @ wishes[:, :, None])[..., 0] + rng.gumbel(size=(n_events, 8))
     return ChoiceSets(features, utility.argmax(axis=1))
 
@@ -467,7 +467,7 @@ WIDE = Prior(np.zeros(3), np.eye(3) * 4)
 
 
 def test_a_buyer_with_opposite_interests_has_two_preferences():
-    sets = household(np.random.default_rng(20), [[4, 0, 0], [-4, 0, 0]], n_events=60)
+    sets = multi_interest_choices(np.random.default_rng(20), [[4, 0, 0], [-4, 0, 0]], n_events=60)
     (share, one), (rest, other) = tastes(sets, WIDE)
     assert share + rest == pytest.approx(1)
     assert 0.5 <= share < 0.7
@@ -476,7 +476,7 @@ def test_a_buyer_with_opposite_interests_has_two_preferences():
 
 
 def test_three_tastes_are_found_where_three_are_allowed():
-    sets = household(np.random.default_rng(21), [[5, 0, 0], [-5, 3, 0], [0, -3, 5]], n_events=120)
+    sets = multi_interest_choices(np.random.default_rng(21), [[5, 0, 0], [-5, 3, 0], [0, -3, 5]], n_events=120)
     assert len(tastes(sets, WIDE)) == 3
     assert len(tastes(sets, WIDE, max_tastes=2)) == 2
 
@@ -484,7 +484,7 @@ def test_three_tastes_are_found_where_three_are_allowed():
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("n_events", [1, 12, 60])
 def test_a_buyer_with_one_taste_keeps_one(seed, n_events):
-    sets = household(np.random.default_rng(seed), [[3, -1, 0.5]], n_events)
+    sets = multi_interest_choices(np.random.default_rng(seed), [[3, -1, 0.5]], n_events)
     ((share, taste),) = tastes(sets, WIDE)
     assert share == 1
     np.testing.assert_allclose(taste.mean, posterior(sets, WIDE).mean, atol=1e-6)

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from catalog.models import Listing
 from tests.factories import BuyerFactory, InteractionFactory
-from tests.worlds import make_market
+from tests.markets import make_market
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from recommendations.models import Evaluation
-from tests.recommendations.evaluation.test_of_file import ITEMS, groups_as_csv
+from tests.recommendations.evaluation.test_event_file_backtest import ITEMS, groups_as_csv
 
 pytestmark = pytest.mark.django_db
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from jobs.work import DIED, resume_jobs
+from jobs.work import CRASHED, resume_jobs
 from recommendations.evaluation import runs
 from recommendations.evaluation.runs import as_json, evaluate_now, run_evaluation, start_evaluation
 from recommendations.exceptions import EvaluationRefused
@@ -119,4 +119,4 @@ def test_only_evaluations_of_the_log_are_begun_anew_when_their_process_died(queu
     resume_jobs(timezone.now())
     assert queued == [("recommendations.evaluate", killed.pk)]
     of_a_file.refresh_from_db()
-    assert (of_a_file.status, of_a_file.error) == ("interrupted", DIED)
+    assert (of_a_file.status, of_a_file.error) == ("interrupted", CRASHED)

@@ -6,13 +6,13 @@ import pytest
 
 from recommendations.exceptions import RankerRefused
 from recommendations.insight.comparison import Findings, Measured, Value, find, joint_parameters, usual_versions
-from recommendations.insight.lineage import making_of
+from recommendations.insight.lineage import lineage_of
 from recommendations.insight.verdicts import verdict_on
 from recommendations.insight.version_lists import sample_lists
 from recommendations.models import Evaluation, EvaluationFigure, Interaction, RankerVersion, ServedList
 from recommendations.training.runs import run_training, start_training
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, RankerVersionFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 DATABASE = pytest.mark.django_db
 MOMENT = datetime(2026, 2, 1, tzinfo=UTC)
@@ -166,7 +166,7 @@ def test_a_version_that_had_learned_from_the_test_is_named(known: tuple, expecte
 @DATABASE
 def test_a_version_shows_its_weights_parameters_and_the_kinds_of_its_day():
     market = trained_market()
-    made = making_of(market.version)
+    made = lineage_of(market.version)
     assert made.run.parameters["prior_buyers"] == 20
     assert set(made.weights) == {"utility", "archetype", "demand", "freshness", "deal", "distance"}
     assert made.kinds["view"]["weight"] > 0
@@ -175,7 +175,7 @@ def test_a_version_shows_its_weights_parameters_and_the_kinds_of_its_day():
 
 @DATABASE
 def test_a_version_whose_arrays_are_gone_shows_the_rest():
-    made = making_of(RankerVersionFactory(status="retired", n_listings=7))
+    made = lineage_of(RankerVersionFactory(status="retired", n_listings=7))
     assert (made.weights, made.kinds, made.n_archetypes) == ({}, {}, 0)
     assert "no artifact" in made.refusal
 

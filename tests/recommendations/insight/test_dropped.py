@@ -7,11 +7,11 @@ from django.utils import timezone
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
-from recommendations.insight import dropped as why
+from recommendations.insight import dropped as reason
 from recommendations.insight.what_if import WhatIf, answer
 from recommendations.models import Placement
 from tests.factories import BuyerFactory, ServedListFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
 PLAIN = {
@@ -39,7 +39,7 @@ def fan(market):
 
 
 def reasons(buyer, **asked) -> dict[int, str]:
-    return {one.listing_id: one.why for one in answer(WhatIf(buyer=buyer, k=5, **asked), with_dropped=True).dropped}
+    return {one.listing_id: one.reason for one in answer(WhatIf(buyer=buyer, k=5, **asked), with_dropped=True).dropped}
 
 
 def first(buyer) -> Listing:
@@ -56,14 +56,14 @@ def test_a_car_that_was_sold_is_reported_with_the_rank_it_would_have_had(fan):
     best = first(fan)
     Listing.objects.filter(pk=best.pk).update(status="sold", ended_at=timezone.now())
     (missing,) = answer(WhatIf(buyer=fan, k=5), with_dropped=True).dropped
-    assert (missing.listing_id, missing.why, missing.rank) == (best.pk, why.NOT_FOR_SALE, 1)
+    assert (missing.listing_id, missing.reason, missing.rank) == (best.pk, reason.NOT_FOR_SALE, 1)
 
 
 def test_a_dismissed_car(fan, market):
     best = first(fan)
     view(fan, best, kind="hide")
     view(fan, *market.bmws[:4])
-    assert reasons(fan).get(best.pk) == why.UNWELCOME
+    assert reasons(fan).get(best.pk) == reason.DISMISSED
 
 
 def test_a_car_that_the_buyer_sells(fan):
@@ -71,7 +71,7 @@ def test_a_car_that_the_buyer_sells(fan):
     best.seller.user = fan.user
     best.seller.save()
     Listing.objects.exclude(pk=best.pk).update(seller=None)
-    assert reasons(fan) == {best.pk: why.OWN}
+    assert reasons(fan) == {best.pk: reason.OWN}
 
 
 def test_a_car_that_was_shown_often(fan):
@@ -79,30 +79,33 @@ def test_a_car_that_was_shown_often(fan):
     Placement.objects.update(times_shown_at_most=2)
     for _ in range(2):
         ServedListFactory(buyer=fan, served_at=timezone.now(), listing_ids=[best.pk], scores=[0], sources=["taste"])
-    assert reasons(fan) == {best.pk: why.TIRED}
+    assert reasons(fan) == {best.pk: reason.FREQUENCY_CAP}
 
 
 def test_a_filter_is_reported_by_its_name_and_by_its_owner(fan):
     best = first(fan)
     max_price = float(best.price) - 1
     found = answer(WhatIf(buyer=fan, k=5, filters=ListingFilters(max_price=max_price)), with_dropped=True)
-    assert {one.listing_id: (one.why, one.detail) for one in found.dropped}[best.pk] == (why.ASKED_FILTER, "max price")
+    assert {one.listing_id: (one.reason, one.detail) for one in found.dropped}[best.pk] == (
+        reason.ASKED_FILTER,
+        "max price",
+    )
     Placement.objects.update(filters={"max_price": max_price})
-    assert reasons(fan)[best.pk] == why.PLACEMENT_FILTER
+    assert reasons(fan)[best.pk] == reason.PLACEMENT_FILTER
 
 
 def test_a_cap_is_reported(fan):
     Placement.objects.update(max_per_model=3)
-    assert set(reasons(fan).values()) == {why.MODEL_CAP}
+    assert set(reasons(fan).values()) == {reason.MODEL_CAP}
     Placement.objects.update(max_per_model=0, max_per_seller=3)
     Listing.objects.filter(make__slug="skoda").update(seller=None)
-    assert set(reasons(fan).values()) == {why.SELLER_CAP}
+    assert set(reasons(fan).values()) == {reason.SELLER_CAP}
 
 
 def test_diversity_is_reported_with_the_car_it_is_too_similar_to(fan):
     Placement.objects.update(diversity=0.9)
     found = answer(WhatIf(buyer=fan, k=5), with_dropped=True).dropped
-    assert {one.why for one in found} == {why.DIVERSITY}
+    assert {one.reason for one in found} == {reason.DIVERSITY}
     assert "much like the car in place" in found[0].detail
 
 
@@ -112,14 +115,14 @@ def test_positions_that_were_reserved_are_reported(fan, market):
     Listing.objects.filter(pk__in=promoted).update(promoted_until=timezone.now() + timedelta(days=9))
     found = answer(WhatIf(buyer=fan, k=5), with_dropped=True)
     assert sum(item.source == "promoted" for item in found.recommended.items) == 2
-    assert [one.why for one in found.dropped[:2]] == [why.KEPT_PLACES] * 2
+    assert [one.reason for one in found.dropped[:2]] == [reason.KEPT_POSITIONS] * 2
     assert sorted(one.rank for one in found.dropped[:2]) == [4, 5]
 
 
 def test_a_common_reason_does_not_displace_the_others(fan, market, monkeypatch):
-    monkeypatch.setattr(why, "TOLD_PER_REASON", 2)
+    monkeypatch.setattr(reason, "SHOWN_PER_REASON", 2)
     best = first(fan)
     Listing.objects.filter(pk=best.pk).update(status="sold", ended_at=timezone.now())
     found = answer(WhatIf(buyer=fan, k=5, filters=ListingFilters(makes=("skoda",))), with_dropped=True)
-    assert [one.why for one in found.dropped] == [why.NOT_FOR_SALE, why.ASKED_FILTER, why.ASKED_FILTER]
-    assert found.reasons == {why.NOT_FOR_SALE: 1, why.ASKED_FILTER: 14}
+    assert [one.reason for one in found.dropped] == [reason.NOT_FOR_SALE, reason.ASKED_FILTER, reason.ASKED_FILTER]
+    assert found.reasons == {reason.NOT_FOR_SALE: 1, reason.ASKED_FILTER: 14}

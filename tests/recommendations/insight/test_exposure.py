@@ -39,7 +39,7 @@ def test_impressions_and_their_effects_are_reported_by_position_and_source(cars)
     opened(second, one, "contact")
     opened(second, two, "hide")  # a choice against is no click
     exposure = exposure_of(one.pk)
-    assert [(p.label, p.n_shown, p.n_clicked, p.n_contacted) for p in exposure.places] == [
+    assert [(p.label, p.n_shown, p.n_clicked, p.n_contacted) for p in exposure.positions] == [
         ("1", 1, 1, 0),
         ("2", 1, 1, 1),
     ]
@@ -72,7 +72,7 @@ def test_lists_too_old_or_too_new_do_not_count(cars):
 
 def test_a_car_that_was_never_shown_has_no_figures(cars):
     exposure = exposure_of(cars[0].pk)
-    assert (exposure.total.n_shown, exposure.places, exposure.sources) == (0, (), ())
+    assert (exposure.total.n_shown, exposure.positions, exposure.sources) == (0, (), ())
     assert (exposure.low, exposure.high) == (0.0, float("inf"))
 
 

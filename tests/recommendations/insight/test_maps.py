@@ -9,10 +9,10 @@ from jobs.work import Attempt
 from recommendations.exceptions import TasteMapRefused
 from recommendations.insight import maps
 from recommendations.insight.maps import Drawn, run_map, sampled, start_map
-from recommendations.listings.window import borrow_window
+from recommendations.listings.index import borrow_index
 from recommendations.models import TasteMap
 from tests.factories import ListingFactory
-from tests.worlds import trained_market
+from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = timedelta(minutes=10)
@@ -26,17 +26,19 @@ def test_a_map_holds_every_car_for_sale_and_the_two_kinds_apart():
     assert (drawn.status, drawn.progress, drawn.version, drawn.n_points) == ("done", 1, market.version, 30)
     assert found.listing_ids.tolist() == sorted(car.pk for car in market.skodas + market.bmws)
     is_skoda = np.isin(found.listing_ids, [car.pk for car in market.skodas])
-    skodas, bmws = found.places[is_skoda], found.places[~is_skoda]
+    skodas, bmws = found.coordinates[is_skoda], found.coordinates[~is_skoda]
     between = np.linalg.norm(skodas.mean(axis=0) - bmws.mean(axis=0))
     assert between > np.linalg.norm(skodas - skodas.mean(axis=0), axis=1).max()
 
 
 def test_a_large_stock_is_sampled_and_the_sample_stays_when_a_car_is_sold():
     market = trained_market()
-    with borrow_window() as window:
-        rows = np.flatnonzero(window.column("is_live"))
-        some = window.stock.listing_ids[sampled(window, rows, 10)].tolist()
-        fewer = window.stock.listing_ids[sampled(window, rows[window.stock.listing_ids[rows] != some[0]], 10)].tolist()
+    with borrow_index() as listing_index:
+        rows = np.flatnonzero(listing_index.column("is_live"))
+        some = listing_index.stock.listing_ids[sampled(listing_index, rows, 10)].tolist()
+        fewer = listing_index.stock.listing_ids[
+            sampled(listing_index, rows[listing_index.stock.listing_ids[rows] != some[0]], 10)
+        ].tolist()
     assert len(some) == 10
     assert some == sorted(some)
     assert set(some[1:]) < set(fewer)

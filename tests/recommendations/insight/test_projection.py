@@ -5,10 +5,10 @@ import pytest
 
 from recommendations.insight.projection import (
     Direction,
+    coordinates_beside,
     direction_of,
     fit_axes,
     neighbourhoods,
-    places_beside,
     symmetric_root,
 )
 
@@ -21,9 +21,9 @@ def stock(n: int = 200, n_dims: int = 5, seed: int = 0) -> np.ndarray:
 def test_distances_on_all_axes_are_how_much_buyers_disagree():
     vectors = stock(n_dims=4)
     covariance = np.diag([4.0, 1.0, 0.25, 0.0])
-    places = fit_axes(vectors, covariance, n_axes=4).places(vectors)
+    coordinates = fit_axes(vectors, covariance, n_axes=4).coordinates(vectors)
     apart = vectors[3] - vectors[7]
-    np.testing.assert_allclose(np.linalg.norm(places[3] - places[7]), np.sqrt(apart @ covariance @ apart))
+    np.testing.assert_allclose(np.linalg.norm(coordinates[3] - coordinates[7]), np.sqrt(apart @ covariance @ apart))
 
 
 def test_a_feature_that_all_buyers_weigh_alike_does_not_show():
@@ -49,7 +49,7 @@ def test_a_map_is_not_mirrored_when_the_order_of_the_cars_changes():
 @pytest.mark.parametrize("vectors", [np.ones((1, 3)), np.ones((4, 3))])
 def test_cars_that_do_not_differ_lie_in_one_place(vectors: np.ndarray):
     axes = fit_axes(vectors, np.eye(3))
-    np.testing.assert_allclose(axes.places(vectors), 0.0)
+    np.testing.assert_allclose(axes.coordinates(vectors), 0.0)
     np.testing.assert_allclose(axes.shares, 0.0)
 
 
@@ -72,7 +72,7 @@ def test_the_direction_is_the_projection_of_the_preference_vector():
     vectors, weights = stock(), np.array([1.0, -2.0, 0.5, 0.0, 3.0])
     covariance = np.diag([1.0, 2.0, 3.0, 4.0, 5.0])
     axes = fit_axes(vectors, covariance)
-    direction = direction_of(axes.places(vectors), vectors @ weights)
+    direction = direction_of(axes.coordinates(vectors), vectors @ weights)
     # utility = w · x = (root⁻¹ w) · (root x), and the axes are orthonormal directions of root x, times the root
     orthonormal = axes.axes @ np.linalg.inv(symmetric_root(covariance))
     np.testing.assert_allclose(
@@ -82,18 +82,18 @@ def test_the_direction_is_the_projection_of_the_preference_vector():
 
 
 def test_a_taste_along_the_map_is_explained_by_it_altogether():
-    places = stock(n_dims=2)
-    direction = direction_of(places, places @ [0.3, -0.4] + 7.0)
+    coordinates = stock(n_dims=2)
+    direction = direction_of(coordinates, coordinates @ [0.3, -0.4] + 7.0)
     np.testing.assert_allclose(direction.gradient, [0.3, -0.4])
     np.testing.assert_allclose(direction.share, 1.0)
 
 
 @pytest.mark.parametrize(
-    ("places", "utilities"),
+    ("coordinates", "utilities"),
     [(np.empty((0, 2)), np.empty(0)), (np.zeros((3, 2)), np.arange(3.0)), (np.eye(2), np.ones(2))],
 )
-def test_no_cars_one_place_or_no_opinion_point_nowhere(places: np.ndarray, utilities: np.ndarray):
-    direction = direction_of(places, utilities)
+def test_no_cars_one_place_or_no_opinion_point_nowhere(coordinates: np.ndarray, utilities: np.ndarray):
+    direction = direction_of(coordinates, utilities)
     assert isinstance(direction, Direction)
     np.testing.assert_allclose(direction.gradient, 0.0)
     assert direction.share == 0.0
@@ -111,12 +111,12 @@ def two_clusters() -> np.ndarray:
 
 def test_two_clusters_stay_apart_and_the_same_seed_draws_the_same_map():
     features, reported = two_clusters(), []
-    places = neighbourhoods(features, seed=3, report=reported.append)
-    within = np.linalg.norm(places[:30] - places[:30].mean(axis=0), axis=1).max()
-    between = np.linalg.norm(places[:30].mean(axis=0) - places[30:].mean(axis=0))
+    coordinates = neighbourhoods(features, seed=3, report=reported.append)
+    within = np.linalg.norm(coordinates[:30] - coordinates[:30].mean(axis=0), axis=1).max()
+    between = np.linalg.norm(coordinates[:30].mean(axis=0) - coordinates[30:].mean(axis=0))
     assert between > within
     assert reported == [0.25, 0.5, 0.75, 1.0]
-    np.testing.assert_array_equal(places, neighbourhoods(features, seed=3))
+    np.testing.assert_array_equal(coordinates, neighbourhoods(features, seed=3))
 
 
 def test_the_callback_that_receives_the_progress_can_stop_it():
@@ -137,6 +137,6 @@ def test_too_few_cars_have_no_neighbourhoods():
 
 
 def test_a_car_beside_the_map_stands_between_those_most_like_it():
-    known, places = np.array([[0.0], [1.0], [9.0]]), np.array([[0.0, 0.0], [2.0, 2.0], [50.0, 50.0]])
-    np.testing.assert_allclose(places_beside(np.array([[0.4]]), known, places, n_neighbours=2), [[1.0, 1.0]])
-    assert places_beside(np.empty((0, 1)), known, places).shape == (0, 2)
+    known, coordinates = np.array([[0.0], [1.0], [9.0]]), np.array([[0.0, 0.0], [2.0, 2.0], [50.0, 50.0]])
+    np.testing.assert_allclose(coordinates_beside(np.array([[0.4]]), known, coordinates, n_neighbours=2), [[1.0, 1.0]])
+    assert coordinates_beside(np.empty((0, 1)), known, coordinates).shape == (0, 2)

@@ -5,13 +5,13 @@ import pytest
 from django.utils import timezone
 
 from recommendations.exceptions import RankerRefused
-from recommendations.insight.map_words import Car, Compass, Facts, areas_of, by_name, grouped, in_price_bands, sides_of
+from recommendations.insight.map_labels import Car, Compass, Facts, areas_of, by_name, grouped, in_price_bands, sides_of
 from recommendations.insight.maps import run_map, start_map
 from recommendations.insight.taste_map import picture
-from recommendations.listings.window import forget_window
+from recommendations.listings.index import drop_index
 from recommendations.models import Interaction, Preference, ServedList
 from tests.factories import BuyerFactory, ListingFactory, RankerVersionFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 DATABASE = pytest.mark.django_db
 
@@ -54,9 +54,9 @@ def test_the_arrow_of_a_buyer_points_to_the_kind_they_look_at_and_their_list_lie
     buyer = BuyerFactory()
     view(buyer, *market.bmws[:6])
     found = picture(colour="taste", buyer=buyer)
-    places = {car.listing_id: np.array([car.x, car.y]) for car in found.cars}
-    bmws = np.mean([places[car.pk] for car in market.bmws], axis=0)
-    skodas = np.mean([places[car.pk] for car in market.skodas], axis=0)
+    coordinates = {car.listing_id: np.array([car.x, car.y]) for car in found.cars}
+    bmws = np.mean([coordinates[car.pk] for car in market.bmws], axis=0)
+    skodas = np.mean([coordinates[car.pk] for car in market.skodas], axis=0)
     (pull,) = found.pulls
     assert (bmws - skodas) @ [pull.x, pull.y] > 0
     assert 0 < pull.share <= 1
@@ -91,7 +91,7 @@ def test_by_status_the_reserved_and_the_lately_sold_are_drawn_too():
     market = trained_market()
     sold = market.skodas[0]
     type(sold).objects.filter(pk=sold.pk).update(status="reserved")
-    forget_window()
+    drop_index()
     assert sold.pk not in {car.listing_id for car in picture(colour="make").cars}
     found = picture(colour="status")
     assert sold.pk in {car.listing_id for car in found.cars}
@@ -106,7 +106,7 @@ def test_a_stored_map_shows_the_cars_that_are_still_for_sale_where_they_were_put
     drawn = run_map(map_id=start_map().pk)
     sold = market.skodas[0]
     type(sold).objects.filter(pk=sold.pk).update(status="sold", ended_at=timezone.now())
-    forget_window()  # it was read a second ago
+    drop_index()  # it was read a second ago
     found = picture(colour="make", drawn=drawn)
     assert (len(found.cars), found.n_stock, found.shares) == (29, 30, [])
     assert sold.pk not in {car.listing_id for car in found.cars}
@@ -120,12 +120,12 @@ def test_a_listed_car_that_a_stored_map_lacks_stands_between_its_like():
     newcomer = ListingFactory(car_model=market.bmws[0].car_model, price=31_000, mileage_km=15_000, year=2022,
                               body="saloon", fuel="diesel", gearbox="automatic", power_kw=180)  # fmt: skip
     view(buyer, *market.bmws[:6])
-    forget_window()
+    drop_index()
     found = picture(colour="make", drawn=drawn, buyer=buyer)
     (placed,) = [one for one in found.listed if one.item.listing.pk == newcomer.pk]
-    places = {car.listing_id: np.array([car.x, car.y]) for car in found.cars}
-    from_bmws = np.linalg.norm(np.mean([places[car.pk] for car in market.bmws], axis=0) - [placed.x, placed.y])
-    from_skodas = np.linalg.norm(np.mean([places[car.pk] for car in market.skodas], axis=0) - [placed.x, placed.y])
+    coordinates = {car.listing_id: np.array([car.x, car.y]) for car in found.cars}
+    from_bmws = np.linalg.norm(np.mean([coordinates[car.pk] for car in market.bmws], axis=0) - [placed.x, placed.y])
+    from_skodas = np.linalg.norm(np.mean([coordinates[car.pk] for car in market.skodas], axis=0) - [placed.x, placed.y])
     assert not placed.is_drawn
     assert from_bmws < from_skodas
 
@@ -141,7 +141,7 @@ def test_without_a_live_ranker_there_is_no_map():
 def test_a_stock_that_is_sold_out_makes_an_empty_picture():
     market = trained_market()
     type(market.skodas[0]).objects.update(status="withdrawn", ended_at=timezone.now())
-    forget_window()
+    drop_index()
     found = picture(colour="make")
     assert (found.cars, found.areas, found.groups, found.n_stock) == ([], [], [], 0)
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from recommendations.buyers.households import Member
+from recommendations.buyers.context import load_buyer_context
+from recommendations.buyers.interests import Interest
 from recommendations.buyers.preferences import taste_of
 from recommendations.buyers.refresh import refresh_preferences
-from recommendations.buyers.shoppers import meet
 from recommendations.insight.tastes import SURE, contrasts, deviations, portrait, portraits_of
 from recommendations.models.artifacts import load_ranker
 from tests.factories import BuyerFactory
-from tests.worlds import crossed_market, start_from_the_same_ids, trained_market, view
+from tests.markets import crossed_market, start_from_the_same_ids, trained_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +28,7 @@ def market():
 def portrait_of(buyer):
     preference = refresh_preferences(buyer_id=buyer.pk)
     ranker = load_ranker(preference.version_id)
-    return ranker, taste_of(preference), portrait(ranker, Member(1.0, 0.0, taste_of(preference)))
+    return ranker, taste_of(preference), portrait(ranker, Interest(1.0, 0.0, taste_of(preference)))
 
 
 def test_a_curve_is_the_encoders_own_against_its_average(market):
@@ -78,7 +78,7 @@ def test_what_a_buyer_likes_more_than_others_do_stands_first(market):
 
 def test_events_raise_certainty_and_nothing_is_known_of_a_cold_buyer(market):
     ranker = load_ranker(market.version.pk)
-    cold = portrait(ranker, meet(None).tastes[0])
+    cold = portrait(ranker, load_buyer_context(None).interests[0])
     assert {round(one.share, 9) for one in cold.certainties} == {0.0}
     assert not any(one.is_sure for some in cold.leanings.values() for one in some)
     fan = BuyerFactory()
@@ -95,8 +95,8 @@ def test_a_multi_interest_buyer_has_a_portrait_for_each_interest():
     family = BuyerFactory()
     view(family, *cars["cheap Skoda"], *cars["expensive BMW"])
     refresh_preferences(buyer_id=family.pk)
-    shopper = meet(family)
-    drawn = portraits_of(shopper.ranker, shopper.tastes)
+    buyer_context = load_buyer_context(family)
+    drawn = portraits_of(buyer_context.ranker, buyer_context.interests)
     assert len(drawn) == 2
     assert sum(one.share for one in drawn) == pytest.approx(1.0)
     prefers_expensive = [gain(one, 5_000, 32_000) > 0 for one in drawn]

@@ -24,8 +24,8 @@ def test_an_event_counts_half_after_its_half_life_and_a_dislike_counts_against()
     did(buyer, "view", 30)
     did(buyer, "contact", 0)
     timeline = timeline_of(buyer)
-    assert [past.event.kind_id for past in timeline] == ["contact", "view", "dislike"]
-    assert [past.weight for past in timeline] == pytest.approx([2.0, 0.5, -0.75], abs=1e-3)
+    assert [entry.event.kind_id for entry in timeline] == ["contact", "view", "dislike"]
+    assert [entry.weight for entry in timeline] == pytest.approx([2.0, 0.5, -0.75], abs=1e-3)
 
 
 def test_other_weights_and_another_cutoff_are_used_as_given():
@@ -34,8 +34,8 @@ def test_other_weights_and_another_cutoff_are_used_as_given():
     did(buyer, "view", 1)
     kinds = {"view": EventKind(slug="view", weight=4.0, half_life_days=10)}
     then = timezone.now() - timedelta(days=20)
-    (past,) = timeline_of(buyer, then, kinds)
-    assert past.weight == pytest.approx(2.0, abs=1e-3)
+    (entry,) = timeline_of(buyer, then, kinds)
+    assert entry.weight == pytest.approx(2.0, abs=1e-3)
 
 
 def test_the_fate_of_the_car_is_reported():
@@ -46,7 +46,7 @@ def test_the_fate_of_the_car_is_reported():
     did(buyer, "view", 2, listing=gone)
     did(buyer, "search", 1, listing=None, query={"makes": ["bmw"]})
     Listing.objects.filter(pk=gone.pk).delete()
-    assert [past.fate for past in timeline_of(buyer)] == ["", "removed", "sold", ""]
+    assert [entry.fate for entry in timeline_of(buyer)] == ["", "removed", "sold", ""]
 
 
 def test_a_long_history_is_cut_and_costs_one_query(django_assert_num_queries):
@@ -56,4 +56,4 @@ def test_a_long_history_is_cut_and_costs_one_query(django_assert_num_queries):
         did(buyer, "view", number, listing=car)
     with django_assert_num_queries(1):
         timeline = timeline_of(buyer)
-        assert [str(past.event.listing) for past in timeline] == [str(car)] * SHOWN_AT_MOST
+        assert [str(entry.event.listing) for entry in timeline] == [str(car)] * SHOWN_AT_MOST

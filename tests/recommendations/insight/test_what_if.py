@@ -11,13 +11,13 @@ from catalog.models import Listing
 from recommendations.buyers.refresh import refresh_preferences
 from recommendations.events.served_lists import writer
 from recommendations.exceptions import RankerRefused
-from recommendations.insight.what_if import ImaginedEvent, Move, WhatIf, answer, moves
+from recommendations.insight.what_if import HypotheticalEvent, Move, WhatIf, answer, moves
 from recommendations.models import EventKind, Interaction, Placement, Preference, RankerVersion
 from recommendations.serving.lists import ListRequest, RecommendedList, recommend
 from recommendations.serving.placements import Rules
 from recommendations.training.runs import run_training, start_training
 from tests.factories import BuyerFactory
-from tests.worlds import crossed_market, trained_market, view
+from tests.markets import crossed_market, trained_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -67,11 +67,11 @@ def test_without_switches_the_list_is_the_one_that_is_served(fan):
 
 
 def test_it_is_the_same_where_no_worker_has_seen_the_newest_events(fan):
-    imagined = answer(WhatIf(buyer=fan)).recommended
+    hypothetical = answer(WhatIf(buyer=fan)).recommended
     assert not Preference.objects.filter(buyer=fan).exists()
     served = recommend(ListRequest(buyer=fan))  # which stores what it learned, slightly later
-    assert ids(imagined) == ids(served)
-    assert [item.score for item in imagined.items] == pytest.approx([item.score for item in served.items], abs=1e-4)
+    assert ids(hypothetical) == ids(served)
+    assert [item.score for item in hypothetical.items] == pytest.approx([item.score for item in served.items], abs=1e-4)
 
 
 def test_the_lines_of_every_score_add_up_to_it(fan):
@@ -103,7 +103,7 @@ def test_multi_interest_and_cold_buyers_get_the_served_list_too():
     view(family, *cars["cheap Skoda"], *cars["expensive BMW"])
     refresh_preferences(buyer_id=family.pk)
     found = answer(WhatIf(buyer=family))
-    assert len(found.shopper.tastes) == 2
+    assert len(found.buyer_context.interests) == 2
     assert contents(found.recommended) == contents(recommend(ListRequest(buyer=family)))
     opted_out = BuyerFactory(is_personalised=False)
     assert contents(answer(WhatIf(buyer=opted_out)).recommended) == contents(recommend(ListRequest(buyer=opted_out)))
@@ -112,7 +112,7 @@ def test_multi_interest_and_cold_buyers_get_the_served_list_too():
 def test_a_hypothetical_event_moves_the_list_and_is_stored_nowhere(market, fan):
     before = everything_stored()
     usual = answer(WhatIf(buyer=fan), with_dropped=True).recommended
-    events = tuple(ImaginedEvent(kind="contact", listing_id=car.pk) for car in market.skodas[:8])
+    events = tuple(HypotheticalEvent(kind="contact", listing_id=car.pk) for car in market.skodas[:8])
     moved = answer(WhatIf(buyer=fan, events=events), with_dropped=True)
     assert ids(moved.recommended) != ids(usual)
     assert moved.recommended.n_events == 4 + 8
@@ -129,7 +129,7 @@ def n_of_make(made: RecommendedList, slug: str) -> int:
 
 def test_a_hypothetical_search_counts_as_one(market, fan):
     query = {"makes": ["skoda"], "max_price": 6_000}
-    searches = tuple(ImaginedEvent(kind="search", query=query) for _ in range(4))
+    searches = tuple(HypotheticalEvent(kind="search", query=query) for _ in range(4))
     usual, moved = (answer(WhatIf(buyer=fan, events=events)) for events in ((), searches))
     assert utility_of_skodas(moved) > utility_of_skodas(usual)
 
@@ -140,7 +140,7 @@ def utility_of_skodas(found) -> float:
 
 def test_a_car_that_is_dismissed_in_thought_is_gone_from_the_list_in_thought(fan):
     first = ids(answer(WhatIf(buyer=fan)).recommended)[0]
-    without = answer(WhatIf(buyer=fan, events=(ImaginedEvent(kind="dislike", listing_id=first),)))
+    without = answer(WhatIf(buyer=fan, events=(HypotheticalEvent(kind="dislike", listing_id=first),)))
     assert first not in ids(without.recommended)
     assert ids(answer(WhatIf(buyer=fan)).recommended)[0] == first
 
@@ -150,7 +150,7 @@ def test_in_the_past_neither_later_events_nor_later_cars_are_known(market, fan):
     sold, new = market.bmws[5], market.bmws[6]
     Listing.objects.filter(pk=sold.pk).update(status="sold", ended_at=tuesday + timedelta(days=1))
     Listing.objects.filter(pk=new.pk).update(published_at=tuesday + timedelta(days=1))
-    then = answer(WhatIf(buyer=fan, moment=tuesday, k=30))
+    then = answer(WhatIf(buyer=fan, as_of=tuesday, k=30))
     assert sold.pk in ids(then.recommended)
     assert new.pk not in ids(then.recommended)
     assert then.recommended.n_events == 0
@@ -164,7 +164,7 @@ def test_in_the_past_the_events_before_it_count(market, fan):
     long_ago = timezone.now() - timedelta(days=10)
     Interaction.objects.filter(buyer=fan).update(occurred_at=long_ago)
     view(fan, *market.skodas[:6], kind="contact")
-    then = answer(WhatIf(buyer=fan, moment=timezone.now() - timedelta(days=3), k=10))
+    then = answer(WhatIf(buyer=fan, as_of=timezone.now() - timedelta(days=3), k=10))
     assert then.recommended.n_events == 4
     assert n_of_make(then.recommended, "bmw") > n_of_make(answer(WhatIf(buyer=fan, k=10)).recommended, "bmw")
 

@@ -95,8 +95,8 @@ def test_k_is_at_least_one(hits):
 
 
 def slow_ndcg(recommended, relevant, k):
-    gain = sum(1 / np.log2(place + 2) for place, row in enumerate(recommended[:k]) if row in relevant)
-    return gain / sum(1 / np.log2(place + 2) for place in range(min(k, len(relevant))))
+    gain = sum(1 / np.log2(position + 2) for position, row in enumerate(recommended[:k]) if row in relevant)
+    return gain / sum(1 / np.log2(position + 2) for position in range(min(k, len(relevant))))
 
 
 lists_of_rows = st.lists(st.integers(0, 30), min_size=1, max_size=12, unique=True)
@@ -107,11 +107,11 @@ lists_of_rows = st.lists(st.integers(0, 30), min_size=1, max_size=12, unique=Tru
 def test_metrics_equal_their_slow_obvious_versions(recommended, relevant, k):
     hits = find_hits([recommended], [relevant])
     found = set(recommended[:k]) & set(relevant)
-    places = [place for place, row in enumerate(recommended[:k], start=1) if row in relevant]
+    positions = [position for position, row in enumerate(recommended[:k], start=1) if row in relevant]
     assert recall_at_k(hits, k)[0] == pytest.approx(len(found) / len(relevant))
     assert precision_at_k(hits, k)[0] == pytest.approx(len(found) / k)
     assert hit_rate_at_k(hits, k)[0] == bool(found)
-    assert reciprocal_rank_at_k(hits, k)[0] == pytest.approx(1 / places[0] if places else 0)
+    assert reciprocal_rank_at_k(hits, k)[0] == pytest.approx(1 / positions[0] if positions else 0)
     assert ndcg_at_k(hits, k)[0] == pytest.approx(slow_ndcg(recommended, relevant, k))
 
 

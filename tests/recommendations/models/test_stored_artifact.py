@@ -1,6 +1,6 @@
 """An artifact that an earlier release stored serves with the code of today.
 
-``release_0.npz`` is the content of the artifact that ``tests.worlds.trained_market()`` left in the release before
+``release_0.npz`` is the content of the artifact that ``tests.markets.trained_market()`` left in the release before
 "The house" (format 1), and ``release_0_scores.npz`` is what that release made of it for the same market: ``table``
 (the listings as JSON), their ``vectors``, ``deals``, ``archetypes`` and ``neighbours`` (scores after one Skoda), and
 ``known`` and ``stranger``, the scores of the population's taste. Neither file is ever made again: a release that
@@ -27,7 +27,7 @@ from recommendations.models.artifacts import load_ranker
 from recommendations.serving.lists import ListRequest, recommend
 from recommendations.training.versions import promote_ranker
 from tests.factories import BuyerFactory
-from tests.worlds import make_market, view
+from tests.markets import make_market, view
 
 HERE = Path(__file__).parent
 FORMAT_OF_THEN = 1

@@ -7,7 +7,7 @@ from recommendations.ratings.baselines import BiasTerms, rmse
 from recommendations.ratings.exceptions import RatingsError
 from recommendations.ratings.fitting import FitConfig, fit, validation_task
 from recommendations.ratings.gibbs import PERSON_IDS, Standard, sample
-from recommendations.ratings.loaded import silent
+from recommendations.ratings.loaded import no_report
 from recommendations.ratings.posterior import estimates, fold_in
 from recommendations.ratings.table import RatingTable
 from recommendations.ratings.validation import Progress, ValidationChain, ValidationTask, best_weight, validate
@@ -26,7 +26,7 @@ def planted(n_people=150, n_items=60, seed=0) -> RatingTable:
 
 
 def rmse_of(table: RatingTable, test: RatingTable, config: FitConfig) -> float:
-    fitted = fit(table, config, silent)
+    fitted = fit(table, config, no_report)
     rated, errors = table.matrix(), []
     for person in np.unique(test.person_rows):
         is_own = test.person_rows == person
@@ -49,7 +49,7 @@ def test_the_scale_of_the_stars_does_not_matter(low, step):
     table = planted(n_people=40, n_items=20)
     moved = RatingTable(table.people, table.items, table.person_rows, table.item_rows, low + step * table.ratings)
     config = FitConfig(n_factors=3, n_draws=12, burn_in=4, n_kept=4, validation_share=0)
-    here, there = fit(table, config, silent), fit(moved, config, silent)
+    here, there = fit(table, config, no_report), fit(moved, config, no_report)
     np.testing.assert_allclose(here.draws.item_vectors, there.draws.item_vectors, atol=1e-3)
     assert there.standard.std == pytest.approx(step * here.standard.std)
 
@@ -126,20 +126,20 @@ def test_a_validation_process_that_is_killed_is_an_error():
 
 def test_only_draws_that_did_good_are_kept_evenly_spaced():
     config = FitConfig(n_factors=3, n_draws=30, burn_in=10, n_kept=5, validation_share=0)
-    fitted = fit(planted(n_people=30, n_items=20), config, silent)
+    fitted = fit(planted(n_people=30, n_items=20), config, no_report)
     assert (fitted.draws.n_draws, fitted.chain_length, fitted.validation) == (5, 30, None)
 
 
 def test_the_held_out_part_is_a_share_or_a_thousand_but_at_most_a_fifth():
-    def n_held_back(n_people: int, share: float) -> float:
+    def n_held_out(n_people: int, share: float) -> float:
         table = planted(n_people=n_people, n_items=100)
         wanted = validation_task(table, FitConfig(validation_share=share))
-        return len(wanted.held_back) / len(table) if wanted else 0
+        return len(wanted.held_out) / len(table) if wanted else 0
 
-    assert n_held_back(20, 0.05) == pytest.approx(0.2, abs=0.05)
-    assert n_held_back(200, 0.05) == pytest.approx(0.1, abs=0.02)
-    assert n_held_back(200, 0.3) == pytest.approx(0.3, abs=0.02)
-    assert n_held_back(200, 0) == 0
+    assert n_held_out(20, 0.05) == pytest.approx(0.2, abs=0.05)
+    assert n_held_out(200, 0.05) == pytest.approx(0.1, abs=0.02)
+    assert n_held_out(200, 0.3) == pytest.approx(0.3, abs=0.02)
+    assert n_held_out(200, 0) == 0
 
 
 def test_draws_are_trusted_as_far_as_they_explain_held_out_ratings():
@@ -154,12 +154,12 @@ def test_draws_are_trusted_as_far_as_they_explain_held_out_ratings():
 def test_of_few_ratings_none_is_held_out():
     table = planted(n_people=5, n_items=8)
     assert validation_task(table, FitConfig(validation_share=0.05)) is None
-    assert fit(table, FitConfig(n_factors=2, n_draws=5, burn_in=1, n_kept=2), silent).validation is None
+    assert fit(table, FitConfig(n_factors=2, n_draws=5, burn_in=1, n_kept=2), no_report).validation is None
 
 
 def test_ratings_that_are_all_alike_are_estimated_alike():
     table = RatingTable.of([(f"p{n % 7}", f"i{n % 5}", 3.0) for n in range(35)])
-    fitted = fit(table, FitConfig(n_factors=2, n_draws=10, burn_in=5, n_kept=5), silent)
+    fitted = fit(table, FitConfig(n_factors=2, n_draws=10, burn_in=5, n_kept=5), no_report)
     belief = fold_in(fitted.draws, np.array([0]), fitted.standard.units(np.array([3.0])))
     np.testing.assert_allclose(fitted.standard.stars(estimates(fitted.draws, belief)), 3.0, atol=0.35)
 

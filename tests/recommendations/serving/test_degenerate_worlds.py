@@ -18,7 +18,7 @@ from recommendations.buyers.preferences import current_preference
 from recommendations.buyers.refresh import refresh_stale_preferences
 from recommendations.evaluation.runs import run_evaluation, start_evaluation
 from recommendations.exceptions import RecommendationsError
-from recommendations.listings.window import forget_window
+from recommendations.listings.index import drop_index
 from recommendations.models import EventKind, Interaction, Preference, RankerVersion
 from recommendations.models.artifacts import load_ranker
 from recommendations.serving.lists import ListRequest, recommend, similar_listings
@@ -26,7 +26,7 @@ from recommendations.training.gate import Code
 from recommendations.training.runs import run_training, start_training
 from recommendations.training.versions import promote_ranker
 from tests.factories import BuyerFactory, CarModelFactory, ListingFactory, PlacementFactory
-from tests.worlds import make_market, view
+from tests.markets import make_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -158,7 +158,7 @@ def test_a_degenerate_world_is_answered_sensibly(world: World):
     assert RankerVersion.objects.live() == version
     assert_finite(again)
     promote_ranker(version=again, note="too few buyers to judge it by")
-    forget_window()
+    drop_index()
     asked_for_lists(buyer)
     assert_evaluated_or_refused_in_words()
 

@@ -8,20 +8,20 @@ from django.utils import timezone
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
+from recommendations.buyers.context import load_buyer_context
 from recommendations.buyers.refresh import refresh_preferences
-from recommendations.buyers.shoppers import meet
 from recommendations.engine.reasons import BASE, operator_breakdown
 from recommendations.engine.scoring import ARCHETYPE, DEAL, DEMAND, DISTANCE, FRESHNESS
-from recommendations.listings.demand import forget_demand
 from recommendations.listings.embedding import embed_listings
-from recommendations.listings.window import borrow_window
+from recommendations.listings.index import borrow_index
+from recommendations.listings.market_statistics import forget_market_statistics
 from recommendations.models import EventKind, Placement
 from recommendations.serving.lists import ListRequest, recommend
 from recommendations.serving.placements import rules_of
 from recommendations.serving.ranking import rank
-from recommendations.serving.scorer import CROWDING
+from recommendations.serving.scorer import CONGESTION
 from tests.factories import BuyerFactory, InteractionFactory
-from tests.worlds import crossed_market, trained_market, view
+from tests.markets import crossed_market, trained_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +45,7 @@ def market():
     for _ in range(5):
         InteractionFactory(listing=market.bmws[0], kind=EventKind.objects.get(slug="contact"), occurred_at=hour_ago,
                            buyer=BuyerFactory(external=True))  # fmt: skip
-    forget_demand()
+    forget_market_statistics()
     return market
 
 
@@ -59,7 +59,7 @@ def assert_adds_up(request: ListRequest) -> None:
         assert "Not accounted for" not in dict(lines)
         np.testing.assert_allclose(sum(value for _, value in lines), item.score, atol=1e-6)
     rules = rules_of(request.placement, request.buyer)
-    ranked = rank(request.filters, request.source, meet(request.buyer), rules, 30, 200, ())
+    ranked = rank(request.filters, request.source, load_buyer_context(request.buyer), rules, 30, 200, ())
     seen = {candidate.listing_id: candidate.score for candidate in ranked.candidates}
     for item in answer.items:
         np.testing.assert_allclose(seen[item.listing.pk], item.score, atol=1e-6)
@@ -86,18 +86,18 @@ def test_the_lines_add_up_for_a_multi_interest_buyer():
     buyer = BuyerFactory()
     view(buyer, *cars["cheap Skoda"], *cars["expensive BMW"])
     refresh_preferences(buyer_id=buyer.pk)
-    assert len(meet(buyer).tastes) == 2
+    assert len(load_buyer_context(buyer).interests) == 2
     assert_adds_up(ListRequest(buyer=buyer, k=20))
 
 
-def test_the_lines_add_up_where_the_stock_is_larger_than_the_window(market, settings):
+def test_the_lines_add_up_where_the_stock_is_larger_than_the_listing_index(market, settings):
     settings.WINDOW_MAX_LISTINGS = 10
     embed_listings(list(Listing.objects.values_list("pk", flat=True)))  # as a worker does after a change of price
     Placement.objects.update(boosts=EVERYTHING)
     buyer = BuyerFactory(latitude=50, longitude=10)
     view(buyer, *market.bmws[:4])
-    with borrow_window() as window:
-        assert not window.is_complete
+    with borrow_index() as listing_index:
+        assert not listing_index.is_complete
     assert_adds_up(ListRequest(buyer=buyer, k=20))
 
 
@@ -107,8 +107,8 @@ def test_every_term_has_its_line(market):
     view(buyer, *market.bmws[1:4])
     terms = {item.listing.pk: item.terms for item in recommend(ListRequest(buyer=buyer, k=30)).items}
     crowded, plain = terms[market.bmws[0].pk], terms[market.skodas[5].pk]
-    np.testing.assert_allclose(crowded[CROWDING], -np.log2(5 / 2))
-    assert plain[CROWDING] == 0
+    np.testing.assert_allclose(crowded[CONGESTION], -np.log2(5 / 2))
+    assert plain[CONGESTION] == 0
     assert crowded[DEMAND] > plain[DEMAND]
     assert crowded[FRESHNESS] > plain[FRESHNESS]
     assert crowded[DISTANCE] > terms[market.bmws[5].pk][DISTANCE]

@@ -6,7 +6,7 @@ from recommendations.models import Placement
 from recommendations.serving.list_cache import LifetimeCache
 from recommendations.serving.lists import ListRequest, recommend
 from tests.factories import BuyerFactory, ListingFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 
 def count(result: str) -> float:

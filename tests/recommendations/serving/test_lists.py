@@ -6,7 +6,7 @@ from catalog.models import Listing
 from recommendations.models import Placement, ServedList
 from recommendations.serving.lists import ListRequest, recommend, similar_listings
 from tests.factories import BuyerFactory, ListingFactory, ServedListFactory
-from tests.worlds import make_market, trained_market, view
+from tests.markets import make_market, trained_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -95,7 +95,7 @@ def test_more_than_there_are_gives_all_there_are(market):
     assert len(recommend(ListRequest(buyer=None, k=200)).items) == 30
 
 
-def test_what_is_sold_is_gone_though_the_window_still_holds_it(market, settings):
+def test_what_is_sold_is_gone_though_the_listing_index_still_holds_it(market, settings):
     buyer = BuyerFactory()
     view(buyer, *market.bmws[:4])
     first = ids(recommend(ListRequest(buyer=buyer, k=5)))
@@ -106,7 +106,7 @@ def test_what_is_sold_is_gone_though_the_window_still_holds_it(market, settings)
     assert len(after) == 5
 
 
-def test_a_price_that_left_the_filter_is_gone_though_the_window_still_holds_it(market, settings):
+def test_a_price_that_left_the_filter_is_gone_though_the_listing_index_still_holds_it(market, settings):
     filters = ListingFilters(max_price=31_000, makes=("bmw",))
     cheap = ids(recommend(ListRequest(buyer=None, filters=filters)))
     settings.WINDOW_STALENESS_SECONDS = 3600

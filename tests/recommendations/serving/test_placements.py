@@ -26,7 +26,7 @@ from recommendations.serving.placements import (
     variant_for,
 )
 from tests.factories import BuyerFactory
-from tests.worlds import make_market, trained_market, view
+from tests.markets import make_market, trained_market, view
 
 AB = {"a": {"share": 0.5}, "b": {"share": 0.5, "overrides": {"diversity": 0.4, "filters": {"makes": ["bmw"]}}}}
 

@@ -11,7 +11,7 @@ from recommendations.listings.market_prices import market_prices_of
 from recommendations.models import EventKind
 from recommendations.serving.lists import ListRequest, recommend
 from tests.factories import BuyerFactory
-from tests.worlds import trained_market
+from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
 

@@ -9,18 +9,18 @@ from django.utils import timezone
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
+from recommendations.buyers.context import load_buyer_context
 from recommendations.buyers.refresh import refresh_preferences
-from recommendations.buyers.shoppers import meet
-from recommendations.listings.demand import forget_demand
-from recommendations.listings.window import borrow_window
+from recommendations.listings.index import borrow_index
+from recommendations.listings.market_statistics import forget_market_statistics
 from recommendations.models import EventKind, Placement, SavedSearch
 from recommendations.serving.lists import ListRequest, recommend
 from recommendations.serving.placements import Rules, rules_of
-from recommendations.serving.ranking import fill_shelf, gather, intent_of, policy_for, rank, sources_for
+from recommendations.serving.ranking import build_ranking_context, gather, intent_of, policy_for, rank, sources_for
 from recommendations.serving.sources import SOURCES
 from recommendations.simulation.learners import LearnerConfig
 from tests.factories import BuyerFactory, InteractionFactory, PriceChangeFactory
-from tests.worlds import crossed_market, trained_market, view
+from tests.markets import crossed_market, trained_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -46,10 +46,12 @@ def fan(market):
 def proposed(name: str, buyer=None, n: int = 10, **rules) -> list[int]:
     """Ids that one source proposes, under rules that differ from the usual ones."""
     (source,) = [source for source in SOURCES if source.name == name]
-    shopper = meet(buyer)
-    with borrow_window() as window:
-        shelf = fill_shelf(window, shopper, Rules(Placement(**rules)), ListingFilters(), "hybrid", ())
-        return source.propose(shopper, shelf, n).tolist()
+    buyer_context = load_buyer_context(buyer)
+    with borrow_index() as listing_index:
+        context = build_ranking_context(
+            listing_index, buyer_context, Rules(Placement(**rules)), ListingFilters(), "hybrid", ()
+        )
+        return source.propose(buyer_context, context, n).tolist()
 
 
 def published(days_ago: float, *cars) -> None:
@@ -65,7 +67,7 @@ def contacted(car, times: int, days_ago: float = 0.1) -> None:
             occurred_at=timezone.now() - timedelta(days=days_ago),
             buyer=BuyerFactory(external=True),
         )
-    forget_demand()
+    forget_market_statistics()
 
 
 def only(**shares: float) -> dict[str, float]:
@@ -102,7 +104,7 @@ def test_a_trend_is_a_rate_and_not_a_number(market):
 
 def test_where_no_seller_is_contacted_any_event_makes_a_trend(market):
     InteractionFactory(listing=market.skodas[3], occurred_at=timezone.now() - timedelta(hours=2))
-    forget_demand()
+    forget_market_statistics()
     assert proposed("trending")[0] == market.skodas[3].pk
 
 
@@ -124,7 +126,7 @@ def test_a_price_drop_is_proposed_to_whom_the_car_suits(market, fan):
     lately = timezone.now() - timedelta(days=2)
     for car in (market.bmws[7], market.skodas[7]):
         PriceChangeFactory(listing=car, old_price=car.price + 500, new_price=car.price, changed_at=lately)
-    forget_demand()
+    forget_market_statistics()
     assert proposed("price drop", fan) == [market.bmws[7].pk]
 
 
@@ -160,10 +162,12 @@ def test_promoted_cars_are_proposed_while_the_promotion_lasts_and_there_are_posi
 
 # --- Together --------------------------------------------------------------------------------------------------------
 def pool(buyer, n: int, **rules) -> dict[int, str]:
-    shopper = meet(buyer)
-    with borrow_window() as window:
-        shelf = fill_shelf(window, shopper, Rules(Placement(**rules)), ListingFilters(), "hybrid", ())
-        return gather(sources_for("hybrid"), shopper, shelf, n)
+    buyer_context = load_buyer_context(buyer)
+    with borrow_index() as listing_index:
+        context = build_ranking_context(
+            listing_index, buyer_context, Rules(Placement(**rules)), ListingFilters(), "hybrid", ()
+        )
+        return gather(sources_for("hybrid"), buyer_context, context, n)
 
 
 def test_shares_divide_the_pool_and_a_source_that_is_off_brings_nothing(market, fan):
@@ -190,7 +194,7 @@ def test_a_source_plays_no_part_in_the_score(market, fan):
     scores = []
     for shares in ({}, only(trending=1.0), only(taste=0.2, fresh=0.8)):
         Placement.objects.update(sources=shares)
-        ranked = rank(ListingFilters(), "hybrid", meet(fan), rules_of("home", fan), 5, 200, ())
+        ranked = rank(ListingFilters(), "hybrid", load_buyer_context(fan), rules_of("home", fan), 5, 200, ())
         scores.append({candidate.listing_id: candidate.score for candidate in ranked.candidates})
     assert scores[0] == pytest.approx(scores[1], abs=1e-9)
     assert scores[0] == pytest.approx(scores[2], abs=1e-9)
@@ -242,10 +246,12 @@ def test_a_boost_reorders_the_list(market, fan):
 
 def test_a_buyer_with_a_certain_preference_gets_less_diversity(market, fan):
     def diversity(buyer, **rules) -> float:
-        shopper = meet(buyer)
-        with borrow_window() as window:
-            shelf = fill_shelf(window, shopper, Rules(Placement(**rules)), ListingFilters(), "hybrid", ())
-            return policy_for(shelf, 10).diversity
+        buyer_context = load_buyer_context(buyer)
+        with borrow_index() as listing_index:
+            context = build_ranking_context(
+                listing_index, buyer_context, Rules(Placement(**rules)), ListingFilters(), "hybrid", ()
+            )
+            return policy_for(context, 10).diversity
 
     for _ in range(6):
         view(fan, *market.bmws, kind="contact")
@@ -261,10 +267,12 @@ def test_lists_explore_as_much_as_the_placement_says_however_many_events_there_a
         buyer = BuyerFactory()
         for number in range(n_events):
             view(buyer, market.bmws[number % 3])
-        shopper = meet(buyer)
-        with borrow_window() as window:
-            shelf = fill_shelf(window, shopper, Rules(Placement(**rules)), ListingFilters(), "hybrid", ())
-            return policy_for(shelf, 10).exploration_share
+        buyer_context = load_buyer_context(buyer)
+        with borrow_index() as listing_index:
+            context = build_ranking_context(
+                listing_index, buyer_context, Rules(Placement(**rules)), ListingFilters(), "hybrid", ()
+            )
+            return policy_for(context, 10).exploration_share
 
     for n_events in (0, 4, 8, 13, 20):
         assert 0.025 <= exploring(n_events) <= 0.075, "0.05, scaled by how settled the buyer is"
@@ -273,14 +281,16 @@ def test_lists_explore_as_much_as_the_placement_says_however_many_events_there_a
 
 
 def test_each_draw_samples_another_preference_around_the_mean(market, fan):
-    with borrow_window() as window:
-        shelf = fill_shelf(window, meet(fan), Rules(Placement()), ListingFilters(), "hybrid", ())
-        goods, ids = window.goods, window.stock.listing_ids.tolist()
-        scored = shelf.scorer.judge(goods, ids)
-        imagined = shelf.scorer.imagine(scored, goods, np.random.default_rng(0), 400)
-    assert imagined.shape == (len(ids), 400)
-    assert (imagined.std(axis=1) > 0).all()
-    errors = np.abs(imagined.mean(axis=1) - scored.scores) / (imagined.std(axis=1) / 20)
+    with borrow_index() as listing_index:
+        context = build_ranking_context(
+            listing_index, load_buyer_context(fan), Rules(Placement()), ListingFilters(), "hybrid", ()
+        )
+        listing_features, ids = listing_index.listing_features, listing_index.stock.listing_ids.tolist()
+        scored = context.scorer.score_listings(listing_features, ids)
+        sampled_scores = context.scorer.thompson_scores(scored, listing_features, np.random.default_rng(0), 400)
+    assert sampled_scores.shape == (len(ids), 400)
+    assert (sampled_scores.std(axis=1) > 0).all()
+    errors = np.abs(sampled_scores.mean(axis=1) - scored.scores) / (sampled_scores.std(axis=1) / 20)
     assert errors.max() < 5  # standard errors of a mean of 400
 
 
@@ -290,10 +300,12 @@ def test_the_closed_loop_plays_by_the_rules_of_a_placement():
 
 def test_focus_is_none_without_a_stock(market, fan):
     Listing.objects.update(status="reserved")
-    shopper = meet(fan)
-    with borrow_window() as window:
-        shelf = fill_shelf(window, shopper, Rules(Placement()), ListingFilters(), "hybrid", ())
-        assert intent_of(shelf).focus == 0.0
+    buyer_context = load_buyer_context(fan)
+    with borrow_index() as listing_index:
+        context = build_ranking_context(
+            listing_index, buyer_context, Rules(Placement()), ListingFilters(), "hybrid", ()
+        )
+        assert intent_of(context).focus == 0.0
     assert recommend(ListRequest(buyer=fan)).items == []
 
 
@@ -318,7 +330,7 @@ def test_multi_interest_is_kept_when_a_reader_notices_the_next_event_first():
         view(buyer, one, other)
     refresh_preferences(buyer_id=buyer.pk)
     view(buyer, cars["expensive BMW"][0])  # again within the session: the same occasion
-    tastes = meet(buyer).tastes
+    tastes = load_buyer_context(buyer).interests
     assert len(tastes) == 2
     assert tastes[0].share == pytest.approx(12 / 24, abs=0.02)
 
@@ -336,11 +348,13 @@ def test_nothing_moves_within_ten_minutes_but_by_the_buyers_own_doing(market, fa
 
 
 def test_the_age_of_a_listing_is_rounded_to_full_ten_minutes(market, fan):
-    shopper = meet(fan)
-    with borrow_window() as window:
-        shelf = fill_shelf(window, shopper, rules_of("home", fan), ListingFilters(), "hybrid", ())
-        assert shelf.pulse.moment % 600 == 0
+    buyer_context = load_buyer_context(fan)
+    with borrow_index() as listing_index:
+        context = build_ranking_context(
+            listing_index, buyer_context, rules_of("home", fan), ListingFilters(), "hybrid", ()
+        )
+        assert context.market_statistics.as_of % 600 == 0
         moment = timezone.now().timestamp()
-        assert 0 <= moment - shelf.pulse.moment <= 600
-        assert shelf.is_younger(10_000).all()
-        assert not shelf.is_younger(1).any()
+        assert 0 <= moment - context.market_statistics.as_of <= 600
+        assert context.is_younger(10_000).all()
+        assert not context.is_younger(1).any()

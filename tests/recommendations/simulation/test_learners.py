@@ -14,8 +14,8 @@ from recommendations.simulation.market import DAY, build_market, read_towns
 MARKET = build_market(800, seed=2, anchor_year=2026)
 ENCODER = fit_encoder(MARKET.table, EncoderConfig(n_dims=32))
 VECTORS = ENCODER.encode(MARKET.table)
-EVERYBODY = draw_buyers(90, 2, Menu.of(read_specs()), read_towns())
-BUYERS, OTHERS = EVERYBODY[:20], EVERYBODY[20:]
+ALL_BUYERS = draw_buyers(90, 2, Menu.of(read_specs()), read_towns())
+BUYERS, OTHERS = ALL_BUYERS[:20], ALL_BUYERS[20:]
 HISTORY = sim.simulate(MARKET, OTHERS, 2_000, seed=2)
 KNOWN = 14  # events after which much is known
 CONFIG = LoopConfig(n_rounds=KNOWN + 6)
@@ -64,7 +64,7 @@ def test_an_opened_car_raises_similar_cars():
     )
     first = asked(1, shown=np.array([[[4, 1, 2]]]), chosen=np.array([[[1]]]))
     learner(first)
-    taste, scores = learner.judge(0, first, VECTORS[:6])
+    taste, scores = learner.learn_and_score(0, first, VECTORS[:6])
     assert scores[1] > max(scores[2], scores[4])
     event = learner.events[0][0]
     np.testing.assert_array_equal(event.features, VECTORS[[4, 1, 2]])
@@ -84,7 +84,7 @@ def test_a_condition_informs_its_field_alone():
     part = ENCODER.encode_field(MARKET.table, "price")
     np.testing.assert_allclose(event.features[0], part[cheap].mean(axis=0), rtol=1e-5)
     assert event.features.shape == (61, 32)
-    taste, _ = learner.judge(0, round_, VECTORS[:400])
+    taste, _ = learner.learn_and_score(0, round_, VECTORS[:400])
     curve = ENCODER.curve(taste.mean, "price", [5_000, 30_000])
     assert curve[0] > curve[1] + 0.5
 
@@ -109,10 +109,10 @@ def test_where_less_is_for_sale_than_asked_for_places_stay_empty(population):
     assert sorted(got[0].tolist()) == [-1, 5, 7]
 
 
-def test_the_aversion_to_lower_places_is_found_in_the_log():
+def test_the_position_bias_to_lower_places_is_found_in_the_log():
     """Buyers without preferences whose position bias is 0.8, beside some without position bias."""
 
-    def aversion_to(strength):
+    def learned_position_bias(strength):
         rng = np.random.default_rng(1)
         lists = np.stack([rng.permutation(800)[: sim.LIST_LENGTH] for _ in range(1_500)])
         places = strength * np.log2(np.arange(1, sim.LIST_LENGTH + 1))
@@ -125,16 +125,16 @@ def test_the_aversion_to_lower_places_is_found_in_the_log():
             event_buyer=buyer, event_kind=nothing + sim.VIEW, event_row=lists[np.arange(n), at],
             event_list=np.arange(n), event_position=at + 1, event_s=moments,
         )  # fmt: skip
-        return learn_population(MARKET, history, VECTORS[:, :4], until_s=0).place_aversion
+        return learn_population(MARKET, history, VECTORS[:, :4], until_s=0).position_bias
 
-    assert aversion_to(0.8) == pytest.approx(0.8, abs=0.1)
-    assert aversion_to(0.0) < 0.05
+    assert learned_position_bias(0.8) == pytest.approx(0.8, abs=0.1)
+    assert learned_position_bias(0.0) < 0.05
 
 
 def test_what_happened_later_is_not_known(population):
     nothing = learn_population(MARKET, HISTORY, VECTORS, until_s=200 * DAY)
     np.testing.assert_array_equal(nothing.prior.mean, np.zeros(32))
-    assert nothing.place_aversion == 0
+    assert nothing.position_bias == 0
     assert population.prior.mean.any()
 
 

@@ -6,7 +6,7 @@ import pytest
 from recommendations.engine.encoder import EncoderConfig
 from recommendations.simulation.closed_loop import LoopConfig, LoopReport
 from recommendations.simulation.loop_study import (
-    EVERYBODY,
+    ALL_BUYERS,
     LIKED,
     ORACLE,
     POPULAR,
@@ -32,7 +32,7 @@ def test_every_recommender_meets_the_buyers_of_every_market(study):
     assert set(study.reports) == {TASTE, LIKED, POPULAR, RANDOM, ORACLE}
     assert all(report.share.shape == (6, 30) for report in study.reports.values())
     assert all(np.isfinite(report.share).all() for report in study.reports.values())
-    assert len(study.place_aversions) == 2
+    assert len(study.position_biases) == 2
 
 
 def test_ours_lies_between_the_baselines_and_the_oracle(study):
@@ -51,9 +51,9 @@ def test_figures_have_an_interval_and_go_as_far_as_the_loop(study):
 
 
 def test_segments_divide_the_buyers_by_type(study):
-    kinds = [members for name, members in study.segments.items() if name not in (EVERYBODY, "top of the list only")]
+    kinds = [members for name, members in study.segments.items() if name not in (ALL_BUYERS, "top of the list only")]
     np.testing.assert_array_equal(np.sum(kinds, axis=0), 1)
-    assert study.segments[EVERYBODY].sum() == 30
+    assert study.segments[ALL_BUYERS].sum() == 30
 
 
 def test_a_study_is_the_same_each_time_and_a_market_does_not_depend_on_the_others(study):
@@ -63,7 +63,7 @@ def test_a_study_is_the_same_each_time_and_a_market_does_not_depend_on_the_other
 
 def test_an_interval_over_buyers_by_hand():
     report = LoopReport(np.array([[0.5, 0.5]]), np.array([[1.0, 3.0]]), np.zeros((1, 2), int))
-    study = Study(CONFIG, {TASTE: report}, {EVERYBODY: np.array([True, True]), "one": np.array([False, True])}, [0.0])
+    study = Study(CONFIG, {TASTE: report}, {ALL_BUYERS: np.array([True, True]), "one": np.array([False, True])}, [0.0])
     assert study.share_after(TASTE, 0).low == study.share_after(TASTE, 0).high == 0.5
     assert study.regret(TASTE).mean == 2.0
     assert study.regret(TASTE, "one").mean == 3.0

@@ -55,7 +55,7 @@ def test_a_pair_counts_only_where_both_are_there():
     np.testing.assert_allclose(got, [2.0, 0.0, 0.0])
 
 
-def test_a_household_values_a_car_by_its_better_use():
+def test_a_multi_interest_buyer_values_a_car_by_its_better_use():
     taste = TrueTaste(levels={"body": {"estate": 1.0}}, second_car=TrueTaste(levels={"body": {"hatchback": 3.0}}))
     np.testing.assert_allclose(utility(taste, cars({}, {"body": "hatchback"}, {"body": "van"})), [1.0, 3.0, 0.0])
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from recommendations.training.gate import Code, GateFigures, judge
+from recommendations.training.gate import Code, GateFigures, decide
 
 
 def figures(gain=0.0, n=100, spread=0.05, new_coverage=0.5, live_coverage=0.5, **more):
@@ -15,14 +15,14 @@ def figures(gain=0.0, n=100, spread=0.05, new_coverage=0.5, live_coverage=0.5, *
 
 
 def test_a_better_ranker_passes():
-    verdict = judge(figures(gain=0.05))
+    verdict = decide(figures(gain=0.05))
     assert verdict.passed
     assert verdict.reason.startswith("Better than the live version: NDCG@20 0.3")
     assert verdict.figures["low"] > 0
 
 
 def test_a_worse_ranker_does_not():
-    verdict = judge(figures(gain=-0.05))
+    verdict = decide(figures(gain=-0.05))
     assert not verdict.passed
     assert verdict.reason.startswith("Significantly worse than the live version")
     assert "over 100 buyers" in verdict.reason
@@ -31,46 +31,46 @@ def test_a_worse_ranker_does_not():
 
 @pytest.mark.parametrize("gain", [0.0, 0.002, -0.002, -0.015])
 def test_an_equal_ranker_passes_whichever_way_chance_leans(gain):
-    verdict = judge(figures(gain=gain))
+    verdict = decide(figures(gain=gain))
     assert verdict.passed
     assert verdict.reason.startswith("Not worse than the live version")
 
 
 def test_identical_rankers_pass():
     same = np.linspace(0, 1, 50)
-    assert judge(GateFigures(same, same, 0.2, 0.2)).passed
+    assert decide(GateFigures(same, same, 0.2, 0.2)).passed
 
 
 def test_lost_coverage_is_refused_even_from_a_better_ranker():
-    verdict = judge(figures(gain=0.05, new_coverage=0.2, live_coverage=0.5))
+    verdict = decide(figures(gain=0.05, new_coverage=0.2, live_coverage=0.5))
     assert not verdict.passed
     assert "20.0% of the stock, the live version's 50.0%: 60% less" in verdict.reason
 
 
 @pytest.mark.parametrize(("coverage", "passes"), [(0.46, True), (0.44, False), (0.9, True)])
 def test_a_tenth_of_the_coverage_may_be_lost(coverage, passes):
-    assert judge(figures(new_coverage=coverage, live_coverage=0.5)).passed is passes
+    assert decide(figures(new_coverage=coverage, live_coverage=0.5)).passed is passes
 
 
 def test_the_first_version_passes():
-    verdict = judge(None)
+    verdict = decide(None)
     assert (verdict.passed, verdict.reason) == (True, "No version is live that it could be worse than.")
 
 
 @pytest.mark.parametrize(("n", "words"), [(0, "0 buyers"), (1, "1 buyer"), (29, "29 buyers")])
 def test_too_few_buyers_to_tell_keep_what_is_live(n, words):
-    verdict = judge(figures(gain=0.5, n=n) if n else GateFigures(np.zeros(0), np.zeros(0), 0.0, 0.0))
+    verdict = decide(figures(gain=0.5, n=n) if n else GateFigures(np.zeros(0), np.zeros(0), 0.0, 0.0))
     assert (verdict.passed, verdict.code) == (False, Code.TOO_LITTLE_EVIDENCE)
     assert verdict.reason.startswith(f"Only {words} to test on; it takes 30 to tell")
 
 
 def test_buyers_without_a_value_are_no_buyers():
     no_values = np.full(100, np.nan)
-    assert "Only 0 buyers" in judge(GateFigures(no_values, no_values, 0.5, 0.5)).reason
+    assert "Only 0 buyers" in decide(GateFigures(no_values, no_values, 0.5, 0.5)).reason
 
 
 def test_an_unclear_result_keeps_what_is_live():
-    verdict = judge(figures(spread=0.5, n=40))
+    verdict = decide(figures(spread=0.5, n=40))
     assert (verdict.passed, verdict.code) == (False, Code.CANNOT_TELL)
     assert verdict.reason.startswith("It is unclear")
 
@@ -79,28 +79,28 @@ def test_a_version_that_finds_nothing_is_refused_whatever_the_live_one_had_learn
     live = figures().live
     nothing = np.zeros_like(live)
     for seen in (0.0, 0.5, 1.0):
-        assert not judge(GateFigures(nothing, live, 0.5, 0.5, seen, live_recorded=0.3)).passed
+        assert not decide(GateFigures(nothing, live, 0.5, 0.5, seen, live_recorded=0.3)).passed
 
 
 def test_an_unfair_advantage_of_the_live_version_does_not_count_but_what_it_once_reached_does():
     ahead = figures(gain=-0.1, seen_by_live=0.8, live_recorded=0.2)
-    assert judge(ahead).passed
-    assert "had learned from 80% of the tested events" in judge(ahead).reason
-    verdict = judge(figures(gain=-0.1, seen_by_live=0.8, live_recorded=0.4))
+    assert decide(ahead).passed
+    assert "had learned from 80% of the tested events" in decide(ahead).reason
+    verdict = decide(figures(gain=-0.1, seen_by_live=0.8, live_recorded=0.4))
     assert (verdict.passed, verdict.code) == (False, Code.WORSE_THAN_RECORDED)
-    assert "learned" not in judge(figures(seen_by_live=0.01)).reason
+    assert "learned" not in decide(figures(seen_by_live=0.01)).reason
 
 
 def test_a_version_below_popularity_is_refused_unless_the_live_one_is_below_it_too():
     live = figures().live
-    assert judge(figures(popularity=live + 0.1)).code == Code.BELOW_POPULARITY
-    assert judge(figures(gain=0.05, popularity=live + 0.1)).passed
-    assert judge(figures(popularity=live - 0.1)).passed
+    assert decide(figures(popularity=live + 0.1)).code == Code.BELOW_POPULARITY
+    assert decide(figures(gain=0.05, popularity=live + 0.1)).passed
+    assert decide(figures(popularity=live - 0.1)).passed
 
 
 def test_equal_versions_pass_nine_times_of_ten():
     """As figures are on a site of some size: few hits, so most buyers have 0 under both."""
-    passed = [judge(night(np.random.default_rng(seed)), seed=seed).passed for seed in range(60)]
+    passed = [decide(night(np.random.default_rng(seed)), seed=seed).passed for seed in range(60)]
     assert np.mean(passed) >= 0.9
 
 
@@ -109,7 +109,7 @@ def test_three_per_cent_worse_each_night_is_stopped_within_three_nights():
     for seed in range(20):
         rng, worth = np.random.default_rng(seed), 1.0
         for number in range(1, 31):
-            if not judge(night(rng, new=worth * 0.97, live=worth), seed=number).passed:
+            if not decide(night(rng, new=worth * 0.97, live=worth), seed=number).passed:
                 break
             worth *= 0.97
         stopped_after.append(number)
@@ -127,6 +127,6 @@ def night(rng: np.random.Generator, new: float = 1.0, live: float = 1.0, referen
 
 
 def test_the_verdict_is_the_same_for_the_same_figures_and_fits_json():
-    first, second = judge(figures()), judge(figures())
+    first, second = decide(figures()), decide(figures())
     assert first == second
     assert json.loads(json.dumps(first.to_json()))["passed"] is True

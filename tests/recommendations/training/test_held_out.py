@@ -7,23 +7,23 @@ from django.utils import timezone
 
 from accounts.models import Buyer
 from catalog.models import Listing
-from recommendations.buyers.past import wants_at
+from recommendations.buyers.point_in_time import buyer_features_at
 from recommendations.engine.ranker import Ranker
 from recommendations.events.rows import read_events
 from recommendations.listings.rows import read_listings
 from recommendations.models.artifacts import load_ranker
 from recommendations.training import held_out as evaluation
 from recommendations.training.held_out import (
-    HeldBack,
+    HeldOut,
     compare_with,
-    held_back_after,
+    held_out_after,
+    held_out_lists,
     our_lists,
     popularity_lists,
-    space_of,
-    try_space,
+    snapshot_of,
 )
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -37,87 +37,87 @@ def the_rows():
     return read_listings(Listing.objects.exclude(status="draft"))
 
 
-def the_space(market, ranker: Ranker | None = None):
-    return space_of(ranker or load_ranker(market.version.pk), the_rows())
+def the_snapshot(market, ranker: Ranker | None = None):
+    return snapshot_of(ranker or load_ranker(market.version.pk), the_rows())
 
 
 def the_log():
     return read_events(since=timezone.now() - timedelta(days=365))
 
 
-def asked(market, moment, **options):
-    space = the_space(market)
-    return space, held_back_after(space, the_log(), moment.timestamp(), **options)
+def asked(market, cutoff, **options):
+    snapshot = the_snapshot(market)
+    return snapshot, held_out_after(snapshot, the_log(), cutoff.timestamp(), **options)
 
 
-def ids_of(space, case, positions):
-    return space.stock.listing_ids[case.candidate_rows[positions]].tolist()
+def ids_of(snapshot, case, positions):
+    return snapshot.stock.listing_ids[case.candidate_rows[positions]].tolist()
 
 
 def test_buyers_are_asked_for_what_they_acted_on_later_and_not_before(market):
     buyer = BuyerFactory(external=True)
     view(buyer, *market.bmws[:2])
-    moment = timezone.now()
+    cutoff = timezone.now()
     view(buyer, market.bmws[1], market.bmws[5])
     view(buyer, market.skodas[0], kind="dislike")
-    space, case = asked(market, moment)
+    snapshot, case = asked(market, cutoff)
     assert case.buyer_ids.tolist() == [buyer.pk]
-    assert ids_of(space, case, case.relevant[0]) == [market.bmws[5].pk]
-    assert sorted(ids_of(space, case, case.seen[0])) == [market.bmws[0].pk, market.bmws[1].pk]
+    assert ids_of(snapshot, case, case.relevant[0]) == [market.bmws[5].pk]
+    assert sorted(ids_of(snapshot, case, case.seen[0])) == [market.bmws[0].pk, market.bmws[1].pk]
     assert len(case.event_ids) == 1
 
 
 def test_only_listings_live_at_the_cutoff_are_candidates(market):
-    moment = timezone.now()
-    newcomer = ListingFactory(published_at=moment + timedelta(seconds=1))
-    Listing.objects.filter(pk=market.bmws[0].pk).update(status="sold", ended_at=moment - timedelta(days=1))
+    cutoff = timezone.now()
+    newcomer = ListingFactory(published_at=cutoff + timedelta(seconds=1))
+    Listing.objects.filter(pk=market.bmws[0].pk).update(status="sold", ended_at=cutoff - timedelta(days=1))
     view(BuyerFactory(external=True), newcomer, market.bmws[1])
-    space, case = asked(market, moment)
-    candidates = ids_of(space, case, np.arange(len(case.candidate_rows)))
+    snapshot, case = asked(market, cutoff)
+    candidates = ids_of(snapshot, case, np.arange(len(case.candidate_rows)))
     assert newcomer.pk not in candidates
     assert market.bmws[0].pk not in candidates
     assert len(candidates) == 29
-    assert ids_of(space, case, case.relevant[0]) == [market.bmws[1].pk]
+    assert ids_of(snapshot, case, case.relevant[0]) == [market.bmws[1].pk]
 
 
 def test_no_more_buyers_than_wanted_are_asked_and_the_same_ones_again(market):
-    moment = timezone.now()
+    cutoff = timezone.now()
     for start in range(6):
         view(BuyerFactory(external=True), market.bmws[start])
-    first, again = (asked(market, moment, max_buyers=3, seed=5)[1] for _ in range(2))
+    first, again = (asked(market, cutoff, max_buyers=3, seed=5)[1] for _ in range(2))
     assert len(first) == 3
     assert first.buyer_ids.tolist() == again.buyer_ids.tolist()
     assert len(first.event_ids) == 3
 
 
 def test_the_test_may_end(market):
-    moment = timezone.now()
-    InteractionFactory(listing=market.bmws[0], occurred_at=moment + timedelta(days=2))
-    assert len(asked(market, moment, until=moment.timestamp() + 86_400)[1]) == 0
-    assert len(asked(market, moment, until=moment.timestamp() + 3 * 86_400)[1]) == 1
+    cutoff = timezone.now()
+    InteractionFactory(listing=market.bmws[0], occurred_at=cutoff + timedelta(days=2))
+    assert len(asked(market, cutoff, until=cutoff.timestamp() + 86_400)[1]) == 0
+    assert len(asked(market, cutoff, until=cutoff.timestamp() + 3 * 86_400)[1]) == 1
 
 
-def wants_of(space, case):
-    return wants_at(space, the_log(), case.buyer_ids, case.moment)
+def buyer_features_of(snapshot, case):
+    return buyer_features_at(snapshot, the_log(), case.buyer_ids, case.cutoff)
 
 
 def test_the_shortlist_leaves_out_nothing_that_would_be_listed(market, monkeypatch):
     for cars in (market.bmws, market.skodas):
         buyer = BuyerFactory(external=True)
         view(buyer, *cars[:3])
-    moment = timezone.now()
+    cutoff = timezone.now()
     for buyer in Buyer.objects.order_by("-pk")[:2]:
         view(buyer, market.bmws[9], market.skodas[9])
-    space, case = asked(market, moment)
-    whole = our_lists(space, the_log(), case, wants_of(space, case), k=5)
+    snapshot, case = asked(market, cutoff)
+    whole = our_lists(snapshot, the_log(), case, buyer_features_of(snapshot, case), k=5)
     monkeypatch.setattr(evaluation, "SHORTLIST", 20)
-    np.testing.assert_array_equal(our_lists(space, the_log(), case, wants_of(space, case), k=5), whole)
+    np.testing.assert_array_equal(our_lists(snapshot, the_log(), case, buyer_features_of(snapshot, case), k=5), whole)
 
 
 @pytest.mark.parametrize("k", [1, 3, 4, 9])
 def test_the_best_are_those_of_a_full_sort_ties_by_position(k):
     scores = np.array([0.5, 2.0, 0.5, -np.inf, 2.0, 0.5, 1.0])
-    case = HeldBack(0.0, np.array([1]), np.arange(7), [np.array([0])], [np.array([6])], np.array([1]))
+    case = HeldOut(0.0, np.array([1]), np.arange(7), [np.array([0])], [np.array([6])], np.array([1]))
     expected = [1, 4, 0, 2, 5]  # the fourth is not allowed, the last was seen
     assert case.best(scores, 0, k).tolist() == (expected + [-1] * 9)[:k]
 
@@ -126,12 +126,12 @@ def test_each_buyer_is_shown_their_kind_and_nothing_they_had(market):
     alice, bob = BuyerFactory(external=True), BuyerFactory(external=True)
     view(alice, *market.bmws[:3])
     view(bob, *market.skodas[:3])
-    moment = timezone.now()
+    cutoff = timezone.now()
     view(alice, market.bmws[9])
     view(bob, market.skodas[9])
-    space, case = asked(market, moment)
-    lists = our_lists(space, the_log(), case, wants_of(space, case), k=10)
-    shown = [set(ids_of(space, case, row)) for row in lists]
+    snapshot, case = asked(market, cutoff)
+    lists = our_lists(snapshot, the_log(), case, buyer_features_of(snapshot, case), k=10)
+    shown = [set(ids_of(snapshot, case, row)) for row in lists]
     assert shown[0] <= {car.pk for car in market.bmws[3:]}
     assert shown[1] <= {car.pk for car in market.skodas[3:]}
 
@@ -139,32 +139,32 @@ def test_each_buyer_is_shown_their_kind_and_nothing_they_had(market):
 def test_lists_are_filled_up_where_there_is_nothing_more_to_show(market):
     buyer = BuyerFactory(external=True)
     view(buyer, *market.bmws[:3])
-    moment = timezone.now()
+    cutoff = timezone.now()
     view(buyer, market.bmws[9])
-    space, case = asked(market, moment)
-    lists = our_lists(space, the_log(), case, wants_of(space, case), k=40)
+    snapshot, case = asked(market, cutoff)
+    lists = our_lists(snapshot, the_log(), case, buyer_features_of(snapshot, case), k=40)
     assert lists.shape == (1, 40)
     assert (lists[0] == -1).sum() == 13  # 30 cars, three of which the buyer had
 
 
 def test_popularity_looks_at_nothing_after_the_cutoff(market):
-    moment = timezone.now()
+    cutoff = timezone.now()
     popular = market.skodas[14]
     for _ in range(30):
-        InteractionFactory(listing=popular, occurred_at=moment + timedelta(minutes=1))
+        InteractionFactory(listing=popular, occurred_at=cutoff + timedelta(minutes=1))
     view(BuyerFactory(external=True), market.bmws[9])
-    space, case = asked(market, moment)
-    first = ids_of(space, case, popularity_lists(space, the_log(), case)[:, 0])
+    snapshot, case = asked(market, cutoff)
+    first = ids_of(snapshot, case, popularity_lists(snapshot, the_log(), case)[:, 0])
     assert popular.pk not in first
 
 
 def test_a_space_is_reported_beside_popularity(market):
-    moment = timezone.now()
+    cutoff = timezone.now()
     for start in range(4):
         buyer = BuyerFactory(external=True)
         view(buyer, *market.bmws[start : start + 3])
     view(buyer, market.bmws[9])
-    metrics = try_space(the_space(market), the_log(), moment.timestamp()).metrics()
+    metrics = held_out_lists(the_snapshot(market), the_log(), cutoff.timestamp()).metrics()
     assert set(metrics["rankers"]) == {"forecourt", "taste", "popularity"}
     assert metrics["n_buyers"] == 4
     assert metrics["n_candidates"] == 30
@@ -172,7 +172,7 @@ def test_a_space_is_reported_beside_popularity(market):
 
 
 def test_nothing_is_reported_where_no_buyer_did_anything(market):
-    assert try_space(the_space(market), the_log(), timezone.now().timestamp() + 60).metrics() == {}
+    assert held_out_lists(the_snapshot(market), the_log(), timezone.now().timestamp() + 60).metrics() == {}
 
 
 def the_other_way_round(ranker: Ranker) -> Ranker:
@@ -184,13 +184,13 @@ def test_versions_are_compared_on_the_same_buyers(market):
     buyers = [BuyerFactory(external=True) for _ in range(8)]
     for start, buyer in enumerate(buyers):
         view(buyer, *market.bmws[start : start + 3])
-    moment = timezone.now()
+    cutoff = timezone.now()
     last_id = the_log().last_id
     for buyer in buyers:
         view(buyer, market.bmws[12])
-    space, opposite = the_space(market), the_space(market, the_other_way_round(the_space(market).ranker))
-    tested = try_space(space, the_log(), moment.timestamp())
-    same = compare_with(the_space(market), tested, the_log(), last_id, reference=opposite, live_recorded=0.5)
+    snapshot, opposite = the_snapshot(market), the_snapshot(market, the_other_way_round(the_snapshot(market).ranker))
+    tested = held_out_lists(snapshot, the_log(), cutoff.timestamp())
+    same = compare_with(the_snapshot(market), tested, the_log(), last_id, reference=opposite, live_recorded=0.5)
     np.testing.assert_array_equal(same.new, same.live)
     assert same.new_coverage == same.live_coverage > 0
     assert (same.seen_by_live, same.live_recorded) == (0, 0.5)
@@ -199,12 +199,12 @@ def test_versions_are_compared_on_the_same_buyers(market):
 
 
 def test_what_the_live_version_knew_of_the_test_is_said(market):
-    moment = timezone.now()
+    cutoff = timezone.now()
     for start in range(6):
         view(BuyerFactory(external=True), market.bmws[start])
     known = the_log().last_id
     for start in range(5):
         view(BuyerFactory(external=True), market.bmws[start])
-    space = the_space(market)
-    tested = try_space(space, the_log(), moment.timestamp())
-    assert compare_with(space, tested, the_log(), known).seen_by_live == pytest.approx(6 / 11)
+    snapshot = the_snapshot(market)
+    tested = held_out_lists(snapshot, the_log(), cutoff.timestamp())
+    assert compare_with(snapshot, tested, the_log(), known).seen_by_live == pytest.approx(6 / 11)

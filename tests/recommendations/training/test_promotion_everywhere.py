@@ -16,7 +16,7 @@ from recommendations.models import EventKind, RankerVersion
 from recommendations.training.runs import run_training, start_training
 from recommendations.training.versions import promote_ranker, retire_ranker, rollback_ranker
 from tests.factories import BuyerFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 # Asked on its standard input for a buyer's list, it answers with the version that made it and those it knew before.
 SERVER = """

@@ -12,8 +12,8 @@ from recommendations.buyers.preferences import current_preference
 from recommendations.events.rows import EventRows
 from recommendations.exceptions import RankerRefused, TrainingRefused
 from recommendations.listings import embedding, vectors
+from recommendations.listings.index import borrow_index
 from recommendations.listings.rows import read_listings
-from recommendations.listings.window import borrow_window
 from recommendations.models import EventKind, ListingVector, RankerArtifact, RankerVersion, TrainingRun
 from recommendations.models.artifacts import FORMAT_VERSION, load_ranker
 from recommendations.serving.lists import ListRequest, recommend
@@ -22,7 +22,7 @@ from recommendations.training.gate import Code, Verdict
 from recommendations.training.runs import newest_share_begins, run_training, start_training
 from recommendations.training.versions import promote_ranker, retire_old_rankers
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, RankerVersionFactory, UserFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -103,22 +103,22 @@ def test_a_training_whose_worker_receives_a_stop_signal_goes_back_to_the_queue(m
     assert run_training(run_id=run.pk) == RankerVersion.objects.live()
 
 
-def test_storing_a_new_version_does_not_stir_the_windows_of_the_live_one():
+def test_storing_a_new_version_does_not_stir_the_listing_indexes_of_the_live_one():
     trained_market()
     before = ListingChange.objects.count()
     run_training(run_id=start_training().pk)
     assert ListingChange.objects.count() == before
 
 
-def test_vectors_are_stored_of_what_windows_remember_and_made_of_the_rest():
+def test_vectors_are_stored_of_what_listing_indexes_remember_and_made_of_the_rest():
     market = trained_market()
     gone, lately = ListingFactory(sold=True), ListingFactory(status="sold", ended_at=timezone.now())
     version = run_training(run_id=start_training().pk)
     stored = set(ListingVector.objects.of(version).values_list("listing_id", flat=True))
     assert stored == {car.pk for car in (*market.skodas, *market.bmws, lately)}
     assert version.n_listings == 32  # all of them teach
-    with borrow_window() as window:
-        assert Vectors(window, {gone.pk}).matrix([gone.pk]).any()
+    with borrow_index() as listing_index:
+        assert Vectors(listing_index, {gone.pk}).matrix([gone.pk]).any()
 
 
 def test_for_archetypes_an_event_counts_half_after_its_half_life_and_sold_cars_teach_too(monkeypatch):
@@ -149,17 +149,17 @@ def test_the_first_version_passes_the_gate_and_the_verdict_is_kept():
 
 
 @pytest.mark.parametrize(("n_since", "is_fair"), [(40, True), (10, False)])
-def test_a_trial_begins_where_the_live_version_stopped_learning_if_enough_happened_since(n_since, is_fair):
+def test_an_offline_test_begins_where_the_live_version_stopped_learning_if_enough_happened_since(n_since, is_fair):
     live = RankerVersion(last_interaction_id=90)
     n = 90 + n_since
     events = EventRows(
         ids=np.arange(1, n + 1), buyer_ids=np.arange(n), listing_ids=np.ones(n, int), kinds=np.full(n, "view"),
         occurred_at=np.arange(n, dtype=float),
     )  # fmt: skip
-    everybody = np.ones(n, bool)
+    all_buyers = np.ones(n, bool)
     usual = np.quantile(events.occurred_at, 0.4)
-    assert training.moment_of_trial(events, everybody, None, 0.6) == usual
-    moment = training.moment_of_trial(events, everybody, live, 0.6)
+    assert training.cutoff_of_test(events, all_buyers, None, 0.6) == usual
+    moment = training.cutoff_of_test(events, all_buyers, live, 0.6)
     assert events.before(moment).last_id == (90 if is_fair else int(usual) + 1)
 
 
@@ -176,7 +176,7 @@ def test_training_twice_on_the_same_log_is_no_reason_to_be_refused():
 
 def test_a_version_that_fails_the_gate_stays_ready_with_its_reason(monkeypatch):
     live = trained_market().version
-    monkeypatch.setattr(training, "judge", lambda figures, seed=0: Verdict(False, REASON, {}, Code.WORSE))
+    monkeypatch.setattr(training, "decide", lambda figures, seed=0: Verdict(False, REASON, {}, Code.WORSE))
     version = run_training(run_id=start_training().pk)
     assert RankerVersion.objects.live() == live
     assert (version.status, version.note) == (RankerVersion.Status.READY, f"not promoted: {REASON}")
@@ -246,7 +246,7 @@ def test_what_happens_to_the_index_does_not_undo_a_training(monkeypatch, trouble
     run = start_training()
     with monkeypatch.context() as patched, suppress(SystemExit):
         patched.setattr(vectors, "index_partition", fail)
-        patched.setattr(training, "judge", lambda figures, seed=0: Verdict(True, "", {}))
+        patched.setattr(training, "decide", lambda figures, seed=0: Verdict(True, "", {}))
         run_training(run_id=run.pk)
     run.refresh_from_db()
     assert run.status == TrainingRun.Status.DONE

@@ -8,11 +8,11 @@ from catalog.models import Listing
 from recommendations.engine.scoring import DISTANCE, UTILITY, LinearScore
 from recommendations.events.rows import read_events
 from recommendations.listings.rows import read_listings
-from recommendations.listings.space import ListingSpace
+from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.models.artifacts import load_ranker
 from recommendations.training.score_weights import LearnedScores, TermConfig, learn_terms
 from tests.factories import BuyerFactory, InteractionFactory, ServedListFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -26,10 +26,10 @@ def market():
 
 def learned(market, moment, **config) -> LearnedScores:
     rows = read_listings(Listing.objects.exclude(status="draft"))
-    space = ListingSpace(load_ranker(market.version.pk))
-    space.put(rows, space.ranker.vectors(rows.table))
+    snapshot = ListingSnapshot(load_ranker(market.version.pk))
+    snapshot.put(rows, snapshot.ranker.vectors(rows.table))
     events = read_events(since=timezone.now() - timedelta(days=365))
-    return learn_terms(space, events, moment.timestamp(), TermConfig(**config))
+    return learn_terms(snapshot, events, moment.timestamp(), TermConfig(**config))
 
 
 def spread_out(cars) -> None:
@@ -51,7 +51,7 @@ def test_without_later_choices_the_a_priori_weights_stay(market):
     got = learned(market, timezone.now() + timedelta(days=1))
     assert got.n_choices == 0
     np.testing.assert_array_equal(got.known.weights, LinearScore.default().weights)
-    np.testing.assert_array_equal(got.stranger.weights, LinearScore.default_for_strangers().weights)
+    np.testing.assert_array_equal(got.cold.weights, LinearScore.default_for_cold_buyers().weights)
 
 
 def test_what_decides_is_given_weight_for_known_and_for_cold_buyers(market):
@@ -65,7 +65,7 @@ def test_what_decides_is_given_weight_for_known_and_for_cold_buyers(market):
         choose_the_nearest(buyer, cars, 30)
     got = learned(market, moment, tests_per_buyer=30)
     assert got.n_choices == 90
-    for score in got.known, got.stranger:
+    for score in got.known, got.cold:
         weight = dict(zip(score.names, score.weights, strict=True))
         assert weight[DISTANCE] > 2 * weight[UTILITY]
         assert min(score.weights) >= 0
@@ -90,4 +90,4 @@ def test_it_is_the_same_twice(market):
     one, other = learned(market, moment), learned(market, moment)
     assert one.n_choices == 6
     np.testing.assert_array_equal(one.known.weights, other.known.weights)
-    np.testing.assert_array_equal(one.stranger.weights, other.stranger.weights)
+    np.testing.assert_array_equal(one.cold.weights, other.cold.weights)

@@ -74,8 +74,8 @@ class World:
         rows = read_listings(Listing.objects.cars())
         encoder = fit_encoder(rows.table, EncoderConfig(n_dims=24))
         material = Material.of(rows, encoder, read_events(NOW - timedelta(days=365)))
-        space = learn(material, ENOUGH, NOW)
-        return space.stock.vectors @ space.ranker.prior.mean, space.ranker.position_bias
+        snapshot = learn(material, ENOUGH, NOW)
+        return snapshot.stock.vectors @ snapshot.ranker.prior.mean, snapshot.ranker.position_bias
 
     def price_weight(self, utilities: np.ndarray) -> float:
         """Change of the population's utility with one standard deviation of the logarithm of the price."""

@@ -22,7 +22,7 @@ from tests.factories import (
     PreferenceFactory,
     RankerVersionFactory,
 )
-from tests.worlds import trained_market
+from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = timezone.now() - timedelta(hours=1)

@@ -10,11 +10,11 @@ from django.utils import timezone
 from accounts.models import Buyer
 from recommendations.buyers.refresh import buyers_behind_the_log, refresh_preferences
 from recommendations.events.rows import read_events
-from recommendations.listings.demand import read_pulse
+from recommendations.listings.market_statistics import read_market_statistics
 from recommendations.models import Interaction, Preference
 from recommendations.upkeep.probe import LONG_AGO, NAME, RESULT, last_probe, look_at_probe, send_probe
 from tasks.maintenance import look_at_probe_task, probe_loop_task
-from tests.worlds import trained_market
+from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
 
@@ -87,11 +87,11 @@ def test_without_a_ranker_there_is_nothing_to_probe():
 
 def test_what_is_trained_counted_or_wanted_does_not_see_it(market):
     now = timezone.now()
-    before = read_pulse(int(now.timestamp()))
+    before = read_market_statistics(int(now.timestamp()))
     buyer_id = send_probe()
     assert buyer_id is not None
     assert buyer_id not in read_events(LONG_AGO + timedelta(days=1)).buyer_ids
-    assert read_pulse(int(now.timestamp())) == before
+    assert read_market_statistics(int(now.timestamp())) == before
     assert not Interaction.objects.since(now - timedelta(days=3650)).filter(buyer=buyer_id).exists()
     assert buyers_behind_the_log(market.version, since=now).filter(pk=buyer_id).exists(), "but repair does"
 

@@ -13,7 +13,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 from accounts.services import create_api_key
 from recommendations.models import VECTOR_DIMENSIONS
 from tests.factories import UserFactory
-from tests.worlds import trained_market
+from tests.markets import trained_market
 
 PAGE = (Path(site.BASE_DIR) / "docs" / "api.md").read_text()
 FLAGS_WITH_VALUE = {"-X": "method", "-H": "headers", "-d": "body", "-o": "file"}

@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 from accounts.services import create_api_key
 from recommender_site.wsgi import application
 from tests.factories import ListingFactory, UserFactory
-from tests.worlds import trained_market
+from tests.markets import trained_market
 
 EXAMPLES = settings(
     max_examples=15,

@@ -19,7 +19,7 @@ GROUPS_SHOWN = 8
 PRICE_BANDS = 5
 TASTE_BANDS = ("least to their taste", "little", "middling", "much", "most to their taste")
 OTHER, UNKNOWN = "Other", "Not given"
-TELLING = 0.3  # correlation from which on the sides of a map are named after a number
+MIN_CORRELATION = 0.3  # correlation from which on the sides of a map are named after a number
 SIDES = (("left", "right"), ("bottom", "top"))
 AREA_NAMES = (
     ("top left", "top", "top right"), ("left", "middle", "right"), ("bottom left", "bottom", "bottom right"),
@@ -174,7 +174,7 @@ def counted(labels: Sequence[str], codes: NDArray[np.integer]) -> tuple[list[Gro
 # --- The map in words ------------------------------------------------------------------------------------------------
 
 
-def sides_of(places: NDArray[np.float64], facts: Sequence[Facts]) -> dict[str, str]:
+def sides_of(coordinates: NDArray[np.float64], facts: Sequence[Facts]) -> dict[str, str]:
     """What the cars on each side tend to be, by the number that goes with the axis most."""
     numbers = {
         ("cheap", "expensive"): [None if fact.price is None else np.log(max(fact.price, 1.0)) for fact in facts],
@@ -184,10 +184,10 @@ def sides_of(places: NDArray[np.float64], facts: Sequence[Facts]) -> dict[str, s
     }
     sides: dict[str, str] = {}
     for axis, names in enumerate(SIDES):
-        found = {words: correlation(places[:, axis], values) for words, values in numbers.items()}
+        found = {words: correlation(coordinates[:, axis], values) for words, values in numbers.items()}
         words = max(found, key=lambda one: abs(found[one]))
         ends = words if found[words] > 0 else words[::-1]
-        sides |= dict(zip(names, ends if abs(found[words]) >= TELLING else ("", ""), strict=True))
+        sides |= dict(zip(names, ends if abs(found[words]) >= MIN_CORRELATION else ("", ""), strict=True))
     return sides
 
 
@@ -226,8 +226,8 @@ class Compass:
 def area_of(name: str, cars: Sequence[Car], facts: Mapping[int, Facts]) -> Area:
     inside = [facts[car.listing_id] for car in cars]
     prices = [fact.price for fact in inside if fact.price is not None]
-    places = np.array([(car.x, car.y) for car in cars])
-    from_middle = np.linalg.norm(places - np.median(places, axis=0), axis=1)
+    coordinates = np.array([(car.x, car.y) for car in cars])
+    from_middle = np.linalg.norm(coordinates - np.median(coordinates, axis=0), axis=1)
     return Area(
         name=name,
         n=len(cars),

@@ -6,13 +6,13 @@ from django.utils import timezone
 
 from accounts.models import Buyer
 from catalog.models import Listing
-from recommendations.evaluation.of_log import LogParameters, backtest_log, price_bands
+from recommendations.evaluation.log_backtest import LogParameters, backtest_log, price_bands
 from recommendations.evaluation.outcome import OURS
 from recommendations.exceptions import EvaluationRefused
 from recommendations.models import RankerVersion
 from recommendations.training.runs import run_training, start_training
 from tests.factories import InteractionFactory, ListingFactory, ServedListFactory
-from tests.worlds import trained_market
+from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
 

@@ -21,10 +21,16 @@ from recommendations.evaluation.baselines import (
 )
 from recommendations.evaluation.event_files import EventFile, FileRefused, ItemFile
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion, ask
-from recommendations.evaluation.item_ranker import ItemRanker, ItemRankerConfig, Past, best_items, fit_item_ranker
-from recommendations.evaluation.outcome import KS, OURS, ForetoldChoices, Outcome, Report, quiet
+from recommendations.evaluation.item_ranker import (
+    ItemRanker,
+    ItemRankerConfig,
+    LearningData,
+    best_items,
+    fit_item_ranker,
+)
+from recommendations.evaluation.outcome import KS, OURS, Outcome, PredictedChoices, Report, no_report
 from recommendations.metrics.figures import Question, measure
-from recommendations.metrics.splits import moment_before_last_share
+from recommendations.metrics.splits import cutoff_of_last_share
 
 SECONDS_A_DAY = 86_400.0
 USERS_AT_ONCE = 256
@@ -91,7 +97,7 @@ class FileParameters:
 
 
 def backtest_file(
-    file: EventFile, items: ItemFile | None, parameters: FileParameters, report: Report = quiet
+    file: EventFile, items: ItemFile | None, parameters: FileParameters, report: Report = no_report
 ) -> Outcome:
     """Learn from what happened before a moment, and find what happened after it.
 
@@ -116,14 +122,14 @@ def backtest_file(
     validation_days = parameters.validation_days or min(until, float(events.days.max())) - day
     ours = fit_item_ranker(events, catalogue, day, max(validation_days, 1.0), config)
     report(0.5, "fitting the baselines")
-    rankers = {OURS: ours.scores, **baselines(ours.past, items)}
+    rankers = {OURS: ours.scores, **baselines(ours.learning_data, items)}
     lists = {}
     for number, (name, scores) in enumerate(rankers.items()):
         report(0.6 + 0.3 * number / len(rankers), f"lists of {name}")
         lists[name] = lists_of(scores, asked, max(parameters.ks))
     report(0.9, "measuring")
     rng = np.random.default_rng(parameters.seed)
-    figures = measure(question_of(asked, ours.past, catalogue), lists, OURS, parameters.ks, rng)
+    figures = measure(question_of(asked, ours.learning_data, catalogue), lists, OURS, parameters.ks, rng)
     return Outcome(
         source=file.name,
         moment=datetime.fromtimestamp(day * SECONDS_A_DAY, UTC),
@@ -145,7 +151,7 @@ def bounds(events: ItemEvents, parameters: FileParameters) -> tuple[float, float
     """First day of the test and its end. Raises FileRefused when there is nothing on one side."""
     day = parameters.test_from
     if day is None:
-        day = float(moment_before_last_share(events.days, parameters.test_share))  # type: ignore[arg-type]
+        day = float(cutoff_of_last_share(events.days, parameters.test_share))  # type: ignore[arg-type]
     until = np.inf if parameters.test_days is None else day + parameters.test_days
     if not (events.days < day).any():
         raise FileRefused(f"no event lies before {format_day(day)}, so there is nothing to learn from")
@@ -167,15 +173,18 @@ def sampled(asked: ItemQuestion, parameters: FileParameters) -> ItemQuestion:
     return asked.take(np.sort(drawn))
 
 
-def baselines(past: Past, items: ItemFile | None) -> dict[str, Scores]:
+def baselines(learning_data: LearningData, items: ItemFile | None) -> dict[str, Scores]:
     """Every baseline that the files allow, as functions of user rows."""
-    events, pairs = past.events, past.pairs
-    age = past.day - events.days
-    knn, ease = Neighbours.knn(pairs), past.neighbours(200.0) if 200.0 in past.config.regularisations else None
+    events, pairs = learning_data.events, learning_data.pairs
+    age = learning_data.day - events.days
+    knn, ease = (
+        Neighbours.knn(pairs),
+        learning_data.neighbours(200.0) if 200.0 in learning_data.config.regularisations else None,
+    )
     lately = recently_popular(events.items, age, events.weights, events.n_items)
     users = np.asarray(pairs.sum(axis=0)).ravel()
     ease = ease or Neighbours.ease(pairs)
-    factors: Als = past.factors
+    factors: Als = learning_data.factors
     found: dict[str, Scores] = {
         "popular": lambda rows: np.tile(users, (len(rows), 1)),
         "recently popular": lambda rows: np.tile(lately, (len(rows), 1)),
@@ -184,28 +193,28 @@ def baselines(past: Past, items: ItemFile | None) -> dict[str, Scores]:
         "ALS": factors.scores,
     }
     if items and items.catalogue.content is not None:
-        found["average of liked"] = lambda rows: _averages(past, items, rows)
+        found["average of liked"] = lambda rows: _averages(learning_data, items, rows)
     if items and np.isfinite(items.catalogue.listed_days).any() and not np.isnan(items.prices).all():
-        found["newest in budget"] = lambda rows: _newest(past, items, rows)
+        found["newest in budget"] = lambda rows: _newest(learning_data, items, rows)
     return found
 
 
-def _averages(past: Past, items: ItemFile, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+def _averages(learning_data: LearningData, items: ItemFile, rows: NDArray[np.intp]) -> NDArray[np.float64]:
     content = items.catalogue.content
     if content is None:
-        return np.zeros((len(rows), past.events.n_items))
-    return np.stack([average_of_liked(content, content[own.indices], own.data) for own in _each(past, rows)])
+        return np.zeros((len(rows), learning_data.events.n_items))
+    return np.stack([average_of_liked(content, content[own.indices], own.data) for own in _each(learning_data, rows)])
 
 
-def _newest(past: Past, items: ItemFile, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+def _newest(learning_data: LearningData, items: ItemFile, rows: NDArray[np.intp]) -> NDArray[np.float64]:
     listed = items.catalogue.listed_days
     since = np.where(np.isfinite(listed), listed, listed[np.isfinite(listed)].min())
-    budgets = [budget_of(items.prices[own.indices]) if own.nnz else ANY_PRICE for own in _each(past, rows)]
+    budgets = [budget_of(items.prices[own.indices]) if own.nnz else ANY_PRICE for own in _each(learning_data, rows)]
     return np.stack([newest_in_budget(since, items.prices, budget) for budget in budgets])
 
 
-def _each(past: Past, rows: NDArray[np.intp]) -> list[Any]:
-    return [past.pairs[[row]] for row in rows.tolist()]
+def _each(learning_data: LearningData, rows: NDArray[np.intp]) -> list[Any]:
+    return [learning_data.pairs[[row]] for row in rows.tolist()]
 
 
 def lists_of(scores: Scores, asked: ItemQuestion, k: int) -> NDArray[np.intp]:
@@ -217,18 +226,21 @@ def lists_of(scores: Scores, asked: ItemQuestion, k: int) -> NDArray[np.intp]:
     return np.concatenate(blocks)
 
 
-def question_of(asked: ItemQuestion, past: Past, catalogue: ItemCatalogue) -> Question:
+def question_of(asked: ItemQuestion, learning_data: LearningData, catalogue: ItemCatalogue) -> Question:
     """What the figures need to know, with cold users and items as slices."""
     content = catalogue.content
-    features = content if content is not None and content.shape[1] else past.factors.things
-    n_events_of_users = np.bincount(past.events.users, minlength=past.events.n_users)[asked.user_rows]
+    features = content if content is not None and content.shape[1] else learning_data.factors.things
+    n_events_of_users = np.bincount(learning_data.events.users, minlength=learning_data.events.n_users)[asked.user_rows]
     return Question(
         relevant=relevant_rows(asked),
         candidates=asked.candidates,
-        n_events=past.n_events,
+        n_events=learning_data.n_events,
         features=features,
         buyer_slices={"cold buyer": n_events_of_users < COLD_EVENTS, "known buyer": n_events_of_users >= COLD_EVENTS},
-        thing_slices={"cold item": past.n_events < COLD_EVENTS, "known item": past.n_events >= COLD_EVENTS},
+        thing_slices={
+            "cold item": learning_data.n_events < COLD_EVENTS,
+            "known item": learning_data.n_events >= COLD_EVENTS,
+        },
     )
 
 
@@ -237,14 +249,14 @@ def relevant_rows(asked: ItemQuestion) -> list[NDArray[np.intp]]:
 
 
 def calibration_of(ours: ItemRanker, asked: ItemQuestion, rng: np.random.Generator) -> dict[str, Any]:
-    choices = ForetoldChoices(rng)
+    choices = PredictedChoices(rng)
     wanted = relevant_rows(asked)
     for start in range(0, len(asked), USERS_AT_ONCE):
         part = asked.take(np.arange(start, min(start + USERS_AT_ONCE, len(asked))))
         scores, allowed = ours.scores(part.user_rows), part.allowed()
         for number in range(len(part)):
             choices.add(scores[number], wanted[start + number].tolist(), np.flatnonzero(allowed[number]))
-    return choices.told()
+    return choices.summary()
 
 
 def learned_by(ours: ItemRanker) -> dict[str, Any]:

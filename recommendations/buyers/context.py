@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
-from recommendations.buyers.households import Member
-from recommendations.buyers.preferences import current_preference, household_of, taste_of
+from recommendations.buyers.interests import Interest
+from recommendations.buyers.preferences import current_preference, stored_interests, taste_of
 from recommendations.engine.ranker import Ranker, SourceSwitch
 from recommendations.engine.taste import Taste
-from recommendations.engine.terms import Wants
-from recommendations.listings.window import Window, borrow_window
+from recommendations.engine.terms import BuyerFeatures
+from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.models import EventKind, Preference
 
 HISTORY_LENGTH = 30  # cars
@@ -24,14 +24,14 @@ HISTORY_DECAY = 0.9  # each earlier car counts so much less
 
 
 @dataclass(frozen=True, eq=False)
-class Shopper:
+class BuyerContext:
     """Who is asking, as numbers in the space of one version.
 
     Attributes:
         buyer: None for a cold buyer.
         version_id: Whose space the numbers belong to.
         ranker: Of that version.
-        tastes: What is believed of the buyer: one taste, or the several of a household, the largest share first. The
+        interests: What is believed of the buyer: one taste, or the several of a household, the largest share first. The
             population's where nothing is known.
         is_personal: Whether anything is known of this buyer at all.
         n_events: How many events the belief rests on.
@@ -42,14 +42,14 @@ class Shopper:
     buyer: Buyer | None
     version_id: int
     ranker: Ranker
-    tastes: tuple[Member, ...]
+    interests: tuple[Interest, ...]
     is_personal: bool
     n_events: int
     history: tuple[NDArray[np.int32], NDArray[np.float64]]
     opened_make_ids: frozenset[int]
 
     @property
-    def place(self) -> tuple[float, float] | None:
+    def location(self) -> tuple[float, float] | None:
         """Where the buyer is, where that may be known."""
         if self.buyer is None or not self.buyer.is_personalised:
             return None
@@ -57,26 +57,28 @@ class Shopper:
             return None
         return self.buyer.latitude, self.buyer.longitude
 
-    def wants(self, switch: SourceSwitch = "hybrid", place: tuple[float, float] | None = None) -> Wants:
-        """As the score reads the buyer; ``place`` where they ask about another than their own."""
-        return Wants(
-            weights=np.array([self.ranker.switched(member.taste.mean, switch) for member in self.tastes]),
-            offsets=np.array([member.offset for member in self.tastes]),
+    def buyer_features(
+        self, switch: SourceSwitch = "hybrid", location: tuple[float, float] | None = None
+    ) -> BuyerFeatures:
+        """As the score reads the buyer; ``location`` where they ask about another than their own."""
+        return BuyerFeatures(
+            weights=np.array([self.ranker.switched(interest.taste.mean, switch) for interest in self.interests]),
+            offsets=np.array([interest.offset for interest in self.interests]),
             history=self.history,
-            place=place or self.place,
+            location=location or self.location,
             is_personal=self.is_personal,
         )
 
 
-def meet(buyer: Buyer | None) -> Shopper | None:
+def load_buyer_context(buyer: Buyer | None) -> BuyerContext | None:
     """The asking buyer in the live space; a cold buyer has the population's taste. None before any ranker is live."""
     preference = preference_of(buyer)  # before the window is borrowed: others may use it while this is computed
-    with borrow_window() as window:
-        if window is None:
+    with borrow_index() as listing_index:
+        if listing_index is None:
             return None
-        if preference and preference.version_id != window.version_id:  # a promotion came in between
+        if preference and preference.version_id != listing_index.version_id:  # a promotion came in between
             preference = preference_of(buyer)
-        return shopper_in(window, buyer, preference)
+        return buyer_context_in(listing_index, buyer, preference)
 
 
 def preference_of(buyer: Buyer | None) -> Preference | None:
@@ -84,30 +86,33 @@ def preference_of(buyer: Buyer | None) -> Preference | None:
     return current_preference(buyer) if buyer and buyer.is_personalised else None
 
 
-def shopper_in(
-    window: Window, buyer: Buyer | None, preference: Preference | None, opened: Sequence[Opened] | None = None
-) -> Shopper:
+def buyer_context_in(
+    listing_index: ListingIndex,
+    buyer: Buyer | None,
+    preference: Preference | None,
+    opened: Sequence[Opened] | None = None,
+) -> BuyerContext:
     """A buyer in the space of a window; ``opened`` in place of what the log says they dealt with lately."""
     recent = recently_opened(buyer) if opened is None and buyer and buyer.is_personalised else opened or []
-    rows = window.stock.rows_of(np.array([event.listing_id for event in recent], np.int64))
+    rows = listing_index.stock.rows_of(np.array([event.listing_id for event in recent], np.int64))
     strengths = np.array([event.weight for event in recent]) * HISTORY_DECAY ** np.arange(len(recent))
-    return Shopper(
+    return BuyerContext(
         buyer=buyer,
-        version_id=window.version_id,
-        ranker=window.ranker,
-        tastes=tastes_of(preference, window.ranker),
+        version_id=listing_index.version_id,
+        ranker=listing_index.ranker,
+        interests=interests_of(preference, listing_index.ranker),
         is_personal=preference is not None,
         n_events=preference.n_interactions if preference else 0,
-        history=(window.archetypes[rows[rows >= 0]], strengths[rows >= 0]),
+        history=(listing_index.archetypes[rows[rows >= 0]], strengths[rows >= 0]),
         opened_make_ids=frozenset(event.make_id for event in recent if event.make_id),
     )
 
 
-def tastes_of(preference: Preference | None, ranker: Ranker) -> tuple[Member, ...]:
+def interests_of(preference: Preference | None, ranker: Ranker) -> tuple[Interest, ...]:
     """The tastes of a household, or the one taste of everybody else."""
     if preference is None:
-        return (Member(1.0, 0.0, Taste(ranker.prior.mean, ranker.prior.covariance)),)
-    return household_of(preference).members or (Member(1.0, 0.0, taste_of(preference)),)
+        return (Interest(1.0, 0.0, Taste(ranker.prior.mean, ranker.prior.covariance)),)
+    return stored_interests(preference).interests or (Interest(1.0, 0.0, taste_of(preference)),)
 
 
 class Opened(NamedTuple):

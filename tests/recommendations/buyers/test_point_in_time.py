@@ -5,15 +5,15 @@ import pytest
 from django.utils import timezone
 
 from catalog.models import Listing
-from recommendations.buyers.past import market_at, wants_at
-from recommendations.buyers.shoppers import meet
+from recommendations.buyers.context import load_buyer_context
+from recommendations.buyers.point_in_time import buyer_features_at, market_at
 from recommendations.events.rows import read_events
-from recommendations.listings.demand import market_pulse
+from recommendations.listings.market_statistics import current_market_statistics
 from recommendations.listings.rows import read_listings
 from recommendations.models.artifacts import load_ranker
-from recommendations.training.held_out import space_of
+from recommendations.training.held_out import snapshot_of
 from tests.factories import BuyerFactory, InteractionFactory
-from tests.worlds import trained_market, view
+from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -23,8 +23,8 @@ def market():
     return trained_market()
 
 
-def the_space(market):
-    return space_of(load_ranker(market.version.pk), read_listings(Listing.objects.exclude(status="draft")))
+def the_snapshot(market):
+    return snapshot_of(load_ranker(market.version.pk), read_listings(Listing.objects.exclude(status="draft")))
 
 
 def the_log():
@@ -32,19 +32,22 @@ def the_log():
 
 
 def known_of(buyer, market, moment):
-    return wants_at(the_space(market), the_log(), np.array([buyer.pk]), moment.timestamp())[buyer.pk]
+    return buyer_features_at(the_snapshot(market), the_log(), np.array([buyer.pk]), moment.timestamp())[buyer.pk]
 
 
 def test_what_is_known_of_a_buyer_now_is_what_serving_knows(market):
     buyer = BuyerFactory(external=True, latitude=50, longitude=10)
     view(buyer, *market.bmws[:3])
     view(buyer, market.skodas[0], kind="favourite")
-    served, wants = meet(buyer).wants(), known_of(buyer, market, timezone.now() + timedelta(seconds=1))
-    np.testing.assert_allclose(wants.weights, served.weights, atol=0.02)  # the sample beside a choice differs
-    np.testing.assert_array_equal(wants.history[0], served.history[0])
-    np.testing.assert_allclose(wants.history[1], served.history[1])
-    assert wants.is_personal
-    assert wants.place == served.place
+    served, buyer_features = (
+        load_buyer_context(buyer).buyer_features(),
+        known_of(buyer, market, timezone.now() + timedelta(seconds=1)),
+    )
+    np.testing.assert_allclose(buyer_features.weights, served.weights, atol=0.02)  # the sample beside a choice differs
+    np.testing.assert_array_equal(buyer_features.history[0], served.history[0])
+    np.testing.assert_allclose(buyer_features.history[1], served.history[1])
+    assert buyer_features.is_personal
+    assert buyer_features.location == served.location
 
 
 def test_later_events_are_not_known_yet(market):
@@ -59,10 +62,10 @@ def test_later_events_are_not_known_yet(market):
 
 
 def test_a_cold_buyer_is_the_population(market):
-    wants = known_of(BuyerFactory(external=True), market, timezone.now())
-    np.testing.assert_array_equal(wants.weights[0], the_space(market).ranker.prior.mean)
-    assert not wants.is_personal
-    assert len(wants.history[0]) == 0
+    buyer_features = known_of(BuyerFactory(external=True), market, timezone.now())
+    np.testing.assert_array_equal(buyer_features.weights[0], the_snapshot(market).ranker.prior.mean)
+    assert not buyer_features.is_personal
+    assert len(buyer_features.history[0]) == 0
 
 
 def test_a_disliked_car_is_no_history(market):
@@ -75,15 +78,15 @@ def test_demand_as_of_a_time_counts_what_came_before_it(market):
     moment = timezone.now() - timedelta(days=5)
     InteractionFactory(listing=market.bmws[0], occurred_at=moment - timedelta(days=3))
     InteractionFactory(listing=market.bmws[1], occurred_at=moment + timedelta(days=1))
-    space = the_space(market)
-    then = market_at(space, the_log(), moment.timestamp())
-    rows = space.stock.rows_of(np.array([market.bmws[0].pk, market.bmws[1].pk]))
+    snapshot = the_snapshot(market)
+    then = market_at(snapshot, the_log(), moment.timestamp())
+    rows = snapshot.stock.rows_of(np.array([market.bmws[0].pk, market.bmws[1].pk]))
     np.testing.assert_allclose(then.demand_counts[rows], [0.5, 0.0], atol=1e-6)  # one half-life of three days
 
 
 def test_demand_now_is_what_serving_counts(market):
-    space = the_space(market)
-    now = market_at(space, the_log(), timezone.now().timestamp())
-    served = market_pulse().demand
-    rows = space.stock.rows_of(np.array(list(served)))
+    snapshot = the_snapshot(market)
+    now = market_at(snapshot, the_log(), timezone.now().timestamp())
+    served = current_market_statistics().demand
+    rows = snapshot.stock.rows_of(np.array(list(served)))
     np.testing.assert_allclose(now.demand_counts[rows], list(served.values()), rtol=1e-3)

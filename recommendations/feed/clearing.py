@@ -13,8 +13,8 @@ from psycopg.errors import DeadlockDetected
 from accounts.models import Buyer
 from recommendations.feed.fitting import LOCK
 from recommendations.feed.memory import EVERYTHING, memory
-from recommendations.listings.demand import forget_demand
-from recommendations.listings.window import forget_window
+from recommendations.listings.index import drop_index
+from recommendations.listings.market_statistics import forget_market_statistics
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +81,6 @@ def _partitions(cursor: Any) -> list[str]:
 def _forget() -> None:
     """What this process has in memory; the others notice by themselves."""
     memory.forget()
-    forget_window()
-    forget_demand()
+    drop_index()
+    forget_market_statistics()
     cache.empty()  # type: ignore[attr-defined]  # ours

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
+from recommendations.buyers.context import HISTORY_DECAY, HISTORY_LENGTH
 from recommendations.buyers.histories import choice_sets_of
-from recommendations.buyers.shoppers import HISTORY_DECAY, HISTORY_LENGTH
 from recommendations.engine.taste import NewtonConfig, posterior_batch
-from recommendations.engine.terms import Market, Wants, demand_counts
+from recommendations.engine.terms import BuyerFeatures, Market, demand_counts
 from recommendations.events.rows import EventRows
-from recommendations.listings.space import ListingSpace
+from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.models import EventKind
 
 EVENTS_PER_BUYER = 40
 SAMPLED_ALTERNATIVES = 20
-QUICKLY = NewtonConfig(tolerance=1e-3)  # what remains after such a step is far below what a list could show
+COARSE_NEWTON = NewtonConfig(tolerance=1e-3)  # what remains after such a step is far below what a list could show
 
 
 def weights_of(events: EventRows) -> NDArray[np.float64]:
@@ -28,64 +28,66 @@ def weights_of(events: EventRows) -> NDArray[np.float64]:
     return np.array([weight_by_kind.get(kind, 0.0) for kind in events.kinds], np.float64)
 
 
-def market_at(space: ListingSpace, events: EventRows, moment: float) -> Market:
+def market_at(snapshot: ListingSnapshot, events: EventRows, as_of: float) -> Market:
     """The market with its demand just before a moment; later events are not looked at."""
-    rows = space.stock.rows_of(events.listing_ids)
-    counts = demand_counts(rows, events.occurred_at, weights_of(events), moment, len(space), events.buyer_ids)
-    return Market.at(space.goods, moment, counts)
+    rows = snapshot.stock.rows_of(events.listing_ids)
+    counts = demand_counts(rows, events.occurred_at, weights_of(events), as_of, len(snapshot), events.buyer_ids)
+    return Market.at(snapshot.listing_features, as_of, counts)
 
 
-def wants_at(
-    space: ListingSpace,
+def buyer_features_at(
+    snapshot: ListingSnapshot,
     events: EventRows,
     buyer_ids: NDArray[np.int64],
-    moment: float,
+    as_of: float,
     events_per_buyer: int = EVENTS_PER_BUYER,
-) -> dict[int, Wants]:
+) -> dict[int, BuyerFeatures]:
     """What was known of each buyer just before a moment, by buyer id; a cold buyer has the population's.
 
     A household counts as one taste here: finding out how many there are costs ten times the rest.
 
     Args:
-        space: Where the listings have their vectors.
+        snapshot: Where the listings have their vectors.
         events: The log; later events are not looked at.
         buyer_ids: Whom is asked about, shape (n_buyers,).
-        moment: Epoch seconds.
+        as_of: Epoch seconds.
         events_per_buyer: At most so many of the newest events make a taste. Serving takes more of them
             (``EVENTS_PER_BUYER`` of the settings) than a training's own test can afford.
     """
-    earlier = events.before(moment).of_buyers(buyer_ids)
+    earlier = events.before(as_of).of_buyers(buyer_ids)
     sets = choice_sets_of(
-        earlier.newest_per_buyer(events_per_buyer), space, datetime.fromtimestamp(moment, UTC), SAMPLED_ALTERNATIVES
+        earlier.newest_per_buyer(events_per_buyer), snapshot, datetime.fromtimestamp(as_of, UTC), SAMPLED_ALTERNATIVES
     )
-    tastes = dict(zip(sets, posterior_batch(list(sets.values()), space.ranker.prior, QUICKLY), strict=True))
-    histories, places = histories_in(space, earlier), places_of(buyer_ids.tolist())
+    tastes = dict(zip(sets, posterior_batch(list(sets.values()), snapshot.ranker.prior, COARSE_NEWTON), strict=True))
+    histories, locations = histories_in(snapshot, earlier), locations_of(buyer_ids.tolist())
     nothing = np.empty(0, np.int32), np.empty(0)
     return {
-        buyer_id: Wants(
-            tastes[buyer_id].mean if buyer_id in tastes else space.ranker.prior.mean,
+        buyer_id: BuyerFeatures(
+            tastes[buyer_id].mean if buyer_id in tastes else snapshot.ranker.prior.mean,
             history=histories.get(buyer_id, nothing),
-            place=places.get(buyer_id),
+            location=locations.get(buyer_id),
             is_personal=buyer_id in tastes,
         )
         for buyer_id in buyer_ids.tolist()
     }
 
 
-def histories_in(space: ListingSpace, events: EventRows) -> dict[int, tuple[NDArray[np.int32], NDArray[np.float64]]]:
-    """Archetypes of the cars each buyer dealt with lately, newest first, and how strongly: what ``shoppers`` reads."""
-    rows, weights = space.stock.rows_of(events.listing_ids), weights_of(events)
+def histories_in(
+    snapshot: ListingSnapshot, events: EventRows
+) -> dict[int, tuple[NDArray[np.int32], NDArray[np.float64]]]:
+    """Archetypes of the cars each buyer dealt with lately, newest first, and how strongly: what ``context`` reads."""
+    rows, weights = snapshot.stock.rows_of(events.listing_ids), weights_of(events)
     used = np.flatnonzero((weights > 0) & (rows >= 0))[::-1]
     order = used[np.argsort(events.buyer_ids[used], kind="stable")]
     starts = np.flatnonzero(np.diff(events.buyer_ids[order], prepend=-1))
     return {
-        int(events.buyer_ids[at[0]]): (space.archetypes[rows[at]], weights[at] * HISTORY_DECAY ** np.arange(len(at)))
+        int(events.buyer_ids[at[0]]): (snapshot.archetypes[rows[at]], weights[at] * HISTORY_DECAY ** np.arange(len(at)))
         for at in (part[:HISTORY_LENGTH] for part in np.split(order, starts[1:]))
         if len(at)
     }
 
 
-def places_of(buyer_ids: Collection[int]) -> dict[int, tuple[float, float]]:
+def locations_of(buyer_ids: Collection[int]) -> dict[int, tuple[float, float]]:
     """Buyer id -> latitude and longitude, where known."""
     found = Buyer.objects.filter(pk__in=buyer_ids).values_list("pk", "latitude", "longitude")
     return {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recommendations.engine.terms import demand_counts
-from recommendations.listings.demand import read_pulse
+from recommendations.listings.market_statistics import read_market_statistics
 from recommendations.models import EventKind
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, PriceChangeFactory
 
@@ -33,9 +33,9 @@ def test_demand_counts_by_kind_and_halves_every_three_days(listing):
     happened(listing, "view", 15)
     happened(listing, "dislike", 1)
     happened(ListingFactory(), "view", -1)
-    pulse = read_pulse(int(NOW.timestamp()))
-    assert pulse.demand == {listing.pk: pytest.approx(1 + 2 * 0.5)}
-    assert pulse.contacts == {listing.pk: pytest.approx(0.5)}
+    market_statistics = read_market_statistics(int(NOW.timestamp()))
+    assert market_statistics.demand == {listing.pk: pytest.approx(1 + 2 * 0.5)}
+    assert market_statistics.contacts == {listing.pk: pytest.approx(0.5)}
 
 
 def test_other_weights_may_be_supposed(listing):
@@ -43,10 +43,10 @@ def test_other_weights_may_be_supposed(listing):
     happened(listing, "contact", 0)
     kinds = EventKind.objects.in_bulk()
     kinds["view"].weight, kinds["contact"].weight = 5, -1
-    pulse = read_pulse(int(NOW.timestamp()), kinds)
-    assert pulse.demand == {listing.pk: pytest.approx(5)}
-    assert pulse.contacts == {}
-    assert read_pulse(int(NOW.timestamp()), {}).demand == {}
+    market_statistics = read_market_statistics(int(NOW.timestamp()), kinds)
+    assert market_statistics.demand == {listing.pk: pytest.approx(5)}
+    assert market_statistics.contacts == {}
+    assert read_market_statistics(int(NOW.timestamp()), {}).demand == {}
 
 
 def test_demand_is_what_the_engine_counts(listing):
@@ -60,7 +60,7 @@ def test_demand_is_what_the_engine_counts(listing):
         1,
         np.arange(4),
     )
-    np.testing.assert_allclose(read_pulse(int(NOW.timestamp())).demand[listing.pk], counts[0])
+    np.testing.assert_allclose(read_market_statistics(int(NOW.timestamp())).demand[listing.pk], counts[0])
 
 
 def test_a_buyer_who_calls_twice_is_one_lead(listing):
@@ -69,7 +69,7 @@ def test_a_buyer_who_calls_twice_is_one_lead(listing):
     happened(listing, "contact", 2, buyer)
     happened(listing, "contact", 2)
     happened(listing, "view", 2)
-    assert read_pulse(int(NOW.timestamp())).leads == {listing.pk: 2}
+    assert read_market_statistics(int(NOW.timestamp())).leads == {listing.pk: 2}
 
 
 def test_the_last_change_decides_whether_a_price_fell(listing):
@@ -79,7 +79,7 @@ def test_the_last_change_decides_whether_a_price_fell(listing):
     PriceChangeFactory(listing=risen, old_price=13_000, new_price=12_000, changed_at=NOW - timedelta(days=3))
     PriceChangeFactory(listing=risen, old_price=12_000, new_price=12_500, changed_at=NOW - timedelta(days=1))
     PriceChangeFactory(listing=old, changed_at=NOW - timedelta(days=8))
-    assert read_pulse(int(NOW.timestamp())).price_drops == {listing.pk: 1_000}
+    assert read_market_statistics(int(NOW.timestamp())).price_drops == {listing.pk: 1_000}
 
 
 def test_what_happened_to_one_advertisement_of_a_car_counts_for_the_others():
@@ -93,13 +93,13 @@ def test_what_happened_to_one_advertisement_of_a_car_counts_for_the_others():
     happened(relisted, "contact", 0, caller)
     happened(relisted, "contact", 0)
     happened(nameless[0], "contact", 0)
-    pulse = read_pulse(int(NOW.timestamp()))
+    market_statistics = read_market_statistics(int(NOW.timestamp()))
     for listing in (old, relisted, elsewhere):
-        assert pulse.contacts[listing.pk] == pytest.approx(1 + 1), "the one who called twice counts once"
-        assert pulse.demand[listing.pk] == pytest.approx(2 * (1 + 1))
-        assert pulse.leads[listing.pk] == 2
-    assert pulse.leads[nameless[0].pk] == 1
-    assert nameless[1].pk not in pulse.demand
+        assert market_statistics.contacts[listing.pk] == pytest.approx(1 + 1), "the one who called twice counts once"
+        assert market_statistics.demand[listing.pk] == pytest.approx(2 * (1 + 1))
+        assert market_statistics.leads[listing.pk] == 2
+    assert market_statistics.leads[nameless[0].pk] == 1
+    assert nameless[1].pk not in market_statistics.demand
 
 
 def test_prices_fall_in_the_currency_of_the_market(listing, settings):
@@ -108,4 +108,4 @@ def test_prices_fall_in_the_currency_of_the_market(listing, settings):
     change = {"old_price": 13_000, "new_price": 12_000, "changed_at": NOW - timedelta(days=2)}
     PriceChangeFactory(listing=listing, currency="EUR", **change)
     PriceChangeFactory(listing=rupees, currency="INR", **change)
-    assert read_pulse(int(NOW.timestamp())).price_drops == {listing.pk: pytest.approx(800)}
+    assert read_market_statistics(int(NOW.timestamp())).price_drops == {listing.pk: pytest.approx(800)}

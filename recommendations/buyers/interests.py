@@ -26,23 +26,23 @@ from recommendations.engine.taste import (
     unpack_covariance,
 )
 
-ASK_AGAIN = 1.4  # growth of the log after which a worker asks anew how many tastes there are
-OVERDUE = 2.0  # growth after which any caller asks, for then no worker is at work
-EVENTS_ASKED_ABOUT = 80  # those with the most weight left: the question costs more with every event
+REFIT_GROWTH = 1.4  # growth of the log after which a worker asks anew how many tastes there are
+OVERDUE_GROWTH = 2.0  # growth after which any caller asks, for then no worker is at work
+EVENTS_FITTED = 80  # those with the most weight left: the question costs more with every event
 FEWEST_EVENTS = 10
-THIN = 2.0  # event weight below which a taste is given up
+MIN_INTEREST_WEIGHT = 2.0  # event weight below which a taste is given up
 
 HEADER = struct.Struct("<BBI")  # format, number of tastes, events when last asked
 FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
+class Interest:
     """One taste of a household.
 
     Attributes:
         share: Of the household's event weight, 0 to 1.
-        offset: Added to utilities under this taste, to compare them with those under another: ``compared``.
+        offset: Added to utilities under this taste, to compare them with those under another: ``with_offsets``.
         taste: The belief about its weights.
     """
 
@@ -52,50 +52,50 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
-class Household:
+class InterestSet:
     """The tastes of a buyer who has several, the largest share first; no members where there is only one.
 
-    ``asked_at`` is the number of events at which it was last asked how many tastes there are.
+    ``fitted_at`` is the number of events at which it was last asked how many tastes there are.
     """
 
-    members: tuple[Member, ...] = ()
-    asked_at: int = 0
+    interests: tuple[Interest, ...] = ()
+    fitted_at: int = 0
 
     def pack(self) -> bytes:
         """For storage; ``unpack`` restores it up to the rounding to float32. Empty where this was never asked."""
-        if not self.asked_at:
+        if not self.fitted_at:
             return b""
-        packed = HEADER.pack(FORMAT, len(self.members), self.asked_at)
-        for member in self.members:
-            packed += np.array([member.share, member.offset, *member.taste.mean], "<f4").tobytes()
-            packed += pack_covariance(member.taste.covariance)
+        packed = HEADER.pack(FORMAT, len(self.interests), self.fitted_at)
+        for interest in self.interests:
+            packed += np.array([interest.share, interest.offset, *interest.taste.mean], "<f4").tobytes()
+            packed += pack_covariance(interest.taste.covariance)
         return packed
 
     @classmethod
-    def unpack(cls, content: bytes, n_dims: int) -> Household:
-        """What was packed; ``Household()``, never asked, where nothing is stored, or another format."""
+    def unpack(cls, content: bytes, n_dims: int) -> InterestSet:
+        """What was packed; ``InterestSet()``, never asked, where nothing is stored, or another format."""
         if len(content) < HEADER.size or content[0] != FORMAT:
             return cls()
-        _, n_members, asked_at = HEADER.unpack_from(content)
+        _, n_interests, fitted_at = HEADER.unpack_from(content)
         n_mean, n_covariance = 4 * (2 + n_dims), 2 * n_dims * (n_dims + 1)
-        members = []
-        for number in range(n_members):
+        interests = []
+        for number in range(n_interests):
             start = HEADER.size + number * (n_mean + n_covariance)
             share, offset, *mean = np.frombuffer(content, "<f4", 2 + n_dims, start).astype(np.float64).tolist()
             covariance = unpack_covariance(content[start + n_mean : start + n_mean + n_covariance], n_dims)
-            members.append(Member(share, offset, Taste(np.array(mean), covariance)))
-        return cls(tuple(members), asked_at)
+            interests.append(Interest(share, offset, Taste(np.array(mean), covariance)))
+        return cls(tuple(interests), fitted_at)
 
 
-def divide(
+def update_interests(
     sets: ChoiceSets,
     prior: Prior,
     live: NDArray[np.float32],
-    before: Household | None,
+    before: InterestSet | None,
     n_events: int,
     *,
     is_hurried: bool,
-) -> Household:
+) -> InterestSet:
     """The tastes behind a buyer's choices, brought up to date.
 
     Args:
@@ -109,37 +109,37 @@ def divide(
     """
     sets = sets.take(sets.weights > 0)
     if is_due(before, n_events, is_hurried=is_hurried):
-        strongest = np.sort(np.argsort(-sets.weights, kind="stable")[:EVENTS_ASKED_ABOUT])
+        strongest = np.sort(np.argsort(-sets.weights, kind="stable")[:EVENTS_FITTED])
         found = tastes(sets.take(strongest), prior)
-        return Household(compared(found, live), n_events)
-    before = before or Household()
-    return Household(compared(_shared_out(sets, prior, before.members), live), before.asked_at)
+        return InterestSet(with_offsets(found, live), n_events)
+    before = before or InterestSet()
+    return InterestSet(with_offsets(_reassigned(sets, prior, before.interests), live), before.fitted_at)
 
 
-def is_due(before: Household | None, n_events: int, *, is_hurried: bool) -> bool:
+def is_due(before: InterestSet | None, n_events: int, *, is_hurried: bool) -> bool:
     if is_hurried:
-        return before is not None and n_events >= OVERDUE * max(before.asked_at, FEWEST_EVENTS)
-    return n_events >= max(FEWEST_EVENTS, ASK_AGAIN * (before.asked_at if before else 0))
+        return before is not None and n_events >= OVERDUE_GROWTH * max(before.fitted_at, FEWEST_EVENTS)
+    return n_events >= max(FEWEST_EVENTS, REFIT_GROWTH * (before.fitted_at if before else 0))
 
 
-def _shared_out(sets: ChoiceSets, prior: Prior, members: Sequence[Member]) -> list[tuple[float, Taste]]:
+def _reassigned(sets: ChoiceSets, prior: Prior, interests: Sequence[Interest]) -> list[tuple[float, Taste]]:
     """Shares and tastes when every event counts for the one that explains it best; a thin one is given up."""
-    if not members or not len(sets):
+    if not interests or not len(sets):
         return []
     batch = logit.stack([sets])
-    likely = [logit.choice_log_probabilities(batch, member.taste.mean[None])[0] for member in members]
-    log_shares = np.log([max(member.share, 1e-12) for member in members])
+    likely = [logit.choice_log_probabilities(batch, interest.taste.mean[None])[0] for interest in interests]
+    log_shares = np.log([max(interest.share, 1e-12) for interest in interests])
     best = (log_shares[:, None] + np.concatenate(likely) * sets.weights).argmax(axis=0)
-    weights = np.bincount(best, sets.weights, len(members))
-    if weights.min() < THIN:
+    weights = np.bincount(best, sets.weights, len(interests))
+    if weights.min() < MIN_INTEREST_WEIGHT:
         return []
     return [
-        (weight / weights.sum(), posterior(sets.take(best == number), prior, start=member.taste))
-        for number, (member, weight) in enumerate(zip(members, weights.tolist(), strict=True))
+        (weight / weights.sum(), posterior(sets.take(best == number), prior, start=interest.taste))
+        for number, (interest, weight) in enumerate(zip(interests, weights.tolist(), strict=True))
     ]
 
 
-def compared(found: Sequence[tuple[float, Taste]], live: NDArray[np.float32]) -> tuple[Member, ...]:
+def with_offsets(found: Sequence[tuple[float, Taste]], live: NDArray[np.float32]) -> tuple[Interest, ...]:
     """Tastes with offsets that make their utilities comparable, the largest share first; empty for a single taste.
 
     The chance that the household's next choice is car i, and made with taste t, is ``share_t * exp(u_t(i))`` over the
@@ -153,7 +153,7 @@ def compared(found: Sequence[tuple[float, Taste]], live: NDArray[np.float32]) ->
     ordered = sorted(found, key=lambda one: -one[0])
     offsets = np.array([np.log(max(share, 1e-12)) - log_mean_exp(live @ taste.mean) for share, taste in ordered])
     return tuple(
-        Member(share, float(offset), taste)
+        Interest(share, float(offset), taste)
         for (share, taste), offset in zip(ordered, offsets - offsets[0], strict=True)
     )
 

@@ -22,14 +22,14 @@ PRICE_DROP_DAYS = 7
 
 
 @dataclass(frozen=True)
-class Pulse:
+class MarketStatistics:
     """The market as of one moment, by listing id; a listing that is absent has none.
 
     Events on one advertisement of a car count for every other with the same fingerprint: a relisted car does not begin
     anew, and one that two sources have is wanted once.
 
     Attributes:
-        moment: Epoch seconds.
+        as_of: Epoch seconds.
         demand: Buyers who did something favourable within the last two weeks, each counting by the weight of the
             strongest kind and half after three days.
         contacts: The same of contacts alone, each buyer counting 1 when new.
@@ -38,7 +38,7 @@ class Pulse:
             currency. A change in a currency without a rate is none.
     """
 
-    moment: int
+    as_of: int
     demand: Mapping[int, float]
     contacts: Mapping[int, float]
     leads: Mapping[int, int]
@@ -46,28 +46,28 @@ class Pulse:
 
 
 _lock = threading.Lock()
-_pulse: Pulse | None = None
+_statistics: MarketStatistics | None = None
 
 
-def market_pulse() -> Pulse:
+def current_market_statistics() -> MarketStatistics:
     """The market as of the last full ten minutes."""
-    global _pulse
+    global _statistics
     now = int(time.time())
     step = now - now % STEP_SECONDS
     with _lock:
-        if _pulse is None or _pulse.moment != step:
-            _pulse = read_pulse(step)
-        return _pulse
+        if _statistics is None or _statistics.as_of != step:
+            _statistics = read_market_statistics(step)
+        return _statistics
 
 
-def forget_demand() -> None:
+def forget_market_statistics() -> None:
     """Read anew at the next call."""
-    global _pulse
+    global _statistics
     with _lock:
-        _pulse = None
+        _statistics = None
 
 
-def read_pulse(moment: int, kinds: Mapping[str, EventKind] | None = None) -> Pulse:
+def read_market_statistics(as_of: int, kinds: Mapping[str, EventKind] | None = None) -> MarketStatistics:
     """The market at a moment, in epoch seconds, from what happened before it.
 
     ``kinds`` stand in for the stored ones, by slug, for the question what other weights would do.
@@ -97,7 +97,7 @@ def read_pulse(moment: int, kinds: Mapping[str, EventKind] | None = None) -> Pul
             [
                 DEMAND_HALF_LIFE_DAYS,
                 *(list(column) for column in (zip(*weights, strict=True) if weights else ((), (), ()))),
-                moment,
+                as_of,
                 int(DEMAND_LOOKBACK_DAYS),
             ],
         )
@@ -106,12 +106,12 @@ def read_pulse(moment: int, kinds: Mapping[str, EventKind] | None = None) -> Pul
             "SELECT DISTINCT ON (listing_id) listing_id, old_price - new_price, currency FROM catalog_pricechange, "
             "to_timestamp(%s) AS moment WHERE changed_at BETWEEN moment - make_interval(days => %s) AND moment "
             "ORDER BY listing_id, changed_at DESC",
-            [moment, PRICE_DROP_DAYS],
+            [as_of, PRICE_DROP_DAYS],
         )
         changes = cursor.fetchall()
     rates = exchange_rates()
-    return Pulse(
-        moment=moment,
+    return MarketStatistics(
+        as_of=as_of,
         demand={listing_id: float(demand) for listing_id, demand, _, _ in events},
         contacts={listing_id: float(contacts) for listing_id, _, contacts, _ in events if contacts},
         leads={listing_id: leads for listing_id, _, _, leads in events if leads},

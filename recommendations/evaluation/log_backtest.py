@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from catalog.models import Listing
 from recommendations.buyers.histories import SHOWN_AT_MOST
-from recommendations.buyers.past import market_at, wants_at, weights_of
+from recommendations.buyers.point_in_time import buyer_features_at, market_at, weights_of
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
-from recommendations.engine.terms import Wants, score_rows
+from recommendations.engine.terms import BuyerFeatures, score_rows
 from recommendations.evaluation.baselines import (
     ANY_PRICE,
     Als,
@@ -35,15 +35,15 @@ from recommendations.evaluation.baselines import (
     popular,
     recently_popular,
 )
-from recommendations.evaluation.outcome import KS, OURS, ForetoldChoices, Outcome, Report, quiet
+from recommendations.evaluation.outcome import KS, OURS, Outcome, PredictedChoices, Report, no_report
 from recommendations.events.rows import EventRows, read_events, read_shown_beside
 from recommendations.exceptions import EvaluationRefused
 from recommendations.listings.rows import ListingRows, read_listings
-from recommendations.listings.space import ListingSpace
+from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.metrics.figures import PAIRS_WON, Question, measure, pairs_won
 from recommendations.models import RankerVersion
 from recommendations.models.artifacts import load_ranker
-from recommendations.training.held_out import HeldBack, held_back_after, space_of
+from recommendations.training.held_out import HeldOut, held_out_after, snapshot_of
 from recommendations.training.runs import Material, Steps, TrainingParameters, learn
 from recommendations.training.score_weights import TermConfig, learn_terms
 
@@ -111,7 +111,7 @@ class LogParameters:
         if self.test_days is not None and self.test_days <= 0:
             raise EvaluationRefused("test_days must be positive")
         if self.test_from is not None:
-            moment_of(self.test_from)
+            cutoff_of(self.test_from)
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> LogParameters:
@@ -124,16 +124,16 @@ class LogParameters:
         return {**asdict(self), "ks": list(self.ks), "beside": list(self.beside)}
 
 
-def moment_of(text: str) -> float:
+def cutoff_of(text: str) -> float:
     """Epoch seconds of a moment in ISO 8601, UTC where it says nothing else."""
     try:
-        moment = datetime.fromisoformat(text)
+        cutoff = datetime.fromisoformat(text)
     except ValueError as problem:
         raise EvaluationRefused(f"“{text}” is no date in ISO 8601, like 2026-10-01") from problem
-    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    return cutoff.replace(tzinfo=cutoff.tzinfo or UTC).timestamp()
 
 
-def backtest_log(parameters: LogParameters, report: Report = quiet) -> Outcome:
+def backtest_log(parameters: LogParameters, report: Report = no_report) -> Outcome:
     """Learn from what was known at a moment, and find what buyers did after it.
 
     Raises:
@@ -141,27 +141,27 @@ def backtest_log(parameters: LogParameters, report: Report = quiet) -> Outcome:
     """
     report(0.02, "reading listings and events")
     events = read_events(since=timezone.now() - timedelta(days=parameters.history_days))
-    moment = first_moment(events, parameters)
+    cutoff = log_cutoff(events, parameters)
     rows = read_listings(Listing.objects.exclude(status=Listing.Status.DRAFT))
-    rows = rows.take(np.flatnonzero(rows.published_at <= moment))  # what came later could not be known, nor listed
+    rows = rows.take(np.flatnonzero(rows.published_at <= cutoff))  # what came later could not be known, nor listed
     if not len(rows):
-        raise EvaluationRefused(f"no listing was published before {format_time(moment)}")
+        raise EvaluationRefused(f"no listing was published before {format_time(cutoff)}")
     notes: list[str] = []
     if parameters.version is None:
-        space = learned_anew(rows, events.before(moment), moment, parameters, report)
+        snapshot = learned_anew(rows, events.before(cutoff), cutoff, parameters, report)
     else:
         version = stored_version(parameters.version)
-        space = space_of(load_ranker(version.pk), rows)
-        notes.append(leak_note(version, events, moment))
+        snapshot = snapshot_of(load_ranker(version.pk), rows)
+        notes.append(leak_note(version, events, cutoff))
     others = {name_of(number): stored_version(number) for number in parameters.beside}
-    notes += [leak_note(one, events, moment) for one in others.values()]
-    until = np.inf if parameters.test_days is None else moment + parameters.test_days * SECONDS_A_DAY
-    case = held_back_after(space, events, moment, until=until, seed=parameters.seed, max_buyers=parameters.max_buyers)
+    notes += [leak_note(one, events, cutoff) for one in others.values()]
+    until = np.inf if parameters.test_days is None else cutoff + parameters.test_days * SECONDS_A_DAY
+    case = held_out_after(snapshot, events, cutoff, until=until, seed=parameters.seed, max_buyers=parameters.max_buyers)
     if not len(case):
-        raise EvaluationRefused(f"no buyer acted on a car after {format_time(moment)} that was for sale then")
-    outcome = measured(space, rows, events, case, parameters, notes, report, others)
+        raise EvaluationRefused(f"no buyer acted on a car after {format_time(cutoff)} that was for sale then")
+    outcome = measured(snapshot, rows, events, case, parameters, notes, report, others)
     stored = {OURS: stored_version(parameters.version), **others} if parameters.version else others
-    known = {name: share_known(one, events, moment) for name, one in stored.items()}
+    known = {name: share_known(one, events, cutoff) for name, one in stored.items()}
     return replace(outcome, summary={**outcome.summary, "known": known})
 
 
@@ -170,21 +170,21 @@ def name_of(version_id: int) -> str:
     return f"v{version_id}"
 
 
-def first_moment(events: EventRows, parameters: LogParameters) -> float:
+def log_cutoff(events: EventRows, parameters: LogParameters) -> float:
     """Epoch seconds at which the test begins."""
     if not len(events):
         raise EvaluationRefused("there are no events to learn from")
     if parameters.test_from is not None:
-        moment = moment_of(parameters.test_from)
+        cutoff = cutoff_of(parameters.test_from)
     else:
-        moment = float(np.quantile(events.occurred_at, 1 - parameters.test_share))
-    if not (events.occurred_at < moment).any():
-        raise EvaluationRefused(f"no event lies before {format_time(moment)}, so there is nothing to learn from")
-    return moment
+        cutoff = float(np.quantile(events.occurred_at, 1 - parameters.test_share))
+    if not (events.occurred_at < cutoff).any():
+        raise EvaluationRefused(f"no event lies before {format_time(cutoff)}, so there is nothing to learn from")
+    return cutoff
 
 
-def format_time(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
+def format_time(cutoff: float) -> str:
+    return f"{datetime.fromtimestamp(cutoff, UTC):%Y-%m-%d %H:%M}"
 
 
 def stored_version(number: int) -> RankerVersion:
@@ -195,14 +195,14 @@ def stored_version(number: int) -> RankerVersion:
     return version
 
 
-def share_known(version: RankerVersion, events: EventRows, moment: float) -> float:
+def share_known(version: RankerVersion, events: EventRows, cutoff: float) -> float:
     """Which part of the events after a moment a version had learned from."""
-    later = events.take(events.occurred_at >= moment)
+    later = events.take(events.occurred_at >= cutoff)
     return float(np.mean(later.ids <= version.last_interaction_id)) if len(later) else 0.0
 
 
-def leak_note(version: RankerVersion, events: EventRows, moment: float) -> str:
-    share = share_known(version, events, moment)
+def leak_note(version: RankerVersion, events: EventRows, cutoff: float) -> str:
+    share = share_known(version, events, cutoff)
     if share == 0:
         return f"{version} was trained before the test began: it knew none of the tested events."
     return (
@@ -212,40 +212,40 @@ def leak_note(version: RankerVersion, events: EventRows, moment: float) -> str:
 
 
 def learned_anew(
-    rows: ListingRows, events: EventRows, moment: float, parameters: LogParameters, report: Report
-) -> ListingSpace:
+    rows: ListingRows, events: EventRows, cutoff: float, parameters: LogParameters, report: Report
+) -> ListingSnapshot:
     """Our ranker as a training at the moment would have made it; rows and events are those before it."""
     training = TrainingParameters(history_days=parameters.history_days, seed=parameters.seed)
     encoder = fit_encoder(rows.table, EncoderConfig(n_dims=settings.CONTENT_DIMENSIONS))
     material = Material.of(rows, encoder, events)
     earlier = float(np.quantile(events.occurred_at, 1 - LEARNED_FROM_SHARE))
-    past = material.before(earlier)
-    steps = Steps(report, 0.05, 0.3, f"the first {len(past.events)} events")
-    before = learn(past, training, datetime.fromtimestamp(earlier, UTC), steps)
+    earlier_data = material.before(earlier)
+    steps = Steps(report, 0.05, 0.3, f"the first {len(earlier_data.events)} events")
+    before = learn(earlier_data, training, datetime.fromtimestamp(earlier, UTC), steps)
     report(0.3, "weighing the terms of the score")
     scores = learn_terms(before, events, earlier, TermConfig(seed=parameters.seed))
     steps = Steps(report, 0.35, 0.6, f"all {len(events)} events before the test")
-    space = learn(material, training, datetime.fromtimestamp(moment, UTC), steps, before.ranker.prior)
-    space.ranker = space.ranker.with_scores(scores.known, scores.stranger)
-    return space
+    snapshot = learn(material, training, datetime.fromtimestamp(cutoff, UTC), steps, before.ranker.prior)
+    snapshot.ranker = snapshot.ranker.with_scores(scores.known, scores.cold)
+    return snapshot
 
 
 def measured(
-    space: ListingSpace,
+    snapshot: ListingSnapshot,
     rows: ListingRows,
     events: EventRows,
-    case: HeldBack,
+    case: HeldOut,
     parameters: LogParameters,
     notes: list[str],
     report: Report,
     others: Mapping[str, RankerVersion],
 ) -> Outcome:
     """Lists of every ranker, and their figures; ``others`` are stored versions by name."""
-    past = events.before(case.moment)
-    ours = our_scores(space, past, case)
-    rankers = {OURS: ours, **{name: scores_of(version, rows, past, case) for name, version in others.items()}}
+    earlier_data = events.before(case.cutoff)
+    ours = our_scores(snapshot, earlier_data, case)
+    rankers = {OURS: ours, **{name: scores_of(version, rows, earlier_data, case) for name, version in others.items()}}
     if parameters.with_baselines:
-        rankers |= baselines(space, past, case, parameters.seed)
+        rankers |= baselines(snapshot, earlier_data, case, parameters.seed)
     k, lists = max(parameters.ks), {}
     for number, (name, scores) in enumerate(rankers.items()):
         report(0.6 + 0.3 * number / len(rankers), f"lists of {name}")
@@ -253,12 +253,12 @@ def measured(
         lists[name] = np.array(best, np.intp).reshape(len(case), k)
     report(0.92, "measuring")
     rng = np.random.default_rng(parameters.seed)
-    shown = shown_choices(space, events, case)
+    shown = shown_choices(snapshot, events, case)
     more = {name: {(PAIRS_WON, 0): won_by(scores, shown)} for name, scores in rankers.items()}
-    figures = measure(question_of(space, past, case), lists, OURS, parameters.ks, rng, more=more)
+    figures = measure(question_of(snapshot, earlier_data, case), lists, OURS, parameters.ks, rng, more=more)
     return Outcome(
         source="log",
-        moment=datetime.fromtimestamp(case.moment, UTC),
+        moment=datetime.fromtimestamp(case.cutoff, UTC),
         n_events=len(case.event_ids),
         n_buyers=len(case),
         n_candidates=len(case.candidate_rows),
@@ -267,46 +267,49 @@ def measured(
             "rankers": {name: description_of(name, others) for name in rankers},
             "notes": [*notes, *usual_notes(case, parameters)],
             "calibration": calibration_of(ours, case, rng),
-            "learned": {"weights": weights_in(space)},
+            "learned": {"weights": weights_in(snapshot)},
             "parameters": parameters.to_json(),
         },
     )
 
 
-def our_scores(space: ListingSpace, past: EventRows, case: HeldBack) -> Scores:
+def our_scores(snapshot: ListingSnapshot, earlier_data: EventRows, case: HeldOut) -> Scores:
     """The arithmetic of serving, with buyers and market as they were."""
-    market, wants = market_at(space, past, case.moment), wants_in(space, past, case)
+    market, buyer_features = (
+        market_at(snapshot, earlier_data, case.cutoff),
+        buyer_features_in(snapshot, earlier_data, case),
+    )
     buyers = case.buyer_ids.tolist()
-    return lambda buyer: score_rows(space.ranker, market, wants[buyers[buyer]], case.candidate_rows).scores
+    return lambda buyer: score_rows(snapshot.ranker, market, buyer_features[buyers[buyer]], case.candidate_rows).scores
 
 
-def scores_of(version: RankerVersion, rows: ListingRows, past: EventRows, case: HeldBack) -> Scores:
+def scores_of(version: RankerVersion, rows: ListingRows, earlier_data: EventRows, case: HeldOut) -> Scores:
     """The same by another stored version, whose space has the same listings in the same rows."""
-    return our_scores(space_of(load_ranker(version.pk), rows), past, case)
+    return our_scores(snapshot_of(load_ranker(version.pk), rows), earlier_data, case)
 
 
 def description_of(name: str, others: Mapping[str, RankerVersion]) -> str:
     return f"the same as {OURS}, by {name} as it is stored" if name in others else DESCRIPTIONS[name]
 
 
-def wants_in(space: ListingSpace, past: EventRows, case: HeldBack) -> dict[int, Wants]:
+def buyer_features_in(snapshot: ListingSnapshot, earlier_data: EventRows, case: HeldOut) -> dict[int, BuyerFeatures]:
     """From as many events of each buyer as serving reads."""
-    return wants_at(space, past, case.buyer_ids, case.moment, settings.EVENTS_PER_BUYER)
+    return buyer_features_at(snapshot, earlier_data, case.buyer_ids, case.cutoff, settings.EVENTS_PER_BUYER)
 
 
 ShownChoices = list[list[tuple[int, NDArray[np.intp]]]]  # per buyer: the chosen candidate, and those shown beside it
 
 
-def shown_choices(space: ListingSpace, events: EventRows, case: HeldBack) -> ShownChoices:
+def shown_choices(snapshot: ListingSnapshot, events: EventRows, case: HeldOut) -> ShownChoices:
     """What each buyer chose from lists they were shown after the moment, as far as they hold candidates."""
     tested = events.take(np.isin(events.ids, case.event_ids))
-    position_of_row = np.full(len(space) + 1, -1)
+    position_of_row = np.full(len(snapshot) + 1, -1)
     position_of_row[case.candidate_rows] = np.arange(len(case.candidate_rows))
     beside = read_shown_beside(tested.ids, SHOWN_AT_MOST)
     listed_events = beside.event_ids
-    others = position_of_row[space.stock.rows_of(beside.listing_ids)]
+    others = position_of_row[snapshot.stock.rows_of(beside.listing_ids)]
     listed_events, others = listed_events[others >= 0], others[others >= 0]
-    chosen = position_of_row[space.stock.rows_of(tested.listing_ids)]
+    chosen = position_of_row[snapshot.stock.rows_of(tested.listing_ids)]
     choices: ShownChoices = [[] for _ in range(len(case))]
     for event_id, buyer_id, position in zip(tested.ids, tested.buyer_ids, chosen.tolist(), strict=True):
         start, end = np.searchsorted(listed_events, [event_id, event_id + 1])
@@ -324,16 +327,16 @@ def won_by(scores: Scores, shown: ShownChoices) -> NDArray[np.float64]:
     return won
 
 
-def baselines(space: ListingSpace, past: EventRows, case: HeldBack, seed: int) -> dict[str, Scores]:
+def baselines(snapshot: ListingSnapshot, earlier_data: EventRows, case: HeldOut, seed: int) -> dict[str, Scores]:
     """Every other ranker, learned from the same past."""
-    history = History.of(space, past, case)
+    history = History.of(snapshot, earlier_data, case)
     demand = history.demand()
-    vectors = space.stock.vectors[case.candidate_rows]
-    wants = wants_in(space, past, case)
+    vectors = snapshot.stock.vectors[case.candidate_rows]
+    buyer_features = buyer_features_in(snapshot, earlier_data, case)
     buyers = case.buyer_ids.tolist()
-    ever = popular(history.rows, history.weights, len(space))[case.candidate_rows]
+    ever = popular(history.rows, history.weights, len(snapshot))[case.candidate_rows]
     return {
-        "taste": lambda buyer: wants[buyers[buyer]].utilities(vectors)[0],
+        "taste": lambda buyer: buyer_features[buyers[buyer]].utilities(vectors)[0],
         "popular": lambda buyer: ever,
         "recently popular": lambda buyer: demand,
         "newest in budget": lambda buyer: history.newest_for(buyer),
@@ -347,15 +350,15 @@ class History:
     """Favourable events on listings before the moment, as the baselines want them.
 
     Attributes:
-        space, case: What is asked, where.
+        snapshot, case: What is asked, where.
         rows: Row of each event's listing, shape (n_events,).
         buyer_rows: Position of its buyer among ``buyer_ids``, same shape.
         weights, age_days: Of each event.
         buyer_ids: Everybody with an event or asked about, ascending.
     """
 
-    space: ListingSpace
-    case: HeldBack
+    snapshot: ListingSnapshot
+    case: HeldOut
     rows: NDArray[np.intp]
     buyer_rows: NDArray[np.intp]
     weights: NDArray[np.float64]
@@ -363,46 +366,46 @@ class History:
     buyer_ids: NDArray[np.int64]
 
     @classmethod
-    def of(cls, space: ListingSpace, past: EventRows, case: HeldBack) -> History:
-        rows, weights = space.stock.rows_of(past.listing_ids), weights_of(past)
+    def of(cls, snapshot: ListingSnapshot, earlier_data: EventRows, case: HeldOut) -> History:
+        rows, weights = snapshot.stock.rows_of(earlier_data.listing_ids), weights_of(earlier_data)
         used = (rows >= 0) & (weights > 0)
-        buyer_ids = np.union1d(past.buyer_ids[used], case.buyer_ids)
+        buyer_ids = np.union1d(earlier_data.buyer_ids[used], case.buyer_ids)
         return cls(
-            space,
+            snapshot,
             case,
             rows[used],
-            np.searchsorted(buyer_ids, past.buyer_ids[used]),
+            np.searchsorted(buyer_ids, earlier_data.buyer_ids[used]),
             weights[used],
-            (case.moment - past.occurred_at[used]) / SECONDS_A_DAY,
+            (case.cutoff - earlier_data.occurred_at[used]) / SECONDS_A_DAY,
             buyer_ids,
         )
 
     def demand(self) -> NDArray[np.float64]:
-        return recently_popular(self.rows, self.age_days, self.weights, len(self.space))[self.case.candidate_rows]
+        return recently_popular(self.rows, self.age_days, self.weights, len(self.snapshot))[self.case.candidate_rows]
 
     def liked_by(self, buyer: int) -> NDArray[np.intp]:
         """Positions of the events of a buyer asked about."""
         return np.flatnonzero(self.buyer_rows == np.searchsorted(self.buyer_ids, self.case.buyer_ids[buyer]))
 
     def newest_for(self, buyer: int) -> NDArray[np.float64]:
-        prices, published = self.space.columns.numbers("price"), self.space.stock.published_at
+        prices, published = self.snapshot.columns.numbers("price"), self.snapshot.stock.published_at
         budget = budget_of(prices[self.rows[self.liked_by(buyer)]])
         at = self.case.candidate_rows
         return newest_in_budget(published[at], prices[at], budget)
 
     def like_the_average(self, buyer: int, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         liked = self.liked_by(buyer)
-        return average_of_liked(vectors, self.space.stock.vectors[self.rows[liked]], self.weights[liked])
+        return average_of_liked(vectors, self.snapshot.stock.vectors[self.rows[liked]], self.weights[liked])
 
     def collaborative(self, seed: int) -> dict[str, Scores]:
         """Item-kNN and ALS over listings; EASE and ALS over archetypes, of whose cars the newer ones go first."""
         candidates = self.case.candidate_rows
         asked = np.searchsorted(self.buyer_ids, self.case.buyer_ids)
-        n_buyers, codes = len(self.buyer_ids), self.space.archetypes
-        listings = interest_matrix(self.buyer_rows, self.rows, self.weights, (n_buyers, len(self.space)))
+        n_buyers, codes = len(self.buyer_ids), self.snapshot.archetypes
+        listings = interest_matrix(self.buyer_rows, self.rows, self.weights, (n_buyers, len(self.snapshot)))
         shape = (n_buyers, int(codes.max(initial=0)) + 1)
         archetypes = interest_matrix(self.buyer_rows, codes[self.rows], self.weights, shape)
-        published = self.space.stock.published_at[candidates]
+        published = self.snapshot.stock.published_at[candidates]
         newer = newest_in_budget(published, np.zeros(len(candidates)), ANY_PRICE)
         knn, ease = Neighbours.knn(listings), Neighbours.ease(archetypes)
         by_archetype, by_listing = Als.fit(archetypes, seed=seed), Als.fit(listings, seed=seed)
@@ -419,23 +422,23 @@ class History:
         }
 
 
-def question_of(space: ListingSpace, past: EventRows, case: HeldBack) -> Question:
+def question_of(snapshot: ListingSnapshot, earlier_data: EventRows, case: HeldOut) -> Question:
     """What the figures need to know of candidates and buyers, with the slices."""
-    history = History.of(space, past, case)
-    n_events = np.bincount(history.rows, minlength=len(space))[case.candidate_rows]
+    history = History.of(snapshot, earlier_data, case)
+    n_events = np.bincount(history.rows, minlength=len(snapshot))[case.candidate_rows]
     n_of_buyers = np.array([len(history.liked_by(buyer)) for buyer in range(len(case))])
     return Question(
         relevant=case.relevant,
         candidates=np.ones(len(case.candidate_rows), bool),
         n_events=n_events,
-        features=space.stock.vectors[case.candidate_rows],
-        groups=space.archetypes[case.candidate_rows],
+        features=snapshot.stock.vectors[case.candidate_rows],
+        groups=snapshot.archetypes[case.candidate_rows],
         buyer_slices={"cold buyer": n_of_buyers < COLD_EVENTS, "known buyer": n_of_buyers >= COLD_EVENTS},
         thing_slices={
             "cold listing": n_events == 0,
             "known listing": n_events > 0,
-            **price_bands(space.columns.numbers("price")[case.candidate_rows]),
-            **seller_types(space, case.candidate_rows),
+            **price_bands(snapshot.columns.numbers("price")[case.candidate_rows]),
+            **seller_types(snapshot, case.candidate_rows),
         },
     )
 
@@ -458,12 +461,12 @@ def _band_name(low: float, high: float) -> str:
     return f"price from {low:,.0f}" + ("" if np.isinf(high) else f" to {high:,.0f}")
 
 
-def seller_types(space: ListingSpace, rows: NDArray[np.intp]) -> dict[str, NDArray[np.bool_]]:
-    codes, levels = space.columns.codes("seller_kind")[rows], space.columns.levels("seller_kind")
+def seller_types(snapshot: ListingSnapshot, rows: NDArray[np.intp]) -> dict[str, NDArray[np.bool_]]:
+    codes, levels = snapshot.columns.codes("seller_kind")[rows], snapshot.columns.levels("seller_kind")
     return {f"seller: {levels[code]}": codes == code for code in np.unique(codes).tolist() if levels[code]}
 
 
-def usual_notes(case: HeldBack, parameters: LogParameters) -> list[str]:
+def usual_notes(case: HeldOut, parameters: LogParameters) -> list[str]:
     notes = [
         "Asked for and listed are cars that were for sale at the moment and that the buyer had not acted on before.",
         "Buyers find what they are shown, so lists are judged by what the site showed then; pairs won are not.",
@@ -474,18 +477,18 @@ def usual_notes(case: HeldBack, parameters: LogParameters) -> list[str]:
     return notes
 
 
-def weights_in(space: ListingSpace) -> dict[str, dict[str, float]]:
+def weights_in(snapshot: ListingSnapshot) -> dict[str, dict[str, float]]:
     """What each term weighs, for buyers of whom something was known and for cold buyers."""
-    scores = {"known buyers": space.ranker.score, "strangers": space.ranker.stranger_score}
+    scores = {"known buyers": snapshot.ranker.score, "strangers": snapshot.ranker.stranger_score}
     return {
-        who: {name: round(float(weight), 3) for name, weight in zip(score.names, score.weights, strict=True)}
-        for who, score in scores.items()
+        buyers: {name: round(float(weight), 3) for name, weight in zip(score.names, score.weights, strict=True)}
+        for buyers, score in scores.items()
     }
 
 
-def calibration_of(ours: Scores, case: HeldBack, rng: np.random.Generator) -> dict[str, Any]:
-    choices = ForetoldChoices(rng)
+def calibration_of(ours: Scores, case: HeldOut, rng: np.random.Generator) -> dict[str, Any]:
+    choices = PredictedChoices(rng)
     everything = np.arange(len(case.candidate_rows))
     for buyer in range(len(case)):
         choices.add(ours(buyer), case.relevant[buyer].tolist(), np.setdiff1d(everything, case.seen[buyer]))
-    return choices.told()
+    return choices.summary()

@@ -29,7 +29,7 @@ from catalog.querysets import ListingQuerySet
 from recommendations.engine.stock import hashed
 from recommendations.exceptions import RankerRefused
 from recommendations.listings.rows import ListingRows, read_listings
-from recommendations.listings.space import ListingSpace
+from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.listings.vectors import read_vectors
 from recommendations.models import RankerVersion
 from recommendations.models.artifacts import load_ranker
@@ -42,8 +42,8 @@ RELOAD_AFTER_ASLEEP_SECONDS = 1800  # lines of changes are swept after an hour (
 RELOAD_AFTER_SECONDS = 86_400  # to let go of listings that ended long ago
 
 
-class Window(ListingSpace):
-    """The stock of one ranker version. Threads take turns by ``borrow_window``.
+class ListingIndex(ListingSnapshot):
+    """The stock of one ranker version. Threads take turns by ``borrow_index``.
 
     Rows are listings for sale, reserved, or ended within ``settings.WINDOW_LOOKBACK_DAYS`` (choices of the past need
     the stock of the past). ``is_complete`` is false where more is for sale than ``settings.WINDOW_MAX_LISTINGS``:
@@ -57,11 +57,13 @@ class Window(ListingSpace):
         self.loaded_at = self.synced_at = started
         self._resume_at = read_oldest_open_transaction()
         self._seen_lines: dict[int, int] = {}  # line -> its transaction, for lines that will be read again
-        self._behind: set[int] = set()  # changed listings that no sync has come to yet
+        self._pending_ids: set[int] = set()  # changed listings that no sync has come to yet
         n_live = Listing.objects.available().cars().count()
         self.is_complete = n_live <= settings.WINDOW_MAX_LISTINGS
         self._share = 1.0 if self.is_complete else settings.WINDOW_MAX_LISTINGS / n_live
-        self._take_in(self._sampled(read_listings(remembered(Listing.objects.all()))), *read_vectors(version_id))
+        self._store_rows(
+            self._sampled(read_listings(indexed_listings(Listing.objects.all()))), *read_vectors(version_id)
+        )
         logger.info("window of v%s: %s listings in %.2f s", version_id, len(self), time.monotonic() - started)
 
     def sync(self) -> None:
@@ -72,9 +74,9 @@ class Window(ListingSpace):
             changed = {listing_id for line, _, listing_id in lines if line not in self._seen_lines}
             self._seen_lines = {line: transaction for line, transaction, _ in lines if transaction >= resume_at}
             self._resume_at = resume_at
-            self._behind |= changed
-            if self._behind:
-                self._update(sorted(self._behind)[:UPDATED_PER_SYNC])
+            self._pending_ids |= changed
+            if self._pending_ids:
+                self._update(sorted(self._pending_ids)[:UPDATED_PER_SYNC])
             self.synced_at = time.monotonic()
 
     def vectors_elsewhere(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -85,13 +87,13 @@ class Window(ListingSpace):
         return np.concatenate([stored_ids, rows.listing_ids]), np.concatenate([stored, made])
 
     def _update(self, listing_ids: list[int]) -> None:
-        rows = self._sampled(read_listings(remembered(Listing.objects.filter(pk__in=listing_ids))))
+        rows = self._sampled(read_listings(indexed_listings(Listing.objects.filter(pk__in=listing_ids))))
         self.forget(set(listing_ids) - set(rows.listing_ids.tolist()))
         if len(rows):
-            self._take_in(rows, *read_vectors(self.version_id, listing_ids))
-        self._behind.difference_update(listing_ids)
+            self._store_rows(rows, *read_vectors(self.version_id, listing_ids))
+        self._pending_ids.difference_update(listing_ids)
 
-    def _take_in(
+    def _store_rows(
         self,
         rows: ListingRows,
         stored_ids: NDArray[np.int64],
@@ -134,7 +136,7 @@ def match_vectors(
     return vectors, is_current
 
 
-def remembered(listings: ListingQuerySet) -> ListingQuerySet:
+def indexed_listings(listings: ListingQuerySet) -> ListingQuerySet:
     """Listings a window keeps: for sale or reserved, or ended not long ago."""
     ended_lately = Q(ended_at__gte=timezone.now() - timedelta(days=settings.WINDOW_LOOKBACK_DAYS))
     return listings.cars().filter(Q(status__in=[Listing.Status.LIVE, Listing.Status.RESERVED]) | ended_lately)
@@ -166,54 +168,57 @@ def read_changes(since_transaction: int) -> list[tuple[int, int, int]]:
 # --- One window per process ------------------------------------------------------------------------------------------
 
 _lock = threading.RLock()
-_window: Window | None = None
+_index: ListingIndex | None = None
 _checked_at = float("-inf")
-_borrowers = 0  # blocks of the thread that holds the lock
+_n_borrowed = 0  # blocks of the thread that holds the lock
 
 
 @contextmanager
-def borrow_window() -> Iterator[Window | None]:
+def borrow_index() -> Iterator[ListingIndex | None]:
     """The window of the live version, in step, for the length of a block; None before the first promotion.
 
     Other threads of the process wait, so take what you need and leave. A version promoted or rolled back anywhere
     is followed here, at most ``settings.WINDOW_STALENESS_SECONDS`` later.
     """
-    global _borrowers
+    global _n_borrowed
     with _lock:
-        if not _borrowers:  # a borrower who calls another must not have the window changed underneath
-            _follow()
-        _borrowers += 1
+        if not _n_borrowed:  # a borrower who calls another must not have the window changed underneath
+            _follow_live_version()
+        _n_borrowed += 1
         try:
-            yield _window
+            yield _index
         finally:
-            _borrowers -= 1
+            _n_borrowed -= 1
 
 
-def forget_window() -> None:
+def drop_index() -> None:
     """Drop the window, so that the next reader loads a new one."""
-    global _window, _checked_at
+    global _index, _checked_at
     with _lock:
-        _window, _checked_at = None, float("-inf")
+        _index, _checked_at = None, float("-inf")
 
 
-def _follow() -> None:
-    global _window, _checked_at
+def _follow_live_version() -> None:
+    global _index, _checked_at
     now = time.monotonic()
     if now - _checked_at <= settings.WINDOW_STALENESS_SECONDS:
         return
     live_id = RankerVersion.objects.filter(status=RankerVersion.Status.LIVE).values_list("id", flat=True).first()
     if live_id is None:
-        _window = None
-    elif _window is None or _window.version_id != live_id or is_too_old(_window, now):
+        _index = None
+    elif _index is None or _index.version_id != live_id or is_too_old(_index, now):
         try:
-            _window = Window(live_id)
+            _index = ListingIndex(live_id)
         except RankerRefused as refusal:
             logger.error("cannot load the live ranker: %s", refusal)
-            _window = None
+            _index = None
     else:
-        _window.sync()
+        _index.sync()
     _checked_at = time.monotonic()
 
 
-def is_too_old(window: Window, now: float) -> bool:
-    return now - window.synced_at > RELOAD_AFTER_ASLEEP_SECONDS or now - window.loaded_at > RELOAD_AFTER_SECONDS
+def is_too_old(listing_index: ListingIndex, now: float) -> bool:
+    return (
+        now - listing_index.synced_at > RELOAD_AFTER_ASLEEP_SECONDS
+        or now - listing_index.loaded_at > RELOAD_AFTER_SECONDS
+    )

@@ -8,14 +8,14 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from console.words import NONE, table
+from console.formats import NONE, table
 from jobs.admin.base import JobAdmin
 from recommendations.admin.pages import describe_trial
 from recommendations.models import WeightTrial
 
 
 @admin.register(WeightTrial)
-class WeightTrialAdmin(JobAdmin):
+class OfflineTestAdmin(JobAdmin):
     list_display = ["name", "status_badge", "progress_bar", "took", "placement", "started_by", "created_at"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["placement", "started_by"]
@@ -31,28 +31,28 @@ class WeightTrialAdmin(JobAdmin):
         return False
 
     def has_start_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may_try(request)
+        return may_run_offline_tests(request)
 
     @display(description="Trial", ordering="pk")
-    def name(self, trial: WeightTrial) -> str:
-        return f"Trial {trial.pk}"
+    def name(self, offline_test: WeightTrial) -> str:
+        return f"Trial {offline_test.pk}"
 
     @display(description="Found")
-    def found(self, trial: WeightTrial) -> str | SafeString:
-        return describe_trial(trial.result) if trial.result else "Nothing yet."
+    def found(self, offline_test: WeightTrial) -> str | SafeString:
+        return describe_trial(offline_test.result) if offline_test.result else "Nothing yet."
 
     @display(description="Differences")
-    def differences(self, trial: WeightTrial) -> str | SafeString:
+    def differences(self, offline_test: WeightTrial) -> str | SafeString:
         lines = [
             [name, before, after]
             for part in ("kinds", "rules")
-            for name, after in trial.after.get(part, {}).items()
-            if (before := trial.before.get(part, {}).get(name)) != after
+            for name, after in offline_test.after.get(part, {}).items()
+            if (before := offline_test.before.get(part, {}).get(name)) != after
         ]
         return table(["What", "Stored", "Tried"], lines) if lines else NONE
 
 
-def may_try(request: HttpRequest) -> bool:
+def may_run_offline_tests(request: HttpRequest) -> bool:
     """Whether the user may test weights or rules: those who may save them may."""
     user = request.user
     return any(user.has_perm(f"recommendations.change_{model}") for model in ("eventkind", "placement"))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recommendations.buyers.households import Household, Member, compared, divide, is_due, log_mean_exp
+from recommendations.buyers.interests import Interest, InterestSet, is_due, log_mean_exp, update_interests, with_offsets
 from recommendations.engine.taste import ChoiceSets, Prior, Taste
 
 # Two kinds of car, along one dimension each; one that no buyer wants; and one that is a bit of both, which a buyer with
@@ -17,8 +17,8 @@ def chosen(*cars) -> ChoiceSets:
     return ChoiceSets(np.array(sets, np.float32), np.zeros(len(cars), np.intp))
 
 
-def divided(sets: ChoiceSets, before: Household | None, n_events: int, *, is_hurried: bool = False) -> Household:
-    return divide(sets, PRIOR, STOCK, before, n_events, is_hurried=is_hurried)
+def divided(sets: ChoiceSets, before: InterestSet | None, n_events: int, *, is_hurried: bool = False) -> InterestSet:
+    return update_interests(sets, PRIOR, STOCK, before, n_events, is_hurried=is_hurried)
 
 
 def two_tastes(share: float = 0.75) -> list[tuple[float, Taste]]:
@@ -27,17 +27,17 @@ def two_tastes(share: float = 0.75) -> list[tuple[float, Taste]]:
 
 
 def test_multiple_interests_are_found_when_they_are_due():
-    household = divided(chosen(*[VAN] * 12, *[ROADSTER] * 12), None, 24)
-    assert len(household.members) == 2
-    assert household.asked_at == 24
-    likes = [member.taste.mean @ np.array([VAN, ROADSTER]).T for member in household.members]
+    interest_set = divided(chosen(*[VAN] * 12, *[ROADSTER] * 12), None, 24)
+    assert len(interest_set.interests) == 2
+    assert interest_set.fitted_at == 24
+    likes = [interest.taste.mean @ np.array([VAN, ROADSTER]).T for interest in interest_set.interests]
     assert {int(like.argmax()) for like in likes} == {0, 1}
 
 
 def test_one_preference_is_no_multi_interest():
-    household = divided(chosen(*[VAN] * 24), None, 24)
-    assert household.members == ()
-    assert household.asked_at == 24
+    interest_set = divided(chosen(*[VAN] * 24), None, 24)
+    assert interest_set.interests == ()
+    assert interest_set.fitted_at == 24
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def test_one_preference_is_no_multi_interest():
     [
         (None, 9, False, False),  # too little to ask about
         (None, 10, False, True),
-        (Household(asked_at=20), 27, False, False),
-        (Household(asked_at=20), 28, False, True),
+        (InterestSet(fitted_at=20), 27, False, False),
+        (InterestSet(fitted_at=20), 28, False, True),
         (None, 500, True, False),  # right after a promotion: every buyer is new to the space
-        (Household(), 19, True, False),
-        (Household(), 20, True, True),
-        (Household(asked_at=20), 39, True, False),
-        (Household(asked_at=20), 40, True, True),
+        (InterestSet(), 19, True, False),
+        (InterestSet(), 20, True, True),
+        (InterestSet(fitted_at=20), 39, True, False),
+        (InterestSet(fitted_at=20), 40, True, True),
     ],
 )
 def test_how_many_there_are_is_asked_as_the_log_grows(before, n_events, is_hurried, expected):
@@ -59,57 +59,57 @@ def test_how_many_there_are_is_asked_as_the_log_grows(before, n_events, is_hurri
 
 
 def test_in_between_each_event_counts_for_the_taste_that_explains_it():
-    household = divided(chosen(*[VAN] * 12, *[ROADSTER] * 12), None, 24)
-    later = divided(chosen(*[VAN] * 12, *[ROADSTER] * 18), household, 30)
-    assert later.asked_at == 24
-    shares = sorted(member.share for member in later.members)
+    interest_set = divided(chosen(*[VAN] * 12, *[ROADSTER] * 12), None, 24)
+    later = divided(chosen(*[VAN] * 12, *[ROADSTER] * 18), interest_set, 30)
+    assert later.fitted_at == 24
+    shares = sorted(interest.share for interest in later.interests)
     np.testing.assert_allclose(shares, [12 / 30, 18 / 30])
-    assert later.members[0].taste.mean @ ROADSTER > later.members[0].taste.mean @ VAN
+    assert later.interests[0].taste.mean @ ROADSTER > later.interests[0].taste.mean @ VAN
 
 
 def test_a_preference_without_evidence_is_given_up():
-    household = divided(chosen(*[VAN] * 12, *[ROADSTER] * 12), None, 24)
-    assert divided(chosen(*[VAN] * 24), household, 25).members == ()
+    interest_set = divided(chosen(*[VAN] * 12, *[ROADSTER] * 12), None, 24)
+    assert divided(chosen(*[VAN] * 24), interest_set, 25).interests == ()
 
 
 def test_offsets_make_the_choice_share_of_each_interest_its_stated_share():
     """By sampling: which interest does the best car, with the noise of a logit on its utility, belong to?"""
-    members = compared(two_tastes(0.75), STOCK)
+    interests = with_offsets(two_tastes(0.75), STOCK)
     rng = np.random.default_rng(0)
-    by_taste = np.stack([STOCK @ member.taste.mean + member.offset for member in members])
+    by_taste = np.stack([STOCK @ interest.taste.mean + interest.offset for interest in interests])
     noisy = by_taste[None] + rng.gumbel(size=(20_000, *by_taste.shape))
     winners = noisy.max(axis=2).argmax(axis=1)
     np.testing.assert_allclose(np.bincount(winners) / len(winners), [0.75, 0.25], atol=0.01)
 
 
 def test_the_largest_taste_comes_first_and_needs_no_offset():
-    members = compared(two_tastes(0.2), STOCK)
-    assert [member.share for member in members] == [0.8, 0.2]
-    assert members[0].offset == 0.0
-    assert compared(two_tastes()[:1], STOCK) == ()
+    interests = with_offsets(two_tastes(0.2), STOCK)
+    assert [interest.share for interest in interests] == [0.8, 0.2]
+    assert interests[0].offset == 0.0
+    assert with_offsets(two_tastes()[:1], STOCK) == ()
 
 
-def test_a_household_survives_storage():
-    household = Household(compared(two_tastes(), STOCK), 24)
-    again = Household.unpack(household.pack(), 2)
-    assert again.asked_at == 24
-    for one, other in zip(again.members, household.members, strict=True):
+def test_a_multi_interest_buyer_survives_storage():
+    interest_set = InterestSet(with_offsets(two_tastes(), STOCK), 24)
+    again = InterestSet.unpack(interest_set.pack(), 2)
+    assert again.fitted_at == 24
+    for one, other in zip(again.interests, interest_set.interests, strict=True):
         np.testing.assert_allclose(one.share, other.share)
         np.testing.assert_allclose(one.offset, other.offset, rtol=1e-6)
         np.testing.assert_allclose(one.taste.mean, other.taste.mean)
         np.testing.assert_allclose(one.taste.covariance, other.taste.covariance, rtol=1e-6)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x07\x02\x00\x00\x00\x00", Household().pack()])
-def test_unreadable_content_is_an_empty_household(content):
-    assert Household.unpack(content, 2) == Household() or not Household.unpack(content, 2).members
+@pytest.mark.parametrize("content", [b"", b"\x07\x02\x00\x00\x00\x00", InterestSet().pack()])
+def test_unreadable_content_is_an_empty_multi_interest_buyer(content):
+    assert InterestSet.unpack(content, 2) == InterestSet() or not InterestSet.unpack(content, 2).interests
 
 
 def test_an_empty_history_and_an_empty_stock_are_no_trouble():
-    assert divided(ChoiceSets.empty(2), None, 12).members == ()
-    members = compared(two_tastes(), np.empty((0, 2), np.float32))
-    assert np.isfinite([member.offset for member in members]).all()
-    assert isinstance(members[0], Member)
+    assert divided(ChoiceSets.empty(2), None, 12).interests == ()
+    interests = with_offsets(two_tastes(), np.empty((0, 2), np.float32))
+    assert np.isfinite([interest.offset for interest in interests]).all()
+    assert isinstance(interests[0], Interest)
 
 
 def test_the_mean_of_exponentials_does_not_overflow():

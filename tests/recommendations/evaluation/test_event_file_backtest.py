@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from recommendations.evaluation.event_file_backtest import FileParameters, backtest_file
 from recommendations.evaluation.event_files import Columns, FileRefused, ItemColumns, read_event_file, read_item_file
-from recommendations.evaluation.of_file import FileParameters, backtest_file
-from recommendations.evaluation.outcome import OURS, ForetoldChoices
+from recommendations.evaluation.outcome import OURS, PredictedChoices
 
 
 def groups_as_csv(n_users=40, n_items=24, n_days=60, seed=0) -> str:
@@ -106,17 +106,17 @@ def test_parameters_that_make_no_sense_are_refused(options):
 def test_a_probability_that_comes_true_is_calibrated():
     """Choices drawn by the very odds that are foretold."""
     rng = np.random.default_rng(0)
-    choices = ForetoldChoices(np.random.default_rng(1))
+    choices = PredictedChoices(np.random.default_rng(1))
     for _ in range(3000):
         scores = rng.normal(0, 1.5, 20)
         odds = np.exp(scores)
         choices.add(scores, [int(rng.choice(20, p=odds / odds.sum()))], np.arange(20))
-    summary = choices.told()
+    summary = choices.summary()
     assert summary["n_choices"] == 3000
     assert summary["error"] < 0.01
 
 
 def test_no_choice_foretells_nothing():
-    choices = ForetoldChoices(np.random.default_rng(0))
+    choices = PredictedChoices(np.random.default_rng(0))
     choices.add(np.zeros(3), [1], np.array([1]))  # there was nothing else to choose
-    assert choices.told() == {}
+    assert choices.summary() == {}

@@ -1,6 +1,6 @@
 import numpy as np
 
-from recommendations.buyers.occasions import SESSION_SECONDS, one_per_occasion, saturated, sessions_of
+from recommendations.buyers.sessions import SESSION_SECONDS, one_per_occasion, saturated, sessions_of
 
 MINUTE = 60.0
 

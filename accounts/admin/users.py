@@ -23,8 +23,8 @@ from accounts.models import Buyer, User
 from accounts.roles import ROLES, WHAT_THEY_DO
 from accounts.services import erase_person, export_person
 from console.auditing import forget, record
+from console.formats import NONE, link_to, list_link, list_url, page_of, table
 from console.pages import ConsoleAdmin, go_to
-from console.words import NONE, link_to, list_link, list_url, page_of, table
 
 
 # --- Users -----------------------------------------------------------------------------------------------------------

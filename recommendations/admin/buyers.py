@@ -17,8 +17,8 @@ from unfold.decorators import action, display
 from accounts.admin import BuyerAdmin
 from accounts.models import Buyer
 from catalog.admin import count_of
+from console.formats import NONE, ago, badge, link_to, list_link, table
 from console.pages import ReadOnlyAdmin, go_to
-from console.words import NONE, ago, badge, link_to, list_link, table
 from recommendations.admin.buyer_lab import BuyerLab
 from recommendations.admin.log import in_words
 from recommendations.buyers.profiles import profile_of

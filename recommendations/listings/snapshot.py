@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from catalog.filters import ListingFilters
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.stock import FOREVER, Stock
-from recommendations.engine.terms import Goods, Market
+from recommendations.engine.terms import ListingFeatures, Market
 from recommendations.listings.columns import ListingColumns, text_matches, with_room_for
 from recommendations.listings.rows import ListingRows
 
@@ -31,7 +31,7 @@ COLUMNS: dict[str, tuple[type, Any]] = {  # name -> dtype and what an empty row 
 }
 
 
-class ListingSpace:
+class ListingSnapshot:
     """Growable rows of listings; a listing keeps its row for as long as the space lives."""
 
     def __init__(self, ranker: Ranker) -> None:
@@ -48,23 +48,23 @@ class ListingSpace:
         self._markets: dict[int, tuple[float, Mapping[int, float], Market]]
         self._live_samples: dict[int, NDArray[np.intp]]
         self._typical: dict[str, float] | None
-        self._expose()
+        self._refresh_views()
 
     def __len__(self) -> int:
         return self._n_rows
 
     def put(self, rows: ListingRows, vectors: NDArray[np.float32]) -> None:
         """Add n listings, or replace what is known of them; ``vectors`` has shape (n, n_dims)."""
-        at = self._places(rows.listing_ids)
+        at = self._rows_for(rows.listing_ids)
         for name, array in self._arrays.items():
             array[at] = getattr(rows, name)
         self._vectors[at] = vectors
         self._archetypes[at] = self.ranker.collaborative.archetypes.assign(rows.table)
-        self._deals[at], self._is_plausible[at] = self.ranker.prices.judge(rows.table)
+        self._deals[at], self._is_plausible[at] = self.ranker.prices.deals_and_plausibility(rows.table)
         content = vectors[:, : self.ranker.n_content]
         self._content_squares[at] = np.einsum("ij,ij->i", content, content)
         self.columns.put(at, rows)
-        self._expose()
+        self._refresh_views()
 
     def forget(self, listing_ids: Collection[int]) -> None:
         """Listings that are gone keep their rows, but are not found there any more."""
@@ -80,12 +80,12 @@ class ListingSpace:
         A view that shares the columns: valid until the next ``put``. What is said of a listing (price, mileage, place)
         is what is said today.
         """
-        past = copy.copy(self)
-        past._arrays = {**self._arrays, "is_live": self.stock.was_live(np.arange(len(self)), moment)}
-        past.state = object()
-        past._typical = None
-        past._markets, past._live_samples = {}, {}
-        return past
+        view = copy.copy(self)
+        view._arrays = {**self._arrays, "is_live": self.stock.was_live(np.arange(len(self)), moment)}
+        view.state = object()
+        view._typical = None
+        view._markets, view._live_samples = {}, {}
+        return view
 
     def best(
         self,
@@ -225,9 +225,9 @@ class ListingSpace:
         return self._is_plausible[: self._n_rows]
 
     @property
-    def goods(self) -> Goods:
+    def listing_features(self) -> ListingFeatures:
         """What the terms of a score need to know of every row; views, valid until the next ``put``."""
-        return Goods(
+        return ListingFeatures(
             vectors=self.stock.vectors,
             archetypes=self.archetypes,
             published_at=self.stock.published_at,
@@ -248,10 +248,10 @@ class ListingSpace:
             rows = self.stock.rows_of(np.fromiter(demand.keys(), np.int64, len(demand)))
             strengths = np.fromiter(demand.values(), np.float64, len(demand))
             counts = np.bincount(rows[rows >= 0], strengths[rows >= 0], len(self)).astype(np.float64)
-            kept = self._markets[id(demand)] = moment, demand, Market.at(self.goods, moment, counts)
+            kept = self._markets[id(demand)] = moment, demand, Market.at(self.listing_features, moment, counts)
         return kept[2]
 
-    def _places(self, listing_ids: NDArray[np.int64]) -> NDArray[np.intp]:
+    def _rows_for(self, listing_ids: NDArray[np.int64]) -> NDArray[np.intp]:
         """The row of each listing, giving new ones the next free rows."""
         for listing_id in listing_ids.tolist():
             self._row_by_listing_id.setdefault(listing_id, len(self._row_by_listing_id))
@@ -265,7 +265,7 @@ class ListingSpace:
         self._content_squares = with_room_for(self._content_squares, self._n_rows, 0.0)
         return np.array([self._row_by_listing_id[key] for key in listing_ids.tolist()], np.intp)
 
-    def _expose(self) -> None:
+    def _refresh_views(self) -> None:
         self.state = object()  # another one after every change, for callers that keep answers
         self._typical = None
         self._markets, self._live_samples = {}, {}
