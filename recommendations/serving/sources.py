@@ -45,10 +45,10 @@ class RankingContext:
     Attributes:
         listing_index: The stock in memory; a sample of it where the whole would not fit.
         filters, exclude: What every candidate must satisfy, and listing ids to leave out.
-        allowed: The same as a mask over the rows of the window.
+        allowed: The same as a mask over the rows of the index.
         scorer: How this list scores.
-        market_statistics: Recent market statistics; sources take its moment for now, so that a list stands still with
-        it. rules: Of the placement.
+        market_statistics: Of the market; sources take its time for now, so that a list stands still with it.
+        rules: Of the placement.
         rng: For sources that draw.
     """
 
