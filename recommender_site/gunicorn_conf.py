@@ -23,6 +23,10 @@ control_socket_disable = True  # the supervisor is in control
 
 def post_worker_init(worker: Any) -> None:
     import_module("recommender_site.http.fast_lane").keep_connections()  # the site is loaded by now
+    metrics = import_module("recommender_site.http.metrics")
+    metrics.sampler.start()
+    if settings.WEB_METRICS_PORT:
+        metrics.serve_on(settings.HOST, settings.WEB_METRICS_PORT)
     gc.freeze()  # what is loaded by now stays for good: the collector need not look at it again and again
 
 

@@ -102,6 +102,8 @@ try:
     MAX_BODY_MB = read.integer("MAX_BODY_MB", 10, 1, 1000)
 
     # --- Metrics -----------------------------------------------------------------------------------------------------
+    METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # opens /metrics to its bearer; without it, only demo mode does
+    WEB_METRICS_PORT = read.integer("WEB_METRICS_PORT", 0, 0, 65535)  # for the internal network; 0: none
     WORKER_METRICS_PORT = read.integer("WORKER_METRICS_PORT", 0, 0, 65535)  # 0: the worker serves no metrics
     PROBE_THE_LOOP = env.bool("PROBE_THE_LOOP", True)  # each minute an event of ours is followed to its effect
     # --- The log -----------------------------------------------------------------------------------------------------
@@ -142,6 +144,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "recommender_site.http.probes.ProbesMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -154,7 +157,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
+    "recommender_site.http.counting.BoundedPrometheusMiddleware",
 ]
 
 # --- Pages of other origins ------------------------------------------------------------------------------------------

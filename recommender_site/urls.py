@@ -2,13 +2,14 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerSplitView
 
 from recommender_site.http import openapi  # noqa: F401  (registers how callers are described)
 from recommender_site.http.api_root import ApiRootView
 from recommender_site.http.health import alive, ready
 from recommender_site.http.home import home
 from recommender_site.http.metrics import metrics
+from recommender_site.http.schema import SchemaView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
@@ -20,7 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("recommendations.api.contract_urls")),
     path("api/", include("recommendations.api.ratings_urls")),
     path("api/session/", include("rest_framework.urls")),  # the browsable API's own login
-    re_path(r"^api/schema/?$", SpectacularAPIView.as_view(), name="schema"),
+    re_path(r"^api/schema/?$", SchemaView.as_view(), name="schema"),
     re_path(r"^api/docs/?$", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     re_path(
         r"^api/redoc/?$",

@@ -1,5 +1,7 @@
-"""Probes: ``/healthz`` says that this process lives, ``/readyz`` that it and everything it needs can work.
+"""Probes: ``/healthz`` says that this process lives, ``/readyz`` that it can do its work.
 
+Ready means that the database answers. Without the cache or the broker the site is slower, but right: that is
+"degraded", still with status 200, since a balancer that took every process out of service would make it worse.
 What exactly went wrong goes to the log; the answer names what does not answer, and no addresses.
 """
 
@@ -19,8 +21,8 @@ def alive(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """200 when all of them answer, otherwise 503 and which do not. They are asked at the same time."""
+    """503 when the database does not answer, otherwise 200. The servers are asked at the same time."""
     problems = problems_found()
     answers = {name: "does not answer" if problem else "ok" for name, problem in problems.items()}
-    is_ready = not any(problems.values())
-    return JsonResponse({"status": "ok" if is_ready else "unavailable", **answers}, status=200 if is_ready else 503)
+    status = "unavailable" if problems["database"] else "degraded" if any(problems.values()) else "ok"
+    return JsonResponse({"status": status, **answers}, status=503 if problems["database"] else 200)

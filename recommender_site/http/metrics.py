@@ -1,18 +1,29 @@
-"""``/metrics`` for Prometheus: what all web processes have counted, and the state of the market as the database has it.
+"""What Prometheus reads: what all web processes have counted, and the state of the market as the database has it.
 
-The counters live in files, one per process (PROMETHEUS_MULTIPROC_DIR), and are added up here. What is true of the
-whole installation (stock, age of the ranker, preferences behind the log, waiting tasks) is asked at every scrape; what
-a server that is away would have reported is left out, and ``forecourt_scrape_failed`` names the server.
+The counters live in files, one per process (PROMETHEUS_MULTIPROC_DIR), and are added up at each scrape. What is true of
+the whole installation (stock, age of the ranker, preferences behind the log, waiting tasks) is sampled by a thread of
+each web process; a scrape serves the latest sample and asks no server at all. Processes share a sample through the
+cache, so that one of them asks the database every ``SAMPLE_SECONDS``. What a server that is away would have reported is
+left out of the sample, and ``forecourt_scrape_failed`` names the server.
+
+Two ways in: a port of its own (WEB_METRICS_PORT), which only the internal network should reach, and ``/metrics`` on the
+port of the site, which needs METRICS_TOKEN outside demo mode.
 """
 
+import hmac
 import logging
 import os
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.core.cache import cache
+from django.db import DatabaseError, connections
 from django.db.models import Count, F, Min, OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -30,7 +41,14 @@ from recommendations.upkeep.probe import GOAL_SECONDS, last_probe
 from recommender_site.celery import app
 from web.servers import CHECKS, broker_connection
 
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
 logger = logging.getLogger(__name__)
+
+SAMPLE_SECONDS = 10  # between two samples of the installation
+TOO_OLD_SECONDS = 120  # a sample that is older is not served: a gauge that stands still looks like good news
+CACHE_KEY = "metrics-sample"
 
 Question = Callable[[], list[GaugeMetricFamily]]
 
@@ -38,8 +56,27 @@ Question = Callable[[], list[GaugeMetricFamily]]
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    text = generate_latest(process_registry()) + generate_latest(installation_registry())
-    return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
+    """Outside demo mode for the bearer of METRICS_TOKEN alone; without such a token for no one."""
+    if not may_read(request.headers.get("Authorization", "")):
+        return HttpResponse("Metrics need the bearer token METRICS_TOKEN.\n", status=401, headers=CHALLENGE)
+    return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
+
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="metrics"', "Content-Type": "text/plain; charset=utf-8"}
+
+
+def may_read(authorization: str) -> bool:
+    """Whether a header ``Authorization`` carries the token; a site with a token asks for it in demo mode too."""
+    if not settings.METRICS_TOKEN:
+        return bool(settings.DEMO_MODE)
+    scheme, _, token = authorization.strip().partition(" ")
+    is_right = hmac.compare_digest(token.strip().encode(), settings.METRICS_TOKEN.encode())
+    return is_right and scheme.lower() == "bearer"
+
+
+def exposition() -> bytes:
+    """All series in the text format of Prometheus."""
+    return generate_latest(process_registry()) + generate_latest(installation_registry())
 
 
 def process_registry() -> CollectorRegistry:
@@ -54,29 +91,116 @@ def process_registry() -> CollectorRegistry:
 def installation_registry() -> CollectorRegistry:
     # A multi-process registry ignores collectors of one's own, hence a second one.
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(InstallationCollector())
+    registry.register(sampler)
     return registry
 
 
-class InstallationCollector(Collector):
+class Sampler(Collector):
+    """The latest sample of the installation, as a collector; ``start`` has a thread renew it."""
+
+    def __init__(self) -> None:
+        self._families: list[GaugeMetricFamily] = []
+        self._taken_at = float("-inf")  # wall clock, seconds: a sample may come from another process
+
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        failed = GaugeMetricFamily("forecourt_scrape_failed", "1: this server could not be asked.", labels=["server"])
-        for server, questions in QUESTIONS.items():
-            families, problem = answers_of(server, questions)
-            yield from families
-            failed.add_metric([server], bool(problem))
-            if problem:
-                logger.warning("metrics of the %s are missing: %s", server, problem)
-        yield failed
+        """Nothing before the first sample, and nothing but its age when it is too old."""
+        age_seconds = time.time() - self._taken_at
+        if age_seconds == float("inf"):
+            return
+        age = GaugeMetricFamily("forecourt_sample_age_seconds", "Since the state of the installation was sampled.")
+        age.add_metric([], max(age_seconds, 0.0))
+        yield age
+        if age_seconds <= TOO_OLD_SECONDS:
+            yield from self._families
+
+    def start(self) -> None:
+        threading.Thread(target=self._keep_sampling, name="metrics-sampler", daemon=True).start()
+
+    def _keep_sampling(self) -> None:
+        pause = threading.Event()
+        while True:
+            try:
+                self.share_or_sample()
+            except Exception:
+                logger.exception("the state of the installation was not sampled")
+            finally:
+                connections.close_all()
+            pause.wait(SAMPLE_SECONDS / 2)
+
+    def share_or_sample(self) -> None:
+        """Take over a sample that another process has made, or make the one that is due."""
+        if cache.add(f"{CACHE_KEY}-due", 1, SAMPLE_SECONDS - 1):
+            self.sample()
+            cache.set(CACHE_KEY, (self._taken_at, self._families), TOO_OLD_SECONDS)
+        elif (shared := cache.get(CACHE_KEY)) and shared[0] > self._taken_at:
+            self._taken_at, self._families = shared
+
+    def sample(self) -> None:
+        """Ask every server now."""
+        self._families, self._taken_at = list(measure()), time.time()
+
+
+sampler = Sampler()
+
+
+def measure() -> Iterator[GaugeMetricFamily]:
+    failed = GaugeMetricFamily("forecourt_scrape_failed", "1: this server could not be asked.", labels=["server"])
+    for server, questions in QUESTIONS.items():
+        families, problem = answers_of(server, questions)
+        yield from families
+        failed.add_metric([server], bool(problem))
+        if problem:
+            logger.warning("metrics of the %s are missing: %s", server, problem)
+    yield failed
 
 
 def answers_of(server: str, questions: Sequence[Question]) -> tuple[list[GaugeMetricFamily], str]:
-    """What a server answers, or nothing and why. Its probe comes first: a pool waits longer than a scrape does."""
+    """What a server answers, or nothing and why. Its probe comes first: a pool waits longer than a probe does."""
     try:
         problem = CHECKS[server]()
         return ([], problem) if problem else ([family for ask in questions for family in ask()], "")
     except (DatabaseError, KombuError, OSError) as error:
         return [], str(error)
+
+
+class MetricsServer(ThreadingMixIn, WSGIServer):
+    """Every web process listens on the one port (SO_REUSEPORT), and each can answer for all of them."""
+
+    daemon_threads = True
+    allow_reuse_port = True
+
+
+class QuietHandler(WSGIRequestHandler):
+    timeout = 10  # seconds; a client that sends nothing holds no thread for longer
+
+    def log_message(self, format: str, *args: object) -> None:
+        """A scrape every few seconds is no news."""
+
+    def address_string(self) -> str:
+        return str(self.client_address[0])  # without asking for its name
+
+
+def serve_on(host: str, port: int) -> WSGIServer | None:
+    """Serve the metrics on a port of their own, by a thread; None, and a line in the log, where it cannot be had."""
+    try:
+        server = MetricsServer((host, port), QuietHandler, bind_and_activate=False)
+        server.server_bind()
+        server.server_activate()
+    except OSError as problem:
+        logger.error("no metrics on %s port %s: %s", host, port, problem.strerror)
+        return None
+    server.set_app(answer_scrape)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server
+
+
+def answer_scrape(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    if environ["PATH_INFO"].rstrip("/") not in ("", "/metrics"):
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
+        return [b""]
+    body = exposition()
+    start_response("200 OK", [("Content-Type", CONTENT_TYPE_LATEST), ("Content-Length", str(len(body)))])
+    return [body]
 
 
 def listings_by_status() -> list[GaugeMetricFamily]:

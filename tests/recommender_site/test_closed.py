@@ -33,7 +33,7 @@ CLOSED: dict[tuple[str, str], set[str]] = {
     ("redoc", "get"): EVERYONE,
     ("healthz", "get"): EVERYONE,
     ("readyz", "get"): EVERYONE,
-    ("metrics", "get"): EVERYONE,
+    ("metrics", "get"): set(),  # by METRICS_TOKEN
     ("healthcheck", "get"): EVERYONE,
     ("login", "get"): EVERYONE,
     ("token", "post"): EVERYONE,  # by password
@@ -72,7 +72,7 @@ CLOSED: dict[tuple[str, str], set[str]] = {
 }
 OPEN_IN_DEMO_MODE = {
     "token-fake", "infer", "batch", "interact", "add-items", "recs", "cleanup", "predict", "similar-titles", "info",
-    "reload", "log",
+    "reload", "log", "metrics",
 }  # fmt: skip
 LOGOUT = "logout"  # ends the session it is asked with, and nothing else
 HIDDEN_WHERE_CLOSED = {"token-fake", "cleanup"}  # these answer 404 there

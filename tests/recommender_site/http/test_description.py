@@ -10,6 +10,7 @@ import schemathesis
 from django.core.management import call_command
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
+from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, settings
 from rest_framework_simplejwt.tokens import AccessToken
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
@@ -100,3 +101,16 @@ def test_every_operation_shows_its_errors_in_the_one_shape(client):
                 content = answer["content"]["application/json"]
                 assert content["schema"] == {"$ref": "#/components/schemas/Error"}
                 assert set(content["example"]["error"]) == {"code", "message", "fields"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("format_name", ["json", "yaml"])
+def test_the_description_is_made_once_and_not_sent_again(format_name, client, monkeypatch):
+    address = f"/api/schema?format={format_name}"
+    first = client.get(address)
+    monkeypatch.setattr(SchemaGenerator, "get_schema", lambda *args, **kwargs: pytest.fail("it is made again"))
+    for more in ("", "&lang=en", "&lang=xx", "&lang=" + "y" * 1000, "&page=2"):
+        assert client.get(address + more, HTTP_HOST="localhost").content == first.content
+    assert "public" in first["Cache-Control"]
+    assert client.get(address, headers={"If-None-Match": first["ETag"]}).status_code == 304
+    assert client.head(address)["ETag"] == first["ETag"]
