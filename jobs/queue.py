@@ -15,6 +15,8 @@ from django.db import transaction
 from kombu.exceptions import OperationalError
 from prometheus_client import Counter
 
+from jobs import tracing  # noqa: F401  (sends the request's id along)
+
 logger = logging.getLogger(__name__)
 
 QUEUE_FAILURES = Counter("forecourt_queue_failures_total", "Tasks the broker did not take, by task.", ["task"])

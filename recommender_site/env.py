@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from environs import EnvValidationError, FileAwareEnv, ValidationError
 
@@ -101,6 +101,15 @@ def database(name: str, password_name: str) -> dict[str, Any]:
     if password := env.str(password_name, ""):
         config["PASSWORD"] = password
     return config
+
+
+def secrets_among(*values: object) -> list[str]:
+    """Values that are secret, and the passwords of the addresses among them."""
+    texts = [str(value) for value in values if value]
+    passwords = [urlsplit(text).password or "" for text in texts if "://" in text]
+    return [text for text in texts if "://" not in text] + [
+        word for each in passwords for word in (each, unquote(each))
+    ]
 
 
 def exchange_rates(name: str) -> dict[str, float]:

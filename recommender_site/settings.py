@@ -107,6 +107,8 @@ try:
     WORKER_METRICS_PORT = read.integer("WORKER_METRICS_PORT", 0, 0, 65535)  # 0: the worker serves no metrics
     PROBE_THE_LOOP = env.bool("PROBE_THE_LOOP", True)  # each minute an event of ours is followed to its effect
     # --- The log -----------------------------------------------------------------------------------------------------
+    LOG_FORMAT = env.str("LOG_FORMAT", "plain", validate=read.one_of("plain", "json"))
+    LOG_REQUESTS = env.bool("LOG_REQUESTS", LOG_FORMAT == "json")  # a line for each request that was answered
     LOG_FILE = env.str("LOG_FILE", "var/log/forecourt.log")  # beside the console; empty for none
     LOG_FILE_MAX_MB = read.number("LOG_FILE_MAX_MB", 10, 0.1, 10_000)  # then it is rotated
     LOG_FILES_KEPT = read.integer("LOG_FILES_KEPT", 5, 1, 100)  # rotated ones
@@ -144,6 +146,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "web.tracing.RequestIdMiddleware",
     "recommender_site.http.probes.ProbesMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -167,8 +170,8 @@ CORS_URLS_REGEX = API_PATHS
 CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ALLOWED_ORIGINS
 CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ALLOWED_ORIGINS if origin != "*"]
 CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"]
-CORS_ALLOW_HEADERS = ["Accept", "Authorization", "Content-Type", "X-Api-Key", "X-Visitor-Key"]
-CORS_EXPOSE_HEADERS = ["Retry-After", "Content-Disposition"]
+CORS_ALLOW_HEADERS = ["Accept", "Authorization", "Content-Type", "X-Api-Key", "X-Visitor-Key", "X-Request-ID"]
+CORS_EXPOSE_HEADERS = ["Retry-After", "Content-Disposition", "X-Request-ID"]
 CORS_PREFLIGHT_MAX_AGE = 600  # seconds for which a browser remembers the answer
 
 ROOT_URLCONF = "recommender_site.urls"
@@ -251,16 +254,21 @@ if BEHIND_HTTPS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
+SECRETS = read.secrets_among(  # removed from the log however they are written
+    SECRET_KEY, METRICS_TOKEN, DATABASE.get("PASSWORD", ""), REDIS_URL, CELERY_BROKER_URL
+)
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
         "plain": {
-            "class": "web.logs.RedactingFormatter",
-            "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        }
+            "()": "web.logs.RedactingFormatter",
+            "fmt": "%(asctime)s %(levelname)-7s %(name)s: %(message)s%(context)s",
+            "secrets": SECRETS,
+        },
+        "json": {"()": "web.logs.JSONFormatter", "secrets": SECRETS},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {"gunicorn.error": {"handlers": [], "propagate": True}},  # what a web process says of itself, likewise
 }
@@ -270,7 +278,7 @@ if LOG_FILE:
         "filename": BASE_DIR / LOG_FILE,
         "max_megabytes": LOG_FILE_MAX_MB,
         "n_kept": LOG_FILES_KEPT,
-        "formatter": "plain",
+        "formatter": LOG_FORMAT,
     }
     LOGGING["root"]["handlers"].append("file")
 

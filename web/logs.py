@@ -5,29 +5,67 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
+
+import structlog
+from structlog.contextvars import get_contextvars
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import EventDict
+
+from web.redaction import redact, redact_values, spellings_of
 
 MEGABYTE = 1024 * 1024
 TAIL_BYTES = 64 * 1024  # enough for the last lines, however large the file
-SECRETS = re.compile(
-    r"(?i)(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"  # a user and password in a URL
-    r"|(?<=bearer )[^\s\"',]+|(?<=api-key )[^\s\"',]+|(?<=api-key: )[^\s\"',]+"
-    r"|\beyJ[\w-]+\.[\w-]+\.[\w-]+|\bfc_[\w-]{20,}"  # a JWT or an API key, wherever it turns up
-    r"|(?<=password[=:])[^\s&\"',]+|(?<=secret[=:])[^\s&\"',]+|(?<=token[=:])[^\s&\"',]+"
-)
+CONTEXT = ("request_id", "task_id")
 
 
 class RedactingFormatter(logging.Formatter):
-    """Lines, tracebacks included, without passwords, tokens and keys."""
+    """Lines, tracebacks included, without passwords, tokens and keys.
+
+    ``%(context)s`` in the format is the ids of the request and the task that the line belongs to.
+    """
+
+    def __init__(self, *args: Any, secrets: Iterable[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._known = spellings_of(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        return SECRETS.sub("[hidden]", super().format(record))
+        ids = get_contextvars()
+        record.context = "".join(f" {name}={ids[name]}" for name in CONTEXT if name in ids)
+        return redact(super().format(record), self._known)
+
+
+class JSONFormatter(ProcessorFormatter):
+    """One JSON object per line, by structlog: message, level, logger, time, ids, ``extra`` and the traceback."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = spellings_of(secrets)
+
+        def without_secrets(logger: Any, method_name: str, event: EventDict) -> EventDict:
+            return dict(redact_values(event, known))  # before quotes are escaped
+
+        super().__init__(
+            processors=[
+                ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                without_secrets,
+                structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
+            ],
+            foreign_pre_chain=[
+                structlog.contextvars.merge_contextvars,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.ExtraAdder(),
+                structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+                structlog.processors.CallsiteParameterAdder([structlog.processors.CallsiteParameter.PROCESS]),
+            ],
+        )
 
 
 class SharedRotatingFileHandler(RotatingFileHandler):

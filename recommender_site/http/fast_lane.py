@@ -9,6 +9,7 @@ pages may call the API at all: which of them may is known to Django's middleware
 import json
 import logging
 import select
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
@@ -29,6 +30,7 @@ from recommendations.telemetry import INFERENCE_SECONDS
 from recommender_site.http.security import DEPENDS_ON, PERSONAL
 from web.errors import error_body, exception_handler
 from web.parsers import JSONParser, LenientJSONParser
+from web.tracing import HEADER, log_request, traced
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +65,10 @@ def with_fast_lane(application: Application) -> Application:
         answer = None if is_of_a_browser(environ) else answer_to(environ)
         if answer is None:
             return application(environ, start_response)
-        status, body, headers = _respond(answer, environ)
+        started_at = time.perf_counter()
+        with traced(environ) as request_id:
+            status, body, headers = _respond(answer, environ)
+            log_request(environ, status, started_at)
         content = json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
         start_response(
             f"{status} {HTTPStatus(status).phrase}",
@@ -73,6 +78,7 @@ def with_fast_lane(application: Application) -> Application:
                 ("X-Content-Type-Options", "nosniff"),
                 ("Cache-Control", PERSONAL),
                 ("Vary", VARY),
+                (HEADER, request_id),
                 *headers.items(),
             ],
         )
