@@ -19,7 +19,7 @@ REFRESH_SECONDS = Histogram(
 )
 EVENT_TO_PREFERENCE_SECONDS = Histogram(
     "forecourt_event_to_preference_seconds",
-    "From the arrival of a buyer's newest event to the preference that knows it.",
+    "From the arrival of a buyer's newest event to the first preference that knows it; events sent late are left out.",
     buckets=(*SECONDS, 10.0, 60.0, 600.0),
 )
 WINDOW_SYNC_SECONDS = Histogram("forecourt_window_sync_seconds", "Time to bring the window in step.", buckets=SECONDS)
@@ -27,6 +27,13 @@ WINDOW_LISTINGS = Gauge(
     "forecourt_window_listings", "Listings in the window of one process.", multiprocess_mode="mostrecent"
 )
 SERVED_LISTS_LOGGED = Counter("forecourt_served_lists_logged_total", "Served lists written to the log.")
+SERVED_LISTS_LOST = Counter("forecourt_served_lists_lost_total", "Served lists that could not be written to the log.")
+SERVED_LISTS_WAITING = Gauge(
+    "forecourt_served_lists_waiting", "Served lists that wait to be written.", multiprocess_mode="livesum"
+)
+SERVED_LIST_WRITERS_ENDED = Counter(
+    "forecourt_served_list_writers_ended_total", "Threads that write served lists, found ended and started again."
+)
 VECTORS_WRITTEN = Counter("forecourt_listing_vectors_written_total", "Listing vectors computed and stored.")
 INFERENCES = Counter("forecourt_inferences_total", "Vectors answered by /infer and /batch.")
 INFERENCE_SECONDS = Histogram("forecourt_inference_seconds", "Time to answer /infer or /batch.", buckets=SECONDS)

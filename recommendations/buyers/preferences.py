@@ -23,7 +23,8 @@ import numpy as np
 from django.conf import settings
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Count, Max
+from django.db.models import Count, Exists, F, Max, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -34,11 +35,12 @@ from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.taste import Prior, Taste, pack_covariance, posterior_batch, unpack_covariance
 from recommendations.events.rows import EventRows, read_histories
 from recommendations.listings.index import ListingIndex, borrow_index
-from recommendations.models import EventKind, Interaction, Preference
+from recommendations.models import EventKind, Interaction, Preference, RankerVersion
 from recommendations.telemetry import EVENT_TO_PREFERENCE_SECONDS, REFRESH_SECONDS, REFRESHES
 
 TURN_SECONDS = 0.25  # to wait for another process's computation, which takes a tenth of that
 LOCK_SPACE = 0x7A57E << 40  # keeps our advisory locks apart from others
+REPORTED_AT_ONCE = timedelta(minutes=1)  # an event reported later waited at its sender, not here
 EVENTS_AT_ONCE = 4_000  # of a batch of buyers; each takes some 25 kB while it is worked on
 BUYERS_AT_ONCE = 250  # of a batch; each holds a lock, of which the server has some thousands
 
@@ -229,7 +231,7 @@ def recompute(behind: Sequence[Behind], *, by: str) -> list[Preference]:
     REFRESHES.labels(by).inc(len(behind))
     for _ in behind:
         REFRESH_SECONDS.observe((time.perf_counter() - started) / len(behind))
-    observe_lag(behind)
+    observe_lag(behind, preferences[0].version_id)
     return preferences
 
 
@@ -347,13 +349,31 @@ def store(preferences: Sequence[Preference]) -> None:
         )
 
 
-def observe_lag(behind: Sequence[Behind]) -> None:
+def observe_lag(behind: Sequence[Behind], version_id: int) -> None:
     """How long the newest event of each buyer waited for the preference that knows it."""
     known = {each.previous.last_interaction_id for each in behind if each.previous}
     newest = {each.position.last_interaction_id for each in behind} - known
     now = timezone.now()
-    for received_at in Interaction.objects.filter(pk__in=newest).order_by().values_list("received_at", flat=True):
+    for received_at in waited_for_the_loop(newest, version_id).values_list("received_at", flat=True):
         EVENT_TO_PREFERENCE_SECONDS.observe(max((now - received_at).total_seconds(), 0.0))
+
+
+def waited_for_the_loop(event_ids: Iterable[int], version_id: int) -> QuerySet[Interaction]:
+    """Those of the events whose wait for a preference says how quick the loop is.
+
+    An event that another preference knew already, of another version or of the guest the buyer was before they logged
+    in, waits for nothing. One that arrived before the version went live waited for the version; one that was reported
+    long after it happened (seeded, imported, sent late) waited elsewhere.
+    """
+    knows = Preference.objects.filter(last_interaction_id__gte=OuterRef("pk"))
+    live_since = RankerVersion.objects.filter(pk=version_id).values(since=Coalesce("promoted_at", "created_at"))
+    return (
+        Interaction.objects.filter(pk__in=event_ids, received_at__gte=Subquery(live_since))
+        .filter(received_at__lte=F("occurred_at") + REPORTED_AT_ONCE)
+        .exclude(Exists(knows.filter(buyer=OuterRef("buyer")).exclude(version=version_id)))
+        .exclude(Exists(knows.filter(buyer__merged_into=OuterRef("buyer"))))
+        .order_by()
+    )
 
 
 def taste_of(preference: Preference) -> Taste:

@@ -1,7 +1,9 @@
 """Served lists are written off the hot path: a thread of this process inserts what has gathered.
 
 The caller does not wait for the record of a list. Should the writer fall behind, the caller writes by itself;
-when the process ends in an orderly way, what is left is written first.
+when the process ends in an orderly way, what is left is written first, for at most ``FLUSH_SECONDS``. Nothing that goes
+wrong with a record ends the writer or reaches the buyer: it is logged and counted, and the next list starts a writer
+that is gone anew.
 """
 
 from __future__ import annotations
@@ -11,12 +13,18 @@ import logging
 import os
 import queue
 import threading
+import time
 
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from recommendations.models import ServedList
-from recommendations.telemetry import SERVED_LISTS_LOGGED
+from recommendations.telemetry import (
+    SERVED_LIST_WRITERS_ENDED,
+    SERVED_LISTS_LOGGED,
+    SERVED_LISTS_LOST,
+    SERVED_LISTS_WAITING,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +32,7 @@ WAITING_AT_MOST = 5000  # lists
 BATCH = 500
 ATTEMPTS = 5
 PAUSE_SECONDS = 1.0
+FLUSH_SECONDS = 5.0  # below the patience of gunicorn and of the supervisor, which would kill the process
 
 
 class ServedListWriter:
@@ -34,6 +43,7 @@ class ServedListWriter:
         self._thread: threading.Thread | None = None
         self._pid = 0
         self._start_lock = threading.Lock()
+        self._is_ending = threading.Event()
 
     def write(self, served: ServedList) -> None:
         """Hand a list over; it will be in the database a moment later."""
@@ -44,37 +54,78 @@ class ServedListWriter:
         try:
             self._queue.put_nowait(served)
         except queue.Full:
-            insert([served])
+            write_or_lose([served])
+        SERVED_LISTS_WAITING.set(self._queue.qsize())
 
-    def flush(self) -> None:
-        """Wait until everything handed over has been written."""
-        self._queue.join()
+    def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
+        """Wait until everything handed over has been written, for so many seconds at most; whether it has."""
+        deadline = time.monotonic() + timeout
+        with self._queue.all_tasks_done:
+            while self._queue.unfinished_tasks:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0 or not self._is_alive():
+                    return False
+                self._queue.all_tasks_done.wait(min(remaining, 0.2))
+        return True
+
+    def end(self) -> None:
+        """At the end of the process: write what is left, without a second attempt, and say what could not be."""
+        self._is_ending.set()
+        if self._pid == os.getpid() and not self.flush():
+            logger.error("ended with %s served lists not recorded", self._queue.unfinished_tasks)
+
+    def _is_alive(self) -> bool:
+        return self._thread is not None and self._pid == os.getpid() and self._thread.is_alive()
 
     def _ensure_running(self) -> None:
+        if self._is_alive():
+            return
         with self._start_lock:
-            if self._thread is None or self._pid != os.getpid():
+            if self._is_alive():
+                return
+            if self._pid == os.getpid():  # it lives no more, which no exception of ours should bring about
+                logger.error("the writer of served lists had ended; starting it again")
+                SERVED_LIST_WRITERS_ENDED.inc()
+            else:
                 self._pid = os.getpid()
                 self._queue = queue.Queue(WAITING_AT_MOST)
-                self._thread = threading.Thread(target=self._run, name="served-lists", daemon=True)
-                self._thread.start()
-                atexit.register(self.flush)
+                self._is_ending = threading.Event()
+                atexit.register(self.end)
+            self._thread = threading.Thread(target=self._run, name="served-lists", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
-        stopped = threading.Event()
         while True:
             batch = [self._queue.get()]
-            while len(batch) < BATCH and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            for _ in range(ATTEMPTS):
-                if insert_quietly(batch):
-                    break
-                stopped.wait(PAUSE_SECONDS)
-            else:
-                logger.error("gave up on the record of %s served lists", len(batch))
-            for _ in batch:
-                self._queue.task_done()
-            if self._queue.empty():
-                connection.close()  # give it back to the pool while nothing is to be written
+            try:
+                while len(batch) < BATCH and not self._queue.empty():
+                    batch.append(self._queue.get_nowait())
+                self._insert_patiently(batch)
+            except Exception:
+                SERVED_LISTS_LOST.inc(len(batch))
+                logger.exception("lost the record of %s served lists", len(batch))
+            finally:
+                for _ in batch:
+                    self._queue.task_done()
+            self._rest()
+
+    def _insert_patiently(self, batch: list[ServedList]) -> None:
+        for _ in range(ATTEMPTS):
+            if insert_quietly(batch):
+                return
+            if self._is_ending.wait(PAUSE_SECONDS):
+                break
+        SERVED_LISTS_LOST.inc(len(batch))
+        logger.error("gave up on the record of %s served lists", len(batch))
+
+    def _rest(self) -> None:
+        """Give the connection back to the pool while nothing is to be written."""
+        SERVED_LISTS_WAITING.set(self._queue.qsize())
+        if self._queue.empty():
+            try:
+                connection.close()
+            except Exception:
+                logger.exception("could not give back the connection of the writer of served lists")
 
 
 def insert(batch: list[ServedList]) -> None:
@@ -100,6 +151,15 @@ def insert_quietly(batch: list[ServedList]) -> bool:
         connection.close()
         return False
     return True
+
+
+def write_or_lose(batch: list[ServedList]) -> None:
+    """Write lists in the thread that serves a buyer, who gets their list whatever becomes of its record."""
+    try:
+        insert(batch)
+    except Exception:
+        SERVED_LISTS_LOST.inc(len(batch))
+        logger.exception("lost the record of %s served lists", len(batch))
 
 
 writer = ServedListWriter()
