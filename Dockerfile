@@ -5,8 +5,9 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USE
 RUN useradd --uid 1000 --create-home forecourt
 WORKDIR /app
 
-COPY requirements.txt .
-RUN pip install -r requirements.txt
+# Without the embedded servers of `make run`: an image talks to real ones.
+COPY requirements-image.txt .
+RUN pip install -r requirements-image.txt
 
 COPY . .
 RUN DJANGO_SETTINGS_MODULE=recommender_site.settings_offline python -m django prepare --static-only

