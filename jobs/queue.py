@@ -1,29 +1,32 @@
 """How the rest of the project hands work to the queue: by name, after commit, and without depending on the broker.
 
 The event log is the truth and reads repair what they find stale, so a queue that is down costs speed and nothing
-else. It must not cost a request either: a failed hand-over is logged, counted, and for a few seconds not tried again.
+else. It must not cost a request either: a failed hand-over is logged, counted, and not tried again until the broker
+answers. Producers have short timeouts of their own; a worker may wait for its messages for longer.
 """
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from celery import current_app
 from django.db import transaction
-from kombu.exceptions import OperationalError
+from kombu import pools
+from kombu.exceptions import LimitExceeded, OperationalError
 from prometheus_client import Counter
 
 from jobs import tracing  # noqa: F401  (sends the request's id along)
+from web.outage import Breaker
+from web.servers import broker_problem
 
 logger = logging.getLogger(__name__)
 
 QUEUE_FAILURES = Counter("forecourt_queue_failures_total", "Tasks the broker did not take, by task.", ["task"])
 
-PAUSE_SECONDS = 2.0  # after a failure, so that a hanging broker slows one request down and not all of them
+PATIENCE_SECONDS = 0.5  # of a producer, for connecting and for an answer
 
-_paused_until = 0.0
+breaker = Breaker("broker", broker_problem)
 
 
 def enqueue_on_commit(task: str, *args: object) -> None:
@@ -43,14 +46,16 @@ def enqueue_named(
     task: str, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None, **how: Any
 ) -> bool:
     """The same with named arguments, and with ``how`` for Celery: a queue, headers."""
-    global _paused_until
-    if time.monotonic() < _paused_until:
+    if breaker.is_open:
         QUEUE_FAILURES.labels(task).inc()
         return False
     try:
-        current_app.send_task(task, args=tuple(args), kwargs=dict(kwargs or {}), retry=False, **how)
-    except (OperationalError, OSError) as error:
-        _paused_until = time.monotonic() + PAUSE_SECONDS
+        with _producers().acquire(block=True, timeout=PATIENCE_SECONDS) as producer:
+            current_app.send_task(
+                task, args=tuple(args), kwargs=dict(kwargs or {}), retry=False, producer=producer, **how
+            )
+    except (OperationalError, LimitExceeded, OSError) as error:
+        breaker.trip(error)
         QUEUE_FAILURES.labels(task).inc()
         logger.warning("the broker did not take %s: %s", task, error)
         return False
@@ -59,5 +64,14 @@ def enqueue_named(
 
 def resume() -> None:
     """Try the broker again at the next task, whatever happened before."""
-    global _paused_until
-    _paused_until = 0.0
+    breaker.close()
+
+
+def _producers() -> Any:
+    """The pool of this process, of connections that give up soon; kombu would try again for ever."""
+    options = dict(current_app.conf.broker_transport_options or {})
+    if current_app.conf.broker_write_url.startswith("redis"):
+        options |= {"socket_connect_timeout": PATIENCE_SECONDS / 2, "socket_timeout": PATIENCE_SECONDS}
+    options |= {"max_retries": 0, "interval_start": 0, "interval_step": 0}
+    connection = current_app.connection_for_write(connect_timeout=PATIENCE_SECONDS, transport_options=options)
+    return pools.producers[connection]

@@ -23,6 +23,7 @@ control_socket_disable = True  # the supervisor is in control
 
 def post_worker_init(worker: Any) -> None:
     import_module("recommender_site.http.fast_lane").keep_connections()  # the site is loaded by now
+    import_module("web.servers").watch_database()
     metrics = import_module("recommender_site.http.metrics")
     metrics.sampler.start()
     if settings.WEB_METRICS_PORT:

@@ -204,7 +204,7 @@ _session_options = "-c hnsw.iterative_scan=relaxed_order -c hnsw.ef_search=800"
 DATABASES = {
     "default": {
         **DATABASE,
-        "ENGINE": "django_prometheus.db.backends.postgresql",
+        "ENGINE": "web.postgres",
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,  # a restarted database costs one reconnect, not one failed request per connection
         "OPTIONS": {
@@ -221,7 +221,7 @@ CACHES = {
         "BACKEND": "web.cache.ForgivingRedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": KEY_PREFIX,
-        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 2},  # seconds
+        "OPTIONS": {"socket_connect_timeout": 0.25, "socket_timeout": 0.5},  # seconds; then it is done without
     }
 }
 

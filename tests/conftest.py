@@ -19,6 +19,7 @@ def _nothing_remembered(request):
     memory.forget()
     forget_log()
     if "django_db_setup" in request.fixturenames:
+        cache.breaker.close()
         cache.empty()  # of this process alone: others may run tests beside it
 
 

@@ -1,6 +1,7 @@
 """A cache that may be gone: when Redis does not answer, a read is a miss and a write is forgotten.
 
-Nothing that must be right lives in the cache, so its loss may slow a page down but never break it.
+Nothing that must be right lives in the cache, so its loss may slow a page down but never break it. Nor many of them:
+after the first failure a breaker does without the cache until it answers again.
 
 Why not django-redis with ``IGNORE_EXCEPTIONS``: its ``add`` answers None when Redis is away, which callers read as
 "another was first", where ours answers True; its ``set_many`` does not name the keys that were not written; it forgives
@@ -12,7 +13,11 @@ from typing import Any
 
 from django.core.cache.backends.redis import RedisCache
 from prometheus_client import Counter
-from redis.exceptions import RedisError
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError, RedisError
+from redis.retry import Retry
+
+from web.outage import Breaker
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +26,23 @@ CACHE_ERRORS = Counter(
 )
 
 
+_breakers: dict[str, Breaker] = {}  # by server: each thread has a cache object of its own
+
+
 class ForgivingRedisCache(RedisCache):
+    def __init__(self, server: str, params: dict[str, Any]) -> None:
+        # A connection that the server closed meanwhile is made anew once, and nothing is waited for
+        options = {"retry": Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)), **params.get("OPTIONS", {})}
+        super().__init__(server, {**params, "OPTIONS": options})
+        self.breaker = _breakers.setdefault(str(server), Breaker("cache", self._problem))
+
+    def _problem(self) -> str:
+        try:
+            self._cache.get_client(None, write=True).ping()
+        except (RedisError, OSError) as error:
+            return str(error)
+        return ""
+
     def get(self, key, default=None, version=None):
         return self._forgive("get", default, key, default, version)
 
@@ -51,11 +72,15 @@ class ForgivingRedisCache(RedisCache):
         return self._forgive("delete_many", None, keys, version)
 
     def _forgive(self, operation: str, fallback: Any, *args, **kwargs) -> Any:
+        if self.breaker.is_open:
+            CACHE_ERRORS.labels(operation).inc()
+            return fallback
         try:
             return getattr(super(), operation)(*args, **kwargs)
         except (RedisError, OSError) as error:
             CACHE_ERRORS.labels(operation).inc()
             logger.warning("cache %s failed, going on without: %s", operation, error)
+            self.breaker.trip(error)
             return fallback
 
     def count(self, key: str, timeout: int, amount: int = 1) -> int:
@@ -64,6 +89,9 @@ class ForgivingRedisCache(RedisCache):
         Django's own ``add`` and ``incr`` would take three round trips where this takes one.
         """
         redis_key = self.make_and_validate_key(key)
+        if self.breaker.is_open:
+            CACHE_ERRORS.labels("count").inc()
+            return 0
         try:
             with self._cache.get_client(redis_key, write=True).pipeline(transaction=False) as commands:
                 commands.incrby(redis_key, amount)
@@ -72,6 +100,7 @@ class ForgivingRedisCache(RedisCache):
         except (RedisError, OSError) as error:
             CACHE_ERRORS.labels("count").inc()
             logger.warning("cache count failed, going on without: %s", error)
+            self.breaker.trip(error)
             return 0
         return count
 

@@ -19,7 +19,7 @@ from datetime import timedelta
 
 import numpy as np
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Q
 from django.utils import timezone
 from numpy.typing import NDArray
@@ -174,16 +174,21 @@ _n_borrowed = 0  # blocks of the thread that holds the lock
 
 
 @contextmanager
-def borrow_index() -> Iterator[ListingIndex | None]:
+def borrow_index(*, is_stale_allowed: bool = False) -> Iterator[ListingIndex | None]:
     """The window of the live version, in step, for the length of a block; None before the first promotion.
 
     Other threads of the process wait, so take what you need and leave. A version promoted or rolled back anywhere
-    is followed here, at most ``settings.WINDOW_STALENESS_SECONDS`` later.
+    is followed here, at most ``settings.WINDOW_STALENESS_SECONDS`` later. Where the database does not answer, a caller
+    that needs nothing else of it may have the window as it was (``is_stale_allowed``); others get the database's error.
     """
     global _n_borrowed
     with _lock:
         if not _n_borrowed:  # a borrower who calls another must not have the window changed underneath
-            _follow_live_version()
+            try:
+                _follow_live_version()
+            except (OperationalError, InterfaceError):
+                if not is_stale_allowed or _index is None:
+                    raise
         _n_borrowed += 1
         try:
             yield _index

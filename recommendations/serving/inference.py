@@ -59,7 +59,7 @@ def infer(questions: Sequence[Question]) -> list[Answer]:
     done = 0
     while done < len(asked):
         # borrowed block by block, so that a large batch does not keep everybody else waiting
-        with borrow_index() as listing_index:
+        with borrow_index(is_stale_allowed=True) as listing_index:
             if listing_index is None:
                 raise NoLiveRanker("No ranker is live yet: train one first.")
             some = asked[done : done + questions_at_once(len(listing_index))]

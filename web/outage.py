@@ -1,0 +1,151 @@
+"""Not waiting for a server that is known to be away.
+
+A ``Breaker`` opens when a call failed, so that the calls after it do without the server at once, and a thread asks the
+server until it answers again: no request pays for finding out. The ``DatabaseWatch`` of a web process does not wait for
+a call to fail: it asks the database all the time, and ends the calls that hang when there is no answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import socket
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+
+logger = logging.getLogger(__name__)
+
+PROBE_EVERY_SECONDS = 0.25
+WATCH_EVERY_SECONDS = 0.2
+SILENCE_SECONDS = 0.55  # with the pause before it and what follows, a request is answered within a second
+
+
+class Breaker:
+    """Open while a server is away. ``probe`` returns why the server cannot be used, or nothing."""
+
+    def __init__(self, name: str, probe: Callable[[], str]) -> None:
+        self.name = name
+        self._probe = probe
+        self._is_open = False
+        self._lock = threading.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        return self._is_open
+
+    def trip(self, reason: object) -> None:
+        """A call failed: do without the server until it answers a probe."""
+        with self._lock:
+            if self._is_open:
+                return
+            self._is_open = True
+        logger.warning("going on without the %s until it answers: %s", self.name, reason)
+        threading.Thread(target=self._wait_for_the_server, name=f"{self.name}-probe", daemon=True).start()
+
+    def close(self) -> None:
+        self._is_open = False
+
+    def _wait_for_the_server(self) -> None:
+        pause = threading.Event()
+        while self._is_open:
+            pause.wait(PROBE_EVERY_SECONDS)
+            try:
+                problem = self._probe()
+            except Exception as error:
+                problem = str(error) or type(error).__name__
+            if not problem:
+                logger.warning("the %s answers again", self.name)
+                self.close()
+
+
+class DatabaseWatch:
+    """Whether PostgreSQL answers, known at any time; connections that wait for one that does not are ended.
+
+    Only a web process starts it. Elsewhere nothing is taken to be away, and a task waits for a server that restarts.
+    """
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self._connections: weakref.WeakSet[psycopg.Connection[Any]] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._parameters: Callable[[], dict[str, Any]] = dict
+
+    def start(self, parameters: Callable[[], dict[str, Any]]) -> None:
+        """``parameters`` gives what to connect with."""
+        self._parameters = parameters
+        threading.Thread(target=self._keep_asking, name="database-watch", daemon=True).start()
+
+    def add(self, connection: psycopg.Connection[Any]) -> None:
+        with self._lock:
+            self._connections.add(connection)
+
+    def refuse_if_away(self) -> None:
+        if self.is_away:
+            raise psycopg.OperationalError("PostgreSQL does not answer")
+
+    def _keep_asking(self) -> None:
+        pause = threading.Event()
+        connection: psycopg.Connection[Any] | None = None
+        while True:
+            try:
+                connection = connection or psycopg.connect(**{**self._parameters(), "autocommit": True})
+                ask(connection)
+                self._note_answer()
+            except Exception as error:
+                self._note_silence(error)
+                if connection is not None:
+                    with contextlib.suppress(Exception):
+                        connection.close()
+                connection = None
+            pause.wait(WATCH_EVERY_SECONDS)
+
+    def _note_answer(self) -> None:
+        if self.is_away:
+            logger.warning("PostgreSQL answers again")
+        self.is_away = False
+
+    def _note_silence(self, error: Exception) -> None:
+        if not self.is_away:
+            logger.error("PostgreSQL does not answer: %s", error)
+        self.is_away = True
+        with self._lock:
+            waiting = list(self._connections)
+        for connection in waiting:
+            hang_up(connection)
+
+
+def ask(connection: psycopg.Connection[Any]) -> None:
+    """Ask the server for a sign of life; raises OperationalError after ``SILENCE_SECONDS`` without one.
+
+    The socket is looked at once more after the time is up: a process that was short of processor time has its answer.
+    """
+    driver = connection.pgconn
+    driver.send_query(b"SELECT 1")
+    while True:
+        if not (_is_readable(driver.socket, SILENCE_SECONDS) or _is_readable(driver.socket, 0)):
+            raise psycopg.OperationalError(f"no answer within {SILENCE_SECONDS} s")
+        driver.consume_input()
+        while not driver.is_busy():
+            if driver.get_result() is None:
+                return
+
+
+def _is_readable(descriptor: int, seconds: float) -> bool:
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
+
+
+def hang_up(connection: psycopg.Connection[Any]) -> None:
+    """End the connection under whichever thread waits on it: that thread gets an OperationalError at once."""
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as end:
+        end.shutdown(socket.SHUT_RDWR)
+
+
+database_watch = DatabaseWatch()
