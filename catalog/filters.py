@@ -6,12 +6,14 @@ A listing that lacks an attribute does not match a filter on it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from math import cos, radians
+from math import cos, isfinite, radians
 from typing import Any, Self
 
 EARTH_RADIUS_KM = 6371.0088
 KM_PER_DEGREE = 111.195
+LARGEST_NUMBER = 1e15  # of a stored filter; far beyond any price, and exact in double precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +78,28 @@ class ListingFilters:
         return {field.name for field in fields(cls)} - {"also"}
 
     @classmethod
-    def from_query(cls, query: dict[str, Any]) -> Self:
-        """The reverse of ``as_query``; names it does not know are left out, since old events outlive old filters."""
-        known = cls.names()
-        asked: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in query.items() if name in known
-        }
-        return cls(**asked)
+    def from_query(cls, query: object) -> Self:
+        """The reverse of ``as_query``, of anything that may be stored.
+
+        Names it does not know and values of another kind than the filter's are left out: events, saved searches and
+        answers outlive the release that wrote them, and whatever reads them must be able to go on.
+        """
+        if not isinstance(query, Mapping):
+            return cls()
+        known = cls()
+        readable = {name: _readable(query[name], getattr(known, name)) for name in cls.names() if name in query}
+        return cls(**{name: value for name, value in readable.items() if value is not None})
+
+
+def _readable(value: Any, default: object) -> Any:
+    """A stored value as its filter compares it; None for one that the filter cannot compare."""
+    if default == ():
+        words = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []
+        return tuple(word for word in words if isinstance(word, str)) or None
+    if default == "":
+        return value if isinstance(value, str) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and abs(value) <= LARGEST_NUMBER and isfinite(value) else None
 
 
 @dataclass(frozen=True)

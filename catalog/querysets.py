@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.contrib.postgres.search import SearchQuery
 from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import ACos, Cos, Greatest, Least, Radians, Sin
 
 from catalog.currencies import coarse_price_range, market_price
 from catalog.filters import EARTH_RADIUS_KM, Box, ListingFilters
-from catalog.folding import fold
+from catalog.text_search import web_query
 
 if TYPE_CHECKING:
     from catalog.models import Listing  # noqa: F401
@@ -57,8 +56,7 @@ class ListingQuerySet(models.QuerySet["Listing"]):
         if filters.tags:
             listings = listings.filter(tags__contains=list(filters.tags))
         if filters.text:
-            query = SearchQuery(fold(filters.text), search_type="websearch", config="simple")
-            listings = listings.filter(search_text=query)
+            listings = listings.filter(search_text=web_query(filters.text))
         placed = listings.within(*filters.location) if filters.location else listings
         return placed.matching(filters.also) if filters.also else placed
 

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from kombu.exceptions import OperationalError as BrokerError
@@ -68,7 +68,7 @@ def error_body(status: int, message: str = "", fields: dict[str, list[str]] | No
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """What a REST framework view answers when it raised; None lets a crash be a crash (and ``handler500`` answer)."""
-    if isinstance(error, OUTAGES):
+    if isinstance(error, OUTAGES) and not is_refused_value(error):
         return _unavailable(error)
     problem = _as_api_exception(error)
     if problem is None:
@@ -95,7 +95,20 @@ def _as_api_exception(error: Exception) -> exceptions.APIException | None:
         return PayloadTooLarge()
     if isinstance(error, SuspiciousOperation):
         return exceptions.ParseError(MESSAGES[400])
+    if is_refused_value(error):
+        logger.error("a value that the database does not take: %s", error, exc_info=error)
+        return exceptions.ParseError(MESSAGES[400])
     return None
+
+
+def is_refused_value(error: BaseException | None) -> bool:
+    """Whether the database did not take a value it was given: of no use to it (22…), or beyond its limits (54…).
+
+    Checks of fields refuse such values by name; this is for what they let pass. Psycopg calls the second kind an
+    operational error, as if the server were away.
+    """
+    state = getattr(getattr(error, "__cause__", None), "sqlstate", None) or ""
+    return isinstance(error, DataError) or state.startswith(("22", "54"))
 
 
 def _words_of(error: Http404) -> str:
@@ -177,8 +190,10 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
-    """A crash; or a server that is down, noticed outside of the API's own views (a session, a page of the admin)."""
-    status = 503 if isinstance(sys.exc_info()[1], OUTAGES) else 500
+    """A crash; or what is noticed outside of the API's own views (in a session, on a page of the admin): a server that
+    is down, or a value that the database does not take."""
+    error = sys.exc_info()[1]
+    status = 400 if is_refused_value(error) else 503 if isinstance(error, OUTAGES) else 500
     response: HttpResponse = defaults.server_error(request)
     response.status_code = status
     if is_api_request(request):

@@ -7,7 +7,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.postgres.search import SearchQuery
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Model, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -32,7 +31,6 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from catalog.admin.filters import ImportedFilter, QualityFilter
 from catalog.exceptions import CatalogRefusal
 from catalog.export import HEADINGS, exported_rows
-from catalog.folding import fold
 from catalog.models import CarModel, Listing, ListingChange, Make, PriceChange, Seller
 from catalog.services import (
     change_price,
@@ -42,11 +40,13 @@ from catalog.services import (
     reserve_listing,
     withdraw_listing,
 )
+from catalog.text_search import beginnings_query, storable
 from console.actions import change_each
 from console.formats import NBSP, NONE, badge, list_link, money, span
 from console.pages import ConsoleAdmin, ReadOnlyAdmin, go_to
 from web.tables import as_csv
 
+WORDS_SEARCHED = 20  # of a search; each is one more condition
 STATUS_LABELS = {
     "draft": "",
     "live": "success",
@@ -256,7 +256,8 @@ class ListingAdmin(ConsoleAdmin):
         self, request: HttpRequest, queryset: QuerySet[Listing], search_term: str
     ) -> tuple[QuerySet[Listing], bool]:
         """Every word must be found, as the beginning of a word of the text, of the make or model, or as the year."""
-        for condition in (word_condition(word) for word in re.findall(r"[\w-]+", search_term)):
+        words = re.findall(r"[\w-]+", storable(search_term))[:WORDS_SEARCHED]
+        for condition in (word_condition(word) for word in words):
             queryset = queryset.filter(condition)
         return queryset, False
 
@@ -327,10 +328,8 @@ class ListingAdmin(ConsoleAdmin):
 
 def word_condition(word: str) -> Q:
     """Where one word of a search may be found; every alternative has an index, so that PostgreSQL can combine them."""
-    parts = re.findall(r"\w+", word)
     found = Q(external_id=word)
-    if parts:
-        query = SearchQuery(" & ".join(f"{fold(part)}:*" for part in parts), search_type="raw", config="simple")
+    if query := beginnings_query(word):
         found |= Q(search_text=query)
     if word.isdecimal() and len(word) < 19:
         found |= Q(pk=int(word)) | (Q(year=int(word)) if len(word) == 4 else Q())

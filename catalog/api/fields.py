@@ -34,6 +34,11 @@ class FiniteFloatField(serializers.FloatField):
             self.fail("invalid")
         return value
 
+    def to_representation(self, value: Any) -> Any:
+        """Null for what JSON has no number for: columns hold NaN where an earlier release stored it."""
+        number = float(value)
+        return number if isfinite(number) else None
+
 
 class OneOfField(serializers.ChoiceField):
     """One word of a few; a refusal names them. ``also``: other words for some, as in ``{"selling_price": "price"}``."""

@@ -239,6 +239,14 @@ class BatchResult:
     n_unchanged: int = 0
     repeated: list[tuple[int, bool]] = field(default_factory=list)
 
+    @classmethod
+    def sum(cls, results: Sequence[BatchResult]) -> BatchResult:
+        return cls(
+            created_ids=[listing_id for result in results for listing_id in result.created_ids],
+            updated_ids=[listing_id for result in results for listing_id in result.updated_ids],
+            n_unchanged=sum(result.n_unchanged for result in results),
+        )
+
 
 def key_of(external_id: str) -> str:
     """An id of any length as the fixed-length key that rows are compared by."""

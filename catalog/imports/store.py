@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ from catalog.imports.reading import ImportOptions, Reading, open_reading
 from catalog.imports.rows import ListingRow, RowProblem
 from catalog.models import ImportProblem, ImportRun, Listing
 from catalog.signals import listings_stored
+from jobs.isolation import each_that_works
 from jobs.work import TOOK_TOO_LONG, Attempt, JobCancelled, keep_heartbeat
 
 logger = logging.getLogger(__name__)
 
+BATCH = "imports"  # in metrics, of rows that were left out
 BATCH_ROWS = 5_000  # one transaction; small enough that its locks are short
 
 STORED_PROBLEMS_PER_KIND = 10_000  # dropped values of one column for one reason; refused rows are all stored
@@ -153,33 +155,49 @@ class _Import:
 
     def _store(self) -> None:
         """Bring the batch in, with its problems and the account so far, in one transaction."""
-        self._stage_batch()
+        rows = list(self._batch.values())
         if self._number <= self._n_done:
+            each_that_works(rows, lambda part: self._note_repeats(staging.stage(part)), batch=BATCH)
             self._problems.forget_waiting()  # they are stored already, with the rows
         else:
-            self._merge()
+            self._merge(rows)
         self._batch = {}
         self._report(self._rows.position, self._rows.size, self._run)
 
-    def _stage_batch(self) -> None:
-        if self._batch:
-            for number, differs in staging.stage(list(self._batch.values())):
-                self._note_repeat(number, differs=differs)
-
-    def _merge(self) -> None:
-        result = staging.BatchResult()
-        is_dry_run, currency = self._run.is_dry_run, self._reading.conventions.currency
+    def _merge(self, rows: list[staging.StagedRow]) -> None:
         with transaction.atomic():
             self._hold_run()
-            if self._batch:
-                with transaction.atomic():
-                    run_id = None if is_dry_run else self._run.pk
-                    result = staging.merge(source=self._source, currency=currency, run_id=run_id)
-                    transaction.set_rollback(is_dry_run)
-            if not is_dry_run:
+            results = each_that_works(rows, self._merge_some, batch=BATCH, on_fault=self._refuse) if rows else []
+            result = staging.BatchResult.sum(results)
+            if not self._run.is_dry_run:
                 _announce(result.created_ids + result.updated_ids)
             self._problems.store(self._run)
             self._save_account(result)
+
+    def _merge_some(self, rows: Sequence[staging.StagedRow]) -> list[staging.BatchResult]:
+        """Stage and merge some rows of a batch, in a savepoint, so that they can be tried again in two halves."""
+        is_dry_run = self._run.is_dry_run
+        with transaction.atomic():
+            repeats = staging.stage(rows)
+            with transaction.atomic():
+                run_id = None if is_dry_run else self._run.pk
+                currency = self._reading.conventions.currency
+                result = staging.merge(source=self._source, currency=currency, run_id=run_id)
+                transaction.set_rollback(is_dry_run)
+        self._note_repeats(repeats)
+        return [result]
+
+    def _note_repeats(self, repeats: Sequence[tuple[int, bool]]) -> list[staging.BatchResult]:
+        for number, differs in repeats:
+            self._note_repeat(number, differs=differs)
+        return []
+
+    def _refuse(self, row: staging.StagedRow, error: Exception) -> list[staging.BatchResult]:
+        """A row that the database does not take costs the import that row, and is named like any other refused one."""
+        reason = f"the database does not take this row: {str(error).splitlines()[0]}"
+        self._problems.add(row.number, [RowProblem("", "", reason, is_fatal=True)])
+        self._run.rows_refused += 1
+        return []
 
     def _hold_run(self) -> None:
         """The run cannot be cancelled while a batch is being stored; one that was cancelled stores no more."""

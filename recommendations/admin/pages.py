@@ -71,8 +71,10 @@ def summary_of(moved: Sequence[Move]) -> str:
     return f"{came} came in, {left} went out, {shifted} changed places, {len(moved) - came - left - shifted} stayed."
 
 
-def in_words(query: dict[str, Any]) -> str:
-    """A search as one line: ``makes: skoda, bmw · max price: 9000``."""
+def in_words(query: Any) -> str:
+    """A search as one line: ``makes: skoda, bmw · max price: 9000``; what is no search as it is."""
+    if not isinstance(query, dict):
+        return in_one_word(query)
     return " · ".join(f"{name.replace('_', ' ')}: {in_one_word(value)}" for name, value in query.items())
 
 

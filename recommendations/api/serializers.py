@@ -17,7 +17,7 @@ from catalog.api.fields import (
 )
 from catalog.api.serializers import CarCardSerializer, CarSerializer
 from catalog.models import Listing
-from recommendations.buyers.questionnaire import IMPLIED_BY_USE
+from recommendations.buyers.questionnaire import IMPLIED_BY_USE, answers_in
 from recommendations.models import Placement
 from recommendations.serving.placements import HOME
 
@@ -217,7 +217,8 @@ class QuestionnaireSerializer(serializers.Serializer):
         }
         return {name: value for name, value in answers.items() if value not in (None, [])}
 
-    def to_representation(self, answers: dict[str, Any]) -> dict[str, Any]:
+    def to_representation(self, stored: object) -> dict[str, Any]:
+        answers = answers_in(stored)
         return {
             "budget_min": answers.get("min_price"),
             "budget_max": answers.get("max_price"),

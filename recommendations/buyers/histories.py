@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.isolation import each_that_works
 from recommendations.buyers.questionnaire import wishes_in
 from recommendations.buyers.searches import Condition, conditions_of
 from recommendations.buyers.sessions import one_per_occasion, saturated
@@ -167,11 +168,15 @@ def choices_in_searches(
     n_unmet: int,
 ) -> Choices:
     """Each condition of each search as a choice of its own."""
-    found = [
-        (at, condition)
-        for at, event_id in enumerate(events.ids.tolist())
-        for condition in conditions_of(queries.get(event_id), snapshot, event_id, n_unmet)
-    ]
+    found = each_that_works(
+        list(enumerate(events.ids.tolist())),
+        lambda searches: [
+            (at, condition)
+            for at, event_id in searches
+            for condition in conditions_of(queries.get(event_id), snapshot, event_id, n_unmet)
+        ],
+        batch="searches",
+    )
     at = np.array([each for each, _ in found], np.intp)
     return choices_among(
         [condition for _, condition in found],
@@ -214,9 +219,13 @@ def choices_among(
     )
 
 
-def choices_of_answers(buyer_id: int, answers: dict, now: datetime, snapshot: ListingSnapshot) -> Choices:
+def choices_of_answers(buyer_id: int, answers: object, now: datetime, snapshot: ListingSnapshot) -> Choices:
     """A questionnaire, each answer as a condition on its own field: an estate and a diesel are two answers."""
-    found = list(conditions_of(wishes_in(answers), snapshot, buyer_id, UNMET_BESIDE_AN_ANSWER))
+    found = each_that_works(
+        [answers],
+        lambda _: list(conditions_of(wishes_in(answers), snapshot, buyer_id, UNMET_BESIDE_AN_ANSWER)),
+        batch="answers",
+    )
     n = len(found)
     return choices_among(
         found,

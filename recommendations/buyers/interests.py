@@ -73,11 +73,13 @@ class InterestSet:
 
     @classmethod
     def unpack(cls, content: bytes, n_dims: int) -> InterestSet:
-        """What was packed; ``InterestSet()``, never asked, where nothing is stored, or another format."""
+        """What was packed; ``InterestSet()``, not asked yet, where nothing is, another format, or too little of it."""
         if len(content) < HEADER.size or content[0] != FORMAT:
             return cls()
         _, n_interests, fitted_at = HEADER.unpack_from(content)
         n_mean, n_covariance = 4 * (2 + n_dims), 2 * n_dims * (n_dims + 1)
+        if len(content) < HEADER.size + n_interests * (n_mean + n_covariance):
+            return cls()
         interests = []
         for number in range(n_interests):
             start = HEADER.size + number * (n_mean + n_covariance)

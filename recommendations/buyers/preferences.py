@@ -16,12 +16,12 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Count, Exists, F, Max, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -29,6 +29,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
+from jobs.isolation import each_that_works
 from recommendations.buyers.histories import NO_ASSUMPTIONS, Assumptions, choice_sets_of, choices_of_answers
 from recommendations.buyers.interests import InterestSet, update_interests
 from recommendations.engine.choice_sets import ChoiceSets
@@ -104,7 +105,7 @@ def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
             position = LogPosition.of(buyer.pk)
             if stored and is_current(stored, position, basis):
                 return stored
-        return next(iter(recompute([Behind(buyer, position, basis, stored)], by=by)), None)
+        return next(iter(recompute_each([Behind(buyer, position, basis, stored)], by=by)), None)
 
 
 def bring_up_to_date(buyers: Sequence[Buyer], *, by: str) -> int:
@@ -120,7 +121,7 @@ def bring_up_to_date(buyers: Sequence[Buyer], *, by: str) -> int:
     for batch in batches_of(buyers, LogPosition.of_many([buyer.pk for buyer in buyers])):
         with taking_turns_of_many([buyer.pk for buyer in batch]) as mine:
             behind = behind_among([buyer for buyer in batch if buyer.pk in mine], version_id)
-            n_computed += len(recompute(behind, by=by))
+            n_computed += len(recompute_each(behind, by=by))
     return n_computed
 
 
@@ -212,6 +213,32 @@ def digest_of_basis(kinds: Iterable[EventKind], questionnaire: dict) -> str:
         "settings": [settings.CHOICE_SET_SAMPLE, settings.EVENTS_PER_BUYER],
     }
     return hashlib.blake2b(json.dumps(basis, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def recompute_each(behind: Sequence[Behind], *, by: str) -> list[Preference]:
+    """As ``recompute``; a buyer whose log cannot be computed on does not keep the others from theirs.
+
+    Such a buyer gets the preference of the population, until the next event or for PREFERENCE_MAX_AGE_HOURS: so the
+    reads go on too, and the batch does not come back to it every time.
+    """
+    return each_that_works(
+        behind,
+        lambda some: recompute(some, by=by),
+        batch="preferences",
+        on_fault=lambda one, _: store_population(one),
+    )
+
+
+def store_population(one: Behind) -> list[Preference]:
+    """Store what is believed of a buyer of whom nothing is known; none before the first ranker is live."""
+    with borrow_index() as listing_index:
+        if listing_index is None:
+            return []
+        live = listing_index.stock.vectors[listing_index.live_sample()]
+        nothing = Evidence(listing_index.version_id, listing_index.ranker.prior, {}, live)
+    preferences = learned([replace(one, previous=None)], nothing, timezone.now(), is_hurried=True)
+    store(preferences)
+    return preferences
 
 
 def recompute(behind: Sequence[Behind], *, by: str) -> list[Preference]:
@@ -322,7 +349,7 @@ def store(preferences: Sequence[Preference]) -> None:
     Rows go in by buyer, so that two writers who meet wait for each other and never for ever.
     """
     as_vector = Preference._meta.get_field("mean").get_db_prep_value
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO recommendations_preference (buyer_id, version_id, mean, covariance, tastes, profile, "
             "last_interaction_id, n_interactions, basis, computed_at) "

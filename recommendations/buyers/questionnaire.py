@@ -17,7 +17,14 @@ IMPLIED_BY_USE: dict[str, dict[str, Any]] = {
 }
 
 
-def wishes_in(answers: dict[str, Any]) -> dict[str, Any]:
+def answers_in(stored: object) -> dict[str, Any]:
+    """The answers of a buyer; none where what is stored is no set of answers."""
+    return stored if isinstance(stored, dict) else {}
+
+
+def wishes_in(stored: object) -> dict[str, Any]:
     """The answers as a query of ``ListingFilters``, what the use implies included."""
-    implied = IMPLIED_BY_USE.get(answers.get("use", ""), {})
+    answers = answers_in(stored)
+    use = answers.get("use")
+    implied = IMPLIED_BY_USE.get(use, {}) if isinstance(use, str) else {}
     return implied | {name: value for name, value in answers.items() if name != "use"}

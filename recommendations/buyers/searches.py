@@ -7,9 +7,8 @@ own field makes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,18 +50,17 @@ class Condition:
     unmet: NDArray[np.float32]
 
 
-def conditions_of(
-    query: Mapping[str, Any] | None, snapshot: ListingSnapshot, seed: int, n_unmet: int
-) -> Iterator[Condition]:
+def conditions_of(query: object, snapshot: ListingSnapshot, seed: int, n_unmet: int) -> Iterator[Condition]:
     """What each condition of a search says; one that every live car meets, or none, says nothing.
 
     Args:
-        query: As ``ListingFilters.as_query`` makes it; None and empty ask for nothing.
+        query: As ``ListingFilters.as_query`` makes it, or as an earlier release did; what cannot be read asks for
+            nothing.
         snapshot: Whose live cars are compared.
         seed: The same cars are drawn for the same seed.
         n_unmet: Cars that do not meet a condition, at most.
     """
-    asked = ListingFilters.from_query(dict(query or {})).as_query()
+    asked = ListingFilters.from_query(query).as_query()
     for field, names in FILTERS_OF_FIELD.items():
         part = {name: asked[name] for name in names if name in asked}
         if part and field in snapshot.ranker.encoder.names:

@@ -115,4 +115,6 @@ def _objects(values: Sequence[Any]) -> Texts:
 
 
 def _number(value: Any) -> float:
-    return np.nan if value is None or value == "" else float(value)
+    """Not a number where nothing is known; infinity says nothing either."""
+    number = np.nan if value is None or value == "" else float(value)
+    return number if np.isfinite(number) else np.nan

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from django.db import transaction
 
 from catalog.models import Listing
+from jobs.isolation import each_that_works
 from recommendations import telemetry
 from recommendations.listings.index import match_vectors
 from recommendations.listings.rows import read_listings
@@ -43,12 +45,20 @@ def embed_missing_listings(*, at_most: int = EMBEDDING_BATCH) -> int:
     return n_written
 
 
-def embed_for_version(version: RankerVersion, listing_ids: list[int]) -> int:
+def embed_for_version(version: RankerVersion, listing_ids: Sequence[int]) -> int:
+    """Make the vectors of some listings in one space; one that cannot be encoded keeps no other from its vector."""
+    return len(each_that_works(listing_ids, lambda ids: embed_together(version, list(ids)), batch="embeddings"))
+
+
+def embed_together(version: RankerVersion, listing_ids: list[int]) -> list[int]:
+    """Returns the ids of those that were written."""
     rows = read_listings(Listing.objects.filter(pk__in=listing_ids))
     _, is_current = match_vectors(rows, *read_vectors(version, listing_ids))
     outdated = np.flatnonzero(~is_current)
     if len(outdated):
         table = rows.table.take(outdated)
-        write_vectors(version, rows.listing_ids[outdated], load_ranker(version.pk).vectors(table), table.digests())
+        vectors = load_ranker(version.pk).vectors(table)
+        with transaction.atomic():
+            write_vectors(version, rows.listing_ids[outdated], vectors, table.digests())
         telemetry.VECTORS_WRITTEN.inc(len(outdated))
-    return len(outdated)
+    return [int(listing_id) for listing_id in rows.listing_ids[outdated]]

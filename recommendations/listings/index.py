@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
+from jobs.isolation import each_that_works
 from recommendations.engine.stock import hashed
 from recommendations.exceptions import RankerRefused
 from recommendations.listings.rows import ListingRows, read_listings
@@ -106,10 +107,20 @@ class ListingIndex(ListingSnapshot):
         to the workers, because the index of the table makes that a thousand times slower.
         """
         vectors, is_current = match_vectors(rows, stored_ids, stored_vectors, stored_digests)
-        outdated = np.flatnonzero(~is_current)
-        if len(outdated):
-            vectors[outdated] = self.ranker.vectors(rows.table.take(outdated))
-        self.put(rows, vectors)
+
+        def put(at: Sequence[int]) -> list[int]:
+            part = np.array(at, np.intp)
+            outdated = part[~is_current[part]]
+            if len(outdated):
+                vectors[outdated] = self.ranker.vectors(rows.table.take(outdated))
+            self.put(rows.take(part), vectors[part])
+            return []
+
+        def leave_out(row: int, _error: Exception) -> list[int]:
+            self.forget([int(rows.listing_ids[row])])
+            return []
+
+        each_that_works(range(len(rows)), put, batch="listings in memory", on_fault=leave_out)
         WINDOW_LISTINGS.set(len(self))
 
     def _sampled(self, rows: ListingRows) -> ListingRows:

@@ -102,7 +102,7 @@ def read_listings(listings: QuerySet[Listing]) -> ListingRows:
     names = [*OTHER_COLUMNS, *NAME_COLUMNS, *TEXT_COLUMNS, *NUMBER_COLUMNS, *MOMENTS]
     found = listings.annotate(**MOMENTS).order_by("id").values_list(*names)
     columns = dict(zip(names, zip(*found, strict=True), strict=True)) if found else dict.fromkeys(names, ())
-    numbers: dict[str, Any] = {name: as_floats(columns[name]) for name in NUMBER_COLUMNS}
+    numbers: dict[str, Any] = {name: finite(as_floats(columns[name])) for name in NUMBER_COLUMNS}
     texts: dict[str, Any] = {field: as_texts(columns[column]) for column, field in TEXT_COLUMNS.items()}
     numbers["price"] = numbers["price"] * exchange_rates(columns["currency"])
     return ListingRows(
@@ -116,8 +116,8 @@ def read_listings(listings: QuerySet[Listing]) -> ListingRows:
         is_live=np.array([status == Listing.Status.LIVE for status in columns["status"]], bool),
         published_at=as_floats(columns["published_epoch"]),
         ended_at=as_floats(columns["ended_epoch"], missing=FOREVER),
-        latitude=as_floats(columns["latitude"]),
-        longitude=as_floats(columns["longitude"]),
+        latitude=finite(as_floats(columns["latitude"])),
+        longitude=finite(as_floats(columns["longitude"])),
         seller_ids=np.array([key or 0 for key in columns["seller_id"]], np.int64),
         seller_user_ids=np.array([key or 0 for key in columns["seller__user_id"]], np.int64),
         promoted_until=as_floats(columns["promoted_epoch"]),
@@ -133,6 +133,11 @@ def names_of(columns: Mapping[str, Sequence]) -> NDArray[np.object_]:
             for listing_id, title, make, model in parts
         ]
     )
+
+
+def finite(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Infinity is as unknown as NaN: columns of numbers hold both where an earlier release stored them."""
+    return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
 def as_texts(values: Sequence[str | None]) -> NDArray[np.object_]:

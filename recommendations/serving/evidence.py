@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from catalog.currencies import exchange_rates
+from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.buyers.context import BuyerContext
 
@@ -72,10 +73,11 @@ def evidence_of(buyer_context: BuyerContext) -> BuyerEvidence:
     events = buyer.interactions.filter(kind__weight__gt=0).order_by("-occurred_at", "-id")
     columns = ("kind_id", "kind__is_contact", "query", *(f"listing__{column}" for column in FIELDS.values()))
     values: Values = {}
-    budget = buyer.questionnaire.get("max_price")
-    note_asked(values, buyer.questionnaire, "set")
+    answers = ListingFilters.from_query(buyer.questionnaire).as_query()
+    budget = answers.get("max_price")
+    note_asked(values, answers, "set")
     for slug, is_contact, query, *row in events.values_list(*columns)[:EVENTS_READ]:
-        asked = query or {}
+        asked = ListingFilters.from_query(query).as_query()
         note_asked(values, asked, "searched")
         budget = asked.get("max_price") if budget is None else budget
         if done := "contacted" if is_contact else "liked" if slug in LIKED else "opened" if slug == "view" else "":
