@@ -26,6 +26,10 @@ class EventsRefused(RecommendationsError):
         super().__init__(f"event {first.index}: {first.field}: {first.reason}")
 
 
+class EventsConflict(EventsRefused):
+    """Nothing was recorded: some event ids are those of other events of the same sender."""
+
+
 class RankerRefused(RecommendationsError):
     """A ranker version that cannot be promoted, rolled back to, or loaded."""
 

@@ -6,6 +6,9 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 EVENTS = Counter("forecourt_events_total", "Events recorded, by kind.", ["kind"])
 EVENTS_REPEATED = Counter("forecourt_events_repeated_total", "Events that were already in the log.")
+EVENTS_IN_CONFLICT = Counter(
+    "forecourt_events_in_conflict_total", "Events under an id that their sender had given to another one."
+)
 LISTS = Counter(
     "forecourt_lists_total", "Lists served, by placement and whether they were personal.", ["placement", "personal"]
 )

@@ -71,5 +71,17 @@ EVENTS = [
         },
         request_only=True,
     ),
-    OpenApiExample("Recorded", value={"recorded": 2, "repeated": 0}, response_only=True),
+    OpenApiExample(
+        "Of two events one was known",
+        value={
+            "recorded": 1,
+            "repeated": 1,
+            "events": [
+                {"event_id": "9f8b5c1e-like-4711", "status": "repeated", "fields": {}},
+                {"event_id": "0b6c2f6e9d4c4c0f8f9f3f1a2b3c4d5e", "status": "recorded", "fields": {}},
+            ],
+        },
+        response_only=True,
+        status_codes=["201"],
+    ),
 ]

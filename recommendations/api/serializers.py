@@ -168,11 +168,28 @@ class EventsSerializer(serializers.Serializer):
     """One event by itself, a list of events, or this."""
 
     events = EventSerializer(many=True)
+    partial = serializers.BooleanField(  # type: ignore[assignment]
+        required=False, help_text="The same as the parameter `partial`."
+    )
+
+
+class EventResultSerializer(serializers.Serializer):
+    """What became of one event of a list."""
+
+    event_id = serializers.CharField(help_text="Yours, or made here; empty for one that could not be read.")
+    status = serializers.ChoiceField(
+        ["recorded", "repeated", "conflict", "refused"],
+        help_text="`conflict`: the id is that of another event of yours.",
+    )
+    fields = serializers.DictField(  # type: ignore[assignment]
+        child=serializers.ListField(child=serializers.CharField()), help_text="Why it was not recorded, by field."
+    )
 
 
 class RecordedSerializer(serializers.Serializer):
     recorded = serializers.IntegerField(help_text="New events.")
-    repeated = serializers.IntegerField(help_text="Events whose `event_id` was known already.")
+    repeated = serializers.IntegerField(help_text="Events that this sender had sent before.")
+    events = EventResultSerializer(many=True, required=False, help_text="Of a list: each event, in order.")
 
 
 ALSO_ANSWERS = {"budget": "budget_max", "body": "bodies", "fuel": "fuels", "gearbox": "gearboxes", "brand": "brands"}

@@ -3,57 +3,45 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.conf import settings
-from django.db import transaction
 from django.db.models import Case, F, OrderBy
 from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     OpenApiExample,
     OpenApiParameter,
-    OpenApiResponse,
-    PolymorphicProxySerializer,
     extend_schema,
 )
-from rest_framework import status
-from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
-from accounts.api.identity import BUYER, buyer_of, known_buyer_of, known_named_buyer_of, named_buyer_of, own_buyer_of
+from accounts.api.identity import BUYER, buyer_of, known_buyer_of, known_named_buyer_of, named_buyer_of
 from accounts.api.permissions import IsBuyerOrHasScope, has_scope, is_client_system
 from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey, Buyer
-from accounts.services import buyers_for_external_ids
 from catalog.api.fields import FiltersSerializer
 from catalog.currencies import market_price
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from recommendations.api import examples
 from recommendations.api.serializers import (
-    EventSerializer,
-    EventsSerializer,
     OriginSerializer,
     PricedCarSerializer,
     QuestionnaireSerializer,
     RecommendationsAnswerSerializer,
     RecommendationsQuestionSerializer,
-    RecordedSerializer,
     SearchAnswerSerializer,
     SearchSerializer,
     SimilarAnswerSerializer,
     SimilarQuestionSerializer,
 )
 from recommendations.buyers.refresh import save_questionnaire
-from recommendations.events.recording import Event, record_interactions, record_interactions_of_many
-from recommendations.exceptions import EventsRefused
+from recommendations.events.recording import Event, record_interactions
 from recommendations.listings.market_prices import market_prices_of
 from recommendations.serving.lists import ListRequest, recommend, similar_listings
 
 CARS = ["Cars"]
-EVENTS = ["Events"]
 ME = ["Me"]
 LISTING_ID = OpenApiParameter("listing_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 
@@ -231,100 +219,6 @@ class SimilarView(APIView):
         asked = question.validated_data
         similar = similar_listings(visible_listing(listing_id), asked["k"], FiltersSerializer.filters_of(asked))
         return Response(SimilarAnswerSerializer({"similar": similar}).data)
-
-
-class EventsView(APIView):
-    """What buyers did: users and guests tell it for themselves, client systems for the buyers they name."""
-
-    permission_classes = [IsBuyerOrHasScope]
-    required_scope = ApiKey.Scope.INGEST
-    throttle_classes = CALLER_THROTTLES
-    carried_in = ("events",)
-
-    @extend_schema(
-        tags=EVENTS,
-        summary="Tell what happened",
-        operation_id="record_events",
-        description=(
-            'One event, a list of events, or `{"events": […]}`, at most EVENTS_PER_REQUEST (1,000) at once. All of '
-            "them are recorded or, when one is refused, none. Sending an `event_id` again changes nothing."
-        ),
-        request=PolymorphicProxySerializer(
-            "EventsQuestion", [EventSerializer, EventsSerializer, EventSerializer(many=True)], None, many=False
-        ),
-        responses={
-            201: RecordedSerializer,
-            403: OpenApiResponse(description="A key without the scope `ingest`, or an event for another buyer."),
-        },
-        examples=examples.EVENTS,
-    )
-    def post(self, request: Request) -> Response:
-        events, path = events_in(request.data)
-        try:
-            with transaction.atomic():  # buyers who are new do not stay either when an event is refused
-                recorded = record_interactions_of_many(events_by_buyer=with_buyers(request, events, path))
-        except EventsRefused as refusal:
-            raise ValidationError(_by_path(refusal, path)) from None
-        answer = {"recorded": recorded.n_recorded, "repeated": recorded.n_repeated}
-        return Response(RecordedSerializer(answer).data, status=status.HTTP_201_CREATED)
-
-
-def events_in(data: Any) -> tuple[list[dict[str, Any]], str]:
-    """The checked events of a body, and how to name one in an error: ``events[{index}].``, or nothing for a single."""
-    if isinstance(data, dict) and "events" not in data:
-        single = EventSerializer(data=data)
-        single.is_valid(raise_exception=True)
-        return [single.validated_data], ""
-    events = data["events"] if isinstance(data, dict) else data
-    _refuse_wrong_number(events)
-    several = EventSerializer(data=events, many=True)
-    if not several.is_valid():
-        raise ValidationError({"events": several.errors})
-    return several.validated_data, "events[{index}]."
-
-
-def _refuse_wrong_number(events: Any) -> None:
-    """Before any of them is looked at, so that a huge list costs nothing."""
-    if not isinstance(events, list) or not events:
-        raise ValidationError({"events": ["A list of at least one event is expected."]})
-    if len(events) > settings.EVENTS_PER_REQUEST:
-        raise ValidationError({"events": [f"At most {settings.EVENTS_PER_REQUEST} events are taken at once."]})
-
-
-def with_buyers(request: Request, events: Sequence[dict[str, Any]], path: str) -> list[tuple[Buyer, Event]]:
-    """Whose event each of them is. Raises PermissionDenied when a person writes for another one."""
-    if not is_client_system(request):
-        buyer = own_buyer_of(request)
-        for index, event in enumerate(events):
-            if event.get("buyer") not in (None, buyer.external_id):
-                raise PermissionDenied(f"{path.format(index=index)}buyer: Only a client system may name another buyer.")
-        return [(buyer, _as_event(event)) for event in events]
-    nameless = {f"{path.format(index=index)}buyer": "Required with an API key." for index, event in enumerate(events)
-                if "buyer" not in event}  # fmt: skip
-    if nameless:
-        raise ValidationError(nameless)
-    buyers = buyers_for_external_ids(event["buyer"] for event in events)
-    return [(buyers[event["buyer"]], _as_event(event)) for event in events]
-
-
-def _as_event(event: dict[str, Any]) -> Event:
-    query = event.get("query")
-    return Event(
-        kind=event["kind"],
-        event_id=event["event_id"],
-        listing_id=event.get("listing_id"),
-        query=FiltersSerializer.filters_of(query).as_query() if query else None,
-        occurred_at=event.get("occurred_at"),
-        served_list_id=event.get("list_id"),
-        position=event.get("position"),
-    )
-
-
-def _by_path(refusal: EventsRefused, path: str) -> dict[str, list[str]]:
-    fields: dict[str, list[str]] = {}
-    for problem in refusal.problems:
-        fields.setdefault(path.format(index=problem.index) + problem.field, []).append(problem.reason)
-    return fields
 
 
 class QuestionnaireView(APIView):

@@ -82,7 +82,7 @@ RECORD = f"""
     SELECT said.event_id, buyer.id, said.kind, said.listing_id, to_timestamp(%(occurred_at)s::float8), clock_timestamp()
     FROM buyer, unnest(%(event_ids)s::text[], %(kinds)s::text[], %(listing_ids)s::bigint[])
         AS said (event_id, kind, listing_id)
-    ON CONFLICT (event_id) DO NOTHING
+    ON CONFLICT (event_id, sender) DO NOTHING
 """  # noqa: S608 (put together from constants)
 
 

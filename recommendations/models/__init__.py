@@ -49,9 +49,17 @@ class EventKind(models.Model):
 class Interaction(models.Model):
     """One event of one buyer. Append-only: every preference can be made again from these rows."""
 
-    event_id = models.CharField(
-        max_length=64, unique=True, help_text="Made by the client, so that an event sent twice counts once."
-    )
+    event_id = models.CharField(max_length=64, help_text="Made by the sender, so that an event sent twice counts once.")
+    sender = models.CharField(
+        max_length=32, default="", db_default="", blank=True,
+        help_text="Whose id it is: an API key (“key:7”) or a buyer (“buyer:7”). Empty: the product's own, or recorded "
+        "by a release that did not note it.",
+    )  # fmt: skip
+    content_digest = models.BigIntegerField(
+        default=0, db_default=0, editable=False,
+        help_text="Of what was sent: distinguishes an event sent again from another one under the same id. "
+        "0: not known.",
+    )  # fmt: skip
     buyer = models.ForeignKey(Buyer, on_delete=models.CASCADE, related_name="interactions")
     kind = models.ForeignKey(EventKind, on_delete=models.PROTECT, related_name="interactions")
     listing = models.ForeignKey(
@@ -79,6 +87,12 @@ class Interaction(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(position__isnull=True) | models.Q(position__gte=1), name="positions_start_at_one"
+            ),
+            # an event sent again; also finds an event by its id, or by how the id begins
+            models.UniqueConstraint(
+                fields=["event_id", "sender"],
+                name="event_id_of_sender",
+                opclasses=["varchar_pattern_ops", "varchar_ops"],
             ),
         ]
         indexes = [

@@ -1,0 +1,241 @@
+"""What buyers did, as it is sent: one event or many, from buyers themselves or from a client system for the buyers it
+names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer, extend_schema
+from rest_framework import serializers, status
+from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.identity import own_buyer_of
+from accounts.api.permissions import IsBuyerOrHasScope, is_client_system
+from accounts.api.throttles import CALLER_THROTTLES
+from accounts.models import ApiKey, Buyer
+from accounts.services import buyers_for_external_ids
+from catalog.api.fields import FiltersSerializer, QuestionSerializer
+from recommendations.api import examples
+from recommendations.api.serializers import EventSerializer, EventsSerializer, RecordedSerializer
+from recommendations.events.recording import Event, Outcome, Recorded, Result, record_interactions_of_many
+from recommendations.exceptions import EventsConflict, EventsRefused
+from web.errors import flattened
+
+EVENTS = ["Events"]
+PARTIAL = OpenApiParameter(
+    "partial", bool, default=False,
+    description="Record the events that are right, and say of each other one why it is not.",
+)  # fmt: skip
+ATTEMPTS = 2  # a buyer may be erased while an event of theirs comes in
+
+
+class EventIdTaken(ValidationError):
+    """An event id that its sender gave to another event; names both."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+class PartialSerializer(QuestionSerializer):
+    partial = serializers.BooleanField(default=False)  # type: ignore[assignment]
+
+
+@dataclass
+class Item:
+    """One event of a body: checked, or what is wrong with it by field."""
+
+    event: dict[str, Any] | None = None
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass
+class Batch:
+    """The events of a body; ``path`` names one in an error: ``events[{index}].``, or nothing for a single."""
+
+    items: list[Item]
+    path: str
+    is_single: bool
+
+    def refuse_problems(self) -> None:
+        problems: dict[str, list[str]] = {}
+        for index, item in enumerate(self.items):
+            for name, reason in item.problems:
+                problems.setdefault(_joined(self.path.format(index=index), name), []).append(reason)
+        if problems:
+            raise ValidationError(problems)
+
+
+class EventsView(APIView):
+    """What buyers did: users and guests tell it for themselves, client systems for the buyers they name."""
+
+    permission_classes = [IsBuyerOrHasScope]
+    required_scope = ApiKey.Scope.INGEST
+    throttle_classes = CALLER_THROTTLES
+    carried_in = ("events",)
+
+    @extend_schema(
+        tags=EVENTS,
+        summary="Tell what happened",
+        operation_id="record_events",
+        description=(
+            'One event, a list of events, or `{"events": […]}`, at most EVENTS_PER_REQUEST (1,000) at once. All of '
+            "them are recorded or, when one is refused, none; with `partial=true` those that are right. The answer to "
+            "a list says of each event, in order, what became of it. An `event_id` belongs to its sender, which is the "
+            "API key or else the buyer: sent again with the same content it is `repeated` and changes nothing, with "
+            "other content it is a conflict, which names both."
+        ),
+        parameters=[PARTIAL],
+        request=PolymorphicProxySerializer(
+            "EventsQuestion", [EventSerializer, EventsSerializer, EventSerializer(many=True)], None, many=False
+        ),
+        responses={
+            201: RecordedSerializer,
+            200: OpenApiResponse(RecordedSerializer, description="With `partial=true`: none of them was recorded."),
+            403: OpenApiResponse(description="A key without the scope `ingest`, or an event of another buyer."),
+            409: OpenApiResponse(description="An `event_id` of this sender is that of another event."),
+        },
+        examples=examples.EVENTS,
+    )
+    def post(self, request: Request) -> Response:
+        question = PartialSerializer(data=request.query_params)
+        question.is_valid(raise_exception=True)
+        is_partial = question.validated_data["partial"] or _wants_partial(request.data)
+        batch = batch_in(request.data)
+        if not is_partial:
+            batch.refuse_problems()
+        results = record(request, batch, is_partial)
+        is_any = any(result.outcome in (Outcome.RECORDED, Outcome.REPEATED) for result in results)
+        code = status.HTTP_201_CREATED if is_any else status.HTTP_200_OK
+        return Response(answer_of(results, batch.is_single), status=code)
+
+
+def _wants_partial(data: Any) -> bool:
+    """The same asked in the body, beside the events."""
+    if not isinstance(data, dict) or "events" not in data or "partial" not in data:
+        return False
+    if not isinstance(data["partial"], bool):
+        raise ValidationError({"partial": ["true or false is expected."]})
+    return data["partial"]
+
+
+def batch_in(data: Any) -> Batch:
+    """The events of a body, each checked by itself. Raises ValidationError for what holds no events, or too many."""
+    checker = EventSerializer()
+    if isinstance(data, dict) and "events" not in data:
+        return Batch([_checked(checker, data)], "", is_single=True)
+    events = data["events"] if isinstance(data, dict) else data
+    _refuse_wrong_number(events)
+    return Batch([_checked(checker, event) for event in events], "events[{index}].", is_single=False)
+
+
+def _checked(checker: EventSerializer, data: Any) -> Item:
+    try:
+        return Item(checker.run_validation(data))
+    except ValidationError as refusal:
+        return Item(None, list(flattened(refusal.detail)))
+
+
+def _refuse_wrong_number(events: Any) -> None:
+    """Before any of them is looked at, so that a huge list costs nothing."""
+    if not isinstance(events, list) or not events:
+        raise ValidationError({"events": ["A list of at least one event is expected."]})
+    if len(events) > settings.EVENTS_PER_REQUEST:
+        raise ValidationError({"events": [f"At most {settings.EVENTS_PER_REQUEST} events are taken at once."]})
+
+
+def record(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
+    """What became of each event; raises what the view answers when one is wrong and the rest is not wanted alone."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with transaction.atomic():  # buyers who are new do not stay either when an event is refused
+                return _record(request, batch, is_partial)
+        except EventsConflict as refusal:
+            raise EventIdTaken(_by_path(refusal, batch.path)) from None
+        except EventsRefused as refusal:
+            raise ValidationError(_by_path(refusal, batch.path)) from None
+        except IntegrityError:
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _record(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
+    key = request.auth if isinstance(request.auth, ApiKey) else None
+    name_buyers(request, batch)
+    if not is_partial:
+        batch.refuse_problems()
+    right = [item.event for item in batch.items if item.event is not None and not item.problems]
+    recorded = record_interactions_of_many(
+        events_by_buyer=with_buyers(request, right), key=key, is_partial=is_partial
+    ) if right else Recorded([])  # fmt: skip
+    results = iter(recorded.results)
+    return [
+        next(results) if item.event is not None and not item.problems else Result("", Outcome.REFUSED, item.problems)
+        for item in batch.items
+    ]
+
+
+def name_buyers(request: Request, batch: Batch) -> None:
+    """Note the events whose buyer is missing. Raises PermissionDenied when a person writes for another one."""
+    own = None if is_client_system(request) else own_buyer_of(request)
+    for index, item in enumerate(batch.items):
+        if item.event is None:
+            continue
+        if own is None and "buyer" not in item.event:
+            item.problems = [("buyer", "Required with an API key.")]
+        elif own is not None and item.event.get("buyer") not in (None, own.external_id):
+            path = batch.path.format(index=index)
+            raise PermissionDenied(f"{path}buyer: Only a client system may name another buyer.")
+
+
+def with_buyers(request: Request, events: Sequence[dict[str, Any]]) -> list[tuple[Buyer, Event]]:
+    """Whose event each of them is; buyers whom a client system names first are made."""
+    if not is_client_system(request):
+        buyer = own_buyer_of(request)
+        return [(buyer, _as_event(event)) for event in events]
+    buyers = buyers_for_external_ids(event["buyer"] for event in events)
+    return [(buyers[event["buyer"]], _as_event(event)) for event in events]
+
+
+def _as_event(event: dict[str, Any]) -> Event:
+    query = event.get("query")
+    return Event(
+        kind=event["kind"],
+        event_id=event["event_id"],
+        listing_id=event.get("listing_id"),
+        query=FiltersSerializer.filters_of(query).as_query() if query else None,
+        occurred_at=event.get("occurred_at"),
+        served_list_id=event.get("list_id"),
+        position=event.get("position"),
+    )
+
+
+def _by_path(refusal: EventsRefused, path: str) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {}
+    for problem in refusal.problems:
+        fields.setdefault(path.format(index=problem.index) + problem.field, []).append(problem.reason)
+    return fields
+
+
+def _joined(path: str, name: str) -> str:
+    """``events[3].`` and ``kind`` → ``events[3].kind``; what is wrong with an event as a whole is named by its path."""
+    is_whole = name in ("", "non_field_errors")
+    return path.rstrip(".") if is_whole else path + name
+
+
+def answer_of(results: Sequence[Result], is_single: bool) -> dict[str, Any]:
+    recorded = Recorded(list(results))
+    counts = {"recorded": recorded.n_recorded, "repeated": recorded.n_repeated}
+    return counts if is_single else {**counts, "events": [_result(result) for result in results]}
+
+
+def _result(result: Result) -> dict[str, Any]:
+    fields: dict[str, list[str]] = {}
+    for name, reason in result.problems:
+        fields.setdefault(name, []).append(reason)
+    return {"event_id": result.event_id, "status": result.outcome.value, "fields": fields}
