@@ -9,6 +9,9 @@ EVENTS_REPEATED = Counter("forecourt_events_repeated_total", "Events that were a
 EVENTS_IN_CONFLICT = Counter(
     "forecourt_events_in_conflict_total", "Events under an id that their sender had given to another one."
 )
+EVENTS_UNATTRIBUTED = Counter(
+    "forecourt_events_unattributed_total", "Events that named a list they did not come from, by reason.", ["reason"]
+)
 LISTS = Counter(
     "forecourt_lists_total", "Lists served, by placement and whether they were personal.", ["placement", "personal"]
 )

@@ -1,10 +1,12 @@
 """Celery tasks of recommendations."""
 
 from celery import shared_task
+from django.utils import timezone
 
 from jobs.limits import LONG, RETRY, SHORT
 from recommendations.buyers import refresh
 from recommendations.evaluation.runs import run_evaluation
+from recommendations.events import attribution
 from recommendations.feed.fitting import refresh_fit
 from recommendations.insight.maps import run_map
 from recommendations.insight.offline_test_runs import run_offline_test
@@ -23,6 +25,12 @@ def refresh_preferences_task(buyer_id: int) -> None:
 def refresh_stale_preferences_task() -> None:
     """Repair what signals, brokers or workers lost: preferences behind the log."""
     refresh.refresh_stale_preferences()
+
+
+@shared_task(name="recommendations.settle_attributions", ignore_result=True, soft_time_limit=300, time_limit=330)
+def settle_attributions_task() -> None:
+    """Judge the events that arrived before the list they name."""
+    attribution.settle(timezone.now())
 
 
 @shared_task(name="recommendations.renew_preferences", ignore_result=True, soft_time_limit=1200, time_limit=1230)

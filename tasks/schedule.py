@@ -39,6 +39,12 @@ TIMETABLE = [
         Every(30),
     ),
     Entry(
+        "Settle attributions",
+        "Every minute: check the events that arrived before the list they name was written.",
+        "recommendations.settle_attributions",
+        Every(60),
+    ),
+    Entry(
         "Refresh the feed",
         "Every few seconds (FEED_REFRESH_SECONDS at installation): learn from the likes and dislikes of the feed.",
         "recommendations.refresh_feed",

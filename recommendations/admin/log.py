@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
     BooleanRadioFilter,
+    ChoicesDropdownFilter,
     RangeDateTimeFilter,
     RelatedDropdownFilter,
 )
@@ -65,7 +66,7 @@ class InteractionAdmin(ReadOnlyAdmin):
     list_filter = [
         ("kind", RelatedDropdownFilter), ("buyer", AutocompleteSelectFilter), ("listing", AutocompleteSelectFilter),
         ("occurred_at", RangeDateTimeFilter), ("received_at", RangeDateTimeFilter),
-        ("kind__is_contact", BooleanRadioFilter),
+        ("kind__is_contact", BooleanRadioFilter), ("attribution", ChoicesDropdownFilter),
     ]  # fmt: skip
     list_select_related = ["kind", "buyer__user", "listing__make", "listing__car_model__make"]
     search_fields = ["event_id__exact"]
@@ -73,7 +74,7 @@ class InteractionAdmin(ReadOnlyAdmin):
     fieldsets = [
         (None, {"fields": [("kind_badge", "buyer_link"), "what", "query", "event_id"]}),
         ("When", {"fields": [("occurred_at", "received_at")]}),
-        ("Where it came from", {"fields": [("list_link", "position")]}),
+        ("Where it came from", {"fields": [("list_link", "position"), "attribution"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Interaction]:

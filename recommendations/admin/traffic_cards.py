@@ -22,7 +22,7 @@ from console.dashboard.cards import CHART_OPTIONS, DAY, HOUR, WEEK, Card, Panel,
 from console.dashboard.registry import show
 from console.formats import NONE, list_link, list_url
 from console.pages import planned_rows
-from recommendations.models import EventKind, Interaction, Placement, ServedList
+from recommendations.models import Attribution, EventKind, Interaction, Placement, ServedList
 
 LISTS_SAMPLED = 20_000
 
@@ -34,16 +34,22 @@ def read_events(now: datetime) -> list[dict[str, Any]]:
     hourly = lately.annotate(hour=TruncHour("occurred_at")).values("kind_id", "hour")
     return [
         dict(row)
-        for row in hourly.annotate(n=Count("pk"), n_last_hour=Count("pk", filter=Q(occurred_at__gte=now - HOUR)))
+        for row in hourly.annotate(
+            n=Count("pk"),
+            n_last_hour=Count("pk", filter=Q(occurred_at__gte=now - HOUR)),
+            n_unattributed=Count("pk", filter=Q(attribution__in=Attribution.wrong())),
+        )
     ]
 
 
 def events_card(events: list[dict[str, Any]]) -> Card:
     n_day, n_hour = sum(row["n"] for row in events), sum(row["n_last_hour"] for row in events)
+    n_wrong = sum(row["n_unattributed"] for row in events)
+    wrong = f"; {n_wrong:,} named a list they did not come from" if n_wrong else ""
     return Card(
         "Events, last 24 hours",
         f"{n_day:,}",
-        f"{n_hour:,} in the last hour, {n_hour / 60:.1f} a minute",
+        f"{n_hour:,} in the last hour, {n_hour / 60:.1f} a minute{wrong}",
         list_url(Interaction),
         Interaction,
     )
@@ -161,7 +167,8 @@ acted AS (
     SELECT event.served_list_id, event.position, bool_or(kind.is_contact) AS contacted
     FROM recommendations_interaction AS event
     JOIN recommendations_eventkind AS kind ON kind.slug = event.kind_id
-    WHERE event.served_list_id IN (SELECT id FROM lately) AND event.position IS NOT NULL AND kind.weight > 0
+    WHERE event.served_list_id IN (SELECT id FROM lately) AND event.position IS NOT NULL
+        AND event.attribution IN ('', 'checked') AND kind.weight > 0
     GROUP BY 1, 2
 ),
 done AS (

@@ -88,7 +88,11 @@ class SearchAnswerSerializer(serializers.Serializer):
 class OriginSerializer(QuestionSerializer):
     """Which list a car was found in; shows the recommender which cars it was preferred to."""
 
-    list_id = serializers.UUIDField(required=False, help_text="The `list_id` of the recommendations it came from.")
+    list_id = serializers.UUIDField(
+        required=False,
+        help_text="The `list_id` of the recommendations it came from. A list that is unknown, another buyer's, or "
+        "without this car or position is left out.",
+    )
     position = serializers.IntegerField(required=False, min_value=1, max_value=32_767, help_text="1 is the top.")
 
 

@@ -23,6 +23,7 @@ from psycopg.errors import DeadlockDetected
 from accounts.models import ApiKey, Buyer
 from catalog.models import Listing
 from recommendations import telemetry
+from recommendations.events.attribution import attribute, count_wrong
 from recommendations.events.signals import events_recorded
 from recommendations.exceptions import EventProblem, EventsConflict, EventsRefused
 from recommendations.models import (
@@ -129,6 +130,7 @@ def _insert(
         fresh = _compare(rows, results, KnownEvents(rows, named, key))
         if not is_partial:
             _refuse_conflicts(results)
+        attribute(fresh)
         try:
             with transaction.atomic():
                 Interaction.objects.bulk_create(fresh)
@@ -172,6 +174,7 @@ def _refuse_conflicts(results: Sequence[Result]) -> None:
 def _announce(fresh: Sequence[Interaction], results: Sequence[Result]) -> None:
     if fresh:
         events_recorded.send(sender=Interaction, buyer_ids=sorted({row.buyer_id for row in fresh}))
+    count_wrong(fresh)
     for kind, n in Counter(row.kind_id for row in fresh).items():
         telemetry.EVENTS.labels(kind).inc(n)
     telemetry.EVENTS_REPEATED.inc(sum(result.outcome == Outcome.REPEATED for result in results))

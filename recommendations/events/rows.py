@@ -124,7 +124,8 @@ def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside
     """What was shown beside the listing of each event, down to a position.
 
     An event that names no list (a call from the page of a car, say) came from the list from which the same buyer
-    opened that car within the day before. Events from no list, or from one that lacks their listing, are absent.
+    opened that car within the day before. Events from no list, from one that lacks their listing, or from that of
+    another buyer are absent; this holds too for events that arrived before their list and are not judged yet.
     """
     query = sql.SQL(
         "SELECT i.id, shown.position, shown.listing_id, array_position(s.listing_ids, i.listing_id)::bigint, "
@@ -136,6 +137,9 @@ def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside
         "ORDER BY e.occurred_at DESC, e.id DESC LIMIT 1) earlier ON true "
         "JOIN recommendations_servedlist s ON s.id = coalesce(i.served_list_id, earlier.served_list_id) "
         "AND i.listing_id = ANY(s.listing_ids) "
+        "AND (i.attribution <> 'pending' OR (coalesce(i.position, 1) <= cardinality(s.listing_ids) "
+        "AND (s.buyer_id IS NULL OR s.buyer_id = i.buyer_id "
+        "OR s.buyer_id IN (SELECT id FROM accounts_buyer WHERE merged_into_id = i.buyer_id)))) "
         "CROSS JOIN LATERAL unnest(s.listing_ids[:{at_most}]) WITH ORDINALITY AS shown (listing_id, position) "
         "WHERE i.id = ANY({events}) AND shown.listing_id <> i.listing_id"
     )

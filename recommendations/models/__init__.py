@@ -4,6 +4,8 @@
 it and the catalogue at any time.
 """
 
+from __future__ import annotations
+
 import uuid
 
 from django.contrib.postgres.fields import ArrayField
@@ -46,6 +48,21 @@ class EventKind(models.Model):
         return self.name
 
 
+class Attribution(models.TextChoices):
+    """Whether an event came from the list that it names. The last three are kept without the list."""
+
+    NONE = "", "Names no list"
+    PENDING = "pending", "The list is not written yet"
+    CHECKED = "checked", "From that list"
+    UNKNOWN_LIST = "unknown_list", "There is no such list"
+    OTHER_BUYER = "other_buyer", "The list of another buyer"
+    OUTSIDE = "outside", "Not in that list, or not as far down"
+
+    @classmethod
+    def wrong(cls) -> tuple[Attribution, ...]:
+        return cls.UNKNOWN_LIST, cls.OTHER_BUYER, cls.OUTSIDE
+
+
 class Interaction(models.Model):
     """One event of one buyer. Append-only: every preference can be made again from these rows."""
 
@@ -79,6 +96,10 @@ class Interaction(models.Model):
         related_name="interactions",
     )
     position = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Place in that list; 1 is the top.")
+    attribution = models.CharField(
+        max_length=12, choices=Attribution.choices, default="", db_default="", blank=True, editable=False,
+        help_text="Whether the event came from the list it named. Empty also for events of earlier releases.",
+    )  # fmt: skip
 
     objects = InteractionQuerySet.as_manager()
 
@@ -103,6 +124,10 @@ class Interaction(models.Model):
             models.Index(fields=["-occurred_at", "kind", "listing"], name="interaction_recent"),
             # what arrived lately, for the beat job that reconciles
             models.Index(fields=["received_at"], name="interaction_received"),
+            # whose list is not written yet: few, and soon none
+            models.Index(
+                fields=["id"], name="interaction_list_pending", condition=models.Q(attribution=Attribution.PENDING)
+            ),
         ]
 
     def __str__(self) -> str:
