@@ -323,7 +323,8 @@ SIMPLE_JWT = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Forecourt",
-    "DESCRIPTION": "Recommendations for marketplaces of used cars: listings in, events in, a better list out.",
+    "DESCRIPTION": "Recommendations for marketplaces of used cars: listings in, events in, a better list out. Below "
+    "/api/v1 a parameter or field that a route does not know is refused by name, with the nearest known one.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -5,9 +5,10 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.models import Buyer, User
+from web.strict import KnownFieldsSerializer
 
 
-class CredentialsSerializer(serializers.Serializer):
+class CredentialsSerializer(KnownFieldsSerializer):
     email = serializers.CharField(max_length=254, help_text="Upper and lower case are the same.")
     password = serializers.CharField(max_length=256, trim_whitespace=False, style={"input_type": "password"})
 
@@ -17,11 +18,11 @@ class TokenPairSerializer(serializers.Serializer):
     refresh = serializers.CharField(help_text="Buys the next pair, once, at `/api/v1/token/refresh`.")
 
 
-class RefreshTokenSerializer(serializers.Serializer):
+class RefreshTokenSerializer(KnownFieldsSerializer):
     refresh = serializers.CharField(max_length=4096, help_text="The newest refresh token you were given.")
 
 
-class EmailSerializer(serializers.Serializer):
+class EmailSerializer(KnownFieldsSerializer):
     email = serializers.CharField(max_length=254, help_text="Of a user who exists, such as john0@example.com.")
 
 
@@ -47,7 +48,7 @@ class TrueOrFalseField(serializers.BooleanField):
         return data
 
 
-class PrivacySerializer(serializers.ModelSerializer):
+class PrivacySerializer(KnownFieldsSerializer, serializers.ModelSerializer):
     is_personalised = TrueOrFalseField(help_text="False: the lists of a new visitor, whatever is known about you.")
 
     class Meta:

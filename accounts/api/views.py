@@ -12,7 +12,6 @@ from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import RefreshToken
 
@@ -41,12 +40,13 @@ from accounts.services import (
     spend_visitor_key,
 )
 from accounts.tokens import access_token_of, end_family, log_in, log_out_everywhere, renew
+from web.strict import StrictView
 
 TOKENS = ["Tokens"]
 ME = ["Me"]
 
 
-class TokenRoute(APIView):
+class TokenRoute(StrictView):
     """A route for callers who have no token yet, or that takes a token in its body."""
 
     authentication_classes = []
@@ -169,11 +169,12 @@ def _refresh_token_in(request: Request) -> str:
     return question.validated_data["refresh"]
 
 
-class LogOutEverywhereView(APIView):
+class LogOutEverywhereView(StrictView):
     """End every session and every token of one's own, the one this is asked with included."""
 
     permission_classes = [IsUser]
     throttle_classes = CALLER_THROTTLES
+    without_body = ("post",)
 
     @extend_schema(
         tags=TOKENS,
@@ -221,11 +222,13 @@ class Conflict(APIException):
     default_code = "conflict"
 
 
-class MeView(APIView):
+class MeView(StrictView):
     """The account of the caller, and its erasure."""
 
     required_scope = ApiKey.Scope.ADMIN
     throttle_classes = CALLER_THROTTLES
+    parameters = {"delete": [BUYER]}
+    without_body = ("delete",)
 
     def get_permissions(self) -> list[BasePermission]:
         return [IsUserOrHasScope() if self.request.method == "DELETE" else IsUser()]
@@ -243,7 +246,7 @@ class MeView(APIView):
             "preferences, saved searches, tokens. A client system with the scope `admin` does so for the buyer it "
             "names; asking again changes nothing."
         ),
-        parameters=[BUYER],
+        parameters=parameters["delete"],
         responses={204: None, 409: OpenApiResponse(description="An operator, whose account others rely on.")},
     )
     def delete(self, request: Request) -> Response:
@@ -259,19 +262,20 @@ class MeView(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class ExportView(APIView):
+class ExportView(StrictView):
     """Everything known about oneself, as one file."""
 
     permission_classes = [IsUserOrHasScope]
     required_scope = ApiKey.Scope.ADMIN
     throttle_classes = CALLER_THROTTLES
+    parameters = {"get": [BUYER]}
 
     @extend_schema(
         tags=ME,
         summary="What is known about me?",
         operation_id="export_me",
         description="For users about themselves, and for a client system with the scope `admin`.",
-        parameters=[BUYER],
+        parameters=parameters["get"],
         responses={
             (200, "application/json"): OpenApiTypes.OBJECT,
             404: OpenApiResponse(description="Nothing is known about the buyer that the key names."),
@@ -285,18 +289,19 @@ class ExportView(APIView):
         return Response(exported, headers={"Content-Disposition": 'attachment; filename="forecourt-export.json"'})
 
 
-class PrivacyView(APIView):
+class PrivacyView(StrictView):
     """Whether one's lists may be personal."""
 
     permission_classes = [IsUserOrHasScope]
     required_scope = ApiKey.Scope.INGEST
     throttle_classes = CALLER_THROTTLES
+    parameters = {"get": [BUYER], "patch": [BUYER]}
 
     @extend_schema(
         tags=ME,
         summary="Are my lists personal?",
         operation_id="get_privacy",
-        parameters=[BUYER],
+        parameters=parameters["get"],
         responses=PrivacySerializer,
     )
     def get(self, request: Request) -> Response:
@@ -307,7 +312,7 @@ class PrivacyView(APIView):
         summary="Opt out of personal lists, or back in",
         operation_id="set_privacy",
         description="A client system with the scope `ingest` does so for the buyer it names.",
-        parameters=[BUYER],
+        parameters=parameters["patch"],
         request=PrivacySerializer,
         responses=PrivacySerializer,
     )

@@ -14,6 +14,7 @@ from catalog.filters import ListingFilters
 from catalog.imports.names import name_car, slug_of
 from catalog.imports.vocabulary import VOCABULARIES, colour_of
 from catalog.models import Listing, Seller
+from web.strict import KnownFieldsSerializer
 
 WORDS_AT_MOST = 50  # in one filter; more than any form offers
 PRICE_AT_MOST = 9_999_999_999  # what the column holds
@@ -166,15 +167,16 @@ class CountField(serializers.IntegerField):
 RANGES = ("year", "price", "mileage", "power")
 
 
-class QuestionSerializer(serializers.Serializer):
+class QuestionSerializer(KnownFieldsSerializer):
     """A question in a query string, read as if it were JSON: where words are expected all values of a name count,
     elsewhere the last one. An empty parameter is an empty value, which REST framework would take for none at all."""
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, QueryDict):
+        if isinstance(data, QueryDict):  # of which other serializers may read other parameters
             data = {
                 name: values if isinstance(self.fields.get(name), WordsField) else values[-1]
                 for name, values in data.lists()
+                if name in self.fields
             }
         return super().to_internal_value(data)
 
@@ -184,6 +186,7 @@ class FiltersSerializer(QuestionSerializer):
     does not match."""
 
     brand = BrandsField(help_text="Name or slug, any case; several are alternatives.")
+    make = BrandsField(help_text="The same as `brand`.")
     model = ModelsField(help_text="Name or slug, any case; several are alternatives.")
     fuel = ChoicesField(Listing.Fuel, "fuel", help_text="Several are alternatives.")
     body = ChoicesField(Listing.Body, "body", help_text="Several are alternatives.")
@@ -223,7 +226,7 @@ class FiltersSerializer(QuestionSerializer):
     def filters_of(attrs: Mapping[str, Any]) -> ListingFilters:
         """Checked parameters as plain filters."""
         return ListingFilters(
-            makes=attrs["brand"],
+            makes=tuple(dict.fromkeys((*attrs["brand"], *attrs["make"]))),
             models=attrs["model"],
             bodies=attrs["body"],
             fuels=attrs["fuel"],

@@ -10,6 +10,7 @@ from catalog.imports.names import name_car
 from catalog.imports.rows import ListingRow
 from catalog.imports.vocabulary import colour_of
 from catalog.models import Listing, Seller
+from web.strict import KnownFieldsSerializer
 
 LISTINGS_PER_REQUEST = 1000
 
@@ -62,11 +63,12 @@ class CarSerializer(CarCardSerializer):
 STATUSES_TO_SET = [status for status in Listing.Status.values if status != Listing.Status.EXPIRED]
 
 
-class ListingInSerializer(serializers.Serializer):
+class ListingInSerializer(KnownFieldsSerializer):
     """A listing as a client system sends it. What is left out leaves what is known."""
 
     external_id = serializers.CharField(max_length=255, trim_whitespace=False, help_text="Your id of the listing.")
     brand = serializers.CharField(max_length=80, default="", allow_blank=True)
+    make = serializers.CharField(max_length=80, default="", allow_blank=True, help_text="The same as `brand`.")
     model = serializers.CharField(max_length=120, default="", allow_blank=True)
     title = serializers.CharField(max_length=255, default="", allow_blank=True)
     description = serializers.CharField(max_length=20_000, default="", allow_blank=True)
@@ -112,8 +114,8 @@ class ListingInSerializer(serializers.Serializer):
     @staticmethod
     def row_of(attrs: dict[str, Any]) -> ListingRow:
         """Checked fields as a row of the catalogue, make and model under their usual names."""
-        name = name_car(attrs["brand"], attrs["model"], attrs["title"])
-        plain = {field: value for field, value in attrs.items() if field not in ("brand", "model", "seller_type")}
+        name = name_car(attrs["brand"] or attrs["make"], attrs["model"], attrs["title"])
+        plain = {key: value for key, value in attrs.items() if key not in ("brand", "make", "model", "seller_type")}
         return ListingRow(
             **plain
             | {"tags": tuple(attrs["tags"]), "colour": colour_of(attrs["colour"]), "seller_kind": attrs["seller_type"]},
@@ -125,7 +127,7 @@ class ListingInSerializer(serializers.Serializer):
         )
 
 
-class ListingsInSerializer(serializers.Serializer):
+class ListingsInSerializer(KnownFieldsSerializer):
     source = serializers.CharField(  # type: ignore[assignment]
         max_length=80, default="api", help_text="Whose ids these are; the same id of two sources is two cars."
     )
@@ -155,7 +157,7 @@ class StoredSerializer(serializers.Serializer):
     listings = ListingKeySerializer(many=True)
 
 
-class ListingChangeSerializer(serializers.Serializer):
+class ListingChangeSerializer(KnownFieldsSerializer):
     """What can be changed about one listing; at least one of the two."""
 
     status = serializers.ChoiceField(STATUSES_TO_SET, required=False)

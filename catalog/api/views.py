@@ -10,7 +10,6 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.api.permissions import HasScope
 from accounts.api.throttles import CALLER_THROTTLES
@@ -33,6 +32,7 @@ from catalog.services import (
     reserve_listing,
     withdraw_listing,
 )
+from web.strict import StrictView
 
 STOCK = ["Stock"]
 Status = Listing.Status
@@ -63,7 +63,7 @@ class Conflict(APIException):
     default_code = "conflict"
 
 
-class ListingsView(APIView):
+class ListingsView(StrictView):
     """Add and update listings by your own ids, up to 1,000 at once; all of them are stored or, when one is wrong, none.
 
     Sending a listing again changes nothing; sending it with other values updates what it says and leaves the rest. It
@@ -126,7 +126,7 @@ class ListingsView(APIView):
         return self.post(request)
 
 
-class ListingView(APIView):
+class ListingView(StrictView):
     """Mark a listing as sold, reserve it, withdraw it, put it back on sale, or change its price."""
 
     permission_classes = [HasScope]

@@ -12,7 +12,6 @@ from rest_framework import serializers, status
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.api.identity import own_buyer_of
 from accounts.api.permissions import IsBuyerOrHasScope, is_client_system
@@ -25,6 +24,7 @@ from recommendations.api.serializers import EventSerializer, EventsSerializer, R
 from recommendations.events.recording import Event, Outcome, Recorded, Result, record_interactions_of_many
 from recommendations.exceptions import EventsConflict, EventsRefused
 from web.errors import flattened
+from web.strict import StrictView, field_names, unknown_names
 
 EVENTS = ["Events"]
 PARTIAL = OpenApiParameter(
@@ -70,13 +70,14 @@ class Batch:
             raise ValidationError(problems)
 
 
-class EventsView(APIView):
+class EventsView(StrictView):
     """What buyers did: users and guests tell it for themselves, client systems for the buyers they name."""
 
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.INGEST
     throttle_classes = CALLER_THROTTLES
     carried_in = ("events",)
+    parameters = {"post": [PARTIAL]}
 
     @extend_schema(
         tags=EVENTS,
@@ -89,7 +90,7 @@ class EventsView(APIView):
             "API key or else the buyer: sent again with the same content it is `repeated` and changes nothing, with "
             "other content it is a conflict, which names both."
         ),
-        parameters=[PARTIAL],
+        parameters=parameters["post"],
         request=PolymorphicProxySerializer(
             "EventsQuestion", [EventSerializer, EventsSerializer, EventSerializer(many=True)], None, many=False
         ),
@@ -130,6 +131,8 @@ def batch_in(data: Any) -> Batch:
         return Batch([_checked(checker, data)], "", is_single=True)
     events = data["events"] if isinstance(data, dict) else data
     _refuse_wrong_number(events)
+    if isinstance(data, dict) and (unknown := unknown_names(data, field_names(EventsSerializer))):
+        raise ValidationError(unknown)
     return Batch([_checked(checker, event) for event in events], "events[{index}].", is_single=False)
 
 

@@ -20,6 +20,7 @@ from catalog.models import Listing
 from recommendations.buyers.questionnaire import IMPLIED_BY_USE, answers_in
 from recommendations.models import Placement
 from recommendations.serving.placements import HOME
+from web.strict import KnownFieldsSerializer
 
 EARLIEST_EVENT = datetime(1990, 1, 1, tzinfo=UTC)  # anything before is a broken clock
 PAGE_SIZE = 20
@@ -196,12 +197,17 @@ class RecordedSerializer(serializers.Serializer):
     events = EventResultSerializer(many=True, required=False, help_text="Of a list: each event, in order.")
 
 
-ALSO_ANSWERS = {"budget": "budget_max", "body": "bodies", "fuel": "fuels", "gearbox": "gearboxes", "brand": "brands"}
+ALSO_ANSWERS = {
+    "budget": "budget_max", "body": "bodies", "fuel": "fuels", "gearbox": "gearboxes", "brand": "brands",
+    "make": "brands", "makes": "brands",
+}  # fmt: skip
 
 
-class QuestionnaireSerializer(serializers.Serializer):
+class QuestionnaireSerializer(KnownFieldsSerializer):
     """What a buyer states outright. Everything is optional; what is left out is open. `budget` (the most that may be
-    spent), `body`, `fuel`, `gearbox` and `brand` are understood as well."""
+    spent), `body`, `fuel`, `gearbox`, `brand` and `make` are understood as well."""
+
+    also_known = ALSO_ANSWERS
 
     budget_min = PriceField(required=False, allow_null=True, help_text="In the market's currency.")
     budget_max = PriceField(required=False, allow_null=True, help_text="In the market's currency.")

@@ -14,7 +14,6 @@ from drf_spectacular.utils import (
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
-from rest_framework.views import APIView
 
 from accounts.api.identity import BUYER, buyer_of, known_buyer_of, known_named_buyer_of, named_buyer_of
 from accounts.api.permissions import IsBuyerOrHasScope, has_scope, is_client_system
@@ -40,6 +39,7 @@ from recommendations.buyers.refresh import save_questionnaire
 from recommendations.events.recording import Event, record_interactions
 from recommendations.listings.market_prices import market_prices_of
 from recommendations.serving.lists import ListRequest, recommend, similar_listings
+from web.strict import StrictView
 
 CARS = ["Cars"]
 ME = ["Me"]
@@ -68,18 +68,19 @@ def publish(request: Request, event: Event) -> None:
         record_interactions(buyer=buyer, events=[event])
 
 
-class SearchView(APIView):
+class SearchView(StrictView):
     """Cars for sale that satisfy every filter. A search with conditions shows what the buyer likes."""
 
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.READ
     throttle_classes = CALLER_THROTTLES
+    parameters = {"get": [SearchSerializer, BUYER]}
 
     @extend_schema(
         tags=CARS,
         summary="Search",
         operation_id="search_cars",
-        parameters=[SearchSerializer, BUYER],
+        parameters=parameters["get"],
         responses=SearchAnswerSerializer,
         examples=[OpenApiExample("One car found", value=examples.SEARCH_ANSWER, response_only=True)],
     )
@@ -130,18 +131,19 @@ def visible_listing(listing_id: str) -> Listing:
     return listing
 
 
-class DetailView(APIView):
+class DetailView(StrictView):
     """Everything about one car, sold ones too. Looking at it shows what the buyer likes."""
 
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.READ
     throttle_classes = CALLER_THROTTLES
+    parameters = {"get": [LISTING_ID, OriginSerializer, BUYER]}
 
     @extend_schema(
         tags=CARS,
         summary="Look at one car",
         operation_id="get_car",
-        parameters=[LISTING_ID, OriginSerializer, BUYER],
+        parameters=parameters["get"],
         responses=PricedCarSerializer,
         examples=[OpenApiExample("A car", value=examples.CAR, response_only=True)],
     )
@@ -157,18 +159,19 @@ class DetailView(APIView):
         return Response(PricedCarSerializer(with_market_prices([listing])[0]).data)
 
 
-class RecommendationsView(APIView):
+class RecommendationsView(StrictView):
     """The best cars for a buyer, best first, each with its score, its source and a reason."""
 
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.READ
     throttle_classes = CALLER_THROTTLES
+    parameters = {"get": [RecommendationsQuestionSerializer, BUYER]}
 
     @extend_schema(
         tags=CARS,
         summary="Recommend",
         operation_id="recommend_cars",
-        parameters=[RecommendationsQuestionSerializer, BUYER],
+        parameters=parameters["get"],
         responses=RecommendationsAnswerSerializer,
         examples=[OpenApiExample("One car recommended", value=examples.RECOMMENDATIONS_ANSWER, response_only=True)],
     )
@@ -198,18 +201,19 @@ class RecommendationsView(APIView):
         )
 
 
-class SimilarView(APIView):
+class SimilarView(StrictView):
     """Cars for sale that are most like this one, the same for every caller."""
 
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.READ
     throttle_classes = CALLER_THROTTLES
+    parameters = {"get": [LISTING_ID, SimilarQuestionSerializer]}
 
     @extend_schema(
         tags=CARS,
         summary="Find similar cars",
         operation_id="find_similar_cars",
-        parameters=[LISTING_ID, SimilarQuestionSerializer],
+        parameters=parameters["get"],
         responses=SimilarAnswerSerializer,
         examples=[OpenApiExample("One similar car", value=examples.SIMILAR_ANSWER, response_only=True)],
     )
@@ -221,18 +225,19 @@ class SimilarView(APIView):
         return Response(SimilarAnswerSerializer({"similar": similar}).data)
 
 
-class QuestionnaireView(APIView):
+class QuestionnaireView(StrictView):
     """What a buyer states outright: the start for a buyer with no history, outweighed by what they do later."""
 
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.INGEST
     throttle_classes = CALLER_THROTTLES
+    parameters = {"get": [BUYER], "post": [BUYER]}
 
     @extend_schema(
         tags=ME,
         summary="What did I answer?",
         operation_id="get_answers",
-        parameters=[BUYER],
+        parameters=parameters["get"],
         responses=QuestionnaireSerializer,
     )
     def get(self, request: Request) -> Response:
@@ -243,7 +248,7 @@ class QuestionnaireView(APIView):
         summary="Answer the questionnaire",
         operation_id="save_answers",
         description="Replaces earlier answers; the next list knows it.",
-        parameters=[BUYER],
+        parameters=parameters["post"],
         request=QuestionnaireSerializer,
         responses=QuestionnaireSerializer,
         examples=[OpenApiExample("A family", value=examples.QUESTIONNAIRE)],

@@ -5,9 +5,9 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.views import APIView
 
 from accounts.api.throttles import CALLER_THROTTLES
+from web.strict import StrictView
 
 ROUTES = {
     "me": "me",
@@ -22,7 +22,7 @@ ROUTES = {
 }
 
 
-class ApiRootView(APIView):
+class ApiRootView(StrictView):
     """The routes of the Forecourt API. Log in above, or send a token; /api/docs describes each."""
 
     permission_classes = [AllowAny]
