@@ -14,6 +14,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from accounts.querysets import ApiKeyQuerySet, UserManager
 
@@ -124,6 +125,27 @@ class Buyer(models.Model):
         if self.user_id:
             return str(self.user)
         return self.external_id or f"guest {str(self.visitor_key)[:8]}"
+
+
+class ErasedId(models.Model):
+    """That the buyer of an external id was erased: asking for that id makes no buyer of it, only an event does.
+
+    Only a keyed digest of the id is kept, which says nothing to those who do not have the id and our key.
+    """
+
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    erased_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["-erased_at"]
+        verbose_name = "erased id"
+
+    def __str__(self) -> str:
+        return f"{self.digest[:8]}… at {self.erased_at:%Y-%m-%d %H:%M}"
+
+    @staticmethod
+    def digest_of(external_id: str) -> str:
+        return salted_hmac("accounts.ErasedId", external_id, algorithm="sha256").hexdigest()
 
 
 class ApiKey(models.Model):

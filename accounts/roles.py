@@ -16,6 +16,7 @@ FOR_ADMINISTRATORS = (
     "user",
     "apikey",
     "tokenfamily",
+    "erasedid",
 )  # in accounts: others neither change these nor see who holds a key
 HANDLED_BY_OPERATORS = {
     "accounts": ("buyer",),

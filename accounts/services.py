@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts.exceptions import EraseRefused, MergeRefused, UnknownScope
-from accounts.models import ApiKey, Buyer, User
+from accounts.models import ApiKey, Buyer, ErasedId, User
 from accounts.signals import buyers_merged, person_erased, person_exported
 from console.auditing import forget, record
 
@@ -53,6 +53,14 @@ def known_buyer(
     if visitor_key is not None:
         return Buyer.objects.filter(visitor_key=visitor_key, **UNSPENT).first()
     return Buyer.objects.filter(external_id=external_id).first() if external_id is not None else None
+
+
+def buyer_asked_for(external_id: str) -> Buyer | None:
+    """As ``buyer_for_external_id``, where a client system only asks: None for a buyer who was erased."""
+    known = known_buyer(external_id=external_id)
+    if known is None and ErasedId.objects.filter(digest=ErasedId.digest_of(external_id)).exists():
+        return None
+    return known or buyer_for_external_id(external_id)
 
 
 def spend_visitor_key(visitor_key: str) -> None:
@@ -139,12 +147,18 @@ def erase_person(*, buyer: Buyer, by: User | None = None, note: str = "") -> Non
         raise EraseRefused("An operator's account is removed by an administrator, in the admin.")
     person_erased.send(sender=Buyer, buyer=buyer)
     forget([buyer, *buyer.merged_from.all(), *([buyer.user] if buyer.user else [])])
+    _remember_erased([buyer, *buyer.merged_from.all()])
     record(by=by, action=ERASED, target=Buyer, note=note or ("" if by else "Asked for by the person."))
     if buyer.user:
         OutstandingToken.objects.filter(user=buyer.user).delete()
         buyer.user.delete()  # and the buyer with it
     else:
         buyer.delete()
+
+
+def _remember_erased(buyers: Iterable[Buyer]) -> None:
+    digests = [ErasedId.digest_of(buyer.external_id) for buyer in buyers if buyer.external_id is not None]
+    ErasedId.objects.bulk_create([ErasedId(digest=digest) for digest in digests], ignore_conflicts=True)
 
 
 @transaction.atomic

@@ -14,7 +14,7 @@ from django_celery_results.models import GroupResult, TaskResult
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from accounts.models import ApiKey, AuditEntry, Buyer, TokenFamily, User
+from accounts.models import ApiKey, AuditEntry, Buyer, ErasedId, TokenFamily, User
 from accounts.tokens import log_in
 from catalog.models import (
     CarModel,
@@ -142,6 +142,7 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
         object_id="1",
     ),
     OutstandingToken: outstanding_token,
+    ErasedId: lambda: ErasedId.objects.create(digest=ErasedId.digest_of(f"customer-{next(numbers)}")),
     TokenFamily: lambda: TokenFamily.objects.get(pk=log_in(factories.UserFactory())["family"]),
     BlacklistedToken: lambda: BlacklistedToken.objects.create(token=outstanding_token()),
     Make: lambda: listing().make,

@@ -15,11 +15,11 @@ from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from accounts.models import ApiKey, TokenFamily, User
+from accounts.models import ApiKey, ErasedId, TokenFamily, User
 from accounts.services import create_api_key, revoke_api_key
 from console.actions import change_each
 from console.formats import ago, badge
-from console.pages import ConsoleAdmin
+from console.pages import ConsoleAdmin, ReadOnlyAdmin
 
 
 # --- Keys ------------------------------------------------------------------------------------------------------------
@@ -119,6 +119,15 @@ class TokenFamilyAdmin(ConsoleAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+
+@admin.register(ErasedId)
+class ErasedIdAdmin(ReadOnlyAdmin):
+    """Ids of client systems whose buyers were erased, as digests: asking for one makes no buyer."""
+
+    list_display = ["digest", "erased_at"]
+    fields = ["digest", "erased_at"]
+    ordering = ["-erased_at"]
 
 
 @admin.register(BlacklistedToken)

@@ -8,7 +8,13 @@ from rest_framework.request import Request
 from accounts.api.authentication import VisitorKey
 from accounts.api.permissions import is_client_system
 from accounts.models import Buyer, User
-from accounts.services import buyer_for_external_id, buyer_for_user, buyer_for_visitor, known_buyer
+from accounts.services import (
+    buyer_asked_for,
+    buyer_for_external_id,
+    buyer_for_user,
+    buyer_for_visitor,
+    known_buyer,
+)
 
 BUYER = OpenApiParameter("buyer", str, description="With an API key: your id of the buyer this is about.")
 _external_id = CharField(max_length=255, trim_whitespace=False)  # ids are opaque: " 7" is not "7"
@@ -24,6 +30,14 @@ def buyer_of(request: Request) -> Buyer | None:
     if is_client_system(request):
         named = request.query_params.get("buyer")
         return buyer_for_external_id(_checked(named)) if named is not None else None
+    return own_buyer_of(request)
+
+
+def acting_buyer_of(request: Request) -> Buyer | None:
+    """As ``buyer_of``, for what is recorded of a question: it does not make a buyer who was erased."""
+    if is_client_system(request):
+        named = request.query_params.get("buyer")
+        return buyer_asked_for(_checked(named)) if named is not None else None
     return own_buyer_of(request)
 
 

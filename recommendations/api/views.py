@@ -1,8 +1,10 @@
 """Searching, looking, recommending; and telling what happened."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
+from django.db import IntegrityError
 from django.db.models import Case, F, OrderBy
 from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
@@ -15,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
-from accounts.api.identity import BUYER, buyer_of, known_buyer_of, known_named_buyer_of, named_buyer_of
+from accounts.api.identity import BUYER, acting_buyer_of, known_buyer_of, known_named_buyer_of, named_buyer_of
 from accounts.api.permissions import IsBuyerOrHasScope, has_scope, is_client_system
 from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey, Buyer
@@ -64,8 +66,9 @@ def publish(request: Request, event: Event) -> None:
         return
     if is_client_system(request) and not has_scope(request, ApiKey.Scope.INGEST):
         return
-    if buyer := buyer_of(request):
-        record_interactions(buyer=buyer, events=[event])
+    if buyer := acting_buyer_of(request):
+        with suppress(IntegrityError):  # the buyer was erased just now
+            record_interactions(buyer=buyer, events=[event])
 
 
 class SearchView(StrictView):

@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import DeadlockDetected
 
-from accounts.models import Buyer
+from accounts.models import Buyer, ErasedId
 from recommendations.feed.fitting import LOCK
 from recommendations.feed.memory import EVERYTHING, memory
 from recommendations.listings.index import drop_index
@@ -61,6 +61,7 @@ def _empty() -> None:
         cursor.execute("INSERT INTO catalog_listingchange (listing_id) VALUES (%s)", [EVERYTHING])
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")
     Buyer.objects.filter(user=None).delete()
+    ErasedId.objects.all().delete()  # no buyer is left whom they were about
     Buyer.objects.update(questionnaire={})
     transaction.on_commit(_forget)
 

@@ -51,7 +51,14 @@ def recommend(user_id: str) -> list[str]:
     rng = np.random.default_rng(secrets.randbits(64))
     listed = view.scorer.make_list(person, rules(), rng, spare=SPARE)
     listing_ids = view.items.listing_ids[listed.rows].tolist()
-    shown_ids, sources = write_list(user_id, listing_ids, listed.sources, listed.scores.tolist(), settings.FEED_LENGTH)
+    shown_ids, sources = write_list(
+        user_id,
+        listing_ids,
+        listed.sources,
+        listed.scores.tolist(),
+        settings.FEED_LENGTH,
+        is_made=not standing.is_erased,
+    )
     rows = view.items.rows_of(shown_ids)
     view.scorer.note_shown(rows)
     telemetry.FEED_LISTS.inc()

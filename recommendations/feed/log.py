@@ -15,6 +15,8 @@ from typing import Any
 from django.db import connection
 from psycopg import Cursor
 
+from accounts.models import ErasedId
+
 VARIANT = "feed"  # marks the served lists of the feed
 EVENTS_READ = 20_000  # of one user, the newest
 LISTS_READ = 5_000  # of one user, the newest
@@ -30,6 +32,7 @@ READ = """
         fit.fitted_at,
         who.id,
         who.is_personalised,
+        who.id IS NULL AND EXISTS (SELECT FROM accounts_erasedid WHERE digest = %(digest)s::text),
         ARRAY(
             SELECT CASE WHEN k.weight > 0 THEN said.listing_id ELSE -said.listing_id END
             FROM (
@@ -54,7 +57,7 @@ MAKE_BUYER = """
         SELECT coalesce(merged_into_id, id) AS id FROM accounts_buyer WHERE external_id = %(user_id)s::text
     ), made AS (
         INSERT INTO accounts_buyer (external_id, questionnaire, is_personalised, created_at)
-        SELECT %(user_id)s::text, '{}', true, now() WHERE NOT EXISTS (SELECT FROM known)
+        SELECT %(user_id)s::text, '{}', true, now() WHERE NOT EXISTS (SELECT FROM known) AND %(is_made)s::bool
         ON CONFLICT (external_id) DO UPDATE SET external_id = excluded.external_id  -- made by another request just now
         RETURNING id
     ), buyer AS (SELECT id FROM known UNION ALL SELECT id FROM made)
@@ -93,6 +96,7 @@ class Standing:
     Attributes:
         newest_change: Line of the change log of listings; None when it is empty.
         fit_number: Of what was learned last; None before the first time. ``fitted_at``: as of when.
+        is_erased: Whether the user was erased, and has done nothing since.
         is_known: Whether the user was ever seen; ``is_personalised``: whether lists may be personal.
         said: Listing ids, oldest first, negative for what speaks against.
         shown: Listing ids, oldest first.
@@ -103,25 +107,37 @@ class Standing:
     fitted_at: datetime | None
     is_known: bool
     is_personalised: bool
+    is_erased: bool
     said: list[int]
     shown: list[int]
 
 
 def read_standing(user_id: str) -> Standing:
-    rows = execute(READ, {"user_id": user_id, "events": EVENTS_READ, "lists": LISTS_READ})
-    newest_change, fit_number, fitted_at, buyer_id, is_personalised, said, shown = rows[0]
+    digest = ErasedId.digest_of(user_id)
+    rows = execute(READ, {"user_id": user_id, "digest": digest, "events": EVENTS_READ, "lists": LISTS_READ})
+    newest_change, fit_number, fitted_at, buyer_id, is_personalised, is_erased, said, shown = rows[0]
     is_personalised = is_personalised is not False
-    return Standing(newest_change, fit_number, fitted_at, buyer_id is not None, is_personalised, said, shown)
+    return Standing(newest_change, fit_number, fitted_at, buyer_id is not None, is_personalised, is_erased, said, shown)
 
 
 def write_list(
-    user_id: str, listing_ids: Sequence[int], sources: Sequence[str], scores: Sequence[float], length: int
+    user_id: str,
+    listing_ids: Sequence[int],
+    sources: Sequence[str],
+    scores: Sequence[float],
+    length: int,
+    *,
+    is_made: bool = True,
 ) -> tuple[list[int], list[str]]:
-    """Write down the first ``length`` that are still on offer; returns them with their sources."""
+    """Write down the first ``length`` that are still on offer; returns them with their sources.
+
+    ``is_made``: a user who is not known becomes known by this; otherwise the list is written down as that of no user.
+    """
     rows = execute(
         SERVE,
         {
             "user_id": user_id,
+            "is_made": is_made,
             "listing_ids": _array(listing_ids),
             "sources": _array(sources),
             "scores": _array(scores),
@@ -139,6 +155,7 @@ def write_actions(
         RECORD,
         {
             "user_id": user_id,
+            "is_made": True,
             "listing_ids": _array(listing_ids),
             "kinds": _array(kinds),
             "event_ids": _array(event_ids),

@@ -4,7 +4,7 @@ import pytest
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
-from accounts.models import Buyer, User
+from accounts.models import Buyer, ErasedId, User
 from accounts.services import buyer_for_user, buyer_for_visitor, create_api_key, merge_guest
 from catalog.models import Listing, Seller
 from recommendations.events.recording import Event, record_interactions
@@ -132,3 +132,71 @@ def test_an_operator_is_not_erased_by_one_request():
     operator = UserFactory(operator=True)
     assert logged_in(operator).delete(ME).status_code == 409
     assert User.objects.filter(pk=operator.pk).exists()
+
+
+# --- Buyers whom a client system knows -------------------------------------------------------------------------------
+SEVEN = "customer-7"
+
+
+@pytest.fixture
+def shop(db):
+    """A client system that may do everything, and a car to ask for."""
+    trained_market(4)
+    return APIClient(headers={"X-Api-Key": create_api_key(name="shop", scopes=["admin"], created_by=None)[1]})
+
+
+def ways_to_ask(listing_id: int) -> list[str]:
+    ways = ["cars/recommendations", "cars/search?brand=bmw", f"cars/detail/{listing_id}", "users/me/privacy",
+            "users/me/preferences", "users/me/export"]  # fmt: skip
+    return [f"/api/v1/{way}{'&' if '?' in way else '?'}buyer={SEVEN}" for way in ways] + [f"/recs/{SEVEN}"]
+
+
+def test_a_client_system_exports_erases_and_opts_out_the_buyers_it_names(shop):
+    car = Listing.objects.cars().first()
+    shop.post("/api/v1/events", {"kind": "view", "listing_id": car.pk, "buyer": SEVEN}, format="json")
+    assert [event["kind"] for event in shop.get(f"{EXPORT}?buyer={SEVEN}").json()["events"]] == ["view"]
+    assert shop.get(f"/api/v1/cars/recommendations?buyer={SEVEN}").json()["is_personalised"] is True
+    opted_out = shop.patch(f"{ME}/privacy?buyer={SEVEN}", {"is_personalised": False}, format="json")
+    assert opted_out.json() == {"is_personalised": False}
+    assert shop.get(f"/api/v1/cars/recommendations?buyer={SEVEN}").json()["is_personalised"] is False
+    assert shop.delete(f"{ME}?buyer={SEVEN}").status_code == 204
+    assert not Buyer.objects.filter(external_id=SEVEN).exists()
+    assert shop.get(f"{EXPORT}?buyer={SEVEN}").status_code == 404
+
+
+def test_asking_for_a_buyer_who_was_erased_does_not_make_that_buyer_again(shop, settings):
+    settings.DEMO_MODE = True
+    car = Listing.objects.cars().first()
+    shop.post("/add_items", {"item_ids": ["a", "b"]}, format="json")
+    shop.post("/api/v1/events", {"kind": "view", "listing_id": car.pk, "buyer": SEVEN}, format="json")
+    shop.get(f"/recs/{SEVEN}")
+    for _ in range(2):
+        assert shop.delete(f"{ME}?buyer={SEVEN}").status_code == 204
+        for way in ways_to_ask(car.pk):
+            assert shop.get(way).status_code in (200, 404), way
+            assert not Buyer.objects.filter(external_id=SEVEN).exists(), way
+            assert SEVEN not in str(list(ServedList.objects.values())), way
+    assert APIClient().get(f"/recs/{SEVEN}").json()["item_ids"]
+    assert not Buyer.objects.filter(external_id=SEVEN).exists()
+    shop.post("/api/v1/events", {"kind": "view", "listing_id": car.pk, "buyer": SEVEN}, format="json")
+    assert Buyer.objects.get(external_id=SEVEN).interactions.count() == 1
+    shop.get(f"/recs/{SEVEN}")
+    assert Buyer.objects.get(external_id=SEVEN).served_lists.exists()
+
+
+def test_an_erased_id_is_kept_as_a_digest_only(shop):
+    shop.patch(f"{ME}/privacy?buyer={SEVEN}", {"is_personalised": False}, format="json")
+    shop.delete(f"{ME}?buyer={SEVEN}")
+    erased = ErasedId.objects.get()
+    assert erased.digest == ErasedId.digest_of(SEVEN) != ErasedId.digest_of("customer-8")
+    assert SEVEN not in erased.digest
+
+
+@pytest.mark.parametrize("way", ["users/me/privacy", "users/me/preferences", "cars/recommendations", "users/me/export"])
+def test_reading_makes_no_buyer_of_any_kind(way, shop, alice):
+    user = APIClient()
+    user.force_authenticate(alice)
+    for client, query in ((shop, "?buyer=customer-9"), (user, ""), (APIClient(headers=GUS), "")):
+        n_buyers = Buyer.objects.count()
+        client.get(f"/api/v1/{way}{query}")
+        assert Buyer.objects.count() == n_buyers
