@@ -77,6 +77,41 @@ class TokenFamily(models.Model):
         return f"{self.user} since {self.created_at:%Y-%m-%d %H:%M}"
 
 
+class FailedLogins(models.Model):
+    """Tries to log in that are counted together: since when, how many, and until when there may be no more.
+
+    A try is counted before the password is looked at, and taken back when it was right; so what stands here failed, or
+    is being looked at.
+    """
+
+    class Kind(models.TextChoices):
+        ACCOUNT = "account", "On one account"
+        ADDRESS = "address", "From one address"
+        CODE = "code", "Second factor of one account"
+        PACE = "pace", "Pace on one account from one address"
+        RESET = "reset", "Password resets from one address"
+
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    name = models.CharField(max_length=320, help_text="The email address that was typed, or where it came from.")
+    n_tries = models.PositiveIntegerField()
+    first_at = models.DateTimeField(help_text="The first try that is counted here.")
+    last_at = models.DateTimeField(db_index=True)
+    closed_until = models.DateTimeField(null=True, blank=True, help_text="No try is looked at before.")
+
+    class Meta:
+        ordering = ["-last_at"]
+        verbose_name = "failed login"
+        verbose_name_plural = "failed logins"
+        constraints = [models.UniqueConstraint(fields=["kind", "name"], name="failed_logins_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.get_kind_display().lower()})"
+
+    @property
+    def is_closed(self) -> bool:
+        return self.closed_until is not None and self.closed_until > timezone.now()
+
+
 class Buyer(models.Model):
     """Whose taste we learn: a user's, a guest's by visitor key, or a client system's by its own opaque id."""
 

@@ -7,7 +7,6 @@ Another mixture is a group of an operator's own.
 from __future__ import annotations
 
 from django.contrib.auth.models import Group, Permission
-from django.db.models import Q
 
 VIEWER, OPERATOR, ADMINISTRATOR = ROLES = ("Viewer", "Operator", "Administrator")
 
@@ -17,6 +16,7 @@ FOR_ADMINISTRATORS = (
     "apikey",
     "tokenfamily",
     "erasedid",
+    "failedlogins",
 )  # in accounts: others neither change these nor see who holds a key
 HANDLED_BY_OPERATORS = {
     "accounts": ("buyer",),
@@ -44,13 +44,15 @@ def install_roles() -> None:
 
 def permissions_of(role: str) -> list[Permission]:
     """What a role may do, among the permissions that exist."""
-    everything = Permission.objects.filter(Q(content_type__app_label__in=OURS) | Q(content_type__app_label="auth"))
+    everything = Permission.objects.filter(content_type__app_label__in=(*OURS, "auth", "mfa", "socialaccount"))
     return [permission for permission in everything.select_related("content_type") if allows(role, permission)]
 
 
 def allows(role: str, permission: Permission) -> bool:
     app, model = permission.content_type.app_label, permission.content_type.model
     verb = permission.codename.partition("_")[0]
+    if app in ("mfa", "socialaccount"):  # people set up their own; administrators remove what was lost
+        return role == ADMINISTRATOR and model in ("authenticator", "socialaccount") and verb in ("view", "delete")
     if app == "auth":  # groups may be looked at and handed out; what they hold is for superusers
         return role == ADMINISTRATOR and model == "group" and verb in ("view", "change")
     if role == ADMINISTRATOR:

@@ -5,11 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts.exceptions import EraseRefused, MergeRefused, UnknownScope
 from accounts.models import ApiKey, Buyer, ErasedId, User
+from accounts.models import ApiKey, Buyer, FailedLogins, User
 from accounts.signals import buyers_merged, person_erased, person_exported
 from console.auditing import forget, record
 
@@ -150,6 +152,8 @@ def erase_person(*, buyer: Buyer, by: User | None = None, note: str = "") -> Non
     _remember_erased([buyer, *buyer.merged_from.all()])
     record(by=by, action=ERASED, target=Buyer, note=note or ("" if by else "Asked for by the person."))
     if buyer.user:
+        email = buyer.user.email.lower()
+        FailedLogins.objects.filter(Q(name=email) | Q(name__endswith=f" {email}")).delete()
         OutstandingToken.objects.filter(user=buyer.user).delete()
         buyer.user.delete()  # and the buyer with it
     else:

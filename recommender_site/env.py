@@ -17,6 +17,7 @@ env = FileAwareEnv(strip_whitespace=True)  # files end with a newline, secrets d
 env.read_env(Path(__file__).resolve().parent.parent / ".env", recurse=False)
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+EMAIL_SCHEMES = ("submission", "smtp", "console", "file")
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "amqp", "amqps")
 
 
@@ -78,6 +79,23 @@ def origins(name: str) -> list[str]:
         if origin != "*" and not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", origin):
             raise _invalid(name, f"“{origin}” must look like https://www.example.com, in small letters, or be *")
     return found
+
+
+def optional_url(name: str) -> str:
+    """An address of the web, or nothing."""
+    url: str = env.str(name, "")
+    if url and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname):
+        raise _invalid(name, "must look like https://login.example.com/realms/cars")
+    return url
+
+
+def email(name: str) -> dict[str, Any]:
+    """``submission://user:password@host:587`` -> Django's settings for e-mail; nothing when none is to be sent."""
+    if not (url := env.str(name, "")):
+        return {}
+    if urlsplit(url).scheme not in EMAIL_SCHEMES:
+        raise _invalid(name, f"must start with one of {', '.join(f'{scheme}://' for scheme in EMAIL_SCHEMES)}")
+    return dict(env.dj_email_url(name))
 
 
 def integer(name: str, default: int, low: int, high: int) -> int:

@@ -18,6 +18,7 @@ from web.paths import API_PATHS
 env = read.env
 BASE_DIR = Path(__file__).resolve().parent.parent
 ONE_YEAR = 365 * 86_400  # seconds
+ROLES = ("Viewer", "Operator", "Administrator")  # as accounts.roles has them, which may not be imported yet
 UNLESS_DEMO: bool | None = None  # whether a route needs a key, where the environment is silent: outside demo mode
 
 try:
@@ -106,7 +107,23 @@ try:
     THROTTLE_OPEN = env.str("THROTTLE_OPEN", "600000/min", validate=read.a_rate)  # open /infer and feed, by address
     THROTTLE_RATINGS = env.str("THROTTLE_RATINGS", "6000/min", validate=read.a_rate)  # star ratings, by address
     THROTTLE_LOGIN = env.str("THROTTLE_LOGIN", "10/min", validate=read.a_rate)  # on one account, from one address
+    LOGIN_FAILURES_PER_ACCOUNT = read.integer(
+        "LOGIN_FAILURES_PER_ACCOUNT", 10, 1, 1000
+    )  # then it is closed for a while
+    LOGIN_FAILURES_PER_ADDRESS = read.integer("LOGIN_FAILURES_PER_ADDRESS", 100, 1, 100_000)  # on whatever accounts
+    LOGIN_CLOSED_MINUTES = read.integer("LOGIN_CLOSED_MINUTES", 15, 1, 10_080)  # and within so long they are counted
+    TWO_FACTOR = env.str("TWO_FACTOR", "off", validate=read.one_of("off", "optional", "required"))  # of staff
+    OIDC_ISSUER = read.optional_url("OIDC_ISSUER")  # of the provider of single sign-on; empty for none
+    OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", "")
+    OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", "")
+    OIDC_NAME = env.str("OIDC_NAME", "Single sign-on")  # on the button
+    OIDC_TRUSTS_EMAIL = env.bool("OIDC_TRUSTS_EMAIL", False)  # addresses count as verified though it does not say so
+    OIDC_NEW_STAFF_ROLE = env.str("OIDC_NEW_STAFF_ROLE", "", validate=read.one_of("", *ROLES))  # empty: none is made
     MAX_BODY_MB = read.integer("MAX_BODY_MB", 10, 1, 1000)
+
+    # --- E-mail ------------------------------------------------------------------------------------------------------
+    EMAIL = read.email("EMAIL_URL")
+    EMAIL_FROM = env.str("EMAIL_FROM", "Forecourt <forecourt@localhost>")
 
     # --- Metrics -----------------------------------------------------------------------------------------------------
     METRICS_TOKEN = env.str("METRICS_TOKEN", "")  # opens /metrics to its bearer; without it, only demo mode does
@@ -125,10 +142,10 @@ except ValueError as error:  # what the readers raise, for a *_FILE that cannot 
 # --- Django ----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "django_prometheus",
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
-    "django.contrib.admin",
+    "accounts.login.apps.ConsoleConfig",  # django.contrib.admin, with a site of our own
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -136,6 +153,12 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
     "corsheaders",
@@ -165,6 +188,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "recommender_site.http.counting.BoundedPrometheusMiddleware",
@@ -193,6 +217,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "accounts.login.context.frame",
             ]
         },
     }
@@ -226,6 +251,7 @@ CACHES = {
 }
 
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.login.backends.PasswordBackend"]  # which counts failures, for every door
 AUDIT_LOG_MODEL = "accounts.AuditEntry"  # what the console writes every change into
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -233,6 +259,38 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
+
+# --- Second factors and single sign-on: django-allauth ---------------------------------------------------------------
+ACCOUNT_ADAPTER = "accounts.login.adapters.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]  # checked, though there is no sign-up
+ACCOUNT_EMAIL_VERIFICATION = "none"  # administrators add people
+ACCOUNT_RATE_LIMITS = False  # these would live in the cache; ours are in accounts.login.attempts
+SOCIALACCOUNT_ADAPTER = "accounts.login.sign_on.SignOnAdapter"
+SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
+MFA_ADAPTER = "accounts.login.adapters.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "Forecourt"
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG
+MFA_FORMS = {
+    "authenticate": "accounts.login.forms.CodeForm",
+    "reauthenticate": "accounts.login.forms.CodeOnceMoreForm",
+    "activate_totp": "accounts.login.forms.FirstCodeForm",
+    "authenticate_webauthn": "accounts.login.forms.KeyForm",
+    "reauthenticate_webauthn": "accounts.login.forms.KeyOnceMoreForm",
+    "add_webauthn": "accounts.login.forms.NewKeyForm",
+}
+
+SENDS_EMAIL = bool(EMAIL)
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = EMAIL_FROM
+EMAIL_BACKEND = EMAIL.get("EMAIL_BACKEND", "django.core.mail.backends.dummy.EmailBackend")
+EMAIL_HOST, EMAIL_PORT = EMAIL.get("EMAIL_HOST", ""), EMAIL.get("EMAIL_PORT", 25)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = EMAIL.get("EMAIL_HOST_USER", ""), EMAIL.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL.get("EMAIL_USE_TLS", False), EMAIL.get("EMAIL_USE_SSL", False)
+EMAIL_FILE_PATH = EMAIL.get("EMAIL_FILE_PATH") or None
+EMAIL_TIMEOUT = 10  # seconds
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
@@ -310,7 +368,6 @@ REST_FRAMEWORK: dict[str, Any] = {
         "guest": THROTTLE_GUEST,
         "open": THROTTLE_OPEN,
         "ratings": THROTTLE_RATINGS,
-        "login": THROTTLE_LOGIN,
     },
     "NUM_PROXIES": int(BEHIND_HTTPS_PROXY),  # without a proxy a caller could name any address as its own
     "EXCEPTION_HANDLER": "web.errors.exception_handler",

@@ -13,6 +13,7 @@ from recommender_site.http.schema import SchemaView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
+    path("admin/account/", include("accounts.login.account_urls")),
     path("admin/", admin.site.urls),
     re_path(r"^api/v1/?$", ApiRootView.as_view(), name="api-root"),
     path("api/v1/", include("accounts.api.urls")),
@@ -20,7 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("recommendations.api.urls")),
     path("", include("recommendations.api.contract_urls")),
     path("api/", include("recommendations.api.ratings_urls")),
-    path("api/session/", include("rest_framework.urls")),  # the browsable API's own login
+    path("api/session/", include("accounts.login.urls")),  # the browsable API's own login
     re_path(r"^api/schema/?$", SchemaView.as_view(), name="schema"),
     re_path(r"^api/docs/?$", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     re_path(

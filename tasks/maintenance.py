@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
+from accounts.login.attempts import forget_old_counts
 from accounts.models import TokenFamily
 from catalog.models import ListingChange
 from jobs import outcomes, tracing  # noqa: F401 (they listen in every worker)
@@ -15,6 +16,7 @@ from jobs.work import resume_jobs
 from recommendations.upkeep.consistency import check_data
 from recommendations.upkeep.probe import GOAL_SECONDS, look_at_probe, send_probe
 
+FAILED_LOGINS_KEPT = timedelta(days=30)
 CHANGES_KEPT = timedelta(hours=1)  # a window that slept for half of this loads itself anew
 
 
@@ -32,9 +34,10 @@ def sweep_listing_changes_task() -> None:
 
 @shared_task(name="maintenance.sweep_tokens", ignore_result=True, **SHORT, **RETRY)
 def sweep_tokens_task() -> None:
-    """Remove refresh tokens that have expired, with their revocations."""
+    """Remove refresh tokens that have expired, with their revocations, and old counts of failed logins."""
     OutstandingToken.objects.filter(expires_at__lt=timezone.now()).delete()
     TokenFamily.objects.filter(expires_at__lt=timezone.now()).delete()
+    forget_old_counts(FAILED_LOGINS_KEPT)
 
 
 @shared_task(name="maintenance.probe_loop", ignore_result=True, **SHORT)

@@ -6,6 +6,9 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP
+from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.utils import timezone
@@ -15,6 +18,7 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from accounts.models import ApiKey, AuditEntry, Buyer, ErasedId, TokenFamily, User
+from accounts.models import ApiKey, AuditEntry, Buyer, FailedLogins, TokenFamily, User
 from accounts.tokens import log_in
 from catalog.models import (
     CarModel,
@@ -143,6 +147,17 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
     ),
     OutstandingToken: outstanding_token,
     ErasedId: lambda: ErasedId.objects.create(digest=ErasedId.digest_of(f"customer-{next(numbers)}")),
+    Authenticator: lambda: TOTP.activate(factories.UserFactory(is_staff=True), "JBSWY3DPEHPK3PXP").instance,
+    SocialAccount: lambda: SocialAccount.objects.create(
+        user=factories.UserFactory(is_staff=True), provider="openid_connect", uid=f"sub-{next(numbers)}"
+    ),
+    FailedLogins: lambda: FailedLogins.objects.create(
+        kind="account",
+        name=f"person{next(numbers)}@example.com",
+        n_tries=3,
+        first_at=timezone.now(),
+        last_at=timezone.now(),
+    ),
     TokenFamily: lambda: TokenFamily.objects.get(pk=log_in(factories.UserFactory())["family"]),
     BlacklistedToken: lambda: BlacklistedToken.objects.create(token=outstanding_token()),
     Make: lambda: listing().make,

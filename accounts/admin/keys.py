@@ -1,25 +1,33 @@
-"""Keys of client systems, and tokens of people who are logged in."""
+"""Keys of client systems, tokens of people who are logged in, and logins that failed."""
 
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.forms import MultipleChoiceField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from rest_framework_simplejwt.token_blacklist.admin import BlacklistedTokenAdmin as BaseBlacklistedTokenAdmin
 from rest_framework_simplejwt.token_blacklist.admin import OutstandingTokenAdmin as BaseOutstandingTokenAdmin
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
-from unfold.contrib.filters.admin import RangeDateTimeFilter
-from unfold.decorators import display
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts.models import ApiKey, ErasedId, TokenFamily, User
+from accounts.admin.users import staff_of
+from accounts.login.attempts import open_again
+from accounts.models import ApiKey, FailedLogins, TokenFamily, User
 from accounts.services import create_api_key, revoke_api_key
 from console.actions import change_each
 from console.formats import ago, badge
 from console.pages import ConsoleAdmin, ReadOnlyAdmin
+from console.formats import ago, badge, list_url
+from console.pages import ConsoleAdmin, ReadOnlyAdmin, go_to
 
 
 # --- Keys ------------------------------------------------------------------------------------------------------------
@@ -139,3 +147,61 @@ class BlacklistedTokenAdmin(BaseBlacklistedTokenAdmin, ConsoleAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: BlacklistedToken | None = None) -> list[str]:
         """What was revoked stays what it is."""
         return ["token", "blacklisted_at"] if obj else ["blacklisted_at"]
+
+
+# --- Logins that failed ----------------------------------------------------------------------------------------------
+class ClosedFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("closed", "Closed now")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[FailedLogins]) -> QuerySet[FailedLogins]:
+        return queryset.filter(closed_until__gt=timezone.now()) if self.value() == "closed" else queryset
+
+
+@admin.register(FailedLogins)
+class FailedLoginsAdmin(ReadOnlyAdmin):
+    """Which accounts and addresses are closed, or on the way there, and the way to open them."""
+
+    list_display = ["name", "kind", "n_tries", "state", "first_at", "last_at"]
+    list_filter = [ClosedFilter, ("kind", ChoicesDropdownFilter)]
+    ordering = ("-last_at",)
+    search_fields = ["name__istartswith"]
+    search_help_text = "Email or network address, from its beginning"
+    fields = [("name", "kind"), ("n_tries", "state"), ("first_at", "last_at")]
+    actions = ["reopen_selected"]
+    actions_detail = ["reopen"]
+
+    def has_reopen_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("accounts.change_failedlogins"))
+
+    @admin.action(description="Open again: forget what failed", permissions=["reopen"])
+    def reopen_selected(self, request: HttpRequest, queryset: QuerySet[FailedLogins]) -> None:
+        n_opened = open_again(queryset, by=staff_of(request))
+        messages.success(request, f"{n_opened} opened again.")
+
+    @action(
+        description="Open again",
+        url_path="open",
+        icon="lock_open",
+        permissions=["reopen"],
+        dialog={
+            "title": "Open again",
+            "description": "What failed is forgotten, and it may be tried again at once.",
+            "form_class": None,
+            "form_submit_text": "Open again",
+        },
+    )
+    def reopen(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        row = get_object_or_404(FailedLogins, pk=object_id)
+        open_again(FailedLogins.objects.filter(pk=row.pk), by=staff_of(request))
+        messages.success(request, f"{row} is open again.")
+        return go_to(list_url(FailedLogins))
+
+    @display(description="State")
+    def state(self, row: FailedLogins) -> SafeString:
+        if row.is_closed and row.closed_until:
+            return badge(f"Closed until {row.closed_until:%H:%M}", "danger")
+        return badge("Open", "success")

@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -19,6 +20,7 @@ from unfold.forms import UserChangeForm as BaseUserChangeForm
 from unfold.forms import UserCreationForm as BaseUserCreationForm
 
 from accounts.exceptions import EraseRefused
+from accounts.login.two_factor import remove_factors
 from accounts.models import Buyer, User
 from accounts.roles import ROLES, WHAT_THEY_DO
 from accounts.services import erase_person, export_person
@@ -61,6 +63,7 @@ class UserAdmin(BaseUserAdmin, ConsoleAdmin):
     add_fieldsets = [(None, {"fields": ["email", "usable_password", "password1", "password2"]})]
     readonly_fields = ["last_login", "date_joined"]
     autocomplete_fields = ["groups"]
+    actions_detail: list[Any] = ["remove_factors"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
         """Who may edit users could otherwise give themselves any right.
@@ -94,6 +97,29 @@ class UserAdmin(BaseUserAdmin, ConsoleAdmin):
         if isinstance(form, AdminPasswordChangeForm):
             return "A new password." if form.user.has_usable_password() else "The password was removed."
         return super().construct_change_message(request, form, formsets, add)
+
+    def has_remove_factors_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("accounts.change_user"))
+
+    @action(
+        description="Remove second factors",
+        url_path="remove-factors",
+        icon="phonelink_erase",
+        permissions=["remove_factors"],
+        dialog={
+            "title": "Remove second factors",
+            "description": "For a person who lost them: the password alone lets in then, until another is set up.",
+            "form_class": None,
+            "form_submit_text": "Remove",
+        },
+    )
+    def remove_factors(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        user = get_object_or_404(User, pk=object_id)
+        if not self.has_change_permission(request, user):
+            raise PermissionDenied
+        n_removed = remove_factors(user, by=staff_of(request))
+        messages.success(request, f"{n_removed} removed.")
+        return go_to(page_of(user))
 
     @display(description="Person", header=True, ordering="email")
     def person(self, user: User) -> list[str]:

@@ -11,6 +11,9 @@ from web.strict import KnownFieldsSerializer
 class CredentialsSerializer(KnownFieldsSerializer):
     email = serializers.CharField(max_length=254, help_text="Upper and lower case are the same.")
     password = serializers.CharField(max_length=256, trim_whitespace=False, style={"input_type": "password"})
+    code = serializers.CharField(
+        max_length=64, required=False, help_text="Of the second factor, where the account has one; or a recovery code."
+    )
 
 
 class TokenPairSerializer(serializers.Serializer):

@@ -10,15 +10,14 @@ A request counts as many as it carries: a view with ``carried_in`` (fields that 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
-from rest_framework.settings import api_settings
 from rest_framework.throttling import SimpleRateThrottle
 
 from accounts.models import ApiKey, User
+from web.addresses import address_of
 from web.tally import tally
 
 if TYPE_CHECKING:  # REST framework loads this module while it loads its views
@@ -59,15 +58,6 @@ class CountingThrottle(SimpleRateThrottle):
     def wait(self) -> float:
         """Seconds until the next window opens."""
         return self.duration - self.now % self.duration
-
-
-def address_of(meta: Mapping[str, Any]) -> str:
-    """Where a request comes from: what the last trusted proxy says, or else the peer. As ``get_ident``, from a dict."""
-    forwarded, n_proxies = meta.get("HTTP_X_FORWARDED_FOR", ""), api_settings.NUM_PROXIES
-    if not n_proxies or not forwarded:
-        return str(meta.get("REMOTE_ADDR", ""))
-    addresses = forwarded.split(",")
-    return addresses[-min(n_proxies, len(addresses))].strip()
 
 
 def _amount_of(request: Request, view: APIView) -> tuple[int, APIException | None]:
@@ -129,17 +119,6 @@ class OpenRouteThrottle(CountingThrottle):
     def key_of(self, meta: Mapping[str, Any]) -> str:
         """Of ``request.META`` or a WSGI environment."""
         return f"throttle_open_{address_of(meta)}"
-
-
-class LoginThrottle(CountingThrottle):
-    """Attempts on one account from one address, so that passwords cannot be tried through."""
-
-    scope = "login"
-
-    def get_cache_key(self, request: Request, view: APIView) -> str | None:
-        email = request.data.get("email") if isinstance(request.data, dict) else None
-        account = sha256(str(email).strip().lower().encode(errors="replace")).hexdigest()[:16]
-        return f"throttle_login_{self.get_ident(request)}_{account}"
 
 
 CALLER_THROTTLES = [UserThrottle, ApiKeyThrottle, GuestThrottle]

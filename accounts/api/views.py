@@ -8,7 +8,7 @@ from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import APIException, AuthenticationFailed
+from rest_framework.exceptions import APIException, AuthenticationFailed, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -27,9 +27,12 @@ from accounts.api.serializers import (
     RefreshTokenSerializer,
     TokenPairSerializer,
 )
-from accounts.api.throttles import CALLER_THROTTLES, GuestThrottle, LoginThrottle
-from accounts.exceptions import EraseRefused, MergeRefused, TokenRefused
-from accounts.models import ApiKey, Buyer, User
+from accounts.api.throttles import CALLER_THROTTLES, GuestThrottle
+from accounts.exceptions import EraseRefused, MergeRefused, TokenRefused, TooManyTries
+from accounts.login import two_factor
+from accounts.login.attempts import looked_at
+from accounts.login.backends import refusal_of
+from accounts.models import ApiKey, Buyer, FailedLogins, User
 from accounts.services import (
     buyer_for_user,
     erase_person,
@@ -41,6 +44,7 @@ from accounts.services import (
 )
 from accounts.tokens import access_token_of, end_family, log_in, log_out_everywhere, renew
 from web.strict import StrictView
+from web.addresses import address_of
 
 TOKENS = ["Tokens"]
 ME = ["Me"]
@@ -60,7 +64,7 @@ class TokenRoute(StrictView):
 class TokenView(TokenRoute):
     """An access and a refresh token for an email address and a password."""
 
-    throttle_classes = [LoginThrottle, GuestThrottle]
+    throttle_classes = [GuestThrottle]  # and what is tried on one account is counted with the password
 
     @extend_schema(
         tags=TOKENS,
@@ -74,7 +78,8 @@ class TokenView(TokenRoute):
         request=CredentialsSerializer,
         responses={
             200: TokenPairSerializer,
-            401: OpenApiResponse(description="The address or the password is wrong."),
+            401: OpenApiResponse(description="The address, the password or the code is wrong, or a code is missing."),
+            429: OpenApiResponse(description="Too many wrong passwords: nothing was looked at; see `Retry-After`."),
         },
         examples=[
             OpenApiExample("A demo user", value={"email": "john0@example.com", "password": "demo"}, request_only=True)
@@ -85,11 +90,31 @@ class TokenView(TokenRoute):
         question.is_valid(raise_exception=True)
         email, password = question.validated_data["email"], question.validated_data["password"]
         user = authenticate(request._request, username=email, password=password)
+        if refusal := refusal_of(request._request):
+            raise Throttled(refusal.seconds, str(refusal))
         if not isinstance(user, User):
             raise AuthenticationFailed("No active account has this address and this password.")
+        _check_second_factor(request, user, question.validated_data.get("code", ""))
         _merge_guest_of(request, user)
         refresh = log_in(user)
         return Response({"access": str(refresh.access_token), "refresh": str(refresh)})
+
+
+def _check_second_factor(request: Request, user: User, code: str) -> None:
+    """Raise what refuses a right password alone, where a second factor is set up or must be."""
+    if two_factor.must_set_one_up(user):
+        raise AuthenticationFailed("Staff need a second factor here: set one up by logging in to the admin.")
+    if not two_factor.is_asked_for_code(user):
+        return
+    if not code:
+        raise AuthenticationFailed("This account has a second factor: send its code as “code”.")
+    address = address_of(request.META)
+    try:
+        is_right = looked_at(FailedLogins.Kind.CODE, user, address, lambda: two_factor.is_right_code(user, code))
+    except TooManyTries as refusal:
+        raise Throttled(refusal.seconds, str(refusal)) from None
+    if not is_right:
+        raise AuthenticationFailed("The code is wrong, or was used already.")
 
 
 def _merge_guest_of(request: Request, user: User) -> None:

@@ -24,6 +24,14 @@ PERSONS = {USER, SESSION}
 BUYERS = {VISITOR, *PERSONS}
 READERS, WRITERS, ADMINS = {READ, ADMIN}, {INGEST, ADMIN}, {ADMIN}
 
+# Of one's own account, by settings that are off by default; tests/accounts try them when on.
+ACCOUNT_PAGES = {
+    "account_reauthenticate", "mfa_activate_totp", "mfa_add_webauthn", "mfa_authenticate", "mfa_deactivate_totp",
+    "mfa_download_recovery_codes", "mfa_edit_webauthn", "mfa_generate_recovery_codes", "mfa_index", "mfa_list_webauthn",
+    "mfa_reauthenticate", "mfa_reauthenticate_webauthn", "mfa_remove_webauthn", "mfa_view_recovery_codes",
+    "openid_connect_callback", "openid_connect_login", "password_reset", "password_reset_complete",
+    "password_reset_confirm", "password_reset_done",
+}  # fmt: skip
 # (route, method): who gets in outside demo mode.
 CLOSED: dict[tuple[str, str], set[str]] = {
     ("home", "get"): EVERYONE,
@@ -36,6 +44,9 @@ CLOSED: dict[tuple[str, str], set[str]] = {
     ("metrics", "get"): set(),  # by METRICS_TOKEN
     ("healthcheck", "get"): EVERYONE,
     ("login", "get"): EVERYONE,
+    ("account_login", "get"): EVERYONE,
+    ("account_logout", "get"): EVERYONE,  # by POST only
+    **{(name, "get"): set() for name in ACCOUNT_PAGES},
     ("token", "post"): EVERYONE,  # by password
     ("token-refresh", "post"): EVERYONE,  # by refresh token
     ("token-revoke", "post"): EVERYONE,
@@ -75,10 +86,14 @@ OPEN_IN_DEMO_MODE = {
     "reload", "log", "metrics",
 }  # fmt: skip
 LOGOUT = "logout"  # ends the session it is asked with, and nothing else
-HIDDEN_WHERE_CLOSED = {"token-fake", "cleanup"}  # these answer 404 there
+HIDDEN_WHERE_CLOSED = {"token-fake", "cleanup", *ACCOUNT_PAGES}  # these answer 404 there
 PATHS = {
     "car-detail": "/api/v1/cars/detail/1", "car-similar": "/api/v1/cars/1/similar", "listing": "/api/v1/listings/1",
     "recs": "/recs/u",
+    "mfa_edit_webauthn": "/admin/account/2fa/webauthn/keys/1/edit/",
+    "mfa_remove_webauthn": "/admin/account/2fa/webauthn/keys/1/remove/",
+    "openid_connect_login": "/admin/account/oidc/sso/login/",
+    "openid_connect_callback": "/admin/account/oidc/sso/login/callback/",
 }  # fmt: skip
 
 

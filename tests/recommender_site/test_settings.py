@@ -18,7 +18,7 @@ ENOUGH = {
 }
 READERS = {
     "env": {"str", "bool", "int", "list"},
-    "read": {"integer", "number", "database", "exchange_rates", "origins"},
+    "read": {"integer", "number", "database", "exchange_rates", "origins", "optional_url", "email"},
 }
 READ_ELSEWHERE = {"EMBEDDED_DIR": "local/embedded.py", "PROMETHEUS_MULTIPROC_DIR": "http/metrics.py"}
 
@@ -98,6 +98,11 @@ def test_a_missing_variable_is_refused_by_name(environment, name):
         ("SECRET_KEY_FILE", "/nowhere"),
         ("CORS_ALLOWED_ORIGINS", "www.example.com"),
         ("CORS_ALLOWED_ORIGINS", "https://www.example.com/"),
+        ("TWO_FACTOR", "perhaps"),
+        ("LOGIN_FAILURES_PER_ACCOUNT", "0"),
+        ("OIDC_ISSUER", "login.example.com"),
+        ("OIDC_NEW_STAFF_ROLE", "Owner"),
+        ("EMAIL_URL", "mail.example.com"),
     ],
 )
 def test_nonsense_is_refused_by_name(environment, name, value):
@@ -115,6 +120,20 @@ def test_a_secret_can_come_from_a_file_that_ends_with_a_newline(environment, tmp
     (tmp_path / "password").write_text("open sesame\n")
     environment.setenv("DATABASE_PASSWORD_FILE", str(tmp_path / "password"))
     assert load()["DATABASES"]["default"]["PASSWORD"] == "open sesame"
+
+
+def test_email_is_read_from_one_address(environment):
+    assert load()["SENDS_EMAIL"] is False
+    environment.setenv("EMAIL_URL", "submission://us:open%20sesame@mail.example.com:587")
+    got = load()
+    assert (got["SENDS_EMAIL"], got["EMAIL_HOST"], got["EMAIL_PORT"]) == (True, "mail.example.com", 587)
+    assert (got["EMAIL_HOST_USER"], got["EMAIL_HOST_PASSWORD"], got["EMAIL_USE_TLS"]) == ("us", "open sesame", True)
+
+
+def test_the_roles_of_the_settings_are_the_roles(environment):
+    from accounts.roles import ROLES
+
+    assert load()["ROLES"] == ROLES
 
 
 def test_redis_options_are_not_given_to_another_broker(environment):
