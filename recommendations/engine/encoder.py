@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -153,6 +153,10 @@ class Encoder:
         """
         return self._mix(table, self.states).astype(np.float32)
 
+    def mixture(self, table: ListingTable) -> csr_array:
+        """Which states each listing is in, and how much of it in each; shape (n, n_states)."""
+        return _mixture(self.fields, table, self.reference_year)
+
     def encode_field(self, table: ListingTable, field: str) -> NDArray[np.float32]:
         """The part of the vectors that one field makes, float32, shape (n, n_dims); the parts of all add up to them.
 
@@ -164,7 +168,7 @@ class Encoder:
         """
         if field not in self.names:
             raise ValueError(f"{field!r} is none of this encoder's fields: {', '.join(self.names)}")
-        is_own = self._field_of_state == self.names.index(field)
+        is_own = self.field_of_state == self.names.index(field)
         return self._mix(table, np.where(is_own[:, None], self.states, 0.0)).astype(np.float32)
 
     def contributions(
@@ -180,7 +184,7 @@ class Encoder:
         """
         weights = self._checked(weights)
         by_field = np.zeros((len(self.states), len(self.fields)))
-        by_field[np.arange(len(self.states)), self._field_of_state] = self.states @ weights
+        by_field[np.arange(len(self.states)), self.field_of_state] = self.states @ weights
         values = self._mix(table, by_field)
         encoded = self.encode(table) if encoded is None else encoded
         rounding = encoded.astype(np.float64) @ weights - values.sum(axis=1)
@@ -263,7 +267,8 @@ class Encoder:
         return np.cumsum([0, *(field.n_states for field in self.fields)])
 
     @cached_property
-    def _field_of_state(self) -> NDArray[np.int64]:
+    def field_of_state(self) -> NDArray[np.int64]:
+        """Which of ``fields`` each state belongs to, shape (n_states,)."""
         return np.repeat(np.arange(len(self.fields)), np.diff(self._first_states))
 
     def _mix(self, table: ListingTable, by_state: Floats) -> Floats:
@@ -302,8 +307,19 @@ def fit_encoder(table: ListingTable, config: EncoderConfig | None = None) -> Enc
         The same encoder for the same table and config, whatever else happens.
     """
     config = config or EncoderConfig()
-    if len(table) > config.max_fit_rows:
-        table = table.take(np.linspace(0, len(table) - 1, config.max_fit_rows).astype(np.int64))
+    encoder = fit_unscaled(table, config)
+    table = rows_to_fit(table, config)
+    length = np.sqrt(np.mean(np.square(encoder.mixture(table) @ encoder.states).sum(axis=1))) if len(table) else 0.0
+    return replace(encoder, states=encoder.states * (config.row_norm / length if length else 0.0))
+
+
+def fit_unscaled(table: ListingTable, config: EncoderConfig) -> Encoder:
+    """The same encoder before its vectors are scaled to ``row_norm``.
+
+    The squared distance of two listings is then a sum over the fields, as far as ``n_dims`` directions hold it: twice
+    the square of its strength where a category differs, and about that where a number differs by a deviation.
+    """
+    table = rows_to_fit(table, config)
     reference_year = _newest_year(table) if config.reference_year is None else config.reference_year
     fields = _fit_fields(table, reference_year, config)
     mixture = _mixture(fields, table, reference_year)
@@ -311,8 +327,14 @@ def fit_encoder(table: ListingTable, config: EncoderConfig | None = None) -> Enc
     directions = _main_directions(blocks, mixture, config.n_dims)
     states = np.zeros((mixture.shape[1], config.n_dims))
     states[:, : directions.shape[1]] = _project(blocks, directions)
-    length = np.sqrt(np.mean(np.square(mixture @ states).sum(axis=1))) if len(table) else 0.0
-    return Encoder(config, reference_year, fields, states * (config.row_norm / length if length else 0.0))
+    return Encoder(config, reference_year, fields, states)
+
+
+def rows_to_fit(table: ListingTable, config: EncoderConfig) -> ListingTable:
+    """The listings that are fitted on: all, or ``max_fit_rows`` of them, evenly spaced."""
+    if len(table) <= config.max_fit_rows:
+        return table
+    return table.take(np.linspace(0, len(table) - 1, config.max_fit_rows).astype(np.int64))
 
 
 def _newest_year(table: ListingTable) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from recommendations.engine.archetypes import CollaborativeModel
 from recommendations.engine.encoder import Contributions, Encoder, ListingTable
 from recommendations.engine.prices import CarPrices
 from recommendations.engine.scoring import LinearScore
+from recommendations.engine.similarity import Similarity
 from recommendations.engine.taste import Prior
 
 SourceSwitch = Literal["hybrid", "content", "collaborative"]
@@ -34,6 +36,7 @@ class Ranker:
         stranger_score: The same for a cold buyer, for whom the population's taste says less and demand says more.
         position_bias: Logits that a listing loses with each doubling of its position in a list, >= 0; learned with the
             prior, and taken out of every choice from a list.
+        fitted_similarity: Which cars are alike, as fitted; None in versions that were stored before there was any.
     """
 
     encoder: Encoder
@@ -45,6 +48,12 @@ class Ranker:
     score: LinearScore = field(default_factory=LinearScore.default)
     stranger_score: LinearScore = field(default_factory=LinearScore.default_for_cold_buyers)
     position_bias: float = 0.0
+    fitted_similarity: Similarity | None = None
+
+    @cached_property
+    def similarity(self) -> Similarity:
+        """The space in which cars that people find alike lie close; not the one of preferences."""
+        return self.fitted_similarity or Similarity.of_encoder(self.encoder)
 
     @property
     def n_content(self) -> int:
@@ -105,20 +114,26 @@ class Ranker:
             "baseline": self.baseline,
             "n_dims": np.array(self.n_dims),
             "position_bias": np.array(self.position_bias),
+            **{f"similarity.{name}": array for name, array in self._similarity_arrays().items()},
         }
+
+    def _similarity_arrays(self) -> dict[str, NDArray]:
+        return self.fitted_similarity.encoder.to_arrays() if self.fitted_similarity else {}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray]) -> Self:
         """The reverse of ``to_arrays``, also of another release's.
 
-        What was stored before there were prices and scores takes the a-priori ones, a score term that was not known
-        weighs 0, and arrays, options, fields and terms that this release does not know are ignored.
+        What was stored before there were prices, scores or a similarity takes the a-priori ones, a score term that was
+        not known weighs 0, and arrays, options, fields and terms that this release does not know are ignored.
         """
         later: dict[str, Any] = {
             name: kind.from_arrays(part(arrays, f"{name}."))
             for name, kind in (("prices", CarPrices), ("score", LinearScore), ("stranger_score", LinearScore))
             if f"{name}.{FIRST_ARRAY[name]}" in arrays
         }
+        if "similarity.states" in arrays:
+            later["fitted_similarity"] = Similarity(Encoder.from_arrays(part(arrays, "similarity.")))
         return cls(
             **later,
             encoder=Encoder.from_arrays(part(arrays, "encoder.")),

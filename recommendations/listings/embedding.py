@@ -12,7 +12,7 @@ from jobs.isolation import each_that_works
 from recommendations import telemetry
 from recommendations.listings.index import match_vectors
 from recommendations.listings.rows import read_listings
-from recommendations.listings.vectors import ensure_index, read_vectors, write_vectors
+from recommendations.listings.vectors import ensure_index, read_similar, read_vectors, write_vectors
 from recommendations.models import (
     ListingVector,
     RankerVersion,
@@ -32,14 +32,15 @@ def embed_listings(listing_ids: Sequence[int]) -> int:
 
 
 def embed_missing_listings(*, at_most: int = EMBEDDING_BATCH) -> int:
-    """Make vectors for live listings that have none, or an outdated one; returns how many were written.
+    """Make vectors for live listings that lack one, or both; returns how many were written.
 
-    And the index of a version whose training was stopped before it was made.
+    Rows of an earlier release have no place among similar cars yet. Also makes the index of a version whose training
+    was stopped before it was made.
     """
     n_written = 0
     for version in RankerVersion.objects.usable():
         ensure_index(version.pk, wait=False)
-        stored = ListingVector.objects.of(version).values("listing_id")
+        stored = ListingVector.objects.of(version).filter(likeness__isnull=False).values("listing_id")
         missing = Listing.objects.available().cars().exclude(pk__in=stored)
         n_written += embed_for_version(version, list(missing.order_by("pk").values_list("pk", flat=True)[:at_most]))
     return n_written
@@ -54,11 +55,11 @@ def embed_together(version: RankerVersion, listing_ids: list[int]) -> list[int]:
     """Returns the ids of those that were written."""
     rows = read_listings(Listing.objects.filter(pk__in=listing_ids))
     _, is_current = match_vectors(rows, *read_vectors(version, listing_ids))
-    outdated = np.flatnonzero(~is_current)
+    has_similar = np.isin(rows.listing_ids, read_similar(version.pk, listing_ids)[0])
+    outdated = np.flatnonzero(~(is_current & has_similar))
     if len(outdated):
-        table = rows.table.take(outdated)
-        vectors = load_ranker(version.pk).vectors(table)
-        with transaction.atomic():
-            write_vectors(version, rows.listing_ids[outdated], vectors, table.digests())
+        table, ranker = rows.table.take(outdated), load_ranker(version.pk)
+        similar = ranker.similarity.vectors(table)
+        write_vectors(version, rows.listing_ids[outdated], ranker.vectors(table), table.digests(), similar)
         telemetry.VECTORS_WRITTEN.inc(len(outdated))
     return [int(listing_id) for listing_id in rows.listing_ids[outdated]]

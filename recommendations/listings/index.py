@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -24,15 +24,17 @@ from django.db.models import Q
 from django.utils import timezone
 from numpy.typing import NDArray
 
+from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from jobs.isolation import each_that_works
 from recommendations.engine.stock import hashed
 from recommendations.exceptions import RankerRefused
+from recommendations.listings.columns import with_room_for
 from recommendations.listings.rows import ListingRows, read_listings
 from recommendations.listings.snapshot import ListingSnapshot
-from recommendations.listings.vectors import read_vectors
-from recommendations.models import RankerVersion
+from recommendations.listings.vectors import read_similar, read_vectors
+from recommendations.models import SIMILAR_DIMENSIONS, RankerVersion
 from recommendations.models.artifacts import load_ranker
 from recommendations.telemetry import WINDOW_LISTINGS, WINDOW_SYNC_SECONDS
 
@@ -58,13 +60,14 @@ class ListingIndex(ListingSnapshot):
         self.loaded_at = self.synced_at = started
         self._resume_at = read_oldest_open_transaction()
         self._seen_lines: dict[int, int] = {}  # line -> its transaction, for lines that will be read again
+        self._similar = np.empty((0, SIMILAR_DIMENSIONS), np.float32)
+        self._similar_squares = np.empty(0, np.float32)  # of their lengths
         self._pending_ids: set[int] = set()  # changed listings that no sync has come to yet
         n_live = Listing.objects.available().cars().count()
         self.is_complete = n_live <= settings.WINDOW_MAX_LISTINGS
         self._share = 1.0 if self.is_complete else settings.WINDOW_MAX_LISTINGS / n_live
-        self._store_rows(
-            self._sampled(read_listings(indexed_listings(Listing.objects.all()))), *read_vectors(version_id)
-        )
+        rows = self._sampled(read_listings(indexed_listings(Listing.objects.all())))
+        self._store_rows(rows, read_vectors(version_id), read_similar(version_id))
         logger.info("window of v%s: %s listings in %.2f s", version_id, len(self), time.monotonic() - started)
 
     def sync(self) -> None:
@@ -91,22 +94,23 @@ class ListingIndex(ListingSnapshot):
         rows = self._sampled(read_listings(indexed_listings(Listing.objects.filter(pk__in=listing_ids))))
         self.forget(set(listing_ids) - set(rows.listing_ids.tolist()))
         if len(rows):
-            self._store_rows(rows, *read_vectors(self.version_id, listing_ids))
+            self._store_rows(
+                rows, read_vectors(self.version_id, listing_ids), read_similar(self.version_id, listing_ids)
+            )
         self._pending_ids.difference_update(listing_ids)
 
     def _store_rows(
         self,
         rows: ListingRows,
-        stored_ids: NDArray[np.int64],
-        stored_vectors: NDArray[np.float32],
-        stored_digests: NDArray[np.int64],
+        stored: tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]],
+        similar: tuple[NDArray[np.int64], NDArray[np.float32]],
     ) -> None:
-        """Put listings into the window with their stored vectors.
+        """Put listings into the window with their stored vectors, as ``read_vectors`` and ``read_similar`` found them.
 
         Vectors that are missing or out of date are made here and now, which takes microseconds; storing them is left
         to the workers, because the index of the table makes that a thousand times slower.
         """
-        vectors, is_current = match_vectors(rows, stored_ids, stored_vectors, stored_digests)
+        vectors, is_current = match_vectors(rows, *stored)
 
         def put(at: Sequence[int]) -> list[int]:
             part = np.array(at, np.intp)
@@ -121,7 +125,53 @@ class ListingIndex(ListingSnapshot):
             return []
 
         each_that_works(range(len(rows)), put, batch="listings in memory", on_fault=leave_out)
+        self._put_similar(rows, *similar, is_current)
         WINDOW_LISTINGS.set(len(self))
+
+    def _put_similar(
+        self,
+        rows: ListingRows,
+        stored_ids: NDArray[np.int64],
+        stored: NDArray[np.float32],
+        is_current: NDArray[np.bool_],
+    ) -> None:
+        """Where the listings lie among similar cars: as stored, else made on the spot. ``stored_ids`` are sorted."""
+        at = np.minimum(np.searchsorted(stored_ids, rows.listing_ids), max(len(stored_ids) - 1, 0))
+        is_known = is_current & (stored_ids[at] == rows.listing_ids) if len(stored_ids) else np.zeros(len(rows), bool)
+        vectors = np.empty((len(rows), SIMILAR_DIMENSIONS), np.float32)
+        vectors[is_known] = stored[at[is_known]]
+        missing = np.flatnonzero(~is_known)
+        if len(missing):
+            vectors[missing] = self.ranker.similarity.vectors(rows.table.take(missing))
+        self._similar = with_room_for(self._similar, len(self), 0.0)
+        self._similar_squares = with_room_for(self._similar_squares, len(self), 0.0)
+        own = self.stock.rows_of(rows.listing_ids)
+        self._similar[own], self._similar_squares[own] = vectors, np.einsum("ij,ij->i", vectors, vectors)
+
+    def nearest(
+        self,
+        vector: NDArray[np.floating],
+        k: int,
+        filters: ListingFilters | None = None,
+        exclude: Collection[int] = (),
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k live listings most like a car, as ids and distances, the nearest first, ties by id.
+
+        Args:
+            vector: Of the car, as ``Ranker.similarity`` makes it, shape (SIMILAR_DIMENSIONS,).
+            k, filters, exclude: As in ``best``.
+        """
+        rows = np.flatnonzero(self.allowed(filters or ListingFilters(), exclude))
+        if not len(rows) or k <= 0:
+            return np.empty(0, np.int64), np.empty(0)
+        vector = np.asarray(vector, np.float32)
+        # the square of a difference needs one product; rounding may swap near ones, so a few more are compared exactly
+        roughly = (self._similar_squares[: len(self)] - 2.0 * (self._similar[: len(self)] @ vector))[rows]
+        if len(rows) > 2 * k + 10:
+            rows = rows[np.argpartition(roughly, 2 * k + 10)[: 2 * k + 10]]
+        distances = np.linalg.norm(self._similar[rows].astype(np.float64) - vector, axis=1)
+        order = np.lexsort((self.stock.listing_ids[rows], distances))[:k]
+        return self.stock.listing_ids[rows[order]], distances[order]
 
     def _sampled(self, rows: ListingRows) -> ListingRows:
         if self.is_complete:

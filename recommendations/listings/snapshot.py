@@ -44,7 +44,6 @@ class ListingSnapshot:
         self._archetypes = np.empty(0, np.int32)
         self._deals = np.empty(0)
         self._is_plausible = np.empty(0, bool)
-        self._content_squares = np.empty(0, np.float32)  # of the length of the content part
         self._markets: dict[int, tuple[float, Mapping[int, float], Market]]
         self._live_samples: dict[int, NDArray[np.intp]]
         self._typical: dict[str, float] | None
@@ -61,8 +60,6 @@ class ListingSnapshot:
         self._vectors[at] = vectors
         self._archetypes[at] = self.ranker.collaborative.archetypes.assign(rows.table)
         self._deals[at], self._is_plausible[at] = self.ranker.prices.deals_and_plausibility(rows.table)
-        content = vectors[:, : self.ranker.n_content]
-        self._content_squares[at] = np.einsum("ij,ij->i", content, content)
         self.columns.put(at, rows)
         self._refresh_views()
 
@@ -149,30 +146,6 @@ class ListingSnapshot:
         listing_ids = self.stock.listing_ids[rows]
         order = np.lexsort((listing_ids, -scores))[:k]
         return listing_ids[order], scores[order].astype(np.float64)
-
-    def nearest(
-        self, vector: NDArray[np.floating], k: int, mask: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The k rows of a mask most like a car, as ids and distances, the nearest first, ties by id.
-
-        Only the content part of the vectors is compared: what a car is, not who looked at it. It is scaled so that any
-        weights of length one are a plausible buyer, and the Euclidean distance is how far apart such buyers hold two
-        cars to be.
-        """
-        rows = np.flatnonzero(mask)
-        if not len(rows) or k <= 0:
-            return np.empty(0, np.int64), np.empty(0)
-        content = np.asarray(vector, np.float32)[: self.ranker.n_content]
-        wanted = np.zeros(self.ranker.n_dims, np.float32)
-        wanted[: len(content)] = content
-        # the square of a difference needs one product; rounding may swap near ones, so a few more are compared exactly
-        roughly = (self._content_squares[: self._n_rows] - 2.0 * (self.stock.vectors @ wanted))[rows]
-        if len(rows) > 2 * k + 10:
-            rows = rows[np.argpartition(roughly, 2 * k + 10)[: 2 * k + 10]]
-        differences = self.stock.vectors[rows, : len(content)].astype(np.float64) - content
-        distances = np.linalg.norm(differences, axis=1)
-        order = np.lexsort((self.stock.listing_ids[rows], distances))[:k]
-        return self.stock.listing_ids[rows[order]], distances[order]
 
     def parts(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """What one field makes of the vectors of some rows, shape (n_rows, n_dims); see ``Encoder.encode_field``."""
@@ -262,7 +235,6 @@ class ListingSnapshot:
         self._archetypes = with_room_for(self._archetypes, self._n_rows, 0)
         self._deals = with_room_for(self._deals, self._n_rows, np.nan)
         self._is_plausible = with_room_for(self._is_plausible, self._n_rows, True)
-        self._content_squares = with_room_for(self._content_squares, self._n_rows, 0.0)
         return np.array([self._row_by_listing_id[key] for key in listing_ids.tolist()], np.intp)
 
     def _refresh_views(self) -> None:

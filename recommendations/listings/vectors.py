@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from django.conf import settings
 from django.db import connection
 from numpy.typing import NDArray
 from psycopg import Copy, sql
 
-from recommendations.models import (
-    VECTOR_DIMENSIONS,
-    RankerVersion,
-)
+from catalog.models import Listing
+from recommendations.models import SIMILAR_DIMENSIONS, VECTOR_DIMENSIONS, RankerVersion
 from recommendations.models.arrays import read_records
 
 
@@ -36,6 +35,21 @@ def read_vectors(
     return rows["listing_id"].astype(np.int64), rows["vector"].astype(np.float32), rows["digest"].astype(np.int64)
 
 
+def read_similar(
+    version_id: int, listing_ids: Sequence[int] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Where listings lie among similar cars, as far as that is stored, sorted by id: ids (n,), vectors (n, d)."""
+    query = sql.SQL(
+        "SELECT listing_id, likeness FROM recommendations_listingvector WHERE version_id = {} AND likeness IS NOT NULL"
+    ).format(sql.Literal(version_id))
+    if listing_ids is not None:
+        query += sql.SQL(" AND listing_id = ANY({})").format(sql.Literal(list(listing_ids)))
+    vector = [("dimensions", ">i2"), ("unused", ">i2"), ("vector", ">f4", (SIMILAR_DIMENSIONS,))]
+    rows = read_records(query, ("int8send", "vector_send"), np.dtype([("listing_id", ">i8"), *vector]))
+    rows = rows[np.argsort(rows["listing_id"])]
+    return rows["listing_id"].astype(np.int64), rows["vector"].astype(np.float32)
+
+
 # Fields of a record in PostgreSQL's binary COPY, each after its size in bytes.
 VERSION_FIELDS: list[tuple] = [("version_size", ">i4"), ("version_id", ">i8")]
 
@@ -43,6 +57,8 @@ VECTOR_FIELDS: list[tuple] = [
     ("id_size", ">i4"), ("listing_id", ">i8"),
     ("digest_size", ">i4"), ("digest", ">i8"),
     ("vector_size", ">i4"), ("dimensions", ">i2"), ("unused", ">i2"), ("vector", ">f4", (VECTOR_DIMENSIONS,)),
+    ("similar_size", ">i4"), ("similar_dimensions", ">i2"), ("also_unused", ">i2"),
+    ("similar", ">f4", (SIMILAR_DIMENSIONS,)),
 ]  # fmt: skip
 
 RECORD = np.dtype([("n_fields", ">i2"), *VECTOR_FIELDS])
@@ -57,30 +73,43 @@ def write_vectors(
     listing_ids: NDArray[np.int64],
     vectors: NDArray[np.float32],
     digests: NDArray[np.int64],
+    similar: NDArray[np.float32] | None = None,
 ) -> None:
     """Store vectors, replacing older ones of the same listings, through a binary COPY.
 
-    Rows go in by listing id, so that two writers who meet wait for each other and never for ever.
+    Rows go in by listing id, so that two writers who meet wait for each other and never for ever. Without ``similar``,
+    that column stays empty, as in rows of earlier releases, and a beat job fills it.
     """
     version_id = version if isinstance(version, int) else version.pk
-    records = vector_records(RECORD, listing_ids, vectors, digests)
-    records["n_fields"] = 3
+    has_similar = similar is not None
+    if similar is None:
+        similar = np.zeros((len(listing_ids), SIMILAR_DIMENSIONS), np.float32)
+    records = vector_records(RECORD, listing_ids, vectors, digests, similar)
+    records["n_fields"] = 4
     with connection.cursor() as cursor:
-        cursor.execute("CREATE TEMP TABLE IF NOT EXISTS new_vector (listing_id bigint, digest bigint, vector vector)")
-        cursor.execute("TRUNCATE new_vector")
-        with cursor.copy("COPY new_vector (listing_id, digest, vector) FROM STDIN (FORMAT BINARY)") as copy:
+        cursor.execute(
+            "CREATE TEMP TABLE IF NOT EXISTS new_vectors "
+            "(listing_id bigint, digest bigint, vector vector, likeness vector)"
+        )
+        cursor.execute("TRUNCATE new_vectors")
+        with cursor.copy("COPY new_vectors (listing_id, digest, vector, likeness) FROM STDIN (FORMAT BINARY)") as copy:
             send_records(copy, records)
         cursor.execute(
-            "INSERT INTO recommendations_listingvector (version_id, listing_id, digest, vector) "
-            "SELECT %s, listing_id, digest, vector FROM new_vector ORDER BY listing_id "
-            "ON CONFLICT (version_id, listing_id) DO UPDATE SET digest = excluded.digest, vector = excluded.vector "
-            "WHERE recommendations_listingvector.digest <> excluded.digest",
-            [version_id],
+            "INSERT INTO recommendations_listingvector AS stored (version_id, listing_id, digest, vector, likeness) "
+            "SELECT %s, listing_id, digest, vector, CASE WHEN %s THEN likeness END "
+            "FROM new_vectors ORDER BY listing_id "
+            "ON CONFLICT (version_id, listing_id) DO UPDATE SET digest = excluded.digest, vector = excluded.vector, "
+            "likeness = excluded.likeness WHERE stored.digest <> excluded.digest OR stored.likeness IS NULL",
+            [version_id, has_similar],
         )
 
 
 def fill_partition(
-    version_id: int, listing_ids: NDArray[np.int64], vectors: NDArray[np.float32], digests: NDArray[np.int64]
+    version_id: int,
+    listing_ids: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    digests: NDArray[np.int64],
+    similar: NDArray[np.float32],
 ) -> None:
     """Store the vectors of a version that is not read yet: straight into its empty partition.
 
@@ -88,15 +117,21 @@ def fill_partition(
     every vector of a new version, the windows of the live one would read all their listings again.
     """
     table = sql.Identifier(partition_of(version_id))
-    statement = sql.SQL("COPY {} (version_id, listing_id, digest, vector) FROM STDIN (FORMAT BINARY)").format(table)
-    records = vector_records(VERSIONED_RECORD, listing_ids, vectors, digests)
-    records["n_fields"], records["version_size"], records["version_id"] = 4, 8, version_id
+    statement = sql.SQL("COPY {} (version_id, listing_id, digest, vector, likeness) FROM STDIN (FORMAT BINARY)").format(
+        table
+    )
+    records = vector_records(VERSIONED_RECORD, listing_ids, vectors, digests, similar)
+    records["n_fields"], records["version_size"], records["version_id"] = 5, 8, version_id
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         send_records(copy, records)
 
 
 def vector_records(
-    record: np.dtype, listing_ids: NDArray[np.int64], vectors: NDArray[np.float32], digests: NDArray[np.int64]
+    record: np.dtype,
+    listing_ids: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    digests: NDArray[np.int64],
+    similar: NDArray[np.float32],
 ) -> NDArray:
     """Rows as binary COPY takes them, by listing id."""
     order = np.argsort(listing_ids)
@@ -105,6 +140,8 @@ def vector_records(
     records["vector_size"], records["dimensions"] = 4 + 4 * VECTOR_DIMENSIONS, VECTOR_DIMENSIONS
     records["listing_id"], records["digest"] = listing_ids[order], digests[order]
     records["vector"] = vectors[order]
+    records["similar_size"], records["similar_dimensions"] = 4 + 4 * SIMILAR_DIMENSIONS, SIMILAR_DIMENSIONS
+    records["similar"] = similar[order]
     return records
 
 
@@ -128,7 +165,10 @@ def create_partition(version_id: int) -> None:
 
 
 def ensure_index(version_id: int, *, wait: bool = True) -> bool:
-    """Make the HNSW index of a version's vectors unless it exists; returns whether it does by now.
+    """Make the HNSW indexes of a version's vectors unless they exist; returns whether they do by now.
+
+    Only stock beyond a window is searched for similar cars in the database; elsewhere that index would cost every
+    write and answer nothing.
 
     Two who come at once would build it twice, so one waits for the other, or, with ``wait`` false, leaves it to them.
     """
@@ -140,14 +180,24 @@ def ensure_index(version_id: int, *, wait: bool = True) -> bool:
         try:
             if not has_index(version_id):
                 index_partition(version_id)
+            if is_beyond_a_window() and not has_index(version_id, SIMILAR_INDEX):
+                index_similar(version_id)
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [INDEX_LOCKS + version_id])
     return True
 
 
-def has_index(version_id: int) -> bool:
+VECTOR_INDEX, SIMILAR_INDEX = "hnsw", "similar_hnsw"
+
+
+def is_beyond_a_window() -> bool:
+    """Whether more is for sale than a window holds, so that the database answers."""
+    return Listing.objects.available().cars()[: settings.WINDOW_MAX_LISTINGS + 1].count() > settings.WINDOW_MAX_LISTINGS
+
+
+def has_index(version_id: int, name: str = VECTOR_INDEX) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{partition_of(version_id)}_hnsw"])
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{partition_of(version_id)}_{name}"])
         return cursor.fetchone()[0]
 
 
@@ -157,6 +207,15 @@ def index_partition(version_id: int) -> None:
         cursor.execute(
             f"CREATE INDEX {partition_of(version_id)}_hnsw ON {partition_of(version_id)} "
             "USING hnsw (vector vector_ip_ops) WITH (m = 16, ef_construction = 200)"
+        )
+
+
+def index_similar(version_id: int) -> None:
+    """HNSW over distances among similar cars, built as the other one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE INDEX {partition_of(version_id)}_{SIMILAR_INDEX} ON {partition_of(version_id)} "
+            "USING hnsw (likeness vector_l2_ops) WITH (m = 16, ef_construction = 200)"
         )
 
 

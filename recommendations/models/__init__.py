@@ -21,6 +21,7 @@ from jobs.models import Job
 from recommendations.models.querysets import InteractionQuerySet, ListingVectorQuerySet, RankerVersionQuerySet
 
 VECTOR_DIMENSIONS = 128  # the width of the vector column; a system check compares it with the settings
+SIMILAR_DIMENSIONS = 64  # the width of the column ``likeness``; what the engine makes (``engine.similarity``)
 
 
 class EventKind(models.Model):
@@ -312,6 +313,10 @@ class ListingVector(models.Model):
     )
     vector = VectorField(dimensions=VECTOR_DIMENSIONS)
     digest = models.BigIntegerField(help_text="Of the encoded fields: shows whether the vector is out of date.")
+    likeness = VectorField(
+        dimensions=SIMILAR_DIMENSIONS, null=True,
+        help_text="Where the listing lies among similar cars; empty in rows of earlier releases, until a job fills it.",
+    )  # fmt: skip
 
     objects = ListingVectorQuerySet.as_manager()
 

@@ -20,12 +20,13 @@ from catalog.querysets import ListingQuerySet
 from recommendations import telemetry
 from recommendations.buyers.context import BuyerContext, load_buyer_context
 from recommendations.buyers.exclusions import dismissed_listings, frequency_capped_listings
-from recommendations.buyers.histories import Vectors
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.reasons import reason_for
 from recommendations.events.served_lists import writer
 from recommendations.listings.index import borrow_index
 from recommendations.listings.market_prices import ListingMarketPrice, market_prices_of
+from recommendations.listings.retrieval import retriever_for
+from recommendations.listings.rows import table_of
 from recommendations.models import ServedList
 from recommendations.serving.explanations import explain, facts_of, typical_listing
 from recommendations.serving.placements import HOME, Rules, rules_of
@@ -234,10 +235,8 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
     with borrow_index() as listing_index:
         if listing_index is None:
             return []
-        vector = Vectors(listing_index, {listing.pk}).matrix([listing.pk])[0]
-        ids, distances = listing_index.nearest(
-            vector, POOL_GROWTH * k, listing_index.allowed(filters, same_car_as(listing))
-        )
+        vector = listing_index.ranker.similarity.vectors(table_of([listing]))[0]
+        ids, distances = retriever_for(listing_index).nearest(vector, POOL_GROWTH * k, filters, same_car_as(listing))
     pool = [Candidate(key, -value, "similar") for key, value in zip(ids.tolist(), distances.tolist(), strict=True)]
     found = each_car_once(for_sale(pool, filters, k + SPARE_ROWS))
     if len(found) < k:

@@ -31,6 +31,7 @@ from recommendations.engine.evidence import POSITION_SCALE
 from recommendations.engine.prices import CarPrices, fit_car_prices
 from recommendations.engine.ranker import Ranker, beside
 from recommendations.engine.scoring import LinearScore
+from recommendations.engine.similarity import STRENGTHS, Similarity, fit_similarity, learn_strengths
 from recommendations.engine.stock import hashed
 from recommendations.engine.taste import Prior, PriorConfig, fit_prior
 from recommendations.events.rows import EventRows, read_events
@@ -42,6 +43,7 @@ from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.listings.vectors import create_partition, ensure_index, fill_partition
 from recommendations.models import VECTOR_DIMENSIONS, EventKind, RankerVersion, TrainingRun
 from recommendations.models.artifacts import load_ranker, save_ranker
+from recommendations.training.co_views import co_views_in
 from recommendations.training.gate import FEWEST_BUYERS, Code, GateFigures, Verdict, decide
 from recommendations.training.held_out import OURS, K, Tested, compare_with, held_out_lists, snapshot_of
 from recommendations.training.score_weights import LearnedScores, TermConfig, learn_terms
@@ -210,6 +212,8 @@ def train(version: RankerVersion, parameters: TrainingParameters, report: Report
     steps = Steps(report, 0.6, 0.8, f"all {len(material.events)} events")
     snapshot = learn(material, parameters, material.as_of or now, steps, held_out_test.population)
     snapshot.ranker = snapshot.ranker.with_scores(held_out_test.scores.known, held_out_test.scores.cold)
+    report(0.79, "learning which cars are alike")
+    snapshot.ranker = replace(snapshot.ranker, fitted_similarity=learn_similarity(material, snapshot))
     report(0.80, "storing vectors")
     store_version(version, snapshot, material.rows)
     del snapshot, material  # the index wants the memory
@@ -424,6 +428,12 @@ def learn(
     return snapshot
 
 
+def learn_similarity(material: Material, snapshot: ListingSnapshot) -> Similarity:
+    """Which cars are alike: standardised attributes, weighed by what buyers opened next where that suffices."""
+    strengths = learn_strengths(co_views_in(material.events, snapshot, material.rows.table), STRENGTHS)
+    return fit_similarity(material.rows.table, strengths)
+
+
 def fit_factors(material: Material, parameters: TrainingParameters, now: datetime) -> CollaborativeModel:
     """The collaborative part, from every favourable event on a listing, weighed by its kind and its age."""
     events = material.events
@@ -492,7 +502,9 @@ def store_version(version: RankerVersion, snapshot: ListingSnapshot, rows: Listi
     save_ranker(snapshot.ranker, version)
     ended_lately = timezone.now().timestamp() - settings.WINDOW_LOOKBACK_DAYS * SECONDS_A_DAY
     kept = np.flatnonzero(rows.ended_at >= ended_lately)
-    fill_partition(version.pk, rows.listing_ids[kept], snapshot.stock.vectors[kept], rows.table.take(kept).digests())
+    table = rows.table.take(kept)
+    similar = snapshot.ranker.similarity.vectors(table)
+    fill_partition(version.pk, rows.listing_ids[kept], snapshot.stock.vectors[kept], table.digests(), similar)
 
 
 def catch_up(version: RankerVersion, since_transaction: int) -> None:

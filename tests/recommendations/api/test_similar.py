@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
+from catalog.filters import ListingFilters
 from catalog.models import Listing
-from recommendations.listings.index import borrow_index
+from recommendations.listings.embedding import embed_missing_listings
+from recommendations.listings.index import borrow_index, drop_index
+from recommendations.listings.retrieval import PgvectorRetriever
+from recommendations.listings.rows import read_listings, table_of
+from recommendations.listings.vectors import SIMILAR_INDEX, ensure_index, has_index
+from recommendations.models import ListingVector
 from tests.factories import ListingFactory
 from tests.markets import trained_market
 
@@ -83,19 +89,68 @@ def test_other_advertisements_of_the_same_car_are_not_similar_cars(as_alice, mar
     assert len({car.pk, again.pk} & set(seen)) == 1  # each car once
 
 
-def test_the_nearest_are_those_of_the_smallest_difference_in_content(market):
+def test_the_nearest_are_those_of_the_smallest_distance_in_memory_and_in_the_database(market, settings):
+    """Also through the index's way, and under filters and exclusions."""
+    rows = read_listings(Listing.objects.all())
     with borrow_index() as listing_index:
-        everything = listing_index.column("is_live")
-        n_content = listing_index.ranker.n_content
-        for row in (0, 20):
-            ids, distances = listing_index.nearest(listing_index.stock.vectors[row], 5, everything)
-            content = listing_index.stock.vectors[:, :n_content].astype(np.float64)
-            obvious = np.linalg.norm(content - content[row], axis=1)
-            order = np.lexsort((listing_index.stock.listing_ids, obvious))[:5]
-            assert ids.tolist() == listing_index.stock.listing_ids[order].tolist()
-            np.testing.assert_allclose(distances, obvious[order], atol=1e-6)
-        assert listing_index.nearest(listing_index.stock.vectors[0], 5, ~everything)[0].tolist() == []
-        assert listing_index.nearest(listing_index.stock.vectors[0], 0, everything)[0].tolist() == []
+        vectors = listing_index.ranker.similarity.vectors(rows.table).astype(np.float64)
+        in_database = PgvectorRetriever(listing_index.version_id)
+        for at, filters, excluded in (
+            (0, ListingFilters(), ()),
+            (20, ListingFilters(), rows.listing_ids[[20, 21]].tolist()),
+            (7, ListingFilters(max_price=31_000, fuels=("diesel",)), ()),
+        ):
+            allowed = ~np.isin(rows.listing_ids, excluded)
+            allowed &= (rows.table.price <= (filters.max_price or np.inf)) & (
+                np.isin(rows.table.fuel, filters.fuels) if filters.fuels else True
+            )
+            obvious = np.where(allowed, np.linalg.norm(vectors - vectors[at], axis=1), np.inf)
+            order = np.lexsort((rows.listing_ids, obvious))[: min(5, allowed.sum())]
+            settings.EXACT_SCAN_MAX_ROWS = 20_000
+            answers = [listing_index.nearest(vectors[at], 5, filters, excluded)]
+            answers.append(in_database.nearest(vectors[at], 5, filters, excluded))
+            settings.EXACT_SCAN_MAX_ROWS = 0
+            answers.append(in_database.nearest(vectors[at], 5, filters, excluded))
+            for ids, distances in answers:
+                assert ids.tolist() == rows.listing_ids[order].tolist()
+                np.testing.assert_allclose(distances, obvious[order], atol=1e-5)
+        assert listing_index.nearest(vectors[0], 5, ListingFilters(max_price=1))[0].tolist() == []
+        assert listing_index.nearest(vectors[0], 0)[0].tolist() == []
+
+
+def test_stock_beyond_a_listing_index_has_similar_cars_too(as_alice, market, settings):
+    expected = [one["id"] for one in similar_to(as_alice, market.bmws[7], k=6)]
+    settings.WINDOW_MAX_LISTINGS = 5
+    drop_index()
+    assert [one["id"] for one in similar_to(as_alice, market.bmws[7], k=6)] == expected
+    assert ensure_index(market.version.pk)
+    assert has_index(market.version.pk, SIMILAR_INDEX)
+    assert [one["id"] for one in similar_to(as_alice, market.bmws[7], k=6)] == expected
+    drop_index()
+
+
+def test_rows_of_an_earlier_release_are_placed_by_the_beat_job_and_serve_meanwhile(as_alice, market):
+    expected = [one["id"] for one in similar_to(as_alice, market.bmws[7], k=6)]
+    ListingVector.objects.update(likeness=None)
+    drop_index()
+    assert [one["id"] for one in similar_to(as_alice, market.bmws[7], k=6)] == expected
+    assert embed_missing_listings() == 30
+    assert embed_missing_listings() == 0
+    with borrow_index() as listing_index:
+        vector = listing_index.ranker.similarity.vectors(table_of([market.bmws[7]]))[0]
+        in_database = PgvectorRetriever(listing_index.version_id).nearest(vector, 6, exclude=[market.bmws[7].pk])
+    assert in_database[0].tolist() == expected
+
+
+def test_a_car_alike_at_half_the_price_is_nearer_than_another_kind_at_the_same(as_alice, market):
+    car = market.bmws[7]
+    cheaper = ListingFactory(
+        car_model=car.car_model, price=car.price / 2, mileage_km=car.mileage_km, year=car.year, body="saloon",
+        fuel="diesel", gearbox="automatic", power_kw=180,
+    )  # fmt: skip
+    as_expensive = ListingFactory(car_model=market.skodas[0].car_model, price=car.price, mileage_km=90_000, year=2014)
+    ids = [one["id"] for one in similar_to(as_alice, car, k=31)]
+    assert ids.index(cheaper.pk) < ids.index(as_expensive.pk)
 
 
 def test_similar_cars_cost_the_same_few_queries_however_many(as_alice, market, settings, django_assert_max_num_queries):

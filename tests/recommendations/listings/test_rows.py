@@ -4,7 +4,7 @@ from psycopg import sql
 
 from catalog.models import Listing
 from recommendations.listings.rows import read_listings
-from recommendations.listings.vectors import create_partition, read_vectors, write_vectors
+from recommendations.listings.vectors import create_partition, read_similar, read_vectors, write_vectors
 from recommendations.models import arrays
 from recommendations.models.arrays import read_columns
 from tests.factories import ListingFactory, MakeFactory, RankerVersionFactory
@@ -48,3 +48,18 @@ def test_vectors_are_read_as_they_were_written():
     np.testing.assert_array_equal(found[order], vectors[[1, 2, 0]])
     assert read_vectors(version, [20, 40])[0].tolist() == [20]
     assert read_vectors(version, [])[1].shape == (0, 128)
+
+
+def test_where_listings_lie_among_similar_cars_is_stored_beside_them_and_may_be_missing():
+    version = RankerVersionFactory()
+    create_partition(version.pk)
+    ids, digests = np.array([30, 10, 20]), np.array([3, -1, 2])
+    vectors = np.zeros((3, 128), np.float32)
+    similar = np.random.default_rng(1).standard_normal((3, 64)).astype(np.float32)
+    write_vectors(version, ids, vectors, digests)  # as an earlier release left them
+    assert read_similar(version.pk)[1].shape == (0, 64)
+    write_vectors(version, ids, vectors, digests, similar)
+    found_ids, found = read_similar(version.pk)
+    assert found_ids.tolist() == [10, 20, 30]
+    np.testing.assert_array_equal(found, similar[[1, 2, 0]])
+    assert read_similar(version.pk, [20, 40])[0].tolist() == [20]
