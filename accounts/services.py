@@ -10,8 +10,7 @@ from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts.exceptions import EraseRefused, MergeRefused, UnknownScope
-from accounts.models import ApiKey, Buyer, ErasedId, User
-from accounts.models import ApiKey, Buyer, FailedLogins, User
+from accounts.models import ApiKey, Buyer, ErasedId, FailedLogins, User
 from accounts.signals import buyers_merged, person_erased, person_exported
 from console.auditing import forget, record
 

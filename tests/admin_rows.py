@@ -17,8 +17,7 @@ from django_celery_results.models import GroupResult, TaskResult
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from accounts.models import ApiKey, AuditEntry, Buyer, ErasedId, TokenFamily, User
-from accounts.models import ApiKey, AuditEntry, Buyer, FailedLogins, TokenFamily, User
+from accounts.models import ApiKey, AuditEntry, Buyer, ErasedId, FailedLogins, TokenFamily, User
 from accounts.tokens import log_in
 from catalog.models import (
     CarModel,

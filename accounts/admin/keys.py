@@ -18,14 +18,11 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from accounts.models import ApiKey, ErasedId, TokenFamily, User
 from accounts.admin.users import staff_of
 from accounts.login.attempts import open_again
-from accounts.models import ApiKey, FailedLogins, TokenFamily, User
+from accounts.models import ApiKey, ErasedId, FailedLogins, TokenFamily, User
 from accounts.services import create_api_key, revoke_api_key
 from console.actions import change_each
-from console.formats import ago, badge
-from console.pages import ConsoleAdmin, ReadOnlyAdmin
 from console.formats import ago, badge, list_url
 from console.pages import ConsoleAdmin, ReadOnlyAdmin, go_to
 

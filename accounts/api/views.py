@@ -43,8 +43,8 @@ from accounts.services import (
     spend_visitor_key,
 )
 from accounts.tokens import access_token_of, end_family, log_in, log_out_everywhere, renew
-from web.strict import StrictView
 from web.addresses import address_of
+from web.strict import StrictView
 
 TOKENS = ["Tokens"]
 ME = ["Me"]

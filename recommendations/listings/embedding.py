@@ -60,6 +60,8 @@ def embed_together(version: RankerVersion, listing_ids: list[int]) -> list[int]:
     if len(outdated):
         table, ranker = rows.table.take(outdated), load_ranker(version.pk)
         similar = ranker.similarity.vectors(table)
-        write_vectors(version, rows.listing_ids[outdated], ranker.vectors(table), table.digests(), similar)
+        vectors = ranker.vectors(table)
+        with transaction.atomic():
+            write_vectors(version, rows.listing_ids[outdated], vectors, table.digests(), similar)
         telemetry.VECTORS_WRITTEN.inc(len(outdated))
     return [int(listing_id) for listing_id in rows.listing_ids[outdated]]
