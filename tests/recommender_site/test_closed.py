@@ -46,7 +46,7 @@ CLOSED: dict[tuple[str, str], set[str]] = {
     ("login", "get"): EVERYONE,
     ("account_login", "get"): EVERYONE,
     ("account_logout", "get"): EVERYONE,  # by POST only
-    **{(name, "get"): set() for name in ACCOUNT_PAGES},
+    **{(name, "get"): set() for name in sorted(ACCOUNT_PAGES)},
     ("token", "post"): EVERYONE,  # by password
     ("token-refresh", "post"): EVERYONE,  # by refresh token
     ("token-revoke", "post"): EVERYONE,
