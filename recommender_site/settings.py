@@ -177,12 +177,12 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "web.tracing.RequestIdMiddleware",
+    "recommender_site.http.security.ContentSecurityPolicyMiddleware",
     "recommender_site.http.probes.ProbesMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "recommender_site.http.security.ContentSecurityPolicyMiddleware",
     "recommender_site.http.security.PrivateAnswersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

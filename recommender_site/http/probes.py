@@ -16,7 +16,7 @@ PROBES: dict[str, View] = {"/healthz": alive, "/readyz": ready, "/metrics": metr
 
 
 class ProbesMiddleware:
-    """The first of all: none of the others may refuse or redirect a probe."""
+    """Before any that may refuse or redirect a probe."""
 
     def __init__(self, get_response: View) -> None:
         self.get_response = get_response

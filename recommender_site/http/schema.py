@@ -1,4 +1,4 @@
-"""``/api/schema``: the description of the API, made once per process, format and language.
+"""``/api/schema``: the description of the API, made once per process and format, in English.
 
 Making it takes seconds of processor time, and it changes only with the code and with demo mode.
 """
@@ -23,7 +23,7 @@ class Description(NamedTuple):
     etag: str
 
 
-_descriptions: dict[tuple[str, str, bool], Description] = {}  # bounded by formats times languages
+_descriptions: dict[tuple[str, bool], Description] = {}  # bounded by the formats
 _one_at_a_time = threading.Lock()
 
 
@@ -38,27 +38,18 @@ class SchemaView(SpectacularAPIView):
             headers={
                 "ETag": description.etag,
                 "Cache-Control": BROWSERS_KEEP_IT,
-                "Vary": "Accept, Accept-Language",
+                "Vary": "Accept",
                 "Content-Disposition": f'inline; filename="forecourt.{renderer.format}"',
             },
         )
         return get_conditional_response(request._request, etag=description.etag, response=answer) or answer
 
     def _description(self, request: Request, *args: Any, **kwargs: Any) -> Description:
-        language = language_of(request)
-        key = (type(request.accepted_renderer).__name__, language, settings.DEMO_MODE)
+        key = (type(request.accepted_renderer).__name__, settings.DEMO_MODE)
         with _one_at_a_time:
             if key not in _descriptions:
-                with translation.override(language):
+                with translation.override(settings.LANGUAGE_CODE):
                     data = super().get(request, *args, **kwargs).data
                     body = bytes(request.accepted_renderer.render(data, renderer_context={}))  # type: ignore[arg-type]
                 _descriptions[key] = Description(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
             return _descriptions[key]
-
-
-def language_of(request: Request) -> str:
-    """One of the languages of the site, so that an invented one makes no description of its own."""
-    try:
-        return translation.get_supported_language_variant(request.GET.get("lang") or translation.get_language() or "")
-    except LookupError:
-        return str(settings.LANGUAGE_CODE)

@@ -241,7 +241,7 @@ def test_a_cancelled_run_stops_at_its_next_batch_and_can_be_carried_on(monkeypat
 
     with pytest.MonkeyPatch.context() as patched:
         stored = store._Import._merge
-        patched.setattr(store._Import, "_merge", lambda self: (stored(self), cancel(run)))
+        patched.setattr(store._Import, "_merge", lambda self, rows: (stored(self, rows), cancel(run)))
         assert run_import(run_id=run.pk) == "cancelled"
     run.refresh_from_db()
     assert (run.status, counts(run)) == ("cancelled", (2, 2, 0, 0, 0, 0))

@@ -13,6 +13,7 @@ from recommendations.listings.embedding import embed_missing_listings
 from recommendations.listings.vectors import create_partition
 from recommendations.models import Interaction, ListingVector, Preference, RankerArtifact, RankerVersion
 from recommendations.upkeep.consistency import CHECKS, RESULT, check_data, last_findings
+from recommender_site.http.metrics import sampler
 from tasks.maintenance import check_data_task
 from tests.factories import (
     BuyerFactory,
@@ -118,4 +119,5 @@ def test_the_command_says_what_to_do_and_fails():
 def test_findings_are_kept_for_the_metrics():
     assert last_findings() == {}
     check_data_task()
+    sampler.sample()
     assert 'forecourt_inconsistent_rows{check="broken_artifacts"} 0.0' in Client().get("/metrics").content.decode()

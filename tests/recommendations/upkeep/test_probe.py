@@ -13,6 +13,7 @@ from recommendations.events.rows import read_events
 from recommendations.listings.market_statistics import read_market_statistics
 from recommendations.models import Interaction, Preference
 from recommendations.upkeep.probe import LONG_AGO, NAME, RESULT, last_probe, look_at_probe, send_probe
+from recommender_site.http.metrics import sampler
 from tasks.maintenance import look_at_probe_task, probe_loop_task
 from tests.markets import trained_market
 
@@ -116,6 +117,7 @@ def test_it_can_be_switched_off(settings):
 @pytest.mark.parametrize(("seconds", "succeeded"), [(0.4, 1), (7.0, 0), (None, 0)])
 def test_metrics_tell_how_the_last_one_ended(seconds, succeeded):
     cache.set(RESULT, (timezone.now().timestamp() - 30, seconds))
+    sampler.sample()
     found = samples()
     assert found["forecourt_probe_succeeded"] == succeeded
     assert found["forecourt_probe_age_seconds"] == pytest.approx(30, abs=5)

