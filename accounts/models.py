@@ -195,6 +195,10 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=12, editable=False, help_text="The first characters, to recognise it by.")
     hashed_key = models.CharField(max_length=64, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=10, choices=Scope.choices))
+    source = models.CharField(
+        max_length=80, blank=True, default="", db_default="",
+        help_text="Whose listing ids the client sends where a request does not say. Empty: LISTING_SOURCE.",
+    )  # fmt: skip
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)

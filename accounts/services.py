@@ -199,7 +199,12 @@ def _identity_of(buyer: Buyer) -> dict[str, Any]:
 
 
 def create_api_key(
-    *, name: str, scopes: Collection[str], created_by: User | None, expires_at: datetime | None = None
+    *,
+    name: str,
+    scopes: Collection[str],
+    created_by: User | None,
+    expires_at: datetime | None = None,
+    source: str = "",
 ) -> tuple[ApiKey, str]:
     """A new key and its secret. Only the hash is stored, so this is the only time the secret can be shown."""
     if not scopes or not set(scopes) <= set(ApiKey.Scope.values):
@@ -212,6 +217,7 @@ def create_api_key(
         scopes=[scope for scope in ApiKey.Scope.values if scope in scopes],
         created_by=created_by,
         expires_at=expires_at,
+        source=source,
     )
     return key, secret
 

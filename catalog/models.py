@@ -148,6 +148,9 @@ class Listing(models.Model):
     owner_count = models.PositiveSmallIntegerField("previous owners", null=True, blank=True)
     annual_tax = models.DecimalField(max_digits=8, decimal_places=2, null=True, blank=True)
     photo_url = models.URLField(max_length=500, blank=True)
+    url = models.URLField(
+        max_length=1000, blank=True, default="", db_default="", help_text="The page of the advertisement."
+    )
     place = models.CharField(max_length=120, blank=True)
     latitude = models.FloatField(null=True, blank=True)
     longitude = models.FloatField(null=True, blank=True)

@@ -7,6 +7,7 @@ from accounts.signals import person_erased, person_exported
 from catalog.models import Listing, Seller
 
 NAMELESS = "Private seller"
+LISTING = ("id", "external_id", "source", "url", "name", "status")
 OPEN = (Listing.Status.DRAFT, Listing.Status.LIVE, Listing.Status.RESERVED)
 
 
@@ -31,7 +32,7 @@ def export_sellers(sender, buyers, **kwargs):
             {
                 **{name: getattr(seller, name) for name in ("name", "kind", "external_id", "place")},
                 "listings": [
-                    {"id": listing.pk, "name": listing.name, "status": listing.status}
+                    {name: getattr(listing, name) for name in LISTING}
                     for listing in Listing.objects.with_card_data().filter(seller=seller).order_by("pk")
                 ],
             }

@@ -123,13 +123,29 @@ def send(client: Client, field: Field, value: Any) -> HttpResponse:
         text = quote(str(value) if is_asked else "1", safe="", errors="surrogatepass")
         if parameter["in"] == "path":
             route = route.replace(f"{{{parameter['name']}}}", text)
-        elif parameter["in"] == "query" and (is_asked or parameter["name"] == "buyer"):
+        elif parameter["in"] == "query" and (is_asked or parameter["name"] in _needed(field)):
             query += f"&{parameter['name']}={text}"
     body = next((body for body in bodies(operation) if field.where != "body" or _has(body, field.path)), None)
-    body = _with(body, field.path, value) if field.where == "body" else body
+    body = _with(_naming_one_car(body, field), field.path, value) if field.where == "body" else body
     if field.method == "get":
         return client.get(f"{route}?{query[1:]}")
     return getattr(client, field.method)(f"{route}?{query[1:]}", data=body, content_type="application/json")
+
+
+def _needed(field: Field) -> set[str]:
+    """Parameters that the others make no sense without: a car is named by one of two."""
+    return {"buyer"} if field.path == ("external_id",) else {"buyer", "listing_id"}
+
+
+def _naming_one_car(body: Any, field: Field) -> Any:
+    """The body without the other one of two names for a car: with both it is refused, whatever the field holds."""
+    if isinstance(body, list):
+        return [_naming_one_car(each, field) for each in body]
+    if not isinstance(body, dict):
+        return body
+    other = "listing_id" if {"external_id", "source"} & {*field.path[-1:]} else "external_id"
+    is_named_twice = {"listing_id", "external_id"} <= body.keys()
+    return {name: _naming_one_car(each, field) for name, each in body.items() if not (is_named_twice and name == other)}
 
 
 def _has(body: Any, path: Path) -> bool:

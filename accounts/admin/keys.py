@@ -35,7 +35,18 @@ class ApiKeyAdmin(ConsoleAdmin):
     list_select_related = ["created_by"]
     search_fields = ["name__icontains", "prefix__startswith"]
     search_help_text = "Name, or the first characters of the key"
-    fields = ["name", "scopes", "expires_at", "shown_prefix", "state", "created_by", "created_at", "used", "revoked_at"]
+    fields = [
+        "name",
+        "scopes",
+        "source",
+        "expires_at",
+        "shown_prefix",
+        "state",
+        "created_by",
+        "created_at",
+        "used",
+        "revoked_at",
+    ]
     readonly_fields = ["shown_prefix", "state", "created_by", "created_at", "used", "revoked_at"]
     actions = ["revoke"]
 
@@ -45,7 +56,7 @@ class ApiKeyAdmin(ConsoleAdmin):
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
-        return self.fields if obj else ["name", "scopes", "expires_at"]
+        return self.fields if obj else ["name", "scopes", "source", "expires_at"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
         """A key keeps the scopes it was given out with: who needs others gets another key."""
@@ -61,7 +72,7 @@ class ApiKeyAdmin(ConsoleAdmin):
             return
         author = request.user if isinstance(request.user, User) else None
         key, secret = create_api_key(
-            name=obj.name, scopes=obj.scopes, created_by=author, expires_at=obj.expires_at
+            name=obj.name, scopes=obj.scopes, source=obj.source, created_by=author, expires_at=obj.expires_at
         )  # fmt: skip
         obj.__dict__.update(key.__dict__)  # the form's row becomes the one the service made
         messages.warning(

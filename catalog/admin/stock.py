@@ -223,7 +223,7 @@ class ListingAdmin(ConsoleAdmin):
             {
                 "classes": ["tab"],
                 "fields": [
-                    ("source", "external_id"), "fingerprint",
+                    ("source", "external_id"), "url", "fingerprint",
                     ("published_at", "ended_at"), ("created_at", "updated_at"),
                 ],
             },

@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from catalog.api.fields import CountField, FiniteFloatField
+from catalog.api.references import ExternalIdField, SourceField
 from catalog.imports.names import name_car
 from catalog.imports.rows import ListingRow
 from catalog.imports.vocabulary import colour_of
@@ -21,7 +22,11 @@ class CarCardSerializer(serializers.Serializer):
     Every field is declared: to work them out from the model would take longer than to fill twenty cards.
     """
 
-    id = serializers.IntegerField()
+    id = serializers.IntegerField(help_text="Our id.")
+    external_id = serializers.CharField(allow_null=True, help_text="The id its source knows it by; null without one.")
+    listing_source = serializers.CharField(source="source", help_text="Whose id that is.")
+    source = serializers.CharField(help_text="The same as `listing_source`.")  # type: ignore[assignment]
+    url = serializers.CharField(help_text="The page of the advertisement; empty where it is unknown.")
     brand = serializers.CharField(source="make.name", default="", help_text="Empty where it is unknown.")
     model = serializers.CharField(source="car_model.name", default="", help_text="Empty where it is unknown.")
     name = serializers.CharField(help_text="The title of the advertisement, or brand and model.")
@@ -66,7 +71,7 @@ STATUSES_TO_SET = [status for status in Listing.Status.values if status != Listi
 class ListingInSerializer(KnownFieldsSerializer):
     """A listing as a client system sends it. What is left out leaves what is known."""
 
-    external_id = serializers.CharField(max_length=255, trim_whitespace=False, help_text="Your id of the listing.")
+    external_id = ExternalIdField(help_text="Your id of the listing.")
     brand = serializers.CharField(max_length=80, default="", allow_blank=True)
     make = serializers.CharField(max_length=80, default="", allow_blank=True, help_text="The same as `brand`.")
     model = serializers.CharField(max_length=120, default="", allow_blank=True)
@@ -94,6 +99,9 @@ class ListingInSerializer(KnownFieldsSerializer):
         max_digits=8, decimal_places=2, min_value=Decimal(0), required=False, allow_null=True
     )
     photo_url = serializers.URLField(max_length=500, default="", allow_blank=True)
+    url = serializers.URLField(
+        max_length=1000, default="", allow_blank=True, help_text="The page of the advertisement."
+    )
     place = serializers.CharField(max_length=120, default="", allow_blank=True)
     latitude = FiniteFloatField(min_value=-90, max_value=90, required=False, allow_null=True)
     longitude = FiniteFloatField(min_value=-180, max_value=180, required=False, allow_null=True)
@@ -128,8 +136,8 @@ class ListingInSerializer(KnownFieldsSerializer):
 
 
 class ListingsInSerializer(KnownFieldsSerializer):
-    source = serializers.CharField(  # type: ignore[assignment]
-        max_length=80, default="api", help_text="Whose ids these are; the same id of two sources is two cars."
+    source = SourceField(  # type: ignore[assignment]
+        help_text="Whose ids these are; the same id of two sources is two cars. Left out: the source of the API key."
     )
     listings = ListingInSerializer(many=True, allow_empty=False, max_length=LISTINGS_PER_REQUEST)  # type: ignore[call-arg]
 
@@ -147,6 +155,7 @@ class ListingsInSerializer(KnownFieldsSerializer):
 
 class ListingKeySerializer(serializers.Serializer):
     external_id = serializers.CharField()
+    source = serializers.CharField(help_text="Whose id that is.")  # type: ignore[assignment]
     id = serializers.IntegerField(help_text="Our id, as in `/cars/detail/{id}`.")
 
 

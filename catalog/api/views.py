@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
-from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import APIException, ValidationError
@@ -14,6 +13,7 @@ from rest_framework.response import Response
 from accounts.api.permissions import HasScope
 from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey
+from catalog.api.references import default_source, listing_ids_of, referenced_listing
 from catalog.api.serializers import (
     CarSerializer,
     ListingChangeSerializer,
@@ -51,9 +51,17 @@ EXAMPLE = {
             "body": "estate",
             "seller_name": "Aire Valley Cars",
             "seller_type": "dealer",
+            "url": "https://garage.example/cars/A-1017",
         }
     ],
 }
+
+
+class UnknownListings(ValidationError):
+    """A change of listings that do not exist; ``fields`` names them."""
+
+    status_code = 404
+    default_code = "not_found"
 
 
 class Conflict(APIException):
@@ -85,23 +93,39 @@ class ListingsView(StrictView):
             OpenApiExample("One listing", value=EXAMPLE, request_only=True),
             OpenApiExample(
                 "Stored",
-                value={"created": 1, "updated": 0, "unchanged": 0, "listings": [{"external_id": "A-1017", "id": 4711}]},
+                value={
+                    "created": 1,
+                    "updated": 0,
+                    "unchanged": 0,
+                    "listings": [{"external_id": "A-1017", "source": "garage", "id": 4711}],
+                },
                 response_only=True,
             ),
         ],
     )
     def post(self, request: Request) -> Response:
+        source, listings = self._checked(request)
+        return self._store(source, listings)
+
+    def _checked(self, request: Request) -> tuple[str, list[dict[str, Any]]]:
         body = {"listings": request.data} if isinstance(request.data, list) else request.data
         question = ListingsInSerializer(data=body)
         question.is_valid(raise_exception=True)
-        rows = [ListingInSerializer.row_of(listing) for listing in question.validated_data["listings"]]
-        stored = store_rows(source=question.validated_data["source"], rows=rows)
+        return question.validated_data.get("source", default_source(request)), question.validated_data["listings"]
+
+    def _store(self, source: str, listings: list[dict[str, Any]]) -> Response:
+        rows = [ListingInSerializer.row_of(listing) for listing in listings]
+        stored = store_rows(source=source, rows=rows)
         answer = {
             "created": stored.n_created,
             "updated": stored.n_updated,
             "unchanged": stored.n_unchanged,
             "listings": [
-                {"external_id": row.external_id, "id": stored.listing_id_by_external_id[str(row.external_id)]}
+                {
+                    "external_id": row.external_id,
+                    "source": source,
+                    "id": stored.listing_id_by_external_id[str(row.external_id)],
+                }
                 for row in rows
             ],
         }
@@ -111,9 +135,9 @@ class ListingsView(StrictView):
         tags=STOCK,
         summary="Update listings",
         operation_id="update_listings",
-        description="The same as POST: what a listing does not say stays as it is.",
+        description="As POST, but of listings that exist: an id that is not known is a 404, and nothing is changed.",
         request=ListingsInSerializer,
-        responses=StoredSerializer,
+        responses={200: StoredSerializer, 404: OpenApiResponse(description="A listing does not exist.")},
         examples=[
             OpenApiExample(
                 "A price drop",
@@ -123,7 +147,17 @@ class ListingsView(StrictView):
         ],
     )
     def patch(self, request: Request) -> Response:
-        return self.post(request)
+        source, listings = self._checked(request)
+        with transaction.atomic():
+            known = listing_ids_of({(source, listing["external_id"]) for listing in listings})
+            unknown = {
+                f"listings[{index}].external_id": [f"there is no listing “{listing['external_id']}” of “{source}”"]
+                for index, listing in enumerate(listings)
+                if (source, listing["external_id"]) not in known
+            }
+            if unknown:
+                raise UnknownListings(unknown)
+            return self._store(source, listings)
 
 
 class ListingView(StrictView):
@@ -151,9 +185,7 @@ class ListingView(StrictView):
     def patch(self, request: Request, listing_id: str) -> Response:
         question = ListingChangeSerializer(data=request.data)
         question.is_valid(raise_exception=True)
-        listing = Listing.objects.with_card_data().filter(pk=int(listing_id)).first()
-        if listing is None:
-            raise Http404("There is no such listing.")
+        listing = referenced_listing(request, Listing.objects.cars().with_card_data(), listing_id)
         change_listing(listing, question.validated_data)
         return Response(CarSerializer(listing).data)
 

@@ -51,7 +51,7 @@ MAX_ANNUAL_TAX = Decimal("999999.99")
 STRAY_TAX_UP_TO = 2_000  # a larger amount of money in a wrong column could be anything
 MILES_MARKETS = frozenset(["GBP", "USD"])
 DIGEST_BYTES = 16
-NOT_IDENTITY = frozenset(["status", "photo_url", "vin"])  # a car stays the same car when these change
+NOT_IDENTITY = frozenset(["status", "photo_url", "url", "vin"])  # a car stays the same car when these change
 TEXT_FIELDS = frozenset(["title", "description", "tags", "variant", "place", "seller_name", "photo_url", "external_id"])
 FREE_TEXT = ("description", "title", "variant", "tags", "place", "seller_name")
 NAME_FIELDS = frozenset(["make", "make_slug", "model", "model_slug", "title", "built_title", "currency"])
@@ -92,6 +92,7 @@ class ListingRow:
     owner_count: int | None = None
     annual_tax: Decimal | None = None
     photo_url: str = ""
+    url: str = ""
     place: str = ""
     latitude: float | None = None
     longitude: float | None = None

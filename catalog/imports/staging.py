@@ -32,7 +32,7 @@ _NULLABLE = {
     "latitude": "double precision",
     "longitude": "double precision",
 }
-_TEXTS = ("title", "description", "fuel", "gearbox", "body", "drive", "colour", "photo_url", "place")
+_TEXTS = ("title", "description", "fuel", "gearbox", "body", "drive", "colour", "photo_url", "url", "place")
 _STAGED = {
     "row_number": "integer",
     "key": "uuid",

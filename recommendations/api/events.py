@@ -19,6 +19,7 @@ from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey, Buyer
 from accounts.services import buyers_for_external_ids
 from catalog.api.fields import FiltersSerializer, QuestionSerializer
+from catalog.api.references import default_source, listing_ids_of
 from recommendations.api import examples
 from recommendations.api.serializers import EventSerializer, EventsSerializer, RecordedSerializer
 from recommendations.events.recording import Event, Outcome, Recorded, Result, record_interactions_of_many
@@ -31,6 +32,7 @@ PARTIAL = OpenApiParameter(
     "partial", bool, default=False,
     description="Record the events that are right, and say of each other one why it is not.",
 )  # fmt: skip
+NO_BUYER = ("buyer", "Required with an API key.")
 ATTEMPTS = 2  # a buyer may be erased while an event of theirs comes in
 
 
@@ -107,6 +109,7 @@ class EventsView(StrictView):
         question.is_valid(raise_exception=True)
         is_partial = question.validated_data["partial"] or _wants_partial(request.data)
         batch = batch_in(request.data)
+        name_listings(request, batch)
         if not is_partial:
             batch.refuse_problems()
         results = record(request, batch, is_partial)
@@ -183,6 +186,23 @@ def _record(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
     ]
 
 
+def name_listings(request: Request, batch: Batch) -> None:
+    """Give events that name their car by the id of its source our id of it, in one query; an id that no listing has is
+    noted with its event."""
+    source = default_source(request)
+    named = [
+        (item, item.event, (item.event.get("source", source), item.event["external_id"]))
+        for item in batch.items
+        if item.event is not None and item.event.get("external_id") is not None
+    ]
+    known = listing_ids_of({reference for _, _, reference in named})
+    for item, event, reference in named:
+        if reference in known:
+            event["listing_id"] = known[reference]
+        else:
+            item.problems.append(("external_id", f"there is no listing “{reference[1]}” of “{reference[0]}”"))
+
+
 def name_buyers(request: Request, batch: Batch) -> None:
     """Note the events whose buyer is missing. Raises PermissionDenied when a person writes for another one."""
     own = None if is_client_system(request) else own_buyer_of(request)
@@ -190,7 +210,7 @@ def name_buyers(request: Request, batch: Batch) -> None:
         if item.event is None:
             continue
         if own is None and "buyer" not in item.event:
-            item.problems = [("buyer", "Required with an API key.")]
+            item.problems = [*(each for each in item.problems if each != NO_BUYER), NO_BUYER]
         elif own is not None and item.event.get("buyer") not in (None, own.external_id):
             path = batch.path.format(index=index)
             raise PermissionDenied(f"{path}buyer: Only a client system may name another buyer.")

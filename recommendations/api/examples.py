@@ -4,6 +4,10 @@ from drf_spectacular.utils import OpenApiExample
 
 CARD = {
     "id": 4711,
+    "external_id": "A-1017",
+    "listing_source": "garage",
+    "source": "garage",
+    "url": "https://garage.example/cars/A-1017",
     "brand": "Skoda",
     "model": "Octavia",
     "name": "Skoda Octavia Combi 1.4 TSI",
@@ -59,6 +63,7 @@ QUESTIONNAIRE = {
     "use": "family",
 }
 EVENT = {"kind": "like", "event_id": "9f8b5c1e-like-4711", "listing_id": 4711}
+EVENT_BY_EXTERNAL_ID = {"kind": "contact", "buyer": "customer-42", "external_id": "A-1017", "source": "garage"}
 EVENTS = [
     OpenApiExample("One event", value=EVENT, request_only=True),
     OpenApiExample(
@@ -66,19 +71,21 @@ EVENTS = [
         value={
             "events": [
                 EVENT | {"buyer": "customer-42", "occurred_at": "2026-11-20T18:04:05Z"},
+                EVENT_BY_EXTERNAL_ID,
                 {"kind": "search", "buyer": "customer-42", "query": {"brand": ["skoda"], "max_price": 15000}},
             ]
         },
         request_only=True,
     ),
     OpenApiExample(
-        "Of two events one was known",
+        "Of three events one was known",
         value={
-            "recorded": 1,
+            "recorded": 2,
             "repeated": 1,
             "events": [
                 {"event_id": "9f8b5c1e-like-4711", "status": "repeated", "fields": {}},
                 {"event_id": "0b6c2f6e9d4c4c0f8f9f3f1a2b3c4d5e", "status": "recorded", "fields": {}},
+                {"event_id": "5d1f0a77c1b64f0e9a3b8e2c6d7f4a10", "status": "recorded", "fields": {}},
             ],
         },
         response_only=True,

@@ -15,6 +15,7 @@ from catalog.api.fields import (
     PriceField,
     QuestionSerializer,
 )
+from catalog.api.references import SOURCE_HELP, ExternalIdField, SourceField
 from catalog.api.serializers import CarCardSerializer, CarSerializer
 from catalog.models import Listing
 from recommendations.buyers.questionnaire import IMPLIED_BY_USE, answers_in
@@ -130,7 +131,9 @@ class RecommendedCarSerializer(PricedCardSerializer):
 
     position = serializers.IntegerField(help_text="1 is the top.")
     score = serializers.FloatField(help_text="How well it suits this buyer; higher is better.")
-    source = serializers.CharField(help_text="Which way it came into the list.")  # type: ignore[assignment]
+    source = serializers.CharField(  # type: ignore[assignment]
+        help_text="Which way it came into the list; whose listing it is says `listing_source`."
+    )
     reason = serializers.CharField(help_text="One sentence for the buyer.")
 
 
@@ -154,7 +157,12 @@ class EventSerializer(OriginSerializer):
         required=False, default="", allow_blank=True, max_length=64,
         help_text="Made by you; an event sent twice with it counts once.",
     )  # fmt: skip
-    listing_id = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=2**63 - 1)
+    listing_id = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=2**63 - 1,
+        help_text="Our id of the car; or else `external_id`.",
+    )  # fmt: skip
+    external_id = ExternalIdField(required=False, allow_null=True, help_text="Your id of the car.")
+    source = SourceField(help_text=SOURCE_HELP)  # type: ignore[assignment]
     query = FiltersSerializer(
         required=False, allow_null=True, help_text="What a search asked for, with the parameters of `/cars/search`."
     )
@@ -167,6 +175,11 @@ class EventSerializer(OriginSerializer):
         if moment < EARLIEST_EVENT:
             raise serializers.ValidationError("Lies too far in the past to be true.")
         return moment
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("listing_id") is not None and attrs.get("external_id") is not None:
+            raise serializers.ValidationError({"external_id": "Name the car by listing_id or by this, not by both."})
+        return attrs
 
 
 class EventsSerializer(serializers.Serializer):

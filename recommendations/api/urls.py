@@ -8,6 +8,8 @@ LISTING_ID = r"(?P<listing_id>[0-9]{1,18})"  # what fits the key's column
 
 urlpatterns = [
     re_path(r"^cars/search/?$", views.SearchView.as_view(), name="car-search"),
+    re_path(r"^cars/detail/?$", views.DetailByReferenceView.as_view(), name="car-detail-by-reference"),
+    re_path(r"^cars/similar/?$", views.SimilarByReferenceView.as_view(), name="car-similar-by-reference"),
     re_path(rf"^cars/detail/{LISTING_ID}/?$", views.DetailView.as_view(), name="car-detail"),
     re_path(r"^cars/recommendations/?$", views.RecommendationsView.as_view(), name="car-recommendations"),
     re_path(rf"^cars/{LISTING_ID}/similar/?$", views.SimilarView.as_view(), name="car-similar"),

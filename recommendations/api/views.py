@@ -6,11 +6,11 @@ from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import Case, F, OrderBy
-from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     OpenApiExample,
     OpenApiParameter,
+    OpenApiResponse,
     extend_schema,
 )
 from rest_framework.request import Request
@@ -22,6 +22,7 @@ from accounts.api.permissions import IsBuyerOrHasScope, has_scope, is_client_sys
 from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey, Buyer
 from catalog.api.fields import FiltersSerializer
+from catalog.api.references import ListingReferenceSerializer, referenced_listing
 from catalog.currencies import market_price
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
@@ -45,6 +46,7 @@ from web.strict import StrictView
 
 CARS = ["Cars"]
 ME = ["Me"]
+NO_SUCH_CAR = OpenApiResponse(description="There is no such car.")
 LISTING_ID = OpenApiParameter("listing_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 
 
@@ -125,13 +127,10 @@ def _previous(url: str, page: int) -> str | None:
     return remove_query_param(url, "page") if page == 2 else replace_query_param(url, "page", page - 1)
 
 
-def visible_listing(listing_id: str) -> Listing:
-    """A car that is or was for sale; Http404 for a draft, which is not published."""
+def visible_listing(request: Request, listing_id: str | None) -> Listing:
+    """The car of a request, which is or was for sale; Http404 for a draft, which is not published."""
     shown = Listing.objects.exclude(status=Listing.Status.DRAFT).with_card_data()
-    listing = shown.filter(pk=int(listing_id)).first()
-    if listing is None:
-        raise Http404("There is no such car.")
-    return listing
+    return referenced_listing(request, shown, listing_id)
 
 
 class DetailView(StrictView):
@@ -150,16 +149,33 @@ class DetailView(StrictView):
         responses=PricedCarSerializer,
         examples=[OpenApiExample("A car", value=examples.CAR, response_only=True)],
     )
-    def get(self, request: Request, listing_id: str) -> Response:
+    def get(self, request: Request, listing_id: str | None = None) -> Response:
         origin = OriginSerializer(data=request.query_params)
         origin.is_valid(raise_exception=True)
-        listing = visible_listing(listing_id)
+        listing = visible_listing(request, listing_id)
         came_from = {
             "served_list_id": origin.validated_data.get("list_id"),
             "position": origin.validated_data.get("position"),
         }
         publish(request, Event(kind="view", listing_id=listing.pk, **came_from))
         return Response(PricedCarSerializer(with_market_prices([listing])[0]).data)
+
+
+class DetailByReferenceView(DetailView):
+    """As `/cars/detail/{listing_id}`, of the car that the query names."""
+
+    parameters = {"get": [ListingReferenceSerializer, OriginSerializer, BUYER]}
+
+    @extend_schema(
+        tags=CARS,
+        summary="Look at one car, by your id",
+        operation_id="get_car_by_reference",
+        parameters=parameters["get"],
+        responses={200: PricedCarSerializer, 404: NO_SUCH_CAR},
+        examples=[OpenApiExample("A car", value=examples.CAR, response_only=True)],
+    )
+    def get(self, request: Request) -> Response:  # type: ignore[override]
+        return super().get(request)
 
 
 class RecommendationsView(StrictView):
@@ -220,12 +236,31 @@ class SimilarView(StrictView):
         responses=SimilarAnswerSerializer,
         examples=[OpenApiExample("One similar car", value=examples.SIMILAR_ANSWER, response_only=True)],
     )
-    def get(self, request: Request, listing_id: str) -> Response:
+    def get(self, request: Request, listing_id: str | None = None) -> Response:
         question = SimilarQuestionSerializer(data=request.query_params)
         question.is_valid(raise_exception=True)
         asked = question.validated_data
-        similar = similar_listings(visible_listing(listing_id), asked["k"], FiltersSerializer.filters_of(asked))
+        similar = similar_listings(
+            visible_listing(request, listing_id), asked["k"], FiltersSerializer.filters_of(asked)
+        )
         return Response(SimilarAnswerSerializer({"similar": similar}).data)
+
+
+class SimilarByReferenceView(SimilarView):
+    """As `/cars/{listing_id}/similar`, for the car that the query names."""
+
+    parameters = {"get": [ListingReferenceSerializer, SimilarQuestionSerializer]}
+
+    @extend_schema(
+        tags=CARS,
+        summary="Find similar cars, by your id",
+        operation_id="find_cars_similar_to_reference",
+        parameters=parameters["get"],
+        responses={200: SimilarAnswerSerializer, 404: NO_SUCH_CAR},
+        examples=[OpenApiExample("One similar car", value=examples.SIMILAR_ANSWER, response_only=True)],
+    )
+    def get(self, request: Request) -> Response:  # type: ignore[override]
+        return super().get(request)
 
 
 class QuestionnaireView(StrictView):

@@ -29,7 +29,8 @@ def personal_data_of(buyers: Sequence[Buyer]) -> dict[str, Rows]:
 
 # key in the file -> field of the row
 EVENT = {
-    "event_id": "event_id", "kind": "kind_id", "listing_id": "listing_id", "query": "query",
+    "event_id": "event_id", "kind": "kind_id", "listing_id": "listing_id",
+    "external_id": "listing__external_id", "source": "listing__source", "url": "listing__url", "query": "query",
     "occurred_at": "occurred_at", "received_at": "received_at", "list_id": "served_list_id", "position": "position",
 }  # fmt: skip
 LIST = {

@@ -45,7 +45,7 @@ def test_a_listing_that_is_sent_is_for_sale(garage):
     answer = sent(garage, CAR)
     listing = Listing.objects.get()
     assert answer == {"created": 1, "updated": 0, "unchanged": 0,
-                      "listings": [{"external_id": "A-1", "id": listing.pk}]}  # fmt: skip
+                      "listings": [{"external_id": "A-1", "source": "api", "id": listing.pk}]}  # fmt: skip
     assert (listing.source, listing.status, listing.name) == ("api", "live", "Golf, one owner")
     assert (str(listing.car_model), listing.colour, listing.tags) == ("Volkswagen Golf", "blue", ["towbar"])
     assert (listing.price, listing.currency, listing.seller.kind) == (9500, "GBP", "private")

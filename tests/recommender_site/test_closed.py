@@ -64,6 +64,8 @@ CLOSED: dict[tuple[str, str], set[str]] = {
     ("listing", "patch"): WRITERS,
     ("car-search", "get"): BUYERS | READERS,
     ("car-detail", "get"): BUYERS | READERS,
+    ("car-detail-by-reference", "get"): BUYERS | READERS,
+    ("car-similar-by-reference", "get"): BUYERS | READERS,
     ("car-recommendations", "get"): BUYERS | READERS,
     ("car-similar", "get"): BUYERS | READERS,
     ("events", "post"): BUYERS | WRITERS,

@@ -29,7 +29,8 @@ def test_a_card_shows_what_a_buyer_wants_to_know(as_alice):
     got = as_alice.get(SEARCH).json()
     assert (got["count"], got["next"], got["previous"]) == (1, None, None)
     assert got["listings"] == [
-        {"id": listing.pk, "brand": "Skoda", "model": "Octavia", "name": "Skoda Octavia Combi",
+        {"id": listing.pk, "external_id": listing.external_id, "listing_source": "", "source": "", "url": "",
+         "brand": "Skoda", "model": "Octavia", "name": "Skoda Octavia Combi",
          "selling_price": 12000.0, "currency": "GBP", "year": 2019, "km_driven": 60000, "fuel": "petrol",
          "gearbox": "manual", "body": "hatchback", "drive": "", "colour": "", "power_kw": 85, "engine_l": 1.4,
          "seller_type": "dealer", "place": "", "photo_url": "", "published_at": "2026-01-01T12:00:00Z",
