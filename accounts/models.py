@@ -136,6 +136,12 @@ class Buyer(models.Model):
     is_personalised = models.BooleanField(default=True, help_text="Off: the buyer gets the lists of a new visitor.")
     latitude = models.FloatField(null=True, blank=True)
     longitude = models.FloatField(null=True, blank=True)
+    country = models.CharField(
+        "home country", max_length=2, blank=True, default="", db_default="", help_text="Two letters, as in ISO 3166."
+    )
+    locale = models.CharField(
+        max_length=20, blank=True, default="", db_default="", help_text="Language and region, as “en-GB”."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

@@ -53,7 +53,10 @@ def known_buyer(
         return Buyer.objects.filter(user=user).first()
     if visitor_key is not None:
         return Buyer.objects.filter(visitor_key=visitor_key, **UNSPENT).first()
-    return Buyer.objects.filter(external_id=external_id).first() if external_id is not None else None
+    if external_id is None:
+        return None
+    buyer = Buyer.objects.select_related("merged_into").filter(external_id=external_id).first()
+    return _merge_target(buyer) if buyer else None
 
 
 def buyer_asked_for(external_id: str) -> Buyer | None:
@@ -88,7 +91,15 @@ def merge_guest(*, guest: Buyer, into: Buyer) -> Buyer:
     a guest, and for a guest who was already merged into another buyer: the next user of a shared browser must not
     take over the history of the previous one.
     """
-    guest, into = _lock_both(guest, into)
+    if guest.user_id or not guest.visitor_key:
+        raise MergeRefused("Only a guest can be merged into another buyer.")
+    return merge_buyer(other=guest, into=into)
+
+
+@transaction.atomic
+def merge_buyer(*, other: Buyer, into: Buyer) -> Buyer:
+    """As ``merge_guest``, of any buyer without an account: a client system has found that two ids are one person."""
+    guest, into = _lock_both(other, into)
     if guest.merged_into_id == into.pk:
         return into
     _refuse_a_wrong_merge(guest, into)
@@ -112,8 +123,8 @@ def _lock_both(guest: Buyer, into: Buyer) -> tuple[Buyer, Buyer]:
 def _refuse_a_wrong_merge(guest: Buyer, into: Buyer) -> None:
     if guest.pk == into.pk:
         raise MergeRefused("A buyer cannot be merged into itself.")
-    if guest.user_id or not guest.visitor_key:
-        raise MergeRefused("Only a guest can be merged into another buyer.")
+    if guest.user_id:
+        raise MergeRefused("A buyer with an account cannot be merged into another buyer.")
     if guest.merged_into_id:
         raise MergeRefused("This guest was already merged into another buyer.")
     if into.merged_into_id:
@@ -125,7 +136,8 @@ def _take_over_answers(guest: Buyer, into: Buyer) -> None:
     into.is_personalised = into.is_personalised and guest.is_personalised
     if into.latitude is None:
         into.latitude, into.longitude = guest.latitude, guest.longitude
-    into.save(update_fields=["questionnaire", "is_personalised", "latitude", "longitude"])
+    into.country, into.locale = into.country or guest.country, into.locale or guest.locale
+    into.save(update_fields=["questionnaire", "is_personalised", "latitude", "longitude", "country", "locale"])
 
 
 def set_personalised(*, buyer: Buyer, is_personalised: bool) -> Buyer:
@@ -194,7 +206,8 @@ def _account_of(user: User | None) -> dict[str, Any] | None:
 
 
 def _identity_of(buyer: Buyer) -> dict[str, Any]:
-    names = ("external_id", "visitor_key", "questionnaire", "is_personalised", "latitude", "longitude", "created_at")
+    names = ("external_id", "visitor_key", "questionnaire", "is_personalised", "latitude", "longitude", "country",
+             "locale", "created_at")  # fmt: skip
     return {name: getattr(buyer, name) for name in names}
 
 

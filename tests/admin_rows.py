@@ -35,6 +35,7 @@ from catalog.models import (
     UploadedFile,
 )
 from recommendations.models import (
+    BuyerSeller,
     Evaluation,
     EvaluationFigure,
     EventKind,
@@ -48,6 +49,7 @@ from recommendations.models import (
     SavedSearch,
     SeedRun,
     ServedList,
+    ShownAgain,
     SimulatedTaste,
     TasteMap,
     TrainingRun,
@@ -197,6 +199,10 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
     Placement: lambda: factories.PlacementFactory(slug=f"spot-{next(numbers)}"),
     ServedList: served_list,
     Experiment: experiment,
+    BuyerSeller: lambda: BuyerSeller.objects.create(
+        buyer=factories.BuyerFactory(), seller_external_id=f"shop/{next(numbers)}", relation="blocked"
+    ),
+    ShownAgain: lambda: ShownAgain.objects.create(buyer=factories.BuyerFactory(), listing=listing()),
     SavedSearch: lambda: SavedSearch.objects.create(
         buyer=factories.BuyerFactory(), name="Small and electric", query={"fuels": ["electric"]}
     ),

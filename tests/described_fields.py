@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,7 @@ BY_FORMAT = {
     "uri": "https://cars.example/1.jpg",
     "email": "john0@example.com",
 }
+BY_PATTERN = ("GBP", "GB", "a-visitor-of-the-site")
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,11 @@ def sample_of(schema: Schema) -> Any:
         return schema.get("minimum", 1)
     if kind == "boolean":
         return True
-    return BY_FORMAT.get(schema.get("format", ""), "GBP" if schema.get("pattern") else "view")
+    return BY_FORMAT.get(schema.get("format", ""), _matching(schema["pattern"]) if "pattern" in schema else "view")
+
+
+def _matching(pattern: str) -> str:
+    return next((text for text in BY_PATTERN if re.search(pattern, text)), BY_PATTERN[0])
 
 
 def resolved(schema: Schema) -> Schema:
@@ -126,7 +132,7 @@ def send(client: Client, field: Field, value: Any) -> HttpResponse:
         elif parameter["in"] == "query" and (is_asked or parameter["name"] in _needed(field)):
             query += f"&{parameter['name']}={text}"
     body = next((body for body in bodies(operation) if field.where != "body" or _has(body, field.path)), None)
-    body = _with(_naming_one_car(body, field), field.path, value) if field.where == "body" else body
+    body = _with(_naming_one(body, field), field.path, value) if field.where == "body" else body
     if field.method == "get":
         return client.get(f"{route}?{query[1:]}")
     return getattr(client, field.method)(f"{route}?{query[1:]}", data=body, content_type="application/json")
@@ -134,18 +140,29 @@ def send(client: Client, field: Field, value: Any) -> HttpResponse:
 
 def _needed(field: Field) -> set[str]:
     """Parameters that the others make no sense without: a car is named by one of two."""
-    return {"buyer"} if field.path == ("external_id",) else {"buyer", "listing_id"}
+    is_by_external_id = (field.where, field.path) == ("query", ("external_id",))
+    return {"buyer", "seller_id"} | (set() if is_by_external_id else {"listing_id"})
 
 
-def _naming_one_car(body: Any, field: Field) -> Any:
-    """The body without the other one of two names for a car: with both it is refused, whatever the field holds."""
+def _naming_one(body: Any, field: Field) -> Any:
+    """The body without the other one of two names for a car or a buyer: with both it is refused, whatever the field
+    holds."""
     if isinstance(body, list):
-        return [_naming_one_car(each, field) for each in body]
+        return [_naming_one(each, field) for each in body]
     if not isinstance(body, dict):
         return body
-    other = "listing_id" if {"external_id", "source"} & {*field.path[-1:]} else "external_id"
-    is_named_twice = {"listing_id", "external_id"} <= body.keys()
-    return {name: _naming_one_car(each, field) for name, each in body.items() if not (is_named_twice and name == other)}
+    dropped = _other_names(set(body), field.path[-1:])
+    return {name: _naming_one(each, field) for name, each in body.items() if name not in dropped}
+
+
+def _other_names(names: set[str], asked: Path) -> set[str]:
+    """``asked``: the field that is asked, or nothing."""
+    if "external_id" not in names:
+        return set()
+    if {"external_id", "source"} & {*asked}:
+        return {"listing_id", "visitor_key"}
+    is_by_other = "listing_id" in names or "visitor_key" in asked
+    return {"external_id"} if is_by_other else {"visitor_key"}
 
 
 def _has(body: Any, path: Path) -> bool:

@@ -241,7 +241,10 @@ class BuyerAdmin(ConsoleAdmin):
                 ]
             },
         ),
-        ("What they answered", {"fields": ["questionnaire", "is_personalised", ("latitude", "longitude")]}),
+        (
+            "What they answered",
+            {"fields": ["questionnaire", "is_personalised", ("latitude", "longitude"), ("country", "locale")]},
+        ),
     ]
 
     actions_detail: list[Any] = ["export", "erase"]

@@ -62,19 +62,21 @@ class ListingReferenceSerializer(QuestionSerializer):
         return attrs
 
 
-def referenced_listing(request: Request, listings: QuerySet[Listing], listing_id: str | None = None) -> Listing:
-    """The car that the path or the query names, among ``listings``.
+def referenced_listing(
+    request: Request, listings: QuerySet[Listing], listing_id: str | None = None, named: Any = None
+) -> Listing:
+    """The car that the path, ``named`` (a body) or else the query names, among ``listings``.
 
     Raises ValidationError where it is named wrongly, and Http404 where there is no such car among them.
     """
     if listing_id is not None:
         return _only(listings.filter(pk=int(listing_id)))
-    reference = ListingReferenceSerializer(data=request.query_params)
+    reference = ListingReferenceSerializer(data=request.query_params if named is None else named)
     reference.is_valid(raise_exception=True)
-    named = reference.validated_data
-    if "listing_id" in named:
-        return _only(listings.filter(pk=named["listing_id"]))
-    return listing_of(listings, named.get("source", default_source(request)), named["external_id"])
+    checked = reference.validated_data
+    if "listing_id" in checked:
+        return _only(listings.filter(pk=checked["listing_id"]))
+    return listing_of(listings, checked.get("source", default_source(request)), checked["external_id"])
 
 
 def listing_of(listings: QuerySet[Listing], source: str, external_id: str) -> Listing:

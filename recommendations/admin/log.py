@@ -23,7 +23,7 @@ from console.formats import NONE, badge, clock, link_to, list_link, money, table
 from console.pages import ConsoleAdmin, ReadOnlyAdmin
 from recommendations.admin.pages import in_words
 from recommendations.admin.weights import KindWeightsPage
-from recommendations.models import EventKind, Interaction, SavedSearch, ServedList
+from recommendations.models import BuyerSeller, EventKind, Interaction, SavedSearch, ServedList, ShownAgain
 
 
 @admin.register(EventKind)
@@ -204,3 +204,20 @@ class SavedSearchAdmin(ConsoleAdmin):
     @display(description="Asks for")
     def asked(self, search: SavedSearch) -> str:
         return in_words(search.query) or "everything"
+
+
+@admin.register(BuyerSeller)
+class BuyerSellerAdmin(ConsoleAdmin):
+    list_display = ["buyer", "relation", "seller_external_id", "created_at"]
+    list_filter = ["relation", ("created_at", RangeDateTimeFilter)]
+    list_select_related = ["buyer__user"]
+    search_fields = ["seller_external_id__istartswith"]
+    autocomplete_fields = ["buyer"]
+
+
+@admin.register(ShownAgain)
+class ShownAgainAdmin(ConsoleAdmin):
+    list_display = ["buyer", "listing", "at"]
+    list_filter = [("at", RangeDateTimeFilter)]
+    list_select_related = ["buyer__user", "listing__make", "listing__car_model__make"]
+    autocomplete_fields = ["buyer", "listing"]

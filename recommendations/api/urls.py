@@ -2,9 +2,10 @@
 
 from django.urls import re_path
 
-from recommendations.api import events, views
+from recommendations.api import buyers, events, views
 
 LISTING_ID = r"(?P<listing_id>[0-9]{1,18})"  # what fits the key's column
+BUYER_ID = r"(?P<external_id>[\s\S]+?)"  # an id of another system: anything
 
 urlpatterns = [
     re_path(r"^cars/search/?$", views.SearchView.as_view(), name="car-search"),
@@ -13,6 +14,11 @@ urlpatterns = [
     re_path(rf"^cars/detail/{LISTING_ID}/?$", views.DetailView.as_view(), name="car-detail"),
     re_path(r"^cars/recommendations/?$", views.RecommendationsView.as_view(), name="car-recommendations"),
     re_path(rf"^cars/{LISTING_ID}/similar/?$", views.SimilarView.as_view(), name="car-similar"),
+    re_path(rf"^buyers/{BUYER_ID}/export/?\Z", buyers.BuyerExportView.as_view(), name="buyer-export"),
+    re_path(rf"^buyers/{BUYER_ID}/merge/?\Z", buyers.BuyerMergeView.as_view(), name="buyer-merge"),
+    re_path(rf"^buyers/{BUYER_ID}/blocked-sellers/?\Z", buyers.BlockedSellersView.as_view(), name="blocked-sellers"),
+    re_path(rf"^buyers/{BUYER_ID}/hidden-cars/?\Z", buyers.HiddenCarsView.as_view(), name="hidden-cars"),
+    re_path(rf"^buyers/{BUYER_ID}/?\Z", buyers.BuyerView.as_view(), name="buyer"),
     re_path(r"^events/?$", events.EventsView.as_view(), name="events"),
     re_path(r"^users/me/preferences/?$", views.QuestionnaireView.as_view(), name="me-preferences"),
 ]

@@ -15,18 +15,26 @@ FREQUENCY_CAP_DAYS = 30
 
 
 def dismissed_listings(buyer: Buyer, before: datetime | None = None) -> set[int]:
-    """Listings of cars a buyer dismissed, or had dismissed by a moment, and the buyer's own."""
+    """Listings of cars a buyer dismissed, or had dismissed by a moment, and those of own and of blocked sellers.
+
+    A dismissal that was taken back does not count.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH dismissed AS (SELECT l.id, l.fingerprint FROM recommendations_interaction i "
             "JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.is_dismissal "
-            "JOIN catalog_listing l ON l.id = i.listing_id WHERE i.buyer_id = %s AND i.occurred_at < %s) "
+            "JOIN catalog_listing l ON l.id = i.listing_id WHERE i.buyer_id = %s AND i.occurred_at < %s "
+            "AND NOT EXISTS (SELECT FROM recommendations_shownagain again WHERE again.buyer_id = i.buyer_id "
+            "AND again.listing_id = i.listing_id AND again.at >= i.received_at)) "
             "SELECT id FROM dismissed "
             "UNION SELECT twin.id FROM dismissed JOIN catalog_listing twin "
             "ON twin.fingerprint = dismissed.fingerprint AND NOT (twin.fingerprint = '') "
             "UNION SELECT l.id FROM catalog_listing l JOIN catalog_seller s ON s.id = l.seller_id "
-            "WHERE s.user_id = %s AND l.status = 'live'",
-            [buyer.pk, before or "infinity", buyer.user_id],
+            "WHERE s.user_id = %s AND l.status = 'live' "
+            "UNION SELECT l.id FROM recommendations_buyerseller relation "
+            "JOIN catalog_seller s ON s.external_id = relation.seller_external_id "
+            "JOIN catalog_listing l ON l.seller_id = s.id AND l.status = 'live' WHERE relation.buyer_id = %s",
+            [buyer.pk, before or "infinity", buyer.user_id, buyer.pk],
         )
         return {row[0] for row in cursor.fetchall()}
 

@@ -9,7 +9,7 @@ from typing import Any
 from accounts.models import Buyer
 from recommendations.buyers.profiles import profile_of
 from recommendations.exceptions import RankerRefused
-from recommendations.models import Interaction, Preference, SavedSearch, ServedList
+from recommendations.models import BuyerSeller, Interaction, Preference, SavedSearch, ServedList, ShownAgain
 
 Rows = list[dict[str, Any]]
 
@@ -20,6 +20,10 @@ def personal_data_of(buyers: Sequence[Buyer]) -> dict[str, Rows]:
         "events": rows_of(Interaction.objects.filter(buyer__in=buyers).order_by("occurred_at", "id"), EVENT),
         "lists": rows_of(ServedList.objects.filter(buyer__in=buyers).order_by("served_at"), LIST),
         "saved_searches": rows_of(SavedSearch.objects.filter(buyer__in=buyers).order_by("created_at"), SEARCH),
+        "sellers_of_own_or_blocked": rows_of(
+            BuyerSeller.objects.filter(buyer__in=buyers).order_by("created_at", "id"), SELLER
+        ),
+        "cars_shown_again": rows_of(ShownAgain.objects.filter(buyer__in=buyers).order_by("at", "id"), AGAIN),
         "preferences": [
             preference_row(preference)
             for preference in Preference.objects.filter(buyer__in=buyers).order_by("computed_at")
@@ -37,6 +41,8 @@ LIST = {
     "list_id": "id", "served_at": "served_at", "placement": "placement__slug", "variant": "variant",
     "filters": "filters", "listing_ids": "listing_ids",
 }  # fmt: skip
+SELLER = {"seller": "seller_external_id", "relation": "relation", "since": "created_at"}
+AGAIN = {"listing_id": "listing_id", "external_id": "listing__external_id", "source": "listing__source", "at": "at"}
 SEARCH = {"name": "name", "query": "query", "created_at": "created_at"}
 
 

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import IntegrityError, OperationalError, transaction
+from django.db.models import Exists, Manager, OuterRef
 from django.utils import timezone
 from psycopg.errors import DeadlockDetected
 
@@ -27,11 +28,13 @@ from recommendations.events.attribution import attribute, count_wrong
 from recommendations.events.signals import events_recorded
 from recommendations.exceptions import EventProblem, EventsConflict, EventsRefused
 from recommendations.models import (
+    BuyerSeller,
     EventKind,
     Interaction,
     Preference,
     SavedSearch,
     ServedList,
+    ShownAgain,
 )
 
 SEARCH = "search"  # the kind of event that may be about a query instead of a listing
@@ -326,4 +329,13 @@ def take_over_history(*, guest: Buyer, into: Buyer) -> None:
     """
     for rows in (Interaction.objects, ServedList.objects, SavedSearch.objects):
         rows.filter(buyer=guest).update(buyer=into)
+    _take_over(BuyerSeller.objects, guest, into, "relation", "seller_external_id")
+    _take_over(ShownAgain.objects, guest, into, "listing_id")
     Preference.objects.filter(buyer=guest).delete()
+
+
+def _take_over(rows: Manager, guest: Buyer, into: Buyer, *names: str) -> None:
+    """Rows of which a buyer has one for each value of ``names``; those that the buyer has already win."""
+    own = rows.filter(buyer=into, **{name: OuterRef(name) for name in names})
+    rows.filter(Exists(own), buyer=guest).delete()
+    rows.filter(buyer=guest).update(buyer=into)

@@ -507,6 +507,55 @@ class SavedSearch(models.Model):
         return self.name
 
 
+class BuyerSeller(models.Model):
+    """A seller that is the buyer's own, or that the buyer blocked: no car of theirs is in this buyer's lists."""
+
+    class Relation(models.TextChoices):
+        OWN = "own", "Own"
+        BLOCKED = "blocked", "Blocked"
+
+    buyer = models.ForeignKey(Buyer, on_delete=models.CASCADE, related_name="seller_relations")
+    # An id and no key, so that it holds for a seller whose first listing is yet to come.
+    seller_external_id = models.CharField(
+        "seller", max_length=255, help_text="As the seller is stored: source, a slash, and the id there."
+    )
+    relation = models.CharField(max_length=10, choices=Relation.choices)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["buyer", "relation", "id"]
+        verbose_name = "seller of a buyer"
+        verbose_name_plural = "sellers of buyers"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["buyer", "relation", "seller_external_id"], name="one_relation_to_a_seller_per_buyer"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_relation_display()}: {self.seller_external_id}"
+
+
+class ShownAgain(models.Model):
+    """A car that a buyer dismissed and wants to see again: what was said of it until then hides it no more.
+
+    The log stays as it is, since it is append-only.
+    """
+
+    buyer = models.ForeignKey(Buyer, on_delete=models.CASCADE, related_name="shown_again")
+    listing = models.ForeignKey(Listing, on_delete=models.CASCADE, related_name="shown_again")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["buyer", "-at"]
+        verbose_name = "car shown again"
+        verbose_name_plural = "cars shown again"
+        constraints = [models.UniqueConstraint(fields=["buyer", "listing"], name="shown_again_once")]
+
+    def __str__(self) -> str:
+        return f"listing {self.listing_id} since {self.at:%Y-%m-%d %H:%M}"
+
+
 class FeedFit(models.Model):
     """What the feed learned of its items, in one row: a new fit takes the place of the old, and has another number."""
 

@@ -40,10 +40,14 @@ def described(operation: str) -> dict:
     return next(each for method, route, each in operations() if f"{method} {route}" == operation)
 
 
+def path_of(route: str) -> str:
+    return route.replace("{listing_id}", "1").replace("{external_id}", "customer-1")
+
+
 def ask(callers, operation: str, query: str = "", body=None):
     method, route = operation.split()
     for client in callers:
-        path = route.replace("{listing_id}", "1") + "?" + query
+        path = path_of(route) + "?" + query
         answer = getattr(client, method)(
             path, data=body, **({} if method == "get" else {"content_type": "application/json"})
         )
@@ -95,8 +99,8 @@ def test_several_unknown_names_are_all_named_but_not_without_end(callers):
 
 def test_every_route_of_v1_is_strict():
     for operation in OF_V1:
-        route = operation.split()[1].replace("{listing_id}", "1")
-        assert issubclass(resolve(route).func.cls, StrictView), route
+        route = operation.split()[1]
+        assert issubclass(resolve(path_of(route)).func.cls, StrictView), route
 
 
 # --- Bodies ----------------------------------------------------------------------------------------------------------
