@@ -1,13 +1,15 @@
-"""Why this car: the terms of a score -> one sentence for a buyer, or a table for an operator.
+"""Why this car: the terms of a score -> what one sentence for a buyer says, or a table for an operator.
 
 Both read the same terms. A buyer reads what makes the car stand out from the average one on sale, and only what
-speaks for it; an operator sees everything, adding up to the score.
+speaks for it; an operator sees everything, adding up to the score. What is said to a buyer is decided here, as a
+``Reason`` without words; ``serving.wording`` says it in the language of the request.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 Terms = Mapping[str, float]
@@ -15,28 +17,18 @@ Facts = Mapping[str, Any]
 
 NOTHING: Mapping[str, Any] = {}
 MOST_POINTS = 3  # of one sentence
+MOST_TAGS = 2
 WORTH_SAYING = 0.25  # of the strongest point; less is noise
 ROUNDING = 1e-9  # a remainder of a score below this is none
 LOW_MILEAGE_KM = 50_000.0  # where no typical value is given
 NEARBY_KM = 50.0
 RECENT_DAYS = 7.0
 
-BODIES = {
-    "hatchback": ("hatchback", "hatchbacks"), "saloon": ("saloon", "saloons"), "estate": ("estate", "estates"),
-    "suv": ("SUV", "SUVs"), "coupe": ("coupé", "coupés"), "convertible": ("convertible", "convertibles"),
-    "mpv": ("MPV", "MPVs"), "pickup": ("pickup", "pickups"), "van": ("van", "vans"),
-}  # fmt: skip
-ADJECTIVES = {  # where the stored word is not the spoken one; an empty one is not worth saying
-    "drive": {"all": "four-wheel-drive", "front": "front-wheel-drive", "rear": "rear-wheel-drive"},
-    "gearbox": {"semi_automatic": "semi-automatic"},
-    "fuel": {"plugin_hybrid": "plug-in hybrid", "lpg": "LPG", "cng": "CNG", "other": ""},
-    "colour": {"other": ""},
-}
-ADJECTIVE_ORDER = ("colour", "drive", "gearbox", "fuel")
-CATEGORIES = ("make", "model", "body", *ADJECTIVE_ORDER, "seller")  # fields a reason may name
-SELLERS = {"dealer": ("a dealer", "dealers"), "private": ("a private seller", "private sellers")}
-CURRENCY_SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
-SPOKEN_AS_WORDS = {"KIA", "RAM", "MAN", "DAF", "GAZ"}  # among capitals of at most three letters
+BODIES = ("hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van")
+SELLERS = ("dealer", "private")
+SILENT = {"fuel": {"other"}, "colour": {"other"}}  # values that are not worth saying
+PLAIN_FIELDS = ("colour", "drive", "gearbox", "fuel")  # any value of which may be said
+CATEGORIES = ("make", "model", "body", *PLAIN_FIELDS, "seller")  # fields a reason may name
 
 SIMILAR_BUYERS, ARCHETYPE, DEMAND = "similar buyers", "archetype", "demand"
 FRESHNESS, DEAL, DISTANCE, CONGESTION, BASE = "freshness", "deal", "distance", "crowding", "base"
@@ -61,6 +53,70 @@ def operator_breakdown(terms: Terms, score: float) -> list[tuple[str, float]]:
     return sorted(lines, key=lambda line: -abs(line[1]))
 
 
+class Kind(StrEnum):
+    """What a reason says of the car. What a name means in words stands in ``serving.wording``."""
+
+    SIMILAR = "similar"  # to the car that is looked at
+    SAVED_SEARCH = "saved search"
+    PRICE_DROP = "price drop"
+    POPULAR = "popular"
+    NEW_TODAY = "new today"
+    NEW_THIS_WEEK = "new this week"
+    NEW_THIS_MONTH = "new this month"
+    NEWEST = "newest"
+    PROMOTED = "promoted"
+    LIKE_MINDED = "like-minded"  # buyers of what this buyer looked at also look at such cars
+    MANY_LOOK = "many look"  # at such cars
+    A_LITTLE_DIFFERENT = "a little different"  # from what this buyer has seen
+    DIFFERENT = "different"
+    BELOW_MARKET = "below market"
+    NEARBY = "nearby"
+    WITHIN_BUDGET = "within budget"
+    OPENED = "opened"  # these five: what this buyer did with cars of the same value of the field
+    SEARCHED = "searched"
+    SET = "set"  # in the questionnaire
+    LIKED = "liked"
+    CONTACTED = "contacted"
+    LIKES_TAGS = "likes tags"
+    MANY_LIKE_TAGS = "many like tags"
+    MANY_LOOK_FOR = "many look for"  # cars of the same value of the field
+    MATCH = "match"  # overall, with what this buyer looks for
+    USUAL = "usual"  # the kind of car that many look for
+
+
+DONE = (Kind.OPENED, Kind.SEARCHED, Kind.SET, Kind.LIKED, Kind.CONTACTED)  # what evidence may say
+
+
+@dataclass(frozen=True)
+class Money:
+    """An amount in a currency (a code of three letters, '' where it is unknown)."""
+
+    amount: float
+    currency: str = ""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What one sentence for a buyer says.
+
+    Attributes:
+        kind: Which sentence it is.
+        field: The field of the car that it names, of ``CATEGORIES``; '' where it names none.
+        value: The car's value of that field: body, fuel, gearbox, drive, colour and seller as stored, in small letters;
+            of a make or model the name, a model's with its make.
+        tags: What the car is tagged with, at most two, for ``LIKES_TAGS`` and ``MANY_LIKE_TAGS``.
+        budget: The most that the buyer would pay, where the sentence says that the car costs no more.
+        asides: What is said besides: keys of ``ASIDES``, the strongest first.
+    """
+
+    kind: Kind
+    field: str = ""
+    value: str = ""
+    tags: tuple[str, ...] = ()
+    budget: Money | None = None
+    asides: tuple[str, ...] = ()
+
+
 def reason_for(
     terms: Terms,
     baseline: Terms,
@@ -69,8 +125,8 @@ def reason_for(
     facts: Facts,
     typical: Mapping[str, float] = NOTHING,
     is_personal: bool = True,
-) -> str:
-    """One sentence for the buyer.
+) -> Reason:
+    """What one sentence says to the buyer.
 
     Args:
         terms: What each field adds to the score of this car for this buyer, as from ``Ranker.breakdown``.
@@ -85,21 +141,18 @@ def reason_for(
             (whether the price lies below the range of such cars), ``distance_km``, ``has_history`` (whether the buyer
             looked at any car; left out, it is taken for true), ``budget`` (the most that the buyer said or searched
             for, where this car costs no more), and ``evidence``: field -> what the buyer did with cars of the same
-            value (a key of ``DONE``). To a known buyer only fields with evidence are named.
+            value (a value of ``DONE``). To a known buyer only fields with evidence are named.
         typical: Usual mileage_km, power_kw and consumption_l_100km among live listings: what "low mileage" means.
         is_personal: Whether the taste is the buyer's own; a cold buyer reads about other buyers instead.
-
-    Returns:
-        A sentence with its full stop, never empty.
     """
     points = strong_points(_claimable(terms, facts, is_personal), baseline, facts, typical)
-    sentence = _of_the_source(source, points, facts, is_personal)
-    if sentence is None and points and points[0] in OF_THE_MARKET:
-        sentence = OF_THE_MARKET[points[0]](facts, is_personal)
-    if sentence is None:
-        sentence = _of_the_car([point for point in points if point not in OF_THE_MARKET], facts, is_personal)
-        sentence = ", ".join([sentence, *(ASIDES[point] for point in points if point in ASIDES)])
-    return f"{sentence}."
+    if reason := _of_the_source(source, facts, is_personal):
+        return reason
+    if points and points[0] in OF_THE_MARKET:
+        return OF_THE_MARKET[points[0]](facts, is_personal)
+    named = [point for point in points if point not in OF_THE_MARKET]
+    asides = tuple(point for point in points if point in ASIDES)
+    return replace(_of_the_car(named, facts, is_personal), asides=asides)
 
 
 def _claimable(terms: Terms, facts: Facts, is_personal: bool) -> Terms:
@@ -113,132 +166,104 @@ def _claimable(terms: Terms, facts: Facts, is_personal: bool) -> Terms:
 
 
 def strong_points(terms: Terms, baseline: Terms, facts: Facts, typical: Mapping[str, float]) -> list[str]:
-    """Fields that lift this car above the average one and can be put into words, the strongest first, at most three."""
+    """Fields that lift this car above the average one and are worth saying, the strongest first, at most three."""
     lifts = {name: value - baseline.get(name, 0.0) for name, value in terms.items() if value > 0}
     sayable = [name for name, lift in lifts.items() if lift > 0 and _is_claimable(name, facts, typical)]
     sayable.sort(key=lambda name: -lifts[name])
     return [name for name in sayable[:MOST_POINTS] if lifts[name] >= WORTH_SAYING * lifts[sayable[0]]]
 
 
-# --- Sentences -------------------------------------------------------------------------------------------------------
+# --- What is said ----------------------------------------------------------------------------------------------------
 
 
-def _of_the_source(source: str, points: Sequence[str], facts: Facts, is_personal: bool) -> str | None:
+def _of_the_source(source: str, facts: Facts, is_personal: bool) -> Reason | None:
     """What the way a candidate was found says about it; None where that says nothing."""
+    budget = _budget(facts) if is_personal else None
     match source:
         case "similar":
-            return "Much like the car you are looking at"
+            return Reason(Kind.SIMILAR)
         case "saved search":
-            return "Matches one of your saved searches"
+            return Reason(Kind.SAVED_SEARCH)
         case "price drop" if facts.get("price_drop"):
-            return "Its price has just fallen"
+            return Reason(Kind.PRICE_DROP)
         case "trending":
-            return f"Popular with buyers right now{_within_budget(facts, is_personal)}"
+            return Reason(Kind.POPULAR, budget=budget)
         case "fresh" | "newest" | "new arrivals":
-            return f"{_newness(facts)}{_within_budget(facts, is_personal)}"
+            return Reason(_newness(facts), budget=budget)
         case "promoted":
-            return f"Promoted by its seller{_within_budget(facts, is_personal)}"
+            return Reason(Kind.PROMOTED, budget=budget)
         case "neighbours" if is_personal:
-            return _of_similar_buyers(is_personal)
+            return Reason(Kind.LIKE_MINDED)
         case "exploration":
-            return "Something a little different from what you have seen" if is_personal else "Something different"
+            return Reason(Kind.A_LITTLE_DIFFERENT if is_personal else Kind.DIFFERENT)
     return None
 
 
-def _within_budget(facts: Facts, is_personal: bool) -> str:
-    return f" and within your budget of {_money(facts['budget'], facts)}" if is_personal and facts.get("budget") else ""
+def _budget(facts: Facts) -> Money | None:
+    return Money(float(facts["budget"]), facts.get("currency") or "") if facts.get("budget") else None
 
 
-def _newness(facts: Facts) -> str:
+def _newness(facts: Facts) -> Kind:
     days = facts.get("days_on_sale")
     if days is None or days > 30:
-        return "One of the newest"
-    return "New today" if days < 1 else "New this week" if days <= 7 else "New this month"
+        return Kind.NEWEST
+    return Kind.NEW_TODAY if days < 1 else Kind.NEW_THIS_WEEK if days <= 7 else Kind.NEW_THIS_MONTH
 
 
-def _of_similar_buyers(is_personal: bool) -> str:
-    if is_personal:
-        return "Buyers of what you looked at also look at cars like this"
-    return "Many buyers look at cars like this"
-
-
-OF_THE_MARKET: Mapping[str, Callable[[Facts, bool], str]] = {  # what is said when it matters most
-    SIMILAR_BUYERS: lambda facts, is_personal: _of_similar_buyers(is_personal),
-    ARCHETYPE: lambda facts, is_personal: _of_similar_buyers(True),
-    DEMAND: lambda facts, is_personal: "Popular with buyers right now",
-    FRESHNESS: lambda facts, is_personal: _newness(facts),
-    DEAL: lambda facts, is_personal: "Priced below what such cars usually cost",
-    DISTANCE: lambda facts, is_personal: "Close to you",
+OF_THE_MARKET: Mapping[str, Callable[[Facts, bool], Reason]] = {  # what is said when it matters most
+    SIMILAR_BUYERS: lambda facts, is_personal: Reason(Kind.LIKE_MINDED if is_personal else Kind.MANY_LOOK),
+    ARCHETYPE: lambda facts, is_personal: Reason(Kind.LIKE_MINDED),
+    DEMAND: lambda facts, is_personal: Reason(Kind.POPULAR),
+    FRESHNESS: lambda facts, is_personal: Reason(_newness(facts)),
+    DEAL: lambda facts, is_personal: Reason(Kind.BELOW_MARKET),
+    DISTANCE: lambda facts, is_personal: Reason(Kind.NEARBY),
 }
-ASIDES: Mapping[str, str] = {  # what is said besides, when it matters: of the car, not of the buyer
-    "mileage": "with low mileage",
-    "power": "with plenty of power",
-    "consumption": "with low fuel consumption",
-    DEAL: "priced below what such cars usually cost",
-    DISTANCE: "close to you",
-}
-DONE = {  # how the evidence of one field is said: of a make or model, and of any other field
-    "contacted": ("like those you contacted the seller of", "Because you contacted sellers of"),
-    "liked": ("like those you liked", "Because you liked"),
-    "opened": ("like those you opened", "Because you opened"),
-    "searched": ("as you searched for", "Because you searched for"),
-    "set": ("as you said you look for", "Because you said you look for"),
-}
+ASIDES = ("mileage", "power", "consumption", DEAL, DISTANCE)  # what is said besides: of the car, not of the buyer
 
 
-def _of_the_buyer(points: Sequence[str], facts: Facts) -> str:
+def _of_the_buyer(points: Sequence[str], facts: Facts) -> Reason:
     """The strongest field of this car for which the buyer's own log has evidence; one field, so that it is exact."""
     for point in points:
-        if point == "price" and facts.get("budget"):
-            return f"Within your budget of {_money(facts['budget'], facts)}"
+        if point == "price" and (budget := _budget(facts)):
+            return Reason(Kind.WITHIN_BUDGET, budget=budget)
         if done := _evidence(facts).get(point):
-            return _done(point, done, facts)
-    return "A good match overall for what you look for"
+            return Reason(Kind(done), point, _value(point, facts))
+    return Reason(Kind.MATCH)
 
 
-def _done(point: str, done: str, facts: Facts) -> str:
-    of_make, of_other = DONE[done]
+def _of_the_car(points: Sequence[str], facts: Facts, is_personal: bool) -> Reason:
+    if "tags" in points and not _noun_known(facts):
+        tags = tuple(sorted(facts["tags"])[:MOST_TAGS])
+        return Reason(Kind.LIKES_TAGS if is_personal else Kind.MANY_LIKE_TAGS, tags=tags)
+    if is_personal:
+        return _of_the_buyer(points, facts)
+    for point in points:
+        if point in CATEGORIES:
+            return Reason(Kind.MANY_LOOK_FOR, point, _value(point, facts))
+    return Reason(Kind.USUAL)
+
+
+def _value(point: str, facts: Facts) -> str:
+    """The car's value of one field, as ``Reason`` has it."""
     if point in ("make", "model"):
-        name = with_article(_name(facts, with_model=point == "model"), capital=True)
-        return f"{name} {of_make}" if of_make.startswith("like") else f"{name}, {of_make}"
-    return f"{of_other} {_plural(point, facts)}"
-
-
-def _plural(point: str, facts: Facts) -> str:
-    """Cars that have this car's value of one field: "estates", "diesel cars", "cars sold by dealers"."""
-    if point == "body":
-        return BODIES[facts["body"]][1]
-    return (
-        f"cars sold by {SELLERS[facts['seller_kind']][1]}" if point == "seller" else f"{_adjective(point, facts)} cars"
-    )
+        return _name(facts, with_model=point == "model")
+    if point in PLAIN_FIELDS:
+        return _plain_value(point, facts)
+    return str(facts["seller_kind" if point == "seller" else point])
 
 
 def _evidence(facts: Facts) -> Mapping[str, str]:
     return facts.get("evidence") or {}
 
 
-def _of_the_car(points: Sequence[str], facts: Facts, is_personal: bool) -> str:
-    if "tags" in points and not _noun_known(facts):
-        return f"Because {'you like' if is_personal else 'many like'} {_listed(sorted(facts['tags'])[:2])}"
-    if is_personal:
-        return _of_the_buyer(points, facts)
-    for point in points:
-        if point in ("make", "model"):
-            name = with_article(_name(facts, with_model=point == "model"), capital=True)
-            return f"{name} like those many buyers look for"
-        if point in CATEGORIES:
-            return f"Because many buyers look for {_plural(point, facts)}"
-    return "The kind of car many buyers look for"
-
-
-# --- Words -----------------------------------------------------------------------------------------------------------
+# --- What may be said ------------------------------------------------------------------------------------------------
 
 
 def _is_claimable(name: str, facts: Facts, typical: Mapping[str, float]) -> bool:
-    """Whether the facts give words for a field, and words that are true: a mileage is only called low if it is."""
+    """Whether the facts hold something to say of a field, and something true: a mileage is only called low if it is."""
     known = facts.get
-    if name in ADJECTIVE_ORDER:
-        return bool(_adjective(name, facts))
+    if name in PLAIN_FIELDS:
+        return bool(_plain_value(name, facts))
     checks = {
         "make": lambda: bool(known("make")),
         "model": lambda: bool(known("model")),
@@ -272,44 +297,11 @@ def _name(facts: Facts, *, with_model: bool) -> str:
     return model if make and model.casefold().startswith(make.casefold()) else _joined(make, model)
 
 
-def _adjective(name: str, facts: Facts) -> str:
+def _plain_value(name: str, facts: Facts) -> str:
+    """The value of one of ``PLAIN_FIELDS`` in small letters; '' where it is unknown or not worth saying."""
     value = str(facts.get(name) or "").strip().lower()
-    return ADJECTIVES.get(name, {}).get(value, value.replace("_", " "))
-
-
-def _money(amount: float, facts: Facts) -> str:
-    currency = facts.get("currency") or ""
-    sign = CURRENCY_SIGNS.get(currency, f"{currency} " if currency else "")
-    return f"{sign}{float(amount):,.0f}"
+    return "" if value in SILENT.get(name, ()) else value
 
 
 def _joined(*words: str) -> str:
     return " ".join(word for word in words if word)
-
-
-def _listed(things: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
-    return " and ".join([", ".join(things[:-1]), things[-1]] if len(things) > 1 else things)
-
-
-def with_article(phrase: str, *, capital: bool = False) -> str:
-    """ "a" or "an" before it, by sound: an automatic, an SUV, an MG, an 8-seater, a BMW, a SEAT, a Unimog."""
-    article = "an" if _begins_with_vowel_sound(phrase.split()[0]) else "a"
-    return f"{article.capitalize() if capital else article} {phrase}"
-
-
-def _begins_with_vowel_sound(word: str) -> bool:
-    start = re.match(r"\d+|[^\W\d_]*", word)
-    letters = start.group() if start else ""
-    if letters[:1].isdigit():
-        return letters[0] == "8" or letters in ("11", "18")
-    if len(letters) == 1 or _is_spelled_out(letters):
-        return letters[0].upper() in "AEFHILMNORSX"
-    if letters.casefold().startswith(("uni", "use", "util", "eu", "one")):
-        return False
-    return letters[:1].casefold() in tuple("aeiouáéíóúåäöü")
-
-
-def _is_spelled_out(word: str) -> bool:
-    """MG and SUV are, SEAT and MINI are not."""
-    return word.isupper() and len(word) <= 3 and word not in SPOKEN_AS_WORDS

@@ -32,6 +32,7 @@ from recommendations.serving.explanations import explain, facts_of, typical_list
 from recommendations.serving.placements import HOME, Rules, rules_of
 from recommendations.serving.ranking import Candidate, Ranked, rank
 from recommendations.serving.scorer import Scorer
+from recommendations.serving.wording import sentence
 
 NO_FILTERS = ListingFilters()
 SMALLEST_POOL = 100
@@ -62,7 +63,7 @@ class RecommendedListing:
         position: 1 is the top.
         score: How well it suits the buyer, in utility; higher is better.
         source: Who found it.
-        reason: One sentence for the buyer.
+        reason: One sentence for the buyer, in the language of the request.
         terms: What each feature adds to the score; they add up to it.
         market_price: What such a car costs; None where that cannot be said.
     """
@@ -203,13 +204,15 @@ def build_recommended_list(chosen: Sequence[tuple[Candidate, Listing]], scorer: 
             position=position,
             score=sum(terms.values(), 0.0),
             source=candidate.source,
-            reason=reason_for(
-                terms,
-                {},  # the terms are relative to the average listing already
-                source=candidate.source,
-                facts=facts,
-                typical=typical,
-                is_personal=is_personal,
+            reason=sentence(
+                reason_for(
+                    terms,
+                    {},  # the terms are relative to the average listing already
+                    source=candidate.source,
+                    facts=facts,
+                    typical=typical,
+                    is_personal=is_personal,
+                )
             ),
             terms=terms,
             market_price=market_price,
@@ -247,7 +250,7 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
             position=position,
             score=candidate.score,
             source=candidate.source,
-            reason=reason_for({}, {}, source="similar", facts=facts_of(row), is_personal=False),
+            reason=sentence(reason_for({}, {}, source="similar", facts=facts_of(row), is_personal=False)),
             terms={},
             market_price=market_price,
         )
