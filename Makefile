@@ -9,13 +9,14 @@ PIP = $(RUN) -m pip --disable-pip-version-check install --quiet
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format shell hooks secrets clean environment development
+.PHONY: help run test lint format messages shell hooks secrets clean environment development
 
 help:
 	@echo "make run      start everything: database, broker, demo stock, first training, web, workers, beat"
 	@echo "make test     linters, types, architecture and every test, in N=2 processes"
 	@echo "make lint     the same without the tests"
 	@echo "make format   let ruff put the code in shape"
+	@echo "make messages  collect what is to be translated into locale, and compile it"
 	@echo "make shell    a Django shell on the same database"
 	@echo "make hooks    check every commit with pre-commit"
 	@echo "make secrets  make the secret files that docker compose needs"
@@ -36,6 +37,17 @@ lint: development
 format: development
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
+
+# Babel rather than makemessages, which needs GNU gettext. Translate what is empty in django.po, and run it again.
+BABEL = $(RUN) -m babel.messages.frontend
+ROOMS = recommender_site tasks recommendations catalog accounts jobs console web
+messages: development
+	@mkdir -p var
+	$(BABEL) --quiet extract --no-location --sort-output --keywords="gettext_lazy pgettext_lazy:1c,2 gettext_noop" \
+		--output-file=var/django.pot $(ROOMS)
+	$(BABEL) --quiet update --domain=django --input-file=var/django.pot --output-dir=locale --no-fuzzy-matching \
+		--ignore-obsolete --ignore-pot-creation-date --width=120
+	$(BABEL) --quiet compile --domain=django --directory=locale
 
 shell: environment
 	@exec $(RUN) manage.py shell

@@ -1,6 +1,7 @@
 """Refusals of this app, in words fit to show a person."""
 
 from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext as _
 
 
 class AccountsError(Exception):
@@ -29,5 +30,7 @@ class TooManyTries(PermissionDenied):
     def __init__(self, seconds: float) -> None:
         self.seconds = max(1, round(seconds))
         minutes = -(-self.seconds // 60)
-        when = "in a minute" if minutes == 1 else f"in {minutes} minutes"
-        super().__init__(f"Too many attempts to log in. Try again {when}.")
+        if minutes == 1:
+            super().__init__(_("Too many attempts to log in. Try again in a minute."))
+        else:
+            super().__init__(_("Too many attempts to log in. Try again in %(n)s minutes.") % {"n": minutes})

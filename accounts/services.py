@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts.exceptions import EraseRefused, MergeRefused, UnknownScope
@@ -157,7 +158,7 @@ def erase_person(*, buyer: Buyer, by: User | None = None, note: str = "") -> Non
     """
     buyer = Buyer.objects.select_for_update(of=("self",)).select_related("user").get(pk=buyer.pk)
     if buyer.user and buyer.user.is_staff:
-        raise EraseRefused("An operator's account is removed by an administrator, in the admin.")
+        raise EraseRefused(gettext("An operator's account is removed by an administrator, in the admin."))
     person_erased.send(sender=Buyer, buyer=buyer)
     forget([buyer, *buyer.merged_from.all(), *([buyer.user] if buyer.user else [])])
     _remember_erased([buyer, *buyer.merged_from.all()])

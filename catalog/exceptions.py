@@ -10,17 +10,17 @@ class CatalogRefusal(Exception):
 class ListingNotReady(CatalogRefusal):
     """A listing lacks what a buyer must know before it can go on sale; ``missing`` names the fields."""
 
-    def __init__(self, missing: Sequence[str]) -> None:
+    def __init__(self, message: str, missing: Sequence[str]) -> None:
         self.missing = tuple(missing)
-        super().__init__(f"The listing cannot go on sale without {' and '.join(self.missing)}.")
+        super().__init__(message)
 
 
 class StatusRefused(CatalogRefusal):
     """A step that does not lead on from the listing's present status."""
 
-    def __init__(self, status: str, step: str) -> None:
+    def __init__(self, message: str, status: str, step: str) -> None:
         self.status, self.step = status, step
-        super().__init__(f"A listing that is {status} cannot be {step}.")
+        super().__init__(message)
 
 
 class PriceRefused(CatalogRefusal):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from catalog.exceptions import ListingNotReady, PriceRefused, StatusRefused
 from catalog.imports.quantities import MAX_PRICE
@@ -18,6 +22,26 @@ Status = Listing.Status
 
 # --- One listing's life ----------------------------------------------------------------------------------------------
 EXPIRY_CHUNK = 5_000  # rows locked at once
+STATUSES: Mapping[str, Promise] = {  # what a listing is, in the sentences below
+    Status.DRAFT: pgettext_lazy("status of a listing", "draft"),
+    Status.LIVE: pgettext_lazy("status of a listing", "live"),
+    Status.RESERVED: pgettext_lazy("status of a listing", "reserved"),
+    Status.SOLD: pgettext_lazy("status of a listing", "sold"),
+    Status.WITHDRAWN: pgettext_lazy("status of a listing", "withdrawn"),
+    Status.EXPIRED: pgettext_lazy("status of a listing", "expired"),
+}
+REFUSED_STEPS: Mapping[str, Promise] = {
+    "published": gettext_lazy("A listing that is %(status)s cannot be published."),
+    "reserved": gettext_lazy("A listing that is %(status)s cannot be reserved."),
+    "marked as sold": gettext_lazy("A listing that is %(status)s cannot be marked as sold."),
+    "withdrawn": gettext_lazy("A listing that is %(status)s cannot be withdrawn."),
+    "relisted": gettext_lazy("A listing that is %(status)s cannot be relisted."),
+}
+MISSING_FOR_SALE: Mapping[tuple[str, ...], Promise] = {
+    ("make or title",): gettext_lazy("The listing cannot go on sale without make or title."),
+    ("price",): gettext_lazy("The listing cannot go on sale without price."),
+    ("make or title", "price"): gettext_lazy("The listing cannot go on sale without make or title and price."),
+}
 
 
 def publish_listing(*, listing: Listing) -> Listing:
@@ -52,9 +76,9 @@ def _move(listing: Listing, step: str, *, to: Status, since: Sequence[Status]) -
     """One step of status, decided on the locked row: of two people who act at once the second is refused."""
     stored = Listing.objects.select_for_update().only("status", "price", "make_id", "title").get(pk=listing.pk)
     if stored.status not in since:
-        raise StatusRefused(Status(stored.status).label.lower(), step)
+        raise step_refused(stored.status, step)
     if to == Status.LIVE and (missing := _missing_for_sale(stored)):
-        raise ListingNotReady(missing)
+        raise ListingNotReady(str(MISSING_FOR_SALE[tuple(missing)]), missing)
     has_ended = to in (Status.SOLD, Status.WITHDRAWN, Status.EXPIRED)
     listing.status = to
     listing.ended_at = timezone.now() if has_ended else None
@@ -62,6 +86,11 @@ def _move(listing: Listing, step: str, *, to: Status, since: Sequence[Status]) -
         listing.published_at = timezone.now()
     listing.save(update_fields=["status", "published_at", "ended_at", "updated_at"])
     return listing
+
+
+def step_refused(status: str, step: str) -> StatusRefused:
+    """The refusal of a step (a key of ``REFUSED_STEPS``) in a status, in words."""
+    return StatusRefused(str(REFUSED_STEPS[step]) % {"status": STATUSES[status]}, status, step)
 
 
 def _missing_for_sale(listing: Listing) -> list[str]:
@@ -94,11 +123,12 @@ def _checked_price(price: Decimal | int | float | str) -> Decimal:
     try:
         amount = round(Decimal(str(price)), 2)
     except ArithmeticError:
-        raise PriceRefused(f"“{price}” is not a price.") from None
+        raise PriceRefused(_("“%(price)s” is not a price.") % {"price": price}) from None
     if not amount.is_finite() or amount <= 0:
-        raise PriceRefused("A price must be more than nothing.")
+        raise PriceRefused(_("A price must be more than nothing."))
     if amount > MAX_PRICE:
-        raise PriceRefused(f"A price cannot be more than {MAX_PRICE:,}.")
+        most = number_format(MAX_PRICE, use_l10n=True, force_grouping=True)
+        raise PriceRefused(_("A price cannot be more than %(most)s.") % {"most": most})
     return amount
 
 

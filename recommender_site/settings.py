@@ -161,6 +161,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount",
     "allauth.socialaccount.providers.openid_connect",
     "rest_framework",
+    "rest_framework_simplejwt",  # for its translations
     "rest_framework_simplejwt.token_blacklist",
     "corsheaders",
     "drf_spectacular",
@@ -185,6 +186,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "recommender_site.http.security.PrivateAnswersMiddleware",
+    "recommender_site.http.language.LanguageMiddleware",  # before all that may refuse in words
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -293,7 +295,9 @@ EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL.get("EMAIL_USE_TLS", False), EMAIL.get("EMA
 EMAIL_FILE_PATH = EMAIL.get("EMAIL_FILE_PATH") or None
 EMAIL_TIMEOUT = 10  # seconds
 
-LANGUAGE_CODE = "en-gb"
+LANGUAGE_CODE = "en-gb"  # of the admin, and of answers to callers that ask for no other language of these
+LANGUAGES = [("en-gb", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 
@@ -382,7 +386,8 @@ SIMPLE_JWT = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Forecourt",
     "DESCRIPTION": "Recommendations for marketplaces of used cars: listings in, events in, a better list out. Below "
-    "/api/v1 a parameter or field that a route does not know is refused by name, with the nearest known one.",
+    "/api/v1 a parameter or field that a route does not know is refused by name, with the nearest known one. "
+    "Reasons and error messages are in English or German, as `Accept-Language` asks.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

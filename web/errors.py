@@ -3,8 +3,9 @@
     {"error": {"code": "invalid", "message": "min_year: A valid integer is required.",
                "fields": {"min_year": ["A valid integer is required."]}}}
 
-``code`` is for programs and stays the same, ``message`` is for people, ``fields`` says what was wrong with which part
-of the question, by its path (``events[3].listing_id``), and is empty when the fault is not in a field.
+``code`` is for programs and stays the same, ``message`` is for people, in the language of the request, and ``fields``
+says what was wrong with which part of the question, by its path (``events[3].listing_id``); it is empty when the fault
+is not in a field.
 
 REST framework's exceptions come through ``exception_handler``; what happens outside of its views (no such path, a
 forged host name, a crash) through the ``handler…`` views, which urls.py names.
@@ -19,6 +20,8 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 from django.views import defaults
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
@@ -52,18 +55,18 @@ CODES = {
     503: "unavailable",
 }
 MESSAGES = {
-    400: "The request could not be understood.",
-    403: "You may not do this.",
-    404: "There is nothing here.",
-    500: "Something went wrong on our side; it has been noted.",
-    503: "A service this needs does not answer. Nothing was changed; please try again in a few seconds.",
+    400: _("The request could not be understood."),
+    403: _("You may not do this."),
+    404: _("There is nothing here."),
+    500: _("Something went wrong on our side; it has been noted."),
+    503: _("A service this needs does not answer. Nothing was changed; please try again in a few seconds."),
 }
 
 
-def error_body(status: int, message: str = "", fields: dict[str, list[str]] | None = None) -> dict[str, Any]:
+def error_body(status: int, message: Promise | str = "", fields: dict[str, list[str]] | None = None) -> dict[str, Any]:
     """The one shape. Without a message it says what the status generally means."""
     code = CODES.get(status, "error")
-    return {"error": {"code": code, "message": message or MESSAGES.get(status, code), "fields": fields or {}}}
+    return {"error": {"code": code, "message": str(message or MESSAGES.get(status, code)), "fields": fields or {}}}
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

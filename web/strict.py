@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
@@ -33,7 +34,9 @@ def unknown_names(names: Iterable[str], known: Collection[str]) -> dict[str, lis
 
 def _reason(name: str, known: Collection[str]) -> str:
     nearest = get_close_matches(name[:LETTERS_COMPARED], sorted(known), n=1, cutoff=0)
-    return f"Unknown; the nearest known one is “{nearest[0]}”." if nearest else "Unknown; nothing is expected here."
+    if not nearest:
+        return _("Unknown; nothing is expected here.")
+    return _("Unknown; the nearest known one is “%(name)s”.") % {"name": nearest[0]}
 
 
 class KnownFieldsSerializer(serializers.Serializer):

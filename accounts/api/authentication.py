@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -48,13 +49,13 @@ class TokenAuthentication(JWTAuthentication):
 
     def get_header(self, request: Request) -> Any:
         header: bytes | None = super().get_header(request)
-        scheme, _, token = (header or b"").strip().partition(b" ")
+        scheme, _space, token = (header or b"").strip().partition(b" ")
         return b"Bearer " + token.strip() if scheme.lower() == b"bearer" else header
 
     def get_user(self, validated_token: Token) -> Any:
         user = user_of(validated_token)
         if user is None:
-            raise AuthenticationFailed("This token is over: log in again.")
+            raise AuthenticationFailed(_("This token is over: log in again."))
         return user
 
 
@@ -72,7 +73,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             return None
         key = ApiKey.objects.usable().filter(hashed_key=ApiKey.digest(secret)).first()
         if key is None:
-            raise AuthenticationFailed("This API key is unknown, revoked or expired.")
+            raise AuthenticationFailed(_("This API key is unknown, revoked or expired."))
         _note_use(key)
         return ClientSystem(key), key
 
@@ -80,7 +81,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         return f'{self.keyword} realm="api"'
 
     def _secret(self, request: Request) -> str | None:
-        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+        scheme, _space, secret = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == self.keyword.lower():
             return secret.strip()
         return request.headers.get("X-Api-Key")
@@ -102,7 +103,7 @@ class VisitorKeyAuthentication(BaseAuthentication):
         if value is None:
             return None
         if not VISITOR_KEY.fullmatch(value):
-            raise AuthenticationFailed("X-Visitor-Key: 16 to 64 letters, digits, hyphens and underscores.")
+            raise AuthenticationFailed(_("X-Visitor-Key: 16 to 64 letters, digits, hyphens and underscores."))
         return AnonymousUser(), VisitorKey(value)
 
     def authenticate_header(self, request: Request) -> str:

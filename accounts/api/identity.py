@@ -1,5 +1,6 @@
 """Whose taste a request is about."""
 
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.fields import CharField
@@ -17,6 +18,9 @@ from accounts.services import (
 )
 
 BUYER = OpenApiParameter("buyer", str, description="With an API key: your id of the buyer this is about.")
+FOR_BUYERS = _("This is for users and guests.")
+NOT_ANOTHER_BUYER = _("Only a client system may name another buyer.")
+BUYER_REQUIRED = _("Required with an API key.")
 _external_id = CharField(max_length=255, trim_whitespace=False)  # ids are opaque: " 7" is not "7"
 
 
@@ -51,16 +55,16 @@ def known_buyer_of(request: Request) -> Buyer | None:
     elif isinstance(request.auth, VisitorKey):
         buyer = known_buyer(visitor_key=request.auth.value)
     else:
-        raise PermissionDenied("This is for users and guests.")
+        raise PermissionDenied(FOR_BUYERS)
     if named is not None and named != (buyer.external_id if buyer else None):
-        raise PermissionDenied("Only a client system may name another buyer.")
+        raise PermissionDenied(NOT_ANOTHER_BUYER)
     return buyer
 
 
 def known_named_buyer_of(request: Request) -> Buyer | None:
     """As ``known_buyer_of``; raises ValidationError when a client system names no buyer."""
     if is_client_system(request) and "buyer" not in request.query_params:
-        raise ValidationError({"buyer": ["Required with an API key."]})
+        raise ValidationError({"buyer": [BUYER_REQUIRED]})
     return known_buyer_of(request)
 
 
@@ -68,7 +72,7 @@ def named_buyer_of(request: Request) -> Buyer:
     """As ``buyer_of``, for what makes no sense without a buyer: raises ValidationError when none is named."""
     buyer = buyer_of(request)
     if buyer is None:
-        raise ValidationError({"buyer": ["Required with an API key."]})
+        raise ValidationError({"buyer": [BUYER_REQUIRED]})
     return buyer
 
 
@@ -77,7 +81,7 @@ def own_buyer_of(request: Request) -> Buyer:
     buyer = _caller(request)
     named = request.query_params.get("buyer")
     if named is not None and named != buyer.external_id:
-        raise PermissionDenied("Only a client system may name another buyer.")
+        raise PermissionDenied(NOT_ANOTHER_BUYER)
     return buyer
 
 
@@ -86,7 +90,7 @@ def _caller(request: Request) -> Buyer:
         return buyer_for_user(request.user)
     if isinstance(request.auth, VisitorKey):
         return buyer_for_visitor(request.auth.value)
-    raise PermissionDenied("This is for users and guests.")
+    raise PermissionDenied(FOR_BUYERS)
 
 
 def _checked(external_id: str) -> str:

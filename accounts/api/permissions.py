@@ -7,6 +7,7 @@ walks every route with every kind of credential.
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.utils.translation import gettext_lazy as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -27,7 +28,7 @@ def has_scope(request: Request, scope: str) -> bool:
 class IsUser(BasePermission):
     """A user who logged in."""
 
-    message = "This is for users who logged in."
+    message = _("This is for users who logged in.")
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return isinstance(request.user, User)
@@ -37,7 +38,7 @@ class HasScope(BasePermission):
     """A client system whose key has the scope that the view requires."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        self.message = f"This needs an API key with the scope “{view.required_scope}”."  # type: ignore[attr-defined]
+        self.message = _("This needs an API key with the scope “%(scope)s”.") % {"scope": view.required_scope}  # type: ignore[attr-defined]
         return has_scope(request, view.required_scope)  # type: ignore[attr-defined]
 
 
@@ -57,7 +58,7 @@ class IsOpenOrHasScope(HasScope):
 class IsBuyer(BasePermission):
     """A buyer with a preference of their own: a user, or a guest with a visitor key."""
 
-    message = "This is for users and guests."
+    message = _("This is for users and guests.")
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return isinstance(request.user, User) or _is_guest(request)

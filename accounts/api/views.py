@@ -5,6 +5,7 @@ from contextlib import suppress
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.http import Http404
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework import status
@@ -93,7 +94,7 @@ class TokenView(TokenRoute):
         if refusal := refusal_of(request._request):
             raise Throttled(refusal.seconds, str(refusal))
         if not isinstance(user, User):
-            raise AuthenticationFailed("No active account has this address and this password.")
+            raise AuthenticationFailed(_("No active account has this address and this password."))
         _check_second_factor(request, user, question.validated_data.get("code", ""))
         _merge_guest_of(request, user)
         refresh = log_in(user)
@@ -103,18 +104,18 @@ class TokenView(TokenRoute):
 def _check_second_factor(request: Request, user: User, code: str) -> None:
     """Raise what refuses a right password alone, where a second factor is set up or must be."""
     if two_factor.must_set_one_up(user):
-        raise AuthenticationFailed("Staff need a second factor here: set one up by logging in to the admin.")
+        raise AuthenticationFailed(_("Staff need a second factor here: set one up by logging in to the admin."))
     if not two_factor.is_asked_for_code(user):
         return
     if not code:
-        raise AuthenticationFailed("This account has a second factor: send its code as “code”.")
+        raise AuthenticationFailed(_("This account has a second factor: send its code as “code”."))
     address = address_of(request.META)
     try:
         is_right = looked_at(FailedLogins.Kind.CODE, user, address, lambda: two_factor.is_right_code(user, code))
     except TooManyTries as refusal:
         raise Throttled(refusal.seconds, str(refusal)) from None
     if not is_right:
-        raise AuthenticationFailed("The code is wrong, or was used already.")
+        raise AuthenticationFailed(_("The code is wrong, or was used already."))
 
 
 def _merge_guest_of(request: Request, user: User) -> None:
@@ -155,7 +156,7 @@ class TokenRefreshView(TokenRoute):
         try:
             refresh = renew(RefreshToken(_refresh_token_in(request)))  # type: ignore[arg-type]
         except (TokenError, TokenRefused):
-            raise AuthenticationFailed("This token is not one of ours, expired, spent or revoked.") from None
+            raise AuthenticationFailed(_("This token is not one of ours, expired, spent or revoked.")) from None
         return Response({"access": str(refresh.access_token), "refresh": str(refresh)})
 
 
@@ -182,7 +183,7 @@ class TokenRevokeView(TokenRoute):
         except TokenError:
             was_logged_in = False
         if not was_logged_in:
-            raise AuthenticationFailed("This token is not one of ours, expired, spent or already revoked.")
+            raise AuthenticationFailed(_("This token is not one of ours, expired, spent or already revoked."))
         if visitor_key := _visitor_key_of(request):
             spend_visitor_key(visitor_key)
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -231,12 +232,12 @@ class FakeTokenView(TokenRoute):
     )
     def post(self, request: Request) -> Response:
         if not settings.DEMO_MODE:
-            raise Http404("This exists in demo mode only.")
+            raise Http404(_("This exists in demo mode only."))
         question = EmailSerializer(data=request.data)
         question.is_valid(raise_exception=True)
         user = User.objects.filter(email__iexact=question.validated_data["email"], is_active=True).first()
         if user is None:
-            raise Http404("No user has this address.")
+            raise Http404(_("No user has this address."))
         return Response({"token": str(access_token_of(user))})
 
 
@@ -309,7 +310,7 @@ class ExportView(StrictView):
     def get(self, request: Request) -> Response:
         buyer = known_named_buyer_of(request)
         if buyer is None and is_client_system(request):
-            raise Http404("Nothing is known about this buyer.")
+            raise Http404(_("Nothing is known about this buyer."))
         exported = export_person(buyer=buyer, user=request.user if isinstance(request.user, User) else None)
         return Response(exported, headers={"Content-Disposition": 'attachment; filename="forecourt-export.json"'})
 

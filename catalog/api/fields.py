@@ -6,6 +6,8 @@ from typing import Any
 
 from django.db.models import Choices
 from django.http import QueryDict
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.plumbing import build_choice_field
 from rest_framework import serializers
@@ -44,7 +46,7 @@ class FiniteFloatField(serializers.FloatField):
 class OneOfField(serializers.ChoiceField):
     """One word of a few; a refusal names them. ``also``: other words for some, as in ``{"selling_price": "price"}``."""
 
-    default_error_messages = {"invalid_choice": "“{input}” is unknown; known are {known}."}
+    default_error_messages = {"invalid_choice": _("“{input}” is unknown; known are {known}.")}
 
     def __init__(self, choices: Iterable[str], *, also: Mapping[str, str] | None = None, **kwargs: Any) -> None:
         self._also = dict(also or {})
@@ -61,8 +63,8 @@ class WordsField(serializers.Field):
     """One or more words: ``?fuel=petrol&fuel=diesel``, ``?fuel=petrol,diesel``, or a list in JSON."""
 
     default_error_messages = {
-        "not_words": "Text, or a list of texts, is expected.",
-        "too_many": f"At most {WORDS_AT_MOST} values can be asked for at once.",
+        "not_words": _("Text, or a list of texts, is expected."),
+        "too_many": _("At most {n} values can be asked for at once."),
     }
 
     def __init__(self, *, max_length: int = 120, **kwargs: Any) -> None:
@@ -77,7 +79,7 @@ class WordsField(serializers.Field):
             self.fail("not_words")
         words = [word for text in texts for word in self._split(text)]
         if len(words) > WORDS_AT_MOST:
-            self.fail("too_many")
+            self.fail("too_many", n=WORDS_AT_MOST)
         return tuple(dict.fromkeys(self.read(word) for word in words))
 
     def read(self, word: str) -> str:
@@ -88,14 +90,18 @@ class WordsField(serializers.Field):
         return list(value)
 
     def _split(self, text: str) -> list[str]:
-        checked = self._word.run_validation(text) if len(text) <= WORDS_AT_MOST * 120 else self.fail("too_many")
+        checked = (
+            self._word.run_validation(text)
+            if len(text) <= WORDS_AT_MOST * 120
+            else self.fail("too_many", n=WORDS_AT_MOST)
+        )
         return [word.strip() for word in checked.split(",") if word.strip()]
 
 
 class ChoicesField(WordsField):
     """Words with a fixed set of values, by value, by label, or in any word the catalogue's vocabulary knows."""
 
-    default_error_messages = {"unknown": "“{word}” is unknown; known are {known}."}
+    default_error_messages = {"unknown": _("“{word}” is unknown; known are {known}.")}
 
     def __init__(self, choices: type[Choices], vocabulary: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -214,10 +220,14 @@ class FiltersSerializer(QuestionSerializer):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        problems = {f"min_{name}": f"is greater than max_{name}" for name in RANGES if _is_upside_down(attrs, name)}
+        problems = {
+            f"min_{name}": gettext("is greater than %(field)s") % {"field": f"max_{name}"}
+            for name in RANGES
+            if _is_upside_down(attrs, name)
+        }
         place = {"lat", "lon", "radius_km"}
         if place & attrs.keys():
-            problems |= dict.fromkeys(place - attrs.keys(), "lat, lon and radius_km go together")
+            problems |= dict.fromkeys(place - attrs.keys(), gettext("lat, lon and radius_km go together"))
         if problems:
             raise serializers.ValidationError(problems)
         return attrs

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from catalog.api.fields import CountField, FiniteFloatField
@@ -114,9 +115,9 @@ class ListingInSerializer(KnownFieldsSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if (attrs.get("latitude") is None) != (attrs.get("longitude") is None):
-            raise serializers.ValidationError({"latitude": "latitude and longitude go together"})
+            raise serializers.ValidationError({"latitude": _("latitude and longitude go together")})
         if attrs["seller_id"] and not attrs["seller_name"]:
-            raise serializers.ValidationError({"seller_name": "is needed beside a seller_id"})
+            raise serializers.ValidationError({"seller_name": _("is needed beside a seller_id")})
         return attrs
 
     @staticmethod
@@ -146,7 +147,7 @@ class ListingsInSerializer(KnownFieldsSerializer):
         problems: list[dict[str, str]] = []
         for listing in listings:
             is_repeated = listing["external_id"] in seen
-            problems.append({"external_id": "occurs twice in this request"} if is_repeated else {})
+            problems.append({"external_id": _("occurs twice in this request")} if is_repeated else {})
             seen.add(listing["external_id"])
         if any(problems):
             raise serializers.ValidationError(problems)
@@ -174,5 +175,5 @@ class ListingChangeSerializer(KnownFieldsSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs:
-            raise serializers.ValidationError("Send a status, a price, or both.")
+            raise serializers.ValidationError(_("Send a status, a price, or both."))
         return attrs

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
+from django.http import Http404
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import APIException, ValidationError
@@ -185,7 +187,9 @@ class ListingView(StrictView):
     def patch(self, request: Request, listing_id: str) -> Response:
         question = ListingChangeSerializer(data=request.data)
         question.is_valid(raise_exception=True)
-        listing = referenced_listing(request, Listing.objects.cars().with_card_data(), listing_id)
+        listing = Listing.objects.with_card_data().filter(pk=int(listing_id)).first()
+        if listing is None:
+            raise Http404(_("There is no such listing."))
         change_listing(listing, question.validated_data)
         return Response(CarSerializer(listing).data)
 
@@ -213,5 +217,5 @@ def step_to(status: str, listing: Listing) -> Callable[..., Listing]:
         Status.WITHDRAWN: withdraw_listing,
     }
     if status not in steps:
-        raise Conflict("What was published once cannot become a draft again; withdraw it.")
+        raise Conflict(_("What was published once cannot become a draft again; withdraw it."))
     return steps[status]

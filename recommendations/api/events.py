@@ -7,13 +7,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api.identity import own_buyer_of
+from accounts.api.identity import BUYER_REQUIRED, NOT_ANOTHER_BUYER, own_buyer_of
 from accounts.api.permissions import IsBuyerOrHasScope, is_client_system
 from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey, Buyer
@@ -123,7 +124,7 @@ def _wants_partial(data: Any) -> bool:
     if not isinstance(data, dict) or "events" not in data or "partial" not in data:
         return False
     if not isinstance(data["partial"], bool):
-        raise ValidationError({"partial": ["true or false is expected."]})
+        raise ValidationError({"partial": [_("true or false is expected.")]})
     return data["partial"]
 
 
@@ -149,9 +150,10 @@ def _checked(checker: EventSerializer, data: Any) -> Item:
 def _refuse_wrong_number(events: Any) -> None:
     """Before any of them is looked at, so that a huge list costs nothing."""
     if not isinstance(events, list) or not events:
-        raise ValidationError({"events": ["A list of at least one event is expected."]})
+        raise ValidationError({"events": [_("A list of at least one event is expected.")]})
     if len(events) > settings.EVENTS_PER_REQUEST:
-        raise ValidationError({"events": [f"At most {settings.EVENTS_PER_REQUEST} events are taken at once."]})
+        too_many = _("At most %(n)s events are taken at once.") % {"n": settings.EVENTS_PER_REQUEST}
+        raise ValidationError({"events": [too_many]})
 
 
 def record(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
@@ -210,10 +212,10 @@ def name_buyers(request: Request, batch: Batch) -> None:
         if item.event is None:
             continue
         if own is None and "buyer" not in item.event:
-            item.problems = [*(each for each in item.problems if each != NO_BUYER), NO_BUYER]
+            item.problems = [("buyer", str(BUYER_REQUIRED))]
         elif own is not None and item.event.get("buyer") not in (None, own.external_id):
             path = batch.path.format(index=index)
-            raise PermissionDenied(f"{path}buyer: Only a client system may name another buyer.")
+            raise PermissionDenied(f"{path}buyer: {NOT_ANOTHER_BUYER}")
 
 
 def with_buyers(request: Request, events: Sequence[dict[str, Any]]) -> list[tuple[Buyer, Event]]:

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 from celery import current_app
 from django.conf import settings
 from django.http import Http404
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
@@ -58,9 +59,12 @@ def interact(data: Any) -> dict[str, Any]:
     actions = _list(body, "actions", settings.FEED_ACTIONS_PER_REQUEST, problems)
     for at, action in enumerate(actions):
         if action not in ACTIONS and len(problems) < PROBLEMS_NAMED:
-            problems[f"actions[{at}]"] = [f"One of {', '.join(ACTIONS)} is expected."]
+            problems[f"actions[{at}]"] = [_("One of %(known)s is expected.") % {"known": ", ".join(ACTIONS)}]
     if not problems and len(item_ids) != len(actions):
-        problems["actions"] = [f"There are {len(item_ids)} item_ids, but {len(actions)} actions."]
+        problems["actions"] = [
+            _("There are %(items)s item_ids, but %(actions)s actions.")
+            % {"items": len(item_ids), "actions": len(actions)}
+        ]
     timestamp = _timestamp(body.get("timestamp"), problems)
     if problems:
         raise Unprocessable(problems)
@@ -80,7 +84,10 @@ def add(data: Any) -> dict[str, Any]:
             if (reason := _wrong_genres(names)) and len(problems) < PROBLEMS_NAMED:
                 problems[f"genres[{at}]"] = [reason]
         if not problems and len(item_ids) != len(genres):
-            problems["genres"] = [f"There are {len(item_ids)} item_ids, but {len(genres)} lists of genres."]
+            problems["genres"] = [
+                _("There are %(items)s item_ids, but %(lists)s lists of genres.")
+                % {"items": len(item_ids), "lists": len(genres)}
+            ]
     if problems:
         raise Unprocessable(problems)
     return {"added_or_changed": add_items(dict(zip(item_ids, genres, strict=True)))}
@@ -110,17 +117,19 @@ def user_id_in(path: str, raw_path: str | None) -> str:
 
 def _object(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
-        raise Unprocessable("An object is expected.")
+        raise Unprocessable(_("An object is expected."))
     return data
 
 
 def _list(body: dict[str, Any], field: str, at_most: int, problems: Fields) -> list[Any]:
     values = body.get(field)
     if not isinstance(values, list):
-        problems[field] = ["A list is expected." if field in body else "This field is required."]
+        problems[field] = [_("A list is expected.") if field in body else _("This field is required.")]
         return []
     if len(values) > at_most:
-        problems[field] = [f"At most {at_most} are taken at once, not {len(values)}."]
+        problems[field] = [
+            _("At most %(most)s are taken at once, not %(given)s.") % {"most": at_most, "given": len(values)}
+        ]
         return []
     return values
 
@@ -135,11 +144,13 @@ def _ids(body: dict[str, Any], field: str, at_most: int, problems: Fields) -> li
 
 def _id(value: Any, field: str, is_given: bool, problems: Fields) -> str:
     if not isinstance(value, str):
-        problems[field] = ["A string is expected." if is_given else "This field is required."]
+        problems[field] = [_("A string is expected.") if is_given else _("This field is required.")]
     elif not 0 < len(value) <= ID_AT_MOST:
-        problems[field] = [f"An id has 1 to {ID_AT_MOST} letters, not {len(value)}."]
+        problems[field] = [
+            _("An id has 1 to %(most)s letters, not %(given)s.") % {"most": ID_AT_MOST, "given": len(value)}
+        ]
     elif "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-        problems[field] = ["An id is text in UTF-8 without NUL."]
+        problems[field] = [_("An id is text in UTF-8 without NUL.")]
     else:
         return value
     return ""
@@ -147,11 +158,11 @@ def _id(value: Any, field: str, is_given: bool, problems: Fields) -> str:
 
 def _wrong_genres(names: Any) -> str:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return "A list of strings is expected."
+        return _("A list of strings is expected.")
     if len(names) > GENRES_AT_MOST:
-        return f"An item has at most {GENRES_AT_MOST} genres."
+        return _("An item has at most %(most)s genres.") % {"most": GENRES_AT_MOST}
     if any(not 0 < len(name) <= GENRE_AT_MOST for name in names):
-        return f"A genre has 1 to {GENRE_AT_MOST} letters."
+        return _("A genre has 1 to %(most)s letters.") % {"most": GENRE_AT_MOST}
     return ""
 
 
@@ -160,7 +171,7 @@ def _timestamp(value: Any, problems: Fields) -> float | None:
         return None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= value < math.inf:
-        problems["timestamp"] = ["Seconds since 1970 are expected, as a number."]
+        problems["timestamp"] = [_("Seconds since 1970 are expected, as a number.")]
         return None
     return float(min(value, 2**40))
 
@@ -328,10 +339,10 @@ class HealthView(APIView):
 
     @extend_schema(tags=FEED, summary="Check the servers", operation_id="healthcheck", responses=HealthSerializer)
     def get(self, request: Request) -> Response:
-        answers = {name: "does not answer" if problem else "ok" for name, problem in problems_found().items()}
+        answers = {name: _("does not answer") if problem else "ok" for name, problem in problems_found().items()}
         broken = {name: [answer] for name, answer in answers.items() if answer != "ok"}
         if broken:
-            message = f"What does not answer: {', '.join(broken)}."
+            message = _("What does not answer: %(servers)s.") % {"servers": ", ".join(broken)}
             return Response(error_body(503, message, broken), status=503)
         return Response({"status": "ok", **answers})
 
@@ -376,7 +387,7 @@ class CleanUpView(APIView):
         if not settings.DEMO_MODE:
             raise Http404
         if is_from_another_site(request._request):
-            raise PermissionDenied("A page of another site sent this. Empty the site from its own address.")
+            raise PermissionDenied(_("A page of another site sent this. Empty the site from its own address."))
 
 
 def empty_queues() -> None:

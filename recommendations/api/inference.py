@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 from django.conf import settings
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from numpy.typing import NDArray
 from rest_framework import serializers
@@ -49,9 +50,9 @@ def answer_one(data: Any, parameters: Mapping[str, str]) -> dict[str, Any]:
 def answer_many(data: Any, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
     """The same for ``/batch``, in the order of the entries; raises ValidationError naming every wrong entry."""
     if not isinstance(data, list):
-        raise ValidationError("A list of entries is expected, each with a name and a vector.")
+        raise ValidationError(_("A list of entries is expected, each with a name and a vector."))
     if len(data) > settings.INFERENCES_PER_REQUEST:
-        raise ValidationError(f"At most {settings.INFERENCES_PER_REQUEST} entries are taken at once.")
+        raise ValidationError(_("At most %(n)s entries are taken at once.") % {"n": settings.INFERENCES_PER_REQUEST})
     problems: Fields = {}
     _top(parameters.get("top", 10), problems)  # wrong even where there is no entry to ask with it
     _group(parameters.get("group_by"), problems)
@@ -72,11 +73,11 @@ def _answers(asked: list[tuple[Any, Question | None]], problems: Fields) -> list
 def _question(entry: Any, parameters: Mapping[str, str], path: str, problems: Fields) -> Question | None:
     """What an entry asks; None where something about it is wrong, which is then among the problems."""
     if not isinstance(entry, dict):
-        problems[path.rstrip(".") or "body"] = ["An object with a name and a vector is expected."]
+        problems[path.rstrip(".") or "body"] = [_("An object with a name and a vector is expected.")]
         return None
     wrong: Fields = {}
     if not isinstance(entry.get("name"), str):
-        wrong["name"] = ["A string is expected." if "name" in entry else "This field is required."]
+        wrong["name"] = [_("A string is expected.") if "name" in entry else _("This field is required.")]
     vector = _vector(entry, wrong)
     top = _top(entry.get("top", parameters.get("top", 10)), wrong)
     group_by = _group(entry.get("group_by", parameters.get("group_by")), wrong)
@@ -90,12 +91,18 @@ def _vector(entry: dict[str, Any], wrong: Fields) -> NDArray[np.float64]:
     """Numbers beyond float64 become infinite, which is answered null; what is no number is refused."""
     values = entry.get("vector")
     if not isinstance(values, list):
-        wrong["vector"] = ["A list of numbers is expected." if "vector" in entry else "This field is required."]
+        wrong["vector"] = [_("A list of numbers is expected.") if "vector" in entry else _("This field is required.")]
     elif len(values) != VECTOR_DIMENSIONS:
-        wrong["vector"] = [f"{VECTOR_DIMENSIONS} numbers are expected, not {len(values)}."]
+        wrong["vector"] = [
+            _("%(expected)s numbers are expected, not %(given)s.")
+            % {"expected": VECTOR_DIMENSIONS, "given": len(values)}
+        ]
     elif not NUMBERS.issuperset(map(type, values)):
         at = next(at for at, value in enumerate(values) if type(value) not in NUMBERS)
-        wrong["vector"] = [f"Only numbers are expected; number {at + 1} is {values[at]!r:.40}."]
+        wrong["vector"] = [
+            _("Only numbers are expected; number %(place)s is %(value)s.")
+            % {"place": at + 1, "value": f"{values[at]!r:.40}"}
+        ]
     else:
         try:
             return np.array(values, np.float64)
@@ -108,13 +115,13 @@ def _top(given: Any, wrong: Fields) -> int:
     is_number = type(given) is int or (isinstance(given, str) and given.isascii() and given.isdigit())
     top = int(given) if is_number and len(str(given)) < 10 else 0
     if not 1 <= top <= settings.RECOMMENDATIONS_MAX_K:
-        wrong["top"] = [f"A whole number from 1 to {settings.RECOMMENDATIONS_MAX_K} is expected."]
+        wrong["top"] = [_("A whole number from 1 to %(most)s is expected.") % {"most": settings.RECOMMENDATIONS_MAX_K}]
     return top
 
 
 def _group(given: Any, wrong: Fields) -> GroupBy | None:
     if given is not None and given not in GROUPS:
-        wrong["group_by"] = [f"One of {', '.join(GROUPS)} is expected."]
+        wrong["group_by"] = [_("One of %(known)s is expected.") % {"known": ", ".join(GROUPS)}]
     return given
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from django.conf import settings
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
@@ -27,7 +29,7 @@ from accounts.api.permissions import IsOpenOrHasScope, has_scope
 from accounts.api.throttles import CountingThrottle
 from accounts.models import ApiKey, User
 from recommendations.ratings.current import rating_model
-from recommendations.ratings.exceptions import NoRatingModel
+from recommendations.ratings.exceptions import TRAIN_COMMAND, NoRatingModel, NoReadableModel
 from recommendations.ratings.loaded import LoadedModel
 from web.build import AUTHORS, built_at
 from web.logs import last_lines, log_files
@@ -51,6 +53,13 @@ class NotTrained(APIException):
     status_code = 503
     default_code = "unavailable"
 
+    def __init__(self, refusal: NoRatingModel) -> None:
+        if isinstance(refusal, NoReadableModel):
+            message = _("no stored rating model can be read, see the log; run: %(command)s")
+        else:
+            message = _("no rating model has been trained yet; run: %(command)s")
+        super().__init__(message % {"command": TRAIN_COMMAND})
+
 
 class TitlesNotFound(ValidationError):
     """Names that mean no title, each with the nearest ones."""
@@ -62,7 +71,7 @@ def loaded_model() -> LoadedModel:
     try:
         return rating_model().current()
     except NoRatingModel as refusal:
-        raise NotTrained(str(refusal)) from None
+        raise NotTrained(refusal) from None
 
 
 # --- Questions -------------------------------------------------------------------------------------------------------
@@ -75,9 +84,9 @@ def names_and_ratings(data: Any) -> tuple[list[str], list[float]]:
     elif isinstance(data, dict):
         names, ratings = data.get("names"), data.get("ratings")
     else:
-        raise ValidationError("Two lists are expected: [[names], [ratings]].")
+        raise ValidationError(_("Two lists are expected: [[names], [ratings]]."))
     problems: Fields = {
-        field: ["A list is expected." if values is not None else "This field is required."]
+        field: [_("A list is expected.") if values is not None else _("This field is required.")]
         for field, values in (("names", names), ("ratings", ratings))
         if not isinstance(values, list)
     }
@@ -90,20 +99,23 @@ def names_and_ratings(data: Any) -> tuple[list[str], list[float]]:
 
 def _problems_of_lists(names: list[Any], ratings: list[Any]) -> Fields:
     if len(names) != len(ratings):
-        return {"ratings": [f"There are {len(names)} names, but {len(ratings)} ratings."]}
+        counts = {"names": len(names), "ratings": len(ratings)}
+        return {"ratings": [_("There are %(names)s names, but %(ratings)s ratings.") % counts]}
     if not 1 <= len(names) <= RATINGS_AT_MOST:
-        return {"names": [f"Between 1 and {RATINGS_AT_MOST} names are expected."]}
+        return {"names": [_("Between 1 and %(most)s names are expected.") % {"most": RATINGS_AT_MOST}]}
     problems = {f"names[{index}]": [reason] for index, name in enumerate(names) if (reason := _wrong_name(name))}
     problems |= {
-        f"ratings[{index}]": ["A number is expected."] for index, rating in enumerate(ratings) if not _is_number(rating)
+        f"ratings[{index}]": [_("A number is expected.")]
+        for index, rating in enumerate(ratings)
+        if not _is_number(rating)
     }
     return problems
 
 
 def _wrong_name(name: Any) -> str:
     if not isinstance(name, str) or not name.strip():
-        return "A title is expected."
-    return f"A title has at most {NAME_AT_MOST} letters." if len(name) > NAME_AT_MOST else ""
+        return _("A title is expected.")
+    return _("A title has at most %(most)s letters.") % {"most": NAME_AT_MOST} if len(name) > NAME_AT_MOST else ""
 
 
 def _is_number(value: Any) -> bool:
@@ -115,8 +127,10 @@ def _is_number(value: Any) -> bool:
 
 
 def check_scale(ratings: list[float], loaded: LoadedModel) -> None:
+    scale = {"low": f"{loaded.scale.low:g}", "high": f"{loaded.scale.high:g}"}
+    outside = _("%(rating)s is outside of the scale, which goes from %(low)s to %(high)s.")
     problems = {
-        f"ratings[{index}]": [f"{rating:g} is outside of the scale, which goes from {loaded.scale}."]
+        f"ratings[{index}]": [outside % {"rating": f"{rating:g}", **scale}]
         for index, rating in enumerate(ratings)
         if rating not in loaded.scale
     }
@@ -128,7 +142,7 @@ def whole_number(name: str, data: Any, parameters: Mapping[str, str], default: i
     """A number from the body or else the address. Raises ValidationError when it is none, or not in bounds."""
     given = data[name] if isinstance(data, dict) and name in data else _from_address(parameters.get(name, str(default)))
     if type(given) is not int or not 1 <= given <= LIST_AT_MOST:
-        raise ValidationError({name: [f"A whole number from 1 to {LIST_AT_MOST} is expected."]})
+        raise ValidationError({name: [_("A whole number from 1 to %(most)s is expected.") % {"most": LIST_AT_MOST}]})
     return given
 
 
@@ -158,8 +172,12 @@ def items_named(names: Mapping[str, str], loaded: LoadedModel) -> list[str]:
 
 def _not_found(name: str, loaded: LoadedModel, with_nearest: bool) -> str:
     nearest = loaded.titles.nearest(name) if with_nearest else []
-    hint = f" The nearest titles are: {'; '.join(nearest)}." if nearest else ""
-    return f"There is no title “{name}”.{hint}"
+    if nearest:
+        return _("There is no title “%(title)s”. The nearest titles are: %(nearest)s.") % {
+            "title": name,
+            "nearest": "; ".join(nearest),
+        }
+    return _("There is no title “%(title)s”.") % {"title": name}
 
 
 # --- Views -----------------------------------------------------------------------------------------------------------
@@ -292,7 +310,8 @@ class SimilarTitlesView(RatingsView):
         loaded = loaded_model()
         [item_id] = items_named({field: name}, loaded)
         if not loaded.knows(item_id):
-            raise TitlesNotFound({field: [f"“{loaded.titles.title_of(item_id)}” has no rating in the training."]})
+            unrated = _("“%(title)s” has no rating in the training.") % {"title": loaded.titles.title_of(item_id)}
+            raise TitlesNotFound({field: [unrated]})
         alike = loaded.similar(item_id, n)
         logger.info("similar: %s, %d titles, %.0f ms", loaded.titles.title_of(item_id), len(alike), since(started))
         return Response(
@@ -306,10 +325,10 @@ class SimilarTitlesView(RatingsView):
 def _name_in(data: Any) -> tuple[str, str]:
     """(field, name). Raises ValidationError when there is none."""
     if not isinstance(data, dict):
-        raise ValidationError('An object is expected: {"movie_name": "…"}.')
+        raise ValidationError(_('An object is expected: {"movie_name": "…"}.'))
     field = "name" if "movie_name" not in data and "name" in data else "movie_name"
     if field not in data:
-        raise ValidationError({field: ["This field is required."]})
+        raise ValidationError({field: [_("This field is required.")]})
     if reason := _wrong_name(data[field]):
         raise ValidationError({field: [reason]})
     return field, data[field]
@@ -381,7 +400,7 @@ class ReloadView(RatingsView):
         try:
             loaded = rating_model().warmup()
         except NoRatingModel as refusal:
-            raise NotTrained(str(refusal)) from None
+            raise NotTrained(refusal) from None
         return Response(ReloadedSerializer({"model": loaded.name, "trained_at": loaded.about["trained_at"]}).data)
 
     @extend_schema(
@@ -397,7 +416,7 @@ class ReloadView(RatingsView):
 class MayReadLog(BasePermission):
     """Everybody in demo mode; otherwise staff, and client systems whose key may do everything."""
 
-    message = "The log is for staff, and for API keys with the scope “admin”."
+    message = gettext_lazy("The log is for staff, and for API keys with the scope “admin”.")
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         is_staff = isinstance(request.user, User) and request.user.is_staff
@@ -427,7 +446,7 @@ class LogView(RatingsView):
     )
     def get(self, request: Request) -> HttpResponseBase:
         if not settings.LOG_FILE:
-            raise NotFound("No log file is kept: the setting LOG_FILE is empty.")
+            raise NotFound(_("No log file is kept: the setting LOG_FILE is empty."))
         path = settings.BASE_DIR / settings.LOG_FILE
         if not flag("full", request.query_params):
             return Response(LogSerializer({"lines": last_lines(path, LOG_LINES)}).data)

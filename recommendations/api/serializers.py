@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from catalog.api.fields import (
@@ -118,7 +119,7 @@ class RecommendationsQuestionSerializer(FiltersSerializer):
     def validate_placement(self, slug: str) -> str:
         # Most lists are of the default placement, whose rules are read once, with the list, even where it is missing.
         if slug != HOME and not Placement.objects.filter(slug=slug).exists():
-            raise serializers.ValidationError(f"There is no placement “{slug}”.")
+            raise serializers.ValidationError(_("There is no placement “%(placement)s”.") % {"placement": slug})
         return slug
 
 
@@ -134,7 +135,7 @@ class RecommendedCarSerializer(PricedCardSerializer):
     source = serializers.CharField(  # type: ignore[assignment]
         help_text="Which way it came into the list; whose listing it is says `listing_source`."
     )
-    reason = serializers.CharField(help_text="One sentence for the buyer.")
+    reason = serializers.CharField(help_text="One sentence for the buyer, in the language of the request.")
 
 
 class RecommendationsAnswerSerializer(serializers.Serializer):
@@ -173,7 +174,7 @@ class EventSerializer(OriginSerializer):
 
     def validate_occurred_at(self, moment: datetime) -> datetime:
         if moment < EARLIEST_EVENT:
-            raise serializers.ValidationError("Lies too far in the past to be true.")
+            raise serializers.ValidationError(_("Lies too far in the past to be true."))
         return moment
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -240,7 +241,7 @@ class QuestionnaireSerializer(KnownFieldsSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         low, high = attrs.get("budget_min"), attrs.get("budget_max")
         if low is not None and high is not None and low > high:
-            raise serializers.ValidationError({"budget_min": "is greater than budget_max"})
+            raise serializers.ValidationError({"budget_min": _("is greater than %(field)s") % {"field": "budget_max"}})
         return attrs
 
     @staticmethod

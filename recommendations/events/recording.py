@@ -19,6 +19,7 @@ from typing import Any
 from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import Exists, Manager, OuterRef
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from psycopg.errors import DeadlockDetected
 
 from accounts.models import ApiKey, Buyer
@@ -238,9 +239,11 @@ def says_the_same(earlier: Interaction, row: Interaction) -> bool:
 
 
 def conflict_between(earlier: Interaction, row: Interaction) -> str:
-    return (
-        f"“{row.event_id}” is the id of another event of yours: {in_short(earlier)}. What came now is {in_short(row)}."
-    )
+    return _("“%(id)s” is the id of another event of yours: %(earlier)s. What came now is %(now)s.") % {
+        "id": row.event_id,
+        "earlier": in_short(earlier),
+        "now": in_short(row),
+    }
 
 
 def in_short(row: Interaction) -> str:
@@ -307,17 +310,23 @@ def problems_of(event: Event, kinds: set[str], known_ids: set[int], now: datetim
     """What is wrong with one event, as pairs of field and reason."""
     problems = []
     if event.kind not in kinds:
-        problems.append(("kind", f"unknown kind “{event.kind}”; known are {', '.join(sorted(kinds))}"))
+        problems.append(
+            (
+                "kind",
+                _("unknown kind “%(kind)s”; known are %(known)s")
+                % {"kind": event.kind, "known": ", ".join(sorted(kinds))},
+            )
+        )
     if event.listing_id is not None and event.listing_id not in known_ids:
-        problems.append(("listing_id", f"there is no listing {event.listing_id}"))
+        problems.append(("listing_id", _("there is no listing %(listing)s") % {"listing": event.listing_id}))
     if event.listing_id is None and not (event.kind == SEARCH and event.query):
-        problems.append(("listing_id", "an event needs a listing; only a search may have a query instead"))
+        problems.append(("listing_id", _("an event needs a listing; only a search may have a query instead")))
     if event.occurred_at and event.occurred_at > now + CLOCK_SKEW:
-        problems.append(("occurred_at", f"{event.occurred_at.isoformat()} lies in the future"))
+        problems.append(("occurred_at", _("%(moment)s lies in the future") % {"moment": event.occurred_at.isoformat()}))
     if event.position is not None and not 1 <= event.position <= 32_767:
-        problems.append(("position", "must be between 1, the top of the list, and 32767"))
+        problems.append(("position", _("must be between 1, the top of the list, and %(most)s") % {"most": 32_767}))
     if len(event.event_id) > 64:
-        problems.append(("event_id", "has more than 64 characters"))
+        problems.append(("event_id", _("has more than %(most)s characters") % {"most": 64}))
     return problems
 
 

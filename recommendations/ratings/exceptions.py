@@ -22,6 +22,13 @@ class NoRatingModel(RatingsError):
         super().__init__(f"{why}; run: {TRAIN_COMMAND}")
 
 
+class NoReadableModel(NoRatingModel):
+    """Something was trained, but nothing of it can be read."""
+
+    def __init__(self) -> None:
+        super().__init__("no stored rating model can be read, see the log")
+
+
 class ArtefactRefused(RatingsError):
     """A stored model that is incomplete, damaged or of another format."""
 

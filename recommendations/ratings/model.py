@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from recommendations.ratings.exceptions import ArtefactRefused, NoRatingModel
+from recommendations.ratings.exceptions import ArtefactRefused, NoRatingModel, NoReadableModel
 from recommendations.ratings.files import Problems, read_ratings, read_titles, titles_beside
 from recommendations.ratings.fitting import Fit, FitConfig, Report, fit
 from recommendations.ratings.loaded import Evaluation, LoadedModel, arrays_of, no_report
@@ -135,7 +135,7 @@ class RatingModel:
                 logger.info("loaded rating model %s", name)
                 return loaded
         if self._refused:
-            raise NoRatingModel("no stored rating model can be read, see the log")
+            raise NoReadableModel
         raise NoRatingModel
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from django.utils.translation import gettext
 from numpy.typing import NDArray
 
 from catalog.models import Listing
@@ -61,7 +62,7 @@ def infer(questions: Sequence[Question]) -> list[Answer]:
         # borrowed block by block, so that a large batch does not keep everybody else waiting
         with borrow_index(is_stale_allowed=True) as listing_index:
             if listing_index is None:
-                raise NoLiveRanker("No ranker is live yet: train one first.")
+                raise NoLiveRanker(gettext("No ranker is live yet: train one first."))
             some = asked[done : done + questions_at_once(len(listing_index))]
             for at, answer in zip(some, _answers([questions[at] for at in some], listing_index), strict=True):
                 answers[at] = answer

@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl
 from django.conf import settings
 from django.core.signals import request_finished
 from django.db import connections
+from django.utils import translation
 from psycopg import Connection
 from rest_framework.exceptions import Throttled
 
@@ -27,6 +28,7 @@ from accounts.api.throttles import OpenRouteThrottle, carried
 from recommendations.api import feed
 from recommendations.api.inference import answer_many, answer_one
 from recommendations.telemetry import INFERENCE_SECONDS
+from recommender_site.http.language import ACCEPT_LANGUAGE, language_asked_for
 from recommender_site.http.security import DEPENDS_ON, PERSONAL
 from web.errors import error_body, exception_handler
 from web.parsers import JSONParser, LenientJSONParser
@@ -41,7 +43,7 @@ SPARE_CONNECTIONS = 3  # of a pool, for threads beside those that answer
 INFERENCES = {"/infer": answer_one, "/batch": answer_many}
 LENIENT, STRICT = LenientJSONParser(), JSONParser()
 RECS = "/recs/"
-VARY = ", ".join((*DEPENDS_ON, "origin"))  # a cache keeps answers to other origins apart too
+VARY = ", ".join((ACCEPT_LANGUAGE, *DEPENDS_ON, "origin"))  # a cache keeps answers to other origins apart too
 
 _keeps_connections = False
 
@@ -66,8 +68,10 @@ def with_fast_lane(application: Application) -> Application:
         if answer is None:
             return application(environ, start_response)
         started_at = time.perf_counter()
+        language = language_asked_for(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
         with traced(environ) as request_id:
-            status, body, headers = _respond(answer, environ)
+            with translation.override(language):
+                status, body, headers = _respond(answer, environ)
             log_request(environ, status, started_at)
         content = json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
         start_response(
@@ -77,6 +81,7 @@ def with_fast_lane(application: Application) -> Application:
                 ("Content-Length", str(len(content))),
                 ("X-Content-Type-Options", "nosniff"),
                 ("Cache-Control", PERSONAL),
+                ("Content-Language", language),
                 ("Vary", VARY),
                 (HEADER, request_id),
                 *headers.items(),

@@ -23,7 +23,7 @@ ERROR_SCHEMA: Schema = {
             "required": ["code", "message", "fields"],
             "properties": {
                 "code": {"type": "string", "description": "For programs; stays the same."},
-                "message": {"type": "string", "description": "For people."},
+                "message": {"type": "string", "description": "For people, in the language of `Accept-Language`."},
                 "fields": {
                     "type": "object",
                     "description": "What was wrong, by the path of the field: `events[3].listing_id`.",
@@ -46,20 +46,16 @@ DESCRIPTIONS = {
     "429": "Too many requests; `Retry-After` says for how many seconds.",
     "503": "A server this needs is down; nothing was changed.",
 }
-EXAMPLES = {
-    "400": error_body(400, "min_year: A valid integer is required.", {"min_year": ["A valid integer is required."]}),
-    "401": error_body(401, "Authentication credentials were not provided."),
-    "403": error_body(403, "Only a client system may name another buyer."),
-    "404": error_body(404),
-    "406": error_body(406, "Could not satisfy the request Accept header."),
-    "409": error_body(409, "A listing that is draft cannot be marked as sold."),
-    "413": error_body(413, "The body is larger than 10 MB."),
-    "415": error_body(415, 'Unsupported media type "text/plain" in request.'),
-    "422": error_body(
-        422, "actions: There are 2 item_ids, but 1 actions.", {"actions": ["There are 2 item_ids, but 1 actions."]}
-    ),
-    "429": error_body(429, "Request was throttled. Expected available in 12 seconds."),
-    "503": error_body(503),
+EXAMPLES: dict[str, tuple[str, dict[str, list[str]]]] = {  # message and fields; others say what the status means
+    "400": ("min_year: A valid integer is required.", {"min_year": ["A valid integer is required."]}),
+    "401": ("Authentication credentials were not provided.", {}),
+    "403": ("Only a client system may name another buyer.", {}),
+    "406": ("Could not satisfy the request Accept header.", {}),
+    "409": ("A listing that is draft cannot be marked as sold.", {}),
+    "413": ("The body is larger than 10 MB.", {}),
+    "415": ('Unsupported media type "text/plain" in request.', {}),
+    "422": ("actions: There are 2 item_ids, but 1 actions.", {"actions": ["There are 2 item_ids, but 1 actions."]}),
+    "429": ("Request was throttled. Expected available in 12 seconds.", {}),
 }
 ALWAYS_POSSIBLE = ("406", "429", "503")
 
@@ -108,7 +104,7 @@ def _describe(response: Schema, status: str) -> None:
     response["description"] = response.get("description") or DESCRIPTIONS.get(status, "")
     content = response.setdefault("content", {}).setdefault("application/json", {})
     content["schema"] = {"$ref": "#/components/schemas/Error"}
-    content.setdefault("example", EXAMPLES.get(status, error_body(int(status))))
+    content.setdefault("example", error_body(int(status), *EXAMPLES.get(status, ("", {}))))
 
 
 class TokenScheme(SimpleJWTScheme):

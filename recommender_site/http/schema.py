@@ -38,7 +38,7 @@ class SchemaView(SpectacularAPIView):
             headers={
                 "ETag": description.etag,
                 "Cache-Control": BROWSERS_KEEP_IT,
-                "Vary": "Accept",
+                "Vary": "Accept",  # by language only where ?lang= asks
                 "Content-Disposition": f'inline; filename="forecourt.{renderer.format}"',
             },
         )
