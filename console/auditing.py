@@ -6,18 +6,23 @@ Values are kept as people read them (names rather than keys); secrets and what i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.models import BinaryField, Field, Manager, Model, QuerySet
 from django.forms import BaseForm, ModelChoiceField
+from django.utils.functional import Promise
 
 SECRETS = {"password", "hashed_key", "token", "usable_password", "password1", "password2"}
 BULKY = {"search_text"}
 LONGEST = 500  # characters of one value
 GONE = "an erased person"
+PLAIN = (int, float, bool, type(None), Decimal, date, time, timedelta, UUID, Promise)  # that JSON is made of here
 Values = dict[str, Any]
 
 
@@ -105,7 +110,7 @@ def readable(value: Any) -> Any:
         return readable_values({str(name): each for name, each in value.items()})
     if isinstance(value, QuerySet | Iterable) and not isinstance(value, bytes):
         return [readable(each) for each in value]
-    return value
+    return value if isinstance(value, PLAIN) else str(value)
 
 
 def forget(rows: Iterable[Model]) -> None:

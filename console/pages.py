@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from functools import cache, wraps
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin
+from django.contrib.admin import helpers
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.widgets import AutocompleteMixin
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db import models
-from django.http import HttpRequest, HttpResponse
+from django.db import connection, models
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import URLPattern
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
@@ -84,6 +89,45 @@ class ConsoleAdmin(ModelAdmin):
             kwargs["assume_scheme"] = "https"
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
+    # --- Keys that cannot be any ------------------------------------------------------------------------------------
+    @property
+    def urls(self) -> list[URLPattern]:
+        """Every page of a row answers 404 to a key that cannot be one, those of Django and Unfold too."""
+        return [self._without_nonsense(pattern) for pattern in super().urls]
+
+    def _without_nonsense(self, pattern: URLPattern) -> URLPattern:
+        view = pattern.callback
+
+        @wraps(view)
+        def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            key = kwargs.get("object_id")
+            if key is not None and self.admin_site.has_permission(request) and not self.can_be_key(unquote(str(key))):
+                raise Http404
+            try:
+                return view(request, *args, **kwargs)
+            except self.model.DoesNotExist as error:  # a row that is gone by the time its page looks for it
+                raise Http404 from error
+
+        return URLPattern(pattern.pattern, wrapped, pattern.default_args, pattern.name)
+
+    def can_be_key(self, key: str) -> bool:
+        return can_be_value(self.opts.pk, key)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Selected rows whose keys cannot be any are not selected."""
+        if helpers.ACTION_CHECKBOX_NAME in request.POST:
+            given = request.POST.copy()
+            keys = [str(key) for key in given.getlist(helpers.ACTION_CHECKBOX_NAME)]
+            given.setlist(helpers.ACTION_CHECKBOX_NAME, [key for key in keys if self.can_be_key(key)])
+            request.POST = given  # type: ignore[assignment]
+        return super().changelist_view(request, extra_context)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return forgiving(super().formfield_for_foreignkey(db_field, request, **kwargs))
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return forgiving(super().formfield_for_manytomany(db_field, request, **kwargs))
+
     # --- What was changed goes into the audit log -------------------------------------------------------------------
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
         """Called once a form was saved and before it is logged: the one point that knows both sides."""
@@ -122,6 +166,38 @@ class ConsoleAdmin(ModelAdmin):
         match = request.resolver_match
         own = f"{self.opts.app_label}_{self.opts.model_name}_"
         return bool(match and (match.url_name or "").startswith(own))
+
+
+def can_be_value(field: Any, text: str) -> bool:
+    """Whether a column can hold what this text says; rows are not looked for."""
+    try:
+        field.get_db_prep_value(field.to_python(text), connection)
+        field.run_validators(field.to_python(text))
+    except (ValidationError, ValueError, TypeError, OverflowError):
+        return False
+    return "\0" not in text
+
+
+class ForgivesNonsense:
+    """A choice by autocompletion that shows its form again when what was sent cannot be a key; Django looks it up."""
+
+    def optgroups(self, name: str, value: list[Any], attr: Any = None) -> Any:
+        column = self.field.target_field  # type: ignore[attr-defined]
+        possible = [each for each in value if each in (None, "") or can_be_value(column, str(each))]
+        return super().optgroups(name, possible, attr)  # type: ignore[misc]
+
+
+@cache
+def _forgiving_kind(kind: type) -> type:
+    return type(kind.__name__, (ForgivesNonsense, kind), {})
+
+
+def forgiving(formfield: Any) -> Any:
+    """The same field; a choice by autocompletion forgives what cannot be a key, other choices do so by themselves."""
+    if formfield is not None and isinstance(formfield.widget, AutocompleteMixin):
+        kind: Any = type(formfield.widget)
+        formfield.widget.__class__ = _forgiving_kind(kind)
+    return formfield
 
 
 class ReadOnlyAdmin(ConsoleAdmin):
