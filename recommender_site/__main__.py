@@ -28,8 +28,8 @@ def main() -> int:
     if parser.parse_args().stop_with_parent:
         end_with_parent()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
-    state = embedded.state_directory()
     try:
+        state = embedded.state_directory()
         with only_one(state):
             end_leftovers(state)
             return run(state)
@@ -39,6 +39,8 @@ def main() -> int:
         return 128 + signal.SIGINT
     except PermissionError as problem:
         refuse(f"{problem}. Set EMBEDDED_DIR to a directory of your own")
+    except OSError as problem:  # a disk that is full, above all
+        refuse(f"{problem.strerror or problem}{f': {problem.filename}' if problem.filename else ''}")
 
 
 def run(state: Path) -> int:
@@ -65,7 +67,8 @@ def run(state: Path) -> int:
 
 
 def refuse(problem: object) -> NoReturn:
-    sys.exit(f"Forecourt does not start: {problem}")
+    """End with one line, so that the cause is not looked for among others."""
+    sys.exit(f"Forecourt does not start: {' '.join(str(problem).split())}")
 
 
 if __name__ == "__main__":

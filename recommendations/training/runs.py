@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -59,6 +59,7 @@ BUYERS_FOR_TEST = 150  # a prior for the test alone need not be the best there i
 FACTOR_NORM = 0.2
 NO_TEST_FIGURES = GateFigures(np.empty(0), np.empty(0), 0.0, 0.0)
 SECONDS_A_DAY = 86_400.0
+LOCK_OF_REQUESTS = 7_466_002  # among advisory locks: of asking for a training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +105,16 @@ class TrainingParameters:
 def start_training(
     *, parameters: dict[str, Any] | None = None, promote: bool = True, started_by: User | None = None
 ) -> TrainingRun:
-    """A queued run, to be handed to ``run_training``; raises TrainingRefused for parameters that make no sense."""
-    checked = TrainingParameters.from_json(parameters or {})
-    return TrainingRun.objects.create(parameters=asdict(checked), promote=promote, started_by=started_by)
+    """A queued run, to be handed to ``run_training``; raises TrainingRefused for parameters that make no sense.
+
+    One that is asked for while the same training waits or runs is that training: two at once would learn the same thing
+    and race for going live.
+    """
+    wanted = {"parameters": asdict(TrainingParameters.from_json(parameters or {})), "promote": promote}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_OF_REQUESTS])  # held until the new row is visible
+        unfinished = TrainingRun.objects.unfinished().filter(**wanted).order_by("created_at").first()
+        return unfinished or TrainingRun.objects.create(**wanted, started_by=started_by)
 
 
 def run_training(*, run_id: int, report: Report | None = None) -> RankerVersion | None:

@@ -197,13 +197,14 @@ class Server(ABC):
         return True
 
     def start(self) -> bool:
-        """Start it unless it runs; says whether it had to. Raises EmbeddedError with the end of the log."""
+        """Start it unless it runs; says whether it had to. Raises EmbeddedError that names the cause and the log."""
         if self.is_running():
             return False
         self._end_leftovers()
         self.prepare()
         log_path = self.home.base / f"{self.label.lower()}.log"
         with _open_log(log_path) as log:
+            log_begins = log.tell()
             process = self._process = subprocess.Popen(
                 self.command(),
                 cwd="/",
@@ -215,16 +216,17 @@ class Server(ABC):
                 **self.home.process_options(),
             )
         try:
-            self._wait_until_ready(process, log_path)
+            self._wait_until_ready(process, log_path, log_begins)
         except BaseException:  # Ctrl-C too must leave nothing behind
             process.terminate()
             raise
         return True
 
-    def _wait_until_ready(self, process: subprocess.Popen[bytes], log_path: Path) -> None:
+    def _wait_until_ready(self, process: subprocess.Popen[bytes], log_path: Path, log_begins: int) -> None:
         _wait_until(lambda: self.is_ready() or process.poll() is not None, self.start_patience_seconds)
         if process.poll() is not None or not self.is_ready():
-            raise EmbeddedError(f"{self.label} did not start; the end of {log_path}:\n{_tail(log_path)}")
+            cause = cause_in(_tail(log_path, log_begins))
+            raise EmbeddedError(f"{self.label} did not start: {cause} (the log is {log_path})")
 
     def stop(self) -> None:
         if self.is_running():
@@ -343,7 +345,7 @@ class Postgres(Server):
             **self.home.process_options(),
         )
         if done.returncode:
-            raise EmbeddedError(f"{tool} failed ({done.returncode}): {done.stderr.strip() or done.stdout.strip()}")
+            raise EmbeddedError(f"{tool} failed ({done.returncode}): {cause_in(done.stderr or done.stdout)}")
         return done.stdout
 
 
@@ -551,8 +553,22 @@ def _open_log(path: Path) -> IO[bytes]:
     return open(path, "ab")
 
 
-def _tail(path: Path, n_bytes: int = 2000) -> str:
-    return path.read_bytes()[-n_bytes:].decode(errors="replace")
+def _tail(path: Path, begins: int, n_bytes: int = 2000) -> str:
+    """The end of what was written from a byte on: what an earlier start said is not why this one failed."""
+    return path.read_bytes()[begins:][-n_bytes:].decode(errors="replace")
+
+
+GRAVE = ("PANIC", "FATAL", "No space left", "ERROR", "error:", "could not", "Can't")  # in logs, the gravest first
+LONGEST_CAUSE = 400  # characters
+
+
+def cause_in(text: str) -> str:
+    """Why a server ended, from the end of its log, as one line: from the last of the gravest lines on."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for sign in GRAVE:
+        if found := [number for number, line in enumerate(lines) if sign in line]:
+            return " ".join(lines[found[-1] :])[:LONGEST_CAUSE]
+    return lines[-1] if lines else "it says nothing"
 
 
 def _short_hash(path: Path) -> str:

@@ -36,6 +36,8 @@ class Command(BaseCommand):
             bar.close()
         if version:
             self.describe(version)
+        else:
+            self.stdout.write(f"{run} is not carried out here: another process has it, or it was cancelled.")
 
     def describe(self, version: RankerVersion) -> None:
         self.stdout.write(

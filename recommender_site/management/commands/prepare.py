@@ -4,6 +4,7 @@ Safe to run at every start: what is there already is left alone.
 """
 
 import hashlib
+import logging
 import os
 import time
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import Any
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+from django.db import DatabaseError
 
 from web import servers
+
+logger = logging.getLogger(__name__)
 
 DATABASE_PATIENCE_SECONDS = 60.0
 
@@ -25,6 +29,16 @@ class Command(BaseCommand):
         parser.add_argument("--static-only", action="store_true", help="only the files, for which no server is needed")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """A disk that is full or a database that fails ends it with one line, not with a traceback."""
+        try:
+            self.prepare(options)
+        except OSError as problem:
+            raise CommandError(f"{problem.strerror or problem}: {problem.filename or 'no file is named'}") from problem
+        except DatabaseError as problem:
+            logger.exception("preparation failed")
+            raise CommandError(f"the database refused: {one_line(problem)}{where_the_log_is()}") from problem
+
+    def prepare(self, options: dict[str, Any]) -> None:
         collect_static_files()
         if options["static_only"]:
             return
@@ -38,12 +52,20 @@ class Command(BaseCommand):
             self.stdout.write(f"No ranker yet: {refusal}")
 
 
+def one_line(problem: object) -> str:
+    return " ".join(str(problem).split())
+
+
+def where_the_log_is() -> str:
+    return f" (the log is {settings.BASE_DIR / settings.LOG_FILE})" if settings.LOG_FILE else ""
+
+
 def wait_for_database() -> None:
     """In a group of containers the database may be a little later than we are."""
     deadline = time.monotonic() + DATABASE_PATIENCE_SECONDS
     while problem := servers.database_problem():
         if time.monotonic() > deadline:
-            raise CommandError(f"the database of DATABASE_URL does not answer: {problem}")
+            raise CommandError(f"the database of DATABASE_URL does not answer: {one_line(problem)}")
         time.sleep(0.5)
 
 
