@@ -6,6 +6,8 @@ from typing import Any
 from django.conf import settings
 from django.db.models import QuerySet
 from django.http import Http404
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -35,7 +37,7 @@ class ExternalIdField(serializers.CharField):
 class SourceField(serializers.CharField):
     """A system whose ids are apart from those of every other one."""
 
-    default_error_messages = {"reserved": f"“{ITEMS}” are the items of /add_items, which are no cars."}
+    default_error_messages = {"reserved": gettext_lazy("“items” are the items of /add_items, which are no cars.")}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 80, "required": False, **kwargs})
@@ -58,7 +60,7 @@ class ListingReferenceSerializer(QuestionSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("listing_id" in attrs) == ("external_id" in attrs):
-            raise ValidationError({"listing_id": "Name the car by listing_id or by external_id, one of the two."})
+            raise ValidationError({"listing_id": _("Name the car by listing_id or by external_id, one of the two.")})
         return attrs
 
 
@@ -87,7 +89,7 @@ def listing_of(listings: QuerySet[Listing], source: str, external_id: str) -> Li
 def _only(listings: QuerySet[Listing]) -> Listing:
     listing = listings.first()
     if listing is None:
-        raise Http404("There is no such car.")
+        raise Http404(_("There is no such car."))
     return listing
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
-from django.http import Http404
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
@@ -153,7 +152,10 @@ class ListingsView(StrictView):
         with transaction.atomic():
             known = listing_ids_of({(source, listing["external_id"]) for listing in listings})
             unknown = {
-                f"listings[{index}].external_id": [f"there is no listing “{listing['external_id']}” of “{source}”"]
+                f"listings[{index}].external_id": [
+                    _("there is no listing “%(external_id)s” of “%(source)s”")
+                    % {"external_id": listing["external_id"], "source": source}
+                ]
                 for index, listing in enumerate(listings)
                 if (source, listing["external_id"]) not in known
             }
@@ -187,9 +189,7 @@ class ListingView(StrictView):
     def patch(self, request: Request, listing_id: str) -> Response:
         question = ListingChangeSerializer(data=request.data)
         question.is_valid(raise_exception=True)
-        listing = Listing.objects.with_card_data().filter(pk=int(listing_id)).first()
-        if listing is None:
-            raise Http404(_("There is no such listing."))
+        listing = referenced_listing(request, Listing.objects.cars().with_card_data(), listing_id)
         change_listing(listing, question.validated_data)
         return Response(CarSerializer(listing).data)
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from accounts.api.authentication import VISITOR_KEY
@@ -115,7 +116,9 @@ class MergeSerializer(KnownFieldsSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if len(attrs) != 1:
-            raise serializers.ValidationError({"external_id": "Name a visitor_key or an external_id, one of the two."})
+            raise serializers.ValidationError(
+                {"external_id": _("Name a visitor_key or an external_id, one of the two.")}
+            )
         return attrs
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db import transaction
 from django.http import Http404
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
@@ -50,7 +52,8 @@ from web.strict import StrictView
 
 BUYERS = ["Buyers"]
 HIDDEN_AT_MOST = 1000
-UNKNOWN = "Nothing is known about this buyer."
+UNKNOWN = gettext_lazy("Nothing is known about this buyer.")
+ASKED_FOR = "Asked for with the API key “{}”."  # in the audit log
 PATH_ID = OpenApiParameter("external_id", str, OpenApiParameter.PATH, description="Your id of the buyer.")
 CHANGE_EXAMPLE = {
     "location": {"latitude": 53.8, "longitude": -1.55},
@@ -160,7 +163,7 @@ class BuyerView(BuyerRoute):
     )
     def delete(self, request: Request, external_id: str) -> Response:
         try:
-            erase_person(buyer=known(external_id), note=f"Asked for with the API key “{request.auth}”.")
+            erase_person(buyer=known(external_id), note=ASKED_FOR.format(request.auth))
         except EraseRefused as refusal:
             raise Conflict(str(refusal)) from None
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -339,7 +342,7 @@ class BlockedSellersView(BuyerRoute):
     def delete(self, request: Request, external_id: str) -> Response:
         seller = self._seller(request, request.query_params)
         if not remove_seller(buyer=known(external_id), relation=Relation.BLOCKED, seller=seller):
-            raise Http404("This seller is not blocked.")
+            raise Http404(_("This seller is not blocked."))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _seller(self, request: Request, data: Any) -> str:
@@ -394,7 +397,7 @@ class HiddenCarsView(BuyerRoute):
     def delete(self, request: Request, external_id: str) -> Response:
         buyer = known(external_id)
         if not show_listing_again(buyer=buyer, listing=referenced_listing(request, Listing.objects.cars())):
-            raise Http404("This car is not hidden.")
+            raise Http404(_("This car is not hidden."))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _answer(self, buyer: Buyer) -> Response:

@@ -33,7 +33,6 @@ PARTIAL = OpenApiParameter(
     "partial", bool, default=False,
     description="Record the events that are right, and say of each other one why it is not.",
 )  # fmt: skip
-NO_BUYER = ("buyer", "Required with an API key.")
 ATTEMPTS = 2  # a buyer may be erased while an event of theirs comes in
 
 
@@ -202,7 +201,8 @@ def name_listings(request: Request, batch: Batch) -> None:
         if reference in known:
             event["listing_id"] = known[reference]
         else:
-            item.problems.append(("external_id", f"there is no listing “{reference[1]}” of “{reference[0]}”"))
+            reason = _("there is no listing “%(external_id)s” of “%(source)s”")
+            item.problems.append(("external_id", reason % {"external_id": reference[1], "source": reference[0]}))
 
 
 def name_buyers(request: Request, batch: Batch) -> None:
@@ -212,7 +212,8 @@ def name_buyers(request: Request, batch: Batch) -> None:
         if item.event is None:
             continue
         if own is None and "buyer" not in item.event:
-            item.problems = [("buyer", str(BUYER_REQUIRED))]
+            missing = ("buyer", str(BUYER_REQUIRED))
+            item.problems = [*(each for each in item.problems if each != missing), missing]
         elif own is not None and item.event.get("buyer") not in (None, own.external_id):
             path = batch.path.format(index=index)
             raise PermissionDenied(f"{path}buyer: {NOT_ANOTHER_BUYER}")

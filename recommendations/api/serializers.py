@@ -179,7 +179,7 @@ class EventSerializer(OriginSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs.get("listing_id") is not None and attrs.get("external_id") is not None:
-            raise serializers.ValidationError({"external_id": "Name the car by listing_id or by this, not by both."})
+            raise serializers.ValidationError({"external_id": _("Name the car by listing_id or by this, not by both.")})
         return attrs
 
 

@@ -6,8 +6,6 @@ from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import Case, F, OrderBy
-from django.http import Http404
-from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     OpenApiExample,
@@ -132,10 +130,7 @@ def _previous(url: str, page: int) -> str | None:
 def visible_listing(request: Request, listing_id: str | None) -> Listing:
     """The car of a request, which is or was for sale; Http404 for a draft, which is not published."""
     shown = Listing.objects.exclude(status=Listing.Status.DRAFT).with_card_data()
-    listing = shown.filter(pk=int(listing_id)).first()
-    if listing is None:
-        raise Http404(_("There is no such car."))
-    return listing
+    return referenced_listing(request, shown, listing_id)
 
 
 class DetailView(StrictView):
