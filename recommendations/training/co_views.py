@@ -29,14 +29,14 @@ def co_views_in(events: EventRows, snapshot: ListingSnapshot, table: ListingTabl
         snapshot: In which every listing of the table has the row of that number.
         table: Every listing.
     """
-    told = events.take((events.listing_ids > 0) & (weights_of(events) > 0))
-    first = one_per_occasion(told.buyer_ids, told.listing_ids, told.occurred_at, np.ones(len(told)))
-    told = told.take(first)
-    before, after = consecutive(told)
+    seen = events.take((events.listing_ids > 0) & (weights_of(events) > 0))
+    first = one_per_occasion(seen.buyer_ids, seen.listing_ids, seen.occurred_at, np.ones(len(seen)))
+    seen = seen.take(first)
+    before, after = consecutive(seen)
     before, after = before[-CO_VIEWS_AT_MOST:], after[-CO_VIEWS_AT_MOST:]
-    later = told.take(after)
+    later = seen.take(after)
     order = np.argsort(later.ids)
-    later, anchors = later.take(order), told.listing_ids[before][order]
+    later, anchors = later.take(order), seen.listing_ids[before][order]
     beside = read_shown_beside(later.ids, SHOWN_AT_MOST)
     shown = padded_lists(later.ids, beside.event_ids, snapshot.stock.rows_of(beside.listing_ids))
     rows = snapshot.stock.rows_of(beside.listing_ids)
