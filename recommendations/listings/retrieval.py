@@ -24,6 +24,10 @@ from recommendations.listings.vectors import partition_of
 
 OVER_FETCH = 3  # the index is approximate and its iterative scan only roughly ordered: fetch more, sort, cut
 
+# How far a row v is from what is asked, by an operator that the index of its column knows; null where it has no vector.
+SCORE = sql.SQL("(v.vector <#> %s)")  # the negative inner product
+LIKENESS = sql.SQL("(v.likeness <-> %s)")
+
 Found = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
@@ -81,22 +85,8 @@ class PgvectorRetriever:
     ) -> Found:
         """As ``best``; listings of an earlier release that no job has placed among similar cars yet are not found."""
         allowed = allowed_by(filters, exclude)
-        if is_few(allowed):
-            query = sql.SQL(
-                "WITH allowed (id) AS MATERIALIZED ({allowed}) SELECT v.listing_id, v.likeness <-> %s AS distance "
-                "FROM {vectors} v JOIN allowed ON allowed.id = v.listing_id WHERE v.likeness IS NOT NULL "
-                "ORDER BY distance, v.listing_id LIMIT %s"
-            )
-            chosen, parameters = allowed.order_by().values("pk").query.sql_with_params()
-            return self._run(query, chosen, [*parameters, as_vector(vector), k])
-        query = sql.SQL(
-            "SELECT listing_id, distance FROM (SELECT v.listing_id, v.likeness <-> %s AS distance FROM {vectors} v "
-            "WHERE v.listing_id IN ({allowed}) AND v.likeness IS NOT NULL ORDER BY v.likeness <-> %s LIMIT %s"
-            ") nearest ORDER BY distance, listing_id LIMIT %s"
-        )
-        chosen, parameters = allowed.order_by().values("pk").query.sql_with_params()
-        asked = as_vector(vector)
-        return self._run(query, chosen, [asked, *parameters, asked, k * OVER_FETCH, k])
+        find = self._exact if is_few(allowed) else self._approximate
+        return find(LIKENESS, vector, k, allowed)
 
     def best_among(self, weights: NDArray[np.floating], k: int, allowed: QuerySet[Listing]) -> Found:
         """The k best of a queryset, the way that suits how many there are."""
@@ -104,28 +94,37 @@ class PgvectorRetriever:
 
     def exact(self, weights: NDArray[np.floating], k: int, allowed: QuerySet[Listing]) -> Found:
         """Every allowed row compared; cheap for some thousands of rows, and right for any number."""
-        query = sql.SQL(
-            "WITH allowed (id) AS MATERIALIZED ({allowed}) SELECT v.listing_id, -(v.vector <#> %s) AS score "
-            "FROM {vectors} v JOIN allowed ON allowed.id = v.listing_id ORDER BY score DESC, v.listing_id LIMIT %s"
-        )
-        chosen, parameters = allowed.order_by().values("pk").query.sql_with_params()
-        return self._run(query, chosen, [*parameters, as_vector(weights), k])
+        ids, distances = self._exact(SCORE, weights, k, allowed)
+        return ids, -distances
 
     def approximate(self, weights: NDArray[np.floating], k: int, allowed: QuerySet[Listing]) -> Found:
         """Through the HNSW index, over-fetching; the filters apply inside the iterative scan."""
+        ids, distances = self._approximate(SCORE, weights, k, allowed)
+        return ids, -distances
+
+    def _exact(self, distance: sql.SQL, asked: NDArray[np.floating], k: int, allowed: QuerySet[Listing]) -> Found:
         query = sql.SQL(
-            "SELECT listing_id, score FROM (SELECT v.listing_id, -(v.vector <#> %s) AS score FROM {vectors} v "
-            "WHERE v.listing_id IN ({allowed}) ORDER BY v.vector <#> %s LIMIT %s"
-            ") nearest ORDER BY score DESC, listing_id LIMIT %s"
+            "WITH allowed (id) AS MATERIALIZED ({allowed}), measured AS (SELECT v.listing_id, {distance} AS distance "
+            "FROM {vectors} v JOIN allowed ON allowed.id = v.listing_id) SELECT listing_id, distance FROM measured "
+            "WHERE distance IS NOT NULL ORDER BY distance, listing_id LIMIT %s"
         )
         chosen, parameters = allowed.order_by().values("pk").query.sql_with_params()
-        vector = as_vector(weights)
-        return self._run(query, chosen, [vector, *parameters, vector, k * OVER_FETCH, k])
+        return self._run(query, distance, chosen, [*parameters, as_vector(asked), k])
 
-    def _run(self, query: sql.SQL, allowed: str, parameters: list) -> Found:
+    def _approximate(self, distance: sql.SQL, asked: NDArray[np.floating], k: int, allowed: QuerySet[Listing]) -> Found:
+        query = sql.SQL(
+            "SELECT listing_id, distance FROM (SELECT v.listing_id, {distance} AS distance FROM {vectors} v "
+            "WHERE v.listing_id IN ({allowed}) ORDER BY {distance} LIMIT %s"
+            ") nearest WHERE distance IS NOT NULL ORDER BY distance, listing_id LIMIT %s"
+        )
+        chosen, parameters = allowed.order_by().values("pk").query.sql_with_params()
+        vector = as_vector(asked)
+        return self._run(query, distance, chosen, [vector, *parameters, vector, k * OVER_FETCH, k])
+
+    def _run(self, query: sql.SQL, distance: sql.SQL, allowed: str, parameters: list) -> Found:
         vectors = sql.Identifier(partition_of(self._version_id))
         with connection.cursor() as cursor:
-            cursor.execute(query.format(allowed=sql.SQL(allowed), vectors=vectors), parameters)
+            cursor.execute(query.format(distance=distance, allowed=sql.SQL(allowed), vectors=vectors), parameters)
             rows = cursor.fetchall()
         return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.float64)
 

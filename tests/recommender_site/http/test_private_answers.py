@@ -1,4 +1,4 @@
-"""What is about a person is kept by no cache: every route, page and error, whoever asks."""
+"""What is about a person is kept by no cache: every route, page and error, for every caller."""
 
 import io
 
