@@ -75,7 +75,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         return _unavailable(error)
     problem = _as_api_exception(error)
     if problem is None:
-        return None
+        return _unavailable(error) if is_outage(error) else None
     set_rollback()
     body = _body_of(problem)
     return Response(body, status=problem.status_code, headers=_headers_of(problem))
@@ -112,6 +112,21 @@ def is_refused_value(error: BaseException | None) -> bool:
     """
     state = getattr(getattr(error, "__cause__", None), "sqlstate", None) or ""
     return isinstance(error, DataError) or state.startswith(("22", "54"))
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Whether a server that is away is behind an error, by itself or as what another error was raised for.
+
+    Django puts others in its place: a session that cannot be saved is called interrupted (a 400), and a query after a
+    lost connection is called a broken transaction.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, OUTAGES):
+            return not is_refused_value(error)
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _words_of(error: Http404) -> str:
@@ -174,6 +189,8 @@ def is_api_request(request: HttpRequest) -> bool:
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if is_outage(exception):
+        return _page_of_crash(request, HTTPStatus.SERVICE_UNAVAILABLE)
     if not is_api_request(request):
         return defaults.bad_request(request, exception)
     status = 413 if isinstance(exception, RequestDataTooBig) else 400
@@ -196,7 +213,10 @@ def handler500(request: HttpRequest) -> HttpResponse:
     """A crash; or what is noticed outside of the API's own views (in a session, on a page of the admin): a server that
     is down, or a value that the database does not take."""
     error = sys.exc_info()[1]
-    status = 400 if is_refused_value(error) else 503 if isinstance(error, OUTAGES) else 500
+    return _page_of_crash(request, 400 if is_refused_value(error) else 503 if is_outage(error) else 500)
+
+
+def _page_of_crash(request: HttpRequest, status: int) -> HttpResponse:
     response: HttpResponse = defaults.server_error(request)
     response.status_code = status
     if is_api_request(request):

@@ -10,7 +10,9 @@ from urllib.parse import quote
 
 import pytest
 from django.conf import settings
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import OperationalError, connection
+from django.db.transaction import TransactionManagementError
 from django.http import Http404
 from django.test import Client, RequestFactory
 from kombu.exceptions import OperationalError as BrokerError
@@ -73,6 +75,36 @@ def test_the_last_resort_knows_an_outage_from_a_crash():
             response = handler500(request)
         assert response.status_code == status
         assert set(json.loads(response.content)["error"]) == {"code", "message", "fields"}
+
+
+def raised_for(cause: Exception, error: Exception, *, is_named: bool) -> Exception:
+    try:
+        try:
+            raise cause
+        except Exception as known:
+            if is_named:
+                raise error from known
+            raise error  # noqa: B904 (as Django's sessions do)
+    except Exception as raised:
+        return raised
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+@pytest.mark.parametrize("error", [TransactionManagementError("broken"), SessionInterrupted("gone"), KeyError("oops")])
+def test_an_error_that_an_outage_caused_is_a_503_and_another_is_not(error, is_named):
+    outage = raised_for(OperationalError("gone"), error, is_named=is_named)
+    assert exception_handler(outage, {}).status_code == 503
+    for path in ("/admin/", "/api/v1/me"):
+        answer = handler400(RequestFactory().get(path), outage)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    other = raised_for(ValueError("no server"), type(error)("oops"), is_named=is_named)
+    assert exception_handler(other, {}) is None or isinstance(error, SessionInterrupted)
+    assert handler400(RequestFactory().get("/admin/"), other).status_code == 400
+
+
+def test_an_answer_that_was_chosen_stays_one_although_a_server_is_away():
+    chosen = raised_for(OperationalError("gone"), ParseError("not this"), is_named=True)
+    assert exception_handler(chosen, {}).status_code == 400
 
 
 def test_only_the_api_answers_in_json():
