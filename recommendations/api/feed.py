@@ -28,7 +28,7 @@ from accounts.models import ApiKey
 from recommendations import telemetry
 from recommendations.feed.clearing import empty_site
 from recommendations.feed.lists import ACTIONS, add_items, recommend, record_actions
-from web.errors import OUTAGES, error_body
+from web.errors import OUTAGES, RETRY_AFTER_SECONDS, error_body
 from web.origin import is_from_another_site
 from web.servers import broker_connection, problems_found
 
@@ -343,7 +343,8 @@ class HealthView(APIView):
         broken = {name: [answer] for name, answer in answers.items() if answer != "ok"}
         if broken:
             message = _("What does not answer: %(servers)s.") % {"servers": ", ".join(broken)}
-            return Response(error_body(503, message, broken), status=503)
+            again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+            return Response(error_body(503, message, broken), status=503, headers=again)
         return Response({"status": "ok", **answers})
 
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from web.errors import RETRY_AFTER_SECONDS
 from web.servers import problems_found
 
 
@@ -25,4 +26,7 @@ def ready(request: HttpRequest) -> JsonResponse:
     problems = problems_found()
     answers = {name: "does not answer" if problem else "ok" for name, problem in problems.items()}
     status = "unavailable" if problems["database"] else "degraded" if any(problems.values()) else "ok"
-    return JsonResponse({"status": status, **answers}, status=503 if problems["database"] else 200)
+    response = JsonResponse({"status": status, **answers}, status=503 if problems["database"] else 200)
+    if problems["database"]:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
