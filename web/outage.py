@@ -15,7 +15,7 @@ import socket
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 PROBE_EVERY_SECONDS = 0.25
 WATCH_EVERY_SECONDS = 0.2
 SILENCE_SECONDS = 0.55  # with the pause before it and what follows, a request is answered within a second
+NO_ANSWER = "PostgreSQL does not answer"
 
 
 class Breaker:
@@ -64,6 +65,12 @@ class Breaker:
                 self.close()
 
 
+class Pool(Protocol):
+    """Connections that threads wait for."""
+
+    def refuse_waiting(self, error: Exception) -> None: ...
+
+
 class DatabaseWatch:
     """Whether PostgreSQL answers, known at any time; connections that wait for one that does not are ended.
 
@@ -73,26 +80,34 @@ class DatabaseWatch:
     def __init__(self) -> None:
         self.is_away = False
         self._connections: weakref.WeakSet[psycopg.Connection[Any]] = weakref.WeakSet()
+        self._pools: weakref.WeakSet[Pool] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._parameters: Callable[[], dict[str, Any]] = dict
+        self._is_ended = threading.Event()
 
     def start(self, parameters: Callable[[], dict[str, Any]]) -> None:
         """``parameters`` gives what to connect with."""
         self._parameters = parameters
         threading.Thread(target=self._keep_asking, name="database-watch", daemon=True).start()
 
+    def end(self) -> None:
+        self._is_ended.set()
+
     def add(self, connection: psycopg.Connection[Any]) -> None:
         with self._lock:
             self._connections.add(connection)
 
+    def add_pool(self, pool: Pool) -> None:
+        with self._lock:
+            self._pools.add(pool)
+
     def refuse_if_away(self) -> None:
         if self.is_away:
-            raise psycopg.OperationalError("PostgreSQL does not answer")
+            raise psycopg.OperationalError(NO_ANSWER)
 
     def _keep_asking(self) -> None:
-        pause = threading.Event()
         connection: psycopg.Connection[Any] | None = None
-        while True:
+        while not self._is_ended.wait(WATCH_EVERY_SECONDS):
             try:
                 connection = connection or psycopg.connect(**{**self._parameters(), "autocommit": True})
                 ask(connection)
@@ -103,7 +118,8 @@ class DatabaseWatch:
                     with contextlib.suppress(Exception):
                         connection.close()
                 connection = None
-            pause.wait(WATCH_EVERY_SECONDS)
+        if connection is not None:
+            connection.close()
 
     def _note_answer(self) -> None:
         if self.is_away:
@@ -115,9 +131,11 @@ class DatabaseWatch:
             logger.error("PostgreSQL does not answer: %s", error)
         self.is_away = True
         with self._lock:
-            waiting = list(self._connections)
+            waiting, pools = list(self._connections), list(self._pools)
         for connection in waiting:
             hang_up(connection)
+        for pool in pools:
+            pool.refuse_waiting(psycopg.OperationalError(NO_ANSWER))
 
 
 def ask(connection: psycopg.Connection[Any]) -> None:

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from web.outage import Breaker, DatabaseWatch
+from web.postgres.base import WatchedPool
 from web.servers import connection_parameters
 
 
@@ -85,6 +86,33 @@ def test_a_query_that_waits_for_a_database_that_is_away_ends_and_the_next_is_ref
         relay.is_silent = relay.is_refusing = False
         wait_until(lambda: not watch.is_away)
         watch.refuse_if_away()
+        watch.end()
+
+
+def test_threads_that_wait_for_a_connection_get_it_in_turn_and_are_refused_when_the_database_goes_away():
+    watch = DatabaseWatch()
+    answered: list[tuple[int, str]] = []
+
+    def take(number: int) -> None:
+        try:
+            pool.getconn(timeout=30)
+            answered.append((number, "a connection"))
+        except psycopg.OperationalError as error:
+            answered.append((number, str(error)))
+
+    with WatchedPool(kwargs=connection_parameters(), min_size=1, max_size=1, open=True) as pool:
+        watch.add_pool(pool)
+        held = pool.getconn()
+        threads = [threading.Thread(target=take, args=(number,)) for number in range(3)]
+        for n_waiting, thread in enumerate(threads, start=1):
+            thread.start()
+            wait_until(lambda n=n_waiting: pool.get_stats().get("requests_waiting") == n)
+        pool.putconn(held)
+        wait_until(lambda: answered == [(0, "a connection")])
+        watch._note_silence(psycopg.OperationalError("no answer"))
+        for thread in threads:
+            thread.join(10)
+    assert sorted(answered[1:]) == [(1, "PostgreSQL does not answer"), (2, "PostgreSQL does not answer")]
 
 
 def test_a_breaker_asks_beside_the_requests_until_the_server_answers():

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from django.db.backends.base.base import NO_DB_ALIAS
 from django_prometheus.db.backends.postgresql import base
 from psycopg import Connection
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 
 from web.outage import database_watch
 
-TURN_SECONDS = 0.2  # between two looks at whether the server is away, while waiting for a connection
-
 
 class WatchedPool(ConnectionPool):
-    """A pool whose callers stop waiting as soon as the server is known to be away."""
+    """A pool whose callers stop waiting as soon as the server is known to be away, and keep their place until then."""
 
     def getconn(self, timeout: float | None = None) -> Any:
-        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
-        while True:
-            database_watch.refuse_if_away()
-            try:
-                return super().getconn(timeout=max(min(TURN_SECONDS, deadline - time.monotonic()), 0.001))
-            except PoolTimeout:
-                if time.monotonic() >= deadline:
-                    raise
+        database_watch.refuse_if_away()
+        return super().getconn(timeout)
+
+    def refuse_waiting(self, error: Exception) -> None:
+        """Raise ``error`` in every thread that waits for a connection."""
+        with self._lock:
+            waiting = list(self._waiting)
+        for client in waiting:
+            client.fail(error)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -43,7 +41,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 check=ConnectionPool.check_connection if self.settings_dict["CONN_HEALTH_CHECKS"] else None,
                 **(options if isinstance(options, dict) else {}),
             )
-            self._connection_pools.setdefault(self.alias, pool)
+            database_watch.add_pool(self._connection_pools.setdefault(self.alias, pool))
         return super().pool
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
