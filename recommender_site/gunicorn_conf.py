@@ -10,7 +10,7 @@ from prometheus_client import multiprocess
 from recommender_site import settings
 
 bind = f"{settings.HOST}:{settings.PORT}"
-worker_class = "gthread"
+worker_class = "recommender_site.http.web_process.WebProcess"
 workers = settings.WEB_PROCESSES
 threads = settings.WEB_THREADS
 timeout = 60  # seconds without a sign of life before a process is replaced

@@ -66,6 +66,7 @@ def services(state: Path, web_socket: socket.socket) -> list[Service]:
             grace_seconds=15,  # more than gunicorn's own patience
             environment=_metrics_directory(state, "web"),
             inherited_descriptors=(descriptor,),
+            serves_without_leader=True,
         ),
         Service("worker", worker_command(), grace_seconds=10, environment=_metrics_directory(state, "worker")),
         Service(

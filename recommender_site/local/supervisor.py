@@ -35,6 +35,7 @@ SERVER_CHECK_SECONDS = 2.0
 LONGEST_RESTART_PAUSE_SECONDS = 30.0
 GOOD_RUN_SECONDS = 60.0  # a service that lasted this long starts over with the shortest pause
 HARD_STOP_SECONDS = 5.0  # between "stop now" and SIGKILL
+SECOND_PROCESS_SECONDS = 20.0  # from a start until it surely serves, and the processes of its killed forerunner may go
 COLOURS = {"web": 36, "worker": 33, "trainer": 34, "beat": 35, "forecourt": 32}
 
 
@@ -48,6 +49,41 @@ class Service:
     stop_signal: signal.Signals = signal.SIGTERM
     environment: dict[str, str] = field(default_factory=dict)
     inherited_descriptors: tuple[int, ...] = ()
+    serves_without_leader: bool = False  # its processes go on when the main one is killed, until another one serves
+
+
+class Output:
+    """What the processes of one start print, passed on line by line until the last of them has ended."""
+
+    def __init__(self, name: str, stream: IO[bytes], selector: selectors.BaseSelector) -> None:
+        self._name = name
+        self._stream = stream
+        self._selector = selector
+        self._unfinished_line = b""
+        os.set_blocking(stream.fileno(), False)
+        selector.register(stream, selectors.EVENT_READ, self.pass_on)
+
+    def pass_on(self) -> None:
+        if self._stream.closed:
+            return
+        try:
+            chunk = os.read(self._stream.fileno(), 65536)
+        except BlockingIOError:
+            return
+        if not chunk:
+            self.close()
+            return
+        *lines, self._unfinished_line = (self._unfinished_line + chunk).split(b"\n")
+        for line in lines:
+            say(line.decode(errors="replace"), self._name)
+
+    def close(self) -> None:
+        if self._stream.closed:
+            return
+        self._selector.unregister(self._stream)
+        self._stream.close()
+        if self._unfinished_line:
+            say(self._unfinished_line.decode(errors="replace"), self._name)
 
 
 class Child:
@@ -60,9 +96,9 @@ class Child:
         self._selector = selector
         self._started_at = 0.0
         self._n_short_runs = 0
-        self._output: IO[bytes] | None = None
-        self._unfinished_line = b""
+        self._output: Output | None = None
         self._is_settled = True
+        self._groups: dict[int, str | None] = {}  # of every start that may have processes: the leader's id and start
 
     @property
     def is_running(self) -> bool:
@@ -91,44 +127,37 @@ class Child:
             pass_fds=self.service.inherited_descriptors,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **self.service.environment},
         )
-        self._output = self.process.stdout
-        if self._output is not None:
-            os.set_blocking(self._output.fileno(), False)
-            self._selector.register(self._output, selectors.EVENT_READ, self.pass_on_output)
-
-    def pass_on_output(self) -> None:
-        if self._output is None:
-            return
-        try:
-            chunk = os.read(self._output.fileno(), 65536)
-        except BlockingIOError:
-            return
-        if not chunk:
-            self._close_output()
-            return
-        *lines, self._unfinished_line = (self._unfinished_line + chunk).split(b"\n")
-        for line in lines:
-            say(line.decode(errors="replace"), self.service.name)
-
-    def _close_output(self) -> None:
-        if self._output is None:
-            return
-        self._selector.unregister(self._output)
-        self._output.close()
-        self._output = None
-        if self._unfinished_line:
-            say(self._unfinished_line.decode(errors="replace"), self.service.name)
-            self._unfinished_line = b""
+        self._groups[self.process.pid] = start_time(self.process.pid)
+        if self.process.stdout is not None:
+            self._output = Output(self.service.name, self.process.stdout, self._selector)
 
     def settle(self) -> bool:
-        """After its end: pass on its last words and end what it left in its group. Says whether it has just ended."""
+        """After its end: pass on its last words and end what it left in its group. Says whether it has just ended.
+
+        What serves without its leader, when that was killed, is left alone until ``end_forerunners``.
+        """
         if self._is_settled or self.is_running:
             return False
         self._is_settled = True
-        self.signal_group(signal.SIGKILL)  # pool processes outlive a killed Celery, and hold its socket and queue
-        self.pass_on_output()
-        self._close_output()
+        if self._output:
+            self._output.pass_on()
+        if self.process and not (self.service.serves_without_leader and self.process.returncode < 0):
+            # Pool processes outlive a killed Celery, and hold its socket and queue.
+            self._end_group(self.process.pid, signal.SIGKILL)
+            if self._output:
+                self._output.close()
         return True
+
+    def end_forerunners(self) -> None:
+        """End the processes of a leader that was killed, once those of the next one serve."""
+        if self.process and self.is_running and time.monotonic() - self._started_at > SECOND_PROCESS_SECONDS:
+            for pid in [pid for pid in self._groups if pid != self.process.pid]:
+                self._end_group(pid, signal.SIGTERM)
+
+    @property
+    def groups(self) -> list[tuple[int, str | None]]:
+        """The process groups that may have members: the leader's id, and when it started."""
+        return list(self._groups.items())
 
     def plan_restart(self) -> float:
         """Set the time of the next start and return the pause before it, in seconds."""
@@ -143,9 +172,13 @@ class Child:
         if self.is_running and self.process:
             self.process.send_signal(number)
 
-    def signal_group(self, number: int) -> None:
-        if self.process:
-            _signal_group(self.process.pid, number)
+    def signal_groups(self, number: int) -> None:
+        for pid in self._groups:
+            _signal_group(pid, number)
+
+    def _end_group(self, pid: int, number: int) -> None:
+        self._groups.pop(pid, None)
+        _signal_group(pid, number)
 
 
 class Supervisor:
@@ -183,7 +216,7 @@ class Supervisor:
         process = subprocess.Popen(
             command, cwd=PROJECT, start_new_session=True, preexec_fn=end_with_parent, stdin=subprocess.DEVNULL
         )
-        self._record([process.pid])
+        self._record([(process.pid, start_time(process.pid))])
         while process.poll() is None:
             self._wait(0.5)
             if self.is_stopping:
@@ -206,7 +239,7 @@ class Supervisor:
             self._stop_children()
         finally:
             for child in self.children:
-                child.signal_group(signal.SIGKILL)
+                child.signal_groups(signal.SIGKILL)
             self._record([])
 
     def _wait(self, seconds: float) -> None:
@@ -219,10 +252,11 @@ class Supervisor:
         for child in due:
             child.start()
         if due:
-            self._record([child.process.pid for child in self.children if child.process])
+            self._record([group for child in self.children for group in child.groups])
 
     def _check_children(self) -> None:
         for child in self.children:
+            child.end_forerunners()
             if child.settle() and child.process:
                 pause = child.plan_restart()
                 how = _describe_exit(child.process.returncode)
@@ -256,16 +290,16 @@ class Supervisor:
                     hard_at[name] = now
                     child.signal(signal.SIGQUIT)
                 elif now - hard_at.get(name, now) > HARD_STOP_SECONDS:
-                    child.signal_group(signal.SIGKILL)
+                    child.signal_groups(signal.SIGKILL)
         for child in self.children:
             child.settle()
         say("stopped")
 
-    def _record(self, pids: list[int]) -> None:
-        """Write down who runs, so that the next run can end what a killed supervisor left behind."""
+    def _record(self, groups: list[tuple[int, str | None]]) -> None:
+        """Write down what runs, so that the next run can end what a killed supervisor left behind."""
         path = self.state / "running.json"
         unfinished = path.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps([[pid, start_time(pid)] for pid in pids]))
+        unfinished.write_text(json.dumps(groups))
         unfinished.replace(path)
 
 

@@ -18,9 +18,14 @@ PROJECT = Path(__file__).resolve().parents[3]
 PROGRAM = """
 import sys
 from pathlib import Path
+from recommender_site.local import supervisor
 from recommender_site.local.supervisor import Service, Supervisor
 names_and_codes = zip(sys.argv[2::2], sys.argv[3::2])
-services = [Service(name, [sys.executable, "-c", code], grace_seconds=20) for name, code in names_and_codes]
+supervisor.SECOND_PROCESS_SECONDS = 0.5
+services = [
+    Service(name, [sys.executable, "-c", code], grace_seconds=20, serves_without_leader=name == "web")
+    for name, code in names_and_codes
+]
 Supervisor(Path(sys.argv[1])).run(services)
 """
 SLEEPER = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)"
@@ -115,6 +120,28 @@ def test_a_service_that_is_killed_leaves_no_children_behind(run):
     supervisor.wait_for("worker was killed by SIGKILL")
     wait_until(lambda: not any(is_alive(pid) for pid in first_two))
     supervisor.pids(times=4)
+
+
+def test_processes_that_serve_without_their_leader_go_on_until_the_next_one_serves(run):
+    supervisor = run(web=FAMILY)
+    leader, child = sorted(supervisor.pids(times=2), key=lambda pid: os.getpgid(pid) != pid)
+    os.kill(leader, signal.SIGKILL)
+    supervisor.wait_for("web was killed by SIGKILL")
+    assert is_alive(child)
+    next_two = supervisor.pids(times=4)[2:]
+    wait_until(lambda: not is_alive(child))
+    assert all(is_alive(pid) for pid in next_two)
+
+
+def test_processes_without_their_leader_end_with_the_supervisor(run, tmp_path):
+    supervisor = run(web=FAMILY)
+    leader, child = sorted(supervisor.pids(times=2), key=lambda pid: os.getpgid(pid) != pid)
+    os.kill(leader, signal.SIGKILL)
+    supervisor.wait_for("web was killed by SIGKILL")
+    supervisor.process.kill()
+    supervisor.process.wait()
+    end_leftovers(tmp_path, patience_seconds=0)
+    wait_until(lambda: not is_alive(child))
 
 
 def test_a_stop_lets_work_in_hand_be_finished(run):
