@@ -30,6 +30,7 @@ def press(page, button: str, confirm: str) -> None:
 
 def wait_until_done(page) -> None:
     """A job's page follows its progress by itself; a reload in between changes nothing."""
+    page.locator("#job-progress").wait_for(timeout=JOB_SECONDS)  # the page before has answered by now
     page.reload()
     page.locator("#job-progress", has_text="Done").wait_for(timeout=JOB_SECONDS)
 
