@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,18 @@ HISTORY_LENGTH = 30  # cars
 HISTORY_DECAY = 0.9  # each earlier car counts so much less
 
 
+class BuyerReading(Protocol):
+    """What sources and reasons ask of a buyer beside the numbers; ``state.BuyerState`` has it."""
+
+    @property
+    def searches(self) -> Sequence[Mapping[str, Any]]:
+        """Queries of the newest saved searches."""
+
+    @property
+    def events(self) -> Sequence[tuple[Any, ...]]:
+        """The newest favourable events, with the fields of their listings."""
+
+
 @dataclass(frozen=True, eq=False)
 class BuyerContext:
     """Who is asking, as numbers in the space of one version.
@@ -37,6 +49,7 @@ class BuyerContext:
         n_events: How many events the belief rests on.
         history: Archetype codes of the cars the buyer dealt with lately, and how strongly, same length.
         opened_make_ids: Makes of those cars.
+        read: What was read of the buyer along with the rest; None: it is read where it is needed.
     """
 
     buyer: Buyer | None
@@ -47,6 +60,7 @@ class BuyerContext:
     n_events: int
     history: tuple[NDArray[np.int32], NDArray[np.float64]]
     opened_make_ids: frozenset[int]
+    read: BuyerReading | None = None
 
     @property
     def location(self) -> tuple[float, float] | None:
@@ -91,8 +105,9 @@ def buyer_context_in(
     buyer: Buyer | None,
     preference: Preference | None,
     opened: Sequence[Opened] | None = None,
+    read: BuyerReading | None = None,
 ) -> BuyerContext:
-    """A buyer in the space of a window; ``opened`` in place of what the log says they dealt with lately."""
+    """A buyer in the space of an index; ``opened`` in place of what the log says they dealt with lately."""
     recent = recently_opened(buyer) if opened is None and buyer and buyer.is_personalised else opened or []
     rows = listing_index.stock.rows_of(np.array([event.listing_id for event in recent], np.int64))
     strengths = np.array([event.weight for event in recent]) * HISTORY_DECAY ** np.arange(len(recent))
@@ -105,6 +120,7 @@ def buyer_context_in(
         n_events=preference.n_interactions if preference else 0,
         history=(listing_index.archetypes[rows[rows >= 0]], strengths[rows >= 0]),
         opened_make_ids=frozenset(event.make_id for event in recent if event.make_id),
+        read=read,
     )
 
 

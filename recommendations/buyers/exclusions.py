@@ -13,6 +13,43 @@ from accounts.models import Buyer
 
 FREQUENCY_CAP_DAYS = 30
 
+DISMISSED = """
+WITH dismissed AS (
+    SELECT l.id, l.fingerprint FROM recommendations_interaction i
+    JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.is_dismissal
+    JOIN catalog_listing l ON l.id = i.listing_id
+    WHERE i.buyer_id = %(buyer)s AND i.occurred_at < %(before)s AND NOT EXISTS (
+        SELECT FROM recommendations_shownagain again
+        WHERE again.buyer_id = i.buyer_id AND again.listing_id = i.listing_id AND again.at >= i.received_at))
+SELECT id FROM dismissed
+UNION SELECT twin.id FROM dismissed JOIN catalog_listing twin
+    ON twin.fingerprint = dismissed.fingerprint AND NOT (twin.fingerprint = '')
+UNION SELECT l.id FROM catalog_listing l JOIN catalog_seller s ON s.id = l.seller_id
+    WHERE s.user_id = %(user)s AND l.status = 'live'
+UNION SELECT l.id FROM recommendations_buyerseller relation
+    JOIN catalog_seller s ON s.external_id = relation.seller_external_id
+    JOIN catalog_listing l ON l.seller_id = s.id AND l.status = 'live' WHERE relation.buyer_id = %(buyer)s"""
+
+# All but the log, the kinds of events and the stock that DISMISSED rests on; other rows, another text.
+RELATIONS = """
+SELECT md5(concat_ws(';',
+    (SELECT string_agg(seller_external_id, ' ' ORDER BY id) FROM recommendations_buyerseller
+        WHERE buyer_id = %(buyer)s),
+    (SELECT string_agg(concat(listing_id, '@', at), ' ' ORDER BY id) FROM recommendations_shownagain
+        WHERE buyer_id = %(buyer)s),
+    (SELECT string_agg(id::text, ' ' ORDER BY id) FROM catalog_seller WHERE user_id = %(user)s)))"""
+
+CAPPED = """
+WITH shown AS (
+    SELECT listing_id, count(*) AS n FROM recommendations_servedlist, unnest(listing_ids) AS listing_id
+    WHERE buyer_id = %(buyer)s AND served_at > %(since)s AND served_at <= %(until)s GROUP BY listing_id),
+cars AS (
+    SELECT l.fingerprint, CASE WHEN l.fingerprint = '' THEN l.id END AS id
+    FROM shown JOIN catalog_listing l ON l.id = shown.listing_id GROUP BY 1, 2 HAVING sum(n) >= %(times)s)
+SELECT id FROM cars WHERE id IS NOT NULL
+UNION SELECT l.id FROM cars JOIN catalog_listing l
+    ON l.fingerprint = cars.fingerprint AND NOT (l.fingerprint = '')"""
+
 
 def dismissed_listings(buyer: Buyer, before: datetime | None = None) -> set[int]:
     """Listings of cars a buyer dismissed, or had dismissed by a moment, and those of own and of blocked sellers.
@@ -20,22 +57,7 @@ def dismissed_listings(buyer: Buyer, before: datetime | None = None) -> set[int]
     A dismissal that was taken back does not count.
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "WITH dismissed AS (SELECT l.id, l.fingerprint FROM recommendations_interaction i "
-            "JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.is_dismissal "
-            "JOIN catalog_listing l ON l.id = i.listing_id WHERE i.buyer_id = %s AND i.occurred_at < %s "
-            "AND NOT EXISTS (SELECT FROM recommendations_shownagain again WHERE again.buyer_id = i.buyer_id "
-            "AND again.listing_id = i.listing_id AND again.at >= i.received_at)) "
-            "SELECT id FROM dismissed "
-            "UNION SELECT twin.id FROM dismissed JOIN catalog_listing twin "
-            "ON twin.fingerprint = dismissed.fingerprint AND NOT (twin.fingerprint = '') "
-            "UNION SELECT l.id FROM catalog_listing l JOIN catalog_seller s ON s.id = l.seller_id "
-            "WHERE s.user_id = %s AND l.status = 'live' "
-            "UNION SELECT l.id FROM recommendations_buyerseller relation "
-            "JOIN catalog_seller s ON s.external_id = relation.seller_external_id "
-            "JOIN catalog_listing l ON l.seller_id = s.id AND l.status = 'live' WHERE relation.buyer_id = %s",
-            [buyer.pk, before or "infinity", buyer.user_id, buyer.pk],
-        )
+        cursor.execute(DISMISSED, {"buyer": buyer.pk, "user": buyer.user_id, "before": before or "infinity"})
         return {row[0] for row in cursor.fetchall()}
 
 
@@ -54,16 +76,7 @@ def same_cars(listing_ids: Collection[int]) -> set[int]:
 def frequency_capped_listings(buyer: Buyer, times_shown_at_most: int, before: datetime | None = None) -> set[int]:
     """Listings of cars a buyer was shown so often lately, or by a moment, that others should have a turn."""
     until = before or timezone.now()
+    since = until - timedelta(days=FREQUENCY_CAP_DAYS)
     with connection.cursor() as cursor:
-        cursor.execute(
-            "WITH shown AS (SELECT listing_id, count(*) AS n FROM recommendations_servedlist, "
-            "unnest(listing_ids) AS listing_id WHERE buyer_id = %s AND served_at > %s AND served_at <= %s "
-            "GROUP BY listing_id), "
-            "cars AS (SELECT l.fingerprint, CASE WHEN l.fingerprint = '' THEN l.id END AS id "
-            "FROM shown JOIN catalog_listing l ON l.id = shown.listing_id GROUP BY 1, 2 HAVING sum(n) >= %s) "
-            "SELECT id FROM cars WHERE id IS NOT NULL "
-            "UNION SELECT l.id FROM cars JOIN catalog_listing l "
-            "ON l.fingerprint = cars.fingerprint AND NOT (l.fingerprint = '')",
-            [buyer.pk, until - timedelta(days=FREQUENCY_CAP_DAYS), until, times_shown_at_most],
-        )
+        cursor.execute(CAPPED, {"buyer": buyer.pk, "since": since, "until": until, "times": times_shown_at_most})
         return {row[0] for row in cursor.fetchall()}

@@ -123,26 +123,31 @@ class CarPrices:
         """Low end, median and high end of what such cars cost, shape (n, 3), ascending; nan where nothing says so."""
         return self._ranges(*self._basis(table))
 
-    def deals(self, table: ListingTable) -> NDArray[np.float64]:
+    def deals(self, table: ListingTable, ranges: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Log of expected over asked price of each listing, shape (n,), as ``scoring.deal_term``; nan for unknown.
 
-        A price or mileage out of all reason makes no deal.
+        A price or mileage out of all reason makes no deal. ``ranges`` are those of the table, if they are known.
         """
-        return self.deals_and_plausibility(table)[0]
+        return self.deals_and_plausibility(table, ranges)[0]
 
     def are_plausible(self, table: ListingTable) -> NDArray[np.bool_]:
         """Whether price and mileage of each listing may be what they say, shape (n,); the unknown may be anything."""
         return self.deals_and_plausibility(table)[1]
 
-    def deals_and_plausibility(self, table: ListingTable) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def deals_and_plausibility(
+        self, table: ListingTable, ranges: NDArray[np.float64] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """``deals`` and ``are_plausible`` at once."""
-        ranges = self.ranges(table)
+        ranges = self.ranges(table) if ranges is None else ranges
         is_plausible = self._are_plausible(table, ranges)
         return np.where(is_plausible, deal_term(table.price, ranges[:, 1]), np.nan), is_plausible
 
-    def appraise(self, table: ListingTable) -> list[MarketPrice | None]:
-        """The market price of each listing; None without a plausible price, or where such cars' prices vary widely."""
-        ranges = self.ranges(table)
+    def appraise(self, table: ListingTable, ranges: NDArray[np.float64] | None = None) -> list[MarketPrice | None]:
+        """The market price of each listing; None without a plausible price, or where such cars' prices vary widely.
+
+        ``ranges`` are those of the table, if they are known.
+        """
+        ranges = self.ranges(table) if ranges is None else ranges
         is_sayable = self._are_plausible(table, ranges) & (table.price > 0)
         return [
             _appraised(price, *ends) if sayable and ends[2] <= WIDEST * ends[0] else None

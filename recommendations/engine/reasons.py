@@ -23,6 +23,7 @@ ROUNDING = 1e-9  # a remainder of a score below this is none
 LOW_MILEAGE_KM = 50_000.0  # where no typical value is given
 NEARBY_KM = 50.0
 RECENT_DAYS = 7.0
+MONTH_DAYS = 30.0
 
 BODIES = ("hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van")
 SELLERS = ("dealer", "private")
@@ -205,9 +206,18 @@ def _budget(facts: Facts) -> Money | None:
 
 def _newness(facts: Facts) -> Kind:
     days = facts.get("days_on_sale")
-    if days is None or days > 30:
+    if days is None or days > MONTH_DAYS:
         return Kind.NEWEST
-    return Kind.NEW_TODAY if days < 1 else Kind.NEW_THIS_WEEK if days <= 7 else Kind.NEW_THIS_MONTH
+    return Kind.NEW_TODAY if days < 1 else Kind.NEW_THIS_WEEK if days <= RECENT_DAYS else Kind.NEW_THIS_MONTH
+
+
+def age_class(days_on_sale: float | None) -> int:
+    """All that a reason asks of the days on sale: of two ages of one class the same is said."""
+    if days_on_sale is None:
+        return -1
+    return (
+        (days_on_sale >= 1) + (days_on_sale >= RECENT_DAYS) + (days_on_sale > RECENT_DAYS) + (days_on_sale > MONTH_DAYS)
+    )
 
 
 OF_THE_MARKET: Mapping[str, Callable[[Facts, bool], Reason]] = {  # what is said when it matters most

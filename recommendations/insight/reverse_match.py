@@ -133,7 +133,8 @@ def scores_of(
     score = ranker.score_for(is_personal=True)
     none, one = score.breakdown({UTILITY: [0.0, 1.0]}).sum(axis=1)
     market = listing_index.market(market_statistics.as_of, market_statistics.demand)
-    listing_features = listing_features_of([listing], table_of([listing]), ranker)
+    table = table_of([listing])
+    listing_features = listing_features_of([listing], table, ranker, ranker.prices.ranges(table))
     own_demand = np.array([market_statistics.demand.get(listing.pk, 0.0)])
     own_market = Market(listing_features, market_statistics.as_of, own_demand, market.average)
     of_market = [

@@ -36,6 +36,13 @@ def market_prices_of(listings: Sequence[Listing]) -> list[ListingMarketPrice | N
     if prices is None:
         return [None] * len(listings)
     appraised = prices.appraise(table_of(listings))
+    return in_own_currencies(listings, appraised)
+
+
+def in_own_currencies(
+    listings: Sequence[Listing], appraised: Sequence[MarketPrice | None]
+) -> list[ListingMarketPrice | None]:
+    """Market prices in the currencies of the listings."""
     return [
         in_own_currency(listing, market) if market else None
         for listing, market in zip(listings, appraised, strict=True)

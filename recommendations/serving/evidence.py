@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from accounts.models import Buyer
 from catalog.currencies import exchange_rates
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.buyers.context import BuyerContext
+from recommendations.buyers.state import EVENTS_READ
 
-EVENTS_READ = 200  # the newest of a buyer
 LIKED = ("like", "favourite")
 FIELDS = {  # field of a reason -> how its value is read off a row of the catalogue
     "make": "make__slug",
@@ -66,17 +67,16 @@ NO_EVIDENCE = BuyerEvidence()
 
 
 def evidence_of(buyer_context: BuyerContext) -> BuyerEvidence:
-    """From the newest events and the questionnaire of a buyer whom lists know; one query."""
+    """From the newest events and the questionnaire of a buyer whom lists know; one query, if not read along."""
     buyer = buyer_context.buyer
     if buyer is None or not buyer_context.is_personal:
         return NO_EVIDENCE
-    events = buyer.interactions.filter(kind__weight__gt=0).order_by("-occurred_at", "-id")
-    columns = ("kind_id", "kind__is_contact", "query", *(f"listing__{column}" for column in FIELDS.values()))
     values: Values = {}
     answers = ListingFilters.from_query(buyer.questionnaire).as_query()
     budget = answers.get("max_price")
     note_asked(values, answers, "set")
-    for slug, is_contact, query, *row in events.values_list(*columns)[:EVENTS_READ]:
+    events = newest_events(buyer) if buyer_context.read is None else buyer_context.read.events
+    for slug, is_contact, query, *row in events:
         asked = ListingFilters.from_query(query).as_query()
         note_asked(values, asked, "searched")
         budget = asked.get("max_price") if budget is None else budget
@@ -84,6 +84,13 @@ def evidence_of(buyer_context: BuyerContext) -> BuyerEvidence:
             for name, value in zip(FIELDS, row, strict=True):
                 note(values, name, value, done)
     return BuyerEvidence(values, budget)
+
+
+def newest_events(buyer: Buyer) -> Iterable[tuple[Any, ...]]:
+    """The newest favourable events of a buyer: kind, whether it is a contact, query, and ``FIELDS`` of the listing."""
+    events = buyer.interactions.filter(kind__weight__gt=0).order_by("-occurred_at", "-id")
+    columns = ("kind_id", "kind__is_contact", "query", *(f"listing__{column}" for column in FIELDS.values()))
+    return events.values_list(*columns)[:EVENTS_READ]
 
 
 def note_asked(values: Values, query: Mapping[str, Any], done: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,12 @@ from numpy.typing import NDArray
 from catalog.currencies import exchange_rates
 from catalog.models import Listing
 from recommendations.engine.encoder import ListingTable
+from recommendations.engine.prices import MarketPrice
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.reasons import BASE
 from recommendations.engine.scoring import UTILITY, great_circle_km
 from recommendations.engine.stock import FOREVER
 from recommendations.engine.terms import ListingFeatures
-from recommendations.listings.index import borrow_index
 from recommendations.listings.rows import table_of
 from recommendations.serving.evidence import NO_EVIDENCE, BuyerEvidence, evidence_of
 from recommendations.serving.scorer import Scorer
@@ -29,7 +30,17 @@ Breakdown = dict[str, float]
 Facts = dict[str, Any]
 
 
-def explain(listings: Sequence[Listing], scorer: Scorer | None) -> list[tuple[Breakdown, Facts]]:
+@dataclass(frozen=True)
+class Explanation:
+    """What everything adds to the score of a listing, what a reason may mention, and the market price by the scorer's
+    ranker, in the market's currency."""
+
+    breakdown: Breakdown
+    facts: Facts
+    market_price: MarketPrice | None = None
+
+
+def explain(listings: Sequence[Listing], scorer: Scorer | None) -> list[Explanation]:
     """For each listing what everything adds to its score, and what a reason may mention.
 
     The values of a breakdown add up to the score. Utility is split by the features of the car, under the taste of the
@@ -37,21 +48,23 @@ def explain(listings: Sequence[Listing], scorer: Scorer | None) -> list[tuple[Br
     scorer, before any ranker is live, there is no score to break down.
     """
     if scorer is None or not listings:
-        return [({}, facts_of(listing)) for listing in listings]
+        return [Explanation({}, facts_of(listing)) for listing in listings]
     table = table_of(listings)
     ranker = scorer.buyer_context.ranker
-    listing_features = listing_features_of(listings, table, ranker)
+    ranges = ranker.prices.ranges(table)  # the most expensive part, once for all that rests on it
+    listing_features = listing_features_of(listings, table, ranker, ranges)
     scored = scorer.score_listings(listing_features, [listing.pk for listing in listings])
     features = features_of(table, listing_features, scored.tastes, scorer)
-    is_below_market = [market is not None and market.label == "good" for market in ranker.prices.appraise(table)]
+    appraised = ranker.prices.appraise(table, ranges)
     evidence = evidence_of(scorer.buyer_context)
     others = [(name, scored.parts[:, at]) for at, name in enumerate(scored.names) if name != UTILITY]
     return [
-        (
+        Explanation(
             {**features[row], **{name: float(values[row]) for name, values in others}},
-            {**facts_of(listing, scorer, evidence), "is_below_market": bool(is_below_market[row])},
+            {**facts_of(listing, scorer, evidence), "is_below_market": market is not None and market.label == "good"},
+            market,
         )
-        for row, listing in enumerate(listings)
+        for row, (listing, market) in enumerate(zip(listings, appraised, strict=True))
     ]
 
 
@@ -71,8 +84,10 @@ def features_of(
     return breakdowns
 
 
-def listing_features_of(listings: Sequence[Listing], table: ListingTable, ranker: Ranker) -> ListingFeatures:
-    """Listings as the score reads them, from their rows as they are this moment."""
+def listing_features_of(
+    listings: Sequence[Listing], table: ListingTable, ranker: Ranker, ranges: NDArray[np.float64]
+) -> ListingFeatures:
+    """Listings as the score reads them, from their rows as they are this moment; ``ranges`` are their prices'."""
     published = [listing.published_at.timestamp() if listing.published_at else np.nan for listing in listings]
     locations = [[listing.latitude, listing.longitude] for listing in listings]
     latitude, longitude = np.array(locations, np.float64).T
@@ -81,7 +96,7 @@ def listing_features_of(listings: Sequence[Listing], table: ListingTable, ranker
         archetypes=ranker.collaborative.archetypes.assign(table),
         published_at=np.array(published),
         ended_at=np.full(len(listings), FOREVER),
-        deals=ranker.prices.deals(table),
+        deals=ranker.prices.deals(table, ranges),
         latitude=latitude,
         longitude=longitude,
     )
@@ -89,13 +104,12 @@ def listing_features_of(listings: Sequence[Listing], table: ListingTable, ranker
 
 def facts_of(listing: Listing, scorer: Scorer | None = None, evidence: BuyerEvidence = NO_EVIDENCE) -> Facts:
     """What the card of a listing shows, and what a reason may mention."""
-    published = listing.published_at
     return {
         "make": listing.make.name if listing.make else "",
         "model": listing.car_model.name if listing.car_model else "",
         "seller_kind": listing.seller.kind if listing.seller else "",
         "price": float(listing.price) if listing.price is not None else None,
-        "days_on_sale": (timezone.now() - published).total_seconds() / SECONDS_A_DAY if published else None,
+        "days_on_sale": days_on_sale(listing),
         "evidence": evidence.about(listing),
         "budget": evidence.budget_for(listing),
         "has_history": bool(scorer and len(scorer.buyer_context.history[0])),
@@ -103,6 +117,11 @@ def facts_of(listing: Listing, scorer: Scorer | None = None, evidence: BuyerEvid
         "distance_km": distance_to(listing, scorer),
         **{name: getattr(listing, name) for name in FACTS},
     }
+
+
+def days_on_sale(listing: Listing) -> float | None:
+    published = listing.published_at
+    return (timezone.now() - published).total_seconds() / SECONDS_A_DAY if published else None
 
 
 def price_drop_of(listing: Listing, scorer: Scorer | None) -> float | None:
@@ -118,8 +137,3 @@ def distance_to(listing: Listing, scorer: Scorer | None) -> float | None:
     if location is None or listing.latitude is None or listing.longitude is None:
         return None
     return float(great_circle_km(*location, listing.latitude, listing.longitude))
-
-
-def typical_listing() -> dict[str, float]:
-    with borrow_index() as listing_index:
-        return listing_index.typical() if listing_index else {}

@@ -7,7 +7,7 @@ read decides what is still for sale.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,19 +18,21 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from recommendations import telemetry
-from recommendations.buyers.context import BuyerContext, load_buyer_context
-from recommendations.buyers.exclusions import dismissed_listings, frequency_capped_listings
-from recommendations.engine.ranker import SourceSwitch
+from recommendations.buyers.context import BuyerContext
+from recommendations.engine.ranker import Ranker, SourceSwitch
 from recommendations.engine.reasons import reason_for
 from recommendations.events.served_lists import writer
 from recommendations.listings.index import borrow_index
-from recommendations.listings.market_prices import ListingMarketPrice, market_prices_of
+from recommendations.listings.market_prices import ListingMarketPrice, in_own_currencies, market_prices_of
 from recommendations.listings.retrieval import retriever_for
 from recommendations.listings.rows import table_of
 from recommendations.models import ServedList
-from recommendations.serving.explanations import explain, facts_of, typical_listing
-from recommendations.serving.placements import HOME, Rules, rules_of
+from recommendations.serving.explanations import explain, facts_of
+from recommendations.serving.kept_lists import KeptLists
+from recommendations.serving.placements import HOME, Rules
 from recommendations.serving.ranking import Candidate, Ranked, rank
+from recommendations.serving.reading import Reading, read_for_list
+from recommendations.serving.rows import rows_for_sale
 from recommendations.serving.scorer import Scorer
 from recommendations.serving.wording import sentence
 
@@ -77,6 +79,9 @@ class RecommendedListing:
     market_price: ListingMarketPrice | None = None
 
 
+LISTS: KeptLists[RecommendedListing] = KeptLists()
+
+
 @dataclass(frozen=True, eq=False)
 class RecommendedList:
     id: uuid.UUID
@@ -89,29 +94,18 @@ class RecommendedList:
 def recommend(request: ListRequest) -> RecommendedList:
     """The best cars for sale for a buyer; exactly ``k`` whenever so many match the filters."""
     with telemetry.LIST_SECONDS.time():
-        rules = rules_of(request.placement, request.buyer)
-        k = rules.placement.k if request.k is None else request.k
-        chosen, scorer = choose(request, rules, load_buyer_context(request.buyer), k)
-        answer = build_recommended_list(chosen, scorer)
-        log_served(answer, request, rules)
+        reading = read_for_list(request.placement, request.buyer)
+        k = reading.rules.placement.k if request.k is None else request.k
+        chosen, scorer = choose(request, reading, k)
+        answer = as_recommended_list(kept_items_of(chosen, scorer), scorer)
+        log_served(answer, request, reading.rules)
         return answer
 
 
-def choose(
-    request: ListRequest, rules: Rules, buyer_context: BuyerContext | None, k: int
-) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
+def choose(request: ListRequest, reading: Reading, k: int) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
     """The first ``k`` candidates, each with its row as it is for sale this moment; and how they were scored."""
-    dismissed = dismissed_listings(request.buyer) if request.buyer else set()
-    frequency_capped = (
-        frequency_capped_listings(request.buyer, rules.placement.times_shown_at_most) if request.buyer else set()
-    )
-    return choose_from(
-        SelectionContext(rank, Listing.objects.available(), dismissed, frequency_capped),
-        request,
-        rules,
-        buyer_context,
-        k,
-    )
+    selection = SelectionContext(rank, None, reading.dismissed, reading.frequency_capped)
+    return choose_from(selection, request, reading.rules, reading.buyer_context, k)
 
 
 class Rank(Protocol):
@@ -135,13 +129,13 @@ class SelectionContext:
 
     Attributes:
         rank: Puts candidates in order.
-        on_sale: Listings that may be listed at all.
+        on_sale: Listings that may be listed at all; None: those that are for sale this moment.
         dismissed: Ids that this buyer must not be shown.
         frequency_capped: Ids that step back for others, but come back before a list gets short.
     """
 
     rank: Rank
-    on_sale: ListingQuerySet
+    on_sale: ListingQuerySet | None
     dismissed: Set[int]
     frequency_capped: Set[int]
 
@@ -181,53 +175,80 @@ def for_sale(
     """
     found: list[tuple[Candidate, Listing]] = []
     start = 0
-    listings = (Listing.objects.available() if on_sale is None else on_sale).matching(filters).with_card_data()
     while len(found) < k and start < len(pool):
         some = pool[start : start + k - len(found) + SPARE_ROWS]
         start += len(some)
         ids = [candidate.listing_id for candidate in some]
-        rows = listings.in_bulk(ids)
+        if on_sale is None:
+            rows = rows_for_sale(ids, filters)
+        else:
+            rows = on_sale.matching(filters).with_card_data().in_bulk(ids)
         found += [(candidate, rows[candidate.listing_id]) for candidate in some if candidate.listing_id in rows]
     return found[:k]
 
 
 def build_recommended_list(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> RecommendedList:
     """The chosen rows as a list, each with the terms of its score and a reason made of them."""
+    with borrow_index() as listing_index:
+        live, typical = (listing_index.ranker, listing_index.typical()) if listing_index else (None, {})
+    return as_recommended_list(items_of(chosen, scorer, live, typical), scorer)
+
+
+def kept_items_of(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> list[RecommendedListing]:
+    """``items_of``, or the very items of an earlier list, where they would come out the same."""
+    with borrow_index() as listing_index:
+        live, typical = (listing_index.ranker, listing_index.typical()) if listing_index else (None, {})
+    return LISTS.get_or_make(chosen, scorer, live, typical, lambda: items_of(chosen, scorer, live, typical))
+
+
+def as_recommended_list(items: list[RecommendedListing], scorer: Scorer | None) -> RecommendedList:
     buyer_context = scorer.buyer_context if scorer else None
-    typical = typical_listing()
-    is_personal = buyer_context is not None and buyer_context.is_personal
-    market_prices = market_prices_of([listing for _, listing in chosen])
-    explained = explain([listing for _, listing in chosen], scorer)
-    items = [
-        RecommendedListing(
-            listing=listing,
-            position=position,
-            score=sum(terms.values(), 0.0),
-            source=candidate.source,
-            reason=sentence(
-                reason_for(
-                    terms,
-                    {},  # the terms are relative to the average listing already
-                    source=candidate.source,
-                    facts=facts,
-                    typical=typical,
-                    is_personal=is_personal,
-                )
-            ),
-            terms=terms,
-            market_price=market_price,
-        )
-        for position, ((candidate, listing), (terms, facts), market_price) in enumerate(
-            zip(chosen, explained, market_prices, strict=True), start=1
-        )
-    ]
     return RecommendedList(
         id=uuid.uuid4(),
         items=items,
         version_id=buyer_context.version_id if buyer_context else None,
-        is_personalised=is_personal,
+        is_personalised=buyer_context is not None and buyer_context.is_personal,
         n_events=buyer_context.n_events if buyer_context else 0,
     )
+
+
+def items_of(
+    chosen: Sequence[tuple[Candidate, Listing]],
+    scorer: Scorer | None,
+    live: Ranker | None,
+    typical: Mapping[str, float],
+) -> list[RecommendedListing]:
+    """The chosen rows explained; market prices are those of the live ranker, whichever scored."""
+    listings = [listing for _, listing in chosen]
+    is_personal = scorer is not None and scorer.buyer_context.is_personal
+    explained = explain(listings, scorer)
+    if scorer is not None and scorer.buyer_context.ranker is live:
+        market_prices = in_own_currencies(listings, [each.market_price for each in explained])
+    else:
+        market_prices = market_prices_of(listings)
+    return [
+        RecommendedListing(
+            listing=listing,
+            position=position,
+            score=sum(explanation.breakdown.values(), 0.0),
+            source=candidate.source,
+            reason=sentence(
+                reason_for(
+                    explanation.breakdown,
+                    {},  # the terms are relative to the average listing already
+                    source=candidate.source,
+                    facts=explanation.facts,
+                    typical=typical,
+                    is_personal=is_personal,
+                )
+            ),
+            terms=explanation.breakdown,
+            market_price=market_price,
+        )
+        for position, ((candidate, listing), explanation, market_price) in enumerate(
+            zip(chosen, explained, market_prices, strict=True), start=1
+        )
+    ]
 
 
 def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO_FILTERS) -> list[RecommendedListing]:

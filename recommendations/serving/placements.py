@@ -99,7 +99,11 @@ def rules_of(slug: str, buyer: Buyer | None) -> Rules:
     placement = Placement.objects.annotate(experiment=Subquery(described[:1])).filter(slug=slug).first()
     if placement is None:
         return Rules(Placement(slug=slug))
-    experiment = getattr(placement, "experiment", None)
+    return rules_for(placement, getattr(placement, "experiment", None), buyer)
+
+
+def rules_for(placement: Placement, experiment: Mapping[str, Any] | None, buyer: Buyer | None) -> Rules:
+    """The rules of a placement as the experiment that runs on it (its slug and variants) has them for this buyer."""
     if experiment is None or buyer is None:
         return Rules(placement)
     variant = variant_for(experiment["slug"], experiment["variants"], buyer.pk)

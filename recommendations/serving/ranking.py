@@ -20,7 +20,7 @@ from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.listings.market_statistics import MarketStatistics, current_market_statistics
 from recommendations.listings.rows import read_listings
 from recommendations.listings.snapshot import ListingSnapshot
-from recommendations.serving.list_cache import LifetimeCache, digest_of
+from recommendations.serving.list_cache import LifetimeCache
 from recommendations.serving.placements import Rules
 from recommendations.serving.scorer import Scorer
 from recommendations.serving.sources import (
@@ -77,13 +77,17 @@ def rank(
         if buyer_context is None or buyer_context.version_id != listing_index.version_id:  # a promotion came in between
             buyer = buyer_context.buyer if buyer_context else None
             buyer_context = buyer_context_in(listing_index, buyer, preference_of(buyer))
-        context = build_ranking_context(listing_index, buyer_context, rules, filters, switch, exclude)
+        market_statistics = current_market_statistics()
+        scorer = Scorer.of(listing_index, buyer_context, rules, market_statistics, switch, location_in(filters))
         key = (
-            (listing_index.state, context.market_statistics.as_of),
-            (filters, switch, k, n, frozenset(exclude), digest_of(buyer_context, rules)),
+            (listing_index.state, market_statistics.as_of),
+            (filters, switch, k, n, frozenset(exclude), scorer.digest),
         )
         if (known := ORDERS.get(key)) is not None:
-            return Ranked(*known, context.scorer)
+            return Ranked(*known, scorer)
+        context = build_ranking_context(
+            listing_index, buyer_context, rules, filters, switch, exclude, market_statistics, scorer
+        )
         ranked = rank_candidates(context, k, n)
         ORDERS.keep(key, (ranked.candidates, ranked.is_everything))
         return ranked
@@ -107,15 +111,20 @@ def build_ranking_context(
     switch: SourceSwitch,
     exclude: Collection[int],
     market_statistics: MarketStatistics | None = None,
+    scorer: Scorer | None = None,
 ) -> RankingContext:
-    """What may be shown to a buyer; ``market_statistics`` is that of the market right now, if it is not given."""
+    """What may be shown to a buyer; ``market_statistics`` is that of the market right now, if it is not given.
+
+    ``scorer`` is how the list scores, where the caller has it already.
+    """
     market_statistics = market_statistics or current_market_statistics()
     return RankingContext(
         listing_index=listing_index,
         filters=filters,
         exclude=exclude,
         allowed=listing_index.allowed(filters, exclude),
-        scorer=Scorer.of(listing_index, buyer_context, rules, market_statistics, switch, location_in(filters)),
+        scorer=scorer
+        or Scorer.of(listing_index, buyer_context, rules, market_statistics, switch, location_in(filters)),
         market_statistics=market_statistics,
         rules=rules,
         rng=generator_for(buyer_context, market_statistics),

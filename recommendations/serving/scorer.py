@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from recommendations.engine.taste import draw
 from recommendations.engine.terms import BuyerFeatures, ListingFeatures, Market, Scored, score_rows
 from recommendations.listings.market_statistics import MarketStatistics
 from recommendations.listings.snapshot import ListingSnapshot
+from recommendations.serving.list_cache import digest_of
 from recommendations.serving.placements import Rules
 
 CONGESTION = "crowding"  # what a car loses that already has more interested buyers than its seller can answer
@@ -70,6 +72,11 @@ class Scorer:
             average=snapshot.market(market_statistics.as_of, market_statistics.demand).average,
             rules=rules,
         )
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Of what is believed of the buyer and of the rules of the list."""
+        return digest_of(self.buyer_context, self.rules)
 
     def score_listings(self, listing_features: ListingFeatures, listing_ids: Sequence[int]) -> Scored:
         """Scores of the listings and what they are made of; ``listing_ids`` are theirs, in the same order."""

@@ -7,16 +7,18 @@ placement's decision (``engine.pooling``), and where they end up that of one sco
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accounts.models import Buyer
 from catalog.filters import ListingFilters
 from recommendations.buyers.context import BuyerContext
+from recommendations.buyers.state import SEARCHES_READ
 from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.scoring import DEMAND, UTILITY
@@ -31,7 +33,6 @@ from recommendations.serving.scorer import Scorer
 
 FRESH_DAYS = 3.0
 NEW_DAYS = 7.0  # for so long a listing may be too new to be known
-SAVED_SEARCHES = 3  # the newest, of one buyer
 ARRIVALS_PER_PLACE = 5  # new arrivals are drawn among so many times more of the most suitable
 
 Ids = NDArray[np.int64]
@@ -213,9 +214,12 @@ class SavedSearchSource:
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         if buyer_context.buyer is None or not buyer_context.is_personal:
             return NO_IDS
-        queries = SavedSearch.objects.filter(buyer=buyer_context.buyer).values_list("query", flat=True)[:SAVED_SEARCHES]
-        found = [self._found(ListingFilters.from_query(query), context, n) for query in queries]
+        queries = self._queries(buyer_context.buyer) if buyer_context.read is None else buyer_context.read.searches
+        found = [self._found(ListingFilters.from_query(dict(query)), context, n) for query in queries]
         return np.array([listing_id for listing_id, _ in merge(found, [1.0] * len(found), n)], np.int64)
+
+    def _queries(self, buyer: Buyer) -> Sequence[Mapping[str, Any]]:
+        return list(SavedSearch.objects.filter(buyer=buyer).values_list("query", flat=True)[:SEARCHES_READ])
 
     def _found(self, search: ListingFilters, context: RankingContext, n: int) -> Ids:
         return context.best_of(

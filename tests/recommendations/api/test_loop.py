@@ -133,9 +133,9 @@ def test_a_personal_list_costs_the_same_few_queries_however_long_it_is(
     settings.WINDOW_STALENESS_SECONDS = 60  # as between two looks at what changed
     look_at_skodas(as_alice, market)
     list_for(as_alice)  # brings the preference up to date
-    with django_assert_max_num_queries(14) as short:
+    with django_assert_max_num_queries(6) as short:
         list_for(as_alice, k=2)
-    with django_assert_max_num_queries(14) as long:
+    with django_assert_max_num_queries(6) as long:
         list_for(as_alice, k=10)
     assert len(long) <= len(short)
 

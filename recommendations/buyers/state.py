@@ -1,0 +1,241 @@
+"""What a list needs to know of a buyer, read in one statement, and kept while the buyer's log stands still.
+
+The statement always answers what may have changed by itself: how far the log goes, the kinds of events, which
+preference is stored, the saved searches, what was shown too often, the rules of the placement. The arrays of the
+preference, and what follows from the log (cars dealt with lately, dismissed cars, evidence for reasons), are long: the
+database sends them only where they differ from what the caller has kept. Each part has a twin that reads it alone
+(``context``, ``exclusions``, ``preferences``), for callers who need just that; a test keeps the twins equal.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import Buyer
+from recommendations.buyers.context import HISTORY_LENGTH, Opened
+from recommendations.buyers.exclusions import CAPPED, DISMISSED, FREQUENCY_CAP_DAYS, RELATIONS
+from recommendations.buyers.preferences import LogPosition, current_preference, digest_of_basis, is_current
+from recommendations.models import EventKind, Preference
+
+EVENTS_READ = 200  # the newest favourable ones of a buyer: what reasons may mention
+SEARCHES_READ = 3  # the newest saved ones of a buyer
+
+OPENED = """
+SELECT coalesce(json_agg(json_build_array(listing_id, weight, make_id)), '[]') FROM (
+    SELECT i.listing_id, k.weight, l.make_id FROM recommendations_interaction i
+    JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.weight > 0
+    JOIN catalog_listing l ON l.id = i.listing_id
+    WHERE i.buyer_id = %(buyer)s ORDER BY i.occurred_at DESC, i.id DESC LIMIT %(n_opened)s) AS newest"""
+
+EVENTS = """
+SELECT coalesce(json_agg(json_build_array(e.kind_id, e.is_contact, e.query, m.slug, l.car_model_id, l.body, l.fuel,
+    l.gearbox, l.drive, l.colour, s.kind) ORDER BY e.occurred_at DESC, e.id DESC), '[]') FROM (
+    SELECT i.id, i.occurred_at, i.kind_id, k.is_contact, i.query, i.listing_id FROM recommendations_interaction i
+    JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.weight > 0
+    WHERE i.buyer_id = %(buyer)s ORDER BY i.occurred_at DESC, i.id DESC LIMIT %(n_events)s) AS e
+LEFT JOIN catalog_listing l ON l.id = e.listing_id LEFT JOIN catalog_make m ON m.id = l.make_id
+LEFT JOIN catalog_seller s ON s.id = l.seller_id"""
+
+PLACEMENT = """
+SELECT json_build_array(row_to_json(p), (
+    SELECT json_build_object('slug', e.slug, 'variants', e.variants) FROM recommendations_experiment e
+    WHERE e.status = 'running' AND e.placement_id = p.id LIMIT 1))::text
+FROM recommendations_placement p WHERE p.slug = %(placement)s"""
+
+STATE = f"""
+WITH kinds AS MATERIALIZED (
+    SELECT coalesce(json_agg(json_build_array(slug, weight, half_life_days, is_contact, is_dismissal) ORDER BY slug),
+        '[]')::text AS content FROM recommendations_eventkind),
+log AS MATERIALIZED (
+    SELECT coalesce(max(id), 0) AS last, count(id) AS n FROM recommendations_interaction WHERE buyer_id = %(buyer)s),
+relations AS MATERIALIZED ({RELATIONS} AS content)
+SELECT ({PLACEMENT}), kinds.content, relations.content, log.last, log.n,
+    (SELECT coalesce(json_agg(query), '[]')::text FROM (SELECT query FROM recommendations_savedsearch
+        WHERE buyer_id = %(buyer)s ORDER BY created_at DESC LIMIT %(n_searches)s) AS newest),
+    ARRAY({CAPPED}),
+    p.id, p.last_interaction_id, p.n_interactions, p.basis, p.computed_at, p.computed_at IS DISTINCT FROM %(known_at)s,
+    CASE WHEN p.computed_at IS DISTINCT FROM %(known_at)s THEN vector_send(p.mean) END,
+    CASE WHEN p.computed_at IS DISTINCT FROM %(known_at)s THEN p.covariance END,
+    CASE WHEN p.computed_at IS DISTINCT FROM %(known_at)s THEN p.tastes END,
+    has_moved, CASE WHEN has_moved THEN ({OPENED})::text END, CASE WHEN has_moved THEN ARRAY({DISMISSED}) END,
+    CASE WHEN has_moved THEN ({EVENTS})::text END
+FROM log CROSS JOIN kinds CROSS JOIN relations CROSS JOIN LATERAL (
+    SELECT %(forgets)s OR log.last <> %(last)s OR log.n <> %(n)s OR kinds.content <> %(kinds)s
+        OR relations.content <> %(relations)s AS has_moved) AS moved
+LEFT JOIN recommendations_preference p ON p.buyer_id = %(buyer)s AND p.version_id = %(version)s
+"""  # noqa: S608 (constants of ours)
+
+
+@dataclass(frozen=True, eq=False)
+class LogDigest:
+    """What follows from a buyer's log, the kinds of events, the buyer's relations to sellers and cars, and the stock.
+
+    It is the same object while none of them moves.
+
+    Attributes:
+        position: How far the log goes.
+        kinds: The kinds of events, as JSON.
+        relations: Digest of sellers that are the buyer's own or blocked, and of cars shown again.
+        stock: The state of the listing index before it was read: another object, and the stock may have changed.
+        read_at: ``time.monotonic()`` before it was read.
+        opened: Cars dealt with in a favourable way lately, newest first.
+        dismissed: Listings that must not be shown.
+        events: The newest favourable events, as ``serving.evidence`` reads them.
+    """
+
+    position: LogPosition
+    kinds: str
+    relations: str
+    stock: object
+    read_at: float
+    opened: tuple[Opened, ...]
+    dismissed: frozenset[int]
+    events: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class BuyerState:
+    """A buyer as one reading found them.
+
+    Attributes:
+        version_id: Whose space the preference is of.
+        log: What follows from the log.
+        preference: As stored, if it is; it may be behind the log.
+        searches: The newest saved ones.
+        frequency_capped: Listings of cars that were shown ``times_shown_at_most`` times lately.
+        times_shown_at_most: What ``frequency_capped`` was asked for.
+        placement: Its row and the running experiment, as JSON; None where there is no such placement.
+    """
+
+    version_id: int
+    log: LogDigest
+    preference: Preference | None
+    searches: tuple[dict[str, Any], ...]
+    frequency_capped: frozenset[int]
+    times_shown_at_most: int
+    placement: str | None
+
+    @property
+    def events(self) -> tuple[tuple[Any, ...], ...]:
+        """The newest favourable events."""
+        return self.log.events
+
+
+def read_buyer_state(
+    buyer: Buyer, *, version_id: int, stock: object, placement: str, times_shown_at_most: int, kept: BuyerState | None
+) -> BuyerState:
+    """The state of a buyer in the space of a version; one statement.
+
+    Args:
+        buyer: Who asks.
+        version_id: Of the listing index the caller holds.
+        stock: The state of that index.
+        placement: Slug of the placement whose rules are read along.
+        times_shown_at_most: Lists a car may have been in before it counts as shown too often.
+        kept: What an earlier reading found, if it is still there.
+    """
+    kept = kept if kept and kept.version_id == version_id else None
+    started = time.monotonic()
+    forgets = kept is None or kept.log.stock is not stock or is_over(kept.log, started)
+    now = timezone.now()
+    parameters = {
+        "buyer": buyer.pk,
+        "user": buyer.user_id,
+        "version": version_id,
+        "placement": placement,
+        "before": "infinity",
+        "since": now - timedelta(days=FREQUENCY_CAP_DAYS),
+        "until": now,
+        "times": times_shown_at_most,
+        "n_opened": HISTORY_LENGTH,
+        "n_events": EVENTS_READ,
+        "n_searches": SEARCHES_READ,
+        "known_at": kept.preference.computed_at if kept and kept.preference else None,
+        "forgets": forgets,
+        "last": kept.log.position.last_interaction_id if kept else 0,
+        "n": kept.log.position.n_interactions if kept else 0,
+        "kinds": kept.log.kinds if kept else "",
+        "relations": kept.log.relations if kept else "",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(STATE, parameters)
+        row = cursor.fetchone()
+    rules, kinds, relations, last, n, searches, capped = row[:7]
+    stored = stored_preference(buyer, version_id, row[7:16], kept.preference if kept else None)
+    log = kept.log if kept else None
+    if log is None or row[16]:
+        opened, dismissed, events = row[17:]
+        log = LogDigest(
+            LogPosition(last, n),
+            kinds,
+            relations,
+            stock,
+            started,
+            tuple(Opened(listing_id, float(weight), make_id) for listing_id, weight, make_id in json.loads(opened)),
+            frozenset(dismissed),
+            tuple(map(tuple, json.loads(events))),
+        )
+    return BuyerState(
+        version_id, log, stored, tuple(json.loads(searches)), frozenset(capped), times_shown_at_most, rules
+    )
+
+
+def is_over(log: LogDigest, now: float) -> bool:
+    """Whether it was read so long ago that what no stamp shows (another kind of seller) is looked at again."""
+    return now - log.read_at >= settings.LIST_CACHE_SECONDS
+
+
+def stored_preference(buyer: Buyer, version_id: int, row: tuple, kept: Preference | None) -> Preference | None:
+    """The row of the preference: the one that is kept, where the database says that it is the same."""
+    key, last, n, basis, computed_at, is_another, mean, covariance, tastes = row
+    if key is None:
+        return None
+    if not is_another:
+        return kept
+    return Preference(
+        id=key,
+        buyer=buyer,
+        version_id=version_id,
+        mean=np.frombuffer(mean, ">f4", offset=4).astype(np.float32),  # after two numbers of two bytes each
+        covariance=covariance,
+        tastes=tastes,
+        last_interaction_id=last,
+        n_interactions=n,
+        basis=basis,
+        computed_at=computed_at,
+    )
+
+
+def preference_in(state: BuyerState, buyer: Buyer) -> Preference | None:
+    """The preference that a state holds, brought up to date; as ``context.preference_of``."""
+    if not buyer.is_personalised:
+        return None
+    stored, position = state.preference, state.log.position
+    if stored and is_current(stored, position, digest_of_basis(kinds_in(state.log.kinds), buyer.questionnaire)):
+        return stored
+    if not position.n_interactions and not buyer.questionnaire:
+        return None
+    return current_preference(buyer)
+
+
+@lru_cache(maxsize=4)
+def kinds_in(content: str) -> tuple[EventKind, ...]:
+    """The kinds of events that a reading found."""
+    names = ("slug", "weight", "half_life_days", "is_contact", "is_dismissal")
+    return tuple(EventKind(**kind_fields(dict(zip(names, values, strict=True)))) for values in json.loads(content))
+
+
+def kind_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers as the model has them: JSON writes 1.0 as 1."""
+    return {name: EventKind._meta.get_field(name).to_python(value) for name, value in values.items()}  # type: ignore[union-attr]

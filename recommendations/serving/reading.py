@@ -1,0 +1,149 @@
+"""What one list needs to know before it chooses: the rules of its placement and the buyer, in one statement.
+
+Between two lists of one buyer the reading is kept; ``buyers.state`` says what is read again all the same. The lists are
+those of the separate functions (``rules_of``, ``load_buyer_context``, ``dismissed_listings``,
+``frequency_capped_listings``), which a test compares.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Set
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from cachetools import LRUCache
+
+from accounts.models import Buyer
+from recommendations.buyers.context import BuyerContext, buyer_context_in, load_buyer_context
+from recommendations.buyers.exclusions import dismissed_listings, frequency_capped_listings
+from recommendations.buyers.state import BuyerState, preference_in, read_buyer_state
+from recommendations.listings.index import ListingIndex, borrow_index
+from recommendations.models import Placement, Preference
+from recommendations.serving.placements import Rules, rules_for, rules_of
+
+BUYERS_KEPT = 250  # of one process; each takes up to 200 kB, most of it the covariance of the preference
+NOTHING: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Attributes:
+    rules: Of the placement, for this buyer.
+    buyer_context: Who asks, as numbers; None before any ranker is live.
+    dismissed: Listings that must not be shown.
+    frequency_capped: Listings that step back for others.
+    """
+
+    rules: Rules
+    buyer_context: BuyerContext | None
+    dismissed: Set[int]
+    frequency_capped: Set[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What is kept of one buyer, and what the context was made of: another object of these, and it is made anew."""
+
+    state: BuyerState
+    context: BuyerContext
+    basis: tuple[Any, ...]
+
+
+_lock = threading.Lock()
+_kept: LRUCache[int, Kept] = LRUCache(BUYERS_KEPT)
+_cold: tuple[object, BuyerContext] | None = None  # replaced as a whole, so no lock is needed
+
+
+def read_for_list(placement: str, buyer: Buyer | None) -> Reading:
+    """The rules of a placement and what is known of a buyer; one statement, unless the preference is behind the log."""
+    with borrow_index() as listing_index:
+        held = (listing_index.version_id, listing_index.state) if listing_index else None
+    if buyer is None and held is not None:
+        return Reading(rules_of(placement, None), cold_context(), NOTHING, NOTHING)
+    if buyer is None or held is None:
+        return read_separately(placement, buyer)
+    version_id, stock = held
+    with _lock:
+        kept = _kept.get(buyer.pk)
+    state = read_buyer_state(
+        buyer,
+        version_id=version_id,
+        stock=stock,
+        placement=placement,
+        times_shown_at_most=kept.state.times_shown_at_most if kept else Placement().times_shown_at_most,
+        kept=kept.state if kept else None,
+    )
+    rules = rules_in(state.placement, placement, buyer)
+    context = context_of(buyer, state, kept)
+    capped, times = state.frequency_capped, rules.placement.times_shown_at_most
+    if times != state.times_shown_at_most:
+        capped = frozenset(frequency_capped_listings(buyer, times))
+    return Reading(rules, context, state.log.dismissed, capped)
+
+
+def read_separately(placement: str, buyer: Buyer | None) -> Reading:
+    """The same by one query for each part."""
+    rules = rules_of(placement, buyer)
+    return Reading(
+        rules,
+        load_buyer_context(buyer),
+        dismissed_listings(buyer) if buyer else NOTHING,
+        frequency_capped_listings(buyer, rules.placement.times_shown_at_most) if buyer else NOTHING,
+    )
+
+
+def cold_context() -> BuyerContext | None:
+    """A buyer with no history: the same object while the stock stands still."""
+    global _cold
+    with borrow_index() as listing_index:
+        if listing_index is None:
+            return None
+        if _cold is None or _cold[0] is not listing_index.state:
+            _cold = listing_index.state, buyer_context_in(listing_index, None, None)
+        return _cold[1]
+
+
+def context_of(buyer: Buyer, state: BuyerState, kept: Kept | None) -> BuyerContext | None:
+    """The buyer as numbers: those that are kept, where nothing that they are made of has changed."""
+    preference = preference_in(state, buyer)  # before the index is borrowed: others may use it while this is computed
+    with borrow_index() as listing_index:
+        if listing_index is None or listing_index.version_id != state.version_id:  # a promotion came in between
+            return load_buyer_context(buyer)
+        basis = basis_of(listing_index, buyer, state, preference)
+        if kept and kept.basis == basis:
+            context = kept.context
+        else:
+            opened = state.log.opened if buyer.is_personalised else ()
+            context = buyer_context_in(listing_index, buyer, preference, opened, state)
+    with _lock:
+        _kept[buyer.pk] = Kept(state, context, basis)
+    return context
+
+
+def basis_of(
+    listing_index: ListingIndex, buyer: Buyer, state: BuyerState, preference: Preference | None
+) -> tuple[Any, ...]:
+    """All that a context is made of: equal only where it would come out the same."""
+    # not the row itself: rows of one key are equal to Django, whatever they hold
+    stamp = (preference.computed_at, preference.n_interactions, preference.basis) if preference else None
+    asking = (buyer.is_personalised, buyer.latitude, buyer.longitude, json.dumps(buyer.questionnaire, sort_keys=True))
+    return listing_index.state, state.log, stamp, json.dumps(state.searches), asking
+
+
+def rules_in(content: str | None, slug: str, buyer: Buyer) -> Rules:
+    """The rules that a reading found; those of a plain list where there is no such placement."""
+    if content is None:
+        return Rules(Placement(slug=slug))
+    placement, experiment = placement_in(content)
+    return rules_for(placement, experiment, buyer)
+
+
+@lru_cache(maxsize=64)
+def placement_in(content: str) -> tuple[Placement, dict[str, Any] | None]:
+    """A placement, not to be saved or changed, and the slug and the variants of the experiment that runs on it."""
+    row, experiment = json.loads(content)
+    fields = {name: Placement._meta.get_field(name).to_python(value) for name, value in row.items()}  # type: ignore[union-attr]
+    return Placement(**fields), experiment

@@ -1,0 +1,98 @@
+"""The rows of chosen listings as they are for sale this moment.
+
+One statement reads them, and its result is the truth. Objects are made only of rows that differ from those last read:
+most lists show cars that another list showed a moment ago. The objects are shared between lists and requests, so they
+are to be read, not written.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from cachetools import LRUCache
+from django.db import connection
+from django.db.models import Model
+
+from catalog.currencies import exchange_rates
+from catalog.filters import ListingFilters
+from catalog.models import CarModel, Listing, Make, Seller
+
+ROWS_KEPT = 2000  # of one process; some 5 kB each
+QUERIES_KEPT = 256
+
+Row = tuple[Any, ...]
+
+
+def names_of(model: type[Model]) -> list[str]:
+    """Columns of a model but those that the database makes of the others."""
+    return [field.attname for field in model._meta.concrete_fields if not field.generated]
+
+
+LISTING, MAKE, MODEL, SELLER = names_of(Listing), names_of(Make), names_of(CarModel), names_of(Seller)
+COLUMNS = [
+    *LISTING,
+    *(f"make__{name}" for name in MAKE),
+    *(f"car_model__{name}" for name in MODEL),
+    *(f"car_model__make__{name}" for name in MAKE),
+    *(f"seller__{name}" for name in SELLER),
+]
+ID = LISTING.index("id")
+IDS: list[int] = [-1]  # stands for the ids among the parameters of a query that is kept
+
+_lock = threading.Lock()
+_kept: LRUCache[int, tuple[Row, Listing]] = LRUCache(ROWS_KEPT)
+
+
+def rows_for_sale(listing_ids: Sequence[int], filters: ListingFilters) -> dict[int, Listing]:
+    """Those of the listings that can be bought and match right now, by id, with make, model and seller."""
+    statement, parameters = query_for(filters, tuple(exchange_rates().items()))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [list(listing_ids) if each is IDS else each for each in parameters])
+        rows = cursor.fetchall()
+    return {row[ID]: listing_of(row) for row in rows}
+
+
+@lru_cache(maxsize=QUERIES_KEPT)
+def query_for(filters: ListingFilters, _rates: tuple[tuple[str, float], ...]) -> tuple[str, Row]:
+    """The statement that reads listings for sale under filters, and its parameters; prices depend on the rates."""
+    listings = Listing.objects.available().matching(filters).order_by()
+    chosen = listings.extra(where=["catalog_listing.id = ANY(%s)"], params=[IDS])
+    statement, parameters = chosen.values_list(*COLUMNS).query.sql_with_params()
+    return statement, tuple(parameters)
+
+
+def listing_of(row: Row) -> Listing:
+    """The object of a row: the one made of it before, while nothing about it has changed."""
+    with _lock:
+        kept = _kept.get(row[ID])
+    if kept and kept[0] == row:
+        return kept[1]
+    listing = built(row)
+    with _lock:
+        _kept[row[ID]] = row, listing
+    return listing
+
+
+def built(row: Row) -> Listing:
+    """As ``ListingQuerySet.with_card_data`` makes it."""
+    values = iter(row)
+    listing = Listing.from_db("default", LISTING, [next(values) for _ in LISTING])
+    related: Mapping[str, Any] = {
+        "make": one(Make, MAKE, [next(values) for _ in MAKE]),
+        "car_model": one(CarModel, MODEL, [next(values) for _ in MODEL]),
+        "model's make": one(Make, MAKE, [next(values) for _ in MAKE]),
+        "seller": one(Seller, SELLER, [next(values) for _ in SELLER]),
+    }
+    for name in ("make", "car_model", "seller"):
+        Listing._meta.get_field(name).set_cached_value(listing, related[name])  # type: ignore[union-attr]
+    if related["car_model"]:
+        CarModel._meta.get_field("make").set_cached_value(related["car_model"], related["model's make"])
+    return listing
+
+
+def one(model: type[Model], names: Sequence[str], values: Sequence[Any]) -> Model | None:
+    """A related row; None where there is none."""
+    return model.from_db("default", names, values) if values[names.index("id")] is not None else None
