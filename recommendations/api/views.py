@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import Case, F, OrderBy
+from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     OpenApiExample,
@@ -27,6 +28,7 @@ from catalog.currencies import market_price
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from recommendations.api import examples
+from recommendations.api.answers import is_plain_json, list_response, similar_response
 from recommendations.api.serializers import (
     OriginSerializer,
     PricedCarSerializer,
@@ -194,7 +196,7 @@ class RecommendationsView(StrictView):
         responses=RecommendationsAnswerSerializer,
         examples=[OpenApiExample("One car recommended", value=examples.RECOMMENDATIONS_ANSWER, response_only=True)],
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponseBase:
         question = RecommendationsQuestionSerializer(data=request.query_params)
         question.is_valid(raise_exception=True)
         asked = question.validated_data
@@ -207,6 +209,8 @@ class RecommendationsView(StrictView):
                 source=asked["source"],
             )
         )
+        if is_plain_json(request):
+            return list_response(answer)
         return Response(
             RecommendationsAnswerSerializer(
                 {
@@ -236,13 +240,15 @@ class SimilarView(StrictView):
         responses=SimilarAnswerSerializer,
         examples=[OpenApiExample("One similar car", value=examples.SIMILAR_ANSWER, response_only=True)],
     )
-    def get(self, request: Request, listing_id: str | None = None) -> Response:
+    def get(self, request: Request, listing_id: str | None = None) -> HttpResponseBase:
         question = SimilarQuestionSerializer(data=request.query_params)
         question.is_valid(raise_exception=True)
         asked = question.validated_data
         similar = similar_listings(
             visible_listing(request, listing_id), asked["k"], FiltersSerializer.filters_of(asked)
         )
+        if is_plain_json(request):
+            return similar_response(similar)
         return Response(SimilarAnswerSerializer({"similar": similar}).data)
 
 
@@ -259,7 +265,7 @@ class SimilarByReferenceView(SimilarView):
         responses={200: SimilarAnswerSerializer, 404: NO_SUCH_CAR},
         examples=[OpenApiExample("One similar car", value=examples.SIMILAR_ANSWER, response_only=True)],
     )
-    def get(self, request: Request) -> Response:  # type: ignore[override]
+    def get(self, request: Request) -> HttpResponseBase:  # type: ignore[override]
         return super().get(request)
 
 
