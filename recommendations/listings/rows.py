@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from django.db.models import FloatField, QuerySet
+from django.db.models import FloatField, Func, QuerySet, TextField
 from django.db.models.functions import Cast, Extract
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ from catalog.currencies import exchange_rates as currencies_worth
 from catalog.models import Listing
 from recommendations.engine.encoder import ListingTable
 from recommendations.engine.stock import FOREVER
-from recommendations.models.arrays import as_floats, as_objects
+from recommendations.models.arrays import as_objects, read_queryset
 
 TEXT_COLUMNS = {
     "make__slug": "make",
@@ -33,7 +35,11 @@ NUMBER_COLUMNS = ("year", "price", "mileage_km", "power_kw", "engine_l", "consum
 
 NAME_COLUMNS = ("make__name", "car_model__name")
 
-OTHER_COLUMNS = ("id", "tags", "currency", "status", "latitude", "longitude", "seller_id", "seller__user_id")
+WHOLE_COLUMNS = ("id", "seller_id", "seller__user_id")
+
+OTHER_TEXTS = ("tags_json", "currency", "status")
+
+LOCATION_COLUMNS = ("latitude", "longitude")
 
 # Epoch seconds straight from the database: parsing 100,000 timestamps here would take longer than all the rest.
 MOMENTS = {
@@ -41,6 +47,7 @@ MOMENTS = {
     "ended_epoch": Cast(Extract("ended_at", "epoch"), FloatField()),
     "promoted_epoch": Cast(Extract("promoted_until", "epoch"), FloatField()),
 }
+TAGS = {"tags_json": Func("tags", function="array_to_json", output_field=TextField())}
 
 
 @dataclass(frozen=True)
@@ -99,34 +106,45 @@ def table_of(listings: Sequence[Listing]) -> ListingTable:
 
 def read_listings(listings: QuerySet[Listing]) -> ListingRows:
     """All columns of the listings in a queryset, ordered by id."""
-    names = [*OTHER_COLUMNS, *NAME_COLUMNS, *TEXT_COLUMNS, *NUMBER_COLUMNS, *MOMENTS]
-    found = listings.annotate(**MOMENTS).order_by("id").values_list(*names)
-    columns = dict(zip(names, zip(*found, strict=True), strict=True)) if found else dict.fromkeys(names, ())
-    numbers: dict[str, Any] = {name: finite(as_floats(columns[name])) for name in NUMBER_COLUMNS}
-    texts: dict[str, Any] = {field: as_texts(columns[column]) for column, field in TEXT_COLUMNS.items()}
-    numbers["price"] = numbers["price"] * exchange_rates(columns["currency"])
+    whole, fractions, texts = read_queryset(
+        listings.annotate(**MOMENTS, **TAGS),
+        WHOLE_COLUMNS,
+        [*NUMBER_COLUMNS, *LOCATION_COLUMNS, *MOMENTS],
+        [*TEXT_COLUMNS, *NAME_COLUMNS, *OTHER_TEXTS],
+    )
+    order = np.argsort(whole["id"])
+    columns: dict[str, Any] = {name: array[order] for name, array in {**whole, **fractions, **texts}.items()}
+    numbers: dict[str, Any] = {name: finite(columns[name]) for name in NUMBER_COLUMNS}
+    numbers["price"] = numbers["price"] * exchange_rates(columns["currency"].tolist())
+    ended = columns["ended_epoch"]
     return ListingRows(
-        listing_ids=np.array(columns["id"], np.int64),
+        listing_ids=columns["id"],
         table=ListingTable(
-            **texts,
+            **{field: columns[column] for column, field in TEXT_COLUMNS.items()},
             **numbers,
-            tags=as_objects([tuple(tags) for tags in columns["tags"]]),
+            tags=as_objects(list(map(tags_of, columns["tags_json"].tolist()))),
         ),
         names=names_of(columns),
-        is_live=np.array([status == Listing.Status.LIVE for status in columns["status"]], bool),
-        published_at=as_floats(columns["published_epoch"]),
-        ended_at=as_floats(columns["ended_epoch"], missing=FOREVER),
-        latitude=finite(as_floats(columns["latitude"])),
-        longitude=finite(as_floats(columns["longitude"])),
-        seller_ids=np.array([key or 0 for key in columns["seller_id"]], np.int64),
-        seller_user_ids=np.array([key or 0 for key in columns["seller__user_id"]], np.int64),
-        promoted_until=as_floats(columns["promoted_epoch"]),
+        is_live=np.array([status == Listing.Status.LIVE for status in columns["status"].tolist()], bool),
+        published_at=columns["published_epoch"],
+        ended_at=np.where(np.isnan(ended), FOREVER, ended),
+        latitude=finite(columns["latitude"]),
+        longitude=finite(columns["longitude"]),
+        seller_ids=columns["seller_id"],
+        seller_user_ids=columns["seller__user_id"],
+        promoted_until=columns["promoted_epoch"],
     )
 
 
-def names_of(columns: Mapping[str, Sequence]) -> NDArray[np.object_]:
+@lru_cache(maxsize=10_000)  # most listings of a site have the tags of many others, or none
+def tags_of(content: str) -> tuple[str, ...]:
+    return tuple(json.loads(content or "[]"))
+
+
+def names_of(columns: Mapping[str, NDArray]) -> NDArray[np.object_]:
     """The twin of ``Listing.name``: the title, or make and model, or the bare id."""
-    parts = zip(columns["id"], columns["title"], columns["make__name"], columns["car_model__name"], strict=True)
+    names = ("id", "title", "make__name", "car_model__name")
+    parts = zip(*(columns[name].tolist() for name in names), strict=True)
     return as_objects(
         [
             title or " ".join(filter(None, (make, model))) or f"Listing {listing_id}"
@@ -138,10 +156,6 @@ def names_of(columns: Mapping[str, Sequence]) -> NDArray[np.object_]:
 def finite(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Infinity is as unknown as NaN: columns of numbers hold both where an earlier release stored them."""
     return np.where(np.isfinite(numbers), numbers, np.nan)
-
-
-def as_texts(values: Sequence[str | None]) -> NDArray[np.object_]:
-    return as_objects([value or "" for value in values])
 
 
 def exchange_rates(currencies: Sequence[str]) -> NDArray[np.float64]:

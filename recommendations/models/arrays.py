@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
+from django.db.models import QuerySet
 from numpy.typing import NDArray
-from psycopg import Cursor, sql
+from psycopg import ClientCursor, Cursor, sql
 
 
 def as_floats(values: Sequence, missing: float = np.nan) -> NDArray[np.float64]:
@@ -55,3 +57,49 @@ def read_records(query: sql.Composable, senders: Sequence[str], record: np.dtype
     with connection.cursor() as cursor, Cursor(cursor.connection) as binary:
         parts = binary.execute(statement, binary=True).fetchall()
     return np.frombuffer(b"".join(part for (part,) in parts), record)
+
+
+def read_queryset(
+    rows: QuerySet, whole: Sequence[str], fractions: Sequence[str], texts: Sequence[str]
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.float64]], dict[str, NDArray[np.object_]]]:
+    """Columns of a queryset by name, its rows in no particular order, packed as in ``read_records``.
+
+    Row by row, 100,000 listings are 3 million Python objects, which takes seconds.
+
+    Args:
+        rows: Any; its own order is left out.
+        whole: Columns read as int64; NULL is 0.
+        fractions: As float64; NULL is nan.
+        texts: As ``str``; NULL is "".
+    """
+    names = [*whole, *fractions, *texts]
+    try:
+        query, parameters = rows.order_by().values_list(*names).query.sql_with_params()
+    except EmptyResultSet:  # what Django knows without asking: a filter on no ids at all
+        query, parameters = sql_without_rows(len(names)), ()
+    parts = [f"string_agg(int8send(coalesce(c{at}::int8, 0)), ''::bytea)" for at in range(len(whole))]
+    start = len(whole)
+    parts += [
+        f"string_agg(float8send(coalesce(c{at}::float8, 'NaN')), ''::bytea)"
+        for at in range(start, start + len(fractions))
+    ]
+    start += len(fractions)
+    parts += [f"array_agg(coalesce(c{at}::text, ''))" for at in range(start, len(names))]
+    columns = ", ".join(f"c{at}" for at in range(len(names)))
+    statement = (
+        f"SELECT {', '.join(parts)} FROM (SELECT *, row_number() OVER () / {ROWS_IN_ONE} AS part "  # noqa: S608 (ours)
+        f"FROM ({query}) AS found ({columns})) AS numbered GROUP BY part"
+    )
+    with connection.cursor() as cursor, Cursor(cursor.connection) as binary:
+        asked = ClientCursor(cursor.connection).mogrify(statement, parameters)
+        found = binary.execute(asked.encode(), binary=True).fetchall()
+    read = dict(zip(names, zip(*found, strict=True), strict=True)) if found else dict.fromkeys(names, ())
+    return (
+        {name: np.frombuffer(b"".join(read[name]), ">i8").astype(np.int64) for name in whole},
+        {name: np.frombuffer(b"".join(read[name]), ">f8").astype(np.float64) for name in fractions},
+        {name: as_objects([text for part in read[name] for text in part]) for name in texts},
+    )
+
+
+def sql_without_rows(n_columns: int) -> str:
+    return f"SELECT {', '.join(['NULL'] * n_columns)} WHERE false"
