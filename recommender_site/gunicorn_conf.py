@@ -18,6 +18,7 @@ graceful_timeout = 10  # seconds for running requests when the server stops
 keepalive = 5  # seconds; clients that poll keep their connection
 limit_request_line = 8190  # bytes; a search with every filter fits, and a page that follows it
 loglevel = settings.LOG_LEVEL.lower()
+SECONDS_TO_PREPARE = 20.0  # less than the timeout; a longer load goes on beside the first requests
 control_socket_disable = True  # the supervisor is in control
 
 
@@ -28,6 +29,7 @@ def post_worker_init(worker: Any) -> None:
     metrics.sampler.start()
     if settings.WEB_METRICS_PORT:
         metrics.serve_on(settings.HOST, settings.WEB_METRICS_PORT)
+    import_module("recommendations.serving.startup").prepare_to_serve(SECONDS_TO_PREPARE)
     gc.freeze()  # what is loaded by now stays for good: the collector need not look at it again and again
 
 

@@ -18,4 +18,4 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
-SERVED_LIST_THREAD = False  # a thread has a connection of its own and would not see a test's transaction
+SERVED_LIST_THREAD = LISTING_INDEX_THREAD = False  # a thread has its own connection and sees no test's transaction

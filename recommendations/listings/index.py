@@ -6,15 +6,20 @@ behind reads the lines it has not seen. A transaction that began early and commi
 reading resumes at the oldest transaction that was still open the time before.
 
 The window is a fast copy and never the truth: serving reads the rows of a list from the database last.
+
+A web process has a thread that reads and works out what changed, and loads other versions, while readers go on with
+the index they have; the lock that readers share is held only while arrays are copied.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -32,7 +37,7 @@ from recommendations.engine.stock import hashed
 from recommendations.exceptions import RankerRefused
 from recommendations.listings.columns import with_room_for
 from recommendations.listings.rows import ListingRows, read_listings
-from recommendations.listings.snapshot import ListingSnapshot
+from recommendations.listings.snapshot import Derived, ListingSnapshot
 from recommendations.listings.vectors import read_similar, read_vectors
 from recommendations.models import SIMILAR_DIMENSIONS, RankerVersion
 from recommendations.models.artifacts import load_ranker
@@ -40,9 +45,45 @@ from recommendations.telemetry import WINDOW_LISTINGS, WINDOW_SYNC_SECONDS
 
 logger = logging.getLogger(__name__)
 
-UPDATED_PER_SYNC = 2000  # listings; after a large import a window catches up over a few requests, not within one
+UPDATED_PER_SYNC = 2000  # listings; after a large import an index catches up in parts, so that no reader waits long
 RELOAD_AFTER_ASLEEP_SECONDS = 1800  # lines of changes are swept after an hour (tasks.maintenance)
+PATIENCE_SECONDS = 0.02  # a reader waits so long for what changed; a large import or another version takes longer
+IDLE_SECONDS = 5.0  # then the thread that keeps the index gives its connection back
+PAUSE_SECONDS = 1.0  # after a failure
+PART_PAUSE_SECONDS = 0.05  # between two parts of a large import, so that requests have the processor too
 RELOAD_AFTER_SECONDS = 86_400  # to let go of listings that ended long ago
+
+
+@dataclass(frozen=True, eq=False)
+class Additions:
+    """Listings as the index will hold them, all worked out: writing them only copies.
+
+    Attributes:
+        derived: What the space of the version needs.
+        similar: Where they lie among similar cars, shape (n, SIMILAR_DIMENSIONS).
+    """
+
+    derived: Derived
+    similar: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.similar)
+
+    @property
+    def listing_ids(self) -> NDArray[np.int64]:
+        return self.derived.rows.listing_ids
+
+    def take(self, at: NDArray[np.intp]) -> Additions:
+        """The listings at some positions."""
+        return Additions(self.derived.take(at), self.similar[at])
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """Listings that changed, and those of them that the index holds from now on."""
+
+    listing_ids: set[int]
+    additions: list[Additions]
 
 
 class ListingIndex(ListingSnapshot):
@@ -67,11 +108,20 @@ class ListingIndex(ListingSnapshot):
         self.is_complete = n_live <= settings.WINDOW_MAX_LISTINGS
         self._share = 1.0 if self.is_complete else settings.WINDOW_MAX_LISTINGS / n_live
         rows = self._sampled(read_listings(indexed_listings(Listing.objects.all())))
-        self._store_rows(rows, read_vectors(version_id), read_similar(version_id))
+        for additions in self._worked_out(rows, read_vectors(version_id), read_similar(version_id)):
+            self._add(additions)
+        WINDOW_LISTINGS.set(len(self))
         logger.info("window of v%s: %s listings in %.2f s", version_id, len(self), time.monotonic() - started)
 
     def sync(self) -> None:
-        """Bring the window in step with everything committed before this call."""
+        """Bring the index in step with everything committed before this call."""
+        self.apply(self.read_update())
+
+    def read_update(self) -> Update:
+        """What has been committed since the last look, read and worked out; changes nothing that readers see.
+
+        One thread at a time may ask.
+        """
         with WINDOW_SYNC_SECONDS.time():
             resume_at = read_oldest_open_transaction()
             lines = read_changes(self._resume_at)
@@ -79,9 +129,27 @@ class ListingIndex(ListingSnapshot):
             self._seen_lines = {line: transaction for line, transaction, _ in lines if transaction >= resume_at}
             self._resume_at = resume_at
             self._pending_ids |= changed
-            if self._pending_ids:
-                self._update(sorted(self._pending_ids)[:UPDATED_PER_SYNC])
-            self.synced_at = time.monotonic()
+            listing_ids = sorted(self._pending_ids)[:UPDATED_PER_SYNC]
+            if not listing_ids:
+                return Update(set(), [])
+            rows = self._sampled(read_listings(indexed_listings(Listing.objects.filter(pk__in=listing_ids))))
+            stored, similar = read_vectors(self.version_id, listing_ids), read_similar(self.version_id, listing_ids)
+            return Update(set(listing_ids), self._worked_out(rows, stored, similar))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more has changed than one update takes in."""
+        return bool(self._pending_ids)
+
+    def apply(self, update: Update) -> None:
+        """Write an update that was read before; it only copies, so that readers hardly wait."""
+        if update.listing_ids:
+            self.forget(update.listing_ids.difference(*(part.listing_ids.tolist() for part in update.additions)))
+            for additions in update.additions:
+                self._add(additions)
+            WINDOW_LISTINGS.set(len(self))
+            self._pending_ids.difference_update(update.listing_ids)
+        self.synced_at = time.monotonic()
 
     def vectors_elsewhere(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Vectors of listings that ended long ago: from the table, else made on the spot."""
@@ -90,63 +158,51 @@ class ListingIndex(ListingSnapshot):
         made = self.ranker.vectors(rows.table)
         return np.concatenate([stored_ids, rows.listing_ids]), np.concatenate([stored, made])
 
-    def _update(self, listing_ids: list[int]) -> None:
-        rows = self._sampled(read_listings(indexed_listings(Listing.objects.filter(pk__in=listing_ids))))
-        self.forget(set(listing_ids) - set(rows.listing_ids.tolist()))
-        if len(rows):
-            self._store_rows(
-                rows, read_vectors(self.version_id, listing_ids), read_similar(self.version_id, listing_ids)
-            )
-        self._pending_ids.difference_update(listing_ids)
-
-    def _store_rows(
+    def _worked_out(
         self,
         rows: ListingRows,
         stored: tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]],
         similar: tuple[NDArray[np.int64], NDArray[np.float32]],
-    ) -> None:
-        """Put listings into the window with their stored vectors, as ``read_vectors`` and ``read_similar`` found them.
+    ) -> list[Additions]:
+        """Listings with their vectors as ``read_vectors`` and ``read_similar`` found them, without those at fault.
 
         Vectors that are missing or out of date are made here and now, which takes microseconds; storing them is left
         to the workers, because the index of the table makes that a thousand times slower.
         """
         vectors, is_current = match_vectors(rows, *stored)
+        near, is_placed = match_similar(rows, *similar)
+        is_placed &= is_current
 
-        def put(at: Sequence[int]) -> list[int]:
+        def work_out(at: Sequence[int]) -> list[Additions]:
             part = np.array(at, np.intp)
-            outdated = part[~is_current[part]]
+            outdated, missing = part[~is_current[part]], part[~is_placed[part]]
             if len(outdated):
                 vectors[outdated] = self.ranker.vectors(rows.table.take(outdated))
-            self.put(rows.take(part), vectors[part])
+            if len(missing):
+                near[missing] = self.ranker.similarity.vectors(rows.table.take(missing))
+            own = rows if len(part) == len(rows) else rows.take(part)
+            return [Additions(Derived.of(self.ranker, own, vectors[part]), near[part])]
+
+        return each_that_works(range(len(rows)), work_out, batch="listings in memory")
+
+    def _add(self, additions: Additions) -> None:
+        """Put listings into the index, but those at fault, which it forgets."""
+        listing_ids = additions.listing_ids
+
+        def write(at: Sequence[int]) -> list[int]:
+            part = additions if len(at) == len(additions) else additions.take(np.array(at, np.intp))
+            self.write(part.derived)
+            self._similar = with_room_for(self._similar, len(self), 0.0)
+            self._similar_squares = with_room_for(self._similar_squares, len(self), 0.0)
+            own, near = self.stock.rows_of(part.listing_ids), part.similar
+            self._similar[own], self._similar_squares[own] = near, np.einsum("ij,ij->i", near, near)
             return []
 
         def leave_out(row: int, _error: Exception) -> list[int]:
-            self.forget([int(rows.listing_ids[row])])
+            self.forget([int(listing_ids[row])])
             return []
 
-        each_that_works(range(len(rows)), put, batch="listings in memory", on_fault=leave_out)
-        self._put_similar(rows, *similar, is_current)
-        WINDOW_LISTINGS.set(len(self))
-
-    def _put_similar(
-        self,
-        rows: ListingRows,
-        stored_ids: NDArray[np.int64],
-        stored: NDArray[np.float32],
-        is_current: NDArray[np.bool_],
-    ) -> None:
-        """Where the listings lie among similar cars: as stored, else made on the spot. ``stored_ids`` are sorted."""
-        at = np.minimum(np.searchsorted(stored_ids, rows.listing_ids), max(len(stored_ids) - 1, 0))
-        is_known = is_current & (stored_ids[at] == rows.listing_ids) if len(stored_ids) else np.zeros(len(rows), bool)
-        vectors = np.empty((len(rows), SIMILAR_DIMENSIONS), np.float32)
-        vectors[is_known] = stored[at[is_known]]
-        missing = np.flatnonzero(~is_known)
-        if len(missing):
-            vectors[missing] = self.ranker.similarity.vectors(rows.table.take(missing))
-        self._similar = with_room_for(self._similar, len(self), 0.0)
-        self._similar_squares = with_room_for(self._similar_squares, len(self), 0.0)
-        own = self.stock.rows_of(rows.listing_ids)
-        self._similar[own], self._similar_squares[own] = vectors, np.einsum("ij,ij->i", vectors, vectors)
+        each_that_works(range(len(additions)), write, batch="listings in memory", on_fault=leave_out)
 
     def nearest(
         self,
@@ -197,6 +253,19 @@ def match_vectors(
     return vectors, is_current
 
 
+def match_similar(
+    rows: ListingRows, stored_ids: NDArray[np.int64], stored: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Stored places among similar cars in the order of the listings, and which have one; ``stored_ids`` ascend."""
+    near = np.zeros((len(rows), SIMILAR_DIMENSIONS), np.float32)
+    if not len(stored_ids):
+        return near, np.zeros(len(rows), bool)
+    at = np.minimum(np.searchsorted(stored_ids, rows.listing_ids), len(stored_ids) - 1)
+    is_known = stored_ids[at] == rows.listing_ids
+    near[is_known] = stored[at[is_known]]
+    return near, is_known
+
+
 def indexed_listings(listings: ListingQuerySet) -> ListingQuerySet:
     """Listings a window keeps: for sale or reserved, or ended not long ago."""
     ended_lately = Q(ended_at__gte=timezone.now() - timedelta(days=settings.WINDOW_LOOKBACK_DAYS))
@@ -226,61 +295,111 @@ def read_changes(since_transaction: int) -> list[tuple[int, int, int]]:
         return cursor.fetchall()
 
 
-# --- One window per process ------------------------------------------------------------------------------------------
+# --- One index per process -------------------------------------------------------------------------------------------
 
 _lock = threading.RLock()
 _index: ListingIndex | None = None
 _checked_at = float("-inf")
 _n_borrowed = 0  # blocks of the thread that holds the lock
+_borrower = 0  # that thread
 
 
 @contextmanager
 def borrow_index(*, is_stale_allowed: bool = False) -> Iterator[ListingIndex | None]:
-    """The window of the live version, in step, for the length of a block; None before the first promotion.
+    """The index of the live version, in step, for the length of a block; None before the first promotion.
 
-    Other threads of the process wait, so take what you need and leave. A version promoted or rolled back anywhere
-    is followed here, at most ``settings.WINDOW_STALENESS_SECONDS`` later. Where the database does not answer, a caller
-    that needs nothing else of it may have the window as it was (``is_stale_allowed``); others get the database's error.
+    Other threads of the process wait, so take what you need and leave. A version promoted or rolled back anywhere is
+    looked for every ``settings.WINDOW_STALENESS_SECONDS``. With ``settings.LISTING_INDEX_THREAD`` a thread beside the
+    requests loads it and reads what changed, and until it is loaded the version before it answers: a block waits for a
+    load only where there is nothing to answer with. Without the thread, where the database does not answer, a caller
+    that needs nothing else of it may have the index as it was (``is_stale_allowed``); others get the database's error.
     """
-    global _n_borrowed
+    global _n_borrowed, _borrower
+    if settings.LISTING_INDEX_THREAD and _is_due() and not _is_borrower():
+        keeper.look()
     with _lock:
-        if not _n_borrowed:  # a borrower who calls another must not have the window changed underneath
+        if not _n_borrowed and (_index is None or not settings.LISTING_INDEX_THREAD):
             try:
-                _follow_live_version()
+                _follow_live_version()  # a borrower who calls another must not have the index changed underneath
             except (OperationalError, InterfaceError):
                 if not is_stale_allowed or _index is None:
                     raise
         _n_borrowed += 1
+        _borrower = threading.get_ident()
         try:
             yield _index
         finally:
             _n_borrowed -= 1
+            _borrower = _borrower if _n_borrowed else 0
 
 
 def drop_index() -> None:
-    """Drop the window, so that the next reader loads a new one."""
+    """Drop the index, so that the next reader loads a new one."""
     global _index, _checked_at
     with _lock:
         _index, _checked_at = None, float("-inf")
 
 
+def _is_due() -> bool:
+    return _index is not None and time.monotonic() - _checked_at > settings.WINDOW_STALENESS_SECONDS
+
+
+def _is_borrower() -> bool:
+    """Whether this thread holds the index already; then it must not wait for another one."""
+    return _borrower == threading.get_ident()
+
+
 def _follow_live_version() -> None:
+    """Load or update the index, as the caller who holds the lock."""
     global _index, _checked_at
     now = time.monotonic()
     if now - _checked_at <= settings.WINDOW_STALENESS_SECONDS:
         return
-    live_id = RankerVersion.objects.filter(status=RankerVersion.Status.LIVE).values_list("id", flat=True).first()
+    live_id = live_version_id()
     if live_id is None:
         _index = None
-    elif _index is None or _index.version_id != live_id or is_too_old(_index, now):
-        try:
-            _index = ListingIndex(live_id)
-        except RankerRefused as refusal:
-            logger.error("cannot load the live ranker: %s", refusal)
-            _index = None
+    elif _index is None or needs_another(_index, live_id, now):
+        _index = load_index(live_id)
     else:
         _index.sync()
     _checked_at = time.monotonic()
+
+
+def _follow_beside_requests() -> None:
+    """The same without the lock, which is only taken to put the result in place."""
+    global _index, _checked_at
+    held, now = _index, time.monotonic()
+    if held is None:
+        return  # the next reader loads it
+    live_id = live_version_id()
+    if live_id is not None and not needs_another(held, live_id, now):
+        update = held.read_update()
+        with _lock:
+            held.apply(update)
+            _checked_at = time.monotonic()
+        return
+    another = load_index(live_id) if live_id is not None else None
+    with _lock:
+        if _index is held:
+            _index = another
+        _checked_at = time.monotonic()
+
+
+def live_version_id() -> int | None:
+    return RankerVersion.objects.filter(status=RankerVersion.Status.LIVE).values_list("id", flat=True).first()
+
+
+def load_index(version_id: int) -> ListingIndex | None:
+    try:
+        return ListingIndex(version_id)
+    except RankerRefused as refusal:
+        logger.error("cannot load the live ranker: %s", refusal)
+        return None
+
+
+def needs_another(listing_index: ListingIndex, live_id: int, now: float) -> bool:
+    """Whether an index is of another version than the live one, or so old that it is loaded anew."""
+    return listing_index.version_id != live_id or is_too_old(listing_index, now)
 
 
 def is_too_old(listing_index: ListingIndex, now: float) -> bool:
@@ -288,3 +407,53 @@ def is_too_old(listing_index: ListingIndex, now: float) -> bool:
         now - listing_index.synced_at > RELOAD_AFTER_ASLEEP_SECONDS
         or now - listing_index.loaded_at > RELOAD_AFTER_SECONDS
     )
+
+
+class IndexKeeper:
+    """The thread of a process that keeps its index in step. It looks when a reader finds the index due, so that an idle
+    process asks the database nothing."""
+
+    def __init__(self) -> None:
+        self._start_lock = threading.Lock()
+        self._pid = 0
+        self._asked = threading.Event()
+        self._looked = threading.Condition()
+        self._n_looks = 0
+
+    def look(self) -> None:
+        """Have the index brought in step, and wait a moment for it: usually nothing has changed, or little."""
+        self._ensure_running()
+        with self._looked:
+            n_looks = self._n_looks
+            self._asked.set()
+            self._looked.wait_for(lambda: self._n_looks > n_looks, PATIENCE_SECONDS)
+
+    def _ensure_running(self) -> None:
+        with self._start_lock:
+            if self._pid != os.getpid():  # threads do not survive a fork
+                self._pid = os.getpid()
+                self._asked, self._looked = threading.Event(), threading.Condition()
+                threading.Thread(target=self._run, name="listing-index", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            if not self._asked.wait(IDLE_SECONDS):
+                connection.close()  # give it back to the pool while no list is asked for
+                self._asked.wait()
+            self._asked.clear()
+            try:
+                _follow_beside_requests()
+                if _index is not None and _index.is_behind:  # the rest of a large import
+                    PAUSE.wait(PART_PAUSE_SECONDS)
+                    self._asked.set()
+            except Exception:  # readers go on with the index they have, and the next one asks again
+                logger.exception("the listing index could not be brought in step")
+                connection.close()
+                PAUSE.wait(PAUSE_SECONDS)
+            with self._looked:
+                self._n_looks += 1
+                self._looked.notify_all()
+
+
+PAUSE = threading.Event()  # never set
+keeper = IndexKeeper()

@@ -6,18 +6,23 @@ move under one buyer because another looked at a car.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import connection
 
 from catalog.currencies import exchange_rates
 from recommendations.engine.terms import DEMAND_HALF_LIFE_DAYS, DEMAND_LOOKBACK_DAYS
 from recommendations.models import EventKind
 
+logger = logging.getLogger(__name__)
+
 STEP_SECONDS = 600
+OLDEST_SECONDS = 86_400  # older ones are not used
 PRICE_DROP_DAYS = 7
 
 
@@ -45,19 +50,44 @@ class MarketStatistics:
     price_drops: Mapping[int, float]
 
 
-_lock = threading.Lock()
+_lock = threading.Lock()  # of who reads; held while they are read
 _statistics: MarketStatistics | None = None
 
 
 def current_market_statistics() -> MarketStatistics:
-    """The market as of the last full ten minutes."""
-    global _statistics
+    """The market as of the last full ten minutes.
+
+    With ``settings.LISTING_INDEX_THREAD`` another thread reads them, and those before answer until it has. A request
+    reads them itself only where there are none, or none of today.
+    """
     now = int(time.time())
     step = now - now % STEP_SECONDS
+    known = _statistics
+    if known is not None and known.as_of == step:
+        return known
+    if known is not None and settings.LISTING_INDEX_THREAD and 0 < step - known.as_of < OLDEST_SECONDS:
+        if not _lock.locked():
+            threading.Thread(target=_read_beside_requests, args=(step,), name="market-statistics", daemon=True).start()
+        return known
+    return _read_once(step)
+
+
+def _read_once(step: int) -> MarketStatistics:
+    """Read the market at a step, unless another thread has just done so."""
+    global _statistics
     with _lock:
         if _statistics is None or _statistics.as_of != step:
             _statistics = read_market_statistics(step)
         return _statistics
+
+
+def _read_beside_requests(step: int) -> None:
+    try:
+        _read_once(step)
+    except Exception:  # requests go on with those they have, and the next one tries again
+        logger.exception("the market statistics could not be read")
+    finally:
+        connection.close()
 
 
 def forget_market_statistics() -> None:

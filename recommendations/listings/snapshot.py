@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -29,6 +30,28 @@ COLUMNS: dict[str, tuple[type, Any]] = {  # name -> dtype and what an empty row 
     "seller_user_ids": (np.int64, 0),
     "promoted_until": (np.float64, np.nan),
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Derived:
+    """Listings with what a ranker makes of them: everything that takes time before they are written to a snapshot."""
+
+    rows: ListingRows
+    vectors: NDArray[np.float32]
+    archetypes: NDArray[np.int32]
+    deals: NDArray[np.float64]
+    is_plausible: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, ranker: Ranker, rows: ListingRows, vectors: NDArray[np.float32]) -> Self:
+        archetypes = ranker.collaborative.archetypes.assign(rows.table)
+        return cls(rows, vectors, archetypes, *ranker.prices.deals_and_plausibility(rows.table))
+
+    def take(self, at: NDArray[np.intp]) -> Self:
+        """The listings at some positions."""
+        return type(self)(
+            self.rows.take(at), self.vectors[at], self.archetypes[at], self.deals[at], self.is_plausible[at]
+        )
 
 
 class ListingSnapshot:
@@ -54,12 +77,17 @@ class ListingSnapshot:
 
     def put(self, rows: ListingRows, vectors: NDArray[np.float32]) -> None:
         """Add n listings, or replace what is known of them; ``vectors`` has shape (n, n_dims)."""
+        self.write(Derived.of(self.ranker, rows, vectors))
+
+    def write(self, derived: Derived) -> None:
+        """``put`` of what has been worked out before: it only copies."""
+        rows, vectors = derived.rows, derived.vectors
         at = self._rows_for(rows.listing_ids)
         for name, array in self._arrays.items():
             array[at] = getattr(rows, name)
         self._vectors[at] = vectors
-        self._archetypes[at] = self.ranker.collaborative.archetypes.assign(rows.table)
-        self._deals[at], self._is_plausible[at] = self.ranker.prices.deals_and_plausibility(rows.table)
+        self._archetypes[at] = derived.archetypes
+        self._deals[at], self._is_plausible[at] = derived.deals, derived.is_plausible
         self.columns.put(at, rows)
         self._refresh_views()
 

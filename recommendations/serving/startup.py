@@ -1,0 +1,34 @@
+"""What a web process has to have in memory before it answers."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from django.db import Error, connection
+
+from recommendations.listings.index import borrow_index
+from recommendations.listings.market_statistics import current_market_statistics
+
+logger = logging.getLogger(__name__)
+
+
+def prepare_to_serve(seconds: float) -> None:
+    """Load the listing index and the market statistics; requests are answered after that, or after so many seconds.
+
+    A process that is started while others answer takes no request that would have to wait for its load.
+    """
+    loading = threading.Thread(target=_load, name="prepare-to-serve", daemon=True)
+    loading.start()
+    loading.join(seconds)
+
+
+def _load() -> None:
+    try:
+        with borrow_index():
+            pass
+        current_market_statistics()
+    except Error as error:  # the first request tries again, and answers with what is wrong
+        logger.warning("not loaded before the first request: %s", error)
+    finally:
+        connection.close()
