@@ -27,8 +27,8 @@ class BuyerReading(Protocol):
     """What sources and reasons ask of a buyer beside the numbers; ``state.BuyerState`` has it."""
 
     @property
-    def searches(self) -> Sequence[Mapping[str, Any]]:
-        """Queries of the newest saved searches."""
+    def searches(self) -> Sequence[object]:
+        """Queries of the newest saved searches, whatever was stored."""
 
     @property
     def events(self) -> Sequence[tuple[Any, ...]]:

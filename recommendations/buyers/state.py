@@ -121,7 +121,7 @@ class BuyerState:
     version_id: int
     log: LogDigest
     preference: Preference | None
-    searches: tuple[dict[str, Any], ...]
+    searches: tuple[object, ...]
     frequency_capped: frozenset[int]
     times_shown_at_most: int
     placement: str | None

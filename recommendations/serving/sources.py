@@ -7,10 +7,10 @@ placement's decision (``engine.pooling``), and where they end up that of one sco
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -215,10 +215,10 @@ class SavedSearchSource:
         if buyer_context.buyer is None or not buyer_context.is_personal:
             return NO_IDS
         queries = self._queries(buyer_context.buyer) if buyer_context.read is None else buyer_context.read.searches
-        found = [self._found(ListingFilters.from_query(dict(query)), context, n) for query in queries]
+        found = [self._found(ListingFilters.from_query(query), context, n) for query in queries]
         return np.array([listing_id for listing_id, _ in merge(found, [1.0] * len(found), n)], np.int64)
 
-    def _queries(self, buyer: Buyer) -> Sequence[Mapping[str, Any]]:
+    def _queries(self, buyer: Buyer) -> Sequence[object]:
         return list(SavedSearch.objects.filter(buyer=buyer).values_list("query", flat=True)[:SEARCHES_READ])
 
     def _found(self, search: ListingFilters, context: RankingContext, n: int) -> Ids:
