@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from django.utils import timezone
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
 from recommendations.buyers.interests import Interest
 from recommendations.buyers.preferences import current_preference, stored_interests, taste_of
+from recommendations.buyers.wishes import Asked, Event, Wish, read_asked, wishes_of
 from recommendations.engine.ranker import Ranker, SourceSwitch
 from recommendations.engine.taste import Taste
 from recommendations.engine.terms import BuyerFeatures
@@ -34,6 +36,14 @@ class BuyerReading(Protocol):
     def events(self) -> Sequence[tuple[Any, ...]]:
         """The newest favourable events, with the fields of their listings."""
 
+    @property
+    def newest(self) -> Sequence[Event]:
+        """The newest events of every kind, the newest first, as wishes read them."""
+
+    @property
+    def saved_at(self) -> datetime | None:
+        """When the newest saved search was saved."""
+
 
 @dataclass(frozen=True, eq=False)
 class BuyerContext:
@@ -50,6 +60,7 @@ class BuyerContext:
         history: Archetype codes of the cars the buyer dealt with lately, and how strongly, same length.
         opened_make_ids: Makes of those cars.
         read: What was read of the buyer along with the rest; None: it is read where it is needed.
+        wishes: What the buyer asked for outright and has not contradicted since.
     """
 
     buyer: Buyer | None
@@ -61,6 +72,7 @@ class BuyerContext:
     history: tuple[NDArray[np.int32], NDArray[np.float64]]
     opened_make_ids: frozenset[int]
     read: BuyerReading | None = None
+    wishes: tuple[Wish, ...] = ()
 
     @property
     def location(self) -> tuple[float, float] | None:
@@ -106,8 +118,12 @@ def buyer_context_in(
     preference: Preference | None,
     opened: Sequence[Opened] | None = None,
     read: BuyerReading | None = None,
+    moment: datetime | None = None,
 ) -> BuyerContext:
-    """A buyer in the space of an index; ``opened`` in place of what the log says they dealt with lately."""
+    """A buyer in the space of an index; ``opened`` in place of what the log says they dealt with lately.
+
+    ``moment`` asks for what they had asked for outright by then, in place of now.
+    """
     recent = recently_opened(buyer) if opened is None and buyer and buyer.is_personalised else opened or []
     rows = listing_index.stock.rows_of(np.array([event.listing_id for event in recent], np.int64))
     strengths = np.array([event.weight for event in recent]) * HISTORY_DECAY ** np.arange(len(recent))
@@ -121,7 +137,17 @@ def buyer_context_in(
         history=(listing_index.archetypes[rows[rows >= 0]], strengths[rows >= 0]),
         opened_make_ids=frozenset(event.make_id for event in recent if event.make_id),
         read=read,
+        wishes=wishes_of(buyer, listing_index, asked_by(buyer, moment, read))
+        if buyer and buyer.is_personalised
+        else (),
     )
+
+
+def asked_by(buyer: Buyer, moment: datetime | None, read: BuyerReading | None) -> Asked:
+    """What a buyer asked for and did, of what was read along with the rest where it was."""
+    if read is None:
+        return read_asked(buyer, moment)
+    return Asked(tuple(read.newest), next(iter(read.searches), None), read.saved_at, timezone.now())
 
 
 def interests_of(preference: Preference | None, ranker: Ranker) -> tuple[Interest, ...]:

@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -23,9 +23,11 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Buyer
+from recommendations.buyers import wishes
 from recommendations.buyers.context import HISTORY_LENGTH, Opened
 from recommendations.buyers.exclusions import CAPPED, DISMISSED, FREQUENCY_CAP_DAYS, RELATIONS
 from recommendations.buyers.preferences import LogPosition, current_preference, digest_of_basis, is_current
+from recommendations.buyers.wishes import Event
 from recommendations.models import EventKind, Preference
 
 EVENTS_READ = 200  # the newest favourable ones of a buyer: what reasons may mention
@@ -47,6 +49,13 @@ SELECT coalesce(json_agg(json_build_array(e.kind_id, e.is_contact, e.query, m.sl
 LEFT JOIN catalog_listing l ON l.id = e.listing_id LEFT JOIN catalog_make m ON m.id = l.make_id
 LEFT JOIN catalog_seller s ON s.id = l.seller_id"""
 
+NEWEST = """
+SELECT coalesce(json_agg(json_build_array(listing_id, weight, extract(epoch FROM occurred_at), query)
+    ORDER BY occurred_at DESC, id DESC), '[]') FROM (
+    SELECT i.id, i.listing_id, k.weight, i.occurred_at, i.query FROM recommendations_interaction i
+    JOIN recommendations_eventkind k ON k.slug = i.kind_id
+    WHERE i.buyer_id = %(buyer)s ORDER BY i.occurred_at DESC, i.id DESC LIMIT %(n_newest)s) AS newest"""
+
 PLACEMENT = """
 SELECT json_build_array(row_to_json(p), (
     SELECT json_build_object('slug', e.slug, 'variants', e.variants) FROM recommendations_experiment e
@@ -63,13 +72,15 @@ relations AS MATERIALIZED ({RELATIONS} AS content)
 SELECT ({PLACEMENT}), kinds.content, relations.content, log.last, log.n,
     (SELECT coalesce(json_agg(query), '[]')::text FROM (SELECT query FROM recommendations_savedsearch
         WHERE buyer_id = %(buyer)s ORDER BY created_at DESC LIMIT %(n_searches)s) AS newest),
+    (SELECT max(created_at) FROM recommendations_savedsearch WHERE buyer_id = %(buyer)s),
     ARRAY({CAPPED}),
     p.id, p.last_interaction_id, p.n_interactions, p.basis, p.computed_at, p.computed_at IS DISTINCT FROM %(known_at)s,
     CASE WHEN p.computed_at IS DISTINCT FROM %(known_at)s THEN vector_send(p.mean) END,
     CASE WHEN p.computed_at IS DISTINCT FROM %(known_at)s THEN p.covariance END,
     CASE WHEN p.computed_at IS DISTINCT FROM %(known_at)s THEN p.tastes END,
     has_moved, CASE WHEN has_moved THEN ({OPENED})::text END, CASE WHEN has_moved THEN ARRAY({DISMISSED}) END,
-    CASE WHEN has_moved THEN ({EVENTS})::text END
+    CASE WHEN has_moved THEN ({EVENTS})::text END,
+    CASE WHEN has_moved THEN ({NEWEST})::text END
 FROM log CROSS JOIN kinds CROSS JOIN relations CROSS JOIN LATERAL (
     SELECT %(forgets)s OR log.last <> %(last)s OR log.n <> %(n)s OR kinds.content <> %(kinds)s
         OR relations.content <> %(relations)s AS has_moved) AS moved
@@ -92,6 +103,7 @@ class LogDigest:
         opened: Cars dealt with in a favourable way lately, newest first.
         dismissed: Listings that must not be shown.
         events: The newest favourable events, as ``serving.evidence`` reads them.
+        newest: The newest events of every kind, as ``wishes`` reads them.
     """
 
     position: LogPosition
@@ -102,6 +114,7 @@ class LogDigest:
     opened: tuple[Opened, ...]
     dismissed: frozenset[int]
     events: tuple[tuple[Any, ...], ...]
+    newest: tuple[Event, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +126,7 @@ class BuyerState:
         log: What follows from the log.
         preference: As stored, if it is; it may be behind the log.
         searches: The newest saved ones.
+        saved_at: When the newest of them was saved.
         frequency_capped: Listings of cars that were shown ``times_shown_at_most`` times lately.
         times_shown_at_most: What ``frequency_capped`` was asked for.
         placement: Its row and the running experiment, as JSON; None where there is no such placement.
@@ -122,6 +136,7 @@ class BuyerState:
     log: LogDigest
     preference: Preference | None
     searches: tuple[object, ...]
+    saved_at: datetime | None
     frequency_capped: frozenset[int]
     times_shown_at_most: int
     placement: str | None
@@ -130,6 +145,11 @@ class BuyerState:
     def events(self) -> tuple[tuple[Any, ...], ...]:
         """The newest favourable events."""
         return self.log.events
+
+    @property
+    def newest(self) -> tuple[Event, ...]:
+        """The newest events of every kind."""
+        return self.log.newest
 
 
 def read_buyer_state(
@@ -161,6 +181,7 @@ def read_buyer_state(
         "n_opened": HISTORY_LENGTH,
         "n_events": EVENTS_READ,
         "n_searches": SEARCHES_READ,
+        "n_newest": wishes.EVENTS_READ,
         "known_at": kept.preference.computed_at if kept and kept.preference else None,
         "forgets": forgets,
         "last": kept.log.position.last_interaction_id if kept else 0,
@@ -171,11 +192,11 @@ def read_buyer_state(
     with connection.cursor() as cursor:
         cursor.execute(STATE, parameters)
         row = cursor.fetchone()
-    rules, kinds, relations, last, n, searches, capped = row[:7]
-    stored = stored_preference(buyer, version_id, row[7:16], kept.preference if kept else None)
+    rules, kinds, relations, last, n, searches, saved_at, capped = row[:8]
+    stored = stored_preference(buyer, version_id, row[8:17], kept.preference if kept else None)
     log = kept.log if kept else None
-    if log is None or row[16]:
-        opened, dismissed, events = row[17:]
+    if log is None or row[17]:
+        opened, dismissed, events, newest = row[18:]
         log = LogDigest(
             LogPosition(last, n),
             kinds,
@@ -185,9 +206,13 @@ def read_buyer_state(
             tuple(Opened(listing_id, float(weight), make_id) for listing_id, weight, make_id in json.loads(opened)),
             frozenset(dismissed),
             tuple(map(tuple, json.loads(events))),
+            tuple(
+                wishes.event_of(listing_id, weight, datetime.fromtimestamp(occurred_at, UTC), query)
+                for listing_id, weight, occurred_at, query in json.loads(newest)
+            ),
         )
     return BuyerState(
-        version_id, log, stored, tuple(json.loads(searches)), frozenset(capped), times_shown_at_most, rules
+        version_id, log, stored, tuple(json.loads(searches)), saved_at, frozenset(capped), times_shown_at_most, rules
     )
 
 

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+BEYOND_CAPS = 1_000_000  # one unmet wish outweighs every overstepped cap
 PRICE_BAND_STEP = 1.35  # ratio of the ends of a band, for what a buyer is set on
 
 
@@ -40,6 +41,9 @@ class ListPolicy:
         fresh_share: Share of the places kept to find out about listings too new to be known, under the same rule.
         taste_shares: Of the several tastes of a household, by taste: no taste gets much more of the list, from the
             top down, than its share. Left out: one taste.
+        wish_shares: Of what the buyer asked for outright, by wish: of the places from the top down, at least so many
+            go to listings that satisfy it while there are any, 0 to 1. It comes before the caps; only places of
+            promoted listings are free of it.
     """
 
     k: int = 20
@@ -50,6 +54,7 @@ class ListPolicy:
     promoted_share: float = 0.0
     fresh_share: float = 0.0
     taste_shares: tuple[float, ...] = ()
+    wish_shares: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.k < 0 or self.max_per_model < 0 or self.max_per_seller < 0:
@@ -90,6 +95,7 @@ class Pool:
         is_promoted: Listings that a seller paid for. Left out: none.
         fresh_scores: Scores of listings too new to be known, under one draw of how much they will be asked about; nan
             for the others. Left out: none is.
+        wishes: Which of the buyer's wishes each listing satisfies, shape (n, n_wishes). Left out: there are none.
         tastes: Which taste of a household each listing suits, int; below 0 for no particular one. Left out: none.
 
     Raises:
@@ -104,6 +110,7 @@ class Pool:
     is_promoted: NDArray[np.bool_] = None  # type: ignore[assignment]
     fresh_scores: NDArray[np.float64] = None  # type: ignore[assignment]
     tastes: NDArray = None  # type: ignore[assignment]
+    wishes: NDArray[np.bool_] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         n = len(np.asarray(self.scores))
@@ -123,6 +130,10 @@ class Pool:
             if values.shape[: 1 if is_drawn_often else None] != (n,):
                 raise ValueError(f"{name} must have shape ({n},), not {values.shape}")
             object.__setattr__(self, name, values)
+        wishes = np.empty((n, 0), bool) if self.wishes is None else np.asarray(self.wishes, bool)
+        if wishes.ndim != 2 or len(wishes) != n:
+            raise ValueError(f"wishes must have shape ({n}, n_wishes), not {wishes.shape}")
+        object.__setattr__(self, "wishes", wishes)
         features = np.asarray(self.features)
         if features.ndim != 2 or len(features) != n:
             raise ValueError(f"features must have shape ({n}, n_dims), not {features.shape}")
@@ -182,10 +193,12 @@ def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Sele
     likeness = np.full(len(pool), -np.inf)
     rows, kinds = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.int8)
     for position, wanted in enumerate(_position_kinds(n, policy, rng)):
-        allowed = wishes.least_overstepping()
+        allowed = wishes.least_overstepping(is_bound=wanted != Kind.PROMOTED)
         if wanted == Kind.EXPLORED:
             relevance[wanted] = next(draws)
-        kind = wanted if (allowed & ~np.isnan(relevance[wanted])).any() else Kind.RANKED
+        kind = wanted
+        if not (allowed & ~np.isnan(relevance[wanted])).any():
+            kind, allowed = Kind.RANKED, wishes.least_overstepping()
         value = (1.0 - policy.diversity) * relevance[kind]
         if position and policy.diversity:
             value = value - policy.diversity * likeness
@@ -209,11 +222,20 @@ class _Wishes:
         ]
         self.tastes, self.taste_shares = pool.tastes, np.array(policy.taste_shares)
         self.n_of_taste = np.zeros(len(self.taste_shares), dtype=np.int64)
+        self.wishes, self.wish_shares = pool.wishes, np.array(policy.wish_shares)
+        self.n_met, self.n_placed = np.zeros(len(self.wish_shares), dtype=np.int64), 0
+        if self.wishes.shape[1] != len(self.wish_shares):
+            raise ValueError(f"{self.wishes.shape[1]} wishes do not go with {len(self.wish_shares)} shares")
         if len(self.taste_shares) and (self.tastes >= len(self.taste_shares)).any():
             raise ValueError(f"a listing suits a taste that is none of {len(self.taste_shares)}")
 
-    def least_overstepping(self) -> NDArray[np.bool_]:
+    def least_overstepping(self, *, is_bound: bool = True) -> NDArray[np.bool_]:
+        """The best that the wishes, then the caps, leave; ``is_bound`` false asks for the caps alone."""
         oversteps = self.oversteps
+        is_behind = self.n_met < self.wish_shares * (self.n_placed + 1) - 1e-9
+        if is_bound and is_behind.any():
+            n_unmet = (~self.wishes[:, is_behind]).sum(axis=1)
+            oversteps = oversteps + n_unmet * BEYOND_CAPS
         if len(self.taste_shares) > 1:
             ahead = np.append(self._ahead(), False)  # the last is for listings of no particular taste
             oversteps = oversteps + ahead[np.maximum(self.tastes, -1)]
@@ -227,6 +249,8 @@ class _Wishes:
 
     def add(self, row: int) -> None:
         self.is_free[row] = False
+        self.n_placed += 1
+        self.n_met += self.wishes[row]
         if len(self.taste_shares) and self.tastes[row] >= 0:
             self.n_of_taste[self.tastes[row]] += 1
         for codes, n_placed, cap in self.groups:

@@ -171,7 +171,9 @@ def lists_by(
         is_known = buyer.is_personalised and bool(n_events[buyer.pk] or buyer.questionnaire)
         own = events.take(events.buyer_ids == buyer.pk)
         opened = lately_opened(own.listing_ids, own.kinds, kinds) if is_known else []
-        buyer_context = buyer_context_in(listing_index, buyer, believed[buyer.pk] if is_known else None, opened)
+        buyer_context = buyer_context_in(
+            listing_index, buyer, believed[buyer.pk] if is_known else None, opened, moment=cutoff
+        )
         question = WhatIf(buyer=buyer, k=K, placement=setup.rules.placement.slug, as_of=cutoff, kinds=setup.kinds)
         market_view = MarketView(listing_index, market_statistics, {})
         chosen, _ = listed(

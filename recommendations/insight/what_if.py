@@ -126,7 +126,9 @@ def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
         if question.as_of:
             listing_index = index_as_of(listing_index, question.as_of)
         preference = believed(question, listing_index, as_of)
-        buyer_context = buyer_context_in(listing_index, question.buyer, preference, opened_by(question))
+        buyer_context = buyer_context_in(
+            listing_index, question.buyer, preference, opened_by(question), moment=question.as_of
+        )
         rules = question.rules or rules_of(question.placement, question.buyer)
         market_view = MarketView(listing_index, market_statistics_of(question), {})
         selection = selection_context_of(question, rules, market_view)

@@ -62,6 +62,7 @@ def digest_of(buyer_context: BuyerContext, rules: Rules) -> bytes:
         buyer_context.n_events,
         buyer_context.is_personal,
         buyer_context.location,
+        buyer_context.wishes,
     )
     digest.update(repr((known, rules.variant, sorted(model_to_dict(rules.placement).items()))).encode())
     return digest.digest()

@@ -155,6 +155,8 @@ def policy_for(context: RankingContext, k: int) -> ListPolicy:
     buyer_context = context.scorer.buyer_context
     if context.rules.placement.follows_intent and buyer_context.is_personal:
         policy = policy.for_intent(intent_of(context))
+    if buyer_context.wishes:
+        policy = replace(policy, wish_shares=tuple(wish.share for wish in buyer_context.wishes))
     if len(buyer_context.interests) > 1:
         policy = replace(policy, taste_shares=tuple(interest.share for interest in buyer_context.interests))
     return policy
@@ -273,7 +275,16 @@ def pool_of(
         is_promoted=snapshot.column("promoted_until")[rows] > context.market_statistics.as_of,
         fresh_scores=arrival_scores(ids, scored, context),
         tastes=scored.tastes if len(scorer.buyer_context.interests) > 1 else np.full(len(ids), -1),
+        wishes=wishes_met(rows, snapshot, scorer.buyer_context),
     )
+
+
+def wishes_met(rows: NDArray[np.intp], snapshot: ListingSnapshot, buyer_context: BuyerContext) -> NDArray[np.bool_]:
+    """Which of the buyer's stated wishes each row satisfies, shape (n, n_wishes)."""
+    met = np.ones((len(rows), len(buyer_context.wishes)), bool)
+    for at, wish in enumerate(buyer_context.wishes):
+        met[:, at] = snapshot.columns.matching(wish.filters, rows)
+    return met
 
 
 def arrival_scores(ids: NDArray[np.int64], scored: Scored, context: RankingContext) -> NDArray[np.float64]:

@@ -130,7 +130,7 @@ def basis_of(
     # not the row itself: rows of one key are equal to Django, whatever they hold
     stamp = (preference.computed_at, preference.n_interactions, preference.basis) if preference else None
     asking = (buyer.is_personalised, buyer.latitude, buyer.longitude, json.dumps(buyer.questionnaire, sort_keys=True))
-    return listing_index.state, state.log, stamp, json.dumps(state.searches), asking
+    return listing_index.state, state.log, stamp, json.dumps(state.searches), state.saved_at, asking
 
 
 def rules_in(content: str | None, slug: str, buyer: Buyer) -> Rules:

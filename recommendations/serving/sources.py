@@ -79,6 +79,28 @@ class RankingContext:
             by_taste = [self.listing_index.products(weights, rows) for weights in buyer_features.weights]
         return self._merged([self.listing_index.highest(rows, utilities, n)[0] for utilities in by_taste], n)
 
+    def wished(self, n: int) -> Ids:
+        """The n best of the cars that satisfy what the buyer asked for outright, those of the most wishes first.
+
+        Where the stock is beyond a window, only cars that satisfy all wishes are looked for.
+        """
+        wishes = self.scorer.buyer_context.wishes
+        if not self.listing_index.is_complete:
+            together = self.filters
+            for wish in wishes:
+                together = together.together_with(wish.filters)
+            found = [
+                retriever_for(self.listing_index).best(weights, n, together, self.exclude)[0]
+                for weights in self.scorer.buyer_features.weights
+            ]
+            return self._merged(found, n)
+        n_unmet = np.sum([~self.listing_index.columns.matching(wish.filters) for wish in wishes], axis=0)
+        found = []
+        for missing in range(len(wishes)):  # cars that satisfy none are no answer to a wish
+            if sum(map(len, found)) < n:
+                found.append(self.best_of(self.allowed & (n_unmet == missing), self.scorer.buyer_features, n))
+        return np.concatenate([NO_IDS, *found])[:n]
+
     def suitable(self, mask: NDArray[np.bool_], n: int) -> Ids:
         """The same for what the buyer is believed to want, but only cars that suit them better than the average one."""
         best = np.max(
@@ -149,13 +171,21 @@ class Source(Protocol):
 
 
 class TasteSource:
-    """The cars with the highest utility for this buyer, or for each taste of a household."""
+    """The cars with the highest utility for this buyer, or for each taste of a household.
+
+    What the buyer asked for outright has its share of them.
+    """
 
     def __init__(self, switch: SourceSwitch = "hybrid") -> None:
         self.name: str = "taste" if switch == "hybrid" else switch
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
-        return context.best(context.scorer.buyer_features, n)
+        best = context.best(context.scorer.buyer_features, n)
+        share = max((wish.share for wish in buyer_context.wishes), default=0.0)
+        if not share:
+            return best
+        both = merge([context.wished(n), best], [share, 1.0 - share], n)  # what was asked for, and what else suits
+        return np.array([listing_id for listing_id, _ in both], np.int64)
 
 
 class NeighbourSource:

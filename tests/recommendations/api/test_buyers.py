@@ -8,6 +8,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry, Buyer
 from accounts.services import buyer_for_external_id, buyer_for_user, buyer_for_visitor, create_api_key
 from catalog.models import Seller
+from recommendations.buyers.context import load_buyer_context
 from recommendations.buyers.exclusions import dismissed_listings
 from recommendations.models import BuyerSeller, Interaction, ShownAgain
 from tests.factories import InteractionFactory, ListingFactory, SellerFactory, UserFactory
@@ -93,6 +94,14 @@ def test_only_a_key_with_the_right_scope_may(as_alice, as_gus, as_reader, shop):
             assert getattr(client, method)(path_to("42", *rest)).status_code == 403
     for method, rest in [("delete", ()), ("get", ("export",))]:
         assert getattr(shop, method)(path_to("42", *rest)).status_code == 403
+
+
+def test_the_location_counts_in_the_distance_of_lists_until_it_is_forgotten(shop):
+    trained_market()
+    shop.put(path_to("42"), {"location": WHOLE["location"]})
+    assert load_buyer_context(buyer_for_external_id("42")).buyer_features().location == (53.8, -1.55)
+    shop.patch(path_to("42"), {"location": None})
+    assert load_buyer_context(buyer_for_external_id("42")).buyer_features().location is None
 
 
 def test_the_profile_is_readable_with_its_confidence(shop, settings):
