@@ -68,6 +68,25 @@ class Seller(models.Model):
         return self.name
 
 
+class CarKey(models.Func):
+    """Which car a listing advertises, whatever way it came in: by its VIN, else word for word, else by its odometer.
+
+    A reading that is not rounded, neither in kilometres nor in miles, belongs to one car among those of its model,
+    year, fuel and gearbox: 98.5 % of the adverts of a UK file have one price for it, and of the others many are one car
+    at two prices. Everything else may be two cars, and stays two.
+    """
+
+    template = (
+        "CASE WHEN length(vin) = 17 THEN 'v' || vin WHEN fingerprint <> '' THEN 'f' || fingerprint "
+        "WHEN car_model_id IS NOT NULL AND year IS NOT NULL AND mileage_km >= 1000 AND mod(mileage_km, 50) <> 0 "
+        "AND mod(round(mileage_km / 1.609344)::integer, 50) <> 0 "
+        "THEN 'o' || car_model_id::text || '/' || year::text || '/' || mileage_km::text || '/' || fuel || '/' "
+        "|| gearbox ELSE '' END"
+    )
+    arity = 0
+    output_field = models.CharField(max_length=80)
+
+
 class Listing(models.Model):
     """One car for sale. It is unique, and it sells once."""
 
@@ -122,6 +141,17 @@ class Listing(models.Model):
     fingerprint = models.CharField(
         max_length=32, blank=True, editable=False, help_text="Stands in for an id where the source has none."
     )
+    vin = models.CharField(
+        max_length=17,
+        blank=True,
+        editable=False,
+        db_default="",
+        help_text="Vehicle identification number, if known.",
+    )
+    car_key = models.GeneratedField(
+        expression=CarKey(), output_field=models.CharField(max_length=80), db_persist=True,
+        help_text="The same for every advertisement of one car; empty where that cannot be known.",
+    )  # fmt: skip
     seller = models.ForeignKey(Seller, on_delete=models.SET_NULL, null=True, blank=True, related_name="listings")
     make = models.ForeignKey(Make, on_delete=models.PROTECT, null=True, blank=True, related_name="listings")
     car_model = models.ForeignKey(
@@ -211,6 +241,8 @@ class Listing(models.Model):
             # what was for sale at a point in time: choice sets and evaluation
             models.Index(fields=["published_at", "ended_at"], name="listing_lifetime"),
             # the other advertisements of the same car: a relisted one, or one that two sources have
+            # other advertisements of a car: what is shown once, hidden with it, and counted with it
+            models.Index(fields=["car_key"], name="listing_one_car", condition=~models.Q(car_key="")),
             models.Index(fields=["fingerprint"], name="listing_same_car", condition=~models.Q(fingerprint="")),
             # full-text search
             GinIndex(fields=["search_text"], name="listing_search_text"),

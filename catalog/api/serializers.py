@@ -9,7 +9,8 @@ from rest_framework import serializers
 from catalog.api.fields import CountField, FiniteFloatField
 from catalog.api.references import ExternalIdField, SourceField
 from catalog.imports.names import name_car
-from catalog.imports.rows import ListingRow
+from catalog.imports.quantities import Unreadable
+from catalog.imports.rows import ListingRow, read_vin
 from catalog.imports.vocabulary import colour_of
 from catalog.models import Listing, Seller
 from web.strict import KnownFieldsSerializer
@@ -73,6 +74,10 @@ class ListingInSerializer(KnownFieldsSerializer):
     """A listing as a client system sends it. What is left out leaves what is known."""
 
     external_id = ExternalIdField(help_text="Your id of the listing.")
+    vin = serializers.CharField(
+        max_length=40, default="", allow_blank=True,
+        help_text="Vehicle identification number: one of 17 characters names the car, whichever sources advertise it.",
+    )  # fmt: skip
     brand = serializers.CharField(max_length=80, default="", allow_blank=True)
     make = serializers.CharField(max_length=80, default="", allow_blank=True, help_text="The same as `brand`.")
     model = serializers.CharField(max_length=120, default="", allow_blank=True)
@@ -112,6 +117,12 @@ class ListingInSerializer(KnownFieldsSerializer):
     status = serializers.ChoiceField(
         STATUSES_TO_SET, default="", help_text="A new listing with a price goes live by itself."
     )
+
+    def validate_vin(self, vin: str) -> str:
+        try:
+            return read_vin(vin) if vin else ""
+        except Unreadable:
+            raise serializers.ValidationError(_("is no vehicle identification number")) from None
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if (attrs.get("latitude") is None) != (attrs.get("longitude") is None):

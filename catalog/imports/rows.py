@@ -336,7 +336,7 @@ def _read_flag(yes: str, no: str, text: str) -> str:
 _VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
 
 
-def _read_vin(text: str) -> str:
+def read_vin(text: str) -> str:
     """17 letters and digits, without I, O and Q; shorter numbers of old cars' frames stay as they are written."""
     vin = re.sub(r"[\s-]", "", clean_text(text)).upper()
     if len(set(vin)) < 4:
@@ -346,11 +346,6 @@ def _read_vin(text: str) -> str:
     if not re.fullmatch(r"[A-Z0-9]{5,17}", vin):
         raise Unreadable("not a vehicle identification number")
     return vin
-
-
-def is_full_vin(vin: str) -> bool:
-    """Whether it names one car in the world; shorter numbers repeat."""
-    return bool(_VIN.fullmatch(vin))
 
 
 def _read_place(text: str) -> str:
@@ -682,7 +677,7 @@ class RowReader:
             "year": partial(quantities.read_year, this_year=self._this_year),
             "age_years": partial(_read_age, self._this_year),
             "price": partial(_read_price, column.currency, column.unit),
-            "vin": _read_vin,
+            "vin": read_vin,
             "mileage_unit": quantities.read_distance_unit,
             "power_unit": quantities.read_power_unit,
             "is_sold": partial(_read_flag, "sold", ""),

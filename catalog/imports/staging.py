@@ -51,6 +51,7 @@ _STAGED = {
     "seller_key": "text",
     "seller_name": "text",
     "seller_kind": "text",
+    "vin": "text",
     **_NULLABLE,
     **dict.fromkeys(_TEXTS, "text"),
 }
@@ -193,10 +194,10 @@ _NEW_STATUS = """CASE
 END"""
 _INSERT = f"""
 INSERT INTO catalog_listing (
-    source, external_id, fingerprint, make_id, car_model_id, seller_id, price, currency, tags,
+    source, external_id, fingerprint, vin, make_id, car_model_id, seller_id, price, currency, tags,
     {", ".join(_NULLABLE)}, {", ".join(_TEXTS)}, status, published_at, ended_at, created_at, updated_at
 )
-SELECT %(source)s, external_id, fingerprint, make_id, model_id, seller_id, price,
+SELECT %(source)s, external_id, fingerprint, vin, make_id, model_id, seller_id, price,
     coalesce(nullif(currency, ''), %(currency)s), tags,
     {", ".join(_NULLABLE)}, coalesce(nullif(title, ''), built_title), {", ".join(_TEXTS[1:])},
     new_status, CASE WHEN new_status <> 'draft' THEN now() END, CASE WHEN new_status IN {_ENDED} THEN now() END,
@@ -205,6 +206,11 @@ FROM (SELECT r.*, {_NEW_STATUS} AS new_status FROM import_row r WHERE listing_id
 ORDER BY row_number
 ON CONFLICT DO NOTHING
 RETURNING id, external_id, fingerprint
+"""
+# An undone import leaves it: which car it is does not depend on what is said of it.
+_NAME_CARS = """
+UPDATE catalog_listing l SET vin = r.vin FROM import_row r
+WHERE r.listing_id = l.id AND r.vin <> '' AND l.vin <> r.vin
 """
 _IDENTITY = "coalesce({0}.external_id, '') || chr(31) || {0}.fingerprint"  # one of them is always empty
 _INSERT_AND_NOTE = f"""
@@ -309,6 +315,7 @@ def merge(*, source: str, currency: str, run_id: int | None = None) -> BatchResu
         for _ in range(ATTEMPTS):
             cursor.execute(_RESOLVE, {"source": source})
             result.updated_ids += _update_known(cursor, run_id)
+            cursor.execute(_NAME_CARS)
             cursor.execute(_COUNT)
             n_rows, n_unknown = cursor.fetchone()
             insert = _INSERT if run_id is None else _INSERT_AND_NOTE

@@ -1,6 +1,6 @@
 """What a buyer should not be shown: cars that are unwelcome for good, and cars that should let others have a turn.
 
-A car is meant and not its advertisement: whatever has the same fingerprint, relisted or from another source, is it too.
+A car is meant and not its advertisement: whatever has the same ``car_key``, relisted or from another source, is it too.
 """
 
 from collections.abc import Collection
@@ -15,7 +15,7 @@ FREQUENCY_CAP_DAYS = 30
 
 DISMISSED = """
 WITH dismissed AS (
-    SELECT l.id, l.fingerprint FROM recommendations_interaction i
+    SELECT l.id, l.car_key FROM recommendations_interaction i
     JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.is_dismissal
     JOIN catalog_listing l ON l.id = i.listing_id
     WHERE i.buyer_id = %(buyer)s AND i.occurred_at < %(before)s AND NOT EXISTS (
@@ -23,7 +23,7 @@ WITH dismissed AS (
         WHERE again.buyer_id = i.buyer_id AND again.listing_id = i.listing_id AND again.at >= i.received_at))
 SELECT id FROM dismissed
 UNION SELECT twin.id FROM dismissed JOIN catalog_listing twin
-    ON twin.fingerprint = dismissed.fingerprint AND NOT (twin.fingerprint = '')
+    ON twin.car_key = dismissed.car_key AND NOT (twin.car_key = '')
 UNION SELECT l.id FROM catalog_listing l JOIN catalog_seller s ON s.id = l.seller_id
     WHERE s.user_id = %(user)s AND l.status = 'live'
 UNION SELECT l.id FROM recommendations_buyerseller relation
@@ -44,11 +44,11 @@ WITH shown AS (
     SELECT listing_id, count(*) AS n FROM recommendations_servedlist, unnest(listing_ids) AS listing_id
     WHERE buyer_id = %(buyer)s AND served_at > %(since)s AND served_at <= %(until)s GROUP BY listing_id),
 cars AS (
-    SELECT l.fingerprint, CASE WHEN l.fingerprint = '' THEN l.id END AS id
+    SELECT l.car_key, CASE WHEN l.car_key = '' THEN l.id END AS id
     FROM shown JOIN catalog_listing l ON l.id = shown.listing_id GROUP BY 1, 2 HAVING sum(n) >= %(times)s)
 SELECT id FROM cars WHERE id IS NOT NULL
 UNION SELECT l.id FROM cars JOIN catalog_listing l
-    ON l.fingerprint = cars.fingerprint AND NOT (l.fingerprint = '')"""
+    ON l.car_key = cars.car_key AND NOT (l.car_key = '')"""
 
 
 def dismissed_listings(buyer: Buyer, before: datetime | None = None) -> set[int]:
@@ -65,9 +65,9 @@ def same_cars(listing_ids: Collection[int]) -> set[int]:
     """The listings and every other advertisement of the same cars."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "WITH named AS (SELECT id, fingerprint FROM catalog_listing WHERE id = ANY(%s)) SELECT id FROM named "
+            "WITH named AS (SELECT id, car_key FROM catalog_listing WHERE id = ANY(%s)) SELECT id FROM named "
             "UNION SELECT twin.id FROM named JOIN catalog_listing twin "
-            "ON twin.fingerprint = named.fingerprint AND NOT (twin.fingerprint = '')",
+            "ON twin.car_key = named.car_key AND NOT (twin.car_key = '')",
             [list(listing_ids)],
         )
         return {row[0] for row in cursor.fetchall()}

@@ -30,7 +30,7 @@ PRICE_DROP_DAYS = 7
 class MarketStatistics:
     """The market as of one moment, by listing id; a listing that is absent has none.
 
-    Events on one advertisement of a car count for every other with the same fingerprint: a relisted car does not begin
+    Events on one advertisement of a car count for every other of the same car: a relisted car does not begin
     anew, and one that two sources have is wanted once.
 
     Attributes:
@@ -116,8 +116,8 @@ def read_market_statistics(as_of: int, kinds: Mapping[str, EventKind] | None = N
             "AND i.listing_id IS NOT NULL AND k.weight > 0), "
             # what happened to one advertisement of a car happened to the others; NOT (=) is the index's condition
             "twins AS (SELECT l.id AS listing_id, twin.id AS twin_id FROM catalog_listing l JOIN catalog_listing twin "
-            "ON twin.fingerprint = l.fingerprint AND twin.id <> l.id AND NOT (twin.fingerprint = '') "
-            "WHERE NOT (l.fingerprint = '') AND l.id IN (SELECT listing_id FROM recent)), "
+            "ON twin.car_key = l.car_key AND twin.id <> l.id AND NOT (twin.car_key = '') "
+            "WHERE NOT (l.car_key = '') AND l.id IN (SELECT listing_id FROM recent)), "
             "counted AS (SELECT * FROM recent UNION ALL SELECT twin_id, buyer_id, weight, is_contact, decay "
             "FROM recent JOIN twins USING (listing_id)), "
             # a buyer counts once for each car, by the strongest event

@@ -19,6 +19,7 @@ from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from recommendations import telemetry
 from recommendations.buyers.context import BuyerContext
+from recommendations.buyers.exclusions import same_cars
 from recommendations.engine.ranker import Ranker, SourceSwitch
 from recommendations.engine.reasons import reason_for
 from recommendations.events.served_lists import writer
@@ -148,6 +149,7 @@ def choose_from(
     dismissed, frequency_capped = selection.dismissed, selection.frequency_capped
     chosen: list[tuple[Candidate, Listing]] = []
     seen: set[int] = set()
+    cars: set[str] = set()
     scorer = None
     for exclude in (
         (dismissed | frequency_capped, dismissed) if frequency_capped else (dismissed,)
@@ -157,7 +159,7 @@ def choose_from(
             ranked = selection.rank(filters, request.source, buyer_context, rules, wanted, n, exclude | seen)
             scorer = ranked.scorer
             seen.update(candidate.listing_id for candidate in ranked.candidates)
-            chosen += for_sale(ranked.candidates, filters, wanted, selection.on_sale)
+            chosen += for_sale(ranked.candidates, filters, wanted, selection.on_sale, cars)
             if ranked.is_everything:
                 break
             n *= POOL_GROWTH
@@ -165,15 +167,21 @@ def choose_from(
 
 
 def for_sale(
-    pool: Sequence[Candidate], filters: ListingFilters, k: int, on_sale: ListingQuerySet | None = None
+    pool: Sequence[Candidate],
+    filters: ListingFilters,
+    k: int,
+    on_sale: ListingQuerySet | None = None,
+    cars: set[str] | None = None,
 ) -> list[tuple[Candidate, Listing]]:
-    """The first k candidates that can be bought right now and match right now, with their rows.
+    """The first k candidates that can be bought right now and match right now, with their rows, each car once.
 
-    ``on_sale`` are other listings that may be listed, where a what-if supposes so.
+    ``on_sale`` are other listings that may be listed, where a what-if supposes so. ``cars`` are the ``car_key`` of cars
+    that are not wanted again; those that are found are added.
 
     Usually one query: rows are read a few beyond those wanted, and more only where that many were just sold.
     """
     found: list[tuple[Candidate, Listing]] = []
+    cars = set() if cars is None else cars
     start = 0
     while len(found) < k and start < len(pool):
         some = pool[start : start + k - len(found) + SPARE_ROWS]
@@ -183,8 +191,14 @@ def for_sale(
             rows = rows_for_sale(ids, filters)
         else:
             rows = on_sale.matching(filters).with_card_data().in_bulk(ids)
-        found += [(candidate, rows[candidate.listing_id]) for candidate in some if candidate.listing_id in rows]
-    return found[:k]
+        for candidate in some:
+            row = rows.get(candidate.listing_id)
+            if row is None or row.car_key in cars or len(found) == k:
+                continue
+            found.append((candidate, row))
+            if row.car_key:  # without one, a listing is a car of its own
+                cars.add(row.car_key)
+    return found
 
 
 def build_recommended_list(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> RecommendedList:
@@ -260,11 +274,9 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
         if listing_index is None:
             return []
         vector = listing_index.ranker.similarity.vectors(table_of([listing]))[0]
-        ids, distances = retriever_for(listing_index).nearest(vector, POOL_GROWTH * k, filters, same_car_as(listing))
+        ids, distances = retriever_for(listing_index).nearest(vector, POOL_GROWTH * k, filters, same_cars([listing.pk]))
     pool = [Candidate(key, -value, "similar") for key, value in zip(ids.tolist(), distances.tolist(), strict=True)]
-    found = each_car_once(for_sale(pool, filters, k + SPARE_ROWS))
-    if len(found) < k:
-        found = each_car_once(for_sale(pool, filters, len(pool)))
+    found = for_sale(pool, filters, k)
     return [
         RecommendedListing(
             listing=row,
@@ -279,24 +291,6 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
             zip(found[:k], market_prices_of([row for _, row in found[:k]]), strict=True), start=1
         )
     ]
-
-
-def same_car_as(listing: Listing) -> set[int]:
-    """The listing and every other advertisement of the same car: relisted, or of another source."""
-    if not listing.fingerprint:
-        return {listing.pk}
-    return {listing.pk, *Listing.objects.filter(fingerprint=listing.fingerprint).values_list("pk", flat=True)}
-
-
-def each_car_once(found: Sequence[tuple[Candidate, Listing]]) -> list[tuple[Candidate, Listing]]:
-    """The first advertisement of each car; those without a fingerprint are cars of their own."""
-    seen: set[str] = set()
-    kept = []
-    for candidate, listing in found:
-        if not listing.fingerprint or listing.fingerprint not in seen:
-            kept.append((candidate, listing))
-        seen.add(listing.fingerprint)
-    return kept
 
 
 def log_served(answer: RecommendedList, request: ListRequest, rules: Rules) -> None:

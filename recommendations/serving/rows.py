@@ -22,13 +22,14 @@ from catalog.models import CarModel, Listing, Make, Seller
 
 ROWS_KEPT = 2000  # of one process; some 5 kB each
 QUERIES_KEPT = 256
+NEVER_READ = frozenset(["search_text"])
 
 Row = tuple[Any, ...]
 
 
 def names_of(model: type[Model]) -> list[str]:
-    """Columns of a model but those that the database makes of the others."""
-    return [field.attname for field in model._meta.concrete_fields if not field.generated]
+    """Columns of a model but the text that is searched, which is long and of which lists say nothing."""
+    return [field.attname for field in model._meta.concrete_fields if field.attname not in NEVER_READ]
 
 
 LISTING, MAKE, MODEL, SELLER = names_of(Listing), names_of(Make), names_of(CarModel), names_of(Seller)
