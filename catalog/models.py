@@ -145,6 +145,7 @@ class Listing(models.Model):
         max_length=17,
         blank=True,
         editable=False,
+        default="",
         db_default="",
         help_text="Vehicle identification number, if known.",
     )
@@ -240,9 +241,9 @@ class Listing(models.Model):
             models.Index(fields=["price", "id"], name="listing_live_by_price", condition=IS_LIVE),
             # what was for sale at a point in time: choice sets and evaluation
             models.Index(fields=["published_at", "ended_at"], name="listing_lifetime"),
-            # the other advertisements of the same car: a relisted one, or one that two sources have
-            # other advertisements of a car: what is shown once, hidden with it, and counted with it
+            # the other advertisements of a car, relisted or of another source: shown, hidden and counted as one
             models.Index(fields=["car_key"], name="listing_one_car", condition=~models.Q(car_key="")),
+            # the same in words: what may be advertised twice
             models.Index(fields=["fingerprint"], name="listing_same_car", condition=~models.Q(fingerprint="")),
             # full-text search
             GinIndex(fields=["search_text"], name="listing_search_text"),

@@ -15,6 +15,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 blank=True,
                 db_default="",
+                default="",
                 editable=False,
                 help_text="Vehicle identification number, if known.",
                 max_length=17,

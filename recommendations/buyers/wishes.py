@@ -2,7 +2,8 @@
 
 A preference learns from answers and searches as from events, but a few words cannot outweigh what is known of all
 buyers together. So a stated wish also holds as a share of each list: of the first places, so many satisfy it while the
-stock allows. What the buyer does to the contrary wears it down, until the preference decides alone.
+stock allows. What the buyer does to the contrary wears it down, until the preference decides alone, and if all of it
+is for one other value of the same field, that value has a share in its place.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from accounts.models import Buyer
 from catalog.filters import ListingFilters
 from recommendations.buyers.questionnaire import wishes_in
 from recommendations.buyers.searches import FILTERS_OF_FIELD
+from recommendations.listings.columns import CATEGORIES
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.models import SavedSearch
 
@@ -30,6 +32,8 @@ EVENTS_READ = 60  # the newest of a buyer
 CARS_COUNTED = 12  # of the newest events: what a buyer did long ago contradicts nothing that holds today
 BEARS = 1.0  # evidence to the contrary, in cars opened, that takes nothing from a wish yet
 WORN_AT = 6.0  # so much leaves nothing of it
+REVEALED = 0.6  # share of the places of what a buyer opened in place of what they asked for
+ALIKE_AT_LEAST = 0.7  # of the cars opened, for one value to stand in place of another
 NUMBER_OF_FIELD = {"age": "year", "price": "price", "mileage": "mileage_km", "power": "power_kw"}
 
 
@@ -90,9 +94,13 @@ def wishes_of(buyer: Buyer, snapshot: ListingSnapshot, asked: Asked) -> tuple[Wi
     for statement in statements_of(buyer, asked):
         later = [event for event in asked.events if statement.since is None or event.occurred_at > statement.since]
         for field, filters in fields_of(statement.query):
-            share = statement.share * what_is_left(field, filters, later, snapshot)
-            if share > 0 and (field not in strongest or share > strongest[field].share):
-                strongest[field] = Wish(field, filters, share)
+            left = what_is_left(field, filters, later, snapshot)
+            wishes = [Wish(field, filters, statement.share * left)]
+            if left < 1 and (instead := opened_instead(field, filters, later, snapshot)):
+                wishes.append(Wish(field, instead, REVEALED * (1 - left)))
+            for wish in wishes:
+                if wish.share > 0 and (field not in strongest or wish.share > strongest[field].share):
+                    strongest[field] = wish
     return tuple(strongest.values())
 
 
@@ -140,18 +148,42 @@ def what_is_left(field: str, filters: ListingFilters, events: Sequence[Event], s
     A car counts once, by its newest event, and by no more than one look: ten looks at petrol cars leave nothing of a
     wish for electric ones. A dislike of what was wished for contradicts it as well, and so does a search for others.
     """
-    cars = {event.listing_id: event for event in reversed(events) if event.listing_id is not None and event.weight}
-    newest = sorted(cars.values(), key=lambda event: event.occurred_at, reverse=True)[:CARS_COUNTED]
-    rows = snapshot.stock.rows_of(np.array([event.listing_id for event in newest], np.int64))
-    is_here = rows >= 0
-    weights = np.clip([event.weight for event in newest], -1.0, 1.0)[is_here]
-    is_met = snapshot.columns.matching(filters, rows[is_here])
-    is_known = is_known_of(field, rows[is_here], snapshot)
+    rows, weights = newest_cars(events, snapshot)
+    is_met, is_known = snapshot.columns.matching(filters, rows), is_known_of(field, rows, snapshot)
     # opened and met speaks for the wish; opened and not met, or met and disliked, against it
     against = np.where(is_met, -weights, np.maximum(weights, 0.0))[is_known].sum()
     searches = {str(event.query): event.query for event in events if event.query}.values()
     against += sum(contradicts(asked, field, filters) for asked in searches)
     return float(np.clip((WORN_AT - against) / (WORN_AT - BEARS), 0.0, 1.0))
+
+
+def opened_instead(
+    field: str, filters: ListingFilters, events: Sequence[Event], snapshot: ListingSnapshot
+) -> ListingFilters | None:
+    """The one other value of a field that nearly all cars opened have; None where there is none, or for numbers."""
+    column = CATEGORIES.get(FILTERS_OF_FIELD[field][0])
+    rows, weights = newest_cars(events, snapshot)
+    codes = snapshot.columns.codes(column)[rows[weights > 0]] if column else np.empty(0, np.int32)
+    codes = codes[codes > 0]
+    if column is None or not len(codes):
+        return None
+    usual = int(np.bincount(codes).argmax())
+    if (codes == usual).mean() < ALIKE_AT_LEAST:
+        return None
+    value = snapshot.columns.levels(column)[usual]
+    name = FILTERS_OF_FIELD[field][0]
+    return None if value in getattr(filters, name) else ListingFilters(**{name: (value,)})
+
+
+def newest_cars(
+    events: Sequence[Event], snapshot: ListingSnapshot
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Rows of the cars that the newest events are about, each once, and the weights of those events, -1 to 1."""
+    cars = {event.listing_id: event for event in reversed(events) if event.listing_id is not None and event.weight}
+    newest = sorted(cars.values(), key=lambda event: event.occurred_at, reverse=True)[:CARS_COUNTED]
+    rows = snapshot.stock.rows_of(np.array([event.listing_id for event in newest], np.int64))
+    weights = np.clip(np.array([event.weight for event in newest], np.float64), -1.0, 1.0)
+    return rows[rows >= 0], weights[rows >= 0]
 
 
 def is_known_of(field: str, rows: NDArray[np.intp], snapshot: ListingSnapshot) -> NDArray[np.bool_]:
