@@ -162,7 +162,7 @@ def refresh_fit(settled: timedelta | None = None) -> bool:
             if before:
                 FeedFit.objects.update(fitted_at=now)
             return False
-        model = fit_feed(_log.as_events(items.listing_ids), items.tags, config())
+        model = fit_feed(_log.as_events(items.listing_ids), items.tags, config(bool(items.tags.nnz)))
         FeedFit.objects.update_or_create(
             pk=1,
             defaults={

@@ -22,10 +22,12 @@ from recommendations.feed.ranking import FeedRules, Person
 
 LIKE, DISLIKE = "like", "dislike"
 ACTIONS = (LIKE, DISLIKE)
+NEIGHBOUR_WEIGHT_ALONE = 2.0  # of the likes of pairs, where no item has genres
 SPARE = 5  # items beside those of a list, for what turns out to be gone
 
 
-def rules() -> FeedRules:
+def rules(has_genres: bool) -> FeedRules:
+    """What a list is made of, as the settings say; without genres, what was liked together counts for more."""
     return FeedRules(
         length=settings.FEED_LENGTH,
         unseen_share=settings.FEED_UNSEEN_SHARE,
@@ -35,6 +37,7 @@ def rules() -> FeedRules:
         diversity=settings.FEED_DIVERSITY,
         thompson=settings.FEED_EXPLORATION,
         enough_shown=settings.FEED_ENOUGH_SHOWN,
+        neighbour_weight=FeedRules.neighbour_weight if has_genres else NEIGHBOUR_WEIGHT_ALONE,
     )
 
 
@@ -49,7 +52,7 @@ def recommend(user_id: str) -> list[str]:
     view = memory.view(standing.newest_change, standing.fit_number)
     person = person_of(standing, view.items)
     rng = np.random.default_rng(secrets.randbits(64))
-    listed = view.scorer.make_list(person, rules(), rng, spare=SPARE)
+    listed = view.scorer.make_list(person, rules(bool(view.items.tags.nnz)), rng, spare=SPARE)
     listing_ids = view.items.listing_ids[listed.rows].tolist()
     shown_ids, sources = write_list(
         user_id,

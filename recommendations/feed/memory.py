@@ -33,8 +33,12 @@ CATCH_UP_SECONDS = 1.0  # a transaction that began early and commits late has an
 RELOAD_AFTER_ASLEEP_SECONDS = 1800  # lines of changes are swept after an hour
 
 
-def config() -> FeedConfig:
-    return FeedConfig(most_items=settings.FEED_MODEL_ITEMS)
+def config(has_genres: bool) -> FeedConfig:
+    """How much is believed; without genres, likes of pairs are all there is to go by, so more of them are."""
+    usual = FeedConfig(most_items=settings.FEED_MODEL_ITEMS)
+    if has_genres:
+        return usual
+    return replace(usual, pair_strength=1.0, fewest_likes=1, n_pairs=usual.n_neighbours * usual.most_items)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +259,9 @@ def model_of(arrays: dict[str, NDArray], items: Items) -> FeedModel:
     n_items = len(items.names)
     nothing = np.zeros(0, np.intp)
     fresh = fit_feed(
-        FeedEvents(nothing, nothing, nothing, nothing, np.zeros(0, np.int8), 1, n_items), items.tags, config()
+        FeedEvents(nothing, nothing, nothing, nothing, np.zeros(0, np.int8), 1, n_items),
+        items.tags,
+        config(bool(items.tags.nnz)),
     )
     if not arrays:
         return fresh

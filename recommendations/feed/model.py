@@ -37,7 +37,8 @@ class FeedConfig:
         base_strength: how many shows it is worth.
         tag_strength: Expected likes it takes to believe what a genre is worth to everybody.
         pair_strength: Expected likes it takes to believe that two items go together.
-        n_neighbours: Neighbours kept of each item.
+        n_neighbours: Neighbours kept of each item, at least.
+        n_pairs: So many pairs are kept in all where there are few items: each of them has more neighbours.
         most_items: Neighbours are looked for among so many items, the ones most liked.
         fewest_likes: Likes it takes for an item to be a neighbour.
     """
@@ -47,6 +48,7 @@ class FeedConfig:
     tag_strength: float = 20.0
     pair_strength: float = 2.0
     n_neighbours: int = 60
+    n_pairs: int = 0
     most_items: int = 4_000
     fewest_likes: int = 2
 
@@ -136,7 +138,7 @@ def fit_feed(events: FeedEvents, tags: csr_array, config: FeedConfig | None = No
         n_shown=n_shown.astype(np.float32),
         means=means.astype(np.float32),
         deviations=np.sqrt(1 / for_it + 1 / against).astype(np.float32),
-        neighbours=_neighbours(likes, shown, for_it / (for_it + against), n_likes - n_liked, config),
+        neighbours=_neighbours(likes, shown, for_it / (for_it + against), n_likes - n_liked, config, bool(tags.nnz)),
         dislike_surprise=_surprise_of_dislikes(
             n_missed=shown.nnz - seen_likes.nnz,
             n_organic_likes=likes.nnz - seen_likes.nnz,
@@ -194,11 +196,17 @@ def _prior_weight(n_shown: Floats, n_liked: Floats, priors: Floats) -> float:
     return float(np.clip((expected * (1 - expected)).mean() / between - 1, *WEIGHT_RANGE))
 
 
-def _neighbours(likes: csr_array, shown: csr_array, rates: Floats, n_organic: Floats, config: FeedConfig) -> csr_array:
+def _neighbours(
+    likes: csr_array, shown: csr_array, rates: Floats, n_organic: Floats, config: FeedConfig, has_genres: bool
+) -> csr_array:
     """Of the items liked most: how much a like of one speaks for each other, the strongest few of each.
 
     Expected are, of those who like the one, as many likes of the other as its rate says for those who were shown it,
     and as its share of all people says for those who came to it by themselves.
+
+    Without genres it is no more than if all who like anything liked it alike. The better the lists are, the more
+    an item is shown only to those who like its like, so that its rate becomes theirs: held against that rate alone, a
+    like would say nothing any more.
     """
     n_items = likes.shape[1]
     counts = _column_sums(likes)
@@ -216,8 +224,11 @@ def _neighbours(likes: csr_array, shown: csr_array, rates: Floats, n_organic: Fl
     observed = np.bincount(at[: together.nnz], together.data, len(cells)).astype(np.float64)
     expected = np.bincount(at, np.concatenate([organic, chance.data]), len(cells)).astype(np.float64)
     rows, columns = np.divmod(cells, size)
+    if not has_genres:
+        n_users = max(int(np.count_nonzero(np.diff(likes.indptr))), 1)
+        expected = np.minimum(expected, counts[kept][rows] * counts[kept][columns] / n_users)
     ratios = log_ratio(observed, expected, config.pair_strength)
-    strong = _strongest(rows, ratios, rows != columns, config.n_neighbours)
+    strong = _strongest(rows, ratios, rows != columns, max(config.n_neighbours, config.n_pairs // size))
     return csr_array(
         (ratios[strong].astype(np.float32), (kept[rows[strong]], kept[columns[strong]])), shape=(n_items, n_items)
     )
