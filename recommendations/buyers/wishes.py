@@ -161,23 +161,22 @@ def opened_instead(
     field: str, filters: ListingFilters, events: Sequence[Event], snapshot: ListingSnapshot
 ) -> ListingFilters | None:
     """The one other value of a field that nearly all cars opened have; None where there is none, or for numbers."""
-    column = CATEGORIES.get(FILTERS_OF_FIELD[field][0])
+    name = FILTERS_OF_FIELD[field][0]
+    if name not in CATEGORIES:
+        return None
     rows, weights = newest_cars(events, snapshot)
-    codes = snapshot.columns.codes(column)[rows[weights > 0]] if column else np.empty(0, np.int32)
+    codes = snapshot.columns.codes(CATEGORIES[name])[rows[weights > 0]]
     codes = codes[codes > 0]
-    if column is None or not len(codes):
+    if not len(codes):
         return None
     usual = int(np.bincount(codes).argmax())
-    if (codes == usual).mean() < ALIKE_AT_LEAST:
+    value = snapshot.columns.levels(CATEGORIES[name])[usual]
+    if (codes == usual).mean() < ALIKE_AT_LEAST or value in getattr(filters, name):
         return None
-    value = snapshot.columns.levels(column)[usual]
-    name = FILTERS_OF_FIELD[field][0]
-    return None if value in getattr(filters, name) else ListingFilters(**{name: (value,)})
+    return ListingFilters.from_query({name: [value]})
 
 
-def newest_cars(
-    events: Sequence[Event], snapshot: ListingSnapshot
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def newest_cars(events: Sequence[Event], snapshot: ListingSnapshot) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Rows of the cars that the newest events are about, each once, and the weights of those events, -1 to 1."""
     cars = {event.listing_id: event for event in reversed(events) if event.listing_id is not None and event.weight}
     newest = sorted(cars.values(), key=lambda event: event.occurred_at, reverse=True)[:CARS_COUNTED]

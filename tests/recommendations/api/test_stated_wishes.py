@@ -141,6 +141,12 @@ def check_ten_contradicting_events(client: APIClient) -> None:
     assert n_satisfying(list_of(client, buyer), answers) >= HELD_AT_LEAST
     does(client, buyer, *({"kind": "view", "listing_id": listing_id} for listing_id in others))
     assert n_satisfying(list_of(client, buyer), answers) <= K // 4
+    convert = cold_buyer()  # asked for what all buyers like, and opens something else
+    answer(client, convert, {"fuels": ["petrol"]})
+    diesels = live_cars({"fuels": ["diesel"]}, satisfy=True)
+    does(client, convert, *({"kind": "view", "listing_id": listing_id} for listing_id in diesels))
+    ids = list_of(client, convert)
+    assert n_satisfying(ids, {"fuels": ["diesel"]}) > n_satisfying(ids, {"fuels": ["petrol"]})
     critic = cold_buyer()
     answer(client, critic, answers)
     before = n_satisfying(list_of(client, critic), answers)
