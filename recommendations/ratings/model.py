@@ -94,9 +94,11 @@ class RatingModel:
         best = self.current().recommend(item_ids, ratings, top)
         return [[estimate.item_id for estimate in best], [estimate.stars for estimate in best]]
 
-    def find_similar(self, item_id: str, n: int = 5) -> list[str]:
-        """The items that people find most like one, without itself."""
-        return [similar_id for similar_id, _ in self.current().similar(item_id, n)]
+    def find_similar(self, item_id: str, n: int = 5) -> list[list[str]]:
+        """``[[ids], [names]]`` of the items that people find most like one, without itself, most alike first."""
+        loaded = self.current()
+        ids = [similar_id for similar_id, _ in loaded.similar(item_id, n)]
+        return [ids, [loaded.titles.title_of(similar_id) for similar_id in ids]]
 
     def warmup(self) -> LoadedModel:
         """Load the newest model, also when an older one is loaded, and touch its memory.

@@ -2,8 +2,10 @@
 
 Titles are compared by their letters and digits in lower case, without accents and articles, so that “The Matrix”,
 “Matrix, The (1999)” and “matrix” are one, as are “Rocky IV” and “rocky 4”; names in brackets (“Seven (a.k.a. Se7en)”)
-count as well. What equals no title may differ by one letter for every four, at most three, but not in its numbers:
-“Toy Story 3” is no typo of “Toy Story 2”. A year may be one off, as sources disagree about it.
+count as well. What stands before a colon is the name of a series, and means the best known item of it where no item is
+called that alone, or only one that is far less known: “Lord of the Rings” is part of the trilogy. What equals no title
+may differ by one letter for every four, at most three, but not in its numbers: “Toy Story 3” is no typo of “Toy Story
+2”. A year may be one off, as sources disagree about it.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ LONGEST_TITLE = 200  # letters; comparing takes time with their number
 LETTERS_PER_TYPO = 4
 TYPOS_AT_MOST = 3
 N_NEAREST = 5
+FAR_BETTER_KNOWN = 5  # times as many ratings
+LEAST_SERIES = 3  # items of one name before a colon; two are an item and what followed it
 
 
 def year_of(title: str) -> tuple[str, str]:
@@ -61,6 +65,15 @@ def texts_of(title: str) -> Iterator[str]:
         yield simplified(part, with_articles=True)
 
 
+def series_of(title: str) -> Iterator[str]:
+    """How the series of a title without its year may be called; nothing where no colon names one."""
+    for part in [title, *BRACKETS.findall(title)]:
+        series, colon, rest = part.partition(":")
+        if colon and rest.strip():
+            yield simplified(series)
+            yield simplified(series, with_articles=True)
+
+
 def numbers_in(text: str) -> list[str]:
     return [word for word in text.split() if word.isdigit()]
 
@@ -77,12 +90,15 @@ class TitleIndex:
     titles: Mapping[str, str]
     weights: Mapping[str, int]
     _by_text: dict[str, list[tuple[str, str]]] = field(default_factory=dict, repr=False)  # (year, item id), best first
+    _by_series: dict[str, list[tuple[str, str]]] = field(default_factory=dict, repr=False)  # likewise
 
     def __post_init__(self) -> None:
         for item_id in sorted(self.titles, key=lambda item_id: -self.weights.get(item_id, 0)):
             name, year = year_of(self.titles[item_id])
             for text in filter(None, dict.fromkeys(texts_of(name))):
                 self._by_text.setdefault(text, []).append((year, item_id))
+            for text in filter(None, dict.fromkeys(series_of(name))):
+                self._by_series.setdefault(text, []).append((year, item_id))
         self._texts = list(self._by_text)
         best_known = (items[0][1] for items in self._by_text.values())
         self._fame = 10 * np.log10([1 + self.weights.get(item_id, 0) for item_id in best_known])
@@ -97,14 +113,27 @@ class TitleIndex:
         return self.find_exactly(title) or self._nearly(_texts_asked(name), year)
 
     def find_exactly(self, title: str) -> str | None:
-        """The same without typos, which is fast. An id by itself means its item, unless a title reads the same."""
+        """The same without typos, which is fast. An id by itself means its item, unless a title reads the same.
+
+        The best known of a series is meant where no item is called that alone, or a far less known one.
+        """
         title = title.strip()
         name, year = year_of(title[:LONGEST_TITLE])
-        found = next(filter(None, (self._of_year(text, year) for text in _texts_asked(name))), None)
-        return found or (title if title in self.titles or title in self.weights else None)
+        texts = _texts_asked(name)
+        found, of_series = (
+            next(filter(None, (_of_year(items, text, year) for text in texts)), None)
+            for items in (self._by_text, self._by_series)
+        )
+        if found is None and (title in self.titles or title in self.weights):
+            return title
+        if found is None or of_series is None:
+            return found or of_series
+        known, of_series_known = self.weights.get(found, 0), self.weights.get(of_series, 0)
+        is_meant = any(len(self._by_series.get(text, [])) >= LEAST_SERIES for text in texts)
+        return of_series if is_meant and of_series_known > FAR_BETTER_KNOWN * known else found
 
     def nearest(self, title: str) -> list[str]:
-        """The titles that look most like it, best first, whether or not they are like it at all.
+        """The titles that look most like it, best first, whether or not they are like it at all; its series before all.
 
         Likeness is of the letters in their order and of the words whatever else a title says, so that “Star Wars” is
         near “Star Wars: Episode IV - A New Hope”; a hundred times as many ratings make up for a tenth of it.
@@ -116,17 +145,10 @@ class TitleIndex:
             process.cdist([text], self._texts, scorer=scorer)[0] for scorer in (fuzz.ratio, fuzz.token_set_ratio)
         )
         best = np.argsort(-likeness, kind="stable")[: 4 * N_NEAREST]
-        items = dict.fromkeys(self._by_text[self._texts[row]][0][1] for row in best)
+        series = [item_id for _, item_id in self._by_series.get(text, [])]
+        series = series if len(series) >= LEAST_SERIES else []
+        items = dict.fromkeys(series + [self._by_text[self._texts[row]][0][1] for row in best])
         return [self.title_of(item_id) for item_id in items][:N_NEAREST]
-
-    def _of_year(self, text: str, year: str) -> str | None:
-        """The best known item of that name and, if one is given, that year; else of a year beside it."""
-        items = self._by_text.get(text, [])
-        for years in _acceptable(year):
-            for of_item, item_id in items:
-                if not years or of_item in years:
-                    return item_id
-        return None
 
     def _nearly(self, texts: list[str], year: str) -> str | None:
         """The least different title that a slip of the fingers explains; of equals the best known one."""
@@ -136,9 +158,19 @@ class TitleIndex:
             for near, distance, _ in process.extract(
                 text, self._texts, scorer=OSA.distance, score_cutoff=_typos_in(text), limit=50
             )
-            if numbers_in(near) == numbers_in(text) and (item_id := self._of_year(near, year))
+            if numbers_in(near) == numbers_in(text) and (item_id := _of_year(self._by_text, near, year))
         ]
         return min(candidates)[2] if candidates else None
+
+
+def _of_year(by_text: Mapping[str, list[tuple[str, str]]], text: str, year: str) -> str | None:
+    """The best known item of that name and, if one is given, that year; else of a year beside it."""
+    items = by_text.get(text, [])
+    for years in _acceptable(year):
+        for of_item, item_id in items:
+            if not years or of_item in years:
+                return item_id
+    return None
 
 
 def _texts_asked(name: str) -> list[str]:

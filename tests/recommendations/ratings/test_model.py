@@ -61,11 +61,12 @@ def test_a_person_without_ratings_is_offered_what_everyone_likes(model):
 
 
 def test_similar_films_are_of_one_group_and_not_the_film_itself(model):
-    similar = model.find_similar(film_id("Alien (1979)"), n=5)
+    similar, names = model.find_similar(film_id("Alien (1979)"), n=5)
     assert len(similar) == 5
+    assert [film_id(name) for name in names] == similar
     assert film_id("Alien (1979)") not in similar
     assert all(map(is_space, similar))
-    assert len(model.find_similar(film_id("Alien (1979)"), n=100)) == 19
+    assert len(model.find_similar(film_id("Alien (1979)"), n=100)[0]) == 19
 
 
 def test_unknown_items_are_named(model):
@@ -200,7 +201,7 @@ def test_films_of_one_title_are_listed_once(tmp_path):
     model = RatingModel(tmp_path / "models")
     model.train(ratings, config=QUICK)
     assert "555" not in model.predict([[film_id("Alien (1979)")], [5]], top=100)[0]
-    assert not {"555", film_id("Moon (2009)")} & set(model.find_similar(film_id("Moon (2009)"), 100))
+    assert not {"555", film_id("Moon (2009)")} & set(model.find_similar(film_id("Moon (2009)"), 100)[0])
 
 
 def test_the_best_come_first_and_ties_by_row():

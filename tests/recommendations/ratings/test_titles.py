@@ -72,6 +72,27 @@ def test_a_year_may_be_one_off(index):
     assert index.find("Heat (1997)") is None
 
 
+TRILOGY = {
+    "20": "The Lord of the Rings: The Fellowship of the Ring (2001)",
+    "21": "Lord of the Rings: The Two Towers, The (2002)",
+    "22": "The Lord of the Rings: The Return of the King (2003)",
+}
+
+
+@pytest.mark.parametrize("asked", ["Lord of the Rings", "the lord of the rings", "Lord of the Rings, The"])
+def test_the_name_of_a_series_means_its_best_known_part_and_all_its_parts_are_near(asked):
+    series = TitleIndex(TITLES | TRILOGY, dict.fromkeys(TITLES | TRILOGY, 10) | {"22": 50})
+    assert series.find(asked) == series.find_exactly(asked) == "22"
+    assert series.find(f"{asked} (2001)") == "20"
+    assert set(series.nearest(asked)[:3]) == set(TRILOGY.values())
+    named = TitleIndex(TRILOGY | {"23": "Lord of the Rings, The (1978)"}, {"20": 50, "23": 10})
+    assert named.find(asked) == "23", "what is called that alone"
+    famous = TitleIndex(TRILOGY | {"23": "Lord of the Rings, The (1978)"}, {"20": 51, "23": 10})
+    assert famous.find(asked) == "20"
+    assert famous.find(f"{asked} (1978)") == "23"
+    assert set(named.nearest(asked)[:3]) == set(TRILOGY.values())
+
+
 def test_the_nearest_titles_are_listed_best_first(index):
     assert index.nearest("Star Wars")[0] == "Star Wars: Episode IV - A New Hope (1977)"
     assert set(index.nearest("Toy Story 3")[:2]) == {"Toy Story (1995)", "Toy Story 2 (1999)"}
