@@ -39,9 +39,22 @@ class HeaderRefused(ImportRefused):
     """Headings that name no car, or a mapping that does not fit the file."""
 
 
+class SourceUnnamed(ImportRefused):
+    """A delivery of which nothing lasting says whose it is; ``example`` is a name that it may have, or ''."""
+
+    def __init__(self, file_name: str, example: str) -> None:
+        self.example = example
+        self.reason = f"“{file_name}” may be called otherwise tomorrow, and its cars would be there twice"
+        super().__init__(f"{self.reason}: say whose listings these are, with --source {example or 'NAME'}.")
+
+
 class SourceBusy(ImportRefused):
     """Another import of the same source is under way."""
 
 
 class UndoRefused(CatalogRefusal):
     """An import that cannot be taken back, or not any more."""
+
+
+class AbsenceDecided(CatalogRefusal):
+    """A decision about missing listings that is not asked for any more."""

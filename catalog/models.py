@@ -189,6 +189,14 @@ class Listing(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
     published_at = models.DateTimeField(null=True, blank=True, help_text="When buyers could first see it.")
     ended_at = models.DateTimeField(null=True, blank=True, help_text="When it stopped being for sale.")
+    last_seen_at = models.DateTimeField(
+        null=True, blank=True, editable=False,
+        help_text="When a delivery of its source had it last; it expires so many days after that.",
+    )  # fmt: skip
+    missed_runs = models.PositiveSmallIntegerField(
+        default=0, db_default=0, editable=False,
+        help_text="Complete deliveries in a row without it. One that ended with more than none ended because of them.",
+    )  # fmt: skip
     promoted_until = models.DateTimeField(
         null=True, blank=True, help_text="Until then it may take the places a placement keeps for promoted cars."
     )
@@ -350,6 +358,14 @@ class ImportRun(Job):
     when its worker dies another one goes on after the last row that was stored.
     """
 
+    class Absence(models.TextChoices):
+        NONE = "", "Not asked: the file is not said to be complete"
+        COUNTED = "counted", "Counted as missing"
+        WAITING = "waiting", "More are missing than usual: waits for an operator"
+        CONFIRMED = "confirmed", "An operator ended them"
+        KEPT = "kept", "An operator kept them"
+        OVERTAKEN = "overtaken", "A later delivery decided"
+
     TASK = "catalog.import_file"
     RESUMABLE = models.Q(upload__isnull=False)  # the command reads a file that only its caller has
 
@@ -367,6 +383,14 @@ class ImportRun(Job):
     listings_unchanged = models.PositiveIntegerField(default=0)
     rows_repeated = models.PositiveIntegerField(default=0, help_text="Rows that repeat an earlier row of the file.")
     rows_refused = models.PositiveIntegerField(default=0)
+    seen_at = models.DateTimeField(
+        null=True, editable=False, help_text="The time of the delivery, which its listings have as time last seen."
+    )
+    absence = models.CharField(max_length=10, choices=Absence.choices, blank=True, default="", editable=False)
+    listings_missing = models.PositiveIntegerField(
+        default=0, help_text="Of a complete delivery: listings on offer that it does not have."
+    )
+    listings_ended = models.PositiveIntegerField(default=0, help_text="Of those, the ones that ended because of it.")
 
     def __str__(self) -> str:
         return f"{self.file_name} ({self.get_status_display()})"

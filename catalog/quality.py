@@ -93,7 +93,8 @@ def stale_days() -> int:
 
 def is_stale(now: datetime) -> Q:
     long_ago = now - timedelta(days=stale_days())
-    return Q(published_at__lt=long_ago, updated_at__lt=long_ago)
+    not_seen = Q(last_seen_at=None) | Q(last_seen_at__lt=long_ago)
+    return not_seen & Q(published_at__lt=long_ago, updated_at__lt=long_ago)
 
 
 def is_of_no_year(now: datetime) -> Q:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -37,6 +38,10 @@ class ListingQuerySet(models.QuerySet["Listing"]):
     def cars(self) -> ListingQuerySet:
         """Listings that are cars: all but the items of the feed, which have neither make nor price."""
         return self.exclude(source=ITEMS)
+
+    def not_seen_since(self, time: datetime) -> ListingQuerySet:
+        """Listings that were published before a time, and that no delivery has had since."""
+        return self.filter(Q(last_seen_at=None) | Q(last_seen_at__lt=time), published_at__lt=time)
 
     def with_card_data(self) -> ListingQuerySet:
         """Preloads what a card shows: make, model and seller."""

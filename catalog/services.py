@@ -84,7 +84,8 @@ def _move(listing: Listing, step: str, *, to: Status, since: Sequence[Status]) -
     listing.ended_at = timezone.now() if has_ended else None
     if to == Status.LIVE and stored.status != Status.RESERVED:
         listing.published_at = timezone.now()
-    listing.save(update_fields=["status", "published_at", "ended_at", "updated_at"])
+    listing.missed_runs = 0  # what a person decides holds, whatever deliveries have or have not
+    listing.save(update_fields=["status", "published_at", "ended_at", "missed_runs", "updated_at"])
     return listing
 
 
@@ -133,15 +134,16 @@ def _checked_price(price: Decimal | int | float | str) -> Decimal:
 
 
 def expire_listings(now: datetime) -> int:
-    """End what has been live for longer than LISTING_LIFETIME_DAYS; returns how many. Safe to run twice.
+    """End what no delivery had for LISTING_LIFETIME_DAYS; returns how many. Safe to run twice.
 
+    The days count from the time last seen, and from the publication of listings that came in no delivery.
     Set-based and without a ``post_save`` each: expiry changes no vector, and the triggers inform every window.
     """
     oldest = now - timedelta(days=settings.LISTING_LIFETIME_DAYS)
     n_expired = 0
     while True:
         with transaction.atomic():
-            overdue = Listing.objects.available().cars().filter(published_at__lt=oldest).order_by("pk")
+            overdue = Listing.objects.available().cars().not_seen_since(oldest).order_by("pk")
             listing_ids = list(overdue.select_for_update(skip_locked=True).values_list("pk", flat=True)[:EXPIRY_CHUNK])
             Listing.objects.filter(pk__in=listing_ids).update(status=Status.EXPIRED, ended_at=now, updated_at=now)
         n_expired += len(listing_ids)

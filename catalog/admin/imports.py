@@ -21,7 +21,8 @@ from unfold.forms import BaseDialogForm
 
 from accounts.models import User
 from catalog.admin.wizard import PrepareView, UploadView, prepare_url
-from catalog.exceptions import UndoRefused
+from catalog.exceptions import CatalogRefusal, UndoRefused
+from catalog.imports.absence import decide_absence
 from catalog.imports.jobs import continue_import, options_of, queue_import
 from catalog.imports.preview import for_the_form
 from catalog.imports.undo import queue_undo, undo_problem
@@ -83,6 +84,7 @@ class ImportRunAdmin(JobAdmin):
     ]
     list_filter = [
         ("status", ChoicesDropdownFilter),
+        ("absence", ChoicesDropdownFilter),
         ("is_dry_run", BooleanRadioFilter),
         ("started_at", RangeDateTimeFilter),
     ]
@@ -94,12 +96,18 @@ class ImportRunAdmin(JobAdmin):
         ("How it was read", {"fields": ["how_written", "columns_read", "assumptions"]}),
         ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at", "took")]}),
     ]
-    actions_detail = ["import_now", "change_mapping", "cancel", "go_on", "queue_again", "undo"]
+    actions_detail = [
+        "end_missing", "keep_missing", "import_now", "change_mapping", "cancel", "go_on", "queue_again", "undo",
+    ]  # fmt: skip
 
     # --- Who may, and what makes sense now ---------------------------------------------------------------------------
     def has_undo_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Taking an import back changes a run and takes listings away."""
         return request.user.has_perms(["catalog.change_importrun", "catalog.delete_listing"])
+
+    def has_decide_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What is missing from a file is a question about listings."""
+        return request.user.has_perms(["catalog.change_importrun", "catalog.change_listing"])
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Only the buttons that can do something for this run."""
@@ -189,6 +197,48 @@ class ImportRunAdmin(JobAdmin):
             messages.warning(
                 request, "Nothing was queued: it is running, was undone, or its file is not kept any more."
             )
+        return go_to(page_of_run(object_id))
+
+    @action(
+        description="End the missing cars",
+        url_path="end-missing",
+        icon="event_busy",
+        permissions=["decide"],
+        dialog=dialog(
+            "End the cars that are missing",
+            "All that are still missing are withdrawn, or sold, as the import says. “Undo” brings them back.",
+            "End them",
+        ),
+    )
+    def end_missing(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        return self.decide_missing(request, object_id, is_gone=True)
+
+    @action(
+        description="Keep the missing cars",
+        url_path="keep-missing",
+        icon="event_available",
+        permissions=["decide"],
+        dialog=dialog(
+            "Keep the cars that are missing",
+            "They stay as they are, and this file does not count against them.",
+            "Keep them",
+        ),
+    )
+    def keep_missing(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        return self.decide_missing(request, object_id, is_gone=False)
+
+    def decide_missing(self, request: HttpRequest, object_id: str, *, is_gone: bool) -> HttpResponse:
+        run = ImportRun.objects.get(pk=object_id)
+        try:
+            with transaction.atomic():
+                n_ended = decide_absence(run=run, options=options_of(run), is_gone=is_gone, by=author(request))
+                record(
+                    by=request.user, action="end missing" if is_gone else "keep missing", target=run, note=str(n_ended)
+                )
+        except CatalogRefusal as refusal:
+            messages.warning(request, f"Nothing was done: {refusal}")
+        else:
+            messages.success(request, f"{n_ended:,} listings ended." if is_gone else "They stay as they are.")
         return go_to(page_of_run(object_id))
 
     @action(
@@ -329,6 +379,8 @@ def offered_for(run: ImportRun) -> set[str]:
             offered.add("go_on")
     if not undo_problem(run):
         offered.add("undo")
+    if run.absence == ImportRun.Absence.WAITING:
+        offered |= {"end_missing", "keep_missing"}
     return offered
 
 
@@ -341,7 +393,19 @@ def outcome_rows(run: ImportRun) -> list[list[Any]]:
         [f"{run.listings_unchanged:,}", "unchanged: known cars the file says nothing new about"],
         [f"{run.rows_repeated:,}", "repeated: the car of an earlier row of the file again"],
         [f"{run.rows_refused:,}", "refused: no car could be seen in them"],
+        *missing_rows(run),
     ]
+
+
+def missing_rows(run: ImportRun) -> list[list[Any]]:
+    """Of a complete delivery: what it does not have, and what became of that."""
+    if not run.absence:
+        return []
+    rows = [[f"{run.listings_missing:,}", "missing: listings on offer that the file does not have"]]
+    rows += [[f"{run.listings_ended:,}", "ended, of those that are missing"]]
+    if run.absence != ImportRun.Absence.COUNTED:
+        rows += [[f"{run.options['held']['n']:,}", f"held, of those that are missing: {run.get_absence_display()}"]]
+    return rows
 
 
 def listings_link(run: ImportRun, text: str, kind: str) -> str | SafeString:

@@ -21,6 +21,7 @@ from accounts.models import User
 from catalog.exceptions import ImportRefused
 from catalog.imports.headings import IGNORE, NAMED_MAPPINGS, split_words
 from catalog.imports.jobs import queue_import
+from catalog.imports.options import SELLERS, SOURCE
 from catalog.imports.preview import Preview, pairs_of, preview_file, target_choices
 from catalog.imports.quantities import CURRENCIES
 from catalog.imports.reading import ImportOptions, source_of
@@ -125,6 +126,24 @@ class PrepareForm(forms.Form):
         label="What distinguishes cars",
         help_text="In a file without ids: fields such as make_slug,model_slug,year,mileage_km.",
         widget=UnfoldAdminTextInputWidget,
+    )
+
+    complete = forms.ChoiceField(
+        required=False,
+        label="What is missing",
+        choices=[
+            ("", "Stays: the file may be a part"),
+            (SOURCE, "Ends: the file has every car of this source"),
+            (SELLERS, "Ends: the file has every car of each seller it names"),
+        ],
+        help_text="More missing than usual waits for your decision.",
+        widget=UnfoldAdminSelectWidget,
+    )
+    missing = forms.ChoiceField(
+        required=False,
+        label="A missing car becomes",
+        choices=[("", "withdrawn"), ("sold", "sold")],
+        widget=UnfoldAdminSelectWidget,
     )
 
     def options(self, columns: dict[str, str], *, is_dry_run: bool) -> ImportOptions:

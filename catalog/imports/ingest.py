@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from catalog.imports import staging
 from catalog.imports.names import slug_of
@@ -35,7 +36,7 @@ def store_rows(*, source: str, rows: Sequence[ListingRow]) -> Stored:
     staged = [_staged(number, source, row) for number, row in enumerate(rows, start=1)]
     with staging.staging_tables():
         staging.stage(staged)
-        result = staging.merge(source=source, currency=settings.MARKET_CURRENCY)
+        result = staging.merge(source=source, currency=settings.MARKET_CURRENCY, seen_at=timezone.now())
     if changed := result.created_ids + result.updated_ids:
         transaction.on_commit(lambda: listings_stored.send(sender=Listing, listing_ids=changed))
     return Stored(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from catalog.exceptions import HeaderRefused
+from catalog.exceptions import HeaderRefused, SourceUnnamed
 from catalog.imports.headings import IGNORE, UNITS_BY_FIELD, Column, HeaderReader, targets
 from catalog.imports.quantities import numbers_in
-from catalog.imports.reading import ImportOptions, open_reading
+from catalog.imports.reading import ImportOptions, open_reading, settle_source
 from catalog.imports.rows import ListingRow, RowReading, has_content
 from catalog.imports.tables import open_table
 
@@ -78,6 +78,7 @@ def preview_file(path: Path, options: ImportOptions) -> Preview:
     A file whose headings say nothing to us is shown with its first row for headings, so that they can be mapped
     by hand.
     """
+    options, unnamed = with_some_source(path, options)
     try:
         with open_reading(path, options) as reading:
             readings = [reading.reader.read(cells) for cells in reading.rows.sample[:ROWS_SHOWN]]
@@ -85,7 +86,8 @@ def preview_file(path: Path, options: ImportOptions) -> Preview:
             return Preview(
                 written=reading.rows.dialect.describe(),
                 columns=file_columns(reading.rows.headings, reading.rows.sample, options, reading.columns),
-                source=reading.source,
+                source="" if unnamed else reading.source,
+                problem=unnamed,
                 assumptions=[for_the_form(each) for each in reading.conventions.assumptions],
                 fields=[name.replace("_", " ") for name in shown],
                 rows=[preview_row(number, each, shown) for number, each in enumerate(readings, start=1)],
@@ -96,6 +98,17 @@ def preview_file(path: Path, options: ImportOptions) -> Preview:
         with open_table(path, AnyHeadings(), delimiter=options.delimiter, encoding=options.encoding) as rows:
             columns = file_columns(rows.headings, rows.sample, options, ())
             return Preview(written=rows.dialect.describe(), columns=columns, problem=str(refusal))
+
+
+def with_some_source(path: Path, options: ImportOptions) -> tuple[ImportOptions, str]:
+    """The options with a source for the look alone, and what is to be said where the import needs one."""
+    try:
+        settle_source(path.name, options)
+    except SourceUnnamed as unnamed:
+        example = f", for example “{unnamed.example}”" if unnamed.example else ""
+        said = f"{unnamed.reason}. Say under “Source” whose listings these are{example}."
+        return replace(options, source="preview"), said
+    return options, ""
 
 
 class AnyHeadings:

@@ -5,73 +5,64 @@ The import and its preview open files here, so that what is shown before an impo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
 
-from catalog.exceptions import ImportRefused
+from catalog.exceptions import SourceUnnamed
 from catalog.imports.headings import Column, HeaderReader
 from catalog.imports.names import slug_of
-from catalog.imports.quantities import CURRENCIES
-from catalog.imports.rows import ROW_FIELDS, Conventions, RowReader, find_conventions
+from catalog.imports.options import ImportOptions as ImportOptions
+from catalog.imports.rows import Conventions, RowReader, find_conventions
 from catalog.imports.tables import Table, open_table
-
-DISTANCE_UNITS = ("", "km", "mi")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImportOptions:
-    """How to read a file, where it does not speak for itself; '' leaves the decision to the file.
-
-    ``columns`` maps headings to fields before anything else does. ``make`` and ``model`` stand in where a row has
-    none. ``key`` names the fields that distinguish cars in a file without ids (default: everything it says).
-    """
-
-    source: str = ""
-    mapping: str = ""
-    columns: Mapping[str, str] = field(default_factory=dict)
-    make: str = ""
-    model: str = ""
-    currency: str = ""
-    distance_unit: str = ""
-    delimiter: str = ""
-    encoding: str = ""
-    key: tuple[str, ...] = ()
-    is_dry_run: bool = False
-
-    def __post_init__(self) -> None:
-        if self.currency and self.currency not in CURRENCIES:
-            raise ImportRefused(f"“{self.currency}” is not a currency code we know, such as GBP or EUR.")
-        if self.distance_unit not in DISTANCE_UNITS:
-            raise ImportRefused(f"A distance unit is km or mi, not “{self.distance_unit}”.")
-        for name in self.key:
-            if name not in ROW_FIELDS:
-                raise ImportRefused(f"“{name}” is not a field of a listing; there are {', '.join(ROW_FIELDS)}.")
-        if len(self.source) > 80:
-            raise ImportRefused("A source's name has at most 80 characters.")
-
-    def given(self) -> dict[str, Any]:
-        """Only what was asked for, ready for JSON."""
-        return {name: value for name, value in asdict(self).items() if value and name not in ("source", "is_dry_run")}
-
-    @classmethod
-    def of_given(cls, given: Mapping[str, Any], *, source: str, is_dry_run: bool) -> Self:
-        """The options that ``given`` was made from."""
-        asked = {**given, "key": tuple(given.get("key", ()))}
-        return cls(**asked, source=source, is_dry_run=is_dry_run)
 
 
 def source_of(path: Path) -> str:
     """A file's name without its endings: ``stock/Berlin.csv.gz`` -> ``berlin``."""
-    name = path.name
-    while "." in name[1:] and len(name.rpartition(".")[2]) <= 5:
+    return slug_of(_without_endings(path.name))
+
+
+_MONTHS = (
+    "jan(?:uary|uar)?|feb(?:ruary|ruar)?|mar(?:ch)?|m[aä]rz|mrz|apr(?:il)?|may|mai|june?|juni|july?|juli|aug(?:ust)?|"
+    "sep(?:t|tember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?"
+)
+_DAYS = "(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:mon|diens|donners|frei|sams|sonn)tag|mittwoch|sonnabend"
+# What differs between deliveries of one supplier: dates, times, numbers of a run, days, and a browser's “(2)”.
+_DATED = re.compile(
+    r"(?:(?<!\d)(?:19|20)\d\d(?!\d)|\d{6,}|(?<!\d)\d{1,2}[-_. ]\d{1,2}(?:[-_. ]\d{2,4})?(?!\d)|"
+    r"[-_. ]?\(\d+\)|(?:kw|week|woche|cw|no|nr|v|run|part|teil)[-_. ]?\d+|"
+    r"\b(?:copy|kopie|new|neu|latest|today|final)\b|"
+    rf"(?<![^\W\d_])(?:{_MONTHS}|{_DAYS})(?![^\W\d_]))",
+    re.IGNORECASE,
+)
+
+
+def settle_source(name: str, options: ImportOptions) -> str:
+    """Whose listings these are. Raises SourceUnnamed where only the name of a dated file could say it.
+
+    Tomorrow's file would be another source, with every car of today in it once more.
+    """
+    if options.source:
+        return options.source
+    plain = _without_endings(name)
+    if not _DATED.search(plain):
+        return slug_of(plain)
+    raise SourceUnnamed(name, slug_of(_DATED.sub("-", plain)))
+
+
+def _without_endings(name: str) -> str:
+    while "." in name[1:] and _ENDING.fullmatch(name.rpartition(".")[2]):
         name = name.rpartition(".")[0]
-    return slug_of(name)
+    return name
+
+
+_ENDING = re.compile(r"(?=.*[a-z])[a-z0-9]{1,5}|", re.IGNORECASE)  # “.7z” is one, “.2026” is not
 
 
 @dataclass(frozen=True)
@@ -125,5 +116,5 @@ def settle(path: Path, options: ImportOptions, headings: HeaderReader, rows: Tab
         headings=rows.headings,
         delimiter=rows.dialect.delimiter,
     )
-    source = options.source or source_of(path)
+    source = settle_source(path.name, options)
     return Reading(options, source, rows, columns, headings.unread(rows.headings), conventions, reader)

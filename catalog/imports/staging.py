@@ -1,8 +1,9 @@
 """Store cleaned rows by the thousand: COPY into a staging table, then a few statements over all of it.
 
 What a file does not say is never erased: an empty cell leaves what the catalogue knows. A listing's status moves only
-where the file names one, with two exceptions: an expired listing that is in the file again is for sale again, and a
-draft that waited for its price goes live with it.
+where the file names one, with three exceptions: a listing that is expired, or ended because complete deliveries did
+not have it, is for sale again when it is in the file again, and a draft that waited for its price goes live with it. A
+listing that comes back keeps its time of publication.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
@@ -127,7 +129,8 @@ _ENDED = "('sold', 'withdrawn', 'expired')"
 _STATUS = """CASE
     WHEN r.status = 'live' AND coalesce(r.price, l.price) IS NULL THEN l.status
     WHEN r.status <> '' THEN r.status
-    WHEN l.status = 'expired' THEN 'live'
+    WHEN l.status = 'expired' OR l.status IN ('withdrawn', 'sold') AND l.missed_runs > 0
+        THEN CASE WHEN coalesce(r.price, l.price) IS NULL THEN 'draft' ELSE 'live' END
     WHEN l.status = 'draft' AND l.price IS NULL AND r.price IS NOT NULL THEN 'live'
     ELSE l.status
 END"""
@@ -159,31 +162,34 @@ SELECT id, old_price, price, currency, now() FROM import_change
 WHERE old_price IS NOT NULL AND price <> old_price AND currency = old_currency
 """
 # What undoing needs. A description is kept only where it changes, since it may be longer than all the rest.
-_KEPT = [*(name for name in _MERGED if name != "description"), "published_at", "ended_at", "updated_at"]
-RESTORED = (*_KEPT, "description")  # by ``undoing``
+KEPT = [
+    *(name for name in _MERGED if name != "description"),
+    "published_at",
+    "ended_at",
+    "updated_at",
+    "last_seen_at",
+    "missed_runs",
+]
+RESTORED = (*KEPT, "description")  # by ``undoing``
 _NOTE_CHANGED = f"""
 INSERT INTO catalog_importedlisting (run_id, listing_id, row_number, is_new, before, stored_at, outcome)
 SELECT %(run)s, l.id, c.row_number, false, to_jsonb(old), now(), ''
 FROM import_change c JOIN catalog_listing l ON l.id = c.id
 CROSS JOIN LATERAL (
-    SELECT {", ".join(f"l.{name}" for name in _KEPT)},
+    SELECT {", ".join(f"l.{name}" for name in KEPT)},
         CASE WHEN l.description <> c.description THEN l.description END AS description
 ) old
 """
 _UPDATE = f"""
 UPDATE catalog_listing l SET
     {", ".join(f"{name} = c.{name}" for name in _MERGED)},
-    published_at = CASE
-        WHEN c.status = 'live' AND c.old_status NOT IN ('live', 'reserved') THEN now()
-        WHEN c.status = 'draft' THEN l.published_at
-        ELSE coalesce(l.published_at, now())
-    END,
+    published_at = CASE WHEN c.status = 'draft' THEN l.published_at ELSE coalesce(l.published_at, now()) END,
     ended_at = CASE
         WHEN c.status NOT IN {_ENDED} THEN NULL
         WHEN c.status = c.old_status THEN l.ended_at
         ELSE now()
     END,
-    updated_at = now()
+    updated_at = now(), last_seen_at = greatest(l.last_seen_at, %(seen)s), missed_runs = 0
 FROM import_change c WHERE c.id = l.id
 RETURNING l.id
 """
@@ -195,13 +201,13 @@ END"""
 _INSERT = f"""
 INSERT INTO catalog_listing (
     source, external_id, fingerprint, vin, make_id, car_model_id, seller_id, price, currency, tags,
-    {", ".join(_NULLABLE)}, {", ".join(_TEXTS)}, status, published_at, ended_at, created_at, updated_at
+    {", ".join(_NULLABLE)}, {", ".join(_TEXTS)}, status, published_at, ended_at, created_at, updated_at, last_seen_at
 )
 SELECT %(source)s, external_id, fingerprint, vin, make_id, model_id, seller_id, price,
     coalesce(nullif(currency, ''), %(currency)s), tags,
     {", ".join(_NULLABLE)}, coalesce(nullif(title, ''), built_title), {", ".join(_TEXTS[1:])},
     new_status, CASE WHEN new_status <> 'draft' THEN now() END, CASE WHEN new_status IN {_ENDED} THEN now() END,
-    now(), now()
+    now(), now(), %(seen)s
 FROM (SELECT r.*, {_NEW_STATUS} AS new_status FROM import_row r WHERE listing_id IS NULL) AS fresh
 ORDER BY row_number
 ON CONFLICT DO NOTHING
@@ -220,6 +226,12 @@ WITH stored AS ({_INSERT}), noted AS (
     FROM stored s JOIN import_row r ON {_IDENTITY.format("r")} = {_IDENTITY.format("s")}
 )
 SELECT id, external_id, fingerprint FROM stored
+"""
+# Listings that the file says nothing new about were seen all the same. That is no change: neither their time of change
+# nor the change log notes it (migration 0010), and with them no index of listings reads them again.
+_SEE = """
+UPDATE catalog_listing l SET last_seen_at = %(seen)s, missed_runs = 0 FROM import_row r
+WHERE l.id = r.listing_id AND (l.last_seen_at IS NULL OR l.last_seen_at < %(seen)s)
 """
 ATTEMPTS = 3  # another process may add a listing between our look and our insert
 
@@ -303,9 +315,18 @@ def _cells(staged: StagedRow) -> list[Any]:
     return [own[name] if name in own else getattr(row, name) for name in _STAGED]
 
 
-def merge(*, source: str, currency: str, run_id: int | None = None) -> BatchResult:
+@contextmanager
+def unnoted(cursor: Any) -> Iterator[None]:
+    """What is written to listings inside is no change that readers of the change log need to know of."""
+    cursor.execute("SET LOCAL forecourt.unnoted = 'on'")
+    yield
+    cursor.execute("SET LOCAL forecourt.unnoted = 'off'")
+
+
+def merge(*, source: str, currency: str, seen_at: datetime, run_id: int | None = None) -> BatchResult:
     """Bring the staged rows into the catalogue. Call it in a transaction; rolling back undoes all of it.
 
+    Their listings were last seen at ``seen_at``, which is one time for all rows of a delivery.
     With a run, what is done to each listing is noted as an ``ImportedListing`` of it, so that it can be undone.
     """
     result = BatchResult()
@@ -314,21 +335,23 @@ def merge(*, source: str, currency: str, run_id: int | None = None) -> BatchResu
             cursor.execute(statement)
         for _ in range(ATTEMPTS):
             cursor.execute(_RESOLVE, {"source": source})
-            result.updated_ids += _update_known(cursor, run_id)
+            result.updated_ids += _update_known(cursor, seen_at, run_id)
             cursor.execute(_NAME_CARS)
             cursor.execute(_COUNT)
             n_rows, n_unknown = cursor.fetchone()
             insert = _INSERT if run_id is None else _INSERT_AND_NOTE
-            cursor.execute(insert, {"source": source, "currency": currency, "run": run_id})
+            cursor.execute(insert, {"source": source, "currency": currency, "run": run_id, "seen": seen_at})
             created = [listing_id for listing_id, *_ in cursor.fetchall()]
             result.created_ids += created
             if len(created) == n_unknown:
                 break
+        with unnoted(cursor):
+            cursor.execute(_SEE, {"seen": seen_at})
     result.n_unchanged = n_rows - len(result.created_ids) - len(result.updated_ids)
     return result
 
 
-def _update_known(cursor: Any, run_id: int | None) -> list[int]:
+def _update_known(cursor: Any, seen_at: datetime, run_id: int | None) -> list[int]:
     """Update the listings that are known already and say something else now; returns their ids."""
     cursor.execute(_LOCK)
     cursor.execute(_DROP_CHANGES)
@@ -336,5 +359,5 @@ def _update_known(cursor: Any, run_id: int | None) -> list[int]:
     cursor.execute(_NOTE_PRICES)
     if run_id is not None:
         cursor.execute(_NOTE_CHANGED, {"run": run_id})
-    cursor.execute(_UPDATE)
+    cursor.execute(_UPDATE, {"seen": seen_at})
     return [listing_id for (listing_id,) in cursor.fetchall()]

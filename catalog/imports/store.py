@@ -17,6 +17,7 @@ from django.utils import timezone
 from accounts.models import User
 from catalog.exceptions import SourceBusy
 from catalog.imports import staging
+from catalog.imports.absence import count_absent
 from catalog.imports.dialects import Record
 from catalog.imports.names import slug_of
 from catalog.imports.reading import ImportOptions, Reading, open_reading
@@ -39,8 +40,10 @@ ANONYMOUS_SELLERS = {"dealer": "Dealer", "private": "Private seller"}
 
 ACCOUNT = [
     "source", "options", "heartbeat_at", "rows_read", "listings_created", "listings_updated", "listings_unchanged",
-    "rows_repeated", "rows_refused",
+    "rows_repeated", "rows_refused", "seen_at",
 ]  # fmt: skip
+
+ABSENCE = ["absence", "listings_missing", "listings_ended"]
 
 
 def import_listings(
@@ -87,7 +90,9 @@ class _Import:
         self._n_done = run.options.get("records_stored", 0)  # by a process that died; to be read, but not stored again
         self._number = 0
         run.source = self._source
-        run.options = {**reading.describe(), "records_stored": self._n_done}
+        kept = {name: run.options[name] for name in ("held",) if name in run.options}
+        run.options = {**reading.describe(), **kept, "records_stored": self._n_done}
+        run.seen_at = run.seen_at or timezone.now()  # one that is resumed is still the same delivery
         run.rows_read = run.rows_repeated = run.rows_refused = 0  # counted anew as they are read
 
     def run_through(self) -> ImportRun:
@@ -98,6 +103,7 @@ class _Import:
             try:
                 with staging.staging_tables():
                     self._read_all()
+                self._count_absent()
             except BaseException as error:
                 self._close(*_ending(error, self._run))
                 raise
@@ -115,6 +121,15 @@ class _Import:
                 self._report(self._rows.position, self._rows.size, self._run)
                 since = time.monotonic()
         self._store()
+
+    def _count_absent(self) -> None:
+        """Once all is stored: what a complete delivery does not have."""
+        if not self._reading.options.complete or self._run.is_dry_run:
+            return
+        with transaction.atomic():
+            self._hold_run()
+            count_absent(self._run, self._reading.options)
+            self._run.save(update_fields=[*ACCOUNT, *ABSENCE])
 
     def _is_batch_full(self) -> bool:
         """A batch also ends where an earlier process had stored everything, so that none is half stored already."""
@@ -182,7 +197,8 @@ class _Import:
             with transaction.atomic():
                 run_id = None if is_dry_run else self._run.pk
                 currency = self._reading.conventions.currency
-                result = staging.merge(source=self._source, currency=currency, run_id=run_id)
+                seen_at = self._run.seen_at or timezone.now()
+                result = staging.merge(source=self._source, currency=currency, seen_at=seen_at, run_id=run_id)
                 transaction.set_rollback(is_dry_run)
         self._note_repeats(repeats)
         return [result]

@@ -44,7 +44,7 @@ _EXISTING = {"make_id": "catalog_make", "car_model_id": "catalog_carmodel", "sel
 _OLD_VALUES = {
     name: f"(SELECT id FROM {_EXISTING[name]} WHERE id = old.{name})" if name in _EXISTING else f"old.{name}"
     for name in RESTORED
-} | {"description": "coalesce(old.description, l.description)"}
+} | {name: f"coalesce(old.{name}, l.{name})" for name in ("description", "missed_runs")}
 _RESTORE = f"""
 UPDATE catalog_listing l SET {", ".join(f"{name} = {value}" for name, value in _OLD_VALUES.items())}
 FROM catalog_importedlisting i, jsonb_populate_record(NULL::catalog_listing, i.before) old
@@ -80,7 +80,7 @@ def undo_problem(run: ImportRun) -> str:
         return "It has not ended: cancel it first."
     if hasattr(run, "undo") and run.undo.status in (Status.QUEUED, Status.RUNNING, Status.DONE):
         return "It was undone already."
-    if not run.listings_created and not run.listings_updated:
+    if not (run.listings_created or run.listings_updated or run.listings_ended):
         return "It changed nothing."
     if not run.imported.exists():
         return f"What it did is kept for {settings.IMPORT_UNDO_DAYS} days; that time is over."

@@ -12,12 +12,13 @@ from tqdm import tqdm
 
 from catalog.exceptions import ImportRefused
 from catalog.imports.headings import NAMED_MAPPINGS
-from catalog.imports.reading import ImportOptions
+from catalog.imports.options import MOST_MISSING, SELLERS, SOURCE, ImportOptions
 from catalog.imports.rows import CUT
 from catalog.imports.store import import_listings
 from catalog.models import ImportRun
 
 PROBLEMS_SHOWN = 12
+WAITING = 3  # everything was stored, and an operator has to decide about what is missing
 INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
 
 
@@ -48,6 +49,23 @@ class Command(BaseCommand):
             "--key", default="", metavar="FIELDS",
             help="fields that distinguish cars in a file without ids, for example make,model,year,mileage_km",
         )  # fmt: skip
+        parser.add_argument(
+            "--complete", nargs="?", const=SOURCE, default="", choices=[SOURCE, SELLERS],
+            help="the file has every car of its source (or: of each seller it names); what it does not have is ended",
+        )  # fmt: skip
+        parser.add_argument(
+            "--missing",
+            default="",
+            choices=["withdrawn", "sold"],
+            help="what a missing car becomes (default: withdrawn)",
+        )
+        parser.add_argument(
+            "--misses", type=int, default=0, metavar="N", help="after so many files without it (default: 1)"
+        )
+        parser.add_argument(
+            "--most-missing", type=float, default=MOST_MISSING, metavar="SHARE",
+            help=f"where more of the cars on offer are missing, an operator decides (default: {MOST_MISSING})",
+        )  # fmt: skip
         parser.add_argument("--dry-run", action="store_true", help="read and report, store nothing")
         parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
@@ -63,6 +81,8 @@ class Command(BaseCommand):
             ) from None
         if not given["quiet"]:
             self.stdout.write("\n".join(summary_lines(run)))
+        if run.absence == ImportRun.Absence.WAITING:
+            raise CommandError(waiting_line(run), returncode=WAITING)
 
     def _run(self, path: Path, options: ImportOptions, *, is_quiet: bool) -> ImportRun:
         with tqdm(unit="B", unit_scale=True, desc=path.name, disable=is_quiet or not sys.stderr.isatty()) as bar:
@@ -94,6 +114,10 @@ def _options(given: dict[str, Any]) -> ImportOptions:
         delimiter=given["delimiter"],
         encoding=given["encoding"],
         key=tuple(name.strip() for name in given["key"].split(",") if name.strip()),
+        complete=given["complete"],
+        missing=given["missing"],
+        misses=given["misses"],
+        most_missing=given["most_missing"],
         is_dry_run=given["dry_run"],
     )
 
@@ -125,6 +149,9 @@ def summary_lines(run: ImportRun) -> list[str]:
         lines.append(f"  not read: {', '.join(how['unread'])}")
     lines += [f"  assumed: {assumption}" for assumption in how["assumptions"]]
     lines += [f"{count:>12,}  {what}" for what, count in counts]
+    if run.absence:
+        missing = f"missing, of which {run.listings_ended:,} were {how['given'].get('missing', 'withdrawn')}"
+        lines.append(f"{run.listings_missing:>12,}  listings on offer are {missing}")
     lines += [f"{count:>12,}  values put right: {what}" for what, count in how["recovered"].items()]
     if problems := how["problems"]:
         lines.append("Problems, commonest first:")
@@ -132,6 +159,13 @@ def summary_lines(run: ImportRun) -> list[str]:
         if len(problems) > PROBLEMS_SHOWN:
             lines.append(f"              … and {len(problems) - PROBLEMS_SHOWN} other kinds; all are kept with the run")
     return lines
+
+
+def waiting_line(run: ImportRun) -> str:
+    return (
+        f"{run.options['held']['n']:,} listings are missing, more than usual, and stay as they are: decide on the page "
+        f"of run {run.pk} in the admin, or import again with a larger --most-missing."
+    )
 
 
 def _problem_line(problem: dict[str, Any]) -> str:

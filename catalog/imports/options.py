@@ -1,0 +1,80 @@
+"""How a file is to be read, as a person or a supplier's profile says it; checked, before any file is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from catalog.exceptions import ImportRefused
+from catalog.imports.quantities import CURRENCIES
+from catalog.imports.rows import ROW_FIELDS
+
+SOURCE, SELLERS = "source", "sellers"  # what a complete file is complete for
+COMPLETE = ("", SOURCE, SELLERS)
+MISSING_BECOMES = ("", "withdrawn", "sold")
+MOST_MISSING = 0.3  # of the listings on offer; more may be a broken export
+MOST_MISSES = 1_000
+DISTANCE_UNITS = ("", "km", "mi")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """How to read a file, where it does not speak for itself; '' leaves the decision to the file.
+
+    ``columns`` maps headings to fields before anything else does. ``make`` and ``model`` stand in where a row has
+    none. ``key`` names the fields that distinguish cars in a file without ids (default: everything it says).
+
+    ``complete`` says that the file has every car of its source, or of each of the sellers it names; what it does not
+    have is then withdrawn, or what ``missing`` says, after ``misses`` such files in a row (0: after one). Where more
+    than the share ``most_missing`` is missing, an operator decides.
+    """
+
+    source: str = ""
+    mapping: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    make: str = ""
+    model: str = ""
+    currency: str = ""
+    distance_unit: str = ""
+    delimiter: str = ""
+    encoding: str = ""
+    key: tuple[str, ...] = ()
+    complete: str = ""
+    missing: str = ""
+    misses: int = 0
+    most_missing: float = MOST_MISSING
+    is_dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if self.currency and self.currency not in CURRENCIES:
+            raise ImportRefused(f"“{self.currency}” is not a currency code we know, such as GBP or EUR.")
+        if self.distance_unit not in DISTANCE_UNITS:
+            raise ImportRefused(f"A distance unit is km or mi, not “{self.distance_unit}”.")
+        for name in self.key:
+            if name not in ROW_FIELDS:
+                raise ImportRefused(f"“{name}” is not a field of a listing; there are {', '.join(ROW_FIELDS)}.")
+        if self.complete not in COMPLETE:
+            raise ImportRefused(f"A file is complete for its source or its sellers, not for “{self.complete}”.")
+        if self.missing not in MISSING_BECOMES:
+            raise ImportRefused(f"What is missing becomes withdrawn or sold, not “{self.missing}”.")
+        if not 0 <= self.misses <= MOST_MISSES:
+            raise ImportRefused(f"A number of misses lies between 1 and {MOST_MISSES:,}, not “{self.misses}”.")
+        if not 0 <= self.most_missing <= 1:
+            raise ImportRefused(f"A share lies between 0 and 1, not at “{self.most_missing}”.")
+        if len(self.source) > 80:
+            raise ImportRefused("A source's name has at most 80 characters.")
+
+    def given(self) -> dict[str, Any]:
+        """Only what was asked for, ready for JSON."""
+        plain = asdict(type(self)())
+        return {
+            name: value for name, value in asdict(self).items()
+            if value != plain[name] and name not in ("source", "is_dry_run")
+        }  # fmt: skip
+
+    @classmethod
+    def of_given(cls, given: Mapping[str, Any], *, source: str, is_dry_run: bool) -> Self:
+        """The options that ``given`` was made from."""
+        asked = {**given, "key": tuple(given.get("key", ()))}
+        return cls(**asked, source=source, is_dry_run=is_dry_run)
