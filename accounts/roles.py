@@ -20,7 +20,7 @@ FOR_ADMINISTRATORS = (
 )  # in accounts: others neither change these nor see who holds a key
 HANDLED_BY_OPERATORS = {
     "accounts": ("buyer",),
-    "catalog": ("listing", "seller", "make", "carmodel", "importrun", "qualityreport"),
+    "catalog": ("listing", "seller", "make", "carmodel", "importrun", "feed", "qualityreport"),
     "recommendations": (
         "eventkind", "placement", "experiment", "savedsearch", "preference", "rankerversion", "trainingrun",
         "evaluation", "seedrun", "tastemap",

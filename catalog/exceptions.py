@@ -56,5 +56,9 @@ class UndoRefused(CatalogRefusal):
     """An import that cannot be taken back, or not any more."""
 
 
+class FeedRefused(ImportRefused):
+    """A feed that is not known, or has nothing to be run now."""
+
+
 class AbsenceDecided(CatalogRefusal):
     """A decision about missing listings that is not asked for any more."""

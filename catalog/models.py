@@ -351,6 +351,66 @@ class UploadedChunk(models.Model):
         return f"piece {self.number} of file {self.file_id}"
 
 
+class Feed(models.Model):
+    """A supplier's profile: whose cars these are, where their files come from, how they are read, and how often.
+
+    What is empty is left to the file, as with the options of an import.
+    """
+
+    class Origin(models.TextChoices):
+        UPLOAD = "upload", "Files are uploaded"
+        URL = "url", "A web address (https)"
+        FOLDER = "folder", "A folder of this machine"
+
+    class Complete(models.TextChoices):
+        NO = "", "A part: what is missing stays"
+        SOURCE = "source", "Every car of the source: what is missing ends"
+        SELLERS = "sellers", "Every car of each seller it names: what is missing ends"
+
+    class Vat(models.TextChoices):
+        UNSAID = "", "As the file says"
+        GROSS = "gross", "Prices include it"
+        NET = "net", "Prices are without it"
+
+    name = models.CharField(max_length=80, unique=True)
+    is_enabled = models.BooleanField("enabled", default=True, help_text="Only then it is fetched by itself.")
+    source = models.SlugField(max_length=80, help_text="Whose listing ids these are. Keep it: cars are known by it.")
+    seller = models.ForeignKey(
+        Seller, on_delete=models.SET_NULL, null=True, blank=True, related_name="feeds",
+        help_text="The one seller of all its cars; empty where a column of the file says who sells.",
+    )  # fmt: skip
+    origin = models.CharField(max_length=10, choices=Origin.choices, default=Origin.UPLOAD)
+    address = models.CharField(
+        max_length=1000, blank=True,
+        help_text="https://… or file names below IMPORT_FOLDER, such as north/*.csv; the newest is read.",
+    )  # fmt: skip
+    username = models.CharField(max_length=200, blank=True)
+    sealed_password = models.BinaryField(
+        default=b"", blank=True, editable=False, help_text="Encrypted with the site's key."
+    )
+    every_minutes = models.PositiveIntegerField(
+        default=24 * 60, help_text="How often it comes. Where files are uploaded: how often one is expected."
+    )
+    options = models.JSONField(
+        default=dict, blank=True, editable=False, help_text="How its files are read, as an import's options."
+    )
+    etag = models.CharField(max_length=255, blank=True, editable=False)
+    last_modified = models.CharField(max_length=255, blank=True, editable=False)
+    next_run_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    alert_email = models.EmailField(
+        blank=True, help_text="Who is written to when it fails, shrinks, waits for a decision or stops coming."
+    )
+    alerted = models.CharField(max_length=200, blank=True, editable=False, help_text="The troubles last written about.")
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.CheckConstraint(condition=models.Q(every_minutes__gte=1), name="feed_comes_sometimes")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ImportRun(Job):
     """One reading of one file: what it brought, what it could not understand, and how far it got.
 
@@ -367,7 +427,8 @@ class ImportRun(Job):
         OVERTAKEN = "overtaken", "A later delivery decided"
 
     TASK = "catalog.import_file"
-    RESUMABLE = models.Q(upload__isnull=False)  # the command reads a file that only its caller has
+    # The command reads a file that only its caller has; what a feed has not fetched yet can be fetched again.
+    RESUMABLE = models.Q(upload__isnull=False) | models.Q(is_fetched=True)
 
     file_name = models.CharField(max_length=255)
     source = models.CharField(max_length=80, blank=True, help_text="Whose ids these are; keeps two sources apart.")
@@ -375,6 +436,8 @@ class ImportRun(Job):
         UploadedFile, on_delete=models.SET_NULL, null=True, blank=True, related_name="runs",
         help_text="Where the file is kept; empty for runs of the command, and once the file was swept.",
     )  # fmt: skip
+    feed = models.ForeignKey(Feed, on_delete=models.SET_NULL, null=True, blank=True, related_name="runs")
+    is_fetched = models.BooleanField(default=False, editable=False, help_text="Its file is fetched from the feed.")
     is_dry_run = models.BooleanField(default=False)
     options = models.JSONField(default=dict, blank=True, help_text="Separator, encoding and header mapping used.")
     rows_read = models.PositiveIntegerField(default=0)

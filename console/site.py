@@ -55,6 +55,7 @@ NAVIGATION = [
         page("Makes", "factory", "catalog", "make"),
         page("Models", "category", "catalog", "carmodel"),
         page("Imports", "upload_file", "catalog", "importrun"),
+        page("Feeds", "rss_feed", "catalog", "feed"),
         page("Data quality", "fact_check", "catalog", "qualityreport", to="catalog_quality"),
     ),
     group(

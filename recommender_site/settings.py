@@ -59,6 +59,10 @@ try:
     LISTING_LIFETIME_DAYS = read.integer("LISTING_LIFETIME_DAYS", 90, 1, 3650)  # then a listing expires by itself
     IMPORT_MAX_MB = read.integer("IMPORT_MAX_MB", 200, 1, 100_000)  # of a file uploaded in the admin, as it is sent
     IMPORT_FILES_DAYS = read.integer("IMPORT_FILES_DAYS", 7, 1, 3650)  # then uploaded files are removed
+    IMPORT_FOLDER = env.str("IMPORT_FOLDER", "")  # feeds may read files below it; empty: none
+    IMPORT_PRIVATE_ADDRESSES = env.bool(
+        "IMPORT_PRIVATE_ADDRESSES", False
+    )  # feeds may fetch from our own network, by http
     IMPORT_UNDO_DAYS = read.integer("IMPORT_UNDO_DAYS", 7, 1, 3650)  # for so long an import can be undone
 
     # --- The recommender ---------------------------------------------------------------------------------------------

@@ -4,9 +4,9 @@ from celery import shared_task
 from django.utils import timezone
 
 from catalog import quality, services
+from catalog.imports import feeds, uploads
 from catalog.imports import jobs as import_jobs
 from catalog.imports import undo as rollback
-from catalog.imports import uploads
 from jobs.limits import LONG, RETRY
 
 
@@ -20,6 +20,13 @@ def expire_listings_task() -> None:
 def import_file_task(run_id: int) -> str:
     """Read an uploaded file into the catalogue, or only try to; resumes where a worker died."""
     return import_jobs.run_import(run_id=run_id)
+
+
+@shared_task(name="catalog.run_feeds", ignore_result=True, soft_time_limit=120, time_limit=150, **RETRY)
+def run_feeds_task() -> None:
+    """Queue the feeds whose time has come, and write about those in trouble."""
+    feeds.queue_due_feeds(now=timezone.now())
+    feeds.send_alerts(now=timezone.now())
 
 
 @shared_task(name="catalog.import_undo", **LONG)

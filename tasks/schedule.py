@@ -75,6 +75,12 @@ TIMETABLE = [
         Every(60),
     ),
     Entry(
+        "Run feeds",
+        "Every minute: fetch the files of suppliers whose time has come, and write about feeds in trouble.",
+        "catalog.run_feeds",
+        Every(60),
+    ),
+    Entry(
         "Sweep imports",
         "Every night at 04:45: remove uploaded files, and what is needed to undo imports, after their days.",
         "catalog.sweep_imports",

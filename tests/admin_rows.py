@@ -21,6 +21,7 @@ from accounts.models import ApiKey, AuditEntry, Buyer, ErasedId, FailedLogins, T
 from accounts.tokens import log_in
 from catalog.models import (
     CarModel,
+    Feed,
     ImportedListing,
     ImportProblem,
     ImportRun,
@@ -168,6 +169,9 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
     ListingChange: listing_change,
     PriceChange: lambda: factories.PriceChangeFactory(listing=listing()),
     ImportRun: import_run,
+    Feed: lambda: Feed.objects.create(
+        name=f"Supplier {next(numbers)}", source="supplier", origin="url", address="https://example.com/stock.csv"
+    ),
     ImportedListing: imported_listing,
     ImportUndo: lambda: ImportUndo.objects.create(run=import_run(), started_by=factories.UserFactory()),
     UploadedFile: uploaded_file,

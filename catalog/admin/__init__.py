@@ -1,11 +1,13 @@
 """How staff see the catalogue: the stock, how it got in and out, and how good it is."""
 
 from catalog.admin import quality_cards, stock_cards
+from catalog.admin.feeds import FeedAdmin
 from catalog.admin.imports import ImportProblemAdmin, ImportRunAdmin
 from catalog.admin.quality import QualityReportAdmin
 from catalog.admin.stock import ListingAdmin, count_of
 
 __all__ = [
+    "FeedAdmin",
     "ImportProblemAdmin",
     "ImportRunAdmin",
     "ListingAdmin",

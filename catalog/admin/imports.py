@@ -15,11 +15,17 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    BooleanRadioFilter,
+    ChoicesDropdownFilter,
+    RangeDateTimeFilter,
+)
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
 from accounts.models import User
+from catalog.admin.feeds import counts_against
 from catalog.admin.wizard import PrepareView, UploadView, prepare_url
 from catalog.exceptions import CatalogRefusal, UndoRefused
 from catalog.imports.absence import decide_absence
@@ -83,6 +89,7 @@ class ImportRunAdmin(JobAdmin):
         "started_by",
     ]
     list_filter = [
+        ("feed", AutocompleteSelectFilter),
         ("status", ChoicesDropdownFilter),
         ("absence", ChoicesDropdownFilter),
         ("is_dry_run", BooleanRadioFilter),
@@ -91,7 +98,10 @@ class ImportRunAdmin(JobAdmin):
     list_select_related = ["started_by"]
     search_fields = ["file_name__icontains", "source__icontains"]
     fieldsets = [
-        (None, {"fields": ["outcome", ("file_name", "source"), ("status_badge", "kind"), "undo_state"]}),
+        (
+            None,
+            {"fields": ["outcome", ("file_name", "source"), ("status_badge", "kind"), "undo_state", "against_last"]},
+        ),
         ("Problems", {"fields": ["problem_summary", "first_problems"]}),
         ("How it was read", {"fields": ["how_written", "columns_read", "assumptions"]}),
         ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at", "took")]}),
@@ -296,6 +306,20 @@ class ImportRunAdmin(JobAdmin):
     def outcome(self, run: ImportRun) -> SafeString:
         """The five things that can become of a row, each with a link to its listings while they are known."""
         return table(["Rows", "What became of them"], outcome_rows(run))
+
+    @display(description="Against the last run")
+    @once_per_row
+    def against_last(self, run: ImportRun) -> str | SafeString:
+        """The same counts of the run of this source, or feed, before it."""
+        same = (
+            ImportRun.objects.filter(feed=run.feed_id) if run.feed_id else ImportRun.objects.filter(source=run.source)
+        )
+        before = same.filter(status="done", is_dry_run=False, pk__lt=run.pk).first()
+        if before is None:
+            return "It is the first."
+        headers = ["", "Rows", "New", "Updated", "Unchanged", "Refused", "Ended"]
+        lines = [["This run", *counts_against(run, before)], [link_to(before, "Before"), *counts_against(before, None)]]
+        return table(headers, lines)
 
     @display(description="Undo")
     @once_per_row

@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget, 
 
 from accounts.models import User
 from catalog.exceptions import ImportRefused
+from catalog.imports.feeds import options_of_feed, queue_feed
 from catalog.imports.headings import IGNORE, NAMED_MAPPINGS, split_words
 from catalog.imports.jobs import queue_import
 from catalog.imports.options import SELLERS, SOURCE
@@ -26,7 +27,7 @@ from catalog.imports.preview import Preview, pairs_of, preview_file, target_choi
 from catalog.imports.quantities import CURRENCIES
 from catalog.imports.reading import ImportOptions, source_of
 from catalog.imports.uploads import as_path, keep_file, too_large
-from catalog.models import ImportRun, UploadedFile
+from catalog.models import Feed, ImportRun, UploadedFile
 from console.auditing import record
 from jobs.queue import enqueue_on_commit
 from web.uploads import REFUSED
@@ -41,6 +42,14 @@ class UploadForm(forms.Form):
         widget=UnfoldAdminFileFieldWidget,
         help_text="A table of text: comma, semicolon, tab or pipe; plain, or as gzip, bzip2, xz or zip. Excel "
         "workbooks have to be saved as CSV first.",
+    )
+    feed = forms.ModelChoiceField(
+        Feed.objects.all(),
+        required=False,
+        label="Feed",
+        empty_label="None: the next step asks how it is read",
+        widget=UnfoldAdminSelectWidget,
+        help_text="A file of a supplier whose profile is known is imported at once, as that says.",
     )
 
 
@@ -62,16 +71,27 @@ class UploadView(UnfoldModelAdminViewMixin, FormView):
             form.errors["file"] = form.error_class([too_large(str(name))])
         return super().form_invalid(form)
 
+    def get_initial(self) -> dict[str, Any]:
+        feed = self.request.GET.get("feed", "")
+        return {"feed": int(feed)} if feed.isascii() and feed.isdecimal() and len(feed) < 10 else {}
+
     def form_valid(self, form: UploadForm) -> HttpResponse:
         user = self.request.user if isinstance(self.request.user, User) else None
+        feed = form.cleaned_data["feed"]
         try:
             with transaction.atomic():  # a file that is no table is not kept
                 upload = keep_file(file=form.cleaned_data["file"], uploaded_by=user)
                 with as_path(upload, only_beginning=True) as path:
-                    preview_file(path, ImportOptions())
+                    preview_file(path, options_of_feed(feed) if feed else ImportOptions())
+                if feed:
+                    run = queue_feed(feed, upload=upload, started_by=user)
+                    record(by=self.request.user, action="import", target=run, note=f"feed {feed}")
         except ImportRefused as refusal:
             form.add_error("file", str(refusal))
             return self.form_invalid(form)
+        if feed:
+            messages.success(self.request, "The import was queued. This page follows it by itself.")
+            return redirect("admin:catalog_importrun_change", run.pk)
         return redirect("admin:catalog_importrun_prepare", upload.pk)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from accounts.models import User
 from catalog.exceptions import FileRefused, ImportRefused, SourceBusy
-from catalog.imports.reading import ImportOptions
+from catalog.imports.feeds import fetch_file, note_version, see_again
+from catalog.imports.options import ImportOptions
 from catalog.imports.store import import_listings
 from catalog.imports.uploads import as_path
 from catalog.models import ImportRun, UploadedFile
@@ -56,6 +57,12 @@ def run_import(*, run_id: int) -> str:
 
 def carry_out(attempt: Attempt[ImportRun]) -> None:
     run = attempt.job
+    if run.upload is None and run.is_fetched:
+        attempt.write(step="Fetching the file")
+        if not fetch_file(run):
+            see_again(run)
+            attempt.finish()
+            return
     if run.upload is None:
         raise FileRefused("The file is not kept any more; upload it again.")
     delete_rows_read_again(run)
@@ -70,6 +77,7 @@ def carry_out(attempt: Attempt[ImportRun]) -> None:
                 attempt.write(step="Waiting for another import of this source")
                 time.sleep(REPORT_SECONDS)
             else:
+                note_version(run)
                 return
 
 
@@ -99,5 +107,5 @@ def continue_import(*, run: ImportRun) -> bool:
 
     Not while it is being undone, or after: then it would be neither.
     """
-    broken_off = ImportRun.objects.filter(pk=run.pk, status__in=CONTINUABLE, upload__isnull=False, undo=None)
+    broken_off = ImportRun.objects.filter(ImportRun.RESUMABLE, pk=run.pk, status__in=CONTINUABLE, undo=None)
     return requeue(broken_off)

@@ -11,11 +11,14 @@ from catalog.imports.quantities import CURRENCIES
 from catalog.imports.rows import ROW_FIELDS
 
 SOURCE, SELLERS = "source", "sellers"  # what a complete file is complete for
-COMPLETE = ("", SOURCE, SELLERS)
-MISSING_BECOMES = ("", "withdrawn", "sold")
 MOST_MISSING = 0.3  # of the listings on offer; more may be a broken export
 MOST_MISSES = 1_000
-DISTANCE_UNITS = ("", "km", "mi")
+ONE_OF = {  # options with few values: the values, and what is said of another
+    "distance_unit": (("", "km", "mi"), "A distance unit is km or mi, not “{}”."),
+    "complete": (("", SOURCE, SELLERS), "A file is complete for its source or its sellers, not for “{}”."),
+    "missing": (("", "withdrawn", "sold"), "What is missing becomes withdrawn or sold, not “{}”."),
+    "vat": (("", "net", "gross"), "Prices are net or gross, not “{}”."),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,9 @@ class ImportOptions:
     ``complete`` says that the file has every car of its source, or of each of the sellers it names; what it does not
     have is then withdrawn, or what ``missing`` says, after ``misses`` such files in a row (0: after one). Where more
     than the share ``most_missing`` is missing, an operator decides.
+
+    ``vat`` says whether prices are "net" or "gross", whatever the file says; ``seller`` is the key of the one seller of
+    all its cars.
     """
 
     source: str = ""
@@ -44,20 +50,19 @@ class ImportOptions:
     missing: str = ""
     misses: int = 0
     most_missing: float = MOST_MISSING
+    vat: str = ""
+    seller: int = 0
     is_dry_run: bool = False
 
     def __post_init__(self) -> None:
         if self.currency and self.currency not in CURRENCIES:
             raise ImportRefused(f"“{self.currency}” is not a currency code we know, such as GBP or EUR.")
-        if self.distance_unit not in DISTANCE_UNITS:
-            raise ImportRefused(f"A distance unit is km or mi, not “{self.distance_unit}”.")
         for name in self.key:
             if name not in ROW_FIELDS:
                 raise ImportRefused(f"“{name}” is not a field of a listing; there are {', '.join(ROW_FIELDS)}.")
-        if self.complete not in COMPLETE:
-            raise ImportRefused(f"A file is complete for its source or its sellers, not for “{self.complete}”.")
-        if self.missing not in MISSING_BECOMES:
-            raise ImportRefused(f"What is missing becomes withdrawn or sold, not “{self.missing}”.")
+        for name, (known, message) in ONE_OF.items():
+            if getattr(self, name) not in known:
+                raise ImportRefused(message.format(getattr(self, name)))
         if not 0 <= self.misses <= MOST_MISSES:
             raise ImportRefused(f"A number of misses lies between 1 and {MOST_MISSES:,}, not “{self.misses}”.")
         if not 0 <= self.most_missing <= 1:

@@ -106,6 +106,7 @@ def settle(path: Path, options: ImportOptions, headings: HeaderReader, rows: Tab
         currency=options.currency,
         distance_unit=options.distance_unit,
         named=headings.conventions,
+        vat=options.vat,
     )
     reader = RowReader(
         columns,

@@ -155,6 +155,7 @@ class Conventions:
     distance_unit: str = "km"
     consumption_unit: str = "l_100km"
     power_unit: str = "hp"
+    vat: str = ""  # "net" or "gross" where the operator says so, whatever the file says
     assumptions: tuple[str, ...] = ()  # what was guessed, in words for the operator
 
 
@@ -166,6 +167,7 @@ def find_conventions(
     currency: str = "",
     distance_unit: str = "",
     named: NamedMapping | None = None,
+    vat: str = "",
 ) -> Conventions:
     """Settle units and currency: what the operator said, then what the file shows, then the market's habit."""
     named = named or NamedMapping()
@@ -188,7 +190,7 @@ def find_conventions(
     power = named.power_unit or ("hp" if distance == "mi" or money == "INR" else "ps")
     if any(column.field == "power" and not column.unit for column in columns) and not named.power_unit:
         assumptions.append("a power without a unit is read as horsepower; say --map COLUMN=power_kw if it is kilowatts")
-    return Conventions(money, distance, consumption, power, tuple(assumptions))
+    return Conventions(money, distance, consumption, power, vat, tuple(assumptions))
 
 
 _HEADINGS_BY_CURRENCY = {  # bare headings that one country's language has
@@ -883,9 +885,10 @@ class RowReader:
 
     def _with_vat(self, money: Money, currency: str, problems: list[RowProblem], recovered: list[str]) -> Decimal:
         """The amount as a buyer pays it. Where the rate is not known the amount stays, with a note."""
-        if not money.vat:
+        vat = {"gross": "", "net": money.vat or "netto"}.get(self._conventions.vat, money.vat)
+        if not vat:
             return money.amount
-        rate = quantities.vat_rate(money.vat, currency)
+        rate = quantities.vat_rate(vat, currency)
         if rate is None:
             problems.append(
                 RowProblem("price", "", "without value added tax, at a rate that is not known; kept as it is")

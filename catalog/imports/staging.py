@@ -108,7 +108,10 @@ UPDATE import_row r SET
         SELECT c.id FROM catalog_carmodel c JOIN catalog_make m ON m.id = c.make_id
         WHERE m.slug = r.make_slug AND c.slug = r.model_slug
     ),
-    seller_id = (SELECT s.id FROM catalog_seller s WHERE s.external_id = r.seller_key AND r.seller_key <> ''),
+    seller_id = coalesce(
+        %(seller)s::bigint,
+        (SELECT s.id FROM catalog_seller s WHERE s.external_id = r.seller_key AND r.seller_key <> '')
+    ),
     listing_id = CASE WHEN r.external_id IS NOT NULL
         THEN (SELECT l.id FROM catalog_listing l WHERE l.source = %(source)s AND l.external_id = r.external_id)
         ELSE (
@@ -323,10 +326,14 @@ def unnoted(cursor: Any) -> Iterator[None]:
     cursor.execute("SET LOCAL forecourt.unnoted = 'off'")
 
 
-def merge(*, source: str, currency: str, seen_at: datetime, run_id: int | None = None) -> BatchResult:
+def merge(
+    *, source: str, currency: str, seen_at: datetime, run_id: int | None = None, seller_id: int | None = None
+) -> BatchResult:
     """Bring the staged rows into the catalogue. Call it in a transaction; rolling back undoes all of it.
 
-    Their listings were last seen at ``seen_at``, which is one time for all rows of a delivery.
+    Their listings were last seen at ``seen_at``, which is one time for all rows of a delivery. With
+    ``seller_id`` all of them are of that seller.
+
     With a run, what is done to each listing is noted as an ``ImportedListing`` of it, so that it can be undone.
     """
     result = BatchResult()
@@ -334,7 +341,7 @@ def merge(*, source: str, currency: str, seen_at: datetime, run_id: int | None =
         for statement in (_ADD_MAKES, _ADD_MODELS, _ADD_SELLERS):
             cursor.execute(statement)
         for _ in range(ATTEMPTS):
-            cursor.execute(_RESOLVE, {"source": source})
+            cursor.execute(_RESOLVE, {"source": source, "seller": seller_id})
             result.updated_ids += _update_known(cursor, seen_at, run_id)
             cursor.execute(_NAME_CARS)
             cursor.execute(_COUNT)

@@ -22,7 +22,7 @@ from catalog.imports.dialects import Record
 from catalog.imports.names import slug_of
 from catalog.imports.reading import ImportOptions, Reading, open_reading
 from catalog.imports.rows import ListingRow, RowProblem
-from catalog.models import ImportProblem, ImportRun, Listing
+from catalog.models import ImportProblem, ImportRun, Listing, Seller
 from catalog.signals import listings_stored
 from jobs.isolation import each_that_works
 from jobs.work import TOOK_TOO_LONG, Attempt, JobCancelled, keep_heartbeat
@@ -89,8 +89,10 @@ class _Import:
         self._recovered: Counter[str] = Counter()
         self._n_done = run.options.get("records_stored", 0)  # by a process that died; to be read, but not stored again
         self._number = 0
+        seller = Seller.objects.filter(pk=reading.options.seller)
+        self._seller_id = seller.values_list("pk", flat=True).first()  # None where the seller was removed since
         run.source = self._source
-        kept = {name: run.options[name] for name in ("held",) if name in run.options}
+        kept = {name: run.options[name] for name in ("held", "version") if name in run.options}
         run.options = {**reading.describe(), **kept, "records_stored": self._n_done}
         run.seen_at = run.seen_at or timezone.now()  # one that is resumed is still the same delivery
         run.rows_read = run.rows_repeated = run.rows_refused = 0  # counted anew as they are read
@@ -157,7 +159,7 @@ class _Import:
         if earlier := self._batch.get(key):
             self._note_repeat(number, differs=earlier.content != content)
             return
-        seller_key = _seller_key(self._source, row, key)
+        seller_key = "" if self._reading.options.seller else _seller_key(self._source, row, key)
         row = _with_seller_name(row)
         self._batch[key] = staging.StagedRow(number, row, key, content, fingerprint, seller_key)
 
@@ -198,7 +200,9 @@ class _Import:
                 run_id = None if is_dry_run else self._run.pk
                 currency = self._reading.conventions.currency
                 seen_at = self._run.seen_at or timezone.now()
-                result = staging.merge(source=self._source, currency=currency, seen_at=seen_at, run_id=run_id)
+                result = staging.merge(
+                    source=self._source, currency=currency, seen_at=seen_at, run_id=run_id, seller_id=self._seller_id
+                )
                 transaction.set_rollback(is_dry_run)
         self._note_repeats(repeats)
         return [result]

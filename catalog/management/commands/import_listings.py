@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from catalog.exceptions import ImportRefused
+from catalog.exceptions import FileRefused, ImportRefused
+from catalog.imports.feeds import feed_named, options_of_feed, queue_feed
 from catalog.imports.headings import NAMED_MAPPINGS
+from catalog.imports.jobs import run_import
 from catalog.imports.options import MOST_MISSING, SELLERS, SOURCE, ImportOptions
 from catalog.imports.rows import CUT
 from catalog.imports.store import import_listings
-from catalog.models import ImportRun
+from catalog.imports.uploads import safe_name
+from catalog.models import Feed, ImportRun
+from web.fetching import FetchRefused, Source, fetch
 
 PROBLEMS_SHOWN = 12
+PLAIN = (  # options that the command takes as they are
+    "source", "mapping", "make", "model", "currency", "distance_unit", "delimiter", "encoding", "complete", "missing",
+    "misses", "most_missing",
+)  # fmt: skip
 WAITING = 3  # everything was stored, and an operator has to decide about what is missing
 INTERRUPTED = 130  # what shells report for a command ended by Ctrl-C
 
@@ -29,7 +43,13 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=Path, metavar="FILE")
+        parser.add_argument(
+            "file", nargs="?", default="", metavar="FILE", help="a path, - for what is piped in, or an https address"
+        )
+        parser.add_argument(
+            "--feed", default="", metavar="NAME",
+            help="a supplier's profile: how its files are read, and where from unless a FILE is named",
+        )  # fmt: skip
         parser.add_argument(
             "--source", default="", metavar="NAME",
             help="whose listings these are; the same for every delivery (default: the file's name)",
@@ -60,10 +80,10 @@ class Command(BaseCommand):
             help="what a missing car becomes (default: withdrawn)",
         )
         parser.add_argument(
-            "--misses", type=int, default=0, metavar="N", help="after so many files without it (default: 1)"
+            "--misses", type=int, default=None, metavar="N", help="after so many files without it (default: 1)"
         )
         parser.add_argument(
-            "--most-missing", type=float, default=MOST_MISSING, metavar="SHARE",
+            "--most-missing", type=float, default=None, metavar="SHARE",
             help=f"where more of the cars on offer are missing, an operator decides (default: {MOST_MISSING})",
         )  # fmt: skip
         parser.add_argument("--dry-run", action="store_true", help="read and report, store nothing")
@@ -71,8 +91,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **given: Any) -> None:
         try:
-            options = _options(given)
-            run = self._run(given["file"], options, is_quiet=given["quiet"])
+            feed = feed_named(given["feed"]) if given["feed"] else None
+            run = self._run_feed(feed, given) if feed and not given["file"] else self._run_file(feed, given)
         except ImportRefused as refusal:
             raise CommandError(str(refusal)) from refusal
         except KeyboardInterrupt:
@@ -83,6 +103,23 @@ class Command(BaseCommand):
             self.stdout.write("\n".join(summary_lines(run)))
         if run.absence == ImportRun.Absence.WAITING:
             raise CommandError(waiting_line(run), returncode=WAITING)
+
+    def _run_feed(self, feed: Feed, given: dict[str, Any]) -> ImportRun:
+        """Fetch a feed's file and import it here and now, as a worker would."""
+        run = queue_feed(feed, is_dry_run=given["dry_run"], hand_over=False)
+        run_import(run_id=run.pk)
+        run.refresh_from_db()
+        if run.status != ImportRun.Status.DONE:
+            raise FileRefused(run.error or run.get_status_display())
+        return run
+
+    def _run_file(self, feed: Feed | None, given: dict[str, Any]) -> ImportRun:
+        options = _options(given, feed)
+        with _as_path(given["file"], options) as path:
+            run = self._run(path, options, is_quiet=given["quiet"])
+        if feed:
+            ImportRun.objects.filter(pk=run.pk).update(feed=feed)
+        return run
 
     def _run(self, path: Path, options: ImportOptions, *, is_quiet: bool) -> ImportRun:
         with tqdm(unit="B", unit_scale=True, desc=path.name, disable=is_quiet or not sys.stderr.isatty()) as bar:
@@ -102,28 +139,48 @@ def _pair(text: str) -> tuple[str, str]:
     return column.strip(), field.strip()
 
 
-def _options(given: dict[str, Any]) -> ImportOptions:
-    return ImportOptions(
-        source=given["source"],
-        mapping=given["mapping"],
-        columns=dict(given["map"]),
-        make=given["make"],
-        model=given["model"],
-        currency=given["currency"],
-        distance_unit=given["distance_unit"],
-        delimiter=given["delimiter"],
-        encoding=given["encoding"],
-        key=tuple(name.strip() for name in given["key"].split(",") if name.strip()),
-        complete=given["complete"],
-        missing=given["missing"],
-        misses=given["misses"],
-        most_missing=given["most_missing"],
-        is_dry_run=given["dry_run"],
-    )
+@contextmanager
+def _as_path(name: str, options: ImportOptions) -> Iterator[Path]:
+    """The file of a path, an address, or of what is piped in, in a place of its own while the block lasts."""
+    if not name:
+        raise FileRefused("Name a FILE, or a --feed.")
+    if name != "-" and "://" not in name:
+        yield Path(name)
+        return
+    with tempfile.TemporaryDirectory(prefix="forecourt-import-") as directory:
+        if name == "-":
+            path = Path(directory) / "stdin"
+            if not options.source:
+                raise FileRefused("What is piped in has no name: say whose listings these are, with --source NAME.")
+            with path.open("wb") as target:
+                shutil.copyfileobj(sys.stdin.buffer, target)
+            yield path
+            return
+        target_path, limit = Path(directory) / "file", settings.IMPORT_MAX_MB * 1024 * 1024
+        try:
+            found = fetch(
+                Source(address=name), target_path, max_bytes=limit, allow_private=settings.IMPORT_PRIVATE_ADDRESSES
+            )
+        except FetchRefused as refusal:
+            raise FileRefused(str(refusal)) from refusal
+        yield target_path.rename(Path(directory) / safe_name(found.name))
+
+
+def _options(given: dict[str, Any], feed: Feed | None = None) -> ImportOptions:
+    """What the arguments say; what they leave out is as the feed's profile says."""
+    asked = {
+        **{name: given[name] for name in PLAIN if given[name] not in ("", None)},
+        **({"columns": dict(given["map"])} if given["map"] else {}),
+        **({"key": tuple(name.strip() for name in given["key"].split(",") if name.strip())} if given["key"] else {}),
+    }
+    profile = options_of_feed(feed) if feed else ImportOptions()
+    return replace(profile, **asked, is_dry_run=given["dry_run"])
 
 
 def summary_lines(run: ImportRun) -> list[str]:
     """A run as people read it: what became of the rows, what was assumed, and the commonest problems."""
+    if run.options.get("is_unmodified"):
+        return [f"{run.file_name}: the file is the one that was read last; {run.rows_read:,} listings were seen again"]
     would = "would be " if run.is_dry_run else ""
     counts = [
         ("rows read", run.rows_read),

@@ -1,0 +1,269 @@
+"""Feeds: files of one supplier that come again and again, fetched by beat or by hand, and what is wrong with them.
+
+A run of a feed is an import whose file a worker fetches first. A file that has not changed is not read again: its cars
+count as seen. ``troubles`` says from the last runs alone what an operator has to look at, so nothing has to be cleared.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.mail import send_mail
+from django.db import connection, transaction
+from django.db.models import Prefetch, QuerySet
+from django.utils import timezone
+
+from accounts.models import User
+from catalog.exceptions import FeedRefused, FileRefused
+from catalog.imports.options import ImportOptions
+from catalog.imports.staging import unnoted
+from catalog.imports.uploads import keep_file, too_large
+from catalog.models import Feed, ImportRun, Listing, UploadedFile
+from jobs.queue import enqueue_on_commit
+from web.fetching import FetchRefused, Source, fetch
+from web.seals import unseal
+
+Status = ImportRun.Status
+SHRINKS_BELOW = 0.7  # of the rows of the run before
+RECENT_RUNS = 20  # what is wrong follows from these
+LATE_AFTER = 2.5  # times the interval in which a file was to come
+FETCHED = (Feed.Origin.URL, Feed.Origin.FOLDER)
+
+
+# --- Runs ------------------------------------------------------------------------------------------------------------
+def feed_named(name: str) -> Feed:
+    """Raises FeedRefused, with the names there are."""
+    feed = Feed.objects.filter(name__iexact=name).first()
+    if feed is None:
+        known = ", ".join(Feed.objects.values_list("name", flat=True)[:20])
+        raise FeedRefused(f"There is no feed “{name}”; there are: {known or 'none'}.")
+    return feed
+
+
+def options_of_feed(feed: Feed, *, is_dry_run: bool = False) -> ImportOptions:
+    given: dict[str, Any] = {**feed.options, **({"seller": feed.seller_id} if feed.seller_id else {})}
+    return ImportOptions.of_given(given, source=feed.source, is_dry_run=is_dry_run)
+
+
+def queue_feed(
+    feed: Feed, *, upload: UploadedFile | None = None, started_by: User | None = None, is_dry_run: bool = False,
+    hand_over: bool = True,
+) -> ImportRun:  # fmt: skip
+    """A queued run of a feed, of an uploaded file or of the one to be fetched; ``hand_over`` enqueues it on commit.
+
+    Raises FeedRefused where there is nothing to fetch, or a run of the feed is under way.
+    """
+    if upload is None and feed.origin not in FETCHED:
+        raise FeedRefused(f"The files of “{feed.name}” are uploaded: upload one.")
+    with transaction.atomic():
+        Feed.objects.select_for_update().get(pk=feed.pk)  # of two who start it at once the second finds the first
+        if upload is None and feed.runs.unfinished().exists():
+            raise FeedRefused(f"“{feed.name}” is being imported already.")
+        options = options_of_feed(feed, is_dry_run=is_dry_run)
+        run = ImportRun.objects.create(
+            feed=feed,
+            upload=upload,
+            is_fetched=upload is None,
+            file_name=upload.name if upload else feed.name,
+            source=feed.source,
+            is_dry_run=is_dry_run,
+            options={"given": options.given()},
+            started_by=started_by,
+        )
+        if hand_over:
+            enqueue_on_commit(ImportRun.TASK, run.pk)
+    return run
+
+
+def queue_due_feeds(now: datetime) -> list[ImportRun]:
+    """Queue the feeds whose time has come; the next time counts from now, so that none runs twice after an outage."""
+    runs = []
+    due = Feed.objects.filter(is_enabled=True, origin__in=FETCHED, next_run_at__lte=now)
+    for feed_id in due.values_list("pk", flat=True):
+        with transaction.atomic():
+            feed = due.select_for_update(skip_locked=True, of=("self",)).filter(pk=feed_id).first()
+            if feed is None:
+                continue
+            feed.next_run_at = now + timedelta(minutes=feed.every_minutes)
+            feed.save(update_fields=["next_run_at"])
+            if not feed.runs.unfinished().exists():
+                runs.append(queue_feed(feed))
+    return runs
+
+
+# --- Fetching --------------------------------------------------------------------------------------------------------
+def fetch_file(run: ImportRun) -> bool:
+    """Fetch the file of a feed's run and keep it as its upload; False where it is the one that was read last.
+
+    Raises FileRefused with the reason when it cannot be had.
+    """
+    feed = run.feed
+    if feed is None:
+        raise FileRefused("The feed of this run was removed.")
+    with tempfile.TemporaryDirectory(prefix="forecourt-feed-") as directory:
+        target = Path(directory) / "file"
+        version = _fetch_to(feed, target, is_known=_last_done(feed) is not None)
+        if not version.is_modified:
+            return False
+        with target.open("rb") as content:
+            run.upload = keep_file(file=File(content, name=version.name), uploaded_by=run.started_by)
+    run.file_name = run.upload.name
+    run.options["version"] = {"etag": version.etag, "last_modified": version.last_modified}
+    run.save(update_fields=["upload", "file_name", "options"])
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Version:
+    name: str = ""
+    etag: str = ""
+    last_modified: str = ""
+    is_modified: bool = True
+
+
+def _fetch_to(feed: Feed, target: Path, *, is_known: bool) -> _Version:
+    """Write the file of a feed; ``is_known`` allows the answer that it is the one of last time."""
+    if feed.origin == Feed.Origin.FOLDER:
+        return _copy_newest(feed, target, is_known=is_known)
+    source = Source(
+        address=feed.address,
+        username=feed.username,
+        password=unseal(feed.sealed_password),
+        etag=feed.etag if is_known else "",
+        last_modified=feed.last_modified if is_known else "",
+    )
+    try:
+        found = fetch(source, target, max_bytes=_max_bytes(), allow_private=settings.IMPORT_PRIVATE_ADDRESSES)
+    except FetchRefused as refusal:
+        raise FileRefused(str(refusal)) from refusal
+    return _Version(name=found.name, etag=found.etag, last_modified=found.last_modified, is_modified=found.is_modified)
+
+
+def _copy_newest(feed: Feed, target: Path, *, is_known: bool) -> _Version:
+    path = newest_file(feed.address)
+    stat = path.stat()
+    version = f"{path.name} {stat.st_mtime_ns} {stat.st_size}"[-255:]
+    if is_known and version == feed.etag:
+        return _Version(is_modified=False)
+    if stat.st_size > _max_bytes():
+        raise FileRefused(too_large(path.name))
+    target.write_bytes(path.read_bytes())
+    return _Version(name=path.name, etag=version)
+
+
+def newest_file(pattern: str) -> Path:
+    """The newest file of a pattern below IMPORT_FOLDER. Raises FileRefused; nothing outside that folder is read."""
+    if not settings.IMPORT_FOLDER:
+        raise FileRefused("No folder may be read: set IMPORT_FOLDER.")
+    root = Path(settings.IMPORT_FOLDER).resolve()
+    if not pattern.strip() or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        raise FileRefused("A pattern of file names lies below IMPORT_FOLDER, such as north/*.csv.")
+    try:
+        found = [path for path in root.glob(pattern) if path.is_file() and path.resolve().is_relative_to(root)]
+    except (ValueError, NotImplementedError, OSError):
+        raise FileRefused(f"“{pattern}” is no pattern of file names.") from None
+    if not found:
+        raise FileRefused(f"No file below IMPORT_FOLDER is called “{pattern}”.")
+    return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def _max_bytes() -> int:
+    return settings.IMPORT_MAX_MB * 1024 * 1024
+
+
+def note_version(run: ImportRun) -> None:
+    """What a feed's file was, once all of it is stored: only then may the next fetch ask whether it is another."""
+    version = run.options.get("version")
+    if run.feed_id and version and run.status == Status.DONE and not run.is_dry_run:
+        Feed.objects.filter(pk=run.feed_id).update(**version)
+
+
+@transaction.atomic
+def see_again(run: ImportRun) -> None:
+    """The file is the one that was read last: what it has was seen again, and nothing is missing that was not then."""
+    last = _last_done(run.feed) if run.feed else None
+    run.seen_at = run.seen_at or timezone.now()
+    if last is None or last.seen_at is None:
+        return
+    with connection.cursor() as cursor, unnoted(cursor):
+        seen = Listing.objects.filter(source=run.source, last_seen_at__gte=last.seen_at, last_seen_at__lt=run.seen_at)
+        n_seen = seen.update(last_seen_at=run.seen_at)
+    run.listings_unchanged = run.rows_read = n_seen
+    run.options |= {"is_unmodified": True}
+    run.save(update_fields=["seen_at", "listings_unchanged", "rows_read", "options"])
+
+
+def _last_done(feed: Feed) -> ImportRun | None:
+    return feed.runs.filter(status=Status.DONE, is_dry_run=False).order_by("-finished_at").first()
+
+
+# --- What is wrong ---------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Trouble:
+    """``kind`` is failed, shrunk, waiting or late; ``said`` is a sentence for an operator."""
+
+    kind: str
+    said: str
+
+
+def with_recent_runs(feeds: QuerySet[Feed]) -> QuerySet[Feed]:
+    """Preloads what ``recent_runs`` answers, in one query for all of them."""
+    runs = ImportRun.objects.filter(is_dry_run=False).order_by("-created_at")
+    return feeds.prefetch_related(Prefetch("runs", runs[:RECENT_RUNS], to_attr="preloaded_runs"))
+
+
+def recent_runs(feed: Feed) -> list[ImportRun]:
+    """The last runs that were not only tried, the newest first."""
+    preloaded: list[ImportRun] | None = getattr(feed, "preloaded_runs", None)
+    if preloaded is not None:
+        return preloaded
+    return list(feed.runs.filter(is_dry_run=False).order_by("-created_at")[:RECENT_RUNS])
+
+
+def troubles(feed: Feed, now: datetime) -> list[Trouble]:
+    """What an operator has to look at; empty where all is well. Follows from the runs alone."""
+    runs = [run for run in recent_runs(feed) if not run.is_unfinished]
+    done = [run for run in runs if run.status == Status.DONE]
+    found = []
+    if runs and runs[0].status in (Status.FAILED, Status.INTERRUPTED):
+        found.append(Trouble("failed", f"The last run failed: {runs[0].error or 'it was interrupted'}"))
+    if len(done) > 1 and done[0].rows_read < SHRINKS_BELOW * done[1].rows_read:
+        found.append(Trouble("shrunk", f"{done[0].rows_read:,} rows came, where it was {done[1].rows_read:,} before."))
+    if done and done[0].absence == ImportRun.Absence.WAITING:
+        found.append(Trouble("waiting", f"{done[0].options['held']['n']:,} missing cars wait for a decision."))
+    since = done[0].finished_at or done[0].created_at if done else feed.created_at
+    if feed.is_enabled and now - since > LATE_AFTER * timedelta(minutes=feed.every_minutes):
+        found.append(Trouble("late", f"Nothing has come since {timezone.localtime(since):%Y-%m-%d %H:%M}."))
+    return found
+
+
+def feeds_in_trouble(now: datetime) -> list[tuple[Feed, list[Trouble]]]:
+    return [(feed, found) for feed in with_recent_runs(Feed.objects.all()) if (found := troubles(feed, now))]
+
+
+def send_alerts(now: datetime) -> int:
+    """Write once about each new trouble of a feed, to the address its profile names; how many mails were sent."""
+    n_sent = 0
+    for feed in with_recent_runs(Feed.objects.exclude(alert_email="")):
+        found = troubles(feed, now)
+        known = set(feed.alerted.split())
+        if {trouble.kind for trouble in found} == known:
+            continue
+        if any(trouble.kind not in known for trouble in found):
+            send_mail(f"Feed {feed.name}: {found[0].said}"[:150], alert_text(feed, found), None, [feed.alert_email])
+            n_sent += 1
+        Feed.objects.filter(pk=feed.pk).update(alerted=" ".join(trouble.kind for trouble in found))
+    return n_sent
+
+
+def alert_text(feed: Feed, found: Iterable[Trouble]) -> str:
+    return "\n".join(
+        [f"The feed {feed.name} (source {feed.source}) needs attention:", "", *(each.said for each in found)]
+    )

@@ -1,0 +1,214 @@
+"""Feeds: fetched by beat or by hand, read as their profile says, and in trouble where they are."""
+
+import io
+import sys
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.test import Client
+from django.utils import timezone
+
+from catalog.admin.feeds import FeedForm
+from catalog.exceptions import FeedRefused
+from catalog.imports.feeds import queue_due_feeds, queue_feed, send_alerts, troubles
+from catalog.imports.jobs import run_import
+from catalog.models import Feed, ImportRun, Listing
+from tests.factories import SellerFactory, UserFactory
+from web.seals import seal, unseal
+
+pytestmark = pytest.mark.django_db
+HEADER = "id,make,model,year,price,mileage\n"
+
+
+@pytest.fixture
+def folder(tmp_path, settings):
+    settings.IMPORT_FOLDER = str(tmp_path)
+    (tmp_path / "north").mkdir()
+    return tmp_path / "north"
+
+
+@pytest.fixture
+def feed(folder):
+    return Feed.objects.create(
+        name="North", source="north", origin="folder", address="north/*.csv",
+        options={"complete": "source", "distance_unit": "km"},
+    )  # fmt: skip
+
+
+def write(folder, n_cars, name="stock.csv"):
+    cars = [f"{number},Ford,Focus,2015,8000,{60_000 + number}" for number in range(n_cars)]
+    (folder / name).write_text(HEADER + "\n".join(cars) + "\n")
+
+
+def ran(feed, **how):
+    run = queue_feed(feed, **how)
+    run_import(run_id=run.pk)
+    run.refresh_from_db()
+    feed.refresh_from_db()
+    return run
+
+
+def kinds(feed, after=timedelta()):
+    return [trouble.kind for trouble in troubles(feed, timezone.now() + after)]
+
+
+def test_a_feed_is_fetched_and_read_as_its_profile_says(feed, folder):
+    feed.options |= {"columns": {"price": "price", "year": "ignore"}, "currency": "EUR", "vat": "net"}
+    feed.seller = SellerFactory(name="North Cars")
+    feed.save()
+    write(folder, 3)
+    run = ran(feed)
+    assert (run.status, run.file_name, run.source, run.listings_created) == ("done", "stock.csv", "north", 3)
+    car = Listing.objects.first()
+    assert (car.seller, car.currency, car.year, car.price) == (feed.seller, "EUR", None, 9520)
+
+
+def test_the_newest_file_is_read_whatever_it_is_called_and_its_source_stays(feed, folder):
+    write(folder, 3, "stock-2026-11-28.csv")
+    ran(feed)
+    write(folder, 2, "stock-2026-11-29.csv")
+    run = ran(feed)
+    assert (run.source, run.listings_missing, run.listings_ended) == ("north", 1, 1)
+
+
+def test_a_file_that_has_not_changed_is_not_read_again_and_its_cars_were_seen(feed, folder):
+    write(folder, 3)
+    ran(feed)
+    run = ran(feed)
+    assert (run.status, run.upload, run.listings_unchanged) == ("done", None, 3)
+    assert set(Listing.objects.values_list("last_seen_at", flat=True)) == {run.seen_at}
+
+
+def test_a_run_that_failed_asks_for_the_whole_file_again(feed, folder):
+    write(folder, 3)
+    ran(feed)
+    ImportRun.objects.update(status="failed")
+    assert ran(feed).listings_unchanged == 3
+    assert ImportRun.objects.first().upload is not None
+
+
+def test_beat_queues_what_is_due_once(feed, folder, queued):
+    now = timezone.now()
+    Feed.objects.create(name="Off", source="off", origin="folder", address="*.csv", is_enabled=False)
+    Feed.objects.create(name="By hand", source="hand")
+    assert [run.feed for run in queue_due_feeds(now)] == [feed]
+    assert queue_due_feeds(now) == []
+    assert queue_due_feeds(now + timedelta(days=2)) == []  # its run is still unfinished
+    ImportRun.objects.update(status="done")
+    assert len(queue_due_feeds(now + timedelta(days=4))) == 1
+
+
+def test_a_feed_under_way_is_not_begun_again(feed, queued):
+    queue_feed(feed)
+    with pytest.raises(FeedRefused, match="already"):
+        queue_feed(feed)
+
+
+def test_troubles_follow_from_the_runs(feed, folder):
+    assert kinds(feed) == []
+    assert kinds(feed, timedelta(days=3)) == ["late"]
+    assert (ran(feed).status, kinds(feed)) == ("failed", ["failed"])
+    write(folder, 10)
+    assert (ran(feed).status, kinds(feed)) == ("done", [])
+    write(folder, 5)
+    ran(feed)
+    assert kinds(feed) == ["shrunk", "waiting"]
+    assert "late" in kinds(feed, timedelta(days=3))
+
+
+def test_each_trouble_is_written_about_once(feed, folder):
+    feed.alert_email = "stock@example.com"
+    feed.save()
+    ran(feed)
+    now = timezone.now()
+    assert (send_alerts(now), send_alerts(now)) == (1, 0)
+    assert "No file below IMPORT_FOLDER" in mail.outbox[0].body
+    write(folder, 3)
+    ran(feed)
+    assert send_alerts(now) == 0
+    assert send_alerts(now + timedelta(days=3)) == 1
+
+
+@pytest.mark.parametrize("pattern", ["../*.csv", "/etc/passwd", "", "south/*.csv", "north/**"])
+def test_nothing_outside_the_folder_is_read(feed, folder, pattern, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "secret.csv"
+    outside.write_text(HEADER)
+    (folder / "link.csv").symlink_to(outside)
+    Feed.objects.update(address=pattern)
+    assert ran(feed).status == "failed"
+
+
+def test_a_password_is_stored_encrypted_and_shown_nowhere(client: Client):
+    feed = Feed.objects.create(name="North", source="north", origin="url", address="https://example.com/a.csv")
+    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    form = FeedForm(instance=feed)
+    given = {name: form[name].value() or "" for name in form.fields} | {"password": "open sesame", "is_enabled": "on"}
+    page = f"/admin/catalog/feed/{feed.pk}/change/"
+    assert client.post(page, given).status_code == 302
+    stored = Feed.objects.get(pk=feed.pk)
+    assert b"sesame" not in bytes(stored.sealed_password)
+    assert unseal(stored.sealed_password) == "open sesame"
+    assert "sesame" not in client.get(page).text
+    client.post(page, given | {"password": ""})
+    assert unseal(Feed.objects.get(pk=feed.pk).sealed_password) == "open sesame"
+
+
+def test_a_secret_of_another_key_is_no_secret_any_more(settings):
+    sealed = seal("open sesame")
+    settings.SECRET_KEY = "another key of the site, long enough for it"
+    assert unseal(sealed) == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"columns": "Preis"}, "COLUMN=field"),
+        ({"columns": "Preis=prize"}, "prize"),
+        ({"origin": "url", "address": "http://example.com/a.csv"}, "https://"),
+        ({"origin": "url", "address": "https://me:secret@example.com/a.csv"}, "their own fields"),
+        ({"origin": "folder", "address": "north/*.csv"}, "IMPORT_FOLDER"),
+        ({"key": "colour_of_hope"}, "not a field"),
+    ],
+)
+def test_a_profile_that_makes_no_sense_is_refused_in_words(given, message):
+    plain = {"name": "North", "source": "north", "origin": "upload", "every_minutes": "60"}
+    form = FeedForm(plain | given)
+    assert not form.is_valid()
+    assert message in str(form.errors)
+
+
+def test_the_command_runs_a_feed_by_name(feed, folder, capsys):
+    write(folder, 3)
+    call_command("import_listings", feed="north")
+    assert "3  listings created" in capsys.readouterr().out
+    call_command("import_listings", feed="North")
+    assert "3 listings were seen again" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="no feed “South”; there are: North"):
+        call_command("import_listings", feed="South")
+
+
+def test_the_command_reads_a_file_as_a_feeds_profile_says(feed, tmp_path):
+    path = tmp_path / "2026-11-29.csv"
+    path.write_text(HEADER + "1,Ford,Focus,2015,8000,60000\n")
+    call_command("import_listings", path, feed="North", currency="EUR", quiet=True)
+    run = ImportRun.objects.get()
+    assert (run.feed, run.source, run.absence) == (feed, "north", "counted")
+    assert Listing.objects.get().currency == "EUR"
+
+
+def test_the_command_reads_what_is_piped_in(monkeypatch):
+    pipe = io.TextIOWrapper(io.BytesIO((HEADER + "1,Ford,Focus,2015,8000,60000\n").encode()))
+    monkeypatch.setattr(sys, "stdin", pipe)
+    call_command("import_listings", "-", source="piped", quiet=True)
+    assert Listing.objects.get().source == "piped"
+    with pytest.raises(CommandError, match="--source"):
+        call_command("import_listings", "-", quiet=True)
+
+
+@pytest.mark.parametrize("address", ["http://example.com/a.csv", "https://127.0.0.1/a.csv", "https://[::1]/a.csv"])
+def test_the_command_fetches_from_no_address_of_our_own(address):
+    with pytest.raises(CommandError, match=r"https://|private network"):
+        call_command("import_listings", address, source="x", quiet=True)
