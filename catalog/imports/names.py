@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 
-from catalog.imports.vocabulary import BARE_LETTERS, PLAIN_WORDS
+from catalog.imports.vocabulary import BARE_LETTERS, PLAIN_WORDS, bare
 
 MAKES_FILE = Path(__file__).parent / "data" / "makes.csv"
+SERIES_FILE = MAKES_FILE.with_name("series.csv")
 MAX_MAKE_WORDS = 3  # "London Taxi Company": how far into a title a make can reach
 MAX_MODEL_WORDS = 5
 SLUG_LENGTH = 80
@@ -27,6 +28,8 @@ _EMPTY_WORDS = {"new", "neu", "neuer", "neues", "neue", "all-new", "the", "used"
 _EVERYDAY_WORDS = PLAIN_WORDS["everyday"]
 # Words behind a known model that may make it another one: "Corolla Cross" where only the Corolla is known.
 _WORDS_OF_MODELS = PLAIN_WORDS["words_of_models"]
+_TRIM_WORDS = PLAIN_WORDS["trim_words"]
+_SERIES_WORDS = 3  # "Classe A", "C 220 d": so many words can name a series
 _ENGINE_SIZE = re.compile(r"\b\d[.,]\d\b")
 _YEAR_FIRST = re.compile(r"^\(?((?:19|20)\d\d)\)?(?:my)?[\s,/-]+(?=\D)", re.IGNORECASE)
 
@@ -36,6 +39,24 @@ class KnownMake:
     name: str
     slug: str
     models: dict[str, str] = field(repr=False)  # slug -> name
+    compact: dict[str, str] = field(
+        repr=False, default_factory=dict
+    )  # slug without hyphens -> slug, where it names one
+    series: tuple[tuple[re.Pattern[str], str], ...] = field(repr=False, default=())  # of a slug -> model
+
+    def slug_of_model(self, words: list[str]) -> str:
+        """The model that just these words name: ``F150`` is the F-150; '' where they name none."""
+        slug = slug_of(" ".join(words))
+        return slug if slug in self.models else self.compact.get(slug.replace("-", ""), "")
+
+    def series_of(self, words: list[str]) -> str:
+        """The slug of the series that an engine or a foreign name stands for: ``328i``, ``Classe A``; or ''."""
+        slug = slug_of(" ".join(words))
+        for pattern, model in self.series:
+            if match := pattern.fullmatch(slug):
+                named = slug_of(model.replace("{1}", match[1]))
+                return named if named in self.models else ""
+        return ""
 
 
 @dataclass(frozen=True)
@@ -71,10 +92,30 @@ def known_makes() -> dict[str, KnownMake]:
     with MAKES_FILE.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
             models = {slug_of(model): model for model in row["models"].split("|") if model}
-            make = KnownMake(row["make"], slug_of(row["make"]), models)
+            make = KnownMake(
+                row["make"], slug_of(row["make"]), models, _compact(models), _series().get(row["make"], ())
+            )
             for alias in (row["make"], *filter(None, row["aliases"].split("|"))):
                 makes[slug_of(alias)] = make
     return makes
+
+
+@cache
+def _series() -> dict[str, tuple[tuple[re.Pattern[str], str], ...]]:
+    """By the make's name: patterns of slugs, and the model that they name."""
+    found: dict[str, tuple[tuple[re.Pattern[str], str], ...]] = {}
+    with SERIES_FILE.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            found[row["make"]] = (*found.get(row["make"], ()), (re.compile(row["pattern"]), row["model"]))
+    return found
+
+
+def _compact(models: dict[str, str]) -> dict[str, str]:
+    """Slugs by their form without hyphens, where that has a letter and names one model alone."""
+    slugs: dict[str, list[str]] = {}
+    for slug in models:
+        slugs.setdefault(slug.replace("-", ""), []).append(slug)
+    return {form: found[0] for form, found in slugs.items() if len(found) == 1 and not form.isdigit() and len(form) > 1}
 
 
 @cache
@@ -130,20 +171,18 @@ def name_car(make: str, model: str, title: str = "") -> CarName:
     make, model, title = tidy(make), tidy(model), tidy(title)
     if not make:
         return _without_make(model, title)
-    name, slug, models = _canonical_make(make)
-    if not slug:
+    known = _canonical_make(make)
+    if not known.slug:
         return _without_make(model, title)
     if not model and title:
-        return _from_title(title, slug) or CarName(name, slug)
-    return _with_model(name, slug, models, model if slug_of(model) in models else _without_leading_make(model, slug))
+        return _from_title(title, known.slug) or CarName(known.name, known.slug)
+    return _with_model(known, model if slug_of(model) in known.models else _without_leading_make(model, known.slug))
 
 
-def _canonical_make(make: str) -> tuple[str, str, dict[str, str]]:
+def _canonical_make(make: str) -> KnownMake:
+    """The make of the table, or one without models, named as it stands."""
     slug = slug_of(make)
-    known = known_makes().get(slug)
-    if known:
-        return known.name, known.slug, known.models
-    return _in_title_case(make)[:80].rstrip(), slug, {}
+    return known_makes().get(slug) or KnownMake(_in_title_case(make)[:80].rstrip(), slug, {})
 
 
 def _without_make(model: str, title: str) -> CarName:
@@ -173,7 +212,7 @@ def _from_title(title: str, make_slug: str = "") -> CarName | None:
         return None
     while rest and rest[0].casefold() in _EMPTY_WORDS:
         rest = rest[1:]
-    n_words, model_slug = _leading_model(rest, make.models)
+    n_words, model_slug = _leading_model(rest, make)
     if model_slug:
         model, variant = make.models[model_slug], rest[n_words:]
     elif make_slug and rest == words:
@@ -198,11 +237,19 @@ def _make_of_leading_model(words: list[str]) -> KnownMake | None:
     return None
 
 
-def _leading_model(words: list[str], models: dict[str, str]) -> tuple[int, str]:
+def _leading_model(words: list[str], make: KnownMake) -> tuple[int, str]:
+    """(how many words, slug) of the model at the beginning; of an engine that names its series (``328i``) no word.
+
+    The longest name wins; a series wins over a shorter name (``C 220`` over the C of another market).
+    """
     for n_words in range(min(MAX_MODEL_WORDS, len(words)), 0, -1):
-        slug = slug_of(" ".join(words[:n_words]))
-        if slug in models:
+        if slug := make.slug_of_model(words[:n_words]):
             return n_words, slug
+        if n_words <= _SERIES_WORDS and (slug := make.series_of(words[:n_words])):
+            is_engine = re.search(
+                r"\d\d", "".join(words[:n_words])
+            )  # which a buyer looks for, so it stays in the title
+            return (0 if is_engine else n_words), slug
     return 0, ""
 
 
@@ -215,15 +262,27 @@ def _without_leading_make(model: str, make_slug: str) -> str:
     return model
 
 
-def _with_model(make: str, make_slug: str, models: dict[str, str], model: str) -> CarName:
+def _with_model(make: KnownMake, model: str) -> CarName:
     """A known model followed by what is plainly trim is that model, and the trim becomes the variant."""
     slug = slug_of(model)
-    if slug in models or not slug:
-        return CarName(make, make_slug, models.get(slug, ""), slug)
+    if slug in make.models or not slug:
+        return CarName(make.name, make.slug, make.models.get(slug, ""), slug)
     words = model.split()
-    n_words, known = _leading_model(words, models)
+    if "/" in words[0] and make.slug_of_model([words[0].partition("/")[0]]):
+        words = [words[0].partition("/")[0], *words[1:]]  # "Caravan/Grand Caravan": the first that is known
+    n_words, known = _leading_model(words, make)
     rest = words[n_words:]
-    is_trim = rest and slug_of(rest[0]) not in _WORDS_OF_MODELS
+    is_trim = not rest or n_words == 0 or slug_of(rest[0]) not in _WORDS_OF_MODELS
     if known and (is_trim or len(rest) >= TRIM_WORDS or _ENGINE_SIZE.search(" ".join(rest))):
-        return CarName(make, make_slug, models[known], known, " ".join(rest))
-    return CarName(make, make_slug, _in_title_case(model)[:120].rstrip(), slug)
+        return CarName(make.name, make.slug, make.models[known], known, " ".join(rest))
+    n_words = _words_of_unknown_model(words) if make.models else len(words)
+    named = _in_title_case(" ".join(words[:n_words]))[:120].rstrip()
+    return CarName(make.name, make.slug, named, slug_of(named), " ".join(words[n_words:]))
+
+
+def _words_of_unknown_model(words: list[str]) -> int:
+    """How many words name a model that the table does not know: those before drive, body, trim or engine."""
+    for number, word in enumerate(words[1:], start=1):
+        if word[0] in "([" or bare(word).replace(" ", "-") in _TRIM_WORDS or _ENGINE_SIZE.search(word):
+            return number
+    return len(words)

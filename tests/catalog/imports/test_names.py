@@ -14,10 +14,11 @@ from catalog.imports.names import CarName, known_makes, name_car, near_make, slu
         ("Škoda", "Škoda Octavia", ("skoda", "octavia")),
         ("Ford", "Ford Focus", ("ford", "focus")),
         ("Mini", "Mini", ("mini", "mini")),
-        ("BMW", "3er", ("bmw", "3er")),
+        ("BMW", "3er", ("bmw", "3-series")),
         ("DS", "DS 3", ("ds", "ds-3")),
         ("ford", "f-150 xlt supercrew 5.0", ("ford", "f-150")),
         ("Toyota", "Yaris Cross", ("toyota", "yaris-cross")),
+        ("Dodge", "Caravan/Grand Caravan 2WD", ("dodge", "caravan")),
         ("", "Focus", ("ford", "focus")),
         ("", "Range Rover Sport HSE", ("land-rover", "range-rover-sport")),
     ],
@@ -103,3 +104,40 @@ def test_a_trim_leaves_the_model_however_few_words_it_has(make, model, name, var
 @pytest.mark.parametrize(("make", "near"), [("Vauxhal", "Vauxhall"), ("Toyta", "Toyota"), ("Ford", ""), ("Smith", "")])
 def test_an_unknown_make_is_compared_with_those_we_know(make, near):
     assert near_make(make) == near
+
+
+ONE_SERIES = [
+    ("BMW", "1-series", ["1 Series", "1er", "116", "116d", "118i Sport", "Serie 1", "Series 1", "M135i"]),
+    ("BMW", "x5", ["X5", "X5 xDrive30d", "X5 xDrive40i M Sport"]),
+    ("Mercedes-Benz", "a-class", ["A-Class", "A Class", "A-Klasse", "Classe A", "A 180", "A180", "A 180 d AMG Line"]),
+    ("Mercedes", "glc-class", ["GLC", "GLC Class", "GLC 220 d 4MATIC", "GLC-Klasse"]),
+    ("Mercedes", "m-class", ["ML 350", "ML350 Bluetec", "M-Klasse"]),
+    ("Lexus", "rx", ["RX", "RX350", "RX 450h F Sport"]),
+    ("Ford", "f-150", ["F-150", "F150", "F 150", "F150 XLT SuperCrew 4WD", "F-150 Lariat"]),
+    ("Honda", "cr-v", ["CR-V", "CRV", "CRV EX-L"]),
+    ("Mazda", "mx-5", ["MX-5", "MX5 Roadster", "mx 5"]),
+    ("Volvo", "xc90", ["XC90", "XC 90 T8"]),
+    ("VW", "golf", ["Golf", "Golf VII", "Golf Hybrid", "Golf Sport Edition"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "slug", "written"), [(make, slug, each) for make, slug, forms in ONE_SERIES for each in forms]
+)
+def test_a_series_has_one_name_in_every_market(make, slug, written):
+    assert name_car(make, written).model_slug == slug
+    assert name_car("", "", f"{make} {written}").model_slug == slug
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "variant"),
+    [
+        ("320d Touring", "3 Series", "320d Touring"),
+        ("3er", "3 Series", ""),
+        ("3 Series 320d", "3 Series", "320d"),
+        ("Neue Klasse Touring xDrive", "Neue Klasse", "Touring xDrive"),
+    ],
+)
+def test_what_a_series_or_an_unknown_model_is_followed_by_is_trim(model, name, variant):
+    car = name_car("BMW", model)
+    assert (car.model, car.variant) == (name, variant)
