@@ -121,6 +121,38 @@ UPDATE import_row r SET
         )
     END
 """
+# Ids are used again: another car under a known id is another listing. Its VIN says so; where one is not known, two of
+# three that differ do: the name (make or model), the year, an odometer that went back, or far ahead. One alone is a
+# correction, or the time.
+_IS_OTHER_NAME = (
+    "(r.make_id <> l.make_id OR r.make_id IS NOT DISTINCT FROM l.make_id AND r.model_id <> l.car_model_id) IS TRUE"
+)
+_IS_OTHER_YEAR = "(r.year <> l.year) IS TRUE"
+_IS_OTHER_ODOMETER = "(r.mileage_km < l.mileage_km - 1000 OR r.mileage_km > l.mileage_km + 20000) IS TRUE"
+_IS_OTHER_CAR = f"""
+r.external_id IS NOT NULL AND CASE
+    WHEN length(r.vin) = 17 AND length(l.vin) = 17 THEN r.vin <> l.vin
+    ELSE ({_IS_OTHER_NAME})::integer + ({_IS_OTHER_YEAR})::integer + ({_IS_OTHER_ODOMETER})::integer >= 2
+END
+"""
+_NOTE_REPLACED = f"""
+INSERT INTO catalog_importedlisting (run_id, listing_id, row_number, is_new, before, stored_at, outcome)
+SELECT %(run)s, l.id, r.row_number, false, to_jsonb(old), now(), ''
+FROM import_row r JOIN catalog_listing l ON l.id = r.listing_id
+CROSS JOIN LATERAL (SELECT l.external_id, NULL::text AS description, {{kept}}) old
+WHERE {_IS_OTHER_CAR}
+"""
+# The car that had the id before ends and gives it up; its events stay with it.
+_REPLACE = f"""
+WITH replaced AS (
+    UPDATE catalog_listing l SET
+        external_id = NULL, updated_at = now(), missed_runs = 0, ended_at = coalesce(l.ended_at, now()),
+        status = CASE WHEN l.status IN ('draft', 'live', 'reserved') THEN 'withdrawn' ELSE l.status END
+    FROM import_row r WHERE l.id = r.listing_id AND {_IS_OTHER_CAR}
+    RETURNING l.id
+)
+UPDATE import_row r SET listing_id = NULL FROM replaced WHERE r.listing_id = replaced.id
+"""
 _COUNT = "SELECT count(*), count(*) FILTER (WHERE listing_id IS NULL) FROM import_row"
 
 # Always in the order of the ids, so that two writers never wait for each other crosswise.
@@ -148,7 +180,12 @@ _MERGED = {
     **{name: f"coalesce(r.{name}, l.{name})" for name in _NULLABLE},
     **{name: f"coalesce(nullif(r.{name}, ''), l.{name})" for name in _TEXTS},
 }
-_MERGED["title"] = "coalesce(nullif(r.title, ''), nullif(l.title, ''), r.built_title)"
+# A title that was made of the names is made again of new ones; a file that gives no title of its own means no other.
+_MERGED["title"] = f"""CASE
+    WHEN r.title <> '' THEN r.title
+    WHEN l.title = '' OR ({_IS_OTHER_NAME}) AND r.built_title <> '' THEN r.built_title
+    ELSE l.title
+END"""
 _CHANGES = f"""
 CREATE TEMP TABLE import_change ON COMMIT DROP AS
 SELECT * FROM (
@@ -361,6 +398,9 @@ def merge(
 def _update_known(cursor: Any, seen_at: datetime, run_id: int | None) -> list[int]:
     """Update the listings that are known already and say something else now; returns their ids."""
     cursor.execute(_LOCK)
+    if run_id is not None:
+        cursor.execute(_NOTE_REPLACED.format(kept=", ".join(f"l.{name}" for name in KEPT)), {"run": run_id})
+    cursor.execute(_REPLACE)
     cursor.execute(_DROP_CHANGES)
     cursor.execute(_CHANGES)
     cursor.execute(_NOTE_PRICES)

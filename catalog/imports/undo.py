@@ -56,6 +56,16 @@ DELETE FROM catalog_pricechange p USING catalog_importedlisting i
 WHERE {_OF_CHUNK} AND p.listing_id = i.listing_id AND p.changed_at = i.stored_at
   AND p.listing_id = ANY(%(restored)s)
 """
+# A car that gave up its id to another one has it again once that one is gone.
+_GIVE_BACK_IDS = f"""
+UPDATE catalog_listing l SET external_id = i.before ->> 'external_id'
+FROM catalog_importedlisting i
+WHERE {_OF_CHUNK} AND i.listing_id = l.id AND l.id = ANY(%(restored)s)
+  AND l.external_id IS NULL AND i.before ->> 'external_id' IS NOT NULL
+  AND NOT EXISTS (
+      SELECT FROM catalog_listing o WHERE o.source = l.source AND o.external_id = i.before ->> 'external_id'
+  )
+"""
 # What becomes of each: of new listings the untouched are removed, of the others those still on offer are withdrawn.
 _DECIDE = f"""
 UPDATE catalog_importedlisting i SET outcome = CASE
@@ -150,6 +160,8 @@ def roll_back_rows(run: ImportRun, first: int, last: int) -> None:
         cursor.execute(_FORGET_PRICE_STEPS, {**chunk, "restored": restored})
         cursor.execute(_DECIDE, {**chunk, "restored": restored, "dealt_with": listings_dealt_with(rows)})
     remove_listings(rows.filter(outcome=REMOVED))
+    with connection.cursor() as cursor:
+        cursor.execute(_GIVE_BACK_IDS, {**chunk, "restored": restored})
     now, withdrawn = timezone.now(), rows.filter(outcome=WITHDRAWN).values("listing_id")
     Listing.objects.filter(pk__in=withdrawn).update(status=Listing.Status.WITHDRAWN, ended_at=now, updated_at=now)
     if restored:
