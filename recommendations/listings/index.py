@@ -316,7 +316,7 @@ def borrow_index(*, is_stale_allowed: bool = False) -> Iterator[ListingIndex | N
     """
     global _n_borrowed, _borrower
     if settings.LISTING_INDEX_THREAD and _is_due() and not _is_borrower():
-        keeper.look()
+        keeper.look(PATIENCE_SECONDS if _is_due(2 * settings.WINDOW_STALENESS_SECONDS) else 0.0)
     with _lock:
         if not _n_borrowed and (_index is None or not settings.LISTING_INDEX_THREAD):
             try:
@@ -340,8 +340,10 @@ def drop_index() -> None:
         _index, _checked_at = None, float("-inf")
 
 
-def _is_due() -> bool:
-    return _index is not None and time.monotonic() - _checked_at > settings.WINDOW_STALENESS_SECONDS
+def _is_due(seconds: float | None = None) -> bool:
+    """Whether the last look was longer ago than that; by default, than an index may be behind."""
+    seconds = settings.WINDOW_STALENESS_SECONDS if seconds is None else seconds
+    return _index is not None and time.monotonic() - _checked_at > seconds
 
 
 def _is_borrower() -> bool:
@@ -420,13 +422,19 @@ class IndexKeeper:
         self._looked = threading.Condition()
         self._n_looks = 0
 
-    def look(self) -> None:
-        """Have the index brought in step, and wait a moment for it: usually nothing has changed, or little."""
+    def look(self, patience: float) -> None:
+        """Have the index brought in step, and wait some seconds for it at most: usually little has changed.
+
+        Where requests come one after the other, none has to wait: the look that one asks for is done for the next.
+        """
         self._ensure_running()
+        if not patience:
+            self._asked.set()
+            return
         with self._looked:
             n_looks = self._n_looks
             self._asked.set()
-            self._looked.wait_for(lambda: self._n_looks > n_looks, PATIENCE_SECONDS)
+            self._looked.wait_for(lambda: self._n_looks > n_looks, patience)
 
     def _ensure_running(self) -> None:
         with self._start_lock:

@@ -80,6 +80,18 @@ def test_what_changes_in_the_stock_is_followed(monkeypatch):
     assert eventually(lambda: all(map(is_live, new)))
 
 
+def test_readers_who_come_one_after_the_other_wait_for_no_look(monkeypatch, settings):
+    settings.WINDOW_STALENESS_SECONDS = 0.25
+    patience = []
+    monkeypatch.setattr(index.keeper, "look", patience.append)
+    monkeypatch.setattr(index, "_index", object())
+    for seconds_ago in (0.1, 0.3, 0.6):
+        monkeypatch.setattr(index, "_checked_at", time.monotonic() - seconds_ago)
+        with borrow_index():
+            pass
+    assert patience == [0.0, index.PATIENCE_SECONDS]
+
+
 def test_market_statistics_are_read_beside_the_readers(monkeypatch):
     first = market_statistics.current_market_statistics()
     may_read, read = threading.Event(), market_statistics.read_market_statistics
