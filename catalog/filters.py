@@ -14,6 +14,7 @@ from typing import Any, Self
 EARTH_RADIUS_KM = 6371.0088
 KM_PER_DEGREE = 111.195
 LARGEST_NUMBER = 1e15  # of a stored filter; far beyond any price, and exact in double precision
+LOCATION = ("latitude", "longitude", "radius_km")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,10 @@ class ListingFilters:
     max_mileage_km: int | None = None
     min_power_kw: int | None = None
     max_power_kw: int | None = None
+    min_seats: int | None = None
+    max_seats: int | None = None
+    min_doors: int | None = None
+    max_doors: int | None = None
     latitude: float | None = None
     longitude: float | None = None
     radius_km: float | None = None
@@ -65,6 +70,17 @@ class ListingFilters:
         if self.also:
             other = self.also.together_with(other)
         return replace(self, also=other or None)
+
+    def with_understood(self, understood: ListingFilters) -> ListingFilters:
+        """Both: what was understood of words fills what the filters leave open, and must hold besides the others."""
+        nothing = ListingFilters()
+        names = [name for name in self.names() - set(LOCATION) if getattr(understood, name) != getattr(nothing, name)]
+        free = {name: getattr(understood, name) for name in names if getattr(self, name) == getattr(nothing, name)}
+        also = {name: getattr(understood, name) for name in names if name not in free}
+        circle = {name: getattr(understood, name) for name in LOCATION} if understood.location else {}
+        merged = replace(self, **free, **({} if self.location else circle))
+        also |= circle if self.location else {}
+        return merged.together_with(ListingFilters(**also)) if also else merged
 
     def as_query(self) -> dict[str, Any]:
         """Only what was asked, as JSON-ready values: this is what a search event carries."""

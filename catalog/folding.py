@@ -29,6 +29,17 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", text).translate(_TABLE)
 
 
-def folded(column: str) -> Expression:
+def words_of(column: str) -> Expression:
+    """The texts of an array column as one text, in PostgreSQL; a function of migration 0010."""
+    return Func(F(column), function="catalog_words_of", output_field=TextField())
+
+
+def folded(column: str | Expression) -> Expression:
     """The same of a column, in PostgreSQL."""
-    return Func(F(column), Value(MARKED), Value(PLAIN), function="translate", output_field=TextField())
+    return Func(
+        F(column) if isinstance(column, str) else column,
+        Value(MARKED),
+        Value(PLAIN),
+        function="translate",
+        output_field=TextField(),
+    )

@@ -13,7 +13,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import User
-from catalog.folding import folded
+from catalog.folding import folded, words_of
 from catalog.querysets import ListingQuerySet
 from jobs.models import Job
 
@@ -204,7 +204,8 @@ class Listing(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
     search_text = models.GeneratedField(
         expression=SearchVector(folded("title"), weight="A", config="simple")
-        + SearchVector(folded("description"), weight="C", config="simple"),
+        + SearchVector(folded("description"), weight="C", config="simple")
+        + SearchVector(folded(words_of("tags")), weight="B", config="simple"),
         output_field=SearchVectorField(),
         db_persist=True,
     )

@@ -27,7 +27,13 @@ SET_FILTERS = {  # field of ListingFilters -> column
     "seller_kinds": "seller__kind",
 }
 ITEMS = "items"  # the source of what client systems add as bare ids with genres; see ``catalog.items``
-RANGE_FILTERS = ("year", "mileage_km", "power_kw")  # and price, which is compared in the market's currency
+RANGE_FILTERS = (
+    "year",
+    "mileage_km",
+    "power_kw",
+    "seats",
+    "doors",
+)  # and price, which is compared in the market's currency
 
 
 class ListingQuerySet(models.QuerySet["Listing"]):

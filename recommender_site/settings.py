@@ -56,6 +56,7 @@ try:
     MARKET_CURRENCY = env.str("MARKET_CURRENCY", "GBP", validate=read.a_currency)  # prices are compared in it
     EXCHANGE_RATES = read.exchange_rates("EXCHANGE_RATES")  # one unit of each currency, in the market's
     LISTING_SOURCE = env.str("LISTING_SOURCE", "api")  # of the listing ids of clients whose key names no source
+    SEARCH_LEXICON_SECONDS = read.integer("SEARCH_LEXICON_SECONDS", 60, 0, 86_400)  # how old a process's words may be
     LISTING_LIFETIME_DAYS = read.integer("LISTING_LIFETIME_DAYS", 90, 1, 3650)  # then a listing expires by itself
     IMPORT_MAX_MB = read.integer("IMPORT_MAX_MB", 200, 1, 100_000)  # of a file uploaded in the admin, as it is sent
     IMPORT_FILES_DAYS = read.integer("IMPORT_FILES_DAYS", 7, 1, 3650)  # then uploaded files are removed

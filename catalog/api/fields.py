@@ -170,7 +170,8 @@ class CountField(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
-RANGES = ("year", "price", "mileage", "power")
+RANGES = ("year", "price", "mileage", "power", "seats", "doors")
+EXACT = ("year", "seats", "doors")  # one number for both bounds
 
 
 class QuestionSerializer(KnownFieldsSerializer):
@@ -209,6 +210,13 @@ class FiltersSerializer(QuestionSerializer):
     max_mileage = CountField(required=False, max_value=2_147_483_647, help_text="Kilometres.")
     min_power = CountField(required=False, help_text="Kilowatts.")
     max_power = CountField(required=False, help_text="Kilowatts.")
+    year = CountField(required=False, max_value=9999, help_text="The same as `min_year` and `max_year`.")
+    seats = CountField(required=False, max_value=99, help_text="The same as `min_seats` and `max_seats`.")
+    min_seats = CountField(required=False, max_value=99)
+    max_seats = CountField(required=False, max_value=99)
+    doors = CountField(required=False, max_value=9, help_text="The same as `min_doors` and `max_doors`.")
+    min_doors = CountField(required=False, max_value=9)
+    max_doors = CountField(required=False, max_value=9)
     q = serializers.CharField(
         required=False, default="", allow_blank=True, max_length=200,
         help_text="Words of title and description; “quoted” phrases, OR and -without work as on the web.",
@@ -220,6 +228,10 @@ class FiltersSerializer(QuestionSerializer):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        for name in EXACT:
+            if (exact := attrs.pop(name, None)) is not None:
+                attrs[f"min_{name}"] = max(exact, attrs.get(f"min_{name}", exact))
+                attrs[f"max_{name}"] = min(exact, attrs.get(f"max_{name}", exact))
         problems = {
             f"min_{name}": gettext("is greater than %(field)s") % {"field": f"max_{name}"}
             for name in RANGES
@@ -253,6 +265,10 @@ class FiltersSerializer(QuestionSerializer):
             max_mileage_km=attrs.get("max_mileage"),
             min_power_kw=attrs.get("min_power"),
             max_power_kw=attrs.get("max_power"),
+            min_seats=attrs.get("min_seats"),
+            max_seats=attrs.get("max_seats"),
+            min_doors=attrs.get("min_doors"),
+            max_doors=attrs.get("max_doors"),
             latitude=attrs.get("lat"),
             longitude=attrs.get("lon"),
             radius_km=attrs.get("radius_km"),

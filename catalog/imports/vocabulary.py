@@ -23,9 +23,9 @@ MIN_INNER_LETTERS = 3  # shorter words ("a", "d") count only when they are the w
 # Letters that Unicode does not take apart into a base letter and an accent.
 BARE_LETTERS = str.maketrans({"ß": "ss", "ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "’": ""})
 WORDS_FILE = Path(__file__).parent / "data" / "words.toml"
-_WORDS: dict[str, dict[str, Any]] = tomllib.loads(WORDS_FILE.read_text(encoding="utf-8"))
-MISSING = frozenset(_WORDS["cells"]["missing"])
-PLAIN_WORDS = {name: frozenset(words.split()) for name, words in _WORDS["plain"].items()}
+WORDS_BY_MEANING: dict[str, dict[str, Any]] = tomllib.loads(WORDS_FILE.read_text(encoding="utf-8"))
+MISSING = frozenset(WORDS_BY_MEANING["cells"]["missing"])
+PLAIN_WORDS = {name: frozenset(words.split()) for name, words in WORDS_BY_MEANING["plain"].items()}
 OTHER_WORDS, NO_COLOUR, WANTED_WORDS = (PLAIN_WORDS[name] for name in ("other", "no_colour", "wanted"))
 NEGATIONS = PLAIN_WORDS["negations"]
 
@@ -143,14 +143,14 @@ def status_of(text: str) -> str | None:
     return next((status for status in ("sold", "withdrawn", "expired", "reserved", "draft") if status in found), None)
 
 
-COLOUR = Vocabulary(_WORDS["colour"])
-SELLER_KIND = Vocabulary(_WORDS["seller_kind"])
-STATUS = Vocabulary(_WORDS["status"])
+COLOUR = Vocabulary(WORDS_BY_MEANING["colour"])
+SELLER_KIND = Vocabulary(WORDS_BY_MEANING["seller_kind"])
+STATUS = Vocabulary(WORDS_BY_MEANING["status"])
 VOCABULARIES = {
-    "fuel": Vocabulary(_WORDS["fuel"], _several_fuels),
-    "gearbox": Vocabulary(_WORDS["gearbox"], _several_gearboxes),
-    "body": Vocabulary(_WORDS["body"], _several_bodies),
-    "drive": Vocabulary(_WORDS["drive"], _several_drives),
+    "fuel": Vocabulary(WORDS_BY_MEANING["fuel"], _several_fuels),
+    "gearbox": Vocabulary(WORDS_BY_MEANING["gearbox"], _several_gearboxes),
+    "body": Vocabulary(WORDS_BY_MEANING["body"], _several_bodies),
+    "drive": Vocabulary(WORDS_BY_MEANING["drive"], _several_drives),
     "seller_kind": SELLER_KIND,
     "status": STATUS,
 }

@@ -43,7 +43,22 @@ CAR = CARD | {
     "longitude": -1.55,
     "ended_at": None,
 }
-SEARCH_ANSWER = {"count": 1, "next": None, "previous": None, "listings": [CARD]}
+SEARCH_ANSWER = {
+    "count": 1,
+    "next": None,
+    "previous": None,
+    "listings": [CARD],
+    "understood": [
+        {"text": "estate", "field": "body", "value": "estate"},
+        {"text": "under 15k", "field": "max_price", "value": 15000},
+    ],
+    "rest": "tow bar",
+    "is_rest_found": True,
+    "facets": None,
+}
+COMPLETIONS_ANSWER = {
+    "completions": [{"text": "red Octavia", "field": "model", "value": "octavia", "count": 27}],
+}
 RECOMMENDED = CARD | {"position": 1, "score": 2.31, "source": "taste", "reason": "An estate, as you like them."}
 RECOMMENDATIONS_ANSWER = {
     "recommended": [RECOMMENDED],

@@ -11,6 +11,7 @@ urlpatterns = [
     re_path(r"^cars/search/?$", views.SearchView.as_view(), name="car-search"),
     re_path(r"^cars/detail/?$", views.DetailByReferenceView.as_view(), name="car-detail-by-reference"),
     re_path(r"^cars/similar/?$", views.SimilarByReferenceView.as_view(), name="car-similar-by-reference"),
+    re_path(r"^cars/completions/?$", views.CompletionsView.as_view(), name="car-completions"),
     re_path(rf"^cars/detail/{LISTING_ID}/?$", views.DetailView.as_view(), name="car-detail"),
     re_path(r"^cars/recommendations/?$", views.RecommendationsView.as_view(), name="car-recommendations"),
     re_path(rf"^cars/{LISTING_ID}/similar/?$", views.SimilarView.as_view(), name="car-similar"),

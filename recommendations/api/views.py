@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import IntegrityError
@@ -25,11 +26,19 @@ from accounts.models import ApiKey, Buyer
 from catalog.api.fields import FiltersSerializer
 from catalog.api.references import ListingReferenceSerializer, referenced_listing
 from catalog.currencies import market_price
+from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
+from catalog.search.completing import completions_of
+from catalog.search.facets import facets_of
+from catalog.search.reading import SearchReading
+from catalog.search.stock import current_lexicon, read_query
 from recommendations.api import examples
 from recommendations.api.answers import is_plain_json, list_response, similar_response
 from recommendations.api.serializers import (
+    RECOMMENDED,
+    CompletionQuestionSerializer,
+    CompletionsAnswerSerializer,
     OriginSerializer,
     PricedCarSerializer,
     QuestionnaireSerializer,
@@ -44,9 +53,11 @@ from recommendations.buyers.refresh import save_questionnaire
 from recommendations.events.recording import Event, record_interactions
 from recommendations.listings.market_prices import market_prices_of
 from recommendations.serving.lists import ListRequest, recommend, similar_listings
+from recommendations.serving.search_order import best_first
 from web.strict import StrictView
 
 CARS = ["Cars"]
+RANKED_AT_MOST = 5_000  # cars of one search that are put in the buyer's order
 ME = ["Me"]
 NO_SUCH_CAR = OpenApiResponse(description="There is no such car.")
 LISTING_ID = OpenApiParameter("listing_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
@@ -95,13 +106,69 @@ class SearchView(StrictView):
         question = SearchSerializer(data=request.query_params)
         question.is_valid(raise_exception=True)
         asked = question.validated_data
-        filters = FiltersSerializer.filters_of(asked)
-        listings = Listing.objects.available().cars().matching(filters)
-        answer = page_of(listings.order_by(*ordering_by(asked["ordering"])), asked["page"], asked["page_size"], request)
-        answer["listings"] = with_market_prices(answer["listings"])
-        if filters and asked["page"] == 1:
-            publish(request, Event(kind="search", query=filters.as_query()))
+        search = read_search_question(asked)
+        page = page_in_order(search, asked, request)
+        answer = {
+            **page,
+            "listings": with_market_prices(page["listings"]),
+            "understood": search.reading.understood,
+            "rest": search.reading.rest,
+            "is_rest_found": search.is_rest_found,
+            "facets": facets_of(search.filters) if asked["facets"] else None,
+        }
+        if search.filters and asked["page"] == 1:
+            publish(request, Event(kind="search", query=search.filters.as_query()))
         return Response(SearchAnswerSerializer(answer).data)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search asks: filters, what was understood of its words, the order, and whether the others were found."""
+
+    filters: ListingFilters
+    reading: SearchReading
+    ordering: str
+    is_rest_found: bool = True
+
+    @property
+    def listings(self) -> ListingQuerySet:
+        return Listing.objects.available().cars().matching(self.filters)
+
+
+def read_search_question(asked: dict[str, Any]) -> Search:
+    """The parameters and the words of a search together.
+
+    Where no car has the words that were not understood, and others were, the cars that satisfy the filters are found.
+    """
+    filters = FiltersSerializer.filters_of(asked)
+    ordering = asked.get("ordering", "")
+    if asked["literal"] or not asked["q"].strip():
+        return Search(filters, SearchReading((), asked["q"].strip()), ordering or "newest")
+    reading, understood = read_query(asked["q"], asked["not_understood"])
+    search = Search(
+        replace(filters, text="").with_understood(understood), reading, ordering or reading.ordering or "newest"
+    )
+    if not understood.text or not replace(understood, text="") or search.listings.exists():
+        return search
+    without = replace(search.filters, text="")
+    return replace(search, filters=without, is_rest_found=False)
+
+
+def page_in_order(search: Search, asked: dict[str, Any], request: Request) -> dict[str, Any]:
+    """The page of a search that is asked for. The best for a buyer are sought among the newest RANKED_AT_MOST cars."""
+    page, page_size = asked["page"], asked["page_size"]
+    newest = search.listings.order_by(*ordering_by("newest"))
+    if search.ordering != RECOMMENDED:
+        return page_of(search.listings.order_by(*ordering_by(search.ordering)), page, page_size, request)
+    first = list(newest.values_list("pk", flat=True)[:RANKED_AT_MOST])
+    start = (page - 1) * page_size
+    answer = page_of(newest, page, page_size, request)
+    if start >= len(first):
+        return answer
+    wanted = best_first(first, known_buyer_of(request))[start : start + page_size]
+    rows = search.listings.with_card_data().in_bulk(wanted)
+    behind = answer["listings"][len(wanted) :] if len(first) == RANKED_AT_MOST else []
+    return answer | {"listings": [rows[key] for key in wanted if key in rows] + behind}
 
 
 def with_market_prices(listings: Sequence[Listing]) -> list[dict[str, Any]]:
@@ -133,6 +200,30 @@ def visible_listing(request: Request, listing_id: str | None) -> Listing:
     """The car of a request, which is or was for sale; Http404 for a draft, which is not published."""
     shown = Listing.objects.exclude(status=Listing.Status.DRAFT).with_card_data()
     return referenced_listing(request, shown, listing_id)
+
+
+class CompletionsView(StrictView):
+    """Names and words of the stock that begin as what is being typed ends, those with the most cars first."""
+
+    parameters = {"get": [CompletionQuestionSerializer]}
+    permission_classes = [IsBuyerOrHasScope]
+    required_scope = ApiKey.Scope.READ
+    throttle_classes = CALLER_THROTTLES
+
+    @extend_schema(
+        tags=CARS,
+        summary="Complete a search",
+        operation_id="complete_search",
+        parameters=[CompletionQuestionSerializer],
+        responses=CompletionsAnswerSerializer,
+        examples=[OpenApiExample("“red oct”", value=examples.COMPLETIONS_ANSWER, response_only=True)],
+    )
+    def get(self, request: Request) -> Response:
+        question = CompletionQuestionSerializer(data=request.query_params)
+        question.is_valid(raise_exception=True)
+        asked = question.validated_data
+        found = completions_of(asked["q"], current_lexicon(), asked["limit"])
+        return Response(CompletionsAnswerSerializer({"completions": found}).data)
 
 
 class DetailView(StrictView):

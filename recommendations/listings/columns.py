@@ -28,7 +28,7 @@ CATEGORIES = {  # field of ListingFilters -> column of ListingRows
     "colours": "colour",
     "seller_kinds": "seller_kind",
 }
-RANGES = ("year", "price", "mileage_km", "power_kw")
+RANGES = ("year", "price", "mileage_km", "power_kw", "seats", "doors")
 UNKNOWN = 0  # the code of an empty category
 
 

@@ -33,6 +33,8 @@ TEXT_COLUMNS = {
 
 NUMBER_COLUMNS = ("year", "price", "mileage_km", "power_kw", "engine_l", "consumption_l_100km")
 
+COUNT_COLUMNS = ("seats", "doors")
+
 NAME_COLUMNS = ("make__name", "car_model__name")
 
 WHOLE_COLUMNS = ("id", "seller_id", "seller__user_id")
@@ -66,6 +68,8 @@ class ListingRows:
     ended_at: NDArray[np.float64]
     latitude: NDArray[np.float64]
     longitude: NDArray[np.float64]
+    seats: NDArray[np.float64]
+    doors: NDArray[np.float64]
     seller_ids: NDArray[np.int64]
     seller_user_ids: NDArray[np.int64]
     promoted_until: NDArray[np.float64]
@@ -83,7 +87,7 @@ class ListingRows:
 
     def number(self, name: str) -> NDArray[np.float64]:
         """A filterable number, nan where unknown."""
-        return getattr(self, name) if name in ("latitude", "longitude") else getattr(self.table, name)
+        return getattr(self, name) if name in ("latitude", "longitude", *COUNT_COLUMNS) else getattr(self.table, name)
 
 
 def table_of(listings: Sequence[Listing]) -> ListingTable:
@@ -109,7 +113,7 @@ def read_listings(listings: QuerySet[Listing]) -> ListingRows:
     whole, fractions, texts = read_queryset(
         listings.annotate(**MOMENTS, **TAGS),
         WHOLE_COLUMNS,
-        [*NUMBER_COLUMNS, *LOCATION_COLUMNS, *MOMENTS],
+        [*NUMBER_COLUMNS, *COUNT_COLUMNS, *LOCATION_COLUMNS, *MOMENTS],
         [*TEXT_COLUMNS, *NAME_COLUMNS, *OTHER_TEXTS],
     )
     order = np.argsort(whole["id"])
@@ -130,6 +134,8 @@ def read_listings(listings: QuerySet[Listing]) -> ListingRows:
         ended_at=np.where(np.isnan(ended), FOREVER, ended),
         latitude=finite(columns["latitude"]),
         longitude=finite(columns["longitude"]),
+        seats=finite(columns["seats"]),
+        doors=finite(columns["doors"]),
         seller_ids=columns["seller_id"],
         seller_user_ids=columns["seller__user_id"],
         promoted_until=columns["promoted_epoch"],

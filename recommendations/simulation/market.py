@@ -7,17 +7,16 @@ moment, which the caller turns into dates; nothing here reads a clock.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, fields
 from functools import cache
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.search.towns import read_town_table
 from recommendations.engine.table import ListingTable
-from recommendations.simulation.car_specs import DATA, read_specs, slug
+from recommendations.simulation.car_specs import read_specs, slug
 from recommendations.simulation.true_taste import TrueTaste, scaled_numbers, worth_of_numbers
 
 BLOCK = 1000  # listings
@@ -143,9 +142,9 @@ class Towns:
 
 
 @cache
-def read_towns(folder: Path = DATA) -> Towns:
-    with open(folder / "uk_towns.csv", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+def read_towns() -> Towns:
+    """The British towns of the catalogue's table."""
+    rows = [row for row in read_town_table() if row["country"] == "GB"]
     # people of the surroundings shop in the next town, so small ones count for more than their own
     people = np.array([float(row["population"]) for row in rows]) ** 0.7
     return Towns(

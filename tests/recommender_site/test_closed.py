@@ -63,6 +63,7 @@ CLOSED: dict[tuple[str, str], set[str]] = {
     ("listings", "patch"): WRITERS,
     ("listing", "patch"): WRITERS,
     ("car-search", "get"): BUYERS | READERS,
+    ("car-completions", "get"): BUYERS | READERS,
     ("car-detail", "get"): BUYERS | READERS,
     ("car-detail-by-reference", "get"): BUYERS | READERS,
     ("car-similar-by-reference", "get"): BUYERS | READERS,

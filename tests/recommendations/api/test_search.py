@@ -58,7 +58,8 @@ def test_only_cars_for_sale_are_found(as_alice, status):
      {"colour": "Blue"}, {"seller_type": "private"}, {"seller_type": "Individual"}, {"tag": "towbar"},
      {"tag": ["towbar", "one owner"]}, {"q": "combi"}, {"q": "towbar -broken"}, {"min_year": 2020, "max_year": 2020},
      {"min_price": 9999.5, "max_price": "10000"}, {"min_mileage": 40_000, "max_mileage": 40_000},
-     {"min_power": 110, "max_power": 110}, {"lat": 50.1, "lon": 14.4, "radius_km": 1},
+     {"min_power": 110, "max_power": 110}, {"year": 2020}, {"seats": 7}, {"min_seats": 6, "max_seats": 7},
+     {"doors": 5, "seats": 7}, {"min_doors": 5}, {"lat": 50.1, "lon": 14.4, "radius_km": 1},
      {"brand": ""}, {"brand": ["", "skoda"]},
      {"brand": "skoda", "fuel": "diesel", "max_price": 10_000, "lat": 50, "lon": 14.4, "radius_km": 20, "q": "combi"}],
 )  # fmt: skip
@@ -66,7 +67,7 @@ def test_every_filter_lets_the_right_car_through(as_alice, question):
     right = a_car(
         title="Octavia Combi with towbar", fuel="diesel", body="estate", gearbox="automatic", drive="all",
         colour="blue", seller=SellerFactory(kind="private"), tags=["towbar", "one owner"], year=2020, price=10_000,
-        mileage_km=40_000, power_kw=110, latitude=50.1, longitude=14.4,
+        mileage_km=40_000, power_kw=110, latitude=50.1, longitude=14.4, seats=7, doors=5,
     )  # fmt: skip
     assert found(as_alice, **question) == [right]
 
@@ -76,11 +77,12 @@ def test_every_filter_lets_the_right_car_through(as_alice, question):
     [{"brand": "audi"}, {"model": "fabia"}, {"fuel": "diesel"}, {"body": "suv"}, {"gearbox": "automatic"},
      {"drive": "all"}, {"colour": "red"}, {"seller_type": "private"}, {"tag": "towbar"}, {"q": "combi"},
      {"min_year": 2020}, {"max_year": 2018}, {"min_price": 12_000.01}, {"max_price": 11_999.99},
+     {"year": 2020}, {"seats": 7}, {"max_seats": 4}, {"doors": 3}, {"min_doors": 6},
      {"min_mileage": 60_001}, {"max_mileage": 59_999}, {"min_power": 86}, {"max_power": 84},
      {"lat": 50.1, "lon": 14.4, "radius_km": 1}, {"brand": "no such brand"}, {"q": "!!!"}],
 )  # fmt: skip
 def test_every_filter_keeps_the_wrong_car_out(as_alice, question):
-    a_car(body="hatchback")
+    a_car(body="hatchback", seats=5, doors=5)
     assert found(as_alice, **question) == []
 
 
@@ -145,6 +147,8 @@ def test_pages_lead_to_each_other_and_keep_the_question(as_alice):
      ({"min_price": "-1"}, "min_price"), ({"min_price": "1e400"}, "min_price"),
      ({"min_year": 2020, "max_year": 2019}, "min_year"), ({"min_price": 2, "max_price": 1}, "min_price"),
      ({"min_mileage": 2, "max_mileage": 1}, "min_mileage"), ({"min_power": 2, "max_power": 1}, "min_power"),
+     ({"min_seats": 6, "max_seats": 5}, "min_seats"), ({"seats": "x"}, "seats"), ({"doors": -1}, "doors"),
+     ({"year": 2019, "min_year": 2020}, "min_year"), ({"doors": 1.5}, "doors"),
      ({"page": 0}, "page"), ({"page": "-1"}, "page"), ({"page": "x"}, "page"), ({"page": 10**30}, "page"),
      ({"page_size": 0}, "page_size"), ({"page_size": 101}, "page_size"), ({"ordering": "foo"}, "ordering"),
      ({"ordering": "id"}, "ordering"), ({"ordering": ""}, "ordering"), ({"min_year": ""}, "min_year"),

@@ -21,6 +21,8 @@ FILTERS = [
     ListingFilters(tags=("towbar", "sunroof")),
     ListingFilters(min_price=9_000, max_price=12_000),
     ListingFilters(min_year=2019, max_mileage_km=60_000, min_power_kw=85),
+    ListingFilters(min_seats=7),
+    ListingFilters(max_seats=5, min_doors=5, max_doors=5),
     ListingFilters(latitude=51.5, longitude=-0.1, radius_km=40),
     ListingFilters(makes=("skoda", "bmw"), also=ListingFilters(makes=("bmw",))),
     ListingFilters(makes=("skoda",), also=ListingFilters(makes=("bmw",))),
@@ -47,6 +49,8 @@ def listings():
 
 @pytest.mark.parametrize("filters", FILTERS, ids=str)
 def test_filters_mean_the_same_in_memory_and_in_the_database(listings, filters):
+    for seats, doors in [(7, 5), (5, 5), (4, 3)]:
+        ListingFactory(seats=seats, doors=doors)
     rows = read_listings(Listing.objects.all())
     columns = ListingColumns()
     columns.put(np.arange(len(rows)), rows)

@@ -1,0 +1,371 @@
+"""A typed search -> what is understood of it, as parameters of the search, and the words that are left; no database.
+
+Every word of a name or a closed set, and every amount, becomes the value of a parameter. The other words are looked for
+in the texts of the listings. A caller can undo each of the readings.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from catalog.filters import ListingFilters
+from catalog.imports.vocabulary import PLAIN_WORDS
+from catalog.search.amounts import FoundAmount, amounts_in, composed, distances_in, plain_search
+from catalog.search.lexicon import FIELDS, FILLERS, Lexicon, Meaning
+from catalog.search.towns import Town
+
+MAX_WORDS = 5  # of a name or a phrase
+NEAR_KM = 50.0  # how far around a town, where no distance is given
+FARTHEST_KM = 500.0  # no one means a longer distance as "near"
+NEGATIONS = PLAIN_WORDS["search_negations"]
+CLOSED = ("fuel", "body", "gearbox", "drive")  # what "not diesel" is the rest of
+ARTICLES = PLAIN_WORDS["search_articles"]
+CHAIRS = PLAIN_WORDS["search_chairs"]
+GERMAN = PLAIN_WORDS["search_german"]
+TOWNS_AND_WORDS = PLAIN_WORDS["search_words_and_towns"]
+_VERBATIM = re.compile(r'"[^"]*"|(?<!\S)-[^\W_]\S*')
+_WORD = re.compile(r"\d+[.,]\d+(?![^\W_])|[^\W_]+")
+_NEAR = re.compile(
+    r"(?<![^\W_])(?P<sure>near(?:by)?(?: to)?|close to|in der (?:nahe|umgebung|gegend) von|nahe(?: bei| von)?|bei|"
+    r"rund um|(?:im )?raum|(?:im )?umkreis (?:von|um)|based in|located in|in the area of)\s+$"
+    r"|(?<![^\W_])(?:in|from|um|aus|around|at|von)\s+$"
+)
+_DISTANCE_TO = re.compile(
+    r"\s*(?:radius |umkreis |away )?(?:of|from|around|near|to|um|von|rund um|bei|entfernt von)\s+"
+)
+_WITHIN = re.compile(
+    r"(?<![^\W_])(?:within|inside|im umkreis von|umkreis(?: von)?|max\.?|up to|bis zu|bis|in|less than)\s*$"
+)
+_AND_WITHIN = re.compile(
+    r"[\s,]*(?:within|im umkreis(?: von)?|umkreis(?: von)?|radius(?: of)?|\+|\(|plus|and)?\s*\+?\s*"
+)
+_RADIUS = re.compile(r"\)?\s*(?:radius|umkreis|around|away)?")
+
+
+@dataclass(frozen=True)
+class Understood:
+    """One reading: the words as they were typed, and the parameter of the search that they set."""
+
+    text: str
+    field: str
+    value: str | float | int
+
+
+@dataclass(frozen=True)
+class SearchReading:
+    """What is understood, in the order of the text, and the words that are looked for as they stand ('' for none)."""
+
+    understood: tuple[Understood, ...]
+    rest: str
+
+    def values(self, field: str) -> list[Any]:
+        return [one.value for one in self.understood if one.field == field]
+
+    @property
+    def ordering(self) -> str:
+        return next(iter(self.values("ordering")), "")
+
+
+@dataclass(frozen=True)
+class _Word:
+    start: int
+    end: int
+    word: str  # as it is looked up: in small letters, corrected
+
+
+def read_search(
+    text: str, lexicon: Lexicon, *, this_year: int, in_miles: bool = False, undone: Collection[str] = ()
+) -> SearchReading:
+    """Read a typed search.
+
+    Args:
+        text: Anything.
+        lexicon: The words that are known.
+        this_year: Ages are counted from it; a number up to the next year can be a year.
+        in_miles: Whether a distance without a unit is in miles.
+        undone: Parameters, or words of the text, that must not be understood.
+    """
+    return _Reader(composed(text), lexicon, this_year, in_miles, undone).read()
+
+
+class _Reader:
+    def __init__(self, text: str, lexicon: Lexicon, this_year: int, in_miles: bool, undone: Collection[str]) -> None:
+        self.text, self.plain = text, plain_search(text)
+        self.lexicon, self.this_year, self.in_miles = lexicon, this_year, in_miles
+        self.undone = {plain_search(composed(one)).strip() for one in undone}
+        self.is_taken = [False] * len(text)
+        self.found: list[tuple[int, Understood]] = []
+        self.rest: list[tuple[int, str]] = []
+        self.makes: list[str] = []
+
+    def read(self) -> SearchReading:
+        for match in _VERBATIM.finditer(self.text):
+            self._leave(match.start(), match.end(), match[0])
+        self._read_towns()
+        amounts = amounts_in(self.plain, self.this_year, in_miles=self.in_miles)
+        for amount in amounts:
+            if not amount.is_weak:
+                self._put_amount(amount)
+        self._read_names_and_words()
+        for amount in amounts:
+            if amount.is_weak:
+                self._put_amount(amount)
+        self._leave_the_others()
+        understood = [one for _, one in sorted(self.found, key=lambda pair: pair[0])]
+        rest = " ".join(piece for _, piece in sorted(self.rest, key=lambda pair: pair[0]))
+        return SearchReading(tuple(_each_once(understood)), rest if rest or understood else self.text.strip())
+
+    # --- what is taken and what is left ------------------------------------------------------------------------------
+
+    def _is_free(self, start: int, end: int) -> bool:
+        return not any(self.is_taken[start:end])
+
+    def _take(self, start: int, end: int) -> None:
+        self.is_taken[start:end] = [True] * (end - start)
+
+    def _leave(self, start: int, end: int, piece: str) -> None:
+        self._take(start, end)
+        if piece.strip():
+            self.rest.append((start, piece.strip()))
+
+    def _put(self, start: int, end: int, readings: Iterable[tuple[str, Any]]) -> None:
+        """Note what a part of the text means; where the caller has undone that, its words are left as they stand."""
+        text = self.text[start:end].strip()
+        readings = list(readings)
+        kept = [pair for pair in readings if pair[0] not in self.undone]
+        if plain_search(text) in self.undone or (len(kept) < len(readings) and "model" in self.undone):
+            kept = []
+        if not kept:
+            self._leave(start, end, text)
+        self._take(start, end)
+        self.found += [(start, Understood(text, field, value)) for field, value in kept]
+
+    def _put_amount(self, amount: FoundAmount) -> None:
+        if not self._is_free(amount.start, amount.end):
+            return
+        if amount.bounds[0].field == "engine":  # no column that is filtered: titles say it
+            self._leave(amount.start, amount.end, str(amount.bounds[0].value))
+            return
+        self._put(amount.start, amount.end, [(bound.field, _plain_number(bound.value)) for bound in amount.bounds])
+
+    # --- towns -------------------------------------------------------------------------------------------------------
+
+    def _read_towns(self) -> None:
+        words = self._free_words()
+        at = 0
+        while at < len(words):
+            at += next((n for n in range(min(4, len(words) - at), 0, -1) if self._read_town(words[at : at + n])), 1)
+
+    def _read_town(self, words: list[_Word]) -> bool:
+        start, end = words[0].start, words[-1].end
+        phrase = self.plain[start:end]
+        near = _NEAR.search(self.plain, 0, start)
+        distance = self._distance_to(start)
+        if near and near["sure"]:
+            town = self.lexicon.corrected_town(phrase)
+        else:
+            town = self.lexicon.town(phrase)
+            if not near and not distance and not self._is_plainly_a_town(phrase):
+                town = None
+        if town is None:
+            return False
+        begins = distance[0] if distance else near.start() if near else start
+        return self._put_town(begins, end, town, distance[1] if distance else None)
+
+    def _is_plainly_a_town(self, phrase: str) -> bool:
+        known = self.lexicon
+        is_other = known.make(phrase) or known.makes_of_model(phrase) or known.meaning(phrase)
+        return len(phrase) > 3 and phrase not in TOWNS_AND_WORDS and not is_other
+
+    def _distance_to(self, start: int) -> tuple[int, float] | None:
+        """Where ``within 30 miles of`` before a town begins, and its kilometres."""
+        for begins, ends, km in distances_in(self.plain[:start]):
+            if _DISTANCE_TO.fullmatch(self.plain, ends, start):
+                within = _WITHIN.search(self.plain, 0, begins)
+                return (within.start() if within else begins), km
+        return None
+
+    def _put_town(self, start: int, end: int, town: Town, km: float | None) -> bool:
+        if km is None:
+            end, km = self._distance_behind(end)
+        readings: list[tuple[str, Any]] = [("near", town.name)]
+        if km is not None:
+            readings.append(("radius_km", round(min(km, FARTHEST_KM), 1)))
+        if "near" in self.undone:
+            return False
+        self._put(start, end, readings)
+        return True
+
+    def _distance_behind(self, end: int) -> tuple[int, float | None]:
+        """``Leeds (30 miles)``, ``München Umkreis 50 km``: where it ends, and its kilometres."""
+        for begins, ends, km in distances_in(self.plain):
+            if begins >= end and km <= FARTHEST_KM and _AND_WITHIN.fullmatch(self.plain, end, begins):
+                radius = _RADIUS.match(self.plain, ends)
+                return (radius.end() if radius else ends), km
+        return end, None
+
+    # --- names and words ---------------------------------------------------------------------------------------------
+
+    def _free_words(self) -> list[_Word]:
+        matches = _WORD.finditer(self.plain)
+        return [_Word(m.start(), m.end(), m[0]) for m in matches if self._is_free(m.start(), m.end())]
+
+    def _read_names_and_words(self) -> None:
+        words = [replace(word, word=self.lexicon.corrected(word.word)) for word in self._free_words()]
+        self.is_german = any(word.word in GERMAN for word in words) or any(
+            word in GERMAN for word in re.findall(r"[^\W\d_]+", self.plain)
+        )
+        self.makes = list(self._makes_among(words))
+        at = 0
+        while at < len(words):
+            at += next((n for n in range(min(MAX_WORDS, len(words) - at), 0, -1) if self._read_phrase(words, at, n)), 1)
+
+    def _makes_among(self, words: list[_Word]) -> Iterator[str]:
+        for at in range(len(words)):
+            for n in (3, 2, 1):
+                some = words[at : at + n]
+                make = self.lexicon.make(" ".join(word.word for word in some)) if self._are_one_phrase(some) else ""
+                if make:
+                    yield make
+
+    def _read_phrase(self, words: list[_Word], at: int, n: int) -> bool:
+        some = words[at : at + n]
+        if not self._are_one_phrase(some):
+            return False
+        phrase, start = " ".join(word.word for word in some), some[0].start
+        readings = self._name(phrase, some, words[at - 1].word if at else "")
+        if not readings and (meaning := self._meaning(phrase)):
+            is_negated = at > 0 and words[at - 1].word in NEGATIONS and meaning.field in CLOSED
+            if is_negated:
+                meaning, start = _all_but(meaning), words[at - 1].start
+            if meaning.field == "q" and n > 1:
+                meaning = Meaning("q", (f'"{phrase}"',))
+            readings = [(meaning.field, value) for value in meaning.values]
+        if not readings:
+            return False
+        self._put(start, some[-1].end, readings)
+        return True
+
+    def _are_one_phrase(self, words: list[_Word]) -> bool:
+        """Whether nothing but spaces, hyphens and dots stands between the words, and no word of it is read already."""
+        pairs = itertools.pairwise(words)
+        gaps = [self.plain[one.end : two.start] for one, two in pairs]
+        return all(re.fullmatch(r"[\s./'&+-]{1,3}", gap) for gap in gaps) and self._is_free(
+            words[0].start, words[-1].end
+        )
+
+    def _name(self, phrase: str, words: list[_Word], before: str) -> list[tuple[str, Any]]:
+        lexicon = self.lexicon
+        if phrase in ("seat", "seats"):
+            return [("brand", "seat")] if phrase == "seat" and before not in CHAIRS and not before.isdigit() else []
+        if make := lexicon.make(phrase):
+            return [("brand", make)]
+        for make in self._makes_to_try(phrase, before):
+            if models := self._models(phrase, make):
+                return [("brand", make), *(("model", model) for model in models)]
+            if variant := lexicon.variant(phrase, make):
+                return [("brand", make), *((one.field, value) for one in variant for value in one.values)]
+        if self._begins_with_an_article(words):
+            return []
+        owners = lexicon.makes_of_model(phrase)
+        models = tuple(dict.fromkeys(slug for owner in owners for slug in self._models(phrase, owner)))
+        brand = [("brand", owners[0])] if len(owners) == 1 and models else []
+        return [*brand, *(("model", model) for model in models)]
+
+    def _makes_to_try(self, phrase: str, before: str) -> list[str]:
+        """The makes whose models are looked through; ``2008`` is a Peugeot's name only right behind its make."""
+        is_year = phrase.isdecimal() and len(phrase) == 4
+        return [make for make in self.makes if not is_year or self.lexicon.make(before) == make]
+
+    def _models(self, phrase: str, make: str) -> tuple[str, ...]:
+        """The make's models of that name; a longer name that the stock does not have gives way to a shorter one."""
+        models = self.lexicon.models_of(phrase, make)
+        if not models or self.lexicon.in_stock(phrase, make):
+            return models
+        shorter = [phrase.rsplit(" ", n)[0] for n in range(1, phrase.count(" ") + 1)]
+        return () if any(self.lexicon.in_stock(name, make) for name in shorter) else models
+
+    def _begins_with_an_article(self, words: list[_Word]) -> bool:
+        if len(words) < 2 or words[0].word not in ARTICLES or words[1].word in ("class", "klasse"):
+            return False
+        return self.plain[words[0].end : words[1].start].isspace()
+
+    def _meaning(self, phrase: str) -> Meaning | None:
+        if phrase == "auto" and not self.is_german:
+            return Meaning("gearbox", ("automatic",)) if len(self.plain.split()) > 1 else None
+        return self.lexicon.meaning(phrase)
+
+    def _leave_the_others(self) -> None:
+        words = self._free_words()
+        kept = [word for word in words if word.word not in FILLERS | NEGATIONS]
+        for at, word in enumerate(kept):
+            if at and self._stands_or_between(kept[at - 1], word):
+                self.rest.append((word.start - 1, "or"))
+            self.rest.append((word.start, self.text[word.start : word.end]))
+
+    def _stands_or_between(self, one: _Word, other: _Word) -> bool:
+        return self.plain[one.end : other.start].strip() in ("or", "oder")
+
+
+def _plain_number(value: float | str) -> float | int | str:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _all_but(meaning: Meaning) -> Meaning:
+    """``not diesel``: every other value of the field."""
+    others = [value for value in FIELDS[meaning.field].values if value not in (*meaning.values, "other")]
+    return Meaning(meaning.field, tuple(others))
+
+
+def _each_once(understood: Iterable[Understood]) -> list[Understood]:
+    return list({(one.field, one.value): one for one in reversed(list(understood))}.values())[::-1]
+
+
+SET_PARAMETERS = {
+    "brand": "makes", "model": "models", "body": "bodies", "fuel": "fuels", "gearbox": "gearboxes", "drive": "drives",
+    "colour": "colours", "seller_type": "seller_kinds",
+}  # fmt: skip
+RANGE_PARAMETERS = {
+    "year": "year",
+    "price": "price",
+    "mileage": "mileage_km",
+    "power": "power_kw",
+    "seats": "seats",
+    "doors": "doors",
+}
+
+
+def filters_of(reading: SearchReading, lexicon: Lexicon, *, with_text: bool = True) -> ListingFilters:
+    """What a reading asks of a listing. Of two bounds of the same kind the narrower one holds."""
+    asked: dict[str, Any] = {
+        name: tuple(reading.values(parameter))
+        for parameter, name in SET_PARAMETERS.items()
+        if reading.values(parameter)
+    }
+    for parameter, name in RANGE_PARAMETERS.items():
+        exact = reading.values(parameter)
+        if lows := [*exact, *reading.values(f"min_{parameter}")]:
+            asked[f"min_{name}"] = max(lows)
+        if highs := [*exact, *reading.values(f"max_{parameter}")]:
+            asked[f"max_{name}"] = min(highs)
+    if towns := reading.values("near"):
+        asked |= circle_around(str(towns[0]), lexicon, next(iter(reading.values("radius_km")), None))
+    if with_text:
+        asked["text"] = " ".join(filter(None, (*map(str, reading.values("q")), reading.rest)))
+    return ListingFilters(**asked)
+
+
+def circle_around(name: str, lexicon: Lexicon, radius_km: float | None = None) -> dict[str, float]:
+    """The filters of a circle around a town that the lexicon knows; none for an unknown one."""
+    town = lexicon.town(name)
+    if town is None:
+        return {}
+    return {
+        "latitude": town.latitude,
+        "longitude": town.longitude,
+        "radius_km": NEAR_KM if radius_km is None else radius_km,
+    }

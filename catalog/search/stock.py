@@ -1,0 +1,87 @@
+"""The lexicon of the stock: the names, towns and words of what is for sale, read from the database now and then."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Avg, Count
+from django.utils import timezone
+
+from catalog.filters import ListingFilters
+from catalog.imports.vocabulary import bare
+from catalog.models import CarModel, Listing, Make
+from catalog.search.lexicon import Lexicon
+from catalog.search.reading import SearchReading, filters_of, read_search
+from catalog.search.towns import Town
+
+COUNTED = {  # parameter of the search -> column whose values are counted for completions
+    "brand": "make__slug", "model": "car_model__slug", "body": "body", "fuel": "fuel", "gearbox": "gearbox",
+    "drive": "drive", "colour": "colour",
+}  # fmt: skip
+NEWEST_TEXTS = """
+SELECT search_text FROM catalog_listing WHERE status = 'live' ORDER BY published_at DESC, id DESC LIMIT 5000
+"""
+WORD_IN_LISTINGS = 3  # a word that fewer have may itself be misspelt
+MILES = frozenset(["GBP", "USD"])  # whose markets count in miles
+
+_lock = threading.Lock()
+_kept: tuple[float, Lexicon] | None = None
+
+
+def current_lexicon() -> Lexicon:
+    """The lexicon of this process, at most ``SEARCH_LEXICON_SECONDS`` old."""
+    global _kept
+    kept = _kept
+    if kept and time.monotonic() - kept[0] < settings.SEARCH_LEXICON_SECONDS:
+        return kept[1]
+    with _lock:
+        if _kept is kept:
+            _kept = (time.monotonic(), lexicon_of_stock())
+        return _kept[1] if _kept else lexicon_of_stock()
+
+
+def lexicon_of_stock() -> Lexicon:
+    """Read everything anew: a few aggregates over the live listings."""
+    return Lexicon(
+        makes=dict(Make.objects.values_list("slug", "name")),
+        models=CarModel.objects.values_list("make__slug", "slug", "name"),
+        towns=_towns(),
+        text_words=_text_words(),
+        counts=_counts(),
+    )
+
+
+def _towns() -> dict[str, Town]:
+    """Where listings stand, by the mean of their positions."""
+    places = Listing.objects.available().exclude(place="").filter(latitude__isnull=False)
+    means = places.order_by().values("place").annotate(latitude=Avg("latitude"), longitude=Avg("longitude"))
+    rows = means.values_list("place", "latitude", "longitude")
+    return {bare(place): Town(place, latitude, longitude) for place, latitude, longitude in rows if bare(place)}
+
+
+def _counts() -> Counter[tuple[str, str]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for parameter, column in COUNTED.items():
+        of_value = Listing.objects.available().cars().order_by().values_list(column).annotate(n=Count("pk"))
+        counts.update({(parameter, value): n for value, n in of_value if value})
+    return counts
+
+
+def _text_words() -> set[str]:
+    """Words that several of the newest listings use; PostgreSQL counts them in the search vectors."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT word FROM ts_stat(%s) WHERE ndoc >= %s", [NEWEST_TEXTS, WORD_IN_LISTINGS])
+        return {word for (word,) in cursor.fetchall() if word.isalpha()}
+
+
+def read_query(text: str, undone: tuple[str, ...] = ()) -> tuple[SearchReading, ListingFilters]:
+    """What a typed search means for the stock as it is, and the filters it sets, its other words included."""
+    lexicon = current_lexicon()
+    reading = read_search(
+        text, lexicon, this_year=timezone.now().year, in_miles=settings.MARKET_CURRENCY in MILES, undone=undone
+    )
+    return reading, filters_of(reading, lexicon)
