@@ -26,6 +26,11 @@ _COUNTS = (
     ["eins", "zwo", "drei", "vier", "fuenf", "sechs", "sieben", "acht", "neun"],
 )
 COUNT_WORDS = {word: number for words in _COUNTS for number, word in enumerate(words, start=1)}
+THOUSANDS = COUNT_WORDS | {  # that are written out before "thousand"
+    "ten": 10, "eleven": 11, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50,
+    "sixty": 60, "eighty": 80, "hundred": 100, "zehn": 10, "zwolf": 12, "funfzehn": 15, "zwanzig": 20, "dreissig": 30,
+    "vierzig": 40, "funfzig": 50, "sechzig": 60, "achtzig": 80, "hundert": 100,
+}  # fmt: skip
 _UNITS = {  # what is measured -> the words for its units, longest first where one begins another
     "price": r"£|€|\$|euros?|eur|gbp|pounds?|quid|dollars?|usd|chf|franken",
     "miles": r"miles?|mls|mi|meilen?",
@@ -44,13 +49,14 @@ _UNITS = {  # what is measured -> the words for its units, longest first where o
 _UNIT = "|".join(f"(?P<{name}>{words})" for name, words in _UNITS.items())
 _AMOUNT = re.compile(
     rf"""
-    (?<![^\W_])(?<![^\W\d_][-.])(?<!\d[.,])
+    (?<![^\W_])(?:(?<![^\W\d_][-.])|(?<=\dk-)|(?<=eur-)|(?<=euro-)|(?<=km-)|(?<=ps-))(?<!\d[.,])
     (?P<sign>[£€$]|(?:eur|gbp|usd|chf)(?=\s?\d))?\s?
     (?P<digits>
         \d{{1,3}}(?:[.,']\d{{3}})+(?!\d)
         | \d{{1,3}}(?:\ 000)+(?!\d)
         | \d{{2,3}}\ \d00(?=\s?(?:£|€|eur|km|miles?))
         | \d{{1,9}}(?:[.,]\d{{1,3}})?(?!\d)
+        | (?:{"|".join(sorted(THOUSANDS, key=len, reverse=True))})(?=\s?(?:thousand|grand|tausend)(?![^\W_]))
         | (?:{"|".join(COUNT_WORDS)})(?=[\s-]?(?:{_UNITS["seats"]}|{_UNITS["doors"]})(?![^\W_]))
     )
     (?:[\s.]?(?P<times>k|tsd\.?|tausend|thousand|grand)(?![^\W_]))?
@@ -64,7 +70,7 @@ _AMOUNT = re.compile(
 
 MAX, MIN, LESS, MORE, ABOUT_IT, WITHIN = "max", "min", "less", "more", "about", "within"
 _BEFORE = {
-    MORE: "newer than|younger than|more recent than|after|later than|neuer als|junger als|nach",
+    MORE: "newer than|younger than|more recent than|after|later than|post|neuer als|junger als|nach",
     LESS: "older than|before|earlier than|pre|alter als|vor|prior to",
     MIN: "from|since|at least|min|minimum|minimal|starting(?: at| from)?|over|above|more than|greater than|>=|>|=>|"
     "ab|seit|von|mindestens|uber|ueber|mehr als|not under|no less than|not less than",
@@ -99,8 +105,13 @@ _LABEL = re.compile(
     + "|".join(f"(?P<{name}>{words})" for name, words in _LABELS.items())
     + r")[.:]?\s*(?:of|is|von|in)?\s*$"
 )
+_OF_THE_YEAR = re.compile(r"von\s")  # "von 2018" is that year; "von 2015 bis 2018" is a range
 _JOINT = re.compile(r"\s*(?:-|to|bis|and|und|until|&)\s*")
 _BETWEEN = re.compile(r"(?<![^\W_])(?:between|zwischen|from|von|ab)\s*$")
+_BY_THE_MONTH = re.compile(
+    r"\s*(?:(?:a|per|each|every|pro|im|/) ?month|pcm|p/m|/month|monthly|monatlich|im monat)(?![^\W_])"
+)
+_FEW = re.compile(r"(?<![^\W_])(?:low|lowest|lower|few|little|wenige?|geringe[rm]?|niedrige[rm]?)\s+$")
 _ON_THE_CLOCK = re.compile(r"\s*(?:on the clock|gelaufen|mileage|driven)(?![^\W_])")
 
 
@@ -157,7 +168,8 @@ def amounts_in(plain: str, this_year: int, *, in_miles: bool) -> list[FoundAmoun
     at = 0
     while at < len(amounts):
         ranged = _range_of(plain, amounts, at, this_year, in_miles)
-        one = ranged or _single(plain, amounts[at], this_year, in_miles)
+        read_until = found[-1].end if found else 0
+        one = ranged or _single(plain, amounts[at], read_until, this_year, in_miles)
         at += 2 if ranged else 1
         if one and (not found or one.start >= found[-1].end):
             found.append(one)
@@ -179,8 +191,8 @@ def _amount_of(match: re.Match[str]) -> _Amount | None:
 
 
 def _number(digits: str) -> float | None:
-    if digits in COUNT_WORDS:
-        return float(COUNT_WORDS[digits])
+    if digits in THOUSANDS:
+        return float(THOUSANDS[digits])
     try:
         numbers = numbers_in(digits)
         return float(numbers[0].value(thousands=True)) if len(numbers) == 1 else None
@@ -200,7 +212,7 @@ def _range_of(plain: str, amounts: list[_Amount], at: int, this_year: int, in_mi
     if joint.strip() in ("and", "und", "&") and not between:
         return None
     start = between.start() if between else low.start
-    label, start = _label_before(plain, start)
+    label, start = _label_before(plain, start, amounts[at - 1].end if at else 0)
     if high.is_multiplied and not low.is_multiplied and low.number < high.number / 100:
         low = _Amount(low.start, low.end, low.number * 1000, low.unit, False, True, low.written)
     unit = high.unit or low.unit
@@ -220,15 +232,21 @@ def _are_alike(low: _Amount, high: _Amount, this_year: int) -> bool:
     return bool(low.unit) or not is_year_and_more
 
 
-def _single(plain: str, amount: _Amount, this_year: int, in_miles: bool) -> FoundAmount | None:
+def _single(plain: str, amount: _Amount, read_until: int, this_year: int, in_miles: bool) -> FoundAmount | None:
+    if _BY_THE_MONTH.match(plain, amount.end):  # no car costs that
+        return None
     side, start, end = _side_of(plain, amount)
-    label, start = _label_before(plain, start)
+    label, start = _label_before(plain, start, read_until)
+    if label and not side:  # "ab Baujahr 2018"
+        side, start = _side_before(plain, start)
     if clock := _ON_THE_CLOCK.match(plain, end):
         label, end = "mileage", clock.end()
     is_weak = not (side or label or amount.unit or amount.is_multiplied)
     kind = _kind(amount, amount.unit, label, side, this_year)
     if not kind:
         return None
+    if kind == "year" and _OF_THE_YEAR.match(plain, start, amount.start):
+        side = ""
     if kind == "year" and amount.unit == "plate":
         return _plate(amount, side, start, end, this_year)
     if _NOT_OLDER.search(plain, 0, amount.start):
@@ -241,14 +259,8 @@ def _single(plain: str, amount: _Amount, this_year: int, in_miles: bool) -> Foun
 
 def _side_of(plain: str, amount: _Amount) -> tuple[str, int, int]:
     """Which side of the amount is meant, and from where to where the words for it reach."""
-    start, end = amount.start, amount.end
-    best: re.Match[str] | None = None
-    side = ""
-    for name, pattern in _SIDE_BEFORE.items():
-        if (match := pattern.search(plain, 0, start)) and (best is None or match.start() < best.start()):
-            best, side = match, name
-    if best:
-        start = best.start()
+    end = amount.end
+    side, start = _side_before(plain, amount.start)
     if amount.has_plus:
         return MIN, start, end
     if not side or side == MIN:
@@ -258,10 +270,22 @@ def _side_of(plain: str, amount: _Amount) -> tuple[str, int, int]:
     return side, start, end
 
 
-def _label_before(plain: str, start: int) -> tuple[str, int]:
-    """The word for what is measured that stands before, and where it begins."""
-    match = _LABEL.search(plain, 0, start)
-    return (match.lastgroup or "", match.start()) if match else ("", start)
+def _side_before(plain: str, start: int) -> tuple[str, int]:
+    """The side that the words before say, of several the longest, and where they begin."""
+    best: re.Match[str] | None = None
+    side = ""
+    for name, pattern in _SIDE_BEFORE.items():
+        if (match := pattern.search(plain, 0, start)) and (best is None or match.start() < best.start()):
+            best, side = match, name
+    return side, best.start() if best else start
+
+
+def _label_before(plain: str, start: int, read_until: int) -> tuple[str, int]:
+    """The word for what is measured that stands before, and where it begins; not the end of ``low mileage``."""
+    match = _LABEL.search(plain, read_until, start)
+    if match is None or _FEW.search(plain, 0, match.start()):
+        return "", start
+    return match.lastgroup or "", match.start()
 
 
 KIND_OF_UNIT = {

@@ -44,6 +44,7 @@ NOT_IN_SEARCH = phrases_of("not_in_search")
 FILLERS = PLAIN_WORDS["search_fillers"]
 TRIMS = phrases_of("trims")
 EQUIPMENT = frozenset(part for word in phrases_of("equipment") for part in word.split())
+_NEVER_MISSPELT = FILLERS | PLAIN_WORDS["search_negations"] | PLAIN_WORDS["search_german"]
 _EVERYDAY = PLAIN_WORDS["everyday"]
 _USES = {
     bare(phrase): tuple(bodies.split("-"))
@@ -53,12 +54,30 @@ _USES = {
 _ORDERS = {
     bare(phrase): order for order, phrases in WORDS_BY_MEANING["search_orders"].items() for phrase in phrases.split()
 }
+_ALSO = {
+    bare(phrase): (name, (value,))
+    for name, values in WORDS_BY_MEANING["search_also"].items()
+    for value, phrases in values.items()
+    for phrase in phrases.split()
+}
+_AGES = {
+    bare(phrase): (bound, (years,))  # in years, from this one
+    for bound, values in WORDS_BY_MEANING["search_ages"].items()
+    for years, phrases in values.items()
+    for phrase in phrases.split()
+}
+VANS = frozenset(["van", "vans", "bus", "busse", "kleinbus", "minibus"])  # for people, by seats or in German
+_SHADE = re.compile(r"^(?:hell|dunkel|tief|matt|knall|silber|mittel)(?=\w{3})")
 _COMPOUND = re.compile(r"(?:autos?|wagen|fahrzeuge?|getriebe|motor|antrieb)$")
 _INFLECTION = re.compile(r"(?<=\w{3})(?:es|er|en|em|e|s)$")
 _SPELT_OUT = re.compile(r"(?<=[bcdfghklmnprstwz])(?:ae|oe|ue)(?=[a-z])")
 _SERIES = re.compile(r"^([1-8])er$")
 _VARIANT_OF_BMW = re.compile(r"^([1-8])\d\d(x?d|i|e|ci|ti|xi|li)?$")
 _VARIANT_OF_MERCEDES = re.compile(r"^(a|b|c|e|s|g|v|cla|cls|cle|gla|glb|glc|gle|gls|sl|slk|clk)(\d{2,3})(d|cdi|e|h)?$")
+# what stands for itself: not "300 e", nor "a12"
+_SOLE_VARIANT = re.compile(
+    r"^(?:[1-8][1-5]\d(?:x?d|i|e|xi)|(?:a|b|c|e|s|g|v|cla|cls|gla|glb|glc|gle|gls|slk|clk)(?:\d{3}|35|43|45|53|55|63|65)(?:d|cdi|e)?)$"
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +86,7 @@ class Meaning:
 
     field: str
     values: tuple[str, ...]
+    is_use: bool = False  # what the car is for, rather than a word for it
 
 
 def squeezed(text: str) -> str:
@@ -171,7 +191,44 @@ class Lexicon:
             for key in keys:
                 if slugs := names.models.get(make, {}).get(key):
                     return tuple(slugs)
-        return ()
+        return self._in_other_order(phrase, make)
+
+    def _in_other_order(self, phrase: str, make: str) -> tuple[str, ...]:
+        """The model whose words a phrase has in another order: ``C4 Grand Picasso``."""
+        words = tuple(sorted(bare(phrase).split()))
+        return tuple(self._names_by_words.get((make, words), ())) if len(words) > 1 else ()
+
+    @cached_property
+    def _names_by_words(self) -> dict[tuple[str, tuple[str, ...]], list[str]]:
+        """Make, and the words of a model's name in order of the alphabet -> slugs; the stock's names if it has them."""
+        found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        named = {make.slug: make.models for make in known_makes().values()}
+        for names in (self.model_names, named):
+            known = set(found)
+            for make, models in names.items():
+                for slug, name in models.items():
+                    key = (make, tuple(sorted(bare(name).split())))
+                    if key not in known:
+                        found.setdefault(key, []).append(slug)
+        return found
+
+    def makes_of_number(self, number: str) -> tuple[tuple[str, str], ...]:
+        """Make and model of each model in stock whose name is a number: ``3008``; a round one is rather an amount."""
+        if not re.fullmatch(r"\d{3,4}", number) or number.endswith("000"):
+            return ()
+        stock = sorted(self.stock.models.items())
+        return tuple((make, slug) for make, models in stock for slug in models.get(number, ()))
+
+    def glued(self, word: str) -> tuple[str, tuple[str, ...]]:
+        """The make and the model of a word that both were written into: ``fordfocus``; or nothing."""
+        key = squeezed(word)
+        if len(key) < MISSPELT_FROM + 1 or " " in word or not key[0].isalpha():
+            return "", ()
+        for at in range(2, len(key) - 1):
+            make = self.make(key[:at])
+            if make and (models := self.stock.models.get(make, {}).get(key[at:])):
+                return make, tuple(models)
+        return "", ()
 
     def in_stock(self, phrase: str, make: str) -> bool:
         return any(key in self.stock.models.get(make, {}) for key in keys_of(phrase))
@@ -198,17 +255,29 @@ class Lexicon:
         meanings = [Meaning("model", models)] if models else []
         return (*meanings, *([Meaning("fuel", (fuel,))] if fuel and meanings else []))
 
+    def sole_variant(self, phrase: str) -> tuple[str, tuple[Meaning, ...]]:
+        """The make and the series of ``320d`` or ``c220``, which say them without the make's name; or nothing."""
+        key = squeezed(phrase)
+        if not _SOLE_VARIANT.match(key) or self.makes_of_model(phrase):
+            return "", ()
+        for make in ("bmw", "mercedes-benz"):
+            if variant := self.variant(phrase, make):
+                return make, variant
+        return "", ()
+
     # --- words of closed sets ----------------------------------------------------------------------------------------
 
     def meaning(self, phrase: str) -> Meaning | None:
         """What a phrase says of one field other than make and model; None where it says nothing."""
         for form in forms_of(phrase):
             if bodies := _USES.get(form):
-                return Meaning("body", bodies)
+                return Meaning("body", bodies, is_use=True)
             if order := _ORDERS.get(form):
                 return Meaning("ordering", (order,))
             if form in TRIMS:
-                return Meaning("q", (form,))
+                return Meaning("q", (phrase,))
+            if also := _ALSO.get(form) or _AGES.get(form):
+                return Meaning(*also)
             if form in NOT_IN_SEARCH or (len(form) < 3 and form not in SHORT_WORDS):
                 continue
             for name in (SAID_OF[form],) if form in SAID_OF else FIELDS:
@@ -254,9 +323,27 @@ class Lexicon:
     def _choices(self) -> list[str]:
         return list(self.words)
 
+    @cached_property
+    def _by_sound(self) -> dict[str, list[str]]:
+        """Names of makes and models by how they sound: ``kashkai`` is ``qashqai``."""
+        names: dict[str, list[str]] = {}
+        for word, rank in self.words.items():
+            if rank <= 1 and len(word) >= MISSPELT_FROM and word.isalpha():
+                names.setdefault(sound_of(word), []).append(word)
+        return names
+
+    @cached_property
+    def _by_letters(self) -> dict[str, list[str]]:
+        """Names of makes and models by their letters, whose order was mixed up: ``fesita``, ``glof``."""
+        names: dict[str, list[str]] = {}
+        for word, rank in self.words.items():
+            if rank <= 1 and word.isalpha():
+                names.setdefault("".join(sorted(word)), []).append(word)
+        return names
+
     def is_known(self, word: str) -> bool:
         """Whether a word needs no correction: a name, a word of a closed set or of the stock's texts, or a number."""
-        if len(word) < MISSPELT_FROM or not word.isalpha() or word in FILLERS or word in self._text_words:
+        if len(word) < MISSPELT_FROM - 1 or not word.isalpha() or word in _NEVER_MISSPELT or word in self._text_words:
             return True
         return word in self.words or self.town(word) is not None or self.meaning(word) is not None
 
@@ -264,12 +351,22 @@ class Lexicon:
         """The word that an unknown one is a slip or two from (letters swapped, missing, added or changed); or it."""
         if self.is_known(word) or not word.isascii():
             return word
+        if len(word) < MISSPELT_FROM:
+            return self._with_two_swapped(word)
         slips = 2 if len(word) >= TWO_SLIPS_FROM else 1
         near = process.extract(word, self._choices, scorer=OSA.distance, score_cutoff=slips, limit=20)
-        likely = [(found, distance) for found, distance, _ in near if distance <= max(1, len(found) // 4)]
+        likely = [(found, float(distance)) for found, distance, _ in near if distance <= max(1, len(found) // 4)]
+        likely += [(found, 1.5) for found in self._by_sound.get(sound_of(word), ())]
+        mixed_up = self._by_letters.get("".join(sorted(word)), ())
+        likely += [(found, 1.8) for found in mixed_up if found[0] == word[0] and OSA.distance(found, word) <= 2]
         if not likely:
             return word
         return min(likely, key=lambda pair: (pair[1], pair[0][0] != word[0], self.words[pair[0]], pair[0]))[0]
+
+    def _with_two_swapped(self, word: str) -> str:
+        """The name of four letters that a word has with two neighbours swapped: ``glof``; or the word."""
+        names = self._by_letters.get("".join(sorted(word)), ())
+        return next((name for name in sorted(names) if OSA.distance(word, name) == 1), word)
 
     def corrected_town(self, phrase: str) -> Town | None:
         """The town a phrase names, or nearly does."""
@@ -280,6 +377,19 @@ class Lexicon:
         slips = 2 if len(phrase) >= TWO_SLIPS_FROM else 1
         near = process.extractOne(bare(phrase), list(self.towns), scorer=OSA.distance, score_cutoff=slips)
         return self.towns[near[0]] if near else None
+
+
+_SOUNDS = [(re.compile(pattern), by) for pattern, by in (
+    ("ph", "f"), ("th", "t"), ("(?:ck|qu|q|c(?![eiyh])|kh)", "k"), ("c(?=[eiy])", "s"), ("(?:sch|sh|ch)", "c"),
+    ("[wv]", "f"), ("[zx]", "s"), ("y", "i"), ("j", "i"), ("h", ""), (r"(.)\1+", r"\1"), ("(?<=.)e$", ""),
+)]  # fmt: skip
+
+
+def sound_of(word: str) -> str:
+    """How a word sounds, roughly: letters that are taken for each other are one."""
+    for pattern, by in _SOUNDS:
+        word = pattern.sub(by, word)
+    return word
 
 
 def keys_of(phrase: str) -> tuple[str, ...]:
@@ -301,5 +411,6 @@ def forms_of(phrase: str) -> tuple[str, ...]:
     for form in spellings_of(phrase):
         stems = [_INFLECTION.sub("", form), _COMPOUND.sub("", form)] if len(form) > 4 else []
         stems += [form[:-1]] if form.endswith("s") and len(form) > 4 else []
+        stems += [_SHADE.sub("", stem) for stem in (form, *stems) if _SHADE.match(stem)]
         forms += [form, *(stem for stem in stems if len(stem) >= 3)]
     return tuple(dict.fromkeys(forms))

@@ -15,27 +15,35 @@ from typing import Any
 from catalog.filters import ListingFilters
 from catalog.imports.vocabulary import PLAIN_WORDS
 from catalog.search.amounts import FoundAmount, amounts_in, composed, distances_in, plain_search
-from catalog.search.lexicon import FIELDS, FILLERS, Lexicon, Meaning
+from catalog.search.lexicon import EQUIPMENT, FIELDS, FILLERS, NAMES_ALL_THE_SAME, VANS, Lexicon, Meaning
 from catalog.search.towns import Town
 
 MAX_WORDS = 5  # of a name or a phrase
 NEAR_KM = 50.0  # how far around a town, where no distance is given
 FARTHEST_KM = 500.0  # no one means a longer distance as "near"
 NEGATIONS = PLAIN_WORDS["search_negations"]
-CLOSED = ("fuel", "body", "gearbox", "drive")  # what "not diesel" is the rest of
+CLOSED = ("fuel", "body", "gearbox", "drive", "colour")  # what "not diesel" is the rest of
+NAMES = ("brand", "model", "q")  # what "not ford" leaves out by the texts
+SEATS_OF_A_VAN = 6  # from as many on it is one for people
 ARTICLES = PLAIN_WORDS["search_articles"]
 CHAIRS = PLAIN_WORDS["search_chairs"]
 GERMAN = PLAIN_WORDS["search_german"]
 TOWNS_AND_WORDS = PLAIN_WORDS["search_words_and_towns"]
 _VERBATIM = re.compile(r'"[^"]*"|(?<!\S)-[^\W_]\S*')
-_WORD = re.compile(r"\d+[.,]\d+(?![^\W_])|[^\W_]+")
+_WORD = re.compile(r"\d+[.,]\d+|[^\W_]+")
+_NEGATED = re.compile(
+    r"(?<![^\W_])(?:(?:anything|everything|all|any) (?:but|except)(?: for)?|other than|apart from|rather than|"
+    rf"alles ausser|(?:{'|'.join(sorted(NEGATIONS))}))\s+(?:(?:an?|any|the|eine?n?|die|der|das) )?$"
+)
+_AND_NOT = re.compile(r"\s*(?:,|or|and|nor|oder|und|noch|/)\s*(?:(?:no|not|kein\w*) )?")
+_GERMAN_NOUN = re.compile(r"(?<![^\W_])[^\W\d_]{3,}es autos?(?![^\W_])")  # schnelles Auto
 _NEAR = re.compile(
     r"(?<![^\W_])(?P<sure>near(?:by)?(?: to)?|close to|in der (?:nahe|umgebung|gegend) von|nahe(?: bei| von)?|bei|"
     r"rund um|(?:im )?raum|(?:im )?umkreis (?:von|um)|based in|located in|in the area of)\s+$"
     r"|(?<![^\W_])(?:in|from|um|aus|around|at|von)\s+$"
 )
 _DISTANCE_TO = re.compile(
-    r"\s*(?:radius |umkreis |away )?(?:of|from|around|near|to|um|von|rund um|bei|entfernt von)\s+"
+    r"\s*(?:radius |umkreis |away )?(?:(?:of|from|around|near|to|um|von|rund um|bei|entfernt von)\s+)?"
 )
 _WITHIN = re.compile(
     r"(?<![^\W_])(?:within|inside|im umkreis von|umkreis(?: von)?|max\.?|up to|bis zu|bis|in|less than)\s*$"
@@ -100,6 +108,10 @@ class _Reader:
         self.is_taken = [False] * len(text)
         self.found: list[tuple[int, Understood]] = []
         self.rest: list[tuple[int, str]] = []
+        self.uses: list[Understood] = []  # bodies of "family car" and the like, which a body that is named goes before
+        self.excluded: list[tuple[str, Any]] = []
+        self.negated_until = -1  # where what stands behind a "not" ends, and its field
+        self.negated_field = ""
         self.makes: list[str] = []
 
     def read(self) -> SearchReading:
@@ -112,12 +124,21 @@ class _Reader:
                 self._put_amount(amount)
         self._read_names_and_words()
         for amount in amounts:
-            if amount.is_weak:
+            if amount.is_weak and not self._is_a_models_number(amount):
                 self._put_amount(amount)
         self._leave_the_others()
-        understood = [one for _, one in sorted(self.found, key=lambda pair: pair[0])]
+        understood = self._without_contradictions([one for _, one in sorted(self.found, key=lambda pair: pair[0])])
         rest = " ".join(piece for _, piece in sorted(self.rest, key=lambda pair: pair[0]))
         return SearchReading(tuple(_each_once(understood)), rest if rest or understood else self.text.strip())
+
+    def _without_contradictions(self, understood: list[Understood]) -> list[Understood]:
+        """Not the bodies that "family" stands for where a body is named, nor a value that is excluded elsewhere."""
+        is_body_named = any(one.field == "body" and one not in self.uses for one in understood)
+        return [
+            one
+            for one in understood
+            if not (is_body_named and one in self.uses) and (one.field, one.value) not in self.excluded
+        ]
 
     # --- what is taken and what is left ------------------------------------------------------------------------------
 
@@ -152,6 +173,19 @@ class _Reader:
             return
         self._put(amount.start, amount.end, [(bound.field, _plain_number(bound.value)) for bound in amount.bounds])
 
+    def _is_a_models_number(self, amount: FoundAmount) -> bool:
+        """Whether a bare number is the name of a model in stock, as ``3008`` is; then it is read as that."""
+        number = self.plain[amount.start : amount.end].strip()
+        owners = () if self.makes or amount.bounds[0].field == "year" else self.lexicon.makes_of_number(number)
+        if not owners or not self._is_free(amount.start, amount.end):
+            return False
+        self._put_number(amount.start, amount.end, owners)
+        return True
+
+    def _put_number(self, start: int, end: int, owners: tuple[tuple[str, str], ...]) -> None:
+        brand = [("brand", owners[0][0])] if len(owners) == 1 else []
+        self._put(start, end, [*brand, *(("model", model) for _, model in owners)])
+
     # --- towns -------------------------------------------------------------------------------------------------------
 
     def _read_towns(self) -> None:
@@ -169,7 +203,8 @@ class _Reader:
             town = self.lexicon.corrected_town(phrase)
         else:
             town = self.lexicon.town(phrase)
-            if not near and not distance and not self._is_plainly_a_town(phrase):
+            is_all = phrase == self.plain.strip()
+            if not near and not distance and not is_all and not self._is_plainly_a_town(phrase):
                 town = None
         if town is None:
             return False
@@ -184,7 +219,7 @@ class _Reader:
     def _distance_to(self, start: int) -> tuple[int, float] | None:
         """Where ``within 30 miles of`` before a town begins, and its kilometres."""
         for begins, ends, km in distances_in(self.plain[:start]):
-            if _DISTANCE_TO.fullmatch(self.plain, ends, start):
+            if km <= FARTHEST_KM and _DISTANCE_TO.fullmatch(self.plain, ends, start):
                 within = _WITHIN.search(self.plain, 0, begins)
                 return (within.start() if within else begins), km
         return None
@@ -195,7 +230,7 @@ class _Reader:
         readings: list[tuple[str, Any]] = [("near", town.name)]
         if km is not None:
             readings.append(("radius_km", round(min(km, FARTHEST_KM), 1)))
-        if "near" in self.undone:
+        if "near" in self.undone or any(one.field == "near" for _, one in self.found):
             return False
         self._put(start, end, readings)
         return True
@@ -216,13 +251,15 @@ class _Reader:
 
     def _read_names_and_words(self) -> None:
         words = [replace(word, word=self.lexicon.corrected(word.word)) for word in self._free_words()]
-        self.is_german = any(word.word in GERMAN for word in words) or any(
-            word in GERMAN for word in re.findall(r"[^\W\d_]+", self.plain)
-        )
+        self.is_german = self._is_german(words)
         self.makes = list(self._makes_among(words))
         at = 0
         while at < len(words):
             at += next((n for n in range(min(MAX_WORDS, len(words) - at), 0, -1) if self._read_phrase(words, at, n)), 1)
+
+    def _is_german(self, words: list[_Word]) -> bool:
+        written = {*re.findall(r"[^\W\d_]+", self.plain), *(word.word for word in words)}
+        return bool(written & GERMAN or re.search("[äöüß]", self.text.lower()) or _GERMAN_NOUN.search(self.plain))
 
     def _makes_among(self, words: list[_Word]) -> Iterator[str]:
         for at in range(len(words)):
@@ -237,18 +274,69 @@ class _Reader:
         if not self._are_one_phrase(some):
             return False
         phrase, start = " ".join(word.word for word in some), some[0].start
-        readings = self._name(phrase, some, words[at - 1].word if at else "")
-        if not readings and (meaning := self._meaning(phrase)):
-            is_negated = at > 0 and words[at - 1].word in NEGATIONS and meaning.field in CLOSED
-            if is_negated:
-                meaning, start = _all_but(meaning), words[at - 1].start
-            if meaning.field == "q" and n > 1:
-                meaning = Meaning("q", (f'"{phrase}"',))
-            readings = [(meaning.field, value) for value in meaning.values]
+        meaning = self._meaning(phrase)
+        readings = [] if self._is_rather_its_meaning(phrase, meaning) else self._name(phrase, some, words[:at])
+        if not readings and meaning:
+            readings = [(meaning.field, value) for value in self._values(meaning, phrase, n)]
         if not readings:
             return False
+        if (negation := self._negation_before(start, readings[0][0])) is not None:
+            return self._put_negated(negation, start, some[-1].end, readings)
+        if meaning and meaning.is_use and readings[0][0] == "body":
+            self.uses += [Understood(self.text[start : some[-1].end].strip(), *pair) for pair in readings]
         self._put(start, some[-1].end, readings)
         return True
+
+    def _is_rather_its_meaning(self, phrase: str, meaning: Meaning | None) -> bool:
+        """Whether words that are also a model's name mean something else: ``Mini convertible``, ``town car``."""
+        if meaning is None or phrase in NAMES_ALL_THE_SAME or self.lexicon.make(phrase):
+            return False
+        if meaning.is_use:
+            return not self.makes
+        is_model_read = any(one.field == "model" for _, one in self.found)
+        in_stock = any(self.lexicon.in_stock(phrase, make) for make in self.makes)
+        return meaning.field == "body" and (is_model_read or not in_stock)
+
+    def _values(self, meaning: Meaning, phrase: str, n: int) -> tuple[Any, ...]:
+        if meaning.field in ("min_year", "max_year"):
+            return tuple(self.this_year - int(age) for age in meaning.values)
+        if meaning.field == "q":
+            return (f'"{phrase}"' if n > 1 else phrase,)
+        if meaning.field == "body" and phrase in VANS and (self.is_german or self._seats() >= SEATS_OF_A_VAN):
+            return ("mpv", "van")
+        return meaning.values
+
+    def _seats(self) -> float:
+        seats = [one.value for _, one in self.found if one.field in ("seats", "min_seats")]
+        return max((float(value) for value in seats), default=0)
+
+    # --- negations ---------------------------------------------------------------------------------------------------
+
+    def _negation_before(self, start: int, field: str) -> int | None:
+        """Where the ``not`` begins that a phrase stands behind; ``no diesel or hybrid`` is one for both."""
+        if field not in CLOSED + NAMES:
+            return None
+        if negation := _NEGATED.search(self.plain, 0, start):
+            return negation.start()
+        goes_on = field == self.negated_field and self.negated_until >= 0
+        return start if goes_on and _AND_NOT.fullmatch(self.plain, self.negated_until, start) else None
+
+    def _put_negated(self, negation: int, start: int, end: int, readings: list[tuple[str, Any]]) -> bool:
+        """``not diesel`` is every other fuel; a name that is excluded is left out by the texts: ``-ford``."""
+        field = readings[0][0]
+        self.negated_until, self.negated_field = end, field
+        if field in NAMES:
+            self._leave(negation, end, left_out(self._name_of(readings) or self.plain[start:end]))
+            return True
+        self.excluded += readings
+        others = [value for value in FIELDS[field].values if value != "other" and (field, value) not in readings]
+        self._put(negation, end, [(field, value) for value in others])
+        return True
+
+    def _name_of(self, readings: list[tuple[str, Any]]) -> str:
+        """The make's own name, as titles have it, where it is the make that is excluded; or ''."""
+        fields = [field for field, _ in readings]
+        return self.lexicon.make_names.get(readings[0][1], "") if fields == ["brand"] else ""
 
     def _are_one_phrase(self, words: list[_Word]) -> bool:
         """Whether nothing but spaces, hyphens and dots stands between the words, and no word of it is read already."""
@@ -258,8 +346,9 @@ class _Reader:
             words[0].start, words[-1].end
         )
 
-    def _name(self, phrase: str, words: list[_Word], before: str) -> list[tuple[str, Any]]:
+    def _name(self, phrase: str, words: list[_Word], words_before: list[_Word]) -> list[tuple[str, Any]]:
         lexicon = self.lexicon
+        before = words_before[-1].word if words_before else ""
         if phrase in ("seat", "seats"):
             return [("brand", "seat")] if phrase == "seat" and before not in CHAIRS and not before.isdigit() else []
         if make := lexicon.make(phrase):
@@ -268,9 +357,13 @@ class _Reader:
             if models := self._models(phrase, make):
                 return [("brand", make), *(("model", model) for model in models)]
             if variant := lexicon.variant(phrase, make):
-                return [("brand", make), *((one.field, value) for one in variant for value in one.values)]
+                return [("brand", make), *pairs_of(variant)]
+        if not self.makes and (sole := lexicon.sole_variant(phrase))[0]:
+            return [("brand", sole[0]), *pairs_of(sole[1])]
         if self._begins_with_an_article(words):
             return []
+        if not self.makes and (glued := lexicon.glued(phrase))[0]:
+            return [("brand", glued[0]), *(("model", model) for model in glued[1])]
         owners = lexicon.makes_of_model(phrase)
         models = tuple(dict.fromkeys(slug for owner in owners for slug in self._models(phrase, owner)))
         brand = [("brand", owners[0])] if len(owners) == 1 and models else []
@@ -300,25 +393,49 @@ class _Reader:
         return self.lexicon.meaning(phrase)
 
     def _leave_the_others(self) -> None:
+        if not self.makes:
+            for word in self._free_words():
+                if owners := self.lexicon.makes_of_number(word.word):
+                    self._put_number(word.start, word.end, owners)
         words = self._free_words()
-        kept = [word for word in words if word.word not in FILLERS | NEGATIONS]
+        kept = [word for word in self._without_excluded(words) if word.word not in FILLERS | NEGATIONS]
         for at, word in enumerate(kept):
             if at and self._stands_or_between(kept[at - 1], word):
                 self.rest.append((word.start - 1, "or"))
             self.rest.append((word.start, self.text[word.start : word.end]))
 
+    def _without_excluded(self, words: list[_Word]) -> list[_Word]:
+        """The words but those of equipment that is not wanted, which are left out: ``without sunroof``."""
+        kept: list[_Word] = []
+        at = 0
+        while at < len(words):
+            n = 0
+            if _NEGATED.search(self.plain, 0, words[at].start):
+                n = sum(1 for _ in itertools.takewhile(lambda word: word.word in EQUIPMENT, words[at:]))
+            if n:
+                self._leave(words[at].start, words[at + n - 1].end,
+                            left_out(self.plain[words[at].start : words[at + n - 1].end]))  # fmt: skip
+            else:
+                kept.append(words[at])
+            at += n or 1
+        return kept
+
     def _stands_or_between(self, one: _Word, other: _Word) -> bool:
         return self.plain[one.end : other.start].strip() in ("or", "oder")
 
 
+def pairs_of(meanings: Iterable[Meaning]) -> list[tuple[str, Any]]:
+    return [(one.field, value) for one in meanings for value in one.values]
+
+
+def left_out(phrase: str) -> str:
+    """Words that the texts must not have, as a query of the web writes them."""
+    words = _WORD.findall(plain_search(phrase))
+    return f'-"{" ".join(words)}"' if len(words) > 1 else f"-{' '.join(words)}"
+
+
 def _plain_number(value: float | str) -> float | int | str:
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _all_but(meaning: Meaning) -> Meaning:
-    """``not diesel``: every other value of the field."""
-    others = [value for value in FIELDS[meaning.field].values if value not in (*meaning.values, "other")]
-    return Meaning(meaning.field, tuple(others))
 
 
 def _each_once(understood: Iterable[Understood]) -> list[Understood]:

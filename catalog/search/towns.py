@@ -23,7 +23,7 @@ class Town:
 
 @cache
 def read_town_table() -> tuple[dict[str, str], ...]:
-    """The rows of the table: country, town, latitude, longitude, population, also_called."""
+    """The rows of the table: country, town, latitude, longitude, population ('' where unknown), also_called."""
     with TOWNS_FILE.open(encoding="utf-8", newline="") as lines:
         return tuple(csv.DictReader(lines))
 

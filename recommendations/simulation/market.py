@@ -143,8 +143,8 @@ class Towns:
 
 @cache
 def read_towns() -> Towns:
-    """The British towns of the catalogue's table."""
-    rows = [row for row in read_town_table() if row["country"] == "GB"]
+    """The British towns of the catalogue's table whose population it has."""
+    rows = [row for row in read_town_table() if row["country"] == "GB" and row["population"]]
     # people of the surroundings shop in the next town, so small ones count for more than their own
     people = np.array([float(row["population"]) for row in rows]) ** 0.7
     return Towns(

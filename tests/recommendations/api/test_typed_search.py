@@ -47,7 +47,10 @@ def asked(client, q, **more):
      ("automatik ab 2019", "zafira"), ("near Leeds", "octavia"), ("golf gti", "golf"), ("estate tow bar", "octavia"),
      ("panoramic roof", "golf"), ("less than 20,000 miles", "golf"), ("skoda 2.0", "octavia"),
      ("unicorn", ""), ("green mx5", ""), ("skoda or mazda", "octavia fabia mx5"), ("rotes Cabrio", "mx5"),
-     ("2020 or newer", "zafira golf"), ("cars for sale in London", "golf"), ("not estate skoda", "fabia")],
+     ("2020 or newer", "zafira golf"), ("cars for sale in London", "golf"), ("not estate skoda", "fabia"),
+     ("AHK", "octavia"), ("kombi mit Anhängerkupplung", "octavia"), ("panoramic sunroof", "golf"),
+     ("Panoramadach", "golf"), ("skoda no tow bar", "fabia"), ("not skoda", "mx5 zafira golf"),
+     ("family estate", "octavia")],
 )  # fmt: skip
 def test_words_find_what_they_mean(as_alice, stock, query, found):
     answer = asked(as_alice, query)
