@@ -27,6 +27,10 @@ class PriceRefused(CatalogRefusal):
     """A price no car can have."""
 
 
+class MassDisappearance(CatalogRefusal):
+    """A complete set that would take much of the stock off the market."""
+
+
 class ImportRefused(CatalogRefusal):
     """An import that cannot begin, or cannot go on."""
 

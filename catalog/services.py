@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -14,13 +15,17 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from catalog.exceptions import ListingNotReady, PriceRefused, StatusRefused
+from catalog.exceptions import ListingNotReady, MassDisappearance, PriceRefused, StatusRefused
 from catalog.imports.quantities import MAX_PRICE
 from catalog.models import Listing, PriceChange
+from catalog.signals import listings_stored
 
 Status = Listing.Status
 
 # --- One listing's life ----------------------------------------------------------------------------------------------
+DISAPPEAR_AT_MOST = 0.2  # of a complete set, without a confirmation
+DISAPPEAR_ANYWAY = 5  # listings, of however small a set
+UNKNOWN_NAMED = 100
 EXPIRY_CHUNK = 5_000  # rows locked at once
 STATUSES: Mapping[str, Promise] = {  # what a listing is, in the sentences below
     Status.DRAFT: pgettext_lazy("status of a listing", "draft"),
@@ -69,6 +74,47 @@ def relist_listing(*, listing: Listing) -> Listing:
     """Put back on sale what was reserved or had ended. Raises ListingNotReady as ``publish_listing`` does."""
     since = (Status.RESERVED, Status.SOLD, Status.WITHDRAWN, Status.EXPIRED)
     return _move(listing, "relisted", to=Status.LIVE, since=since)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What became of a source's stock beside a complete set of ids."""
+
+    n_kept: int
+    n_withdrawn: int
+    unknown: list[str]
+
+
+@transaction.atomic
+def complete_set(
+    *, source: str, external_ids: Collection[str], seller_key: str = "", is_confirmed: bool = False
+) -> Completed:
+    """Withdraw what a source (or one seller of it) no longer has: its listings whose ids are not among the given.
+
+    Raises MassDisappearance, and changes nothing, where more than ``DISAPPEAR_AT_MOST`` of those on the market would
+    go and that is not confirmed: a list that broke off on its way must not empty a shop.
+    """
+    known = Listing.objects.filter(source=source, external_id__isnull=False)
+    if seller_key:
+        known = known.filter(seller__external_id=seller_key)
+    wanted = set(external_ids)
+    on_market = known.filter(status__in=(Status.DRAFT, Status.LIVE, Status.RESERVED)).select_for_update()
+    status_of = {key: (str(external_id), status) for key, external_id, status in
+                 on_market.order_by("pk").values_list("pk", "external_id", "status")}  # fmt: skip
+    gone = [key for key, (external_id, _status) in status_of.items() if external_id not in wanted]
+    allowed = max(DISAPPEAR_ANYWAY, DISAPPEAR_AT_MOST * len(status_of))
+    if len(gone) > allowed and not is_confirmed:
+        raise MassDisappearance(
+            _("%(gone)d of %(all)d listings would leave the market. Send “confirm” if that is so.")
+            % {"gone": len(gone), "all": len(status_of)}
+        )
+    now = timezone.now()
+    withdrawn = Listing.objects.filter(pk__in=gone).update(status=Status.WITHDRAWN, ended_at=now, updated_at=now)
+    all_known = set(Listing.objects.filter(source=source, external_id__in=wanted).values_list("external_id", flat=True))
+    if gone:
+        transaction.on_commit(lambda: listings_stored.send(sender=Listing, listing_ids=gone))
+    unknown = sorted(wanted - all_known)[:UNKNOWN_NAMED]
+    return Completed(len(status_of) - len(gone), withdrawn, unknown)
 
 
 @transaction.atomic

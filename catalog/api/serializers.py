@@ -1,13 +1,16 @@
 """A car as the API shows it. The names of the first fields are those that clients of older systems know."""
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from catalog.api.fields import CountField, FiniteFloatField
-from catalog.api.references import ExternalIdField, SourceField
+from catalog.api.fields import CountField, FiniteFloatField, QuestionSerializer
+from catalog.api.references import SOURCE_HELP, ExternalIdField, SourceField
+from catalog.api.stock_fields import CurrencyField, DistanceField, WordField
+from catalog.imports.ingest import EMPTY
 from catalog.imports.names import name_car
 from catalog.imports.quantities import Unreadable
 from catalog.imports.rows import ListingRow, read_vin
@@ -16,6 +19,7 @@ from catalog.models import Listing, Seller
 from web.strict import KnownFieldsSerializer
 
 LISTINGS_PER_REQUEST = 1000
+COMPLETE_SET_AT_MOST = 200_000
 
 
 class CarCardSerializer(serializers.Serializer):
@@ -67,34 +71,59 @@ class CarSerializer(CarCardSerializer):
     ended_at = serializers.DateTimeField(allow_null=True)
 
 
-STATUSES_TO_SET = [status for status in Listing.Status.values if status != Listing.Status.EXPIRED]
+STATUSES_TO_SET = [pair for pair in Listing.Status.choices if pair[0] != Listing.Status.EXPIRED]  # named in settings
+ANY_WORD = "Any word for it that an import reads is understood."
+
+
+CUT_AT = {  # letters of a text that are kept
+    "brand": 80, "make": 80, "model": 120, "title": 255, "description": 20_000, "colour": 30, "place": 120,
+    "seller_name": 200,
+}  # fmt: skip
+
+
+class CutField(serializers.CharField):
+    """A text of which so many letters are kept; the listing's serializer cuts it, and notes that."""
+
+    def __init__(self, letters: int, *, help_text: str = "", **kwargs: Any) -> None:
+        super().__init__(
+            default="",
+            allow_blank=True,
+            help_text=f"{help_text} Cut at {letters:,} letters, with a note.".strip(),
+            **kwargs,
+        )
 
 
 class ListingInSerializer(KnownFieldsSerializer):
-    """A listing as a client system sends it. What is left out leaves what is known."""
+    """A listing as a client system sends it. What is left out leaves what is known; null clears it.
+
+    Null leaves a price as it is, since no car is on sale without one. The checked fields have two more: ``cleared``,
+    the names of those that are null, and ``notes``, field -> what was done to its text.
+    """
 
     external_id = ExternalIdField(help_text="Your id of the listing.")
     vin = serializers.CharField(
         max_length=40, default="", allow_blank=True,
         help_text="Vehicle identification number: one of 17 characters names the car, whichever sources advertise it.",
     )  # fmt: skip
-    brand = serializers.CharField(max_length=80, default="", allow_blank=True)
-    make = serializers.CharField(max_length=80, default="", allow_blank=True, help_text="The same as `brand`.")
-    model = serializers.CharField(max_length=120, default="", allow_blank=True)
-    title = serializers.CharField(max_length=255, default="", allow_blank=True)
-    description = serializers.CharField(max_length=20_000, default="", allow_blank=True)
+    brand = CutField(CUT_AT["brand"])
+    make = CutField(CUT_AT["make"], help_text="The same as `brand`.")
+    model = CutField(CUT_AT["model"])
+    title = CutField(CUT_AT["title"])
+    description = CutField(CUT_AT["description"])
     tags = serializers.ListField(child=serializers.CharField(max_length=80), default=list, max_length=50)
     year = CountField(min_value=1885, max_value=2100, required=False, allow_null=True)
     price = serializers.DecimalField(
         max_digits=12, decimal_places=2, min_value=Decimal("0.01"), required=False, allow_null=True
     )
-    currency = serializers.RegexField(r"\A[A-Z]{3}\Z", default="", help_text="The market's, when left out.")
-    mileage_km = CountField(max_value=2_147_483_647, required=False, allow_null=True)
-    fuel = serializers.ChoiceField(Listing.Fuel.choices, default="")
-    gearbox = serializers.ChoiceField(Listing.Gearbox.choices, default="")
-    body = serializers.ChoiceField(Listing.Body.choices, default="")
-    drive = serializers.ChoiceField(Listing.Drive.choices, default="")
-    colour = serializers.CharField(max_length=30, default="", allow_blank=True)
+    currency = CurrencyField(default="", max_length=40, help_text="The market's, when left out.")
+    mileage_km = DistanceField(
+        max_value=2_147_483_647, required=False, allow_null=True, help_text="A text may name its unit: `37,442 miles`."
+    )
+    fuel = WordField(Listing.Fuel, "fuel", default="", help_text=ANY_WORD)
+    gearbox = WordField(Listing.Gearbox, "gearbox", default="", help_text=ANY_WORD)
+    body = WordField(Listing.Body, "body", default="", help_text=ANY_WORD)
+    drive = WordField(Listing.Drive, "drive", default="", help_text=ANY_WORD)
+    colour = CutField(CUT_AT["colour"])
     power_kw = CountField(required=False, allow_null=True)
     engine_l = FiniteFloatField(min_value=0, max_value=100, required=False, allow_null=True)
     consumption_l_100km = FiniteFloatField(min_value=0, max_value=1000, required=False, allow_null=True)
@@ -108,14 +137,14 @@ class ListingInSerializer(KnownFieldsSerializer):
     url = serializers.URLField(
         max_length=1000, default="", allow_blank=True, help_text="The page of the advertisement."
     )
-    place = serializers.CharField(max_length=120, default="", allow_blank=True)
+    place = CutField(CUT_AT["place"])
     latitude = FiniteFloatField(min_value=-90, max_value=90, required=False, allow_null=True)
     longitude = FiniteFloatField(min_value=-180, max_value=180, required=False, allow_null=True)
     seller_id = serializers.CharField(max_length=120, default="", allow_blank=True, help_text="Your id of the seller.")
-    seller_name = serializers.CharField(max_length=200, default="", allow_blank=True)
-    seller_type = serializers.ChoiceField(Seller.Kind.choices, default="")
-    status = serializers.ChoiceField(
-        STATUSES_TO_SET, default="", help_text="A new listing with a price goes live by itself."
+    seller_name = CutField(CUT_AT["seller_name"])
+    seller_type = WordField(Seller.Kind, "seller_kind", default="", help_text=ANY_WORD)
+    status = WordField(
+        Listing.Status, "status", default="", help_text="A new listing with a price goes live by itself. " + ANY_WORD
     )
 
     def validate_vin(self, vin: str) -> str:
@@ -124,8 +153,25 @@ class ListingInSerializer(KnownFieldsSerializer):
         except Unreadable:
             raise serializers.ValidationError(_("is no vehicle identification number")) from None
 
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        for name in EMPTY:
+            fields[name].allow_null = True
+        return fields
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return super().to_internal_value(data)
+        cleared = [name for name, value in data.items() if value is None and name in EMPTY]
+        notes = {name: _("was cut at %(number)d letters") % {"number": CUT_AT[name]} for name, value in data.items()
+                 if isinstance(value, str) and len(value) > CUT_AT.get(name, len(value))}  # fmt: skip
+        kept = {name: value[: CUT_AT[name]] if name in notes else value for name, value in data.items()
+                if name not in cleared}  # fmt: skip
+        return super().to_internal_value(kept) | {"cleared": cleared, "notes": notes}
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if (attrs.get("latitude") is None) != (attrs.get("longitude") is None):
+        half_cleared = len({"latitude", "longitude"} & set(attrs["cleared"])) == 1
+        if half_cleared or (attrs.get("latitude") is None) != (attrs.get("longitude") is None):
             raise serializers.ValidationError({"latitude": _("latitude and longitude go together")})
         if attrs["seller_id"] and not attrs["seller_name"]:
             raise serializers.ValidationError({"seller_name": _("is needed beside a seller_id")})
@@ -135,7 +181,8 @@ class ListingInSerializer(KnownFieldsSerializer):
     def row_of(attrs: dict[str, Any]) -> ListingRow:
         """Checked fields as a row of the catalogue, make and model under their usual names."""
         name = name_car(attrs["brand"] or attrs["make"], attrs["model"], attrs["title"])
-        plain = {key: value for key, value in attrs.items() if key not in ("brand", "make", "model", "seller_type")}
+        others = ("brand", "make", "model", "seller_type", "cleared", "notes")
+        plain = {key: value for key, value in attrs.items() if key not in others}
         return ListingRow(
             **plain
             | {"tags": tuple(attrs["tags"]), "colour": colour_of(attrs["colour"]), "seller_kind": attrs["seller_type"]},
@@ -154,21 +201,64 @@ class ListingsInSerializer(KnownFieldsSerializer):
     listings = ListingInSerializer(many=True, allow_empty=False, max_length=LISTINGS_PER_REQUEST)  # type: ignore[call-arg]
 
     def validate_listings(self, listings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        seen: set[str] = set()
-        problems: list[dict[str, str]] = []
-        for listing in listings:
-            is_repeated = listing["external_id"] in seen
-            problems.append({"external_id": _("occurs twice in this request")} if is_repeated else {})
-            seen.add(listing["external_id"])
+        problems = [{"external_id": reason} if reason else {} for reason in repeats_among(listings)]
         if any(problems):
             raise serializers.ValidationError(problems)
         return listings
+
+
+class ReplacementSerializer(ListingInSerializer):
+    """A listing as it is from now on: what is left out is cleared."""
+
+    external_id = ExternalIdField(required=False, help_text="Left out, or the same as in the path.")
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return super().to_internal_value(data)
+        own = {"external_id": self.context["external_id"]}
+        return super().to_internal_value({**dict.fromkeys(EMPTY), **own, **data})
+
+    def validate_external_id(self, external_id: str) -> str:
+        if external_id != self.context["external_id"]:
+            raise serializers.ValidationError(_("is another one than that of the path"))
+        return external_id
+
+
+class SourceQuestionSerializer(QuestionSerializer):
+    source = SourceField(help_text=SOURCE_HELP)  # type: ignore[assignment]
+
+
+class ListingsEnvelopeSerializer(KnownFieldsSerializer):
+    """A request of which each listing is checked by itself."""
+
+    source = SourceField()  # type: ignore[assignment]
+    listings = serializers.ListField(allow_empty=False, max_length=LISTINGS_PER_REQUEST)
+
+
+def repeats_among(listings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is wrong with each listing whose external id an earlier one has; '' where nothing is."""
+    seen: set[str] = set()
+    reasons = []
+    for listing in listings:
+        reasons.append(_("occurs twice in this request") if listing["external_id"] in seen else "")
+        seen.add(listing["external_id"])
+    return reasons
 
 
 class ListingKeySerializer(serializers.Serializer):
     external_id = serializers.CharField()
     source = serializers.CharField(help_text="Whose id that is.")  # type: ignore[assignment]
     id = serializers.IntegerField(help_text="Our id, as in `/cars/detail/{id}`.")
+    result = serializers.ChoiceField(["created", "updated", "unchanged"])
+    notes = serializers.DictField(child=serializers.CharField(), help_text="Field -> what was done to its text.")
+
+
+class RefusedListingSerializer(serializers.Serializer):
+    index = serializers.IntegerField(help_text="Which of the listings that were sent; 0 is the first.")
+    external_id = serializers.CharField(help_text="Empty where it has none that can be read.")
+    fields = serializers.DictField(  # type: ignore[assignment]
+        child=serializers.ListField(child=serializers.CharField()), help_text="Field -> what is wrong with it."
+    )
 
 
 class StoredSerializer(serializers.Serializer):
@@ -176,15 +266,55 @@ class StoredSerializer(serializers.Serializer):
     updated = serializers.IntegerField()
     unchanged = serializers.IntegerField()
     listings = ListingKeySerializer(many=True)
+    refused = RefusedListingSerializer(many=True, help_text="Of a request with `partial`; else one is refused whole.")
+
+
+class StoreQuestionSerializer(QuestionSerializer):
+    partial = serializers.BooleanField(  # type: ignore[assignment]
+        default=False, help_text="Store the listings that are right, and name those that are wrong in `refused`."
+    )
+
+
+class CompleteSetSerializer(KnownFieldsSerializer):
+    """All external ids of a source, or of one of its sellers, that are for sale."""
+
+    source = SourceField(help_text=SOURCE_HELP)  # type: ignore[assignment]
+    seller_id = serializers.CharField(
+        max_length=120, required=False, help_text="Your id of the seller whose set it is."
+    )
+    external_ids = serializers.ListField(child=ExternalIdField(), max_length=COMPLETE_SET_AT_MOST)
+    confirm = serializers.BooleanField(default=False, help_text="Withdraw even if it is much of the set.")
+
+
+class CompletedSerializer(serializers.Serializer):
+    kept = serializers.IntegerField(help_text="Listings of the set that are as they were.")
+    withdrawn = serializers.IntegerField(help_text="Listings that were not in the set, and are off the market now.")
+    unknown = serializers.ListField(
+        child=serializers.CharField(), help_text="Ids that no listing has, 100 at most: bring them in."
+    )
 
 
 class ListingChangeSerializer(KnownFieldsSerializer):
     """What can be changed about one listing; at least one of the two."""
 
-    status = serializers.ChoiceField(STATUSES_TO_SET, required=False)
+    status = WordField(Listing.Status, "status", required=False, help_text=ANY_WORD)
     price = serializers.DecimalField(max_digits=12, decimal_places=2, min_value=Decimal("0.01"), required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs:
             raise serializers.ValidationError(_("Send a status, a price, or both."))
         return attrs
+
+
+class StockQuestionSerializer(serializers.Serializer):
+    source = SourceField(help_text=SOURCE_HELP)  # type: ignore[assignment]
+    status = WordField(Listing.Status, "status", required=False, help_text="Left out: of every status.")
+    cursor = serializers.IntegerField(
+        required=False, min_value=0, max_value=2**63 - 1, help_text="From `next`; left out: the first page."
+    )
+    page_size = serializers.IntegerField(default=100, min_value=1, max_value=LISTINGS_PER_REQUEST)
+
+
+class StockSerializer(serializers.Serializer):
+    listings = CarSerializer(many=True)
+    next = serializers.URLField(allow_null=True, help_text="The next page; null on the last.")

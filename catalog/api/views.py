@@ -1,6 +1,7 @@
 """How client systems bring their stock in and keep it true."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
@@ -10,29 +11,40 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 
 from accounts.api.permissions import HasScope
 from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey
-from catalog.api.references import default_source, listing_ids_of, referenced_listing
+from catalog.api.references import SOURCE_HELP, default_source, listing_ids_of, referenced_listing
 from catalog.api.serializers import (
     CarSerializer,
+    CompletedSerializer,
+    CompleteSetSerializer,
     ListingChangeSerializer,
     ListingInSerializer,
+    ListingsEnvelopeSerializer,
     ListingsInSerializer,
+    ReplacementSerializer,
+    SourceQuestionSerializer,
+    StockQuestionSerializer,
+    StockSerializer,
     StoredSerializer,
+    StoreQuestionSerializer,
 )
-from catalog.exceptions import CatalogRefusal, PriceRefused
-from catalog.imports.ingest import store_rows
+from catalog.exceptions import CatalogRefusal, MassDisappearance, PriceRefused, StatusRefused
+from catalog.imports.ingest import seller_key_of, store_rows
 from catalog.models import Listing
 from catalog.services import (
     change_price,
+    complete_set,
     mark_sold,
     publish_listing,
     relist_listing,
     reserve_listing,
     withdraw_listing,
 )
+from web.errors import flattened
 from web.strict import StrictView
 
 STOCK = ["Stock"]
@@ -83,11 +95,34 @@ class ListingsView(StrictView):
     required_scope = ApiKey.Scope.INGEST
     throttle_classes = CALLER_THROTTLES
     carried_in = ("listings",)
+    parameters = {"get": [StockQuestionSerializer], "post": [StoreQuestionSerializer]}
+
+    @extend_schema(
+        tags=STOCK,
+        summary="List the stock of a source",
+        operation_id="list_listings",
+        description="Of every status, drafts included, in the order in which they came in.",
+        parameters=parameters["get"],
+        responses=StockSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        question = StockQuestionSerializer(data=request.query_params.dict())
+        question.is_valid(raise_exception=True)
+        asked = question.validated_data
+        listings = Listing.objects.filter(source=asked.get("source", default_source(request)))
+        if "status" in asked:
+            listings = listings.filter(status=asked["status"])
+        after = listings.filter(pk__gt=asked.get("cursor", 0)).with_card_data().order_by("pk")
+        page = list(after[: asked["page_size"] + 1])
+        shown, url = page[: asked["page_size"]], request.build_absolute_uri()
+        following = replace_query_param(url, "cursor", shown[-1].pk) if len(page) > len(shown) else None
+        return Response(StockSerializer({"listings": shown, "next": following}).data)
 
     @extend_schema(
         tags=STOCK,
         summary="Bring listings in",
         operation_id="store_listings",
+        parameters=parameters["post"],
         request=ListingsInSerializer,
         responses=StoredSerializer,
         examples=[
@@ -98,39 +133,32 @@ class ListingsView(StrictView):
                     "created": 1,
                     "updated": 0,
                     "unchanged": 0,
-                    "listings": [{"external_id": "A-1017", "source": "garage", "id": 4711}],
+                    "listings": [
+                        {"external_id": "A-1017", "source": "garage", "id": 4711, "result": "created", "notes": {}}
+                    ],
+                    "refused": [],
                 },
                 response_only=True,
             ),
         ],
     )
     def post(self, request: Request) -> Response:
+        if _is_partial(request):
+            return self._store_those_that_are_right(request)
         source, listings = self._checked(request)
-        return self._store(source, listings)
+        return store(source, listings)
 
     def _checked(self, request: Request) -> tuple[str, list[dict[str, Any]]]:
-        body = {"listings": request.data} if isinstance(request.data, list) else request.data
-        question = ListingsInSerializer(data=body)
+        question = ListingsInSerializer(data=_as_object(request.data))
         question.is_valid(raise_exception=True)
         return question.validated_data.get("source", default_source(request)), question.validated_data["listings"]
 
-    def _store(self, source: str, listings: list[dict[str, Any]]) -> Response:
-        rows = [ListingInSerializer.row_of(listing) for listing in listings]
-        stored = store_rows(source=source, rows=rows)
-        answer = {
-            "created": stored.n_created,
-            "updated": stored.n_updated,
-            "unchanged": stored.n_unchanged,
-            "listings": [
-                {
-                    "external_id": row.external_id,
-                    "source": source,
-                    "id": stored.listing_id_by_external_id[str(row.external_id)],
-                }
-                for row in rows
-            ],
-        }
-        return Response(StoredSerializer(answer).data)
+    def _store_those_that_are_right(self, request: Request) -> Response:
+        body = _as_object(request.data)
+        envelope = ListingsEnvelopeSerializer(data=body)
+        envelope.is_valid(raise_exception=True)
+        right, refused = checked_one_by_one(envelope.validated_data["listings"])
+        return store(envelope.validated_data.get("source", default_source(request)), right, refused)
 
     @extend_schema(
         tags=STOCK,
@@ -161,15 +189,143 @@ class ListingsView(StrictView):
             }
             if unknown:
                 raise UnknownListings(unknown)
-            return self._store(source, listings)
+            return store(source, listings)
 
 
-class ListingView(StrictView):
-    """Mark a listing as sold, reserve it, withdraw it, put it back on sale, or change its price."""
+def _is_partial(request: Request) -> bool:
+    question = StoreQuestionSerializer(data=request.query_params)
+    question.is_valid(raise_exception=True)
+    return bool(question.validated_data["partial"])
+
+
+def _as_object(body: Any) -> Any:
+    return {"listings": body} if isinstance(body, list) else body
+
+
+def checked_one_by_one(listings: list[Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The listings that can be stored, and what is wrong with each of the others."""
+    right: list[dict[str, Any]] = []
+    refused: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for index, listing in enumerate(listings):
+        question = ListingInSerializer(data=listing)
+        if problems := _problems_of(question, seen):
+            key = listing.get("external_id") if isinstance(listing, dict) else None
+            refused.append({"index": index, "external_id": key if isinstance(key, str) else "", "fields": problems})
+        else:
+            seen.add(question.validated_data["external_id"])
+            right.append(question.validated_data)
+    return right, refused
+
+
+def _problems_of(question: ListingInSerializer, seen: Collection[str]) -> dict[str, list[str]]:
+    if question.is_valid():
+        is_repeated = question.validated_data["external_id"] in seen
+        return {"external_id": [_("occurs twice in this request")]} if is_repeated else {}
+    problems: dict[str, list[str]] = {}
+    for path, reason in flattened(question.errors):
+        problems.setdefault(path, []).append(reason)
+    return problems
+
+
+def store(source: str, listings: list[dict[str, Any]], refused: Sequence[dict[str, Any]] = ()) -> Response:
+    """Store checked listings, and say what became of each."""
+    rows = [ListingInSerializer.row_of(listing) for listing in listings]
+    cleared = {listing["external_id"]: listing["cleared"] for listing in listings if listing["cleared"]}
+    stored = store_rows(source=source, rows=rows, cleared=cleared)
+    answer = {
+        "created": stored.n_created,
+        "updated": stored.n_updated,
+        "unchanged": stored.n_unchanged,
+        "listings": [
+            {
+                "external_id": listing["external_id"],
+                "source": source,
+                "id": stored.listing_id_by_external_id[listing["external_id"]],
+                "result": stored.result_of(listing["external_id"]),
+                "notes": listing["notes"],
+            }
+            for listing in listings
+        ],
+        "refused": refused,
+    }
+    return Response(StoredSerializer(answer).data)
+
+
+class CompleteSetView(StrictView):
+    """These are all my cars: what a source, or one of its sellers, does not name leaves the market."""
 
     permission_classes = [HasScope]
     required_scope = ApiKey.Scope.INGEST
     throttle_classes = CALLER_THROTTLES
+
+    @extend_schema(
+        tags=STOCK,
+        summary="Name all listings of a source or seller",
+        operation_id="complete_listings",
+        description="Listings that are for sale and not named are withdrawn; those that are named stay as they are. "
+        "Where more than a fifth of them (and more than five) would go, nothing changes unless `confirm` is true.",
+        request=CompleteSetSerializer,
+        responses={
+            200: CompletedSerializer,
+            409: OpenApiResponse(description="Much of the set would leave the market, and that is not confirmed."),
+        },
+        examples=[
+            OpenApiExample("All of a garage", value={"source": "garage", "external_ids": ["A-1017"]}, request_only=True)
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        question = CompleteSetSerializer(data=request.data)
+        question.is_valid(raise_exception=True)
+        asked = question.validated_data
+        source = asked.get("source", default_source(request))
+        try:
+            completed = complete_set(
+                source=source,
+                external_ids=asked["external_ids"],
+                seller_key=seller_key_of(source, asked["seller_id"]) if "seller_id" in asked else "",
+                is_confirmed=asked["confirm"],
+            )
+        except MassDisappearance as refusal:
+            raise Conflict(str(refusal)) from None
+        answer = {"kept": completed.n_kept, "withdrawn": completed.n_withdrawn, "unknown": completed.unknown}
+        return Response(CompletedSerializer(answer).data)
+
+
+class ListingView(StrictView):
+    """Look at a listing, mark it as sold, reserve it, withdraw it, put it back on sale, or change its price."""
+
+    permission_classes = [HasScope]
+    required_scope = ApiKey.Scope.INGEST
+    throttle_classes = CALLER_THROTTLES
+    without_body = ("delete",)
+
+    @extend_schema(
+        tags=STOCK,
+        summary="Look at one listing",
+        operation_id="get_listing",
+        description="Of every status, drafts included; it is no event of a buyer.",
+        parameters=[OpenApiParameter("listing_id", OpenApiTypes.INT64, OpenApiParameter.PATH)],
+        responses=CarSerializer,
+    )
+    def get(self, request: Request, listing_id: str) -> Response:
+        return Response(CarSerializer(self.listing(request, listing_id)).data)
+
+    @extend_schema(
+        tags=STOCK,
+        summary="Withdraw one listing",
+        operation_id="withdraw_listing",
+        description="It leaves the market, and its history stays. Of one that has ended nothing changes.",
+        parameters=[OpenApiParameter("listing_id", OpenApiTypes.INT64, OpenApiParameter.PATH)],
+        responses={204: None},
+    )
+    def delete(self, request: Request, listing_id: str) -> Response:
+        with suppress(StatusRefused):
+            withdraw_listing(listing=self.listing(request, listing_id))
+        return Response(status=204)
+
+    def listing(self, request: Request, listing_id: str) -> Listing:
+        return referenced_listing(request, Listing.objects.cars().with_card_data(), listing_id)
 
     @extend_schema(
         tags=STOCK,
@@ -189,9 +345,79 @@ class ListingView(StrictView):
     def patch(self, request: Request, listing_id: str) -> Response:
         question = ListingChangeSerializer(data=request.data)
         question.is_valid(raise_exception=True)
-        listing = referenced_listing(request, Listing.objects.cars().with_card_data(), listing_id)
+        listing = self.listing(request, listing_id)
         change_listing(listing, question.validated_data)
         return Response(CarSerializer(listing).data)
+
+
+BY_EXTERNAL_ID = [
+    OpenApiParameter("external_id", str, OpenApiParameter.PATH, description="Your id of the listing."),
+    OpenApiParameter("source", str, description=SOURCE_HELP),
+]
+
+
+class ListingByExternalIdView(ListingView):
+    """The same by the id of its source."""
+
+    parameters = dict.fromkeys(("get", "put", "patch", "delete"), BY_EXTERNAL_ID)
+
+    @extend_schema(
+        tags=STOCK,
+        summary="Look at one listing, by your id",
+        operation_id="get_listing_by_external_id",
+        parameters=BY_EXTERNAL_ID,
+        responses=CarSerializer,
+    )
+    def get(self, request: Request, external_id: str) -> Response:
+        return super().get(request, external_id)
+
+    @extend_schema(
+        tags=STOCK,
+        summary="Withdraw one listing, by your id",
+        operation_id="withdraw_listing_by_external_id",
+        parameters=BY_EXTERNAL_ID,
+        responses={204: None},
+    )
+    def delete(self, request: Request, external_id: str) -> Response:
+        return super().delete(request, external_id)
+
+    @extend_schema(
+        tags=STOCK,
+        summary="Change one listing, by your id",
+        operation_id="change_listing_by_external_id",
+        parameters=BY_EXTERNAL_ID,
+        request=ListingChangeSerializer,
+        responses={
+            200: CarSerializer,
+            409: OpenApiResponse(description="Its present status, or what it lacks, does not allow this."),
+        },
+        examples=[OpenApiExample("Sold", value={"status": "sold"}, request_only=True)],
+    )
+    def patch(self, request: Request, external_id: str) -> Response:
+        return super().patch(request, external_id)
+
+    @extend_schema(
+        tags=STOCK,
+        summary="Create or replace one listing, by your id",
+        operation_id="replace_listing_by_external_id",
+        description="What is left out is cleared, but for the price, the currency, the status and the seller, which "
+        "stay. The `external_id` of the path is the one that counts.",
+        parameters=BY_EXTERNAL_ID,
+        request=ReplacementSerializer,
+        responses=StoredSerializer,
+    )
+    def put(self, request: Request, external_id: str) -> Response:
+        question = ReplacementSerializer(data=request.data, context={"external_id": external_id})
+        question.is_valid(raise_exception=True)
+        source = SourceQuestionSerializer(data=request.query_params)
+        source.is_valid(raise_exception=True)
+        return store(source.validated_data.get("source", default_source(request)), [question.validated_data])
+
+    def listing(self, request: Request, listing_id: str) -> Listing:
+        named = {"external_id": listing_id}
+        if "source" in request.query_params:
+            named["source"] = request.query_params["source"]
+        return referenced_listing(request, Listing.objects.cars().with_card_data(), named=named)
 
 
 @transaction.atomic

@@ -3,11 +3,15 @@
 What a row does not say is never erased; see ``staging`` for what becomes of a listing's status.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from catalog.imports import staging
@@ -25,26 +29,70 @@ class Stored:
     n_updated: int
     n_unchanged: int
     listing_id_by_external_id: dict[str, int]
+    created_ids: frozenset[int] = frozenset()
+    changed_ids: frozenset[int] = frozenset()
+
+    def result_of(self, external_id: str) -> str:
+        """What became of one row: ``created``, ``updated`` or ``unchanged``."""
+        key = self.listing_id_by_external_id[external_id]
+        if key in self.created_ids:
+            return "created"
+        return "updated" if key in self.changed_ids else "unchanged"
+
+
+EMPTY: Mapping[str, Any] = {  # columns that a client can clear, and what they hold then
+    **dict.fromkeys(("title", "description", "fuel", "gearbox", "body", "drive", "colour", "photo_url", "url"), ""),
+    "place": "",
+    **dict.fromkeys(("year", "mileage_km", "power_kw", "engine_l", "consumption_l_100km", "doors", "seats",
+                     "owner_count", "annual_tax", "latitude", "longitude")),
+    "tags": [],
+}  # fmt: skip
 
 
 @transaction.atomic
-def store_rows(*, source: str, rows: Sequence[ListingRow]) -> Stored:
+def store_rows(
+    *, source: str, rows: Sequence[ListingRow], cleared: Mapping[str, Collection[str]] | None = None
+) -> Stored:
     """Add or update listings by their external ids, all or none; safe to repeat.
 
-    Every row needs an external id, and each of them only once. ``listings_stored`` is sent after commit.
+    Every row needs an external id, and each of them only once. ``listings_stored`` is sent after commit. ``cleared``:
+    external id -> columns of ``EMPTY`` that become empty, whatever is known of them; a title is made anew of the names.
     """
     staged = [_staged(number, source, row) for number, row in enumerate(rows, start=1)]
     with staging.staging_tables():
         staging.stage(staged)
         result = staging.merge(source=source, currency=settings.MARKET_CURRENCY, seen_at=timezone.now())
-    if changed := result.created_ids + result.updated_ids:
-        transaction.on_commit(lambda: listings_stored.send(sender=Listing, listing_ids=changed))
+    created, keys = frozenset(result.created_ids), _keys_of(source, [str(row.external_id) for row in rows])
+    changed = frozenset(result.updated_ids) | (_clear(rows, keys, cleared or {}) - created)
+    if stored := sorted(created | changed):
+        transaction.on_commit(lambda: listings_stored.send(sender=Listing, listing_ids=stored))
     return Stored(
-        n_created=len(result.created_ids),
-        n_updated=len(result.updated_ids),
-        n_unchanged=result.n_unchanged,
-        listing_id_by_external_id=_keys_of(source, [str(row.external_id) for row in rows]),
+        n_created=len(created),
+        n_updated=len(changed),
+        n_unchanged=len(rows) - len(created) - len(changed),
+        listing_id_by_external_id=keys,
+        created_ids=created,
+        changed_ids=changed,
     )
+
+
+def _clear(rows: Sequence[ListingRow], keys: Mapping[str, int], cleared: Mapping[str, Collection[str]]) -> set[int]:
+    """Empty columns of listings; the keys of those that had something in them."""
+    changed: set[int] = set()
+    for row in rows:
+        columns = {name: EMPTY[name] for name in cleared.get(str(row.external_id), ()) if name in EMPTY}
+        if row.built_title and "title" in columns:
+            columns["title"] = row.built_title
+        elif not row.make:
+            columns.pop("title", None)  # a car on sale has a make or a title
+        if not columns:
+            continue
+        had_something = reduce(or_, (~Q(**{name: value}) if value is not None else Q(**{f"{name}__isnull": False})
+                                     for name, value in columns.items()))  # fmt: skip
+        listing = Listing.objects.filter(had_something, pk=keys[str(row.external_id)])
+        if listing.update(**columns, updated_at=timezone.now()):
+            changed.add(keys[str(row.external_id)])
+    return changed
 
 
 def _keys_of(source: str, external_ids: list[str]) -> dict[str, int]:
@@ -67,6 +115,9 @@ def _staged(number: int, source: str, row: ListingRow) -> staging.StagedRow:
 
 def _seller_key(source: str, row: ListingRow) -> str:
     """Who sells, as an id of ours: by the source's own id, else by name; '' when the row names no seller."""
-    if not row.seller_name:
-        return ""
-    return f"{source}/{row.seller_id or slug_of(row.seller_name)}"[:255]
+    return seller_key_of(source, row.seller_id or slug_of(row.seller_name)) if row.seller_name else ""
+
+
+def seller_key_of(source: str, seller_id: str) -> str:
+    """Our name of the seller that a source knows by an id."""
+    return f"{source}/{seller_id}"[:255]

@@ -61,7 +61,14 @@ CLOSED: dict[tuple[str, str], set[str]] = {
     ("me-preferences", "post"): BUYERS | WRITERS,
     ("listings", "post"): WRITERS,
     ("listings", "patch"): WRITERS,
-    ("listing", "patch"): WRITERS,
+    ("listings", "get"): WRITERS,
+    **{
+        (name, method): WRITERS
+        for name in ("listing", "listing-by-external-id")
+        for method in ("get", "patch", "delete")
+    },
+    ("listing-by-external-id", "put"): WRITERS,
+    ("listings-complete", "post"): WRITERS,
     ("car-search", "get"): BUYERS | READERS,
     ("car-completions", "get"): BUYERS | READERS,
     ("car-detail", "get"): BUYERS | READERS,
@@ -104,6 +111,7 @@ LOGOUT = "logout"  # ends the session it is asked with, and nothing else
 HIDDEN_WHERE_CLOSED = {"token-fake", "cleanup", *ACCOUNT_PAGES}  # these answer 404 there
 PATHS = {
     "car-detail": "/api/v1/cars/detail/1", "car-similar": "/api/v1/cars/1/similar", "listing": "/api/v1/listings/1",
+    "listing-by-external-id": "/api/v1/listings/by-external-id/7",
     "recs": "/recs/u", "buyer": "/api/v1/buyers/u", "buyer-export": "/api/v1/buyers/u/export",
     "buyer-merge": "/api/v1/buyers/u/merge", "blocked-sellers": "/api/v1/buyers/u/blocked-sellers",
     "hidden-cars": "/api/v1/buyers/u/hidden-cars",
