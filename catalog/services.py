@@ -71,7 +71,11 @@ def withdraw_listing(*, listing: Listing) -> Listing:
 
 
 def relist_listing(*, listing: Listing) -> Listing:
-    """Put back on sale what was reserved or had ended. Raises ListingNotReady as ``publish_listing`` does."""
+    """Put back on sale what was reserved or had ended. Raises ListingNotReady as ``publish_listing`` does.
+
+    What was withdrawn or has expired is news when it comes back. A sale that is taken back is not: like a reservation
+    that falls through, the listing has the publication time that it had.
+    """
     since = (Status.RESERVED, Status.SOLD, Status.WITHDRAWN, Status.EXPIRED)
     return _move(listing, "relisted", to=Status.LIVE, since=since)
 
@@ -128,7 +132,8 @@ def _move(listing: Listing, step: str, *, to: Status, since: Sequence[Status]) -
     has_ended = to in (Status.SOLD, Status.WITHDRAWN, Status.EXPIRED)
     listing.status = to
     listing.ended_at = timezone.now() if has_ended else None
-    if to == Status.LIVE and stored.status != Status.RESERVED:
+    is_taken_back = stored.status in (Status.RESERVED, Status.SOLD) and listing.published_at is not None
+    if to == Status.LIVE and not is_taken_back:
         listing.published_at = timezone.now()
     listing.missed_runs = 0  # what a person decides holds, whatever deliveries have or have not
     listing.save(update_fields=["status", "published_at", "ended_at", "missed_runs", "updated_at"])

@@ -46,11 +46,11 @@ def badge(text: str, kind: str | None = "") -> SafeString:
 
 
 def clock(moment: datetime | None) -> str:
-    """A time on one line, in the site's time zone: ``21 Nov 08:34``; of another year, with the year."""
+    """A time on one line, in the site's time zone, which it names: ``21 Nov 08:34 UTC``; of another year, with it."""
     if moment is None:
         return NONE
     local, now = timezone.localtime(moment), timezone.localtime()
-    shown = f"{local:%d %b %H:%M}" if local.year == now.year else f"{local:%d %b %Y %H:%M}"
+    shown = f"{local:%d %b %H:%M %Z}" if local.year == now.year else f"{local:%d %b %Y %H:%M %Z}"
     return shown.replace(" ", NBSP)
 
 

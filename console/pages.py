@@ -21,7 +21,7 @@ from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
-from console import auditing
+from console import auditing, lookups  # noqa: F401 - search boxes compare by a lookup of ours
 from console.formats import NONE, list_url
 
 

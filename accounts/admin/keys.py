@@ -33,7 +33,7 @@ class ApiKeyAdmin(ConsoleAdmin):
     list_display = ["name", "shown_prefix", "scope_list", "state", "used", "expires_at", "created_by"]
     list_filter = [("created_at", RangeDateTimeFilter)]
     list_select_related = ["created_by"]
-    search_fields = ["name__icontains", "prefix__startswith"]
+    search_fields = ["name__begins_word", "prefix__startswith"]
     search_help_text = "Name, or the first characters of the key"
     fields = [
         "name",
@@ -176,7 +176,7 @@ class FailedLoginsAdmin(ReadOnlyAdmin):
     list_display = ["name", "kind", "n_tries", "state", "first_at", "last_at"]
     list_filter = [ClosedFilter, ("kind", ChoicesDropdownFilter)]
     ordering = ("-last_at",)
-    search_fields = ["name__istartswith"]
+    search_fields = ["name__begins_word"]
     search_help_text = "Email or network address, from its beginning"
     fields = [("name", "kind"), ("n_tries", "state"), ("first_at", "last_at")]
     actions = ["reopen_selected"]

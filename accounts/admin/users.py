@@ -28,6 +28,8 @@ from console.auditing import forget, record
 from console.formats import NONE, link_to, list_link, list_url, page_of, table
 from console.pages import ConsoleAdmin, go_to
 
+WORDS_SEARCHED = 20  # of a search; each is one more condition
+
 
 # --- Users -----------------------------------------------------------------------------------------------------------
 class UserCreationForm(BaseUserCreationForm):
@@ -53,8 +55,8 @@ class UserAdmin(BaseUserAdmin, ConsoleAdmin):
         ("groups", RelatedDropdownFilter), ("date_joined", RangeDateTimeFilter),
     ]  # fmt: skip
     ordering = ("email",)
-    search_fields = ["email__istartswith", "first_name__istartswith", "last_name__istartswith"]
-    search_help_text = "Email or name, from its beginning"
+    search_fields = ["email__istartswith", "first_name__begins_word", "last_name__begins_word"]
+    search_help_text = "Words of the name, in any order, or the beginning of the email"
     fieldsets = [
         (None, {"fields": ["email", "password", ("first_name", "last_name")]}),
         ("What they may do", {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]}),
@@ -195,6 +197,21 @@ class GroupAdmin(BaseGroupAdmin, ConsoleAdmin):
         return super().has_add_permission(request) and is_superuser(request)
 
 
+def name_of(buyer: Buyer) -> str:
+    """The full name and the email, or whatever the buyer is known by."""
+    name = buyer.user.get_full_name() if buyer.user else ""
+    return f"{name} · {buyer}" if name else str(buyer)
+
+
+def people_found(typed: str) -> QuerySet[User]:
+    """Accounts in whose email, first or last name each word that was typed begins a word."""
+    found = User.objects.all()
+    for word in typed.split()[:WORDS_SEARCHED]:
+        is_name = Q(first_name__begins_word=word) | Q(last_name__begins_word=word)
+        found = found.filter(Q(email__startswith=word.lower()) | is_name)
+    return found
+
+
 # --- Buyers ----------------------------------------------------------------------------------------------------------
 class IdentityFilter(admin.SimpleListFilter):
     title = "known as"
@@ -224,7 +241,7 @@ class BuyerAdmin(ConsoleAdmin):
     ]  # fmt: skip
     list_select_related = ["user"]
     search_fields = ["external_id"]  # shows the search box; get_search_results says how
-    search_help_text = "Email, client system's id or visitor key, from its beginning"
+    search_help_text = "Words of the name, in any order; email, client system's id or visitor key, from its beginning"
     autocomplete_fields = ["user"]
     raw_id_fields = ["merged_into"]
     readonly_fields: list[str] = ["created_at", "spent_at", "merged_buyers"]
@@ -248,6 +265,14 @@ class BuyerAdmin(ConsoleAdmin):
     ]
 
     actions_detail: list[Any] = ["export", "erase"]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Headed by the person's name, where it is known, beside what they are known by."""
+        buyer = Buyer.objects.select_related("user").filter(pk=object_id).first()
+        subtitle = {"subtitle": name_of(buyer)} if buyer else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **subtitle})
 
     def has_erase_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("accounts.delete_buyer"))
@@ -307,7 +332,7 @@ class BuyerAdmin(ConsoleAdmin):
         """Each alternative is answered by an index of its own, so the people are looked up first."""
         if not (term := search_term.strip()):
             return queryset, False
-        people = User.objects.filter(email__startswith=term.lower()).values_list("pk", flat=True)[:200]
+        people = people_found(term).values_list("pk", flat=True)[:200]
         found = Q(user_id__in=list(people)) | Q(external_id__startswith=term) | Q(visitor_key__startswith=term)
         return queryset.filter(found), False
 

@@ -452,7 +452,7 @@ class ImportProblemAdmin(ReadOnlyAdmin):
     list_display = ["row_number", "column", "value", "reason", "effect", "run_link"]
     list_filter = [("is_fatal", BooleanRadioFilter)]
     list_select_related = ["run"]
-    search_fields = ["column__istartswith", "reason__icontains", "value__istartswith"]
+    search_fields = ["column__begins_word", "reason__begins_word", "value__begins_word"]
     ordering = ["run", "row_number"]
 
     @display(description="Effect")

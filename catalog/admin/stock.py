@@ -71,7 +71,8 @@ def count_of(related: type[Model], field: str, **filters: Any) -> Coalesce:
 class MakeAdmin(ConsoleAdmin):
     list_display = ["name", "slug", "models_known", "live_listings"]
     ordering = ["name"]
-    search_fields = ["name__istartswith", "slug__startswith"]
+    search_fields = ["name__begins_word", "slug__begins_word"]
+    search_help_text = "Words of the name, in any order"
     prepopulated_fields = {"slug": ["name"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Make]:
@@ -93,7 +94,8 @@ class CarModelAdmin(ConsoleAdmin):
     list_filter = [("make", AutocompleteSelectFilter)]
     list_select_related = ["make"]
     ordering = ["make__name", "name"]
-    search_fields = ["name__istartswith", "make__name__istartswith"]
+    search_fields = ["name__begins_word", "make__name__begins_word"]
+    search_help_text = "Words of the model or its make, in any order"
     autocomplete_fields = ["make"]
     prepopulated_fields = {"slug": ["name"]}
 
@@ -110,8 +112,8 @@ class SellerAdmin(ConsoleAdmin):
     list_display = ["name", "kind", "place", "live_listings", "user"]
     list_filter = [("kind", ChoicesDropdownFilter)]
     list_select_related = ["user"]
-    search_fields = ["name__istartswith", "external_id"]
-    search_help_text = "Name from its beginning, or external id"
+    search_fields = ["name__begins_word", "place__begins_word", "external_id__exact"]
+    search_help_text = "Words of the name or the place, in any order; or the external id"
     autocomplete_fields = ["user"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Seller]:
@@ -333,8 +335,8 @@ def word_condition(word: str) -> Q:
         found |= Q(search_text=query)
     if word.isdecimal() and len(word) < 19:
         found |= Q(pk=int(word)) | (Q(year=int(word)) if len(word) == 4 else Q())
-    makes = list(Make.objects.filter(name__istartswith=word).values_list("pk", flat=True))
-    models = list(CarModel.objects.filter(name__istartswith=word).values_list("pk", flat=True))
+    makes = list(Make.objects.filter(name__begins_word=word).values_list("pk", flat=True))
+    models = list(CarModel.objects.filter(name__begins_word=word).values_list("pk", flat=True))
     return found | Q(make_id__in=makes) | Q(car_model_id__in=models)
 
 

@@ -30,7 +30,7 @@ JOB_LABELS = {
     "running": "info",
     "done": "success",
     "failed": "danger",
-    "cancelled": "warning",
+    "cancelled": "",
     "interrupted": "warning",
 }
 

@@ -34,7 +34,7 @@ from jobs.wording import ArgumentsLost, arguments_in_words, error_in_words, give
 
 admin.site.unregister([TaskResult, GroupResult])
 
-RESULT_LABELS = {"SUCCESS": "success", "FAILURE": "danger", "RETRY": "warning", "STARTED": "info", "REVOKED": "warning"}
+RESULT_LABELS = {"SUCCESS": "success", "FAILURE": "danger", "RETRY": "warning", "STARTED": "info"}
 RESULT_WORDS = {
     "SUCCESS": "Done", "FAILURE": "Failed", "RETRY": "Will be tried again", "STARTED": "Running", "PENDING": "Waiting",
     "REVOKED": "Cancelled",
@@ -98,6 +98,8 @@ class TaskResultAdmin(BaseTaskResultAdmin, ReadOnlyAdmin):
     def status_badge(self, result: TaskResult) -> SafeString:
         if is_lost(result):
             return badge("Lost", "danger")
+        if is_skipped(result):
+            return badge("Skipped")
         return badge(RESULT_WORDS.get(result.status, result.status.capitalize()), RESULT_LABELS.get(result.status, ""))
 
     @display(description="Result")
@@ -106,6 +108,8 @@ class TaskResultAdmin(BaseTaskResultAdmin, ReadOnlyAdmin):
             return "Its worker died. What it was to do was handed to another one, or is done by the next schedule."
         if result.status == "STARTED":
             return f"on {result.worker or 'some worker'}"
+        if is_skipped(result):
+            return "It waited for a worker until its next run was due, which does the same."
         if result.status in ("FAILURE", "RETRY", "REVOKED"):
             return error_in_words(result.result, result.traceback) or "no reason was given"
         return answer_in_words(result.result) or NONE
@@ -230,6 +234,11 @@ class QueuesView(UnfoldModelAdminViewMixin, TemplateView):
         queues = [queue_row(name, n_waiting) for name, n_waiting in (depths or {}).items()]
         may_drop = self.request.user.has_perm(CHANGE)
         return super().get_context_data(**kwargs, is_broker_away=depths is None, queues=queues, may_drop=may_drop)
+
+
+def is_skipped(result: TaskResult) -> bool:
+    """Whether a scheduled run was not begun, for its time was over; a run that a person cancelled is another thing."""
+    return result.status == "REVOKED" and "expired" in error_in_words(result.result, result.traceback)
 
 
 def is_lost(result: TaskResult) -> bool:

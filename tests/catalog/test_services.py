@@ -71,8 +71,17 @@ def test_a_title_is_name_enough():
     assert publish_listing(listing=listing).is_available
 
 
-def test_a_reservation_that_falls_through_keeps_its_publication_time():
-    assert relist_listing(listing=ListingFactory(reserved=True)).published_at == PUBLISHED_AT
+@pytest.mark.parametrize("state", ["reserved", "sold"])
+def test_a_reservation_or_a_sale_that_falls_through_keeps_its_publication_time(state):
+    listing = relist_listing(listing=ListingFactory(**{state: True}))
+    assert (listing.published_at, listing.ended_at, listing.is_available) == (PUBLISHED_AT, None, True)
+
+
+def test_a_sale_that_is_taken_back_leaves_the_listing_as_it_was():
+    before = ListingFactory()
+    relist_listing(listing=mark_sold(listing=Listing.objects.get(pk=before.pk)))
+    after = Listing.objects.get(pk=before.pk)
+    assert (after.status, after.published_at, after.ended_at) == (before.status, before.published_at, None)
 
 
 def test_a_car_that_comes_back_is_news():
