@@ -23,7 +23,7 @@ HANDLED_BY_OPERATORS = {
     "catalog": ("listing", "seller", "make", "carmodel", "importrun", "feed", "qualityreport"),
     "recommendations": (
         "eventkind", "placement", "experiment", "savedsearch", "preference", "rankerversion", "trainingrun",
-        "evaluation", "seedrun", "tastemap",
+        "evaluation", "seedrun", "tastemap", "merchandisingrule",
     ),
     "django_celery_beat": ("periodictask", "intervalschedule", "crontabschedule", "clockedschedule", "solarschedule"),
     "django_celery_results": ("taskresult",),

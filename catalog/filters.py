@@ -13,6 +13,7 @@ from typing import Any, Self
 
 EARTH_RADIUS_KM = 6371.0088
 KM_PER_DEGREE = 111.195
+NOT_ASKED = {"also", "seller_ids", "listing_ids", "hidden"}  # fields of ListingFilters that no query has
 LARGEST_NUMBER = 1e15  # of a stored filter; far beyond any price, and exact in double precision
 LOCATION = ("latitude", "longitude", "radius_km")
 
@@ -23,8 +24,9 @@ class ListingFilters:
 
     ``makes`` and ``models`` are compared by slug, ``tags`` must all be present, ``text`` is a web-style query.
     Prices are in the market's currency: a listing in another one is compared by EXCHANGE_RATES, and without a rate it
-    is in no range. ``also`` must hold besides: what a page always asks, whatever a caller does. It is not part of the
-    query.
+    is in no range. The last four are not part of the query, since no caller may ask them; merchandising rules do:
+    ``also`` must hold besides (what a page always asks, whatever a caller does), ``seller_ids`` and ``listing_ids`` are
+    database keys, of which any will do, and a listing that matches any of ``hidden`` is left out.
     """
 
     makes: tuple[str, ...] = ()
@@ -53,6 +55,9 @@ class ListingFilters:
     radius_km: float | None = None
     text: str = ""
     also: ListingFilters | None = None
+    seller_ids: tuple[int, ...] = ()
+    listing_ids: tuple[int, ...] = ()
+    hidden: tuple[ListingFilters, ...] = ()
 
     @property
     def location(self) -> tuple[float, float, float] | None:
@@ -63,7 +68,7 @@ class ListingFilters:
 
     def __bool__(self) -> bool:
         """Whether anything is asked at all."""
-        return bool(self.as_query()) or bool(self.also)
+        return any(getattr(self, name) for name in NOT_ASKED) or bool(self.as_query())
 
     def together_with(self, other: ListingFilters) -> ListingFilters:
         """What satisfies both, even where they contradict each other and nothing does."""
@@ -82,16 +87,20 @@ class ListingFilters:
         also |= circle if self.location else {}
         return merged.together_with(ListingFilters(**also)) if also else merged
 
+    def without(self, *hidden: ListingFilters) -> ListingFilters:
+        """The same, less the listings that match any of the others; what asks nothing hides nothing."""
+        return replace(self, hidden=(*self.hidden, *filter(None, hidden)))
+
     def as_query(self) -> dict[str, Any]:
         """Only what was asked, as JSON-ready values: this is what a search event carries."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "also"}
+        values = {name: getattr(self, name) for name in (field.name for field in fields(self)) if name not in NOT_ASKED}
         asked = {name: value for name, value in values.items() if value not in ((), None, "")}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items()}
 
     @classmethod
     def names(cls) -> set[str]:
         """Everything that a query may ask."""
-        return {field.name for field in fields(cls)} - {"also"}
+        return {field.name for field in fields(cls)} - NOT_ASKED
 
     @classmethod
     def from_query(cls, query: object) -> Self:

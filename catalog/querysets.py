@@ -26,6 +26,7 @@ SET_FILTERS = {  # field of ListingFilters -> column
     "colours": "colour",
     "seller_kinds": "seller__kind",
 }
+KEY_FILTERS = {"seller_ids": "seller_id", "listing_ids": "pk"}
 ITEMS = "items"  # the source of what client systems add as bare ids with genres; see ``catalog.items``
 RANGE_FILTERS = (
     "year",
@@ -56,7 +57,7 @@ class ListingQuerySet(models.QuerySet["Listing"]):
     def matching(self, filters: ListingFilters) -> ListingQuerySet:
         """Listings that satisfy every filter; the twin of ``ListingIndex.matching``."""
         listings = self.priced_between(filters.min_price, filters.max_price)
-        for name, column in SET_FILTERS.items():
+        for name, column in (SET_FILTERS | KEY_FILTERS).items():
             if values := getattr(filters, name):
                 listings = listings.filter(**{f"{column}__in": values})
         for column in RANGE_FILTERS:
@@ -68,8 +69,18 @@ class ListingQuerySet(models.QuerySet["Listing"]):
             listings = listings.filter(tags__contains=list(filters.tags))
         if filters.text:
             listings = listings.filter(search_text=web_query(filters.text))
+        for hidden in filters.hidden:
+            listings = listings.without(hidden)
         placed = listings.within(*filters.location) if filters.location else listings
         return placed.matching(filters.also) if filters.also else placed
+
+    def without(self, hidden: ListingFilters) -> ListingQuerySet:
+        """All but those that match; an attribute that is not known does not match, so such a listing stays."""
+        if not hidden:
+            return self
+        if hidden == type(hidden)(seller_ids=hidden.seller_ids):  # by far the commonest, and a plain condition
+            return self.exclude(seller_id__in=hidden.seller_ids)
+        return self.exclude(pk__in=self.model._default_manager.matching(hidden).order_by().values("pk"))
 
     def with_market_price(self) -> ListingQuerySet:
         """Annotates ``market_price``, in the market's currency; NULL without a price or without a rate."""

@@ -78,6 +78,7 @@ NAVIGATION = [
         page("Trials of weights", "balance", "recommendations", "weighttrial"),
         page("Event kinds", "tune", "recommendations", "eventkind"),
         page("Placements", "dashboard_customize", "recommendations", "placement"),
+        page("Merchandising rules", "sell", "recommendations", "merchandisingrule"),
         page("Experiments", "science", "recommendations", "experiment"),
         page("Demo market", "grass", "recommendations", "seedrun"),
     ),

@@ -1,6 +1,6 @@
 """What makes stored things stale: notices, enqueues after commit, computes nothing."""
 
-from django.db.models.signals import post_migrate, post_save
+from django.db.models.signals import m2m_changed, post_delete, post_migrate, post_save
 from django.dispatch import receiver
 
 from accounts.roles import install_roles
@@ -12,7 +12,8 @@ from recommendations.buyers.privacy import personal_data_of
 from recommendations.events.recording import take_over_history
 from recommendations.events.signals import events_recorded, ranker_promoted
 from recommendations.listings.odd_prices import oddly_priced
-from recommendations.models import Interaction
+from recommendations.merchandising.rules import forget_rules
+from recommendations.models import Interaction, MerchandisingRule
 
 LISTINGS_PER_TASK = 5000
 
@@ -49,6 +50,23 @@ def embed_after_import(sender, listing_ids, **kwargs):
     """Listings that came in bulk, which saves no row by itself."""
     for start in range(0, len(listing_ids), LISTINGS_PER_TASK):
         enqueue_on_commit("recommendations.embed_listings", list(listing_ids[start : start + LISTINGS_PER_TASK]))
+
+
+@receiver([post_save, post_delete], sender=MerchandisingRule, dispatch_uid="recommendations.rule_changed")
+def follow_changed_rule(sender, **kwargs):
+    """The next list of this process follows a changed rule; other processes read it within a second."""
+    forget_rules()
+
+
+def follow_changed_target(sender, **kwargs):
+    """The same where sellers, listings or placements of a rule were changed."""
+    forget_rules()
+
+
+for relation in (MerchandisingRule.sellers, MerchandisingRule.listings, MerchandisingRule.placements):
+    m2m_changed.connect(
+        follow_changed_target, sender=relation.through, dispatch_uid=f"recommendations.{relation.field.name}_of_rule"
+    )
 
 
 @receiver(buyers_merged, dispatch_uid="recommendations.buyers_merged")

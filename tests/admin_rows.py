@@ -43,6 +43,8 @@ from recommendations.models import (
     Experiment,
     FeedFit,
     Interaction,
+    MerchandisingChange,
+    MerchandisingRule,
     Placement,
     Preference,
     RankerArtifact,
@@ -135,6 +137,14 @@ def periodic_task() -> PeriodicTask:
     return PeriodicTask.objects.create(name=f"job {next(numbers)}", task="a.task", interval=every)
 
 
+def merchandising_rule() -> MerchandisingRule:
+    rule = MerchandisingRule.objects.create(name=f"rule {next(numbers)}", action="hide", target={"makes": ["skoda"]})
+    rule.sellers.add(factories.SellerFactory())
+    rule.listings.add(listing())
+    rule.placements.add(factories.PlacementFactory(slug=f"spot-{next(numbers)}"))
+    return rule
+
+
 ROW_OF: dict[type[Model], Callable[[], Model]] = {
     User: factories.UserFactory,
     Buyer: lambda: interaction().buyer,
@@ -202,6 +212,10 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
     Preference: factories.PreferenceFactory,
     Placement: lambda: factories.PlacementFactory(slug=f"spot-{next(numbers)}"),
     ServedList: served_list,
+    MerchandisingRule: lambda: merchandising_rule(),
+    MerchandisingChange: lambda: MerchandisingChange.objects.create(
+        rule=merchandising_rule(), by=factories.UserFactory(), after={"name": "A rule"}
+    ),
     Experiment: experiment,
     BuyerSeller: lambda: BuyerSeller.objects.create(
         buyer=factories.BuyerFactory(), seller_external_id=f"shop/{next(numbers)}", relation="blocked"

@@ -8,6 +8,7 @@ from recommendations.feed.fitting import forget_log
 from recommendations.feed.memory import memory
 from recommendations.listings.index import drop_index
 from recommendations.listings.market_statistics import forget_market_statistics
+from recommendations.merchandising.rules import forget_rules
 from recommender_site.celery import app
 from tests.migrated_rows import _tests_that_commit_put_rows_back, django_db_setup  # noqa: F401
 
@@ -16,6 +17,7 @@ from tests.migrated_rows import _tests_that_commit_put_rows_back, django_db_setu
 def _nothing_remembered(request):
     drop_index()
     forget_market_statistics()
+    forget_rules()
     memory.forget()
     forget_log()
     if "django_db_setup" in request.fixturenames:

@@ -88,6 +88,8 @@ def answer_context(question: WhatIf, form: LabForm, request: HttpRequest) -> dic
         "rows": list_rows(found, request.GET, form.kinds),
         "legend": [(number, name) for number, name in enumerate(GROUPS)],
         "dropped": dropped_rows(found.dropped),
+        "why_not": found.why_not,
+        "why_not_car": car_line(found.why_not.listing) if found.why_not else "",
         "reasons": ", ".join(f"{n} {why}" for why, n in sorted(found.reasons.items(), key=lambda one: -one[1])),
         "side_by_side": side_by_side(question, found) if question.events else None,
         "portraits": [drawn(one, len(interests)) for one in portraits_of(found.buyer_context.ranker, interests)],

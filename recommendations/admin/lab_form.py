@@ -82,6 +82,11 @@ class LabForm(forms.Form):
     longitude = number("Longitude", min_value=-180, max_value=180)
     radius_km = number("Within (km)", "A place needs all three: latitude, longitude and radius.", min_value=0.1)
 
+    missing_car = forms.CharField(
+        label="Why is this car not in the list?", required=False, max_length=200, widget=UnfoldAdminTextInputWidget,
+        help_text="An id, also of a car that is sold; or words: the newest car for sale that they find.",
+    )  # fmt: skip
+
     def __init__(self, data: QueryDict | None = None) -> None:
         super().__init__(data if data is not None else {})
         self.fields["version"].choices = [("", "Live"), *versions()]  # type: ignore[attr-defined]
@@ -136,6 +141,13 @@ class LabForm(forms.Form):
             )
         return moment
 
+    def clean_missing_car(self) -> Listing | None:
+        typed = self.cleaned_data["missing_car"].strip()
+        listing = find_car(typed) if typed else None
+        if typed and listing is None:
+            raise forms.ValidationError(f"No car is found by “{typed}”: try its id, or fewer words.")
+        return listing
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         given = [name for name in PLACE if cleaned.get(name) is not None]
@@ -174,6 +186,7 @@ class LabForm(forms.Form):
             version_id=int(cleaned["version"]) if cleaned["version"] else None,
             as_of=cleaned["moment"],
             events=cleaned["events"],
+            missing_car=cleaned["missing_car"],
         )
 
     def filters(self) -> ListingFilters:

@@ -82,7 +82,7 @@ class PlacementAdmin(ConsoleAdmin):
     form = PlacementForm
     list_display = ["name", "slug", "k", "diversity", "exploration_share", "running_experiment", "lists"]
     ordering = ["name"]
-    search_fields = ["name", "slug"]
+    search_fields = ["name__begins_word", "slug__begins_word"]
     fieldsets = [
         (None, {"fields": [("name", "slug", "k")]}),
         ("What comes in", {"fields": ["sources", "filters", "boosts"]}),
@@ -154,7 +154,7 @@ class ExperimentAdmin(ConsoleAdmin):
     list_display = ["slug", "placement", "status_badge", "variant_names", "started_at", "stopped_at"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["placement"]
-    search_fields = ["slug"]
+    search_fields = ["slug__begins_word", "placement__name__begins_word"]
     autocomplete_fields = ["placement"]
     fieldsets = [
         (None, {"fields": [("slug", "placement", "status")]}),

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import (
     AutocompleteSelectFilter,
@@ -23,7 +24,17 @@ from console.formats import NONE, badge, clock, link_to, list_link, money, table
 from console.pages import ConsoleAdmin, ReadOnlyAdmin
 from recommendations.admin.pages import in_words
 from recommendations.admin.weights import KindWeightsPage
-from recommendations.models import BuyerSeller, EventKind, Interaction, SavedSearch, ServedList, ShownAgain
+from recommendations.engine.reasons import operator_breakdown
+from recommendations.insight.past_lists import Explained, explained
+from recommendations.models import (
+    BuyerSeller,
+    EventKind,
+    Interaction,
+    MerchandisingRule,
+    SavedSearch,
+    ServedList,
+    ShownAgain,
+)
 
 
 @admin.register(EventKind)
@@ -33,7 +44,7 @@ class EventKindAdmin(ConsoleAdmin):
     list_display = ["name", "slug", "weight", "half_life_days", "is_contact", "is_dismissal"]
     list_editable = ["weight", "half_life_days", "is_contact", "is_dismissal"]
     ordering = ["-weight"]
-    search_fields = ["name", "slug"]
+    search_fields = ["name__begins_word", "slug__begins_word"]
     fieldsets = [
         (
             None,
@@ -121,7 +132,7 @@ class ServedListAdmin(ReadOnlyAdmin):
     search_help_text = "List id"
     fieldsets = [
         (None, {"fields": [("served_at", "buyer_link"), ("placement", "version", "variant"), "asked", "id"]}),
-        ("What was shown", {"fields": ["cars"]}),
+        ("What was shown", {"fields": ["cars", "held_out"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ServedList]:
@@ -160,16 +171,17 @@ class ServedListAdmin(ReadOnlyAdmin):
 
     @display(description="In the order shown")
     def cars(self, served: ServedList) -> str | SafeString:
-        """Each car as it was shown, as it is now, and what the buyer did with it."""
+        """Each car as it was shown and why, as it is now, and what the buyer did with it."""
         listings = Listing.objects.with_card_data().in_bulk(served.listing_ids)
         done = events_by_listing(served)
-        rows = [
-            car_row(position, listings.get(listing_id), score, source, done.get(listing_id, []))
-            for position, (listing_id, score, source) in enumerate(
-                zip(served.listing_ids, served.scores, served.sources, strict=False), start=1
-            )
-        ]
-        return table(["", "Car", "Price now", "Status now", "Source", "Score", "Then"], rows)
+        rows = [car_row(one, listings.get(one.listing_id), done.get(one.listing_id, [])) for one in explained(served)]
+        return table(["", "Car", "Price now", "Status now", "Source", "Score", "Why", "Then"], rows)
+
+    @display(description="Merchandising rules not applied")
+    def held_out(self, served: ServedList) -> str:
+        keys = [int(key) for key in served.merchandising.get("held_out", {})]
+        names = MerchandisingRule.objects.filter(pk__in=keys).values_list("name", flat=True)
+        return f"{', '.join(names)}: this buyer is in the holdout" if names else NONE
 
 
 def events_by_listing(served: ServedList) -> dict[int | None, list[str]]:
@@ -179,13 +191,31 @@ def events_by_listing(served: ServedList) -> dict[int | None, list[str]]:
     return done
 
 
-def car_row(position: int, listing: Listing | None, score: float, source: str, done: list[str]) -> list[Any]:
+def car_row(one: Explained, listing: Listing | None, done: list[str]) -> list[Any]:
+    then, why = ", ".join(done) or NONE, why_there(one)
     if listing is None:
-        return [position, "removed", NONE, NONE, source, f"{score:.3f}", ", ".join(done)]
+        return [one.position, "removed", NONE, NONE, one.source, f"{one.score:.3f}", why, then]
     return [
-        position, link_to(listing), money(listing.price, listing.currency), listing.get_status_display(),
-        source, f"{score:.3f}", ", ".join(done) or NONE,
+        one.position, link_to(listing), money(listing.price, listing.currency), listing.get_status_display(),
+        one.source, f"{one.score:.3f}", why, then,
     ]  # fmt: skip
+
+
+def why_there(one: Explained) -> str | SafeString:
+    """What the record says of rules, and the terms of the score behind a line to open."""
+    said = "; ".join([*one.rules, *(["labelled as promoted"] if one.is_promoted else [])])
+    if not one.terms:
+        return said or NONE
+    lines = operator_breakdown(one.terms, sum(one.terms.values()))
+    note = "" if one.is_exact else "The car's facts or the market's have changed since, so they do not add up exactly."
+    return format_html(
+        '{}<details class="fc-more"><summary>{} terms</summary>{}'
+        '<table class="fc-terms"><tbody>{}</tbody></table></details>',
+        said,
+        len(lines),
+        format_html('<p class="fc-muted">{}</p>', note) if note else "",
+        format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", [(name, f"{value:+.4f}") for name, value in lines]),
+    )
 
 
 @admin.register(SavedSearch)

@@ -71,6 +71,7 @@ def item_json(item: RecommendedListing) -> str:
                 "score": float(item.score),
                 "source": item.source,
                 "reason": item.reason,
+                "promoted": item.is_promoted,
             }
         )
     return kept

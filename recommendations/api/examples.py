@@ -59,7 +59,13 @@ SEARCH_ANSWER = {
 COMPLETIONS_ANSWER = {
     "completions": [{"text": "red Octavia", "field": "model", "value": "octavia", "count": 27}],
 }
-RECOMMENDED = CARD | {"position": 1, "score": 2.31, "source": "taste", "reason": "An estate, as you like them."}
+RECOMMENDED = CARD | {
+    "position": 1,
+    "score": 2.31,
+    "source": "taste",
+    "reason": "An estate, as you like them.",
+    "promoted": False,
+}
 RECOMMENDATIONS_ANSWER = {
     "recommended": [RECOMMENDED],
     "list_id": "0b6f3c2e-7d7a-4b0e-9f1e-3a2f5d1c8e90",

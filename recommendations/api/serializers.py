@@ -213,6 +213,9 @@ class RecommendedCarSerializer(PricedCardSerializer):
         help_text="Which way it came into the list; whose listing it is says `listing_source`."
     )
     reason = serializers.CharField(help_text="One sentence for the buyer, in the language of the request.")
+    promoted = serializers.BooleanField(
+        source="is_promoted", help_text="Whether it stands where it does because that was paid for: label it."
+    )
 
 
 class RecommendationsAnswerSerializer(serializers.Serializer):

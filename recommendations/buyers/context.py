@@ -59,6 +59,7 @@ class BuyerContext:
         n_events: How many events the belief rests on.
         history: Archetype codes of the cars the buyer dealt with lately, and how strongly, same length.
         opened_make_ids: Makes of those cars.
+        opened_ids: Listings of those cars, the newest first.
         read: What was read of the buyer along with the rest; None: it is read where it is needed.
         wishes: What the buyer asked for outright and has not contradicted since.
     """
@@ -71,6 +72,7 @@ class BuyerContext:
     n_events: int
     history: tuple[NDArray[np.int32], NDArray[np.float64]]
     opened_make_ids: frozenset[int]
+    opened_ids: tuple[int, ...] = ()
     read: BuyerReading | None = None
     wishes: tuple[Wish, ...] = ()
 
@@ -136,6 +138,7 @@ def buyer_context_in(
         n_events=preference.n_interactions if preference else 0,
         history=(listing_index.archetypes[rows[rows >= 0]], strengths[rows >= 0]),
         opened_make_ids=frozenset(event.make_id for event in recent if event.make_id),
+        opened_ids=tuple(event.listing_id for event in recent),
         read=read,
         wishes=wishes_of(buyer, listing_index, asked_by(buyer, moment, read))
         if buyer and buyer.is_personalised

@@ -39,6 +39,7 @@ class ListPolicy:
         exploration_share: Share of the places kept for exploration, 0 to 1. The first place never is, unless all are.
         promoted_share: Share of the places promoted listings may take, 0 to 1, under the same rule.
         fresh_share: Share of the places kept to find out about listings too new to be known, under the same rule.
+        group_caps: At most so many of each group of ``Pool.groups``, >= 0.
         taste_shares: Of the several tastes of a household, by taste: no taste gets much more of the list, from the
             top down, than its share. Left out: one taste.
         wish_shares: Of what the buyer asked for outright, by wish: of the places from the top down, at least so many
@@ -53,11 +54,12 @@ class ListPolicy:
     exploration_share: float = 0.1
     promoted_share: float = 0.0
     fresh_share: float = 0.0
+    group_caps: tuple[int, ...] = ()
     taste_shares: tuple[float, ...] = ()
     wish_shares: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.k < 0 or self.max_per_model < 0 or self.max_per_seller < 0:
+        if min(self.k, self.max_per_model, self.max_per_seller, *self.group_caps) < 0:
             raise ValueError("k and the caps must not be negative")
         for name in ("diversity", "exploration_share", "promoted_share", "fresh_share"):
             if not 0 <= getattr(self, name) <= 1:
@@ -96,6 +98,7 @@ class Pool:
         fresh_scores: Scores of listings too new to be known, under one draw of how much they will be asked about; nan
             for the others. Left out: none is.
         wishes: Which of the buyer's wishes each listing satisfies, shape (n, n_wishes). Left out: there are none.
+        groups: Which groups each listing is in, for ``ListPolicy.group_caps``, shape (n, n_groups). Left out: none.
         tastes: Which taste of a household each listing suits, int; below 0 for no particular one. Left out: none.
 
     Raises:
@@ -109,6 +112,7 @@ class Pool:
     exploration_scores: NDArray[np.float64] = None  # type: ignore[assignment]
     is_promoted: NDArray[np.bool_] = None  # type: ignore[assignment]
     fresh_scores: NDArray[np.float64] = None  # type: ignore[assignment]
+    groups: NDArray[np.bool_] = None  # type: ignore[assignment]
     tastes: NDArray = None  # type: ignore[assignment]
     wishes: NDArray[np.bool_] = None  # type: ignore[assignment]
 
@@ -134,6 +138,10 @@ class Pool:
         if wishes.ndim != 2 or len(wishes) != n:
             raise ValueError(f"wishes must have shape ({n}, n_wishes), not {wishes.shape}")
         object.__setattr__(self, "wishes", wishes)
+        groups = np.zeros((n, 0), np.bool_) if self.groups is None else np.asarray(self.groups, np.bool_)
+        if groups.ndim != 2 or len(groups) != n:
+            raise ValueError(f"groups must have shape ({n}, n_groups), not {groups.shape}")
+        object.__setattr__(self, "groups", groups)
         features = np.asarray(self.features)
         if features.ndim != 2 or len(features) != n:
             raise ValueError(f"features must have shape ({n}, n_dims), not {features.shape}")
@@ -220,6 +228,11 @@ class _Wishes:
             for codes, cap in ((pool.models, policy.max_per_model), (pool.sellers, policy.max_per_seller))
             if cap and (codes >= 0).any()
         ]
+        if pool.groups.shape[1] != len(policy.group_caps):
+            raise ValueError(f"{pool.groups.shape[1]} groups need as many caps, not {len(policy.group_caps)}")
+        for at, cap in enumerate(policy.group_caps):
+            self.groups.append((np.where(pool.groups[:, at], 0, -1), np.zeros(len(pool), dtype=np.int64), cap))
+            self.oversteps[pool.groups[:, at] & (cap == 0)] += 1  # full before the first car is placed
         self.tastes, self.taste_shares = pool.tastes, np.array(policy.taste_shares)
         self.n_of_taste = np.zeros(len(self.taste_shares), dtype=np.int64)
         self.wishes, self.wish_shares = pool.wishes, np.array(policy.wish_shares)
@@ -257,7 +270,7 @@ class _Wishes:
             if codes[row] >= 0:
                 alike = codes == codes[row]
                 n_placed[alike] += 1
-                self.oversteps[alike & (n_placed >= cap)] += 1
+                self.oversteps[alike & (n_placed >= cap)] += 1  # of a cap of 0, once more with each car
 
 
 def _position_kinds(n: int, policy: ListPolicy, rng: np.random.Generator) -> list[Kind]:

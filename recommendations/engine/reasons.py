@@ -47,7 +47,7 @@ def operator_breakdown(terms: Terms, score: float) -> list[tuple[str, float]]:
 
     Terms of exactly 0 are left out. What the terms do not explain is not hidden among them but has a line of its own.
     """
-    lines = [(LABELS.get(name, name.capitalize()), float(value)) for name, value in terms.items() if value]
+    lines = [(LABELS.get(name, name[:1].upper() + name[1:]), float(value)) for name, value in terms.items() if value]
     remainder = float(score) - sum(value for _, value in lines)
     if abs(remainder) > ROUNDING:
         lines.append(("Not accounted for", remainder))

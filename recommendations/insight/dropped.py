@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from catalog.filters import ListingFilters
 from recommendations.listings.index import ListingIndex
+from recommendations.merchandising.plan import matches as matches_target
+from recommendations.merchandising.rules import Rule
 from recommendations.serving.placements import Rules
 from recommendations.serving.ranking import SOURCE_OF_KIND, Candidate
 from recommendations.serving.scorer import Scorer
@@ -31,6 +33,7 @@ LOCATION_FILTERS = ("latitude", "longitude", "radius_km")
 NOT_FOR_SALE, DISMISSED, OWN, FREQUENCY_CAP = "not for sale", "dismissed", "their own", "shown too often"
 PLACEMENT_FILTER, ASKED_FILTER = "placement's filters", "filters asked for"
 NOT_PROPOSED, MODEL_CAP, SELLER_CAP = "not proposed", "cap per model", "cap per seller"
+HIDDEN, RULE_CAP = "hidden by a rule", "cap of a rule"
 TASTE_SHARE, DIVERSITY, KEPT_POSITIONS = "the other taste's turn", "too alike", "kept places"
 
 
@@ -63,6 +66,7 @@ class Question:
         dismissed, frequency_capped: Ids that must not be shown, and that step back.
         listed: Ids of the list, in its order.
         pool: Every candidate that was put in order.
+        is_of_now: Whether the list is one of this moment, and not of the past.
     """
 
     listing_index: ListingIndex
@@ -73,6 +77,7 @@ class Question:
     frequency_capped: Set[int]
     listed: Sequence[int]
     pool: Mapping[int, Candidate]
+    is_of_now: bool = True
 
     @cached_property
     def listed_rows(self) -> NDArray[np.intp]:
@@ -141,6 +146,8 @@ def exclusion_reason(question: Question, row: int) -> tuple[str, str]:
     buyer = question.scorer.buyer_context.buyer
     if not listing_index.column("is_live")[row]:
         return NOT_FOR_SALE, "sold, reserved or withdrawn"
+    if rule := hiding_rule(question, listing_id):
+        return HIDDEN, f"rule “{rule.name}” hides it"
     if listing_id in question.dismissed:
         is_own = buyer is not None and buyer.user_id and listing_index.column("seller_user_ids")[row] == buyer.user_id
         return (OWN, "buyers are not shown their own cars") if is_own else (DISMISSED, "the buyer dismissed this car")
@@ -155,6 +162,11 @@ def exclusion_reason(question: Question, row: int) -> tuple[str, str]:
     return omission_reason(question, row, listing_id)
 
 
+def hiding_rule(question: Question, listing_id: int) -> Rule | None:
+    """The first merchandising rule that hides a car."""
+    return next((r for r in question.rules.plan.hides if matches_target(r.target, [listing_id])[0]), None)
+
+
 def omission_reason(question: Question, row: int, listing_id: int) -> tuple[str, str]:
     """Which rule of the placement left a candidate out."""
     listing_index, placement = question.listing_index, question.rules.placement
@@ -166,6 +178,10 @@ def omission_reason(question: Question, row: int, listing_id: int) -> tuple[str,
         n = int((codes[question.listed_rows] == codes[row]).sum())
         if cap and codes[row] > 0 and n >= cap:
             return reason, f"{n} {of_what} are in the list already, of {cap} at most"
+    for rule in question.rules.plan.caps:
+        n = int(matches_target(rule.target, question.listed).sum())
+        if matches_target(rule.target, [listing_id])[0] and n >= int(rule.share * len(question.listed)):
+            return RULE_CAP, f"rule “{rule.name}” lets {rule.share:.0%} of a list be such cars, and {n} are in it"
     if len(question.scorer.buyer_context.interests) > 1 and is_of_a_full_taste(question, row):
         return TASTE_SHARE, "each taste of the household gets its share of the places"
     if question.left_in_pool.index(listing_id) < question.n_kept:

@@ -11,6 +11,7 @@ from django.db.models import Q
 from accounts.models import Buyer
 from recommendations.insight.reverse_match import active_buyers
 from recommendations.insight.what_if import Answer, WhatIf, answer, market_statistics_of
+from recommendations.merchandising.rules import Rule
 from recommendations.models import EventKind
 from recommendations.serving.placements import Rules
 
@@ -20,14 +21,23 @@ POSITIONS_SHOWN = 20
 
 @dataclass(frozen=True)
 class ListSetup:
-    """One way to make lists: kinds in place of the stored ones (None: those), and the rules of the placement."""
+    """One way to make lists: kinds and merchandising rules in place of the stored ones (None: those), and the rules of
+    the placement."""
 
     kinds: Mapping[str, EventKind] | None
     rules: Rules
+    merchandising: tuple[Rule, ...] | None = None
 
     def question(self, buyer: Buyer) -> WhatIf:
         k = min(self.rules.placement.k, POSITIONS_SHOWN)
-        return WhatIf(buyer=buyer, k=k, placement=self.rules.placement.slug, kinds=self.kinds, rules=self.rules)
+        return WhatIf(
+            buyer=buyer,
+            k=k,
+            placement=self.rules.placement.slug,
+            kinds=self.kinds,
+            rules=self.rules,
+            merchandising=self.merchandising,
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ from recommendations.engine.ranker import SourceSwitch
 from recommendations.events.rows import EventRows, read_histories
 from recommendations.insight.dropped import Dropped, Question, find_dropped
 from recommendations.insight.versions import borrow_version
+from recommendations.insight.why_not import WhyNot, why_not
 from recommendations.listings.index import ListingIndex
 from recommendations.listings.market_statistics import (
     STEP_SECONDS,
@@ -34,6 +35,8 @@ from recommendations.listings.market_statistics import (
     current_market_statistics,
     read_market_statistics,
 )
+from recommendations.merchandising.plan import Plan, plan_for
+from recommendations.merchandising.rules import Rule
 from recommendations.models import EventKind, Interaction, Preference
 from recommendations.models.arrays import as_objects
 from recommendations.serving.lists import (
@@ -72,6 +75,8 @@ class WhatIf:
         events: What they do besides, at that moment, in this order.
         kinds: Slug -> kind, in place of the stored ones.
         rules: In place of the placement's own.
+        merchandising: Rules in place of the stored ones; those of today hold for a list of the past too.
+        missing_car: A car to say of why it is not in the list.
         market_statistics: The market, where the caller has read it already.
     """
 
@@ -85,7 +90,9 @@ class WhatIf:
     events: tuple[HypotheticalEvent, ...] = ()
     kinds: Mapping[str, EventKind] | None = None
     rules: Rules | None = None
+    merchandising: tuple[Rule, ...] | None = None
     market_statistics: MarketStatistics | None = None
+    missing_car: Listing | None = None
 
     @property
     def request(self) -> ListRequest:
@@ -107,6 +114,8 @@ class Answer:
         ranks: Listing id -> place by score alone, of the cars of the list and those left out of it.
         dropped: Cars that score higher than some in the list, the highest first, some of each reason.
         reasons: How many there are of each reason.
+        why_not: What became of the car that was asked about.
+        scorer: How it was scored; None before any ranker is live.
     """
 
     recommended: RecommendedList
@@ -117,6 +126,8 @@ class Answer:
     ranks: Mapping[int, int] = field(default_factory=dict)
     dropped: tuple[Dropped, ...] = ()
     reasons: Mapping[str, int] = field(default_factory=dict)
+    why_not: WhyNot | None = None
+    scorer: Scorer | None = None
 
 
 def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
@@ -130,26 +141,30 @@ def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
             listing_index, question.buyer, preference, opened_by(question), moment=question.as_of
         )
         rules = question.rules or rules_of(question.placement, question.buyer)
+        rules = replace(rules, plan=plan_of(question, rules, buyer_context))
         market_view = MarketView(listing_index, market_statistics_of(question), {})
         selection = selection_context_of(question, rules, market_view)
         chosen, scorer = listed(question, selection, rules, buyer_context)
-        answer = Answer(build_recommended_list(chosen, scorer), buyer_context, preference, rules, as_of)
+        answer = Answer(
+            build_recommended_list(chosen, scorer, rules.plan), buyer_context, preference, rules, as_of, scorer=scorer
+        )
         if not with_dropped or scorer is None:
             return answer
         ids = [candidate.listing_id for candidate, _ in chosen]
-        ranks, dropped, reasons = find_dropped(
-            Question(
-                listing_index,
-                scorer,
-                rules,
-                question.filters,
-                selection.dismissed,
-                selection.frequency_capped,
-                ids,
-                market_view.pool,
-            )
+        made = Question(
+            listing_index,
+            scorer,
+            rules,
+            question.filters,
+            selection.dismissed,
+            selection.frequency_capped,
+            ids,
+            market_view.pool,
+            is_of_now=question.as_of is None,
         )
-        return replace(answer, ranks=ranks, dropped=tuple(dropped), reasons=reasons)
+        ranks, dropped, reasons = find_dropped(made)
+        missing = why_not(made, question.missing_car) if question.missing_car else None
+        return replace(answer, ranks=ranks, dropped=tuple(dropped), reasons=reasons, why_not=missing)
 
 
 def listed(
@@ -158,6 +173,13 @@ def listed(
     """The candidates of the list with their rows, and how they were scored."""
     k = rules.placement.k if question.k is None else question.k
     return choose_from(selection, question.request, rules, buyer_context, k)
+
+
+def plan_of(question: WhatIf, rules: Rules, buyer_context: BuyerContext) -> Plan:
+    """The merchandising rules that hold, by the clock of the question."""
+    return plan_for(
+        rules.placement.slug, question.buyer.pk, buyer_context, now=question.as_of, rules=question.merchandising
+    )
 
 
 def index_as_of(listing_index: ListingIndex, as_of: datetime) -> ListingIndex:

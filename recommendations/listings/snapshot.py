@@ -136,14 +136,29 @@ class ListingSnapshot:
         """Which rows are live and satisfy the filters, shape (n_rows,)."""
         mask = self.column("is_live").copy()
         if filters:
-            mask &= self.columns.matching(filters)
+            mask &= self.matching(filters)
+        excluded = [self._row_by_listing_id[key] for key in exclude if key in self._row_by_listing_id]
+        mask[excluded] = False
+        return mask
+
+    def matching(self, filters: ListingFilters, rows: NDArray[np.intp] | None = None) -> NDArray[np.bool_]:
+        """Which rows satisfy every filter, live or not: of all of them, shape (n_rows,), or of some.
+
+        Words are found in listings for sale alone.
+        """
+        at = np.arange(len(self)) if rows is None else rows
+        mask = self.columns.matching(filters, rows)
         asked: ListingFilters | None = filters
         while asked:
             if asked.text:
-                mask &= np.isin(self.stock.listing_ids, text_matches(asked.text))
+                mask &= np.isin(self.stock.listing_ids[at], text_matches(asked.text))
+            if asked.seller_ids:
+                mask &= np.isin(self.column("seller_ids")[at], asked.seller_ids)
+            if asked.listing_ids:
+                mask &= np.isin(self.stock.listing_ids[at], asked.listing_ids)
+            for hidden in filter(None, asked.hidden):
+                mask &= ~self.matching(hidden, rows)
             asked = asked.also
-        excluded = [self._row_by_listing_id[key] for key in exclude if key in self._row_by_listing_id]
-        mask[excluded] = False
         return mask
 
     def top(

@@ -18,6 +18,8 @@ from pgvector.django import VectorField
 from accounts.models import Buyer, User
 from catalog.models import Listing
 from jobs.models import Job
+from recommendations.models.merchandising import MerchandisingChange as MerchandisingChange
+from recommendations.models.merchandising import MerchandisingRule as MerchandisingRule
 from recommendations.models.querysets import InteractionQuerySet, ListingVectorQuerySet, RankerVersionQuerySet
 
 VECTOR_DIMENSIONS = 128  # the width of the vector column; a system check compares it with the settings
@@ -449,6 +451,10 @@ class ServedList(models.Model):
     listing_ids = ArrayField(models.BigIntegerField(), help_text="In the order shown.")
     scores = ArrayField(models.FloatField())
     sources = ArrayField(models.CharField(max_length=20))
+    merchandising = models.JSONField(
+        default=dict, db_default=models.Value({}, models.JSONField()), blank=True,
+        help_text="Merchandising rules: the places they touched, those held out for this buyer, what is promoted.",
+    )  # fmt: skip
 
     class Meta:
         ordering = ["-served_at"]

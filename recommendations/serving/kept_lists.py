@@ -40,7 +40,7 @@ class Basis:
     typical: Mapping[str, float]
     rates: Mapping[str, float]
     listings: tuple[Listing, ...]
-    sources: tuple[str, ...]
+    sources: tuple[tuple[str, int], ...]
     ages: tuple[int, ...]
 
     @classmethod
@@ -51,7 +51,7 @@ class Basis:
             typical,
             exchange_rates(),
             tuple(listing for _, listing in chosen),
-            tuple(candidate.source for candidate, _ in chosen),
+            tuple((candidate.source, candidate.rule_id) for candidate, _ in chosen),
             tuple(age_class(days_on_sale(listing)) for _, listing in chosen),
         )
 

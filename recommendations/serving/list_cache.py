@@ -64,5 +64,5 @@ def digest_of(buyer_context: BuyerContext, rules: Rules) -> bytes:
         buyer_context.location,
         buyer_context.wishes,
     )
-    digest.update(repr((known, rules.variant, sorted(model_to_dict(rules.placement).items()))).encode())
+    digest.update(repr((known, rules.variant, rules.plan, sorted(model_to_dict(rules.placement).items()))).encode())
     return digest.digest()

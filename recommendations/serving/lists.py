@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from django.utils import timezone
@@ -27,14 +27,17 @@ from recommendations.listings.index import borrow_index
 from recommendations.listings.market_prices import ListingMarketPrice, in_own_currencies, market_prices_of
 from recommendations.listings.retrieval import retriever_for
 from recommendations.listings.rows import table_of
+from recommendations.merchandising.plan import NO_PLAN, Plan, hidden_everywhere, plan_for
 from recommendations.models import ServedList
 from recommendations.serving.explanations import explain, facts_of
 from recommendations.serving.kept_lists import KeptLists
+from recommendations.serving.pins import PINNED, in_ranks, pinned_cars
 from recommendations.serving.placements import HOME, Rules
 from recommendations.serving.ranking import Candidate, Ranked, rank
 from recommendations.serving.reading import Reading, read_for_list
 from recommendations.serving.rows import rows_for_sale
 from recommendations.serving.scorer import Scorer
+from recommendations.serving.sources import PromotedSource
 from recommendations.serving.wording import sentence
 
 NO_FILTERS = ListingFilters()
@@ -69,6 +72,8 @@ class RecommendedListing:
         reason: One sentence for the buyer, in the language of the request.
         terms: What each feature adds to the score; they add up to it.
         market_price: What such a car costs; None where that cannot be said.
+        is_promoted: Whether it is to be labelled, for it stands where it does because that was paid for.
+        rule_id: The merchandising rule that pinned it; 0 where none did.
     """
 
     listing: Listing
@@ -78,6 +83,8 @@ class RecommendedListing:
     reason: str
     terms: dict[str, float]
     market_price: ListingMarketPrice | None = None
+    is_promoted: bool = False
+    rule_id: int = 0
 
 
 LISTS: KeptLists[RecommendedListing] = KeptLists()
@@ -96,9 +103,10 @@ def recommend(request: ListRequest) -> RecommendedList:
     """The best cars for sale for a buyer; exactly ``k`` whenever so many match the filters."""
     with telemetry.LIST_SECONDS.time():
         reading = read_for_list(request.placement, request.buyer)
+        reading = replace(reading, rules=with_plan(reading.rules, request.buyer, reading.buyer_context))
         k = reading.rules.placement.k if request.k is None else request.k
         chosen, scorer = choose(request, reading, k)
-        answer = as_recommended_list(kept_items_of(chosen, scorer), scorer)
+        answer = as_recommended_list(kept_items_of(chosen, scorer, reading.rules.plan), scorer)
         log_served(answer, request, reading.rules)
         return answer
 
@@ -145,25 +153,39 @@ def choose_from(
     selection: SelectionContext, request: ListRequest, rules: Rules, buyer_context: BuyerContext | None, k: int
 ) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
     """The first ``k`` candidates of an offer, each with its row; and how they were scored."""
-    filters = request.filters.together_with(rules.filters)
+    filters = rules.plan.restrict(request.filters.together_with(rules.filters))
     dismissed, frequency_capped = selection.dismissed, selection.frequency_capped
-    chosen: list[tuple[Candidate, Listing]] = []
-    seen: set[int] = set()
     cars: set[str] = set()
     scorer = None
+
+    def best_of(target: ListingFilters, n: int, taken: set[int]) -> list[tuple[Candidate, Listing]]:
+        """The best cars of a merchandising rule, frequency-capped ones too."""
+        nonlocal scorer
+        both, uncapped = target.together_with(filters), replace(rules, plan=replace(rules.plan, caps=()))
+        ranked = selection.rank(both, request.source, buyer_context, uncapped, n, n + SPARE_ROWS, dismissed | taken)
+        scorer = ranked.scorer
+        best_first = sorted(ranked.candidates, key=lambda one: -one.score)
+        return for_sale(best_first, both, n, selection.on_sale, cars)
+
+    pinned = pinned_cars(rules.plan.pins, k, best_of)
+    length, k = k, k - len(pinned)
+    chosen: list[tuple[Candidate, Listing]] = []
+    seen: set[int] = {candidate.listing_id for candidate, _ in pinned.values()}
     for exclude in (
         (dismissed | frequency_capped, dismissed) if frequency_capped else (dismissed,)
     ):  # what was shown often steps back, but comes back
         n = max(POOL_GROWTH * k, SMALLEST_POOL)
         while (wanted := k - len(chosen)) > 0:
-            ranked = selection.rank(filters, request.source, buyer_context, rules, wanted, n, exclude | seen)
+            listed = [candidate.listing_id for candidate, _ in (*pinned.values(), *chosen)]
+            capped = replace(rules, plan=rules.plan.with_room(length, listed))
+            ranked = selection.rank(filters, request.source, buyer_context, capped, wanted, n, exclude | seen)
             scorer = ranked.scorer
             seen.update(candidate.listing_id for candidate in ranked.candidates)
             chosen += for_sale(ranked.candidates, filters, wanted, selection.on_sale, cars)
             if ranked.is_everything:
                 break
             n *= POOL_GROWTH
-    return chosen, scorer
+    return in_ranks(pinned, chosen, length), scorer
 
 
 def for_sale(
@@ -201,18 +223,28 @@ def for_sale(
     return found
 
 
-def build_recommended_list(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> RecommendedList:
+def with_plan(rules: Rules, buyer: Buyer | None, buyer_context: BuyerContext | None) -> Rules:
+    """The rules of a placement, with the merchandising rules that hold for the buyer there now."""
+    plan = plan_for(rules.placement.slug, buyer.pk if buyer else None, buyer_context)
+    return replace(rules, plan=plan) if plan else rules
+
+
+def build_recommended_list(
+    chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None, plan: Plan = NO_PLAN
+) -> RecommendedList:
     """The chosen rows as a list, each with the terms of its score and a reason made of them."""
     with borrow_index() as listing_index:
         live, typical = (listing_index.ranker, listing_index.typical()) if listing_index else (None, {})
-    return as_recommended_list(items_of(chosen, scorer, live, typical), scorer)
+    return as_recommended_list(items_of(chosen, scorer, live, typical, plan), scorer)
 
 
-def kept_items_of(chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None) -> list[RecommendedListing]:
+def kept_items_of(
+    chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None, plan: Plan
+) -> list[RecommendedListing]:
     """``items_of``, or the very items of an earlier list, where they would come out the same."""
     with borrow_index() as listing_index:
         live, typical = (listing_index.ranker, listing_index.typical()) if listing_index else (None, {})
-    return LISTS.get_or_make(chosen, scorer, live, typical, lambda: items_of(chosen, scorer, live, typical))
+    return LISTS.get_or_make(chosen, scorer, live, typical, lambda: items_of(chosen, scorer, live, typical, plan))
 
 
 def as_recommended_list(items: list[RecommendedListing], scorer: Scorer | None) -> RecommendedList:
@@ -231,9 +263,11 @@ def items_of(
     scorer: Scorer | None,
     live: Ranker | None,
     typical: Mapping[str, float],
+    plan: Plan = NO_PLAN,
 ) -> list[RecommendedListing]:
     """The chosen rows explained; market prices are those of the live ranker, whichever scored."""
     listings = [listing for _, listing in chosen]
+    promoted = promoted_among([candidate for candidate, _ in chosen], plan)
     is_personal = scorer is not None and scorer.buyer_context.is_personal
     explained = explain(listings, scorer)
     if scorer is not None and scorer.buyer_context.ranker is live:
@@ -250,7 +284,7 @@ def items_of(
                 reason_for(
                     explanation.breakdown,
                     {},  # the terms are relative to the average listing already
-                    source=candidate.source,
+                    source=PromotedSource.name if candidate.listing_id in promoted else candidate.source,
                     facts=explanation.facts,
                     typical=typical,
                     is_personal=is_personal,
@@ -258,11 +292,24 @@ def items_of(
             ),
             terms=explanation.breakdown,
             market_price=market_price,
+            is_promoted=candidate.listing_id in promoted,
+            rule_id=candidate.rule_id,
         )
         for position, ((candidate, listing), explanation, market_price) in enumerate(
             zip(chosen, explained, market_prices, strict=True), start=1
         )
     ]
+
+
+def promoted_among(candidates: Sequence[Candidate], plan: Plan) -> set[int]:
+    """Listings to label: of the places kept for promoted cars, and of rules that were paid for."""
+    paid = {rule.id for rule in plan.pins if rule.is_promoted}
+    in_places = {
+        one.listing_id
+        for one in candidates
+        if one.source == PromotedSource.name or (one.source == PINNED and one.rule_id in paid)
+    }
+    return in_places | plan.promoted([one.listing_id for one in candidates])
 
 
 def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO_FILTERS) -> list[RecommendedListing]:
@@ -273,6 +320,7 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
     with borrow_index() as listing_index:
         if listing_index is None:
             return []
+        filters = hidden_everywhere(filters)
         vector = listing_index.ranker.similarity.vectors(table_of([listing]))[0]
         ids, distances = retriever_for(listing_index).nearest(vector, POOL_GROWTH * k, filters, same_cars([listing.pk]))
     pool = [Candidate(key, -value, "similar") for key, value in zip(ids.tolist(), distances.tolist(), strict=True)]
@@ -307,6 +355,11 @@ def log_served(answer: RecommendedList, request: ListRequest, rules: Rules) -> N
             listing_ids=[item.listing.pk for item in answer.items],
             scores=[item.score for item in answer.items],
             sources=[item.source for item in answer.items],
+            merchandising=rules.plan.record(
+                [item.listing.pk for item in answer.items],
+                {item.listing.pk: item.rule_id for item in answer.items if item.rule_id},
+                [item.position for item in answer.items if item.is_promoted],
+            ),
         )
     )
     telemetry.LISTS.labels(request.placement, str(answer.is_personalised).lower()).inc()

@@ -21,6 +21,7 @@ from accounts.models import Buyer
 from catalog.filters import ListingFilters
 from recommendations.engine.policy import ListPolicy
 from recommendations.engine.scoring import TERMS
+from recommendations.merchandising.plan import NO_PLAN, Plan
 from recommendations.models import Experiment, Placement
 
 HOME = "home"  # the placement of a list that names none
@@ -54,10 +55,12 @@ class Rules:
     Attributes:
         placement: Its row, with what a variant changes; not to be saved.
         variant: Name of the experiment's arm; "" outside of experiments.
+        plan: The merchandising rules that hold for the list.
     """
 
     placement: Placement
     variant: str = ""
+    plan: Plan = NO_PLAN
 
     @property
     def filters(self) -> ListingFilters:
@@ -86,6 +89,7 @@ class Rules:
             exploration_share=self.placement.exploration_share,
             promoted_share=self.placement.promoted_share,
             fresh_share=self.placement.fresh_share,
+            group_caps=self.plan.room,
         )
 
 

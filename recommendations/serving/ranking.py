@@ -35,6 +35,7 @@ from recommendations.serving.sources import (
 )
 
 SECONDS_A_DAY = 86_400.0
+RULE_SOURCE = "rule"  # of cars that only a merchandising rule brought up
 SOURCE_OF_KIND = {
     Kind.EXPLORED: ExplorationSource.name,
     Kind.FRESH: NewArrivalsSource.name,
@@ -44,9 +45,12 @@ SOURCE_OF_KIND = {
 
 @dataclass(frozen=True)
 class Candidate:
+    """A listing that may be listed; ``rule_id`` is that of the merchandising rule that pinned it, else 0."""
+
     listing_id: int
     score: float
     source: str
+    rule_id: int = 0
 
 
 ORDERS: LifetimeCache[tuple[list[Candidate], bool]] = LifetimeCache()  # and whether they are all there are
@@ -198,7 +202,13 @@ def gather(sources: tuple[Source, ...], buyer_context: BuyerContext, context: Ra
         for key in context.best(context.scorer.buyer_features, n).tolist():
             if len(source_by_id) < n:
                 source_by_id.setdefault(key, taste)
-    return source_by_id
+    return source_by_id | widened(source_by_id, context, n)
+
+
+def widened(source_by_id: Mapping[int, str], context: RankingContext, n: int) -> dict[int, str]:
+    """Cars that merchandising rules may bring up, so that a rule does not depend on what was proposed without it."""
+    found = [context.best_among(f, context.scorer.buyer_features, n) for f in context.rules.plan.widening]
+    return {key: RULE_SOURCE for ids in found for key in ids.tolist() if key not in source_by_id}
 
 
 def wanted_of(source: Source, share: float, n: int) -> int:
@@ -231,6 +241,7 @@ def arrange(source_by_id: Mapping[int, str], context: RankingContext, policy: Li
     chosen = order[selection.rows]
     kinds = dict(zip(chosen.tolist(), selection.kinds.tolist(), strict=True))
     rest = order[~np.isin(order, chosen)]
+    rest = rest[np.argsort(is_over_cap(pool, policy, chosen)[rest], kind="stable")]
     return [
         Candidate(
             listing_id=int(ids[row]),
@@ -239,6 +250,12 @@ def arrange(source_by_id: Mapping[int, str], context: RankingContext, policy: Li
         )
         for row in np.concatenate([chosen, rest]).tolist()
     ]
+
+
+def is_over_cap(pool: Pool, policy: ListPolicy, chosen: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Candidates that a merchandising rule lets in no more, so that they stand in for a sold car last."""
+    is_full = pool.groups[chosen].sum(axis=0) >= np.array(policy.group_caps, np.int64)
+    return (pool.groups & is_full).any(axis=1)
 
 
 def snapshot_with(listing_index: ListingIndex, listing_ids: NDArray[np.int64]) -> ListingSnapshot:
@@ -274,6 +291,7 @@ def pool_of(
         exploration_scores=sampled_scores,
         is_promoted=snapshot.column("promoted_until")[rows] > context.market_statistics.as_of,
         fresh_scores=arrival_scores(ids, scored, context),
+        groups=context.rules.plan.capped(ids.tolist()),
         tastes=scored.tastes if len(scorer.buyer_context.interests) > 1 else np.full(len(ids), -1),
         wishes=wishes_met(rows, snapshot, scorer.buyer_context),
     )

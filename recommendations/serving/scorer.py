@@ -85,7 +85,10 @@ class Scorer:
         scored = score_rows(
             self.buyer_context.ranker, market, self.buyer_features, np.arange(len(listing_features)), self.score
         )
-        return scored.plus(CONGESTION, self._congestion(listing_ids))
+        scored = scored.plus(CONGESTION, self._congestion(listing_ids))
+        for term, values in self.rules.plan.added_to(listing_ids).items():
+            scored = scored.plus(term, values)
+        return scored
 
     def thompson_scores(
         self, scored: Scored, listing_features: ListingFeatures, rng: np.random.Generator, n_draws: int = 1

@@ -70,6 +70,13 @@ class RankingContext:
         found = [retriever.best(weights, n, self.filters, self.exclude)[0] for weights in buyer_features.weights]
         return self._merged(found, n)
 
+    def best_among(self, filters: ListingFilters, buyer_features: BuyerFeatures, n: int) -> Ids:
+        """As ``best``, of the cars that satisfy some filters besides."""
+        if self.listing_index.is_complete:
+            return self.best_of(self.allowed & self.listing_index.matching(filters), buyer_features, n)
+        retriever, both = retriever_for(self.listing_index), self.filters.together_with(filters)
+        return self._merged([retriever.best(w, n, both, self.exclude)[0] for w in buyer_features.weights], n)
+
     def best_of(self, mask: NDArray[np.bool_], buyer_features: BuyerFeatures, n: int) -> Ids:
         """The n best rows of a mask: one retrieval for each taste, merged by their shares."""
         rows = np.flatnonzero(mask)

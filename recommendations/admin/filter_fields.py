@@ -1,0 +1,100 @@
+"""Filters as fields of a form, in the words of a search: no one has to write JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from catalog.api.fields import FiltersSerializer
+from catalog.filters import ListingFilters
+from catalog.models import Listing, Seller
+
+FILTER_OF: Mapping[str, str] = {  # parameter of a search -> field of ListingFilters
+    "make": "makes", "model": "models", "body": "bodies", "fuel": "fuels", "gearbox": "gearboxes", "drive": "drives",
+    "colour": "colours", "seller_type": "seller_kinds", "tag": "tags", "q": "text",
+    "min_price": "min_price", "max_price": "max_price", "min_year": "min_year", "max_year": "max_year",
+    "min_mileage": "min_mileage_km", "max_mileage": "max_mileage_km", "min_power": "min_power_kw",
+    "max_power": "max_power_kw", "lat": "latitude", "lon": "longitude", "radius_km": "radius_km",
+}  # fmt: skip
+LABELS = {
+    "make": "Makes", "model": "Models", "body": "Bodies", "fuel": "Fuels", "gearbox": "Gearboxes", "drive": "Drives",
+    "colour": "Colours", "seller_type": "Kinds of seller", "tag": "Tags", "q": "Words",
+    "min_price": "Price from", "max_price": "Price to", "min_year": "Year from", "max_year": "Year to",
+    "min_mileage": "Mileage from (km)", "max_mileage": "Mileage to (km)", "min_power": "Power from (kW)",
+    "max_power": "Power to (kW)", "lat": "Latitude", "lon": "Longitude", "radius_km": "Within (km)",
+}  # fmt: skip
+HELP = {
+    "make": "With commas between: Skoda, Land Rover.",
+    "model": "With commas between: Octavia, 3 Series.",
+    "tag": "With commas between; a car needs all of them.",
+    "q": "As in a search: of title and description.",
+    "radius_km": "A place needs all three: latitude, longitude and radius.",
+}
+CHOICES = {
+    "body": Listing.Body, "fuel": Listing.Fuel, "gearbox": Listing.Gearbox, "drive": Listing.Drive,
+    "seller_type": Seller.Kind,
+}  # fmt: skip
+LISTS = ("make", "model", "colour", "tag")
+WHOLE = ("min_year", "max_year", "min_mileage", "max_mileage", "min_power", "max_power")
+# As they stand in a form, in rows
+ROWS: tuple[Any, ...] = (
+    ("make", "model"), "body", "fuel", ("gearbox", "drive", "seller_type"), ("min_price", "max_price"),
+    ("min_year", "max_year"), ("min_mileage", "max_mileage"), ("min_power", "max_power"), ("colour", "tag", "q"),
+    ("lat", "lon", "radius_km"),
+)  # fmt: skip
+
+
+def rows_of(prefix: str) -> list[Any]:
+    """The fields as a fieldset of the admin lays them out."""
+    return [f"{prefix}_{row}" if isinstance(row, str) else tuple(f"{prefix}_{name}" for name in row) for row in ROWS]
+
+
+def with_filter_fields(*prefixes: str) -> Any:
+    """A form class with a field for each filter, under each prefix."""
+
+    def decorated(form: Any) -> Any:
+        fields = {f"{prefix}_{name}": field_of(name) for prefix in prefixes for name in FILTER_OF}
+        form.declared_fields = {**form.declared_fields, **fields}
+        form.base_fields = {**form.base_fields, **fields}
+        return form
+
+    return decorated
+
+
+def field_of(name: str) -> forms.Field:
+    given: dict[str, Any] = {"label": LABELS[name], "help_text": HELP.get(name, ""), "required": False}
+    if name in CHOICES:
+        return forms.MultipleChoiceField(
+            choices=CHOICES[name].choices, widget=UnfoldAdminCheckboxSelectMultipleWidget, **given
+        )
+    if name in (*LISTS, "q"):
+        return forms.CharField(max_length=500, widget=UnfoldAdminTextInputWidget, **given)
+    if name in WHOLE:
+        return forms.IntegerField(widget=UnfoldAdminIntegerFieldWidget, **given)
+    return forms.FloatField(widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any"}), **given)
+
+
+def as_typed(query: object, prefix: str) -> dict[str, Any]:
+    """Stored filters as initial values of the fields."""
+    asked = ListingFilters.from_query(query).as_query()
+    values = {name: asked[of] for name, of in FILTER_OF.items() if of in asked}
+    return {f"{prefix}_{name}": ", ".join(value) if name in LISTS else value for name, value in values.items()}
+
+
+def read_filters(form: forms.BaseForm, prefix: str) -> dict[str, Any]:
+    """What was typed, checked as a search checks it; what is wrong is marked at its field."""
+    given = {name: form.cleaned_data.get(f"{prefix}_{name}") for name in FILTER_OF}
+    question = FiltersSerializer(data={name: value for name, value in given.items() if value not in (None, "", [])})
+    if not question.is_valid():
+        for name, problems in question.errors.items():
+            form.add_error(f"{prefix}_{name}" if name in FILTER_OF else None, list(problems))
+        return {}
+    return FiltersSerializer.filters_of(question.validated_data).as_query()

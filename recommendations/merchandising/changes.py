@@ -1,0 +1,90 @@
+"""How merchandising rules were changed, and taking the last change back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+
+from accounts.models import User
+from recommendations.exceptions import RecommendationsError
+from recommendations.models import MerchandisingChange, MerchandisingRule
+
+PLAIN = (
+    "name", "is_active", "action", "position", "n_pinned", "strength", "share", "target", "audience", "interest",
+    "is_promoted", "priority", "holdout", "note",
+)  # fmt: skip
+TIMES = ("starts_at", "ends_at")
+TIMES_OF_DAY = ("from_time", "until_time")
+RELATIONS = ("sellers", "listings", "placements")
+
+State = dict[str, Any]
+
+
+class NothingToUndo(RecommendationsError):
+    """Every change of the rule was taken back already."""
+
+    def __init__(self) -> None:
+        super().__init__("Every change of this rule was taken back already.")
+
+
+def state_of(rule: MerchandisingRule) -> State:
+    """All that a rule says, as JSON holds it."""
+    moments = {name: getattr(rule, name) for name in (*TIMES, *TIMES_OF_DAY)}
+    return {
+        **{name: getattr(rule, name) for name in PLAIN},
+        **{name: moment.isoformat() if moment else None for name, moment in moments.items()},
+        **{name: sorted(getattr(rule, name).values_list("pk", flat=True)) for name in RELATIONS},
+    }
+
+
+def record_change(rule: MerchandisingRule, before: State | None, by: User | None) -> MerchandisingChange | None:
+    """Note what was changed, for ``undo_last``; None where nothing was. Call it in the transaction of the change."""
+    after = state_of(rule)
+    if after == before:
+        return None
+    return MerchandisingChange.objects.create(rule=rule, by=by, before=before, after=after)
+
+
+@transaction.atomic
+def switch(rules: Iterable[MerchandisingRule], *, on: bool, by: User | None) -> int:
+    """Switch rules on or off; returns how many were not so already."""
+    keys = [rule.pk for rule in rules]
+    locked = MerchandisingRule.objects.select_for_update().filter(pk__in=keys).exclude(is_active=on)
+    changed = list(locked)
+    for rule in changed:
+        before = state_of(rule)
+        rule.is_active = on
+        rule.save(update_fields=["is_active", "updated_at"])
+        record_change(rule, before, by)
+    return len(changed)
+
+
+@transaction.atomic
+def undo_last(rule: MerchandisingRule) -> MerchandisingChange:
+    """Take the newest change back that still stands: a rule is again what it was, a new one is switched off.
+
+    Rows that the rule named and that are gone by now stay gone. Raises NothingToUndo.
+    """
+    MerchandisingRule.objects.select_for_update().get(pk=rule.pk)
+    change = rule.changes.filter(is_undone=False).first()
+    if change is None:
+        raise NothingToUndo
+    restore(rule, change.before if change.before is not None else {**change.after, "is_active": False})
+    change.is_undone = True
+    change.save(update_fields=["is_undone"])
+    return change
+
+
+def restore(rule: MerchandisingRule, state: State) -> None:
+    """Make a rule say again what it said."""
+    for name in PLAIN:
+        setattr(rule, name, state[name])
+    for name, kind in (*((name, dt.datetime) for name in TIMES), *((name, dt.time) for name in TIMES_OF_DAY)):
+        setattr(rule, name, kind.fromisoformat(state[name]) if state[name] else None)  # type: ignore[attr-defined]
+    rule.save()
+    for name in RELATIONS:
+        relation = getattr(rule, name)
+        relation.set(relation.model._default_manager.filter(pk__in=state[name]))

@@ -1,0 +1,147 @@
+"""Merchandising rules in the console: made by a form, previewed before saving, undone in one click, audited."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import AuditEntry
+from recommendations.merchandising import changes
+from recommendations.merchandising.rules import current_rules
+from recommendations.models import MerchandisingChange, MerchandisingRule, Placement
+from recommendations.serving.lists import ListRequest, recommend
+from tests.factories import BuyerFactory, ListingFactory, SellerFactory, UserFactory
+from tests.html_forms import fields_of
+from tests.markets import trained_market, view
+
+pytestmark = pytest.mark.django_db
+
+ADD = "admin:recommendations_merchandisingrule_add"
+LIST = "admin:recommendations_merchandisingrule_changelist"
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(UserFactory(operator=True))
+    return client
+
+
+def page_of(rule: MerchandisingRule) -> str:
+    return reverse("admin:recommendations_merchandisingrule_change", args=[rule.pk])
+
+
+def filled(client: Client, address: str, **given) -> dict:
+    """The form as it stands, with some of it filled in."""
+    return {**fields_of(client.get(address).text), **given}
+
+
+def add(client: Client, **given):
+    defaults = {"name": "A rule", "is_active": "on", "action": "hide"}
+    return client.post(reverse(ADD), filled(client, reverse(ADD), **{**defaults, **given}))
+
+
+def test_a_rule_is_made_without_json_in_the_words_of_a_search(operator: Client):
+    seller, car = SellerFactory(), ListingFactory()
+    given = {
+        "action": "boost", "strength": "20", "target_make": "Škoda, VW", "target_fuel": ["hybrid", "electric"],
+        "target_max_price": "20000", "target_tag": "towbar", "sellers": [seller.pk], "listings": [car.pk],
+        "placements": [Placement.objects.get(slug="home").pk], "audience": "interested", "interest_body": ["suv"],
+        "from_time": "08:00", "until_time": "18:30", "is_promoted": "on", "holdout": "10",
+    }  # fmt: skip
+    assert add(operator, **given).status_code == 302
+    (rule,) = current_rules()
+    assert rule.target.makes == ("skoda", "volkswagen")
+    assert (rule.target.fuels, rule.target.max_price, rule.target.tags) == (("hybrid", "electric"), 20_000, ("towbar",))
+    assert (rule.target.seller_ids, rule.target.listing_ids) == ((seller.pk,), (car.pk,))
+    assert (rule.placements, rule.interest.bodies, rule.holdout) == (("home",), ("suv",), 0.1)
+    page = page_of(MerchandisingRule.objects.get())
+    form = operator.get(page).context["adminform"].form
+    assert (form.initial["target_make"], form.initial["interest_body"]) == ("skoda, volkswagen", ["suv"])
+    assert operator.post(page, filled(operator, page)).status_code == 302
+    assert current_rules() == (rule,)
+
+
+@pytest.mark.parametrize(
+    ("given", "at"),
+    [
+        ({}, None),
+        ({"action": "pin", "target_make": "BMW"}, "position"),
+        ({"action": "boost", "target_make": "BMW"}, "strength"),
+        ({"action": "bury", "strength": "100", "target_make": "BMW"}, "strength"),
+        ({"action": "cap", "target_make": "BMW"}, "share"),
+        ({"target_min_price": "9", "target_max_price": "3"}, "target_min_price"),
+        ({"target_lat": "50"}, "target_lon"),
+        ({"target_make": "BMW", "from_time": "08:00"}, "until_time"),
+        ({"target_make": "BMW", "audience": "interested"}, None),
+        ({"target_make": "BMW", "starts_at_0": "2026-05-02", "starts_at_1": "10:00", "ends_at_0": "2026-05-01",
+          "ends_at_1": "10:00"}, "ends_at"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_marked_at_its_field(operator: Client, given, at):
+    answer = add(operator, **given)
+    assert answer.status_code == 200
+    errors = answer.context["adminform"].form.errors
+    assert next(iter(errors)) == (at or "__all__")
+    assert not MerchandisingRule.objects.exists()
+
+
+def test_a_preview_shows_real_lists_and_stores_nothing(operator: Client):
+    market = trained_market(6)
+    view(BuyerFactory(), *market.bmws[:4])
+    given = {"name": "Pin", "action": "pin", "position": "1", "listings": [market.skodas[0].pk], "is_active": "on"}
+    answer = add(operator, **given, _preview="1")
+    assert "1 came in" in answer.text or "changed places" in answer.text
+    assert not MerchandisingRule.objects.exists()
+    kept = fields_of(answer.text)
+    assert kept["action"] == ["pin"]
+    again = operator.post(reverse(ADD), {**kept, "_edit": "1"})
+    assert "Nothing is saved yet" in again.text
+    assert not MerchandisingRule.objects.exists()
+    assert operator.post(reverse(ADD), {**kept, "_save": "1"}).status_code == 302
+    assert recommend(ListRequest(buyer=None, k=3)).items[0].listing == market.skodas[0]
+    changed = add(operator, name="", _preview="1")  # what is wrong is shown by the form
+    assert changed.context["adminform"].form.errors
+
+
+def test_each_change_is_audited_and_taken_back_in_one_click(operator: Client):
+    add(operator, action="hide", target_make="BMW", name="One")
+    rule = MerchandisingRule.objects.get()
+    first = changes.state_of(rule)
+    seller = SellerFactory()
+    operator.post(page_of(rule), filled(operator, page_of(rule), sellers=[seller.pk], target_make="Skoda", holdout="5"))
+    rule.refresh_from_db()
+    assert (rule.target, rule.holdout, rule.sellers.get()) == ({"makes": ["skoda"]}, 5, seller)
+    operator.post(page_of(rule), {"_undo": "1"})
+    rule.refresh_from_db()
+    assert changes.state_of(rule) == first
+    assert AuditEntry.objects.order_by("pk").last().action == "undone"
+    operator.post(page_of(rule), {"_undo": "1"})  # the rule was new
+    rule.refresh_from_db()
+    assert not rule.is_active
+    assert "taken back already" in operator.post(page_of(rule), {"_undo": "1"}, follow=True).text
+    assert [one.is_undone for one in MerchandisingChange.objects.all()] == [True, True]
+    actions = list(AuditEntry.objects.order_by("pk").values_list("action", flat=True))
+    assert actions == ["added", "changed", "undone", "undone"]
+
+
+def test_rules_are_switched_in_the_list_and_never_removed(operator: Client):
+    add(operator, target_make="BMW")
+    rule = MerchandisingRule.objects.get()
+    for on in (False, True):
+        name = "switch_on" if on else "switch_off"
+        operator.post(reverse(LIST), {"action": name, "_selected_action": [rule.pk]})
+        rule.refresh_from_db()
+        assert rule.is_active == on
+    operator.post(page_of(rule), {"_undo": "1"})
+    rule.refresh_from_db()
+    assert not rule.is_active
+    assert operator.post(reverse("admin:recommendations_merchandisingrule_delete", args=[rule.pk])).status_code == 403
+
+
+def test_who_may_only_look_neither_undoes_nor_previews(client: Client):
+    rule = MerchandisingRule.objects.create(name="A", action="hide", target={"makes": ["bmw"]}, is_active=True)
+    changes.record_change(rule, None, None)
+    client.force_login(UserFactory(is_staff=True))
+    for button in ("_undo", "_preview"):
+        assert client.post(page_of(rule), {button: "1"}).status_code == 403
+    rule.refresh_from_db()
+    assert rule.is_active

@@ -1,0 +1,16 @@
+"""A trained market that the tests of one module share."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import transaction
+
+from tests.markets import Market, trained_market
+
+
+@pytest.fixture(scope="module")
+def market_of_module(django_db_setup, django_db_blocker) -> Iterator[Market]:
+    """One market for all tests of a module: each works within a savepoint of its transaction, and leaves nothing."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield trained_market()
+        transaction.set_rollback(True)

@@ -1,0 +1,51 @@
+"""A list of the past is explained from its record, and its scores are taken apart as of then."""
+
+import pytest
+from django.urls import reverse
+
+from recommendations.insight.past_lists import explained
+from recommendations.models import MerchandisingRule, Placement, RankerVersion, ServedList
+from recommendations.serving.lists import ListRequest, recommend
+from tests.factories import BuyerFactory, UserFactory
+from tests.markets import view
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def served(market_of_module, db, settings):
+    settings.WINDOW_STALENESS_SECONDS = 0
+    Placement.objects.update(exploration_share=0, fresh_share=0)
+    pin = MerchandisingRule.objects.create(
+        name="First", action="pin", position=1, is_active=True, is_promoted=True, target={"makes": ["skoda"]}
+    )
+    assert pin.pk
+    MerchandisingRule.objects.create(
+        name="Up", action="boost", strength=10, is_active=True, target={"fuels": ["diesel"]}
+    )
+    buyer = BuyerFactory()
+    view(buyer, *market_of_module.bmws[:3])
+    recommend(ListRequest(buyer=buyer, k=5))
+    return ServedList.objects.get(buyer=buyer)
+
+
+def test_rules_labels_and_terms_are_those_of_the_record(served):
+    rows = explained(served)
+    assert [one.listing_id for one in rows] == served.listing_ids
+    assert rows[0].rules == ("pinned by rule “First”",)
+    assert [one.is_promoted for one in rows] == [True, False, False, False, False]
+    assert all(one.rules == ("boosted by rule “Up”",) for one in rows[1:])
+    for one in rows:
+        assert one.is_exact
+        assert sum(one.terms.values()) == pytest.approx(one.score, abs=0.01)
+
+
+def test_the_page_of_the_list_says_so_and_works_when_its_version_is_gone(served, client):
+    client.force_login(UserFactory(operator=True))
+    page = reverse("admin:recommendations_servedlist_change", args=[served.pk])
+    text = client.get(page).text
+    assert "pinned by rule “First”" in text
+    assert "Boosted by rule “Up”" in text
+    RankerVersion.objects.filter(pk=served.version_id).update(status="retired")
+    assert explained(served)[1].terms is None
+    assert "pinned by rule “First”" in client.get(page).text
