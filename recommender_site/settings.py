@@ -179,6 +179,7 @@ INSTALLED_APPS = [
     "accounts",
     "catalog",
     "recommendations",
+    "shop",
     "tasks",
     "recommender_site",
 ]

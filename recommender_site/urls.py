@@ -13,6 +13,7 @@ from recommender_site.http.schema import SchemaView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
+    path("shop/", include("shop.urls")),
     path("admin/account/", include("accounts.login.account_urls")),
     path("admin/", admin.site.urls),
     re_path(r"^api/v1/?$", ApiRootView.as_view(), name="api-root"),

@@ -17,7 +17,7 @@ from recommender_site.local import processes
 from tasks import schedule
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROOMS = ["recommender_site", "accounts", "catalog", "console", "jobs", "recommendations", "tasks", "web"]
+ROOMS = ["recommender_site", "accounts", "catalog", "console", "jobs", "recommendations", "shop", "tasks", "web"]
 
 
 ENQUEUE = {"enqueue", "enqueue_on_commit"}

@@ -50,14 +50,15 @@ SAME_FOR_EVERYONE = ("/api/docs", "/api/redoc", "/api/schema")
 
 
 class PrivateAnswersMiddleware:
-    """No cache between us and a caller keeps an answer of the API or a page of the console: it is about who asked."""
+    """No cache between us and a caller keeps an answer of the API, or a page of the console
+    or of the shop window: it is about who asked."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        is_personal = is_api_path(request.path) or request.path.startswith("/admin/")
+        is_personal = is_api_path(request.path) or request.path.startswith(("/admin/", "/shop/"))
         if is_personal and not request.path.startswith(SAME_FOR_EVERYONE):
             response.headers.setdefault("Cache-Control", PERSONAL)
             patch_vary_headers(response, DEPENDS_ON)

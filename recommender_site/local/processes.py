@@ -20,6 +20,7 @@ from recommender_site.settings import (
 
 WELCOME = """
 Forecourt is ready at {site}
+  shop window     {site}/shop/
   admin           {site}/admin/
   API docs        {site}/api/docs
   browsable API   {site}/api/v1/

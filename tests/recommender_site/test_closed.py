@@ -36,6 +36,7 @@ ACCOUNT_PAGES = {
 CLOSED: dict[tuple[str, str], set[str]] = {
     ("home", "get"): EVERYONE,
     ("api-root", "get"): EVERYONE,
+    **{(name, "get"): set() for name in ("shop", "shop-car", "shop-act", "shop-visitor", "shop-searches")},  # staff
     ("schema", "get"): EVERYONE,
     ("docs", "get"): EVERYONE,
     ("redoc", "get"): EVERYONE,
@@ -105,7 +106,7 @@ CLOSED: dict[tuple[str, str], set[str]] = {
 }
 OPEN_IN_DEMO_MODE = {
     "token-fake", "infer", "batch", "interact", "add-items", "recs", "cleanup", "predict", "similar-titles", "info",
-    "reload", "log", "metrics",
+    "reload", "log", "metrics", "shop", "shop-car", "shop-act", "shop-visitor", "shop-searches",
 }  # fmt: skip
 LOGOUT = "logout"  # ends the session it is asked with, and nothing else
 HIDDEN_WHERE_CLOSED = {"token-fake", "cleanup", *ACCOUNT_PAGES}  # these answer 404 there
@@ -114,7 +115,7 @@ PATHS = {
     "listing-by-external-id": "/api/v1/listings/by-external-id/7",
     "recs": "/recs/u", "buyer": "/api/v1/buyers/u", "buyer-export": "/api/v1/buyers/u/export",
     "buyer-merge": "/api/v1/buyers/u/merge", "blocked-sellers": "/api/v1/buyers/u/blocked-sellers",
-    "hidden-cars": "/api/v1/buyers/u/hidden-cars",
+    "hidden-cars": "/api/v1/buyers/u/hidden-cars", "shop-car": "/shop/cars/1/",
     "mfa_edit_webauthn": "/admin/account/2fa/webauthn/keys/1/edit/",
     "mfa_remove_webauthn": "/admin/account/2fa/webauthn/keys/1/remove/",
     "openid_connect_login": "/admin/account/oidc/sso/login/",
@@ -178,6 +179,8 @@ def test_who_gets_in(name, method, caller, is_demo, callers, settings):
     answer = getattr(callers[caller], method)(path_of(name), content_type="application/json")
     gets_in = caller in CLOSED[name, method] or (is_demo and name in OPEN_IN_DEMO_MODE)
     refusals = {404} if name in HIDDEN_WHERE_CLOSED else {401, 403}
+    if name.startswith("shop"):
+        refusals = {302}  # to the login of staff
     if name in (
         "token",
         "token-refresh",
