@@ -20,7 +20,7 @@ from recommendations.buyers.searches import Condition, conditions_of
 from recommendations.buyers.sessions import one_per_occasion, saturated
 from recommendations.engine.choice_sets import ChoiceSets, event_weights
 from recommendations.engine.evidence import PADDING, Choices, build_choice_sets
-from recommendations.events.rows import EventRows, read_queries, read_shown_beside
+from recommendations.events.rows import DATABASE, EventLog, EventRows
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.models import EventKind
 
@@ -42,8 +42,8 @@ class Assumptions:
     kinds: Mapping[str, EventKind] | None = None
     queries: Mapping[int, dict[str, Any]] = field(default_factory=dict)
 
-    def kinds_by_slug(self) -> Mapping[str, EventKind]:
-        return EventKind.objects.in_bulk() if self.kinds is None else self.kinds
+    def kinds_by_slug(self, log: EventLog = DATABASE) -> Mapping[str, EventKind]:
+        return log.kinds() if self.kinds is None else self.kinds
 
 
 NO_ASSUMPTIONS = Assumptions()
@@ -61,7 +61,7 @@ def choice_sets_of(
 ) -> dict[int, ChoiceSets]:
     """Choice sets of every buyer of some events, by buyer id; buyers whose events say nothing are absent.
 
-    The one builder: serving, training and evaluation learn from what it makes.
+    The one builder: serving, training, evaluation and simulation learn from what it makes.
 
     Args:
         events: Of any buyers.
@@ -82,9 +82,9 @@ def choices_of(
     events: EventRows, snapshot: ListingSnapshot, now: datetime, n_unmet: int, assumptions: Assumptions = NO_ASSUMPTIONS
 ) -> tuple[Choices, Choices]:
     """What events on listings say, and what searches say, as vectors and decayed weights, counted per occasion."""
-    kinds = assumptions.kinds_by_slug()
+    kinds = assumptions.kinds_by_slug(events.log)
     events = events.take(np.array([kinds[kind].weight != 0 for kind in events.kinds], bool))
-    queries = {**read_queries(events.ids[events.listing_ids == 0]), **assumptions.queries}
+    queries = {**events.log.queries(events.ids[events.listing_ids == 0]), **assumptions.queries}
     subjects = subjects_of(events, queries)
     base = np.array([kinds[kind].weight for kind in events.kinds], np.float64)
     counts = one_per_occasion(events.buyer_ids, subjects, events.occurred_at, base)
@@ -113,7 +113,7 @@ def choices_on_listings(
     events: EventRows, weights: NDArray[np.float64], reverse: NDArray[np.bool_], snapshot: ListingSnapshot
 ) -> Choices:
     """Events on listings, each before what was shown beside its listing; those on deleted listings are left out."""
-    beside = read_shown_beside(events.ids, SHOWN_AT_MOST)
+    beside = events.shown_beside(SHOWN_AT_MOST)
     vectors = Vectors(snapshot, np.unique(np.concatenate([events.listing_ids, beside.listing_ids])))
     chosen = vectors.rows_of(events.listing_ids)
     rows = vectors.rows_of(beside.listing_ids)

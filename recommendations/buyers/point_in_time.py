@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accounts.models import Buyer
 from recommendations.buyers.context import HISTORY_DECAY, HISTORY_LENGTH
 from recommendations.buyers.histories import choice_sets_of
 from recommendations.engine.taste import NewtonConfig, posterior_batch
 from recommendations.engine.terms import BuyerFeatures, Market, demand_counts
 from recommendations.events.rows import EventRows
 from recommendations.listings.snapshot import ListingSnapshot
-from recommendations.models import EventKind
 
 EVENTS_PER_BUYER = 40
 SAMPLED_ALTERNATIVES = 20
@@ -24,8 +21,8 @@ COARSE_NEWTON = NewtonConfig(tolerance=1e-3)  # what remains after such a step i
 
 def weights_of(events: EventRows) -> NDArray[np.float64]:
     """Weight of each event's kind, shape (n_events,): below 0 for a dislike, 0 for a kind that is gone."""
-    weight_by_kind = dict(EventKind.objects.values_list("slug", "weight"))
-    return np.array([weight_by_kind.get(kind, 0.0) for kind in events.kinds], np.float64)
+    kinds = events.log.kinds()
+    return np.array([kinds[kind].weight if kind in kinds else 0.0 for kind in events.kinds], np.float64)
 
 
 def market_at(snapshot: ListingSnapshot, events: EventRows, as_of: float) -> Market:
@@ -59,7 +56,7 @@ def buyer_features_at(
         earlier.newest_per_buyer(events_per_buyer), snapshot, datetime.fromtimestamp(as_of, UTC), SAMPLED_ALTERNATIVES
     )
     tastes = dict(zip(sets, posterior_batch(list(sets.values()), snapshot.ranker.prior, COARSE_NEWTON), strict=True))
-    histories, locations = histories_in(snapshot, earlier), locations_of(buyer_ids.tolist())
+    histories, locations = histories_in(snapshot, earlier), events.log.locations(buyer_ids.tolist())
     nothing = np.empty(0, np.int32), np.empty(0)
     return {
         buyer_id: BuyerFeatures(
@@ -84,14 +81,4 @@ def histories_in(
         int(events.buyer_ids[at[0]]): (snapshot.archetypes[rows[at]], weights[at] * HISTORY_DECAY ** np.arange(len(at)))
         for at in (part[:HISTORY_LENGTH] for part in np.split(order, starts[1:]))
         if len(at)
-    }
-
-
-def locations_of(buyer_ids: Collection[int]) -> dict[int, tuple[float, float]]:
-    """Buyer id -> latitude and longitude, where known."""
-    found = Buyer.objects.filter(pk__in=buyer_ids).values_list("pk", "latitude", "longitude")
-    return {
-        buyer_id: (latitude, longitude)
-        for buyer_id, latitude, longitude in found
-        if latitude is not None and longitude is not None
     }

@@ -36,7 +36,7 @@ from recommendations.evaluation.baselines import (
     recently_popular,
 )
 from recommendations.evaluation.outcome import KS, OURS, Outcome, PredictedChoices, Report, no_report
-from recommendations.events.rows import EventRows, read_events, read_shown_beside
+from recommendations.events.rows import EventRows, read_events
 from recommendations.exceptions import EvaluationRefused
 from recommendations.listings.rows import ListingRows, read_listings
 from recommendations.listings.snapshot import ListingSnapshot
@@ -305,7 +305,7 @@ def shown_choices(snapshot: ListingSnapshot, events: EventRows, case: HeldOut) -
     tested = events.take(np.isin(events.ids, case.event_ids))
     position_of_row = np.full(len(snapshot) + 1, -1)
     position_of_row[case.candidate_rows] = np.arange(len(case.candidate_rows))
-    beside = read_shown_beside(tested.ids, SHOWN_AT_MOST)
+    beside = tested.shown_beside(SHOWN_AT_MOST)
     listed_events = beside.event_ids
     others = position_of_row[snapshot.stock.rows_of(beside.listing_ids)]
     listed_events, others = listed_events[others >= 0], others[others >= 0]

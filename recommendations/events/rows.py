@@ -2,29 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import sql
 
+from accounts.models import Buyer
 from catalog.querysets import ITEMS
 from recommendations.models import EventKind, Interaction
 from recommendations.models.arrays import as_objects, read_columns
 
 
+class EventLog(Protocol):
+    """Where events are kept, asked for what is not in their columns: the database, or a simulation's memory."""
+
+    def kinds(self) -> Mapping[str, EventKind]:
+        """Every kind of event, by slug."""
+        ...
+
+    def queries(self, event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any] | None]:
+        """What the searches among some events asked for, by event id."""
+        ...
+
+    def shown_beside(self, event_ids: NDArray[np.int64], at_most: int) -> ShownBeside:
+        """What was shown beside the listing of each event, down to a position."""
+        ...
+
+    def locations(self, buyer_ids: Collection[int]) -> dict[int, tuple[float, float]]:
+        """Latitude and longitude of buyers, where known, by buyer id."""
+        ...
+
+
+class DatabaseLog:
+    """The log of the site; see ``EventLog``."""
+
+    def kinds(self) -> Mapping[str, EventKind]:
+        return EventKind.objects.in_bulk()
+
+    def queries(self, event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any] | None]:
+        return read_queries(event_ids)
+
+    def shown_beside(self, event_ids: NDArray[np.int64], at_most: int) -> ShownBeside:
+        return read_shown_beside(event_ids, at_most)
+
+    def locations(self, buyer_ids: Collection[int]) -> dict[int, tuple[float, float]]:
+        found = Buyer.objects.filter(pk__in=buyer_ids).values_list("pk", "latitude", "longitude")
+        return {
+            buyer_id: (latitude, longitude)
+            for buyer_id, latitude, longitude in found
+            if latitude is not None and longitude is not None
+        }
+
+
+DATABASE = DatabaseLog()
+
+
 @dataclass(frozen=True)
 class EventRows:
-    """Events as columns, all of length n, oldest first. ``listing_ids`` is 0 for a search, and for a deleted car."""
+    """Events as columns, all of length n, oldest first. ``listing_ids`` is 0 for a search, and for a deleted car.
+
+    ``log`` is where they were read from, and knows the rest of them.
+    """
 
     ids: NDArray[np.int64]
     buyer_ids: NDArray[np.int64]
     listing_ids: NDArray[np.int64]
     kinds: NDArray[np.object_]
     occurred_at: NDArray[np.float64]
+    log: EventLog = field(default=DATABASE, compare=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -39,7 +88,12 @@ class EventRows:
 
     def take(self, at: NDArray) -> EventRows:
         """Events at some positions, or where a mask is true."""
-        return EventRows(**{field.name: getattr(self, field.name)[at] for field in fields(self)})
+        columns = {each.name: getattr(self, each.name)[at] for each in fields(self) if each.name != "log"}
+        return replace(self, **columns)
+
+    def shown_beside(self, at_most: int) -> ShownBeside:
+        """What was shown beside the listing of each event, down to a position."""
+        return self.log.shown_beside(self.ids, at_most)
 
     def before(self, moment: float) -> EventRows:
         return self.take(self.occurred_at < moment)

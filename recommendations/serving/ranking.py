@@ -97,10 +97,10 @@ def rank(
         return ranked
 
 
-def rank_candidates(context: RankingContext, k: int, n: int) -> Ranked:
-    """The same for what a shelf holds, without asking whether it was done before."""
+def rank_candidates(context: RankingContext, k: int, n: int, sources: tuple[Source, ...] | None = None) -> Ranked:
+    """The same for one ranking context, without asking whether it was done before; ``sources`` in place of its own."""
     scorer = context.scorer
-    proposed = gather(sources_for(scorer.switch), scorer.buyer_context, context, n)
+    proposed = gather(sources or sources_for(scorer.switch), scorer.buyer_context, context, n)
     candidates = arrange(proposed, context, policy_for(context, k))
     n_allowed = int(context.allowed.sum())
     is_everything = n_allowed == len(candidates) if context.listing_index.is_complete else len(candidates) < n

@@ -1,8 +1,8 @@
 """A recommender decides what simulated buyers see, they choose, and what it learned shows in what they see next.
 
 Time goes in rounds of some hours. In each, every buyer is shown one list and opens a few cars of it, or leaves it
-aside and searches; then the market moves on: cars sell and new ones appear. Because the truth is known, each list can
-be held against the best one possible.
+aside, searches, and opens a few of the cars found; then the market moves on: cars sell and new ones appear.
+Because the truth is known, each list can be held against the best one possible.
 
 A recommender is a function of a ``Round`` that returns rows, one list per buyer; a learning one keeps its own state
 (``learners``). The baselines here need none: ``show_random``, ``ShowPopular``, ``ShowLikeLiked`` and the unbeatable
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.simulation.browsing import choice_scores, conditions, draw_query, find, fixed_normal
+from recommendations.simulation.browsing import choice_scores, draw_query, find, fixed_normal
 from recommendations.simulation.buyers import SimulatedBuyer
 from recommendations.simulation.market import DAY, LIVE, RESERVED, Market
 from recommendations.simulation.true_taste import CodedTable, Floats, Rows, oracle_share, utility
@@ -32,8 +33,7 @@ class LoopConfig:
         k: Length of each list, and of the oracle's.
         hours: Between two rounds.
         views: Cars opened in each list; each is one event.
-        search_share: Share of the rounds in which a buyer searches instead, which is one event too. One event in six
-            of the log that ``simulate`` makes is a search.
+        search_share: Share of the rounds in which a buyer searches, which is an event too, and opens what was found.
         seed: Of the buyers' choices and of the recommender's own draws.
     """
 
@@ -41,7 +41,7 @@ class LoopConfig:
     k: int = 20
     hours: float = 12.0
     views: int = 1
-    search_share: float = 1 / 6
+    search_share: float = 0.25
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -54,7 +54,9 @@ class LoopConfig:
             raise ValueError(f"search_share must lie between 0 and 1, not {self.search_share}")
 
 
-Search = Mapping[str, Rows]
+RIDGE = 1e-3  # only keeps the fit of the best linear score solvable
+
+Query = Mapping[str, Any]  # a search, in the words of ``ListingFilters.as_query``
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,11 @@ class Round:
         number: 0 in the first round.
         age_days: How long ago each round before was, shape (number,).
         live: Rows of the listings for sale now, shape (n_live,).
-        shown: Lists of the rounds before, shape (number, n_buyers, k), -1 in empty places.
+        shown: Lists the buyers saw in the rounds before: the recommended one or, in a round with a search, what the
+            search found. Shape (number, n_buyers, k), -1 in empty places.
         chosen: Rows opened in them, shape (number, n_buyers, views), -1 where nothing was.
-        searched: By round before and buyer: what was searched for, as the rows for sale then that met each condition,
-            by the field it is about ("price", "body" …); None without a search. The list of a round with a search
-            was left aside.
+        searched: By round before and buyer: what was searched for; None without a search. The recommended list of a
+            round with a search was left aside.
         n_buyers, k: Size of the answer: lists of at most k rows, shape (n_buyers, k), -1 in empty places.
         rng: For draws of the recommender's own.
     """
@@ -79,7 +81,7 @@ class Round:
     live: Rows
     shown: Rows
     chosen: Rows
-    searched: Sequence[Sequence[Search | None]]
+    searched: Sequence[Sequence[Query | None]]
     n_buyers: int
     k: int
     rng: np.random.Generator
@@ -159,7 +161,7 @@ class _Loop:
         self.share, self.regret = np.full(shape, np.nan), np.full(shape, np.nan)
         self.shown = np.full((*shape, config.k), -1)
         self.chosen = np.full((*shape, config.views), -1)
-        self.searched: list[list[Search | None]] = [[None] * len(buyers) for _ in range(config.n_rounds)]
+        self.searched: list[list[Query | None]] = [[None] * len(buyers) for _ in range(config.n_rounds)]
         # drawn in advance, so that every recommender meets the same searches
         self.searches = np.random.default_rng([config.seed, 3]).random(shape) < config.search_share
 
@@ -207,18 +209,22 @@ class _Loop:
         missed = best.sum() - worth[at].sum() - (len(best) - len(at)) * worth.mean()
         self.regret[number, buyer] = missed / len(best)
         if self.searches[number, buyer]:
-            self.searched[number][buyer] = self.search(number, buyer, live, days_ago)
-        else:
-            self.chosen[number, buyer, : min(len(rows), self.config.views)] = self.choose(buyer, rows, worth[at])
+            self.searched[number][buyer], rows = self.search(number, buyer, live, days_ago)
+            self.shown[number, buyer] = np.pad(rows, (0, self.config.k - len(rows)), constant_values=-1)
+            at = np.searchsorted(live, rows)
+        self.chosen[number, buyer, : min(len(rows), self.config.views)] = self.choose(buyer, rows, worth[at])
 
-    def search(self, number: int, buyer: int, live: Rows, days_ago: float) -> Search:
-        """What the buyer searches for, by what was wanted then; widened where it would find next to nothing."""
+    def search(self, number: int, buyer: int, live: Rows, days_ago: float) -> tuple[Query, Rows]:
+        """What the buyer searches for, by what was wanted then, and the newest k cars it finds.
+
+        It is widened where it would find next to nothing.
+        """
         taste = self.buyers[buyer].taste
         if taste.former is not None and days_ago > taste.drift_days / 2:
             taste = taste.former
         query = draw_query(taste, np.random.default_rng([self.config.seed, 4, number, buyer]))
-        find(query, self.market, self.coded)
-        return {field: live[met[live]] for field, met in conditions(query, self.market, self.coded).items()}
+        found = find(query, self.market, self.coded)
+        return query, found[np.isin(found, live)][: self.config.k]
 
     def choose(self, buyer: int, rows: Rows, worth: Floats) -> Rows:
         behaviour = self.buyers[buyer].behaviour
@@ -296,6 +302,23 @@ class ShowLikeLiked:
         scores = liked @ units[asked.live].T
         scores[~weights.any(axis=(1, 2))] = asked.rng.random(len(asked.live))
         return best_rows(scores, asked.live, asked.k)
+
+
+class ShowBestLinear:
+    """The best that a linear score can do: weights fitted to each buyer's true taste by ridge regression.
+
+    Attributes:
+        vectors: Features of all listings of the market, shape (n_listings, n_dims).
+    """
+
+    def __init__(self, market: Market, buyers: Sequence[SimulatedBuyer], vectors: NDArray) -> None:
+        self.worth, self.vectors = ShowBest(market, buyers).worth, vectors.astype(np.float64)
+
+    def __call__(self, asked: Round) -> Rows:
+        features = self.vectors[asked.live] - self.vectors[asked.live].mean(axis=0)
+        worth = self.worth[:, asked.live] - self.worth[:, asked.live].mean(axis=1, keepdims=True)
+        gram = features.T @ features + RIDGE * np.eye(features.shape[1])
+        return best_rows(worth @ features @ np.linalg.solve(gram, features.T), asked.live, asked.k)
 
 
 class ShowBest:

@@ -1,21 +1,25 @@
 """How recommenders fare in the closed loop: ours beside simpler ones, over several made-up markets.
 
-Each market is drawn with its buyers. Most of them leave a log, from which a training learns the population; the others
-are new, and every recommender under test meets the same ones. Figures are means over these buyers of all markets, with
-bootstrap intervals over buyers.
+Each market is drawn with its buyers. Most of them leave a log, on which the site is trained; the others are new, and
+every recommender under test meets the same ones. Ours is the site itself (``site``): what learns and what makes the
+lists are the functions that serve. Figures are means over these buyers of all markets, with bootstrap intervals over
+buyers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.engine.encoder import EncoderConfig, fit_encoder
-from recommendations.engine.taste import PriorConfig
+from recommendations.engine.ranker import Ranker
+from recommendations.engine.scoring import UTILITY
 from recommendations.metrics import ranking as metrics
+from recommendations.models import Placement
+from recommendations.serving.placements import DEFAULT_SHARES, HOME
 from recommendations.simulation import browsing as sim
 from recommendations.simulation.car_specs import read_specs
 from recommendations.simulation.closed_loop import (
@@ -23,17 +27,24 @@ from recommendations.simulation.closed_loop import (
     LoopReport,
     Recommender,
     ShowBest,
+    ShowBestLinear,
     ShowLikeLiked,
     ShowPopular,
     run_loop,
     show_random,
 )
-from recommendations.simulation.learners import LearnerConfig, ShowByTaste, learn_population
+from recommendations.simulation.learners import ShowAsServed, Training, log_of
 from recommendations.simulation.market import Market, build_market, read_towns
+from recommendations.simulation.memory_log import MemoryLog
+from recommendations.simulation.site import learn_ranker, listing_rows_of
+from recommendations.training.runs import TrainingParameters
 
 Report = Callable[[float, str], None]
 
-TASTE, LIKED, POPULAR, RANDOM, ORACLE = "taste", "average of opened", "popular", "random", "oracle"
+SERVED, LOGIT, LIKED, POPULAR = "served", "one logit per buyer", "average of opened", "popular"
+RANDOM, LINEAR, ORACLE = "random", "best linear score", "oracle"
+TASTE_ALONE = {name: float(name == "taste") for name in DEFAULT_SHARES}
+NOON = 43_200  # of the first of July, when the market's last round takes place
 ALL_BUYERS = "everybody"
 BIASED = 0.6  # aversion to lower places from which a buyer hardly looks beyond the top: a fifth of them
 
@@ -50,9 +61,7 @@ class StudyConfig:
         seeds: One market each.
         anchor_year: Of the market; see ``build_market``.
         loop: How the loop runs; its seed is replaced by the market's.
-        learner: How ours learns.
-        encoder: Of the listing vectors.
-        prior: How the population is learned.
+        training: How the site is trained on the log.
         events: Figures are reported after so many events of a buyer.
     """
 
@@ -63,9 +72,7 @@ class StudyConfig:
     seeds: tuple[int, ...] = (1, 2, 3)
     anchor_year: int = 2026
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(n_rounds=21))
-    learner: LearnerConfig = field(default_factory=LearnerConfig)
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    prior: PriorConfig = field(default_factory=PriorConfig)
+    training: TrainingParameters = field(default_factory=TrainingParameters)
     events: tuple[int, ...] = (0, 1, 5, 20)
 
     def __post_init__(self) -> None:
@@ -155,7 +162,7 @@ def run_study(config: StudyConfig, report: Report = lambda fraction, step: None)
 
         world = _World(config, seed, of_market)
         buyers += world.buyers
-        position_biases.append(world.population.position_bias)
+        position_biases.append(world.training.ranker.position_bias)
         for name, one in world.run().items():
             reports.setdefault(name, []).append(one)
     return Study(
@@ -174,19 +181,27 @@ class _World:
         self.buyers, others = all_buyers[: config.n_buyers], all_buyers[config.n_buyers :]
         report(0.05, "letting the others browse")
         self.history = sim.simulate(self.market, others, config.log_events * len(others), seed)
-        self.encoder = fit_encoder(self.market.table, config.encoder)
-        self.vectors = self.encoder.encode(self.market.table)
-        report(0.1, "learning the population")
+        report(0.1, "training on their log")
+        anchor = datetime(config.anchor_year, 7, 1, tzinfo=UTC).timestamp() + NOON
+        self.rows = listing_rows_of(self.market, anchor)
         self.begin_s = (config.loop.n_rounds - 1) * config.loop.hours * 3600  # nothing later is known in advance
-        self.population = learn_population(self.market, self.history, self.vectors, self.begin_s, config.prior)
+        self.training = self.trained(log_of(self.history, anchor, self.begin_s), anchor)
+        self.vectors = self.training.ranker.vectors(self.market.table)
+
+    def trained(self, log: MemoryLog, anchor: float) -> Training:
+        loop = self.config.loop
+        ranker = learn_ranker(self.rows, log.events(), self.config.training, anchor - self.begin_s)
+        return Training(self.rows, ranker, self.history, anchor, loop.hours, loop.n_rounds)
 
     def run(self) -> dict[str, LoopReport]:
         loop = replace(self.config.loop, seed=self.seed)
         recommenders: dict[str, Recommender] = {
-            TASTE: ShowByTaste(self.market, self.encoder, self.population, self.config.learner),
+            SERVED: ShowAsServed(self.training),
+            LOGIT: ShowAsServed(self.training, Placement(slug=HOME, sources=TASTE_ALONE), self.without_population()),
             LIKED: ShowLikeLiked(self.vectors),
             POPULAR: ShowPopular(self.opened_before()),
             RANDOM: show_random,
+            LINEAR: ShowBestLinear(self.market, self.buyers, self.vectors),
             ORACLE: ShowBest(self.market, self.buyers),
         }
         reports = {}
@@ -194,6 +209,14 @@ class _World:
             self.report(0.3 + 0.7 * number / len(recommenders), f"{name} recommends")
             reports[name] = run_loop(self.market, self.buyers, recommend, loop)
         return reports
+
+    def without_population(self) -> Ranker:
+        """The same space, in which each buyer's preference is learned from that buyer's events alone."""
+        nothing = MemoryLog().events()
+        alone = learn_ranker(self.rows, nothing, self.config.training, self.training.anchor)
+        return self.training.ranker.with_population(alone.prior, 0.0).with_scores(
+            alone.score.only((UTILITY,)), alone.stranger_score.only((UTILITY,))
+        )
 
     def opened_before(self) -> NDArray[np.int64]:
         is_open = (self.history.event_kind == sim.VIEW) & (self.history.event_s > self.begin_s)

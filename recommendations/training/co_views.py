@@ -12,7 +12,7 @@ from recommendations.engine.choice_sets import position_offsets
 from recommendations.engine.evidence import PADDING
 from recommendations.engine.similarity import LEARNED, CoViews, field_gaps
 from recommendations.engine.table import ListingTable
-from recommendations.events.rows import EventRows, read_shown_beside
+from recommendations.events.rows import EventRows
 from recommendations.listings.snapshot import ListingSnapshot
 
 CO_VIEWS_AT_MOST = 5_000  # the newest; more would cost time and hardly move the weights
@@ -37,7 +37,7 @@ def co_views_in(events: EventRows, snapshot: ListingSnapshot, table: ListingTabl
     later = seen.take(after)
     order = np.argsort(later.ids)
     later, anchors = later.take(order), seen.listing_ids[before][order]
-    beside = read_shown_beside(later.ids, SHOWN_AT_MOST)
+    beside = later.shown_beside(SHOWN_AT_MOST)
     shown = padded_lists(later.ids, beside.event_ids, snapshot.stock.rows_of(beside.listing_ids))
     rows = snapshot.stock.rows_of(beside.listing_ids)
     positions = padded_lists(later.ids, beside.event_ids, rows, beside.positions, fill=1)

@@ -311,20 +311,40 @@ def run_held_out_test(material: Material, parameters: TrainingParameters, report
         return HeldOutTest({}, a_priori, decide(NO_TEST_FIGURES if live else None), None)
     is_tested = testers_among(events, parameters)
     cutoff = cutoff_of_test(events, is_tested, live, parameters.held_back_share)
-    is_earlier = events.occurred_at < cutoff
-    earlier_data = material.before(cutoff)
-    fewer = replace(parameters, prior_buyers=min(parameters.prior_buyers, BUYERS_FOR_TEST))
-    steps = Steps(report, 0.18, 0.38, f"the {len(earlier_data.events)} events before the held-out ones")
-    snapshot = learn(earlier_data, fewer, datetime.fromtimestamp(cutoff, UTC), steps)
-    report(0.38, "weighing the terms of the score")
-    scores = learn_terms(snapshot, events.take(is_earlier | ~is_tested), cutoff, TermConfig(seed=parameters.seed))
-    snapshot.ranker = snapshot.ranker.with_scores(scores.known, scores.cold)
+    snapshot, scores = learn_trial(material, is_tested, cutoff, parameters, report)
     report(0.44, "evaluating")
-    asked = events.take(is_earlier | is_tested)
+    asked = events.take((events.occurred_at < cutoff) | is_tested)
     tested = held_out_lists(snapshot, asked, cutoff, seed=parameters.seed)
     report(0.50, "comparing with the live version")
     verdict = verdict_on(tested, live, material.rows, asked, seed=parameters.seed)
     return HeldOutTest(tested.metrics(), scores, verdict, snapshot.ranker.prior)
+
+
+def learn_trial(
+    material: Material, is_tested: NDArray[np.bool_], cutoff: float, parameters: TrainingParameters, report: Report
+) -> tuple[ListingSnapshot, LearnedScores]:
+    """What is learned from before a moment, its terms weighed by what buyers who do not test it did afterwards."""
+    events, earlier_data = material.events, material.before(cutoff)
+    fewer = replace(parameters, prior_buyers=min(parameters.prior_buyers, BUYERS_FOR_TEST))
+    steps = Steps(report, 0.18, 0.38, f"the {len(earlier_data.events)} events before the held-out ones")
+    snapshot = learn(earlier_data, fewer, datetime.fromtimestamp(cutoff, UTC), steps)
+    report(0.38, "weighing the terms of the score")
+    weighed_on = events.take((events.occurred_at < cutoff) | ~is_tested)
+    scores = learn_terms(snapshot, weighed_on, cutoff, TermConfig(seed=parameters.seed))
+    snapshot.ranker = snapshot.ranker.with_scores(scores.known, scores.cold)
+    return snapshot, scores
+
+
+def learn_unstored(material: Material, parameters: TrainingParameters, now: datetime) -> ListingSnapshot:
+    """What a first training learns from a log, without the test, the gate and the storing: for simulations."""
+    if len(material.events) < FEWEST_EVENTS_TO_TEST_ON:
+        return learn(material, parameters, now)
+    is_tested = testers_among(material.events, parameters)
+    cutoff = cutoff_of_test(material.events, is_tested, None, parameters.held_back_share)
+    trial, scores = learn_trial(material, is_tested, cutoff, parameters, lambda fraction, step: None)
+    snapshot = learn(material, parameters, material.as_of or now, population=trial.ranker.prior)
+    snapshot.ranker = snapshot.ranker.with_scores(scores.known, scores.cold)
+    return snapshot
 
 
 def testers_among(events: EventRows, parameters: TrainingParameters) -> NDArray[np.bool_]:

@@ -28,9 +28,8 @@ from recommendations.engine.scoring import (
     learn_score,
 )
 from recommendations.engine.terms import SECONDS_A_DAY, BuyerFeatures, Market, Terms, buyer_terms, demand_counts
-from recommendations.events.rows import EventRows, read_shown_beside
+from recommendations.events.rows import EventRows
 from recommendations.listings.snapshot import ListingSnapshot
-from recommendations.models import Interaction
 
 
 @dataclass(frozen=True)
@@ -170,23 +169,21 @@ class _Choices:
         """
         stock, n = self.snapshot.stock, self.config.n_sampled
         chosen = stock.rows_of(self.tests.listing_ids)
-        beside = read_shown_beside(self.tests.ids, SHOWN_AT_MOST)
-        shown = padded_lists(self.tests.ids, beside.event_ids, stock.rows_of(beside.listing_ids))
+        beside = self.tests.shown_beside(SHOWN_AT_MOST)
+        rows = stock.rows_of(beside.listing_ids)
+        shown = padded_lists(self.tests.ids, beside.event_ids, rows)
+        positions = padded_lists(self.tests.ids, beside.event_ids, rows, beside.positions, fill=1)
         sampled = stock.samples_live(self.tests.occurred_at, n, self.tests.ids)
         width = max(shown.shape[1], n)
-        shown, sampled = _widened(shown, width), _widened(sampled, width)
-        is_shown = (shown >= 0).any(axis=1, keepdims=True)
-        others = np.where(is_shown, shown, sampled)
-        own_position = np.where(is_shown, self._own_positions()[:, None], np.nan)
-        beside_it = np.arange(1, width + 1) + (np.arange(1, width + 1) >= own_position)  # its own place is left out
+        shown, sampled, positions = (_widened(each, width) for each in (shown, sampled, positions))
+        is_shown = np.asarray((shown >= 0).any(axis=1), np.bool_)
+        others = np.where(is_shown[:, None], shown, sampled)
+        own_position = np.full(len(self.tests), np.nan)
+        first = np.searchsorted(beside.event_ids, self.tests.ids[is_shown])
+        own_position[is_shown] = beside.chosen_positions[first]
+        beside_it = np.where(is_shown[:, None] & (shown >= 0), positions, np.nan)
         alternatives = np.column_stack([chosen, np.where(others == chosen[:, None], -1, others)])
-        return alternatives, np.column_stack([own_position, np.where(np.isnan(own_position), np.nan, beside_it)])
-
-    def _own_positions(self) -> NDArray[np.float64]:
-        """Place of what was chosen in its list, from 1, shape (n_choices,); nan where it was not recorded."""
-        recorded = Interaction.objects.filter(pk__in=self.tests.ids.tolist(), position__isnull=False)
-        position_by_event = dict(recorded.order_by().values_list("pk", "position"))
-        return np.array([position_by_event.get(event_id, np.nan) for event_id in self.tests.ids.tolist()], np.float64)
+        return alternatives, np.column_stack([own_position, beside_it])
 
     def _by_day(self) -> Iterator[tuple[Market, NDArray[np.intp]]]:
         """The market as each day began on which something was chosen, and the choices of that day."""

@@ -14,15 +14,16 @@ from tqdm import tqdm
 
 from recommendations.evaluation.plots import Line, line_chart
 from recommendations.simulation.closed_loop import LoopConfig
-from recommendations.simulation.loop_study import ALL_BUYERS, LIKED, TASTE, Figure, Study, StudyConfig, run_study
+from recommendations.simulation.loop_study import ALL_BUYERS, LIKED, SERVED, Figure, Study, StudyConfig, run_study
 
 EVENTS = (0, 1, 5, 20)
 
 
 class Command(BaseCommand):
     help = (
-        "Let recommenders and made-up buyers act on each other, and hold every list against the best one possible. Our "
-        "taste model beside the average of what was opened, popularity and chance; needs no database."
+        "Let recommenders and made-up buyers act on each other, and hold every list against the best one possible. The "
+        "site as it serves, trained on the log of other buyers, beside the average of what was opened, one logit per "
+        "buyer, popularity and chance. Reads and writes no database."
     )
     requires_system_checks: list[str] = []  # nothing of the site is used
 
@@ -35,7 +36,7 @@ class Command(BaseCommand):
             help="buyers whose log is learned from before (%(default)s)")  # fmt: skip
         add("--rounds", type=int, default=usual.loop.n_rounds, metavar="N", help="lists per buyer (%(default)s)")
         add("--search-share", type=float, default=usual.loop.search_share, metavar="SHARE",
-            help="of the events, the others are opened cars (a sixth)")  # fmt: skip
+            help="of the lists that are asked for (a quarter)")  # fmt: skip
         add("--seeds", type=int, nargs="+", default=usual.seeds, metavar="S", help="a market each (1 2 3)")
         add("--json", type=Path, metavar="FILE", help="write all figures")
         add("--svg", type=Path, metavar="FILE", help="draw shares over events, and beside it FILE-regret.svg")
@@ -102,13 +103,13 @@ def table(study: Study) -> Iterator[str]:
         yield f"{name:<26}{shares}{formatted(study.regret(name), 1):>20}"
     yield ""
     last = config.events[-1]
-    lead = study.lead_after(TASTE, LIKED, last)
-    yield f"{TASTE} over {LIKED} after {last} events: {lead.mean:+.3f} ({lead.low:+.3f} to {lead.high:+.3f})"
+    lead = study.lead_after(SERVED, LIKED, last)
+    yield f"{SERVED} over {LIKED} after {last} events: {lead.mean:+.3f} ({lead.low:+.3f} to {lead.high:+.3f})"
     yield ""
-    yield f"{TASTE}, by buyers"
+    yield f"{SERVED}, by buyers"
     for segment, members in study.segments.items():
-        shares = "".join(f"{formatted(study.share_after(TASTE, n_events, segment)):>22}" for n_events in config.events)
-        yield f"{segment:<21}{int(members.sum()):>5}{shares}{formatted(study.regret(TASTE, segment), 1):>20}"
+        shares = "".join(f"{formatted(study.share_after(SERVED, n_events, segment)):>22}" for n_events in config.events)
+        yield f"{segment:<21}{int(members.sum()):>5}{shares}{formatted(study.regret(SERVED, segment), 1):>20}"
 
 
 def formatted(figure: Figure, digits: int = 3) -> str:
@@ -120,7 +121,7 @@ def as_json(study: Study) -> dict[str, Any]:
     return {
         "config": asdict(config),
         "n_buyers": {segment: int(members.sum()) for segment, members in study.segments.items()},
-        "place_aversions": list(study.position_biases),
+        "position_biases": list(study.position_biases),
         "recommenders": {
             name: {
                 "share_after": [asdict(figure) for figure in study.shares(name)],
@@ -144,7 +145,7 @@ def chart(study: Study, *, regret: bool) -> str:
     for name in study.reports:
         figures = study.regrets(name) if regret else study.shares(name)
         values, low, high = zip(*((figure.mean, figure.low, figure.high) for figure in figures), strict=True)
-        lines.append(Line(name, values, low, high, is_ours=name == TASTE))
+        lines.append(Line(name, values, low, high, is_ours=name == SERVED))
     if regret:
         return line_chart("Regret summed up over rounds", lines, "round", "utility missed, per place, in logits")
     return line_chart("Share of the oracle's utility", lines, "events of a buyer", "share of the oracle's utility")

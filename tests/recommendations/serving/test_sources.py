@@ -1,6 +1,5 @@
 """What each source proposes, what the shares of a placement make of it, and what becomes of it in a list."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -18,7 +17,6 @@ from recommendations.serving.lists import ListRequest, recommend
 from recommendations.serving.placements import Rules, rules_of
 from recommendations.serving.ranking import build_ranking_context, gather, intent_of, policy_for, rank, sources_for
 from recommendations.serving.sources import SOURCES
-from recommendations.simulation.learners import LearnerConfig
 from tests.factories import BuyerFactory, InteractionFactory, PriceChangeFactory
 from tests.markets import crossed_market, trained_market, view
 
@@ -292,10 +290,6 @@ def test_each_draw_samples_another_preference_around_the_mean(market, fan):
     assert (sampled_scores.std(axis=1) > 0).all()
     errors = np.abs(sampled_scores.mean(axis=1) - scored.scores) / (sampled_scores.std(axis=1) / 20)
     assert errors.max() < 5  # standard errors of a mean of 400
-
-
-def test_the_closed_loop_plays_by_the_rules_of_a_placement():
-    assert replace(LearnerConfig().policy, k=12) == Rules(Placement()).policy(12)
 
 
 def test_focus_is_none_without_a_stock(market, fan):

@@ -78,7 +78,9 @@ def test_a_recommender_is_given_what_was_shown_and_chosen_and_what_is_for_sale()
 
 
 def test_every_opened_car_and_every_search_is_an_event(reports):
-    assert reports["random"].n_events.tolist() == [[number] * 25 for number in range(12)]
+    before = reports["random"].n_events
+    np.testing.assert_array_equal(before[0], 0)
+    assert set(np.diff(before, axis=0).ravel().tolist()) == {1, 2}, "a search and the car opened from it are two"
     with pytest.raises(ValueError, match="50 events"):
         reports["random"].mean_share_after(50)
 
@@ -105,14 +107,15 @@ def test_a_search_leaves_the_list_aside_and_finds_cars_near_the_budget():
     last = seen[-1]
     has_searched = np.array([[searched is not None for searched in row] for row in last.searched])
     assert 0.15 < has_searched.mean() < 0.35
-    np.testing.assert_array_equal(has_searched, last.chosen[:, :, 0] < 0)
     for number, buyer in zip(*np.nonzero(has_searched), strict=True):
-        searched = last.searched[number][buyer]
-        assert all(np.isin(rows, seen[number].live).all() for rows in searched.values())
-        assert all(len(np.unique(MARKET.table.body[rows])) == 1 for name, rows in searched.items() if name == "body")
-        prices = MARKET.table.price[searched["price"]] / BUYERS[buyer].taste.budget
+        query, found = last.searched[number][buyer], last.shown[number, buyer]
+        found = found[found >= 0]
+        assert np.isin(found, seen[number].live).all()
+        assert last.chosen[number, buyer, 0] in [*found, -1]
+        prices = MARKET.table.price[found]
+        assert ((prices >= query["min_price"]) & (prices <= query["max_price"])).all()
         if BUYERS[buyer].taste.former is None:
-            assert ((prices > 0.35) & (prices < 1.5)).all()
+            assert 0.35 < query["min_price"] / BUYERS[buyer].taste.budget < query["max_price"] < 1e6
 
 
 def test_all_buyers_search_alike_whichever_recommender_serves():
@@ -125,11 +128,7 @@ def test_all_buyers_search_alike_whichever_recommender_serves():
 
         run_loop(MARKET, BUYERS, remember, LoopConfig(n_rounds=4, search_share=0.5))
     assert any(searched["random"])
-    for one, other in zip(searched["random"], searched["oracle"], strict=True):
-        assert (one is None) == (other is None)
-        assert {name: rows.tolist() for name, rows in (one or {}).items()} == {
-            name: rows.tolist() for name, rows in (other or {}).items()
-        }
+    assert searched["random"] == searched["oracle"]
 
 
 @pytest.mark.parametrize(

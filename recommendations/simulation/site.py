@@ -1,0 +1,171 @@
+"""The site over a market that exists in memory alone: what learns and what serves is the code of the real one.
+
+A client of it records lists, events and searches (``memory_log``) and reads lists. Behind it stand the functions of the
+product, not copies: ``training.runs`` learns a ranker from the log, ``buyers.preferences`` a buyer's preference, and
+``serving.ranking`` makes the list. What is left out is what a database is for: storing, locking and the last look at
+whether a car is still for sale, which the market answers here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+from django.conf import settings
+from numpy.typing import NDArray
+
+from accounts.models import Buyer
+from recommendations.buyers.context import HISTORY_LENGTH, BuyerContext, Opened, buyer_context_in
+from recommendations.buyers.point_in_time import weights_of
+from recommendations.buyers.preferences import Behind, LogPosition, evidence_of, learned
+from recommendations.engine.encoder import EncoderConfig, fit_encoder
+from recommendations.engine.ranker import Ranker
+from recommendations.engine.stock import FOREVER
+from recommendations.engine.terms import demand_counts
+from recommendations.events.rows import EventRows
+from recommendations.listings.index import ListingIndex
+from recommendations.listings.market_statistics import STEP_SECONDS, MarketStatistics
+from recommendations.listings.rows import ListingRows
+from recommendations.listings.snapshot import ListingSnapshot
+from recommendations.models import SIMILAR_DIMENSIONS, Placement, Preference
+from recommendations.models.arrays import as_objects
+from recommendations.serving.lists import NO_FILTERS, POOL_GROWTH, SMALLEST_POOL
+from recommendations.serving.placements import HOME, Rules
+from recommendations.serving.ranking import build_ranking_context, rank_candidates
+from recommendations.serving.sources import SOURCES, SavedSearchSource
+from recommendations.simulation.market import STILL_FOR_SALE, Market
+from recommendations.simulation.memory_log import KINDS, MemoryLog
+from recommendations.training.runs import Material, TrainingParameters, learn_unstored
+
+VERSION_ID = 0  # of the one ranker there is
+NO_SAVED_SEARCHES = tuple(source for source in SOURCES if not isinstance(source, SavedSearchSource))
+
+
+def ids_of(rows: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Listing ids of rows of a market."""
+    return np.asarray(rows, np.int64) + 1
+
+
+def listing_rows_of(market: Market, anchor: float) -> ListingRows:
+    """A market as the site reads its listings; ``anchor`` in epoch seconds is the moment its times count back from."""
+    n = len(market)
+    names = [f"{make}/{model}" for make, model in zip(market.make_name, market.model_name, strict=True)]
+    _, sellers = np.unique(market.seller_key.astype(str), return_inverse=True)
+    is_unended = market.ended_s == STILL_FOR_SALE
+    return ListingRows(
+        listing_ids=ids_of(np.arange(n)),
+        table=market.table,
+        names=as_objects(names),
+        is_live=is_unended,
+        published_at=anchor - market.published_s.astype(np.float64),
+        ended_at=np.where(is_unended, FOREVER, anchor - market.ended_s.astype(np.float64)),
+        latitude=market.latitude.astype(np.float64),
+        longitude=market.longitude.astype(np.float64),
+        seller_ids=sellers.astype(np.int64) + 1,
+        seller_user_ids=np.zeros(n, np.int64),
+        promoted_until=np.full(n, np.nan),
+    )
+
+
+def learn_ranker(rows: ListingRows, events: EventRows, parameters: TrainingParameters, now: float) -> Ranker:
+    """What a first training of the site learns from a log, as of a moment in epoch seconds."""
+    encoder = fit_encoder(rows.table, EncoderConfig(n_dims=settings.CONTENT_DIMENSIONS))
+    material = Material.of(rows, encoder, events)
+    return learn_unstored(material, parameters, datetime.fromtimestamp(now, UTC)).ranker
+
+
+class MemoryIndex(ListingIndex):
+    """The listing index over every listing of a market; nothing of it is read from a database."""
+
+    def __init__(self, ranker: Ranker, rows: ListingRows, version_id: int = VERSION_ID) -> None:
+        ListingSnapshot.__init__(self, ranker)
+        self.version_id = version_id
+        self.is_complete = True
+        self._similar = np.empty((0, SIMILAR_DIMENSIONS), np.float32)
+        self.put(rows, ranker.vectors(rows.table))
+
+    def vectors_elsewhere(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        return ListingSnapshot.vectors_elsewhere(self, listing_ids)
+
+
+@dataclass(eq=False)
+class SimulatedSite:
+    """One ranker live over a market, and the log that its clients write.
+
+    Attributes:
+        index: Every listing.
+        log: What buyers did and were shown.
+        placement: Whose rules the lists follow.
+    """
+
+    index: MemoryIndex
+    log: MemoryLog
+    placement: Placement = field(default_factory=lambda: Placement(slug=HOME))
+    _known: dict[int, Preference] = field(default_factory=dict)
+
+    def recommend(self, buyer_ids: Sequence[int], k: int, now: float) -> list[list[int]]:
+        """A list of at most k listing ids for each buyer, at a moment in epoch seconds."""
+        index = self.index.as_of(now)
+        self.bring_up_to_date(buyer_ids, index, now)
+        statistics = self.market_statistics(now)
+        return [self._list_for(self.context_of(buyer_id, index), index, statistics, k) for buyer_id in buyer_ids]
+
+    def bring_up_to_date(self, buyer_ids: Sequence[int], index: ListingIndex, now: float) -> None:
+        """Learn the preference of every buyer with events, as a worker does after each."""
+        behind = [
+            Behind(buyer_of(key), LogPosition(events.last_id, len(events)), "", self._known.get(key))
+            for key in buyer_ids
+            if len(events := self.log.events([key]))
+            and (key not in self._known or self._known[key].last_interaction_id < events.last_id)
+        ]
+        if behind:
+            events = self.log.events([each.buyer.pk for each in behind], settings.EVENTS_PER_BUYER)
+            moment = datetime.fromtimestamp(now, UTC)
+            found = learned(behind, evidence_of(behind, events, index, moment), moment, is_hurried=False)
+            self._known |= {each.buyer.pk: preference for each, preference in zip(behind, found, strict=True)}
+
+    def context_of(self, buyer_id: int, index: ListingIndex) -> BuyerContext:
+        return buyer_context_in(index, buyer_of(buyer_id), self._known.get(buyer_id), self.opened_by(buyer_id))
+
+    def opened_by(self, buyer_id: int) -> list[Opened]:
+        """Cars the buyer dealt with in a favourable way, newest first."""
+        events = self.log.events([buyer_id])
+        liked = events.take((events.listing_ids > 0) & (weights_of(events) > 0))
+        pairs = zip(liked.listing_ids.tolist(), weights_of(liked).tolist(), strict=True)
+        return [Opened(listing_id, weight, None) for listing_id, weight in reversed(list(pairs)[-HISTORY_LENGTH:])]
+
+    def market_statistics(self, now: float) -> MarketStatistics:
+        """Demand, contacts and leads as of the last full ten minutes; nothing is known of price drops."""
+        as_of = int(now) - int(now) % STEP_SECONDS
+        events = self.log.events()
+        is_contact = np.array([KINDS[kind].is_contact for kind in events.kinds], bool)
+        return MarketStatistics(
+            as_of=as_of,
+            demand=self._counts(events, weights_of(events), as_of),
+            contacts=self._counts(events, is_contact.astype(np.float64), as_of),
+            leads={},
+            price_drops={},
+        )
+
+    def _counts(self, events: EventRows, weights: NDArray[np.float64], as_of: int) -> dict[int, float]:
+        rows = self.index.stock.rows_of(events.listing_ids)
+        counts = demand_counts(rows, events.occurred_at, weights, as_of, len(self.index), events.buyer_ids)
+        asked = np.flatnonzero(counts)
+        return dict(zip(self.index.stock.listing_ids[asked].tolist(), counts[asked].tolist(), strict=True))
+
+    def _list_for(
+        self, buyer_context: BuyerContext, index: ListingIndex, statistics: MarketStatistics, k: int
+    ) -> list[int]:
+        context = build_ranking_context(
+            index, buyer_context, Rules(self.placement), NO_FILTERS, "hybrid", (), statistics
+        )
+        n = max(POOL_GROWTH * k, SMALLEST_POOL)
+        ranked = rank_candidates(context, k, n, NO_SAVED_SEARCHES)
+        return [candidate.listing_id for candidate in ranked.candidates[:k]]
+
+
+def buyer_of(buyer_id: int) -> Buyer:
+    """A buyer of whom nothing is known but a number."""
+    return Buyer(pk=buyer_id, external_id=f"simulated-{buyer_id}")
