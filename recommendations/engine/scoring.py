@@ -276,6 +276,9 @@ def _slopes_within(values: NDArray, groups: NDArray, covariates: NDArray, n_grou
 
 # The sum
 
+AS_WELL = 1e-3  # of log-likelihood: less than that is the tolerance of a fit
+FEWEST_CHOICES_TO_DROP = 200  # held-out choices from which a term may be found to be of no use
+
 
 @dataclass(frozen=True, eq=False)
 class LinearScore:
@@ -387,16 +390,18 @@ class ScoreConfig:
             telling events are needed to move a weight half-way. > 0.
         non_negative: Terms whose weight may not fall below 0. All of them point the way that "more" should be better;
             a negative weight would be a quirk of the sample that no operator could explain.
+        switched_off: Terms whose weight is 0 whatever the choices say.
     """
 
     prior: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS)
     strength: float = 20.0
     non_negative: tuple[str, ...] = TERMS
+    switched_off: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.strength > 0:
             raise ValueError(f"strength must be positive, not {self.strength}")
-        _check_names(dict.fromkeys(self.non_negative, 0.0), TERMS)
+        _check_names(dict.fromkeys((*self.non_negative, *self.switched_off), 0.0), TERMS)
         if set(self.prior) != set(TERMS):
             raise ValueError(f"the prior must name every term: {', '.join(TERMS)}")
 
@@ -434,6 +439,68 @@ def learn_score(
     bounds (Byrd et al. 1995).
     """
     config = config or ScoreConfig()
+    sets, means, deviations = _as_sets(terms, chosen, weights, available, positions)
+    return LinearScore(TERMS, _most_likely(sets, config)[:-1], means, deviations)
+
+
+def terms_that_do_not_help(
+    terms: Mapping[str, ArrayLike],
+    chosen: ArrayLike,
+    buyer_ids: ArrayLike,
+    available: ArrayLike | None = None,
+    config: ScoreConfig | None = None,
+    positions: ArrayLike | None = None,
+) -> frozenset[str]:
+    """Terms without which choices that were not learned from are foretold at least as well; their weight should be 0.
+
+    Buyers are divided into two halves, each of which is foretold by weights learned from the other. One term goes at a
+    time, the one whose absence helps most, until each that is left earns its place. Utility always stays. With fewer
+    than ``FEWEST_CHOICES_TO_DROP`` choices nothing goes: so few say nothing against the a-priori weights.
+
+    Args:
+        buyer_ids: Whose choice each event is, int, shape (n_events,).
+        terms, chosen, available, config, positions: As in ``learn_score``.
+
+    Source: backward elimination by two-fold cross-validation.
+    """
+    config = config or ScoreConfig()
+    sets, _, _ = _as_sets(terms, chosen, None, available, positions)
+    if len(sets) < FEWEST_CHOICES_TO_DROP:
+        return config.switched_off
+    _, codes = np.unique(np.asarray(buyer_ids), return_inverse=True)
+    halves = codes % 2 == 0
+    if halves.all() or not halves.any():
+        return config.switched_off
+    dropped, fit = config.switched_off, _cross_fit(sets, halves, config)
+    while candidates := [name for name in TERMS if name not in (*dropped, UTILITY)]:
+        without = {
+            name: _cross_fit(sets, halves, replace(config, switched_off=dropped | {name})) for name in candidates
+        }
+        least = max(candidates, key=without.__getitem__)
+        if without[least] < fit - AS_WELL:
+            break
+        dropped, fit = dropped | {least}, without[least]
+    return dropped
+
+
+def _cross_fit(sets: ChoiceSets, halves: NDArray[np.bool_], config: ScoreConfig) -> float:
+    """Log-likelihood of each half of the choices under the weights that the other half teaches, summed up."""
+    total = 0.0
+    for is_tested in (halves, ~halves):
+        weights = _most_likely(sets.take(~is_tested), config)
+        fit, _ = logit.log_likelihood(logit.stack([sets.take(is_tested)]), weights[None])
+        total += float(fit[0])
+    return total
+
+
+def _as_sets(
+    terms: Mapping[str, ArrayLike],
+    chosen: ArrayLike,
+    weights: ArrayLike | None,
+    available: ArrayLike | None,
+    positions: ArrayLike | None,
+) -> tuple[ChoiceSets, NDArray[np.float64], NDArray[np.float64]]:
+    """Standardised terms and positions as choice sets; and the means and deviations of the terms."""
     table = _table(terms, TERMS)
     if table.ndim != 3:
         raise ValueError(f"terms of events must have shape (n_events, n_alternatives), not {table.shape[:-1]}")
@@ -444,8 +511,7 @@ def learn_score(
     features = np.concatenate([_standardised(table, means, deviations), _log_positions(positions, is_offered)], axis=-1)
     features[~is_offered] = 0.0
     sets = ChoiceSets(features, chosen, weights, available=is_offered)  # type: ignore[arg-type]
-    prior = np.array([*(config.prior[name] for name in TERMS), 0.0])
-    return LinearScore(TERMS, _most_likely(sets, prior, config)[:-1], means, deviations)
+    return sets, means, deviations
 
 
 def _log_positions(positions: ArrayLike | None, is_offered: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -459,7 +525,10 @@ def _log_positions(positions: ArrayLike | None, is_offered: NDArray[np.bool_]) -
     return _standardised(depth, *_scales(depth[is_offered]))
 
 
-def _most_likely(sets: ChoiceSets, prior: NDArray[np.float64], config: ScoreConfig) -> NDArray[np.float64]:
+def _most_likely(sets: ChoiceSets, config: ScoreConfig) -> NDArray[np.float64]:
+    """Weights of the terms, and of the position at the end."""
+    off = config.switched_off
+    prior = np.array([*(0.0 if name in off else config.prior[name] for name in TERMS), 0.0])
     if not sets.weights.any():
         return prior
     batch = logit.stack([sets])
@@ -473,7 +542,9 @@ def _most_likely(sets: ChoiceSets, prior: NDArray[np.float64], config: ScoreConf
             gradient[0] + config.strength * from_prior,
         )
 
-    bounds = [(0.0, None) if name in config.non_negative else (None, None) for name in TERMS] + [(None, None)]
+    bounds = [
+        (0.0, 0.0) if name in off else (0.0, None) if name in config.non_negative else (None, None) for name in TERMS
+    ] + [(None, None)]
     return optimize.minimize(cost, prior, jac=True, method="L-BFGS-B", bounds=bounds).x
 
 

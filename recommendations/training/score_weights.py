@@ -7,7 +7,7 @@ those of a moment, and the choices are what the same buyers did after it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ from recommendations.engine.scoring import (
     LinearScore,
     ScoreConfig,
     learn_score,
+    terms_that_do_not_help,
 )
 from recommendations.engine.terms import SECONDS_A_DAY, BuyerFeatures, Market, Terms, buyer_terms, demand_counts
 from recommendations.events.rows import EventRows
@@ -112,14 +113,17 @@ class _Choices:
         return len(self.tests)
 
     def learned(self, terms: Terms, is_used: NDArray[np.bool_], config: ScoreConfig) -> LinearScore:
-        """The weights that explain some of the choices best; each counts once, whatever its kind."""
-        return learn_score(
-            {name: values[is_used] for name, values in terms.items()},
-            np.zeros(int(is_used.sum()), np.intp),
-            available=self.offered[is_used],
-            config=config,
-            positions=self.positions[is_used],
-        )
+        """The weights that explain some of the choices best; each counts once, whatever its kind.
+
+        A term that does not help to foretell choices of other buyers weighs 0.
+        """
+        used = {name: values[is_used] for name, values in terms.items()}
+        chosen, offered, positions = (
+            np.zeros(int(is_used.sum()), np.intp), self.offered[is_used], self.positions[is_used],
+        )  # fmt: skip
+        useless = terms_that_do_not_help(used, chosen, self.tests.buyer_ids[is_used], offered, config, positions)
+        config = replace(config, switched_off=useless)
+        return learn_score(used, chosen, available=offered, config=config, positions=positions)
 
     def terms(self) -> tuple[Terms, Terms]:
         """Terms of every alternative, each of shape (n_choices, n_alternatives): of known buyers, and as cold buyers.

@@ -18,6 +18,7 @@ from recommendations.engine.scoring import (
     fit_prices,
     freshness_term,
     learn_score,
+    terms_that_do_not_help,
 )
 
 # The terms
@@ -303,3 +304,38 @@ def test_a_term_gets_no_credit_for_standing_at_the_top():
     np.testing.assert_allclose(unknown_places.weights, naive.weights)
     with pytest.raises(ValueError, match="places"):
         learn_score(terms, first, positions=[[1, 2, 3]])
+
+
+def test_terms_that_foretell_nothing_are_found_and_those_that_do_stay():
+    rng = np.random.default_rng(8)
+    terms = {name: rng.normal(size=(900, 12)) for name in ("utility", "demand", "freshness", "deal")}
+    chosen = (1.0 * terms["utility"] + 0.7 * terms["demand"] + rng.gumbel(size=(900, 12))).argmax(axis=1)
+    buyers = np.arange(900) // 9
+    useless = terms_that_do_not_help(terms, chosen, buyers)
+    assert useless >= {"archetype", "distance"}, "they are unknown for every listing"
+    assert not useless & {"utility", "demand"}
+    got = learn_score(terms, chosen, config=ScoreConfig(switched_off=useless))
+    weights = dict(zip(got.names, got.weights.tolist(), strict=True))
+    assert all(weights[name] == 0 for name in useless)
+    assert weights["demand"] == pytest.approx(0.7, abs=0.15)
+
+
+def test_a_term_that_misleads_weighs_nothing():
+    rng = np.random.default_rng(9)
+    terms = {name: rng.normal(size=(600, 10)) for name in ("utility", "deal")}
+    chosen = (terms["utility"] - 0.4 * terms["deal"] + rng.gumbel(size=(600, 10))).argmax(axis=1)
+    assert "deal" in terms_that_do_not_help(terms, chosen, np.arange(600) // 6)
+
+
+def test_few_choices_or_one_buyer_say_nothing_against_a_term():
+    rng = np.random.default_rng(10)
+    terms = {"utility": rng.normal(size=(400, 5))}
+    chosen = terms["utility"].argmax(axis=1)
+    assert terms_that_do_not_help(terms, chosen, np.zeros(400, int)) == frozenset()
+    few = {"utility": terms["utility"][:50]}
+    assert terms_that_do_not_help(few, chosen[:50], np.arange(50)) == frozenset()
+
+
+def test_a_term_to_switch_off_is_known():
+    with pytest.raises(ValueError, match="unknown terms"):
+        ScoreConfig(switched_off=frozenset({"colour"}))
