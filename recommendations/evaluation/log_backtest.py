@@ -9,6 +9,7 @@ versions may be asked the same beside it, so that they can be compared buyer by 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -36,6 +37,7 @@ from recommendations.evaluation.baselines import (
     recently_popular,
 )
 from recommendations.evaluation.outcome import KS, OURS, Outcome, PredictedChoices, Report, no_report
+from recommendations.evaluation.rolling import joined, windows
 from recommendations.events.rows import EventRows, read_events
 from recommendations.exceptions import EvaluationRefused
 from recommendations.listings.rows import ListingRows, read_listings
@@ -79,6 +81,7 @@ class LogParameters:
         test_from: First moment of the test, ISO 8601; None: so that ``test_share`` of the events come after it.
         test_share: See above.
         test_days: Length of the test; None: to the last event.
+        moments: The test is divided into so many windows, each tested on what was learned before it (``rolling``).
         history_days: Events older than this are not learned from.
         max_buyers: At most so many buyers are asked about, drawn at random.
         ks: Lengths of the lists.
@@ -94,6 +97,7 @@ class LogParameters:
     test_from: str | None = None
     test_share: float = 0.15
     test_days: float | None = None
+    moments: int = 1
     history_days: int = 365
     max_buyers: int = 500
     ks: tuple[int, ...] = KS
@@ -106,8 +110,8 @@ class LogParameters:
             raise EvaluationRefused("a version is compared with others than itself, each once")
         if not 0 < self.test_share < 1:
             raise EvaluationRefused("test_share must lie between 0 and 1")
-        if min(self.history_days, self.max_buyers, *self.ks) < 1:
-            raise EvaluationRefused("history_days, max_buyers and ks must be at least 1")
+        if min(self.history_days, self.max_buyers, self.moments, *self.ks) < 1:
+            raise EvaluationRefused("history_days, max_buyers, moments and ks must be at least 1")
         if self.test_days is not None and self.test_days <= 0:
             raise EvaluationRefused("test_days must be positive")
         if self.test_from is not None:
@@ -141,7 +145,30 @@ def backtest_log(parameters: LogParameters, report: Report = no_report) -> Outco
     """
     report(0.02, "reading listings and events")
     events = read_events(since=timezone.now() - timedelta(days=parameters.history_days))
-    cutoff = log_cutoff(events, parameters)
+    begin = log_cutoff(events, parameters)
+    until = np.inf if parameters.test_days is None else begin + parameters.test_days * SECONDS_A_DAY
+    if parameters.moments == 1:
+        return backtest_at(events, begin, until, parameters, report)
+    end = min(until, float(np.nextafter(events.occurred_at.max(), np.inf)))
+    outcomes: list[Outcome] = []
+    for number, (cutoff, window_end) in enumerate(windows(begin, end, parameters.moments)):
+
+        def of_window(fraction: float, step: str, number: int = number) -> None:
+            report((number + fraction) / parameters.moments, f"moment {number + 1}: {step}")
+
+        with suppress(NothingToFind):  # a window in which nothing new was acted on asks nothing
+            outcomes.append(backtest_at(events, cutoff, window_end, parameters, of_window))
+    if not outcomes:
+        raise NothingToFind(f"no buyer acted on a car after {format_time(begin)} that was for sale then")
+    return joined(outcomes)
+
+
+class NothingToFind(EvaluationRefused):
+    """No buyer did anything in a test that a list could have foretold."""
+
+
+def backtest_at(events: EventRows, cutoff: float, until: float, parameters: LogParameters, report: Report) -> Outcome:
+    """One moment's test, on what happened up to another."""
     rows = read_listings(Listing.objects.exclude(status=Listing.Status.DRAFT))
     rows = rows.take(np.flatnonzero(rows.published_at <= cutoff))  # what came later could not be known, nor listed
     if not len(rows):
@@ -155,10 +182,9 @@ def backtest_log(parameters: LogParameters, report: Report = no_report) -> Outco
         notes.append(leak_note(version, events, cutoff))
     others = {name_of(number): stored_version(number) for number in parameters.beside}
     notes += [leak_note(one, events, cutoff) for one in others.values()]
-    until = np.inf if parameters.test_days is None else cutoff + parameters.test_days * SECONDS_A_DAY
     case = held_out_after(snapshot, events, cutoff, until=until, seed=parameters.seed, max_buyers=parameters.max_buyers)
     if not len(case):
-        raise EvaluationRefused(f"no buyer acted on a car after {format_time(cutoff)} that was for sale then")
+        raise NothingToFind(f"no buyer acted on a car after {format_time(cutoff)} that was for sale then")
     outcome = measured(snapshot, rows, events, case, parameters, notes, report, others)
     stored = {OURS: stored_version(parameters.version), **others} if parameters.version else others
     known = {name: share_known(one, events, cutoff) for name, one in stored.items()}

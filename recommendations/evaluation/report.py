@@ -14,12 +14,22 @@ from django.utils.safestring import SafeString, mark_safe
 
 from recommendations.evaluation.outcome import OURS
 from recommendations.evaluation.plots import Bar, bar_chart, reliability_chart
-from recommendations.metrics.figures import ALL_BUYERS, COVERAGE, DIVERSITY, LEAD, NOVELTY, PAIRS_WON
+from recommendations.metrics.figures import (
+    ALL_BUYERS,
+    COVERAGE,
+    DEBIASED_METRICS,
+    DIVERSITY,
+    EXPOSURE_GINI,
+    LEAD,
+    NOVELTY,
+    PAIRS_WON,
+)
 
 MAIN_METRIC = "ndcg"
 QUALITY = ("ndcg", "recall", "hit rate", "mrr", "precision")
 OF_ARCHETYPES = ("archetype ndcg", "archetype recall", "archetype hit rate")
-OF_KIND = (COVERAGE, NOVELTY, DIVERSITY)
+DEBIASED = tuple(DEBIASED_METRICS)
+OF_KIND = (COVERAGE, EXPOSURE_GINI, NOVELTY, DIVERSITY)
 MEANINGS = {
     "ndcg": "hits, the more the further up, over the best possible list",
     "recall": "share of what a buyer went for that is on their list",
@@ -29,6 +39,9 @@ MEANINGS = {
     "archetype ndcg": "the same as NDCG, where a car of the same make, model, generation and price band is a hit",
     "archetype recall": "share of the archetypes a buyer went for that are on their list",
     "archetype hit rate": "share of buyers with at least one such hit",
+    "debiased recall": "recall in which what is popular, and so found by any list, counts less",
+    "debiased ndcg": "NDCG with the same weights",
+    EXPOSURE_GINI: "how unevenly the lists expose the candidates: 0 alike, near 1 where a few have all of it",
     COVERAGE: "share of all candidates that are on at least one list",
     NOVELTY: "how little known the listed ones are, in bits",
     PAIRS_WON: "of what was shown together, how often the chosen car scores above one that was not; 0.5 is chance",
@@ -155,6 +168,7 @@ def tables(document: Mapping[str, Any]) -> list[Table]:
     found = [
         quality_table(reading, QUALITY, k, f"Lists of {k}: how many hits"),
         quality_table(reading, OF_ARCHETYPES, k, f"Lists of {k}: hits on archetypes"),
+        quality_table(reading, DEBIASED, k, f"Lists of {k}, popularity taken out"),
         quality_table(reading, OF_KIND, k, f"Lists of {k}: what they are like"),
         lead_table(reading, k),
         choice_table(reading),

@@ -31,9 +31,15 @@ HIT_METRICS = {
 }
 GROUP_METRICS = ("recall", "ndcg", "hit rate")  # also computed for archetypes, and in slices
 COVERAGE, NOVELTY, DIVERSITY = "coverage", "novelty", "diversity"
+EXPOSURE_GINI = "exposure gini"  # 0: every candidate is exposed alike
+DEBIASED_METRICS = {
+    "debiased recall": metrics.debiased_recall_at_k,
+    "debiased ndcg": metrics.debiased_ndcg_at_k,
+}
 PAIRS_WON = "pairs won"  # of what was shown together; no lists, so k is 0
 LEAD = "lead in "
 DRAWS_AT_ONCE = 100
+GINI_DRAWS = 100  # of the bootstrap; each goes through every list
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +75,9 @@ class Figure:
     Attributes:
         ranker: Whose lists; of a lead, who is behind.
         slice: Which buyers or things.
-        metric: A key of ``HIT_METRICS``, with "archetype " before it for hits on archetypes; coverage, novelty,
-            diversity or pairs won; or one of these with "lead in " before it.
+        metric: A key of ``HIT_METRICS``, with "archetype " before it for hits on archetypes; a key of
+            ``DEBIASED_METRICS``; coverage, exposure gini, novelty, diversity or pairs won; or one of these with
+            "lead in " before it.
         k: Length of the lists; 0 where there are none.
         value: Mean over the buyers that have one; nan when no buyer has one.
         low, high: 95 % bootstrap interval; nan as above.
@@ -126,6 +133,7 @@ def measure(
             if name != ours:
                 figures += with_intervals(name, slice_name, leads(values[ours][slice_name], own), draws)
         figures += [coverage_figure(name, question, lists, k, draws) for k in ks]
+        figures += [gini_figure(name, question, lists, k, draws) for k in ks]
     return figures
 
 
@@ -133,7 +141,12 @@ def slices_of(question: Question, lists: Lists, ks: Sequence[int]) -> Iterator[t
     """Values of every buyer, by slice."""
     hits = metrics.find_hits(lists, question.relevant)
     values = {(name, k): metric(hits, k) for name, metric in HIT_METRICS.items() for k in ks}
-    yield ALL_BUYERS, values | of_groups(question, lists, ks) | of_kind(question, lists, ks)
+    debiased = {
+        (name, k): metric(lists, question.relevant, question.n_events, k)
+        for name, metric in DEBIASED_METRICS.items()
+        for k in ks
+    }
+    yield ALL_BUYERS, values | debiased | of_groups(question, lists, ks) | of_kind(question, lists, ks)
     for name, is_in in question.buyer_slices.items():
         yield name, {(metric, k): np.where(is_in, values[metric, k], np.nan) for metric in GROUP_METRICS for k in ks}
     for name, is_in in question.thing_slices.items():
@@ -247,6 +260,18 @@ def coverage_figure(ranker: str, question: Question, lists: Lists, k: int, draws
     ) / max(n_candidates, 1)
     low, high = np.quantile(drawn, [0.025, 0.975]) - drawn.mean() + value
     return Figure(ranker, ALL_BUYERS, COVERAGE, k, value, max(float(low), 0.0), min(float(high), 1.0), len(shown))
+
+
+def gini_figure(ranker: str, question: Question, lists: Lists, k: int, draws: NDArray[np.float32]) -> Figure:
+    """How unevenly the first k expose the candidates; the spread of the draws around their mean is the interval's."""
+    shown = lists[:, :k]
+    buyers, positions = np.nonzero(shown != PADDING)
+    shape = (len(shown), len(question.candidates))
+    exposed = csr_array((1.0 / np.log2(positions + 2.0), (buyers, shown[buyers, positions])), shape=shape)
+    value = metrics.gini(exposed.sum(axis=0)[question.candidates])
+    drawn = np.array([metrics.gini((draw @ exposed)[question.candidates]) for draw in draws[:GINI_DRAWS]])
+    low, high = np.quantile(drawn, [0.025, 0.975]) - drawn.mean() + value
+    return Figure(ranker, ALL_BUYERS, EXPOSURE_GINI, k, value, max(float(low), 0.0), min(float(high), 1.0), len(lists))
 
 
 def _ratio(sums: NDArray[np.float64], counts: NDArray) -> NDArray[np.float64]:

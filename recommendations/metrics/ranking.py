@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 PADDING = -1
+POPULARITY_POWER = 0.5  # of its events, by which a listing is taken to be seen more easily
 # Draws times users held at once by the bootstrap, so that a million users need no more memory than a thousand.
 BOOTSTRAP_CELLS = 4_000_000
 
@@ -94,6 +96,45 @@ def ndcg_at_k(hits: Hits, k: int) -> NDArray[np.float64]:
     return _per_user(hits, (at @ discounts[: at.shape[1]]) / np.where(best > 0, best, 1.0))
 
 
+# What is popular is found by any list, and was shown more often. Each thing to find counts by what it takes to find it.
+
+
+def debiased_recall_at_k(
+    recommended: ArrayLike, relevant: Sequence[ArrayLike], n_events: ArrayLike, k: int
+) -> NDArray[np.float64]:
+    """Recall in which each relevant listing counts by the inverse of how easily it was seen, shape (n_users,).
+
+    How easily a listing is seen is not known; it is taken to grow with the root of its events, plus one. nan with
+    nothing to find.
+
+    Source: self-normalised inverse propensities of Yang et al. 2018, with their power of popularity at 1/2.
+    """
+    gains, of_relevant = _debiased_gains(recommended, relevant, n_events, k)
+    total = np.array([own.sum() for own in of_relevant])
+    return _nan_where(total == 0, gains.sum(axis=1) / np.where(total > 0, total, 1.0))
+
+
+def debiased_ndcg_at_k(
+    recommended: ArrayLike, relevant: Sequence[ArrayLike], n_events: ArrayLike, k: int
+) -> NDArray[np.float64]:
+    """NDCG with the gains of ``debiased_recall_at_k``: the best list has the hardest to find in front, (n_users,)."""
+    gains, of_relevant = _debiased_gains(recommended, relevant, n_events, k)
+    discounts = 1.0 / np.log2(np.arange(2, k + 2))
+    best = np.array([np.sort(own)[::-1][:k] @ discounts[: min(len(own), k)] for own in of_relevant])
+    return _nan_where(best == 0, (gains @ discounts[: gains.shape[1]]) / np.where(best > 0, best, 1.0))
+
+
+def _debiased_gains(
+    recommended: ArrayLike, relevant: Sequence[ArrayLike], n_events: ArrayLike, k: int
+) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
+    """What each of the first k positions gains, shape (n_users, at most k), and what each relevant listing would."""
+    lists = _as_lists(recommended)
+    hits = find_hits(lists, relevant).at[:, : _ranks(k)]
+    worth = (np.asarray(n_events, dtype=np.float64) + 1.0) ** -POPULARITY_POWER
+    gains = np.where(hits, worth[np.maximum(lists[:, :k], 0)], 0.0)
+    return gains, [worth[np.unique(np.asarray(rows, dtype=np.intp))] for rows in relevant]
+
+
 def mean_over_users(values: ArrayLike) -> float:
     """Mean of the users that have a value; 0 when no user has one."""
     per_user = np.asarray(values, dtype=np.float64)
@@ -114,6 +155,31 @@ def catalogue_coverage(recommended: ArrayLike, n_listings: int, k: int) -> float
     if shown.max(initial=PADDING) >= n_listings:
         raise ValueError(f"row {shown.max()} is not in a catalogue of {n_listings} listings")
     return len(np.unique(shown[shown != PADDING])) / n_listings if n_listings else 0.0
+
+
+def exposure_gini(recommended: ArrayLike, candidates: ArrayLike, k: int) -> float:
+    """How unevenly the first k of all lists expose the candidates: 0 evenly, near 1 where few have all of it.
+
+    A position exposes by 1 / log2(position + 1). 0 without candidates or lists.
+
+    Args:
+        recommended: Lists.
+        candidates: Which listings could be listed, bool, shape (n_listings,).
+    """
+    shown = _as_lists(recommended)[:, : _ranks(k)]
+    is_candidate = np.asarray(candidates, dtype=bool)
+    exposed = np.broadcast_to(1.0 / np.log2(np.arange(2, shown.shape[1] + 2)), shown.shape)
+    is_listing = shown != PADDING
+    return gini(np.bincount(shown[is_listing], exposed[is_listing], len(is_candidate))[is_candidate])
+
+
+def gini(amounts: ArrayLike) -> float:
+    """Gini's coefficient of amounts >= 0, shape (n,): 0 where all are alike, (n - 1) / n where one has all."""
+    ordered = np.sort(np.asarray(amounts, dtype=np.float64))
+    n, total = len(ordered), ordered.sum()
+    if not total:
+        return 0.0
+    return float(2 * (np.arange(1, n + 1) @ ordered) / (n * total) - (n + 1) / n)
 
 
 def novelty(recommended: ArrayLike, n_events: ArrayLike, k: int) -> NDArray[np.float64]:
@@ -260,19 +326,14 @@ def compare(
     differences = differences[~np.isnan(differences)]
     if differences.size == 0:
         return Comparison(0.0, 0.0, 0.0, 0)
-    means = _resampled_means(differences, rng, n_draws)
-    tail = (1.0 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1.0 - tail])
-    return Comparison(float(differences.mean()), float(low), float(high), len(differences))
-
-
-def _resampled_means(values: NDArray[np.float64], rng: np.random.Generator, n_draws: int) -> NDArray[np.float64]:
-    means = []
-    n_at_once = max(1, BOOTSTRAP_CELLS // len(values))
-    for start in range(0, n_draws, n_at_once):
-        n = min(n_at_once, n_draws - start)
-        means.append(values[rng.integers(len(values), size=(n, len(values)))].mean(axis=1))
-    return np.concatenate(means)
+    mean = float(differences.mean())
+    if len(differences) == 1:
+        return Comparison(mean, mean, mean, 1)
+    drawn = stats.bootstrap(
+        (differences,), np.mean, n_resamples=n_draws, confidence_level=confidence, method="percentile", rng=rng,
+        batch=max(1, BOOTSTRAP_CELLS // len(differences)),
+    ).confidence_interval  # fmt: skip
+    return Comparison(mean, float(drawn.low), float(drawn.high), len(differences))
 
 
 def _as_lists(recommended: ArrayLike) -> NDArray[np.int64]:

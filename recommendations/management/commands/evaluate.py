@@ -53,6 +53,8 @@ class Command(BaseCommand):
         add("--test-from", metavar="DATE", help="first day of the test; default: the last 15 %% of the events")
         add("--test-share", type=float, default=0.15, metavar="SHARE", help="instead: share of the events to test on")
         add("--test-days", type=float, metavar="DAYS", help="length of the test; default: to the last event")
+        add("--moments", type=int, default=1, metavar="N",
+            help="of the log: so many windows in a row, each tested on what was learned before it")  # fmt: skip
         add("--k", type=int, nargs="+", default=[5, 10, 20], metavar="K", help="lengths of the lists")
         add("--max-buyers", type=int, metavar="N", help="ask about so many at most (log: 500, files: all)")
         add("--seed", type=int, default=0, help="the same seed gives the same figures")
@@ -143,6 +145,7 @@ def on_log(options: dict[str, Any], report: Report) -> dict[str, Any]:
         test_from=options["test_from"],
         test_share=options["test_share"],
         test_days=options["test_days"],
+        moments=options["moments"],
         history_days=options["history_days"],
         max_buyers=options["max_buyers"] or LogParameters.max_buyers,
         ks=tuple(sorted(set(options["k"]))),

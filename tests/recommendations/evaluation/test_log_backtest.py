@@ -41,6 +41,18 @@ def test_ours_stands_beside_every_baseline_and_knows_who_wants_what(market, para
     assert figure(outcome, OURS, "archetype recall").value == 1.0
 
 
+def test_several_moments_are_one_test_in_which_each_window_is_foretold_from_before_it(market, parameters):
+    whole = backtest_log(LogParameters(**parameters, with_baselines=False))
+    rolling = backtest_log(LogParameters(**parameters, with_baselines=False, moments=2))
+    moments = rolling.summary["moments"]
+    assert rolling.n_buyers == sum(one["n_buyers"] for one in moments) >= whole.n_buyers
+    assert moments == sorted(moments, key=lambda one: one["moment"])
+    assert rolling.moment == whole.moment
+    assert figure(rolling, OURS).n == rolling.n_buyers
+    with pytest.raises(EvaluationRefused, match="moments"):
+        LogParameters(moments=0)
+
+
 def test_slices_are_of_buyers_listings_prices_and_sellers(market, parameters):
     outcome = backtest_log(LogParameters(**parameters))
     slices = {one.slice for one in outcome.figures}

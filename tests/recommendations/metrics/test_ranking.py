@@ -7,6 +7,9 @@ from recommendations.metrics.ranking import (
     calibration,
     catalogue_coverage,
     compare,
+    debiased_ndcg_at_k,
+    debiased_recall_at_k,
+    exposure_gini,
     find_hits,
     hit_rate_at_k,
     intra_list_diversity,
@@ -233,3 +236,27 @@ def test_values_of_different_users_are_refused():
         compare([1.0], [1.0, 2.0], np.random.default_rng(0))
     with pytest.raises(ValueError, match="confidence"):
         compare([1.0], [1.0], np.random.default_rng(0), confidence=1.0)
+
+
+def test_what_is_hard_to_find_counts_more_in_debiased_recall_and_ndcg():
+    # listing 0 has 3 events, listing 1 none: their weights are 1/2 and 1
+    recall = debiased_recall_at_k([[0, 2], [1, 2], [2, 3]], [[0, 1], [0, 1], []], [3, 0, 5, 5], 2)
+    np.testing.assert_allclose(recall, [1 / 3, 2 / 3, np.nan])
+    ndcg = debiased_ndcg_at_k([[0, 1], [1, 0]], [[0, 1], [0, 1]], [3, 0, 5, 5], 2)
+    np.testing.assert_allclose(ndcg, [(0.5 + 1 / np.log2(3)) / (1 + 0.5 / np.log2(3)), 1.0])
+
+
+def test_without_popularity_debiased_metrics_are_the_plain_ones():
+    lists, relevant = [[0, 1, 2], [3, 0, 1]], [[2, 4], [3]]
+    hits = find_hits(lists, relevant)
+    np.testing.assert_allclose(debiased_recall_at_k(lists, relevant, np.full(5, 7), 3), recall_at_k(hits, 3))
+    np.testing.assert_allclose(debiased_ndcg_at_k(lists, relevant, np.full(5, 7), 3), ndcg_at_k(hits, 3))
+
+
+def test_the_gini_of_exposure_is_0_for_all_alike_and_high_where_one_has_it_all():
+    everywhere = [[0, 1], [1, 0]]
+    assert exposure_gini(everywhere, [True, True], 2) == pytest.approx(0.0)
+    assert exposure_gini([[0], [0]], np.ones(10, bool), 1) == pytest.approx(0.9)
+    # exposures 1 and 1 / log2(3) over two candidates: their difference over twice their sum
+    assert exposure_gini([[0, 1]], [True, True], 2) == pytest.approx((1 - 1 / np.log2(3)) / (1 + 1 / np.log2(3)) / 2)
+    assert exposure_gini([[-1]], [True], 1) == 0.0
