@@ -80,7 +80,7 @@ class PlacementForm(forms.ModelForm):
 @admin.register(Placement)
 class PlacementAdmin(ConsoleAdmin):
     form = PlacementForm
-    list_display = ["name", "slug", "k", "diversity", "exploration_share", "running_experiment", "lists"]
+    list_display = ["name", "slug", "k", "diversity", "exploration_positions", "running_experiment", "lists"]
     ordering = ["name"]
     search_fields = ["name__begins_word", "slug__begins_word"]
     fieldsets = [
@@ -98,7 +98,7 @@ class PlacementAdmin(ConsoleAdmin):
             "Places that are kept",
             {
                 "description": "For cars that may be more, or less, than they seem; and for those a seller pays for.",
-                "fields": [("exploration_share", "fresh_share", "promoted_share")],
+                "fields": [("exploration_positions", "fresh_share", "promoted_share")],
             },
         ),
         ("Cars that are asked for a lot", {"fields": [("free_leads", "saturation_strength")]}),

@@ -31,7 +31,7 @@ from recommendations.serving.placements import DEFAULT_SHARES, Rules, refuse_rul
 BUYERS_AT_MOST = 6
 WEIGHT_FIELDS = ("weight", "half_life_days")
 MIX_FIELDS = (
-    "k", "diversity", "max_per_model", "max_per_seller", "times_shown_at_most", "exploration_share", "fresh_share",
+    "k", "diversity", "max_per_model", "max_per_seller", "times_shown_at_most", "exploration_positions", "fresh_share",
     "promoted_share", "free_leads", "saturation_strength",
 )  # fmt: skip
 YES_OR_NO = [("True", "Yes"), ("False", "No")]

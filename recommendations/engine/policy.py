@@ -6,10 +6,9 @@ listings is relaxed, because k asked is k answered whenever k exist.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
-from itertools import cycle
 from typing import Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 BEYOND_CAPS = 1_000_000  # one unmet wish outweighs every overstepped cap
 PRICE_BAND_STEP = 1.35  # ratio of the ends of a band, for what a buyer is set on
+EXPLORATION_DRAWS = 16  # of a preference, of which each place that explores takes one: what it can tell apart is 1/16
 
 
 class Kind(IntEnum):
@@ -63,24 +63,22 @@ class ListPolicy:
             raise ValueError("k and the caps must not be negative")
         for name in ("diversity", "exploration_share", "promoted_share", "fresh_share"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
+                raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name):g}")
         if self.exploration_share + self.promoted_share + self.fresh_share > 1 + 1e-9:
             raise ValueError("exploration, promotion and fresh listings together must take no more than the whole list")
 
     @property
     def n_draws(self) -> int:
-        """As many draws of a taste as places may explore; one where none does, since a pool has at least one."""
-        return max(1, int(np.ceil(self.exploration_share * self.k)))
+        """Draws of a preference to explore by; one where no place does, since a pool has at least one."""
+        return EXPLORATION_DRAWS if self.exploration_share * self.k else 1
 
     def for_intent(self, intent: Intent) -> ListPolicy:
         """The same rules for a buyer who is still looking around, or who knows what they want.
 
-        Diversity and exploration are scaled from 1.5 times (no focus at all) down to half (fully focused), as far as
-        promoted and fresh listings leave any places.
+        Diversity is scaled from 1.5 times (no focus at all) down to half (fully focused). Exploration is not: its
+        budget is what the operator reads.
         """
-        factor = 1.5 - intent.focus
-        share = min(self.exploration_share * factor, 1.0 - self.promoted_share - self.fresh_share)
-        return replace(self, exploration_share=share, diversity=min(self.diversity * factor, 1.0))
+        return replace(self, diversity=min(self.diversity * (1.5 - intent.focus), 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,10 +165,19 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """The list: rows of the pool, best first, and why each is there (a ``Kind``); both of the list's length."""
+    """The list; arrays of its length.
+
+    Attributes:
+        rows: Of the pool, best first.
+        kinds: Why each is there, a ``Kind``.
+        propensities: How likely each was to stand where it does, given the pool, those above it, and which positions
+            are kept for promoted and fresh listings: over whether the position explores, and by which draw. Above 0, 1
+            for certain.
+    """
 
     rows: NDArray[np.intp]
     kinds: NDArray[np.int8]
+    propensities: NDArray[np.float64]
 
 
 def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Selection:
@@ -181,13 +188,13 @@ def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Sele
     likeness the largest cosine with what already stands in the list. Listings over a cap, and worn ones, wait until
     no others are left; then those come first that overstep least. Places kept for exploration, fresh or promoted
     listings go to the best of those, and back to the ranking when there are none. Each place that explores goes by
-    the next draw: what one choice from a list can tell depends on how much the list leaves open, and cars that all
+    a draw of its own: what one choice from a list can tell depends on how much the list leaves open, and cars that all
     suit the same supposition leave little.
 
     Args:
         pool: The candidates.
         policy: The rules.
-        rng: Decides which places are kept; the same generator state gives the same list.
+        rng: Decides which positions are kept and which explore; the same generator state gives the same list.
 
     Source: MMR (Carbonell and Goldstein 1998), greedy; ties go to the lower row. A draw of its own for each place:
     Thompson sampling with many plays at a time (Komiyama, Honda and Nakagawa 2015 play the best of one draw; we draw
@@ -196,25 +203,44 @@ def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Sele
     n = min(policy.k, len(pool))
     units = _units(pool.features)
     wishes = _Wishes(pool, policy)
-    relevance = {kind: _scaled(scores) for kind, scores in _scores_by_kind(pool).items()}
-    draws = cycle([_scaled(scores) for scores in pool.draws])
+    plan = _planned(n, policy, rng)
+    relevance = {kind: np.stack([_scaled(one) for one in draws]) for kind, draws in _scores_by_kind(pool).items()}
+    draw_of_position = rng.integers(len(relevance[Kind.EXPLORED]), size=n).tolist()
     likeness = np.full(len(pool), -np.inf)
-    rows, kinds = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.int8)
-    for position, wanted in enumerate(_position_kinds(n, policy, rng)):
-        allowed = wishes.least_overstepping(is_bound=wanted != Kind.PROMOTED)
-        if wanted == Kind.EXPLORED:
-            relevance[wanted] = next(draws)
-        kind = wanted
-        if not (allowed & ~np.isnan(relevance[wanted])).any():
-            kind, allowed = Kind.RANKED, wishes.least_overstepping()
-        value = (1.0 - policy.diversity) * relevance[kind]
-        if position and policy.diversity:
-            value = value - policy.diversity * likeness
-        row = int(np.where(allowed & ~np.isnan(value), value, -np.inf).argmax())
+    rows, kinds, propensities = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.int8), np.ones(n)
+    for position, wanted in enumerate(plan.kinds):
+        bound, free = wishes.least_overstepping(), wishes.least_overstepping(is_bound=False)
+        held_against = policy.diversity * likeness if position and policy.diversity else 0.0
+        best = {
+            kind: _best_rows(
+                (1.0 - policy.diversity) * relevance[kind] - held_against, free if kind == Kind.PROMOTED else bound
+            )
+            for kind in Kind
+            if kind in (Kind.RANKED, wanted) or (kind == Kind.EXPLORED and plan.chances[position])
+        }
+        draw = draw_of_position[position] if wanted == Kind.EXPLORED else 0
+        kind = wanted if best[wanted][draw] >= 0 else Kind.RANKED
+        row = int(best[kind][draw if kind == Kind.EXPLORED else 0])
         rows[position], kinds[position] = row, kind
+        if plan.chances[position]:
+            propensities[position] = _propensity(row, best, plan.chances[position])
         wishes.add(row)
         np.maximum(likeness, units @ units[row], out=likeness)
-    return Selection(rows, kinds)
+    return Selection(rows, kinds, propensities)
+
+
+def _best_rows(values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The best allowed row by each draw, shape (n_draws,), ties to the lower one; -1 where a draw has no candidate."""
+    values = np.where(allowed & ~np.isnan(values), values, -np.inf)
+    best = values.argmax(axis=1)
+    return np.where(np.isneginf(values[np.arange(len(values)), best]), -1, best)
+
+
+def _propensity(row: int, best: Mapping[Kind, NDArray[np.intp]], chance: float) -> float:
+    """How likely a row was to get a position that explores by a chance, given whom each draw would choose."""
+    ranked = best[Kind.RANKED][0]
+    explored = np.where(best[Kind.EXPLORED] < 0, ranked, best[Kind.EXPLORED])
+    return float(chance * np.mean(explored == row) + (1.0 - chance) * (row == ranked))
 
 
 class _Wishes:
@@ -273,28 +299,49 @@ class _Wishes:
                 self.oversteps[alike & (n_placed >= cap)] += 1  # of a cap of 0, once more with each car
 
 
-def _position_kinds(n: int, policy: ListPolicy, rng: np.random.Generator) -> list[Kind]:
-    """What each place is for. Kept places are spread at random; the first is for the best, unless every place is kept.
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What each position of a list is for; arrays of shape (n_positions,).
 
-    A share that does not come out even is rounded up or down at random, so that it is right on average.
+    Attributes:
+        kinds: What it is kept for; ``Kind.RANKED`` for none.
+        chances: How likely it was to explore, given what is kept for promoted and fresh listings.
     """
-    shares = np.array([policy.exploration_share, policy.promoted_share, policy.fresh_share]) * n
-    n_kept = np.floor(shares + rng.random(3)).astype(int)
-    kept = [Kind.EXPLORED] * n_kept[0] + [Kind.PROMOTED] * n_kept[1] + [Kind.FRESH] * n_kept[2]
-    kept = kept[:n]
-    first = 0 if len(kept) == n else 1
-    positions = [Kind.RANKED] * n
+
+    kinds: list[Kind]
+    chances: NDArray[np.float64]
+
+
+def _planned(n: int, policy: ListPolicy, rng: np.random.Generator) -> _Plan:
+    """Kept positions are spread at random; the first is for the best, unless every position is kept.
+
+    Promoted and fresh listings have a number of positions; a share that does not come out even is rounded up or down at
+    random, so that it is right on average. Each position that is left explores by a chance of its own, whatever the
+    others do: so the chance of what stands there is known exactly, and the budget is right on average.
+    """
+    shares = np.array([policy.promoted_share, policy.fresh_share]) * n
+    n_promoted, n_fresh = np.floor(shares + rng.random(2)).astype(int).tolist()
+    is_all_kept = policy.exploration_share + policy.promoted_share + policy.fresh_share >= 1 - 1e-9
+    first = 0 if is_all_kept else 1
+    kinds = [Kind.RANKED] * n
+    kept = [Kind.PROMOTED] * n_promoted + [Kind.FRESH] * n_fresh
     for position, kind in zip(rng.permutation(np.arange(first, n)), kept, strict=False):
-        positions[position] = kind
-    return positions
+        kinds[position] = kind
+    is_left = np.array([kind == Kind.RANKED for kind in kinds], bool)
+    is_left[:first] = False
+    chance = min(policy.exploration_share * n / max(int(is_left.sum()), 1), 1.0)
+    chances = np.where(is_left, 1.0 if is_all_kept and policy.exploration_share else chance, 0.0)
+    explores = rng.random(n) < chances
+    return _Plan([Kind.EXPLORED if explores[at] else kind for at, kind in enumerate(kinds)], chances)
 
 
 def _scores_by_kind(pool: Pool) -> dict[Kind, NDArray[np.float64]]:
-    """By what each kind of place goes, but for those that explore, which go by one draw each; nan: not for this one."""
+    """By what each kind of place goes, shape (n_draws, n): one draw but for exploration; nan: not for this one."""
     return {
-        Kind.RANKED: pool.scores,
-        Kind.PROMOTED: np.where(pool.is_promoted, pool.scores, np.nan),
-        Kind.FRESH: pool.fresh_scores,
+        Kind.RANKED: pool.scores[None],
+        Kind.EXPLORED: pool.draws,
+        Kind.PROMOTED: np.where(pool.is_promoted, pool.scores, np.nan)[None],
+        Kind.FRESH: pool.fresh_scores[None],
     }
 
 

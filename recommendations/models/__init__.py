@@ -376,10 +376,11 @@ class Placement(models.Model):
     )
     max_per_model = models.PositiveSmallIntegerField(default=8, help_text="Of one list, 0 for no cap.")
     max_per_seller = models.PositiveSmallIntegerField(default=10, help_text="Of one list, 0 for no cap.")
-    exploration_share = models.FloatField(
-        default=0.05,
-        validators=[MinValueValidator(0), MaxValueValidator(1)],
-        help_text="Share of the places for cars that may suit, to learn whether they do.",
+    exploration_positions = models.FloatField(
+        default=1.0,
+        validators=[MinValueValidator(0), MaxValueValidator(1000)],
+        help_text="Positions of each list for cars that may suit, to learn whether they do; 0.5 is one in two "
+        "lists on average. The same for every buyer, whatever is known of them.",
     )
     fresh_share = models.FloatField(
         default=0.05,
@@ -454,6 +455,10 @@ class ServedList(models.Model):
     merchandising = models.JSONField(
         default=dict, db_default=models.Value({}, models.JSONField()), blank=True,
         help_text="Merchandising rules: the places they touched, those held out for this buyer, what is promoted.",
+    )  # fmt: skip
+    propensities = ArrayField(
+        models.FloatField(), null=True, blank=True,
+        help_text="How likely each car was to stand where it does, given those above it; empty where it was not noted.",
     )  # fmt: skip
 
     class Meta:

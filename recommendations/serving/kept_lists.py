@@ -41,6 +41,7 @@ class Basis:
     rates: Mapping[str, float]
     listings: tuple[Listing, ...]
     sources: tuple[tuple[str, int], ...]
+    propensities: tuple[float, ...]
     ages: tuple[int, ...]
 
     @classmethod
@@ -52,6 +53,7 @@ class Basis:
             exchange_rates(),
             tuple(listing for _, listing in chosen),
             tuple((candidate.source, candidate.rule_id) for candidate, _ in chosen),
+            tuple(candidate.propensity for candidate, _ in chosen),
             tuple(age_class(days_on_sale(listing)) for _, listing in chosen),
         )
 
@@ -60,7 +62,7 @@ class Basis:
         return (
             self.market_statistics is other.market_statistics
             and self.live is other.live
-            and (self.sources, self.ages) == (other.sources, other.ages)
+            and (self.sources, self.propensities, self.ages) == (other.sources, other.propensities, other.ages)
             and all(one is another for one, another in zip(self.listings, other.listings, strict=True))
             and (self.typical, self.rates) == (other.typical, other.rates)
         )

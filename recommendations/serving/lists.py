@@ -74,6 +74,7 @@ class RecommendedListing:
         market_price: What such a car costs; None where that cannot be said.
         is_promoted: Whether it is to be labelled, for it stands where it does because that was paid for.
         rule_id: The merchandising rule that pinned it; 0 where none did.
+        propensity: How likely it was to stand here, given those above it.
     """
 
     listing: Listing
@@ -85,6 +86,7 @@ class RecommendedListing:
     market_price: ListingMarketPrice | None = None
     is_promoted: bool = False
     rule_id: int = 0
+    propensity: float = 1.0
 
 
 LISTS: KeptLists[RecommendedListing] = KeptLists()
@@ -294,6 +296,7 @@ def items_of(
             market_price=market_price,
             is_promoted=candidate.listing_id in promoted,
             rule_id=candidate.rule_id,
+            propensity=candidate.propensity,
         )
         for position, ((candidate, listing), explanation, market_price) in enumerate(
             zip(chosen, explained, market_prices, strict=True), start=1
@@ -360,6 +363,7 @@ def log_served(answer: RecommendedList, request: ListRequest, rules: Rules) -> N
                 {item.listing.pk: item.rule_id for item in answer.items if item.rule_id},
                 [item.position for item in answer.items if item.is_promoted],
             ),
+            propensities=[item.propensity for item in answer.items],
         )
     )
     telemetry.LISTS.labels(request.placement, str(answer.is_personalised).lower()).inc()

@@ -41,8 +41,8 @@ DEFAULT_SHARES: Mapping[str, float] = {
 }
 # What an experiment may change: every rule, but not which list it is.
 VARIABLE_RULES = (
-    "sources", "filters", "boosts", "diversity", "max_per_model", "max_per_seller", "exploration_share", "fresh_share",
-    "promoted_share", "follows_intent", "free_leads", "saturation_strength", "times_shown_at_most",
+    "sources", "filters", "boosts", "diversity", "max_per_model", "max_per_seller", "exploration_positions",
+    "fresh_share", "promoted_share", "follows_intent", "free_leads", "saturation_strength", "times_shown_at_most",
 )  # fmt: skip
 VARIANT_PARTS = ("share", "overrides")
 LONGEST_VARIANT_NAME = 40
@@ -81,12 +81,21 @@ class Rules:
         return {name: weight for name, weight in self.placement.boosts.items() if name in TERMS}
 
     def policy(self, k: int) -> ListPolicy:
+        """The rules of a list of ``k``. A list shorter than the placement's explores as much, as far as it has room.
+
+        Raises:
+            ValueError: If the placement's own list has not as many positions as are kept.
+        """
+        exploration_share = self.placement.exploration_positions / max(k, 1)
+        if k < self.placement.k:
+            left = 1.0 - self.placement.promoted_share - self.placement.fresh_share
+            exploration_share = min(exploration_share, max(left, 0.0))
         return ListPolicy(
             k=k,
             diversity=self.placement.diversity,
             max_per_model=self.placement.max_per_model,
             max_per_seller=self.placement.max_per_seller,
-            exploration_share=self.placement.exploration_share,
+            exploration_share=exploration_share,
             promoted_share=self.placement.promoted_share,
             fresh_share=self.placement.fresh_share,
             group_caps=self.plan.room,

@@ -51,6 +51,7 @@ class Candidate:
     score: float
     source: str
     rule_id: int = 0
+    propensity: float = 1.0  # of standing where it does, given those above it; see ``Selection``
 
 
 ORDERS: LifetimeCache[tuple[list[Candidate], bool]] = LifetimeCache()  # and whether they are all there are
@@ -240,6 +241,7 @@ def arrange(source_by_id: Mapping[int, str], context: RankingContext, policy: Li
     selection = build_list(pool.take(order), policy, context.rng)
     chosen = order[selection.rows]
     kinds = dict(zip(chosen.tolist(), selection.kinds.tolist(), strict=True))
+    propensities = dict(zip(chosen.tolist(), selection.propensities.tolist(), strict=True))
     rest = order[~np.isin(order, chosen)]
     rest = rest[np.argsort(is_over_cap(pool, policy, chosen)[rest], kind="stable")]
     return [
@@ -247,6 +249,7 @@ def arrange(source_by_id: Mapping[int, str], context: RankingContext, policy: Li
             listing_id=int(ids[row]),
             score=float(scored.scores[row]),
             source=SOURCE_OF_KIND.get(Kind(kinds.get(row, Kind.RANKED)), source_by_id[int(ids[row])]),
+            propensity=propensities.get(row, 1.0),
         )
         for row in np.concatenate([chosen, rest]).tolist()
     ]

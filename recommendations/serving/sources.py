@@ -281,7 +281,7 @@ class ExplorationSource:
     name = "exploration"
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
-        if not buyer_context.is_personal or not context.rules.placement.exploration_share:
+        if not buyer_context.is_personal or not context.rules.placement.exploration_positions:
             return NO_IDS
         return context.best(context.scorer.sample_posterior(context.rng)[0], n)
 

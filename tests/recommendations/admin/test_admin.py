@@ -386,7 +386,7 @@ def test_rules_that_keep_more_places_than_there_are_are_refused(operator: Client
     page = reverse("admin:recommendations_placement_change", args=[PlacementFactory().pk])
     form = operator.get(page).context["adminform"].form
     given = {name: form[name].value() for name in form.fields}
-    response = operator.post(page, {**given, "exploration_share": 0.7, "promoted_share": 0.5})
+    response = operator.post(page, {**given, "exploration_positions": 14, "promoted_share": 0.5})
     assert "together must take no more than the whole list" in str(response.context["adminform"].form.errors)
 
 

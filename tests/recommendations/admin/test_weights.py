@@ -139,7 +139,7 @@ def test_a_mix_is_previewed_too(operator: Client, fan):
     ("asked", "message"),
     [
         ({"diversity": "2"}, "less than or equal to 1"),
-        ({"exploration_share": "0.8", "fresh_share": "0.8"}, "together must take no more than the whole list"),
+        ({"exploration_positions": "16", "fresh_share": "0.8"}, "together must take no more than the whole list"),
         ({f"share_{name}": "0" for name in (
             "taste", "neighbours", "saved_search", "price_drop", "trending", "fresh", "exploration", "new_arrivals",
             "promoted",

@@ -15,7 +15,7 @@ from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
 PLAIN = {
-    "diversity": 0, "max_per_model": 0, "max_per_seller": 0, "exploration_share": 0, "fresh_share": 0,
+    "diversity": 0, "max_per_model": 0, "max_per_seller": 0, "exploration_positions": 0, "fresh_share": 0,
     "follows_intent": False,
 }  # fmt: skip
 

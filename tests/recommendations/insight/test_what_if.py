@@ -212,7 +212,7 @@ def test_other_weights_do_what_they_would_do_once_stored(market, fan):
 
 
 def test_other_rules_of_a_placement_are_tried_without_storing_them(market, fan):
-    rules = Rules(Placement(slug="home", k=6, max_per_model=2, diversity=0.0, exploration_share=0.0))
+    rules = Rules(Placement(slug="home", k=6, max_per_model=2, diversity=0.0, exploration_positions=0))
     tried = answer(WhatIf(buyer=fan, rules=rules)).recommended
     assert len(tried.items) == 6
     assert n_of_make(answer(WhatIf(buyer=fan, k=6)).recommended, "bmw") > n_of_make(tried, "bmw")

@@ -135,7 +135,7 @@ def test_its_scores_are_those_of_then(stored, table, expected, name):
 @pytest.mark.django_db
 def test_it_serves_cold_and_known_buyers(content, settings):
     settings.WINDOW_STALENESS_SECONDS = 0
-    Placement.objects.update(max_per_model=0, max_per_seller=0, exploration_share=0, diversity=0)
+    Placement.objects.update(max_per_model=0, max_per_seller=0, exploration_positions=0, diversity=0)
     market = make_market()
     version = put_live(content)
     anyone = recommend(ListRequest(buyer=None, k=10))

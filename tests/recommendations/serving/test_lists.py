@@ -40,15 +40,29 @@ def test_an_empty_catalogue_gives_an_empty_list():
 
 
 def test_who_looks_at_one_kind_is_shown_that_kind(market):
-    Placement.objects.update(max_per_model=0, max_per_seller=0, exploration_share=0, diversity=0)
+    Placement.objects.update(max_per_model=0, max_per_seller=0, exploration_positions=0, diversity=0)
     buyer = BuyerFactory()
     view(buyer, *market.bmws[:4])
     makes = [item.listing.make.slug for item in recommend(ListRequest(buyer=buyer, k=10)).items]
     assert makes.count("bmw") >= 9
 
 
+@pytest.mark.parametrize("explored", [0, 4])
+def test_every_served_list_keeps_the_propensity_of_every_car(market, explored):
+    Placement.objects.update(exploration_positions=explored, fresh_share=0)
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:4])
+    for who in (buyer, None):
+        answer = recommend(ListRequest(buyer=who, k=10))
+        served = ServedList.objects.get(pk=answer.id)
+        assert len(served.propensities) == len(served.listing_ids) == 10
+        assert all(0 < propensity <= 1 for propensity in served.propensities)
+        is_certain = not explored or who is None
+        assert (min(served.propensities) == 1) == is_certain, "cold buyers and budgets of 0 leave nothing to chance"
+
+
 def test_the_rules_of_the_placement_hold_where_the_stock_allows(market):
-    Placement.objects.update(max_per_model=4, max_per_seller=0, exploration_share=0)
+    Placement.objects.update(max_per_model=4, max_per_seller=0, exploration_positions=0)
     buyer = BuyerFactory()
     view(buyer, *market.bmws[:4])
     makes = [item.listing.make.slug for item in recommend(ListRequest(buyer=buyer, k=8)).items]

@@ -39,11 +39,21 @@ def test_a_share_that_is_not_given_keeps_its_default():
 
 def test_every_rule_reaches_the_policy():
     placement = Placement(
-        diversity=0.3, max_per_model=2, max_per_seller=3, exploration_share=0.1, promoted_share=0.2, fresh_share=0.15
+        diversity=0.3, max_per_model=2, max_per_seller=3, exploration_positions=2, promoted_share=0.2, fresh_share=0.15
     )
-    policy = Rules(placement).policy(7)
-    assert (policy.k, policy.diversity, policy.max_per_model, policy.max_per_seller) == (7, 0.3, 2, 3)
+    policy = Rules(placement).policy(20)
+    assert (policy.k, policy.diversity, policy.max_per_model, policy.max_per_seller) == (20, 0.3, 2, 3)
     assert (policy.exploration_share, policy.promoted_share, policy.fresh_share) == (0.1, 0.2, 0.15)
+
+
+@pytest.mark.parametrize(("k", "share"), [(20, 0.05), (10, 0.1), (100, 0.01), (1, 0.95)])
+def test_the_budget_of_exploration_is_in_positions_per_list_however_long_the_list(k, share):
+    assert Rules(Placement(fresh_share=0.05)).policy(k).exploration_share == pytest.approx(share)
+
+
+def test_a_budget_that_the_list_has_no_room_for_is_refused():
+    with pytest.raises(ValidationError, match="exploration_share"):
+        refuse_rules(Placement(k=5, exploration_positions=6))
 
 
 @pytest.mark.django_db
@@ -189,7 +199,7 @@ def test_a_car_that_left_the_filters_of_the_placement_a_moment_ago_is_gone(setti
         ),
         (
             refuse_variants,
-            {"a": {"share": 1}, "b": {"share": 1, "overrides": {"exploration_share": 0.9, "fresh_share": 0.9}}},
+            {"a": {"share": 1}, "b": {"share": 1, "overrides": {"exploration_positions": 18, "fresh_share": 0.9}}},
             "In “b”: Exploration, promotion and fresh listings together",
         ),
     ],
@@ -209,7 +219,7 @@ def test_what_makes_sense_is_accepted():
 
 def test_an_arm_is_judged_together_with_its_placement():
     placement = Placement(promoted_share=0.6)
-    variants = {"a": {"share": 1}, "b": {"share": 1, "overrides": {"exploration_share": 0.5}}}
+    variants = {"a": {"share": 1}, "b": {"share": 1, "overrides": {"exploration_positions": 10}}}
     refuse_variants(variants)
     with pytest.raises(ValidationError, match="together"):
         refuse_variants(variants, placement)

@@ -131,7 +131,7 @@ def test_a_price_drop_is_proposed_to_whom_the_car_suits(market, fan):
 def test_exploration_is_for_those_whose_taste_we_have_begun_to_know(market, fan):
     assert len(proposed("exploration", fan)) == 10
     assert proposed("exploration", None) == []
-    assert proposed("exploration", fan, exploration_share=0) == []
+    assert proposed("exploration", fan, exploration_positions=0) == []
 
 
 def test_new_arrivals_are_new_and_suit_and_what_their_like_were_asked_about_counts(market, fan):
@@ -201,7 +201,7 @@ def test_a_source_plays_no_part_in_the_score(market, fan):
 # --- In a list -------------------------------------------------------------------------------------------------------
 def plain(**rules) -> None:
     """The placement without any rule but these."""
-    off = {"diversity": 0, "max_per_model": 0, "max_per_seller": 0, "exploration_share": 0, "fresh_share": 0}
+    off = {"diversity": 0, "max_per_model": 0, "max_per_seller": 0, "exploration_positions": 0, "fresh_share": 0}
     Placement.objects.update(**{**off, "free_leads": 0, "follows_intent": False, **rules})
 
 
@@ -273,9 +273,8 @@ def test_lists_explore_as_much_as_the_placement_says_however_many_events_there_a
             return policy_for(context, 10).exploration_share
 
     for n_events in (0, 4, 8, 13, 20):
-        assert 0.025 <= exploring(n_events) <= 0.075, "0.05, scaled by how settled the buyer is"
-        assert exploring(n_events, follows_intent=False) == 0.05
-        assert exploring(n_events, exploration_share=0) == 0
+        assert exploring(n_events) == exploring(n_events, follows_intent=False) == 0.1, "one position of ten"
+        assert exploring(n_events, exploration_positions=0) == 0
 
 
 def test_each_draw_samples_another_preference_around_the_mean(market, fan):
@@ -331,7 +330,7 @@ def test_multi_interest_is_kept_when_a_reader_notices_the_next_event_first():
 
 def test_nothing_moves_within_ten_minutes_but_by_the_buyers_own_doing(market, fan):
     """New cars, promoted cars, demand and exploration and all."""
-    Placement.objects.update(fresh_share=0.2, promoted_share=0.1, exploration_share=0.2)
+    Placement.objects.update(fresh_share=0.2, promoted_share=0.1, exploration_positions=2)
     published(2, *market.bmws[8:])
     Listing.objects.filter(pk=market.skodas[3].pk).update(promoted_until=timezone.now() + timedelta(days=1))
     before = [(item.listing.pk, item.score) for item in recommend(ListRequest(buyer=fan, k=15)).items]
