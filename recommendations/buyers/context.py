@@ -121,10 +121,11 @@ def buyer_context_in(
     opened: Sequence[Opened] | None = None,
     read: BuyerReading | None = None,
     moment: datetime | None = None,
+    asked: Asked | None = None,
 ) -> BuyerContext:
     """A buyer in the space of an index; ``opened`` in place of what the log says they dealt with lately.
 
-    ``moment`` asks for what they had asked for outright by then, in place of now.
+    ``moment`` asks for what they had asked for outright by then, in place of now; ``asked`` is that, where it is known.
     """
     recent = recently_opened(buyer) if opened is None and buyer and buyer.is_personalised else opened or []
     rows = listing_index.stock.rows_of(np.array([event.listing_id for event in recent], np.int64))
@@ -140,7 +141,7 @@ def buyer_context_in(
         opened_make_ids=frozenset(event.make_id for event in recent if event.make_id),
         opened_ids=tuple(event.listing_id for event in recent),
         read=read,
-        wishes=wishes_of(buyer, listing_index, asked_by(buyer, moment, read))
+        wishes=wishes_of(buyer, listing_index, asked or asked_by(buyer, moment, read))
         if buyer and buyer.is_personalised
         else (),
     )

@@ -20,6 +20,7 @@ from accounts.models import Buyer
 from recommendations.buyers.context import HISTORY_LENGTH, BuyerContext, Opened, buyer_context_in
 from recommendations.buyers.point_in_time import weights_of
 from recommendations.buyers.preferences import Behind, LogPosition, evidence_of, learned
+from recommendations.buyers.wishes import EVENTS_READ, Asked, event_of
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.stock import FOREVER
@@ -110,7 +111,9 @@ class SimulatedSite:
         index = self.index.as_of(now)
         self.bring_up_to_date(buyer_ids, index, now)
         statistics = self.market_statistics(now)
-        return [self._list_for(self.context_of(buyer_id, index), index, statistics, k) for buyer_id in buyer_ids]
+        moment = datetime.fromtimestamp(now, UTC)
+        contexts = [self.context_of(buyer_id, index, moment) for buyer_id in buyer_ids]
+        return [self._list_for(context, index, statistics, k) for context in contexts]
 
     def bring_up_to_date(self, buyer_ids: Sequence[int], index: ListingIndex, now: float) -> None:
         """Learn the preference of every buyer with events, as a worker does after each."""
@@ -126,8 +129,20 @@ class SimulatedSite:
             found = learned(behind, evidence_of(behind, events, index, moment), moment, is_hurried=False)
             self._known |= {each.buyer.pk: preference for each, preference in zip(behind, found, strict=True)}
 
-    def context_of(self, buyer_id: int, index: ListingIndex) -> BuyerContext:
-        return buyer_context_in(index, buyer_of(buyer_id), self._known.get(buyer_id), self.opened_by(buyer_id))
+    def context_of(self, buyer_id: int, index: ListingIndex, moment: datetime) -> BuyerContext:
+        preference, opened = self._known.get(buyer_id), self.opened_by(buyer_id)
+        return buyer_context_in(index, buyer_of(buyer_id), preference, opened, asked=self.asked_by(buyer_id, moment))
+
+    def asked_by(self, buyer_id: int, moment: datetime) -> Asked:
+        """What the buyer asked for and did until a moment, as ``wishes.read_asked`` reads it; they save no searches."""
+        events = self.log.events([buyer_id], EVENTS_READ)
+        queries, weights = self.log.queries(events.ids), weights_of(events).tolist()
+        rows = zip(events.listing_ids.tolist(), weights, events.occurred_at.tolist(), events.ids.tolist(), strict=True)
+        found = [
+            event_of(listing_id or None, weight, datetime.fromtimestamp(at, UTC), queries.get(event_id))
+            for listing_id, weight, at, event_id in rows
+        ]
+        return Asked(tuple(reversed(found)), None, None, moment)
 
     def opened_by(self, buyer_id: int) -> list[Opened]:
         """Cars the buyer dealt with in a favourable way, newest first."""
