@@ -1,16 +1,17 @@
 """The cars that exist: makes, models and engines with the years they were sold in, for simulated stock.
 
-Two tables are read from ``recommendations/data``: variants derived from the US EPA's fuel economy data, and our own
-short table of cars common in Europe. What neither says (power of an American engine, its price when new, what came
-after 2015) is estimated here by rules of thumb, which are good enough for a plausible market and for nothing else.
+Two tables in ``recommendations/data`` say so: ``cars.csv``, compiled by hand, and ``uk_engines.csv``, derived from
+British adverts of 2020. Of a model that the adverts know (``listed_as``), the engines are theirs, and those of the hand
+table that carry years are what came after; of other models all engines are by hand. Nothing is invented: a variant
+that stands in neither table is in no stock.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -23,12 +24,17 @@ from numpy.typing import NDArray
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 STILL_SOLD = 9999  # last year of a car that is still made
-EPA_SHARE = 0.4  # of the stock; the rest are European variants
-LITRES_PER_100_KM = 235.215  # divided by miles per US gallon
+ADVERTS_UNTIL = 2020  # the last year of registration that the adverts know
+LAST_DIESEL, LAST_SMALL_DIESEL = 2023, 2020  # of those that were sold when the adverts end
+SMALL = 21_000  # pounds when new
+LAST_PLUG_IN = 2023  # of the generation that the adverts know
+LITRES_PER_100_KM = 282.481  # divided by miles per imperial gallon
+
+COMMON_MORE = 1.3  # exponent of the hand table's popularity: what is common is very common
 
 GEARBOXES = {"m": "manual", "a": "automatic", "s": "semi_automatic"}
 GEARED_ALONE = ("hybrid", "plugin_hybrid", "electric")  # these never have a clutch pedal
-BODY_PRICE = {"estate": 1.04, "convertible": 1.15, "coupe": 1.05, "suv": 1.08, "mpv": 1.04, "pickup": 0.85, "van": 0.85}
+BODY_PRICE = {"estate": 1.04, "convertible": 1.15, "coupe": 1.05, "suv": 1.08, "mpv": 1.04}  # against the usual body
 FUEL_PRICE = {"diesel": 1.06, "hybrid": 1.1, "plugin_hybrid": 1.25, "electric": 1.3}
 BODY_CONSUMPTION = {"suv": 1.15, "mpv": 1.12, "van": 1.2, "pickup": 1.3, "convertible": 1.05}  # against a saloon
 FUEL_CONSUMPTION = {"diesel": 0.8, "hybrid": 0.72, "plugin_hybrid": 0.3}  # against petrol
@@ -46,10 +52,12 @@ class Spec(NamedTuple):
     engine_l: float  # nan for electric cars
     power_kw: float
     consumption_l_100km: float  # nan for electric cars
-    price_new: float  # in pounds of today
+    price_new: float  # in pounds, roughly; see ``price_levels`` for what it costs used
     first_year: int
     last_year: int
     supply: float  # share of the stock, up to a constant
+    battery_kwh: float  # nan for cars that are not electric
+    range_miles: float  # nan for cars that are not electric
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,8 @@ class CarSpecs:
     first_year: NDArray
     last_year: NDArray
     supply: NDArray
+    battery_kwh: NDArray
+    range_miles: NDArray
 
     def __len__(self) -> int:
         return len(self.make)
@@ -113,110 +123,167 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
 
 
+@dataclass(frozen=True)
+class Engine:
+    """One engine with its gearbox: years, power, and its share of the cars of its model, up to a constant."""
+
+    fuel: str
+    litres: float  # 0 for electric ones
+    power_kw: float
+    first_year: int
+    last_year: int
+    gearbox: str
+    share: float
+    consumption_l_100km: float = np.nan  # measured, where the adverts say so
+    battery_kwh: float = np.nan
+    range_miles: float = np.nan
+
+
+@cache
+def read_models(folder: Path = DATA) -> tuple[dict[str, str], ...]:
+    """The rows of the hand table, in its order. Raises FileNotFoundError if it is missing."""
+    with open(folder / "cars.csv", encoding="utf-8") as file:
+        return tuple(csv.DictReader(file))
+
+
 @cache
 def read_specs(folder: Path = DATA) -> CarSpecs:
-    """All variants of both tables, in a fixed order.
-
-    Raises:
-        FileNotFoundError: If a table is missing.
-    """
-    european = list(european_specs(folder / "european_models.csv"))
-    epa = list(epa_specs(folder / "epa_specs.csv.gz", folder / "epa_makes.csv"))
-    epa += [electrified for spec in epa for electrified in successors(spec)]
-    spellings = {slug(spec.make): spec.make for spec in european}  # one spelling per make
-    epa = [spec._replace(make=spellings.get(slug(spec.make), spec.make)) for spec in epa]
-    return CarSpecs.from_rows([*scaled(european, 1 - EPA_SHARE), *scaled(epa, EPA_SHARE)])
+    """All variants of both tables, in a fixed order; raises FileNotFoundError if a table is missing."""
+    advertised = read_advertised(folder / "uk_engines.csv")
+    return CarSpecs.from_rows([spec for row in read_models(folder) for spec in variants_of(row, advertised)])
 
 
-def scaled(specs: list[Spec], total: float) -> list[Spec]:
-    factor = total / sum(spec.supply for spec in specs)
-    return [spec._replace(supply=spec.supply * factor) for spec in specs]
-
-
-def european_specs(path: Path) -> Iterator[Spec]:
-    """Every combination of body, engine, gearbox and drive that a row of the table allows, with the row's supply."""
+def read_advertised(path: Path) -> dict[tuple[str, str], list[dict[str, str]]]:
+    """The engines of the adverts by make and model, in the adverts' spelling."""
+    found: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
     with open(path, encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            variants = list(_european_variants(row))
-            for spec in variants:
-                yield spec._replace(supply=float(row["popularity"]) * spec.supply)
+            found[row["make"], row["model"]].append(row)
+    return found
 
 
-def _european_variants(row: dict[str, str]) -> Iterator[Spec]:
-    bodies, drives = row["bodies"].split("|"), row["drives"].split("|")
-    engines = [engine.split() for engine in row["engines"].split("|")]
-    typical_kw = float(np.median([float(kw) for _, _, kw in engines]))
-    only_electric = all(fuel == "electric" for fuel, _, _ in engines)
-    for (nth_body, body), (fuel, litres, kw), (nth_drive, drive), gearbox in product(
-        enumerate(bodies), engines, enumerate(drives), row["gearboxes"].split("|")
+def variants_of(row: dict[str, str], advertised: dict[tuple[str, str], list[dict[str, str]]]) -> Iterator[Spec]:
+    """Every combination of body, engine and drive of a model, each in the years in which both were sold."""
+    bodies = [years_of(text, row) for text in row["bodies"].split("|")]
+    drives = row["drives"].split("|")
+    engines = list(engines_of(row, advertised.get((row["make"], row["listed_as"]), [])))
+    typical_kw = float(np.median([engine.power_kw for engine in engines]))
+    only_electric = all(engine.fuel == "electric" for engine in engines)
+    total = sum(engine.share for engine in engines)
+    for (nth_body, (body, *body_years)), engine, (nth_drive, drive) in product(
+        enumerate(bodies), engines, enumerate(drives)
     ):
-        gearbox = GEARBOXES[gearbox]
-        if fuel in GEARED_ALONE and gearbox != "automatic":
-            if row["gearboxes"].split("|")[-1] != gearbox[0]:
-                continue  # one variant is enough
-            gearbox = "automatic"
-        price = float(row["price_gbp"]) * (float(kw) / typical_kw) ** 0.4
-        price *= 1.0 if only_electric else FUEL_PRICE.get(fuel, 1.0)
+        first, last = max(body_years[0], engine.first_year), min(body_years[1], engine.last_year)
+        if first > last or (
+            nth_body and body in ("convertible", "coupe") and engine.fuel in ("hybrid", "plugin_hybrid")
+        ):
+            continue
+        price = float(row["price_gbp"]) * (engine.power_kw / typical_kw) ** 0.4
+        price *= 1.0 if only_electric else FUEL_PRICE.get(engine.fuel, 1.0)
         price *= (BODY_PRICE.get(body, 1.0) if nth_body else 1.0) * (1.05 if drive == "all" and nth_drive else 1.0)
-        price *= 1.05 if gearbox != "manual" and fuel not in GEARED_ALONE else 1.0
+        price *= 1.05 if engine.gearbox != "manual" and engine.fuel not in GEARED_ALONE else 1.0
+        thirst = engine.consumption_l_100km
         yield Spec(
-            row["make"], row["model"], body, fuel, gearbox, drive,
-            float(litres) or np.nan, float(kw), typical_consumption(fuel, body, float(litres), float(kw)), price,
-            int(row["first_year"]), int(row["last_year"] or STILL_SOLD),
-            # the first body and drive of a row are its usual ones; engines beyond the usual power are rare
-            0.45**nth_body * 0.4**nth_drive * min(1.0, typical_kw / float(kw)) ** 2 / len(engines),
+            row["make"], row["model"], body, engine.fuel, engine.gearbox, drive,
+            engine.litres or np.nan, engine.power_kw,
+            thirst if thirst == thirst else typical_consumption(engine.fuel, body, engine.litres, engine.power_kw),
+            price, first, last,
+            # the first body and drive of a row are its usual ones
+            float(row["popularity"]) ** COMMON_MORE * 0.45**nth_body * 0.4**nth_drive * engine.share / total,
+            engine.battery_kwh, engine.range_miles,
         )  # fmt: skip
 
 
+def engines_of(row: dict[str, str], advertised: list[dict[str, str]]) -> Iterator[Engine]:
+    """Those of the adverts, and those of the hand table; of the latter only what carries years where both know a model.
+
+    Hand engines beyond the usual power are rare.
+    """
+    by_hand = [read_engine(text, row) for text in row["engines"].split("|")]
+    if advertised:
+        n = sum(int(engine["n"]) for engine in advertised)
+        yield from (as_engine(engine, n, by_hand, row) for engine in advertised)
+        by_hand = [engine for engine in by_hand if (engine.first_year, engine.last_year) != model_years(row)]
+    if not by_hand:
+        return
+    usual = float(np.median([engine.power_kw for engine in by_hand]))
+    gearboxes = row["gearboxes"].split("|")
+    for engine in by_hand:
+        own = gearboxes if engine.fuel not in GEARED_ALONE else ["a"]
+        share = min(1.0, usual / engine.power_kw) ** 2 / len(by_hand) * (0.5 if advertised else 1.0)
+        for gearbox in own:
+            yield Engine(**{**vars(engine), "gearbox": GEARBOXES[gearbox], "share": share / len(own)})
+
+
+def as_engine(advert: dict[str, str], n_of_model: int, by_hand: list[Engine], row: dict[str, str]) -> Engine:
+    """An engine of the adverts; one that was sold when they end went on as long as such engines did."""
+    fuel, litres = advert["fuel"], float(advert["litres"])
+    first_of_model, last_of_model = model_years(row)
+    last = int(advert["last_year"])
+    if last >= ADVERTS_UNTIL - 1:
+        last = min(last_of_model, last_year_sold(fuel, float(row["price_gbp"])))
+    mpg = float(advert["mpg"] or "nan")
+    return Engine(
+        fuel=fuel, litres=litres, power_kw=power_of(fuel, litres, by_hand),
+        first_year=max(int(advert["first_year"]), first_of_model), last_year=min(last, last_of_model),
+        gearbox="automatic" if fuel in GEARED_ALONE else advert["gearbox"],
+        share=int(advert["n"]) / n_of_model,
+        consumption_l_100km=np.nan if fuel == "plugin_hybrid" else round(LITRES_PER_100_KM / mpg, 1),
+    )  # fmt: skip
+
+
+def last_year_sold(fuel: str, price_new: float) -> int:
+    if fuel == "diesel":
+        return LAST_SMALL_DIESEL if price_new <= SMALL else LAST_DIESEL
+    return LAST_PLUG_IN if fuel == "plugin_hybrid" else STILL_SOLD
+
+
+def power_of(fuel: str, litres: float, by_hand: list[Engine]) -> float:
+    """Kilowatts of the hand engine that comes nearest, in proportion to its size; the fuel counts for more."""
+    same = [engine for engine in by_hand if engine.fuel == fuel and engine.litres]
+    if not same:
+        return round(litres * (70 if fuel == "plugin_hybrid" else 55))
+    nearest = min(same, key=lambda engine: abs(engine.litres - litres))
+    return round(nearest.power_kw * litres / nearest.litres)
+
+
+def read_engine(text: str, row: dict[str, str]) -> Engine:
+    """``electric 0 150 2020-2024 58kWh 264mi``; without years it was sold as long as the model."""
+    fuel, litres, power, *more = text.split()
+    first, last = model_years(row)
+    battery = reach = np.nan
+    for word in more:
+        if word.endswith("kWh"):
+            battery = float(word.removesuffix("kWh"))
+        elif word.endswith("mi"):
+            reach = float(word.removesuffix("mi"))
+        else:
+            first, last = read_years(word)
+    return Engine(fuel, float(litres), float(power), first, last, "", 0.0, np.nan, battery, reach)
+
+
+def years_of(text: str, row: dict[str, str]) -> tuple[str, int, int]:
+    """``convertible 2011-2016`` -> the word with its years; those of the model where none stand beside it."""
+    word, _, years = text.partition(" ")
+    first, last = model_years(row)
+    if years:
+        own = read_years(years)
+        first, last = max(first, own[0]), min(last, own[1])
+    return word, first, last
+
+
+def model_years(row: dict[str, str]) -> tuple[int, int]:
+    return int(row["first_year"]), int(row["last_year"] or STILL_SOLD)
+
+
+def read_years(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    return int(first), int(last or STILL_SOLD)
+
+
 def typical_consumption(fuel: str, body: str, litres: float, kw: float) -> float:
-    """Litres per 100 km of a European engine; nan for an electric one."""
+    """Litres per 100 km of an engine of which nothing was measured; nan for an electric one."""
     if fuel == "electric":
         return np.nan
     petrol = 3.4 + 0.75 * litres + 0.011 * kw
     return round(petrol * FUEL_CONSUMPTION.get(fuel, 1.0) * BODY_CONSUMPTION.get(body, 1.0), 1)
-
-
-def epa_specs(path: Path, makes_path: Path) -> Iterator[Spec]:
-    """The EPA's variants of the makes that reach British forecourts; models of the last two years go on being sold."""
-    with open(makes_path, encoding="utf-8") as file:
-        makes = {row["make"]: (float(row["supply"]), float(row["price_factor"])) for row in csv.DictReader(file)}
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["make"] in makes]
-    n_of_make = {make: sum(float(row["n_rows"]) ** 0.5 for row in rows if row["make"] == make) for make in makes}
-    for row in rows:
-        supply, price_factor = makes[row["make"]]
-        litres, fuel, body = float(row["engine_l"] or "nan"), row["fuel"], row["body"]
-        kw = typical_power(litres, fuel, price_factor)
-        yield Spec(
-            row["make"], row["model"], body, fuel, row["gearbox"], row["drive"], litres, kw,
-            np.nan if fuel == "electric" else round(LITRES_PER_100_KM / float(row["mpg_us"]), 1),
-            price_factor * BODY_PRICE.get(body, 1.0) * FUEL_PRICE.get(fuel, 1.0) * (6500 + 135 * kw),
-            int(row["first_year"]), STILL_SOLD if int(row["last_year"]) >= 2014 else int(row["last_year"]),
-            supply * float(row["n_rows"]) ** 0.5 / n_of_make[row["make"]],
-        )  # fmt: skip
-
-
-def typical_power(litres: float, fuel: str, price_factor: float) -> float:
-    """Kilowatts of an American engine: 55 a litre, less for diesels, more where the badge costs more."""
-    if fuel == "electric":
-        return 110.0 if price_factor < 1.4 else 285.0
-    per_litre = 45.0 if fuel == "diesel" else 55.0
-    return round(litres * per_litre * min(max(price_factor, 1.0), 1.3))
-
-
-def successors(spec: Spec) -> Iterator[Spec]:
-    """What became of a petrol car after the EPA's table ends: hybrid, plug-in and electric versions of some bodies."""
-    if spec.last_year != STILL_SOLD or spec.fuel != "petrol" or spec.gearbox == "manual":
-        return
-    if spec.body not in ("hatchback", "saloon", "estate", "suv", "mpv"):
-        return
-    for fuel, first_year, engine_l in (
-        ("hybrid", 2016, min(spec.engine_l, 2.5)),
-        ("plugin_hybrid", 2018, min(spec.engine_l, 2.5)),
-        ("electric", 2021, np.nan),
-    ):
-        litres = spec.consumption_l_100km * FUEL_CONSUMPTION.get(fuel, np.nan)
-        yield spec._replace(
-            fuel=fuel, gearbox="automatic", first_year=first_year, engine_l=engine_l,
-            consumption_l_100km=round(litres, 1), price_new=spec.price_new * FUEL_PRICE[fuel], supply=spec.supply * 0.5,
-        )  # fmt: skip

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from catalog.search.towns import read_town_table
 from recommendations.engine.table import ListingTable
+from recommendations.simulation import adverts
+from recommendations.simulation.adverts import EQUIPMENT, CarText
 from recommendations.simulation.car_specs import read_specs, slug
+from recommendations.simulation.price_levels import AGES, read_levels, relative_prices
 from recommendations.simulation.true_taste import TrueTaste, scaled_numbers, worth_of_numbers
 
 BLOCK = 1000  # listings
@@ -44,35 +47,9 @@ COLOURS = {  # share of British registrations, roughly
     "black": 0.21, "grey": 0.2, "white": 0.18, "blue": 0.16, "silver": 0.1, "red": 0.09, "green": 0.02, "orange": 0.01,
     "brown": 0.01, "beige": 0.01, "yellow": 0.01,
 }  # fmt: skip
-SEATS = {
-    "hatchback": 5,
-    "saloon": 5,
-    "estate": 5,
-    "suv": 5,
-    "coupe": 4,
-    "convertible": 4,
-    "mpv": 7,
-    "pickup": 5,
-    "van": 3,
-}
-DOORS = {
-    "hatchback": 5,
-    "saloon": 4,
-    "estate": 5,
-    "suv": 5,
-    "coupe": 2,
-    "convertible": 2,
-    "mpv": 5,
-    "pickup": 4,
-    "van": 4,
-}
-TRIMS = ("", "", "SE", "Sport", "Premium", "Style", "Limited", "Active", "Design", "Edition")
-EQUIPMENT = (  # and the share of cars at the average price that have it
-    ("full service history", 0.45), ("one owner", 0.2), ("sat nav", 0.4), ("heated seats", 0.25),
-    ("parking sensors", 0.4), ("panoramic roof", 0.1), ("tow bar", 0.06), ("leather", 0.2), ("cruise control", 0.4),
-    ("bluetooth", 0.5), ("apple carplay", 0.25), ("reversing camera", 0.25), ("isofix", 0.3), ("new mot", 0.2),
-)  # fmt: skip
-DEALER_NAMES = ("Motor Company", "Cars", "Car Centre", "Autos", "Garage", "Car Supermarket", "Motors", "Approved")
+MILEAGE_SPREAD = (-1.2, 0.75)  # of the logarithm: a third to twice of what is usual
+WORN_KM, MOST_KM = 180_000, 310_000
+PRIVATE_PRICE, DEALER_PRICE = 0.96, 1.02  # against what is usual
 UNKNOWN_SHARE = {"colour": 0.04, "engine_l": 0.01, "power_kw": 0.05, "consumption_l_100km": 0.08, "mileage_km": 0.005}
 
 
@@ -175,22 +152,19 @@ def build_market(n_listings: int, seed: int, anchor_year: int, lifetime_days: fl
     return Market.concatenate(blocks).take(slice(0, n_listings))
 
 
-def market_price(
-    price_new: NDArray, age: NDArray, mileage_km: NDArray, usual_km: NDArray, fuel: NDArray
-) -> NDArray[np.float64]:
-    """What a car of that age and mileage is worth: a fifth lost in the first year, then an eighth a year.
-
-    Every 10,000 km above or below what is usual for the age move it by 4 %; electric cars lose faster; nothing that
-    drives is worth less than 2.5 % of its price when new.
+def used_price(level: NDArray, mileage_km: NDArray, usual_km: NDArray) -> NDArray[np.float64]:
+    """What a car is worth that is ``level`` with the usual mileage: every 10,000 km above or below move it by 3 %.
 
     Args:
-        price_new, age (years), mileage_km, usual_km: float64, shape (n,).
-        fuel: Object array, shape (n,).
+        level, mileage_km, usual_km: float64, shape (n,).
     """
-    yearly = np.where(fuel == "electric", 0.17, 0.132)
-    kept = np.exp(-0.22 * np.minimum(age, 1.0) - yearly * np.maximum(age - 1.0, 0.0))
-    wear = np.exp(-0.04 * np.clip((mileage_km - usual_km) / 10_000, -8, 12))
-    return price_new * np.maximum(kept * wear, 0.025)
+    return level * np.exp(-0.03 * np.clip((mileage_km - usual_km) / 10_000, -6, 8))
+
+
+def driven_at_most(mileage_km: NDArray) -> NDArray[np.float64]:
+    """Whole kilometres; few cars are driven beyond ``WORN_KM``, and none for sale has seen more than ``MOST_KM``."""
+    beyond = np.maximum(mileage_km - WORN_KM, 0) * 0.4
+    return np.clip(np.minimum(mileage_km, WORN_KM) + beyond, 10, MOST_KM).round()
 
 
 def rounded_price(price: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -204,7 +178,8 @@ class _Factory:
 
     def __init__(self, anchor_year: int, lifetime_days: float) -> None:
         self.anchor_year, self.lifetime_s = anchor_year, lifetime_days * DAY
-        self.specs, self.towns = read_specs(), read_towns()
+        self.specs, self.towns, self.levels = read_specs(), read_towns(), read_levels()
+        self.level_row, self.relative = self.levels.rows_of(self.specs), relative_prices(anchor_year)
         self.first_year = int(self.specs.first_year.min())
         levels, well_known = AVERAGE_TASTE.levels, 0.15 * np.log(self.specs.supply)
         self.spec_worth = well_known + [
@@ -232,13 +207,14 @@ class _Factory:
         age = np.minimum(rng.gamma(2.1, 3.0, n) + 0.05, self.anchor_year - self.first_year + 0.9)
         year = self.anchor_year - age.astype(np.int64)
         spec = self._draw_specs(rng, year)
-        body, fuel = self.specs.body[spec], self.specs.fuel[spec]
-        usual_km = self._usual_km_a_year(body, fuel) * age
-        mileage_km = np.maximum(usual_km * rng.lognormal(-0.08, 0.4, n), 10).round()
-        bargain = rng.normal(0, 0.09, n)  # how far below its worth it is offered
+        years = np.minimum(self.anchor_year - year, AGES - 1)
+        usual_km = self.levels.km[self.level_row[spec], years]
+        mileage_km = driven_at_most(usual_km * np.exp(np.clip(rng.normal(0, 0.38, n), *MILEAGE_SPREAD)))
+        bargain = rng.normal(0, 0.07, n)  # how far below its worth it is offered
         is_private = rng.random(n) < 0.3
-        price = market_price(self.specs.price_new[spec], age, mileage_km, usual_km, fuel)
-        price = rounded_price(price * np.exp(-bargain) * np.where(is_private, 0.95, 1.0))
+        level = self.levels.price[self.level_row[spec], years] * self.relative[year - self.first_year, spec]
+        asked = used_price(level, mileage_km, usual_km) * np.exp(-bargain)
+        price = rounded_price(asked * np.where(is_private, PRIVATE_PRICE, DEALER_PRICE))
         cars = {"spec": spec, "year": year, "mileage_km": mileage_km, "price": price, "is_private": is_private}
         appeal = self._average_worth(cars) + rng.normal(0, 0.5, n)
         return cars | {"appeal": (appeal - appeal.mean()) / appeal.std()}
@@ -258,10 +234,6 @@ class _Factory:
             spec[rows] = np.searchsorted(self.supply[value - self.first_year], points[rows], side="right")
         return np.minimum(spec, len(self.specs) - 1)
 
-    def _usual_km_a_year(self, body: NDArray, fuel: NDArray) -> NDArray[np.float64]:
-        by_fuel = np.where(fuel == "diesel", 17_000, np.where(fuel == "electric", 11_000, 12_500))
-        return by_fuel * np.where(np.isin(body, ("convertible", "coupe")), 0.65, 1.0)
-
     def _lives(self, rng: np.random.Generator, appeal: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         """Publication over the last four months, an end where one has come, and the status it leaves behind.
 
@@ -269,7 +241,7 @@ class _Factory:
         """
         n = len(appeal)
         published_s = rng.integers(3600, min(120 * DAY, int(self.lifetime_s * 4 / 3)), n)
-        days_to_sell = 38 * np.exp(-0.45 * appeal) * rng.weibull(1.3, n) + 0.5
+        days_to_sell = 38 * np.exp(-0.5 * appeal) * rng.weibull(1.3, n) + 0.5
         on_sale_s = np.minimum(days_to_sell * DAY, self.lifetime_s).astype(np.int64)
         ended_s = published_s - on_sale_s
         is_over = ended_s > 0
@@ -296,14 +268,20 @@ class _Factory:
         town, sellers = self._sellers(rng, number, cars["is_private"])
         first_price, reduced_s = _reductions(rng, cars["price"], published_s, np.maximum(ended_s, 0))
         age = self.anchor_year - cars["year"]
+        owners = 1 + rng.poisson(age / 5.5)
+        texts = [self._text(row, year) for row, year in zip(spec.tolist(), cars["year"].tolist(), strict=True)]
+        table = self._table(rng, cars, texts, owners)
+        draws = rng.random((len(spec), 3))
         return Market(
-            table=self._table(rng, cars),
+            table=table,
             make_name=specs.make[spec], model_name=specs.model[spec], place=self.towns.name[town],
-            description=_descriptions(rng, age, cars["mileage_km"]),
+            description=_objects(
+                map(adverts.description_of, texts, cars["mileage_km"], owners, table.tags, cars["is_private"], draws)
+            ),
             seller_key=sellers["key"], seller_name=sellers["name"], status=status,
-            doors=np.array([DOORS.get(body, 5) for body in specs.body[spec]]),
-            seats=np.array([SEATS.get(body, 5) for body in specs.body[spec]]),
-            owner_count=1 + rng.poisson(age / 4), annual_tax=_annual_tax(cars["year"], specs.fuel[spec]),
+            doors=np.array(list(map(adverts.doors_of, specs.model[spec], specs.body[spec]))),
+            seats=np.array(list(map(adverts.seats_of, specs.model[spec], specs.body[spec]))),
+            owner_count=owners, annual_tax=_annual_tax(cars["year"], specs.fuel[spec]),
             # no seller lives exactly at the town hall; the scatter keeps cars of one town apart on a map
             latitude=np.round(self.towns.latitude[town] + sellers["north"], 4),
             longitude=np.round(self.towns.longitude[town] + sellers["east"], 4),
@@ -311,9 +289,19 @@ class _Factory:
             appeal=cars["appeal"],
         )  # fmt: skip
 
-    def _table(self, rng: np.random.Generator, cars: dict[str, NDArray]) -> ListingTable:
+    def _text(self, row: int, year: int) -> CarText:
+        specs = self.specs
+        return CarText(
+            specs.make[row], specs.model[row], specs.body[row], specs.fuel[row], year,
+            float(specs.engine_l[row]), float(specs.power_kw[row]), float(specs.battery_kwh[row]),
+            float(specs.range_miles[row]),
+        )  # fmt: skip
+
+    def _table(
+        self, rng: np.random.Generator, cars: dict[str, NDArray], texts: list[CarText], owners: NDArray
+    ) -> ListingTable:
         specs, spec, n = self.specs, cars["spec"], len(cars["spec"])
-        trim = rng.choice(np.array(TRIMS, object), n)
+        trims = [adverts.trim_of(car, draw) for car, draw in zip(texts, rng.random(n).tolist(), strict=True)]
         known = {name: rng.random(n) >= share for name, share in UNKNOWN_SHARE.items()}
         colour = rng.choice(np.array(list(COLOURS), object), n, p=np.array(list(COLOURS.values())))
         make, model = specs.make[spec], specs.model[spec]
@@ -327,8 +315,12 @@ class _Factory:
             power_kw=np.where(known["power_kw"], specs.power_kw[spec], np.nan),
             engine_l=np.where(known["engine_l"], specs.engine_l[spec], np.nan),
             consumption_l_100km=np.where(known["consumption_l_100km"], specs.consumption_l_100km[spec], np.nan),
-            title=_titles(make, model, specs.engine_l[spec], specs.fuel[spec], trim),
-            tags=_equipment(rng, cars["price"]),
+            title=_objects(map(adverts.title_of, texts, trims)),
+            tags=_objects(
+                adverts.equipment_of(
+                    texts, cars["price"], self.anchor_year - cars["year"], owners, rng.random((n, len(EQUIPMENT)))
+                )
+            ),
         )  # fmt: skip
 
     def _sellers(
@@ -337,7 +329,11 @@ class _Factory:
         """Fourteen dealers share the dealers' cars of a block; every private seller has one car. Towns as positions."""
         n, n_dealers = len(is_private), 14
         dealer_town = rng.choice(len(self.towns.name), n_dealers, p=self.towns.share)
-        dealer_word = rng.choice(np.array(DEALER_NAMES, object), n_dealers)
+        words = rng.random((n_dealers, 2))
+        dealer_name = [
+            adverts.dealer_name(self.towns.name[at], draws)
+            for at, draws in zip(dealer_town.tolist(), words, strict=True)
+        ]
         dealer = rng.choice(n_dealers, n, p=np.full(n_dealers, 1 / n_dealers))
         town = np.where(is_private, rng.choice(len(self.towns.name), n, p=self.towns.share), dealer_town[dealer])
         first = number * BLOCK
@@ -345,7 +341,7 @@ class _Factory:
         for row in range(n):
             place = self.towns.name[town[row]]
             keys.append(f"private-{first + row}" if is_private[row] else f"dealer-{number}-{dealer[row]}")
-            names.append(f"Private seller, {place}" if is_private[row] else f"{place} {dealer_word[dealer[row]]}")
+            names.append(f"Private seller, {place}" if is_private[row] else dealer_name[dealer[row]])
         scatter = rng.normal(0, 0.03, (2, n_dealers + n))
         where = np.where(is_private, n_dealers + np.arange(n), dealer)
         return town, {
@@ -358,33 +354,6 @@ def _objects(values) -> NDArray[np.object_]:
     array = np.empty(len(values), object)
     array[:] = values
     return array
-
-
-def _titles(make: NDArray, model: NDArray, engine_l: NDArray, fuel: NDArray, trim: NDArray) -> NDArray[np.object_]:
-    """``Skoda Octavia 1.5 SE``, ``Nissan Leaf Electric``."""
-    words = zip(make, model, engine_l, fuel, trim, strict=True)
-    return _objects(
-        " ".join(filter(None, [a, b, "Electric" if kind == "electric" else f"{litres:.1f}", e]))
-        for a, b, litres, kind, e in words
-    )
-
-
-def _equipment(rng: np.random.Generator, price: NDArray) -> NDArray[np.object_]:
-    """Dearer cars carry more of it."""
-    share = np.array([share for _, share in EQUIPMENT])
-    has = rng.random((len(price), len(share))) < share * np.clip(0.6 + price[:, None] / 30_000, 0.6, 1.6)
-    names = [name for name, _ in EQUIPMENT]
-    return _objects(tuple(name for name, yes in zip(names, row, strict=True) if yes) for row in has)
-
-
-def _descriptions(rng: np.random.Generator, age: NDArray, mileage_km: NDArray) -> NDArray[np.object_]:
-    care = rng.choice(
-        np.array(["Drives well.", "Well looked after.", "Two keys.", "Some marks of age.", ""], object), len(age)
-    )
-    return _objects(
-        f"{'Nearly new' if years < 1 else f'{years} years old'}, {km:,.0f} km. {words}".strip()
-        for years, km, words in zip(age, mileage_km, care, strict=True)
-    )
 
 
 def _annual_tax(year: NDArray, fuel: NDArray) -> NDArray[np.float64]:

@@ -11,9 +11,10 @@ from recommendations.simulation.market import (
     RESERVED,
     STILL_FOR_SALE,
     build_market,
-    market_price,
+    driven_at_most,
     read_towns,
     rounded_price,
+    used_price,
 )
 
 MARKET = build_market(2 * BLOCK, seed=7, anchor_year=2026)
@@ -25,26 +26,27 @@ def correlation(x, y):
     return np.corrcoef(x[known], y[known])[0, 1]
 
 
-def one_price(*, age, mileage_km, fuel="petrol"):
-    columns = (np.array([value], float) for value in (20_000, age, mileage_km, 12_500 * age))
-    return market_price(*columns, np.array([fuel], object))[0]
+def one_price(*, mileage_km, level=8_000.0, usual_km=60_000.0):
+    return used_price(*(np.array([value], float) for value in (level, mileage_km, usual_km)))[0]
 
 
-def test_a_new_car_is_worth_what_it_costs_new():
-    assert one_price(age=0, mileage_km=0) == 20_000
+def test_a_car_with_the_usual_mileage_is_worth_what_its_model_is_at_its_age():
+    assert one_price(mileage_km=60_000) == 8_000
 
 
-def test_the_first_year_costs_a_fifth():
-    assert one_price(age=1, mileage_km=12_500) == pytest.approx(20_000 * np.exp(-0.22))
+def test_ten_thousand_kilometres_more_than_usual_cost_three_per_cent():
+    assert one_price(mileage_km=70_000) == pytest.approx(8_000 * np.exp(-0.03))
 
 
-def test_ten_thousand_kilometres_more_than_usual_cost_four_per_cent():
-    usual, worn = one_price(age=5, mileage_km=62_500), one_price(age=5, mileage_km=72_500)
-    assert worn == pytest.approx(usual * np.exp(-0.04))
+def test_no_mileage_takes_more_than_a_fifth():
+    assert one_price(mileage_km=900_000) == pytest.approx(8_000 * np.exp(-0.24))
 
 
-def test_no_car_is_worthless():
-    assert one_price(age=60, mileage_km=900_000) == pytest.approx(500)
+def test_no_car_for_sale_has_been_driven_round_the_world_ten_times():
+    np.testing.assert_array_equal(
+        driven_at_most(np.array([0.2, 90_000.4, 190_000, 2e6])), [10, 90_000, 184_000, 310_000]
+    )
+    assert np.nanmax(TABLE.mileage_km) <= 310_000
 
 
 def test_prices_are_written_as_dealers_write_them():
