@@ -1,10 +1,12 @@
 """System checks for settings that have to agree; they stop the worker as well as the web server."""
 
 from django.conf import settings
-from django.core.checks import Error, register
+from django.core.checks import Error, Tags, register
+from django.db import OperationalError, connection
 
 from jobs.limits import LONG, SHORT
 from recommendations.models import VECTOR_DIMENSIONS
+from web.postgres.versions import server_problem
 
 
 @register()
@@ -42,3 +44,18 @@ def tasks_end_before_they_are_handed_out_again(app_configs, **kwargs):
             )
         )
     return errors
+
+
+@register(Tags.database)
+def the_database_is_new_enough(app_configs, databases=None, **kwargs):
+    """Asked by ``migrate`` and ``check --database default``: an old pgvector may corrupt its indexes."""
+    if "default" not in (databases or ()):
+        return []
+    try:
+        with connection.cursor() as cursor:
+            problem = server_problem(cursor)
+    except OperationalError:
+        return []  # a server that is away is reported by what needs it
+    if not problem:
+        return []
+    return [Error(f"{problem}.", hint="Upgrade it, then run: ALTER EXTENSION vector UPDATE", id="recommendations.E004")]

@@ -72,6 +72,16 @@ def at_least_characters(length: int) -> Callable[[str], None]:
     return validate
 
 
+def empty_or_long(length: int) -> Callable[[str], None]:
+    """A validator for secrets that may be left out."""
+
+    def validate(value: str) -> None:
+        if value and len(value) < length:
+            raise ValidationError(f"must have at least {length} characters, or be empty")
+
+    return validate
+
+
 def origins(name: str) -> list[str]:
     """``https://a.example,https://b.example:8443``, as browsers name the origin of a page; or ``*`` for any."""
     found: list[str] = env.list(name, [])

@@ -143,6 +143,8 @@ try:
     LOG_FILE = env.str("LOG_FILE", "var/log/forecourt.log")  # beside the console; empty for none
     LOG_FILE_MAX_MB = read.number("LOG_FILE_MAX_MB", 10, 0.1, 10_000)  # then it is rotated
     LOG_FILES_KEPT = read.integer("LOG_FILES_KEPT", 5, 1, 100)  # rotated ones
+    # --- Keeping it --------------------------------------------------------------------------------------------------
+    BACKUP_PASSPHRASE = env.str("BACKUP_PASSPHRASE", "", validate=read.empty_or_long(12))  # of `manage.py backup`
 except ValueError as error:  # what the readers raise, for a *_FILE that cannot be read too
     raise ImproperlyConfigured(str(error)) from None
 
@@ -331,7 +333,7 @@ if BEHIND_HTTPS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 SECRETS = read.secrets_among(  # removed from the log however they are written
-    SECRET_KEY, METRICS_TOKEN, DATABASE.get("PASSWORD", ""), REDIS_URL, CELERY_BROKER_URL
+    SECRET_KEY, METRICS_TOKEN, DATABASE.get("PASSWORD", ""), REDIS_URL, CELERY_BROKER_URL, BACKUP_PASSPHRASE
 )
 LOGGING: dict[str, Any] = {
     "version": 1,

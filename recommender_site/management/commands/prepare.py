@@ -13,9 +13,10 @@ from typing import Any
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from web import servers
+from web.postgres.versions import server_problem
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Command(BaseCommand):
         if options["static_only"]:
             return
         wait_for_database()
+        refuse_old_servers()
         call_command("migrate", interactive=False, verbosity=0)
         if settings.DEMO_MODE:
             call_command("seed_data", if_empty=True)
@@ -67,6 +69,13 @@ def wait_for_database() -> None:
         if time.monotonic() > deadline:
             raise CommandError(f"the database of DATABASE_URL does not answer: {one_line(problem)}")
         time.sleep(0.5)
+
+
+def refuse_old_servers() -> None:
+    """Before anything is written: an old pgvector may corrupt the indexes it builds."""
+    with connection.cursor() as cursor:
+        if problem := server_problem(cursor):
+            raise CommandError(problem)
 
 
 def collect_static_files() -> None:
