@@ -143,6 +143,10 @@ try:
     LOG_FILE = env.str("LOG_FILE", "var/log/forecourt.log")  # beside the console; empty for none
     LOG_FILE_MAX_MB = read.number("LOG_FILE_MAX_MB", 10, 0.1, 10_000)  # then it is rotated
     LOG_FILES_KEPT = read.integer("LOG_FILES_KEPT", 5, 1, 100)  # rotated ones
+
+    # --- Upgrading -------------------------------------------------------------------------------------------------
+    MIGRATION_LOCK_SECONDS = read.integer("MIGRATION_LOCK_SECONDS", 3, 0, 3600)  # then it is tried again; 0: no limit
+    MIGRATION_STATEMENT_SECONDS = read.integer("MIGRATION_STATEMENT_SECONDS", 900, 0, 86_400)  # of each; 0: no limit
     # --- Keeping it --------------------------------------------------------------------------------------------------
     BACKUP_PASSPHRASE = env.str("BACKUP_PASSPHRASE", "", validate=read.empty_or_long(12))  # of `manage.py backup`
 except ValueError as error:  # what the readers raise, for a *_FILE that cannot be read too

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -14,10 +15,13 @@ from catalog.models import Listing
 from recommendations.models import SIMILAR_DIMENSIONS, VECTOR_DIMENSIONS, RankerVersion
 from recommendations.models.arrays import read_records
 
+VECTORS = "recommendations_listingvector"
+BOUNDS = "of_this_version"
+
 
 def partition_of(version_id: int) -> str:
     """The table that holds the vectors of one version."""
-    return f"recommendations_listingvector_v{int(version_id)}"
+    return f"{VECTORS}_v{int(version_id)}"
 
 
 def read_vectors(
@@ -156,12 +160,30 @@ INDEX_LOCKS = 0x1DE << 44  # keeps our advisory locks apart from others
 
 
 def create_partition(version_id: int) -> None:
-    """The table for one version's vectors; its index is built after they are loaded, which is much faster."""
+    """An empty table for one version's vectors, attached; its index is built after they are loaded: much faster."""
+    create_detached(version_id)
+    attach_partition(version_id)
+
+
+def create_detached(version_id: int) -> None:
+    """The table of one version, which is no part of the whole yet, so that no reader waits while it is filled.
+
+    ``CREATE TABLE ... PARTITION OF`` would lock the whole table against readers until the transaction ends. The check
+    is what the bounds will be, so that attaching reads no row.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            f"CREATE TABLE {partition_of(version_id)} PARTITION OF recommendations_listingvector FOR VALUES IN (%s)",
-            [version_id],
+            f"CREATE TABLE {partition_of(version_id)} (LIKE {VECTORS} INCLUDING ALL, "
+            f"CONSTRAINT {BOUNDS} CHECK (version_id = {int(version_id)}))"
         )
+
+
+def attach_partition(version_id: int) -> None:
+    """Make a filled table part of the whole: takes a moment, and neither readers nor writers wait for it."""
+    table = partition_of(version_id)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {VECTORS} ATTACH PARTITION {table} FOR VALUES IN ({int(version_id)})")
+        cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {BOUNDS}")
 
 
 def ensure_index(version_id: int, *, wait: bool = True) -> bool:
@@ -220,5 +242,21 @@ def index_similar(version_id: int) -> None:
 
 
 def drop_partition(version_id: int) -> None:
+    """Remove a version's vectors. Outside a transaction no reader of other versions waits for it.
+
+    A partition is detached first, concurrently, and only then dropped: ``DROP TABLE`` of one that is attached locks the
+    whole table. One whose detaching was cut short is finished. Within a transaction PostgreSQL can only do it at once.
+    """
+    table = partition_of(version_id)
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP TABLE IF EXISTS {partition_of(version_id)}")
+        if not connection.in_atomic_block and (pending := detaching(cursor, table)) is not None:
+            how = "FINALIZE" if pending else "CONCURRENTLY"
+            cursor.execute(f"ALTER TABLE {VECTORS} DETACH PARTITION {table} {how}")
+        cursor.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+def detaching(cursor: Any, table: str) -> bool | None:
+    """Whether the detaching of a partition has begun; None for what is no partition."""
+    cursor.execute("SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = to_regclass(%s)", [table])
+    row = cursor.fetchone()
+    return row and row[0]

@@ -40,7 +40,7 @@ from recommendations.listings.embedding import embed_for_version
 from recommendations.listings.index import read_changes, read_oldest_open_transaction
 from recommendations.listings.rows import ListingRows, read_listings
 from recommendations.listings.snapshot import ListingSnapshot
-from recommendations.listings.vectors import create_partition, ensure_index, fill_partition
+from recommendations.listings.vectors import attach_partition, create_detached, ensure_index, fill_partition
 from recommendations.models import VECTOR_DIMENSIONS, EventKind, RankerVersion, TrainingRun
 from recommendations.models.artifacts import load_ranker, save_ranker
 from recommendations.training.co_views import co_views_in
@@ -525,14 +525,18 @@ def with_position(prior: Prior, position_bias: float) -> Prior:
 
 @transaction.atomic
 def store_version(version: RankerVersion, snapshot: ListingSnapshot, rows: ListingRows) -> None:
-    """The ranker, and the vectors of what windows remember; of other listings they are made when asked for."""
-    create_partition(version.pk)
+    """The ranker, and the vectors of what windows remember; of other listings they are made when asked for.
+
+    Lists go on being read meanwhile: the table of the new vectors becomes part of the whole when it is filled.
+    """
+    create_detached(version.pk)
     save_ranker(snapshot.ranker, version)
     ended_lately = timezone.now().timestamp() - settings.WINDOW_LOOKBACK_DAYS * SECONDS_A_DAY
     kept = np.flatnonzero(rows.ended_at >= ended_lately)
     table = rows.table.take(kept)
     similar = snapshot.ranker.similarity.vectors(table)
     fill_partition(version.pk, rows.listing_ids[kept], snapshot.stock.vectors[kept], table.digests(), similar)
+    attach_partition(version.pk)
 
 
 def catch_up(version: RankerVersion, since_transaction: int) -> None:

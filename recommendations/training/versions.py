@@ -87,12 +87,16 @@ def retire_old_rankers(*, keep: int | None = None) -> list[RankerVersion]:
     return retired
 
 
-@transaction.atomic
 def retire_ranker(version: RankerVersion) -> None:
-    """Forget a version's vectors, preferences and artifact; its row and figures stay for the record."""
-    version.status, version.retired_at = RankerVersion.Status.RETIRED, timezone.now()
-    version.save(update_fields=["status", "retired_at"])
+    """Forget a version's vectors, preferences and artifact; its row and figures stay for the record.
+
+    The vectors go last and outside the transaction, where no list has to wait for it. Should the process end before,
+    ``check_data`` and ``doctor`` name the table that stayed.
+    """
+    with transaction.atomic():
+        version.status, version.retired_at = RankerVersion.Status.RETIRED, timezone.now()
+        version.save(update_fields=["status", "retired_at"])
+        Preference.objects.filter(version=version).delete()
+        if hasattr(version, "artifact"):
+            version.artifact.delete()
     drop_partition(version.pk)
-    Preference.objects.filter(version=version).delete()
-    if hasattr(version, "artifact"):
-        version.artifact.delete()

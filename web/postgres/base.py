@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
+from django.conf import settings
 from django.db.backends.base.base import NO_DB_ALIAS
 from django_prometheus.db.backends.postgresql import base
 from psycopg import Connection
@@ -27,7 +28,29 @@ class WatchedPool(ConnectionPool):
             client.fail(error)
 
 
+class SchemaEditor(base.DatabaseWrapper.SchemaEditorClass):  # type: ignore[misc, name-defined]
+    """Changes of the schema that give up rather than have the site wait.
+
+    A statement that waits for a lock makes every later reader of that table wait behind it. So a migration in a
+    transaction waits for MIGRATION_LOCK_SECONDS only, and each of its statements may take MIGRATION_STATEMENT_SECONDS.
+    Migrations that are not atomic build indexes concurrently: those wait for hours without harm.
+    """
+
+    def __enter__(self) -> Self:
+        editor: Self = super().__enter__()
+        if self.atomic_migration and not self.collect_sql:
+            with self.connection.cursor() as cursor:
+                for name, seconds in LIMITS.items():
+                    cursor.execute(f"SET LOCAL {name} = '{getattr(settings, seconds)}s'")
+        return editor
+
+
+LIMITS = {"lock_timeout": "MIGRATION_LOCK_SECONDS", "statement_timeout": "MIGRATION_STATEMENT_SECONDS"}
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
+    SchemaEditorClass = SchemaEditor
+
     @property
     def pool(self) -> ConnectionPool | None:
         """As Django's own, of another class."""
