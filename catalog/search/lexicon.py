@@ -75,6 +75,7 @@ _SERIES = re.compile(r"^([1-8])er$")
 _VARIANT_OF_BMW = re.compile(r"^([1-8])\d\d(x?d|i|e|ci|ti|xi|li)?$")
 _VARIANT_OF_MERCEDES = re.compile(r"^(a|b|c|e|s|g|v|cla|cls|cle|gla|glb|glc|gle|gls|sl|slk|clk)(\d{2,3})(d|cdi|e|h)?$")
 # what stands for itself: not "300 e", nor "a12"
+GERMAN_CLASS = "klasse"
 _SOLE_VARIANT = re.compile(
     r"^(?:[1-8][1-5]\d(?:x?d|i|e|xi)|(?:a|b|c|e|s|g|v|cla|cls|gla|glb|glc|gle|gls|slk|clk)(?:\d{3}|35|43|45|53|55|63|65)(?:d|cdi|e)?)$"
 )
@@ -94,7 +95,7 @@ def squeezed(text: str) -> str:
     parts = bare(text.replace("+", " plus ")).split()
     if parts and (series := _SERIES.match("".join(parts))):
         return f"{series[1]}series"
-    return "".join("class" if part == "klasse" else part for part in parts)
+    return "".join("class" if part == GERMAN_CLASS else part for part in parts)
 
 
 @dataclass
@@ -258,7 +259,9 @@ class Lexicon:
     def sole_variant(self, phrase: str) -> tuple[str, tuple[Meaning, ...]]:
         """The make and the series of ``320d`` or ``c220``, which say them without the make's name; or nothing."""
         key = squeezed(phrase)
-        if not _SOLE_VARIANT.match(key) or self.makes_of_model(phrase):
+        if (
+            not _SOLE_VARIANT.match(key) or "." in phrase or self.makes_of_model(phrase)
+        ):  # "a4 2.0" has an engine's size
             return "", ()
         for make in ("bmw", "mercedes-benz"):
             if variant := self.variant(phrase, make):
@@ -317,7 +320,7 @@ class Lexicon:
                  for slugs in models.values() for slug in slugs]  # fmt: skip
         phrases = [phrase for vocabulary in FIELDS.values() for phrase in vocabulary.phrases if phrase.isascii()]
         parts = (part for text in (*names, *phrases, *_USES, *_ORDERS, *TRIMS) for part in re.split("[ -]", text))
-        return frozenset(part for part in parts if len(part) >= MISSPELT_FROM and part.isalpha())
+        return frozenset(part for part in (*parts, GERMAN_CLASS) if len(part) >= MISSPELT_FROM and part.isalpha())
 
     @cached_property
     def _choices(self) -> list[str]:

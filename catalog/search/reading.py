@@ -30,7 +30,7 @@ CHAIRS = PLAIN_WORDS["search_chairs"]
 GERMAN = PLAIN_WORDS["search_german"]
 TOWNS_AND_WORDS = PLAIN_WORDS["search_words_and_towns"]
 _VERBATIM = re.compile(r'"[^"]*"|(?<!\S)-[^\W_]\S*')
-_WORD = re.compile(r"\d+[.,]\d+|[^\W_]+")
+_WORD = re.compile(r"\d+[.,]\d+|[^\W\d_]+\+(?!\S)|[^\W_]+")  # a plus ends a name: Ka+
 _NEGATED = re.compile(
     r"(?<![^\W_])(?:(?:anything|everything|all|any) (?:but|except)(?: for)?|other than|apart from|rather than|"
     rf"alles ausser|(?:{'|'.join(sorted(NEGATIONS))}))\s+(?:(?:an?|any|the|eine?n?|die|der|das) )?$"
@@ -203,7 +203,7 @@ class _Reader:
             town = self.lexicon.corrected_town(phrase)
         else:
             town = self.lexicon.town(phrase)
-            is_all = phrase == self.plain.strip()
+            is_all = phrase == self.plain.strip() and not self.lexicon.make(phrase)  # Lincoln is both
             if not near and not distance and not is_all and not self._is_plainly_a_town(phrase):
                 town = None
         if town is None:
