@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, cast
 
 from django.apps import apps
 from django.core.cache import cache
 from django.db import OperationalError, connection, transaction
+from django.db.models import Model
 from psycopg.errors import DeadlockDetected
 
 from accounts.models import Buyer, ErasedId
@@ -68,8 +69,11 @@ def _empty() -> None:
 
 def _tables() -> set[str]:
     """Every table of the catalogue and of recommendations, but for what operators set up."""
-    models = [model for app in ("catalog", "recommendations") for model in apps.get_app_config(app).get_models()]
-    return {model._meta.db_table for model in models if model._meta.label not in KEPT}
+    apps_emptied = (apps.get_app_config(name) for name in ("catalog", "recommendations"))
+    models = [model for app in apps_emptied for model in app.get_models(include_auto_created=True)]
+    # what joins two tables has no model of its own, and goes with the one that declares it
+    owners = [(cast("type[Model]", model._meta.auto_created or model), model) for model in models]
+    return {model._meta.db_table for owner, model in owners if owner._meta.label not in KEPT}
 
 
 def _partitions(cursor: Any) -> list[str]:
