@@ -32,8 +32,6 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
     same buyers come again. The rest of the summary is that of the last moment.
     """
     last = outcomes[-1]
-    if len(outcomes) == 1:
-        return last
     by_key: dict[tuple[str, str, str, int], list[Figure]] = {}
     for outcome in outcomes:
         for figure in outcome.figures:

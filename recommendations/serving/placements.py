@@ -223,6 +223,10 @@ def refuse_rules(placement: Placement) -> None:
     refuse_sources(placement.sources)
     refuse_filters(placement.filters)
     refuse_boosts(placement.boosts)
+    if placement.exploration_positions > placement.k:
+        raise ValidationError(
+            f"exploration_positions: a list of {placement.k} has no {placement.exploration_positions:g} positions."
+        )
     try:
         Rules(placement).policy(placement.k)
     except (TypeError, ValueError) as error:

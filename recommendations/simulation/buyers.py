@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.simulation.car_specs import CarSpecs, slug
+from catalog.imports.names import slug_of
+from recommendations.simulation.car_specs import CarSpecs
 from recommendations.simulation.market import AVERAGE_TASTE, COLOURS, PREMIUM, Towns
 from recommendations.simulation.true_taste import Floats, TrueTaste
 
@@ -67,8 +68,8 @@ class Menu:
 
     @classmethod
     def of(cls, specs: CarSpecs) -> Menu:
-        makes = np.array([slug(make) for make in specs.make])
-        models = np.array([f"{make}/{slug(model)}" for make, model in zip(makes, specs.model, strict=True)])
+        makes = np.array([slug_of(make) for make in specs.make])
+        models = np.array([f"{make}/{slug_of(model)}" for make, model in zip(makes, specs.model, strict=True)])
         return cls(*_shares(makes, specs.supply), *_shares(models, specs.supply))
 
 

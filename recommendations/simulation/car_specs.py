@@ -9,8 +9,6 @@ that stands in neither table is in no stock.
 from __future__ import annotations
 
 import csv
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -117,12 +115,6 @@ def _rise(year: float, middle: float, width: float) -> float:
 
 
 @lru_cache(maxsize=10_000)
-def slug(name: str) -> str:
-    """``Citroën C4`` -> ``citroen-c4``: as the catalogue makes its slugs, so that both sides use the same key."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
-
-
 @dataclass(frozen=True)
 class Engine:
     """One engine with its gearbox: years, power, and its share of the cars of its model, up to a constant."""

@@ -14,11 +14,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.imports.names import slug_of
 from catalog.search.towns import read_town_table
 from recommendations.engine.table import ListingTable
 from recommendations.simulation import adverts
 from recommendations.simulation.adverts import EQUIPMENT, CarText
-from recommendations.simulation.car_specs import read_specs, slug
+from recommendations.simulation.car_specs import read_specs
 from recommendations.simulation.price_levels import AGES, read_levels, relative_prices
 from recommendations.simulation.true_taste import TrueTaste, scaled_numbers, worth_of_numbers
 
@@ -183,7 +184,7 @@ class _Factory:
         self.first_year = int(self.specs.first_year.min())
         levels, well_known = AVERAGE_TASTE.levels, 0.15 * np.log(self.specs.supply)
         self.spec_worth = well_known + [
-            levels["body"].get(body, 0.0) + levels["fuel"].get(fuel, 0.0) + 0.4 * (slug(make) in PREMIUM)
+            levels["body"].get(body, 0.0) + levels["fuel"].get(fuel, 0.0) + 0.4 * (slug_of(make) in PREMIUM)
             for body, fuel, make in zip(self.specs.body, self.specs.fuel, self.specs.make, strict=True)
         ]
         years = range(self.first_year, anchor_year + 1)
@@ -306,7 +307,7 @@ class _Factory:
         colour = rng.choice(np.array(list(COLOURS), object), n, p=np.array(list(COLOURS.values())))
         make, model = specs.make[spec], specs.model[spec]
         return ListingTable(
-            make=_objects(map(slug, make)), model=_objects(map(slug, model)),
+            make=_objects(map(slug_of, make)), model=_objects(map(slug_of, model)),
             body=specs.body[spec], fuel=specs.fuel[spec], gearbox=specs.gearbox[spec], drive=specs.drive[spec],
             colour=np.where(known["colour"], colour, ""),
             seller_kind=np.where(cars["is_private"], "private", "dealer").astype(object),

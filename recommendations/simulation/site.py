@@ -67,6 +67,8 @@ def listing_rows_of(market: Market, anchor: float) -> ListingRows:
         seller_ids=sellers.astype(np.int64) + 1,
         seller_user_ids=np.zeros(n, np.int64),
         promoted_until=np.full(n, np.nan),
+        seats=market.seats.astype(np.float64),
+        doors=market.doors.astype(np.float64),
     )
 
 

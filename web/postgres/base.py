@@ -28,7 +28,7 @@ class WatchedPool(ConnectionPool):
             client.fail(error)
 
 
-class SchemaEditor(base.DatabaseWrapper.SchemaEditorClass):  # type: ignore[misc, name-defined]
+class SchemaEditor(base.DatabaseWrapper.SchemaEditorClass):
     """Changes of the schema that give up rather than have the site wait.
 
     A statement that waits for a lock makes every later reader of that table wait behind it. So a migration in a

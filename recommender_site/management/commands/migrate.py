@@ -28,7 +28,7 @@ class Command(migrate.Command):
         self.stderr.write(f"A table is in use; trying again in {PAUSE_SECONDS:.0f} s ({n_left} times at most).")
 
 
-def try_again_when_locked(work: Callable[[], None], say_again: Callable[[int], None]) -> None:
+def try_again_when_locked(work: Callable[[], object], say_again: Callable[[int], None]) -> None:
     """Do it again while a lock cannot be had. Raises CommandError in the end, and at once whatever else went wrong.
 
     Every migration that was applied is recorded, so the next attempt begins with the one that had to wait.

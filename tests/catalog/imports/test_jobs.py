@@ -275,7 +275,7 @@ def test_changed_listings_are_put_back_to_the_last_field():
     before = list(Listing.objects.order_by("pk").values())
     table = (
         "id,make,model,year,price,mileage,fuel,description,features,colour\n"
-        "1,VW,Polo,2018,7500,1,Diesel,New words,tow bar,blue\n"
+        "1,VW,Polo,2015,7500,60000,Diesel,New words,tow bar,blue\n"
     )
     run = imported(table)
     assert counts(run) == (1, 0, 1, 0, 0, 0)

@@ -21,7 +21,8 @@ def listing_index():
 
 def test_every_filter_is_about_a_field_or_is_known_to_be_about_none():
     asked = {name for names in FILTERS_OF_FIELD.values() for name in names}
-    assert ListingFilters.names() - asked == {"text", "latitude", "longitude", "radius_km"}
+    about_none = {"text", "latitude", "longitude", "radius_km", "min_seats", "max_seats", "min_doors", "max_doors"}
+    assert ListingFilters.names() - asked == about_none
 
 
 def test_a_search_for_one_make_says_nothing_of_prices_and_ages(listing_index):

@@ -27,8 +27,12 @@ def test_a_figure_of_several_moments_is_the_mean_over_all_buyers_with_a_narrower
     assert together.summary["notes"] == ["8"]
 
 
-def test_one_moment_is_itself_and_a_figure_that_no_moment_has_stays_unknown():
+def test_one_moment_has_its_own_figures_and_a_figure_that_no_moment_has_stays_unknown():
     alone = outcome(1, 0.2, 30)
-    assert joined([alone]) is alone
+    together = joined([alone])
+    (figure,), (own,) = together.figures, alone.figures
+    assert (figure.value, figure.n) == (own.value, own.n)
+    assert (figure.low, figure.high) == (pytest.approx(own.low), pytest.approx(own.high))
+    assert len(together.summary["moments"]) == 1
     nothing = Figure(OURS, "cold buyer", "ndcg", 10, float("nan"), float("nan"), float("nan"), 0)
     assert pooled([nothing, nothing]).n == 0

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def served(market_of_module, db, settings):
     settings.WINDOW_STALENESS_SECONDS = 0
-    Placement.objects.update(exploration_share=0, fresh_share=0)
+    Placement.objects.update(exploration_positions=0, fresh_share=0)
     pin = MerchandisingRule.objects.create(
         name="First", action="pin", position=1, is_active=True, is_promoted=True, target={"makes": ["skoda"]}
     )

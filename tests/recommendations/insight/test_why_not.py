@@ -13,7 +13,7 @@ from tests.markets import view
 
 pytestmark = pytest.mark.django_db
 PLAIN = {
-    "diversity": 0, "max_per_model": 0, "max_per_seller": 0, "exploration_share": 0, "fresh_share": 0,
+    "diversity": 0, "max_per_model": 0, "max_per_seller": 0, "exploration_positions": 0, "fresh_share": 0,
     "follows_intent": False, "times_shown_at_most": 40,
 }  # fmt: skip
 

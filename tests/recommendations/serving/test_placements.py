@@ -52,7 +52,7 @@ def test_the_budget_of_exploration_is_in_positions_per_list_however_long_the_lis
 
 
 def test_a_budget_that_the_list_has_no_room_for_is_refused():
-    with pytest.raises(ValidationError, match="exploration_share"):
+    with pytest.raises(ValidationError, match="exploration_positions"):
         refuse_rules(Placement(k=5, exploration_positions=6))
 
 

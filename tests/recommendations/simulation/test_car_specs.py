@@ -3,7 +3,7 @@ import pytest
 
 from catalog.imports.names import slug_of
 from catalog.models import Listing
-from recommendations.simulation.car_specs import fuel_trend, read_specs, slug
+from recommendations.simulation.car_specs import fuel_trend, read_specs
 
 SPECS = read_specs()
 
@@ -26,14 +26,9 @@ def test_only_electric_cars_lack_an_engine_size():
     np.testing.assert_array_equal(np.isnan(SPECS.engine_l), SPECS.fuel == "electric")
 
 
-def test_names_become_the_slugs_that_an_import_gives_them():
-    names = {*SPECS.make, *SPECS.model}
-    assert {name: slug(name) for name in names} == {name: slug_of(name) for name in names}
-
-
 def test_a_make_has_one_spelling():
     makes = set(SPECS.make)
-    assert len({slug(make) for make in makes}) == len(makes)
+    assert len({slug_of(make) for make in makes}) == len(makes)
     assert {"Skoda", "Volkswagen", "Subaru"} <= makes
 
 
