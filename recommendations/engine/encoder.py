@@ -168,8 +168,9 @@ class Encoder:
         """
         if field not in self.names:
             raise ValueError(f"{field!r} is none of this encoder's fields: {', '.join(self.names)}")
-        is_own = self.field_of_state == self.names.index(field)
-        return self._mix(table, np.where(is_own[:, None], self.states, 0.0)).astype(np.float32)
+        at = self.names.index(field)
+        own = self.states[self._first_states[at] : self._first_states[at + 1]]
+        return self._mix(table, own, (self.fields[at],)).astype(np.float32)
 
     def contributions(
         self, weights: ArrayLike, table: ListingTable, encoded: NDArray[np.float32] | None = None
@@ -271,12 +272,16 @@ class Encoder:
         """Which of ``fields`` each state belongs to, shape (n_states,)."""
         return np.repeat(np.arange(len(self.fields)), np.diff(self._first_states))
 
-    def _mix(self, table: ListingTable, by_state: Floats) -> Floats:
-        """Each listing's mixture of the rows of a matrix with one row per state; shape (n, its width)."""
+    def _mix(self, table: ListingTable, by_state: Floats, fields: tuple[Field, ...] | None = None) -> Floats:
+        """Each listing's mixture of the rows of a matrix with one row per state of the fields, by default of all.
+
+        Shape (n, the matrix's width).
+        """
+        fields = self.fields if fields is None else fields
         mixed = np.empty((len(table), by_state.shape[1]))
         for start in range(0, len(table), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
-            mixed[rows] = _mixture(self.fields, table.take(rows), self.reference_year) @ by_state
+            mixed[rows] = _mixture(fields, table.take(rows), self.reference_year) @ by_state
         return mixed
 
     def _states_of(self, name: str, kind: type[F]) -> tuple[F, Floats]:

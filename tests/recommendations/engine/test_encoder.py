@@ -176,6 +176,10 @@ def test_contributions_add_up_to_the_score_of_the_stored_vector(size):
 def test_the_parts_of_all_fields_add_up_to_the_vectors():
     parts = [ENCODER.encode_field(MARKET, name) for name in ENCODER.names]
     np.testing.assert_allclose(np.sum(parts, axis=0), ENCODER.encode(MARKET), atol=1e-5)
+    for name, part in zip(ENCODER.names, parts, strict=True):  # to the last bit what all fields make of its states
+        is_own = ENCODER.field_of_state == ENCODER.names.index(name)
+        whole = ENCODER.mixture(MARKET) @ np.where(is_own[:, None], ENCODER.states, 0.0)
+        np.testing.assert_array_equal(part, whole.astype(np.float32))
     with pytest.raises(ValueError, match="smell"):
         ENCODER.encode_field(MARKET, "smell")
 
