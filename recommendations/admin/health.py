@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.core.cache import cache
@@ -13,7 +13,7 @@ from django_celery_results.models import TaskResult
 from console.dashboard.cards import Card
 from console.dashboard.registry import show
 from console.formats import clock, span
-from jobs.broker import queue_depths
+from jobs.broker import Worker, queue_depths, workers_alive
 from recommendations.admin.ranking_cards import waiting_since
 from recommendations.models import RankerVersion
 from recommendations.upkeep.consistency import RESULT
@@ -33,6 +33,8 @@ class Health:
         waiting: When the first unseen event of each buyer arrived whose preference is behind the log.
         depths: Tasks that wait, by queue; None where the broker does not answer.
         last_by_worker: When each worker ended a task last.
+        busy: Workers that are at work before what waits; asked, which takes a second, only where work waits and none
+            was ended lately.
         n_wrong: Kinds of rows that the nightly consistency check found wrong.
     """
 
@@ -41,7 +43,12 @@ class Health:
     waiting: tuple[datetime, ...] = ()
     depths: Mapping[str, int] | None = None
     last_by_worker: Mapping[str, datetime] | None = None
+    busy: tuple[str, ...] = ()
     n_wrong: int = 0
+
+    @property
+    def n_waiting(self) -> int:
+        return sum((self.depths or {}).values())
 
 
 @dataclass(frozen=True)
@@ -79,8 +86,12 @@ def broker_away(health: Health) -> Verdict | None:
 
 def worker_down(health: Health) -> Verdict | None:
     """Work waits, and no worker has ended any of it for some time."""
-    if not is_quiet(health) or not sum((health.depths or {}).values()):
+    if not is_quiet(health) or not health.n_waiting:
         return None
+    if health.busy:
+        reason = f"{health.n_waiting:,} tasks wait, and {', '.join(health.busy)} is at work on earlier ones"
+        step = "After a start or a promotion that ends by itself; where it is so often, raise WORKER_PROCESSES."
+        return Verdict("Catching up", reason, step)
     worker, last = newest(health)
     who = f"worker {worker} is down since {clock(last)}" if last else "no worker has run yet"
     step = "Start it again: “docker compose up -d worker”, or “make run”. What waits is worked off by itself."
@@ -138,7 +149,7 @@ def read_health(now: datetime) -> Health:
         if done is not None:
             last_by_worker.setdefault(worker, done)
     found = cache.get(RESULT) or {}
-    return Health(
+    health = Health(
         now=now,
         is_trained=live is not None,
         waiting=tuple(waiting_since(live, now)) if live else (),
@@ -146,6 +157,15 @@ def read_health(now: datetime) -> Health:
         last_by_worker=last_by_worker,
         n_wrong=sum(1 for n in found.values() if n) if isinstance(found, Mapping) else 0,
     )
+    if is_quiet(health) and health.n_waiting:
+        return replace(health, busy=busy_with(health.depths or {}, workers_alive()))
+    return health
+
+
+def busy_with(depths: Mapping[str, int], workers: Iterable[Worker]) -> tuple[str, ...]:
+    """The workers that take from a queue in which work waits, and are doing other work of theirs."""
+    waiting = {queue for queue, n in depths.items() if n}
+    return tuple(worker.name for worker in workers if worker.running and waiting & set(worker.queues))
 
 
 @show(order=0)

@@ -6,7 +6,8 @@ import pytest
 from django.urls import reverse
 from django_celery_results.models import TaskResult
 
-from recommendations.admin.health import Health, read_health, verdict_on
+from jobs.broker import Worker
+from recommendations.admin.health import Health, busy_with, read_health, verdict_on
 from tests.factories import RankerVersionFactory, UserFactory
 
 NOW = datetime(2026, 5, 1, 15, 0, tzinfo=UTC)
@@ -35,6 +36,11 @@ def test_all_is_well():
             "worker worker@a is down since",
         ),
         ({"depths": {"refresh": 7}, "last_by_worker": {}}, "At risk", "no worker has run yet"),
+        (
+            {"depths": {"refresh": 7}, "last_by_worker": {}, "busy": ("worker@a",)},
+            "Catching up",
+            "7 tasks wait, and worker@a is at work on earlier ones",
+        ),
         ({"last_by_worker": {"worker@a": LONG_AGO}}, "At risk", "the scheduler (beat)"),
         ({"waiting": (NOW - timedelta(minutes=9), NOW)}, "Stale", "2 buyers are behind the log, the first for 9"),
         ({"n_wrong": 2}, "Look at it", "2 kinds of rows"),
@@ -46,6 +52,16 @@ def test_what_is_wrong_is_named_with_a_step_to_take(fields, word, said):
     assert said in verdict.reason
     assert verdict.step
     assert reverse(verdict.to)
+
+
+def test_a_worker_is_busy_with_what_waits_if_it_takes_from_that_queue_and_does_something():
+    workers = [
+        Worker("worker@a", (("refresh", "1"),), ("refresh", "default")),
+        Worker("idle@a", (), ("refresh",)),
+        Worker("trainer@a", (("train", "2"),), ("long",)),
+    ]
+    assert busy_with({"refresh": 3, "long": 0}, workers) == ("worker@a",)
+    assert busy_with({"default": 0}, workers) == ()
 
 
 def test_the_time_since_which_a_worker_is_down_is_named_with_its_zone():
