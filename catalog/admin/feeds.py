@@ -48,7 +48,7 @@ from console.dashboard.registry import show
 from console.formats import NONE, ago, badge, link_to, list_url, table
 from console.pages import ConsoleAdmin, go_to
 from jobs.admin.base import JOB_LABELS, dialog
-from web.fetching import FetchRefused, split_address
+from web.fetching import PORTS, FetchRefused, split_address
 from web.seals import seal
 
 RUNS_ON_PAGE = 14
@@ -78,7 +78,8 @@ class FeedForm(forms.ModelForm):
         required=False,
         strip=False,
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="Kept encrypted, and never shown. Leave it empty to keep the one that is stored.",
+        help_text="Kept encrypted, and never shown. Leave it empty to keep the one that is stored; for another host it "
+        "has to be typed again.",
     )
     mapping = _choice("Kind of file", [("", "Find out"), *((name, name) for name in sorted(NAMED_MAPPINGS))])
     columns = forms.CharField(
@@ -149,6 +150,8 @@ class FeedForm(forms.ModelForm):
         cleaned: dict[str, Any] = super().clean() or {}
         if self.errors:
             return cleaned
+        if self.is_for_another_host() and cleaned["username"] and not cleaned["password"]:
+            raise forms.ValidationError({"password": "Type it again: the stored one is that of another host."})
         asked: dict[str, Any] = {
             name: cleaned.get(name) for name in self.OPTIONS if cleaned.get(name) not in (None, "")
         }
@@ -161,6 +164,13 @@ class FeedForm(forms.ModelForm):
         self.instance.options = {**self.kept_options(), **options.given()}
         return cleaned
 
+    def is_for_another_host(self) -> bool:
+        """Whether there is a stored password that its host alone may have; who types an address may not know it."""
+        if not self.instance.sealed_password or not {"address", "origin"} & set(self.changed_data):
+            return False
+        before, after = (host_of(str(each)) for each in (self.initial.get("address"), self.cleaned_data["address"]))
+        return before != after
+
     def kept_options(self) -> dict[str, Any]:
         """What was taught to the profile elsewhere."""
         return {name: value for name, value in self.instance.options.items() if name not in self.OPTIONS}
@@ -168,11 +178,22 @@ class FeedForm(forms.ModelForm):
     def save(self, commit: bool = True) -> Any:
         if password := self.cleaned_data.get("password"):
             self.instance.sealed_password = seal(password)
+        elif self.is_for_another_host():
+            self.instance.sealed_password = b""
         if {"address", "origin", *self.OPTIONS} & set(self.changed_data):
             self.instance.etag = self.instance.last_modified = ""  # the same file may mean something else now
         if "every_minutes" in self.changed_data or "origin" in self.changed_data:
             self.instance.next_run_at = timezone.now()
         return super().save(commit=commit)
+
+
+def host_of(address: str) -> tuple[str, str, int | None] | None:
+    """Whom a fetch of an address asks; None for what is none, such as a pattern of file names."""
+    try:
+        parts = split_address(address, allow_private=True)
+    except FetchRefused:
+        return None
+    return parts.scheme, str(parts.hostname), parts.port or PORTS[parts.scheme]
 
 
 @admin.register(Feed)

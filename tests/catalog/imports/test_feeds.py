@@ -156,6 +156,31 @@ def test_a_password_is_stored_encrypted_and_shown_nowhere(client: Client):
     assert unseal(Feed.objects.get(pk=feed.pk).sealed_password) == "open sesame"
 
 
+@pytest.mark.parametrize(
+    ("changed", "is_kept"),
+    [({"address": "https://example.com/b.csv?all=1"}, True), ({"address": "https://example.com:443/a.csv"}, True),
+     ({"address": "https://other.example/a.csv"}, False), ({"address": "https://example.com:8443/a.csv"}, False),
+     ({"address": "", "origin": "upload"}, False), ({"address": "north/*.csv", "origin": "upload"}, False)],
+)  # fmt: skip
+def test_a_stored_password_goes_to_no_other_host(changed, is_kept):
+    """Who may change an address must not learn the password from a server of their own."""
+    feed = Feed.objects.create(
+        name="North", source="north", origin="url", address="https://example.com/a.csv", username="north",
+        sealed_password=seal("open sesame"),
+    )  # fmt: skip
+    plain = {name: FeedForm(instance=feed)[name].value() or "" for name in FeedForm.base_fields}
+
+    def form(**given):
+        return FeedForm(plain | changed | given, instance=Feed.objects.get(pk=feed.pk))
+
+    assert form().is_valid() is is_kept
+    assert form(password="another").is_valid()
+    without_name = form(username="")
+    assert without_name.is_valid(), without_name.errors
+    without_name.save()
+    assert unseal(Feed.objects.get(pk=feed.pk).sealed_password) == ("open sesame" if is_kept else "")
+
+
 def test_a_secret_of_another_key_is_no_secret_any_more(settings):
     sealed = seal("open sesame")
     settings.SECRET_KEY = "another key of the site, long enough for it"
