@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.mail import send_mail
 from django.db import connection, transaction
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -35,6 +35,7 @@ SHRINKS_BELOW = 0.7  # of the rows of the run before
 RECENT_RUNS = 20  # what is wrong follows from these
 LATE_AFTER = 2.5  # times the interval in which a file was to come
 FETCHED = (Feed.Origin.URL, Feed.Origin.FOLDER)
+READ = Q(status=Status.DONE) & ~Q(options__has_key="is_unmodified")
 
 
 # --- Runs ------------------------------------------------------------------------------------------------------------
@@ -214,9 +215,20 @@ class Trouble:
 
 
 def with_recent_runs(feeds: QuerySet[Feed]) -> QuerySet[Feed]:
-    """Preloads what ``recent_runs`` answers, in one query for all of them."""
+    """Preloads what ``recent_runs`` and ``last_read`` answer, in a query each for all of them."""
     runs = ImportRun.objects.filter(is_dry_run=False).order_by("-created_at")
-    return feeds.prefetch_related(Prefetch("runs", runs[:RECENT_RUNS], to_attr="preloaded_runs"))
+    return feeds.prefetch_related(
+        Prefetch("runs", runs[:RECENT_RUNS], to_attr="preloaded_runs"),
+        Prefetch("runs", runs.filter(READ)[:2], to_attr="preloaded_read"),
+    )
+
+
+def last_read(feed: Feed) -> list[ImportRun]:
+    """The last two runs that read a file to its end; a file that was the one of last time says nothing new."""
+    preloaded: list[ImportRun] | None = getattr(feed, "preloaded_read", None)
+    if preloaded is not None:
+        return preloaded
+    return list(feed.runs.filter(READ, is_dry_run=False).order_by("-created_at")[:2])
 
 
 def recent_runs(feed: Feed) -> list[ImportRun]:
@@ -234,10 +246,11 @@ def troubles(feed: Feed, now: datetime) -> list[Trouble]:
     found = []
     if runs and runs[0].status in (Status.FAILED, Status.INTERRUPTED):
         found.append(Trouble("failed", f"The last run failed: {runs[0].error or 'it was interrupted'}"))
-    if len(done) > 1 and done[0].rows_read < SHRINKS_BELOW * done[1].rows_read:
-        found.append(Trouble("shrunk", f"{done[0].rows_read:,} rows came, where it was {done[1].rows_read:,} before."))
-    if done and done[0].absence == ImportRun.Absence.WAITING:
-        found.append(Trouble("waiting", f"{done[0].options['held']['n']:,} missing cars wait for a decision."))
+    read = last_read(feed)
+    if len(read) > 1 and read[0].rows_read < SHRINKS_BELOW * read[1].rows_read:
+        found.append(Trouble("shrunk", f"{read[0].rows_read:,} rows came, where it was {read[1].rows_read:,} before."))
+    if read and read[0].absence == ImportRun.Absence.WAITING:
+        found.append(Trouble("waiting", f"{read[0].options['held']['n']:,} missing cars wait for a decision."))
     since = done[0].finished_at or done[0].created_at if done else feed.created_at
     if feed.is_enabled and now - since > LATE_AFTER * timedelta(minutes=feed.every_minutes):
         found.append(Trouble("late", f"Nothing has come since {timezone.localtime(since):%Y-%m-%d %H:%M}."))
@@ -257,7 +270,8 @@ def send_alerts(now: datetime) -> int:
         if {trouble.kind for trouble in found} == known:
             continue
         if any(trouble.kind not in known for trouble in found):
-            send_mail(f"Feed {feed.name}: {found[0].said}"[:150], alert_text(feed, found), None, [feed.alert_email])
+            subject = " ".join(f"Feed {feed.name}: {found[0].said}".split())  # an error may have several lines
+            send_mail(subject[:150], alert_text(feed, found), None, [feed.alert_email])
             n_sent += 1
         Feed.objects.filter(pk=feed.pk).update(alerted=" ".join(trouble.kind for trouble in found))
     return n_sent

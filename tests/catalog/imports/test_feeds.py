@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from catalog.admin.feeds import FeedForm
 from catalog.exceptions import FeedRefused
-from catalog.imports.feeds import queue_due_feeds, queue_feed, send_alerts, troubles
+from catalog.imports.feeds import RECENT_RUNS, feeds_in_trouble, queue_due_feeds, queue_feed, send_alerts, troubles
 from catalog.imports.jobs import run_import
 from catalog.models import Feed, ImportRun, Listing
 from tests.factories import SellerFactory, UserFactory
@@ -117,6 +117,36 @@ def test_troubles_follow_from_the_runs(feed, folder):
     ran(feed)
     assert kinds(feed) == ["shrunk", "waiting"]
     assert "late" in kinds(feed, timedelta(days=3))
+
+
+def test_a_file_that_is_the_one_of_last_time_ends_no_trouble(feed, folder):
+    write(folder, 10)
+    ran(feed)
+    write(folder, 5)
+    ran(feed)
+    for _ in range(RECENT_RUNS + 1):
+        assert ran(feed).options["is_unmodified"]
+    assert kinds(feed) == ["shrunk", "waiting"]
+    assert [(each.pk, [one.kind for one in said]) for each, said in feeds_in_trouble(timezone.now())] == [
+        (feed.pk, ["shrunk", "waiting"])
+    ]
+
+
+def test_rows_that_repeat_others_are_not_missed_where_the_file_is_the_same(feed, folder):
+    write(folder, 2)
+    with (folder / "stock.csv").open("a") as file:
+        file.write("0,Ford,Focus,2015,8000,60000\n" * 3)
+    ran(feed)
+    assert (ran(feed).listings_unchanged, kinds(feed)) == (2, [])
+
+
+def test_an_error_of_several_lines_is_written_about(feed, folder):
+    feed.alert_email = "stock@example.com"
+    feed.save()
+    run = ran(feed)
+    ImportRun.objects.filter(pk=run.pk).update(error="the database is gone\nDETAIL: since noon")
+    assert send_alerts(timezone.now()) == 1
+    assert "the database is gone DETAIL: since noon" in mail.outbox[0].subject
 
 
 def test_each_trouble_is_written_about_once(feed, folder):
