@@ -118,7 +118,7 @@ class FeedForm(forms.ModelForm):
         given = dict(self.instance.options)
         given["columns"] = "\n".join(f"{heading}={target}" for heading, target in given.get("columns", {}).items())
         given["key"] = ",".join(given.get("key", ()))
-        stored = {name: value for name, value in given.items() if name in self.fields and value}
+        stored = {name: value for name, value in given.items() if name in self.fields}
         self.initial = {**self.initial, **stored}
 
     def clean_columns(self) -> dict[str, str]:
@@ -180,7 +180,7 @@ class FeedForm(forms.ModelForm):
             self.instance.sealed_password = seal(password)
         elif self.is_for_another_host():
             self.instance.sealed_password = b""
-        if {"address", "origin", *self.OPTIONS} & set(self.changed_data):
+        if {"source", "seller", "address", "origin", *self.OPTIONS} & set(self.changed_data):
             self.instance.etag = self.instance.last_modified = ""  # the same file may mean something else now
         if "every_minutes" in self.changed_data or "origin" in self.changed_data:
             self.instance.next_run_at = timezone.now()

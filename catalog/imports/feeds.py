@@ -6,6 +6,7 @@ count as seen. ``troubles`` says from the last runs alone what an operator has t
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -103,6 +104,8 @@ def queue_due_feeds(now: datetime) -> list[ImportRun]:
 def fetch_file(run: ImportRun) -> bool:
     """Fetch the file of a feed's run and keep it as its upload; False where it is the one that was read last.
 
+    A dry run reads it in any case.
+
     Raises FileRefused with the reason when it cannot be had.
     """
     feed = run.feed
@@ -110,7 +113,7 @@ def fetch_file(run: ImportRun) -> bool:
         raise FileRefused("The feed of this run was removed.")
     with tempfile.TemporaryDirectory(prefix="forecourt-feed-") as directory:
         target = Path(directory) / "file"
-        version = _fetch_to(feed, target, is_known=_last_done(feed) is not None)
+        version = _fetch_to(feed, target, is_known=not run.is_dry_run and _is_last_fetched(feed))
         if not version.is_modified:
             return False
         with target.open("rb") as content:
@@ -155,7 +158,7 @@ def _copy_newest(feed: Feed, target: Path, *, is_known: bool) -> _Version:
         return _Version(is_modified=False)
     if stat.st_size > _max_bytes():
         raise FileRefused(too_large(path.name))
-    target.write_bytes(path.read_bytes())
+    shutil.copyfile(path, target)
     return _Version(name=path.name, etag=version)
 
 
@@ -199,6 +202,12 @@ def see_again(run: ImportRun) -> None:
     run.listings_unchanged = run.rows_read = n_seen
     run.options |= {"is_unmodified": True}
     run.save(update_fields=["seen_at", "listings_unchanged", "rows_read", "options"])
+
+
+def _is_last_fetched(feed: Feed) -> bool:
+    """Whether the last delivery is the file whose version is known, and not one that was uploaded since."""
+    last = _last_done(feed)
+    return last is not None and last.is_fetched
 
 
 def _last_done(feed: Feed) -> ImportRun | None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail
+from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import Client
@@ -13,8 +14,17 @@ from django.utils import timezone
 
 from catalog.admin.feeds import FeedForm
 from catalog.exceptions import FeedRefused
-from catalog.imports.feeds import RECENT_RUNS, feeds_in_trouble, queue_due_feeds, queue_feed, send_alerts, troubles
+from catalog.imports.feeds import (
+    RECENT_RUNS,
+    feeds_in_trouble,
+    options_of_feed,
+    queue_due_feeds,
+    queue_feed,
+    send_alerts,
+    troubles,
+)
 from catalog.imports.jobs import run_import
+from catalog.imports.uploads import keep_file
 from catalog.models import Feed, ImportRun, Listing
 from tests.factories import SellerFactory, UserFactory
 from web.seals import seal, unseal
@@ -80,6 +90,53 @@ def test_a_file_that_has_not_changed_is_not_read_again_and_its_cars_were_seen(fe
     run = ran(feed)
     assert (run.status, run.upload, run.listings_unchanged) == ("done", None, 3)
     assert set(Listing.objects.values_list("last_seen_at", flat=True)) == {run.seen_at}
+
+
+def test_a_dry_run_reads_a_file_that_has_not_changed_and_sees_no_car(feed, folder):
+    write(folder, 3)
+    seen_at = ran(feed).seen_at
+    tried = ran(feed, is_dry_run=True)
+    assert (tried.status, tried.rows_read, tried.options.get("is_unmodified")) == ("done", 3, None)
+    assert set(Listing.objects.values_list("last_seen_at", flat=True)) == {seen_at}
+
+
+def test_a_file_is_read_again_after_another_one_was_uploaded(feed, folder):
+    feed.options = {"distance_unit": "km"}
+    feed.save()
+    write(folder, 3)
+    ran(feed)
+    cars = HEADER + "0,Ford,Focus,2015,7000,60000\n9,Ford,Focus,2015,9000,60009\n"
+    uploaded = ran(feed, upload=keep_file(file=ContentFile(cars.encode(), name="by-hand.csv")))
+    run = ran(feed)
+    assert (uploaded.listings_created, run.rows_read, run.listings_updated) == (1, 3, 1)
+    assert Listing.objects.get(external_id="9").last_seen_at == uploaded.seen_at
+
+
+@pytest.mark.parametrize("name", ["source", "seller", "currency", "address"])
+def test_the_same_file_is_read_again_once_it_means_something_else(feed, folder, name):
+    write(folder, 3)
+    ran(feed)
+    other = {"source": "south", "seller": SellerFactory().pk, "currency": "EUR", "address": "north/stock.*"}
+    given = {field: FeedForm(instance=feed)[field].value() or "" for field in FeedForm.base_fields}
+    form = FeedForm(given | {name: other[name]}, instance=feed)
+    assert form.is_valid(), form.errors
+    form.save()
+    assert ran(feed).rows_read == 3
+    assert ran(feed).options["is_unmodified"]
+    assert ImportRun.objects.filter(upload__isnull=False).count() == 2
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 1])
+def test_a_profile_that_is_saved_as_it_is_shown_stays_as_it_is(feed, folder, share):
+    write(folder, 1)
+    feed.options = {"complete": "source", "most_missing": share, "misses": 2, "columns": {"Preis": "price"}}
+    feed.save()
+    before = options_of_feed(feed)
+    shown = FeedForm(instance=feed)
+    form = FeedForm({name: shown[name].value() for name in shown.fields}, instance=feed)
+    assert form.is_valid(), form.errors
+    form.save()
+    assert options_of_feed(Feed.objects.get(pk=feed.pk)) == before
 
 
 def test_a_run_that_failed_asks_for_the_whole_file_again(feed, folder):
