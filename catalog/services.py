@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.functional import Promise
@@ -17,6 +18,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from catalog.exceptions import ListingNotReady, MassDisappearance, PriceRefused, StatusRefused
 from catalog.imports.quantities import MAX_PRICE
+from catalog.imports.staging import unnoted
 from catalog.models import Listing, PriceChange
 from catalog.signals import listings_stored
 
@@ -95,6 +97,8 @@ def complete_set(
 ) -> Completed:
     """Withdraw what a source (or one seller of it) no longer has: its listings whose ids are not among the given.
 
+    It is a delivery: what it names was seen, and what it withdraws is on offer again when it is brought in again.
+
     Raises MassDisappearance, and changes nothing, where more than ``DISAPPEAR_AT_MOST`` of those on the market would
     go and that is not confirmed: a list that broke off on its way must not empty a shop.
     """
@@ -103,22 +107,26 @@ def complete_set(
         known = known.filter(seller__external_id=seller_key)
     wanted = set(external_ids)
     on_market = known.filter(status__in=(Status.DRAFT, Status.LIVE, Status.RESERVED)).select_for_update()
-    status_of = {key: (str(external_id), status) for key, external_id, status in
-                 on_market.order_by("pk").values_list("pk", "external_id", "status")}  # fmt: skip
-    gone = [key for key, (external_id, _status) in status_of.items() if external_id not in wanted]
-    allowed = max(DISAPPEAR_ANYWAY, DISAPPEAR_AT_MOST * len(status_of))
+    listings = list(on_market.order_by("pk").values_list("pk", "external_id"))
+    gone = [key for key, external_id in listings if external_id not in wanted]
+    kept = [key for key, external_id in listings if external_id in wanted]
+    allowed = max(DISAPPEAR_ANYWAY, DISAPPEAR_AT_MOST * len(listings))
     if len(gone) > allowed and not is_confirmed:
         raise MassDisappearance(
             _("%(gone)d of %(all)d listings would leave the market. Send “confirm” if that is so.")
-            % {"gone": len(gone), "all": len(status_of)}
+            % {"gone": len(gone), "all": len(listings)}
         )
     now = timezone.now()
-    withdrawn = Listing.objects.filter(pk__in=gone).update(status=Status.WITHDRAWN, ended_at=now, updated_at=now)
+    withdrawn = Listing.objects.filter(pk__in=gone).update(
+        status=Status.WITHDRAWN, ended_at=now, updated_at=now, missed_runs=F("missed_runs") + 1
+    )
+    with connection.cursor() as cursor, unnoted(cursor):
+        Listing.objects.filter(pk__in=kept).update(last_seen_at=now, missed_runs=0)
     all_known = set(Listing.objects.filter(source=source, external_id__in=wanted).values_list("external_id", flat=True))
     if gone:
         transaction.on_commit(lambda: listings_stored.send(sender=Listing, listing_ids=gone))
     unknown = sorted(wanted - all_known)[:UNKNOWN_NAMED]
-    return Completed(len(status_of) - len(gone), withdrawn, unknown)
+    return Completed(len(kept), withdrawn, unknown)
 
 
 @transaction.atomic

@@ -263,7 +263,8 @@ class CompleteSetView(StrictView):
         tags=STOCK,
         summary="Name all listings of a source or seller",
         operation_id="complete_listings",
-        description="Listings that are for sale and not named are withdrawn; those that are named stay as they are. "
+        description="Listings that are for sale and not named are withdrawn, until they are brought in again; those "
+        "that are named stay as they are, and expire so many days after they were named last. "
         "Where more than a fifth of them (and more than five) would go, nothing changes unless `confirm` is true.",
         request=CompleteSetSerializer,
         responses={

@@ -1,13 +1,16 @@
 """A client reads and changes its stock by its own ids, in the words that files use."""
 
+from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
+from django.utils import timezone
 
 from accounts.services import create_api_key
 from catalog.api.serializers import CUT_AT
 from catalog.imports.ingest import EMPTY
-from catalog.models import Listing
+from catalog.models import Listing, ListingChange
+from catalog.services import expire_listings
 from tests.factories import ListingFactory
 from tests.recommendations.api.conftest import client_with
 
@@ -159,6 +162,30 @@ def test_what_a_complete_set_does_not_name_leaves_the_market(shop):
     assert set(Listing.objects.filter(status="withdrawn").values_list("external_id", flat=True)) == {"9", "10"}
     assert Listing.objects.get(pk=other.pk).status == "live"
     assert Listing.objects.get(external_id="11").status == "sold"
+
+
+def test_what_a_complete_set_names_was_seen_and_that_is_no_change_of_it(shop, settings):
+    settings.LISTING_LIFETIME_DAYS = 90
+    now = timezone.now()
+    long_ago = {"source": "shop", "published_at": now - timedelta(days=100), "last_seen_at": now - timedelta(days=95)}
+    for external_id, status in (("1", "live"), ("2", "live"), ("3", "reserved")):
+        ListingFactory(**long_ago, external_id=external_id, status=status, missed_runs=2)
+    before = list(Listing.objects.order_by("pk").values_list("updated_at", flat=True))
+    ListingChange.objects.all().delete()
+    assert shop.post(f"{LISTINGS}/complete", {"external_ids": ["1", "2", "3"]}).json()["kept"] == 3
+    assert not ListingChange.objects.exists()
+    assert list(Listing.objects.order_by("pk").values_list("updated_at", "missed_runs")) == [(at, 0) for at in before]
+    assert expire_listings(now + timedelta(days=89)) == 0
+    assert expire_listings(now + timedelta(days=91)) == 2
+
+
+def test_what_a_complete_set_withdrew_is_for_sale_again_when_it_is_brought_in_again(shop):
+    cars = [{"external_id": str(n), "brand": "VW", "price": 9000} for n in range(3)]
+    shop.post(LISTINGS, cars)
+    assert shop.post(f"{LISTINGS}/complete", {"external_ids": ["0"]}).json()["withdrawn"] == 2
+    assert shop.patch(f"{LISTINGS}/by-external-id/2", {"status": "sold"}).status_code == 200
+    assert shop.post(LISTINGS, cars).json()["updated"] == 1
+    assert list(Listing.objects.order_by("external_id").values_list("status", flat=True)) == ["live", "live", "sold"]
 
 
 def test_a_complete_set_does_not_empty_a_shop_unless_that_is_confirmed(shop):
