@@ -219,7 +219,7 @@ def wanted_of(source: Source, share: float, n: int) -> int:
 
 def newest(filters: ListingFilters, n: int, exclude: Collection[int]) -> Ranked:
     """What to show before any ranker is live: the newest cars."""
-    ids = Listing.objects.available().matching(filters).exclude(pk__in=exclude).values_list("pk", flat=True)
+    ids = Listing.objects.available().cars().matching(filters).exclude(pk__in=exclude).values_list("pk", flat=True)
     candidates = [Candidate(key, 0.0, "newest") for key in ids.order_by("-published_at", "-pk")[:n]]
     return Ranked(candidates, len(candidates) < n, None)
 

@@ -2,8 +2,9 @@ import pytest
 from django.utils import timezone
 
 from catalog.filters import ListingFilters
+from catalog.items import add_items
 from catalog.models import Listing
-from recommendations.models import Placement, ServedList
+from recommendations.models import MerchandisingRule, Placement, ServedList
 from recommendations.serving.lists import ListRequest, recommend, similar_listings
 from tests.factories import BuyerFactory, ListingFactory, ServedListFactory
 from tests.markets import make_market, trained_market, view
@@ -33,6 +34,16 @@ def test_before_any_training_the_newest_cars_are_shown():
     assert len(answer.items) == 4
     assert answer.version_id is None
     assert set(ids(answer)) <= {car.pk for car in (*market.skodas, *market.bmws, newest)}
+
+
+def test_items_of_the_feed_are_no_cars_to_show_before_any_training():
+    car = ListingFactory()
+    add_items({"film": ["drama"], "book": None})
+    rule = MerchandisingRule.objects.create(name="first", action="pin", position=1, is_active=True)
+    for is_active in (True, False):
+        rule.is_active = is_active
+        rule.save()
+        assert ids(recommend(ListRequest(buyer=None, k=4))) == [car.pk]
 
 
 def test_an_empty_catalogue_gives_an_empty_list():
