@@ -41,7 +41,7 @@ class Basis:
     rates: Mapping[str, float]
     listings: tuple[Listing, ...]
     sources: tuple[tuple[str, int], ...]
-    propensities: tuple[float, ...]
+    propensities: tuple[float | None, ...]
     ages: tuple[int, ...]
 
     @classmethod

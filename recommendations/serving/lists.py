@@ -74,7 +74,7 @@ class RecommendedListing:
         market_price: What such a car costs; None where that cannot be said.
         is_promoted: Whether it is to be labelled, for it stands where it does because that was paid for.
         rule_id: The merchandising rule that pinned it; 0 where none did.
-        propensity: How likely it was to stand here, given those above it.
+        propensity: How likely it was to stand here, given those above it; None where that is not known.
     """
 
     listing: Listing
@@ -86,7 +86,7 @@ class RecommendedListing:
     market_price: ListingMarketPrice | None = None
     is_promoted: bool = False
     rule_id: int = 0
-    propensity: float = 1.0
+    propensity: float | None = 1.0
 
 
 LISTS: KeptLists[RecommendedListing] = KeptLists()
@@ -183,7 +183,8 @@ def choose_from(
             ranked = selection.rank(filters, request.source, buyer_context, capped, wanted, n, exclude | seen)
             scorer = ranked.scorer
             seen.update(candidate.listing_id for candidate in ranked.candidates)
-            chosen += for_sale(ranked.candidates, filters, wanted, selection.on_sale, cars)
+            found = for_sale(ranked.candidates, filters, wanted, selection.on_sale, cars)
+            chosen += with_known_propensities(found, ranked.candidates, is_first=not chosen)
             if ranked.is_everything:
                 break
             n *= POOL_GROWTH
@@ -223,6 +224,22 @@ def for_sale(
             if row.car_key:  # without one, a listing is a car of its own
                 cars.add(row.car_key)
     return found
+
+
+def with_known_propensities(
+    found: Sequence[tuple[Candidate, Listing]], pool: Sequence[Candidate], *, is_first: bool
+) -> list[tuple[Candidate, Listing]]:
+    """Those found in a pool, of which some stand where they were not drawn to: how likely that was is not known.
+
+    They are the ones below a candidate that was passed over, as it was sold a moment ago or is another advertisement of
+    a car in the list; and all that are not of the first draw of a list, as the next ones rest on the same chance. Where
+    chance has no part in them, all stand where they do for certain.
+    """
+    moved_up = next((at for at, (candidate, _) in enumerate(found) if candidate is not pool[at]), len(found))
+    at = moved_up if is_first else 0
+    if all(candidate.propensity == 1.0 for candidate in pool[at:]):
+        return list(found)
+    return [*found[:at], *((replace(candidate, propensity=None), row) for candidate, row in found[at:])]
 
 
 def with_plan(rules: Rules, buyer: Buyer | None, buyer_context: BuyerContext | None) -> Rules:

@@ -10,7 +10,7 @@ from catalog.models import Listing
 from recommendations.merchandising.rules import Rule
 from recommendations.serving.ranking import Candidate
 
-PINNED = "pinned"  # the source of a car that a rule pinned, unless the buyer would have been shown it by itself
+PINNED = "pinned"  # the source of a car that a rule pinned
 
 Chosen = tuple[Candidate, Listing]
 FindCars = Callable[[ListingFilters, int, set[int]], list[Chosen]]
@@ -21,7 +21,7 @@ def pinned_cars(pins: Sequence[Rule], k: int, find: FindCars) -> dict[int, Chose
 
     Rules take their ranks in order; a rank that is taken sends a car down to the next free one, and a car that finds
     none within the list is not pinned. ``find`` gives so many cars of a target, the best first, less some that have a
-    rank already.
+    rank already; they stand at their ranks for certain, whatever their propensity in the list of the target.
     """
     by_rank: dict[int, Chosen] = {}
     taken: set[int] = set()
@@ -29,7 +29,7 @@ def pinned_cars(pins: Sequence[Rule], k: int, find: FindCars) -> dict[int, Chose
         free = [rank for rank in range(rule.position, k + 1) if rank not in by_rank][: rule.n_pinned]
         cars = find(rule.target, len(free), taken) if free else []
         for rank, (candidate, listing) in zip(free, cars, strict=False):
-            by_rank[rank] = replace(candidate, source=PINNED, rule_id=rule.id), listing
+            by_rank[rank] = replace(candidate, source=PINNED, rule_id=rule.id, propensity=1.0), listing
             taken.add(candidate.listing_id)
     return by_rank
 

@@ -45,13 +45,16 @@ SOURCE_OF_KIND = {
 
 @dataclass(frozen=True)
 class Candidate:
-    """A listing that may be listed; ``rule_id`` is that of the merchandising rule that pinned it, else 0."""
+    """A listing that may be listed; ``rule_id`` is that of the merchandising rule that pinned it, else 0.
+
+    ``propensity`` is that of standing where it does, given those above it (see ``Selection``); None: not known.
+    """
 
     listing_id: int
     score: float
     source: str
     rule_id: int = 0
-    propensity: float = 1.0  # of standing where it does, given those above it; see ``Selection``
+    propensity: float | None = 1.0
 
 
 ORDERS: LifetimeCache[tuple[list[Candidate], bool]] = LifetimeCache()  # and whether they are all there are

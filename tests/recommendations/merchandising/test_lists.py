@@ -118,6 +118,19 @@ def test_a_pinned_car_stands_at_its_rank_whatever_it_scores(market, fan, setting
         assert sum(answer.items[2].terms.values()) == pytest.approx(answer.items[2].score)
 
 
+def test_pinned_cars_stand_where_they_do_for_certain_and_the_others_by_chance(market, fan):
+    Placement.objects.update(exploration_positions=4)
+    rule("pin", position=2, n_pinned=3, target={"makes": ["skoda"]})
+    for _ in range(5):  # another draw with each event
+        view(fan, market.bmws[5])
+        answer = recommend(ListRequest(buyer=fan, k=10))
+        assert [item.source for item in answer.items[1:4]] == ["pinned"] * 3
+        served = ServedList.objects.get(pk=answer.id)
+        assert served.propensities[1:4] == [1.0] * 3
+        assert all(0 < propensity <= 1 for propensity in served.propensities)
+        assert min(served.propensities[4:]) < 1
+
+
 def test_a_pin_takes_the_cars_of_its_target_that_suit_best(market, fan):
     rule("pin", position=2, n_pinned=2, target={"makes": ["skoda"]})
     answer = recommend(ListRequest(buyer=fan, k=6))

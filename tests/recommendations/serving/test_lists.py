@@ -72,6 +72,44 @@ def test_every_served_list_keeps_the_propensity_of_every_car(market, explored):
         assert (min(served.propensities) == 1) == is_certain, "cold buyers and budgets of 0 leave nothing to chance"
 
 
+@pytest.mark.parametrize("explored", [0, 4])
+@pytest.mark.parametrize("why", ["sold", "another advertisement"])
+@pytest.mark.parametrize("at", [0, 3, 9])
+def test_below_a_car_that_was_passed_over_no_propensity_is_made_up(market, settings, explored, why, at):
+    Placement.objects.update(exploration_positions=explored, fresh_share=0)
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:4])
+    first = recommend(ListRequest(buyer=buyer, k=10))
+    before = ServedList.objects.get(pk=first.id).propensities
+    settings.WINDOW_STALENESS_SECONDS = 3600
+    if why == "sold":
+        Listing.objects.filter(pk=ids(first)[at]).update(status="sold", ended_at=timezone.now())
+    else:
+        twin = ids(first)[at - 1] if at else ids(first)[1]
+        Listing.objects.filter(pk__in=[ids(first)[at], twin]).update(vin="WVWZZZ1JZXW000001")
+    answer = recommend(ListRequest(buyer=buyer, k=10))
+    moved = at if why == "sold" else max(at, 1)
+    assert ids(answer)[:moved] == ids(first)[:moved]
+    assert ids(answer)[moved:9] == ids(first)[moved + 1 :]
+    after = ServedList.objects.get(pk=answer.id).propensities
+    assert after[:moved] == before[:moved]
+    is_certain = min(before[moved:]) == 1
+    assert after[moved:] == [1.0 if is_certain else None] * (10 - moved)
+    assert is_certain == (not explored) or at == 9
+
+
+def test_what_is_drawn_later_for_the_same_list_has_no_propensity(market):
+    Placement.objects.update(exploration_positions=4, fresh_share=0, times_shown_at_most=2)
+    buyer = BuyerFactory()
+    view(buyer, *market.bmws[:4])
+    often = [car.pk for car in (*market.bmws, *market.skodas[:5])]
+    ServedListFactory.create_batch(2, buyer=buyer, listing_ids=often, served_at=timezone.now())
+    served = ServedList.objects.get(pk=recommend(ListRequest(buyer=buyer, k=30)).id)
+    assert set(served.listing_ids[10:]) == set(often)
+    assert all(0 < propensity <= 1 for propensity in served.propensities[:10])
+    assert served.propensities[10:] == [None] * 20
+
+
 def test_the_rules_of_the_placement_hold_where_the_stock_allows(market):
     Placement.objects.update(max_per_model=4, max_per_seller=0, exploration_positions=0)
     buyer = BuyerFactory()
