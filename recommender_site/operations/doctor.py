@@ -30,7 +30,7 @@ from web.servers import CHECKS
 logger = logging.getLogger(__name__)
 
 OLDEST_REDIS = (6, 2)  # Celery's transport uses commands of it
-MOST_CLOCK_SECONDS = 2.0  # between two machines; event times are compared with the clock of whoever reads them
+MOST_CLOCK_SECONDS = 2.0  # between two machines; event times are compared with the reader's clock
 WRONG_CLOCK_SECONDS = 30.0  # tokens and time limits go wrong
 LITTLE_DISK, TOO_LITTLE_DISK = 0.15, 0.05  # free, as a share
 LEAST_FREE_BYTES = 1 << 30
