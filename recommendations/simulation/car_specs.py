@@ -11,8 +11,8 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -114,7 +114,6 @@ def _rise(year: float, middle: float, width: float) -> float:
     return float(1 / (1 + np.exp(-(year - middle) / width)))
 
 
-@lru_cache(maxsize=10_000)
 @dataclass(frozen=True)
 class Engine:
     """One engine with its gearbox: years, power, and its share of the cars of its model, up to a constant."""
@@ -204,7 +203,7 @@ def engines_of(row: dict[str, str], advertised: list[dict[str, str]]) -> Iterato
         own = gearboxes if engine.fuel not in GEARED_ALONE else ["a"]
         share = min(1.0, usual / engine.power_kw) ** 2 / len(by_hand) * (0.5 if advertised else 1.0)
         for gearbox in own:
-            yield Engine(**{**vars(engine), "gearbox": GEARBOXES[gearbox], "share": share / len(own)})
+            yield replace(engine, gearbox=GEARBOXES[gearbox], share=share / len(own))
 
 
 def as_engine(advert: dict[str, str], n_of_model: int, by_hand: list[Engine], row: dict[str, str]) -> Engine:
