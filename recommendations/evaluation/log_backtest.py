@@ -148,7 +148,7 @@ def backtest_log(parameters: LogParameters, report: Report = no_report) -> Outco
     begin = log_cutoff(events, parameters)
     until = np.inf if parameters.test_days is None else begin + parameters.test_days * SECONDS_A_DAY
     if parameters.moments == 1:
-        return backtest_at(events, begin, until, parameters, report)
+        return backtest_at(events, begin, begin, until, parameters, report)
     end = min(until, float(np.nextafter(events.occurred_at.max(), np.inf)))
     outcomes: list[Outcome] = []
     for number, (cutoff, window_end) in enumerate(windows(begin, end, parameters.moments)):
@@ -157,7 +157,7 @@ def backtest_log(parameters: LogParameters, report: Report = no_report) -> Outco
             report((number + fraction) / parameters.moments, f"moment {number + 1}: {step}")
 
         with suppress(NothingToFind):  # a window in which nothing new was acted on asks nothing
-            outcomes.append(backtest_at(events, cutoff, window_end, parameters, of_window))
+            outcomes.append(backtest_at(events, begin, cutoff, window_end, parameters, of_window))
     if not outcomes:
         raise NothingToFind(f"no buyer acted on a car after {format_time(begin)} that was for sale then")
     return joined(outcomes)
@@ -167,8 +167,14 @@ class NothingToFind(EvaluationRefused):
     """No buyer did anything in a test that a list could have foretold."""
 
 
-def backtest_at(events: EventRows, cutoff: float, until: float, parameters: LogParameters, report: Report) -> Outcome:
-    """One moment's test, on what happened up to another."""
+def backtest_at(
+    events: EventRows, begin: float, cutoff: float, until: float, parameters: LogParameters, report: Report
+) -> Outcome:
+    """One moment's test, on what happened up to another.
+
+    What a stored version had learned from is counted from ``begin``, the first moment of the whole test: a version that
+    was trained between two moments knew the events of the first.
+    """
     rows = read_listings(Listing.objects.exclude(status=Listing.Status.DRAFT))
     rows = rows.take(np.flatnonzero(rows.published_at <= cutoff))  # what came later could not be known, nor listed
     if not len(rows):
@@ -179,15 +185,15 @@ def backtest_at(events: EventRows, cutoff: float, until: float, parameters: LogP
     else:
         version = stored_version(parameters.version)
         snapshot = snapshot_of(load_ranker(version.pk), rows)
-        notes.append(leak_note(version, events, cutoff))
+        notes.append(leak_note(version, events, begin))
     others = {name_of(number): stored_version(number) for number in parameters.beside}
-    notes += [leak_note(one, events, cutoff) for one in others.values()]
+    notes += [leak_note(one, events, begin) for one in others.values()]
     case = held_out_after(snapshot, events, cutoff, until=until, seed=parameters.seed, max_buyers=parameters.max_buyers)
     if not len(case):
         raise NothingToFind(f"no buyer acted on a car after {format_time(cutoff)} that was for sale then")
     outcome = measured(snapshot, rows, events, case, parameters, notes, report, others)
     stored = {OURS: stored_version(parameters.version), **others} if parameters.version else others
-    known = {name: share_known(one, events, cutoff) for name, one in stored.items()}
+    known = {name: share_known(one, events, begin) for name, one in stored.items()}
     return replace(outcome, summary={**outcome.summary, "known": known})
 
 

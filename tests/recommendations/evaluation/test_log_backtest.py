@@ -9,7 +9,7 @@ from catalog.models import Listing
 from recommendations.evaluation.log_backtest import LogParameters, backtest_log, price_bands
 from recommendations.evaluation.outcome import OURS
 from recommendations.exceptions import EvaluationRefused
-from recommendations.models import RankerVersion
+from recommendations.models import Interaction, RankerVersion
 from recommendations.training.runs import run_training, start_training
 from tests.factories import InteractionFactory, ListingFactory, ServedListFactory
 from tests.markets import trained_market
@@ -163,6 +163,18 @@ def test_the_same_version_beside_itself_leads_by_nothing():
     lead = figure(outcome, f"v{other.pk}", "lead in ndcg")
     assert (lead.value, lead.low, lead.high) == (0.0, 0.0, 0.0)
     assert outcome.summary["known"] == {OURS: 1.0, f"v{other.pk}": 0.0}
+
+
+def test_a_version_trained_between_two_moments_knew_the_events_of_the_first():
+    version = trained_market().version
+    events = Interaction.objects.order_by("occurred_at").values_list("pk", flat=True)
+    RankerVersion.objects.filter(pk=version.pk).update(last_interaction_id=events[int(0.6 * len(events))])
+    asked = {"version": version.pk, "with_baselines": False, "test_share": 0.5}
+    whole, rolling = (backtest_log(LogParameters(**asked, moments=moments)).summary for moments in (1, 2))
+    assert len(rolling["moments"]) == 2
+    assert 0 < whole["known"][OURS] < 1
+    assert rolling["known"] == whole["known"]
+    assert rolling["notes"][0] == whole["notes"][0]
 
 
 @pytest.mark.parametrize("beside", [(3,), (4, 4)])
