@@ -264,11 +264,8 @@ def coverage_figure(ranker: str, question: Question, lists: Lists, k: int, draws
 
 def gini_figure(ranker: str, question: Question, lists: Lists, k: int, draws: NDArray[np.float32]) -> Figure:
     """How unevenly the first k expose the candidates; the spread of the draws around their mean is the interval's."""
-    shown = lists[:, :k]
-    buyers, positions = np.nonzero(shown != PADDING)
-    shape = (len(shown), len(question.candidates))
-    exposed = csr_array((1.0 / np.log2(positions + 2.0), (buyers, shown[buyers, positions])), shape=shape)
-    value = metrics.gini(exposed.sum(axis=0)[question.candidates])
+    value = metrics.exposure_gini(lists, question.candidates, k)
+    exposed = metrics.exposures(lists, len(question.candidates), k)
     drawn = np.array([metrics.gini((draw @ exposed)[question.candidates]) for draw in draws[:GINI_DRAWS]])
     low, high = np.quantile(drawn, [0.025, 0.975]) - drawn.mean() + value
     return Figure(ranker, ALL_BUYERS, EXPOSURE_GINI, k, value, max(float(low), 0.0), min(float(high), 1.0), len(lists))

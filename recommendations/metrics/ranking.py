@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+from scipy.sparse import csr_array
 
 PADDING = -1
 POPULARITY_POWER = 0.5  # of its events, by which a listing is taken to be seen more easily
@@ -166,11 +167,16 @@ def exposure_gini(recommended: ArrayLike, candidates: ArrayLike, k: int) -> floa
         recommended: Lists.
         candidates: Which listings could be listed, bool, shape (n_listings,).
     """
-    shown = _as_lists(recommended)[:, : _ranks(k)]
     is_candidate = np.asarray(candidates, dtype=bool)
-    exposed = np.broadcast_to(1.0 / np.log2(np.arange(2, shown.shape[1] + 2)), shown.shape)
-    is_listing = shown != PADDING
-    return gini(np.bincount(shown[is_listing], exposed[is_listing], len(is_candidate))[is_candidate])
+    return gini(exposures(recommended, len(is_candidate), k).sum(axis=0)[is_candidate])
+
+
+def exposures(recommended: ArrayLike, n_listings: int, k: int) -> csr_array:
+    """How much each user's first k expose each listing, shape (n_users, n_listings)."""
+    shown = _as_lists(recommended)[:, : _ranks(k)]
+    users, positions = np.nonzero(shown != PADDING)
+    exposed = 1.0 / np.log2(positions + 2.0)
+    return csr_array((exposed, (users, shown[users, positions])), shape=(len(shown), n_listings))
 
 
 def gini(amounts: ArrayLike) -> float:
