@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -131,13 +132,19 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
             answer = self.preview_of(request, object_id)
         elif request.method == "POST" and UNDO in request.POST and object_id:
             answer = self.undo(request, object_id)
-        return answer or super().changeform_view(request, object_id, form_url, extra_context)
+        extra = {**(extra_context or {}), "may_preview": may_see(request.user, BUYERS_ROWS)}
+        return answer or super().changeform_view(request, object_id, form_url, extra)
 
     def preview_of(self, request: HttpRequest, object_id: str | None) -> HttpResponse | None:
-        """None where the form has to answer: for what is typed is wrong, or may not be seen."""
+        """None where the form has to answer, for what is typed is wrong, or may not be changed.
+
+        Raises PermissionDenied where real buyers may not be seen: the form would answer what is right by saving it.
+        """
+        if not may_see(request.user, BUYERS_ROWS):
+            raise PermissionDenied
         row = self.get_object(request, object_id) if object_id else None
         may_change = self.has_change_permission(request, row) if object_id else self.has_add_permission(request)
-        if (object_id and row is None) or not may_change or not may_see(request.user, BUYERS_ROWS):
+        if (object_id and row is None) or not may_change:
             return None
         form = self.get_form(request, row, change=bool(row))(request.POST, instance=row)
         return self.preview(request, form) if form.is_valid() else None

@@ -1,6 +1,7 @@
 """Merchandising rules in the console: made by a form, previewed before saving, undone in one click, audited."""
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -145,3 +146,19 @@ def test_who_may_only_look_neither_undoes_nor_previews(client: Client):
         assert client.post(page_of(rule), {button: "1"}).status_code == 403
     rule.refresh_from_db()
     assert rule.is_active
+
+
+def test_a_preview_without_the_right_to_see_buyers_saves_nothing(client: Client):
+    person = UserFactory(is_staff=True)
+    person.user_permissions.set(Permission.objects.filter(codename__endswith="_merchandisingrule"))
+    client.force_login(person)
+    assert 'name="_preview"' not in client.get(reverse(ADD)).text
+    assert add(client, target_make="BMW", _preview="1").status_code == 403
+    assert not MerchandisingRule.objects.exists()
+    add(client, target_make="BMW")
+    rule = MerchandisingRule.objects.get()
+    assert client.post(page_of(rule), filled(client, page_of(rule), name="B", _preview="1")).status_code == 403
+    rule.refresh_from_db()
+    assert rule.name == "A rule"
+    client.force_login(UserFactory(operator=True))
+    assert 'name="_preview"' in client.get(reverse(ADD)).text
