@@ -214,6 +214,14 @@ def test_progress_is_a_small_piece_and_a_finished_job_reloads_the_page(operator:
     assert "the disk is full" in ended.text
 
 
+@pytest.mark.parametrize("status", SeedRun.Status.values)
+def test_only_a_queued_job_waits(operator: Client, status: str):
+    run = SeedRun.objects.create(status=status)
+    for page in ("progress", "change"):
+        shown = operator.get(reverse(f"admin:recommendations_seedrun_{page}", args=[run.pk])).text
+        assert ("<strong>Waiting</strong>" in shown) == (status == "queued"), page
+
+
 def test_the_progress_of_no_job_is_not_found(operator: Client):
     assert operator.get(reverse("admin:recommendations_seedrun_progress", args=[404])).status_code == 404
 
