@@ -245,18 +245,39 @@ def drop_partition(version_id: int) -> None:
     """Remove a version's vectors. Outside a transaction no reader of other versions waits for it.
 
     A partition is detached first, concurrently, and only then dropped: ``DROP TABLE`` of one that is attached locks the
-    whole table. One whose detaching was cut short is finished. Within a transaction PostgreSQL can only do it at once.
+    whole table. Within a transaction PostgreSQL can only do it at once.
     """
     table = partition_of(version_id)
     with connection.cursor() as cursor:
-        if not connection.in_atomic_block and (pending := detaching(cursor, table)) is not None:
-            how = "FINALIZE" if pending else "CONCURRENTLY"
-            cursor.execute(f"ALTER TABLE {VECTORS} DETACH PARTITION {table} {how}")
+        if not connection.in_atomic_block:
+            finish_detaching(cursor)
+            if table in attached_partitions(cursor):
+                cursor.execute(f"ALTER TABLE {VECTORS} DETACH PARTITION {table} CONCURRENTLY")
         cursor.execute(f"DROP TABLE IF EXISTS {table}")
 
 
-def detaching(cursor: Any, table: str) -> bool | None:
-    """Whether the detaching of a partition has begun; None for what is no partition."""
-    cursor.execute("SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = to_regclass(%s)", [table])
-    row = cursor.fetchone()
-    return row and row[0]
+def finish_detaching(cursor: Any) -> None:
+    """Of the partition, of whichever version, where it was cut short: PostgreSQL detaches no other one before."""
+    for table in attached_partitions(cursor, only_pending=True):
+        cursor.execute(f"ALTER TABLE {VECTORS} DETACH PARTITION {table} FINALIZE")
+
+
+def attached_partitions(cursor: Any, *, only_pending: bool = False) -> set[str]:
+    """The tables that are part of the whole, or those of them whose detaching has begun and not ended."""
+    cursor.execute(
+        "SELECT inhrelid::regclass::text FROM pg_inherits "
+        "WHERE inhparent = to_regclass(%s) AND (inhdetachpending OR NOT %s)",
+        [VECTORS, only_pending],
+    )
+    return {name for (name,) in cursor.fetchall()}
+
+
+def stored_versions() -> set[int]:
+    """The ids of versions whose vectors have a table: as part of the whole, or left over from removing it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT substring(relname FROM %s)::bigint FROM pg_class "
+            "WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname ~ %s",
+            [rf"^{VECTORS}_v(\d+)$"] * 2,
+        )
+        return {version_id for (version_id,) in cursor.fetchall()}

@@ -146,7 +146,9 @@ def carry_out(attempt: Attempt[TrainingRun], report: Report | None) -> None:
 
 
 def discard(version: RankerVersion) -> None:
-    """Leave no half-trained version behind."""
+    """Leave no half-trained version behind. One that went live before something failed stays: lists come from it."""
+    if RankerVersion.objects.filter(pk=version.pk, status=RankerVersion.Status.LIVE).exists():
+        return
     retire_ranker(version)
     RankerVersion.objects.filter(pk=version.pk).update(status=RankerVersion.Status.FAILED)
 
@@ -235,7 +237,6 @@ def train(version: RankerVersion, parameters: TrainingParameters, report: Report
     if promote:
         report(0.90, go_live_or_not(version, held_out_test.verdict))
         catch_up(version, seen_until)
-    retire_old_rankers()
 
 
 def kinds_now() -> dict[str, dict[str, float]]:
@@ -245,9 +246,10 @@ def kinds_now() -> dict[str, dict[str, float]]:
 
 
 def finish(version: RankerVersion, report: Report) -> None:
-    """The index of the vectors, where lists come from memory and no request has to wait for it.
+    """The index of the vectors, where lists come from memory and no request has to wait for it; and old versions go.
 
-    A failure, a cancelled run or a worker that stops costs the index alone; a beat job makes it later.
+    A failure, a cancelled run or a worker that stops costs that alone: a beat job makes the index later, and the next
+    training retires what this one could not.
     """
     try:
         report(0.92, f"{version} is {version.get_status_display().lower()}; building the index")
@@ -255,6 +257,10 @@ def finish(version: RankerVersion, report: Report) -> None:
         report(1.0, "the index is there")
     except Exception:
         logger.exception("the index of %s was left for later", version)
+    try:
+        retire_old_rankers()
+    except Exception:
+        logger.exception("old versions were left for the next training to retire")
 
 
 def read_material(parameters: TrainingParameters, now: datetime, report: Report) -> Material:

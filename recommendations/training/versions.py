@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import User
 from recommendations.events.signals import ranker_promoted
 from recommendations.exceptions import RankerRefused
-from recommendations.listings.vectors import drop_partition
+from recommendations.listings.vectors import drop_partition, stored_versions
 from recommendations.models import (
     Preference,
     RankerVersion,
@@ -84,6 +84,7 @@ def retire_old_rankers(*, keep: int | None = None) -> list[RankerVersion]:
     retired = others[max(keep - len(live) - len(way_back), 0) :]
     for version in retired:
         retire_ranker(version)
+    drop_leftover_vectors()
     return retired
 
 
@@ -91,7 +92,7 @@ def retire_ranker(version: RankerVersion) -> None:
     """Forget a version's vectors, preferences and artifact; its row and figures stay for the record.
 
     The vectors go last and outside the transaction, where no list has to wait for it. Should the process end before,
-    ``check_data`` and ``doctor`` name the table that stayed.
+    ``check_data`` and ``doctor`` name the table that stayed, and the next training drops it.
     """
     with transaction.atomic():
         version.status, version.retired_at = RankerVersion.Status.RETIRED, timezone.now()
@@ -100,3 +101,11 @@ def retire_ranker(version: RankerVersion) -> None:
         if hasattr(version, "artifact"):
             version.artifact.delete()
     drop_partition(version.pk)
+
+
+def drop_leftover_vectors() -> None:
+    """Drop the tables of retired and failed versions whose process ended before it had dropped them."""
+    statuses = RankerVersion.Status
+    gone = RankerVersion.objects.filter(status__in=[statuses.RETIRED, statuses.FAILED], pk__in=stored_versions())
+    for version_id in gone.values_list("pk", flat=True):
+        drop_partition(version_id)

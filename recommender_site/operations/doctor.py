@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from jobs.broker import queue_depths, workers_alive
 from jobs.timetable import lateness
-from recommendations.listings.vectors import has_index, partition_of
+from recommendations.listings.vectors import attached_partitions, has_index, partition_of, stored_versions
 from recommendations.models import RankerVersion
 from recommender_site.operations import schema
 from recommender_site.operations.findings import Finding, Level, Look, ok, problem, warning
@@ -160,16 +160,15 @@ def look_at_indexes() -> Iterator[Finding]:
 def look_at_partitions() -> Iterator[Finding]:
     """Each usable version has its vectors, and no others take room."""
     with connection.cursor() as cursor:
-        there = {
-            each["name"] for each in schema.partitions(cursor) if each["parent"] == "recommendations_listingvector"
-        }
+        there = attached_partitions(cursor)
     statuses = RankerVersion.Status
     needed = {partition_of(pk) for pk in RankerVersion.objects.usable().values_list("pk", flat=True)}
     allowed = RankerVersion.objects.exclude(status__in=[statuses.RETIRED, statuses.FAILED])
     for name in sorted(needed - there):
         yield problem("partitions", f"{name} is missing", "Promote another version, or retrain; then retire that one.")
-    for name in sorted(there - {partition_of(pk) for pk in allowed.values_list("pk", flat=True)}):
-        yield warning("partitions", f"{name} belongs to no usable version and takes room", f"DROP TABLE {name};")
+    for name in sorted(map(partition_of, stored_versions() - set(allowed.values_list("pk", flat=True)))):
+        remedy = f"The next training drops it; at once: DROP TABLE {name};"
+        yield warning("partitions", f"{name} belongs to no usable version and takes room", remedy)
     if needed <= there:
         yield ok("partitions", f"vectors of {len(needed)} usable versions")
 

@@ -17,6 +17,7 @@ from recommendations.listings.vectors import (
     fill_partition,
     partition_of,
     read_vectors,
+    stored_versions,
 )
 from recommendations.models import SIMILAR_DIMENSIONS, VECTOR_DIMENSIONS
 from web.servers import connection_parameters
@@ -72,7 +73,8 @@ def test_an_attached_table_is_like_one_that_was_made_as_a_part():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_dropping_a_version_waits_for_no_reader_of_the_others_and_may_be_cut_short(reader):
+@pytest.mark.parametrize("is_the_same_next", [True, False])
+def test_dropping_a_version_waits_for_no_reader_of_the_others_and_may_be_cut_short(reader, is_the_same_next):
     create_partition(VERSION)
     fill()
     drop_partition(VERSION)
@@ -90,6 +92,14 @@ def test_dropping_a_version_waits_for_no_reader_of_the_others_and_may_be_cut_sho
             another.execute("SET lock_timeout = '300ms'")
             read_and_write(another)
     reader.execute("COMMIT")
+    assert VERSION in stored_versions()
+    if is_the_same_next:
+        drop_partition(VERSION)
+    else:  # PostgreSQL detaches no other partition before this one is
+        create_partition(VERSION + 1)
+        drop_partition(VERSION + 1)
+        assert VERSION in stored_versions()
     drop_partition(VERSION)
     drop_partition(VERSION)  # safe to run twice
+    assert not stored_versions() & {VERSION, VERSION + 1}
     read_and_write(reader)

@@ -256,6 +256,45 @@ def test_what_happens_to_the_index_does_not_undo_a_training(monkeypatch, trouble
     assert vectors.has_index(run.version.pk)
 
 
+@pytest.mark.parametrize("trouble", [RuntimeError, SystemExit])
+@pytest.mark.parametrize("step", ["catch_up", "retire_old_rankers"])
+def test_what_fails_after_a_version_went_live_does_not_take_it_away(monkeypatch, step, trouble):
+    trained_market()
+    done = getattr(training, step)
+
+    def fail_once_it_is_live(*args):
+        if RankerVersion.objects.live() == run_of().version:
+            raise trouble
+        return done(*args)
+
+    def run_of() -> TrainingRun:
+        return TrainingRun.objects.get(pk=run.pk)
+
+    run = start_training()
+    with monkeypatch.context() as patched, suppress(RuntimeError, SystemExit):
+        patched.setattr(training, step, fail_once_it_is_live)
+        patched.setattr(training, "decide", lambda figures, seed=0: Verdict(True, "", {}))
+        run_training(run_id=run.pk)
+    version = run_of().version
+    assert RankerVersion.objects.live() == version
+    assert RankerArtifact.objects.filter(version=version).exists()
+    assert ListingVector.objects.of(version).exists()
+    assert run_of().status == {
+        ("catch_up", RuntimeError): TrainingRun.Status.FAILED,
+        ("catch_up", SystemExit): TrainingRun.Status.QUEUED,
+    }.get((step, trouble), TrainingRun.Status.DONE)
+
+
+def test_a_training_drops_the_vectors_that_a_process_which_ended_too_early_has_left():
+    trained_market()
+    left = RankerVersionFactory(status=RankerVersion.Status.RETIRED)
+    vectors.create_detached(left.pk)
+    assert left.pk in vectors.stored_versions()
+    live = run_training(run_id=start_training().pk)
+    assert left.pk not in vectors.stored_versions()
+    assert live.pk in vectors.stored_versions()
+
+
 def test_a_stock_too_large_for_memory_gets_its_index_before_it_goes_live(settings):
     settings.WINDOW_MAX_LISTINGS = 0
     ListingFactory()

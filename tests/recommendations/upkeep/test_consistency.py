@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from catalog.models import Listing
 from recommendations.listings.embedding import embed_missing_listings
-from recommendations.listings.vectors import create_partition
+from recommendations.listings.vectors import create_detached, create_partition
 from recommendations.models import Interaction, ListingVector, Preference, RankerArtifact, RankerVersion
 from recommendations.upkeep.consistency import CHECKS, RESULT, check_data, last_findings
 from recommender_site.http.metrics import sampler
@@ -68,9 +68,10 @@ def test_a_vector_without_its_listing_is_found():
     assert wrong() == {"vectors_without_listing": 1}
 
 
-def test_vectors_of_a_version_that_is_gone_are_found():
+@pytest.mark.parametrize("create", [create_partition, create_detached])
+def test_vectors_of_a_version_that_is_gone_are_found(create):
     version = RankerVersionFactory(status=RankerVersion.Status.FAILED)
-    create_partition(version.pk)
+    create(version.pk)
     assert wrong() == {"vectors_of_forgotten_versions": 1}
 
 
