@@ -77,21 +77,29 @@ def store_rows(
 
 
 def _clear(rows: Sequence[ListingRow], keys: Mapping[str, int], cleared: Mapping[str, Collection[str]]) -> set[int]:
-    """Empty columns of listings; the keys of those that had something in them."""
-    changed: set[int] = set()
+    """Empty columns of listings, in one statement for those that lack the same; the keys of what had something in them.
+
+    The listings are locked already, by the merge before.
+    """
+    alike: dict[tuple[tuple[str, ...], str], list[int]] = {}
     for row in rows:
-        columns = {name: EMPTY[name] for name in cleared.get(str(row.external_id), ()) if name in EMPTY}
-        if row.built_title and "title" in columns:
-            columns["title"] = row.built_title
+        names, title = set(cleared.get(str(row.external_id), ())) & EMPTY.keys(), ""
+        if "title" in names and row.built_title:
+            title = row.built_title
         elif not row.make:
-            columns.pop("title", None)  # a car on sale has a make or a title
-        if not columns:
-            continue
-        had_something = reduce(or_, (~Q(**{name: value}) if value is not None else Q(**{f"{name}__isnull": False})
-                                     for name, value in columns.items()))  # fmt: skip
-        listing = Listing.objects.filter(had_something, pk=keys[str(row.external_id)])
-        if listing.update(**columns, updated_at=timezone.now()):
-            changed.add(keys[str(row.external_id)])
+            names.discard("title")  # a car on sale has a make or a title
+        if names:
+            alike.setdefault((tuple(sorted(names)), title), []).append(keys[str(row.external_id)])
+    return {key for (names, title), some in alike.items() for key in _clear_alike(names, title, some)}
+
+
+def _clear_alike(names: Sequence[str], title: str, keys: Sequence[int]) -> list[int]:
+    columns = {name: EMPTY[name] for name in names} | ({"title": title} if title else {})
+    had_something = reduce(or_, (~Q(**{name: value}) if value is not None else Q(**{f"{name}__isnull": False})
+                                 for name, value in columns.items()))  # fmt: skip
+    changed = list(Listing.objects.filter(had_something, pk__in=keys).order_by().values_list("pk", flat=True))
+    if changed:
+        Listing.objects.filter(pk__in=changed).update(**columns, updated_at=timezone.now())
     return changed
 
 

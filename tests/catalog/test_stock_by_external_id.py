@@ -4,6 +4,8 @@ from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.services import create_api_key
@@ -110,6 +112,22 @@ def test_a_place_on_earth_is_cleared_as_a_whole(shop, golf):
     assert shop.patch(LISTINGS, [{"external_id": "7", "latitude": None}]).status_code == 400
     assert shop.patch(LISTINGS, [{"external_id": "7", "latitude": None, "longitude": None}]).status_code == 200
     assert Listing.objects.get().latitude is None
+
+
+def test_clearing_takes_no_statement_for_each_listing(shop):
+    """Exports of other systems have null wherever nothing is known, in a few combinations."""
+
+    def n_statements(n_listings):
+        known = [{**FULL, "external_id": str(n)} for n in range(n_listings)]
+        assert shop.post(LISTINGS, known).status_code == 200
+        nulls = [{"colour": None, "doors": None}, {"seats": None, "tags": None}]
+        emptied = [{"external_id": str(n), **nulls[n % 2]} for n in range(n_listings)]
+        with CaptureQueriesContext(connection) as asked:
+            assert shop.post(LISTINGS, emptied).json()["updated"] == n_listings
+        return len(asked)
+
+    assert n_statements(4) == n_statements(20)
+    assert set(Listing.objects.values_list("colour", "seats")) == {("", 5), ("red", None)}
 
 
 def test_put_creates_a_listing_and_replaces_it(shop):
