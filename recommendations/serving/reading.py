@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -77,11 +77,12 @@ def read_for_list(placement: str, buyer: Buyer | None) -> Reading:
         kept=kept.state if kept else None,
     )
     rules = rules_in(state.placement, placement, buyer)
-    context = context_of(buyer, state, kept)
-    capped, times = state.frequency_capped, rules.placement.times_shown_at_most
-    if times != state.times_shown_at_most:
+    times = rules.placement.times_shown_at_most
+    if times != state.times_shown_at_most:  # the next reading asks for what was kept
         capped = frozenset(frequency_capped_listings(buyer, times))
-    return Reading(rules, context, state.log.dismissed, capped)
+        state = replace(state, frequency_capped=capped, times_shown_at_most=times)
+    context = context_of(buyer, state, kept)
+    return Reading(rules, context, state.log.dismissed, state.frequency_capped)
 
 
 def read_separately(placement: str, buyer: Buyer | None) -> Reading:

@@ -182,8 +182,10 @@ def test_a_list_that_rests_on_what_was_kept_is_the_one_made_from_nothing(market,
                 settings.LIST_CACHE_SECONDS = 60
 
 
-def test_a_reading_costs_one_statement_and_sends_the_long_parts_once(market, buyer, settings):
+@pytest.mark.parametrize("times_shown_at_most", [0, 3, 40])
+def test_a_reading_costs_one_statement_and_sends_the_long_parts_once(market, buyer, settings, times_shown_at_most):
     settings.WINDOW_STALENESS_SECONDS = 60
+    Placement.objects.filter(slug="home").update(times_shown_at_most=times_shown_at_most)
     buyer = again(buyer)
     read_for_list("home", buyer)  # computes the preference
     read_for_list("home", buyer)
