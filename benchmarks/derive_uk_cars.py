@@ -1,8 +1,8 @@
 """Derive ``recommendations/data/uk_engines.csv`` and ``uk_prices.csv`` from 99,187 British adverts of 2020.
 
-    python benchmarks/derive_uk_cars.py uk_used_cars.csv.gz recommendations/data
+    python -m benchmarks.derive_uk_cars uk_used_cars.csv.gz recommendations/data
 
-The source is the "100,000 UK used car data set" of Kaggle, CC0. Of each model it tells which engines it was sold with,
+The source is the "100,000 UK used car data set" of Kaggle, CC0. Of each model it has which engines it was sold with,
 from when until when and how often, and what its cars cost and had been driven at each age. What is rare within a model
 is an error of typing more often than a car, and left out.
 """

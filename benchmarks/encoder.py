@@ -1,6 +1,6 @@
 """How much of buyers' utility the content features keep, and what encoding and the archetypes cost.
 
-    python benchmarks/encoder.py uk_used_cars.csv.gz [--rows 99187] [--buyers 200] [--events 1000000]
+    python -m benchmarks.encoder uk_used_cars.csv.gz [--rows 99187] [--buyers 200] [--events 1000000]
 
 The file is the CC0 table of UK adverts (make, model, year, price, transmission, mileage in miles, fuelType, mpg,
 engineSize). Buyers are made up: a budget that is soft below and hard above, a sweet spot in price, tastes for makes,

@@ -23,6 +23,7 @@ from scipy.sparse import csr_array
 
 from recommendations.feed.model import FeedConfig, FeedEvents, fit_feed
 from recommendations.feed.ranking import FeedRules, ItemScorer, Person
+from recommender_site.local import embedded
 
 LENGTH = 10
 # share of one's own group's items that are liked, of the others', and of what is not liked, how much is disliked
@@ -122,6 +123,7 @@ def own_share(world: World, learn: Callable[[World], Lister], n_rounds: int) -> 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
+    embedded.ensure()
     django.setup()
     from recommendations.feed.lists import rules
     from recommendations.feed.memory import config

@@ -1,6 +1,6 @@
 """Whether cars that lie close are alike: what neighbours say of a price that nothing looked at.
 
-    python benchmarks/similarity.py uk_used_cars.csv.gz [--rows 12000] [--asked 1500]
+    python -m benchmarks.similarity uk_used_cars.csv.gz [--rows 12000] [--asked 1500]
 
 The file is the CC0 table of UK adverts, without its exact duplicates. Both spaces are made without the listings' own
 price; the price of a car is foretold as the mean of its ten nearest neighbours, and the figure is the median of the

@@ -1,6 +1,6 @@
 """What learning tastes costs: one buyer, one more event, many buyers, the population, and a list; beside naive ways.
 
-    PYTHONPATH=. python benchmarks/taste.py [--batch 10000] [--population 1000]
+    python -m benchmarks.taste [--batch 10000] [--population 1000]
 
 128 dimensions, sets of 60 alternatives, features whose spread falls off as an encoder's components do. The naive ways
 do the same job with general tools: scipy's BFGS on the textbook's cost function, and scikit-learn's LogisticRegression
