@@ -11,10 +11,11 @@ from django.core.cache import cache
 from django.db.models import Count
 from django.http import QueryDict
 
-from catalog.api.fields import FiltersSerializer, OneOfField
+from catalog.api.fields import OneOfField
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.api.serializers import SearchSerializer
+from recommendations.api.views import read_search_question
 
 BEST = "best"
 ORDERINGS = {
@@ -92,14 +93,21 @@ def read_question(asked: QueryDict) -> Question:
             reason = str(next(iter(serializer.errors.get(name, ["it was not understood"])))).rstrip(".")
             problems.append(f"{name.replace('_', ' ').capitalize()} “{given.pop(name)[:40]}” was left out: {reason}.")
     checked: dict[str, Any] = serializer.validated_data
-    n_pages = min(checked["page"], settings.RECOMMENDATIONS_MAX_K // PAGE_SIZE or 1)
+    n_pages = min(checked["page"], pages_at_most())
+    search = read_search_question(checked)
+    if not search.is_rest_found:
+        problems.append(f"No car has the words “{search.reading.rest}”: they were left out.")
     return Question(
-        filters=FiltersSerializer.filters_of(checked),
+        filters=search.filters,
         ordering=checked["ordering"],
         n_shown=PAGE_SIZE * n_pages,
         given=given,
         problems=tuple(problems),
     )
+
+
+def pages_at_most() -> int:
+    return settings.RECOMMENDATIONS_MAX_K // PAGE_SIZE or 1
 
 
 def read_back(text: str) -> Question:

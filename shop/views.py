@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -24,6 +24,7 @@ from django.views.decorators.http import require_POST, require_safe
 from catalog.exceptions import CatalogRefusal
 from catalog.models import Listing
 from catalog.services import mark_sold
+from console import auditing
 from recommendations.buyers.relations import show_listing_again
 from recommendations.events.recording import SEARCH, Event
 from recommendations.exceptions import EventsRefused
@@ -41,6 +42,8 @@ from shop.words import all_facts
 
 N_SIMILAR = 6
 LARGEST_ID = 2**63 - 1
+LAST_PLACE = 32_767
+LONGEST_NUMBER = 18  # digits; Python itself refuses to read thousands of them
 SHOWN_AT_MOST = 400
 SAVED_AT_MOST = 20  # searches of one visitor
 DEEDS = {LIKE: "like", UNLIKE: "dislike", "hide": "hide", "contact": "contact"}  # button -> kind of event
@@ -143,7 +146,12 @@ def learn_quietly(visitor: Visitor, event: Event, name: str) -> Lesson | None:
 def shown_ids(sent: Any) -> list[int]:
     """The ids that were shown, in their order; what is no id is left out."""
     words = str(sent.get("shown", ""))[:10_000].split(",")[:SHOWN_AT_MOST]
-    return [int(word) for word in words if word.isascii() and word.isdecimal() and int(word) <= LARGEST_ID]
+    return [number for word in words if (number := number_in(word)) is not None]
+
+
+def number_in(text: str) -> int | None:
+    """A number as our pages send it, such as an id or a position; None for anything else."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER else None
 
 
 # --- One car ---------------------------------------------------------------------------------------------------------
@@ -211,8 +219,8 @@ class Origin:
             found = uuid.UUID(list_id)
         except ValueError:
             return cls()
-        is_place = position.isascii() and position.isdecimal() and 1 <= int(position[:6]) <= 32_767
-        return cls(found, int(position) if is_place else None)
+        place = number_in(position)
+        return cls(found, place if place and place <= LAST_PLACE else None)
 
 
 # --- What a visitor does ---------------------------------------------------------------------------------------------
@@ -224,9 +232,10 @@ def act(request: HttpRequest) -> HttpResponse:
     """A button of a card: heart, hide, contact, show again; for staff, sold."""
     deed, _, rest = request.POST.get("act", "").partition(" ")
     number, list_id, position = (*rest.split(" ")[:3], "", "", "")[:3]
-    if not (number.isascii() and number.isdecimal()):
+    listing_id = number_in(number)
+    if listing_id is None:
         return answer_act(request, visitor_of(request), None, "")
-    listing, visitor = visible(int(number)), visitor_of(request)
+    listing, visitor = visible(listing_id), visitor_of(request)
     lesson, note = None, ""
     if deed in DEEDS:
         origin = Origin.read(list_id, position)
@@ -235,7 +244,7 @@ def act(request: HttpRequest) -> HttpResponse:
     elif deed == "show":
         note = show_again(visitor, listing)
     elif deed == "sold" and is_staff(request) and request.user.has_perm("catalog.change_listing"):
-        note = sell(listing)
+        note = sell(request, listing)
     return answer_act(request, visitor, lesson, note, deed, listing)
 
 
@@ -245,9 +254,16 @@ def show_again(visitor: Visitor, listing: Listing) -> str:
     return f"{listing.name} may be shown again." if is_back else f"{listing.name} was not hidden."
 
 
-def sell(listing: Listing) -> str:
+def sell(request: HttpRequest, listing: Listing) -> str:
+    """With its entry in the audit log, as from the console."""
     try:
-        mark_sold(listing=listing)
+        with transaction.atomic():
+            before = auditing.snapshot(listing)
+            mark_sold(listing=listing)
+            before, after = auditing.changes(before, auditing.snapshot(listing))
+            auditing.record(
+                by=request.user, action="changed", target=listing, before=before, after=after, note="Marked as sold"
+            )
     except CatalogRefusal as refusal:
         return str(refusal)
     return f"{listing.name} is sold, and on no list any more."

@@ -17,7 +17,7 @@ from recommendations.serving.placements import HOME, rules_of
 from recommendations.serving.ranking import Candidate
 from recommendations.serving.scorer import Scorer
 from shop.cards import Card, cards_of_listings, cards_of_recommended, liked_by
-from shop.questions import BEST, PAGE_SIZE, Question
+from shop.questions import BEST, Question, pages_at_most
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Window:
 
     @property
     def has_more(self) -> bool:
-        return len(self.cards) == self.question.n_shown < self.n_found and len(self.cards) % PAGE_SIZE == 0
+        return len(self.cards) == self.question.n_shown < self.n_found and self.question.page < pages_at_most()
 
     @property
     def listing_ids(self) -> list[int]:

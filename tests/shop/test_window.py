@@ -3,7 +3,9 @@
 import re
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core import signing
+from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
@@ -11,7 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from accounts.models import Buyer
+from accounts.models import AuditEntry, Buyer
 from recommendations.models import Interaction, SavedSearch, ServedList
 from shop.questions import BEST, FIELDS, ORDERINGS
 from shop.visitors import COOKIE, DEMO_EMAIL, SALT
@@ -21,10 +23,12 @@ from tests.markets import Market, make_market, trained_market
 pytestmark = pytest.mark.django_db
 SHOP, ACT, VISITOR, SEARCHES = (reverse(name) for name in ("shop", "shop-act", "shop-visitor", "shop-searches"))
 HTMX = {"HX-Request": "true"}
+UUID = "0190b4a5-0000-7000-8000-000000000000"
 NONSENSE = [
     "", "-", "-" * 40, "a\0b", "\ud800", "x" * 5_000, "'\"<b>{{ 7 }}", "NaN", "9" * 400, "٣", "²", "like",
     "like ² - 1", f"like {2**64}", "like 1 not-a-list 1", "hide 1 - 99999999999", "show 1", "sold 1", "&" * 300,
-    "a=1&" * 900, "%00",
+    "a=1&" * 900, "%00", "9" * 5_000, f"like {'9' * 5_000}", f"like 1 {UUID} {'0' * 5_000}1",
+    f"hide 1 {UUID} 00000199999",
 ]  # fmt: skip
 
 
@@ -143,6 +147,38 @@ def test_a_search_is_one_event_however_often_its_page_is_read(client, market):
     assert set(shown(page)) <= {car.pk for car in market.bmws}
 
 
+@pytest.mark.parametrize("words", ["bmw", "diesel saloons", "automatic under 32000", "octavia 2014", "bmw -diesel", ""])
+def test_words_find_what_the_search_of_the_api_finds(words, client, market):
+    api = Client(headers={"X-Visitor-Key": "a-guest-of-the-tests-1"})
+    answer = api.get("/api/v1/cars/search", {"q": words, "ordering": "price", "page_size": 24}).json()
+    assert answer["count"], "a question that finds nothing compares nothing"
+    page = client.get(SHOP, {"q": words, "ordering": "price"}).text
+    assert shown(page) == [car["id"] for car in answer["listings"]]
+    queries = [event.query for event in Interaction.objects.filter(kind="search").order_by("pk")]
+    assert len(queries) == (2 if words else 0)
+    assert queries[1:] == queries[:-1]
+
+
+def test_words_that_no_car_has_are_said(client, market):
+    page = client.get(SHOP, {"q": "bmw quizzaciously"}).text
+    assert "No car has the words “quizzaciously”" in page
+    assert set(shown(page)) == {car.pk for car in market.bmws}
+
+
+@pytest.mark.parametrize("ordering", [BEST, "price"])
+def test_more_cars_are_offered_as_long_as_there_are_more(ordering, client, settings):
+    settings.RECOMMENDATIONS_MAX_K = 50
+    ListingFactory.create_batch(55)
+    n_shown, query = [], {"ordering": ordering}
+    while query is not None:
+        page = client.get(SHOP, query).text
+        n_shown.append(len(shown(page)))
+        more = re.search(r'href="/shop/\?([^"]*)"[^>]*>Show more cars', page)
+        query = QueryDict(more[1].replace("&amp;", "&")).dict() if more else None
+        assert len(n_shown) < 5
+    assert n_shown == [24, 48]
+
+
 def test_a_search_is_saved_once(client, market):
     for _ in range(2):
         client.post(SEARCHES, {"back": "brand=bmw"})
@@ -190,18 +226,28 @@ def test_a_forged_cookie_is_a_new_guest_s(client, market):
 
 
 def test_only_staff_who_may_change_listings_sell(client, market):
-    page = client.get(SHOP).text
     listing = market.bmws[0]
-    assert "sold " not in page
-    client.post(ACT, {"act": f"sold {listing.pk} - 0", "back": ""})
-    listing.refresh_from_db()
-    assert listing.status == "live"
-    client.force_login(UserFactory(operator=True))
+    viewer = UserFactory(is_staff=True)
+    viewer.groups.add(Group.objects.get(name="Viewer"))
+    for looks_only in (None, viewer):
+        if looks_only:
+            client.force_login(looks_only)
+        assert "sold " not in client.get(SHOP).text
+        client.post(ACT, {"act": f"sold {listing.pk} - 0", "back": ""})
+        listing.refresh_from_db()
+        assert listing.status == "live"
+    assert not AuditEntry.objects.exists()
+    operator = UserFactory(operator=True)
+    client.force_login(operator)
     assert f"sold {shown(client.get(SHOP).text)[0]} " in client.get(SHOP).text
     answer = client.post(ACT, {"act": f"sold {listing.pk} - 0", "back": ""}, headers=HTMX)
     listing.refresh_from_db()
     assert listing.status == "sold"
     assert listing.pk not in shown(answer.text)
+    client.post(ACT, {"act": f"sold {listing.pk} - 0", "back": ""})  # refused, and no entry
+    entry = AuditEntry.objects.get(model="catalog.listing")
+    assert (entry.by, entry.object_id, entry.note) == (operator, str(listing.pk), "Marked as sold")
+    assert (entry.before["status"], entry.after["status"]) == ("live", "sold")
 
 
 def test_what_is_no_car_for_the_public_is_not_found(client, db):
