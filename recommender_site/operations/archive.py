@@ -38,6 +38,7 @@ class Contents:
 
     n_rows: dict[str, int] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
+    left_out: set[str] = field(default_factory=set)  # by a restore
 
 
 class Writer:

@@ -83,19 +83,27 @@ def children(graph: Any, migration: Migration) -> list[Migration]:
 
 
 def fill(reader: archive.Reader) -> archive.Contents:
-    """The rows of a backup, into tables that migrations have just made."""
+    """The rows of a backup, into tables that migrations have just made.
+
+    A table that neither a migration nor a partition makes is none of ours, or the rest of a ranker version whose
+    removal was cut short. It is left out: one of them must not keep all the others from being restored.
+    """
     manifest, contents = reader.manifest, archive.Contents()
     with connection.cursor() as cursor:
         make_partitions(cursor, manifest["partitions"])
         with bare_tables(cursor):
             empty_tables(cursor)
+            ours = schema.columns_by_table(cursor)
             for table, rows in reader.parts():
+                if table not in ours:
+                    contents.left_out.add(table)
+                    continue
                 put(cursor, table, manifest["tables"][table], rows)
                 contents.n_rows[table] = contents.n_rows.get(table, 0) + rows.count(b"\n")
         for statement in manifest["partition_indexes"].values():
             cursor.execute(statement)
         for sequence, value in manifest["sequences"].items():
-            cursor.execute("SELECT setval(quote_ident(%s)::regclass, %s)", [sequence, value])
+            cursor.execute("SELECT setval(to_regclass(quote_ident(%s)), %s)", [sequence, value])
     return contents
 
 

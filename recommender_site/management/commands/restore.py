@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
@@ -29,9 +30,11 @@ class Command(BaseCommand):
             raise CommandError(str(refusal)) from refusal
         except OSError as error:
             raise CommandError(f"{options['file']}: {error.strerror or error}") from error
-        except DatabaseError as error:
+        except (DatabaseError, psycopg.Error) as error:  # of statements, and of COPY, which Django does not wrap
             raise CommandError(
                 f"the database refused: {error} Drop it and create it anew before the next attempt."
             ) from error
+        if contents.left_out:
+            self.stderr.write(f"Left out, since no migration makes them: {', '.join(sorted(contents.left_out))}")
         done = "can be restored" if options["check"] else "restored"
         self.stdout.write(f"{sum(contents.n_rows.values()):,} rows of {len(contents.n_rows)} tables {done}.")

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts.models import Buyer
 from catalog.models import Listing
-from recommendations.listings.vectors import ensure_index
+from recommendations.listings.vectors import create_detached, ensure_index, partition_of
 from recommendations.models import RankerVersion
 from recommendations.serving.lists import ListRequest, recommend
 from recommender_site.operations import archive, backup, restore, schema
@@ -127,6 +127,41 @@ def test_a_database_that_holds_tables_is_never_written_over(world, tmp_path):
     with pytest.raises(CommandError, match="not empty"):
         call_command("restore", str(tmp_path / "file"))
     assert everything() == before
+
+
+def test_a_table_that_no_migration_makes_keeps_nothing_from_being_restored(world, empty_database, tmp_path):
+    before, home = everything(), connection.settings_dict["NAME"]
+    left_over = partition_of(RankerVersion.objects.live().pk + 1)
+    with connection.cursor() as cursor:
+        create_detached(RankerVersion.objects.live().pk + 1)  # as when the removal of a version was cut short
+        cursor.execute("CREATE TABLE notes (id serial, note text); INSERT INTO notes (note) VALUES ('by hand')")
+    said = io.StringIO()
+    try:
+        backup.back_up(str(tmp_path / "file"))
+        move_to(empty_database())
+        call_command("restore", str(tmp_path / "file"), stderr=said)
+        after = everything()
+    finally:
+        move_to(home)
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP TABLE notes, {left_over}")
+    for part, value in before.items():
+        assert after[part] == value, part
+    assert said.getvalue().strip().endswith(f": notes, {left_over}")
+
+
+def test_rows_that_the_database_refuses_leave_none_and_end_with_what_to_do(
+    world, empty_database, tmp_path, monkeypatch
+):
+    rows_of = backup.rows_of
+    monkeypatch.setattr(
+        backup, "rows_of", lambda cursor, table, columns: [*rows_of(cursor, table, columns), b"too few\n"]
+    )
+    backup.back_up(str(tmp_path / "file"))
+    move_to(empty_database())
+    with pytest.raises(CommandError, match=r"the database refused: .*\s.*create it anew"):
+        call_command("restore", str(tmp_path / "file"))
+    assert Buyer.objects.count() == 0
 
 
 @pytest.fixture
