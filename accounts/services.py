@@ -17,6 +17,7 @@ from console.auditing import forget, record
 
 UNSPENT: dict[str, Any] = {"merged_into": None, "spent_at": None}
 ERASED, EXPORTED = "erased", "exported"  # in the audit log
+OWN_WISH = "Asked for by the person."
 
 
 def buyer_for_user(user: User) -> Buyer:
@@ -93,7 +94,7 @@ def merge_guest(*, guest: Buyer, into: Buyer) -> Buyer:
     take over the history of the previous one.
     """
     if guest.user_id or not guest.visitor_key:
-        raise MergeRefused("Only a guest can be merged into another buyer.")
+        raise MergeRefused(gettext("Only a guest can be merged into another buyer."))
     return merge_buyer(other=guest, into=into)
 
 
@@ -123,13 +124,13 @@ def _lock_both(guest: Buyer, into: Buyer) -> tuple[Buyer, Buyer]:
 
 def _refuse_a_wrong_merge(guest: Buyer, into: Buyer) -> None:
     if guest.pk == into.pk:
-        raise MergeRefused("A buyer cannot be merged into itself.")
+        raise MergeRefused(gettext("A buyer cannot be merged into itself."))
     if guest.user_id:
-        raise MergeRefused("A buyer with an account cannot be merged into another buyer.")
+        raise MergeRefused(gettext("A buyer with an account cannot be merged into another buyer."))
     if guest.merged_into_id:
-        raise MergeRefused("This guest was already merged into another buyer.")
+        raise MergeRefused(gettext("This guest was already merged into another buyer."))
     if into.merged_into_id:
-        raise MergeRefused("The buyer to merge into was merged away.")
+        raise MergeRefused(gettext("The buyer to merge into was merged away."))
 
 
 def _take_over_answers(guest: Buyer, into: Buyer) -> None:
@@ -162,7 +163,7 @@ def erase_person(*, buyer: Buyer, by: User | None = None, note: str = "") -> Non
     person_erased.send(sender=Buyer, buyer=buyer)
     forget([buyer, *buyer.merged_from.all(), *([buyer.user] if buyer.user else [])])
     _remember_erased([buyer, *buyer.merged_from.all()])
-    record(by=by, action=ERASED, target=Buyer, note=note or ("" if by else "Asked for by the person."))
+    record(by=by, action=ERASED, target=Buyer, note=note or ("" if by else OWN_WISH))
     if buyer.user:
         email = buyer.user.email.lower()
         FailedLogins.objects.filter(Q(name=email) | Q(name__endswith=f" {email}")).delete()
@@ -194,7 +195,7 @@ def export_person(*, buyer: Buyer | None, user: User | None = None, by: User | N
     answers: list[tuple[Any, Any]] = person_exported.send(sender=Buyer, buyers=buyers)
     for _, answer in answers:
         exported.update(answer)
-    record(by=by, action=EXPORTED, target=buyer, note="" if by else "Asked for by the person.")
+    record(by=by, action=EXPORTED, target=buyer, note="" if by else OWN_WISH)
     if is_made_for_this:
         buyer.delete()  # in the same transaction: reading makes no buyer
     return exported
@@ -222,7 +223,8 @@ def create_api_key(
 ) -> tuple[ApiKey, str]:
     """A new key and its secret. Only the hash is stored, so this is the only time the secret can be shown."""
     if not scopes or not set(scopes) <= set(ApiKey.Scope.values):
-        raise UnknownScope(f"An API key needs one or more of the scopes {', '.join(ApiKey.Scope.values)}.")
+        known = {"scopes": ", ".join(ApiKey.Scope.values)}
+        raise UnknownScope(gettext("An API key needs one or more of the scopes %(scopes)s.") % known)
     secret = ApiKey.new_secret()
     key = ApiKey.objects.create(
         name=name,
