@@ -56,6 +56,15 @@ def trained_market(n_of_each: int = 15) -> Market:
     return Market(market.skodas, market.bmws, version)
 
 
+def remove_market() -> None:
+    """No car, buyer or ranker is left, for a test of an empty site in a module whose tests share a market."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        for model in (Listing, Buyer, RankerVersion):
+            cursor.execute(f"TRUNCATE {model._meta.db_table} CASCADE")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
 def start_from_the_same_ids() -> None:
     """Let the next listings, buyers and events have the same ids whatever tests ran before.
 

@@ -22,10 +22,12 @@ w3,Ford,Focus,2017,9200,81000
 
 
 def press(page, button: str, confirm: str) -> None:
-    """A button that asks for confirmation before it acts."""
+    """A button that asks for confirmation before it starts a job, whose page it leads to."""
+    before = page.url
     ends_with = re.compile(rf"{re.escape(button)}\s*$")  # an icon's name stands before it
     page.locator("a, button", has_text=ends_with).filter(visible=True).first.click()
     page.locator("button[type=submit]", has_text=re.compile(rf"{re.escape(confirm)}\s*$")).click()
+    page.wait_for_url(lambda url: url != before, timeout=JOB_SECONDS)  # there may be a job on this page already
 
 
 def wait_until_done(page) -> None:

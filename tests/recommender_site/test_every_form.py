@@ -32,6 +32,7 @@ MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 LABELS = [model._meta.label for model in MODELS]
 BUTTON_PLACES = ("actions_list", "actions_detail", "actions_row", "actions_submit_line")
 HOSTILE = "' \" <b>\u202e {{ 7 }} -- " + "-" * 40
+NONSENSE = {"name": HOSTILE, "action": HOSTILE, "q": HOSTILE}
 
 
 class Cast(dict[str, Client]):
@@ -181,10 +182,8 @@ def test_every_address_takes_a_post_of_nothing_and_of_nonsense(role, queued):
     for path in PATHS if role == SUPERUSER else PATHS[OTHERS.index(role) :: len(OTHERS)]:
         if "_auth_user_id" not in client.session:  # one of the addresses logs out
             client = client_of(role)
-        for value in ("1", "no such row"):
-            address = re.sub(r"<[^>]+>", value, path)
-            for content in ({}, {"name": HOSTILE, "action": HOSTILE, "q": HOSTILE}):
-                post(client, address, content)
+        for value, content in (("1", NONSENSE), ("no such row", {})):
+            post(client, re.sub(r"<[^>]+>", value, path), content)
 
 
 # --- A password of one's own -----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from django.utils import timezone
 from recommendations.buyers.refresh import refresh_preferences
 from recommendations.models import Interaction
 from tests.factories import BuyerFactory, UserFactory
-from tests.markets import trained_market, view
+from tests.markets import remove_market, view
 
 pytestmark = pytest.mark.django_db
 QUERIES = 60  # two thirds of them each a row or two by key; none grows with the list, the history or the stock
@@ -23,8 +23,8 @@ def _always_in_step(settings):
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 @pytest.fixture
@@ -109,6 +109,7 @@ def test_the_past_is_asked_by_a_link_too(operator: Client, fan):
 
 
 def test_without_a_ranker_it_says_what_to_do(operator: Client):
+    remove_market()
     page = operator.get(lab_of(BuyerFactory()))
     assert "no ranker version is live yet; train one first" in page.text
 

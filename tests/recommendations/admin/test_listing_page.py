@@ -13,7 +13,7 @@ from catalog.models import Listing, PriceChange
 from recommendations.buyers.refresh import refresh_preferences
 from recommendations.insight.price_history import price_history_of
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory, UserFactory
-from tests.markets import trained_market, view
+from tests.markets import remove_market, view
 
 pytestmark = pytest.mark.django_db
 QUERIES = 40
@@ -25,8 +25,8 @@ def _always_in_step(settings):
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 @pytest.fixture
@@ -111,6 +111,7 @@ def test_more_buyers_lists_and_events_cost_no_more_queries(operator: Client, mar
 
 
 def test_a_price_history_begins_with_the_first_price_and_keeps_the_order():
+    remove_market()
     began = timezone.now() - timedelta(days=9)
     listing = ListingFactory(price=8_000, published_at=began)
     for day, old, new in ((2, 9_000, 8_500), (5, 8_500, 8_000)):

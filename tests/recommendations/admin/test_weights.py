@@ -11,7 +11,7 @@ from recommendations.insight.offline_test_runs import run_offline_test
 from recommendations.models import EventKind, Interaction, Placement, Preference, WeightTrial
 from recommendations.serving.lists import ListRequest, recommend
 from tests.factories import BuyerFactory, PlacementFactory, UserFactory
-from tests.markets import trained_market, view
+from tests.markets import remove_market, view
 from tests.recommendations.insight.test_what_if import everything_stored, ids
 
 pytestmark = pytest.mark.django_db
@@ -24,8 +24,8 @@ def _always_in_step(settings):
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 @pytest.fixture
@@ -155,6 +155,7 @@ def test_rules_that_make_no_sense_together_are_refused(operator: Client, fan, as
 
 
 def test_without_a_ranker_or_buyers_it_says_so(operator: Client):
+    remove_market()
     assert "No buyer has done anything yet" in operator.get(kinds_page()).text
     view(BuyerFactory(), *[])
     buyer = BuyerFactory()

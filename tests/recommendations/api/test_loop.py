@@ -6,7 +6,6 @@ import pytest
 from rest_framework.test import APIClient
 
 from accounts.services import buyer_for_visitor
-from tests.markets import trained_market
 from tests.recommendations.api.conftest import client_with
 
 pytestmark = pytest.mark.django_db
@@ -19,8 +18,8 @@ def _always_in_step(settings):
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 def list_for(client, **question):

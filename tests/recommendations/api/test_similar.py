@@ -13,15 +13,14 @@ from recommendations.listings.rows import read_listings, table_of
 from recommendations.listings.vectors import SIMILAR_INDEX, ensure_index, has_index
 from recommendations.models import ListingVector
 from tests.factories import ListingFactory
-from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def market(settings):
+def market(market_of_module, settings):
     settings.WINDOW_STALENESS_SECONDS = 0
-    return trained_market()
+    return market_of_module
 
 
 def similar_to(client, listing, **question) -> list[dict]:

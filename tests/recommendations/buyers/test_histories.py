@@ -12,7 +12,6 @@ from recommendations.events.rows import read_events, read_histories
 from recommendations.listings.index import borrow_index
 from recommendations.models import EventKind, Interaction, Placement, ServedList
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory
-from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
 
@@ -23,8 +22,8 @@ BIAS = 0.4
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 def event(buyer, listing=None, kind="view", days_ago=1.0, **fields) -> Interaction:

@@ -13,14 +13,14 @@ from recommendations.listings.rows import read_listings
 from recommendations.models.artifacts import load_ranker
 from recommendations.training.held_out import snapshot_of
 from tests.factories import BuyerFactory, InteractionFactory
-from tests.markets import trained_market, view
+from tests.markets import view
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 def the_snapshot(market):

@@ -13,14 +13,14 @@ from recommendations.events.recording import Event, record_interactions
 from recommendations.listings.index import borrow_index
 from recommendations.models import EventKind, Interaction, Preference
 from tests.factories import BuyerFactory, InteractionFactory
-from tests.markets import trained_market, view
+from tests.markets import view
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 def utility_gap(buyer, market) -> float:

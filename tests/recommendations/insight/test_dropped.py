@@ -11,7 +11,7 @@ from recommendations.insight import dropped as reason
 from recommendations.insight.what_if import WhatIf, answer
 from recommendations.models import Placement
 from tests.factories import BuyerFactory, ServedListFactory
-from tests.markets import trained_market, view
+from tests.markets import view
 
 pytestmark = pytest.mark.django_db
 PLAIN = {
@@ -26,9 +26,9 @@ def _always_in_step(settings):
 
 
 @pytest.fixture
-def market():
+def market(market_of_module):
     Placement.objects.filter(slug="home").update(**PLAIN)
-    return trained_market()
+    return market_of_module
 
 
 @pytest.fixture

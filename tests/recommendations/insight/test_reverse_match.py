@@ -9,7 +9,7 @@ from recommendations.insight.reverse_match import active_buyers, matching_buyers
 from recommendations.listings.index import borrow_index
 from recommendations.models import Interaction
 from tests.factories import BuyerFactory, InteractionFactory
-from tests.markets import trained_market, view
+from tests.markets import view
 
 pytestmark = pytest.mark.django_db
 
@@ -20,8 +20,8 @@ def _always_in_step(settings):
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 def learned(*cars, **fields):

@@ -10,7 +10,7 @@ from recommendations.buyers.refresh import refresh_preferences
 from recommendations.insight.tastes import SURE, contrasts, deviations, portrait, portraits_of
 from recommendations.models.artifacts import load_ranker
 from tests.factories import BuyerFactory
-from tests.markets import crossed_market, start_from_the_same_ids, trained_market, view
+from tests.markets import crossed_market, remove_market, start_from_the_same_ids, view
 
 pytestmark = pytest.mark.django_db
 
@@ -21,8 +21,8 @@ def _always_in_step(settings):
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 def portrait_of(buyer):
@@ -90,6 +90,7 @@ def test_events_raise_certainty_and_nothing_is_known_of_a_cold_buyer(market):
 
 
 def test_a_multi_interest_buyer_has_a_portrait_for_each_interest():
+    remove_market()
     start_from_the_same_ids()
     cars = crossed_market()
     family = BuyerFactory()

@@ -17,7 +17,7 @@ from recommendations.serving.lists import ListRequest, RecommendedList, recommen
 from recommendations.serving.placements import Rules
 from recommendations.training.runs import run_training, start_training
 from tests.factories import BuyerFactory
-from tests.markets import crossed_market, trained_market, view
+from tests.markets import crossed_market, remove_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -28,8 +28,8 @@ def _always_in_step(settings):
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 @pytest.fixture
@@ -184,6 +184,7 @@ def test_a_version_without_vectors_is_refused_by_name(fan):
 
 
 def test_before_any_training_there_is_nothing_to_ask():
+    remove_market()
     with pytest.raises(RankerRefused, match="no ranker version is live"):
         answer(WhatIf(buyer=BuyerFactory()))
 

@@ -24,7 +24,7 @@ def _always_in_step(settings):
 
 
 @pytest.fixture
-def market(market_of_module, db):
+def market(market_of_module):
     Placement.objects.filter(slug="home").update(**PLAIN)
     return market_of_module
 

@@ -13,7 +13,6 @@ from recommendations.models import ListingVector
 from recommendations.training.runs import run_training, start_training
 from recommendations.training.versions import promote_ranker, rollback_ranker
 from tests.factories import ListingFactory
-from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
 
@@ -24,8 +23,8 @@ def _always_in_step(settings):
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 def live_ids() -> set[int]:

@@ -25,7 +25,7 @@ def _always_in_step(settings):
 
 
 @pytest.fixture
-def market(market_of_module, db) -> Market:
+def market(market_of_module) -> Market:
     Placement.objects.update(max_per_model=0, max_per_seller=0, exploration_positions=0, fresh_share=0, diversity=0)
     return market_of_module
 

@@ -7,7 +7,7 @@ from catalog.models import Listing
 from recommendations.models import MerchandisingRule, Placement, ServedList
 from recommendations.serving.lists import ListRequest, recommend, similar_listings
 from tests.factories import BuyerFactory, ListingFactory, ServedListFactory
-from tests.markets import make_market, trained_market, view
+from tests.markets import make_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -18,8 +18,8 @@ def _always_in_step(settings):
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 def ids(answer) -> list[int]:

@@ -11,7 +11,6 @@ from recommendations.listings.market_prices import market_prices_of
 from recommendations.models import EventKind
 from recommendations.serving.lists import ListRequest, recommend
 from tests.factories import BuyerFactory
-from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
 
@@ -31,9 +30,9 @@ WORDS = {"estates": "estate", "SUVs": "suv", "saloons": "saloon", "hatchbacks": 
 
 
 @pytest.fixture
-def market(settings):
+def market(market_of_module, settings):
     settings.WINDOW_STALENESS_SECONDS = 0
-    return trained_market()
+    return market_of_module
 
 
 def a_buyer(seed: int):

@@ -18,7 +18,7 @@ from recommendations.serving.placements import Rules, rules_of
 from recommendations.serving.ranking import build_ranking_context, gather, intent_of, policy_for, rank, sources_for
 from recommendations.serving.sources import SOURCES
 from tests.factories import BuyerFactory, InteractionFactory, PriceChangeFactory
-from tests.markets import crossed_market, trained_market, view
+from tests.markets import crossed_market, remove_market, view
 
 pytestmark = pytest.mark.django_db
 
@@ -29,8 +29,8 @@ def _always_in_step(settings):
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 @pytest.fixture
@@ -304,6 +304,7 @@ def test_focus_is_none_without_a_stock(market, fan):
 
 def test_a_multi_interest_buyer_is_shown_the_cars_of_each_interest():
     """Cheap Skodas and expensive BMWs: one preference for both would prefer a cheap BMW."""
+    remove_market()
     cars = crossed_market()
     plain()
     buyer = BuyerFactory()
@@ -317,6 +318,7 @@ def test_a_multi_interest_buyer_is_shown_the_cars_of_each_interest():
 
 
 def test_multi_interest_is_kept_when_a_reader_notices_the_next_event_first():
+    remove_market()
     cars = crossed_market()
     buyer = BuyerFactory()
     for one, other in zip(cars["cheap Skoda"], cars["expensive BMW"], strict=True):

@@ -23,14 +23,14 @@ from recommendations.training.held_out import (
     snapshot_of,
 )
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
-from tests.markets import trained_market, view
+from tests.markets import view
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 def the_rows():

@@ -12,7 +12,7 @@ from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.models.artifacts import load_ranker
 from recommendations.training.score_weights import LearnedScores, TermConfig, learn_terms
 from tests.factories import BuyerFactory, InteractionFactory, ServedListFactory
-from tests.markets import trained_market, view
+from tests.markets import view
 
 pytestmark = pytest.mark.django_db
 
@@ -20,8 +20,8 @@ SHOWN = 6
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 def learned(market, moment, **config) -> LearnedScores:

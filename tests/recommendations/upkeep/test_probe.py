@@ -15,7 +15,7 @@ from recommendations.models import Interaction, Preference
 from recommendations.upkeep.probe import LONG_AGO, NAME, RESULT, last_probe, look_at_probe, send_probe
 from recommender_site.http.metrics import sampler
 from tasks.maintenance import look_at_probe_task, probe_loop_task
-from tests.markets import trained_market
+from tests.markets import remove_market
 
 pytestmark = pytest.mark.django_db
 
@@ -28,8 +28,8 @@ def nothing_known_of_earlier_probes():
 
 
 @pytest.fixture
-def market():
-    return trained_market()
+def market(market_of_module):
+    return market_of_module
 
 
 def the_probe() -> Buyer:
@@ -82,6 +82,7 @@ def test_a_probe_is_looked_at_once():
 
 
 def test_without_a_ranker_there_is_nothing_to_probe():
+    remove_market()
     assert send_probe() is None
     assert not Buyer.objects.filter(external_id__startswith=NAME).exists()
 
