@@ -40,7 +40,7 @@ format: development
 
 # Babel rather than makemessages, which needs GNU gettext. Translate what is empty in django.po, and run it again.
 BABEL = $(RUN) -m babel.messages.frontend
-ROOMS = recommender_site tasks shop recommendations catalog accounts jobs console web
+ROOMS = recommender_site tasks shop recommendations catalog accounts webhooks jobs console web
 messages: development
 	@mkdir -p var
 	$(BABEL) --quiet extract --no-location --sort-output --keywords="gettext_lazy pgettext_lazy:1c,2 gettext_noop" \

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, Permission
 
 VIEWER, OPERATOR, ADMINISTRATOR = ROLES = ("Viewer", "Operator", "Administrator")
 
-OURS = ("accounts", "catalog", "recommendations", "django_celery_beat", "django_celery_results")
+OURS = ("accounts", "catalog", "recommendations", "webhooks", "django_celery_beat", "django_celery_results")
 FOR_ADMINISTRATORS = (
     "user",
     "apikey",
@@ -25,6 +25,7 @@ HANDLED_BY_OPERATORS = {
         "eventkind", "placement", "experiment", "savedsearch", "preference", "rankerversion", "trainingrun",
         "evaluation", "seedrun", "tastemap", "merchandisingrule",
     ),
+    "webhooks": ("endpoint", "delivery"),
     "django_celery_beat": ("periodictask", "intervalschedule", "crontabschedule", "clockedschedule", "solarschedule"),
     "django_celery_results": ("taskresult",),
 }  # fmt: skip

@@ -10,6 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import User
@@ -296,6 +297,33 @@ class ListingChange(models.Model):
 
     def __str__(self) -> str:
         return f"listing {self.listing_id} at {self.changed_at:%H:%M:%S}"
+
+
+class ListingNews(models.Model):
+    """What happened to a listing that others want to hear of: a queue, which ``catalog.news`` empties.
+
+    Written by triggers only (migration 0013), in the transaction of what happened, whatever wrote it and however.
+    """
+
+    class Kind(models.TextChoices):
+        PUBLISHED = "published", "On sale, or on sale again"
+        SOLD = "sold", "Sold"
+        ENDED = "ended", "Withdrawn or expired"
+        PRICE_DROPPED = "price_dropped", "Cheaper, while on sale"
+
+    listing_id = models.BigIntegerField()
+    kind = models.CharField(max_length=15, choices=Kind.choices)
+    old_price = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    new_price = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "news of a listing"
+        verbose_name_plural = "news of listings"
+
+    def __str__(self) -> str:
+        return f"listing {self.listing_id} {self.kind}"
 
 
 class PriceChange(models.Model):

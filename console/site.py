@@ -83,6 +83,12 @@ NAVIGATION = [
         page("Demo market", "grass", "recommendations", "seedrun"),
     ),
     group(
+        "Webhooks",
+        page("Endpoints", "webhook", "webhooks", "endpoint"),
+        page("Deliveries", "outgoing_mail", "webhooks", "delivery"),
+        filtered(page("Dead letters", "report", "webhooks", "delivery"), "status__exact=dead"),
+    ),
+    group(
         "Schedules and jobs",
         page("Schedules", "schedule", "django_celery_beat", "periodictask"),
         page("Job results", "task_alt", "django_celery_results", "taskresult"),

@@ -14,6 +14,8 @@ from recommendations.events.signals import events_recorded, ranker_promoted
 from recommendations.listings.odd_prices import oddly_priced
 from recommendations.merchandising.rules import forget_rules
 from recommendations.models import Interaction, MerchandisingRule
+from webhooks.kinds import Kind
+from webhooks.publishing import Event, publish
 
 LISTINGS_PER_TASK = 5000
 
@@ -36,6 +38,7 @@ def refresh_after_interaction(sender, instance, created, raw, **kwargs):
 def renew_after_promotion(sender, version_id, **kwargs):
     """In a new space no buyer has a preference: the next read makes one, and a worker is there before most reads."""
     enqueue_on_commit("recommendations.renew_preferences", version_id)
+    publish([Event(kind=Kind.VERSION_PROMOTED, data={"version": version_id})])
 
 
 @receiver(post_save, sender=Listing, dispatch_uid="recommendations.listing_saved")

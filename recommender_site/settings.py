@@ -66,6 +66,12 @@ try:
     )  # feeds may fetch from our own network, by http
     IMPORT_UNDO_DAYS = read.integer("IMPORT_UNDO_DAYS", 7, 1, 3650)  # for so long an import can be undone
 
+    # --- Webhooks ----------------------------------------------------------------------------------------------------
+    WEBHOOK_ATTEMPTS = read.integer("WEBHOOK_ATTEMPTS", 10, 1, 20)  # of one delivery; then it is a dead letter
+    WEBHOOK_TIMEOUT_SECONDS = read.integer("WEBHOOK_TIMEOUT_SECONDS", 10, 1, 30)  # of one exchange, all of it
+    WEBHOOK_DAYS_KEPT = read.integer("WEBHOOK_DAYS_KEPT", 14, 1, 365)  # then messages are removed, dead letters too
+    WEBHOOK_PRIVATE_ADDRESSES = env.bool("WEBHOOK_PRIVATE_ADDRESSES", False)  # endpoints in our own network, by http
+
     # --- The recommender ---------------------------------------------------------------------------------------------
     CONTENT_DIMENSIONS = read.integer("CONTENT_DIMENSIONS", 96, 8, 2000)
     COLLABORATIVE_DIMENSIONS = read.integer("COLLABORATIVE_DIMENSIONS", 32, 0, 2000)
@@ -182,6 +188,7 @@ INSTALLED_APPS = [
     "django_celery_results",
     "console",
     "jobs",
+    "webhooks",
     "accounts",
     "catalog",
     "recommendations",
@@ -427,7 +434,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- Background work -------------------------------------------------------------------------------------------------
 # Autodiscovery looks for <app>/tasks.py only, so the modules are listed.
-CELERY_IMPORTS = ["tasks.catalog", "tasks.recommendations", "tasks.maintenance"]
+CELERY_IMPORTS = ["tasks.catalog", "tasks.recommendations", "tasks.webhooks", "tasks.maintenance"]
 DEFAULT_QUEUE, REFRESH_QUEUE, LONG_QUEUE = QUEUES = [f"{KEY_PREFIX}.{name}" for name in ("default", "refresh", "long")]
 CELERY_TASK_DEFAULT_QUEUE = DEFAULT_QUEUE
 CELERY_TASK_ROUTES = {

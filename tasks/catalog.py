@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from catalog import quality, services
+from catalog import news, quality, services
 from catalog.imports import feeds, uploads
 from catalog.imports import jobs as import_jobs
 from catalog.imports import undo as rollback
@@ -27,6 +27,12 @@ def run_feeds_task() -> None:
     """Queue the feeds whose time has come, and write about those in trouble."""
     feeds.queue_due_feeds(now=timezone.now())
     feeds.send_alerts(now=timezone.now())
+
+
+@shared_task(name="catalog.pass_on_news", ignore_result=True, soft_time_limit=60, time_limit=75, **RETRY)
+def pass_on_news_task() -> None:
+    """Pass on what happened to listings to webhooks and alerts."""
+    news.pass_on_news()
 
 
 @shared_task(name="catalog.import_undo", **LONG)

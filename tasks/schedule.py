@@ -81,6 +81,24 @@ TIMETABLE = [
         Every(60),
     ),
     Entry(
+        "Pass on news of listings",
+        "Every two seconds: write the webhooks and alerts of what happened to listings, and enqueue them.",
+        "catalog.pass_on_news",
+        Every(2),
+    ),
+    Entry(
+        "Deliver webhooks",
+        "Every five seconds: deliver the webhooks whose next attempt is due.",
+        "webhooks.deliver_due",
+        Every(5),
+    ),
+    Entry(
+        "Sweep webhooks",
+        "Every night at 04:50: remove webhooks after their days (WEBHOOK_DAYS_KEPT).",
+        "webhooks.sweep",
+        Daily(4, 50),
+    ),
+    Entry(
         "Sweep imports",
         "Every night at 04:45: remove uploaded files, and what is needed to undo imports, after their days.",
         "catalog.sweep_imports",

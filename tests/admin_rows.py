@@ -28,6 +28,7 @@ from catalog.models import (
     ImportUndo,
     Listing,
     ListingChange,
+    ListingNews,
     Make,
     PriceChange,
     QualityReport,
@@ -59,6 +60,9 @@ from recommendations.models import (
     WeightTrial,
 )
 from tests import factories
+from webhooks.delivery import give_secret
+from webhooks.models import Delivery, Endpoint, Message
+from webhooks.publishing import publish_test
 
 numbers = count(1)
 
@@ -86,6 +90,21 @@ def served_list() -> ServedList:
 def listing_change() -> ListingChange:
     """Triggers write these, so a listing is made and its line is looked up."""
     return ListingChange.objects.filter(listing_id=listing().pk).latest("pk")
+
+
+def listing_news() -> ListingNews:
+    return ListingNews.objects.filter(listing_id=listing().pk).latest("pk")
+
+
+def webhook_endpoint() -> Endpoint:
+    endpoint = Endpoint(name=f"Shop {next(numbers)}", url="https://example.com/hook", events=["listing.sold"])
+    give_secret(endpoint)
+    endpoint.save()
+    return endpoint
+
+
+def webhook_delivery() -> Delivery:
+    return publish_test(webhook_endpoint()).deliveries.get()
 
 
 def artifact() -> RankerArtifact:
@@ -177,6 +196,10 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
     Seller: lambda: factories.SellerFactory(user=factories.UserFactory()),
     Listing: listing,
     ListingChange: listing_change,
+    ListingNews: listing_news,
+    Endpoint: webhook_endpoint,
+    Delivery: webhook_delivery,
+    Message: lambda: webhook_delivery().message,
     PriceChange: lambda: factories.PriceChangeFactory(listing=listing()),
     ImportRun: import_run,
     Feed: lambda: Feed.objects.create(

@@ -17,7 +17,18 @@ from recommender_site.local import processes
 from tasks import schedule
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROOMS = ["recommender_site", "accounts", "catalog", "console", "jobs", "recommendations", "shop", "tasks", "web"]
+ROOMS = [
+    "recommender_site",
+    "accounts",
+    "catalog",
+    "console",
+    "jobs",
+    "recommendations",
+    "shop",
+    "tasks",
+    "web",
+    "webhooks",
+]
 
 
 ENQUEUE = {"enqueue", "enqueue_on_commit"}

@@ -22,7 +22,7 @@ from recommendations.serving.evidence import STRENGTH
 from recommendations.serving.wording import sentence
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROOMS = ["recommender_site", "tasks", "recommendations", "catalog", "accounts", "jobs", "console", "web"]
+ROOMS = ["recommender_site", "tasks", "recommendations", "catalog", "accounts", "webhooks", "jobs", "console", "web"]
 LOCALE = PROJECT / "locale"
 EAGER = {"_", "gettext", "pgettext", "ngettext"}
 MARKS = {

@@ -69,17 +69,20 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
-def checked_addresses(host: str, port: int, *, allow_private: bool) -> list[str]:
-    """The IP addresses of a host. Raises FetchRefused when there are none, or one of them is not public."""
+def checked_addresses(
+    host: str, port: int, *, allow_private: bool, setting: str = "IMPORT_PRIVATE_ADDRESSES"
+) -> list[str]:
+    """The IP addresses of a host. Raises FetchRefused when there are none, or one of them is not public.
+
+    ``setting`` is what the refusal names, as the one that would allow it.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise FetchRefused(f"The host “{host}” is not known.") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not allow_private and not all(is_public(address) for address in addresses):
-        raise FetchRefused(
-            f"“{host}” is an address of a private network. IMPORT_PRIVATE_ADDRESSES=True allows such addresses."
-        )
+        raise FetchRefused(f"“{host}” is an address of a private network. {setting}=True allows such addresses.")
     return addresses
 
 

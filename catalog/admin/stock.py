@@ -31,7 +31,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from catalog.admin.filters import ImportedFilter, QualityFilter
 from catalog.exceptions import CatalogRefusal
 from catalog.export import HEADINGS, exported_rows
-from catalog.models import CarModel, Listing, ListingChange, Make, PriceChange, Seller
+from catalog.models import CarModel, Listing, ListingChange, ListingNews, Make, PriceChange, Seller
 from catalog.services import (
     change_price,
     mark_sold,
@@ -358,6 +358,14 @@ class PriceChangeAdmin(ReadOnlyAdmin):
     def difference(self, change: PriceChange) -> SafeString:
         share = (change.new_price - change.old_price) / change.old_price if change.old_price else 0
         return badge(f"{share:+.1%}", "success" if share < 0 else "warning")
+
+
+@admin.register(ListingNews)
+class ListingNewsAdmin(ReadOnlyAdmin):
+    """What waits to be passed on to webhooks and alerts; empty but for the last seconds."""
+
+    list_display = ["listing_id", "kind", "old_price", "new_price", "at"]
+    list_display_links = None
 
 
 @admin.register(ListingChange)

@@ -40,6 +40,7 @@ from recommendations.upkeep.consistency import last_findings
 from recommendations.upkeep.probe import GOAL_SECONDS, last_probe
 from recommender_site.celery import app
 from web.servers import CHECKS, broker_connection
+from webhooks.delivery import outbox_state
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -274,8 +275,20 @@ def inconsistent_rows() -> list[GaugeMetricFamily]:
     return [family]
 
 
+def webhooks_outbox() -> list[GaugeMetricFamily]:
+    """What waits for endpoints that are switched on, for how long, and what was given up and not replayed."""
+    state = outbox_state(timezone.now())
+    waiting = GaugeMetricFamily("forecourt_webhooks_waiting", "Webhooks that wait to be delivered.")
+    waiting.add_metric([], state.n_waiting)
+    dead = GaugeMetricFamily("forecourt_webhooks_dead", "Dead letters: webhooks that were given up.")
+    dead.add_metric([], state.n_dead)
+    oldest = GaugeMetricFamily("forecourt_webhook_oldest_waiting_seconds", "Age of the oldest webhook that waits.")
+    oldest.add_metric([], state.oldest_seconds)
+    return [waiting, dead, oldest]
+
+
 QUESTIONS: dict[str, Sequence[Question]] = {
-    "database": (listings_by_status, live_ranker_age, preferences_behind_the_log),
+    "database": (listings_by_status, live_ranker_age, preferences_behind_the_log, webhooks_outbox),
     "broker": (waiting_tasks,),
     "cache": (probe_from_end_to_end, inconsistent_rows),
 }
