@@ -51,6 +51,8 @@ try:
     WEB_PROCESSES = read.integer("WEB_PROCESSES", 2, 1, 256)
     WEB_THREADS = read.integer("WEB_THREADS", 4, 1, 256)  # per web process
     WORKER_PROCESSES = read.integer("WORKER_PROCESSES", 2, 1, 256)  # of the worker that keeps preferences up to date
+    IMPORT_PROCESSES = read.integer("IMPORT_PROCESSES", 2, 1, 256)  # of the worker that reads files and feeds
+    WORKER_MAX_MB = read.integer("WORKER_MAX_MB", 2000, 100, 1_000_000)  # a process above it is replaced after its task
 
     # --- The market --------------------------------------------------------------------------------------------------
     MARKET_CURRENCY = env.str("MARKET_CURRENCY", "GBP", validate=read.a_currency)  # prices are compared in it
@@ -153,6 +155,7 @@ try:
     # --- Upgrading -------------------------------------------------------------------------------------------------
     MIGRATION_LOCK_SECONDS = read.integer("MIGRATION_LOCK_SECONDS", 3, 0, 3600)  # then it is tried again; 0: no limit
     MIGRATION_STATEMENT_SECONDS = read.integer("MIGRATION_STATEMENT_SECONDS", 900, 0, 86_400)  # of each; 0: no limit
+
     # --- Keeping it --------------------------------------------------------------------------------------------------
     BACKUP_PASSPHRASE = env.str("BACKUP_PASSPHRASE", "", validate=read.empty_or_long(12))  # of `manage.py backup`
 except ValueError as error:  # what the readers raise, for a *_FILE that cannot be read too
@@ -435,7 +438,9 @@ SPECTACULAR_SETTINGS = {
 # --- Background work -------------------------------------------------------------------------------------------------
 # Autodiscovery looks for <app>/tasks.py only, so the modules are listed.
 CELERY_IMPORTS = ["tasks.catalog", "tasks.recommendations", "tasks.webhooks", "tasks.maintenance"]
-DEFAULT_QUEUE, REFRESH_QUEUE, LONG_QUEUE = QUEUES = [f"{KEY_PREFIX}.{name}" for name in ("default", "refresh", "long")]
+# By who waits: the loop (default, refresh), an operator or a feed (imports), and long work that no one waits for.
+QUEUES = [f"{KEY_PREFIX}.{name}" for name in ("default", "refresh", "imports", "long")]
+DEFAULT_QUEUE, REFRESH_QUEUE, IMPORT_QUEUE, LONG_QUEUE = QUEUES
 CELERY_TASK_DEFAULT_QUEUE = DEFAULT_QUEUE
 CELERY_TASK_ROUTES = {
     "recommendations.refresh_*": {"queue": REFRESH_QUEUE},  # the loop never waits behind a training
@@ -446,12 +451,17 @@ CELERY_TASK_ROUTES = {
     "recommendations.try_weights": {"queue": LONG_QUEUE},
     "recommendations.resume_seedings": {"queue": LONG_QUEUE},
     "catalog.seed_*": {"queue": LONG_QUEUE},
-    "catalog.import_*": {"queue": LONG_QUEUE},
+    "catalog.import_*": {"queue": IMPORT_QUEUE},  # ten rows never wait behind a training
+    "catalog.*feed*": {"queue": IMPORT_QUEUE},
+    "catalog.export*": {"queue": IMPORT_QUEUE},
+    "catalog.*quality": {"queue": IMPORT_QUEUE},  # an operator waits for it
+    "maintenance.check_data": {"queue": LONG_QUEUE},
 }
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = True  # a failure of a frequent task is a row, its successes are none
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_TASK_SOFT_TIME_LIMIT, CELERY_TASK_TIME_LIMIT = 300, 330  # seconds, of a task that states none of its own
+CELERY_BEAT_SCHEDULER = "jobs.leader.LeaderScheduler"
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_TRACK_STARTED = True

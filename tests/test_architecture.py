@@ -72,9 +72,9 @@ def test_every_task_in_the_timetable_exists():
 
 def test_every_queue_that_tasks_are_routed_to_has_a_worker():
     routed = {app.amqp.router.route({}, name)["queue"].name for name in our_tasks()}
-    consumed = {
-        queue for command in (processes.worker_command(), processes.trainer_command()) for queue in queues(command)
-    }
+    commands = (processes.worker_command(), processes.importer_command(), processes.trainer_command())
+    consumed = {queue for command in commands for queue in queues(command)}
+    assert sum(len(queues(command)) for command in commands) == len(consumed), "two workers take from one queue"
     assert routed <= consumed == set(settings.QUEUES)
 
 
@@ -118,6 +118,34 @@ def test_long_work_never_waits_in_the_queue_of_the_loop():
     for name in our_tasks():
         if any(kind in name for kind in ("retrain", "seed_", "evaluate", "draw_map", "try_weights")):
             assert app.amqp.router.route({}, name)["queue"].name == settings.LONG_QUEUE
+
+
+@pytest.mark.parametrize("model", job_models(), ids=lambda model: model._meta.label)
+def test_no_kind_of_job_is_worked_off_by_the_worker_of_the_loop(model):
+    assert app.amqp.router.route({}, model.TASK)["queue"].name not in queues(processes.worker_command())
+
+
+def test_files_and_feeds_never_wait_behind_a_training():
+    files = [
+        name for name in our_tasks() if name.startswith("catalog.import_") or "feed" in name.partition("catalog.")[2]
+    ]
+    assert "catalog.import_file" in files
+    for name in files:
+        assert queues(processes.importer_command()) == [app.amqp.router.route({}, name)["queue"].name]
+    assert not set(queues(processes.importer_command())) & set(queues(processes.trainer_command()))
+
+
+@pytest.mark.parametrize("name", our_tasks())
+def test_every_task_has_a_time_limit_and_is_asked_to_stop_before_it_is_killed(name):
+    task = app.tasks[name]
+    soft = task.soft_time_limit or app.conf.task_soft_time_limit
+    hard = task.time_limit or app.conf.task_time_limit
+    assert 0 < soft < hard <= 6900
+
+
+def test_a_process_of_a_worker_gives_its_memory_back():
+    for command in (processes.worker_command(), processes.importer_command(), processes.trainer_command()):
+        assert {"--max-memory-per-child", "--max-tasks-per-child"} & set(command)
 
 
 @pytest.mark.parametrize("path", list((PROJECT / "recommendations" / "engine").rglob("*.py")), ids=dotted)

@@ -42,7 +42,8 @@ RESULT_WORDS = {
 WHAT_QUEUES_ARE_FOR = {
     "default": "Vectors of new listings, expiry and other short work.",
     "refresh": "Preferences after events: no request waits for this queue, since reads repair what is stale.",
-    "long": "Trainings, evaluations, imports and seeding, one at a time.",
+    "imports": "Files and feeds: an operator waits for them, and they never wait behind a training.",
+    "long": "Trainings, evaluations and seeding, one at a time.",
 }
 CHANGE = "django_celery_results.change_taskresult"
 

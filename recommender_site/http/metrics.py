@@ -35,6 +35,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from catalog.models import Listing
+from jobs.timetable import lateness
 from recommendations.models import Interaction, Preference, RankerVersion
 from recommendations.upkeep.consistency import last_findings
 from recommendations.upkeep.probe import GOAL_SECONDS, last_probe
@@ -287,8 +288,28 @@ def webhooks_outbox() -> list[GaugeMetricFamily]:
     return [waiting, dead, oldest]
 
 
+def schedules_that_do_not_run() -> list[GaugeMetricFamily]:
+    """Both gauges for every schedule, so that an alert ends when the schedule runs again."""
+    overdue = GaugeMetricFamily(
+        "forecourt_schedule_overdue_seconds", "Since a schedule should have run and did not.", labels=["schedule"]
+    )
+    off = GaugeMetricFamily(
+        "forecourt_schedule_off_seconds", "Since a schedule was switched off; 0 while it is on.", labels=["schedule"]
+    )
+    for each in lateness(timezone.now()):
+        overdue.add_metric([each.name], each.overdue_seconds)
+        off.add_metric([each.name], each.off_seconds)
+    return [overdue, off]
+
+
 QUESTIONS: dict[str, Sequence[Question]] = {
-    "database": (listings_by_status, live_ranker_age, preferences_behind_the_log, webhooks_outbox),
+    "database": (
+        listings_by_status,
+        live_ranker_age,
+        preferences_behind_the_log,
+        schedules_that_do_not_run,
+        webhooks_outbox,
+    ),
     "broker": (waiting_tasks,),
     "cache": (probe_from_end_to_end, inconsistent_rows),
 }

@@ -11,9 +11,12 @@ from recommender_site.settings import (
     DEFAULT_QUEUE,
     DEMO_MODE,
     HOST,
+    IMPORT_PROCESSES,
+    IMPORT_QUEUE,
     LONG_QUEUE,
     PORT,
     REFRESH_QUEUE,
+    WORKER_MAX_MB,
     WORKER_METRICS_PORT,
     WORKER_PROCESSES,
 )
@@ -44,12 +47,17 @@ def web_command() -> list[str]:
 
 
 def worker_command() -> list[str]:
-    return _celery_worker("worker", [DEFAULT_QUEUE, REFRESH_QUEUE], WORKER_PROCESSES)
+    return _celery_worker("worker", [DEFAULT_QUEUE, REFRESH_QUEUE], WORKER_PROCESSES, *_memory_limit())
+
+
+def importer_command() -> list[str]:
+    """Files and feeds have a worker of their own, so that ten rows never wait behind a training."""
+    return _celery_worker("importer", [IMPORT_QUEUE], IMPORT_PROCESSES, *_memory_limit())
 
 
 def trainer_command() -> list[str]:
     """Long tasks have a worker of their own, so that the loop never waits behind a training."""
-    return _celery_worker("trainer", [LONG_QUEUE], 1)
+    return _celery_worker("trainer", [LONG_QUEUE], 1, "--max-tasks-per-child", "1")  # so that its memory is given back
 
 
 def beat_command() -> list[str]:
@@ -59,7 +67,7 @@ def beat_command() -> list[str]:
 def services(state: Path, web_socket: socket.socket) -> list[Service]:
     """Everything that keeps running on one machine; ``web_socket`` is bound already."""
     descriptor = web_socket.fileno()
-    trainer_port = WORKER_METRICS_PORT + 1 if WORKER_METRICS_PORT else 0
+    trainer_port, importer_port = (WORKER_METRICS_PORT + n if WORKER_METRICS_PORT else 0 for n in (1, 2))
     return [
         Service(
             "web",
@@ -70,6 +78,12 @@ def services(state: Path, web_socket: socket.socket) -> list[Service]:
             serves_without_leader=True,
         ),
         Service("worker", worker_command(), grace_seconds=10, environment=_metrics_directory(state, "worker")),
+        Service(
+            "importer",
+            importer_command(),
+            grace_seconds=10,
+            environment={**_metrics_directory(state, "importer"), "WORKER_METRICS_PORT": str(importer_port)},
+        ),
         Service(
             "trainer",
             trainer_command(),
@@ -109,10 +123,16 @@ def _python(*module_and_arguments: str) -> list[str]:
     return [sys.executable, "-m", *module_and_arguments]
 
 
-def _celery_worker(name: str, queues: list[str], n_processes: int) -> list[str]:
+def _memory_limit() -> tuple[str, str]:
+    """A process that has grown beyond it is replaced after the task it works on; Celery counts kilobytes."""
+    return "--max-memory-per-child", str(WORKER_MAX_MB * 1000)
+
+
+def _celery_worker(name: str, queues: list[str], n_processes: int, *limits: str) -> list[str]:
     return _python(
         *("celery", "--quiet", "--app", "recommender_site", "worker", "--loglevel", "INFO", "--hostname", f"{name}@%h"),
         *("--queues", ",".join(queues), "--concurrency", str(n_processes)),
+        *limits,
     )
 
 

@@ -36,7 +36,7 @@ LONGEST_RESTART_PAUSE_SECONDS = 30.0
 GOOD_RUN_SECONDS = 60.0  # a service that lasted this long starts over with the shortest pause
 HARD_STOP_SECONDS = 5.0  # between "stop now" and SIGKILL
 SECOND_PROCESS_SECONDS = 20.0  # from a start until it surely serves, and the processes of its killed forerunner may go
-COLOURS = {"web": 36, "worker": 33, "trainer": 34, "beat": 35, "forecourt": 32}
+COLOURS = {"web": 36, "worker": 33, "trainer": 34, "importer": 31, "beat": 35, "forecourt": 32}
 
 
 @dataclass(frozen=True)

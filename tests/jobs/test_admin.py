@@ -183,7 +183,7 @@ def test_a_result_is_a_sentence_with_its_error_first_and_the_traceback_folded(op
 
 def test_a_task_is_run_once_more_with_the_same_arguments(operator: Client):
     press(operator, result(), "once_more")
-    assert waiting(settings.LONG_QUEUE) == [("catalog.import_file", "(7,)")]
+    assert waiting(settings.IMPORT_QUEUE) == [("catalog.import_file", "(7,)")]
     assert AuditEntry.objects.get().action == "retry"
 
 

@@ -13,7 +13,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
-OURS = ["migrate", "web", "worker", "trainer", "beat"]
+OURS = ["migrate", "web", "worker", "importer", "trainer", "beat"]
 SERVERS = ["database", "redis"]
 
 
@@ -31,6 +31,7 @@ def of_compose(command: list[str]) -> list[str]:
         ("migrate", processes.preparation_command()),
         ("web", processes.web_command()),
         ("worker", processes.worker_command()),
+        ("importer", processes.importer_command()),
         ("trainer", processes.trainer_command()),
         ("beat", processes.beat_command()),
     ],
@@ -63,7 +64,7 @@ def test_the_image_sets_only_documented_variables():
 def test_what_keeps_running_has_a_health_check_or_says_why_not():
     assert "HEALTHCHECK" in DOCKERFILE  # of the web server, which is what the image runs
     assert "healthcheck" not in SERVICES["web"]
-    for name in ["worker", "trainer", *SERVERS]:
+    for name in ["worker", "importer", "trainer", *SERVERS]:
         assert SERVICES[name]["healthcheck"]["test"]
     for name in ["migrate", "beat"]:  # the image's own would ask a web server
         assert SERVICES[name]["healthcheck"] == {"disable": True}
@@ -96,7 +97,7 @@ def test_data_outlives_the_container(server):
     assert volume.partition(":")[0] in COMPOSE["volumes"]
 
 
-@pytest.mark.parametrize("service", ["web", "worker", "trainer", "beat"])
+@pytest.mark.parametrize("service", ["web", "worker", "importer", "trainer", "beat"])
 def test_services_wait_for_tables_and_servers(service):
     conditions = {name: condition["condition"] for name, condition in SERVICES[service]["depends_on"].items()}
     assert conditions == {

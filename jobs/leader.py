@@ -1,0 +1,141 @@
+"""Beat that may run more than once: one process sends what is due, the others wait for it to end.
+
+The leader is who holds a lock of PostgreSQL. The lock belongs to a connection, so that it is free as soon as the
+process or machine is gone. It alone does not keep an entry from being sent twice: a leader that was suspended may go on
+after it lost the lock, and the scheduler sometimes looks at entries as they were before they were sent. So each entry
+is claimed in its row before it is sent, on the connection that holds the lock, and only by a process that knows when it
+ran last. The connection has to be one to PostgreSQL itself: a pooler in transaction mode (PgBouncer) would hand the
+lock to another client.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import psycopg
+from django_celery_beat.models import PeriodicTask
+from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
+
+from web.servers import connection_parameters
+
+logger = logging.getLogger(__name__)
+
+BEAT_LOCK = 0x1DF << 44  # keeps our advisory lock apart from others
+STANDBY_SECONDS = 5.0  # between two tries to become the leader
+VANISHED_IN = {  # a machine that is switched off frees the lock within half a minute
+    "tcp_user_timeout": 5000,  # milliseconds
+    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c lock_timeout=5000",
+}
+CLAIM = """
+UPDATE django_celery_beat_periodictask SET last_run_at = %(now)s, total_run_count = total_run_count + 1
+WHERE id = %(id)s AND enabled AND last_run_at IS NOT DISTINCT FROM %(seen)s
+"""
+
+
+class LeaderEntry(ModelEntry):
+    """An entry of the schedule that keeps when it ran last as the database has it: NULL where it never did."""
+
+    def __init__(self, model: PeriodicTask, app: Any = None) -> None:
+        self.seen_last_run_at = model.last_run_at  # the base class puts another time in the place of NULL
+        super().__init__(model, app)
+
+
+class Leadership:
+    """The lock, and the connection that it belongs to."""
+
+    def __init__(self) -> None:
+        self._connection: psycopg.Connection | None = None
+        self._is_held = False
+
+    def is_held(self) -> bool:
+        """Whether this process is the leader now; tries to become it otherwise."""
+        try:
+            self._is_held = self._ask()
+        except (psycopg.Error, OSError) as error:
+            self._lose(error)
+        return self._is_held
+
+    def _ask(self) -> bool:
+        connection = self._connect()
+        if self._is_held:
+            connection.execute("SELECT 1")  # the lock lives as long as the connection does
+            return True
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [BEAT_LOCK]).fetchone()
+        return bool(row and row[0])
+
+    def _connect(self) -> psycopg.Connection:
+        if self._connection is None:
+            self._connection = psycopg.connect(**{**connection_parameters(), **VANISHED_IN}, autocommit=True)
+        return self._connection
+
+    def claim(self, entry: LeaderEntry) -> bool:
+        """Note in its row that the entry runs now; False where the row has changed since, or the lock is lost.
+
+        Committed before the task is sent: of two that want the same run one is refused, and a run whose sender is
+        killed in between is left out rather than sent twice.
+        """
+        if self._connection is None or not self._is_held:
+            return False
+        values = {"now": entry.model.last_run_at, "id": entry.model.pk, "seen": entry.seen_last_run_at}
+        try:
+            return self._connection.execute(CLAIM, values).rowcount == 1
+        except (psycopg.Error, OSError) as error:
+            self._lose(error)
+            return False
+
+    def _lose(self, error: Exception) -> None:
+        if self._is_held:
+            logger.warning("beat leads no more: %s", error)
+        self.release()
+
+    def release(self) -> None:
+        """Let another process lead."""
+        self._is_held = False
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class LeaderScheduler(DatabaseScheduler):
+    """The schedule of the database, sent by one process of however many run."""
+
+    Entry = LeaderEntry
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.leadership = Leadership()
+        self._was_leader = False
+        super().__init__(*args, **kwargs)
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send one entry that is due, where this process leads; the seconds until the next look."""
+        is_leader = self.leadership.is_held()
+        if is_leader and not self._was_leader:
+            logger.info("beat leads: this process sends what is due")
+            self.read_anew()
+        self._was_leader = is_leader
+        if not is_leader:
+            return STANDBY_SECONDS
+        seconds: float = super().tick(*args, **kwargs)
+        return seconds
+
+    def reserve(self, entry: LeaderEntry) -> LeaderEntry:
+        """The entry as it is after this run; the base class leaves the old one in the schedule, to be sent again."""
+        following: LeaderEntry = next(entry)
+        self._schedule[entry.name] = following
+        return following
+
+    def apply_entry(self, entry: LeaderEntry, producer: Any = None) -> None:
+        """Send the entry, where no other process has and nothing about its last run has changed since it was read."""
+        if self.leadership.claim(entry):
+            super().apply_entry(entry, producer=producer)
+        else:
+            self.read_anew()
+
+    def read_anew(self) -> None:
+        """Forget what was read before: another process has sent since, or an operator changed something."""
+        self._initial_read, self._heap, self.old_schedulers = True, None, None
+
+    def close(self) -> None:
+        super().close()
+        self.leadership.release()
