@@ -9,7 +9,7 @@ PIP = $(RUN) -m pip --disable-pip-version-check install --quiet
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format messages shell hooks secrets clean environment development
+.PHONY: help run test lint format messages shell hooks secrets clean environment development docs
 
 help:
 	@echo "make run      start everything: database, broker, demo stock, first training, web, workers, beat"
@@ -17,6 +17,7 @@ help:
 	@echo "make lint     the same without the tests"
 	@echo "make format   let ruff put the code in shape"
 	@echo "make messages  collect what is to be translated into locale, and compile it"
+	@echo "make docs     the documentation as a searchable site, in var/docs"
 	@echo "make shell    a Django shell on the same database"
 	@echo "make hooks    check every commit with pre-commit"
 	@echo "make secrets  make the secret files that docker compose needs"
@@ -48,6 +49,11 @@ messages: development
 	$(BABEL) --quiet update --domain=django --input-file=var/django.pot --output-dir=locale --no-fuzzy-matching \
 		--ignore-obsolete --ignore-pot-creation-date --width=120
 	$(BABEL) --quiet compile --domain=django --directory=locale
+
+# Tools of its own: neither the site nor its tests need them.
+docs: environment
+	@$(PIP) -r requirements-deploy.txt
+	$(RUN) -m mkdocs build --strict
 
 shell: environment
 	@exec $(RUN) manage.py shell
