@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.api.throttles import throttled_page
 from catalog.exceptions import CatalogRefusal
 from catalog.models import Listing
 from catalog.services import mark_sold
@@ -60,7 +61,7 @@ def for_the_public_in_demo_mode(view: View) -> View:
             return view(request, *args, **kwargs)
         return redirect_to_login(request.get_full_path() if request.method == "GET" else reverse("shop"))
 
-    return guarded
+    return throttled_page(guarded)
 
 
 def is_staff(request: HttpRequest) -> bool:

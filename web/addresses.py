@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from rest_framework.settings import api_settings
@@ -21,6 +22,7 @@ def address_of(meta: Mapping[str, Any]) -> str:
     return addresses[-min(n_proxies, len(addresses))].strip()
 
 
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """Whom to count: an IPv4 address, the /64 of an IPv6 address, and what is neither (a socket) as it is."""
     try:

@@ -9,19 +9,23 @@ A request counts as many as it carries: a view with ``carried_in`` (fields that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
 from accounts.models import ApiKey, User
-from web.addresses import address_of
+from web.addresses import address_of, network_of
 from web.tally import tally
 
 if TYPE_CHECKING:  # REST framework loads this module while it loads its views
     from rest_framework.views import APIView
+
+Page = Callable[..., HttpResponse]
 
 
 class CountingThrottle(SimpleRateThrottle):
@@ -84,7 +88,11 @@ class UserThrottle(CountingThrottle):
     scope = "user"
 
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
-        return f"throttle_user_{request.user.pk}" if isinstance(request.user, User) else None
+        return user_key(request.user) if isinstance(request.user, User) else None
+
+
+def user_key(user: User) -> str:
+    return f"throttle_user_{user.pk}"
 
 
 class ApiKeyThrottle(CountingThrottle):
@@ -104,7 +112,11 @@ class GuestThrottle(CountingThrottle):
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
         if isinstance(request.user, User) or isinstance(request.auth, ApiKey):
             return None
-        return f"throttle_guest_{self.get_ident(request)}"
+        return guest_key(request.META)
+
+
+def guest_key(meta: Mapping[str, Any]) -> str:
+    return f"throttle_guest_{network_of(address_of(meta))}"
 
 
 class OpenRouteThrottle(CountingThrottle):
@@ -118,7 +130,24 @@ class OpenRouteThrottle(CountingThrottle):
 
     def key_of(self, meta: Mapping[str, Any]) -> str:
         """Of ``request.META`` or a WSGI environment."""
-        return f"throttle_open_{address_of(meta)}"
+        return f"throttle_open_{network_of(address_of(meta))}"
+
+
+def throttled_page(view: Page) -> Page:
+    """A page that is no view of the API, counted with what its reader asks of the API: by user, or else by address."""
+
+    @wraps(view)
+    def counted(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        user = getattr(request, "user", None)
+        throttle: CountingThrottle = UserThrottle() if isinstance(user, User) else GuestThrottle()
+        key = user_key(user) if isinstance(user, User) else guest_key(request.META)
+        if throttle.rate is None or throttle.allows(key, 1):
+            return view(request, *args, **kwargs)
+        seconds = max(1, round(throttle.wait()))
+        text = f"Too many requests: try again in {seconds} seconds.\n"
+        return HttpResponse(text, "text/plain; charset=utf-8", 429, headers={"Retry-After": str(seconds)})
+
+    return counted
 
 
 CALLER_THROTTLES = [UserThrottle, ApiKeyThrottle, GuestThrottle]

@@ -258,6 +258,7 @@ class CompleteSetView(StrictView):
     permission_classes = [HasScope]
     required_scope = ApiKey.Scope.INGEST
     throttle_classes = CALLER_THROTTLES
+    carried_in = ("external_ids",)
 
     @extend_schema(
         tags=STOCK,

@@ -102,6 +102,8 @@ class BuyerRoute(StrictView):
 class BuyerView(BuyerRoute):
     """One customer of the client system."""
 
+    carried_in = ("own_sellers",)
+
     def get_permissions(self) -> list[BasePermission]:
         self.required_scope = ApiKey.Scope.ADMIN if self.request.method == "DELETE" else ApiKey.Scope.INGEST
         return [HasScope()]

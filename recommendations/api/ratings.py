@@ -31,6 +31,7 @@ from accounts.models import ApiKey, User
 from recommendations.ratings.current import rating_model
 from recommendations.ratings.exceptions import TRAIN_COMMAND, NoRatingModel, NoReadableModel
 from recommendations.ratings.loaded import LoadedModel
+from web.addresses import address_of, network_of
 from web.build import AUTHORS, built_at
 from web.logs import last_lines, log_files
 from web.parsers import LenientJSONParser
@@ -189,7 +190,7 @@ class RatingsThrottle(CountingThrottle):
     scope = "ratings"
 
     def get_cache_key(self, request: Request, view: APIView) -> str:
-        return f"throttle_ratings_{self.get_ident(request)}"
+        return f"throttle_ratings_{network_of(address_of(request.META))}"
 
 
 class RatingsView(APIView):

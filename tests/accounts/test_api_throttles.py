@@ -2,17 +2,23 @@
 
 import io
 import json
+import re
 
 import pytest
+from django.urls import resolve
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
+from accounts.api.throttles import OpenRouteThrottle
 from accounts.services import create_api_key
 from recommender_site.http.fast_lane import with_fast_lane
+from tests.described_fields import operations, resolved
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 ME = "/api/v1/users/me"
+MANY = 100  # entries of one body that have to count as such
+BESIDE_ANOTHER = {"actions", "genres"}  # as many as there are item_ids, or the request is refused
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +70,7 @@ BULKS = [
     ("/api/v1/events", "ingest", lambda n: [{}] * n),
     ("/api/v1/listings", "ingest", lambda n: {"source": "garage", "listings": [{}] * n}),
     ("/api/v1/listings", "ingest", lambda n: [{}] * n),
+    ("/api/v1/listings/complete", "ingest", lambda n: {"external_ids": [7] * n}),
     ("/batch", "read", lambda n: [{}] * n),
     ("/interact", "ingest", lambda n: {"user_id": "u", "item_ids": ["x"] * n, "actions": []}),
     ("/add_items", "ingest", lambda n: {"item_ids": ["x"] * n, "genres": 1}),
@@ -76,6 +83,34 @@ def test_a_bulk_counts_what_it_carries(path, scope, body, monkeypatch):
     client = APIClient(headers={"X-Api-Key": create_api_key(name="a client", scopes=[scope], created_by=None)[1]})
     asked = [client.post(path, body(n), format="json").status_code for n in (1000, 1000, 400, 1000, 100, 1)]
     assert [status == 429 for status in asked] == [False, True, False, True, False, True]
+
+
+WITH_BODIES = [(route, each) for _, route, each in operations() if "requestBody" in each]
+
+
+@pytest.mark.parametrize(("route", "operation"), WITH_BODIES, ids=lambda part: part if isinstance(part, str) else "")
+def test_every_list_that_a_body_may_bring_is_counted(route, operation):
+    view = resolve(re.sub(r"{[^}]*}", "1", route)).func.cls
+    asked = resolved(operation["requestBody"]["content"]["application/json"]["schema"])
+    forms = [resolved(form) for form in asked.get("oneOf", [asked])]
+    fields = {name: resolved(field) for form in forms for name, field in form.get("properties", {}).items()}
+    long = {name for name, field in fields.items() if field.get("type") == "array" and is_long(field)}
+    assert long - BESIDE_ANOTHER <= {*getattr(view, "carried_in", ())}
+
+
+def is_long(field):
+    most = field.get("maxItems", 10**6)
+    return most >= MANY and most != field.get("minItems")  # a vector of so many numbers is one thing
+
+
+def test_a_subscriber_of_ipv6_has_one_share_and_not_one_for_each_address(settings):
+    settings.DEMO_MODE = True
+    asked = [calls({}, address=f"2001:db8:0:7::{n}", times=1)[0] for n in range(3)]
+    assert asked == [200, 200, 429]
+    assert calls({}, address="2001:db8:0:8::1", times=1) == [200]
+    assert OpenRouteThrottle().key_of({"REMOTE_ADDR": "2001:db8:0:7::1"}) == OpenRouteThrottle().key_of(
+        {"REMOTE_ADDR": "2001:db8:0:7:1::"}
+    )
 
 
 def test_more_at_once_than_the_whole_allowance_is_let_through_alone(monkeypatch):
