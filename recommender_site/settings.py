@@ -381,7 +381,7 @@ REST_FRAMEWORK: dict[str, Any] = {
         "accounts.api.authentication.TokenAuthentication",
         "accounts.api.authentication.ApiKeyAuthentication",
         "accounts.api.authentication.VisitorKeyAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
+        "accounts.api.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["web.parsers.JSONParser"],

@@ -10,11 +10,13 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.authentication import SessionAuthentication as CookieAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.tokens import Token
 
+from accounts.login.two_factor import has_shown_enough
 from accounts.models import ApiKey
 from accounts.tokens import user_of
 
@@ -57,6 +59,14 @@ class TokenAuthentication(JWTAuthentication):
         if user is None:
             raise AuthenticationFailed(_("This token is over: log in again."))
         return user
+
+
+class SessionAuthentication(CookieAuthentication):
+    """A session of the site, once it has shown the second factor that its user has or must have."""
+
+    def authenticate(self, request: Request) -> Any:
+        found = super().authenticate(request)
+        return found if found is None or has_shown_enough(request._request) else None
 
 
 class ApiKeyAuthentication(BaseAuthentication):

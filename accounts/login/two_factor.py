@@ -20,7 +20,7 @@ def has_factor(user: User) -> bool:
 
 
 def has_shown_enough(request: HttpRequest) -> bool:
-    """Whether this session may use the console, as far as second factors go.
+    """Whether this session may be used, as far as second factors go.
 
     Those who have one must have shown it in this session. Where one is required, single sign-on is accepted too: there
     the provider asks for it.
@@ -32,7 +32,7 @@ def has_shown_enough(request: HttpRequest) -> bool:
         return True
     if has_factor(request.user):
         return False
-    return settings.TWO_FACTOR == OPTIONAL or "socialaccount" in methods
+    return not must_set_one_up(request.user) or "socialaccount" in methods
 
 
 def must_set_one_up(user: User) -> bool:

@@ -6,6 +6,7 @@ the finished schema. A description that a view gives for a status of its own is 
 
 from typing import Any
 
+from drf_spectacular.authentication import SessionScheme
 from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
@@ -109,6 +110,10 @@ def _describe(response: Schema, status: str) -> None:
 
 class TokenScheme(SimpleJWTScheme):
     target_class = "accounts.api.authentication.TokenAuthentication"
+
+
+class CookieScheme(SessionScheme):
+    target_class = "accounts.api.authentication.SessionAuthentication"
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):

@@ -1,7 +1,9 @@
 """The second factor of staff, through the pages: set up, asked for, required, lost."""
 
 import json
+import re
 import time
+from urllib.parse import quote
 
 import pytest
 from allauth.mfa.adapter import get_adapter
@@ -14,8 +16,9 @@ from django.urls import reverse
 
 from accounts.login.account_urls import urlpatterns
 from accounts.models import AuditEntry, User
+from catalog.models import Listing
 from tests.accounts.security_key import SecurityKey
-from tests.factories import UserFactory
+from tests.factories import ListingFactory, UserFactory
 
 PASSWORD = "password"
 INDEX = "/admin/"
@@ -98,6 +101,29 @@ def test_no_door_leads_past_the_code(door, secret, client):
     assert client.get("/api/v1/users/me").status_code == 401
 
 
+ELSEWHERE = ["https://evil.example/", "//evil.example/", "/\\evil.example", "https:evil.example", "javascript:alert(1)"]
+
+
+@pytest.mark.parametrize("address", ELSEWHERE)
+def test_no_door_leads_to_another_site(address, secret, client):
+    for door in ("admin:login", "rest_framework:login"):
+        for name in ("next", "redirect_to", "url"):
+            bob = UserFactory(operator=True)
+            given = {"username": bob.email, "password": PASSWORD, name: address}
+            assert_stays(Client().post(reverse(door) + f"?{name}={quote(address)}", given))
+        log_in(client, door, quote(address))
+        assert_stays(client.post(reverse("mfa_authenticate") + f"?next={quote(address)}", {"code": code_for(secret)}))
+        assert client.get(INDEX).status_code == 200
+        page = reverse("account_reauthenticate") + f"?next={quote(address)}"
+        assert_stays(client.post(page, {"password": PASSWORD, "next": address}))
+        assert_stays(client.post(reverse("account_logout") + f"?next={quote(address)}", {"next": address}))
+
+
+def assert_stays(answer):
+    assert answer.status_code == 302
+    assert re.match(r"/(?![/\\])", answer.headers["Location"]), answer.headers["Location"]
+
+
 def test_a_password_alone_buys_no_token(secret):
     def ask(**more):
         given = {"email": "alice@example.com", "password": PASSWORD, **more}
@@ -139,6 +165,24 @@ def test_a_session_from_before_must_show_it_too(alice, secret, client):
     assert client.get(INDEX).headers["Location"].startswith(reverse("admin:login"))
     assert log_in(client).headers["Location"] == reverse("mfa_authenticate")
     assert client.get(reverse("mfa_authenticate")).status_code == 200
+
+
+@pytest.mark.parametrize("wanted", ["optional", "required"])
+def test_a_session_that_owes_a_code_opens_nothing_else_either(wanted, alice, secret, client, settings):
+    settings.TWO_FACTOR, settings.DEMO_MODE = wanted, False
+    bob = UserFactory(email="bob@example.com", operator=True)  # who has not set one up
+    ListingFactory(pk=1)
+    for person in (alice, bob) if wanted == "required" else (alice,):
+        client.force_login(person)
+        for path in ("/shop/", "/shop/cars/1/"):
+            assert client.get(path).headers["Location"].startswith(reverse("admin:login"))
+        assert client.post("/shop/act/", {"act": "sold 1 - 0"}).headers["Location"].startswith(reverse("admin:login"))
+        assert {
+            client.get(path).status_code for path in ("/api/v1/users/me", "/api/v1/users/me/export", "/api/log")
+        } == {401}
+    assert Listing.objects.get().status == "live"
+    client.force_login(UserFactory())  # no staff: there is no code to be owed
+    assert client.get("/api/v1/users/me").status_code == 200
 
 
 # --- Tried, lost, turned off -----------------------------------------------------------------------------------------
