@@ -143,6 +143,7 @@ class Buyer(models.Model):
         max_length=20, blank=True, default="", db_default="", help_text="Language and region, as “en-GB”."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    is_new = False  # whether this very object was made when it was looked up, and is not only read
 
     class Meta:
         constraints = [

@@ -27,7 +27,8 @@ def buyer_for_user(user: User) -> Buyer:
 
 def buyer_for_visitor(visitor_key: str) -> Buyer:
     """The guest with this key, made at first sight. A key that was spent makes a new guest: it is never an account."""
-    buyer, _ = Buyer.objects.get_or_create(visitor_key=visitor_key, **UNSPENT)
+    buyer, is_new = Buyer.objects.get_or_create(visitor_key=visitor_key, **UNSPENT)
+    buyer.is_new = is_new
     return buyer
 
 
@@ -43,7 +44,10 @@ def buyers_for_external_ids(external_ids: Iterable[str]) -> dict[str, Buyer]:
     known = set(Buyer.objects.filter(external_id__in=wanted).values_list("external_id", flat=True))
     if missing := [Buyer(external_id=external_id) for external_id in wanted if external_id not in known]:
         Buyer.objects.bulk_create(missing, ignore_conflicts=True)
-    buyers = Buyer.objects.select_related("merged_into").filter(external_id__in=wanted)
+    made_at = {buyer.external_id: buyer.created_at for buyer in missing}  # another request may have made one first
+    buyers = list(Buyer.objects.select_related("merged_into").filter(external_id__in=wanted))
+    for buyer in buyers:
+        buyer.is_new = made_at.get(buyer.external_id) == buyer.created_at
     return {str(buyer.external_id): _merge_target(buyer) for buyer in buyers}
 
 
@@ -75,7 +79,8 @@ def spend_visitor_key(visitor_key: str) -> None:
 
 
 def _standing_buyer(**known_by) -> Buyer:
-    buyer, _ = Buyer.objects.select_related("merged_into").get_or_create(**known_by)
+    buyer, is_new = Buyer.objects.select_related("merged_into").get_or_create(**known_by)
+    buyer.is_new = is_new
     return _merge_target(buyer)
 
 

@@ -1,7 +1,7 @@
 """What buyers did, as it is sent: one event or many, from buyers themselves or from a client system for the buyers it
 names."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.identity import BUYER_REQUIRED, NOT_ANOTHER_BUYER, own_buyer_of
-from accounts.api.permissions import IsBuyerOrHasScope, is_client_system
+from accounts.api.permissions import IsBuyerOrHasScope
 from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey, Buyer
 from accounts.services import buyers_for_external_ids
@@ -113,7 +113,7 @@ class EventsView(StrictView):
         if not is_partial:
             batch.refuse_problems()
         results = record(request, batch, is_partial)
-        is_any = any(result.outcome in (Outcome.RECORDED, Outcome.REPEATED) for result in results)
+        is_any = any(result.is_kept for result in results)
         code = status.HTTP_201_CREATED if is_any else status.HTTP_200_OK
         return Response(answer_of(results, batch.is_single), status=code)
 
@@ -173,13 +173,17 @@ def record(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
 
 def _record(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
     key = request.auth if isinstance(request.auth, ApiKey) else None
-    name_buyers(request, batch)
+    own = None if key else own_buyer_of(request)
+    name_buyers(own, batch)
     if not is_partial:
         batch.refuse_problems()
     right = [item.event for item in batch.items if item.event is not None and not item.problems]
+    events = with_buyers(own, right)
     recorded = record_interactions_of_many(
-        events_by_buyer=with_buyers(request, right), key=key, is_partial=is_partial
+        events_by_buyer=events, key=key, is_partial=is_partial
     ) if right else Recorded([])  # fmt: skip
+    buyers = [*([own] if own else []), *(buyer for buyer, _ in events)]
+    take_back(buyers, {buyer.pk for (buyer, _), result in zip(events, recorded.results, strict=True) if result.is_kept})
     results = iter(recorded.results)
     return [
         next(results) if item.event is not None and not item.problems else Result("", Outcome.REFUSED, item.problems)
@@ -205,9 +209,15 @@ def name_listings(request: Request, batch: Batch) -> None:
             item.problems.append(("external_id", reason % {"external_id": reference[1], "source": reference[0]}))
 
 
-def name_buyers(request: Request, batch: Batch) -> None:
-    """Note the events whose buyer is missing. Raises PermissionDenied when a person writes for another one."""
-    own = None if is_client_system(request) else own_buyer_of(request)
+def take_back(buyers: Iterable[Buyer], kept: Collection[int]) -> None:
+    """Remove buyers made for events of which none is kept: who was erased is not made again by what is refused."""
+    if unused := {buyer.pk for buyer in buyers if buyer.is_new} - {*kept}:
+        Buyer.objects.filter(pk__in=unused).delete()
+
+
+def name_buyers(own: Buyer | None, batch: Batch) -> None:
+    """Note the events whose buyer is missing, where ``own`` is None. Raises PermissionDenied when a person writes for
+    another one."""
     for index, item in enumerate(batch.items):
         if item.event is None:
             continue
@@ -219,11 +229,10 @@ def name_buyers(request: Request, batch: Batch) -> None:
             raise PermissionDenied(f"{path}buyer: {NOT_ANOTHER_BUYER}")
 
 
-def with_buyers(request: Request, events: Sequence[dict[str, Any]]) -> list[tuple[Buyer, Event]]:
-    """Whose event each of them is; buyers whom a client system names first are made."""
-    if not is_client_system(request):
-        buyer = own_buyer_of(request)
-        return [(buyer, _as_event(event)) for event in events]
+def with_buyers(own: Buyer | None, events: Sequence[dict[str, Any]]) -> list[tuple[Buyer, Event]]:
+    """Whose event each of them is: the sender's, or else of buyers whom a client system names, made at first sight."""
+    if own is not None:
+        return [(own, _as_event(event)) for event in events]
     buyers = buyers_for_external_ids(event["buyer"] for event in events)
     return [(buyers[event["buyer"]], _as_event(event)) for event in events]
 

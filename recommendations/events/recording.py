@@ -75,6 +75,11 @@ class Result:
     outcome: Outcome = Outcome.RECORDED
     problems: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether the event is in the log, now or since it was sent before."""
+        return self.outcome in (Outcome.RECORDED, Outcome.REPEATED)
+
 
 @dataclass(frozen=True)
 class Recorded:

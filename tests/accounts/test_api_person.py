@@ -1,6 +1,7 @@
 """Everything known about a person can be exported, and is erased with the account."""
 
 import pytest
+from django.db.models import CASCADE
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
@@ -8,7 +9,15 @@ from accounts.models import Buyer, ErasedId, User
 from accounts.services import buyer_for_user, buyer_for_visitor, create_api_key, merge_guest
 from catalog.models import Listing, Seller
 from recommendations.events.recording import Event, record_interactions
-from recommendations.models import Interaction, Preference, SavedSearch, ServedList
+from recommendations.models import (
+    BuyerSeller,
+    Interaction,
+    Preference,
+    SavedSearch,
+    ServedList,
+    ShownAgain,
+    SimulatedTaste,
+)
 from recommendations.serving.lists import ListRequest, recommend
 from tests.factories import ListingFactory, SellerFactory, UserFactory
 from tests.markets import trained_market, view
@@ -59,6 +68,19 @@ def test_an_export_holds_everything(alice, alice_history):
     assert exported["saved_searches"][0]["name"] == "BMWs"
     assert len(exported["preferences"][0]["vector"]) == 128
     assert exported["preferences"][0]["wishes"]
+
+
+HANGS_ON_A_BUYER = {  # model -> its name in the file
+    Buyer: "known_as", Interaction: "events", ServedList: "lists", SavedSearch: "saved_searches",
+    BuyerSeller: "sellers_of_own_or_blocked", ShownAgain: "cars_shown_again", Preference: "preferences",
+}  # fmt: skip
+
+
+def test_every_kind_of_row_that_hangs_on_a_buyer_is_exported_and_goes_with_the_buyer(alice, alice_history):
+    relations = {relation.related_model: relation for relation in Buyer._meta.related_objects}
+    assert set(relations) == {*HANGS_ON_A_BUYER, SimulatedTaste}  # which is of a made-up buyer
+    assert all(relation.on_delete is CASCADE for relation in relations.values())
+    assert {*HANGS_ON_A_BUYER.values(), "account"} <= set(logged_in(alice).get(EXPORT).json())
 
 
 def test_an_export_holds_no_data_of_another_person(alice, alice_history):

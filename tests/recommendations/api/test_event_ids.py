@@ -7,7 +7,7 @@ from django.db import connection
 from rest_framework.test import APIClient
 
 from accounts.models import Buyer
-from accounts.services import create_api_key, merge_guest
+from accounts.services import create_api_key, erase_person, merge_guest
 from recommendations.events.recording import Event, record_interactions
 from recommendations.models import Interaction
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
@@ -142,6 +142,29 @@ def test_one_bad_event_does_not_refuse_the_others_when_that_is_asked(as_garage, 
         ["event_id"], [], ["kind"], ["listing_id"], ["listing_id"], ["buyer"],
     ]  # fmt: skip
     assert Interaction.objects.count() == 2
+    assert {*Buyer.objects.values_list("external_id", flat=True)} == {"a", "b"}, "who did nothing is not made"
+
+
+def test_who_was_erased_is_not_made_again_by_events_that_are_not_recorded(as_garage, car):
+    as_garage.post(EVENTS, like(car, buyer="a"))
+    erase_person(buyer=Buyer.objects.get())
+    as_garage.post(EVENTS, like(car, buyer="b"))
+    refused = [like(car, buyer="a", listing_id=999_999), like(car, buyer="a", kind="steal", event_id="e-2"),
+               like(car, buyer="a"), like(car, buyer="a", event_id="x" * 65)]  # fmt: skip
+    assert outcomes(as_garage.post(f"{EVENTS}?partial=true", refused)) == ["refused", "refused", "conflict", "refused"]
+    for event in refused:
+        assert as_garage.post(EVENTS, event).status_code in (400, 409)
+    assert Buyer.objects.get().external_id == "b"
+    assert outcomes(as_garage.post(f"{EVENTS}?partial=true", [*refused, like(car, buyer="a", event_id="e-3")]))[4:] == [
+        "recorded"
+    ]
+    assert Buyer.objects.get(external_id="a").interactions.count() == 1
+
+
+def test_a_guest_of_whom_nothing_is_recorded_is_not_made(as_gus, car):
+    Buyer.objects.all().delete()
+    assert outcomes(as_gus.post(f"{EVENTS}?partial=true", [like(car, listing_id=999_999)])) == ["refused"]
+    assert not Buyer.objects.exists()
 
 
 def test_nine_hundred_and_ninety_nine_are_recorded_beside_one_that_is_wrong(as_garage, car):
