@@ -6,12 +6,14 @@ count as seen. ``troubles`` says from the last runs alone what an operator has t
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from smtplib import SMTPException
 from typing import Any
 
 from django.conf import settings
@@ -22,14 +24,17 @@ from django.db.models import Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from catalog.exceptions import FeedRefused, FileRefused
+from catalog.exceptions import FeedRefused, FileRefused, ImportRefused
 from catalog.imports.options import ImportOptions
 from catalog.imports.staging import unnoted
 from catalog.imports.uploads import keep_file, too_large
 from catalog.models import Feed, ImportRun, Listing, UploadedFile
+from jobs.isolation import LEFT_OUT, is_fault_of_data
 from jobs.queue import enqueue_on_commit
 from web.fetching import FetchRefused, Source, fetch
 from web.seals import unseal
+
+logger = logging.getLogger(__name__)
 
 Status = ImportRun.Status
 SHRINKS_BELOW = 0.7  # of the rows of the run before
@@ -85,7 +90,10 @@ def queue_feed(
 
 
 def queue_due_feeds(now: datetime) -> list[ImportRun]:
-    """Queue the feeds whose time has come; the next time counts from now, so that none runs twice after an outage."""
+    """Queue the feeds whose time has come; the next time counts from now, so that none runs twice after an outage.
+
+    A profile that cannot be read, as an earlier release may have stored one, costs its own run and no other.
+    """
     runs = []
     due = Feed.objects.filter(is_enabled=True, origin__in=FETCHED, next_run_at__lte=now)
     for feed_id in due.values_list("pk", flat=True):
@@ -96,8 +104,25 @@ def queue_due_feeds(now: datetime) -> list[ImportRun]:
             feed.next_run_at = now + timedelta(minutes=feed.every_minutes)
             feed.save(update_fields=["next_run_at"])
             if not feed.runs.unfinished().exists():
-                runs.append(queue_feed(feed))
+                runs += _queued_or_failed(feed, now)
     return runs
+
+
+def _queued_or_failed(feed: Feed, now: datetime) -> list[ImportRun]:
+    """The queued run of a feed; nothing, and a run that says why it failed, where the profile is at fault."""
+    try:
+        with transaction.atomic():
+            return [queue_feed(feed)]
+    except Exception as error:
+        if not isinstance(error, ImportRefused) and not is_fault_of_data(error):
+            raise
+        LEFT_OUT.labels("feeds").inc()
+        logger.exception("feed %s: its run is left out", feed.pk)
+        ImportRun.objects.create(
+            feed=feed, is_fetched=True, file_name=feed.name, source=feed.source, status=Status.FAILED, finished_at=now,
+            error=f"The profile cannot be read: {error}",
+        )  # fmt: skip
+        return []
 
 
 # --- Fetching --------------------------------------------------------------------------------------------------------
@@ -271,7 +296,10 @@ def feeds_in_trouble(now: datetime) -> list[tuple[Feed, list[Trouble]]]:
 
 
 def send_alerts(now: datetime) -> int:
-    """Write once about each new trouble of a feed, to the address its profile names; how many mails were sent."""
+    """Write once about each new trouble of a feed, to the address its profile names; how many mails were sent.
+
+    An address that is refused keeps no other mail back; it is tried again next time.
+    """
     n_sent = 0
     for feed in with_recent_runs(Feed.objects.exclude(alert_email="")):
         found = troubles(feed, now)
@@ -280,7 +308,11 @@ def send_alerts(now: datetime) -> int:
             continue
         if any(trouble.kind not in known for trouble in found):
             subject = " ".join(f"Feed {feed.name}: {found[0].said}".split())  # an error may have several lines
-            send_mail(subject[:150], alert_text(feed, found), None, [feed.alert_email])
+            try:
+                send_mail(subject[:150], alert_text(feed, found), None, [feed.alert_email])
+            except (SMTPException, ValueError):
+                logger.exception("the alert of feed %s was not sent", feed.pk)
+                continue
             n_sent += 1
         Feed.objects.filter(pk=feed.pk).update(alerted=" ".join(trouble.kind for trouble in found))
     return n_sent

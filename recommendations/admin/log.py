@@ -66,6 +66,11 @@ class EventKindAdmin(ConsoleAdmin):
     def open_weights(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:recommendations_eventkind_weights")
 
+    def has_delete_permission(self, request: HttpRequest, obj: EventKind | None = None) -> bool:
+        """Not of a kind that routes and pages of ours record; a weight of 0 has it ignored."""
+        is_needed = obj is not None and obj.slug in EventKind.RECORDED_BY_US
+        return super().has_delete_permission(request, obj) and not is_needed
+
     def get_readonly_fields(self, request: HttpRequest, obj: EventKind | None = None) -> list[str]:
         """The slug is what clients send and what the log refers to."""
         return ["slug"] if obj else []

@@ -351,6 +351,7 @@ class HealthView(APIView):
 class CleanUpView(APIView):
     """A fresh start. Outside demo mode this route exists for API keys with the scope “admin” only."""
 
+    http_method_names = ["get", "post", "options"]  # HEAD only looks, and must not empty anything
     permission_classes = [AllowAny]  # what may be done is decided below, as a route that is closed answers 404
     throttle_classes = CALLER_THROTTLES
 

@@ -51,6 +51,7 @@ from recommendations.api.serializers import (
 )
 from recommendations.buyers.refresh import save_questionnaire
 from recommendations.events.recording import Event, record_interactions
+from recommendations.exceptions import EventsRefused
 from recommendations.listings.market_prices import market_prices_of
 from recommendations.serving.lists import ListRequest, recommend, similar_listings
 from recommendations.serving.search_order import best_first
@@ -82,7 +83,7 @@ def publish(request: Request, event: Event) -> None:
     if is_client_system(request) and not has_scope(request, ApiKey.Scope.INGEST):
         return
     if buyer := acting_buyer_of(request):
-        with suppress(IntegrityError):  # the buyer was erased just now
+        with suppress(IntegrityError, EventsRefused):  # the buyer was erased just now, or the kind of event is gone
             record_interactions(buyer=buyer, events=[event])
 
 

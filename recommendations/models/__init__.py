@@ -29,6 +29,8 @@ SIMILAR_DIMENSIONS = 64  # the width of the column ``likeness``; what the engine
 class EventKind(models.Model):
     """What an event of this kind says about taste, and for how long. Edited by operators."""
 
+    RECORDED_BY_US = frozenset({"view", "search", "like", "dislike", "hide", "contact"})  # by routes and pages of ours
+
     slug = models.SlugField(primary_key=True, max_length=40)
     name = models.CharField(max_length=80)
     weight = models.FloatField(

@@ -17,7 +17,15 @@ from recommendations.buyers.preferences import current_preference
 from recommendations.buyers.refresh import refresh_stale_preferences, renew_preferences
 from recommendations.listings.embedding import embed_listings, embed_missing_listings
 from recommendations.listings.index import borrow_index, drop_index
-from recommendations.models import Interaction, ListingVector, Placement, Preference, SavedSearch
+from recommendations.merchandising.rules import forget_rules
+from recommendations.models import (
+    Interaction,
+    ListingVector,
+    MerchandisingRule,
+    Placement,
+    Preference,
+    SavedSearch,
+)
 from recommendations.serving.lists import ListRequest, recommend, similar_listings
 from recommendations.training.runs import run_training, start_training
 from tests.factories import BuyerFactory, ListingFactory, PlacementFactory, UserFactory
@@ -98,6 +106,30 @@ def test_odd_rules_of_a_placement_stop_no_list(query):
     trained_market(3)
     Placement.objects.update_or_create(slug="home", defaults={"name": "Home", "filters": query})
     recommend(ListRequest(buyer=None, k=3, placement="home"))
+
+
+def test_odd_merchandising_rules_stop_no_list():
+    market = trained_market(3)
+    BuyerFactory(external=True, external_id="odd")
+    for number, query in enumerate(ODD_QUERIES):
+        for action in MerchandisingRule.Action.values:
+            MerchandisingRule.objects.create(
+                name=f"{action} {number}", action=action, position=1, strength=7, share=50, target=query,
+                interest=query, audience=("all", "interested", "cold")[number % 3],
+            )  # fmt: skip
+    MerchandisingRule.objects.filter(name="boost 0").update(action="nonsense", audience="nonsense", holdout=900)
+    forget_rules()
+    client = Client(headers={"X-Api-Key": create_api_key(name="a client", scopes=["admin"], created_by=None)[1]})
+    for path in ("recommendations?", "recommendations?buyer=odd", f"{market.bmws[0].pk}/similar?"):
+        answer = client.get(f"/api/v1/cars/{path}&k=3")
+        assert answer.status_code == 200, path
+    operator = Client()
+    operator.force_login(UserFactory(operator=True))
+    assert operator.get("/shop/").status_code == 200
+    for page in ("merchandisingrule", "servedlist"):
+        assert operator.get(f"/admin/recommendations/{page}/").status_code == 200
+    for rule in MerchandisingRule.objects.all()[::9]:
+        assert operator.get(f"/admin/recommendations/merchandisingrule/{rule.pk}/change/").status_code == 200, rule
 
 
 # --- Buyers ----------------------------------------------------------------------------------------------------------

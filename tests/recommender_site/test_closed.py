@@ -4,15 +4,19 @@ A new route fails here until it is in the table. Refused means 401 or 403; 404 w
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 from rest_framework.views import APIView
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from accounts.models import Buyer, User
 from catalog.models import Listing
+from recommendations.models import Interaction
 from recommender_site.http.fast_lane import with_fast_lane
 from tests.factories import ApiKeyFactory, ListingFactory, UserFactory
 
@@ -245,10 +249,131 @@ def test_no_page_of_the_admin_is_for_those_who_are_not_staff(caller, method, cal
 
 @pytest.mark.parametrize(("name", "method"), list(CLOSED), ids="-".join)
 def test_every_route_of_the_api_is_throttled(name, method):
-    pattern = next(pattern for found, pattern, _ in routes() if found == name)
-    view = getattr(pattern.callback, "cls", None) or getattr(pattern.callback, "view_class", None)
+    view = view_of(name)
     if view is not None and issubclass(view, APIView):
         assert view.throttle_classes
+
+
+def view_of(name: str) -> Any:
+    pattern = next(pattern for found, pattern, _ in routes() if found == name)
+    return getattr(pattern.callback, "cls", None) or getattr(pattern.callback, "view_class", None)
+
+
+PROBES = {"healthz", "readyz", "metrics"}  # asked from inside, and cheap
+LOGINS = {"login", "account_login", "account_logout", *ACCOUNT_PAGES}  # what is tried there is counted, not who looks
+
+
+@pytest.mark.parametrize("method", ["get", "post", "head", "options"])
+@pytest.mark.parametrize("caller", [NOTHING, VISITOR, USER, SESSION])
+@pytest.mark.parametrize("is_demo", [False, True], ids=["production", "demo"])
+def test_every_page_is_throttled_for_all_who_ask(is_demo, caller, method, callers, settings, monkeypatch):
+    settings.DEMO_MODE = is_demo
+    pages = [name for name, _, _ in routes() if not issubclass(view_of(name) or object, APIView)]
+    counted = set(pages) - PROBES - LOGINS
+    assert {"home", "shop", "shop-act"} <= counted
+    for throttle in ("UserThrottle", "GuestThrottle"):
+        monkeypatch.setattr(f"accounts.api.throttles.{throttle}.rate", "1/day", raising=False)
+    for number, name in enumerate(sorted(counted)):
+        answer = getattr(callers[caller], method)(path_of(name))
+        assert (answer.status_code == 429) == (number > 0), name
+        assert number == 0 or int(answer["Retry-After"]) > 0
+
+
+# --- Credentials that are over ----------------------------------------------------------------------------------------
+def by_token(token: object) -> Client:
+    return Client(headers={"Authorization": f"Bearer {token}"})
+
+
+def expired_token(user: User) -> Client:
+    token = RefreshToken.for_user(user).access_token
+    token.set_exp(lifetime=-timedelta(seconds=1))
+    return by_token(token)
+
+
+def logged_in(user: User) -> dict[str, str]:
+    given = {"email": user.email, "password": "password"}
+    return Client().post("/api/v1/token", given, content_type="application/json").json()
+
+
+def refresh_token_spent_twice(user: User) -> Client:
+    pair = logged_in(user)
+    for _ in range(2):
+        Client().post("/api/v1/token/refresh", {"refresh": pair["refresh"]}, content_type="application/json")
+    return by_token(pair["access"])
+
+
+def logged_out_everywhere(user: User) -> Client:
+    client = by_token(logged_in(user)["access"])
+    assert client.post("/api/v1/token/revoke-all", content_type="application/json").status_code == 204
+    return client
+
+
+def closed_account(user: User) -> Client:
+    client = by_token(logged_in(user)["access"])
+    User.objects.filter(pk=user.pk).update(is_active=False)  # by hand, past all that saving a user does
+    return client
+
+
+def session_of_a_closed_account(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    return client
+
+
+def another_password(user: User) -> Client:
+    client = by_token(logged_in(user)["access"])
+    user.set_password("another")
+    user.save()
+    return client
+
+
+def revoked_key(user: User) -> Client:
+    ApiKeyFactory(secret="fc_revoked", scopes=["admin"], revoked_at=timezone.now())
+    return Client(headers={"X-Api-Key": "fc_revoked"})
+
+
+def expired_key(user: User) -> Client:
+    ApiKeyFactory(secret="fc_expired", scopes=["admin"], expires_at=timezone.now())
+    return Client(headers={"Authorization": "Api-Key fc_expired"})
+
+
+def refresh_token_as_access_token(user: User) -> Client:
+    return by_token(RefreshToken.for_user(user))
+
+
+OVER = [
+    expired_token, refresh_token_as_access_token, refresh_token_spent_twice, logged_out_everywhere, closed_account,
+    session_of_a_closed_account, another_password, revoked_key, expired_key,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", OVER)
+def test_a_credential_that_is_over_opens_nothing(way, settings, db):
+    settings.DEMO_MODE = False
+    client = way(UserFactory())
+    ListingFactory(pk=1)
+    n_buyers = Buyer.objects.count()
+    for (name, method), gets_in in CLOSED.items():
+        if NOTHING not in gets_in and name not in {"metrics", *HIDDEN_WHERE_CLOSED}:
+            answer = getattr(client, method)(path_of(name), content_type="application/json")
+            assert answer.status_code in ({302} if name.startswith("shop") else {401, 403}), name
+    assert Buyer.objects.count() == n_buyers
+    assert not Interaction.objects.exists()
+    assert Listing.objects.filter(status="live").exists()
+
+
+@pytest.mark.parametrize("is_demo", [False, True], ids=["production", "demo"])
+def test_a_session_writes_nothing_without_the_token_of_a_page(is_demo, settings, db):
+    settings.DEMO_MODE = is_demo
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(UserFactory(operator=True))
+    ListingFactory(pk=1)
+    asked = [(name, method) for (name, method), callers in CLOSED.items()
+             if method != "get" and SESSION in callers and NOTHING not in callers]  # fmt: skip
+    assert len(asked) > 4
+    for name, method in [*asked, *((name, "post") for name in ("shop-act", "shop-visitor", "shop-searches"))]:
+        assert getattr(client, method)(path_of(name), content_type="application/json").status_code == 403, name
 
 
 # --- Emptying the site -----------------------------------------------------------------------------------------------
@@ -272,6 +397,15 @@ def test_a_page_of_another_site_cannot_empty_a_demo(headers, method, settings, d
     settings.DEMO_MODE = True
     ListingFactory()
     assert getattr(Client(headers=headers), method)("/cleanup").status_code == 403
+    assert Listing.objects.exists()
+
+
+@pytest.mark.parametrize("caller", [NOTHING, ADMIN])
+@pytest.mark.parametrize("method", ["head", "options", "put", "delete"])
+def test_only_a_get_and_a_post_empty_a_site(method, caller, callers, settings):
+    settings.DEMO_MODE = True
+    ListingFactory()
+    getattr(callers[caller], method)("/cleanup")
     assert Listing.objects.exists()
 
 

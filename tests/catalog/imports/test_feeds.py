@@ -1,6 +1,7 @@
 """Feeds: fetched by beat or by hand, read as their profile says, and in trouble where they are."""
 
 import io
+import json
 import sys
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ from django.core import mail
 from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -158,6 +160,23 @@ def test_beat_queues_what_is_due_once(feed, folder, queued):
     assert len(queue_due_feeds(now + timedelta(days=4))) == 1
 
 
+@pytest.mark.parametrize(
+    "options", [{"no_such_option": 1}, {"currency": "nothing"}, {"misses": "x"}, {"key": 5}, [1], None, "x", 7]
+)
+def test_a_profile_that_cannot_be_read_stops_no_other_feed(options, feed, folder, queued):
+    now = timezone.now()
+    odd = Feed.objects.create(name="Odd", source="odd", origin="folder", address="*.csv", next_run_at=now)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE catalog_feed SET options = %s::jsonb, id = 0 WHERE id = %s", [json.dumps(options), odd.pk]
+        )
+    odd.pk = 0  # before all others
+    assert [run.feed for run in queue_due_feeds(now)] == [feed]
+    assert kinds(odd) == ["failed"]
+    assert queue_due_feeds(now) == []
+    assert ImportRun.objects.filter(feed=0).count() == 1
+
+
 def test_a_feed_under_way_is_not_begun_again(feed, queued):
     queue_feed(feed)
     with pytest.raises(FeedRefused, match="already"):
@@ -204,6 +223,23 @@ def test_an_error_of_several_lines_is_written_about(feed, folder):
     ImportRun.objects.filter(pk=run.pk).update(error="the database is gone\nDETAIL: since noon")
     assert send_alerts(timezone.now()) == 1
     assert "the database is gone DETAIL: since noon" in mail.outbox[0].subject
+
+
+def test_an_address_that_no_mail_can_have_keeps_no_other_alert_back(feed, folder):
+    other = Feed.objects.create(
+        name="Another",
+        source="another",
+        origin="folder",
+        address="*.txt",
+        alert_email="a@example.com\nBcc: b@example.com",
+    )
+    feed.alert_email = "stock@example.com"
+    feed.save()
+    for each in (other, feed):
+        ran(each)
+    assert send_alerts(timezone.now()) == 1
+    assert [sent.to for sent in mail.outbox] == [["stock@example.com"]]
+    assert not Feed.objects.get(pk=other.pk).alerted
 
 
 def test_each_trouble_is_written_about_once(feed, folder):

@@ -34,6 +34,7 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 RUNS = "admin:recommendations_trainingrun_changelist"
+KINDS = "admin:recommendations_eventkind"
 SUBMITTED = {"_form_submitted": "on"}
 
 
@@ -552,3 +553,17 @@ def test_the_taste_is_refreshed_from_the_buyers_page(operator: Client, learned_t
     button = reverse("admin:accounts_buyer_refresh_taste", args=[learned_taste.buyer_id])
     operator.post(button, SUBMITTED)
     assert Preference.objects.get().n_interactions == learned_taste.buyer.interactions.count()
+
+
+@pytest.mark.parametrize("kind", sorted(EventKind.RECORDED_BY_US))
+def test_a_kind_of_event_that_the_site_records_itself_cannot_be_deleted(kind):
+    client = Client()
+    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    EventKind.objects.create(slug="own", name="Own", weight=1, half_life_days=30)
+    assert client.post(reverse(f"{KINDS}_delete", args=[kind]), {"post": "yes"}).status_code == 403
+    for chosen in ([kind], [kind, "own"]):
+        sent = {"action": "delete_selected", "_selected_action": chosen, "post": "yes"}
+        client.post(reverse(f"{KINDS}_changelist"), sent)
+        assert EventKind.objects.filter(slug=kind).exists()
+    assert client.post(reverse(f"{KINDS}_delete", args=["own"]), {"post": "yes"}).status_code == 302
+    assert not EventKind.objects.filter(slug="own").exists()

@@ -3,7 +3,7 @@ from uuid import uuid4
 import pytest
 from rest_framework.test import APIClient
 
-from recommendations.models import Interaction
+from recommendations.models import EventKind, Interaction
 from tests.factories import ListingFactory
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +63,15 @@ def test_a_list_that_cannot_be_is_refused(as_alice, origin):
 def test_a_key_that_may_only_read_leaves_no_trace(as_reader):
     assert detail(as_reader, ListingFactory().pk, buyer="007").status_code == 200
     assert not Interaction.objects.exists()
+
+
+@pytest.mark.parametrize("kind", ["view", "search"])
+def test_a_kind_of_event_that_is_missing_keeps_no_answer_back(as_garage, kind):
+    car = ListingFactory()
+    EventKind.objects.filter(slug=kind).delete()
+    assert detail(as_garage, car.pk, buyer="7").status_code == 200
+    assert as_garage.get("/api/v1/cars/search", {"brand": "skoda", "buyer": "7"}).json()["count"] == 1
+    assert Interaction.objects.count() == 1
 
 
 def test_unauthenticated_requests_are_refused():
