@@ -226,7 +226,7 @@ MIDDLEWARE = [
 CORS_URLS_REGEX = API_PATHS
 CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ALLOWED_ORIGINS
 CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ALLOWED_ORIGINS if origin != "*"]
-CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"]
+CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 CORS_ALLOW_HEADERS = ["Accept", "Authorization", "Content-Type", "X-Api-Key", "X-Visitor-Key", "X-Request-ID"]
 CORS_EXPOSE_HEADERS = ["Retry-After", "Content-Disposition", "X-Request-ID"]
 CORS_PREFLIGHT_MAX_AGE = 600  # seconds for which a browser remembers the answer

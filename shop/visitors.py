@@ -12,6 +12,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
 
 from accounts.models import Buyer, User
 from accounts.services import buyer_for_user, buyer_for_visitor, known_buyer
@@ -90,6 +91,8 @@ def visitor_of(request: HttpRequest) -> Visitor:
 
 
 def remember(response: HttpResponse, visitor: Visitor) -> HttpResponse:
+    """Also says that the answer to HTMX is another one, if only parts of the page."""
+    patch_vary_headers(response, ("HX-Request", "HX-History-Restore-Request"))
     response.set_cookie(
         COOKIE, signing.dumps(asdict(visitor), salt=SALT, compress=True), max_age=MAX_AGE_SECONDS, path=PATH,
         httponly=True, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE,

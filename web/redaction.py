@@ -39,7 +39,9 @@ SERVER_ADDRESS = re.compile(
     r"(?is)\b(?P<scheme>(?:postgres(?:ql)?|psql|rediss?(?:\+socket)?|unix|amqps?|mysql|mongodb(?:\+srv)?|smtps?)://)"
     r"(?P<secret>[^\s/@:?#]*:.*)(?=@)"
 )
-ANY_ADDRESS = re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)")
+# So may any other's; digits and a slash after the colon are a port. A long name without a password is a token
+ANY_ADDRESS = re.compile(r"(?<=://)(?:[^\s/@:?#]*:(?!\d{1,5}(?:[/?#\s]|\Z))\S+|[^\s/@:?#]{20,})(?=@)")
+IN_QUERY = re.compile(r"(?i)(?<=[?&;])(?P<name>(?:access_?)?key|sig|[\w-]*signature|auth|code|hmac)=[^\s&;\"']+")
 BEARER = re.compile(r"(?i)\b(?P<scheme>bearer|api-key)(?P<gap>\s+)[^\s\"',]+")
 BASIC = re.compile(r"(?i)\b(?P<scheme>basic)(?P<gap>\s+)(?P<value>[A-Za-z0-9+/_-]{4,}={0,2})")
 UNMISTAKABLE = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*|\bfc_[\w-]{20,}")  # a JWT, an API key of ours
@@ -52,6 +54,7 @@ def redact(text: str, known: Iterable[str] = ()) -> str:
     if "://" in text:
         text = SERVER_ADDRESS.sub(rf"\g<scheme>{REDACTED}", text)
         text = ANY_ADDRESS.sub(REDACTED, text)
+    text = IN_QUERY.sub(rf"\g<name>={REDACTED}", text)
     text = BASIC.sub(_without_basic, text)
     text = BEARER.sub(rf"\g<scheme>\g<gap>{REDACTED}", text)
     text = UNMISTAKABLE.sub(REDACTED, text)

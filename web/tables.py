@@ -9,7 +9,7 @@ from typing import Any
 from django.http import StreamingHttpResponse
 
 ROWS_AT_ONCE = 500  # sent together
-STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # wide signs are read as plain ones
 
 
 def as_csv(name: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> StreamingHttpResponse:

@@ -87,7 +87,20 @@ def test_no_cell_is_a_formula(operator: Client):
 
 @pytest.mark.parametrize(
     ("value", "cell"),
-    [("=1", "'=1"), ("-1", "'-1"), ("@x", "'@x"), ("\t=1", "'\t=1"), (-1, -1), (None, ""), ("a=", "a=")],
+    [
+        ("=1", "'=1"),
+        ("-1", "'-1"),
+        ("@x", "'@x"),
+        ("\t=1", "'\t=1"),
+        ("\n=1", "'\n=1"),
+        ("＝1", "'＝1"),
+        ("＋1", "'＋1"),
+        ("－1", "'－1"),
+        ("＠x", "'＠x"),
+        (-1, -1),
+        (None, ""),
+        ("a=", "a="),
+    ],
 )
 def test_a_text_that_a_spreadsheet_would_calculate_is_guarded(value, cell):
     assert safe_cell(value) == cell

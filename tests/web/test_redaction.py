@@ -91,6 +91,27 @@ def test_in_the_address_of_a_server(password, scheme):
     assert_gone(f"cannot reach {scheme}://:{password}@host/1")
 
 
+@given(
+    visible.filter(lambda text: not set(text) & set("?#")),
+    st.sampled_from(["https", "http", "ftp", "sftp", "socks5", "git+https"]),
+)
+def test_in_the_address_of_a_feed(password, scheme):
+    assert_gone(f"fetching {scheme}://ann:{password}@feeds.example/stock.csv failed")
+    assert_gone(f"fetching {scheme}://ann:{quote(password, safe='')}@feeds.example:8443/a?b=c failed")
+    assert_gone(f"{{'address': '{scheme}://:{quote(password, safe='')}@feeds.example'}}")
+
+
+@given(
+    plain,
+    st.sampled_from(["key", "access_key", "apikey", "sig", "signature", "X-Amz-Signature", "auth", "code", "hmac",
+                     "token", "client_secret", "webhook_secret"]),
+)  # fmt: skip
+def test_in_the_query_of_an_address(secret, name):
+    assert_gone(f"GET https://feeds.example/stock.csv?a=1&{name}={quote(secret)}&b=2 answered 403")
+    assert_gone(f"'https://feeds.example/?{name}={quote(secret)}'")
+    assert_gone(f"https://{'x' * 20}{MARK}@feeds.example/1")
+
+
 @given(secrets)
 def test_in_a_connection_string_of_libpq(password):
     escaped = password.replace("\\", "\\\\").replace("'", "\\'")
@@ -138,6 +159,8 @@ def test_tracebacks_are_without_secrets_in_json_too():
         "12 listings, basic settings, the basic idea",
         "password authentication failed for user ann",
         "GET /api/v1/cars?max_price=9000 https://example.com/a@b",
+        "https://example.com:8443/a@b answers, https://example.com:80 does not",
+        "GET https://example.com/?keyword=estate&decode=1&author=ann, see https://ann@example.com/",
         "worker@host ready, 3 tasks",
         "Task recommendations.refresh_preferences[2b0f] succeeded in 0.01s: None",
         "postgres://forecourt@database:5432/app does not answer",
