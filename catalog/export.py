@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from catalog.attributes import ATTRIBUTES
 from catalog.models import Listing
 
 ROWS_AT_ONCE = 2_000  # fetched from the server's cursor together
@@ -20,19 +21,7 @@ COLUMNS = {
     "currency": "currency",
     "status": "status",
     "year": "year",
-    "mileage_km": "mileage_km",
-    "fuel": "fuel",
-    "gearbox": "gearbox",
-    "body": "body",
-    "drive": "drive",
-    "colour": "colour",
-    "power_kw": "power_kw",
-    "engine_l": "engine_l",
-    "consumption_l_100km": "consumption_l_100km",
-    "doors": "doors",
-    "seats": "seats",
-    "previous owners": "owner_count",
-    "annual tax": "annual_tax",
+    **{attribute.exported_as: attribute.column for attribute in ATTRIBUTES},
     "place": "place",
     "latitude": "latitude",
     "longitude": "longitude",

@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields, replace
 from math import cos, isfinite, radians
 from typing import Any, Self
 
+from catalog.attributes import CATEGORIES, RANGES, declare
+
 EARTH_RADIUS_KM = 6371.0088
 KM_PER_DEGREE = 111.195
 NOT_ASKED = {"also", "seller_ids", "listing_ids", "hidden"}  # fields of ListingFilters that no query has
@@ -22,6 +24,9 @@ LOCATION = ("latitude", "longitude", "radius_km")
 class ListingFilters:
     """Ranges are inclusive; within one tuple any value will do, between fields all must hold.
 
+    Each category of ``catalog.attributes`` has a tuple (``fuels``), each number that may be asked for two bounds
+    (``min_power_kw``, ``max_power_kw``).
+
     ``makes`` and ``models`` are compared by slug, ``tags`` must all be present, ``text`` is a web-style query.
     Prices are in the market's currency: a listing in another one is compared by EXCHANGE_RATES, and without a rate it
     is in no range. The last four are not part of the query, since no caller may ask them; merchandising rules do:
@@ -31,25 +36,14 @@ class ListingFilters:
 
     makes: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
-    bodies: tuple[str, ...] = ()
-    fuels: tuple[str, ...] = ()
-    gearboxes: tuple[str, ...] = ()
-    drives: tuple[str, ...] = ()
-    colours: tuple[str, ...] = ()
+    declare(vars(), {category.filter: ("tuple[str, ...]", ()) for category in CATEGORIES})
     seller_kinds: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     min_year: int | None = None
     max_year: int | None = None
     min_price: float | None = None
     max_price: float | None = None
-    min_mileage_km: int | None = None
-    max_mileage_km: int | None = None
-    min_power_kw: int | None = None
-    max_power_kw: int | None = None
-    min_seats: int | None = None
-    max_seats: int | None = None
-    min_doors: int | None = None
-    max_doors: int | None = None
+    declare(vars(), {name: ("int | None", None) for number in RANGES for name in number.filters})
     latitude: float | None = None
     longitude: float | None = None
     radius_km: float | None = None

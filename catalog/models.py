@@ -5,6 +5,8 @@ listing is also noted in ``ListingChange`` by a database trigger (migration 0002
 its copy of the stock in step, whatever wrote the change and however.
 """
 
+from decimal import Decimal
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -14,6 +16,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import User
+from catalog.columns import CHOICES, attribute_columns
 from catalog.folding import folded, words_of
 from catalog.querysets import ListingQuerySet
 from jobs.models import Job
@@ -99,39 +102,7 @@ class Listing(models.Model):
         WITHDRAWN = "withdrawn", "Withdrawn"
         EXPIRED = "expired", "Expired"
 
-    class Fuel(models.TextChoices):
-        PETROL = "petrol", "Petrol"
-        DIESEL = "diesel", "Diesel"
-        HYBRID = "hybrid", "Hybrid"
-        PLUGIN_HYBRID = "plugin_hybrid", "Plug-in hybrid"
-        ELECTRIC = "electric", "Electric"
-        LPG = "lpg", "LPG"
-        CNG = "cng", "CNG"
-        ETHANOL = "ethanol", "Ethanol"
-        HYDROGEN = "hydrogen", "Hydrogen"
-        OTHER = "other", "Other"
-
-    class Gearbox(models.TextChoices):
-        MANUAL = "manual", "Manual"
-        AUTOMATIC = "automatic", "Automatic"
-        SEMI_AUTOMATIC = "semi_automatic", "Semi-automatic"
-
-    class Body(models.TextChoices):
-        HATCHBACK = "hatchback", "Hatchback"
-        SALOON = "saloon", "Saloon"
-        ESTATE = "estate", "Estate"
-        SUV = "suv", "SUV"
-        COUPE = "coupe", "Coupé"
-        CONVERTIBLE = "convertible", "Convertible"
-        MPV = "mpv", "MPV"
-        PICKUP = "pickup", "Pickup"
-        VAN = "van", "Van"
-        OTHER = "other", "Other"
-
-    class Drive(models.TextChoices):
-        FRONT = "front", "Front-wheel drive"
-        REAR = "rear", "Rear-wheel drive"
-        ALL = "all", "All-wheel drive"
+    Fuel, Gearbox, Body, Drive = (CHOICES[name] for name in ("fuel", "gearbox", "body", "drive"))
 
     source = models.CharField(
         max_length=80, blank=True, help_text="Which system or file it came from; ids are unique within a source."
@@ -166,19 +137,18 @@ class Listing(models.Model):
     year = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Year of first registration.")
     price = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
     currency = models.CharField(max_length=3, default=settings.MARKET_CURRENCY)
-    mileage_km = models.PositiveIntegerField("mileage (km)", null=True, blank=True)
-    fuel = models.CharField(max_length=15, choices=Fuel.choices, blank=True)
-    gearbox = models.CharField(max_length=15, choices=Gearbox.choices, blank=True)
-    body = models.CharField(max_length=15, choices=Body.choices, blank=True)
-    drive = models.CharField(max_length=10, choices=Drive.choices, blank=True)
-    colour = models.CharField(max_length=30, blank=True)
-    power_kw = models.PositiveSmallIntegerField("power (kW)", null=True, blank=True)
-    engine_l = models.FloatField("engine (l)", null=True, blank=True)
-    consumption_l_100km = models.FloatField("consumption (l/100 km)", null=True, blank=True)
-    doors = models.PositiveSmallIntegerField(null=True, blank=True)
-    seats = models.PositiveSmallIntegerField(null=True, blank=True)
-    owner_count = models.PositiveSmallIntegerField("previous owners", null=True, blank=True)
-    annual_tax = models.DecimalField(max_digits=8, decimal_places=2, null=True, blank=True)
+    # A column for each of ``catalog.attributes``; the types are of those that code speaks of by their names.
+    mileage_km: int | None
+    fuel: str
+    gearbox: str
+    body: str
+    drive: str
+    colour: str
+    power_kw: int | None
+    engine_l: float | None
+    consumption_l_100km: float | None
+    annual_tax: Decimal | None
+    vars().update(attribute_columns())
     photo_url = models.URLField(max_length=500, blank=True)
     url = models.URLField(
         max_length=1000, blank=True, default="", db_default="", help_text="The page of the advertisement."

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import F, Q, Value
 from django.db.models.functions import ACos, Cos, Greatest, Least, Radians, Sin
 
+from catalog.attributes import CATEGORIES, RANGES, columns_of
 from catalog.currencies import coarse_price_range, market_price
 from catalog.filters import EARTH_RADIUS_KM, Box, ListingFilters
 from catalog.text_search import web_query
@@ -19,22 +20,12 @@ if TYPE_CHECKING:
 SET_FILTERS = {  # field of ListingFilters -> column
     "makes": "make__slug",
     "models": "car_model__slug",
-    "bodies": "body",
-    "fuels": "fuel",
-    "gearboxes": "gearbox",
-    "drives": "drive",
-    "colours": "colour",
+    **{category.filter: category.column for category in CATEGORIES},
     "seller_kinds": "seller__kind",
 }
 KEY_FILTERS = {"seller_ids": "seller_id", "listing_ids": "pk"}
 ITEMS = "items"  # the source of what client systems add as bare ids with genres; see ``catalog.items``
-RANGE_FILTERS = (
-    "year",
-    "mileage_km",
-    "power_kw",
-    "seats",
-    "doors",
-)  # and price, which is compared in the market's currency
+RANGE_FILTERS = ("year", *columns_of(RANGES))  # and price, which is compared in the market's currency
 
 
 class ListingQuerySet(models.QuerySet["Listing"]):

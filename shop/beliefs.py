@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
+from catalog.attributes import NUMBERS
 from recommendations.buyers.context import preference_of
 from recommendations.buyers.preferences import taste_of
 from recommendations.buyers.profiles import GRIDS, in_words, profile_of, rounded
+from recommendations.engine.fields import CATEGORIES
 from recommendations.engine.ranker import Ranker
 from recommendations.exceptions import RankerRefused
 from recommendations.listings.index import borrow_index
@@ -20,9 +22,8 @@ from shop.words import in_market_units, money
 
 LINES = 5
 CHANGES = 3
-FIELDS = ("make", "model", "body", "fuel", "gearbox", "drive", "colour", "seller")
 SMALLEST_CHANGE = 0.03  # of utility; less is not worth a word
-NAMES = {"seller": "Seller", "age": "Age", "power": "Power", "mileage": "Mileage"}
+NAMES = {"seller": "Seller", "age": "Age", **{number.name: number.label for number in NUMBERS}}
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def changes_between(before: Taste | None, after: Taste | None) -> list[Change]:
     encoder, n = after.ranker.encoder, after.ranker.n_content
     moved = (after.mean - before.mean)[:n]
     found: list[tuple[str, str, float]] = []
-    for field in FIELDS:
+    for field in CATEGORIES:
         if field in encoder.names:
             names, rows = encoder.level_vectors(field)
             by = rows @ moved

@@ -12,6 +12,8 @@ from django.db.models import Count
 from django.http import QueryDict
 
 from catalog.api.fields import OneOfField
+from catalog.attributes import BY_NAME
+from catalog.columns import CHOICES
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.api.serializers import SearchSerializer
@@ -122,9 +124,7 @@ def facets(given: Mapping[str, str]) -> list[dict[str, Any]]:
     """The selects of the search form, each with its choices and the one chosen."""
     choices = {
         "brand": ("Make", makes_for_sale()),
-        "body": ("Body", Listing.Body.choices),
-        "fuel": ("Fuel", Listing.Fuel.choices),
-        "gearbox": ("Gearbox", Listing.Gearbox.choices),
+        **{name: (BY_NAME[name].label, CHOICES[name].choices) for name in ("body", "fuel", "gearbox")},
     }
     return [
         {"name": name, "label": label, "choices": values, "chosen": given.get(name, "")}

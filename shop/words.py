@@ -7,11 +7,14 @@ from decimal import Decimal
 
 from django.conf import settings
 
+from catalog.attributes import ATTRIBUTES, Category, Number
 from catalog.models import Listing
 
 NBSP = "\u00a0"
 SYMBOLS = {"GBP": "£", "EUR": "€", "USD": "$"}
 KM_PER_MILE = 1.609344
+HP_PER_KW = 1.341
+MAY_BE_NOUGHT = ("mileage", "owner_count", "annual_tax")  # of others it is a form that was not filled in
 NUMBER = re.compile(r"\d[\d,]*")
 KILOMETRES = re.compile(r"(\d[\d,]*) km")
 
@@ -52,26 +55,32 @@ def facts_line(listing: Listing) -> list[str]:
     return [str(fact) for fact in facts if fact]
 
 
+def attribute_in_words(listing: Listing, attribute: Category | Number) -> str:
+    """An attribute of a car as a buyer reads it; '' where it is not known, or a form's nought."""
+    value = getattr(listing, attribute.column)
+    if isinstance(attribute, Category):
+        return str(dict(attribute_labels(attribute)).get(value, value.capitalize()))
+    if value is None or (value == 0 and attribute.name not in MAY_BE_NOUGHT):
+        return ""
+    if attribute.kind == "money":
+        return money(value, listing.currency)
+    match attribute.name:
+        case "mileage":
+            return distance_driven(value)
+        case "power":
+            return f"{value * HP_PER_KW:.0f}{NBSP}hp ({value}{NBSP}kW)"
+    return f"{value:,.{attribute.n_decimals}f}{NBSP}{attribute.unit.replace(' ', NBSP)}".strip()
+
+
+def attribute_labels(category: Category) -> list[tuple[str, str]]:
+    return [(choice.value, choice.label) for choice in category.choices]
+
+
 def all_facts(listing: Listing) -> list[tuple[str, str]]:
     """Everything that is known of a car, by name."""
-    litres = f"{listing.engine_l:.1f}{NBSP}l" if listing.engine_l else ""
-    power = f"{listing.power_kw * 1.341:.0f}{NBSP}hp ({listing.power_kw}{NBSP}kW)" if listing.power_kw else ""
-    thirst = f"{listing.consumption_l_100km:.1f}{NBSP}l/100{NBSP}km" if listing.consumption_l_100km else ""
     facts = [
         ("First registered", str(listing.year or "")),
-        ("Mileage", distance_driven(listing.mileage_km) if listing.mileage_km is not None else ""),
-        ("Fuel", listing.get_fuel_display()),
-        ("Gearbox", listing.get_gearbox_display()),
-        ("Body", listing.get_body_display()),
-        ("Drive", listing.get_drive_display()),
-        ("Engine", litres),
-        ("Power", power),
-        ("Consumption", thirst),
-        ("Colour", listing.colour.capitalize()),
-        ("Doors", str(listing.doors or "")),
-        ("Seats", str(listing.seats or "")),
-        ("Previous owners", "" if listing.owner_count is None else str(listing.owner_count)),
-        ("Tax a year", money(listing.annual_tax, listing.currency) if listing.annual_tax is not None else ""),
+        *((attribute.label, attribute_in_words(listing, attribute)) for attribute in ATTRIBUTES),
         ("Place", listing.place),
     ]
     return [(name, str(value)) for name, value in facts if value]

@@ -124,7 +124,7 @@ def test_every_kind_of_reason_has_words():
 
 
 def test_every_value_of_a_field_has_a_phrase_of_its_own():
-    assert set(wording.CARS["body"]) == set(reasons.BODIES) == {*Listing.Body.values} - {"other"}
+    assert set(wording.CARS["body"]) == {*Listing.Body.values} - {"other"}
     assert set(wording.CARS["seller"]) == set(reasons.SELLERS) == set(Seller.Kind.values)
     assert set(wording.CARS["fuel"]) == {*Listing.Fuel.values} - {"other"}
     assert set(wording.CARS["gearbox"]) == set(Listing.Gearbox.values)

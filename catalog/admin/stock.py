@@ -29,6 +29,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from catalog.admin.filters import ImportedFilter, QualityFilter
+from catalog.attributes import ATTRIBUTES, CATEGORIES, RANGES, columns_of
 from catalog.exceptions import CatalogRefusal
 from catalog.export import HEADINGS, exported_rows
 from catalog.models import CarModel, Listing, ListingChange, ListingNews, Make, PriceChange, Seller
@@ -55,6 +56,11 @@ STATUS_LABELS = {
     "withdrawn": "danger",
     "expired": "danger",
 }
+
+
+def in_pairs(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Two fields to a row of a form."""
+    return [tuple(names[at : at + 2]) for at in range(0, len(names), 2)]
 
 
 def count_of(related: type[Model], field: str, **filters: Any) -> Coalesce:
@@ -192,9 +198,9 @@ class ListingAdmin(ConsoleAdmin):
     list_filter = [
         ("status", ChoicesDropdownFilter), ("make", AutocompleteSelectFilter), ("car_model", AutocompleteSelectFilter),
         ("seller", AutocompleteSelectFilter), ("price", RangeNumericFilter), ("year", RangeNumericFilter),
-        ("mileage_km", RangeNumericFilter), ("fuel", ChoicesDropdownFilter), ("gearbox", ChoicesDropdownFilter),
-        ("body", ChoicesDropdownFilter), ("published_at", RangeDateTimeFilter), ImportedFilter,
-        QualityFilter,
+        *((number.column, RangeNumericFilter) for number in RANGES),
+        *((category.column, ChoicesDropdownFilter) for category in CATEGORIES if not category.is_open),
+        ("published_at", RangeDateTimeFilter), ImportedFilter, QualityFilter,
     ]  # fmt: skip
     sortable_by = ["shown_price", "age"]  # of live cars by an index; sorting a million rows by others takes seconds
     search_fields = ["external_id"]  # shows the search box; get_search_results says how
@@ -213,8 +219,7 @@ class ListingAdmin(ConsoleAdmin):
             {
                 "classes": ["tab"],
                 "fields": [
-                    ("year", "mileage_km"), ("fuel", "gearbox"), ("body", "drive"), ("colour", "owner_count"),
-                    ("power_kw", "engine_l"), ("consumption_l_100km", "annual_tax"), ("doors", "seats"),
+                    *in_pairs(("year", *columns_of(ATTRIBUTES))),
                 ],
             },
         ),

@@ -12,15 +12,20 @@ from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.plumbing import build_choice_field
 from rest_framework import serializers
 
+from catalog.attributes import CATEGORIES, RANGES, Category, Number
+from catalog.columns import CHOICES
 from catalog.filters import ListingFilters
 from catalog.imports.names import name_car, slug_of
 from catalog.imports.vocabulary import VOCABULARIES, colour_of
-from catalog.models import Listing, Seller
+from catalog.models import Seller
 from web.strict import KnownFieldsSerializer
 
 WORDS_AT_MOST = 50  # in one filter; more than any form offers
 PRICE_AT_MOST = 9_999_999_999  # what the column holds
 HALF_THE_EQUATOR_KM = 20_038
+BOUNDS = ("min", "max")
+SEVERAL = "Several are alternatives."  # in descriptions
+SAME_AS = "The same as `{low}` and `{high}`."
 
 
 class FiniteFloatField(serializers.FloatField):
@@ -170,8 +175,26 @@ class CountField(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
-RANGES = ("year", "price", "mileage", "power", "seats", "doors")
-EXACT = ("year", "seats", "doors")  # one number for both bounds
+ASKED_RANGES = ("year", "price", *(number.name for number in RANGES))
+EXACT = ("year", *(number.name for number in RANGES if number.is_asked_exactly))  # one number for both bounds
+
+
+def category_filter(category: Category) -> WordsField:
+    """The parameter that asks for values of a category; several are alternatives."""
+    if category.is_open:
+        return ColoursField(help_text=SEVERAL)
+    return ChoicesField(CHOICES[category.name], category.name, help_text=SEVERAL)
+
+
+def range_filters(number: Number) -> dict[str, CountField]:
+    """The parameters that ask for a range of a number, or for one number."""
+    low, high = f"min_{number.name}", f"max_{number.name}"
+    most, unit = number.asked_up_to or number.holds_at_most, f"In {number.unit}." if number.unit else ""
+    fields = {name: CountField(required=False, max_value=most, help_text=unit) for name in (low, high)}
+    if number.is_asked_exactly:
+        same = SAME_AS.format(low=low, high=high)
+        fields[number.name] = CountField(required=False, max_value=most, help_text=same)
+    return fields
 
 
 class QuestionSerializer(KnownFieldsSerializer):
@@ -195,28 +218,15 @@ class FiltersSerializer(QuestionSerializer):
     brand = BrandsField(help_text="Name or slug, any case; several are alternatives.")
     make = BrandsField(help_text="The same as `brand`.")
     model = ModelsField(help_text="Name or slug, any case; several are alternatives.")
-    fuel = ChoicesField(Listing.Fuel, "fuel", help_text="Several are alternatives.")
-    body = ChoicesField(Listing.Body, "body", help_text="Several are alternatives.")
-    gearbox = ChoicesField(Listing.Gearbox, "gearbox", help_text="Several are alternatives.")
-    drive = ChoicesField(Listing.Drive, "drive", help_text="Several are alternatives.")
-    colour = ColoursField(help_text="Several are alternatives.")
-    seller_type = ChoicesField(Seller.Kind, "seller_kind", help_text="Several are alternatives.")
+    vars().update({category.name: category_filter(category) for category in CATEGORIES})
+    seller_type = ChoicesField(Seller.Kind, "seller_kind", help_text=SEVERAL)
     tag = WordsField(help_text="Several must all be present.")
     min_year = CountField(required=False, max_value=9999)
     max_year = CountField(required=False, max_value=9999)
     min_price = PriceField(required=False, help_text="In the market's currency.")
     max_price = PriceField(required=False, help_text="In the market's currency.")
-    min_mileage = CountField(required=False, max_value=2_147_483_647, help_text="Kilometres.")
-    max_mileage = CountField(required=False, max_value=2_147_483_647, help_text="Kilometres.")
-    min_power = CountField(required=False, help_text="Kilowatts.")
-    max_power = CountField(required=False, help_text="Kilowatts.")
     year = CountField(required=False, max_value=9999, help_text="The same as `min_year` and `max_year`.")
-    seats = CountField(required=False, max_value=99, help_text="The same as `min_seats` and `max_seats`.")
-    min_seats = CountField(required=False, max_value=99)
-    max_seats = CountField(required=False, max_value=99)
-    doors = CountField(required=False, max_value=9, help_text="The same as `min_doors` and `max_doors`.")
-    min_doors = CountField(required=False, max_value=9)
-    max_doors = CountField(required=False, max_value=9)
+    vars().update({name: field for number in RANGES for name, field in range_filters(number).items()})
     q = serializers.CharField(
         required=False, default="", allow_blank=True, max_length=200,
         help_text="Words of title and description; “quoted” phrases, OR and -without work as on the web.",
@@ -234,7 +244,7 @@ class FiltersSerializer(QuestionSerializer):
                 attrs[f"max_{name}"] = min(exact, attrs.get(f"max_{name}", exact))
         problems = {
             f"min_{name}": gettext("is greater than %(field)s") % {"field": f"max_{name}"}
-            for name in RANGES
+            for name in ASKED_RANGES
             if _is_upside_down(attrs, name)
         }
         place = {"lat", "lon", "radius_km"}
@@ -247,28 +257,20 @@ class FiltersSerializer(QuestionSerializer):
     @staticmethod
     def filters_of(attrs: Mapping[str, Any]) -> ListingFilters:
         """Checked parameters as plain filters."""
+        bounds: dict[str, Any] = {
+            f"{bound}_{number.column}": attrs.get(f"{bound}_{number.name}") for number in RANGES for bound in BOUNDS
+        }
         return ListingFilters(
             makes=tuple(dict.fromkeys((*attrs["brand"], *attrs["make"]))),
             models=attrs["model"],
-            bodies=attrs["body"],
-            fuels=attrs["fuel"],
-            gearboxes=attrs["gearbox"],
-            drives=attrs["drive"],
-            colours=attrs["colour"],
+            **{category.filter: attrs[category.name] for category in CATEGORIES},
             seller_kinds=attrs["seller_type"],
             tags=attrs["tag"],
             min_year=attrs.get("min_year"),
             max_year=attrs.get("max_year"),
             min_price=attrs.get("min_price"),
             max_price=attrs.get("max_price"),
-            min_mileage_km=attrs.get("min_mileage"),
-            max_mileage_km=attrs.get("max_mileage"),
-            min_power_kw=attrs.get("min_power"),
-            max_power_kw=attrs.get("max_power"),
-            min_seats=attrs.get("min_seats"),
-            max_seats=attrs.get("max_seats"),
-            min_doors=attrs.get("min_doors"),
-            max_doors=attrs.get("max_doors"),
+            **bounds,
             latitude=attrs.get("lat"),
             longitude=attrs.get("lon"),
             radius_km=attrs.get("radius_km"),

@@ -10,6 +10,8 @@ from rest_framework import serializers
 from catalog.api.fields import CountField, FiniteFloatField, QuestionSerializer
 from catalog.api.references import SOURCE_HELP, ExternalIdField, SourceField
 from catalog.api.stock_fields import CurrencyField, DistanceField, WordField
+from catalog.attributes import ATTRIBUTES, CATEGORIES, Category, Number
+from catalog.columns import CHOICES
 from catalog.imports.ingest import EMPTY
 from catalog.imports.names import name_car
 from catalog.imports.quantities import Unreadable
@@ -20,6 +22,60 @@ from web.strict import KnownFieldsSerializer
 
 LISTINGS_PER_REQUEST = 1000
 COMPLETE_SET_AT_MOST = 200_000
+
+
+STATUSES_TO_SET = [pair for pair in Listing.Status.choices if pair[0] != Listing.Status.EXPIRED]  # named in settings
+WITH_UNIT = "A text may name its unit: `37,442 miles`."
+ANY_WORD = "Any word for it that an import reads is understood."
+
+
+CUT_AT = {  # letters of a text that are kept
+    "brand": 80, "make": 80, "model": 120, "title": 255, "description": 20_000, "place": 120,
+    "seller_name": 200, **{category.column: category.max_length for category in CATEGORIES if category.is_open},
+}  # fmt: skip
+
+
+class CutField(serializers.CharField):
+    """A text of which so many letters are kept; the listing's serializer cuts it, and notes that."""
+
+    def __init__(self, letters: int, *, help_text: str = "", **kwargs: Any) -> None:
+        super().__init__(
+            default="",
+            allow_blank=True,
+            help_text=f"{help_text} Cut at {letters:,} letters, with a note.".strip(),
+            **kwargs,
+        )
+
+
+def attribute_fields(*, is_on_card: bool) -> dict[str, serializers.Field]:
+    """The attributes that a card shows, or those that the page of a car shows besides."""
+    return {each.answers_as: field_to_read(each) for each in ATTRIBUTES if each.is_on_card == is_on_card}
+
+
+def field_to_read(attribute: Category | Number) -> serializers.Field:
+    """How answers have an attribute; a field may not name a source of its own name."""
+    source: dict[str, Any] = {} if attribute.answers_as == attribute.column else {"source": attribute.column}
+    if isinstance(attribute, Category):
+        return serializers.CharField(help_text=attribute.about or "Empty where it is unknown.", **source)
+    kind = serializers.IntegerField if "count" in attribute.kind else FiniteFloatField
+    return kind(allow_null=True, help_text=attribute.about, **source)
+
+
+def field_to_write(attribute: Category | Number) -> serializers.Field:
+    """How a client system sends an attribute."""
+    if isinstance(attribute, Category):
+        if attribute.is_open:
+            return CutField(attribute.max_length)
+        return WordField(CHOICES[attribute.name], attribute.name, default="", help_text=ANY_WORD)
+    unknown: dict[str, Any] = {"required": False, "allow_null": True, "help_text": attribute.about}
+    if attribute.name == "mileage":
+        unknown["help_text"] = WITH_UNIT
+        return DistanceField(max_value=attribute.holds_at_most, **unknown)
+    if attribute.kind == "fraction":
+        return FiniteFloatField(min_value=0, max_value=attribute.largest, **unknown)
+    if attribute.kind == "money":
+        return serializers.DecimalField(max_digits=8, decimal_places=2, min_value=Decimal(0), **unknown)
+    return CountField(max_value=attribute.holds_at_most, **unknown)
 
 
 class CarCardSerializer(serializers.Serializer):
@@ -39,14 +95,7 @@ class CarCardSerializer(serializers.Serializer):
     selling_price = FiniteFloatField(source="price", allow_null=True)
     currency = serializers.CharField()
     year = serializers.IntegerField(allow_null=True)
-    km_driven = serializers.IntegerField(source="mileage_km", allow_null=True)
-    fuel = serializers.CharField(help_text="Empty where it is unknown.")
-    gearbox = serializers.CharField(help_text="Empty where it is unknown.")
-    body = serializers.CharField(help_text="Empty where it is unknown.")
-    drive = serializers.CharField(help_text="Empty where it is unknown.")
-    colour = serializers.CharField(help_text="Empty where it is unknown.")
-    power_kw = serializers.IntegerField(allow_null=True)
-    engine_l = FiniteFloatField(allow_null=True)
+    vars().update(attribute_fields(is_on_card=True))
     seller_type = serializers.CharField(source="seller.kind", default="", help_text="`dealer`, `private`, or empty.")
     place = serializers.CharField()
     photo_url = serializers.CharField(help_text="Empty where there is none.")
@@ -57,40 +106,14 @@ class CarSerializer(CarCardSerializer):
     """Everything about one car."""
 
     transmission = serializers.CharField(source="gearbox", help_text="The same as `gearbox`.")
-    owner = serializers.IntegerField(source="owner_count", allow_null=True, help_text="How many owners it has had.")
     seller_name = serializers.CharField(source="seller.name", default="")
     status = serializers.ChoiceField(Listing.Status.choices)
     description = serializers.CharField()
     tags = serializers.ListField(child=serializers.CharField())
-    doors = serializers.IntegerField(allow_null=True)
-    seats = serializers.IntegerField(allow_null=True)
-    consumption_l_100km = FiniteFloatField(allow_null=True)
-    annual_tax = FiniteFloatField(allow_null=True)
+    vars().update(attribute_fields(is_on_card=False))
     latitude = FiniteFloatField(allow_null=True)
     longitude = FiniteFloatField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
-
-
-STATUSES_TO_SET = [pair for pair in Listing.Status.choices if pair[0] != Listing.Status.EXPIRED]  # named in settings
-ANY_WORD = "Any word for it that an import reads is understood."
-
-
-CUT_AT = {  # letters of a text that are kept
-    "brand": 80, "make": 80, "model": 120, "title": 255, "description": 20_000, "colour": 30, "place": 120,
-    "seller_name": 200,
-}  # fmt: skip
-
-
-class CutField(serializers.CharField):
-    """A text of which so many letters are kept; the listing's serializer cuts it, and notes that."""
-
-    def __init__(self, letters: int, *, help_text: str = "", **kwargs: Any) -> None:
-        super().__init__(
-            default="",
-            allow_blank=True,
-            help_text=f"{help_text} Cut at {letters:,} letters, with a note.".strip(),
-            **kwargs,
-        )
 
 
 class ListingInSerializer(KnownFieldsSerializer):
@@ -116,23 +139,7 @@ class ListingInSerializer(KnownFieldsSerializer):
         max_digits=12, decimal_places=2, min_value=Decimal("0.01"), required=False, allow_null=True
     )
     currency = CurrencyField(default="", max_length=40, help_text="The market's, when left out.")
-    mileage_km = DistanceField(
-        max_value=2_147_483_647, required=False, allow_null=True, help_text="A text may name its unit: `37,442 miles`."
-    )
-    fuel = WordField(Listing.Fuel, "fuel", default="", help_text=ANY_WORD)
-    gearbox = WordField(Listing.Gearbox, "gearbox", default="", help_text=ANY_WORD)
-    body = WordField(Listing.Body, "body", default="", help_text=ANY_WORD)
-    drive = WordField(Listing.Drive, "drive", default="", help_text=ANY_WORD)
-    colour = CutField(CUT_AT["colour"])
-    power_kw = CountField(required=False, allow_null=True)
-    engine_l = FiniteFloatField(min_value=0, max_value=100, required=False, allow_null=True)
-    consumption_l_100km = FiniteFloatField(min_value=0, max_value=1000, required=False, allow_null=True)
-    doors = CountField(required=False, allow_null=True)
-    seats = CountField(required=False, allow_null=True)
-    owner_count = CountField(required=False, allow_null=True)
-    annual_tax = serializers.DecimalField(
-        max_digits=8, decimal_places=2, min_value=Decimal(0), required=False, allow_null=True
-    )
+    vars().update({attribute.column: field_to_write(attribute) for attribute in ATTRIBUTES})
     photo_url = serializers.URLField(max_length=500, default="", allow_blank=True)
     url = serializers.URLField(
         max_length=1000, default="", allow_blank=True, help_text="The page of the advertisement."

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from catalog.attributes import ATTRIBUTES
 from catalog.exceptions import HeaderRefused
 from catalog.imports.quantities import CURRENCY_BY_WORD, currency_in
 from catalog.imports.vocabulary import PLAIN_WORDS, bare
@@ -29,8 +30,11 @@ IGNORE = "ignore"
 
 HEADINGS_FILE = Path(__file__).parent / "data" / "headings.toml"
 _WORDS = tomllib.loads(HEADINGS_FILE.read_text(encoding="utf-8"))
-_HEADINGS: dict[str, str] = _WORDS["headings"]
-_OTHER_MEANINGS = frozenset(bare(phrase) for phrase in _WORDS["left_out"]["headings"].split(","))
+_DECLARED = {each.name: f"{each.headings}, {each.column}" for each in ATTRIBUTES if each.headings}
+_HEADINGS: dict[str, str] = _WORDS["headings"] | _DECLARED
+_OTHER_MEANINGS = frozenset(bare(phrase) for phrase in _WORDS["left_out"]["headings"].split(",")) - {
+    bare(phrase) for phrases in _DECLARED.values() for phrase in phrases.split(",")
+}
 
 _UNIT_WORDS = {  # a word in a heading -> (field it can qualify, unit)
     "km": ("mileage", "km"), "kms": ("mileage", "km"), "kilometer": ("mileage", "km"),

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from catalog.attributes import CATEGORIES, NUMBERS, columns_of
 from catalog.imports import staging
 from catalog.imports.names import slug_of
 from catalog.imports.rows import ListingRow
@@ -41,12 +42,10 @@ class Stored:
 
 
 EMPTY: Mapping[str, Any] = {  # columns that a client can clear, and what they hold then
-    **dict.fromkeys(("title", "description", "fuel", "gearbox", "body", "drive", "colour", "photo_url", "url"), ""),
-    "place": "",
-    **dict.fromkeys(("year", "mileage_km", "power_kw", "engine_l", "consumption_l_100km", "doors", "seats",
-                     "owner_count", "annual_tax", "latitude", "longitude")),
+    **dict.fromkeys(("title", "description", *columns_of(CATEGORIES), "photo_url", "url", "place"), ""),
+    **dict.fromkeys(("year", *columns_of(NUMBERS), "latitude", "longitude")),
     "tags": [],
-}  # fmt: skip
+}
 
 
 @transaction.atomic

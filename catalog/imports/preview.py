@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from catalog.attributes import ATTRIBUTES, columns_of
 from catalog.exceptions import HeaderRefused, SourceUnnamed
 from catalog.imports.headings import IGNORE, UNITS_BY_FIELD, Column, HeaderReader, targets
 from catalog.imports.quantities import numbers_in
@@ -19,9 +20,8 @@ ROWS_SHOWN = 8
 EXAMPLES_SHOWN = 3
 LONGEST_EXAMPLE = 60
 SHOWN_FIELDS = (
-    "external_id", "vin", "make", "model", "title", "year", "price", "currency", "mileage_km", "fuel", "gearbox",
-    "body", "drive", "colour", "power_kw", "engine_l", "consumption_l_100km", "doors", "seats", "owner_count",
-    "annual_tax", "status", "place", "seller_name", "seller_kind", "tags", "photo_url", "description",
+    "external_id", "vin", "make", "model", "title", "year", "price", "currency", *columns_of(ATTRIBUTES), "status",
+    "place", "seller_name", "seller_kind", "tags", "photo_url", "description",
 )  # fmt: skip
 UNIT_WORDS = {
     "km": "kilometres", "mi": "miles", "mil": "Scandinavian mil", "minor": "pence or cents",

@@ -633,6 +633,17 @@ def read_seats(text: str, unit: str = "") -> int | None:
     return max(_whole(number, 0, 99, "seats") for number in numbers) or None
 
 
+def read_plain_number(text: str, *, is_whole: bool, largest: float) -> float | int:
+    """``420``, ``420 km``, ``4,5``: the one number of a cell, from 0 to ``largest``; its unit is taken for granted."""
+    numbers = numbers_in(text)
+    if len(numbers) != 1 or numbers[0].is_negative:
+        raise Unreadable("not one number" if len(numbers) != 1 else "a negative number")
+    value = numbers[0].value(thousands=is_whole)
+    if value > Decimal(largest):
+        raise Unreadable("too large a number")
+    return round(value) if is_whole else float(value)
+
+
 def _whole(number: Number, low: int, high: int, of_what: str) -> int:
     value = number.value(thousands=False)
     if value != value.to_integral_value() or not low <= value <= high or number.is_negative:

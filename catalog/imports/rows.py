@@ -11,13 +11,14 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from functools import partial
 from operator import attrgetter
 from typing import Any
 
+from catalog.attributes import ATTRIBUTES, BY_NAME, Category, Number, declare
 from catalog.imports import quantities
 from catalog.imports.headings import Column, HeaderReader, NamedMapping, recognise
 from catalog.imports.names import CarName, name_car, near_make, tidy
@@ -57,9 +58,12 @@ FREE_TEXT = ("description", "title", "variant", "tags", "place", "seller_name")
 NAME_FIELDS = frozenset(["make", "make_slug", "model", "model_slug", "title", "built_title", "currency"])
 
 
+UNKNOWN: Mapping[type, tuple[str, Any]] = {Category: ("str", ""), Number: ("Any", None)}  # type and value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListingRow:
-    """What one row says about one car. '' and None: the row does not say.
+    """What one row says about one car, with a field for each of ``catalog.attributes``. '' and None: it does not say.
 
     ``make`` and ``model`` carry their slugs; ``built_title`` is a heading made of them for files that have none.
     ``status`` is '' unless the file says it; a status we do not know is "draft", since unknown must not mean live.
@@ -78,19 +82,7 @@ class ListingRow:
     year: int | None = None
     price: Decimal | None = None
     currency: str = ""
-    mileage_km: int | None = None
-    fuel: str = ""
-    gearbox: str = ""
-    body: str = ""
-    drive: str = ""
-    colour: str = ""
-    power_kw: int | None = None
-    engine_l: float | None = None
-    consumption_l_100km: float | None = None
-    doors: int | None = None
-    seats: int | None = None
-    owner_count: int | None = None
-    annual_tax: Decimal | None = None
+    declare(vars(), {each.column: UNKNOWN[type(each)] for each in ATTRIBUTES})
     photo_url: str = ""
     url: str = ""
     place: str = ""
@@ -426,6 +418,15 @@ def _read_tax(text: str) -> Decimal | None:
     return amount
 
 
+def _reader_of_number(number: Number) -> Callable[[str], Any]:
+    """How a number is read that has no units of its own."""
+    if number.kind == "money":
+        return _read_tax
+    is_whole = number.kind != "fraction"
+    largest = number.holds_at_most if is_whole else number.largest
+    return partial(quantities.read_plain_number, is_whole=is_whole, largest=largest)
+
+
 def _read_colour(text: str) -> str:
     return colour_of(clean_text(text))
 
@@ -706,7 +707,12 @@ class RowReader:
             "status": _read_status,
             "offer": _read_offer,
         }  # fmt: skip
-        return simple.get(column.field) or partial(_read_word, column.field)
+        if read := simple.get(column.field):
+            return read
+        attribute = BY_NAME.get(column.field)
+        if isinstance(attribute, Number):
+            return _reader_of_number(attribute)
+        return partial(_read_word, column.field)
 
     def _consumption_unit(self, unit: str) -> str:
         """A bare "mpg" means the gallon of the market."""
@@ -846,19 +852,7 @@ class RowReader:
             year=values.get("year") or values.get("age_years") or self._year_of_title(name.year),
             price=money.amount if money else None,
             currency=money.currency if money else "",
-            mileage_km=values.get("mileage"),
-            fuel=values.get("fuel", ""),
-            gearbox=values.get("gearbox", ""),
-            body=values.get("body", ""),
-            drive=values.get("drive", ""),
-            colour=values.get("colour", ""),
-            power_kw=values.get("power"),
-            engine_l=values.get("engine"),
-            consumption_l_100km=values.get("consumption"),
-            doors=values.get("doors"),
-            seats=values.get("seats"),
-            owner_count=values.get("owner_count"),
-            annual_tax=values.get("annual_tax"),
+            **{each.column: values.get(each.name, UNKNOWN[type(each)][1]) for each in ATTRIBUTES},
             photo_url=values.get("photo_url", ""),
             place=values.get("place", ""),
             latitude=place[0],

@@ -17,24 +17,19 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from catalog.attributes import CATEGORIES, NUMBERS, columns_of
 from catalog.imports.rows import DIGEST_BYTES, ListingRow
 
 # ruff: noqa: S608 -- the statements are put together from this module's own column names, never from a file's
 # Columns of a listing that a row may change, by what "the row does not say" looks like.
+SQL_TYPES = {"count": "integer", "large count": "integer", "fraction": "double precision", "money": "numeric"}
 _NULLABLE = {
     "year": "integer",
-    "mileage_km": "integer",
-    "power_kw": "integer",
-    "engine_l": "double precision",
-    "consumption_l_100km": "double precision",
-    "doors": "integer",
-    "seats": "integer",
-    "owner_count": "integer",
-    "annual_tax": "numeric",
+    **{number.column: SQL_TYPES[number.kind] for number in NUMBERS},
     "latitude": "double precision",
     "longitude": "double precision",
 }
-_TEXTS = ("title", "description", "fuel", "gearbox", "body", "drive", "colour", "photo_url", "url", "place")
+_TEXTS = ("title", "description", *columns_of(CATEGORIES), "photo_url", "url", "place")
 _STAGED = {
     "row_number": "integer",
     "key": "uuid",

@@ -16,6 +16,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from catalog.attributes import CATEGORIES, Category
+
 MAX_PHRASE_WORDS = 4
 LONGEST_MISSING = 40  # characters; no longer cell says only that it says nothing
 MIN_INNER_LETTERS = 3  # shorter words ("a", "d") count only when they are the whole cell
@@ -146,11 +148,24 @@ def status_of(text: str) -> str | None:
 COLOUR = Vocabulary(WORDS_BY_MEANING["colour"])
 SELLER_KIND = Vocabulary(WORDS_BY_MEANING["seller_kind"])
 STATUS = Vocabulary(WORDS_BY_MEANING["status"])
+_COMBINED = {
+    "fuel": _several_fuels,
+    "gearbox": _several_gearboxes,
+    "body": _several_bodies,
+    "drive": _several_drives,
+}
+
+
+def _vocabulary_of(category: Category) -> Vocabulary:
+    """The words of ``words.toml`` and those that the attribute declares; its values are always among them."""
+    words = dict(WORDS_BY_MEANING.get(category.name, {}))
+    for choice in category.choices:
+        words[choice.value] = f"{words.get(choice.value, choice.value)} {choice.words}"
+    return Vocabulary(words, _COMBINED.get(category.name, lambda values: None))
+
+
 VOCABULARIES = {
-    "fuel": Vocabulary(WORDS_BY_MEANING["fuel"], _several_fuels),
-    "gearbox": Vocabulary(WORDS_BY_MEANING["gearbox"], _several_gearboxes),
-    "body": Vocabulary(WORDS_BY_MEANING["body"], _several_bodies),
-    "drive": Vocabulary(WORDS_BY_MEANING["drive"], _several_drives),
+    **{category.name: _vocabulary_of(category) for category in CATEGORIES if not category.is_open},
     "seller_kind": SELLER_KIND,
     "status": STATUS,
 }

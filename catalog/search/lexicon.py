@@ -14,6 +14,7 @@ from functools import cached_property
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
+from catalog.columns import CHOICES
 from catalog.imports.names import known_makes
 from catalog.imports.vocabulary import (
     COLOUR,
@@ -32,10 +33,7 @@ TWO_SLIPS_FROM = 8  # letters
 SHORT_WORDS = frozenset(["ev", "sw"])  # that mean something among other words all the same
 NAMES_ALL_THE_SAME = frozenset(["multivan", "transporter"])  # models, though the words also mean a body
 FIELDS: dict[str, Vocabulary] = {  # parameter of the search -> its words; of two that share a word the first has it
-    "fuel": VOCABULARIES["fuel"],
-    "body": VOCABULARIES["body"],
-    "gearbox": VOCABULARIES["gearbox"],
-    "drive": VOCABULARIES["drive"],
+    **{name: VOCABULARIES[name] for name in dict.fromkeys(("fuel", "body", *CHOICES))},
     "colour": COLOUR,
     "seller_type": SELLER_KIND,
 }

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from catalog.attributes import CATEGORIES, RANGES
 from catalog.filters import ListingFilters
 from catalog.imports.vocabulary import PLAIN_WORDS
 from catalog.search.amounts import FoundAmount, amounts_in, composed, distances_in, plain_search
@@ -443,17 +444,12 @@ def _each_once(understood: Iterable[Understood]) -> list[Understood]:
 
 
 SET_PARAMETERS = {
-    "brand": "makes", "model": "models", "body": "bodies", "fuel": "fuels", "gearbox": "gearboxes", "drive": "drives",
-    "colour": "colours", "seller_type": "seller_kinds",
-}  # fmt: skip
-RANGE_PARAMETERS = {
-    "year": "year",
-    "price": "price",
-    "mileage": "mileage_km",
-    "power": "power_kw",
-    "seats": "seats",
-    "doors": "doors",
+    "brand": "makes",
+    "model": "models",
+    **{category.name: category.filter for category in CATEGORIES},
+    "seller_type": "seller_kinds",
 }
+RANGE_PARAMETERS = {"year": "year", "price": "price", **{number.name: number.column for number in RANGES}}
 
 
 def filters_of(reading: SearchReading, lexicon: Lexicon, *, with_text: bool = True) -> ListingFilters:

@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Avg, Count
 from django.utils import timezone
 
+from catalog.attributes import CATEGORIES
 from catalog.filters import ListingFilters
 from catalog.imports.vocabulary import bare
 from catalog.models import CarModel, Listing, Make
@@ -19,9 +20,10 @@ from catalog.search.reading import SearchReading, filters_of, read_search
 from catalog.search.towns import Town
 
 COUNTED = {  # parameter of the search -> column whose values are counted for completions
-    "brand": "make__slug", "model": "car_model__slug", "body": "body", "fuel": "fuel", "gearbox": "gearbox",
-    "drive": "drive", "colour": "colour",
-}  # fmt: skip
+    "brand": "make__slug",
+    "model": "car_model__slug",
+    **{category.name: category.column for category in CATEGORIES},
+}
 NEWEST_TEXTS = """
 SELECT search_text FROM catalog_listing WHERE status = 'live' ORDER BY published_at DESC, id DESC LIMIT 5000
 """

@@ -13,23 +13,27 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from catalog.api.fields import FiltersSerializer
+from catalog.api.fields import BOUNDS, FiltersSerializer
+from catalog.attributes import CATEGORIES, RANGES
+from catalog.columns import CHOICES
 from catalog.filters import ListingFilters
-from catalog.models import Listing, Seller
+from catalog.models import Seller
+from catalog.search.reading import RANGE_PARAMETERS
 
 FILTER_OF: Mapping[str, str] = {  # parameter of a search -> field of ListingFilters
-    "make": "makes", "model": "models", "body": "bodies", "fuel": "fuels", "gearbox": "gearboxes", "drive": "drives",
-    "colour": "colours", "seller_type": "seller_kinds", "tag": "tags", "q": "text",
-    "min_price": "min_price", "max_price": "max_price", "min_year": "min_year", "max_year": "max_year",
-    "min_mileage": "min_mileage_km", "max_mileage": "max_mileage_km", "min_power": "min_power_kw",
-    "max_power": "max_power_kw", "lat": "latitude", "lon": "longitude", "radius_km": "radius_km",
+    "make": "makes", "model": "models", **{category.name: category.filter for category in CATEGORIES},
+    "seller_type": "seller_kinds", "tag": "tags", "q": "text",
+    **{f"{bound}_{name}": f"{bound}_{column}" for name, column in RANGE_PARAMETERS.items() for bound in BOUNDS},
+    "lat": "latitude", "lon": "longitude", "radius_km": "radius_km",
 }  # fmt: skip
 LABELS = {
-    "make": "Makes", "model": "Models", "body": "Bodies", "fuel": "Fuels", "gearbox": "Gearboxes", "drive": "Drives",
-    "colour": "Colours", "seller_type": "Kinds of seller", "tag": "Tags", "q": "Words",
+    "make": "Makes", "model": "Models",
+    **{category.name: category.filter.replace("_", " ").capitalize() for category in CATEGORIES},
+    "seller_type": "Kinds of seller", "tag": "Tags", "q": "Words",
     "min_price": "Price from", "max_price": "Price to", "min_year": "Year from", "max_year": "Year to",
-    "min_mileage": "Mileage from (km)", "max_mileage": "Mileage to (km)", "min_power": "Power from (kW)",
-    "max_power": "Power to (kW)", "lat": "Latitude", "lon": "Longitude", "radius_km": "Within (km)",
+    **{f"{bound}_{number.name}": f"{number.label} {word}{f' ({number.unit})' if number.unit else ''}"
+       for number in RANGES for bound, word in zip(BOUNDS, ("from", "to"), strict=True)},
+    "lat": "Latitude", "lon": "Longitude", "radius_km": "Within (km)",
 }  # fmt: skip
 HELP = {
     "make": "With commas between: Skoda, Land Rover.",
@@ -38,17 +42,16 @@ HELP = {
     "q": "As in a search: of title and description.",
     "radius_km": "A place needs all three: latitude, longitude and radius.",
 }
-CHOICES = {
-    "body": Listing.Body, "fuel": Listing.Fuel, "gearbox": Listing.Gearbox, "drive": Listing.Drive,
-    "seller_type": Seller.Kind,
-}  # fmt: skip
-LISTS = ("make", "model", "colour", "tag")
-WHOLE = ("min_year", "max_year", "min_mileage", "max_mileage", "min_power", "max_power")
+CHOICES_OF: Mapping[str, Any] = {**CHOICES, "seller_type": Seller.Kind}
+MANY = tuple(name for name, choices in CHOICES_OF.items() if len(choices) > 4)  # which take a row of their own
+OPEN = tuple(category.name for category in CATEGORIES if category.is_open)
+LISTS = ("make", "model", *OPEN, "tag")
+WHOLE = tuple(f"{bound}_{name}" for name in RANGE_PARAMETERS if name != "price" for bound in BOUNDS)
 # As they stand in a form, in rows
 ROWS: tuple[Any, ...] = (
-    ("make", "model"), "body", "fuel", ("gearbox", "drive", "seller_type"), ("min_price", "max_price"),
-    ("min_year", "max_year"), ("min_mileage", "max_mileage"), ("min_power", "max_power"), ("colour", "tag", "q"),
-    ("lat", "lon", "radius_km"),
+    ("make", "model"), *MANY, tuple(name for name in CHOICES_OF if name not in MANY),
+    *(tuple(f"{bound}_{name}" for bound in BOUNDS) for name in RANGE_PARAMETERS),
+    (*OPEN, "tag", "q"), ("lat", "lon", "radius_km"),
 )  # fmt: skip
 
 
@@ -71,9 +74,9 @@ def with_filter_fields(*prefixes: str) -> Any:
 
 def field_of(name: str) -> forms.Field:
     given: dict[str, Any] = {"label": LABELS[name], "help_text": HELP.get(name, ""), "required": False}
-    if name in CHOICES:
+    if name in CHOICES_OF:
         return forms.MultipleChoiceField(
-            choices=CHOICES[name].choices, widget=UnfoldAdminCheckboxSelectMultipleWidget, **given
+            choices=CHOICES_OF[name].choices, widget=UnfoldAdminCheckboxSelectMultipleWidget, **given
         )
     if name in (*LISTS, "q"):
         return forms.CharField(max_length=500, widget=UnfoldAdminTextInputWidget, **given)

@@ -17,12 +17,14 @@ from rest_framework.fields import DateTimeField
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
+from catalog.attributes import ATTRIBUTES
 from catalog.models import Listing
 from recommendations.listings.market_prices import ListingMarketPrice
 from recommendations.serving.lists import RecommendedList, RecommendedListing
 
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _moment = DateTimeField(allow_null=True)
+ON_CARDS = [(attribute.answers_as, attribute.column) for attribute in ATTRIBUTES if attribute.is_on_card]
 _kept: WeakKeyDictionary[RecommendedListing, str] = WeakKeyDictionary()
 
 
@@ -91,19 +93,17 @@ def card(listing: Listing) -> dict[str, Any]:
         "selling_price": number(listing.price),
         "currency": listing.currency,
         "year": listing.year,
-        "km_driven": listing.mileage_km,
-        "fuel": listing.fuel,
-        "gearbox": listing.gearbox,
-        "body": listing.body,
-        "drive": listing.drive,
-        "colour": listing.colour,
-        "power_kw": listing.power_kw,
-        "engine_l": number(listing.engine_l),
+        **{name: shown(getattr(listing, column)) for name, column in ON_CARDS},
         "seller_type": listing.seller.kind if listing.seller else "",
         "place": listing.place,
         "photo_url": listing.photo_url,
         "published_at": _moment.to_representation(listing.published_at) if listing.published_at else None,
     }
+
+
+def shown(value: Any) -> Any:
+    """As the fields of ``CarCardSerializer`` have an attribute."""
+    return value if value is None or isinstance(value, str | int) else number(value)
 
 
 def price(market_price: ListingMarketPrice | None) -> dict[str, Any] | None:

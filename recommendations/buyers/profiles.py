@@ -12,19 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from catalog.models import CarModel, Listing, Make, Seller
+from catalog.attributes import NUMBER_FEATURES
+from catalog.columns import CHOICES
+from catalog.models import CarModel, Make, Seller
 from recommendations.buyers.preferences import taste_of
 from recommendations.engine.encoder import Encoder
+from recommendations.engine.fields import CATEGORIES
 from recommendations.engine.ranker import Ranker
 from recommendations.models import Preference
 from recommendations.models.artifacts import load_ranker
 
-CATEGORIES = ("make", "model", "body", "fuel", "gearbox", "drive", "colour", "seller")
 GRIDS = {  # field -> unit, and the values at which its curve is read
     "price": ("", np.geomspace(500, 200_000, 160)),
     "age": (" years", np.arange(0.0, 21.0)),
-    "mileage": (" km", np.arange(0.0, 250_001.0, 5_000.0)),
-    "power": (" kW", np.arange(40.0, 301.0, 5.0)),
+    **{number.name: (f" {number.unit}", np.arange(*number.grid)) for number in NUMBER_FEATURES if number.grid},
 }
 NOTICEABLE = 0.25  # in utility: a quarter more changes the odds between two cars by 28 %
 NEARLY_BEST = 0.5  # a value this close to the best is as good to a buyer
@@ -120,10 +121,7 @@ def choice_name(field: str) -> Callable[[str], str]:
 
 
 LABELS = {
-    "body": Listing.Body.choices,
-    "fuel": Listing.Fuel.choices,
-    "gearbox": Listing.Gearbox.choices,
-    "drive": Listing.Drive.choices,
+    **{name: choices.choices for name, choices in CHOICES.items()},
     "seller": Seller.Kind.choices,
 }
 NAMES: dict[str, Callable[[str], str]] = {

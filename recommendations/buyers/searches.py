@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.attributes import CATEGORY_FEATURES, NUMBER_FEATURES
 from catalog.filters import ListingFilters
 from recommendations.listings.snapshot import ListingSnapshot
 
@@ -23,17 +24,12 @@ SEARCHED_AMONG = 4_000  # live cars; a condition that enough of these meet is no
 FILTERS_OF_FIELD: dict[str, tuple[str, ...]] = {
     "make": ("makes",),
     "model": ("models",),
-    "body": ("bodies",),
-    "fuel": ("fuels",),
-    "gearbox": ("gearboxes",),
-    "drive": ("drives",),
-    "colour": ("colours",),
+    **{category.name: category.filters for category in CATEGORY_FEATURES},
     "seller": ("seller_kinds",),
     "tags": ("tags",),
     "age": ("min_year", "max_year"),
     "price": ("min_price", "max_price"),
-    "mileage": ("min_mileage_km", "max_mileage_km"),
-    "power": ("min_power_kw", "max_power_kw"),
+    **{number.name: number.filters for number in NUMBER_FEATURES if number.is_filtered},
 }
 
 

@@ -23,6 +23,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Buyer
+from catalog.attributes import CATEGORIES, columns_of
 from recommendations.buyers import wishes
 from recommendations.buyers.context import HISTORY_LENGTH, Opened
 from recommendations.buyers.exclusions import CAPPED, DISMISSED, FREQUENCY_CAP_DAYS, RELATIONS
@@ -40,9 +41,11 @@ SELECT coalesce(json_agg(json_build_array(listing_id, weight, make_id)), '[]') F
     JOIN catalog_listing l ON l.id = i.listing_id
     WHERE i.buyer_id = %(buyer)s ORDER BY i.occurred_at DESC, i.id DESC LIMIT %(n_opened)s) AS newest"""
 
-EVENTS = """
-SELECT coalesce(json_agg(json_build_array(e.kind_id, e.is_contact, e.query, m.slug, l.car_model_id, l.body, l.fuel,
-    l.gearbox, l.drive, l.colour, s.kind) ORDER BY e.occurred_at DESC, e.id DESC), '[]') FROM (
+# ruff: noqa: S608 -- the columns are those that the attributes declare
+EVENTS = f"""
+SELECT coalesce(json_agg(json_build_array(e.kind_id, e.is_contact, e.query, m.slug, l.car_model_id,
+    {", ".join(f"l.{column}" for column in columns_of(CATEGORIES))}, s.kind)
+    ORDER BY e.occurred_at DESC, e.id DESC), '[]') FROM (
     SELECT i.id, i.occurred_at, i.kind_id, k.is_contact, i.query, i.listing_id FROM recommendations_interaction i
     JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.weight > 0
     WHERE i.buyer_id = %(buyer)s ORDER BY i.occurred_at DESC, i.id DESC LIMIT %(n_events)s) AS e
@@ -85,7 +88,7 @@ FROM log CROSS JOIN kinds CROSS JOIN relations CROSS JOIN LATERAL (
     SELECT %(forgets)s OR log.last <> %(last)s OR log.n <> %(n)s OR kinds.content <> %(kinds)s
         OR relations.content <> %(relations)s AS has_moved) AS moved
 LEFT JOIN recommendations_preference p ON p.buyer_id = %(buyer)s AND p.version_id = %(version)s
-"""  # noqa: S608 (constants of ours)
+"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
+from catalog.attributes import RANGES
 from catalog.filters import ListingFilters
 from recommendations.buyers.questionnaire import wishes_in
 from recommendations.buyers.searches import FILTERS_OF_FIELD
@@ -34,7 +35,7 @@ BEARS = 1.0  # evidence to the contrary, in cars opened, that takes nothing from
 WORN_AT = 6.0  # so much leaves nothing of it
 REVEALED = 0.6  # share of the places of what a buyer opened in place of what they asked for
 ALIKE_AT_LEAST = 0.7  # of the cars opened, for one value to stand in place of another
-NUMBER_OF_FIELD = {"age": "year", "price": "price", "mileage": "mileage_km", "power": "power_kw"}
+NUMBER_OF_FIELD = {"age": "year", "price": "price", **{number.name: number.column for number in RANGES}}
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ def is_known_of(field: str, rows: NDArray[np.intp], snapshot: ListingSnapshot) -
         return ~np.isnan(snapshot.columns.numbers(NUMBER_OF_FIELD[field])[rows])
     if field == "tags":
         return np.ones(len(rows), bool)
-    return snapshot.columns.codes("seller_kind" if field == "seller" else field)[rows] > 0
+    return snapshot.columns.codes(CATEGORIES[FILTERS_OF_FIELD[field][0]])[rows] > 0
 
 
 def contradicts(query: Mapping[str, Any], field: str, filters: ListingFilters) -> bool:

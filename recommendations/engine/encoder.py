@@ -27,6 +27,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, hstack
 
+from catalog.attributes import ATTRIBUTES
 from recommendations.engine.fields import (
     CATEGORIES,
     FIELD_NAMES,
@@ -81,9 +82,8 @@ class EncoderConfig:
     reference_year: int | None = None
     strengths: Mapping[str, float] = dataclasses.field(
         default_factory=lambda: {
-            "price": 1.2, "age": 0.3, "mileage": 0.3, "power": 0.2, "engine": 0.25, "consumption": 0.2,
-            "make": 0.9, "model": 0.6, "body": 0.7, "fuel": 0.6, "gearbox": 0.6, "drive": 0.4, "colour": 0.3,
-            "seller": 0.2, "title": 0.15, "tags": 0.3,
+            "price": 1.2, "age": 0.3, "make": 0.9, "model": 0.6, "seller": 0.2, "title": 0.15, "tags": 0.3,
+            **{attribute.name: attribute.strength for attribute in ATTRIBUTES if attribute.strength},
         }
     )  # fmt: skip
 

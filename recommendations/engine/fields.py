@@ -22,6 +22,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from catalog.attributes import BY_NAME, CATEGORY_FEATURES, NUMBER_FEATURES, Number
 from recommendations.engine.table import ListingTable
 
 Floats = NDArray[np.float64]
@@ -33,7 +34,6 @@ WORD = re.compile(r"[^\W_]+(?:\.\d+)?")  # "1.6" is one word
 RANGE = (0.001, 0.999)  # quantiles between which knots lie: beyond are typing errors and collectors' cars
 LARGEST = 1e15  # beyond every number a car can have; sums of larger ones could overflow
 MOST_TAGS = 8
-MILEAGE_OFFSET_KM = 5_000.0  # the first kilometres matter, but not as much as the logarithm alone would have it
 
 
 @dataclass(frozen=True)
@@ -227,23 +227,26 @@ def _logarithm(values: Floats) -> Floats:
         return np.log(np.where((values > 0) & (values < np.inf), values, np.nan))
 
 
-def _log_mileage(values: Floats) -> Floats:
-    return _logarithm(np.where(values >= 0, values, np.nan) + MILEAGE_OFFSET_KM)
-
-
 def _finite(values: Floats) -> Floats:
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def _scale_of(number: Number) -> NumberScale:
+    """A number of a listing that counts as it stands, or by its logarithm."""
+
+    def logarithm(values: Floats) -> Floats:
+        return _logarithm(np.where(values >= 0, values, np.nan) + number.offset)
+
+    transform = _finite if number.scale == "linear" else logarithm
+    return NumberScale(lambda table, year: getattr(table, number.column), transform)
 
 
 NUMBERS = {
     "price": NumberScale(lambda table, year: table.price, _logarithm),
     "age": NumberScale(lambda table, year: year - table.year, _finite),
-    "mileage": NumberScale(lambda table, year: table.mileage_km, _log_mileage),
-    "power": NumberScale(lambda table, year: table.power_kw, _logarithm),
-    "engine": NumberScale(lambda table, year: table.engine_l, _logarithm),
-    "consumption": NumberScale(lambda table, year: table.consumption_l_100km, _logarithm),
+    **{number.name: _scale_of(number) for number in NUMBER_FEATURES},
 }
-CATEGORIES = ("make", "model", "body", "fuel", "gearbox", "drive", "colour", "seller")
+CATEGORIES = ("make", "model", *(category.name for category in CATEGORY_FEATURES), "seller")
 TEXTS = ("title", "tags")
 FIELD_NAMES = (*NUMBERS, *CATEGORIES, *TEXTS)
 
@@ -252,4 +255,4 @@ def category_values(name: str, table: ListingTable) -> Iterable[str]:
     """A category of each row. A model carries its make: "skoda|octavia", for a Golf is not everybody's Golf."""
     if name == "model":
         return [f"{make}|{model}" if model else UNKNOWN for make, model in zip(table.make, table.model, strict=True)]
-    return table.seller_kind if name == "seller" else getattr(table, name)
+    return table.seller_kind if name == "seller" else getattr(table, BY_NAME[name].column if name in BY_NAME else name)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from catalog import attributes
+
 Terms = Mapping[str, float]
 Facts = Mapping[str, Any]
 
@@ -20,16 +22,14 @@ MOST_POINTS = 3  # of one sentence
 MOST_TAGS = 2
 WORTH_SAYING = 0.25  # of the strongest point; less is noise
 ROUNDING = 1e-9  # a remainder of a score below this is none
-LOW_MILEAGE_KM = 50_000.0  # where no typical value is given
 NEARBY_KM = 50.0
 RECENT_DAYS = 7.0
 MONTH_DAYS = 30.0
 
-BODIES = ("hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van")
 SELLERS = ("dealer", "private")
-SILENT = {"fuel": {"other"}, "colour": {"other"}}  # values that are not worth saying
-PLAIN_FIELDS = ("colour", "drive", "gearbox", "fuel")  # any value of which may be said
-CATEGORIES = ("make", "model", "body", *PLAIN_FIELDS, "seller")  # fields a reason may name
+SILENT = "other"  # the value of any category that is not worth saying
+# Fields a reason may name
+CATEGORIES = ("make", "model", *(category.name for category in attributes.CATEGORIES), "seller")
 
 SIMILAR_BUYERS, ARCHETYPE, DEMAND = "similar buyers", "archetype", "demand"
 FRESHNESS, DEAL, DISTANCE, CONGESTION, BASE = "freshness", "deal", "distance", "crowding", "base"
@@ -103,8 +103,8 @@ class Reason:
     Attributes:
         kind: Which sentence it is.
         field: The field of the car that it names, of ``CATEGORIES``; '' where it names none.
-        value: The car's value of that field: body, fuel, gearbox, drive, colour and seller as stored, in small letters;
-            of a make or model the name, a model's with its make.
+        value: The car's value of that field: as stored, in small letters; of a make or model the name, a model's with
+            its make.
         tags: What the car is tagged with, at most two, for ``LIKES_TAGS`` and ``MANY_LIKE_TAGS``.
         budget: The most that the buyer would pay, where the sentence says that the car costs no more.
         asides: What is said besides: keys of ``ASIDES``, the strongest first.
@@ -136,14 +136,14 @@ def reason_for(
         source: Where the candidate came from: "taste", "content", "collaborative", "neighbours", "trending", "fresh",
             "new arrivals", "exploration", "promoted", "similar", "saved search", "price drop", "newest". Any other
             counts as "taste".
-        facts: What a card shows of the listing, whatever is known: make and model by name; body, fuel, gearbox,
-            drive, colour and seller_kind as stored; year, price, currency, mileage_km, power_kw, engine_l,
-            consumption_l_100km, tags. Also ``days_on_sale``, ``price_drop`` (an amount), ``is_below_market``
-            (whether the price lies below the range of such cars), ``distance_km``, ``has_history`` (whether the buyer
-            looked at any car; left out, it is taken for true), ``budget`` (the most that the buyer said or searched
-            for, where this car costs no more), and ``evidence``: field -> what the buyer did with cars of the same
-            value (a value of ``DONE``). To a known buyer only fields with evidence are named.
-        typical: Usual mileage_km, power_kw and consumption_l_100km among live listings: what "low mileage" means.
+        facts: What a card shows of the listing, whatever is known: make and model by name; seller_kind, year, price,
+            currency, tags and the columns of ``catalog.attributes`` as stored. Also ``days_on_sale``, ``price_drop``
+            (an amount), ``is_below_market`` (whether the price lies below the range of such cars), ``distance_km``,
+            ``has_history`` (whether the buyer looked at any car; left out, it is taken for true), ``budget`` (the most
+            that the buyer said or searched for, where this car costs no more), and ``evidence``: field -> what the
+            buyer did with cars of the same value (a value of ``DONE``). To a known buyer only fields with evidence are
+            named.
+        typical: Medians of the live listings, by column: what "low mileage" means.
         is_personal: Whether the taste is the buyer's own; a cold buyer reads about other buyers instead.
     """
     points = strong_points(_claimable(terms, facts, is_personal), baseline, facts, typical)
@@ -228,7 +228,8 @@ OF_THE_MARKET: Mapping[str, Callable[[Facts, bool], Reason]] = {  # what is said
     DEAL: lambda facts, is_personal: Reason(Kind.BELOW_MARKET),
     DISTANCE: lambda facts, is_personal: Reason(Kind.NEARBY),
 }
-ASIDES = ("mileage", "power", "consumption", DEAL, DISTANCE)  # what is said besides: of the car, not of the buyer
+NUMBERS = {number.name: number for number in attributes.NUMBERS if number.aside}
+ASIDES = (*NUMBERS, DEAL, DISTANCE)  # what is said besides: of the car, not of the buyer
 
 
 def _of_the_buyer(points: Sequence[str], facts: Facts) -> Reason:
@@ -257,9 +258,7 @@ def _value(point: str, facts: Facts) -> str:
     """The car's value of one field, as ``Reason`` has it."""
     if point in ("make", "model"):
         return _name(facts, with_model=point == "model")
-    if point in PLAIN_FIELDS:
-        return _plain_value(point, facts)
-    return str(facts["seller_kind" if point == "seller" else point])
+    return str(facts["seller_kind"]) if point == "seller" else _plain_value(point, facts)
 
 
 def _evidence(facts: Facts) -> Mapping[str, str]:
@@ -272,18 +271,18 @@ def _evidence(facts: Facts) -> Mapping[str, str]:
 def _is_claimable(name: str, facts: Facts, typical: Mapping[str, float]) -> bool:
     """Whether the facts hold something to say of a field, and something true: a mileage is only called low if it is."""
     known = facts.get
-    if name in PLAIN_FIELDS:
+    attribute = attributes.BY_NAME.get(name)
+    if isinstance(attribute, attributes.Category):
         return bool(_plain_value(name, facts))
+    if isinstance(attribute, attributes.Number):
+        median = typical.get(attribute.column)
+        return attribute.aside is not None and attribute.aside.holds(known(attribute.column), median)
     checks = {
         "make": lambda: bool(known("make")),
         "model": lambda: bool(known("model")),
-        "body": lambda: known("body") in BODIES,
         "seller": lambda: known("seller_kind") in SELLERS,
         "price": lambda: (known("price") or 0) > 0,
         "tags": lambda: bool(known("tags")),
-        "mileage": lambda: _below(known("mileage_km"), 0.8 * typical.get("mileage_km", LOW_MILEAGE_KM / 0.8)),
-        "consumption": lambda: _below(known("consumption_l_100km"), 0.9 * typical.get("consumption_l_100km", 0.0)),
-        "power": lambda: (known("power_kw") or 0) > 1.1 * typical.get("power_kw", float("inf")),
         SIMILAR_BUYERS: lambda: known("has_history") is not False,
         ARCHETYPE: lambda: known("has_history") is not False,
         DEMAND: lambda: True,
@@ -308,9 +307,12 @@ def _name(facts: Facts, *, with_model: bool) -> str:
 
 
 def _plain_value(name: str, facts: Facts) -> str:
-    """The value of one of ``PLAIN_FIELDS`` in small letters; '' where it is unknown or not worth saying."""
-    value = str(facts.get(name) or "").strip().lower()
-    return "" if value in SILENT.get(name, ()) else value
+    """The value of an attribute in small letters; '' where it is unknown or not worth saying."""
+    category = attributes.BY_NAME[name]
+    value = str(facts.get(category.column) or "").strip().lower()
+    if value == SILENT or not isinstance(category, attributes.Category):
+        return ""
+    return value if category.says_others or value in category.phrases else ""
 
 
 def _joined(*words: str) -> str:

@@ -24,6 +24,7 @@ import scipy.optimize
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from catalog.attributes import ATTRIBUTES
 from recommendations.engine.encoder import Encoder, EncoderConfig, fit_unscaled, rows_to_fit
 from recommendations.engine.fields import CATEGORIES, NUMBERS, UNKNOWN, CategoryField, NumberField, category_values
 from recommendations.engine.table import ListingTable
@@ -35,11 +36,10 @@ SIMILARITY_DIMENSIONS = 64  # of which the last ones are ``WORTHS``
 # What a difference in each attribute counts for, relative to each other (a deviation of a number, another level of a
 # category). Chosen on UK adverts among values near those of plain standardised averages (``benchmarks/similarity.py``).
 STRENGTHS: Mapping[str, float] = {
-    "price": 0.1, "age": 0.7, "mileage": 0.7, "power": 0.9, "engine": 0.7, "consumption": 0.5,
-    "make": 0.5, "model": 0.7, "body": 1.2, "fuel": 0.8, "gearbox": 0.5, "drive": 0.5, "colour": 0.1,
-    "seller": 0.05, "title": 0.4, "tags": 0.2,
+    "price": 0.1, "age": 0.7, "make": 0.5, "model": 0.7, "seller": 0.05, "title": 0.4, "tags": 0.2,
+    **{attribute.name: attribute.likeness for attribute in ATTRIBUTES if attribute.strength},
 }  # fmt: skip
-CLASS = ("make", "model", "body", "power", "engine", "consumption", "fuel", "gearbox", "drive", "title", "tags")
+CLASS = tuple(name for name in STRENGTHS if name not in ("price", "age", "mileage", "colour", "seller"))
 # What the market pays for, in coordinates of its own, and what one log unit of it counts for.
 WORTHS: tuple[tuple[tuple[str, ...], float], ...] = (
     (CLASS, 4.0),

@@ -10,26 +10,28 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.attributes import CATEGORY_FEATURES, NUMBER_FEATURES, columns_of, declare
+
 Texts = NDArray[np.object_]
 Numbers = NDArray[np.float64]
 
-CATEGORY_FIELDS = ("make", "model", "body", "fuel", "gearbox", "drive", "colour", "seller_kind")
-NUMBER_FIELDS = ("year", "price", "mileage_km", "power_kw", "engine_l", "consumption_l_100km")
+CATEGORY_FIELDS = ("make", "model", *columns_of(CATEGORY_FEATURES), "seller_kind")
+NUMBER_FIELDS = ("year", "price", *columns_of(NUMBER_FEATURES))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ListingTable:
     """Plain listing fields, one array per field, all of length n.
 
-    Texts are object arrays of ``str``, where ``""`` means unknown; numbers are float64, where nan means unknown.
+    Texts are object arrays of ``str``, where ``""`` means unknown; numbers are float64, where nan means unknown. Each
+    attribute of ``catalog.attributes`` that is a feature has a column; one that is left out is unknown throughout.
 
     Attributes:
         make: Slug.
         model: Slug, unique only within its make.
-        body, fuel, gearbox, drive, colour, seller_kind: Any vocabulary, one word each.
+        seller_kind: "dealer", "private" or "".
         year: Of first registration.
         price: In the market's currency.
-        mileage_km, power_kw, engine_l, consumption_l_100km: In the unit of the name.
         title: As advertised.
         tags: Tuples of ``str``; their order and repetition mean nothing.
 
@@ -39,22 +41,29 @@ class ListingTable:
 
     make: Texts
     model: Texts
+    seller_kind: Texts
+    year: Numbers
+    price: Numbers
+    title: Texts
+    tags: Texts
+    # Of the attributes, those that code speaks of by their names:
     body: Texts
     fuel: Texts
     gearbox: Texts
     drive: Texts
     colour: Texts
-    seller_kind: Texts
-    year: Numbers
-    price: Numbers
     mileage_km: Numbers
     power_kw: Numbers
     engine_l: Numbers
     consumption_l_100km: Numbers
-    title: Texts
-    tags: Texts
+    declare(vars(), dict.fromkeys(columns_of(CATEGORY_FEATURES), ("Texts", None)))
+    declare(vars(), dict.fromkeys(columns_of(NUMBER_FEATURES), ("Numbers", None)))
 
     def __post_init__(self) -> None:
+        for name in (*CATEGORY_FIELDS, *NUMBER_FIELDS):
+            if getattr(self, name) is None:
+                unknown = np.full(len(self), np.nan) if name in NUMBER_FIELDS else np.full(len(self), "", object)
+                object.__setattr__(self, name, unknown)
         lengths = {field.name: len(getattr(self, field.name)) for field in fields(self)}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns of a listing table differ in length: {lengths}")

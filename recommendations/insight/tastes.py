@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.attributes import CATEGORY_FEATURES
 from recommendations.buyers.interests import Interest
 from recommendations.buyers.profiles import GRIDS, in_words
 from recommendations.engine.encoder import Encoder
@@ -21,7 +22,7 @@ from recommendations.engine.taste import Gaussian, Prior
 
 SURE = 1.96  # standard deviations of a 95 % interval
 BARS_AT_MOST = 8
-BARS_OF = ("make", "body", "fuel", "gearbox", "drive", "colour")
+BARS_OF = ("make", *(category.name for category in CATEGORY_FEATURES))
 POINTS = 48
 NO_SPREAD = 1e-9  # of utility, squared: all buyers are of one mind, or the field has one level
 
@@ -69,7 +70,7 @@ class Portrait:
 
     Attributes:
         share: Of the household's events, 0 to 1.
-        curves: Over price, age, mileage and power, as far as the encoder knows them.
+        curves: Over the numbers of ``GRIDS``, as far as the encoder knows them.
         leanings: Field -> its levels that stand out most, liked first.
         certainties: By field, the surest first.
     """

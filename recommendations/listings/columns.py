@@ -11,24 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog import attributes
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.engine.scoring import great_circle_km
-from recommendations.engine.table import NUMBER_FIELDS, ListingTable
+from recommendations.engine.table import CATEGORY_FIELDS, NUMBER_FIELDS, ListingTable
 from recommendations.listings.rows import ListingRows
 from recommendations.models.arrays import as_objects
 
 CATEGORIES = {  # field of ListingFilters -> column of ListingRows
     "makes": "make",
     "models": "model",
-    "bodies": "body",
-    "fuels": "fuel",
-    "gearboxes": "gearbox",
-    "drives": "drive",
-    "colours": "colour",
+    **{category.filter: category.column for category in attributes.CATEGORIES},
     "seller_kinds": "seller_kind",
 }
-RANGES = ("year", "price", "mileage_km", "power_kw", "seats", "doors")
+RANGES = ("year", "price", *attributes.columns_of(attributes.RANGES))
 UNKNOWN = 0  # the code of an empty category
 
 
@@ -85,7 +82,9 @@ class ListingColumns:
     def table(self, rows: NDArray[np.intp]) -> ListingTable:
         """Some rows as the encoder reads listings, as far as they are known here: without titles."""
         n = len(rows)
-        columns: dict[str, Any] = {name: as_objects(self.levels(name))[self.codes(name)[rows]] for name in self._codes}
+        columns: dict[str, Any] = {
+            name: as_objects(self.levels(name))[self.codes(name)[rows]] for name in CATEGORY_FIELDS
+        }
         for name in NUMBER_FIELDS:
             columns[name] = self.numbers(name)[rows] if name in RANGES else np.full(n, np.nan)
         tags = as_objects([self._tags.get(row, ()) for row in rows.tolist()])

@@ -13,29 +13,28 @@ from django.db.models import FloatField, Func, QuerySet, TextField
 from django.db.models.functions import Cast, Extract
 from numpy.typing import NDArray
 
+from catalog.attributes import CATEGORIES, CATEGORY_FEATURES, NUMBER_FEATURES, RANGES, columns_of
 from catalog.currencies import exchange_rates as currencies_worth
 from catalog.models import Listing
-from recommendations.engine.encoder import ListingTable
 from recommendations.engine.stock import FOREVER
+from recommendations.engine.table import NUMBER_FIELDS, ListingTable
 from recommendations.models.arrays import as_objects, read_queryset
 
 TEXT_COLUMNS = {
     "make__slug": "make",
     "car_model__slug": "model",
-    "body": "body",
-    "fuel": "fuel",
-    "gearbox": "gearbox",
-    "drive": "drive",
-    "colour": "colour",
+    **{column: column for column in columns_of(CATEGORY_FEATURES)},
     "seller__kind": "seller_kind",
     "title": "title",
 }
 
-NUMBER_COLUMNS = ("year", "price", "mileage_km", "power_kw", "engine_l", "consumption_l_100km")
-
-COUNT_COLUMNS = ("seats", "doors")
+# Categories that a search may ask for, and numbers, though the encoder reads them not.
+OTHER_CATEGORIES = columns_of(category for category in CATEGORIES if category not in CATEGORY_FEATURES)
+OTHER_NUMBERS = columns_of(number for number in RANGES if number not in NUMBER_FEATURES)
 
 NAME_COLUMNS = ("make__name", "car_model__name")
+
+READ_AS_STORED = ("title", "tags", "year", *columns_of(CATEGORY_FEATURES), *columns_of(NUMBER_FEATURES))
 
 WHOLE_COLUMNS = ("id", "seller_id", "seller__user_id")
 
@@ -57,7 +56,8 @@ class ListingRows:
     """Listings as columns, all of length n.
 
     ``table`` holds what the encoder reads, and price filters compare: prices in the market's currency, nan where there
-    is no rate. The rest is what filters and rules read. ``names`` is what a card shows.
+    is no rate. The rest is what filters and rules read: ``others`` the attributes that the encoder does not, by column.
+    ``names`` is what a card shows.
     """
 
     listing_ids: NDArray[np.int64]
@@ -68,8 +68,7 @@ class ListingRows:
     ended_at: NDArray[np.float64]
     latitude: NDArray[np.float64]
     longitude: NDArray[np.float64]
-    seats: NDArray[np.float64]
-    doors: NDArray[np.float64]
+    others: dict[str, NDArray]
     seller_ids: NDArray[np.int64]
     seller_user_ids: NDArray[np.int64]
     promoted_until: NDArray[np.float64]
@@ -79,15 +78,20 @@ class ListingRows:
 
     def take(self, at: NDArray[np.intp]) -> ListingRows:
         """The listings at some positions, in that order."""
-        arrays = {field.name: getattr(self, field.name)[at] for field in fields(self) if field.name != "table"}
-        return ListingRows(table=self.table.take(at), **arrays)
+        names = [field.name for field in fields(self) if field.name not in ("table", "others")]
+        others = {name: array[at] for name, array in self.others.items()}
+        return ListingRows(
+            table=self.table.take(at), others=others, **{name: getattr(self, name)[at] for name in names}
+        )
 
     def category(self, name: str) -> NDArray[np.object_]:
-        return getattr(self.table, name)
+        return self.others[name] if name in self.others else getattr(self.table, name)
 
     def number(self, name: str) -> NDArray[np.float64]:
         """A filterable number, nan where unknown."""
-        return getattr(self, name) if name in ("latitude", "longitude", *COUNT_COLUMNS) else getattr(self.table, name)
+        if name in self.others:
+            return self.others[name]
+        return getattr(self if name in LOCATION_COLUMNS else self.table, name)
 
 
 def table_of(listings: Sequence[Listing]) -> ListingTable:
@@ -99,10 +103,7 @@ def table_of(listings: Sequence[Listing]) -> ListingTable:
             "model": listing.car_model.slug if listing.car_model else "",
             "seller_kind": listing.seller.kind if listing.seller else "",
             "price": None if listing.price is None else float(listing.price) * rate,
-            **{
-                name: getattr(listing, name) for name in ("body", "fuel", "gearbox", "drive", "colour", "title", "tags")
-            },
-            **{name: getattr(listing, name) for name in NUMBER_COLUMNS if name != "price"},
+            **{name: getattr(listing, name) for name in READ_AS_STORED},
         }
         for listing, rate in zip(listings, rates, strict=True)
     )
@@ -113,12 +114,12 @@ def read_listings(listings: QuerySet[Listing]) -> ListingRows:
     whole, fractions, texts = read_queryset(
         listings.annotate(**MOMENTS, **TAGS),
         WHOLE_COLUMNS,
-        [*NUMBER_COLUMNS, *COUNT_COLUMNS, *LOCATION_COLUMNS, *MOMENTS],
-        [*TEXT_COLUMNS, *NAME_COLUMNS, *OTHER_TEXTS],
+        [*NUMBER_FIELDS, *OTHER_NUMBERS, *LOCATION_COLUMNS, *MOMENTS],
+        [*TEXT_COLUMNS, *NAME_COLUMNS, *OTHER_CATEGORIES, *OTHER_TEXTS],
     )
     order = np.argsort(whole["id"])
     columns: dict[str, Any] = {name: array[order] for name, array in {**whole, **fractions, **texts}.items()}
-    numbers: dict[str, Any] = {name: finite(columns[name]) for name in NUMBER_COLUMNS}
+    numbers: dict[str, Any] = {name: finite(columns[name]) for name in NUMBER_FIELDS}
     numbers["price"] = numbers["price"] * exchange_rates(columns["currency"].tolist())
     ended = columns["ended_epoch"]
     return ListingRows(
@@ -134,8 +135,10 @@ def read_listings(listings: QuerySet[Listing]) -> ListingRows:
         ended_at=np.where(np.isnan(ended), FOREVER, ended),
         latitude=finite(columns["latitude"]),
         longitude=finite(columns["longitude"]),
-        seats=finite(columns["seats"]),
-        doors=finite(columns["doors"]),
+        others={
+            **{name: columns[name] for name in OTHER_CATEGORIES},
+            **{name: finite(columns[name]) for name in OTHER_NUMBERS},
+        },
         seller_ids=columns["seller_id"],
         seller_user_ids=columns["seller__user_id"],
         promoted_until=columns["promoted_epoch"],

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from catalog.attributes import RANGES
 from catalog.filters import ListingFilters
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.stock import FOREVER, Stock
@@ -199,7 +200,7 @@ class ListingSnapshot:
         """Medians of the live listings by field, nan left out; what "low mileage" is measured against."""
         if self._typical is None:
             live = self.column("is_live")
-            known = {name: self.columns.numbers(name)[live] for name in ("mileage_km", "power_kw")}
+            known = {number.column: self.columns.numbers(number.column)[live] for number in RANGES if number.aside}
             known = {name: values[~np.isnan(values)] for name, values in known.items()}
             self._typical = {name: float(np.median(values)) for name, values in known.items() if len(values)}
         return self._typical

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accounts.models import Buyer
+from catalog.attributes import CATEGORIES
 from catalog.currencies import exchange_rates
 from catalog.filters import ListingFilters
 from catalog.models import Listing
@@ -17,20 +18,12 @@ LIKED = ("like", "favourite")
 FIELDS = {  # field of a reason -> how its value is read off a row of the catalogue
     "make": "make__slug",
     "model": "car_model_id",
-    "body": "body",
-    "fuel": "fuel",
-    "gearbox": "gearbox",
-    "drive": "drive",
-    "colour": "colour",
+    **{category.name: category.column for category in CATEGORIES},
     "seller": "seller__kind",
 }
 ASKED = {  # field of a reason -> what a search or the questionnaire calls it
     "make": "makes",
-    "body": "bodies",
-    "fuel": "fuels",
-    "gearbox": "gearboxes",
-    "drive": "drives",
-    "colour": "colours",
+    **{category.name: category.filter for category in CATEGORIES},
     "seller": "seller_kinds",
 }
 STRENGTH = ("opened", "searched", "set", "liked", "contacted")  # the last one that is true is said
@@ -111,4 +104,4 @@ def value_of(listing: Listing, name: str) -> Any:
         return listing.make.slug if listing.make else ""
     if name == "model":
         return listing.car_model_id
-    return (listing.seller.kind if listing.seller else "") if name == "seller" else getattr(listing, name)
+    return (listing.seller.kind if listing.seller else "") if name == "seller" else getattr(listing, FIELDS[name])

@@ -10,6 +10,7 @@ import numpy as np
 from django.utils import timezone
 from numpy.typing import NDArray
 
+from catalog.attributes import CATEGORIES, NUMBERS, columns_of
 from catalog.currencies import exchange_rates
 from catalog.models import Listing
 from recommendations.engine.encoder import ListingTable
@@ -24,7 +25,7 @@ from recommendations.serving.evidence import NO_EVIDENCE, BuyerEvidence, evidenc
 from recommendations.serving.scorer import Scorer
 
 SECONDS_A_DAY = 86_400.0
-FACTS = ("body", "fuel", "gearbox", "drive", "colour", "year", "currency", "mileage_km", "power_kw", "engine_l", "tags")
+FACTS = ("year", "currency", "tags", *columns_of(CATEGORIES), *columns_of(NUMBERS))
 
 Breakdown = dict[str, float]
 Facts = dict[str, Any]

@@ -5,8 +5,8 @@ the cars of one value are called ("diesel cars", "estates") is a phrase of its o
 with cases, in the accusative: the object of "opened", "searched for" or "look for". A statement has no full stop, since
 asides may follow; ``sentence`` puts the two together.
 
-A value, a field or a kind that is added to ``engine.reasons`` needs its words here and in ``locale``; a test names what
-is missing.
+An attribute declares what cars of its values are called (``catalog.attributes``). A kind that is added to
+``engine.reasons`` needs its words here; what is missing in ``locale`` a test names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from recommendations.engine.reasons import DEAL, DISTANCE, Kind, Money, Reason
+from catalog import attributes
+from recommendations.engine.reasons import DEAL, DISTANCE, NUMBERS, Kind, Money, Reason
 
 Words = Promise | str
 
@@ -97,54 +98,9 @@ OF_TAGS: Mapping[Kind, tuple[Words, Words]] = {  # of one tag, and of two
     ),
 }
 CARS: Mapping[str, Mapping[str, Words]] = {  # field -> value -> what such cars are called
-    "body": {
-        "hatchback": gettext_lazy("hatchbacks"),
-        "saloon": gettext_lazy("saloons"),
-        "estate": gettext_lazy("estates"),
-        "suv": gettext_lazy("SUVs"),
-        "coupe": gettext_lazy("coupés"),
-        "convertible": gettext_lazy("convertibles"),
-        "mpv": gettext_lazy("MPVs"),
-        "pickup": gettext_lazy("pickups"),
-        "van": gettext_lazy("vans"),
-    },
-    "fuel": {
-        "petrol": gettext_lazy("petrol cars"),
-        "diesel": gettext_lazy("diesel cars"),
-        "hybrid": gettext_lazy("hybrid cars"),
-        "plugin_hybrid": gettext_lazy("plug-in hybrid cars"),
-        "electric": gettext_lazy("electric cars"),
-        "lpg": gettext_lazy("LPG cars"),
-        "cng": gettext_lazy("CNG cars"),
-        "ethanol": gettext_lazy("ethanol cars"),
-        "hydrogen": gettext_lazy("hydrogen cars"),
-    },
-    "gearbox": {
-        "manual": gettext_lazy("manual cars"),
-        "automatic": gettext_lazy("automatic cars"),
-        "semi_automatic": gettext_lazy("semi-automatic cars"),
-    },
-    "drive": {
-        "front": gettext_lazy("front-wheel-drive cars"),
-        "rear": gettext_lazy("rear-wheel-drive cars"),
-        "all": gettext_lazy("four-wheel-drive cars"),
-    },
-    "colour": {
-        "beige": gettext_lazy("beige cars"),
-        "black": gettext_lazy("black cars"),
-        "blue": gettext_lazy("blue cars"),
-        "bronze": gettext_lazy("bronze cars"),
-        "brown": gettext_lazy("brown cars"),
-        "gold": gettext_lazy("gold cars"),
-        "green": gettext_lazy("green cars"),
-        "grey": gettext_lazy("grey cars"),
-        "orange": gettext_lazy("orange cars"),
-        "pink": gettext_lazy("pink cars"),
-        "purple": gettext_lazy("purple cars"),
-        "red": gettext_lazy("red cars"),
-        "silver": gettext_lazy("silver cars"),
-        "white": gettext_lazy("white cars"),
-        "yellow": gettext_lazy("yellow cars"),
+    **{
+        category.name: {value: gettext_lazy(cars) for value, cars in category.phrases.items()}
+        for category in attributes.CATEGORIES
     },
     "seller": {
         "dealer": gettext_lazy("cars sold by dealers"),
@@ -158,9 +114,7 @@ OTHER_CARS: Mapping[str, Words] = {  # of values beyond those: a colour stays as
     "drive": pgettext_lazy("drive", "%(value)s cars"),
 }
 ASIDES: Mapping[str, Words] = {
-    "mileage": gettext_lazy("with low mileage"),
-    "power": gettext_lazy("with plenty of power"),
-    "consumption": gettext_lazy("with low fuel consumption"),
+    **{name: gettext_lazy(number.aside.text) for name, number in NUMBERS.items() if number.aside},
     DEAL: gettext_lazy("priced below what such cars usually cost"),
     DISTANCE: gettext_lazy("close to you"),
 }
@@ -194,7 +148,8 @@ def statement(reason: Reason) -> str:
 def cars_of(field: str, value: str) -> str:
     """Cars that have one value of one field: "estates", "diesel cars", "cars sold by dealers"."""
     known = CARS[field].get(value)
-    return str(known) if known is not None else str(OTHER_CARS[field]) % {"value": value.replace("_", " ")}
+    others = OTHER_CARS.get(field, pgettext_lazy("attribute", "%(value)s cars"))
+    return str(known) if known is not None else str(others) % {"value": value.replace("_", " ")}
 
 
 def money(amount: Money) -> str:

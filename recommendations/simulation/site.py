@@ -28,7 +28,7 @@ from recommendations.engine.terms import demand_counts
 from recommendations.events.rows import EventRows
 from recommendations.listings.index import ListingIndex
 from recommendations.listings.market_statistics import STEP_SECONDS, MarketStatistics
-from recommendations.listings.rows import ListingRows
+from recommendations.listings.rows import OTHER_NUMBERS, ListingRows
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.models import SIMILAR_DIMENSIONS, Placement, Preference
 from recommendations.models.arrays import as_objects
@@ -67,8 +67,7 @@ def listing_rows_of(market: Market, anchor: float) -> ListingRows:
         seller_ids=sellers.astype(np.int64) + 1,
         seller_user_ids=np.zeros(n, np.int64),
         promoted_until=np.full(n, np.nan),
-        seats=market.seats.astype(np.float64),
-        doors=market.doors.astype(np.float64),
+        others={name: getattr(market, name).astype(np.float64) for name in OTHER_NUMBERS},
     )
 
 
