@@ -108,6 +108,7 @@ class Reason:
         tags: What the car is tagged with, at most two, for ``LIKES_TAGS`` and ``MANY_LIKE_TAGS``.
         budget: The most that the buyer would pay, where the sentence says that the car costs no more.
         asides: What is said besides: keys of ``ASIDES``, the strongest first.
+        says: A statement of the source's or term's own, in place of the kind's: in English, marked for translation.
     """
 
     kind: Kind
@@ -116,14 +117,15 @@ class Reason:
     tags: tuple[str, ...] = ()
     budget: Money | None = None
     asides: tuple[str, ...] = ()
+    says: str = ""
 
 
 def reason_for(
     terms: Terms,
     baseline: Terms,
     *,
-    source: str,
     facts: Facts,
+    of_the_source: Reason | None = None,
     typical: Mapping[str, float] = NOTHING,
     is_personal: bool = True,
 ) -> Reason:
@@ -133,9 +135,6 @@ def reason_for(
         terms: What each field adds to the score of this car for this buyer, as from ``Ranker.breakdown``.
         baseline: The same for the average live listing; a term it lacks is 0 there. A field is mentioned only when it
             adds something, and more than it does for the average car.
-        source: Where the candidate came from: "taste", "content", "collaborative", "neighbours", "trending", "fresh",
-            "new arrivals", "exploration", "promoted", "similar", "saved search", "price drop", "newest". Any other
-            counts as "taste".
         facts: What a card shows of the listing, whatever is known: make and model by name; seller_kind, year, price,
             currency, tags and the columns of ``catalog.attributes`` as stored. Also ``days_on_sale``, ``price_drop``
             (an amount), ``is_below_market`` (whether the price lies below the range of such cars), ``distance_km``,
@@ -143,12 +142,13 @@ def reason_for(
             that the buyer said or searched for, where this car costs no more), and ``evidence``: field -> what the
             buyer did with cars of the same value (a value of ``DONE``). To a known buyer only fields with evidence are
             named.
+        of_the_source: What the way it was found says about it; None where that says nothing.
         typical: Medians of the live listings, by column: what "low mileage" means.
         is_personal: Whether the taste is the buyer's own; a cold buyer reads about other buyers instead.
     """
     points = strong_points(_claimable(terms, facts, is_personal), baseline, facts, typical)
-    if reason := _of_the_source(source, facts, is_personal):
-        return reason
+    if of_the_source:
+        return of_the_source
     if points and points[0] in OF_THE_MARKET:
         return OF_THE_MARKET[points[0]](facts, is_personal)
     named = [point for point in points if point not in OF_THE_MARKET]
@@ -177,27 +177,14 @@ def strong_points(terms: Terms, baseline: Terms, facts: Facts, typical: Mapping[
 # --- What is said ----------------------------------------------------------------------------------------------------
 
 
-def _of_the_source(source: str, facts: Facts, is_personal: bool) -> Reason | None:
-    """What the way a candidate was found says about it; None where that says nothing."""
-    budget = _budget(facts) if is_personal else None
-    match source:
-        case "similar":
-            return Reason(Kind.SIMILAR)
-        case "saved search":
-            return Reason(Kind.SAVED_SEARCH)
-        case "price drop" if facts.get("price_drop"):
-            return Reason(Kind.PRICE_DROP)
-        case "trending":
-            return Reason(Kind.POPULAR, budget=budget)
-        case "fresh" | "newest" | "new arrivals":
-            return Reason(_newness(facts), budget=budget)
-        case "promoted":
-            return Reason(Kind.PROMOTED, budget=budget)
-        case "neighbours" if is_personal:
-            return Reason(Kind.LIKE_MINDED)
-        case "exploration":
-            return Reason(Kind.A_LITTLE_DIFFERENT if is_personal else Kind.DIFFERENT)
-    return None
+def budget_in(facts: Facts, is_personal: bool) -> Money | None:
+    """The buyer's budget, where the car is within it and the list is their own."""
+    return _budget(facts) if is_personal else None
+
+
+def newness_of(facts: Facts, is_personal: bool) -> Reason:
+    """How new the advert is, and that it is within the buyer's budget."""
+    return Reason(_newness(facts), budget=budget_in(facts, is_personal))
 
 
 def _budget(facts: Facts) -> Money | None:

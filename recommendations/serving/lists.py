@@ -21,7 +21,7 @@ from recommendations import telemetry
 from recommendations.buyers.context import BuyerContext
 from recommendations.buyers.exclusions import same_cars
 from recommendations.engine.ranker import Ranker, SourceSwitch
-from recommendations.engine.reasons import reason_for
+from recommendations.engine.reasons import Kind, Reason, reason_for
 from recommendations.events.served_lists import writer
 from recommendations.listings.index import borrow_index
 from recommendations.listings.market_prices import ListingMarketPrice, in_own_currencies, market_prices_of
@@ -29,7 +29,7 @@ from recommendations.listings.retrieval import retriever_for
 from recommendations.listings.rows import table_of
 from recommendations.merchandising.plan import NO_PLAN, Plan, hidden_everywhere, plan_for
 from recommendations.models import ServedList
-from recommendations.serving.explanations import explain, facts_of
+from recommendations.serving.explanations import explain
 from recommendations.serving.kept_lists import KeptLists
 from recommendations.serving.pins import PINNED, in_ranks, pinned_cars
 from recommendations.serving.placements import HOME, Rules
@@ -37,7 +37,7 @@ from recommendations.serving.ranking import Candidate, Ranked, rank
 from recommendations.serving.reading import Reading, read_for_list
 from recommendations.serving.rows import rows_for_sale
 from recommendations.serving.scorer import Scorer
-from recommendations.serving.sources import PromotedSource
+from recommendations.serving.sources import SIMILAR, PromotedSource, reason_of_source
 from recommendations.serving.wording import sentence
 
 NO_FILTERS = ListingFilters()
@@ -303,8 +303,12 @@ def items_of(
                 reason_for(
                     explanation.breakdown,
                     {},  # the terms are relative to the average listing already
-                    source=PromotedSource.name if candidate.listing_id in promoted else candidate.source,
                     facts=explanation.facts,
+                    of_the_source=reason_of_source(
+                        PromotedSource.name if candidate.listing_id in promoted else candidate.source,
+                        explanation.facts,
+                        is_personal,
+                    ),
                     typical=typical,
                     is_personal=is_personal,
                 )
@@ -343,7 +347,7 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
         filters = hidden_everywhere(filters)
         vector = listing_index.ranker.similarity.vectors(table_of([listing]))[0]
         ids, distances = retriever_for(listing_index).nearest(vector, POOL_GROWTH * k, filters, same_cars([listing.pk]))
-    pool = [Candidate(key, -value, "similar") for key, value in zip(ids.tolist(), distances.tolist(), strict=True)]
+    pool = [Candidate(key, -value, SIMILAR) for key, value in zip(ids.tolist(), distances.tolist(), strict=True)]
     found = for_sale(pool, filters, k)
     return [
         RecommendedListing(
@@ -351,7 +355,7 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
             position=position,
             score=candidate.score,
             source=candidate.source,
-            reason=sentence(reason_for({}, {}, source="similar", facts=facts_of(row), is_personal=False)),
+            reason=sentence(Reason(Kind.SIMILAR)),
             terms={},
             market_price=market_price,
         )

@@ -23,22 +23,11 @@ from recommendations.engine.policy import ListPolicy
 from recommendations.engine.scoring import TERMS
 from recommendations.merchandising.plan import NO_PLAN, Plan
 from recommendations.models import Experiment, Placement
+from recommendations.serving.sources import SOURCES
 
 HOME = "home"  # the placement of a list that names none
 
-# Source -> its share of the candidates where a placement says nothing else. Shares are proportions: those of sources
-# that have nothing to say, such as saved searches of a buyer who saved none, go to the others.
-DEFAULT_SHARES: Mapping[str, float] = {
-    "taste": 0.6,
-    "neighbours": 0.08,
-    "saved search": 0.06,
-    "price drop": 0.04,
-    "trending": 0.06,
-    "fresh": 0.06,
-    "exploration": 0.05,
-    "new arrivals": 0.05,
-    "promoted": 0.05,
-}
+DEFAULT_SHARES: Mapping[str, float] = {source.name: source.share for source in SOURCES}
 # What an experiment may change: every rule, but not which list it is.
 VARIABLE_RULES = (
     "sources", "filters", "boosts", "diversity", "max_per_model", "max_per_seller", "exploration_positions",

@@ -24,6 +24,7 @@ from recommendations.serving.list_cache import LifetimeCache
 from recommendations.serving.placements import Rules
 from recommendations.serving.scorer import Scorer
 from recommendations.serving.sources import (
+    NEWEST,
     NO_IDS,
     SOURCES,
     ExplorationSource,
@@ -223,7 +224,7 @@ def wanted_of(source: Source, share: float, n: int) -> int:
 def newest(filters: ListingFilters, n: int, exclude: Collection[int]) -> Ranked:
     """What to show before any ranker is live: the newest cars."""
     ids = Listing.objects.available().cars().matching(filters).exclude(pk__in=exclude).values_list("pk", flat=True)
-    candidates = [Candidate(key, 0.0, "newest") for key in ids.order_by("-published_at", "-pk")[:n]]
+    candidates = [Candidate(key, 0.0, NEWEST) for key in ids.order_by("-published_at", "-pk")[:n]]
     return Ranked(candidates, len(candidates) < n, None)
 
 

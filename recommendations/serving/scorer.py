@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,9 @@ from recommendations.engine.terms import BuyerFeatures, ListingFeatures, Market,
 from recommendations.listings.market_statistics import MarketStatistics
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.serving.list_cache import digest_of
-from recommendations.serving.placements import Rules
+
+if TYPE_CHECKING:
+    from recommendations.serving.placements import Rules
 
 CONGESTION = "crowding"  # what a car loses that already has more interested buyers than its seller can answer
 TERMS_OF_SWITCH: Mapping[SourceSwitch, tuple[str, ...]] = {

@@ -7,10 +7,11 @@ placement's decision (``engine.pooling``), and where they end up that of one sco
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from recommendations.buyers.context import BuyerContext
 from recommendations.buyers.state import SEARCHES_READ
 from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
+from recommendations.engine.reasons import Facts, Kind, Reason, budget_in, newness_of
 from recommendations.engine.scoring import DEMAND, UTILITY
 from recommendations.engine.stock import hashed
 from recommendations.engine.terms import SECONDS_A_DAY, BuyerFeatures
@@ -28,11 +30,14 @@ from recommendations.listings.index import ListingIndex
 from recommendations.listings.market_statistics import MarketStatistics
 from recommendations.listings.retrieval import retriever_for
 from recommendations.models import SavedSearch
-from recommendations.serving.placements import Rules
 from recommendations.serving.scorer import Scorer
+
+if TYPE_CHECKING:
+    from recommendations.serving.placements import Rules
 
 FRESH_DAYS = 3.0
 NEW_DAYS = 7.0  # for so long a listing may be too new to be known
+NEWEST, SIMILAR = "newest", "similar"  # where cars come from that no source proposed
 ARRIVALS_PER_PLACE = 5  # new arrivals are drawn among so many times more of the most suitable
 
 Ids = NDArray[np.int64]
@@ -169,19 +174,34 @@ class RankingContext:
         return np.array([listing_id for listing_id, _ in merge(of_tastes, shares, n)], np.int64)
 
 
-class Source(Protocol):
-    name: str
+class Source(ABC):
+    """One side of the stock. All that is to be said of a source stands in its class.
 
+    Attributes:
+        name: In placements, served lists and answers of the API.
+        share: Of the candidates, where a placement says nothing else, >= 0. Shares are proportions: those of sources
+            that have nothing to say, such as saved searches of a buyer who saved none, go to the others.
+    """
+
+    name: str
+    share: float = 0.0
+
+    @abstractmethod
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         """Up to n listing ids, the most promising first; empty where this source has nothing to say."""
-        ...
+
+    def reason(self, facts: Facts, is_personal: bool) -> Reason | None:
+        """What the way a car was found says to a buyer; None where the car's own points say more."""
+        return None
 
 
-class TasteSource:
+class TasteSource(Source):
     """The cars with the highest utility for this buyer, or for each taste of a household.
 
     What the buyer asked for outright has its share of them.
     """
+
+    share = 0.6
 
     def __init__(self, switch: SourceSwitch = "hybrid") -> None:
         self.name: str = "taste" if switch == "hybrid" else switch
@@ -195,10 +215,13 @@ class TasteSource:
         return np.array([listing_id for listing_id, _ in both], np.int64)
 
 
-class NeighbourSource:
+class NeighbourSource(Source):
     """Cars of the archetypes that buyers of the last cars seen also looked at (EASE), the most suitable first."""
 
-    name = "neighbours"
+    name, share = "neighbours", 0.08
+
+    def reason(self, facts: Facts, is_personal: bool) -> Reason | None:
+        return Reason(Kind.LIKE_MINDED) if is_personal else None
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         codes, strengths = buyer_context.history
@@ -213,7 +236,7 @@ class NeighbourSource:
         )
 
 
-class TrendingSource:
+class TrendingSource(Source):
     """Cars whose sellers are contacted most for the days they have been on sale.
 
     The rate of contacts is smoothed (``scoring.demand_term``): one call on the first day is no trend. Where no seller
@@ -221,7 +244,10 @@ class TrendingSource:
     demand for the car, so such cars take no part.
     """
 
-    name = "trending"
+    name, share = "trending", 0.06
+
+    def reason(self, facts: Facts, is_personal: bool) -> Reason | None:
+        return Reason(Kind.POPULAR, budget=budget_in(facts, is_personal))
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         contacts = context.market_statistics.contacts or context.market_statistics.demand
@@ -234,19 +260,25 @@ class TrendingSource:
         return ids[np.lexsort((ids, -rates))][:n]
 
 
-class FreshSource:
+class FreshSource(Source):
     """Cars that came in during the last days and suit this buyer, the most suitable first."""
 
-    name = "fresh"
+    name, share = "fresh", 0.06
+
+    def reason(self, facts: Facts, is_personal: bool) -> Reason | None:
+        return newness_of(facts, is_personal)
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         return context.suitable(context.allowed & context.is_younger(FRESH_DAYS), n)
 
 
-class SavedSearchSource:
+class SavedSearchSource(Source):
     """Cars that match a search the buyer has saved: of each of the newest ones in turn, the most suitable first."""
 
-    name = "saved search"
+    name, share = "saved search", 0.06
+
+    def reason(self, facts: Facts, is_personal: bool) -> Reason | None:
+        return Reason(Kind.SAVED_SEARCH)
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         if buyer_context.buyer is None or not buyer_context.is_personal:
@@ -264,10 +296,13 @@ class SavedSearchSource:
         )
 
 
-class PriceDropSource:
+class PriceDropSource(Source):
     """Cars whose price fell within the last days and that suit this buyer, the most suitable first."""
 
-    name = "price drop"
+    name, share = "price drop", 0.04
+
+    def reason(self, facts: Facts, is_personal: bool) -> Reason | None:
+        return Reason(Kind.PRICE_DROP) if facts.get("price_drop") else None
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         drops = context.market_statistics.price_drops
@@ -275,10 +310,13 @@ class PriceDropSource:
         return context.suitable(context.mask_of(rows), n)
 
 
-class ExplorationSource:
+class ExplorationSource(Source):
     """Cars that would be the best if the taste were a little different: one Thompson draw from the belief."""
 
-    name = "exploration"
+    name, share = "exploration", 0.05
+
+    def reason(self, facts: Facts, is_personal: bool) -> Reason | None:
+        return Reason(Kind.A_LITTLE_DIFFERENT if is_personal else Kind.DIFFERENT)
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         if not buyer_context.is_personal or not context.rules.placement.exploration_positions:
@@ -286,14 +324,17 @@ class ExplorationSource:
         return context.best(context.scorer.sample_posterior(context.rng)[0], n)
 
 
-class NewArrivalsSource:
+class NewArrivalsSource(Source):
     """New cars of which it is not known yet how much they will be asked about, tried out among those that suit.
 
     Each draws the rate it may have, from what is known of its like (``engine.arrivals``); utility and the logarithm of
     that rate are both logits, so their sum is what to expect.
     """
 
-    name = "new arrivals"
+    name, share = "new arrivals", 0.05
+
+    def reason(self, facts: Facts, is_personal: bool) -> Reason | None:
+        return newness_of(facts, is_personal)
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         if not context.rules.placement.fresh_share:
@@ -307,10 +348,13 @@ class NewArrivalsSource:
         return ids[np.lexsort((ids, -drawn_scores))][:n]
 
 
-class PromotedSource:
+class PromotedSource(Source):
     """Cars that a seller paid for, the most suitable first; only where the placement keeps places for them."""
 
-    name = "promoted"
+    name, share = "promoted", 0.05
+
+    def reason(self, facts: Facts, is_personal: bool) -> Reason | None:
+        return Reason(Kind.PROMOTED, budget=budget_in(facts, is_personal))
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         if not context.rules.placement.promoted_share:
@@ -331,3 +375,12 @@ SOURCES: tuple[Source, ...] = (
     NewArrivalsSource(),
     ExplorationSource(),
 )
+
+
+def reason_of_source(name: str, facts: Facts, is_personal: bool) -> Reason | None:
+    """What the source of a candidate says of it; None for what no source brought, such as a pinned car."""
+    if name == NEWEST:
+        return newness_of(facts, is_personal)
+    if name == SIMILAR:
+        return Reason(Kind.SIMILAR)
+    return next((source.reason(facts, is_personal) for source in SOURCES if source.name == name), None)

@@ -132,6 +132,8 @@ def sentence(reason: Reason) -> str:
 
 def statement(reason: Reason) -> str:
     """What a reason says, without its asides."""
+    if reason.says:
+        return _(reason.says)
     if reason.budget is not None:
         return str(WITH_BUDGET[reason.kind]) % {"budget": money(reason.budget)}
     if reason.tags:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from recommendations.engine.encoder import ListingTable, fit_encoder
 from recommendations.engine.reasons import Kind, Money, Reason, operator_breakdown, reason_for, strong_points
+from recommendations.serving.sources import reason_of_source
 
 CAR = {
     "make": "Skoda", "model": "Octavia", "body": "estate", "fuel": "diesel", "gearbox": "automatic", "drive": "front",
@@ -20,7 +21,8 @@ KNOWN = CAR | {"evidence": SEEN, "budget": 12_500.0}
 
 
 def reason(terms, baseline=None, source="taste", car=CAR, **options):
-    return reason_for(terms, baseline or {}, source=source, facts=car, **options)
+    said = reason_of_source(source, car, options.get("is_personal", True))
+    return reason_for(terms, baseline or {}, facts=car, of_the_source=said, **options)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommendations.engine.reasons import reason_for
+from recommendations.serving.sources import reason_of_source
 from recommendations.serving.wording import begins_with_vowel_sound, sentence
 
 CAR = {
@@ -17,7 +18,8 @@ CAR = {
 
 
 def reason(terms, baseline=None, source="taste", car=CAR, **options):
-    return sentence(reason_for(terms, baseline or {}, source=source, facts=car, **options))
+    said = reason_of_source(source, car, options.get("is_personal", True))
+    return sentence(reason_for(terms, baseline or {}, facts=car, of_the_source=said, **options))
 
 
 # --- Sentences -------------------------------------------------------------------------------------------------------
