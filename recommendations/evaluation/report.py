@@ -17,35 +17,24 @@ from recommendations.evaluation.plots import Bar, bar_chart, reliability_chart
 from recommendations.metrics.figures import (
     ALL_BUYERS,
     COVERAGE,
-    DEBIASED_METRICS,
-    DIVERSITY,
-    EXPOSURE_GINI,
+    DEBIASED,
     LEAD,
-    NOVELTY,
+    METRICS,
+    OF_ARCHETYPES,
+    OF_KIND,
     PAIRS_WON,
+    QUALITY,
+    sliced,
 )
 
 MAIN_METRIC = "ndcg"
-QUALITY = ("ndcg", "recall", "hit rate", "mrr", "precision")
-OF_ARCHETYPES = ("archetype ndcg", "archetype recall", "archetype hit rate")
-DEBIASED = tuple(DEBIASED_METRICS)
-OF_KIND = (COVERAGE, EXPOSURE_GINI, NOVELTY, DIVERSITY)
+HITS_ON_ARCHETYPES = tuple(f"{OF_ARCHETYPES}{metric.name}" for metric in sliced())
 MEANINGS = {
-    "ndcg": "hits, the more the further up, over the best possible list",
-    "recall": "share of what a buyer went for that is on their list",
-    "hit rate": "share of buyers with at least one hit",
-    "mrr": "one over the place of the first hit",
-    "precision": "share of the places that are hits",
+    **{metric.name: metric.meaning for metric in METRICS},
     "archetype ndcg": "the same as NDCG, where a car of the same make, model, generation and price band is a hit",
     "archetype recall": "share of the archetypes a buyer went for that are on their list",
     "archetype hit rate": "share of buyers with at least one such hit",
-    "debiased recall": "recall in which what is popular, and so found by any list, counts less",
-    "debiased ndcg": "NDCG with the same weights",
-    EXPOSURE_GINI: "how unevenly the lists expose the candidates: 0 alike, near 1 where a few have all of it",
-    COVERAGE: "share of all candidates that are on at least one list",
-    NOVELTY: "how little known the listed ones are, in bits",
     PAIRS_WON: "of what was shown together, how often the chosen car scores above one that was not; 0.5 is chance",
-    DIVERSITY: "how different those of one list are from each other, 0 to 2",
 }
 
 
@@ -104,6 +93,11 @@ def cell(figure: Mapping[str, Any] | None, *, with_interval: bool = False) -> st
     return f"{value} ({low:.3f} to {high:.3f})" if with_interval else value
 
 
+def names_in(table: str) -> list[str]:
+    """The metrics that have a column in one table of a report."""
+    return [metric.name for metric in METRICS if metric.table == table]
+
+
 def quality_table(reading: Reading, metrics: Sequence[str], k: int, caption: str) -> Table:
     """Rankers by metrics at one length of list; what no ranker has is left out."""
     used = [metric for metric in metrics if reading.figure(OURS, metric, k)]
@@ -123,7 +117,11 @@ def length_table(reading: Reading, metric: str) -> Table:
 
 def lead_table(reading: Reading, k: int) -> Table:
     """By how much ours is ahead of each other ranker."""
-    metrics = [metric for metric in (*QUALITY[:3], "archetype ndcg") if reading.figure(OURS, metric, k)]
+    metrics = [
+        metric
+        for metric in (*(metric.name for metric in sliced()), HITS_ON_ARCHETYPES[0])
+        if reading.figure(OURS, metric, k)
+    ]
     rows = [
         [name, *(cell(reading.figure(name, LEAD + metric, k), with_interval=True) for metric in metrics)]
         for name in reading.rankers
@@ -166,10 +164,10 @@ def tables(document: Mapping[str, Any]) -> list[Table]:
         return []
     k = main_k(reading)
     found = [
-        quality_table(reading, QUALITY, k, f"Lists of {k}: how many hits"),
-        quality_table(reading, OF_ARCHETYPES, k, f"Lists of {k}: hits on archetypes"),
-        quality_table(reading, DEBIASED, k, f"Lists of {k}, popularity taken out"),
-        quality_table(reading, OF_KIND, k, f"Lists of {k}: what they are like"),
+        quality_table(reading, names_in(QUALITY), k, f"Lists of {k}: how many hits"),
+        quality_table(reading, HITS_ON_ARCHETYPES, k, f"Lists of {k}: hits on archetypes"),
+        quality_table(reading, names_in(DEBIASED), k, f"Lists of {k}, popularity taken out"),
+        quality_table(reading, names_in(OF_KIND), k, f"Lists of {k}: what they are like"),
         lead_table(reading, k),
         choice_table(reading),
         length_table(reading, MAIN_METRIC),

@@ -8,7 +8,7 @@ two rankers do for one buyer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,22 +22,12 @@ Lists = NDArray[np.intp]
 PerBuyer = dict[tuple[str, int], NDArray[np.float64]]  # metric and k -> one value per buyer, nan where they have none
 
 ALL_BUYERS = "all"
-HIT_METRICS = {
-    "recall": metrics.recall_at_k,
-    "ndcg": metrics.ndcg_at_k,
-    "mrr": metrics.reciprocal_rank_at_k,
-    "hit rate": metrics.hit_rate_at_k,
-    "precision": metrics.precision_at_k,
-}
-GROUP_METRICS = ("recall", "ndcg", "hit rate")  # also computed for archetypes, and in slices
 COVERAGE, NOVELTY, DIVERSITY = "coverage", "novelty", "diversity"
-EXPOSURE_GINI = "exposure gini"  # 0: every candidate is exposed alike
-DEBIASED_METRICS = {
-    "debiased recall": metrics.debiased_recall_at_k,
-    "debiased ndcg": metrics.debiased_ndcg_at_k,
-}
+EXPOSURE_GINI = "exposure gini"
+QUALITY, DEBIASED, OF_KIND = "quality", "debiased", "of kind"  # tables of a report
 PAIRS_WON = "pairs won"  # of what was shown together; no lists, so k is 0
 LEAD = "lead in "
+OF_ARCHETYPES = "archetype "  # before the name of a metric: of hits on archetypes
 DRAWS_AT_ONCE = 100
 GINI_DRAWS = 100  # of the bootstrap; each goes through every list
 
@@ -75,8 +65,7 @@ class Figure:
     Attributes:
         ranker: Whose lists; of a lead, who is behind.
         slice: Which buyers or things.
-        metric: A key of ``HIT_METRICS``, with "archetype " before it for hits on archetypes; a key of
-            ``DEBIASED_METRICS``; coverage, exposure gini, novelty, diversity or pairs won; or one of these with
+        metric: Of ``METRICS``, with "archetype " before it for hits on archetypes; pairs won; or one of these with
             "lead in " before it.
         k: Length of the lists; 0 where there are none.
         value: Mean over the buyers that have one; nan when no buyer has one.
@@ -92,6 +81,39 @@ class Figure:
     low: float
     high: float
     n: int
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure about lists, declared once: how it is computed, what it means, and where it is shown.
+
+    Exactly one of the last three says how it is computed.
+
+    Attributes:
+        name: In figures, reports and the admin.
+        table: Of a report, in which it has a column: ``QUALITY``, ``DEBIASED`` or ``OF_KIND``.
+        meaning: For readers.
+        is_sliced: Whether it is also computed for slices of the buyers and things, and for hits on archetypes.
+        has_leads: Whether being ahead is good, so that rankers are compared by it.
+        of_hits: Hits and k -> one value per buyer, shape (n_buyers,), nan where they have none.
+        of_lists: The same of lists, a question and k.
+        of_all: Of all lists together: ranker, question, lists, k and bootstrap draws -> the figure.
+    """
+
+    name: str
+    table: str
+    meaning: str
+    is_sliced: bool = False
+    has_leads: bool = True
+    of_hits: Callable[[Hits, int], NDArray[np.float64]] | None = None
+    of_lists: Callable[[Lists, Question, int], NDArray[np.float64]] | None = None
+    of_all: Callable[[str, Question, Lists, int, NDArray[np.float32]], Figure] | None = None
+
+    def per_buyer(self, lists: Lists, question: Question, hits: Hits, k: int) -> NDArray[np.float64] | None:
+        """One value per buyer; None of a metric of all lists together."""
+        if self.of_hits:
+            return self.of_hits(hits, k)
+        return self.of_lists(lists, question, k) if self.of_lists else None
 
 
 def measure(
@@ -132,26 +154,36 @@ def measure(
             figures += with_intervals(name, slice_name, own, draws)
             if name != ours:
                 figures += with_intervals(name, slice_name, leads(values[ours][slice_name], own), draws)
-        figures += [coverage_figure(name, question, lists, k, draws) for k in ks]
-        figures += [gini_figure(name, question, lists, k, draws) for k in ks]
+        figures += [each.of_all(name, question, lists, k, draws) for each in METRICS if each.of_all for k in ks]
     return figures
 
 
 def slices_of(question: Question, lists: Lists, ks: Sequence[int]) -> Iterator[tuple[str, PerBuyer]]:
     """Values of every buyer, by slice."""
     hits = metrics.find_hits(lists, question.relevant)
-    values = {(name, k): metric(hits, k) for name, metric in HIT_METRICS.items() for k in ks}
-    debiased = {
-        (name, k): metric(lists, question.relevant, question.n_events, k)
-        for name, metric in DEBIASED_METRICS.items()
-        for k in ks
-    }
-    yield ALL_BUYERS, values | debiased | of_groups(question, lists, ks) | of_kind(question, lists, ks)
+    values: PerBuyer = {}
+    for metric in METRICS:
+        for k in ks:
+            if (of_buyers := metric.per_buyer(lists, question, hits, k)) is not None:
+                values[metric.name, k] = of_buyers
+    yield ALL_BUYERS, values | of_groups(question, lists, ks)
     for name, is_in in question.buyer_slices.items():
-        yield name, {(metric, k): np.where(is_in, values[metric, k], np.nan) for metric in GROUP_METRICS for k in ks}
+        yield name, {(each.name, k): np.where(is_in, values[each.name, k], np.nan) for each in sliced() for k in ks}
     for name, is_in in question.thing_slices.items():
         found = metrics.find_hits(lists, [rows[is_in[rows]] for rows in question.relevant])
-        yield name, {(metric, k): HIT_METRICS[metric](found, k) for metric in GROUP_METRICS for k in ks}
+        yield name, dict(of_sliced(found, ks))
+
+
+def sliced() -> Iterator[Metric]:
+    return (metric for metric in METRICS if metric.is_sliced and metric.of_hits)
+
+
+def of_sliced(hits: Hits, ks: Sequence[int], prefix: str = "") -> Iterator[tuple[tuple[str, int], NDArray[np.float64]]]:
+    """Values of the metrics that are computed for slices, from some hits."""
+    for metric in sliced():
+        for k in ks:
+            if metric.of_hits:
+                yield (f"{prefix}{metric.name}", k), metric.of_hits(hits, k)
 
 
 def pairs_won(scores: ArrayLike, chosen: int, others: ArrayLike) -> float:
@@ -172,12 +204,6 @@ def pairs_won(scores: ArrayLike, chosen: int, others: ArrayLike) -> float:
     return float(np.mean((margin > 0) + 0.5 * (margin == 0)))
 
 
-def of_kind(question: Question, lists: Lists, ks: Sequence[int]) -> PerBuyer:
-    """What the lists are like, whether or not they hit."""
-    known = {(NOVELTY, k): metrics.novelty(lists, question.n_events, k) for k in ks}
-    return known | {(DIVERSITY, k): metrics.intra_list_diversity(lists, question.features, k) for k in ks}
-
-
 def of_groups(question: Question, lists: Lists, ks: Sequence[int]) -> PerBuyer:
     """Hits on archetypes: a car of the same make, model, generation and price band as one they went for.
 
@@ -185,15 +211,12 @@ def of_groups(question: Question, lists: Lists, ks: Sequence[int]) -> PerBuyer:
     """
     if question.groups is None:
         return {}
-    values: PerBuyer = {}
     wanted = [question.groups[rows] for rows in question.relevant]
     wanted = [codes[codes >= 0] for codes in wanted]
     groups = np.where(lists == PADDING, PADDING, question.groups[np.maximum(lists, 0)])
     at = first_hits(groups, wanted)
     hits = Hits(at, np.array([len(np.unique(codes)) for codes in wanted], np.intp))
-    for name in GROUP_METRICS:
-        values |= {(f"archetype {name}", k): HIT_METRICS[name](hits, k) for k in ks}
-    return values
+    return dict(of_sliced(hits, ks, OF_ARCHETYPES))
 
 
 def first_hits(groups: NDArray, wanted: Sequence[NDArray]) -> NDArray[np.bool_]:
@@ -207,8 +230,8 @@ def first_hits(groups: NDArray, wanted: Sequence[NDArray]) -> NDArray[np.bool_]:
 
 def leads(ours: PerBuyer, other: PerBuyer) -> PerBuyer:
     """By how much ours is ahead for each buyer, where being ahead is good."""
-    return {(f"{LEAD}{name}", k): ours[name, k] - values for (name, k), values in other.items()
-            if name not in (NOVELTY, DIVERSITY)}  # fmt: skip
+    unled = {metric.name for metric in METRICS if not metric.has_leads}
+    return {(f"{LEAD}{name}", k): ours[name, k] - values for (name, k), values in other.items() if name not in unled}
 
 
 def draw_counts(n_buyers: int, n_draws: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -273,3 +296,41 @@ def gini_figure(ranker: str, question: Question, lists: Lists, k: int, draws: ND
 
 def _ratio(sums: NDArray[np.float64], counts: NDArray) -> NDArray[np.float64]:
     return np.divide(sums, counts, out=np.full(np.shape(sums), np.nan), where=np.asarray(counts) > 0)
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "ndcg", QUALITY, "hits, the more the further up, over the best possible list", is_sliced=True,
+        of_hits=metrics.ndcg_at_k,
+    ),
+    Metric(
+        "recall", QUALITY, "share of what a buyer went for that is on their list", is_sliced=True,
+        of_hits=metrics.recall_at_k,
+    ),
+    Metric(
+        "hit rate", QUALITY, "share of buyers with at least one hit", is_sliced=True, of_hits=metrics.hit_rate_at_k,
+    ),
+    Metric("mrr", QUALITY, "one over the place of the first hit", of_hits=metrics.reciprocal_rank_at_k),
+    Metric("precision", QUALITY, "share of the places that are hits", of_hits=metrics.precision_at_k),
+    Metric(
+        "debiased recall", DEBIASED, "recall in which what is popular, and so found by any list, counts less",
+        of_lists=lambda lists, asked, k: metrics.debiased_recall_at_k(lists, asked.relevant, asked.n_events, k),
+    ),
+    Metric(
+        "debiased ndcg", DEBIASED, "NDCG with the same weights",
+        of_lists=lambda lists, asked, k: metrics.debiased_ndcg_at_k(lists, asked.relevant, asked.n_events, k),
+    ),
+    Metric(COVERAGE, OF_KIND, "share of all candidates that are on at least one list", of_all=coverage_figure),
+    Metric(
+        EXPOSURE_GINI, OF_KIND, "how unevenly the lists expose the candidates: 0 alike, near 1 where a few have all of "
+        "it", of_all=gini_figure,
+    ),
+    Metric(
+        NOVELTY, OF_KIND, "how little known the listed ones are, in bits", has_leads=False,
+        of_lists=lambda lists, asked, k: metrics.novelty(lists, asked.n_events, k),
+    ),
+    Metric(
+        DIVERSITY, OF_KIND, "how different those of one list are from each other, 0 to 2", has_leads=False,
+        of_lists=lambda lists, asked, k: metrics.intra_list_diversity(lists, asked.features, k),
+    ),
+)  # fmt: skip
