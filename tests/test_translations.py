@@ -16,7 +16,8 @@ from catalog.imports.vocabulary import COLOUR
 from catalog.models import Listing, Seller
 from catalog.services import MISSING_FOR_SALE, REFUSED_STEPS, STATUSES, step_refused
 from recommendations.engine import reasons
-from recommendations.engine.reasons import CATEGORIES, Kind, Money, Reason
+from recommendations.engine.reason import Kind, Money, Reason
+from recommendations.engine.reasons import CATEGORIES
 from recommendations.serving import wording
 from recommendations.serving.evidence import STRENGTH
 from recommendations.serving.wording import sentence

@@ -19,7 +19,7 @@ from catalog.filters import ListingFilters
 from console.formats import badge, list_link
 from console.pages import ConsoleAdmin
 from recommendations.admin.weights import PlacementMixPage
-from recommendations.engine.scoring import TERMS
+from recommendations.engine.score_terms import TERMS
 from recommendations.models import Experiment, Placement, ServedList
 from recommendations.serving.placements import (
     DEFAULT_SHARES,

@@ -23,7 +23,7 @@ from unfold.widgets import (
 )
 
 from accounts.models import Buyer
-from recommendations.engine.scoring import TERMS
+from recommendations.engine.score_terms import TERMS
 from recommendations.insight.previews import ListSetup, buyer_named, drawn_buyers
 from recommendations.models import EventKind, Placement
 from recommendations.serving.placements import DEFAULT_SHARES, Rules, refuse_rules

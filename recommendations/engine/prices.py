@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from recommendations.engine.fields import NUMBERS
 from recommendations.engine.price_trees import TreeConfig, Trees, fit_trees
-from recommendations.engine.scoring import PriceModel, deal_term, fit_prices
+from recommendations.engine.score_terms import deal_term
+from recommendations.engine.scoring import PriceModel, fit_prices
 from recommendations.engine.table import ListingTable
 
 FEWEST_COMPARED = 5  # priced cars that make a group of their own

@@ -2,43 +2,38 @@
 
 Both read the same terms. A buyer reads what makes the car stand out from the average one on sale, and only what
 speaks for it; an operator sees everything, adding up to the score. What is said to a buyer is decided here, as a
-``Reason`` without words; ``serving.wording`` says it in the language of the request.
+``Reason`` without words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from catalog import attributes
+from recommendations.engine.reason import Facts, Kind, Reason, budget_of
+from recommendations.engine.score_terms import SCORE_TERMS
 
 Terms = Mapping[str, float]
-Facts = Mapping[str, Any]
 
 NOTHING: Mapping[str, Any] = {}
 MOST_POINTS = 3  # of one sentence
 MOST_TAGS = 2
 WORTH_SAYING = 0.25  # of the strongest point; less is noise
 ROUNDING = 1e-9  # a remainder of a score below this is none
-NEARBY_KM = 50.0
-RECENT_DAYS = 7.0
-MONTH_DAYS = 30.0
 
 SELLERS = ("dealer", "private")
 SILENT = "other"  # the value of any category that is not worth saying
 # Fields a reason may name
 CATEGORIES = ("make", "model", *(category.name for category in attributes.CATEGORIES), "seller")
 
-SIMILAR_BUYERS, ARCHETYPE, DEMAND = "similar buyers", "archetype", "demand"
-FRESHNESS, DEAL, DISTANCE, CONGESTION, BASE = "freshness", "deal", "distance", "crowding", "base"
+SIMILAR_BUYERS, CONGESTION, BASE = "similar buyers", "crowding", "base"
 LABELS = {
-    "mileage": "Mileage", "consumption": "Fuel consumption", "engine": "Engine size", "seller": "Kind of seller",
-    "title": "Words of the title", SIMILAR_BUYERS: "What similar buyers like", DEMAND: "Recent demand",
-    ARCHETYPE: "Cars like those looked at lately", FRESHNESS: "How new the advert is",
-    DEAL: "Price against that of similar cars", DISTANCE: "Distance", CONGESTION: "Buyers interested already",
-    BASE: "Base, the same for every car",
+    "consumption": "Fuel consumption", "engine": "Engine size", "seller": "Kind of seller",
+    "title": "Words of the title", SIMILAR_BUYERS: "What similar buyers like",
+    **{term.name: term.label for term in SCORE_TERMS},
+    CONGESTION: "Buyers interested already", BASE: "Base, the same for every car",
 }  # fmt: skip
 
 
@@ -52,72 +47,6 @@ def operator_breakdown(terms: Terms, score: float) -> list[tuple[str, float]]:
     if abs(remainder) > ROUNDING:
         lines.append(("Not accounted for", remainder))
     return sorted(lines, key=lambda line: -abs(line[1]))
-
-
-class Kind(StrEnum):
-    """What a reason says of the car. What a name means in words stands in ``serving.wording``."""
-
-    SIMILAR = "similar"  # to the car that is looked at
-    SAVED_SEARCH = "saved search"
-    PRICE_DROP = "price drop"
-    POPULAR = "popular"
-    NEW_TODAY = "new today"
-    NEW_THIS_WEEK = "new this week"
-    NEW_THIS_MONTH = "new this month"
-    NEWEST = "newest"
-    PROMOTED = "promoted"
-    LIKE_MINDED = "like-minded"  # buyers of what this buyer looked at also look at such cars
-    MANY_LOOK = "many look"  # at such cars
-    A_LITTLE_DIFFERENT = "a little different"  # from what this buyer has seen
-    DIFFERENT = "different"
-    BELOW_MARKET = "below market"
-    NEARBY = "nearby"
-    WITHIN_BUDGET = "within budget"
-    OPENED = "opened"  # these five: what this buyer did with cars of the same value of the field
-    SEARCHED = "searched"
-    SET = "set"  # in the questionnaire
-    LIKED = "liked"
-    CONTACTED = "contacted"
-    LIKES_TAGS = "likes tags"
-    MANY_LIKE_TAGS = "many like tags"
-    MANY_LOOK_FOR = "many look for"  # cars of the same value of the field
-    MATCH = "match"  # overall, with what this buyer looks for
-    USUAL = "usual"  # the kind of car that many look for
-
-
-DONE = (Kind.OPENED, Kind.SEARCHED, Kind.SET, Kind.LIKED, Kind.CONTACTED)  # what evidence may say
-
-
-@dataclass(frozen=True)
-class Money:
-    """An amount in a currency (a code of three letters, '' where it is unknown)."""
-
-    amount: float
-    currency: str = ""
-
-
-@dataclass(frozen=True)
-class Reason:
-    """What one sentence for a buyer says.
-
-    Attributes:
-        kind: Which sentence it is.
-        field: The field of the car that it names, of ``CATEGORIES``; '' where it names none.
-        value: The car's value of that field: as stored, in small letters; of a make or model the name, a model's with
-            its make.
-        tags: What the car is tagged with, at most two, for ``LIKES_TAGS`` and ``MANY_LIKE_TAGS``.
-        budget: The most that the buyer would pay, where the sentence says that the car costs no more.
-        asides: What is said besides: keys of ``ASIDES``, the strongest first.
-        says: A statement of the source's or term's own, in place of the kind's: in English, marked for translation.
-    """
-
-    kind: Kind
-    field: str = ""
-    value: str = ""
-    tags: tuple[str, ...] = ()
-    budget: Money | None = None
-    asides: tuple[str, ...] = ()
-    says: str = ""
 
 
 def reason_for(
@@ -149,9 +78,9 @@ def reason_for(
     points = strong_points(_claimable(terms, facts, is_personal), baseline, facts, typical)
     if of_the_source:
         return of_the_source
-    if points and points[0] in OF_THE_MARKET:
-        return OF_THE_MARKET[points[0]](facts, is_personal)
-    named = [point for point in points if point not in OF_THE_MARKET]
+    if points and (of_the_market := _of_the_market(points[0], facts, is_personal)):
+        return of_the_market
+    named = [point for point in points if point not in NAMES_NO_FIELD]
     asides = tuple(point for point in points if point in ASIDES)
     return replace(_of_the_car(named, facts, is_personal), asides=asides)
 
@@ -162,7 +91,7 @@ def _claimable(terms: Terms, facts: Facts, is_personal: bool) -> Terms:
     return {
         name: value
         for name, value in terms.items()
-        if name in claimed or name in OF_THE_MARKET or name in ASIDES or name == "tags"
+        if name in claimed or name in NAMES_NO_FIELD or name in ASIDES or name == "tags"
     }
 
 
@@ -177,52 +106,27 @@ def strong_points(terms: Terms, baseline: Terms, facts: Facts, typical: Mapping[
 # --- What is said ----------------------------------------------------------------------------------------------------
 
 
-def budget_in(facts: Facts, is_personal: bool) -> Money | None:
-    """The buyer's budget, where the car is within it and the list is their own."""
-    return _budget(facts) if is_personal else None
-
-
-def newness_of(facts: Facts, is_personal: bool) -> Reason:
-    """How new the advert is, and that it is within the buyer's budget."""
-    return Reason(_newness(facts), budget=budget_in(facts, is_personal))
-
-
-def _budget(facts: Facts) -> Money | None:
-    return Money(float(facts["budget"]), facts.get("currency") or "") if facts.get("budget") else None
-
-
-def _newness(facts: Facts) -> Kind:
-    days = facts.get("days_on_sale")
-    if days is None or days > MONTH_DAYS:
-        return Kind.NEWEST
-    return Kind.NEW_TODAY if days < 1 else Kind.NEW_THIS_WEEK if days <= RECENT_DAYS else Kind.NEW_THIS_MONTH
-
-
-def age_class(days_on_sale: float | None) -> int:
-    """All that a reason asks of the days on sale: of two ages of one class the same is said."""
-    if days_on_sale is None:
-        return -1
-    return (
-        (days_on_sale >= 1) + (days_on_sale >= RECENT_DAYS) + (days_on_sale > RECENT_DAYS) + (days_on_sale > MONTH_DAYS)
-    )
-
-
-OF_THE_MARKET: Mapping[str, Callable[[Facts, bool], Reason]] = {  # what is said when it matters most
-    SIMILAR_BUYERS: lambda facts, is_personal: Reason(Kind.LIKE_MINDED if is_personal else Kind.MANY_LOOK),
-    ARCHETYPE: lambda facts, is_personal: Reason(Kind.LIKE_MINDED),
-    DEMAND: lambda facts, is_personal: Reason(Kind.POPULAR),
-    FRESHNESS: lambda facts, is_personal: Reason(_newness(facts)),
-    DEAL: lambda facts, is_personal: Reason(Kind.BELOW_MARKET),
-    DISTANCE: lambda facts, is_personal: Reason(Kind.NEARBY),
-}
+SAID_OF_TERMS = {term.name: term for term in SCORE_TERMS if term.reason}
 NUMBERS = {number.name: number for number in attributes.NUMBERS if number.aside}
-ASIDES = (*NUMBERS, DEAL, DISTANCE)  # what is said besides: of the car, not of the buyer
+# What is said besides: of the car, not of the buyer
+ASIDES = (*NUMBERS, *(term.name for term in SCORE_TERMS if term.aside))
+
+
+NAMES_NO_FIELD = {SIMILAR_BUYERS, *SAID_OF_TERMS}
+
+
+def _of_the_market(point: str, facts: Facts, is_personal: bool) -> Reason | None:
+    """What is said where a term matters most; None for a field of the car."""
+    if point == SIMILAR_BUYERS:
+        return Reason(Kind.LIKE_MINDED if is_personal else Kind.MANY_LOOK)
+    term = SAID_OF_TERMS.get(point)
+    return term.reason(facts, is_personal) if term and term.reason else None
 
 
 def _of_the_buyer(points: Sequence[str], facts: Facts) -> Reason:
     """The strongest field of this car for which the buyer's own log has evidence; one field, so that it is exact."""
     for point in points:
-        if point == "price" and (budget := _budget(facts)):
+        if point == "price" and (budget := budget_of(facts)):
             return Reason(Kind.WITHIN_BUDGET, budget=budget)
         if done := _evidence(facts).get(point):
             return Reason(Kind(done), point, _value(point, facts))
@@ -264,6 +168,8 @@ def _is_claimable(name: str, facts: Facts, typical: Mapping[str, float]) -> bool
     if isinstance(attribute, attributes.Number):
         median = typical.get(attribute.column)
         return attribute.aside is not None and attribute.aside.holds(known(attribute.column), median)
+    if name in SAID_OF_TERMS:
+        return SAID_OF_TERMS[name].may_be_said(facts)
     checks = {
         "make": lambda: bool(known("make")),
         "model": lambda: bool(known("model")),
@@ -271,17 +177,8 @@ def _is_claimable(name: str, facts: Facts, typical: Mapping[str, float]) -> bool
         "price": lambda: (known("price") or 0) > 0,
         "tags": lambda: bool(known("tags")),
         SIMILAR_BUYERS: lambda: known("has_history") is not False,
-        ARCHETYPE: lambda: known("has_history") is not False,
-        DEMAND: lambda: True,
-        FRESHNESS: lambda: _below(known("days_on_sale"), RECENT_DAYS),
-        DEAL: lambda: bool(known("is_below_market")),
-        DISTANCE: lambda: _below(known("distance_km"), NEARBY_KM),
     }
     return name in checks and checks[name]()
-
-
-def _below(value: float | None, bound: float) -> bool:
-    return value is not None and value < bound
 
 
 def _noun_known(facts: Facts) -> bool:

@@ -1,7 +1,7 @@
 """The score of a listing for a buyer: a short sum that can be explained.
 
 ``score = sum of weight * (term - mean) / deviation`` over named terms. The terms are what is known about a listing in
-plain units (the functions below make them from arrays); standardising makes their weights comparable; the weights are
+plain units (``score_terms``); standardising makes their weights comparable; the weights are
 learned from what buyers really chose (``learn_score``). Each term's share of a score is its summand, so a breakdown
 adds up to the score by construction.
 
@@ -19,146 +19,10 @@ from scipy import optimize
 
 from recommendations.engine import logit
 from recommendations.engine.choice_sets import ChoiceSets
+from recommendations.engine.score_terms import DEFAULT_WEIGHTS, DEFAULT_WEIGHTS_FOR_COLD_BUYERS, TERMS, UTILITY
 
-UTILITY = "utility"  # the buyer's taste for this listing: w . x, in logits
-ARCHETYPE = "archetype"  # cars like those in the buyer's history, by what other buyers did (EASE)
-DEMAND = "demand"  # how often it is asked about lately, against the average: log of a ratio
-FRESHNESS = "freshness"  # 1 when just listed, halving from there
-DEAL = "deal"  # how far the price lies below what such a car costs: log of a ratio
-DISTANCE = "distance"  # 0 at the buyer's location, falling with the kilometres
-TERMS = (UTILITY, ARCHETYPE, DEMAND, FRESHNESS, DEAL, DISTANCE)
-
-# A priori: taste first, the rest as tie-breakers. Where weights are learned (``ScoreConfig.prior``) they are per
-# standard deviation of the term and hold while events are few; a score that nothing was learned for
-# (``LinearScore.default``) applies them to terms as they come, in their own units.
-DEFAULT_WEIGHTS = {UTILITY: 1.0, ARCHETYPE: 0.3, DEMAND: 0.1, FRESHNESS: 0.1, DEAL: 0.1, DISTANCE: 0.2}
-# A cold buyer's utility is that of the population: what others ask about right now says more beside it.
-DEFAULT_WEIGHTS_FOR_COLD_BUYERS = {**DEFAULT_WEIGHTS, ARCHETYPE: 0.0, DEMAND: 0.5}
-# A price further off than this factor is a typing error or another kind of car, not a better deal.
-LARGEST_DEAL = np.log(2.0)
-EARTH_RADIUS_KM = 6371.0088
 # The columns of a score, and what stands there for a term that it does not have: nothing added, whatever its value.
 SCORE_COLUMNS = {"weights": 0.0, "means": 0.0, "deviations": 1.0}
-
-
-# The terms
-
-
-def decayed_counts(
-    listing_rows: ArrayLike, age_days: ArrayLike, half_life_days: float, n_listings: int, weights: ArrayLike = 1.0
-) -> NDArray[np.float64]:
-    """Events per listing, each counting half after a half-life, shape (n_listings,).
-
-    Args:
-        listing_rows: Which listing each event was about, int, shape (n_events,).
-        age_days: How long ago, shape (n_events,); an event from the future counts as new.
-        half_life_days: > 0.
-        n_listings: Length of the answer.
-        weights: What an event counts when new: one number or shape (n_events,).
-
-    Raises:
-        ValueError: If shapes disagree, a row is not a listing, or the half-life is not positive.
-    """
-    rows, age = np.asarray(listing_rows, dtype=np.intp), np.asarray(age_days, dtype=np.float64)
-    _check_half_life(half_life_days)
-    if rows.ndim != 1 or rows.shape != age.shape:
-        raise ValueError(f"listing_rows {rows.shape} and age_days {age.shape} must be of one length")
-    if rows.size and (rows.min() < 0 or rows.max() >= n_listings):
-        raise ValueError(f"listing rows must lie between 0 and {n_listings - 1}")
-    strength = np.broadcast_to(weights, rows.shape) * np.exp2(-np.maximum(age, 0.0) / half_life_days)
-    return np.bincount(rows, strength, n_listings).astype(np.float64)
-
-
-def demand_term(
-    contacts: ArrayLike,
-    listed_days: ArrayLike,
-    half_life_days: float,
-    prior_days: float = 7.0,
-    average: float | None = None,
-) -> NDArray[np.float64]:
-    """How much more than the average listing each one is asked about: log of the ratio of rates, shape (n_listings,).
-
-    A listing one day old with one contact is not the hottest of all, so each rate is pulled to the average as if
-    every listing had already stood ``prior_days`` at the average rate (the posterior mean of a gamma-Poisson model).
-    0 for an average or brand-new listing, and for all when no seller was ever contacted.
-
-    Args:
-        contacts: Decayed contacts (see ``decayed_counts``), >= 0, shape (n_listings,).
-        listed_days: Days since each was listed, shape (n_listings,); nan counts as 0.
-        half_life_days: Of the decay of the contacts, so that time is decayed alike: in the long run a listing has
-            ``half_life_days / ln 2`` effective days.
-        prior_days: > 0.
-        average: Rate of the average listing, where these are not all of them. Left out: the average of these.
-    """
-    counts, exposure = np.asarray(contacts, dtype=np.float64), effective_days(listed_days, half_life_days)
-    average = average_rate(counts, exposure) if average is None else average
-    if not average > 0:
-        return np.zeros(counts.shape)
-    return np.log((counts + prior_days * average) / (exposure + prior_days) / average)
-
-
-def average_rate(contacts: NDArray[np.float64], exposure: NDArray[np.float64]) -> float:
-    """Decayed contacts per effective day of all listings together; 0 without any."""
-    days = float(exposure.sum())
-    return float(contacts.sum()) / days if days > 0 else 0.0
-
-
-def effective_days(listed_days: ArrayLike, half_life_days: float) -> NDArray[np.float64]:
-    """Days on sale, each decayed like the contacts of that day; nan and the future count as 0."""
-    _check_half_life(half_life_days)
-    listed = np.maximum(np.nan_to_num(np.asarray(listed_days, dtype=np.float64), nan=0.0), 0.0)
-    return half_life_days / np.log(2.0) * (1.0 - np.exp2(-listed / half_life_days))
-
-
-def freshness_term(listed_days: ArrayLike, half_life_days: float) -> NDArray[np.float64]:
-    """1 when just listed (or from the future), half after a half-life, towards 0; nan stays nan."""
-    _check_half_life(half_life_days)
-    return np.exp2(-np.maximum(np.asarray(listed_days, dtype=np.float64), 0.0) / half_life_days)
-
-
-def deal_term(prices: ArrayLike, expected_prices: ArrayLike) -> NDArray[np.float64]:
-    """Log of expected price over price: 0.1 is ten per cent below, negative is expensive, within ±``LARGEST_DEAL``.
-
-    Prices in one currency. nan where either is unknown or not positive.
-    """
-    asked, expected = np.asarray(prices, dtype=np.float64), np.asarray(expected_prices, dtype=np.float64)
-    is_known = (asked > 0) & (expected > 0)
-    ratio = np.divide(expected, asked, out=np.full(np.broadcast_shapes(asked.shape, expected.shape), np.nan),
-                      where=is_known)  # fmt: skip
-    return np.clip(np.log(ratio), -LARGEST_DEAL, LARGEST_DEAL)
-
-
-def distance_term(distance_km: ArrayLike, scale_km: float = 50.0) -> NDArray[np.float64]:
-    """0 at the buyer's location, -0.69 at ``scale_km``, falling ever more slowly; nan where the distance is unknown.
-
-    The logarithm says what buyers say: from 5 to 55 km is a step, from 400 to 450 km is not.
-    """
-    if not scale_km > 0:
-        raise ValueError(f"scale_km must be positive, not {scale_km}")
-    return -np.log1p(np.maximum(np.asarray(distance_km, dtype=np.float64), 0.0) / scale_km)
-
-
-def great_circle_km(
-    latitude: float, longitude: float, latitudes: ArrayLike, longitudes: ArrayLike
-) -> NDArray[np.float64]:
-    """Distance of places from one place, all in degrees, by the spherical law of cosines; nan stays nan."""
-    here, there = np.radians(latitude), np.radians(np.asarray(latitudes, dtype=np.float64))
-    across = np.radians(np.asarray(longitudes, dtype=np.float64) - longitude)
-    cosine = np.sin(here) * np.sin(there) + np.cos(here) * np.cos(there) * np.cos(across)
-    return EARTH_RADIUS_KM * np.arccos(np.clip(cosine, -1.0, 1.0))
-
-
-def archetype_term(neighbour_scores: ArrayLike, codes: ArrayLike) -> NDArray[np.float64]:
-    """Each listing's archetype's score for the buyer; nan for a listing without an archetype (code below 0).
-
-    Args:
-        neighbour_scores: Per archetype, shape (n_archetypes,).
-        codes: Archetype of each listing, int, shape (n_listings,).
-    """
-    scores, rows = np.asarray(neighbour_scores, dtype=np.float64), np.asarray(codes, dtype=np.intp)
-    if scores.size == 0:
-        return np.full(rows.shape, np.nan)
-    return np.where(rows >= 0, scores[np.maximum(rows, 0)], np.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,8 +137,6 @@ def _slopes_within(values: NDArray, groups: NDArray, covariates: NDArray, n_grou
     ridge = 1e-3 * np.diag(np.maximum(cross.diagonal()[:-1], 1.0))  # a covariate that never varies gets no slope
     return np.linalg.solve(cross[:-1, :-1] + ridge, cross[:-1, -1])
 
-
-# The sum
 
 AS_WELL = 1e-3  # of log-likelihood: less than that is the tolerance of a fit
 FEWEST_CHOICES_TO_DROP = 200  # held-out choices from which a term may be found to be of no use
@@ -593,8 +455,3 @@ def _deviations(covariates: ArrayLike, means: NDArray[np.float64], n_listings: i
     if values.shape != (n_listings, len(means)):
         raise ValueError(f"covariates must have shape ({n_listings}, {len(means)}), not {values.shape}")
     return np.nan_to_num(values - means, nan=0.0)
-
-
-def _check_half_life(half_life_days: float) -> None:
-    if not half_life_days > 0:
-        raise ValueError(f"half_life_days must be positive, not {half_life_days}")

@@ -19,27 +19,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from recommendations.engine.arrivals import draw_rates, group_rates, log_rate_ratio
 from recommendations.engine.ranker import Ranker
-from recommendations.engine.scoring import (
-    ARCHETYPE,
-    DEAL,
-    DEMAND,
-    DISTANCE,
-    FRESHNESS,
+from recommendations.engine.score_terms import (
+    DEMAND_HALF_LIFE_DAYS,
+    SCORE_TERMS,
     UTILITY,
-    LinearScore,
-    archetype_term,
     average_rate,
-    demand_term,
-    distance_term,
     effective_days,
-    freshness_term,
-    great_circle_km,
 )
+from recommendations.engine.scoring import LinearScore
 
 SECONDS_A_DAY = 86_400.0
-DEMAND_HALF_LIFE_DAYS = 3.0
 DEMAND_LOOKBACK_DAYS = 14.0  # what is older counts less than a twentieth, and is not read
-FRESHNESS_HALF_LIFE_DAYS = 7.0
 
 Terms = dict[str, NDArray[np.float64]]
 
@@ -130,14 +120,8 @@ class Market:
         return log_rate_ratio(rates, self.average)
 
     def terms(self, rows: NDArray[np.intp]) -> Terms:
-        """Demand, freshness and deal of some rows, each of shape (n_rows,): the same for every buyer."""
-        listed = self.listed_days(rows)
-        counts = self.demand_counts[rows]
-        return {
-            DEMAND: demand_term(counts, listed, DEMAND_HALF_LIFE_DAYS, average=self.average),
-            FRESHNESS: freshness_term(listed, FRESHNESS_HALF_LIFE_DAYS),
-            DEAL: self.listing_features.deals[rows],
-        }
+        """The terms of some rows that are the same for every buyer, each of shape (n_rows,)."""
+        return {term.name: term.of_market(self, rows) for term in SCORE_TERMS if term.of_market}
 
 
 def demand_counts(
@@ -241,18 +225,12 @@ class Scored:
 def buyer_terms(
     ranker: Ranker, listing_features: ListingFeatures, buyer_features: BuyerFeatures, rows: NDArray[np.intp]
 ) -> Terms:
-    """Archetype and distance of some rows: all unknown without a history or a place."""
-    unknown = np.full(len(rows), np.nan)
-    terms = {ARCHETYPE: unknown, DISTANCE: unknown}
-    codes, strengths = buyer_features.history
-    if len(codes):
-        scores = ranker.collaborative.neighbour_scores(codes, strengths)
-        terms[ARCHETYPE] = archetype_term(scores, listing_features.archetypes[rows])
-    if buyer_features.location:
-        terms[DISTANCE] = distance_term(
-            great_circle_km(*buyer_features.location, listing_features.latitude[rows], listing_features.longitude[rows])
-        )
-    return terms
+    """The terms of some rows that differ from buyer to buyer, but for the utility; each of shape (n_rows,)."""
+    return {
+        term.name: term.of_buyer(ranker, listing_features, buyer_features, rows)
+        for term in SCORE_TERMS
+        if term.of_buyer
+    }
 
 
 def score_rows(

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, vstack
 
 from recommendations.engine.implicit_feedback import als_factors, ease_weights, presence, strongest
-from recommendations.engine.scoring import decayed_counts
+from recommendations.engine.score_terms import decayed_counts
 
 CELLS_AT_ONCE = 10_000_000  # of similarities between things: 80 MB
 

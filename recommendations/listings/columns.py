@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from catalog import attributes
 from catalog.filters import ListingFilters
 from catalog.models import Listing
-from recommendations.engine.scoring import great_circle_km
+from recommendations.engine.score_terms import great_circle_km
 from recommendations.engine.table import CATEGORY_FIELDS, NUMBER_FIELDS, ListingTable
 from recommendations.listings.rows import ListingRows
 from recommendations.models.arrays import as_objects

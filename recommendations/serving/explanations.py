@@ -17,7 +17,7 @@ from recommendations.engine.encoder import ListingTable
 from recommendations.engine.prices import MarketPrice
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.reasons import BASE
-from recommendations.engine.scoring import UTILITY, great_circle_km
+from recommendations.engine.score_terms import UTILITY, great_circle_km
 from recommendations.engine.stock import FOREVER
 from recommendations.engine.terms import ListingFeatures
 from recommendations.listings.rows import table_of

@@ -19,7 +19,7 @@ from django.utils.translation import get_language
 from catalog.currencies import exchange_rates
 from catalog.models import Listing
 from recommendations.engine.ranker import Ranker
-from recommendations.engine.reasons import age_class
+from recommendations.engine.reason import age_class
 from recommendations.listings.market_statistics import MarketStatistics
 from recommendations.serving.explanations import days_on_sale
 from recommendations.serving.ranking import Candidate

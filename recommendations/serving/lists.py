@@ -21,7 +21,8 @@ from recommendations import telemetry
 from recommendations.buyers.context import BuyerContext
 from recommendations.buyers.exclusions import same_cars
 from recommendations.engine.ranker import Ranker, SourceSwitch
-from recommendations.engine.reasons import Kind, Reason, reason_for
+from recommendations.engine.reason import Kind, Reason
+from recommendations.engine.reasons import reason_for
 from recommendations.events.served_lists import writer
 from recommendations.listings.index import borrow_index
 from recommendations.listings.market_prices import ListingMarketPrice, in_own_currencies, market_prices_of

@@ -20,7 +20,7 @@ from django.db.models.functions import JSONObject
 from accounts.models import Buyer
 from catalog.filters import ListingFilters
 from recommendations.engine.policy import ListPolicy
-from recommendations.engine.scoring import TERMS
+from recommendations.engine.score_terms import TERMS
 from recommendations.merchandising.plan import NO_PLAN, Plan
 from recommendations.models import Experiment, Placement
 from recommendations.serving.sources import SOURCES

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from recommendations.buyers.context import BuyerContext
 from recommendations.engine.policy import congestion_term
 from recommendations.engine.ranker import SourceSwitch
-from recommendations.engine.scoring import ARCHETYPE, DEAL, DEMAND, DISTANCE, FRESHNESS, UTILITY, LinearScore
+from recommendations.engine.reasons import CONGESTION
+from recommendations.engine.score_terms import COLLABORATIVE, CONTENT, SCORE_TERMS, UTILITY
+from recommendations.engine.scoring import LinearScore
 from recommendations.engine.taste import draw
 from recommendations.engine.terms import BuyerFeatures, ListingFeatures, Market, Scored, score_rows
 from recommendations.listings.market_statistics import MarketStatistics
@@ -23,10 +25,9 @@ from recommendations.serving.list_cache import digest_of
 if TYPE_CHECKING:
     from recommendations.serving.placements import Rules
 
-CONGESTION = "crowding"  # what a car loses that already has more interested buyers than its seller can answer
 TERMS_OF_SWITCH: Mapping[SourceSwitch, tuple[str, ...]] = {
-    "content": (UTILITY, DEAL, FRESHNESS, DISTANCE),  # what the car is
-    "collaborative": (UTILITY, ARCHETYPE, DEMAND),  # what others do
+    "content": tuple(term.name for term in SCORE_TERMS if CONTENT in term.pipelines),
+    "collaborative": tuple(term.name for term in SCORE_TERMS if COLLABORATIVE in term.pipelines),
 }
 
 

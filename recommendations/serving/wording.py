@@ -20,7 +20,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from catalog import attributes
-from recommendations.engine.reasons import DEAL, DISTANCE, NUMBERS, Kind, Money, Reason
+from recommendations.engine.reason import Kind, Money, Reason
+from recommendations.engine.reasons import NUMBERS
+from recommendations.engine.score_terms import SCORE_TERMS
 
 Words = Promise | str
 
@@ -115,8 +117,7 @@ OTHER_CARS: Mapping[str, Words] = {  # of values beyond those: a colour stays as
 }
 ASIDES: Mapping[str, Words] = {
     **{name: gettext_lazy(number.aside.text) for name, number in NUMBERS.items() if number.aside},
-    DEAL: gettext_lazy("priced below what such cars usually cost"),
-    DISTANCE: gettext_lazy("close to you"),
+    **{term.name: gettext_lazy(term.aside) for term in SCORE_TERMS if term.aside},
 }
 CURRENCY_SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
 SPOKEN_AS_WORDS = {"KIA", "RAM", "MAN", "DAF", "GAZ"}  # among capitals of at most three letters

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.engine.ranker import Ranker
-from recommendations.engine.scoring import UTILITY
+from recommendations.engine.score_terms import UTILITY
 from recommendations.metrics import ranking as metrics
 from recommendations.models import Placement
 from recommendations.serving.placements import DEFAULT_SHARES, HOME

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from recommendations.buyers.point_in_time import buyer_features_at, market_at, weights_of
 from recommendations.engine.ranker import Ranker
-from recommendations.engine.scoring import UTILITY
+from recommendations.engine.score_terms import UTILITY
 from recommendations.engine.terms import BuyerFeatures, Market, score_rows
 from recommendations.events.rows import EventRows
 from recommendations.listings.rows import ListingRows

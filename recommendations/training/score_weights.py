@@ -16,18 +16,8 @@ from numpy.typing import NDArray
 
 from recommendations.buyers.histories import SHOWN_AT_MOST, padded_lists
 from recommendations.buyers.point_in_time import buyer_features_at, weights_of
-from recommendations.engine.scoring import (
-    DEAL,
-    DEFAULT_WEIGHTS_FOR_COLD_BUYERS,
-    DEMAND,
-    FRESHNESS,
-    TERMS,
-    UTILITY,
-    LinearScore,
-    ScoreConfig,
-    learn_score,
-    terms_that_do_not_help,
-)
+from recommendations.engine.score_terms import DEFAULT_WEIGHTS_FOR_COLD_BUYERS, MARKET_TERMS, TERMS, UTILITY
+from recommendations.engine.scoring import LinearScore, ScoreConfig, learn_score, terms_that_do_not_help
 from recommendations.engine.terms import SECONDS_A_DAY, BuyerFeatures, Market, Terms, buyer_terms, demand_counts
 from recommendations.events.rows import EventRows
 from recommendations.listings.snapshot import ListingSnapshot
@@ -140,7 +130,7 @@ class _Choices:
                 self._fill(known, at, partial(self._of_buyer, own))
         for market, at in self._by_day():
             self._fill(as_cold_buyers, at, market.terms)
-        for name in (DEMAND, FRESHNESS, DEAL):
+        for name in MARKET_TERMS:
             known[name] = as_cold_buyers[name]
         return known, as_cold_buyers
 

@@ -5,7 +5,8 @@ from recommendations.engine.archetypes import CollaborativeConfig, fit_collabora
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
 from recommendations.engine.prices import fit_car_prices
 from recommendations.engine.ranker import Ranker
-from recommendations.engine.scoring import DEAL, LinearScore
+from recommendations.engine.score_terms import DEAL
+from recommendations.engine.scoring import LinearScore
 from recommendations.engine.table import ListingTable
 from recommendations.engine.taste import fit_prior
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommendations.engine.encoder import ListingTable, fit_encoder
-from recommendations.engine.reasons import Kind, Money, Reason, operator_breakdown, reason_for, strong_points
+from recommendations.engine.reason import Kind, Money, Reason
+from recommendations.engine.reasons import operator_breakdown, reason_for, strong_points
 from recommendations.serving.sources import reason_of_source
 
 CAR = {

@@ -4,19 +4,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from recommendations.engine.scoring import (
+from recommendations.engine.score_terms import (
     DEFAULT_WEIGHTS,
     TERMS,
-    LinearScore,
-    PriceModel,
-    ScoreConfig,
     archetype_term,
     deal_term,
     decayed_counts,
     demand_term,
     distance_term,
-    fit_prices,
     freshness_term,
+)
+from recommendations.engine.scoring import (
+    LinearScore,
+    PriceModel,
+    ScoreConfig,
+    fit_prices,
     learn_score,
     terms_that_do_not_help,
 )

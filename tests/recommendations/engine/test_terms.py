@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from recommendations.engine.scoring import DEAL, DEMAND, DISTANCE, FRESHNESS, TERMS, UTILITY, LinearScore
+from recommendations.engine.score_terms import DEAL, DEMAND, DISTANCE, FRESHNESS, TERMS, UTILITY
+from recommendations.engine.scoring import LinearScore
 from recommendations.engine.terms import (
     SECONDS_A_DAY,
     BuyerFeatures,

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from catalog.models import Listing
 from recommendations.engine.ranker import Ranker
-from recommendations.engine.scoring import DEAL, TERMS, UTILITY, LinearScore
+from recommendations.engine.score_terms import DEAL, TERMS, UTILITY
+from recommendations.engine.scoring import LinearScore
 from recommendations.engine.table import ListingTable
 from recommendations.listings.rows import read_listings
 from recommendations.listings.vectors import create_partition

@@ -11,7 +11,7 @@ from catalog.models import Listing
 from recommendations.buyers.context import load_buyer_context
 from recommendations.buyers.refresh import refresh_preferences
 from recommendations.engine.reasons import BASE, operator_breakdown
-from recommendations.engine.scoring import ARCHETYPE, DEAL, DEMAND, DISTANCE, FRESHNESS
+from recommendations.engine.score_terms import ARCHETYPE, DEAL, DEMAND, DISTANCE, FRESHNESS
 from recommendations.listings.embedding import embed_listings
 from recommendations.listings.index import borrow_index
 from recommendations.listings.market_statistics import forget_market_statistics

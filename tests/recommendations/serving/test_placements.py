@@ -10,7 +10,7 @@ from django.db import transaction
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
-from recommendations.engine.scoring import TERMS
+from recommendations.engine.score_terms import TERMS
 from recommendations.models import Experiment, Placement, ServedList
 from recommendations.serving.lists import ListRequest, recommend
 from recommendations.serving.placements import (

@@ -5,7 +5,8 @@ import pytest
 from django.utils import timezone
 
 from catalog.models import Listing
-from recommendations.engine.scoring import DISTANCE, UTILITY, LinearScore
+from recommendations.engine.score_terms import DISTANCE, UTILITY
+from recommendations.engine.scoring import LinearScore
 from recommendations.events.rows import read_events
 from recommendations.listings.rows import read_listings
 from recommendations.listings.snapshot import ListingSnapshot
