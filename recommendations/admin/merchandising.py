@@ -23,7 +23,7 @@ from console import auditing
 from console.formats import NONE, badge, clock, table
 from console.pages import ConsoleAdmin, ReadOnlyAdmin
 from recommendations.admin.filter_fields import as_typed, read_filters, rows_of, with_filter_fields
-from recommendations.admin.pages import compared, in_words, may_see
+from recommendations.admin.pages import in_words, may_see, preview_shown
 from recommendations.admin.weights import BUYERS_ROWS
 from recommendations.exceptions import RankerRefused
 from recommendations.insight.previews import ListSetup, Preview, drawn_buyers, previews_of
@@ -181,7 +181,7 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
             "back": reverse("admin:recommendations_merchandisingrule_changelist"),
         }  # fmt: skip
         try:
-            context["previews"] = [shown(one) for one in previews_with(rule)]
+            context["previews"] = [preview_shown(one) for one in previews_with(rule)]
         except RankerRefused as refusal:
             context["refusal"] = str(refusal)
         return TemplateResponse(request, "console/merchandising_preview.html", context)
@@ -318,12 +318,3 @@ def previews_with(rule: Rule) -> list[Preview]:
     others = tuple(one for one in read_rules() if one.id != rule.id)
     people = drawn_buyers(BUYERS_SHOWN, seed=1)
     return previews_of(people, ListSetup(None, rules, others), ListSetup(None, rules, (*others, rule)))
-
-
-def shown(preview: Preview) -> dict[str, Any]:
-    return {
-        "buyer": preview.buyer,
-        "url": reverse("admin:accounts_buyer_lab", args=[preview.buyer.pk]),
-        "n_events": preview.before.recommended.n_events,
-        "lists": compared(preview.before.recommended, preview.after.recommended),
-    }

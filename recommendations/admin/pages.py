@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.generic import TemplateView
@@ -14,6 +15,7 @@ from unfold.views import UnfoldModelAdminViewMixin
 from accounts.models import User
 from catalog.models import Listing
 from console.formats import NBSP, clock, link_to, money, table
+from recommendations.insight.previews import Preview
 from recommendations.insight.what_if import Move, moves
 from recommendations.serving.lists import RecommendedList
 
@@ -60,6 +62,16 @@ def compared(before: RecommendedList, after: RecommendedList) -> dict[str, Any]:
         for name, made in (("before", before), ("after", after))
     }
     return {**columns, "summary": summary_of(moved)}
+
+
+def preview_shown(preview: Preview) -> dict[str, Any]:
+    """One buyer's list without a change and with it, as the pages of previews show both."""
+    return {
+        "buyer": preview.buyer,
+        "url": reverse("admin:accounts_buyer_lab", args=[preview.buyer.pk]),
+        "n_events": preview.before.recommended.n_events,
+        "lists": compared(preview.before.recommended, preview.after.recommended),
+    }
 
 
 def summary_of(moved: Sequence[Move]) -> str:

@@ -22,11 +22,11 @@ from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
 from recommendations.admin.jobs import author
 from recommendations.admin.offline_tests import may_run_offline_tests
-from recommendations.admin.pages import RowsPage, compared, describe_trial
+from recommendations.admin.pages import RowsPage, describe_trial, preview_shown
 from recommendations.admin.weights_forms import KindsForm, MixForm, PreviewForm
 from recommendations.exceptions import RankerRefused
 from recommendations.insight.offline_test_runs import find_offline_test, start_offline_test
-from recommendations.insight.previews import Preview, previews_of
+from recommendations.insight.previews import previews_of
 from recommendations.models import (
     EventKind,
     Experiment,
@@ -60,7 +60,7 @@ class WeightsPage(RowsPage):
         if form.is_valid():
             context |= {"changes": form.changes, **self.measured(form)}
             try:
-                context["previews"] = [shown(preview) for preview in previews_of(form.people(), *form.setups())]
+                context["previews"] = [preview_shown(preview) for preview in previews_of(form.people(), *form.setups())]
             except RankerRefused as refusal:
                 context["refusal"] = str(refusal)
         return super().get_context_data(**kwargs, **context)
@@ -180,12 +180,3 @@ class PlacementMixPage(WeightsPage):
 def offline_test_panel(offline_test: WeightTrial) -> dict[str, Any]:
     """What ``admin/job_progress.html`` shows of it, and follows."""
     return cast("JobAdmin", site._registry[WeightTrial]).panel(offline_test)
-
-
-def shown(preview: Preview) -> dict[str, Any]:
-    return {
-        "buyer": preview.buyer,
-        "url": reverse("admin:accounts_buyer_lab", args=[preview.buyer.pk]),
-        "n_events": preview.before.recommended.n_events,
-        "lists": compared(preview.before.recommended, preview.after.recommended),
-    }
