@@ -73,10 +73,6 @@ class ListingQuerySet(models.QuerySet["Listing"]):
             return self.exclude(seller_id__in=hidden.seller_ids)
         return self.exclude(pk__in=self.model._default_manager.matching(hidden).order_by().values("pk"))
 
-    def with_market_price(self) -> ListingQuerySet:
-        """Annotates ``market_price``, in the market's currency; NULL without a price or without a rate."""
-        return self.annotate(market_price=market_price())
-
     def priced_between(self, low: float | None, high: float | None) -> ListingQuerySet:
         """Listings whose price lies within a range of the market's currency, both ends included; None is no bound."""
         if low is None and high is None:

@@ -12,10 +12,6 @@ from numpy.typing import NDArray
 from psycopg import ClientCursor, Cursor, sql
 
 
-def as_floats(values: Sequence, missing: float = np.nan) -> NDArray[np.float64]:
-    return np.array([missing if value is None else value for value in values], np.float64)
-
-
 def as_objects(values: Sequence) -> NDArray[np.object_]:
     """One object per element, also where the elements are sequences themselves."""
     array = np.empty(len(values), object)

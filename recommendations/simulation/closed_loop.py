@@ -117,10 +117,6 @@ class LoopReport:
         first = is_later.argmax(axis=0)
         return np.where(is_later.any(axis=0), self.share[first, np.arange(self.share.shape[1])], np.nan)
 
-    def mean_share_after(self, n_events: int) -> float:
-        """Mean of ``share_after`` over the buyers who got so far. Raises as it does."""
-        return float(np.nanmean(self.share_after(n_events)))
-
     @property
     def cumulative_regret(self) -> Floats:
         """Mean over buyers of the regret summed up to each round, shape (n_rounds,)."""
