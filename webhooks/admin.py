@@ -190,7 +190,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         allowed = ("message__id__exact", "endpoint__id__exact")
-        return lookup in allowed or super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+        return lookup in allowed or super().lookup_allowed(lookup, value, request)
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         """The rows are the system's; who may run endpoints may have them sent again."""

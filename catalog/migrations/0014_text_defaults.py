@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("catalog", "0012_search_equipment"),
+        ("catalog", "0013_listing_news"),
     ]
 
     operations = [
