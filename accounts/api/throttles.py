@@ -14,6 +14,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
@@ -144,8 +145,8 @@ def throttled_page(view: Page) -> Page:
         if throttle.rate is None or throttle.allows(key, 1):
             return view(request, *args, **kwargs)
         seconds = max(1, round(throttle.wait()))
-        text = f"Too many requests: try again in {seconds} seconds.\n"
-        return HttpResponse(text, "text/plain; charset=utf-8", 429, headers={"Retry-After": str(seconds)})
+        text = gettext("Too many requests: try again in %(seconds)d seconds.") % {"seconds": seconds}
+        return HttpResponse(f"{text}\n", "text/plain; charset=utf-8", 429, headers={"Retry-After": str(seconds)})
 
     return counted
 
