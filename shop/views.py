@@ -66,7 +66,7 @@ def for_the_public_in_demo_mode(view: View) -> View:
 
 
 def is_staff(request: HttpRequest) -> bool:
-    """Whoever may open the console: a second factor that it asks for is asked for here too."""
+    """Who may open the console: a second factor that it asks for is asked for here too."""
     return admin.site.has_permission(request)
 
 
