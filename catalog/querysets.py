@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from catalog.text_search import web_query
 
 if TYPE_CHECKING:
     from catalog.models import Listing  # noqa: F401
+
+ListingReference = tuple[str, str]  # source, and the id of the car there
 
 SET_FILTERS = {  # field of ListingFilters -> column
     "makes": "make__slug",
@@ -36,6 +39,16 @@ class ListingQuerySet(models.QuerySet["Listing"]):
     def cars(self) -> ListingQuerySet:
         """Listings that are cars: all but the items of the feed, which have neither make nor price."""
         return self.exclude(source=ITEMS)
+
+    def ids_by_reference(self, references: Collection[ListingReference]) -> dict[ListingReference, int]:
+        """Our ids of the cars that sources know by theirs, in one query; those we do not know are absent."""
+        if not references:
+            return {}
+        sources, external_ids = ({each[place] for each in references} for place in (0, 1))
+        known = self.filter(source__in=sources, external_id__in=external_ids).order_by()
+        found = {(source, str(external_id)): key for source, external_id, key in
+                 known.values_list("source", "external_id", "pk")}  # fmt: skip
+        return {reference: found[reference] for reference in references if reference in found}
 
     def not_seen_since(self, time: datetime) -> ListingQuerySet:
         """Listings that were published before a time, and that no delivery has had since."""

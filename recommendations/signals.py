@@ -1,5 +1,6 @@
 """What makes stored things stale: notices, enqueues after commit, computes nothing."""
 
+from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_migrate, post_save
 from django.dispatch import receiver
 
@@ -9,6 +10,7 @@ from catalog.models import Listing
 from catalog.signals import listings_stored, odd_prices_asked
 from jobs.queue import enqueue_on_commit
 from recommendations.buyers.privacy import personal_data_of
+from recommendations.events import waiting
 from recommendations.events.recording import take_over_history
 from recommendations.events.signals import events_recorded, ranker_promoted
 from recommendations.listings.odd_prices import oddly_priced
@@ -39,6 +41,19 @@ def renew_after_promotion(sender, version_id, **kwargs):
     """In a new space no buyer has a preference: the next read makes one, and a worker is there before most reads."""
     enqueue_on_commit("recommendations.renew_preferences", version_id)
     publish([Event(kind=Kind.VERSION_PROMOTED, data={"version": version_id})])
+
+
+@receiver(post_save, sender=Listing, dispatch_uid="recommendations.listing_awaited")
+def record_after_save(sender, instance, created, raw, **kwargs):
+    """Events may have come before the listing; they count with its commit, whether or not a worker is there."""
+    if created and not raw and instance.external_id is not None:
+        transaction.on_commit(lambda: waiting.release_for([instance.pk]), robust=True)
+
+
+@receiver(listings_stored, dispatch_uid="recommendations.listings_awaited")
+def record_after_import(sender, listing_ids, **kwargs):
+    """The same for listings that came in bulk; this is sent after their commit."""
+    waiting.release_for(listing_ids)
 
 
 @receiver(post_save, sender=Listing, dispatch_uid="recommendations.listing_saved")

@@ -12,6 +12,14 @@ EVENTS_IN_CONFLICT = Counter(
 EVENTS_UNATTRIBUTED = Counter(
     "forecourt_events_unattributed_total", "Events that named a list they did not come from, by reason.", ["reason"]
 )
+EVENTS_WAITED = Counter("forecourt_events_early_total", "Events that came before their listing, and wait for it.")
+EVENTS_RELEASED = Counter("forecourt_events_early_recorded_total", "Events recorded once their listing had come.")
+EVENTS_WAITED_IN_VAIN = Counter(
+    "forecourt_events_early_removed_total", "Events removed after EVENTS_WAITING_DAYS, as their listing never came."
+)
+EVENTS_WITHOUT_ROOM = Counter(
+    "forecourt_events_early_refused_total", "Events refused, as EVENTS_WAITING_AT_MOST of their senders wait already."
+)
 LISTS = Counter(
     "forecourt_lists_total", "Lists served, by placement and whether they were personal.", ["placement", "personal"]
 )

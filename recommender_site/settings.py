@@ -86,6 +86,8 @@ try:
     CHOICE_SET_SAMPLE = read.integer("CHOICE_SET_SAMPLE", 20, 5, 1000)  # random live listings beside each choice
     EVENTS_PER_BUYER = read.integer("EVENTS_PER_BUYER", 300, 10, 10_000)  # the newest ones make the preference
     EVENTS_PER_REQUEST = read.integer("EVENTS_PER_REQUEST", 1000, 1, 10_000)
+    EVENTS_WAITING_AT_MOST = read.integer("EVENTS_WAITING_AT_MOST", 100_000, 0, 10_000_000)  # for their listing; a key
+    EVENTS_WAITING_DAYS = read.integer("EVENTS_WAITING_DAYS", 7, 1, 365)  # then such an event is removed
     RECOMMENDATIONS_MAX_K = read.integer("RECOMMENDATIONS_MAX_K", 200, 1, 1000)
     LIST_CACHE_SECONDS = read.integer("LIST_CACHE_SECONDS", 60, 0, 3600)  # while nothing happens; 0: not at all
     INFERENCES_PER_REQUEST = read.integer("INFERENCES_PER_REQUEST", 10_000, 1, 100_000)  # vectors in one /batch

@@ -6,7 +6,7 @@ from django.utils import timezone
 from jobs.limits import LONG, RETRY, SHORT
 from recommendations.buyers import refresh
 from recommendations.evaluation.runs import run_evaluation
-from recommendations.events import attribution
+from recommendations.events import attribution, waiting
 from recommendations.feed.fitting import refresh_fit
 from recommendations.insight.maps import run_map
 from recommendations.insight.offline_test_runs import run_offline_test
@@ -31,6 +31,13 @@ def refresh_stale_preferences_task() -> None:
 def settle_attributions_task() -> None:
     """Judge the events that arrived before the list they name."""
     attribution.settle(timezone.now())
+
+
+@shared_task(name="recommendations.release_events", ignore_result=True, soft_time_limit=300, time_limit=330)
+def release_events_task() -> None:
+    """Record the events whose listing has come, where the process that stored it did not; remove those too old."""
+    waiting.release_all()
+    waiting.sweep(timezone.now())
 
 
 @shared_task(name="recommendations.renew_preferences", ignore_result=True, soft_time_limit=1200, time_limit=1230)

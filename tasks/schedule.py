@@ -45,6 +45,12 @@ TIMETABLE = [
         Every(60),
     ),
     Entry(
+        "Release events",
+        "Every minute: record the events whose listing has come, and remove those that have waited too long for one.",
+        "recommendations.release_events",
+        Every(60),
+    ),
+    Entry(
         "Refresh the feed",
         "Every few seconds (FEED_REFRESH_SECONDS at installation): learn from the likes and dislikes of the feed.",
         "recommendations.refresh_feed",

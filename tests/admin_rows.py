@@ -57,6 +57,7 @@ from recommendations.models import (
     SimulatedTaste,
     TasteMap,
     TrainingRun,
+    WaitingEvent,
     WeightTrial,
 )
 from tests import factories
@@ -244,6 +245,15 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
         buyer=factories.BuyerFactory(), seller_external_id=f"shop/{next(numbers)}", relation="blocked"
     ),
     ShownAgain: lambda: ShownAgain.objects.create(buyer=factories.BuyerFactory(), listing=listing()),
+    WaitingEvent: lambda: WaitingEvent.objects.create(
+        event_id=f"e-{next(numbers)}",
+        sender="key:1",
+        content_digest=1,
+        buyer=factories.BuyerFactory(),
+        kind_id="view",
+        source="shop",
+        external_id="A-1",
+    ),
     SavedSearch: lambda: SavedSearch.objects.create(
         buyer=factories.BuyerFactory(), name="Small and electric", query={"fuels": ["electric"]}
     ),

@@ -1,6 +1,5 @@
 """Which car a request is about: by our id, or by the id that its source knows it by."""
 
-from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +16,6 @@ from catalog.api.fields import QuestionSerializer
 from catalog.models import Listing
 from catalog.querysets import ITEMS
 
-Reference = tuple[str, str]  # source and external id
 SOURCE_HELP = "Whose id that is. Left out: the source of the API key, or else LISTING_SOURCE."
 
 
@@ -32,6 +30,11 @@ class ExternalIdField(serializers.CharField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 255, "trim_whitespace": False, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        if isinstance(data, float):  # 7.0 is not the id "7", whatever a client makes of its numbers
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
 
 
 class SourceField(serializers.CharField):
@@ -91,14 +94,3 @@ def _only(listings: QuerySet[Listing]) -> Listing:
     if listing is None:
         raise Http404(_("There is no such car."))
     return listing
-
-
-def listing_ids_of(references: Collection[Reference]) -> dict[Reference, int]:
-    """Our ids of the cars that sources know by theirs, in one query; those we do not know are absent."""
-    if not references:
-        return {}
-    sources, external_ids = ({each[place] for each in references} for place in (0, 1))
-    known = Listing.objects.filter(source__in=sources, external_id__in=external_ids)
-    found = {(source, str(external_id)): key for source, external_id, key in
-             known.order_by().values_list("source", "external_id", "pk")}  # fmt: skip
-    return {reference: found[reference] for reference in references if reference in found}

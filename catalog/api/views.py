@@ -16,7 +16,7 @@ from rest_framework.utils.urls import replace_query_param
 from accounts.api.permissions import HasScope
 from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey
-from catalog.api.references import SOURCE_HELP, default_source, listing_ids_of, referenced_listing
+from catalog.api.references import SOURCE_HELP, default_source, referenced_listing
 from catalog.api.serializers import (
     CarSerializer,
     CompletedSerializer,
@@ -178,7 +178,7 @@ class ListingsView(StrictView):
     def patch(self, request: Request) -> Response:
         source, listings = self._checked(request)
         with transaction.atomic():
-            known = listing_ids_of({(source, listing["external_id"]) for listing in listings})
+            known = Listing.objects.ids_by_reference({(source, listing["external_id"]) for listing in listings})
             unknown = {
                 f"listings[{index}].external_id": [
                     _("there is no listing “%(external_id)s” of “%(source)s”")

@@ -34,6 +34,7 @@ from recommendations.models import (
     SavedSearch,
     ServedList,
     ShownAgain,
+    WaitingEvent,
 )
 
 
@@ -248,6 +249,16 @@ class BuyerSellerAdmin(ConsoleAdmin):
     list_select_related = ["buyer__user"]
     search_fields = ["seller_external_id__istartswith"]
     autocomplete_fields = ["buyer"]
+
+
+@admin.register(WaitingEvent)
+class WaitingEventAdmin(ReadOnlyAdmin):
+    """Events that came before their listing; they are in the log once it has come."""
+
+    list_display = ["received_at", "kind", "buyer", "source", "external_id"]
+    list_filter = ["kind", ("received_at", RangeDateTimeFilter)]
+    list_select_related = ["buyer__user", "kind"]
+    search_fields = ["external_id__istartswith", "event_id__startswith"]
 
 
 @admin.register(ShownAgain)

@@ -20,7 +20,8 @@ from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey, Buyer
 from accounts.services import buyers_for_external_ids
 from catalog.api.fields import FiltersSerializer, QuestionSerializer
-from catalog.api.references import default_source, listing_ids_of
+from catalog.api.references import default_source
+from catalog.models import Listing
 from recommendations.api import examples
 from recommendations.api.serializers import EventSerializer, EventsSerializer, RecordedSerializer
 from recommendations.events.recording import Event, Outcome, Recorded, Result, record_interactions_of_many
@@ -90,7 +91,9 @@ class EventsView(StrictView):
             "them are recorded or, when one is refused, none; with `partial=true` those that are right. The answer to "
             "a list says of each event, in order, what became of it. An `event_id` belongs to its sender, which is the "
             "API key or else the buyer: sent again with the same content it is `repeated` and changes nothing, with "
-            "other content it is a conflict, which names both."
+            "other content it is a conflict, which names both. An event that names an `external_id` which no listing "
+            "has is `waiting`: it is recorded, as of when it occurred, once the listing comes, and removed when none "
+            "came within EVENTS_WAITING_DAYS (7)."
         ),
         parameters=parameters["post"],
         request=PolymorphicProxySerializer(
@@ -192,21 +195,17 @@ def _record(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
 
 
 def name_listings(request: Request, batch: Batch) -> None:
-    """Give events that name their car by the id of its source our id of it, in one query; an id that no listing has is
-    noted with its event."""
+    """Give events that name their car by the id of its source our id of it, in one query; one that names an id which no
+    listing has waits for that listing."""
     source = default_source(request)
     named = [
-        (item, item.event, (item.event.get("source", source), item.event["external_id"]))
+        (item.event, (item.event.get("source", source), item.event["external_id"]))
         for item in batch.items
         if item.event is not None and item.event.get("external_id") is not None
     ]
-    known = listing_ids_of({reference for _, _, reference in named})
-    for item, event, reference in named:
-        if reference in known:
-            event["listing_id"] = known[reference]
-        else:
-            reason = _("there is no listing “%(external_id)s” of “%(source)s”")
-            item.problems.append(("external_id", reason % {"external_id": reference[1], "source": reference[0]}))
+    known = Listing.objects.ids_by_reference({reference for _, reference in named})
+    for event, reference in named:
+        event |= {"listing_id": known[reference]} if reference in known else {"waits_for": reference}
 
 
 def take_back(buyers: Iterable[Buyer], kept: Collection[int]) -> None:
@@ -243,6 +242,7 @@ def _as_event(event: dict[str, Any]) -> Event:
         kind=event["kind"],
         event_id=event["event_id"],
         listing_id=event.get("listing_id"),
+        waits_for=event.get("waits_for"),
         query=FiltersSerializer.filters_of(query).as_query() if query else None,
         occurred_at=event.get("occurred_at"),
         served_list_id=event.get("list_id"),
@@ -265,7 +265,7 @@ def _joined(path: str, name: str) -> str:
 
 def answer_of(results: Sequence[Result], is_single: bool) -> dict[str, Any]:
     recorded = Recorded(list(results))
-    counts = {"recorded": recorded.n_recorded, "repeated": recorded.n_repeated}
+    counts = {"recorded": recorded.n_recorded, "waiting": recorded.n_waiting, "repeated": recorded.n_repeated}
     return counts if is_single else {**counts, "events": [_result(result) for result in results]}
 
 

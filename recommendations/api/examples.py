@@ -102,6 +102,7 @@ EVENTS = [
         "Of three events one was known",
         value={
             "recorded": 2,
+            "waiting": 0,
             "repeated": 1,
             "events": [
                 {"event_id": "9f8b5c1e-like-4711", "status": "repeated", "fields": {}},

@@ -277,8 +277,9 @@ class EventResultSerializer(serializers.Serializer):
 
     event_id = serializers.CharField(help_text="Yours, or made here; empty for one that could not be read.")
     status = serializers.ChoiceField(
-        ["recorded", "repeated", "conflict", "refused"],
-        help_text="`conflict`: the id is that of another event of yours.",
+        ["recorded", "waiting", "repeated", "conflict", "refused"],
+        help_text="`conflict`: the id is that of another event of yours. `waiting`: it is recorded once its listing "
+        "comes.",
     )
     fields = serializers.DictField(  # type: ignore[assignment]
         child=serializers.ListField(child=serializers.CharField()), help_text="Why it was not recorded, by field."
@@ -287,6 +288,7 @@ class EventResultSerializer(serializers.Serializer):
 
 class RecordedSerializer(serializers.Serializer):
     recorded = serializers.IntegerField(help_text="New events.")
+    waiting = serializers.IntegerField(help_text="New events whose listing is yet to come.")
     repeated = serializers.IntegerField(help_text="Events that this sender had sent before.")
     events = EventResultSerializer(many=True, required=False, help_text="Of a list: each event, in order.")
 

@@ -9,7 +9,15 @@ from typing import Any
 from accounts.models import Buyer
 from recommendations.buyers.profiles import profile_of
 from recommendations.exceptions import RankerRefused
-from recommendations.models import BuyerSeller, Interaction, Preference, SavedSearch, ServedList, ShownAgain
+from recommendations.models import (
+    BuyerSeller,
+    Interaction,
+    Preference,
+    SavedSearch,
+    ServedList,
+    ShownAgain,
+    WaitingEvent,
+)
 
 Rows = list[dict[str, Any]]
 
@@ -18,6 +26,9 @@ def personal_data_of(buyers: Sequence[Buyer]) -> dict[str, Rows]:
     """By name: events, lists shown, saved searches, and what was concluded from them; oldest first."""
     return {
         "events": rows_of(Interaction.objects.filter(buyer__in=buyers).order_by("occurred_at", "id"), EVENT),
+        "events_that_wait_for_their_listing": rows_of(
+            WaitingEvent.objects.filter(buyer__in=buyers).order_by("received_at", "id"), WAITING
+        ),
         "lists": rows_of(ServedList.objects.filter(buyer__in=buyers).order_by("served_at"), LIST),
         "saved_searches": rows_of(SavedSearch.objects.filter(buyer__in=buyers).order_by("created_at"), SEARCH),
         "sellers_of_own_or_blocked": rows_of(
@@ -35,6 +46,10 @@ def personal_data_of(buyers: Sequence[Buyer]) -> dict[str, Rows]:
 EVENT = {
     "event_id": "event_id", "kind": "kind_id", "listing_id": "listing_id",
     "external_id": "listing__external_id", "source": "listing__source", "url": "listing__url", "query": "query",
+    "occurred_at": "occurred_at", "received_at": "received_at", "list_id": "served_list_id", "position": "position",
+}  # fmt: skip
+WAITING = {
+    "event_id": "event_id", "kind": "kind_id", "external_id": "external_id", "source": "source", "query": "query",
     "occurred_at": "occurred_at", "received_at": "received_at", "list_id": "served_list_id", "position": "position",
 }  # fmt: skip
 LIST = {

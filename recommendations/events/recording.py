@@ -6,18 +6,14 @@ nothing; with other content it is a conflict.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import uuid
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, OperationalError, transaction
-from django.db.models import Exists, Manager, OuterRef
+from django.db.models import Exists, Manager, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg.errors import DeadlockDetected
@@ -25,8 +21,10 @@ from psycopg.errors import DeadlockDetected
 from accounts.models import ApiKey, Buyer
 from catalog.models import Listing
 from recommendations import telemetry
-from recommendations.events.attribution import attribute, count_wrong
-from recommendations.events.signals import events_recorded
+from recommendations.events import waiting
+from recommendations.events.attribution import attribute
+from recommendations.events.log import Event as Event
+from recommendations.events.log import announce, as_row, buyer_as_sender, in_short
 from recommendations.exceptions import EventProblem, EventsConflict, EventsRefused
 from recommendations.models import (
     BuyerSeller,
@@ -36,6 +34,7 @@ from recommendations.models import (
     SavedSearch,
     ServedList,
     ShownAgain,
+    WaitingEvent,
 )
 
 SEARCH = "search"  # the kind of event that may be about a query instead of a listing
@@ -44,24 +43,14 @@ CLOCK_SKEW = timedelta(minutes=5)  # how far ahead of ours a client's clock may 
 ATTEMPTS = 5  # another request of the same sender may write the same ids between our look and our insert
 NOT_NOTED = ""  # the sender of events that an earlier release recorded
 
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """Something a buyer did. Without an ``event_id`` it cannot be recognised when it is sent again."""
-
-    kind: str
-    event_id: str = ""
-    listing_id: int | None = None
-    query: dict | None = None
-    occurred_at: datetime | None = None
-    served_list_id: uuid.UUID | None = None
-    position: int | None = None
+Row = Interaction | WaitingEvent
 
 
 class Outcome(StrEnum):
     """What became of one event."""
 
     RECORDED = "recorded"
+    WAITING = "waiting"
     REPEATED = "repeated"
     CONFLICT = "conflict"
     REFUSED = "refused"
@@ -77,8 +66,8 @@ class Result:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the event is in the log, now or since it was sent before."""
-        return self.outcome in (Outcome.RECORDED, Outcome.REPEATED)
+        """Whether the event is in the log or waits for its listing, now or since it was sent before."""
+        return self.outcome in (Outcome.RECORDED, Outcome.WAITING, Outcome.REPEATED)
 
 
 @dataclass(frozen=True)
@@ -89,11 +78,18 @@ class Recorded:
 
     @property
     def n_recorded(self) -> int:
-        return sum(result.outcome == Outcome.RECORDED for result in self.results)
+        return self._count(Outcome.RECORDED)
+
+    @property
+    def n_waiting(self) -> int:
+        return self._count(Outcome.WAITING)
 
     @property
     def n_repeated(self) -> int:
-        return sum(result.outcome == Outcome.REPEATED for result in self.results)
+        return self._count(Outcome.REPEATED)
+
+    def _count(self, outcome: Outcome) -> int:
+        return sum(result.outcome == outcome for result in self.results)
 
 
 def record_interactions(*, buyer: Buyer, events: Sequence[Event]) -> Recorded:
@@ -106,6 +102,8 @@ def record_interactions_of_many(
     *, events_by_buyer: Sequence[tuple[Buyer, Event]], key: ApiKey | None = None, is_partial: bool = False
 ) -> Recorded:
     """Append events of any buyers to the log. Call it in a transaction, together with what makes new buyers.
+
+    Those that wait for their listing are kept apart until it comes (``waiting``).
 
     Args:
         events_by_buyer: Whose events, and which.
@@ -120,29 +118,33 @@ def record_interactions_of_many(
     problems = problems_by_index([event for _, event in events_by_buyer], now)
     if problems and not is_partial:
         raise EventsRefused([EventProblem(index, *problem) for index, found in problems.items() for problem in found])
-    rows = [as_interaction(buyer, event, now, key) for buyer, event in events_by_buyer]
+    rows = [as_row(buyer, event, now, key) for buyer, event in events_by_buyer]
     results = [
         Result(row.event_id, Outcome.REFUSED, problems[index]) if index in problems else Result(row.event_id)
         for index, row in enumerate(rows)
     ]
     named = {row.event_id for row, (_, event) in zip(rows, events_by_buyer, strict=True) if event.event_id}
-    fresh = _insert(rows, results, named, key, is_partial)
-    _announce(fresh, results)
+    announce(_insert(rows, results, named, key, is_partial))
+    telemetry.EVENTS_REPEATED.inc(sum(result.outcome == Outcome.REPEATED for result in results))
+    telemetry.EVENTS_IN_CONFLICT.inc(sum(result.outcome == Outcome.CONFLICT for result in results))
     return Recorded(results)
 
 
 def _insert(
-    rows: Sequence[Interaction], results: Sequence[Result], named: set[str], key: ApiKey | None, is_partial: bool
+    rows: Sequence[Row], results: Sequence[Result], named: set[str], key: ApiKey | None, is_partial: bool
 ) -> list[Interaction]:
-    """Write what is new, and note of the others what became of them; returns the rows that were written."""
+    """Write what is new, and note of the others what became of them; returns what was written to the log."""
     for attempt in range(1, ATTEMPTS + 1):
-        fresh = _compare(rows, results, KnownEvents(rows, named, key))
+        new = _compare(rows, results, KnownEvents(rows, named, key))
         if not is_partial:
             _refuse_conflicts(results)
+        fresh = [row for row in new if isinstance(row, Interaction)]
+        early = _with_room(rows, results, is_partial)
         attribute(fresh)
         try:
             with transaction.atomic():
                 Interaction.objects.bulk_create(fresh)
+                waiting.store(early)
         except (IntegrityError, OperationalError) as error:  # another request was writing the same events just now
             is_race = isinstance(error, IntegrityError) or isinstance(error.__cause__, DeadlockDetected)
             if not is_race or attempt == ATTEMPTS:
@@ -152,13 +154,14 @@ def _insert(
     raise AssertionError("unreachable")
 
 
-def _compare(rows: Sequence[Interaction], results: Sequence[Result], known: KnownEvents) -> list[Interaction]:
+def _compare(rows: Sequence[Row], results: Sequence[Result], known: KnownEvents) -> list[Row]:
     """The rows that are new; the results of the others say whether they are repeats or conflicts."""
     fresh = []
     for row, result in zip(rows, results, strict=True):
         if result.outcome == Outcome.REFUSED:
             continue
-        result.outcome, result.problems = Outcome.RECORDED, []
+        is_early = isinstance(row, WaitingEvent)
+        result.outcome, result.problems = Outcome.WAITING if is_early else Outcome.RECORDED, []
         if earlier := known.event_like(row):
             is_same = earlier.content_digest == row.content_digest
             result.outcome = Outcome.REPEATED if is_same else Outcome.CONFLICT
@@ -167,6 +170,38 @@ def _compare(rows: Sequence[Interaction], results: Sequence[Result], known: Know
             known.add(row)
             fresh.append(row)
     return fresh
+
+
+def _with_room(rows: Sequence[Row], results: Sequence[Result], is_partial: bool) -> list[WaitingEvent]:
+    """The first of the new events that are to wait, as many as there is room for; the others are refused.
+
+    Requests of one time do not see each other's, so a few more may wait than are allowed.
+    """
+    early = [
+        (index, row)
+        for index, (row, result) in enumerate(zip(rows, results, strict=True))
+        if isinstance(row, WaitingEvent) and result.outcome == Outcome.WAITING
+    ]
+    room = {sender: waiting.room_for_more(sender) for sender in {row.sender for _, row in early}}
+    kept, problems = [], []
+    for index, row in early:
+        room[row.sender] -= 1
+        if room[row.sender] >= 0:
+            kept.append(row)
+            continue
+        problems.append(EventProblem(index, "external_id", no_room_for(row)))
+        results[index].outcome, results[index].problems = Outcome.REFUSED, [("external_id", no_room_for(row))]
+    telemetry.EVENTS_WITHOUT_ROOM.inc(len(problems))
+    if problems and not is_partial:
+        raise EventsRefused(problems)
+    return kept
+
+
+def no_room_for(row: WaitingEvent) -> str:
+    named = {"external_id": row.external_id, "source": row.source}
+    if not settings.EVENTS_WAITING_AT_MOST:
+        return _("there is no listing “%(external_id)s” of “%(source)s”") % named
+    return _("there is no listing “%(external_id)s” of “%(source)s”, and no more events may wait for theirs") % named
 
 
 def _refuse_conflicts(results: Sequence[Result]) -> None:
@@ -180,16 +215,6 @@ def _refuse_conflicts(results: Sequence[Result]) -> None:
         raise EventsConflict(conflicts)
 
 
-def _announce(fresh: Sequence[Interaction], results: Sequence[Result]) -> None:
-    if fresh:
-        events_recorded.send(sender=Interaction, buyer_ids=sorted({row.buyer_id for row in fresh}))
-    count_wrong(fresh)
-    for kind, n in Counter(row.kind_id for row in fresh).items():
-        telemetry.EVENTS.labels(kind).inc(n)
-    telemetry.EVENTS_REPEATED.inc(sum(result.outcome == Outcome.REPEATED for result in results))
-    telemetry.EVENTS_IN_CONFLICT.inc(sum(result.outcome == Outcome.CONFLICT for result in results))
-
-
 class KnownEvents:
     """The events that a request may repeat: those of its sender under the ids it names.
 
@@ -197,8 +222,8 @@ class KnownEvents:
     an event of the same buyer with the same content is a repeat, and any other one is another sender's.
     """
 
-    def __init__(self, rows: Sequence[Interaction], named: set[str], key: ApiKey | None) -> None:
-        self._by_id: dict[tuple[str, str], Interaction] = {}
+    def __init__(self, rows: Sequence[Row], named: set[str], key: ApiKey | None) -> None:
+        self._by_id: dict[tuple[str, str], Row] = {}
         self._guests: dict[str, list[str]] = {}
         self._named = named
         if not named:
@@ -206,15 +231,20 @@ class KnownEvents:
         if key is None:
             self._guests = guests_of({row.buyer_id for row in rows})
         senders = {NOT_NOTED, *(row.sender for row in rows), *(each for own in self._guests.values() for each in own)}
-        stored = Interaction.objects.filter(event_id__in=named, sender__in=senders).select_related("buyer")
-        for earlier in stored.order_by():
+        early = WaitingEvent.objects.filter(event_id__in=named, sender__in=senders)
+        if early.exists() and not waiting.release(early):  # those whose listing has come are events of the log by now
+            self._add_all(early)
+        self._add_all(Interaction.objects.filter(event_id__in=named, sender__in=senders))
+
+    def _add_all(self, rows: QuerySet[Interaction] | QuerySet[WaitingEvent]) -> None:
+        for earlier in rows.select_related("buyer").order_by():
             self.add(earlier)
 
-    def add(self, row: Interaction) -> None:
+    def add(self, row: Row) -> None:
         if row.event_id in self._named:
             self._by_id[row.event_id, row.sender] = row
 
-    def event_like(self, row: Interaction) -> Interaction | None:
+    def event_like(self, row: Row) -> Row | None:
         """The event of the same sender and id; else one without a sender, or of a guest, that says the same."""
         if own := self._by_id.get((row.event_id, row.sender)):
             return own
@@ -237,69 +267,18 @@ def guests_of(buyer_ids: Iterable[int]) -> dict[str, list[str]]:
     return senders
 
 
-def says_the_same(earlier: Interaction, row: Interaction) -> bool:
+def says_the_same(earlier: Row, row: Row) -> bool:
     """Of an event whose digest is not known. Its moment may be that of its arrival, so it does not count."""
     names = ("buyer_id", "kind_id", "listing_id", "query")
-    return all(getattr(earlier, name) == getattr(row, name) for name in names)
+    return all(getattr(earlier, name) == getattr(row, name, None) for name in names)
 
 
-def conflict_between(earlier: Interaction, row: Interaction) -> str:
+def conflict_between(earlier: Row, row: Row) -> str:
     return _("“%(id)s” is the id of another event of yours: %(earlier)s. What came now is %(now)s.") % {
         "id": row.event_id,
         "earlier": in_short(earlier),
         "now": in_short(row),
     }
-
-
-def in_short(row: Interaction) -> str:
-    """The content of an event on one line."""
-    buyer = row.buyer.external_id
-    said = {
-        "kind": row.kind_id,
-        "listing_id": row.listing_id,
-        "query": row.query,
-        "occurred_at": row.occurred_at.astimezone(UTC).isoformat(timespec="seconds"),
-        "list_id": row.served_list_id and str(row.served_list_id),
-        "position": row.position,
-        "buyer": buyer,
-    }
-    return json.dumps({name: value for name, value in said.items() if value is not None}, ensure_ascii=False)
-
-
-def buyer_as_sender(buyer_id: int) -> str:
-    return f"buyer:{buyer_id}"
-
-
-def as_interaction(buyer: Buyer, event: Event, now: datetime, key: ApiKey | None = None) -> Interaction:
-    return Interaction(
-        event_id=event.event_id or uuid.uuid4().hex,
-        sender=f"key:{key.pk}" if key else buyer_as_sender(buyer.pk),
-        content_digest=content_digest(event, buyer.pk if key else 0),
-        buyer=buyer,
-        kind_id=event.kind,
-        listing_id=event.listing_id,
-        query=event.query,
-        occurred_at=min(event.occurred_at or now, now),  # a clock that runs ahead must not make events of the future
-        received_at=now,
-        served_list_id=event.served_list_id,
-        position=event.position,
-    )
-
-
-def content_digest(event: Event, buyer_id: int) -> int:
-    """A number for everything an event says but its id, signed 64 bits, never 0; ``buyer_id`` where the sender has
-    several."""
-    said: Mapping[str, Any] = {
-        "buyer": buyer_id,
-        "kind": event.kind,
-        "listing": event.listing_id,
-        "query": event.query,
-        "occurred_at": event.occurred_at and event.occurred_at.timestamp(),
-        "list": event.served_list_id and str(event.served_list_id),
-        "position": event.position,
-    }
-    digest = hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, signed=True) or 1
 
 
 def problems_by_index(events: Sequence[Event], now: datetime) -> dict[int, list[tuple[str, str]]]:
@@ -324,7 +303,7 @@ def problems_of(event: Event, kinds: set[str], known_ids: set[int], now: datetim
         )
     if event.listing_id is not None and event.listing_id not in known_ids:
         problems.append(("listing_id", _("there is no listing %(listing)s") % {"listing": event.listing_id}))
-    if event.listing_id is None and not (event.kind == SEARCH and event.query):
+    if event.listing_id is None and event.waits_for is None and not (event.kind == SEARCH and event.query):
         problems.append(("listing_id", _("an event needs a listing; only a search may have a query instead")))
     if event.occurred_at and event.occurred_at > now + CLOCK_SKEW:
         problems.append(("occurred_at", _("%(moment)s lies in the future") % {"moment": event.occurred_at.isoformat()}))
@@ -341,7 +320,7 @@ def take_over_history(*, guest: Buyer, into: Buyer) -> None:
 
     Events keep their sender, so that ids which the guest and the buyer have both used stay apart.
     """
-    for rows in (Interaction.objects, ServedList.objects, SavedSearch.objects):
+    for rows in (Interaction.objects, WaitingEvent.objects, ServedList.objects, SavedSearch.objects):
         rows.filter(buyer=guest).update(buyer=into)
     _take_over(BuyerSeller.objects, guest, into, "relation", "seller_external_id")
     _take_over(ShownAgain.objects, guest, into, "listing_id")

@@ -21,6 +21,7 @@ from jobs.models import Job
 from recommendations.models.merchandising import MerchandisingChange as MerchandisingChange
 from recommendations.models.merchandising import MerchandisingRule as MerchandisingRule
 from recommendations.models.querysets import InteractionQuerySet, ListingVectorQuerySet, RankerVersionQuerySet
+from recommendations.models.waiting import WaitingEvent as WaitingEvent
 
 VECTOR_DIMENSIONS = 128  # the width of the vector column; a system check compares it with the settings
 SIMILAR_DIMENSIONS = 64  # the width of the column ``likeness``; what the engine makes (``engine.similarity``)

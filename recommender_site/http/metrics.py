@@ -36,7 +36,7 @@ from prometheus_client.registry import Collector
 
 from catalog.models import Listing
 from jobs.timetable import lateness
-from recommendations.models import Interaction, Preference, RankerVersion
+from recommendations.models import Interaction, Preference, RankerVersion, WaitingEvent
 from recommendations.upkeep.consistency import last_findings
 from recommendations.upkeep.probe import GOAL_SECONDS, last_probe
 from recommender_site.celery import app
@@ -240,6 +240,12 @@ def preferences_behind_the_log() -> list[GaugeMetricFamily]:
     return [behind, lag]
 
 
+def waiting_events() -> list[GaugeMetricFamily]:
+    family = GaugeMetricFamily("forecourt_events_early", "Events that wait for a listing that is yet to come.")
+    family.add_metric([], WaitingEvent.objects.count())
+    return [family]
+
+
 def waiting_tasks() -> list[GaugeMetricFamily]:
     """Messages no worker has taken yet; asked of the broker, whichever it is."""
     family = GaugeMetricFamily("forecourt_queue_messages", "Tasks that wait in a queue.", labels=["queue"])
@@ -309,6 +315,7 @@ QUESTIONS: dict[str, Sequence[Question]] = {
         preferences_behind_the_log,
         schedules_that_do_not_run,
         webhooks_outbox,
+        waiting_events,
     ),
     "broker": (waiting_tasks,),
     "cache": (probe_from_end_to_end, inconsistent_rows),

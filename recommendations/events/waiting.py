@@ -1,0 +1,127 @@
+"""Events that came before their listing: kept apart, put in the log once a listing has the id, removed after some days.
+
+Both sides look for each other once they are committed: what stores listings for events that wait for them, and what
+stores an event for a listing that has come meanwhile. Whichever commits last sees the other. What a process could not
+finish is done by the beat job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from catalog.models import Listing
+from catalog.querysets import ListingReference
+from recommendations import telemetry
+from recommendations.events.attribution import attribute
+from recommendations.events.log import OF_BUYERS, OF_KEYS, Event, announce, as_interaction, content_digest
+from recommendations.models import Interaction, WaitingEvent
+
+RELEASED_AT_ONCE = 1_000  # events; and listings looked at in one statement
+
+
+def room_for_more(sender: str) -> int:
+    """How many more events may wait: each API key has EVENTS_WAITING_AT_MOST, and all persons together as many."""
+    if not settings.EVENTS_WAITING_AT_MOST:
+        return 0
+    of_sender = {"sender": sender} if sender.startswith(OF_KEYS) else {"sender__startswith": OF_BUYERS}
+    return max(settings.EVENTS_WAITING_AT_MOST - WaitingEvent.objects.filter(**of_sender).count(), 0)
+
+
+def store(events: Collection[WaitingEvent]) -> None:
+    """Keep events, and look after the commit whether their listings have come meanwhile."""
+    if not events:
+        return
+    WaitingEvent.objects.bulk_create(events)
+    telemetry.EVENTS_WAITED.inc(len(events))
+    keys = [event.pk for event in events]
+    transaction.on_commit(lambda: release(WaitingEvent.objects.filter(pk__in=keys)), robust=True)
+
+
+def release_for(listing_ids: Collection[int]) -> int:
+    """Put in the log what waits for some listings; returns how many events that were."""
+    if not WaitingEvent.objects.exists():
+        return 0
+    n_released, keys = 0, list(listing_ids)
+    for start in range(0, len(keys), RELEASED_AT_ONCE):
+        some = Listing.objects.filter(pk__in=keys[start : start + RELEASED_AT_ONCE], external_id__isnull=False)
+        named = list(some.order_by().values_list("source", "external_id"))
+        sources, external_ids = ({each[place] for each in named} for place in (0, 1))
+        n_released += release(WaitingEvent.objects.filter(source__in=sources, external_id__in=external_ids))
+    return n_released
+
+
+def release_all() -> int:
+    """Put in the log what waits for listings that have come."""
+    come = Listing.objects.filter(source=OuterRef("source"), external_id=OuterRef("external_id"))
+    return release(WaitingEvent.objects.filter(Exists(come)))
+
+
+def release(events: QuerySet[WaitingEvent]) -> int:
+    """Put those events in the log whose listing is there, and leave the others waiting; returns how many were put.
+
+    Safe to run twice, and beside itself: a row that another process works on is left to that process.
+    """
+    n_released, last = 0, 0
+    while True:
+        with transaction.atomic():
+            some = events.filter(pk__gt=last).order_by("pk").select_for_update(of=("self",), skip_locked=True)
+            batch = list(some.select_related("buyer")[:RELEASED_AT_ONCE])
+            n_released += _put_in_log(batch)
+        if len(batch) < RELEASED_AT_ONCE:
+            return n_released
+        last = batch[-1].pk
+
+
+def _put_in_log(events: Collection[WaitingEvent]) -> int:
+    known = Listing.objects.ids_by_reference({(event.source, event.external_id) for event in events})
+    ready = [event for event in events if (event.source, event.external_id) in known]
+    if not ready:
+        return 0
+    rows = without_repeats(as_logged(event, known, timezone.now()) for event in ready)
+    attribute(rows)
+    Interaction.objects.bulk_create(rows, ignore_conflicts=True)
+    WaitingEvent.objects.filter(pk__in=[event.pk for event in ready]).delete()
+    announce(rows)
+    telemetry.EVENTS_RELEASED.inc(len(rows))
+    return len(rows)
+
+
+def as_logged(waiting: WaitingEvent, known: Mapping[ListingReference, int], now: datetime) -> Interaction:
+    """The row of the log, as if the event had named our id of its car. It enters the log now."""
+    event = Event(
+        kind=waiting.kind_id,
+        event_id=waiting.event_id,
+        listing_id=known[waiting.source, waiting.external_id],
+        query=waiting.query,
+        occurred_at=waiting.occurred_at,
+        served_list_id=waiting.served_list_id,
+        position=waiting.position,
+    )
+    digest = content_digest(event, waiting.buyer_id if waiting.sender.startswith(OF_KEYS) else 0)
+    row = as_interaction(waiting.buyer, event, waiting.received_at, waiting.event_id, waiting.sender, digest)
+    row.received_at = now
+    return row
+
+
+def without_repeats(rows: Iterable[Interaction]) -> list[Interaction]:
+    """All but those whose id the log has of the same sender: they were sent again after their listing had come."""
+    rows = list(rows)
+    stored = Interaction.objects.filter(
+        event_id__in={row.event_id for row in rows}, sender__in={row.sender for row in rows}
+    )
+    known = set(stored.order_by().values_list("event_id", "sender"))
+    return [row for row in rows if (row.event_id, row.sender) not in known]
+
+
+def sweep(now: datetime) -> int:
+    """Remove events that have waited for EVENTS_WAITING_DAYS; returns how many."""
+    oldest = now - timedelta(days=settings.EVENTS_WAITING_DAYS)
+    n_removed, _ = WaitingEvent.objects.filter(received_at__lt=oldest).delete()
+    telemetry.EVENTS_WAITED_IN_VAIN.inc(n_removed)
+    return n_removed
