@@ -30,6 +30,14 @@ class EventsConflict(EventsRefused):
     """Nothing was recorded: some event ids are those of other events of the same sender."""
 
 
+class NoSuchList(RecommendationsError):
+    """A list that does not exist, was another buyer's, or does not go on."""
+
+
+class OtherQuestion(RecommendationsError):
+    """A next page that was asked for with another question than that of its list."""
+
+
 class RankerRefused(RecommendationsError):
     """A ranker version that cannot be promoted, rolled back to, or loaded."""
 

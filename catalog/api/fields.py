@@ -71,11 +71,13 @@ class WordsField(serializers.Field):
         "not_words": _("Text, or a list of texts, is expected."),
         "too_many": _("At most {n} values can be asked for at once."),
     }
+    item_schema: Mapping[str, Any] = {"type": "string"}
 
-    def __init__(self, *, max_length: int = 120, **kwargs: Any) -> None:
+    def __init__(self, *, max_length: int = 120, at_most: int = WORDS_AT_MOST, **kwargs: Any) -> None:
         kwargs.setdefault("required", False)
         kwargs.setdefault("default", ())
         super().__init__(**kwargs)
+        self.at_most = at_most
         self._word = serializers.CharField(max_length=max_length, allow_blank=True)
 
     def to_internal_value(self, data: Any) -> tuple[str, ...]:
@@ -83,8 +85,8 @@ class WordsField(serializers.Field):
         if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
             self.fail("not_words")
         words = [word for text in texts for word in self._split(text)]
-        if len(words) > WORDS_AT_MOST:
-            self.fail("too_many", n=WORDS_AT_MOST)
+        if len(words) > self.at_most:
+            self.fail("too_many", n=self.at_most)
         return tuple(dict.fromkeys(self.read(word) for word in words))
 
     def read(self, word: str) -> str:
@@ -97,8 +99,8 @@ class WordsField(serializers.Field):
     def _split(self, text: str) -> list[str]:
         checked = (
             self._word.run_validation(text)
-            if len(text) <= WORDS_AT_MOST * 120
-            else self.fail("too_many", n=WORDS_AT_MOST)
+            if len(text) <= self.at_most * 120
+            else self.fail("too_many", n=self.at_most)
         )
         return [word.strip() for word in checked.split(",") if word.strip()]
 
@@ -149,11 +151,11 @@ class WordsFieldSchema(OpenApiSerializerFieldExtension):
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
-        item: dict[str, Any] = {"type": "string"}
+        item: dict[str, Any] = dict(self.target.item_schema)
         if isinstance(self.target, ChoicesField):
             item = build_choice_field(serializers.ChoiceField(self.target.choices))
-        words = {"type": "array", "items": item, "maxItems": WORDS_AT_MOST}
-        return words if auto_schema.method == "GET" else {"oneOf": [words, {"type": "string"}]}
+        words = {"type": "array", "items": item, "maxItems": self.target.at_most}
+        return words if auto_schema.method == "GET" else {"oneOf": [words, item]}
 
 
 class PriceField(FiniteFloatField):

@@ -138,6 +138,7 @@ class ServedListAdmin(ReadOnlyAdmin):
     search_help_text = "List id"
     fieldsets = [
         (None, {"fields": [("served_at", "buyer_link"), ("placement", "version", "variant"), "asked", "id"]}),
+        ("As a page", {"fields": [("kind", "goes_on_from", "starts_after")]}),
         ("What was shown", {"fields": ["cars", "held_out"]}),
     ]
 

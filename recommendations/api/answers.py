@@ -33,11 +33,14 @@ def is_plain_json(request: Request) -> bool:
     return bool(request.accepted_media_type == JSONRenderer.media_type)
 
 
-def list_response(answer: RecommendedList) -> HttpResponse:
+def list_response(answer: RecommendedList, next_page: str | None) -> HttpResponse:
     """The body of ``RecommendationsAnswerSerializer``."""
     rest = _encoder.encode(
         {
             "list_id": str(answer.id),
+            "after": str(answer.goes_on_from) if answer.goes_on_from else None,
+            "next": next_page,
+            "variant": answer.variant,
             "version": answer.version_id,
             "is_personalised": answer.is_personalised,
             "n_events": answer.n_events,
@@ -46,9 +49,9 @@ def list_response(answer: RecommendedList) -> HttpResponse:
     return json_response(f'{{"recommended":{items_json(answer.items)},{rest[1:]}')
 
 
-def similar_response(items: Sequence[RecommendedListing]) -> HttpResponse:
+def similar_response(answer: RecommendedList) -> HttpResponse:
     """The body of ``SimilarAnswerSerializer``."""
-    return json_response(f'{{"similar":{items_json(items)}}}')
+    return json_response(f'{{"similar":{items_json(answer.items)},"list_id":"{answer.id}"}}')
 
 
 def json_response(body: str) -> HttpResponse:
@@ -74,6 +77,8 @@ def item_json(item: RecommendedListing) -> str:
                 "source": item.source,
                 "reason": item.reason,
                 "promoted": item.is_promoted,
+                "placed_by": item.placed_by,
+                "propensity": item.propensity,
             }
         )
     return kept

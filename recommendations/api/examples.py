@@ -65,15 +65,53 @@ RECOMMENDED = CARD | {
     "source": "taste",
     "reason": "An estate, as you like them.",
     "promoted": False,
+    "placed_by": "score",
+    "propensity": 1.0,
 }
+LIST_ID = "0b6f3c2e-7d7a-4b0e-9f1e-3a2f5d1c8e90"
+RECOMMENDATIONS_QUESTION = {"k": 10, "max_price": 15000, "exclude": [4711], "exclude_external": ["A-1017"]}
 RECOMMENDATIONS_ANSWER = {
     "recommended": [RECOMMENDED],
-    "list_id": "0b6f3c2e-7d7a-4b0e-9f1e-3a2f5d1c8e90",
+    "list_id": LIST_ID,
+    "after": None,
+    "next": f"https://cars.example/api/v1/cars/recommendations?after={LIST_ID}&k=1",
+    "variant": "",
     "version": 3,
     "is_personalised": True,
     "n_events": 12,
 }
-SIMILAR_ANSWER = {"similar": [RECOMMENDED | {"source": "similar", "reason": "Much like the car you are looking at."}]}
+PLACEMENTS_QUESTION = {
+    "lists": [{"placement": "home", "k": 10}, {"placement": "home", "k": 4, "body": "estate"}],
+    "exclude": [4711],
+}
+PLACEMENTS_ANSWER = {
+    "lists": [
+        RECOMMENDATIONS_ANSWER | {"placement": "home"},
+        RECOMMENDATIONS_ANSWER
+        | {
+            "recommended": [RECOMMENDED | {"id": 4712, "external_id": "A-1018"}],
+            "list_id": "5b0c2a43-64cf-4f3b-8f52-0d6e7d0a4c11",
+            "next": None,
+            "placement": "home",
+        },
+    ]
+}
+RANK_QUESTION = {"listing_ids": [4711, 4712], "external_ids": ["A-1019"], "source": "garage"}
+RANK_ANSWER = {
+    "ranked": [RECOMMENDED | {"source": "ordered"}],
+    "left_out": [
+        {"listing_id": 4712, "external_id": None, "reason": "not_for_sale"},
+        {"listing_id": None, "external_id": "A-1019", "reason": "unknown"},
+    ],
+    "list_id": LIST_ID,
+    "version": 3,
+    "is_personalised": True,
+    "n_events": 12,
+}
+SIMILAR_ANSWER = {
+    "similar": [RECOMMENDED | {"source": "similar", "reason": "Much like the car you are looking at."}],
+    "list_id": LIST_ID,
+}
 QUESTIONNAIRE = {
     "budget_min": 8000,
     "budget_max": 15000,

@@ -28,6 +28,15 @@ class Kind(IntEnum):
     FRESH = 3
 
 
+class Why(IntEnum):
+    """What put a listing where it stands, among those that are ranked."""
+
+    SCORE = 0
+    VARIETY = 1
+    WISH = 2
+    CAP = 3
+
+
 @dataclass(frozen=True)
 class ListPolicy:
     """The rules of one list; the parameters of a placement.
@@ -173,11 +182,15 @@ class Selection:
         propensities: How likely each was to stand where it does, given the pool, those above it, and which positions
             are kept for promoted and fresh listings: over whether the position explores, and by which draw. Above 0, 1
             for certain.
+        reasons: Why no candidate with a higher score that was still free stands there, a ``Why``: it is too much like
+            those above; it does not satisfy what the buyer asked for; or it would overstep a cap, or the share of one
+            of several tastes. SCORE where there is no such candidate.
     """
 
     rows: NDArray[np.intp]
     kinds: NDArray[np.int8]
     propensities: NDArray[np.float64]
+    reasons: NDArray[np.int8]
 
 
 def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Selection:
@@ -208,6 +221,7 @@ def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Sele
     draw_of_position = rng.integers(len(relevance[Kind.EXPLORED]), size=n).tolist()
     likeness = np.full(len(pool), -np.inf)
     rows, kinds, propensities = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.int8), np.ones(n)
+    reasons = np.zeros(n, dtype=np.int8)
     for position, wanted in enumerate(plan.kinds):
         bound, free = wishes.least_overstepping(), wishes.least_overstepping(is_bound=False)
         held_against = policy.diversity * likeness if position and policy.diversity else 0.0
@@ -222,11 +236,22 @@ def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Sele
         kind = wanted if best[wanted][draw] >= 0 else Kind.RANKED
         row = int(best[kind][draw if kind == Kind.EXPLORED else 0])
         rows[position], kinds[position] = row, kind
+        reasons[position] = _why(row, np.where(wishes.is_free, pool.scores, -np.inf), bound, free)
         if plan.chances[position]:
             propensities[position] = _propensity(row, best, plan.chances[position])
         wishes.add(row)
         np.maximum(likeness, units @ units[row], out=likeness)
-    return Selection(rows, kinds, propensities)
+    return Selection(rows, kinds, propensities, reasons)
+
+
+def _why(row: int, scores: NDArray[np.float64], bound: NDArray[np.bool_], free: NDArray[np.bool_]) -> Why:
+    """Why a row was taken and not the one with the highest score; see ``Selection.reasons``."""
+    best = int(scores.argmax())
+    if scores[row] >= scores[best]:
+        return Why.SCORE
+    if bound[best]:
+        return Why.VARIETY
+    return Why.WISH if free[best] else Why.CAP
 
 
 def _best_rows(values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.intp]:

@@ -183,7 +183,7 @@ def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside
     """
     query = sql.SQL(
         "SELECT i.id, shown.position, shown.listing_id, array_position(s.listing_ids, i.listing_id)::bigint, "
-        "(s.placement_id IS NULL OR s.filters <> '{{}}')::int::bigint "
+        "((s.placement_id IS NULL AND s.kind = '') OR s.filters <> '{{}}')::int::bigint "
         "FROM recommendations_interaction i LEFT JOIN LATERAL ("
         "SELECT e.served_list_id FROM recommendations_interaction e WHERE i.served_list_id IS NULL "
         "AND e.buyer_id = i.buyer_id AND e.listing_id = i.listing_id AND e.served_list_id IS NOT NULL "

@@ -14,6 +14,7 @@ import os
 import queue
 import threading
 import time
+import uuid
 
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, connection, transaction
@@ -32,6 +33,8 @@ WAITING_AT_MOST = 5000  # lists
 BATCH = 500
 ATTEMPTS = 5
 PAUSE_SECONDS = 1.0
+LOOKS = 6  # for a list that another process may be writing
+LOOK_AGAIN_SECONDS = 0.05
 FLUSH_SECONDS = 5.0  # below the patience of gunicorn and of the supervisor, which would kill the process
 
 
@@ -44,6 +47,11 @@ class ServedListWriter:
         self._pid = 0
         self._start_lock = threading.Lock()
         self._is_ending = threading.Event()
+        self._unwritten: dict[uuid.UUID, ServedList] = {}
+
+    def unwritten(self, list_id: uuid.UUID) -> ServedList | None:
+        """A list that this process has handed over, and that is not in the database yet."""
+        return self._unwritten.get(list_id)
 
     def write(self, served: ServedList) -> None:
         """Hand a list over; it will be in the database a moment later."""
@@ -51,9 +59,11 @@ class ServedListWriter:
             insert([served])
             return
         self._ensure_running()
+        self._unwritten[served.pk] = served
         try:
             self._queue.put_nowait(served)
         except queue.Full:
+            self._unwritten.pop(served.pk, None)
             write_or_lose([served])
         SERVED_LISTS_WAITING.set(self._queue.qsize())
 
@@ -89,6 +99,7 @@ class ServedListWriter:
             else:
                 self._pid = os.getpid()
                 self._queue = queue.Queue(WAITING_AT_MOST)
+                self._unwritten = {}
                 self._is_ending = threading.Event()
                 atexit.register(self.end)
             self._thread = threading.Thread(target=self._run, name="served-lists", daemon=True)
@@ -105,7 +116,8 @@ class ServedListWriter:
                 SERVED_LISTS_LOST.inc(len(batch))
                 logger.exception("lost the record of %s served lists", len(batch))
             finally:
-                for _ in batch:
+                for served in batch:
+                    self._unwritten.pop(served.pk, None)
                     self._queue.task_done()
             self._rest()
 
@@ -163,3 +175,15 @@ def write_or_lose(batch: list[ServedList]) -> None:
 
 
 writer = ServedListWriter()
+
+
+def find_served_list(list_id: uuid.UUID) -> ServedList | None:
+    """A list with its buyer and placement, also one that was answered a moment ago, here or by another process."""
+    for _ in range(LOOKS):
+        if own := writer.unwritten(list_id):
+            return own
+        served = ServedList.objects.select_related("buyer", "placement").filter(pk=list_id).first()
+        if served or not settings.SERVED_LIST_THREAD:
+            return served
+        time.sleep(LOOK_AGAIN_SECONDS)
+    return None

@@ -445,7 +445,13 @@ class WeightTrial(Job):
 class ServedList(models.Model):
     """What was shown to whom: the choice set of the events that follow, and the ground of every evaluation."""
 
+    class Kind(models.TextChoices):
+        RECOMMENDED = "", "Recommended"
+        SIMILAR = "similar", "Similar to a car"
+        RANKED = "ranked", "Ids that a client sent, in order"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    kind = models.CharField(max_length=10, choices=Kind.choices, default="", db_default="", blank=True)
     buyer = models.ForeignKey(Buyer, on_delete=models.CASCADE, null=True, related_name="served_lists")
     placement = models.ForeignKey(Placement, on_delete=models.SET_NULL, null=True)
     version = models.ForeignKey(RankerVersion, on_delete=models.SET_NULL, null=True)
@@ -462,6 +468,18 @@ class ServedList(models.Model):
     propensities = ArrayField(
         models.FloatField(), null=True, blank=True,
         help_text="How likely each car was to stand where it does, given those above it; empty where it was not noted.",
+    )  # fmt: skip
+    looks_at = models.CharField(
+        max_length=15, default="hybrid", db_default="hybrid", help_text="What the score looked at, for the next page."
+    )
+    # No constraint, as for the lists of events: the page before may not be written yet, or be removed.
+    goes_on_from = models.UUIDField(null=True, blank=True, help_text="The list that this one is the next page of.")
+    starts_after = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How many cars stand on the pages before it."
+    )
+    left_out = ArrayField(
+        models.BigIntegerField(), default=list, db_default=models.Value([], ArrayField(models.BigIntegerField())),
+        blank=True, help_text="Cars that it could not hold: those of the pages before, and those the caller left out.",
     )  # fmt: skip
 
     class Meta:

@@ -40,7 +40,7 @@ class Basis:
     typical: Mapping[str, float]
     rates: Mapping[str, float]
     listings: tuple[Listing, ...]
-    sources: tuple[tuple[str, int], ...]
+    sources: tuple[tuple[str, int, str], ...]
     propensities: tuple[float | None, ...]
     ages: tuple[int, ...]
 
@@ -52,7 +52,7 @@ class Basis:
             typical,
             exchange_rates(),
             tuple(listing for _, listing in chosen),
-            tuple((candidate.source, candidate.rule_id) for candidate, _ in chosen),
+            tuple((candidate.source, candidate.rule_id, candidate.placed_by) for candidate, _ in chosen),
             tuple(candidate.propensity for candidate, _ in chosen),
             tuple(age_class(days_on_sale(listing)) for _, listing in chosen),
         )

@@ -6,11 +6,13 @@ read decides what is still for sale.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import Buyer
@@ -19,7 +21,7 @@ from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from recommendations import telemetry
 from recommendations.buyers.context import BuyerContext
-from recommendations.buyers.exclusions import same_cars
+from recommendations.buyers.exclusions import dismissed_listings, same_cars
 from recommendations.engine.ranker import Ranker, SourceSwitch
 from recommendations.engine.reason import Kind, Reason
 from recommendations.engine.reasons import reason_for
@@ -32,9 +34,9 @@ from recommendations.merchandising.plan import NO_PLAN, Plan, hidden_everywhere,
 from recommendations.models import ServedList
 from recommendations.serving.explanations import explain
 from recommendations.serving.kept_lists import KeptLists
-from recommendations.serving.pins import PINNED, in_ranks, pinned_cars
+from recommendations.serving.pins import PINNED, in_ranks, pinned_cars, pins_of_page
 from recommendations.serving.placements import HOME, Rules
-from recommendations.serving.ranking import Candidate, Ranked, rank
+from recommendations.serving.ranking import BY_SCORE, PLACED_BY_WHY, STAND_IN, Candidate, Ranked, rank
 from recommendations.serving.reading import Reading, read_for_list
 from recommendations.serving.rows import rows_for_sale
 from recommendations.serving.scorer import Scorer
@@ -45,13 +47,19 @@ NO_FILTERS = ListingFilters()
 SMALLEST_POOL = 100
 SPARE_ROWS = 5  # rows read beyond those asked for, in case some were just sold
 POOL_GROWTH = 4  # each further look goes so many times deeper
+PAGES_OF_FULL_LENGTH = 10
+SIMILAR_LISTS = uuid.UUID("6b0d1a52-6f8e-4c53-9a8e-0f2f5a7f3c11")  # the namespace of their ids
+SAME_SCORE = 1e-6  # apart by rounding alone
+SHOWN_OFTEN = "shown often"  # and so it stepped back for others
+RANKED_BY = set(PLACED_BY_WHY.values())
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListRequest:
     """One question: the best ``k`` cars for a buyer (or a cold buyer, None) under filters, at a placement.
 
-    ``k`` left out is the placement's own.
+    ``k`` left out is the placement's own. ``left_out`` are listings whose cars it must not hold. A next page is a
+    question too: ``goes_on_from`` is the list before it, ``starts_after`` how many cars stand on the pages before.
     """
 
     buyer: Buyer | None
@@ -59,6 +67,9 @@ class ListRequest:
     filters: ListingFilters = NO_FILTERS
     placement: str = HOME
     source: SourceSwitch = "hybrid"
+    left_out: frozenset[int] = frozenset()
+    goes_on_from: uuid.UUID | None = None
+    starts_after: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +87,7 @@ class RecommendedListing:
         is_promoted: Whether it is to be labelled, for it stands where it does because that was paid for.
         rule_id: The merchandising rule that pinned it; 0 where none did.
         propensity: How likely it was to stand here, given those above it; None where that is not known.
+        placed_by: ``score``, or what put it there in spite of it: see ``why_there``, and docs/lists.md for the words.
     """
 
     listing: Listing
@@ -88,6 +100,7 @@ class RecommendedListing:
     is_promoted: bool = False
     rule_id: int = 0
     propensity: float | None = 1.0
+    placed_by: str = BY_SCORE
 
 
 LISTS: KeptLists[RecommendedListing] = KeptLists()
@@ -100,6 +113,9 @@ class RecommendedList:
     version_id: int | None
     is_personalised: bool
     n_events: int
+    variant: str = ""
+    goes_on_from: uuid.UUID | None = None
+    has_next: bool = False
 
 
 def recommend(request: ListRequest) -> RecommendedList:
@@ -108,15 +124,28 @@ def recommend(request: ListRequest) -> RecommendedList:
         reading = read_for_list(request.placement, request.buyer)
         reading = replace(reading, rules=with_plan(reading.rules, request.buyer, reading.buyer_context))
         k = reading.rules.placement.k if request.k is None else request.k
-        chosen, scorer = choose(request, reading, k)
-        answer = as_recommended_list(kept_items_of(chosen, scorer, reading.rules.plan), scorer)
+        if request.starts_after:
+            k = max(min(k, longest_list() - request.starts_after), 0)
+        chosen, scorer = choose(request, reading, k) if k else ([], None)
+        answer = replace(
+            as_recommended_list(kept_items_of(chosen, scorer, reading.rules.plan), scorer),
+            variant=reading.rules.variant,
+            goes_on_from=request.goes_on_from,
+            has_next=0 < len(chosen) == k and request.starts_after + k < longest_list(),
+        )
         log_served(answer, request, reading.rules)
         return answer
 
 
+def longest_list() -> int:
+    """Cars on all pages of one list."""
+    return PAGES_OF_FULL_LENGTH * settings.RECOMMENDATIONS_MAX_K
+
+
 def choose(request: ListRequest, reading: Reading, k: int) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
     """The first ``k`` candidates, each with its row as it is for sale this moment; and how they were scored."""
-    selection = SelectionContext(rank, None, reading.dismissed, reading.frequency_capped)
+    left_out = same_cars(request.left_out) if request.left_out else set()
+    selection = SelectionContext(rank, None, reading.dismissed | left_out, reading.frequency_capped)
     return choose_from(selection, request, reading.rules, reading.buyer_context, k)
 
 
@@ -170,13 +199,12 @@ def choose_from(
         best_first = sorted(ranked.candidates, key=lambda one: -one.score)
         return for_sale(best_first, both, n, selection.on_sale, cars)
 
-    pinned = pinned_cars(rules.plan.pins, k, best_of)
+    pinned = pinned_cars(pins_of_page(rules.plan.pins, request.starts_after), k, best_of)
     length, k = k, k - len(pinned)
     chosen: list[tuple[Candidate, Listing]] = []
     seen: set[int] = {candidate.listing_id for candidate, _ in pinned.values()}
-    for exclude in (
-        (dismissed | frequency_capped, dismissed) if frequency_capped else (dismissed,)
-    ):  # what was shown often steps back, but comes back
+    phases = [(dismissed | frequency_capped, STAND_IN), (dismissed, SHOWN_OFTEN)]
+    for exclude, late in phases if frequency_capped else [(dismissed, STAND_IN)]:  # what stepped back comes back
         n = max(POOL_GROWTH * k, SMALLEST_POOL)
         while (wanted := k - len(chosen)) > 0:
             listed = [candidate.listing_id for candidate, _ in (*pinned.values(), *chosen)]
@@ -185,7 +213,9 @@ def choose_from(
             scorer = ranked.scorer
             seen.update(candidate.listing_id for candidate in ranked.candidates)
             found = for_sale(ranked.candidates, filters, wanted, selection.on_sale, cars)
-            chosen += with_known_propensities(found, ranked.candidates, is_first=not chosen)
+            is_first = not chosen
+            found = with_known_propensities(found, ranked.candidates, is_first=is_first)
+            chosen += found if is_first else placed_late(found, late)
             if ranked.is_everything:
                 break
             n *= POOL_GROWTH
@@ -243,6 +273,10 @@ def with_known_propensities(
     return [*found[:at], *((replace(candidate, propensity=None), row) for candidate, row in found[at:])]
 
 
+def placed_late(found: Sequence[tuple[Candidate, Listing]], reason: str) -> list[tuple[Candidate, Listing]]:
+    return [(replace(candidate, placed_by=reason), row) for candidate, row in found]
+
+
 def with_plan(rules: Rules, buyer: Buyer | None, buyer_context: BuyerContext | None) -> Rules:
     """The rules of a placement, with the merchandising rules that hold for the buyer there now."""
     plan = plan_for(rules.placement.slug, buyer.pk if buyer else None, buyer_context)
@@ -290,6 +324,8 @@ def items_of(
     promoted = promoted_among([candidate for candidate, _ in chosen], plan)
     is_personal = scorer is not None and scorer.buyer_context.is_personal
     explained = explain(listings, scorer)
+    totals = [sum(explanation.breakdown.values(), 0.0) for explanation in explained]
+    placed_by, scores = why_there([candidate for candidate, _ in chosen], totals)
     if scorer is not None and scorer.buyer_context.ranker is live:
         market_prices = in_own_currencies(listings, [each.market_price for each in explained])
     else:
@@ -298,7 +334,7 @@ def items_of(
         RecommendedListing(
             listing=listing,
             position=position,
-            score=sum(explanation.breakdown.values(), 0.0),
+            score=scores[position - 1],
             source=candidate.source,
             reason=sentence(
                 reason_for(
@@ -319,11 +355,30 @@ def items_of(
             is_promoted=candidate.listing_id in promoted,
             rule_id=candidate.rule_id,
             propensity=candidate.propensity,
+            placed_by=placed_by[position - 1],
         )
         for position, ((candidate, listing), explanation, market_price) in enumerate(
             zip(chosen, explained, market_prices, strict=True), start=1
         )
     ]
+
+
+def why_there(candidates: Sequence[Candidate], scores: Sequence[float]) -> tuple[list[str], list[float]]:
+    """What put each car of a list where it stands, and the scores to show.
+
+    Cars that the score put there have scores that never rise, to the last digit: what a score was ranked by and what
+    its terms add up to may be apart by rounding. What made a car go before a better one does not count where the better
+    one is not in the list after all.
+    """
+    reasons, shown, highest_below = [], [], float("-inf")
+    for candidate, score in zip(reversed(candidates), reversed(scores), strict=True):
+        is_in_order = candidate.placed_by in RANKED_BY and score >= highest_below - SAME_SCORE
+        if is_in_order:
+            score = highest_below = max(score, highest_below)
+        has_changed = candidate.placed_by == BY_SCORE and not is_in_order  # since it was ranked
+        reasons.append(BY_SCORE if is_in_order else STAND_IN if has_changed else candidate.placed_by)
+        shown.append(score)
+    return reasons[::-1], shown[::-1]
 
 
 def promoted_among(candidates: Sequence[Candidate], plan: Plan) -> set[int]:
@@ -337,17 +392,21 @@ def promoted_among(candidates: Sequence[Candidate], plan: Plan) -> set[int]:
     return in_places | plan.promoted([one.listing_id for one in candidates])
 
 
-def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO_FILTERS) -> list[RecommendedListing]:
+def similar_listings(
+    listing: Listing, k: int = 20, filters: ListingFilters = NO_FILTERS, buyer: Buyer | None = None
+) -> list[RecommendedListing]:
     """The live cars most like one car, which may itself be sold, the most similar first.
 
-    Neither the car itself nor another advertisement of it is among them, and none of them twice.
+    Neither the car itself nor another advertisement of it is among them, and none of them twice; nor what a buyer
+    dismissed or blocked.
     """
     with borrow_index() as listing_index:
         if listing_index is None:
             return []
         filters = hidden_everywhere(filters)
         vector = listing_index.ranker.similarity.vectors(table_of([listing]))[0]
-        ids, distances = retriever_for(listing_index).nearest(vector, POOL_GROWTH * k, filters, same_cars([listing.pk]))
+        left_out = same_cars([listing.pk]) | (dismissed_listings(buyer) if buyer else set())
+        ids, distances = retriever_for(listing_index).nearest(vector, POOL_GROWTH * k, filters, left_out)
     pool = [Candidate(key, -value, SIMILAR) for key, value in zip(ids.tolist(), distances.tolist(), strict=True)]
     found = for_sale(pool, filters, k)
     return [
@@ -366,28 +425,59 @@ def similar_listings(listing: Listing, k: int = 20, filters: ListingFilters = NO
     ]
 
 
+def serve_similar(
+    listing: Listing, buyer: Buyer | None, k: int = 20, filters: ListingFilters = NO_FILTERS
+) -> RecommendedList:
+    """The same as a list that a buyer was shown, so that what follows from it can be counted.
+
+    The same cars, shown to the same buyer beside the same car on one day, are one list: its id is a digest of these.
+    """
+    answer = as_recommended_list(similar_listings(listing, k, filters, buyer), None)
+    served = row_of(answer, buyer, filters, ServedList.Kind.SIMILAR)
+    shown = [
+        buyer.pk if buyer else None,
+        listing.pk,
+        served.filters,
+        served.listing_ids,
+        f"{served.served_at:%Y-%m-%d}",
+    ]
+    served.id = uuid.uuid5(SIMILAR_LISTS, json.dumps(shown))
+    writer.write(served)
+    return replace(answer, id=served.id)
+
+
+def row_of(
+    answer: RecommendedList, buyer: Buyer | None, filters: ListingFilters, kind: str = ServedList.Kind.RECOMMENDED
+) -> ServedList:
+    """What is remembered of a list of any kind."""
+    return ServedList(
+        id=answer.id,
+        kind=kind,
+        buyer=buyer,
+        version_id=answer.version_id,
+        served_at=timezone.now(),
+        filters=filters.as_query(),
+        listing_ids=[item.listing.pk for item in answer.items],
+        scores=[item.score for item in answer.items],
+        sources=[item.source for item in answer.items],
+        propensities=[item.propensity for item in answer.items],
+    )
+
+
 def log_served(answer: RecommendedList, request: ListRequest, rules: Rules) -> None:
     """Remember what was shown; the database hears of it a moment later."""
-    writer.write(
-        ServedList(
-            id=answer.id,
-            buyer=request.buyer,
-            placement=rules.placement if rules.placement.pk else None,
-            version_id=answer.version_id,
-            variant=rules.variant,
-            served_at=timezone.now(),
-            filters=request.filters.as_query(),
-            listing_ids=[item.listing.pk for item in answer.items],
-            scores=[item.score for item in answer.items],
-            sources=[item.source for item in answer.items],
-            merchandising=rules.plan.record(
-                [item.listing.pk for item in answer.items],
-                {item.listing.pk: item.rule_id for item in answer.items if item.rule_id},
-                [item.position for item in answer.items if item.is_promoted],
-            ),
-            propensities=[item.propensity for item in answer.items],
-        )
+    served = row_of(answer, request.buyer, request.filters)
+    served.placement = rules.placement if rules.placement.pk else None
+    served.variant = rules.variant
+    served.merchandising = rules.plan.record(
+        [item.listing.pk for item in answer.items],
+        {item.listing.pk: item.rule_id for item in answer.items if item.rule_id},
+        [item.position for item in answer.items if item.is_promoted],
     )
+    served.looks_at = request.source
+    served.goes_on_from, served.starts_after = request.goes_on_from, request.starts_after
+    served.left_out = sorted(request.left_out)
+    writer.write(served)
     telemetry.LISTS.labels(request.placement, str(answer.is_personalised).lower()).inc()
     for item in answer.items:
         telemetry.ITEMS.labels(item.source).inc()

@@ -29,9 +29,20 @@ def pinned_cars(pins: Sequence[Rule], k: int, find: FindCars) -> dict[int, Chose
         free = [rank for rank in range(rule.position, k + 1) if rank not in by_rank][: rule.n_pinned]
         cars = find(rule.target, len(free), taken) if free else []
         for rank, (candidate, listing) in zip(free, cars, strict=False):
-            by_rank[rank] = replace(candidate, source=PINNED, rule_id=rule.id, propensity=1.0), listing
+            pinned = replace(candidate, source=PINNED, rule_id=rule.id, propensity=1.0, placed_by=PINNED)
+            by_rank[rank] = pinned, listing
             taken.add(candidate.listing_id)
     return by_rank
+
+
+def pins_of_page(pins: Sequence[Rule], start: int) -> list[Rule]:
+    """The pins of a page that begins after ``start`` cars: what is left of each from its first rank on."""
+    ends = [rule.position + rule.n_pinned - 1 - start for rule in pins]  # the last rank of each, counted on the page
+    return [
+        replace(rule, position=max(rule.position - start, 1), n_pinned=min(rule.n_pinned, end))
+        for rule, end in zip(pins, ends, strict=True)
+        if end > 0
+    ]
 
 
 def in_ranks(pinned: Mapping[int, Chosen], others: Sequence[Chosen], k: int) -> list[Chosen]:

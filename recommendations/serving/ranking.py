@@ -12,7 +12,7 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.buyers.context import BuyerContext, buyer_context_in, preference_of
 from recommendations.buyers.histories import Vectors
-from recommendations.engine.policy import Intent, Kind, ListPolicy, Pool, build_list, intent_phase, price_bands
+from recommendations.engine.policy import Intent, Kind, ListPolicy, Pool, Why, build_list, intent_phase, price_bands
 from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.terms import ListingFeatures, Scored
@@ -37,6 +37,10 @@ from recommendations.serving.sources import (
 
 SECONDS_A_DAY = 86_400.0
 RULE_SOURCE = "rule"  # of cars that only a merchandising rule brought up
+BY_SCORE = "score"
+STAND_IN = "stand-in"  # for a car that was sold a moment ago
+PLACED_BY_KIND = {Kind.EXPLORED: "exploration", Kind.FRESH: "new", Kind.PROMOTED: "promoted"}
+PLACED_BY_WHY = {Why.SCORE: BY_SCORE, Why.VARIETY: "variety", Why.WISH: "wish", Why.CAP: "cap"}
 SOURCE_OF_KIND = {
     Kind.EXPLORED: ExplorationSource.name,
     Kind.FRESH: NewArrivalsSource.name,
@@ -49,6 +53,7 @@ class Candidate:
     """A listing that may be listed; ``rule_id`` is that of the merchandising rule that pinned it, else 0.
 
     ``propensity`` is that of standing where it does, given those above it (see ``Selection``); None: not known.
+    ``placed_by`` is what put it there: a kind of position that is kept, or a rule of the list.
     """
 
     listing_id: int
@@ -56,6 +61,7 @@ class Candidate:
     source: str
     rule_id: int = 0
     propensity: float | None = 1.0
+    placed_by: str = BY_SCORE
 
 
 ORDERS: LifetimeCache[tuple[list[Candidate], bool]] = LifetimeCache()  # and whether they are all there are
@@ -246,6 +252,10 @@ def arrange(source_by_id: Mapping[int, str], context: RankingContext, policy: Li
     chosen = order[selection.rows]
     kinds = dict(zip(chosen.tolist(), selection.kinds.tolist(), strict=True))
     propensities = dict(zip(chosen.tolist(), selection.propensities.tolist(), strict=True))
+    placed_by = {
+        row: PLACED_BY_KIND.get(Kind(kind), PLACED_BY_WHY[Why(why)])
+        for row, kind, why in zip(chosen.tolist(), selection.kinds.tolist(), selection.reasons.tolist(), strict=True)
+    }
     rest = order[~np.isin(order, chosen)]
     rest = rest[np.argsort(is_over_cap(pool, policy, chosen)[rest], kind="stable")]
     return [
@@ -254,6 +264,7 @@ def arrange(source_by_id: Mapping[int, str], context: RankingContext, policy: Li
             score=float(scored.scores[row]),
             source=SOURCE_OF_KIND.get(Kind(kinds.get(row, Kind.RANKED)), source_by_id[int(ids[row])]),
             propensity=propensities.get(row, 1.0),
+            placed_by=placed_by.get(row, STAND_IN),
         )
         for row in np.concatenate([chosen, rest]).tolist()
     ]

@@ -16,24 +16,29 @@ from recommendations.serving.scorer import Scorer
 
 
 def scores_for(listing_ids: Sequence[int], buyer: Buyer | None) -> dict[int, float]:
-    """Listing id -> score, higher is better, of the listings the ranker knows; {} before the first training.
+    """Listing id -> score, higher is better, of the listings the ranker knows; {} before the first training."""
+    return score_for(listing_ids, buyer)[0]
+
+
+def score_for(listing_ids: Sequence[int], buyer: Buyer | None) -> tuple[dict[int, float], Scorer | None]:
+    """The same, and how they were scored.
 
     The score is that of a list at the default placement: all its terms, without the rules that mix a list.
     """
     buyer_context = load_buyer_context(buyer)
     with borrow_index() as listing_index:
         if listing_index is None or not listing_ids:
-            return {}
+            return {}, None
         if buyer_context is None or buyer_context.version_id != listing_index.version_id:
             buyer_context = buyer_context_in(listing_index, buyer, preference_of(buyer))
         ids = np.array(list(dict.fromkeys(listing_ids)), np.int64)
         snapshot = snapshot_with(listing_index, ids)
         ids = ids[snapshot.stock.rows_of(ids) >= 0]
         if not len(ids):
-            return {}
+            return {}, None
         scorer = Scorer.of(listing_index, buyer_context, rules_of(HOME, buyer), current_market_statistics())
         scored = scorer.score_listings(snapshot.listing_features.take(snapshot.stock.rows_of(ids)), ids.tolist())
-        return dict(zip(ids.tolist(), scored.scores.tolist(), strict=True))
+        return dict(zip(ids.tolist(), scored.scores.tolist(), strict=True)), scorer
 
 
 def best_first(listing_ids: Sequence[int], buyer: Buyer | None) -> list[int]:

@@ -10,6 +10,7 @@ from rest_framework.renderers import JSONRenderer
 from catalog.models import CarModel, Listing, Make, Seller
 from recommendations.api.answers import list_response, similar_response
 from recommendations.api.serializers import RecommendationsAnswerSerializer, SimilarAnswerSerializer
+from recommendations.api.views import answer_with_next
 from recommendations.listings.market_prices import ListingMarketPrice
 from recommendations.serving.lists import RecommendedList, RecommendedListing
 from tests.markets import trained_market
@@ -38,21 +39,30 @@ PRICES = [None, ListingMarketPrice("good", 5000.0, 6000.5, 7000.0, "GBP")]
 
 def items(fields: dict) -> list[RecommendedListing]:
     return [
-        RecommendedListing(Listing(pk=7, **fields), position, score, "taste", "Because “so”.", {}, price)
+        RecommendedListing(
+            Listing(pk=7, **fields),
+            position,
+            score,
+            "taste",
+            "Because “so”.",
+            {},
+            price,
+            propensity=None if price else 0.0625,
+            placed_by="wish",
+        )
         for position, (score, price) in enumerate(((s, p) for s in SCORES for p in PRICES), start=1)
     ]
 
 
 @pytest.mark.parametrize("fields", CARS.values(), ids=CARS)
 def test_a_list_reads_as_its_serializer_says(fields):
-    answer = RecommendedList(uuid.uuid4(), items(fields), 3, True, 12)
-    said = RecommendationsAnswerSerializer(
-        {"recommended": answer.items, "list_id": answer.id, "version": 3, "is_personalised": True, "n_events": 12}
-    ).data
-    assert list_response(answer).content == JSONRenderer().render(said)
-    assert list_response(answer).content == JSONRenderer().render(said)  # from what was kept
-    assert similar_response(answer.items).content == JSONRenderer().render(
-        SimilarAnswerSerializer({"similar": answer.items}).data
+    for before, next_page in ((None, None), (uuid.uuid4(), "https://x.example/lists?after=7&k=2&buyer=a%22")):
+        answer = RecommendedList(uuid.uuid4(), items(fields), 3, True, 12, "e: “b”", before, next_page is not None)
+        said = RecommendationsAnswerSerializer(answer_with_next(answer, next_page)).data
+        assert list_response(answer, next_page).content == JSONRenderer().render(said)
+        assert list_response(answer, next_page).content == JSONRenderer().render(said)  # from what was kept
+    assert similar_response(answer).content == JSONRenderer().render(
+        SimilarAnswerSerializer({"similar": answer.items, "list_id": answer.id}).data
     )
 
 
@@ -63,5 +73,6 @@ def test_both_ways_have_the_same_headers_and_fields(as_alice):
     other = as_alice.get("/api/v1/cars/recommendations", {"k": 3}, headers={"accept": "application/json; indent=2"})
     assert plain["Content-Type"] == "application/json"
     assert {name: plain[name] for name in ("Vary", "Allow")} == {name: other[name] for name in ("Vary", "Allow")}
-    assert {**plain.json(), "list_id": ""} == {**other.json(), "list_id": ""}
+    own = {"list_id": "", "next": ""}  # each list has an id of its own
+    assert {**plain.json(), **own} == {**other.json(), **own}
     assert b"\n" in other.content
