@@ -210,7 +210,9 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "recommender_site.http.bandwidth.CompressedAnswersMiddleware",
     "recommender_site.http.security.PrivateAnswersMiddleware",
+    "recommender_site.http.bandwidth.RevalidatedAnswersMiddleware",
     "recommender_site.http.language.LanguageMiddleware",  # before all that may refuse in words
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -229,8 +231,9 @@ CORS_URLS_REGEX = API_PATHS
 CORS_ALLOW_ALL_ORIGINS = "*" in CORS_ALLOWED_ORIGINS
 CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ALLOWED_ORIGINS if origin != "*"]
 CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-CORS_ALLOW_HEADERS = ["Accept", "Authorization", "Content-Type", "X-Api-Key", "X-Visitor-Key", "X-Request-ID"]
-CORS_EXPOSE_HEADERS = ["Retry-After", "Content-Disposition", "X-Request-ID"]
+CORS_ALLOW_HEADERS = ["Accept", "Authorization", "Content-Type", "X-Api-Key", "X-Visitor-Key", "X-Request-ID",
+                      "If-None-Match"]  # fmt: skip
+CORS_EXPOSE_HEADERS = ["Retry-After", "Content-Disposition", "X-Request-ID", "ETag"]
 CORS_PREFLIGHT_MAX_AGE = 600  # seconds for which a browser remembers the answer
 
 ROOT_URLCONF = "recommender_site.urls"

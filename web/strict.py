@@ -66,10 +66,13 @@ class StrictView(APIView):
     Attributes:
         parameters: Method -> what its query string may hold, as its description has it; nothing for other methods.
         without_body: Methods that take no body.
+        is_revalidated: Whether what GET answers is the same until something changes, so that a caller who has it need
+            not be sent it again.
     """
 
     parameters: ClassVar[Mapping[str, Parameters]] = {}
     without_body: ClassVar[Collection[str]] = ()
+    is_revalidated: ClassVar[bool] = False
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

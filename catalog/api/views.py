@@ -91,6 +91,7 @@ class ListingsView(StrictView):
     can be searched for at once, and recommended within a second.
     """
 
+    is_revalidated = True
     permission_classes = [HasScope]
     required_scope = ApiKey.Scope.INGEST
     throttle_classes = CALLER_THROTTLES
@@ -297,6 +298,7 @@ class CompleteSetView(StrictView):
 class ListingView(StrictView):
     """Look at a listing, mark it as sold, reserve it, withdraw it, put it back on sale, or change its price."""
 
+    is_revalidated = True
     permission_classes = [HasScope]
     required_scope = ApiKey.Scope.INGEST
     throttle_classes = CALLER_THROTTLES

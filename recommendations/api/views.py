@@ -102,6 +102,7 @@ def publish(request: Request, event: Event) -> None:
 class SearchView(StrictView):
     """Cars for sale that satisfy every filter. A search with conditions shows what the buyer likes."""
 
+    is_revalidated = True
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.READ
     throttle_classes = CALLER_THROTTLES
@@ -219,6 +220,7 @@ class CompletionsView(StrictView):
     """Names and words of the stock that begin as what is being typed ends, those with the most cars first."""
 
     parameters = {"get": [CompletionQuestionSerializer]}
+    is_revalidated = True
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.READ
     throttle_classes = CALLER_THROTTLES
@@ -242,6 +244,7 @@ class CompletionsView(StrictView):
 class DetailView(StrictView):
     """Everything about one car, sold ones too. Looking at it shows what the buyer likes."""
 
+    is_revalidated = True
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.READ
     throttle_classes = CALLER_THROTTLES
@@ -483,6 +486,7 @@ class SimilarView(StrictView):
 
     It is remembered who was shown them."""
 
+    is_revalidated = True
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.READ
     throttle_classes = CALLER_THROTTLES
