@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from jobs.limits import LONG, RETRY, SHORT
 from recommendations.buyers import refresh
+from recommendations.evaluation import experiment_watch
 from recommendations.evaluation.runs import run_evaluation
 from recommendations.events import attribution, waiting
 from recommendations.feed.fitting import refresh_fit
@@ -98,3 +99,15 @@ def seed_marketplace_task(seed_run_id: int) -> str:
 def refresh_feed_task() -> None:
     """Learn from the likes and dislikes of the feed; free when nothing happened, and at most a tenth of the time."""
     refresh_fit()
+
+
+@shared_task(name="recommendations.watch_experiments", ignore_result=True, soft_time_limit=270, time_limit=290)
+def watch_experiments_task() -> None:
+    """Start, read and end experiments, and stop what harms."""
+    experiment_watch.watch()
+
+
+@shared_task(name="recommendations.measure_experiment", ignore_result=True, soft_time_limit=270, time_limit=290)
+def measure_experiment_task(experiment_id: int) -> None:
+    """Read what became of the buyers of one experiment; free where it is gone."""
+    experiment_watch.measure_by_id(experiment_id)

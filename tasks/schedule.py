@@ -63,6 +63,12 @@ TIMETABLE = [
         Every(60),
     ),
     Entry(
+        "Watch experiments",
+        "Every five minutes: start, read and end experiments, and stop variants that harm.",
+        "recommendations.watch_experiments",
+        Every(300),
+    ),
+    Entry(
         "Retrain",
         "Every night at 03:15: learn from what happened, and put the new version live when it is not worse.",
         "recommendations.scheduled_retrain",

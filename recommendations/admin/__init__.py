@@ -3,6 +3,7 @@
 from recommendations.admin import (
     buyers,
     evaluations,
+    experiments,
     feed,
     health,
     jobs,
@@ -20,6 +21,7 @@ from recommendations.admin import (
 __all__ = [
     "buyers",
     "evaluations",
+    "experiments",
     "feed",
     "health",
     "jobs",

@@ -1,38 +1,30 @@
-"""Where lists are shown and by which rules: placements and experiments."""
+"""Where lists are shown and by which rules: placements."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
-from django.utils import timezone
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
 from catalog.admin import count_of
 from catalog.filters import ListingFilters
-from console.formats import badge, list_link
+from console.formats import list_link
 from console.pages import ConsoleAdmin
 from recommendations.admin.weights import PlacementMixPage
 from recommendations.engine.score_terms import TERMS
 from recommendations.models import Experiment, Placement, ServedList
 from recommendations.serving.placements import (
     DEFAULT_SHARES,
-    VARIABLE_RULES,
     refuse_boosts,
     refuse_filters,
     refuse_rules,
     refuse_sources,
-    refuse_variants,
 )
-
-EXPERIMENT_LABELS = {"draft": "", "running": "success", "stopped": "warning"}
-
 
 KNOWN_SOURCES = ", ".join(f"{name} ({share:g})" for name, share in DEFAULT_SHARES.items())
 JSON_HELP = {
@@ -44,11 +36,6 @@ JSON_HELP = {
     '{"freshness": 0.5}. '
     f"Known are {', '.join(TERMS)}.",
 }
-VARIANTS_HELP = (
-    'Name, share of the buyers, and rules that differ from the placement, like {"usual": {"share": 0.5}, "varied": '
-    '{"share": 0.5, "overrides": {"diversity": 0.2}}}. Rules that may differ: '
-    f"{', '.join(VARIABLE_RULES)}."
-)
 
 
 class PlacementForm(forms.ModelForm):
@@ -124,56 +111,3 @@ class PlacementAdmin(ConsoleAdmin):
     @display(description="Lists served")
     def lists(self, placement: Placement) -> SafeString:
         return list_link(ServedList, "Show", placement__id__exact=placement.pk)
-
-
-class ExperimentForm(forms.ModelForm):
-    class Meta:
-        model = Experiment
-        fields = "__all__"  # noqa: DJ007 - every field is an operator's to set
-        help_texts = {"variants": VARIANTS_HELP}
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        if "variants" in cleaned and "placement" in cleaned:
-            try:
-                refuse_variants(cleaned["variants"], cleaned["placement"])
-            except ValidationError as error:
-                self.add_error("variants", error)
-        if cleaned.get("status") == Experiment.Status.RUNNING and (other := self._running_beside(cleaned)):
-            self.add_error("status", f"“{other}” is running on this placement already; stop it first.")
-        return cleaned
-
-    def _running_beside(self, cleaned: dict[str, Any]) -> Experiment | None:
-        running = Experiment.objects.filter(placement=cleaned.get("placement"), status=Experiment.Status.RUNNING)
-        return running.exclude(pk=self.instance.pk).first()
-
-
-@admin.register(Experiment)
-class ExperimentAdmin(ConsoleAdmin):
-    form = ExperimentForm
-    list_display = ["slug", "placement", "status_badge", "variant_names", "started_at", "stopped_at"]
-    list_filter = [("status", ChoicesDropdownFilter)]
-    list_select_related = ["placement"]
-    search_fields = ["slug__begins_word", "placement__name__begins_word"]
-    autocomplete_fields = ["placement"]
-    fieldsets = [
-        (None, {"fields": [("slug", "placement", "status")]}),
-        ("Variants", {"fields": ["variants"]}),
-        ("When", {"fields": [("started_at", "stopped_at")]}),
-    ]
-
-    def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
-        """Set the start and the end where the operator left them empty."""
-        if obj.status == Experiment.Status.RUNNING and obj.started_at is None:
-            obj.started_at = timezone.now()
-        if obj.status == Experiment.Status.STOPPED and obj.stopped_at is None:
-            obj.stopped_at = timezone.now()
-        super().save_model(request, obj, form, change)
-
-    @display(description="Status", ordering="status")
-    def status_badge(self, experiment: Experiment) -> SafeString:
-        return badge(experiment.get_status_display(), EXPERIMENT_LABELS[experiment.status])
-
-    @display(description="Variants", label=True)
-    def variant_names(self, experiment: Experiment) -> list[str]:
-        return list(experiment.variants)

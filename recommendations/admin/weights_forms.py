@@ -26,7 +26,7 @@ from accounts.models import Buyer
 from recommendations.engine.score_terms import TERMS
 from recommendations.insight.previews import ListSetup, buyer_named, drawn_buyers
 from recommendations.models import EventKind, Placement
-from recommendations.serving.placements import DEFAULT_SHARES, Rules, refuse_rules
+from recommendations.serving.placements import DEFAULT_SHARES, VARIABLE_RULES, Rules, changed, refuse_rules
 
 BUYERS_AT_MOST = 6
 WEIGHT_FIELDS = ("weight", "half_life_days")
@@ -159,18 +159,21 @@ class KindsForm(PreviewForm):
 class MixForm(PreviewForm):
     """The rules of one placement: who proposes how much, what weighs how much, and how the list is mixed."""
 
+    numbers: tuple[str, ...] = MIX_FIELDS
+
     def __init__(self, asked: Mapping[str, Any], placement: Placement) -> None:
         self.placement = placement
         shares = Rules(placement).shares
         super().__init__(asked, {
-            **{field: getattr(placement, field) for field in MIX_FIELDS},
+            **{field: getattr(placement, field) for field in self.numbers},
             "follows_intent": str(placement.follows_intent),
             **{share_field(name): share for name, share in shares.items()},
             **{boost_field(term): weight for term, weight in Rules(placement).boosts.items()},
         })  # fmt: skip
-        for field in MIX_FIELDS:
+        for field in self.numbers:
             self.fields[field] = form_field(placement, field)
-        self.fields["k"].label = "Cars"
+        if "k" in self.fields:
+            self.fields["k"].label = "Cars"
         self.fields["follows_intent"] = forms.TypedChoiceField(
             choices=YES_OR_NO, coerce=lambda value: value == "True", widget=UnfoldAdminSelectWidget,
             help_text=column_of(placement, "follows_intent").help_text,
@@ -196,7 +199,7 @@ class MixForm(PreviewForm):
 
     @property
     def mix_fields(self) -> list[Any]:
-        return [self[field] for field in (*MIX_FIELDS, "follows_intent")]
+        return [self[field] for field in (*self.numbers, "follows_intent")]
 
     def clean(self) -> dict[str, Any]:
         """Rules that are right one by one may ask too much together."""
@@ -208,7 +211,7 @@ class MixForm(PreviewForm):
     def mixed(self) -> Placement:
         """The placement as it would be."""
         cleaned, mixed = self.cleaned_data, copy.copy(self.placement)
-        for field in (*MIX_FIELDS, "follows_intent"):
+        for field in (*self.numbers, "follows_intent"):
             setattr(mixed, field, cleaned[field])
         shares = {name: cleaned[share_field(name)] for name in DEFAULT_SHARES}
         named = self.placement.sources
@@ -232,6 +235,24 @@ class MixForm(PreviewForm):
 
     def setups(self) -> tuple[ListSetup, ListSetup]:
         return ListSetup(None, Rules(self.placement)), ListSetup(None, Rules(self.mixed()))
+
+
+class VariantForm(MixForm):
+    """The rules of one variant of an experiment, as it has them beside those of its placement.
+
+    The length of the list is no rule of a variant: its buyers would see more cars, and nothing could be compared.
+    """
+
+    numbers = tuple(field for field in MIX_FIELDS if field != "k")
+
+    def __init__(self, asked: Mapping[str, Any], placement: Placement, overrides: Mapping[str, Any]) -> None:
+        self.usual = placement
+        super().__init__(asked, changed(placement, overrides))
+
+    def overrides(self) -> dict[str, Any]:
+        """What differs from the placement's own rules; filters stay as the variant has them."""
+        usual, mixed = model_to_dict(self.usual), model_to_dict(self.mixed())
+        return {name: value for name, value in mixed.items() if name in VARIABLE_RULES and usual[name] != value}
 
 
 def describe_rules(placement: Placement) -> dict[str, str]:

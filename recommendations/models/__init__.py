@@ -18,6 +18,7 @@ from pgvector.django import VectorField
 from accounts.models import Buyer, User
 from catalog.models import Listing
 from jobs.models import Job
+from recommendations.models.experiments import Experiment as Experiment
 from recommendations.models.merchandising import MerchandisingChange as MerchandisingChange
 from recommendations.models.merchandising import MerchandisingRule as MerchandisingRule
 from recommendations.models.querysets import InteractionQuerySet, ListingVectorQuerySet, RankerVersionQuerySet
@@ -495,32 +496,6 @@ class ServedList(models.Model):
 
     def __str__(self) -> str:
         return f"{len(self.listing_ids)} cars at {self.served_at:%Y-%m-%d %H:%M}"
-
-
-class Experiment(models.Model):
-    """Two or more ways of ranking one placement, each for its share of the buyers."""
-
-    class Status(models.TextChoices):
-        DRAFT = "draft", "Draft"
-        RUNNING = "running", "Running"
-        STOPPED = "stopped", "Stopped"
-
-    slug = models.SlugField(unique=True)
-    placement = models.ForeignKey(Placement, on_delete=models.CASCADE, related_name="experiments")
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
-    variants = models.JSONField(default=dict, help_text="Name, share of the buyers, and overrides of the placement.")
-    started_at = models.DateTimeField(null=True, blank=True)
-    stopped_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["placement"], condition=models.Q(status="running"), name="one_running_experiment_per_placement"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.slug
 
 
 class SavedSearch(models.Model):

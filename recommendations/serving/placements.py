@@ -23,6 +23,7 @@ from recommendations.engine.policy import ListPolicy
 from recommendations.engine.score_terms import TERMS
 from recommendations.merchandising.plan import NO_PLAN, Plan
 from recommendations.models import Experiment, Placement
+from recommendations.models.experiments import HOLDOUT, RESERVED_NAMES
 from recommendations.serving.sources import SOURCES
 
 HOME = "home"  # the placement of a list that names none
@@ -34,6 +35,7 @@ VARIABLE_RULES = (
     "fresh_share", "promoted_share", "follows_intent", "free_leads", "saturation_strength", "times_shown_at_most",
 )  # fmt: skip
 VARIANT_PARTS = ("share", "overrides")
+EXPERIMENT_COLUMNS = ("slug", "variants", "holdout", "stopped_arms")  # what serving asks of one
 LONGEST_VARIANT_NAME = 40
 
 
@@ -43,13 +45,15 @@ class Rules:
 
     Attributes:
         placement: Its row, with what a variant changes; not to be saved.
-        variant: Name of the experiment's arm; "" outside of experiments.
+        variant: Name of the experiment's arm, or ``HOLDOUT`` for those who take no part; "" outside of experiments.
+        experiment: Its name; "" outside of experiments.
         plan: The merchandising rules that hold for the list.
     """
 
     placement: Placement
     variant: str = ""
     plan: Plan = NO_PLAN
+    experiment: str = ""
 
     @property
     def filters(self) -> ListingFilters:
@@ -97,7 +101,7 @@ def rules_of(slug: str, buyer: Buyer | None) -> Rules:
     A buyer who is not known takes part in no experiment: next time their arm would be unknown.
     """
     running = Experiment.objects.filter(status=Experiment.Status.RUNNING, placement__slug=slug)
-    described = running.values(arms=JSONObject(slug=F("slug"), variants=F("variants")))
+    described = running.values(arms=JSONObject(**{name: F(name) for name in EXPERIMENT_COLUMNS}))
     placement = Placement.objects.annotate(experiment=Subquery(described[:1])).filter(slug=slug).first()
     if placement is None:
         return Rules(Placement(slug=slug))
@@ -105,11 +109,24 @@ def rules_of(slug: str, buyer: Buyer | None) -> Rules:
 
 
 def rules_for(placement: Placement, experiment: Mapping[str, Any] | None, buyer: Buyer | None) -> Rules:
-    """The rules of a placement as the experiment that runs on it (its slug and variants) has them for this buyer."""
+    """The rules of a placement as the experiment that runs on it (``EXPERIMENT_COLUMNS``) has them for this buyer.
+
+    Who is in an arm that was stopped for harm gets the usual lists, and is in no arm.
+    """
     if experiment is None or buyer is None:
         return Rules(placement)
+    if is_held_out(placement.slug, experiment.get("holdout", 0), buyer.pk):
+        return Rules(placement, HOLDOUT, experiment=experiment["slug"])
     variant = variant_for(experiment["slug"], experiment["variants"], buyer.pk)
-    return Rules(changed(placement, experiment["variants"][variant].get("overrides", {})), variant)
+    if variant in experiment.get("stopped_arms", {}):
+        return Rules(placement)
+    overrides = experiment["variants"][variant].get("overrides", {})
+    return Rules(changed(placement, overrides), variant, experiment=experiment["slug"])
+
+
+def is_held_out(placement: str, percent: float, buyer_id: int) -> bool:
+    """Whether a buyer takes part in no experiment of a placement: the same ones in each, and more of them with more."""
+    return percent > 0 and hashed(f"holdout:{placement}:{buyer_id}") < percent / 100
 
 
 def variant_for(experiment: str, variants: Mapping[str, Mapping[str, Any]], buyer_id: int) -> str:
@@ -117,14 +134,18 @@ def variant_for(experiment: str, variants: Mapping[str, Mapping[str, Any]], buye
 
     Arms in order of their names divide the line from 0 to 1 by their shares, and the buyer's hash is a point on it.
     """
-    digest = hashlib.blake2b(f"{experiment}:{buyer_id}".encode(), digest_size=8).digest()
     names = sorted(variants)
-    point = int.from_bytes(digest) / 2**64 * sum(variants[name]["share"] for name in names)
+    point = hashed(f"{experiment}:{buyer_id}") * sum(variants[name]["share"] for name in names)
     for name in names:
         point -= variants[name]["share"]
         if point < 0:
             return name
     return names[-1]  # rounding, or shares that are all 0
+
+
+def hashed(text: str) -> float:
+    """A number from 0 to 1 that is always the same for a text, and even over many texts."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
 
 
 def changed(placement: Placement, overrides: Mapping[str, Any]) -> Placement:
@@ -187,6 +208,8 @@ def refuse_variants(value: Any, placement: Placement | None = None) -> None:
     for name, variant in value.items():
         if not name or len(name) > LONGEST_VARIANT_NAME:
             raise ValidationError(f"A variant's name has 1 to {LONGEST_VARIANT_NAME} characters; “{name}” has not.")
+        if name.lower() in RESERVED_NAMES:
+            raise ValidationError(f"“{name}” is a name that records of lists have another meaning for; take another.")
         if not isinstance(variant, dict):
             raise ValidationError(f"“{name}” needs a share and may have overrides, like {example}.")
         _refuse_unknown(variant, VARIANT_PARTS, f"parts of “{name}”")

@@ -18,7 +18,7 @@ from recommendations.buyers import profiles
 from recommendations.buyers.refresh import refresh_preferences
 from recommendations.listings.rows import read_listings
 from recommendations.listings.vectors import create_partition, write_vectors
-from recommendations.models import EventKind, Experiment, Placement, Preference, RankerVersion, SeedRun, TrainingRun
+from recommendations.models import EventKind, Placement, Preference, RankerVersion, SeedRun, TrainingRun
 from recommendations.training.runs import run_training, start_training
 from recommender_site.celery import app
 from tests.factories import (
@@ -405,35 +405,6 @@ def test_the_form_of_a_placement_names_what_it_knows(operator: Client):
     ).content.decode()
     for name in ("saved search (0.06)", "free_leads", "promoted_share", "follows_intent", "utility, archetype, demand"):
         assert name in page
-
-
-AB = '{"a": {"share": 0.5}, "b": {"share": 0.5, "overrides": {"diversity": %s}}}'
-
-
-@pytest.mark.parametrize(
-    ("variants", "error"),
-    [
-        ("[1]", "Name at least two variants"),
-        ('{"a": {"share": 1}}', "Name at least two variants"),
-        (AB % 2, "In “b”: Ensure this value is less than or equal to 1"),
-        ('{"a": {"share": 1}, "b": {"share": 1, "overrides": {"colour": 1}}}', "Unknown rules in “b”: colour"),
-    ],
-)
-def test_arms_that_make_no_sense_are_refused(operator: Client, variants: str, error: str):
-    page = reverse("admin:recommendations_experiment_add")
-    given = {"slug": "x", "placement": PlacementFactory().pk, "status": "draft", "variants": variants}
-    response = operator.post(page, given)
-    assert error in str(response.context["adminform"].form.errors["variants"])
-    assert not Experiment.objects.exists()
-
-
-def test_an_experiment_that_is_started_says_when_and_is_alone_on_its_placement(operator: Client):
-    page = reverse("admin:recommendations_experiment_add")
-    given = {"placement": PlacementFactory().pk, "status": "running", "variants": AB % 0.2}
-    operator.post(page, {**given, "slug": "one"})
-    assert Experiment.objects.get().started_at is not None
-    response = operator.post(page, {**given, "slug": "other"})
-    assert "“one” is running on this placement already" in str(response.context["adminform"].form.errors["status"])
 
 
 def test_filters_that_are_known_are_kept(operator: Client):

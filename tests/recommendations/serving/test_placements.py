@@ -12,11 +12,13 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.engine.score_terms import TERMS
 from recommendations.models import Experiment, Placement, ServedList
+from recommendations.models.experiments import HOLDOUT
 from recommendations.serving.lists import ListRequest, recommend
 from recommendations.serving.placements import (
     DEFAULT_SHARES,
     VARIABLE_RULES,
     Rules,
+    is_held_out,
     refuse_boosts,
     refuse_filters,
     refuse_rules,
@@ -99,6 +101,35 @@ def test_an_arm_changes_the_rules_of_its_buyers_alone():
     assert rules_of("home", BuyerFactory()).variant == ""
     placement.refresh_from_db()
     assert placement.diversity != 0.4
+
+
+@pytest.mark.django_db
+def test_the_holdout_takes_no_part_and_says_so():
+    placement = Placement.objects.get(slug="home")
+    Experiment.objects.create(slug="x", placement=placement, status="running", variants=AB, holdout=50)
+    rules = [rules_of("home", BuyerFactory(external=True)) for _ in range(16)]
+    assert {rule.variant for rule in rules} == {"a", "b", HOLDOUT}
+    for rule in rules:
+        assert rule.experiment == "x"
+        assert rule.placement.diversity == (0.4 if rule.variant == "b" else placement.diversity)
+
+
+def test_the_holdout_is_the_same_buyers_for_every_experiment_and_grows():
+    few, many = ({n for n in range(2_000) if is_held_out("home", percent, n)} for percent in (10, 30))
+    assert few < many
+    assert 0.08 < len(few) / 2_000 < 0.12
+    assert few != {n for n in range(2_000) if is_held_out("search", 10, n)}
+    assert not any(is_held_out("home", 0, n) for n in range(2_000))
+
+
+@pytest.mark.django_db
+def test_buyers_of_an_arm_that_was_stopped_get_the_usual_lists():
+    placement = Placement.objects.get(slug="home")
+    stopped = {"b": {"at": "2026-01-01T00:00:00+00:00", "why": "harm"}}
+    Experiment.objects.create(slug="x", placement=placement, status="running", variants=AB, stopped_arms=stopped)
+    rules = [rules_of("home", BuyerFactory(external=True)) for _ in range(12)]
+    assert {rule.variant for rule in rules} == {"a", ""}
+    assert {rule.placement.diversity for rule in rules} == {placement.diversity}
 
 
 @pytest.mark.django_db

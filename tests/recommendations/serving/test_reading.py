@@ -141,6 +141,10 @@ CHANGES = {
         slug="trial", placement=Placement.objects.get(slug="home"), status="running",
         variants={"a": {"share": 1.0, "overrides": {"times_shown_at_most": 2}}, "b": {"share": 0.5}},
     ),
+    "a holdout": lambda market, buyer: Experiment.objects.filter(slug="trial").update(holdout=50),
+    "no holdout, and an arm that was stopped": lambda market, buyer: Experiment.objects.filter(slug="trial").update(
+        holdout=0, stopped_arms={"a": {"at": "2026-01-01T00:00:00+00:00", "why": ""}}
+    ),
     "a preference that was lost": lambda market, buyer: Preference.objects.filter(buyer=buyer).delete(),
     "a preference that was made again": lambda market, buyer: (
         Preference.objects.filter(buyer=buyer).delete(),

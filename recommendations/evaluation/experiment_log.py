@@ -1,0 +1,263 @@
+"""What became of the buyers of an experiment, out of the log: sums by variant, day of entry and segment.
+
+A buyer enters with their first list of the placement while the experiment runs, in the variant that this list was made
+by, and stays there. What counts is what they do within a fixed time of it. One statement reads all of that; what it
+answers is small, names no buyer, and is all that reports are made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
+
+from recommendations.metrics.experiments import Moments
+from recommendations.models import EventKind, Experiment
+from recommendations.models.experiments import HOLDOUT
+
+BEFORE_DAYS = 14  # what is known of a buyer from before
+EARLY_DAYS = 1  # what guardrails look at, so that harm shows soon
+BASELINE = "baseline"  # the one variant of a placement before an experiment
+BASELINE_DAYS = 28
+MANY_EVENTS = 10
+SEGMENTS = {
+    "new": "new to us: no event in the 14 days before",
+    "some": f"known: 1 to {MANY_EVENTS - 1} events in the 14 days before",
+    "many": f"well known: {MANY_EVENTS} events or more in the 14 days before",
+    "guest": "guests",
+    "account": "with an account, or known to a client system",
+}
+OUTCOMES = ("clicks", "contacts", "early_clicks", "early_contacts", "early_dismissals")
+MATURE_AFTER = {name: EARLY_DAYS for name in OUTCOMES if name.startswith("early_")}  # others: the experiment's days
+
+# No part is joined with another part of its size, and each buyer's events are found by their index: so the time grows
+# with the number of buyers, whatever the planner believes of parts that it has no statistics of.
+READ = """
+WITH lists AS (
+    SELECT id, buyer_id, served_at, cardinality(listing_ids) AS n,
+        first_value(CASE WHEN %(arms)s::text[] IS NULL THEN %(baseline)s ELSE variant END) OVER entry AS variant,
+        first_value(served_at) OVER entry AS at
+    FROM recommendations_servedlist
+    WHERE placement_id = %(placement)s AND served_at >= %(since)s AND served_at < %(until)s AND buyer_id IS NOT NULL
+        AND variant <> 'feed' AND (%(arms)s::text[] IS NULL OR variant = ANY(%(arms)s))
+    WINDOW entry AS (PARTITION BY buyer_id ORDER BY served_at, id)
+),
+entered AS MATERIALIZED (
+    SELECT buyer_id, variant, at, array_agg(id) AS list_ids, count(*) AS n_lists, sum(n) AS n_shown
+    FROM lists WHERE served_at < at + %(window)s::interval GROUP BY 1, 2, 3
+),
+buyers AS (
+    SELECT entered.variant, (entered.at AT TIME ZONE 'UTC')::date AS day,
+        CASE WHEN n_before = 0 THEN 'new' WHEN n_before < %(many)s THEN 'some' ELSE 'many' END AS activity,
+        buyer.visitor_key IS NOT NULL AND buyer.user_id IS NULL AS is_guest, ln(1 + n_before) AS x, n_lists, n_shown,
+        ARRAY[clicks, contacts, early_clicks, early_contacts, early_dismissals]::float[] AS y
+    FROM entered JOIN accounts_buyer AS buyer ON buyer.id = entered.buyer_id
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE when_it_was = 'before') AS n_before,
+            count(DISTINCT listing_id) FILTER (WHERE is_click AND when_it_was <> 'before') AS clicks,
+            count(DISTINCT listing_id) FILTER (WHERE is_contact AND when_it_was <> 'before') AS contacts,
+            count(DISTINCT listing_id) FILTER (WHERE is_click AND when_it_was = 'early') AS early_clicks,
+            count(DISTINCT listing_id) FILTER (WHERE is_contact AND when_it_was = 'early') AS early_contacts,
+            count(DISTINCT listing_id) FILTER (WHERE is_dismissal AND when_it_was = 'early') AS early_dismissals
+        FROM (
+            SELECT listing_id, kind_id = ANY(%(contacts)s) AS is_contact, kind_id = ANY(%(dismissals)s) AS is_dismissal,
+                kind_id = ANY(%(favourable)s) AND served_list_id = ANY(entered.list_ids)
+                    AND attribution IN ('', 'checked') AS is_click,
+                CASE WHEN occurred_at < entered.at THEN 'before'
+                    WHEN occurred_at < entered.at + %(early)s::interval THEN 'early' ELSE 'later' END AS when_it_was
+            FROM recommendations_interaction
+            WHERE buyer_id = entered.buyer_id AND occurred_at >= entered.at - %(before)s::interval
+                AND occurred_at < entered.at + %(window)s::interval
+        ) AS event
+    ) AS acted
+)
+SELECT variant, day, activity, is_guest, count(*), sum(n_lists), sum(n_shown), sum(x), sum(x * x),
+    ARRAY[sum(y[1]), sum(y[2]), sum(y[3]), sum(y[4]), sum(y[5])],
+    ARRAY[sum(y[1] * y[1]), sum(y[2] * y[2]), sum(y[3] * y[3]), sum(y[4] * y[4]), sum(y[5] * y[5])],
+    ARRAY[sum(x * y[1]), sum(x * y[2]), sum(x * y[3]), sum(x * y[4]), sum(x * y[5])]
+FROM buyers GROUP BY 1, 2, 3, 4 ORDER BY 2, 1, 3, 4
+"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Buyers of one variant who entered on one day (UTC) and are alike; sums over them.
+
+    Attributes:
+        x, xx: Of the logarithm of one more than their events of the ``BEFORE_DAYS`` before.
+        y, yy, xy: Of what they did, in the order of ``OUTCOMES``.
+    """
+
+    variant: str
+    day: date
+    activity: str
+    is_guest: bool
+    n: int
+    n_lists: int
+    n_shown: int
+    x: float
+    xx: float
+    y: tuple[float, ...]
+    yy: tuple[float, ...]
+    xy: tuple[float, ...]
+
+    def as_json(self) -> list[Any]:
+        sums = [list(self.y), list(self.yy), list(self.xy)]
+        return [
+            self.variant, self.day.isoformat(), self.activity, self.is_guest, self.n, self.n_lists, self.n_shown,
+            self.x, self.xx, *sums,
+        ]  # fmt: skip
+
+    @classmethod
+    def from_json(cls, content: Sequence[Any]) -> Cell:
+        variant, day, *others = content
+        return cls(variant, date.fromisoformat(day), *others[:-3], *(tuple(sums) for sums in others[-3:]))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Cells as arrays of length n: what reports sum over.
+
+    Attributes:
+        days: Ordinals of the days of entry.
+        sums: n, x and xx, shape (3, n).
+        outcomes: y, yy and xy by outcome, shape (3, n, n_outcomes).
+    """
+
+    variants: NDArray[np.str_]
+    days: NDArray[np.int64]
+    activities: NDArray[np.str_]
+    is_guest: NDArray[np.bool_]
+    sums: NDArray[np.float64]
+    outcomes: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell]) -> Table:
+        return cls(
+            variants=np.array([cell.variant for cell in cells], np.str_),
+            days=np.array([cell.day.toordinal() for cell in cells], np.int64),
+            activities=np.array([cell.activity for cell in cells], np.str_),
+            is_guest=np.array([cell.is_guest for cell in cells], bool),
+            sums=np.array([[cell.n, cell.x, cell.xx] for cell in cells], np.float64).reshape(len(cells), 3).T,
+            outcomes=np.array([[cell.y, cell.yy, cell.xy] for cell in cells], np.float64)
+            .reshape(len(cells), 3, len(OUTCOMES))
+            .transpose(1, 0, 2),
+        )
+
+    def in_segment(self, segment: str) -> NDArray[np.bool_]:
+        """Which cells a segment holds; all of them where none is named."""
+        if segment in ("guest", "account"):
+            return self.is_guest == (segment == "guest")
+        return (self.activities == segment) if segment else np.ones(len(self.days), bool)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of an experiment.
+
+    Attributes:
+        read_at: When.
+        cells: All of it.
+        outcome_days: Days of a buyer that count.
+    """
+
+    read_at: datetime
+    cells: tuple[Cell, ...]
+    outcome_days: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {"outcome_days": self.outcome_days, "cells": [cell.as_json() for cell in self.cells]}
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Reading | None:
+        """What was measured last; None before."""
+        if experiment.measured_at is None or not experiment.measured:
+            return None
+        cells = tuple(Cell.from_json(content) for content in experiment.measured["cells"])
+        return cls(experiment.measured_at, cells, experiment.measured["outcome_days"])
+
+    def last_day(self, outcome: str) -> date:
+        """The last day of entry of buyers whose time is over."""
+        days = MATURE_AFTER.get(outcome, self.outcome_days)
+        return self.read_at.astimezone(UTC).date() - timedelta(days=days + 1)
+
+    def days(self, outcome: str) -> list[date]:
+        """Days of entry, without a gap, of buyers who can be judged."""
+        entries = [cell.day for cell in self.cells if cell.variant != HOLDOUT]
+        if not entries:
+            return []
+        last = min(self.last_day(outcome), max(entries))
+        return [min(entries) + timedelta(days=n) for n in range((last - min(entries)).days + 1)]
+
+    @cached_property
+    def table(self) -> Table:
+        return Table.of(self.cells)
+
+    def moments(self, outcome: str, variant: str, segment: str = "") -> Moments:
+        """Sums over the buyers of a variant whose time is over, of one segment or all."""
+        rows = self._rows(outcome, variant, segment)
+        n, x, xx = self.table.sums[:, rows].sum(axis=1)
+        y, yy, xy = self.table.outcomes[:, rows, OUTCOMES.index(outcome)].sum(axis=1)
+        return Moments(*map(np.asarray, (n, y, yy, x, xx, xy)))
+
+    def daily(self, outcome: str, variant: str) -> Moments:
+        """Sums from the first day on, by the last day counted, shape (n_days,)."""
+        days = self.days(outcome)
+        rows = self._rows(outcome, variant)
+        slots = self.table.days[rows] - days[0].toordinal()
+
+        def by_day(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.bincount(slots, weights[rows], len(days)).astype(np.float64)
+
+        n, x, xx = map(by_day, self.table.sums)
+        y, yy, xy = map(by_day, self.table.outcomes[:, :, OUTCOMES.index(outcome)])
+        return Moments(n, y, yy, x, xx, xy).along_days()
+
+    def _rows(self, outcome: str, variant: str, segment: str = "") -> NDArray[np.bool_]:
+        table = self.table
+        is_over = table.days <= self.last_day(outcome).toordinal()
+        return (table.variants == variant) & is_over & table.in_segment(segment)
+
+
+def read_experiment(experiment: Experiment, now: datetime) -> Reading:
+    """What became of the buyers of an experiment so far; before its start, of those of its placement."""
+    is_before = experiment.started_at is None
+    days = experiment.outcome_days
+    since = experiment.started_at or now - timedelta(days=BASELINE_DAYS + days)
+    parameters: dict[str, Any] = {
+        "arms": None if is_before else [*experiment.variants, HOLDOUT],
+        "baseline": BASELINE,
+        "placement": experiment.placement_id,
+        "since": since,
+        "until": now if is_before else experiment.stopped_at or now,
+        "window": timedelta(days=days),
+        "early": timedelta(days=EARLY_DAYS),
+        "before": timedelta(days=BEFORE_DAYS),
+        "many": MANY_EVENTS,
+        **kinds(),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(READ, parameters)
+        return Reading(now, tuple(cells_of(cursor.fetchall())), days)
+
+
+def kinds() -> dict[str, list[str]]:
+    """Kinds of events by what they say: of contacts, of dismissals, and of what counts in favour of a car."""
+    rows = EventKind.objects.all()
+    return {
+        "contacts": [kind.slug for kind in rows if kind.is_contact],
+        "dismissals": [kind.slug for kind in rows if kind.is_dismissal],
+        "favourable": [kind.slug for kind in rows if kind.weight > 0],
+    }
+
+
+def cells_of(rows: Iterable[Sequence[Any]]) -> Iterable[Cell]:
+    for variant, day, activity, is_guest, n, n_lists, n_shown, x, xx, *sums in rows:
+        numbers = (int(n), int(n_lists), int(n_shown), float(x), float(xx))
+        yield Cell(variant, day, activity, is_guest, *numbers, *(tuple(map(float, each)) for each in sums))
