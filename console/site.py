@@ -52,6 +52,7 @@ NAVIGATION = [
         page("Listings", "directions_car", "catalog", "listing"),
         page("Price changes", "sell", "catalog", "pricechange"),
         page("Sellers", "storefront", "catalog", "seller"),
+        page("Dealers and exposure", "bar_chart", "recommendations", "servedlist", to="recommendations_dealers"),
         page("Makes", "factory", "catalog", "make"),
         page("Models", "category", "catalog", "carmodel"),
         page("Imports", "upload_file", "catalog", "importrun"),

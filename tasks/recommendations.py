@@ -9,6 +9,7 @@ from recommendations.evaluation import experiment_watch
 from recommendations.evaluation.runs import run_evaluation
 from recommendations.events import attribution, waiting
 from recommendations.feed.fitting import refresh_fit
+from recommendations.insight import seller_days
 from recommendations.insight.maps import run_map
 from recommendations.insight.offline_test_runs import run_offline_test
 from recommendations.listings import embedding
@@ -111,3 +112,9 @@ def watch_experiments_task() -> None:
 def measure_experiment_task(experiment_id: int) -> None:
     """Read what became of the buyers of one experiment; free where it is gone."""
     experiment_watch.measure_by_id(experiment_id)
+
+
+@shared_task(name="recommendations.count_exposure", ignore_result=True, soft_time_limit=270, time_limit=290)
+def count_exposure_task() -> None:
+    """Count by day what lists showed of each seller; days that are counted already cost nothing."""
+    seller_days.count_exposure()

@@ -69,6 +69,12 @@ TIMETABLE = [
         Every(300),
     ),
     Entry(
+        "Count exposure",
+        "Every five minutes: count by day what lists showed of each seller, and what became of it.",
+        "recommendations.count_exposure",
+        Every(300),
+    ),
+    Entry(
         "Retrain",
         "Every night at 03:15: learn from what happened, and put the new version live when it is not worse.",
         "recommendations.scheduled_retrain",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -39,16 +39,18 @@ class Panel:
 
 
 def stacked_bars(hours: list[datetime], counts: Mapping[str, Mapping[datetime, int]]) -> str:
-    """The data of a stacked bar chart, as Chart.js reads it."""
-    series = [
-        {
-            "label": name,
-            "data": [of_kind.get(hour, 0) for hour in hours],
-            "backgroundColor": COLOURS[number % len(COLOURS)],
-        }
-        for number, (name, of_kind) in enumerate(counts.items())
+    """The data of a stacked bar chart over hours, as Chart.js reads it."""
+    series = {name: [of_kind.get(hour, 0) for hour in hours] for name, of_kind in counts.items()}
+    return bars([f"{hour:%H:00}" for hour in hours], series)
+
+
+def bars(labels: Sequence[str], series: Mapping[str, Sequence[int]]) -> str:
+    """The data of a stacked bar chart, as Chart.js reads it: a bar for each label, a colour for each series."""
+    datasets = [
+        {"label": name, "data": list(values), "backgroundColor": COLOURS[number % len(COLOURS)]}
+        for number, (name, values) in enumerate(series.items())
     ]
-    return json.dumps({"labels": [f"{hour:%H:00}" for hour in hours], "datasets": series})
+    return json.dumps({"labels": list(labels), "datasets": datasets})
 
 
 TICKS = {"color": "#94a3b8"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core.cache import cache
 from django.http import HttpRequest
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from console.dashboard import registry
 from console.dashboard.cards import Card, Panel
+from console.dashboard.period import Period, PeriodForm
 from console.site import may_see
 
 KEPT_SECONDS = 10
@@ -19,13 +21,28 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
     """Adds the dashboard to the context of the admin's index."""
     parts = cache.get_or_set("console.dashboard", read_dashboard, KEPT_SECONDS) or read_dashboard()
     visible = [part for part in parts if is_visible(request, part.model)]
+    form = PeriodForm({name: request.GET[name] for name in ("since", "until") if name in request.GET})
+    chosen = read_chosen(form.period if form.is_valid() else Period.lately())
     context.update(
+        period_form=form,
+        period_links=[(f"{n} days", f"?{urlencode(days_of(Period.lately(n)))}") for n in (7, 30, 90, 365)],
+        period_panels=[part for part in chosen if is_visible(request, part.model)],
         cards=[part for part in visible if isinstance(part, Card)],
         panels=[part for part in visible if isinstance(part, Panel)],
         next_steps=next_steps(request),
         running_jobs=[job for read in registry.running_jobs_readers for job in read(request)],
     )
     return context
+
+
+def read_chosen(period: Period) -> list[Card | Panel]:
+    """Panels about some days, for every role."""
+    key = f"console.dashboard.{period.first}.{period.last}"
+    return cache.get_or_set(key, lambda: registry.read_period(period), KEPT_SECONDS) or registry.read_period(period)
+
+
+def days_of(period: Period) -> dict[str, str]:
+    return {"since": str(period.first), "until": str(period.last)}
 
 
 def is_visible(request: HttpRequest, model: Any) -> bool:

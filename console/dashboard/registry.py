@@ -10,12 +10,15 @@ from typing import Any
 from django.http import HttpRequest
 
 from console.dashboard.cards import Card, Panel
+from console.dashboard.period import Period
 
 Reader = Callable[[datetime], Iterable[Card | Panel]]
+PeriodReader = Callable[[Period], Iterable[Card | Panel]]
 NextSteps = Callable[[], Iterable[dict[str, str]]]
 Jobs = Callable[[HttpRequest], list[dict[str, Any]]]
 
 _readers: list[tuple[int, Reader]] = []
+_period_readers: list[tuple[int, PeriodReader]] = []
 next_steps_readers: list[NextSteps] = []
 running_jobs_readers: list[Jobs] = []
 
@@ -25,6 +28,16 @@ def show(order: int) -> Callable[[Reader], Reader]:
 
     def register(read: Reader) -> Reader:
         _readers.append((order, read))
+        return read
+
+    return register
+
+
+def show_for_period(order: int) -> Callable[[PeriodReader], PeriodReader]:
+    """Register what reads some panels about the days that were chosen; called once each 10 s for the same days."""
+
+    def register(read: PeriodReader) -> PeriodReader:
+        _period_readers.append((order, read))
         return read
 
     return register
@@ -45,3 +58,8 @@ def list_running_jobs(read: Jobs) -> Jobs:
 def read_all(now: datetime) -> list[Card | Panel]:
     """Every card and panel, in order."""
     return [each for _, read in sorted(_readers, key=itemgetter(0)) for each in read(now)]
+
+
+def read_period(period: Period) -> list[Card | Panel]:
+    """Every panel about some days, in order."""
+    return [each for _, read in sorted(_period_readers, key=itemgetter(0)) for each in read(period)]

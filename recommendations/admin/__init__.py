@@ -2,6 +2,7 @@
 
 from recommendations.admin import (
     buyers,
+    dealers,
     evaluations,
     experiments,
     feed,
@@ -20,6 +21,7 @@ from recommendations.admin import (
 
 __all__ = [
     "buyers",
+    "dealers",
     "evaluations",
     "experiments",
     "feed",

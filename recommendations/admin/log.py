@@ -22,6 +22,7 @@ from catalog.admin import count_of
 from catalog.models import Listing
 from console.formats import NONE, badge, clock, link_to, list_link, money, table
 from console.pages import ConsoleAdmin, ReadOnlyAdmin
+from recommendations.admin.dealers import DealersPage, dealers_csv
 from recommendations.admin.pages import in_words
 from recommendations.admin.weights import KindWeightsPage
 from recommendations.engine.reasons import operator_breakdown
@@ -141,6 +142,14 @@ class ServedListAdmin(ReadOnlyAdmin):
         ("As a page", {"fields": [("kind", "goes_on_from", "starts_after")]}),
         ("What was shown", {"fields": ["cars", "held_out"]}),
     ]
+
+    def get_urls(self) -> list[URLPattern]:
+        site = self.admin_site.admin_view
+        return [
+            path("dealers/", site(DealersPage.as_view(model_admin=self)), name="recommendations_dealers"),
+            path("dealers.csv", site(dealers_csv), name="recommendations_dealers_csv"),
+            *super().get_urls(),
+        ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ServedList]:
         return super().get_queryset(request).annotate(n_events=count_of(Interaction, "served_list"))

@@ -19,6 +19,8 @@ from accounts.models import Buyer, User
 from catalog.models import Listing
 from jobs.models import Job
 from recommendations.models.experiments import Experiment as Experiment
+from recommendations.models.exposure import CountedDay as CountedDay
+from recommendations.models.exposure import SellerDay as SellerDay
 from recommendations.models.merchandising import MerchandisingChange as MerchandisingChange
 from recommendations.models.merchandising import MerchandisingRule as MerchandisingRule
 from recommendations.models.querysets import InteractionQuerySet, ListingVectorQuerySet, RankerVersionQuerySet

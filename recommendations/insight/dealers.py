@@ -1,0 +1,196 @@
+"""Dealers and their exposure over a range of days: what lists showed of each beside its share of the stock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from django.db import connection
+
+from console.dashboard.period import Period
+from recommendations.insight.seller_days import beginning
+
+ROWS_AT_ONCE = 2_000
+ORDERS = {  # what the table can be sorted by
+    "shown": "shown DESC",
+    "least": "shown, car_days DESC",
+    "behind": "exposure_share - stock_share",
+    "ahead": "stock_share - exposure_share",
+    "clicked": "clicked DESC",
+    "contacted": "contacted DESC",
+    "cars": "car_days DESC",
+    "name": "name",
+}
+
+FIGURES = """
+WITH stock AS (
+    SELECT seller_id, sum(extract(epoch FROM least(coalesce(ended_at, %(until)s), %(until)s)
+        - greatest(published_at, %(since)s)) / 86400)::float AS car_days,
+        count(*) FILTER (WHERE status = 'live') AS n_live
+    FROM catalog_listing
+    WHERE published_at < %(until)s AND (ended_at IS NULL OR ended_at > %(since)s) AND seller_id IS NOT NULL
+    GROUP BY 1
+),
+exposure AS (
+    SELECT seller_id, sum(shown)::bigint AS shown, sum(clicked)::bigint AS clicked,
+        sum(contacted)::bigint AS contacted
+    FROM recommendations_sellerday
+    WHERE day >= %(first)s AND day <= %(last)s
+        AND (NOT %(one_placement)s OR placement_id IS NOT DISTINCT FROM %(placement)s)
+    GROUP BY 1
+),
+both_sides AS (
+    SELECT seller_id, coalesce(car_days, 0) AS car_days, coalesce(n_live, 0) AS n_live, coalesce(shown, 0) AS shown,
+        coalesce(clicked, 0) AS clicked, coalesce(contacted, 0) AS contacted
+    FROM stock FULL JOIN exposure USING (seller_id)
+),
+dealers AS (
+    SELECT seller.id, seller.name, seller.external_id, seller.kind, car_days, n_live, shown, clicked, contacted,
+        coalesce(car_days / nullif(sum(car_days) OVER (), 0), 0) AS stock_share,
+        coalesce(shown / nullif(sum(shown) OVER (), 0), 0)::float AS exposure_share
+    FROM both_sides JOIN catalog_seller AS seller ON seller.id = both_sides.seller_id
+)
+"""
+
+BY_PLACEMENT = """
+SELECT seller.id, seller.name, seller.external_id, coalesce(placement.name, ''), sum(day.shown)::bigint,
+    sum(day.clicked)::bigint, sum(day.contacted)::bigint
+FROM recommendations_sellerday AS day JOIN catalog_seller AS seller ON seller.id = day.seller_id
+LEFT JOIN recommendations_placement AS placement ON placement.id = day.placement_id
+WHERE day.day >= %(first)s AND day.day <= %(last)s AND (%(seller)s::bigint IS NULL OR seller.id = %(seller)s)
+GROUP BY 1, 2, 3, 4 ORDER BY 2, 1, 4
+"""
+
+TOTALS = """
+SELECT coalesce(placement.name, ''), sum(day.shown)::bigint, sum(day.clicked)::bigint, sum(day.contacted)::bigint
+FROM recommendations_sellerday AS day
+LEFT JOIN recommendations_placement AS placement ON placement.id = day.placement_id
+WHERE day.day >= %(first)s AND day.day <= %(last)s GROUP BY 1 ORDER BY 2 DESC
+"""
+
+TREND = """
+SELECT day, sum(shown)::bigint, sum(clicked)::bigint, sum(contacted)::bigint FROM recommendations_sellerday
+WHERE day >= %(first)s AND day <= %(last)s GROUP BY 1 ORDER BY 1
+"""
+
+
+def bounds(period: Period) -> dict[str, Any]:
+    """The days, and the moments they begin and end with."""
+    until = beginning(period.last + timedelta(days=1))
+    return {"first": period.first, "last": period.last, "since": beginning(period.first), "until": until}
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Cars shown in lists, and how many of these led to a click and to a contact."""
+
+    shown: int
+    clicked: int
+    contacted: int
+
+    @property
+    def click_rate(self) -> float:
+        return self.clicked / self.shown if self.shown else 0.0
+
+    @property
+    def contact_rate(self) -> float:
+        return self.contacted / self.shown if self.shown else 0.0
+
+
+@dataclass(frozen=True)
+class Dealer:
+    """One seller over some days.
+
+    Attributes:
+        car_period: Period that their cars were for sale, added up over cars.
+        n_live: Cars for sale now.
+        stock_share, exposure_share: Of the car days of all sellers, and of the cars shown; 0 to 1.
+    """
+
+    id: int
+    name: str
+    external_id: str
+    kind: str
+    car_days: float
+    n_live: int
+    rates: Rates
+    stock_share: float
+    exposure_share: float
+
+    @property
+    def ratio(self) -> float | None:
+        """Share of exposure for each share of stock: 1 is as much as the stock; None without stock."""
+        return self.exposure_share / self.stock_share if self.stock_share else None
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which dealers, in what order. A placement of 0 is the lists without one; None is all lists.
+
+    Attributes:
+        is_unseen: Only dealers with cars for sale in these days, of which no list showed one.
+    """
+
+    period: Period
+    placement_id: int | None = None
+    is_unseen: bool = False
+    order: str = "shown"
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        one = {"one_placement": self.placement_id is not None, "placement": self.placement_id or None}
+        return {**bounds(self.period), **one}
+
+    @property
+    def where(self) -> str:
+        return "WHERE shown = 0 AND car_days > 0" if self.is_unseen else ""
+
+
+def dealers(question: Question, *, limit: int | None = None, offset: int = 0) -> tuple[list[Dealer], int]:
+    """Some dealers in the order asked for, and how many there are in all."""
+    order = ORDERS.get(question.order, ORDERS["shown"])
+    sql = f"{FIGURES} SELECT *, count(*) OVER () FROM dealers {question.where} ORDER BY {order}, id"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql} LIMIT %(limit)s OFFSET %(offset)s",
+                       {**question.parameters, "limit": limit, "offset": offset})  # fmt: skip
+        rows = cursor.fetchall()
+    return [dealer_of(row) for row in rows], rows[0][-1] if rows else 0
+
+
+def n_unseen(question: Question) -> int:
+    """How many dealers with cars for sale no list showed."""
+    sql = f"{FIGURES} SELECT count(*) FROM dealers WHERE shown = 0 AND car_days > 0"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(sql, question.parameters)
+        return int(cursor.fetchone()[0])
+
+
+def dealer_of(row: Sequence[Any]) -> Dealer:
+    key, name, external_id, kind, car_days, n_live, shown, clicked, contacted, stock, exposure, _ = row
+    return Dealer(
+        key, name, external_id or "", kind, car_days, n_live, Rates(shown, clicked, contacted), stock, exposure
+    )
+
+
+def by_placement(period: Period, seller_id: int | None = None) -> Iterator[tuple[Any, ...]]:
+    """Seller id, name, external id, placement, shown, clicked, contacted; of one seller, or of all by name."""
+    with connection.cursor() as cursor:
+        cursor.execute(BY_PLACEMENT, {**bounds(period), "seller": seller_id})
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            yield from rows
+
+
+def totals(period: Period) -> Mapping[str, Rates]:
+    """Placement -> its rates over all sellers; the most shown first; "" are lists without one."""
+    with connection.cursor() as cursor:
+        cursor.execute(TOTALS, bounds(period))
+        return {name: Rates(*counts) for name, *counts in cursor.fetchall()}
+
+
+def trend(period: Period) -> dict[date, Rates]:
+    """Day -> rates of all lists; a day without lists is left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(TREND, bounds(period))
+        return {day: Rates(*counts) for day, *counts in cursor.fetchall()}
