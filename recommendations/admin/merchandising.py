@@ -12,11 +12,11 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from console import auditing
@@ -24,6 +24,7 @@ from console.formats import NONE, badge, clock, table
 from console.pages import ConsoleAdmin, ReadOnlyAdmin
 from recommendations.admin.filter_fields import as_typed, read_filters, rows_of, with_filter_fields
 from recommendations.admin.pages import in_words, may_see, preview_shown
+from recommendations.admin.rule_effect import RuleEffectPage
 from recommendations.admin.weights import BUYERS_ROWS
 from recommendations.exceptions import RankerRefused
 from recommendations.insight.previews import ListSetup, Preview, drawn_buyers, previews_of
@@ -92,6 +93,7 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
     autocomplete_fields = ["sellers", "listings"]
     readonly_fields = ["history"]
     actions = ["switch_on", "switch_off"]
+    actions_detail = ["open_effect"]
     conditional_fields = {
         "position": "action == 'pin'",
         "n_pinned": "action == 'pin'",
@@ -117,6 +119,14 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
         ("Label, holdout, note", {"classes": ["tab"], "fields": ["is_promoted", "holdout", "note"]}),
         ("Changes", {"classes": ["tab"], "fields": ["history"]}),
     ]  # fmt: skip
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(RuleEffectPage.as_view(model_admin=self))
+        return [path("<int:rule_id>/effect/", view, name="recommendations_rule_effect"), *super().get_urls()]
+
+    @action(description="What it did", url_path="open-effect", icon="query_stats", permissions=["view"])
+    def open_effect(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("admin:recommendations_rule_effect", object_id)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Rules are switched off: the record of served lists names them."""
