@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("recommendations", "0019_exploration_positions"),
+        ("recommendations", "0021_lists_that_go_on"),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("catalog", "0012_search_equipment"),
-        ("recommendations", "0020_experiment_answers"),
+        ("recommendations", "0022_experiment_answers"),
     ]
 
     operations = [
