@@ -169,7 +169,7 @@ class ExperimentAdmin(ConsoleAdmin):
     search_fields = ["slug__begins_word", "placement__name__begins_word"]
     autocomplete_fields = ["placement"]
     actions_detail = ["open_report"]
-    fieldsets = FIELDSETS  # type: ignore[assignment]
+    fieldsets = FIELDSETS
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Variants of one that was started are shown, and not asked for."""

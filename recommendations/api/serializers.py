@@ -314,7 +314,7 @@ class PlacementQuestionSerializer(FiltersSerializer):
 class PlacementsQuestionSerializer(LeftOutSerializer):
     """Several lists of one page, in the order in which they choose their cars."""
 
-    lists = PlacementQuestionSerializer(many=True, allow_empty=False, max_length=LISTS_AT_ONCE)
+    lists = PlacementQuestionSerializer(many=True, allow_empty=False, max_length=LISTS_AT_ONCE)  # type: ignore[call-arg]
 
 
 class PlacementListSerializer(RecommendationsAnswerSerializer):

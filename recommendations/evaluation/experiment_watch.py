@@ -103,7 +103,7 @@ def stop_harmful(experiment: Experiment, now: datetime) -> None:
     """Take the arms that do harm out of it; where only the control is left, the experiment ends."""
     if (reading := Reading.of(experiment)) is None:
         return
-    harms = {}
+    harms: dict[str, Harm] = {}
     for harm in harms_in(experiment, reading):
         if harm.arm not in experiment.stopped_arms:
             harms.setdefault(harm.arm, harm)
