@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from django.utils.cache import get_conditional_response
 
-from web.errors import is_api_path
+from web.paths import is_api_path
 
 OK = 200
 

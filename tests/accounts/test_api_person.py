@@ -17,6 +17,7 @@ from recommendations.models import (
     ServedList,
     ShownAgain,
     SimulatedTaste,
+    WaitingEvent,
 )
 from recommendations.serving.lists import ListRequest, recommend
 from tests.factories import ListingFactory, SellerFactory, UserFactory
@@ -73,6 +74,7 @@ def test_an_export_holds_everything(alice, alice_history):
 HANGS_ON_A_BUYER = {  # model -> its name in the file
     Buyer: "known_as", Interaction: "events", ServedList: "lists", SavedSearch: "saved_searches",
     BuyerSeller: "sellers_of_own_or_blocked", ShownAgain: "cars_shown_again", Preference: "preferences",
+    WaitingEvent: "events_that_wait_for_their_listing",
 }  # fmt: skip
 
 
