@@ -75,6 +75,19 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
         {'forecourt_queue_failures_total{task="a"}': GROWS},
         {'forecourt_queue_failures_total{task="a"}': STANDS},
     ),
+    "WebhooksAreLate": (
+        {},
+        {"forecourt_webhook_oldest_waiting_seconds": "901x120"},
+        {"forecourt_webhook_oldest_waiting_seconds": "0 600 1200 0x117"},
+    ),
+    "WebhooksAreGivenUp": (
+        {"outcome": "dead"},
+        {'forecourt_webhook_deliveries_total{outcome="dead"}': GROWS},
+        {
+            'forecourt_webhook_deliveries_total{outcome="dead"}': STANDS,
+            'forecourt_webhook_deliveries_total{outcome="delivered"}': GROWS,
+        },
+    ),
     "RankerIsOld": (
         {},
         {"forecourt_live_ranker_age_seconds": "259201x120"},
