@@ -28,7 +28,9 @@ from recommendations.serving.sources import SOURCES
 
 HOME = "home"  # the placement of a list that names none
 
-DEFAULT_SHARES: Mapping[str, float] = {source.name: source.share for source in SOURCES}
+DEFAULT_SHARES: Mapping[str, float] = {  # the largest first
+    source.name: source.share for source in sorted(SOURCES, key=lambda source: -source.share)
+}
 # What an experiment may change: every rule, but not which list it is.
 VARIABLE_RULES = (
     "sources", "filters", "boosts", "diversity", "max_per_model", "max_per_seller", "exploration_positions",
