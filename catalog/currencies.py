@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from math import nan
 
 from django.conf import settings
 from django.db.models import Case, DecimalField, F, FloatField, Q, Value, When
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, NullIf
 
 ROUNDING = Decimal("1e-9")  # more than the relative error of a product of two doubles: a coarse bound keeps what is in
 CENT = Decimal("0.01")
@@ -26,9 +27,9 @@ def market_price() -> Case:
     """The price of a listing in the market's currency, as SQL in double precision; NULL where it has no known worth.
 
     The same product of the same two doubles as in memory (``recommendations.listings.rows``), so both agree on prices
-    that lie exactly on a bound.
+    that lie exactly on a bound. NaN, which PostgreSQL takes for larger than any number, is no price.
     """
-    asked = Cast(F("price"), FloatField())
+    asked = NullIf(Cast(F("price"), FloatField()), Value(nan, output_field=FloatField()))
     worth = [When(currency=currency, then=asked * Value(rate)) for currency, rate in exchange_rates().items()]
     return Case(*worth, default=None, output_field=FloatField())
 

@@ -22,7 +22,6 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing, Make
 from recommendations.events.recording import SEARCH
 from recommendations.insight.what_if import HypotheticalEvent, WhatIf
-from recommendations.listings.columns import text_matches
 from recommendations.models import EventKind, Placement, RankerVersion
 
 N_HYPOTHETICAL = 4
@@ -210,5 +209,4 @@ def find_car(typed: str) -> Listing | None:
     cars = Listing.objects.cars().with_card_data()
     if typed.isdigit():
         return cars.filter(pk=int(typed)).first() if len(typed) < 19 else None
-    found = text_matches(typed, 1).tolist()
-    return cars.filter(pk__in=found).first()
+    return cars.available().matching(ListingFilters(text=typed)).order_by("-published_at", "-pk").first()

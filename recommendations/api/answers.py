@@ -7,11 +7,13 @@ Items are kept between lists of one buyer (``serving.kept_lists``), and so is th
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from cachetools import LRUCache
 from django.http import HttpResponse
 from rest_framework.fields import DateTimeField
 from rest_framework.renderers import JSONRenderer
@@ -26,6 +28,9 @@ _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 _moment = DateTimeField(allow_null=True)
 ON_CARDS = [(attribute.answers_as, attribute.column) for attribute in ATTRIBUTES if attribute.is_on_card]
 _kept: WeakKeyDictionary[RecommendedListing, str] = WeakKeyDictionary()
+CARDS_KEPT = 2000  # of one process; a kB each, and rows that ``serving.rows`` keeps as well
+_cards: LRUCache[int, tuple[Listing, ListingMarketPrice | None, str]] = LRUCache(CARDS_KEPT)
+_cards_lock = threading.Lock()
 
 
 def is_plain_json(request: Request) -> bool:
@@ -52,6 +57,33 @@ def list_response(answer: RecommendedList, next_page: str | None) -> HttpRespons
 def similar_response(answer: RecommendedList) -> HttpResponse:
     """The body of ``SimilarAnswerSerializer``."""
     return json_response(f'{{"similar":{items_json(answer.items)},"list_id":"{answer.id}"}}')
+
+
+def search_response(answer: Mapping[str, Any]) -> HttpResponse:
+    """The body of ``SearchAnswerSerializer``, of what it is given."""
+    cars = ",".join(priced_card_json(each["listing"], each["market_price"]) for each in answer["listings"])
+    start = _encoder.encode({name: answer[name] for name in ("count", "next", "previous")})
+    end = _encoder.encode(
+        {
+            "understood": [
+                {"text": each.text, "field": each.field, "value": each.value} for each in answer["understood"]
+            ],
+            **{name: answer[name] for name in ("rest", "is_rest_found", "facets")},
+        }
+    )
+    return json_response(f'{start[:-1]},"listings":[{cars}],{end[1:]}')
+
+
+def priced_card_json(listing: Listing, market_price: ListingMarketPrice | None) -> str:
+    """As ``PricedCardSerializer`` has it; kept for the same row and the same price."""
+    with _cards_lock:
+        kept = _cards.get(listing.pk)
+    if kept and kept[0] is listing and kept[1] is market_price:
+        return kept[2]
+    content = _encoder.encode({**card(listing), "market_price": price(market_price)})
+    with _cards_lock:
+        _cards[listing.pk] = listing, market_price, content
+    return content
 
 
 def json_response(body: str) -> HttpResponse:

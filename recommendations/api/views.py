@@ -35,11 +35,11 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from catalog.search.completing import completions_of
-from catalog.search.facets import facets_of
+from catalog.search.facets import Facets, facets_of
 from catalog.search.reading import SearchReading
 from catalog.search.stock import current_lexicon, read_query
 from recommendations.api import examples
-from recommendations.api.answers import is_plain_json, list_response, similar_response
+from recommendations.api.answers import is_plain_json, list_response, search_response, similar_response
 from recommendations.api.serializers import (
     RECOMMENDED,
     CompletionQuestionSerializer,
@@ -62,14 +62,18 @@ from recommendations.buyers.refresh import save_questionnaire
 from recommendations.events.recording import Event, record_interactions
 from recommendations.exceptions import EventsRefused, NoSuchList, OtherQuestion
 from recommendations.listings.market_prices import market_prices_of
+from recommendations.listings.orders import NEWEST
 from recommendations.serving.lists import ListRequest, RecommendedList, recommend, serve_similar
 from recommendations.serving.ordering import order_listings
 from recommendations.serving.pages import check_same_question, recommend_several, request_of_next_page
+from recommendations.serving.rows import rows_for_sale
 from recommendations.serving.search_order import best_first
+from recommendations.serving.stock_search import StockSearch
 from web.strict import StrictView
 
 CARS = ["Cars"]
 RANKED_AT_MOST = 5_000  # cars of one search that are put in the buyer's order
+ATTEMPTS = 3  # to make a page of which no car is sold meanwhile
 ME = ["Me"]
 NO_SUCH_LIST = OpenApiResponse(description="`after`: there is no such list of this buyer.")
 NO_SUCH_CAR = OpenApiResponse(description="There is no such car.")
@@ -116,22 +120,25 @@ class SearchView(StrictView):
         responses=SearchAnswerSerializer,
         examples=[OpenApiExample("One car found", value=examples.SEARCH_ANSWER, response_only=True)],
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponseBase:
         question = SearchSerializer(data=request.query_params)
         question.is_valid(raise_exception=True)
         asked = question.validated_data
-        search = read_search_question(asked)
-        page = page_in_order(search, asked, request)
+        stock = StockSearch.now()
+        search = read_search_question(asked, stock)
+        page = page_in_order(search, asked, request, stock)
         answer = {
             **page,
             "listings": with_market_prices(page["listings"]),
             "understood": search.reading.understood,
             "rest": search.reading.rest,
             "is_rest_found": search.is_rest_found,
-            "facets": facets_of(search.filters) if asked["facets"] else None,
+            "facets": facets_in(stock, search.filters) if asked["facets"] else None,
         }
         if search.filters and asked["page"] == 1:
             publish(request, Event(kind="search", query=search.filters.as_query()))
+        if is_plain_json(request):
+            return search_response(answer)
         return Response(SearchAnswerSerializer(answer).data)
 
 
@@ -149,29 +156,76 @@ class Search:
         return Listing.objects.available().cars().matching(self.filters)
 
 
-def read_search_question(asked: dict[str, Any]) -> Search:
-    """The parameters and the words of a search together.
+def read_search_question(asked: dict[str, Any], stock: StockSearch | None = None) -> Search:
+    """The parameters and the words of a search together; ``stock`` is what answers from memory, if anything does.
 
     Where no car has the words that were not understood, and others were, the cars that satisfy the filters are found.
     """
     filters = FiltersSerializer.filters_of(asked)
     ordering = asked.get("ordering", "")
     if asked["literal"] or not asked["q"].strip():
-        return Search(filters, SearchReading((), asked["q"].strip()), ordering or "newest")
+        return Search(filters, SearchReading((), asked["q"].strip()), ordering or NEWEST)
     reading, understood = read_query(asked["q"], asked["not_understood"])
     search = Search(
-        replace(filters, text="").with_understood(understood), reading, ordering or reading.ordering or "newest"
+        replace(filters, text="").with_understood(understood), reading, ordering or reading.ordering or NEWEST
     )
-    if not understood.text or not replace(understood, text="") or search.listings.exists():
+    if not understood.text or not replace(understood, text="") or finds_any(search, stock):
         return search
     without = replace(search.filters, text="")
     return replace(search, filters=without, is_rest_found=False)
 
 
-def page_in_order(search: Search, asked: dict[str, Any], request: Request) -> dict[str, Any]:
-    """The page of a search that is asked for. The best for a buyer are sought among the newest RANKED_AT_MOST cars."""
+def finds_any(search: Search, stock: StockSearch | None) -> bool:
+    found = stock.found(search.filters, NEWEST) if stock else None
+    return search.listings.exists() if found is None else bool(len(found))
+
+
+def facets_in(stock: StockSearch | None, filters: ListingFilters) -> Facets:
+    """From memory where it can answer, else from the database."""
+    in_memory = stock.facets(filters) if stock else None
+    return facets_of(filters) if in_memory is None else in_memory
+
+
+def page_in_order(
+    search: Search, asked: dict[str, Any], request: Request, stock: StockSearch | None = None
+) -> dict[str, Any]:
+    """The page of a search that is asked for, from memory where it can answer, else from the database.
+
+    The best for a buyer are sought among the newest RANKED_AT_MOST cars. A page of which a car was sold while it was
+    made is made again.
+    """
+    for _attempt in range(ATTEMPTS if stock else 0):
+        page = page_from_memory(search, asked, request, stock) if stock else None
+        if page is None:
+            break
+        if page["listings"] is not None:
+            return page
+        stock = StockSearch.now()
+    return page_from_database(search, asked, request)
+
+
+def page_from_memory(
+    search: Search, asked: dict[str, Any], request: Request, stock: StockSearch
+) -> dict[str, Any] | None:
+    """A page by the listing index; None where it cannot answer. Its listings are None where one was sold just now."""
+    is_ranked = search.ordering == RECOMMENDED
+    found = stock.found(search.filters, NEWEST if is_ranked else search.ordering)
+    if found is None:
+        return None
     page, page_size = asked["page"], asked["page_size"]
-    newest = search.listings.order_by(*ordering_by("newest"))
+    start = (page - 1) * page_size
+    ids = found[start : start + page_size].tolist()
+    if is_ranked and start < min(len(found), RANKED_AT_MOST):
+        wanted = best_first(found[:RANKED_AT_MOST].tolist(), known_buyer_of(request))[start : start + page_size]
+        ids = wanted + (ids[len(wanted) :] if len(found) >= RANKED_AT_MOST else [])
+    rows = rows_for_sale(ids, search.filters) if ids else {}
+    listings = [rows[key] for key in ids] if len(rows) == len(ids) else None
+    return {**links_of(len(found), page, page_size, request), "listings": listings}
+
+
+def page_from_database(search: Search, asked: dict[str, Any], request: Request) -> dict[str, Any]:
+    page, page_size = asked["page"], asked["page_size"]
+    newest = search.listings.order_by(*ordering_by(NEWEST))
     if search.ordering != RECOMMENDED:
         return page_of(search.listings.order_by(*ordering_by(search.ordering)), page, page_size, request)
     first = list(newest.values_list("pk", flat=True)[:RANKED_AT_MOST])
@@ -195,12 +249,17 @@ def page_of(listings: ListingQuerySet, page: int, page_size: int, request: Reque
     """One page of cars with the number of all, in two queries. A page beyond the last is empty, not an error."""
     start = (page - 1) * page_size
     count = listings.order_by().count()
+    shown = list(listings.with_card_data()[start : start + page_size]) if start < count else []
+    return {**links_of(count, page, page_size, request), "listings": shown}
+
+
+def links_of(count: int, page: int, page_size: int, request: Request) -> dict[str, Any]:
+    """How many cars there are on all pages, and where those beside this one are."""
     url = request.build_absolute_uri()
     return {
         "count": count,
-        "next": replace_query_param(url, "page", page + 1) if start + page_size < count else None,
+        "next": replace_query_param(url, "page", page + 1) if page * page_size < count else None,
         "previous": _previous(url, page),
-        "listings": list(listings.with_card_data()[start : start + page_size]) if start < count else [],
     }
 
 

@@ -6,6 +6,7 @@ the database: ``text_matches`` asks it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from catalog.models import Listing
 from recommendations.engine.score_terms import great_circle_km
 from recommendations.engine.table import CATEGORY_FIELDS, NUMBER_FIELDS, ListingTable
 from recommendations.listings.rows import ListingRows
-from recommendations.models.arrays import as_objects
+from recommendations.models.arrays import as_objects, read_queryset
 
 CATEGORIES = {  # field of ListingFilters -> column of ListingRows
     "makes": "make",
@@ -136,7 +137,9 @@ def with_room_for(array: NDArray, n_rows: int, fill: Any) -> NDArray:
     return larger
 
 
-def text_matches(text: str, limit: int | None = None) -> NDArray[np.int64]:
-    """Ids of live listings whose text matches a web-style query, newest first."""
-    ids = Listing.objects.available().matching(ListingFilters(text=text)).order_by("-published_at", "-id")
-    return np.fromiter(ids.values_list("id", flat=True)[:limit], np.int64)
+def text_matches(text: str, among: Sequence[int] | None = None) -> NDArray[np.int64]:
+    """Ids of live listings whose text matches a web-style query, in no particular order: of all, or of some."""
+    found = Listing.objects.available().matching(ListingFilters(text=text))
+    if among is not None:
+        found = found.filter(pk__in=among)
+    return read_queryset(found, ["id"], [], [])[0]["id"]

@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -36,8 +36,10 @@ from jobs.isolation import each_that_works
 from recommendations.engine.stock import hashed
 from recommendations.exceptions import RankerRefused
 from recommendations.listings.columns import with_room_for
+from recommendations.listings.orders import KeptOrders
 from recommendations.listings.rows import ListingRows, read_listings
 from recommendations.listings.snapshot import Derived, ListingSnapshot
+from recommendations.listings.texts import KeptTexts
 from recommendations.listings.vectors import read_similar, read_vectors
 from recommendations.models import SIMILAR_DIMENSIONS, RankerVersion
 from recommendations.models.artifacts import load_ranker
@@ -47,6 +49,7 @@ logger = logging.getLogger(__name__)
 
 UPDATED_PER_SYNC = 2000  # listings; after a large import an index catches up in parts, so that no reader waits long
 RELOAD_AFTER_ASLEEP_SECONDS = 1800  # lines of changes are swept after an hour (tasks.maintenance)
+SEEN_AT_MOST = 4 * UPDATED_PER_SYNC  # lines that are read again for each question what has changed
 PATIENCE_SECONDS = 0.02  # a reader waits so long for what changed; a large import or another version takes longer
 IDLE_SECONDS = 5.0  # then the thread that keeps the index gives its connection back
 PAUSE_SECONDS = 1.0  # after a failure
@@ -80,10 +83,17 @@ class Additions:
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """Listings that changed, and those of them that the index holds from now on."""
+    """Listings that changed, those of them that the index holds from now on, and those that it should and cannot."""
 
     listing_ids: set[int]
     additions: list[Additions]
+    left_out: frozenset[int] = frozenset()
+
+    @classmethod
+    def of(cls, rows: ListingRows, additions: list[Additions]) -> Update:
+        taken = {key for part in additions for key in part.listing_ids.tolist()}
+        listing_ids = set(rows.listing_ids.tolist())
+        return cls(listing_ids, additions, frozenset(listing_ids - taken))
 
 
 class ListingIndex(ListingSnapshot):
@@ -99,16 +109,21 @@ class ListingIndex(ListingSnapshot):
         started = time.monotonic()
         self.version_id = version_id
         self.loaded_at = self.synced_at = started
-        self._resume_at = read_oldest_open_transaction()
-        self._seen_lines: dict[int, int] = {}  # line -> its transaction, for lines that will be read again
+        # from which transaction on to read again, and the lines from there on that were seen: line -> its transaction
+        self._position: tuple[int, dict[int, int]] = read_oldest_open_transaction(), {}
         self._similar = np.empty((0, SIMILAR_DIMENSIONS), np.float32)
         self._similar_squares = np.empty(0, np.float32)  # of their lengths
-        self._pending_ids: set[int] = set()  # changed listings that no sync has come to yet
+        # replaced as a whole, because readers look at them without taking turns
+        self._pending_ids: frozenset[int] = frozenset()  # changed listings that no sync has come to yet
+        self._left_out: frozenset[int] = frozenset()  # listings that belong here, but could not be taken in
+        self._orders, self._texts = KeptOrders(), KeptTexts()
         n_live = Listing.objects.available().cars().count()
         self.is_complete = n_live <= settings.WINDOW_MAX_LISTINGS
         self._share = 1.0 if self.is_complete else settings.WINDOW_MAX_LISTINGS / n_live
         rows = self._sampled(read_listings(indexed_listings(Listing.objects.all())))
-        for additions in self._worked_out(rows, read_vectors(version_id), read_similar(version_id)):
+        update = Update.of(rows, self._worked_out(rows, read_vectors(version_id), read_similar(version_id)))
+        self._left_out = update.left_out
+        for additions in update.additions:
             self._add(additions)
         WINDOW_LISTINGS.set(len(self))
         logger.info("window of v%s: %s listings in %.2f s", version_id, len(self), time.monotonic() - started)
@@ -124,17 +139,33 @@ class ListingIndex(ListingSnapshot):
         """
         with WINDOW_SYNC_SECONDS.time():
             resume_at = read_oldest_open_transaction()
-            lines = read_changes(self._resume_at)
-            changed = {listing_id for line, _, listing_id in lines if line not in self._seen_lines}
-            self._seen_lines = {line: transaction for line, transaction, _ in lines if transaction >= resume_at}
-            self._resume_at = resume_at
-            self._pending_ids |= changed
+            since, seen = self._position
+            lines = read_changes(since)
+            # first what is pending, then the position: a reader who sees the second also sees the first
+            self._pending_ids |= {listing_id for line, _, listing_id in lines if line not in seen}
+            self._position = resume_at, {line: at for line, at, _ in lines if at >= resume_at}
             listing_ids = sorted(self._pending_ids)[:UPDATED_PER_SYNC]
             if not listing_ids:
                 return Update(set(), [])
             rows = self._sampled(read_listings(indexed_listings(Listing.objects.filter(pk__in=listing_ids))))
             stored, similar = read_vectors(self.version_id, listing_ids), read_similar(self.version_id, listing_ids)
-            return Update(set(listing_ids), self._worked_out(rows, stored, similar))
+            additions = self._worked_out(rows, stored, similar)
+            return replace(Update.of(rows, additions), listing_ids=set(listing_ids))
+
+    def read_undecided(self, at_most: int) -> set[int] | None:
+        """Listings of which the database may say something else than this index, by everything committed before this
+        call: they changed and were not taken in yet, or could not be. None where they are more than that, or where a
+        transaction that is open for long has all lines since read again.
+
+        It asks the database, and needs no turn.
+        """
+        since, seen = self._position
+        if len(seen) > SEEN_AT_MOST:
+            return None
+        lines = read_changes(since, at_most + len(seen) + 1)
+        unseen = {listing_id for line, _, listing_id in lines if line not in seen}
+        undecided = unseen | self._pending_ids | self._left_out
+        return undecided if len(lines) <= at_most + len(seen) and len(undecided) <= at_most else None
 
     @property
     def is_behind(self) -> bool:
@@ -144,12 +175,36 @@ class ListingIndex(ListingSnapshot):
     def apply(self, update: Update) -> None:
         """Write an update that was read before; it only copies, so that readers hardly wait."""
         if update.listing_ids:
+            self._left_out = (self._left_out - update.listing_ids) | update.left_out
             self.forget(update.listing_ids.difference(*(part.listing_ids.tolist() for part in update.additions)))
             for additions in update.additions:
                 self._add(additions)
             WINDOW_LISTINGS.set(len(self))
-            self._pending_ids.difference_update(update.listing_ids)
+            self._pending_ids -= update.listing_ids
         self.synced_at = time.monotonic()
+
+    def forget(self, listing_ids: Collection[int]) -> None:
+        super().forget(listing_ids)
+        rows = [self._row_by_listing_id[key] for key in listing_ids if key in self._row_by_listing_id]
+        self._note(np.array(rows, np.intp))
+
+    def _note(self, rows: NDArray[np.intp]) -> None:
+        """Some rows are others than before."""
+        if len(rows):
+            self._orders.note(rows)
+            self._texts.note(rows)
+
+    def rows_in(self, ordering: str) -> NDArray[np.intp]:
+        """All rows in an order of ``orders``; not to be changed, and valid until the next update."""
+        return self._orders.rows_in(ordering, self)
+
+    def having_words(self, text: str) -> NDArray[np.bool_]:
+        """As the database says. What it said before is kept, and asked again of rows that changed."""
+        return self._texts.mask_of(text, self.stock.listing_ids)
+
+    def prepare_words(self, text: str) -> None:
+        """Ask the database which listings have some words, if it was not asked before. It needs no turn."""
+        self._texts.prepare(text)
 
     def vectors_elsewhere(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Vectors of listings that ended long ago: from the table, else made on the spot."""
@@ -196,9 +251,11 @@ class ListingIndex(ListingSnapshot):
             self._similar_squares = with_room_for(self._similar_squares, len(self), 0.0)
             own, near = self.stock.rows_of(part.listing_ids), part.similar
             self._similar[own], self._similar_squares[own] = near, np.einsum("ij,ij->i", near, near)
+            self._note(own)
             return []
 
         def leave_out(row: int, _error: Exception) -> list[int]:
+            self._left_out |= {int(listing_ids[row])}
             self.forget([int(listing_ids[row])])
             return []
 
@@ -279,8 +336,8 @@ def read_oldest_open_transaction() -> int:
         return cursor.fetchone()[0]
 
 
-def read_changes(since_transaction: int) -> list[tuple[int, int, int]]:
-    """Lines of the change log from a transaction on: line, transaction, listing.
+def read_changes(since_transaction: int, at_most: int | None = None) -> list[tuple[int, int, int]]:
+    """Lines of the change log from a transaction on: line, transaction, listing; at most so many, whichever.
 
     Lines of the future are left out: after a restore into a new cluster, whose transaction ids start again below the
     old ones, they would be read over and over. Our own transaction is not the future, though a snapshot says so.
@@ -289,8 +346,8 @@ def read_changes(since_transaction: int) -> list[tuple[int, int, int]]:
         cursor.execute(
             "SELECT id, transaction_id, listing_id FROM catalog_listingchange WHERE transaction_id >= %s AND "
             "(transaction_id < pg_snapshot_xmax(pg_current_snapshot())::text::bigint "
-            "OR transaction_id = pg_current_xact_id_if_assigned()::text::bigint)",
-            [since_transaction],
+            "OR transaction_id = pg_current_xact_id_if_assigned()::text::bigint) LIMIT %s",
+            [since_transaction, at_most],
         )
         return cursor.fetchall()
 

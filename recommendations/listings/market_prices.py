@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from cachetools import LRUCache
 
 from catalog.currencies import exchange_rates
 from catalog.models import Listing
-from recommendations.engine.prices import Label, MarketPrice
+from recommendations.engine.prices import CarPrices, Label, MarketPrice
 from recommendations.listings.index import borrow_index
 from recommendations.listings.rows import table_of
 
@@ -23,6 +27,22 @@ class ListingMarketPrice:
     currency: str
 
 
+Basis = tuple[CarPrices, Mapping[str, float]]  # what prices were learned, and the rates
+
+
+class Kept(NamedTuple):
+    """The market price of a listing as it was read: another object (``serving.rows``), and it may be another."""
+
+    listing: Listing
+    basis: Basis
+    price: ListingMarketPrice | None
+
+
+PRICES_KEPT = 4000  # of one process
+_lock = threading.Lock()
+_kept: LRUCache[int, Kept] = LRUCache(PRICES_KEPT)
+
+
 def market_prices_of(listings: Sequence[Listing]) -> list[ListingMarketPrice | None]:
     """The market price of each listing, in their order.
 
@@ -35,8 +55,28 @@ def market_prices_of(listings: Sequence[Listing]) -> list[ListingMarketPrice | N
         prices = listing_index.ranker.prices if listing_index else None
     if prices is None:
         return [None] * len(listings)
-    appraised = prices.appraise(table_of(listings))
-    return in_own_currencies(listings, appraised)
+    basis = (prices, exchange_rates())
+    known = [_known(listing, basis) for listing in listings]
+    missing = [listing for listing, kept in zip(listings, known, strict=True) if kept is None]
+    if missing:
+        appraised = in_own_currencies(missing, prices.appraise(table_of(missing)))
+        made = iter([_keep(listing, basis, price) for listing, price in zip(missing, appraised, strict=True)])
+        known = [next(made) if kept is None else kept for kept in known]
+    return [kept.price for kept in known if kept]
+
+
+def _known(listing: Listing, basis: Basis) -> Kept | None:
+    with _lock:
+        kept = _kept.get(listing.pk)
+    is_valid = kept and kept.listing is listing and kept.basis[0] is basis[0] and kept.basis[1] == basis[1]
+    return kept if is_valid else None
+
+
+def _keep(listing: Listing, basis: Basis, price: ListingMarketPrice | None) -> Kept:
+    kept = Kept(listing, basis, price)
+    with _lock:
+        _kept[listing.pk] = kept
+    return kept
 
 
 def in_own_currencies(

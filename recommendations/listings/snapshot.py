@@ -152,7 +152,7 @@ class ListingSnapshot:
         asked: ListingFilters | None = filters
         while asked:
             if asked.text:
-                mask &= np.isin(self.stock.listing_ids[at], text_matches(asked.text))
+                mask &= self.having_words(asked.text)[at]
             if asked.seller_ids:
                 mask &= np.isin(self.column("seller_ids")[at], asked.seller_ids)
             if asked.listing_ids:
@@ -161,6 +161,10 @@ class ListingSnapshot:
                 mask &= ~self.matching(hidden, rows)
             asked = asked.also
         return mask
+
+    def having_words(self, text: str) -> NDArray[np.bool_]:
+        """Which rows are for sale and match a web-style query, shape (n_rows,)."""
+        return np.isin(self.stock.listing_ids, text_matches(text))
 
     def top(
         self, weights: NDArray[np.floating], k: int, mask: NDArray[np.bool_]

@@ -19,6 +19,7 @@ from django.db.models import Model
 from catalog.currencies import exchange_rates
 from catalog.filters import ListingFilters
 from catalog.models import CarModel, Listing, Make, Seller
+from catalog.row_filters import left_to_sql, satisfies
 
 ROWS_KEPT = 2000  # of one process; some 5 kB each
 QUERIES_KEPT = 256
@@ -49,11 +50,12 @@ _kept: LRUCache[int, tuple[Row, Listing]] = LRUCache(ROWS_KEPT)
 
 def rows_for_sale(listing_ids: Sequence[int], filters: ListingFilters) -> dict[int, Listing]:
     """Those of the listings that can be bought and match right now, by id, with make, model and seller."""
-    statement, parameters = query_for(filters, tuple(exchange_rates().items()))
+    statement, parameters = query_for(left_to_sql(filters), tuple(exchange_rates().items()))
     with connection.cursor() as cursor:
         cursor.execute(statement, [list(listing_ids) if each is IDS else each for each in parameters])
         rows = cursor.fetchall()
-    return {row[ID]: listing_of(row) for row in rows}
+    listings = map(listing_of, rows)
+    return {listing.pk: listing for listing in listings if satisfies(listing, filters)}
 
 
 @lru_cache(maxsize=QUERIES_KEPT)
