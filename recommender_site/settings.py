@@ -81,6 +81,7 @@ try:
     WINDOW_MAX_LISTINGS = read.integer("WINDOW_MAX_LISTINGS", 1_000_000, 0, 50_000_000)  # beyond: pgvector answers
     WINDOW_STALENESS_SECONDS = read.number("WINDOW_STALENESS_SECONDS", 0.25, 0, 60)  # how far behind the window may be
     LISTING_INDEX_THREAD = env.bool("LISTING_INDEX_THREAD", True)  # off: requests load it
+    LISTING_INDEX_DIR = env.str("LISTING_INDEX_DIR", "var/index")  # processes share that memory by files; empty: not
     WINDOW_LOOKBACK_DAYS = read.integer("WINDOW_LOOKBACK_DAYS", 60, 0, 3650)  # ended listings kept for choice sets
     EXACT_SCAN_MAX_ROWS = read.integer("EXACT_SCAN_MAX_ROWS", 20_000, 0, 10_000_000)  # beyond: HNSW
     CHOICE_SET_SAMPLE = read.integer("CHOICE_SET_SAMPLE", 20, 5, 1000)  # random live listings beside each choice

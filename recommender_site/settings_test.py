@@ -18,4 +18,5 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
+LISTING_INDEX_DIR = ""  # each test has stock of its own
 SERVED_LIST_THREAD = LISTING_INDEX_THREAD = False  # a thread has its own connection and sees no test's transaction

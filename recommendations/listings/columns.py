@@ -6,7 +6,7 @@ the database: ``text_matches`` asks it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,27 @@ class ListingColumns:
         }
         self._rows_by_tag: dict[str, set[int]] = {}
         self._tags: dict[int, tuple[str, ...]] = {}
+
+    def taken_down(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """All there is as arrays by name, and the rest as JSON has it; ``restore`` is its reverse."""
+        arrays: dict[str, NDArray[Any]] = {f"code.{name}": codes for name, codes in self._codes.items()}
+        arrays |= {f"number.{name}": numbers for name, numbers in self._numbers.items()}
+        rest = {
+            "n_rows": self.n_rows,
+            "levels": {name: list(vocabulary) for name, vocabulary in self._vocabulary.items()},
+            "tags": list(self._tags.items()),
+        }
+        return arrays, rest
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], rest: Mapping[str, Any]) -> None:
+        self.n_rows = rest["n_rows"]
+        self._codes = {name: arrays[f"code.{name}"] for name in self._codes}
+        self._numbers = {name: arrays[f"number.{name}"] for name in self._numbers}
+        self._vocabulary = {
+            name: {level: code for code, level in enumerate(levels)} for name, levels in rest["levels"].items()
+        }
+        for row, tags in rest["tags"]:
+            self._put_tags(row, tuple(tags))
 
     def put(self, at: NDArray[np.intp], rows: ListingRows) -> None:
         """Write listings at the given positions, growing the columns where needed."""

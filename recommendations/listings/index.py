@@ -17,10 +17,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -35,6 +36,7 @@ from catalog.querysets import ListingQuerySet
 from jobs.isolation import each_that_works
 from recommendations.engine.stock import hashed
 from recommendations.exceptions import RankerRefused
+from recommendations.listings import shared
 from recommendations.listings.columns import with_room_for
 from recommendations.listings.orders import KeptOrders
 from recommendations.listings.rows import ListingRows, read_listings
@@ -104,7 +106,7 @@ class ListingIndex(ListingSnapshot):
     then the window is an even sample, good as a background for choices, and pgvector answers queries.
     """
 
-    def __init__(self, version_id: int) -> None:
+    def __init__(self, version_id: int, taken_down: shared.Shared | None = None) -> None:
         super().__init__(load_ranker(version_id))
         started = time.monotonic()
         self.version_id = version_id
@@ -117,16 +119,49 @@ class ListingIndex(ListingSnapshot):
         self._pending_ids: frozenset[int] = frozenset()  # changed listings that no sync has come to yet
         self._left_out: frozenset[int] = frozenset()  # listings that belong here, but could not be taken in
         self._orders, self._texts = KeptOrders(), KeptTexts()
+        self.is_complete, self._share = True, 1.0
+        if taken_down:
+            self.restore(taken_down.arrays, taken_down.rest)
+            self.sync()
+            while self.is_behind:
+                self.sync()
+        else:
+            self._load()
+        WINDOW_LISTINGS.set(len(self))
+        how = "mapped" if taken_down else "read"
+        logger.info("window of v%s: %s listings %s in %.2f s", version_id, len(self), how, time.monotonic() - started)
+
+    def _load(self) -> None:
+        """Read everything from the database."""
         n_live = Listing.objects.available().cars().count()
         self.is_complete = n_live <= settings.WINDOW_MAX_LISTINGS
         self._share = 1.0 if self.is_complete else settings.WINDOW_MAX_LISTINGS / n_live
         rows = self._sampled(read_listings(indexed_listings(Listing.objects.all())))
-        update = Update.of(rows, self._worked_out(rows, read_vectors(version_id), read_similar(version_id)))
+        update = Update.of(rows, self._worked_out(rows, read_vectors(self.version_id), read_similar(self.version_id)))
         self._left_out = update.left_out
         for additions in update.additions:
             self._add(additions)
-        WINDOW_LISTINGS.set(len(self))
-        logger.info("window of v%s: %s listings in %.2f s", version_id, len(self), time.monotonic() - started)
+
+    def taken_down(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """As it is now; only whoever updates the index may ask, since updates write to it in place."""
+        arrays, rest = super().taken_down()
+        arrays |= {"similar": self._similar, "similar_squares": self._similar_squares}
+        since, seen = self._position
+        rest |= {
+            "position": [since, list(seen.items())],
+            "pending": sorted(self._pending_ids),
+            "left_out": sorted(self._left_out),
+            "loaded_at": time.time() - (time.monotonic() - self.loaded_at),
+        }
+        return arrays, rest
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], rest: Mapping[str, Any]) -> None:
+        super().restore(arrays, rest)
+        self._similar, self._similar_squares = arrays["similar"], arrays["similar_squares"]
+        since, seen = rest["position"]
+        self._position = since, dict(seen)
+        self._pending_ids, self._left_out = frozenset(rest["pending"]), frozenset(rest["left_out"])
+        self.loaded_at = time.monotonic() - (time.time() - rest["loaded_at"])
 
     def sync(self) -> None:
         """Bring the index in step with everything committed before this call."""
@@ -436,6 +471,7 @@ def _follow_beside_requests() -> None:
         with _lock:
             held.apply(update)
             _checked_at = time.monotonic()
+        renew_files(held)
         return
     another = load_index(live_id) if live_id is not None else None
     with _lock:
@@ -449,11 +485,41 @@ def live_version_id() -> int | None:
 
 
 def load_index(version_id: int) -> ListingIndex | None:
+    """The index of a version: from the files of this machine where they can be used, else from the database."""
     try:
-        return ListingIndex(version_id)
+        if not shared.is_on():
+            return ListingIndex(version_id)
+        with shared.only_one():
+            return mapped_index(version_id) or write_down(ListingIndex(version_id))
     except RankerRefused as refusal:
         logger.error("cannot load the live ranker: %s", refusal)
         return None
+
+
+def mapped_index(version_id: int) -> ListingIndex | None:
+    taken_down = shared.read(version_id)
+    if taken_down is None or time.time() - taken_down.rest["loaded_at"] > RELOAD_AFTER_SECONDS:
+        return None
+    return ListingIndex(version_id, taken_down)
+
+
+def write_down(listing_index: ListingIndex) -> ListingIndex:
+    """Write an index down for other processes; returns the same from the files, so that they share its memory."""
+    if not listing_index.is_complete:
+        return listing_index
+    taken_down = shared.Shared(*listing_index.taken_down())
+    is_written = shared.write(listing_index.version_id, taken_down)
+    return (mapped_index(listing_index.version_id) if is_written else None) or listing_index
+
+
+def renew_files(listing_index: ListingIndex) -> None:
+    """Write an index down again before its files are too old for a process that starts; by whoever updates it."""
+    if not shared.is_on() or not listing_index.is_complete or listing_index.is_behind:
+        return
+    if shared.age_of(listing_index.version_id) > shared.RENEWED_AFTER_SECONDS:
+        with shared.only_one():
+            if shared.age_of(listing_index.version_id) > shared.RENEWED_AFTER_SECONDS:
+                shared.write(listing_index.version_id, shared.Shared(*listing_index.taken_down()))
 
 
 def needs_another(listing_index: ListingIndex, live_id: int, now: float) -> bool:

@@ -23,7 +23,6 @@ from recommendations.listings.rows import ListingRows
 
 COLUMNS: dict[str, tuple[type, Any]] = {  # name -> dtype and what an empty row holds
     "listing_ids": (np.int64, 0),
-    "names": (np.object_, ""),
     "published_at": (np.float64, np.nan),
     "ended_at": (np.float64, FOREVER),
     "is_live": (np.bool_, False),
@@ -31,6 +30,9 @@ COLUMNS: dict[str, tuple[type, Any]] = {  # name -> dtype and what an empty row 
     "seller_user_ids": (np.int64, 0),
     "promoted_until": (np.float64, np.nan),
 }
+
+
+DERIVED = ("vectors", "archetypes", "deals", "is_plausible")  # what a ranker makes of the rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +77,25 @@ class ListingSnapshot:
 
     def __len__(self) -> int:
         return self._n_rows
+
+    def taken_down(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """All there is as arrays by name, and the rest as JSON has it; ``restore`` is its reverse."""
+        arrays, rest = self.columns.taken_down()
+        arrays = {f"columns.{name}": array for name, array in arrays.items()}
+        arrays |= {f"listing.{name}": array for name, array in self._arrays.items()}
+        arrays |= {name: getattr(self, f"_{name}") for name in DERIVED}
+        return arrays, {"columns": rest, "n_rows": self._n_rows}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], rest: Mapping[str, Any]) -> None:
+        start = "columns."
+        of_columns = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+        self.columns.restore(of_columns, rest["columns"])
+        self._arrays = {name: arrays[f"listing.{name}"] for name in COLUMNS}
+        for name in DERIVED:
+            setattr(self, f"_{name}", arrays[name])
+        self._n_rows = rest["n_rows"]
+        self._row_by_listing_id = {key: row for row, key in enumerate(self.column("listing_ids").tolist())}
+        self._refresh_views()
 
     def put(self, rows: ListingRows, vectors: NDArray[np.float32]) -> None:
         """Add n listings, or replace what is known of them; ``vectors`` has shape (n, n_dims)."""
