@@ -137,3 +137,19 @@ def test_files_of_other_versions_go_and_old_ones_are_written_anew(version_id, mo
     assert len(list(shared.folder().glob("v*/*"))) == len(files)
     monkeypatch.setattr(index, "read_changes", lambda *_: [])  # what is in the files, and nothing else
     assert len(mapped_index(version_id)) == len(listing_index)
+
+
+@pytest.mark.parametrize("relation", ["seller", "make", "car_model"])
+def test_a_listing_is_another_where_its_seller_make_or_model_is(version_id, relation):
+    asked = {
+        "seller": ListingFilters(seller_kinds=("private",)),
+        "make": ListingFilters(makes=("renamed",)),
+        "car_model": ListingFilters(models=("renamed",)),
+    }[relation]
+    listing_index = load_index(version_id)
+    assert not listing_index.allowed(asked).any()
+    related = getattr(Listing.objects.exclude(**{relation: None}).first(), relation)
+    change = {"kind": "private"} if relation == "seller" else {"slug": "renamed"}
+    type(related).objects.filter(pk=related.pk).update(**change)
+    listing_index.sync()
+    assert listing_index.allowed(asked).sum() == Listing.objects.available().matching(asked).count() > 0
