@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -30,20 +31,47 @@ SELECT search_text FROM catalog_listing WHERE status = 'live' ORDER BY published
 WORD_IN_LISTINGS = 3  # a word that fewer have may itself be misspelt
 MILES = frozenset(["GBP", "USD"])  # whose markets count in miles
 
-_lock = threading.Lock()
+OLDEST = 10  # times SEARCH_LEXICON_SECONDS; older ones are not used
+
+logger = logging.getLogger(__name__)
+
+_lock = threading.Lock()  # of who reads; held while it is read
 _kept: tuple[float, Lexicon] | None = None
 
 
 def current_lexicon() -> Lexicon:
-    """The lexicon of this process, at most ``SEARCH_LEXICON_SECONDS`` old."""
-    global _kept
+    """The lexicon of this process, read again after ``SEARCH_LEXICON_SECONDS``.
+
+    With ``settings.LISTING_INDEX_THREAD`` another thread reads it, and the one before answers until it has. A request
+    reads it itself only where there is none, or one that was not asked for in a long time.
+    """
     kept = _kept
-    if kept and time.monotonic() - kept[0] < settings.SEARCH_LEXICON_SECONDS:
+    age = time.monotonic() - kept[0] if kept else float("inf")
+    if kept and age < settings.SEARCH_LEXICON_SECONDS:
         return kept[1]
+    if kept and settings.LISTING_INDEX_THREAD and age < OLDEST * settings.SEARCH_LEXICON_SECONDS:
+        if not _lock.locked():
+            threading.Thread(target=_read_beside_requests, args=(kept,), name="search-lexicon", daemon=True).start()
+        return kept[1]
+    return _read_once(kept)
+
+
+def _read_once(known: tuple[float, Lexicon] | None) -> Lexicon:
+    """Read the lexicon, unless another thread has just done so."""
+    global _kept
     with _lock:
-        if _kept is kept:
+        if _kept is known:
             _kept = (time.monotonic(), lexicon_of_stock())
         return _kept[1] if _kept else lexicon_of_stock()
+
+
+def _read_beside_requests(known: tuple[float, Lexicon]) -> None:
+    try:
+        _read_once(known)
+    except Exception:  # searches go on with the one before, and the next one asks again
+        logger.exception("the lexicon of the stock could not be read")
+    finally:
+        connection.close()
 
 
 def lexicon_of_stock() -> Lexicon:
