@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from accounts.models import Buyer
 from catalog.attributes import CATEGORIES
@@ -59,8 +60,23 @@ class BuyerEvidence:
 NO_EVIDENCE = BuyerEvidence()
 
 
+_kept: WeakKeyDictionary[BuyerContext, BuyerEvidence] = WeakKeyDictionary()
+
+
 def evidence_of(buyer_context: BuyerContext) -> BuyerEvidence:
-    """From the newest events and the questionnaire of a buyer whom lists know; one query, if not read along."""
+    """From the newest events and the questionnaire of a buyer whom lists know; one query, if not read along.
+
+    What was read along is the same for as long as the context is, and so is what follows from it.
+    """
+    if buyer_context.read is None:
+        return _found(buyer_context)
+    kept = _kept.get(buyer_context)
+    if kept is None:
+        kept = _kept[buyer_context] = _found(buyer_context)
+    return kept
+
+
+def _found(buyer_context: BuyerContext) -> BuyerEvidence:
     buyer = buyer_context.buyer
     if buyer is None or not buyer_context.is_personal:
         return NO_EVIDENCE
