@@ -31,6 +31,8 @@ from urllib.parse import urlsplit
 
 UNIT = "users/me"
 BRANDS = ["BMW", "Audi", "Ford", "Skoda", "Toyota"]
+WORDS = ["automatic", "estate", "diesel", "towbar", "sat%20nav"]
+ORDERINGS = ["newest", "price", "-price", "year", "-year", "mileage"]
 LIST = "/api/v1/cars/recommendations?k=20"
 N_BUYERS = 50  # demo users to log in as
 LOOP_SECONDS_AT_MOST = 30
@@ -58,6 +60,22 @@ def search(rng: random.Random, _ids: Sequence[int]) -> Question:
     return Question("GET", f"/api/v1/cars/search?brand={rng.choice(BRANDS)}&min_price={rng.randint(3_000, 9_000)}")
 
 
+def search_a_deep_page(rng: random.Random, _ids: Sequence[int]) -> Question:
+    return Question("GET", f"/api/v1/cars/search?ordering={rng.choice(ORDERINGS)}&page={rng.randint(1, 400)}")
+
+
+def search_by_words(rng: random.Random, _ids: Sequence[int]) -> Question:
+    low = rng.randint(3_000, 9_000)
+    return Question(
+        "GET", f"/api/v1/cars/search?q={rng.choice(WORDS)}&min_price={low}&ordering={rng.choice(ORDERINGS)}"
+    )
+
+
+def search_with_facets(rng: random.Random, _ids: Sequence[int]) -> Question:
+    path = f"/api/v1/cars/search?brand={rng.choice(BRANDS)}&min_price={rng.randint(3_000, 9_000)}&facets=true"
+    return Question("GET", path)
+
+
 def view(rng: random.Random, ids: Sequence[int]) -> Question:
     body = {"kind": "view", "listing_id": rng.choice(ids), "event_id": uuid.UUID(int=rng.getrandbits(128)).hex}
     return Question("POST", "/api/v1/events", body)
@@ -69,6 +87,9 @@ ROUTES: dict[str, Ask] = {
     "list, a price range": in_a_price_range,
     "list, brand and year": of_a_brand,
     "search by brand and price": search,
+    "search, a deep page": search_a_deep_page,
+    "search by words": search_by_words,
+    "search with facets": search_with_facets,
     "one car": lambda rng, ids: Question("GET", f"/api/v1/cars/detail/{rng.choice(ids)}"),
     "similar cars": lambda rng, ids: Question("GET", f"/api/v1/cars/{rng.choice(ids)}/similar"),
     "one event": view,

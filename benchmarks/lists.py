@@ -1,7 +1,7 @@
-"""What a list costs beside the unit of all figures, ``GET /api/v1/users/me``, in one process.
+"""What lists, searches, cars and events cost beside the unit of all figures, ``GET /api/v1/users/me``, in one process.
 
     python manage.py seed_data --listings 180000 && python manage.py retrain
-    python -m benchmarks.lists [--requests 100] [--profile]
+    python -m benchmarks.lists [--requests 100] [--profile "search by brand and price"]
 
 Requests pass through the whole site: middleware, authentication, view, renderer. Buyers are made-up ones of the
 seeding, each with a log. Processor time is that of this process, without the database's; SQL statements are counted.
@@ -15,6 +15,7 @@ import pstats
 import resource
 import statistics
 import time
+import uuid
 from collections.abc import Callable
 
 from recommender_site.local import embedded
@@ -22,6 +23,7 @@ from recommender_site.local import embedded
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
 os.environ["LOG_FILE"] = ""
 os.environ["THROTTLE_USER"] = "1000000/min"
+os.environ["LIST_CACHE_SECONDS"] = "3600"  # on a busy machine a minute is over before a buyer asks again
 embedded.ensure()
 
 import django  # noqa: E402
@@ -30,39 +32,40 @@ django.setup()
 
 from django.db import connection  # noqa: E402
 from django.db.models import Count  # noqa: E402
+from django.http import HttpResponse  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from accounts.models import Buyer, User  # noqa: E402
 from accounts.tokens import access_token_of  # noqa: E402
+from catalog.models import Listing  # noqa: E402
 from recommendations.listings.index import borrow_index  # noqa: E402
 from recommendations.listings.market_statistics import current_market_statistics  # noqa: E402
 
 LIST = "/api/v1/cars/recommendations?k=20"
 N_BUYERS = 20
-Question = Callable[[int], tuple[Client, str]]
+SEARCH = "/api/v1/cars/search"
+BRANDS = ("BMW", "Audi", "Ford", "Skoda", "Toyota")
+WORDS = ("diesel", "automatic", "estate", "one owner", "towbar")
+Question = Callable[[int], tuple[Client, str] | tuple[Client, str, dict[str, object]]]  # with a body, it is posted
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=100)
-    parser.add_argument("--profile", action="store_true", help="the most expensive functions of a list asked again")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="beside the unit; default: all")
+    parser.add_argument("--profile", metavar="NAME", help="the most expensive functions of one of them")
     arguments = parser.parse_args()
     report_load()
     clients = [client_of(user) for user in users()]
-    questions: dict[str, Question] = {
-        "users/me": lambda n: (clients[n % N_BUYERS], "/api/v1/users/me"),
-        "list, asked again": lambda n: (clients[n % N_BUYERS], LIST),
-        "list, another price range each time": lambda n: (
-            clients[n % N_BUYERS], f"{LIST}&min_price={5000 + 10 * n}&max_price={6500 + 10 * n}"
-        ),
-        "list, another length each time": lambda n: (clients[n % N_BUYERS], f"{LIST[:-2]}{10 + n % 90}"),
-    }  # fmt: skip
+    questions = questions_of(clients)
     for client in clients:
         client.get(LIST)
     unit = unit_waited = 0.0
     print(f"{'':38} {'processor ms':>12} {'units':>6} {'wall ms':>8} {'units':>6} {'p99':>6} {'SQL':>4}")
     for name, question in questions.items():
+        if arguments.only and name not in ("users/me", *arguments.only):
+            continue
         processor, wall = measured(question, arguments.requests)
         cost, waited = statistics.median(processor), statistics.median(wall)
         unit, unit_waited = (unit, unit_waited) if unit else (cost, waited)
@@ -74,9 +77,37 @@ def main() -> None:
     if arguments.profile:
         profiler = cProfile.Profile()
         profiler.enable()
-        measured(questions["list, asked again"], arguments.requests)
+        measured(questions[arguments.profile], arguments.requests, first=10_000)
         profiler.disable()
         pstats.Stats(profiler).sort_stats("cumulative").print_stats(90)
+
+
+def questions_of(clients: list[Client]) -> dict[str, Question]:
+    ids = list(Listing.objects.available().cars().order_by("-pk").values_list("pk", flat=True)[:9000:3])
+
+    def of(path: str) -> Question:
+        return lambda n: (clients[n % N_BUYERS], path.format(n=n, low=5000 + 10 * n, high=6500 + 10 * n,
+            brand=BRANDS[n % 5], word=WORDS[n % 5], year=2012 + n % 8, id=ids[n % len(ids)], page=1 + n))  # fmt: skip
+
+    def event(n: int) -> tuple[Client, str, dict[str, object]]:
+        body = {"kind": "view", "listing_id": ids[n % len(ids)], "event_id": uuid.uuid4().hex}
+        return clients[n % N_BUYERS], "/api/v1/events", body
+
+    return {
+        "users/me": of("/api/v1/users/me"),
+        "list, asked again": of(LIST),
+        "list, another price range each time": of(f"{LIST}&min_price={{low}}&max_price={{high}}"),
+        "list, brand and year": of(f"{LIST}&brand={{brand}}&min_year={{year}}"),
+        "search of everything": of(SEARCH),
+        "search, another page each time": of(f"{SEARCH}?page={{page}}00"),
+        "search by brand and price": of(f"{SEARCH}?brand={{brand}}&min_price={{low}}"),
+        "search by words, by price": of(f"{SEARCH}?q={{word}}&max_price={{high}}&ordering=price"),
+        "search, with facets": of(f"{SEARCH}?brand={{brand}}&min_price={{low}}&facets=true"),
+        "search, the best first": of(f"{SEARCH}?brand={{brand}}&min_price={{low}}&ordering=recommended"),
+        "one car": of("/api/v1/cars/detail/{id}"),
+        "similar cars": of("/api/v1/cars/{id}/similar"),
+        "one event": event,
+    }
 
 
 def report_load() -> None:
@@ -115,26 +146,31 @@ def client_of(user: User) -> Client:
     return Client(headers={"authorization": f"Bearer {access_token_of(user)}", "host": "localhost"})
 
 
-def measured(question: Question, n_requests: int) -> tuple[list[float], list[float]]:
+def measured(question: Question, n_requests: int, first: int = 0) -> tuple[list[float], list[float]]:
     """Milliseconds of processor, and of the clock, for each request."""
     processor, wall = [], []
-    for number in range(n_requests):
-        client, path = question(number)
+    for number in range(first, first + n_requests):
+        asked = question(number)
         started = time.process_time(), time.perf_counter()
-        response = client.get(path)
+        response = answer_to(*asked)
         processor.append(1000 * (time.process_time() - started[0]))
         wall.append(1000 * (time.perf_counter() - started[1]))
-        assert response.status_code == 200, response.content
+        assert response.status_code in (200, 201), response.content
     return processor, wall
 
 
 def n_statements(question: Question) -> int:
     """SQL statements of one request, without looks at what changed in the stock."""
-    client, path = question(0)
-    client.get(path)
+    answer_to(*question(0))
     with CaptureQueriesContext(connection) as captured:
-        client.get(path)
+        answer_to(*question(0))
     return len(captured)
+
+
+def answer_to(client: Client, path: str, body: dict[str, object] | None = None) -> HttpResponse:
+    if body is None:
+        return client.get(path)
+    return client.post(path, body, content_type="application/json")
 
 
 if __name__ == "__main__":
