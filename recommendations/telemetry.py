@@ -42,6 +42,7 @@ WINDOW_LISTINGS = Gauge(
 )
 SERVED_LISTS_LOGGED = Counter("forecourt_served_lists_logged_total", "Served lists written to the log.")
 SERVED_LISTS_LOST = Counter("forecourt_served_lists_lost_total", "Served lists that could not be written to the log.")
+ROWS_REMOVED = Counter("forecourt_rows_removed_total", "Rows removed for their age, by kind.", ["kind"])
 SERVED_LISTS_WAITING = Gauge(
     "forecourt_served_lists_waiting", "Served lists that wait to be written.", multiprocess_mode="livesum"
 )

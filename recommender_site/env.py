@@ -112,6 +112,14 @@ def integer(name: str, default: int, low: int, high: int) -> int:
     return env.int(name, default, validate=between(low, high))
 
 
+def days_kept(name: str, default: int, least: int) -> int:
+    """For how many days rows are kept: 0 for ever, otherwise at least as long as what reads them needs."""
+    days: int = env.int(name, default)
+    if days and not least <= days <= 36_500:
+        raise _invalid(name, f"must be 0 (for ever), or between {least} and 36500")
+    return days
+
+
 def number(name: str, default: float, low: float, high: float) -> float:
     return env.float(name, default, validate=between(low, high))
 

@@ -161,6 +161,14 @@ try:
 
     # --- Keeping it --------------------------------------------------------------------------------------------------
     BACKUP_PASSPHRASE = env.str("BACKUP_PASSPHRASE", "", validate=read.empty_or_long(12))  # of `manage.py backup`
+    # For how many days rows are kept, at least; 0: for ever.
+    KEEP_EVENTS_DAYS = read.days_kept("KEEP_EVENTS_DAYS", 0, 90)  # since their arrival
+    KEEP_LISTS_DAYS = read.days_kept("KEEP_LISTS_DAYS", 0, 60)  # that no event came from; the others go with it
+    KEEP_ANONYMOUS_BUYERS_DAYS = read.days_kept("KEEP_ANONYMOUS_BUYERS_DAYS", 0, 30)  # since they did anything
+    KEEP_ENDED_LISTINGS_DAYS = read.days_kept("KEEP_ENDED_LISTINGS_DAYS", 0, 90)  # that no event and no list names
+    KEEP_PRICE_CHANGES_DAYS = read.days_kept("KEEP_PRICE_CHANGES_DAYS", 0, 60)
+    KEEP_AUDIT_DAYS = read.days_kept("KEEP_AUDIT_DAYS", 0, 90)
+    KEEP_JOBS_DAYS = read.days_kept("KEEP_JOBS_DAYS", 365, 30)  # finished ones, but for the newest of each origin
 except ValueError as error:  # what the readers raise, for a *_FILE that cannot be read too
     raise ImproperlyConfigured(str(error)) from None
 
@@ -462,6 +470,7 @@ CELERY_TASK_ROUTES = {
     "catalog.export*": {"queue": IMPORT_QUEUE},
     "catalog.*quality": {"queue": IMPORT_QUEUE},  # an operator waits for it
     "maintenance.check_data": {"queue": LONG_QUEUE},
+    "maintenance.remove_old_rows": {"queue": LONG_QUEUE},
 }
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True

@@ -15,6 +15,7 @@ from jobs.limits import RETRY, SHORT
 from jobs.work import resume_jobs
 from recommendations.upkeep.consistency import check_data
 from recommendations.upkeep.probe import GOAL_SECONDS, look_at_probe, send_probe
+from recommendations.upkeep.retention import remove_old_rows
 
 FAILED_LOGINS_KEPT = timedelta(days=30)
 CHANGES_KEPT = timedelta(hours=1)  # a window that slept for half of this loads itself anew
@@ -57,3 +58,9 @@ def look_at_probe_task(buyer_id: int) -> None:
 def check_data_task() -> None:
     """Whether what is stored agrees with itself; metrics report what was found."""
     check_data()
+
+
+@shared_task(name="maintenance.remove_old_rows", ignore_result=True, soft_time_limit=4800, time_limit=4830)
+def remove_old_rows_task() -> None:
+    """Remove what is older than the settings KEEP_…_DAYS allow; what is cut short goes on in the next night."""
+    remove_old_rows(now=timezone.now())

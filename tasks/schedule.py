@@ -147,6 +147,12 @@ TIMETABLE = [
         Daily(5, 0),
     ),
     Entry(
+        "Remove old rows",
+        "Every night at 01:30: remove events, lists, jobs and other rows that are older than KEEP_…_DAYS allow.",
+        "maintenance.remove_old_rows",
+        Daily(1, 30),
+    ),
+    Entry(
         "Sweep expired tokens",
         "Every night at 04:30: remove refresh tokens that have expired, with their revocations.",
         "maintenance.sweep_tokens",

@@ -22,6 +22,7 @@ from jobs.broker import queue_depths, workers_alive
 from jobs.timetable import lateness
 from recommendations.listings.vectors import attached_partitions, has_index, partition_of, stored_versions
 from recommendations.models import RankerVersion
+from recommendations.upkeep import retention
 from recommender_site.operations import schema
 from recommender_site.operations.findings import Finding, Level, Look, ok, problem, warning
 from web.postgres.versions import OLDEST_POSTGRES, postgres_problem, vector_problem, vector_version
@@ -190,6 +191,21 @@ def look_at_ranker() -> Iterator[Finding]:
         yield ok("ranker", f"{live} is live, {age.days} days old")
 
 
+def look_at_retention() -> Iterator[Finding]:
+    """For how long each kind of row is kept, and whether what should be gone is."""
+    now = timezone.now()
+    all_kinds = retention.kinds()
+    late = {kind.setting: kind for kind in all_kinds if kind.overdue(now)}
+    for kind in late.values():
+        remedy = "Look whether the schedule “Remove old rows” is on; manage.py remove_old_rows does it now."
+        yield warning("retention", f"{kind.name} older than {kind.days} days are still there ({kind.setting})", remedy)
+    if not late:
+        days = {kind.setting: kind.days for kind in all_kinds}
+        limited = ", ".join(f"{setting}={n}" for setting, n in days.items() if n)
+        forever = ", ".join(setting for setting, n in days.items() if not n)
+        yield ok("retention", "; ".join(filter(None, [limited, forever and f"for ever: {forever}"])))
+
+
 def look_at_clock() -> Iterator[Finding]:
     """Ours beside that of the database, both ways of the question taken out by halves."""
     before = time.time()
@@ -281,7 +297,7 @@ OF_SERVERS: dict[str, tuple[str, list[Look]]] = {
         "Look at DATABASE_URL, at the server's log, and whether it takes connections (pg_isready).",
         [
             look_at_postgresql, look_at_migrations, look_at_indexes, look_at_partitions, look_at_ranker,
-            look_at_schedules, look_at_clock,
+            look_at_schedules, look_at_retention, look_at_clock,
         ],
     ),
     "cache": ("Look at REDIS_URL and at the server's log; requests are slower meanwhile.", [look_at_cache]),

@@ -18,7 +18,7 @@ ENOUGH = {
 }
 READERS = {
     "env": {"str", "bool", "int", "list"},
-    "read": {"integer", "number", "database", "exchange_rates", "origins", "optional_url", "email"},
+    "read": {"integer", "number", "database", "exchange_rates", "origins", "optional_url", "email", "days_kept"},
 }
 READ_ELSEWHERE = {"EMBEDDED_DIR": "local/embedded.py", "PROMETHEUS_MULTIPROC_DIR": "http/metrics.py"}
 
