@@ -1,1 +1,1 @@
-"""Whether the product works and its data agree: the end-to-end probe, the consistency check."""
+"""Whether the product works and its data agree: the probe, the consistency check; and how long rows are kept."""

@@ -1,1 +1,1 @@
-"""Keeping an installation: backup, restore, and what ``manage.py doctor`` looks at. Serves no request."""
+"""Keeping an installation: backup, restore, export, and what ``manage.py doctor`` looks at. Serves no request."""
