@@ -25,7 +25,7 @@ from web.tables import as_csv
 
 PER_PAGE = 50
 MOST_PAGES = 10_000
-NO_PLACEMENT = "without a placement (searches)"
+NO_PLACEMENT = "without a placement (searches, similar cars)"
 ORDER_LABELS = {
     "shown": "Shown most", "least": "Shown least", "behind": "Exposure furthest behind stock",
     "ahead": "Exposure furthest ahead of stock", "clicked": "Clicked most", "contacted": "Contacted most",

@@ -45,6 +45,7 @@ def list_response(answer: RecommendedList, next_page: str | None) -> HttpRespons
             "list_id": str(answer.id),
             "after": str(answer.goes_on_from) if answer.goes_on_from else None,
             "next": next_page,
+            "experiment": answer.experiment,
             "variant": answer.variant,
             "version": answer.version_id,
             "is_personalised": answer.is_personalised,

@@ -75,6 +75,7 @@ RECOMMENDATIONS_ANSWER = {
     "list_id": LIST_ID,
     "after": None,
     "next": f"https://cars.example/api/v1/cars/recommendations?after={LIST_ID}&k=1",
+    "experiment": "",
     "variant": "",
     "version": 3,
     "is_personalised": True,

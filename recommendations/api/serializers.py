@@ -294,8 +294,10 @@ class RecommendationsAnswerSerializer(serializers.Serializer):
     next = serializers.URLField(
         allow_null=True, help_text="The address of the next page; null where the list ends here."
     )
+    experiment = serializers.CharField(help_text="The experiment that the list is part of; empty outside of any.")
     variant = serializers.CharField(
-        help_text="The arm of the experiment that the list is part of; empty outside of experiments."
+        help_text="The arm of the experiment that the list is part of, “holdout” for buyers who take part in none; "
+        "empty outside of experiments."
     )
     version = serializers.IntegerField(allow_null=True, help_text="Of the ranker; null before the first training.")
     is_personalised = serializers.BooleanField()

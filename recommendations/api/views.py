@@ -440,6 +440,7 @@ def answer_with_next(answer: RecommendedList, next_page: str | None) -> dict[str
         "list_id": answer.id,
         "goes_on_from": answer.goes_on_from,
         "next": next_page,
+        "experiment": answer.experiment,
         "variant": answer.variant,
         "version": answer.version_id,
         "is_personalised": answer.is_personalised,

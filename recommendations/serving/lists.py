@@ -113,6 +113,7 @@ class RecommendedList:
     version_id: int | None
     is_personalised: bool
     n_events: int
+    experiment: str = ""
     variant: str = ""
     goes_on_from: uuid.UUID | None = None
     has_next: bool = False
@@ -129,6 +130,7 @@ def recommend(request: ListRequest) -> RecommendedList:
         chosen, scorer = choose(request, reading, k) if k else ([], None)
         answer = replace(
             as_recommended_list(kept_items_of(chosen, scorer, reading.rules.plan), scorer),
+            experiment=reading.rules.experiment,
             variant=reading.rules.variant,
             goes_on_from=request.goes_on_from,
             has_next=0 < len(chosen) == k and request.starts_after + k < longest_list(),

@@ -143,6 +143,7 @@ def test_the_arm_is_written_down_with_the_list_and_decides_it(settings):
         view(buyer, *market.skodas[:3])
         answer = recommend(ListRequest(buyer=buyer, k=5))
         variant = ServedList.objects.get(pk=answer.id).variant
+        assert (answer.experiment, answer.variant) == ("x", variant)
         makes = {item.listing.make.slug for item in answer.items}
         assert (makes == {"bmw"}) is (variant == "b")
         seen.add(variant)
