@@ -15,8 +15,10 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.models import BinaryField, Field, Manager, Model, QuerySet
-from django.forms import BaseForm, ModelChoiceField
+from django.forms import BaseForm, ModelChoiceField, PasswordInput
 from django.utils.functional import Promise
+
+from web.redaction import IS_SECRET_NAME
 
 SECRETS = {"password", "hashed_key", "token", "usable_password", "password1", "password2"}
 BULKY = {"search_text"}
@@ -67,7 +69,13 @@ def snapshot(row: Model) -> Values:
 def is_readable(field: Field) -> bool:
     """Whether a column is for people to read: no secret, and no packed numbers."""
     kinds = type(field).__name__
-    return field.name not in SECRETS | BULKY and not isinstance(field, BinaryField) and kinds != "VectorField"
+    is_bulky = field.name in BULKY or isinstance(field, BinaryField) or kinds == "VectorField"
+    return not is_bulky and not is_secret(field.name)
+
+
+def is_secret(name: str) -> bool:
+    """Whether what has this name is hidden here: by what we know of our columns, and by what logs hide."""
+    return name in SECRETS or IS_SECRET_NAME.search(name) is not None
 
 
 def value_of(row: Model, field: Field) -> Any:
@@ -83,7 +91,11 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Values
 
 def changes_of(form: BaseForm) -> tuple[Values, Values]:
     """What an operator changed in a form, of a new row everything that was filled in."""
-    names = [name for name in form.changed_data if name not in SECRETS]
+    names = [
+        name
+        for name in form.changed_data
+        if not is_secret(name) and not isinstance(form.fields[name].widget, PasswordInput)
+    ]
     before = {name: as_chosen(form, name, form.get_initial_for_field(form.fields[name], name)) for name in names}
     return before, {name: form.cleaned_data.get(name) for name in names}
 

@@ -1,15 +1,20 @@
 """The audit log: what operators change in the console is kept with both sides, and people can be taken out of it."""
 
+import base64
+
 import pytest
+from django.contrib import admin
+from django.forms import Form, PasswordInput
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEntry, Buyer, User
 from accounts.services import erase_person, export_person
 from catalog.models import Listing, Seller
-from console.auditing import changes, readable, record, snapshot
+from console.auditing import changes, changes_of, readable, record, snapshot
 from recommendations.models import EventKind, Placement
 from tests.factories import ApiKeyFactory, BuyerFactory, ListingFactory, PlacementFactory, SellerFactory, UserFactory
+from web.redaction import IS_SECRET_NAME
 
 pytestmark = pytest.mark.django_db
 
@@ -117,6 +122,36 @@ def test_no_one_edits_the_log_by_hand(operator: Client, carol: User):
 def test_secrets_are_never_kept():
     assert "hashed_key" not in snapshot(ApiKeyFactory())
     assert "password" not in snapshot(UserFactory())
+
+
+def test_what_is_typed_where_it_is_not_shown_is_never_kept():
+    """Of every form of the console: its password fields, and whatever has the name of a secret."""
+    found = set()
+    for model, pages in admin.site._registry.items():
+        forms = [form for form in (pages.form, getattr(pages, "add_form", None)) if form]
+        for name, field in ((name, field) for form in forms for name, field in form.base_fields.items()):
+            if isinstance(field.widget, PasswordInput) or IS_SECRET_NAME.search(name):
+                found.add(f"{model._meta.model_name}.{name}")
+                assert changes_of(FormThatChanged({name: field}, {name: "Zq7"})) == ({}, {}), (model, name)
+    assert {"feed.password", "endpoint.secret", "user.password1"} <= found
+
+
+class FormThatChanged(Form):
+    def __init__(self, fields, values):
+        super().__init__(values)
+        self.fields = fields
+        self.cleaned_data = values
+        self.changed_data = list(values)  # type: ignore[misc]
+
+
+def test_the_secret_of_an_endpoint_is_in_no_entry(client: Client):
+    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    secret = "whsec_" + base64.b64encode(b"Zq7" * 10).decode()
+    given = {"name": "A shop", "url": "https://shop.example/", "events": ["listing.sold"], "secret": secret}
+    assert client.post(reverse("admin:webhooks_endpoint_add"), given | {"is_enabled": "on"}).status_code == 302
+    entries = str(list(AuditEntry.objects.values()))
+    assert "A shop" in entries
+    assert secret not in entries
 
 
 def test_only_differences_are_changes():
