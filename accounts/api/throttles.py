@@ -77,10 +77,19 @@ def _amount_of(request: Request, view: APIView) -> tuple[int, APIException | Non
 
 
 def carried(data: object, names: tuple[str, ...] = ()) -> int:
-    """The number of entries of a body: of the list it is, or of the longest list among the named fields; at least 1."""
+    """The number of entries of a body: of the list it is, or of the longest list among the named fields; at least 1.
+
+    A list may be written as a text with commas.
+    """
     if isinstance(data, dict):
-        return max([1, *(len(data[name]) for name in names if isinstance(data.get(name), list))])
+        return max([1, *(_length(data.get(name)) for name in names)])
     return max(1, len(data)) if isinstance(data, list) else 1
+
+
+def _length(value: object) -> int:
+    if isinstance(value, str):
+        return value.count(",") + 1
+    return len(value) if isinstance(value, list) else 1
 
 
 class UserThrottle(CountingThrottle):

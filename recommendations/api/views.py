@@ -454,6 +454,7 @@ class PlacementsView(StrictView):
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.READ
     throttle_classes = CALLER_THROTTLES
+    carried_in = ("lists",)
     parameters = {"post": [BUYER]}
 
     @extend_schema(
@@ -500,6 +501,7 @@ class RankView(StrictView):
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.READ
     throttle_classes = CALLER_THROTTLES
+    carried_in = ("listing_ids", "external_ids")
     parameters = {"post": [BUYER]}
 
     @extend_schema(
