@@ -22,8 +22,8 @@ HANDLED_BY_OPERATORS = {
     "accounts": ("buyer",),
     "catalog": ("listing", "seller", "make", "carmodel", "importrun", "feed", "qualityreport"),
     "recommendations": (
-        "eventkind", "placement", "experiment", "savedsearch", "preference", "rankerversion", "trainingrun",
-        "evaluation", "seedrun", "tastemap", "merchandisingrule",
+        "eventkind", "placement", "experiment", "savedsearch", "alertsettings", "preference", "rankerversion",
+        "trainingrun", "evaluation", "seedrun", "tastemap", "merchandisingrule",
     ),
     "webhooks": ("endpoint", "delivery"),
     "django_celery_beat": ("periodictask", "intervalschedule", "crontabschedule", "clockedschedule", "solarschedule"),

@@ -66,6 +66,9 @@ NAVIGATION = [
         page("Lists served", "view_list", "recommendations", "servedlist"),
         page("Preferences", "favorite", "recommendations", "preference"),
         page("Saved searches", "saved_search", "recommendations", "savedsearch"),
+        page("Alerts", "notifications", "recommendations", "alertmessage"),
+        page("Cars of alerts", "notifications_active", "recommendations", "caralert"),
+        page("Settings of alerts", "notification_settings", "recommendations", "alertsettings"),
     ),
     group(
         "Recommender",

@@ -3,12 +3,16 @@
 from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_migrate, post_save
 from django.dispatch import receiver
+from django.utils import timezone
 
 from accounts.roles import install_roles
-from accounts.signals import buyers_merged, person_exported
+from accounts.signals import buyers_merged, person_erased, person_exported
 from catalog.models import Listing
+from catalog.news import listings_in_the_news
 from catalog.signals import listings_stored, odd_prices_asked
 from jobs.queue import enqueue_on_commit
+from recommendations.alerts.noting import note_matches
+from recommendations.alerts.subscriptions import take_over_alerts
 from recommendations.buyers.privacy import personal_data_of
 from recommendations.events import waiting
 from recommendations.events.recording import take_over_history
@@ -17,7 +21,7 @@ from recommendations.listings.odd_prices import oddly_priced
 from recommendations.merchandising.rules import forget_rules
 from recommendations.models import Interaction, MerchandisingRule
 from webhooks.kinds import Kind
-from webhooks.publishing import Event, publish
+from webhooks.publishing import Event, forget_buyers, publish
 
 LISTINGS_PER_TASK = 5000
 
@@ -91,12 +95,25 @@ for relation in (MerchandisingRule.sellers, MerchandisingRule.listings, Merchand
 def refresh_after_merge(sender, guest, into, **kwargs):
     """A guest who logged in brings a history along."""
     take_over_history(guest=guest, into=into)
+    take_over_alerts(guest=guest, into=into)
     enqueue_on_commit("recommendations.refresh_preferences", into.pk)
 
 
 @receiver(person_exported, dispatch_uid="recommendations.person_exported")
 def export_history(sender, buyers, **kwargs):
     return personal_data_of(buyers)
+
+
+@receiver(person_erased, dispatch_uid="recommendations.person_erased")
+def erase_webhooks(sender, buyer, **kwargs):
+    """Webhooks about a person go; all other rows of this app hang on the buyer."""
+    forget_buyers([buyer.pk, *buyer.merged_from.values_list("pk", flat=True)])
+
+
+@receiver(listings_in_the_news, dispatch_uid="recommendations.listings_in_the_news")
+def note_alerts(sender, news, listings, **kwargs):
+    """What came on sale or became cheaper may be what saved searches wait for."""
+    note_matches(news, listings, timezone.now())
 
 
 @receiver(odd_prices_asked, dispatch_uid="recommendations.oddly_priced")

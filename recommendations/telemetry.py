@@ -49,6 +49,17 @@ SERVED_LISTS_WAITING = Gauge(
 SERVED_LIST_WRITERS_ENDED = Counter(
     "forecourt_served_list_writers_ended_total", "Threads that write served lists, found ended and started again."
 )
+ALERTS = Counter(
+    "forecourt_alerts_total", "Messages to buyers about cars of their saved searches, by the way.", ["way"]
+)
+ALERT_SECONDS = Histogram(
+    "forecourt_alert_seconds",
+    "From the finding of the oldest car of a message to the message; caps and quiet hours are part of it.",
+    buckets=(0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0, 86_400.0),
+)
+ALERT_MAILS = Counter(
+    "forecourt_alert_mails_total", "Attempts to send an alert by e-mail: sent, waiting, failed.", ["outcome"]
+)
 VECTORS_WRITTEN = Counter("forecourt_listing_vectors_written_total", "Listing vectors computed and stored.")
 INFERENCES = Counter("forecourt_inferences_total", "Vectors answered by /infer and /batch.")
 INFERENCE_SECONDS = Histogram("forecourt_inference_seconds", "Time to answer /infer or /batch.", buckets=SECONDS)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from zoneinfo import available_timezones
 
 from environs import EnvValidationError, FileAwareEnv, ValidationError
 
@@ -89,6 +90,22 @@ def origins(name: str) -> list[str]:
         if origin != "*" and not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", origin):
             raise _invalid(name, f"“{origin}” must look like https://www.example.com, in small letters, or be *")
     return found
+
+
+def a_time_zone(zone: str) -> None:
+    if zone not in available_timezones():
+        raise ValidationError("must be a time zone, as in Europe/London")
+
+
+def hours(name: str) -> tuple[int, int]:
+    """``22-7``: from 22:00 until 7:00; nothing for no hours, which is (0, 0)."""
+    text = env.str(name, "").replace(" ", "")
+    if not text:
+        return 0, 0
+    begin, _, end = text.partition("-")
+    if not (begin.isdecimal() and end.isdecimal() and int(begin) <= 23 and int(end) <= 23):
+        raise _invalid(name, "must be two hours, as in 22-7")
+    return int(begin), int(end)
 
 
 def optional_url(name: str) -> str:

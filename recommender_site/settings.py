@@ -74,6 +74,15 @@ try:
     WEBHOOK_DAYS_KEPT = read.integer("WEBHOOK_DAYS_KEPT", 14, 1, 365)  # then messages are removed, dead letters too
     WEBHOOK_PRIVATE_ADDRESSES = env.bool("WEBHOOK_PRIVATE_ADDRESSES", False)  # endpoints in our own network, by http
 
+    # --- Alerts ------------------------------------------------------------------------------------------------------
+    PUBLIC_URL = read.optional_url("PUBLIC_URL")  # of this site, for links in e-mail; without it alerts send none
+    ALERTS_PER_DAY = read.integer("ALERTS_PER_DAY", 5, 1, 100)  # messages to one buyer within 24 hours, at most
+    ALERT_GAP_MINUTES = read.integer("ALERT_GAP_MINUTES", 15, 0, 1440)  # between two; cars of meanwhile go together
+    ALERT_CARS = read.integer("ALERT_CARS", 10, 1, 100)  # of one message, the best for the buyer
+    ALERT_TIME_ZONE = env.str("ALERT_TIME_ZONE", "UTC", validate=read.a_time_zone)  # of buyers who name none
+    ALERT_QUIET_HOURS = read.hours("ALERT_QUIET_HOURS")  # from, until; both the same for none
+    ALERT_DAILY_HOUR = read.integer("ALERT_DAILY_HOUR", 8, 0, 23)  # of daily messages, in the buyer's time zone
+
     # --- The recommender ---------------------------------------------------------------------------------------------
     CONTENT_DIMENSIONS = read.integer("CONTENT_DIMENSIONS", 96, 8, 2000)
     COLLABORATIVE_DIMENSIONS = read.integer("COLLABORATIVE_DIMENSIONS", 32, 0, 2000)

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerSplitView
 
+from recommendations.api.unsubscribe import unsubscribe_page
 from recommender_site.http import openapi  # noqa: F401  (registers how callers are described)
 from recommender_site.http.api_root import ApiRootView
 from recommender_site.http.health import alive, ready
@@ -14,6 +15,7 @@ from recommender_site.http.schema import SchemaView
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home, name="home"),
     path("shop/", include("shop.urls")),
+    path("alerts/unsubscribe/<str:token>", unsubscribe_page, name="alert-unsubscribe"),
     path("admin/account/", include("accounts.login.account_urls")),
     path("admin/", admin.site.urls),
     re_path(r"^api/v1/?$", ApiRootView.as_view(), name="api-root"),

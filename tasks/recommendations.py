@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from jobs.limits import LONG, RETRY, SHORT
+from recommendations.alerts import mail, sending
 from recommendations.buyers import refresh
 from recommendations.evaluation import experiment_watch
 from recommendations.evaluation.runs import run_evaluation
@@ -94,6 +95,31 @@ def try_weights_task(offline_test_id: int) -> str:
 def seed_marketplace_task(seed_run_id: int) -> str:
     """Fill the site with made-up stock, buyers and events."""
     return str(run_seeding(seed_run_id=seed_run_id))
+
+
+@shared_task(name="recommendations.send_alerts", ignore_result=True, soft_time_limit=120, time_limit=150, **RETRY)
+def send_alerts_task(buyer_ids: list[int]) -> None:
+    """Send to these buyers the cars that wait for them."""
+    sending.send_alerts(buyer_ids, timezone.now())
+
+
+@shared_task(name="recommendations.send_due_alerts", ignore_result=True, soft_time_limit=120, time_limit=150)
+def send_due_alerts_task() -> None:
+    """Send what caps or quiet hours held back, and what a lost task left; enqueue e-mail that is due again."""
+    sending.send_alerts(sending.buyers_waiting(), timezone.now())
+    mail.mail_due(timezone.now())
+
+
+@shared_task(name="recommendations.mail_alert", ignore_result=True, **SHORT, **RETRY)
+def mail_alert_task(message_id: str) -> None:
+    """Send one alert by e-mail; free when it was sent."""
+    mail.mail_alert(message_id, timezone.now())
+
+
+@shared_task(name="recommendations.sweep_alerts", ignore_result=True, soft_time_limit=600, time_limit=630, **RETRY)
+def sweep_alerts_task() -> None:
+    """Remove what was sent long ago."""
+    sending.sweep(timezone.now())
 
 
 @shared_task(name="recommendations.refresh_feed", ignore_result=True, **SHORT)

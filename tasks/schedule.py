@@ -111,6 +111,18 @@ TIMETABLE = [
         Every(5),
     ),
     Entry(
+        "Send waiting alerts",
+        "Every minute: send the alerts that caps or quiet hours held back, and e-mail that failed.",
+        "recommendations.send_due_alerts",
+        Every(60),
+    ),
+    Entry(
+        "Sweep alerts",
+        "Every night at 04:55: remove alerts that were sent long ago.",
+        "recommendations.sweep_alerts",
+        Daily(4, 55),
+    ),
+    Entry(
         "Sweep webhooks",
         "Every night at 04:50: remove webhooks after their days (WEBHOOK_DAYS_KEPT).",
         "webhooks.sweep",

@@ -37,7 +37,10 @@ from catalog.models import (
     UploadedFile,
 )
 from recommendations.models import (
+    AlertMessage,
+    AlertSettings,
     BuyerSeller,
+    CarAlert,
     Evaluation,
     EvaluationFigure,
     EventKind,
@@ -95,6 +98,12 @@ def listing_change() -> ListingChange:
 
 def listing_news() -> ListingNews:
     return ListingNews.objects.filter(listing_id=listing().pk).latest("pk")
+
+
+def car_alert() -> CarAlert:
+    buyer, car = factories.BuyerFactory(), listing()
+    search = SavedSearch.objects.create(buyer=buyer, name="Estates", query={"bodies": ["estate"]})
+    return CarAlert.objects.create(buyer=buyer, search=search, listing=car, car=f"#{car.pk}", reason="new")
 
 
 def webhook_endpoint() -> Endpoint:
@@ -199,6 +208,9 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
     ListingChange: listing_change,
     ListingNews: listing_news,
     Endpoint: webhook_endpoint,
+    AlertSettings: lambda: AlertSettings.objects.create(buyer=factories.BuyerFactory()),
+    AlertMessage: lambda: AlertMessage.objects.create(buyer=factories.BuyerFactory(), n_cars=1),
+    CarAlert: car_alert,
     Delivery: webhook_delivery,
     Message: lambda: webhook_delivery().message,
     PriceChange: lambda: factories.PriceChangeFactory(listing=listing()),

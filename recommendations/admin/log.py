@@ -28,7 +28,10 @@ from recommendations.admin.weights import KindWeightsPage
 from recommendations.engine.reasons import operator_breakdown
 from recommendations.insight.past_lists import Explained, explained
 from recommendations.models import (
+    AlertMessage,
+    AlertSettings,
     BuyerSeller,
+    CarAlert,
     EventKind,
     Interaction,
     MerchandisingRule,
@@ -236,12 +239,12 @@ def why_there(one: Explained) -> str | SafeString:
 
 @admin.register(SavedSearch)
 class SavedSearchAdmin(ConsoleAdmin):
-    list_display = ["name", "buyer_link", "asked", "created_at"]
-    list_filter = [("created_at", RangeDateTimeFilter)]
+    list_display = ["name", "buyer_link", "asked", "is_alerting", "created_at"]
+    list_filter = [("is_alerting", BooleanRadioFilter), ("created_at", RangeDateTimeFilter)]
     list_select_related = ["buyer__user"]
     search_fields = ["name__icontains"]
     autocomplete_fields = ["buyer"]
-    fields = ["name", "buyer", "query", "created_at"]
+    fields = ["name", "buyer", "query", "is_alerting", "created_at"]
 
     @display(description="Buyer")
     def buyer_link(self, search: SavedSearch) -> str | SafeString:
@@ -250,6 +253,32 @@ class SavedSearchAdmin(ConsoleAdmin):
     @display(description="Asks for")
     def asked(self, search: SavedSearch) -> str:
         return in_words(search.query) or "everything"
+
+
+@admin.register(AlertSettings)
+class AlertSettingsAdmin(ConsoleAdmin):
+    list_display = ["buyer", "is_enabled", "frequency", "per_day", "time_zone"]
+    list_filter = [("is_enabled", BooleanRadioFilter), ("frequency", ChoicesDropdownFilter)]
+    list_select_related = ["buyer__user"]
+    autocomplete_fields = ["buyer"]
+
+
+@admin.register(CarAlert)
+class CarAlertAdmin(ReadOnlyAdmin):
+    """Which car waits for whom, was sent, or was passed over."""
+
+    list_display = ["buyer", "listing", "reason", "status", "search", "found_at"]
+    list_filter = [("status", ChoicesDropdownFilter), ("found_at", RangeDateTimeFilter)]
+    list_select_related = ["buyer__user", "listing__make", "listing__car_model__make", "search"]
+    fields = ["buyer", "search", "listing", "reason", "status", "price", "rank", "message", "found_at"]
+
+
+@admin.register(AlertMessage)
+class AlertMessageAdmin(ReadOnlyAdmin):
+    list_display = ["buyer", "n_cars", "created_at", "webhook_id", "mail", "mail_error"]
+    list_filter = [("mail", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter)]
+    list_select_related = ["buyer__user"]
+    ordering = ["-created_at"]
 
 
 @admin.register(BuyerSeller)

@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from recommendations.api import buyers, events, views
+from recommendations.api import alerts, buyers, events, views
 
 LISTING_ID = r"(?P<listing_id>[0-9]{1,18})"  # what fits the key's column
 BUYER_ID = r"(?P<external_id>[\s\S]+?)"  # an id of another system: anything
@@ -22,6 +22,11 @@ urlpatterns = [
     re_path(rf"^buyers/{BUYER_ID}/blocked-sellers/?\Z", buyers.BlockedSellersView.as_view(), name="blocked-sellers"),
     re_path(rf"^buyers/{BUYER_ID}/hidden-cars/?\Z", buyers.HiddenCarsView.as_view(), name="hidden-cars"),
     re_path(rf"^buyers/{BUYER_ID}/?\Z", buyers.BuyerView.as_view(), name="buyer"),
+    re_path(r"^users/me/saved-searches/?$", alerts.SavedSearchesView.as_view(), name="saved-searches"),
+    re_path(
+        r"^users/me/saved-searches/(?P<search_id>[0-9]{1,18})/?$", alerts.SavedSearchView.as_view(), name="saved-search"
+    ),
+    re_path(r"^users/me/alerts/?$", alerts.AlertSettingsView.as_view(), name="alert-settings"),
     re_path(r"^events/?$", events.EventsView.as_view(), name="events"),
     re_path(r"^users/me/preferences/?$", views.QuestionnaireView.as_view(), name="me-preferences"),
 ]

@@ -10,7 +10,9 @@ from accounts.models import Buyer
 from recommendations.buyers.profiles import profile_of
 from recommendations.exceptions import RankerRefused
 from recommendations.models import (
+    AlertSettings,
     BuyerSeller,
+    CarAlert,
     Interaction,
     Preference,
     SavedSearch,
@@ -31,6 +33,8 @@ def personal_data_of(buyers: Sequence[Buyer]) -> dict[str, Rows]:
         ),
         "lists": rows_of(ServedList.objects.filter(buyer__in=buyers).order_by("served_at"), LIST),
         "saved_searches": rows_of(SavedSearch.objects.filter(buyer__in=buyers).order_by("created_at"), SEARCH),
+        "alerts": rows_of(CarAlert.objects.filter(buyer__in=buyers).order_by("found_at", "id"), ALERT),
+        "alert_settings": rows_of(AlertSettings.objects.filter(buyer__in=buyers).order_by("id"), ALERT_SETTINGS),
         "sellers_of_own_or_blocked": rows_of(
             BuyerSeller.objects.filter(buyer__in=buyers).order_by("created_at", "id"), SELLER
         ),
@@ -58,7 +62,15 @@ LIST = {
 }  # fmt: skip
 SELLER = {"seller": "seller_external_id", "relation": "relation", "since": "created_at"}
 AGAIN = {"listing_id": "listing_id", "external_id": "listing__external_id", "source": "listing__source", "at": "at"}
-SEARCH = {"name": "name", "query": "query", "created_at": "created_at"}
+SEARCH = {"name": "name", "query": "query", "alerts": "is_alerting", "created_at": "created_at"}
+ALERT_SETTINGS = {
+    name: name for name in ("is_enabled", "frequency", "per_day", "time_zone", "quiet_from", "quiet_until")
+}
+ALERT = {
+    "listing_id": "listing_id", "external_id": "listing__external_id", "source": "listing__source",
+    "saved_search": "search__name", "reason": "reason", "status": "status", "found_at": "found_at",
+    "alert_id": "message_id", "sent_at": "message__created_at", "email": "message__mail",
+}  # fmt: skip
 
 
 def rows_of(rows: Any, columns: dict[str, str]) -> Rows:

@@ -7,6 +7,7 @@ it and the catalogue at any time.
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -16,8 +17,12 @@ from django.utils import timezone
 from pgvector.django import VectorField
 
 from accounts.models import Buyer, User
+from catalog.filters import ListingFilters
 from catalog.models import Listing
 from jobs.models import Job
+from recommendations.models.alerts import AlertMessage as AlertMessage
+from recommendations.models.alerts import AlertSettings as AlertSettings
+from recommendations.models.alerts import CarAlert as CarAlert
 from recommendations.models.experiments import Experiment as Experiment
 from recommendations.models.exposure import CountedDay as CountedDay
 from recommendations.models.exposure import SellerDay as SellerDay
@@ -506,14 +511,31 @@ class SavedSearch(models.Model):
     buyer = models.ForeignKey(Buyer, on_delete=models.CASCADE, related_name="saved_searches")
     name = models.CharField(max_length=120)
     query = models.JSONField(default=dict)
+    is_alerting = models.BooleanField(
+        "alerts", default=True, db_default=True, help_text="New and cheaper cars that match reach the buyer."
+    )
+    filters = models.JSONField(
+        null=True, editable=False,
+        help_text="The query as alerts compare it, without what cannot be read; null until it was read.",
+    )  # fmt: skip
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering = ["-created_at"]
         verbose_name_plural = "saved searches"
+        indexes = [
+            # what alerts have to read yet
+            models.Index(fields=["id"], name="search_unread", condition=models.Q(filters__isnull=True)),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.filters = ListingFilters.from_query(self.query).as_query()
+        if kwargs.get("update_fields") is not None and "query" in kwargs["update_fields"]:
+            kwargs["update_fields"] = {*kwargs["update_fields"], "filters"}
+        super().save(*args, **kwargs)
 
 
 class BuyerSeller(models.Model):

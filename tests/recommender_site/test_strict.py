@@ -41,7 +41,7 @@ def described(operation: str) -> dict:
 
 
 def path_of(route: str) -> str:
-    return route.replace("{listing_id}", "1").replace("{external_id}", "customer-1")
+    return route.replace("{listing_id}", "1").replace("{external_id}", "customer-1").replace("{search_id}", "1")
 
 
 def ask(callers, operation: str, query: str = "", body=None):
