@@ -196,6 +196,7 @@ class ApiKey(models.Model):
     class Scope(models.TextChoices):
         READ = "read", "Read: lists and scores"
         INGEST = "ingest", "Ingest: listings and events"
+        BUYERS = "buyers", "Buyers: who would want a car (personal data)"
         ADMIN = "admin", "Admin: everything, destructive routes included"
 
     name = models.CharField(max_length=100, help_text="Who uses this key, and for what.")

@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from recommendations.api import alerts, buyers, events, views
+from recommendations.api import alerts, buyers, events, listing_buyers, views
 
 LISTING_ID = r"(?P<listing_id>[0-9]{1,18})"  # what fits the key's column
 BUYER_ID = r"(?P<external_id>[\s\S]+?)"  # an id of another system: anything
@@ -16,6 +16,7 @@ urlpatterns = [
     re_path(r"^cars/recommendations/?$", views.RecommendationsView.as_view(), name="car-recommendations"),
     re_path(r"^cars/recommendations/placements/?$", views.PlacementsView.as_view(), name="car-placements"),
     re_path(r"^cars/rank/?$", views.RankView.as_view(), name="car-rank"),
+    re_path(rf"^listings/{LISTING_ID}/buyers/?$", listing_buyers.ListingBuyersView.as_view(), name="listing-buyers"),
     re_path(rf"^cars/{LISTING_ID}/similar/?$", views.SimilarView.as_view(), name="car-similar"),
     re_path(rf"^buyers/{BUYER_ID}/export/?\Z", buyers.BuyerExportView.as_view(), name="buyer-export"),
     re_path(rf"^buyers/{BUYER_ID}/merge/?\Z", buyers.BuyerMergeView.as_view(), name="buyer-merge"),

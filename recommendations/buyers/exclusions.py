@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Buyer
+from catalog.models import Listing
 
 FREQUENCY_CAP_DAYS = 30
 
@@ -39,6 +40,20 @@ SELECT md5(concat_ws(';',
         WHERE buyer_id = %(buyer)s),
     (SELECT string_agg(id::text, ' ' ORDER BY id) FROM catalog_seller WHERE user_id = %(user)s)))"""
 
+CLOSED_TO = """
+SELECT i.buyer_id FROM recommendations_interaction i
+    JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.is_dismissal
+    JOIN catalog_listing l ON l.id = i.listing_id
+    WHERE i.buyer_id = ANY(%(buyers)s) AND (l.id = %(listing)s OR l.car_key = %(car)s AND NOT (l.car_key = ''))
+    AND NOT EXISTS (
+        SELECT FROM recommendations_shownagain again
+        WHERE again.buyer_id = i.buyer_id AND again.listing_id = i.listing_id AND again.at >= i.received_at)
+UNION SELECT b.id FROM accounts_buyer b JOIN catalog_seller s ON s.user_id = b.user_id
+    WHERE s.id = %(seller)s AND b.id = ANY(%(buyers)s)
+UNION SELECT relation.buyer_id FROM recommendations_buyerseller relation
+    JOIN catalog_seller s ON s.external_id = relation.seller_external_id
+    WHERE s.id = %(seller)s AND relation.buyer_id = ANY(%(buyers)s)"""
+
 CAPPED = """
 WITH shown AS (
     SELECT listing_id, count(*) AS n FROM recommendations_servedlist, unnest(listing_ids) AS listing_id
@@ -58,6 +73,14 @@ def dismissed_listings(buyer: Buyer, before: datetime | None = None) -> set[int]
     """
     with connection.cursor() as cursor:
         cursor.execute(DISMISSED, {"buyer": buyer.pk, "user": buyer.user_id, "before": before or "infinity"})
+        return {row[0] for row in cursor.fetchall()}
+
+
+def buyers_closed_to(listing: Listing, buyer_ids: Collection[int]) -> set[int]:
+    """Of these buyers, those in whose lists a live listing has no place; the reverse of ``dismissed_listings``."""
+    given = {"buyers": list(buyer_ids), "listing": listing.pk, "car": listing.car_key, "seller": listing.seller_id}
+    with connection.cursor() as cursor:
+        cursor.execute(CLOSED_TO, given)
         return {row[0] for row in cursor.fetchall()}
 
 

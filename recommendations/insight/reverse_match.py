@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from accounts.models import Buyer
 from catalog.models import Listing
+from recommendations.buyers.exclusions import buyers_closed_to
 from recommendations.buyers.preferences import stored_interests
 from recommendations.engine.score_terms import UTILITY
 from recommendations.engine.terms import Market
@@ -161,3 +162,9 @@ def done_with(listing: Listing, buyer_ids: Sequence[int]) -> dict[int, str]:
     """The strongest thing each of the buyers did with a car, in words."""
     events = Interaction.objects.filter(listing=listing, buyer__in=buyer_ids).order_by("kind__weight")
     return dict(events.values_list("buyer_id", "kind__name"))  # the strongest comes last, and stays
+
+
+def welcoming(listing: Listing, matches: Sequence[Match]) -> list[Match]:
+    """Without the buyers in whose lists the car has no place: hidden, their own, or of a seller they blocked."""
+    closed = buyers_closed_to(listing, [match.buyer.pk for match in matches])
+    return [match for match in matches if match.buyer.pk not in closed]

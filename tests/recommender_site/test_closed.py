@@ -72,6 +72,7 @@ CLOSED: dict[tuple[str, str], set[str]] = {
     ("me-privacy", "patch"): PERSONS | WRITERS,
     ("me-preferences", "get"): BUYERS | WRITERS,
     ("me-preferences", "post"): BUYERS | WRITERS,
+    ("listing-buyers", "get"): ADMINS,  # and the scope "buyers", which has a test of its own
     ("listings", "post"): WRITERS,
     ("listings", "patch"): WRITERS,
     ("listings", "get"): WRITERS,
@@ -127,6 +128,7 @@ LOGOUT = "logout"  # ends the session it is asked with, and nothing else
 HIDDEN_WHERE_CLOSED = {"token-fake", "cleanup", *ACCOUNT_PAGES}  # these answer 404 there
 PATHS = {
     "car-detail": "/api/v1/cars/detail/1", "car-similar": "/api/v1/cars/1/similar", "listing": "/api/v1/listings/1",
+    "listing-buyers": "/api/v1/listings/1/buyers",
     "listing-by-external-id": "/api/v1/listings/by-external-id/7",
     "recs": "/recs/u", "buyer": "/api/v1/buyers/u", "buyer-export": "/api/v1/buyers/u/export",
     "buyer-merge": "/api/v1/buyers/u/merge", "blocked-sellers": "/api/v1/buyers/u/blocked-sellers",
