@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
 
+from catalog.currencies import market_price
 from catalog.filters import EARTH_RADIUS_KM, ListingFilters
 from catalog.models import Listing
 from catalog.querysets import RANGE_FILTERS, SET_FILTERS
@@ -109,8 +110,8 @@ def matches_of(listing_ids: Collection[int], *, buyer_id: int | None = None) -> 
 
 def batch_of(listing_ids: Collection[int]) -> QuerySet[Listing, dict]:
     """The live listings among these, with the columns that are compared, under names that no filter has."""
-    live = Listing.objects.available().cars().filter(pk__in=listing_ids).with_market_price().order_by()
-    named = live.annotate(
+    live = Listing.objects.available().cars().filter(pk__in=listing_ids).order_by()
+    named = live.annotate(market_price=market_price()).annotate(
         listing_id=F("pk"), car_of=F("car_key"), tags_of=F("tags"), l_latitude=F("latitude"),
         l_longitude=F("longitude"), **COLUMNS,
     )  # fmt: skip
