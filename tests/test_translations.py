@@ -4,6 +4,7 @@ import ast
 import io
 import string
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.catalog import Catalog
@@ -31,6 +32,7 @@ MARKS = {
     "gettext": None,
     "gettext_lazy": None,
     "gettext_noop": None,
+    "ngettext": (1, 2),
     "pgettext": ((1, "c"), 2),
     "pgettext_lazy": ((1, "c"), 2),
 }
@@ -84,20 +86,26 @@ def placeholders(text: str) -> set[str]:
     return percent if percent else {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
+def forms(text: Any) -> tuple[str, ...]:
+    """One text, or those of one and of several."""
+    return (text,) if isinstance(text, str) else tuple(text)
+
+
 # --- The catalogue ---------------------------------------------------------------------------------------------------
 
 
 def test_every_marked_text_has_german_and_nothing_else_has(german):
-    known = {(message.id, message.context) for message in german if message.id}
-    assert known == marked()
-    assert not [message.id for message in german if message.id and (not message.string or message.fuzzy)]
+    known = {(forms(message.id), message.context) for message in german if message.id}
+    assert known == {(forms(text), context) for text, context in marked()}
+    assert not [message.id for message in german if message.id and (not all(forms(message.string)) or message.fuzzy)]
     assert not german.obsolete
 
 
 def test_a_translation_has_the_placeholders_of_its_text(german):
     for message in german:
-        if message.id and '{"' not in message.id:
-            assert placeholders(message.string) == placeholders(message.id), message.id
+        for text, translated in zip(forms(message.id), forms(message.string), strict=True):
+            if '{"' not in text:
+                assert placeholders(translated) == placeholders(text), text
 
 
 def test_the_compiled_catalogue_is_that_of_the_texts(german):
@@ -107,7 +115,8 @@ def test_the_compiled_catalogue_is_that_of_the_texts(german):
         stored = read_mo(file)
     again = read_mo(io.BytesIO(compiled.getvalue()))
     texts = [
-        {(message.id, message.context): message.string for message in each if message.id} for each in (stored, again)
+        {(forms(message.id), message.context): forms(message.string) for message in each if message.id}
+        for each in (stored, again)
     ]
     assert texts[0] == texts[1]
 

@@ -18,8 +18,10 @@ ENOUGH = {
 }
 READERS = {
     "env": {"str", "bool", "int", "list"},
-    "read": {"integer", "number", "database", "exchange_rates", "origins", "optional_url", "email", "days_kept"},
-}
+    "read": {
+        "integer", "number", "database", "exchange_rates", "origins", "optional_url", "email", "days_kept", "hours",
+    },
+}  # fmt: skip
 READ_ELSEWHERE = {"EMBEDDED_DIR": "local/embedded.py", "PROMETHEUS_MULTIPROC_DIR": "http/metrics.py"}
 
 

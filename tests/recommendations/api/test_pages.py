@@ -40,7 +40,7 @@ def market(market_of_module, db):
 
 @pytest.fixture
 def buyer(market):
-    fan = BuyerFactory(external_id="42")
+    fan = BuyerFactory(user=None, external_id="42")
     view(fan, *market.bmws[:4])
     return fan
 
@@ -161,7 +161,7 @@ def test_ten_pages_of_full_length_go_on_and_no_more(shop, buyer, settings):
 
 def test_a_pin_stands_at_its_rank_of_the_whole_list(shop, buyer, market):
     MerchandisingRule.objects.create(
-        name="pin", action="pin", filters={"makes": ["skoda"]}, position=7, n_pinned=3, is_active=True
+        name="pin", action="pin", target={"makes": ["skoda"]}, position=7, n_pinned=3, is_active=True
     )
     pages = pages_of(shop, {"k": 4, "buyer": "42"}, n=3)
     ranks = [rank for rank, car in enumerate((car for page in pages for car in page["recommended"]), start=1)
@@ -171,7 +171,7 @@ def test_a_pin_stands_at_its_rank_of_the_whole_list(shop, buyer, market):
 
 @pytest.mark.parametrize("buyer_id", ["43", "unknown", None])
 def test_the_list_of_another_buyer_does_not_go_on(shop, buyer, buyer_id):
-    BuyerFactory(external_id="43")
+    BuyerFactory(user=None, external_id="43")
     first = asked(shop, {"k": 3, "buyer": "42"})
     question = {"after": first["list_id"]} | ({"buyer": buyer_id} if buyer_id else {})
     asked(shop, question, status=404)
@@ -187,10 +187,10 @@ def test_persons_go_on_with_their_own_lists_alone(shop, market, as_alice, as_car
 
 
 def test_the_list_of_a_guest_goes_on_once_they_are_known(shop, market):
-    guest = BuyerFactory(external_id="guest")
+    guest = BuyerFactory(user=None, external_id="guest")
     view(guest, market.skodas[0])
     first = asked(shop, {"k": 3, "buyer": "guest"})
-    into = BuyerFactory(external_id="42")
+    into = BuyerFactory(user=None, external_id="42")
     assert shop.post("/api/v1/buyers/42/merge", {"external_id": "guest"}).status_code == 200
     assert Buyer.objects.get(pk=into.pk)
     assert len(ids(asked(shop, {"after": first["list_id"], "k": 3, "buyer": "42"}))) == 3
@@ -390,7 +390,7 @@ def test_cars_stand_in_the_order_of_their_scores_or_say_why_not(shop, buyer, mar
     Placement.objects.update(**rules)
     Listing.objects.filter(pk__in=[car.pk for car in market.skodas[:5]]).update(promoted_until=now + timedelta(days=1))
     MerchandisingRule.objects.create(
-        name="pin", action="pin", filters={"makes": ["skoda"]}, position=2, n_pinned=1, is_active=True
+        name="pin", action="pin", target={"makes": ["skoda"]}, position=2, n_pinned=1, is_active=True
     )
     for _ in range(2):
         for page in pages_of(shop, {"k": 12, "buyer": "42"}):
