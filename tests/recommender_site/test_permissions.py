@@ -1,12 +1,15 @@
 """Who may open, change and set off what in the console: every page and every button, for every role."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, reverse
 
 from accounts.models import AuditEntry, User
@@ -113,3 +116,21 @@ def test_a_viewer_presses_no_button_that_changes_something(
     answer = client.post(address, {"_form_submitted": "on"})
     assert answer.status_code in ((200, 302, 404) if is_looking else (403,))
     assert AuditEntry.objects.count() == n_entries
+
+
+NOTED = {"export": {"accounts_auditentry"}}  # taking a person's data away is a look that is written down
+WRITES = re.compile(r'\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)')
+
+
+def test_no_button_changes_anything_by_a_mere_link(client: Client):
+    """A page of another site can have a browser follow a link, with the session of the one who uses it."""
+    client.force_login(factories.UserFactory(is_staff=True, is_superuser=True))
+    for model, location, name in BUTTONS:
+        if location == "actions_submit_line":
+            continue
+        row = ROW_OF[model]()
+        address = url(model, name) if location == "actions_list" else url(model, name, row.pk)
+        with CaptureQueriesContext(connection) as asked:
+            client.get(address)
+        written = {found[1] for query in asked.captured_queries if (found := WRITES.match(query["sql"]))}
+        assert written - {"django_session"} <= NOTED.get(name, set()), (model, name)
