@@ -121,6 +121,7 @@ def test_a_pinned_car_stands_at_its_rank_whatever_it_scores(market, fan, setting
 def test_pinned_cars_stand_where_they_do_for_certain_and_the_others_by_chance(market, fan):
     Placement.objects.update(exploration_positions=4)
     rule("pin", position=2, n_pinned=3, target={"makes": ["skoda"]})
+    below = []
     for _ in range(5):  # another draw with each event
         view(fan, market.bmws[5])
         answer = recommend(ListRequest(buyer=fan, k=10))
@@ -128,7 +129,8 @@ def test_pinned_cars_stand_where_they_do_for_certain_and_the_others_by_chance(ma
         served = ServedList.objects.get(pk=answer.id)
         assert served.propensities[1:4] == [1.0] * 3
         assert all(0 < propensity <= 1 for propensity in served.propensities)
-        assert min(served.propensities[4:]) < 1
+        below += served.propensities[4:]
+    assert min(below) < 1  # all draws of one list may agree, those of five do not
 
 
 def test_a_pin_takes_the_cars_of_its_target_that_suit_best(market, fan):
