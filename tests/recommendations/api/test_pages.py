@@ -275,7 +275,7 @@ def test_a_question_in_a_body_is_the_question_in_an_address(shop, buyer):
 # --- Several placements ----------------------------------------------------------------------------------------------
 def test_no_car_is_in_two_lists_of_one_answer(shop, buyer):
     PlacementFactory(slug="strip", k=6)
-    lists = [{"k": 5}, {"placement": "strip"}, {"k": 8, "brand": "bmw"}, {"k": 20, "source": "content"}]
+    lists = [{"k": 5}, {"placement": "strip"}, {"k": 8, "brand": "skoda"}, {"k": 20, "source": "content"}]
     got = shop.post(PLACEMENTS + BUYER, {"lists": lists})
     assert got.status_code == 200, got.json()
     answers = got.json()["lists"]
