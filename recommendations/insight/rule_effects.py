@@ -125,6 +125,8 @@ class Effect:
     @property
     def sentence(self) -> str:
         """What to believe."""
+        if not self.with_it.n_entered and not self.without.n_entered:
+            return f"No list of a buyer was about the rule in the last {LOOKBACK_DAYS} days."
         if not self.without.n_entered:
             return "No buyer was held out, so what it did cannot be known. Set a holdout, and look again in a week."
         sure = [one for one in self.differences if one.verdict in ("more", "less")]

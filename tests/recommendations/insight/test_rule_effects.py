@@ -105,7 +105,7 @@ def test_the_page_shows_it(rule, client: Client):
     rule_page = reverse("admin:recommendations_merchandisingrule_change", args=[rule.pk])
     assert "What it did" in client.get(rule_page).text
     page = client.get(reverse("admin:recommendations_rule_effect", args=[rule.pk])).text
-    assert "No buyer was held out" in page
+    assert "No list of a buyer was about the rule" in page
     assert client.get(reverse("admin:recommendations_rule_effect", args=[rule.pk + 1])).status_code == 404
     stranger = Client()
     stranger.force_login(UserFactory(is_staff=True))
