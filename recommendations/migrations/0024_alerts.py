@@ -229,6 +229,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="alertmessage",
+            index=models.Index(fields=["-created_at"], name="alerts_newest"),
+        ),
+        migrations.AddIndex(
+            model_name="alertmessage",
             index=models.Index(fields=["buyer", "-created_at"], name="alerts_of_buyer"),
         ),
         migrations.AddIndex(

@@ -78,6 +78,8 @@ class AlertMessage(models.Model):
         indexes = [
             # what a buyer got lately: frequency caps
             models.Index(fields=["buyer", "-created_at"], name="alerts_of_buyer"),
+            # the newest in the admin, and what is old enough to be swept
+            models.Index(fields=["-created_at"], name="alerts_newest"),
             # e-mail that is due
             models.Index(fields=["mail_next_at"], name="alert_mail_due", condition=models.Q(mail="waiting")),
         ]

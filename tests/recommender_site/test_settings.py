@@ -80,6 +80,10 @@ def test_a_missing_variable_is_refused_by_name(environment, name):
     [
         ("DEBUG", "perhaps"),
         ("SECRET_KEY", "short"),
+        ("ALERT_QUIET_HOURS", "22"),
+        ("ALERT_QUIET_HOURS", "22-24"),
+        ("ALERT_TIME_ZONE", "Mars/Olympus"),
+        ("PUBLIC_URL", "cars.example.com"),
         ("DATABASE_URL", "nonsense"),
         ("DATABASE_URL", "sqlite:///db"),
         ("DATABASE_URL", "postgres://host-without-database"),
