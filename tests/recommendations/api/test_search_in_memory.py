@@ -207,7 +207,7 @@ def test_pages_cost_the_same_few_statements_however_deep(stock, as_alice, settin
         with CaptureQueriesContext(connection) as captured:
             as_alice.get(SEARCH, question)
         statements = [each["sql"] for each in captured]
-        assert len(statements) == 2, statements  # what changed lately, the rows of the page
+        assert len(statements) <= 3, statements  # what changed lately, what of it is not in memory, the rows
 
 
 @pytest.mark.parametrize("seed", range(3))
