@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from math import isfinite
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -27,6 +28,7 @@ from recommendations.serving.lists import RecommendedList, RecommendedListing
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _moment = DateTimeField(allow_null=True)
 ON_CARDS = [(attribute.answers_as, attribute.column) for attribute in ATTRIBUTES if attribute.is_on_card]
+ON_PAGES = [(attribute.answers_as, attribute.column) for attribute in ATTRIBUTES if not attribute.is_on_card]
 _kept: WeakKeyDictionary[RecommendedListing, str] = WeakKeyDictionary()
 CARDS_KEPT = 2000  # of one process; a kB each, and rows that ``serving.rows`` keeps as well
 _cards: LRUCache[int, tuple[Listing, ListingMarketPrice | None, str]] = LRUCache(CARDS_KEPT)
@@ -87,6 +89,11 @@ def priced_card_json(listing: Listing, market_price: ListingMarketPrice | None) 
     return content
 
 
+def car_response(listing: Listing, market_price: ListingMarketPrice | None) -> HttpResponse:
+    """The body of ``PricedCarSerializer``."""
+    return json_response(_encoder.encode({**car(listing), "market_price": price(market_price)}))
+
+
 def json_response(body: str) -> HttpResponse:
     # as REST framework's renderer has it: JSON may hold these two, JavaScript may not
     body = body.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
@@ -135,7 +142,23 @@ def card(listing: Listing) -> dict[str, Any]:
         "seller_type": listing.seller.kind if listing.seller else "",
         "place": listing.place,
         "photo_url": listing.photo_url,
-        "published_at": _moment.to_representation(listing.published_at) if listing.published_at else None,
+        "published_at": moment(listing.published_at),
+    }
+
+
+def car(listing: Listing) -> dict[str, Any]:
+    """As ``CarSerializer`` has it."""
+    return {
+        **card(listing),
+        "transmission": listing.gearbox,
+        "seller_name": listing.seller.name if listing.seller else "",
+        "status": listing.status,
+        "description": listing.description,
+        "tags": list(listing.tags),
+        **{name: shown(getattr(listing, column)) for name, column in ON_PAGES},
+        "latitude": number(listing.latitude),
+        "longitude": number(listing.longitude),
+        "ended_at": moment(listing.ended_at),
     }
 
 
@@ -155,6 +178,11 @@ def price(market_price: ListingMarketPrice | None) -> dict[str, Any] | None:
         "high": float(market_price.high),
         "currency": market_price.currency,
     }
+
+
+def moment(value: datetime | None) -> str | None:
+    """As ``DateTimeField`` has it."""
+    return _moment.to_representation(value) if value else None
 
 
 def number(value: Any) -> float | None:

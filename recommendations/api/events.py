@@ -27,7 +27,7 @@ from recommendations.api.serializers import EventSerializer, EventsSerializer, R
 from recommendations.events.recording import Event, Outcome, Recorded, Result, record_interactions_of_many
 from recommendations.exceptions import EventsConflict, EventsRefused
 from web.errors import flattened
-from web.strict import StrictView, field_names, unknown_names
+from web.strict import StrictView, checked, field_names, unknown_names
 
 EVENTS = ["Events"]
 PARTIAL = OpenApiParameter(
@@ -108,9 +108,8 @@ class EventsView(StrictView):
         examples=examples.EVENTS,
     )
     def post(self, request: Request) -> Response:
-        question = PartialSerializer(data=request.query_params)
-        question.is_valid(raise_exception=True)
-        is_partial = question.validated_data["partial"] or _wants_partial(request.data)
+        question = checked(PartialSerializer, request.query_params)
+        is_partial = question["partial"] or _wants_partial(request.data)
         batch = batch_in(request.data)
         name_listings(request, batch)
         if not is_partial:
@@ -132,19 +131,18 @@ def _wants_partial(data: Any) -> bool:
 
 def batch_in(data: Any) -> Batch:
     """The events of a body, each checked by itself. Raises ValidationError for what holds no events, or too many."""
-    checker = EventSerializer()
     if isinstance(data, dict) and "events" not in data:
-        return Batch([_checked(checker, data)], "", is_single=True)
+        return Batch([_checked(data)], "", is_single=True)
     events = data["events"] if isinstance(data, dict) else data
     _refuse_wrong_number(events)
     if isinstance(data, dict) and (unknown := unknown_names(data, field_names(EventsSerializer))):
         raise ValidationError(unknown)
-    return Batch([_checked(checker, event) for event in events], "events[{index}].", is_single=False)
+    return Batch([_checked(event) for event in events], "events[{index}].", is_single=False)
 
 
-def _checked(checker: EventSerializer, data: Any) -> Item:
+def _checked(data: Any) -> Item:
     try:
-        return Item(checker.run_validation(data))
+        return Item(checked(EventSerializer, data))
     except ValidationError as refusal:
         return Item(None, list(flattened(refusal.detail)))
 

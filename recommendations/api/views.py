@@ -39,7 +39,7 @@ from catalog.search.facets import Facets, facets_of
 from catalog.search.reading import SearchReading
 from catalog.search.stock import current_lexicon, read_query
 from recommendations.api import examples
-from recommendations.api.answers import is_plain_json, list_response, search_response, similar_response
+from recommendations.api.answers import car_response, is_plain_json, list_response, search_response, similar_response
 from recommendations.api.serializers import (
     RECOMMENDED,
     CompletionQuestionSerializer,
@@ -66,10 +66,10 @@ from recommendations.listings.orders import NEWEST
 from recommendations.serving.lists import ListRequest, RecommendedList, recommend, serve_similar
 from recommendations.serving.ordering import order_listings
 from recommendations.serving.pages import check_same_question, recommend_several, request_of_next_page
-from recommendations.serving.rows import rows_for_sale
+from recommendations.serving.rows import row_shown, rows_for_sale
 from recommendations.serving.search_order import best_first
 from recommendations.serving.stock_search import StockSearch
-from web.strict import StrictView
+from web.strict import StrictView, checked
 
 CARS = ["Cars"]
 RANKED_AT_MOST = 5_000  # cars of one search that are put in the buyer's order
@@ -121,9 +121,7 @@ class SearchView(StrictView):
         examples=[OpenApiExample("One car found", value=examples.SEARCH_ANSWER, response_only=True)],
     )
     def get(self, request: Request) -> HttpResponseBase:
-        question = SearchSerializer(data=request.query_params)
-        question.is_valid(raise_exception=True)
-        asked = question.validated_data
+        asked = checked(SearchSerializer, request.query_params)
         stock = StockSearch.now()
         search = read_search_question(asked, stock)
         page = page_in_order(search, asked, request, stock)
@@ -270,7 +268,9 @@ def _previous(url: str, page: int) -> str | None:
 
 
 def visible_listing(request: Request, listing_id: str | None) -> Listing:
-    """The car of a request, which is or was for sale; Http404 for a draft, which is not published."""
+    """The car of a request, which is or was for sale, to be read only; Http404 for a draft, which is not published."""
+    if listing_id is not None and (listing := row_shown(int(listing_id))):
+        return listing
     shown = Listing.objects.exclude(status=Listing.Status.DRAFT).with_card_data()
     return referenced_listing(request, shown, listing_id)
 
@@ -293,9 +293,7 @@ class CompletionsView(StrictView):
         examples=[OpenApiExample("“red oct”", value=examples.COMPLETIONS_ANSWER, response_only=True)],
     )
     def get(self, request: Request) -> Response:
-        question = CompletionQuestionSerializer(data=request.query_params)
-        question.is_valid(raise_exception=True)
-        asked = question.validated_data
+        asked = checked(CompletionQuestionSerializer, request.query_params)
         found = completions_of(asked["q"], current_lexicon(), asked["limit"])
         return Response(CompletionsAnswerSerializer({"completions": found}).data)
 
@@ -317,16 +315,18 @@ class DetailView(StrictView):
         responses=PricedCarSerializer,
         examples=[OpenApiExample("A car", value=examples.CAR, response_only=True)],
     )
-    def get(self, request: Request, listing_id: str | None = None) -> Response:
-        origin = OriginSerializer(data=request.query_params)
-        origin.is_valid(raise_exception=True)
+    def get(self, request: Request, listing_id: str | None = None) -> HttpResponseBase:
+        origin = checked(OriginSerializer, request.query_params)
         listing = visible_listing(request, listing_id)
         came_from = {
-            "served_list_id": origin.validated_data.get("list_id"),
-            "position": origin.validated_data.get("position"),
+            "served_list_id": origin.get("list_id"),
+            "position": origin.get("position"),
         }
         publish(request, Event(kind="view", listing_id=listing.pk, **came_from))
-        return Response(PricedCarSerializer(with_market_prices([listing])[0]).data)
+        [priced] = with_market_prices([listing])
+        if is_plain_json(request):
+            return car_response(**priced)
+        return Response(PricedCarSerializer(priced).data)
 
 
 class DetailByReferenceView(DetailView):
@@ -342,7 +342,7 @@ class DetailByReferenceView(DetailView):
         responses={200: PricedCarSerializer, 404: NO_SUCH_CAR},
         examples=[OpenApiExample("A car", value=examples.CAR, response_only=True)],
     )
-    def get(self, request: Request) -> Response:  # type: ignore[override]
+    def get(self, request: Request) -> HttpResponseBase:  # type: ignore[override]
         return super().get(request)
 
 
@@ -382,9 +382,8 @@ class RecommendationsView(StrictView):
         return self._answer(request, request.data)
 
     def _answer(self, request: Request, data: Any) -> HttpResponseBase:
-        question = RecommendationsQuestionSerializer(data=data)
-        question.is_valid(raise_exception=True)
-        answer = recommend(list_request(request, question.validated_data, data))
+        asked = checked(RecommendationsQuestionSerializer, data)
+        answer = recommend(list_request(request, asked, data))
         next_page = address_of_next(request, answer)
         if is_plain_json(request):
             return list_response(answer, next_page)
@@ -563,9 +562,7 @@ class SimilarView(StrictView):
         examples=[OpenApiExample("One similar car", value=examples.SIMILAR_ANSWER, response_only=True)],
     )
     def get(self, request: Request, listing_id: str | None = None) -> HttpResponseBase:
-        question = SimilarQuestionSerializer(data=request.query_params)
-        question.is_valid(raise_exception=True)
-        asked = question.validated_data
+        asked = checked(SimilarQuestionSerializer, request.query_params)
         answer = serve_similar(
             visible_listing(request, listing_id),
             known_buyer_of(request),

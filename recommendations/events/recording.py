@@ -6,20 +6,19 @@ nothing; with other content it is a conflict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Exists, Manager, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg.errors import DeadlockDetected
 
 from accounts.models import ApiKey, Buyer
-from catalog.models import Listing
 from recommendations import telemetry
 from recommendations.events import waiting
 from recommendations.events.attribution import attribute
@@ -28,7 +27,6 @@ from recommendations.events.log import announce, as_row, buyer_as_sender, in_sho
 from recommendations.exceptions import EventProblem, EventsConflict, EventsRefused
 from recommendations.models import (
     BuyerSeller,
-    EventKind,
     Interaction,
     Preference,
     SavedSearch,
@@ -115,7 +113,8 @@ def record_interactions_of_many(
         EventsConflict: Some have the id of another event of the same sender, and ``is_partial`` is false.
     """
     now = timezone.now()
-    problems = problems_by_index([event for _, event in events_by_buyer], now)
+    known = Known.of(events_by_buyer)
+    problems = problems_by_index([event for _, event in events_by_buyer], known, now)
     if problems and not is_partial:
         raise EventsRefused([EventProblem(index, *problem) for index, found in problems.items() for problem in found])
     rows = [as_row(buyer, event, now, key) for buyer, event in events_by_buyer]
@@ -124,10 +123,35 @@ def record_interactions_of_many(
         for index, row in enumerate(rows)
     ]
     named = {row.event_id for row, (_, event) in zip(rows, events_by_buyer, strict=True) if event.event_id}
-    announce(_insert(rows, results, named, key, is_partial))
+    fresh = [] if problems or known.may_be_repeats else _insert_one(rows)
+    announce(fresh or _insert(rows, results, named, key, is_partial))
     telemetry.EVENTS_REPEATED.inc(sum(result.outcome == Outcome.REPEATED for result in results))
     telemetry.EVENTS_IN_CONFLICT.inc(sum(result.outcome == Outcome.CONFLICT for result in results))
     return Recorded(results)
+
+
+def _insert_one(rows: Sequence[Row]) -> list[Interaction]:
+    """Write a single event that was not there a moment ago, in one statement; returns it.
+
+    Nothing is written, and [] returned, of several events, of one that waits for its listing, and of one that another
+    request has just written. It needs no savepoint, because what would end a transaction is no error here.
+    """
+    if len(rows) != 1 or not isinstance(row := rows[0], Interaction):
+        return []
+    attribute([row])
+    fields = [field for field in Interaction._meta.concrete_fields if not field.primary_key]
+    columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
+    statement = (
+        f"INSERT INTO {Interaction._meta.db_table} ({columns}) VALUES ({', '.join(['%s'] * len(fields))}) "  # noqa: S608
+        "ON CONFLICT DO NOTHING RETURNING id"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields])
+        written = cursor.fetchone()
+    if written is None:
+        return []
+    [row.pk] = written
+    return [row]
 
 
 def _insert(
@@ -281,16 +305,46 @@ def conflict_between(earlier: Row, row: Row) -> str:
     }
 
 
-def problems_by_index(events: Sequence[Event], now: datetime) -> dict[int, list[tuple[str, str]]]:
-    """What is wrong with which event; cheap checks in memory, two queries for the rest."""
-    kinds = set(EventKind.objects.values_list("slug", flat=True))
-    listing_ids = {event.listing_id for event in events if event.listing_id is not None}
-    known_ids = set(Listing.objects.filter(pk__in=listing_ids).values_list("pk", flat=True))
-    found = {index: problems_of(event, kinds, known_ids, now) for index, event in enumerate(events)}
+KNOWN = """
+SELECT ARRAY(SELECT slug FROM recommendations_eventkind),
+    ARRAY(SELECT id FROM catalog_listing WHERE id = ANY(%(listings)s)),
+    EXISTS (SELECT 1 FROM recommendations_interaction WHERE event_id = ANY(%(ids)s))
+        OR EXISTS (SELECT 1 FROM recommendations_waitingevent WHERE event_id = ANY(%(ids)s))
+"""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known before events are recorded, read in one statement.
+
+    Attributes:
+        kinds: All kinds of events.
+        listing_ids: The listings of the events that exist.
+        may_be_repeats: Whether there are events with the ids of these, whoever sent them.
+    """
+
+    kinds: Set[str]
+    listing_ids: Set[int]
+    may_be_repeats: bool
+
+    @classmethod
+    def of(cls, events_by_buyer: Sequence[tuple[Buyer, Event]]) -> Known:
+        events = [event for _, event in events_by_buyer]
+        listing_ids = list({event.listing_id for event in events if event.listing_id is not None})
+        named = list({event.event_id for event in events if event.event_id})
+        with connection.cursor() as cursor:
+            cursor.execute(KNOWN, {"listings": listing_ids, "ids": named})
+            kinds, known_ids, may_be_repeats = cursor.fetchone()
+        return cls(frozenset(kinds), frozenset(known_ids), may_be_repeats)
+
+
+def problems_by_index(events: Sequence[Event], known: Known, now: datetime) -> dict[int, list[tuple[str, str]]]:
+    """What is wrong with which event."""
+    found = {index: problems_of(event, known.kinds, known.listing_ids, now) for index, event in enumerate(events)}
     return {index: problems for index, problems in found.items() if problems}
 
 
-def problems_of(event: Event, kinds: set[str], known_ids: set[int], now: datetime) -> list[tuple[str, str]]:
+def problems_of(event: Event, kinds: Set[str], known_ids: Set[int], now: datetime) -> list[tuple[str, str]]:
     """What is wrong with one event, as pairs of field and reason."""
     problems = []
     if event.kind not in kinds:

@@ -113,10 +113,10 @@ class RecommendedList:
     version_id: int | None
     is_personalised: bool
     n_events: int
-    experiment: str = ""
     variant: str = ""
     goes_on_from: uuid.UUID | None = None
     has_next: bool = False
+    experiment: str = ""
 
 
 def recommend(request: ListRequest) -> RecommendedList:

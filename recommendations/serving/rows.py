@@ -19,6 +19,7 @@ from django.db.models import Model
 from catalog.currencies import exchange_rates
 from catalog.filters import ListingFilters
 from catalog.models import CarModel, Listing, Make, Seller
+from catalog.querysets import ListingQuerySet
 from catalog.row_filters import left_to_sql, satisfies
 
 ROWS_KEPT = 2000  # of one process; some 5 kB each
@@ -58,11 +59,28 @@ def rows_for_sale(listing_ids: Sequence[int], filters: ListingFilters) -> dict[i
     return {listing.pk: listing for listing in listings if satisfies(listing, filters)}
 
 
+def row_shown(listing_id: int) -> Listing | None:
+    """A listing that is or was for sale, with make, model and seller; None for a draft, which is not published."""
+    statement, parameters = query_of_shown()
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [[listing_id] if each is IDS else each for each in parameters])
+        row = cursor.fetchone()
+    return listing_of(row) if row else None
+
+
+@lru_cache(maxsize=1)
+def query_of_shown() -> tuple[str, Row]:
+    return compiled(Listing.objects.exclude(status=Listing.Status.DRAFT))
+
+
 @lru_cache(maxsize=QUERIES_KEPT)
 def query_for(filters: ListingFilters, _rates: tuple[tuple[str, float], ...]) -> tuple[str, Row]:
     """The statement that reads listings for sale under filters, and its parameters; prices depend on the rates."""
-    listings = Listing.objects.available().matching(filters).order_by()
-    chosen = listings.extra(where=["catalog_listing.id = ANY(%s)"], params=[IDS])
+    return compiled(Listing.objects.available().matching(filters))
+
+
+def compiled(listings: ListingQuerySet) -> tuple[str, Row]:
+    chosen = listings.order_by().extra(where=["catalog_listing.id = ANY(%s)"], params=[IDS])
     statement, parameters = chosen.values_list(*COLUMNS).query.sql_with_params()
     return statement, tuple(parameters)
 

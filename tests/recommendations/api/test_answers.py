@@ -8,8 +8,14 @@ import pytest
 from rest_framework.renderers import JSONRenderer
 
 from catalog.models import CarModel, Listing, Make, Seller
-from recommendations.api.answers import list_response, similar_response
-from recommendations.api.serializers import RecommendationsAnswerSerializer, SimilarAnswerSerializer
+from catalog.search.reading import SET_PARAMETERS, Understood
+from recommendations.api.answers import car_response, list_response, search_response, similar_response
+from recommendations.api.serializers import (
+    PricedCarSerializer,
+    RecommendationsAnswerSerializer,
+    SearchAnswerSerializer,
+    SimilarAnswerSerializer,
+)
 from recommendations.api.views import answer_with_next
 from recommendations.listings.market_prices import ListingMarketPrice
 from recommendations.serving.lists import RecommendedList, RecommendedListing
@@ -57,13 +63,33 @@ def items(fields: dict) -> list[RecommendedListing]:
 @pytest.mark.parametrize("fields", CARS.values(), ids=CARS)
 def test_a_list_reads_as_its_serializer_says(fields):
     for before, next_page in ((None, None), (uuid.uuid4(), "https://x.example/lists?after=7&k=2&buyer=a%22")):
-        answer = RecommendedList(uuid.uuid4(), items(fields), 3, True, 12, "e: “b”", before, next_page is not None)
+        answer = RecommendedList(uuid.uuid4(), items(fields), 3, True, 12, "e: “b”", before, next_page is not None, "e")
         said = RecommendationsAnswerSerializer(answer_with_next(answer, next_page)).data
         assert list_response(answer, next_page).content == JSONRenderer().render(said)
         assert list_response(answer, next_page).content == JSONRenderer().render(said)  # from what was kept
     assert similar_response(answer).content == JSONRenderer().render(
         SimilarAnswerSerializer({"similar": answer.items, "list_id": answer.id}).data
     )
+
+
+@pytest.mark.parametrize("fields", CARS.values(), ids=CARS)
+@pytest.mark.parametrize("market_price", PRICES, ids=["unpriced", "priced"])
+def test_a_car_and_a_search_read_as_their_serializers_say(fields, market_price):
+    listing = Listing(
+        pk=7, status="sold", owner_count=2, description="one\u2028two “x”", tags=["towbar"], doors=5, seats=None,
+        consumption_l_100km=5.5, annual_tax=Decimal("145.00"), latitude=51.5,
+        ended_at=datetime(2026, 11, 2, tzinfo=UTC),
+        **fields,
+    )  # fmt: skip
+    priced = {"listing": listing, "market_price": market_price}
+    assert car_response(**priced).content == JSONRenderer().render(PricedCarSerializer(priced).data)
+    found = {
+        "count": 1, "next": "https://x.example/?a=1&page=2", "previous": None, "listings": [priced, priced],
+        "understood": (Understood("red", "colour", "red"),), "rest": "“estate”", "is_rest_found": False,
+        "facets": {name: [{"value": "š", "count": 3}] if name == "brand" else [] for name in SET_PARAMETERS},
+    }  # fmt: skip
+    for answer in (found, {**found, "facets": None, "understood": (), "listings": []}):
+        assert search_response(answer).content == JSONRenderer().render(SearchAnswerSerializer(answer).data)
 
 
 @pytest.mark.django_db

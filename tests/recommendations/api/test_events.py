@@ -73,6 +73,15 @@ def test_a_thousand_events_of_a_hundred_buyers_cost_as_many_queries_as_one(
     assert Buyer.objects.filter(external_id__startswith="buyer-").count() == 100
 
 
+def test_one_event_costs_few_statements(as_alice, car, django_assert_max_num_queries):
+    body = {"kind": "view", "listing_id": car.pk}
+    with django_assert_max_num_queries(5):  # the buyer, what it is checked against, the insert, and around it
+        as_alice.post(EVENTS, {**body, "event_id": "e-1"})
+    with django_assert_max_num_queries(7):  # the car besides, and which ranker is live where no index is loaded
+        as_alice.get(f"/api/v1/cars/detail/{car.pk}")
+    assert Interaction.objects.count() == 2
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [({"kind": "steal"}, "kind"), ({"kind": None}, "kind"), ({"kind": ["like"]}, "kind"), ({"kind": ""}, "kind"),
