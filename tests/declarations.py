@@ -137,12 +137,12 @@ def import_and_ask(seen: dict[str, Any]) -> None:
 
     client = APIClient()
     client.credentials(HTTP_X_API_KEY=create_api_key(name="a garage", scopes=["read", "ingest"], created_by=None)[1])
-    found = {query: client.get(f"/cars/search?{query}").json() for query in QUERIES}
+    found = {query: client.get(f"/api/v1/cars/search?{query}").json() for query in QUERIES}
     seen["found"] = {query: sorted(car["external_id"] for car in answer["listings"]) for query, answer in found.items()}
     seen["card"] = [car["range_km"] for car in found["min_range=400"]["listings"]]
-    seen["page"] = client.get(f"/cars/detail/{stored[0].pk}").json().get("emissions")
+    seen["page"] = client.get(f"/api/v1/cars/detail/{stored[0].pk}").json().get("emissions")
     row = {"external_id": "4", "title": "One more", "price": 5_000, "range_km": 300, "emissions": "ULEZ"}
-    client.post("/listings", {"source": "garage", "listings": [row]}, format="json")
+    client.post("/api/v1/listings", {"source": "garage", "listings": [row]}, format="json")
     seen["sent"] = list(Listing.objects.filter(external_id="4").values_list("range_km", "emissions"))
     asked = ListingFilters.from_query({"emission_classes": ["low"], "min_range_km": 350})
     seen["asked"] = list(Listing.objects.matching(asked).values_list("external_id", flat=True))

@@ -20,7 +20,7 @@ def seen(django_db_setup, django_db_blocker) -> dict[str, Any]:
     name = connection.settings_dict["NAME"]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-m", "tests.declarations", str(name)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1200, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
