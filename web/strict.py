@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from django.http import QueryDict
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
@@ -100,14 +101,15 @@ def _names_of(parameter: type[serializers.Serializer] | OpenApiParameter) -> lis
 def checked(serializer: type[serializers.Serializer], data: Any) -> Any:
     """The validated data of a question; raises what ``is_valid(raise_exception=True)`` raises.
 
-    For serializers whose fields are the same for every request: one is made for all, because to copy forty fields costs
-    more than to check them.
+    For serializers whose fields are the same for every request: one is made for all of a language, because to copy
+    forty fields costs more than to check them. Each language has its own, as REST framework keeps the message of a
+    bound in the language of its first use.
     """
-    return _checker(serializer).run_validation(data)
+    return _checker(serializer, get_language()).run_validation(data)
 
 
 @cache
-def _checker(serializer: type[serializers.Serializer]) -> serializers.Serializer:
+def _checker(serializer: type[serializers.Serializer], _language: str | None) -> serializers.Serializer:
     return serializer()
 
 

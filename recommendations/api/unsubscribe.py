@@ -8,11 +8,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
+from accounts.api.throttles import throttled_page
 from recommendations.alerts.mail import language_of
 from recommendations.alerts.unsubscribing import LinkRefused, Subscription, subscription_of, unsubscribe
 
 
 @never_cache
+@throttled_page
 @csrf_exempt  # the token in the path is what is shown; mail programs that post have no cookie of ours
 @require_http_methods(["GET", "HEAD", "POST"])
 def unsubscribe_page(request: HttpRequest, token: str) -> HttpResponse:

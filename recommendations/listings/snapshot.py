@@ -23,6 +23,7 @@ from recommendations.listings.rows import ListingRows
 
 COLUMNS: dict[str, tuple[type, Any]] = {  # name -> dtype and what an empty row holds
     "listing_ids": (np.int64, 0),
+    "names": (np.object_, ""),
     "published_at": (np.float64, np.nan),
     "ended_at": (np.float64, FOREVER),
     "is_live": (np.bool_, False),
@@ -32,6 +33,7 @@ COLUMNS: dict[str, tuple[type, Any]] = {  # name -> dtype and what an empty row 
 }
 
 
+OF_OBJECTS = [name for name, (dtype, _) in COLUMNS.items() if dtype is np.object_]  # no file that is mapped holds these
 DERIVED = ("vectors", "archetypes", "deals", "is_plausible")  # what a ranker makes of the rows
 
 
@@ -82,15 +84,17 @@ class ListingSnapshot:
         """All there is as arrays by name, and the rest as JSON has it; ``restore`` is its reverse."""
         arrays, rest = self.columns.taken_down()
         arrays = {f"columns.{name}": array for name, array in arrays.items()}
-        arrays |= {f"listing.{name}": array for name, array in self._arrays.items()}
+        arrays |= {f"listing.{name}": array for name, array in self._arrays.items() if name not in OF_OBJECTS}
         arrays |= {name: getattr(self, f"_{name}") for name in DERIVED}
-        return arrays, {"columns": rest, "n_rows": self._n_rows}
+        texts = {name: self._arrays[name].tolist() for name in OF_OBJECTS}
+        return arrays, {"columns": rest, "n_rows": self._n_rows, "texts": texts}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], rest: Mapping[str, Any]) -> None:
         start = "columns."
         of_columns = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
         self.columns.restore(of_columns, rest["columns"])
-        self._arrays = {name: arrays[f"listing.{name}"] for name in COLUMNS}
+        texts = {name: np.array(rest["texts"][name], dtype=np.object_) for name in OF_OBJECTS}
+        self._arrays = {name: arrays[f"listing.{name}"] for name in COLUMNS if name not in OF_OBJECTS} | texts
         for name in DERIVED:
             setattr(self, f"_{name}", arrays[name])
         self._n_rows = rest["n_rows"]

@@ -25,7 +25,7 @@ from jobs.models import UNFINISHED, Job
 from jobs.work import job_models
 from recommendations.feed.log import VARIANT as FEED
 from recommendations.listings.vectors import stored_versions
-from recommendations.models import Interaction, ListingVector, RankerVersion, ServedList, ShownAgain
+from recommendations.models import CarAlert, Interaction, ListingVector, RankerVersion, ServedList, ShownAgain
 from recommendations.models.merchandising import MerchandisingRule
 from recommendations.models.waiting import WaitingEvent
 from recommendations.telemetry import ROWS_REMOVED
@@ -180,6 +180,7 @@ def remove_listings(keys: Sequence[int]) -> None:
         ListingVector.objects.of(version_id).filter(listing_id__in=keys)._raw_delete("default")
     PriceChange.objects.filter(listing__in=keys).delete()
     ShownAgain.objects.filter(listing__in=keys).delete()
+    CarAlert.objects.filter(listing__in=keys).delete()
     # The rest of the relations are those that ``unnamed_listings`` asks about, and a constraint of the database holds.
     Listing.objects.filter(pk__in=keys)._raw_delete("default")
 

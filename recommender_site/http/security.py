@@ -46,19 +46,20 @@ class ContentSecurityPolicyMiddleware:
 
 PERSONAL = "private, no-store"  # of Cache-Control
 DEPENDS_ON = ("Authorization", "X-Api-Key", "X-Visitor-Key", "Cookie")
+PERSONAL_PAGES = ("/admin/", "/shop/", "/alerts/")
 SAME_FOR_EVERYONE = ("/api/docs", "/api/redoc", "/api/schema")
 
 
 class PrivateAnswersMiddleware:
     """No cache between us and a caller keeps an answer of the API, or a page of the console
-    or of the shop window: it is about who asked."""
+    or of the shop window, nor what a link in a message opens: it is about who asked."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        is_personal = is_api_path(request.path) or request.path.startswith(("/admin/", "/shop/"))
+        is_personal = is_api_path(request.path) or request.path.startswith(PERSONAL_PAGES)
         if is_personal and not request.path.startswith(SAME_FOR_EVERYONE):
             response.headers.setdefault("Cache-Control", PERSONAL)
             patch_vary_headers(response, DEPENDS_ON)

@@ -161,6 +161,7 @@ def test_every_relation_of_a_listing_is_removed_with_it_or_keeps_it():
     assert {f"{relation.related_model._meta.object_name}.{relation.field.name}" for relation in relations} == {
         "PriceChange.listing",
         "ShownAgain.listing",
+        "CarAlert.listing",
         "ListingVector.listing",
         "Interaction.listing",
         "MerchandisingRule.listings",
