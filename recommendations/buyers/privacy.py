@@ -10,6 +10,7 @@ from accounts.models import Buyer
 from recommendations.buyers.profiles import profile_of
 from recommendations.exceptions import RankerRefused
 from recommendations.models import (
+    AlertMessage,
     AlertSettings,
     BuyerSeller,
     CarAlert,
@@ -34,6 +35,7 @@ def personal_data_of(buyers: Sequence[Buyer]) -> dict[str, Rows]:
         "lists": rows_of(ServedList.objects.filter(buyer__in=buyers).order_by("served_at"), LIST),
         "saved_searches": rows_of(SavedSearch.objects.filter(buyer__in=buyers).order_by("created_at"), SEARCH),
         "alerts": rows_of(CarAlert.objects.filter(buyer__in=buyers).order_by("found_at", "id"), ALERT),
+        "alert_messages": rows_of(AlertMessage.objects.filter(buyer__in=buyers).order_by("created_at"), ALERT_MESSAGE),
         "alert_settings": rows_of(AlertSettings.objects.filter(buyer__in=buyers).order_by("id"), ALERT_SETTINGS),
         "sellers_of_own_or_blocked": rows_of(
             BuyerSeller.objects.filter(buyer__in=buyers).order_by("created_at", "id"), SELLER
@@ -69,8 +71,15 @@ ALERT_SETTINGS = {
 ALERT = {
     "listing_id": "listing_id", "external_id": "listing__external_id", "source": "listing__source",
     "saved_search": "search__name", "reason": "reason", "status": "status", "found_at": "found_at",
-    "alert_id": "message_id", "sent_at": "message__created_at", "email": "message__mail",
+    "alert_id": "message_id",
 }  # fmt: skip
+ALERT_MESSAGE = {
+    "alert_id": "id",
+    "sent_at": "created_at",
+    "n_cars": "n_cars",
+    "webhook_id": "webhook_id",
+    "email": "mail",
+}
 
 
 def rows_of(rows: Any, columns: dict[str, str]) -> Rows:

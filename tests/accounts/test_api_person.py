@@ -10,7 +10,10 @@ from accounts.services import buyer_for_user, buyer_for_visitor, create_api_key,
 from catalog.models import Listing, Seller
 from recommendations.events.recording import Event, record_interactions
 from recommendations.models import (
+    AlertMessage,
+    AlertSettings,
     BuyerSeller,
+    CarAlert,
     Interaction,
     Preference,
     SavedSearch,
@@ -74,7 +77,8 @@ def test_an_export_holds_everything(alice, alice_history):
 HANGS_ON_A_BUYER = {  # model -> its name in the file
     Buyer: "known_as", Interaction: "events", ServedList: "lists", SavedSearch: "saved_searches",
     BuyerSeller: "sellers_of_own_or_blocked", ShownAgain: "cars_shown_again", Preference: "preferences",
-    WaitingEvent: "events_that_wait_for_their_listing",
+    WaitingEvent: "events_that_wait_for_their_listing", AlertSettings: "alert_settings", CarAlert: "alerts",
+    AlertMessage: "alert_messages",
 }  # fmt: skip
 
 
