@@ -1,6 +1,7 @@
 """What every test starts from: nothing remembered in memory from the test before."""
 
 import pytest
+from django.conf import settings as site
 from django.core.cache import cache
 
 from jobs import queue
@@ -23,6 +24,14 @@ def _nothing_remembered(request):
     if "django_db_setup" in request.fixturenames:
         cache.breaker.close()
         cache.empty()  # of this process alone: others may run tests beside it
+
+
+@pytest.fixture(autouse=True)
+def _settings_are_put_back():
+    """A test that leaves a setting changed fails by itself, rather than one that runs after it."""
+    before = dict(vars(site._wrapped))
+    yield
+    assert vars(site._wrapped) == before
 
 
 @pytest.fixture

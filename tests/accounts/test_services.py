@@ -120,7 +120,7 @@ def test_the_secret_of_a_key_is_not_stored():
 
 @pytest.mark.parametrize("scopes", [[], ["everything"], ["read", "write"]])
 def test_a_key_needs_scopes_that_exist(scopes):
-    with pytest.raises(UnknownScope, match="read, ingest, admin"):
+    with pytest.raises(UnknownScope, match="read, ingest, buyers, admin"):
         create_api_key(name="a client", scopes=scopes, created_by=None)
 
 

@@ -55,7 +55,6 @@ def test_a_writer_that_ended_is_started_again_and_writes_what_waits(writer, monk
     writer._thread.join()
     monkeypatch.undo()
     monkeypatch.setattr(served_lists, "insert", written.extend)
-    monkeypatch.setattr(served_lists.settings, "SERVED_LIST_THREAD", True)
     monkeypatch.setattr(served_lists.connection, "close", lambda: None)
     writer.write(ServedList())
     assert writer.flush()
