@@ -9,7 +9,7 @@ PIP = $(RUN) -m pip --disable-pip-version-check install --quiet
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format messages shell hooks secrets clean environment development docs
+.PHONY: help run test lint format messages shell hooks secrets clean environment development docs chaos soak
 
 help:
 	@echo "make run      start everything: database, broker, demo stock, first training, web, workers, beat"
@@ -17,6 +17,8 @@ help:
 	@echo "make lint     the same without the tests"
 	@echo "make format   let ruff put the code in shape"
 	@echo "make messages  collect what is to be translated into locale, and compile it"
+	@echo "make chaos    faults under traffic on a site of its own, and what holds after each; about half an hour"
+	@echo "make soak     twenty minutes of traffic on a site of its own, and whether its memory stays flat"
 	@echo "make docs     the documentation as a searchable site, in var/docs"
 	@echo "make shell    a Django shell on the same database"
 	@echo "make hooks    check every commit with pre-commit"
@@ -27,7 +29,7 @@ run: environment
 	@exec $(RUN) -m recommender_site --stop-with-parent
 
 test: lint
-	$(RUN) -m pytest -n $(N) --dist loadfile
+	$(RUN) -m pytest -n $(N) --dist loadfile --no-loadscope-reorder  # tests/conftest.py has the order
 
 lint: development
 	$(RUN) -m ruff check .
@@ -49,6 +51,12 @@ messages: development
 	$(BABEL) --quiet update --domain=django --input-file=var/django.pot --output-dir=locale --no-fuzzy-matching \
 		--ignore-obsolete --ignore-pot-creation-date --width=120
 	$(BABEL) --quiet compile --domain=django --directory=locale
+
+chaos: environment
+	@$(RUN) -m benchmarks.chaos
+
+soak: environment
+	@$(RUN) -m benchmarks.soak
 
 # Tools of its own: neither the site nor its tests need them.
 docs: environment

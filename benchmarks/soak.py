@@ -1,0 +1,97 @@
+"""A site of its own under steady traffic of 50 buyers: whether the memory of its processes stays flat (``make soak``).
+
+    python -m benchmarks.soak [--minutes 20] [--folder DIR] [--port 8191] [--json FILE]
+
+Every ten seconds the memory of each role's processes is read (proportional set size, so that what they share is
+counted once). Compared are the means of the second and the last quarter of the run; the first one fills caches. Ends
+with 1 where a role has grown by more than a twentieth, or where an answer was none that the description announces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.chaos.traffic import Traffic
+from benchmarks.site import ROLES, Site
+
+SECONDS_BETWEEN = 10.0
+GROWTH_AT_MOST = 0.05
+ENDLESS = 10**9  # events
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--folder", default="", help="where the site's data is kept; a new folder when left out")
+    parser.add_argument("--port", type=int, default=8191)
+    parser.add_argument("--json", default="", help="write the table to this file too")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as made:
+        site = Site(Path(options.folder or made).resolve(), options.port)
+        site.start()
+        try:
+            print(f"ready after {site.wait_until_ready():.0f} s", flush=True)
+            report = soak(site, options.minutes * 60)
+        finally:
+            site.stop()
+    if options.json:
+        Path(options.json).write_text(json.dumps(report, indent=1))
+    sys.exit(not report["holds"])
+
+
+def soak(site: Site, seconds: float) -> dict[str, Any]:
+    traffic = Traffic(site.port, site.key(), site.listing_ids(), ENDLESS, 0)
+    traffic.start()
+    sizes: dict[str, list[float]] = defaultdict(list)
+    began_at = time.monotonic()
+    while time.monotonic() - began_at < seconds:
+        time.sleep(SECONDS_BETWEEN)
+        for role in ROLES:
+            sizes[role].append(megabytes(site, role))
+    traffic.stop()
+    growth = {role: growth_of(values) for role, values in sizes.items()}
+    odd = sorted({(each.route, each.status) for each in traffic.answers if not each.is_announced or not each.status})
+    print(f"{len(traffic.answers):,} answers, {len(traffic.acknowledged):,} events in {seconds / 60:.0f} minutes")
+    print("role            second quarter  last quarter    growth")
+    for role, (early, late, share) in growth.items():
+        print(f"{role:14s}  {early:11.0f} MB  {late:9.0f} MB  {share:8.1%}")
+    print(f"answers that are not announced: {odd or 'none'}")
+    return {
+        "holds": not odd and all(share <= GROWTH_AT_MOST for _, _, share in growth.values()),
+        "answers": len(traffic.answers),
+        "events": len(traffic.acknowledged),
+        "megabytes": sizes,
+        "growth": growth,
+        "not announced": odd,
+    }
+
+
+def megabytes(site: Site, role: str) -> float:
+    """Proportional set size of a role's processes together; one that ends meanwhile counts 0."""
+    total = 0
+    for process in [site.leader(role), *site.members(role)]:
+        with contextlib.suppress(psutil.Error):
+            total += process.memory_full_info().pss
+    return total / 1e6
+
+
+def growth_of(values: list[float]) -> tuple[float, float, float]:
+    """Megabytes in the second and in the last quarter, and the growth as a share."""
+    quarter = max(len(values) // 4, 1)
+    early, late = statistics.mean(values[quarter : 2 * quarter] or values), statistics.mean(values[-quarter:])
+    return early, late, late / early - 1
+
+
+if __name__ == "__main__":
+    main()
