@@ -33,7 +33,7 @@ EVENTS_READ = 60  # the newest of a buyer
 CARS_COUNTED = 12  # of the newest events: what a buyer did long ago contradicts nothing that holds today
 BEARS = 1.0  # evidence to the contrary, in cars opened, that takes nothing from a wish yet
 WORN_AT = 6.0  # so much leaves nothing of it
-REVEALED = 0.6  # share of the places of what a buyer opened in place of what they asked for
+REVEALED = 0.75  # share of the places of what a buyer opened in place of what they asked for
 ALIKE_AT_LEAST = 0.7  # of the cars opened, for one value to stand in place of another
 NUMBER_OF_FIELD = {"age": "year", "price": "price", **{number.name: number.column for number in RANGES}}
 
