@@ -1,5 +1,7 @@
 """What every test starts from: nothing remembered in memory from the test before."""
 
+from pathlib import Path
+
 import pytest
 from django.conf import settings as site
 from django.core.cache import cache
@@ -12,6 +14,29 @@ from recommendations.listings.market_statistics import forget_market_statistics
 from recommendations.merchandising.rules import forget_rules
 from recommender_site.celery import app
 from tests.migrated_rows import _tests_that_commit_put_rows_back, django_db_setup  # noqa: F401
+
+# Files that take longest. Were one of them begun last, it would run while the other processes have nothing to do.
+FIRST = (
+    "browser/test_operators_day.py",
+    "recommender_site/test_any_text.py",
+    "recommender_site/test_every_form.py",
+    "browser/test_pages.py",
+    "recommender_site/test_stored_text.py",
+    "recommender_site/operations/test_backup.py",
+    "recommendations/training/test_promotion_everywhere.py",
+    "recommender_site/http/test_without_database.py",
+    "recommendations/serving/test_reasons_against_the_log.py",
+    "browser/test_shop.py",
+    "recommender_site/test_closed.py",
+    "accounts/test_second_factors.py",
+    "recommendations/api/test_stated_wishes.py",
+    "recommender_site/test_permissions.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {Path(__file__).parent / name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(FIRST)))
 
 
 @pytest.fixture(autouse=True)

@@ -67,7 +67,7 @@ def close_connections(**kwargs) -> None:
 def page(site: str, browser) -> Iterator:
     """A page 1,280 pixels wide, whose test fails when a script does, or anything is fetched from elsewhere."""
     context = browser.new_context(base_url=site, viewport={"width": 1280, "height": 860})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))

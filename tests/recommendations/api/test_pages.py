@@ -12,7 +12,7 @@ from accounts.services import create_api_key
 from catalog.models import Listing
 from recommendations.models import Experiment, Interaction, MerchandisingRule, Placement, ServedList
 from tests.factories import BuyerFactory, ListingFactory, PlacementFactory, ServedListFactory
-from tests.markets import view
+from tests.markets import remove_market, view
 from tests.recommendations.api.conftest import client_with
 
 pytestmark = pytest.mark.django_db
@@ -349,6 +349,7 @@ def test_a_wrong_list_of_ids_is_refused(shop, body):
 
 
 def test_before_any_training_ids_stay_as_they_were_sent(shop):
+    remove_market()
     cars = [ListingFactory() for _ in range(3)]
     body = {"listing_ids": [cars[1].pk, cars[0].pk, cars[2].pk, cars[1].pk]}
     assert [car["id"] for car in shop.post(RANK, body).json()["ranked"]] == [cars[1].pk, cars[0].pk, cars[2].pk]
