@@ -159,6 +159,13 @@ def test_the_engine_asks_neither_framework_nor_clock(path):
     assert not imported & {"django", "celery", "redis", "time", "random"}
 
 
+@pytest.mark.parametrize("path", [path for path in modules() if path.name == "__init__.py"], ids=dotted)
+def test_a_package_says_what_belongs_there_and_leaves_code_to_its_modules(path):
+    for node in ast.parse(path.read_text()).body:
+        is_list_of_names = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        assert isinstance(node, ast.Import | ast.ImportFrom | ast.Expr) or is_list_of_names
+
+
 @pytest.mark.django_db
 def test_models_and_migrations_agree():
     ours = [config.label for config in apps.get_app_configs() if config.name.partition(".")[0] in ROOMS]

@@ -1,0 +1,24 @@
+"""What the feed learned of its items."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class FeedFit(models.Model):
+    """What the feed learned of its items, in one row: a new fit takes the place of the old, and has another number."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    number = models.BigIntegerField(help_text="Of the fit; what a process has in memory is as good as its number.")
+    content = models.BinaryField(help_text="Its arrays, as npz.")
+    fitted_at = models.DateTimeField(help_text="When it was made, or last found to be up to date.")
+    seconds = models.FloatField(help_text="What the fit took.")
+    n_shown = models.PositiveBigIntegerField(default=0, help_text="Items shown that it knows of.")
+    n_actions = models.PositiveBigIntegerField(default=0, help_text="Likes and dislikes that it knows of.")
+
+    class Meta:
+        verbose_name = "fit of the feed"
+        verbose_name_plural = "fits of the feed"
+
+    def __str__(self) -> str:
+        return f"fit {self.number}"
