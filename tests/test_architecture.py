@@ -159,6 +159,29 @@ def test_the_engine_asks_neither_framework_nor_clock(path):
     assert not imported & {"django", "celery", "redis", "time", "random"}
 
 
+LONGEST_FUNCTION = 40  # lines, without its docstring
+
+
+def lines_without_docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    n_lines = function.end_lineno - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is None:
+        return n_lines
+    return n_lines - (first.end_lineno - first.lineno + 1)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_function_is_short_enough_to_be_read_at_once(room):
+    too_long = [
+        f"{dotted(path)}.{node.name}: {lines_without_docstring(node)} lines"
+        for path in (PROJECT / room).rglob("*.py")
+        if "migrations" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and lines_without_docstring(node) > LONGEST_FUNCTION
+    ]
+    assert not too_long
+
+
 @pytest.mark.parametrize("path", [path for path in modules() if path.name == "__init__.py"], ids=dotted)
 def test_a_package_says_what_belongs_there_and_leaves_code_to_its_modules(path):
     for node in ast.parse(path.read_text()).body:

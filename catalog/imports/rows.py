@@ -456,6 +456,38 @@ def _read_offer(text: str) -> str:
     return "wanted" if bare(text) in WANTED_WORDS else ""
 
 
+_READERS: dict[str, Callable[[str], Any]] = {  # fields whose cells mean the same in every file
+    "external_id": _read_id,
+    "title": partial(_read_line, TITLE_LENGTH),
+    "description": partial(_read_text, DESCRIPTION_LENGTH),
+    "tags": _read_tags,
+    "make": _read_name,
+    "model": _read_name,
+    "variant": partial(_read_line, TITLE_LENGTH),
+    "vin": read_vin,
+    "mileage_unit": quantities.read_distance_unit,
+    "power_unit": quantities.read_power_unit,
+    "is_sold": partial(_read_flag, "sold", ""),
+    "is_reserved": partial(_read_flag, "reserved", ""),
+    "is_for_sale": partial(_read_flag, "", "withdrawn"),
+    "currency": _read_currency,
+    "colour": _read_colour,
+    "engine": quantities.read_engine_l,
+    "doors": quantities.read_doors,
+    "seats": quantities.read_seats,
+    "owner_count": quantities.read_owner_count,
+    "annual_tax": _read_tax,
+    "photo_url": _read_url,
+    "place": _read_place,
+    "latitude": partial(quantities.read_coordinate, limit=90),
+    "longitude": partial(quantities.read_coordinate, limit=180),
+    "seller_id": partial(_read_line, ID_LENGTH),
+    "seller_name": partial(_read_line, SELLER_LENGTH),
+    "status": _read_status,
+    "offer": _read_offer,
+}
+
+
 # --- Rows ------------------------------------------------------------------------------------------------------------
 _Read = Callable[[str], tuple[Any, str]]  # text -> (value or None, reason or '')
 
@@ -668,51 +700,24 @@ class RowReader:
 
     def _reader_of(self, column: Column) -> Callable[[str], Any]:
         """How a column's cells are read; returns None or '' for unknown, raises Unreadable."""
-        habits = self._conventions
-        simple: dict[str, Callable[[str], Any]] = {
-            "external_id": _read_id,
-            "title": partial(_read_line, TITLE_LENGTH),
-            "description": partial(_read_text, DESCRIPTION_LENGTH),
-            "tags": _read_tags,
-            "make": _read_name,
-            "model": _read_name,
-            "variant": partial(_read_line, TITLE_LENGTH),
-            "year": partial(quantities.read_year, this_year=self._this_year),
-            "age_years": partial(_read_age, self._this_year),
-            "price": partial(_read_price, column.currency, column.unit),
-            "vin": read_vin,
-            "mileage_unit": quantities.read_distance_unit,
-            "power_unit": quantities.read_power_unit,
-            "is_sold": partial(_read_flag, "sold", ""),
-            "is_reserved": partial(_read_flag, "reserved", ""),
-            "is_for_sale": partial(_read_flag, "", "withdrawn"),
-            "currency": _read_currency,
-            "mileage": partial(_read_mileage, column.unit or habits.distance_unit, "mileage" in self._families),
-            "colour": _read_colour,
-            "power": partial(quantities.read_power_kw, unit=column.unit or habits.power_unit),
-            "engine": quantities.read_engine_l,
-            "consumption": partial(
-                quantities.read_consumption_l_100km, unit=self._consumption_unit(column.unit)
-            ),
-            "doors": quantities.read_doors,
-            "seats": quantities.read_seats,
-            "owner_count": quantities.read_owner_count,
-            "annual_tax": _read_tax,
-            "photo_url": _read_url,
-            "place": _read_place,
-            "latitude": partial(quantities.read_coordinate, limit=90),
-            "longitude": partial(quantities.read_coordinate, limit=180),
-            "seller_id": partial(_read_line, ID_LENGTH),
-            "seller_name": partial(_read_line, SELLER_LENGTH),
-            "status": _read_status,
-            "offer": _read_offer,
-        }  # fmt: skip
-        if read := simple.get(column.field):
+        if read := _READERS.get(column.field) or self._readers_in_units(column).get(column.field):
             return read
         attribute = BY_NAME.get(column.field)
         if isinstance(attribute, Number):
             return _reader_of_number(attribute)
         return partial(_read_word, column.field)
+
+    def _readers_in_units(self, column: Column) -> dict[str, Callable[[str], Any]]:
+        """By field, how cells are read that the column, the market or the year gives a meaning."""
+        habits = self._conventions
+        return {
+            "year": partial(quantities.read_year, this_year=self._this_year),
+            "age_years": partial(_read_age, self._this_year),
+            "price": partial(_read_price, column.currency, column.unit),
+            "mileage": partial(_read_mileage, column.unit or habits.distance_unit, "mileage" in self._families),
+            "power": partial(quantities.read_power_kw, unit=column.unit or habits.power_unit),
+            "consumption": partial(quantities.read_consumption_l_100km, unit=self._consumption_unit(column.unit)),
+        }
 
     def _consumption_unit(self, unit: str) -> str:
         """A bare "mpg" means the gallon of the market."""

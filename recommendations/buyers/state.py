@@ -171,7 +171,6 @@ def read_buyer_state(
     """
     kept = kept if kept and kept.version_id == version_id else None
     started = time.monotonic()
-    forgets = kept is None or kept.log.stock is not stock or is_over(kept.log, started)
     now = timezone.now()
     parameters = {
         "buyer": buyer.pk,
@@ -186,37 +185,59 @@ def read_buyer_state(
         "n_events": EVENTS_READ,
         "n_searches": SEARCHES_READ,
         "n_newest": wishes.EVENTS_READ,
-        "known_at": kept.preference.computed_at if kept and kept.preference else None,
-        "forgets": forgets,
-        "last": kept.log.position.last_interaction_id if kept else 0,
-        "n": kept.log.position.n_interactions if kept else 0,
-        "kinds": kept.log.kinds if kept else "",
-        "relations": kept.log.relations if kept else "",
+        "forgets": kept is None or kept.log.stock is not stock or is_over(kept.log, started),
+        **stamps_of(kept),
     }
     with connection.cursor() as cursor:
         cursor.execute(STATE, parameters)
         row = cursor.fetchone()
     rules, kinds, relations, last, n, searches, saved_at, capped = row[:8]
     stored = stored_preference(buyer, version_id, row[8:17], kept.preference if kept else None)
-    log = kept.log if kept else None
-    if log is None or row[17]:
-        opened, dismissed, events, newest = row[18:]
-        log = LogDigest(
-            LogPosition(last, n),
-            kinds,
-            relations,
-            stock,
-            started,
-            tuple(Opened(listing_id, float(weight), make_id) for listing_id, weight, make_id in json.loads(opened)),
-            frozenset(dismissed),
-            tuple(map(tuple, json.loads(events))),
-            tuple(
-                wishes.event_of(listing_id, weight, datetime.fromtimestamp(occurred_at, UTC), query)
-                for listing_id, weight, occurred_at, query in json.loads(newest)
-            ),
-        )
+    has_moved, columns = row[17], row[18:]
+    if kept is None or has_moved:
+        log = log_digest(LogPosition(last, n), kinds, relations, stock, started, columns)
+    else:
+        log = kept.log
     return BuyerState(
         version_id, log, stored, tuple(json.loads(searches)), saved_at, frozenset(capped), times_shown_at_most, rules
+    )
+
+
+def stamps_of(kept: BuyerState | None) -> dict[str, Any]:
+    """What the statement compares with the rows of now, to send only what differs."""
+    if kept is None:
+        return {"known_at": None, "last": 0, "n": 0, "kinds": "", "relations": ""}
+    return {
+        "known_at": kept.preference.computed_at if kept.preference else None,
+        "last": kept.log.position.last_interaction_id,
+        "n": kept.log.position.n_interactions,
+        "kinds": kept.log.kinds,
+        "relations": kept.log.relations,
+    }
+
+
+def log_digest(
+    position: LogPosition, kinds: str, relations: str, stock: object, read_at: float, columns: tuple[Any, ...]
+) -> LogDigest:
+    """What follows from the log, out of the columns that the statement sends where it has moved.
+
+    ``columns`` are the cars dealt with, the dismissed ids, the favourable events and the newest ones; all but the ids
+    are JSON.
+    """
+    opened, dismissed, events, newest = columns
+    return LogDigest(
+        position=position,
+        kinds=kinds,
+        relations=relations,
+        stock=stock,
+        read_at=read_at,
+        opened=tuple(Opened(listing_id, float(weight), make_id) for listing_id, weight, make_id in json.loads(opened)),
+        dismissed=frozenset(dismissed),
+        events=tuple(map(tuple, json.loads(events))),
+        newest=tuple(
+            wishes.event_of(listing_id, weight, datetime.fromtimestamp(occurred_at, UTC), query)
+            for listing_id, weight, occurred_at, query in json.loads(newest)
+        ),
     )
 
 

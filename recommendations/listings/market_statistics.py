@@ -26,6 +26,37 @@ OLDEST_SECONDS = 86_400  # older ones are not used
 PRICE_DROP_DAYS = 7
 
 
+# Computed in double precision: powers of numerics, which EXTRACT makes, take most of ten seconds at a million events.
+# What happened to one advertisement of a car happened to the others ("twins"; NOT (=) is the index's condition), and a
+# buyer counts once for each car, by the strongest event.
+DEMAND = """
+WITH recent AS (
+    SELECT i.listing_id, i.buyer_id, k.weight, k.is_contact,
+        power(2::float8, -extract(epoch FROM moment - i.occurred_at)::float8 / 86400 / %s) AS decay
+    FROM recommendations_interaction i
+    JOIN unnest(%s::text[], %s::float8[], %s::bool[]) AS k (slug, weight, is_contact) ON k.slug = i.kind_id,
+        to_timestamp(%s) AS moment
+    WHERE i.occurred_at BETWEEN moment - make_interval(days => %s) AND moment
+        AND i.listing_id IS NOT NULL AND k.weight > 0),
+twins AS (
+    SELECT l.id AS listing_id, twin.id AS twin_id FROM catalog_listing l
+    JOIN catalog_listing twin ON twin.car_key = l.car_key AND twin.id <> l.id AND NOT (twin.car_key = '')
+    WHERE NOT (l.car_key = '') AND l.id IN (SELECT listing_id FROM recent)),
+counted AS (
+    SELECT * FROM recent
+    UNION ALL SELECT twin_id, buyer_id, weight, is_contact, decay FROM recent JOIN twins USING (listing_id)),
+buyers AS (
+    SELECT listing_id, buyer_id, max(weight * decay) AS demand, max(decay) FILTER (WHERE is_contact) AS contact
+    FROM counted GROUP BY 1, 2)
+SELECT listing_id, sum(demand), sum(contact), count(contact) FROM buyers GROUP BY 1"""
+
+PRICE_CHANGES = """
+SELECT DISTINCT ON (listing_id) listing_id, old_price - new_price, currency
+FROM catalog_pricechange, to_timestamp(%s) AS moment
+WHERE changed_at BETWEEN moment - make_interval(days => %s) AND moment
+ORDER BY listing_id, changed_at DESC"""
+
+
 @dataclass(frozen=True)
 class MarketStatistics:
     """The market as of one moment, by listing id; a listing that is absent has none.
@@ -103,41 +134,13 @@ def read_market_statistics(as_of: int, kinds: Mapping[str, EventKind] | None = N
     ``kinds`` stand in for the stored ones, by slug, for the question what other weights would do.
     """
     all_kinds = EventKind.objects.in_bulk() if kinds is None else kinds
-    weights = [(kind.slug, float(kind.weight), kind.is_contact) for kind in all_kinds.values()]
+    slugs = [kind.slug for kind in all_kinds.values()]
+    weights = [float(kind.weight) for kind in all_kinds.values()]
+    are_contacts = [kind.is_contact for kind in all_kinds.values()]
     with connection.cursor() as cursor:
-        cursor.execute(
-            # in double precision: powers of numerics, which EXTRACT makes, take most of ten seconds at a million events
-            "WITH recent AS (SELECT i.listing_id, i.buyer_id, k.weight, k.is_contact, "
-            "power(2::float8, -extract(epoch FROM moment - i.occurred_at)::float8 / 86400 / %s) AS decay "
-            "FROM recommendations_interaction i JOIN unnest(%s::text[], %s::float8[], %s::bool[]) "
-            "AS k (slug, weight, is_contact) ON k.slug = i.kind_id, "
-            "to_timestamp(%s) AS moment "
-            "WHERE i.occurred_at BETWEEN moment - make_interval(days => %s) AND moment "
-            "AND i.listing_id IS NOT NULL AND k.weight > 0), "
-            # what happened to one advertisement of a car happened to the others; NOT (=) is the index's condition
-            "twins AS (SELECT l.id AS listing_id, twin.id AS twin_id FROM catalog_listing l JOIN catalog_listing twin "
-            "ON twin.car_key = l.car_key AND twin.id <> l.id AND NOT (twin.car_key = '') "
-            "WHERE NOT (l.car_key = '') AND l.id IN (SELECT listing_id FROM recent)), "
-            "counted AS (SELECT * FROM recent UNION ALL SELECT twin_id, buyer_id, weight, is_contact, decay "
-            "FROM recent JOIN twins USING (listing_id)), "
-            # a buyer counts once for each car, by the strongest event
-            "buyers AS (SELECT listing_id, buyer_id, max(weight * decay) AS demand, "
-            "max(decay) FILTER (WHERE is_contact) AS contact FROM counted GROUP BY 1, 2) "
-            "SELECT listing_id, sum(demand), sum(contact), count(contact) FROM buyers GROUP BY 1",
-            [
-                DEMAND_HALF_LIFE_DAYS,
-                *(list(column) for column in (zip(*weights, strict=True) if weights else ((), (), ()))),
-                as_of,
-                int(DEMAND_LOOKBACK_DAYS),
-            ],
-        )
+        cursor.execute(DEMAND, [DEMAND_HALF_LIFE_DAYS, slugs, weights, are_contacts, as_of, int(DEMAND_LOOKBACK_DAYS)])
         events = cursor.fetchall()
-        cursor.execute(
-            "SELECT DISTINCT ON (listing_id) listing_id, old_price - new_price, currency FROM catalog_pricechange, "
-            "to_timestamp(%s) AS moment WHERE changed_at BETWEEN moment - make_interval(days => %s) AND moment "
-            "ORDER BY listing_id, changed_at DESC",
-            [as_of, PRICE_DROP_DAYS],
-        )
+        cursor.execute(PRICE_CHANGES, [as_of, PRICE_DROP_DAYS])
         changes = cursor.fetchall()
     rates = exchange_rates()
     return MarketStatistics(

@@ -32,7 +32,7 @@ from recommendations.listings.retrieval import retriever_for
 from recommendations.listings.rows import table_of
 from recommendations.merchandising.plan import NO_PLAN, Plan, hidden_everywhere, plan_for
 from recommendations.models import ServedList
-from recommendations.serving.explanations import explain
+from recommendations.serving.explanations import Explanation, explain
 from recommendations.serving.kept_lists import KeptLists
 from recommendations.serving.pins import PINNED, in_ranks, pinned_cars, pins_of_page
 from recommendations.serving.placements import HOME, Rules
@@ -328,29 +328,18 @@ def items_of(
     explained = explain(listings, scorer)
     totals = [sum(explanation.breakdown.values(), 0.0) for explanation in explained]
     placed_by, scores = why_there([candidate for candidate, _ in chosen], totals)
-    if scorer is not None and scorer.buyer_context.ranker is live:
-        market_prices = in_own_currencies(listings, [each.market_price for each in explained])
-    else:
-        market_prices = market_prices_of(listings)
+    market_prices = market_prices_beside(listings, explained, scorer, live)
     return [
         RecommendedListing(
             listing=listing,
             position=position,
             score=scores[position - 1],
             source=candidate.source,
-            reason=sentence(
-                reason_for(
-                    explanation.breakdown,
-                    {},  # the terms are relative to the average listing already
-                    facts=explanation.facts,
-                    of_the_source=reason_of_source(
-                        PromotedSource.name if candidate.listing_id in promoted else candidate.source,
-                        explanation.facts,
-                        is_personal,
-                    ),
-                    typical=typical,
-                    is_personal=is_personal,
-                )
+            reason=reason_in_words(
+                explanation,
+                PromotedSource.name if candidate.listing_id in promoted else candidate.source,
+                typical,
+                is_personal=is_personal,
             ),
             terms=explanation.breakdown,
             market_price=market_price,
@@ -363,6 +352,28 @@ def items_of(
             zip(chosen, explained, market_prices, strict=True), start=1
         )
     ]
+
+
+def market_prices_beside(
+    listings: Sequence[Listing], explained: Sequence[Explanation], scorer: Scorer | None, live: Ranker | None
+) -> Sequence[ListingMarketPrice | None]:
+    """What cars like these cost, by the live ranker; computed once where that is the one that scored."""
+    if scorer is not None and scorer.buyer_context.ranker is live:
+        return in_own_currencies(listings, [each.market_price for each in explained])
+    return market_prices_of(listings)
+
+
+def reason_in_words(explanation: Explanation, source: str, typical: Mapping[str, float], *, is_personal: bool) -> str:
+    """Why a car is in the list, in the language of the request."""
+    reason = reason_for(
+        explanation.breakdown,
+        {},  # the terms are relative to the average listing already
+        facts=explanation.facts,
+        of_the_source=reason_of_source(source, explanation.facts, is_personal),
+        typical=typical,
+        is_personal=is_personal,
+    )
+    return sentence(reason)
 
 
 def why_there(candidates: Sequence[Candidate], scores: Sequence[float]) -> tuple[list[str], list[float]]:

@@ -46,6 +46,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "file", nargs="?", default="", metavar="FILE", help="a path, - for what is piped in, or an https address"
         )
+        self._add_whose_file_it_is(parser)
+        self._add_how_it_is_read(parser)
+        self._add_what_missing_cars_become(parser)
+        parser.add_argument("--dry-run", action="store_true", help="read and report, store nothing")
+        parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+
+    def _add_whose_file_it_is(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--feed", default="", metavar="NAME",
             help="a supplier's profile: how its files are read, and where from unless a FILE is named",
@@ -54,6 +61,8 @@ class Command(BaseCommand):
             "--source", default="", metavar="NAME",
             help="whose listings these are; the same for every delivery (default: the file's name)",
         )  # fmt: skip
+
+    def _add_how_it_is_read(self, parser: CommandParser) -> None:
         parser.add_argument("--mapping", default="", metavar="NAME", help=f"one of {', '.join(sorted(NAMED_MAPPINGS))}")
         parser.add_argument(
             "--map", action="append", default=[], type=_pair, metavar="COLUMN=FIELD",
@@ -69,6 +78,8 @@ class Command(BaseCommand):
             "--key", default="", metavar="FIELDS",
             help="fields that distinguish cars in a file without ids, for example make,model,year,mileage_km",
         )  # fmt: skip
+
+    def _add_what_missing_cars_become(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--complete", nargs="?", const=SOURCE, default="", choices=[SOURCE, SELLERS],
             help="the file has every car of its source (or: of each seller it names); what it does not have is ended",
@@ -86,8 +97,6 @@ class Command(BaseCommand):
             "--most-missing", type=float, default=None, metavar="SHARE",
             help=f"where more of the cars on offer are missing, an operator decides (default: {MOST_MISSING})",
         )  # fmt: skip
-        parser.add_argument("--dry-run", action="store_true", help="read and report, store nothing")
-        parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
     def handle(self, *args: Any, **given: Any) -> None:
         try:
