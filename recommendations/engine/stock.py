@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.engine.draws import hashed
+
 FOREVER = np.inf
-GOLDEN = np.array(0x9E3779B97F4A7C15, np.uint64)  # an array, because numpy warns when a scalar of its own overflows
 
 # Draws per row wanted, tried in turn: the first is enough where most of the stock is live, the last where one in fifty.
 # A stock with fewer rows than that is searched through instead.
@@ -111,14 +112,3 @@ def is_first_of_its_row(values: NDArray[np.integer]) -> NDArray[np.bool_]:
     is_first = np.empty(values.shape, bool)
     np.put_along_axis(is_first, order, is_new, axis=1)
     return is_first
-
-
-def hashed(ids: NDArray[np.integer], seed: int | NDArray[np.integer]) -> NDArray[np.uint64]:
-    """A pseudo-random 64-bit number for each id under a seed (splitmix64: Steele, Lea and Flood 2014).
-
-    Ids and seeds are broadcast against each other; arithmetic is modulo 2^64, as intended there.
-    """
-    z = ids.astype(np.uint64) + np.asarray(seed, np.int64).astype(np.uint64) * GOLDEN
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))

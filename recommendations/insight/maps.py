@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from accounts.models import User
 from jobs.work import Attempt, perform
-from recommendations.engine.stock import hashed
+from recommendations.engine.draws import hashed
 from recommendations.exceptions import TasteMapRefused
 from recommendations.insight.projection import FEWEST_CARS, fit_axes, neighbourhoods
 from recommendations.listings.index import borrow_index

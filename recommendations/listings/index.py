@@ -34,7 +34,7 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from jobs.isolation import each_that_works
-from recommendations.engine.stock import hashed
+from recommendations.engine.draws import hashed
 from recommendations.exceptions import RankerRefused
 from recommendations.listings import shared
 from recommendations.listings.columns import with_room_for

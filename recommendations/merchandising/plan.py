@@ -7,7 +7,6 @@ buries of one car multiply its odds.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.buyers.context import BuyerContext
+from recommendations.engine.draws import point_of
 from recommendations.listings.index import borrow_index
 from recommendations.merchandising.rules import Action, Audience, Rule, current_rules
 
@@ -151,8 +151,7 @@ def is_held_out(rule: Rule, buyer_id: int | None) -> bool:
     """Whether a buyer goes without a rule: always the same ones, and others for each rule. Not without a buyer."""
     if not rule.holdout or buyer_id is None:
         return False
-    digest = hashlib.blake2b(f"merchandising:{rule.id}:{buyer_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest) / 2**64 < rule.holdout
+    return point_of(f"merchandising:{rule.id}:{buyer_id}") < rule.holdout
 
 
 def is_for(rule: Rule, buyer_context: BuyerContext | None) -> bool:

@@ -7,7 +7,6 @@ over or ignore.
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from django.db.models.functions import JSONObject
 
 from accounts.models import Buyer
 from catalog.filters import ListingFilters
+from recommendations.engine.draws import point_of
 from recommendations.engine.policy import ListPolicy
 from recommendations.engine.score_terms import TERMS
 from recommendations.merchandising.plan import NO_PLAN, Plan
@@ -128,7 +128,7 @@ def rules_for(placement: Placement, experiment: Mapping[str, Any] | None, buyer:
 
 def is_held_out(placement: str, percent: float, buyer_id: int) -> bool:
     """Whether a buyer takes part in no experiment of a placement: the same ones in each, and more of them with more."""
-    return percent > 0 and hashed(f"holdout:{placement}:{buyer_id}") < percent / 100
+    return percent > 0 and point_of(f"holdout:{placement}:{buyer_id}") < percent / 100
 
 
 def variant_for(experiment: str, variants: Mapping[str, Mapping[str, Any]], buyer_id: int) -> str:
@@ -137,17 +137,12 @@ def variant_for(experiment: str, variants: Mapping[str, Mapping[str, Any]], buye
     Arms in order of their names divide the line from 0 to 1 by their shares, and the buyer's hash is a point on it.
     """
     names = sorted(variants)
-    point = hashed(f"{experiment}:{buyer_id}") * sum(variants[name]["share"] for name in names)
+    point = point_of(f"{experiment}:{buyer_id}") * sum(variants[name]["share"] for name in names)
     for name in names:
         point -= variants[name]["share"]
         if point < 0:
             return name
     return names[-1]  # rounding, or shares that are all 0
-
-
-def hashed(text: str) -> float:
-    """A number from 0 to 1 that is always the same for a text, and even over many texts."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
 
 
 def changed(placement: Placement, overrides: Mapping[str, Any]) -> Placement:

@@ -20,11 +20,11 @@ from accounts.models import Buyer
 from catalog.filters import ListingFilters
 from recommendations.buyers.context import BuyerContext
 from recommendations.buyers.state import SEARCHES_READ
+from recommendations.engine.draws import hashed
 from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.reason import Facts, Kind, Reason, budget_in, newness_of
 from recommendations.engine.score_terms import DEMAND, UTILITY
-from recommendations.engine.stock import hashed
 from recommendations.engine.terms import SECONDS_A_DAY, BuyerFeatures
 from recommendations.listings.index import ListingIndex
 from recommendations.listings.market_statistics import MarketStatistics

@@ -26,13 +26,13 @@ from jobs.work import Attempt, perform
 from recommendations.buyers.histories import choice_sets_of
 from recommendations.buyers.point_in_time import weights_of
 from recommendations.engine.archetypes import CollaborativeConfig, CollaborativeModel, fit_collaborative
+from recommendations.engine.draws import hashed
 from recommendations.engine.encoder import Encoder, EncoderConfig, fit_encoder
 from recommendations.engine.evidence import POSITION_SCALE
 from recommendations.engine.prices import CarPrices, fit_car_prices
 from recommendations.engine.ranker import Ranker, beside
 from recommendations.engine.scoring import LinearScore
 from recommendations.engine.similarity import STRENGTHS, Similarity, fit_similarity, learn_strengths
-from recommendations.engine.stock import hashed
 from recommendations.engine.taste import Prior, PriorConfig, fit_prior
 from recommendations.events.rows import EventRows, read_events
 from recommendations.exceptions import RankerRefused, TrainingRefused

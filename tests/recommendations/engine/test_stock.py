@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from recommendations.engine.stock import FOREVER, Stock, hashed
+from recommendations.engine.draws import hashed
+from recommendations.engine.stock import FOREVER, Stock
 
 
 def stock_of(n: int, ended_at: float = FOREVER) -> Stock:
@@ -64,10 +65,6 @@ def test_rows_are_found_by_id_and_unknown_ids_are_minus_one():
     stock = Stock(np.array([30, 10, 20]), np.zeros((3, 2), np.float32), np.zeros(3), np.zeros(3))
     assert stock.rows_of(np.array([10, 20, 30, 40, 5])).tolist() == [1, 2, 0, -1, -1]
     assert stock_of(0).rows_of(np.array([1])).tolist() == [-1]
-
-
-def test_pseudo_random_numbers_differ_by_id_and_seed():
-    assert len(set(hashed(np.arange(1000), 1).tolist()) | set(hashed(np.arange(1000), 2).tolist())) == 2000
 
 
 def test_many_samples_are_those_drawn_one_by_one():
