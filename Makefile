@@ -9,7 +9,7 @@ PIP = $(RUN) -m pip --disable-pip-version-check install --quiet
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format messages shell hooks secrets clean environment development docs chaos soak
+.PHONY: help run test lint format messages shell hooks secrets sdk clean environment development docs chaos soak
 
 help:
 	@echo "make run      start everything: database, broker, demo stock, first training, web, workers, beat"
@@ -19,6 +19,7 @@ help:
 	@echo "make messages  collect what is to be translated into locale, and compile it"
 	@echo "make chaos    faults under traffic on a site of its own, and what holds after each; about half an hour"
 	@echo "make soak     twenty minutes of traffic on a site of its own, and whether its memory stays flat"
+	@echo "make sdk      what the clients of sdk/ take from the description of the API"
 	@echo "make docs     the documentation as a searchable site, in var/docs"
 	@echo "make shell    a Django shell on the same database"
 	@echo "make hooks    check every commit with pre-commit"
@@ -57,6 +58,12 @@ chaos: environment
 
 soak: environment
 	@$(RUN) -m benchmarks.soak
+
+# Without a server: the description is a function of the code.
+sdk: development
+	@mkdir -p var
+	DJANGO_SETTINGS_MODULE=recommender_site.settings_offline $(RUN) -m django spectacular --format openapi-json --file var/schema.json
+	$(RUN) sdk/generate.py var/schema.json
 
 # Tools of its own: neither the site nor its tests need them.
 docs: environment

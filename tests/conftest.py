@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings as site
 from django.core.cache import cache
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 
 from jobs import queue
 from recommendations.feed.fitting import forget_log
@@ -66,3 +68,14 @@ def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     handed: list[tuple] = []
     monkeypatch.setattr(app, "send_task", lambda name, args, **how: handed.append((name, *args)))
     return handed
+
+
+@pytest.fixture
+def one_connection(db):
+    """As Django's own test client does: a request does not close the connection that holds the test's transaction."""
+    request_signals = (request_started, request_finished)
+    for signal in request_signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in request_signals:
+        signal.connect(close_old_connections)

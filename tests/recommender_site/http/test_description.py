@@ -8,8 +8,6 @@ Two of its checks are left out. That everything the description allows is accept
 import pytest
 import schemathesis
 from django.core.management import call_command
-from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, settings
 from rest_framework_simplejwt.tokens import AccessToken
@@ -32,17 +30,6 @@ NEEDS_A_LIVE_RANKER = ("/infer", "/batch")  # 503 without
 # tests/ratings asks these, of a trained model: without one they answer 503, which here counts as a fault
 STAR_RATINGS = r"^/api/(predict|similar|log|info|reload)$"
 schema = schemathesis.openapi.from_wsgi("/api/schema?format=json", application).exclude(path_regex=STAR_RATINGS)
-
-
-@pytest.fixture
-def one_connection(db):
-    """As Django's own test client does: a request does not close the connection that holds the test's transaction."""
-    request_signals = (request_started, request_finished)
-    for signal in request_signals:
-        signal.disconnect(close_old_connections)
-    yield
-    for signal in request_signals:
-        signal.connect(close_old_connections)
 
 
 @pytest.fixture
