@@ -5,13 +5,13 @@ import schemathesis
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from recommender_site.wsgi import application
-from tests.recommender_site.http.test_description import EXAMPLES, STAR_RATINGS, one_connection  # noqa: F401  (a fixture)
+from tests.recommender_site.http.test_description import EXAMPLES, STAR_RATINGS
 
 described = schemathesis.openapi.from_wsgi("/api/schema?format=json", application).include(path_regex=STAR_RATINGS)
 
 
 @pytest.fixture
-def demo(settings, models, tmp_path, one_connection):  # noqa: F811
+def demo(settings, models, tmp_path, one_connection):
     settings.RATINGS_DIR, settings.DEMO_MODE = models, True
     settings.LOG_FILE = str(tmp_path / "forecourt.log")
 
