@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 
 PROJECT = Path(__file__).resolve().parents[1]
-START_SECONDS = 600  # the first start seeds and trains
+START_SECONDS = 900  # the first start trains
+MARKET = (4_000, 400, 20_000)  # listings, buyers and events of a site that is made to be broken or watched
 MARKS = {  # words of a command line by which a process of a role is known
     "web": ("gunicorn", "recommender_site.wsgi"),
     "worker": ("--hostname", "worker@"),
@@ -40,9 +41,15 @@ class Site:
         }
         self._supervisor: subprocess.Popen[bytes] | None = None
 
+    def prepare(self, n_listings: int, n_buyers: int, n_events: int) -> None:
+        """Make its database and a market of this size where there is none; the first start trains."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.manage("migrate")
+        sizes = {"--listings": n_listings, "--buyers": n_buyers, "--events": n_events}
+        self.manage("seed_data", "--if-empty", *(str(each) for pair in sizes.items() for each in pair), seconds=1800)
+
     def start(self) -> None:
         """Start it; wait for nothing."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / "output.log", "ab") as output:
             self._supervisor = subprocess.Popen(
                 [sys.executable, "-m", "recommender_site", "--stop-with-parent"],

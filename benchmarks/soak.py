@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 
 from benchmarks.chaos.traffic import Traffic
-from benchmarks.site import ROLES, Site
+from benchmarks.site import MARKET, ROLES, Site
 
 SECONDS_BETWEEN = 10.0
 GROWTH_AT_MOST = 0.05
@@ -39,6 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         site = Site(Path(options.folder or made).resolve(), options.port)
+        site.prepare(*MARKET)
         site.start()
         try:
             print(f"ready after {site.wait_until_ready():.0f} s", flush=True)

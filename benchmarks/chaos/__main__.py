@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.chaos.faults import FAULTS, Fault
 from benchmarks.chaos.traffic import Answered, Traffic
-from benchmarks.site import Site
+from benchmarks.site import MARKET, Site
 
 SECONDS_BEFORE, SECONDS_AFTER = 3.0, 5.0
 
@@ -31,6 +31,7 @@ def main() -> None:
     options = parsed()
     with tempfile.TemporaryDirectory() as made:
         site = Site(Path(options.folder or made).resolve(), options.port)
+        site.prepare(*MARKET)
         site.start()
         try:
             print(f"ready after {site.wait_until_ready():.0f} s", flush=True)
