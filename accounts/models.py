@@ -143,9 +143,24 @@ class Buyer(models.Model):
         max_length=20, blank=True, default="", db_default="", help_text="Language and region, as “en-GB”."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    origin = models.CharField(
+        max_length=32, default="", db_default="", blank=True, editable=False,
+        help_text="Of a guest: a keyed digest of where the first request came from, another one each day, removed "
+        "after a day or two.",
+    )  # fmt: skip
+    crawler = models.CharField(
+        "declared crawler", max_length=40, default="", db_default="", blank=True, editable=False,
+        help_text="The word by which the User-Agent of a request declared itself a program.",
+    )  # fmt: skip
     is_new = False  # whether this very object was made when it was looked up, and is not only read
 
     class Meta:
+        indexes = [
+            # guests of the last hour by where they came from, and origins to remove
+            models.Index(fields=["created_at"], name="buyer_with_origin", condition=~models.Q(origin="")),
+            # programs that declared themselves
+            models.Index(fields=["id"], name="buyer_declared_crawler", condition=~models.Q(crawler="")),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(user__isnull=False)

@@ -12,6 +12,7 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts.exceptions import EraseRefused, MergeRefused, UnknownScope
 from accounts.models import ApiKey, Buyer, ErasedId, FailedLogins, User
+from accounts.origins import UNKNOWN, Origin
 from accounts.signals import buyers_merged, person_erased, person_exported
 from console.auditing import forget, record
 
@@ -20,15 +21,27 @@ ERASED, EXPORTED = "erased", "exported"  # in the audit log
 OWN_WISH = "Asked for by the person."
 
 
-def buyer_for_user(user: User) -> Buyer:
+def buyer_for_user(user: User, origin: Origin = UNKNOWN) -> Buyer:
     """The buyer a user is, made at first sight."""
-    return _standing_buyer(user=user)
+    return _with_crawler(_standing_buyer(user=user), origin)
 
 
-def buyer_for_visitor(visitor_key: str) -> Buyer:
-    """The guest with this key, made at first sight. A key that was spent makes a new guest: it is never an account."""
-    buyer, is_new = Buyer.objects.get_or_create(visitor_key=visitor_key, **UNSPENT)
+def buyer_for_visitor(visitor_key: str, origin: Origin = UNKNOWN) -> Buyer:
+    """The guest with this key, made at first sight. A key that was spent makes a new guest: it is never an account.
+
+    ``origin``: where the request came from; a guest keeps that of the request that made them.
+    """
+    known = {"visitor_key": visitor_key, **UNSPENT}
+    buyer, is_new = Buyer.objects.get_or_create(**known, defaults={"origin": origin.digest, "crawler": origin.crawler})
     buyer.is_new = is_new
+    return _with_crawler(buyer, origin)
+
+
+def _with_crawler(buyer: Buyer, origin: Origin) -> Buyer:
+    """Note that a program declared itself, once; any other request costs nothing here."""
+    if origin.crawler and not buyer.crawler:
+        buyer.crawler = origin.crawler
+        Buyer.objects.filter(pk=buyer.pk).update(crawler=origin.crawler)
     return buyer
 
 
@@ -214,7 +227,7 @@ def _account_of(user: User | None) -> dict[str, Any] | None:
 
 def _identity_of(buyer: Buyer) -> dict[str, Any]:
     names = ("external_id", "visitor_key", "questionnaire", "is_personalised", "latitude", "longitude", "country",
-             "locale", "created_at")  # fmt: skip
+             "locale", "created_at", "crawler")  # fmt: skip
     return {name: getattr(buyer, name) for name in names}
 
 

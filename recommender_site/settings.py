@@ -19,6 +19,9 @@ env = read.env
 BASE_DIR = Path(__file__).resolve().parent.parent
 ONE_YEAR = 365 * 86_400  # seconds
 ROLES = ("Viewer", "Operator", "Administrator")  # as accounts.roles has them, which may not be imported yet
+KNOWN_CRAWLERS = [
+    "bot", "crawl", "spider", "slurp", "headless", "phantomjs", "scrapy", "facebookexternalhit", "mediapartners-google",
+]  # fmt: skip
 UNLESS_DEMO: bool | None = None  # whether a route needs a key, where the environment is silent: outside demo mode
 
 try:
@@ -97,6 +100,9 @@ try:
     EVENTS_PER_BUYER = read.integer("EVENTS_PER_BUYER", 300, 10, 10_000)  # the newest ones make the preference
     EVENTS_PER_REQUEST = read.integer("EVENTS_PER_REQUEST", 1000, 1, 10_000)
     EVENTS_WAITING_AT_MOST = read.integer("EVENTS_WAITING_AT_MOST", 100_000, 0, 10_000_000)  # for their listing; a key
+    BOT_CARS_PER_MINUTE = read.integer("BOT_CARS_PER_MINUTE", 40, 0, 10_000)  # beyond: a bot; 0: not looked at
+    BOT_GUESTS_PER_HOUR = read.integer("BOT_GUESTS_PER_HOUR", 100, 0, 1_000_000)  # of one request each, of one origin
+    BOT_USER_AGENTS: list[str] = env.list("BOT_USER_AGENTS", KNOWN_CRAWLERS)  # a program declares itself by such a word
     EVENTS_WAITING_DAYS = read.integer("EVENTS_WAITING_DAYS", 7, 1, 365)  # then such an event is removed
     RECOMMENDATIONS_MAX_K = read.integer("RECOMMENDATIONS_MAX_K", 200, 1, 1000)
     LIST_CACHE_SECONDS = read.integer("LIST_CACHE_SECONDS", 60, 0, 3600)  # while nothing happens; 0: not at all

@@ -23,6 +23,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.api.throttles import throttled_page
+from accounts.origins import origin_of
 from catalog.exceptions import CatalogRefusal
 from catalog.models import Listing
 from catalog.services import mark_sold
@@ -86,7 +87,7 @@ def window(request: HttpRequest) -> HttpResponse:
     said = visitor.said
     lesson = None
     if request.method == "GET" and question.filters and question.page == 1:
-        lesson = learn_quietly(visitor, search_event(visitor, question), in_short(question))
+        lesson = learn_quietly(request, visitor, search_event(visitor, question), in_short(question))
     shown = open_window(visitor.known_buyer(), question)
     if lesson and not said:
         said = said_of(lesson, shown, moves_between(shown_ids(request.GET), shown))
@@ -139,10 +140,10 @@ def in_short(question: Question) -> str:
     return ", ".join(asked)[:80]
 
 
-def learn_quietly(visitor: Visitor, event: Event, name: str) -> Lesson | None:
+def learn_quietly(request: HttpRequest, visitor: Visitor, event: Event, name: str) -> Lesson | None:
     """As ``learn``; None where the event could not be recorded, which never keeps a page from its reader."""
     with suppress(EventsRefused, IntegrityError):
-        return learn(visitor.buyer(), event, name)
+        return learn(visitor.buyer(origin_of(request.META)), event, name)
     return None
 
 
@@ -171,7 +172,7 @@ def car(request: HttpRequest, listing_id: int) -> HttpResponse:
     if request.method == "GET" and "quiet" not in request.GET:
         origin = Origin.read(request.GET.get("list_id", ""), request.GET.get("position", ""))
         event = Event(kind="view", listing_id=listing.pk, served_list_id=origin.list_id, position=origin.position)
-        lesson = learn_quietly(visitor, event, listing.name)
+        lesson = learn_quietly(request, visitor, event, listing.name)
     buyer = visitor.known_buyer()
     shown = open_window(buyer, back) if is_htmx(request) else None
     if lesson:
@@ -243,7 +244,7 @@ def act(request: HttpRequest) -> HttpResponse:
     if deed in DEEDS:
         origin = Origin.read(list_id, position)
         event = Event(kind=DEEDS[deed], listing_id=listing.pk, served_list_id=origin.list_id, position=origin.position)
-        lesson = learn_quietly(visitor, event, listing.name)
+        lesson = learn_quietly(request, visitor, event, listing.name)
     elif deed == "show":
         note = show_again(visitor, listing)
     elif deed == "sold" and is_staff(request) and request.user.has_perm("catalog.change_listing"):
@@ -327,9 +328,10 @@ def searches(request: HttpRequest) -> HttpResponse:
         note = "Choose a make, a body, a price or some words first: then there is a search to save."
     else:
         name, query = in_short(question)[:120], question.filters.as_query()
-        saved = SavedSearch.objects.filter(buyer=who.buyer())
+        buyer = who.buyer(origin_of(request.META))
+        saved = SavedSearch.objects.filter(buyer=buyer)
         if not saved.filter(query=query).exists():
-            SavedSearch.objects.create(buyer=who.buyer(), name=name, query=query)
+            SavedSearch.objects.create(buyer=buyer, name=name, query=query)
             saved.filter(pk__in=saved.order_by("-created_at").values("pk")[SAVED_AT_MOST:]).delete()
         note = f"Saved: {name}. Lists will look for such cars too."
     return remember(HttpResponseRedirect(f"{reverse('shop')}?{question.as_query}"), replace(who, said={"what": note}))

@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
 from accounts.models import Buyer, User
+from accounts.origins import UNKNOWN, Origin
 from accounts.services import buyer_for_user, buyer_for_visitor, known_buyer
 
 COOKIE, SALT, PATH = "shop_visitor", "shop.visitor", "/shop/"
@@ -60,11 +61,11 @@ class Visitor:
             return known_buyer(user=user)
         return known_buyer(visitor_key=self.key)
 
-    def buyer(self) -> Buyer:
-        """For recording, made at first sight."""
+    def buyer(self, origin: Origin = UNKNOWN) -> Buyer:
+        """For recording, made at first sight; ``origin`` is where the request came from."""
         if user := self._user():
             return buyer_for_user(user)
-        return buyer_for_visitor(self.key)
+        return buyer_for_visitor(self.key, origin)
 
     def _user(self) -> User | None:
         if self.role != DEMO_BUYER or not settings.DEMO_MODE:

@@ -8,7 +8,7 @@ from recommendations.alerts import mail, sending
 from recommendations.buyers import refresh
 from recommendations.evaluation import experiment_watch
 from recommendations.evaluation.runs import run_evaluation
-from recommendations.events import attribution, waiting
+from recommendations.events import attribution, bots, waiting
 from recommendations.feed.fitting import refresh_fit
 from recommendations.insight import seller_days
 from recommendations.insight.maps import run_map
@@ -43,6 +43,12 @@ def release_events_task() -> None:
     waiting.sweep(timezone.now())
 
 
+@shared_task(name="recommendations.look_for_bots", ignore_result=True, soft_time_limit=110, time_limit=115)
+def look_for_bots_task() -> None:
+    """Mark buyers who are programs, and remove where guests of yesterday came from."""
+    bots.look_for_bots()
+
+
 @shared_task(name="recommendations.renew_preferences", ignore_result=True, soft_time_limit=1200, time_limit=1230)
 def renew_preferences_task(version_id: int) -> None:
     """After a promotion: the preferences of all who were active lately, the latest first."""
@@ -69,7 +75,8 @@ def retrain_task(run_id: int) -> str:
 
 @shared_task(name="recommendations.scheduled_retrain", ignore_result=True, **LONG)
 def scheduled_retrain_task() -> None:
-    """The nightly training."""
+    """The nightly training; bots of the last day are looked for first, should the periodic task have missed them."""
+    bots.look_for_bots(within=bots.A_DAY)
     run_training(run_id=start_training().pk)
 
 

@@ -63,6 +63,12 @@ TIMETABLE = [
         Every(60),
     ),
     Entry(
+        "Look for bots",
+        "Every two minutes: mark visitors who are programs, and leave their events out of learning and demand.",
+        "recommendations.look_for_bots",
+        Every(120),
+    ),
+    Entry(
         "Watch experiments",
         "Every five minutes: start, read and end experiments, and stop variants that harm.",
         "recommendations.watch_experiments",

@@ -39,6 +39,7 @@ from catalog.models import (
 from recommendations.models import (
     AlertMessage,
     AlertSettings,
+    BotMark,
     BuyerSeller,
     CarAlert,
     Evaluation,
@@ -257,6 +258,7 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
         buyer=factories.BuyerFactory(), seller_external_id=f"shop/{next(numbers)}", relation="blocked"
     ),
     ShownAgain: lambda: ShownAgain.objects.create(buyer=factories.BuyerFactory(), listing=listing()),
+    BotMark: lambda: BotMark.objects.create(buyer=factories.BuyerFactory(), reason="burst", detail="Many cars"),
     WaitingEvent: lambda: WaitingEvent.objects.create(
         event_id=f"e-{next(numbers)}",
         sender="key:1",

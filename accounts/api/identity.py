@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from accounts.api.authentication import VisitorKey
 from accounts.api.permissions import is_client_system
 from accounts.models import Buyer, User
+from accounts.origins import origin_of
 from accounts.services import (
     buyer_asked_for,
     buyer_for_external_id,
@@ -87,9 +88,9 @@ def own_buyer_of(request: Request) -> Buyer:
 
 def _caller(request: Request) -> Buyer:
     if isinstance(request.user, User):
-        return buyer_for_user(request.user)
+        return buyer_for_user(request.user, origin_of(request.META))
     if isinstance(request.auth, VisitorKey):
-        return buyer_for_visitor(request.auth.value)
+        return buyer_for_visitor(request.auth.value, origin_of(request.META))
     raise PermissionDenied(FOR_BUYERS)
 
 

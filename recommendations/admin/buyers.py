@@ -4,17 +4,24 @@ from typing import Any
 
 import numpy as np
 from django.contrib import admin, messages
-from django.db.models import BigIntegerField, F, Model, OuterRef, QuerySet, Subquery
+from django.db.models import BigIntegerField, F, Model, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import AutocompleteSelectFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    BooleanRadioFilter,
+    ChoicesDropdownFilter,
+    RangeDateTimeFilter,
+    RelatedDropdownFilter,
+)
 from unfold.decorators import action, display
 
 from accounts.admin import BuyerAdmin
+from accounts.admin.users import staff_of
 from accounts.models import Buyer
 from catalog.admin import count_of
 from console.formats import NONE, ago, badge, link_to, list_link, table
@@ -23,13 +30,26 @@ from recommendations.admin.buyer_lab import BuyerLab
 from recommendations.admin.log import in_words
 from recommendations.buyers.profiles import profile_of
 from recommendations.buyers.refresh import refresh_preferences
+from recommendations.events.bots import decide_on_bot
 from recommendations.exceptions import RankerRefused
-from recommendations.models import Interaction, Preference, RankerVersion, SimulatedTaste
+from recommendations.models import BotMark, Interaction, Preference, RankerVersion, SimulatedTaste
 
 FRESHNESS_LABELS = {"Fresh": "success", "Behind": "warning", "Cold": ""}
 EVENTS_ON_PAGE = 15
 LISTS_ON_PAGE = 5
 DIMENSIONS_SHOWN = 8
+MARKING = {
+    "title": "Mark this buyer as a bot",
+    "description": "The events stay in the log, and are left out of learning, demand, evaluations and experiments.",
+    "form_class": None,
+    "form_submit_text": "Mark as bot",
+}
+UNMARKING = {
+    "title": "This buyer is a person",
+    "description": "The events count again, and the detector will not mark this buyer any more.",
+    "form_class": None,
+    "form_submit_text": "Unmark",
+}
 
 
 def newest(related: type[Model], field: str) -> Subquery:
@@ -44,21 +64,53 @@ def live_preference(field: str) -> Subquery:
     return Subquery(rows.values(field)[:1])
 
 
+class BotFilter(admin.SimpleListFilter):
+    title = "bot"
+    parameter_name = "bot"
+    conditions = {
+        "bots": Q(bot_mark__is_bot=True),
+        "unmarked": Q(bot_mark__is_bot=False),
+        **{reason.value: Q(bot_mark__is_bot=True, bot_mark__reason=reason) for reason in BotMark.Reason},
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        reasons = [(reason.value, f"Bots: {reason.label}") for reason in BotMark.Reason]
+        return [("bots", "Bots: all"), *reasons, ("unmarked", "Unmarked by an operator")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Buyer]) -> QuerySet[Buyer]:
+        condition = self.conditions.get(self.value() or "")
+        return queryset.filter(condition) if condition else queryset
+
+
 admin.site.unregister(Buyer)
 
 
 @admin.register(Buyer)
 class BuyerWithTasteAdmin(BuyerAdmin):
-    list_display = ["identity", "kind", "events", "last_event", "taste_badge", "lab", "is_personalised", "created_at"]
+    list_display = [
+        "identity", "kind", "events", "last_event", "taste_badge", "bot", "lab", "is_personalised", "created_at",
+    ]  # fmt: skip
+    list_filter = [*BuyerAdmin.list_filter, BotFilter]
+    list_select_related = [*BuyerAdmin.list_select_related, "bot_mark__decided_by"]
+    actions = ["mark_as_bots", "unmark_as_bots"]
     readonly_fields = [
         *BuyerAdmin.readonly_fields, "taste_badge", "taste_in_words", "events", "latest_events", "latest_lists",
+        "bot_or_person",
     ]  # fmt: skip
     fieldsets = [
+        ("Bot or person", {"fields": ["bot_or_person"]}),
         ("Taste", {"fields": ["taste_badge", "taste_in_words"]}),
         ("History", {"fields": ["events", "latest_events", "latest_lists"]}),
         *BuyerAdmin.fieldsets,
     ]
-    actions_detail = ["open_lab", "open_map", "refresh_taste", *BuyerAdmin.actions_detail]
+    actions_detail = [
+        "open_lab",
+        "open_map",
+        "refresh_taste",
+        "mark_as_bot",
+        "unmark_as_bot",
+        *BuyerAdmin.actions_detail,
+    ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Buyer]:
         return (
@@ -136,6 +188,52 @@ class BuyerWithTasteAdmin(BuyerAdmin):
         ]
         return table(["When", "Where", "Version", ""], rows)
 
+    @display(description="Bot")
+    def bot(self, buyer: Buyer) -> str | SafeString:
+        mark = mark_of(buyer)
+        return badge("Bot", "danger") if mark and mark.is_bot else NONE
+
+    @display(description="Bot or person")
+    def bot_or_person(self, buyer: Buyer) -> str:
+        """What was decided, why, when, and by whom."""
+        mark = mark_of(buyer)
+        if mark is None:
+            return "A person, as far as is known: nothing that the detector looks for was seen."
+        verdict = (
+            "A bot: the events are in the log, and left out of learning, demand and figures."
+            if mark.is_bot
+            else ("A person, by the decision of an operator; the detector leaves it at that.")
+        )
+        by = (mark.decided_by or "an operator whose account is gone") if mark.is_by_operator else "the detector"
+        detail = f" ({mark.detail})" if mark.detail else ""
+        return f"{verdict} {mark.get_reason_display()}{detail}. Decided {ago(mark.decided_at)} by {by}."
+
+    @admin.action(description="Mark as bots", permissions=["change"])
+    def mark_as_bots(self, request: HttpRequest, queryset: QuerySet[Buyer]) -> None:
+        self.decide_on(request, queryset, is_bot=True)
+
+    @admin.action(description="Unmark as bots", permissions=["change"])
+    def unmark_as_bots(self, request: HttpRequest, queryset: QuerySet[Buyer]) -> None:
+        self.decide_on(request, queryset, is_bot=False)
+
+    @action(description="Mark as bot", url_path="mark-as-bot", icon="smart_toy", permissions=["change"], dialog=MARKING)
+    def mark_as_bot(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        self.decide_on(request, Buyer.objects.filter(pk=object_id), is_bot=True)
+        return go_to(reverse("admin:accounts_buyer_change", args=[object_id]))
+
+    @action(
+        description="Unmark as bot", url_path="unmark-as-bot", icon="person", permissions=["change"], dialog=UNMARKING
+    )
+    def unmark_as_bot(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        self.decide_on(request, Buyer.objects.filter(pk=object_id), is_bot=False)
+        return go_to(reverse("admin:accounts_buyer_change", args=[object_id]))
+
+    def decide_on(self, request: HttpRequest, buyers: QuerySet[Buyer], *, is_bot: bool) -> None:
+        """The decision of an operator on each of some buyers, which the detector leaves alone."""
+        n = len([decide_on_bot(buyer=buyer, is_bot=is_bot, by=staff_of(request)) for buyer in buyers])
+        what = "bots: their events are left out" if is_bot else "people: their events count again"
+        messages.success(request, f"{n:,} are {what}, in demand within ten minutes, and from the next training on.")
+
     @action(
         description="Refresh taste",
         url_path="refresh-taste",
@@ -155,6 +253,10 @@ class BuyerWithTasteAdmin(BuyerAdmin):
         else:
             messages.success(request, f"The taste rests on {preference.n_interactions:,} events now.")
         return go_to(reverse("admin:accounts_buyer_change", args=[object_id]))
+
+
+def mark_of(buyer: Buyer) -> BotMark | None:
+    return getattr(buyer, "bot_mark", None)  # the relation raises an AttributeError where there is no row
 
 
 def freshness_of(buyer: Any) -> str:
@@ -246,6 +348,33 @@ def vector_summary(vector: Any) -> SafeString:
         len(numbers),
         first,
     )
+
+
+@admin.register(BotMark)
+class BotMarkAdmin(ReadOnlyAdmin):
+    """Who was marked, why and by whom; buyers are marked and unmarked on their own page and list."""
+
+    list_display = ["buyer_link", "verdict", "reason", "detail", "decided_at", "decided"]
+    list_filter = [
+        ("is_bot", BooleanRadioFilter), ("reason", ChoicesDropdownFilter), ("is_by_operator", BooleanRadioFilter),
+        ("decided_at", RangeDateTimeFilter),
+    ]  # fmt: skip
+    list_select_related = ["buyer__user", "decided_by"]
+    search_fields = ["buyer__user__email__istartswith", "buyer__external_id__startswith"]
+    search_help_text = "The buyer's email or external id, from its beginning"
+    fields = ["buyer_link", "verdict", "reason", "detail", "decided_at", "decided"]
+
+    @display(description="Buyer")
+    def buyer_link(self, mark: BotMark) -> str | SafeString:
+        return link_to(mark.buyer)
+
+    @display(description="Verdict", ordering="is_bot")
+    def verdict(self, mark: BotMark) -> SafeString:
+        return badge("Bot", "danger") if mark.is_bot else badge("Person", "success")
+
+    @display(description="By")
+    def decided(self, mark: BotMark) -> str:
+        return str(mark.decided_by or "an operator whose account is gone") if mark.is_by_operator else "the detector"
 
 
 @admin.register(SimulatedTaste)

@@ -22,7 +22,9 @@ from console.dashboard.cards import CHART_OPTIONS, DAY, HOUR, WEEK, Card, Panel,
 from console.dashboard.registry import show
 from console.formats import NONE, list_link, list_url
 from console.pages import planned_rows
+from recommendations.events.bots import count_left_out
 from recommendations.models import Attribution, EventKind, Interaction, Placement, ServedList
+from recommendations.models.bots import is_person
 
 LISTS_SAMPLED = 20_000
 
@@ -52,6 +54,18 @@ def events_card(events: list[dict[str, Any]]) -> Card:
         f"{n_hour:,} in the last hour, {n_hour / 60:.1f} a minute{wrong}",
         list_url(Interaction),
         Interaction,
+    )
+
+
+def bots_card(now: datetime) -> Card:
+    left_out = count_left_out(now - DAY)
+    return Card(
+        "Bots",
+        f"{left_out.n_buyers:,}",
+        f"buyers are marked as bots; {left_out.n_events:,} events of theirs of the last day are in the log, and left "
+        "out of learning, demand and figures",
+        list_url(Buyer, bot="bots"),
+        Buyer,
     )
 
 
@@ -155,10 +169,11 @@ class Sample:
         )  # fmt: skip
 
 
-SAMPLE = """
+# ruff: noqa: S608 -- put together from constants
+SAMPLE = f"""
 WITH lately AS MATERIALIZED (
     SELECT id, placement_id, buyer_id, sources, listing_ids FROM recommendations_servedlist
-    WHERE served_at >= %(since)s AND id <= %(last_id)s
+    WHERE served_at >= %(since)s AND id <= %(last_id)s AND {is_person("recommendations_servedlist.buyer_id")}
 ),
 shown AS (
     SELECT placement_id, source, count(*) AS n FROM lately, unnest(sources) AS source GROUP BY 1, 2
@@ -301,6 +316,7 @@ def placement_link(key: int | None, names: dict[int, str]) -> Any:
 def traffic(now: datetime) -> Iterator[Card | Panel]:
     events, sample = read_events(now), read_sample(now)
     yield events_card(events)
+    yield bots_card(now)
     yield lists_card(now)
     yield clicks_card(sample)
     yield contacts_card(sample)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -22,6 +22,7 @@ from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.models import EventKind, Preference
 
 HISTORY_LENGTH = 30  # cars
+OPENED_READ = 300  # the newest favourable events of a buyer, in which those cars are found
 HISTORY_DECAY = 0.9  # each earlier car counts so much less
 
 
@@ -182,7 +183,19 @@ def recently_opened(
     if kinds is None:
         events = events.filter(kind__weight__gt=0)
         rows = events.values_list("listing_id", "kind__weight", "listing__make_id")
-        return [Opened(*row) for row in rows[:HISTORY_LENGTH]]
+        return one_per_car([Opened(*row) for row in rows[:OPENED_READ]])
     events = events.filter(kind__in=[slug for slug, kind in kinds.items() if kind.weight > 0])
-    found = events.values_list("listing_id", "kind_id", "listing__make_id")[:HISTORY_LENGTH]
-    return [Opened(listing_id, kinds[slug].weight, make_id) for listing_id, slug, make_id in found]
+    found = events.values_list("listing_id", "kind_id", "listing__make_id")[:OPENED_READ]
+    return one_per_car([Opened(listing_id, kinds[slug].weight, make_id) for listing_id, slug, make_id in found])
+
+
+def one_per_car(events: Iterable[Opened]) -> list[Opened]:
+    """The newest cars among events that are in the order of time, newest first: each once, by the strongest event.
+
+    A page that is reloaded must not take the place of the cars that were opened before it.
+    """
+    cars: dict[int, Opened] = {}
+    for event in events:
+        known = cars.get(event.listing_id)
+        cars[event.listing_id] = event if known is None else known._replace(weight=max(known.weight, event.weight))
+    return list(cars.values())[:HISTORY_LENGTH]

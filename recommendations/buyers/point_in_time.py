@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from recommendations.buyers.context import HISTORY_DECAY, HISTORY_LENGTH
 from recommendations.buyers.histories import choice_sets_of
+from recommendations.buyers.sessions import one_per_occasion
 from recommendations.engine.taste import NewtonConfig, posterior_batch
 from recommendations.engine.terms import BuyerFeatures, Market, demand_counts
 from recommendations.events.rows import EventRows
@@ -23,6 +24,13 @@ def weights_of(events: EventRows) -> NDArray[np.float64]:
     """Weight of each event's kind, shape (n_events,): below 0 for a dislike, 0 for a kind that is gone."""
     kinds = events.log.kinds()
     return np.array([kinds[kind].weight if kind in kinds else 0.0 for kind in events.kinds], np.float64)
+
+
+def without_repeats(events: EventRows) -> EventRows:
+    """One event on a car in each session, the strongest: where so many of the newest are taken, a page that is reloaded
+    must not take the place of others. Searches stay."""
+    subjects = np.where(events.listing_ids > 0, events.listing_ids, -events.ids)
+    return events.take(one_per_occasion(events.buyer_ids, subjects, events.occurred_at, weights_of(events)))
 
 
 def market_at(snapshot: ListingSnapshot, events: EventRows, as_of: float) -> Market:
@@ -53,7 +61,10 @@ def buyer_features_at(
     """
     earlier = events.before(as_of).of_buyers(buyer_ids)
     sets = choice_sets_of(
-        earlier.newest_per_buyer(events_per_buyer), snapshot, datetime.fromtimestamp(as_of, UTC), SAMPLED_ALTERNATIVES
+        without_repeats(earlier).newest_per_buyer(events_per_buyer),
+        snapshot,
+        datetime.fromtimestamp(as_of, UTC),
+        SAMPLED_ALTERNATIVES,
     )
     tastes = dict(zip(sets, posterior_batch(list(sets.values()), snapshot.ranker.prior, COARSE_NEWTON), strict=True))
     histories, locations = histories_in(snapshot, earlier), events.log.locations(buyer_ids.tolist())
@@ -75,6 +86,17 @@ def histories_in(
     """Archetypes of the cars each buyer dealt with lately, newest first, and how strongly: what ``context`` reads."""
     rows, weights = snapshot.stock.rows_of(events.listing_ids), weights_of(events)
     used = np.flatnonzero((weights > 0) & (rows >= 0))[::-1]
+    # each car once, where it was opened last, by the strongest event
+    by_car = used[np.lexsort((-used, rows[used], events.buyer_ids[used]))]
+    is_last = np.ones(len(by_car), bool)
+    is_last[1:] = (events.buyer_ids[by_car][1:] != events.buyer_ids[by_car][:-1]) | (
+        rows[by_car][1:] != rows[by_car][:-1]
+    )
+    firsts = np.flatnonzero(is_last)
+    cars = by_car[firsts]
+    if len(cars):
+        weights[cars] = np.maximum.reduceat(weights[by_car], firsts)
+    used = np.sort(cars)[::-1]
     order = used[np.argsort(events.buyer_ids[used], kind="stable")]
     starts = np.flatnonzero(np.diff(events.buyer_ids[order], prepend=-1))
     return {

@@ -12,6 +12,7 @@ from recommendations.exceptions import RankerRefused
 from recommendations.models import (
     AlertMessage,
     AlertSettings,
+    BotMark,
     BuyerSeller,
     CarAlert,
     Interaction,
@@ -41,6 +42,7 @@ def personal_data_of(buyers: Sequence[Buyer]) -> dict[str, Rows]:
             BuyerSeller.objects.filter(buyer__in=buyers).order_by("created_at", "id"), SELLER
         ),
         "cars_shown_again": rows_of(ShownAgain.objects.filter(buyer__in=buyers).order_by("at", "id"), AGAIN),
+        "bot_marks": rows_of(BotMark.objects.filter(buyer__in=buyers).order_by("decided_at"), BOT_MARK),
         "preferences": [
             preference_row(preference)
             for preference in Preference.objects.filter(buyer__in=buyers).order_by("computed_at")
@@ -64,6 +66,7 @@ LIST = {
 }  # fmt: skip
 SELLER = {"seller": "seller_external_id", "relation": "relation", "since": "created_at"}
 AGAIN = {"listing_id": "listing_id", "external_id": "listing__external_id", "source": "listing__source", "at": "at"}
+BOT_MARK = {"is_bot": "is_bot", "reason": "reason", "detail": "detail", "decided_at": "decided_at"}
 SEARCH = {"name": "name", "query": "query", "alerts": "is_alerting", "created_at": "created_at"}
 ALERT_SETTINGS = {
     name: name for name in ("is_enabled", "frequency", "per_day", "time_zone", "quiet_from", "quiet_until")

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts.models import Buyer
 from recommendations.buyers.preferences import bring_up_to_date, current_preference
+from recommendations.events.bots import look_at_buyer
 from recommendations.events.recording import take_over_history
 from recommendations.events.signals import events_recorded
 from recommendations.models import (
@@ -25,7 +26,10 @@ RENEWED_AT_ONCE = 1_000  # between two looks at whether the version is still liv
 def refresh_preferences(*, buyer_id: int, by: str = "worker") -> Preference | None:
     """Bring one buyer's preference up to date; safe to run twice or at the same time, and free when it is."""
     buyer = Buyer.objects.filter(pk=buyer_id).first()
-    return current_preference(buyer, by=by) if buyer else None
+    if buyer is None:
+        return None
+    look_at_buyer(buyer)
+    return current_preference(buyer, by=by)
 
 
 def save_questionnaire(*, buyer: Buyer, answers: dict) -> None:

@@ -25,7 +25,7 @@ from django.utils import timezone
 from accounts.models import Buyer
 from catalog.attributes import CATEGORIES, columns_of
 from recommendations.buyers import wishes
-from recommendations.buyers.context import HISTORY_LENGTH, Opened
+from recommendations.buyers.context import HISTORY_LENGTH, OPENED_READ, Opened
 from recommendations.buyers.exclusions import CAPPED, DISMISSED, FREQUENCY_CAP_DAYS, RELATIONS
 from recommendations.buyers.preferences import LogPosition, current_preference, digest_of_basis, is_current
 from recommendations.buyers.wishes import Event
@@ -36,10 +36,13 @@ SEARCHES_READ = 3  # the newest saved ones of a buyer
 
 OPENED = """
 SELECT coalesce(json_agg(json_build_array(listing_id, weight, make_id)), '[]') FROM (
-    SELECT i.listing_id, k.weight, l.make_id FROM recommendations_interaction i
-    JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.weight > 0
-    JOIN catalog_listing l ON l.id = i.listing_id
-    WHERE i.buyer_id = %(buyer)s ORDER BY i.occurred_at DESC, i.id DESC LIMIT %(n_opened)s) AS newest"""
+    SELECT listing_id, max(weight) AS weight, make_id FROM (
+        SELECT i.listing_id, k.weight, l.make_id, row_number() OVER (ORDER BY i.occurred_at DESC, i.id DESC) AS number
+        FROM recommendations_interaction i
+        JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.weight > 0
+        JOIN catalog_listing l ON l.id = i.listing_id
+        WHERE i.buyer_id = %(buyer)s ORDER BY i.occurred_at DESC, i.id DESC LIMIT %(n_read)s) AS newest
+    GROUP BY listing_id, make_id ORDER BY min(number) LIMIT %(n_opened)s) AS cars"""
 
 # ruff: noqa: S608 -- the columns are those that the attributes declare
 EVENTS = f"""
@@ -181,6 +184,7 @@ def read_buyer_state(
         "since": now - timedelta(days=FREQUENCY_CAP_DAYS),
         "until": now,
         "times": times_shown_at_most,
+        "n_read": OPENED_READ,
         "n_opened": HISTORY_LENGTH,
         "n_events": EVENTS_READ,
         "n_searches": SEARCHES_READ,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from recommendations.metrics.experiments import Moments
 from recommendations.models import EventKind, Experiment
+from recommendations.models.bots import is_person
 from recommendations.models.experiments import HOLDOUT
 
 BEFORE_DAYS = 14  # what is known of a buyer from before
@@ -38,7 +39,8 @@ MATURE_AFTER = {name: EARLY_DAYS for name in OUTCOMES if name.startswith("early_
 
 # No part is joined with another part of its size, and each buyer's events are found by their index: so the time grows
 # with the number of buyers, whatever the planner believes of parts that it has no statistics of.
-READ = """
+# ruff: noqa: S608 -- put together from constants
+READ = f"""
 WITH lists AS (
     SELECT id, buyer_id, served_at, cardinality(listing_ids) AS n,
         first_value(CASE WHEN %(arms)s::text[] IS NULL THEN %(baseline)s ELSE variant END) OVER entry AS variant,
@@ -46,6 +48,7 @@ WITH lists AS (
     FROM recommendations_servedlist
     WHERE placement_id = %(placement)s AND served_at >= %(since)s AND served_at < %(until)s AND buyer_id IS NOT NULL
         AND variant <> 'feed' AND (%(arms)s::text[] IS NULL OR variant = ANY(%(arms)s))
+        AND {is_person("recommendations_servedlist.buyer_id")}
     WINDOW entry AS (PARTITION BY buyer_id ORDER BY served_at, id)
 ),
 entered AS MATERIALIZED (

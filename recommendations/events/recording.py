@@ -22,6 +22,7 @@ from accounts.models import ApiKey, Buyer
 from recommendations import telemetry
 from recommendations.events import waiting
 from recommendations.events.attribution import attribute
+from recommendations.events.bots import take_over_mark
 from recommendations.events.log import Event as Event
 from recommendations.events.log import announce, as_row, buyer_as_sender, in_short
 from recommendations.exceptions import EventProblem, EventsConflict, EventsRefused
@@ -378,6 +379,7 @@ def take_over_history(*, guest: Buyer, into: Buyer) -> None:
     _take_over(BuyerSeller.objects, guest, into, "relation", "seller_external_id")
     _take_over(ShownAgain.objects, guest, into, "listing_id")
     Preference.objects.filter(buyer=guest).delete()
+    take_over_mark(guest, into)
 
 
 def _take_over(rows: Manager, guest: Buyer, into: Buyer, *names: str) -> None:

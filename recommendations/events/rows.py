@@ -15,6 +15,7 @@ from accounts.models import Buyer
 from catalog.querysets import ITEMS
 from recommendations.models import EventKind, Interaction
 from recommendations.models.arrays import as_objects, read_columns
+from recommendations.models.bots import is_person
 
 
 class EventLog(Protocol):
@@ -117,12 +118,14 @@ EVENT_COLUMNS = sql.SQL(
 
 
 def read_events(since: datetime) -> EventRows:
-    """Every event about cars since a moment, oldest first."""
+    """Every event about cars since a moment, oldest first; without those of bots, from which nothing is learned."""
     query = sql.SQL(
         "SELECT {columns} FROM recommendations_interaction i WHERE i.occurred_at >= {since} "
-        "AND NOT EXISTS (SELECT FROM catalog_listing l WHERE l.id = i.listing_id AND l.source = {items})"
+        "AND NOT EXISTS (SELECT FROM catalog_listing l WHERE l.id = i.listing_id AND l.source = {items}) "
+        "AND {is_by_person}"
     )
-    return read_event_rows(query, since=sql.Literal(since), items=sql.Literal(ITEMS))
+    is_by_person = sql.SQL(is_person("i.buyer_id"))
+    return read_event_rows(query, since=sql.Literal(since), items=sql.Literal(ITEMS), is_by_person=is_by_person)
 
 
 def read_histories(buyer_ids: Sequence[int], at_most: int, before: datetime | None = None) -> EventRows:
@@ -178,8 +181,10 @@ def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside
     """What was shown beside the listing of each event, down to a position.
 
     An event that names no list (a call from the page of a car, say) came from the list from which the same buyer
-    opened that car within the day before. Events from no list, from one that lacks their listing, or from that of
-    another buyer are absent; this holds too for events that arrived before their list and are not judged yet.
+    opened that car within the day before, or else two minutes later: the page of a car, which we record when it is
+    read, may be posted as a view with its list a moment after. Events from no list, from one that lacks their listing,
+    or from that of another buyer are absent; this holds too for events that arrived before their list and are not
+    judged yet.
     """
     query = sql.SQL(
         "SELECT i.id, shown.position, shown.listing_id, array_position(s.listing_ids, i.listing_id)::bigint, "
@@ -187,9 +192,10 @@ def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside
         "FROM recommendations_interaction i LEFT JOIN LATERAL ("
         "SELECT e.served_list_id FROM recommendations_interaction e WHERE i.served_list_id IS NULL "
         "AND e.buyer_id = i.buyer_id AND e.listing_id = i.listing_id AND e.served_list_id IS NOT NULL "
-        "AND e.occurred_at BETWEEN i.occurred_at - interval '1 day' AND i.occurred_at "
-        "ORDER BY e.occurred_at DESC, e.id DESC LIMIT 1) earlier ON true "
-        "JOIN recommendations_servedlist s ON s.id = coalesce(i.served_list_id, earlier.served_list_id) "
+        "AND e.occurred_at BETWEEN i.occurred_at - interval '1 day' AND i.occurred_at + interval '2 minutes' "
+        "ORDER BY e.occurred_at > i.occurred_at, abs(extract(epoch FROM e.occurred_at - i.occurred_at)), e.id DESC "
+        "LIMIT 1) opened ON true "
+        "JOIN recommendations_servedlist s ON s.id = coalesce(i.served_list_id, opened.served_list_id) "
         "AND i.listing_id = ANY(s.listing_ids) "
         "AND (i.attribution <> 'pending' OR (coalesce(i.position, 1) <= cardinality(s.listing_ids) "
         "AND (s.buyer_id IS NULL OR s.buyer_id = i.buyer_id "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,7 +25,7 @@ from recommendations import telemetry
 from recommendations.feed.log import VARIANT
 from recommendations.feed.memory import Items, config, memory, packed
 from recommendations.feed.model import FeedEvents, fit_feed
-from recommendations.models import FeedFit
+from recommendations.models import BotMark, FeedFit
 from recommendations.models.arrays import read_columns
 
 logger = logging.getLogger(__name__)
@@ -101,11 +102,12 @@ class Log:
         self.moments = np.concatenate([self.moments, occurred_at[is_of_item]])[-SAID_AT_MOST:]
         return items
 
-    def as_events(self, listing_ids: NDArray[np.int64]) -> FeedEvents:
-        """The same in rows: items in the order of ``listing_ids``, users in any; without what is about other items."""
-        shown = self.shown[np.isin(self.shown[:, 1], listing_ids)]
+    def as_events(self, listing_ids: NDArray[np.int64], bots: Sequence[int] = ()) -> FeedEvents:
+        """The same in rows: items in the order of ``listing_ids``, users in any; without what is about other items, and
+        without ``bots``, who are buyers by id."""
+        shown = self.shown[np.isin(self.shown[:, 1], listing_ids) & ~np.isin(self.shown[:, 0], bots)]
         said = self.said[np.lexsort((self.said[:, 3], self.moments))]
-        said = said[np.isin(said[:, 1], listing_ids)]
+        said = said[np.isin(said[:, 1], listing_ids) & ~np.isin(said[:, 0], bots)]
         people, user_rows = np.unique(np.concatenate([shown[:, 0], said[:, 0]]), return_inverse=True)
         order = np.argsort(listing_ids)
         item_rows = [order[np.searchsorted(listing_ids, rows[:, 1], sorter=order)] for rows in (shown, said)]
@@ -162,7 +164,8 @@ def refresh_fit(settled: timedelta | None = None) -> bool:
             if before:
                 FeedFit.objects.update(fitted_at=now)
             return False
-        model = fit_feed(_log.as_events(items.listing_ids), items.tags, config(bool(items.tags.nnz)))
+        bots = list(BotMark.objects.filter(is_bot=True).values_list("buyer_id", flat=True))
+        model = fit_feed(_log.as_events(items.listing_ids, bots), items.tags, config(bool(items.tags.nnz)))
         FeedFit.objects.update_or_create(
             pk=1,
             defaults={

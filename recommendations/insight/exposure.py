@@ -4,6 +4,7 @@ The lists that held it are found by the index of their contents. What is expecte
 newest lists got, so that a car shown at the top is compared with others at the top.
 """
 
+# ruff: noqa: S608 -- put together from constants
 from __future__ import annotations
 
 from collections import Counter, defaultdict
@@ -14,6 +15,8 @@ from datetime import datetime, timedelta
 from django.db import connection
 from django.utils import timezone
 from scipy import stats
+
+from recommendations.models.bots import is_person
 
 DAYS = 30
 LISTS_AT_MOST = 20_000  # of one car
@@ -106,7 +109,8 @@ def read_shown(listing_id: int) -> Counter[Key]:
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH lists AS MATERIALIZED (SELECT listing_ids, sources FROM recommendations_servedlist "
-            "WHERE listing_ids @> ARRAY[%s]::bigint[] AND variant <> 'feed' AND served_at > %s LIMIT %s), "
+            "WHERE listing_ids @> ARRAY[%s]::bigint[] AND variant <> 'feed' AND served_at > %s "
+            f"AND {is_person('recommendations_servedlist.buyer_id')} LIMIT %s), "
             "placed AS (SELECT array_position(listing_ids, %s::bigint) AS place, sources FROM lists) "
             "SELECT place, coalesce(sources[place], ''), count(*) FROM placed GROUP BY 1, 2",
             [listing_id, since(), LISTS_AT_MOST, listing_id],
@@ -119,7 +123,8 @@ def read_reactions(listing_id: int) -> tuple[Counter[Key], Counter[Key]]:
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH events AS MATERIALIZED (SELECT served_list_id, kind_id FROM recommendations_interaction "
-            "WHERE listing_id = %s AND occurred_at > %s AND served_list_id IS NOT NULL LIMIT %s), "
+            "WHERE listing_id = %s AND occurred_at > %s AND served_list_id IS NOT NULL "
+            f"AND {is_person('recommendations_interaction.buyer_id')} LIMIT %s), "
             "placed AS (SELECT s.id, array_position(s.listing_ids, %s::bigint) AS place, s.sources, k.is_contact "
             "FROM events e JOIN recommendations_eventkind k ON k.slug = e.kind_id AND k.weight > 0 "
             "JOIN recommendations_servedlist s ON s.id = e.served_list_id AND s.served_at > %s) "
@@ -137,7 +142,8 @@ def usual_rates() -> Mapping[int, float]:
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH lists AS MATERIALIZED (SELECT id, listing_ids FROM recommendations_servedlist "
-            "WHERE served_at < %s ORDER BY served_at DESC LIMIT %s), "
+            f"WHERE served_at < %s AND {is_person('recommendations_servedlist.buyer_id')} "
+            "ORDER BY served_at DESC LIMIT %s), "
             "clicked AS (SELECT DISTINCT l.id, array_position(l.listing_ids, i.listing_id) AS place "
             "FROM lists l JOIN recommendations_interaction i ON i.served_list_id = l.id "
             "JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.weight > 0) "

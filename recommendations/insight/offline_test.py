@@ -20,7 +20,7 @@ from django.db.models import Q
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
-from recommendations.buyers.context import HISTORY_LENGTH, Opened, buyer_context_in
+from recommendations.buyers.context import OPENED_READ, Opened, buyer_context_in, one_per_car
 from recommendations.buyers.histories import Assumptions
 from recommendations.buyers.preferences import Behind, LogPosition, evidence_of, learned
 from recommendations.events.rows import read_histories
@@ -89,7 +89,7 @@ def compare_setups(
 ) -> OfflineTest | None:
     """Both ways beside each other; None where no event is in the log. Raises RankerRefused without a live version."""
     report(0.0, "looking for buyers who did something since")
-    newest = Interaction.objects.order_by("-occurred_at").values_list("occurred_at", flat=True).first()
+    newest = Interaction.objects.of_people().order_by("-occurred_at").values_list("occurred_at", flat=True).first()
     if newest is None:
         return None
     cutoff = newest - timedelta(days=TEST_DAYS)
@@ -111,7 +111,7 @@ def acted_on_after(cutoff: datetime) -> dict[int, list[int]]:
         Q(listing__ended_at__isnull=True) | Q(listing__ended_at__gt=cutoff)
     )
     later = Interaction.objects.filter(was_live, occurred_at__gte=cutoff, kind__weight__gt=0, listing__isnull=False)
-    pairs = later.about_cars().order_by("-occurred_at").values_list("buyer_id", "listing_id")[:EVENTS_READ]
+    pairs = later.about_cars().of_people().order_by("-occurred_at").values_list("buyer_id", "listing_id")[:EVENTS_READ]
     done: dict[int, set[int]] = defaultdict(set)
     for buyer_id, listing_id in pairs:
         done[buyer_id].add(listing_id)
@@ -189,7 +189,7 @@ def lately_opened(
     """Of events that are read already, oldest first: what ``context.recently_opened`` would read."""
     pairs = zip(listing_ids.tolist()[::-1], kinds_of_events.tolist()[::-1], strict=True)
     liked = (Opened(key, kinds[slug].weight, None) for key, slug in pairs if key and kinds[slug].weight > 0)
-    return list(islice(liked, HISTORY_LENGTH))
+    return one_per_car(islice(liked, OPENED_READ))
 
 
 def measured(

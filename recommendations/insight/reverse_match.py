@@ -116,7 +116,9 @@ def matching_buyers(listing: Listing, n_buyers: int = BUYERS) -> ReverseMatch | 
 
 def active_buyers(n: int) -> dict[int, datetime]:
     """The buyers whose events came in last, with the moment of the newest."""
-    newest = Interaction.objects.order_by("-received_at").values_list("buyer_id", "occurred_at")[:EVENTS_READ]
+    newest = (
+        Interaction.objects.of_people().order_by("-received_at").values_list("buyer_id", "occurred_at")[:EVENTS_READ]
+    )
     last: dict[int, datetime] = {}
     for buyer_id, as_of in newest:
         if buyer_id in last:

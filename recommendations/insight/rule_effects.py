@@ -19,6 +19,7 @@ from console.pages import planned_rows
 from recommendations.evaluation.experiment_log import kinds
 from recommendations.metrics.experiments import LEAST_BUYERS, Moments, compare, ratio_p
 from recommendations.models import MerchandisingRule, ServedList
+from recommendations.models.bots import is_person
 
 LOOKBACK_DAYS = 60
 OUTCOME_DAYS = 7
@@ -27,7 +28,8 @@ LISTS_AT_MOST = 100_000  # beyond that, the lists of a fair share of the buyers 
 OUTCOMES = ("clicks", "contacts")
 
 # As in ``evaluation.experiment_log``: no part is joined with another part of its size.
-READ = """
+# ruff: noqa: S608 -- put together from constants
+READ = f"""
 WITH lists AS (
     SELECT id, buyer_id, served_at, first_value(has_it) OVER entry AS has_it, first_value(served_at) OVER entry AS at,
         positions
@@ -38,6 +40,7 @@ WITH lists AS (
         ) AS positions
         FROM recommendations_servedlist
         WHERE served_at >= %(since)s AND served_at < %(now)s AND buyer_id IS NOT NULL
+            AND {is_person("recommendations_servedlist.buyer_id")}
             AND (hashint8(buyer_id)::bigint + 2147483648) %% %(one_in)s = 0
             AND (merchandising->'applied' ? %(rule)s OR merchandising->'held_out' ? %(rule)s)
     ) AS about_it

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from recommendations.evaluation.experiment_log import kinds
 from recommendations.models import CountedDay, SellerDay, ServedList
+from recommendations.models.bots import is_person
 
 logger = logging.getLogger(__name__)
 
@@ -20,10 +21,12 @@ SETTLED_AFTER = timedelta(days=8)  # of a day's end: buyers act on its lists unt
 AGAIN_AFTER = timedelta(hours=20)  # until then, past days are counted again once a day
 SECONDS_AT_MOST = 120.0  # of one run; what is left is done by the next
 
-COUNT = """
+# ruff: noqa: S608 -- put together from constants
+COUNT = f"""
 WITH lists AS MATERIALIZED (
     SELECT id, placement_id, listing_ids FROM recommendations_servedlist
     WHERE served_at >= %(since)s AND served_at < %(until)s AND variant <> 'feed'
+        AND {is_person("recommendations_servedlist.buyer_id")}
 ),
 counted AS (
     SELECT placement_id, listing_id, count(*) AS shown, 0 AS clicked, 0 AS contacted

@@ -19,7 +19,7 @@ from accounts.models import Buyer
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
-from recommendations.buyers.context import HISTORY_LENGTH, BuyerContext, Opened, buyer_context_in, recently_opened
+from recommendations.buyers.context import BuyerContext, Opened, buyer_context_in, one_per_car, recently_opened
 from recommendations.buyers.exclusions import dismissed_listings, frequency_capped_listings, same_cars
 from recommendations.buyers.histories import Assumptions
 from recommendations.buyers.preferences import Behind, LogPosition, digest_of_basis, evidence_of, is_current, learned
@@ -249,7 +249,7 @@ def opened_by(question: WhatIf) -> list[Opened]:
     liked = [(listing_id, weight) for listing_id, weight in with_cars if listing_id and weight > 0]
     make_ids = dict(Listing.objects.filter(pk__in=[key for key, _ in liked]).values_list("pk", "make_id"))
     hypothetical = [Opened(key, weight, make_ids[key]) for key, weight in liked if key in make_ids]
-    return [*hypothetical, *recently_opened(question.buyer, question.as_of, question.kinds)][:HISTORY_LENGTH]
+    return one_per_car([*hypothetical, *recently_opened(question.buyer, question.as_of, question.kinds)])
 
 
 # --- What there is to choose from ------------------------------------------------------------------------------------

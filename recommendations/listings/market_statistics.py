@@ -4,6 +4,7 @@ All of it is read as of the last full ten minutes, so that every process of the 
 move under one buyer because another looked at a car.
 """
 
+# ruff: noqa: S608 -- put together from constants
 from __future__ import annotations
 
 import logging
@@ -18,6 +19,7 @@ from django.db import connection
 from catalog.currencies import exchange_rates
 from recommendations.engine.terms import DEMAND_HALF_LIFE_DAYS, DEMAND_LOOKBACK_DAYS
 from recommendations.models import EventKind
+from recommendations.models.bots import is_person
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ PRICE_DROP_DAYS = 7
 # Computed in double precision: powers of numerics, which EXTRACT makes, take most of ten seconds at a million events.
 # What happened to one advertisement of a car happened to the others ("twins"; NOT (=) is the index's condition), and a
 # buyer counts once for each car, by the strongest event.
-DEMAND = """
+DEMAND = f"""
 WITH recent AS (
     SELECT i.listing_id, i.buyer_id, k.weight, k.is_contact,
         power(2::float8, -extract(epoch FROM moment - i.occurred_at)::float8 / 86400 / %s) AS decay
@@ -37,7 +39,7 @@ WITH recent AS (
     JOIN unnest(%s::text[], %s::float8[], %s::bool[]) AS k (slug, weight, is_contact) ON k.slug = i.kind_id,
         to_timestamp(%s) AS moment
     WHERE i.occurred_at BETWEEN moment - make_interval(days => %s) AND moment
-        AND i.listing_id IS NOT NULL AND k.weight > 0),
+        AND i.listing_id IS NOT NULL AND k.weight > 0 AND {is_person("i.buyer_id")}),
 twins AS (
     SELECT l.id AS listing_id, twin.id AS twin_id FROM catalog_listing l
     JOIN catalog_listing twin ON twin.car_key = l.car_key AND twin.id <> l.id AND NOT (twin.car_key = '')

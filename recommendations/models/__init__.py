@@ -7,6 +7,7 @@ it and the catalogue at any time. A module holds one subject; every model is imp
 from recommendations.models.alerts import AlertMessage as AlertMessage
 from recommendations.models.alerts import AlertSettings as AlertSettings
 from recommendations.models.alerts import CarAlert as CarAlert
+from recommendations.models.bots import BotMark as BotMark
 from recommendations.models.buyers import BuyerSeller as BuyerSeller
 from recommendations.models.buyers import SavedSearch as SavedSearch
 from recommendations.models.buyers import ShownAgain as ShownAgain

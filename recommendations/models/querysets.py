@@ -19,6 +19,10 @@ class InteractionQuerySet(models.QuerySet["Interaction"]):
         """Events that say something about cars: searches too, but none about the items of the feed."""
         return self.exclude(listing__source=ITEMS)
 
+    def of_people(self) -> InteractionQuerySet:
+        """Without the events of buyers who are marked as bots: what is learned from, and what figures count."""
+        return self.exclude(buyer__bot_mark__is_bot=True)
+
     def since(self, moment: datetime) -> InteractionQuerySet:
         return self.filter(occurred_at__gte=moment)
 

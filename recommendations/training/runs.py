@@ -24,7 +24,7 @@ from accounts.models import User
 from catalog.models import Listing
 from jobs.work import Attempt, perform
 from recommendations.buyers.histories import choice_sets_of
-from recommendations.buyers.point_in_time import weights_of
+from recommendations.buyers.point_in_time import weights_of, without_repeats
 from recommendations.engine.archetypes import CollaborativeConfig, CollaborativeModel, fit_collaborative
 from recommendations.engine.draws import hashed
 from recommendations.engine.encoder import Encoder, EncoderConfig, fit_encoder
@@ -510,7 +510,7 @@ def learn_prior(
     """
     buyers = np.unique(events.buyer_ids)
     sample = np.random.default_rng(parameters.seed).permutation(buyers)[: parameters.prior_buyers]
-    newest = events.of_buyers(sample).newest_per_buyer(parameters.events_per_buyer)
+    newest = without_repeats(events.of_buyers(sample)).newest_per_buyer(parameters.events_per_buyer)
     found = choice_sets_of(newest, snapshot, now, parameters.sampled_alternatives, learns_position=True)
     # a stronger event says more of its buyer, but not that buyers differ more: that is what the prior is about
     sets = [each.reweighted(np.minimum(each.weights, 1.0)) for each in found.values()]

@@ -12,6 +12,7 @@ from recommendations.events.recording import Event, record_interactions
 from recommendations.models import (
     AlertMessage,
     AlertSettings,
+    BotMark,
     BuyerSeller,
     CarAlert,
     Interaction,
@@ -78,7 +79,7 @@ HANGS_ON_A_BUYER = {  # model -> its name in the file
     Buyer: "known_as", Interaction: "events", ServedList: "lists", SavedSearch: "saved_searches",
     BuyerSeller: "sellers_of_own_or_blocked", ShownAgain: "cars_shown_again", Preference: "preferences",
     WaitingEvent: "events_that_wait_for_their_listing", AlertSettings: "alert_settings", CarAlert: "alerts",
-    AlertMessage: "alert_messages",
+    AlertMessage: "alert_messages", BotMark: "bot_marks",
 }  # fmt: skip
 
 
