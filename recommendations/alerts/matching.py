@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
@@ -108,10 +109,10 @@ def matches_of(listing_ids: Collection[int], *, buyer_id: int | None = None) -> 
     return [match for match, text in found if not text or match.listing_id in worded[text]]
 
 
-def batch_of(listing_ids: Collection[int]) -> QuerySet[Listing, dict]:
+def batch_of(listing_ids: Collection[int]) -> QuerySet[Listing, dict[str, Any]]:
     """The live listings among these, with the columns that are compared, under names that no filter has."""
     live = Listing.objects.available().cars().filter(pk__in=listing_ids).order_by()
-    named = live.annotate(market_price=market_price()).annotate(
+    named: QuerySet[Any] = live.annotate(market_price=market_price()).annotate(
         listing_id=F("pk"), car_of=F("car_key"), tags_of=F("tags"), l_latitude=F("latitude"),
         l_longitude=F("longitude"), **COLUMNS,
     )  # fmt: skip

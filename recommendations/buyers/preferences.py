@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -192,7 +193,8 @@ def taking_turns_of_many(buyer_ids: Sequence[int]) -> Iterator[set[int]]:
 
 def try_lock(cursor: CursorWrapper, buyer_id: int) -> bool:
     cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_SPACE + buyer_id])
-    return cursor.fetchone()[0]
+    is_locked: bool = cursor.fetchone()[0]
+    return is_locked
 
 
 def is_current(preference: Preference, position: LogPosition, basis: str) -> bool:
@@ -205,7 +207,7 @@ def is_current(preference: Preference, position: LogPosition, basis: str) -> boo
     )
 
 
-def digest_of_basis(kinds: Iterable[EventKind], questionnaire: dict) -> str:
+def digest_of_basis(kinds: Iterable[EventKind], questionnaire: dict[str, Any]) -> str:
     """Of everything but the log that a preference rests on; another digest makes it stale."""
     basis = {
         "kinds": sorted((kind.slug, kind.weight, kind.half_life_days) for kind in kinds),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Subquery
 from django.utils import timezone
@@ -32,7 +33,7 @@ def refresh_preferences(*, buyer_id: int, by: str = "worker") -> Preference | No
     return current_preference(buyer, by=by)
 
 
-def save_questionnaire(*, buyer: Buyer, answers: dict) -> None:
+def save_questionnaire(*, buyer: Buyer, answers: dict[str, Any]) -> None:
     """Keep a buyer's answers; the preference that rests on older answers becomes stale by that alone."""
     buyer.questionnaire = answers
     buyer.save(update_fields=["questionnaire"])

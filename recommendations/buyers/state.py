@@ -250,7 +250,9 @@ def is_over(log: LogDigest, now: float) -> bool:
     return now - log.read_at >= settings.LIST_CACHE_SECONDS
 
 
-def stored_preference(buyer: Buyer, version_id: int, row: tuple, kept: Preference | None) -> Preference | None:
+def stored_preference(
+    buyer: Buyer, version_id: int, row: tuple[Any, ...], kept: Preference | None
+) -> Preference | None:
     """The row of the preference: the one that is kept, where the database says that it is the same."""
     key, last, n, basis, computed_at, is_another, mean, covariance, tastes = row
     if key is None:

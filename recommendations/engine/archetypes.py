@@ -20,6 +20,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, diags_array
 
+from recommendations.engine.arrays import Array, Codes, Floats, Integers
 from recommendations.engine.implicit_feedback import (
     als_factors,
     ease_weights,
@@ -31,8 +32,6 @@ from recommendations.engine.implicit_feedback import (
 from recommendations.engine.stored import known_fields
 from recommendations.engine.table import ListingTable
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int32]
 Key = tuple[Any, ...]
 
 EVERYTHING: Key = ()
@@ -106,7 +105,8 @@ class Kinds:
     def totals(self, by_listing: ArrayLike) -> list[float]:
         """What the listings of each kind have together, in the order of the kinds; one number may stand for all."""
         amounts = np.broadcast_to(np.asarray(by_listing, np.float64), len(self.of_listing))
-        return np.bincount(self.of_listing, amounts, minlength=len(self.keys)).tolist()
+        totals: list[float] = np.bincount(self.of_listing, amounts, minlength=len(self.keys)).tolist()
+        return totals
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,8 @@ def listing_keys(table: ListingTable, generation_years: int, price_step: float) 
 def _bands(prices: Floats, price_step: float) -> Floats:
     """The price band of each price; not finite where it is unknown or 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.floor(np.log(prices) / np.log(price_step) + 1e-9)
+        bands: Floats = np.floor(np.log(prices) / np.log(price_step) + 1e-9)
+        return bands
 
 
 def _whole(values: Floats) -> list[int | None]:
@@ -287,7 +288,7 @@ class CollaborativeModel:
 
     @property
     def n_factors(self) -> int:
-        return self.factors.shape[1]
+        return int(self.factors.shape[1])
 
     def listing_factors(self, table: ListingTable, content: NDArray[np.floating]) -> NDArray[np.float32]:
         """The collaborative part of the vectors of listings, float32, shape (n, n_factors), always finite.
@@ -307,7 +308,8 @@ class CollaborativeModel:
         codes = self.archetypes.assign(table)
         trust = self.trust[codes][:, None]
         guessed = np.asarray(content, np.float64) @ self.guess[:-1] + self.guess[-1]
-        return (trust * self.factors[codes] + (1 - trust) * guessed).astype(np.float32)
+        factors: NDArray[np.float32] = (trust * self.factors[codes] + (1 - trust) * guessed).astype(np.float32)
+        return factors
 
     def neighbour_scores(self, history_codes: ArrayLike, history_weights: ArrayLike) -> NDArray[np.float32]:
         """Scores of all archetypes for a buyer with this history; higher is better, 0 is neutral.
@@ -331,9 +333,10 @@ class CollaborativeModel:
             raise ValueError(f"history holds a code that is none of {len(self.archetypes)} archetypes")
         known, rows = np.unique(codes, return_inverse=True)
         history = np.bincount(rows, weights, minlength=len(known)).astype(np.float64)
-        return (saturated(history) @ self.neighbours[known]).astype(np.float32)
+        scores: NDArray[np.float32] = (saturated(history) @ self.neighbours[known]).astype(np.float32)
+        return scores
 
-    def to_arrays(self) -> dict[str, NDArray]:
+    def to_arrays(self) -> dict[str, Array]:
         """Everything, as arrays that ``np.savez`` stores without pickle."""
         return {
             "archetypes": np.frombuffer(json.dumps(asdict(self.archetypes)).encode(), np.uint8),
@@ -346,7 +349,7 @@ class CollaborativeModel:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> CollaborativeModel:
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> CollaborativeModel:
         """The reverse of ``to_arrays``; options that are unknown are ignored."""
         spec = known_fields(Archetypes, json.loads(arrays["archetypes"].tobytes()))
         archetypes = Archetypes(tuple(map(tuple, spec.pop("keys"))), **spec)
@@ -399,7 +402,7 @@ def fit_collaborative(
 
 
 def _check_events(
-    buyers: NDArray, listings: NDArray, weights: Floats, n_buyers: int, n_listings: int, n_content: int
+    buyers: Integers, listings: Integers, weights: Floats, n_buyers: int, n_listings: int, n_content: int
 ) -> None:
     if not buyers.shape == listings.shape == weights.shape or buyers.ndim != 1:
         raise ValueError(f"{buyers.shape} buyers, {listings.shape} listings and {weights.shape} weights do not match")
@@ -438,16 +441,18 @@ def _fit_factors(
 def _mean_rows(rows: Floats, codes: Codes, n_codes: int) -> Floats:
     """Mean of the rows of each code; zeros for a code without rows."""
     membership = csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n_codes, len(codes)))
-    return scaled_rows(membership) @ rows
+    means: Floats = scaled_rows(membership) @ rows
+    return means
 
 
-def _ridge(inputs: Floats, outputs: Floats, weights: NDArray, regularisation: float) -> Floats:
+def _ridge(inputs: Floats, outputs: Floats, weights: Floats, regularisation: float) -> Floats:
     """Weighted ridge regression with a free intercept; coefficients, the intercept last."""
     with_one = np.column_stack([inputs, np.ones(len(inputs))])
     penalty = np.diag([*np.full(inputs.shape[1], regularisation), 1e-9])
-    return scipy.linalg.solve(
+    coefficients: Floats = scipy.linalg.solve(
         with_one.T @ (weights[:, None] * with_one) + penalty, with_one.T @ (weights[:, None] * outputs)
     )
+    return coefficients
 
 
 def _rotation(centred: Floats, content_norm: float, n_pairs: int, config: CollaborativeConfig) -> Floats:
@@ -459,7 +464,8 @@ def _rotation(centred: Floats, content_norm: float, n_pairs: int, config: Collab
     axes = axes[:, ::-1]
     axes *= np.sign(np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0))
     believed = n_pairs / (n_pairs + config.trusted_pairs)
-    return axes * (config.relative_norm * (content_norm or 1.0) * np.sqrt(believed / total))
+    rotation: Floats = axes * (config.relative_norm * (content_norm or 1.0) * np.sqrt(believed / total))
+    return rotation
 
 
 def _fit_neighbours(
@@ -480,7 +486,7 @@ def _fit_neighbours(
 
 
 def _repeat_rates(
-    buyers: NDArray, listings: NDArray, weights: Floats, codes: Codes, shape: tuple[int, int], support: float
+    buyers: Integers, listings: Integers, weights: Floats, codes: Codes, shape: tuple[int, int], support: float
 ) -> Floats:
     """Which share of an archetype's buyers liked more than one listing of it, shrunk to 0 by ``support`` buyers."""
     liked = weights > 0
@@ -490,7 +496,8 @@ def _repeat_rates(
     n_listings = by_archetype.tocsc()
     n_buyers = np.diff(n_listings.indptr)
     repeated = np.add.reduceat(np.append(n_listings.data > 1, False), n_listings.indptr[:-1]) * (n_buyers > 0)
-    return repeated / (n_buyers + support)
+    rates: Floats = repeated / (n_buyers + support)
+    return rates
 
 
 def _spread(kinds: Kinds, archetypes: Archetypes, events_by_listing: Floats) -> csr_array:

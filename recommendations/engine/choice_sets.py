@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recommendations.engine.arrays import Array, Flags, Floats, Reals, Rows
+
 # Features of a sane scale are a few units at most. Their squares, times the weight, stand beside the prior's precision
 # (1 or so) in one matrix: within these bounds the prior survives the rounding, in float32 up to the last one.
 LARGEST_FEATURE = 1e4
@@ -42,13 +44,13 @@ class ChoiceSets:
             range, or an offered listing has a feature that is not finite or larger than ``LARGEST_FEATURE``.
     """
 
-    features: NDArray
-    chosen: NDArray
+    features: Reals
+    chosen: Rows
     # Never None once built: __post_init__ fills in what was left out.
-    weights: NDArray = None  # type: ignore[assignment]
-    reverse: NDArray = None  # type: ignore[assignment]
-    available: NDArray = None  # type: ignore[assignment]
-    offsets: NDArray = None  # type: ignore[assignment]
+    weights: Floats = None  # type: ignore[assignment]
+    reverse: Flags = None  # type: ignore[assignment]
+    available: Flags = None  # type: ignore[assignment]
+    offsets: Floats = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         features = np.asarray(self.features)
@@ -65,7 +67,7 @@ class ChoiceSets:
         self._set("offsets", _filled(self.offsets, features.shape[:2], 0.0, np.float64, "offsets"))
         self._check_values()
 
-    def _set(self, name: str, value: NDArray) -> None:
+    def _set(self, name: str, value: Array) -> None:
         object.__setattr__(self, name, value)
 
     def _check_values(self) -> None:
@@ -93,7 +95,7 @@ class ChoiceSets:
 
     @property
     def n_dims(self) -> int:
-        return self.features.shape[2]
+        return int(self.features.shape[2])
 
     @classmethod
     def empty(cls, n_dims: int) -> ChoiceSets:
@@ -152,7 +154,7 @@ class ChoiceSets:
         """The same events with other strengths, shape (n_events,). Shares the features, so it costs nothing."""
         return ChoiceSets(self.features, self.chosen, np.asarray(weights), self.reverse, self.available, self.offsets)
 
-    def differences(self) -> NDArray:
+    def differences(self) -> Reals:
         """What speaks for each alternative over the one chosen, shape of ``features``; 0 in padding.
 
         Only differences within a set carry information, and taking them first keeps float32 accurate for features
@@ -187,7 +189,8 @@ def position_offsets(positions: ArrayLike, position_bias: float) -> NDArray[np.f
     positions = np.asarray(positions, dtype=np.float64)
     if not ((positions >= 1).all() and 0 <= position_bias < np.inf):
         raise ValueError("places count from 1, and the aversion is a number from 0")
-    return -position_bias * np.log2(positions)
+    offsets: NDArray[np.float64] = -position_bias * np.log2(positions)
+    return offsets
 
 
 def event_weights(
@@ -225,15 +228,15 @@ def _positions(chosen: ArrayLike, n_events: int) -> NDArray[np.intp]:
     return positions.astype(np.intp)
 
 
-def _filled(values: ArrayLike | None, shape: tuple[int, ...], default: object, dtype: type, name: str) -> NDArray:
+def _filled(values: ArrayLike | None, shape: tuple[int, ...], default: object, dtype: type, name: str) -> Array:
     if values is None:
         return np.full(shape, default, dtype=dtype)
-    array: NDArray = np.asarray(values, dtype=dtype)
+    array: Array = np.asarray(values, dtype=dtype)
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, not {array.shape}")
     return array
 
 
-def _largest(features: NDArray) -> float:
+def _largest(features: Reals) -> float:
     """The largest size of a feature, nan if there is one. Two passes, but no temporary array."""
     return float(np.maximum(features.max(), -features.min())) if features.size else 0.0

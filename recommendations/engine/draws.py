@@ -23,7 +23,8 @@ def hashed(ids: NDArray[np.integer], seed: int | NDArray[np.integer]) -> NDArray
     z = ids.astype(np.uint64) + np.asarray(seed, np.int64).astype(np.uint64) * GOLDEN
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    numbers: NDArray[np.uint64] = z ^ (z >> np.uint64(31))
+    return numbers
 
 
 def point_of(text: str) -> float:

@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, hstack
 
 from catalog.attributes import ATTRIBUTES
+from recommendations.engine.arrays import Array, Floats
 from recommendations.engine.fields import (
     CATEGORIES,
     FIELD_NAMES,
@@ -35,7 +36,6 @@ from recommendations.engine.fields import (
     TEXTS,
     CategoryField,
     Field,
-    Floats,
     NumberField,
     TextField,
 )
@@ -138,7 +138,7 @@ class Encoder:
 
     @property
     def n_dims(self) -> int:
-        return self.states.shape[1]
+        return int(self.states.shape[1])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -213,7 +213,8 @@ class Encoder:
         found, rows = self._states_of(field, NumberField)
         values = np.asarray(grid, np.float64)
         states, shares = found.between_knots(NUMBERS[field].transform(values.ravel()))
-        return (rows[states] * shares[..., None]).sum(axis=1).reshape(*values.shape, self.n_dims)
+        vectors: Floats = (rows[states] * shares[..., None]).sum(axis=1).reshape(*values.shape, self.n_dims)
+        return vectors
 
     def levels(self, weights: ArrayLike, field: str) -> dict[str, float]:
         """Utility of each known level of a category under given weights, the commonest first; models as "make|model".
@@ -233,7 +234,7 @@ class Encoder:
         found, rows = self._states_of(field, CategoryField)
         return tuple(found.levels), rows[: len(found.levels)]  # the states after the levels have no name
 
-    def to_arrays(self) -> dict[str, NDArray]:
+    def to_arrays(self) -> dict[str, Array]:
         """Everything, as arrays that ``np.savez`` stores without pickle."""
         spec = {
             "config": asdict(self.config),
@@ -243,7 +244,7 @@ class Encoder:
         return {"spec": np.frombuffer(json.dumps(spec).encode(), np.uint8), "states": self.states}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> Encoder:
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Encoder:
         """The reverse of ``to_arrays``; encodes to the same bits.
 
         A field that this release does not read any more is left out with its states: every listing counts as average

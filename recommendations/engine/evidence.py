@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.engine.arrays import Flags, Integers
 from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.stock import Stock
 
@@ -58,7 +59,7 @@ class Choices:
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def take(self, at: NDArray) -> Self:
+    def take(self, at: Integers | Flags) -> Self:
         """Events at some positions, or where a mask is true."""
         columns = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "vectors"}
         return type(self)(vectors=self.vectors, **{name: column[at] for name, column in columns.items()})

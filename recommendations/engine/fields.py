@@ -23,9 +23,9 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from catalog.attributes import BY_NAME, CATEGORY_FEATURES, NUMBER_FEATURES, Number
+from recommendations.engine.arrays import Floats
 from recommendations.engine.table import ListingTable
 
-Floats = NDArray[np.float64]
 Positions = NDArray[np.int32]
 
 OTHER = "(other)"
@@ -140,7 +140,7 @@ class NumberField:
         variance, directions = scipy.linalg.eigh(curve + np.outer(scaled, scaled))
         root = directions * np.sqrt(np.maximum(variance, 0))
         root -= np.average(root, axis=0, weights=known)
-        features = scipy.linalg.block_diag(root, [[float(p_unknown > 0)]])
+        features: Floats = scipy.linalg.block_diag(root, [[float(p_unknown > 0)]])
         features[:, -1] -= p_unknown * (p_unknown > 0)
         return features
 
@@ -202,7 +202,7 @@ class TextField:
     def features(self, mean_shares: Floats, smoothness: float) -> Floats:
         """Every bucket is liked or disliked for itself, shape (n_states, n_buckets); no title at all is neutral."""
         p_text = mean_shares[-1]
-        features = np.eye(self.n_states, self.n_buckets) * (p_text > 0)
+        features: Floats = np.eye(self.n_states, self.n_buckets) * (p_text > 0)
         features[-1] = -mean_shares[:-1] / p_text if p_text else 0.0
         return features
 

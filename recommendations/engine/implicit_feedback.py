@@ -6,12 +6,10 @@ Things are archetypes here, a few thousand, which is what makes exact solutions 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
 from recommendations.engine import linalg
-
-Floats = NDArray[np.float64]
+from recommendations.engine.arrays import Array, Floats, Rows
 
 ROWS_AT_ONCE = 4_096  # of normal equations; with 32 factors some 35 MB
 
@@ -24,7 +22,7 @@ def presence(feedback: csr_array) -> csr_array:
     return with_data(feedback, saturated(feedback.data))
 
 
-def with_data(matrix: csr_array, data: NDArray) -> csr_array:
+def with_data(matrix: csr_array, data: Array) -> csr_array:
     """The same cells with other values."""
     return csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
@@ -86,7 +84,7 @@ def _solve_side(surplus: csr_array, wanted: csr_array, other: Floats, regularisa
     cell[upper] = cell.T[upper] = np.arange(len(upper[0]))
     everywhere = other.T @ other + regularisation * np.eye(n_factors, dtype=other.dtype)
     right = wanted @ other
-    solved = np.empty_like(right)
+    solved: Floats = np.empty_like(right)
     # worked out once where they are few, else anew for each part of the rows, to bound the memory
     products = _products(other, upper) if len(other) <= ROWS_AT_ONCE else None
     for start in range(0, surplus.shape[0], ROWS_AT_ONCE):
@@ -97,7 +95,7 @@ def _solve_side(surplus: csr_array, wanted: csr_array, other: Floats, regularisa
     return solved
 
 
-def _outer_sums(surplus: csr_array, other: Floats, upper: tuple[NDArray, NDArray]) -> Floats:
+def _outer_sums(surplus: csr_array, other: Floats, upper: tuple[Rows, Rows]) -> Floats:
     """Upper triangle of the weighted sum of outer products, per row; shape (n_rows, n_factors (n_factors + 1) / 2)."""
     sums = np.zeros((surplus.shape[0], len(upper[0])), other.dtype)
     for start in range(0, surplus.shape[1], ROWS_AT_ONCE):
@@ -106,7 +104,7 @@ def _outer_sums(surplus: csr_array, other: Floats, upper: tuple[NDArray, NDArray
     return sums
 
 
-def _products(other: Floats, upper: tuple[NDArray, NDArray]) -> Floats:
+def _products(other: Floats, upper: tuple[Rows, Rows]) -> Floats:
     """Upper triangle of the outer product of each row with itself; in C order, or scipy would copy it once more."""
     return other.take(upper[0], axis=1) * other.take(upper[1], axis=1)
 

@@ -36,7 +36,8 @@ def approximate_products(vectors: NDArray[np.float32], questions: NDArray[np.flo
     """
     scaled = (questions / _sizes(questions)[:, None]).astype(np.float32)
     if len(scaled) == 1:  # a matrix times a vector, which is faster than a matrix times a thin matrix
-        return (vectors @ scaled[0])[None]
+        products: NDArray[np.float32] = (vectors @ scaled[0])[None]
+        return products
     return scaled @ vectors.T
 
 
@@ -85,7 +86,7 @@ def _rounding(vectors: NDArray[np.float32], longest: float | None) -> float:
     """
     n_dims = vectors.shape[1]
     length = largest_length(vectors) if longest is None else longest
-    return 2.0 * (n_dims + 2) * SINGLE_ROUNDING * length * n_dims**0.5
+    return float(2.0 * (n_dims + 2) * SINGLE_ROUNDING * length * n_dims**0.5)
 
 
 def _scores(

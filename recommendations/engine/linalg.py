@@ -11,16 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+from recommendations.engine.arrays import Floats, Reals
+
 # Shares of the largest element added to the diagonal, one after the other, when rounding has made a matrix indefinite.
 MENDING_SHARES = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-5)
 
 
-def cholesky(matrix: NDArray) -> NDArray[np.float64]:
+def cholesky(matrix: Reals) -> NDArray[np.float64]:
     """Lower factor of a positive definite matrix (n, n); where rounding has spoiled it, of a close one that has one.
 
     Raises:
         ValueError: If the matrix is further from positive definite than rounding explains.
     """
+    factor: Floats
     for share in MENDING_SHARES:
         mended = matrix + np.diag(np.full(len(matrix), share * np.abs(matrix).max())) if share else matrix
         factor, fault = lapack.dpotrf(mended.T, lower=1, clean=1)  # symmetric, but in LAPACK's memory order
@@ -29,7 +32,7 @@ def cholesky(matrix: NDArray) -> NDArray[np.float64]:
     raise ValueError("the covariance is not positive definite")
 
 
-def factors(matrices: NDArray) -> NDArray[np.float64]:
+def factors(matrices: Reals) -> NDArray[np.float64]:
     """``cholesky`` of each matrix of a stack, shape (n_matrices, n, n). Raises as it does."""
     result = np.swapaxes(np.empty(matrices.shape), 1, 2)  # each in LAPACK's memory order, so that nothing is turned
     for row, matrix in enumerate(matrices):
@@ -37,7 +40,7 @@ def factors(matrices: NDArray) -> NDArray[np.float64]:
     return result
 
 
-def solve(factors: NDArray[np.float64], right: NDArray) -> NDArray[np.float64]:
+def solve(factors: NDArray[np.float64], right: Reals) -> NDArray[np.float64]:
     """``x`` with ``L @ L.T @ x = right`` for each pair, shapes (n_matrices, n, n) and (n_matrices, n).
 
     Raises:
@@ -52,9 +55,10 @@ def solve(factors: NDArray[np.float64], right: NDArray) -> NDArray[np.float64]:
     return result
 
 
-def inverse(matrix: NDArray) -> NDArray[np.float64]:
+def inverse(matrix: Reals) -> NDArray[np.float64]:
     """Inverse of one matrix, exactly symmetric. Raises as ``cholesky``."""
-    return inverses(cholesky(matrix)[None])[0]
+    inverted: NDArray[np.float64] = inverses(cholesky(matrix)[None])[0]
+    return inverted
 
 
 def inverses(factors: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -90,6 +94,7 @@ def large_inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _inverse_of_factor(factor: NDArray[np.float64], *, overwrite: bool = False) -> NDArray[np.float64]:
     """The lower triangle of the inverse of ``L @ L.T``; the upper one stays 0."""
+    lower: Floats
     lower, fault = lapack.dpotri(factor, lower=1, overwrite_c=int(overwrite))
     _check(fault, "dpotri")
     return lower
@@ -105,11 +110,13 @@ def _check(fault: int, routine: str) -> None:
 
 def log_determinants(factors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log determinant of each ``L @ L.T``, shape (n_matrices,)."""
-    return 2 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+    logarithms: NDArray[np.float64] = 2 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+    return logarithms
 
 
-def power(matrix: NDArray, exponent: float) -> NDArray[np.float64]:
+def power(matrix: Reals, exponent: float) -> NDArray[np.float64]:
     """A power of one matrix by its eigenvalues; those that rounding made negative count as tiny."""
     values, vectors = np.linalg.eigh(matrix)
     values = np.maximum(values, values[-1] * 1e-12)
-    return (vectors * values**exponent) @ vectors.T
+    powered: NDArray[np.float64] = (vectors * values**exponent) @ vectors.T
+    return powered

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.engine import linalg
+from recommendations.engine.arrays import Floats, Integers, Reals, Rows
 from recommendations.engine.choice_sets import ChoiceSets
 
 # Size of one padded batch, features and matrices: more would not fit the processor's caches.
@@ -58,17 +59,17 @@ class Batch:
         weights: Strength of each event, 0 in padding, shape (n_problems, n_events).
     """
 
-    differences: NDArray
+    differences: Reals
     mask: NDArray[np.float64]
     weights: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.differences)
 
-    def take(self, rows: NDArray) -> Batch:
+    def take(self, rows: Rows) -> Batch:
         return Batch(self.differences[rows], self.mask[rows], self.weights[rows])
 
-    def rows(self) -> NDArray:
+    def rows(self) -> Reals:
         """All alternatives of a problem below each other: (n_problems, n_events * n_alternatives, n_dims)."""
         n_problems, n_events, n_alternatives, n_dims = self.differences.shape
         return self.differences.reshape(n_problems, n_events * n_alternatives, n_dims)
@@ -128,7 +129,7 @@ def batches(problems: Sequence[ChoiceSets]) -> Iterator[tuple[NDArray[np.intp], 
         start += len(rows)
 
 
-def _n_fitting(shapes: NDArray, first: ChoiceSets) -> int:
+def _n_fitting(shapes: Integers, first: ChoiceSets) -> int:
     """How many problems of these shapes, taken from the front, pad to at most ``BATCH_BYTES``; at least one."""
     n_events, n_alternatives = np.maximum.accumulate(shapes, axis=0).T
     each = n_events * n_alternatives * first.n_dims * first.features.itemsize + first.n_dims**2 * 8
@@ -243,15 +244,18 @@ class _Search:
             _, curvature = derivatives(self._part(rows), self.probabilities[rows])
             self.factor[rows] = linalg.factors(curvature + self.prior_precision)
 
-    def _part(self, rows: NDArray) -> Batch:
+    def _part(self, rows: Rows) -> Batch:
         # Copying a part costs about as much as a step over it saves, unless it is small.
         return self.batch if rows.size == len(self.batch) else self.batch.take(rows)
 
     def _cost(self, weights: NDArray[np.float64], log_likelihood: NDArray[np.float64]) -> NDArray[np.float64]:
         from_prior = weights - self.prior_mean
-        return 0.5 * ((from_prior @ self.prior_precision) * from_prior).sum(axis=1) - log_likelihood
+        cost: NDArray[np.float64] = (
+            0.5 * ((from_prior @ self.prior_precision) * from_prior).sum(axis=1) - log_likelihood
+        )
+        return cost
 
-    def _line_search(self, rows: NDArray, batch: Batch, direction: NDArray, promise: NDArray) -> NDArray[np.bool_]:
+    def _line_search(self, rows: Rows, batch: Batch, direction: Floats, promise: Floats) -> NDArray[np.bool_]:
         """Move each problem as far along its direction as lowers the cost; returns which ones moved."""
         before = self._cost(self.weights[rows], self.log_likelihood[rows])
         slack = 1e-6 * (1.0 + np.abs(before))  # float32 features leave the cost uncertain by about this much

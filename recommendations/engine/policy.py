@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recommendations.engine.arrays import Array, Ids, Reals
+
 BEYOND_CAPS = 1_000_000  # one unmet wish outweighs every overstepped cap
 PRICE_BAND_STEP = 1.35  # ratio of the ends of a band, for what a buyer is set on
 EXPLORATION_DRAWS = 16  # of a preference, of which each place that explores takes one: what it can tell apart is 1/16
@@ -113,14 +115,14 @@ class Pool:
     """
 
     scores: NDArray[np.float64]
-    features: NDArray
-    models: NDArray = None  # type: ignore[assignment]
-    sellers: NDArray = None  # type: ignore[assignment]
+    features: Reals
+    models: Ids = None  # type: ignore[assignment]
+    sellers: Ids = None  # type: ignore[assignment]
     exploration_scores: NDArray[np.float64] = None  # type: ignore[assignment]
     is_promoted: NDArray[np.bool_] = None  # type: ignore[assignment]
     fresh_scores: NDArray[np.float64] = None  # type: ignore[assignment]
     groups: NDArray[np.bool_] = None  # type: ignore[assignment]
-    tastes: NDArray = None  # type: ignore[assignment]
+    tastes: Ids = None  # type: ignore[assignment]
     wishes: NDArray[np.bool_] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -136,7 +138,7 @@ class Pool:
         }
         for name, (default, dtype) in defaults.items():
             given = getattr(self, name)
-            values: NDArray = np.full(n, default, dtype) if given is None else np.asarray(given, dtype=dtype)
+            values: Array = np.full(n, default, dtype) if given is None else np.asarray(given, dtype=dtype)
             is_drawn_often = name == "exploration_scores" and values.ndim == 2 and values.shape[1] > 0
             if values.shape[: 1 if is_drawn_often else None] != (n,):
                 raise ValueError(f"{name} must have shape ({n},), not {values.shape}")
@@ -304,12 +306,14 @@ class _Wishes:
             ahead = np.append(self._ahead(), False)  # the last is for listings of no particular taste
             oversteps = oversteps + ahead[np.maximum(self.tastes, -1)]
         free = np.where(self.is_free, oversteps, np.iinfo(np.int64).max)
-        return free == free.min()
+        is_least: NDArray[np.bool_] = free == free.min()
+        return is_least
 
     def _ahead(self) -> NDArray[np.bool_]:
         """Which tastes already have a place more than their share of the list so far, the next place included."""
         n = self.n_of_taste.sum() + 1
-        return self.n_of_taste > np.ceil(self.taste_shares * n)
+        is_ahead: NDArray[np.bool_] = self.n_of_taste > np.ceil(self.taste_shares * n)
+        return is_ahead
 
     def add(self, row: int) -> None:
         self.is_free[row] = False
@@ -379,9 +383,10 @@ def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return (scores - low) / (high - low) if high > low else np.where(is_candidate, 0.0, np.nan)
 
 
-def _units(features: NDArray) -> NDArray:
+def _units(features: Reals) -> Reals:
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.divide(features, lengths, out=np.zeros(features.shape, features.dtype), where=lengths > 0)
+    units: Reals = np.divide(features, lengths, out=np.zeros(features.shape, features.dtype), where=lengths > 0)
+    return units
 
 
 def congestion_term(n_leads: ArrayLike, free_leads: float, strength: float) -> NDArray[np.float64]:

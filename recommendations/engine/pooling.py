@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from numpy.typing import NDArray
+from recommendations.engine.arrays import Integers
 
 
-def merge(proposals: Sequence[Sequence[int] | NDArray], shares: Sequence[float], n: int) -> list[tuple[int, int]]:
+def merge(proposals: Sequence[Sequence[int] | Integers], shares: Sequence[float], n: int) -> list[tuple[int, int]]:
     """The first ``n`` of a merged list, each as the item and the position of the source that it counts for.
 
     Place by place, the source goes next whose share is furthest ahead of what it has placed: the largest
@@ -49,6 +49,6 @@ def merge(proposals: Sequence[Sequence[int] | NDArray], shares: Sequence[float],
     return merged
 
 
-def _new_items(items: Sequence[int] | NDArray, taken: set[int]) -> Iterator[int]:
+def _new_items(items: Sequence[int] | Integers, taken: set[int]) -> Iterator[int]:
     """Items that are not taken by the time they are asked for."""
     return (item for item in map(int, items) if item not in taken)

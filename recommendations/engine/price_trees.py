@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
+from recommendations.engine.arrays import Array
+
 LEAVES_AT_MOST = 63  # of one tree: a leaf is a bit of a uint64
 ROWS_AT_ONCE = 4096  # answered together, so that the masks of a block stay in the processor's cache
 ALL_LEAVES = np.uint64(2**64 - 1)
@@ -76,9 +78,10 @@ class Trees:
                 interval = np.searchsorted(edges, column, side="left")
                 reachable &= masks[np.where(np.isnan(column), len(edges) + 1, interval)]
         leaves = np.bitwise_count(~reachable & (reachable - np.uint64(1)))  # zeros below the lowest bit: its number
-        return self.start + self.values[np.arange(len(self.values)), leaves].sum(axis=1)
+        predicted: NDArray[np.float64] = self.start + self.values[np.arange(len(self.values)), leaves].sum(axis=1)
+        return predicted
 
-    def to_arrays(self) -> dict[str, NDArray]:
+    def to_arrays(self) -> dict[str, Array]:
         """For storage without pickle; ``from_arrays`` restores it."""
         return {
             "start": np.array(self.start),
@@ -89,7 +92,7 @@ class Trees:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
         n_edges = arrays["n_edges"]
         return cls(
             start=float(arrays["start"]),
@@ -145,7 +148,7 @@ SPLIT = np.dtype(
 )
 
 
-def _masks_of(splits: NDArray, edges: NDArray[np.float64], n_trees: int) -> NDArray[np.uint64]:
+def _masks_of(splits: Array, edges: NDArray[np.float64], n_trees: int) -> NDArray[np.uint64]:
     """For each interval between the edges of one feature, which leaves of each tree remain."""
     masks = np.full((len(edges) + 2, n_trees), ALL_LEAVES)
     for tree, _, edge, right_mask, sends_left in splits.tolist():
@@ -156,7 +159,7 @@ def _masks_of(splits: NDArray, edges: NDArray[np.float64], n_trees: int) -> NDAr
     return masks
 
 
-def _splits(nodes: Any, tree: int) -> NDArray:
+def _splits(nodes: Any, tree: int) -> Array:
     """The splits of a tree: which leaves remain when a row goes right there, and whether the unknown goes left."""
     found = [
         (tree, nodes[node]["feature_idx"], nodes[node]["num_threshold"], ~_bits(first, middle) & (2**64 - 1),

@@ -18,6 +18,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.engine.arrays import Array
 from recommendations.engine.fields import NUMBERS
 from recommendations.engine.price_trees import TreeConfig, Trees, fit_trees
 from recommendations.engine.score_terms import deal_term
@@ -80,13 +81,13 @@ class Boosting:
         widening = {LOW: -self.widening, MEDIAN: 0.0, HIGH: self.widening}[quantile]
         return self.trees[quantile].predict(features) + widening
 
-    def to_arrays(self) -> dict[str, NDArray]:
+    def to_arrays(self) -> dict[str, Array]:
         trees = {f"{of}.{name}": array for of, some in self.trees.items() for name, array in some.to_arrays().items()}
         words = np.frombuffer(json.dumps(dict(self.words)).encode(), np.uint8)
         return {**trees, "widening": np.array(self.widening), "words": words}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
         words = {name: tuple(levels) for name, levels in json.loads(arrays["words"].tobytes()).items()}
         trees = {quantile: Trees.from_arrays(_part(arrays, quantile)) for quantile in QUANTILES}
         return cls(trees, float(arrays["widening"]), words)
@@ -155,7 +156,7 @@ class CarPrices:
             for price, ends, sayable in zip(table.price.tolist(), ranges.tolist(), is_sayable.tolist(), strict=True)
         ]
 
-    def to_arrays(self) -> dict[str, NDArray]:
+    def to_arrays(self) -> dict[str, Array]:
         """For storage without pickle; ``from_arrays`` restores it."""
         groups = np.frombuffer(json.dumps(self.groups).encode(), np.uint8)
         boosting = self.boosting.to_arrays() if self.boosting else {}
@@ -168,7 +169,7 @@ class CarPrices:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
         """Also of what was stored before there were trees: then levels and slopes answer alone."""
         boosting = _part(arrays, "boosting")
         return cls(
@@ -192,7 +193,8 @@ class CarPrices:
             is_odd |= (table.price < self.usual_price / BEYOND_MARKET) | (
                 table.price > self.usual_price * BEYOND_MARKET
             )
-        return ~is_odd & ~are_mileages_odd(table, self.newest_year)
+        are_plausible: NDArray[np.bool_] = ~is_odd & ~are_mileages_odd(table, self.newest_year)
+        return are_plausible
 
     def _basis(self, table: ListingTable) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Log price by levels and slopes, nan without comparable cars, shape (n,); and what trees read."""
@@ -330,7 +332,7 @@ def _codes_of(values: NDArray[np.object_], levels: tuple[str, ...]) -> NDArray[n
     return np.array([positions.get(value, np.nan) for value in values], np.float64)
 
 
-def _part(arrays: Mapping[str, NDArray], name: str) -> dict[str, NDArray]:
+def _part(arrays: Mapping[str, Array], name: str) -> dict[str, Array]:
     start = f"{name}."
     return {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
 

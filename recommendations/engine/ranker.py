@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.engine.archetypes import CollaborativeModel
+from recommendations.engine.arrays import Array
 from recommendations.engine.encoder import Contributions, Encoder, ListingTable
 from recommendations.engine.prices import CarPrices
 from recommendations.engine.scoring import LinearScore
@@ -98,7 +99,7 @@ class Ranker:
     def score_for(self, *, is_personal: bool) -> LinearScore:
         return self.score if is_personal else self.stranger_score
 
-    def to_arrays(self) -> dict[str, NDArray]:
+    def to_arrays(self) -> dict[str, Array]:
         """Plain arrays, from which ``from_arrays`` makes an equal ranker."""
         parts: dict[str, CarPrices | LinearScore] = {
             "prices": self.prices,
@@ -117,11 +118,11 @@ class Ranker:
             **{f"similarity.{name}": array for name, array in self._similarity_arrays().items()},
         }
 
-    def _similarity_arrays(self) -> dict[str, NDArray]:
+    def _similarity_arrays(self) -> dict[str, Array]:
         return self.fitted_similarity.encoder.to_arrays() if self.fitted_similarity else {}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray]) -> Self:
+    def from_arrays(cls, arrays: dict[str, Array]) -> Self:
         """The reverse of ``to_arrays``, also of another release's.
 
         What was stored before there were prices, scores or a similarity takes the a-priori ones, a score term that was
@@ -161,5 +162,5 @@ def beside(content: NDArray[np.float32], factors: NDArray[np.float32], n_dims: i
     return vectors
 
 
-def part(arrays: dict[str, NDArray], prefix: str) -> dict[str, NDArray]:
+def part(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

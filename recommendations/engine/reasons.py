@@ -7,7 +7,7 @@ speaks for it; an operator sees everything, adding up to the score. What is said
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -170,7 +170,7 @@ def _is_claimable(name: str, facts: Facts, typical: Mapping[str, float]) -> bool
         return attribute.aside is not None and attribute.aside.holds(known(attribute.column), median)
     if name in SAID_OF_TERMS:
         return SAID_OF_TERMS[name].may_be_said(facts)
-    checks = {
+    checks: dict[str, Callable[[], bool]] = {
         "make": lambda: bool(known("make")),
         "model": lambda: bool(known("model")),
         "seller": lambda: known("seller_kind") in SELLERS,

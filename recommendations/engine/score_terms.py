@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from catalog.attributes import gettext_noop
+from recommendations.engine.arrays import Rows
 from recommendations.engine.reason import RECENT_DAYS, Facts, Kind, Reason, newness
 
 if TYPE_CHECKING:
     from recommendations.engine.terms import BuyerFeatures, ListingFeatures, Market
 
 Values = NDArray[np.float64]
-Rows = NDArray[np.intp]
 
 UTILITY = "utility"  # the buyer's taste for this listing: w . x, in logits
 ARCHETYPE = "archetype"  # cars like those in the buyer's history, by what other buyers did (EASE)
@@ -137,7 +137,8 @@ def effective_days(listed_days: ArrayLike, half_life_days: float) -> NDArray[np.
     """Days on sale, each decayed like the contacts of that day; nan and the future count as 0."""
     _check_half_life(half_life_days)
     listed = np.maximum(np.nan_to_num(np.asarray(listed_days, dtype=np.float64), nan=0.0), 0.0)
-    return half_life_days / np.log(2.0) * (1.0 - np.exp2(-listed / half_life_days))
+    days: NDArray[np.float64] = half_life_days / np.log(2.0) * (1.0 - np.exp2(-listed / half_life_days))
+    return days
 
 
 def freshness_term(listed_days: ArrayLike, half_life_days: float) -> NDArray[np.float64]:
@@ -155,7 +156,8 @@ def deal_term(prices: ArrayLike, expected_prices: ArrayLike) -> NDArray[np.float
     is_known = (asked > 0) & (expected > 0)
     ratio = np.divide(expected, asked, out=np.full(np.broadcast_shapes(asked.shape, expected.shape), np.nan),
                       where=is_known)  # fmt: skip
-    return np.clip(np.log(ratio), -LARGEST_DEAL, LARGEST_DEAL)
+    deals: NDArray[np.float64] = np.clip(np.log(ratio), -LARGEST_DEAL, LARGEST_DEAL)
+    return deals
 
 
 def distance_term(distance_km: ArrayLike, scale_km: float = 50.0) -> NDArray[np.float64]:
@@ -175,7 +177,8 @@ def great_circle_km(
     here, there = np.radians(latitude), np.radians(np.asarray(latitudes, dtype=np.float64))
     across = np.radians(np.asarray(longitudes, dtype=np.float64) - longitude)
     cosine = np.sin(here) * np.sin(there) + np.cos(here) * np.cos(there) * np.cos(across)
-    return EARTH_RADIUS_KM * np.arccos(np.clip(cosine, -1.0, 1.0))
+    distances_km: NDArray[np.float64] = EARTH_RADIUS_KM * np.arccos(np.clip(cosine, -1.0, 1.0))
+    return distances_km
 
 
 def archetype_term(neighbour_scores: ArrayLike, codes: ArrayLike) -> NDArray[np.float64]:

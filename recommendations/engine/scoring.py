@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
 
 from recommendations.engine import logit
+from recommendations.engine.arrays import Array, Floats, Integers
 from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.score_terms import DEFAULT_WEIGHTS, DEFAULT_WEIGHTS_FOR_COLD_BUYERS, TERMS, UTILITY
 
@@ -54,7 +55,7 @@ class PriceModel:
         levels[is_known] = self.levels[rows[is_known]]
         return np.exp(self.overall + levels + deviations @ self.slopes)
 
-    def to_arrays(self) -> dict[str, NDArray]:
+    def to_arrays(self) -> dict[str, Array]:
         """For storage; ``from_arrays`` restores it."""
         return {
             "overall": np.array(self.overall),
@@ -64,7 +65,7 @@ class PriceModel:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> PriceModel:
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> PriceModel:
         return cls(float(arrays["overall"]), arrays["levels"], arrays["slopes"], arrays["means"])
 
 
@@ -128,14 +129,14 @@ def _levels(
     return np.where(has_parent, start + shrunk(groups, values - start[groups]), tops)
 
 
-def _slopes_within(values: NDArray, groups: NDArray, covariates: NDArray, n_groups: int) -> NDArray[np.float64]:
+def _slopes_within(values: Floats, groups: Integers, covariates: Floats, n_groups: int) -> NDArray[np.float64]:
     """Least squares on what is left of values and covariates when each group's mean is taken out."""
     both = np.column_stack([covariates, values])
     means = np.column_stack([np.bincount(groups, column, n_groups) for column in both.T])
     inner = both - (means / np.maximum(np.bincount(groups, minlength=n_groups), 1)[:, None])[groups]
     cross = inner.T @ inner
     ridge = 1e-3 * np.diag(np.maximum(cross.diagonal()[:-1], 1.0))  # a covariate that never varies gets no slope
-    return np.linalg.solve(cross[:-1, :-1] + ridge, cross[:-1, -1])
+    return np.asarray(np.linalg.solve(cross[:-1, :-1] + ridge, cross[:-1, -1]), np.float64)
 
 
 AS_WELL = 1e-3  # of log-likelihood: less than that is the tolerance of a fit
@@ -189,7 +190,8 @@ class LinearScore:
 
     def score(self, terms: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         """Score of each listing, shape (n_listings,): higher is better. Raises as ``breakdown``."""
-        return self.breakdown(terms).sum(axis=1)
+        scores: NDArray[np.float64] = self.breakdown(terms).sum(axis=1)
+        return scores
 
     def scale_of(self, name: str) -> float:
         """What one unit of a term is worth in the score."""
@@ -214,7 +216,7 @@ class LinearScore:
         """The same score with every other term switched off."""
         return self.with_weights({name: 0.0 for name in self.names if name not in names})
 
-    def to_arrays(self) -> dict[str, NDArray]:
+    def to_arrays(self) -> dict[str, Array]:
         """For storage without pickle; ``from_arrays`` restores it."""
         return {
             "names": np.array(self.names, dtype=np.str_),
@@ -224,7 +226,7 @@ class LinearScore:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray], terms: tuple[str, ...] = TERMS) -> LinearScore:
+    def from_arrays(cls, arrays: Mapping[str, Array], terms: tuple[str, ...] = TERMS) -> LinearScore:
         """The reverse of ``to_arrays``, as weights of the terms of this release, in its order.
 
         A term that was not known when the score was learned weighs 0; a stored term that is none any more is ignored.
@@ -407,7 +409,8 @@ def _most_likely(sets: ChoiceSets, config: ScoreConfig) -> NDArray[np.float64]:
     bounds = [
         (0.0, 0.0) if name in off else (0.0, None) if name in config.non_negative else (None, None) for name in TERMS
     ] + [(None, None)]
-    return optimize.minimize(cost, prior, jac=True, method="L-BFGS-B", bounds=bounds).x
+    most_likely: NDArray[np.float64] = optimize.minimize(cost, prior, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return most_likely
 
 
 def _table(terms: Mapping[str, ArrayLike], names: tuple[str, ...]) -> NDArray[np.float64]:

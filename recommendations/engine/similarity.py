@@ -25,11 +25,10 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from catalog.attributes import ATTRIBUTES
+from recommendations.engine.arrays import Floats
 from recommendations.engine.encoder import Encoder, EncoderConfig, fit_unscaled, rows_to_fit
 from recommendations.engine.fields import CATEGORIES, NUMBERS, UNKNOWN, CategoryField, NumberField, category_values
 from recommendations.engine.table import ListingTable
-
-Floats = NDArray[np.float64]
 
 SIMILARITY_DIMENSIONS = 64  # of which the last ones are ``WORTHS``
 

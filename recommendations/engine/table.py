@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.attributes import CATEGORY_FEATURES, NUMBER_FEATURES, columns_of, declare
+from recommendations.engine.arrays import Texts
 
-Texts = NDArray[np.object_]
 Numbers = NDArray[np.float64]
 
 CATEGORY_FIELDS = ("make", "model", *columns_of(CATEGORY_FEATURES), "seller_kind")

@@ -21,6 +21,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import xlogy
 
 from recommendations.engine import linalg, logit
+from recommendations.engine.arrays import Reals, Rows
 from recommendations.engine.choice_sets import ChoiceSets, event_weights
 from recommendations.engine.logit import NewtonConfig
 
@@ -143,7 +144,7 @@ def draw(taste: Gaussian, rng: np.random.Generator, n: int = 1) -> NDArray[np.fl
     return taste.mean + rng.standard_normal((n, taste.n_dims)) @ factor.T
 
 
-def pack_covariance(covariance: NDArray) -> bytes:
+def pack_covariance(covariance: Reals) -> bytes:
     """Lower triangle, row by row, little-endian float32: 33 kB at 128 dimensions.
 
     Raises:
@@ -528,7 +529,8 @@ class _InterestMixture:
         )
         log_odds = np.log(np.maximum(division.shares, 1e-12))[:, None] + self.weights * log_chosen
         odds = np.exp(log_odds - log_odds.max(axis=0))
-        return odds / odds.sum(axis=0)
+        belonging: NDArray[np.float64] = odds / odds.sum(axis=0)
+        return belonging
 
 
 def _group(points: NDArray[np.float64], n_groups: int) -> NDArray[np.intp]:
@@ -536,7 +538,7 @@ def _group(points: NDArray[np.float64], n_groups: int) -> NDArray[np.intp]:
     centres = points[[cdist(points, points.mean(axis=0)[None]).argmax()]]
     while len(centres) < n_groups:
         centres = np.vstack([centres, points[cdist(points, centres).min(axis=1).argmax()]])
-    groups = cdist(points, centres).argmin(axis=1)
+    groups: Rows = cdist(points, centres).argmin(axis=1)
     for _ in range(10):
         for group in np.unique(groups):
             centres[group] = points[groups == group].mean(axis=0)
@@ -568,7 +570,8 @@ def _evidence(
     from_prior = mean - prior.mean
     distance = ((from_prior @ linalg.inverse(prior.covariance)) * from_prior).sum(axis=1)
     doubt = linalg.log_determinants(linalg.cholesky(prior.covariance)[None])
-    return log_likelihood - 0.5 * (distance + doubt + certainty)
+    evidence: NDArray[np.float64] = log_likelihood - 0.5 * (distance + doubt + certainty)
+    return evidence
 
 
 def _check_dimensions(buyers: Sequence[ChoiceSets], prior: Gaussian, start: Gaussian | None = None) -> None:

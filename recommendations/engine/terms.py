@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recommendations.engine.arrays import Reals
 from recommendations.engine.arrivals import draw_rates, group_rates, log_rate_ratio
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.score_terms import (
@@ -46,7 +47,7 @@ class ListingFeatures:
         latitude, longitude: Degrees, shape (n,); nan where unknown.
     """
 
-    vectors: NDArray
+    vectors: Reals
     archetypes: NDArray[np.integer]
     published_at: NDArray[np.float64]
     ended_at: NDArray[np.float64]
@@ -189,7 +190,7 @@ class BuyerFeatures:
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "offsets", offsets)
 
-    def utilities(self, vectors: NDArray) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    def utilities(self, vectors: Reals) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """Utility of listings under the taste that likes each best, and which taste that is; both of shape (n,)."""
         by_taste = np.asarray(vectors, dtype=np.float64) @ self.weights.T + self.offsets
         best = by_taste.argmax(axis=1)

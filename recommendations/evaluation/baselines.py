@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, vstack
 
+from recommendations.engine.arrays import Reals
 from recommendations.engine.implicit_feedback import als_factors, ease_weights, presence, strongest
 from recommendations.engine.score_terms import decayed_counts
 
@@ -80,10 +81,11 @@ def newest_in_budget(listed_at: ArrayLike, prices: ArrayLike, budget: Budget) ->
         return np.zeros(0)
     span = np.ptp(listed) or 1.0
     # divided by a little more than the span, so that the newest outside stays below the oldest inside
-    return fits + (listed - listed.min()) / (span * (1 + 1e-9))
+    scores: NDArray[np.float64] = fits + (listed - listed.min()) / (span * (1 + 1e-9))
+    return scores
 
 
-def average_of_liked(vectors: NDArray, liked: NDArray, strengths: ArrayLike) -> NDArray[np.float64]:
+def average_of_liked(vectors: Reals, liked: Reals, strengths: ArrayLike) -> NDArray[np.float64]:
     """Cosine of each thing with the mean of what a buyer liked, shape (n_things,): the usual "similar cars" list.
 
     Args:
@@ -96,7 +98,8 @@ def average_of_liked(vectors: NDArray, liked: NDArray, strengths: ArrayLike) -> 
     mean = np.asarray(strengths, dtype=np.float64) @ np.asarray(liked, dtype=np.float64)
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(mean)
     products = np.asarray(vectors, dtype=np.float64) @ mean
-    return np.divide(products, lengths, out=np.zeros(len(vectors)), where=lengths > 0)
+    cosines: NDArray[np.float64] = np.divide(products, lengths, out=np.zeros(len(vectors)), where=lengths > 0)
+    return cosines
 
 
 # From everybody's

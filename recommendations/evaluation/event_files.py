@@ -16,18 +16,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.engine.arrays import Floats
 from recommendations.evaluation.item_content import content_features
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents
 
 DELIMITERS = ("\t", "::", ";", ",")  # in this order, as a comma may well be in a text
 SECONDS_A_DAY = 86_400.0
 MILLISECONDS_FROM = 1e11  # an epoch above this is in milliseconds: in seconds it would be the year 5138
-COMPARISONS: dict[str, Callable] = {"<=": le, ">=": ge, "!=": ne, "<": lt, ">": gt, "=": eq}
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {"<=": le, ">=": ge, "!=": ne, "<": lt, ">": gt, "=": eq}
 PATTERNS = {"~": True, "!~": False}
 CONDITION = re.compile(r"^\s*(?P<column>.+?)\s*(?P<operator>!~|~|<=|>=|!=|=|<|>)\s*(?P<value>.*?)\s*$")
 
@@ -185,7 +186,7 @@ class _EventReader:
 
 
 def _as_arrays(
-    name: str, users: list[str], items: list[str], days: NDArray, weights: NDArray, left_out: Mapping[str, int]
+    name: str, users: list[str], items: list[str], days: Floats, weights: Floats, left_out: Mapping[str, int]
 ) -> EventFile:
     user_ids, user_rows = np.unique(users, return_inverse=True)
     item_ids, item_rows = np.unique(items, return_inverse=True)

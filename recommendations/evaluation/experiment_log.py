@@ -156,7 +156,8 @@ class Table:
     def in_segment(self, segment: str) -> NDArray[np.bool_]:
         """Which cells a segment holds; all of them where none is named."""
         if segment in ("guest", "account"):
-            return self.is_guest == (segment == "guest")
+            is_in_segment: NDArray[np.bool_] = self.is_guest == (segment == "guest")
+            return is_in_segment
         return (self.activities == segment) if segment else np.ones(len(self.days), bool)
 
 
@@ -225,7 +226,8 @@ class Reading:
     def _rows(self, outcome: str, variant: str, segment: str = "") -> NDArray[np.bool_]:
         table = self.table
         is_over = table.days <= self.last_day(outcome).toordinal()
-        return (table.variants == variant) & is_over & table.in_segment(segment)
+        is_counted: NDArray[np.bool_] = (table.variants == variant) & is_over & table.in_segment(segment)
+        return is_counted
 
 
 def read_experiment(experiment: Experiment, now: datetime) -> Reading:

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.feature_extraction.text import TfidfVectorizer
+
+from recommendations.engine.arrays import Floats
 
 MOST_CATEGORIES = 200  # more different values than this are texts
 MOST_WORDS = 512
 SEPARATOR = "|"  # of several values in one cell
-
-Floats = NDArray[np.float64]
 
 
 def content_features(columns: Mapping[str, Sequence[str]], n_items: int) -> Floats:
@@ -77,11 +76,13 @@ def scaled_ranks(numbers: Floats) -> Floats:
 def words_of(cells: Sequence[str]) -> Floats:
     """Words weighed by rarity (tf-idf), the ``MOST_WORDS`` commonest, shape (n_items, at most that)."""
     try:
-        return TfidfVectorizer(max_features=MOST_WORDS, sublinear_tf=True).fit_transform(cells).toarray()
+        words: Floats = TfidfVectorizer(max_features=MOST_WORDS, sublinear_tf=True).fit_transform(cells).toarray()
+        return words
     except ValueError:  # no cell holds a word
         return np.zeros((len(cells), 0))
 
 
 def _unit(rows: Floats) -> Floats:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 1e-12)
+    units: Floats = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 1e-12)
+    return units

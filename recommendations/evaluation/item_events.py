@@ -7,10 +7,13 @@ Users and items are rows (positions in arrays); time is counted in days from any
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+
+from recommendations.engine.arrays import Flags, Integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +51,13 @@ class ItemEvents:
     def __len__(self) -> int:
         return len(self.users)
 
-    def take(self, at: NDArray) -> ItemEvents:
+    def take(self, at: Integers | Flags) -> ItemEvents:
         """Events at some positions, or where a mask is true."""
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        return ItemEvents(
-            **{name: value[at] if isinstance(value, np.ndarray) else value for name, value in arrays.items()}
-        )
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        taken: dict[str, Any] = {
+            name: value[at] if isinstance(value, np.ndarray) else value for name, value in values.items()
+        }
+        return ItemEvents(**taken)
 
     def between(self, day: float, until: float) -> ItemEvents:
         """Events from a day on and before another."""
@@ -122,13 +126,14 @@ class ItemQuestion:
     def __len__(self) -> int:
         return len(self.user_rows)
 
-    def take(self, at: NDArray) -> ItemQuestion:
+    def take(self, at: Integers | Flags) -> ItemQuestion:
         """The question about some of the users, by position."""
         return ItemQuestion(self.user_rows[at], self.relevant[at], self.forbidden[at], self.candidates)
 
     def allowed(self, at: slice = slice(None)) -> NDArray[np.bool_]:
         """What may be listed for each of some of the users, shape (n, n_items)."""
-        return (self.forbidden[at].toarray() == 0) & self.candidates
+        is_allowed: NDArray[np.bool_] = (self.forbidden[at].toarray() == 0) & self.candidates
+        return is_allowed
 
 
 def ask(

@@ -10,7 +10,7 @@ and options learned from it; then the models are fitted once more on all of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, product
@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 from scipy import optimize
 from scipy.sparse import csr_array
 
+from recommendations.engine.arrays import Floats
 from recommendations.engine.scoring import LinearScore
 from recommendations.evaluation.baselines import Als, Neighbours, interest_matrix
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion, ask
 from recommendations.metrics import ranking as metrics
-
-Floats = NDArray[np.float64]
 
 EASE, FACTORS, CONTENT, AGAIN = "neighbours", "factors", "content", "again"
 USERS_AT_ONCE = 64
@@ -186,7 +185,7 @@ class LearningData:
 
     def _terms_of(self, rows: NDArray[np.intp], histories: csr_array, neighbours: Neighbours) -> dict[str, Floats]:
         is_known = self.n_events > 0
-        known = {
+        known: dict[str, Callable[[], Floats]] = {
             EASE: lambda: log_affinity(neighbours.scores(histories), is_known, self.config.floor),
             FACTORS: lambda: log_affinity(self.factors.scores(rows), is_known, self.config.floor),
             CONTENT: lambda: self._likeness(histories),
@@ -202,7 +201,8 @@ class LearningData:
             return np.zeros(histories.shape)
         profile = histories @ content
         lengths = np.linalg.norm(profile, axis=1, keepdims=True)
-        return np.divide(profile, lengths, out=np.zeros_like(profile), where=lengths > 0) @ content.T
+        likeness: Floats = np.divide(profile, lengths, out=np.zeros_like(profile), where=lengths > 0) @ content.T
+        return likeness
 
 
 def log_affinity(affinities: Floats, is_known: NDArray[np.bool_], floor: float) -> Floats:
@@ -392,7 +392,8 @@ def most_likely(
             strength * weights + gradient.astype(np.float64),
         )
 
-    return optimize.minimize(cost, np.zeros(n_terms), jac=True, method="L-BFGS-B").x
+    weights: Floats = optimize.minimize(cost, np.zeros(n_terms), jac=True, method="L-BFGS-B").x
+    return weights
 
 
 def _flat(terms: Mapping[str, Floats]) -> dict[str, Floats]:

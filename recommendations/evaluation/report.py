@@ -178,7 +178,8 @@ def tables(document: Mapping[str, Any]) -> list[Table]:
 
 def main_k(reading: Reading) -> int:
     """The middle length of list."""
-    return reading.ks[len(reading.ks) // 2]
+    middle: int = reading.ks[len(reading.ks) // 2]
+    return middle
 
 
 def plots(document: Mapping[str, Any]) -> Iterator[tuple[str, SafeString]]:

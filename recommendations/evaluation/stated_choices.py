@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.engine.arrays import Flags, Integers, Reals
 from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.taste import Prior, PriorConfig, fit_prior, posterior, posterior_batch
 from recommendations.metrics import ranking as metrics
@@ -36,8 +37,8 @@ class ChoiceTable:
             one of them is chosen. Names the person and the task.
     """
 
-    persons: NDArray
-    tasks: NDArray
+    persons: Integers
+    tasks: Integers
     chosen: NDArray[np.bool_]
     values: NDArray[np.float64]
     columns: tuple[str, ...]
@@ -213,7 +214,7 @@ def _means(people: list[ChoiceSets], prior: Prior) -> NDArray[np.float64]:
     return np.stack([taste.mean for taste in posterior_batch(people, prior)])
 
 
-def _chosen_features(sets: ChoiceSets) -> NDArray[np.float64]:
+def _chosen_features(sets: ChoiceSets) -> Reals:
     return sets.features[np.arange(len(sets)), sets.chosen]
 
 
@@ -263,7 +264,8 @@ def _features(values: NDArray[np.float64], is_learning: NDArray[np.bool_], squar
 def _standardised(values: NDArray[np.float64], is_learning: NDArray[np.bool_]) -> NDArray[np.float64]:
     known = values[is_learning]
     deviations = known.std(axis=0)
-    return (values - known.mean(axis=0)) / np.where(deviations > 1e-9, deviations, 1.0)
+    standardised: NDArray[np.float64] = (values - known.mean(axis=0)) / np.where(deviations > 1e-9, deviations, 1.0)
+    return standardised
 
 
 def _differs_within_sets(
@@ -272,7 +274,7 @@ def _differs_within_sets(
     """Columns that tell the alternatives of some learning task apart; a person's age, say, does not."""
     sums = np.column_stack([np.bincount(set_of_row, column) for column in features.T])
     within = features - (sums / np.bincount(set_of_row)[:, None])[set_of_row]
-    differs = np.abs(within[learns[set_of_row]]).max(axis=0) > 1e-9
+    differs: Flags = np.abs(within[learns[set_of_row]]).max(axis=0) > 1e-9
     if not differs.any():
         raise ValueError("no attribute differs between the alternatives of a task")
     return differs

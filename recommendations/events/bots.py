@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -118,7 +118,7 @@ def mark_bursts(buyer_ids: Sequence[int], at_most: int, since: datetime) -> int:
     return _mark(marks)
 
 
-def one_per_moment(rows: Iterable[tuple]) -> list[Opened]:
+def one_per_moment(rows: Iterable[tuple[Any, ...]]) -> list[Opened]:
     """Events in the order of time; of those that a client system sent under one and the same time, the first."""
     events, known = [], set()
     for _, listing_id, at, _, is_sent_by_system in rows:

@@ -33,7 +33,7 @@ class Event:
     event_id: str = ""
     listing_id: int | None = None
     waits_for: ListingReference | None = None
-    query: dict | None = None
+    query: dict[str, Any] | None = None
     occurred_at: datetime | None = None
     served_list_id: uuid.UUID | None = None
     position: int | None = None

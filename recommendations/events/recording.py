@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
@@ -382,7 +383,7 @@ def take_over_history(*, guest: Buyer, into: Buyer) -> None:
     take_over_mark(guest, into)
 
 
-def _take_over(rows: Manager, guest: Buyer, into: Buyer, *names: str) -> None:
+def _take_over(rows: Manager[Any], guest: Buyer, into: Buyer, *names: str) -> None:
     """Rows of which a buyer has one for each value of ``names``; those that the buyer has already win."""
     own = rows.filter(buyer=into, **{name: OuterRef(name) for name in names})
     rows.filter(Exists(own), buyer=guest).delete()

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from accounts.models import Buyer
 from catalog.querysets import ITEMS
+from recommendations.engine.arrays import Flags, Integers
 from recommendations.models import EventKind, Interaction
 from recommendations.models.arrays import as_objects, read_columns
 from recommendations.models.bots import is_person
@@ -87,7 +88,7 @@ class EventRows:
     def last_id(self) -> int:
         return int(self.ids.max(initial=0))
 
-    def take(self, at: NDArray) -> EventRows:
+    def take(self, at: Integers | Flags) -> EventRows:
         """Events at some positions, or where a mask is true."""
         columns = {each.name: getattr(self, each.name)[at] for each in fields(self) if each.name != "log"}
         return replace(self, **columns)

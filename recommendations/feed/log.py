@@ -151,7 +151,7 @@ def write_actions(
     user_id: str, listing_ids: Sequence[int], kinds: Sequence[str], event_ids: Sequence[str], occurred_at: float
 ) -> int:
     """Append to the log, all or none; returns how many were new. IntegrityError when a listing is gone by now."""
-    return execute(
+    n_recorded: int = execute(
         RECORD,
         {
             "user_id": user_id,
@@ -162,6 +162,7 @@ def write_actions(
             "occurred_at": occurred_at,
         },
     )
+    return n_recorded
 
 
 def _array(values: Sequence[int | float | str]) -> str:

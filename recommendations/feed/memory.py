@@ -21,6 +21,7 @@ from scipy.sparse import csr_array
 
 from catalog.models import Listing
 from catalog.querysets import ITEMS
+from recommendations.engine.arrays import Array
 from recommendations.feed.model import FeedConfig, FeedEvents, FeedModel, fit_feed
 from recommendations.feed.ranking import ItemScorer
 from recommendations.listings.index import read_changes, read_oldest_open_transaction
@@ -128,7 +129,7 @@ class Memory:
             self._arrays = _ItemArrays()
             self._items: Items | None = None
             self._view: View | None = None
-            self._fit: tuple[int | None, dict[str, NDArray]] = (None, {})
+            self._fit: tuple[int | None, dict[str, Array]] = (None, {})
             self._change: int | None = None
             self._resume_at = 0
             self._seen_lines: dict[int, int] = {}
@@ -245,7 +246,7 @@ def packed(model: FeedModel, listing_ids: NDArray[np.int64]) -> bytes:
     return buffer.getvalue()
 
 
-def read_fit(number: int | None) -> tuple[int | None, dict[str, NDArray]]:
+def read_fit(number: int | None) -> tuple[int | None, dict[str, Array]]:
     """The fit and its number, which may be a newer one by now; nothing when there is none."""
     found = FeedFit.objects.values_list("number", "content").first() if number is not None else None
     if found is None:
@@ -254,7 +255,7 @@ def read_fit(number: int | None) -> tuple[int | None, dict[str, NDArray]]:
         return found[0], dict(arrays)
 
 
-def model_of(arrays: dict[str, NDArray], items: Items) -> FeedModel:
+def model_of(arrays: dict[str, Array], items: Items) -> FeedModel:
     """The model over a process's rows. Items that it does not know are as any item of their genres before the fit."""
     n_items = len(items.names)
     nothing = np.zeros(0, np.intp)

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
-Floats = NDArray[np.float64]
-Rows = NDArray[np.intp]
+from recommendations.engine.arrays import Floats, Rows
 
 WEIGHT_RANGE = (2.0, 60.0)  # shows that the prior of an item's like rate may be worth
 USUAL_WEIGHT = 15.0  # the same, before there is data
@@ -165,7 +164,8 @@ def log_ratio(observed: Floats, expected: Floats, strength: float) -> Floats:
 
 def tag_scales(tags: csr_array) -> Floats:
     """What an item's genres are divided by, so that one with many is not more extreme for it; shape (n_items,)."""
-    return 1.0 / np.sqrt(np.maximum(np.diff(tags.indptr), 1.0))
+    scales: Floats = 1.0 / np.sqrt(np.maximum(np.diff(tags.indptr), 1.0))
+    return scales
 
 
 def _priors(
@@ -241,7 +241,8 @@ def _strongest(rows: Rows, values: Floats, allowed: NDArray[np.bool_], n: int) -
     starts = np.r_[0, np.flatnonzero(np.diff(rows[at])) + 1] if len(at) else np.zeros(0, np.intp)
     lengths = np.diff(np.r_[starts, len(at)])
     rank = np.arange(len(at)) - np.repeat(starts, lengths)
-    return at[rank < n]
+    strongest: Rows = at[rank < n]
+    return strongest
 
 
 def _pairs(users: Rows, items: Rows, shape: tuple[int, int]) -> csr_array:

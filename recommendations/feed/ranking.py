@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recommendations.engine.arrays import Floats, Floats32, Rows
 from recommendations.feed.model import FeedModel, log_ratio, tag_scales
-
-Floats32 = NDArray[np.float32]
-Rows = NDArray[np.intp]
 
 LEARNED, TOP, UNSEEN, RANDOM, AGAIN = "learned", "top", "unseen", "random", "again"
 LOOKED_AT = 1024  # items among which the least shown is looked for: as good as all of them, and cheaper
@@ -95,7 +93,7 @@ class Table:
         self._starts, self._columns, self._values = matrix.indptr, matrix.indices, matrix.data.astype(np.float32)
         self.n_columns = matrix.shape[1]
 
-    def cells(self, rows: Rows) -> tuple[Rows, NDArray, Floats32]:
+    def cells(self, rows: Rows) -> tuple[Rows, Floats, Floats32]:
         """Every cell of some rows: which of the rows it is in, its column and its value, all of one length."""
         starts = self._starts[rows]
         lengths = self._starts[rows + 1] - starts
@@ -103,7 +101,7 @@ class Table:
         at = np.arange(len(of)) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
         return of, self._columns[at], self._values[at]
 
-    def sums(self, rows: Rows, weights: NDArray | None = None) -> NDArray[np.float64]:
+    def sums(self, rows: Rows, weights: Floats | None = None) -> NDArray[np.float64]:
         """Weighted sum of some rows, shape (n_columns,)."""
         of, columns, values = self.cells(rows)
         weighted = values if weights is None else weights[of] * values
@@ -218,7 +216,8 @@ class ItemScorer:
         missed = rules.dislike * self.model.dislike_surprise
         expected = self._tags.sums(tried, self._rates[tried]) + missed * self._tags.sums(person.disliked)
         ratios = rules.tag_weight * log_ratio(observed, expected, rules.tag_strength)
-        return (self._genres @ ratios.astype(np.float32))[self._genres_of]
+        by_item: Floats32 = (self._genres @ ratios.astype(np.float32))[self._genres_of]
+        return by_item
 
     def _add_neighbours(self, scores: Floats32, rows: Rows, weight: float) -> None:
         """What some items say about the others; many that say the same do not add up in full.

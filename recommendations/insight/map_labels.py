@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from django.conf import settings
@@ -84,7 +84,7 @@ def read_facts(listing_ids: NDArray[np.int64]) -> list[Facts]:
     return [facts_from(rows[key], rates) if key in rows else Facts(key) for key in listing_ids.tolist()]
 
 
-def facts_from(row: tuple, rates: Mapping[str, float]) -> Facts:
+def facts_from(row: tuple[Any, ...], rates: Mapping[str, float]) -> Facts:
     key, status, make, body, price, currency, *numbers = row
     if price is None:
         return Facts(key, status, make or "", body or "", "", None, *numbers)

@@ -82,7 +82,8 @@ def fit_axes(vectors: NDArray[np.floating], covariance: NDArray[np.floating], n_
 def symmetric_root(covariance: NDArray[np.floating]) -> NDArray[np.float64]:
     """The symmetric matrix whose square is a covariance; what rounding has made negative counts as 0."""
     values, directions = np.linalg.eigh(np.asarray(covariance, np.float64))
-    return (directions * np.sqrt(np.maximum(values, 0.0))) @ directions.T
+    root: NDArray[np.float64] = (directions * np.sqrt(np.maximum(values, 0.0))) @ directions.T
+    return root
 
 
 def signs_of(axes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -194,4 +195,5 @@ def coordinates_beside(
         return np.empty((0, 2))
     apart = np.linalg.norm(np.asarray(features)[:, None, :] - np.asarray(known_features)[None], axis=2)
     nearest = np.argsort(apart, axis=1, kind="stable")[:, :n_neighbours]
-    return np.asarray(known_coordinates, np.float64)[nearest].mean(axis=1)
+    coordinates: NDArray[np.float64] = np.asarray(known_coordinates, np.float64)[nearest].mean(axis=1)
+    return coordinates

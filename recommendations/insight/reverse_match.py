@@ -157,7 +157,8 @@ def utility_of(preference: Preference, vectors: NDArray[np.float32]) -> NDArray[
     of_tastes = [
         vectors @ interest.taste.mean.astype(np.float32) + np.float32(interest.offset) for interest in interests
     ]
-    return np.max(of_tastes, axis=0)
+    best: NDArray[np.float32] = np.max(of_tastes, axis=0)
+    return best
 
 
 def done_with(listing: Listing, buyer_ids: Sequence[int]) -> dict[int, str]:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from catalog.attributes import CATEGORY_FEATURES
 from recommendations.buyers.interests import Interest
 from recommendations.buyers.profiles import GRIDS, in_words
+from recommendations.engine.arrays import Floats
 from recommendations.engine.encoder import Encoder
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.taste import Gaussian, Prior
@@ -25,8 +25,6 @@ BARS_AT_MOST = 8
 BARS_OF = ("make", *(category.name for category in CATEGORY_FEATURES))
 POINTS = 48
 NO_SPREAD = 1e-9  # of utility, squared: all buyers are of one mind, or the field has one level
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,4 +139,5 @@ def contrasts(rows: Floats) -> Floats:
 
 def deviations(rows: Floats, covariance: Floats) -> Floats:
     """Standard deviation of each row's product with the weights, shape (n,)."""
-    return np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", rows, covariance, rows, optimize=True), 0.0))
+    spreads: Floats = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", rows, covariance, rows, optimize=True), 0.0))
+    return spreads

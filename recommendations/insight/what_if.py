@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -60,7 +61,7 @@ class HypotheticalEvent:
 
     kind: str
     listing_id: int | None = None
-    query: dict | None = None
+    query: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

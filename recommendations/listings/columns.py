@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from catalog import attributes
 from catalog.filters import ListingFilters
 from catalog.models import Listing
+from recommendations.engine.arrays import Array
 from recommendations.engine.score_terms import great_circle_km
 from recommendations.engine.table import CATEGORY_FIELDS, NUMBER_FIELDS, ListingTable
 from recommendations.listings.rows import ListingRows
@@ -149,7 +150,7 @@ class ListingColumns:
             self._numbers[name] = with_room_for(numbers, self.n_rows, np.nan)
 
 
-def with_room_for(array: NDArray, n_rows: int, fill: Any) -> NDArray:
+def with_room_for(array: Array, n_rows: int, fill: Any) -> Array:
     """The array itself where it is long enough; else a copy with an eighth to spare, so that growth is rare."""
     if len(array) >= n_rows:
         return array

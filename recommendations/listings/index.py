@@ -368,7 +368,8 @@ def read_oldest_open_transaction() -> int:
     """Every transaction below this number has ended, and what it committed is visible."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-        return cursor.fetchone()[0]
+        oldest: int = cursor.fetchone()[0]
+        return oldest
 
 
 def read_changes(since_transaction: int, at_most: int | None = None) -> list[tuple[int, int, int]]:
@@ -384,7 +385,8 @@ def read_changes(since_transaction: int, at_most: int | None = None) -> list[tup
             "OR transaction_id = pg_current_xact_id_if_assigned()::text::bigint) LIMIT %s",
             [since_transaction, at_most],
         )
-        return cursor.fetchall()
+        changes: list[tuple[int, int, int]] = cursor.fetchall()
+        return changes
 
 
 # --- One index per process -------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.engine.arrays import Array
+
 NEWEST = "newest"
 NUMBERS = {"price": "price", "year": "year", "mileage": "mileage_km"}  # name of an order -> column of numbers
 MOVED_AT_MOST = 2_000  # rows; where more have changed, sorting all of them anew is not slower
@@ -23,7 +25,7 @@ class Sortable(Protocol):
 
     def __len__(self) -> int: ...
 
-    def column(self, name: str) -> NDArray: ...
+    def column(self, name: str) -> Array: ...
 
 
 def keys_of(rows: Sortable, ordering: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

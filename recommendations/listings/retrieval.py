@@ -7,7 +7,7 @@ over the filtered rows when they are few, through the HNSW index when they are m
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from django.conf import settings
@@ -121,7 +121,7 @@ class PgvectorRetriever:
         vector = as_vector(asked)
         return self._run(query, distance, chosen, [vector, *parameters, vector, k * OVER_FETCH, k])
 
-    def _run(self, query: sql.SQL, distance: sql.SQL, allowed: str, parameters: list) -> Found:
+    def _run(self, query: sql.SQL, distance: sql.SQL, allowed: str, parameters: list[Any]) -> Found:
         vectors = sql.Identifier(partition_of(self._version_id))
         with connection.cursor() as cursor:
             cursor.execute(query.format(distance=distance, allowed=sql.SQL(allowed), vectors=vectors), parameters)

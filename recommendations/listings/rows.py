@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from catalog.attributes import CATEGORIES, CATEGORY_FEATURES, NUMBER_FEATURES, RANGES, columns_of
 from catalog.currencies import exchange_rates as currencies_worth
 from catalog.models import Listing
+from recommendations.engine.arrays import Array
 from recommendations.engine.stock import FOREVER
 from recommendations.engine.table import NUMBER_FIELDS, ListingTable
 from recommendations.models.arrays import as_objects, read_queryset
@@ -68,7 +69,7 @@ class ListingRows:
     ended_at: NDArray[np.float64]
     latitude: NDArray[np.float64]
     longitude: NDArray[np.float64]
-    others: dict[str, NDArray]
+    others: dict[str, Array]
     seller_ids: NDArray[np.int64]
     seller_user_ids: NDArray[np.int64]
     promoted_until: NDArray[np.float64]
@@ -91,7 +92,8 @@ class ListingRows:
         """A filterable number, nan where unknown."""
         if name in self.others:
             return self.others[name]
-        return getattr(self if name in LOCATION_COLUMNS else self.table, name)
+        numbers: NDArray[np.float64] = getattr(self if name in LOCATION_COLUMNS else self.table, name)
+        return numbers
 
 
 def table_of(listings: Sequence[Listing]) -> ListingTable:
@@ -150,7 +152,7 @@ def tags_of(content: str) -> tuple[str, ...]:
     return tuple(json.loads(content or "[]"))
 
 
-def names_of(columns: Mapping[str, NDArray]) -> NDArray[np.object_]:
+def names_of(columns: Mapping[str, Array]) -> NDArray[np.object_]:
     """The twin of ``Listing.name``: the title, or make and model, or the bare id."""
     names = ("id", "title", "make__name", "car_model__name")
     parts = zip(*(columns[name].tolist() for name in names), strict=True)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from catalog.attributes import RANGES
 from catalog.filters import ListingFilters
+from recommendations.engine.arrays import Array
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.stock import FOREVER, Stock
 from recommendations.engine.terms import ListingFeatures, Market
@@ -67,7 +68,7 @@ class ListingSnapshot:
         self.columns = ListingColumns()
         self._row_by_listing_id: dict[int, int] = {}
         self._n_rows = 0
-        self._arrays: dict[str, NDArray] = {name: np.empty(0, dtype) for name, (dtype, _) in COLUMNS.items()}
+        self._arrays: dict[str, Array] = {name: np.empty(0, dtype) for name, (dtype, _) in COLUMNS.items()}
         self._vectors = np.empty((0, ranker.n_dims), np.float32)
         self._archetypes = np.empty(0, np.int32)
         self._deals = np.empty(0)
@@ -256,7 +257,7 @@ class ListingSnapshot:
         """Ids and vectors of listings that have no row here, as far as they can be had."""
         return np.empty(0, np.int64), np.empty((0, self.ranker.n_dims), np.float32)
 
-    def column(self, name: str) -> NDArray:
+    def column(self, name: str) -> Array:
         """One column of COLUMNS, shape (n_rows,)."""
         return self._arrays[name][: self._n_rows]
 

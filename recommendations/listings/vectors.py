@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from psycopg import Copy, sql
 
 from catalog.models import Listing
+from recommendations.engine.arrays import Array
 from recommendations.models import SIMILAR_DIMENSIONS, VECTOR_DIMENSIONS, RankerVersion
 from recommendations.models.arrays import read_records
 
@@ -55,9 +56,9 @@ def read_similar(
 
 
 # Fields of a record in PostgreSQL's binary COPY, each after its size in bytes.
-VERSION_FIELDS: list[tuple] = [("version_size", ">i4"), ("version_id", ">i8")]
+VERSION_FIELDS: list[tuple[Any, ...]] = [("version_size", ">i4"), ("version_id", ">i8")]
 
-VECTOR_FIELDS: list[tuple] = [
+VECTOR_FIELDS: list[tuple[Any, ...]] = [
     ("id_size", ">i4"), ("listing_id", ">i8"),
     ("digest_size", ">i4"), ("digest", ">i8"),
     ("vector_size", ">i4"), ("dimensions", ">i2"), ("unused", ">i2"), ("vector", ">f4", (VECTOR_DIMENSIONS,)),
@@ -131,12 +132,12 @@ def fill_partition(
 
 
 def vector_records(
-    record: np.dtype,
+    record: np.dtype[Any],
     listing_ids: NDArray[np.int64],
     vectors: NDArray[np.float32],
     digests: NDArray[np.int64],
     similar: NDArray[np.float32],
-) -> NDArray:
+) -> Array:
     """Rows as binary COPY takes them, by listing id."""
     order = np.argsort(listing_ids)
     records = np.zeros(len(order), record)
@@ -220,7 +221,8 @@ def is_beyond_a_window() -> bool:
 def has_index(version_id: int, name: str = VECTOR_INDEX) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{partition_of(version_id)}_{name}"])
-        return cursor.fetchone()[0]
+        exists: bool = cursor.fetchone()[0]
+        return exists
 
 
 def index_partition(version_id: int) -> None:

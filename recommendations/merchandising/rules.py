@@ -132,7 +132,10 @@ def read_rules() -> tuple[Rule, ...]:
 
 def _related(through: Any, column: str) -> QuerySet[Any]:
     """Keys of the rows that a rule names, by the table between them."""
-    return through._default_manager.filter(merchandisingrule_id=OuterRef("pk")).order_by(column).values(column)
+    related: QuerySet[Any] = (
+        through._default_manager.filter(merchandisingrule_id=OuterRef("pk")).order_by(column).values(column)
+    )
+    return related
 
 
 # --- One copy per process --------------------------------------------------------------------------------------------

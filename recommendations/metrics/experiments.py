@@ -161,7 +161,8 @@ def best_rho_squared(n: float, alpha: float = ALPHA) -> float:
 def boundary(n: ArrayLike, rho_squared: float, alpha: float = ALPHA) -> Numbers:
     """How many standard errors an estimate of ``n`` buyers may be away from the truth, at all times at once."""
     spread = np.maximum(np.asarray(n, np.float64), 1.0) * rho_squared
-    return np.sqrt(2.0 * (spread + 1.0) / spread * (0.5 * np.log1p(spread) - np.log(alpha)))
+    bounds: Numbers = np.sqrt(2.0 * (spread + 1.0) / spread * (0.5 * np.log1p(spread) - np.log(alpha)))
+    return bounds
 
 
 def always_valid_p(squared_z: ArrayLike, n: ArrayLike, rho_squared: float) -> Numbers:
@@ -222,7 +223,8 @@ def ratio_p(counts: ArrayLike, shares: ArrayLike) -> Numbers:
     of_counts = (gammaln(prior + seen) - gammaln(prior)).sum(-1) - (
         gammaln(RATIO_CONCENTRATION + seen.sum(-1)) - gammaln(RATIO_CONCENTRATION)
     )
-    return np.exp(np.minimum((seen * np.log(expected)).sum(-1) - of_counts, 0.0))
+    p_values: Numbers = np.exp(np.minimum((seen * np.log(expected)).sum(-1) - of_counts, 0.0))
+    return p_values
 
 
 def holm(p_values: ArrayLike) -> Numbers:

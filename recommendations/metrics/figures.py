@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
+from recommendations.engine.arrays import Array, Integers, Reals
 from recommendations.metrics import ranking as metrics
 from recommendations.metrics.ranking import PADDING, Hits
 
@@ -48,8 +49,8 @@ class Question:
 
     relevant: Sequence[NDArray[np.intp]]
     candidates: NDArray[np.bool_]
-    n_events: NDArray
-    features: NDArray
+    n_events: Integers
+    features: Reals
     groups: NDArray[np.integer] | None = None
     buyer_slices: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     thing_slices: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
@@ -219,7 +220,7 @@ def of_groups(question: Question, lists: Lists, ks: Sequence[int]) -> PerBuyer:
     return dict(of_sliced(hits, ks, OF_ARCHETYPES))
 
 
-def first_hits(groups: NDArray, wanted: Sequence[NDArray]) -> NDArray[np.bool_]:
+def first_hits(groups: Integers, wanted: Sequence[Integers]) -> NDArray[np.bool_]:
     """Places at which a wanted group appears for the first time in a list, shape of ``groups``."""
     at = np.zeros(groups.shape, bool)
     for row, codes in enumerate(wanted):
@@ -294,8 +295,11 @@ def gini_figure(ranker: str, question: Question, lists: Lists, k: int, draws: ND
     return Figure(ranker, ALL_BUYERS, EXPOSURE_GINI, k, value, max(float(low), 0.0), min(float(high), 1.0), len(lists))
 
 
-def _ratio(sums: NDArray[np.float64], counts: NDArray) -> NDArray[np.float64]:
-    return np.divide(sums, counts, out=np.full(np.shape(sums), np.nan), where=np.asarray(counts) > 0)
+def _ratio(sums: NDArray[np.float64], counts: Array) -> NDArray[np.float64]:
+    ratios: NDArray[np.float64] = np.divide(
+        sums, counts, out=np.full(np.shape(sums), np.nan), where=np.asarray(counts) > 0
+    )
+    return ratios
 
 
 METRICS: tuple[Metric, ...] = (

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from recommendations.engine.arrays import Integers
+
 FEWEST_EFFECTIVE = 100.0  # trials; below, an interval is wide and not to be trusted either
 FEWEST_EFFECTIVE_SHARE = 0.01
 SUPPORT_TOLERANCE = 0.1  # the mean weight is 1 where the log tried all that the target shows
@@ -128,7 +130,7 @@ def _warnings(n: int, effective_n: float, mean_weight: float) -> Iterator[str]:
 
 
 def _ratio_with_interval(
-    gains: NDArray[np.float64], sizes: NDArray[np.float64], buyer_ids: NDArray, rng: np.random.Generator, n_draws: int
+    gains: NDArray[np.float64], sizes: NDArray[np.float64], buyer_ids: Integers, rng: np.random.Generator, n_draws: int
 ) -> tuple[float, float, float]:
     """Sum of gains over sum of sizes, and the ends of its interval when whole buyers are drawn."""
     _, codes = np.unique(buyer_ids, return_inverse=True)
@@ -141,7 +143,10 @@ def _ratio_with_interval(
 
     def ratio(some_gains: ArrayLike, some_sizes: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
         total = np.sum(some_sizes, axis=axis)
-        return np.divide(np.sum(some_gains, axis=axis), total, out=np.zeros_like(total), where=total > 0)
+        ratios: NDArray[np.float64] = np.divide(
+            np.sum(some_gains, axis=axis), total, out=np.zeros_like(total), where=total > 0
+        )
+        return ratios
 
     drawn = stats.bootstrap(by_buyer, ratio, paired=True, n_resamples=n_draws, method="percentile", rng=rng,
                             batch=max(1, 2_000_000 // len(by_buyer[0])))  # fmt: skip

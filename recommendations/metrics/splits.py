@@ -6,7 +6,9 @@ Times are plain numbers (days, seconds, or a datetime64 array); the functions on
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from recommendations.engine.arrays import Array
 
 
 def cutoff_of_last_share(times: ArrayLike, test_share: float) -> object:
@@ -26,7 +28,7 @@ def cutoff_of_last_share(times: ArrayLike, test_share: float) -> object:
     return happened[n_train]
 
 
-def _times(times: ArrayLike) -> NDArray:
+def _times(times: ArrayLike) -> Array:
     happened = np.asarray(times)
     if happened.ndim != 1:
         raise ValueError(f"times must have shape (n_events,), not {happened.shape}")
@@ -35,5 +37,5 @@ def _times(times: ArrayLike) -> NDArray:
     return happened
 
 
-def _all_numbers(values: NDArray) -> bool:
+def _all_numbers(values: Array) -> bool:
     return values.size == 0 or (np.issubdtype(values.dtype, np.number) and not np.isnan(values).any())

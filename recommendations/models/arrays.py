@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from django.core.exceptions import EmptyResultSet
@@ -11,15 +12,17 @@ from django.db.models import QuerySet
 from numpy.typing import NDArray
 from psycopg import ClientCursor, Cursor, sql
 
+from recommendations.engine.arrays import Array
 
-def as_objects(values: Sequence) -> NDArray[np.object_]:
+
+def as_objects(values: Sequence[Any]) -> NDArray[np.object_]:
     """One object per element, also where the elements are sequences themselves."""
     array = np.empty(len(values), object)
     array[:] = values
     return array
 
 
-def read_columns(query: sql.Composable, *types: type[np.int64] | type[np.float64]) -> list[NDArray]:
+def read_columns(query: sql.Composable, *types: type[np.int64] | type[np.float64]) -> list[Array]:
     """The columns of a query as arrays, its rows in no particular order.
 
     All columns must be bigint or double precision, as the types say, and never NULL.
@@ -35,7 +38,7 @@ SENDERS = {np.int64: "int8send", np.float64: "float8send"}  # PostgreSQL's own f
 ROWS_IN_ONE = 50_000
 
 
-def read_records(query: sql.Composable, senders: Sequence[str], record: np.dtype) -> NDArray:
+def read_records(query: sql.Composable, senders: Sequence[str], record: np.dtype[Any]) -> Array:
     """The rows of a query as records of a fixed length, in no particular order.
 
     The database strings the columns' bytes together, many rows to one value. Sent row by row, even by COPY, each is a
@@ -56,7 +59,7 @@ def read_records(query: sql.Composable, senders: Sequence[str], record: np.dtype
 
 
 def read_queryset(
-    rows: QuerySet, whole: Sequence[str], fractions: Sequence[str], texts: Sequence[str]
+    rows: QuerySet[Any], whole: Sequence[str], fractions: Sequence[str], texts: Sequence[str]
 ) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.float64]], dict[str, NDArray[np.object_]]]:
     """Columns of a queryset by name, its rows in no particular order, packed as in ``read_records``.
 

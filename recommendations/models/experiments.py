@@ -105,7 +105,8 @@ class Experiment(models.Model):
         if self.control in self.variants:
             return self.control
         plain = [name for name, variant in sorted(self.variants.items()) if not variant.get("overrides")]
-        return (plain or sorted(self.variants) or [""])[0]
+        arm: str = (plain or sorted(self.variants) or [""])[0]
+        return arm
 
     @property
     def other_arms(self) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recommendations.engine.arrays import Integers, Reals
 from recommendations.ratings.table import RatingTable
 
 PULL = 5.0  # ratings' worth of doubt that an item or a person differs from the mean at all
@@ -22,38 +23,39 @@ class BiasTerms:
     """
 
     mean: float
-    person_biases: np.ndarray
-    item_biases: np.ndarray
+    person_biases: Reals
+    item_biases: Reals
 
     @classmethod
     def fit(cls, table: RatingTable) -> BiasTerms:
         """Ridge regression by alternating between the two; each bias is shrunk as by ``PULL`` ratings of the mean."""
         mean = float(table.ratings.mean())
         rest = table.ratings - mean
-        people, items = np.zeros(table.n_people + 1), np.zeros(table.n_items + 1)
+        people: Reals = np.zeros(table.n_people + 1)
+        items: Reals = np.zeros(table.n_items + 1)
         for _ in range(ROUNDS):
             items = _shrunk_means(table.item_rows, rest - people[table.person_rows], len(items))
             people = _shrunk_means(table.person_rows, rest - items[table.item_rows], len(people))
         return cls(mean, people, items)
 
-    def person_bias(self, item_rows: np.ndarray, ratings: np.ndarray) -> float:
+    def person_bias(self, item_rows: Integers, ratings: Reals) -> float:
         """How generous a person is who rated these items so; 0 for one without ratings."""
         rest = ratings - self.mean - self.item_biases[item_rows]
         return float(rest.sum() / (len(ratings) + PULL))
 
-    def estimates(self, person_rows: np.ndarray, item_rows: np.ndarray) -> np.ndarray:
+    def estimates(self, person_rows: Integers, item_rows: Integers) -> Reals:
         return self.mean + self.person_biases[person_rows] + self.item_biases[item_rows]
 
 
-def _shrunk_means(rows: np.ndarray, values: np.ndarray, n_rows: int) -> np.ndarray:
+def _shrunk_means(rows: Integers, values: Reals, n_rows: int) -> Reals:
     return np.bincount(rows, values, n_rows) / (np.bincount(rows, minlength=n_rows) + PULL)
 
 
-def rmse(estimates: np.ndarray, ratings: np.ndarray) -> float:
+def rmse(estimates: Reals, ratings: Reals) -> float:
     """Root of the mean squared error, in the unit of the ratings."""
     return float(np.sqrt(np.mean((estimates - ratings) ** 2)))
 
 
-def mae(estimates: np.ndarray, ratings: np.ndarray) -> float:
+def mae(estimates: Reals, ratings: Reals) -> float:
     """Mean absolute error, in the unit of the ratings."""
     return float(np.mean(np.abs(estimates - ratings)))

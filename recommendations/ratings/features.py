@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from recommendations.engine.arrays import Integers, Reals
 from recommendations.ratings.table import RatingTable
 
 
@@ -41,7 +42,7 @@ class Side:
     def n_features(self) -> int:
         return int(self.blocks.shape[1])
 
-    def fold(self, linear: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def fold(self, linear: Reals, factors: Reals) -> tuple[Reals, Reals]:
         """(a, p) of every row: biases, shape (n_rows,), and vectors, shape (n_rows, n_factors).
 
         Args:
@@ -69,6 +70,6 @@ def _side(met: sparse.csr_matrix) -> Side:
     return Side(blocks, n_own)
 
 
-def partner_weight(n_partners: np.ndarray) -> np.ndarray:
+def partner_weight(n_partners: Integers) -> Reals:
     """1 / sqrt(n); of an empty set anything, since it multiplies nothing."""
     return 1.0 / np.sqrt(np.maximum(n_partners, 1))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from recommendations.engine.arrays import Integers, Reals
 from recommendations.ratings.features import Side, sides_of
 from recommendations.ratings.table import RatingTable
 
@@ -32,13 +33,13 @@ class Standard:
     std: float
 
     @classmethod
-    def of(cls, ratings: np.ndarray) -> Standard:
+    def of(cls, ratings: Reals) -> Standard:
         return cls(float(ratings.mean()), float(ratings.std()) or 1.0)  # ratings that are all alike have no spread
 
-    def units(self, ratings: np.ndarray) -> np.ndarray:
+    def units(self, ratings: Reals) -> Reals:
         return (ratings - self.mean) / self.std
 
-    def stars(self, units: np.ndarray) -> np.ndarray:
+    def stars(self, units: Reals) -> Reals:
         return self.mean + self.std * units
 
 
@@ -51,8 +52,8 @@ class GroupPrior:
         precision: 1 / variance of the same.
     """
 
-    mean: np.ndarray
-    precision: np.ndarray
+    mean: Reals
+    precision: Reals
 
 
 class Draw:
@@ -65,17 +66,17 @@ class Draw:
         self.intercept = float(machine.w0)
         self.noise_precision = float(hyper.alpha)
 
-    def people(self) -> tuple[np.ndarray, np.ndarray]:
+    def people(self) -> tuple[Reals, Reals]:
         """(a, p) of features.py, shapes (n_people,) and (n_people, n_factors)."""
         end = self._people.n_features
         return self._people.fold(self._linear[:end], np.ascontiguousarray(self._factors[:end]))
 
-    def items(self) -> tuple[np.ndarray, np.ndarray]:
+    def items(self) -> tuple[Reals, Reals]:
         """(b, q) of features.py, shapes (n_items,) and (n_items, n_factors)."""
         start = self._people.n_features
         return self._items.fold(self._linear[start:], np.ascontiguousarray(self._factors[start:]))
 
-    def items_met(self) -> tuple[np.ndarray, np.ndarray]:
+    def items_met(self) -> tuple[Reals, Reals]:
         """(w, v) of items as partners of a person, shapes (n_items,) and (n_items, n_factors)."""
         columns = slice(self._people.n_own, self._people.n_features)
         return self._linear[columns], self._factors[columns]
@@ -87,11 +88,12 @@ class Draw:
             np.append(hyper.lambda_w[group], np.asarray(hyper.lambda_V)[group]),
         )
 
-    def estimates(self, person_rows: np.ndarray, item_rows: np.ndarray) -> np.ndarray:
+    def estimates(self, person_rows: Integers, item_rows: Integers) -> Reals:
         """What this one draw says of pairs, in standard units."""
         (person_biases, people), (item_biases, items) = self.people(), self.items()
         products = np.einsum("ij,ij->i", people[person_rows], items[item_rows])
-        return self.intercept + person_biases[person_rows] + item_biases[item_rows] + products
+        estimated: Reals = self.intercept + person_biases[person_rows] + item_biases[item_rows] + products
+        return estimated
 
 
 OnDraw = Callable[[int, Draw], bool | None]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from recommendations.engine.arrays import Array, Flags, Integers, Reals, Rows
 from recommendations.ratings.baselines import BiasTerms, mae, rmse
 from recommendations.ratings.exceptions import ArtefactRefused, UnknownItems
 from recommendations.ratings.fitting import Fit, Report
@@ -98,7 +99,7 @@ class LoadedModel:
         return TitleIndex(self._titles, dict(zip(self.table.items, times_rated, strict=True)))
 
     @cached_property
-    def _is_listed(self) -> np.ndarray:
+    def _is_listed(self) -> Flags:
         """Which items may be in a list: of several that share a title only the best known, lest it appear twice."""
         is_listed = np.zeros(self.table.n_items, dtype=bool)
         seen: set[str] = set()
@@ -140,12 +141,12 @@ class LoadedModel:
             for row, star, std in zip(best, stars_of_best, spread, strict=True)
         ]
 
-    def _stars(self, belief: Belief, person_bias: float, item_rows: np.ndarray | slice) -> np.ndarray:
+    def _stars(self, belief: Belief, person_bias: float, item_rows: Integers | slice) -> Reals:
         """Bias terms, and of what the draws say beyond them as much as they deserve; not yet within the scale."""
         simple = self.bias_terms.mean + person_bias + self.bias_terms.item_biases[item_rows]
         return simple + self.weight * (self.standard.stars(estimates(self.draws, belief, item_rows)) - simple)
 
-    def _checked(self, item_ids: Sequence[str], ratings: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    def _checked(self, item_ids: Sequence[str], ratings: Sequence[float]) -> tuple[Rows, Reals]:
         if len(item_ids) != len(ratings):
             raise ValueError(f"{len(item_ids)} items, but {len(ratings)} ratings")
         item_ids = [str(item_id) for item_id in item_ids]
@@ -173,7 +174,7 @@ class LoadedModel:
         best = [slot for slot in best_first(alike, n + 1) if self.titles.title_of(self.table.items[slot]) != title][:n]
         return [(self.table.items[slot], float(np.clip(alike[slot], -1, 1))) for slot in best]
 
-    def estimates_of(self, table: RatingTable, report: Report = no_report) -> np.ndarray:
+    def estimates_of(self, table: RatingTable, report: Report = no_report) -> Reals:
         """What people would say of the items of a table, in stars, shape (n_ratings,).
 
         A person of the training is folded in with the ratings they had there. A new person is taken for the middle of
@@ -211,18 +212,18 @@ class LoadedModel:
         )
 
     @staticmethod
-    def _rows(row_by_id: dict[str, int], ids: Sequence[str], positions: np.ndarray) -> np.ndarray:
+    def _rows(row_by_id: dict[str, int], ids: Sequence[str], positions: Integers) -> Integers:
         """Rows of the training for positions in a table's own list of ids; -1, the row of the unseen, where new."""
         return np.array([row_by_id.get(an_id, -1) for an_id in ids], dtype=np.intp)[positions]
 
 
-def best_first(scores: np.ndarray, n: int) -> np.ndarray:
+def best_first(scores: Reals, n: int) -> Rows:
     """Rows of the ``n`` highest scores, ties by row, without those at minus infinity."""
     order = np.argsort(-scores, kind="stable")[: max(n, 0)]
     return order[np.isfinite(scores[order])]
 
 
-def arrays_of(table: RatingTable, fitted: Fit) -> dict[str, np.ndarray]:
+def arrays_of(table: RatingTable, fitted: Fit) -> dict[str, Array]:
     """Everything about a fit that is stored as arrays; ``LoadedModel.of`` reads it."""
     bias_terms = BiasTerms.fit(table)
     return {
@@ -235,5 +236,5 @@ def arrays_of(table: RatingTable, fitted: Fit) -> dict[str, np.ndarray]:
     }
 
 
-def _unprefixed(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+def _unprefixed(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

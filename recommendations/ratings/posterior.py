@@ -24,6 +24,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from recommendations.engine.arrays import Array, Integers, Reals
 from recommendations.ratings.features import partner_weight
 from recommendations.ratings.gibbs import ITEM_IDS, PERSON_IDS, Draw
 
@@ -47,16 +48,16 @@ class KeptDraws:
         item_spreads: sqrt(q' C q), how far people disagree about an item, shape (n_items, n_draws).
     """
 
-    intercepts: np.ndarray
-    noise_precisions: np.ndarray
-    prior_means: np.ndarray
-    prior_precisions: np.ndarray
-    item_biases: np.ndarray
-    item_vectors: np.ndarray
-    met_linear: np.ndarray
-    met_factors: np.ndarray
-    people_covariances: np.ndarray
-    item_spreads: np.ndarray
+    intercepts: Reals
+    noise_precisions: Reals
+    prior_means: Reals
+    prior_precisions: Reals
+    item_biases: Reals
+    item_vectors: Reals
+    met_linear: Reals
+    met_factors: Reals
+    people_covariances: Reals
+    item_spreads: Reals
 
     @property
     def n_items(self) -> int:
@@ -71,11 +72,11 @@ class KeptDraws:
         """How far ratings scatter around what the model knows, on average over draws."""
         return float(np.sqrt((1.0 / self.noise_precisions).mean()))
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
+    def to_arrays(self) -> dict[str, Array]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> KeptDraws:
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> KeptDraws:
         return cls(**{field.name: arrays[field.name] for field in fields(cls)})
 
 
@@ -87,7 +88,7 @@ class DrawKeeper:
         self.stride = -(-(n_draws - burn_in) // n_kept)
         n_slots = -(-(n_draws - burn_in) // self.stride)
         self.numbers: list[int] = []
-        self._small: list[dict[str, np.ndarray]] = []
+        self._small: list[dict[str, Array]] = []
         self._item_biases = np.empty((n_items + 1, n_slots), np.float32)
         self._item_vectors = np.empty((n_items + 1, n_slots, n_factors), np.float32)
         self._met_linear = np.empty((n_items, n_slots), np.float32)
@@ -140,13 +141,13 @@ class Belief:
         met_biases: c, shape (n_draws,).
     """
 
-    means: np.ndarray
-    precisions: np.ndarray
-    met_vectors: np.ndarray
-    met_biases: np.ndarray
+    means: Reals
+    precisions: Reals
+    met_vectors: Reals
+    met_biases: Reals
 
 
-def fold_in(draws: KeptDraws, item_rows: np.ndarray, ratings: np.ndarray) -> Belief:
+def fold_in(draws: KeptDraws, item_rows: Integers, ratings: Reals) -> Belief:
     """The posterior of one person's weights, for every draw at once.
 
     Args:
@@ -159,7 +160,8 @@ def fold_in(draws: KeptDraws, item_rows: np.ndarray, ratings: np.ndarray) -> Bel
     precisions = np.eye(n_weights) * draws.prior_precisions[:, None, :]
     pull = draws.prior_precisions * draws.prior_means
     for start in range(0, len(item_rows), RATINGS_AT_ONCE):
-        rows, stars = (values[start : start + RATINGS_AT_ONCE] for values in (item_rows, ratings))
+        part = slice(start, start + RATINGS_AT_ONCE)
+        rows, stars = item_rows[part], ratings[part]
         design = _design(draws, met_vectors, rows)
         weighted = draws.noise_precisions[:, None, None] * design.swapaxes(1, 2)
         precisions += weighted @ design
@@ -168,13 +170,14 @@ def fold_in(draws: KeptDraws, item_rows: np.ndarray, ratings: np.ndarray) -> Bel
     return Belief(means, precisions, met_vectors, met_biases)
 
 
-def _known(draws: KeptDraws, met_vectors: np.ndarray, met_biases: np.ndarray, item_rows: np.ndarray) -> np.ndarray:
+def _known(draws: KeptDraws, met_vectors: Reals, met_biases: Reals, item_rows: Integers) -> Reals:
     """w0 + b_i + c + s . q_i: what is known of a rating without its person's own weights, shape (n_draws, n_rows)."""
     products = np.einsum("idk,dk->di", draws.item_vectors[item_rows], met_vectors)
-    return (draws.intercepts + met_biases)[:, None] + draws.item_biases[item_rows].T + products
+    known: Reals = (draws.intercepts + met_biases)[:, None] + draws.item_biases[item_rows].T + products
+    return known
 
 
-def _met(draws: KeptDraws, item_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _met(draws: KeptDraws, item_rows: Integers) -> tuple[Reals, Reals]:
     """(s, c): shapes (n_draws, n_factors) and (n_draws,)."""
     weight = partner_weight(np.array(len(item_rows)))
     factors = draws.met_factors[item_rows].astype(np.float64)
@@ -184,7 +187,7 @@ def _met(draws: KeptDraws, item_rows: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return vectors, linear + (np.einsum("dk,dk->d", vectors, vectors) - own_lengths) / 2
 
 
-def _design(draws: KeptDraws, met_vectors: np.ndarray, item_rows: np.ndarray) -> np.ndarray:
+def _design(draws: KeptDraws, met_vectors: Reals, item_rows: Integers) -> Reals:
     """F of every draw, shape (n_draws, n_rows, 1 + n_factors)."""
     vectors = draws.item_vectors[item_rows].swapaxes(0, 1).astype(np.float64)
     design = np.ones((*vectors.shape[:2], vectors.shape[2] + 1))
@@ -192,7 +195,7 @@ def _design(draws: KeptDraws, met_vectors: np.ndarray, item_rows: np.ndarray) ->
     return design
 
 
-def estimates(draws: KeptDraws, belief: Belief, item_rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+def estimates(draws: KeptDraws, belief: Belief, item_rows: Integers | slice = slice(None)) -> Reals:
     """What the person would say of items, averaged over draws, in standard units, shape (n_rows,).
 
     By default of every item, and of the one without ratings as the last. Takes one product of a matrix and a vector,
@@ -203,10 +206,11 @@ def estimates(draws: KeptDraws, belief: Belief, item_rows: np.ndarray | slice = 
     directions = ((factors + belief.met_vectors) / draws.n_draws).astype(np.float32)
     vectors = draws.item_vectors[item_rows]
     products = vectors.reshape(len(vectors), -1) @ directions.ravel()
-    return alone.mean() + draws.item_biases[item_rows].mean(axis=1) + products
+    estimated: Reals = alone.mean() + draws.item_biases[item_rows].mean(axis=1) + products
+    return estimated
 
 
-def uncertainties(draws: KeptDraws, belief: Belief, item_rows: np.ndarray, *, with_noise: bool = False) -> np.ndarray:
+def uncertainties(draws: KeptDraws, belief: Belief, item_rows: Integers, *, with_noise: bool = False) -> Reals:
     """Standard deviations of the estimates of items, in standard units, shape (n_rows,).
 
     By the law of total variance: the mean over draws of the variance within each, f'A^-1 f, plus the variance between
@@ -218,10 +222,11 @@ def uncertainties(draws: KeptDraws, belief: Belief, item_rows: np.ndarray, *, wi
         _known(draws, belief.met_vectors, belief.met_biases, item_rows) + (design @ belief.means[:, :, None])[:, :, 0]
     )
     noise = draws.noise_std**2 if with_noise else 0.0
-    return np.sqrt(within.mean(axis=1) + means.var(axis=0) + noise)
+    deviations: Reals = np.sqrt(within.mean(axis=1) + means.var(axis=0) + noise)
+    return deviations
 
 
-def similarities(draws: KeptDraws, item_row: int) -> np.ndarray:
+def similarities(draws: KeptDraws, item_row: int) -> Reals:
     """How alike people find each item and this one, -1 to 1, shape (n_items,).
 
     The correlation, over the people of the training, between what they would say of the two beyond how good each is
@@ -232,4 +237,5 @@ def similarities(draws: KeptDraws, item_row: int) -> np.ndarray:
     directions = np.einsum("dkl,dl->dk", draws.people_covariances, draws.item_vectors[item_row])
     products = np.einsum("idk,dk->id", draws.item_vectors[: draws.n_items], directions.astype(np.float32))
     spreads = draws.item_spreads * draws.item_spreads[item_row]
-    return (products / np.maximum(spreads, np.finfo(np.float32).tiny)).mean(axis=1)
+    cosines: Reals = (products / np.maximum(spreads, np.finfo(np.float32).tiny)).mean(axis=1)
+    return cosines

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from recommendations.engine.arrays import Array
 from recommendations.ratings.exceptions import ArtefactRefused
 
 FORMAT_VERSION = 1  # raised whenever older code could not read what newer code writes
@@ -36,13 +37,13 @@ class StoredModel:
     """What a folder holds: arrays mapped from disk, what is to be known about them, and any documents beside."""
 
     name: str
-    arrays: dict[str, np.ndarray]
+    arrays: dict[str, Array]
     about: dict[str, Any]
     documents: dict[str, Any]
 
 
 def save_model(
-    folder: Path, *, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any], documents: Mapping[str, Any]
+    folder: Path, *, arrays: Mapping[str, Array], about: Mapping[str, Any], documents: Mapping[str, Any]
 ) -> str:
     """Write a model that is complete or not there at all; the name it got."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,9 +99,9 @@ def load_model(folder: Path, name: str) -> StoredModel:
     return StoredModel(name, arrays, about, documents)
 
 
-def _map(path: Path, expected: list[Any]) -> np.ndarray:
+def _map(path: Path, expected: list[Any]) -> Array:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as problem:
         raise ArtefactRefused(f"cannot read {path}: {problem}") from problem
     if [str(array.dtype), *array.shape] != expected:

@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from recommendations.engine.arrays import Flags, Integers, Reals
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -23,7 +25,7 @@ class Scale:
     def __contains__(self, rating: float) -> bool:
         return self.low <= rating <= self.high  # False for NaN
 
-    def clip(self, ratings: np.ndarray) -> np.ndarray:
+    def clip(self, ratings: Reals) -> Reals:
         return np.clip(ratings, self.low, self.high)
 
 
@@ -41,9 +43,9 @@ class RatingTable:
 
     people: Sequence[str] = field(repr=False)
     items: Sequence[str] = field(repr=False)
-    person_rows: np.ndarray = field(repr=False)
-    item_rows: np.ndarray = field(repr=False)
-    ratings: np.ndarray = field(repr=False)
+    person_rows: Integers = field(repr=False)
+    item_rows: Integers = field(repr=False)
+    ratings: Reals = field(repr=False)
 
     @classmethod
     def of(cls, triples: Iterable[tuple[str, str, float]]) -> RatingTable:
@@ -73,11 +75,11 @@ class RatingTable:
         return Scale(float(self.ratings.min()), float(self.ratings.max()))
 
     @cached_property
-    def times_rated(self) -> np.ndarray:
+    def times_rated(self) -> Integers:
         """How many people rated each item, shape (n_items,)."""
         return np.bincount(self.item_rows, minlength=self.n_items)
 
-    def only(self, is_chosen: np.ndarray) -> RatingTable:
+    def only(self, is_chosen: Flags) -> RatingTable:
         """Some of the ratings, with every person and item still in its row."""
         return replace(
             self,

@@ -27,6 +27,7 @@ from typing import IO
 
 import numpy as np
 
+from recommendations.engine.arrays import Reals
 from recommendations.ratings.baselines import BiasTerms, rmse
 from recommendations.ratings.exceptions import RatingsError
 from recommendations.ratings.gibbs import Draw, Standard, sample
@@ -149,7 +150,7 @@ class _Watch:
         self._advance(number, self.standard.stars(units) - self.simple)
         return self.progress.is_finished
 
-    def _advance(self, number: int, beyond: np.ndarray) -> None:
+    def _advance(self, number: int, beyond: Reals) -> None:
         """Note how good the draws are that say so much more, or less, than bias terms."""
         weight = best_weight(beyond, self.task.held_out.ratings - self.simple)
         error = self._error(self.simple + weight * beyond)
@@ -160,11 +161,11 @@ class _Watch:
         self.progress = replace(progress, is_finished=has_given_up or number == self.task.n_draws)
         self.report_progress(self.progress)
 
-    def _error(self, stars: np.ndarray) -> float:
+    def _error(self, stars: Reals) -> float:
         return rmse(self.task.rest.scale.clip(stars), self.task.held_out.ratings)
 
 
-def best_weight(values: np.ndarray, targets: np.ndarray) -> float:
+def best_weight(values: Reals, targets: Reals) -> float:
     """The share of the values, 0 to 1, that comes closest to the targets by least squares; 1 if they are all 0."""
     length = float(values @ values)
     return min(1.0, max(0.0, float(values @ targets) / length)) if length else 1.0

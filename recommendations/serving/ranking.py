@@ -273,7 +273,8 @@ def arrange(source_by_id: Mapping[int, str], context: RankingContext, policy: Li
 def is_over_cap(pool: Pool, policy: ListPolicy, chosen: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Candidates that a merchandising rule lets in no more, so that they stand in for a sold car last."""
     is_full = pool.groups[chosen].sum(axis=0) >= np.array(policy.group_caps, np.int64)
-    return (pool.groups & is_full).any(axis=1)
+    is_over: NDArray[np.bool_] = (pool.groups & is_full).any(axis=1)
+    return is_over
 
 
 def snapshot_with(listing_index: ListingIndex, listing_ids: NDArray[np.int64]) -> ListingSnapshot:

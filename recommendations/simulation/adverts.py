@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from recommendations.engine.arrays import Floats, Integers
 
 MILES_PER_KM = 0.621371
 TURBO_KW_A_LITRE = 64.0  # petrol engines above it have a turbocharger, and often a name for it
@@ -149,7 +150,9 @@ def seats_of(model: str, body: str) -> int:
     return 4 if model in FOUR_SEATS and body != "suv" else BODY_SEATS.get(body, 5)
 
 
-def equipment_of(cars: list[CarText], price: NDArray, age: NDArray, owners: NDArray, draws: NDArray) -> list[tuple]:
+def equipment_of(
+    cars: list[CarText], price: Floats, age: Floats, owners: Integers, draws: Floats
+) -> list[tuple[str, ...]]:
     """Dearer cars carry more of it. ``draws`` is uniform, shape (n, len(EQUIPMENT))."""
     share = np.array([share for _, share, _ in EQUIPMENT])
     since = np.array([first for _, _, first in EQUIPMENT])
@@ -164,7 +167,7 @@ def equipment_of(cars: list[CarText], price: NDArray, age: NDArray, owners: NDAr
 
 
 def description_of(
-    car: CarText, km: float, owners: int, equipment: tuple[str, ...], is_private: bool, draws: NDArray
+    car: CarText, km: float, owners: int, equipment: tuple[str, ...], is_private: bool, draws: Floats
 ) -> str:
     """A few sentences; ``draws`` is uniform, shape (3,)."""
     miles = round(km * MILES_PER_KM, -2)
@@ -183,7 +186,7 @@ def owner_words(owners: int) -> str:
     return "one owner" if owners == 1 else f"{owners} owners"
 
 
-def dealer_name(town: str, draws: NDArray) -> str:
+def dealer_name(town: str, draws: Floats) -> str:
     """``Harrison & Sons, Leeds``; ``draws`` is uniform, shape (2,)."""
     pattern, name = DEALERS[int(draws[0] * len(DEALERS))], SURNAMES[int(draws[1] * len(SURNAMES))]
     return pattern.format(name=name, town=town)

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from recommendations.engine.arrays import Floats
 from recommendations.simulation.buyers import Behaviour, Menu, SimulatedBuyer, draw_buyers, draw_taste
 from recommendations.simulation.market import DAY, Market
 from recommendations.simulation.true_taste import (
     CodedTable,
-    Floats,
     Rows,
     TrueTaste,
     oracle_share,
@@ -132,7 +132,8 @@ def _events_each(buyers: Sequence[SimulatedBuyer], n_events: int) -> Rows:
         return np.zeros(0, np.int64)
     activity = np.array([buyer.behaviour.activity for buyer in buyers])
     ends = np.round(np.cumsum(activity) / activity.sum() * n_events).astype(np.int64)
-    return np.diff(ends, prepend=0)
+    each: Rows = np.diff(ends, prepend=0)
+    return each
 
 
 def choice_scores(worth: Floats, position_bias: float, rng: np.random.Generator) -> Floats:
@@ -197,7 +198,7 @@ class _Visit:
         worth = utility(self.taste, coded.take(some))
         self.mean, self.spread = float(worth.mean()), float(worth.std()) + 1e-9
 
-    def browse(self, n_events: int) -> tuple[_Lists, NDArray]:
+    def browse(self, n_events: int) -> tuple[_Lists, Rows]:
         """The lists shown and the newest ``n_events`` events: (5, n_events) of kind, row, list, position, seconds."""
         n_lists = 2 + n_events // 3
         while True:
@@ -269,7 +270,8 @@ class _Visit:
         """As the crow flies, on a map flattened around the buyer; exact enough within one country."""
         north = np.radians(self.market.latitude[rows] - self.behaviour.latitude)
         east = np.radians(self.market.longitude[rows] - self.behaviour.longitude)
-        return EARTH_RADIUS_KM * np.hypot(north, east * np.cos(np.radians(self.behaviour.latitude)))
+        distances_km: Floats = EARTH_RADIUS_KM * np.hypot(north, east * np.cos(np.radians(self.behaviour.latitude)))
+        return distances_km
 
     def _act(self, lists: _Lists) -> NDArray[np.int64]:
         worth = self._worth(lists)
@@ -308,7 +310,8 @@ class _Visit:
         disliking = np.where(np.isfinite(worth), -worth, -np.inf) + self.rng.gumbel(size=worth.shape)
         is_worst = np.arange(worth.shape[1]) == disliking.argmax(axis=1)[:, None]
         is_done = self.rng.random(len(worth)) < DISLIKES_PER_LIST
-        return is_worst & is_done[:, None] & np.isfinite(worth)
+        is_disliked: NDArray[np.bool_] = is_worst & is_done[:, None] & np.isfinite(worth)
+        return is_disliked
 
 
 @dataclass(frozen=True)
@@ -324,7 +327,7 @@ class _Lists:
         return _Lists(self.moments[first:], self.kinds[first:], self.rows[first:], self.queries[first:])
 
 
-def _merged(numbers: list[int], visits: list[tuple[_Lists, NDArray]]) -> History:
+def _merged(numbers: list[int], visits: list[tuple[_Lists, Rows]]) -> History:
     """The visits of all buyers as one history, oldest first; at one moment the earlier buyer comes first."""
     lists, events = [lists for lists, _ in visits], [events for _, events in visits]
     if not visits:
@@ -365,7 +368,8 @@ def fixed_normal(key: int, rows: Rows) -> Floats:
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         mixed ^= mixed >> np.uint64(31)
-    return ndtri((mixed >> np.uint64(11)).astype(np.float64) / 2**53 + 2.0**-54)
+    normal: Floats = ndtri((mixed >> np.uint64(11)).astype(np.float64) / 2**53 + 2.0**-54)
+    return normal
 
 
 def _is_repeated(candidates: Rows) -> NDArray[np.bool_]:

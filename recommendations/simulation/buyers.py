@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.imports.names import slug_of
+from recommendations.engine.arrays import Floats
 from recommendations.simulation.car_specs import CarSpecs
 from recommendations.simulation.market import AVERAGE_TASTE, COLOURS, PREMIUM, Towns
-from recommendations.simulation.true_taste import Floats, TrueTaste
+from recommendations.simulation.true_taste import TrueTaste
 
 BUYERS_STREAM = 2  # separates their random numbers from the market's
 DECISIVENESS = 1.5  # utilities below are written for a temperature of one; real buyers hesitate a little less
@@ -61,9 +62,9 @@ class SimulatedBuyer:
 class Menu:
     """What a taste can be about: makes and models with their share of the stock."""
 
-    makes: NDArray  # slugs
+    makes: NDArray[np.str_]  # slugs
     make_share: Floats
-    models: NDArray  # "make/model"
+    models: NDArray[np.str_]  # "make/model"
     model_share: Floats
 
     @classmethod
@@ -73,7 +74,7 @@ class Menu:
         return cls(*_shares(makes, specs.supply), *_shares(models, specs.supply))
 
 
-def _shares(names: NDArray, supply: Floats) -> tuple[NDArray, Floats]:
+def _shares(names: NDArray[np.str_], supply: Floats) -> tuple[NDArray[np.str_], Floats]:
     unique, codes = np.unique(names, return_inverse=True)
     share = np.bincount(codes, supply)
     return unique, share / share.sum()

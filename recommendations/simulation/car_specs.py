@@ -20,6 +20,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.engine.arrays import Array, Floats, Integers, Texts
+
 DATA = Path(__file__).resolve().parent.parent / "data"
 STILL_SOLD = 9999  # last year of a car that is still made
 ADVERTS_UNTIL = 2020  # the last year of registration that the adverts know
@@ -62,21 +64,21 @@ class Spec(NamedTuple):
 class CarSpecs:
     """The variants as columns: object arrays of ``str``, float64 and int64, all of length n."""
 
-    make: NDArray
-    model: NDArray
-    body: NDArray
-    fuel: NDArray
-    gearbox: NDArray
-    drive: NDArray
-    engine_l: NDArray
-    power_kw: NDArray
-    consumption_l_100km: NDArray
-    price_new: NDArray
-    first_year: NDArray
-    last_year: NDArray
-    supply: NDArray
-    battery_kwh: NDArray
-    range_miles: NDArray
+    make: Texts
+    model: Texts
+    body: Texts
+    fuel: Texts
+    gearbox: Texts
+    drive: Texts
+    engine_l: Floats
+    power_kw: Floats
+    consumption_l_100km: Floats
+    price_new: Floats
+    first_year: Integers
+    last_year: Integers
+    supply: Floats
+    battery_kwh: Floats
+    range_miles: Floats
 
     def __len__(self) -> int:
         return len(self.make)
@@ -86,11 +88,12 @@ class CarSpecs:
         on_sale = (self.first_year <= year) & (year <= self.last_year)
         trend = fuel_trend(year)
         share = self.supply * on_sale * np.array([trend.get(fuel, 1.0) for fuel in self.fuel])
-        return share / share.sum()
+        shares: NDArray[np.float64] = share / share.sum()
+        return shares
 
     @classmethod
     def from_rows(cls, specs: list[Spec]) -> CarSpecs:
-        columns = {}
+        columns: dict[str, Array] = {}
         for name, values in zip(Spec._fields, zip(*specs, strict=True), strict=True):
             dtype = object if isinstance(values[0], str) else np.int64 if name.endswith("year") else np.float64
             columns[name] = np.array(values, dtype)

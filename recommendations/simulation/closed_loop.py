@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recommendations.engine.arrays import Floats, Integers, Reals
 from recommendations.simulation.browsing import choice_scores, draw_query, find, fixed_normal
 from recommendations.simulation.buyers import SimulatedBuyer
 from recommendations.simulation.market import DAY, LIVE, RESERVED, Market
-from recommendations.simulation.true_taste import CodedTable, Floats, Rows, oracle_share, utility
+from recommendations.simulation.true_taste import CodedTable, Rows, oracle_share, utility
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,7 @@ class ShowPopular:
         before: How often each listing of the market was opened before the loop began, shape (n_listings,).
     """
 
-    before: NDArray
+    before: Integers
 
     def __call__(self, asked: Round) -> Rows:
         counts = self.before + np.bincount(asked.chosen[asked.chosen >= 0], minlength=len(self.before))
@@ -287,7 +288,7 @@ class ShowLikeLiked:
         vectors: Features of all listings of the market, shape (n_listings, n_dims).
     """
 
-    vectors: NDArray
+    vectors: Reals
 
     def __call__(self, asked: Round) -> Rows:
         lengths = np.linalg.norm(self.vectors, axis=1, keepdims=True)
@@ -307,7 +308,7 @@ class ShowBestLinear:
         vectors: Features of all listings of the market, shape (n_listings, n_dims).
     """
 
-    def __init__(self, market: Market, buyers: Sequence[SimulatedBuyer], vectors: NDArray) -> None:
+    def __init__(self, market: Market, buyers: Sequence[SimulatedBuyer], vectors: Reals) -> None:
         self.worth, self.vectors = ShowBest(market, buyers).worth, vectors.astype(np.float64)
 
     def __call__(self, asked: Round) -> Rows:

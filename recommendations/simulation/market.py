@@ -7,6 +7,7 @@ moment, which the caller turns into dates; nothing here reads a clock.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Self
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from catalog.imports.names import slug_of
 from catalog.search.towns import read_town_table
+from recommendations.engine.arrays import Array, Flags, Floats, Integers, Texts
 from recommendations.engine.table import ListingTable
 from recommendations.simulation import adverts
 from recommendations.simulation.adverts import EQUIPMENT, CarText
@@ -73,34 +75,34 @@ class Market:
     """
 
     table: ListingTable
-    make_name: NDArray
-    model_name: NDArray
-    description: NDArray
-    place: NDArray
-    seller_key: NDArray
-    seller_name: NDArray
-    status: NDArray
-    doors: NDArray
-    seats: NDArray
-    owner_count: NDArray
-    annual_tax: NDArray
-    latitude: NDArray
-    longitude: NDArray
-    published_s: NDArray
-    ended_s: NDArray
-    first_price: NDArray
-    reduced_s: NDArray
-    appeal: NDArray
+    make_name: Texts
+    model_name: Texts
+    description: Texts
+    place: Texts
+    seller_key: Texts
+    seller_name: Texts
+    status: Texts
+    doors: Integers
+    seats: Integers
+    owner_count: Integers
+    annual_tax: Floats
+    latitude: Floats
+    longitude: Floats
+    published_s: Integers
+    ended_s: Integers
+    first_price: Floats
+    reduced_s: Integers
+    appeal: Floats
 
     def __len__(self) -> int:
         return len(self.table)
 
-    def take(self, rows: NDArray | slice) -> Self:
+    def take(self, rows: Integers | Flags | slice) -> Self:
         columns = {field.name: getattr(self, field.name) for field in fields(self)}
         table = columns.pop("table").take(rows)
         return type(self)(table=table, **{name: column[rows] for name, column in columns.items()})
 
-    def is_on_sale(self, rows: NDArray, moment_s: NDArray | float) -> NDArray[np.bool_]:
+    def is_on_sale(self, rows: Integers, moment_s: Array | float) -> NDArray[np.bool_]:
         """Whether the listings could be bought that many seconds before the anchor; rows and moments broadcast."""
         return (self.published_s[rows] > moment_s) & (self.ended_s[rows] < moment_s)
 
@@ -113,10 +115,10 @@ class Market:
 
 @dataclass(frozen=True)
 class Towns:
-    name: NDArray
-    latitude: NDArray
-    longitude: NDArray
-    share: NDArray  # of the people, sums to one
+    name: Texts
+    latitude: Floats
+    longitude: Floats
+    share: Floats  # of the people, sums to one
 
 
 @cache
@@ -153,7 +155,7 @@ def build_market(n_listings: int, seed: int, anchor_year: int, lifetime_days: fl
     return Market.concatenate(blocks).take(slice(0, n_listings))
 
 
-def used_price(level: NDArray, mileage_km: NDArray, usual_km: NDArray) -> NDArray[np.float64]:
+def used_price(level: Floats, mileage_km: Floats, usual_km: Floats) -> NDArray[np.float64]:
     """What a car is worth that is ``level`` with the usual mileage: every 10,000 km above or below move it by 3 %.
 
     Args:
@@ -162,7 +164,7 @@ def used_price(level: NDArray, mileage_km: NDArray, usual_km: NDArray) -> NDArra
     return level * np.exp(-0.03 * np.clip((mileage_km - usual_km) / 10_000, -6, 8))
 
 
-def driven_at_most(mileage_km: NDArray) -> NDArray[np.float64]:
+def driven_at_most(mileage_km: Floats) -> NDArray[np.float64]:
     """Whole kilometres; few cars are driven beyond ``WORN_KM``, and none for sale has seen more than ``MOST_KM``."""
     beyond = np.maximum(mileage_km - WORN_KM, 0) * 0.4
     return np.clip(np.minimum(mileage_km, WORN_KM) + beyond, 10, MOST_KM).round()
@@ -203,7 +205,7 @@ class _Factory:
         cars = {name: column[rows] for name, column in cars.items()}
         return self._listings(rng, number, cars, published_s[rows], ended_s[rows], status[rows])
 
-    def _cars(self, rng: np.random.Generator, n: int) -> dict[str, NDArray]:
+    def _cars(self, rng: np.random.Generator, n: int) -> dict[str, Array]:
         """Spec, age, mileage, price and appeal of n cars."""
         age = np.minimum(rng.gamma(2.1, 3.0, n) + 0.05, self.anchor_year - self.first_year + 0.9)
         year = self.anchor_year - age.astype(np.int64)
@@ -220,13 +222,13 @@ class _Factory:
         appeal = self._average_worth(cars) + rng.normal(0, 0.5, n)
         return cars | {"appeal": (appeal - appeal.mean()) / appeal.std()}
 
-    def _average_worth(self, cars: dict[str, NDArray]) -> NDArray[np.float64]:
+    def _average_worth(self, cars: dict[str, Array]) -> NDArray[np.float64]:
         """What the average buyer would make of the cars."""
         columns = {name: getattr(self.specs, name)[cars["spec"]] for name in ("power_kw", "consumption_l_100km")}
         columns |= {name: cars[name] for name in ("price", "year", "mileage_km")}
         return self.spec_worth[cars["spec"]] + worth_of_numbers(AVERAGE_TASTE, scaled_numbers(columns))
 
-    def _draw_specs(self, rng: np.random.Generator, year: NDArray) -> NDArray[np.int64]:
+    def _draw_specs(self, rng: np.random.Generator, year: Integers) -> NDArray[np.int64]:
         """A variant that was sold in each year, by its supply in that year."""
         points = rng.random(len(year))
         spec = np.empty(len(year), np.int64)
@@ -235,7 +237,7 @@ class _Factory:
             spec[rows] = np.searchsorted(self.supply[value - self.first_year], points[rows], side="right")
         return np.minimum(spec, len(self.specs) - 1)
 
-    def _lives(self, rng: np.random.Generator, appeal: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    def _lives(self, rng: np.random.Generator, appeal: Floats) -> tuple[Integers, Integers, Texts]:
         """Publication over the last four months, an end where one has come, and the status it leaves behind.
 
         Where listings expire sooner than in 90 days the past is shorter in proportion, or nearly all would be gone.
@@ -249,7 +251,7 @@ class _Factory:
         gone = np.where(days_to_sell * DAY > self.lifetime_s, EXPIRED, np.where(rng.random(n) < 0.12, WITHDRAWN, SOLD))
         return published_s, np.where(is_over, ended_s, STILL_FOR_SALE), np.where(is_over, gone, LIVE).astype(object)
 
-    def _thinned(self, rng: np.random.Generator, status: NDArray) -> NDArray[np.int64]:
+    def _thinned(self, rng: np.random.Generator, status: Texts) -> NDArray[np.int64]:
         live, ended = np.flatnonzero(status == LIVE), np.flatnonzero(status != LIVE)
         live = live[: BLOCK - ENDED_PER_BLOCK]
         rows = np.concatenate([live, ended[: BLOCK - len(live)]])
@@ -260,10 +262,10 @@ class _Factory:
         self,
         rng: np.random.Generator,
         number: int,
-        cars: dict[str, NDArray],
-        published_s: NDArray,
-        ended_s: NDArray,
-        status: NDArray,
+        cars: dict[str, Array],
+        published_s: Integers,
+        ended_s: Integers,
+        status: Texts,
     ) -> Market:
         specs, spec = self.specs, cars["spec"]
         town, sellers = self._sellers(rng, number, cars["is_private"])
@@ -299,7 +301,7 @@ class _Factory:
         )  # fmt: skip
 
     def _table(
-        self, rng: np.random.Generator, cars: dict[str, NDArray], texts: list[CarText], owners: NDArray
+        self, rng: np.random.Generator, cars: dict[str, Array], texts: list[CarText], owners: Integers
     ) -> ListingTable:
         specs, spec, n = self.specs, cars["spec"], len(cars["spec"])
         trims = [adverts.trim_of(car, draw) for car, draw in zip(texts, rng.random(n).tolist(), strict=True)]
@@ -324,9 +326,7 @@ class _Factory:
             ),
         )  # fmt: skip
 
-    def _sellers(
-        self, rng: np.random.Generator, number: int, is_private: NDArray
-    ) -> tuple[NDArray, dict[str, NDArray]]:
+    def _sellers(self, rng: np.random.Generator, number: int, is_private: Flags) -> tuple[Integers, dict[str, Array]]:
         """Fourteen dealers share the dealers' cars of a block; every private seller has one car. Towns as positions."""
         n, n_dealers = len(is_private), 14
         dealer_town = rng.choice(len(self.towns.name), n_dealers, p=self.towns.share)
@@ -350,22 +350,22 @@ class _Factory:
         }  # fmt: skip
 
 
-def _objects(values) -> NDArray[np.object_]:
-    values = list(values)
-    array = np.empty(len(values), object)
-    array[:] = values
+def _objects(values: Iterable[object]) -> NDArray[np.object_]:
+    filled = list(values)
+    array = np.empty(len(filled), object)
+    array[:] = filled
     return array
 
 
-def _annual_tax(year: NDArray, fuel: NDArray) -> NDArray[np.float64]:
+def _annual_tax(year: Integers, fuel: Texts) -> NDArray[np.float64]:
     """Pounds a year, roughly as the British bands have it."""
     clean = np.isin(fuel, ("electric", "plugin_hybrid"))
     return np.where(clean & (year < 2025), 20.0, np.where(year >= 2017, 190.0, np.where(fuel == "diesel", 35.0, 160.0)))
 
 
 def _reductions(
-    rng: np.random.Generator, price: NDArray, published_s: NDArray, last_s: NDArray
-) -> tuple[NDArray, NDArray]:
+    rng: np.random.Generator, price: Floats, published_s: Integers, last_s: Integers
+) -> tuple[Floats, Integers]:
     """A fifth of the cars became cheaper by 2 to 8 % at some moment of their time on sale."""
     n = len(price)
     is_reduced = (rng.random(n) < 0.2) & (published_s - last_s > 3 * DAY)

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from recommendations.engine.arrays import Floats
 from recommendations.simulation.car_specs import DATA, CarSpecs, read_models, read_specs
-
-Floats = NDArray[np.float64]
 
 AGES = 31  # years: 0 to 30
 YEARLY_BEYOND = 0.88  # of its price a car keeps in each year beyond the adverts' oldest
@@ -115,13 +114,15 @@ def filled(seen: dict[int, float], curve: Floats) -> Floats:
     """A price for each age: between the known ones by logarithm, beyond them along the shared curve."""
     ages = np.array(sorted(seen))
     deviation = np.log([seen[age] for age in ages.tolist()]) - np.log(curve[ages])
-    return curve * np.exp(np.interp(np.arange(AGES), ages, deviation))
+    filled_in: Floats = curve * np.exp(np.interp(np.arange(AGES), ages, deviation))
+    return filled_in
 
 
 def driven(seen: dict[int, float], curve: Floats) -> Floats:
     ages = np.array(sorted(seen))
     ratio = np.array([seen[age] for age in ages.tolist()]) / curve[ages]
-    return curve * np.clip(np.interp(np.arange(AGES), ages, ratio), 0.4, 2.0)
+    kilometres: Floats = curve * np.clip(np.interp(np.arange(AGES), ages, ratio), 0.4, 2.0)
+    return kilometres
 
 
 def usual_driving(row: dict[str, str]) -> float:

@@ -216,7 +216,7 @@ def seed_lock(plan: SeedPlan) -> Iterator[None]:
 
 def market_anchor(plan: SeedPlan, until: date | None) -> datetime:
     """The midnight before which everything happened: of a market that was begun its own, or else as asked."""
-    begun = Listing.objects.filter(source=plan.source).aggregate(anchor=Min("created_at"))["anchor"]
+    begun: datetime | None = Listing.objects.filter(source=plan.source).aggregate(anchor=Min("created_at"))["anchor"]
     if begun:
         return begun
     today = timezone.now().astimezone(UTC).date()
@@ -478,7 +478,7 @@ class _Seeding:
         known = set(ServedList.objects.filter(pk__in=ids.values()).values_list("pk", flat=True))
         sources = [SOURCE_OF_LIST[kind] for kind in LIST_KINDS]
 
-        def rows() -> Iterator[tuple]:
+        def rows() -> Iterator[tuple[Any, ...]]:
             for number, key in ids.items():
                 if key in known:
                     continue
@@ -499,7 +499,7 @@ class _Seeding:
         ids = {number: f"{self.plan.events_key}{number}" for number in events}
         known = set(Interaction.objects.filter(event_id__in=ids.values()).values_list("event_id", flat=True))
 
-        def rows() -> Iterator[tuple]:
+        def rows() -> Iterator[tuple[Any, ...]]:
             for number, key in ids.items():
                 if key in known:
                     continue
@@ -535,7 +535,7 @@ EVENT_COLUMNS = {
 }  # fmt: skip
 
 
-def copy_rows(table: str, columns: dict[str, str], rows: Iterable[tuple]) -> int:
+def copy_rows(table: str, columns: dict[str, str], rows: Iterable[tuple[Any, ...]]) -> int:
     """Append rows by binary COPY, some ten times as fast as INSERT; returns how many. ``columns`` gives their types."""
     n_rows = 0
     statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"

@@ -15,9 +15,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recommendations.engine.arrays import Array, Flags, Floats, Integers
 from recommendations.engine.table import ListingTable
 
-Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 LEVEL_FIELDS = ("make", "model", "body", "fuel", "gearbox", "drive", "colour", "seller_kind")
@@ -117,7 +117,7 @@ class CodedTable:
     def __len__(self) -> int:
         return len(self.table)
 
-    def take(self, rows: NDArray) -> CodedTable:
+    def take(self, rows: Integers | Flags) -> CodedTable:
         """The same listings at these positions, without coding them again."""
         part = object.__new__(CodedTable)
         part.table, part._positions = self.table, self._positions
@@ -135,7 +135,8 @@ class CodedTable:
 
     def has(self, name: str, level: str) -> NDArray[np.bool_]:
         """Which rows are of this level of a field."""
-        return self._codes[name] == self._positions[name].get(level, -1)
+        has_level: NDArray[np.bool_] = self._codes[name] == self._positions[name].get(level, -1)
+        return has_level
 
     @cached_property
     def numbers(self) -> dict[str, Floats]:
@@ -143,7 +144,7 @@ class CodedTable:
         return scaled_numbers({name: getattr(self.table, name) for name in TYPICAL})
 
 
-def scaled_numbers(columns: Mapping[str, NDArray]) -> dict[str, Floats]:
+def scaled_numbers(columns: Mapping[str, Array]) -> dict[str, Floats]:
     """Columns named as in ``TYPICAL`` on the scales a taste is linear on; an unknown number counts as a typical one."""
     known = {name: np.nan_to_num(columns[name], nan=typical) for name, typical in TYPICAL.items()}
     return {
@@ -155,9 +156,10 @@ def scaled_numbers(columns: Mapping[str, NDArray]) -> dict[str, Floats]:
     }
 
 
-def _levels(table: ListingTable, name: str) -> NDArray:
+def _levels(table: ListingTable, name: str) -> Array:
     if name != "model":
-        return getattr(table, name).astype(str)
+        levels: Array = getattr(table, name).astype(str)
+        return levels
     return np.array([f"{make}/{model}" for make, model in zip(table.make, table.model, strict=True)], str)
 
 
@@ -199,7 +201,8 @@ def worth_of_numbers(taste: TrueTaste, numbers: Mapping[str, Floats]) -> Floats:
     over = numbers["log_price"] - np.log(taste.budget)
     worth = -taste.too_dear * np.maximum(over, 0) - taste.too_cheap * np.maximum(-over, 0)
     worth += taste.per_year * numbers["years"] - taste.wear * numbers["log_mileage"]
-    return worth + taste.power * numbers["log_power"] - taste.thirst * numbers["litres"]
+    total: Floats = worth + taste.power * numbers["log_power"] - taste.thirst * numbers["litres"]
+    return total
 
 
 def oracle_share(utilities: Floats, chosen_rows: Rows, oracle_k: int = 20) -> float:

@@ -358,7 +358,8 @@ def testers_among(events: EventRows, parameters: TrainingParameters) -> NDArray[
     late = events.occurred_at >= newest_share_begins(events, parameters.held_back_share)
     if len(np.unique(events.buyer_ids[late])) < 2 * FEWEST_BUYERS:
         return np.ones(len(events), bool)
-    return hashed(events.buyer_ids, parameters.seed) % np.uint64(2) == 1
+    is_every_second: NDArray[np.bool_] = hashed(events.buyer_ids, parameters.seed) % np.uint64(2) == 1
+    return is_every_second
 
 
 def newest_share_begins(events: EventRows, share: float) -> float:

@@ -203,7 +203,7 @@ def old_jobs(model: type[Job], before: datetime) -> QuerySet[Any]:
     number = Window(RowNumber(), partition_by=[*origin, F("status")], order_by=F("created_at").desc())
     manager: Any = model._default_manager
     newest = manager.annotate(number=number).filter(number__lte=JOBS_KEPT).values("pk")
-    rows = manager.filter(created_at__lt=before).exclude(status__in=UNFINISHED).exclude(pk__in=newest)
+    rows: QuerySet[Any] = manager.filter(created_at__lt=before).exclude(status__in=UNFINISHED).exclude(pk__in=newest)
     if "version" in fields:
         rows = rows.exclude(version__in=RankerVersion.objects.usable())
     return rows.filter(imported__isnull=True) if model is ImportRun else rows
