@@ -91,7 +91,7 @@ def spend_visitor_key(visitor_key: str) -> None:
     Buyer.objects.filter(visitor_key=visitor_key, spent_at=None).update(spent_at=timezone.now())
 
 
-def _standing_buyer(**known_by) -> Buyer:
+def _standing_buyer(**known_by: Any) -> Buyer:
     buyer, is_new = Buyer.objects.select_related("merged_into").get_or_create(**known_by)
     buyer.is_new = is_new
     return _merge_target(buyer)

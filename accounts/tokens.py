@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -102,5 +101,5 @@ def _end_of(token: Token) -> datetime:
 
 def access_token_of(user: User) -> AccessToken:
     """For demo mode: a login without a password, of which the refresh token is not handed out."""
-    access: Any = log_in(user).access_token
+    access: AccessToken = log_in(user).access_token
     return access

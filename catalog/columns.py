@@ -11,7 +11,7 @@ from catalog.attributes import ATTRIBUTES, CATEGORIES, Attribute, Category, Numb
 
 def _enumeration(category: Category) -> type[models.TextChoices]:
     members = [(choice.value.upper(), (choice.value, choice.label)) for choice in category.choices]
-    made: Any = models.TextChoices(category.name.title().replace("_", ""), members)  # type: ignore[call-overload]
+    made: type[models.TextChoices] = models.TextChoices(category.name.title().replace("_", ""), members)  # type: ignore[call-overload]
     return made
 
 
@@ -19,19 +19,19 @@ def _enumeration(category: Category) -> type[models.TextChoices]:
 CHOICES = {category.name: _enumeration(category) for category in CATEGORIES if not category.is_open}
 
 
-def attribute_columns() -> dict[str, models.Field]:
+def attribute_columns() -> dict[str, models.Field[Any, Any]]:
     """Column -> field, in the order of the attributes."""
     return {each.column: _text(each) if isinstance(each, Category) else _number(each) for each in ATTRIBUTES}
 
 
-def _text(category: Category) -> models.Field:
+def _text(category: Category) -> models.Field[Any, Any]:
     options: dict[str, Any] = _verbose(category)
     if category.name in CHOICES:
         options["choices"] = CHOICES[category.name].choices
     return models.CharField(max_length=category.max_length, blank=True, default="", db_default="", **options)
 
 
-def _number(number: Number) -> models.Field:
+def _number(number: Number) -> models.Field[Any, Any]:
     unknown: dict[str, Any] = {"null": True, "blank": True, **_verbose(number, number.unit)}
     match number.kind:
         case "count":

@@ -77,7 +77,8 @@ def _store(genres_by_item: Mapping[str, Collection[str]], status: str, with_genr
                 "genres": [json.dumps(list(dict.fromkeys(genres_by_item[item]))) for item in items],
             },
         )
-        return cursor.rowcount
+        n_stored: int = cursor.rowcount
+        return n_stored
 
 
 @lru_cache(maxsize=1)

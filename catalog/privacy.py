@@ -1,8 +1,14 @@
 """What the catalogue knows of a person: what they sell. Exported on request, removed on erasure."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 from django.dispatch import receiver
 from django.utils import timezone
 
+from accounts.models import Buyer
 from accounts.signals import person_erased, person_exported
 from catalog.models import Listing, Seller
 
@@ -12,7 +18,7 @@ OPEN = (Listing.Status.DRAFT, Listing.Status.LIVE, Listing.Status.RESERVED)
 
 
 @receiver(person_erased, dispatch_uid="catalog.forget_private_sellers")
-def erase_private_sellers(sender, buyer, **kwargs):
+def erase_private_sellers(sender: Any, buyer: Buyer, **kwargs: Any) -> None:
     """A private seller becomes anonymous, and their open listings are withdrawn; a company outlives an account."""
     if buyer.user_id is None:
         return
@@ -25,7 +31,7 @@ def erase_private_sellers(sender, buyer, **kwargs):
 
 
 @receiver(person_exported, dispatch_uid="catalog.tell_of_sellers")
-def export_sellers(sender, buyers, **kwargs):
+def export_sellers(sender: Any, buyers: Sequence[Buyer], **kwargs: Any) -> dict[str, Any]:
     users = [buyer.user_id for buyer in buyers if buyer.user_id]
     return {
         "sellers": [

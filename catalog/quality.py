@@ -236,7 +236,8 @@ def narrowed(listings: QuerySet[Listing], key: str) -> QuerySet[Listing]:
         return listings.none()
     if check.condition is None or found.get("n", IDS_KEPT + 1) <= IDS_KEPT:
         return listings.filter(pk__in=found.get("ids", []))
-    return listings.available().cars().filter(check.condition(timezone.now()))  # type: ignore[attr-defined]
+    available: QuerySet[Listing] = listings.available().cars()  # type: ignore[attr-defined]
+    return available.filter(check.condition(timezone.now()))
 
 
 # --- Reports ---------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ EXAMPLES_SHOWN = 3
 
 
 def change_each(
-    model_admin: ModelAdmin,
+    model_admin: ModelAdmin[Any],
     request: HttpRequest,
     rows: models.QuerySet[Any],
     change: Callable[[Any], object],

@@ -30,7 +30,8 @@ Values = dict[str, Any]
 
 def audit_log() -> Manager[Any]:
     """The rows of the audit log: a model of ``accounts``, which this package may not import (``AUDIT_LOG_MODEL``)."""
-    return apps.get_model(settings.AUDIT_LOG_MODEL)._default_manager
+    manager: Manager[Any] = apps.get_model(settings.AUDIT_LOG_MODEL)._default_manager
+    return manager
 
 
 def record(
@@ -48,7 +49,7 @@ def record(
     """
     author = by if isinstance(by, get_user_model()) else None
     row = target if isinstance(target, Model) else None
-    return audit_log().create(
+    entry: Model = audit_log().create(
         by=author,
         by_name=str(author or ""),
         action=action,
@@ -59,6 +60,7 @@ def record(
         after=None if after is None else readable_values(after),
         note=note,
     )
+    return entry
 
 
 def snapshot(row: Model) -> Values:
@@ -66,7 +68,7 @@ def snapshot(row: Model) -> Values:
     return {field.name: value_of(row, field) for field in row._meta.concrete_fields if is_readable(field)}
 
 
-def is_readable(field: Field) -> bool:
+def is_readable(field: Field[Any, Any]) -> bool:
     """Whether a column is for people to read: no secret, and no packed numbers."""
     kinds = type(field).__name__
     is_bulky = field.name in BULKY or isinstance(field, BinaryField) or kinds == "VectorField"
@@ -78,7 +80,7 @@ def is_secret(name: str) -> bool:
     return name in SECRETS or IS_SECRET_NAME.search(name) is not None
 
 
-def value_of(row: Model, field: Field) -> Any:
+def value_of(row: Model, field: Field[Any, Any]) -> Any:
     """A column's value; of a relation its key, because a name would cost a query for each row."""
     return getattr(row, field.attname)
 

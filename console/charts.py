@@ -190,7 +190,10 @@ def bar_chart(label: str, bars: Sequence[Bar], *, unit: str = "") -> SafeString:
         return mark_safe("")
     row, left, right = 22, 110, WIDTH - 50
     axis = padded([0.0, *(end for bar in bars for end in (bar.low, bar.high, bar.value))])
-    x = lambda value: left + axis.share(value) * (right - left)  # noqa: E731
+
+    def x(value: float) -> float:
+        return left + axis.share(value) * (right - left)
+
     height = row * len(bars) + 24
     parts = [f'<path class="fc-rule" d="M{x(at):.1f} 0V{row * len(bars)}"/>' for at in axis.ticks()]
     parts += [text(x(at), height - 8, axis.write(at), "middle", "fc-svg-muted") for at in axis.ticks()]

@@ -25,7 +25,7 @@ from console import auditing, lookups  # noqa: F401 - search boxes compare by a 
 from console.formats import NONE, list_url
 
 
-class EstimatingPaginator(Paginator):
+class EstimatingPaginator(Paginator):  # type: ignore[type-arg] # no generic at run time
     """Counts exactly up to a limit, and beyond it asks the planner.
 
     Pages reach as far as the exact count does: no one turns to page 15,000 of a million rows, and a database that is

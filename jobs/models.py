@@ -24,7 +24,8 @@ class JobQuerySet(models.QuerySet[Any]):
     def timed_out(self, now: datetime) -> JobQuerySet:
         """Unfinished jobs that no process has written to for so long that their process, or their message, is lost."""
         timed_out_before = now - self.model.HEARTBEAT_TIMEOUT
-        return self.unfinished().alias(last_heartbeat=LAST_HEARTBEAT).filter(last_heartbeat__lt=timed_out_before)
+        jobs: JobQuerySet = self.unfinished().alias(last_heartbeat=LAST_HEARTBEAT)
+        return jobs.filter(last_heartbeat__lt=timed_out_before)
 
     def free(self, now: datetime) -> JobQuerySet:
         """Jobs that a process may take: queued ones, and those whose process must have died.
@@ -33,7 +34,8 @@ class JobQuerySet(models.QuerySet[Any]):
         taken; of a subquery it would keep the old answer, and both would have the job.
         """
         has_timed_out = Q(status=Job.Status.RUNNING, last_heartbeat__lt=now - self.model.HEARTBEAT_TIMEOUT)
-        return self.alias(last_heartbeat=LAST_HEARTBEAT).filter(Q(status=Job.Status.QUEUED) | has_timed_out)
+        jobs: JobQuerySet = self.alias(last_heartbeat=LAST_HEARTBEAT)
+        return jobs.filter(Q(status=Job.Status.QUEUED) | has_timed_out)
 
 
 class Job(models.Model):

@@ -44,7 +44,8 @@ def overdue_seconds(task: PeriodicTask, now: datetime) -> float:
 def due_after(task: PeriodicTask, last: datetime) -> datetime:
     """When it should run next after a run at that time."""
     if task.interval:
-        return last + task.schedule.run_every
+        after_interval: datetime = last + task.schedule.run_every
+        return after_interval
     start, until_then, _ = task.schedule.remaining_delta(last)
     due: datetime = start + until_then
     return due

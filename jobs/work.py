@@ -100,7 +100,9 @@ def perform(
     return attempt is not None and carry_out(attempt, work, refusals=refusals)
 
 
-def carry_out(attempt: Attempt, work: Callable[[Attempt], None], *, refusals: tuple[type[Exception], ...] = ()) -> bool:
+def carry_out(
+    attempt: Attempt[JobT], work: Callable[[Attempt[JobT]], None], *, refusals: tuple[type[Exception], ...] = ()
+) -> bool:
     """What follows the claim."""
     try:
         with keep_heartbeat(attempt):

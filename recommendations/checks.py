@@ -1,7 +1,10 @@
 """System checks for settings that have to agree; they stop the worker as well as the web server."""
 
+from collections.abc import Collection
+from typing import Any
+
 from django.conf import settings
-from django.core.checks import Error, Tags, register
+from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import OperationalError, connection
 
 from jobs.limits import LONG, SHORT
@@ -10,7 +13,7 @@ from web.postgres.versions import server_problem
 
 
 @register()
-def vector_size_fits_its_column(app_configs, **kwargs):
+def vector_size_fits_its_column(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """The parts of a vector must fit the column, which is as wide as the migration made it."""
     n_dims = settings.CONTENT_DIMENSIONS + settings.COLLABORATIVE_DIMENSIONS
     if n_dims <= VECTOR_DIMENSIONS:
@@ -25,10 +28,10 @@ def vector_size_fits_its_column(app_configs, **kwargs):
 
 
 @register()
-def tasks_end_before_they_are_handed_out_again(app_configs, **kwargs):
+def tasks_end_before_they_are_handed_out_again(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A task that outlives the broker's visibility timeout would run twice."""
     timeout = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("visibility_timeout")
-    errors = [
+    errors: list[CheckMessage] = [
         Error(
             f"A soft time limit of {limits['soft_time_limit']} s is not below the hard one.", id="recommendations.E002"
         )
@@ -47,7 +50,9 @@ def tasks_end_before_they_are_handed_out_again(app_configs, **kwargs):
 
 
 @register(Tags.database)
-def the_database_is_new_enough(app_configs, databases=None, **kwargs):
+def the_database_is_new_enough(
+    app_configs: Any, databases: Collection[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
     """Asked by ``migrate`` and ``check --database default``: an old pgvector may corrupt its indexes."""
     if "default" not in (databases or ()):
         return []

@@ -1,13 +1,20 @@
 """What makes stored things stale: notices, enqueues after commit, computes nothing."""
 
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from django.apps import AppConfig
 from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_migrate, post_save
 from django.dispatch import receiver
 from django.utils import timezone
 
+from accounts.models import Buyer
 from accounts.roles import install_roles
 from accounts.signals import buyers_merged, person_erased, person_exported
-from catalog.models import Listing
+from catalog.models import Listing, ListingNews
 from catalog.news import listings_in_the_news
 from catalog.signals import listings_stored, odd_prices_asked
 from jobs.queue import enqueue_on_commit
@@ -27,60 +34,62 @@ LISTINGS_PER_TASK = 5000
 
 
 @receiver(events_recorded, dispatch_uid="recommendations.events_recorded")
-def refresh_after_events(sender, buyer_ids, **kwargs):
+def refresh_after_events(sender: Any, buyer_ids: Collection[int], **kwargs: Any) -> None:
     """A buyer whose log has grown has a stale preference; a hundred events at once are one task."""
     for buyer_id in buyer_ids:
         enqueue_on_commit("recommendations.refresh_preferences", buyer_id)
 
 
 @receiver(post_save, sender=Interaction, dispatch_uid="recommendations.interaction_saved")
-def refresh_after_interaction(sender, instance, created, raw, **kwargs):
+def refresh_after_interaction(sender: Any, instance: Interaction, created: bool, raw: bool, **kwargs: Any) -> None:
     """The same for an event that was saved by itself."""
     if created and not raw:
         enqueue_on_commit("recommendations.refresh_preferences", instance.buyer_id)
 
 
 @receiver(ranker_promoted, dispatch_uid="recommendations.ranker_promoted")
-def renew_after_promotion(sender, version_id, **kwargs):
+def renew_after_promotion(sender: Any, version_id: int, **kwargs: Any) -> None:
     """In a new space no buyer has a preference: the next read makes one, and a worker is there before most reads."""
     enqueue_on_commit("recommendations.renew_preferences", version_id)
     publish([Event(kind=Kind.VERSION_PROMOTED, data={"version": version_id})])
 
 
 @receiver(post_save, sender=Listing, dispatch_uid="recommendations.listing_awaited")
-def record_after_save(sender, instance, created, raw, **kwargs):
+def record_after_save(sender: Any, instance: Listing, created: bool, raw: bool, **kwargs: Any) -> None:
     """Events may have come before the listing; they count with its commit, whether or not a worker is there."""
     if created and not raw and instance.external_id is not None:
         transaction.on_commit(lambda: waiting.release_for([instance.pk]), robust=True)
 
 
 @receiver(listings_stored, dispatch_uid="recommendations.listings_awaited")
-def record_after_import(sender, listing_ids, **kwargs):
+def record_after_import(sender: Any, listing_ids: Sequence[int], **kwargs: Any) -> None:
     """The same for listings that came in bulk; this is sent after their commit."""
     waiting.release_for(listing_ids)
 
 
 @receiver(post_save, sender=Listing, dispatch_uid="recommendations.listing_saved")
-def embed_after_save(sender, instance, raw, update_fields, **kwargs):
+def embed_after_save(
+    sender: Any, instance: Listing, raw: bool, update_fields: Collection[str] | None, **kwargs: Any
+) -> None:
     """A new or changed listing needs a vector; the task finds out whether its features have changed at all."""
     if not raw and instance.status != Listing.Status.DRAFT:
         enqueue_on_commit("recommendations.embed_listings", [instance.pk])
 
 
 @receiver(listings_stored, dispatch_uid="recommendations.listings_stored")
-def embed_after_import(sender, listing_ids, **kwargs):
+def embed_after_import(sender: Any, listing_ids: Sequence[int], **kwargs: Any) -> None:
     """Listings that came in bulk, which saves no row by itself."""
     for start in range(0, len(listing_ids), LISTINGS_PER_TASK):
         enqueue_on_commit("recommendations.embed_listings", list(listing_ids[start : start + LISTINGS_PER_TASK]))
 
 
 @receiver([post_save, post_delete], sender=MerchandisingRule, dispatch_uid="recommendations.rule_changed")
-def follow_changed_rule(sender, **kwargs):
+def follow_changed_rule(sender: Any, **kwargs: Any) -> None:
     """The next list of this process follows a changed rule; other processes read it within a second."""
     forget_rules()
 
 
-def follow_changed_target(sender, **kwargs):
+def follow_changed_target(sender: Any, **kwargs: Any) -> None:
     """The same where sellers, listings or placements of a rule were changed."""
     forget_rules()
 
@@ -92,7 +101,7 @@ for relation in (MerchandisingRule.sellers, MerchandisingRule.listings, Merchand
 
 
 @receiver(buyers_merged, dispatch_uid="recommendations.buyers_merged")
-def refresh_after_merge(sender, guest, into, **kwargs):
+def refresh_after_merge(sender: Any, guest: Buyer, into: Buyer, **kwargs: Any) -> None:
     """A guest who logged in brings a history along."""
     take_over_history(guest=guest, into=into)
     take_over_alerts(guest=guest, into=into)
@@ -100,29 +109,29 @@ def refresh_after_merge(sender, guest, into, **kwargs):
 
 
 @receiver(person_exported, dispatch_uid="recommendations.person_exported")
-def export_history(sender, buyers, **kwargs):
+def export_history(sender: Any, buyers: Sequence[Buyer], **kwargs: Any) -> dict[str, Any]:
     return personal_data_of(buyers)
 
 
 @receiver(person_erased, dispatch_uid="recommendations.person_erased")
-def erase_webhooks(sender, buyer, **kwargs):
+def erase_webhooks(sender: Any, buyer: Buyer, **kwargs: Any) -> None:
     """Webhooks about a person go; all other rows of this app hang on the buyer."""
     forget_buyers([buyer.pk, *buyer.merged_from.values_list("pk", flat=True)])
 
 
 @receiver(listings_in_the_news, dispatch_uid="recommendations.listings_in_the_news")
-def note_alerts(sender, news, listings, **kwargs):
+def note_alerts(sender: Any, news: Sequence[ListingNews], listings: Mapping[int, Listing], **kwargs: Any) -> None:
     """What came on sale or became cheaper may be what saved searches wait for."""
     note_matches(news, listings, timezone.now())
 
 
 @receiver(odd_prices_asked, dispatch_uid="recommendations.oddly_priced")
-def answer_odd_prices(sender, factor, **kwargs):
+def answer_odd_prices(sender: Any, factor: float, **kwargs: Any) -> Any:
     return oddly_priced(factor)
 
 
 @receiver(post_migrate, dispatch_uid="recommendations.install_roles")
-def install_roles_after_migration(sender, app_config, **kwargs):
+def install_roles_after_migration(sender: Any, app_config: AppConfig, **kwargs: Any) -> None:
     """The last app with tables: from here on the permissions of all of them exist."""
     if app_config.name == "recommendations":
         install_roles()

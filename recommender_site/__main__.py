@@ -46,9 +46,10 @@ def main() -> int:
 def run(state: Path) -> int:
     """Prepare and run everything until asked to stop; returns the exit code."""
     lease = embedded.ensure()
-    from recommender_site.local import processes  # reads the settings, which need the addresses just exported
+    from recommender_site import settings  # which need the addresses just exported
+    from recommender_site.local import processes
 
-    host, port = processes.HOST, processes.PORT
+    host, port = settings.HOST, settings.PORT
     try:
         web_socket = reserve_address(host, port)
     except OSError as problem:

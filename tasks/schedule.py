@@ -203,7 +203,7 @@ def install_after_migration(app_config: AppConfig, **kwargs: Any) -> None:
         install_schedule()
 
 
-def timing(when: Every | Daily) -> dict:
+def timing(when: Every | Daily) -> dict[str, Any]:
     """The schedule fields of a periodic task. A run that no worker took before the next one is due is dropped."""
     if isinstance(when, Every):
         interval, _ = IntervalSchedule.objects.get_or_create(every=when.seconds, period=IntervalSchedule.SECONDS)

@@ -19,7 +19,8 @@ def address_of(meta: Mapping[str, Any]) -> str:
     if not n_proxies or not forwarded:
         return str(meta.get("REMOTE_ADDR", ""))
     addresses = forwarded.split(",")
-    return addresses[-min(n_proxies, len(addresses))].strip()
+    address: str = addresses[-min(n_proxies, len(addresses))].strip()
+    return address
 
 
 @lru_cache(maxsize=4096)

@@ -9,7 +9,8 @@ connection errors and timeouts but not every ``RedisError``; and it counts nothi
 """
 
 import logging
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 from django.core.cache.backends.redis import RedisCache
 from prometheus_client import Counter
@@ -18,6 +19,8 @@ from redis.exceptions import ConnectionError, RedisError
 from redis.retry import Retry
 
 from web.outage import Breaker
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -43,40 +46,41 @@ class ForgivingRedisCache(RedisCache):
             return str(error)
         return ""
 
-    def get(self, key, default=None, version=None):
+    def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         return self._forgive("get", default, key, default, version)
 
-    def get_many(self, keys, version=None):
+    def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
         return self._forgive("get_many", {}, keys, version)
 
-    def has_key(self, key, version=None):
+    def has_key(self, key: Any, version: int | None = None) -> bool:
         return self._forgive("has_key", False, key, version)
 
-    def add(self, key, value, *args, **kwargs):
+    def add(self, key: Any, value: Any, *args: Any, **kwargs: Any) -> bool:
         # True: the caller goes on as if it were the first, which costs a repetition and never a loss
         return self._forgive("add", True, key, value, *args, **kwargs)
 
-    def set(self, key, value, *args, **kwargs):
+    def set(self, key: Any, value: Any, *args: Any, **kwargs: Any) -> None:
         return self._forgive("set", None, key, value, *args, **kwargs)
 
-    def set_many(self, data, *args, **kwargs):
+    def set_many(self, data: Mapping[Any, Any], *args: Any, **kwargs: Any) -> list[Any]:
         return self._forgive("set_many", list(data), data, *args, **kwargs)
 
-    def touch(self, key, *args, **kwargs):
+    def touch(self, key: Any, *args: Any, **kwargs: Any) -> bool:
         return self._forgive("touch", False, key, *args, **kwargs)
 
-    def delete(self, key, version=None):
+    def delete(self, key: Any, version: int | None = None) -> bool:
         return self._forgive("delete", False, key, version)
 
-    def delete_many(self, keys, version=None):
+    def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
         return self._forgive("delete_many", None, keys, version)
 
-    def _forgive(self, operation: str, fallback: Any, *args, **kwargs) -> Any:
+    def _forgive(self, operation: str, fallback: T, *args: Any, **kwargs: Any) -> T:
         if self.breaker.is_open:
             CACHE_ERRORS.labels(operation).inc()
             return fallback
         try:
-            return getattr(super(), operation)(*args, **kwargs)
+            answer: T = getattr(super(), operation)(*args, **kwargs)
+            return answer
         except (RedisError, OSError) as error:
             CACHE_ERRORS.labels(operation).inc()
             logger.warning("cache %s failed, going on without: %s", operation, error)
@@ -96,13 +100,13 @@ class ForgivingRedisCache(RedisCache):
             with self._cache.get_client(redis_key, write=True).pipeline(transaction=False) as commands:
                 commands.incrby(redis_key, amount)
                 commands.expire(redis_key, timeout)
-                count, _ = commands.execute()
+                n_counted: int = commands.execute()[0]
         except (RedisError, OSError) as error:
             CACHE_ERRORS.labels("count").inc()
             logger.warning("cache count failed, going on without: %s", error)
             self.breaker.trip(error)
             return 0
-        return count
+        return n_counted
 
     def empty(self) -> None:
         """Forget every key of this installation; ``clear`` would take along whatever else lives in the same Redis."""

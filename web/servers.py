@@ -14,7 +14,7 @@ import redis
 from celery import current_app
 from django.conf import settings
 from django.db import connection
-from kombu import Connection
+from kombu.connection import Connection
 from kombu.exceptions import KombuError
 
 from web.outage import database_watch

@@ -24,7 +24,7 @@ from rest_framework.views import APIView
 PROBLEMS_NAMED = 20
 LETTERS_COMPARED = 80  # of a name; comparing long ones takes long
 
-Parameters = Sequence[type[serializers.Serializer] | OpenApiParameter]
+Parameters = Sequence[type[serializers.Serializer[Any]] | OpenApiParameter]
 
 
 def unknown_names(names: Iterable[str], known: Collection[str]) -> dict[str, list[str]]:
@@ -40,7 +40,7 @@ def _reason(name: str, known: Collection[str]) -> str:
     return _("Unknown; the nearest known one is “%(name)s”.") % {"name": nearest[0]}
 
 
-class KnownFieldsSerializer(serializers.Serializer):
+class KnownFieldsSerializer(serializers.Serializer[Any]):
     """A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them."""
 
     also_known: ClassVar[Mapping[str, str]] = {}
@@ -92,13 +92,13 @@ def refuse_unknown_parameters(request: Request, parameters: Parameters) -> None:
         raise ValidationError(unknown)
 
 
-def _names_of(parameter: type[serializers.Serializer] | OpenApiParameter) -> list[str]:
+def _names_of(parameter: type[serializers.Serializer[Any]] | OpenApiParameter) -> list[str]:
     if isinstance(parameter, OpenApiParameter):
         return [parameter.name] if parameter.location == OpenApiParameter.QUERY else []
     return field_names(parameter)
 
 
-def checked(serializer: type[serializers.Serializer], data: Any) -> Any:
+def checked(serializer: type[serializers.Serializer[Any]], data: Any) -> Any:
     """The validated data of a question; raises what ``is_valid(raise_exception=True)`` raises.
 
     For serializers whose fields are the same for every request: one is made for all of a language, because to copy
@@ -109,11 +109,11 @@ def checked(serializer: type[serializers.Serializer], data: Any) -> Any:
 
 
 @cache
-def _checker(serializer: type[serializers.Serializer], _language: str | None) -> serializers.Serializer:
+def _checker(serializer: type[serializers.Serializer[Any]], _language: str | None) -> serializers.Serializer[Any]:
     return serializer()
 
 
 @cache
-def field_names(serializer: type[serializers.Serializer]) -> list[str]:
+def field_names(serializer: type[serializers.Serializer[Any]]) -> list[str]:
     """Once for each class: to make one copies every field."""
     return list(serializer().fields)

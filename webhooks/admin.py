@@ -41,7 +41,7 @@ from webhooks.signing import SecretRefused, key_of
 STATUS_LABELS = {"waiting": "info", "delivered": "success", "dead": "danger"}
 
 
-class EndpointForm(forms.ModelForm):
+class EndpointForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run time
     url = forms.URLField(
         label="URL", max_length=500, assume_scheme="https", widget=UnfoldAdminTextInputWidget,
         help_text="Where events are posted to. https, and no redirects: they are not followed.",
@@ -95,7 +95,8 @@ class EndpointAdmin(ConsoleAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Endpoint]:
         waiting, dead = (Count("deliveries", filter=Q(deliveries__status=each)) for each in ("waiting", "dead"))
-        return super().get_queryset(request).annotate(counted_waiting=waiting, counted_dead=dead)
+        rows: QuerySet[Endpoint] = super().get_queryset(request)
+        return rows.annotate(counted_waiting=waiting, counted_dead=dead)
 
     def save_model(self, request: HttpRequest, obj: Endpoint, form: Any, change: bool) -> None:
         """A new endpoint has a secret from the start; what is changed is tried again at once."""

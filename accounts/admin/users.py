@@ -45,7 +45,7 @@ class UserChangeForm(BaseUserChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(BaseUserAdmin, ConsoleAdmin):
+class UserAdmin(BaseUserAdmin, ConsoleAdmin):  # type: ignore[type-arg] # no generic at run time
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -272,7 +272,9 @@ class BuyerAdmin(ConsoleAdmin):
         """Headed by the person's name, where it is known, beside what they are known by."""
         buyer = Buyer.objects.select_related("user").filter(pk=object_id).first()
         subtitle = {"subtitle": name_of(buyer)} if buyer else {}
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **subtitle})
+        extra = {**(extra_context or {}), **subtitle}
+        page: HttpResponse = super().change_view(request, object_id, form_url, extra)
+        return page
 
     def has_erase_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("accounts.delete_buyer"))

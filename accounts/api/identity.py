@@ -96,6 +96,7 @@ def _caller(request: Request) -> Buyer:
 
 def _checked(external_id: str) -> str:
     try:
-        return _external_id.run_validation(external_id)
+        checked: str = _external_id.run_validation(external_id)
+        return checked
     except ValidationError as error:
         raise ValidationError({"buyer": error.detail}) from None

@@ -16,7 +16,7 @@ class CredentialsSerializer(KnownFieldsSerializer):
     )
 
 
-class TokenPairSerializer(serializers.Serializer):
+class TokenPairSerializer(serializers.Serializer[Any]):
     access = serializers.CharField(help_text="Send it as `Authorization: Bearer …`.")
     refresh = serializers.CharField(help_text="Buys the next pair, once, at `/api/v1/token/refresh`.")
 
@@ -29,11 +29,11 @@ class EmailSerializer(KnownFieldsSerializer):
     email = serializers.CharField(max_length=254, help_text="Of a user who exists, such as john0@example.com.")
 
 
-class FakeTokenSerializer(serializers.Serializer):
+class FakeTokenSerializer(serializers.Serializer[Any]):
     token = serializers.CharField(help_text="An access token, to send as `Authorization: Bearer …`.")
 
 
-class MeSerializer(serializers.ModelSerializer):
+class MeSerializer(serializers.ModelSerializer[Any]):
     surname = serializers.CharField(source="last_name")
 
     class Meta:
@@ -51,7 +51,7 @@ class TrueOrFalseField(serializers.BooleanField):
         return data
 
 
-class PrivacySerializer(KnownFieldsSerializer, serializers.ModelSerializer):
+class PrivacySerializer(KnownFieldsSerializer, serializers.ModelSerializer[Buyer]):
     is_personalised = TrueOrFalseField(help_text="False: the lists of a new visitor, whatever is known about you.")
 
     class Meta:

@@ -192,7 +192,8 @@ class TokenRevokeView(TokenRoute):
 def _refresh_token_in(request: Request) -> str:
     question = RefreshTokenSerializer(data=request.data)
     question.is_valid(raise_exception=True)
-    return question.validated_data["refresh"]
+    token: str = question.validated_data["refresh"]
+    return token
 
 
 class LogOutEverywhereView(StrictView):

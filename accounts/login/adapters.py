@@ -34,7 +34,9 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
-    def add_message(self, request: HttpRequest, level: int, message_template: str | None = None, *args, **kw) -> None:
+    def add_message(
+        self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **kw: Any
+    ) -> None:
         if message_template != SILENT:
             super().add_message(request, level, message_template, *args, **kw)
 

@@ -32,7 +32,8 @@ class SaysWhenClosed:
     def get_invalid_login_error(self) -> ValidationError:
         if refusal := refusal_of(self.request):
             return ValidationError(str(refusal), code="closed")
-        return super().get_invalid_login_error()  # type: ignore[misc]
+        usual: ValidationError = super().get_invalid_login_error()  # type: ignore[misc]
+        return usual
 
 
 class ConsoleLoginForm(SaysWhenClosed, AdminAuthenticationForm):

@@ -22,12 +22,12 @@ from console.auditing import record
 from web.addresses import address_of
 
 
-class NewPasswordForm(SetPasswordForm):
+class NewPasswordForm(SetPasswordForm):  # type: ignore[type-arg] # no generic at run time
     """Ends every session and token, as any new password does, and opens the account if failed logins closed it."""
 
     @transaction.atomic
     def save(self, commit: bool = True) -> User:
-        user = super().save(commit)
+        user: User = super().save(commit)
         FailedLogins.objects.filter(kind=FailedLogins.Kind.ACCOUNT, name=user.email.lower()).delete()
         record(by=user, action="changed", target=user, note="A new password, by a link sent by e-mail.")
         return user

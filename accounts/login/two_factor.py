@@ -16,7 +16,8 @@ OFF, OPTIONAL, REQUIRED = CHOICES = ("off", "optional", "required")  # of the se
 
 def has_factor(user: User) -> bool:
     """Whether a second factor was set up; recovery codes alone are none."""
-    return Authenticator.objects.filter(user=user).exclude(type=Authenticator.Type.RECOVERY_CODES).exists()
+    factors = Authenticator.objects.filter(user=user).exclude(type=Authenticator.Type.RECOVERY_CODES)
+    return bool(factors.exists())
 
 
 def has_shown_enough(request: HttpRequest) -> bool:
@@ -56,6 +57,7 @@ def is_right_code(user: User, code: str) -> bool:
 @transaction.atomic
 def remove_factors(user: User, *, by: User | None) -> int:
     """Take all second factors of a person who lost them; how many there were."""
+    n_removed: int
     n_removed, _ = Authenticator.objects.filter(user=user).delete()
     record(by=by, action="changed", target=user, note="Second factors were removed.")
     return n_removed

@@ -25,7 +25,8 @@ class PasswordLoginView(LoginView):
     def form_valid(self, form: Any) -> HttpResponse:
         if self.request.user.is_authenticated:
             logout(self.request)  # what an earlier login has shown is not this one's
-        return perform_login(self.request, form.get_user(), redirect_url=self.get_success_url())
+        answer: HttpResponse = perform_login(self.request, form.get_user(), redirect_url=self.get_success_url())
+        return answer
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response = super().form_invalid(form)

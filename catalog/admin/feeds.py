@@ -66,7 +66,7 @@ def _text(label: str, help_text: str = "") -> forms.CharField:
     return forms.CharField(required=False, label=label, help_text=help_text, widget=UnfoldAdminTextInputWidget)
 
 
-class FeedForm(forms.ModelForm):
+class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run time
     """A profile: the row's own columns, and the options of its imports as fields of their own."""
 
     OPTIONS: ClassVar[tuple[str, ...]] = (

@@ -566,4 +566,5 @@ class UploadedChunkAdmin(ReadOnlyAdmin):
     fields: Sequence[str] = ["file", "number"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UploadedChunk]:
-        return super().get_queryset(request).defer("content")
+        rows: QuerySet[UploadedChunk] = super().get_queryset(request)
+        return rows.defer("content")

@@ -33,6 +33,7 @@ from catalog.attributes import ATTRIBUTES, CATEGORIES, RANGES, columns_of
 from catalog.exceptions import CatalogRefusal
 from catalog.export import HEADINGS, exported_rows
 from catalog.models import CarModel, Listing, ListingChange, ListingNews, Make, PriceChange, Seller
+from catalog.querysets import ListingQuerySet
 from catalog.services import (
     change_price,
     mark_sold,
@@ -82,7 +83,7 @@ class MakeAdmin(ConsoleAdmin):
     prepopulated_fields = {"slug": ["name"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Make]:
-        makes = super().get_queryset(request)
+        makes: QuerySet[Make] = super().get_queryset(request)
         return makes.annotate(n_models=count_of(CarModel, "make"), n_live=count_of(Listing, "make", status="live"))
 
     @display(description="Models", ordering="n_models")
@@ -106,7 +107,8 @@ class CarModelAdmin(ConsoleAdmin):
     prepopulated_fields = {"slug": ["name"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CarModel]:
-        return super().get_queryset(request).annotate(n_live=count_of(Listing, "car_model", status="live"))
+        rows: QuerySet[CarModel] = super().get_queryset(request)
+        return rows.annotate(n_live=count_of(Listing, "car_model", status="live"))
 
     @display(description="For sale", ordering="n_live")
     def live_listings(self, model: Any) -> SafeString:
@@ -123,7 +125,8 @@ class SellerAdmin(ConsoleAdmin):
     autocomplete_fields = ["user"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Seller]:
-        return super().get_queryset(request).annotate(n_live=count_of(Listing, "seller", status="live"))
+        rows: QuerySet[Seller] = super().get_queryset(request)
+        return rows.annotate(n_live=count_of(Listing, "seller", status="live"))
 
     @display(description="For sale", ordering="n_live")
     def live_listings(self, seller: Any) -> SafeString:
@@ -257,7 +260,8 @@ class ListingAdmin(ConsoleAdmin):
         return as_csv(f"listings-{timezone.localdate()}.csv", HEADINGS, exported_rows(shown))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Listing]:
-        return super().get_queryset(request).with_card_data()
+        rows: ListingQuerySet = super().get_queryset(request)
+        return rows.with_card_data()
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Listing], search_term: str
@@ -353,7 +357,8 @@ class PriceChangeAdmin(ReadOnlyAdmin):
     fields = ["listing", "old_price", "new_price", "currency", "changed_at"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PriceChange]:
-        return super().get_queryset(request).defer("listing__search_text", "listing__description")
+        rows: QuerySet[PriceChange] = super().get_queryset(request)
+        return rows.defer("listing__search_text", "listing__description")
 
     @display(description="Price")
     def step(self, change: PriceChange) -> str:

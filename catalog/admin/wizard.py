@@ -53,7 +53,7 @@ class UploadForm(forms.Form):
     )
 
 
-class UploadView(UnfoldModelAdminViewMixin, FormView):
+class UploadView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg] # no generic at run time
     """Step 1. The file is stored so that any worker can read it; nothing is imported yet."""
 
     title = "Import listings"

@@ -64,7 +64,10 @@ class OneOfField(serializers.ChoiceField):
         return word
 
 
-class WordsField(serializers.Field):
+AnyField = serializers.Field[Any, Any, Any, Any]
+
+
+class WordsField(AnyField):
     """One or more words: ``?fuel=petrol&fuel=diesel``, ``?fuel=petrol,diesel``, or a list in JSON."""
 
     default_error_messages = {

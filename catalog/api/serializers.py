@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from catalog.api.fields import CountField, FiniteFloatField, QuestionSerializer
+from catalog.api.fields import AnyField, CountField, FiniteFloatField, QuestionSerializer
 from catalog.api.references import SOURCE_HELP, ExternalIdField, SourceField
 from catalog.api.stock_fields import CurrencyField, DistanceField, WordField
 from catalog.attributes import ATTRIBUTES, CATEGORIES, Category, Number
@@ -47,12 +47,12 @@ class CutField(serializers.CharField):
         )
 
 
-def attribute_fields(*, is_on_card: bool) -> dict[str, serializers.Field]:
+def attribute_fields(*, is_on_card: bool) -> dict[str, AnyField]:
     """The attributes that a card shows, or those that the page of a car shows besides."""
     return {each.answers_as: field_to_read(each) for each in ATTRIBUTES if each.is_on_card == is_on_card}
 
 
-def field_to_read(attribute: Category | Number) -> serializers.Field:
+def field_to_read(attribute: Category | Number) -> AnyField:
     """How answers have an attribute; a field may not name a source of its own name."""
     source: dict[str, Any] = {} if attribute.answers_as == attribute.column else {"source": attribute.column}
     if isinstance(attribute, Category):
@@ -61,7 +61,7 @@ def field_to_read(attribute: Category | Number) -> serializers.Field:
     return kind(allow_null=True, help_text=attribute.about, **source)
 
 
-def field_to_write(attribute: Category | Number) -> serializers.Field:
+def field_to_write(attribute: Category | Number) -> AnyField:
     """How a client system sends an attribute."""
     if isinstance(attribute, Category):
         if attribute.is_open:
@@ -78,7 +78,7 @@ def field_to_write(attribute: Category | Number) -> serializers.Field:
     return CountField(max_value=attribute.holds_at_most, **unknown)
 
 
-class CarCardSerializer(serializers.Serializer):
+class CarCardSerializer(serializers.Serializer[Any]):
     """What a card shows; needs ``with_card_data()``, or it costs three queries a car.
 
     Every field is declared: to work them out from the model would take longer than to fill twenty cards.
@@ -160,7 +160,7 @@ class ListingInSerializer(KnownFieldsSerializer):
         except Unreadable:
             raise serializers.ValidationError(_("is no vehicle identification number")) from None
 
-    def get_fields(self) -> dict[str, serializers.Field]:
+    def get_fields(self) -> dict[str, AnyField]:
         fields = super().get_fields()
         for name in EMPTY:
             fields[name].allow_null = True
@@ -252,7 +252,7 @@ def repeats_among(listings: Sequence[Mapping[str, Any]]) -> list[str]:
     return reasons
 
 
-class ListingKeySerializer(serializers.Serializer):
+class ListingKeySerializer(serializers.Serializer[Any]):
     external_id = serializers.CharField()
     source = serializers.CharField(help_text="Whose id that is.")  # type: ignore[assignment]
     id = serializers.IntegerField(help_text="Our id, as in `/cars/detail/{id}`.")
@@ -260,7 +260,7 @@ class ListingKeySerializer(serializers.Serializer):
     notes = serializers.DictField(child=serializers.CharField(), help_text="Field -> what was done to its text.")
 
 
-class RefusedListingSerializer(serializers.Serializer):
+class RefusedListingSerializer(serializers.Serializer[Any]):
     index = serializers.IntegerField(help_text="Which of the listings that were sent; 0 is the first.")
     external_id = serializers.CharField(help_text="Empty where it has none that can be read.")
     fields = serializers.DictField(  # type: ignore[assignment]
@@ -268,7 +268,7 @@ class RefusedListingSerializer(serializers.Serializer):
     )
 
 
-class StoredSerializer(serializers.Serializer):
+class StoredSerializer(serializers.Serializer[Any]):
     created = serializers.IntegerField()
     updated = serializers.IntegerField()
     unchanged = serializers.IntegerField()
@@ -293,7 +293,7 @@ class CompleteSetSerializer(KnownFieldsSerializer):
     confirm = serializers.BooleanField(default=False, help_text="Withdraw even if it is much of the set.")
 
 
-class CompletedSerializer(serializers.Serializer):
+class CompletedSerializer(serializers.Serializer[Any]):
     kept = serializers.IntegerField(help_text="Listings of the set that are as they were.")
     withdrawn = serializers.IntegerField(help_text="Listings that were not in the set, and are off the market now.")
     unknown = serializers.ListField(
@@ -313,7 +313,7 @@ class ListingChangeSerializer(KnownFieldsSerializer):
         return attrs
 
 
-class StockQuestionSerializer(serializers.Serializer):
+class StockQuestionSerializer(serializers.Serializer[Any]):
     source = SourceField(help_text=SOURCE_HELP)  # type: ignore[assignment]
     status = WordField(Listing.Status, "status", required=False, help_text="Left out: of every status.")
     cursor = serializers.IntegerField(
@@ -322,6 +322,6 @@ class StockQuestionSerializer(serializers.Serializer):
     page_size = serializers.IntegerField(default=100, min_value=1, max_value=LISTINGS_PER_REQUEST)
 
 
-class StockSerializer(serializers.Serializer):
+class StockSerializer(serializers.Serializer[Any]):
     listings = CarSerializer(many=True)
     next = serializers.URLField(allow_null=True, help_text="The next page; null on the last.")

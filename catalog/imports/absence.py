@@ -113,7 +113,7 @@ def end_missing(run: ImportRun, options: ImportOptions, sellers: Sequence[int | 
         cursor.execute(_LOCK, given)
         cursor.execute(_NOTE, given)
         cursor.execute(_END, given)
-        n_ended = cursor.rowcount
+        n_ended: int = cursor.rowcount
         with unnoted(cursor):
             cursor.execute(_COUNT_MISS, given)
     return n_ended

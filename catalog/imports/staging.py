@@ -331,7 +331,7 @@ def stage(rows: Sequence[StagedRow]) -> list[tuple[int, bool]]:
             for row in rows:
                 copy.write_row(_cells(row))
         cursor.execute(_TAKE_REPEATS)
-        repeated = cursor.fetchall()
+        repeated: list[tuple[int, bool]] = cursor.fetchall()
         cursor.execute(_REMEMBER)
         cursor.execute("ANALYZE import_row")
     return repeated

@@ -28,7 +28,7 @@ FASTEST = 1  # zlib; a text shrinks to a quarter, and no one waits for it
 
 
 @transaction.atomic
-def keep_file(*, file: File, uploaded_by: User | None = None) -> UploadedFile:
+def keep_file(*, file: File[Any], uploaded_by: User | None = None) -> UploadedFile:
     """Store a file that was sent. Raises FileRefused when it is empty, or larger than IMPORT_MAX_MB."""
     n_bytes = file.size or 0
     if n_bytes == 0:

@@ -87,11 +87,14 @@ class JobAdmin(ConsoleAdmin):
     ) -> HttpResponse:
         job = self.get_object(request, object_id) if object_id else None
         extra = {**(extra_context or {}), **(self.panel(job) if job else {})}
-        return super().changeform_view(request, object_id, form_url, extra)
+        page: HttpResponse = super().changeform_view(request, object_id, form_url, extra)
+        return page
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         unfinished = self.model._default_manager.all().unfinished().exists()
-        return super().changelist_view(request, {**(extra_context or {}), "has_unfinished_jobs": unfinished})
+        extra = {**(extra_context or {}), "has_unfinished_jobs": unfinished}
+        page: HttpResponse = super().changelist_view(request, extra)
+        return page
 
     def panel(self, job: Any) -> dict[str, Any]:
         """What the progress panel shows."""

@@ -59,7 +59,7 @@ class PeriodicTaskForm(BasePeriodicTaskForm):
             self.fields["regtask"].widget = TaskSelectWidget()
 
     def clean(self) -> dict[str, Any]:
-        data = super().clean()
+        data: dict[str, Any] = super().clean()
         name = data.get("task")
         if name and registered(name) is None:
             self.add_error("task", f"There is no task “{name}” in this release; choose one of the registered ones.")
@@ -239,7 +239,7 @@ def time_left(task: PeriodicTask) -> timedelta | None:
     """Until the next run; None where only beat knows, as of a clocked or solar schedule."""
     if not (task.interval or task.crontab):
         return None
-    remaining = task.schedule.remaining_estimate(task.last_run_at or task.date_changed)
+    remaining: timedelta = task.schedule.remaining_estimate(task.last_run_at or task.date_changed)
     return max(remaining, timedelta())
 
 

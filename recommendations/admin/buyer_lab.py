@@ -57,7 +57,7 @@ class BuyerLab(RowsPage):
     def buyer(self) -> Buyer:
         if not hasattr(self, "_buyer"):
             buyers = self.model_admin.model._default_manager.select_related("user")
-            self._buyer = get_object_or_404(buyers, pk=self.kwargs["buyer_id"])
+            self._buyer: Buyer = get_object_or_404(buyers, pk=self.kwargs["buyer_id"])
         return self._buyer
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from catalog.admin import count_of
 from console.formats import NONE, ago, badge, link_to, list_link, table
 from console.pages import ReadOnlyAdmin, go_to
 from recommendations.admin.buyer_lab import BuyerLab
-from recommendations.admin.log import in_words
+from recommendations.admin.pages import in_words
 from recommendations.buyers.profiles import profile_of
 from recommendations.buyers.refresh import refresh_preferences
 from recommendations.events.bots import decide_on_bot
@@ -113,17 +113,14 @@ class BuyerWithTasteAdmin(BuyerAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Buyer]:
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                n_events=count_of(Interaction, "buyer"),
-                last_event_id=Coalesce(newest(Interaction, "id"), 0, output_field=BigIntegerField()),
-                last_event_at=newest(Interaction, "occurred_at"),
-                seen_events=live_preference("n_interactions"),
-                seen_event_id=live_preference("last_interaction_id"),
-                computed_at=live_preference("computed_at"),
-            )
+        rows: QuerySet[Buyer] = super().get_queryset(request)
+        return rows.annotate(
+            n_events=count_of(Interaction, "buyer"),
+            last_event_id=Coalesce(newest(Interaction, "id"), 0, output_field=BigIntegerField()),
+            last_event_at=newest(Interaction, "occurred_at"),
+            seen_events=live_preference("n_interactions"),
+            seen_event_id=live_preference("last_interaction_id"),
+            computed_at=live_preference("computed_at"),
         )
 
     def get_urls(self) -> list[URLPattern]:
@@ -309,7 +306,7 @@ class PreferenceAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Preference]:
         """Without the covariance, 33 kB a row, which only the page of one preference reads."""
         newest_event = Interaction.objects.filter(buyer=OuterRef("buyer")).order_by("-id").values("id")[:1]
-        preferences = super().get_queryset(request).defer("covariance", "mean")
+        preferences: QuerySet[Preference] = super().get_queryset(request).defer("covariance", "mean")
         return preferences.annotate(newest_event_id=Coalesce(Subquery(newest_event), 0, output_field=BigIntegerField()))
 
     @display(description="Buyer")

@@ -89,7 +89,8 @@ class EvaluationAdmin(JobAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Evaluation]:
         shown = EvaluationFigure.objects.filter(metric="ndcg", slice="all", k=HEADLINE_K, value__isnull=False)
-        return super().get_queryset(request).prefetch_related(Prefetch("figures", shown, to_attr="headline_figures"))
+        rows: QuerySet[Evaluation] = super().get_queryset(request)
+        return rows.prefetch_related(Prefetch("figures", shown, to_attr="headline_figures"))
 
     @display(description="Evaluation", ordering="pk")
     def name(self, evaluation: Evaluation) -> str:

@@ -68,7 +68,7 @@ def with_arms(form: Any) -> Any:
 
 
 @with_arms
-class ExperimentForm(forms.ModelForm):
+class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run time
     class Meta:
         model = Experiment
         fields = [
@@ -209,7 +209,7 @@ class ExperimentAdmin(ConsoleAdmin):
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         """A new experiment goes on with the rules of its variants."""
-        usual = super().response_add(request, obj, post_url_continue)
+        usual: HttpResponse = super().response_add(request, obj, post_url_continue)
         if {"_addanother", "_continue", "_popup"} & set(request.POST):
             return usual
         return redirect("admin:recommendations_experiment_report", obj.pk)
@@ -438,10 +438,11 @@ class VariantPage(WeightsPage):
     @property
     def variant(self) -> str:
         """By its number: a name may hold what an address may not."""
-        names = sorted(self.experiment.variants)
+        names: list[str] = sorted(self.experiment.variants)
         if self.kwargs["number"] >= len(names):
             raise Http404
-        return names[self.kwargs["number"]]
+        name: str = names[self.kwargs["number"]]
+        return name
 
     @property
     def experiment(self) -> Experiment:
@@ -453,7 +454,8 @@ class VariantPage(WeightsPage):
 
     @property
     def overrides(self) -> Mapping[str, Any]:
-        return self.experiment.variants[self.variant].get("overrides", {})
+        overrides: Mapping[str, Any] = self.experiment.variants[self.variant].get("overrides", {})
+        return overrides
 
     def form(self, asked: Any) -> VariantForm:
         return VariantForm(asked, self.experiment.placement, self.overrides)

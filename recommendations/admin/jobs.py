@@ -53,7 +53,7 @@ def author(request: HttpRequest) -> User | None:
 
 
 @transaction.atomic
-def queue_training(request: HttpRequest, *, promote: bool, parameters: dict | None = None) -> TrainingRun:
+def queue_training(request: HttpRequest, *, promote: bool, parameters: dict[str, Any] | None = None) -> TrainingRun:
     """A queued run and the task that works it off, handed over when the row is visible to the worker."""
     run = start_training(parameters=parameters, promote=promote, started_by=author(request))
     enqueue_on_commit(TrainingRun.TASK, run.pk)

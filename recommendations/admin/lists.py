@@ -38,7 +38,7 @@ JSON_HELP = {
 }
 
 
-class PlacementForm(forms.ModelForm):
+class PlacementForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run time
     class Meta:
         model = Placement
         fields = "__all__"  # noqa: DJ007 - every field is an operator's to set
@@ -46,15 +46,18 @@ class PlacementForm(forms.ModelForm):
 
     def clean_sources(self) -> dict[str, float]:
         refuse_sources(self.cleaned_data["sources"])
-        return self.cleaned_data["sources"]
+        sources: dict[str, float] = self.cleaned_data["sources"]
+        return sources
 
     def clean_boosts(self) -> dict[str, float]:
         refuse_boosts(self.cleaned_data["boosts"])
-        return self.cleaned_data["boosts"]
+        boosts: dict[str, float] = self.cleaned_data["boosts"]
+        return boosts
 
     def clean_filters(self) -> dict[str, Any]:
         refuse_filters(self.cleaned_data["filters"])
-        return self.cleaned_data["filters"]
+        filters: dict[str, Any] = self.cleaned_data["filters"]
+        return filters
 
     def clean(self) -> dict[str, Any]:
         """Rules that are right one by one may ask too much together: more kept places than the list has."""
@@ -102,7 +105,8 @@ class PlacementAdmin(ConsoleAdmin):
         return redirect("admin:recommendations_placement_mix", object_id)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Placement]:
-        return super().get_queryset(request).annotate(n_running=count_of(Experiment, "placement", status="running"))
+        rows: QuerySet[Placement] = super().get_queryset(request)
+        return rows.annotate(n_running=count_of(Experiment, "placement", status="running"))
 
     @display(description="Experiment running", boolean=True)
     def running_experiment(self, placement: Any) -> bool:

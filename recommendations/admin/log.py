@@ -99,7 +99,8 @@ class InteractionAdmin(ReadOnlyAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Interaction]:
-        return super().get_queryset(request).defer("listing__search_text", "listing__description")
+        rows: QuerySet[Interaction] = super().get_queryset(request)
+        return rows.defer("listing__search_text", "listing__description")
 
     @display(description="Happened", ordering="occurred_at")
     def occurred(self, event: Interaction) -> str:
@@ -155,12 +156,14 @@ class ServedListAdmin(ReadOnlyAdmin):
         ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ServedList]:
-        return super().get_queryset(request).annotate(n_events=count_of(Interaction, "served_list"))
+        rows: QuerySet[ServedList] = super().get_queryset(request)
+        return rows.annotate(n_events=count_of(Interaction, "served_list"))
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """Anything but a whole id finds nothing, rather than an error of the database."""
         try:
-            return super().get_search_results(request, queryset, search_term)
+            found: tuple[Any, bool] = super().get_search_results(request, queryset, search_term)
+            return found
         except ValueError:
             return queryset.none(), False
 

@@ -46,7 +46,7 @@ PARTS = {"target": "target", "interest": "interest"}  # column -> prefix of its 
 
 
 @with_filter_fields(*PARTS.values())
-class MerchandisingRuleForm(forms.ModelForm):
+class MerchandisingRuleForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run time
     class Meta:
         model = MerchandisingRule
         exclude = ["target", "interest"]  # noqa: DJ006 - every other field is an operator's to set

@@ -207,7 +207,8 @@ class RankerArtifactAdmin(ReadOnlyAdmin):
     fields = ["version", "format_version", "size", "sha256"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RankerArtifact]:
-        return super().get_queryset(request).defer("content").annotate(n_bytes=Length("content"))
+        rows: QuerySet[RankerArtifact] = super().get_queryset(request)
+        return rows.defer("content").annotate(n_bytes=Length("content"))
 
     @display(description="Size", ordering="n_bytes")
     def size(self, artifact: Any) -> str:

@@ -43,7 +43,8 @@ class TasteMapAdmin(JobAdmin):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TasteMap]:
-        return super().get_queryset(request).defer("content")
+        rows: QuerySet[TasteMap] = super().get_queryset(request)
+        return rows.defer("content")
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(TasteMapPage.as_view(model_admin=self))

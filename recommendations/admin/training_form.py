@@ -40,7 +40,7 @@ def real(name: str, label: str, help_text: str, *, low: float, high: float) -> f
     )
 
 
-class TrainingRunForm(forms.ModelForm):
+class TrainingRunForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run time
     """A field left empty means the usual value, so that a form written before a parameter was added still works."""
 
     promote = forms.BooleanField(

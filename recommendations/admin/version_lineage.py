@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from console.formats import NONE, ago, clock
@@ -63,13 +63,19 @@ def parameters_of(lineages: Sequence[Lineage]) -> list[tuple[str, list[str]]]:
 
 def weights_of(lineages: Sequence[Lineage]) -> list[tuple[str, list[str]]]:
     given = [one.weights for one in lineages]
-    written = lambda pair: f"{pair[0]:.2f} / {pair[1]:.2f}" if pair else NONE  # noqa: E731
+
+    def written(pair: tuple[float, float] | None) -> str:
+        return f"{pair[0]:.2f} / {pair[1]:.2f}" if pair else NONE
+
     return [(name, [written(one.get(name)) for one in given]) for name in names_in(given)]
 
 
 def kinds_of(lineages: Sequence[Lineage]) -> list[tuple[str, list[str]]]:
     given = [one.kinds for one in lineages]
-    written = lambda kind: f"{kind['weight']:g}, {kind['half_life_days']:g} d" if kind else NONE  # noqa: E731
+
+    def written(kind: Mapping[str, Any] | None) -> str:
+        return f"{kind['weight']:g}, {kind['half_life_days']:g} d" if kind else NONE
+
     return [(name, [written(one.get(name)) for one in given]) for name in names_in(given)]
 
 

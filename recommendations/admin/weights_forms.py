@@ -292,5 +292,5 @@ def label_of(row: EventKind | Placement, name: str) -> str:
     return str(column_of(row, name).verbose_name)
 
 
-def column_of(row: EventKind | Placement, name: str) -> Field:
+def column_of(row: EventKind | Placement, name: str) -> Field[Any, Any]:
     return next(column for column in row._meta.concrete_fields if column.name == name)

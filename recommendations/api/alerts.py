@@ -48,7 +48,7 @@ class SavedSearchChangeSerializer(SavedSearchInSerializer):
     alerts = serializers.BooleanField(required=False)
 
 
-class SavedSearchSerializer(serializers.Serializer):
+class SavedSearchSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     name = serializers.CharField()
     query = serializers.DictField(help_text="As events of searches have it.")
@@ -56,7 +56,7 @@ class SavedSearchSerializer(serializers.Serializer):
     created_at = serializers.DateTimeField()
 
 
-class SavedSearchesSerializer(serializers.Serializer):
+class SavedSearchesSerializer(serializers.Serializer[Any]):
     searches = SavedSearchSerializer(many=True, help_text="The newest first.")
 
 

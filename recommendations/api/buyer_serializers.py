@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from accounts.api.authentication import VISITOR_KEY
 from accounts.api.serializers import TrueOrFalseField
-from catalog.api.fields import FiniteFloatField, QuestionSerializer
+from catalog.api.fields import AnyField, FiniteFloatField, QuestionSerializer
 from catalog.api.references import SOURCE_HELP, SourceField
 from catalog.api.serializers import CarCardSerializer
 from recommendations.api.serializers import QuestionnaireSerializer
@@ -37,12 +37,12 @@ class SellerReferenceSerializer(QuestionSerializer):
     source = SourceField(help_text=SOURCE_HELP)  # type: ignore[assignment]
 
 
-class SellerAnswerSerializer(serializers.Serializer):
+class SellerAnswerSerializer(serializers.Serializer[Any]):
     seller_id = serializers.CharField()
     source = serializers.CharField()  # type: ignore[assignment]
 
 
-class SellersSerializer(serializers.Serializer):
+class SellersSerializer(serializers.Serializer[Any]):
     sellers = SellerAnswerSerializer(many=True)
 
 
@@ -69,14 +69,14 @@ class BuyerChangeSerializer(KnownFieldsSerializer):
         return country.upper()
 
 
-class WishSerializer(serializers.Serializer):
+class WishSerializer(serializers.Serializer[Any]):
     field = serializers.CharField(help_text="`make`, `body`, `price`, `age`, …")
     wanted = serializers.CharField(help_text="In words; empty where nothing stands out.")
     unwanted = serializers.CharField(help_text="In words; empty where nothing stands out.")
     strength = serializers.FloatField(help_text="The largest utility at stake, from 0; higher decides more.")
 
 
-class BuyerProfileSerializer(serializers.Serializer):
+class BuyerProfileSerializer(serializers.Serializer[Any]):
     """What was learned of a buyer, in words."""
 
     version = serializers.IntegerField(help_text="Of the ranker.")
@@ -88,7 +88,7 @@ class BuyerProfileSerializer(serializers.Serializer):
     wishes = WishSerializer(many=True, help_text="The strongest first.")
 
 
-class BuyerSerializer(serializers.Serializer):
+class BuyerSerializer(serializers.Serializer[Any]):
     external_id = serializers.CharField(help_text="Of the buyer that the id stands for, after a merge too.")
     location = LocationSerializer(allow_null=True)
     country = serializers.CharField(help_text="Empty where it is not known.")
@@ -122,16 +122,16 @@ class MergeSerializer(KnownFieldsSerializer):
         return attrs
 
 
-class HiddenCarSerializer(serializers.Serializer):
+class HiddenCarSerializer(serializers.Serializer[Any]):
     hidden_at = serializers.DateTimeField()
     kind = serializers.CharField(help_text="Of the event that hid it.")
 
-    def get_fields(self) -> dict[str, serializers.Field]:
+    def get_fields(self) -> dict[str, AnyField]:
         card = CarCardSerializer().get_fields()
         for name, field in card.items():
             field.source = f"listing.{field.source or name}"
         return {**card, **super().get_fields()}
 
 
-class HiddenCarsSerializer(serializers.Serializer):
+class HiddenCarsSerializer(serializers.Serializer[Any]):
     cars = HiddenCarSerializer(many=True, help_text="The newest first, at most 1,000.")

@@ -173,7 +173,8 @@ class BuyerView(BuyerRoute):
     def _checked(self, request: Request) -> dict[str, Any]:
         question = BuyerChangeSerializer(data=request.data)
         question.is_valid(raise_exception=True)
-        return question.validated_data
+        answers: dict[str, Any] = question.validated_data
+        return answers
 
 
 def change_buyer(buyer: Buyer, change: dict[str, Any], source: str) -> None:

@@ -240,15 +240,15 @@ NEW_ITEMS = {
 UNPROCESSABLE = OpenApiResponse(description="A field is missing, of the wrong type, or does not fit the others.")
 
 
-class RecordedActionsSerializer(serializers.Serializer):
+class RecordedActionsSerializer(serializers.Serializer[Any]):
     recorded = serializers.IntegerField(help_text="How many were new.")
 
 
-class AddedItemsSerializer(serializers.Serializer):
+class AddedItemsSerializer(serializers.Serializer[Any]):
     added_or_changed = serializers.IntegerField(help_text="How many were new, or have other genres now.")
 
 
-class FeedListSerializer(serializers.Serializer):
+class FeedListSerializer(serializers.Serializer[Any]):
     item_ids = serializers.ListField(child=serializers.CharField(), help_text="Best first, all different.")
 
 
@@ -319,14 +319,14 @@ class RecsView(FeedView):
 # --- Health and a fresh start ----------------------------------------------------------------------------------------
 
 
-class HealthSerializer(serializers.Serializer):
+class HealthSerializer(serializers.Serializer[Any]):
     status = serializers.CharField()
     database = serializers.CharField()
     cache = serializers.CharField()
     broker = serializers.CharField()
 
 
-class EmptiedSerializer(serializers.Serializer):
+class EmptiedSerializer(serializers.Serializer[Any]):
     status = serializers.CharField()
 
 

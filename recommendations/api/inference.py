@@ -122,13 +122,14 @@ def _top(given: Any, wrong: Fields) -> int:
 def _group(given: Any, wrong: Fields) -> GroupBy | None:
     if given is not None and given not in GROUPS:
         wrong["group_by"] = [_("One of %(known)s is expected.") % {"known": ", ".join(GROUPS)}]
-    return given
+    group: GroupBy | None = given
+    return group
 
 
 # --- As documented views ---------------------------------------------------------------------------------------------
 
 
-class EntrySerializer(serializers.Serializer):
+class EntrySerializer(serializers.Serializer[Any]):
     name = serializers.CharField(help_text="Comes back with the answer.")
     vector = serializers.ListField(
         child=serializers.FloatField(),
@@ -138,7 +139,7 @@ class EntrySerializer(serializers.Serializer):
     )
 
 
-class AnswerSerializer(serializers.Serializer):
+class AnswerSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     recommendations = serializers.JSONField(
         help_text="The matches, best first, ties by id; with `group_by`, such a list for each group; or null."

@@ -26,7 +26,7 @@ class BuyersQuestionSerializer(QuestionSerializer):
     k = serializers.IntegerField(min_value=1, max_value=BUYERS, default=K_DEFAULT, help_text="How many buyers at most.")
 
 
-class MatchingBuyerSerializer(serializers.Serializer):
+class MatchingBuyerSerializer(serializers.Serializer[Any]):
     buyer_id = serializers.IntegerField(help_text="Our id.")
     external_id = serializers.CharField(
         allow_null=True, help_text="Your id; null for accounts and guests of this site."
@@ -37,7 +37,7 @@ class MatchingBuyerSerializer(serializers.Serializer):
     last_event_at = serializers.DateTimeField()
 
 
-class MatchingBuyersSerializer(serializers.Serializer):
+class MatchingBuyersSerializer(serializers.Serializer[Any]):
     buyers = MatchingBuyerSerializer(many=True, help_text="Those who want the car most first.")
 
 

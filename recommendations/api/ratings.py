@@ -340,7 +340,7 @@ def since(started: float) -> float:
     return 1000 * (time.perf_counter() - started)
 
 
-class ModelInfoSerializer(serializers.Serializer):
+class ModelInfoSerializer(serializers.Serializer[Any]):
     authors = serializers.ListField(child=serializers.CharField())
     version = serializers.CharField(help_text="Of the software.")
     built_at = serializers.DateTimeField(help_text="When the image was built, or the environment installed.")
@@ -380,7 +380,7 @@ def _info() -> dict[str, Any]:
     return info | about | {"model": loaded.name, "metrics": metrics}
 
 
-class ReloadedSerializer(serializers.Serializer):
+class ReloadedSerializer(serializers.Serializer[Any]):
     model = serializers.CharField(help_text="Name of the model that answers from now on.")
     trained_at = serializers.DateTimeField()
 
@@ -424,7 +424,7 @@ class MayReadLog(BasePermission):
         return settings.DEMO_MODE or is_staff or has_scope(request, ApiKey.Scope.ADMIN)
 
 
-class LogSerializer(serializers.Serializer):
+class LogSerializer(serializers.Serializer[Any]):
     lines = serializers.ListField(child=serializers.CharField(), help_text="Newest last.")
 
 

@@ -11,6 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.api.fields import (
+    AnyField,
     BrandsField,
     ChoicesField,
     FiltersSerializer,
@@ -75,7 +76,7 @@ class SearchSerializer(FiltersSerializer):
         return super().validate(attrs)
 
 
-class MarketPriceSerializer(serializers.Serializer):
+class MarketPriceSerializer(serializers.Serializer[Any]):
     """What such a car costs: the middle 80% of prices lie from `low` to `high`."""
 
     label = serializers.ChoiceField(  # type: ignore[assignment]
@@ -87,39 +88,39 @@ class MarketPriceSerializer(serializers.Serializer):
     currency = serializers.CharField(help_text="The listing's own.")
 
 
-class PricedCardSerializer(serializers.Serializer):
+class PricedCardSerializer(serializers.Serializer[Any]):
     """A car card with its market price: of ``{"listing": …, "market_price": …}``."""
 
     market_price = MarketPriceSerializer(
         allow_null=True, help_text="Null where such cars' prices spread too widely to say, or the price is no price."
     )
 
-    def get_fields(self) -> dict[str, serializers.Field]:
+    def get_fields(self) -> dict[str, AnyField]:
         card = self.card().get_fields()
         for name, field in card.items():
             field.source = f"listing.{field.source or name}"
         return {**card, **super().get_fields()}
 
-    def card(self) -> serializers.Serializer:
+    def card(self) -> serializers.Serializer[Any]:
         return CarCardSerializer()
 
 
 class PricedCarSerializer(PricedCardSerializer):
     """Everything about one car, with its market price."""
 
-    def card(self) -> serializers.Serializer:
+    def card(self) -> serializers.Serializer[Any]:
         return CarSerializer()
 
 
 @extend_schema_field({"oneOf": [{"type": "string"}, {"type": "number"}]})
-class ReadingValueField(serializers.Field):
+class ReadingValueField(AnyField):
     """A word or a number, as its parameter takes it."""
 
     def to_representation(self, value: Any) -> Any:
         return value
 
 
-class UnderstoodSerializer(serializers.Serializer):
+class UnderstoodSerializer(serializers.Serializer[Any]):
     """A part of `q` that became a filter; several of one field are alternatives."""
 
     text = serializers.CharField(help_text="The words, as they were typed.")
@@ -127,19 +128,19 @@ class UnderstoodSerializer(serializers.Serializer):
     value = ReadingValueField(help_text="Its value, as the parameter takes it.")
 
 
-class FacetValueSerializer(serializers.Serializer):
+class FacetValueSerializer(serializers.Serializer[Any]):
     value = serializers.CharField()
     count = serializers.IntegerField(help_text="Cars that the search would find with this value.")
 
 
-class FacetsSerializer(serializers.Serializer):
+class FacetsSerializer(serializers.Serializer[Any]):
     """The values of each field, the most frequent first, by the search without that field's own filter."""
 
-    def get_fields(self) -> dict[str, serializers.Field]:
+    def get_fields(self) -> dict[str, AnyField]:
         return {name: FacetValueSerializer(many=True) for name in SET_PARAMETERS}
 
 
-class SearchAnswerSerializer(serializers.Serializer):
+class SearchAnswerSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField(help_text="Of all pages.")
     next = serializers.URLField(allow_null=True)
     previous = serializers.URLField(allow_null=True)
@@ -157,14 +158,14 @@ class CompletionQuestionSerializer(QuestionSerializer):
     limit = serializers.IntegerField(default=8, min_value=1, max_value=20)
 
 
-class CompletionSerializer(serializers.Serializer):
+class CompletionSerializer(serializers.Serializer[Any]):
     text = serializers.CharField(help_text="What was typed, with its last word completed.")
     field = serializers.CharField(help_text="The parameter of the search that the completion sets.")
     value = serializers.CharField()
     count = serializers.IntegerField(help_text="Cars for sale that have it, a minute ago at most.")
 
 
-class CompletionsAnswerSerializer(serializers.Serializer):
+class CompletionsAnswerSerializer(serializers.Serializer[Any]):
     completions = CompletionSerializer(many=True)
 
 
@@ -283,7 +284,7 @@ class RecommendedCarSerializer(PricedCardSerializer):
     )
 
 
-class RecommendationsAnswerSerializer(serializers.Serializer):
+class RecommendationsAnswerSerializer(serializers.Serializer[Any]):
     recommended = RecommendedCarSerializer(many=True)
     list_id = serializers.UUIDField(help_text="Send it back with events about these cars, or for the next page.")
     after = serializers.UUIDField(
@@ -323,7 +324,7 @@ class PlacementListSerializer(RecommendationsAnswerSerializer):
     placement = serializers.CharField()
 
 
-class PlacementsAnswerSerializer(serializers.Serializer):
+class PlacementsAnswerSerializer(serializers.Serializer[Any]):
     lists = PlacementListSerializer(many=True, help_text="In the order of the question; no car is in two of them.")
 
 
@@ -340,7 +341,7 @@ class RankQuestionSerializer(QuestionSerializer):
         return attrs
 
 
-class LeftOutCarSerializer(serializers.Serializer):
+class LeftOutCarSerializer(serializers.Serializer[Any]):
     """A car that was named and is not in the order; as it was named."""
 
     listing_id = serializers.IntegerField(allow_null=True)
@@ -351,7 +352,7 @@ class LeftOutCarSerializer(serializers.Serializer):
     )
 
 
-class RankAnswerSerializer(serializers.Serializer):
+class RankAnswerSerializer(serializers.Serializer[Any]):
     ranked = RecommendedCarSerializer(many=True, help_text="The best for the buyer first.")
     left_out = LeftOutCarSerializer(many=True)
     list_id = serializers.UUIDField(help_text="Send it back with events about these cars.")
@@ -360,7 +361,7 @@ class RankAnswerSerializer(serializers.Serializer):
     n_events = serializers.IntegerField(help_text="How many events of this buyer the order rests on.")
 
 
-class SimilarAnswerSerializer(serializers.Serializer):
+class SimilarAnswerSerializer(serializers.Serializer[Any]):
     similar = RecommendedCarSerializer(many=True)
     list_id = serializers.UUIDField(help_text="Send it back with events about these cars.")
 
@@ -398,7 +399,7 @@ class EventSerializer(OriginSerializer):
         return attrs
 
 
-class EventsSerializer(serializers.Serializer):
+class EventsSerializer(serializers.Serializer[Any]):
     """One event by itself, a list of events, or this."""
 
     events = EventSerializer(many=True)
@@ -407,7 +408,7 @@ class EventsSerializer(serializers.Serializer):
     )
 
 
-class EventResultSerializer(serializers.Serializer):
+class EventResultSerializer(serializers.Serializer[Any]):
     """What became of one event of a list."""
 
     event_id = serializers.CharField(help_text="Yours, or made here; empty for one that could not be read.")
@@ -421,7 +422,7 @@ class EventResultSerializer(serializers.Serializer):
     )
 
 
-class RecordedSerializer(serializers.Serializer):
+class RecordedSerializer(serializers.Serializer[Any]):
     recorded = serializers.IntegerField(help_text="New events.")
     waiting = serializers.IntegerField(help_text="New events whose listing is yet to come.")
     repeated = serializers.IntegerField(help_text="Events that this sender had sent before.")

@@ -37,7 +37,7 @@ from web.tracing import HEADER, log_request, traced
 logger = logging.getLogger(__name__)
 
 Environ = dict[str, Any]
-Application = Callable[[Environ, Callable], Iterable[bytes]]
+Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 Answer = Callable[[], Any]
 SPARE_CONNECTIONS = 3  # of a pool, for threads beside those that answer
 INFERENCES = {"/infer": answer_one, "/batch": answer_many}
@@ -63,7 +63,7 @@ def keep_connections() -> None:
 def with_fast_lane(application: Application) -> Application:
     """The application, with these routes answered before it is asked."""
 
-    def serve(environ: Environ, start_response: Callable) -> Iterable[bytes]:
+    def serve(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         answer = None if is_of_a_browser(environ) else answer_to(environ)
         if answer is None:
             return application(environ, start_response)

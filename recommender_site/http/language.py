@@ -13,7 +13,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation.trans_real import parse_accept_lang_header
 
 from recommender_site.http.security import SAME_FOR_EVERYONE
-from web.errors import is_api_path
+from web.paths import is_api_path
 
 ACCEPT_LANGUAGE = "Accept-Language"
 

@@ -49,7 +49,7 @@ class SchemaView(SpectacularAPIView):
         with _one_at_a_time:
             if key not in _descriptions:
                 with translation.override(settings.LANGUAGE_CODE):
-                    data = super().get(request, *args, **kwargs).data
+                    data = super().get(request, *args, **kwargs).data  # type: ignore[no-untyped-call]
                     body = bytes(request.accepted_renderer.render(data, renderer_context={}))  # type: ignore[arg-type]
                 _descriptions[key] = Description(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
             return _descriptions[key]

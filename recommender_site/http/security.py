@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
-from web.errors import is_api_path
+from web.paths import is_api_path
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

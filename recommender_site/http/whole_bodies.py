@@ -28,5 +28,6 @@ def with_whole_bodies(application: WSGIApplication) -> WSGIApplication:
 
 
 def comes_in_pieces(environ: WSGIEnvironment) -> bool:
-    is_chunked = environ["HTTP_TRANSFER_ENCODING"].lower().rstrip().endswith("chunked")
-    return is_chunked and environ.get("CONTENT_TYPE", "").lower().startswith("application/json")
+    is_chunked: bool = environ["HTTP_TRANSFER_ENCODING"].lower().rstrip().endswith("chunked")
+    is_json: bool = environ.get("CONTENT_TYPE", "").lower().startswith("application/json")
+    return is_chunked and is_json

@@ -346,7 +346,8 @@ class Postgres(Server):
         )
         if done.returncode:
             raise EmbeddedError(f"{tool} failed ({done.returncode}): {cause_in(done.stderr or done.stdout)}")
-        return done.stdout
+        output: str = done.stdout
+        return output
 
 
 class Valkey(Server):

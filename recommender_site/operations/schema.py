@@ -52,9 +52,9 @@ WHERE c.relnamespace = current_schema()::regnamespace AND NOT x.indisvalid AND c
 """
 
 
-def rows(cursor: Any, query: str, parameters: list[Any] | None = None) -> list[tuple]:
+def rows(cursor: Any, query: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
     cursor.execute(query, parameters)
-    found: list[tuple] = cursor.fetchall()
+    found: list[tuple[Any, ...]] = cursor.fetchall()
     return found
 
 

@@ -65,7 +65,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 **(options if isinstance(options, dict) else {}),
             )
             database_watch.add_pool(self._connection_pools.setdefault(self.alias, pool))
-        return super().pool
+        pool_in_use: ConnectionPool | None = super().pool
+        return pool_in_use
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         database_watch.refuse_if_away()

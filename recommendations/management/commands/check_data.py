@@ -1,5 +1,7 @@
 """``manage.py check_data``: whether what is stored agrees with itself."""
 
+from typing import Any
+
 from django.core.management.base import BaseCommand, CommandError
 
 from recommendations.upkeep.consistency import CHECKS, check_data
@@ -8,7 +10,7 @@ from recommendations.upkeep.consistency import CHECKS, check_data
 class Command(BaseCommand):
     help = "Look for rows that should not be there, and say what to do; ends with an error where there are some."
 
-    def handle(self, *args, **options):
+    def handle(self, *args: Any, **options: Any) -> None:
         found = check_data()
         for check in CHECKS:
             self.stdout.write(f"{found[check.name]:8,}  {check.wrong}")

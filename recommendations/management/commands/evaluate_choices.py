@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from recommendations.engine.arrays import Array, Flags, Floats
 from recommendations.evaluation.stated_choices import ChoiceConfig, ChoiceTable, Evaluation, evaluate_choices
 
 # More texts than this in a column are names, not a category to learn from.
@@ -37,7 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=0, help="of the bootstrap intervals")
         parser.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON, too")
 
-    def handle(self, *args, **options) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:
         try:
             table = read_table(
                 options["file"],
@@ -148,7 +150,7 @@ class Column:
     cells: list[str]
     lines: list[int]
 
-    def as_attributes(self) -> Iterator[tuple[str, np.ndarray]]:
+    def as_attributes(self) -> Iterator[tuple[str, Array]]:
         """Itself where all cells are numbers; otherwise one 0/1 column per text but the first."""
         numbers = self._floats()
         if numbers is not None:
@@ -165,7 +167,7 @@ class Column:
         for category in categories[1:]:
             yield f"{self.name}={category}", np.array([float(cell == category) for cell in self.cells])
 
-    def as_keys(self) -> np.ndarray:
+    def as_keys(self) -> Array:
         """Numbers where all are, so that task 10 follows task 9; texts otherwise."""
         self._check_filled()
         numbers = self._floats()
@@ -173,14 +175,14 @@ class Column:
             return np.array(self.cells)
         return numbers.astype(np.int64) if (numbers == np.floor(numbers)).all() else numbers
 
-    def as_flags(self) -> np.ndarray:
+    def as_flags(self) -> Flags:
         meanings = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
         for at, cell in enumerate(self.cells):
             if cell.lower() not in meanings:
                 raise self._problem(at, "is neither 0 nor 1")
         return np.array([meanings[cell.lower()] for cell in self.cells])
 
-    def _floats(self) -> np.ndarray | None:
+    def _floats(self) -> Floats | None:
         try:
             return np.array([float(cell) for cell in self.cells])
         except ValueError:

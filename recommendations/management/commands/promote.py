@@ -1,6 +1,8 @@
 """``manage.py promote VERSION``: put a ready version live."""
 
-from django.core.management.base import BaseCommand, CommandError
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from recommendations.exceptions import RankerRefused
 from recommendations.models import RankerVersion
@@ -10,11 +12,11 @@ from recommendations.training.versions import promote_ranker
 class Command(BaseCommand):
     help = "Put a ready ranker version live; every process follows within a second."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("version", help="as in v3, or 3")
         parser.add_argument("--note", default="", help="why, for the record; a version that failed the gate needs it")
 
-    def handle(self, *args, **options):
+    def handle(self, *args: Any, **options: Any) -> None:
         number = options["version"].removeprefix("v")
         if not number.isdecimal():
             raise CommandError(f"“{options['version']}” is not a version; write v3, or 3")

@@ -1,6 +1,8 @@
 """``manage.py retrain``: train a ranker version now, in this process, and say how it went."""
 
-from django.core.management.base import BaseCommand, CommandError
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from recommendations.exceptions import RecommendationsError
@@ -11,13 +13,13 @@ from recommendations.training.runs import run_training, start_training
 class Command(BaseCommand):
     help = "Fit a new ranker version on what is in the database, and put it live when it is not worse."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--no-promote", action="store_true", help="leave the version ready, beside the live one")
         parser.add_argument("--if-missing", action="store_true", help="do nothing when a version is live already")
         parser.add_argument("--seed", type=int, default=0, help="makes a training repeatable")
         parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
-    def handle(self, *args, **options):
+    def handle(self, *args: Any, **options: Any) -> None:
         if options["if_missing"] and RankerVersion.objects.live():
             self.stdout.write(f"{RankerVersion.objects.live()} is live already")
             return
