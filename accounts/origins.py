@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -21,7 +22,8 @@ LONGEST_AGENT = 500  # characters of a User-Agent that are read
 class Origin(NamedTuple):
     """Attributes:
     digest: Of the network and the User-Agent, keyed, and another one each day (UTC): it tells which guests of one day
-        came from the same place, and neither where that is nor who came back the next day. Empty: not known.
+        came from the same place, and neither where that is nor who came back the next day. Empty: not known, as of an
+        address within a local network, which is that of a proxy or a test.
     crawler: The word by which the User-Agent declares itself a program; empty for everything else.
     """
 
@@ -35,7 +37,18 @@ UNKNOWN = Origin()
 def origin_of(meta: Mapping[str, Any]) -> Origin:
     """The origin of a request, from its ``META``."""
     agent = str(meta.get("HTTP_USER_AGENT", ""))[:LONGEST_AGENT]
-    return Origin(digest_of(network_of(address_of(meta)), agent), crawler_in(agent))
+    address = address_of(meta)
+    return Origin(digest_of(network_of(address), agent) if is_of_the_internet(address) else "", crawler_in(agent))
+
+
+def is_of_the_internet(address: str) -> bool:
+    """Whether it can be a visitor's own: behind a proxy that the settings do not name, all have the proxy's."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (mapped or parsed).is_global
 
 
 def digest_of(network: str, agent: str) -> str:
