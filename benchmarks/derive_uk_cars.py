@@ -54,7 +54,7 @@ def engines_of(rows: Iterable[Row]) -> list[dict[str, object]]:
             continue
         n_of_model[make, model] += 1
         found[make, model, fuel, f"{litres:.1f}", gearbox].append(row)
-    engines = []
+    engines: list[dict[str, object]] = []
     for key, cars in sorted(found.items()):
         if len(cars) < max(RARE, RARE_SHARE * n_of_model[key[0], key[1]]):
             continue
@@ -62,9 +62,13 @@ def engines_of(rows: Iterable[Row]) -> list[dict[str, object]]:
         at_ends = len(years) // 100  # a hundredth at either end may be typed wrongly
         mpg = [float(car["mpg"]) for car in cars if 10 < float(car["mpg"] or 0) < 120]
         engines.append(
-            dict(zip(("make", "model", "fuel", "litres", "gearbox"), key, strict=True))
-            | {"first_year": years[at_ends], "last_year": years[-1 - at_ends], "n": len(cars)}
-            | {"mpg": round(median(mpg), 1) if mpg else ""}
+            {
+                **dict(zip(("make", "model", "fuel", "litres", "gearbox"), key, strict=True)),
+                "first_year": years[at_ends],
+                "last_year": years[-1 - at_ends],
+                "n": len(cars),
+                "mpg": round(median(mpg), 1) if mpg else "",
+            }
         )
     return engines
 

@@ -14,10 +14,13 @@ import csv
 import gzip
 import resource
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from recommendations.engine.archetypes import fit_collaborative
+from recommendations.engine.arrays import Floats, Ids, Reals
 from recommendations.engine.encoder import EncoderConfig, ListingTable, fit_encoder
 
 KM_PER_MILE = 1.609344
@@ -25,14 +28,14 @@ L_100KM_TIMES_MPG = 282.48  # imperial gallons
 TOP = 20
 
 
-def read_cars(path, n_rows, rng):
+def read_cars(path: str, n_rows: int, rng: np.random.Generator) -> ListingTable:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         cars = list(csv.DictReader(file))
     chosen = rng.choice(len(cars), min(n_rows, len(cars)), replace=False)
     return ListingTable.from_rows(listing(cars[row]) for row in np.sort(chosen))
 
 
-def listing(car):
+def listing(car: dict[str, str]) -> dict[str, Any]:
     miles_per_gallon = float(car["mpg"] or 0)
     return {
         "make": car["make"].lower(),
@@ -48,10 +51,10 @@ def listing(car):
     }
 
 
-def made_up_utilities(cars, n_buyers, rng):
+def made_up_utilities(cars: ListingTable, n_buyers: int, rng: np.random.Generator) -> Floats:
     """Shape (n_cars, n_buyers)."""
     over = np.log(cars.price)[:, None] - np.log(rng.choice(cars.price, n_buyers) * rng.uniform(0.8, 1.1, n_buyers))
-    utility = np.where(over < 0, rng.uniform(0.3, 1.5, n_buyers) * over, -rng.uniform(2, 8, n_buyers) * over)
+    utility: Floats = np.where(over < 0, rng.uniform(0.3, 1.5, n_buyers) * over, -rng.uniform(2, 8, n_buyers) * over)
     utility -= rng.uniform(0, 1, n_buyers) * np.minimum(np.abs(over), 2) ** 2
     models = np.array([f"{make} {model}" for make, model in zip(cars.make, cars.model, strict=True)])
     for values, spread in ((cars.make, 0.7), (models, 0.6), (cars.fuel, 0.6), (cars.gearbox, 0.6)):
@@ -60,10 +63,11 @@ def made_up_utilities(cars, n_buyers, rng):
     utility -= np.abs(rng.normal(0.12, 0.08, n_buyers)) * np.clip(2020 - cars.year, 0, 25)[:, None]
     utility -= np.abs(rng.normal(0.5, 0.3, n_buyers)) * np.log(cars.mileage_km + 5_000)[:, None]
     thirst = np.nan_to_num(np.log(cars.consumption_l_100km), nan=np.log(5.0))[:, None]
-    return utility - np.abs(rng.normal(0.6, 0.6, n_buyers)) * thirst
+    utility -= np.abs(rng.normal(0.6, 0.6, n_buyers)) * thirst
+    return utility
 
 
-def utility_share(vectors, utility):
+def utility_share(vectors: Reals, utility: Floats) -> Floats:
     features = np.column_stack([vectors.astype(np.float64), np.ones(len(vectors))])
     normal = features.T @ features + 1e-3 * np.eye(features.shape[1])
     scores = features @ np.linalg.solve(normal, features.T @ utility)
@@ -71,10 +75,11 @@ def utility_share(vectors, utility):
         np.take_along_axis(utility, np.argpartition(-by, TOP, axis=0)[:TOP], axis=0).mean(axis=0)
         for by in (scores, utility)
     )
-    return (ours - utility.mean(axis=0)) / (best - utility.mean(axis=0))
+    shares: Floats = (ours - utility.mean(axis=0)) / (best - utility.mean(axis=0))
+    return shares
 
 
-def made_up_events(vectors, n_events, rng):
+def made_up_events(vectors: Reals, n_events: int, rng: np.random.Generator) -> tuple[Ids, Ids, Floats, int]:
     """Buyers pick the best of a dozen random cars by a taste of their own; about fifty events a buyer."""
     n_buyers = max(n_events // 50, 1)
     buyers = rng.integers(n_buyers, size=n_events)
@@ -89,14 +94,14 @@ def made_up_events(vectors, n_events, rng):
     return buyers, picked, weights, n_buyers
 
 
-def timed(what, function, *arguments):
+def timed(what: str, function: Callable[..., Any], *arguments: Any) -> Any:
     start = time.perf_counter()
     result = function(*arguments)
     print(f"{what}: {time.perf_counter() - start:.2f} s")
     return result
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
     parser.add_argument("--rows", type=int, default=99_187)

@@ -30,8 +30,9 @@ import argparse
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,8 @@ class World:
             + self._features[items] @ self._tastes[user]
             + self._hidden_items[items] @ self._hidden_users[user]
         )
-        return uniform(user, items, self._seed) < 1 / (1 + np.exp(-odds))
+        are_liked: NDArray[np.bool_] = uniform(user, items, self._seed) < 1 / (1 + np.exp(-odds))
+        return are_liked
 
     def genre_names(self) -> list[list[str]] | None:
         if not self.has_genres:
@@ -159,9 +161,10 @@ class Client:
     """One connection that is kept, and as little work per question as can be."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._address, self._streams = (host, port), None
+        self._address = (host, port)
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, method: str, path: str, body: object = None) -> dict:
+    async def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         content = json.dumps(body).encode() if body is not None else b""
         head = f"{method} {path} HTTP/1.1\r\nHost: {self._address[0]}\r\nContent-Type: application/json\r\n"
         message = head.encode() + f"Content-Length: {len(content)}\r\n\r\n".encode() + content
@@ -172,7 +175,7 @@ class Client:
                 self._streams = None
         raise SystemExit("the server does not answer")
 
-    async def _exchange(self, message: bytes) -> dict:
+    async def _exchange(self, message: bytes) -> dict[str, Any]:
         if self._streams is None:
             self._streams = await asyncio.open_connection(*self._address, limit=2**24)
         reader, writer = self._streams
@@ -186,7 +189,8 @@ class Client:
             self._streams = None
         if b" 200 " not in head.split(b"\r\n", 1)[0]:
             raise SystemExit(f"{head.split(chr(13).encode())[0].decode()}: {answer.decode()[:500]}")
-        return json.loads(answer)
+        content: dict[str, Any] = json.loads(answer)
+        return content
 
 
 async def be_users(
@@ -195,7 +199,8 @@ async def be_users(
     """One user after the other, each from their first list to their last."""
     while waiting:
         user = waiting.pop()
-        rng, seen = np.random.default_rng([options.seed, user]), set()
+        rng = np.random.default_rng([options.seed, user])
+        seen: set[int] = set()
         for number in range(options.requests):
             answer = await timed(client.ask("GET", f"/recs/{name_of_user(user)}"), seconds["recs"])
             items = np.array([int(item[1:]) for item in answer["item_ids"]], np.intp)
@@ -212,7 +217,7 @@ async def be_users(
                 await timed(client.ask("POST", "/interact", body), seconds["interact"])
 
 
-async def timed(question, seconds: list[float]) -> dict:
+async def timed(question: Awaitable[dict[str, Any]], seconds: list[float]) -> dict[str, Any]:
     started = time.perf_counter()
     answer = await question
     seconds.append(time.perf_counter() - started)
@@ -231,13 +236,14 @@ async def load(world: World, options: argparse.Namespace) -> None:
     started, genres = time.perf_counter(), world.genre_names()
     for start in range(0, world.n_items, 6000):
         items = range(start, min(start + 6000, world.n_items))
-        body = {"item_ids": [f"i{item}" for item in items]}
+        body: dict[str, Any] = {"item_ids": [f"i{item}" for item in items]}
         if genres:
             body["genres"] = [genres[item] for item in items]
         await first.ask("POST", "/add_items", body)
     print(f"{world.n_items:,} items added in {time.perf_counter() - started:.1f} s")
     await first.ask("GET", "/recs/warm-up")
-    quality, seconds = Quality(world), {"recs": [], "interact": []}
+    quality = Quality(world)
+    seconds: dict[str, list[float]] = {"recs": [], "interact": []}
     waiting = order_of_users(world).tolist()
     started = time.perf_counter()
     clients = [Client(host, int(port or 80)) for _ in range(options.clients)]
@@ -246,7 +252,8 @@ async def load(world: World, options: argparse.Namespace) -> None:
     n = sum(map(len, seconds.values()))
     print(f"{n:,} requests of {options.clients} clients in {took:.0f} s: {n / took:.0f} a second")
     for route, values in seconds.items():
-        mean, p50, p95, p99 = 1000 * np.mean(values), *(1000 * np.quantile(values, [0.5, 0.95, 0.99]))
+        mean = 1000 * np.mean(values)
+        p50, p95, p99 = (1000 * np.quantile(values, [0.5, 0.95, 0.99])).tolist()
         print(f"/{route:9} mean {mean:6.1f} ms, median {p50:6.1f}, p95 {p95:6.1f}, p99 {p99:6.1f}")
     quality.report("the feed")
 
@@ -260,7 +267,7 @@ def order_of_users(world: World) -> NDArray[np.intp]:
 Policy = Callable[[NDArray[np.bool_], np.random.Generator], NDArray[np.intp]]
 
 
-def play(name: str, world: World, options: argparse.Namespace, policy: Policy, learn: Callable) -> None:
+def play(name: str, world: World, options: argparse.Namespace, policy: Policy, learn: Callable[..., object]) -> None:
     """The same users, so many at a time, with lists of a simpler recommender."""
     quality, rng = Quality(world), np.random.default_rng(options.seed)
     waiting = order_of_users(world).tolist()

@@ -48,7 +48,8 @@ class World:
         own, other, _ = self.kind
         is_own = self.user_groups[:, None] == self.item_groups
         self.likes = self.rng.random(is_own.shape) < np.where(is_own, own, other)
-        self.shown, self.liked, self.disliked = ([[] for _ in range(self.n_users)] for _ in range(3))
+        for said in (self.shown, self.liked, self.disliked):
+            said.extend([] for _ in range(self.n_users))
 
     def show(self, user: int, rows: NDArray[np.intp]) -> float:
         """A list is looked at, and something said of it; returns the share of one's own group."""

@@ -100,7 +100,7 @@ def in_a_process_of_its_own(work: Callable[[], dict[str, float]]) -> dict[str, f
     from django.db import connection
 
     connection.close()
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined] # of PostgreSQL's alone
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -116,7 +116,8 @@ def in_a_process_of_its_own(work: Callable[[], dict[str, float]]) -> dict[str, f
     with os.fdopen(reader) as result:
         answer = result.read()
     os.waitpid(child, 0)
-    return json.loads(answer)
+    figures: dict[str, float] = json.loads(answer)
+    return figures
 
 
 def empty_catalogue() -> None:

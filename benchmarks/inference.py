@@ -72,13 +72,16 @@ def export_stock(folder: Path) -> int:
         return int(live.sum())
 
 
-def ask(port: int, seed: int, seconds: float, keeps_connection: bool, results: multiprocessing.Queue) -> None:
+def ask(
+    port: int, seed: int, seconds: float, keeps_connection: bool, results: multiprocessing.Queue[list[float]]
+) -> None:
     """One client that never pauses; reports the milliseconds of each answer."""
     rng = np.random.default_rng(seed)
     bodies = [json.dumps({"name": "x", "vector": row}) for row in rng.normal(size=(50, 128)).round(6).tolist()]
     headers = {"Content-Type": "application/json"}
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    took, end = [], time.perf_counter() + seconds
+    took: list[float] = []
+    end = time.perf_counter() + seconds
     while (started := time.perf_counter()) < end:
         connection.request("POST", "/infer", bodies[len(took) % 50], headers)
         response = connection.getresponse()
@@ -92,7 +95,7 @@ def ask(port: int, seed: int, seconds: float, keeps_connection: bool, results: m
 
 def measured(port: int, n_clients: int, seconds: float, keeps_connection: bool) -> tuple[float, float]:
     """Requests per second and median milliseconds."""
-    results: multiprocessing.Queue = multiprocessing.Queue()
+    results: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
     clients = [
         multiprocessing.Process(target=ask, args=(port, seed, seconds, keeps_connection, results))
         for seed in range(n_clients)

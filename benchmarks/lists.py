@@ -17,6 +17,7 @@ import statistics
 import time
 import uuid
 from collections.abc import Callable
+from typing import cast
 
 from recommender_site.local import embedded
 
@@ -169,8 +170,8 @@ def n_statements(question: Question) -> int:
 
 def answer_to(client: Client, path: str, body: dict[str, object] | None = None) -> HttpResponse:
     if body is None:
-        return client.get(path)
-    return client.post(path, body, content_type="application/json")
+        return cast(HttpResponse, client.get(path))
+    return cast(HttpResponse, client.post(path, body, content_type="application/json"))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import statistics
 import threading
 import time
 import urllib.request
+from typing import Any
 
 
 class Client:
@@ -23,11 +24,12 @@ class Client:
         token = self.call("/api/v1/token/fake-token", {"email": email})["token"]
         self._headers["Authorization"] = f"Bearer {token}"
 
-    def call(self, path: str, body: dict | None = None) -> dict:
+    def call(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self._url + path, data, self._headers)  # noqa: S310 (a local server)
         with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
-            return json.load(response)
+            answer: dict[str, Any] = json.load(response)
+            return answer
 
     def recommended(self) -> list[int]:
         """Ids of the list; it is the same until something happens."""

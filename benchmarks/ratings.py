@@ -21,12 +21,14 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 from tqdm import tqdm
 
+from recommendations.engine.arrays import Integers, Reals
 from recommendations.ratings.baselines import BiasTerms, rmse
 from recommendations.ratings.files import read_ratings
 from recommendations.ratings.fitting import FitConfig, fit
@@ -61,7 +63,7 @@ def main() -> None:
         describe(holder[0], test)
 
 
-def show(name: str, test: RatingTable, estimate: Callable[[], np.ndarray]) -> None:
+def show(name: str, test: RatingTable, estimate: Callable[[], Reals]) -> None:
     started = processor_seconds()
     stars = test.scale.clip(estimate())
     print(f"{name:<20} RMSE {rmse(stars, test.ratings):.4f}   {processor_seconds() - started:8.1f} s", flush=True)
@@ -75,7 +77,7 @@ def processor_seconds() -> float:
 
 def the_model(
     train: RatingTable, test: RatingTable, config: FitConfig, folder: Path, holder: list[LoadedModel]
-) -> np.ndarray:
+) -> Reals:
     with tqdm(total=1.0, bar_format="{percentage:3.0f}% {desc}", leave=False) as bar:
 
         def report(fraction: float, sentence: str) -> None:
@@ -95,7 +97,7 @@ def the_model(
     return holder[0].estimates_of(test)
 
 
-def plain_machine(train: RatingTable, test: RatingTable, config: FitConfig) -> np.ndarray:
+def plain_machine(train: RatingTable, test: RatingTable, config: FitConfig) -> Reals:
     from myfm import MyFMGibbsRegressor
 
     standard = Standard.of(train.ratings)
@@ -117,26 +119,27 @@ def plain_machine(train: RatingTable, test: RatingTable, config: FitConfig) -> n
     return standard.stars(machine.predict(one_hot(test)))
 
 
-def als(train: RatingTable, test: RatingTable) -> np.ndarray:
+def als(train: RatingTable, test: RatingTable) -> Reals:
     rest, held_out = train.split(0.05, np.random.default_rng(0))
     errors = {choice: rmse(als_estimates(rest, held_out, *choice), held_out.ratings) for choice in ALS_CHOICES}
     return als_estimates(train, test, *min(errors, key=lambda choice: errors[choice]))
 
 
-def als_estimates(train: RatingTable, test: RatingTable, rank: int, strength: float) -> np.ndarray:
+def als_estimates(train: RatingTable, test: RatingTable, rank: int, strength: float) -> Reals:
     bias = BiasTerms.fit(train)
     rest = train.ratings - bias.estimates(train.person_rows, train.item_rows)
     shape = (train.n_people, train.n_items)
     matrix = sparse.csr_matrix((rest, (train.person_rows, train.item_rows)), shape=shape)
-    items = np.random.default_rng(0).normal(scale=0.1, size=(train.n_items, rank))
+    items: Reals = np.random.default_rng(0).normal(scale=0.1, size=(train.n_items, rank))
     for _ in range(ALS_ROUNDS):
         people = ridge(matrix, items, strength)
         items = ridge(matrix.T.tocsr(), people, strength)
     products = np.einsum("ij,ij->i", people[test.person_rows], items[test.item_rows])
-    return bias.estimates(test.person_rows, test.item_rows) + products
+    estimated: Reals = bias.estimates(test.person_rows, test.item_rows) + products
+    return estimated
 
 
-def ridge(matrix: sparse.csr_matrix, factors: np.ndarray, strength: float) -> np.ndarray:
+def ridge(matrix: sparse.csr_matrix, factors: Reals, strength: float) -> Reals:
     """Factors of every row that explain its values by the columns' factors."""
     found = np.zeros((matrix.shape[0], factors.shape[1]))
     for row in np.flatnonzero(np.diff(matrix.indptr)):
@@ -156,8 +159,8 @@ def describe(loaded: LoadedModel, test: RatingTable) -> None:
         rows = rng.choice(draws.n_items, n_ratings, replace=False)
         item_ids, stars = [loaded.table.items[row] for row in rows], rng.choice(test.ratings, n_ratings)
         units = loaded.standard.units(stars)
-        answer = milliseconds(lambda item_ids=item_ids, stars=stars: loaded.recommend(item_ids, stars, 20), 21)
-        loop = milliseconds(lambda rows=rows, units=units: slow_estimates(loaded, rows, units), 1)
+        answer = milliseconds(partial(loaded.recommend, item_ids, stars.tolist(), 20), 21)
+        loop = milliseconds(partial(slow_estimates, loaded, rows, units), 1)
         print(
             f"an answer to {n_ratings:>3} ratings {answer:6.1f} ms, as a loop {loop:8.0f} ms, {loop / answer:.0f} times"
         )
@@ -176,7 +179,7 @@ def milliseconds(run: Callable[[], object], times: int) -> float:
     return 1000 * float(np.median(taken))
 
 
-def slow_estimates(loaded: LoadedModel, rows: np.ndarray, units: np.ndarray) -> np.ndarray:
+def slow_estimates(loaded: LoadedModel, rows: Integers, units: Reals) -> Reals:
     """The same as the engine's, draw by draw and item by item."""
     draws = loaded.draws
     total = np.zeros(draws.n_items)

@@ -27,6 +27,7 @@ from django.db import transaction  # noqa: E402
 
 from accounts.models import Buyer  # noqa: E402
 from catalog.models import Listing  # noqa: E402
+from recommendations.engine.arrays import Ids, Rows  # noqa: E402
 from recommendations.listings.index import borrow_index  # noqa: E402
 from recommendations.listings.market_statistics import current_market_statistics  # noqa: E402
 from recommendations.listings.rows import read_listings  # noqa: E402
@@ -80,19 +81,21 @@ def served_to_probe(history: list[Interaction]) -> list[int]:
     return ids
 
 
-def nearest_to_average(history: list[Interaction], live_ids: np.ndarray) -> list[int] | None:
+def nearest_to_average(history: list[Interaction], live_ids: Ids) -> list[int] | None:
     """What the usual recommender would show: the live cars nearest, by cosine, to the mean of the cars chosen."""
     chosen = [event.listing_id for event in history if event.listing_id and event.kind_id not in ("dislike", "hide")]
     with borrow_index() as listing_index:
+        assert listing_index is not None  # a version is live
         vectors, known = listing_index.vectors_of(chosen)
         if not known.any():
             return None
         stock, _ = listing_index.vectors_of(live_ids)
     cosine = stock @ vectors[known].mean(axis=0) / np.maximum(np.linalg.norm(stock, axis=1), 1e-9)
-    return live_ids[np.argsort(-cosine, kind="stable")[:K]].tolist()
+    nearest: list[int] = live_ids[np.argsort(-cosine, kind="stable")[:K]].tolist()
+    return nearest
 
 
-def rows_of(sorted_ids: np.ndarray, listing_ids: list[int]) -> np.ndarray:
+def rows_of(sorted_ids: Ids, listing_ids: list[int]) -> Rows:
     return np.searchsorted(sorted_ids, listing_ids)
 
 

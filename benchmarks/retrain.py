@@ -99,7 +99,7 @@ def use_own_database(*, fresh: bool) -> None:
         if fresh or not exists:
             cursor.execute(f"CREATE DATABASE {DATABASE}")
     connection.close()
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined] # of PostgreSQL's alone
     connections.settings["default"]["NAME"] = connection.settings_dict["NAME"] = DATABASE
     call_command("migrate", verbosity=0)
 
@@ -133,7 +133,7 @@ def forked(work: Callable[[], None]) -> None:
     from django.db import connection
 
     connection.close()
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined] # of PostgreSQL's alone
     child = os.fork()
     if child == 0:
         status = 1
@@ -214,7 +214,7 @@ def save_matrix(path: Path) -> None:
         kept.append(feedback)
         return np.zeros((feedback.shape[0], 1)), np.zeros((feedback.shape[1], arguments[0]))
 
-    archetypes.als_factors = keep
+    archetypes.als_factors = keep  # type: ignore[assignment, attr-defined]
     parameters = training.TrainingParameters()
     material = training.read_material(parameters, timezone.now(), lambda fraction, step: None)
     training.fit_factors(material, parameters, timezone.now())

@@ -9,18 +9,20 @@ absolute relative error. Of the spaces as they serve, the share of the squared d
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
 from benchmarks.encoder import read_cars
-from recommendations.engine.encoder import EncoderConfig, fit_encoder
+from recommendations.engine.arrays import Floats, Integers, Reals
+from recommendations.engine.encoder import EncoderConfig, ListingTable, fit_encoder
 from recommendations.engine.similarity import STRENGTHS, Similarity, fit_similarity
 
 NEIGHBOURS = 10
 ROWS_AT_ONCE = 200
 
 
-def neighbour_error(vectors, prices, asked):
+def neighbour_error(vectors: Reals, prices: Floats, asked: Integers) -> float:
     vectors = vectors.astype(np.float32)
     squares = np.square(vectors).sum(axis=1)
     errors = []
@@ -32,14 +34,14 @@ def neighbour_error(vectors, prices, asked):
     return float(np.median(np.concatenate(errors)))
 
 
-def price_share(make_vectors, cars):
+def price_share(make_vectors: Callable[[ListingTable], Reals], cars: ListingTable) -> float:
     """How much of the squared distances between cars is lost when their prices are the same."""
     vectors = make_vectors(cars).astype(np.float64)
     alike = make_vectors(dataclasses.replace(cars, price=np.full(len(cars), np.median(cars.price)))).astype(np.float64)
     return float(np.square(vectors - alike - (vectors - alike).mean(axis=0)).sum() / np.square(vectors).sum())
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
     parser.add_argument("--rows", type=int, default=12_000)

@@ -142,7 +142,8 @@ class Site:
 
     def members(self, role: str) -> list[psutil.Process]:
         """The processes that a role's main process has started."""
-        return self.leader(role).children(recursive=True)
+        started: list[psutil.Process] = self.leader(role).children(recursive=True)
+        return started
 
     def _candidates(self, role: str) -> Iterator[psutil.Process]:
         if role in SERVERS:

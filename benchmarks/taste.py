@@ -15,12 +15,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the site sets it; small
 import argparse
 import resource
 import time
+from collections.abc import Callable
 
 import numpy as np
 from scipy import optimize
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
+from recommendations.engine.arrays import Floats
 from recommendations.engine.policy import ListPolicy, Pool, build_list
 from recommendations.engine.taste import (
     ChoiceSets,
@@ -37,17 +39,19 @@ N_DIMS, N_ALTERNATIVES = 128, 60
 SPREAD = np.exp(-np.arange(N_DIMS) / 60)
 
 
-def true_population(rng):
+def true_population(rng: np.random.Generator) -> Prior:
     return Prior(rng.normal(size=N_DIMS) * 0.3, np.eye(N_DIMS) * 0.09 + 0.02)
 
 
-def make_buyer(population, rng, n_events, n_alternatives=N_ALTERNATIVES):
+def make_buyer(
+    population: Prior, rng: np.random.Generator, n_events: int, n_alternatives: int = N_ALTERNATIVES
+) -> ChoiceSets:
     features = (rng.normal(size=(n_events, n_alternatives, N_DIMS)) * SPREAD).astype(np.float32)
     utility = features @ draw(population, rng)[0] + rng.gumbel(size=(n_events, n_alternatives))
     return ChoiceSets(features, utility.argmax(axis=1))
 
 
-def median_ms(job, n=15):
+def median_ms(job: Callable[[], object], n: int = 15) -> float:
     job()
     times = []
     for _ in range(n):
@@ -57,29 +61,31 @@ def median_ms(job, n=15):
     return 1000 * float(np.median(times))
 
 
-def by_bfgs(sets, prior):
+def by_bfgs(sets: ChoiceSets, prior: Prior) -> Floats:
     differences = sets.differences().astype(np.float64)
     precision = np.linalg.inv(prior.covariance)
 
-    def cost(weights):
+    def cost(weights: Floats) -> tuple[float, Floats]:
         utility = differences @ weights
         total = logsumexp(utility, axis=1, keepdims=True)
         pull = precision @ (weights - prior.mean)
         gradient = np.einsum("ea,ead->d", np.exp(utility - total), differences) + pull
         return total.sum() + 0.5 * pull @ (weights - prior.mean), gradient
 
-    return optimize.minimize(cost, prior.mean, jac=True, method="BFGS", options={"gtol": 1e-4}).x
+    mean: Floats = optimize.minimize(cost, prior.mean, jac=True, method="BFGS", options={"gtol": 1e-4}).x
+    return mean
 
 
-def by_logistic_regression(sets):
+def by_logistic_regression(sets: ChoiceSets) -> Floats:
     is_other = np.arange(sets.features.shape[1]) != sets.chosen[:, None]
     rows = -sets.differences()[is_other]
     both = np.concatenate([rows, -rows])
     answers = np.repeat([1, 0], len(rows))
-    return LogisticRegression(fit_intercept=False, max_iter=1000).fit(both, answers).coef_[0]
+    mean: Floats = LogisticRegression(fit_intercept=False, max_iter=1000).fit(both, answers).coef_[0]
+    return mean
 
 
-def one_buyer(population, rng):
+def one_buyer(population: Prior, rng: np.random.Generator) -> None:
     print("One buyer, 200 events of 60 alternatives")
     sets = make_buyer(population, rng, 201)
     old = sets.take(np.arange(200))
@@ -98,7 +104,7 @@ def one_buyer(population, rng):
     print(f"  BFGS's mean is off by {np.linalg.norm(posterior(old, population).mean - by_bfgs(old, population)):.0e}")
 
 
-def many_buyers(population, rng, n_buyers):
+def many_buyers(population: Prior, rng: np.random.Generator, n_buyers: int) -> None:
     print(f"{n_buyers:,} buyers in batches of 500")
     for n_events in (1, 5, 20):
         seconds = alone = 0.0
@@ -117,7 +123,7 @@ def many_buyers(population, rng, n_buyers):
     print(f"  peak memory {peak_mb():.0f} MB")
 
 
-def the_population(population, rng, n_buyers):
+def the_population(population: Prior, rng: np.random.Generator, n_buyers: int) -> None:
     buyers = [make_buyer(population, rng, 20, 24) for _ in range(n_buyers)]
     held_out = [make_buyer(population, rng, 1, 24) for _ in range(500)]
     begin = time.process_time()
@@ -125,15 +131,15 @@ def the_population(population, rng, n_buyers):
     seconds = time.process_time() - begin
     cosine = prior.mean @ population.mean / np.linalg.norm(prior.mean) / np.linalg.norm(population.mean)
 
-    def accuracy(weights):
-        return np.mean([(sets.features[0] @ weights).argmax() == sets.chosen[0] for sets in held_out])
+    def accuracy(weights: Floats) -> float:
+        return float(np.mean([(sets.features[0] @ weights).argmax() == sets.chosen[0] for sets in held_out]))
 
     print(f"The population from {n_buyers:,} buyers, 20 events of 24 alternatives: {seconds:.1f} s, {peak_mb():.0f} MB")
     print(f"  its mean against the true one: cosine {cosine:.3f}; first choices of new buyers predicted ", end="")
     print(f"{accuracy(prior.mean):.3f}, with the true mean {accuracy(population.mean):.3f}, by chance {1 / 24:.3f}")
 
 
-def a_list(rng):
+def a_list(rng: np.random.Generator) -> None:
     pool = Pool(
         scores=rng.normal(size=200),
         features=rng.normal(size=(200, N_DIMS)).astype(np.float32),
@@ -144,12 +150,12 @@ def a_list(rng):
     print(f"A list of 20 from a pool of 200: {median_ms(lambda: build_list(pool, ListPolicy(), rng), 200):.2f} ms")
 
 
-def peak_mb():
+def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--batch", type=int, default=10_000)
     parser.add_argument("--population", type=int, default=1000)
     arguments = parser.parse_args()
