@@ -7,7 +7,7 @@ and serves as ever; the next training learns it. Vectors name what they were mad
 anew once there is another feature, as after a change of the listings themselves.
 
 What a listing has besides has rules of its own and is not declared here: make and model, title, description, tags,
-year, price with its currency, photo, place and seller.
+year, price with its currency, place and seller.
 
 No Django: the engine and the reading of rows know attributes without a database.
 """
@@ -108,6 +108,7 @@ class Category(Attribute):
         filter: Its field of ``ListingFilters``, in the plural.
         max_length: Of the column.
         says_others: Whether a reason may name values without a phrase of their own.
+        is_in_search: Whether its words in a typed search are a filter; otherwise they are words of the text.
     """
 
     choices: tuple[Choice, ...]
@@ -115,6 +116,7 @@ class Category(Attribute):
     max_length: int = 15
     is_open: bool = False
     says_others: bool = True
+    is_in_search: bool = True
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -131,7 +133,7 @@ class Number(Attribute):
     """A number from 0 up; None where it is unknown.
 
     Attributes:
-        kind: Of the column; money is in the currency of the price.
+        kind: Of the column; money is in the currency of the price, and a month is its year and number, as in 201803.
         unit: "km".
         is_filtered: Whether a search may ask for a range of it.
         asked_up_to: The largest bound that a search may name. Left out: what the column holds.
@@ -144,7 +146,7 @@ class Number(Attribute):
         n_decimals: As it is shown.
     """
 
-    kind: Literal["count", "large count", "fraction", "money"]
+    kind: Literal["count", "large count", "fraction", "money", "month"]
     unit: str = ""
     is_filtered: bool = False
     asked_up_to: int | None = None
@@ -166,6 +168,24 @@ class Number(Attribute):
         return 32_767 if self.kind == "count" else 2_147_483_647
 
 
+@dataclass(frozen=True, kw_only=True)
+class Moment(Attribute):
+    """A time; None where it is unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addresses(Attribute):
+    """Several web addresses, in their order; an empty tuple where there are none.
+
+    Attributes:
+        at_most: How many of them are kept.
+        max_length: Of one, in characters.
+    """
+
+    at_most: int
+    max_length: int = 500
+
+
 COLOURS = {
     "beige": gettext_noop("beige cars"),
     "black": gettext_noop("black cars"),
@@ -185,7 +205,8 @@ COLOURS = {
 }
 
 # The order is part of the digests of rows (``ListingRow.digest``): a new one goes to the end.
-ATTRIBUTES: tuple[Category | Number, ...] = (
+AnyAttribute = Category | Number | Moment | Addresses
+ATTRIBUTES: tuple[AnyAttribute, ...] = (
     Number(
         name="mileage", column="mileage_km", label="Mileage", kind="large count", unit="km", is_filtered=True,
         strength=0.3, likeness=0.7, offset=5_000.0,  # the first kilometres matter, but less than a logarithm has it
@@ -267,19 +288,67 @@ ATTRIBUTES: tuple[Category | Number, ...] = (
         exported_as="previous owners", answers_as="owner",
     ),
     Number(name="annual_tax", label="Annual tax", kind="money", exported_as="annual tax"),
+    Number(
+        name="first_registration", label="First registration", kind="month", is_filtered=True, is_asked_exactly=True,
+        about="Year and month.", headings="first registration month", exported_as="first registration month",
+    ),
+    Category(
+        name="condition", label="Condition", filter="conditions", strength=0.3, likeness=0.3, max_length=10,
+        exported_as="new or used", is_on_card=True, is_in_search=False,
+        choices=(
+            Choice("new", "New", gettext_noop("new cars")),
+            Choice("used", "Used", gettext_noop("used cars")),
+            Choice("demo", "Ex-demo or pre-registered", gettext_noop("ex-demonstrators")),
+        ),
+    ),
+    Category(
+        name="damage", label="Damage", filter="damages", strength=0.4, likeness=0.5, max_length=15,
+        about="`none` where the seller says so; empty where nothing is said.",
+        is_on_card=True, says_others=False, is_in_search=False,
+        choices=(
+            Choice("none", "Accident-free"),
+            Choice("repaired", "Damage repaired"),
+            Choice("damaged", "Damaged"),
+            Choice("written_off", "Insurance write-off"),
+        ),
+    ),
+    Moment(name="posted_at", label="Posted", about="When its source put the advertisement online."),
+    Addresses(name="photos", label="Photos", about="Web addresses, the main photo first.", at_most=30),
 )  # fmt: skip
 
-BY_NAME: Mapping[str, Category | Number] = {attribute.name: attribute for attribute in ATTRIBUTES}
+BY_NAME: Mapping[str, AnyAttribute] = {attribute.name: attribute for attribute in ATTRIBUTES}
 CATEGORIES = tuple(attribute for attribute in ATTRIBUTES if isinstance(attribute, Category))
 NUMBERS = tuple(attribute for attribute in ATTRIBUTES if isinstance(attribute, Number))
+MOMENTS = tuple(attribute for attribute in ATTRIBUTES if isinstance(attribute, Moment))
+ADDRESSES = tuple(attribute for attribute in ATTRIBUTES if isinstance(attribute, Addresses))
 RANGES = tuple(number for number in NUMBERS if number.is_filtered)
 # As the encoder and the digests of its vectors have them: the categories that matter most first.
 CATEGORY_FEATURES = tuple(sorted((each for each in CATEGORIES if each.strength), key=lambda each: -each.strength))
 NUMBER_FEATURES = tuple(number for number in NUMBERS if number.strength)
 
 
+# What makes a car cost less than its like: none of these is below the market.
+DAMAGES_THAT_COST = ("repaired", "damaged", "written_off")
+
+
 def columns_of(attributes: Iterable[Attribute]) -> tuple[str, ...]:
     return tuple(attribute.column for attribute in attributes)
+
+
+def year_and_month(month: int) -> tuple[int, int]:
+    """A stored month as its year and number: 201803 -> 2018, 3."""
+    return divmod(month, 100)
+
+
+def month_as_text(month: int) -> str:
+    """A stored month as answers and exports have it: ``2018-03``."""
+    return "{}-{:02d}".format(*year_and_month(month))
+
+
+def is_month(value: int) -> bool:
+    """Whether a number is a stored month of a car."""
+    year, month = year_and_month(value)
+    return 1885 <= year <= 2100 and 1 <= month <= 12
 
 
 def declare(namespace: dict[str, Any], fields: Mapping[str, tuple[str, Any]]) -> None:

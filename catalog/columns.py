@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from catalog.attributes import ATTRIBUTES, CATEGORIES, Attribute, Category, Number
+from catalog.attributes import (
+    ATTRIBUTES,
+    CATEGORIES,
+    Addresses,
+    AnyAttribute,
+    Attribute,
+    Category,
+    Moment,
+    Number,
+)
 
 
 def _enumeration(category: Category) -> type[models.TextChoices]:
@@ -21,7 +31,25 @@ CHOICES = {category.name: _enumeration(category) for category in CATEGORIES if n
 
 def attribute_columns() -> dict[str, models.Field[Any, Any]]:
     """Column -> field, in the order of the attributes."""
-    return {each.column: _text(each) if isinstance(each, Category) else _number(each) for each in ATTRIBUTES}
+    return {each.column: _field(each) for each in ATTRIBUTES}
+
+
+def _field(attribute: AnyAttribute) -> models.Field[Any, Any]:
+    match attribute:
+        case Category():
+            return _text(attribute)
+        case Number():
+            return _number(attribute)
+        case Moment():
+            options: dict[str, Any] = _verbose(attribute)
+            return models.DateTimeField(null=True, blank=True, help_text=attribute.about, **options)
+        case Addresses():
+            return _addresses(attribute)
+
+
+def _addresses(attribute: Addresses) -> models.Field[Any, Any]:
+    address = models.URLField(max_length=attribute.max_length)
+    return ArrayField(address, default=list, db_default=[], blank=True, help_text=attribute.about)
 
 
 def _text(category: Category) -> models.Field[Any, Any]:
@@ -36,7 +64,7 @@ def _number(number: Number) -> models.Field[Any, Any]:
     match number.kind:
         case "count":
             return models.PositiveSmallIntegerField(**unknown)
-        case "large count":
+        case "large count" | "month":
             return models.PositiveIntegerField(**unknown)
         case "fraction":
             return models.FloatField(**unknown)

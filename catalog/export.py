@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from catalog.attributes import ATTRIBUTES
+from catalog.attributes import ADDRESSES, ATTRIBUTES, MOMENTS, NUMBERS, month_as_text
 from catalog.models import Listing
 
 ROWS_AT_ONCE = 2_000  # fetched from the server's cursor together
@@ -31,9 +31,14 @@ COLUMNS = {
     "photo url": "photo_url",
     "tags": "tags",
     "description": "description",
+    "vin": "vin",
+    "url": "url",
 }
 FOR_PEOPLE = {"source": "source", "advertiser": "seller__name", "listing": "pk", "published at": "published_at"}
 HEADINGS = (*COLUMNS, *FOR_PEOPLE)
+LISTS = ("tags", *(each.exported_as for each in ADDRESSES))
+MONTHS = tuple(number.exported_as for number in NUMBERS if number.kind == "month")
+TIMES = tuple(each.exported_as for each in MOMENTS)
 SELLER = ("seller id", "seller name", "seller kind")
 
 
@@ -56,6 +61,13 @@ def as_written(row: dict[str, Any]) -> list[Any]:
         row["seller id"] = seller_id.removeprefix(prefix)
     else:
         row |= dict.fromkeys(SELLER, "")
-    row["tags"] = "|".join(row["tags"])
+    if row["external_id"] is None:
+        row["vin"] = ""  # read again, it would be the id
+    for heading in LISTS:
+        row[heading] = "|".join(row[heading])
+    for heading in MONTHS:
+        row[heading] = month_as_text(row[heading]) if row[heading] else None
+    for heading in TIMES:
+        row[heading] = row[heading].isoformat() if row[heading] else ""
     row["published at"] = row["published at"].isoformat(timespec="seconds") if row["published at"] else ""
     return list(row.values())

@@ -5,6 +5,7 @@ listing is also noted in ``ListingChange`` by a database trigger (migration 0002
 its copy of the stock in step, whatever wrote the change and however.
 """
 
+from datetime import datetime
 from decimal import Decimal
 
 from django.conf import settings
@@ -102,7 +103,9 @@ class Listing(models.Model):
         WITHDRAWN = "withdrawn", "Withdrawn"
         EXPIRED = "expired", "Expired"
 
-    Fuel, Gearbox, Body, Drive = (CHOICES[name] for name in ("fuel", "gearbox", "body", "drive"))
+    Fuel, Gearbox, Body, Drive, Condition, Damage = (
+        CHOICES[name] for name in ("fuel", "gearbox", "body", "drive", "condition", "damage")
+    )
 
     source = models.CharField(
         max_length=80, blank=True, help_text="Which system or file it came from; ids are unique within a source."
@@ -148,8 +151,13 @@ class Listing(models.Model):
     engine_l: float | None
     consumption_l_100km: float | None
     annual_tax: Decimal | None
+    first_registration: int | None
+    condition: str
+    damage: str
+    posted_at: datetime | None
+    photos: list[str]
     vars().update(attribute_columns())
-    photo_url = models.URLField(max_length=500, blank=True)
+    photo_url = models.URLField(max_length=500, blank=True, help_text="The first of the photos.")
     url = models.URLField(
         max_length=1000, blank=True, default="", db_default="", help_text="The page of the advertisement."
     )
@@ -238,6 +246,11 @@ class Listing(models.Model):
     def is_available(self) -> bool:
         """Whether a buyer could still act on it; the twin of ``Listing.objects.available()``."""
         return self.status == self.Status.LIVE
+
+    @property
+    def gallery(self) -> list[str]:
+        """Addresses of its photos, each once, the main one first; rows of earlier releases have that one alone."""
+        return list(dict.fromkeys(filter(None, (self.photo_url, *self.photos))))
 
     @property
     def name(self) -> str:

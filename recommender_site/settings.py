@@ -450,6 +450,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "Body": "catalog.models.Listing.Body",
         "Drive": "catalog.models.Listing.Drive",
+        "Condition": "catalog.models.Listing.Condition",
+        "Damage": "catalog.models.Listing.Damage",
         "Fuel": "catalog.models.Listing.Fuel",
         "Gearbox": "catalog.models.Listing.Gearbox",
         "ListingStatus": "catalog.models.Listing.Status",

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from accounts.models import Buyer
+from catalog.attributes import DAMAGES_THAT_COST
 from catalog.models import Listing
 from recommendations.engine.reasons import BASE, operator_breakdown
 from recommendations.listings.market_prices import ListingMarketPrice, market_prices_of
@@ -46,6 +47,8 @@ class Card:
     Attributes:
         position: 1 is the top; 0 where the list has no order of ours.
         list_id: Of the list it stands in; None for a search.
+        photos: Addresses that a page of ours may load; without any the car is drawn.
+        damage: In words; '' of a car that has none, or says nothing of it.
         why: For staff: what each part adds to the score.
     """
 
@@ -58,6 +61,8 @@ class Card:
     silhouette: str
     paint: str
     is_liked: bool
+    photos: tuple[str, ...] = ()
+    damage: str = ""
     position: int = 0
     list_id: uuid.UUID | None = None
     why: tuple[tuple[str, float], ...] = ()
@@ -87,11 +92,18 @@ def card_of(
         silhouette=listing.body if listing.body in SILHOUETTES else "hatchback",
         paint=listing.colour if listing.colour in PAINTS else "unknown",
         is_liked=listing.pk in liked,
+        photos=photos_of(listing),
+        damage=listing.get_damage_display() if listing.damage in DAMAGES_THAT_COST else "",
         position=recommended.position if recommended and list_id else 0,
         list_id=list_id,
         why=tuple(terms[:TERMS_SHOWN]),
         score=recommended.score if recommended and recommended.terms else None,
     )
+
+
+def photos_of(listing: Listing) -> tuple[str, ...]:
+    """Those of its photos that our security policy lets a page load."""
+    return tuple(address for address in listing.gallery if address.startswith("https://"))
 
 
 def strong_points(found: RecommendedListing | None) -> list[tuple[str, str]]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from decimal import Decimal
 
 from django.conf import settings
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 
-from catalog.attributes import ATTRIBUTES, Category, Number
+from catalog.attributes import ATTRIBUTES, Addresses, AnyAttribute, Category, Moment, year_and_month
 from catalog.models import Listing
 
 NBSP = "\u00a0"
@@ -51,15 +54,23 @@ def facts_line(listing: Listing) -> list[str]:
         distance_driven(listing.mileage_km) if listing.mileage_km is not None else "",
         listing.get_fuel_display(),
         listing.get_gearbox_display(),
+        listing.get_condition_display() if listing.condition != "used" else "",
     ]
     return [str(fact) for fact in facts if fact]
 
 
-def attribute_in_words(listing: Listing, attribute: Category | Number) -> str:
-    """An attribute of a car as a buyer reads it; '' where it is not known, or a form's nought."""
+def attribute_in_words(listing: Listing, attribute: AnyAttribute) -> str:
+    """An attribute of a car as a buyer reads it; '' where it is not known, or a form's nought. Photos are no words."""
     value = getattr(listing, attribute.column)
-    if isinstance(attribute, Category):
-        return str(dict(attribute_labels(attribute)).get(value, value.capitalize()))
+    match attribute:
+        case Category():
+            return str(dict(attribute_labels(attribute)).get(value, value.capitalize()))
+        case Moment():
+            return date_format(localtime(value)) if value else ""
+        case Addresses():
+            return ""
+    if attribute.kind == "month" and value:
+        return date_format(date(*year_and_month(value), 1), "F Y")
     if value is None or (value == 0 and attribute.name not in MAY_BE_NOUGHT):
         return ""
     if attribute.kind == "money":
@@ -79,7 +90,7 @@ def attribute_labels(category: Category) -> list[tuple[str, str]]:
 def all_facts(listing: Listing) -> list[tuple[str, str]]:
     """Everything that is known of a car, by name."""
     facts = [
-        ("First registered", str(listing.year or "")),
+        ("First registered", str(listing.year or "") if listing.first_registration is None else ""),
         *((attribute.label, attribute_in_words(listing, attribute)) for attribute in ATTRIBUTES),
         ("Place", listing.place),
     ]

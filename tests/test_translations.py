@@ -43,6 +43,8 @@ VALUES = {
     "fuel": [*(value for value in Listing.Fuel.values if value != "other"), "steam"],
     "gearbox": [*Listing.Gearbox.values, "twin"],
     "drive": [*Listing.Drive.values, "middle"],
+    "condition": [*Listing.Condition.values],
+    "damage": [],  # no reason speaks of it
     "colour": [*sorted(set(COLOUR.values)), "mint_green"],
     "seller": Seller.Kind.values,
 }

@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import (
@@ -28,8 +28,9 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from catalog.admin.attribute_fields import form_field_of
 from catalog.admin.filters import ImportedFilter, QualityFilter
-from catalog.attributes import ATTRIBUTES, CATEGORIES, RANGES, columns_of
+from catalog.attributes import ADDRESSES, ATTRIBUTES, CATEGORIES, RANGES, columns_of
 from catalog.exceptions import CatalogRefusal
 from catalog.export import HEADINGS, exported_rows
 from catalog.models import CarModel, Listing, ListingChange, ListingNews, Make, PriceChange, Seller
@@ -201,7 +202,7 @@ class ListingAdmin(ConsoleAdmin):
     list_filter = [
         ("status", ChoicesDropdownFilter), ("make", AutocompleteSelectFilter), ("car_model", AutocompleteSelectFilter),
         ("seller", AutocompleteSelectFilter), ("price", RangeNumericFilter), ("year", RangeNumericFilter),
-        *((number.column, RangeNumericFilter) for number in RANGES),
+        *((number.column, RangeNumericFilter) for number in RANGES if number.kind != "month"),
         *((category.column, ChoicesDropdownFilter) for category in CATEGORIES if not category.is_open),
         ("published_at", RangeDateTimeFilter), ImportedFilter, QualityFilter,
     ]  # fmt: skip
@@ -210,7 +211,7 @@ class ListingAdmin(ConsoleAdmin):
     search_help_text = "Make, model, year, words of the text, or an id"
     autocomplete_fields = ["seller", "make", "car_model"]
     readonly_fields: list[str] = [
-        "status_badge", "age", "published_at", "ended_at", "created_at", "updated_at", "fingerprint", "photo",
+        "status_badge", "age", "published_at", "ended_at", "created_at", "updated_at", "fingerprint", "preview",
     ]  # fmt: skip
     fieldsets: list[Any] = [
         (
@@ -222,11 +223,12 @@ class ListingAdmin(ConsoleAdmin):
             {
                 "classes": ["tab"],
                 "fields": [
-                    *in_pairs(("year", *columns_of(ATTRIBUTES))),
+                    *in_pairs(("year", *columns_of(each for each in ATTRIBUTES if each not in ADDRESSES))),
                 ],
             },
         ),
-        ("Text", {"classes": ["tab"], "fields": ["description", "tags", ("photo_url", "photo")]}),
+        ("Text", {"classes": ["tab"], "fields": ["description", "tags"]}),
+        ("Photos", {"classes": ["tab"], "fields": ["preview", *columns_of(ADDRESSES)]}),
         ("Place", {"classes": ["tab"], "fields": ["place", ("latitude", "longitude")]}),
         (
             "Origin",
@@ -272,8 +274,20 @@ class ListingAdmin(ConsoleAdmin):
             queryset = queryset.filter(condition)
         return queryset, False
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return form_field_of(db_field.name) or super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Listing | None:
+        """With all its photos: rows of earlier releases have one address apart from the others."""
+        listing = super().get_object(request, object_id, from_field)
+        if listing is not None:
+            listing.photos = listing.gallery
+        return listing
+
     def save_model(self, request: HttpRequest, obj: Listing, form: Any, change: bool) -> None:
         """A new price goes through its service, which keeps the price history."""
+        if "photos" in form.cleaned_data:
+            obj.photo_url = next(iter(obj.photos), "")
         if not change or "price" not in form.changed_data or obj.price is None:
             super().save_model(request, obj, form, change)
             return
@@ -328,13 +342,13 @@ class ListingAdmin(ConsoleAdmin):
     def shown_place(self, listing: Listing) -> str:
         return listing.place or (listing.seller.place if listing.seller else "") or NONE
 
-    @display(description="Photo")
-    def photo(self, listing: Listing) -> str | SafeString:
-        if not listing.photo_url:
-            return NONE
-        return format_html(
-            '<a href="{}" class="text-link" rel="noreferrer" target="_blank">Open</a>', listing.photo_url
-        )
+    @display(description="As buyers see them")
+    def preview(self, listing: Listing) -> str | SafeString:
+        return format_html_join(
+            " ", '<a href="{0}" rel="noreferrer" target="_blank"><img src="{0}" alt="Photo {1}" class="fc-photo" '
+            'loading="lazy" referrerpolicy="no-referrer" width="160" height="120"></a>',
+            ((address, number) for number, address in enumerate(listing.gallery, start=1)),
+        ) or NONE  # fmt: skip
 
 
 def word_condition(word: str) -> Q:

@@ -10,11 +10,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.plumbing import build_choice_field
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from catalog.attributes import CATEGORIES, RANGES, Category, Number
+from catalog.attributes import CATEGORIES, RANGES, Category, Number, is_month, month_as_text
 from catalog.columns import CHOICES
 from catalog.filters import ListingFilters
+from catalog.imports import quantities
 from catalog.imports.names import name_car, slug_of
 from catalog.imports.vocabulary import VOCABULARIES, colour_of
 from catalog.models import Seller
@@ -25,6 +27,8 @@ PRICE_AT_MOST = 9_999_999_999  # what the column holds
 HALF_THE_EQUATOR_KM = 20_038
 BOUNDS = ("min", "max")
 SEVERAL = "Several are alternatives."  # in descriptions
+LONGEST_MONTH = 40  # characters
+AS_A_MONTH = "Year and month: `2018-03`."
 SAME_AS = "The same as `{low}` and `{high}`."
 
 
@@ -180,6 +184,23 @@ class CountField(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
+@extend_schema_field({"type": "string", "maxLength": LONGEST_MONTH, "example": "2018-03"})
+class MonthField(AnyField):
+    """A year and month: ``2018-03``, and whatever an import reads as one. Plain numbers are read as texts."""
+
+    default_error_messages = {"unreadable": _("“{text}” is no month: send it as in 2018-03.")}
+
+    def to_internal_value(self, data: Any) -> int:
+        text = str(data) if isinstance(data, str | int) and not isinstance(data, bool) else ""
+        month = quantities.read_month(text) if len(text) <= LONGEST_MONTH else None
+        if month is None or not is_month(month):
+            self.fail("unreadable", text=str(data)[:LONGEST_MONTH])
+        return month
+
+    def to_representation(self, value: int) -> str:
+        return month_as_text(value)
+
+
 ASKED_RANGES = ("year", "price", *(number.name for number in RANGES))
 EXACT = ("year", *(number.name for number in RANGES if number.is_asked_exactly))  # one number for both bounds
 
@@ -191,15 +212,22 @@ def category_filter(category: Category) -> WordsField:
     return ChoicesField(CHOICES[category.name], category.name, help_text=SEVERAL)
 
 
-def range_filters(number: Number) -> dict[str, CountField]:
+def range_filters(number: Number) -> dict[str, CountField | MonthField]:
     """The parameters that ask for a range of a number, or for one number."""
     low, high = f"min_{number.name}", f"max_{number.name}"
-    most, unit = number.asked_up_to or number.holds_at_most, f"In {number.unit}." if number.unit else ""
-    fields = {name: CountField(required=False, max_value=most, help_text=unit) for name in (low, high)}
+    fields = {name: field_to_ask(number) for name in (low, high)}
     if number.is_asked_exactly:
-        same = SAME_AS.format(low=low, high=high)
-        fields[number.name] = CountField(required=False, max_value=most, help_text=same)
+        fields[number.name] = field_to_ask(number, SAME_AS.format(low=low, high=high))
     return fields
+
+
+def field_to_ask(number: Number, about: str = "") -> CountField | MonthField:
+    """A parameter that names a bound of a number."""
+    if number.kind == "month":
+        return MonthField(required=False, help_text=f"{AS_A_MONTH} {about}".strip())
+    unit = f"In {number.unit}." if number.unit else ""
+    most = number.asked_up_to or number.holds_at_most
+    return CountField(required=False, max_value=most, help_text=about or unit)
 
 
 class QuestionSerializer(KnownFieldsSerializer):

@@ -1,16 +1,28 @@
 """A car as the API shows it. The names of the first fields are those that clients of older systems know."""
 
+import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from catalog.api.fields import AnyField, CountField, FiniteFloatField, QuestionSerializer
+from catalog.api.fields import AS_A_MONTH, AnyField, CountField, FiniteFloatField, MonthField, QuestionSerializer
 from catalog.api.references import SOURCE_HELP, ExternalIdField, SourceField
 from catalog.api.stock_fields import CurrencyField, DistanceField, WordField
-from catalog.attributes import ATTRIBUTES, CATEGORIES, Category, Number
+from catalog.attributes import (
+    ADDRESSES,
+    ATTRIBUTES,
+    CATEGORIES,
+    Addresses,
+    AnyAttribute,
+    Category,
+    Moment,
+    Number,
+    year_and_month,
+)
 from catalog.columns import CHOICES
 from catalog.imports.ingest import EMPTY
 from catalog.imports.names import name_car
@@ -35,6 +47,9 @@ CUT_AT = {  # letters of a text that are kept
 }  # fmt: skip
 
 
+PICTURES = {"photo_url", *(each.column for each in ADDRESSES)}
+
+
 class CutField(serializers.CharField):
     """A text of which so many letters are kept; the listing's serializer cuts it, and notes that."""
 
@@ -52,22 +67,43 @@ def attribute_fields(*, is_on_card: bool) -> dict[str, AnyField]:
     return {each.answers_as: field_to_read(each) for each in ATTRIBUTES if each.is_on_card == is_on_card}
 
 
-def field_to_read(attribute: Category | Number) -> AnyField:
+def field_to_read(attribute: AnyAttribute) -> AnyField:
     """How answers have an attribute; a field may not name a source of its own name."""
     source: dict[str, Any] = {} if attribute.answers_as == attribute.column else {"source": attribute.column}
-    if isinstance(attribute, Category):
-        return serializers.CharField(help_text=attribute.about or "Empty where it is unknown.", **source)
+    match attribute:
+        case Category():
+            return serializers.CharField(help_text=attribute.about or "Empty where it is unknown.", **source)
+        case Moment():
+            return serializers.DateTimeField(allow_null=True, help_text=attribute.about, **source)
+        case Addresses():
+            return serializers.ListField(child=serializers.CharField(), help_text=attribute.about, **source)
+        case Number(kind="month"):
+            return MonthField(allow_null=True, help_text=f"{AS_A_MONTH} Null where it is unknown.", **source)
     kind = serializers.IntegerField if "count" in attribute.kind else FiniteFloatField
     return kind(allow_null=True, help_text=attribute.about, **source)
 
 
-def field_to_write(attribute: Category | Number) -> AnyField:
+def field_to_write(attribute: AnyAttribute) -> AnyField:
     """How a client system sends an attribute."""
     if isinstance(attribute, Category):
         if attribute.is_open:
             return CutField(attribute.max_length)
-        return WordField(CHOICES[attribute.name], attribute.name, default="", help_text=ANY_WORD)
+        about = f"{attribute.about} {ANY_WORD}".strip()
+        return WordField(CHOICES[attribute.name], attribute.name, default="", help_text=about)
     unknown: dict[str, Any] = {"required": False, "allow_null": True, "help_text": attribute.about}
+    if isinstance(attribute, Addresses):
+        address = serializers.URLField(max_length=attribute.max_length)
+        return serializers.ListField(
+            child=address, default=list, max_length=attribute.at_most, help_text=attribute.about
+        )
+    if isinstance(attribute, Moment):
+        return PostedField(**unknown)
+    return number_to_write(attribute, unknown)
+
+
+def number_to_write(attribute: Number, unknown: dict[str, Any]) -> AnyField:
+    if attribute.kind == "month":
+        return MonthField(**unknown | {"help_text": AS_A_MONTH})
     if attribute.name == "mileage":
         unknown["help_text"] = WITH_UNIT
         return DistanceField(max_value=attribute.holds_at_most, **unknown)
@@ -76,6 +112,18 @@ def field_to_write(attribute: Category | Number) -> AnyField:
     if attribute.kind == "money":
         return serializers.DecimalField(max_digits=8, decimal_places=2, min_value=Decimal(0), **unknown)
     return CountField(max_value=attribute.holds_at_most, **unknown)
+
+
+class PostedField(serializers.DateTimeField):
+    """A time, or a day, which began at midnight."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        if isinstance(value, str) and _A_DAY.fullmatch(value.strip()):
+            value = f"{value.strip()}T00:00:00"
+        return super().to_internal_value(value)
+
+
+_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class CarCardSerializer(serializers.Serializer[Any]):
@@ -98,7 +146,7 @@ class CarCardSerializer(serializers.Serializer[Any]):
     vars().update(attribute_fields(is_on_card=True))
     seller_type = serializers.CharField(source="seller.kind", default="", help_text="`dealer`, `private`, or empty.")
     place = serializers.CharField()
-    photo_url = serializers.CharField(help_text="Empty where there is none.")
+    photo_url = serializers.CharField(help_text="The first of the photos; empty where there is none.")
     published_at = serializers.DateTimeField(allow_null=True)
 
 
@@ -140,7 +188,9 @@ class ListingInSerializer(KnownFieldsSerializer):
     )
     currency = CurrencyField(default="", max_length=40, help_text="The market's, when left out.")
     vars().update({attribute.column: field_to_write(attribute) for attribute in ATTRIBUTES})
-    photo_url = serializers.URLField(max_length=500, default="", allow_blank=True)
+    photo_url = serializers.URLField(
+        max_length=500, default="", allow_blank=True, help_text="The first of the photos; alone it is all of them."
+    )
     url = serializers.URLField(
         max_length=1000, default="", allow_blank=True, help_text="The page of the advertisement."
     )
@@ -174,7 +224,12 @@ class ListingInSerializer(KnownFieldsSerializer):
                  if isinstance(value, str) and len(value) > CUT_AT.get(name, len(value))}  # fmt: skip
         kept = {name: value[: CUT_AT[name]] if name in notes else value for name, value in data.items()
                 if name not in cleared}  # fmt: skip
-        return super().to_internal_value(kept) | {"cleared": cleared, "notes": notes}
+        checked = super().to_internal_value(kept)
+        if any(checked[name] for name in PICTURES):  # what is sent of them is all of them
+            cleared = [name for name in cleared if name not in PICTURES]
+        elif PICTURES & set(cleared):
+            cleared = list(dict.fromkeys((*cleared, *PICTURES)))
+        return checked | {"cleared": cleared, "notes": notes}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         half_cleared = len({"latitude", "longitude"} & set(attrs["cleared"])) == 1
@@ -190,6 +245,10 @@ class ListingInSerializer(KnownFieldsSerializer):
         name = name_car(attrs["brand"] or attrs["make"], attrs["model"], attrs["title"])
         others = ("brand", "make", "model", "seller_type", "cleared", "notes")
         plain = {key: value for key, value in attrs.items() if key not in others}
+        photos = tuple(dict.fromkeys(filter(None, (attrs["photo_url"], *attrs["photos"]))))
+        plain |= {"photos": photos, "photo_url": next(iter(photos), "")}
+        if plain.get("year") is None and (registered := plain.get("first_registration")):
+            plain["year"] = year_and_month(registered)[0]
         return ListingRow(
             **plain
             | {"tags": tuple(attrs["tags"]), "colour": colour_of(attrs["colour"]), "seller_kind": attrs["seller_type"]},

@@ -25,6 +25,7 @@ UNITS_BY_FIELD = {  # units a heading or ``--map`` may name, by field
     "power": ("kw", "hp", "ps"),
     "engine": ("l", "cc"),
     "consumption": ("l_100km", "kmpl", "mpg", "mpg_us"),
+    "damage": ("free",),  # a column that says whether the car has none
 }
 IGNORE = "ignore"
 
@@ -35,6 +36,12 @@ _HEADINGS: dict[str, str] = _WORDS["headings"] | _DECLARED
 _OTHER_MEANINGS = frozenset(bare(phrase) for phrase in _WORDS["left_out"]["headings"].split(",")) - {
     bare(phrase) for phrases in _DECLARED.values() for phrase in phrases.split(",")
 }
+
+_CONDITIONS = frozenset(bare(phrase) for phrase in _WORDS["condition"]["headings"].split(","))
+_NOT_REGISTERED = re.compile(
+    r"model|modell|manufact|mfg|produ|prod\b|buil[dt]|bau|\bbj\b|fabric|herstell|vyrob|rocnik|tillverk|выпуск|yom|made\b|"
+    r"\bmy|uretim"
+)
 
 _UNIT_WORDS = {  # a word in a heading -> (field it can qualify, unit)
     "km": ("mileage", "km"), "kms": ("mileage", "km"), "kilometer": ("mileage", "km"),
@@ -173,6 +180,16 @@ def recognise(heading: str) -> Column | None:
             if phrase in _FIELD_BY_HEADING:
                 return _column_of(heading, words, phrase)
     return None
+
+
+def says_condition(heading: str) -> bool:
+    """Whether a column that is read as tags says what state a car is in: ``condition``, ``Zustand``."""
+    return any(phrase in _CONDITIONS for words in _paths(heading) for phrase in _simpler_forms(words))
+
+
+def says_registration(heading: str) -> bool:
+    """Whether the month of a year's column is that of the first registration, and not of the model or its making."""
+    return not _NOT_REGISTERED.search(split_words(heading))
 
 
 def _column_of(heading: str, words: str, phrase: str) -> Column:

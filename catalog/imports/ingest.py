@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from catalog.attributes import CATEGORIES, NUMBERS, columns_of
+from catalog.attributes import ADDRESSES, CATEGORIES, MOMENTS, NUMBERS, columns_of
 from catalog.imports import staging
 from catalog.imports.names import slug_of
 from catalog.imports.rows import ListingRow
@@ -43,8 +43,9 @@ class Stored:
 
 EMPTY: Mapping[str, Any] = {  # columns that a client can clear, and what they hold then
     **dict.fromkeys(("title", "description", *columns_of(CATEGORIES), "photo_url", "url", "place"), ""),
-    **dict.fromkeys(("year", *columns_of(NUMBERS), "latitude", "longitude")),
+    **dict.fromkeys(("year", *columns_of(NUMBERS), *columns_of(MOMENTS), "latitude", "longitude")),
     "tags": [],
+    **{column: [] for column in columns_of(ADDRESSES)},
 }
 
 

@@ -18,9 +18,16 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from catalog.attributes import ATTRIBUTES, BY_NAME, Category, Number, declare
+from catalog.attributes import ADDRESSES, ATTRIBUTES, BY_NAME, Addresses, Category, Moment, Number, declare
 from catalog.imports import quantities
-from catalog.imports.headings import Column, HeaderReader, NamedMapping, recognise
+from catalog.imports.headings import (
+    Column,
+    HeaderReader,
+    NamedMapping,
+    recognise,
+    says_condition,
+    says_registration,
+)
 from catalog.imports.names import CarName, name_car, near_make, tidy
 from catalog.imports.quantities import Money, Unreadable
 from catalog.imports.vocabulary import (
@@ -31,6 +38,8 @@ from catalog.imports.vocabulary import (
     WANTED_WORDS,
     bare,
     colour_of,
+    damage_in_title,
+    damage_of,
     field_of_word,
     is_missing,
     phrases_of,
@@ -52,13 +61,21 @@ MAX_ANNUAL_TAX = Decimal("999999.99")
 STRAY_TAX_UP_TO = 2_000  # a larger amount of money in a wrong column could be anything
 MILES_MARKETS = frozenset(["GBP", "USD"])
 DIGEST_BYTES = 16
-NOT_IDENTITY = frozenset(["status", "photo_url", "url", "vin"])  # a car stays the same car when these change
-TEXT_FIELDS = frozenset(["title", "description", "tags", "variant", "place", "seller_name", "photo_url", "external_id"])
+# A car stays the same car when these change, and when a later release reads them out of the same file.
+NOT_IDENTITY = frozenset(
+    ["status", "photo_url", "url", "vin", "first_registration", "condition", "damage", "posted_at", "photos"]
+)
+TEXT_FIELDS = frozenset(
+    ["title", "description", "tags", "variant", "place", "seller_name", "photos", "url", "external_id"]
+)
+ADD_UP = {"tags": MAX_TAGS, **{each.name: each.at_most for each in ADDRESSES}}  # of several columns: so many are kept
 FREE_TEXT = ("description", "title", "variant", "tags", "place", "seller_name")
 NAME_FIELDS = frozenset(["make", "make_slug", "model", "model_slug", "title", "built_title", "currency"])
 
 
-UNKNOWN: Mapping[type, tuple[str, Any]] = {Category: ("str", ""), Number: ("Any", None)}  # type and value
+UNKNOWN: Mapping[type, tuple[str, Any]] = {  # type and value
+    Category: ("str", ""), Number: ("Any", None), Moment: ("Any", None), Addresses: ("tuple[str, ...]", ()),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,16 +391,22 @@ def _read_tags(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag for tag in tags if tag and not is_missing(tag)))[:MAX_TAGS]
 
 
-def _read_url(text: str) -> str:
-    """The first valid address of a cell that may hold several."""
+def _read_addresses(at_most: int, text: str) -> tuple[str, ...]:
+    """The valid addresses of a cell, in their order; what is none is left out."""
     pieces = [piece.strip("\"'[]{}") for piece in re.split(r"[\s;|]+|,(?=\s*[\"']?(?:https?:)?//)|,\s", text.strip())]
     addresses = [f"https:{piece}" if piece.startswith("//") else piece for piece in pieces]
-    first = next((address for address in addresses if _is_web_address(address)), "")
-    if not first:
+    found = tuple(dict.fromkeys(address.rstrip(",") for address in addresses if _is_web_address(address)))
+    if not found:
         raise Unreadable("not a web address")
-    if len(first) > URL_LENGTH:
+    short = tuple(address for address in found if len(address) <= URL_LENGTH)
+    if not short:
         raise Unreadable(f"an address of more than {URL_LENGTH} characters")
-    return first
+    return short[:at_most]
+
+
+def _read_url(text: str) -> str:
+    """The first valid address of a cell that may hold several."""
+    return _read_addresses(1, text)[0]
 
 
 def _is_web_address(address: str) -> bool:
@@ -422,6 +445,8 @@ def _reader_of_number(number: Number) -> Callable[[str], Any]:
     """How a number is read that has no units of its own."""
     if number.kind == "money":
         return _read_tax
+    if number.kind == "month":
+        return quantities.read_month
     is_whole = number.kind != "fraction"
     largest = number.holds_at_most if is_whole else number.largest
     return partial(quantities.read_plain_number, is_whole=is_whole, largest=largest)
@@ -452,6 +477,16 @@ def _read_age(this_year: int, text: str) -> int:
     return this_year - int(years)
 
 
+def _read_damage(unit: str, text: str) -> str:
+    """``unit`` is "free" for a column that says whether the car is free of it."""
+    if bare(text) in phrases_of("no_damage_said"):
+        return ""
+    damage = damage_of(text, is_free=unit == "free")
+    if damage is None:
+        raise Unreadable("not a known damage")
+    return damage
+
+
 def _read_offer(text: str) -> str:
     return "wanted" if bare(text) in WANTED_WORDS else ""
 
@@ -477,7 +512,8 @@ _READERS: dict[str, Callable[[str], Any]] = {  # fields whose cells mean the sam
     "seats": quantities.read_seats,
     "owner_count": quantities.read_owner_count,
     "annual_tax": _read_tax,
-    "photo_url": _read_url,
+    "url": _read_url,
+    "registration_month": quantities.read_month_of_year,
     "place": _read_place,
     "latitude": partial(quantities.read_coordinate, limit=90),
     "longitude": partial(quantities.read_coordinate, limit=180),
@@ -509,6 +545,8 @@ class RowReader:
         self._conventions = conventions
         self._this_year = this_year
         self._make, self._model = make, model
+        dates: dict[str, Any] = {"this_year": this_year, "month_first": conventions.currency == "USD"}
+        self._read_moment = partial(quantities.read_moment, **dates)
         self._headings = [heading.strip() for heading in headings]
         self._delimiter = delimiter
         self._columns = {column.index: column for column in columns}
@@ -524,6 +562,11 @@ class RowReader:
             column.index: _remembering(self._reader_of(column), is_text=column.field in TEXT_FIELDS)
             for column in columns
         }
+        self._with_condition = [column for column in self._by_field.get("tags", ()) if says_condition(column.heading)]
+        self._condition_in_tags = _remembering(partial(_read_word, "condition"))
+        self._damage_in_tags = _remembering(partial(_read_damage, ""))
+        self._with_month = [column for column in self._by_field.get("year", ()) if says_registration(column.heading)]
+        self._month_in_year = _remembering(partial(quantities.read_month, **dates))
         self._power_in_engine = _remembering(_power_beside_engine)
         self._fuel_in_engine = _remembering(_fuel_beside_engine)
         self._by_unit: dict[tuple[str, str], _Read] = {}  # of fields whose unit stands in a column of its own
@@ -572,6 +615,8 @@ class RowReader:
             self._mend(failures, cells, values, problems, recovered)
         if "engine" in self._by_field:
             self._read_beside_engine(cells, values)
+        self._read_beside_condition(cells, values)
+        self._read_month(cells, values)
         return values
 
     def _read_with_units(
@@ -688,13 +733,33 @@ class RowReader:
                 if value:
                     values[field] = value
 
+    def _read_beside_condition(self, cells: Sequence[str], values: dict[str, Any]) -> None:
+        """``Used, accident-free`` under "condition" is kept as tags, and says more; a title may say damage too."""
+        for column in self._with_condition:
+            for field, read in (("condition", self._condition_in_tags), ("damage", self._damage_in_tags)):
+                if field not in values and column.index < len(cells) and (value := read(cells[column.index])[0]):
+                    values[field] = value
+        if "damage" not in values and (damage := damage_in_title(values.get("title", ""))):
+            values["damage"] = damage
+
+    def _read_month(self, cells: Sequence[str], values: dict[str, Any]) -> None:
+        """The month of the first registration: beside its year, or in a column of its own."""
+        if "first_registration" in values:
+            return
+        for column in self._with_month:
+            if column.index < len(cells) and (month := self._month_in_year(cells[column.index])[0]):
+                values["first_registration"] = month
+                return
+        if (year := values.get("year")) and (number := values.get("registration_month")):
+            values["first_registration"] = 100 * year + number
+
     def _keep(self, column: Column, text: str, value: Any, values: dict[str, Any], problems: list[RowProblem]) -> None:
         """The first value of a field is kept; tags add up; twin columns that disagree are reported."""
         field = column.field
         if field not in values:
             values[field] = value
-        elif field == "tags":
-            values[field] = tuple(dict.fromkeys(values[field] + value))[:MAX_TAGS]
+        elif field in ADD_UP:
+            values[field] = tuple(dict.fromkeys(values[field] + value))[: ADD_UP[field]]
         elif field in self._families and values[field] != value:
             problems.append(RowProblem(column.heading, text.strip()[:255], f"differs from the other {field}; not used"))
 
@@ -703,8 +768,13 @@ class RowReader:
         if read := _READERS.get(column.field) or self._readers_in_units(column).get(column.field):
             return read
         attribute = BY_NAME.get(column.field)
-        if isinstance(attribute, Number):
-            return _reader_of_number(attribute)
+        match attribute:
+            case Number():
+                return _reader_of_number(attribute)
+            case Moment():
+                return self._read_moment
+            case Addresses():
+                return partial(_read_addresses, attribute.at_most)
         return partial(_read_word, column.field)
 
     def _readers_in_units(self, column: Column) -> dict[str, Callable[[str], Any]]:
@@ -715,6 +785,7 @@ class RowReader:
             "age_years": partial(_read_age, self._this_year),
             "price": partial(_read_price, column.currency, column.unit),
             "mileage": partial(_read_mileage, column.unit or habits.distance_unit, "mileage" in self._families),
+            "damage": partial(_read_damage, column.unit),
             "power": partial(quantities.read_power_kw, unit=column.unit or habits.power_unit),
             "consumption": partial(quantities.read_consumption_l_100km, unit=self._consumption_unit(column.unit)),
         }
@@ -854,11 +925,12 @@ class RowReader:
             built_title=built[:TITLE_LENGTH].strip(),
             description=values.get("description", ""),
             tags=values.get("tags", ()),
-            year=values.get("year") or values.get("age_years") or self._year_of_title(name.year),
+            year=self._year(values, name),
             price=money.amount if money else None,
             currency=money.currency if money else "",
             **{each.column: values.get(each.name, UNKNOWN[type(each)][1]) for each in ATTRIBUTES},
-            photo_url=values.get("photo_url", ""),
+            photo_url=next(iter(values.get("photos", ())), ""),
+            url=values.get("url", ""),
             place=values.get("place", ""),
             latitude=place[0],
             longitude=place[1],
@@ -867,6 +939,10 @@ class RowReader:
             seller_kind=seller_kind,
             status=values.get("status", ""),
         )
+
+    def _year(self, values: dict[str, Any], name: CarName) -> int | None:
+        registered = values.get("first_registration", 0) // 100
+        return values.get("year") or registered or values.get("age_years") or self._year_of_title(name.year)
 
     def _priced(self, values: dict[str, Any], problems: list[RowProblem], recovered: list[str]) -> Money | None:
         """The price with its currency: its own, else the row's, else the file's; with the tax that comes on top."""

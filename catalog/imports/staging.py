@@ -17,19 +17,24 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from catalog.attributes import CATEGORIES, NUMBERS, columns_of
+from catalog.attributes import ADDRESSES, CATEGORIES, MOMENTS, NUMBERS, columns_of
 from catalog.imports.rows import DIGEST_BYTES, ListingRow
 
 # ruff: noqa: S608 -- the statements are put together from this module's own column names, never from a file's
 # Columns of a listing that a row may change, by what "the row does not say" looks like.
-SQL_TYPES = {"count": "integer", "large count": "integer", "fraction": "double precision", "money": "numeric"}
+SQL_TYPES = {
+    "count": "integer", "large count": "integer", "month": "integer", "fraction": "double precision",
+    "money": "numeric",
+}  # fmt: skip
 _NULLABLE = {
     "year": "integer",
     **{number.column: SQL_TYPES[number.kind] for number in NUMBERS},
+    **dict.fromkeys(columns_of(MOMENTS), "timestamptz"),
     "latitude": "double precision",
     "longitude": "double precision",
 }
 _TEXTS = ("title", "description", *columns_of(CATEGORIES), "photo_url", "url", "place")
+_LISTS = ("tags", *columns_of(ADDRESSES))
 _STAGED = {
     "row_number": "integer",
     "key": "uuid",
@@ -41,7 +46,7 @@ _STAGED = {
     "model": "text",
     "model_slug": "text",
     "built_title": "text",
-    "tags": "varchar[]",
+    **dict.fromkeys(_LISTS, "varchar[]"),
     "price": "numeric",
     "currency": "text",
     "status": "text",
@@ -170,8 +175,13 @@ _MERGED = {
     "seller_id": "coalesce(r.seller_id, l.seller_id)",
     "price": "coalesce(round(r.price, 2), l.price)",
     "currency": "CASE WHEN r.price IS NULL THEN l.currency ELSE r.currency END",
-    "tags": "CASE WHEN cardinality(r.tags) = 0 THEN l.tags ELSE r.tags END",
+    **{name: f"CASE WHEN cardinality(r.{name}) = 0 THEN l.{name} ELSE r.{name} END" for name in _LISTS},
     "status": _STATUS,
+    # what one photo was known of before there were several says nothing new
+    "photos": """CASE
+        WHEN cardinality(r.photos) = 0 OR cardinality(l.photos) = 0 AND r.photos = ARRAY[l.photo_url] THEN l.photos
+        ELSE r.photos
+    END""",
     **{name: f"coalesce(r.{name}, l.{name})" for name in _NULLABLE},
     **{name: f"coalesce(nullif(r.{name}, ''), l.{name})" for name in _TEXTS},
 }
@@ -205,7 +215,8 @@ KEPT = [
     "last_seen_at",
     "missed_runs",
 ]
-RESTORED = (*KEPT, "description")  # by ``undoing``
+RESTORED = (*KEPT, "description")  # by ``undo``
+NEVER_NULL = (*_TEXTS, *_LISTS)
 _NOTE_CHANGED = f"""
 INSERT INTO catalog_importedlisting (run_id, listing_id, row_number, is_new, before, stored_at, outcome)
 SELECT %(run)s, l.id, c.row_number, false, to_jsonb(old), now(), ''
@@ -215,10 +226,19 @@ CROSS JOIN LATERAL (
         CASE WHEN l.description <> c.description THEN l.description END AS description
 ) old
 """
+# When buyers could first see a car is when its source put it online, where it says so and that is plausible; a known
+# listing follows once its source says it, or says another time, and only to an earlier one: no advert is fresh again.
+POSTED_AT_MOST_DAYS = 730
+_IS_PLAUSIBLY_POSTED = f"{{0}}.posted_at BETWEEN now() - interval '{POSTED_AT_MOST_DAYS} days' AND now()"
 _UPDATE = f"""
 UPDATE catalog_listing l SET
     {", ".join(f"{name} = c.{name}" for name in _MERGED)},
-    published_at = CASE WHEN c.status = 'draft' THEN l.published_at ELSE coalesce(l.published_at, now()) END,
+    published_at = CASE
+        WHEN c.status = 'draft' THEN l.published_at
+        WHEN c.posted_at IS DISTINCT FROM l.posted_at AND {_IS_PLAUSIBLY_POSTED.format("c")}
+            THEN least(l.published_at, c.posted_at)
+        ELSE coalesce(l.published_at, now())
+    END,
     ended_at = CASE
         WHEN c.status NOT IN {_ENDED} THEN NULL
         WHEN c.status = c.old_status THEN l.ended_at
@@ -235,13 +255,19 @@ _NEW_STATUS = """CASE
 END"""
 _INSERT = f"""
 INSERT INTO catalog_listing (
-    source, external_id, fingerprint, vin, make_id, car_model_id, seller_id, price, currency, tags,
+    source, external_id, fingerprint, vin, make_id, car_model_id, seller_id, price, currency, {", ".join(_LISTS)},
     {", ".join(_NULLABLE)}, {", ".join(_TEXTS)}, status, published_at, ended_at, created_at, updated_at, last_seen_at
 )
 SELECT %(source)s, external_id, fingerprint, vin, make_id, model_id, seller_id, price,
-    coalesce(nullif(currency, ''), %(currency)s), tags,
+    coalesce(nullif(currency, ''), %(currency)s), {", ".join(_LISTS)},
     {", ".join(_NULLABLE)}, coalesce(nullif(title, ''), built_title), {", ".join(_TEXTS[1:])},
-    new_status, CASE WHEN new_status <> 'draft' THEN now() END, CASE WHEN new_status IN {_ENDED} THEN now() END,
+    new_status,
+    CASE
+        WHEN new_status = 'draft' THEN NULL
+        WHEN {_IS_PLAUSIBLY_POSTED.format("fresh")} THEN posted_at
+        ELSE now()
+    END,
+    CASE WHEN new_status IN {_ENDED} THEN now() END,
     now(), now(), %(seen)s
 FROM (SELECT r.*, {_NEW_STATUS} AS new_status FROM import_row r WHERE listing_id IS NULL) AS fresh
 ORDER BY row_number
@@ -345,7 +371,7 @@ def _cells(staged: StagedRow) -> list[Any]:
         "content": staged.content,
         "fingerprint": staged.fingerprint,
         "seller_key": staged.seller_key,
-        "tags": list(row.tags),
+        **{name: list(getattr(row, name)) for name in _LISTS},
     }
     return [own[name] if name in own else getattr(row, name) for name in _STAGED]
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from catalog.exceptions import UndoRefused
-from catalog.imports.staging import RESTORED
+from catalog.imports.staging import NEVER_NULL, RESTORED
 from catalog.imports.store import only_import_of
 from catalog.models import ImportedListing, ImportRun, ImportUndo, Listing
 from catalog.signals import listings_stored
@@ -44,7 +44,7 @@ _EXISTING = {"make_id": "catalog_make", "car_model_id": "catalog_carmodel", "sel
 _OLD_VALUES = {
     name: f"(SELECT id FROM {_EXISTING[name]} WHERE id = old.{name})" if name in _EXISTING else f"old.{name}"
     for name in RESTORED
-} | {name: f"coalesce(old.{name}, l.{name})" for name in ("description", "missed_runs")}
+} | {name: f"coalesce(old.{name}, l.{name})" for name in (*NEVER_NULL, "missed_runs")}  # an older release lacks some
 _RESTORE = f"""
 UPDATE catalog_listing l SET {", ".join(f"{name} = {value}" for name, value in _OLD_VALUES.items())}
 FROM catalog_importedlisting i, jsonb_populate_record(NULL::catalog_listing, i.before) old

@@ -121,6 +121,11 @@ def _several_drives(drives: frozenset[str]) -> str | None:
     return "all" if "all" in drives else None
 
 
+def _several_conditions(conditions: frozenset[str]) -> str | None:
+    """``New, ex-demonstrator``, ``used, as good as new``: what it has been says more than what it looks like."""
+    return "demo" if "demo" in conditions else "used"
+
+
 def _several_bodies(bodies: frozenset[str]) -> str | None:
     """``SUV / Pickup``, ``Van/Minivan``: the rarer shape says more."""
     for body in ("pickup", "convertible", "mpv", "suv", "estate", "coupe"):
@@ -145,6 +150,48 @@ def status_of(text: str) -> str | None:
     return next((status for status in ("sold", "withdrawn", "expired", "reserved", "draft") if status in found), None)
 
 
+_COMPOUND_DAMAGE = re.compile(r"\w{3,}(?:schaden|schade|skada|skade)\b")  # Frontschaden, Hagelschaden
+
+
+def damage_of(text: str, *, is_free: bool = False) -> str | None:
+    """The damage a cell names; None where it says nothing that we know.
+
+    ``is_free``: the column says whether a car is free of damage, so that its yes is "none".
+    """
+    word = bare(text)
+    if word in phrases_of("yes") | phrases_of("no"):
+        return "none" if (word in phrases_of("yes")) == is_free else "damaged"
+    if word.isdecimal():  # how many accidents it had
+        return "damaged"
+    vocabulary = VOCABULARIES["damage"]
+    if exact := vocabulary.exact(text):
+        return exact
+    found = frozenset(vocabulary.inside(word.split()))
+    if _COMPOUND_DAMAGE.search(word):
+        found |= {"damaged"}
+    if found and NEGATIONS & set(word.split()):
+        return "none" if found == {"damaged"} else "damaged"
+    return _several_damages(found)
+
+
+def _several_damages(damages: frozenset[str]) -> str | None:
+    """``Hail damage, repaired`` is repaired; what an insurer has written off stays so."""
+    return next((damage for damage in ("written_off", "repaired", "damaged", "none") if damage in damages), None)
+
+
+def damage_in_title(title: str) -> str:
+    """The damage that a heading owns up to: ``Golf 1.4 CAT S``, ``Unfallwagen``; '' where it names none."""
+    words = bare(title).split()
+    phrases = phrases_of("damage_in_title")
+    said = [
+        phrase for n_words in range(1, MAX_PHRASE_WORDS + 1) for start in range(len(words) - n_words + 1)
+        if (phrase := " ".join(words[start : start + n_words])) in phrases
+        and not NEGATIONS & set(words[max(start - 1, 0) : start])
+    ]  # fmt: skip
+    damages = frozenset(damage for phrase in said if (damage := VOCABULARIES["damage"].exact(phrase)))
+    return _several_damages(damages) or ""
+
+
 COLOUR = Vocabulary(WORDS_BY_MEANING["colour"])
 SELLER_KIND = Vocabulary(WORDS_BY_MEANING["seller_kind"])
 STATUS = Vocabulary(WORDS_BY_MEANING["status"])
@@ -153,6 +200,8 @@ _COMBINED = {
     "gearbox": _several_gearboxes,
     "body": _several_bodies,
     "drive": _several_drives,
+    "condition": _several_conditions,
+    "damage": _several_damages,
 }
 
 

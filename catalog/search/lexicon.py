@@ -14,6 +14,7 @@ from functools import cached_property
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
+from catalog.attributes import BY_NAME, Category
 from catalog.columns import CHOICES
 from catalog.imports.names import known_makes
 from catalog.imports.vocabulary import (
@@ -32,8 +33,15 @@ MISSPELT_FROM = 5  # letters; a shorter word is too near to too many others
 TWO_SLIPS_FROM = 8  # letters
 SHORT_WORDS = frozenset(["ev", "sw"])  # that mean something among other words all the same
 NAMES_ALL_THE_SAME = frozenset(["multivan", "transporter"])  # models, though the words also mean a body
+
+
+def is_said_in_searches(name: str) -> bool:
+    attribute = BY_NAME[name]
+    return isinstance(attribute, Category) and attribute.is_in_search
+
+
 FIELDS: dict[str, Vocabulary] = {  # parameter of the search -> its words; of two that share a word the first has it
-    **{name: VOCABULARIES[name] for name in dict.fromkeys(("fuel", "body", *CHOICES))},
+    **{name: VOCABULARIES[name] for name in dict.fromkeys(("fuel", "body", *CHOICES)) if is_said_in_searches(name)},
     "colour": COLOUR,
     "seller_type": SELLER_KIND,
 }

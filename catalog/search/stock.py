@@ -23,7 +23,7 @@ from catalog.search.towns import Town
 COUNTED = {  # parameter of the search -> column whose values are counted for completions
     "brand": "make__slug",
     "model": "car_model__slug",
-    **{category.name: category.column for category in CATEGORIES},
+    **{category.name: category.column for category in CATEGORIES if category.is_in_search},
 }
 NEWEST_TEXTS = """
 SELECT search_text FROM catalog_listing WHERE status = 'live' ORDER BY published_at DESC, id DESC LIMIT 5000

@@ -14,7 +14,7 @@ from unfold.widgets import (
 )
 
 from catalog.api.fields import BOUNDS, FiltersSerializer
-from catalog.attributes import CATEGORIES, RANGES
+from catalog.attributes import CATEGORIES, RANGES, month_as_text
 from catalog.columns import CHOICES
 from catalog.filters import ListingFilters
 from catalog.models import Seller
@@ -35,10 +35,12 @@ LABELS = {
        for number in RANGES for bound, word in zip(BOUNDS, ("from", "to"), strict=True)},
     "lat": "Latitude", "lon": "Longitude", "radius_km": "Within (km)",
 }  # fmt: skip
+MONTHS = tuple(f"{bound}_{number.name}" for number in RANGES if number.kind == "month" for bound in BOUNDS)
 HELP = {
     "make": "With commas between: Skoda, Land Rover.",
     "model": "With commas between: Octavia, 3 Series.",
     "tag": "With commas between; a car needs all of them.",
+    **dict.fromkeys(MONTHS, "Year and month: 2018-03."),
     "q": "As in a search: of title and description.",
     "radius_km": "A place needs all three: latitude, longitude and radius.",
 }
@@ -46,7 +48,10 @@ CHOICES_OF: Mapping[str, Any] = {**CHOICES, "seller_type": Seller.Kind}
 MANY = tuple(name for name, choices in CHOICES_OF.items() if len(choices) > 4)  # which take a row of their own
 OPEN = tuple(category.name for category in CATEGORIES if category.is_open)
 LISTS = ("make", "model", *OPEN, "tag")
-WHOLE = tuple(f"{bound}_{name}" for name in RANGE_PARAMETERS if name != "price" for bound in BOUNDS)
+WHOLE = tuple(
+    field for name in RANGE_PARAMETERS if name != "price" for bound in BOUNDS
+    if (field := f"{bound}_{name}") not in MONTHS
+)  # fmt: skip
 # As they stand in a form, in rows
 ROWS: tuple[Any, ...] = (
     ("make", "model"), *MANY, tuple(name for name in CHOICES_OF if name not in MANY),
@@ -78,7 +83,7 @@ def field_of(name: str) -> forms.Field:
         return forms.MultipleChoiceField(
             choices=CHOICES_OF[name].choices, widget=UnfoldAdminCheckboxSelectMultipleWidget, **given
         )
-    if name in (*LISTS, "q"):
+    if name in (*LISTS, *MONTHS, "q"):
         return forms.CharField(max_length=500, widget=UnfoldAdminTextInputWidget, **given)
     if name in WHOLE:
         return forms.IntegerField(widget=UnfoldAdminIntegerFieldWidget, **given)
@@ -89,7 +94,13 @@ def as_typed(query: object, prefix: str) -> dict[str, Any]:
     """Stored filters as initial values of the fields."""
     asked = ListingFilters.from_query(query).as_query()
     values = {name: asked[of] for name, of in FILTER_OF.items() if of in asked}
-    return {f"{prefix}_{name}": ", ".join(value) if name in LISTS else value for name, value in values.items()}
+    return {f"{prefix}_{name}": _as_typed(name, value) for name, value in values.items()}
+
+
+def _as_typed(name: str, value: Any) -> Any:
+    if name in LISTS:
+        return ", ".join(value)
+    return month_as_text(value) if name in MONTHS else value
 
 
 def read_filters(form: forms.BaseForm, prefix: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from math import isfinite
 from typing import Any
@@ -20,19 +20,50 @@ from rest_framework.fields import DateTimeField
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from catalog.attributes import ATTRIBUTES
+from catalog.attributes import ATTRIBUTES, AnyAttribute, Category, Moment, Number, month_as_text
 from catalog.models import Listing
 from recommendations.listings.market_prices import ListingMarketPrice
 from recommendations.serving.lists import RecommendedList, RecommendedListing
 
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _moment = DateTimeField(allow_null=True)
-ON_CARDS = [(attribute.answers_as, attribute.column) for attribute in ATTRIBUTES if attribute.is_on_card]
-ON_PAGES = [(attribute.answers_as, attribute.column) for attribute in ATTRIBUTES if not attribute.is_on_card]
 _kept: WeakKeyDictionary[RecommendedListing, str] = WeakKeyDictionary()
 CARDS_KEPT = 2000  # of one process; a kB each, and rows that ``serving.rows`` keeps as well
 _cards: LRUCache[int, tuple[Listing, ListingMarketPrice | None, str]] = LRUCache(CARDS_KEPT)
 _cards_lock = threading.Lock()
+
+
+def number(value: Any) -> float | None:
+    """As ``FiniteFloatField`` has it: null for what JSON has no number for."""
+    return float(value) if value is not None and isfinite(value) else None
+
+
+def moment(value: datetime | None) -> str | None:
+    """As ``DateTimeField`` has it."""
+    return _moment.to_representation(value) if value else None
+
+
+def _shown(attribute: AnyAttribute) -> Callable[[Any], Any]:
+    """How the fields of ``CarCardSerializer`` have the values of an attribute."""
+    match attribute:
+        case Number(kind="month"):
+            return lambda value: None if value is None else month_as_text(value)
+        case Number(kind="fraction" | "money"):
+            return number
+        case Moment():
+            return moment
+        case Category() | Number():
+            return lambda value: value
+    return list
+
+
+def _answered(*, is_on_card: bool) -> list[tuple[str, str, Callable[[Any], Any]]]:
+    """Name in the answer, column, and how its values are shown."""
+    some = (attribute for attribute in ATTRIBUTES if attribute.is_on_card == is_on_card)
+    return [(attribute.answers_as, attribute.column, _shown(attribute)) for attribute in some]
+
+
+ON_CARDS, ON_PAGES = _answered(is_on_card=True), _answered(is_on_card=False)
 
 
 def is_plain_json(request: Request) -> bool:
@@ -138,7 +169,7 @@ def card(listing: Listing) -> dict[str, Any]:
         "selling_price": number(listing.price),
         "currency": listing.currency,
         "year": listing.year,
-        **{name: shown(getattr(listing, column)) for name, column in ON_CARDS},
+        **{name: show(getattr(listing, column)) for name, column, show in ON_CARDS},
         "seller_type": listing.seller.kind if listing.seller else "",
         "place": listing.place,
         "photo_url": listing.photo_url,
@@ -155,16 +186,11 @@ def car(listing: Listing) -> dict[str, Any]:
         "status": listing.status,
         "description": listing.description,
         "tags": list(listing.tags),
-        **{name: shown(getattr(listing, column)) for name, column in ON_PAGES},
+        **{name: show(getattr(listing, column)) for name, column, show in ON_PAGES},
         "latitude": number(listing.latitude),
         "longitude": number(listing.longitude),
         "ended_at": moment(listing.ended_at),
     }
-
-
-def shown(value: Any) -> Any:
-    """As the fields of ``CarCardSerializer`` have an attribute."""
-    return value if value is None or isinstance(value, str | int) else number(value)
 
 
 def price(market_price: ListingMarketPrice | None) -> dict[str, Any] | None:
@@ -178,13 +204,3 @@ def price(market_price: ListingMarketPrice | None) -> dict[str, Any] | None:
         "high": float(market_price.high),
         "currency": market_price.currency,
     }
-
-
-def moment(value: datetime | None) -> str | None:
-    """As ``DateTimeField`` has it."""
-    return _moment.to_representation(value) if value else None
-
-
-def number(value: Any) -> float | None:
-    """As ``FiniteFloatField`` has it."""
-    return float(value) if value is not None and isfinite(value) else None

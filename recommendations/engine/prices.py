@@ -18,6 +18,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.attributes import DAMAGES_THAT_COST
 from recommendations.engine.arrays import Array
 from recommendations.engine.fields import NUMBERS
 from recommendations.engine.price_trees import TreeConfig, Trees, fit_trees
@@ -128,7 +129,8 @@ class CarPrices:
     def deals(self, table: ListingTable, ranges: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Log of expected over asked price of each listing, shape (n,), as ``scoring.deal_term``; nan for unknown.
 
-        A price or mileage out of all reason makes no deal. ``ranges`` are those of the table, if they are known.
+        A price or mileage out of all reason makes no deal, nor does a damaged car, which is cheap for its damage.
+        ``ranges`` are those of the table, if they are known.
         """
         return self.deals_and_plausibility(table, ranges)[0]
 
@@ -142,15 +144,17 @@ class CarPrices:
         """``deals`` and ``are_plausible`` at once."""
         ranges = self.ranges(table) if ranges is None else ranges
         is_plausible = self._are_plausible(table, ranges)
-        return np.where(is_plausible, deal_term(table.price, ranges[:, 1]), np.nan), is_plausible
+        has_deal = is_plausible & ~are_damaged(table)
+        return np.where(has_deal, deal_term(table.price, ranges[:, 1]), np.nan), is_plausible
 
     def appraise(self, table: ListingTable, ranges: NDArray[np.float64] | None = None) -> list[MarketPrice | None]:
         """The market price of each listing; None without a plausible price, or where such cars' prices vary widely.
 
+        None of a damaged car either: the prices of the others say nothing about it.
         ``ranges`` are those of the table, if they are known.
         """
         ranges = self.ranges(table) if ranges is None else ranges
-        is_sayable = self._are_plausible(table, ranges) & (table.price > 0)
+        is_sayable = self._are_plausible(table, ranges) & (table.price > 0) & ~are_damaged(table)
         return [
             _appraised(price, *ends) if sayable and ends[2] <= WIDEST * ends[0] else None
             for price, ends, sayable in zip(table.price.tolist(), ranges.tolist(), is_sayable.tolist(), strict=True)
@@ -251,12 +255,12 @@ def fit_car_prices(table: ListingTable) -> CarPrices:
 
     Args:
         table: Prices in one currency; a listing without a price or a make teaches nothing, nor does one whose price is
-            out of all reason.
+            out of all reason, nor a damaged car.
 
     Returns:
         The prices; ``CarPrices.nothing()`` when no make has ``FEWEST_COMPARED`` priced cars.
     """
-    is_priced = (table.price > 0) & np.isfinite(table.price) & (table.make != "")
+    is_priced = (table.price > 0) & np.isfinite(table.price) & (table.make != "") & ~are_damaged(table)
     priced = table.take(np.flatnonzero(is_priced))
     if not len(priced):
         return CarPrices.nothing()
@@ -272,6 +276,11 @@ def fit_car_prices(table: ListingTable) -> CarPrices:
         priced = priced.take(~is_odd)
         prices = replace(_fit_levels(priced), usual_price=usual, newest_year=newest)
     return replace(prices, boosting=_fit_boosting(prices, priced))
+
+
+def are_damaged(table: ListingTable) -> NDArray[np.bool_]:
+    """Which cars cost less than their like because of a damage, shape (n,); where nothing is said there is none."""
+    return np.isin(table.damage.astype(str), DAMAGES_THAT_COST)
 
 
 def _fit_levels(priced: ListingTable) -> CarPrices:

@@ -52,6 +52,7 @@ class ListingTable:
     gearbox: Texts
     drive: Texts
     colour: Texts
+    damage: Texts
     mileage_km: Numbers
     power_kw: Numbers
     engine_l: Numbers

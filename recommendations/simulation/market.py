@@ -311,7 +311,7 @@ class _Factory:
         return ListingTable(
             make=_objects(map(slug_of, make)), model=_objects(map(slug_of, model)),
             body=specs.body[spec], fuel=specs.fuel[spec], gearbox=specs.gearbox[spec], drive=specs.drive[spec],
-            colour=np.where(known["colour"], colour, ""),
+            colour=np.where(known["colour"], colour, ""), damage=_objects([""] * n),
             seller_kind=np.where(cars["is_private"], "private", "dealer").astype(object),
             year=cars["year"].astype(np.float64), price=cars["price"],
             mileage_km=np.where(known["mileage_km"], cars["mileage_km"], np.nan),

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -45,7 +46,9 @@ def rich_listing() -> Listing:
         source="shop", external_id="1", car_model=model, title="=1+1, a fine “Focus”", description="Two lines:\n- abs",
         tags=["abs", "tow bar"], price=Decimal("8000.50"), mileage_km=12_345, drive="front", colour="red",
         consumption_l_100km=5.4, doors=5, seats=5, owner_count=2, annual_tax=Decimal("165.00"), place="Leeds",
-        latitude=53.8, longitude=-1.55, photo_url="https://example.com/1.jpg",
+        latitude=53.8, longitude=-1.55, photo_url="https://example.com/1.jpg", condition="demo", damage="repaired",
+        photos=["https://example.com/1.jpg", "https://example.com/2.jpg"], first_registration=201803,
+        posted_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), url="https://example.com/7", vin="WVWZZZ1KZAW000001",
         seller=SellerFactory(external_id="shop/77", name="+Smith", kind="private"),
     )  # fmt: skip
 

@@ -100,10 +100,14 @@ export interface Car {
   colour: string;
   power_kw: number | null;
   engine_l: number | null;
+  /** Empty where it is unknown. */
+  condition: string;
+  /** `none` where the seller says so; empty where nothing is said. */
+  damage: string;
   /** `dealer`, `private`, or empty. */
   seller_type?: string;
   place: string;
-  /** Empty where there is none. */
+  /** The first of the photos; empty where there is none. */
   photo_url: string;
   published_at: string | null;
   /** The same as `gearbox`. */
@@ -118,6 +122,12 @@ export interface Car {
   /** How many owners it has had. */
   owner: number | null;
   annual_tax: number | null;
+  /** Year and month: `2018-03`. Null where it is unknown. */
+  first_registration: string | null;
+  /** When its source put the advertisement online. */
+  posted_at: string | null;
+  /** Web addresses, the main photo first. */
+  photos: Array<string>;
   latitude: number | null;
   longitude: number | null;
   ended_at: string | null;
@@ -182,6 +192,9 @@ export interface CompletionsAnswer {
   completions: Array<Completion>;
 }
 
+/** * `new` - New * `used` - Used * `demo` - Ex-demo or pre-registered */
+export type Condition = "new" | "used" | "demo";
+
 /** A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them. */
 export interface Credentials {
   /** Upper and lower case are the same. */
@@ -190,6 +203,9 @@ export interface Credentials {
   /** Of the second factor, where the account has one; or a recovery code. */
   code?: string;
 }
+
+/** * `none` - Accident-free * `repaired` - Damage repaired * `damaged` - Damaged * `written_off` - Insurance write-off */
+export type Damage = "none" | "repaired" | "damaged" | "written_off";
 
 /** The query string of `get_car_by_reference`. */
 export interface DetailQuestion {
@@ -300,6 +316,8 @@ export interface Facets {
   body: Array<FacetValue>;
   drive: Array<FacetValue>;
   colour: Array<FacetValue>;
+  condition: Array<FacetValue>;
+  damage: Array<FacetValue>;
   seller_type: Array<FacetValue>;
 }
 
@@ -321,6 +339,10 @@ export interface Filters {
   drive?: Array<"front" | "rear" | "all"> | "front" | "all";
   /** Several are alternatives. */
   colour?: Array<string> | string;
+  /** Several are alternatives. */
+  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  /** Several are alternatives. */
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
   /** Several are alternatives. */
   seller_type?: Array<"dealer" | "private"> | "dealer" | "private";
   /** Several must all be present. */
@@ -349,6 +371,12 @@ export interface Filters {
   max_seats?: number;
   /** The same as `min_seats` and `max_seats`. */
   seats?: number;
+  /** Year and month: `2018-03`. */
+  min_first_registration?: string;
+  /** Year and month: `2018-03`. */
+  max_first_registration?: string;
+  /** Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`. */
+  first_registration?: string;
   /** Words of title and description; “quoted” phrases, OR and -without work as on the web. */
   q?: string;
   /** With `lon` and `radius_km`. */
@@ -369,12 +397,18 @@ export interface FindCarsSimilarToReferenceQuery {
   buyer?: string;
   /** Several are alternatives. */
   colour?: Array<string> | string;
+  /** Several are alternatives. */
+  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  /** Several are alternatives. */
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
   /** The same as `min_doors` and `max_doors`. */
   doors?: number;
   /** Several are alternatives. */
   drive?: Array<"front" | "rear" | "all"> | "front" | "all";
   /** Your id of the car. */
   external_id?: string;
+  /** Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`. */
+  first_registration?: string;
   /** Several are alternatives. */
   fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other"> | "petrol" | "other";
   /** Several are alternatives. */
@@ -390,6 +424,8 @@ export interface FindCarsSimilarToReferenceQuery {
   /** The same as `brand`. */
   make?: Array<string> | string;
   max_doors?: number;
+  /** Year and month: `2018-03`. */
+  max_first_registration?: string;
   /** In km. */
   max_mileage?: number;
   /** In kW. */
@@ -399,6 +435,8 @@ export interface FindCarsSimilarToReferenceQuery {
   max_seats?: number;
   max_year?: number;
   min_doors?: number;
+  /** Year and month: `2018-03`. */
+  min_first_registration?: string;
   /** In km. */
   min_mileage?: number;
   /** In kW. */
@@ -435,10 +473,16 @@ export interface FindSimilarCarsQuery {
   buyer?: string;
   /** Several are alternatives. */
   colour?: Array<string> | string;
+  /** Several are alternatives. */
+  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  /** Several are alternatives. */
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
   /** The same as `min_doors` and `max_doors`. */
   doors?: number;
   /** Several are alternatives. */
   drive?: Array<"front" | "rear" | "all"> | "front" | "all";
+  /** Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`. */
+  first_registration?: string;
   /** Several are alternatives. */
   fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other"> | "petrol" | "other";
   /** Several are alternatives. */
@@ -452,6 +496,8 @@ export interface FindSimilarCarsQuery {
   /** The same as `brand`. */
   make?: Array<string> | string;
   max_doors?: number;
+  /** Year and month: `2018-03`. */
+  max_first_registration?: string;
   /** In km. */
   max_mileage?: number;
   /** In kW. */
@@ -461,6 +507,8 @@ export interface FindSimilarCarsQuery {
   max_seats?: number;
   max_year?: number;
   min_doors?: number;
+  /** Year and month: `2018-03`. */
+  min_first_registration?: string;
   /** In km. */
   min_mileage?: number;
   /** In kW. */
@@ -589,10 +637,14 @@ export interface HiddenCar {
   colour: string;
   power_kw: number | null;
   engine_l: number | null;
+  /** Empty where it is unknown. */
+  condition: string;
+  /** `none` where the seller says so; empty where nothing is said. */
+  damage: string;
   /** `dealer`, `private`, or empty. */
   seller_type?: string;
   place: string;
-  /** Empty where there is none. */
+  /** The first of the photos; empty where there is none. */
   photo_url: string;
   published_at: string | null;
   hidden_at: string;
@@ -690,6 +742,17 @@ export interface ListingIn {
   /** How many owners it has had. */
   owner_count?: number | null;
   annual_tax?: number | string | null;
+  /** Year and month: `2018-03`. */
+  first_registration?: string | null;
+  /** Any word for it that an import reads is understood. */
+  condition?: Condition | NullEnum | null;
+  /** `none` where the seller says so; empty where nothing is said. Any word for it that an import reads is understood. */
+  damage?: Damage | NullEnum | null;
+  /** When its source put the advertisement online. */
+  posted_at?: Date | string | null;
+  /** Web addresses, the main photo first. */
+  photos?: Array<string> | null;
+  /** The first of the photos; alone it is all of them. */
   photo_url?: string | null;
   /** The page of the advertisement. */
   url?: string | null;
@@ -889,6 +952,10 @@ export interface PlacementQuestion {
   /** Several are alternatives. */
   colour?: Array<string> | string;
   /** Several are alternatives. */
+  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  /** Several are alternatives. */
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
+  /** Several are alternatives. */
   seller_type?: Array<"dealer" | "private"> | "dealer" | "private";
   /** Several must all be present. */
   tag?: Array<string> | string;
@@ -916,6 +983,12 @@ export interface PlacementQuestion {
   max_seats?: number;
   /** The same as `min_seats` and `max_seats`. */
   seats?: number;
+  /** Year and month: `2018-03`. */
+  min_first_registration?: string;
+  /** Year and month: `2018-03`. */
+  max_first_registration?: string;
+  /** Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`. */
+  first_registration?: string;
   /** Words of title and description; “quoted” phrases, OR and -without work as on the web. */
   q?: string;
   /** With `lon` and `radius_km`. */
@@ -981,10 +1054,14 @@ export interface PricedCar {
   colour: string;
   power_kw: number | null;
   engine_l: number | null;
+  /** Empty where it is unknown. */
+  condition: string;
+  /** `none` where the seller says so; empty where nothing is said. */
+  damage: string;
   /** `dealer`, `private`, or empty. */
   seller_type?: string;
   place: string;
-  /** Empty where there is none. */
+  /** The first of the photos; empty where there is none. */
   photo_url: string;
   published_at: string | null;
   /** The same as `gearbox`. */
@@ -999,6 +1076,12 @@ export interface PricedCar {
   /** How many owners it has had. */
   owner: number | null;
   annual_tax: number | null;
+  /** Year and month: `2018-03`. Null where it is unknown. */
+  first_registration: string | null;
+  /** When its source put the advertisement online. */
+  posted_at: string | null;
+  /** Web addresses, the main photo first. */
+  photos: Array<string>;
   latitude: number | null;
   longitude: number | null;
   ended_at: string | null;
@@ -1040,10 +1123,14 @@ export interface PricedCard {
   colour: string;
   power_kw: number | null;
   engine_l: number | null;
+  /** Empty where it is unknown. */
+  condition: string;
+  /** `none` where the seller says so; empty where nothing is said. */
+  damage: string;
   /** `dealer`, `private`, or empty. */
   seller_type?: string;
   place: string;
-  /** Empty where there is none. */
+  /** The first of the photos; empty where there is none. */
   photo_url: string;
   published_at: string | null;
   /** Null where such cars' prices spread too widely to say, or the price is no price. */
@@ -1121,6 +1208,10 @@ export interface RecommendCarsQuery {
   buyer?: string;
   /** Several are alternatives. */
   colour?: Array<string> | string;
+  /** Several are alternatives. */
+  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  /** Several are alternatives. */
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
   /** The same as `min_doors` and `max_doors`. */
   doors?: number;
   /** Several are alternatives. */
@@ -1131,6 +1222,8 @@ export interface RecommendCarsQuery {
   exclude_external?: Array<string> | string;
   /** Whose id that is. Left out: the source of the API key, or else LISTING_SOURCE. */
   exclude_source?: string;
+  /** Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`. */
+  first_registration?: string;
   /** Several are alternatives. */
   fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other"> | "petrol" | "other";
   /** Several are alternatives. */
@@ -1144,6 +1237,8 @@ export interface RecommendCarsQuery {
   /** The same as `brand`. */
   make?: Array<string> | string;
   max_doors?: number;
+  /** Year and month: `2018-03`. */
+  max_first_registration?: string;
   /** In km. */
   max_mileage?: number;
   /** In kW. */
@@ -1153,6 +1248,8 @@ export interface RecommendCarsQuery {
   max_seats?: number;
   max_year?: number;
   min_doors?: number;
+  /** Year and month: `2018-03`. */
+  min_first_registration?: string;
   /** In km. */
   min_mileage?: number;
   /** In kW. */
@@ -1225,6 +1322,10 @@ export interface RecommendationsQuestion {
   /** Several are alternatives. */
   colour?: Array<string> | string;
   /** Several are alternatives. */
+  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  /** Several are alternatives. */
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
+  /** Several are alternatives. */
   seller_type?: Array<"dealer" | "private"> | "dealer" | "private";
   /** Several must all be present. */
   tag?: Array<string> | string;
@@ -1252,6 +1353,12 @@ export interface RecommendationsQuestion {
   max_seats?: number;
   /** The same as `min_seats` and `max_seats`. */
   seats?: number;
+  /** Year and month: `2018-03`. */
+  min_first_registration?: string;
+  /** Year and month: `2018-03`. */
+  max_first_registration?: string;
+  /** Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`. */
+  first_registration?: string;
   /** Words of title and description; “quoted” phrases, OR and -without work as on the web. */
   q?: string;
   /** With `lon` and `radius_km`. */
@@ -1310,10 +1417,14 @@ export interface RecommendedCar {
   colour: string;
   power_kw: number | null;
   engine_l: number | null;
+  /** Empty where it is unknown. */
+  condition: string;
+  /** `none` where the seller says so; empty where nothing is said. */
+  damage: string;
   /** `dealer`, `private`, or empty. */
   seller_type?: string;
   place: string;
-  /** Empty where there is none. */
+  /** The first of the photos; empty where there is none. */
   photo_url: string;
   published_at: string | null;
   /** Null where such cars' prices spread too widely to say, or the price is no price. */
@@ -1417,6 +1528,17 @@ export interface Replacement {
   /** How many owners it has had. */
   owner_count?: number | null;
   annual_tax?: number | string | null;
+  /** Year and month: `2018-03`. */
+  first_registration?: string | null;
+  /** Any word for it that an import reads is understood. */
+  condition?: Condition | NullEnum | null;
+  /** `none` where the seller says so; empty where nothing is said. Any word for it that an import reads is understood. */
+  damage?: Damage | NullEnum | null;
+  /** When its source put the advertisement online. */
+  posted_at?: Date | string | null;
+  /** Web addresses, the main photo first. */
+  photos?: Array<string> | null;
+  /** The first of the photos; alone it is all of them. */
   photo_url?: string | null;
   /** The page of the advertisement. */
   url?: string | null;
@@ -1499,12 +1621,18 @@ export interface SearchCarsQuery {
   buyer?: string;
   /** Several are alternatives. */
   colour?: Array<string> | string;
+  /** Several are alternatives. */
+  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  /** Several are alternatives. */
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
   /** The same as `min_doors` and `max_doors`. */
   doors?: number;
   /** Several are alternatives. */
   drive?: Array<"front" | "rear" | "all"> | "front" | "all";
   /** Count the values of each field. */
   facets?: boolean;
+  /** Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`. */
+  first_registration?: string;
   /** Several are alternatives. */
   fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other"> | "petrol" | "other";
   /** Several are alternatives. */
@@ -1518,6 +1646,8 @@ export interface SearchCarsQuery {
   /** The same as `brand`. */
   make?: Array<string> | string;
   max_doors?: number;
+  /** Year and month: `2018-03`. */
+  max_first_registration?: string;
   /** In km. */
   max_mileage?: number;
   /** In kW. */
@@ -1527,6 +1657,8 @@ export interface SearchCarsQuery {
   max_seats?: number;
   max_year?: number;
   min_doors?: number;
+  /** Year and month: `2018-03`. */
+  min_first_registration?: string;
   /** In km. */
   min_mileage?: number;
   /** In kW. */
@@ -1611,10 +1743,16 @@ export interface SimilarQuestion {
   buyer?: string;
   /** Several are alternatives. */
   colour?: Array<string> | string;
+  /** Several are alternatives. */
+  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  /** Several are alternatives. */
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
   /** The same as `min_doors` and `max_doors`. */
   doors?: number;
   /** Several are alternatives. */
   drive?: Array<"front" | "rear" | "all"> | "front" | "all";
+  /** Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`. */
+  first_registration?: string;
   /** Several are alternatives. */
   fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other"> | "petrol" | "other";
   /** Several are alternatives. */
@@ -1628,6 +1766,8 @@ export interface SimilarQuestion {
   /** The same as `brand`. */
   make?: Array<string> | string;
   max_doors?: number;
+  /** Year and month: `2018-03`. */
+  max_first_registration?: string;
   /** In km. */
   max_mileage?: number;
   /** In kW. */
@@ -1637,6 +1777,8 @@ export interface SimilarQuestion {
   max_seats?: number;
   max_year?: number;
   min_doors?: number;
+  /** Year and month: `2018-03`. */
+  min_first_registration?: string;
   /** In km. */
   min_mileage?: number;
   /** In kW. */

@@ -1,6 +1,7 @@
 """Rows of made-up files in the dialects of well-known sources, read without a database."""
 
 from dataclasses import fields
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -141,7 +142,7 @@ def test_a_german_dealers_file(read, encoding):
         "external_id": "1001", "make": "Volkswagen", "model": "Golf", "year": 2018, "price": Decimal(12500),
         "currency": "EUR", "mileage_km": 85300, "fuel": "diesel", "gearbox": "manual", "body": "saloon",
         "colour": "black", "power_kw": 85, "engine_l": 1.598, "consumption_l_100km": 4.2, "doors": 5,
-        "owner_count": 1, "place": "Köln", "seller_kind": "dealer",
+        "owner_count": 1, "place": "Köln", "seller_kind": "dealer", "first_registration": 201803,
     }  # fmt: skip
     assert golf.row.built_title == "Volkswagen Golf 1.6 TDI Highline"
     assert golf.problems == ()
@@ -183,7 +184,9 @@ def test_an_american_file_of_small_ads(read):
         "external_id": "7316814884", "vin": "3GTP1", "make": "GMC", "model": "Sierra 1500", "tags": ("good",),
         "description": "A car, with\ntwo lines", "year": 2014, "price": Decimal(33590), "currency": "USD",
         "mileage_km": 93218, "fuel": "petrol", "body": "pickup", "colour": "white", "place": "auburn",
-        "photo_url": "https://x.example/1.jpg", "latitude": 32.59, "longitude": -85.48,
+        "photo_url": "https://x.example/1.jpg", "photos": ("https://x.example/1.jpg",), "latitude": 32.59,
+        "longitude": -85.48, "url": "https://x.example/1", "damage": "none",
+        "posted_at": datetime(2021, 5, 4, tzinfo=UTC),
     }  # fmt: skip
     assert (ford.row.model, ford.row.price, ford.row.mileage_km, ford.row.latitude) == ("F-150", None, None, None)
 
@@ -373,9 +376,10 @@ def test_tags_of_several_columns_add_up(read):
     assert reading.row.tags == ("abs", "sat nav", "like new")
 
 
-def test_of_several_pictures_the_first_is_kept(read):
+def test_of_several_pictures_all_are_kept_and_the_first_is_the_main_one(read):
     (reading,) = read("make,price,images\nFord,8000,https://x.example/1.jpg|https://x.example/2.jpg\n")
     assert reading.row.photo_url == "https://x.example/1.jpg"
+    assert reading.row.photos == ("https://x.example/1.jpg", "https://x.example/2.jpg")
 
 
 def test_two_columns_for_one_thing_are_alternatives(read):

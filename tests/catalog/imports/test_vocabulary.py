@@ -19,6 +19,8 @@ from catalog.models import Listing, Seller
         ("gearbox", Listing.Gearbox),
         ("body", Listing.Body),
         ("drive", Listing.Drive),
+        ("condition", Listing.Condition),
+        ("damage", Listing.Damage),
         ("status", Listing.Status),
         ("seller_kind", Seller.Kind),
     ],

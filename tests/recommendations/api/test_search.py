@@ -34,7 +34,7 @@ def test_a_card_shows_what_a_buyer_wants_to_know(as_alice):
          "selling_price": 12000.0, "currency": "GBP", "year": 2019, "km_driven": 60000, "fuel": "petrol",
          "gearbox": "manual", "body": "hatchback", "drive": "", "colour": "", "power_kw": 85, "engine_l": 1.4,
          "seller_type": "dealer", "place": "", "photo_url": "", "published_at": "2026-01-01T12:00:00Z",
-         "market_price": None}
+         "condition": "", "damage": "", "market_price": None}
     ]  # fmt: skip
 
 

@@ -49,6 +49,21 @@ def test_without_cars_to_compare_no_price_is_expected(market):
     assert np.isnan(CarPrices.nothing().deals(table(cars("skoda", "octavia", [5_000])))).all()
 
 
+@pytest.mark.parametrize("damage", ["repaired", "damaged", "written_off"])
+def test_a_damaged_car_is_no_deal_has_no_market_price_and_teaches_none(damage):
+    sound = cars("skoda", "octavia", [10_000.0 + 10 * at for at in range(200)])
+    wrecks = cars("skoda", "octavia", [4_000.0] * 100, damage=damage)
+    prices = fit_car_prices(table(sound, wrecks))
+    asked = table(
+        cars("skoda", "octavia", [7_000.0], damage="none"), cars("skoda", "octavia", [7_000.0], damage=damage)
+    )
+    np.testing.assert_allclose(prices.expect(asked), 11_000, rtol=0.1)
+    assert np.isnan(prices.deals(asked)).tolist() == [False, True]
+    known, unknown = prices.appraise(asked)
+    assert known.label == "good"
+    assert unknown is None
+
+
 def test_prices_survive_storage():
     prices = fit_car_prices(table(cars("skoda", "octavia", [10_000.0] * 9, year=2015, mileage_km=50_000)))
     again = CarPrices.from_arrays(prices.to_arrays())

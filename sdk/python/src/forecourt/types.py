@@ -113,11 +113,15 @@ class Car(TypedDict):
     """Empty where it is unknown."""
     power_kw: int | None
     engine_l: float | None
+    condition: str
+    """Empty where it is unknown."""
+    damage: str
+    """`none` where the seller says so; empty where nothing is said."""
     seller_type: NotRequired[str]
     """`dealer`, `private`, or empty."""
     place: str
     photo_url: str
-    """Empty where there is none."""
+    """The first of the photos; empty where there is none."""
     published_at: str | None
     transmission: str
     """The same as `gearbox`."""
@@ -131,6 +135,12 @@ class Car(TypedDict):
     owner: int | None
     """How many owners it has had."""
     annual_tax: float | None
+    first_registration: str | None
+    """Year and month: `2018-03`. Null where it is unknown."""
+    posted_at: str | None
+    """When its source put the advertisement online."""
+    photos: list[str]
+    """Web addresses, the main photo first."""
     latitude: float | None
     longitude: float | None
     ended_at: str | None
@@ -319,6 +329,8 @@ class Facets(TypedDict):
     body: list[FacetValue]
     drive: list[FacetValue]
     colour: list[FacetValue]
+    condition: list[FacetValue]
+    damage: list[FacetValue]
     seller_type: list[FacetValue]
 
 
@@ -340,6 +352,10 @@ class Filters(TypedDict):
     drive: NotRequired[list[Literal["front", "rear", "all"]] | Literal["front", "rear", "all"]]
     """Several are alternatives."""
     colour: NotRequired[list[str] | str]
+    """Several are alternatives."""
+    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    """Several are alternatives."""
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
     """Several are alternatives."""
     seller_type: NotRequired[list[Literal["dealer", "private"]] | Literal["dealer", "private"]]
     """Several are alternatives."""
@@ -369,6 +385,12 @@ class Filters(TypedDict):
     max_seats: NotRequired[int]
     seats: NotRequired[int]
     """The same as `min_seats` and `max_seats`."""
+    min_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
+    max_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
+    first_registration: NotRequired[str]
+    """Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`."""
     q: NotRequired[str]
     """Words of title and description; “quoted” phrases, OR and -without work as on the web."""
     lat: NotRequired[float]
@@ -390,12 +412,18 @@ class FindCarsSimilarToReferenceQuery(TypedDict):
     """With an API key: your id of the buyer this is about."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
+    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    """Several are alternatives."""
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    """Several are alternatives."""
     doors: NotRequired[int]
     """The same as `min_doors` and `max_doors`."""
     drive: NotRequired[list[Literal["front", "rear", "all"]] | Literal["front", "rear", "all"]]
     """Several are alternatives."""
     external_id: NotRequired[str]
     """Your id of the car."""
+    first_registration: NotRequired[str]
+    """Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`."""
     fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]]
     """Several are alternatives."""
     gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"]] | Literal["manual", "automatic", "semi_automatic"]]
@@ -411,6 +439,8 @@ class FindCarsSimilarToReferenceQuery(TypedDict):
     make: NotRequired[list[str] | str]
     """The same as `brand`."""
     max_doors: NotRequired[int]
+    max_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
     max_mileage: NotRequired[int]
     """In km."""
     max_power: NotRequired[int]
@@ -420,6 +450,8 @@ class FindCarsSimilarToReferenceQuery(TypedDict):
     max_seats: NotRequired[int]
     max_year: NotRequired[int]
     min_doors: NotRequired[int]
+    min_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
     min_mileage: NotRequired[int]
     """In km."""
     min_power: NotRequired[int]
@@ -457,10 +489,16 @@ class FindSimilarCarsQuery(TypedDict):
     """With an API key: your id of the buyer this is about."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
+    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    """Several are alternatives."""
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    """Several are alternatives."""
     doors: NotRequired[int]
     """The same as `min_doors` and `max_doors`."""
     drive: NotRequired[list[Literal["front", "rear", "all"]] | Literal["front", "rear", "all"]]
     """Several are alternatives."""
+    first_registration: NotRequired[str]
+    """Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`."""
     fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]]
     """Several are alternatives."""
     gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"]] | Literal["manual", "automatic", "semi_automatic"]]
@@ -474,6 +512,8 @@ class FindSimilarCarsQuery(TypedDict):
     make: NotRequired[list[str] | str]
     """The same as `brand`."""
     max_doors: NotRequired[int]
+    max_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
     max_mileage: NotRequired[int]
     """In km."""
     max_power: NotRequired[int]
@@ -483,6 +523,8 @@ class FindSimilarCarsQuery(TypedDict):
     max_seats: NotRequired[int]
     max_year: NotRequired[int]
     min_doors: NotRequired[int]
+    min_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
     min_mileage: NotRequired[int]
     """In km."""
     min_power: NotRequired[int]
@@ -610,11 +652,15 @@ class HiddenCar(TypedDict):
     """Empty where it is unknown."""
     power_kw: int | None
     engine_l: float | None
+    condition: str
+    """Empty where it is unknown."""
+    damage: str
+    """`none` where the seller says so; empty where nothing is said."""
     seller_type: NotRequired[str]
     """`dealer`, `private`, or empty."""
     place: str
     photo_url: str
-    """Empty where there is none."""
+    """The first of the photos; empty where there is none."""
     published_at: str | None
     hidden_at: str
     kind: str
@@ -714,7 +760,18 @@ class ListingIn(TypedDict):
     owner_count: NotRequired[int | None]
     """How many owners it has had."""
     annual_tax: NotRequired[Decimal | float | str | None]
+    first_registration: NotRequired[str | None]
+    """Year and month: `2018-03`."""
+    condition: NotRequired[Condition | NullEnum | None]
+    """Any word for it that an import reads is understood."""
+    damage: NotRequired[Damage | NullEnum | None]
+    """`none` where the seller says so; empty where nothing is said. Any word for it that an import reads is understood."""
+    posted_at: NotRequired[datetime | str | None]
+    """When its source put the advertisement online."""
+    photos: NotRequired[list[str] | None]
+    """Web addresses, the main photo first."""
     photo_url: NotRequired[str | None]
+    """The first of the photos; alone it is all of them."""
     url: NotRequired[str | None]
     """The page of the advertisement."""
     place: NotRequired[str | None]
@@ -916,6 +973,10 @@ class PlacementQuestion(TypedDict):
     """Several are alternatives."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
+    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    """Several are alternatives."""
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    """Several are alternatives."""
     seller_type: NotRequired[list[Literal["dealer", "private"]] | Literal["dealer", "private"]]
     """Several are alternatives."""
     tag: NotRequired[list[str] | str]
@@ -944,6 +1005,12 @@ class PlacementQuestion(TypedDict):
     max_seats: NotRequired[int]
     seats: NotRequired[int]
     """The same as `min_seats` and `max_seats`."""
+    min_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
+    max_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
+    first_registration: NotRequired[str]
+    """Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`."""
     q: NotRequired[str]
     """Words of title and description; “quoted” phrases, OR and -without work as on the web."""
     lat: NotRequired[float]
@@ -1011,11 +1078,15 @@ class PricedCar(TypedDict):
     """Empty where it is unknown."""
     power_kw: int | None
     engine_l: float | None
+    condition: str
+    """Empty where it is unknown."""
+    damage: str
+    """`none` where the seller says so; empty where nothing is said."""
     seller_type: NotRequired[str]
     """`dealer`, `private`, or empty."""
     place: str
     photo_url: str
-    """Empty where there is none."""
+    """The first of the photos; empty where there is none."""
     published_at: str | None
     transmission: str
     """The same as `gearbox`."""
@@ -1029,6 +1100,12 @@ class PricedCar(TypedDict):
     owner: int | None
     """How many owners it has had."""
     annual_tax: float | None
+    first_registration: str | None
+    """Year and month: `2018-03`. Null where it is unknown."""
+    posted_at: str | None
+    """When its source put the advertisement online."""
+    photos: list[str]
+    """Web addresses, the main photo first."""
     latitude: float | None
     longitude: float | None
     ended_at: str | None
@@ -1071,11 +1148,15 @@ class PricedCard(TypedDict):
     """Empty where it is unknown."""
     power_kw: int | None
     engine_l: float | None
+    condition: str
+    """Empty where it is unknown."""
+    damage: str
+    """`none` where the seller says so; empty where nothing is said."""
     seller_type: NotRequired[str]
     """`dealer`, `private`, or empty."""
     place: str
     photo_url: str
-    """Empty where there is none."""
+    """The first of the photos; empty where there is none."""
     published_at: str | None
     market_price: MarketPrice | None
     """Null where such cars' prices spread too widely to say, or the price is no price."""
@@ -1155,6 +1236,10 @@ class RecommendCarsQuery(TypedDict):
     """With an API key: your id of the buyer this is about."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
+    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    """Several are alternatives."""
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    """Several are alternatives."""
     doors: NotRequired[int]
     """The same as `min_doors` and `max_doors`."""
     drive: NotRequired[list[Literal["front", "rear", "all"]] | Literal["front", "rear", "all"]]
@@ -1165,6 +1250,8 @@ class RecommendCarsQuery(TypedDict):
     """Cars to leave out, by your ids, one in each parameter; up to 1,000."""
     exclude_source: NotRequired[str]
     """Whose id that is. Left out: the source of the API key, or else LISTING_SOURCE."""
+    first_registration: NotRequired[str]
+    """Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`."""
     fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]]
     """Several are alternatives."""
     gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"]] | Literal["manual", "automatic", "semi_automatic"]]
@@ -1178,6 +1265,8 @@ class RecommendCarsQuery(TypedDict):
     make: NotRequired[list[str] | str]
     """The same as `brand`."""
     max_doors: NotRequired[int]
+    max_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
     max_mileage: NotRequired[int]
     """In km."""
     max_power: NotRequired[int]
@@ -1187,6 +1276,8 @@ class RecommendCarsQuery(TypedDict):
     max_seats: NotRequired[int]
     max_year: NotRequired[int]
     min_doors: NotRequired[int]
+    min_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
     min_mileage: NotRequired[int]
     """In km."""
     min_power: NotRequired[int]
@@ -1260,6 +1351,10 @@ class RecommendationsQuestion(TypedDict):
     """Several are alternatives."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
+    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    """Several are alternatives."""
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    """Several are alternatives."""
     seller_type: NotRequired[list[Literal["dealer", "private"]] | Literal["dealer", "private"]]
     """Several are alternatives."""
     tag: NotRequired[list[str] | str]
@@ -1288,6 +1383,12 @@ class RecommendationsQuestion(TypedDict):
     max_seats: NotRequired[int]
     seats: NotRequired[int]
     """The same as `min_seats` and `max_seats`."""
+    min_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
+    max_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
+    first_registration: NotRequired[str]
+    """Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`."""
     q: NotRequired[str]
     """Words of title and description; “quoted” phrases, OR and -without work as on the web."""
     lat: NotRequired[float]
@@ -1347,11 +1448,15 @@ class RecommendedCar(TypedDict):
     """Empty where it is unknown."""
     power_kw: int | None
     engine_l: float | None
+    condition: str
+    """Empty where it is unknown."""
+    damage: str
+    """`none` where the seller says so; empty where nothing is said."""
     seller_type: NotRequired[str]
     """`dealer`, `private`, or empty."""
     place: str
     photo_url: str
-    """Empty where there is none."""
+    """The first of the photos; empty where there is none."""
     published_at: str | None
     market_price: MarketPrice | None
     """Null where such cars' prices spread too widely to say, or the price is no price."""
@@ -1459,7 +1564,18 @@ class Replacement(TypedDict):
     owner_count: NotRequired[int | None]
     """How many owners it has had."""
     annual_tax: NotRequired[Decimal | float | str | None]
+    first_registration: NotRequired[str | None]
+    """Year and month: `2018-03`."""
+    condition: NotRequired[Condition | NullEnum | None]
+    """Any word for it that an import reads is understood."""
+    damage: NotRequired[Damage | NullEnum | None]
+    """`none` where the seller says so; empty where nothing is said. Any word for it that an import reads is understood."""
+    posted_at: NotRequired[datetime | str | None]
+    """When its source put the advertisement online."""
+    photos: NotRequired[list[str] | None]
+    """Web addresses, the main photo first."""
     photo_url: NotRequired[str | None]
+    """The first of the photos; alone it is all of them."""
     url: NotRequired[str | None]
     """The page of the advertisement."""
     place: NotRequired[str | None]
@@ -1542,12 +1658,18 @@ class SearchCarsQuery(TypedDict):
     """With an API key: your id of the buyer this is about."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
+    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    """Several are alternatives."""
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    """Several are alternatives."""
     doors: NotRequired[int]
     """The same as `min_doors` and `max_doors`."""
     drive: NotRequired[list[Literal["front", "rear", "all"]] | Literal["front", "rear", "all"]]
     """Several are alternatives."""
     facets: NotRequired[bool]
     """Count the values of each field."""
+    first_registration: NotRequired[str]
+    """Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`."""
     fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]]
     """Several are alternatives."""
     gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"]] | Literal["manual", "automatic", "semi_automatic"]]
@@ -1561,6 +1683,8 @@ class SearchCarsQuery(TypedDict):
     make: NotRequired[list[str] | str]
     """The same as `brand`."""
     max_doors: NotRequired[int]
+    max_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
     max_mileage: NotRequired[int]
     """In km."""
     max_power: NotRequired[int]
@@ -1570,6 +1694,8 @@ class SearchCarsQuery(TypedDict):
     max_seats: NotRequired[int]
     max_year: NotRequired[int]
     min_doors: NotRequired[int]
+    min_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
     min_mileage: NotRequired[int]
     """In km."""
     min_power: NotRequired[int]
@@ -1655,10 +1781,16 @@ class SimilarQuestion(TypedDict):
     """With an API key: your id of the buyer this is about."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
+    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    """Several are alternatives."""
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    """Several are alternatives."""
     doors: NotRequired[int]
     """The same as `min_doors` and `max_doors`."""
     drive: NotRequired[list[Literal["front", "rear", "all"]] | Literal["front", "rear", "all"]]
     """Several are alternatives."""
+    first_registration: NotRequired[str]
+    """Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`."""
     fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]]
     """Several are alternatives."""
     gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"]] | Literal["manual", "automatic", "semi_automatic"]]
@@ -1672,6 +1804,8 @@ class SimilarQuestion(TypedDict):
     make: NotRequired[list[str] | str]
     """The same as `brand`."""
     max_doors: NotRequired[int]
+    max_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
     max_mileage: NotRequired[int]
     """In km."""
     max_power: NotRequired[int]
@@ -1681,6 +1815,8 @@ class SimilarQuestion(TypedDict):
     max_seats: NotRequired[int]
     max_year: NotRequired[int]
     min_doors: NotRequired[int]
+    min_first_registration: NotRequired[str]
+    """Year and month: `2018-03`."""
     min_mileage: NotRequired[int]
     """In km."""
     min_power: NotRequired[int]
@@ -1775,6 +1911,8 @@ class WithdrawListingByExternalIdQuery(TypedDict):
 
 
 Body: TypeAlias = Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]
+Condition: TypeAlias = Literal["new", "used", "demo"]
+Damage: TypeAlias = Literal["none", "repaired", "damaged", "written_off"]
 Drive: TypeAlias = Literal["front", "rear", "all"]
 EventResultStatusEnum: TypeAlias = Literal["recorded", "waiting", "repeated", "conflict", "refused"]
 EventsQuestion: TypeAlias = "Event | Events | list[Event]"

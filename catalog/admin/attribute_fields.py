@@ -1,0 +1,98 @@
+"""Fields of the listing's form for attributes that no widget of Django's has: months and several addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from catalog.api.fields import LONGEST_MONTH
+from catalog.attributes import ADDRESSES, NUMBERS, Addresses, Number, is_month, month_as_text
+from catalog.imports import quantities
+
+
+class MonthField(forms.Field):
+    """A year and month, as in ``2018-03``; or as an import reads one."""
+
+    default_error_messages = {"unreadable": "Type the year and the month, as in 2018-03."}
+
+    def to_python(self, value: Any) -> int | None:
+        if not (text := str(value or "").strip()):
+            return None
+        month = quantities.read_month(text) if len(text) <= LONGEST_MONTH else None
+        if month is None or not is_month(month):
+            raise ValidationError(self.error_messages["unreadable"], code="unreadable")
+        return month
+
+    def prepare_value(self, value: Any) -> Any:
+        return month_as_text(value) if isinstance(value, int) else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(super().has_changed(self.prepare_value(initial), data))
+
+
+class AddressesField(forms.Field):
+    """Web addresses, one a line."""
+
+    default_error_messages = {
+        "no_address": "“%(address)s” is no web address.",
+        "too_long": "“%(address)s…” has more than %(number)d characters.",
+        "too_many": "At most %(number)d are kept.",
+    }
+
+    def __init__(self, addresses: Addresses, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._addresses = addresses
+        self._is_address = URLValidator(schemes=["http", "https"])
+
+    def to_python(self, value: Any) -> list[str]:
+        lines = dict.fromkeys(line.strip() for line in str(value or "").splitlines())
+        found = [line for line in lines if line]
+        for address in found:
+            self._check(address)
+        if len(found) > self._addresses.at_most:
+            raise ValidationError(self.error_messages["too_many"], params={"number": self._addresses.at_most})
+        return found
+
+    def _check(self, address: str) -> None:
+        if len(address) > self._addresses.max_length:
+            params = {"address": address[:80], "number": self._addresses.max_length}
+            raise ValidationError(self.error_messages["too_long"], params=params)
+        try:
+            self._is_address(address)
+        except ValidationError:
+            raise ValidationError(self.error_messages["no_address"], params={"address": address[:80]}) from None
+
+    def prepare_value(self, value: Any) -> Any:
+        is_list = isinstance(value, Iterable) and not isinstance(value, str)
+        return "\n".join(value) if is_list else value
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(super().has_changed(self.prepare_value(initial), data))
+
+
+def month_field(number: Number) -> MonthField:
+    return MonthField(
+        label=number.label, required=False, help_text="Year and month: 2018-03.",
+        widget=UnfoldAdminTextInputWidget,
+    )  # fmt: skip
+
+
+def addresses_field(addresses: Addresses) -> AddressesField:
+    return AddressesField(
+        addresses, label=addresses.label, required=False, help_text="One web address a line; the main photo first.",
+        widget=UnfoldAdminTextareaWidget,
+    )  # fmt: skip
+
+
+def form_field_of(column: str) -> forms.Field | None:
+    """The field of a form for a column; None where Django's own will do."""
+    months = {number.column: number for number in NUMBERS if number.kind == "month"}
+    addresses = {each.column: each for each in ADDRESSES}
+    if column in months:
+        return month_field(months[column])
+    return addresses_field(addresses[column]) if column in addresses else None
