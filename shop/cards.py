@@ -13,6 +13,7 @@ from recommendations.engine.reasons import BASE, operator_breakdown
 from recommendations.listings.market_prices import ListingMarketPrice, market_prices_of
 from recommendations.models import Interaction
 from recommendations.serving.lists import RecommendedListing
+from shop.levers import Button
 from shop.words import facts_line, money
 
 LIKE, UNLIKE = "like", "dislike"
@@ -50,6 +51,7 @@ class Card:
         photos: Addresses that a page of ours may load; without any the car is drawn.
         damage: In words; '' of a car that has none, or says nothing of it.
         why: For staff: what each part adds to the score.
+        levers: For staff: what they may do to it for every visitor.
     """
 
     listing: Listing
@@ -67,6 +69,7 @@ class Card:
     list_id: uuid.UUID | None = None
     why: tuple[tuple[str, float], ...] = ()
     score: float | None = None
+    levers: tuple[Button, ...] = ()
 
     @property
     def act(self) -> str:

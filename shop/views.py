@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -24,19 +24,16 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.api.throttles import throttled_page
 from accounts.origins import origin_of
-from catalog.exceptions import CatalogRefusal
 from catalog.models import Listing
-from catalog.services import mark_sold
-from console import auditing
 from recommendations.buyers.relations import show_listing_again
 from recommendations.events.recording import SEARCH, Event
 from recommendations.exceptions import EventsRefused
 from recommendations.listings.market_prices import market_prices_of
 from recommendations.models import SavedSearch
 from recommendations.serving.lists import RecommendedListing, similar_listings
-from shop import tour
+from shop import levers, tour
 from shop.beliefs import belief_about
-from shop.cards import LIKE, UNLIKE, card_of, cards_of_recommended, liked_by, strong_points
+from shop.cards import LIKE, UNLIKE, Card, card_of, cards_of_recommended, liked_by, strong_points
 from shop.lessons import Lesson, learn, moves_between, said_of
 from shop.questions import ORDERINGS, Question, facets, read_back, read_question
 from shop.visitors import GUEST, NEW, Visitor, remember, roles, visitor_of
@@ -101,6 +98,7 @@ def page_of(request: HttpRequest, visitor: Visitor, shown: Window, said: dict[st
     return {
         **frame_of(request, visitor),
         "window": shown,
+        "cards": with_levers(request, shown.cards),
         "question": shown.question,
         "orderings": ORDERINGS.items(),
         "facets": facets(shown.question.given),
@@ -117,9 +115,19 @@ def frame_of(request: HttpRequest, visitor: Visitor) -> dict[str, Any]:
         "visitor": visitor,
         "roles": [(role, ROLE_NAMES.get(role, role)) for role in roles()],
         "is_staff": is_staff(request),
-        "may_sell": is_staff(request) and request.user.has_perm("catalog.change_listing"),
         "lab": lab_of(request, visitor),
     }
+
+
+def with_levers(request: HttpRequest, cards: list[Card]) -> list[Card]:
+    """The same cards with what the person who looks may do to each of them, for every visitor."""
+    if not is_staff(request):
+        return cards
+    on = levers.levers_on([card.listing for card in cards])
+    return [
+        replace(card, levers=tuple(levers.buttons_of(request.user, card.listing, on.get(card.listing.pk, ()))))
+        for card in cards
+    ]
 
 
 def lab_of(request: HttpRequest, visitor: Visitor) -> str:
@@ -190,9 +198,10 @@ def car_context(
     request: HttpRequest, listing: Listing, visitor: Visitor, found: RecommendedListing | None
 ) -> dict[str, Any]:
     liked = liked_by(visitor.known_buyer())
+    card = card_of(listing, market_prices_of([listing])[0], liked, found)
     return {
         **frame_of(request, visitor),
-        "card": card_of(listing, market_prices_of([listing])[0], liked, found),
+        "card": with_levers(request, [card])[0],
         "strong_points": strong_points(found),
         "facts": all_facts(listing),
         "similar": cards_of_recommended(similar_listings(listing, N_SIMILAR), liked),
@@ -233,61 +242,54 @@ class Origin:
 @for_the_public_in_demo_mode
 @require_POST
 def act(request: HttpRequest) -> HttpResponse:
-    """A button of a card: heart, hide, contact, show again; for staff, sold."""
+    """A button of a card: heart, hide, contact, show again; for staff, what they do to it for every visitor."""
     deed, _, rest = request.POST.get("act", "").partition(" ")
     number, list_id, position = (*rest.split(" ")[:3], "", "", "")[:3]
     listing_id = number_in(number)
     if listing_id is None:
-        return answer_act(request, visitor_of(request), None, "")
+        return answer_act(request, visitor_of(request), Said())
     listing, visitor = visible(listing_id), visitor_of(request)
-    lesson, note = None, ""
+    lesson, note, undo = None, "", ""
     if deed in DEEDS:
         origin = Origin.read(list_id, position)
         event = Event(kind=DEEDS[deed], listing_id=listing.pk, served_list_id=origin.list_id, position=origin.position)
         lesson = learn_quietly(request, visitor, event, listing.name)
     elif deed == "show":
         note = show_again(visitor, listing)
-    elif deed == "sold" and is_staff(request) and request.user.has_perm("catalog.change_listing"):
-        note = sell(request, listing)
-    return answer_act(request, visitor, lesson, note, deed, listing)
+    elif deed in levers.DEEDS and is_staff(request):
+        outcome = levers.do(deed, listing, request.user)  # type: ignore[arg-type]
+        note, undo = outcome.note.rstrip("."), outcome.undo
+    if deed == "hide" and lesson:
+        undo = "show"
+    return answer_act(request, visitor, Said(lesson, note, undo), deed, listing)
 
 
 def show_again(visitor: Visitor, listing: Listing) -> str:
     buyer = visitor.known_buyer()
     is_back = buyer is not None and show_listing_again(buyer=buyer, listing=listing)
-    return f"{listing.name} may be shown again." if is_back else f"{listing.name} was not hidden."
+    return f"{listing.name} may be shown again" if is_back else f"{listing.name} was not hidden"
 
 
-def sell(request: HttpRequest, listing: Listing) -> str:
-    """With its entry in the audit log, as from the console."""
-    try:
-        with transaction.atomic():
-            before = auditing.snapshot(listing)
-            mark_sold(listing=listing)
-            before, after = auditing.changes(before, auditing.snapshot(listing))
-            auditing.record(
-                by=request.user, action="changed", target=listing, before=before, after=after, note="Marked as sold"
-            )
-    except CatalogRefusal as refusal:
-        return str(refusal)
-    return f"{listing.name} is sold, and on no list any more."
+@dataclass(frozen=True)
+class Said:
+    """What a deed taught, or what is to be said of it, and the deed that takes it back."""
+
+    lesson: Lesson | None = None
+    note: str = ""
+    undo: str = ""
 
 
 def answer_act(
-    request: HttpRequest,
-    visitor: Visitor,
-    lesson: Lesson | None,
-    note: str,
-    deed: str = "",
-    listing: Listing | None = None,
+    request: HttpRequest, visitor: Visitor, what: Said, deed: str = "", listing: Listing | None = None
 ) -> HttpResponse:
     """The list anew with what was learned; without scripts, the page it came from, which says so."""
     question = read_back(request.POST.get("back", ""))
     shown = open_window(visitor.known_buyer(), question) if is_htmx(request) else None
     move = moves_between(shown_ids(request.POST), shown) if shown else None
+    lesson, note = what.lesson, what.note
     said: dict[str, Any] = said_of(lesson, shown, move) if lesson else {"what": note} if note else {}
-    if deed == "hide" and listing and lesson:
-        said["undo"] = listing.pk
+    if listing and what.undo:
+        said["undo"] = f"{what.undo} {listing.pk}"
     visitor = replace(visitor, tour=tour.noted(visitor.tour, shown, lesson, DEEDS.get(deed, "") if lesson else ""))
     if shown is None:
         return remember(HttpResponseRedirect(page_before(request, listing, deed)), replace(visitor, said=said))

@@ -1,0 +1,144 @@
+"""What staff do from a card for every visitor: pin, hide, boost, sold and why; and each taken back."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import Group, Permission
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import AuditEntry
+from recommendations.models import MerchandisingChange, MerchandisingRule
+from shop.levers import DEEDS, LEVERS
+from tests.factories import UserFactory
+from tests.markets import Market, make_market
+
+pytestmark = pytest.mark.django_db
+SHOP, ACT = reverse("shop"), reverse("shop-act")
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture(autouse=True)
+def _demo(settings):
+    settings.DEMO_MODE = True
+    settings.SERVED_LIST_THREAD = False
+
+
+@pytest.fixture
+def market(db) -> Market:
+    return make_market(4)
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    client.force_login(UserFactory(operator=True))
+    return client
+
+
+def shown(client: Client) -> list[int]:
+    return [int(key) for key in re.findall(r'data-card="(\d+)"', client.get(SHOP).text)]
+
+
+def press(client: Client, deed: str, listing_id: int, **headers: str) -> str:
+    sent = {"act": f"{deed} {listing_id} - 0", "back": ""}
+    return client.post(ACT, sent, headers=headers or HTMX, follow=True).text
+
+
+@pytest.mark.parametrize("with_htmx", [True, False])
+@pytest.mark.parametrize("name", list(LEVERS))
+def test_a_lever_holds_for_every_visitor_until_it_is_taken_back(staff, market, name, with_htmx):
+    lever, visitor = LEVERS[name], Client()
+    before = shown(visitor)
+    car = before[-1]
+    headers = {} if with_htmx else {"X-Plain": "1"}
+    said = press(staff, name, car, **headers)
+    assert lever.done in said
+    assert f'name="act" value="{lever.off} {car}"' in said  # undo
+    assert lever.label_off in staff.get(SHOP).text or name == "bar"
+    after = shown(visitor)
+    expected = {"pin": after[:1] == [car], "bar": car not in after, "boost": car in after}
+    assert expected[name]
+    rule = MerchandisingRule.objects.get()
+    assert (rule.is_active, rule.action, list(rule.listings.values_list("pk", flat=True))) == (
+        True, lever.values["action"], [car],
+    )  # fmt: skip
+    assert lever.undone in press(staff, lever.off, car, **headers)
+    rule.refresh_from_db()
+    assert not rule.is_active
+    assert set(shown(visitor)) == set(before)
+    assert MerchandisingChange.objects.filter(rule=rule).count() == 2
+    entries = AuditEntry.objects.filter(model="recommendations.merchandisingrule").order_by("pk")
+    assert [entry.action for entry in entries] == ["added", "changed"]
+    press(staff, name, car)
+    assert MerchandisingRule.objects.count() == 1  # the same rule again
+
+
+def test_pressing_twice_changes_nothing_more(staff, market):
+    car = shown(staff)[0]
+    press(staff, "boost", car)
+    assert "Nothing changed" in press(staff, "boost", car)
+    press(staff, "unboost", car)
+    assert "Nothing changed" in press(staff, "unboost", car)
+    assert MerchandisingChange.objects.count() == 2
+
+
+def test_a_rule_that_was_changed_in_the_console_is_about_that_car_again(staff, market):
+    car, other = shown(staff)[:2]
+    press(staff, "bar", car)
+    rule = MerchandisingRule.objects.get()
+    rule.listings.set([other])
+    MerchandisingRule.objects.update(is_active=False, target={"makes": ["bmw"]}, holdout=50)
+    press(staff, "bar", car)
+    rule.refresh_from_db()
+    assert (rule.is_active, rule.target, rule.holdout) == (True, {}, 0)
+    assert list(rule.listings.values_list("pk", flat=True)) == [car]
+
+
+def test_a_sale_is_taken_back_with_the_time_of_publication(staff, market):
+    car = market.bmws[0]
+    said = press(staff, "sold", car.pk)
+    assert f'value="unsold {car.pk}"' in said
+    car.refresh_from_db()
+    assert car.status == "sold"
+    published = car.published_at
+    assert "is for sale again" in press(staff, "unsold", car.pk)
+    car.refresh_from_db()
+    assert (car.status, car.published_at) == ("live", published)
+    assert AuditEntry.objects.filter(model="catalog.listing").count() == 2
+
+
+@pytest.mark.parametrize("who", ["a visitor", "a viewer", "one who may change listings alone"])
+@pytest.mark.parametrize("deed", sorted(DEEDS))
+def test_who_may_not_does_not(client, market, who, deed):
+    may_sell = who.startswith("one who")
+    if who != "a visitor":
+        person = UserFactory(is_staff=True)
+        person.groups.add(Group.objects.get(name="Viewer"))
+        if may_sell:
+            person.user_permissions.add(Permission.objects.get(codename="change_listing"))
+        client.force_login(person)
+    car = market.bmws[0]
+    page = client.get(SHOP).text
+    offered = set(re.findall(rf'value="(\w+) {car.pk} ', page)) & DEEDS
+    assert offered == ({"sold"} if may_sell else set())
+    press(client, deed, car.pk)
+    car.refresh_from_db()
+    assert car.status == ("sold" if may_sell and deed == "sold" else "live")
+    assert not MerchandisingRule.objects.exists()
+
+
+def test_every_card_says_why_it_is_there_and_leads_on(staff, market):
+    for query in ("", "?ordering=price"):
+        page = staff.get(f"{SHOP}{query}").text
+        cards = re.findall(r'<li class="card".*?</li>', page, re.DOTALL)
+        assert cards
+        for card in cards:
+            assert "<summary>Why" in card
+            assert all(f'value="{name} ' in card for name in (*LEVERS, "sold"))
+
+
+def test_a_lever_needs_the_token_of_its_page(market):
+    careful = Client(enforce_csrf_checks=True)
+    careful.force_login(UserFactory(operator=True))
+    assert careful.post(ACT, {"act": f"pin {market.bmws[0].pk} - 0"}).status_code == 403
+    assert not MerchandisingRule.objects.exists()
