@@ -317,6 +317,7 @@ ATTRIBUTES: tuple[AnyAttribute, ...] = (
 )  # fmt: skip
 
 BY_NAME: Mapping[str, AnyAttribute] = {attribute.name: attribute for attribute in ATTRIBUTES}
+LONGEST_MONTH = 40  # characters of a text that is read as a month
 CATEGORIES = tuple(attribute for attribute in ATTRIBUTES if isinstance(attribute, Category))
 NUMBERS = tuple(attribute for attribute in ATTRIBUTES if isinstance(attribute, Number))
 MOMENTS = tuple(attribute for attribute in ATTRIBUTES if isinstance(attribute, Moment))

@@ -10,8 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from catalog.api.fields import LONGEST_MONTH
-from catalog.attributes import ADDRESSES, NUMBERS, Addresses, Number, is_month, month_as_text
+from catalog.attributes import ADDRESSES, LONGEST_MONTH, NUMBERS, Addresses, Number, is_month, month_as_text
 from catalog.imports import quantities
 
 

@@ -279,7 +279,7 @@ class ListingAdmin(ConsoleAdmin):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Listing | None:
         """With all its photos: rows of earlier releases have one address apart from the others."""
-        listing = super().get_object(request, object_id, from_field)
+        listing: Listing | None = super().get_object(request, object_id, from_field)
         if listing is not None:
             listing.photos = listing.gallery
         return listing

@@ -13,7 +13,7 @@ from drf_spectacular.plumbing import build_choice_field
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from catalog.attributes import CATEGORIES, RANGES, Category, Number, is_month, month_as_text
+from catalog.attributes import CATEGORIES, LONGEST_MONTH, RANGES, Category, Number, is_month, month_as_text
 from catalog.columns import CHOICES
 from catalog.filters import ListingFilters
 from catalog.imports import quantities
@@ -27,7 +27,6 @@ PRICE_AT_MOST = 9_999_999_999  # what the column holds
 HALF_THE_EQUATOR_KM = 20_038
 BOUNDS = ("min", "max")
 SEVERAL = "Several are alternatives."  # in descriptions
-LONGEST_MONTH = 40  # characters
 AS_A_MONTH = "Year and month: `2018-03`."
 SAME_AS = "The same as `{low}` and `{high}`."
 
