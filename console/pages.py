@@ -15,7 +15,9 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db import connection, models
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.template.response import SimpleTemplateResponse
 from django.urls import URLPattern
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
@@ -23,6 +25,7 @@ from unfold.views import ChangeList
 
 from console import auditing, lookups  # noqa: F401 - search boxes compare by a lookup of ours
 from console.formats import NONE, list_url
+from web.replicas import read_beside
 
 
 class EstimatingPaginator(Paginator):  # type: ignore[type-arg] # no generic at run time
@@ -80,6 +83,7 @@ class ConsoleAdmin(ModelAdmin):
     compressed_fields = False  # labels stand above their fields, so that tables have the width of the page
     ordering: ClassVar[Any] = ["-pk"]  # the one order that every table has an index for
     empty_value_display = NONE
+    pages_beside: ClassVar[frozenset[str]] = frozenset()  # names of reports that a replica may answer, as the list
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return ConsoleChangeList
@@ -104,11 +108,17 @@ class ConsoleAdmin(ModelAdmin):
             if key is not None and self.admin_site.has_permission(request) and not self.can_be_key(unquote(str(key))):
                 raise Http404
             try:
+                if request.method in ("GET", "HEAD") and self.is_beside(pattern.name or ""):
+                    return read_beside("console", lambda: whole(view(request, *args, **kwargs)))
                 return view(request, *args, **kwargs)
             except self.model.DoesNotExist as error:  # a row that is gone by the time its page looks for it
                 raise Http404 from error
 
         return URLPattern(pattern.pattern, wrapped, pattern.default_args, pattern.name)
+
+    def is_beside(self, name: str) -> bool:
+        """Whether a page is a list or report, which a replica may answer. What is changed is read from the primary."""
+        return name == f"{self.opts.app_label}_{self.opts.model_name}_changelist" or name in self.pages_beside
 
     def can_be_key(self, key: str) -> bool:
         return can_be_value(self.opts.pk, key)
@@ -166,6 +176,11 @@ class ConsoleAdmin(ModelAdmin):
         match = request.resolver_match
         own = f"{self.opts.app_label}_{self.opts.model_name}_"
         return bool(match and (match.url_name or "").startswith(own))
+
+
+def whole(response: HttpResponseBase) -> HttpResponseBase:
+    """The page written out, with all that it reads; a file is not, and is read from the primary as it is sent."""
+    return response.render() if isinstance(response, SimpleTemplateResponse) else response
 
 
 def can_be_value(field: Any, text: str) -> bool:

@@ -17,6 +17,7 @@ import psycopg
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
+from web.postgres.pooling import need_session
 from web.servers import connection_parameters
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Leadership:
 
     def _connect(self) -> psycopg.Connection:
         if self._connection is None:
+            need_session("beat")
             self._connection = psycopg.connect(**{**connection_parameters(), **VANISHED_IN}, autocommit=True)
         return self._connection
 

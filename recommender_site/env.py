@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from zoneinfo import available_timezones
 
+import dj_database_url
 from environs import EnvValidationError, FileAwareEnv, ValidationError
 
 env = FileAwareEnv(strip_whitespace=True)  # files end with a newline, secrets do not
@@ -146,14 +147,28 @@ def database(name: str, password_name: str) -> dict[str, Any]:
 
     The password may come apart, so that only it has to be kept in a secret file.
     """
-    config = dict(env.dj_db_url(name))
+    return _completed(name, dict(env.dj_db_url(name)), env.str(password_name, ""))
+
+
+def databases(name: str, password_name: str) -> list[dict[str, Any]]:
+    """The same of several URLs with commas between them; one without a password has that of ``password_name``."""
+    password = env.str(password_name, "")
+    found = []
+    for url in filter(None, (text.strip() for text in env.str(name, "").split(","))):
+        try:
+            config = dict(dj_database_url.parse(url))
+        except ValueError:  # whose message has the URL in it
+            raise _invalid(name, "must be addresses like postgres://user@host/forecourt") from None
+        found.append(_completed(name, config, "" if config.get("PASSWORD") else password))
+    return found
+
+
+def _completed(name: str, config: dict[str, Any], password: str) -> dict[str, Any]:
     if "postgresql" not in str(config["ENGINE"]):
         raise _invalid(name, "must start with postgres://")
     if not config["NAME"]:
         raise _invalid(name, "must end with the name of the database, as in postgres://user@host/forecourt")
-    if password := env.str(password_name, ""):
-        config["PASSWORD"] = password
-    return config
+    return {**config, "PASSWORD": password} if password else config
 
 
 def secrets_among(*values: object) -> list[str]:

@@ -44,6 +44,9 @@ try:
     # --- Servers -----------------------------------------------------------------------------------------------------
     DATABASE = read.database("DATABASE_URL", "DATABASE_PASSWORD")
     DATABASE_POOL_SIZE = read.integer("DATABASE_POOL_SIZE", 8, 0, 200)  # connections per web process; 0 for no pool
+    DATABASE_BEHIND_PGBOUNCER = env.bool("DATABASE_BEHIND_PGBOUNCER", False)  # in transaction mode
+    REPLICAS = read.databases("DATABASE_REPLICA_URLS", "DATABASE_PASSWORD")  # some reads go to them
+    REPLICA_STALENESS_SECONDS = read.number("REPLICA_STALENESS_SECONDS", 5, 1, 600)  # an older one is left out
     REDIS_URL = env.str("REDIS_URL", validate=read.one_of_schemes(*read.REDIS_SCHEMES))
     CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", validate=read.one_of_schemes(*read.BROKER_SCHEMES))
     KEY_PREFIX = env.str("KEY_PREFIX", "forecourt", validate=read.a_prefix)  # of every key and queue
@@ -238,6 +241,7 @@ MIDDLEWARE = [
     "recommender_site.http.security.PrivateAnswersMiddleware",
     "recommender_site.http.bandwidth.RevalidatedAnswersMiddleware",
     "recommender_site.http.language.LanguageMiddleware",  # before all that may refuse in words
+    "recommender_site.http.own_writes.OwnWritesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -279,21 +283,36 @@ TEMPLATES = [
 ]
 
 # The session settings of pgvector ride on every connection: without the iterative scan a filtered HNSW query
-# silently returns fewer rows than asked.
-_session_options = "-c hnsw.iterative_scan=relaxed_order -c hnsw.ef_search=800"
-DATABASES = {
-    "default": {
-        **DATABASE,
+# silently returns fewer rows than asked. PgBouncer refuses them there, and the queries set them (web.postgres.pooling).
+SESSION_SETTINGS = {"hnsw.iterative_scan": "relaxed_order", "hnsw.ef_search": "800"}
+_options = (
+    {} if DATABASE_BEHIND_PGBOUNCER else {"options": " ".join(f"-c {k}={v}" for k, v in SESSION_SETTINGS.items())}
+)
+
+
+def _server(config: dict[str, Any], patience_seconds: float, **options: Any) -> dict[str, Any]:
+    """A database as Django connects to it."""
+    pool = {"pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": patience_seconds}}
+    return {
+        **config,
         "ENGINE": "web.postgres",
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,  # a restarted database costs one reconnect, not one failed request per connection
-        "OPTIONS": {
-            **DATABASE.get("OPTIONS", {}),
-            "options": _session_options,
-            **({"pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE, "timeout": 10}} if DATABASE_POOL_SIZE else {}),
-        },
+        "DISABLE_SERVER_SIDE_CURSORS": DATABASE_BEHIND_PGBOUNCER,
+        "OPTIONS": {**config.get("OPTIONS", {}), **_options, **options, **(pool if DATABASE_POOL_SIZE else {})},
     }
+
+
+DATABASES = {
+    "default": _server(DATABASE, 10),
+    # What waits for a replica could have asked the primary.
+    **{f"replica{n}": _server(each, 1, connect_timeout=2) for n, each in enumerate(REPLICAS, start=1)},
 }
+DATABASE_ROUTERS = ["web.replicas.ReplicaRouter"]
+# Apps and models that may be read from a replica, where a function says so. Who may do what is not among them.
+REPLICA_MODELS = frozenset(
+    ["catalog", "recommendations", "webhooks", "django_celery_results", "accounts.buyer", "accounts.auditentry"]
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
@@ -377,7 +396,12 @@ if BEHIND_HTTPS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 SECRETS = read.secrets_among(  # removed from the log however they are written
-    SECRET_KEY, METRICS_TOKEN, DATABASE.get("PASSWORD", ""), REDIS_URL, CELERY_BROKER_URL, BACKUP_PASSPHRASE
+    SECRET_KEY,
+    METRICS_TOKEN,
+    *(each.get("PASSWORD", "") for each in (DATABASE, *REPLICAS)),
+    REDIS_URL,
+    CELERY_BROKER_URL,
+    BACKUP_PASSPHRASE,
 )
 LOGGING: dict[str, Any] = {
     "version": 1,

@@ -13,11 +13,12 @@ import psycopg
 import redis
 from celery import current_app
 from django.conf import settings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
 
 from web.outage import database_watch
+from web.replicas import PRIMARY_QUESTION, aliases, watch_replicas
 
 logger = logging.getLogger(__name__)
 
@@ -36,16 +37,22 @@ def database_problem() -> str:
     return ""
 
 
-def connection_parameters() -> dict[str, Any]:
+def connection_parameters(alias: str = DEFAULT_DB_ALIAS) -> dict[str, Any]:
     """What psycopg needs for a connection that no pool looks after."""
-    parameters = {**connection.get_connection_params(), "connect_timeout": PATIENCE_SECONDS}
+    parameters = {**connections[alias].get_connection_params(), "connect_timeout": PATIENCE_SECONDS}
     parameters.pop("pool", None)
     return parameters
 
 
 def watch_database() -> None:
-    """For a web process, whose callers get a 503 within a second rather than wait for a server that is away."""
-    database_watch.start(connection_parameters)
+    """For a web process, whose callers get a 503 within a second rather than wait for a server that is away.
+
+    With replicas, each is watched too, and the primary is asked how far it is.
+    """
+    if aliases():
+        database_watch.start(connection_parameters, PRIMARY_QUESTION, watch_replicas(connection_parameters).hear)
+    else:
+        database_watch.start(connection_parameters)
 
 
 def cache_problem() -> str:

@@ -41,6 +41,8 @@ class QualityReportAdmin(JobAdmin):
         """Made by the button of the page, and every night."""
         return False
 
+    pages_beside = frozenset(["catalog_quality"])
+
     def get_urls(self) -> list[URLPattern]:
         site = self.admin_site.admin_view
         return [

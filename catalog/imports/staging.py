@@ -19,6 +19,7 @@ from django.db import connection, transaction
 
 from catalog.attributes import ADDRESSES, CATEGORIES, MOMENTS, NUMBERS, columns_of
 from catalog.imports.rows import DIGEST_BYTES, ListingRow
+from web.postgres.pooling import need_session
 
 # ruff: noqa: S608 -- the statements are put together from this module's own column names, never from a file's
 # Columns of a listing that a row may change, by what "the row does not say" looks like.
@@ -334,7 +335,9 @@ def key_of(external_id: str) -> str:
 
 @contextmanager
 def staging_tables() -> Iterator[None]:
-    """The temporary tables of one import, on this connection."""
+    """The temporary tables of one import, on this connection; behind PgBouncer, in one transaction."""
+    if not connection.in_atomic_block:
+        need_session("an import")
     with connection.cursor() as cursor:
         cursor.execute(_DROP)
         cursor.execute(_CREATE)

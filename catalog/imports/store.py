@@ -26,6 +26,7 @@ from catalog.models import ImportProblem, ImportRun, Listing, Seller
 from catalog.signals import listings_stored
 from jobs.isolation import each_that_works
 from jobs.work import TOOK_TOO_LONG, Attempt, JobCancelled, keep_heartbeat
+from web.postgres.pooling import need_session
 
 logger = logging.getLogger(__name__)
 
@@ -381,6 +382,8 @@ class only_import_of:  # noqa: N801 -- reads as a phrase in a with statement
         self._name, self._is_needed = f"forecourt.import.{source}", is_needed
 
     def __enter__(self) -> None:
+        if self._is_needed:
+            need_session("an import")
         if self._is_needed and not self._ask("pg_try_advisory_lock"):
             raise SourceBusy("This source is being imported already; wait for that run to end.")
 

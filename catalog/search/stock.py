@@ -8,7 +8,7 @@ import time
 from collections import Counter
 
 from django.conf import settings
-from django.db import connection
+from django.db import connections
 from django.db.models import Avg, Count
 from django.utils import timezone
 
@@ -19,6 +19,7 @@ from catalog.models import CarModel, Listing, Make
 from catalog.search.lexicon import Lexicon
 from catalog.search.reading import SearchReading, filters_of, read_search
 from catalog.search.towns import Town
+from web.replicas import read_beside, reading_connection
 
 COUNTED = {  # parameter of the search -> column whose values are counted for completions
     "brand": "make__slug",
@@ -61,7 +62,7 @@ def _read_once(known: tuple[float, Lexicon] | None) -> Lexicon:
     global _kept
     with _lock:
         if _kept is known:
-            _kept = (time.monotonic(), lexicon_of_stock())
+            _kept = (time.monotonic(), read_beside("search", lexicon_of_stock))
         return _kept[1] if _kept else lexicon_of_stock()
 
 
@@ -71,7 +72,7 @@ def _read_beside_requests(known: tuple[float, Lexicon]) -> None:
     except Exception:  # searches go on with the one before, and the next one asks again
         logger.exception("the lexicon of the stock could not be read")
     finally:
-        connection.close()
+        connections.close_all()
 
 
 def lexicon_of_stock() -> Lexicon:
@@ -103,7 +104,7 @@ def _counts() -> Counter[tuple[str, str]]:
 
 def _text_words() -> set[str]:
     """Words that several of the newest listings use; PostgreSQL counts them in the search vectors."""
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute("SELECT word FROM ts_stat(%s) WHERE ndoc >= %s", [NEWEST_TEXTS, WORD_IN_LISTINGS])
         return {word for (word,) in cursor.fetchall() if word.isalpha()}
 

@@ -13,6 +13,7 @@ from console.dashboard import registry
 from console.dashboard.cards import Card, Panel
 from console.dashboard.period import Period, PeriodForm
 from console.site import may_see
+from web.replicas import read_beside
 
 KEPT_SECONDS = 10
 
@@ -37,8 +38,12 @@ def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[st
 
 def read_chosen(period: Period) -> list[Card | Panel]:
     """Panels about some days, for every role."""
+
+    def read() -> list[Card | Panel]:
+        return read_beside("console", lambda: registry.read_period(period))
+
     key = f"console.dashboard.{period.first}.{period.last}"
-    return cache.get_or_set(key, lambda: registry.read_period(period), KEPT_SECONDS) or registry.read_period(period)
+    return cache.get_or_set(key, read, KEPT_SECONDS) or read()
 
 
 def days_of(period: Period) -> dict[str, str]:
@@ -51,7 +56,7 @@ def is_visible(request: HttpRequest, model: Any) -> bool:
 
 def read_dashboard() -> list[Card | Panel]:
     """All cards and panels, for every role; who may see which is asked on each request."""
-    return registry.read_all(timezone.now())
+    return read_beside("console", lambda: registry.read_all(timezone.now()))
 
 
 def next_steps(request: HttpRequest) -> list[dict[str, str]]:

@@ -147,6 +147,8 @@ class ServedListAdmin(ReadOnlyAdmin):
         ("What was shown", {"fields": ["cars", "held_out"]}),
     ]
 
+    pages_beside = frozenset(["recommendations_dealers"])
+
     def get_urls(self) -> list[URLPattern]:
         site = self.admin_site.admin_view
         return [

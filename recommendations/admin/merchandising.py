@@ -120,6 +120,8 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
         ("Changes", {"classes": ["tab"], "fields": ["history"]}),
     ]  # fmt: skip
 
+    pages_beside = frozenset(["recommendations_rule_effect"])
+
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(RuleEffectPage.as_view(model_admin=self))
         return [path("<int:rule_id>/effect/", view, name="recommendations_rule_effect"), *super().get_urls()]

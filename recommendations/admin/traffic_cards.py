@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Count, Q
 from django.db.models.functions import TruncHour
 
@@ -25,6 +24,7 @@ from console.pages import planned_rows
 from recommendations.events.bots import count_left_out
 from recommendations.models import Attribution, EventKind, Interaction, Placement, ServedList
 from recommendations.models.bots import is_person
+from web.replicas import reading_connection
 
 LISTS_SAMPLED = 20_000
 
@@ -212,7 +212,7 @@ def read_sample(now: datetime) -> Sample:
     """A car of a list that was clicked twice counts once; events that name no position count nowhere."""
     n_lists = planned_rows(ServedList.objects.filter(served_at__gte=now - WEEK))
     last_id = LARGEST_ID if n_lists <= LISTS_SAMPLED else LARGEST_ID * LISTS_SAMPLED // n_lists
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(SAMPLE, {"since": now - WEEK, "last_id": str(UUID(int=last_id))})
         outcomes, n_buyers, n_cold, n_cars = cursor.fetchone()
     return Sample(

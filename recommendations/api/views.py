@@ -69,6 +69,7 @@ from recommendations.serving.pages import check_same_question, recommend_several
 from recommendations.serving.rows import row_shown, rows_for_sale
 from recommendations.serving.search_order import best_first
 from recommendations.serving.stock_search import StockSearch
+from web.replicas import read_beside, try_beside
 from web.strict import StrictView, checked
 
 CARS = ["Cars"]
@@ -175,13 +176,13 @@ def read_search_question(asked: dict[str, Any], stock: StockSearch | None = None
 
 def finds_any(search: Search, stock: StockSearch | None) -> bool:
     found = stock.found(search.filters, NEWEST) if stock else None
-    return search.listings.exists() if found is None else bool(len(found))
+    return read_beside("search", search.listings.exists) if found is None else bool(len(found))
 
 
 def facets_in(stock: StockSearch | None, filters: ListingFilters) -> Facets:
     """From memory where it can answer, else from the database."""
     in_memory = stock.facets(filters) if stock else None
-    return facets_of(filters) if in_memory is None else in_memory
+    return read_beside("search", lambda: facets_of(filters)) if in_memory is None else in_memory
 
 
 def page_in_order(
@@ -222,6 +223,38 @@ def page_from_memory(
 
 
 def page_from_database(search: Search, asked: dict[str, Any], request: Request) -> dict[str, Any]:
+    return page_from_replica(search, asked, request) or page_from_primary(search, asked, request)
+
+
+def page_from_replica(search: Search, asked: dict[str, Any], request: Request) -> dict[str, Any] | None:
+    """A page whose cars a replica names, and whose rows are the primary's.
+
+    None where no replica answers, or where one of these cars was sold or changed meanwhile.
+    """
+    page, page_size = asked["page"], asked["page_size"]
+    start = (page - 1) * page_size
+    is_ranked = search.ordering == RECOMMENDED
+
+    def propose() -> tuple[int, list[int], list[int]]:
+        in_order = search.listings.order_by(*ordering_by(NEWEST if is_ranked else search.ordering))
+        ids = in_order.values_list("pk", flat=True)
+        n_found = search.listings.order_by().count()
+        return n_found, list(ids[start : start + page_size]), list(ids[:RANKED_AT_MOST]) if is_ranked else []
+
+    proposed = try_beside("search", propose)
+    if proposed is None:
+        return None
+    n_found, ids, first = proposed[0]
+    if start < len(first):
+        wanted = best_first(first, known_buyer_of(request))[start : start + page_size]
+        ids = wanted + (ids[len(wanted) :] if len(first) == RANKED_AT_MOST else [])
+    rows = rows_for_sale(ids, search.filters) if ids else {}
+    if len(rows) < len(ids):
+        return None
+    return {**links_of(n_found, page, page_size, request), "listings": [rows[key] for key in ids]}
+
+
+def page_from_primary(search: Search, asked: dict[str, Any], request: Request) -> dict[str, Any]:
     page, page_size = asked["page"], asked["page_size"]
     newest = search.listings.order_by(*ordering_by(NEWEST))
     if search.ordering != RECOMMENDED:

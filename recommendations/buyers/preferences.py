@@ -39,6 +39,8 @@ from recommendations.events.rows import EventRows, read_histories
 from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.models import EventKind, Interaction, Preference, RankerVersion
 from recommendations.telemetry import EVENT_TO_PREFERENCE_SECONDS, REFRESH_SECONDS, REFRESHES
+from web.postgres.pooling import keeps_session
+from web.replicas import on_primary
 
 TURN_SECONDS = 0.25  # to wait for another process's computation, which takes a tenth of that
 LOCK_SPACE = 0x7A57E << 40  # keeps our advisory locks apart from others
@@ -84,6 +86,7 @@ class Behind:
     previous: Preference | None
 
 
+@on_primary()  # a preference that a replica's log made would claim to know more than it does
 def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
     """The buyer's preference in the live space, brought up to date; None for a buyer of whom nothing is known.
 
@@ -109,6 +112,7 @@ def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
         return next(iter(recompute_each([Behind(buyer, position, basis, stored)], by=by)), None)
 
 
+@on_primary()
 def bring_up_to_date(buyers: Sequence[Buyer], *, by: str) -> int:
     """Compute the preferences that are behind among those of many buyers, side by side; returns how many.
 
@@ -162,8 +166,12 @@ def taking_turns(buyer_id: int) -> Iterator[bool]:
     """Let one at a time compute a buyer's preference, and tell whether it took waiting.
 
     A worker and a reader often notice the same event at the same moment. This saves the second of them the work; it
-    protects nothing, so a process that waits for too long goes on all the same.
+    protects nothing, so a process that waits for too long goes on all the same, and none waits behind PgBouncer, where
+    a lock would stay with a session that others get.
     """
+    if not keeps_session():
+        yield False
+        return
     deadline = time.monotonic() + TURN_SECONDS
     had_to_wait = False
     with connection.cursor() as cursor:
@@ -180,6 +188,9 @@ def taking_turns(buyer_id: int) -> Iterator[bool]:
 @contextmanager
 def taking_turns_of_many(buyer_ids: Sequence[int]) -> Iterator[set[int]]:
     """The same for many buyers at once: those of them whose turn is ours. It never waits, so there is no deadlock."""
+    if not keeps_session():
+        yield set(buyer_ids)
+        return
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, pg_try_advisory_lock(%s + id) FROM unnest(%s::bigint[]) AS id",
                        [LOCK_SPACE, list(buyer_ids)])  # fmt: skip

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from accounts.models import Buyer
@@ -30,6 +31,7 @@ from recommendations.buyers.exclusions import CAPPED, DISMISSED, FREQUENCY_CAP_D
 from recommendations.buyers.preferences import LogPosition, current_preference, digest_of_basis, is_current
 from recommendations.buyers.wishes import Event
 from recommendations.models import EventKind, Preference
+from web.replicas import are_watched, count, reading_connection, try_beside
 
 EVENTS_READ = 200  # the newest favourable ones of a buyer: what reasons may mention
 SEARCHES_READ = 3  # the newest saved ones of a buyer
@@ -81,18 +83,23 @@ SELECT ({PLACEMENT}), kinds.content, relations.content, log.last, log.n,
         WHERE buyer_id = %(buyer)s ORDER BY created_at DESC LIMIT %(n_searches)s) AS newest),
     (SELECT max(created_at) FROM recommendations_savedsearch WHERE buyer_id = %(buyer)s),
     ARRAY({CAPPED}),
-    p.id, p.last_interaction_id, p.n_interactions, p.basis, p.computed_at, p.computed_at IS DISTINCT FROM %(known_at)s,
-    CASE WHEN p.computed_at IS DISTINCT FROM %(known_at)s THEN vector_send(p.mean) END,
-    CASE WHEN p.computed_at IS DISTINCT FROM %(known_at)s THEN p.covariance END,
-    CASE WHEN p.computed_at IS DISTINCT FROM %(known_at)s THEN p.tastes END,
-    has_moved, CASE WHEN has_moved THEN ({OPENED})::text END, CASE WHEN has_moved THEN ARRAY({DISMISSED}) END,
-    CASE WHEN has_moved THEN ({EVENTS})::text END,
-    CASE WHEN has_moved THEN ({NEWEST})::text END
+    CASE WHEN has_moved THEN ARRAY({DISMISSED}) END,
+    p.id, p.last_interaction_id, p.n_interactions, p.basis, p.computed_at, is_another, has_moved,
+    CASE WHEN is_another AND %(sends)s THEN vector_send(p.mean) END,
+    CASE WHEN is_another AND %(sends)s THEN p.covariance END,
+    CASE WHEN is_another AND %(sends)s THEN p.tastes END,
+    CASE WHEN has_moved AND %(sends)s THEN ({OPENED})::text END,
+    CASE WHEN has_moved AND %(sends)s THEN ({EVENTS})::text END,
+    CASE WHEN has_moved AND %(sends)s THEN ({NEWEST})::text END
 FROM log CROSS JOIN kinds CROSS JOIN relations CROSS JOIN LATERAL (
     SELECT %(forgets)s OR log.last <> %(last)s OR log.n <> %(n)s OR kinds.content <> %(kinds)s
         OR relations.content <> %(relations)s AS has_moved) AS moved
 LEFT JOIN recommendations_preference p ON p.buyer_id = %(buyer)s AND p.version_id = %(version)s
+CROSS JOIN LATERAL (SELECT p.computed_at IS DISTINCT FROM %(known_at)s AS is_another) AS stored
 """
+KINDS, RELATED, LAST, N = 1, 2, 3, 4  # columns of STATE
+PREFERENCE_ID, COMPUTED_AT, IS_ANOTHER, HAS_MOVED, FIRST_LONG = 9, 13, 14, 15, 16
+STAMPS = (KINDS, RELATED, LAST, N, *range(PREFERENCE_ID, FIRST_LONG))  # what the columns from FIRST_LONG on follow from
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,13 +199,15 @@ def read_buyer_state(
         "forgets": kept is None or kept.log.stock is not stock or is_over(kept.log, started),
         **stamps_of(kept),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(STATE, parameters)
-        row = cursor.fetchone()
-    rules, kinds, relations, last, n, searches, saved_at, capped = row[:8]
-    stored = stored_preference(buyer, version_id, row[8:17], kept.preference if kept else None)
-    has_moved, columns = row[17], row[18:]
-    if kept is None or has_moved:
+    row = read_row(parameters)
+    rules, kinds, relations, last, n, searches, saved_at, capped, dismissed = row[:PREFERENCE_ID]
+    stored = stored_preference(
+        buyer, version_id, (*row[PREFERENCE_ID:HAS_MOVED], *row[FIRST_LONG : FIRST_LONG + 3]),
+        kept.preference if kept else None,
+    )  # fmt: skip
+    if kept is None or row[HAS_MOVED]:
+        opened, events, newest = row[FIRST_LONG + 3 :]
+        columns = opened, dismissed, events, newest
         log = log_digest(LogPosition(last, n), kinds, relations, stock, started, columns)
     else:
         log = kept.log
@@ -243,6 +252,34 @@ def log_digest(
             for listing_id, weight, occurred_at, query in json.loads(newest)
         ),
     )
+
+
+def read_row(parameters: dict[str, Any]) -> tuple[Any, ...]:
+    """A row of ``STATE``, as the primary has it.
+
+    Where there are replicas, one may send the long columns, as memory may keep them: where all that they follow from is
+    what the primary says it is. So nothing that happened to a buyer is lost to a replica that is behind.
+    """
+    if not are_watched():
+        return row_of(connection, {**parameters, "sends": True})
+    row = row_of(connection, {**parameters, "sends": False})
+    if not (row[IS_ANOTHER] or row[HAS_MOVED]):
+        return row
+    beside = try_beside(
+        "buyers", lambda: row_of(reading_connection(), {**parameters, "sends": True}), own_writes_matter=False
+    )
+    if beside and all(beside[0][column] == row[column] for column in STAMPS):
+        return row[:FIRST_LONG] + beside[0][FIRST_LONG:]
+    if beside:
+        count("buyers", "primary_log_is_ahead")
+    return row_of(connection, {**parameters, "sends": True})
+
+
+def row_of(database: BaseDatabaseWrapper, parameters: dict[str, Any]) -> tuple[Any, ...]:
+    with database.cursor() as cursor:
+        cursor.execute(STATE, parameters)
+        row: tuple[Any, ...] = cursor.fetchone()
+    return row
 
 
 def is_over(log: LogDigest, now: float) -> bool:

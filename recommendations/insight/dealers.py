@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from django.db import connection
-
 from console.dashboard.period import Period
 from recommendations.insight.seller_days import beginning
+from web.replicas import reading_connection
 
 ROWS_AT_ONCE = 2_000
 ORDERS = {  # what the table can be sorted by
@@ -152,7 +151,7 @@ def dealers(question: Question, *, limit: int | None = None, offset: int = 0) ->
     """Some dealers in the order asked for, and how many there are in all."""
     order = ORDERS.get(question.order, ORDERS["shown"])
     sql = f"{FIGURES} SELECT *, count(*) OVER () FROM dealers {question.where} ORDER BY {order}, id"  # noqa: S608
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(f"{sql} LIMIT %(limit)s OFFSET %(offset)s",
                        {**question.parameters, "limit": limit, "offset": offset})  # fmt: skip
         rows = cursor.fetchall()
@@ -162,7 +161,7 @@ def dealers(question: Question, *, limit: int | None = None, offset: int = 0) ->
 def n_unseen(question: Question) -> int:
     """How many dealers with cars for sale no list showed."""
     sql = f"{FIGURES} SELECT count(*) FROM dealers WHERE shown = 0 AND car_days > 0"  # noqa: S608
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(sql, question.parameters)
         return int(cursor.fetchone()[0])
 
@@ -176,7 +175,7 @@ def dealer_of(row: Sequence[Any]) -> Dealer:
 
 def by_placement(period: Period, seller_id: int | None = None) -> Iterator[tuple[Any, ...]]:
     """Seller id, name, external id, placement, shown, clicked, contacted; of one seller, or of all by name."""
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(BY_PLACEMENT, {**bounds(period), "seller": seller_id})
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
             yield from rows
@@ -184,13 +183,13 @@ def by_placement(period: Period, seller_id: int | None = None) -> Iterator[tuple
 
 def totals(period: Period) -> Mapping[str, Rates]:
     """Placement -> its rates over all sellers; the most shown first; "" are lists without one."""
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(TOTALS, bounds(period))
         return {name: Rates(*counts) for name, *counts in cursor.fetchall()}
 
 
 def trend(period: Period) -> dict[date, Rates]:
     """Day -> rates of all lists; a day without lists is left out."""
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(TREND, bounds(period))
         return {day: Rates(*counts) for day, *counts in cursor.fetchall()}

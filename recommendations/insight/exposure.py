@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection
 from django.utils import timezone
 from scipy import stats
 
 from recommendations.models.bots import is_person
+from web.replicas import reading_connection
 
 DAYS = 30
 LISTS_AT_MOST = 20_000  # of one car
@@ -106,7 +106,7 @@ def exposure_of(listing_id: int) -> Exposure:
 
 def read_shown(listing_id: int) -> Counter[Key]:
     """In how many lists it stood, by place and source."""
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(
             "WITH lists AS MATERIALIZED (SELECT listing_ids, sources FROM recommendations_servedlist "
             "WHERE listing_ids @> ARRAY[%s]::bigint[] AND variant <> 'feed' AND served_at > %s "
@@ -120,7 +120,7 @@ def read_shown(listing_id: int) -> Counter[Key]:
 
 def read_reactions(listing_id: int) -> tuple[Counter[Key], Counter[Key]]:
     """In how many of those it was opened (or better), and led to a contact; by place and source."""
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(
             "WITH events AS MATERIALIZED (SELECT served_list_id, kind_id FROM recommendations_interaction "
             "WHERE listing_id = %s AND occurred_at > %s AND served_list_id IS NOT NULL "
@@ -139,7 +139,7 @@ def read_reactions(listing_id: int) -> tuple[Counter[Key], Counter[Key]]:
 
 def usual_rates() -> Mapping[int, float]:
     """Place -> share of showings there that were opened, in the newest lists; 0 stands for every other place."""
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(
             "WITH lists AS MATERIALIZED (SELECT id, listing_ids FROM recommendations_servedlist "
             f"WHERE served_at < %s AND {is_person('recommendations_servedlist.buyer_id')} "

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-from django.db import connection
 from django.utils import timezone
 
 from console.pages import planned_rows
@@ -20,6 +19,7 @@ from recommendations.evaluation.experiment_log import kinds
 from recommendations.metrics.experiments import LEAST_BUYERS, Moments, compare, ratio_p
 from recommendations.models import MerchandisingRule, ServedList
 from recommendations.models.bots import is_person
+from web.replicas import reading_connection
 
 LOOKBACK_DAYS = 60
 OUTCOME_DAYS = 7
@@ -156,7 +156,7 @@ def effect_of(rule: MerchandisingRule, now: datetime | None = None) -> Effect:
         "rule": str(rule.pk), "since": since, "now": now, "one_in": one_in, "window": timedelta(days=OUTCOME_DAYS),
         **kinds(),
     }  # fmt: skip
-    with connection.cursor() as cursor:
+    with reading_connection().cursor() as cursor:
         cursor.execute(READ, parameters)
         rows = {row[0]: row[1:] for row in cursor.fetchall()}
     with_it, without = arm_of(rows.get(True)), arm_of(rows.get(False))

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from django.conf import settings
-from django.db import connection
 from django.db.models import QuerySet
 from numpy.typing import NDArray
 from pgvector import Vector
@@ -21,6 +20,8 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.listings.index import ListingIndex
 from recommendations.listings.vectors import partition_of
+from web.postgres.pooling import cursor_with_settings
+from web.replicas import read_beside, reading_connection
 
 OVER_FETCH = 3  # the index is approximate and its iterative scan only roughly ordered: fetch more, sort, cut
 
@@ -85,12 +86,23 @@ class PgvectorRetriever:
     ) -> Found:
         """As ``best``; listings of an earlier release that no job has placed among similar cars yet are not found."""
         allowed = allowed_by(filters, exclude)
-        find = self._exact if is_few(allowed) else self._approximate
-        return find(LIKENESS, vector, k, allowed)
+
+        def find() -> Found:
+            way = self._exact if is_few(allowed) else self._approximate
+            return way(LIKENESS, vector, k, allowed)
+
+        return read_beside("candidates", find)
 
     def best_among(self, weights: NDArray[np.floating], k: int, allowed: QuerySet[Listing]) -> Found:
-        """The k best of a queryset, the way that suits how many there are."""
-        return self.exact(weights, k, allowed) if is_few(allowed) else self.approximate(weights, k, allowed)
+        """The k best of a queryset, the way that suits how many there are.
+
+        A replica may propose them: whoever lists them reads their rows from the primary, which decides.
+        """
+
+        def find() -> Found:
+            return self.exact(weights, k, allowed) if is_few(allowed) else self.approximate(weights, k, allowed)
+
+        return read_beside("candidates", find)
 
     def exact(self, weights: NDArray[np.floating], k: int, allowed: QuerySet[Listing]) -> Found:
         """Every allowed row compared; cheap for some thousands of rows, and right for any number."""
@@ -123,7 +135,7 @@ class PgvectorRetriever:
 
     def _run(self, query: sql.SQL, distance: sql.SQL, allowed: str, parameters: list[Any]) -> Found:
         vectors = sql.Identifier(partition_of(self._version_id))
-        with connection.cursor() as cursor:
+        with cursor_with_settings(reading_connection()) as cursor:
             cursor.execute(query.format(distance=distance, allowed=sql.SQL(allowed), vectors=vectors), parameters)
             rows = cursor.fetchall()
         return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from django.db import Error, connection
+from django.db import Error, connections
 
 from catalog.search.stock import current_lexicon
 from recommendations.listings.index import borrow_index
@@ -34,4 +34,4 @@ def _load() -> None:
     except Error as error:  # the first request tries again, and answers with what is wrong
         logger.warning("not loaded before the first request: %s", error)
     finally:
-        connection.close()
+        connections.close_all()

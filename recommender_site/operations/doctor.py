@@ -25,8 +25,9 @@ from recommendations.models import RankerVersion
 from recommendations.upkeep import retention
 from recommender_site.operations import schema
 from recommender_site.operations.findings import Finding, Level, Look, ok, problem, warning
+from web import replicas
 from web.postgres.versions import OLDEST_POSTGRES, postgres_problem, vector_problem, vector_version
-from web.servers import CHECKS
+from web.servers import CHECKS, connection_parameters
 
 logger = logging.getLogger(__name__)
 
@@ -206,6 +207,19 @@ def look_at_retention() -> Iterator[Finding]:
         yield ok("retention", "; ".join(filter(None, [limited, forever and f"for ever: {forever}"])))
 
 
+def look_at_replicas() -> Iterator[Finding]:
+    """Each measured from here: how long it takes to have what the primary has now."""
+    for alias in replicas.aliases():
+        why, seconds = replicas.examine(alias, connection_parameters)
+        if why:
+            remedy = "Nothing depends on it: the primary answers. docs/operations.md, “Replicas”, says what it needs."
+            yield warning("replicas", f"{alias}: {why}", remedy)
+        else:
+            yield ok("replicas", f"{alias} has what the primary has within {seconds:.1f} s")
+    if not replicas.aliases():
+        yield ok("replicas", "there are none: the primary answers everything")
+
+
 def look_at_clock() -> Iterator[Finding]:
     """Ours beside that of the database, both ways of the question taken out by halves."""
     before = time.time()
@@ -297,7 +311,7 @@ OF_SERVERS: dict[str, tuple[str, list[Look]]] = {
         "Look at DATABASE_URL, at the server's log, and whether it takes connections (pg_isready).",
         [
             look_at_postgresql, look_at_migrations, look_at_indexes, look_at_partitions, look_at_ranker,
-            look_at_schedules, look_at_retention, look_at_clock,
+            look_at_schedules, look_at_retention, look_at_clock, look_at_replicas,
         ],
     ),
     "cache": ("Look at REDIS_URL and at the server's log; requests are slower meanwhile.", [look_at_cache]),

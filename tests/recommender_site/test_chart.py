@@ -44,7 +44,7 @@ VARIANTS = {
         "imagePullSecrets": [{"name": "registry"}],
         "ingress": {"enabled": True},
         "networkPolicy": {"enabled": True, "egress": [{"ports": [{"port": 443}]}]},
-        "web": {"autoscaling": {"enabled": True, "p95Seconds": "500m"}},
+        "web": {"autoscaling": {"enabled": True, "p95Seconds": "500m"}, "pgbouncer": {"enabled": True}},
         "workers": {"worker": AUTOSCALING, "importer": AUTOSCALING, "trainer": AUTOSCALING},
         "ratings": {"existingClaim": "ratings"},
         "nodeSelector": {"disk": "ssd"},
@@ -218,3 +218,10 @@ def test_a_closed_network_lets_in_callers_and_prometheus_only(everything):
 def test_the_chart_is_of_this_release():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert SERVICES["web"]["image"] == f"forecourt:{chart['appVersion']}"
+
+
+def test_web_alone_is_connected_through_pgbouncer(everything):
+    for name, deployment in of_kind(everything, "Deployment", "Job").items():
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        own = {each["name"] for each in container.get("env", [])}
+        assert ({"DATABASE_URL", "DATABASE_BEHIND_PGBOUNCER"} <= own) is name.endswith("-web"), name

@@ -19,7 +19,8 @@ ENOUGH = {
 READERS = {
     "env": {"str", "bool", "int", "list"},
     "read": {
-        "integer", "number", "database", "exchange_rates", "origins", "optional_url", "email", "days_kept", "hours",
+        "integer", "number", "database", "databases", "exchange_rates", "origins", "optional_url", "email", "days_kept",
+        "hours",
     },
 }  # fmt: skip
 READ_ELSEWHERE = {"EMBEDDED_DIR": "local/embedded.py", "PROMETHEUS_MULTIPROC_DIR": "http/metrics.py"}
@@ -45,7 +46,7 @@ def variables_read() -> dict[str, object]:
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(owner), attr=reader)) if reader in READERS.get(owner, ()):
                 name, *rest = node.args
-                if reader == "database":  # which reads the password too
+                if reader in ("database", "databases"):  # which reads the password too
                     found |= {name.value: ..., rest[0].value: ...}
                 else:
                     found[name.value] = plain_value(rest[0]) if rest else ...
@@ -87,6 +88,10 @@ def test_a_missing_variable_is_refused_by_name(environment, name):
         ("DATABASE_URL", "nonsense"),
         ("DATABASE_URL", "sqlite:///db"),
         ("DATABASE_URL", "postgres://host-without-database"),
+        ("DATABASE_REPLICA_URLS", "nonsense"),
+        ("DATABASE_REPLICA_URLS", "postgres://one/forecourt,sqlite:///db"),
+        ("DATABASE_REPLICA_URLS", "postgres://one/forecourt,postgres://two"),
+        ("REPLICA_STALENESS_SECONDS", "0"),
         ("REDIS_URL", "http://host"),
         ("CELERY_BROKER_URL", "kafka://host"),
         ("KEY_PREFIX", "with space"),
@@ -126,6 +131,37 @@ def test_a_secret_can_come_from_a_file_that_ends_with_a_newline(environment, tmp
     (tmp_path / "password").write_text("open sesame\n")
     environment.setenv("DATABASE_PASSWORD_FILE", str(tmp_path / "password"))
     assert load()["DATABASES"]["default"]["PASSWORD"] == "open sesame"
+
+
+def test_replicas_are_read_from_one_variable_or_file_and_share_the_password(environment, tmp_path):
+    assert list(load()["DATABASES"]) == ["default"]
+    (tmp_path / "replicas").write_text(
+        "postgres://person@one/forecourt, postgres://person:own%20word@two:6000/forecourt\n"
+    )
+    environment.setenv("DATABASE_REPLICA_URLS_FILE", str(tmp_path / "replicas"))
+    environment.setenv("DATABASE_PASSWORD", "open sesame")
+    got = load()
+    one, two = got["DATABASES"]["replica1"], got["DATABASES"]["replica2"]
+    assert (one["HOST"], one["PASSWORD"]) == ("one", "open sesame")
+    assert (two["HOST"], two["PORT"], two["PASSWORD"]) == ("two", 6000, "own word")
+    assert {each["ENGINE"] for each in got["DATABASES"].values()} == {"web.postgres"}
+    assert {"open sesame", "own word"} <= set(got["SECRETS"])
+
+
+def test_a_password_in_the_address_of_a_replica_is_not_in_the_refusal(environment):
+    environment.setenv("DATABASE_REPLICA_URLS", "postgres://person:secret-word@one:port/forecourt")
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_REPLICA_URLS") as refusal:
+        load()
+    assert "secret-word" not in str(refusal.value)
+
+
+def test_behind_pgbouncer_connections_ask_for_no_settings_and_keep_no_cursors(environment):
+    environment.setenv("DATABASE_REPLICA_URLS", "postgres://person@one/forecourt")
+    for value, are_asked_for in [("False", True), ("True", False)]:
+        environment.setenv("DATABASE_BEHIND_PGBOUNCER", value)
+        for server in load()["DATABASES"].values():
+            assert ("options" in server["OPTIONS"]) is are_asked_for
+            assert server["DISABLE_SERVER_SIDE_CURSORS"] is not are_asked_for
 
 
 def test_email_is_read_from_one_address(environment):

@@ -10,14 +10,16 @@ from django_prometheus.db.backends.postgresql import base
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from web.outage import database_watch
+from web.outage import DatabaseWatch, database_watch, watch_of
 
 
 class WatchedPool(ConnectionPool):
     """A pool whose callers stop waiting as soon as the server is known to be away, and keep their place until then."""
 
+    watch: DatabaseWatch = database_watch
+
     def getconn(self, timeout: float | None = None) -> Any:
-        database_watch.refuse_if_away()
+        self.watch.refuse_if_away()
         return super().getconn(timeout)
 
     def refuse_waiting(self, error: Exception) -> None:
@@ -64,17 +66,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 check=ConnectionPool.check_connection if self.settings_dict["CONN_HEALTH_CHECKS"] else None,
                 **(options if isinstance(options, dict) else {}),
             )
-            database_watch.add_pool(self._connection_pools.setdefault(self.alias, pool))
+            pool.watch = self.watch
+            self.watch.add_pool(self._connection_pools.setdefault(self.alias, pool))
         pool_in_use: ConnectionPool | None = super().pool
         return pool_in_use
 
+    @property
+    def watch(self) -> DatabaseWatch:
+        return watch_of(self.alias)
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
-        database_watch.refuse_if_away()
+        self.watch.refuse_if_away()
         connection: Connection = super().get_new_connection(conn_params)
-        database_watch.add(connection)
+        self.watch.add(connection)
         return connection
 
     def _configure_connection(self, connection: Connection) -> bool:
         """Noted before its first use: the check of a pool may be what hangs."""
-        database_watch.add(connection)
+        self.watch.add(connection)
         return bool(super()._configure_connection(connection))
