@@ -528,6 +528,14 @@ _READERS: dict[str, Callable[[str], Any]] = {  # fields whose cells mean the sam
 _Read = Callable[[str], tuple[Any, str]]  # text -> (value or None, reason or '')
 
 
+def _by_field(columns: Sequence[Column]) -> dict[str, list[Column]]:
+    """The columns of each field, the one that is asked first at the front."""
+    by_field: dict[str, list[Column]] = {}
+    for column in sorted(columns, key=lambda column: (column.rank, column.index)):
+        by_field.setdefault(column.field, []).append(column)
+    return by_field
+
+
 class RowReader:
     """Reads the rows of one file. Pure: the same cells give the same reading, whatever came before."""
 
@@ -550,9 +558,7 @@ class RowReader:
         self._headings = [heading.strip() for heading in headings]
         self._delimiter = delimiter
         self._columns = {column.index: column for column in columns}
-        self._by_field: dict[str, list[Column]] = {}
-        for column in sorted(columns, key=lambda column: (column.rank, column.index)):
-            self._by_field.setdefault(column.field, []).append(column)
+        self._by_field = _by_field(columns)
         self._units_apart = [
             (field, f"{field}_unit") for field in ("mileage", "power")
             if field in self._by_field and f"{field}_unit" in self._by_field
