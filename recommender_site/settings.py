@@ -237,6 +237,7 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "recommender_site.http.allowance.AllowanceMiddleware",
     "recommender_site.http.bandwidth.CompressedAnswersMiddleware",
     "recommender_site.http.security.PrivateAnswersMiddleware",
     "recommender_site.http.bandwidth.RevalidatedAnswersMiddleware",
@@ -261,7 +262,7 @@ CORS_ALLOWED_ORIGINS = [origin for origin in CORS_ALLOWED_ORIGINS if origin != "
 CORS_ALLOW_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 CORS_ALLOW_HEADERS = ["Accept", "Authorization", "Content-Type", "X-Api-Key", "X-Visitor-Key", "X-Request-ID",
                       "If-None-Match"]  # fmt: skip
-CORS_EXPOSE_HEADERS = ["Retry-After", "Content-Disposition", "X-Request-ID", "ETag"]
+CORS_EXPOSE_HEADERS = ["Retry-After", "RateLimit", "RateLimit-Policy", "Content-Disposition", "X-Request-ID", "ETag"]
 CORS_PREFLIGHT_MAX_AGE = 600  # seconds for which a browser remembers the answer
 
 ROOT_URLCONF = "recommender_site.urls"

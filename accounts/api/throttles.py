@@ -5,11 +5,13 @@ means reading and writing tens of kilobytes per request; a counter is one small 
 process counts for itself.
 
 A request counts as many as it carries: a view with ``carried_in`` (fields that may hold a list) counts the entries.
+What is left is noted on the request, and every answer says it (``recommender_site.http.allowance``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +31,23 @@ if TYPE_CHECKING:  # REST framework loads this module while it loads its views
 Page = Callable[..., HttpResponse]
 
 
+@dataclass(frozen=True)
+class Allowance:
+    """How much a caller may ask: ``limit`` in ``window_seconds``, of which ``left`` for the next ``seconds``."""
+
+    scope: str
+    limit: int
+    window_seconds: int
+    left: int
+    seconds: int
+
+
 class CountingThrottle(SimpleRateThrottle):
     """At most ``num_requests`` in each window of ``duration`` seconds, the windows starting at whole multiples."""
 
     num_requests: int
     duration: int
+    count: int  # of this window, the last request included where it was allowed
     is_exact = True  # over all processes; otherwise each may let through up to a hundredth of the allowance more
 
     def allow_request(self, request: Request, view: APIView) -> bool:
@@ -41,6 +55,7 @@ class CountingThrottle(SimpleRateThrottle):
             return True
         amount, refusal = _amount_of(request, view)
         is_allowed = self.allows(key, amount)
+        request._request.allowance = self.allowance()  # type: ignore[attr-defined]
         if is_allowed and refusal:
             raise refusal
         return is_allowed
@@ -54,15 +69,20 @@ class CountingThrottle(SimpleRateThrottle):
         self.now = self.timer()
         window = int(self.now // self.duration)
         step = 1 if self.is_exact else max(1, self.num_requests // 100)
-        count = tally.add(key, window, amount, seconds=self.duration, step=step)
-        if count <= self.num_requests or count == amount:
+        self.count = tally.add(key, window, amount, seconds=self.duration, step=step)
+        if self.count <= self.num_requests or self.count == amount:
             return True
-        tally.add(key, window, -amount, seconds=self.duration, step=step)
+        self.count = tally.add(key, window, -amount, seconds=self.duration, step=step)
         return False
 
     def wait(self) -> float:
         """Seconds until the next window opens."""
         return self.duration - self.now % self.duration
+
+    def allowance(self) -> Allowance:
+        """As the request that was just counted leaves it."""
+        left = max(0, self.num_requests - self.count)
+        return Allowance(str(self.scope), self.num_requests, self.duration, left, max(1, round(self.wait())))
 
 
 def _amount_of(request: Request, view: APIView) -> tuple[int, APIException | None]:
@@ -151,7 +171,10 @@ def throttled_page(view: Page) -> Page:
         user = getattr(request, "user", None)
         throttle: CountingThrottle = UserThrottle() if isinstance(user, User) else GuestThrottle()
         key = user_key(user) if isinstance(user, User) else guest_key(request.META)
-        if throttle.rate is None or throttle.allows(key, 1):
+        is_allowed = throttle.rate is None or throttle.allows(key, 1)
+        if throttle.rate is not None:
+            request.allowance = throttle.allowance()  # type: ignore[attr-defined]
+        if is_allowed:
             return view(request, *args, **kwargs)
         seconds = max(1, round(throttle.wait()))
         text = gettext("Too many requests: try again in %(seconds)d seconds.") % {"seconds": seconds}

@@ -59,6 +59,22 @@ EXAMPLES: dict[str, tuple[str, dict[str, list[str]]]] = {  # message and fields;
     "429": ("Request was throttled. Expected available in 12 seconds.", {}),
 }
 ALWAYS_POSSIBLE = ("406", "429", "503")
+WAIT: Schema = {"schema": {"type": "integer"}, "description": "Seconds until it is worth to ask again."}
+HEADERS: dict[str, Schema] = {
+    "429": {
+        "Retry-After": WAIT,
+        "RateLimit": {
+            "schema": {"type": "string"},
+            "description": "What is left (`r`) for the next seconds (`t`), of whose allowance. Every answer that is "
+            "counted has it.",
+        },
+        "RateLimit-Policy": {
+            "schema": {"type": "string"},
+            "description": "How much may be asked (`q`) in a window of how many seconds (`w`).",
+        },
+    },
+    "503": {"Retry-After": WAIT},
+}
 
 
 def describe_errors(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
@@ -103,6 +119,8 @@ def _possible_errors(operation: Schema) -> list[str]:
 
 def _describe(response: Schema, status: str) -> None:
     response["description"] = response.get("description") or DESCRIPTIONS.get(status, "")
+    if status in HEADERS:
+        response["headers"] = HEADERS[status]
     content = response.setdefault("content", {}).setdefault("application/json", {})
     content["schema"] = {"$ref": "#/components/schemas/Error"}
     content.setdefault("example", error_body(int(status), *EXAMPLES.get(status, ("", {}))))

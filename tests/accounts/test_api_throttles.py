@@ -65,6 +65,26 @@ def test_the_refusal_says_when_to_come_back():
     assert refused.json()["error"]["code"] == "throttled"
 
 
+def test_every_answer_that_is_counted_says_what_is_left():
+    answers = [APIClient().get("/api/v1/", REMOTE_ADDR="203.0.113.1") for _ in range(3)]
+    assert [answer["RateLimit"] for answer in answers] == [f'"guest";r={left};t=43200' for left in (1, 0, 0)]
+    assert {answer["RateLimit-Policy"] for answer in answers} == {'"guest";q=2;w=86400'}
+    user = {"Authorization": f"Bearer {AccessToken.for_user(UserFactory())}"}
+    assert APIClient().get(ME, headers=user)["RateLimit"] == '"user";r=1;t=43200'
+    assert APIClient().get("/no/such/page").headers.keys().isdisjoint({"RateLimit", "RateLimit-Policy"})
+
+
+def test_a_bulk_that_is_refused_takes_nothing_of_what_is_left(monkeypatch):
+    monkeypatch.setattr("accounts.api.throttles.ApiKeyThrottle.rate", "1500/day", raising=False)
+    client = APIClient(headers={"X-Api-Key": create_api_key(name="a client", scopes=["ingest"], created_by=None)[1]})
+    answers = [client.post("/api/v1/events", {"events": [{}] * n}, format="json") for n in (1000, 600, 500)]
+    assert [(answer.status_code, answer["RateLimit"]) for answer in answers] == [
+        (400, '"api_key";r=500;t=43200'),
+        (429, '"api_key";r=500;t=43200'),
+        (400, '"api_key";r=0;t=43200'),
+    ]
+
+
 # --- Bulk routes -----------------------------------------------------------------------------------------------------
 BULKS = [
     ("/api/v1/events", "ingest", lambda n: {"events": [{}] * n}),
