@@ -74,6 +74,12 @@ class LenientJSONParser(JSONParser):
     parse_constant = float
 
 
+class PlainTextJSONParser(JSONParser):
+    """JSON that is called plain text, as a browser does that sends it while its page is left."""
+
+    media_type = "text/plain"
+
+
 def _read(stream: IO[bytes]) -> bytes:
     """The whole body, or PayloadTooLarge; a byte more than allowed is enough to know."""
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE

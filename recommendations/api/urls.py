@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from recommendations.api import alerts, buyers, events, listing_buyers, views
+from recommendations.api import alerts, beacon, buyers, events, listing_buyers, views
 
 LISTING_ID = r"(?P<listing_id>[0-9]{1,18})"  # what fits the key's column
 BUYER_ID = r"(?P<external_id>[\s\S]+?)"  # an id of another system: anything
@@ -29,5 +29,6 @@ urlpatterns = [
     ),
     re_path(r"^users/me/alerts/?$", alerts.AlertSettingsView.as_view(), name="alert-settings"),
     re_path(r"^events/?$", events.EventsView.as_view(), name="events"),
+    re_path(r"^events/beacon/?$", beacon.BeaconView.as_view(), name="events-beacon"),
     re_path(r"^users/me/preferences/?$", views.QuestionnaireView.as_view(), name="me-preferences"),
 ]

@@ -106,6 +106,7 @@ CLOSED: dict[tuple[str, str], set[str]] = {
     ("hidden-cars", "post"): WRITERS,
     ("hidden-cars", "delete"): WRITERS,
     ("events", "post"): BUYERS | WRITERS,
+    ("events-beacon", "post"): EVERYONE,  # by the visitor key in the body
     ("infer", "post"): READERS,
     ("batch", "post"): READERS,
     ("interact", "post"): WRITERS,

@@ -16,6 +16,15 @@ export interface AlertSettings {
   quiet_until?: number | null;
 }
 
+/** What a guest did, and who they are. */
+export interface Beacon {
+  /** Record the events that are right, though others are not. */
+  partial?: boolean;
+  /** As the header `X-Visitor-Key` has it elsewhere. */
+  visitor_key: string;
+  events: Array<Event>;
+}
+
 /** * `hatchback` - Hatchback * `saloon` - Saloon * `estate` - Estate * `suv` - SUV * `coupe` - Coupé * `convertible` - Convertible * `mpv` - MPV * `pickup` - Pickup * `van` - Van * `other` - Other */
 export type Body = "hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other";
 

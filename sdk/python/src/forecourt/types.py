@@ -29,6 +29,16 @@ class AlertSettings(TypedDict):
     """The hour at which they end; the same as `quiet_from` for none."""
 
 
+class Beacon(TypedDict):
+    """What a guest did, and who they are."""
+
+    partial: NotRequired[bool]
+    """Record the events that are right, though others are not."""
+    visitor_key: str
+    """As the header `X-Visitor-Key` has it elsewhere."""
+    events: list[Event]
+
+
 class Buyer(TypedDict):
     external_id: str
     """Of the buyer that the id stands for, after a merge too."""
