@@ -468,6 +468,8 @@ SPECTACULAR_SETTINGS = {
     "/api/v1 a parameter or field that a route does not know is refused by name, with the nearest known one. "
     "Reasons and error messages are in English or German, as `Accept-Language` asks.",
     "VERSION": "1.0.0",
+    "LICENSE": {"name": "MIT", "url": "https://opensource.org/license/mit"},
+    "SERVERS": [{"url": "/", "description": "This site."}],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -488,6 +490,8 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "recommender_site.http.openapi.describe_errors",
         "recommender_site.http.openapi.drop_empty_defaults",
+        "recommender_site.http.openapi.say_types_of_nullable_values",
+        "recommender_site.http.openapi.say_who_may",
     ],
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "tryItOutEnabled": True},
 }

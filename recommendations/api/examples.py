@@ -59,7 +59,11 @@ SEARCH_ANSWER = {
     ],
     "rest": "tow bar",
     "is_rest_found": True,
-    "facets": None,
+    "facets": {
+        **{name: [] for name in ("model", "gearbox", "body", "drive", "colour", "seller_type")},
+        "brand": [{"value": "skoda", "count": 1}],
+        "fuel": [{"value": "petrol", "count": 1}],
+    },
 }
 COMPLETIONS_ANSWER = {
     "completions": [{"text": "red Octavia", "field": "model", "value": "octavia", "count": 27}],

@@ -196,10 +196,8 @@ class BatchView(InferenceView):
         request=EntrySerializer(many=True),
         responses=AnswerSerializer(many=True),
         examples=[
-            OpenApiExample(
-                "Two vectors", value=[EXAMPLE_ENTRY, {**EXAMPLE_ENTRY, "name": "another"}], request_only=True
-            ),
-            OpenApiExample("Two answers", value=[EXAMPLE_ANSWER], response_only=True),
+            OpenApiExample("Vectors", value=EXAMPLE_ENTRY, request_only=True),
+            OpenApiExample("Answers", value=EXAMPLE_ANSWER, response_only=True),
         ],
     )
     def post(self, request: Request) -> Response:

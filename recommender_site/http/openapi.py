@@ -4,6 +4,7 @@ The shape of an error is made in one place (errors.py), so it is described in on
 the finished schema. A description that a view gives for a status of its own is kept.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from drf_spectacular.authentication import SessionScheme
@@ -91,11 +92,54 @@ def describe_errors(result: Schema, generator: Any, request: Any, public: bool) 
 
 def drop_empty_defaults(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
     """A post-processing hook: an empty default says "left out", which for a choice or a pattern is no valid value."""
-    for schema in result.get("components", {}).get("schemas", {}).values():
-        for described in schema.get("properties", {}).values():
-            if described.get("default") == "":
-                del described["default"]
+    for schema in _schemas_in(result.get("components", {}).get("schemas", {})):
+        if schema.get("default") == "":
+            del schema["default"]
     return result
+
+
+def say_types_of_nullable_values(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """A post-processing hook: OpenAPI 3.0 lets a schema be nullable only where it names its type.
+
+    One that is made of others does not by itself; one whose choices have null among them says so already.
+    """
+    components = result.get("components", {}).get("schemas", {})
+    for schema in list(_schemas_in(result)):
+        if schema.get("nullable") and "type" not in schema:
+            types = {each.get("type") for each in _parts_of(schema, components)} - {None}
+            if len(types) == 1 and not _names_null(schema, components):
+                schema["type"] = types.pop()
+            else:
+                del schema["nullable"]
+    return result
+
+
+def say_who_may(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """A post-processing hook: an operation that needs no credential says that too."""
+    for path in result["paths"].values():
+        for operation in path.values():
+            operation.setdefault("security", [])
+    return result
+
+
+def _schemas_in(value: Any) -> Iterator[Schema]:
+    """Every object of a description, from the outside in."""
+    if isinstance(value, dict):
+        yield value
+        for each in value.values():
+            yield from _schemas_in(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _schemas_in(each)
+
+
+def _parts_of(schema: Schema, components: Schema) -> list[Schema]:
+    parts = [part for several in ("allOf", "oneOf", "anyOf") for part in schema.get(several, [])]
+    return [components[part["$ref"].rpartition("/")[2]] if "$ref" in part else part for part in parts]
+
+
+def _names_null(schema: Schema, components: Schema) -> bool:
+    return any(None in part.get("enum", []) for part in _parts_of(schema, components))
 
 
 def strip_final_slash(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:

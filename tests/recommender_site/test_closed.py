@@ -44,6 +44,7 @@ CLOSED: dict[tuple[str, str], set[str]] = {
     ("schema", "get"): EVERYONE,
     ("docs", "get"): EVERYONE,
     ("redoc", "get"): EVERYONE,
+    ("redocs", "get"): EVERYONE,
     ("healthz", "get"): EVERYONE,
     ("readyz", "get"): EVERYONE,
     ("metrics", "get"): set(),  # by METRICS_TOKEN

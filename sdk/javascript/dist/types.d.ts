@@ -734,13 +734,13 @@ export interface ListingIn {
   /** A text may name its unit: `37,442 miles`. */
   mileage_km?: number | null;
   /** Any word for it that an import reads is understood. */
-  fuel?: Fuel | NullEnum | null;
+  fuel?: Fuel | NullEnum;
   /** Any word for it that an import reads is understood. */
-  gearbox?: Gearbox | NullEnum | null;
+  gearbox?: Gearbox | NullEnum;
   /** Any word for it that an import reads is understood. */
-  body?: Body | NullEnum | null;
+  body?: Body | NullEnum;
   /** Any word for it that an import reads is understood. */
-  drive?: Drive | NullEnum | null;
+  drive?: Drive | NullEnum;
   /** Cut at 30 letters, with a note. */
   colour?: string | null;
   power_kw?: number | null;
@@ -754,9 +754,9 @@ export interface ListingIn {
   /** Year and month: `2018-03`. */
   first_registration?: string | null;
   /** Any word for it that an import reads is understood. */
-  condition?: Condition | NullEnum | null;
+  condition?: Condition | NullEnum;
   /** `none` where the seller says so; empty where nothing is said. Any word for it that an import reads is understood. */
-  damage?: Damage | NullEnum | null;
+  damage?: Damage | NullEnum;
   /** When its source put the advertisement online. */
   posted_at?: Date | string | null;
   /** Web addresses, the main photo first. */
@@ -1164,7 +1164,7 @@ export interface Questionnaire {
   /** Name or slug, any case. */
   brands?: Array<string>;
   /** What the car is for. */
-  use?: UseEnum | NullEnum | null;
+  use?: UseEnum | NullEnum;
 }
 
 export interface RankAnswer {
@@ -1520,13 +1520,13 @@ export interface Replacement {
   /** A text may name its unit: `37,442 miles`. */
   mileage_km?: number | null;
   /** Any word for it that an import reads is understood. */
-  fuel?: Fuel | NullEnum | null;
+  fuel?: Fuel | NullEnum;
   /** Any word for it that an import reads is understood. */
-  gearbox?: Gearbox | NullEnum | null;
+  gearbox?: Gearbox | NullEnum;
   /** Any word for it that an import reads is understood. */
-  body?: Body | NullEnum | null;
+  body?: Body | NullEnum;
   /** Any word for it that an import reads is understood. */
-  drive?: Drive | NullEnum | null;
+  drive?: Drive | NullEnum;
   /** Cut at 30 letters, with a note. */
   colour?: string | null;
   power_kw?: number | null;
@@ -1540,9 +1540,9 @@ export interface Replacement {
   /** Year and month: `2018-03`. */
   first_registration?: string | null;
   /** Any word for it that an import reads is understood. */
-  condition?: Condition | NullEnum | null;
+  condition?: Condition | NullEnum;
   /** `none` where the seller says so; empty where nothing is said. Any word for it that an import reads is understood. */
-  damage?: Damage | NullEnum | null;
+  damage?: Damage | NullEnum;
   /** When its source put the advertisement online. */
   posted_at?: Date | string | null;
   /** Web addresses, the main photo first. */

@@ -70,6 +70,22 @@ def test_every_default_is_a_value_that_may_be_sent(client):
             assert about.get("default") != "", f"{name}.{field}"
 
 
+def test_what_may_be_null_says_so_as_its_version_of_openapi_has_it(client):
+    """A nullable schema names its type, and each operation says which credentials it needs, none included."""
+
+    def objects_in(value):
+        if isinstance(value, dict):
+            yield value
+        for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            yield from objects_in(each)
+
+    description = client.get("/api/schema?format=json").json()
+    assert [each for each in objects_in(description) if each.get("nullable") and "type" not in each] == []
+    operations = [each for methods in description["paths"].values() for each in methods.values()]
+    assert [each["operationId"] for each in operations if "security" not in each] == []
+    assert description["servers"]
+
+
 def test_operations_have_names_of_their_own(client):
     """They become the functions of a generated client."""
     paths = client.get("/api/schema?format=json").json()["paths"]
@@ -79,7 +95,7 @@ def test_operations_have_names_of_their_own(client):
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/docs", "/api/docs/", "/api/redoc", "/api/redoc/", "/api/schema", "/api/schema/"]
+    "path", ["/api/docs", "/api/docs/", "/api/redoc", "/api/redoc/", "/api/redocs", "/api/schema", "/api/schema/"]
 )
 def test_the_descriptions_need_no_login(client, path):
     assert client.get(path).status_code == 200

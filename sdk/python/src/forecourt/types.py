@@ -752,13 +752,13 @@ class ListingIn(TypedDict):
     """The market's, when left out."""
     mileage_km: NotRequired[int | None]
     """A text may name its unit: `37,442 miles`."""
-    fuel: NotRequired[Fuel | NullEnum | None]
+    fuel: NotRequired[Fuel | NullEnum]
     """Any word for it that an import reads is understood."""
-    gearbox: NotRequired[Gearbox | NullEnum | None]
+    gearbox: NotRequired[Gearbox | NullEnum]
     """Any word for it that an import reads is understood."""
-    body: NotRequired[Body | NullEnum | None]
+    body: NotRequired[Body | NullEnum]
     """Any word for it that an import reads is understood."""
-    drive: NotRequired[Drive | NullEnum | None]
+    drive: NotRequired[Drive | NullEnum]
     """Any word for it that an import reads is understood."""
     colour: NotRequired[str | None]
     """Cut at 30 letters, with a note."""
@@ -772,9 +772,9 @@ class ListingIn(TypedDict):
     annual_tax: NotRequired[Decimal | float | str | None]
     first_registration: NotRequired[str | None]
     """Year and month: `2018-03`."""
-    condition: NotRequired[Condition | NullEnum | None]
+    condition: NotRequired[Condition | NullEnum]
     """Any word for it that an import reads is understood."""
-    damage: NotRequired[Damage | NullEnum | None]
+    damage: NotRequired[Damage | NullEnum]
     """`none` where the seller says so; empty where nothing is said. Any word for it that an import reads is understood."""
     posted_at: NotRequired[datetime | str | None]
     """When its source put the advertisement online."""
@@ -1191,7 +1191,7 @@ class Questionnaire(TypedDict):
     gearboxes: NotRequired[list[Gearbox]]
     brands: NotRequired[list[str]]
     """Name or slug, any case."""
-    use: NotRequired[UseEnum | NullEnum | None]
+    use: NotRequired[UseEnum | NullEnum]
     """What the car is for."""
 
 
@@ -1556,13 +1556,13 @@ class Replacement(TypedDict):
     """The market's, when left out."""
     mileage_km: NotRequired[int | None]
     """A text may name its unit: `37,442 miles`."""
-    fuel: NotRequired[Fuel | NullEnum | None]
+    fuel: NotRequired[Fuel | NullEnum]
     """Any word for it that an import reads is understood."""
-    gearbox: NotRequired[Gearbox | NullEnum | None]
+    gearbox: NotRequired[Gearbox | NullEnum]
     """Any word for it that an import reads is understood."""
-    body: NotRequired[Body | NullEnum | None]
+    body: NotRequired[Body | NullEnum]
     """Any word for it that an import reads is understood."""
-    drive: NotRequired[Drive | NullEnum | None]
+    drive: NotRequired[Drive | NullEnum]
     """Any word for it that an import reads is understood."""
     colour: NotRequired[str | None]
     """Cut at 30 letters, with a note."""
@@ -1576,9 +1576,9 @@ class Replacement(TypedDict):
     annual_tax: NotRequired[Decimal | float | str | None]
     first_registration: NotRequired[str | None]
     """Year and month: `2018-03`."""
-    condition: NotRequired[Condition | NullEnum | None]
+    condition: NotRequired[Condition | NullEnum]
     """Any word for it that an import reads is understood."""
-    damage: NotRequired[Damage | NullEnum | None]
+    damage: NotRequired[Damage | NullEnum]
     """`none` where the seller says so; empty where nothing is said. Any word for it that an import reads is understood."""
     posted_at: NotRequired[datetime | str | None]
     """When its source put the advertisement online."""
