@@ -181,6 +181,7 @@ try:
     BACKUP_PASSPHRASE = env.str("BACKUP_PASSPHRASE", "", validate=read.empty_or_long(12))  # of `manage.py backup`
     # For how many days rows are kept, at least; 0: for ever.
     KEEP_EVENTS_DAYS = read.days_kept("KEEP_EVENTS_DAYS", 0, 90)  # since their arrival
+    KEEP_IMPRESSIONS_DAYS = read.days_kept("KEEP_IMPRESSIONS_DAYS", 0, 60)  # since their arrival
     KEEP_LISTS_DAYS = read.days_kept("KEEP_LISTS_DAYS", 0, 60)  # that no event came from; the others go with it
     KEEP_ANONYMOUS_BUYERS_DAYS = read.days_kept("KEEP_ANONYMOUS_BUYERS_DAYS", 0, 30)  # since they did anything
     KEEP_ENDED_LISTINGS_DAYS = read.days_kept("KEEP_ENDED_LISTINGS_DAYS", 0, 90)  # that no event and no list names

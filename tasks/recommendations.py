@@ -8,7 +8,7 @@ from recommendations.alerts import mail, sending
 from recommendations.buyers import refresh
 from recommendations.evaluation import experiment_watch
 from recommendations.evaluation.runs import run_evaluation
-from recommendations.events import attribution, bots, waiting
+from recommendations.events import attribution, bots, impressions, waiting
 from recommendations.feed.fitting import refresh_fit
 from recommendations.insight import seller_days
 from recommendations.insight.maps import run_map
@@ -32,8 +32,9 @@ def refresh_stale_preferences_task() -> None:
 
 @shared_task(name="recommendations.settle_attributions", ignore_result=True, soft_time_limit=300, time_limit=330)
 def settle_attributions_task() -> None:
-    """Judge the events that arrived before the list they name."""
+    """Judge the events that arrived before the list they name; look whether impressions still come in."""
     attribution.settle(timezone.now())
+    impressions.end_counting(timezone.now())
 
 
 @shared_task(name="recommendations.release_events", ignore_result=True, soft_time_limit=300, time_limit=330)

@@ -47,6 +47,7 @@ from recommendations.models import (
     EventKind,
     Experiment,
     FeedFit,
+    Impression,
     Interaction,
     MerchandisingChange,
     MerchandisingRule,
@@ -259,6 +260,14 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
     ),
     ShownAgain: lambda: ShownAgain.objects.create(buyer=factories.BuyerFactory(), listing=listing()),
     BotMark: lambda: BotMark.objects.create(buyer=factories.BuyerFactory(), reason="burst", detail="Many cars"),
+    Impression: lambda: Impression.objects.create(
+        event_id=f"e-{next(numbers)}",
+        sender="key:1",
+        content_digest=1,
+        buyer=factories.BuyerFactory(),
+        positions=[1, 2],
+        occurred_at=timezone.now(),
+    ),
     WaitingEvent: lambda: WaitingEvent.objects.create(
         event_id=f"e-{next(numbers)}",
         sender="key:1",

@@ -383,6 +383,7 @@ def as_shown(experiment: Experiment, report: Report) -> dict[str, Any]:
             (one, "takes no part" if one.name == HOLDOUT else "control" if one.name == experiment.control_arm else "")
             for one in report.arms
         ],
+        "has_value": any(one.value for one in report.arms),
         "differences": [shown(one) for one in report.differences],
         "others": [shown(one) for one in report.other],
         "segments": [

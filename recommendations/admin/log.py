@@ -33,6 +33,7 @@ from recommendations.models import (
     BuyerSeller,
     CarAlert,
     EventKind,
+    Impression,
     Interaction,
     MerchandisingRule,
     SavedSearch,
@@ -93,7 +94,7 @@ class InteractionAdmin(ReadOnlyAdmin):
     search_fields = ["event_id__exact"]
     search_help_text = "Event id"
     fieldsets = [
-        (None, {"fields": [("kind_badge", "buyer_link"), "what", "query", "event_id"]}),
+        (None, {"fields": [("kind_badge", "buyer_link"), "what", ("dwell_seconds", "value"), "query", "event_id"]}),
         ("When", {"fields": [("occurred_at", "received_at")]}),
         ("Where it came from", {"fields": [("list_link", "position"), "attribution"]}),
     ]
@@ -210,6 +211,10 @@ class ServedListAdmin(ReadOnlyAdmin):
 
 def events_by_listing(served: ServedList) -> dict[int | None, list[str]]:
     done: dict[int | None, list[str]] = {}
+    seen = Impression.objects.filter(served_list_id=served.pk)
+    for positions, listing_ids in seen.values_list("positions", "listing_ids"):
+        at = [served.listing_ids[position - 1] for position in positions if position <= len(served.listing_ids)]
+        done |= {listing_id: ["Seen"] for listing_id in (*at, *listing_ids)}
     for event in Interaction.objects.filter(served_list_id=served.pk).select_related("kind").order_by("occurred_at"):
         done.setdefault(event.listing_id, []).append(event.kind.name)
     return done
@@ -303,6 +308,22 @@ class WaitingEventAdmin(ReadOnlyAdmin):
     list_filter = ["kind", ("received_at", RangeDateTimeFilter)]
     list_select_related = ["buyer__user", "kind"]
     search_fields = ["external_id__istartswith", "event_id__startswith"]
+
+
+@admin.register(Impression)
+class ImpressionAdmin(ReadOnlyAdmin):
+    """What was seen of lists: no evidence of a preference, but which cars beside a choice were turned down."""
+
+    list_display = ["received_at", "buyer", "served_list_id", "seen", "occurred_at"]
+    list_filter = [("buyer", AutocompleteSelectFilter), ("received_at", RangeDateTimeFilter)]
+    list_select_related = ["buyer__user"]
+    search_fields = ["event_id__exact", "served_list_id__exact"]
+    search_help_text = "Event id or list id"
+
+    @display(description="Seen")
+    def seen(self, impression: Impression) -> str:
+        positions = ", ".join(str(position) for position in impression.positions)
+        return f"positions {positions}" if positions else f"{len(impression.listing_ids)} cars"
 
 
 @admin.register(ShownAgain)

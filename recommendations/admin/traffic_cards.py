@@ -24,6 +24,7 @@ from console.pages import planned_rows
 from recommendations.events.bots import count_left_out
 from recommendations.models import Attribution, EventKind, Interaction, Placement, ServedList
 from recommendations.models.bots import is_person
+from recommendations.models.impressions import was_shown
 from web.replicas import reading_connection
 
 LISTS_SAMPLED = 20_000
@@ -172,11 +173,13 @@ class Sample:
 # ruff: noqa: S608 -- put together from constants
 SAMPLE = f"""
 WITH lately AS MATERIALIZED (
-    SELECT id, placement_id, buyer_id, sources, listing_ids FROM recommendations_servedlist
+    SELECT id, placement_id, buyer_id, served_at, sources, listing_ids FROM recommendations_servedlist
     WHERE served_at >= %(since)s AND id <= %(last_id)s AND {is_person("recommendations_servedlist.buyer_id")}
 ),
 shown AS (
-    SELECT placement_id, source, count(*) AS n FROM lately, unnest(sources) AS source GROUP BY 1, 2
+    SELECT lately.placement_id, car.source, count(*) AS n FROM lately
+    CROSS JOIN LATERAL unnest(lately.sources, lately.listing_ids) WITH ORDINALITY AS car (source, listing_id, position)
+    WHERE {was_shown("lately", "car.position", "car.listing_id")} GROUP BY 1, 2
 ),
 acted AS (
     SELECT event.served_list_id, event.position, bool_or(kind.is_contact) AS contacted

@@ -24,6 +24,7 @@ from catalog.api.references import default_source
 from catalog.models import Listing
 from recommendations.api import examples
 from recommendations.api.serializers import EventSerializer, EventsSerializer, RecordedSerializer
+from recommendations.events.log import IMPRESSION
 from recommendations.events.recording import Event, Outcome, Recorded, Result, record_interactions_of_many
 from recommendations.exceptions import EventsConflict, EventsRefused
 from web.errors import flattened
@@ -34,6 +35,7 @@ PARTIAL = OpenApiParameter(
     "partial", bool, default=False,
     description="Record the events that are right, and say of each other one why it is not.",
 )  # fmt: skip
+PROBLEMS_NAMED = 10  # ids of one impression that no listing has
 ATTEMPTS = 2  # a buyer may be erased while an event of theirs comes in
 
 
@@ -93,7 +95,9 @@ class EventsView(StrictView):
             "API key or else the buyer: sent again with the same content it is `repeated` and changes nothing, with "
             "other content it is a conflict, which names both. An event that names an `external_id` which no listing "
             "has is `waiting`: it is recorded, as of when it occurred, once the listing comes, and removed when none "
-            "came within EVENTS_WAITING_DAYS (7)."
+            "came within EVENTS_WAITING_DAYS (7). An `impression` says which cars of a list were seen: its `list_id` "
+            "with `positions`, `listing_ids` or `external_ids`, many at once. By itself it says nothing of a taste; "
+            "what was served and not seen no longer counts as turned down, or as shown."
         ),
         parameters=parameters["post"],
         request=PolymorphicProxySerializer(
@@ -112,6 +116,7 @@ class EventsView(StrictView):
         is_partial = question["partial"] or _wants_partial(request.data)
         batch = batch_in(request.data)
         name_listings(request, batch)
+        name_seen_listings(request, batch)
         if not is_partial:
             batch.refuse_problems()
         results = record(request, batch, is_partial)
@@ -192,6 +197,36 @@ def _record(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
     ]
 
 
+def name_seen_listings(request: Request, batch: Batch) -> None:
+    """Give impressions our ids of the cars that they name by ids of a source, in one query; an id of no listing is a
+    problem, for what was seen is no news of a car that is yet to come."""
+    source = default_source(request)
+    seen = [item for item in batch.items if item.event is not None and item.event["kind"] == IMPRESSION]
+    references = {
+        (item.event.get("source", source), name)
+        for item in seen
+        if item.event is not None
+        for name in names_seen(item.event)
+    }
+    known = Listing.objects.ids_by_reference(references) if references else {}
+    for item in seen:
+        if item.event is None:
+            continue
+        named = [(item.event.get("source", source), name) for name in names_seen(item.event)]
+        item.problems += [("external_ids", no_listing(*name)) for name in named if name not in known][:PROBLEMS_NAMED]
+        item.event["seen_ids"] = [known[name] for name in named if name in known]
+
+
+def no_listing(source: str, external_id: str) -> str:
+    return _("there is no listing “%(external_id)s” of “%(source)s”") % {"external_id": external_id, "source": source}
+
+
+def names_seen(event: dict[str, Any]) -> list[str]:
+    """The ids of a source by which an impression names its cars."""
+    of_one = [event["external_id"]] if event.get("external_id") is not None else []
+    return [*of_one, *(event.get("external_ids") or ())]
+
+
 def name_listings(request: Request, batch: Batch) -> None:
     """Give events that name their car by the id of its source our id of it, in one query; one that names an id which no
     listing has waits for that listing."""
@@ -199,7 +234,7 @@ def name_listings(request: Request, batch: Batch) -> None:
     named = [
         (item.event, (item.event.get("source", source), item.event["external_id"]))
         for item in batch.items
-        if item.event is not None and item.event.get("external_id") is not None
+        if item.event is not None and item.event.get("external_id") is not None and item.event["kind"] != IMPRESSION
     ]
     known = Listing.objects.ids_by_reference({reference for _, reference in named})
     for event, reference in named:
@@ -235,6 +270,8 @@ def with_buyers(own: Buyer | None, events: Sequence[dict[str, Any]]) -> list[tup
 
 
 def _as_event(event: dict[str, Any]) -> Event:
+    if event["kind"] == IMPRESSION:
+        return _as_impression(event)
     query = event.get("query")
     return Event(
         kind=event["kind"],
@@ -245,6 +282,21 @@ def _as_event(event: dict[str, Any]) -> Event:
         occurred_at=event.get("occurred_at"),
         served_list_id=event.get("list_id"),
         position=event.get("position"),
+        dwell_seconds=event.get("dwell_seconds"),
+        value=event.get("value"),
+    )
+
+
+def _as_impression(event: dict[str, Any]) -> Event:
+    """One car or position may be named as in other events, several in fields of their own."""
+    of_one = {name: [event[name]] if event.get(name) is not None else [] for name in ("listing_id", "position")}
+    return Event(
+        kind=IMPRESSION,
+        event_id=event["event_id"],
+        occurred_at=event.get("occurred_at"),
+        served_list_id=event.get("list_id"),
+        seen_positions=[*of_one["position"], *(event.get("positions") or ())],
+        seen_ids=[*of_one["listing_id"], *(event.get("listing_ids") or ()), *event["seen_ids"]],
     )
 
 

@@ -15,6 +15,7 @@ from catalog.api.fields import (
     BrandsField,
     ChoicesField,
     FiltersSerializer,
+    FiniteFloatField,
     OneOfField,
     PriceField,
     QuestionSerializer,
@@ -25,7 +26,10 @@ from catalog.api.serializers import CarCardSerializer, CarSerializer
 from catalog.models import Listing
 from catalog.search.reading import SET_PARAMETERS, circle_around
 from catalog.search.stock import current_lexicon
+from recommendations.buyers.histories import VIEW
 from recommendations.buyers.questionnaire import IMPLIED_BY_USE, answers_in
+from recommendations.events.log import IMPRESSION
+from recommendations.events.recording import SEARCH
 from recommendations.models import Placement
 from recommendations.serving.placements import HOME
 from web.strict import KnownFieldsSerializer
@@ -366,6 +370,11 @@ class SimilarAnswerSerializer(serializers.Serializer[Any]):
     list_id = serializers.UUIDField(help_text="Send it back with events about these cars.")
 
 
+SEEN_AT_MOST = 1000  # cars of one impression
+SEVERAL_CARS = {"positions", "listing_ids", "external_ids"}  # fields of an impression
+LONGEST_DWELL_SECONDS = 86_400
+
+
 class EventSerializer(OriginSerializer):
     """Something a buyer did."""
 
@@ -384,6 +393,27 @@ class EventSerializer(OriginSerializer):
         required=False, allow_null=True, help_text="What a search asked for, with the parameters of `/cars/search`."
     )
     occurred_at = serializers.DateTimeField(required=False, help_text="Now, when left out.")
+    positions = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=32_767), required=False, allow_null=True,
+        max_length=SEEN_AT_MOST, help_text="Of an `impression`: which positions of the list `list_id` were seen.",
+    )  # fmt: skip
+    listing_ids = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1), required=False, allow_null=True,
+        max_length=SEEN_AT_MOST, help_text="Of an `impression`: which cars were seen, in place of `positions`.",
+    )  # fmt: skip
+    external_ids = serializers.ListField(
+        child=ExternalIdField(), required=False, allow_null=True, max_length=SEEN_AT_MOST,
+        help_text="The same, by your ids.",
+    )  # fmt: skip
+    dwell_seconds = FiniteFloatField(
+        required=False, allow_null=True, min_value=0, max_value=LONGEST_DWELL_SECONDS,
+        help_text="Of a `view`: for how long the page was looked at. Send the view when the page is left, or once more "
+        "with this.",
+    )  # fmt: skip
+    value = serializers.DecimalField(
+        max_digits=12, decimal_places=2, required=False, allow_null=True, min_value=0,
+        help_text="Of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up.",
+    )  # fmt: skip
     buyer = serializers.CharField(
         required=False, max_length=255, trim_whitespace=False, help_text="With an API key: your id of the buyer."
     )
@@ -396,7 +426,25 @@ class EventSerializer(OriginSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs.get("listing_id") is not None and attrs.get("external_id") is not None:
             raise serializers.ValidationError({"external_id": _("Name the car by listing_id or by this, not by both.")})
+        if problems := misplaced_fields(attrs):
+            raise serializers.ValidationError(problems)
         return attrs
+
+
+def misplaced_fields(event: Mapping[str, Any]) -> dict[str, str]:
+    """Fields that an event of this kind does not have, and why."""
+    kind = event["kind"]
+    given = {name for name in (*SEVERAL_CARS, "query", "dwell_seconds", "value") if event.get(name)}
+    given |= {name for name in ("dwell_seconds", "value") if event.get(name) is not None}
+    if kind == IMPRESSION:
+        nothing_else = _("An impression says which cars were seen, and nothing else.")
+        return dict.fromkeys(given - SEVERAL_CARS, nothing_else)
+    problems = dict.fromkeys(given & SEVERAL_CARS, _("Only an impression is about several cars."))
+    if kind != VIEW and "dwell_seconds" in given:
+        problems["dwell_seconds"] = _("Only a view has it.")
+    if kind in (VIEW, SEARCH) and "value" in given:
+        problems["value"] = _("A view or a search has no value; a contact or a sale has.")
+    return problems
 
 
 class EventsSerializer(serializers.Serializer[Any]):

@@ -11,7 +11,9 @@ from django.utils import timezone
 
 from accounts.models import Buyer
 from catalog.models import Listing
+from recommendations.models.impressions import is_seen
 
+# ruff: noqa: S608 -- put together from constants
 FREQUENCY_CAP_DAYS = 30
 
 DISMISSED = """
@@ -54,10 +56,16 @@ UNION SELECT relation.buyer_id FROM recommendations_buyerseller relation
     JOIN catalog_seller s ON s.external_id = relation.seller_external_id
     WHERE s.id = %(seller)s AND relation.buyer_id = ANY(%(buyers)s)"""
 
-CAPPED = """
+# Joined and not asked of each car: few placements are counted by impressions, and lists wait for this.
+CAPPED = f"""
 WITH shown AS (
-    SELECT listing_id, count(*) AS n FROM recommendations_servedlist, unnest(listing_ids) AS listing_id
-    WHERE buyer_id = %(buyer)s AND served_at > %(since)s AND served_at <= %(until)s GROUP BY listing_id),
+    SELECT car.listing_id, count(*) AS n FROM recommendations_servedlist AS served
+    LEFT JOIN recommendations_placement AS counted
+        ON counted.id = served.placement_id AND counted.impressions_since <= served.served_at
+    CROSS JOIN LATERAL unnest(served.listing_ids) WITH ORDINALITY AS car (listing_id, position)
+    WHERE served.buyer_id = %(buyer)s AND served.served_at > %(since)s AND served.served_at <= %(until)s
+        AND (counted.id IS NULL OR {is_seen("served", "car.position", "car.listing_id")})
+    GROUP BY car.listing_id),
 cars AS (
     SELECT l.car_key, CASE WHEN l.car_key = '' THEN l.id END AS id
     FROM shown JOIN catalog_listing l ON l.id = shown.listing_id GROUP BY 1, 2 HAVING sum(n) >= %(times)s)
@@ -97,7 +105,10 @@ def same_cars(listing_ids: Collection[int]) -> set[int]:
 
 
 def frequency_capped_listings(buyer: Buyer, times_shown_at_most: int, before: datetime | None = None) -> set[int]:
-    """Listings of cars a buyer was shown so often lately, or by a moment, that others should have a turn."""
+    """Listings of cars a buyer was shown so often lately, or by a moment, that others should have a turn.
+
+    In lists of placements that send impressions what was seen counts, elsewhere what was served.
+    """
     until = before or timezone.now()
     since = until - timedelta(days=FREQUENCY_CAP_DAYS)
     with connection.cursor() as cursor:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from jobs.isolation import each_that_works
 from recommendations.buyers.questionnaire import wishes_in
 from recommendations.buyers.searches import Condition, conditions_of
-from recommendations.buyers.sessions import one_per_occasion, saturated
-from recommendations.engine.choice_sets import ChoiceSets, event_weights
+from recommendations.buyers.sessions import dwell_by_occasion, one_per_occasion, saturated
+from recommendations.engine.choice_sets import ChoiceSets, dwell_factors, event_weights
 from recommendations.engine.evidence import PADDING, Choices, build_choice_sets
 from recommendations.events.rows import DATABASE, EventLog, EventRows
 from recommendations.listings.snapshot import ListingSnapshot
@@ -27,6 +27,7 @@ from recommendations.models import EventKind
 QUESTIONNAIRE_WEIGHT = 4.0  # in views; it does not decay, later events outweigh it
 UNMET_BESIDE_AN_ANSWER = 30  # cars that do not fit an answer
 SHOWN_AT_MOST = 30  # of a served list, as far down as a buyer plausibly looks
+VIEW = "view"  # the kind of event that weighs by how long it took
 SECONDS_A_DAY = 86_400.0
 
 
@@ -87,6 +88,7 @@ def choices_of(
     queries = {**events.log.queries(events.ids[events.listing_ids == 0]), **assumptions.queries}
     subjects = subjects_of(events, queries)
     base = np.array([kinds[kind].weight for kind in events.kinds], np.float64)
+    base *= dwell_factors(longest_dwell(events, subjects))
     counts = one_per_occasion(events.buyer_ids, subjects, events.occurred_at, base)
     events, subjects, base = events.take(counts), subjects[counts], base[counts]
     age_days = (now.timestamp() - events.occurred_at) / SECONDS_A_DAY
@@ -97,6 +99,15 @@ def choices_of(
         choices_on_listings(events.take(~is_search), weights[~is_search], reverse[~is_search], snapshot),
         choices_in_searches(events.take(is_search), weights[is_search], queries, snapshot, n_unmet),
     )
+
+
+def longest_dwell(events: EventRows, subjects: NDArray[np.int64]) -> NDArray[np.float64]:
+    """For how long the page of each view's occasion was looked at, shape (n_events,); nan where that is not known, and
+    for other events: a contact counts however long it took."""
+    is_view = events.kinds == VIEW
+    dwell_seconds = np.where(is_view, events.dwell_seconds, np.nan)
+    longest = dwell_by_occasion(events.buyer_ids, subjects, events.occurred_at, dwell_seconds)
+    return np.where(is_view, longest, np.nan)
 
 
 def subjects_of(events: EventRows, queries: Mapping[int, Mapping[str, Any] | None]) -> NDArray[np.int64]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.buyers.context import HISTORY_DECAY, HISTORY_LENGTH
-from recommendations.buyers.histories import choice_sets_of
+from recommendations.buyers.histories import choice_sets_of, longest_dwell
 from recommendations.buyers.sessions import one_per_occasion
 from recommendations.engine.taste import NewtonConfig, posterior_batch
 from recommendations.engine.terms import BuyerFeatures, Market, demand_counts
@@ -30,7 +31,9 @@ def without_repeats(events: EventRows) -> EventRows:
     """One event on a car in each session, the strongest: where so many of the newest are taken, a page that is reloaded
     must not take the place of others. Searches stay."""
     subjects = np.where(events.listing_ids > 0, events.listing_ids, -events.ids)
-    return events.take(one_per_occasion(events.buyer_ids, subjects, events.occurred_at, weights_of(events)))
+    dwell_seconds = longest_dwell(events, subjects)  # which another event than the first may have said
+    counts = one_per_occasion(events.buyer_ids, subjects, events.occurred_at, weights_of(events))
+    return replace(events, dwell_seconds=dwell_seconds).take(counts)
 
 
 def market_at(snapshot: ListingSnapshot, events: EventRows, as_of: float) -> Market:

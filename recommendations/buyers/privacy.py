@@ -15,6 +15,7 @@ from recommendations.models import (
     BotMark,
     BuyerSeller,
     CarAlert,
+    Impression,
     Interaction,
     Preference,
     SavedSearch,
@@ -33,6 +34,7 @@ def personal_data_of(buyers: Sequence[Buyer]) -> dict[str, Rows]:
         "events_that_wait_for_their_listing": rows_of(
             WaitingEvent.objects.filter(buyer__in=buyers).order_by("received_at", "id"), WAITING
         ),
+        "impressions": rows_of(Impression.objects.filter(buyer__in=buyers).order_by("received_at", "id"), IMPRESSION),
         "lists": rows_of(ServedList.objects.filter(buyer__in=buyers).order_by("served_at"), LIST),
         "saved_searches": rows_of(SavedSearch.objects.filter(buyer__in=buyers).order_by("created_at"), SEARCH),
         "alerts": rows_of(CarAlert.objects.filter(buyer__in=buyers).order_by("found_at", "id"), ALERT),
@@ -55,10 +57,16 @@ EVENT = {
     "event_id": "event_id", "kind": "kind_id", "listing_id": "listing_id",
     "external_id": "listing__external_id", "source": "listing__source", "url": "listing__url", "query": "query",
     "occurred_at": "occurred_at", "received_at": "received_at", "list_id": "served_list_id", "position": "position",
+    "dwell_seconds": "dwell_seconds", "value": "value",
 }  # fmt: skip
 WAITING = {
     "event_id": "event_id", "kind": "kind_id", "external_id": "external_id", "source": "source", "query": "query",
     "occurred_at": "occurred_at", "received_at": "received_at", "list_id": "served_list_id", "position": "position",
+    "dwell_seconds": "dwell_seconds", "value": "value",
+}  # fmt: skip
+IMPRESSION = {
+    "event_id": "event_id", "list_id": "served_list_id", "positions": "positions", "listing_ids": "listing_ids",
+    "occurred_at": "occurred_at", "received_at": "received_at",
 }  # fmt: skip
 LIST = {
     "list_id": "id", "served_at": "served_at", "placement": "placement__slug", "variant": "variant",

@@ -45,6 +45,31 @@ def one_per_occasion(
     return counts
 
 
+def dwell_by_occasion(
+    buyer_ids: NDArray[np.int64],
+    subjects: NDArray[np.int64],
+    occurred_at: NDArray[np.float64],
+    dwell_seconds: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The longest look of the occasion that each event belongs to; nan where none is known.
+
+    A page is often recorded when it is opened and once more, with the time, when it is left: the first of both must not
+    count as a look of unknown length.
+
+    Args:
+        buyer_ids, subjects, occurred_at: As in ``one_per_occasion``.
+        dwell_seconds: Of each event, nan where it is not known, shape (n_events,).
+    """
+    if not len(dwell_seconds) or np.isnan(dwell_seconds).all():
+        return dwell_seconds
+    sessions = sessions_of(buyer_ids, occurred_at)
+    _, occasions = np.unique(np.column_stack([sessions, subjects]), axis=0, return_inverse=True)
+    longest = np.full(occasions.max() + 1, -1.0)
+    np.maximum.at(longest, occasions.ravel(), np.nan_to_num(dwell_seconds, nan=-1.0))
+    found = longest[occasions.ravel()]
+    return np.where(found < 0, np.nan, found)
+
+
 def saturated(
     buyer_ids: NDArray[np.int64], subjects: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:

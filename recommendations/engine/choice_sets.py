@@ -18,6 +18,9 @@ from recommendations.engine.arrays import Array, Flags, Floats, Reals, Rows
 LARGEST_FEATURE = 1e4
 LARGEST_WEIGHT = 1e3
 LARGEST_FEATURE_IN_SINGLE = 30.0
+BOUNCE = 0.25  # what a view counts that was left at once, against a usual one
+LONGEST_DWELL = 2.0  # what the longest one counts
+USUAL_DWELL_SECONDS = 20.0  # after which a view counts 1
 LARGEST_OFFSET = 100.0  # logits; odds beyond e^100 are certainty
 
 
@@ -217,6 +220,26 @@ def event_weights(
         raise ValueError("half_life_days must be positive")
     weights = np.abs(base) * np.exp2(-np.maximum(age, 0.0) / half_life)
     return weights, np.broadcast_to(base < 0, weights.shape).copy()
+
+
+def dwell_factors(dwell_seconds: ArrayLike) -> NDArray[np.float64]:
+    """How much a view counts by how long the page was looked at, against one of which that is not known.
+
+    A quarter for a page that was left at once, 1 after some ``USUAL_DWELL_SECONDS``, and at most ``LONGEST_DWELL``
+    however long the page stayed open: a browser that was forgotten says no more than a long read.
+
+    Args:
+        dwell_seconds: From 0, nan where it is not known (which gives 1), any shape.
+
+    Raises:
+        ValueError: If a time is below 0.
+    """
+    seconds = np.asarray(dwell_seconds, np.float64)
+    if (seconds < 0).any():
+        raise ValueError("dwell_seconds must be 0 or more")
+    share_of_rest = (1.0 - BOUNCE) / (LONGEST_DWELL - BOUNCE)
+    read = 1.0 - (1.0 - share_of_rest) ** (seconds / USUAL_DWELL_SECONDS)
+    return np.where(np.isnan(seconds), 1.0, BOUNCE + (LONGEST_DWELL - BOUNCE) * read)
 
 
 def _positions(chosen: ArrayLike, n_events: int) -> NDArray[np.intp]:

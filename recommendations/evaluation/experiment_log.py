@@ -18,7 +18,7 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from recommendations.metrics.experiments import Moments
-from recommendations.models import EventKind, Experiment
+from recommendations.models import EventKind, Experiment, impressions
 from recommendations.models.bots import is_person
 from recommendations.models.experiments import HOLDOUT
 
@@ -34,15 +34,22 @@ SEGMENTS = {
     "guest": "guests",
     "account": "with an account, or known to a client system",
 }
-OUTCOMES = ("clicks", "contacts", "early_clicks", "early_contacts", "early_dismissals")
+VALUE = "value"  # of contacts and sales, in the market's currency
+OUTCOMES = ("clicks", "contacts", "early_clicks", "early_contacts", "early_dismissals", VALUE)
 MATURE_AFTER = {name: EARLY_DAYS for name in OUTCOMES if name.startswith("early_")}  # others: the experiment's days
+
+
+def sums(of: str) -> str:
+    """SQL: an array of sums over the outcomes; ``{0}`` stands for the number of each."""
+    return f"ARRAY[{', '.join(f'sum({of.format(number)})' for number in range(1, len(OUTCOMES) + 1))}]"
+
 
 # No part is joined with another part of its size, and each buyer's events are found by their index: so the time grows
 # with the number of buyers, whatever the planner believes of parts that it has no statistics of.
 # ruff: noqa: S608 -- put together from constants
 READ = f"""
 WITH lists AS (
-    SELECT id, buyer_id, served_at, cardinality(listing_ids) AS n,
+    SELECT id, buyer_id, served_at, {impressions.n_shown("recommendations_servedlist")} AS n,
         first_value(CASE WHEN %(arms)s::text[] IS NULL THEN %(baseline)s ELSE variant END) OVER entry AS variant,
         first_value(served_at) OVER entry AS at
     FROM recommendations_servedlist
@@ -59,7 +66,7 @@ buyers AS (
     SELECT entered.variant, (entered.at AT TIME ZONE 'UTC')::date AS day,
         CASE WHEN n_before = 0 THEN 'new' WHEN n_before < %(many)s THEN 'some' ELSE 'many' END AS activity,
         buyer.visitor_key IS NOT NULL AND buyer.user_id IS NULL AS is_guest, ln(1 + n_before) AS x, n_lists, n_shown,
-        ARRAY[clicks, contacts, early_clicks, early_contacts, early_dismissals]::float[] AS y
+        ARRAY[clicks, contacts, early_clicks, early_contacts, early_dismissals, value]::float[] AS y
     FROM entered JOIN accounts_buyer AS buyer ON buyer.id = entered.buyer_id
     CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE when_it_was = 'before') AS n_before,
@@ -67,9 +74,11 @@ buyers AS (
             count(DISTINCT listing_id) FILTER (WHERE is_contact AND when_it_was <> 'before') AS contacts,
             count(DISTINCT listing_id) FILTER (WHERE is_click AND when_it_was = 'early') AS early_clicks,
             count(DISTINCT listing_id) FILTER (WHERE is_contact AND when_it_was = 'early') AS early_contacts,
-            count(DISTINCT listing_id) FILTER (WHERE is_dismissal AND when_it_was = 'early') AS early_dismissals
+            count(DISTINCT listing_id) FILTER (WHERE is_dismissal AND when_it_was = 'early') AS early_dismissals,
+            coalesce(sum(value) FILTER (WHERE when_it_was <> 'before'), 0) AS value
         FROM (
-            SELECT listing_id, kind_id = ANY(%(contacts)s) AS is_contact, kind_id = ANY(%(dismissals)s) AS is_dismissal,
+            SELECT listing_id, value, kind_id = ANY(%(contacts)s) AS is_contact,
+                kind_id = ANY(%(dismissals)s) AS is_dismissal,
                 kind_id = ANY(%(favourable)s) AND served_list_id = ANY(entered.list_ids)
                     AND attribution IN ('', 'checked') AS is_click,
                 CASE WHEN occurred_at < entered.at THEN 'before'
@@ -81,9 +90,9 @@ buyers AS (
     ) AS acted
 )
 SELECT variant, day, activity, is_guest, count(*), sum(n_lists), sum(n_shown), sum(x), sum(x * x),
-    ARRAY[sum(y[1]), sum(y[2]), sum(y[3]), sum(y[4]), sum(y[5])],
-    ARRAY[sum(y[1] * y[1]), sum(y[2] * y[2]), sum(y[3] * y[3]), sum(y[4] * y[4]), sum(y[5] * y[5])],
-    ARRAY[sum(x * y[1]), sum(x * y[2]), sum(x * y[3]), sum(x * y[4]), sum(x * y[5])]
+    {sums("y[{0}]")},
+    {sums("y[{0}] * y[{0}]")},
+    {sums("x * y[{0}]")}
 FROM buyers GROUP BY 1, 2, 3, 4 ORDER BY 2, 1, 3, 4
 """
 
@@ -111,16 +120,18 @@ class Cell:
     xy: tuple[float, ...]
 
     def as_json(self) -> list[Any]:
-        sums = [list(self.y), list(self.yy), list(self.xy)]
+        of_outcomes = [list(self.y), list(self.yy), list(self.xy)]
         return [
             self.variant, self.day.isoformat(), self.activity, self.is_guest, self.n, self.n_lists, self.n_shown,
-            self.x, self.xx, *sums,
+            self.x, self.xx, *of_outcomes,
         ]  # fmt: skip
 
     @classmethod
     def from_json(cls, content: Sequence[Any]) -> Cell:
         variant, day, *others = content
-        return cls(variant, date.fromisoformat(day), *others[:-3], *(tuple(sums) for sums in others[-3:]))
+        # what an earlier release measured has no sums of the newest outcomes
+        missing = [0.0] * (len(OUTCOMES) - len(others[-1]))
+        return cls(variant, date.fromisoformat(day), *others[:-3], *((*each, *missing) for each in others[-3:]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from math import ceil, inf, isfinite, isnan
 
 import numpy as np
 
-from recommendations.evaluation.experiment_log import BASELINE, SEGMENTS, Reading
+from recommendations.evaluation.experiment_log import BASELINE, SEGMENTS, VALUE, Reading
 from recommendations.metrics.experiments import (
     ALPHA,
     LEAST_BUYERS,
@@ -41,6 +41,7 @@ class ArmFigures:
         n_buyers, n_lists, n_shown: All so far; cars shown in lists.
         n_judged: Buyers whose days are over.
         n_clicks, n_contacts: Of these buyers, within their days.
+        value: Of their contacts and sales, in the market's currency; 0 where clients send none.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ArmFigures:
     n_judged: int
     n_clicks: int
     n_contacts: int
+    value: float = 0.0
     stopped_at: datetime | None = None
 
     @property
@@ -60,6 +62,10 @@ class ArmFigures:
     @property
     def contacts_per_buyer(self) -> float:
         return self.n_contacts / self.n_judged if self.n_judged else 0.0
+
+    @property
+    def value_per_buyer(self) -> float:
+        return self.value / self.n_judged if self.n_judged else 0.0
 
 
 @dataclass(frozen=True)
@@ -223,6 +229,7 @@ def figures_of(experiment: Experiment, reading: Reading) -> list[ArmFigures]:
                 n_judged=int(clicks.n),
                 n_clicks=int(clicks.y),
                 n_contacts=int(contacts.y),
+                value=float(reading.moments(VALUE, name).y),
                 stopped_at=experiment.stopped_at_of(name),
             )
         )

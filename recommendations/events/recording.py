@@ -21,14 +21,15 @@ from psycopg.errors import DeadlockDetected
 
 from accounts.models import ApiKey, Buyer
 from recommendations import telemetry
-from recommendations.events import waiting
+from recommendations.events import impressions, waiting
 from recommendations.events.attribution import attribute
 from recommendations.events.bots import take_over_mark
+from recommendations.events.log import IMPRESSION, Row, announce, as_row, buyer_as_sender, in_short
 from recommendations.events.log import Event as Event
-from recommendations.events.log import announce, as_row, buyer_as_sender, in_short
 from recommendations.exceptions import EventProblem, EventsConflict, EventsRefused
 from recommendations.models import (
     BuyerSeller,
+    Impression,
     Interaction,
     Preference,
     SavedSearch,
@@ -42,8 +43,6 @@ SEARCH = "search"  # the kind of event that may be about a query instead of a li
 CLOCK_SKEW = timedelta(minutes=5)  # how far ahead of ours a client's clock may be
 ATTEMPTS = 5  # another request of the same sender may write the same ids between our look and our insert
 NOT_NOTED = ""  # the sender of events that an earlier release recorded
-
-Row = Interaction | WaitingEvent
 
 
 class Outcome(StrEnum):
@@ -164,11 +163,13 @@ def _insert(
             _refuse_conflicts(results)
         fresh = [row for row in new if isinstance(row, Interaction)]
         early = _with_room(rows, results, is_partial)
+        seen = [row for row in new if isinstance(row, Impression)]
         attribute(fresh)
         try:
             with transaction.atomic():
                 Interaction.objects.bulk_create(fresh)
                 waiting.store(early)
+                impressions.store(seen)
         except (IntegrityError, OperationalError) as error:  # another request was writing the same events just now
             is_race = isinstance(error, IntegrityError) or isinstance(error.__cause__, DeadlockDetected)
             if not is_race or attempt == ATTEMPTS:
@@ -259,8 +260,9 @@ class KnownEvents:
         if early.exists() and not waiting.release(early):  # those whose listing has come are events of the log by now
             self._add_all(early)
         self._add_all(Interaction.objects.filter(event_id__in=named, sender__in=senders))
+        self._add_all(Impression.objects.filter(event_id__in=named, sender__in=senders))
 
-    def _add_all(self, rows: QuerySet[Interaction] | QuerySet[WaitingEvent]) -> None:
+    def _add_all(self, rows: QuerySet[Interaction] | QuerySet[WaitingEvent] | QuerySet[Impression]) -> None:
         for earlier in rows.select_related("buyer").order_by():
             self.add(earlier)
 
@@ -294,7 +296,7 @@ def guests_of(buyer_ids: Iterable[int]) -> dict[str, list[str]]:
 def says_the_same(earlier: Row, row: Row) -> bool:
     """Of an event whose digest is not known. Its moment may be that of its arrival, so it does not count."""
     names = ("buyer_id", "kind_id", "listing_id", "query")
-    return all(getattr(earlier, name) == getattr(row, name, None) for name in names)
+    return all(getattr(earlier, name, None) == getattr(row, name, None) for name in names)
 
 
 def conflict_between(earlier: Row, row: Row) -> str:
@@ -311,6 +313,7 @@ SELECT ARRAY(SELECT slug FROM recommendations_eventkind),
     ARRAY(SELECT id FROM catalog_listing WHERE id = ANY(%(listings)s)),
     EXISTS (SELECT 1 FROM recommendations_interaction WHERE event_id = ANY(%(ids)s))
         OR EXISTS (SELECT 1 FROM recommendations_waitingevent WHERE event_id = ANY(%(ids)s))
+        OR EXISTS (SELECT 1 FROM recommendations_impression WHERE event_id = ANY(%(ids)s))
 """
 
 
@@ -331,7 +334,8 @@ class Known:
     @classmethod
     def of(cls, events_by_buyer: Sequence[tuple[Buyer, Event]]) -> Known:
         events = [event for _, event in events_by_buyer]
-        listing_ids = list({event.listing_id for event in events if event.listing_id is not None})
+        of_one = {event.listing_id for event in events if event.listing_id is not None}
+        listing_ids = list(of_one.union(*(event.seen_ids for event in events)))
         named = list({event.event_id for event in events if event.event_id})
         with connection.cursor() as cursor:
             cursor.execute(KNOWN, {"listings": listing_ids, "ids": named})
@@ -358,7 +362,9 @@ def problems_of(event: Event, kinds: Set[str], known_ids: Set[int], now: datetim
         )
     if event.listing_id is not None and event.listing_id not in known_ids:
         problems.append(("listing_id", _("there is no listing %(listing)s") % {"listing": event.listing_id}))
-    if event.listing_id is None and event.waits_for is None and not (event.kind == SEARCH and event.query):
+    if event.kind == IMPRESSION:
+        problems += impressions.problems_of(event, known_ids)
+    elif event.listing_id is None and event.waits_for is None and not (event.kind == SEARCH and event.query):
         problems.append(("listing_id", _("an event needs a listing; only a search may have a query instead")))
     if event.occurred_at and event.occurred_at > now + CLOCK_SKEW:
         problems.append(("occurred_at", _("%(moment)s lies in the future") % {"moment": event.occurred_at.isoformat()}))
@@ -375,8 +381,8 @@ def take_over_history(*, guest: Buyer, into: Buyer) -> None:
 
     Events keep their sender, so that ids which the guest and the buyer have both used stay apart.
     """
-    for rows in (Interaction.objects, WaitingEvent.objects, ServedList.objects, SavedSearch.objects):
-        rows.filter(buyer=guest).update(buyer=into)
+    for model in (Interaction, WaitingEvent, Impression, ServedList, SavedSearch):
+        model._default_manager.filter(buyer=guest).update(buyer=into)
     _take_over(BuyerSeller.objects, guest, into, "relation", "seller_external_id")
     _take_over(ShownAgain.objects, guest, into, "listing_id")
     Preference.objects.filter(buyer=guest).delete()

@@ -17,6 +17,7 @@ from recommendations.engine.arrays import Flags, Integers
 from recommendations.models import EventKind, Interaction
 from recommendations.models.arrays import as_objects, read_columns
 from recommendations.models.bots import is_person
+from recommendations.models.impressions import is_seen
 
 
 class EventLog(Protocol):
@@ -67,7 +68,8 @@ DATABASE = DatabaseLog()
 class EventRows:
     """Events as columns, all of length n, oldest first. ``listing_ids`` is 0 for a search, and for a deleted car.
 
-    ``log`` is where they were read from, and knows the rest of them.
+    ``log`` is where they were read from, and knows the rest of them. ``dwell_seconds`` says how long a page was looked
+    at, nan where that is not known; left out: of none.
     """
 
     ids: NDArray[np.int64]
@@ -76,6 +78,12 @@ class EventRows:
     kinds: NDArray[np.object_]
     occurred_at: NDArray[np.float64]
     log: EventLog = field(default=DATABASE, compare=False)
+    # Never None once built: __post_init__ fills in what was left out.
+    dwell_seconds: NDArray[np.float64] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.dwell_seconds is None:
+            object.__setattr__(self, "dwell_seconds", np.full(len(self), np.nan))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -114,7 +122,7 @@ class EventRows:
 
 EVENT_COLUMNS = sql.SQL(
     "i.id, i.buyer_id, coalesce(i.listing_id, 0), array_position({kinds}, i.kind_id::text)::bigint, "
-    "extract(epoch FROM i.occurred_at)::float8"
+    "extract(epoch FROM i.occurred_at)::float8, coalesce(i.dwell_seconds, 'NaN'::float8)"
 )
 
 
@@ -146,8 +154,8 @@ def read_event_rows(query: sql.SQL, **values: sql.Composable) -> EventRows:
     """The events a query finds, sorted here, where it is cheaper than in the database."""
     slugs = sorted(EventKind.objects.values_list("slug", flat=True))
     found = query.format(columns=EVENT_COLUMNS.format(kinds=sql.Literal(slugs)), **values)
-    ids, buyer_ids, listing_ids, kinds, occurred_at = read_columns(
-        found, np.int64, np.int64, np.int64, np.int64, np.float64
+    ids, buyer_ids, listing_ids, kinds, occurred_at, dwell_seconds = read_columns(
+        found, np.int64, np.int64, np.int64, np.int64, np.float64, np.float64
     )
     order = np.lexsort((ids, occurred_at))
     return EventRows(
@@ -156,6 +164,7 @@ def read_event_rows(query: sql.SQL, **values: sql.Composable) -> EventRows:
         listing_ids=listing_ids[order],
         kinds=as_objects(slugs)[kinds[order] - 1],
         occurred_at=occurred_at[order],
+        dwell_seconds=dwell_seconds[order],
     )
 
 
@@ -181,7 +190,8 @@ class ShownBeside:
 def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside:
     """What was shown beside the listing of each event, down to a position.
 
-    An event that names no list (a call from the page of a car, say) came from the list from which the same buyer
+    Of a list of which the buyer sent impressions, that is what was seen: what was served and not seen was not turned
+    down. An event that names no list (a call from the page of a car, say) came from the list from which the same buyer
     opened that car within the day before, or else two minutes later: the page of a car, which we record when it is
     read, may be posted as a view with its list a moment after. Events from no list, from one that lacks their listing,
     or from that of another buyer are absent; this holds too for events that arrived before their list and are not
@@ -202,9 +212,13 @@ def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside
         "AND (s.buyer_id IS NULL OR s.buyer_id = i.buyer_id "
         "OR s.buyer_id IN (SELECT id FROM accounts_buyer WHERE merged_into_id = i.buyer_id)))) "
         "CROSS JOIN LATERAL unnest(s.listing_ids[:{at_most}]) WITH ORDINALITY AS shown (listing_id, position) "
-        "WHERE i.id = ANY({events}) AND shown.listing_id <> i.listing_id"
+        "WHERE i.id = ANY({events}) AND shown.listing_id <> i.listing_id AND ({is_seen} OR NOT EXISTS ("
+        "SELECT FROM recommendations_impression WHERE served_list_id = s.id AND buyer_id = i.buyer_id))"
     )
-    found = query.format(at_most=sql.Literal(at_most), events=sql.Literal(event_ids.tolist()))
+    found = query.format(
+        at_most=sql.Literal(at_most), events=sql.Literal(event_ids.tolist()),
+        is_seen=sql.SQL(is_seen("s", "shown.position", "shown.listing_id")),
+    )  # fmt: skip
     of_event, positions, listing_ids, chosen, is_requested = read_columns(found, *[np.int64] * 5)
     order = np.lexsort((positions, of_event))
     return ShownBeside(

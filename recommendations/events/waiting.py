@@ -102,6 +102,8 @@ def as_logged(waiting: WaitingEvent, known: Mapping[ListingReference, int], now:
         occurred_at=waiting.occurred_at,
         served_list_id=waiting.served_list_id,
         position=waiting.position,
+        dwell_seconds=waiting.dwell_seconds,
+        value=waiting.value,
     )
     digest = content_digest(event, waiting.buyer_id if waiting.sender.startswith(OF_KEYS) else 0)
     row = as_interaction(waiting.buyer, event, waiting.received_at, waiting.event_id, waiting.sender, digest)

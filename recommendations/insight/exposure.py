@@ -16,6 +16,7 @@ from django.utils import timezone
 from scipy import stats
 
 from recommendations.models.bots import is_person
+from recommendations.models.impressions import was_shown
 from web.replicas import reading_connection
 
 DAYS = 30
@@ -108,12 +109,13 @@ def read_shown(listing_id: int) -> Counter[Key]:
     """In how many lists it stood, by place and source."""
     with reading_connection().cursor() as cursor:
         cursor.execute(
-            "WITH lists AS MATERIALIZED (SELECT listing_ids, sources FROM recommendations_servedlist "
+            "WITH lists AS MATERIALIZED (SELECT * FROM recommendations_servedlist "
             "WHERE listing_ids @> ARRAY[%s]::bigint[] AND variant <> 'feed' AND served_at > %s "
             f"AND {is_person('recommendations_servedlist.buyer_id')} LIMIT %s), "
-            "placed AS (SELECT array_position(listing_ids, %s::bigint) AS place, sources FROM lists) "
-            "SELECT place, coalesce(sources[place], ''), count(*) FROM placed GROUP BY 1, 2",
-            [listing_id, since(), LISTS_AT_MOST, listing_id],
+            "placed AS (SELECT *, array_position(listing_ids, %s::bigint) AS place, %s::bigint AS car FROM lists) "
+            "SELECT place, coalesce(sources[place], ''), count(*) FROM placed "
+            f"WHERE {was_shown('placed', 'placed.place', 'placed.car')} GROUP BY 1, 2",
+            [listing_id, since(), LISTS_AT_MOST, listing_id, listing_id],
         )
         return Counter({(position, source): n for position, source, n in cursor.fetchall()})
 
@@ -141,7 +143,7 @@ def usual_rates() -> Mapping[int, float]:
     """Place -> share of showings there that were opened, in the newest lists; 0 stands for every other place."""
     with reading_connection().cursor() as cursor:
         cursor.execute(
-            "WITH lists AS MATERIALIZED (SELECT id, listing_ids FROM recommendations_servedlist "
+            "WITH lists AS MATERIALIZED (SELECT * FROM recommendations_servedlist "
             f"WHERE served_at < %s AND {is_person('recommendations_servedlist.buyer_id')} "
             "ORDER BY served_at DESC LIMIT %s), "
             "clicked AS (SELECT DISTINCT l.id, array_position(l.listing_ids, i.listing_id) AS place "
@@ -149,7 +151,8 @@ def usual_rates() -> Mapping[int, float]:
             "JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.weight > 0) "
             "SELECT place, n_shown, coalesce(n_clicked, 0) FROM "
             "(SELECT place, count(*) AS n_shown FROM lists, generate_series(1, cardinality(listing_ids)) AS place "
-            "GROUP BY 1) AS shown LEFT JOIN (SELECT place, count(*) AS n_clicked FROM clicked GROUP BY 1) AS opened "
+            f"WHERE {was_shown('lists', 'place', 'lists.listing_ids[place]')} GROUP BY 1) AS shown "
+            "LEFT JOIN (SELECT place, count(*) AS n_clicked FROM clicked GROUP BY 1) AS opened "
             "USING (place)",
             [timezone.now() - timedelta(hours=SETTLED_AFTER_HOURS), COMPARED_LISTS],
         )

@@ -13,6 +13,7 @@ from django.utils import timezone
 from recommendations.evaluation.experiment_log import kinds
 from recommendations.models import CountedDay, SellerDay, ServedList
 from recommendations.models.bots import is_person
+from recommendations.models.impressions import was_shown
 
 logger = logging.getLogger(__name__)
 
@@ -24,13 +25,14 @@ SECONDS_AT_MOST = 120.0  # of one run; what is left is done by the next
 # ruff: noqa: S608 -- put together from constants
 COUNT = f"""
 WITH lists AS MATERIALIZED (
-    SELECT id, placement_id, listing_ids FROM recommendations_servedlist
+    SELECT id, placement_id, buyer_id, served_at, listing_ids FROM recommendations_servedlist
     WHERE served_at >= %(since)s AND served_at < %(until)s AND variant <> 'feed'
         AND {is_person("recommendations_servedlist.buyer_id")}
 ),
 counted AS (
-    SELECT placement_id, listing_id, count(*) AS shown, 0 AS clicked, 0 AS contacted
-    FROM lists, unnest(listing_ids) AS listing_id GROUP BY 1, 2
+    SELECT lists.placement_id, car.listing_id, count(*) AS shown, 0 AS clicked, 0 AS contacted
+    FROM lists CROSS JOIN LATERAL unnest(lists.listing_ids) WITH ORDINALITY AS car (listing_id, position)
+    WHERE {was_shown("lists", "car.position", "car.listing_id")} GROUP BY 1, 2
     UNION ALL
     SELECT placement_id, listing_id, 0, count(*), count(*) FILTER (WHERE contacted)
     FROM (

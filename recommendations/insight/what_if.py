@@ -237,6 +237,7 @@ def history_of(question: WhatIf, as_of: datetime) -> EventRows:
         listing_ids=np.concatenate([recorded.listing_ids, [event.listing_id or 0 for event in question.events]]),
         kinds=np.concatenate([recorded.kinds, as_objects([event.kind for event in question.events])]),
         occurred_at=np.concatenate([recorded.occurred_at, np.full(n, as_of.timestamp())]),
+        dwell_seconds=np.concatenate([recorded.dwell_seconds, np.full(n, np.nan)]),
     )
     return joined.take(np.arange(len(joined))[-settings.EVENTS_PER_BUYER :])
 

@@ -14,7 +14,8 @@ from recommendations.models.querysets import InteractionQuerySet
 class EventKind(models.Model):
     """What an event of this kind says about taste, and for how long. Edited by operators."""
 
-    RECORDED_BY_US = frozenset({"view", "search", "like", "dislike", "hide", "contact"})  # by routes and pages of ours
+    # by routes and pages of ours, or by name
+    RECORDED_BY_US = frozenset({"view", "search", "like", "dislike", "hide", "contact", "impression"})
 
     slug = models.SlugField(primary_key=True, max_length=40)
     name = models.CharField(max_length=80)
@@ -86,6 +87,13 @@ class Interaction(models.Model):
         related_name="interactions",
     )
     position = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Place in that list; 1 is the top.")
+    dwell_seconds = models.FloatField(
+        "dwell", null=True, blank=True, help_text="Of a view: for how many seconds the page was looked at."
+    )
+    value = models.DecimalField(
+        max_digits=12, decimal_places=2, null=True, blank=True,
+        help_text="Of a contact or a sale: what it is worth to the marketplace, in the market's currency.",
+    )  # fmt: skip
     attribution = models.CharField(
         max_length=12, choices=Attribution.choices, default="", db_default="", blank=True, editable=False,
         help_text="Whether the event came from the list it named. Empty also for events of earlier releases.",

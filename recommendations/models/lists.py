@@ -59,6 +59,10 @@ class Placement(models.Model):
     times_shown_at_most = models.PositiveSmallIntegerField(
         default=40, help_text="A car shown this often within 30 days steps back for others."
     )
+    impressions_since = models.DateTimeField(
+        null=True, blank=True, editable=False,
+        help_text="Since when its lists are counted by what was seen of them; empty: by what was served.",
+    )  # fmt: skip
 
     class Meta:
         ordering = ["name"]

@@ -26,6 +26,8 @@ class WaitingEvent(models.Model):
     received_at = models.DateTimeField(default=timezone.now)
     served_list_id = models.UUIDField(null=True, blank=True, help_text="The list it names.")
     position = models.PositiveSmallIntegerField(null=True, blank=True)
+    dwell_seconds = models.FloatField(null=True, blank=True)
+    value = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
 
     class Meta:
         ordering = ["-received_at", "-id"]

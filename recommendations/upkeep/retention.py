@@ -25,7 +25,15 @@ from jobs.models import UNFINISHED, Job
 from jobs.work import job_models
 from recommendations.feed.log import VARIANT as FEED
 from recommendations.listings.vectors import stored_versions
-from recommendations.models import CarAlert, Interaction, ListingVector, RankerVersion, ServedList, ShownAgain
+from recommendations.models import (
+    CarAlert,
+    Impression,
+    Interaction,
+    ListingVector,
+    RankerVersion,
+    ServedList,
+    ShownAgain,
+)
 from recommendations.models.merchandising import MerchandisingRule
 from recommendations.models.waiting import WaitingEvent
 from recommendations.telemetry import ROWS_REMOVED
@@ -72,6 +80,7 @@ def kinds() -> list[Kind]:
     return [
         Kind("events", "KEEP_EVENTS_DAYS", old_events, _deletes(Interaction), order="received_at"),
         Kind("lists", "KEEP_LISTS_DAYS", old_lists, _deletes(ServedList), order="served_at"),
+        Kind("impressions", "KEEP_IMPRESSIONS_DAYS", old_impressions, _deletes(Impression), order="received_at"),
         Kind("anonymous buyers", "KEEP_ANONYMOUS_BUYERS_DAYS", idle_guests, _deletes(Buyer), n_at_once=200),
         Kind("price changes", "KEEP_PRICE_CHANGES_DAYS", old_price_changes, _deletes(PriceChange), order="changed_at"),
         Kind("ended listings", "KEEP_ENDED_LISTINGS_DAYS", unnamed_listings, remove_listings, n_at_once=500),
@@ -142,6 +151,11 @@ def _deletes(model: type[Model]) -> Callable[[Sequence[Any]], None]:
 def old_events(before: datetime) -> QuerySet[Interaction]:
     """By their arrival, which the sender cannot choose."""
     return Interaction.objects.filter(received_at__lt=before)
+
+
+def old_impressions(before: datetime) -> QuerySet[Impression]:
+    """By their arrival, as events. Choice sets and figures of their lists fall back on what was served."""
+    return Impression.objects.filter(received_at__lt=before)
 
 
 def old_lists(before: datetime) -> QuerySet[ServedList]:

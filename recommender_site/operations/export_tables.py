@@ -76,6 +76,8 @@ EVENTS = Table(
         Column("list_id", "string", "served_list_id", "the list it came from", as_text),
         Column("position", "int32", "position", "in that list, 1 is the top"),
         Column("attribution", "string", "attribution", "whether it came from the list it named; empty: not asked"),
+        Column("dwell_seconds", "double", "dwell_seconds", "of a view, how long the page was looked at"),
+        Column("value", "decimal", "value", "of a contact or a sale, in the market's currency"),
     ),
     day_of="received_at",
 )

@@ -15,6 +15,7 @@ from recommendations.models import (
     BotMark,
     BuyerSeller,
     CarAlert,
+    Impression,
     Interaction,
     Preference,
     SavedSearch,
@@ -80,6 +81,7 @@ HANGS_ON_A_BUYER = {  # model -> its name in the file
     BuyerSeller: "sellers_of_own_or_blocked", ShownAgain: "cars_shown_again", Preference: "preferences",
     WaitingEvent: "events_that_wait_for_their_listing", AlertSettings: "alert_settings", CarAlert: "alerts",
     AlertMessage: "alert_messages", BotMark: "bot_marks",
+    Impression: "impressions",
 }  # fmt: skip
 
 

@@ -256,6 +256,16 @@ export interface Event {
   query?: Filters | null;
   /** Now, when left out. */
   occurred_at?: Date | string;
+  /** Of an `impression`: which positions of the list `list_id` were seen. */
+  positions?: Array<number> | null;
+  /** Of an `impression`: which cars were seen, in place of `positions`. */
+  listing_ids?: Array<number> | null;
+  /** The same, by your ids. */
+  external_ids?: Array<string> | null;
+  /** Of a `view`: for how long the page was looked at. Send the view when the page is left, or once more with this. */
+  dwell_seconds?: number | null;
+  /** Of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up. */
+  value?: number | string | null;
   /** With an API key: your id of the buyer. */
   buyer?: string;
 }
@@ -278,6 +288,16 @@ export interface EventDetails {
   query?: Filters | null;
   /** Now, when left out. */
   occurred_at?: Date | string;
+  /** Of an `impression`: which positions of the list `list_id` were seen. */
+  positions?: Array<number> | null;
+  /** Of an `impression`: which cars were seen, in place of `positions`. */
+  listing_ids?: Array<number> | null;
+  /** The same, by your ids. */
+  external_ids?: Array<string> | null;
+  /** Of a `view`: for how long the page was looked at. Send the view when the page is left, or once more with this. */
+  dwell_seconds?: number | null;
+  /** Of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up. */
+  value?: number | string | null;
   /** With an API key: your id of the buyer. */
   buyer?: string;
 }

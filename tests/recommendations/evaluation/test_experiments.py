@@ -230,8 +230,9 @@ def test_what_buyers_do_within_their_days_is_read(stored):
     )  # fmt: skip
     assert dict(zip(OUTCOMES, a.y, strict=True)) == {
         "clicks": 2, "contacts": 1, "early_clicks": 1, "early_contacts": 0, "early_dismissals": 1,
+        "value": 0,
     }  # fmt: skip
-    assert (b.variant, b.activity, b.is_guest, b.x, b.y) == ("b", "some", False, pytest.approx(np.log(3)), (0,) * 5)
+    assert (b.variant, b.activity, b.is_guest, b.x, b.y) == ("b", "some", False, pytest.approx(np.log(3)), (0,) * 6)
 
 
 def test_a_buyer_stays_in_the_variant_of_their_first_list(stored):

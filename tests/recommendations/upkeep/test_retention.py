@@ -14,7 +14,15 @@ from accounts.models import AuditEntry, Buyer
 from catalog.models import ImportedListing, ImportRun, Listing, PriceChange
 from jobs.models import Job
 from jobs.work import job_models
-from recommendations.models import Evaluation, Interaction, RankerVersion, ServedList, ShownAgain, TrainingRun
+from recommendations.models import (
+    Evaluation,
+    Impression,
+    Interaction,
+    RankerVersion,
+    ServedList,
+    ShownAgain,
+    TrainingRun,
+)
 from recommendations.models.merchandising import MerchandisingRule
 from recommendations.telemetry import ROWS_REMOVED
 from recommendations.upkeep import retention
@@ -72,6 +80,15 @@ def remove(*names: str) -> int:
 ROW_OF_KIND = {
     "events": lambda when: InteractionFactory(received_at=when, occurred_at=when),
     "lists": lambda when: ServedListFactory(served_at=when),
+    "impressions": lambda when: Impression.objects.create(
+        event_id=uuid.uuid4().hex,
+        sender="key:1",
+        content_digest=1,
+        buyer=BuyerFactory(),
+        positions=[1],
+        occurred_at=when,
+        received_at=when,
+    ),
     "anonymous buyers": guest,
     "price changes": lambda when: PriceChangeFactory(changed_at=when),
     "ended listings": ended_listing,

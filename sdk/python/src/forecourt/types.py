@@ -270,6 +270,16 @@ class Event(TypedDict):
     """What a search asked for, with the parameters of `/cars/search`."""
     occurred_at: NotRequired[datetime | str]
     """Now, when left out."""
+    positions: NotRequired[list[int] | None]
+    """Of an `impression`: which positions of the list `list_id` were seen."""
+    listing_ids: NotRequired[list[int] | None]
+    """Of an `impression`: which cars were seen, in place of `positions`."""
+    external_ids: NotRequired[list[str] | None]
+    """The same, by your ids."""
+    dwell_seconds: NotRequired[float | None]
+    """Of a `view`: for how long the page was looked at. Send the view when the page is left, or once more with this."""
+    value: NotRequired[Decimal | float | str | None]
+    """Of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up."""
     buyer: NotRequired[str]
     """With an API key: your id of the buyer."""
 
@@ -293,6 +303,16 @@ class EventDetails(TypedDict):
     """What a search asked for, with the parameters of `/cars/search`."""
     occurred_at: NotRequired[datetime | str]
     """Now, when left out."""
+    positions: NotRequired[list[int] | None]
+    """Of an `impression`: which positions of the list `list_id` were seen."""
+    listing_ids: NotRequired[list[int] | None]
+    """Of an `impression`: which cars were seen, in place of `positions`."""
+    external_ids: NotRequired[list[str] | None]
+    """The same, by your ids."""
+    dwell_seconds: NotRequired[float | None]
+    """Of a `view`: for how long the page was looked at. Send the view when the page is left, or once more with this."""
+    value: NotRequired[Decimal | float | str | None]
+    """Of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up."""
     buyer: NotRequired[str]
     """With an API key: your id of the buyer."""
 
