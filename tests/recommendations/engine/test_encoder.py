@@ -17,6 +17,7 @@ OCTAVIA = {
     "make": "skoda", "model": "octavia", "body": "estate", "fuel": "diesel", "gearbox": "manual", "drive": "front",
     "colour": "blue", "seller_kind": "dealer", "year": 2018, "price": 12_000, "mileage_km": 60_000, "power_kw": 110,
     "engine_l": 2.0, "consumption_l_100km": 4.8, "title": "Skoda Octavia 2.0 TDI SE", "tags": ("tow bar",),
+    "condition": "used", "damage": "none",
 }  # fmt: skip
 
 
