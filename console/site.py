@@ -118,6 +118,7 @@ UNFOLD = {
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("forecourt/favicon.svg")},
     ],
     "STYLES": [lambda request: static("forecourt/console.css")],
+    "SCRIPTS": [lambda request: static("forecourt/access.js")],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
