@@ -169,6 +169,7 @@ def test_the_dashboard_counts_what_there_is(operator: Client):
         "Health": figures["Health"],
         "Cars for sale": "1",
         "Events, last 24 hours": "2",
+        "Bots": "0",
         "Lists served, last 24 hours": "1",
         "Click rate, last 7 days": "50.0%",
         "Contact rate, last 7 days": "50.00%",
