@@ -128,7 +128,7 @@ def headers(*secrets: str, body: str = BODY, timestamp: float = SENT) -> dict[st
     return signed_headers(secrets_in_use=list(secrets), message_id="msg_1", timestamp=int(timestamp), body=body)
 
 
-@pytest.mark.parametrize("secret", [SECRET, [OTHER, SECRET], [SECRET]])
+@pytest.mark.parametrize("secret", [SECRET, [OTHER, SECRET], [SECRET]], ids=["one", "another_first", "alone"])
 @pytest.mark.parametrize("used", [[SECRET], [OTHER, SECRET], [SECRET, OTHER]])
 @pytest.mark.parametrize("write", [str, str.title, str.upper])
 def test_a_message_of_the_site_is_known(secret, used, write):
