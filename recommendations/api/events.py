@@ -81,7 +81,7 @@ class EventsView(StrictView):
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.INGEST
     throttle_classes = CALLER_THROTTLES
-    carried_in = ("events",)
+    carried_in = ("events", "positions", "listing_ids", "external_ids")  # the last three: of one impression
     parameters = {"post": [PARTIAL]}
 
     @extend_schema(

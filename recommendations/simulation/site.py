@@ -67,8 +67,14 @@ def listing_rows_of(market: Market, anchor: float) -> ListingRows:
         seller_ids=sellers.astype(np.int64) + 1,
         seller_user_ids=np.zeros(n, np.int64),
         promoted_until=np.full(n, np.nan),
-        others={name: getattr(market, name).astype(np.float64) for name in OTHER_NUMBERS},
+        others={name: number_of(market, name) for name in OTHER_NUMBERS},
     )
+
+
+def number_of(market: Market, name: str) -> NDArray[np.float64]:
+    """A column of listings by its name, length n; NaN where a market knows nothing of it."""
+    column = getattr(market, name, None)
+    return np.full(len(market), np.nan) if column is None else column.astype(np.float64)
 
 
 def learn_ranker(rows: ListingRows, events: EventRows, parameters: TrainingParameters, now: float) -> Ranker:

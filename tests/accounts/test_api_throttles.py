@@ -89,6 +89,7 @@ def test_a_bulk_that_is_refused_takes_nothing_of_what_is_left(monkeypatch):
 BULKS = [
     ("/api/v1/events", "ingest", lambda n: {"events": [{}] * n}),
     ("/api/v1/events", "ingest", lambda n: [{}] * n),
+    ("/api/v1/events", "ingest", lambda n: {"kind": "impression", "positions": [1] * n}),
     ("/api/v1/listings", "ingest", lambda n: {"source": "garage", "listings": [{}] * n}),
     ("/api/v1/listings", "ingest", lambda n: [{}] * n),
     ("/api/v1/listings/complete", "ingest", lambda n: {"external_ids": [7] * n}),

@@ -79,7 +79,7 @@ def test_editing_in_the_list_is_a_change_like_any_other(operator: Client):
             value = form.get_initial_for_field(form.fields[name], name)
             if value is True:
                 given[form.add_prefix(name)] = "on"
-            elif value not in (None, False):
+            elif value is not None and value is not False:  # 0 is given too
                 given[form.add_prefix(name)] = getattr(value, "pk", value)
     view = next(form for form in formset.forms if form.instance.slug == "view")
     given[view.add_prefix("weight")] = "1.25"

@@ -47,6 +47,14 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
         {"forecourt_served_lists_lost_total": GROWS},
         {"forecourt_served_lists_lost_total": STANDS},
     ),
+    "ReplicaIsLeftOut": (
+        {"replica": "replica-2"},
+        {
+            'forecourt_replica_used{replica="replica-2"}': "0x120",
+            'forecourt_replica_used{replica="replica-1"}': "1x120",
+        },
+        {'forecourt_replica_used{replica="replica-2"}': "0 0 1 0 0 1x115"},
+    ),
     "NoSamples": ({}, {"forecourt_sample_age_seconds": "121x120"}, {"forecourt_sample_age_seconds": "119x120"}),
     "LoopIsBroken": ({}, {"forecourt_probe_succeeded": "0x120"}, {"forecourt_probe_succeeded": "0 0 1 0 0 1x115"}),
     "LoopIsNotProbed": ({}, {"forecourt_probe_age_seconds": "301x120"}, {"forecourt_probe_age_seconds": "60x120"}),

@@ -361,7 +361,7 @@ def test_weights_are_edited_in_the_list_itself(operator: Client):
     given = {"form-TOTAL_FORMS": len(formset), "form-INITIAL_FORMS": len(formset), "_save": "Save"}
     for number, form in enumerate(formset):
         for field in form:
-            if field.value() not in (None, False):
+            if field.value() is not None and field.value() is not False:  # 0 is given too
                 given[f"form-{number}-{field.name}"] = field.value()
     row = next(number for number, form in enumerate(formset) if form.instance.slug == "view")
     operator.post(page, {**given, f"form-{row}-weight": "1.5", f"form-{row}-half_life_days": "10"})

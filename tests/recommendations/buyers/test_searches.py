@@ -21,7 +21,8 @@ def listing_index():
 
 def test_every_filter_is_about_a_field_or_is_known_to_be_about_none():
     asked = {name for names in FILTERS_OF_FIELD.values() for name in names}
-    about_none = {"text", "latitude", "longitude", "radius_km", "min_seats", "max_seats", "min_doors", "max_doors"}
+    ranges = {f"{bound}_{name}" for bound in ("min", "max") for name in ("seats", "doors", "first_registration")}
+    about_none = {"text", "latitude", "longitude", "radius_km", *ranges}
     assert ListingFilters.names() - asked == about_none
 
 

@@ -56,7 +56,10 @@ def test_every_example_of_the_page_works(settings):
         "API_KEY": create_api_key(name="the page", scopes=["ingest", "read"], created_by=None)[1],
         "CAR": str(trained_market(3).skodas[0].pk),
         "VECTOR": ",".join(["0.1"] * VECTOR_DIMENSIONS),
+        "VISITOR": "a-visitor-of-the-page",
     }
+    shown = Client().get("/api/v1/cars/recommendations", headers={"X-Visitor-Key": variables["VISITOR"]})
+    variables["LIST"] = shown.json()["list_id"]
     answers = {command: run(command, variables) for command in commands()}
     assert len(answers) >= 18
     assert {command: answer.content for command, answer in answers.items() if answer.status_code >= 400} == {}

@@ -15,7 +15,7 @@ from tests.recommender_site.test_closed import (
 )
 
 pytestmark = pytest.mark.django_db
-SAME_FOR_EVERYONE = {"home", "schema", "docs", "redoc", "healthz", "readyz", "metrics"}
+SAME_FOR_EVERYONE = {"home", "schema", "docs", "redoc", "redocs", "healthz", "readyz", "metrics"}
 NAMED_BY = {"authorization", "x-api-key", "x-visitor-key", "cookie"}
 OTHER_PATHS = ["/api/v1/nothing", "/api/v1/users/me/nothing", "/recs/u/", "/api/v1/cars/detail/999999", "/api/v1/"]
 PAGES_ABOUT_PEOPLE = ["/admin/accounts/buyer/", "/admin/accounts/user/", "/admin/recommendations/interaction/",
