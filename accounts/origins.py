@@ -21,7 +21,7 @@ LONGEST_AGENT = 500  # characters of a User-Agent that are read
 
 class Origin(NamedTuple):
     """Attributes:
-    digest: Of the network and the User-Agent, keyed, and another one each day (UTC): it tells which guests of one day
+    digest: Of the network and the User-Agent, keyed, and another one each day (UTC): it says which guests of one day
         came from the same place, and neither where that is nor who came back the next day. Empty: not known, as of an
         address within a local network, which is that of a proxy or a test.
     crawler: The word by which the User-Agent declares itself a program; empty for everything else.

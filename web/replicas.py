@@ -272,7 +272,7 @@ def reading_from(alias: str) -> Iterator[None]:
 
 @contextmanager
 def on_primary() -> Iterator[None]:
-    """For what is written down afterwards: nothing in the block is read from a replica, whoever calls it."""
+    """For what is written down afterwards: nothing in the block is read from a replica, whatever calls it."""
     token = _reading.set(DEFAULT_DB_ALIAS)
     try:
         yield

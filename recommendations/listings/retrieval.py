@@ -96,7 +96,7 @@ class PgvectorRetriever:
     def best_among(self, weights: NDArray[np.floating], k: int, allowed: QuerySet[Listing]) -> Found:
         """The k best of a queryset, the way that suits how many there are.
 
-        A replica may propose them: whoever lists them reads their rows from the primary, which decides.
+        A replica may propose them: what lists them reads their rows from the primary, which decides.
         """
 
         def find() -> Found:
