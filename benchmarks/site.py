@@ -24,6 +24,7 @@ MARKS = {  # words of a command line by which a process of a role is known
     "beat": ("celery", "beat"),
 }
 SERVERS = ("postgres", "valkey-server")
+SERVERS_OF_OTHERS = ("DATABASE_URL", "DATABASE_REPLICA_URLS", "REDIS_URL", "CELERY_BROKER_URL", "EMAIL_URL")
 ROLES = (*MARKS, *SERVERS)
 
 
@@ -33,8 +34,11 @@ class Site:
     def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.port = folder, port
         self._environment = {
-            **{name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")},
+            **os.environ,
+            # Empty rather than left out, or a file .env would name the servers of a site that is in use.
+            **{f"{name}{suffix}": "" for name in SERVERS_OF_OTHERS for suffix in ("", "_FILE")},
             "EMBEDDED_DIR": str(folder),
+            "HOST": "127.0.0.1",
             "PORT": str(port),
             "DEMO_MODE": "True",
             "DJANGO_SETTINGS_MODULE": "recommender_site.settings",
