@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
+from django.utils import timezone
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from catalog.attributes import ADDRESSES, LONGEST_MONTH, NUMBERS, Addresses, Number, is_month, month_as_text
@@ -22,7 +23,7 @@ class MonthField(forms.Field):
     def to_python(self, value: Any) -> int | None:
         if not (text := str(value or "").strip()):
             return None
-        month = quantities.read_month(text) if len(text) <= LONGEST_MONTH else None
+        month = quantities.read_month(text, timezone.now().year) if len(text) <= LONGEST_MONTH else None
         if month is None or not is_month(month):
             raise ValidationError(self.error_messages["unreadable"], code="unreadable")
         return month

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.models import Choices
 from django.http import QueryDict
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
@@ -191,7 +192,7 @@ class MonthField(AnyField):
 
     def to_internal_value(self, data: Any) -> int:
         text = str(data) if isinstance(data, str | int) and not isinstance(data, bool) else ""
-        month = quantities.read_month(text) if len(text) <= LONGEST_MONTH else None
+        month = quantities.read_month(text, timezone.now().year) if len(text) <= LONGEST_MONTH else None
         if month is None or not is_month(month):
             self.fail("unreadable", text=str(data)[:LONGEST_MONTH])
         return month

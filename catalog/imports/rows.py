@@ -445,8 +445,6 @@ def _reader_of_number(number: Number) -> Callable[[str], Any]:
     """How a number is read that has no units of its own."""
     if number.kind == "money":
         return _read_tax
-    if number.kind == "month":
-        return quantities.read_month
     is_whole = number.kind != "fraction"
     largest = number.holds_at_most if is_whole else number.largest
     return partial(quantities.read_plain_number, is_whole=is_whole, largest=largest)
@@ -475,6 +473,13 @@ def _read_age(this_year: int, text: str) -> int:
     if len(numbers) != 1 or not 0 <= (years := numbers[0].value(thousands=False)) <= 100:
         raise Unreadable("not an age in years")
     return this_year - int(years)
+
+
+def _read_damage_in_words(text: str) -> str:
+    """Under "condition", where a number or a letter is a grade, and yes and no answer another question."""
+    word = bare(text)
+    is_a_grade = len(word) < 4 or word.isdecimal() or word in phrases_of("yes") | phrases_of("no")
+    return "" if is_a_grade else _read_damage("", text)
 
 
 def _read_damage(unit: str, text: str) -> str:
@@ -553,8 +558,8 @@ class RowReader:
         self._conventions = conventions
         self._this_year = this_year
         self._make, self._model = make, model
-        dates: dict[str, Any] = {"this_year": this_year, "month_first": conventions.currency == "USD"}
-        self._read_moment = partial(quantities.read_moment, **dates)
+        self._dates: dict[str, Any] = {"this_year": this_year, "month_first": conventions.currency == "USD"}
+        self._read_moment = partial(quantities.read_moment, **self._dates)
         self._headings = [heading.strip() for heading in headings]
         self._delimiter = delimiter
         self._columns = {column.index: column for column in columns}
@@ -570,9 +575,9 @@ class RowReader:
         }
         self._with_condition = [column for column in self._by_field.get("tags", ()) if says_condition(column.heading)]
         self._condition_in_tags = _remembering(partial(_read_word, "condition"))
-        self._damage_in_tags = _remembering(partial(_read_damage, ""))
+        self._damage_in_tags = _remembering(_read_damage_in_words)
         self._with_month = [column for column in self._by_field.get("year", ()) if says_registration(column.heading)]
-        self._month_in_year = _remembering(partial(quantities.read_month, **dates))
+        self._month_in_year = _remembering(partial(quantities.read_month, **self._dates))
         self._power_in_engine = _remembering(_power_beside_engine)
         self._fuel_in_engine = _remembering(_fuel_beside_engine)
         self._by_unit: dict[tuple[str, str], _Read] = {}  # of fields whose unit stands in a column of its own
@@ -775,6 +780,8 @@ class RowReader:
             return read
         attribute = BY_NAME.get(column.field)
         match attribute:
+            case Number(kind="month"):
+                return partial(quantities.read_month, **self._dates)
             case Number():
                 return _reader_of_number(attribute)
             case Moment():

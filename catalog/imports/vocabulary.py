@@ -152,6 +152,10 @@ def status_of(text: str) -> str | None:
 
 _COMPOUND_DAMAGE = re.compile(r"\w{3,}(?:schaden|schade|skada|skade)\b")  # Frontschaden, Hagelschaden
 
+_CLAUSE_ENDS = re.compile(r"[,;|]|\b(?:but|aber|mais|maar)\b")
+_DENIALS = NEGATIONS | {"0", "ohne", "keine", "keinen", "without", "sans", "sin", "senza", "zonder", "bez", "без"}
+_FREE = {"frei", "free"}  # "Unfall frei"
+
 
 def damage_of(text: str, *, is_free: bool = False) -> str | None:
     """The damage a cell names; None where it says nothing that we know.
@@ -163,13 +167,21 @@ def damage_of(text: str, *, is_free: bool = False) -> str | None:
         return "none" if (word in phrases_of("yes")) == is_free else "damaged"
     if word.isdecimal():  # how many accidents it had
         return "damaged"
-    vocabulary = VOCABULARIES["damage"]
-    if exact := vocabulary.exact(text):
+    if exact := VOCABULARIES["damage"].exact(text):
         return exact
-    found = frozenset(vocabulary.inside(word.split()))
-    if _COMPOUND_DAMAGE.search(word):
+    return _several_damages(frozenset(filter(None, map(_damage_said, _CLAUSE_ENDS.split(text)))))
+
+
+def _damage_said(clause: str) -> str | None:
+    """Of one clause of a cell. A denial within a phrase, as in "no accidents", denies nothing else in it."""
+    vocabulary, words = VOCABULARIES["damage"], bare(clause).split()
+    phrases = (" ".join(words[at : at + n]) for n in range(1, MAX_PHRASE_WORDS + 1) for at in range(len(words) - n + 1))
+    if any(_DENIALS & set(phrase.split()) and vocabulary.exact(phrase) == "none" for phrase in phrases):
+        return "none"
+    found = frozenset(vocabulary.inside(words))
+    if _COMPOUND_DAMAGE.search(" ".join(words)):
         found |= {"damaged"}
-    if found and NEGATIONS & set(word.split()):
+    if found and _DENIALS & set(words):
         return "none" if found == {"damaged"} else "damaged"
     return _several_damages(found)
 
@@ -186,7 +198,8 @@ def damage_in_title(title: str) -> str:
     said = [
         phrase for n_words in range(1, MAX_PHRASE_WORDS + 1) for start in range(len(words) - n_words + 1)
         if (phrase := " ".join(words[start : start + n_words])) in phrases
-        and not NEGATIONS & set(words[max(start - 1, 0) : start])
+        and not _DENIALS & set(words[max(start - 1, 0) : start])
+        and not _FREE & set(words[start + n_words : start + n_words + 1])
     ]  # fmt: skip
     damages = frozenset(damage for phrase in said if (damage := VOCABULARIES["damage"].exact(phrase)))
     return _several_damages(damages) or ""

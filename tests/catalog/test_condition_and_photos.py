@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.services import create_api_key
 from catalog.imports.reading import ImportOptions
 from catalog.imports.store import import_listings
+from catalog.imports.vocabulary import damage_in_title, damage_of
 from catalog.models import Listing
 from tests.factories import ListingFactory, UserFactory
 from tests.recommendations.api.conftest import client_with
@@ -53,6 +54,8 @@ def test_what_is_sent_comes_back(shop):
         ("damage", "Cat S", "written_off"),
         ("damage", "unfallfrei", "none"),
         ("first_registration", "03/2018", 201803),
+        ("first_registration", "03/98", 199803),
+        ("first_registration", "Mar-18", 201803),
         ("first_registration", 201803, 201803),
         ("posted_at", "2026-01-02", datetime(2026, 1, 2, tzinfo=UTC)),
     ],
@@ -185,3 +188,44 @@ def test_staff_see_the_photos_and_edit_them_line_by_line(client: Client):
     assert (listing.first_registration, listing.condition) == (201904, "new")
     wrong = client.post(page, {**given, "photos": "javascript:alert(1)", "first_registration": "2019"})
     assert set(wrong.context["adminform"].form.errors) == {"photos", "first_registration"}
+
+
+@pytest.mark.parametrize("text", [
+    "No accidents or damage reported", "accident free, no damage", "No accidents, 1 owner", "0 accidents reported",
+    "kein Unfall, scheckheftgepflegt", "Unfallfrei, kein Hagelschaden", "ohne Vorschaden", "sans accident",
+])  # fmt: skip
+def test_what_denies_damage_is_none(text):
+    assert damage_of(text) == "none"
+
+
+@pytest.mark.parametrize(("text", "damage"), [
+    ("nicht unfallfrei, Frontschaden", "damaged"), ("no accidents but hail damage", "damaged"),
+    ("Hail damage, not repaired", "damaged"), ("Hail damage, repaired", "repaired"),
+    ("Cat S, repaired", "written_off"), ("Hagelschaden", "damaged"), ("2", "damaged"),
+])  # fmt: skip
+def test_what_owns_up_to_damage_is_damage(text, damage):
+    assert damage_of(text) == damage
+
+
+@pytest.mark.parametrize("title", [
+    "Audi A4 ohne Unfallschaden", "VW Passat keinen Motorschaden", "Seat Leon Unfall frei", "Unfall-frei VW Golf",
+    "Ford Focus no accident damage", "BMW 320d unfallfrei",
+])  # fmt: skip
+def test_a_title_that_denies_damage_names_none(title):
+    assert damage_in_title(title) in ("", "none")
+
+
+@pytest.mark.parametrize("grade", ["5", "1", "A", "B", "C", "N", "yes", "no"])
+def test_a_grade_under_condition_is_no_damage(grade, tmp_path):
+    path = tmp_path / "cars.csv"
+    path.write_text(f"id,make,model,year,price,condition\n7,VW,Golf,2018,9000,{grade}\n")
+    import_listings(path=path, options=ImportOptions(source="shop"))
+    assert Listing.objects.get(external_id="7").damage == ""
+
+
+@pytest.mark.parametrize(("text", "month"), [("03/98", 199803), ("Mar-98", 199803), ("5/3/98", 199803)])
+def test_two_digits_of_a_registration_are_no_year_to_come(text, month, tmp_path):
+    path = tmp_path / "cars.csv"
+    path.write_text(f"id,make,model,year,price,first registration\n7,VW,Golf,1998,900,{text}\n")
+    import_listings(path=path, options=ImportOptions(source="shop"))
+    assert Listing.objects.get(external_id="7").first_registration == month
