@@ -1,7 +1,7 @@
 """Events that are gathered: each is recorded once, whatever happens on the way, and none is lost at the end."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -36,6 +36,15 @@ def test_events_are_sent_together_when_asked_to(forecourt, wire, car):
     forecourt.events.flush()
     assert (recorded(), len(wire.requests)) == (5, 1)
     assert forecourt.events.unsent == []
+
+
+@pytest.mark.parametrize("wrong", [{"occurred_at": datetime(2026, 1, 1)}, {"value": float("nan")}, {"query": object()}])
+def test_what_json_cannot_hold_is_refused_at_once_and_stops_no_other(forecourt, car, wrong):
+    with pytest.raises((ValueError, TypeError)):
+        add(forecourt, **wrong)
+    add(forecourt, 2)
+    forecourt.events.flush()
+    assert recorded() == 2
 
 
 def test_an_event_is_of_the_time_when_it_was_added(forecourt, car):

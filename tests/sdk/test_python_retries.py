@@ -157,6 +157,12 @@ def test_any_other_message_is_refused(sent, body, now):
         verify(secret=SECRET, headers=sent, body=body, now=now)
 
 
+@pytest.mark.parametrize("secret", ["", "whsec_"])
+def test_an_empty_secret_with_which_anyone_can_sign_is_none(secret):
+    with pytest.raises(ValueError, match="empty"):
+        verify(secret=secret, headers=headers(SECRET), body=BODY, now=SENT)
+
+
 @given(body=st.text(), secret=st.binary(min_size=24, max_size=64))
 def test_whatever_is_signed_is_known_and_one_letter_more_is_not(body, secret):
     text, key = json.dumps(body), "whsec_" + base64.b64encode(secret).decode()

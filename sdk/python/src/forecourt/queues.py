@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import json
 import logging
 import os
 import threading
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from forecourt.core import json_of
 from forecourt.errors import ForecourtError, Invalid, TooLarge
 from forecourt.types import Event, Recorded
 
@@ -82,8 +84,10 @@ class Buffer:
         return len(self._waiting) >= self.options.at_once
 
     def add(self, event: Mapping[str, Any]) -> None:
+        """As it will be sent. Raises ValueError or TypeError for what JSON cannot hold: it would stop all behind it."""
+        kept: Event = json.loads(json_of(completed(event)))
         with self._lock:
-            self._waiting.append(completed(event))
+            self._waiting.append(kept)
 
     def events(self) -> list[Event]:
         with self._lock:
@@ -202,6 +206,8 @@ class EventQueue:
             self.flush()
         except ForecourtError as problem:
             logger.warning("%d events wait: %s", len(self), problem)
+        except Exception:  # an answer that is none: whatever it was, the next attempt may be better
+            logger.exception("%d events wait", len(self))
 
     def _at_exit(self) -> None:
         """A program that ends without closing the client."""
@@ -273,3 +279,5 @@ class AsyncEventQueue:
             await self.flush()
         except ForecourtError as problem:
             logger.warning("%d events wait: %s", len(self), problem)
+        except Exception:  # an answer that is none: whatever it was, the next attempt may be better
+            logger.exception("%d events wait", len(self))

@@ -79,4 +79,6 @@ def _signature(secret: str, signed: bytes) -> bytes:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except binascii.Error:
         raise ValueError(f"A secret is {PREFIX} and bytes in base64.") from None
+    if not key:  # anyone can sign with it
+        raise ValueError("A secret is empty.")
     return b"v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
