@@ -76,7 +76,8 @@ def look_at_buyer(buyer: Buyer) -> None:
         mark_declared([buyer])
         mark_bursts([buyer.pk], NEWEST_READ * ITEMS_PER_CAR * settings.BOT_CARS_PER_MINUTE, timezone.now() - A_DAY)
     elif mark.reason == BotMark.Reason.NO_COOKIE and not mark.is_by_operator and came_back(buyer):
-        mark.delete()
+        # Not the row as it was read: an operator may have decided meanwhile.
+        BotMark.objects.filter(buyer=buyer, reason=BotMark.Reason.NO_COOKIE, is_by_operator=False).delete()
 
 
 def look_for_bots(*, within: timedelta = LATELY) -> int:
