@@ -16,14 +16,15 @@ from rest_framework.response import Response
 
 from accounts.api.identity import BUYER_REQUIRED, NOT_ANOTHER_BUYER, own_buyer_of
 from accounts.api.permissions import IsBuyerOrHasScope
-from accounts.api.throttles import CALLER_THROTTLES
+from accounts.api.throttles import CALLER_THROTTLES, carried
 from accounts.models import ApiKey, Buyer
 from accounts.services import buyers_for_external_ids
 from catalog.api.fields import FiltersSerializer, QuestionSerializer
 from catalog.api.references import default_source
 from catalog.models import Listing
 from recommendations.api import examples
-from recommendations.api.serializers import EventSerializer, EventsSerializer, RecordedSerializer
+from recommendations.api.serializers import SEVERAL_CARS, EventSerializer, EventsSerializer, RecordedSerializer
+from recommendations.events.impressions import PROBLEMS_NAMED
 from recommendations.events.log import IMPRESSION
 from recommendations.events.recording import Event, Outcome, Recorded, Result, record_interactions_of_many
 from recommendations.exceptions import EventsConflict, EventsRefused
@@ -35,7 +36,7 @@ PARTIAL = OpenApiParameter(
     "partial", bool, default=False,
     description="Record the events that are right, and say of each other one why it is not.",
 )  # fmt: skip
-PROBLEMS_NAMED = 10  # ids of one impression that no listing has
+CARS_SEEN_PER_REQUEST = 20_000  # in all impressions together, each of which counts as one event
 ATTEMPTS = 2  # a buyer may be erased while an event of theirs comes in
 
 
@@ -159,6 +160,9 @@ def _refuse_wrong_number(events: Any) -> None:
     if len(events) > settings.EVENTS_PER_REQUEST:
         too_many = _("At most %(n)s events are taken at once.") % {"n": settings.EVENTS_PER_REQUEST}
         raise ValidationError({"events": [too_many]})
+    if sum(carried(event, tuple(SEVERAL_CARS)) for event in events) > CARS_SEEN_PER_REQUEST + len(events):
+        too_many = _("Impressions of at most %(n)s cars are taken at once.") % {"n": CARS_SEEN_PER_REQUEST}
+        raise ValidationError({"events": [too_many]})
 
 
 def record(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
@@ -259,6 +263,8 @@ def name_buyers(own: Buyer | None, batch: Batch) -> None:
         elif own is not None and item.event.get("buyer") not in (None, own.external_id):
             path = batch.path.format(index=index)
             raise PermissionDenied(f"{path}buyer: {NOT_ANOTHER_BUYER}")
+        elif own is not None and item.event.get("value") is not None:  # anyone could decide an experiment with it
+            item.problems = [*item.problems, ("value", _("Only a client system says what it is worth."))]
 
 
 def with_buyers(own: Buyer | None, events: Sequence[dict[str, Any]]) -> list[tuple[Buyer, Event]]:

@@ -412,7 +412,8 @@ class EventSerializer(OriginSerializer):
     )  # fmt: skip
     value = serializers.DecimalField(
         max_digits=12, decimal_places=2, required=False, allow_null=True, min_value=0,
-        help_text="Of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up.",
+        help_text="With an API key, of a contact or a sale: what it is worth to you, in the market's currency. "
+        "Experiments add it up.",
     )  # fmt: skip
     buyer = serializers.CharField(
         required=False, max_length=255, trim_whitespace=False, help_text="With an API key: your id of the buyer."

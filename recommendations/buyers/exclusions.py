@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Buyer
 from catalog.models import Listing
-from recommendations.models.impressions import is_seen
+from recommendations.models.impressions import is_seen, sends_impressions
 
 # ruff: noqa: S608 -- put together from constants
 FREQUENCY_CAP_DAYS = 30
@@ -62,6 +62,7 @@ WITH shown AS (
     SELECT car.listing_id, count(*) AS n FROM recommendations_servedlist AS served
     LEFT JOIN recommendations_placement AS counted
         ON counted.id = served.placement_id AND counted.impressions_since <= served.served_at
+        AND {sends_impressions("%(buyer)s")}
     CROSS JOIN LATERAL unnest(served.listing_ids) WITH ORDINALITY AS car (listing_id, position)
     WHERE served.buyer_id = %(buyer)s AND served.served_at > %(since)s AND served.served_at <= %(until)s
         AND (counted.id IS NULL OR {is_seen("served", "car.position", "car.listing_id")})

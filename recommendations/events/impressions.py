@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence, Set
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from django.db import connection
@@ -18,11 +19,15 @@ from recommendations import telemetry
 from recommendations.events.log import IMPRESSION, Event
 from recommendations.events.signals import events_recorded
 from recommendations.models import Impression, Placement, Preference
+from recommendations.models.bots import is_person
 
 LISTS_LOOKED_AT = 100  # the newest of a placement
 COUNTED_FROM_SHARE = 0.05  # of their buyers; fewer use one of several clients, or made impressions up
 SENT_WITHIN = timedelta(minutes=10)  # impressions of a list come later than it
 A_DAY = timedelta(days=1)
+PROBLEMS_NAMED = 10  # ids of one impression that no listing has
+
+PERSON = is_person("recommendations_servedlist.buyer_id")
 
 # A single visitor must not change how the lists of all others are counted: a share of the buyers has to send them.
 SHARE = """
@@ -31,19 +36,20 @@ SELECT coalesce(avg(sends::int), 0) AS share, coalesce(sum(n), 0) AS n FROM (
         SELECT FROM recommendations_impression WHERE served_list_id = newest.id)) AS sends
     FROM (
         SELECT id, buyer_id FROM recommendations_servedlist
-        WHERE placement_id = {placement} AND buyer_id IS NOT NULL AND served_at BETWEEN {since} AND {until}
+        WHERE placement_id = {placement} AND buyer_id IS NOT NULL AND {person} AND served_at BETWEEN {since} AND {until}
         ORDER BY served_at DESC LIMIT %(n)s) AS newest
     GROUP BY newest.buyer_id) AS buyers
 """
 BEGIN_TO_COUNT = f"""
-UPDATE recommendations_placement AS placement SET impressions_since = named.since
+UPDATE recommendations_placement AS placement SET impressions_since = greatest(named.since, %(since)s)
 FROM (SELECT placement_id, min(served_at) AS since FROM recommendations_servedlist WHERE id = ANY(%(lists)s) GROUP BY 1)
     AS named
 WHERE placement.id = named.placement_id AND placement.impressions_since IS NULL AND (SELECT share FROM (
-    {SHARE.format(placement="placement.id", since="least(%(since)s, named.since)", until="'infinity'")}) AS found
-    ) >= %(share)s
+    {
+    SHARE.format(placement="placement.id", person=PERSON, since="least(%(since)s, named.since)", until="'infinity'")
+}) AS found) >= %(share)s
 """
-NEWEST = SHARE.format(placement="%(placement)s", since="%(since)s", until="%(until)s")
+NEWEST = SHARE.format(placement="%(placement)s", person=PERSON, since="%(since)s", until="%(until)s")
 LEARNED_FROM = """
 SELECT DISTINCT event.buyer_id FROM recommendations_interaction AS event
 WHERE event.served_list_id = ANY(%(lists)s) AND event.buyer_id = ANY(%(buyers)s)
@@ -52,10 +58,10 @@ WHERE event.served_list_id = ANY(%(lists)s) AND event.buyer_id = ANY(%(buyers)s)
 
 def problems_of(event: Event, known_ids: Set[int]) -> list[tuple[str, str]]:
     """What is wrong with an impression, as pairs of field and reason."""
+    unknown = (listing_id for listing_id in event.seen_ids if listing_id not in known_ids)
     problems = [
         ("listing_ids", _("there is no listing %(listing)s") % {"listing": listing_id})
-        for listing_id in event.seen_ids
-        if listing_id not in known_ids
+        for listing_id in islice(unknown, PROBLEMS_NAMED)
     ]
     if event.seen_positions and event.served_list_id is None:
         problems.append(("positions", _("are those of a list; name it as list_id")))

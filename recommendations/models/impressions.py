@@ -48,14 +48,21 @@ class Impression(models.Model):
 
 
 def is_counted(served: str) -> str:
-    """SQL: whether a list is counted by what was seen of it: its placement sent impressions when it was served.
+    """SQL: whether a list is counted by what was seen of it: its placement sent impressions when it was served, and its
+    buyer sends them. Of a buyer whose client sends none, what is served counts, and so it does where they were removed.
 
     ``served`` is the name of ``recommendations_servedlist`` in the statement, here and below.
     """
     return (
         f"EXISTS (SELECT FROM recommendations_placement counted WHERE counted.id = {served}.placement_id "
-        f"AND counted.impressions_since <= {served}.served_at)"
+        f"AND counted.impressions_since <= {served}.served_at "
+        f"AND {sends_impressions(f'{served}.buyer_id')})"
     )
+
+
+def sends_impressions(buyer: str) -> str:
+    """SQL: whether there are impressions of a buyer; ``buyer`` is the expression of their id."""
+    return f"EXISTS (SELECT FROM recommendations_impression sent WHERE sent.buyer_id = {buyer})"
 
 
 def is_seen(served: str, position: str, listing: str) -> str:

@@ -264,7 +264,7 @@ export interface Event {
   external_ids?: Array<string> | null;
   /** Of a `view`: for how long the page was looked at. Send the view when the page is left, or once more with this. */
   dwell_seconds?: number | null;
-  /** Of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up. */
+  /** With an API key, of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up. */
   value?: number | string | null;
   /** With an API key: your id of the buyer. */
   buyer?: string;
@@ -296,7 +296,7 @@ export interface EventDetails {
   external_ids?: Array<string> | null;
   /** Of a `view`: for how long the page was looked at. Send the view when the page is left, or once more with this. */
   dwell_seconds?: number | null;
-  /** Of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up. */
+  /** With an API key, of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up. */
   value?: number | string | null;
   /** With an API key: your id of the buyer. */
   buyer?: string;

@@ -24,6 +24,7 @@ from recommendations.insight.exposure import exposure_of
 from recommendations.insight.seller_days import count_exposure
 from recommendations.listings.index import borrow_index
 from recommendations.models import (
+    BotMark,
     CountedDay,
     Experiment,
     Impression,
@@ -148,6 +149,22 @@ def test_what_makes_no_sense_is_refused_by_its_field(said, field, system, cars):
     assert not Impression.objects.exists()
 
 
+def test_what_a_contact_is_worth_only_a_client_system_says(cars):
+    guest = APIClient(headers={"X-Visitor-Key": "a-browser-of-a-guest"})
+    body = {"kind": "contact", "listing_id": cars[0].pk}
+    got = guest.post(EVENTS, {**body, "value": "9999999999.99"}, format="json")
+    assert (got.status_code, list(got.json()["error"]["fields"])) == (400, ["value"])
+    assert guest.post(EVENTS, body, format="json").status_code == 201
+
+
+def test_impressions_of_too_many_cars_at_once_are_refused_before_they_are_read(system):
+    one = {"kind": "impression", "buyer": "customer-1", "positions": [*range(1, 1001)]}
+    got = system.post(EVENTS, {"events": [one] * 21}, format="json")
+    assert (got.status_code, list(got.json()["error"]["fields"])) == (400, ["events"])
+    many = {"kind": "impression", "buyer": "customer-1", "listing_ids": [2**40 + at for at in range(1000)]}
+    assert len(system.post(EVENTS, many, format="json").json()["error"]["fields"]["listing_ids"]) == 10
+
+
 def test_an_impression_sent_again_is_a_repeat_and_its_id_is_no_other_events(system, buyer, cars):
     shown = served(buyer, cars)
     body = {"kind": "impression", "buyer": "customer-1", "event_id": "e-1", "list_id": str(shown.pk), "positions": [1]}
@@ -245,6 +262,30 @@ def test_frequency_caps_count_what_was_seen_once_the_placement_sends_impressions
     assert frequency_capped_listings(buyer, 3) == {cars[at].pk for at in (0, 1, 3, 4)}, others
 
 
+def test_a_buyer_whose_client_sends_no_impressions_is_counted_by_what_was_served(buyer, cars):
+    see(buyer, served(buyer, cars), 1)
+    assert Placement.objects.get(slug="home").impressions_since
+    with_an_app = BuyerFactory(external=True)
+    for _ in range(3):
+        served(with_an_app, cars[2:], served_at=timezone.now())
+    assert frequency_capped_listings(with_an_app, 3) == {car.pk for car in cars[2:]}
+    assert read_sample(timezone.now() + timedelta(minutes=1)).total().n_shown == 1 + 3 * 3
+
+
+def test_an_old_list_counts_no_more_than_a_day_as_unseen(buyer, cars):
+    see(buyer, served(buyer, cars, served_at=timezone.now() - timedelta(days=5)), 1)
+    assert Placement.objects.get(slug="home").impressions_since > timezone.now() - timedelta(days=1, minutes=1)
+
+
+def test_bots_do_not_decide_how_lists_are_counted(buyer, cars):
+    for _ in range(30):
+        bot = BuyerFactory(external=True)
+        served(bot, cars[:1])
+        BotMark.objects.create(buyer=bot, reason=BotMark.Reason.DECLARED)
+    see(buyer, served(buyer, cars), 1)
+    assert Placement.objects.get(slug="home").impressions_since
+
+
 def test_lists_from_before_are_counted_as_they_were_served(buyer, cars):
     for _ in range(3):
         served(buyer, cars, served_at=timezone.now() - timedelta(days=3))
@@ -293,6 +334,7 @@ def test_click_rates_and_the_figures_of_cars_and_dealers_count_what_was_seen(buy
 def test_an_experiment_counts_what_was_seen_and_adds_up_what_contacts_are_worth(cars):
     home, _ = Placement.objects.get_or_create(slug="home")
     start = timezone.now() - timedelta(days=20)
+    Placement.objects.filter(pk=home.pk).update(impressions_since=start)  # they came in then
     experiment = Experiment.objects.create(
         slug="trial", placement=home, status="running", started_at=start, outcome_days=2, control="a",
         variants={"a": {"share": 1, "overrides": {}}, "b": {"share": 1, "overrides": {}}},

@@ -279,7 +279,7 @@ class Event(TypedDict):
     dwell_seconds: NotRequired[float | None]
     """Of a `view`: for how long the page was looked at. Send the view when the page is left, or once more with this."""
     value: NotRequired[Decimal | float | str | None]
-    """Of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up."""
+    """With an API key, of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up."""
     buyer: NotRequired[str]
     """With an API key: your id of the buyer."""
 
@@ -312,7 +312,7 @@ class EventDetails(TypedDict):
     dwell_seconds: NotRequired[float | None]
     """Of a `view`: for how long the page was looked at. Send the view when the page is left, or once more with this."""
     value: NotRequired[Decimal | float | str | None]
-    """Of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up."""
+    """With an API key, of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up."""
     buyer: NotRequired[str]
     """With an API key: your id of the buyer."""
 
