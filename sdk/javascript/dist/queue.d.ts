@@ -1,4 +1,4 @@
-/* forecourt 2a17a40cb4e8c35c */
+/* forecourt a844471cf1746cb5 */
 import type { QueueOptions } from "./core.js";
 import type { Event, Recorded } from "./types.js";
 /** The event with an id and the time, where it has none. */

@@ -1,4 +1,4 @@
-/* forecourt 2a17a40cb4e8c35c */
+/* forecourt a844471cf1746cb5 */
 // Events that are gathered and sent many at once: in the background, when asked to, and at the end.
 //
 // An event gets its id and its time when it is added, so it may be sent as often as it takes, and as late. It leaves the
@@ -29,8 +29,11 @@ export class EventQueue {
             throw new ForecourtError("The client is closed.");
         if (this.waiting.length >= this.options.limit)
             throw new ForecourtError("Too many events wait.");
-        this.waiting.push(completed(event));
-        this.wakeIn(this.waiting.length >= this.options.atOnce ? 0 : this.options.seconds);
+        const whole = completed(event);
+        JSON.stringify(whole); // throws for what it cannot hold, which would stop all behind it
+        this.waiting.push(whole);
+        // At once when a batch is full, and not at each event more: while the site is away they would all ask again.
+        this.wakeIn(this.waiting.length === this.options.atOnce ? 0 : this.options.seconds);
     }
     /** Send all that waits. Rejects where that fails; nothing is lost by it. */
     async flush() {
@@ -101,6 +104,8 @@ export class EventQueue {
         clearTimeout(this.timer);
         this.timer = setTimeout(() => {
             this.timer = undefined;
+            if (this.sending)
+                return this.wakeIn(this.options.seconds);
             this.flush().catch((problem) => {
                 console.warn(`forecourt: ${this.waiting.length} events wait: ${problem}`);
                 if (!this.isClosed)

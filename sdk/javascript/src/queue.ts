@@ -36,8 +36,11 @@ export class EventQueue {
   add(event: Event): void {
     if (this.isClosed) throw new ForecourtError("The client is closed.");
     if (this.waiting.length >= this.options.limit) throw new ForecourtError("Too many events wait.");
-    this.waiting.push(completed(event));
-    this.wakeIn(this.waiting.length >= this.options.atOnce ? 0 : this.options.seconds);
+    const whole = completed(event);
+    JSON.stringify(whole); // throws for what it cannot hold, which would stop all behind it
+    this.waiting.push(whole);
+    // At once when a batch is full, and not at each event more: while the site is away they would all ask again.
+    this.wakeIn(this.waiting.length === this.options.atOnce ? 0 : this.options.seconds);
   }
 
   /** Send all that waits. Rejects where that fails; nothing is lost by it. */
@@ -105,6 +108,7 @@ export class EventQueue {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       this.timer = undefined;
+      if (this.sending) return this.wakeIn(this.options.seconds);
       this.flush().catch((problem) => {
         console.warn(`forecourt: ${this.waiting.length} events wait: ${problem}`);
         if (!this.isClosed) this.wakeIn(this.options.seconds);

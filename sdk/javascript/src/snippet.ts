@@ -24,7 +24,7 @@ interface Happening {
   const host = setting.host ?? new URL(script.src).origin;
   const rotateAfter = Number(setting.rotateDays ?? 30) * DAY;
   const seen = new Set<string>();
-  const clocks = new Map<Element, ReturnType<typeof setTimeout>>();
+  const clocks = new WeakMap<Element, ReturnType<typeof setTimeout>>();
   const passing = randomKey(); // of this page, where none may be kept
   let waiting: Happening[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -52,6 +52,17 @@ interface Happening {
   }
 
   let allowed = setting.consent !== "required" || !!stored();
+
+  function forget(): void {
+    allowed = false;
+    waiting = [];
+    tried(() => localStorage.removeItem(STORE), undefined);
+    tried(() => sessionStorage.removeItem(CLICKED), undefined);
+  }
+
+  addEventListener("storage", (event) => {
+    if ((event.key ?? STORE) === STORE && !event.newValue) forget(); // withdrawn in another tab
+  });
 
   /** The guest's key; without consent one that ends with the page. */
   function key(): string {
@@ -176,14 +187,11 @@ interface Happening {
       },
       /** Whether events may be recorded and a key kept. Withdrawn, both are forgotten at once. */
       consent(is: boolean) {
-        allowed = is;
-        if (is) {
-          key();
-          return open();
-        }
-        waiting = [];
-        tried(() => localStorage.removeItem(STORE), undefined);
-        tried(() => sessionStorage.removeItem(CLICKED), undefined);
+        if (!is) return forget();
+        const opens = !allowed; // a banner reports on every page, whose view was sent already
+        allowed = true;
+        key();
+        if (opens) open();
       },
     },
   });
