@@ -22,7 +22,6 @@ from accounts.models import Buyer, User
 from catalog.querysets import ITEMS
 from console.auditing import record
 from recommendations.models import BotMark, Interaction
-from recommendations.models.bots import is_person as is_person
 
 MINUTE = 60.0  # seconds
 LATELY = timedelta(minutes=15)  # events that a periodic run looks at; it comes more often

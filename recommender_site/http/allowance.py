@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-HEADERS = ("RateLimit", "RateLimit-Policy")
-
 
 class AllowanceMiddleware:
     """Says in the answer what the throttle noted on the request. Where nothing is throttled, nothing is said."""

@@ -31,11 +31,10 @@ class OwnWritesMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not are_watched():
             return self.get_response(request)
-        if request.method in SAFE:
-            with unless(lambda: has_written(request)):
-                return self.get_response(request)
-        response = self.get_response(request)
-        note_write(request, response)
+        with unless(lambda: has_written(request)):  # lists are also asked for by POST
+            response = self.get_response(request)
+        if request.method not in SAFE:
+            note_write(request, response)
         return response
 
 
