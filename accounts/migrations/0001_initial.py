@@ -104,6 +104,7 @@ class Migration(migrations.Migration):
                             choices=[
                                 ("read", "Read: lists and scores"),
                                 ("ingest", "Ingest: listings and events"),
+                                ("buyers", "Buyers: who would want a car (personal data)"),
                                 ("admin", "Admin: everything, destructive routes included"),
                             ],
                             max_length=10,
@@ -159,12 +160,12 @@ class Migration(migrations.Migration):
                     models.JSONField(
                         blank=True,
                         default=dict,
-                        help_text="What the buyer told us: budget, bodies, fuels, gearboxes, makes, use.",
+                        help_text="What the buyer answered: budget, bodies, fuels, gearboxes, makes, use.",
                     ),
                 ),
                 (
                     "is_personalised",
-                    models.BooleanField(default=True, help_text="Off: the buyer gets the lists of a stranger."),
+                    models.BooleanField(default=True, help_text="Off: the buyer gets the lists of a new visitor."),
                 ),
                 ("latitude", models.FloatField(blank=True, null=True)),
                 ("longitude", models.FloatField(blank=True, null=True)),
@@ -173,9 +174,9 @@ class Migration(migrations.Migration):
                     "merged_into",
                     models.ForeignKey(
                         blank=True,
-                        help_text="Set when a guest logged in: events that still arrive for the guest belong to this buyer.",
+                        help_text="Set when a guest logged in: the history of the guest is this buyer's.",
                         null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
+                        on_delete=models.deletion.CASCADE,
                         related_name="merged_from",
                         to="accounts.buyer",
                     ),

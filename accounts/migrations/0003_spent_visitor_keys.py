@@ -28,18 +28,6 @@ class Migration(migrations.Migration):
                 null=True,
             ),
         ),
-        migrations.AlterField(
-            model_name="buyer",
-            name="merged_into",
-            field=models.ForeignKey(
-                blank=True,
-                help_text="Set when a guest logged in: the history of the guest is this buyer's.",
-                null=True,
-                on_delete=models.deletion.CASCADE,
-                related_name="merged_from",
-                to="accounts.buyer",
-            ),
-        ),
         migrations.AddConstraint(
             model_name="buyer",
             constraint=models.UniqueConstraint(

@@ -1,6 +1,6 @@
 """Help texts of buyers in plain words."""
 
-from django.db import migrations, models
+from django.db import migrations
 
 
 class Migration(migrations.Migration):
@@ -8,19 +8,4 @@ class Migration(migrations.Migration):
         ("accounts", "0004_token_families"),
     ]
 
-    operations = [
-        migrations.AlterField(
-            model_name="buyer",
-            name="is_personalised",
-            field=models.BooleanField(default=True, help_text="Off: the buyer gets the lists of a new visitor."),
-        ),
-        migrations.AlterField(
-            model_name="buyer",
-            name="questionnaire",
-            field=models.JSONField(
-                blank=True,
-                default=dict,
-                help_text="What the buyer answered: budget, bodies, fuels, gearboxes, makes, use.",
-            ),
-        ),
-    ]
+    operations = []

@@ -62,10 +62,12 @@ class Migration(migrations.Migration):
                     "status",
                     models.CharField(
                         choices=[
+                            ("queued", "Queued"),
                             ("running", "Running"),
                             ("done", "Done"),
                             ("failed", "Failed"),
                             ("interrupted", "Interrupted"),
+                            ("cancelled", "Cancelled"),
                         ],
                         default="running",
                         max_length=12,
@@ -80,13 +82,17 @@ class Migration(migrations.Migration):
                     models.PositiveIntegerField(default=0, help_text="Rows that repeat an earlier row of the file."),
                 ),
                 ("rows_refused", models.PositiveIntegerField(default=0)),
-                ("error", models.TextField(blank=True)),
+                ("error", models.TextField(blank=True, editable=False)),
                 ("started_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "started_by",
                     models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
             ],
@@ -225,7 +231,7 @@ class Migration(migrations.Migration):
                     models.PositiveSmallIntegerField(blank=True, null=True, verbose_name="previous owners"),
                 ),
                 ("annual_tax", models.DecimalField(blank=True, decimal_places=2, max_digits=8, null=True)),
-                ("photo_url", models.URLField(blank=True, max_length=500)),
+                ("photo_url", models.URLField(blank=True, help_text="The first of the photos.", max_length=500)),
                 ("place", models.CharField(blank=True, max_length=120)),
                 ("latitude", models.FloatField(blank=True, null=True)),
                 ("longitude", models.FloatField(blank=True, null=True)),
@@ -335,7 +341,7 @@ class Migration(migrations.Migration):
                     "user",
                     models.ForeignKey(
                         blank=True,
-                        help_text="The account behind the seller; nobody is recommended a car of their own.",
+                        help_text="The account behind the seller; no buyer is recommended a car of their own.",
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="sellers",

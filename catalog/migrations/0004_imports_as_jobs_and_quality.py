@@ -16,41 +16,30 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="importrun",
             name="created_at",
-            field=models.DateTimeField(default=django.utils.timezone.now),
+            field=models.DateTimeField(default=django.utils.timezone.now, editable=False),
         ),
         migrations.AddField(
             model_name="importrun",
             name="heartbeat_at",
-            field=models.DateTimeField(blank=True, help_text="The last sign of life of a job.", null=True),
+            field=models.DateTimeField(
+                blank=True,
+                editable=False,
+                help_text="The last sign of life of the process that works on it.",
+                null=True,
+            ),
         ),
         migrations.AddField(
             model_name="importrun",
             name="progress",
-            field=models.FloatField(default=0, help_text="0 to 1."),
+            field=models.FloatField(default=0, editable=False, help_text="0 to 1."),
         ),
         migrations.AddField(
             model_name="importrun",
             name="step",
-            field=models.CharField(blank=True, max_length=120),
+            field=models.CharField(blank=True, editable=False, max_length=120),
         ),
         # runs from before this field began when they were made
         migrations.RunSQL("UPDATE catalog_importrun SET created_at = started_at", migrations.RunSQL.noop),
-        migrations.AlterField(
-            model_name="importrun",
-            name="status",
-            field=models.CharField(
-                choices=[
-                    ("queued", "Queued"),
-                    ("running", "Running"),
-                    ("done", "Done"),
-                    ("failed", "Failed"),
-                    ("interrupted", "Interrupted"),
-                    ("cancelled", "Cancelled"),
-                ],
-                default="running",
-                max_length=12,
-            ),
-        ),
         migrations.CreateModel(
             name="ImportUndo",
             fields=[
@@ -58,17 +47,25 @@ class Migration(migrations.Migration):
                 (
                     "status",
                     models.CharField(
-                        choices=[("queued", "Queued"), ("running", "Running"), ("done", "Done"), ("failed", "Failed")],
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                            ("interrupted", "Interrupted"),
+                        ],
                         default="queued",
+                        editable=False,
                         max_length=12,
                     ),
                 ),
-                ("progress", models.FloatField(default=0, help_text="0 to 1.")),
-                ("step", models.CharField(blank=True, max_length=120)),
+                ("progress", models.FloatField(default=0, editable=False, help_text="0 to 1.")),
+                ("step", models.CharField(blank=True, editable=False, max_length=120)),
                 (
                     "n_removed",
                     models.PositiveIntegerField(
-                        default=0, help_text="New listings nobody had dealt with.", verbose_name="removed"
+                        default=0, help_text="New listings without events or edits.", verbose_name="removed"
                     ),
                 ),
                 (
@@ -85,15 +82,21 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "n_left",
-                    models.PositiveIntegerField(
-                        default=0, help_text="Changed by somebody else since.", verbose_name="left alone"
+                    models.PositiveIntegerField(default=0, help_text="Changed again since.", verbose_name="left alone"),
+                ),
+                ("error", models.TextField(blank=True, editable=False)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("started_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "heartbeat_at",
+                    models.DateTimeField(
+                        blank=True,
+                        editable=False,
+                        help_text="The last sign of life of the process that works on it.",
+                        null=True,
                     ),
                 ),
-                ("error", models.TextField(blank=True)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("started_at", models.DateTimeField(blank=True, null=True)),
-                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
-                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "run",
                     models.OneToOneField(
@@ -103,7 +106,11 @@ class Migration(migrations.Migration):
                 (
                     "started_by",
                     models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
             ],
@@ -119,13 +126,21 @@ class Migration(migrations.Migration):
                 (
                     "status",
                     models.CharField(
-                        choices=[("queued", "Queued"), ("running", "Running"), ("done", "Done"), ("failed", "Failed")],
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                            ("interrupted", "Interrupted"),
+                        ],
                         default="queued",
+                        editable=False,
                         max_length=12,
                     ),
                 ),
-                ("progress", models.FloatField(default=0, help_text="0 to 1.")),
-                ("step", models.CharField(blank=True, max_length=120)),
+                ("progress", models.FloatField(default=0, editable=False, help_text="0 to 1.")),
+                ("step", models.CharField(blank=True, editable=False, max_length=120)),
                 (
                     "figures",
                     models.JSONField(
@@ -133,15 +148,27 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("n_live", models.PositiveIntegerField(default=0, verbose_name="listings for sale")),
-                ("error", models.TextField(blank=True)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("started_at", models.DateTimeField(blank=True, null=True)),
-                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
-                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("error", models.TextField(blank=True, editable=False)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("started_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "heartbeat_at",
+                    models.DateTimeField(
+                        blank=True,
+                        editable=False,
+                        help_text="The last sign of life of the process that works on it.",
+                        null=True,
+                    ),
+                ),
+                ("finished_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "started_by",
                     models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
             ],

@@ -62,9 +62,4 @@ class Migration(migrations.Migration):
                 size=None,
             ),
         ),
-        migrations.AlterField(
-            model_name="listing",
-            name="photo_url",
-            field=models.URLField(blank=True, help_text="The first of the photos.", max_length=500),
-        ),
     ]

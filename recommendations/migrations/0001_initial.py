@@ -127,6 +127,7 @@ class Migration(migrations.Migration):
                     "exploration_share",
                     models.FloatField(
                         default=0.05,
+                        help_text="Share of the places for cars that may suit, to learn whether they do.",
                         validators=[
                             django.core.validators.MinValueValidator(0),
                             django.core.validators.MaxValueValidator(1),
@@ -302,14 +303,22 @@ class Migration(migrations.Migration):
                     models.BooleanField(default=True, help_text="Put the new version live when it is not worse."),
                 ),
                 ("parameters", models.JSONField(blank=True, default=dict)),
-                ("progress", models.FloatField(default=0, help_text="0 to 1.")),
-                ("step", models.CharField(blank=True, max_length=120)),
+                ("progress", models.FloatField(default=0, editable=False, help_text="0 to 1.")),
+                ("step", models.CharField(blank=True, editable=False, max_length=120)),
                 ("log", models.TextField(blank=True)),
-                ("error", models.TextField(blank=True)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("started_at", models.DateTimeField(blank=True, null=True)),
-                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
-                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("error", models.TextField(blank=True, editable=False)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("started_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "heartbeat_at",
+                    models.DateTimeField(
+                        blank=True,
+                        editable=False,
+                        help_text="The last sign of life of the process that works on it.",
+                        null=True,
+                    ),
+                ),
+                ("finished_at", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
                 "ordering": ["-created_at"],
@@ -370,11 +379,23 @@ class Migration(migrations.Migration):
             name="Experiment",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("slug", models.SlugField(unique=True)),
+                (
+                    "slug",
+                    models.SlugField(
+                        help_text="Without spaces; also divides the buyers, by chance.",
+                        unique=True,
+                        verbose_name="name",
+                    ),
+                ),
                 (
                     "status",
                     models.CharField(
-                        choices=[("draft", "Draft"), ("running", "Running"), ("stopped", "Stopped")],
+                        choices=[
+                            ("draft", "Draft"),
+                            ("scheduled", "Scheduled"),
+                            ("running", "Running"),
+                            ("stopped", "Stopped"),
+                        ],
                         default="draft",
                         max_length=10,
                     ),
@@ -390,6 +411,7 @@ class Migration(migrations.Migration):
                 (
                     "placement",
                     models.ForeignKey(
+                        help_text="Whose lists it is about.",
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="experiments",
                         to="recommendations.placement",
@@ -509,7 +531,11 @@ class Migration(migrations.Migration):
             model_name="trainingrun",
             name="started_by",
             field=models.ForeignKey(
-                blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
+                blank=True,
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                to=settings.AUTH_USER_MODEL,
             ),
         ),
         migrations.AddField(

@@ -82,15 +82,6 @@ class Migration(migrations.Migration):
                 to=settings.AUTH_USER_MODEL,
             ),
         ),
-        migrations.AlterField(
-            model_name="placement",
-            name="exploration_share",
-            field=models.FloatField(
-                default=0.05,
-                help_text="Share of the places for cars that may suit, to learn whether they do.",
-                validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(1)],
-            ),
-        ),
         migrations.CreateModel(
             name="Evaluation",
             fields=[
@@ -126,17 +117,29 @@ class Migration(migrations.Migration):
                         blank=True, default=dict, help_text="What is not a figure of one ranker: plots, notes."
                     ),
                 ),
-                ("progress", models.FloatField(default=0, help_text="0 to 1.")),
-                ("step", models.CharField(blank=True, max_length=120)),
-                ("error", models.TextField(blank=True)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("started_at", models.DateTimeField(blank=True, null=True)),
-                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
-                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("progress", models.FloatField(default=0, editable=False, help_text="0 to 1.")),
+                ("step", models.CharField(blank=True, editable=False, max_length=120)),
+                ("error", models.TextField(blank=True, editable=False)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("started_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "heartbeat_at",
+                    models.DateTimeField(
+                        blank=True,
+                        editable=False,
+                        help_text="The last sign of life of the process that works on it.",
+                        null=True,
+                    ),
+                ),
+                ("finished_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "started_by",
                     models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
                 (

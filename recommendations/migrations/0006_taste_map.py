@@ -50,17 +50,29 @@ class Migration(migrations.Migration):
                     "content",
                     models.BinaryField(blank=True, default=b"", help_text="Listing ids and their places, packed."),
                 ),
-                ("progress", models.FloatField(default=0, help_text="0 to 1.")),
-                ("step", models.CharField(blank=True, max_length=120)),
-                ("error", models.TextField(blank=True)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("started_at", models.DateTimeField(blank=True, null=True)),
-                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
-                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("progress", models.FloatField(default=0, editable=False, help_text="0 to 1.")),
+                ("step", models.CharField(blank=True, editable=False, max_length=120)),
+                ("error", models.TextField(blank=True, editable=False)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("started_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "heartbeat_at",
+                    models.DateTimeField(
+                        blank=True,
+                        editable=False,
+                        help_text="The last sign of life of the process that works on it.",
+                        null=True,
+                    ),
+                ),
+                ("finished_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "started_by",
                     models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
                 (

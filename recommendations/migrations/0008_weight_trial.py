@@ -36,20 +36,28 @@ class Migration(migrations.Migration):
                 (
                     "digest",
                     models.CharField(
-                        editable=False, help_text="Of all of this: tells a preview its trial.", max_length=32
+                        editable=False, help_text="Of all of this: finds the trial of a preview.", max_length=32
                     ),
                 ),
                 (
                     "result",
                     models.JSONField(blank=True, default=dict, help_text="Moment, buyers and figures, once done."),
                 ),
-                ("progress", models.FloatField(default=0, help_text="0 to 1.")),
-                ("step", models.CharField(blank=True, max_length=120)),
-                ("error", models.TextField(blank=True)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("started_at", models.DateTimeField(blank=True, null=True)),
-                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
-                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("progress", models.FloatField(default=0, editable=False, help_text="0 to 1.")),
+                ("step", models.CharField(blank=True, editable=False, max_length=120)),
+                ("error", models.TextField(blank=True, editable=False)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("started_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "heartbeat_at",
+                    models.DateTimeField(
+                        blank=True,
+                        editable=False,
+                        help_text="The last sign of life of the process that works on it.",
+                        null=True,
+                    ),
+                ),
+                ("finished_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "placement",
                     models.ForeignKey(
@@ -62,7 +70,11 @@ class Migration(migrations.Migration):
                 (
                     "started_by",
                     models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
             ],

@@ -133,35 +133,4 @@ class Migration(migrations.Migration):
                 verbose_name="stop what harms",
             ),
         ),
-        migrations.AlterField(
-            model_name="experiment",
-            name="placement",
-            field=models.ForeignKey(
-                help_text="Whose lists it is about.",
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="experiments",
-                to="recommendations.placement",
-            ),
-        ),
-        migrations.AlterField(
-            model_name="experiment",
-            name="slug",
-            field=models.SlugField(
-                help_text="Without spaces; also divides the buyers, by chance.", unique=True, verbose_name="name"
-            ),
-        ),
-        migrations.AlterField(
-            model_name="experiment",
-            name="status",
-            field=models.CharField(
-                choices=[
-                    ("draft", "Draft"),
-                    ("scheduled", "Scheduled"),
-                    ("running", "Running"),
-                    ("stopped", "Stopped"),
-                ],
-                default="draft",
-                max_length=10,
-            ),
-        ),
     ]
