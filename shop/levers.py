@@ -26,6 +26,9 @@ MAY_LEAD = ("recommendations.add_merchandisingrule", "recommendations.change_mer
 BOOST_PERCENT = 50
 SOLD, UNSOLD = "sold", "unsold"
 Action = MerchandisingRule.Action
+PLAIN = (  # columns of a rule that a lever leaves as a new rule has them, whatever was changed in the console
+    "target", "interest", "audience", "holdout", "is_promoted", "priority", "share", "strength", "position", "n_pinned",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def _set(lever: Lever, listing: Listing, by: User) -> bool:
     rule, is_new = MerchandisingRule.objects.get_or_create(name=lever.rule_name(listing.pk), defaults=made_of)
     rule = MerchandisingRule.objects.select_for_update().get(pk=rule.pk)
     before = None if is_new else changes.state_of(rule)
-    plain = {"target": {}, "interest": {}, "audience": MerchandisingRule.Audience.ALL, "holdout": 0}
+    plain = {name: MerchandisingRule._meta.get_field(name).get_default() for name in PLAIN if name not in values}  # type: ignore[union-attr]
     times = dict.fromkeys((*changes.TIMES, *changes.TIMES_OF_DAY))
     for name, value in {**values, **plain, **times}.items():
         setattr(rule, name, value)

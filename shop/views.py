@@ -204,7 +204,7 @@ def car_context(
         "card": with_levers(request, [card])[0],
         "strong_points": strong_points(found),
         "facts": all_facts(listing),
-        "similar": cards_of_recommended(similar_listings(listing, N_SIMILAR), liked),
+        "similar": with_levers(request, cards_of_recommended(similar_listings(listing, N_SIMILAR), liked)),
     }
 
 
@@ -292,18 +292,24 @@ def answer_act(
         said["undo"] = f"{what.undo} {listing.pk}"
     visitor = replace(visitor, tour=tour.noted(visitor.tour, shown, lesson, DEEDS.get(deed, "") if lesson else ""))
     if shown is None:
-        return remember(HttpResponseRedirect(page_before(request, listing, deed)), replace(visitor, said=said))
+        return remember(HttpResponseRedirect(page_before(request, deed)), replace(visitor, said=said))
     context = page_of(request, visitor, shown, said)
-    if listing and request.POST.get("in_car"):
-        found = assessed(visitor.known_buyer(), listing) if listing.is_available else None
-        context |= {**car_context(request, visible(listing.pk), visitor, found), "back": question, "in_car": True}
+    if (number := open_car(request)) is not None:
+        car = visible(number)
+        found = assessed(visitor.known_buyer(), car) if car.is_available else None
+        context |= {**car_context(request, car, visitor, found), "back": question, "in_car": True}
     return remember(render(request, "shop/parts.html", context), visitor)
 
 
-def page_before(request: HttpRequest, listing: Listing | None, deed: str) -> str:
+def open_car(request: HttpRequest) -> int | None:
+    """The car whose page a button was on; it may be another than the button's, which is that of a similar car."""
+    return number_in(request.POST.get("in_car", ""))
+
+
+def page_before(request: HttpRequest, deed: str) -> str:
     question = read_back(request.POST.get("back", ""))
-    if listing and request.POST.get("in_car") and deed != "hide":
-        return f"{reverse('shop-car', args=[listing.pk])}?{urlencode({'back': question.as_query, 'quiet': '1'})}"
+    if (number := open_car(request)) is not None and deed != "hide":
+        return f"{reverse('shop-car', args=[number])}?{urlencode({'back': question.as_query, 'quiet': '1'})}"
     return f"{reverse('shop')}?{question.as_query}"
 
 

@@ -11,7 +11,7 @@ from accounts.models import AuditEntry
 from recommendations.models import MerchandisingChange, MerchandisingRule
 from shop.levers import DEEDS, LEVERS
 from tests.factories import UserFactory
-from tests.markets import Market, make_market
+from tests.markets import Market, make_market, trained_market
 
 pytestmark = pytest.mark.django_db
 SHOP, ACT = reverse("shop"), reverse("shop-act")
@@ -87,10 +87,15 @@ def test_a_rule_that_was_changed_in_the_console_is_about_that_car_again(staff, m
     press(staff, "bar", car)
     rule = MerchandisingRule.objects.get()
     rule.listings.set([other])
-    MerchandisingRule.objects.update(is_active=False, target={"makes": ["bmw"]}, holdout=50)
+    changed = {"target": {"makes": ["bmw"]}, "holdout": 50, "is_promoted": True, "priority": 3, "share": 10,
+               "strength": 7, "position": 4, "n_pinned": 9, "interest": {"makes": ["bmw"]}, "audience": "interested",
+               "ends_at": "2099-01-01T00:00Z"}  # fmt: skip
+    as_made = {name: getattr(rule, name) for name in changed}
+    MerchandisingRule.objects.update(is_active=False, **changed)
     press(staff, "bar", car)
     rule.refresh_from_db()
-    assert (rule.is_active, rule.target, rule.holdout) == (True, {}, 0)
+    assert rule.is_active
+    assert {name: getattr(rule, name) for name in changed} == as_made
     assert list(rule.listings.values_list("pk", flat=True)) == [car]
 
 
@@ -135,6 +140,25 @@ def test_every_card_says_why_it_is_there_and_leads_on(staff, market):
         for card in cards:
             assert "<summary>Why" in card
             assert all(f'value="{name} ' in card for name in (*LEVERS, "sold"))
+
+
+@pytest.mark.parametrize("with_htmx", [True, False])
+def test_a_similar_car_has_its_levers_and_the_page_stays_that_of_the_car(staff, with_htmx):
+    market = trained_market(4)
+    car = market.bmws[0]
+    page = staff.get(reverse("shop-car", args=[car.pk])).text
+    similar = page[page.index("similar-title") :]
+    keys = [int(key) for key in re.findall(r'value="pin (\d+) ', similar)]
+    assert len(keys) == len(set(keys)) == similar.count("<summary>Why") > 2
+    assert all(f'value="{name} {key} ' in similar for key in keys for name in (*LEVERS, "sold"))
+    assert len(re.findall(r' id="([^"]+)"', page)) == len(set(re.findall(r' id="([^"]+)"', page)))
+    sent = {"act": f"boost {keys[0]} - 0", "back": "", "in_car": str(car.pk)}
+    said = staff.post(ACT, sent, headers=HTMX if with_htmx else {}, follow=True).text
+    assert LEVERS["boost"].done in said
+    assert re.search(rf'id="car-title"[^>]*>{car.name}<', said)
+    assert f'value="unboost {keys[0]} ' in said
+    assert "similar-title" not in Client().get(SHOP).text
+    assert 'value="pin ' not in Client().get(reverse("shop-car", args=[car.pk])).text
 
 
 def test_a_lever_needs_the_token_of_its_page(market):
