@@ -18,13 +18,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from console import auditing
 from console.charts import Line, line_chart, time_axis
 from console.formats import NONE, ago, badge, clock
 from console.pages import ConsoleAdmin
 from jobs.queue import enqueue_on_commit
+from recommendations.admin.lab_form import versions
 from recommendations.admin.pages import RowsPage
 from recommendations.admin.weights import BUYERS_ROWS, WeightsPage
 from recommendations.admin.weights_forms import VariantForm, describe_rules
@@ -33,13 +34,13 @@ from recommendations.evaluation.experiment_log import SEGMENTS, Reading
 from recommendations.evaluation.experiment_report import Difference, Report, plan_of, promise_of, report_on
 from recommendations.models import EventKind, Experiment, Placement
 from recommendations.models.experiments import HOLDOUT
-from recommendations.serving.placements import changed, refuse_variants
+from recommendations.serving.placements import changed, refuse_mode, refuse_variants
 
 Status = Experiment.Status
 LABELS = {Status.DRAFT: "", Status.SCHEDULED: "info", Status.RUNNING: "success", Status.STOPPED: "warning"}
 ARMS = range(1, 5)  # of the form
 AS_IT_IS = ("as-it-is", "new")  # names that a new experiment begins with
-FIXED = ("slug", "placement", "holdout", "metric", "outcome_days", "smallest_lift")  # once it was started
+FIXED = ("slug", "placement", "mode", "holdout", "metric", "outcome_days", "smallest_lift")  # once it was started
 VERDICTS = {"better": "success", "worse": "danger", "open": ""}
 NEVER_RAN = "The experiment “{}” ran already: what was measured would mean nothing after a change. Copy it instead."
 
@@ -56,7 +57,11 @@ def arm_fields(number: int) -> dict[str, forms.Field]:
         widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any"}),
         help_text="Of the buyers who take part; even shares answer soonest." if number == 1 else "",
     )  # fmt: skip
-    return {f"arm_{number}": name, f"share_{number}": share}
+    version = forms.ChoiceField(
+        label="Ranker version", required=False, widget=UnfoldAdminSelectWidget,
+        help_text="Lists of this variant are ranked by it; without one, by whichever is live." if number == 1 else "",
+    )  # fmt: skip
+    return {f"arm_{number}": name, f"share_{number}": share, f"version_{number}": version}
 
 
 def with_arms(form: Any) -> Any:
@@ -72,7 +77,7 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at
     class Meta:
         model = Experiment
         fields = [
-            "slug", "placement", "status", "note", "holdout", "metric", "outcome_days", "smallest_lift",
+            "slug", "placement", "status", "mode", "note", "holdout", "metric", "outcome_days", "smallest_lift",
             "stops_harmful", "starts_at", "ends_at",
         ]  # fmt: skip
 
@@ -82,6 +87,12 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at
         self.names = [instance.control_arm, *instance.other_arms] if instance and instance.variants else []
         kwargs["initial"] = {**self._as_typed(instance), **(kwargs.get("initial") or {})}
         super().__init__(*args, **kwargs)
+        if "mode" in self.fields:  # else it ran already
+            self.fields["mode"].required = False  # left out: as it is
+        choices = [("", "The live one"), *versions()]
+        for number in ARMS:
+            if f"version_{number}" in self.fields:
+                self.fields[f"version_{number}"].choices = choices  # type: ignore[attr-defined]
 
     def _as_typed(self, instance: Experiment | None) -> dict[str, Any]:
         """Names and shares in percent, the control first."""
@@ -91,7 +102,11 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at
         return {
             key: value
             for n, name in rows
-            for key, value in ((f"arm_{n}", name), (f"share_{n}", round(100 * instance.shares[name], 2)))
+            for key, value in (
+                (f"arm_{n}", name),
+                (f"share_{n}", round(100 * instance.shares[name], 2)),
+                (f"version_{n}", str(instance.variants[name].get("version") or "")),
+            )
         }
 
     def clean(self) -> dict[str, Any]:
@@ -103,7 +118,15 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at
             self.add_error("status", problem)
         elif status == Status.RUNNING and (other := self._running_beside(cleaned)):
             self.add_error("status", f"“{other}” is running on this placement already; stop it first.")
+        elif status == Status.RUNNING and self.was != Status.RUNNING and not self.errors:
+            self._refuse_start()
         return cleaned
+
+    def _refuse_start(self) -> None:
+        try:
+            experiment_watch.refuse_memory(self.instance)
+        except ValidationError as error:
+            self.add_error("status", error)
 
     def _clean_arms(self, cleaned: dict[str, Any]) -> None:
         """Read the variants; a row that was renamed keeps its rules."""
@@ -117,11 +140,16 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at
         before = dict(zip(ARMS, self.names, strict=False))
         stored = self.instance.variants
         variants = {
-            name: {"share": share or 0, "overrides": stored.get(before.get(n, ""), {}).get("overrides", {})}
+            name: {
+                "share": share or 0,
+                "overrides": stored.get(before.get(n, ""), {}).get("overrides", {}),
+                **({"version": int(version)} if (version := cleaned.get(f"version_{n}")) else {}),
+            }
             for n, name, share in named
         }
         try:
             refuse_variants(variants, cleaned.get("placement"))
+            refuse_mode(cleaned.get("mode") or self.instance.mode, variants)
         except ValidationError as error:
             self.add_error("arm_1", error)
             return
@@ -149,7 +177,11 @@ FIELDSETS: list[tuple[str | None, dict[str, Any]]] = [
         "Variants",
         {
             "description": "Rules of each variant are set after saving, with a preview on real buyers.",
-            "fields": [*((f"arm_{number}", f"share_{number}") for number in ARMS), "holdout"],
+            "fields": [
+                "mode",
+                *((f"arm_{number}", f"share_{number}", f"version_{number}") for number in ARMS),
+                "holdout",
+            ],
         },
     ),
     ("When", {"description": "Times are looked at every five minutes.", "fields": [("starts_at", "ends_at")]}),
@@ -176,7 +208,7 @@ class ExperimentAdmin(ConsoleAdmin):
         if obj is None or (obj.is_open and self.has_change_permission(request, obj)):
             return FIELDSETS
         return [
-            (title, {**given, "fields": ["arms", "holdout"]} if title == "Variants" else given)
+            (title, {**given, "fields": ["mode", "arms", "holdout"]} if title == "Variants" else given)
             for title, given in FIELDSETS
         ]
 
@@ -187,7 +219,9 @@ class ExperimentAdmin(ConsoleAdmin):
         made = super().get_form(request, obj, change, **kwargs)
         if obj is not None and not obj.is_open:
             made.base_fields = {
-                name: field for name, field in made.base_fields.items() if not name.startswith(("arm_", "share_"))
+                name: field
+                for name, field in made.base_fields.items()
+                if not name.startswith(("arm_", "share_", "version_"))
             }
         return made
 
@@ -237,7 +271,16 @@ class ExperimentAdmin(ConsoleAdmin):
 
     @display(description="Variants")
     def arms(self, experiment: Experiment) -> str:
-        return " · ".join(f"{name}: {share:.0%}" for name, share in experiment.shares.items()) or NONE
+        shares = experiment.shares
+        return " · ".join(
+            f"{name}{ranked_by(variant)}{'' if experiment.is_interleaved else f': {shares[name]:.0%}'}"
+            for name, variant in sorted(experiment.variants.items())
+        ) or NONE  # fmt: skip
+
+
+def ranked_by(variant: Mapping[str, Any]) -> str:
+    """The version that a variant names, in words; empty where it names none."""
+    return f", ranked by v{variant['version']}" if variant.get("version") else ""
 
 
 def headline(experiment: Experiment) -> tuple[str, str]:
@@ -290,7 +333,8 @@ class ExperimentPage(RowsPage):
     def variant_card(self, name: str) -> dict[str, Any]:
         """A variant with what differs from the placement, and where to change it."""
         experiment = self.experiment
-        overrides = experiment.variants[name].get("overrides", {})
+        variant = experiment.variants[name]
+        overrides = variant.get("overrides", {})
         usual = describe_rules(experiment.placement)
         own = describe_rules(changed(experiment.placement, overrides))
         stopped = experiment.stopped_arms.get(name)
@@ -299,7 +343,10 @@ class ExperimentPage(RowsPage):
             "name": name,
             "share": experiment.shares[name],
             "is_control": name == experiment.control_arm,
-            "rules": [(rule, usual[rule], value) for rule, value in own.items() if value != usual[rule]],
+            "rules": [
+                *([("Ranker", "the live one", f"v{version}")] if (version := variant.get("version")) else []),
+                *((rule, usual[rule], value) for rule, value in own.items() if value != usual[rule]),
+            ],
             "stopped": f"Stopped {clock(experiment.stopped_at_of(name))}: {stopped['why']}." if stopped else "",
             "url": reverse(
                 "admin:recommendations_experiment_variant",
@@ -324,7 +371,7 @@ class ExperimentPage(RowsPage):
             messages.warning(self.request, "It was started already.")
             return
         try:
-            refuse_variants(experiment.variants, experiment.placement)
+            experiment_watch.refuse_start(experiment)
             with transaction.atomic():
                 experiment_watch.plan_start(experiment, timezone.now())
                 experiment.save()
@@ -334,7 +381,8 @@ class ExperimentPage(RowsPage):
         except IntegrityError:
             messages.error(self.request, "Not started: another experiment runs on this placement; stop it first.")
         else:
-            messages.success(self.request, "Started. Its buyers get their variant from the next list on.")
+            said = "Both variants make the lists" if experiment.is_interleaved else "Its buyers get their variant"
+            messages.success(self.request, f"Started. {said} from the next list on.")
 
     def stop(self) -> None:
         if self.experiment.status != Status.RUNNING:
@@ -357,7 +405,7 @@ class ExperimentPage(RowsPage):
         made = Experiment.objects.create(
             slug=slug, placement=old.placement, note=old.note, variants=old.variants, control=old.control,
             holdout=old.holdout, metric=old.metric, outcome_days=old.outcome_days, smallest_lift=old.smallest_lift,
-            stops_harmful=old.stops_harmful,
+            stops_harmful=old.stops_harmful, mode=old.mode,
         )  # fmt: skip
         auditing.record(by=self.request.user, action="added", target=made, note=f"A copy of {old}")
         return redirect("admin:recommendations_experiment_report", made.pk)
@@ -383,6 +431,7 @@ def as_shown(experiment: Experiment, report: Report) -> dict[str, Any]:
             (one, "takes no part" if one.name == HOLDOUT else "control" if one.name == experiment.control_arm else "")
             for one in report.arms
         ],
+        "is_together": experiment.is_interleaved,
         "has_value": any(one.value for one in report.arms),
         "differences": [shown(one) for one in report.differences],
         "others": [shown(one) for one in report.other],
@@ -459,7 +508,8 @@ class VariantPage(WeightsPage):
         return overrides
 
     def form(self, asked: Any) -> VariantForm:
-        return VariantForm(asked, self.experiment.placement, self.overrides)
+        version_id = self.experiment.variants[self.variant].get("version")
+        return VariantForm(asked, self.experiment.placement, self.overrides, version_id)
 
     def may_save(self) -> bool:
         return self.request.user.has_perm("recommendations.change_experiment")

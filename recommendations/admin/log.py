@@ -232,7 +232,8 @@ def car_row(one: Explained, listing: Listing | None, done: list[str]) -> list[An
 
 def why_there(one: Explained) -> str | SafeString:
     """What the record says of rules, and the terms of the score behind a line to open."""
-    said = "; ".join([*one.rules, *(["labelled as promoted"] if one.is_promoted else [])])
+    chosen = [f"chosen by the variant “{one.chosen_by}”"] if one.chosen_by else []
+    said = "; ".join([*chosen, *one.rules, *(["labelled as promoted"] if one.is_promoted else [])])
     if not one.terms:
         return said or NONE
     lines = operator_breakdown(one.terms, sum(one.terms.values()))

@@ -245,9 +245,21 @@ class VariantForm(MixForm):
 
     numbers = tuple(field for field in MIX_FIELDS if field != "k")
 
-    def __init__(self, asked: Mapping[str, Any], placement: Placement, overrides: Mapping[str, Any]) -> None:
-        self.usual = placement
+    def __init__(
+        self,
+        asked: Mapping[str, Any],
+        placement: Placement,
+        overrides: Mapping[str, Any],
+        version_id: int | None = None,
+    ) -> None:
+        self.usual, self.version_id = placement, version_id
         super().__init__(asked, changed(placement, overrides))
+
+    def setups(self) -> tuple[ListSetup, ListSetup]:
+        """Lists of the placement by the live ranker, and those of the variant by its own."""
+        if self.version_id is None:
+            return super().setups()
+        return ListSetup(None, Rules(self.usual)), ListSetup(None, Rules(self.mixed(), version_id=self.version_id))
 
     def overrides(self) -> dict[str, Any]:
         """What differs from the placement's own rules; filters stay as the variant has them."""

@@ -278,8 +278,8 @@ class RecommendedCarSerializer(PricedCardSerializer):
     )
     placed_by = serializers.CharField(
         help_text="What put it where it stands. Cars with `score` stand in the order of their scores; others say what "
-        "came before the score: `pinned`, `promoted`, `exploration`, `new`, `wish`, `cap`, `variety`, `shown often` or "
-        "`stand-in`."
+        "came before the score: `pinned`, `promoted`, `exploration`, `new`, `wish`, `cap`, `variety`, `shown often`, "
+        "`stand-in` or, in lists that two variants of an experiment make together, `interleaved`."
     )
     propensity = serializers.FloatField(
         allow_null=True,

@@ -113,6 +113,30 @@ def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
 
 
 @on_primary()
+def preference_in_space(buyer: Buyer, listing_index: ListingIndex) -> Preference | None:
+    """As ``current_preference``, in the space of a version that is not live; no worker prepares these.
+
+    Two who ask at once compute the same.
+    """
+    if not buyer.is_personalised:
+        return None
+    version_id = listing_index.version_id
+    basis = digest_of_basis(EventKind.objects.all(), buyer.questionnaire)
+    position = LogPosition.of(buyer.pk)
+    stored = Preference.objects.filter(buyer=buyer, version_id=version_id).first()
+    if stored and is_current(stored, position, basis):
+        return stored
+    if not position.n_interactions and not buyer.questionnaire:
+        return None
+    now = timezone.now()
+    behind = [Behind(buyer, position, basis, stored)]
+    events = read_histories([buyer.pk], settings.EVENTS_PER_BUYER)
+    preferences = learned(behind, evidence_of(behind, events, listing_index, now), now, is_hurried=True)
+    store(preferences)
+    return preferences[0]
+
+
+@on_primary()
 def bring_up_to_date(buyers: Sequence[Buyer], *, by: str) -> int:
     """Compute the preferences that are behind among those of many buyers, side by side; returns how many.
 

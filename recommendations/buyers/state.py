@@ -67,7 +67,7 @@ SELECT coalesce(json_agg(json_build_array(listing_id, weight, extract(epoch FROM
 PLACEMENT = """
 SELECT json_build_array(row_to_json(p), (
     SELECT json_build_object('slug', e.slug, 'variants', e.variants, 'holdout', e.holdout,
-        'stopped_arms', e.stopped_arms) FROM recommendations_experiment e
+        'stopped_arms', e.stopped_arms, 'mode', e.mode, 'control', e.control) FROM recommendations_experiment e
     WHERE e.status = 'running' AND e.placement_id = p.id LIMIT 1))::text
 FROM recommendations_placement p WHERE p.slug = %(placement)s"""
 

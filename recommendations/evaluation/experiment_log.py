@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from recommendations.metrics.experiments import Moments
 from recommendations.models import EventKind, Experiment, impressions
 from recommendations.models.bots import is_person
-from recommendations.models.experiments import HOLDOUT
+from recommendations.models.experiments import HOLDOUT, INTERLEAVED
+from recommendations.serving.interleaving import TEAMS
 
 BEFORE_DAYS = 14  # what is known of a buyer from before
 EARLY_DAYS = 1  # what guardrails look at, so that harm shows soon
@@ -94,6 +95,70 @@ SELECT variant, day, activity, is_guest, count(*), sum(n_lists), sum(n_shown), s
     {sums("y[{0}] * y[{0}]")},
     {sums("x * y[{0}]")}
 FROM buyers GROUP BY 1, 2, 3, 4 ORDER BY 2, 1, 3, 4
+"""
+
+
+# The same where two variants made the lists together: what buyers did with the cars of each, and the difference. A car
+# is that of the variant that chose it in the list it was found in; what came without a list, where both did not.
+COUNTED = {
+    "clicks": "count(DISTINCT listing_id) FILTER (WHERE is_click AND is_of_list AND team = {0} AND NOT is_before)",
+    "contacts": "count(DISTINCT listing_id) FILTER (WHERE is_contact AND team = {0} AND NOT is_before)",
+    "early_clicks": "count(DISTINCT listing_id) FILTER (WHERE is_click AND is_of_list AND team = {0} AND is_early)",
+    "early_contacts": "count(DISTINCT listing_id) FILTER (WHERE is_contact AND team = {0} AND is_early)",
+    "early_dismissals": "count(DISTINCT listing_id) FILTER (WHERE is_dismissal AND team = {0} AND is_early)",
+    VALUE: "coalesce(sum(value) FILTER (WHERE team = {0} AND NOT is_before), 0)",
+}
+OF_TEAMS = [[COUNTED[name].format(f"'{team}'") for name in OUTCOMES] for team in TEAMS]
+READ_TOGETHER = f"""
+WITH lists AS (
+    SELECT id, buyer_id, served_at, length(teams) - length(replace(teams, 'a', '')) AS n_a,
+        length(teams) - length(replace(teams, 'b', '')) AS n_b, first_value(served_at) OVER entry AS at
+    FROM recommendations_servedlist
+    WHERE placement_id = %(placement)s AND served_at >= %(since)s AND served_at < %(until)s AND buyer_id IS NOT NULL
+        AND variant = %(together)s AND {is_person("recommendations_servedlist.buyer_id")}
+    WINDOW entry AS (PARTITION BY buyer_id ORDER BY served_at, id)
+),
+entered AS MATERIALIZED (
+    SELECT buyer_id, at, array_agg(id) AS list_ids, count(*) AS n_lists, sum(n_a) AS n_a, sum(n_b) AS n_b
+    FROM lists WHERE served_at < at + %(window)s::interval GROUP BY 1, 2
+),
+buyers AS (
+    SELECT (entered.at AT TIME ZONE 'UTC')::date AS day,
+        CASE WHEN n_before = 0 THEN 'new' WHEN n_before < %(many)s THEN 'some' ELSE 'many' END AS activity,
+        buyer.visitor_key IS NOT NULL AND buyer.user_id IS NULL AS is_guest, n_lists, n_a, n_b, a, b,
+        ARRAY[{", ".join(f"b[{at}] - a[{at}]" for at in range(1, len(OUTCOMES) + 1))}] AS more
+    FROM entered JOIN accounts_buyer AS buyer ON buyer.id = entered.buyer_id
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE is_before) AS n_before,
+            ARRAY[{", ".join(OF_TEAMS[0])}]::float[] AS a, ARRAY[{", ".join(OF_TEAMS[1])}]::float[] AS b
+        FROM (
+            SELECT event.listing_id, event.value, kind_id = ANY(%(contacts)s) AS is_contact,
+                kind_id = ANY(%(dismissals)s) AS is_dismissal, kind_id = ANY(%(favourable)s) AS is_click,
+                occurred_at < entered.at AS is_before,
+                occurred_at >= entered.at AND occurred_at < entered.at + %(early)s::interval AS is_early,
+                found.id IS NOT NULL AS is_of_list,
+                CASE WHEN found.id IS NOT NULL
+                    THEN substr(found.teams, array_position(found.listing_ids, event.listing_id), 1)
+                    ELSE (SELECT CASE WHEN min(team) = max(team) THEN min(team) END
+                        FROM recommendations_servedlist AS shown
+                        CROSS JOIN LATERAL unnest(shown.listing_ids, string_to_array(shown.teams, NULL))
+                            AS car (listing_id, team)
+                        WHERE shown.id = ANY(entered.list_ids) AND car.listing_id = event.listing_id) END AS team
+            FROM recommendations_interaction AS event
+            LEFT JOIN recommendations_servedlist AS found ON found.id = event.served_list_id
+                AND found.id = ANY(entered.list_ids) AND event.attribution IN ('', 'checked')
+            WHERE event.buyer_id = entered.buyer_id AND occurred_at >= entered.at - %(before)s::interval
+                AND occurred_at < entered.at + %(window)s::interval
+        ) AS event
+    ) AS acted
+)
+SELECT variant, day, activity, is_guest, count(*), sum(n_lists), sum(n), 0, 0,
+    {sums("y[{0}]")},
+    {sums("y[{0}] * y[{0}]")},
+    {sums("0 * y[{0}]")}
+FROM buyers CROSS JOIN LATERAL (
+    VALUES (%(control)s, n_a, a), (%(other)s, n_b, b), (%(together)s, n_a + n_b, more)
+) AS side (variant, n, y) GROUP BY 1, 2, 3, 4 ORDER BY 2, 1, 3, 4
 """
 
 
@@ -258,8 +323,11 @@ def read_experiment(experiment: Experiment, now: datetime) -> Reading:
         "many": MANY_EVENTS,
         **kinds(),
     }
+    is_together = experiment.is_interleaved and not is_before
+    if is_together:
+        parameters |= {"together": INTERLEAVED, "control": experiment.control_arm, "other": experiment.other_arms[0]}
     with connection.cursor() as cursor:
-        cursor.execute(READ, parameters)
+        cursor.execute(READ_TOGETHER if is_together else READ, parameters)
         return Reading(now, tuple(cells_of(cursor.fetchall())), days)
 
 

@@ -17,12 +17,14 @@ from recommendations.metrics.experiments import (
     Comparison,
     buyers_needed,
     compare,
+    compare_pairs,
     explained,
     holm,
+    pairs_needed,
     ratio_p,
 )
 from recommendations.models import Experiment
-from recommendations.models.experiments import HOLDOUT
+from recommendations.models.experiments import HOLDOUT, INTERLEAVED
 
 LONGEST_DAYS = 365  # longer promises are none
 VERDICTS = {1: "better", -1: "worse", 0: "open"}
@@ -216,7 +218,7 @@ def figures_of(experiment: Experiment, reading: Reading) -> list[ArmFigures]:
     shares = experiment.shares
     for name in (experiment.control_arm, *experiment.other_arms, HOLDOUT):
         cells = [cell for cell in reading.cells if cell.variant == name]
-        if name == HOLDOUT and not cells and not experiment.holdout:
+        if name == HOLDOUT and (experiment.is_interleaved or (not cells and not experiment.holdout)):
             continue
         clicks, contacts = (reading.moments(metric, name) for metric in ("clicks", "contacts"))
         found.append(
@@ -248,7 +250,11 @@ def planned_buyers(experiment: Experiment) -> float:
 def compared(
     experiment: Experiment, reading: Reading, outcome: str, arm: str, *, segment: str = "", alpha: float
 ) -> Comparison:
-    control, other = (reading.moments(outcome, name, segment) for name in (experiment.control_arm, arm))
+    control = reading.moments(outcome, experiment.control_arm, segment)
+    if experiment.is_interleaved:
+        difference = reading.moments(outcome, INTERLEAVED, segment)
+        return compare_pairs(control, difference, planned=planned_buyers(experiment), alpha=alpha)
+    other = reading.moments(outcome, arm, segment)
     return compare(control, other, planned=planned_buyers(experiment), alpha=alpha)
 
 
@@ -285,8 +291,9 @@ def curve_of(experiment: Experiment, reading: Reading, arm: str) -> Curve:
     days = reading.days(experiment.metric)
     if not days:
         return Curve(arm, (), (), (), ())
-    control, other = (reading.daily(experiment.metric, name) for name in (experiment.control_arm, arm))
-    found = compare(control, other, planned=planned_buyers(experiment), alpha=alpha_of(experiment))
+    way, name = (compare_pairs, INTERLEAVED) if experiment.is_interleaved else (compare, arm)
+    control, other = (reading.daily(experiment.metric, one) for one in (experiment.control_arm, name))
+    found = way(control, other, planned=planned_buyers(experiment), alpha=alpha_of(experiment))
     values, lows, highs = (found.relative(each) for each in (found.difference, found.low, found.high))
     known = [number for number in range(len(days)) if np.isfinite(lows[number])]
     return Curve(
@@ -297,7 +304,12 @@ def curve_of(experiment: Experiment, reading: Reading, arm: str) -> Curve:
 
 
 def sample_ratio_p(experiment: Experiment, reading: Reading) -> float:
-    """Whether buyers came into the arms in their shares, until the first arm was stopped, which takes no more."""
+    """Whether buyers came into the arms in their shares, until the first arm was stopped, which takes no more.
+
+    Where variants make lists together, every buyer is in both.
+    """
+    if experiment.is_interleaved:
+        return 1.0
     stops = [moment for name in experiment.stopped_arms if (moment := experiment.stopped_at_of(name))]
     until = min(stops).date() if stops else None
     names = sorted(experiment.variants)
@@ -325,6 +337,8 @@ def harms_in(experiment: Experiment, reading: Reading) -> tuple[Harm, ...]:
 def plan_of(experiment: Experiment, reading: Reading) -> Plan:
     """How many buyers and days it takes to find the lift in question, by what the control, or the placement, does."""
     is_started = experiment.started_at is not None
+    if experiment.is_interleaved:
+        return plan_together(experiment, reading, is_started=is_started)
     now = reading.moments(experiment.metric, experiment.control_arm if is_started else BASELINE)
     shares = experiment.shares
     others = [shares[name] for name in experiment.other_arms]
@@ -342,10 +356,30 @@ def plan_of(experiment: Experiment, reading: Reading) -> Plan:
     return Plan(needed, days, a_day, mean)
 
 
+def plan_together(experiment: Experiment, reading: Reading, *, is_started: bool) -> Plan:
+    """The same where two variants make lists together.
+
+    Before the start, each is taken to choose half of the cars that buyers go for, by one coin a car: then the
+    difference of a buyer spreads as widely as a count of so many does (Poisson).
+    """
+    if is_started:
+        mean = float(reading.moments(experiment.metric, experiment.control_arm).mean)
+        variance = float(reading.moments(experiment.metric, INTERLEAVED).variance)
+    else:
+        both = float(reading.moments(experiment.metric, BASELINE).mean)
+        mean, variance = both / 2, both
+    needed = pairs_needed(mean=mean, variance=variance, lift=experiment.smallest_lift / 100)
+    a_day = entries_a_day(reading) * (1.0 if is_started else 1.0 - experiment.holdout / 100)
+    days = needed / a_day + experiment.outcome_days + 1 if a_day else inf
+    return Plan(needed, days, a_day, mean)
+
+
 def entries_a_day(reading: Reading) -> float:
     """Buyers who enter on an average day; the day of the reading itself is not over, and does not count."""
     today = reading.read_at.date()
     entries = [cell for cell in reading.cells if cell.variant != HOLDOUT and cell.day < today]
+    together = [cell for cell in entries if cell.variant == INTERLEAVED]  # the sides of it are the same buyers
+    entries = together or entries
     if not entries:
         return 0.0
     n_days = (today - min(cell.day for cell in entries)).days
@@ -357,7 +391,7 @@ def verdict_on(
     experiment: Experiment, reading: Reading, differences: Sequence[Difference], ratio: float, plan: Plan
 ) -> tuple[str, str]:
     """What to believe, and its colour."""
-    what = experiment.metric
+    what = f"{experiment.metric} {'on the cars it chose' if experiment.is_interleaved else 'per buyer'}"
     if ratio < RATIO_ALPHA:
         return (
             "Do not believe this experiment: the variants did not get their shares of the buyers, so something in how "
@@ -371,14 +405,14 @@ def verdict_on(
     if better:
         best = max(better, key=lambda one: one.value)
         return (
-            f"“{best.arm}” is better than “{experiment.control_arm}”: {best.value:+.0%} {what} per buyer "
+            f"“{best.arm}” is better than “{experiment.control_arm}”: {best.value:+.0%} {what} "
             f"({best.low:+.0%} to {best.high:+.0%}).",
             "success",
         )
     if known and all(one.verdict == "worse" for one in known):
         best = max(known, key=lambda one: one.value)
         return (
-            f"Keep “{experiment.control_arm}”: “{best.arm}” has {best.value:+.0%} {what} per buyer "
+            f"Keep “{experiment.control_arm}”: “{best.arm}” has {best.value:+.0%} {what} "
             f"({best.low:+.0%} to {best.high:+.0%}).",
             "danger",
         )

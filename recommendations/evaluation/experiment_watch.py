@@ -6,6 +6,7 @@ import logging
 from datetime import datetime, timedelta
 from math import isfinite
 
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -14,8 +15,10 @@ from accounts.models import User
 from console import auditing
 from recommendations.evaluation.experiment_log import Reading, read_experiment
 from recommendations.evaluation.experiment_report import Harm, harms_in, plan_of
+from recommendations.listings.other_versions import HELD_AT_MOST
 from recommendations.metrics.experiments import LEAST_BUYERS
-from recommendations.models import Experiment
+from recommendations.models import Experiment, RankerVersion
+from recommendations.serving.placements import refuse_mode, refuse_variants
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,8 @@ def watch_one(experiment: Experiment, now: datetime) -> None:
         return
     if experiment.status == Status.STOPPED and not is_going_on(experiment, now):
         return
+    if experiment.status == Status.RUNNING and (gone := versions_gone(experiment)):
+        stop(experiment, reason=f"The ranker version {gone[0]} that a variant names cannot answer any more.", at=now)
     measure(experiment, now)
     if experiment.status == Status.STOPPED:
         return
@@ -53,6 +58,35 @@ def watch_one(experiment: Experiment, now: datetime) -> None:
         stop_harmful(experiment, now)
     if experiment.ends_at and experiment.ends_at <= now and experiment.status == Status.RUNNING:
         stop(experiment, reason="its end was reached", at=experiment.ends_at)
+
+
+def versions_gone(experiment: Experiment) -> list[str]:
+    """Versions that variants name and that have no vectors any more."""
+    usable = set(RankerVersion.objects.usable().filter(pk__in=experiment.version_ids).values_list("pk", flat=True))
+    return [f"v{key}" for key in sorted(experiment.version_ids - usable)]
+
+
+def versions_beside(experiment: Experiment) -> set[int]:
+    """Versions beside the live one that lists would be made by if it ran, those of other experiments included."""
+    running = Experiment.objects.filter(status=Status.RUNNING).exclude(pk=experiment.pk)
+    live = RankerVersion.objects.live()
+    return set().union(experiment.version_ids, *(one.version_ids for one in running)) - {live.pk if live else 0}
+
+
+def refuse_start(experiment: Experiment) -> None:
+    """Raise ValidationError where its variants could not be served."""
+    refuse_variants(experiment.variants, experiment.placement)
+    refuse_mode(experiment.mode, experiment.variants)
+    refuse_memory(experiment)
+
+
+def refuse_memory(experiment: Experiment) -> None:
+    """Raise ValidationError where more versions would serve lists than a process can hold."""
+    if len(versions_beside(experiment)) > HELD_AT_MOST:
+        raise ValidationError(
+            f"With the experiments that run, more than {HELD_AT_MOST} ranker versions beside the live one would have "
+            "to be held in memory. Stop one of those, or name fewer versions."
+        )
 
 
 def is_going_on(experiment: Experiment, now: datetime) -> bool:
@@ -91,10 +125,13 @@ def plan_start(experiment: Experiment, now: datetime) -> None:
 
 def start_scheduled(experiment: Experiment, now: datetime) -> None:
     try:
+        refuse_start(experiment)
         with transaction.atomic():
             plan_start(experiment, now)
             experiment.save()
             auditing.record(by=None, action="started", target=experiment, note="As scheduled")
+    except ValidationError as refused:
+        logger.warning("experiment %s is due, and cannot start: %s", experiment.slug, " ".join(refused.messages))
     except IntegrityError:  # another runs there: this one waits until it has stopped
         logger.warning("experiment %s is due, and another runs on its placement", experiment.slug)
 

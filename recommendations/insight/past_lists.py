@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,8 +13,10 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.exceptions import RankerRefused
 from recommendations.insight.what_if import WhatIf, answer
-from recommendations.models import MerchandisingRule, ServedList
+from recommendations.models import Experiment, MerchandisingRule, ServedList
 from recommendations.serving.explanations import explain
+from recommendations.serving.interleaving import NEITHER, TEAMS
+from recommendations.serving.placements import Rules, rules_together
 
 VERBS = {"pin": "pinned", "boost": "boosted", "bury": "buried", "cap": "counted", "hide": "hidden"}
 CLOSE = 0.01  # a score that is this near to the recorded one is the same
@@ -29,6 +31,7 @@ class Explained:
         listing_id, source, score: As recorded.
         rules: What merchandising rules did to it, in words, as recorded.
         is_promoted: Whether it was labelled.
+        chosen_by: The variant of an experiment that chose it, where two made the list together; else "".
         terms: Its score taken apart as of then, under the same version; empty where that cannot be done any more.
         is_exact: Whether those terms add up to the recorded score: the facts of the car have not changed since.
     """
@@ -39,6 +42,7 @@ class Explained:
     score: float
     rules: tuple[str, ...] = ()
     is_promoted: bool = False
+    chosen_by: str = ""
     terms: Mapping[str, float] | None = None
 
     @property
@@ -49,12 +53,14 @@ class Explained:
 def explained(served: ServedList) -> list[Explained]:
     """Every car of a recorded list, in its order."""
     rules, promoted = rules_by_position(served), set(served.merchandising.get("promoted", ()))
-    terms = terms_as_of(served)
+    experiment = experiment_together(served)
+    teams = teams_of(served, experiment)
+    terms = terms_as_of(served, experiment)
     rows = zip(served.listing_ids, served.scores, served.sources, strict=False)
     return [
         Explained(
             position, listing_id, source, score, tuple(rules.get(position, ())), position in promoted,
-            terms.get(listing_id),
+            teams.get(position, ""), terms.get(listing_id),
         )
         for position, (listing_id, score, source) in enumerate(rows, start=1)
     ]  # fmt: skip
@@ -72,18 +78,52 @@ def rules_by_position(served: ServedList) -> dict[int, list[str]]:
     return found
 
 
-def terms_as_of(served: ServedList) -> dict[int, Mapping[str, float]]:
-    """Listing id -> the terms of its score for that buyer, then, by that version; empty where those are gone."""
+def experiment_together(served: ServedList) -> Experiment | None:
+    """The experiment whose two variants made the list together; None of other lists, or where it is gone."""
+    if not served.teams:
+        return None
+    ran = Experiment.objects.filter(
+        placement=served.placement, mode=Experiment.Mode.INTERLEAVED, started_at__lte=served.served_at
+    )
+    return ran.order_by("-started_at").first()
+
+
+def teams_of(served: ServedList, experiment: Experiment | None) -> dict[int, str]:
+    """Position -> the name of the variant that chose the car there; without what merchandising rules pinned."""
+    names = dict(zip(TEAMS, ("the control", "the other variant"), strict=True))
+    if experiment is not None and len(experiment.variants) == len(TEAMS):
+        names = dict(zip(TEAMS, (experiment.control_arm, *experiment.other_arms), strict=True))
+    return {position: names[team] for position, team in enumerate(served.teams, start=1) if team in names}
+
+
+def terms_as_of(served: ServedList, experiment: Experiment | None) -> dict[int, Mapping[str, float]]:
+    """Listing id -> the terms of its score for that buyer, then, by that version; empty where those are gone.
+
+    Of a list that two variants made together, each car's are those of the variant that chose it.
+    """
     oldest = timezone.now() - timedelta(days=settings.WINDOW_LOOKBACK_DAYS)
     if served.buyer is None or served.version_id is None or served.served_at < oldest:
         return {}
-    listings = list(Listing.objects.with_card_data().filter(pk__in=served.listing_ids))
+    if experiment is None or served.placement is None:
+        return terms_by(served, None, served.listing_ids)
+    control = rules_together(served.placement, vars(experiment))
+    found: dict[int, Mapping[str, float]] = {}
+    for rules, letters in ((control, (TEAMS[0], NEITHER)), (control.other, TEAMS[1])):
+        ids = [key for key, team in zip(served.listing_ids, served.teams, strict=False) if team in letters]
+        found |= terms_by(served, rules, ids) if ids else {}
+    return found
+
+
+def terms_by(served: ServedList, rules: Rules | None, listing_ids: Sequence[int]) -> dict[int, Mapping[str, float]]:
+    """The same of some of its cars, by the rules of a variant where they were chosen by them."""
+    listings = list(Listing.objects.with_card_data().filter(pk__in=listing_ids))
     question = WhatIf(
-        buyer=served.buyer,
+        buyer=served.buyer,  # type: ignore[arg-type] # a list without one is not asked about
         k=1,
         filters=ListingFilters.from_query(served.filters),
-        version_id=served.version_id,
+        version_id=(rules and rules.version_id) or served.version_id,
         as_of=served.served_at,
+        rules=rules,
     )
     try:
         scorer = answer(question).scorer

@@ -71,7 +71,7 @@ class WhatIf:
     Attributes:
         buyer: Whose list it is.
         k, filters, placement, source: As of ``ListRequest``.
-        version_id: Which version ranks.
+        version_id: Which version ranks; left out, the one of the buyer's variant, or the live one.
         as_of: When the buyer asks: with the events before, among the cars that were for sale then.
         events: What they do besides, at that moment, in this order.
         kinds: Slug -> kind, in place of the stored ones.
@@ -133,7 +133,8 @@ class Answer:
 
 def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
     """The list under all that is supposed; raises RankerRefused where there is no such version to ask."""
-    with borrow_version(question.version_id) as listing_index:
+    rules = question.rules or rules_of(question.placement, question.buyer)
+    with borrow_version(question.version_id or rules.version_id) as listing_index:
         as_of = question.as_of or timezone.now()
         if question.as_of:
             listing_index = index_as_of(listing_index, question.as_of)
@@ -141,7 +142,6 @@ def answer(question: WhatIf, *, with_dropped: bool = False) -> Answer:
         buyer_context = buyer_context_in(
             listing_index, question.buyer, preference, opened_by(question), moment=question.as_of
         )
-        rules = question.rules or rules_of(question.placement, question.buyer)
         rules = replace(rules, plan=plan_of(question, rules, buyer_context))
         market_view = MarketView(listing_index, market_statistics_of(question), {})
         selection = selection_context_of(question, rules, market_view)

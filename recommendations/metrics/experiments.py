@@ -145,6 +145,34 @@ def compare(control: Moments, arm: Moments, *, planned: float, alpha: float = AL
     )
 
 
+def compare_pairs(control: Moments, difference: Moments, *, planned: float, alpha: float = ALPHA) -> Comparison:
+    """The same for two variants that made each list together: each buyer had both, and is compared with themselves.
+
+    How much a buyer does at all falls out of the difference, which is why it takes far fewer buyers.
+
+    Args:
+        control: What each buyer did with cars that the control chose.
+        difference: What they did with the other's cars, less that.
+        planned: Buyers for which the interval is made narrowest; it must not depend on the outcomes.
+        alpha: As of ``compare``.
+    """
+    n = difference.n
+    squared_error = _ratio(difference.variance, n)
+    is_judged = (n >= LEAST_BUYERS) & (squared_error > 0)
+    rho_squared = best_rho_squared(planned, alpha)
+    half = np.where(is_judged, np.sqrt(squared_error) * boundary(n, rho_squared, alpha), np.inf)
+    mean = difference.mean
+    return Comparison(
+        n=n,
+        control=control.mean,
+        difference=mean,
+        low=mean - half,
+        high=mean + half,
+        p=np.where(is_judged, always_valid_p(_ratio(mean**2, squared_error), n, rho_squared), 1.0),
+        saved=np.zeros_like(n),
+    )
+
+
 def _error(arm: Moments, slope: Numbers) -> Numbers:
     """Square of the standard error of an adjusted mean."""
     xx, xy = arm.within
@@ -197,6 +225,22 @@ def buyers_needed(
     at_best = float(boundary(1.0, best_rho_squared(1.0, alpha), alpha))  # the same for every n it is tuned to
     per_buyer = variance * whole / shares[0] + variance * (1.0 + lift) ** 2 * whole / shares[1]
     return float(per_buyer * ((at_best + stats.norm.ppf(power)) / (lift * mean)) ** 2)
+
+
+def pairs_needed(
+    *, mean: float, variance: float, lift: float, alpha: float = ALPHA, power: float = AIMED_POWER
+) -> float:
+    """How many buyers it takes to find a lift where two variants make lists together; infinite where none would do.
+
+    Args:
+        mean: What a buyer does with the control's cars.
+        variance: Of the difference of one buyer.
+        lift, alpha, power: As of ``buyers_needed``.
+    """
+    if mean <= 0 or variance <= 0 or lift <= 0:
+        return float("inf")
+    at_best = float(boundary(1.0, best_rho_squared(1.0, alpha), alpha))
+    return float(variance * ((at_best + stats.norm.ppf(power)) / (lift * mean)) ** 2)
 
 
 def explained(moments: Moments) -> float:

@@ -11,7 +11,8 @@ from django.db import models
 
 HOLDOUT = "holdout"  # what the lists of buyers are recorded under who take part in no experiment of a placement
 FEED = "feed"  # what those of the feed are recorded under
-RESERVED_NAMES = (HOLDOUT, FEED)
+INTERLEAVED = "interleaved"  # what lists are recorded under that two variants made together
+RESERVED_NAMES = (HOLDOUT, FEED, INTERLEAVED)
 
 
 class Experiment(models.Model):
@@ -27,7 +28,16 @@ class Experiment(models.Model):
         CONTACTS = "contacts", "Contacts per buyer"
         CLICKS = "clicks", "Clicks per buyer"
 
+    class Mode(models.TextChoices):
+        SPLIT = "split", "Each buyer gets the lists of one variant"
+        INTERLEAVED = "interleaved", "Two variants make each list together"
+
     slug = models.SlugField("name", unique=True, help_text="Without spaces; also divides the buyers, by chance.")
+    mode = models.CharField(
+        max_length=12, choices=Mode.choices, default=Mode.SPLIT, db_default=Mode.SPLIT,
+        help_text="Together answers with far fewer buyers which of two is liked more, and not how much more would be "
+        "done: its variants take turns in each list, and a click or contact counts for the one that chose the car.",
+    )  # fmt: skip
     placement = models.ForeignKey(
         "recommendations.Placement", on_delete=models.CASCADE, related_name="experiments",
         help_text="Whose lists it is about.",
@@ -100,6 +110,10 @@ class Experiment(models.Model):
         return self.status in (self.Status.DRAFT, self.Status.SCHEDULED)
 
     @property
+    def is_interleaved(self) -> bool:
+        return self.mode == self.Mode.INTERLEAVED
+
+    @property
     def control_arm(self) -> str:
         """What others are compared with: the variant named so, else one without rules of its own, else the first."""
         if self.control in self.variants:
@@ -117,6 +131,11 @@ class Experiment(models.Model):
         """Variant -> share of the buyers who take part; they add up to one."""
         whole = sum(variant["share"] for variant in self.variants.values())
         return {name: variant["share"] / whole for name, variant in self.variants.items()} if whole else {}
+
+    @property
+    def version_ids(self) -> set[int]:
+        """Ranker versions that its variants name."""
+        return {variant["version"] for variant in self.variants.values() if variant.get("version")}
 
     def stopped_at_of(self, arm: str) -> datetime | None:
         """When an arm was stopped for harm."""

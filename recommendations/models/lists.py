@@ -98,6 +98,11 @@ class ServedList(models.Model):
         models.FloatField(), null=True, blank=True,
         help_text="How likely each car was to stand where it does, given those above it; empty where it was not noted.",
     )  # fmt: skip
+    teams = models.TextField(
+        blank=True, default="", db_default="",
+        help_text="Of a list that two variants made together: a letter for each car, a where the control chose it, b "
+        "where the other did, - where a rule did.",
+    )  # fmt: skip
     looks_at = models.CharField(
         max_length=15, default="hybrid", db_default="hybrid", help_text="What the score looked at, for the next page."
     )

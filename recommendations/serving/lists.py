@@ -7,9 +7,11 @@ read decides what is still for sale.
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from django.conf import settings
@@ -20,28 +22,36 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from recommendations import telemetry
-from recommendations.buyers.context import BuyerContext
+from recommendations.buyers.context import BuyerContext, buyer_context_in
 from recommendations.buyers.exclusions import dismissed_listings, same_cars
+from recommendations.buyers.preferences import preference_in_space
+from recommendations.engine.draws import point_of
 from recommendations.engine.ranker import Ranker, SourceSwitch
 from recommendations.engine.reason import Kind, Reason
 from recommendations.engine.reasons import reason_for
 from recommendations.events.served_lists import writer
+from recommendations.exceptions import RankerRefused
 from recommendations.listings.index import borrow_index
 from recommendations.listings.market_prices import ListingMarketPrice, in_own_currencies, market_prices_of
+from recommendations.listings.other_versions import borrow_served_version
 from recommendations.listings.retrieval import retriever_for
 from recommendations.listings.rows import table_of
 from recommendations.merchandising.plan import NO_PLAN, Plan, hidden_everywhere, plan_for
-from recommendations.models import ServedList
+from recommendations.models import Placement, ServedList
+from recommendations.models.experiments import INTERLEAVED
 from recommendations.serving.explanations import Explanation, explain
+from recommendations.serving.interleaving import NEITHER, TEAMS, team_draft
 from recommendations.serving.kept_lists import KeptLists
 from recommendations.serving.pins import PINNED, in_ranks, pinned_cars, pins_of_page
 from recommendations.serving.placements import HOME, Rules
-from recommendations.serving.ranking import BY_SCORE, PLACED_BY_WHY, STAND_IN, Candidate, Ranked, rank
+from recommendations.serving.ranking import BY_SCORE, PLACED_BY_WHY, STAND_IN, Candidate, Ranked, rank, rank_in
 from recommendations.serving.reading import Reading, read_for_list
 from recommendations.serving.rows import rows_for_sale
 from recommendations.serving.scorer import Scorer
 from recommendations.serving.sources import SIMILAR, PromotedSource, reason_of_source
 from recommendations.serving.wording import sentence
+
+logger = logging.getLogger(__name__)
 
 NO_FILTERS = ListingFilters()
 SMALLEST_POOL = 100
@@ -88,6 +98,7 @@ class RecommendedListing:
         rule_id: The merchandising rule that pinned it; 0 where none did.
         propensity: How likely it was to stand here, given those above it; None where that is not known.
         placed_by: ``score``, or what put it there in spite of it: see ``why_there``, and docs/lists.md for the words.
+        team: Which of two variants chose it, where they made the list together: see ``interleaving``.
     """
 
     listing: Listing
@@ -101,6 +112,7 @@ class RecommendedListing:
     rule_id: int = 0
     propensity: float | None = 1.0
     placed_by: str = BY_SCORE
+    team: str = ""
 
 
 LISTS: KeptLists[RecommendedListing] = KeptLists()
@@ -123,20 +135,130 @@ def recommend(request: ListRequest) -> RecommendedList:
     """The best cars for sale for a buyer; exactly ``k`` whenever so many match the filters."""
     with telemetry.LIST_SECONDS.time():
         reading = read_for_list(request.placement, request.buyer)
-        reading = replace(reading, rules=with_plan(reading.rules, request.buyer, reading.buyer_context))
         k = reading.rules.placement.k if request.k is None else request.k
         if request.starts_after:
             k = max(min(k, longest_list() - request.starts_after), 0)
-        chosen, scorer = choose(request, reading, k) if k else ([], None)
+        try:
+            made = make_list(request, reading, k)
+        except RankerRefused as refusal:  # the version that a variant names is gone: its buyers are in no variant
+            logger.error("experiment %s: %s", reading.rules.experiment, refusal)
+            reading = replace(reading, rules=Rules(Placement.objects.get(slug=request.placement)))
+            made = make_list(request, reading, k)
         answer = replace(
-            as_recommended_list(kept_items_of(chosen, scorer, reading.rules.plan), scorer),
+            as_recommended_list(made.items, made.scorer),
             experiment=reading.rules.experiment,
             variant=reading.rules.variant,
             goes_on_from=request.goes_on_from,
-            has_next=0 < len(chosen) == k and request.starts_after + k < longest_list(),
+            has_next=0 < len(made.items) == k and request.starts_after + k < longest_list(),
         )
-        log_served(answer, request, reading.rules)
+        log_served(answer, request, replace(reading.rules, plan=made.plan))
         return answer
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """The cars of a list, how they were scored, and the merchandising rules that held."""
+
+    items: list[RecommendedListing]
+    scorer: Scorer | None
+    plan: Plan
+
+
+def make_list(request: ListRequest, reading: Reading, k: int) -> Made:
+    """A list by the live version, by the one that the rules name, or by two variants together.
+
+    Raises RankerRefused where a version that is named cannot answer.
+    """
+    if reading.rules.other is not None:
+        return make_together(request, reading, reading.rules.other, k)
+    if reading.rules.version_id is not None:
+        return make_by_version(request, reading, reading.rules.version_id, k)
+    rules = with_plan(reading.rules, request.buyer, reading.buyer_context)
+    chosen, scorer = choose(request, replace(reading, rules=rules), k) if k else ([], None)
+    return Made(kept_items_of(chosen, scorer, rules.plan), scorer, rules.plan)
+
+
+def make_by_version(request: ListRequest, reading: Reading, version_id: int, k: int) -> Made:
+    """The same in the space of a version, with what is believed of the buyer there."""
+    with borrow_served_version(version_id) as listing_index:
+        buyer = request.buyer
+        preference = preference_in_space(buyer, listing_index) if buyer else None
+        buyer_context = buyer_context_in(listing_index, buyer, preference)
+        rules = with_plan(reading.rules, buyer, buyer_context)
+        left_out = same_cars(request.left_out) if request.left_out else set()
+        selection = SelectionContext(
+            partial(rank_in, listing_index), None, reading.dismissed | left_out, reading.frequency_capped
+        )
+        chosen, scorer = choose_from(selection, request, rules, buyer_context, k) if k else ([], None)
+    return Made(kept_items_of(chosen, scorer, rules.plan), scorer, rules.plan)
+
+
+def make_together(request: ListRequest, reading: Reading, other: Rules, k: int) -> Made:
+    """Two lists of the same length, one by each variant, and the cars of both in turns.
+
+    What a merchandising rule pinned keeps its place and is of neither. How likely a car was to stand where it does is
+    not known of such a list.
+    """
+    control, rival = (
+        make_list(request, replace(reading, rules=rules), k)
+        for rules in (replace(reading.rules, other=None), replace(other, other=None))
+    )
+    pinned = {item.position: replace(item, team=NEITHER) for item in control.items if item.rule_id}
+    lists = tuple([item for item in made.items if not item.rule_id] for made in (control, rival))
+    rest = iter(drafted(lists, k, list(pinned.values()), control, f"{reading.rules.experiment}:{request.starts_after}"))
+    placed: list[RecommendedListing] = []
+    while len(placed) < k and (item := pinned.get(len(placed) + 1) or next(rest, None)):
+        placed.append(replace(item, position=len(placed) + 1))
+    return Made(placed, control.scorer, control.plan)
+
+
+def drafted(
+    lists: Sequence[Sequence[RecommendedListing]], k: int, pinned: Sequence[RecommendedListing], made: Made, name: str
+) -> list[RecommendedListing]:
+    """The cars of two lists in turns, until ``k`` stand there with those that are pinned.
+
+    The coins of a buyer stand still while nothing happens, as lists do. Caps of merchandising rules hold for the list
+    as a whole, and give way rather than leave places empty.
+    """
+    context = made.scorer.buyer_context if made.scorer else None
+    buyer_id = context.buyer.pk if context and context.buyer else 0
+    occasion = f"{name}:{buyer_id}:{context.n_events if context else 0}"
+    cars = tuple([car_of(item.listing) for item in items] for items in lists)
+    room = Room(made.plan, [item.listing.pk for item in pinned], k)
+    chosen: list[tuple[int, int]] = []
+    for takes in (room.takes, lambda _: True):
+        listed = [car_of(item.listing) for item in pinned] + [cars[team][at] for team, at in chosen]
+        chosen += team_draft(
+            (cars[0], cars[1]),
+            k - len(listed),
+            lambda number: point_of(f"{occasion}:{number}") < 1 / 2,
+            lambda team, at, takes=takes: takes(lists[team][at].listing.pk),  # type: ignore[misc]
+            listed,
+        )
+    return [replace(lists[team][at], team=TEAMS[team], propensity=None, placed_by=INTERLEAVED) for team, at in chosen]
+
+
+def car_of(listing: Listing) -> str:
+    """What two advertisements of one car have in common; without a key, a listing is a car of its own."""
+    return listing.car_key or f"#{listing.pk}"
+
+
+class Room:
+    """How many more cars the caps of merchandising rules let into a list of ``k`` that two make together."""
+
+    def __init__(self, plan: Plan, listed: Sequence[int], k: int) -> None:
+        self._plan = plan.with_room(k, listed)
+        self._left = list(self._plan.room)
+
+    def takes(self, listing_id: int) -> bool:
+        """Whether a car may be added; one that may counts from now on."""
+        if not self._left:
+            return True
+        counts = self._plan.capped([listing_id])[0]
+        if any(is_counted and left <= 0 for is_counted, left in zip(counts, self._left, strict=True)):
+            return False
+        self._left = [left - int(is_counted) for is_counted, left in zip(counts, self._left, strict=True)]
+        return True
 
 
 def longest_list() -> int:
@@ -482,6 +604,7 @@ def log_served(answer: RecommendedList, request: ListRequest, rules: Rules) -> N
     served = row_of(answer, request.buyer, request.filters)
     served.placement = rules.placement if rules.placement.pk else None
     served.variant = rules.variant
+    served.teams = "".join(item.team for item in answer.items)
     served.merchandising = rules.plan.record(
         [item.listing.pk for item in answer.items],
         {item.listing.pk: item.rule_id for item in answer.items if item.rule_id},

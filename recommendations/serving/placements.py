@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -22,8 +22,8 @@ from recommendations.engine.draws import point_of
 from recommendations.engine.policy import ListPolicy
 from recommendations.engine.score_terms import TERMS
 from recommendations.merchandising.plan import NO_PLAN, Plan
-from recommendations.models import Experiment, Placement
-from recommendations.models.experiments import HOLDOUT, RESERVED_NAMES
+from recommendations.models import Experiment, Placement, RankerVersion
+from recommendations.models.experiments import HOLDOUT, INTERLEAVED, RESERVED_NAMES
 from recommendations.serving.sources import SOURCES
 
 HOME = "home"  # the placement of a list that names none
@@ -36,8 +36,8 @@ VARIABLE_RULES = (
     "sources", "filters", "boosts", "diversity", "max_per_model", "max_per_seller", "exploration_positions",
     "fresh_share", "promoted_share", "follows_intent", "free_leads", "saturation_strength", "times_shown_at_most",
 )  # fmt: skip
-VARIANT_PARTS = ("share", "overrides")
-EXPERIMENT_COLUMNS = ("slug", "variants", "holdout", "stopped_arms")  # what serving asks of one
+VARIANT_PARTS = ("share", "overrides", "version")
+EXPERIMENT_COLUMNS = ("slug", "variants", "holdout", "stopped_arms", "mode", "control")  # what serving asks of one
 LONGEST_VARIANT_NAME = 40
 
 
@@ -50,12 +50,16 @@ class Rules:
         variant: Name of the experiment's arm, or ``HOLDOUT`` for those who take no part; "" outside of experiments.
         experiment: Its name; "" outside of experiments.
         plan: The merchandising rules that hold for the list.
+        version_id: Which ranker version makes it; None: the live one.
+        other: How the other of two variants makes its part, where they make the list together; else None.
     """
 
     placement: Placement
     variant: str = ""
     plan: Plan = NO_PLAN
     experiment: str = ""
+    version_id: int | None = None
+    other: Rules | None = None
 
     @property
     def filters(self) -> ListingFilters:
@@ -119,11 +123,29 @@ def rules_for(placement: Placement, experiment: Mapping[str, Any] | None, buyer:
         return Rules(placement)
     if is_held_out(placement.slug, experiment.get("holdout", 0), buyer.pk):
         return Rules(placement, HOLDOUT, experiment=experiment["slug"])
-    variant = variant_for(experiment["slug"], experiment["variants"], buyer.pk)
-    if variant in experiment.get("stopped_arms", {}):
+    variants, stopped = experiment["variants"], experiment.get("stopped_arms", {})
+    if experiment.get("mode") == Experiment.Mode.INTERLEAVED:
+        return Rules(placement) if stopped else rules_together(placement, experiment)
+    variant = variant_for(experiment["slug"], variants, buyer.pk)
+    if variant in stopped:
         return Rules(placement)
-    overrides = experiment["variants"][variant].get("overrides", {})
-    return Rules(changed(placement, overrides), variant, experiment=experiment["slug"])
+    return rules_of_variant(placement, experiment["slug"], variant, variants[variant])
+
+
+def rules_of_variant(placement: Placement, experiment: str, name: str, variant: Mapping[str, Any]) -> Rules:
+    """How one variant makes the lists of a placement."""
+    mixed = changed(placement, variant.get("overrides", {}))
+    return Rules(mixed, name, experiment=experiment, version_id=variant.get("version"))
+
+
+def rules_together(placement: Placement, experiment: Mapping[str, Any]) -> Rules:
+    """How the two variants of an experiment make a list together: the control's rules, and beside them the other's."""
+    row = Experiment(variants=experiment["variants"], control=experiment.get("control", ""))
+    control, other = (
+        rules_of_variant(placement, experiment["slug"], name, row.variants[name])
+        for name in (row.control_arm, row.other_arms[0])
+    )
+    return replace(control, variant=INTERLEAVED, other=replace(other, variant=INTERLEAVED))
 
 
 def is_held_out(placement: str, percent: float, buyer_id: int) -> bool:
@@ -213,6 +235,22 @@ def refuse_variants(value: Any, placement: Placement | None = None) -> None:
         if not _is_number(variant.get("share")) or variant["share"] <= 0:
             raise ValidationError(f"“{name}” needs a share above 0, not {variant.get('share')!r}.")
         _refuse_overrides(name, variant.get("overrides", {}), placement or Placement())
+        refuse_version(name, variant.get("version"))
+
+
+def refuse_mode(mode: str, variants: Mapping[str, Any]) -> None:
+    """Raise ValidationError where more than two variants are to make lists together."""
+    if mode == Experiment.Mode.INTERLEAVED and len(variants) != 2:
+        raise ValidationError("Lists are made together by two variants; this experiment has another number.")
+
+
+def refuse_version(name: str, version_id: Any) -> None:
+    """Raise ValidationError unless it is none, or a ranker version that could answer now."""
+    if version_id is None:
+        return
+    is_key = isinstance(version_id, int) and not isinstance(version_id, bool)
+    if not is_key or not RankerVersion.objects.usable().filter(pk=version_id).exists():
+        raise ValidationError(f"“{name}” names the ranker version {version_id!r}, which is neither live nor ready.")
 
 
 def _refuse_overrides(name: str, overrides: Any, placement: Placement) -> None:

@@ -92,20 +92,36 @@ def rank(
         if buyer_context is None or buyer_context.version_id != listing_index.version_id:  # a promotion came in between
             buyer = buyer_context.buyer if buyer_context else None
             buyer_context = buyer_context_in(listing_index, buyer, preference_of(buyer))
-        market_statistics = current_market_statistics()
-        scorer = Scorer.of(listing_index, buyer_context, rules, market_statistics, switch, location_in(filters))
-        key = (
-            (listing_index.state, market_statistics.as_of),
-            (filters, switch, k, n, frozenset(exclude), scorer.digest),
-        )
-        if (known := ORDERS.get(key)) is not None:
-            return Ranked(*known, scorer)
-        context = build_ranking_context(
-            listing_index, buyer_context, rules, filters, switch, exclude, market_statistics, scorer
-        )
-        ranked = rank_candidates(context, k, n)
-        ORDERS.keep(key, (ranked.candidates, ranked.is_everything))
-        return ranked
+        return rank_in(listing_index, filters, switch, buyer_context, rules, k, n, exclude)
+
+
+def rank_in(
+    listing_index: ListingIndex,
+    filters: ListingFilters,
+    switch: SourceSwitch,
+    buyer_context: BuyerContext | None,
+    rules: Rules,
+    k: int,
+    n: int,
+    exclude: Collection[int],
+) -> Ranked:
+    """The same in the space of an index, which is the buyer's."""
+    if buyer_context is None:
+        raise ValueError("a buyer has a context in every space")
+    market_statistics = current_market_statistics()
+    scorer = Scorer.of(listing_index, buyer_context, rules, market_statistics, switch, location_in(filters))
+    key = (
+        (listing_index.state, market_statistics.as_of),
+        (filters, switch, k, n, frozenset(exclude), scorer.digest),
+    )
+    if (known := ORDERS.get(key)) is not None:
+        return Ranked(*known, scorer)
+    context = build_ranking_context(
+        listing_index, buyer_context, rules, filters, switch, exclude, market_statistics, scorer
+    )
+    ranked = rank_candidates(context, k, n)
+    ORDERS.keep(key, (ranked.candidates, ranked.is_everything))
+    return ranked
 
 
 def rank_candidates(context: RankingContext, k: int, n: int, sources: tuple[Source, ...] | None = None) -> Ranked:

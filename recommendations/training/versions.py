@@ -11,6 +11,7 @@ from recommendations.events.signals import ranker_promoted
 from recommendations.exceptions import RankerRefused
 from recommendations.listings.vectors import drop_partition, stored_versions
 from recommendations.models import (
+    Experiment,
     Preference,
     RankerVersion,
 )
@@ -75,12 +76,20 @@ def rollback_ranker(*, note: str = "", by: User | None = None) -> RankerVersion:
 
 
 def retire_old_rankers(*, keep: int | None = None) -> list[RankerVersion]:
-    """Drop the vectors of versions beyond the newest few; what is live, the reference, and the way back always stay."""
+    """Drop the vectors of versions beyond the newest few.
+
+    What is live, the reference, the way back, and what variants of experiments name always stay.
+    """
     keep = settings.RANKER_VERSIONS_KEPT if keep is None else keep
     usable = list(RankerVersion.objects.usable().order_by("-id"))
     live = [version for version in usable if version.status == RankerVersion.Status.LIVE]
     way_back = [version for version in usable if version.promoted_at and version not in live][:1]
-    others = [version for version in usable if version not in (*live, *way_back) and not version.is_reference]
+    named = set().union(*(experiment.version_ids for experiment in Experiment.objects.exclude(status="stopped")))
+    others = [
+        version
+        for version in usable
+        if version not in (*live, *way_back) and not version.is_reference and version.pk not in named
+    ]
     retired = others[max(keep - len(live) - len(way_back), 0) :]
     for version in retired:
         retire_ranker(version)

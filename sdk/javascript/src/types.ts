@@ -1466,7 +1466,7 @@ export interface RecommendedCar {
   reason: string;
   /** Whether it stands where it does because that was paid for: label it. */
   promoted: boolean;
-  /** What put it where it stands. Cars with `score` stand in the order of their scores; others say what came before the score: `pinned`, `promoted`, `exploration`, `new`, `wish`, `cap`, `variety`, `shown often` or `stand-in`. */
+  /** What put it where it stands. Cars with `score` stand in the order of their scores; others say what came before the score: `pinned`, `promoted`, `exploration`, `new`, `wish`, `cap`, `variety`, `shown often`, `stand-in` or, in lists that two variants of an experiment make together, `interleaved`. */
   placed_by: string;
   /** How likely it was to stand here, given those above it; 1 where nothing was left to chance, null where that is not known. */
   propensity: number | null;

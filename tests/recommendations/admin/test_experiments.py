@@ -10,8 +10,8 @@ from django.urls import reverse
 from accounts.models import AuditEntry
 from accounts.roles import OPERATOR, VIEWER
 from recommendations.models import Experiment, Placement
-from tests.factories import PlacementFactory, UserFactory
-from tests.recommendations.evaluation.test_experiments import SAME, reading_of
+from tests.factories import PlacementFactory, RankerVersionFactory, UserFactory
+from tests.recommendations.evaluation.test_experiments import SAME, reading_of, together
 
 pytestmark = pytest.mark.django_db
 ADD = "admin:recommendations_experiment_add"
@@ -79,6 +79,9 @@ def test_variants_are_typed_in_fields(operator):
         ({"arm_3": "c"}, "arm_1", "“c” needs a share above 0"),
         ({"status": "stopped"}, "status", "does not run"),
         ({"status": "scheduled"}, "starts_at", "Say when"),
+        ({"arm_2": "interleaved"}, "arm_1", "take another"),
+        ({"version_2": "999999"}, "version_2", "Select a valid choice"),
+        ({"arm_3": "c", "share_3": 20, "mode": "interleaved"}, "arm_1", "made together by two variants"),
         ({"holdout": 60}, "holdout", "less than or equal to 50"),
         ({"outcome_days": 0}, "outcome_days", "greater than or equal to 1"),
         ({"ends_at_0": "2026-01-01", "ends_at_1": "10:00", "starts_at_0": "2026-01-02", "starts_at_1": "10:00"},
@@ -94,6 +97,41 @@ def test_what_makes_no_sense_is_refused_at_its_field(operator, changes, field, w
 def test_a_variant_that_is_renamed_keeps_its_rules(operator, experiment):
     operator.post(url(experiment, "change"), given(arm_2="varied"))
     assert Experiment.objects.get().variants["varied"]["overrides"] == {"diversity": 0.4}
+
+
+def test_a_variant_names_a_version_and_two_make_lists_together(operator):
+    version = RankerVersionFactory(status="ready")
+    operator.post(reverse(ADD), given(version_2=str(version.pk), mode="interleaved"))
+    made = Experiment.objects.get()
+    assert (made.mode, made.version_ids) == ("interleaved", {version.pk})
+    assert f'value="{version.pk}" selected' in operator.get(url(made, "change")).text
+    assert f"ranker: v{version.pk}" in operator.get(url(made, "report")).text.lower()
+    operator.post(url(made, "change"), given(placement=made.placement_id, mode="interleaved"))
+    assert Experiment.objects.get().version_ids == set()
+
+
+def test_more_versions_than_a_process_holds_are_not_started(operator):
+    versions = RankerVersionFactory.create_batch(3, status="ready")
+    variants = {name: {"share": 1, "version": one.pk} for name, one in zip("abc", versions, strict=True)}
+    row = Experiment.objects.create(slug="x", placement=PlacementFactory(), variants=variants)
+    said = operator.post(url(row, "report"), {"do": "start"}, follow=True).text
+    assert "Not started: With the experiments that run" in said
+    assert Experiment.objects.get().status == "draft"
+
+
+def test_the_answer_of_two_that_make_lists_together(operator, experiment):
+    experiment.mode, experiment.status, experiment.started_at = (
+        "interleaved",
+        "running",
+        datetime(2026, 3, 1, tzinfo=UTC),
+    )
+    reading = together(0.3)
+    experiment.measured, experiment.measured_at = reading.as_json(), reading.read_at
+    experiment.save()
+    page = operator.get(url(experiment, "report")).text
+    assert "“b” is better than “a”" in page
+    assert "contacts on the cars it chose" in page
+    assert "Sample ratio" not in page
 
 
 def test_one_that_was_started_keeps_its_variants(operator, experiment):

@@ -337,3 +337,68 @@ def test_trouble_with_one_experiment_leaves_the_others_alone(stored, monkeypatch
     watch(NOW)
     other.refresh_from_db()
     assert other.measured_at == NOW
+
+
+# --- Two variants that make lists together ---------------------------------------------------------------------------
+@pytest.mark.django_db
+def test_what_buyers_did_counts_for_the_variant_that_chose_the_car():
+    row = Experiment.objects.create(
+        slug="y", placement=Placement.objects.get(slug="home"), status="running", variants=AB, control="a",
+        mode="interleaved", started_at=START, planned_buyers=4000,
+    )  # fmt: skip
+    one, two, three, four = (listing.pk for listing in ListingFactory.create_batch(4))
+    buyer = BuyerFactory(guest=True)
+    given = {"buyer": buyer, "placement": row.placement, "variant": "interleaved"}
+    first = ServedListFactory(**given, served_at=START, listing_ids=[one, two, three], scores=[3, 2, 1],
+                              sources=["taste"] * 3, teams="ab-")  # fmt: skip
+    ServedListFactory(**given, served_at=START + timedelta(hours=1), listing_ids=[two, four, one], scores=[3, 2, 1],
+                      sources=["taste"] * 3, teams="aba")  # fmt: skip
+    kinds = EventKind.objects.in_bulk()
+
+    def act(kind: str, listing_id: int, served_list=None, hours: float = 2) -> None:
+        InteractionFactory(buyer=buyer, kind=kinds[kind], listing_id=listing_id, served_list=served_list,
+                           occurred_at=START + timedelta(hours=hours))  # fmt: skip
+
+    act("view", one, first)
+    act("view", one, first)  # the same car counts once
+    act("view", two, first)
+    act("view", three, first)  # a rule put it there
+    act("view", two)  # without a list, it is no click
+    act("contact", four)  # without a list: only the other showed it
+    act("contact", two)  # both did
+    act("contact", three, first)
+    act("view", two, first, hours=24 * 8)  # after the buyer's days
+    reading = read_experiment(row, NOW)
+    sums = {name: [reading.moments(outcome, name).y for outcome in ("clicks", "contacts")] for name in
+            ("a", "b", "interleaved")}  # fmt: skip
+    assert sums == {"a": [1, 0], "b": [1, 1], "interleaved": [0, 1]}
+    assert [(cell.variant, cell.n, cell.n_lists, cell.n_shown) for cell in reading.cells] == [
+        ("a", 1, 2, 3), ("b", 1, 2, 2), ("interleaved", 1, 2, 5),
+    ]  # fmt: skip
+
+
+def together(more: float, days: int = 20) -> Reading:
+    rng = np.random.default_rng(4)
+    cells = []
+    for day in range(days):
+        on = START.date() + timedelta(days=day)
+        control, other = rng.poisson(0.4, 60), rng.poisson(0.4 + more, 60)
+        for name, counts in (("a", control), ("b", other), ("interleaved", other - control)):
+            sums = {outcome: Moments.of(counts if outcome == "contacts" else np.zeros(60)) for outcome in OUTCOMES}
+            columns = [tuple(float(getattr(one, part)) for one in sums.values()) for part in ("y", "yy", "xy")]
+            cells.append(Cell(name, on, "some", True, 60, 120, 600, 0.0, 0.0, *columns))
+    return Reading(NOW, tuple(cells), 7)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"), [(0.3, "“b” is better than “a”"), (-0.3, "Keep “a”: “b” has"), (0.0, "Too early to say")]
+)
+def test_the_verdict_on_two_that_make_lists_together_speaks_of_the_cars_they_chose(more, words):
+    row = experiment_of(mode="interleaved", control="a")
+    report = report_on(row, together(more))
+    assert report.verdict.startswith(words)
+    assert ("contacts on the cars it chose" in report.verdict) == (more != 0)
+    assert [(arm.name, arm.n_buyers) for arm in report.arms] == [("a", 1200), ("b", 1200)]
+    assert not report.is_ratio_wrong
+    assert report.plan.buyers_a_day == pytest.approx(1200 / 30)
+    assert report.curves[0].values[-1] == pytest.approx(report.differences[0].value)

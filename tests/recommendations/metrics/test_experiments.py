@@ -18,8 +18,10 @@ from recommendations.metrics.experiments import (
     boundary,
     buyers_needed,
     compare,
+    compare_pairs,
     explained,
     holm,
+    pairs_needed,
     ratio_p,
 )
 
@@ -167,3 +169,46 @@ def test_several_questions_by_hand():
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
     np.testing.assert_allclose(holm([0.5, 0.9]), [1.0, 1.0])
     assert holm([]).shape == (0,)
+
+
+# --- Two that make each list together ---------------------------------------------------------------------------------
+def together(rng: np.random.Generator, n_days: int, per_day: int, rate: float, lift: float = 0.0) -> Comparison:
+    """Buyers who differ go for cars of both sides of their lists; the other's cars are liked so much more."""
+    liveliness = rng.standard_gamma(0.5, (RUNS, n_days, per_day)) / 0.5
+    control, other = (rng.poisson(rate / 2 * (1.0 + one) * liveliness) for one in (0.0, lift))
+    sums = (Moments.of(each).along_days() for each in (control, other - control))
+    return compare_pairs(*sums, planned=float(n_days * per_day))
+
+
+@pytest.mark.parametrize(("rate", "n_days", "per_day"), [(2.0, 60, 10), (0.15, 28, 40)])
+def test_rankers_alike_are_found_to_differ_in_at_most_the_stated_share(rate, n_days, per_day):
+    assert ever_found(together(np.random.default_rng(7), n_days, per_day, rate)) <= ALPHA + CHANCE
+
+
+def test_a_better_ranker_is_found_within_the_promise_and_with_a_fraction_of_the_buyers_of_a_split():
+    rng, rate = np.random.default_rng(11), 2.0
+    past = Moments.of(rng.poisson(rate * rng.standard_gamma(0.5, 20_000) / 0.5))
+    promised = pairs_needed(mean=rate / 2, variance=rate, lift=0.1)
+    split = buyers_needed(mean=float(past.mean), variance=float(past.variance), lift=0.1, shares=(0.5, 0.5))
+    assert promised < split / 4
+    found = together(rng, 5, math.ceil(promised / 5), rate, 0.1)
+    assert (found.low > 0).any(axis=-1).mean() >= POWER
+    assert not (found.high < 0).any()
+    liveliness = rng.standard_gamma(0.5, (RUNS, 5, math.ceil(promised / 10))) / 0.5
+    sums = [Moments.of(rng.poisson(rate * (1.0 + one) * liveliness)).along_days() for one in (0.0, 0.1)]
+    assert ever_found(compare(*sums, planned=promised)) < POWER / 2  # a split of the same buyers
+
+
+@given(st.lists(st.integers(-9, 9), min_size=2, max_size=6), st.floats(1, 1e6))
+@settings(max_examples=50, deadline=None)
+def test_the_p_value_of_a_pair_is_below_alpha_where_the_interval_leaves_out_0(differences, planned):
+    found = compare_pairs(Moments.of([1.0] * len(differences) * LEAST_BUYERS), Moments.of(differences * LEAST_BUYERS),
+                          planned=planned)  # fmt: skip
+    leaves_out = bool(found.low > 0 or found.high < 0)
+    assert (found.p < ALPHA) == leaves_out or math.isclose(found.p, ALPHA, rel_tol=1e-6)
+
+
+def test_few_buyers_with_both_say_nothing():
+    found = compare_pairs(Moments.of([1.0] * 99), Moments.of([1.0, 0.0, 1.0] * 33), planned=100.0)
+    assert (found.low, found.p) == (-math.inf, 1.0)
+    assert pairs_needed(mean=0.0, variance=1.0, lift=0.1) == math.inf

@@ -1499,7 +1499,7 @@ class RecommendedCar(TypedDict):
     promoted: bool
     """Whether it stands where it does because that was paid for: label it."""
     placed_by: str
-    """What put it where it stands. Cars with `score` stand in the order of their scores; others say what came before the score: `pinned`, `promoted`, `exploration`, `new`, `wish`, `cap`, `variety`, `shown often` or `stand-in`."""
+    """What put it where it stands. Cars with `score` stand in the order of their scores; others say what came before the score: `pinned`, `promoted`, `exploration`, `new`, `wish`, `cap`, `variety`, `shown often`, `stand-in` or, in lists that two variants of an experiment make together, `interleaved`."""
     propensity: float | None
     """How likely it was to stand here, given those above it; 1 where nothing was left to chance, null where that is not known."""
 
