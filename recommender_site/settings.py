@@ -519,6 +519,7 @@ CELERY_TASK_ROUTES = {
     "catalog.*quality": {"queue": IMPORT_QUEUE},  # an operator waits for it
     "maintenance.check_data": {"queue": LONG_QUEUE},
     "maintenance.remove_old_rows": {"queue": LONG_QUEUE},
+    "maintenance.make_months": {"queue": LONG_QUEUE},
 }
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True

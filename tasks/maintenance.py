@@ -14,6 +14,7 @@ from jobs import outcomes, tracing  # noqa: F401 (they listen in every worker)
 from jobs.limits import RETRY, SHORT
 from jobs.work import resume_jobs
 from recommendations.upkeep.consistency import check_data
+from recommendations.upkeep.months import make_months
 from recommendations.upkeep.probe import GOAL_SECONDS, look_at_probe, send_probe
 from recommendations.upkeep.retention import remove_old_rows
 
@@ -58,6 +59,12 @@ def look_at_probe_task(buyer_id: int) -> None:
 def check_data_task() -> None:
     """Whether what is stored agrees with itself; metrics report what was found."""
     check_data()
+
+
+@shared_task(name="maintenance.make_months", ignore_result=True, soft_time_limit=4800, time_limit=4830)
+def make_months_task() -> None:
+    """Keep events, impressions and lists by month, with parts made ahead; the next night finishes what is cut short."""
+    make_months(timezone.now())
 
 
 @shared_task(name="maintenance.remove_old_rows", ignore_result=True, soft_time_limit=4800, time_limit=4830)

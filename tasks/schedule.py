@@ -165,6 +165,12 @@ TIMETABLE = [
         Daily(5, 0),
     ),
     Entry(
+        "Make months",
+        "Every night at 01:10: make the months to come of the events, impressions and lists, which are kept by month.",
+        "maintenance.make_months",
+        Daily(1, 10),
+    ),
+    Entry(
         "Remove old rows",
         "Every night at 01:30: remove events, lists, jobs and other rows that are older than KEEP_…_DAYS allow.",
         "maintenance.remove_old_rows",

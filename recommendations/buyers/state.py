@@ -31,6 +31,7 @@ from recommendations.buyers.exclusions import CAPPED, DISMISSED, FREQUENCY_CAP_D
 from recommendations.buyers.preferences import LogPosition, current_preference, digest_of_basis, is_current
 from recommendations.buyers.wishes import Event
 from recommendations.models import EventKind, Preference
+from web.postgres.prepared import preparing_cursor, sized
 from web.replicas import are_watched, count, reading_connection, try_beside
 
 EVENTS_READ = 200  # the newest favourable ones of a buyer: what reasons may mention
@@ -276,8 +277,8 @@ def read_row(parameters: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def row_of(database: BaseDatabaseWrapper, parameters: dict[str, Any]) -> tuple[Any, ...]:
-    with database.cursor() as cursor:
-        cursor.execute(STATE, parameters)
+    with preparing_cursor(database) as cursor:
+        cursor.execute(STATE, sized(parameters))
         row: tuple[Any, ...] = cursor.fetchone()
     return row
 

@@ -61,8 +61,13 @@ def _learn_again(buyer_ids: Collection[int]) -> None:
 
 
 def lists_named(events: Iterable[Interaction]) -> dict[object, ServedList]:
-    found = ServedList.objects.filter(pk__in={event.served_list_id for event in events})
-    return {served.pk: served for served in found.only("listing_ids", "buyer__merged_into").select_related("buyer")}
+    """By id. Nearly all are of lately, so that is where they are looked for first, rather than in every month."""
+    lists = ServedList.objects.only("listing_ids", "buyer__merged_into").select_related("buyer")
+    named = {event.served_list_id for event in events if event.served_list_id is not None}
+    found: dict[object, ServedList] = {served.pk: served for served in lists.lately().filter(pk__in=named)}
+    if missing := named - found.keys():
+        found |= {served.pk: served for served in lists.filter(pk__in=missing)}
+    return found
 
 
 def _judge(events: Iterable[Interaction], lists: dict[object, ServedList]) -> None:

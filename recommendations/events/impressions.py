@@ -20,6 +20,7 @@ from recommendations.events.log import IMPRESSION, Event
 from recommendations.events.signals import events_recorded
 from recommendations.models import Impression, Placement, Preference
 from recommendations.models.bots import is_person
+from web.postgres.prepared import preparing_cursor, sized
 
 LISTS_LOOKED_AT = 100  # the newest of a placement
 COUNTED_FROM_SHARE = 0.05  # of their buyers; fewer use one of several clients, or made impressions up
@@ -80,9 +81,9 @@ def store(impressions: Sequence[Impression]) -> None:
     if not lists:
         return
     newest: dict[str, Any] = {"lists": lists, "since": impressions[0].received_at - A_DAY, "n": LISTS_LOOKED_AT}
-    with connection.cursor() as cursor:
-        cursor.execute(BEGIN_TO_COUNT, {**newest, "share": COUNTED_FROM_SHARE})
-        cursor.execute(LEARNED_FROM, {"lists": lists, "buyers": list({row.buyer_id for row in impressions})})
+    with preparing_cursor(connection) as cursor:
+        cursor.execute(BEGIN_TO_COUNT, sized({**newest, "share": COUNTED_FROM_SHARE}))
+        cursor.execute(LEARNED_FROM, sized({"lists": lists, "buyers": list({row.buyer_id for row in impressions})}))
         buyer_ids = [buyer_id for (buyer_id,) in cursor.fetchall()]
     learn_again(buyer_ids)
 

@@ -37,11 +37,14 @@ from recommendations.models import (
     ShownAgain,
     WaitingEvent,
 )
+from web.postgres.months import beginning_of_month
+from web.postgres.prepared import preparing_cursor, sized
 
 SEARCH = "search"  # the kind of event that may be about a query instead of a listing
 
 CLOCK_SKEW = timedelta(minutes=5)  # how far ahead of ours a client's clock may be
 ATTEMPTS = 5  # another request of the same sender may write the same ids between our look and our insert
+REQUESTS_TAKE = timedelta(hours=1)  # at most
 NOT_NOTED = ""  # the sender of events that an earlier release recorded
 
 
@@ -135,9 +138,10 @@ def _insert_one(rows: Sequence[Row]) -> list[Interaction]:
     """Write a single event that was not there a moment ago, in one statement; returns it.
 
     Nothing is written, and [] returned, of several events, of one that waits for its listing, and of one that another
-    request has just written. It needs no savepoint, because what would end a transaction is no error here.
+    request has just written. It needs no savepoint, because what would end a transaction is no error here; where two
+    requests of one time may be of two months, it would be one.
     """
-    if len(rows) != 1 or not isinstance(row := rows[0], Interaction):
+    if len(rows) != 1 or not isinstance(row := rows[0], Interaction) or is_near_a_month(row.received_at):
         return []
     attribute([row])
     fields = [field for field in Interaction._meta.concrete_fields if not field.primary_key]
@@ -151,6 +155,11 @@ def _insert_one(rows: Sequence[Row]) -> list[Interaction]:
         return []
     [row.pk] = written
     return [row]
+
+
+def is_near_a_month(moment: datetime) -> bool:
+    """Whether a request may be under way that began in another month (UTC)."""
+    return beginning_of_month(moment - REQUESTS_TAKE) != beginning_of_month(moment + REQUESTS_TAKE)
 
 
 def _insert(
@@ -337,8 +346,8 @@ class Known:
         of_one = {event.listing_id for event in events if event.listing_id is not None}
         listing_ids = list(of_one.union(*(event.seen_ids for event in events)))
         named = list({event.event_id for event in events if event.event_id})
-        with connection.cursor() as cursor:
-            cursor.execute(KNOWN, {"listings": listing_ids, "ids": named})
+        with preparing_cursor(connection) as cursor:
+            cursor.execute(KNOWN, sized({"listings": listing_ids, "ids": named}))
             kinds, known_ids, may_be_repeats = cursor.fetchone()
         return cls(frozenset(kinds), frozenset(known_ids), may_be_repeats)
 

@@ -182,7 +182,8 @@ def find_served_list(list_id: uuid.UUID) -> ServedList | None:
     for _ in range(LOOKS):
         if own := writer.unwritten(list_id):
             return own
-        served = ServedList.objects.select_related("buyer", "placement").filter(pk=list_id).first()
+        lists = ServedList.objects.select_related("buyer", "placement").filter(pk=list_id).order_by()
+        served = lists.lately().first() or lists.first()
         if served or not settings.SERVED_LIST_THREAD:
             return served
         time.sleep(LOOK_AGAIN_SECONDS)

@@ -38,8 +38,12 @@ SHOWN_AT_MOST = 5_000_000  # pairs that are learned from, the newest; 80 MB, and
 SAID_AT_MOST = 2_000_000  # likes and dislikes, likewise
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
-# a table that was emptied has another file
-FILES = "SELECT pg_relation_filenode('recommendations_servedlist'), pg_relation_filenode('recommendations_interaction')"
+# a table that was emptied has another file, and so has each of its months
+FILE = (
+    "coalesce(pg_relation_filenode('{0}'), (SELECT pg_relation_filenode(min(inhrelid)) FROM pg_inherits "
+    "WHERE inhparent = '{0}'::regclass))"
+)
+FILES = f"SELECT {FILE.format('recommendations_servedlist')}, {FILE.format('recommendations_interaction')}"
 SHOWN = SQL(
     "SELECT buyer_id, unnest(listing_ids), extract(epoch FROM served_at)::float8 FROM recommendations_servedlist "
     "WHERE served_at >= {since} AND served_at < {until} AND variant = {variant} AND buyer_id IS NOT NULL"

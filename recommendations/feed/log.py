@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from psycopg import Cursor
 
 from accounts.models import ErasedId
+from web.postgres.prepared import PreparingCursor
 
 VARIANT = "feed"  # marks the served lists of the feed
 EVENTS_READ = 20_000  # of one user, the newest
@@ -85,7 +85,11 @@ RECORD = f"""
     SELECT said.event_id, buyer.id, said.kind, said.listing_id, to_timestamp(%(occurred_at)s::float8), clock_timestamp()
     FROM buyer, unnest(%(event_ids)s::text[], %(kinds)s::text[], %(listing_ids)s::bigint[])
         AS said (event_id, kind, listing_id)
-    ON CONFLICT (event_id, sender) DO NOTHING
+    WHERE NOT EXISTS (
+        SELECT FROM recommendations_interaction AS earlier
+        WHERE earlier.event_id = said.event_id AND earlier.sender = ''
+    )
+    ON CONFLICT DO NOTHING
 """  # noqa: S608 (put together from constants)
 
 
@@ -176,11 +180,6 @@ def execute(statement: str, parameters: Mapping[str, Any]) -> Any:
     Raises what Django would: the errors of the driver are wrapped in its own.
     """
     connection.ensure_connection()
-    driver = connection.connection
     with connection.wrap_database_errors:
-        kept, driver.prepare_threshold = driver.prepare_threshold, 5
-        try:
-            cursor = Cursor(driver).execute(statement, parameters, binary=True)
-        finally:
-            driver.prepare_threshold = kept
+        cursor = PreparingCursor(connection.connection).execute(statement, parameters, binary=True)
         return cursor.fetchall() if cursor.description else cursor.rowcount

@@ -15,6 +15,7 @@ from recommendations.models.evaluations import Evaluation as Evaluation
 from recommendations.models.evaluations import EvaluationFigure as EvaluationFigure
 from recommendations.models.evaluations import WeightTrial as WeightTrial
 from recommendations.models.events import Attribution as Attribution
+from recommendations.models.events import EventKey as EventKey
 from recommendations.models.events import EventKind as EventKind
 from recommendations.models.events import Interaction as Interaction
 from recommendations.models.experiments import Experiment as Experiment

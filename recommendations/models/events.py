@@ -130,3 +130,19 @@ class Interaction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind_id} {self.occurred_at:%Y-%m-%d %H:%M}"
+
+
+class EventKey(models.Model):
+    """That an event is in the log, or an impression among the impressions: by a digest of its sender and id.
+
+    Both are kept by month, where an index can forbid an id twice in one month only; this table forbids it over all of
+    them. Triggers write and remove its rows, so that whatever writes events need not think of it.
+    """
+
+    key = models.UUIDField(primary_key=True)
+
+    class Meta:
+        verbose_name = "event key"
+
+    def __str__(self) -> str:
+        return str(self.key)

@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from accounts.models import Buyer
+from recommendations.models.querysets import ServedListQuerySet
 from recommendations.models.rankers import RankerVersion
 
 
@@ -115,6 +116,8 @@ class ServedList(models.Model):
         models.BigIntegerField(), default=list, db_default=models.Value([], ArrayField(models.BigIntegerField())),
         blank=True, help_text="Cars that it could not hold: those of the pages before, and those the caller left out.",
     )  # fmt: skip
+
+    objects = ServedListQuerySet.as_manager()
 
     class Meta:
         ordering = ["-served_at"]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import Count, Max
+from django.utils import timezone
 
 from catalog.querysets import ITEMS
 
 if TYPE_CHECKING:
-    from recommendations.models import Interaction, ListingVector, RankerVersion  # noqa: F401 (named in strings)
+    from recommendations.models import Interaction, ListingVector, RankerVersion, ServedList  # noqa: F401 (named in strings)
+
+LATELY = timedelta(days=30)
 
 
 class InteractionQuerySet(models.QuerySet["Interaction"]):
@@ -33,6 +36,12 @@ class InteractionQuerySet(models.QuerySet["Interaction"]):
         """
         position = self.aggregate(last=Max("id"), n=Count("id"))
         return position["last"] or 0, position["n"]
+
+
+class ServedListQuerySet(models.QuerySet["ServedList"]):
+    def lately(self) -> ServedListQuerySet:
+        """Of the last weeks: the database need not look into every month."""
+        return self.filter(served_at__gte=timezone.now() - LATELY)
 
 
 class ListingVectorQuerySet(models.QuerySet["ListingVector"]):

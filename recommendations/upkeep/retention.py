@@ -37,6 +37,8 @@ from recommendations.models import (
 from recommendations.models.merchandising import MerchandisingRule
 from recommendations.models.waiting import WaitingEvent
 from recommendations.telemetry import ROWS_REMOVED
+from recommendations.upkeep.months import EVENTS, IMPRESSIONS, LISTS, drop_old_months
+from web.postgres.months import Monthly
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Kind:
         setting: The setting that says for how many days they are kept; 0 for ever.
         old: Those from before a moment that nothing kept needs.
         order: The column they are looked through by, the oldest first; it has an index.
+        monthly: The table kept by month that they are in: whole months go at once.
         n_at_once: Rows of one transaction.
         remove: Deletes rows by their keys.
     """
@@ -64,6 +67,7 @@ class Kind:
     old: Callable[[datetime], QuerySet[Any]]
     remove: Callable[[Sequence[Any]], None]
     order: str = "pk"
+    monthly: Monthly | None = None
     n_at_once: int = 2000
 
     @property
@@ -78,9 +82,9 @@ class Kind:
 def kinds() -> list[Kind]:
     """Every kind, in the order in which they are removed: what is named comes after what names it."""
     return [
-        Kind("events", "KEEP_EVENTS_DAYS", old_events, _deletes(Interaction), order="received_at"),
-        Kind("lists", "KEEP_LISTS_DAYS", old_lists, _deletes(ServedList), order="served_at"),
-        Kind("impressions", "KEEP_IMPRESSIONS_DAYS", old_impressions, _deletes(Impression), order="received_at"),
+        Kind("events", "KEEP_EVENTS_DAYS", old_events, _deletes(Interaction), "received_at", EVENTS),
+        Kind("lists", "KEEP_LISTS_DAYS", old_lists, _deletes(ServedList), "served_at", LISTS),
+        Kind("impressions", "KEEP_IMPRESSIONS_DAYS", old_impressions, _deletes(Impression), "received_at", IMPRESSIONS),
         Kind("anonymous buyers", "KEEP_ANONYMOUS_BUYERS_DAYS", idle_guests, _deletes(Buyer), n_at_once=200),
         Kind("price changes", "KEEP_PRICE_CHANGES_DAYS", old_price_changes, _deletes(PriceChange), order="changed_at"),
         Kind("ended listings", "KEEP_ENDED_LISTINGS_DAYS", unnamed_listings, remove_listings, n_at_once=500),
@@ -101,10 +105,19 @@ def remove_old_rows(*, now: datetime, seconds_each: float = SECONDS_EACH) -> dic
     for kind in kinds():
         if not kind.days:
             continue
-        removed[kind.name] = n = _remove(kind, now - timedelta(days=kind.days), seconds_each)
+        before = now - timedelta(days=kind.days)
+        n_in_months = remove_months(kind, before)
+        removed[kind.name] = n = n_in_months + _remove(kind, before, seconds_each)
         if n:
             logger.info("%s: %d rows removed that were older than %d days", kind.name, n, kind.days)
     return removed
+
+
+def remove_months(kind: Kind, before: datetime) -> int:
+    """Remove the months that are over and of which nothing is needed, each at once; how many rows they had."""
+    n = drop_old_months(kind.monthly, before) if kind.monthly else 0
+    ROWS_REMOVED.labels(kind.name).inc(n)
+    return n
 
 
 def count_old_rows(*, now: datetime) -> dict[str, int]:

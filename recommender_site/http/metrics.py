@@ -37,6 +37,7 @@ from prometheus_client.registry import Collector
 from catalog.models import Listing
 from jobs.timetable import lateness
 from recommendations.models import Interaction, Preference, RankerVersion, WaitingEvent
+from recommendations.upkeep import months
 from recommendations.upkeep.consistency import last_findings
 from recommendations.upkeep.probe import GOAL_SECONDS, last_probe
 from recommender_site.celery import app
@@ -308,12 +309,24 @@ def schedules_that_do_not_run() -> list[GaugeMetricFamily]:
     return [overdue, off]
 
 
+def months_ahead() -> list[GaugeMetricFamily]:
+    """Rows of a month that has no part are refused. No sample for a table that is not kept by month yet."""
+    family = GaugeMetricFamily(
+        "forecourt_months_ahead_seconds", "For how long rows to come have a part of their table.", labels=["table"]
+    )
+    for monthly in months.TABLES:
+        if until := months.made_until(monthly):
+            family.add_metric([monthly.table], (until - timezone.now()).total_seconds())
+    return [family]
+
+
 QUESTIONS: dict[str, Sequence[Question]] = {
     "database": (
         listings_by_status,
         live_ranker_age,
         preferences_behind_the_log,
         schedules_that_do_not_run,
+        months_ahead,
         webhooks_outbox,
         waiting_events,
     ),

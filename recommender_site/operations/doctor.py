@@ -22,7 +22,7 @@ from jobs.broker import queue_depths, workers_alive
 from jobs.timetable import lateness
 from recommendations.listings.vectors import attached_partitions, has_index, partition_of, stored_versions
 from recommendations.models import RankerVersion
-from recommendations.upkeep import retention
+from recommendations.upkeep import months, retention
 from recommender_site.operations import schema
 from recommender_site.operations.findings import Finding, Level, Look, ok, problem, warning
 from web import replicas
@@ -175,6 +175,23 @@ def look_at_partitions() -> Iterator[Finding]:
         yield ok("partitions", f"vectors of {len(needed)} usable versions")
 
 
+def look_at_months() -> Iterator[Finding]:
+    """Rows of a month that has no part would be refused."""
+    now, is_well = timezone.now(), True
+    remedy = "Look whether the schedule “Make months” is on; manage.py make_months does it now."
+    for monthly in months.TABLES:
+        until = months.made_until(monthly)
+        if until is None:
+            is_well = False
+            yield warning("months", f"{monthly.table} is not kept by month yet", remedy)
+        elif until - now < months.NEXT_NIGHTS:
+            is_well = False
+            make = problem if until - now < months.SOON else warning
+            yield make("months", f"{monthly.table} has parts until {until:%Y-%m-%d} only", remedy)
+    if is_well:
+        yield ok("months", "those to come are there")
+
+
 def look_at_ranker() -> Iterator[Finding]:
     live = RankerVersion.objects.live()
     if live is None:
@@ -310,8 +327,8 @@ OF_SERVERS: dict[str, tuple[str, list[Look]]] = {
     "database": (
         "Look at DATABASE_URL, at the server's log, and whether it takes connections (pg_isready).",
         [
-            look_at_postgresql, look_at_migrations, look_at_indexes, look_at_partitions, look_at_ranker,
-            look_at_schedules, look_at_retention, look_at_clock, look_at_replicas,
+            look_at_postgresql, look_at_migrations, look_at_indexes, look_at_partitions, look_at_months,
+            look_at_ranker, look_at_schedules, look_at_retention, look_at_clock, look_at_replicas,
         ],
     ),
     "cache": ("Look at REDIS_URL and at the server's log; requests are slower meanwhile.", [look_at_cache]),

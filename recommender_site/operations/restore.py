@@ -93,7 +93,7 @@ def fill(reader: archive.Reader) -> archive.Contents:
         make_partitions(cursor, manifest["partitions"])
         with bare_tables(cursor):
             empty_tables(cursor)
-            ours = schema.columns_by_table(cursor)
+            ours = {*schema.columns_by_table(cursor), *schema.partitioned_tables(cursor)}
             for table, rows in reader.parts():
                 if table not in ours:
                     contents.left_out.add(table)
@@ -109,7 +109,10 @@ def fill(reader: archive.Reader) -> archive.Contents:
 
 def make_partitions(cursor: Any, partitions: list[dict[str, str]]) -> None:
     """Exactly those of the backup: bounds of others could overlap with theirs."""
+    parents = {each["parent"] for each in partitions}
     for each in reversed(schema.partitions(cursor)):
+        if each["parent"] not in parents:  # it was one table then: its rows go into the parts that there are
+            continue
         cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(each["name"])))
     for each in partitions:
         statement = sql.SQL("CREATE TABLE {} PARTITION OF {} {}")

@@ -26,6 +26,8 @@ WHERE c.relnamespace = current_schema()::regnamespace AND c.relispartition AND c
 ORDER BY c.oid
 """
 
+PARTITIONED = "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'p'"
+
 INDEXES = f"""
 SELECT i.relname, pg_get_indexdef(x.indexrelid)
 FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid
@@ -66,6 +68,11 @@ def columns_by_table(cursor: Any) -> dict[str, list[str]]:
 def partitions(cursor: Any) -> list[dict[str, str]]:
     """Every partition: its name, the table it is part of, and its bounds as SQL; parents before their parts."""
     return [{"name": name, "parent": parent, "bounds": bounds} for name, parent, bounds in rows(cursor, PARTITIONS)]
+
+
+def partitioned_tables(cursor: Any) -> set[str]:
+    """Tables that have parts, or can have them."""
+    return {name for (name,) in rows(cursor, PARTITIONED)}
 
 
 def own_indexes(cursor: Any, *, of_partitions: bool) -> dict[str, str]:

@@ -73,6 +73,11 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {
         {'forecourt_schedule_overdue_seconds{schedule="Retrain"}': "0+60x120"},
         {'forecourt_schedule_overdue_seconds{schedule="Retrain"}': "0 300 599 0x117"},
     ),
+    "MonthsAreMissing": (
+        {"table": "a"},
+        {'forecourt_months_ahead_seconds{table="a"}': "1209599x120"},
+        {'forecourt_months_ahead_seconds{table="a"}': "1209601x120"},
+    ),
     "ScheduleIsOff": (
         {"schedule": "Retrain"},
         {'forecourt_schedule_off_seconds{schedule="Retrain"}': "604700+60x120"},

@@ -1,0 +1,120 @@
+"""The log of events, impressions and served lists, kept by month: which tables, and what beat does to them at night."""
+
+# ruff: noqa: S608 -- put together from names of tables
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db import connection
+
+from web.postgres import months
+from web.postgres.months import Monthly, Part
+
+logger = logging.getLogger(__name__)
+
+EVENTS = Monthly("recommendations_interaction", "received_at")
+IMPRESSIONS = Monthly("recommendations_impression", "received_at")
+LISTS = Monthly("recommendations_servedlist", "served_at")
+TABLES = (EVENTS, IMPRESSIONS, LISTS)
+WITH_KEYS = (EVENTS, IMPRESSIONS)
+
+MONTHS_AHEAD = 3  # beyond the one that is under way
+NEXT_NIGHTS = timedelta(days=60)  # less made ahead: the nights before did not make them
+SOON = timedelta(days=14)  # less than this: rows will be refused before long
+
+KEYS_AT_ONCE = 10_000
+NOTE_KEYS = """
+WITH batch AS (SELECT id, sender, event_id FROM {table} WHERE id > %s ORDER BY id LIMIT %s),
+noted AS (INSERT INTO recommendations_eventkey (key)
+    SELECT recommendations_key_of_event('{table}', sender, event_id) FROM batch ORDER BY 1 ON CONFLICT DO NOTHING)
+SELECT max(id) FROM batch
+"""
+FORGET_KEYS = """
+WITH batch AS (SELECT id, sender, event_id FROM {part} WHERE id > %s ORDER BY id LIMIT %s),
+forgotten AS (DELETE FROM recommendations_eventkey
+    WHERE key IN (SELECT recommendations_key_of_event('{table}', sender, event_id) FROM batch))
+SELECT max(id) FROM batch
+"""
+NAMED = """
+SELECT EXISTS (SELECT FROM {part} AS served
+    WHERE EXISTS (SELECT FROM recommendations_interaction WHERE served_list_id = served.id))
+"""
+
+
+def make_months(now: datetime) -> None:
+    """Keep every table by month, with parts for the months to come, and finish removals that were cut short."""
+    for monthly in TABLES:
+        keep_by_month(monthly, now)
+        months.finish(monthly)
+        make_ahead(monthly, now)
+        with connection.cursor() as cursor:
+            cursor.execute(f"ANALYZE {monthly.table}")  # autovacuum looks at the parts only
+
+
+def keep_by_month(monthly: Monthly, now: datetime) -> None:
+    """Partition a table that is not, with its rows where they are."""
+    if months.is_partitioned(monthly.table):
+        return
+    if monthly in WITH_KEYS:
+        walk_keys(NOTE_KEYS.format(table=monthly.table))
+    months.partition(monthly, now)
+
+
+def make_ahead(monthly: Monthly, now: datetime) -> None:
+    made = months.make_months(monthly, months.beginning_of_month(now, later=1 + MONTHS_AHEAD))
+    if made:
+        logger.info("made %s", ", ".join(made))
+
+
+def walk_keys(statement: str) -> None:
+    """Run a statement for so many rows at a time, in the order of their ids; it returns the last one."""
+    last: int | None = 0
+    with connection.cursor() as cursor:
+        while last is not None:
+            cursor.execute(statement, [last, KEYS_AT_ONCE])
+            last = cursor.fetchone()[0]
+
+
+def drop_months(monthly: Monthly, before: datetime) -> int:
+    """Remove the oldest months whose every row is older than a moment; how many rows that were.
+
+    Of lists only those months of which no event names a list any more: events and what they were chosen from go
+    together. Not to be called in a transaction.
+    """
+    parts = []
+    for part in months.old_parts(monthly.table, before):
+        if monthly is LISTS and is_named(part):
+            break
+        parts.append(part)
+    parts = parts if any(not part.is_oldest or count(part) for part in parts) else []
+    n = sum(count(part) for part in parts)
+    for part in parts:
+        if monthly in WITH_KEYS:
+            walk_keys(FORGET_KEYS.format(part=part.name, table=monthly.table))
+    months.drop_parts(monthly, parts)
+    return n
+
+
+def drop_old_months(monthly: Monthly, before: datetime) -> int:
+    """As ``drop_months``; nothing within a transaction, where PostgreSQL detaches no part beside its readers."""
+    if connection.in_atomic_block or not months.is_partitioned(monthly.table):
+        return 0
+    return drop_months(monthly, before)
+
+
+def is_named(part: Part) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(NAMED.format(part=part.name))
+        return bool(cursor.fetchone()[0])
+
+
+def count(part: Part) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {part.name}")
+        return int(cursor.fetchone()[0])
+
+
+def made_until(monthly: Monthly) -> datetime | None:
+    """Up to when rows have a part; None for a table that is not kept by month."""
+    return months.parts_of(monthly.table)[-1].until if months.is_partitioned(monthly.table) else None

@@ -1,0 +1,318 @@
+"""Events, impressions and lists are kept by month: in place, without anyone waiting, and an event id stays unique."""
+
+# ruff: noqa: S608 -- names of tables
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+
+import psycopg
+import pytest
+from django.apps import apps
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.utils import timezone
+from psycopg.errors import LockNotAvailable
+
+from recommendations.buyers.preferences import LogPosition
+from recommendations.events import recording
+from recommendations.events.recording import Event, record_interactions
+from recommendations.feed import log as feed
+from recommendations.models import EventKey, Impression, Interaction, ServedList
+from recommendations.upkeep import months as kept
+from recommendations.upkeep.retention import remove_old_rows
+from recommender_site.operations import restore, schema
+from recommender_site.operations.doctor import look_at_months
+from recommender_site.operations.findings import Level
+from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory
+from web.postgres import months
+from web.servers import connection_parameters
+
+MIGRATION = import_module("recommendations.migrations.0029_months")
+MODELS = {kept.EVENTS: Interaction, kept.IMPRESSIONS: Impression, kept.LISTS: ServedList}
+DECEMBER = datetime(2026, 12, 15, tzinfo=UTC)
+NOW = timezone.now()
+SUMMER = datetime(2027, 7, 20, tzinfo=UTC)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _months_are_put_back() -> Iterator[None]:
+    before = {monthly: months.parts_of(monthly.table) for monthly in kept.TABLES}
+    yield
+    if before != {monthly: months.parts_of(monthly.table) for monthly in kept.TABLES}:
+        for model in MODELS.values():
+            model.objects.all().delete()
+        as_one_table()
+        for monthly, parts in before.items():
+            kept.keep_by_month(monthly, parts[0].until - timedelta(days=40))
+            months.make_months(monthly, parts[-1].until)
+
+
+@pytest.fixture
+def reader() -> Iterator[psycopg.Connection]:
+    """Another process, which does not wait for locks."""
+    with psycopg.connect(**connection_parameters(), autocommit=True) as other:
+        other.execute("SET lock_timeout = '400ms'")
+        yield other
+
+
+def as_one_table() -> None:
+    """What the release before had."""
+    with connection.schema_editor(atomic=False) as editor:
+        MIGRATION.keep_whole(apps, editor)
+
+
+def impression(**fields) -> Impression:
+    given = {"event_id": uuid.uuid4().hex, "sender": "key:1", "content_digest": 1, "occurred_at": DECEMBER}
+    return Impression.objects.create(**{**given, "positions": [1], **fields})
+
+
+def one_of_each(when: datetime) -> dict[months.Monthly, object]:
+    event = InteractionFactory(received_at=when, occurred_at=when)
+    seen = impression(buyer=event.buyer, received_at=when)
+    return {kept.EVENTS: event, kept.IMPRESSIONS: seen, kept.LISTS: ServedListFactory(served_at=when)}
+
+
+def view(event_id: str) -> Event:
+    return Event(kind="view", event_id=event_id, listing_id=ListingFactory().pk, occurred_at=NOW - timedelta(days=1))
+
+
+def part_of(row) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT tableoid::regclass::text FROM {row._meta.db_table} WHERE id = %s", [row.pk])
+        return cursor.fetchone()[0]
+
+
+def description(table: str) -> dict[str, set]:
+    """Columns, checks, foreign keys, indexes that can be shared by parts, and triggers, by name."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT attname, atttypid, attnotnull FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0",
+            [table],
+        )
+        columns = set(cursor.fetchall())
+        keys = {(name, what) for name, what, kind in months.rows(cursor, months.CONSTRAINTS, [table]) if kind in "cf"}
+        indexes = {
+            (name, what.replace(" ON ONLY ", " ON "))
+            for name, what, is_unique, _, _, _ in months.rows(cursor, months.INDEXES, [table])
+            if not is_unique
+        }
+        return {
+            "columns": columns,
+            "keys": keys,
+            "indexes": indexes,
+            "triggers": set(months.rows(cursor, months.TRIGGERS, [table])),
+        }
+
+
+def file_of(table: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_relation_filenode(%s)", [table])
+        return cursor.fetchone()[0]
+
+
+# --- An existing database --------------------------------------------------------------------------------------------
+def test_a_database_with_rows_is_upgraded_in_place_and_nothing_is_written_anew():
+    as_one_table()
+    rows = one_of_each(DECEMBER)
+    before = {monthly: (description(monthly.table), file_of(monthly.table)) for monthly in kept.TABLES}
+    EventKey.objects.all().delete()  # the release before knew none
+    with connection.schema_editor(atomic=False) as editor:
+        MIGRATION.keep_by_month(apps, editor)
+    for monthly, row in rows.items():
+        table, (described, file) = monthly.table, before[monthly]
+        assert description(table) == described
+        oldest, *ahead = months.parts_of(table)
+        assert file_of(oldest.name) == file, "no row was written anew"
+        assert part_of(row) == oldest.name
+        assert MODELS[monthly].objects.get(pk=row.pk).pk == row.pk
+        assert [part.since for part in ahead] == [part.until for part in [oldest, *ahead][:-1]], "there is no gap"
+        assert oldest.is_oldest
+        assert ahead[-1].until > timezone.now() + timedelta(days=60)
+    assert EventKey.objects.count() == 2
+    later = one_of_each(timezone.now() + timedelta(days=60))
+    assert all(part_of(row).startswith(f"{monthly.table}_20") for monthly, row in later.items())
+    assert later[kept.EVENTS].pk > rows[kept.EVENTS].pk
+    with pytest.raises(IntegrityError), transaction.atomic():
+        InteractionFactory(buyer_id=10**9, listing=None)
+    with pytest.raises(IntegrityError):  # an id of before, in a month of its own
+        InteractionFactory(event_id=rows[kept.EVENTS].event_id, received_at=later[kept.EVENTS].received_at)
+
+
+def test_the_log_waits_for_this_release_where_the_feed_writes_it():
+    as_one_table()
+    ListingFactory(source="items")
+    with connection.schema_editor(atomic=False) as editor:
+        MIGRATION.keep_by_month(apps, editor)
+    assert [months.is_partitioned(each.table) for each in kept.TABLES] == [False, True, True]
+    assert [each.level for each in look_at_months()] == [Level.WARNING]
+    kept.make_months(timezone.now())
+    assert [each.level for each in look_at_months()] == [Level.OK]
+
+
+def test_a_reader_who_goes_on_for_long_is_not_waited_for_and_keeps_nothing_from_being_tried_again(
+    reader, settings, monkeypatch
+):
+    settings.MIGRATION_LOCK_SECONDS = 1
+    monkeypatch.setattr(months, "ATTEMPTS", 1)
+    as_one_table()
+    rows = one_of_each(DECEMBER)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM recommendations_servedlist")
+    with pytest.raises(OperationalError) as refusal:
+        months.add_check(kept.LISTS, months.beginning_of_month(timezone.now(), 2))
+    assert isinstance(refusal.value.__cause__, LockNotAvailable)
+    reader.execute("COMMIT")
+    assert not months.is_partitioned(kept.LISTS.table)
+    for monthly in kept.TABLES:
+        kept.keep_by_month(monthly, timezone.now())
+        assert part_of(rows[monthly]) == months.parts_of(monthly.table)[0].name
+
+
+# --- Months come and go ----------------------------------------------------------------------------------------------
+def use_the_site(reader: psycopg.Connection, is_over: threading.Event, problems: list[Exception]) -> None:
+    """Read and write all of it, as other processes do, without waiting for a lock."""
+    names = ("recommendations_interaction", "recommendations_impression", "recommendations_servedlist")
+    while not is_over.is_set():
+        try:
+            for name in names:
+                reader.execute(f"SELECT count(*) FROM {name}")
+                reader.execute(f"DELETE FROM {name} WHERE id IS NULL")
+        except Exception as problem:
+            problems.append(problem)
+            return
+
+
+def test_months_are_made_ahead_and_old_ones_dropped_while_the_site_is_used(reader, settings):
+    settings.KEEP_EVENTS_DAYS = settings.KEEP_LISTS_DAYS = settings.KEEP_IMPRESSIONS_DAYS = 100
+    is_over, problems = threading.Event(), []
+    site = threading.Thread(target=use_the_site, args=(reader, is_over, problems))
+    site.start()
+    for month in (1, 3, 5):
+        kept.make_months(datetime(2027, month, 10, tzinfo=UTC))
+    rows = [one_of_each(datetime(2027, month, 10, tzinfo=UTC)) for month in (1, 2, 6)]
+    removed = remove_old_rows(now=SUMMER)
+    is_over.set()
+    site.join()
+    assert problems == []
+    assert {name: removed[name] for name in ("events", "lists", "impressions")} == {
+        "events": 2, "lists": 2, "impressions": 2
+    }  # fmt: skip
+    for monthly, model in MODELS.items():
+        assert list(model.objects.all()) == [rows[-1][monthly]]
+        oldest, *others = months.parts_of(monthly.table)
+        assert (oldest.is_oldest, oldest.until) == (True, datetime(2027, 4, 1, tzinfo=UTC))
+        assert [part.since for part in others] == [part.until for part in [oldest, *others][:-1]]
+    assert EventKey.objects.count() == 2
+    again = InteractionFactory(event_id=rows[0][kept.EVENTS].event_id, received_at=DECEMBER)
+    assert part_of(again) == months.parts_of(kept.EVENTS.table)[0].name, "no moment is without a part"
+    with pytest.raises(IntegrityError), transaction.atomic():
+        InteractionFactory(event_id=again.event_id)
+
+
+def test_a_month_of_lists_that_an_event_names_is_not_dropped_and_loses_its_other_lists(settings):
+    settings.KEEP_LISTS_DAYS = 100
+    kept.make_months(datetime(2027, 5, 10, tzinfo=UTC))
+    named, _ = (ServedListFactory(served_at=datetime(2027, 1, 9, tzinfo=UTC)) for _ in range(2))
+    InteractionFactory(served_list=named, received_at=datetime(2027, 1, 9, tzinfo=UTC))
+    assert remove_old_rows(now=SUMMER)["lists"] == 1
+    assert list(ServedList.objects.all()) == [named]
+    assert months.parts_of(kept.LISTS.table)[0].until == datetime(2027, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("is_detached", [True, False])
+def test_a_removal_that_was_cut_short_is_finished_by_the_next_night(is_detached):
+    kept.make_months(datetime(2027, 5, 10, tzinfo=UTC))
+    oldest = months.parts_of(kept.EVENTS.table)[0]
+    with connection.cursor() as cursor:
+        cursor.execute(f"COMMENT ON TABLE {oldest.name} IS '{months.TO_GO}'")
+        if is_detached:
+            cursor.execute(f"ALTER TABLE {kept.EVENTS.table} DETACH PARTITION {oldest.name}")
+    kept.make_months(datetime(2027, 5, 10, tzinfo=UTC))
+    parts = months.parts_of(kept.EVENTS.table)
+    assert (parts[0].is_oldest, parts[0].until) == (True, oldest.until)
+    assert InteractionFactory(received_at=DECEMBER)
+
+
+# --- An event id is unique over all months ---------------------------------------------------------------------------
+def test_an_event_that_is_sent_again_in_another_month_counts_once(monkeypatch):
+    buyer, event = BuyerFactory(), view("a")
+    outcomes = []
+    for moment in (NOW, NOW + timedelta(days=70)):
+        monkeypatch.setattr(timezone, "now", lambda moment=moment: moment)
+        outcomes.append(record_interactions(buyer=buyer, events=[event]).results[0].outcome)
+    assert outcomes == [recording.Outcome.RECORDED, recording.Outcome.REPEATED]
+    assert Interaction.objects.count() == EventKey.objects.count() == 1
+
+
+@pytest.mark.parametrize("n_others", [0, 2])
+def test_two_requests_of_two_months_that_do_not_see_each_other_write_an_event_once(monkeypatch, n_others):
+    """The other one writes between our look and our insert."""
+    buyer, event = BuyerFactory(), view("a")
+    others = [view(f"b{number}") for number in range(n_others)]
+    turn = months.beginning_of_month(NOW, 3)
+    attribute = recording.attribute
+
+    def the_other_comes_first(rows):
+        monkeypatch.setattr(recording, "attribute", attribute)
+        monkeypatch.setattr(timezone, "now", lambda: turn - timedelta(seconds=1))
+        record_interactions(buyer=buyer, events=[event])
+        attribute(rows)
+
+    monkeypatch.setattr(recording, "attribute", the_other_comes_first)
+    monkeypatch.setattr(timezone, "now", lambda: turn + timedelta(seconds=1))
+    recorded = record_interactions(buyer=buyer, events=[event, *others])
+    assert recorded.results[0].outcome == recording.Outcome.REPEATED
+    assert recorded.n_recorded == n_others
+    assert LogPosition.of(buyer.pk).n_interactions == Interaction.objects.count() == 1 + n_others
+
+
+def test_what_is_said_of_items_of_the_feed_twice_counts_once_over_months():
+    item = ListingFactory(source="items")
+    assert feed.write_actions("u", [item.pk], ["like"], ["feed-a"], DECEMBER.timestamp()) == 1
+    Interaction.objects.update(received_at=timezone.now() + timedelta(days=70))
+    assert feed.write_actions("u", [item.pk, item.pk], ["like"] * 2, ["feed-a", "feed-b"], DECEMBER.timestamp()) == 1
+
+
+def test_a_key_goes_with_its_event_and_is_of_its_sender():
+    event = InteractionFactory(event_id="a", sender="key:1")
+    InteractionFactory(event_id="a", sender="key:2")
+    impression(event_id="a", sender="key:1", buyer=event.buyer)
+    assert EventKey.objects.count() == 3
+    event.delete()
+    assert EventKey.objects.count() == 2
+    assert InteractionFactory(event_id="a", sender="key:1")
+
+
+# --- Beside it -------------------------------------------------------------------------------------------------------
+def test_doctor_says_which_months_are_missing(monkeypatch):
+    [finding] = look_at_months()
+    assert finding.level == Level.OK
+    last = months.parts_of(kept.EVENTS.table)[-1].until
+    for days, level in ((40, Level.WARNING), (5, Level.PROBLEM)):
+        monkeypatch.setattr(timezone, "now", lambda days=days: last - timedelta(days=days))
+        assert {each.level for each in look_at_months()} == {level}
+
+
+def test_the_rows_of_a_backup_from_before_there_were_months_have_parts_to_go_to():
+    with transaction.atomic(), connection.cursor() as cursor:
+        of_vectors = [each for each in schema.partitions(cursor) if each["parent"] == "recommendations_listingvector"]
+        restore.make_partitions(cursor, of_vectors)
+        assert all(months.parts_of(monthly.table) for monthly in kept.TABLES)
+        assert {monthly.table for monthly in kept.TABLES} <= schema.partitioned_tables(cursor)
+
+
+@pytest.mark.parametrize(
+    ("moment", "later", "expected"),
+    [
+        (datetime(2026, 11, 30, 23, tzinfo=UTC), 0, datetime(2026, 11, 1, tzinfo=UTC)),
+        (datetime(2026, 12, 1, tzinfo=UTC), 1, datetime(2027, 1, 1, tzinfo=UTC)),
+        (datetime(2026, 10, 5, tzinfo=UTC), 15, datetime(2028, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_the_beginning_of_a_month(moment, later, expected):
+    assert months.beginning_of_month(moment, later) == expected
