@@ -11,6 +11,7 @@ from recommendations.models.bots import BotMark as BotMark
 from recommendations.models.buyers import BuyerSeller as BuyerSeller
 from recommendations.models.buyers import SavedSearch as SavedSearch
 from recommendations.models.buyers import ShownAgain as ShownAgain
+from recommendations.models.demand import DemandDay as DemandDay
 from recommendations.models.evaluations import Evaluation as Evaluation
 from recommendations.models.evaluations import EvaluationFigure as EvaluationFigure
 from recommendations.models.evaluations import WeightTrial as WeightTrial

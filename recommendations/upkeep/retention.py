@@ -37,6 +37,7 @@ from recommendations.models import (
 from recommendations.models.merchandising import MerchandisingRule
 from recommendations.models.waiting import WaitingEvent
 from recommendations.telemetry import ROWS_REMOVED
+from recommendations.upkeep.demand import count_demand
 from recommendations.upkeep.months import EVENTS, IMPRESSIONS, LISTS, drop_old_months
 from web.postgres.months import Monthly
 
@@ -60,6 +61,7 @@ class Kind:
         monthly: The table kept by month that they are in: whole months go at once.
         n_at_once: Rows of one transaction.
         remove: Deletes rows by their keys.
+        beforehand: Notes what is to be kept of those from before a moment.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Kind:
     order: str = "pk"
     monthly: Monthly | None = None
     n_at_once: int = 2000
+    beforehand: Callable[[datetime], object] | None = None
 
     @property
     def days(self) -> int:
@@ -82,7 +85,15 @@ class Kind:
 def kinds() -> list[Kind]:
     """Every kind, in the order in which they are removed: what is named comes after what names it."""
     return [
-        Kind("events", "KEEP_EVENTS_DAYS", old_events, _deletes(Interaction), "received_at", EVENTS),
+        Kind(
+            "events",
+            "KEEP_EVENTS_DAYS",
+            old_events,
+            _deletes(Interaction),
+            "received_at",
+            EVENTS,
+            beforehand=count_demand,
+        ),
         Kind("lists", "KEEP_LISTS_DAYS", old_lists, _deletes(ServedList), "served_at", LISTS),
         Kind("impressions", "KEEP_IMPRESSIONS_DAYS", old_impressions, _deletes(Impression), "received_at", IMPRESSIONS),
         Kind("anonymous buyers", "KEEP_ANONYMOUS_BUYERS_DAYS", idle_guests, _deletes(Buyer), n_at_once=200),
@@ -106,6 +117,8 @@ def remove_old_rows(*, now: datetime, seconds_each: float = SECONDS_EACH) -> dic
         if not kind.days:
             continue
         before = now - timedelta(days=kind.days)
+        if kind.beforehand:
+            kind.beforehand(before)
         n_in_months = remove_months(kind, before)
         removed[kind.name] = n = n_in_months + _remove(kind, before, seconds_each)
         if n:

@@ -34,6 +34,7 @@ TYPES = {
     "int64": pa.int64(),
     "double": pa.float64(),
     "decimal": pa.decimal128(12, 2),
+    "date": pa.date32(),
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from catalog.models import Listing
-from recommendations.models import Interaction, ServedList
+from recommendations.models import DemandDay, Interaction, ServedList
 
 SCHEMA_VERSION = 1
 
@@ -37,7 +37,8 @@ class Column:
 
     Attributes:
         name: In the file.
-        type: As ``export.arrow_type`` reads it: string, int64, int16, double, timestamp, decimal, list of one of them.
+        type: As ``export.arrow_type`` reads it: string, int64, int16, double, date, timestamp, decimal, list of one of
+            them.
         path: The field it is read from, as an ORM path.
         says: What it means, for the docs and the file's own metadata.
         convert: From what the database gives to what Arrow takes.
@@ -144,4 +145,16 @@ LISTINGS = Table(
         Column("updated_at", "timestamp", "updated_at", "when it was last changed"),
     ),
 )
-TABLES = {table.name: table for table in (EVENTS, LISTS, LISTINGS)}
+DEMAND = Table(
+    "demand",
+    lambda: DemandDay.objects.order_by("day", "pk"),
+    (
+        Column("date", "date", "day", "of the events, by their arrival (UTC)"),
+        Column("make", "string", "car_model__make__name", "make"),
+        Column("model", "string", "car_model__name", "model"),
+        Column("kind", "string", "kind_id", "kind of event, as in the admin"),
+        Column("events", "int64", "n_events", "how many"),
+        Column("buyers", "int64", "n_buyers", "of how many buyers; bots are left out"),
+    ),
+)
+TABLES = {table.name: table for table in (EVENTS, LISTS, LISTINGS, DEMAND)}

@@ -1,4 +1,4 @@
-"""``manage.py export``: events, served lists and listings as Parquet files by day."""
+"""``manage.py export``: events, served lists, listings and past demand as Parquet files by day."""
 
 from datetime import date
 from typing import Any
@@ -13,9 +13,9 @@ MISSING = "pip install -r requirements-export.txt brings what an export needs ({
 
 class Command(BaseCommand):
     help = (
-        "Write events, served lists and listings as Parquet, a file for each table and day (UTC), into a folder or a "
-        "bucket (s3://…). Days that have their file are left alone, so it may be cut short and run each night. "
-        "docs/operations.md describes the columns."
+        "Write events, served lists, listings and past demand as Parquet, a file for each table and day (UTC), into a "
+        "folder or a bucket (s3://…). Days that have their file are left alone, so it may be cut short and run each "
+        "night. docs/operations.md describes the columns."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

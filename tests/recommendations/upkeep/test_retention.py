@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import call_command
@@ -15,6 +15,8 @@ from catalog.models import ImportedListing, ImportRun, Listing, PriceChange
 from jobs.models import Job
 from jobs.work import job_models
 from recommendations.models import (
+    BotMark,
+    DemandDay,
     Evaluation,
     Impression,
     Interaction,
@@ -68,6 +70,30 @@ def job(model: type[Job], when: datetime, status: str = "failed", **fields) -> J
     if model._meta.model_name == "importundo":
         fields["run"] = ImportRun.objects.create(file_name="a.csv", created_at=YOUNG)
     return model._default_manager.create(status=status, created_at=when, **fields)
+
+
+def test_what_was_wanted_is_known_when_its_events_are_gone():
+    first, second = BuyerFactory(), BuyerFactory()
+    car = ListingFactory()
+    long_ago, that_night = OLD - timedelta(days=30), NOW - timedelta(days=DAYS, minutes=1)
+    for buyer, kind, when in (
+        (first, "view", long_ago), (first, "view", long_ago), (second, "view", long_ago), (second, "like", long_ago),
+        (first, "view", that_night),
+    ):  # fmt: skip
+        InteractionFactory(buyer=buyer, listing=car, kind_id=kind, received_at=when)
+    InteractionFactory(buyer=BuyerFactory(), listing=ListingFactory(source="items"), received_at=long_ago)
+    bot = InteractionFactory(listing=car, received_at=long_ago).buyer
+    BotMark.objects.create(buyer=bot, is_bot=True, decided_at=NOW)
+    kept = InteractionFactory(buyer=first, listing=car, received_at=YOUNG)
+    for _ in range(2):  # a day is counted once, however often it is asked
+        retention.remove_old_rows(now=NOW)
+        assert list(Interaction.objects.all()) == [kept]
+        found = DemandDay.objects.values_list("day", "car_model", "kind", "n_events", "n_buyers")
+        assert sorted(found) == [
+            (long_ago.astimezone(UTC).date(), car.car_model_id, "like", 1, 1),
+            (long_ago.astimezone(UTC).date(), car.car_model_id, "view", 3, 2),
+            (that_night.astimezone(UTC).date(), car.car_model_id, "view", 1, 1),
+        ]
 
 
 def remove(*names: str) -> int:
