@@ -9,11 +9,12 @@ PIP = $(RUN) -m pip --disable-pip-version-check install --quiet
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format messages shell hooks secrets sdk clean environment development docs chaos soak
+.PHONY: help run test axe lint format messages shell hooks secrets sdk clean environment development docs chaos soak
 
 help:
 	@echo "make run      start everything: database, broker, demo stock, first training, web, workers, beat"
 	@echo "make test     linters, types, architecture and every test, in N=2 processes"
+	@echo "make axe      every page in every look, light and dark, on a desk and a telephone, asked by axe-core"
 	@echo "make lint     the same without the tests"
 	@echo "make format   let ruff put the code in shape"
 	@echo "make messages  collect what is to be translated into locale, and compile it"
@@ -31,6 +32,9 @@ run: environment
 
 test: lint
 	$(RUN) -m pytest -n $(N) --dist loadfile --no-loadscope-reorder  # tests/conftest.py has the order
+
+axe: development
+	AXE_EVERY_LOOK=1 REQUIRE_BROWSER=1 $(RUN) -m pytest tests/browser/test_pages.py
 
 lint: development
 	$(RUN) -m ruff check .

@@ -401,7 +401,9 @@ def text(x: float, y: float, words: str, anchor: str, css: str = "") -> str:
 
 
 def svg(label: str, width: float, height: float, parts: Sequence[str], css: str = "fc-chart") -> SafeString:
+    """A drawing with a name; what leads somewhere is a group of links, since a picture may hold none."""
+    role = "group" if any("<a " in part for part in parts) else "img"
     return format_html(
-        '<svg class="{}" role="img" aria-label="{}" viewBox="0 0 {} {}" width="{}" height="{}">{}</svg>',
-        css, label, round(width), round(height), round(width), round(height), mark_safe("".join(parts)),  # noqa: S308
+        '<svg class="{}" role="{}" aria-label="{}" viewBox="0 0 {} {}" width="{}" height="{}">{}</svg>',
+        css, role, label, round(width), round(height), round(width), round(height), mark_safe("".join(parts)),  # noqa: S308
     )  # fmt: skip

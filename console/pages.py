@@ -88,6 +88,18 @@ class ConsoleAdmin(ModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return ConsoleChangeList
 
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Fields that are edited in the list have no label there, so each is named after its row and column."""
+        made = super().get_changelist_form(request, **kwargs)
+
+        class NamedForm(made):  # type: ignore[misc, valid-type] # made at run time
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(*args, **kwargs)
+                for field in self.fields.values():
+                    field.widget.attrs.setdefault("aria-label", f"{self.instance}: {field.label}")
+
+        return NamedForm
+
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if isinstance(db_field, models.URLField):
             kwargs["assume_scheme"] = "https"

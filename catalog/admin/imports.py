@@ -469,6 +469,7 @@ class ImportProblemAdmin(ReadOnlyAdmin):
 @admin.register(ImportUndo)
 class ImportUndoAdmin(JobAdmin):
     list_display = ["run_link", "status_badge", "progress_bar", "n_removed", "n_withdrawn", "n_restored", "n_left"]
+    list_display_links = ["status_badge"]  # the first column leads to the import
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["run", "started_by"]
     fieldsets = [

@@ -290,6 +290,7 @@ class BehindFilter(admin.SimpleListFilter):
 @admin.register(Preference)
 class PreferenceAdmin(ReadOnlyAdmin):
     list_display = ["buyer_link", "version", "seen", "state", "computed"]
+    list_display_links = ["version"]  # the first column leads to the buyer
     list_filter = [
         ("version", RelatedDropdownFilter), ("buyer", AutocompleteSelectFilter), BehindFilter,
         ("computed_at", RangeDateTimeFilter),
@@ -352,6 +353,7 @@ class BotMarkAdmin(ReadOnlyAdmin):
     """Who was marked, why and by whom; buyers are marked and unmarked on their own page and list."""
 
     list_display = ["buyer_link", "verdict", "reason", "detail", "decided_at", "decided"]
+    list_display_links = ["verdict"]  # the first column leads to the buyer
     list_filter = [
         ("is_bot", BooleanRadioFilter), ("reason", ChoicesDropdownFilter), ("is_by_operator", BooleanRadioFilter),
         ("decided_at", RangeDateTimeFilter),
@@ -378,7 +380,7 @@ class BotMarkAdmin(ReadOnlyAdmin):
 class SimulatedTasteAdmin(ReadOnlyAdmin):
     """The truth behind made-up buyers. The recommender never reads it; tests and people may."""
 
-    list_display = ["buyer_link"]
+    list_display = ["__str__", "buyer_link"]
     list_select_related = ["buyer__user"]
     ordering = ["-buyer_id"]
     fields = ["buyer_link", "parameters"]

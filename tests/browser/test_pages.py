@@ -1,36 +1,107 @@
-"""Every page in a real browser: no script fails, nothing comes from elsewhere, and a telephone shows all of it."""
+"""Every page in a real browser: no script fails, nothing comes from elsewhere, a telephone shows all of it, and no
+rule of axe is broken. `make axe`, which CI runs beside the suite, asks all pages in every look, light and dark, on a
+desk and on a telephone; the suite asks the pages of our own, each in one look, since axe takes as long as a page does.
+"""
+
+from collections.abc import Iterator
 
 import pytest
 from django.contrib import admin
+from django.http import HttpRequest
 from django.urls import reverse
 
-from tests.admin_rows import ROW_OF
+from accounts.models import Buyer, User
+from tests.admin_rows import ROW_OF, experiment, merchandising_rule, uploaded_file
+from tests.browser.looks import EVERY_LOOK, TELEPHONE, broken_rules, looks_of
 from tests.browser.steps import log_in
+from tests.factories import PlacementFactory
+from tests.markets import Market, trained_market
 
 pytestmark = pytest.mark.django_db(transaction=True)
-TELEPHONE = {"width": 390, "height": 844}
+MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 WIDER = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# Names of the console's addresses that show a whole page of their own, and by what they are named.
+OWN_PAGES = {
+    "accounts_buyer_lab": lambda _: [Buyer.objects.order_by("pk")[0].pk],
+    "catalog_importrun_prepare": lambda _: [uploaded_file().pk],
+    "catalog_listing_demand": lambda market: [market.skodas[0].pk],
+    "catalog_quality": lambda _: [],
+    "mfa_index": lambda _: [],
+    "password_change": lambda _: [],
+    "recommendations_dealers": lambda _: [],
+    "recommendations_eventkind_weights": lambda _: [],
+    "recommendations_experiment_report": lambda _: [experiment().pk],
+    "recommendations_experiment_variant": lambda _: [experiment().pk, 0],
+    "recommendations_placement_mix": lambda _: [PlacementFactory().pk],
+    "recommendations_rankerversion_comparison": lambda _: [],
+    "recommendations_rule_effect": lambda _: [merchandising_rule().pk],
+    "recommendations_tastemap_map": lambda _: [],
+    "task_queues": lambda _: [],
+}
 
 
-def addresses() -> list[str]:
-    """The list of each kind of row, and the page of one row of each; of the front page and the dashboard too."""
-    found = ["/", reverse("admin:index")]
-    for model in sorted(admin.site._registry, key=lambda model: model._meta.label):
+@pytest.fixture(autouse=True)
+def _demo(settings):
+    settings.DEMO_MODE, settings.TWO_FACTOR = True, "optional"  # so that a second factor has its page
+
+
+def asked_by_a_superuser() -> HttpRequest:
+    request = HttpRequest()
+    request.user = User(is_active=True, is_staff=True, is_superuser=True)
+    return request
+
+
+def rows_pages() -> Iterator[str]:
+    """The list of each kind of row and the page of one; in all looks, forms of new rows and records of changes too."""
+    for model in MODELS:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-        found += [reverse(f"{name}_changelist"), reverse(f"{name}_change", args=[ROW_OF[model]().pk])]
-    return found
+        row = ROW_OF[model]().pk
+        yield from (reverse(f"{name}_changelist"), reverse(f"{name}_change", args=[row]))
+        if EVERY_LOOK:
+            yield reverse(f"{name}_history", args=[row])
+            if admin.site._registry[model].has_add_permission(asked_by_a_superuser()):
+                yield reverse(f"{name}_add")
 
 
-def test_a_telephone_shows_every_page_without_scrolling_sideways(page):
+def own_pages(market: Market) -> Iterator[str]:
+    """The pages of our own, and the shop as staff see it."""
+    yield from ("/", reverse("admin:index"))
+    for name, args in OWN_PAGES.items():
+        yield reverse(name if name.startswith("mfa") else f"admin:{name}", args=args(market))
+    yield from (reverse("shop"), reverse("shop") + "?brand=skoda", reverse("shop-car", args=[market.skodas[0].pk]))
+
+
+def test_every_page_fits_and_breaks_no_rule(page):
+    """Sideways, nothing moves on a telephone."""
     log_in(page, superuser=True)
-    page.set_viewport_size(TELEPHONE)
-    wide = {}
-    for address in addresses():
-        answer = page.goto(address)
-        assert answer.status == 200, address
-        if (pixels := page.evaluate(WIDER)) > 0:
-            wide[address] = pixels
-    assert wide == {}
+    wrong: dict[str, object] = {}
+    own = list(own_pages(trained_market(4)))
+    for address in (*own, *rows_pages()):
+        for scheme, looks in looks_of(address).items():
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # pages look at it when they are loaded
+            page.set_viewport_size(TELEPHONE)
+            answer = page.goto(address)
+            assert answer.status == 200, address
+            if (pixels := page.evaluate(WIDER)) > 0:
+                wrong[f"{address} {scheme} is wider"] = pixels
+            for size in looks if EVERY_LOOK or address in own else ():
+                page.set_viewport_size(size)
+                if found := broken_rules(page, with_sidebar=address == reverse("admin:index")):
+                    wrong[f"{address} {scheme} {size['width']}"] = found
+    assert wrong == {}
+
+
+def test_pages_that_are_read_before_one_is_known_break_no_rule(page, settings):
+    settings.SENDS_EMAIL = True  # so that a forgotten password has its pages
+    wrong = {}
+    for address in (reverse("admin:login"), reverse("password_reset"), reverse("password_reset_done"), "/shop/"):
+        for scheme, size in ((scheme, size) for scheme, sizes in looks_of(address).items() for size in sizes):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.set_viewport_size(size)
+            assert page.goto(address).status == 200
+            if found := broken_rules(page):
+                wrong[f"{address} {scheme} {size['width']}"] = found
+    assert wrong == {}
 
 
 def test_the_console_is_reached_by_keyboard(page):
