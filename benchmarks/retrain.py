@@ -203,7 +203,7 @@ def save_matrix(path: Path) -> None:
     """What our factors are learned from, for other programs: buyers by archetypes."""
     import numpy as np
     from django.utils import timezone
-    from scipy.sparse import csr_matrix, save_npz
+    from scipy.sparse import csr_matrix, save_npz, vstack
 
     from recommendations.engine import archetypes
     from recommendations.training import runs as training
@@ -211,10 +211,10 @@ def save_matrix(path: Path) -> None:
     kept: list[Any] = []
 
     def keep(feedback: Any, *arguments: Any) -> Any:
-        kept.append(feedback)
-        return np.zeros((feedback.shape[0], 1)), np.zeros((feedback.shape[1], arguments[0]))
+        kept.append(vstack(feedback.collect()))
+        return feedback, np.zeros((kept[0].shape[1], arguments[0]))
 
-    archetypes.als_factors = keep  # type: ignore[assignment, attr-defined]
+    archetypes.als_factors_in_parts = keep  # type: ignore[assignment, attr-defined]
     parameters = training.TrainingParameters()
     material = training.read_material(parameters, timezone.now(), lambda fraction, step: None)
     training.fit_factors(material, parameters, timezone.now())

@@ -1,5 +1,6 @@
 """System checks for settings that have to agree; they stop the worker as well as the web server."""
 
+import importlib.util
 from collections.abc import Collection
 from typing import Any
 
@@ -47,6 +48,20 @@ def tasks_end_before_they_are_handed_out_again(app_configs: Any, **kwargs: Any) 
             )
         )
     return errors
+
+
+@register()
+def a_cluster_needs_its_packages(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Dask is an optional extra; without it a training would fail in the night."""
+    if not settings.TRAINING_CLUSTER or all(importlib.util.find_spec(name) for name in ("dask", "distributed")):
+        return []
+    return [
+        Error(
+            f"TRAINING_CLUSTER is {settings.TRAINING_CLUSTER}, but Dask is not installed.",
+            hint="pip install -r requirements-cluster.txt, or leave TRAINING_CLUSTER empty.",
+            id="recommendations.E005",
+        )
+    ]
 
 
 @register(Tags.database)

@@ -20,6 +20,7 @@ env.read_env(Path(__file__).resolve().parent.parent / ".env", recurse=False)
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 EMAIL_SCHEMES = ("submission", "smtp", "console", "file")
+CLUSTER_SCHEMES = ("tcp", "tls")
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "amqp", "amqps")
 
 
@@ -91,6 +92,17 @@ def origins(name: str) -> list[str]:
         if origin != "*" and not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", origin):
             raise _invalid(name, f"“{origin}” must look like https://www.example.com, in small letters, or be *")
     return found
+
+
+def a_cluster(address: str) -> None:
+    """``local``, the address of a Dask scheduler, or nothing."""
+    parts = urlsplit(address)
+    try:
+        is_complete = bool(parts.scheme in CLUSTER_SCHEMES and parts.hostname and parts.port) and not parts.path
+    except ValueError:  # of a port that is none
+        is_complete = False
+    if address not in ("", "local") and not is_complete:
+        raise ValidationError("must be empty, local, or look like tcp://scheduler:8786 or tls://scheduler:8786")
 
 
 def a_time_zone(zone: str) -> None:

@@ -93,6 +93,10 @@ try:
     CONTENT_DIMENSIONS = read.integer("CONTENT_DIMENSIONS", 96, 8, 2000)
     COLLABORATIVE_DIMENSIONS = read.integer("COLLABORATIVE_DIMENSIONS", 32, 0, 2000)
     RANKER_VERSIONS_KEPT = read.integer("RANKER_VERSIONS_KEPT", 3, 1, 20)
+    TRAINING_CLUSTER = env.str("TRAINING_CLUSTER", "", validate=read.a_cluster)  # local, a scheduler, or one process
+    TRAINING_CLUSTER_WORKERS = read.integer("TRAINING_CLUSTER_WORKERS", 2, 1, 256)  # of a local cluster
+    TRAINING_WORKER_MEMORY_MB = read.integer("TRAINING_WORKER_MEMORY_MB", 0, 0, 10_000_000)  # of each; 0: no limit
+    TRAINING_EVENTS_PER_PARTITION = read.integer("TRAINING_EVENTS_PER_PARTITION", 250_000, 1, 100_000_000)
     WINDOW_MAX_LISTINGS = read.integer("WINDOW_MAX_LISTINGS", 1_000_000, 0, 50_000_000)  # beyond: pgvector answers
     WINDOW_STALENESS_SECONDS = read.number("WINDOW_STALENESS_SECONDS", 0.25, 0, 60)  # how far behind the window may be
     LISTING_INDEX_THREAD = env.bool("LISTING_INDEX_THREAD", True)  # off: requests load it

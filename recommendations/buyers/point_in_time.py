@@ -38,9 +38,13 @@ def without_repeats(events: EventRows) -> EventRows:
 
 def market_at(snapshot: ListingSnapshot, events: EventRows, as_of: float) -> Market:
     """The market with its demand just before a moment; later events are not looked at."""
+    return Market.at(snapshot.listing_features, as_of, demand_at(events, snapshot, as_of))
+
+
+def demand_at(events: EventRows, snapshot: ListingSnapshot, as_of: float) -> NDArray[np.float64]:
+    """The demand for each row just before a moment, shape (n_rows,); that of several sets of buyers adds up."""
     rows = snapshot.stock.rows_of(events.listing_ids)
-    counts = demand_counts(rows, events.occurred_at, weights_of(events), as_of, len(snapshot), events.buyer_ids)
-    return Market.at(snapshot.listing_features, as_of, counts)
+    return demand_counts(rows, events.occurred_at, weights_of(events), as_of, len(snapshot), events.buyer_ids)
 
 
 def buyer_features_at(

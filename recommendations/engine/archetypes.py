@@ -9,6 +9,7 @@ collaborative part of a listing's vector) and EASE (scores of archetypes from a 
 from __future__ import annotations
 
 import json
+import operator
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -22,13 +23,14 @@ from scipy.sparse import csr_array, diags_array
 
 from recommendations.engine.arrays import Array, Codes, Floats, Integers
 from recommendations.engine.implicit_feedback import (
-    als_factors,
-    ease_weights,
+    als_factors_in_parts,
+    ease_weights_in_parts,
     presence,
     saturated,
     scaled_rows,
     strongest,
 )
+from recommendations.engine.parts import LocalParts, Parts
 from recommendations.engine.stored import known_fields
 from recommendations.engine.table import ListingTable
 
@@ -383,22 +385,65 @@ def fit_collaborative(
     Raises:
         ValueError: If the event arrays differ in length, point outside, or hold a weight that is not finite.
     """
-    config = config or CollaborativeConfig()
     buyers, listings = np.asarray(buyer_rows, np.int64), np.asarray(listing_rows, np.int64)
     strengths = np.asarray(weights, np.float64)
     _check_events(buyers, listings, strengths, n_buyers, len(table), len(content))
-    by_listing = np.bincount(listings, np.abs(strengths), minlength=len(table)).astype(np.float64)
+    feedback = LocalParts([Feedback(buyers, listings, strengths, n_buyers)])
+    return fit_collaborative_in_parts(table, content, feedback, config)
+
+
+@dataclass(frozen=True, eq=False)
+class Feedback:
+    """What some buyers did: arrays of length n_events, as the arguments of ``fit_collaborative``."""
+
+    buyer_rows: NDArray[np.int64]
+    listing_rows: NDArray[np.int64]
+    weights: Floats
+    n_buyers: int
+
+
+def fit_collaborative_in_parts(
+    table: ListingTable,
+    content: NDArray[np.floating],
+    feedback: Parts[Feedback],
+    config: CollaborativeConfig | None = None,
+) -> CollaborativeModel:
+    """``fit_collaborative`` of buyers in partitions: what each says of listings and archetypes is added up.
+
+    Args:
+        feedback: Of the buyers of each partition, who are in no other; their rows count from 0 in each.
+    """
+    config = config or CollaborativeConfig()
+    by_listing: Floats = feedback.map(_strength_of_listings, len(table)).total(operator.add)
     kinds = listing_kinds(table, config.generation_years, config.price_step)
     archetypes = fit_archetypes_to(kinds, config, by_listing)
     codes = archetypes.assign_kinds(kinds)
-    shape = (n_buyers, len(archetypes))
-    feedback = csr_array((strengths, (buyers, codes[listings])), shape=shape)  # adds up what repeats
-    feedback.eliminate_zeros()
-    factors, trust, guess = _fit_factors(feedback, codes, np.asarray(content, np.float64), config)
-    repeat_rates = _repeat_rates(buyers, listings, strengths, codes, shape, config.support)
+    there = feedback.share(codes)
+    cells = feedback.map(_cells_of, there, len(archetypes))
+    factors, trust, guess = _fit_factors(cells, codes, len(archetypes), np.asarray(content, np.float64), config)
+    repeated, known = feedback.map(_repeated_and_known, there, len(archetypes)).total(operator.add)
+    repeat_rates = repeated / (known + config.support)
     spread = _spread(kinds, archetypes, by_listing)
-    neighbours = _fit_neighbours(feedback, repeat_rates, spread, config)
+    neighbours = _fit_neighbours(cells, repeat_rates, spread, config)
     return CollaborativeModel(archetypes, factors, trust, guess, neighbours)
+
+
+def _strength_of_listings(feedback: Feedback, n_listings: int) -> Floats:
+    return np.bincount(feedback.listing_rows, np.abs(feedback.weights), minlength=n_listings).astype(np.float64)
+
+
+def _cells_of(feedback: Feedback, codes: Codes, n_archetypes: int) -> csr_array:
+    """Buyers by archetypes; what repeats is added up."""
+    rows, columns = feedback.buyer_rows, codes[feedback.listing_rows]
+    cells = csr_array((feedback.weights, (rows, columns)), shape=(feedback.n_buyers, n_archetypes))
+    cells.eliminate_zeros()
+    return cells
+
+
+def _n_buyers_of(cells: csr_array) -> NDArray[np.int64]:
+    """How many buyers each archetype has."""
+    counts: NDArray[np.int64] = np.bincount(cells.indices, minlength=cells.shape[1]).astype(np.int64)
+    return counts
 
 
 def _check_events(
@@ -416,24 +461,24 @@ def _check_events(
 
 
 def _fit_factors(
-    feedback: csr_array, codes: Codes, content: Floats, config: CollaborativeConfig
+    cells: Parts[csr_array], codes: Codes, n_archetypes: int, content: Floats, config: CollaborativeConfig
 ) -> tuple[Floats, Floats, Floats]:
     """Factors, trust and guess of ``CollaborativeModel``, centred and scaled to go beside the content features."""
-    n_archetypes = feedback.shape[1]
-    if not len(content) or not feedback.nnz:
+    n_buyers_of: NDArray[np.int64] = cells.map(_n_buyers_of).total(operator.add)
+    n_pairs = int(n_buyers_of.sum())
+    if not len(content) or not n_pairs:
         nothing = np.zeros((n_archetypes, config.n_factors))
         return nothing, np.zeros(n_archetypes), np.zeros((content.shape[1] + 1, config.n_factors))
-    _, learned = als_factors(
-        feedback, config.n_factors, config.n_iterations, config.confidence, config.regularisation, config.seed
+    _, found = als_factors_in_parts(
+        cells, config.n_factors, config.n_iterations, config.confidence, config.regularisation, config.seed
     )
-    learned = learned.astype(np.float64)
-    n_buyers_of = np.diff(feedback.tocsc().indptr)
+    learned: Floats = found.astype(np.float64)
     trust = n_buyers_of / (n_buyers_of + config.support)
-    guess = _ridge(_mean_rows(content, codes, n_archetypes), learned, n_buyers_of, config.support)
+    guess = _ridge(_mean_rows(content, codes, n_archetypes), learned, n_buyers_of.astype(np.float64), config.support)
     by_listing = trust[codes][:, None] * learned[codes]
     by_listing += (1 - trust[codes])[:, None] * (content @ guess[:-1] + guess[-1])
     middle = by_listing.mean(axis=0)
-    rotation = _rotation(by_listing - middle, np.sqrt(np.square(content).sum(axis=1).mean()), feedback.nnz, config)
+    rotation = _rotation(by_listing - middle, np.sqrt(np.square(content).sum(axis=1).mean()), n_pairs, config)
     guess[-1] -= middle
     return (learned - middle) @ rotation, trust, guess @ rotation
 
@@ -469,35 +514,37 @@ def _rotation(centred: Floats, content_norm: float, n_pairs: int, config: Collab
 
 
 def _fit_neighbours(
-    feedback: csr_array, repeat_rates: Floats, spread: csr_array, config: CollaborativeConfig
+    cells: Parts[csr_array], repeat_rates: Floats, spread: csr_array, config: CollaborativeConfig
 ) -> csr_array:
     """EASE over the archetypes that have events, on a diagonal of its own, spread over the coarse ones.
 
     EASE puts zeros on its diagonal, as a thing is not bought twice. An archetype is not a thing: a buyer who
     has opened one Octavia opens the next, at the rate that the events show.
     """
-    weights = np.zeros((feedback.shape[1], feedback.shape[1]))
-    active = np.flatnonzero(np.diff(feedback.tocsc().indptr))
+    weights = np.zeros((len(repeat_rates), len(repeat_rates)))
+    active = np.flatnonzero(cells.map(_n_buyers_of).total(operator.add))
     if len(active):
-        interest = presence(feedback)[:, active]
-        weights[np.ix_(active, active)] = ease_weights(interest, config.ease_regularisation)
+        interest = cells.map(_interest_in, active)
+        weights[np.ix_(active, active)] = ease_weights_in_parts(interest, config.ease_regularisation)
     np.fill_diagonal(weights, repeat_rates)
     return strongest((spread @ (spread @ weights).T).T, config.n_neighbours)
 
 
-def _repeat_rates(
-    buyers: Integers, listings: Integers, weights: Floats, codes: Codes, shape: tuple[int, int], support: float
-) -> Floats:
-    """Which share of an archetype's buyers liked more than one listing of it, shrunk to 0 by ``support`` buyers."""
-    liked = weights > 0
-    pairs = csr_array((weights[liked], (buyers[liked], listings[liked])), shape=(shape[0], len(codes)))  # each once
+def _interest_in(cells: csr_array, archetypes: Integers) -> csr_array:
+    return presence(cells)[:, archetypes]
+
+
+def _repeated_and_known(feedback: Feedback, codes: Codes, n_archetypes: int) -> NDArray[np.int64]:
+    """How many buyers liked several listings of each archetype, and how many liked any; shape (2, n_archetypes)."""
+    liked, shape = feedback.weights > 0, (feedback.n_buyers, n_archetypes)
+    cells = feedback.weights[liked], (feedback.buyer_rows[liked], feedback.listing_rows[liked])
+    pairs = csr_array(cells, shape=(feedback.n_buyers, len(codes)))  # each once
     by_archetype = csr_array((np.ones(pairs.nnz), codes[pairs.indices], pairs.indptr), shape=shape)
     by_archetype.sum_duplicates()
     n_listings = by_archetype.tocsc()
     n_buyers = np.diff(n_listings.indptr)
     repeated = np.add.reduceat(np.append(n_listings.data > 1, False), n_listings.indptr[:-1]) * (n_buyers > 0)
-    rates: Floats = repeated / (n_buyers + support)
-    return rates
+    return np.stack([repeated, n_buyers]).astype(np.int64)
 
 
 def _spread(kinds: Kinds, archetypes: Archetypes, events_by_listing: Floats) -> csr_array:

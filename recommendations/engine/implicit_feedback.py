@@ -5,11 +5,15 @@ Things are archetypes here, a few thousand, which is what makes exact solutions 
 
 from __future__ import annotations
 
+import operator
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.sparse import csr_array, diags_array
 
 from recommendations.engine import linalg
 from recommendations.engine.arrays import Array, Floats, Rows
+from recommendations.engine.parts import LocalParts, Parts
 
 ROWS_AT_ONCE = 4_096  # of normal equations; with 32 factors some 35 MB
 
@@ -58,18 +62,107 @@ def als_factors(
     Source: Hu, Koren and Volinsky 2008, "Collaborative Filtering for Implicit Feedback Datasets", equations 3 to 5 and
     the logarithmic confidence of their equation 6 (with epsilon 1).
     """
-    strength = feedback.data.astype(dtype)
-    surplus = with_data(feedback, dtype(confidence) * np.log1p(np.abs(strength)))  # c - 1
-    wanted = with_data(feedback, (1 + surplus.data) * (strength > 0))  # c p
-    surplus_of_things, wanted_of_things = surplus.T.tocsr(), wanted.T.tocsr()
-    seen = np.diff(surplus_of_things.indptr) > 0
-    start = np.random.default_rng(seed).normal(0, n_factors**-0.5, (feedback.shape[1], n_factors))
-    things = (start * seen[:, None]).astype(dtype)
-    buyers = np.zeros((feedback.shape[0], n_factors), dtype)
+    buyers, things = als_factors_in_parts(
+        LocalParts([feedback]), n_factors, n_iterations, confidence, regularisation, seed, dtype
+    )
+    return buyers.collect()[0], things
+
+
+def als_factors_in_parts(
+    feedback: Parts[csr_array],
+    n_factors: int,
+    n_iterations: int,
+    confidence: float,
+    regularisation: float,
+    seed: int,
+    dtype: type[np.floating] = np.float32,
+) -> tuple[Parts[Floats], Floats]:
+    """``als_factors`` of buyers in partitions, each with all things as its columns: theirs stay where they are.
+
+    In each round the buyers of a partition are solved from the things, and the normal equations of the things are added
+    up over the partitions. Those of one partition are solved some at a time, which bounds the memory for many things.
+    """
+    cells = feedback.map(_cells, confidence, dtype)
+    n_seen: Array = cells.map(_n_cells_of_things).total(operator.add)
+    things = np.random.default_rng(seed).normal(0, n_factors**-0.5, (len(n_seen), n_factors))
+    things = (things * (n_seen > 0)[:, None]).astype(dtype)
+    buyers = feedback.map(_nothing, n_factors, dtype)
     for _ in range(n_iterations):
-        buyers = _solve_side(surplus, wanted, things, regularisation)
-        things = _solve_side(surplus_of_things, wanted_of_things, buyers, regularisation)
+        buyers = cells.map(_solve_buyers, things, regularisation)
+        if len(cells) == 1:
+            [things] = cells.map(_solve_things, buyers, regularisation).collect()
+        else:
+            equations = cells.map(_equations_of_things, buyers).total(_Equations.plus)
+            things = equations.solved(regularisation)
     return buyers, things
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """What ``als_factors`` reads of some buyers, row by row from either side."""
+
+    surplus: csr_array  # c - 1
+    wanted: csr_array  # c p
+    surplus_of_things: csr_array
+    wanted_of_things: csr_array
+
+
+def _cells(feedback: csr_array, confidence: float, dtype: type[np.floating]) -> _Cells:
+    strength = feedback.data.astype(dtype)
+    surplus = with_data(feedback, dtype(confidence) * np.log1p(np.abs(strength)))
+    wanted = with_data(feedback, (1 + surplus.data) * (strength > 0))
+    return _Cells(surplus, wanted, surplus.T.tocsr(), wanted.T.tocsr())
+
+
+def _n_cells_of_things(cells: _Cells) -> Array:
+    counts: Array = np.diff(cells.surplus_of_things.indptr)
+    return counts
+
+
+def _nothing(feedback: csr_array, n_factors: int, dtype: type[np.floating]) -> Floats:
+    return np.zeros((feedback.shape[0], n_factors), dtype)
+
+
+def _solve_buyers(cells: _Cells, things: Floats, regularisation: float) -> Floats:
+    return _solve_side(cells.surplus, cells.wanted, things, regularisation)
+
+
+def _solve_things(cells: _Cells, buyers: Floats, regularisation: float) -> Floats:
+    return _solve_side(cells.surplus_of_things, cells.wanted_of_things, buyers, regularisation)
+
+
+def _equations_of_things(cells: _Cells, buyers: Floats) -> _Equations:
+    sums = _outer_sums(cells.surplus_of_things, buyers, np.triu_indices(buyers.shape[1]))
+    return _Equations(sums, cells.wanted_of_things @ buyers, buyers.T @ buyers)
+
+
+@dataclass(frozen=True, eq=False)
+class _Equations:
+    """Normal equations of each row of one side, without the regularisation.
+
+    Attributes:
+        sums: Upper triangles of the weighted sums of outer products, shape (n_rows, n_factors (n_factors + 1) / 2).
+        right: Right sides, shape (n_rows, n_factors).
+        everywhere: What all rows have on their left side, shape (n_factors, n_factors).
+    """
+
+    sums: Floats
+    right: Floats
+    everywhere: Floats
+
+    def plus(self, other: _Equations) -> _Equations:
+        return _Equations(self.sums + other.sums, self.right + other.right, self.everywhere + other.everywhere)
+
+    def solved(self, regularisation: float) -> Floats:
+        n_factors = self.right.shape[1]
+        cell = _cell_of_triangle(n_factors)
+        everywhere = self.everywhere + regularisation * np.eye(n_factors, dtype=self.everywhere.dtype)
+        solved: Floats = np.empty_like(self.right)
+        for start in range(0, len(self.right), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            left = self.sums[rows].take(cell, axis=1) + everywhere
+            solved[rows] = np.linalg.solve(left, self.right[rows][..., None])[..., 0]
+        return solved
 
 
 def _solve_side(surplus: csr_array, wanted: csr_array, other: Floats, regularisation: float) -> Floats:
@@ -78,21 +171,23 @@ def _solve_side(surplus: csr_array, wanted: csr_array, other: Floats, regularisa
     The sums of outer products over a row's cells are one sparse product with the flattened outer products of the other
     side, of which the upper triangle will do.
     """
-    n_factors = other.shape[1]
-    upper = np.triu_indices(n_factors)
-    cell = np.empty((n_factors, n_factors), np.intp)  # of a square -> its place in the triangle
-    cell[upper] = cell.T[upper] = np.arange(len(upper[0]))
-    everywhere = other.T @ other + regularisation * np.eye(n_factors, dtype=other.dtype)
-    right = wanted @ other
+    upper, right, everywhere = np.triu_indices(other.shape[1]), wanted @ other, other.T @ other
     solved: Floats = np.empty_like(right)
     # worked out once where they are few, else anew for each part of the rows, to bound the memory
     products = _products(other, upper) if len(other) <= ROWS_AT_ONCE else None
     for start in range(0, surplus.shape[0], ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
         sums = _outer_sums(surplus[rows], other, upper) if products is None else surplus[rows] @ products
-        left = sums.take(cell, axis=1) + everywhere
-        solved[rows] = np.linalg.solve(left, right[rows][..., None])[..., 0]
+        solved[rows] = _Equations(sums, right[rows], everywhere).solved(regularisation)
     return solved
+
+
+def _cell_of_triangle(n: int) -> Rows:
+    """Of a square -> its place in the flattened upper triangle, shape (n, n)."""
+    upper = np.triu_indices(n)
+    cell = np.empty((n, n), np.intp)
+    cell[upper] = cell.T[upper] = np.arange(len(upper[0]))
+    return cell
 
 
 def _outer_sums(surplus: csr_array, other: Floats, upper: tuple[Rows, Rows]) -> Floats:
@@ -127,16 +222,25 @@ def ease_weights(interest: csr_array, regularisation: float) -> Floats:
 
     Source: Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data", equation 8.
     """
+    return ease_weights_in_parts(LocalParts([interest]), regularisation)
+
+
+def ease_weights_in_parts(interest: Parts[csr_array], regularisation: float) -> Floats:
+    """``ease_weights`` of buyers in partitions: what each says of pairs of things is added up."""
     if not regularisation > 0:
         raise ValueError(f"the regularisation of EASE must be positive, not {regularisation}")
-    if not np.isfinite(interest.data).all():
-        raise ValueError("every interest must be a finite number")
-    gram = (interest.T @ interest).toarray()
+    gram = interest.map(_gram).total(operator.add).toarray()
     gram[np.diag_indices_from(gram)] += regularisation
     inverse = linalg.large_inverse(gram)
     weights = inverse / -inverse.diagonal()
     np.fill_diagonal(weights, 0.0)
     return weights
+
+
+def _gram(interest: csr_array) -> csr_array:
+    if not np.isfinite(interest.data).all():
+        raise ValueError("every interest must be a finite number")
+    return interest.T @ interest
 
 
 def strongest(weights: Floats, n: int) -> csr_array:

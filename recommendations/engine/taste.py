@@ -12,6 +12,7 @@ choice sets adds some live listings at random.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -24,6 +25,7 @@ from recommendations.engine import linalg, logit
 from recommendations.engine.arrays import Reals, Rows
 from recommendations.engine.choice_sets import ChoiceSets, event_weights
 from recommendations.engine.logit import NewtonConfig
+from recommendations.engine.parts import Each, LocalParts, Parts, first, second
 
 __all__ = [
     "ChoiceSets",
@@ -34,6 +36,7 @@ __all__ = [
     "draw",
     "event_weights",
     "fit_prior",
+    "fit_prior_in_parts",
     "pack_covariance",
     "posterior",
     "posterior_batch",
@@ -259,29 +262,49 @@ def fit_prior(
     step on the evidence (ECME; Liu and Rubin 1994), the covariance by the matrix form of MacKay's rule (1992). A
     normal-inverse-Wishart hyperprior holds both (Gelman et al. 2013, sec. 3.6).
     """
+    return fit_prior_in_parts(LocalParts([buyers]), n_dims, config, start, report)
+
+
+def fit_prior_in_parts(
+    buyers: Parts[Sequence[ChoiceSets]],
+    n_dims: int,
+    config: PriorConfig | None = None,
+    start: Prior | None = None,
+    report: Report = lambda share: None,
+) -> Prior:
+    """``fit_prior`` of buyers in partitions, whose choices stay where they are: each round adds up what they say.
+
+    With one partition it is ``fit_prior``. How buyers are divided moves the result by rounding alone, but for the
+    sample when there are more than ``max_buyers``, and for the few that a start is looked for with.
+    """
     config = config or PriorConfig()
     if n_dims < 1:
         raise ValueError(f"n_dims must be at least 1, not {n_dims}")
     prior = Prior(np.zeros(n_dims), np.eye(n_dims) * config.default_variance)
-    _check_dimensions(buyers, prior, start)
-    sample = _sample(buyers, config)
+    _check_dimensions([], prior, start)
+    chosen = _sample(buyers.map(_informative, prior).collect(), config)
+    sample = buyers.map(_taken, Each(chosen))
     contrast = _mean_square_difference(sample)
     if contrast < 1e-9:  # nothing to choose between
         return prior
+    n_buyers = sum(map(len, chosen))
     if start is None:
-        few = sample[:: -(-len(sample) // START_BUYERS)]
-        start = _Population(few, np.zeros(n_dims), config).best_single_variance(contrast)
+        places = _split(np.arange(0, n_buyers, -(-n_buyers // START_BUYERS)), [len(part) for part in chosen])
+        few = [sets for part in sample.map(_taken, Each(places)).collect() for sets in part]
+        start = _Population(LocalParts([few]), len(few), np.zeros(n_dims), config).best_single_variance(contrast)
     else:
         start = Prior(start.mean, np.eye(n_dims) * start.covariance.diagonal().mean())
-    return _Population(sample, start.mean, config).fit(start, report)
+    return _Population(sample, n_buyers, start.mean, config).fit(start, report)
 
 
 class _Population:
     """One fit: the sample, where each buyer's mode was last found, and the rounds."""
 
-    def __init__(self, sample: list[ChoiceSets], guess: NDArray[np.float64], config: PriorConfig) -> None:
-        self.sample, self.n_dims, self.config = sample, len(guess), config
-        self.modes = np.tile(guess, (len(sample), 1))
+    def __init__(
+        self, sample: Parts[list[ChoiceSets]], n_buyers: int, guess: NDArray[np.float64], config: PriorConfig
+    ) -> None:
+        self.sample, self.n_buyers, self.n_dims, self.config = sample, n_buyers, len(guess), config
+        self.modes = sample.map(_first_modes, guess)
 
     def fit(self, start: Prior, report: Report) -> Prior:
         prior = start
@@ -308,20 +331,14 @@ class _Population:
 
     def _moments(self, prior: Prior) -> _Moments:
         """E-step: everybody's posterior under this prior, summed up without keeping the covariances."""
-        centre, spread, covariance = np.zeros(self.n_dims), np.zeros((self.n_dims,) * 2), np.zeros((self.n_dims,) * 2)
-        evidence = 0.0
-        for rows, modes in _modes(self.sample, prior, self.modes, self.config.newton):
-            self.modes[rows] = modes.mean
-            from_prior = modes.mean - prior.mean
-            centre += from_prior.sum(axis=0)
-            spread += from_prior.T @ from_prior
-            covariance += linalg.inverses(modes.factor).sum(axis=0)
-            evidence += _evidence(prior, modes.mean, linalg.log_determinants(modes.factor), modes.log_likelihood).sum()
-        return _Moments(centre, spread, covariance, evidence)
+        found = self.sample.map(_modes_and_moments, self.modes, prior, self.config.newton)
+        self.modes = found.map(first)
+        moments: _Moments = found.map(second).total(_Moments.plus)
+        return moments
 
     def _mean(self, prior: Prior, moments: _Moments) -> NDArray[np.float64]:
         """Newton on the evidence: ``sum_b (I - C_b P) step = sum_b (m_b - mean)``, plus the pretended buyers at 0."""
-        n = len(self.sample) + self.config.mean_strength
+        n = self.n_buyers + self.config.mean_strength
         unexplained = n * np.eye(self.n_dims) - moments.covariance @ linalg.inverse(prior.covariance)
         pull = moments.centre - self.config.mean_strength * prior.mean
         return prior.mean + np.linalg.solve(unexplained, pull)
@@ -337,7 +354,7 @@ class _Population:
         """
         n_pretended = self.config.covariance_strength * self.n_dims
         root = linalg.cholesky(prior.covariance)
-        shrink = np.linalg.inv(root) / np.sqrt(len(self.sample) + n_pretended)
+        shrink = np.linalg.inv(root) / np.sqrt(self.n_buyers + n_pretended)
         deviation = shrink @ (moments.spread + n_pretended * target) @ shrink.T
         certainty = np.eye(self.n_dims) - shrink @ moments.covariance @ shrink.T
         half = linalg.power(certainty, 0.5)
@@ -364,23 +381,85 @@ class _Moments:
     covariance: NDArray[np.float64]
     evidence: float
 
+    def plus(self, other: _Moments) -> _Moments:
+        return _Moments(
+            self.centre + other.centre,
+            self.spread + other.spread,
+            self.covariance + other.covariance,
+            self.evidence + other.evidence,
+        )
 
-def _sample(buyers: Sequence[ChoiceSets], config: PriorConfig) -> list[ChoiceSets]:
-    informative = [row for row, sets in enumerate(buyers) if sets.weights.any()]
-    if len(informative) > config.max_buyers:
-        chosen = np.random.default_rng(config.seed).choice(len(informative), config.max_buyers, replace=False)
-        informative = [informative[position] for position in np.sort(chosen)]
-    return [buyers[row] for row in informative]
+
+# What is worked out of one partition. These functions may run in other processes, which find them by name.
 
 
-def _mean_square_difference(sample: Sequence[ChoiceSets]) -> float:
-    """Mean squared length of the difference between an alternative and the chosen one; 0 when all are alike."""
+def _informative(buyers: Sequence[ChoiceSets], prior: Prior) -> NDArray[np.intp]:
+    """Positions of the buyers with a weighty event; raises for features of another width."""
+    _check_dimensions(buyers, prior)
+    return np.flatnonzero([sets.weights.any() for sets in buyers])
+
+
+def _taken(buyers: Sequence[ChoiceSets], positions: NDArray[np.intp]) -> list[ChoiceSets]:
+    return [buyers[position] for position in positions.tolist()]
+
+
+def _first_modes(sample: list[ChoiceSets], guess: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.tile(guess, (len(sample), 1))
+
+
+def _modes_and_moments(
+    sample: list[ChoiceSets], modes: NDArray[np.float64], prior: Prior, config: NewtonConfig
+) -> tuple[NDArray[np.float64], _Moments]:
+    """Each buyer's mode under a prior, searched for from the last one; and the sums over them."""
+    modes, n_dims = modes.copy(), prior.n_dims
+    centre, spread, covariance = np.zeros(n_dims), np.zeros((n_dims,) * 2), np.zeros((n_dims,) * 2)
+    evidence = 0.0
+    for rows, found in _modes(sample, prior, modes, config):
+        modes[rows] = found.mean
+        from_prior = found.mean - prior.mean
+        centre += from_prior.sum(axis=0)
+        spread += from_prior.T @ from_prior
+        covariance += linalg.inverses(found.factor).sum(axis=0)
+        evidence += float(
+            _evidence(prior, found.mean, linalg.log_determinants(found.factor), found.log_likelihood).sum()
+        )
+    return modes, _Moments(centre, spread, covariance, evidence)
+
+
+def _square_differences(sample: Sequence[ChoiceSets]) -> NDArray[np.float64]:
+    """Sum of the squared lengths of the differences between alternatives and the chosen one, and their number."""
     total, n = 0.0, 0
     for sets in sample:
         differences = sets.differences()
         total += float(np.einsum("ead,ead->", differences, differences, dtype=np.float64))
         n += int(sets.available.sum()) - len(sets)
-    return total / n if n else 0.0
+    return np.array([total, n])
+
+
+# What is worked out of all of them
+
+
+def _sample(informative: Sequence[NDArray[np.intp]], config: PriorConfig) -> Sequence[NDArray[np.intp]]:
+    """Of the positions in each partition, at most ``max_buyers`` altogether."""
+    counts = [len(positions) for positions in informative]
+    if sum(counts) <= config.max_buyers:
+        return informative
+    drawn = np.random.default_rng(config.seed).choice(sum(counts), config.max_buyers, replace=False)
+    places = _split(np.sort(drawn), counts)
+    return [positions[at] for positions, at in zip(informative, places, strict=True)]
+
+
+def _split(places: NDArray[np.intp], counts: list[int]) -> list[NDArray[np.intp]]:
+    """Sorted places in the whole as places in each partition."""
+    ends = np.cumsum(counts)
+    parts = np.split(places, np.searchsorted(places, ends[:-1]))
+    return [part - (end - count) for part, end, count in zip(parts, ends, counts, strict=True)]
+
+
+def _mean_square_difference(sample: Parts[list[ChoiceSets]]) -> float:
+    """Mean squared length of the difference between an alternative and the chosen one; 0 when all are alike."""
+    total, n = sample.map(_square_differences).total(operator.add)
+    return float(total / n) if n else 0.0
 
 
 # Several tastes in one household

@@ -126,15 +126,40 @@ EVENT_COLUMNS = sql.SQL(
 )
 
 
+LEARNED_FROM = (  # every event about cars since a moment, without those of bots, from which nothing is learned
+    "FROM recommendations_interaction i WHERE i.occurred_at >= {since} "
+    "AND NOT EXISTS (SELECT FROM catalog_listing l WHERE l.id = i.listing_id AND l.source = {items}) "
+    "AND {is_by_person}"
+)
+
+
+def learned_from(since: datetime) -> dict[str, sql.Composable]:
+    """What stands for the names in ``LEARNED_FROM``."""
+    is_by_person = sql.SQL(is_person("i.buyer_id"))
+    return {"since": sql.Literal(since), "items": sql.Literal(ITEMS), "is_by_person": is_by_person}
+
+
 def read_events(since: datetime) -> EventRows:
     """Every event about cars since a moment, oldest first; without those of bots, from which nothing is learned."""
+    return read_event_rows(sql.SQL("SELECT {columns} " + LEARNED_FROM), **learned_from(since))
+
+
+def read_events_of(since: datetime, first_buyer: int, next_buyer: int, last_id: int) -> EventRows:
+    """The same of the buyers from one id up to, but without, another; events after ``last_id`` are left for later."""
     query = sql.SQL(
-        "SELECT {columns} FROM recommendations_interaction i WHERE i.occurred_at >= {since} "
-        "AND NOT EXISTS (SELECT FROM catalog_listing l WHERE l.id = i.listing_id AND l.source = {items}) "
-        "AND {is_by_person}"
+        "SELECT {columns} " + LEARNED_FROM + " AND i.buyer_id >= {first_buyer} AND i.buyer_id < {next_buyer} "
+        "AND i.id <= {last_id}"
     )
-    is_by_person = sql.SQL(is_person("i.buyer_id"))
-    return read_event_rows(query, since=sql.Literal(since), items=sql.Literal(ITEMS), is_by_person=is_by_person)
+    bounds = {"first_buyer": first_buyer, "next_buyer": next_buyer, "last_id": last_id}
+    return read_event_rows(query, **learned_from(since), **{name: sql.Literal(bound) for name, bound in bounds.items()})
+
+
+def count_events(since: datetime) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Who did something that ``read_events`` would read, sorted; how many events each has; and the last event's id."""
+    query = sql.SQL("SELECT i.buyer_id, count(*), max(i.id) " + LEARNED_FROM + " GROUP BY i.buyer_id")
+    buyers, counts, last_ids = read_columns(query.format(**learned_from(since)), np.int64, np.int64, np.int64)
+    order = np.argsort(buyers)
+    return buyers[order], counts[order], int(last_ids.max(initial=0))
 
 
 def read_histories(buyer_ids: Sequence[int], at_most: int, before: datetime | None = None) -> EventRows:

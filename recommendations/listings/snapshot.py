@@ -35,6 +35,7 @@ COLUMNS: dict[str, tuple[type, Any]] = {  # name -> dtype and what an empty row 
 
 
 OF_OBJECTS = [name for name, (dtype, _) in COLUMNS.items() if dtype is np.object_]  # no file that is mapped holds these
+MADE_ANEW = ("stock", "state", "_typical", "_markets", "_live_samples")  # by ``_refresh_views``
 DERIVED = ("vectors", "archetypes", "deals", "is_plausible")  # what a ranker makes of the rows
 
 
@@ -80,6 +81,22 @@ class ListingSnapshot:
 
     def __len__(self) -> int:
         return self._n_rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: the rows without the room kept for more, and without what is made of them anew."""
+        state = {name: value for name, value in self.__dict__.items() if name not in MADE_ANEW}
+        state["_arrays"] = {name: array[: self._n_rows] for name, array in self._arrays.items()}
+        return state | {f"_{name}": getattr(self, f"_{name}")[: self._n_rows] for name in DERIVED}
+
+    def __copy__(self) -> Self:
+        """Shares everything, as a view does."""
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._refresh_views()
 
     def taken_down(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """All there is as arrays by name, and the rest as JSON has it; ``restore`` is its reverse."""

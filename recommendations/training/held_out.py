@@ -7,15 +7,15 @@ the full one, with every baseline, is in ``evaluation``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.buyers.point_in_time import buyer_features_at, market_at, weights_of
+from recommendations.buyers.point_in_time import buyer_features_at, demand_at, market_at, weights_of
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.score_terms import UTILITY
 from recommendations.engine.terms import BuyerFeatures, Market, score_rows
@@ -23,6 +23,7 @@ from recommendations.events.rows import EventRows
 from recommendations.listings.rows import ListingRows
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.metrics import ranking as metrics
+from recommendations.training.dataset import PartedEvents
 from recommendations.training.gate import GateFigures
 
 K = 20
@@ -55,6 +56,15 @@ class HeldOut:
 
     def __len__(self) -> int:
         return len(self.buyer_ids)
+
+    def of(self, at: NDArray[np.intp]) -> HeldOut:
+        """The question to some of the buyers; the events are those of all."""
+        return replace(
+            self,
+            buyer_ids=self.buyer_ids[at],
+            relevant=[self.relevant[buyer] for buyer in at.tolist()],
+            seen=[self.seen[buyer] for buyer in at.tolist()],
+        )
 
     def best(self, scores: NDArray[np.floating], buyer: int, k: int) -> NDArray[np.intp]:
         """The k best candidates for a buyer (a position among them), -1 where there are fewer; ties by position."""
@@ -92,7 +102,9 @@ class Tested:
         }
 
 
-def held_out_lists(snapshot: ListingSnapshot, events: EventRows, cutoff: float, *, seed: int = 0) -> Tested:
+def held_out_lists(
+    snapshot: ListingSnapshot, events: EventRows | PartedEvents, cutoff: float, *, seed: int = 0
+) -> Tested:
     """The lists of the served score, the taste alone and popularity for buyers who did something after a moment.
 
     Args:
@@ -101,20 +113,38 @@ def held_out_lists(snapshot: ListingSnapshot, events: EventRows, cutoff: float, 
         cutoff: Epoch seconds.
         seed: Of the sample of buyers.
     """
-    case = held_out_after(snapshot, events, cutoff, seed=seed)
+    events = PartedEvents.of(events)
+    there, ever = events.parts.share(snapshot), float("inf")
+    buyers = drawn(events.gathered(buyers_with_answers, there, cutoff, ever), TEST_BUYERS, seed)
+    cases = events.parts.map(question_to, there, cutoff, ever, buyers)
+    demand = events.parts.share(events.total(demand_at, there, cutoff))
+    popularity = events.parts.share(events.total(popularity_at, there, cutoff))
+    lists = events.parts.map(lists_in, cases, there, demand, popularity).collect()
+    case = joined_cases(cases.map(without_candidates).collect(), snapshot)
+    return Tested(case, {name: np.concatenate([each[name] for each in lists]) for name in lists[0]})
+
+
+def lists_in(
+    events: EventRows,
+    case: HeldOut,
+    snapshot: ListingSnapshot,
+    demand: NDArray[np.float64],
+    popularity: NDArray[np.float64],
+) -> dict[str, NDArray[np.intp]]:
+    """What each ranker lists for the buyers of a partition."""
     buyer_features = buyer_features_at(snapshot, events, case.buyer_ids, case.cutoff)
-    lists = {
-        OURS: our_lists(snapshot, events, case, buyer_features),
+    market = Market.at(snapshot.listing_features, case.cutoff, demand)
+    return {
+        OURS: lists_in_market(snapshot, market, case, buyer_features),
         TASTE: taste_lists(snapshot, case, buyer_features),
+        POPULARITY: lists_by_popularity(popularity, case),
     }
-    lists[POPULARITY] = popularity_lists(snapshot, events, case)
-    return Tested(case, lists)
 
 
 def compare_with(
     live: ListingSnapshot,
     tested: Tested,
-    events: EventRows,
+    events: EventRows | PartedEvents,
     live_last_id: int,
     *,
     reference: ListingSnapshot | None = None,
@@ -146,11 +176,21 @@ def compare_with(
     )
 
 
-def lists_of(snapshot: ListingSnapshot, tested: Tested, events: EventRows) -> NDArray[np.intp]:
+def lists_of(snapshot: ListingSnapshot, tested: Tested, events: EventRows | PartedEvents) -> NDArray[np.intp]:
     """What another version lists for the buyers of a test, positions among its candidates."""
-    return our_lists(
-        snapshot, events, tested.case, buyer_features_at(snapshot, events, tested.case.buyer_ids, tested.case.cutoff)
-    )
+    events = PartedEvents.of(events)
+    there, case = events.parts.share(snapshot), events.parts.share(tested.case)
+    demand = events.parts.share(events.total(demand_at, there, tested.case.cutoff))
+    return events.gathered(our_lists_in, case, there, demand)
+
+
+def our_lists_in(
+    events: EventRows, case: HeldOut, snapshot: ListingSnapshot, demand: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """What the score puts first for those buyers of a case who are in a partition."""
+    case = case.of(np.flatnonzero(np.isin(case.buyer_ids, events.buyer_ids)))
+    buyer_features = buyer_features_at(snapshot, events, case.buyer_ids, case.cutoff)
+    return lists_in_market(snapshot, Market.at(snapshot.listing_features, case.cutoff, demand), case, buyer_features)
 
 
 def ndcg_of(lists: NDArray[np.intp], case: HeldOut) -> NDArray[np.float64]:
@@ -170,29 +210,86 @@ def held_out_after(
     max_buyers: int = TEST_BUYERS,
 ) -> HeldOut:  # fmt: skip
     """The question about a moment: at most ``max_buyers`` of those with something to find, drawn at random."""
-    every_row = np.arange(len(snapshot))
-    candidate_rows = every_row[snapshot.stock.was_live(every_row, cutoff)]
-    position_of_row = np.full(len(snapshot) + 1, -1)  # one more for what has no row, whose row is -1
-    position_of_row[candidate_rows] = np.arange(len(candidate_rows))
-    positions = position_of_row[snapshot.stock.rows_of(events.listing_ids)]
-    is_counted = (weights_of(events) > 0) & (positions >= 0)
-    is_later = is_counted & (events.occurred_at >= cutoff) & (events.occurred_at < until)
-    is_earlier = is_counted & (events.occurred_at < cutoff)
-    width = max(len(candidate_rows), 1)
-    pairs = events.buyer_ids * width + positions
-    is_later &= ~np.isin(pairs, pairs[is_earlier])
+    buyers = drawn(buyers_with_answers(events, snapshot, cutoff, until), max_buyers, seed)
+    return question_to(events, snapshot, cutoff, until, buyers)
+
+
+def drawn(buyer_ids: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
+    """At most n of some buyers (sorted), drawn at random; sorted."""
+    return np.sort(np.random.default_rng(seed).permutation(buyer_ids)[:n])
+
+
+def buyers_with_answers(events: EventRows, snapshot: ListingSnapshot, cutoff: float, until: float) -> NDArray[np.int64]:
+    """Who acted after a moment on a candidate that they had not acted on before; sorted."""
+    return np.unique(events.buyer_ids[_Pairs.of(events, snapshot, cutoff, until).is_later])
+
+
+def question_to(
+    events: EventRows, snapshot: ListingSnapshot, cutoff: float, until: float, buyers: NDArray[np.int64]
+) -> HeldOut:
+    """The question to those of some buyers (sorted) who have events here."""
+    found = _Pairs.of(events, snapshot, cutoff, until)
+    is_asked = np.isin(events.buyer_ids, buyers)
+    is_later, is_earlier = found.is_later & is_asked, found.is_earlier & is_asked
     buyers = np.unique(events.buyer_ids[is_later])
-    buyers = np.sort(np.random.default_rng(seed).permutation(buyers)[:max_buyers])
-    is_later &= np.isin(events.buyer_ids, buyers)
-    is_earlier &= np.isin(events.buyer_ids, buyers)
     return HeldOut(
         cutoff=cutoff,
         buyer_ids=buyers,
-        candidate_rows=candidate_rows,
-        relevant=_by_buyer(buyers, np.unique(pairs[is_later]), width),
-        seen=_by_buyer(buyers, np.unique(pairs[is_earlier]), width),
+        candidate_rows=found.candidate_rows,
+        relevant=_by_buyer(buyers, np.unique(found.pairs[is_later]), found.width),
+        seen=_by_buyer(buyers, np.unique(found.pairs[is_earlier]), found.width),
         event_ids=events.ids[is_later],
     )
+
+
+def without_candidates(case: HeldOut) -> HeldOut:
+    """Without what is the same in every partition."""
+    return replace(case, candidate_rows=np.empty(0, np.intp))
+
+
+def joined_cases(cases: Sequence[HeldOut], snapshot: ListingSnapshot) -> HeldOut:
+    """The questions to the buyers of several partitions, in their order, as one."""
+    return HeldOut(
+        cutoff=cases[0].cutoff,
+        buyer_ids=np.concatenate([case.buyer_ids for case in cases]),
+        candidate_rows=live_rows(snapshot, cases[0].cutoff),
+        relevant=[positions for case in cases for positions in case.relevant],
+        seen=[positions for case in cases for positions in case.seen],
+        event_ids=np.concatenate([case.event_ids for case in cases]),
+    )
+
+
+def live_rows(snapshot: ListingSnapshot, moment: float) -> NDArray[np.intp]:
+    every_row = np.arange(len(snapshot))
+    return every_row[snapshot.stock.was_live(every_row, moment)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    """Each event as a pair of buyer and candidate in one number, and which count before and after a moment.
+
+    ``is_later`` are those after it on what the buyer had not acted on before.
+    """
+
+    candidate_rows: NDArray[np.intp]
+    width: int
+    pairs: NDArray[np.int64]
+    is_later: NDArray[np.bool_]
+    is_earlier: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, events: EventRows, snapshot: ListingSnapshot, cutoff: float, until: float) -> _Pairs:
+        candidate_rows = live_rows(snapshot, cutoff)
+        position_of_row = np.full(len(snapshot) + 1, -1)  # one more for what has no row, whose row is -1
+        position_of_row[candidate_rows] = np.arange(len(candidate_rows))
+        positions = position_of_row[snapshot.stock.rows_of(events.listing_ids)]
+        is_counted = (weights_of(events) > 0) & (positions >= 0)
+        is_later = is_counted & (events.occurred_at >= cutoff) & (events.occurred_at < until)
+        is_earlier = is_counted & (events.occurred_at < cutoff)
+        width = max(len(candidate_rows), 1)
+        pairs = events.buyer_ids * width + positions
+        is_later &= ~np.isin(pairs, pairs[is_earlier])
+        return cls(candidate_rows, width, pairs, is_later, is_earlier)
 
 
 def _by_buyer(buyers: NDArray[np.int64], pairs: NDArray[np.int64], width: int) -> list[NDArray[np.intp]]:
@@ -211,7 +308,13 @@ def our_lists(
     propose and not the whole stock. In a stock that is no larger, that is every candidate. ``buyer_features`` are
     those of the case's moment, as from ``point_in_time.buyer_features_at``.
     """
-    market = market_at(snapshot, events, case.cutoff)
+    return lists_in_market(snapshot, market_at(snapshot, events, case.cutoff), case, buyer_features, k)
+
+
+def lists_in_market(
+    snapshot: ListingSnapshot, market: Market, case: HeldOut, buyer_features: Mapping[int, BuyerFeatures], k: int = K
+) -> NDArray[np.intp]:
+    """``our_lists`` in the market of the case's moment."""
     known, cold = (_rough_score(snapshot, market, case, is_personal=is_personal) for is_personal in (True, False))
     lists = []
     for number, (features, utilities) in enumerate(_rough_utilities(snapshot, buyer_features, case)):
@@ -254,10 +357,19 @@ def _rough_utilities(
 
 def popularity_lists(snapshot: ListingSnapshot, events: EventRows, case: HeldOut, k: int = K) -> NDArray[np.intp]:
     """By the decayed number of events, the same for every buyer."""
+    return lists_by_popularity(popularity_at(events, snapshot, case.cutoff), case, k)
+
+
+def popularity_at(events: EventRows, snapshot: ListingSnapshot, cutoff: float) -> NDArray[np.float64]:
+    """The decayed number of events on each row before a moment."""
     rows = snapshot.stock.rows_of(events.listing_ids)
-    counted = (rows >= 0) & (weights_of(events) > 0) & (events.occurred_at < case.cutoff)
-    decay = np.exp2(-(case.cutoff - events.occurred_at[counted]) / DEMAND_HALF_LIFE_SECONDS)
-    demand = np.bincount(rows[counted], decay, minlength=len(snapshot)).astype(np.float64)[case.candidate_rows]
+    counted = (rows >= 0) & (weights_of(events) > 0) & (events.occurred_at < cutoff)
+    decay = np.exp2(-(cutoff - events.occurred_at[counted]) / DEMAND_HALF_LIFE_SECONDS)
+    return np.bincount(rows[counted], decay, minlength=len(snapshot)).astype(np.float64)
+
+
+def lists_by_popularity(popularity: NDArray[np.float64], case: HeldOut, k: int = K) -> NDArray[np.intp]:
+    demand = popularity[case.candidate_rows]
     return _lists([case.best(demand, number, k) for number in range(len(case))], k)
 
 

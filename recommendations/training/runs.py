@@ -25,16 +25,25 @@ from catalog.models import Listing
 from jobs.work import Attempt, perform
 from recommendations.buyers.histories import choice_sets_of
 from recommendations.buyers.point_in_time import weights_of, without_repeats
-from recommendations.engine.archetypes import CollaborativeConfig, CollaborativeModel, fit_collaborative
+from recommendations.engine.archetypes import (
+    CollaborativeConfig,
+    CollaborativeModel,
+    Feedback,
+    fit_collaborative,
+    fit_collaborative_in_parts,
+)
+from recommendations.engine.arrays import Flags
+from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.draws import hashed
 from recommendations.engine.encoder import Encoder, EncoderConfig, fit_encoder
 from recommendations.engine.evidence import POSITION_SCALE
+from recommendations.engine.parts import LocalParts, Parts
 from recommendations.engine.prices import CarPrices, fit_car_prices
 from recommendations.engine.ranker import Ranker, beside
 from recommendations.engine.scoring import LinearScore
 from recommendations.engine.similarity import STRENGTHS, Similarity, fit_similarity, learn_strengths
-from recommendations.engine.taste import Prior, PriorConfig, fit_prior
-from recommendations.events.rows import EventRows, read_events
+from recommendations.engine.taste import Prior, PriorConfig, fit_prior, fit_prior_in_parts
+from recommendations.events.rows import EventRows
 from recommendations.exceptions import RankerRefused, TrainingRefused
 from recommendations.listings.embedding import embed_for_version
 from recommendations.listings.index import read_changes, read_oldest_open_transaction
@@ -43,7 +52,9 @@ from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.listings.vectors import attach_partition, create_detached, ensure_index, fill_partition
 from recommendations.models import VECTOR_DIMENSIONS, EventKind, RankerVersion, TrainingRun
 from recommendations.models.artifacts import load_ranker, save_ranker
+from recommendations.training.cluster import Executor, InProcess, executor
 from recommendations.training.co_views import co_views_in
+from recommendations.training.dataset import PartedEvents, read_parted
 from recommendations.training.gate import FEWEST_BUYERS, Code, GateFigures, Verdict, decide
 from recommendations.training.held_out import OURS, K, Tested, compare_with, held_out_lists, snapshot_of
 from recommendations.training.score_weights import LearnedScores, TermConfig, learn_terms
@@ -185,23 +196,24 @@ class Material:
         encoder: Fitted on them.
         content: Their content features, shape (n_listings, n_content).
         prices: What cars cost, by them.
-        events: The log, oldest first.
+        events: The log, in partitions.
     """
 
     rows: ListingRows
     encoder: Encoder
     content: NDArray[np.float32]
     prices: CarPrices
-    events: EventRows
+    events: PartedEvents
 
     @classmethod
-    def of(cls, rows: ListingRows, encoder: Encoder, events: EventRows) -> Self:
-        return cls(rows, encoder, encoder.encode(rows.table), fit_car_prices(rows.table), events)
+    def of(cls, rows: ListingRows, encoder: Encoder, events: EventRows | PartedEvents) -> Self:
+        parted = PartedEvents.of(events)
+        return cls(rows, encoder, encoder.encode(rows.table), fit_car_prices(rows.table), parted)
 
     @property
     def as_of(self) -> datetime | None:
         """The moment of the newest event: what is learned as of it is the same whenever it is learned."""
-        return datetime.fromtimestamp(float(self.events.occurred_at[-1]), UTC) if len(self.events) else None
+        return datetime.fromtimestamp(self.events.counts.newest_at, UTC) if len(self.events) else None
 
     def before(self, cutoff: float) -> Self:
         """The same with the events before a moment (epoch seconds) alone."""
@@ -210,10 +222,31 @@ class Material:
 
 def train(version: RankerVersion, parameters: TrainingParameters, report: Report, *, promote: bool) -> None:
     seen_until = read_oldest_open_transaction()
+    with executor() as where:
+        snapshot, rows, verdict = learn_and_test(version, parameters, report, where)
+    report(0.80, "storing vectors")
+    store_version(version, snapshot, rows)
+    del snapshot, rows  # the index wants the memory
+    version.status = RankerVersion.Status.READY
+    is_index_urgent = Listing.objects.available().count() > settings.WINDOW_MAX_LISTINGS
+    if is_index_urgent:  # lists will come from it
+        report(0.85, "building the index")
+        ensure_index(version.pk)
+    version.save()
+    catch_up(version, seen_until)
+    if promote:
+        report(0.90, go_live_or_not(version, verdict))
+        catch_up(version, seen_until)
+
+
+def learn_and_test(
+    version: RankerVersion, parameters: TrainingParameters, report: Report, where: Executor
+) -> tuple[ListingSnapshot, ListingRows, Verdict]:
+    """All that is learned, with the listings it is about, and the gate's verdict; the figures go into the version."""
     now = timezone.now()
-    material = read_material(parameters, now, report)
+    material = read_material(parameters, now, report, where)
     version.n_listings, version.n_interactions = len(material.rows), len(material.events)
-    version.n_buyers, version.last_interaction_id = material.events.n_buyers, material.events.last_id
+    version.n_buyers, version.last_interaction_id = material.events.counts.n_buyers, material.events.counts.last_id
     held_out_test = run_held_out_test(material, parameters, report)
     version.metrics, version.gate = (
         {**held_out_test.metrics, "event_kinds": kinds_now()},
@@ -224,19 +257,7 @@ def train(version: RankerVersion, parameters: TrainingParameters, report: Report
     snapshot.ranker = snapshot.ranker.with_scores(held_out_test.scores.known, held_out_test.scores.cold)
     report(0.79, "learning which cars are alike")
     snapshot.ranker = replace(snapshot.ranker, fitted_similarity=learn_similarity(material, snapshot))
-    report(0.80, "storing vectors")
-    store_version(version, snapshot, material.rows)
-    del snapshot, material  # the index wants the memory
-    version.status = RankerVersion.Status.READY
-    is_index_urgent = Listing.objects.available().count() > settings.WINDOW_MAX_LISTINGS
-    if is_index_urgent:  # lists will come from it
-        report(0.85, "building the index")
-        ensure_index(version.pk)
-    version.save()
-    catch_up(version, seen_until)
-    if promote:
-        report(0.90, go_live_or_not(version, held_out_test.verdict))
-        catch_up(version, seen_until)
+    return snapshot, material.rows, held_out_test.verdict
 
 
 def kinds_now() -> dict[str, dict[str, float]]:
@@ -263,7 +284,9 @@ def finish(version: RankerVersion, report: Report) -> None:
         logger.exception("old versions were left for the next training to retire")
 
 
-def read_material(parameters: TrainingParameters, now: datetime, report: Report) -> Material:
+def read_material(
+    parameters: TrainingParameters, now: datetime, report: Report, where: Executor | None = None
+) -> Material:
     report(0.02, "reading listings")
     rows = read_listings(Listing.objects.cars().exclude(status=Listing.Status.DRAFT))
     if not len(rows):
@@ -271,7 +294,9 @@ def read_material(parameters: TrainingParameters, now: datetime, report: Report)
     report(0.06, f"fitting the encoder on {len(rows)} listings")
     encoder = fit_encoder(rows.table, EncoderConfig(n_dims=settings.CONTENT_DIMENSIONS))
     report(0.14, "reading events")
-    return Material.of(rows, encoder, read_events(since=now - timedelta(days=parameters.history_days)))
+    since = now - timedelta(days=parameters.history_days)
+    events = read_parted(where or InProcess(), since, settings.TRAINING_EVENTS_PER_PARTITION)
+    return Material.of(rows, encoder, events)
 
 
 def go_live_or_not(version: RankerVersion, verdict: Verdict) -> str:
@@ -319,7 +344,7 @@ def run_held_out_test(material: Material, parameters: TrainingParameters, report
     cutoff = cutoff_of_test(events, is_tested, live, parameters.held_back_share)
     snapshot, scores = learn_trial(material, is_tested, cutoff, parameters, report)
     report(0.44, "evaluating")
-    asked = events.take((events.occurred_at < cutoff) | is_tested)
+    asked = PartedEvents(events.parts.map(before_or_where, cutoff, is_tested))
     tested = held_out_lists(snapshot, asked, cutoff, seed=parameters.seed)
     report(0.50, "comparing with the live version")
     verdict = verdict_on(tested, live, material.rows, asked, seed=parameters.seed)
@@ -327,7 +352,7 @@ def run_held_out_test(material: Material, parameters: TrainingParameters, report
 
 
 def learn_trial(
-    material: Material, is_tested: NDArray[np.bool_], cutoff: float, parameters: TrainingParameters, report: Report
+    material: Material, is_tested: Parts[Flags], cutoff: float, parameters: TrainingParameters, report: Report
 ) -> tuple[ListingSnapshot, LearnedScores]:
     """What is learned from before a moment, its terms weighed by what buyers who do not test it did afterwards."""
     events, earlier_data = material.events, material.before(cutoff)
@@ -335,61 +360,105 @@ def learn_trial(
     steps = Steps(report, 0.18, 0.38, f"the {len(earlier_data.events)} events before the held-out ones")
     snapshot = learn(earlier_data, fewer, datetime.fromtimestamp(cutoff, UTC), steps)
     report(0.38, "weighing the terms of the score")
-    weighed_on = events.take((events.occurred_at < cutoff) | ~is_tested)
+    weighed_on = PartedEvents(events.parts.map(before_or_where, cutoff, is_tested.map(np.logical_not)))
     scores = learn_terms(snapshot, weighed_on, cutoff, TermConfig(seed=parameters.seed))
     snapshot.ranker = snapshot.ranker.with_scores(scores.known, scores.cold)
     return snapshot, scores
 
 
-def learn_unstored(material: Material, parameters: TrainingParameters, now: datetime) -> ListingSnapshot:
+def before_or_where(events: EventRows, moment: float, is_wanted: Flags) -> EventRows:
+    return events.take((events.occurred_at < moment) | is_wanted)
+
+
+def learn_unstored(
+    material: Material,
+    parameters: TrainingParameters,
+    now: datetime,
+    report: Report = lambda fraction, step: None,
+) -> ListingSnapshot:
     """What a first training learns from a log, without the test, the gate and the storing: for simulations."""
     if len(material.events) < FEWEST_EVENTS_TO_TEST_ON:
         return learn(material, parameters, now)
     is_tested = testers_among(material.events, parameters)
     cutoff = cutoff_of_test(material.events, is_tested, None, parameters.held_back_share)
-    trial, scores = learn_trial(material, is_tested, cutoff, parameters, lambda fraction, step: None)
-    snapshot = learn(material, parameters, material.as_of or now, population=trial.ranker.prior)
+    trial, scores = learn_trial(material, is_tested, cutoff, parameters, report)
+    steps = Steps(report, 0.6, 1.0, f"all {len(material.events)} events")
+    snapshot = learn(material, parameters, material.as_of or now, steps, trial.ranker.prior)
     snapshot.ranker = snapshot.ranker.with_scores(scores.known, scores.cold)
     return snapshot
 
 
-def testers_among(events: EventRows, parameters: TrainingParameters) -> NDArray[np.bool_]:
+def testers_among(events: PartedEvents, parameters: TrainingParameters) -> Parts[Flags]:
     """Whose events test the trial: every second buyer's; where few did anything of late, everybody's."""
-    late = events.occurred_at >= newest_share_begins(events, parameters.held_back_share)
-    if len(np.unique(events.buyer_ids[late])) < 2 * FEWEST_BUYERS:
-        return np.ones(len(events), bool)
-    is_every_second: NDArray[np.bool_] = hashed(events.buyer_ids, parameters.seed) % np.uint64(2) == 1
+    n_late = events.gathered(buyers_since, newest_share_begins(events, parameters.held_back_share))
+    if len(n_late) < 2 * FEWEST_BUYERS:
+        return events.parts.map(all_of)
+    return events.parts.map(every_second, parameters.seed)
+
+
+def buyers_since(events: EventRows, moment: float) -> NDArray[np.int64]:
+    """Who did something at a moment or after it; sorted."""
+    return np.unique(events.buyer_ids[events.occurred_at >= moment])
+
+
+def all_of(events: EventRows) -> Flags:
+    return np.ones(len(events), bool)
+
+
+def every_second(events: EventRows, seed: int) -> Flags:
+    """Whether each event is one of a certain half of all buyers."""
+    is_every_second: Flags = hashed(events.buyer_ids, seed) % np.uint64(2) == 1
     return is_every_second
 
 
-def newest_share_begins(events: EventRows, share: float) -> float:
+def newest_share_begins(events: EventRows | PartedEvents, share: float) -> float:
     """When the newest share of what happened begins, in epoch seconds, each buyer counting once a day.
 
     By single events, a burst from one client would move the test to its own few minutes.
     """
+    return float(np.quantile(PartedEvents.of(events).gathered(firsts_of_days), 1 - share))
+
+
+def firsts_of_days(events: EventRows) -> NDArray[np.float64]:
+    """When each buyer first did something on each of their days."""
     days = np.floor(events.occurred_at / SECONDS_A_DAY)
     _, first = np.unique(np.column_stack([events.buyer_ids, days]), axis=0, return_index=True)
-    return float(np.quantile(events.occurred_at[first], 1 - share))
+    return events.occurred_at[first]
 
 
 def cutoff_of_test(
-    events: EventRows, is_tested: NDArray[np.bool_], live: RankerVersion | None, held_back_share: float
+    events: EventRows | PartedEvents,
+    is_tested: Flags | Parts[Flags],
+    live: RankerVersion | None,
+    held_back_share: float,
 ) -> float:
     """When the held-out events begin, in epoch seconds.
 
     Right after the last event that the live version learned from, if that leaves enough buyers to test on: then both
     have learned from all that came before, and neither from what comes after. Otherwise at the newest share.
     """
+    events = PartedEvents.of(events)
     usual = newest_share_begins(events, held_back_share)
     if live is None:
         return usual
-    known = float(events.occurred_at[events.ids <= live.last_interaction_id].max(initial=-np.inf))
-    n_since = len(np.unique(events.buyer_ids[is_tested & (events.occurred_at > known)]))
+    known = float(events.gathered(newest_up_to, live.last_interaction_id).max())
+    flags = LocalParts([is_tested]) if isinstance(is_tested, np.ndarray) else is_tested
+    n_since = len(events.gathered(testers_after, known, flags))
     return max(usual, float(np.nextafter(known, np.inf))) if n_since >= FEWEST_BUYERS else usual
 
 
+def newest_up_to(events: EventRows, last_id: int) -> NDArray[np.float64]:
+    """The moment of the newest event up to an id, as an array of one."""
+    return np.array([events.occurred_at[events.ids <= last_id].max(initial=-np.inf)])
+
+
+def testers_after(events: EventRows, moment: float, is_tested: Flags) -> NDArray[np.int64]:
+    """Who did something after a moment, of those who test the trial; sorted."""
+    return np.unique(events.buyer_ids[is_tested & (events.occurred_at > moment)])
+
+
 def verdict_on(
-    tested: Tested, live: RankerVersion | None, rows: ListingRows, events: EventRows, *, seed: int
+    tested: Tested, live: RankerVersion | None, rows: ListingRows, events: PartedEvents, *, seed: int
 ) -> Verdict:
     """The gate's verdict on what was tried out, against the live and the reference version on the same events."""
     if live is None:
@@ -471,23 +540,30 @@ def learn_similarity(material: Material, snapshot: ListingSnapshot) -> Similarit
 
 def fit_factors(material: Material, parameters: TrainingParameters, now: datetime) -> CollaborativeModel:
     """The collaborative part, from every favourable event on a listing, weighed by its kind and its age."""
-    events = material.events
-    weights = weights_of(events)
-    listing_rows = positions_of(events.listing_ids, material.rows.listing_ids)
-    is_counted = (weights > 0) & (listing_rows >= 0)
-    age_days = np.maximum(now.timestamp() - events.occurred_at[is_counted], 0.0) / SECONDS_A_DAY
-    buyers, buyer_rows = np.unique(events.buyer_ids[is_counted], return_inverse=True)
-    return fit_collaborative(
-        material.rows.table,
-        material.content,
-        buyer_rows,
-        listing_rows[is_counted],
-        weights[is_counted] * np.exp2(-age_days / parameters.archetype_half_life_days),
-        len(buyers),
-        CollaborativeConfig(
-            n_factors=settings.COLLABORATIVE_DIMENSIONS, relative_norm=FACTOR_NORM, seed=parameters.seed
-        ),
+    rows, parts = material.rows, material.events.parts
+    feedback = parts.map(
+        feedback_in, parts.share(rows.listing_ids), now.timestamp(), parameters.archetype_half_life_days
     )
+    config = CollaborativeConfig(
+        n_factors=settings.COLLABORATIVE_DIMENSIONS, relative_norm=FACTOR_NORM, seed=parameters.seed
+    )
+    if isinstance(feedback, LocalParts) and len(feedback) == 1:
+        [only] = feedback.values
+        return fit_collaborative(
+            rows.table, material.content, only.buyer_rows, only.listing_rows, only.weights, only.n_buyers, config
+        )
+    return fit_collaborative_in_parts(rows.table, material.content, feedback, config)
+
+
+def feedback_in(events: EventRows, listing_ids: NDArray[np.int64], now: float, half_life_days: float) -> Feedback:
+    """What the buyers of a partition did to listings (sorted ids), as of a moment in epoch seconds."""
+    weights = weights_of(events)
+    listing_rows = positions_of(events.listing_ids, listing_ids)
+    is_counted = (weights > 0) & (listing_rows >= 0)
+    age_days = np.maximum(now - events.occurred_at[is_counted], 0.0) / SECONDS_A_DAY
+    buyers, buyer_rows = np.unique(events.buyer_ids[is_counted], return_inverse=True)
+    faded = weights[is_counted] * np.exp2(-age_days / half_life_days)
+    return Feedback(buyer_rows, listing_rows[is_counted].astype(np.int64), faded, len(buyers))
 
 
 def positions_of(listing_ids: NDArray[np.int64], sorted_ids: NDArray[np.int64]) -> NDArray[np.intp]:
@@ -498,7 +574,7 @@ def positions_of(listing_ids: NDArray[np.int64], sorted_ids: NDArray[np.int64]) 
 
 def learn_prior(
     snapshot: ListingSnapshot,
-    events: EventRows,
+    events: PartedEvents,
     parameters: TrainingParameters,
     now: datetime,
     start: Prior | None = None,
@@ -509,17 +585,28 @@ def learn_prior(
     The position is one more feature of whatever stood in a list, so the same EM finds how much lower positions lose;
     what remains is preference. A prior of the busiest buyers alone would not be that of the buyers who come.
     """
-    buyers = np.unique(events.buyer_ids)
-    sample = np.random.default_rng(parameters.seed).permutation(buyers)[: parameters.prior_buyers]
+    sample = np.random.default_rng(parameters.seed).permutation(events.buyer_ids)[: parameters.prior_buyers]
+    here = events.parts.share(snapshot)
+    sets = events.parts.map(choices_of_sample, np.sort(sample), here, parameters, now)
+    n_dims = VECTOR_DIMENSIONS
+    begin = None if start is None else with_position(start, snapshot.ranker.position_bias)
+    both = fit_prior_in_parts(sets, n_dims + 1, PriorConfig(seed=parameters.seed), begin, report)
+    prior = Prior(both.mean[:n_dims], both.covariance[:n_dims, :n_dims])
+    return prior, max(0.0, -float(both.mean[n_dims]) * POSITION_SCALE)
+
+
+def choices_of_sample(
+    events: EventRows,
+    sample: NDArray[np.int64],
+    snapshot: ListingSnapshot,
+    parameters: TrainingParameters,
+    now: datetime,
+) -> list[ChoiceSets]:
+    """What those buyers of a partition who are in the sample chose, by their ids."""
     newest = without_repeats(events.of_buyers(sample)).newest_per_buyer(parameters.events_per_buyer)
     found = choice_sets_of(newest, snapshot, now, parameters.sampled_alternatives, learns_position=True)
     # a stronger event says more of its buyer, but not that buyers differ more: that is what the prior is about
-    sets = [each.reweighted(np.minimum(each.weights, 1.0)) for each in found.values()]
-    n_dims = VECTOR_DIMENSIONS
-    begin = None if start is None else with_position(start, snapshot.ranker.position_bias)
-    both = fit_prior(sets, n_dims + 1, PriorConfig(seed=parameters.seed), begin, report)
-    prior = Prior(both.mean[:n_dims], both.covariance[:n_dims, :n_dims])
-    return prior, max(0.0, -float(both.mean[n_dims]) * POSITION_SCALE)
+    return [each.reweighted(np.minimum(each.weights, 1.0)) for each in found.values()]
 
 
 def with_position(prior: Prior, position_bias: float) -> Prior:

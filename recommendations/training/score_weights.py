@@ -6,10 +6,11 @@ those of a moment, and the choices are what the same buyers did after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,20 @@ from recommendations.buyers.histories import SHOWN_AT_MOST, padded_lists
 from recommendations.buyers.point_in_time import buyer_features_at, weights_of
 from recommendations.engine.score_terms import DEFAULT_WEIGHTS_FOR_COLD_BUYERS, MARKET_TERMS, TERMS, UTILITY
 from recommendations.engine.scoring import LinearScore, ScoreConfig, learn_score, terms_that_do_not_help
-from recommendations.engine.terms import SECONDS_A_DAY, BuyerFeatures, Market, Terms, buyer_terms, demand_counts
+from recommendations.engine.terms import (
+    DEMAND_LOOKBACK_DAYS,
+    SECONDS_A_DAY,
+    BuyerFeatures,
+    Market,
+    Terms,
+    buyer_terms,
+    demand_counts,
+)
 from recommendations.events.rows import EventRows
 from recommendations.listings.snapshot import ListingSnapshot
+from recommendations.training.dataset import PartedEvents, widened
+
+DAYS_AT_ONCE = 8  # of demand, which is a number for each listing and day
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,7 @@ class LearnedScores(NamedTuple):
 
 
 def learn_terms(
-    snapshot: ListingSnapshot, events: EventRows, as_of: float, config: TermConfig | None = None
+    snapshot: ListingSnapshot, events: EventRows | PartedEvents, as_of: float, config: TermConfig | None = None
 ) -> LearnedScores:
     """Learn the weights of the score's terms by conditional logit from what buyers did after a moment.
 
@@ -73,34 +85,80 @@ def learn_terms(
         The scores; those of ``LinearScore.default`` and ``default_for_cold_buyers`` when no buyer chose anything after
         the moment. Weights are never negative, and lean on the a-priori ones when choices are few.
     """
-    config = config or TermConfig()
-    choices = _Choices(snapshot, events, as_of, config)
-    known, as_cold_buyers = choices.terms()
+    config, events = config or TermConfig(), PartedEvents.of(events)
+    there = events.parts.share(snapshot)
+    later = events.gathered(buyers_who_chose, there, as_of)
+    buyers = np.random.default_rng(config.seed).permutation(later)[: config.max_buyers]
+    choices = Choices.joined(events.parts.map(choices_in, there, as_of, config, np.sort(buyers)).collect())
     if not len(choices):
         return LearnedScores(LinearScore.default(), LinearScore.default_for_cold_buyers(), 0)
-    is_known = np.array([choices.features_by_buyer[key].is_personal for key in choices.tests.buyer_ids.tolist()], bool)
+    fill_market_terms(choices, snapshot, events, there)
     of_cold_buyers = ScoreConfig(prior=DEFAULT_WEIGHTS_FOR_COLD_BUYERS)
     return LearnedScores(
-        choices.learned(known, is_known, ScoreConfig()),
-        choices.learned(as_cold_buyers, np.ones(len(choices), bool), of_cold_buyers),
+        choices.learned(choices.known, choices.is_known, ScoreConfig()),
+        choices.learned(choices.as_cold_buyers, np.ones(len(choices), bool), of_cold_buyers),
         len(choices),
     )
 
 
-class _Choices:
-    """Events after the moment, each with the rows it was chosen from and what was known of its buyer."""
+def buyers_who_chose(events: EventRows, snapshot: ListingSnapshot, as_of: float) -> NDArray[np.int64]:
+    """Who did something favourable about a listing after a moment; sorted."""
+    return np.unique(events.buyer_ids[chosen_after(events, snapshot, as_of)])
 
-    def __init__(self, snapshot: ListingSnapshot, events: EventRows, as_of: float, config: TermConfig) -> None:
-        self.snapshot, self.as_of, self.config = snapshot, as_of, config
-        self.events, self.weights = events, weights_of(events)
-        self.rows = snapshot.stock.rows_of(events.listing_ids)
-        self.tests = self._tests()
-        self.alternatives, self.positions = self._alternatives()
-        self.offered = self.alternatives >= 0
-        self.features_by_buyer = buyer_features_at(snapshot, events, np.unique(self.tests.buyer_ids), as_of)
+
+def chosen_after(events: EventRows, snapshot: ListingSnapshot, as_of: float) -> NDArray[np.bool_]:
+    rows = snapshot.stock.rows_of(events.listing_ids)
+    return (events.occurred_at >= as_of) & (weights_of(events) > 0) & (rows >= 0)
+
+
+def choices_in(
+    events: EventRows, snapshot: ListingSnapshot, as_of: float, config: TermConfig, buyers: NDArray[np.int64]
+) -> Choices:
+    """What some buyers (sorted) chose after a moment, of those who are in a partition."""
+    return _Tests(snapshot, events, as_of, config, buyers).choices()
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """Choices of buyers, each with what it was made from.
+
+    Attributes:
+        buyer_ids, occurred_at: Of each choice, shape (n_choices,).
+        is_known: Whether anything was known of the buyer, shape (n_choices,).
+        alternatives: Rows each was made from, the chosen one first, -1 in padding, shape (n_choices, n_alternatives).
+        positions: Their places in the list that was shown, nan where unknown, same shape.
+        known: Terms of every alternative, same shape each: nan in padding, and wherever nothing was known.
+        as_cold_buyers: The same as if nothing had been known of the buyers.
+    """
+
+    buyer_ids: NDArray[np.int64]
+    occurred_at: NDArray[np.float64]
+    is_known: NDArray[np.bool_]
+    alternatives: NDArray[np.intp]
+    positions: NDArray[np.float64]
+    known: Terms
+    as_cold_buyers: Terms
 
     def __len__(self) -> int:
-        return len(self.tests)
+        return len(self.buyer_ids)
+
+    @property
+    def offered(self) -> NDArray[np.bool_]:
+        return self.alternatives >= 0
+
+    @classmethod
+    def joined(cls, parts: Sequence[Choices]) -> Choices:
+        """The choices of several partitions, one after the other; at least one."""
+        width = max(part.alternatives.shape[1] for part in parts)
+        return cls(
+            buyer_ids=np.concatenate([part.buyer_ids for part in parts]),
+            occurred_at=np.concatenate([part.occurred_at for part in parts]),
+            is_known=np.concatenate([part.is_known for part in parts]),
+            alternatives=np.concatenate([widened(part.alternatives, width, -1) for part in parts]),
+            positions=np.concatenate([widened(part.positions, width, np.nan) for part in parts]),
+            known=joined_terms([part.known for part in parts], width),
+            as_cold_buyers=joined_terms([part.as_cold_buyers for part in parts], width),
+        )
 
     def learned(self, terms: Terms, is_used: NDArray[np.bool_], config: ScoreConfig) -> LinearScore:
         """The weights that explain some of the choices best; each counts once, whatever its kind.
@@ -111,27 +169,117 @@ class _Choices:
         chosen, offered, positions = (
             np.zeros(int(is_used.sum()), np.intp), self.offered[is_used], self.positions[is_used],
         )  # fmt: skip
-        useless = terms_that_do_not_help(used, chosen, self.tests.buyer_ids[is_used], offered, config, positions)
+        useless = terms_that_do_not_help(used, chosen, self.buyer_ids[is_used], offered, config, positions)
         config = replace(config, switched_off=useless)
         return learn_score(used, chosen, available=offered, config=config, positions=positions)
 
-    def terms(self) -> tuple[Terms, Terms]:
-        """Terms of every alternative, each of shape (n_choices, n_alternatives): of known buyers, and as cold buyers.
 
-        Unknown (nan) in padding, and for known buyers wherever nothing was known.
+def joined_terms(tables: Sequence[Terms], width: int) -> Terms:
+    """Tables of several partitions below each other, each filled up to a width with what is not known."""
+    return {name: np.concatenate([widened(table[name], width, np.nan) for table in tables]) for name in TERMS}
+
+
+def fill_market_terms(
+    choices: Choices, snapshot: ListingSnapshot, events: PartedEvents, there: ListingSnapshot
+) -> None:
+    """The terms that are the same for every buyer, as each day began on which something was chosen.
+
+    ``there`` is the snapshot as the partitions of the events have it.
+    """
+    days = np.floor(choices.occurred_at / SECONDS_A_DAY)
+    starts = np.unique(days) * SECONDS_A_DAY
+    for start, counts in demand_by_day(events, there, starts.tolist(), len(snapshot)):
+        market = Market.at(snapshot.listing_features, start, counts)
+        at = np.flatnonzero(days == start / SECONDS_A_DAY)
+        fill(choices.as_cold_buyers, choices.alternatives, at, market.terms)
+    for name in MARKET_TERMS:
+        choices.known[name] = choices.as_cold_buyers[name]
+
+
+def demand_by_day(
+    events: PartedEvents, there: ListingSnapshot, moments: list[float], n_rows: int
+) -> Iterator[tuple[float, NDArray[np.float64]]]:
+    """The demand for each row just before some moments (ascending), a few at a time."""
+    asked = events.parts.map(events_of_demand, there, moments[0], moments[-1])
+    for begin in range(0, len(moments), DAYS_AT_ONCE):
+        some = moments[begin : begin + DAYS_AT_ONCE]
+        yield from zip(some, asked.map(demand_at_each, some, n_rows).total(operator.add), strict=True)
+
+
+def events_of_demand(
+    events: EventRows, snapshot: ListingSnapshot, first: float, last: float
+) -> dict[str, NDArray[Any]]:
+    """What ``demand_counts`` reads of the events that count at some moment between two."""
+    is_read = (events.occurred_at >= first - DEMAND_LOOKBACK_DAYS * SECONDS_A_DAY) & (events.occurred_at < last)
+    events = events.take(is_read)
+    return {
+        "listing_rows": snapshot.stock.rows_of(events.listing_ids),
+        "occurred_at": events.occurred_at,
+        "weights": weights_of(events),
+        "buyer_ids": events.buyer_ids,
+    }
+
+
+def demand_at_each(asked: dict[str, NDArray[Any]], moments: list[float], n_rows: int) -> NDArray[np.float64]:
+    """Shape (n_moments, n_rows)."""
+    return np.array([demand_counts(as_of=moment, n_rows=n_rows, **asked) for moment in moments])
+
+
+def fill(
+    table: Terms,
+    alternatives: NDArray[np.intp],
+    choices: NDArray[np.intp],
+    terms_of: Callable[[NDArray[np.intp]], Terms],
+) -> None:
+    """Terms of everything offered in some choices, asked for at once."""
+    at, alternative = np.nonzero(alternatives[choices] >= 0)
+    for name, values in terms_of(alternatives[choices[at], alternative]).items():
+        table[name][choices[at], alternative] = values
+
+
+class _Tests:
+    """Events after the moment, each with the rows it was chosen from and what was known of its buyer."""
+
+    def __init__(
+        self,
+        snapshot: ListingSnapshot,
+        events: EventRows,
+        as_of: float,
+        config: TermConfig,
+        buyers: NDArray[np.int64],
+    ) -> None:
+        self.snapshot, self.config = snapshot, config
+        later = events.take(chosen_after(events, snapshot, as_of))
+        self.tests = later.of_buyers(buyers).newest_per_buyer(config.tests_per_buyer)
+        self.alternatives, self.positions = self._alternatives()
+        self.features_by_buyer = buyer_features_at(snapshot, events, np.unique(self.tests.buyer_ids), as_of)
+
+    def choices(self) -> Choices:
+        buyer_ids = self.tests.buyer_ids
+        known, as_cold_buyers = self.terms()
+        return Choices(
+            buyer_ids=buyer_ids,
+            occurred_at=self.tests.occurred_at,
+            is_known=np.array([self.features_by_buyer[key].is_personal for key in buyer_ids.tolist()], bool),
+            alternatives=self.alternatives,
+            positions=self.positions,
+            known=known,
+            as_cold_buyers=as_cold_buyers,
+        )
+
+    def terms(self) -> tuple[Terms, Terms]:
+        """Terms of the buyers, each of shape (n_choices, n_alternatives): of known buyers, and as cold buyers.
+
+        Unknown (nan) in padding, and for known buyers wherever nothing was known; those of the market too.
         """
         known, as_cold_buyers = self._nothing(), self._nothing()
         for buyer_id in np.unique(self.tests.buyer_ids).tolist():
             at = np.flatnonzero(self.tests.buyer_ids == buyer_id)
             own = self.features_by_buyer[buyer_id]
             cold = BuyerFeatures(self.snapshot.ranker.prior.mean, location=own.location)
-            self._fill(as_cold_buyers, at, partial(self._of_buyer, cold))
+            fill(as_cold_buyers, self.alternatives, at, partial(self._of_buyer, cold))
             if own.is_personal:
-                self._fill(known, at, partial(self._of_buyer, own))
-        for market, at in self._by_day():
-            self._fill(as_cold_buyers, at, market.terms)
-        for name in MARKET_TERMS:
-            known[name] = as_cold_buyers[name]
+                fill(known, self.alternatives, at, partial(self._of_buyer, own))
         return known, as_cold_buyers
 
     def _nothing(self) -> Terms:
@@ -143,18 +291,6 @@ class _Choices:
             UTILITY: buyer_features.utilities(listing_features.vectors[rows])[0],
             **buyer_terms(self.snapshot.ranker, listing_features, buyer_features, rows),
         }
-
-    def _fill(self, table: Terms, choices: NDArray[np.intp], terms_of: Callable[[NDArray[np.intp]], Terms]) -> None:
-        """Terms of everything offered in some choices, asked for at once."""
-        at, alternative = np.nonzero(self.offered[choices])
-        for name, values in terms_of(self.alternatives[choices[at], alternative]).items():
-            table[name][choices[at], alternative] = values
-
-    def _tests(self) -> EventRows:
-        is_test = (self.events.occurred_at >= self.as_of) & (self.weights > 0) & (self.rows >= 0)
-        later = self.events.take(is_test)
-        buyers = np.random.default_rng(self.config.seed).permutation(np.unique(later.buyer_ids))
-        return later.of_buyers(buyers[: self.config.max_buyers]).newest_per_buyer(self.config.tests_per_buyer)
 
     def _alternatives(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """Rows each choice was made from, the chosen one first, -1 in padding; and their places in the list shown.
@@ -169,7 +305,7 @@ class _Choices:
         positions = padded_lists(self.tests.ids, beside.event_ids, rows, beside.positions, fill=1)
         sampled = stock.samples_live(self.tests.occurred_at, n, self.tests.ids)
         width = max(shown.shape[1], n)
-        shown, sampled, positions = (_widened(each, width) for each in (shown, sampled, positions))
+        shown, sampled, positions = (widened(each, width, -1) for each in (shown, sampled, positions))
         is_shown = np.asarray((shown >= 0).any(axis=1), np.bool_)
         others = np.where(is_shown[:, None], shown, sampled)
         own_position = np.full(len(self.tests), np.nan)
@@ -178,17 +314,3 @@ class _Choices:
         beside_it = np.where(is_shown[:, None] & (shown >= 0), positions, np.nan)
         alternatives = np.column_stack([chosen, np.where(others == chosen[:, None], -1, others)])
         return alternatives, np.column_stack([own_position, beside_it])
-
-    def _by_day(self) -> Iterator[tuple[Market, NDArray[np.intp]]]:
-        """The market as each day began on which something was chosen, and the choices of that day."""
-        days = np.floor(self.tests.occurred_at / SECONDS_A_DAY)
-        for day in np.unique(days).tolist():
-            start = day * SECONDS_A_DAY
-            counts = demand_counts(
-                self.rows, self.events.occurred_at, self.weights, start, len(self.snapshot), self.events.buyer_ids
-            )
-            yield Market.at(self.snapshot.listing_features, start, counts), np.flatnonzero(days == day)
-
-
-def _widened(rows: NDArray[np.intp], width: int) -> NDArray[np.intp]:
-    return np.pad(rows, ((0, 0), (0, width - rows.shape[1])), constant_values=-1)

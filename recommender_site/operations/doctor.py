@@ -20,8 +20,10 @@ from django.utils import timezone
 
 from jobs.broker import queue_depths, workers_alive
 from jobs.timetable import lateness
+from recommendations.exceptions import TrainingRefused
 from recommendations.listings.vectors import attached_partitions, has_index, partition_of, stored_versions
 from recommendations.models import RankerVersion
+from recommendations.training.cluster import LOCAL, workers_at
 from recommendations.upkeep import months, retention
 from recommender_site.operations import schema
 from recommender_site.operations.findings import Finding, Level, Look, ok, problem, warning
@@ -51,7 +53,7 @@ def examine() -> list[Finding]:
             continue
         for look in looks:
             findings += look_each(look.__name__.removeprefix("look_at_"), look)
-    return [*findings, *look_each("disk", look_at_disk)]
+    return [*findings, *look_each("cluster", look_at_cluster), *look_each("disk", look_at_disk)]
 
 
 def look_each(name: str, look: Look) -> list[Finding]:
@@ -108,6 +110,19 @@ def installed(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def look_at_cluster() -> Iterator[Finding]:
+    """Whether trainings find their workers; one that has none fails at night."""
+    address = settings.TRAINING_CLUSTER
+    if not address or address == LOCAL:
+        return
+    try:
+        n_workers = workers_at(address)
+    except TrainingRefused as refused:
+        yield problem("cluster", str(refused), "Start it, or leave TRAINING_CLUSTER empty.")
+    else:
+        yield ok("cluster", f"{n_workers} workers for trainings at {address}")
 
 
 # --- The database ----------------------------------------------------------------------------------------------------

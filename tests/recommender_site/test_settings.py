@@ -94,6 +94,8 @@ def test_a_missing_variable_is_refused_by_name(environment, name):
         ("REPLICA_STALENESS_SECONDS", "0"),
         ("REDIS_URL", "http://host"),
         ("CELERY_BROKER_URL", "kafka://host"),
+        ("TRAINING_CLUSTER", "host:8786"),
+        ("TRAINING_EVENTS_PER_PARTITION", "0"),
         ("KEY_PREFIX", "with space"),
         ("PORT", "99999"),
         ("PORT", "eighty"),

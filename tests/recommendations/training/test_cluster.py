@@ -1,0 +1,225 @@
+"""A training on a cluster of two worker processes: what it learns, what a killed worker costs, what is refused."""
+
+import importlib.util
+import operator
+import os
+import signal
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+from django.utils import timezone
+from environs import ValidationError
+
+from recommendations.checks import a_cluster_needs_its_packages
+from recommendations.engine.archetypes import Feedback, fit_collaborative, fit_collaborative_in_parts
+from recommendations.engine.choice_sets import ChoiceSets
+from recommendations.engine.parts import LocalParts
+from recommendations.engine.taste import PriorConfig, fit_prior, fit_prior_in_parts
+from recommendations.events.rows import read_events
+from recommendations.exceptions import TrainingRefused
+from recommendations.models import RankerVersion
+from recommendations.training import cluster as clusters
+from recommendations.training.cluster import InProcess, OnCluster, executor
+from recommendations.training.dataset import divided, first_buyers, read_parted
+from recommendations.training.runs import TrainingParameters, learn_and_test
+from recommender_site import env
+from recommender_site.operations.doctor import look_at_cluster
+from recommender_site.operations.findings import Level
+from tests.factories import BuyerFactory, InteractionFactory, ServedListFactory
+from tests.markets import trained_market
+
+CLOSE = {"rtol": 0, "atol": 1e-6}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two workers in processes of their own, which know the engine and no database."""
+    with (
+        LocalCluster(2, threads_per_worker=1, scheduler_kwargs={"dashboard": False}) as workers,
+        Client(workers) as client,
+    ):
+        yield OnCluster(client)
+
+
+def kill_a_worker(cluster: OnCluster) -> None:
+    os.kill(cluster.client.submit(os.getpid, pure=False).result(), signal.SIGKILL)
+
+
+def buyers_of(n: int, seed: int = 0) -> list[ChoiceSets]:
+    rng = np.random.default_rng(seed)
+    tastes = rng.normal([1.0, -0.5, 0.0], 0.7, (n, 3))
+    sets = []
+    for taste in tastes:
+        features = rng.normal(size=(int(rng.integers(1, 9)), 5, 3)).astype(np.float32)
+        noise = rng.gumbel(size=features.shape[:2])
+        sets.append(ChoiceSets(features, (features @ taste + noise).argmax(axis=1)))
+    return sets
+
+
+def in_three(buyers: list) -> list[list]:
+    return [buyers[:20], buyers[20:21], buyers[21:]]
+
+
+def test_a_population_is_the_same_in_one_process_and_on_a_cluster(cluster):
+    buyers, config = buyers_of(60), PriorConfig(max_buyers=50, seed=3)
+    here = fit_prior_in_parts(LocalParts(in_three(buyers)), 3, config)
+    there = fit_prior_in_parts(cluster.parts(in_three(buyers)), 3, config)
+    whole = fit_prior(buyers, 3, config)
+    for other in (there, whole):
+        np.testing.assert_allclose(other.mean, here.mean, **CLOSE)
+        np.testing.assert_allclose(other.covariance, here.covariance, **CLOSE)
+
+
+def test_a_worker_that_is_killed_costs_its_own_partitions_and_no_result(cluster):
+    buyers = buyers_of(60)
+    parts = cluster.parts(in_three(buyers)).map(list)
+    parts.collect()
+    killed = []
+
+    def kill(share: float) -> None:
+        if share > 0.05 and not killed:
+            kill_a_worker(cluster)
+            killed.append(share)
+
+    there = fit_prior_in_parts(parts, 3, report=kill)
+    here = fit_prior_in_parts(LocalParts(in_three(buyers)), 3)
+    assert killed
+    np.testing.assert_allclose(there.mean, here.mean, **CLOSE)
+    np.testing.assert_allclose(there.covariance, here.covariance, **CLOSE)
+
+
+def browse(market, n_buyers: int) -> None:
+    """Buyers of either kind of car open some, from lists and without, over three weeks; some search."""
+    rng, now = np.random.default_rng(0), timezone.now()
+    for number in range(n_buyers):
+        buyer, cars = BuyerFactory(external=True), (market.skodas, market.bmws)[number % 2]
+        for visit in range(4):
+            moment = now - timedelta(days=float(rng.uniform(0, 21)))
+            shown = [cars[at] for at in rng.permutation(len(cars))[:6]]
+            served = ServedListFactory(buyer=buyer, listing_ids=[car.pk for car in shown], served_at=moment)
+            from_list = {"served_list": served} if visit % 2 else {}
+            InteractionFactory(buyer=buyer, listing=shown[visit], occurred_at=moment, **from_list)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_whole_training_is_the_same_in_one_process_and_on_a_cluster(settings):
+    settings.TRAINING_EVENTS_PER_PARTITION, settings.TRAINING_CLUSTER = 70, "local"
+    browse(trained_market(n_of_each=8), 40)
+    parameters = TrainingParameters(prior_buyers=8, seed=1)
+    results = []
+    with executor() as cluster:
+        assert isinstance(cluster, OnCluster)
+        for where in (InProcess(), cluster):
+            version = RankerVersion()
+            snapshot, _, verdict = learn_and_test(version, parameters, lambda fraction, step: None, where)
+            results.append((version, snapshot, verdict))
+        nothing = read_parted(cluster, timezone.now() + timedelta(days=9), 10)
+        assert len(nothing) == len(nothing.buyer_ids) == 0
+    (here, of_here, verdict), (there, of_there, same_verdict) = results
+    arrays = of_there.ranker.to_arrays()
+    for name, array in of_here.ranker.to_arrays().items():
+        if array.dtype.kind in "fc":
+            np.testing.assert_allclose(arrays[name], array, **CLOSE, err_msg=name)
+        else:
+            np.testing.assert_array_equal(arrays[name], array, err_msg=name)
+    np.testing.assert_allclose(of_there.stock.vectors, of_here.stock.vectors, **CLOSE)
+    assert there.metrics["rankers"]["forecourt"] == pytest.approx(here.metrics["rankers"]["forecourt"], abs=1e-6)
+    assert there.metrics["n_buyers"] == here.metrics["n_buyers"] > 0
+    assert same_verdict == verdict
+    assert (there.n_buyers, there.n_interactions, there.last_interaction_id) == (
+        here.n_buyers, here.n_interactions, here.last_interaction_id,
+    )  # fmt: skip
+
+
+def test_archetypes_and_ease_are_the_same_however_buyers_are_divided(cluster):
+    from tests.recommendations.engine.test_archetypes import CONFIG, CONTENT, TABLE
+
+    rng = np.random.default_rng(2)
+    n_buyers, n_events = 30, 200
+    buyers, listings = rng.integers(0, n_buyers, n_events), rng.integers(0, len(TABLE), n_events)
+    weights = rng.choice([1.0, 2.0, -1.0], n_events)
+    of_parts = [
+        Feedback(buyers[is_in] - first, listings[is_in], weights[is_in], size)
+        for first, size in ((0, 7), (7, 1), (8, 22))
+        for is_in in [(buyers >= first) & (buyers < first + size)]
+    ]
+    whole = fit_collaborative(TABLE, CONTENT, buyers, listings, weights, n_buyers, CONFIG)
+    for parts in (LocalParts(of_parts), cluster.parts(of_parts)):
+        found = fit_collaborative_in_parts(TABLE, CONTENT, parts, CONFIG)
+        assert found.archetypes == whole.archetypes
+        np.testing.assert_allclose(found.trust, whole.trust, **CLOSE)
+        np.testing.assert_allclose(np.abs(found.factors), np.abs(whole.factors), rtol=0, atol=1e-5)  # single precision
+        np.testing.assert_allclose(found.neighbours.toarray(), whole.neighbours.toarray(), **CLOSE)
+
+
+@pytest.mark.django_db
+def test_partitions_hold_whole_buyers_in_order_and_every_event_once():
+    for number in range(12):
+        buyer = BuyerFactory(external=True)
+        for _ in range(1 + number % 4):
+            InteractionFactory(buyer=buyer)
+    events = read_events(timezone.now() - timedelta(days=365))
+    for n_parts in (1, 2, 5, 40):
+        parts = divided(events, n_parts)
+        assert len(parts) <= n_parts
+        assert all(len(part) for part in parts)
+        buyers = [np.unique(part.buyer_ids) for part in parts]
+        assert np.array_equal(np.concatenate(buyers), np.unique(events.buyer_ids))
+        assert np.array_equal(np.sort(np.concatenate([part.ids for part in parts])), np.sort(events.ids))
+        assert all((np.diff(part.occurred_at) >= 0).all() for part in parts)
+
+
+def test_one_buyer_with_nearly_all_events_is_one_partition():
+    firsts = first_buyers(np.array([3, 5, 9]), np.array([1, 1000, 1]), 8)
+    assert set(firsts.tolist()) <= {3, 5, 9}
+    assert firsts[0] == 3
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "tls://127.0.0.1:9"])
+def test_a_scheduler_that_does_not_answer_is_named(settings, monkeypatch, address):
+    monkeypatch.setattr(clusters, "ANSWER_SECONDS", 0.3)
+    settings.TRAINING_CLUSTER = address
+    with pytest.raises(TrainingRefused, match=f"no Dask scheduler answers at {address}"), executor():
+        pass
+    [finding] = look_at_cluster()
+    assert finding.level == Level.PROBLEM
+    assert address in finding.is_so
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["yes", "Local", "8786", "host:8786", "http://host:8786", "tcp://host", "tcp://:8786", "tcp://h:x", "tcp://h:1/a"],
+)
+def test_an_address_that_is_none_is_refused(address):
+    with pytest.raises(ValidationError, match="tcp://scheduler:8786"):
+        env.a_cluster(address)
+
+
+@pytest.mark.parametrize("address", ["", "local", "tcp://10.0.0.7:8786", "tls://scheduler.internal:1"])
+def test_an_address_of_a_scheduler_is_taken(address):
+    env.a_cluster(address)
+
+
+def test_what_was_sent_to_the_workers_stays_while_results_may_have_to_be_made_again(cluster):
+    parts = cluster.parts([1, 2, 3]).map(operator.add, cluster.parts([0]).share(10))
+    assert list(parts.collect()) == [11, 12, 13]
+    kill_a_worker(cluster)
+    assert list(parts.map(operator.neg).collect()) == [-11, -12, -13]
+
+
+def test_without_dask_a_cluster_is_refused_at_the_start(settings, monkeypatch):
+    settings.TRAINING_CLUSTER = "local"
+    assert a_cluster_needs_its_packages(None) == []
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "distributed" else find(name))
+    [refused] = a_cluster_needs_its_packages(None)
+    assert "requirements-cluster.txt" in refused.hint
+
+
+@pytest.mark.django_db
+def test_an_empty_log_is_one_empty_partition():
+    events = read_parted(InProcess(), timezone.now() + timedelta(days=9), 10)
+    assert len(events) == 0
+    assert events.buyer_ids.tolist() == []
