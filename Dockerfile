@@ -6,8 +6,11 @@ RUN useradd --uid 1000 --create-home forecourt
 WORKDIR /app
 
 # Without the embedded servers of `make run`: an image talks to real ones.
-COPY requirements-image.txt .
+COPY requirements*.txt ./
 RUN pip install -r requirements-image.txt
+# What is needed beside them, by name: --build-arg EXTRAS=cluster for trainings on a cluster.
+ARG EXTRAS=""
+RUN if [ -n "$EXTRAS" ]; then pip install -r "requirements-$EXTRAS.txt"; fi
 
 COPY . .
 RUN DJANGO_SETTINGS_MODULE=recommender_site.settings_offline python -m django prepare --static-only

@@ -51,7 +51,11 @@ VARIANTS = {
         "tolerations": [{"key": "cars", "operator": "Exists"}],
         "settings": {"KEY_PREFIX": "other"},
     },
-}
+    "with a cluster for trainings": {
+        "existingSecret": "mine", "cluster": {"enabled": True}, "networkPolicy": {"enabled": True},
+    },
+}  # fmt: skip
+OF_CLUSTER = {"scheduler", "training-worker"}
 
 
 def helm(*arguments: str, values: dict, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -122,11 +126,25 @@ def test_pods_run_the_commands_of_make_run(objects):
         "trainer": processes.trainer_command(), "beat": processes.beat_command(),
         "migrate": processes.preparation_command(),
     }  # fmt: skip
-    found = {name: pod["containers"][0]["command"] for name, pod in pods(objects).items()}
+    found = {name: pod["containers"][0]["command"] for name, pod in pods(objects).items() if name not in OF_CLUSTER}
     assert found == {
         name: [word.replace("forecourt.", f"{prefix}.") for word in of_compose(command)]
         for name, command in wanted.items()
     }
+
+
+def test_a_cluster_runs_the_commands_of_the_compose_file_and_is_reached_by_this_release_alone():
+    objects = rendered(VARIANTS["with a cluster for trainings"])
+    for name in OF_CLUSTER:
+        wanted = [word.replace("tcp://scheduler", "tcp://cars-scheduler") for word in SERVICES[name]["command"]]
+        assert pods(objects)[name]["containers"][0]["command"] == wanted
+    [port] = of_kind(objects, "Service")["cars-scheduler"]["spec"]["ports"]
+    settings = of_kind(objects, "ConfigMap")["cars-settings"]["data"]
+    assert settings["TRAINING_CLUSTER"] == f"tcp://cars-scheduler:{port['port']}"
+    policy = of_kind(objects, "NetworkPolicy")["cars"]["spec"]
+    ours = {"podSelector": policy["podSelector"]}
+    assert [each for each in policy["ingress"] if each["from"] == [ours]] == [{"from": [ours]}]
+    assert {"to": [ours]} in policy["egress"]
 
 
 def test_a_pod_may_do_nothing_that_it_need_not(objects):
@@ -188,6 +206,9 @@ def test_selectors_find_the_pods_they_are_for(objects):
     for name, each in of_kind(objects, "Deployment").items():
         assert set(each["spec"]["selector"]["matchLabels"].items()) <= labels(name)
     web = of_kind(objects, "Service")["cars"]["spec"]["selector"]
+    if "cars-scheduler" in of_kind(objects, "Service"):
+        scheduler = of_kind(objects, "Service")["cars-scheduler"]["spec"]["selector"]
+        assert set(scheduler.items()) <= labels("cars-scheduler")
     budget = of_kind(objects, "PodDisruptionBudget")["cars-web"]["spec"]["selector"]["matchLabels"]
     for selector in (web, budget):
         matching = [name for name in of_kind(objects, "Deployment", "Job") if set(selector.items()) <= labels(name)]

@@ -13,7 +13,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
-OURS = ["migrate", "web", "worker", "importer", "trainer", "beat"]
+OURS = ["migrate", "web", "worker", "importer", "trainer", "beat", "scheduler", "training-worker"]
 SERVERS = ["database", "redis"]
 
 
@@ -64,10 +64,19 @@ def test_the_image_sets_only_documented_variables():
 def test_what_keeps_running_has_a_health_check_or_says_why_not():
     assert "HEALTHCHECK" in DOCKERFILE  # of the web server, which is what the image runs
     assert "healthcheck" not in SERVICES["web"]
-    for name in ["worker", "importer", "trainer", *SERVERS]:
+    for name in ["worker", "importer", "trainer", "scheduler", *SERVERS]:
         assert SERVICES[name]["healthcheck"]["test"]
-    for name in ["migrate", "beat"]:  # the image's own would ask a web server
+    for name in ["migrate", "beat", "training-worker"]:  # the image's own would ask a web server
         assert SERVICES[name]["healthcheck"] == {"disable": True}
+
+
+def test_a_cluster_starts_when_asked_for_and_its_parts_find_each_other():
+    for name in ("scheduler", "training-worker"):
+        assert SERVICES[name]["profiles"] == ["cluster"]
+        assert "ports" not in SERVICES[name]  # who reaches them may run code by them
+    port = SERVICES["scheduler"]["command"][4]
+    assert f"tcp://scheduler:{port}" in SERVICES["training-worker"]["command"]
+    assert f"tcp://scheduler:{port}" in (PROJECT / "docker-compose.yml").read_text().partition("name:")[0]
 
 
 def test_every_image_is_pinned():
