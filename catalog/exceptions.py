@@ -60,6 +60,10 @@ class UndoRefused(CatalogRefusal):
     """An import that cannot be taken back, or not any more."""
 
 
+class MendRefused(ImportRefused):
+    """Rows of an import that cannot be read again, or a meaning that cannot be taught."""
+
+
 class FeedRefused(ImportRefused):
     """A feed that is not known, or has nothing to be run now."""
 

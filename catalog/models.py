@@ -499,6 +499,78 @@ class ImportedListing(models.Model):
         return f"row {self.row_number}: listing {self.listing_id}"
 
 
+class BadRow(models.Model):
+    """A row of a file that was refused, or of which a value was dropped: kept so that it can be mended and read again.
+
+    Why is in the ``ImportProblem`` rows of its number. It goes once nothing about it is bad any more, and with the
+    records of its import after IMPORT_UNDO_DAYS.
+    """
+
+    run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="bad_rows")
+    row_number = models.PositiveIntegerField(help_text="1 is the first row after the header.")
+    cells = models.JSONField(help_text="As the file has them, in the order of its columns.")
+    edits = models.JSONField(default=dict, blank=True, help_text="Column's number -> what an operator wrote instead.")
+    is_fatal = models.BooleanField(default=True, help_text="The row was refused; otherwise only a value was dropped.")
+    fingerprint = models.CharField(
+        max_length=64, blank=True, help_text="What its listing is known by, where the row has no id and was stored."
+    )
+    mend = models.ForeignKey(
+        "ImportMend", on_delete=models.SET_NULL, null=True, blank=True, related_name="rows",
+        help_text="The job that reads it again.",
+    )  # fmt: skip
+
+    class Meta:
+        ordering = ["run", "row_number"]
+        constraints = [models.UniqueConstraint(fields=["run", "row_number"], name="one_bad_row_of_a_number_per_run")]
+
+    def __str__(self) -> str:
+        return f"row {self.row_number} of run {self.run_id}"
+
+
+class ImportMend(Job):
+    """Bad rows of a run that are read again, after an operator corrected them or said what a word means."""
+
+    TASK = "catalog.import_mend"
+
+    run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="mends")
+    n_rows = models.PositiveIntegerField("rows", default=0)
+    n_mended = models.PositiveIntegerField("mended", default=0, help_text="Nothing about them is bad any more.")
+    n_left = models.PositiveIntegerField("still bad", default=0)
+
+    class Meta(Job.Meta):
+        verbose_name = "mending of rows"
+        verbose_name_plural = "mendings of rows"
+
+    def __str__(self) -> str:
+        return f"mending of {self.run.file_name} ({self.get_status_display()})"
+
+
+class ImportedName(models.Model):
+    """A make, model or seller that came into the catalogue with an import, so that undoing takes it away again."""
+
+    class Kind(models.TextChoices):
+        MAKE = "make", "Make"
+        MODEL = "model", "Model"
+        SELLER = "seller", "Seller"
+
+    # Without constraints, as of ``ImportedListing``.
+    run = models.ForeignKey(
+        ImportRun, on_delete=models.CASCADE, related_name="names", db_constraint=False, db_index=False
+    )
+    kind = models.CharField(max_length=6, choices=Kind.choices)
+    name_id = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["run", "kind"]
+        indexes = [
+            # what a run made: undo
+            models.Index(fields=["run", "kind"], name="imported_names_of_run"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name_id} of run {self.run_id}"
+
+
 class ImportUndo(Job):
     """One import rollback, worked off in the background; what became of each row is on the row."""
 

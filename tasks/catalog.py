@@ -4,7 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from catalog import news, quality, services
-from catalog.imports import feeds, uploads
+from catalog.imports import feeds, mending, uploads
 from catalog.imports import jobs as import_jobs
 from catalog.imports import undo as rollback
 from jobs.limits import LONG, RETRY
@@ -33,6 +33,12 @@ def run_feeds_task() -> None:
 def pass_on_news_task() -> None:
     """Pass on what happened to listings to webhooks and alerts."""
     news.pass_on_news()
+
+
+@shared_task(name="catalog.import_mend", **LONG)
+def import_mend_task(mend_id: int) -> str:
+    """Read rows of an import again, after an operator mended them."""
+    return mending.run_mend(mend_id=mend_id)
 
 
 @shared_task(name="catalog.import_undo", **LONG)

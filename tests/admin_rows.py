@@ -23,6 +23,7 @@ from catalog.models import (
     CarModel,
     Feed,
     ImportedListing,
+    ImportMend,
     ImportProblem,
     ImportRun,
     ImportUndo,
@@ -221,6 +222,7 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
         name=f"Supplier {next(numbers)}", source="supplier", origin="url", address="https://example.com/stock.csv"
     ),
     ImportedListing: imported_listing,
+    ImportMend: lambda: ImportMend.objects.create(run=import_run(), started_by=factories.UserFactory()),
     ImportUndo: lambda: ImportUndo.objects.create(run=import_run(), started_by=factories.UserFactory()),
     UploadedFile: uploaded_file,
     UploadedChunk: lambda: uploaded_file().chunks.get(),

@@ -24,6 +24,7 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
 )
 
 from accounts.models import User
@@ -71,7 +72,7 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run t
 
     OPTIONS: ClassVar[tuple[str, ...]] = (
         "mapping", "columns", "currency", "vat", "distance_unit", "complete", "missing", "misses", "most_missing",
-        "make", "model", "delimiter", "encoding", "key",
+        "make", "model", "delimiter", "encoding", "key", "new_makes",
     )  # fmt: skip
 
     password = forms.CharField(
@@ -105,6 +106,12 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run t
     model = _text("Model", "For files of one model.")
     delimiter = _text("Separator", "One character, or comma, semicolon, tab, pipe.")
     encoding = _text("Encoding", "Such as utf-8 or cp1250.")
+    new_makes = forms.BooleanField(
+        required=False,
+        label="Make unknown makes and models",
+        help_text="Otherwise rows that name one wait on the page of their run, with the nearest known ones.",
+        widget=UnfoldBooleanSwitchWidget,
+    )
     key = _text("What distinguishes cars", "In files without ids: fields such as make_slug,model_slug,year,mileage_km.")
 
     class Meta:
@@ -218,7 +225,7 @@ class FeedAdmin(ConsoleAdmin):
         ("What they do not have", {"fields": ["complete", ("missing", "misses", "most_missing")]}),
         (
             "More",
-            {"classes": ["collapse"], "fields": [("make", "model"), ("delimiter", "encoding"), "key"]},
+            {"classes": ["collapse"], "fields": [("make", "model"), ("delimiter", "encoding"), ("key", "new_makes")]},
         ),
         ("Its runs", {"fields": ["last_runs"]}),
     ]  # fmt: skip

@@ -26,14 +26,17 @@ from unfold.forms import BaseDialogForm
 
 from accounts.models import User
 from catalog.admin.feeds import counts_against
+from catalog.admin.mending import BadRowsView, BadRowView
 from catalog.admin.wizard import PrepareView, UploadView, prepare_url
 from catalog.exceptions import CatalogRefusal, UndoRefused
 from catalog.imports.absence import decide_absence
 from catalog.imports.jobs import continue_import, options_of, queue_import
+from catalog.imports.mending import kinds_of
 from catalog.imports.preview import for_the_form
 from catalog.imports.undo import queue_undo, undo_problem
 from catalog.models import (
     ImportedListing,
+    ImportMend,
     ImportProblem,
     ImportRun,
     ImportUndo,
@@ -102,7 +105,7 @@ class ImportRunAdmin(JobAdmin):
             None,
             {"fields": ["outcome", ("file_name", "source"), ("status_badge", "kind"), "undo_state", "against_last"]},
         ),
-        ("Problems", {"fields": ["problem_summary", "first_problems"]}),
+        ("Problems", {"fields": ["bad_rows", "problem_summary", "first_problems"]}),
         ("How it was read", {"fields": ["how_written", "columns_read", "assumptions"]}),
         ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at", "took")]}),
     ]
@@ -134,6 +137,12 @@ class ImportRunAdmin(JobAdmin):
                 "file/<int:upload_id>/",
                 site(PrepareView.as_view(model_admin=self)),
                 name="catalog_importrun_prepare",
+            ),
+            path("<int:run_id>/rows/", site(BadRowsView.as_view(model_admin=self)), name="catalog_importrun_rows"),
+            path(
+                "<int:run_id>/rows/<int:number>/",
+                site(BadRowView.as_view(model_admin=self)),
+                name="catalog_importrun_row",
             ),
             path("<int:run_id>/problems.csv", site(self.problems_csv), name="catalog_importrun_problems"),
             *super().get_urls(),
@@ -328,6 +337,20 @@ class ImportRunAdmin(JobAdmin):
             return format_html("{} {}: {}", link_to(undo, "Undone"), ago(undo.created_at), undo.get_status_display())
         return undo_problem(run) or "Possible: the button above takes everything back."
 
+    @display(description="Bad rows, to be mended")
+    @once_per_row
+    def bad_rows(self, run: ImportRun) -> str | SafeString:
+        """The kinds of rows that can be mended, and the way there; the last time that some were read again."""
+        last = run.mends.order_by("pk").last()
+        before = format_html("<p>{} {}.</p>", link_to(last, "Read again"), ago(last.created_at)) if last else ""
+        kinds = kinds_of(run)
+        if not kinds:
+            return before or "None."
+        url = reverse("admin:catalog_importrun_rows", args=[run.pk])
+        rows = [[kind.column or NONE, kind.reason, f"{kind.n_rows:,}"] for kind in kinds[:PROBLEMS_ON_PAGE]]
+        way = format_html('<a href="{}" class="text-link">Mend these rows: edit values, teach words</a>', url)
+        return format_html("{}{}{}", before, table(["Column", "Kind", "Rows"], rows), way)
+
     @display(description="By reason")
     @once_per_row
     def problem_summary(self, run: ImportRun) -> str | SafeString:
@@ -463,6 +486,40 @@ class ImportProblemAdmin(ReadOnlyAdmin):
     @display(description="Run")
     def run_link(self, problem: ImportProblem) -> str | SafeString:
         return link_to(problem.run)
+
+
+# --- Bad rows, read again --------------------------------------------------------------------------------------------
+@admin.register(ImportMend)
+class ImportMendAdmin(JobAdmin):
+    list_display = ["run_link", "status_badge", "progress_bar", "n_rows", "n_mended", "n_left"]
+    list_filter = [("status", ChoicesDropdownFilter)]
+    list_select_related = ["run", "started_by"]
+    fieldsets = [
+        (None, {"fields": ["run_link", ("n_rows", "n_mended", "n_left"), "left"]}),
+        ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at")]}),
+    ]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Begun on the page of the run's bad rows."""
+        return False
+
+    def has_start_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may mend rows may stop doing so."""
+        return request.user.has_perms(["catalog.change_importrun", "catalog.change_listing"])
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return not self.in_own_pages(request) and super().has_delete_permission(request, obj)
+
+    @display(description="Import")
+    def run_link(self, mend: ImportMend) -> str | SafeString:
+        return link_to(mend.run)
+
+    @display(description="What is left")
+    @once_per_row
+    def left(self, mend: ImportMend) -> SafeString:
+        """The bad rows of the run that are left now, this mending's and others."""
+        url = reverse("admin:catalog_importrun_rows", args=[mend.run_id])
+        return format_html('<a href="{}" class="text-link">{} bad rows</a>', url, mend.run.bad_rows.count())
 
 
 # --- Import rollback -------------------------------------------------------------------------------------------------

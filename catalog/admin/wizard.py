@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -15,7 +16,12 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.generic import FormView, TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
-from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from accounts.models import User
 from catalog.exceptions import ImportRefused
@@ -166,11 +172,29 @@ class PrepareForm(forms.Form):
         widget=UnfoldAdminSelectWidget,
     )
 
+    new_makes = forms.BooleanField(
+        required=False,
+        label="Make unknown makes and models",
+        help_text="Otherwise rows that name one wait, with the nearest known ones.",
+        widget=UnfoldBooleanSwitchWidget,
+    )
+    words = forms.JSONField(required=False, widget=forms.HiddenInput, label="What words mean")
+
+    def clean_words(self) -> dict[str, dict[str, str]]:
+        """What was taught to an earlier run of the file, which the address carries on."""
+        words = self.cleaned_data["words"] or {}
+        is_in_shape = isinstance(words, dict) and all(isinstance(each, dict) for each in words.values())
+        if not is_in_shape or not all(isinstance(value, str) for each in words.values() for value in each.values()):
+            raise forms.ValidationError("Words are taught on the page of a run.")
+        return words
+
     def options(self, columns: dict[str, str], *, is_dry_run: bool) -> ImportOptions:
         """Raises ImportRefused for what makes no sense."""
         given = self.cleaned_data
         key = tuple(name.strip() for name in given["key"].split(",") if name.strip())
-        asked = {name: given[name].strip() for name in given if name != "key"}
+        asked: dict[str, Any] = {
+            name: value.strip() if isinstance(value, str) else value for name, value in given.items() if name != "key"
+        }
         return ImportOptions(**asked, key=key, columns=columns, is_dry_run=is_dry_run)
 
 
@@ -286,5 +310,6 @@ def prepare_url(run: ImportRun) -> str:
     given = dict(run.options.get("given", {}))
     columns = given.pop("columns", {})
     answers = {name: ",".join(value) if isinstance(value, list | tuple) else value for name, value in given.items()}
+    answers |= {"words": json.dumps(given["words"])} if given.get("words") else {}
     answers |= {"source": run.source} | {f"map-{heading}": target for heading, target in columns.items()}
     return f"{reverse('admin:catalog_importrun_prepare', args=[run.upload_id])}?{urlencode(answers)}"

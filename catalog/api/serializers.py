@@ -25,6 +25,7 @@ from catalog.attributes import (
 )
 from catalog.columns import CHOICES
 from catalog.imports.ingest import EMPTY
+from catalog.imports.known import KnownNames
 from catalog.imports.names import name_car
 from catalog.imports.quantities import Unreadable
 from catalog.imports.rows import ListingRow, read_vin
@@ -176,7 +177,7 @@ class ListingInSerializer(KnownFieldsSerializer):
         max_length=40, default="", allow_blank=True,
         help_text="Vehicle identification number: one of 17 characters names the car, whichever sources advertise it.",
     )  # fmt: skip
-    brand = CutField(CUT_AT["brand"])
+    brand = CutField(CUT_AT["brand"], help_text="Refused where it is nearly written like a known one.")
     make = CutField(CUT_AT["make"], help_text="The same as `brand`.")
     model = CutField(CUT_AT["model"])
     title = CutField(CUT_AT["title"])
@@ -237,7 +238,18 @@ class ListingInSerializer(KnownFieldsSerializer):
             raise serializers.ValidationError({"latitude": _("latitude and longitude go together")})
         if attrs["seller_id"] and not attrs["seller_name"]:
             raise serializers.ValidationError({"seller_name": _("is needed beside a seller_id")})
+        self._check_names(attrs)
         return attrs
+
+    def _check_names(self, attrs: dict[str, Any]) -> None:
+        """A make or model that is nearly written like a known one is a typing error; one like none is a new one."""
+        unknown = KnownNames().unknown(self.row_of(attrs))
+        if unknown and unknown.near:
+            stated = {"make": "brand" if attrs["brand"] else "make"}.get(unknown.field, unknown.field)
+            said = {"name": unknown.name, "near": ", ".join(unknown.near)}
+            raise serializers.ValidationError(
+                {stated if attrs[stated] else "title": _("“%(name)s” is not known; did you mean %(near)s?") % said}
+            )
 
     @staticmethod
     def row_of(attrs: dict[str, Any]) -> ListingRow:

@@ -99,7 +99,8 @@ def delete_rows_read_again(run: ImportRun) -> None:
         run.options = {"given": run.options.get("given", {})}
         run.listings_created = run.listings_updated = run.listings_unchanged = 0
         run.save(update_fields=["options", "listings_created", "listings_updated", "listings_unchanged"])
-    run.problems.filter(row_number__gt=run.options.get("records_stored", 0)).delete()
+    for rows in (run.problems, run.bad_rows):
+        rows.filter(row_number__gt=run.options.get("records_stored", 0)).delete()
 
 
 def continue_import(*, run: ImportRun) -> bool:

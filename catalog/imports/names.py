@@ -1,7 +1,7 @@
 """Makes and models as people write them -> one name and one slug each; no database.
 
 ``data/makes.csv`` holds the makes we know, how else they are written, and their models. A make or model that is not
-in it is accepted as it stands: the table tidies and completes, it never refuses.
+in it is named as it stands; whether it may come into the catalogue is for ``known`` to say.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import csv
 import difflib
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -21,6 +22,8 @@ SERIES_FILE = MAKES_FILE.with_name("series.csv")
 MAX_MAKE_WORDS = 3  # "London Taxi Company": how far into a title a make can reach
 MAX_MODEL_WORDS = 5
 SLUG_LENGTH = 80
+SHORTEST_MISTYPED = 4  # letters; of shorter names each one counts
+LONG_SLUG = 8  # letters; of longer names two may be wrong
 TRIM_WORDS = 3  # so many words after a known model are equipment, not part of the model's name
 
 _EMPTY_WORDS = {"new", "neu", "neuer", "neues", "neue", "all-new", "the", "used", "nouvelle", "nuova", "nuevo"}
@@ -133,13 +136,44 @@ def _make_by_model() -> dict[str, KnownMake]:
 
 
 @lru_cache(maxsize=4096)
-def near_make(make: str) -> str:
-    """The known make that an unknown one is nearly written like: ``Vauxhal`` -> Vauxhall; '' for known and far ones."""
+def near_makes(make: str) -> tuple[str, ...]:
+    """The known makes that an unknown one is nearly written like: ``Vauxhal`` -> Vauxhall; of known ones none."""
     slug = slug_of(make)
-    if slug in known_makes() or len(slug) < 4:
-        return ""
-    near = difflib.get_close_matches(slug, known_makes(), n=1, cutoff=0.85)
-    return known_makes()[near[0]].name if near else ""
+    near = () if slug in known_makes() else near_slugs(slug, tuple(known_makes()))
+    return tuple(dict.fromkeys(known_makes()[each].name for each in near))
+
+
+@lru_cache(maxsize=4096)
+def near_models(make_slug: str, model: str) -> tuple[str, ...]:
+    """The known models of a make that an unknown one is nearly written like: ``Fokus`` of Ford -> Focus."""
+    make, slug = known_makes().get(make_slug), slug_of(model)
+    near = () if make is None or slug in make.models else near_slugs(slug, tuple(make.models))
+    return tuple(make.models[each] for each in near) if make else ()
+
+
+def near_slugs(slug: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Slugs that another may be a typing error of, the nearest first; ``id-3`` is none of ``id-4``."""
+    if len(slug) < SHORTEST_MISTYPED:
+        return ()
+    close = difflib.get_close_matches(slug, known, n=3, cutoff=0.7 if len(slug) < LONG_SLUG else 0.8)
+    digits = re.sub(r"\D", "", slug)
+    return tuple(each for each in close if re.sub(r"\D", "", each) == digits and _is_typing_error(slug, each))
+
+
+def _is_typing_error(slug: str, other: str) -> bool:
+    """Whether one letter, of long names two, was left out, added, exchanged, or two neighbours changed places."""
+    most = 1 if len(slug) < LONG_SLUG else 2
+    before: list[int] = []
+    last = list(range(len(other) + 1))
+    for i, letter in enumerate(slug, start=1):
+        row = [i]
+        for j, second in enumerate(other, start=1):
+            steps = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (letter != second))
+            if i > 1 and j > 1 and letter == other[j - 2] and slug[i - 2] == second:
+                steps = min(steps, before[j - 2] + 1)
+            row.append(steps)
+        before, last = last, row
+    return last[-1] <= most
 
 
 def tidy(text: str) -> str:
@@ -221,6 +255,12 @@ def _from_title(title: str, make_slug: str = "") -> CarName | None:
         model, variant = _in_title_case(" ".join(rest[:1]))[:120], rest[1:]
     model_slug = slug_of(model)
     return CarName(make.name, make.slug, model if model_slug else "", model_slug, " ".join(variant), year)
+
+
+def split_make(text: str) -> tuple[str, str]:
+    """The slug of the make that a text begins with, and what follows: ``Alfa Romeo Guilia``; '' where there is none."""
+    make, rest = _leading_make(text.split())
+    return (make.slug if make else ""), " ".join(rest)
 
 
 def _leading_make(words: list[str]) -> tuple[KnownMake | None, list[str]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from catalog.exceptions import ImportRefused
 from catalog.imports.quantities import CURRENCIES
 from catalog.imports.rows import ROW_FIELDS
+from catalog.imports.vocabulary import TEACHABLE
 
 SOURCE, SELLERS = "source", "sellers"  # what a complete file is complete for
 MOST_MISSING = 0.3  # of the listings on offer; more may be a broken export
@@ -34,6 +35,10 @@ class ImportOptions:
 
     ``vat`` says whether prices are "net" or "gross", whatever the file says; ``seller`` is the key of the one seller of
     all its cars.
+
+    ``words`` says what words of the file mean that we do not know: field -> word -> value, '' for a word that says
+    nothing; a make's value is the known make, and a model's word is ``make-slug/model-slug``. ``new_makes`` takes
+    makes and models that are not known into the catalogue, which otherwise wait for an operator.
     """
 
     source: str = ""
@@ -52,6 +57,8 @@ class ImportOptions:
     most_missing: float = MOST_MISSING
     vat: str = ""
     seller: int = 0
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    new_makes: bool = False
     is_dry_run: bool = False
 
     def __post_init__(self) -> None:
@@ -69,6 +76,24 @@ class ImportOptions:
             raise ImportRefused(f"A share lies between 0 and 1, not at “{self.most_missing}”.")
         if len(self.source) > 80:
             raise ImportRefused("A source's name has at most 80 characters.")
+        self._check_words()
+
+    def _check_words(self) -> None:
+        for name, words in self.words.items():
+            if name not in TEACHABLE:
+                raise ImportRefused(f"“{name}” has no words that could be taught; {', '.join(TEACHABLE)} have.")
+            values = TEACHABLE[name]
+            for word, value in words.items():
+                if value and values and value not in values:
+                    raise ImportRefused(f"“{word}” cannot mean “{value}”; {name} is one of {', '.join(values)}.")
+
+    def with_word(self, name: str, word: str, value: str) -> Self:
+        """The same with one word more. Raises ImportRefused for a value that its field cannot have."""
+        return replace(self, words={**self.words, name: {**self.words.get(name, {}), word: value}})
+
+    def with_column(self, heading: str, target: str) -> Self:
+        """The same with one column more that is named."""
+        return replace(self, columns={**self.columns, heading: target})
 
     def given(self) -> dict[str, Any]:
         """Only what was asked for, ready for JSON."""

@@ -6,9 +6,9 @@ The import and its preview open files here, so that what is shown before an impo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,9 @@ class Reading:
             "given": self.options.given(),
             "columns": {column.heading: column.target for column in self.columns},
             "unread": list(self.unread),
+            "headings": list(self.rows.headings),
+            "separator": self.rows.dialect.delimiter,
+            "conventions": asdict(self.conventions) | {"assumptions": []},
             "currency": self.conventions.currency,
             "assumptions": list(self.conventions.assumptions),
         }
@@ -108,14 +111,32 @@ def settle(path: Path, options: ImportOptions, headings: HeaderReader, rows: Tab
         named=headings.conventions,
         vat=options.vat,
     )
-    reader = RowReader(
+    reader = row_reader(options, columns, conventions, rows.headings, rows.dialect.delimiter)
+    source = settle_source(path.name, options)
+    return Reading(options, source, rows, columns, headings.unread(rows.headings), conventions, reader)
+
+
+def row_reader(
+    options: ImportOptions, columns: Sequence[Column], conventions: Conventions, headings: Sequence[str], delimiter: str
+) -> RowReader:
+    return RowReader(
         columns,
         conventions=conventions,
         this_year=timezone.now().year,
         make=options.make,
         model=options.model,
-        headings=rows.headings,
-        delimiter=rows.dialect.delimiter,
+        headings=headings,
+        delimiter=delimiter,
+        words=options.words,
     )
-    source = settle_source(path.name, options)
-    return Reading(options, source, rows, columns, headings.unread(rows.headings), conventions, reader)
+
+
+def reader_again(options: ImportOptions, described: Mapping[str, Any]) -> tuple[Sequence[Column], RowReader]:
+    """The columns and the reader of a file that was read before, for rows of it that were kept.
+
+    ``described`` is what ``Reading.describe`` said of it; columns are found anew, since the options may name others.
+    """
+    headings = described["headings"]
+    columns = HeaderReader(mapping=options.mapping, pairs=options.columns).columns(headings)
+    conventions = Conventions(**{**described["conventions"], "assumptions": ()})
+    return columns, row_reader(options, columns, conventions, headings, described["separator"])

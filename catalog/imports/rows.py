@@ -28,7 +28,7 @@ from catalog.imports.headings import (
     says_condition,
     says_registration,
 )
-from catalog.imports.names import CarName, name_car, near_make, tidy
+from catalog.imports.names import CarName, name_car, tidy
 from catalog.imports.quantities import Money, Unreadable
 from catalog.imports.vocabulary import (
     OTHER_WORDS,
@@ -541,6 +541,14 @@ def _by_field(columns: Sequence[Column]) -> dict[str, list[Column]]:
     return by_field
 
 
+def _by_bare_word(words: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """What an operator taught, by the bare word; of a model by its slugs, as they are."""
+    return {
+        name: {word if name == "model" else bare(word): value for word, value in taught.items()}
+        for name, taught in words.items()
+    }
+
+
 class RowReader:
     """Reads the rows of one file. Pure: the same cells give the same reading, whatever came before."""
 
@@ -554,8 +562,10 @@ class RowReader:
         model: str = "",
         headings: Sequence[str] = (),
         delimiter: str = ",",
+        words: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self._conventions = conventions
+        self._words = _by_bare_word(words or {})
         self._this_year = this_year
         self._make, self._model = make, model
         self._dates: dict[str, Any] = {"this_year": this_year, "month_first": conventions.currency == "USD"}
@@ -776,6 +786,11 @@ class RowReader:
 
     def _reader_of(self, column: Column) -> Callable[[str], Any]:
         """How a column's cells are read; returns None or '' for unknown, raises Unreadable."""
+        read = self._untaught_reader_of(column)
+        taught = self._words.get(column.field, {})
+        return partial(_read_taught, taught, read) if taught and column.field != "model" else read
+
+    def _untaught_reader_of(self, column: Column) -> Callable[[str], Any]:
         if read := _READERS.get(column.field) or self._readers_in_units(column).get(column.field):
             return read
         attribute = BY_NAME.get(column.field)
@@ -883,12 +898,7 @@ class RowReader:
     def _finish(
         self, cells: Sequence[str], values: dict[str, Any], problems: list[RowProblem], recovered: list[str]
     ) -> RowReading:
-        name = name_car(
-            values.get("make", "") or self._make, values.get("model", "") or self._model, values.get("title", "")
-        )
-        if name.make_slug and (near := near_make(name.make)):
-            heading = next((column.heading for column in self._by_field.get("make", ())), "make")
-            problems.append(RowProblem(heading, "", f"“{name.make}” is no make we know; the nearest is {near}"))
+        name = self._named(values)
         row = self._row(name, values, problems, recovered)
         if (status := self._status(cells, values, row)) != row.status:
             row = replace(row, status=status)
@@ -901,6 +911,16 @@ class RowReader:
             problems.append(RowProblem(heading, "", f"no {missing}: a new listing waits as a draft"))
         return RowReading(row, tuple(problems), tuple(recovered))
 
+    def _named(self, values: dict[str, Any]) -> CarName:
+        """The car's name, with a model that an operator said is another one; its trim stays."""
+        title = values.get("title", "")
+        name = name_car(values.get("make", "") or self._make, values.get("model", "") or self._model, title)
+        taught = self._words.get("model", {}).get(f"{name.make_slug}/{name.model_slug}")
+        if taught is None:
+            return name
+        other = name_car(name.make, taught)
+        return replace(other, variant=" ".join(filter(None, (other.variant, name.variant))), year=name.year)
+
     def _status(self, cells: Sequence[str], values: dict[str, Any], row: ListingRow) -> str:
         """What ends a listing wins, wherever the row says it; a status we do not know is a draft."""
         said = {values.get(field, "") for field in ("status", "is_sold", "is_reserved", "is_for_sale")}
@@ -912,7 +932,9 @@ class RowReader:
             if status in said:
                 return status
         is_unknown = "status" not in values and any(
-            column.index < len(cells) and not is_missing(quantities.plain_spaces(cells[column.index]))
+            column.index < len(cells)
+            and not is_missing(quantities.plain_spaces(cells[column.index]))
+            and bare(cells[column.index]) not in self._words.get("status", {})
             for column in self._by_field.get("status", ())
         )
         return "draft" if is_unknown else values.get("status", "")
@@ -1029,6 +1051,12 @@ def _attempt(read: Callable[[str], Any], text: str) -> tuple[Any, str]:
     if isinstance(value, Shortened):
         return str(value), f"{CUT} to {len(value):,} characters"
     return value, ""
+
+
+def _read_taught(taught: Mapping[str, str], read: Callable[[str], Any], text: str) -> Any:
+    """A word that an operator said the meaning of means that; '' means that it says nothing."""
+    value = taught.get(bare(text))
+    return read(text) if value is None else value or None
 
 
 def no_car_by_category(text: str) -> str:

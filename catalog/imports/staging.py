@@ -102,6 +102,11 @@ ORDER BY seller_key, row_number
 ON CONFLICT (external_id) DO UPDATE SET name = excluded.name, kind = excluded.kind
 WHERE (known.name, known.kind) IS DISTINCT FROM (excluded.name, excluded.kind)
 """
+# What an import adds is noted, so that undoing takes it away again. A row that was only updated has a previous version.
+_NOTE_ADDED = """
+WITH made AS ({add} RETURNING id, xmax = 0 AS is_new)
+INSERT INTO catalog_importedname (run_id, kind, name_id) SELECT %(run)s, '{kind}', id FROM made WHERE is_new
+"""
 _RESOLVE = """
 UPDATE import_row r SET
     make_id = (SELECT m.id FROM catalog_make m WHERE m.slug = r.make_slug),
@@ -295,6 +300,16 @@ _SEE = """
 UPDATE catalog_listing l SET last_seen_at = %(seen)s, missed_runs = 0 FROM import_row r
 WHERE l.id = r.listing_id AND (l.last_seen_at IS NULL OR l.last_seen_at < %(seen)s)
 """
+_SEE_WAITING = """
+UPDATE catalog_listing SET last_seen_at = %(seen)s, missed_runs = 0 WHERE id IN (
+    SELECT l.id FROM catalog_listing l
+    WHERE l.source = %(source)s AND (l.last_seen_at IS NULL OR l.last_seen_at < %(seen)s) AND (
+        l.external_id = ANY(%(ids)s)
+        OR l.fingerprint = ANY(%(fingerprints)s) AND l.external_id IS NULL AND NOT (l.fingerprint = '')
+    )
+    ORDER BY l.id FOR UPDATE
+)
+"""
 ATTEMPTS = 3  # another process may add a listing between our look and our insert
 
 
@@ -399,8 +414,7 @@ def merge(
     """
     result = BatchResult()
     with connection.cursor() as cursor:
-        for statement in (_ADD_MAKES, _ADD_MODELS, _ADD_SELLERS):
-            cursor.execute(statement)
+        _add_names(cursor, run_id)
         for _ in range(ATTEMPTS):
             cursor.execute(_RESOLVE, {"source": source, "seller": seller_id})
             result.updated_ids += _update_known(cursor, seen_at, run_id)
@@ -417,6 +431,23 @@ def merge(
             cursor.execute(_SEE, {"seen": seen_at})
     result.n_unchanged = n_rows - len(result.created_ids) - len(result.updated_ids)
     return result
+
+
+def _add_names(cursor: Any, run_id: int | None) -> None:
+    """Makes, models and sellers that the catalogue does not have yet."""
+    for kind, add in (("make", _ADD_MAKES), ("model", _ADD_MODELS), ("seller", _ADD_SELLERS)):
+        if run_id is None:
+            cursor.execute(add)
+        else:
+            cursor.execute(_NOTE_ADDED.format(add=add, kind=kind), {"run": run_id})
+
+
+def see(*, source: str, keys: Sequence[tuple[str, str]], seen_at: datetime) -> None:
+    """Listings whose rows wait are in the file all the same: by (external id or '', fingerprint)."""
+    given: dict[str, Any] = {"source": source, "seen": seen_at, "ids": [key for key, _ in keys if key],
+             "fingerprints": [fingerprint for key, fingerprint in keys if not key]}  # fmt: skip
+    with transaction.atomic(), connection.cursor() as cursor, unnoted(cursor):
+        cursor.execute(_SEE_WAITING, given)
 
 
 def _update_known(cursor: Any, seen_at: datetime, run_id: int | None) -> list[int]:

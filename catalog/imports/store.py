@@ -19,10 +19,12 @@ from catalog.exceptions import SourceBusy
 from catalog.imports import staging
 from catalog.imports.absence import count_absent
 from catalog.imports.dialects import Record
+from catalog.imports.headings import Column
+from catalog.imports.known import KnownNames
 from catalog.imports.names import slug_of
 from catalog.imports.reading import ImportOptions, Reading, open_reading
-from catalog.imports.rows import ListingRow, RowProblem
-from catalog.models import ImportProblem, ImportRun, Listing, Seller
+from catalog.imports.rows import CUT, ListingRow, RowProblem
+from catalog.models import BadRow, ImportProblem, ImportRun, Listing, Seller
 from catalog.signals import listings_stored
 from jobs.isolation import each_that_works
 from jobs.work import TOOK_TOO_LONG, Attempt, JobCancelled, keep_heartbeat
@@ -34,6 +36,8 @@ BATCH = "imports"  # in metrics, of rows that were left out
 BATCH_ROWS = 5_000  # one transaction; small enough that its locks are short
 
 STORED_PROBLEMS_PER_KIND = 10_000  # dropped values of one column for one reason; refused rows are all stored
+
+LONGEST_BAD_ROW = 100_000  # characters of a row that is kept to be mended
 
 EXAMPLES_PER_KIND = 3
 
@@ -88,6 +92,8 @@ class _Import:
         self._batch: dict[str, staging.StagedRow] = {}
         self._problems = _ProblemBook()
         self._recovered: Counter[str] = Counter()
+        self._names = KnownNames()
+        self._waiting: list[tuple[str, str]] = []  # keys of rows that wait for an operator
         self._n_done = run.options.get("records_stored", 0)  # by a process that died; to be read, but not stored again
         self._number = 0
         seller = Seller.objects.filter(pk=reading.options.seller)
@@ -145,24 +151,35 @@ class _Import:
             self._run.rows_refused += 1
             return
         reading = self._reading.reader.read(record.cells)
-        self._problems.add(record.number, reading.problems)
+        waits = reading.row is not None and self._waits(reading.row)
+        problems = (*reading.problems, *([waits] if waits else []))
+        self._problems.add(record.number, problems)
         self._recovered.update(reading.recovered)
-        if reading.row is None:
+        fingerprint = ""
+        if waits or reading.row is None:
             self._run.rows_refused += 1
         else:
-            self._stage(record.number, reading.row)
+            fingerprint = self._stage(record.number, reading.row)
+        if problems and any(cell.strip() for cell in record.cells):
+            bad = BadRow(row_number=record.number, cells=[storable(cell) for cell in record.cells],
+                         is_fatal=any(problem.is_fatal for problem in problems), fingerprint=fingerprint)  # fmt: skip
+            self._problems.keep(bad, problems)
 
-    def _stage(self, number: int, row: ListingRow) -> None:
-        """Add a row to the batch, unless the batch has that car already."""
-        content, key_fields = row.digest(), self._reading.options.key
-        fingerprint = "" if row.external_id else row.digest(key_fields) if key_fields else content
-        key = staging.key_of(row.external_id) if row.external_id else fingerprint
-        if earlier := self._batch.get(key):
-            self._note_repeat(number, differs=earlier.content != content)
-            return
-        seller_key = "" if self._reading.options.seller else _seller_key(self._source, row, key)
-        row = _with_seller_name(row)
-        self._batch[key] = staging.StagedRow(number, row, key, content, fingerprint, seller_key)
+    def _waits(self, row: ListingRow) -> RowProblem | None:
+        """Why a row has to wait for an operator. The listing that it may have already was seen all the same."""
+        problem = problem_of_names(row, self._reading.options, self._reading.columns, self._names)
+        if problem:
+            self._waiting.append((row.external_id or "", fingerprint_of(row, self._reading.options)))
+        return problem
+
+    def _stage(self, number: int, row: ListingRow) -> str:
+        """Add a row to the batch, unless the batch has that car already; its fingerprint."""
+        staged = staged_row(number, row, self._source, self._reading.options)
+        if earlier := self._batch.get(staged.key):
+            self._note_repeat(number, differs=earlier.content != staged.content)
+            return ""
+        self._batch[staged.key] = staged
+        return staged.fingerprint
 
     def _note_repeat(self, number: int, *, differs: bool) -> None:
         """The first row of a car is kept: were it the last, reading the file twice would change prices to and fro."""
@@ -188,9 +205,15 @@ class _Import:
             results = each_that_works(rows, self._merge_some, batch=BATCH, on_fault=self._refuse) if rows else []
             result = staging.BatchResult.sum(results)
             if not self._run.is_dry_run:
-                _announce(result.created_ids + result.updated_ids)
+                announce(result.created_ids + result.updated_ids)
+                self._see_waiting()
             self._problems.store(self._run)
             self._save_account(result)
+
+    def _see_waiting(self) -> None:
+        if self._waiting:
+            staging.see(source=self._source, keys=self._waiting, seen_at=self._run.seen_at or timezone.now())
+        self._waiting = []
 
     def _merge_some(self, rows: Sequence[staging.StagedRow]) -> list[staging.BatchResult]:
         """Stage and merge some rows of a batch, in a savepoint, so that they can be tried again in two halves."""
@@ -268,10 +291,14 @@ class _Import:
 
 
 class _ProblemBook:
-    """Problems on their way to the database: few in memory, all of them counted, with examples of each kind."""
+    """Problems on their way to the database: few in memory, all of them counted, with examples of each kind.
+
+    Rows that an operator can mend go with them, as the file has them.
+    """
 
     def __init__(self) -> None:
         self._waiting: list[tuple[int, RowProblem]] = []
+        self._rows: dict[int, BadRow] = {}
         self._counts: Counter[tuple[str, str, bool]] = Counter()
         self._examples: dict[tuple[str, str, bool], list[str]] = {}
 
@@ -289,42 +316,90 @@ class _ProblemBook:
             if problem.is_fatal or self._counts[kind] <= STORED_PROBLEMS_PER_KIND:
                 self._waiting.append((row_number, problem))
 
+    def keep(self, row: BadRow, problems: Iterable[RowProblem]) -> None:
+        """Keep a row to be mended, unless there are very many with just its problems, or it is very long."""
+        kinds = ((problem.column, problem.reason, problem.is_fatal) for problem in problems if can_be_mended(problem))
+        is_one_of_few = any(self._counts[kind] <= STORED_PROBLEMS_PER_KIND for kind in kinds)
+        if is_one_of_few and sum(map(len, row.cells)) <= LONGEST_BAD_ROW:
+            self._rows[row.row_number] = row
+
     def store(self, run: ImportRun) -> None:
-        ImportProblem.objects.bulk_create(
-            [
-                ImportProblem(
-                    run=run,
-                    row_number=number,
-                    column=problem.column[:120],
-                    value=_storable(problem.value)[:255],
-                    reason=problem.reason[:255],
-                    is_fatal=problem.is_fatal,
-                )
-                for number, problem in self._waiting
-            ],
-            batch_size=1_000,
-        )
-        self._waiting = []
+        store_problems(run, self._waiting)
+        for row in self._rows.values():
+            row.run = run
+        BadRow.objects.bulk_create(self._rows.values(), batch_size=1_000)
+        self._waiting, self._rows = [], {}
 
     def forget_waiting(self) -> None:
         """Those that wait were stored by an earlier process."""
-        self._waiting = []
+        self._waiting, self._rows = [], {}
 
     def summary(self) -> list[dict[str, Any]]:
         """The commonest kinds of problem first."""
         return [
             {
-                "column": _storable(column),
+                "column": storable(column),
                 "reason": reason,
                 "is_fatal": is_fatal,
                 "count": count,
-                "examples": [_storable(example) for example in self._examples[column, reason, is_fatal]],
+                "examples": [storable(example) for example in self._examples[column, reason, is_fatal]],
             }
             for (column, reason, is_fatal), count in self._counts.most_common(50)
         ]
 
 
-def _storable(text: str) -> str:
+def store_problems(run: ImportRun, problems: Iterable[tuple[int, RowProblem]]) -> None:
+    ImportProblem.objects.bulk_create(
+        [
+            ImportProblem(
+                run=run,
+                row_number=number,
+                column=problem.column[:120],
+                value=storable(problem.value)[:255],
+                reason=problem.reason[:255],
+                is_fatal=problem.is_fatal,
+            )
+            for number, problem in problems
+        ],
+        batch_size=1_000,
+    )
+
+
+def can_be_mended(problem: RowProblem) -> bool:
+    """Whether another value, or the meaning of a word, would help: not where a text was only shortened."""
+    return problem.is_fatal or (bool(problem.column) and not problem.reason.startswith(CUT))
+
+
+def problem_of_names(
+    row: ListingRow, options: ImportOptions, columns: Sequence[Column], names: KnownNames
+) -> RowProblem | None:
+    """The make or model that has to wait for an operator, as a problem of its column."""
+    unknown = None if options.new_makes else names.unknown(row)
+    if unknown is None:
+        return None
+    heading = next((column.heading for column in columns if column.field == unknown.field), unknown.field)
+    name = unknown.name if unknown.field == "make" else f"{row.make} {unknown.name}"
+    return RowProblem(heading, name, unknown.reason, is_fatal=True)
+
+
+def fingerprint_of(row: ListingRow, options: ImportOptions) -> str:
+    """What a row without an id is known by; '' for one that has an id."""
+    return "" if row.external_id else row.digest(options.key)
+
+
+def staged_row(
+    number: int, row: ListingRow, source: str, options: ImportOptions, fingerprint: str | None = None
+) -> staging.StagedRow:
+    """A row on its way into the catalogue; ``fingerprint`` where it is known by another than its own."""
+    content = row.digest()
+    own = "" if row.external_id else row.digest(options.key) if options.key else content
+    own = own if fingerprint is None else fingerprint
+    key = staging.key_of(row.external_id) if row.external_id else own
+    seller_key = "" if options.seller else _seller_key(source, row, key)
+    return staging.StagedRow(number, _with_seller_name(row), key, content, own, seller_key)
+
+
+def storable(text: str) -> str:
     """PostgreSQL holds every character but NUL and half of a surrogate pair."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
@@ -344,7 +419,7 @@ def _with_seller_name(row: ListingRow) -> ListingRow:
     return replace(row, seller_name=ANONYMOUS_SELLERS[row.seller_kind or "dealer"])
 
 
-def _announce(listing_ids: list[int]) -> None:
+def announce(listing_ids: list[int]) -> None:
     """Tell listeners once the batch is committed; one that fails is logged and does not stop the import."""
     if listing_ids:
         transaction.on_commit(lambda: _send_stored(listing_ids))

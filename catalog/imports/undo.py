@@ -9,6 +9,7 @@ so that a rollback whose worker dies is resumed.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -19,7 +20,17 @@ from accounts.models import User
 from catalog.exceptions import UndoRefused
 from catalog.imports.staging import NEVER_NULL, RESTORED
 from catalog.imports.store import only_import_of
-from catalog.models import ImportedListing, ImportRun, ImportUndo, Listing
+from catalog.models import (
+    BadRow,
+    CarModel,
+    ImportedListing,
+    ImportedName,
+    ImportRun,
+    ImportUndo,
+    Listing,
+    Make,
+    Seller,
+)
 from catalog.signals import listings_stored
 from jobs.work import Attempt, outcome, perform
 
@@ -88,6 +99,8 @@ def undo_problem(run: ImportRun) -> str:
         return "A dry run stored nothing."
     if run.status in (ImportRun.Status.QUEUED, ImportRun.Status.RUNNING):
         return "It has not ended: cancel it first."
+    if run.mends.unfinished().exists():
+        return "Rows of it are being read again: wait for that, or cancel it."
     if hasattr(run, "undo") and run.undo.status in (Status.QUEUED, Status.RUNNING, Status.DONE):
         return "It was undone already."
     if not (run.listings_created or run.listings_updated or run.listings_ended):
@@ -112,9 +125,13 @@ def queue_undo(*, run: ImportRun, started_by: User | None = None) -> ImportUndo:
 
 
 def sweep_import_records(now: datetime) -> int:
-    """Forget what imports did to single listings after IMPORT_UNDO_DAYS; from then on they cannot be undone."""
+    """Forget what imports did to single listings after IMPORT_UNDO_DAYS; from then on they cannot be undone.
+
+    The bad rows they kept go as well.
+    """
     old = ImportRun.objects.filter(finished_at__lt=now - timedelta(days=settings.IMPORT_UNDO_DAYS))
-    n_swept = 0
+    n_swept = BadRow.objects.filter(run__in=old).delete()[0]
+    ImportedName.objects.filter(run__in=old).delete()
     for run_id in old.filter(imported__isnull=False).values_list("pk", flat=True).distinct():
         n_swept += ImportedListing.objects.filter(run=run_id).delete()[0]
     return n_swept
@@ -146,7 +163,20 @@ def roll_back_in_chunks(attempt: Attempt[ImportUndo]) -> None:
             counts = count_outcomes(undo.run)
             n_done = sum(counts.values())
             attempt.report(n_done / n_rows, f"{n_done:,} of {n_rows:,}", **counts)
-    attempt.finish()
+    with transaction.atomic():
+        remove_names(undo.run)
+        attempt.finish()
+
+
+def remove_names(run: ImportRun) -> None:
+    """Take the makes, models and sellers away that came with a run and that nothing else uses by now."""
+    for kind, model in (("seller", Seller), ("model", CarModel), ("make", Make)):
+        made: Any = model._default_manager.filter(pk__in=run.names.filter(kind=kind).values("name_id"))
+        for relation in model._meta.related_objects:
+            using = relation.related_model._base_manager.filter(**{f"{relation.field.name}__isnull": False})
+            made = made.exclude(pk__in=using.values(relation.field.name))
+        made.delete()
+    run.names.all().delete()
 
 
 def roll_back_rows(run: ImportRun, first: int, last: int) -> None:

@@ -232,6 +232,12 @@ VOCABULARIES = {
     "status": STATUS,
 }
 
+# Fields whose words an operator can teach, and the values that they may mean; none: any name.
+TEACHABLE: dict[str, tuple[str, ...]] = {
+    **{name: vocabulary.values for name, vocabulary in VOCABULARIES.items()},
+    "colour": COLOUR.values, "make": (), "model": (),
+}  # fmt: skip
+
 # Words that name a value of one vocabulary only, so that they are recognised in any column.
 _FIELDS_BY_WORD: dict[str, set[str]] = {}
 for _field, _vocabulary in VOCABULARIES.items():

@@ -79,6 +79,11 @@ class Command(BaseCommand):
             help="fields that distinguish cars in a file without ids, for example make,model,year,mileage_km",
         )  # fmt: skip
 
+        parser.add_argument(
+            "--new-makes", action="store_true",
+            help="take makes and models that are not known into the catalogue (default: their rows wait in the admin)",
+        )  # fmt: skip
+
     def _add_what_missing_cars_become(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--complete", nargs="?", const=SOURCE, default="", choices=[SOURCE, SELLERS],
@@ -179,6 +184,7 @@ def _options(given: dict[str, Any], feed: Feed | None = None) -> ImportOptions:
     """What the arguments say; what they leave out is as the feed's profile says."""
     asked = {
         **{name: given[name] for name in PLAIN if given[name] not in ("", None)},
+        **({"new_makes": True} if given["new_makes"] else {}),
         **({"columns": dict(given["map"])} if given["map"] else {}),
         **({"key": tuple(name.strip() for name in given["key"].split(",") if name.strip())} if given["key"] else {}),
     }

@@ -736,7 +736,7 @@ export interface ListingIn {
   external_id: string;
   /** Vehicle identification number: one of 17 characters names the car, whichever sources advertise it. */
   vin?: string;
-  /** Cut at 80 letters, with a note. */
+  /** Refused where it is nearly written like a known one. Cut at 80 letters, with a note. */
   brand?: string;
   /** The same as `brand`. Cut at 80 letters, with a note. */
   make?: string;
@@ -1522,7 +1522,7 @@ export interface Replacement {
   external_id?: string;
   /** Vehicle identification number: one of 17 characters names the car, whichever sources advertise it. */
   vin?: string;
-  /** Cut at 80 letters, with a note. */
+  /** Refused where it is nearly written like a known one. Cut at 80 letters, with a note. */
   brand?: string;
   /** The same as `brand`. Cut at 80 letters, with a note. */
   make?: string;

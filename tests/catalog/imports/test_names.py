@@ -1,6 +1,6 @@
 import pytest
 
-from catalog.imports.names import CarName, known_makes, name_car, near_make, slug_of
+from catalog.imports.names import CarName, known_makes, name_car, near_makes, near_models, slug_of
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,30 @@ def test_a_trim_leaves_the_model_however_few_words_it_has(make, model, name, var
     assert (car.model, car.variant) == (name, variant)
 
 
-@pytest.mark.parametrize(("make", "near"), [("Vauxhal", "Vauxhall"), ("Toyta", "Toyota"), ("Ford", ""), ("Smith", "")])
+@pytest.mark.parametrize(
+    ("make", "near"),
+    [
+        ("Vauxhal", ("Vauxhall",)),
+        ("Toyta", ("Toyota",)),
+        ("Hnoda", ("Honda",)),
+        ("Ford", ()),
+        ("Smith", ()),
+        ("Kai", ()),
+    ],
+)
 def test_an_unknown_make_is_compared_with_those_we_know(make, near):
-    assert near_make(make) == near
+    assert near_makes(make) == near
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "near"),
+    [
+        ("ford", "Fokus", "Focus"), ("volkswagen", "Gollf", "Golf"), ("volkswagen", "Passta", "Passat"),
+        ("volkswagen", "ID.8", ""), ("ford", "Mondeo", ""), ("smith", "Focus", ""), ("bmw", "X9", ""),
+    ],
+)  # fmt: skip
+def test_an_unknown_model_is_compared_with_those_of_its_make_and_numbers_make_other_models(make, model, near):
+    assert next(iter(near_models(make, model)), "") == near
 
 
 ONE_SERIES = [

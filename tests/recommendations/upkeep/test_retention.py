@@ -67,7 +67,7 @@ def guest(when: datetime) -> Buyer:
 def job(model: type[Job], when: datetime, status: str = "failed", **fields) -> Job:
     if model._meta.model_name == "weighttrial":
         fields["placement"] = PlacementFactory()
-    if model._meta.model_name == "importundo":
+    if model._meta.model_name in ("importundo", "importmend"):
         fields["run"] = ImportRun.objects.create(file_name="a.csv", created_at=YOUNG)
     return model._default_manager.create(status=status, created_at=when, **fields)
 

@@ -756,7 +756,7 @@ class ListingIn(TypedDict):
     vin: NotRequired[str]
     """Vehicle identification number: one of 17 characters names the car, whichever sources advertise it."""
     brand: NotRequired[str]
-    """Cut at 80 letters, with a note."""
+    """Refused where it is nearly written like a known one. Cut at 80 letters, with a note."""
     make: NotRequired[str]
     """The same as `brand`. Cut at 80 letters, with a note."""
     model: NotRequired[str]
@@ -1560,7 +1560,7 @@ class Replacement(TypedDict):
     vin: NotRequired[str]
     """Vehicle identification number: one of 17 characters names the car, whichever sources advertise it."""
     brand: NotRequired[str]
-    """Cut at 80 letters, with a note."""
+    """Refused where it is nearly written like a known one. Cut at 80 letters, with a note."""
     make: NotRequired[str]
     """The same as `brand`. Cut at 80 letters, with a note."""
     model: NotRequired[str]

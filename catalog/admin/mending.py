@@ -1,0 +1,244 @@
+"""The bad rows of an import: by kind, with what can be taught, and row by row, to be corrected and read again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.views.generic import TemplateView
+from unfold.views import UnfoldModelAdminViewMixin
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from accounts.models import User
+from catalog.exceptions import CatalogRefusal, MendRefused
+from catalog.imports.mending import (
+    Kind,
+    edit_row,
+    edited_cells,
+    feed_of,
+    kinds_of,
+    mend_problem,
+    queue_mend,
+    rows_of,
+    suggestions,
+    teach_heading,
+    teach_value,
+    values_of,
+)
+from catalog.imports.names import split_make
+from catalog.imports.preview import target_choices
+from catalog.imports.store import storable
+from catalog.imports.vocabulary import TEACHABLE
+from catalog.models import BadRow, ImportRun
+from console.auditing import record
+
+ROWS_SHOWN = 50
+NAMES = ("make", "model")
+NOTHING = "-"  # in forms: the word says nothing
+LEAVE = ("", "– leave it –")
+LONGEST_CELL = 20_000
+
+
+@dataclass(frozen=True)
+class ValueLine:
+    """One value of a kind, as the form asks for its meaning."""
+
+    number: int
+    text: str
+    n_rows: int
+    near: str
+    control: str
+
+
+class RunPage(UnfoldModelAdminViewMixin, TemplateView):
+    """A page about one run; who may decide about listings may change something on it."""
+
+    permission_required: Any = ("catalog.view_importrun", "catalog.view_importproblem")
+    request: HttpRequest
+
+    @property
+    def run(self) -> ImportRun:
+        if not hasattr(self, "_run"):
+            self._run: ImportRun = get_object_or_404(ImportRun.objects.select_related("feed"), pk=self.kwargs["run_id"])
+        return self._run
+
+    @property
+    def may_mend(self) -> bool:
+        return bool(self.request.user.has_perms(["catalog.change_importrun", "catalog.change_listing"]))
+
+    def check_may_mend(self) -> None:
+        if not self.may_mend:
+            raise PermissionDenied
+
+    def url(self) -> str:
+        return reverse("admin:catalog_importrun_rows", args=[self.run.pk])
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(
+            **kwargs, run=self.run, may_mend=self.may_mend, problem=mend_problem(self.run), profile=feed_of(self.run),
+            back=reverse("admin:catalog_importrun_change", args=[self.run.pk]), rows_url=self.url(),
+        )  # fmt: skip
+
+    def read_again(self, rows: Any, note: str) -> HttpResponse:
+        """Queue these rows, and go where their job is followed. Raises MendRefused."""
+        by = self.request.user if isinstance(self.request.user, User) else None
+        mend = queue_mend(run=self.run, rows=rows, started_by=by)
+        record(by=self.request.user, action="mend", target=self.run, note=note[:200])
+        messages.success(self.request, f"{mend.n_rows:,} rows were queued. This page follows them by itself.")
+        return redirect("admin:catalog_importmend_change", mend.pk)
+
+    def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        self.check_may_mend()
+        try:
+            with transaction.atomic():
+                return self.act()
+        except CatalogRefusal as refusal:
+            messages.warning(request, f"Nothing was done: {refusal}")
+            return redirect(request.path)
+
+    def act(self) -> HttpResponse:
+        raise NotImplementedError
+
+
+class BadRowsView(RunPage):
+    """Kinds with their commonest values; of one kind (``?kind=``) its rows."""
+
+    title = "Bad rows"
+    template_name = "console/import_rows.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        kinds = kinds_of(self.run)
+        chosen = next((kind for kind in kinds if kind.key == self.request.GET.get("kind")), None)
+        return super().get_context_data(
+            **kwargs,
+            kinds=[{"kind": kind, "lines": self.lines(kind) if kind.field else []} for kind in kinds],
+            chosen=chosen,
+            rows=self.rows(chosen) if chosen else [],
+            n_rows=self.run.bad_rows.count(),
+            headings=[(heading, self.heading_select()) for heading in self.run.options.get("unread", [])[:ROWS_SHOWN]],
+        )
+
+    def rows(self, kind: Kind) -> list[dict[str, Any]]:
+        """The next rows of a kind, with what is bad about them."""
+        after = self.request.GET.get("after", "")
+        found = rows_of(self.run, kind).filter(row_number__gt=int(after) if after.isdecimal() and len(after) < 9 else 0)
+        rows = list(found[:ROWS_SHOWN])
+        said: dict[int, list[str]] = {}
+        numbers = [row.row_number for row in rows]
+        for problem in self.run.problems.filter(row_number__in=numbers):
+            where = f"{problem.column}: " if problem.column else ""
+            said.setdefault(problem.row_number, []).append(f"{where}{problem.value} {problem.reason}".strip())
+        return [{"number": row.row_number, "said": "; ".join(said.get(row.row_number, []))} for row in rows]
+
+    def lines(self, kind: Kind) -> list[ValueLine]:
+        lines = []
+        for number, (text, n_rows) in enumerate(values_of(self.run, kind)):
+            near = suggestions(kind.field, text) if kind.field in NAMES else ()
+            attrs = {"aria-label": f"What “{text}” means"}
+            if kind.field in NAMES:
+                control = UnfoldAdminTextInputWidget(attrs={**attrs, "maxlength": 120})
+                shown = control.render(f"means-{number}", near[0] if near else "")
+            else:
+                choices = [LEAVE, (NOTHING, "nothing"), *((value, value) for value in TEACHABLE[kind.field])]
+                shown = UnfoldAdminSelectWidget(choices=choices, attrs=attrs).render(f"means-{number}", "")
+            lines.append(ValueLine(number, text, n_rows, ", ".join(near), shown))
+        return lines
+
+    def heading_select(self) -> str:
+        choices = [LEAVE, *(choice for choice in target_choices() if choice[0])]
+        return str(UnfoldAdminSelectWidget(choices=choices, attrs={"aria-label": "What it is"}).render("target", ""))
+
+    def act(self) -> HttpResponse:
+        given = self.request.POST
+        if heading := given.get("heading"):
+            if not given.get("target"):
+                return redirect(self.url())
+            teach_heading(run=self.run, heading=heading, target=given["target"])
+            return self.read_again(self.run.bad_rows.all(), f"{heading} is {given['target']}")
+        kind = next((kind for kind in kinds_of(self.run) if kind.key == given.get("kind")), None)
+        if kind is None:
+            return redirect(self.url())
+        if "again" in given:
+            return self.read_again(rows_of(self.run, kind), kind.reason)
+        return self.teach(kind)
+
+    def teach(self, kind: Kind) -> HttpResponse:
+        """What the form says of single values; those that are left empty wait further."""
+        given, taught = self.request.POST, {}
+        for name in given:
+            number = name.removeprefix("value-")
+            means = storable(given.get(f"means-{number}", "")).strip()[:120]
+            if name.startswith("value-") and (means or f"new-{number}" in given):
+                taught[storable(given[name])[:255]] = means
+                self.teach_one(kind, storable(given[name])[:255], means, is_new=f"new-{number}" in given)
+        if not taught or not kind.field:
+            return redirect(self.url())
+        note = "; ".join(f"“{value}” is {means or 'new'}" for value, means in taught.items())
+        return self.read_again(rows_of(self.run, kind, list(taught)), note)
+
+    def teach_one(self, kind: Kind, value: str, means: str, *, is_new: bool) -> None:
+        if not kind.field:
+            return
+        if kind.field in NAMES and is_new:
+            means = new_name(kind.field, value)
+        teach_value(run=self.run, field=kind.field, value=value, means="" if means == NOTHING else means)
+
+
+def new_name(field: str, value: str) -> str:
+    """The name that becomes known: of a model without the make before it."""
+    return value if field == "make" else split_make(value)[1]
+
+
+class BadRowView(RunPage):
+    """One row, cell by cell."""
+
+    template_name = "console/import_row.html"
+
+    @property
+    def title(self) -> str:
+        return f"Row {self.kwargs['number']:,}"
+
+    @property
+    def bad(self) -> BadRow:
+        if not hasattr(self, "_bad"):
+            self._bad: BadRow = get_object_or_404(BadRow, run=self.run, row_number=self.kwargs["number"])
+        return self._bad
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        cells, read_as = edited_cells(self.bad), self.run.options.get("columns", {})
+        fields = [
+            {
+                "number": index,
+                "heading": heading or f"Column {index + 1}",
+                "target": read_as.get(heading.strip(), ""),
+                "cell": cell,
+                "is_edited": str(index) in self.bad.edits,
+            }
+            for index, (heading, cell) in enumerate(zip(headings_for(self.run, cells), cells, strict=True))
+        ]
+        said = self.run.problems.filter(row_number=self.bad.row_number)
+        return super().get_context_data(**kwargs, bad=self.bad, fields=fields, said=said)
+
+    def act(self) -> HttpResponse:
+        if self.run.is_dry_run:
+            raise MendRefused("A dry run stores no car: edit rows after the import.")
+        values = {
+            index: storable(self.request.POST[f"cell-{index}"])[:LONGEST_CELL]
+            for index in range(max(len(self.bad.cells), len(self.run.options.get("headings", ()))))
+            if f"cell-{index}" in self.request.POST
+        }
+        edit_row(bad=self.bad, values=values)
+        return self.read_again(self.run.bad_rows.filter(pk=self.bad.pk), f"row {self.bad.row_number}")
+
+
+def headings_for(run: ImportRun, cells: list[str]) -> list[str]:
+    """A heading for each cell; the row gets the cells that it lacks."""
+    headings = [str(heading) for heading in run.options.get("headings", ())]
+    cells += [""] * (len(headings) - len(cells))
+    return headings + [""] * (len(cells) - len(headings))

@@ -1,0 +1,359 @@
+"""Bad rows wait on the page of their run: mended there, or taught to the profile, and read again."""
+
+import re
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+
+from catalog.exceptions import ImportRefused, MendRefused
+from catalog.imports.feeds import options_of_feed, queue_feed
+from catalog.imports.jobs import run_import
+from catalog.imports.mending import (
+    edit_row,
+    edited_cells,
+    kinds_of,
+    queue_mend,
+    rows_of,
+    run_mend,
+    teach_heading,
+    teach_value,
+    teach_word,
+    values_of,
+)
+from catalog.imports.options import ImportOptions
+from catalog.imports.store import import_listings
+from catalog.imports.undo import queue_undo, run_undo
+from catalog.imports.uploads import keep_file
+from catalog.models import BadRow, CarModel, Feed, ImportMend, ImportRun, Listing, Make, PriceChange, Seller
+from tests.factories import ListingFactory, MakeFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+HEADER = "id,make,model,year,price,mileage,fuel,status"
+GOOD = "1,Ford,Focus,2015,8000,60001,petrol,available"
+
+
+@pytest.fixture
+def deliver(tmp_path):
+    def deliver(*rows, header=HEADER, **options):
+        path = tmp_path / "cars.csv"
+        path.write_text("\n".join([header, *rows]) + "\n")
+        return import_listings(path=path, options=ImportOptions(source="shop", distance_unit="km", **options))
+
+    return deliver
+
+
+@pytest.fixture
+def feed():
+    return Feed.objects.create(name="North", source="north", options={"distance_unit": "km"})
+
+
+def ran(feed, *rows, header=HEADER):
+    file = ContentFile("\n".join([header, *rows]).encode(), name="cars.csv")
+    feed.refresh_from_db()
+    run = queue_feed(feed, upload=keep_file(file=file))
+    run_import(run_id=run.pk)
+    run.refresh_from_db()
+    return run
+
+
+def kind_of(run, field):
+    return next(kind for kind in kinds_of(run) if kind.field == field)
+
+
+def mended(run, rows=None):
+    mend = queue_mend(run=run, rows=run.bad_rows.all() if rows is None else rows)
+    run_mend(mend_id=mend.pk)
+    run.refresh_from_db()
+    mend.refresh_from_db()
+    assert mend.status == "done", mend.error
+    return mend.n_mended, mend.n_left
+
+
+def account(run):
+    counts = run.listings_created, run.listings_updated, run.listings_unchanged, run.rows_repeated, run.rows_refused
+    assert run.rows_read == sum(counts)
+    return counts
+
+
+# --- Names that wait -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("make", "model", "field", "near"),
+    [
+        ("Vauxhal", "Corsa", "make", "Vauxhall"), ("Toyta", "Yaris", "make", "Toyota"),
+        ("Mercedez-Benz", "A-Class", "make", "Mercedes-Benz"), ("Zzyzx", "One", "make", ""),
+        ("Ford", "Fokus", "model", "Focus"), ("VW", "Gollf", "model", "Golf"), ("Ford", "Zzyzx", "model", ""),
+    ],
+)  # fmt: skip
+def test_an_unknown_name_waits_with_the_nearest_known_ones(deliver, make, model, field, near):
+    run = deliver(GOOD, f"2,{make},{model},2015,8000,60002,petrol,available")
+    assert account(run) == (1, 0, 0, 0, 1)
+    assert not Make.objects.filter(name=make).exists() or field == "model"
+    assert not CarModel.objects.filter(name=model).exists()
+    reason = run.problems.get(is_fatal=True).reason
+    assert reason.startswith(f"the {field} is not known")
+    assert reason.endswith(f"nearest: {near}" if near else "waits")
+    assert kind_of(run, field).n_rows == 1
+
+
+def test_a_fresh_site_takes_every_make_and_model_of_the_table_unasked(deliver):
+    run = deliver(GOOD, "2,Škoda,Octavia,2015,8000,60002,petrol,", "3,VW,Golf GTI,2016,9000,60003,petrol,")
+    assert account(run) == (3, 0, 0, 0, 0)
+
+
+def test_a_name_that_the_catalogue_has_is_known_whoever_added_it(deliver):
+    CarModel.objects.create(make=MakeFactory(name="Ford", slug="ford"), name="Fokus", slug="fokus")
+    MakeFactory(name="Zzyzx", slug="zzyzx")
+    assert account(deliver("1,Ford,Fokus,2015,8000,60001,,", "2,Zzyzx,One,2015,8000,60002,,")) == (2, 0, 0, 0, 0)
+
+
+def test_unknown_names_are_made_where_the_options_say_so(deliver, tmp_path):
+    assert account(deliver("2,Vauxhal,Corsa,2015,8000,60002,,", new_makes=True)) == (1, 0, 0, 0, 0)
+    call_command("import_listings", str(tmp_path / "cars.csv"), source="b", new_makes=True, quiet=True)
+    assert Listing.objects.filter(make__slug="vauxhal").count() == 2
+
+
+def test_a_listing_whose_row_waits_was_seen_all_the_same(deliver):
+    deliver(GOOD)
+    run = deliver("1,Frod,Focus,2015,8000,60001,petrol,", "2,Ford,Focus,2015,8000,60002,petrol,", complete="source")
+    assert (run.rows_refused, run.listings_missing, Listing.objects.get(external_id="1").status) == (1, 0, "live")
+
+
+# --- Teaching --------------------------------------------------------------------------------------------------------
+TAUGHT = [
+    ("make", "2,Vauxhal,Corsa,2015,8000,60002,petrol,", "Vauxhall", "make__name", "Vauxhall"),
+    ("make", "2,Zzyzx,One,2015,8000,60002,petrol,", "Zzyzx", "make__name", "Zzyzx"),
+    ("model", "2,Ford,Fokus Titanium,2015,8000,60002,petrol,", "Focus", "car_model__name", "Focus"),
+    ("model", "2,Ford,Zzyzx,2015,8000,60002,petrol,", "Zzyzx", "car_model__name", "Zzyzx"),
+    ("fuel", "2,Ford,Focus,2015,8000,60002,kerosene,", "other", "fuel", "other"),
+    ("fuel", "2,Ford,Focus,2015,8000,60002,kerosene,", "", "fuel", ""),
+    ("status", "2,Ford,Focus,2015,8000,60002,petrol,zur Abholung", "reserved", "status", "reserved"),
+    ("status", "2,Ford,Focus,2015,8000,60002,petrol,zur Abholung", "", "status", "live"),
+]
+
+
+@pytest.mark.parametrize(("field", "row", "means", "column", "value"), TAUGHT)
+def test_what_is_taught_mends_the_rows_and_is_known_to_the_feeds_next_file(feed, field, row, means, column, value):
+    feed.etag = "known"
+    feed.save()
+    run = ran(feed, GOOD, row)
+    kind = kind_of(run, field)
+    [(text, n_rows)] = values_of(run, kind)
+    teach_value(run=run, field=field, value=text, means=means)
+    assert (n_rows, mended(run, rows_of(run, kind, [text]))) == (1, (1, 0))
+    assert Listing.objects.values_list(column, flat=True).get(external_id="2") == value
+    assert not run.bad_rows.exists()
+    assert not kinds_of(run)
+    assert account(run) == (2, 0, 0, 0, 0)
+    again = ran(feed, GOOD, row.replace("2,", "3,", 1))
+    assert Listing.objects.values_list(column, flat=True).get(external_id="3") == value
+    assert again.rows_refused == 0
+    assert not again.bad_rows.exists()
+    assert feed.etag == ""
+
+
+def test_a_heading_that_is_taught_is_read_in_the_bad_rows_and_in_the_next_file(feed):
+    header = "id,make,model,year,Zahl,mileage"
+    run = ran(feed, "1,Ford,Focus,2015,8000,60001", "2,Ford,Focus,2016,9000,60002", header=header)
+    assert set(Listing.objects.values_list("status", "price")) == {("draft", None)}
+    teach_heading(run=run, heading="Zahl", target="price")
+    assert mended(run) == (2, 0)
+    assert sorted(Listing.objects.values_list("status", "price")) == [("live", 8000), ("live", 9000)]
+    feed.refresh_from_db()
+    assert options_of_feed(feed).columns == {"Zahl": "price"}
+    with pytest.raises(ImportRefused):
+        teach_heading(run=run, heading="Zahll", target="price")
+
+
+def test_a_word_can_only_mean_what_its_field_can_be(deliver):
+    run = deliver(GOOD)
+    for field, word, value in [("fuel", "x", "steam"), ("price", "x", "1"), ("fuel", "--", "petrol")]:
+        with pytest.raises(ImportRefused):
+            teach_word(run=run, field=field, word=word, value=value)
+
+
+def test_without_a_feed_the_run_alone_learns_and_the_only_feed_of_its_source_does(deliver):
+    run = deliver("2,Vauxhal,Corsa,2015,8000,60002,,")
+    teach_value(run=run, field="make", value="Vauxhal", means="Vauxhall")
+    assert run.options["given"]["words"] == {"make": {"vauxhal": "Vauxhall"}}
+    feed = Feed.objects.create(name="Shop", source="shop")
+    teach_value(run=run, field="make", value="Vauxhal", means="Vauxhall")
+    feed.refresh_from_db()
+    assert feed.options["words"] == {"make": {"vauxhal": "Vauxhall"}}
+
+
+def test_a_dry_run_is_read_again_and_stores_nothing(deliver):
+    run = deliver(GOOD, "2,Vauxhal,Corsa,2015,8000,60002,,", is_dry_run=True)
+    teach_value(run=run, field="make", value="Vauxhal", means="Vauxhall")
+    assert mended(run) == (1, 0)
+    assert account(run) == (2, 0, 0, 0, 0)
+    assert not Listing.objects.exists()
+    assert not Make.objects.exists()
+
+
+# --- Editing ---------------------------------------------------------------------------------------------------------
+def test_a_row_that_is_edited_is_stored_and_one_that_is_still_bad_stays(deliver):
+    run = deliver(GOOD, "2,Ford,,2015,abc,60002,petrol,", ",,,,,,,", "4,Ford,Focus,2060,8000,60004,petrol,")
+    assert account(run) == (3, 0, 0, 0, 1)
+    row = run.bad_rows.get(row_number=2)
+    edit_row(bad=row, values={2: "Focus", 4: "7500", 0: "2"})
+    assert row.edits == {"2": "Focus", "4": "7500"}
+    assert edited_cells(row)[4] == "7500"
+    assert mended(run) == (1, 1)
+    car = Listing.objects.get(external_id="2")
+    assert (car.price, car.status, str(car.car_model)) == (7500, "live", "Ford Focus")
+    assert list(run.bad_rows.values_list("row_number", "is_fatal", "mend")) == [(4, False, None)]
+    assert account(run) == (3, 0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("taught", [True, False])
+def test_a_row_without_an_id_stays_one_listing_and_is_found_by_the_same_file_again(deliver, taught):
+    header, row = HEADER.partition(",")[2], "Ford,Focus,2015,8000,60002,kerosene,"
+    run = deliver(row, header=header)
+    if taught:
+        teach_value(run=run, field="fuel", value="kerosene", means="other")
+    else:
+        edit_row(bad=run.bad_rows.get(), values={5: "petrol"})
+    assert mended(run) == (1, 0)
+    assert Listing.objects.values_list("fuel", flat=True).get() == ("other" if taught else "petrol")
+    words = {"words": {"fuel": {"kerosene": "other"}}} if taught else {}
+    again = deliver(row, header=header, **words)
+    assert account(again) == (0, 0, 1, 0, 0)
+
+
+def test_a_car_that_a_later_file_has_is_left_as_that_says(deliver):
+    run = deliver("2,Vauxhal,Corsa,2015,8000,60002,,")
+    deliver("2,Vauxhall,Corsa,2015,7000,60002,,")
+    teach_value(run=run, field="make", value="Vauxhal", means="Vauxhall")
+    mended(run)
+    assert (Listing.objects.get().price, account(run), PriceChange.objects.count()) == (7000, (0, 0, 1, 0, 0), 0)
+
+
+def test_rows_of_one_car_become_one(deliver):
+    rows = [f"2,Vauxhal,Corsa,2015,{price},60002,," for price in (8000, 8100)]
+    run = deliver(*rows)
+    teach_value(run=run, field="make", value="Vauxhal", means="Vauxhall")
+    assert mended(run) == (2, 0)
+    assert (account(run), Listing.objects.get().price) == ((1, 0, 0, 1, 0), 8000)
+
+
+def test_a_mending_whose_worker_died_goes_on_with_what_is_left(deliver, monkeypatch):
+    monkeypatch.setattr("catalog.imports.mending.CHUNK_ROWS", 1)
+    run = deliver(*(f"{n},Vauxhal,Corsa,2015,8000,{60_000 + n},," for n in range(3)))
+    teach_value(run=run, field="make", value="Vauxhal", means="Vauxhall")
+    mend = queue_mend(run=run, rows=run.bad_rows.all())
+    from catalog.imports import mending
+
+    reports = iter([None])
+    real = mending.Attempt.report
+    monkeypatch.setattr(mending.Attempt, "report", lambda *a, **k: (next(reports), real(*a, **k)))
+    with pytest.raises(StopIteration):
+        run_mend(mend_id=mend.pk)
+    monkeypatch.setattr(mending.Attempt, "report", real)
+    assert Listing.objects.count() == 1
+    ImportMend.objects.filter(pk=mend.pk).update(status="queued")
+    run_mend(mend_id=mend.pk)
+    mend.refresh_from_db()
+    run.refresh_from_db()
+    assert (mend.status, mend.n_mended, account(run)) == ("done", 3, (3, 0, 0, 0, 0))
+
+
+def test_rows_cannot_be_read_again_while_others_are_or_after_undoing(deliver):
+    run = deliver(GOOD, "2,Vauxhal,Corsa,2015,8000,60002,,")
+    with pytest.raises(MendRefused):
+        queue_mend(run=run, rows=BadRow.objects.none())
+    mend = queue_mend(run=run, rows=run.bad_rows.all())
+    with pytest.raises(MendRefused):
+        queue_mend(run=run, rows=run.bad_rows.all())
+    run_mend(mend_id=mend.pk)
+    queue_undo(run=run)
+    with pytest.raises(MendRefused):
+        queue_mend(run=ImportRun.objects.get(pk=run.pk), rows=run.bad_rows.all())
+
+
+# --- Undoing ---------------------------------------------------------------------------------------------------------
+def undone(run):
+    undo = queue_undo(run=ImportRun.objects.get(pk=run.pk))
+    run_undo(undo_id=undo.pk)
+    undo.refresh_from_db()
+    return undo.n_removed, undo.n_withdrawn, undo.n_restored, undo.n_left
+
+
+def names():
+    return [model.objects.count() for model in (Make, CarModel, Seller)]
+
+
+def test_undoing_takes_names_and_sellers_away_that_came_along_and_that_nothing_else_uses(deliver):
+    header = HEADER + ",dealer"
+    rows = [GOOD + ",North", "2,Opel,Corsa,2015,8000,60002,,,South", "3,Seat,Leon,2015,8000,60003,,,East"]
+    run = deliver(*rows, header=header)
+    assert names() == [3, 3, 3]
+    ListingFactory(make=Make.objects.get(slug="opel"), car_model=None, seller=Seller.objects.get(name="East"))
+    assert undone(run) == (3, 0, 0, 0)
+    assert names() == [1, 0, 1]
+    assert Make.objects.get().slug == "opel"
+    MakeFactory(name="Ford", slug="ford")
+    run = deliver(*rows, header=header)
+    undone(run)
+    assert sorted(Make.objects.values_list("slug", flat=True)) == ["ford", "opel"]
+
+
+def test_undoing_takes_back_what_was_mended_as_one_import(deliver):
+    deliver(GOOD, "2,Ford,Focus,2015,8000,60002,petrol,")
+    rows = ["2,Ford,Focus,2015,7000,60002,kerosene,", "3,Vauxhal,Corsa,2015,8000,60003,,", "4,Ford,Ka,2010,x,9,,"]
+    run = deliver(*rows)
+    teach_value(run=run, field="make", value="Vauxhal", means="Vauxhall")
+    teach_value(run=run, field="fuel", value="kerosene", means="other")
+    edit_row(bad=run.bad_rows.get(row_number=3), values={4: "3000"})
+    assert mended(run) == (3, 0)
+    assert Listing.objects.values_list("price", "fuel").get(external_id="2") == (7000, "other")
+    assert undone(run) == (2, 0, 1, 0)
+    assert Listing.objects.values_list("price", "fuel").get(external_id="2") == (8000, "petrol")
+    assert sorted(Listing.objects.values_list("external_id", flat=True)) == ["1", "2"]
+    assert not Make.objects.filter(slug="vauxhall").exists()
+
+
+# --- The pages -------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def client():
+    client = Client()
+    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    return client
+
+
+def test_the_page_of_a_run_leads_from_a_kind_to_its_mending(client, feed):
+    run = ran(feed, GOOD, "2,Vauxhal,Corsa,2015,8000,60002,petrol,", "3,Zzyzx,One,2015,8000,60003,petrol,")
+    page = client.get(reverse("admin:catalog_importrun_change", args=[run.pk])).content.decode()
+    url = reverse("admin:catalog_importrun_rows", args=[run.pk])
+    assert url in page
+    assert "the make is not known" in page
+    page = client.get(url).content.decode()
+    assert "nearest: Vauxhall" in page
+    assert 'value="Vauxhall"' in page
+    assert "“North”" in page
+    kind = re.search(r'name="kind" value="(\w+)"', page)[1]
+    given = {"kind": kind, "value-0": "Vauxhal", "means-0": "Vauxhall", "value-1": "Zzyzx", "means-1": ""}
+    answer = client.post(url, given)
+    mend = ImportMend.objects.get()
+    assert answer.url == reverse("admin:catalog_importmend_change", args=[mend.pk])
+    assert mend.n_rows == 1
+    run_mend(mend_id=mend.pk)
+    client.post(url, {"kind": kind, "value-0": "Zzyzx", "means-0": "", "new-0": "on"})
+    run_mend(mend_id=ImportMend.objects.latest("pk").pk)
+    assert sorted(Listing.objects.values_list("make__name", flat=True)) == ["Ford", "Vauxhall", "Zzyzx"]
+    assert "No row is left" in client.get(url).content.decode()
+
+
+def test_a_row_is_edited_on_its_page(client, feed):
+    run = ran(feed, GOOD, "2,Ford,Focus,2060,8000,60002,petrol,")
+    url = reverse("admin:catalog_importrun_row", args=[run.pk, 2])
+    page = client.get(url).content.decode()
+    assert "2060" in page
+    assert client.get(url + "9/").status_code == 404
+    fields = {f"cell-{index}": cell for index, cell in enumerate(run.bad_rows.get().cells)}
+    client.post(url, fields | {"cell-3": "2016"})
+    run_mend(mend_id=ImportMend.objects.get().pk)
+    assert Listing.objects.get(external_id="2").year == 2016
+    assert client.get(url).status_code == 404
