@@ -372,6 +372,7 @@ class Feed(models.Model):
     class Origin(models.TextChoices):
         UPLOAD = "upload", "Files are uploaded"
         URL = "url", "A web address (https)"
+        SFTP = "sftp", "An SFTP server"
         FOLDER = "folder", "A folder of this machine"
 
     class Complete(models.TextChoices):
@@ -394,12 +395,21 @@ class Feed(models.Model):
     origin = models.CharField(max_length=10, choices=Origin.choices, default=Origin.UPLOAD)
     address = models.CharField(
         max_length=1000, blank=True,
-        help_text="https://… or file names below IMPORT_FOLDER, such as north/*.csv; the newest is read.",
+        help_text="https://…, sftp://host/out/stock-*.csv, or file names below IMPORT_FOLDER, such as north/*.csv; of "
+        "several files the newest is read.",
     )  # fmt: skip
     username = models.CharField(max_length=200, blank=True)
     sealed_password = models.BinaryField(
         default=b"", blank=True, editable=False, help_text="Encrypted with the site's key."
     )
+    sealed_key = models.BinaryField(
+        default=b"", blank=True, editable=False, help_text="A private key, encrypted with the site's key."
+    )
+    host_key = models.CharField(
+        "host's key", max_length=400, blank=True,
+        help_text="Of an SFTP server: the fingerprint of its key (SHA256:…). Without it nothing is sent, and the run "
+        "says which one the server shows.",
+    )  # fmt: skip
     every_minutes = models.PositiveIntegerField(
         default=24 * 60, help_text="How often it comes. Where files are uploaded: how often one is expected."
     )

@@ -27,7 +27,7 @@ PIECE_BYTES = 256 * 1024
 REDIRECTS = frozenset([301, 302, 303, 307, 308])
 NOT_MODIFIED = 304
 NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
-PORTS = {"https": 443, "http": 80}
+PORTS = {"https": 443, "http": 80, "sftp": 22}
 
 
 class FetchRefused(Exception):
@@ -96,6 +96,20 @@ def split_address(address: str, *, allow_private: bool) -> SplitResult:
     schemes = ("https", "http") if allow_private else ("https",)
     if parts.scheme not in schemes or not parts.hostname or known == 0:
         raise FetchRefused("An address to fetch from begins with https:// and names a host.")
+    return parts
+
+
+def split_sftp(address: str) -> SplitResult:
+    """Raises FetchRefused for what is no address of a file to fetch by SFTP."""
+    try:
+        parts = urlsplit(address.strip())
+        known = parts.port
+    except ValueError:
+        raise FetchRefused("This is not an address.") from None
+    if parts.scheme != "sftp" or not parts.hostname or known == 0 or not parts.path.strip("/"):
+        raise FetchRefused("Write sftp://, the host, and the path of a file, such as sftp://host/out/stock-*.csv.")
+    if parts.username or parts.password:
+        raise FetchRefused("Write the user name and the password into their own fields.")
     return parts
 
 

@@ -49,7 +49,7 @@ from console.dashboard.registry import show
 from console.formats import NONE, ago, badge, link_to, list_url, table
 from console.pages import ConsoleAdmin, go_to
 from jobs.admin.base import JOB_LABELS, dialog
-from web.fetching import PORTS, FetchRefused, split_address
+from web.fetching import PORTS, FetchRefused, split_address, split_sftp
 from web.seals import seal
 
 RUNS_ON_PAGE = 14
@@ -81,6 +81,12 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run t
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text="Kept encrypted, and never shown. Leave it empty to keep the one that is stored; for another host it "
         "has to be typed again.",
+    )
+    private_key = forms.CharField(
+        required=False,
+        label="Private key",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3, "autocomplete": "off"}),
+        help_text="For SFTP, instead of a password, which is its passphrase then. Kept as the password is.",
     )
     mapping = _choice("Kind of file", [("", "Find out"), *((name, name) for name in sorted(NAMED_MAPPINGS))])
     columns = forms.CharField(
@@ -117,7 +123,8 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run t
     class Meta:
         model = Feed
         fields = (
-            "name", "is_enabled", "source", "seller", "origin", "address", "username", "every_minutes", "alert_email",
+            "name", "is_enabled", "source", "seller", "origin", "address", "username", "host_key", "every_minutes",
+            "alert_email",
         )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -147,6 +154,8 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run t
                 parts = split_address(address, allow_private=settings.IMPORT_PRIVATE_ADDRESSES)
                 if parts.username or parts.password:
                     raise forms.ValidationError("Write the user name and the password into their own fields.")
+            if origin == Feed.Origin.SFTP:
+                split_sftp(address)
             if origin == Feed.Origin.FOLDER:
                 newest_file(address)
         except (FetchRefused, ImportRefused) as refusal:
@@ -157,7 +166,8 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run t
         cleaned: dict[str, Any] = super().clean() or {}
         if self.errors:
             return cleaned
-        if self.is_for_another_host() and cleaned["username"] and not cleaned["password"]:
+        is_stale = self.is_for_another_host() and cleaned["username"]
+        if is_stale and not (cleaned["password"] or cleaned["private_key"]):
             raise forms.ValidationError({"password": "Type it again: the stored one is that of another host."})
         asked: dict[str, Any] = {
             name: cleaned.get(name) for name in self.OPTIONS if cleaned.get(name) not in (None, "")
@@ -173,7 +183,8 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run t
 
     def is_for_another_host(self) -> bool:
         """Whether there is a stored password that its host alone may have; who types an address may not know it."""
-        if not self.instance.sealed_password or not {"address", "origin"} & set(self.changed_data):
+        has_secret = self.instance.sealed_password or self.instance.sealed_key
+        if not has_secret or not {"address", "origin"} & set(self.changed_data):
             return False
         before, after = (host_of(str(each)) for each in (self.initial.get("address"), self.cleaned_data["address"]))
         return before != after
@@ -183,10 +194,12 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run t
         return {name: value for name, value in self.instance.options.items() if name not in self.OPTIONS}
 
     def save(self, commit: bool = True) -> Any:
+        if self.is_for_another_host():
+            self.instance.sealed_password = self.instance.sealed_key = b""
         if password := self.cleaned_data.get("password"):
             self.instance.sealed_password = seal(password)
-        elif self.is_for_another_host():
-            self.instance.sealed_password = b""
+        if private_key := self.cleaned_data.get("private_key"):
+            self.instance.sealed_key = seal(private_key.replace("\r\n", "\n").strip() + "\n")
         if {"source", "seller", "address", "origin", *self.OPTIONS} & set(self.changed_data):
             self.instance.etag = self.instance.last_modified = ""  # the same file may mean something else now
         if "every_minutes" in self.changed_data or "origin" in self.changed_data:
@@ -196,8 +209,9 @@ class FeedForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run t
 
 def host_of(address: str) -> tuple[str, str, int | None] | None:
     """Whom a fetch of an address asks; None for what is none, such as a pattern of file names."""
+    is_sftp = address.strip().startswith("sftp:")
     try:
-        parts = split_address(address, allow_private=True)
+        parts = split_sftp(address) if is_sftp else split_address(address, allow_private=True)
     except FetchRefused:
         return None
     return parts.scheme, str(parts.hostname), parts.port or PORTS[parts.scheme]
@@ -216,7 +230,12 @@ class FeedAdmin(ConsoleAdmin):
         (None, {"fields": ["trouble", ("name", "is_enabled"), ("source", "seller")]}),
         (
             "Where its files come from",
-            {"fields": ["origin", "address", ("username", "password"), ("every_minutes", "next_time"), "alert_email"]},
+            {
+                "fields": [
+                    "origin", "address", ("username", "password"), ("private_key", "host_key"),
+                    ("every_minutes", "next_time"), "alert_email",
+                ]
+            },
         ),
         (
             "How they are read",
@@ -332,7 +351,7 @@ class FeedAdmin(ConsoleAdmin):
         return format_html("{}{}", table(headers, lines), everything)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Feed]:
-        return with_recent_runs(super().get_queryset(request).defer("sealed_password"))
+        return with_recent_runs(super().get_queryset(request).defer("sealed_password", "sealed_key"))
 
 
 def run_line(run: ImportRun, before: ImportRun | None) -> list[Any]:

@@ -31,7 +31,7 @@ from catalog.imports.uploads import keep_file, too_large
 from catalog.models import Feed, ImportRun, Listing, UploadedFile
 from jobs.isolation import LEFT_OUT, is_fault_of_data
 from jobs.queue import enqueue_on_commit
-from web.fetching import FetchRefused, Source, fetch
+from web.fetching import Fetched, FetchRefused, Source, fetch
 from web.seals import unseal
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ Status = ImportRun.Status
 SHRINKS_BELOW = 0.7  # of the rows of the run before
 RECENT_RUNS = 20  # what is wrong follows from these
 LATE_AFTER = 2.5  # times the interval in which a file was to come
-FETCHED = (Feed.Origin.URL, Feed.Origin.FOLDER)
+FETCHED = (Feed.Origin.URL, Feed.Origin.SFTP, Feed.Origin.FOLDER)
 READ = Q(status=Status.DONE) & ~Q(options__has_key="is_unmodified")
 
 
@@ -161,6 +161,17 @@ def _fetch_to(feed: Feed, target: Path, *, is_known: bool) -> _Version:
     """Write the file of a feed; ``is_known`` allows the answer that it is the one of last time."""
     if feed.origin == Feed.Origin.FOLDER:
         return _copy_newest(feed, target, is_known=is_known)
+    try:
+        if feed.origin == Feed.Origin.SFTP:
+            found = _fetch_by_sftp(feed, target, is_known=is_known)
+        else:
+            found = _fetch_by_http(feed, target, is_known=is_known)
+    except FetchRefused as refusal:
+        raise FileRefused(str(refusal)) from refusal
+    return _Version(name=found.name, etag=found.etag, last_modified=found.last_modified, is_modified=found.is_modified)
+
+
+def _fetch_by_http(feed: Feed, target: Path, *, is_known: bool) -> Fetched:
     source = Source(
         address=feed.address,
         username=feed.username,
@@ -168,11 +179,21 @@ def _fetch_to(feed: Feed, target: Path, *, is_known: bool) -> _Version:
         etag=feed.etag if is_known else "",
         last_modified=feed.last_modified if is_known else "",
     )
-    try:
-        found = fetch(source, target, max_bytes=_max_bytes(), allow_private=settings.IMPORT_PRIVATE_ADDRESSES)
-    except FetchRefused as refusal:
-        raise FileRefused(str(refusal)) from refusal
-    return _Version(name=found.name, etag=found.etag, last_modified=found.last_modified, is_modified=found.is_modified)
+    return fetch(source, target, max_bytes=_max_bytes(), allow_private=settings.IMPORT_PRIVATE_ADDRESSES)
+
+
+def _fetch_by_sftp(feed: Feed, target: Path, *, is_known: bool) -> Fetched:
+    from web.sftp import SftpSource, fetch_sftp  # its library is large, and only fetching by SFTP needs it
+
+    source = SftpSource(
+        address=feed.address,
+        username=feed.username,
+        fingerprints=feed.host_key,
+        password=unseal(feed.sealed_password),
+        private_key=unseal(feed.sealed_key),
+        version=feed.etag if is_known else "",
+    )
+    return fetch_sftp(source, target, max_bytes=_max_bytes(), allow_private=settings.IMPORT_PRIVATE_ADDRESSES)
 
 
 def _copy_newest(feed: Feed, target: Path, *, is_known: bool) -> _Version:

@@ -29,6 +29,7 @@ from catalog.imports.jobs import run_import
 from catalog.imports.uploads import keep_file
 from catalog.models import Feed, ImportRun, Listing
 from tests.factories import SellerFactory, UserFactory
+from web.fetching import Fetched
 from web.seals import seal, unseal
 
 pytestmark = pytest.mark.django_db
@@ -360,3 +361,39 @@ def test_the_command_reads_what_is_piped_in(monkeypatch):
 def test_the_command_fetches_from_no_address_of_our_own(address):
     with pytest.raises(CommandError, match=r"https://|private network"):
         call_command("import_listings", address, source="x", quiet=True)
+
+
+def test_a_feed_of_an_sftp_server_asks_with_what_its_profile_keeps_and_reads_no_file_twice(feed, monkeypatch, settings):
+    """What it fetches by is tested against a real server in tests/web/test_sftp.py."""
+    asked = []
+
+    def fetched(source, target, **limits):
+        asked.append((source.address, source.username, source.password, source.private_key, source.fingerprints))
+        target.write_text(HEADER + "1,Ford,Focus,2015,8000,60001\n")
+        return Fetched(name="a.csv", etag="a.csv 1 2", is_modified=source.version != "a.csv 1 2")
+
+    monkeypatch.setattr("web.sftp.fetch_sftp", fetched)
+    feed.origin, feed.address, feed.username, feed.host_key = "sftp", "sftp://host/*.csv", "north", "SHA256:x"
+    feed.sealed_password, feed.sealed_key = seal("word"), seal("a key")
+    feed.save()
+    assert (ran(feed).listings_created, ran(feed).options.get("is_unmodified")) == (1, True)
+    assert set(asked) == {("sftp://host/*.csv", "north", "word", "a key", "SHA256:x")}
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("sftp://host/out/*.csv", ""), ("https://host/x.csv", "sftp://"), ("sftp://host", "sftp://"),
+     ("sftp://me:word@host/x.csv", "own fields")],
+)  # fmt: skip
+def test_the_form_of_a_profile_takes_addresses_of_sftp_servers_and_keeps_their_key(address, said):
+    given = {
+        "name": "South", "source": "south", "origin": "sftp", "address": address, "username": "u", "every_minutes": 60,
+        "private_key": "a\r\nkey", "host_key": "SHA256:x",
+    }  # fmt: skip
+    form = FeedForm(given)
+    assert form.is_valid() == (not said), form.errors
+    assert said in str(form.errors)
+    if not said:
+        assert unseal(form.save().sealed_key) == "a\nkey\n"
+        moved = FeedForm(given | {"address": "sftp://other/x.csv", "private_key": ""}, instance=form.instance)
+        assert not moved.is_valid()
