@@ -73,6 +73,22 @@ class Seller(models.Model):
         return self.name
 
 
+class SellerKey(models.Model):
+    """Another way to know a seller: the id that a second source has for them, or a key of ``imports.dealers``.
+
+    Those begin with “=”, which no source's name does.
+    """
+
+    seller = models.ForeignKey(Seller, on_delete=models.CASCADE, related_name="keys")
+    key = models.CharField(max_length=255, unique=True)
+
+    class Meta:
+        ordering = ["seller", "key"]
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class CarKey(models.Func):
     """Which car a listing advertises, whatever way it came in: by its VIN, else word for word, else by its odometer.
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.functional import Promise
@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 from catalog.exceptions import ListingNotReady, MassDisappearance, PriceRefused, StatusRefused
 from catalog.imports.quantities import MAX_PRICE
 from catalog.imports.staging import unnoted
-from catalog.models import Listing, PriceChange
+from catalog.models import Listing, PriceChange, Seller
 from catalog.signals import listings_stored
 
 Status = Listing.Status
@@ -104,7 +104,8 @@ def complete_set(
     """
     known = Listing.objects.filter(source=source, external_id__isnull=False)
     if seller_key:
-        known = known.filter(seller__external_id=seller_key)
+        named = Seller.objects.filter(Q(external_id=seller_key) | Q(keys__key=seller_key))
+        known = known.filter(seller__in=named.values("pk"))
     wanted = set(external_ids)
     on_market = known.filter(status__in=(Status.DRAFT, Status.LIVE, Status.RESERVED)).select_for_update()
     listings = list(on_market.order_by("pk").values_list("pk", "external_id"))

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from catalog.attributes import ADDRESSES, CATEGORIES, MOMENTS, NUMBERS, columns_of
 from catalog.imports import staging
+from catalog.imports.dealers import keys_of
 from catalog.imports.names import slug_of
 from catalog.imports.rows import ListingRow
 from catalog.models import Listing
@@ -118,6 +119,7 @@ def _staged(number: int, source: str, row: ListingRow) -> staging.StagedRow:
         content=row.digest(),
         fingerprint="",
         seller_key=_seller_key(source, row),
+        seller_keys=keys_of(row) if row.seller_name else (),
     )
 
 

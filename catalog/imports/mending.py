@@ -285,7 +285,7 @@ class _Mending:
             staging.stage(rows)
             result = staging.merge(
                 source=run.source, currency=run.options["currency"], seen_at=run.seen_at or timezone.now(),
-                run_id=None if is_dry_run else run.pk, seller_id=self._seller_id,
+                run_id=None if is_dry_run else run.pk, seller_id=self._seller_id, are_ids_shared=True,
             )  # fmt: skip
             transaction.set_rollback(is_dry_run)
         if is_dry_run:

@@ -63,7 +63,20 @@ MILES_MARKETS = frozenset(["GBP", "USD"])
 DIGEST_BYTES = 16
 # A car stays the same car when these change, and when a later release reads them out of the same file.
 NOT_IDENTITY = frozenset(
-    ["status", "photo_url", "url", "vin", "first_registration", "condition", "damage", "posted_at", "photos"]
+    [
+        "status",
+        "photo_url",
+        "url",
+        "vin",
+        "first_registration",
+        "condition",
+        "damage",
+        "posted_at",
+        "photos",
+        "seller_phone",
+        "seller_vat",
+        "seller_url",
+    ]
 )
 TEXT_FIELDS = frozenset(
     ["title", "description", "tags", "variant", "place", "seller_name", "photos", "url", "external_id"]
@@ -108,6 +121,9 @@ class ListingRow:
     seller_id: str = ""
     seller_name: str = ""
     seller_kind: str = ""
+    seller_phone: str = ""
+    seller_vat: str = ""
+    seller_url: str = ""
     status: str = ""
 
     @property
@@ -524,6 +540,9 @@ _READERS: dict[str, Callable[[str], Any]] = {  # fields whose cells mean the sam
     "longitude": partial(quantities.read_coordinate, limit=180),
     "seller_id": partial(_read_line, ID_LENGTH),
     "seller_name": partial(_read_line, SELLER_LENGTH),
+    "seller_phone": partial(_read_line, SELLER_LENGTH),
+    "seller_vat": partial(_read_line, SELLER_LENGTH),
+    "seller_url": partial(_read_line, SELLER_LENGTH),
     "status": _read_status,
     "offer": _read_offer,
 }
@@ -564,8 +583,7 @@ class RowReader:
         delimiter: str = ",",
         words: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        self._conventions = conventions
-        self._words = _by_bare_word(words or {})
+        self._conventions, self._words = conventions, _by_bare_word(words or {})
         self._this_year = this_year
         self._make, self._model = make, model
         self._dates: dict[str, Any] = {"this_year": this_year, "month_first": conventions.currency == "USD"}
@@ -972,6 +990,9 @@ class RowReader:
             seller_id=values.get("seller_id", ""),
             seller_name=seller_name,
             seller_kind=seller_kind,
+            seller_phone=values.get("seller_phone", ""),
+            seller_vat=values.get("seller_vat", ""),
+            seller_url=values.get("seller_url", ""),
             status=values.get("status", ""),
         )
 

@@ -54,6 +54,8 @@ _STAGED = {
     "seller_key": "text",
     "seller_name": "text",
     "seller_kind": "text",
+    "seller_keys": "text[]",
+    "has_seller_id": "boolean",
     "vin": "text",
     **_NULLABLE,
     **dict.fromkeys(_TEXTS, "text"),
@@ -94,10 +96,41 @@ WHERE model_slug <> ''
 ORDER BY m.id, model_slug, row_number
 ON CONFLICT (make_id, slug) DO NOTHING
 """
+# A dealer whom no id of this source names may be known from another one: by name and place, telephone, VAT id or
+# domain. Branches have one domain and VAT id: these count only where places do not differ. In a source its ids decide.
+_FIND_SELLERS = """
+INSERT INTO catalog_sellerkey (key, seller_id)
+SELECT DISTINCT ON (r.seller_key) r.seller_key, s.id
+FROM import_row r
+CROSS JOIN LATERAL unnest(r.seller_keys) WITH ORDINALITY AS same (key, number)
+JOIN catalog_sellerkey k ON k.key = same.key
+JOIN catalog_seller s ON s.id = k.seller_id
+WHERE r.seller_key <> ''
+  AND NOT EXISTS (SELECT FROM catalog_seller o WHERE o.external_id = r.seller_key)
+  AND NOT EXISTS (SELECT FROM catalog_sellerkey o WHERE o.key = r.seller_key)
+  AND (starts_with(same.key, '=place/') OR starts_with(same.key, '=phone/') OR s.place = '' OR r.place = ''
+       OR lower(s.place) = lower(r.place))
+  AND NOT (r.has_seller_id AND (
+      starts_with(coalesce(s.external_id, ''), %(source)s || '/')
+      OR EXISTS (SELECT FROM catalog_sellerkey o WHERE o.seller_id = s.id AND starts_with(o.key, %(source)s || '/'))
+  ))
+ORDER BY r.seller_key, same.number, s.id
+ON CONFLICT (key) DO NOTHING
+"""
+_KEEP_SELLER_KEYS = """
+INSERT INTO catalog_sellerkey (key, seller_id)
+SELECT DISTINCT ON (same.key) same.key, s.id
+FROM (SELECT DISTINCT seller_id, seller_keys FROM import_row WHERE seller_key <> '') r
+CROSS JOIN LATERAL unnest(r.seller_keys) AS same (key)
+JOIN catalog_seller s ON s.id = r.seller_id
+WHERE s.kind = 'dealer' AND NOT EXISTS (SELECT FROM catalog_sellerkey o WHERE o.key = same.key)
+ORDER BY same.key, s.id
+ON CONFLICT (key) DO NOTHING
+"""
 _ADD_SELLERS = """
 INSERT INTO catalog_seller AS known (external_id, name, kind, place)
 SELECT DISTINCT ON (seller_key) seller_key, seller_name, coalesce(nullif(seller_kind, ''), 'dealer'), place
-FROM import_row WHERE seller_key <> ''
+FROM import_row r WHERE seller_key <> '' AND NOT EXISTS (SELECT FROM catalog_sellerkey k WHERE k.key = r.seller_key)
 ORDER BY seller_key, row_number
 ON CONFLICT (external_id) DO UPDATE SET name = excluded.name, kind = excluded.kind
 WHERE (known.name, known.kind) IS DISTINCT FROM (excluded.name, excluded.kind)
@@ -116,7 +149,8 @@ UPDATE import_row r SET
     ),
     seller_id = coalesce(
         %(seller)s::bigint,
-        (SELECT s.id FROM catalog_seller s WHERE s.external_id = r.seller_key AND r.seller_key <> '')
+        (SELECT s.id FROM catalog_seller s WHERE s.external_id = r.seller_key AND r.seller_key <> ''),
+        (SELECT k.seller_id FROM catalog_sellerkey k WHERE k.key = r.seller_key AND r.seller_key <> '')
     ),
     listing_id = CASE WHEN r.external_id IS NOT NULL
         THEN (SELECT l.id FROM catalog_listing l WHERE l.source = %(source)s AND l.external_id = r.external_id)
@@ -158,6 +192,32 @@ WITH replaced AS (
     RETURNING l.id
 )
 UPDATE import_row r SET listing_id = NULL FROM replaced WHERE r.listing_id = replaced.id
+"""
+# Two dealers may use one number. Where the car that is known under an id is another dealer's, and is not plainly this
+# one, the row is known by its dealer and the number together, now and whenever it comes again.
+_SEPARATE = f"""
+UPDATE import_row r SET external_id = found.together
+FROM (
+    SELECT o.row_number, o.external_id, o.seller_id,
+        first_value(o.seller_id) OVER (PARTITION BY o.external_id ORDER BY o.row_number) AS first_seller_id,
+        min(o.seller_id) OVER (PARTITION BY o.external_id) <> max(o.seller_id) OVER (PARTITION BY o.external_id)
+            AS is_shared,
+        left(CASE WHEN o.seller_key = '' THEN o.seller_id::text ELSE substr(o.seller_key, length(%(source)s) + 2) END
+             || '/' || o.external_id, 255) AS together
+    FROM import_row o WHERE o.external_id IS NOT NULL AND o.seller_id IS NOT NULL
+) found
+LEFT JOIN catalog_listing own ON own.source = %(source)s AND own.external_id = found.together
+LEFT JOIN catalog_listing l ON l.source = %(source)s AND l.external_id = found.external_id
+WHERE r.row_number = found.row_number AND (
+    own.id IS NOT NULL OR l.seller_id IS NULL AND found.first_seller_id <> found.seller_id
+    OR l.seller_id <> found.seller_id AND (found.is_shared OR l.last_seen_at >= %(seen)s OR CASE
+        WHEN length(r.vin) = 17 AND length(l.vin) = 17 THEN r.vin <> l.vin
+        ELSE {_IS_OTHER_NAME} OR {_IS_OTHER_YEAR} OR {_IS_OTHER_ODOMETER}
+    END)
+)
+"""
+_HAS_SELLERS = """
+SELECT EXISTS (SELECT FROM import_row r WHERE %(seller)s::bigint IS NOT NULL OR r.seller_key <> '')
 """
 _COUNT = "SELECT count(*), count(*) FILTER (WHERE listing_id IS NULL) FROM import_row"
 
@@ -323,6 +383,7 @@ class StagedRow:
     content: str
     fingerprint: str  # '' where the row has an id of its own
     seller_key: str
+    seller_keys: tuple[str, ...] = ()  # what a dealer is known by in other sources
 
 
 @dataclass
@@ -389,6 +450,8 @@ def _cells(staged: StagedRow) -> list[Any]:
         "content": staged.content,
         "fingerprint": staged.fingerprint,
         "seller_key": staged.seller_key,
+        "seller_keys": list(staged.seller_keys),
+        "has_seller_id": bool(row.seller_id),
         **{name: list(getattr(row, name)) for name in _LISTS},
     }
     return [own[name] if name in own else getattr(row, name) for name in _STAGED]
@@ -403,20 +466,28 @@ def unnoted(cursor: Any) -> Iterator[None]:
 
 
 def merge(
-    *, source: str, currency: str, seen_at: datetime, run_id: int | None = None, seller_id: int | None = None
-) -> BatchResult:
+    *, source: str, currency: str, seen_at: datetime, run_id: int | None = None, seller_id: int | None = None,
+    are_ids_shared: bool = False,
+) -> BatchResult:  # fmt: skip
     """Bring the staged rows into the catalogue. Call it in a transaction; rolling back undoes all of it.
 
     Their listings were last seen at ``seen_at``, which is one time for all rows of a delivery. With
-    ``seller_id`` all of them are of that seller.
+    ``seller_id`` all of them are of that seller. Where ``are_ids_shared``, two sellers may use one number.
 
     With a run, what is done to each listing is noted as an ``ImportedListing`` of it, so that it can be undone.
     """
     result = BatchResult()
     with connection.cursor() as cursor:
-        _add_names(cursor, run_id)
+        _add_names(cursor, source, run_id)
+        given = {"source": source, "seller": seller_id, "seen": seen_at}
+        cursor.execute(_HAS_SELLERS, given)
+        if cursor.fetchone()[0]:
+            cursor.execute(_RESOLVE, given)
+            cursor.execute(_KEEP_SELLER_KEYS)
+            if are_ids_shared:
+                cursor.execute(_SEPARATE, given)
         for _ in range(ATTEMPTS):
-            cursor.execute(_RESOLVE, {"source": source, "seller": seller_id})
+            cursor.execute(_RESOLVE, given)
             result.updated_ids += _update_known(cursor, seen_at, run_id)
             cursor.execute(_NAME_CARS)
             cursor.execute(_COUNT)
@@ -433,8 +504,9 @@ def merge(
     return result
 
 
-def _add_names(cursor: Any, run_id: int | None) -> None:
+def _add_names(cursor: Any, source: str, run_id: int | None) -> None:
     """Makes, models and sellers that the catalogue does not have yet."""
+    cursor.execute(_FIND_SELLERS, {"source": source})
     for kind, add in (("make", _ADD_MAKES), ("model", _ADD_MODELS), ("seller", _ADD_SELLERS)):
         if run_id is None:
             cursor.execute(add)

@@ -18,6 +18,7 @@ from accounts.models import User
 from catalog.exceptions import SourceBusy
 from catalog.imports import staging
 from catalog.imports.absence import count_absent
+from catalog.imports.dealers import keys_of
 from catalog.imports.dialects import Record
 from catalog.imports.headings import Column
 from catalog.imports.known import KnownNames
@@ -225,8 +226,9 @@ class _Import:
                 currency = self._reading.conventions.currency
                 seen_at = self._run.seen_at or timezone.now()
                 result = staging.merge(
-                    source=self._source, currency=currency, seen_at=seen_at, run_id=run_id, seller_id=self._seller_id
-                )
+                    source=self._source, currency=currency, seen_at=seen_at, run_id=run_id,
+                    seller_id=self._seller_id, are_ids_shared=True,
+                )  # fmt: skip
                 transaction.set_rollback(is_dry_run)
         self._note_repeats(repeats)
         return [result]
@@ -396,7 +398,10 @@ def staged_row(
     own = own if fingerprint is None else fingerprint
     key = staging.key_of(row.external_id) if row.external_id else own
     seller_key = "" if options.seller else _seller_key(source, row, key)
-    return staging.StagedRow(number, _with_seller_name(row), key, content, own, seller_key)
+    if row.external_id and (row.seller_id or row.seller_name):  # two dealers may use one number
+        key = staging.key_of(f"{row.external_id}\x1f{seller_key}")
+    keys = keys_of(row) if seller_key else ()
+    return staging.StagedRow(number, _with_seller_name(row), key, content, own, seller_key, keys)
 
 
 def storable(text: str) -> str:

@@ -30,6 +30,7 @@ from catalog.models import (
     Listing,
     Make,
     Seller,
+    SellerKey,
 )
 from catalog.signals import listings_stored
 from jobs.work import Attempt, outcome, perform
@@ -173,6 +174,8 @@ def remove_names(run: ImportRun) -> None:
     for kind, model in (("seller", Seller), ("model", CarModel), ("make", Make)):
         made: Any = model._default_manager.filter(pk__in=run.names.filter(kind=kind).values("name_id"))
         for relation in model._meta.related_objects:
+            if relation.related_model is SellerKey:
+                continue  # they go with their seller
             using = relation.related_model._base_manager.filter(**{f"{relation.field.name}__isnull": False})
             made = made.exclude(pk__in=using.values(relation.field.name))
         made.delete()

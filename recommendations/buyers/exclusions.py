@@ -30,7 +30,8 @@ UNION SELECT twin.id FROM dismissed JOIN catalog_listing twin
 UNION SELECT l.id FROM catalog_listing l JOIN catalog_seller s ON s.id = l.seller_id
     WHERE s.user_id = %(user)s AND l.status = 'live'
 UNION SELECT l.id FROM recommendations_buyerseller relation
-    JOIN catalog_seller s ON s.external_id = relation.seller_external_id
+    JOIN catalog_seller s ON s.external_id = relation.seller_external_id OR s.id IN (
+        SELECT k.seller_id FROM catalog_sellerkey k WHERE k.key = relation.seller_external_id)
     JOIN catalog_listing l ON l.seller_id = s.id AND l.status = 'live' WHERE relation.buyer_id = %(buyer)s"""
 
 # All but the log, the kinds of events and the stock that DISMISSED rests on; other rows, another text.
@@ -53,7 +54,8 @@ SELECT i.buyer_id FROM recommendations_interaction i
 UNION SELECT b.id FROM accounts_buyer b JOIN catalog_seller s ON s.user_id = b.user_id
     WHERE s.id = %(seller)s AND b.id = ANY(%(buyers)s)
 UNION SELECT relation.buyer_id FROM recommendations_buyerseller relation
-    JOIN catalog_seller s ON s.external_id = relation.seller_external_id
+    JOIN catalog_seller s ON s.external_id = relation.seller_external_id OR s.id IN (
+        SELECT k.seller_id FROM catalog_sellerkey k WHERE k.key = relation.seller_external_id)
     WHERE s.id = %(seller)s AND relation.buyer_id = ANY(%(buyers)s)"""
 
 # Joined and not asked of each car: few placements are counted by impressions, and lists wait for this.
