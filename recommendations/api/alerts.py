@@ -102,6 +102,14 @@ class AlertRoute(StrictView):
     throttle_classes = CALLER_THROTTLES
     without_body = ("delete",)
 
+    def known_buyer(self, request: Request) -> Buyer | None:
+        """Who it is about, of what only reads; None for one of whom nothing has been recorded."""
+        return known_named_buyer_of(request)
+
+    def buyer(self, request: Request) -> Buyer:
+        """The same, made at first sight."""
+        return named_buyer_of(request)
+
 
 class SavedSearchesView(AlertRoute):
     parameters = {"get": [BUYER], "post": [BUYER]}
@@ -113,8 +121,8 @@ class SavedSearchesView(AlertRoute):
         parameters=parameters["get"],
         responses=SavedSearchesSerializer,
     )
-    def get(self, request: Request) -> Response:
-        searches = SavedSearch.objects.filter(buyer=known_named_buyer_of(request)).order_by("-created_at", "-pk")
+    def get(self, request: Request, **named: str) -> Response:
+        searches = SavedSearch.objects.filter(buyer=self.known_buyer(request)).order_by("-created_at", "-pk")
         return Response(SavedSearchesSerializer({"searches": searches}).data)
 
     @extend_schema(
@@ -133,14 +141,14 @@ class SavedSearchesView(AlertRoute):
         },
         examples=[OpenApiExample("An estate", value=SEARCH_EXAMPLE, request_only=True)],
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, **named: str) -> Response:
         question = SavedSearchInSerializer(data=request.data)
         question.is_valid(raise_exception=True)
         asked = question.validated_data
         try:
             with transaction.atomic():
                 search, is_new = save_search(
-                    buyer=named_buyer_of(request),
+                    buyer=self.buyer(request),
                     filters=asked["query"],
                     name=asked["name"],
                     is_alerting=asked["alerts"],
@@ -161,8 +169,8 @@ class SavedSearchView(AlertRoute):
         parameters=parameters["get"],
         responses=SavedSearchSerializer,
     )
-    def get(self, request: Request, search_id: str) -> Response:
-        return Response(SavedSearchSerializer(found(request, search_id)).data)
+    def get(self, request: Request, search_id: str, **named: str) -> Response:
+        return Response(SavedSearchSerializer(self._found(request, search_id)).data)
 
     @extend_schema(
         tags=ALERTS,
@@ -173,10 +181,10 @@ class SavedSearchView(AlertRoute):
         responses=SavedSearchSerializer,
         examples=[OpenApiExample("No alerts of it", value={"alerts": False}, request_only=True)],
     )
-    def patch(self, request: Request, search_id: str) -> Response:
+    def patch(self, request: Request, search_id: str, **named: str) -> Response:
         question = SavedSearchChangeSerializer(data=request.data)
         question.is_valid(raise_exception=True)
-        search, asked = found(request, search_id), question.validated_data
+        search, asked = self._found(request, search_id), question.validated_data
         search.name = asked.get("name") or search.name
         search.query = asked["query"].as_query() if "query" in asked else search.query
         search.is_alerting = asked.get("alerts", search.is_alerting)
@@ -190,17 +198,16 @@ class SavedSearchView(AlertRoute):
         parameters=parameters["delete"],
         responses={204: None},
     )
-    def delete(self, request: Request, search_id: str) -> Response:
-        found(request, search_id).delete()
+    def delete(self, request: Request, search_id: str, **named: str) -> Response:
+        self._found(request, search_id).delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-
-def found(request: Request, search_id: str) -> SavedSearch:
-    """Http404 for another buyer's: whether it exists is none of the caller's business."""
-    search = SavedSearch.objects.filter(pk=int(search_id), buyer=known_named_buyer_of(request)).first()
-    if search is None:
-        raise Http404(_("There is no such saved search."))
-    return search
+    def _found(self, request: Request, search_id: str) -> SavedSearch:
+        """Http404 for another buyer's: whether it exists is none of the caller's business."""
+        search = SavedSearch.objects.filter(pk=int(search_id), buyer=self.known_buyer(request)).first()
+        if search is None:
+            raise Http404(_("There is no such saved search."))
+        return search
 
 
 class AlertSettingsView(AlertRoute):
@@ -213,8 +220,8 @@ class AlertSettingsView(AlertRoute):
         parameters=parameters["get"],
         responses=AlertSettingsSerializer,
     )
-    def get(self, request: Request) -> Response:
-        buyer = known_named_buyer_of(request)
+    def get(self, request: Request, **named: str) -> Response:
+        buyer = self.known_buyer(request)
         return Response(AlertSettingsSerializer(settings_of(buyer)).data)
 
     @extend_schema(
@@ -228,10 +235,10 @@ class AlertSettingsView(AlertRoute):
             OpenApiExample("Once a day", value={"frequency": "daily", "time_zone": "Europe/Berlin"}, request_only=True),
         ],
     )
-    def patch(self, request: Request) -> Response:
+    def patch(self, request: Request, **named: str) -> Response:
         question = AlertSettingsSerializer(data=request.data)
         question.is_valid(raise_exception=True)
-        changed = save_alert_settings(buyer=named_buyer_of(request), **question.validated_data)
+        changed = save_alert_settings(buyer=self.buyer(request), **question.validated_data)
         return Response(AlertSettingsSerializer(changed).data)
 
 

@@ -2,9 +2,10 @@
 
 from django.urls import re_path
 
-from recommendations.api import alerts, beacon, buyers, events, listing_buyers, views
+from recommendations.api import alerts, beacon, buyers, events, listing_buyers, of_buyers, views
 
 LISTING_ID = r"(?P<listing_id>[0-9]{1,18})"  # what fits the key's column
+SEARCH_ID = r"(?P<search_id>[0-9]{1,18})"
 BUYER_ID = r"(?P<external_id>[\s\S]+?)"  # an id of another system: anything
 
 urlpatterns = [
@@ -22,11 +23,23 @@ urlpatterns = [
     re_path(rf"^buyers/{BUYER_ID}/merge/?\Z", buyers.BuyerMergeView.as_view(), name="buyer-merge"),
     re_path(rf"^buyers/{BUYER_ID}/blocked-sellers/?\Z", buyers.BlockedSellersView.as_view(), name="blocked-sellers"),
     re_path(rf"^buyers/{BUYER_ID}/hidden-cars/?\Z", buyers.HiddenCarsView.as_view(), name="hidden-cars"),
+    re_path(
+        rf"^buyers/{BUYER_ID}/saved-searches/?\Z",
+        of_buyers.SavedSearchesOfBuyerView.as_view(),
+        name="saved-searches-of-buyer",
+    ),
+    re_path(
+        rf"^buyers/{BUYER_ID}/saved-searches/{SEARCH_ID}/?\Z",
+        of_buyers.SavedSearchOfBuyerView.as_view(),
+        name="saved-search-of-buyer",
+    ),
+    re_path(rf"^buyers/{BUYER_ID}/alerts/?\Z", of_buyers.AlertSettingsOfBuyerView.as_view(), name="alerts-of-buyer"),
+    re_path(
+        rf"^buyers/{BUYER_ID}/preferences/?\Z", of_buyers.QuestionnaireOfBuyerView.as_view(), name="answers-of-buyer"
+    ),
     re_path(rf"^buyers/{BUYER_ID}/?\Z", buyers.BuyerView.as_view(), name="buyer"),
     re_path(r"^users/me/saved-searches/?$", alerts.SavedSearchesView.as_view(), name="saved-searches"),
-    re_path(
-        r"^users/me/saved-searches/(?P<search_id>[0-9]{1,18})/?$", alerts.SavedSearchView.as_view(), name="saved-search"
-    ),
+    re_path(rf"^users/me/saved-searches/{SEARCH_ID}/?$", alerts.SavedSearchView.as_view(), name="saved-search"),
     re_path(r"^users/me/alerts/?$", alerts.AlertSettingsView.as_view(), name="alert-settings"),
     re_path(r"^events/?$", events.EventsView.as_view(), name="events"),
     re_path(r"^events/beacon/?$", beacon.BeaconView.as_view(), name="events-beacon"),

@@ -639,8 +639,8 @@ class QuestionnaireView(StrictView):
         parameters=parameters["get"],
         responses=QuestionnaireSerializer,
     )
-    def get(self, request: Request) -> Response:
-        return Response(QuestionnaireSerializer((known_named_buyer_of(request) or Buyer()).questionnaire).data)
+    def get(self, request: Request, **named: str) -> Response:
+        return Response(QuestionnaireSerializer((self.known_buyer(request) or Buyer()).questionnaire).data)
 
     @extend_schema(
         tags=ME,
@@ -652,9 +652,15 @@ class QuestionnaireView(StrictView):
         responses=QuestionnaireSerializer,
         examples=[OpenApiExample("A family", value=examples.QUESTIONNAIRE)],
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, **named: str) -> Response:
         question = QuestionnaireSerializer(data=request.data)
         question.is_valid(raise_exception=True)
-        buyer = named_buyer_of(request)
+        buyer = self.buyer(request)
         save_questionnaire(buyer=buyer, answers=QuestionnaireSerializer.answers_of(question.validated_data))
         return Response(QuestionnaireSerializer(buyer.questionnaire).data)
+
+    def known_buyer(self, request: Request) -> Buyer | None:
+        return known_named_buyer_of(request)
+
+    def buyer(self, request: Request) -> Buyer:
+        return named_buyer_of(request)

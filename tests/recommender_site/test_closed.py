@@ -106,6 +106,16 @@ CLOSED: dict[tuple[str, str], set[str]] = {
     ("hidden-cars", "get"): WRITERS,
     ("hidden-cars", "post"): WRITERS,
     ("hidden-cars", "delete"): WRITERS,
+    **{
+        (name, method): WRITERS
+        for name, methods in {
+            "saved-searches-of-buyer": ("get", "post"),
+            "saved-search-of-buyer": ("get", "patch", "delete"),
+            "alerts-of-buyer": ("get", "patch"),
+            "answers-of-buyer": ("get", "post"),
+        }.items()
+        for method in methods
+    },
     ("events", "post"): BUYERS | WRITERS,
     ("events-beacon", "post"): EVERYONE,  # by the visitor key in the body
     ("infer", "post"): READERS,
@@ -135,6 +145,8 @@ PATHS = {
     "recs": "/recs/u", "buyer": "/api/v1/buyers/u", "buyer-export": "/api/v1/buyers/u/export",
     "buyer-merge": "/api/v1/buyers/u/merge", "blocked-sellers": "/api/v1/buyers/u/blocked-sellers",
     "hidden-cars": "/api/v1/buyers/u/hidden-cars", "saved-search": "/api/v1/users/me/saved-searches/1",
+    "saved-searches-of-buyer": "/api/v1/buyers/u/saved-searches", "alerts-of-buyer": "/api/v1/buyers/u/alerts",
+    "saved-search-of-buyer": "/api/v1/buyers/u/saved-searches/1", "answers-of-buyer": "/api/v1/buyers/u/preferences",
     "alert-unsubscribe": "/alerts/unsubscribe/x", "shop-car": "/shop/cars/1/",
     "mfa_edit_webauthn": "/admin/account/2fa/webauthn/keys/1/edit/",
     "mfa_remove_webauthn": "/admin/account/2fa/webauthn/keys/1/remove/",
