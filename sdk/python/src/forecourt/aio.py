@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
@@ -51,18 +52,25 @@ class AsyncClient:
     ) -> None:
         self.source = source
         self._retries = retries or core.Retries()
-        self._http = httpx.AsyncClient(
+        self._connection = partial(
+            httpx.AsyncClient,
             base_url=base_url.rstrip("/"),
             headers=core.headers_of(api_key=api_key, token=token, visitor_key=visitor_key, language=language),
             timeout=timeout,
             transport=transport,
         )
+        self._http = self._connection()
+        core.begin_anew_when_forked(self)
         self.listings = AsyncListings(self)
         self.events = AsyncEvents(self, queue or queues.QueueOptions())
         self.lists = AsyncLists(self)
         self.search = AsyncSearch(self)
         self.saved_searches = AsyncSavedSearches(self)
         self.buyers = AsyncBuyers(self)
+
+    def forked(self) -> None:
+        """A forked process talks to the site over connections of its own."""
+        self._http = self._connection()
 
     async def ask(self, call: Call) -> Any:
         """The answer to a call, as JSON. Raises ForecourtError, after as many attempts as `retries` allows."""

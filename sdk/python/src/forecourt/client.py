@@ -10,6 +10,7 @@ Made of `aio.py` by sdk/generate.py; do not edit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
@@ -51,18 +52,25 @@ class Client:
     ) -> None:
         self.source = source
         self._retries = retries or core.Retries()
-        self._http = httpx.Client(
+        self._connection = partial(
+            httpx.Client,
             base_url=base_url.rstrip("/"),
             headers=core.headers_of(api_key=api_key, token=token, visitor_key=visitor_key, language=language),
             timeout=timeout,
             transport=transport,
         )
+        self._http = self._connection()
+        core.begin_anew_when_forked(self)
         self.listings = Listings(self)
         self.events = Events(self, queue or queues.QueueOptions())
         self.lists = Lists(self)
         self.search = Search(self)
         self.saved_searches = SavedSearches(self)
         self.buyers = Buyers(self)
+
+    def forked(self) -> None:
+        """A forked process talks to the site over connections of its own."""
+        self._http = self._connection()
 
     def ask(self, call: Call) -> Any:
         """The answer to a call, as JSON. Raises ForecourtError, after as many attempts as `retries` allows."""

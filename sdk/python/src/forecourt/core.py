@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import time
 import uuid
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
@@ -182,6 +184,31 @@ def chunks(items: Iterable[Item], size: int = AT_ONCE) -> Iterator[list[Item]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
+
+
+# --- Processes that are forked ----------------------------------------------------------------------------------------
+class Forked(Protocol):
+    """What a forked process has a copy of, and cannot share."""
+
+    def forked(self) -> None:
+        """Called in the new process, before anything else runs there."""
+
+
+_forked: weakref.WeakSet[Forked] = weakref.WeakSet()
+
+
+def begin_anew_when_forked(each: Forked) -> None:
+    """Threads do not live on in a forked process, locks stay as others held them, and connections are shared."""
+    _forked.add(each)
+
+
+def _all_begin_anew() -> None:
+    for each in list(_forked):
+        each.forked()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_all_begin_anew)
 
 
 # --- Waiting ---------------------------------------------------------------------------------------------------------

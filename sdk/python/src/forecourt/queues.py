@@ -11,7 +11,6 @@ import atexit
 import contextlib
 import json
 import logging
-import os
 import threading
 import uuid
 from collections import deque
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from forecourt.core import json_of
+from forecourt.core import begin_anew_when_forked, json_of
 from forecourt.errors import ForecourtError, Invalid, TooLarge
 from forecourt.types import Event, Recorded
 
@@ -71,6 +70,16 @@ class Buffer:
         self.options = options
         self._waiting: deque[Event] = deque()
         self._lock = threading.Lock()
+        self._is_closed = False
+
+    def forked(self) -> None:
+        """Of a forked process: the events are those of the process that took them."""
+        self._waiting, self._lock = deque(), threading.Lock()
+
+    def close(self) -> None:
+        """Take no more: what was added before is all that there will be."""
+        with self._lock:
+            self._is_closed = True
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -84,9 +93,12 @@ class Buffer:
         return len(self._waiting) >= self.options.at_once
 
     def add(self, event: Mapping[str, Any]) -> None:
-        """As it will be sent. Raises ValueError or TypeError for what JSON cannot hold: it would stop all behind it."""
+        """As it will be sent. Raises ValueError or TypeError for what JSON cannot hold: it would stop all behind it;
+        and RuntimeError once it is closed."""
         kept: Event = json.loads(json_of(completed(event)))
         with self._lock:
+            if self._is_closed:
+                raise RuntimeError("The client is closed.")
             self._waiting.append(kept)
 
     def events(self) -> list[Event]:
@@ -117,10 +129,6 @@ class Buffer:
             except Exception:
                 logger.exception("on_refused failed")
 
-    def clear(self) -> None:
-        with self._lock:
-            self._waiting.clear()
-
     def _drop(self, n: int) -> None:
         with self._lock:
             for _ in range(min(n, len(self._waiting))):
@@ -132,16 +140,25 @@ def halved(batch: list[Event]) -> int:
 
 
 class EventQueue:
-    """Used from any number of threads; `send` sends one batch and raises ForecourtError."""
+    """Used from any number of threads, and in forked processes; `send` sends one batch and raises ForecourtError."""
 
     def __init__(self, send: Callable[[list[Event]], Recorded], options: QueueOptions) -> None:
         self._send = send
         self._buffer = Buffer(options)
+        self._is_closed = False
+        self._begin()
+        begin_anew_when_forked(self)
+
+    def _begin(self) -> None:
         self._sending = threading.Lock()
+        self._starting = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._process = os.getpid()
-        self._is_closed = False
+
+    def forked(self) -> None:
+        """A forked process has no thread, and leaves the events that it copied to the process that took them."""
+        self._buffer.forked()
+        self._begin()
 
     def __len__(self) -> int:
         """Events that are yet to be sent."""
@@ -153,8 +170,6 @@ class EventQueue:
 
     def add(self, event: Mapping[str, Any]) -> None:
         """Take an event to send it soon. Raises ForecourtError only where `limit` events wait and cannot be sent."""
-        if self._is_closed:
-            raise RuntimeError("The client is closed.")
         self._start()
         if self._buffer.is_full:
             self.flush()
@@ -176,23 +191,26 @@ class EventQueue:
 
     def close(self) -> None:
         """Send what waits and take no more. Where that fails the error is raised and `unsent` has the events."""
-        self._is_closed = True
+        with self._starting:
+            self._is_closed = True
+            thread = self._thread
+        self._buffer.close()
         self._wake.set()
-        if self._thread and self._process == os.getpid():
-            self._thread.join()
-        atexit.unregister(self._at_exit)
+        if thread:
+            thread.join()
+        atexit.unregister(self._try_to_flush)
         self.flush()
 
     def _start(self) -> None:
-        """The thread, once there is something for it to do; a forked process has none, and leaves the events that it
-        copied to the process that took them."""
-        if self._process != os.getpid():
-            self._buffer.clear()
-            self._sending, self._thread, self._process = threading.Lock(), None, os.getpid()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="forecourt-events", daemon=True)
-            self._thread.start()
-            atexit.register(self._at_exit)
+        """The thread, once there is something for it to do: one, however many threads add at the same time."""
+        with self._starting:
+            if self._is_closed:
+                raise RuntimeError("The client is closed.")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="forecourt-events", daemon=True)
+                self._thread.start()
+                atexit.unregister(self._try_to_flush)  # of the process that this one was forked from
+                atexit.register(self._try_to_flush)  # for a program that ends without closing the client
 
     def _work(self) -> None:
         while not self._is_closed:
@@ -208,11 +226,6 @@ class EventQueue:
             logger.warning("%d events wait: %s", len(self), problem)
         except Exception:  # an answer that is none: whatever it was, the next attempt may be better
             logger.exception("%d events wait", len(self))
-
-    def _at_exit(self) -> None:
-        """A program that ends without closing the client."""
-        if self._process == os.getpid():
-            self._try_to_flush()
 
 
 class AsyncEventQueue:
@@ -261,6 +274,7 @@ class AsyncEventQueue:
     async def close(self) -> None:
         """Send what waits and take no more. Where that fails the error is raised and `unsent` has the events."""
         self._is_closed = True
+        self._buffer.close()
         self._wake.set()
         if self._task:
             await self._task
