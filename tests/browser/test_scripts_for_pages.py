@@ -124,3 +124,26 @@ def test_no_car_brings_a_script_into_a_page(page, cars):
     assert page.locator("li img[onerror]").count() == 0
     assert page.locator("[href^=javascript], [src^=javascript]").count() == 0
     assert page.get_by_text("<img src=x").count() == 1
+
+
+def test_an_element_that_a_page_moves_has_one_list_and_one_that_failed_asks_again(page, cars):
+    page.goto("/list")
+    page.wait_for_selector(".forecourt-card")
+    move = "let main = document.body.appendChild(document.createElement('main')); main.append({})"
+    page.evaluate(move.format("document.querySelector('forecourt-list')"))
+    page.evaluate(  # while it is being filled
+        "let other = Object.assign(document.createElement('forecourt-list'), {id: 'other'});"
+        "other.setAttribute('k', 3);"
+        "document.body.append(other); document.querySelector('main').append(other)"
+    )
+    page.wait_for_selector("#other .forecourt-card")
+    page.wait_for_timeout(300)
+    elements = "[...document.querySelectorAll('forecourt-list')]"
+    assert page.evaluate(f"{elements}.map((each) => each.querySelectorAll('ol').length)") == [1, 1]
+    assert page.locator("li").count() == 5
+    page.context.set_offline(True)
+    page.get_by_text("Show more").click()
+    page.wait_for_function("!document.querySelector('.forecourt-more').disabled")
+    page.context.set_offline(False)
+    page.get_by_text("Show more").click()
+    page.wait_for_function("document.querySelectorAll('li').length === 7")

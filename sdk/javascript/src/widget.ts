@@ -34,8 +34,12 @@ const CARD = `<a class="forecourt-card" data-href="url"><img data-src="photo_url
 class ForecourtList extends HTMLElement {
   private readonly passing = crypto.randomUUID();
   private next: string | null = null;
+  private isAsked = false;
 
+  /** Called again when a page moves the element: it keeps its list then. */
   connectedCallback(): void {
+    if (this.isAsked) return;
+    this.isAsked = true;
     void this.show(this.address());
   }
 
@@ -60,6 +64,8 @@ class ForecourtList extends HTMLElement {
       if (!answer.ok) throw new Error(`${answer.status}: ${(await answer.json()).error?.message}`);
       this.render((await answer.json()) as Page);
     } catch (error) {
+      this.querySelector(":scope > .forecourt-more")?.removeAttribute("disabled");
+      this.isAsked = this.querySelector(":scope > .forecourt-list") !== null;
       this.dispatchEvent(new CustomEvent("forecourt:error", { detail: error, bubbles: true }));
     }
   }
