@@ -14,6 +14,7 @@ No Django: the engine and the reading of rows know attributes without a database
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -175,7 +176,7 @@ class Moment(Attribute):
 
 @dataclass(frozen=True, kw_only=True)
 class Addresses(Attribute):
-    """Several web addresses, in their order; an empty tuple where there are none.
+    """Several web addresses, in their order; an empty tuple where there are none. ``is_web_address`` says what is one.
 
     Attributes:
         at_most: How many of them are kept.
@@ -350,6 +351,18 @@ def is_month(value: int) -> bool:
     """Whether a number is a stored month of a car."""
     year, month = year_and_month(value)
     return 1885 <= year <= 2100 and 1 <= month <= 12
+
+
+_WEB_ADDRESS = re.compile(
+    r"https?://(?:[^\s/?#@,\"<>]+@)?(?:localhost|\[[0-9a-f:.]+\]|[\w-]+(?:\.[\w-]+)+)\.?(?::[0-9]{1,5})?"
+    r"(?:[/?#][^\s\"<>\x00-\x1f\x7f]*)?",
+    re.IGNORECASE,
+)
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text is an address that a browser opens: of http or https, and nothing else."""
+    return bool(_WEB_ADDRESS.fullmatch(text))
 
 
 def declare(namespace: dict[str, Any], fields: Mapping[str, tuple[str, Any]]) -> None:

@@ -493,8 +493,12 @@ SPECTACULAR_SETTINGS = {
     "PREPROCESSING_HOOKS": ["recommender_site.http.openapi.strip_final_slash"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "recommender_site.http.openapi.say_where_words_are_read",
+        "recommender_site.http.openapi.say_which_bodies_are_needed",
         "recommender_site.http.openapi.describe_errors",
+        "recommender_site.http.openapi.call_no_class_as_its_field",
         "recommender_site.http.openapi.drop_empty_defaults",
+        "recommender_site.http.openapi.say_defaults_of_bodies_in_words",
         "recommender_site.http.openapi.say_types_of_nullable_values",
         "recommender_site.http.openapi.say_who_may",
     ],

@@ -108,7 +108,7 @@ class Language:
 
     def union(self, types: list[str]) -> str:
         parts = [part for each in types for part in each.split(" | ")]
-        return " | ".join(dict.fromkeys(parts))
+        return " | ".join(sorted(dict.fromkeys(parts), key=lambda part: part == self.null))
 
     def _plain(self, schema: Schema, is_sent: bool) -> str:
         if "$ref" in schema:

@@ -7,12 +7,12 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.validators import URLValidator
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from catalog.attributes import ADDRESSES, LONGEST_MONTH, NUMBERS, Addresses, Number, is_month, month_as_text
 from catalog.imports import quantities
+from catalog.web_addresses import check_address, checked_addresses
 
 
 class MonthField(forms.Field):
@@ -38,34 +38,12 @@ class MonthField(forms.Field):
 class AddressesField(forms.Field):
     """Web addresses, one a line."""
 
-    default_error_messages = {
-        "no_address": "“%(address)s” is no web address.",
-        "too_long": "“%(address)s…” has more than %(number)d characters.",
-        "too_many": "At most %(number)d are kept.",
-    }
-
     def __init__(self, addresses: Addresses, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._addresses = addresses
-        self._is_address = URLValidator(schemes=["http", "https"])
 
     def to_python(self, value: Any) -> list[str]:
-        lines = dict.fromkeys(line.strip() for line in str(value or "").splitlines())
-        found = [line for line in lines if line]
-        for address in found:
-            self._check(address)
-        if len(found) > self._addresses.at_most:
-            raise ValidationError(self.error_messages["too_many"], params={"number": self._addresses.at_most})
-        return found
-
-    def _check(self, address: str) -> None:
-        if len(address) > self._addresses.max_length:
-            params = {"address": address[:80], "number": self._addresses.max_length}
-            raise ValidationError(self.error_messages["too_long"], params=params)
-        try:
-            self._is_address(address)
-        except ValidationError:
-            raise ValidationError(self.error_messages["no_address"], params={"address": address[:80]}) from None
+        return checked_addresses(self._addresses, str(value or "").splitlines())
 
     def prepare_value(self, value: Any) -> Any:
         is_list = isinstance(value, Iterable) and not isinstance(value, str)
@@ -73,6 +51,16 @@ class AddressesField(forms.Field):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return bool(super().has_changed(self.prepare_value(initial), data))
+
+
+class AddressField(forms.CharField):
+    """One web address."""
+
+    def clean(self, value: Any) -> str:
+        address: str = super().clean(value)
+        if address:
+            check_address(address, self.max_length or len(address))
+        return address
 
 
 def month_field(number: Number) -> MonthField:
@@ -95,4 +83,6 @@ def form_field_of(column: str) -> forms.Field | None:
     addresses = {each.column: each for each in ADDRESSES}
     if column in months:
         return month_field(months[column])
+    if column == "url":
+        return AddressField(label="Address", required=False, max_length=1000, widget=UnfoldAdminTextInputWidget)
     return addresses_field(addresses[column]) if column in addresses else None

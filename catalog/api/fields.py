@@ -23,6 +23,7 @@ from catalog.imports.vocabulary import VOCABULARIES, colour_of
 from catalog.models import Seller
 from web.strict import KnownFieldsSerializer
 
+LONGEST_WORD = 100
 WORDS_AT_MOST = 50  # in one filter; more than any form offers
 PRICE_AT_MOST = 9_999_999_999  # what the column holds
 HALF_THE_EQUATOR_KM = 20_038
@@ -160,9 +161,19 @@ class WordsFieldSchema(OpenApiSerializerFieldExtension):
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
         item: dict[str, Any] = dict(self.target.item_schema)
         if isinstance(self.target, ChoicesField):
-            item = build_choice_field(serializers.ChoiceField(self.target.choices))
+            item = or_any_word(build_choice_field(serializers.ChoiceField(self.target.choices)))
         words = {"type": "array", "items": item, "maxItems": self.target.at_most}
         return words if auto_schema.method == "GET" else {"oneOf": [words, item]}
+
+
+def or_any_word(choice: dict[str, Any]) -> dict[str, Any]:
+    """The description of a choice that is read from other words too."""
+    return {"anyOf": [choice, {"type": "string", "maxLength": LONGEST_WORD}]}
+
+
+@extend_schema_field({"anyOf": [{"type": "number"}, {"type": "string", "format": "decimal"}]})
+class AmountField(serializers.DecimalField):
+    """An exact amount of money, as a number or as a text."""
 
 
 class PriceField(FiniteFloatField):

@@ -9,9 +9,24 @@ from typing import Any
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from catalog.api.fields import AS_A_MONTH, AnyField, CountField, FiniteFloatField, MonthField, QuestionSerializer
+from catalog.api.fields import (
+    AS_A_MONTH,
+    AmountField,
+    AnyField,
+    CountField,
+    FiniteFloatField,
+    MonthField,
+    QuestionSerializer,
+)
 from catalog.api.references import SOURCE_HELP, ExternalIdField, SourceField
-from catalog.api.stock_fields import CurrencyField, DistanceField, WordField
+from catalog.api.stock_fields import (
+    CurrencyField,
+    DistanceField,
+    WebAddressesField,
+    WebAddressField,
+    WordField,
+    as_refused_by_api,
+)
 from catalog.attributes import (
     ADDRESSES,
     ATTRIBUTES,
@@ -29,8 +44,9 @@ from catalog.imports.known import KnownNames
 from catalog.imports.names import name_car
 from catalog.imports.quantities import Unreadable
 from catalog.imports.rows import ListingRow, read_vin
-from catalog.imports.vocabulary import colour_of
+from catalog.imports.vocabulary import colour_of, damage_in_title
 from catalog.models import Listing, Seller
+from catalog.web_addresses import check_number
 from web.strict import KnownFieldsSerializer
 
 LISTINGS_PER_REQUEST = 1000
@@ -48,6 +64,7 @@ CUT_AT = {  # letters of a text that are kept
 }  # fmt: skip
 
 
+PHOTOS = next(each for each in ADDRESSES if each.name == "photos")
 PICTURES = {"photo_url", *(each.column for each in ADDRESSES)}
 
 
@@ -93,10 +110,7 @@ def field_to_write(attribute: AnyAttribute) -> AnyField:
         return WordField(CHOICES[attribute.name], attribute.name, default="", help_text=about)
     unknown: dict[str, Any] = {"required": False, "allow_null": True, "help_text": attribute.about}
     if isinstance(attribute, Addresses):
-        address = serializers.URLField(max_length=attribute.max_length)
-        return serializers.ListField(
-            child=address, default=list, max_length=attribute.at_most, help_text=attribute.about
-        )
+        return WebAddressesField(attribute)
     if isinstance(attribute, Moment):
         return PostedField(**unknown)
     return number_to_write(attribute, unknown)
@@ -111,7 +125,7 @@ def number_to_write(attribute: Number, unknown: dict[str, Any]) -> AnyField:
     if attribute.kind == "fraction":
         return FiniteFloatField(min_value=0, max_value=attribute.largest, **unknown)
     if attribute.kind == "money":
-        return serializers.DecimalField(max_digits=8, decimal_places=2, min_value=Decimal(0), **unknown)
+        return AmountField(max_digits=8, decimal_places=2, min_value=Decimal(0), **unknown)
     return CountField(max_value=attribute.holds_at_most, **unknown)
 
 
@@ -184,17 +198,16 @@ class ListingInSerializer(KnownFieldsSerializer):
     description = CutField(CUT_AT["description"])
     tags = serializers.ListField(child=serializers.CharField(max_length=80), default=list, max_length=50)
     year = CountField(min_value=1885, max_value=2100, required=False, allow_null=True)
-    price = serializers.DecimalField(
-        max_digits=12, decimal_places=2, min_value=Decimal("0.01"), required=False, allow_null=True
-    )
+    price = AmountField(max_digits=12, decimal_places=2, min_value=Decimal("0.01"), required=False, allow_null=True)
     currency = CurrencyField(default="", max_length=40, help_text="The market's, when left out.")
     vars().update({attribute.column: field_to_write(attribute) for attribute in ATTRIBUTES})
-    photo_url = serializers.URLField(
-        max_length=500, default="", allow_blank=True, help_text="The first of the photos; alone it is all of them."
+    photo_url = WebAddressField(
+        max_length=PHOTOS.max_length,
+        default="",
+        allow_blank=True,
+        help_text="The first of the photos; alone it is all of them.",
     )
-    url = serializers.URLField(
-        max_length=1000, default="", allow_blank=True, help_text="The page of the advertisement."
-    )
+    url = WebAddressField(max_length=1000, default="", allow_blank=True, help_text="The page of the advertisement.")
     place = CutField(CUT_AT["place"])
     latitude = FiniteFloatField(min_value=-90, max_value=90, required=False, allow_null=True)
     longitude = FiniteFloatField(min_value=-180, max_value=180, required=False, allow_null=True)
@@ -238,6 +251,12 @@ class ListingInSerializer(KnownFieldsSerializer):
             raise serializers.ValidationError({"latitude": _("latitude and longitude go together")})
         if attrs["seller_id"] and not attrs["seller_name"]:
             raise serializers.ValidationError({"seller_name": _("is needed beside a seller_id")})
+        try:
+            as_refused_by_api(check_number, PHOTOS, photos_in(attrs))
+        except serializers.ValidationError as refusal:
+            raise serializers.ValidationError({PHOTOS.column: refusal.detail}) from None
+        if not attrs["damage"] and (damage := damage_in_title(attrs["title"])):  # as a file is read
+            attrs |= {"damage": damage, "cleared": [name for name in attrs["cleared"] if name != "damage"]}
         self._check_names(attrs)
         return attrs
 
@@ -257,7 +276,7 @@ class ListingInSerializer(KnownFieldsSerializer):
         name = name_car(attrs["brand"] or attrs["make"], attrs["model"], attrs["title"])
         others = ("brand", "make", "model", "seller_type", "cleared", "notes")
         plain = {key: value for key, value in attrs.items() if key not in others}
-        photos = tuple(dict.fromkeys(filter(None, (attrs["photo_url"], *attrs["photos"]))))
+        photos = tuple(photos_in(attrs))
         plain |= {"photos": photos, "photo_url": next(iter(photos), "")}
         if plain.get("year") is None and (registered := plain.get("first_registration")):
             plain["year"] = year_and_month(registered)[0]
@@ -270,6 +289,11 @@ class ListingInSerializer(KnownFieldsSerializer):
             model_slug=name.model_slug,
             built_title=name.title,
         )
+
+
+def photos_in(attrs: Mapping[str, Any]) -> list[str]:
+    """All that a client sends of photos, each once, the main one first."""
+    return list(dict.fromkeys(filter(None, (attrs["photo_url"], *attrs[PHOTOS.column]))))
 
 
 class ListingsInSerializer(KnownFieldsSerializer):
@@ -376,7 +400,7 @@ class ListingChangeSerializer(KnownFieldsSerializer):
     """What can be changed about one listing; at least one of the two."""
 
     status = WordField(Listing.Status, "status", required=False, help_text=ANY_WORD)
-    price = serializers.DecimalField(max_digits=12, decimal_places=2, min_value=Decimal("0.01"), required=False)
+    price = AmountField(max_digits=12, decimal_places=2, min_value=Decimal("0.01"), required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs:

@@ -18,7 +18,17 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from catalog.attributes import ADDRESSES, ATTRIBUTES, BY_NAME, Addresses, Category, Moment, Number, declare
+from catalog.attributes import (
+    ADDRESSES,
+    ATTRIBUTES,
+    BY_NAME,
+    Addresses,
+    Category,
+    Moment,
+    Number,
+    declare,
+    is_web_address,
+)
 from catalog.imports import quantities
 from catalog.imports.headings import (
     Column,
@@ -56,7 +66,7 @@ MAX_TAGS = 50
 ID_LENGTH = 255
 PLACE_LENGTH = 120
 SELLER_LENGTH = 200
-URL_LENGTH = 500
+URL_LENGTH = 1000  # of the page of an advertisement
 MAX_ANNUAL_TAX = Decimal("999999.99")
 STRAY_TAX_UP_TO = 2_000  # a larger amount of money in a wrong column could be anything
 MILES_MARKETS = frozenset(["GBP", "USD"])
@@ -407,26 +417,24 @@ def _read_tags(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag for tag in tags if tag and not is_missing(tag)))[:MAX_TAGS]
 
 
-def _read_addresses(at_most: int, text: str) -> tuple[str, ...]:
+def _read_addresses(at_most: int, max_length: int, text: str) -> tuple[str, ...]:
     """The valid addresses of a cell, in their order; what is none is left out."""
     pieces = [piece.strip("\"'[]{}") for piece in re.split(r"[\s;|]+|,(?=\s*[\"']?(?:https?:)?//)|,\s", text.strip())]
     addresses = [f"https:{piece}" if piece.startswith("//") else piece for piece in pieces]
-    found = tuple(dict.fromkeys(address.rstrip(",") for address in addresses if _is_web_address(address)))
+    found = tuple(
+        dict.fromkeys(address for address in (each.rstrip(",") for each in addresses) if is_web_address(address))
+    )
     if not found:
         raise Unreadable("not a web address")
-    short = tuple(address for address in found if len(address) <= URL_LENGTH)
+    short = tuple(address for address in found if len(address) <= max_length)
     if not short:
-        raise Unreadable(f"an address of more than {URL_LENGTH} characters")
+        raise Unreadable(f"an address of more than {max_length} characters")
     return short[:at_most]
 
 
 def _read_url(text: str) -> str:
     """The first valid address of a cell that may hold several."""
-    return _read_addresses(1, text)[0]
-
-
-def _is_web_address(address: str) -> bool:
-    return bool(re.match(r"https?://[^\s/,\"'<>]+\.[^\s\"'<>]+$", address.rstrip(","), re.IGNORECASE))
+    return _read_addresses(1, URL_LENGTH, text)[0]
 
 
 def _read_price(currency_of_column: str, unit: str, text: str) -> Money | None:
@@ -820,7 +828,7 @@ class RowReader:
             case Moment():
                 return self._read_moment
             case Addresses():
-                return partial(_read_addresses, attribute.at_most)
+                return partial(_read_addresses, attribute.at_most, attribute.max_length)
         return partial(_read_word, column.field)
 
     def _readers_in_units(self, column: Column) -> dict[str, Callable[[str], Any]]:

@@ -60,7 +60,7 @@ SEARCH_ANSWER = {
     "rest": "tow bar",
     "is_rest_found": True,
     "facets": {
-        **{name: [] for name in ("model", "gearbox", "body", "drive", "colour", "seller_type")},
+        **{name: [] for name in ("model", "gearbox", "body", "drive", "colour", "condition", "damage", "seller_type")},
         "brand": [{"value": "skoda", "count": 1}],
         "fuel": [{"value": "petrol", "count": 1}],
     },

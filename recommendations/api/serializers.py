@@ -11,6 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog.api.fields import (
+    AmountField,
     AnyField,
     BrandsField,
     ChoicesField,
@@ -410,7 +411,7 @@ class EventSerializer(OriginSerializer):
         help_text="Of a `view`: for how long the page was looked at. Send the view when the page is left, or once more "
         "with this.",
     )  # fmt: skip
-    value = serializers.DecimalField(
+    value = AmountField(
         max_digits=12, decimal_places=2, required=False, allow_null=True, min_value=0,
         help_text="With an API key, of a contact or a sale: what it is worth to you, in the market's currency. "
         "Experiments add it up.",

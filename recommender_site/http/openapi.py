@@ -4,6 +4,8 @@ The shape of an error is made in one place (errors.py), so it is described in on
 the finished schema. A description that a view gives for a status of its own is kept.
 """
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +13,13 @@ from drf_spectacular.authentication import SessionScheme
 from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
+from catalog.api.fields import or_any_word
+from catalog.api.stock_fields import READS_WORDS
 from web.errors import error_body
 
 Schema = dict[str, Any]
+REFERENCE = "#/components/schemas/"
+OF_NOTHING = (f"{REFERENCE}NullEnum", f"{REFERENCE}BlankEnum")
 
 ERROR_SCHEMA: Schema = {
     "type": "object",
@@ -98,6 +104,17 @@ def drop_empty_defaults(result: Schema, generator: Any, request: Any, public: bo
     return result
 
 
+def say_defaults_of_bodies_in_words(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """A post-processing hook: openapi-typescript takes a field with a default for one that has to be sent."""
+    for schema in _sent_in_bodies(result):
+        for field in schema.get("properties", {}).values():
+            default = field.pop("default", None)
+            if default not in (None, "", [], {}):
+                about = field.get("description", "")
+                field["description"] = f"{about} Left out: `{json.dumps(default)}`.".strip()
+    return result
+
+
 def say_types_of_nullable_values(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
     """A post-processing hook: OpenAPI 3.0 lets a schema be nullable only where it names its type.
 
@@ -111,7 +128,53 @@ def say_types_of_nullable_values(result: Schema, generator: Any, request: Any, p
                 schema["type"] = types.pop()
             else:
                 del schema["nullable"]
+                if len(types) > 1 and "anyOf" in schema:
+                    schema["anyOf"] = [{**part, "nullable": True} for part in schema["anyOf"]]
     return result
+
+
+def say_where_words_are_read(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """A post-processing hook, for when enums have names: a choice that is read from other words too takes any text."""
+    for schema in list(_schemas_in(result)):
+        if schema.pop(READS_WORDS, False):
+            forms = [part for several in ("allOf", "oneOf") for part in schema.pop(several, [])]
+            choices = [part for part in forms if part.get("$ref") not in OF_NOTHING]
+            if not forms:
+                choices = [{name: schema.pop(name) for name in ("type", "enum")}]
+            schema.update(or_any_word(choices[0]))
+            if len(choices) < len(forms):
+                schema["nullable"] = True
+    return result
+
+
+def say_which_bodies_are_needed(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """A post-processing hook: a body whose every form has a required field, or is a list, may not be left out."""
+    components = result.get("components", {}).get("schemas", {})
+    for path in result["paths"].values():
+        for operation in path.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                if _is_needed(content["schema"], components):
+                    operation["requestBody"]["required"] = True
+    return result
+
+
+def call_no_class_as_its_field(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """A post-processing hook: a schema with a field of its own name gets a title.
+
+    Generators name classes by it, and openapi-python-client a variable by the class, beside one for each field.
+    """
+    for name, schema in result.get("components", {}).get("schemas", {}).items():
+        if re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() in schema.get("properties", {}):
+            schema.setdefault("title", f"{name}Body")
+    return result
+
+
+def _is_needed(schema: Schema, components: Schema) -> bool:
+    if "$ref" in schema:
+        schema = components[schema["$ref"].rpartition("/")[2]]
+    if forms := [*schema.get("oneOf", []), *schema.get("anyOf", [])]:
+        return all(_is_needed(form, components) for form in forms)
+    return bool(schema.get("required")) or schema.get("type") == "array"
 
 
 def say_who_may(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
@@ -131,6 +194,21 @@ def _schemas_in(value: Any) -> Iterator[Schema]:
     elif isinstance(value, list):
         for each in value:
             yield from _schemas_in(each)
+
+
+def _sent_in_bodies(result: Schema) -> Iterator[Schema]:
+    """Every schema that a body is made of, components included, each once."""
+    components = result.get("components", {}).get("schemas", {})
+    waiting = [operation["requestBody"] for path in result["paths"].values() for operation in path.values()
+               if "requestBody" in operation]  # fmt: skip
+    seen: set[str] = set()
+    while waiting:
+        for schema in _schemas_in(waiting.pop()):
+            yield schema
+            name = schema.get("$ref", "")
+            if isinstance(name, str) and name and name not in seen:
+                seen.add(name)
+                waiting.append(components[name.rpartition("/")[2]])
 
 
 def _parts_of(schema: Schema, components: Schema) -> list[Schema]:
@@ -166,7 +244,7 @@ def _describe(response: Schema, status: str) -> None:
     if status in HEADERS:
         response["headers"] = HEADERS[status]
     content = response.setdefault("content", {}).setdefault("application/json", {})
-    content["schema"] = {"$ref": "#/components/schemas/Error"}
+    content["schema"] = {"$ref": f"{REFERENCE}Error"}
     content.setdefault("example", error_body(int(status), *EXAMPLES.get(status, ("", {}))))
 
 

@@ -229,3 +229,32 @@ def test_two_digits_of_a_registration_are_no_year_to_come(text, month, tmp_path)
     path.write_text(f"id,make,model,year,price,first registration\n7,VW,Golf,1998,900,{text}\n")
     import_listings(path=path, options=ImportOptions(source="shop"))
     assert Listing.objects.get(external_id="7").first_registration == month
+
+
+@pytest.mark.parametrize("way", ["post", "put", "patch", "file"])
+def test_damage_that_a_title_owns_up_to_is_read_whatever_way_it_comes(shop, tmp_path, way):
+    titles = {
+        "Golf 1.4 Unfallwagen": "damaged", "Golf CAT S": "written_off", "Golf spares or repair": "damaged",
+        "Golf non runner": "damaged", "Golf unfallfrei": "", "Golf Kombi": "",
+    }  # fmt: skip
+    for title, damage in titles.items():
+        Listing.objects.all().delete()
+        if way == "file":
+            listing = imported(tmp_path, f"id,make,model,price,title\n7,VW,Golf,9000,{title}\n")
+        elif way == "patch":
+            sent(shop)
+            assert shop.patch(LISTINGS, [{"external_id": "7", "title": title}]).status_code == 200
+            listing = Listing.objects.get()
+        elif way == "put":
+            named = {name: value for name, value in CAR.items() if name != "external_id"}
+            assert shop.put(f"{LISTINGS}/by-external-id/7", {**named, "title": title}).status_code < 300
+            listing = Listing.objects.get()
+        else:
+            listing = sent(shop, title=title)
+        assert listing.damage == damage, title
+
+
+def test_what_a_client_says_of_damage_goes_before_its_title(shop):
+    assert sent(shop, title="Golf CAT S", damage="repaired").damage == "repaired"
+    assert sent(shop, title="Golf CAT S", damage=None).damage == "written_off"
+    assert sent(shop, title="Golf Kombi", damage=None).damage == ""

@@ -18,14 +18,13 @@ export interface AlertSettings {
 
 /** What a guest did, and who they are. */
 export interface Beacon {
-  /** Record the events that are right, though others are not. */
+  /** Record the events that are right, though others are not. Left out: `true`. */
   partial?: boolean;
   /** As the header `X-Visitor-Key` has it elsewhere. */
   visitor_key: string;
   events: Array<Event>;
 }
 
-/** * `hatchback` - Hatchback * `saloon` - Saloon * `estate` - Estate * `suv` - SUV * `coupe` - Coupé * `convertible` - Convertible * `mpv` - MPV * `pickup` - Pickup * `van` - Van * `other` - Other */
 export type Body = "hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other";
 
 export interface Buyer {
@@ -174,7 +173,7 @@ export interface CompleteSet {
   /** Your id of the seller whose set it is. */
   seller_id?: string;
   external_ids: Array<string>;
-  /** Withdraw even if it is much of the set. */
+  /** Withdraw even if it is much of the set. Left out: `false`. */
   confirm?: boolean;
 }
 
@@ -201,7 +200,6 @@ export interface CompletionsAnswer {
   completions: Array<Completion>;
 }
 
-/** * `new` - New * `used` - Used * `demo` - Ex-demo or pre-registered */
 export type Condition = "new" | "used" | "demo";
 
 /** A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them. */
@@ -213,7 +211,6 @@ export interface Credentials {
   code?: string;
 }
 
-/** * `none` - Accident-free * `repaired` - Damage repaired * `damaged` - Damaged * `written_off` - Insurance write-off */
 export type Damage = "none" | "repaired" | "damaged" | "written_off";
 
 /** The query string of `get_car_by_reference`. */
@@ -228,7 +225,6 @@ export interface DetailQuestion {
   source?: string;
 }
 
-/** * `front` - Front-wheel drive * `rear` - Rear-wheel drive * `all` - All-wheel drive */
 export type Drive = "front" | "rear" | "all";
 
 /** The one shape of every error. */
@@ -359,21 +355,21 @@ export interface Filters {
   /** Name or slug, any case; several are alternatives. */
   model?: Array<string> | string;
   /** Several are alternatives. */
-  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other"> | "petrol" | "other";
+  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other" | string> | "petrol" | string;
   /** Several are alternatives. */
-  gearbox?: Array<"manual" | "automatic" | "semi_automatic"> | "manual" | "semi_automatic";
+  gearbox?: Array<"manual" | "automatic" | "semi_automatic" | string> | "manual" | string;
   /** Several are alternatives. */
-  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other"> | "hatchback" | "other";
+  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other" | string> | "hatchback" | string;
   /** Several are alternatives. */
-  drive?: Array<"front" | "rear" | "all"> | "front" | "all";
+  drive?: Array<"front" | "rear" | "all" | string> | "front" | string;
   /** Several are alternatives. */
   colour?: Array<string> | string;
   /** Several are alternatives. */
-  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  condition?: Array<"new" | "used" | "demo" | string> | "new" | string;
   /** Several are alternatives. */
-  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off" | string> | "none" | string;
   /** Several are alternatives. */
-  seller_type?: Array<"dealer" | "private"> | "dealer" | "private";
+  seller_type?: Array<"dealer" | "private" | string> | "dealer" | string;
   /** Several must all be present. */
   tag?: Array<string> | string;
   min_year?: number;
@@ -419,7 +415,7 @@ export interface Filters {
 /** The query string of `find_cars_similar_to_reference`. */
 export interface FindCarsSimilarToReferenceQuery {
   /** Several are alternatives. */
-  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other"> | "hatchback" | "other";
+  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other" | string> | "hatchback" | string;
   /** Name or slug, any case; several are alternatives. */
   brand?: Array<string> | string;
   /** With an API key: your id of the buyer this is about. */
@@ -427,21 +423,21 @@ export interface FindCarsSimilarToReferenceQuery {
   /** Several are alternatives. */
   colour?: Array<string> | string;
   /** Several are alternatives. */
-  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  condition?: Array<"new" | "used" | "demo" | string> | "new" | string;
   /** Several are alternatives. */
-  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off" | string> | "none" | string;
   /** The same as `min_doors` and `max_doors`. */
   doors?: number;
   /** Several are alternatives. */
-  drive?: Array<"front" | "rear" | "all"> | "front" | "all";
+  drive?: Array<"front" | "rear" | "all" | string> | "front" | string;
   /** Your id of the car. */
   external_id?: string;
   /** Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`. */
   first_registration?: string;
   /** Several are alternatives. */
-  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other"> | "petrol" | "other";
+  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other" | string> | "petrol" | string;
   /** Several are alternatives. */
-  gearbox?: Array<"manual" | "automatic" | "semi_automatic"> | "manual" | "semi_automatic";
+  gearbox?: Array<"manual" | "automatic" | "semi_automatic" | string> | "manual" | string;
   /** How many cars. */
   k?: number;
   /** With `lon` and `radius_km`. */
@@ -483,7 +479,7 @@ export interface FindCarsSimilarToReferenceQuery {
   /** The same as `min_seats` and `max_seats`. */
   seats?: number;
   /** Several are alternatives. */
-  seller_type?: Array<"dealer" | "private"> | "dealer" | "private";
+  seller_type?: Array<"dealer" | "private" | string> | "dealer" | string;
   /** Whose id that is. Left out: the source of the API key, or else LISTING_SOURCE. */
   source?: string;
   /** Several must all be present. */
@@ -495,7 +491,7 @@ export interface FindCarsSimilarToReferenceQuery {
 /** The query string of `find_similar_cars`. */
 export interface FindSimilarCarsQuery {
   /** Several are alternatives. */
-  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other"> | "hatchback" | "other";
+  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other" | string> | "hatchback" | string;
   /** Name or slug, any case; several are alternatives. */
   brand?: Array<string> | string;
   /** With an API key: your id of the buyer this is about. */
@@ -503,19 +499,19 @@ export interface FindSimilarCarsQuery {
   /** Several are alternatives. */
   colour?: Array<string> | string;
   /** Several are alternatives. */
-  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  condition?: Array<"new" | "used" | "demo" | string> | "new" | string;
   /** Several are alternatives. */
-  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off" | string> | "none" | string;
   /** The same as `min_doors` and `max_doors`. */
   doors?: number;
   /** Several are alternatives. */
-  drive?: Array<"front" | "rear" | "all"> | "front" | "all";
+  drive?: Array<"front" | "rear" | "all" | string> | "front" | string;
   /** Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`. */
   first_registration?: string;
   /** Several are alternatives. */
-  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other"> | "petrol" | "other";
+  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other" | string> | "petrol" | string;
   /** Several are alternatives. */
-  gearbox?: Array<"manual" | "automatic" | "semi_automatic"> | "manual" | "semi_automatic";
+  gearbox?: Array<"manual" | "automatic" | "semi_automatic" | string> | "manual" | string;
   /** How many cars. */
   k?: number;
   /** With `lon` and `radius_km`. */
@@ -555,7 +551,7 @@ export interface FindSimilarCarsQuery {
   /** The same as `min_seats` and `max_seats`. */
   seats?: number;
   /** Several are alternatives. */
-  seller_type?: Array<"dealer" | "private"> | "dealer" | "private";
+  seller_type?: Array<"dealer" | "private" | string> | "dealer" | string;
   /** Several must all be present. */
   tag?: Array<string> | string;
   /** The same as `min_year` and `max_year`. */
@@ -571,10 +567,8 @@ export interface ForgetMeQuery {
 /** * `instant` - As cars come, several in one message where they come together * `daily` - Once a day, in one message */
 export type FrequencyEnum = "instant" | "daily";
 
-/** * `petrol` - Petrol * `diesel` - Diesel * `hybrid` - Hybrid * `plugin_hybrid` - Plug-in hybrid * `electric` - Electric * `lpg` - LPG * `cng` - CNG * `ethanol` - Ethanol * `hydrogen` - Hydrogen * `other` - Other */
 export type Fuel = "petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other";
 
-/** * `manual` - Manual * `automatic` - Automatic * `semi_automatic` - Semi-automatic */
 export type Gearbox = "manual" | "automatic" | "semi_automatic";
 
 /** The query string of `get_alert_settings`. */
@@ -721,7 +715,7 @@ export interface ListListingsQuery {
   /** Whose id that is. Left out: the source of the API key, or else LISTING_SOURCE. */
   source?: string;
   /** Left out: of every status. */
-  status?: "draft" | "live" | "reserved" | "sold" | "withdrawn";
+  status?: "draft" | "live" | "reserved" | "sold" | "withdrawn" | string;
 }
 
 /** The query string of `list_saved_searches`. */
@@ -752,15 +746,15 @@ export interface ListingIn {
   /** The market's, when left out. */
   currency?: string;
   /** A text may name its unit: `37,442 miles`. */
-  mileage_km?: number | null;
+  mileage_km?: number | string | null;
   /** Any word for it that an import reads is understood. */
-  fuel?: Fuel | NullEnum;
+  fuel?: Fuel | string | null;
   /** Any word for it that an import reads is understood. */
-  gearbox?: Gearbox | NullEnum;
+  gearbox?: Gearbox | string | null;
   /** Any word for it that an import reads is understood. */
-  body?: Body | NullEnum;
+  body?: Body | string | null;
   /** Any word for it that an import reads is understood. */
-  drive?: Drive | NullEnum;
+  drive?: Drive | string | null;
   /** Cut at 30 letters, with a note. */
   colour?: string | null;
   power_kw?: number | null;
@@ -774,9 +768,9 @@ export interface ListingIn {
   /** Year and month: `2018-03`. */
   first_registration?: string | null;
   /** Any word for it that an import reads is understood. */
-  condition?: Condition | NullEnum;
+  condition?: Condition | string | null;
   /** `none` where the seller says so; empty where nothing is said. Any word for it that an import reads is understood. */
-  damage?: Damage | NullEnum;
+  damage?: Damage | string | null;
   /** When its source put the advertisement online. */
   posted_at?: Date | string | null;
   /** Web addresses, the main photo first. */
@@ -794,9 +788,9 @@ export interface ListingIn {
   /** Cut at 200 letters, with a note. */
   seller_name?: string;
   /** Any word for it that an import reads is understood. */
-  seller_type?: SellerTypeEnum;
+  seller_type?: SellerTypeEnum | string;
   /** A new listing with a price goes live by itself. Any word for it that an import reads is understood. */
-  status?: ListingStatusToSet;
+  status?: ListingStatusToSet | string;
 }
 
 export interface ListingKey {
@@ -823,7 +817,6 @@ export interface ListingReference {
 /** * `draft` - Draft * `live` - Live * `reserved` - Reserved * `sold` - Sold * `withdrawn` - Withdrawn * `expired` - Expired */
 export type ListingStatus = "draft" | "live" | "reserved" | "sold" | "withdrawn" | "expired";
 
-/** * `draft` - Draft * `live` - Live * `reserved` - Reserved * `sold` - Sold * `withdrawn` - Withdrawn */
 export type ListingStatusToSet = "draft" | "live" | "reserved" | "sold" | "withdrawn";
 
 /** A body, or a part of one, that holds nothing but its fields; ``also_known`` are other names for some of them. */
@@ -918,7 +911,7 @@ export interface PatchedBuyerChange {
 /** What can be changed about one listing; at least one of the two. */
 export interface PatchedListingChange {
   /** Any word for it that an import reads is understood. */
-  status?: ListingStatusToSet;
+  status?: ListingStatusToSet | string;
   price?: number | string;
 }
 
@@ -971,21 +964,21 @@ export interface PlacementQuestion {
   /** Name or slug, any case; several are alternatives. */
   model?: Array<string> | string;
   /** Several are alternatives. */
-  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other"> | "petrol" | "other";
+  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other" | string> | "petrol" | string;
   /** Several are alternatives. */
-  gearbox?: Array<"manual" | "automatic" | "semi_automatic"> | "manual" | "semi_automatic";
+  gearbox?: Array<"manual" | "automatic" | "semi_automatic" | string> | "manual" | string;
   /** Several are alternatives. */
-  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other"> | "hatchback" | "other";
+  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other" | string> | "hatchback" | string;
   /** Several are alternatives. */
-  drive?: Array<"front" | "rear" | "all"> | "front" | "all";
+  drive?: Array<"front" | "rear" | "all" | string> | "front" | string;
   /** Several are alternatives. */
   colour?: Array<string> | string;
   /** Several are alternatives. */
-  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  condition?: Array<"new" | "used" | "demo" | string> | "new" | string;
   /** Several are alternatives. */
-  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off" | string> | "none" | string;
   /** Several are alternatives. */
-  seller_type?: Array<"dealer" | "private"> | "dealer" | "private";
+  seller_type?: Array<"dealer" | "private" | string> | "dealer" | string;
   /** Several must all be present. */
   tag?: Array<string> | string;
   min_year?: number;
@@ -1028,8 +1021,9 @@ export interface PlacementQuestion {
   radius_km?: number;
   /** How many cars; left out, as many as the placement is made for. */
   k?: number;
+  /** Left out: `"hybrid"`. */
   source?: SourceEnum;
-  /** The spot on the site; see the admin. */
+  /** The spot on the site; see the admin. Left out: `"home"`. */
   placement?: string;
 }
 
@@ -1178,9 +1172,9 @@ export interface Questionnaire {
   budget_min?: number | null;
   /** In the market's currency. */
   budget_max?: number | null;
-  bodies?: Array<Body>;
-  fuels?: Array<Fuel>;
-  gearboxes?: Array<Gearbox>;
+  bodies?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other" | string>;
+  fuels?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other" | string>;
+  gearboxes?: Array<"manual" | "automatic" | "semi_automatic" | string>;
   /** Name or slug, any case. */
   brands?: Array<string>;
   /** What the car is for. */
@@ -1230,7 +1224,7 @@ export interface RecommendCarsQuery {
   /** The `list_id` of a list of this buyer: the answer is its next page, the following `k` cars of the same question. Only `k` and what to exclude may be asked along with it; anything else must be as it was. */
   after?: string;
   /** Several are alternatives. */
-  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other"> | "hatchback" | "other";
+  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other" | string> | "hatchback" | string;
   /** Name or slug, any case; several are alternatives. */
   brand?: Array<string> | string;
   /** With an API key: your id of the buyer this is about. */
@@ -1238,13 +1232,13 @@ export interface RecommendCarsQuery {
   /** Several are alternatives. */
   colour?: Array<string> | string;
   /** Several are alternatives. */
-  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  condition?: Array<"new" | "used" | "demo" | string> | "new" | string;
   /** Several are alternatives. */
-  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off" | string> | "none" | string;
   /** The same as `min_doors` and `max_doors`. */
   doors?: number;
   /** Several are alternatives. */
-  drive?: Array<"front" | "rear" | "all"> | "front" | "all";
+  drive?: Array<"front" | "rear" | "all" | string> | "front" | string;
   /** Cars to leave out, by our ids; up to 1,000. */
   exclude?: Array<number> | number;
   /** Cars to leave out, by your ids, one in each parameter; up to 1,000. */
@@ -1254,9 +1248,9 @@ export interface RecommendCarsQuery {
   /** Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`. */
   first_registration?: string;
   /** Several are alternatives. */
-  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other"> | "petrol" | "other";
+  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other" | string> | "petrol" | string;
   /** Several are alternatives. */
-  gearbox?: Array<"manual" | "automatic" | "semi_automatic"> | "manual" | "semi_automatic";
+  gearbox?: Array<"manual" | "automatic" | "semi_automatic" | string> | "manual" | string;
   /** How many cars; left out, as many as the placement is made for. */
   k?: number;
   /** With `lon` and `radius_km`. */
@@ -1298,7 +1292,7 @@ export interface RecommendCarsQuery {
   /** The same as `min_seats` and `max_seats`. */
   seats?: number;
   /** Several are alternatives. */
-  seller_type?: Array<"dealer" | "private"> | "dealer" | "private";
+  seller_type?: Array<"dealer" | "private" | string> | "dealer" | string;
   /** What the score may look at: the car itself, what like-minded buyers looked at, or both. */
   source?: "hybrid" | "content" | "collaborative";
   /** Several must all be present. */
@@ -1341,21 +1335,21 @@ export interface RecommendationsQuestion {
   /** Name or slug, any case; several are alternatives. */
   model?: Array<string> | string;
   /** Several are alternatives. */
-  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other"> | "petrol" | "other";
+  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other" | string> | "petrol" | string;
   /** Several are alternatives. */
-  gearbox?: Array<"manual" | "automatic" | "semi_automatic"> | "manual" | "semi_automatic";
+  gearbox?: Array<"manual" | "automatic" | "semi_automatic" | string> | "manual" | string;
   /** Several are alternatives. */
-  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other"> | "hatchback" | "other";
+  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other" | string> | "hatchback" | string;
   /** Several are alternatives. */
-  drive?: Array<"front" | "rear" | "all"> | "front" | "all";
+  drive?: Array<"front" | "rear" | "all" | string> | "front" | string;
   /** Several are alternatives. */
   colour?: Array<string> | string;
   /** Several are alternatives. */
-  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  condition?: Array<"new" | "used" | "demo" | string> | "new" | string;
   /** Several are alternatives. */
-  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off" | string> | "none" | string;
   /** Several are alternatives. */
-  seller_type?: Array<"dealer" | "private"> | "dealer" | "private";
+  seller_type?: Array<"dealer" | "private" | string> | "dealer" | string;
   /** Several must all be present. */
   tag?: Array<string> | string;
   min_year?: number;
@@ -1408,7 +1402,7 @@ export interface RecommendationsQuestion {
   k?: number;
   /** What the score may look at: the car itself, what like-minded buyers looked at, or both. */
   source?: SourceEnum;
-  /** The spot on the site; see the admin. */
+  /** The spot on the site; see the admin. Left out: `"home"`. */
   placement?: string;
 }
 
@@ -1538,15 +1532,15 @@ export interface Replacement {
   /** The market's, when left out. */
   currency?: string;
   /** A text may name its unit: `37,442 miles`. */
-  mileage_km?: number | null;
+  mileage_km?: number | string | null;
   /** Any word for it that an import reads is understood. */
-  fuel?: Fuel | NullEnum;
+  fuel?: Fuel | string | null;
   /** Any word for it that an import reads is understood. */
-  gearbox?: Gearbox | NullEnum;
+  gearbox?: Gearbox | string | null;
   /** Any word for it that an import reads is understood. */
-  body?: Body | NullEnum;
+  body?: Body | string | null;
   /** Any word for it that an import reads is understood. */
-  drive?: Drive | NullEnum;
+  drive?: Drive | string | null;
   /** Cut at 30 letters, with a note. */
   colour?: string | null;
   power_kw?: number | null;
@@ -1560,9 +1554,9 @@ export interface Replacement {
   /** Year and month: `2018-03`. */
   first_registration?: string | null;
   /** Any word for it that an import reads is understood. */
-  condition?: Condition | NullEnum;
+  condition?: Condition | string | null;
   /** `none` where the seller says so; empty where nothing is said. Any word for it that an import reads is understood. */
-  damage?: Damage | NullEnum;
+  damage?: Damage | string | null;
   /** When its source put the advertisement online. */
   posted_at?: Date | string | null;
   /** Web addresses, the main photo first. */
@@ -1580,9 +1574,9 @@ export interface Replacement {
   /** Cut at 200 letters, with a note. */
   seller_name?: string;
   /** Any word for it that an import reads is understood. */
-  seller_type?: SellerTypeEnum;
+  seller_type?: SellerTypeEnum | string;
   /** A new listing with a price goes live by itself. Any word for it that an import reads is understood. */
-  status?: ListingStatusToSet;
+  status?: ListingStatusToSet | string;
 }
 
 /** * `created` - created * `updated` - updated * `unchanged` - unchanged */
@@ -1615,7 +1609,7 @@ export interface SavedSearchIn {
   name?: string;
   /** What is asked for, in the parameters of our own search. */
   query: Filters;
-  /** New and cheaper cars that match reach the buyer. */
+  /** New and cheaper cars that match reach the buyer. Left out: `true`. */
   alerts?: boolean;
 }
 
@@ -1643,7 +1637,7 @@ export interface SearchAnswer {
 /** The query string of `search_cars`. */
 export interface SearchCarsQuery {
   /** Several are alternatives. */
-  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other"> | "hatchback" | "other";
+  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other" | string> | "hatchback" | string;
   /** Name or slug, any case; several are alternatives. */
   brand?: Array<string> | string;
   /** With an API key: your id of the buyer this is about. */
@@ -1651,21 +1645,21 @@ export interface SearchCarsQuery {
   /** Several are alternatives. */
   colour?: Array<string> | string;
   /** Several are alternatives. */
-  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  condition?: Array<"new" | "used" | "demo" | string> | "new" | string;
   /** Several are alternatives. */
-  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off" | string> | "none" | string;
   /** The same as `min_doors` and `max_doors`. */
   doors?: number;
   /** Several are alternatives. */
-  drive?: Array<"front" | "rear" | "all"> | "front" | "all";
+  drive?: Array<"front" | "rear" | "all" | string> | "front" | string;
   /** Count the values of each field. */
   facets?: boolean;
   /** Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`. */
   first_registration?: string;
   /** Several are alternatives. */
-  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other"> | "petrol" | "other";
+  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other" | string> | "petrol" | string;
   /** Several are alternatives. */
-  gearbox?: Array<"manual" | "automatic" | "semi_automatic"> | "manual" | "semi_automatic";
+  gearbox?: Array<"manual" | "automatic" | "semi_automatic" | string> | "manual" | string;
   /** With `lon` and `radius_km`. */
   lat?: number;
   /** Look for `q` as it stands; understand nothing. */
@@ -1713,7 +1707,7 @@ export interface SearchCarsQuery {
   /** The same as `min_seats` and `max_seats`. */
   seats?: number;
   /** Several are alternatives. */
-  seller_type?: Array<"dealer" | "private"> | "dealer" | "private";
+  seller_type?: Array<"dealer" | "private" | string> | "dealer" | string;
   /** Several must all be present. */
   tag?: Array<string> | string;
   /** The same as `min_year` and `max_year`. */
@@ -1733,7 +1727,6 @@ export interface SellerReference {
   source?: string;
 }
 
-/** * `dealer` - Dealer * `private` - Private */
 export type SellerTypeEnum = "dealer" | "private";
 
 export interface Sellers {
@@ -1765,7 +1758,7 @@ export interface SimilarAnswer {
 /** The query string of `find_cars_similar_to_reference`. */
 export interface SimilarQuestion {
   /** Several are alternatives. */
-  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other"> | "hatchback" | "other";
+  body?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other" | string> | "hatchback" | string;
   /** Name or slug, any case; several are alternatives. */
   brand?: Array<string> | string;
   /** With an API key: your id of the buyer this is about. */
@@ -1773,19 +1766,19 @@ export interface SimilarQuestion {
   /** Several are alternatives. */
   colour?: Array<string> | string;
   /** Several are alternatives. */
-  condition?: Array<"new" | "used" | "demo"> | "new" | "demo";
+  condition?: Array<"new" | "used" | "demo" | string> | "new" | string;
   /** Several are alternatives. */
-  damage?: Array<"none" | "repaired" | "damaged" | "written_off"> | "none" | "written_off";
+  damage?: Array<"none" | "repaired" | "damaged" | "written_off" | string> | "none" | string;
   /** The same as `min_doors` and `max_doors`. */
   doors?: number;
   /** Several are alternatives. */
-  drive?: Array<"front" | "rear" | "all"> | "front" | "all";
+  drive?: Array<"front" | "rear" | "all" | string> | "front" | string;
   /** Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`. */
   first_registration?: string;
   /** Several are alternatives. */
-  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other"> | "petrol" | "other";
+  fuel?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other" | string> | "petrol" | string;
   /** Several are alternatives. */
-  gearbox?: Array<"manual" | "automatic" | "semi_automatic"> | "manual" | "semi_automatic";
+  gearbox?: Array<"manual" | "automatic" | "semi_automatic" | string> | "manual" | string;
   /** How many cars. */
   k?: number;
   /** With `lon` and `radius_km`. */
@@ -1825,7 +1818,7 @@ export interface SimilarQuestion {
   /** The same as `min_seats` and `max_seats`. */
   seats?: number;
   /** Several are alternatives. */
-  seller_type?: Array<"dealer" | "private"> | "dealer" | "private";
+  seller_type?: Array<"dealer" | "private" | string> | "dealer" | string;
   /** Whose id that is. Left out: the source of the API key, or else LISTING_SOURCE. */
   source?: string;
   /** Several must all be present. */

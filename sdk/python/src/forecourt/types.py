@@ -33,7 +33,7 @@ class Beacon(TypedDict):
     """What a guest did, and who they are."""
 
     partial: NotRequired[bool]
-    """Record the events that are right, though others are not."""
+    """Record the events that are right, though others are not. Left out: `true`."""
     visitor_key: str
     """As the header `X-Visitor-Key` has it elsewhere."""
     events: list[Event]
@@ -194,7 +194,7 @@ class CompleteSet(TypedDict):
     """Your id of the seller whose set it is."""
     external_ids: list[str]
     confirm: NotRequired[bool]
-    """Withdraw even if it is much of the set."""
+    """Withdraw even if it is much of the set. Left out: `false`."""
 
 
 class Completed(TypedDict):
@@ -278,7 +278,7 @@ class Event(TypedDict):
     """The same, by your ids."""
     dwell_seconds: NotRequired[float | None]
     """Of a `view`: for how long the page was looked at. Send the view when the page is left, or once more with this."""
-    value: NotRequired[Decimal | float | str | None]
+    value: NotRequired[float | Decimal | str | None]
     """With an API key, of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up."""
     buyer: NotRequired[str]
     """With an API key: your id of the buyer."""
@@ -311,7 +311,7 @@ class EventDetails(TypedDict):
     """The same, by your ids."""
     dwell_seconds: NotRequired[float | None]
     """Of a `view`: for how long the page was looked at. Send the view when the page is left, or once more with this."""
-    value: NotRequired[Decimal | float | str | None]
+    value: NotRequired[float | Decimal | str | None]
     """With an API key, of a contact or a sale: what it is worth to you, in the market's currency. Experiments add it up."""
     buyer: NotRequired[str]
     """With an API key: your id of the buyer."""
@@ -373,21 +373,21 @@ class Filters(TypedDict):
     """The same as `brand`."""
     model: NotRequired[list[str] | str]
     """Name or slug, any case; several are alternatives."""
-    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]]
+    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str]
     """Several are alternatives."""
-    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"]] | Literal["manual", "automatic", "semi_automatic"]]
+    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"] | str] | Literal["manual", "automatic", "semi_automatic"] | str]
     """Several are alternatives."""
-    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]]
+    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str]
     """Several are alternatives."""
-    drive: NotRequired[list[Literal["front", "rear", "all"]] | Literal["front", "rear", "all"]]
+    drive: NotRequired[list[Literal["front", "rear", "all"] | str] | Literal["front", "rear", "all"] | str]
     """Several are alternatives."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
-    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    condition: NotRequired[list[Literal["new", "used", "demo"] | str] | Literal["new", "used", "demo"] | str]
     """Several are alternatives."""
-    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"] | str] | Literal["none", "repaired", "damaged", "written_off"] | str]
     """Several are alternatives."""
-    seller_type: NotRequired[list[Literal["dealer", "private"]] | Literal["dealer", "private"]]
+    seller_type: NotRequired[list[Literal["dealer", "private"] | str] | Literal["dealer", "private"] | str]
     """Several are alternatives."""
     tag: NotRequired[list[str] | str]
     """Several must all be present."""
@@ -434,7 +434,7 @@ class Filters(TypedDict):
 class FindCarsSimilarToReferenceQuery(TypedDict):
     """The query string of `find_cars_similar_to_reference`."""
 
-    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]]
+    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str]
     """Several are alternatives."""
     brand: NotRequired[list[str] | str]
     """Name or slug, any case; several are alternatives."""
@@ -442,21 +442,21 @@ class FindCarsSimilarToReferenceQuery(TypedDict):
     """With an API key: your id of the buyer this is about."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
-    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    condition: NotRequired[list[Literal["new", "used", "demo"] | str] | Literal["new", "used", "demo"] | str]
     """Several are alternatives."""
-    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"] | str] | Literal["none", "repaired", "damaged", "written_off"] | str]
     """Several are alternatives."""
     doors: NotRequired[int]
     """The same as `min_doors` and `max_doors`."""
-    drive: NotRequired[list[Literal["front", "rear", "all"]] | Literal["front", "rear", "all"]]
+    drive: NotRequired[list[Literal["front", "rear", "all"] | str] | Literal["front", "rear", "all"] | str]
     """Several are alternatives."""
     external_id: NotRequired[str]
     """Your id of the car."""
     first_registration: NotRequired[str]
     """Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`."""
-    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]]
+    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str]
     """Several are alternatives."""
-    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"]] | Literal["manual", "automatic", "semi_automatic"]]
+    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"] | str] | Literal["manual", "automatic", "semi_automatic"] | str]
     """Several are alternatives."""
     k: NotRequired[int]
     """How many cars."""
@@ -498,7 +498,7 @@ class FindCarsSimilarToReferenceQuery(TypedDict):
     """With `lat` and `lon`."""
     seats: NotRequired[int]
     """The same as `min_seats` and `max_seats`."""
-    seller_type: NotRequired[list[Literal["dealer", "private"]] | Literal["dealer", "private"]]
+    seller_type: NotRequired[list[Literal["dealer", "private"] | str] | Literal["dealer", "private"] | str]
     """Several are alternatives."""
     source: NotRequired[str]
     """Whose id that is. Left out: the source of the API key, or else LISTING_SOURCE."""
@@ -511,7 +511,7 @@ class FindCarsSimilarToReferenceQuery(TypedDict):
 class FindSimilarCarsQuery(TypedDict):
     """The query string of `find_similar_cars`."""
 
-    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]]
+    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str]
     """Several are alternatives."""
     brand: NotRequired[list[str] | str]
     """Name or slug, any case; several are alternatives."""
@@ -519,19 +519,19 @@ class FindSimilarCarsQuery(TypedDict):
     """With an API key: your id of the buyer this is about."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
-    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    condition: NotRequired[list[Literal["new", "used", "demo"] | str] | Literal["new", "used", "demo"] | str]
     """Several are alternatives."""
-    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"] | str] | Literal["none", "repaired", "damaged", "written_off"] | str]
     """Several are alternatives."""
     doors: NotRequired[int]
     """The same as `min_doors` and `max_doors`."""
-    drive: NotRequired[list[Literal["front", "rear", "all"]] | Literal["front", "rear", "all"]]
+    drive: NotRequired[list[Literal["front", "rear", "all"] | str] | Literal["front", "rear", "all"] | str]
     """Several are alternatives."""
     first_registration: NotRequired[str]
     """Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`."""
-    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]]
+    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str]
     """Several are alternatives."""
-    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"]] | Literal["manual", "automatic", "semi_automatic"]]
+    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"] | str] | Literal["manual", "automatic", "semi_automatic"] | str]
     """Several are alternatives."""
     k: NotRequired[int]
     """How many cars."""
@@ -571,7 +571,7 @@ class FindSimilarCarsQuery(TypedDict):
     """With `lat` and `lon`."""
     seats: NotRequired[int]
     """The same as `min_seats` and `max_seats`."""
-    seller_type: NotRequired[list[Literal["dealer", "private"]] | Literal["dealer", "private"]]
+    seller_type: NotRequired[list[Literal["dealer", "private"] | str] | Literal["dealer", "private"] | str]
     """Several are alternatives."""
     tag: NotRequired[list[str] | str]
     """Several must all be present."""
@@ -737,7 +737,7 @@ class ListListingsQuery(TypedDict):
     page_size: NotRequired[int]
     source: NotRequired[str]
     """Whose id that is. Left out: the source of the API key, or else LISTING_SOURCE."""
-    status: NotRequired[Literal["draft", "live", "reserved", "sold", "withdrawn"]]
+    status: NotRequired[Literal["draft", "live", "reserved", "sold", "withdrawn"] | str]
     """Left out: of every status."""
 
 
@@ -767,18 +767,18 @@ class ListingIn(TypedDict):
     """Cut at 20,000 letters, with a note."""
     tags: NotRequired[list[str] | None]
     year: NotRequired[int | None]
-    price: NotRequired[Decimal | float | str | None]
+    price: NotRequired[float | Decimal | str | None]
     currency: NotRequired[str]
     """The market's, when left out."""
-    mileage_km: NotRequired[int | None]
+    mileage_km: NotRequired[int | str | None]
     """A text may name its unit: `37,442 miles`."""
-    fuel: NotRequired[Fuel | NullEnum]
+    fuel: NotRequired[Fuel | str | None]
     """Any word for it that an import reads is understood."""
-    gearbox: NotRequired[Gearbox | NullEnum]
+    gearbox: NotRequired[Gearbox | str | None]
     """Any word for it that an import reads is understood."""
-    body: NotRequired[Body | NullEnum]
+    body: NotRequired[Body | str | None]
     """Any word for it that an import reads is understood."""
-    drive: NotRequired[Drive | NullEnum]
+    drive: NotRequired[Drive | str | None]
     """Any word for it that an import reads is understood."""
     colour: NotRequired[str | None]
     """Cut at 30 letters, with a note."""
@@ -789,12 +789,12 @@ class ListingIn(TypedDict):
     seats: NotRequired[int | None]
     owner_count: NotRequired[int | None]
     """How many owners it has had."""
-    annual_tax: NotRequired[Decimal | float | str | None]
+    annual_tax: NotRequired[float | Decimal | str | None]
     first_registration: NotRequired[str | None]
     """Year and month: `2018-03`."""
-    condition: NotRequired[Condition | NullEnum]
+    condition: NotRequired[Condition | str | None]
     """Any word for it that an import reads is understood."""
-    damage: NotRequired[Damage | NullEnum]
+    damage: NotRequired[Damage | str | None]
     """`none` where the seller says so; empty where nothing is said. Any word for it that an import reads is understood."""
     posted_at: NotRequired[datetime | str | None]
     """When its source put the advertisement online."""
@@ -812,9 +812,9 @@ class ListingIn(TypedDict):
     """Your id of the seller."""
     seller_name: NotRequired[str]
     """Cut at 200 letters, with a note."""
-    seller_type: NotRequired[SellerTypeEnum]
+    seller_type: NotRequired[SellerTypeEnum | str]
     """Any word for it that an import reads is understood."""
-    status: NotRequired[ListingStatusToSet]
+    status: NotRequired[ListingStatusToSet | str]
     """A new listing with a price goes live by itself. Any word for it that an import reads is understood."""
 
 
@@ -936,9 +936,9 @@ class PatchedBuyerChange(TypedDict):
 class PatchedListingChange(TypedDict):
     """What can be changed about one listing; at least one of the two."""
 
-    status: NotRequired[ListingStatusToSet]
+    status: NotRequired[ListingStatusToSet | str]
     """Any word for it that an import reads is understood."""
-    price: NotRequired[Decimal | float | str]
+    price: NotRequired[float | Decimal | str]
 
 
 class PatchedListingsIn(TypedDict):
@@ -993,21 +993,21 @@ class PlacementQuestion(TypedDict):
     """The same as `brand`."""
     model: NotRequired[list[str] | str]
     """Name or slug, any case; several are alternatives."""
-    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]]
+    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str]
     """Several are alternatives."""
-    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"]] | Literal["manual", "automatic", "semi_automatic"]]
+    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"] | str] | Literal["manual", "automatic", "semi_automatic"] | str]
     """Several are alternatives."""
-    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]]
+    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str]
     """Several are alternatives."""
-    drive: NotRequired[list[Literal["front", "rear", "all"]] | Literal["front", "rear", "all"]]
+    drive: NotRequired[list[Literal["front", "rear", "all"] | str] | Literal["front", "rear", "all"] | str]
     """Several are alternatives."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
-    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    condition: NotRequired[list[Literal["new", "used", "demo"] | str] | Literal["new", "used", "demo"] | str]
     """Several are alternatives."""
-    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"] | str] | Literal["none", "repaired", "damaged", "written_off"] | str]
     """Several are alternatives."""
-    seller_type: NotRequired[list[Literal["dealer", "private"]] | Literal["dealer", "private"]]
+    seller_type: NotRequired[list[Literal["dealer", "private"] | str] | Literal["dealer", "private"] | str]
     """Several are alternatives."""
     tag: NotRequired[list[str] | str]
     """Several must all be present."""
@@ -1052,8 +1052,9 @@ class PlacementQuestion(TypedDict):
     k: NotRequired[int]
     """How many cars; left out, as many as the placement is made for."""
     source: NotRequired[SourceEnum]
+    """Left out: `"hybrid"`."""
     placement: NotRequired[str]
-    """The spot on the site; see the admin."""
+    """The spot on the site; see the admin. Left out: `"home"`."""
 
 
 class PlacementsAnswer(TypedDict):
@@ -1206,9 +1207,9 @@ class Questionnaire(TypedDict):
     """In the market's currency."""
     budget_max: NotRequired[float | None]
     """In the market's currency."""
-    bodies: NotRequired[list[Body]]
-    fuels: NotRequired[list[Fuel]]
-    gearboxes: NotRequired[list[Gearbox]]
+    bodies: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str]]
+    fuels: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str]]
+    gearboxes: NotRequired[list[Literal["manual", "automatic", "semi_automatic"] | str]]
     brands: NotRequired[list[str]]
     """Name or slug, any case."""
     use: NotRequired[UseEnum | NullEnum]
@@ -1258,7 +1259,7 @@ class RecommendCarsQuery(TypedDict):
 
     after: NotRequired[UUID | str]
     """The `list_id` of a list of this buyer: the answer is its next page, the following `k` cars of the same question. Only `k` and what to exclude may be asked along with it; anything else must be as it was."""
-    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]]
+    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str]
     """Several are alternatives."""
     brand: NotRequired[list[str] | str]
     """Name or slug, any case; several are alternatives."""
@@ -1266,13 +1267,13 @@ class RecommendCarsQuery(TypedDict):
     """With an API key: your id of the buyer this is about."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
-    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    condition: NotRequired[list[Literal["new", "used", "demo"] | str] | Literal["new", "used", "demo"] | str]
     """Several are alternatives."""
-    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"] | str] | Literal["none", "repaired", "damaged", "written_off"] | str]
     """Several are alternatives."""
     doors: NotRequired[int]
     """The same as `min_doors` and `max_doors`."""
-    drive: NotRequired[list[Literal["front", "rear", "all"]] | Literal["front", "rear", "all"]]
+    drive: NotRequired[list[Literal["front", "rear", "all"] | str] | Literal["front", "rear", "all"] | str]
     """Several are alternatives."""
     exclude: NotRequired[list[int] | int]
     """Cars to leave out, by our ids; up to 1,000."""
@@ -1282,9 +1283,9 @@ class RecommendCarsQuery(TypedDict):
     """Whose id that is. Left out: the source of the API key, or else LISTING_SOURCE."""
     first_registration: NotRequired[str]
     """Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`."""
-    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]]
+    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str]
     """Several are alternatives."""
-    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"]] | Literal["manual", "automatic", "semi_automatic"]]
+    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"] | str] | Literal["manual", "automatic", "semi_automatic"] | str]
     """Several are alternatives."""
     k: NotRequired[int]
     """How many cars; left out, as many as the placement is made for."""
@@ -1326,7 +1327,7 @@ class RecommendCarsQuery(TypedDict):
     """With `lat` and `lon`."""
     seats: NotRequired[int]
     """The same as `min_seats` and `max_seats`."""
-    seller_type: NotRequired[list[Literal["dealer", "private"]] | Literal["dealer", "private"]]
+    seller_type: NotRequired[list[Literal["dealer", "private"] | str] | Literal["dealer", "private"] | str]
     """Several are alternatives."""
     source: NotRequired[Literal["hybrid", "content", "collaborative"]]
     """What the score may look at: the car itself, what like-minded buyers looked at, or both."""
@@ -1371,21 +1372,21 @@ class RecommendationsQuestion(TypedDict):
     """The same as `brand`."""
     model: NotRequired[list[str] | str]
     """Name or slug, any case; several are alternatives."""
-    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]]
+    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str]
     """Several are alternatives."""
-    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"]] | Literal["manual", "automatic", "semi_automatic"]]
+    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"] | str] | Literal["manual", "automatic", "semi_automatic"] | str]
     """Several are alternatives."""
-    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]]
+    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str]
     """Several are alternatives."""
-    drive: NotRequired[list[Literal["front", "rear", "all"]] | Literal["front", "rear", "all"]]
+    drive: NotRequired[list[Literal["front", "rear", "all"] | str] | Literal["front", "rear", "all"] | str]
     """Several are alternatives."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
-    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    condition: NotRequired[list[Literal["new", "used", "demo"] | str] | Literal["new", "used", "demo"] | str]
     """Several are alternatives."""
-    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"] | str] | Literal["none", "repaired", "damaged", "written_off"] | str]
     """Several are alternatives."""
-    seller_type: NotRequired[list[Literal["dealer", "private"]] | Literal["dealer", "private"]]
+    seller_type: NotRequired[list[Literal["dealer", "private"] | str] | Literal["dealer", "private"] | str]
     """Several are alternatives."""
     tag: NotRequired[list[str] | str]
     """Several must all be present."""
@@ -1440,7 +1441,7 @@ class RecommendationsQuestion(TypedDict):
     source: NotRequired[SourceEnum]
     """What the score may look at: the car itself, what like-minded buyers looked at, or both."""
     placement: NotRequired[str]
-    """The spot on the site; see the admin."""
+    """The spot on the site; see the admin. Left out: `"home"`."""
 
 
 class RecommendedCar(TypedDict):
@@ -1571,18 +1572,18 @@ class Replacement(TypedDict):
     """Cut at 20,000 letters, with a note."""
     tags: NotRequired[list[str] | None]
     year: NotRequired[int | None]
-    price: NotRequired[Decimal | float | str | None]
+    price: NotRequired[float | Decimal | str | None]
     currency: NotRequired[str]
     """The market's, when left out."""
-    mileage_km: NotRequired[int | None]
+    mileage_km: NotRequired[int | str | None]
     """A text may name its unit: `37,442 miles`."""
-    fuel: NotRequired[Fuel | NullEnum]
+    fuel: NotRequired[Fuel | str | None]
     """Any word for it that an import reads is understood."""
-    gearbox: NotRequired[Gearbox | NullEnum]
+    gearbox: NotRequired[Gearbox | str | None]
     """Any word for it that an import reads is understood."""
-    body: NotRequired[Body | NullEnum]
+    body: NotRequired[Body | str | None]
     """Any word for it that an import reads is understood."""
-    drive: NotRequired[Drive | NullEnum]
+    drive: NotRequired[Drive | str | None]
     """Any word for it that an import reads is understood."""
     colour: NotRequired[str | None]
     """Cut at 30 letters, with a note."""
@@ -1593,12 +1594,12 @@ class Replacement(TypedDict):
     seats: NotRequired[int | None]
     owner_count: NotRequired[int | None]
     """How many owners it has had."""
-    annual_tax: NotRequired[Decimal | float | str | None]
+    annual_tax: NotRequired[float | Decimal | str | None]
     first_registration: NotRequired[str | None]
     """Year and month: `2018-03`."""
-    condition: NotRequired[Condition | NullEnum]
+    condition: NotRequired[Condition | str | None]
     """Any word for it that an import reads is understood."""
-    damage: NotRequired[Damage | NullEnum]
+    damage: NotRequired[Damage | str | None]
     """`none` where the seller says so; empty where nothing is said. Any word for it that an import reads is understood."""
     posted_at: NotRequired[datetime | str | None]
     """When its source put the advertisement online."""
@@ -1616,9 +1617,9 @@ class Replacement(TypedDict):
     """Your id of the seller."""
     seller_name: NotRequired[str]
     """Cut at 200 letters, with a note."""
-    seller_type: NotRequired[SellerTypeEnum]
+    seller_type: NotRequired[SellerTypeEnum | str]
     """Any word for it that an import reads is understood."""
-    status: NotRequired[ListingStatusToSet]
+    status: NotRequired[ListingStatusToSet | str]
     """A new listing with a price goes live by itself. Any word for it that an import reads is understood."""
 
 
@@ -1653,7 +1654,7 @@ class SavedSearchIn(TypedDict):
     query: Filters
     """What is asked for, in the parameters of our own search."""
     alerts: NotRequired[bool]
-    """New and cheaper cars that match reach the buyer."""
+    """New and cheaper cars that match reach the buyer. Left out: `true`."""
 
 
 class SavedSearches(TypedDict):
@@ -1680,7 +1681,7 @@ class SearchAnswer(TypedDict):
 class SearchCarsQuery(TypedDict):
     """The query string of `search_cars`."""
 
-    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]]
+    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str]
     """Several are alternatives."""
     brand: NotRequired[list[str] | str]
     """Name or slug, any case; several are alternatives."""
@@ -1688,21 +1689,21 @@ class SearchCarsQuery(TypedDict):
     """With an API key: your id of the buyer this is about."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
-    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    condition: NotRequired[list[Literal["new", "used", "demo"] | str] | Literal["new", "used", "demo"] | str]
     """Several are alternatives."""
-    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"] | str] | Literal["none", "repaired", "damaged", "written_off"] | str]
     """Several are alternatives."""
     doors: NotRequired[int]
     """The same as `min_doors` and `max_doors`."""
-    drive: NotRequired[list[Literal["front", "rear", "all"]] | Literal["front", "rear", "all"]]
+    drive: NotRequired[list[Literal["front", "rear", "all"] | str] | Literal["front", "rear", "all"] | str]
     """Several are alternatives."""
     facets: NotRequired[bool]
     """Count the values of each field."""
     first_registration: NotRequired[str]
     """Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`."""
-    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]]
+    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str]
     """Several are alternatives."""
-    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"]] | Literal["manual", "automatic", "semi_automatic"]]
+    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"] | str] | Literal["manual", "automatic", "semi_automatic"] | str]
     """Several are alternatives."""
     lat: NotRequired[float]
     """With `lon` and `radius_km`."""
@@ -1750,7 +1751,7 @@ class SearchCarsQuery(TypedDict):
     """With `lat` and `lon`."""
     seats: NotRequired[int]
     """The same as `min_seats` and `max_seats`."""
-    seller_type: NotRequired[list[Literal["dealer", "private"]] | Literal["dealer", "private"]]
+    seller_type: NotRequired[list[Literal["dealer", "private"] | str] | Literal["dealer", "private"] | str]
     """Several are alternatives."""
     tag: NotRequired[list[str] | str]
     """Several must all be present."""
@@ -1803,7 +1804,7 @@ class SimilarAnswer(TypedDict):
 class SimilarQuestion(TypedDict):
     """The query string of `find_cars_similar_to_reference`."""
 
-    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"]]
+    body: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str] | Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str]
     """Several are alternatives."""
     brand: NotRequired[list[str] | str]
     """Name or slug, any case; several are alternatives."""
@@ -1811,19 +1812,19 @@ class SimilarQuestion(TypedDict):
     """With an API key: your id of the buyer this is about."""
     colour: NotRequired[list[str] | str]
     """Several are alternatives."""
-    condition: NotRequired[list[Literal["new", "used", "demo"]] | Literal["new", "used", "demo"]]
+    condition: NotRequired[list[Literal["new", "used", "demo"] | str] | Literal["new", "used", "demo"] | str]
     """Several are alternatives."""
-    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"]] | Literal["none", "repaired", "damaged", "written_off"]]
+    damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"] | str] | Literal["none", "repaired", "damaged", "written_off"] | str]
     """Several are alternatives."""
     doors: NotRequired[int]
     """The same as `min_doors` and `max_doors`."""
-    drive: NotRequired[list[Literal["front", "rear", "all"]] | Literal["front", "rear", "all"]]
+    drive: NotRequired[list[Literal["front", "rear", "all"] | str] | Literal["front", "rear", "all"] | str]
     """Several are alternatives."""
     first_registration: NotRequired[str]
     """Year and month: `2018-03`. The same as `min_first_registration` and `max_first_registration`."""
-    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"]]
+    fuel: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str] | Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str]
     """Several are alternatives."""
-    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"]] | Literal["manual", "automatic", "semi_automatic"]]
+    gearbox: NotRequired[list[Literal["manual", "automatic", "semi_automatic"] | str] | Literal["manual", "automatic", "semi_automatic"] | str]
     """Several are alternatives."""
     k: NotRequired[int]
     """How many cars."""
@@ -1863,7 +1864,7 @@ class SimilarQuestion(TypedDict):
     """With `lat` and `lon`."""
     seats: NotRequired[int]
     """The same as `min_seats` and `max_seats`."""
-    seller_type: NotRequired[list[Literal["dealer", "private"]] | Literal["dealer", "private"]]
+    seller_type: NotRequired[list[Literal["dealer", "private"] | str] | Literal["dealer", "private"] | str]
     """Several are alternatives."""
     source: NotRequired[str]
     """Whose id that is. Left out: the source of the API key, or else LISTING_SOURCE."""
