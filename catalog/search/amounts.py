@@ -41,7 +41,8 @@ _UNITS = {  # what is measured -> the words for its units, longest first where o
     "kw": r"kw|kilowatt",
     "seats": r"seater?s?|seats?|sitzplatze?n?|sitzer|sitzig|sitzen?|sitz|platze",
     "doors": r"doors?|drs?|turer|turig|turen?|tur",
-    "old": r"years?[ -]old|yrs?[ -]old|y/?o|jahre? alt",
+    "people": r"people|persons?|personen|passengers?",
+    "old": r"years?[ -]old|yrs?[ -]old|y/?o|jahre?[ -]alt",
     "age": r"years?|yrs?|jahren?|jahre?",
     "engine": r"litres?|liters?|ltrs?|l|ccm|cc",
     "plate": r"plate|reg",
@@ -49,7 +50,7 @@ _UNITS = {  # what is measured -> the words for its units, longest first where o
 _UNIT = "|".join(f"(?P<{name}>{words})" for name, words in _UNITS.items())
 _AMOUNT = re.compile(
     rf"""
-    (?<![^\W_])(?:(?<![^\W\d_][-.])|(?<=\dk-)|(?<=eur-)|(?<=euro-)|(?<=km-)|(?<=ps-))(?<!\d[.,])
+    (?<![^\W_])(?:(?<![^\W\d_][-.])|(?<=\dk-)|(?<=eur-)|(?<=euro-)|(?<=km-)|(?<=ps-))(?<!\d[.,])(?<!l/)(?<!l/\ )
     (?P<sign>[£€$]|(?:eur|gbp|usd|chf)(?=\s?\d))?\s?
     (?P<digits>
         \d{{1,3}}(?:[.,']\d{{3}})+(?!\d)
@@ -57,7 +58,7 @@ _AMOUNT = re.compile(
         | \d{{2,3}}\ \d00(?=\s?(?:£|€|eur|km|miles?))
         | \d{{1,9}}(?:[.,]\d{{1,3}})?(?!\d)
         | (?:{"|".join(sorted(THOUSANDS, key=len, reverse=True))})(?=\s?(?:thousand|grand|tausend)(?![^\W_]))
-        | (?:{"|".join(COUNT_WORDS)})(?=[\s-]?(?:{_UNITS["seats"]}|{_UNITS["doors"]})(?![^\W_]))
+        | (?:{"|".join(COUNT_WORDS)})(?=[\s-]?(?:{_UNITS["seats"]}|{_UNITS["doors"]}|{_UNITS["people"]})(?![^\W_]))
     )
     (?:[\s.]?(?P<times>k|tsd\.?|tausend|thousand|grand)(?![^\W_]))?
     (?P<plus>\+)?
@@ -73,11 +74,12 @@ _BEFORE = {
     MORE: "newer than|younger than|more recent than|after|later than|post|neuer als|junger als|nach",
     LESS: "older than|before|earlier than|pre|alter als|vor|prior to",
     MIN: "from|since|at least|min|minimum|minimal|starting(?: at| from)?|over|above|more than|greater than|>=|>|=>|"
-    "ab|seit|von|mindestens|uber|ueber|mehr als|not under|no less than|not less than",
+    "ab|seit|von|mindestens|uber|ueber|mehr als|not under|no less than|not less than|"
+    "more expensive than|dearer than|teurer als",
     MAX: "under|below|less than|fewer than|lower than|cheaper than|no more than|not more than|not over|up to|upto|"
     "until|till|to|max|maximum|maximal|at most|at max|<=|<|=<|bis(?: zu| maximal| max)?|unter|hochstens|hoechstens|"
     "weniger als|nicht mehr als|nicht uber|gunstiger als|billiger als|within|budget(?: of| is|:)?|not older than|"
-    "no older than|nicht alter als|less",
+    "no older than|nicht alter als|less|nicht teurer als|(?:no|not) more expensive than|(?:no|not) dearer than",
     ABOUT_IT: "around|about|approx|approximately|roughly|circa|ca|etwa|ungefahr|rund|um die|~",
 }  # fmt: skip
 _NOT_OLDER = re.compile(r"(?:not|no|nicht) (?:older|alter|aelter) (?:than|als)\W*$")
@@ -98,6 +100,7 @@ _LABELS = {
     "year": r"years?|baujahr|bj|ez|erstzulassung|reg|registered|registration|model year|modelljahr|jahrgang|built|my",
     "power": r"power|leistung",
     "seats": r"seats|sitze|sitzplatze",
+    "people": r"(?<=family )of|(?<=families )of|(?<=familie )(?:mit|von)|(?:room|space|seating|platz) (?:for|fur)",
     "doors": r"doors|turen",
 }
 _LABEL = re.compile(
@@ -109,8 +112,17 @@ _OF_THE_YEAR = re.compile(r"von\s")  # "von 2018" is that year; "von 2015 bis 20
 _JOINT = re.compile(r"\s*(?:-|to|bis|and|und|until|&)\s*")
 _BETWEEN = re.compile(r"(?<![^\W_])(?:between|zwischen|from|von|ab)\s*$")
 _BY_THE_MONTH = re.compile(
-    r"\s*(?:(?:a|per|each|every|pro|im|/) ?month|pcm|p/m|/month|monthly|monatlich|im monat)(?![^\W_])"
+    r"\s*(?:(?:a|per|each|every|pro|im|/) ?(?:month|week)|pcm|p/?m|/month|monthly|monatlich|mtl|im monat)(?![^\W_])"
 )
+_CHARGE = r"(?:road |car )?tax|ved|insurance|steuern?|kfz-?steuer|versicherung|deposit|anzahlung"
+_OF_A_CHARGE = re.compile(rf"\s*(?:a year |per year |of |im jahr )?(?:{_CHARGE})(?![^\W_])")
+_CHARGE_OF = re.compile(rf"(?<![^\W_])(?:{_CHARGE}|rate|leasing(?:rate)?|finance|pcp|pch)[.:]?\s*(?:of|is|von)?\s*$")
+LARGEST_CHARGE = 1_000  # "low tax under 10000" is about the price
+_OF_A_RANGE = re.compile(
+    r"\s*(?:of |an |wltp |electric |battery |ev )*"
+    r"(?:range(?! rover)|reichweite|wltp|nedc|(?:on|per|a) (?:a |one )?charge)(?![^\W_])"
+)
+_RANGE_OF = re.compile(r"(?<![^\W_])(?:range|reichweite|wltp)[.:]?\s*(?:of|is|von)?\s*$")
 _FEW = re.compile(r"(?<![^\W_])(?:low|lowest|lower|few|little|wenige?|geringe[rm]?|niedrige[rm]?)\s+$")
 _ON_THE_CLOCK = re.compile(r"\s*(?:on the clock|gelaufen|mileage|driven)(?![^\W_])")
 
@@ -233,9 +245,9 @@ def _are_alike(low: _Amount, high: _Amount, this_year: int) -> bool:
 
 
 def _single(plain: str, amount: _Amount, read_until: int, this_year: int, in_miles: bool) -> FoundAmount | None:
-    if _BY_THE_MONTH.match(plain, amount.end):  # no car costs that
-        return None
     side, start, end = _side_of(plain, amount)
+    if _is_of_something_else(plain, amount, start):
+        return None
     label, start = _label_before(plain, start, read_until)
     if label and not side:  # "ab Baujahr 2018"
         side, start = _side_before(plain, start)
@@ -255,6 +267,17 @@ def _single(plain: str, amount: _Amount, read_until: int, this_year: int, in_mil
         side = MAX
     bounds = _bounds(kind, amount.number, amount.unit, side, this_year, in_miles)
     return FoundAmount(start, end, bounds, is_weak) if bounds else None
+
+
+def _is_of_something_else(plain: str, amount: _Amount, start: int) -> bool:
+    """Whether an amount is neither the price of the car nor a distance that it was driven: what is paid each month or
+    besides, and how far a battery reaches. ``start``: of the words before that belong to it."""
+    if amount.unit in ("miles", "km"):
+        return bool(_OF_A_RANGE.match(plain, amount.end) or _RANGE_OF.search(plain, 0, start))
+    if amount.unit not in ("", "price"):
+        return False
+    is_charge = _OF_A_CHARGE.match(plain, amount.end) or _CHARGE_OF.search(plain, 0, start)
+    return bool(_BY_THE_MONTH.match(plain, amount.end) or (is_charge and amount.number < LARGEST_CHARGE))
 
 
 def _side_of(plain: str, amount: _Amount) -> tuple[str, int, int]:
@@ -290,7 +313,8 @@ def _label_before(plain: str, start: int, read_until: int) -> tuple[str, int]:
 
 KIND_OF_UNIT = {
     "price": "price", "miles": "mileage", "km": "mileage", "tkm": "mileage", "ps": "power", "hp": "power",
-    "kw": "power", "seats": "seats", "doors": "doors", "old": "age", "engine": "engine", "plate": "year",
+    "kw": "power", "seats": "seats", "people": "people", "doors": "doors", "old": "age", "engine": "engine",
+    "plate": "year",
 }  # fmt: skip
 
 
@@ -328,6 +352,8 @@ def _bounds(kind: str, number: float, unit: str, side: str, this_year: int, in_m
     if kind == "engine":
         litres = number / 1000 if number >= 100 else number
         return (Bound("engine", f"{litres:.1f}"),) if 0.5 <= litres <= 9 else ()
+    if kind == "people":  # as many at least
+        return _counted("seats", number, side or MIN)
     if kind in ("seats", "doors"):
         return _counted(kind, number, side)
     if kind == "age":

@@ -31,6 +31,11 @@ CHAIRS = PLAIN_WORDS["search_chairs"]
 GERMAN = PLAIN_WORDS["search_german"]
 TOWNS_AND_WORDS = PLAIN_WORDS["search_words_and_towns"]
 _VERBATIM = re.compile(r'"[^"]*"|(?<!\S)-[^\W_]\S*')
+_EMISSIONS = re.compile(r"(?<![^\W_])(?<!\d )(?<!k )euro[ -]?([1-7][a-e]?)(?![^\W_])")  # "15000 euro 6" is a price
+_OTHER_COSTS = re.compile(
+    r"\s+(?:to (?:run|insure|tax|maintain)|(?:on )?(?:insurance|(?:road )?tax|fuel|running costs)|"
+    r"(?:in der |im )?(?:versicherung|steuern?|unterhalt|verbrauch))(?![^\W_])"
+)
 _WORD = re.compile(r"\d+[.,]\d+|[^\W\d_]+\+(?!\S)|[^\W_]+")  # a plus ends a name: Ka+
 _NEGATED = re.compile(
     r"(?<![^\W_])(?:(?:anything|everything|all|any) (?:but|except)(?: for)?|other than|apart from|rather than|"
@@ -118,6 +123,9 @@ class _Reader:
     def read(self) -> SearchReading:
         for match in _VERBATIM.finditer(self.text):
             self._leave(match.start(), match.end(), match[0])
+        for match in _EMISSIONS.finditer(self.plain):
+            if self._is_free(match.start(), match.end()):
+                self._leave(match.start(), match.end(), f'"euro {match[1]}"')
         self._read_towns()
         amounts = amounts_in(self.plain, self.this_year, in_miles=self.in_miles)
         for amount in amounts:
@@ -277,6 +285,9 @@ class _Reader:
         phrase, start = " ".join(word.word for word in some), some[0].start
         meaning = self._meaning(phrase)
         readings = [] if self._is_rather_its_meaning(phrase, meaning) else self._name(phrase, some, words[:at])
+        if meaning and meaning.field == "ordering" and (costs := _OTHER_COSTS.match(self.plain, some[-1].end)):
+            self._leave(start, costs.end(), f'"{self.plain[start : costs.end()]}"')  # cheap to run is not cheap
+            return True
         if not readings and meaning:
             readings = [(meaning.field, value) for value in self._values(meaning, phrase, n)]
         if not readings:
