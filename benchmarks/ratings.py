@@ -1,6 +1,6 @@
 """The rating model beside simpler ways, in one run on one split: error, processor time, and the time of an answer.
 
-    python -m benchmarks.ratings PATH [--draws 200] [--test 0.1] [--seed 0]
+    python -m benchmarks.ratings PATH [--titles PATH] [--draws 200] [--test 0.1] [--seed 0]
 
 PATH is a file of ratings (recommendations/ratings/files.py). A random part is tested on; nothing is chosen by it.
 
@@ -8,7 +8,8 @@ PATH is a file of ratings (recommendations/ratings/files.py). A random part is t
 * ``ALS``: matrix factorisation over bias terms by alternating ridge regressions, numpy; rank and strength are chosen by
   a validation part of the training;
 * ``plain Bayesian FM``: myfm as its first example has it, ids only, the same factors and draws;
-* ``the model``: as ``manage.py ratings train`` makes it, its validation chain included.
+* ``the model``: as ``manage.py ratings train`` makes it, its validation chain included; where ``--titles`` names genres
+  and years, with and without them.
 
 An answer (fold in a new person, estimate everything, list 20) is timed in processor time beside the same written as a
 loop over draws and items, which has to agree. Times are of a machine that may be busy: read ratios.
@@ -21,6 +22,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +32,8 @@ from tqdm import tqdm
 
 from recommendations.engine.arrays import Integers, Reals
 from recommendations.ratings.baselines import BiasTerms, rmse
-from recommendations.ratings.files import read_ratings
+from recommendations.ratings.descriptions import descriptions_of
+from recommendations.ratings.files import read_ratings, read_titles
 from recommendations.ratings.fitting import FitConfig, fit
 from recommendations.ratings.gibbs import Standard
 from recommendations.ratings.loaded import LoadedModel, arrays_of
@@ -45,6 +48,7 @@ ALS_ROUNDS = 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
+    parser.add_argument("--titles", type=Path)
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--test", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
@@ -60,7 +64,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         holder: list[LoadedModel] = []
         show("the model", test, lambda: the_model(train, test, config, Path(folder), holder))
-        describe(holder[0], test)
+        if arguments.titles:
+            described = replace(train, descriptions=descriptions_of(train.items, read_titles(arguments.titles)[0]))
+            show("... with titles", test, lambda: the_model(described, test, config, Path(folder), holder))
+        describe(holder[-1], test)
 
 
 def show(name: str, test: RatingTable, estimate: Callable[[], Reals]) -> None:
@@ -94,7 +101,7 @@ def the_model(
     documents = {"titles": {}, "people": list(train.people), "items": list(train.items)}
     name = save_model(folder, arrays=arrays_of(train, fitted), about=about, documents=documents)
     holder.append(LoadedModel.of(load_model(folder, name)))
-    return holder[0].estimates_of(test)
+    return holder[-1].estimates_of(test)
 
 
 def plain_machine(train: RatingTable, test: RatingTable, config: FitConfig) -> Reals:

@@ -1,10 +1,10 @@
 """What the factorization machine sees of a person and of an item: who they are, and whom they met.
 
-A person's features are their one-hot id and the set of items they rated; an item's are its id and the set of people
-who rated it ("rated partners"). Which items a person rates says much about them before a single star is counted, which
-is what implicit feedback adds in SVD++ (Koren 2008); here both sides have it, as in Bayesian SVD++ flipped (Rendle,
-Zhang and Koren 2019, "On the Difficulty of Evaluating Baselines"). A set of n partners has weight 1 / sqrt(n) on each,
-so that its sum has the same size for everybody.
+A person's features are their one-hot id and the set of items they rated; an item's are its id, the set of people who
+rated it ("rated partners"), and what its title says of it (descriptions.py). Which items a person rates says much about
+them before a single star is counted, which is what implicit feedback adds in SVD++ (Koren 2008); here both sides have
+it, as in Bayesian SVD++ flipped (Rendle, Zhang and Koren 2019, "On the Difficulty of Evaluating Baselines"). A set of n
+partners has weight 1 / sqrt(n) on each, so that its sum has the same size for everybody.
 
 In a factorization machine (Rendle 2010) the estimate for features x is
 
@@ -31,12 +31,17 @@ class Side:
     """People, or items: one row of features for each.
 
     Attributes:
-        blocks: ``[one-hot id | rated partners]``, sparse, shape (n_rows, n_own + n_partners).
-        n_own: How many of the columns are ids.
+        blocks: ``[one-hot id | rated partners | descriptions]``, sparse, shape (n_rows, sum of sizes).
+        sizes: How many columns each of these groups has; a description of genres is a group, one of years another.
     """
 
     blocks: sparse.csr_matrix
-    n_own: int
+    sizes: tuple[int, ...]
+
+    @property
+    def n_own(self) -> int:
+        """How many of the columns are ids."""
+        return self.sizes[0]
 
     @property
     def n_features(self) -> int:
@@ -59,15 +64,15 @@ def sides_of(table: RatingTable) -> tuple[Side, Side]:
     met = sparse.csr_matrix(
         (np.ones(len(table)), (table.person_rows, table.item_rows)), shape=(table.n_people, table.n_items)
     )
-    return _side(met), _side(met.T.tocsr())
+    return _side(met), _side(met.T.tocsr(), *table.descriptions)
 
 
-def _side(met: sparse.csr_matrix) -> Side:
-    n_own = met.shape[0]
+def _side(met: sparse.csr_matrix, *descriptions: sparse.csr_matrix) -> Side:
     partners = sparse.diags(partner_weight(np.diff(met.indptr))) @ met
-    blocks = sparse.hstack([sparse.identity(n_own), partners], format="csr")
+    groups = [sparse.identity(met.shape[0]), partners, *descriptions]
+    blocks = sparse.hstack(groups, format="csr")
     blocks.sort_indices()
-    return Side(blocks, n_own)
+    return Side(blocks, tuple(group.shape[1] for group in groups))
 
 
 def partner_weight(n_partners: Integers) -> Reals:

@@ -1,9 +1,10 @@
 """One Markov chain over the weights of the factorization machine, by myfm's Gibbs sampler.
 
 Model: rating ~ N(w0 + a + b + p . q, 1 / alpha) (see features.py), and every weight ~ N(mu, 1 / lambda) with one mu and
-lambda for each factor and each of four groups of features: person ids, items met, item ids, people met. All of them are
-sampled along with the weights: Bayesian factorization machines (Freudenthaler, Schmidt-Thieme and Rendle 2011). So
-nothing has to be tuned but the number of factors and how long to sample.
+lambda for each factor and each group of features: person ids, items met, item ids, people met, and each kind of thing
+that is known of items, such as genres (descriptions.py). All of them are sampled along with the weights: Bayesian
+factorization machines (Freudenthaler, Schmidt-Thieme and Rendle 2011). So nothing has to be tuned but the number of
+factors and how long to sample.
 
 Ratings are centred and divided by their standard deviation first, so that the same weak hyperpriors fit every scale.
 """
@@ -22,7 +23,7 @@ from recommendations.ratings.features import Side, sides_of
 from recommendations.ratings.table import RatingTable
 
 INITIAL_STD = 0.1  # of the weights a chain starts from, in standard units
-PERSON_IDS, ITEM_IDS = 0, 2  # places among the four groups of features
+PERSON_IDS, ITEM_IDS = 0, 2  # places among the groups of features
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _config(people: Side, items: Side, n_draws: int) -> Any:
     """myfm's own defaults, except that it keeps no draw: ``on_draw`` takes the part that is needed."""
     from myfm._myfm import ConfigBuilder, TaskType
 
-    sizes = [side_part for side in (people, items) for side_part in (side.n_own, side.n_features - side.n_own)]
+    sizes = [*people.sizes, *items.sizes]
     builder = ConfigBuilder()
     builder.set_task_type(TaskType.REGRESSION)
     builder.set_alpha_0(1.0)

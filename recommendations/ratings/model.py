@@ -10,14 +10,15 @@ import hashlib
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from recommendations.ratings.descriptions import descriptions_of
 from recommendations.ratings.exceptions import ArtefactRefused, NoRatingModel, NoReadableModel
-from recommendations.ratings.files import Problems, read_ratings, read_titles, titles_beside
+from recommendations.ratings.files import Problems, Title, read_ratings, read_titles, titles_beside
 from recommendations.ratings.fitting import Fit, FitConfig, Report, fit
 from recommendations.ratings.loaded import Evaluation, LoadedModel, arrays_of, no_report
 from recommendations.ratings.store import (
@@ -62,14 +63,19 @@ class RatingModel:
         table, problems = read_ratings(dataset)
         _log_problems(problems)
         titles_path = Path(titles) if titles else titles_beside(dataset)
-        names = _names(titles_path) if titles_path else {}
+        described = _titles(titles_path) if titles_path else {}
+        table = replace(table, descriptions=descriptions_of(table.items, described))
         fitted = fit(table, config, report)
         about = _about(problems, table, titles_path, config, fitted, time.monotonic() - started)
         name = save_model(
             self.folder,
             arrays=arrays_of(table, fitted),
             about=about,
-            documents={"titles": names, "people": list(table.people), "items": list(table.items)},
+            documents={
+                "titles": {item_id: title.name for item_id, title in described.items()},
+                "people": list(table.people),
+                "items": list(table.items),
+            },
         )
         remove_old_models(self.folder, self.n_kept)
         logger.info("trained rating model %s on %d ratings of %s", name, len(table), dataset)
@@ -146,10 +152,10 @@ def _log_problems(problems: Problems) -> None:
         logger.warning("%s", sentence)
 
 
-def _names(path: Path) -> dict[str, str]:
+def _titles(path: Path) -> dict[str, Title]:
     titles, problems = read_titles(path)
     _log_problems(problems)
-    return {item_id: title.name for item_id, title in titles.items()}
+    return titles
 
 
 def _about(

@@ -39,6 +39,7 @@ class RatingTable:
         person_rows: Who rated, int32, shape (n_ratings,).
         item_rows: What was rated, int32, shape (n_ratings,).
         ratings: How, float64, shape (n_ratings,).
+        descriptions: What is known of items besides, in groups: sparse, shape (n_items, n_features of the group) each.
     """
 
     people: Sequence[str] = field(repr=False)
@@ -46,6 +47,7 @@ class RatingTable:
     person_rows: Integers = field(repr=False)
     item_rows: Integers = field(repr=False)
     ratings: Reals = field(repr=False)
+    descriptions: tuple[sparse.csr_matrix, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, triples: Iterable[tuple[str, str, float]]) -> RatingTable:

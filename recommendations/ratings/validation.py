@@ -18,7 +18,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,8 +26,9 @@ from types import TracebackType
 from typing import IO
 
 import numpy as np
+from scipy import sparse
 
-from recommendations.engine.arrays import Reals
+from recommendations.engine.arrays import Array, Reals
 from recommendations.ratings.baselines import BiasTerms, rmse
 from recommendations.ratings.exceptions import RatingsError
 from recommendations.ratings.gibbs import Draw, Standard, sample
@@ -35,6 +36,8 @@ from recommendations.ratings.table import RatingTable
 
 FEWEST_HELD_OUT = 20  # ratings; the error of fewer says more about them than about the model
 ENOUGH_HELD_OUT = 1000  # to choose a weight by; as many are held out where a fifth of all allows it
+STEADY_DRAWS = 20  # along which the error fell, after as many at least, show that a longer chain does no harm
+STEADY_PAUSE = 4  # draws within which it has to fall again
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -45,7 +48,8 @@ class Progress:
     Attributes:
         draw: Number of the newest draw.
         error: Of the mean of the draws after burn-in, of the newest draw alone before; weighted.
-        best_draw: Length of the chain with the lowest error so far; 0 before any.
+        best_draw: Length of the chain with the lowest error so far; 0 before any. The longest that may be, once the
+            error has fallen so steadily that the rest need not be seen.
         best_error, best_weight: That error, and the weight of the draws in it.
         mean_error, bias_error: Of the mean rating, and of bias terms.
         n_ratings: How many were held out.
@@ -96,6 +100,12 @@ class ValidationTask:
                 for name, table in tables.items()
                 for column in ("person_rows", "item_rows", "ratings")
             },
+            n_descriptions=len(self.rest.descriptions),
+            **{
+                f"description_{number}_{part}": getattr(group, part)
+                for number, group in enumerate(self.rest.descriptions)
+                for part in ("data", "indices", "indptr", "shape")
+            },
         )
         return buffer.getvalue()
 
@@ -104,13 +114,24 @@ class ValidationTask:
         """The task again, its people and items nameless: a chain knows rows only."""
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             people, items = ([""] * size for size in arrays["sizes"])
+            descriptions = tuple(_description(arrays, number) for number in range(int(arrays["n_descriptions"])))
             rest, held_out = (
                 RatingTable(
-                    people, items, *(arrays[f"{name}_{column}"] for column in ("person_rows", "item_rows", "ratings"))
+                    people,
+                    items,
+                    *(arrays[f"{name}_{column}"] for column in ("person_rows", "item_rows", "ratings")),
+                    descriptions,
                 )
                 for name in ("rest", "held_back")
             )
             return cls(rest, held_out, *map(int, arrays["chain"]))
+
+
+def _description(arrays: Mapping[str, Array], number: int) -> sparse.csr_matrix:
+    data, indices, ends, shape = (
+        arrays[f"description_{number}_{part}"] for part in ("data", "indices", "indptr", "shape")
+    )
+    return sparse.csr_matrix((data, indices, ends), shape=tuple(shape))
 
 
 def validate(task: ValidationTask, report_progress: Callable[[Progress], None]) -> Progress:
@@ -134,6 +155,7 @@ class _Watch:
         self.task, self.report_progress = task, report_progress
         self.standard = Standard.of(task.rest.ratings)
         self.total = np.zeros(len(task.held_out))
+        self.n_steady = 0
         self.simple = BiasTerms.fit(task.rest).estimates(task.held_out.person_rows, task.held_out.item_rows)
         self.progress = Progress(
             mean_error=self._error(np.full(len(task.held_out), task.rest.ratings.mean())),
@@ -158,8 +180,20 @@ class _Watch:
         if number > self.task.burn_in and error < progress.best_error:
             progress = replace(progress, best_draw=number, best_error=error, best_weight=weight)
         has_given_up = 0 < progress.best_draw <= number - self.task.patience
-        self.progress = replace(progress, is_finished=has_given_up or number == self.task.n_draws)
+        is_steady = self._is_steady(number, progress)
+        if is_steady:
+            progress = replace(progress, best_draw=self.task.n_draws)
+        is_finished = is_steady or has_given_up or number == self.task.n_draws
+        self.progress = replace(progress, is_finished=is_finished)
         self.report_progress(self.progress)
+
+    def _is_steady(self, number: int, progress: Progress) -> bool:
+        """The draws are trusted wholly and go on helping: a chain on plenty of ratings, which explains no noise away
+        however long it is.
+        """
+        is_helped = 0 <= number - progress.best_draw < STEADY_PAUSE and progress.best_weight == 1.0
+        self.n_steady = self.n_steady + 1 if is_helped else 0
+        return self.n_steady >= STEADY_DRAWS and number >= self.task.burn_in + 2 * STEADY_DRAWS
 
     def _error(self, stars: Reals) -> float:
         return rmse(self.task.rest.scale.clip(stars), self.task.held_out.ratings)
