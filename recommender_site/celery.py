@@ -18,6 +18,14 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 
 
 @signals.worker_init.connect
+def watch_worker(**kwargs: Any) -> None:
+    """Traces and reports of errors, where the settings ask for them; processes of the pool go on with them."""
+    from recommender_site.watching.begin import begin_watching
+
+    begin_watching("forecourt-worker")
+
+
+@signals.worker_init.connect
 def serve_worker_metrics(**kwargs: Any) -> None:
     """Serve what all processes of this worker have counted, on WORKER_METRICS_PORT; not at all without one."""
     from django.conf import settings

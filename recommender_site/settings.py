@@ -174,6 +174,8 @@ try:
     LOG_FORMAT = env.str("LOG_FORMAT", "plain", validate=read.one_of("plain", "json"))
     LOG_REQUESTS = env.bool("LOG_REQUESTS", LOG_FORMAT == "json")  # a line for each request that was answered
     LOG_FILE = env.str("LOG_FILE", "var/log/forecourt.log")  # beside the console; empty for none
+    OTEL_EXPORTER_OTLP_ENDPOINT = read.optional_url("OTEL_EXPORTER_OTLP_ENDPOINT")  # traces go there; empty: none
+    SENTRY_DSN = read.optional_url("SENTRY_DSN")  # errors are reported there; empty: none
     LOG_FILE_MAX_MB = read.number("LOG_FILE_MAX_MB", 10, 0.1, 10_000)  # then it is rotated
     LOG_FILES_KEPT = read.integer("LOG_FILES_KEPT", 5, 1, 100)  # rotated ones
 
@@ -257,6 +259,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "recommender_site.http.counting.BoundedPrometheusMiddleware",
 ]
+if OTEL_EXPORTER_OTLP_ENDPOINT:
+    MIDDLEWARE.insert(0, "recommender_site.watching.spans.RouteMiddleware")
 
 # --- Pages of other origins ------------------------------------------------------------------------------------------
 # Only the API: the admin and whatever else goes by cookies is never opened. Callers name themselves by header, so
