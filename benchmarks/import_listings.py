@@ -1,6 +1,6 @@
 """Time and memory of an import, beside raw COPYs of the same rows in the same run.
 
-    python -m benchmarks.import_listings FILE [--repeat 3]
+    python -m benchmarks.import_listings FILE [--repeat 3] [--json FILE]
 
 Works in a database of its own (``test_…``), which it makes and removes. Four things are timed, best of ``--repeat``:
 
@@ -41,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--json", default="", help="write the best figures to this file too")
     arguments = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
     embedded.ensure("benchmark")
@@ -51,7 +52,10 @@ def main() -> None:
     name = connection.settings_dict["NAME"]
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     try:
-        show([measure(arguments.file) for _ in range(arguments.repeat)])
+        rounds = [measure(arguments.file) for _ in range(arguments.repeat)]
+        show(rounds)
+        if arguments.json:
+            Path(arguments.json).write_text(json.dumps(best_of(rounds)))
     finally:
         connection.creation.destroy_test_db(name, verbosity=0)
 
@@ -182,8 +186,12 @@ def pour(source: IO[bytes], copy: Any) -> None:
         copy.write(block)
 
 
+def best_of(rounds: list[dict[str, float]]) -> dict[str, float]:
+    return {name: round(min(measured[name] for measured in rounds), 3) for name in rounds[0]}
+
+
 def show(rounds: list[dict[str, float]]) -> None:
-    best = {name: min(measured[name] for measured in rounds) for name in rounds[0]}
+    best = best_of(rounds)
     n_rows = int(best["rows"])
     print(f"{n_rows:,} rows, best of {len(rounds)}")
     print()

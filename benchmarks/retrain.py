@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--implicit", metavar="PYTHON", help="an interpreter that has implicit")
     parser.add_argument("--fresh", action="store_true", help="seed again")
+    parser.add_argument("--json", default="", help="write the sums to this file too")
     parser.add_argument("--part", nargs=2, metavar=("NAME", "FILE"), help=argparse.SUPPRESS)  # its figures into a file
     arguments = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
@@ -82,7 +83,10 @@ def main() -> None:
         als = [als_alone(arguments.implicit, matrix, factors) for factors in (32, 0)] if arguments.implicit else []
         second = in_a_process_of_its_own("training")
     show(first, second, als)
-    show_renewal(in_a_process_of_its_own("renewal"))
+    renewal = in_a_process_of_its_own("renewal")
+    show_renewal(renewal)
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(in_short(first, second, als, renewal)))
 
 
 def use_own_database(*, fresh: bool) -> None:
@@ -248,6 +252,23 @@ def show(first: dict[str, Any], second: dict[str, Any], als: list[dict[str, floa
             f"Ours until live: {live[0] / run['wall']:.1f} times, {live[1] / run['cpu']:.1f} of processor."
         )
     print(json.dumps(second["rankers"]))
+
+
+def in_short(
+    first: dict[str, Any], second: dict[str, Any], als: list[dict[str, float]], renewal: dict[str, float]
+) -> dict[str, Any]:
+    """Seconds until a version is live, of the wall and of the processor, and peak memory."""
+    runs = {"first": first, "next": second}
+    figures: dict[str, Any] = {
+        name: {
+            "until live, s": round(sum(step[1] for step in run["steps"][:-1]), 2),
+            "until live, processor s": round(sum(step[2] for step in run["steps"][:-1]), 2),
+            "peak, MB": round(run["peak_mb"]),
+        }
+        for name, run in runs.items()
+    }
+    figures |= {f"implicit ALS, {run['factors']:.0f} factors": {"wall, s": round(run["wall"], 2)} for run in als}
+    return figures | {"preferences a second": {name: round(renewal[name]) for name in ("batch", "single")}}
 
 
 def show_renewal(figures: dict[str, float]) -> None:
