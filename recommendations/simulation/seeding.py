@@ -53,6 +53,7 @@ from recommendations.simulation.browsing import (
 )
 from recommendations.simulation.car_specs import read_specs
 from recommendations.simulation.market import STILL_FOR_SALE, Market, build_market, read_towns
+from recommendations.simulation.particulars import Particulars, draw_particulars
 
 Report = Callable[[float, str], None]
 
@@ -265,6 +266,8 @@ class _Seeding:
     def __init__(self, plan: SeedPlan, anchor: datetime, summary: SeedSummary, report: Report) -> None:
         self.plan, self.anchor, self.summary, self.report = plan, anchor, summary, report
 
+    particulars: Particulars
+
     def run(self) -> None:
         self.report(0.0, "building cars")
         market = build_market(
@@ -294,6 +297,7 @@ class _Seeding:
     def store_stock(self, market: Market) -> list[int]:
         """The ids of the market's listings, in its order; listings without a row get one."""
         make_ids, model_ids = self.store_names(market)
+        self.particulars = draw_particulars(market, self.plan.seed, self.anchor)
         self.report(0.05, "opening dealerships")
         seller_ids = self.store_sellers(market)
         ids: dict[int, int] = {}
@@ -394,8 +398,8 @@ class _Seeding:
 
     def listing_values(self, market: Market, row: int) -> tuple[Any, ...]:
         """In the order of ``LISTING_COLUMNS``, up to the foreign keys."""
-        table = market.table
-        ended_s = market.ended_s[row]
+        table, said = market.table, self.particulars
+        ended_s, published_at = market.ended_s[row], self.at(market.published_s[row])
         return (
             self.plan.source, str(row), "", table.title[row], market.description[row], list(table.tags[row]),
             int(table.year[row]), Decimal(int(table.price[row])), settings.MARKET_CURRENCY,
@@ -404,8 +408,9 @@ class _Seeding:
             _number(table.consumption_l_100km[row]), int(market.doors[row]), int(market.seats[row]),
             int(market.owner_count[row]), Decimal(int(market.annual_tax[row])), "", market.place[row],
             float(market.latitude[row]), float(market.longitude[row]), market.status[row],
-            self.at(market.published_s[row]), None if ended_s == STILL_FOR_SALE else self.at(ended_s),
+            published_at, None if ended_s == STILL_FOR_SALE else self.at(ended_s),
             self.anchor, self.anchor,  # the anchor is read back from created_at when a seeding is completed later
+            said.condition[row], said.damage[row], said.first_registration[row], published_at,
         )  # fmt: skip
 
     # --- buyers
@@ -523,6 +528,7 @@ LISTING_COLUMNS = {
     "consumption_l_100km": "float8", "doors": "int2", "seats": "int2", "owner_count": "int2", "annual_tax": "numeric",
     "photo_url": "text", "place": "text", "latitude": "float8", "longitude": "float8", "status": "text",
     "published_at": "timestamptz", "ended_at": "timestamptz", "created_at": "timestamptz", "updated_at": "timestamptz",
+    "condition": "text", "damage": "text", "first_registration": "int4", "posted_at": "timestamptz",
     "make_id": "int8", "car_model_id": "int8", "seller_id": "int8",
 }  # fmt: skip
 LIST_COLUMNS = {

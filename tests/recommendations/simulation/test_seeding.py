@@ -35,6 +35,7 @@ def contents():
             Listing.objects.order_by("external_id").values_list(
                 "source", "external_id", "title", "price", "status", "published_at", "ended_at", "make__slug",
                 "car_model__slug", "seller__external_id", "tags", "engine_l",
+                "condition", "damage", "first_registration", "posted_at",
             )
         ),
         "prices": sorted(PriceChange.objects.values_list("listing__external_id", "old_price", "changed_at")),
