@@ -1,6 +1,6 @@
 """Time and memory of an import, beside raw COPYs of the same rows in the same run.
 
-    python -m benchmarks.import_listings FILE [--repeat 3] [--json FILE]
+    python -m benchmarks.import_listings FILE [--repeat 3] [--rows 1000000] [--json FILE]
 
 Works in a database of its own (``test_…``), which it makes and removes. Four things are timed, best of ``--repeat``:
 
@@ -11,13 +11,17 @@ Works in a database of its own (``test_…``), which it makes and removes. Four 
 * ``copy indexed``: COPY of the finished listings into a table like ``catalog_listing``, with its indexes and its
   full-text column but without triggers and foreign keys: what storing them costs, if they came cleaned.
 
+``--rows`` makes a file of so many cars of the file's own rows, each with an id and an odometer reading of its own.
+
 Peak memory is the resident set of the importing process; what it held before the first row is printed beside it.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import gzip
+import io
 import json
 import os
 import resource
@@ -41,6 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=0, help="as many as the file has, unless said")
     parser.add_argument("--json", default="", help="write the best figures to this file too")
     arguments = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
@@ -52,12 +57,30 @@ def main() -> None:
     name = connection.settings_dict["NAME"]
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     try:
-        rounds = [measure(arguments.file) for _ in range(arguments.repeat)]
+        with tempfile.TemporaryDirectory(prefix="benchmark-import-") as directory:
+            path = multiplied(arguments.file, arguments.rows, Path(directory)) if arguments.rows else arguments.file
+            rounds = [measure(path) for _ in range(arguments.repeat)]
         show(rounds)
         if arguments.json:
             Path(arguments.json).write_text(json.dumps(best_of(rounds)))
     finally:
         connection.creation.destroy_test_db(name, verbosity=0)
+
+
+def multiplied(path: Path, n_rows: int, directory: Path) -> Path:
+    """A file of ``n_rows`` different cars, made of the rows of another one."""
+    with unpacked(path) as source:
+        header, *rows = csv.reader(io.TextIOWrapper(source, encoding="utf-8", newline=""))
+    odometer = header.index("mileage")
+    target = directory / "many.csv"
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["advert id", *header])
+        for number in range(n_rows):
+            row = list(rows[number % len(rows)])
+            row[odometer] = str(int(row[odometer]) + number // len(rows))
+            writer.writerow([number, *row])
+    return target
 
 
 def measure(path: Path) -> dict[str, float]:

@@ -47,7 +47,7 @@ class UploadForm(forms.Form):
         label="File",
         widget=UnfoldAdminFileFieldWidget,
         help_text="A table of text: comma, semicolon, tab or pipe; plain, or as gzip, bzip2, xz or zip. Excel "
-        "workbooks have to be saved as CSV first.",
+        "workbooks, JSON and XML are read as well.",
     )
     feed = forms.ModelChoiceField(
         Feed.objects.all(),

@@ -77,6 +77,10 @@ codecs.register_error("forecourt.windows", _windows_bytes)
 
 
 class KnowsHeadings(Protocol):
+    @property
+    def is_by_position(self) -> bool:
+        """Whether columns are known by their place (``#1``), since the file has no header."""
+
     def score(self, headings: Sequence[str]) -> int:
         """How many different things a row of cells names, were it the header."""
 
@@ -187,7 +191,8 @@ def open_rows(path: Path, knows: KnowsHeadings, *, delimiter: str = "", encoding
         lines = _Lines(stack.enter_context(stream))
         lines.is_wrapped = dialect.is_wrapped
         lines.skip(dialect.n_lines_above)
-        next(iter(dialect.reader(lines)))
+        if not knows.is_by_position:
+            next(iter(dialect.reader(lines)))
         lines.taken.clear()
         return RowFile(path, dialect, headings, sample, path.stat().st_size, raw, lines, stack.pop_all())
 
@@ -393,6 +398,8 @@ def _best_header(lines: list[str], dialect: Dialect, knows: KnowsHeadings) -> _H
         n_lines = dialect.n_lines_above + source.n_read - len(source.pending)
         if len(records) >= SAMPLE_RECORDS:
             break
+    if knows.is_by_position:
+        return _without_header([cells for _, cells in records if cells], dialect, knows)
     scores = [knows.score(cells) for _, cells in records[:HEADER_WITHIN_RECORDS]]
     if not scores:
         return _Header((0, 0.0, 0), dialect, [], [])
@@ -402,6 +409,18 @@ def _best_header(lines: list[str], dialect: Dialect, knows: KnowsHeadings) -> _H
     headings = without_empty_end(headings, sample)
     agreeing = sum(len(cells) == len(headings) for cells in sample) / (len(sample) or 1)
     return _Header((max(scores), agreeing, len(headings)), replace(dialect, n_lines_above=n_above), headings, sample)
+
+
+def _without_header(sample: list[list[str]], dialect: Dialect, knows: KnowsHeadings) -> _Header:
+    """Columns are called ``#1``, ``#2`` and so on, as many as most records have."""
+    n_columns = Counter(map(len, sample)).most_common(1)[0][0] if sample else 0
+    agreeing = sum(len(cells) == n_columns for cells in sample) / (len(sample) or 1)
+    headings = numbered(n_columns)
+    return _Header((knows.score(headings), agreeing, n_columns), dialect, headings, sample)
+
+
+def numbered(n_columns: int) -> list[str]:
+    return [f"#{number}" for number in range(1, n_columns + 1)]
 
 
 def without_empty_end(headings: list[str], sample: list[list[str]]) -> list[str]:

@@ -76,6 +76,7 @@ _FILLERS = PLAIN_WORDS["heading_fillers"]
 _WHOLE_ONLY = PLAIN_WORDS["heading_whole"]
 _PREFIXES = re.compile(r"^(?:attributes?|attr|meta|custom fields?|custom|cf|pa|g|product|listing|advert|item) (?=\S)")
 _GENERIC_ENDS = PLAIN_WORDS["heading_ends"]
+_PLACE = re.compile(r"#[1-9]\d{0,2}")
 _PAIR_NAME = re.compile(r"^(.*\d.*?) (?:name|key|label|id|code|attribute)$")
 _PAIR_VALUE = re.compile(r"^(.*\d.*?) (?:value|values|value s|text|data)$")
 _UNNAMED = re.compile(r"^(?:unnamed.*|index|column ?\d*|field ?\d*|spalte ?\d*|#|no|nr|sr no|s no|row|)$")
@@ -273,6 +274,11 @@ class HeaderReader:
         self._given = {split_words(name): parse_target(to) for name, to in self.conventions.columns.items()}
         self._pairs = {split_words(name): (name, parse_target(to)) for name, to in (pairs or {}).items()}
         self._given |= {words: target for words, (_, target) in self._pairs.items()}
+
+    @property
+    def is_by_position(self) -> bool:
+        """Whether the operator named columns by their place: ``#4=make``. Then the file has no header."""
+        return bool(self._pairs) and all(_PLACE.fullmatch(name.strip()) for name, _ in self._pairs.values())
 
     def score(self, headings: Sequence[str]) -> int:
         """How many different fields a row of cells names, were it the header."""

@@ -6,12 +6,14 @@ divides the stock of that make in two, in searches, prices and tastes.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from catalog.imports.names import known_makes, near_makes, near_models, near_slugs, slug_of
+from catalog.imports.names import known_makes, near_makes, near_models, near_slugs, rare_makes, slug_of
 from catalog.imports.rows import ListingRow
 from catalog.models import CarModel, Make
 
+_LATIN = re.compile(r"[a-z0-9]")
 WAITS = "is not known, so the row waits"
 
 
@@ -45,7 +47,11 @@ class KnownNames:
 
 
 def _unknown_make(row: ListingRow) -> UnknownName | None:
-    if row.make_slug in known_makes() or Make.objects.filter(slug=row.make_slug).exists():
+    if (
+        row.make_slug in known_makes()
+        or row.make_slug in rare_makes()
+        or Make.objects.filter(slug=row.make_slug).exists()
+    ):
         return None
     near = near_makes(row.make)
     if not near:
@@ -58,6 +64,8 @@ def _unknown_model(row: ListingRow) -> UnknownName | None:
     make = known_makes().get(row.make_slug)
     if not row.model_slug or make is None or not make.models or row.model_slug in make.models:
         return None
+    if not _LATIN.search(row.model_slug):
+        return None  # our table has no names in other scripts, so that not to know one says nothing
     ours = dict(CarModel.objects.filter(make__slug=row.make_slug).values_list("slug", "name"))
     if row.model_slug in ours:
         return None

@@ -19,6 +19,7 @@ from catalog.imports.vocabulary import BARE_LETTERS, PLAIN_WORDS, bare
 
 MAKES_FILE = Path(__file__).parent / "data" / "makes.csv"
 SERIES_FILE = MAKES_FILE.with_name("series.csv")
+RARE_MAKES_FILE = MAKES_FILE.with_name("rare_makes.csv")
 MAX_MAKE_WORDS = 3  # "London Taxi Company": how far into a title a make can reach
 MAX_MODEL_WORDS = 5
 SLUG_LENGTH = 80
@@ -104,6 +105,17 @@ def known_makes() -> dict[str, KnownMake]:
 
 
 @cache
+def rare_makes() -> dict[str, KnownMake]:
+    """Makes that are known by name alone, by slug or alias: their models are not in our table."""
+    makes = {}
+    with RARE_MAKES_FILE.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            for alias in (row["make"], *filter(None, row["aliases"].split("|"))):
+                makes[slug_of(alias)] = KnownMake(row["make"], slug_of(row["make"]), {})
+    return makes
+
+
+@cache
 def _series() -> dict[str, tuple[tuple[re.Pattern[str], str], ...]]:
     """By the make's name: patterns of slugs, and the model that they name."""
     found: dict[str, tuple[tuple[re.Pattern[str], str], ...]] = {}
@@ -138,9 +150,9 @@ def _make_by_model() -> dict[str, KnownMake]:
 @lru_cache(maxsize=4096)
 def near_makes(make: str) -> tuple[str, ...]:
     """The known makes that an unknown one is nearly written like: ``Vauxhal`` -> Vauxhall; of known ones none."""
-    slug = slug_of(make)
-    near = () if slug in known_makes() else near_slugs(slug, tuple(known_makes()))
-    return tuple(dict.fromkeys(known_makes()[each].name for each in near))
+    slug, makes = slug_of(make), rare_makes() | known_makes()
+    near = () if slug in makes else near_slugs(slug, tuple(makes))
+    return tuple(dict.fromkeys(makes[each].name for each in near))
 
 
 @lru_cache(maxsize=4096)
@@ -216,7 +228,7 @@ def name_car(make: str, model: str, title: str = "") -> CarName:
 def _canonical_make(make: str) -> KnownMake:
     """The make of the table, or one without models, named as it stands."""
     slug = slug_of(make)
-    return known_makes().get(slug) or KnownMake(_in_title_case(make)[:80].rstrip(), slug, {})
+    return known_makes().get(slug) or rare_makes().get(slug) or KnownMake(_in_title_case(make)[:80].rstrip(), slug, {})
 
 
 def _without_make(model: str, title: str) -> CarName:

@@ -115,6 +115,8 @@ def with_some_source(path: Path, options: ImportOptions) -> tuple[ImportOptions,
 class AnyHeadings:
     """Takes for a header what has the most words in it."""
 
+    is_by_position = False
+
     def score(self, headings: Sequence[str]) -> int:
         return len({heading.strip() for heading in headings if heading.strip() and not numbers_in(heading)})
 

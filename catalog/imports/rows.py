@@ -240,6 +240,8 @@ _HEADINGS_BY_CURRENCY = {  # bare headings that one country's language has
 
 def _currency_of_language(columns: Sequence[Column]) -> str:
     """The currency of the country whose language the headings are in, where that country has its own; else ''."""
+    if any(column.unit == "mil" for column in columns):
+        return "SEK"
     headings = {bare(column.heading) for column in columns}
     n_words = {code: len(headings & words) for code, words in _HEADINGS_BY_CURRENCY.items()}
     code = max(n_words, key=lambda each: n_words[each])
@@ -380,7 +382,7 @@ def read_vin(text: str) -> str:
         raise Unreadable("not a vehicle identification number")
     if len(vin) == 17 and not _VIN.fullmatch(vin):
         raise Unreadable("not a vehicle identification number")
-    if not re.fullmatch(r"[A-Z0-9]{5,17}", vin):
+    if not re.fullmatch(r"(?=.*\d)[A-Z0-9]{5,17}", vin):
         raise Unreadable("not a vehicle identification number")
     return vin
 
@@ -874,7 +876,7 @@ class RowReader:
                 yield "price", partial(_read_price, "", "")
             elif (money := _money_or_none(text)) is None or money.amount <= STRAY_TAX_UP_TO:
                 yield "annual_tax", _read_tax
-        if word_field := field_of_word(text):
+        if word_field := "body" if column.field == "vin" else field_of_word(text):  # "chassi" is the body in Sweden
             yield word_field, partial(_read_word, word_field)
         if quantities.has_consumption_unit(text):
             yield "consumption", partial(quantities.read_consumption_l_100km, unit=self._consumption_unit("mpg"))

@@ -32,6 +32,7 @@ from catalog.imports.dialects import (
     KnowsHeadings,
     Record,
     no_header,
+    numbered,
     without_empty_end,
 )
 
@@ -369,6 +370,9 @@ def _open_workbook(path: Path, content: IO[bytes], knows: KnowsHeadings, stack: 
 def _header_of(book: CalamineWorkbook, sheet: str, knows: KnowsHeadings) -> tuple[int, int, str, int, list[str]]:
     """(fields named, rows of the sheet, its name, rows above the header, the header)."""
     rows = list(islice(_rows_of(book, sheet, 0), HEADER_WITHIN_RECORDS))
+    if knows.is_by_position:
+        headings = numbered(max(map(len, rows), default=0))
+        return knows.score(headings), book.get_sheet_by_name(sheet).total_height, sheet, -1, headings
     scores = [knows.score(cells) for cells in rows]
     if not scores:
         return 0, 0, sheet, 0, []

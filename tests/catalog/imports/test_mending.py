@@ -99,8 +99,13 @@ def test_an_unknown_name_waits_with_the_nearest_known_ones(deliver, make, model,
 
 
 def test_a_fresh_site_takes_every_make_and_model_of_the_table_unasked(deliver):
-    run = deliver(GOOD, "2,Škoda,Octavia,2015,8000,60002,petrol,", "3,VW,Golf GTI,2016,9000,60003,petrol,")
-    assert account(run) == (3, 0, 0, 0, 0)
+    run = deliver(
+        GOOD,
+        "2,Škoda,Octavia,2015,8000,60002,petrol,",
+        "3,大众,高尔夫,2016,9000,60003,petrol,",
+        "4,Spyker,C8,2009,90000,9003,,",
+    )
+    assert account(run) == (4, 0, 0, 0, 0)
 
 
 def test_a_name_that_the_catalogue_has_is_known_whoever_added_it(deliver):

@@ -220,3 +220,30 @@ def test_a_file_that_breaks_off_gives_what_was_whole(tmp_path):
     path = written(tmp_path, whole[: len(whole) // 2])
     with pytest.raises((FileRefused, HeaderRefused)):
         rows_of(path)
+
+
+PLACES = {"#1": "external_id", "#2": "body", "#3": "make", "#4": "model", "#5": "year", "#6": "price", "#7": "ignore"}
+CARS = [["A-77", "Kombi", "VW", "Golf VII 1.6 TDI", "2016-05", "11990", "x"],
+        ["A-78", "Geländewagen/Pickup", "Fiat", "500C 1.2 Lounge", "03/2015", "8490", "y"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [";", ",", "\t", "|", "xlsx"])
+def test_a_file_without_a_header_is_read_by_the_places_that_a_profile_names(tmp_path, kind):
+    content = workbook(("Stock", CARS)) if kind == "xlsx" else "\n".join(kind.join(car) for car in CARS)
+    path = written(tmp_path, content, "stock.xlsx" if kind == "xlsx" else "stock.csv")
+    said = [(row.external_id, row.body, row.model, row.year, row.price) for row in rows_of(path, columns=PLACES)]
+    assert said == [("A-77", "estate", "Golf", 2016, 11990), ("A-78", "suv", "500C", 2015, 8490)]
+
+
+def test_a_place_that_no_row_has_is_refused_by_name(tmp_path):
+    path = written(tmp_path, "1;VW;Golf;2016;9000", "stock.csv")
+    with pytest.raises(HeaderRefused, match="#9"):
+        rows_of(path, columns={"#1": "external_id", "#2": "make", "#3": "model", "#9": "price"})
+
+
+def test_what_stands_under_chassis_is_a_body_or_a_number_and_mil_are_swedish(tmp_path):
+    car = {"brand": "Volvo", "model": "V60", "regdate": "2017-06", "mileage_mil": "8 540", "price": "159 900 kr"}
+    cars = [car | {"ad_id": what, "chassis": what, "subject": "V60 D4"} for what in ("Kombi", "YV1FW8AA0H1234567")]
+    first, second = rows_of(written(tmp_path, js(cars), "stock.json"))
+    assert (first.body, first.vin, second.body, second.vin) == ("estate", "", "", "YV1FW8AA0H1234567")
+    assert (first.price, first.currency, first.mileage_km, first.title) == (159900, "SEK", 85400, "V60 D4")

@@ -117,6 +117,11 @@ def test_short_words_that_say_something_are_not_missing(text):
         ("Weiß", "white"),
         ("Moonstone", "moonstone"),
         ("other", ""),
+        ("Navarrablau", "blue"),
+        ("Tornadorot met.", "red"),
+        ("Mörkblå", "blue"),
+        ("Hellgrau", "grey"),
+        ("Granit", "granit"),
     ],
 )
 def test_colours_are_plain_english_and_unknown_ones_stay(text, colour):
