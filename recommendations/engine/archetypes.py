@@ -469,8 +469,11 @@ def _fit_factors(
     if not len(content) or not n_pairs:
         nothing = np.zeros((n_archetypes, config.n_factors))
         return nothing, np.zeros(n_archetypes), np.zeros((content.shape[1] + 1, config.n_factors))
+    # Of several partitions in double precision: how many threads multiply differs between here and a worker, and shows
+    # in the sums of single precision.
+    dtype: type[np.floating] = np.float32 if len(cells) == 1 else np.float64
     _, found = als_factors_in_parts(
-        cells, config.n_factors, config.n_iterations, config.confidence, config.regularisation, config.seed
+        cells, config.n_factors, config.n_iterations, config.confidence, config.regularisation, config.seed, dtype
     )
     learned: Floats = found.astype(np.float64)
     trust = n_buyers_of / (n_buyers_of + config.support)

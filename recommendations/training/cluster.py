@@ -187,6 +187,7 @@ def local_workers() -> Iterator[tuple[str, Security]]:
                 protocol="tls://",
                 security=security,
                 silence_logs=False,
+                dashboard_address="127.0.0.1:0",
                 scheduler_kwargs={"dashboard": False},
             )
         )
