@@ -9,7 +9,7 @@ PIP = $(RUN) -m pip --disable-pip-version-check install --quiet
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help run test axe lint format messages shell hooks secrets sdk clean environment development docs chaos soak bench
+.PHONY: help run test axe lint format messages shell hooks secrets sdk clean environment development docs chaos soak bench bench-cluster
 
 help:
 	@echo "make run      start everything: database, broker, demo stock, first training, web, workers, beat"
@@ -21,6 +21,7 @@ help:
 	@echo "make chaos    faults under traffic on a site of its own, and what holds after each; about half an hour"
 	@echo "make soak     twenty minutes of traffic on a site of its own, and whether its memory stays flat"
 	@echo "make bench    the benchmarks in one table, and in var/bench.json; within twenty minutes"
+	@echo "make bench-cluster  trainings by two workers with little memory, ARGS=\"--events 1000000 3000000\""
 	@echo "make sdk      what the clients of sdk/ take from the description of the API"
 	@echo "make docs     the documentation as a searchable site, in var/docs"
 	@echo "make shell    a Django shell on the same database"
@@ -67,6 +68,9 @@ soak: environment
 bench: environment
 	@mkdir -p var
 	@$(RUN) -m benchmarks --json var/bench.json
+
+bench-cluster: development
+	@nice -n 15 $(RUN) -m benchmarks.cluster $(ARGS)
 
 # Without a server: the description is a function of the code.
 sdk: development
