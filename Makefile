@@ -9,12 +9,13 @@ PIP = $(RUN) -m pip --disable-pip-version-check install --quiet
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help run test axe lint format messages shell hooks secrets sdk clean environment development docs chaos soak bench bench-cluster
+.PHONY: help run test axe lint format messages shell hooks secrets sdk clean environment development docs chaos soak bench bench-cluster manual
 
 help:
 	@echo "make run      start everything: database, broker, demo stock, first training, web, workers, beat"
 	@echo "make test     linters, types, architecture and every test, in N=2 processes"
 	@echo "make axe      every page in every look, light and dark, on a desk and a telephone, asked by axe-core"
+	@echo "make manual   take the steps and pictures of docs/manual.md anew"
 	@echo "make lint     the same without the tests"
 	@echo "make format   let ruff put the code in shape"
 	@echo "make messages  collect what is to be translated into locale, and compile it"
@@ -37,6 +38,10 @@ test: lint
 
 axe: development
 	AXE_EVERY_LOOK=1 REQUIRE_BROWSER=1 $(RUN) -m pytest tests/browser/test_pages.py
+
+manual: development
+	@mkdir -p docs/images/manual
+	MANUAL=1 REQUIRE_BROWSER=1 $(RUN) -m pytest tests/browser/test_thirteen.py
 
 lint: development
 	$(RUN) -m ruff check .

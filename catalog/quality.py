@@ -6,7 +6,7 @@ however large the stock; it says how old it is. ``warnings`` names what is worth
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -161,6 +161,23 @@ def same_facts(now: datetime) -> list[int]:
         ) counted WHERE n > 1 ORDER BY car_model_id, mileage_km, id
         """
     )
+
+
+def copies_among(listings: Iterable[Listing]) -> list[int]:
+    """Keys of advertisements of a car of which an older one, by publication, is among the listings too.
+
+    The same car by its identity, or by facts that two cars hardly share (``same_facts``).
+    """
+    seen: set[tuple[object, ...]] = set()
+    copies = []
+    for row in sorted(listings, key=lambda one: (one.published_at is None, one.published_at or one.created_at, one.pk)):
+        facts = (row.car_model_id, row.year, row.mileage_km, row.price, row.currency, row.colour)
+        known: list[tuple[object, ...]] = [("car", row.car_key)] if row.car_key else []
+        known += [facts] if None not in (row.car_model_id, row.year, row.mileage_km, row.price) else []
+        if seen.intersection(known):
+            copies.append(row.pk)
+        seen.update(known)
+    return copies
 
 
 MISSING, ODD, DOUBLE, STALE = "Missing", "Odd", "Double", "Stale"

@@ -15,6 +15,7 @@ from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import BooleanRadioFilter, RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
+from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, BaseDialogForm
 from unfold.forms import UserChangeForm as BaseUserChangeForm
 from unfold.forms import UserCreationForm as BaseUserCreationForm
@@ -231,6 +232,17 @@ class IdentityFilter(admin.SimpleListFilter):
         return queryset.filter(condition) if condition else queryset
 
 
+class EraseForm(BaseDialogForm):
+    """Asks once more, and names the person."""
+
+    form_before_template = "console/erase_person.html"
+
+    def get_before_template_context(self, request: HttpRequest, object_id: int | str | None = None) -> dict[str, Any]:
+        buyer = get_object_or_404(Buyer.objects.select_related("user"), pk=object_id)
+        name = buyer.user.get_full_name() if buyer.user else ""
+        return {"person": f"{buyer}, {name}" if name else str(buyer)}
+
+
 @admin.register(Buyer)
 class BuyerAdmin(ConsoleAdmin):
     """Who a buyer is. What the buyer likes is added by the app that learns it."""
@@ -294,11 +306,12 @@ class BuyerAdmin(ConsoleAdmin):
         url_path="erase",
         icon="delete_forever",
         permissions=["erase"],
+        variant=ActionVariant.DANGER,
         dialog={
             "title": "Erase this person",
             "description": "At once and for good: the account, events, lists shown, tastes, saved searches, tokens, "
             "and the guests this person has been. Only the fact of the erasure stays, in the audit log.",
-            "form_class": None,
+            "form_class": EraseForm,
             "form_submit_text": "Erase for good",
         },
     )

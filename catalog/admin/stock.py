@@ -34,6 +34,7 @@ from catalog.attributes import ADDRESSES, ATTRIBUTES, CATEGORIES, RANGES, column
 from catalog.exceptions import CatalogRefusal
 from catalog.export import HEADINGS, exported_rows
 from catalog.models import CarModel, Listing, ListingChange, ListingNews, Make, PriceChange, Seller
+from catalog.quality import copies_among
 from catalog.querysets import ListingQuerySet
 from catalog.services import (
     change_price,
@@ -44,7 +45,7 @@ from catalog.services import (
     withdraw_listing,
 )
 from catalog.text_search import beginnings_query, storable
-from console.actions import change_each
+from console.actions import ROWS_PER_ACTION, change_each
 from console.formats import NBSP, NONE, badge, list_link, money, span
 from console.pages import ConsoleAdmin, ReadOnlyAdmin, go_to
 from web.tables import as_csv
@@ -242,7 +243,7 @@ class ListingAdmin(ConsoleAdmin):
         ),
     ]  # fmt: skip
     inlines = [PriceChangeInline]
-    actions = [status_action(name) for name in STATUS_CHANGES]
+    actions = [*(status_action(name) for name in STATUS_CHANGES), "keep_one"]
     actions_detail = ["change_status"]
     list_before_template = "console/listing_tools.html"
 
@@ -315,6 +316,18 @@ class ListingAdmin(ConsoleAdmin):
         rows = Listing.objects.filter(pk=object_id)
         change_each(self, request, rows, lambda row: service(listing=row), done=done, refusals=CatalogRefusal)
         return go_to(reverse("admin:catalog_listing_change", args=[object_id]))
+
+    @admin.action(description="Keep one of each car", permissions=["change"])
+    def keep_one(self, request: HttpRequest, queryset: QuerySet[Listing]) -> None:
+        """Withdraw the selected advertisements of which an older one of the same car is selected too."""
+        copies = copies_among(queryset[:ROWS_PER_ACTION])
+        if not copies:
+            messages.info(request, "No two of them are the same car, so none was withdrawn.")
+            return
+        change_each(
+            self, request, queryset.filter(pk__in=copies), lambda row: withdraw_listing(listing=row),
+            done="withdrawn, as an older advertisement of the same car stays", refusals=CatalogRefusal,
+        )  # fmt: skip
 
     @display(description="Car", header=True)
     def car(self, listing: Listing) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
@@ -42,6 +44,7 @@ CONFLICTS = (
     "that is taken sends the next pin one down. Caps count pinned cars, but remove none, and give way to what a "
     "buyer asked for outright. Boosts and buries of one car multiply."
 )
+TIMES = ("starts_at", "ends_at")
 PARTS = {"target": "target", "interest": "interest"}  # column -> prefix of its fields
 
 
@@ -120,7 +123,20 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
         ("Changes", {"classes": ["tab"], "fields": ["history"]}),
     ]  # fmt: skip
 
+    list_before_template = "console/rule_tools.html"
     pages_beside = frozenset(["recommendations_rule_effect"])
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """What a link fills in; moments as moments, since their fields have two parts."""
+        initial: dict[str, Any] = super().get_changeform_initial_data(request)
+        for name in TIMES:
+            if isinstance(typed := initial.get(name), str):
+                with suppress(
+                    ValueError
+                ):  # such as a thirteenth month: no text stays, which the field could not take apart
+                    initial[name] = None
+                    initial[name] = parse_datetime(typed)
+        return initial
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(RuleEffectPage.as_view(model_admin=self))

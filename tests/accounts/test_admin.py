@@ -152,3 +152,14 @@ def test_a_refresh_token_is_never_shown_since_anyone_who_reads_it_could_use_it(o
     page = operator.get(reverse("admin:token_blacklist_outstandingtoken_change", args=[row.pk]))
     assert str(token) not in page.text
     assert row.jti in page.text
+
+
+def test_erasing_asks_once_more_and_names_the_person(client: Client):
+    client.force_login(UserFactory(operator=True))
+    buyer = BuyerFactory(user__first_name="Ada", user__last_name="Wong")
+    asked = client.get(reverse("admin:accounts_buyer_erase", args=[buyer.pk])).text
+    assert str(buyer) in asked
+    assert "Ada Wong" in asked
+    page = client.get(reverse("admin:accounts_buyer_change", args=[buyer.pk])).text
+    before = page[: page.index(reverse("admin:accounts_buyer_erase", args=[buyer.pk]))]
+    assert "red-" in before[before.rindex("<li") :]

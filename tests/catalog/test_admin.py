@@ -1,12 +1,15 @@
 """Moderation in the admin: searching the stock, moving listings on, and keeping the price history."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from accounts.models import AuditEntry
 from catalog.models import ImportProblem, ImportRun, Listing, PriceChange
 from console import actions
 from tests.factories import (
@@ -215,3 +218,20 @@ def test_makes_and_sellers_say_how_many_cars_they_have_for_sale(operator: Client
     for model in ("make", "seller", "carmodel"):
         (row,) = operator.get(reverse(f"admin:catalog_{model}_changelist")).context["cl"].result_list
         assert row.n_live == 1
+
+
+def test_one_advertisement_of_each_car_is_kept(operator: Client):
+    model, now = CarModelFactory(), timezone.now()
+    facts = {"car_model": model, "year": 2018, "mileage_km": 41_237, "price": 12_345, "colour": "blue"}
+    newer = ListingFactory(**facts, published_at=now)
+    oldest = ListingFactory(**facts, published_at=now - timedelta(days=9))
+    another = ListingFactory(**{**facts, "mileage_km": 41_238}, published_at=now)
+    unknown = [ListingFactory(**{**facts, "mileage_km": None}, published_at=now) for _ in range(2)]
+    unticked = ListingFactory(**facts, published_at=now)
+    act(operator, "keep_one", newer, oldest, another, *unknown)
+    found = dict(Listing.objects.values_list("pk", "status"))
+    assert found.pop(newer.pk) == "withdrawn"
+    assert set(found) == {row.pk for row in (oldest, another, *unknown, unticked)}
+    assert set(found.values()) == {"live"}
+    assert AuditEntry.objects.filter(object_id=str(newer.pk)).exists()
+    assert "No two of them are the same car" in act(operator, "keep_one", oldest, another).content.decode()

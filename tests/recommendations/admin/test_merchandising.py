@@ -1,9 +1,12 @@
 """Merchandising rules in the console: made by a form, previewed before saving, undone in one click, audited."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import AuditEntry
 from recommendations.merchandising import changes
@@ -162,3 +165,48 @@ def test_a_preview_without_the_right_to_see_buyers_saves_nothing(client: Client)
     assert rule.name == "A rule"
     client.force_login(UserFactory(operator=True))
     assert 'name="_preview"' in client.get(reverse(ADD)).text
+
+
+# --- The shortest ways -----------------------------------------------------------------------------------------------
+def saved_as_filled_in(client: Client, address: str) -> MerchandisingRule:
+    """The rule of the form that a button leads to, saved as it stands."""
+    form = client.get(address)
+    assert form.status_code == 302
+    client.post(form.url, fields_of(client.get(form.url).text))
+    return MerchandisingRule.objects.latest("pk")
+
+
+def test_a_dealer_is_hidden_for_a_week_by_one_button(operator: Client):
+    seller, others = SellerFactory(name="Autos “Ö” & Sons" * 3), ListingFactory()
+    address = reverse("admin:catalog_seller_hide_for_a_week", args=[seller.pk])
+    rules = [saved_as_filled_in(operator, address) for _ in range(2)]
+    for rule in rules:
+        assert (rule.action, rule.is_active, list(rule.sellers.all())) == ("hide", True, [seller])
+        assert timedelta(days=6, hours=23) < rule.ends_at - timezone.now() <= timedelta(days=7)
+    assert rules[0].name != rules[1].name
+    assert others.seller not in rules[0].sellers.all()
+
+
+def test_a_car_is_pinned_by_one_button(operator: Client):
+    car = ListingFactory()
+    rule = saved_as_filled_in(operator, reverse("admin:catalog_listing_pin", args=[car.pk]))
+    assert (rule.action, rule.position, rule.is_active, list(rule.listings.all())) == ("pin", 1, True, [car])
+
+
+@pytest.mark.parametrize("ends", ["2026-13-45T10:00", "soon", "", "2026-03-01T10:00:00+00:00", "\u0000"])
+def test_a_link_fills_in_a_rule_whatever_it_says(operator: Client, ends):
+    page = operator.get(reverse(ADD), {"action": "boost", "strength": "20", "ends_at": ends, "starts_at": ends})
+    assert page.status_code == 200
+    assert fields_of(page.text)["strength"] in ("20", ["20"])
+
+
+def test_each_kind_of_rule_is_begun_by_a_link_above_the_list(operator: Client, client: Client):
+    page = operator.get(reverse(LIST)).text
+    assert all(f"?is_active=1&amp;action={action}" in page for action in MerchandisingRule.Action.values)
+
+
+def test_the_dashboard_leads_to_a_first_visit(operator: Client):
+    page = operator.get(reverse("admin:index")).text
+    assert f'action="{reverse("shop-visitor")}"' in page
+    answer = operator.post(reverse("shop-visitor"), {"role": "new"}, follow=True)
+    assert "Nothing yet of New visitor" in answer.text or "new visitor" in answer.text.lower()
