@@ -380,6 +380,7 @@ EMAIL_TIMEOUT = 10  # seconds
 LANGUAGE_CODE = "en-gb"  # of the admin, and of answers to callers that ask for no other language of these
 LANGUAGES = [("en-gb", "English"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "recommender_site.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -1,0 +1,1 @@
+"""How moments are written where no code of ours writes them: Django's formats, by language."""
