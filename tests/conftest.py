@@ -20,11 +20,13 @@ from tests.migrated_rows import _tests_that_commit_put_rows_back, django_db_setu
 # Files that take longest. Were one of them begun last, it would run while the other processes have nothing to do.
 FIRST = (
     "browser/test_operators_day.py",
+    "browser/test_thirteen.py",
     "recommender_site/test_any_text.py",
     "recommender_site/test_every_form.py",
     "browser/test_pages.py",
     "recommender_site/test_stored_text.py",
     "recommender_site/operations/test_backup.py",
+    "recommendations/training/test_cluster.py",
     "recommendations/training/test_promotion_everywhere.py",
     "recommender_site/http/test_without_database.py",
     "recommendations/serving/test_reasons_against_the_log.py",
