@@ -5,6 +5,8 @@ Two of its checks are left out. That everything the description allows is accept
 ``min_year`` must not exceed ``max_year``. And that keys it makes up are refused: a visitor key is one that is made up.
 """
 
+import re
+
 import pytest
 import schemathesis
 from django.core.management import call_command
@@ -92,6 +94,21 @@ def test_operations_have_names_of_their_own(client):
     names = [operation["operationId"] for operations in paths.values() for operation in operations.values()]
     assert len(names) == len(set(names))
     assert [name for name in names if name.endswith(("_retrieve", "_create", "_destroy", "_partial_update"))] == []
+
+
+@pytest.mark.django_db
+def test_a_body_that_is_needed_may_not_be_left_out(client, settings):
+    settings.DEMO_MODE = True
+    _, secret = create_api_key(name="a client", scopes=["admin"], created_by=None)
+    paths = client.get("/api/schema?format=json").json()["paths"]
+    asked = [
+        (method, re.sub(r"\{\w+\}", "1", path))
+        for path, operations in paths.items() for method, operation in operations.items()
+        if operation.get("requestBody", {}).get("required")
+    ]  # fmt: skip
+    assert len(asked) > 15
+    answers = {each: client.generic(each[0], each[1], headers={"X-Api-Key": secret}) for each in asked}
+    assert {each: answer.status_code for each, answer in answers.items() if not 400 <= answer.status_code < 500} == {}
 
 
 @pytest.mark.parametrize(
