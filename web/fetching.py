@@ -106,6 +106,8 @@ def split_sftp(address: str) -> SplitResult:
         known = parts.port
     except ValueError:
         raise FetchRefused("This is not an address.") from None
+    if parts.query or parts.fragment:
+        raise FetchRefused("Write ? and # in the path of a file as %3F and %23.")
     if parts.scheme != "sftp" or not parts.hostname or known == 0 or not parts.path.strip("/"):
         raise FetchRefused("Write sftp://, the host, and the path of a file, such as sftp://host/out/stock-*.csv.")
     if parts.username or parts.password:

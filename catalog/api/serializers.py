@@ -261,14 +261,19 @@ class ListingInSerializer(KnownFieldsSerializer):
         return attrs
 
     def _check_names(self, attrs: dict[str, Any]) -> None:
-        """A make or model that is nearly written like a known one is a typing error; one like none is a new one."""
-        unknown = KnownNames().unknown(self.row_of(attrs))
-        if unknown and unknown.near:
-            stated = {"make": "brand" if attrs["brand"] else "make"}.get(unknown.field, unknown.field)
-            said = {"name": unknown.name, "near": ", ".join(unknown.near)}
-            raise serializers.ValidationError(
-                {stated if attrs[stated] else "title": _("“%(name)s” is not known; did you mean %(near)s?") % said}
-            )
+        """A make that is nearly written like a known one is a typing error and refused. A model may be a new one, which
+        no client can do anything about: it is taken, with a note. A name like no known one is a new one."""
+        known = self.context.setdefault("known_names", KnownNames())  # of the whole request
+        unknown = known.unknown(self.row_of(attrs))
+        if unknown is None or not unknown.near:
+            return
+        stated = {"make": "brand" if attrs["brand"] else "make"}.get(unknown.field, unknown.field)
+        field = stated if attrs[stated] else "title"
+        said = {"name": unknown.name, "near": ", ".join(unknown.near)}
+        message = _("“%(name)s” is not known; did you mean %(near)s?") % said
+        if unknown.field == "make":
+            raise serializers.ValidationError({field: message})
+        attrs["notes"] = {**attrs["notes"], field: message}
 
     @staticmethod
     def row_of(attrs: dict[str, Any]) -> ListingRow:

@@ -208,8 +208,9 @@ def checked_one_by_one(listings: list[Any]) -> tuple[list[dict[str, Any]], list[
     right: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     seen: set[str] = set()
+    context: dict[str, Any] = {}  # of the whole request
     for index, listing in enumerate(listings):
-        question = ListingInSerializer(data=listing)
+        question = ListingInSerializer(data=listing, context=context)
         if problems := _problems_of(question, seen):
             key = listing.get("external_id") if isinstance(listing, dict) else None
             refused.append({"index": index, "external_id": key if isinstance(key, str) else "", "fields": problems})

@@ -7,9 +7,11 @@ divides the stock of that make in two, in searches, prices and tastes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
-from catalog.imports.names import known_makes, near_makes, near_models, near_slugs, rare_makes, slug_of
+from catalog.imports.names import known_makes, near_makes, near_models, near_slugs, slug_of
 from catalog.imports.rows import ListingRow
 from catalog.models import CarModel, Make
 
@@ -31,10 +33,11 @@ class UnknownName:
 
 
 class KnownNames:
-    """Asks the catalogue only about names that our table does not have, and about each of them once."""
+    """Asks the catalogue only about names that our table does not have, and about each make once."""
 
     def __init__(self) -> None:
         self._answers: dict[tuple[str, str], UnknownName | None] = {}
+        self._models: dict[str, dict[str, str]] = {}
 
     def unknown(self, row: ListingRow) -> UnknownName | None:
         """The first name of a row that has to wait. A make without models in our table brings its own."""
@@ -42,37 +45,39 @@ class KnownNames:
             return None
         key = (row.make_slug, row.model_slug)
         if key not in self._answers:
-            self._answers[key] = _unknown_make(row) or _unknown_model(row)
+            self._answers[key] = self._unknown_make(row) or self._unknown_model(row)
         return self._answers[key]
 
+    @cached_property
+    def _makes(self) -> dict[str, str]:
+        """Those of the catalogue, by slug."""
+        return dict(Make.objects.values_list("slug", "name"))
 
-def _unknown_make(row: ListingRow) -> UnknownName | None:
-    if (
-        row.make_slug in known_makes()
-        or row.make_slug in rare_makes()
-        or Make.objects.filter(slug=row.make_slug).exists()
-    ):
-        return None
-    near = near_makes(row.make)
-    if not near:
-        ours = dict(Make.objects.values_list("slug", "name"))
-        near = tuple(ours[slug] for slug in near_slugs(row.make_slug, tuple(ours)))
-    return UnknownName("make", row.make, near)
+    def _models_of(self, make_slug: str) -> dict[str, str]:
+        if make_slug not in self._models:
+            models = CarModel.objects.filter(make__slug=make_slug)
+            self._models[make_slug] = dict(models.values_list("slug", "name"))
+        return self._models[make_slug]
+
+    def _unknown_make(self, row: ListingRow) -> UnknownName | None:
+        if row.make_slug in known_makes() or row.make_slug in self._makes:
+            return None
+        near = near_makes(row.make) or named(near_slugs(row.make_slug, tuple(self._makes)), self._makes)
+        return UnknownName("make", row.make, near)
+
+    def _unknown_model(self, row: ListingRow) -> UnknownName | None:
+        make = known_makes().get(row.make_slug)
+        if not row.model_slug or make is None or not make.models or row.model_slug in make.models:
+            return None
+        ours = self._models_of(row.make_slug)
+        if row.model_slug in ours:
+            return None
+        near = near_models(row.make_slug, row.model) or named(near_slugs(row.model_slug, tuple(ours)), ours)
+        return UnknownName("model", row.model, near)
 
 
-def _unknown_model(row: ListingRow) -> UnknownName | None:
-    make = known_makes().get(row.make_slug)
-    if not row.model_slug or make is None or not make.models or row.model_slug in make.models:
-        return None
-    if not _LATIN.search(row.model_slug):
-        return None  # our table has no names in other scripts, so that not to know one says nothing
-    ours = dict(CarModel.objects.filter(make__slug=row.make_slug).values_list("slug", "name"))
-    if row.model_slug in ours:
-        return None
-    near = near_models(row.make_slug, row.model)
-    return UnknownName(
-        "model", row.model, near or tuple(ours[slug] for slug in near_slugs(row.model_slug, tuple(ours)))
-    )
+def named(slugs: Iterable[str], names: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(names[slug] for slug in slugs)
 
 
 def admit(field: str, name: str, *, make: str = "") -> None:

@@ -168,12 +168,19 @@ def near_slugs(slug: str, known: Sequence[str]) -> tuple[str, ...]:
     if len(slug) < SHORTEST_MISTYPED:
         return ()
     close = difflib.get_close_matches(slug, known, n=3, cutoff=0.7 if len(slug) < LONG_SLUG else 0.8)
-    digits = re.sub(r"\D", "", slug)
-    return tuple(each for each in close if re.sub(r"\D", "", each) == digits and _is_typing_error(slug, each))
+    return tuple(each for each in close if _is_typing_error(slug, each))
 
 
 def _is_typing_error(slug: str, other: str) -> bool:
-    """Whether one letter, of long names two, was left out, added, exchanged, or two neighbours changed places."""
+    """Whether one letter, of long names two, was left out, added, exchanged, or two neighbours changed places.
+
+    Names with a number are codes, of which each letter counts (EC40 is no C40), and an E before a name is the electric
+    car of that name.
+    """
+    if re.search(r"\d", slug + other):
+        return slug.replace("-", "") == other.replace("-", "")
+    if re.sub(r"^e-?", "", slug) == other or re.sub(r"^e-?", "", other) == slug:
+        return False
     most = 1 if len(slug) < LONG_SLUG else 2
     before: list[int] = []
     last = list(range(len(other) + 1))

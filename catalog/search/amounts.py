@@ -122,7 +122,9 @@ _OF_A_RANGE = re.compile(
     r"\s*(?:of |an |wltp |electric |battery |ev )*"
     r"(?:range(?! rover)|reichweite|wltp|nedc|(?:on|per|a) (?:a |one )?charge)(?![^\W_])"
 )
-_RANGE_OF = re.compile(r"(?<![^\W_])(?:range|reichweite|wltp)[.:]?\s*(?:of|is|von)?\s*$")
+_RANGE_OF = re.compile(  # a Long Range is a trim
+    r"(?<![^\W_])(?<!long )(?<!extended )(?<!standard )(?:range|reichweite|wltp)[.:]?\s*(?:of|is|von)?\s*$"
+)
 _FEW = re.compile(r"(?<![^\W_])(?:low|lowest|lower|few|little|wenige?|geringe[rm]?|niedrige[rm]?)\s+$")
 _ON_THE_CLOCK = re.compile(r"\s*(?:on the clock|gelaufen|mileage|driven)(?![^\W_])")
 

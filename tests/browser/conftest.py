@@ -29,7 +29,7 @@ def browser(site: str, monkeypatch: pytest.MonkeyPatch):
         (pytest.fail if MUST_RUN else pytest.skip)(NO_BROWSER)
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
         yield chromium
         chromium.close()
 

@@ -85,12 +85,20 @@ def test_a_listing_that_cannot_be_sold_yet_is_kept_as_a_draft(garage):
     assert Listing.objects.get().status == "live"
 
 
-def test_a_thousand_listings_cost_as_many_queries_as_one(garage, django_assert_max_num_queries):
-    cars = [CAR | {"external_id": f"A-{n}"} for n in range(1000)]
+@pytest.mark.parametrize(("brand", "model"), [("VW", "golf"), ("VW", "Gollf"), ("Morgan Cars", "Plus Four")])
+def test_a_thousand_listings_cost_as_many_queries_as_one(garage, brand, model, django_assert_max_num_queries):
+    cars = [CAR | {"external_id": f"A-{n}", "brand": brand, "model": model} for n in range(1000)]
     with django_assert_max_num_queries(45):
         answer = sent(garage, *cars)
     assert answer["created"] == 1000
     assert [listing["external_id"] for listing in answer["listings"]] == [car["external_id"] for car in cars]
+
+
+@pytest.mark.parametrize("is_partial", [False, True])
+def test_a_model_that_may_be_a_typing_error_or_a_new_one_is_taken_with_a_note(garage, is_partial):
+    got = garage.post(f"{LISTINGS}?partial={is_partial}", [CAR | {"model": "Gollf"}]).json()
+    assert got["listings"][0]["notes"] == {"model": "“Gollf” is not known; did you mean Golf?"}
+    assert str(Listing.objects.get().car_model) == "Volkswagen Gollf"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +111,8 @@ def test_a_thousand_listings_cost_as_many_queries_as_one(garage, django_assert_m
      ({"status": "expired"}, "status"), ({"tags": "towbar"}, "tags"), ({"tags": [1, {}]}, "tags[1]"),
      ({"latitude": 91}, "latitude"), ({"longitude": None}, "latitude"), ({"engine_l": "inf"}, "engine_l"),
      ({"photo_url": "javascript:alert(1)"}, "photo_url"), ({"url": "x" * 256}, "url"),
-     ({"seller_id": "7", "seller_name": ""}, "seller_name")],
+     ({"seller_id": "7", "seller_name": ""}, "seller_name"), ({"brand": "Vauxhal"}, "brand"),
+     ({"brand": "", "make": "Toyta"}, "make")],
 )  # fmt: skip
 def test_one_wrong_listing_is_named_and_nothing_is_stored(garage, change, field):
     fields = refused(garage, {"listings": [CAR | {"external_id": "A-2"}, CAR | change]})

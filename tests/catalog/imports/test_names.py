@@ -120,6 +120,8 @@ def test_an_unknown_make_is_compared_with_those_we_know(make, near):
     ("make", "model", "near"),
     [
         ("ford", "Fokus", "Focus"), ("volkswagen", "Gollf", "Golf"), ("volkswagen", "Passta", "Passat"),
+        ("volvo", "EC40", ""), ("volvo", "ES90", ""), ("mercedes-benz", "eVito", ""), ("ford", "E-Transit", ""),
+        ("opel", "e-Vivaro", ""), ("hyundai", "Ioniq5", "Ioniq 5"),
         ("volkswagen", "ID.8", ""), ("ford", "Mondeo", ""), ("smith", "Focus", ""), ("bmw", "X9", ""),
     ],
 )  # fmt: skip

@@ -67,6 +67,8 @@ QUERIES = {
     "electric, 250 miles on a charge": "fuel=electric | 250 charge",
     "reichweite über 300 km elektro": "fuel=electric | reichweite über 300",
     "under 50k miles range rover": "max_mileage=80467 brand=land-rover model=range-rover",
+    "model 3 long range under 60000 miles": "brand=tesla model=model-3 max_mileage=96560 | long range",
+    "standard range id.3 under 40k miles": "max_mileage=64373 brand=volkswagen model=id-3 | standard range",
     "long range model 3 2021": "brand=tesla model=model-3 year=2021 | long range",
     "hybrid under £200 tax": "fuel=hybrid | 200 tax",
     "golf steuer unter 100 euro": "brand=volkswagen model=golf | steuer unter 100",
