@@ -7,7 +7,7 @@ the same as an English one (``3er``, ``C-Klasse``). Names that the stock has com
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -241,11 +241,14 @@ class Lexicon:
         return any(key in self.stock.models.get(make, {}) for key in keys_of(phrase))
 
     def makes_of_model(self, phrase: str) -> tuple[str, ...]:
-        """The makes that have a model of that name, if it is one that says something by itself."""
-        for key in keys_of(phrase):
-            for names in (self.stock, TABLE):
-                if owners := names.owners.get(key):
-                    return tuple(sorted(owners))
+        """The makes that have a model of that name, if it is one that says something by itself.
+
+        Those of the stock, if there are any: ``glc`` is a Mercedes to most sellers, and a Mazda of the seventies.
+        """
+        for names in (self.stock, TABLE):
+            owners = [names.owners.get(key, set()) for key in keys_of(phrase)]
+            if found := set[str]().union(*owners):
+                return tuple(sorted(found))
         return ()
 
     def variant(self, phrase: str, make: str) -> tuple[Meaning, ...]:
@@ -264,15 +267,20 @@ class Lexicon:
 
     def sole_variant(self, phrase: str) -> tuple[str, tuple[Meaning, ...]]:
         """The make and the series of ``320d`` or ``c220``, which say them without the make's name; or nothing."""
-        key = squeezed(phrase)
-        if (
-            not _SOLE_VARIANT.match(key) or "." in phrase or self.makes_of_model(phrase)
-        ):  # "a4 2.0" has an engine's size
+        if not _SOLE_VARIANT.match(squeezed(phrase)) or "." in phrase:  # "a4 2.0" has an engine's size
             return "", ()
+        is_name = bool(self.makes_of_model(phrase))
         for make in ("bmw", "mercedes-benz"):
-            if variant := self.variant(phrase, make):
+            variant = self.variant(phrase, make)
+            if variant and (not is_name or self._has_instead(make, variant, phrase)):
                 return make, variant
         return "", ()
+
+    def _has_instead(self, make: str, variant: Sequence[Meaning], phrase: str) -> bool:
+        """Whether the stock has the series that is meant, and no model of that name: ``E350`` of Ford."""
+        stock = {slug for slugs in self.stock.models.get(make, {}).values() for slug in slugs}
+        is_stocked = any(key in self.stock.owners for key in keys_of(phrase))
+        return not is_stocked and not stock.isdisjoint(variant[0].values)
 
     # --- words of closed sets ----------------------------------------------------------------------------------------
 
