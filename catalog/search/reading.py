@@ -138,7 +138,9 @@ class _Reader:
         self._leave_the_others()
         understood = self._without_contradictions([one for _, one in sorted(self.found, key=lambda pair: pair[0])])
         rest = " ".join(piece for _, piece in sorted(self.rest, key=lambda pair: pair[0]))
-        return SearchReading(tuple(_each_once(understood)), rest if rest or understood else self.text.strip())
+        if not rest and not understood and not FILLERS.issuperset(self.plain.split()):
+            rest = self.text.strip()  # there is something to look for; "cars for sale" asks for all of them
+        return SearchReading(tuple(_each_once(understood)), rest)
 
     def _without_contradictions(self, understood: list[Understood]) -> list[Understood]:
         """Not the bodies that "family" stands for where a body is named, nor a value that is excluded elsewhere."""
