@@ -94,6 +94,7 @@ class WebAddressesField(serializers.ListField):
 
     def __init__(self, addresses: Addresses, **kwargs: Any) -> None:
         self._addresses = addresses
+        self.at_most = addresses.at_most
         child = WebAddressField(max_length=addresses.max_length)
         super().__init__(child=child, default=list, help_text=addresses.about, **kwargs)
 
@@ -101,6 +102,16 @@ class WebAddressesField(serializers.ListField):
         found = list(dict.fromkeys(super().to_internal_value(data)))
         as_refused_by_api(check_number, self._addresses, found)
         return found
+
+
+class WebAddressesFieldSchema(OpenApiSerializerFieldExtension):
+    """Describes the field above to OpenAPI."""
+
+    target_class = "catalog.api.stock_fields.WebAddressesField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        item = {"type": "string", "format": "uri", "maxLength": self.target.child.max_length}
+        return {"type": "array", "items": item, "maxItems": self.target.at_most}
 
 
 def as_refused_by_api(check: Callable[..., None], *args: Any) -> None:
