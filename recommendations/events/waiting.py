@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
+from psycopg.errors import UniqueViolation
 
 from catalog.models import Listing
 from catalog.querysets import ListingReference
@@ -85,11 +86,27 @@ def _put_in_log(events: Collection[WaitingEvent]) -> int:
         return 0
     rows = without_repeats(as_logged(event, known, timezone.now()) for event in ready)
     attribute(rows)
-    Interaction.objects.bulk_create(rows, ignore_conflicts=True)
+    if not insert(rows):
+        rows = [row for row in rows if insert([row])]
     WaitingEvent.objects.filter(pk__in=[event.pk for event in ready]).delete()
     announce(rows)
     telemetry.EVENTS_RELEASED.inc(len(rows))
     return len(rows)
+
+
+def insert(rows: Collection[Interaction]) -> bool:
+    """Write rows to the log, those that another process has just written left out; all or none.
+
+    Returns whether they could be: an id that was written in another month is an error, and no row is left out for it.
+    """
+    try:
+        with transaction.atomic():
+            Interaction.objects.bulk_create(rows, ignore_conflicts=True)
+    except IntegrityError as error:
+        if not isinstance(error.__cause__, UniqueViolation):
+            raise
+        return False
+    return True
 
 
 def as_logged(waiting: WaitingEvent, known: Mapping[ListingReference, int], now: datetime) -> Interaction:

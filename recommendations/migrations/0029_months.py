@@ -13,12 +13,15 @@ CREATE OR REPLACE TRIGGER event_keys_noted AFTER INSERT ON {table} REFERENCING N
     FOR EACH STATEMENT EXECUTE FUNCTION recommendations_note_event_keys();
 CREATE OR REPLACE TRIGGER event_keys_forgotten AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone
     FOR EACH STATEMENT EXECUTE FUNCTION recommendations_forget_event_keys();
+CREATE OR REPLACE TRIGGER event_keys_without_events AFTER TRUNCATE ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION recommendations_forget_keys_without_events();
 """
-OLD_NAMES = (
-    "ALTER INDEX IF EXISTS recommendations_interaction_own_1 RENAME TO event_id_of_sender",
-    "ALTER TABLE recommendations_impression ADD CONSTRAINT impression_id_of_sender "
+NAMES = ("event_keys_noted", "event_keys_forgotten", "event_keys_without_events")
+OLD_NAMES = {
+    "recommendations_interaction_own_1": "ALTER INDEX recommendations_interaction_own_1 RENAME TO event_id_of_sender",
+    "recommendations_impression_own_1": "ALTER TABLE recommendations_impression ADD CONSTRAINT impression_id_of_sender "
     "UNIQUE USING INDEX recommendations_impression_own_1",
-)
+}
 LOGS = ("recommendations_interaction", "recommendations_impression")
 
 
@@ -34,7 +37,7 @@ def drop_triggers(apps, schema_editor):
     from web.postgres.months import patiently
 
     for table in LOGS:
-        for name in ("event_keys_noted", "event_keys_forgotten"):
+        for name in NAMES:
             patiently(
                 lambda cursor, name=name, table=table: cursor.execute(f"DROP TRIGGER IF EXISTS {name} ON {table}")
             )
@@ -59,8 +62,10 @@ def keep_whole(apps, schema_editor):
     for monthly in months.TABLES:
         merge(monthly)
     with schema_editor.connection.cursor() as cursor:
-        for statement in OLD_NAMES:
-            cursor.execute(statement)
+        for index, statement in OLD_NAMES.items():
+            cursor.execute("SELECT to_regclass(%s)", [index])
+            if cursor.fetchone()[0]:  # it has not its name again since a run that was cut short
+                cursor.execute(statement)
 
 
 class Migration(migrations.Migration):

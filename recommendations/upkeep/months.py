@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db import connection
+from django.db import OperationalError, connection
 
 from web.postgres import months
 from web.postgres.months import Monthly, Part
@@ -24,8 +25,9 @@ NEXT_NIGHTS = timedelta(days=60)  # less made ahead: the nights before did not m
 SOON = timedelta(days=14)  # less than this: rows will be refused before long
 
 KEYS_AT_ONCE = 10_000
+# An event that is removed at the same time must not leave its key: FOR KEY SHARE waits for its removal, and skips it.
 NOTE_KEYS = """
-WITH batch AS (SELECT id, sender, event_id FROM {table} WHERE id > %s ORDER BY id LIMIT %s),
+WITH batch AS (SELECT id, sender, event_id FROM {table} WHERE id > %s ORDER BY id LIMIT %s FOR KEY SHARE),
 noted AS (INSERT INTO recommendations_eventkey (key)
     SELECT recommendations_key_of_event('{table}', sender, event_id) FROM batch ORDER BY 1 ON CONFLICT DO NOTHING)
 SELECT max(id) FROM batch
@@ -43,13 +45,27 @@ SELECT EXISTS (SELECT FROM {part} AS served
 
 
 def make_months(now: datetime) -> None:
-    """Keep every table by month, with parts for the months to come, and finish removals that were cut short."""
+    """Keep every table by month, with parts for the months to come, and finish removals that were cut short.
+
+    Raises OperationalError when a table stayed in use; the others have their months all the same.
+    """
+    problems = []
     for monthly in TABLES:
-        keep_by_month(monthly, now)
-        months.finish(monthly)
-        make_ahead(monthly, now)
-        with connection.cursor() as cursor:
-            cursor.execute(f"ANALYZE {monthly.table}")  # autovacuum looks at the parts only
+        try:
+            make_months_of(monthly, now)
+        except OperationalError as problem:
+            logger.warning("%s: %s", monthly.table, problem)
+            problems.append(problem)
+    if problems:
+        raise problems[0]
+
+
+def make_months_of(monthly: Monthly, now: datetime) -> None:
+    keep_by_month(monthly, now)
+    make_ahead(monthly, now)
+    months.finish(monthly)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {monthly.table}")  # autovacuum looks at the parts only
 
 
 def keep_by_month(monthly: Monthly, now: datetime) -> None:
@@ -57,7 +73,7 @@ def keep_by_month(monthly: Monthly, now: datetime) -> None:
     if months.is_partitioned(monthly.table):
         return
     if monthly in WITH_KEYS:
-        walk_keys(NOTE_KEYS.format(table=monthly.table))
+        note_keys(monthly)
     months.partition(monthly, now)
 
 
@@ -67,13 +83,25 @@ def make_ahead(monthly: Monthly, now: datetime) -> None:
         logger.info("made %s", ", ".join(made))
 
 
+def note_keys(monthly: Monthly) -> None:
+    """Note the keys of all rows that are there; those that are noted already stay."""
+    walk_keys(NOTE_KEYS.format(table=monthly.table))
+
+
 def walk_keys(statement: str) -> None:
-    """Run a statement for so many rows at a time, in the order of their ids; it returns the last one."""
+    """Run a statement for so many rows at a time, in the order of their ids; it returns the last one.
+
+    Each time in a transaction of its own, again where a row stayed locked. Raises OperationalError in the end.
+    """
     last: int | None = 0
-    with connection.cursor() as cursor:
-        while last is not None:
-            cursor.execute(statement, [last, KEYS_AT_ONCE])
-            last = cursor.fetchone()[0]
+
+    def go_on(cursor: Any) -> None:
+        nonlocal last
+        cursor.execute(statement, [last, KEYS_AT_ONCE])
+        last = cursor.fetchone()[0]
+
+    while last is not None:
+        months.patiently(go_on)
 
 
 def drop_months(monthly: Monthly, before: datetime) -> int:
@@ -92,7 +120,12 @@ def drop_months(monthly: Monthly, before: datetime) -> int:
     for part in parts:
         if monthly in WITH_KEYS:
             walk_keys(FORGET_KEYS.format(part=part.name, table=monthly.table))
-    months.drop_parts(monthly, parts)
+    try:
+        months.drop_parts(monthly, parts)
+    except OperationalError as problem:
+        if not months.is_in_use(problem):
+            raise
+        logger.warning("%s stayed in use, the next night goes on: %s", monthly.table, problem)
     return n
 
 

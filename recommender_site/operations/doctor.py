@@ -28,6 +28,7 @@ from recommendations.upkeep import months, retention
 from recommender_site.operations import schema
 from recommender_site.operations.findings import Finding, Level, Look, ok, problem, warning
 from web import replicas
+from web.postgres.months import check_left, check_of
 from web.postgres.versions import OLDEST_POSTGRES, postgres_problem, vector_problem, vector_version
 from web.servers import CHECKS, connection_parameters
 
@@ -199,6 +200,9 @@ def look_at_months() -> Iterator[Finding]:
         if until is None:
             is_well = False
             yield warning("months", f"{monthly.table} is not kept by month yet", remedy)
+            if check := check_left(monthly):
+                is_so = f"{monthly.table} takes rows only by {check}: keeping it by month was cut short"
+                yield problem("months", is_so, f"{remedy} Or drop the constraint {check_of(monthly.table)}.")
         elif until - now < months.NEXT_NIGHTS:
             is_well = False
             make = problem if until - now < months.SOON else warning

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from django.core.management import CommandError
 from django.db import OperationalError, connection, models
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from accounts.models import Buyer
 from recommender_site.management.commands import migrate
@@ -69,9 +69,10 @@ def _without_pauses(monkeypatch):
     monkeypatch.setattr(migrate, "PAUSE_SECONDS", 0)
 
 
+@pytest.mark.parametrize("cause", [LockNotAvailable(), DeadlockDetected()])
 @pytest.mark.parametrize("n_failures", [0, 1, migrate.ATTEMPTS - 1])
-def test_it_is_tried_again_while_a_lock_cannot_be_had(n_failures):
-    work, said = Work(n_failures, LockNotAvailable()), []
+def test_it_is_tried_again_while_a_lock_cannot_be_had(n_failures, cause):
+    work, said = Work(n_failures, cause), []
     migrate.try_again_when_locked(work, said.append)
     assert work.n_calls == n_failures + 1
     assert len(said) == n_failures

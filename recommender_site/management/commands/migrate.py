@@ -7,7 +7,9 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import OperationalError
-from psycopg.errors import LockNotAvailable, QueryCanceled
+from psycopg.errors import QueryCanceled
+
+from web.postgres.months import is_in_use
 
 ATTEMPTS = 20
 PAUSE_SECONDS = 3.0  # in which those who waited behind the migration are served
@@ -29,7 +31,9 @@ class Command(migrate.Command):
 
 
 def try_again_when_locked(work: Callable[[], object], say_again: Callable[[int], None]) -> None:
-    """Do it again while a lock cannot be had. Raises CommandError in the end, and at once whatever else went wrong.
+    """Do it again while a lock cannot be had, also because of a deadlock.
+
+    Raises CommandError in the end, and at once whatever else went wrong.
 
     Every migration that was applied is recorded, so the next attempt begins with the one that had to wait.
     """
@@ -38,7 +42,7 @@ def try_again_when_locked(work: Callable[[], object], say_again: Callable[[int],
             work()
             break
         except OperationalError as error:
-            if not isinstance(error.__cause__, LockNotAvailable):
+            if not is_in_use(error):
                 raise
             if not n_left:
                 raise CommandError(

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 
 import psycopg
 import pytest
@@ -17,21 +18,20 @@ from django.utils import timezone
 from psycopg.errors import LockNotAvailable
 
 from recommendations.buyers.preferences import LogPosition
-from recommendations.events import recording
+from recommendations.events import recording, waiting
 from recommendations.events.recording import Event, record_interactions
 from recommendations.feed import log as feed
-from recommendations.models import EventKey, Impression, Interaction, ServedList
+from recommendations.models import EventKey, Impression, Interaction, ServedList, WaitingEvent
 from recommendations.upkeep import months as kept
 from recommendations.upkeep.retention import remove_old_rows
 from recommender_site.operations import restore, schema
 from recommender_site.operations.doctor import look_at_months
 from recommender_site.operations.findings import Level
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory
+from tests.months import MIGRATION, MODELS, as_one_table, months_put_back
 from web.postgres import months
 from web.servers import connection_parameters
 
-MIGRATION = import_module("recommendations.migrations.0029_months")
-MODELS = {kept.EVENTS: Interaction, kept.IMPRESSIONS: Impression, kept.LISTS: ServedList}
 DECEMBER = datetime(2026, 12, 15, tzinfo=UTC)
 NOW = timezone.now()
 SUMMER = datetime(2027, 7, 20, tzinfo=UTC)
@@ -41,15 +41,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def _months_are_put_back() -> Iterator[None]:
-    before = {monthly: months.parts_of(monthly.table) for monthly in kept.TABLES}
-    yield
-    if before != {monthly: months.parts_of(monthly.table) for monthly in kept.TABLES}:
-        for model in MODELS.values():
-            model.objects.all().delete()
-        as_one_table()
-        for monthly, parts in before.items():
-            kept.keep_by_month(monthly, parts[0].until - timedelta(days=40))
-            months.make_months(monthly, parts[-1].until)
+    with months_put_back():
+        yield
 
 
 @pytest.fixture
@@ -58,12 +51,6 @@ def reader() -> Iterator[psycopg.Connection]:
     with psycopg.connect(**connection_parameters(), autocommit=True) as other:
         other.execute("SET lock_timeout = '400ms'")
         yield other
-
-
-def as_one_table() -> None:
-    """What the release before had."""
-    with connection.schema_editor(atomic=False) as editor:
-        MIGRATION.keep_whole(apps, editor)
 
 
 def impression(**fields) -> Impression:
@@ -286,6 +273,252 @@ def test_a_key_goes_with_its_event_and_is_of_its_sender():
     event.delete()
     assert EventKey.objects.count() == 2
     assert InteractionFactory(event_id="a", sender="key:1")
+
+
+@pytest.mark.parametrize("later", [timedelta(), timedelta(days=70)])
+def test_a_key_whose_event_is_gone_is_taken_by_the_next_event(later):
+    event = InteractionFactory(event_id="a", sender="key:1")
+    with connection.cursor() as cursor:
+        for name in ("event_keys_forgotten", "event_keys_noted"):
+            cursor.execute(f"ALTER TABLE {kept.EVENTS.table} DISABLE TRIGGER {name}")
+        Interaction.objects.filter(pk=event.pk).delete()
+        for name in ("event_keys_forgotten", "event_keys_noted"):
+            cursor.execute(f"ALTER TABLE {kept.EVENTS.table} ENABLE TRIGGER {name}")
+    assert EventKey.objects.count() == 1
+    InteractionFactory(event_id="a", sender="key:1", received_at=timezone.now() + later)
+    assert EventKey.objects.count() == 1
+    with pytest.raises(IntegrityError), transaction.atomic():
+        InteractionFactory(event_id="a", sender="key:1", received_at=timezone.now() + timedelta(days=35))
+
+
+def test_one_statement_can_not_write_an_id_in_two_months():
+    rows = [
+        InteractionFactory.build(
+            event_id="a", sender="key:1", buyer=BuyerFactory(), listing=ListingFactory(), received_at=NOW + later
+        )
+        for later in (timedelta(), timedelta(days=70))
+    ]
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Interaction.objects.bulk_create(rows)
+    assert not EventKey.objects.exists()
+
+
+def test_of_two_requests_that_take_the_same_key_one_is_refused(reader):
+    EventKey.objects.create(key=key_of(kept.EVENTS, "key:1", "a"))
+    event = InteractionFactory(event_id="b", sender="key:1")
+    columns = "sender, buyer_id, kind_id, listing_id, occurred_at, received_at"
+    reader.execute("SET lock_timeout = '10s'; BEGIN")
+    reader.execute(
+        f"INSERT INTO {kept.EVENTS.table} (event_id, {columns}) SELECT 'a', {columns} FROM {kept.EVENTS.table}"
+    )
+    problems: list[Exception] = []
+    with beside(lambda: write_in_another_month(event.buyer_id, event.listing_id), problems):
+        wait_until_locked()
+        reader.execute("COMMIT")
+    assert [type(each) for each in problems] == [IntegrityError]
+    assert Interaction.objects.filter(event_id="a").count() == 1
+
+
+def write_in_another_month(buyer_id: int, listing_id: int) -> None:
+    later = timezone.now() + timedelta(days=70)
+    InteractionFactory(event_id="a", sender="key:1", buyer_id=buyer_id, listing_id=listing_id, received_at=later)
+
+
+def key_of(monthly: months.Monthly, sender: str, event_id: str) -> uuid.UUID:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT recommendations_key_of_event(%s, %s, %s)", [monthly.table, sender, event_id])
+        return cursor.fetchone()[0]
+
+
+def test_an_event_that_is_removed_while_keys_are_noted_leaves_none(reader):
+    gone, stays = InteractionFactory(), InteractionFactory()
+    EventKey.objects.all().delete()
+    reader.execute("BEGIN")
+    reader.execute(f"DELETE FROM {kept.EVENTS.table} WHERE id = %s", [gone.pk])
+    with beside(lambda: kept.note_keys(kept.EVENTS)):
+        wait_until_locked()
+        reader.execute("COMMIT")
+    assert [each.key for each in EventKey.objects.all()] == [key_of(kept.EVENTS, stays.sender, stays.event_id)]
+
+
+@pytest.mark.parametrize("emptied", [kept.EVENTS, kept.IMPRESSIONS])
+def test_a_table_that_is_emptied_whole_leaves_no_key(emptied):
+    one_of_each(DECEMBER)
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {emptied.table}")
+    assert EventKey.objects.count() == 1
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {kept.EVENTS.table}, {kept.IMPRESSIONS.table}")
+    assert not EventKey.objects.exists()
+
+
+def test_an_event_that_waited_and_is_in_the_log_of_another_month_keeps_no_other_waiting(monkeypatch):
+    """The other process writes it between our look and our insert."""
+    car = ListingFactory(source="shop", external_id="A-1")
+    event = InteractionFactory(event_id="a", sender="key:1", received_at=timezone.now() + timedelta(days=70))
+    for event_id in ("a", "b"):
+        WaitingEvent.objects.create(
+            event_id=event_id, sender="key:1", content_digest=1, buyer=event.buyer, kind_id="view",
+            source="shop", external_id="A-1",
+        )  # fmt: skip
+    monkeypatch.setattr(waiting, "without_repeats", list)
+    assert waiting.release_for([car.pk]) == 1
+    assert sorted(Interaction.objects.values_list("event_id", flat=True)) == ["a", "b"]
+    assert not WaitingEvent.objects.exists()
+
+
+# --- Beside others ---------------------------------------------------------------------------------------------------
+@contextmanager
+def beside(work: Callable[[], object], problems: list[Exception] | None = None) -> Iterator[None]:
+    """Does it in a thread, as another process would; raises what it raised, or appends that to ``problems``."""
+    raised: list[Exception] = []
+
+    def run() -> None:
+        try:
+            work()
+        except Exception as problem:
+            raised.append(problem)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    if problems is None:
+        assert raised == []
+    else:
+        problems.extend(raised)
+
+
+def wait_until_locked() -> None:
+    """Until a process waits for a lock, 10 seconds at most."""
+    for _ in range(2000):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.005)
+    raise AssertionError("none waits")
+
+
+def keep_events(settings) -> None:
+    kept.keep_by_month(kept.EVENTS, timezone.now())
+
+
+def drop_the_oldest(settings) -> None:
+    months.drop_parts(kept.EVENTS, months.parts_of(kept.EVENTS.table)[:1])
+
+
+def make_another(settings) -> None:
+    months.make_months(kept.EVENTS, months.parts_of(kept.EVENTS.table)[-1].until + timedelta(days=1))
+
+
+@pytest.mark.parametrize("first", ["accounts_buyer", "catalog_listing", "recommendations_interaction"])
+@pytest.mark.parametrize("work", [keep_events, drop_the_oldest, make_another])
+def test_a_request_that_holds_one_table_and_needs_another_is_not_ended(reader, settings, monkeypatch, work, first):
+    monkeypatch.setattr(months, "PAUSE_SECONDS", 0.1)
+    if work is keep_events:
+        as_one_table()
+    others = sorted({"accounts_buyer", "catalog_listing", "recommendations_interaction"} - {first})
+    reader.execute("SET lock_timeout = '3s'")
+    reader.execute("BEGIN")
+    reader.execute(f"DELETE FROM {first} WHERE id IS NULL")
+    with beside(lambda: work(settings)):
+        try:
+            time.sleep(0.3)  # until it waits, where it has to
+            for other in others:
+                reader.execute(f"DELETE FROM {other} WHERE id IS NULL")
+            time.sleep(1.2)  # longer than PostgreSQL waits before it looks for a deadlock
+        finally:
+            reader.execute("ROLLBACK")
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone()[0] == "0"
+    assert months.parts_of(kept.EVENTS.table)[0].is_oldest
+
+
+def test_where_the_exchange_gives_up_no_row_is_refused_later(reader, monkeypatch):
+    monkeypatch.setattr(months, "ATTEMPTS", 1)
+    as_one_table()
+    reader.execute("BEGIN")
+    reader.execute("DELETE FROM accounts_buyer WHERE id IS NULL")
+    with pytest.raises(OperationalError):
+        kept.keep_by_month(kept.EVENTS, timezone.now())
+    reader.execute("COMMIT")
+    assert not months.is_partitioned(kept.EVENTS.table)
+    assert months.check_left(kept.EVENTS) is None
+    assert InteractionFactory(received_at=timezone.now() + timedelta(days=365))
+
+
+def test_doctor_names_the_check_that_a_killed_process_left():
+    as_one_table()
+    months.add_check(kept.EVENTS, months.beginning_of_month(timezone.now(), 2))
+    [finding] = [each for each in look_at_months() if each.level == Level.PROBLEM]
+    assert kept.EVENTS.table in finding.is_so
+    assert months.check_of(kept.EVENTS.table) in finding.remedy
+    kept.make_months(timezone.now())
+    assert [each.level for each in look_at_months()] == [Level.OK]
+
+
+def test_a_part_that_can_not_be_dropped_yet_leaves_no_moment_without_one(reader, monkeypatch):
+    monkeypatch.setattr(months, "ATTEMPTS", 1)
+    oldest = months.parts_of(kept.EVENTS.table)[0]
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM catalog_listing")
+    with pytest.raises(OperationalError):
+        months.drop_parts(kept.EVENTS, [oldest])
+    assert InteractionFactory(received_at=DECEMBER)
+    reader.execute("COMMIT")
+    months.finish(kept.EVENTS)
+    parts = months.parts_of(kept.EVENTS.table)
+    assert (parts[0].is_oldest, parts[0].until) == (True, oldest.until)
+    assert months.left_over(kept.EVENTS.table) == []
+
+
+def test_a_part_that_is_read_for_long_is_detached_once_it_is_not(reader, monkeypatch):
+    monkeypatch.setattr(months, "PAUSE_SECONDS", 0.1)
+    reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    reader.execute(f"SELECT count(*) FROM {kept.EVENTS.table}")
+    oldest = months.parts_of(kept.EVENTS.table)[0]
+    with beside(lambda: months.drop_parts(kept.EVENTS, [oldest])):
+        time.sleep(1.5)
+        reader.execute(f"SELECT count(*) FROM {kept.EVENTS.table}")
+        reader.execute("COMMIT")
+    assert months.parts_of(kept.EVENTS.table)[0].until == oldest.until
+    assert months.left_over(kept.EVENTS.table) == []
+
+
+def test_a_table_in_use_keeps_no_other_from_its_months(reader, monkeypatch):
+    monkeypatch.setattr(months, "ATTEMPTS", 1)
+    as_one_table()
+    reader.execute("BEGIN")
+    reader.execute("DELETE FROM catalog_listing WHERE id IS NULL")
+    with pytest.raises(OperationalError):
+        kept.make_months(timezone.now())
+    reader.execute("COMMIT")
+    assert [months.is_partitioned(each.table) for each in kept.TABLES] == [False, True, True]
+
+
+def test_privileges_are_those_of_before_and_suffice_to_insert():
+    as_one_table()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE months_writer")
+        try:
+            cursor.execute(f"GRANT SELECT, INSERT ON {kept.EVENTS.table} TO months_writer")
+            cursor.execute(f"GRANT SELECT ON {kept.EVENTS.table} TO PUBLIC")
+            before = set(months.rows(cursor, months.GRANTS, [kept.EVENTS.table]))
+            kept.keep_by_month(kept.EVENTS, timezone.now())
+            assert set(months.rows(cursor, months.GRANTS, [kept.EVENTS.table])) == before
+            [(sequence,)] = months.rows(cursor, f"SELECT pg_get_serial_sequence('{kept.EVENTS.table}', 'id')")
+            cursor.execute("SELECT has_sequence_privilege('months_writer', %s, 'USAGE')", [sequence])
+            assert cursor.fetchone()[0]
+        finally:
+            cursor.execute(f"REVOKE ALL ON {kept.EVENTS.table} FROM PUBLIC")
+            cursor.execute("DROP OWNED BY months_writer")
+            cursor.execute("DROP ROLE months_writer")
 
 
 # --- Beside it -------------------------------------------------------------------------------------------------------
