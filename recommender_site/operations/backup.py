@@ -14,11 +14,14 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.utils import timezone
-from psycopg import Cursor, IsolationLevel, sql
+from psycopg import Connection, Cursor, IsolationLevel, sql
+from psycopg.errors import UndefinedTable
 
 from recommender_site.operations import archive, schema
 from web.postgres.versions import vector_version
 from web.servers import connection_parameters
+
+ATTEMPTS = 10  # to list the tables, and to lock them before one of them is replaced
 
 
 def back_up(path: str, passphrase: str = "") -> archive.Contents:
@@ -32,13 +35,36 @@ def back_up(path: str, passphrase: str = "") -> archive.Contents:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         with connection.cursor() as cursor:
-            tables = schema.columns_by_table(cursor)  # the first statement: from here on nothing changes for us
+            tables = lock_tables(connection, cursor)  # from here on nothing changes for us
             with archive.create(path, passphrase) as writer:
                 writer.add_manifest(describe(cursor, tables))
                 for table, columns in tables.items():
                     if table != schema.MIGRATIONS:  # the manifest names them, and migrating writes them anew
                         writer.add_table(table, rows_of(cursor, table, columns))
     return writer.contents
+
+
+def lock_tables(connection: Connection[Any], cursor: Cursor[Any]) -> dict[str, list[str]]:
+    """The columns of all tables, none of which is removed or replaced until the end of the transaction.
+
+    A lock does not make the moment the transaction sees, the first look after it does: the tables are listed, locked
+    in a new transaction, and listed again.
+    """
+    for _ in range(ATTEMPTS):
+        listed = schema.columns_by_table(cursor)
+        connection.rollback()
+        names = sql.SQL(", ").join(map(sql.Identifier, listed))
+        try:
+            if listed:
+                cursor.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(names))
+            tables = schema.columns_by_table(cursor)
+        except UndefinedTable:
+            connection.rollback()
+            continue
+        if tables.keys() == listed.keys():
+            return tables
+        connection.rollback()
+    raise psycopg.OperationalError("tables are made and removed all the time: try again later")
 
 
 def describe(cursor: Cursor[Any], tables: dict[str, list[str]]) -> dict[str, Any]:

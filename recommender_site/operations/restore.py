@@ -7,7 +7,7 @@ and none of the rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,9 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from psycopg import sql
 
+from recommendations.upkeep import months as kept
 from recommender_site.operations import archive, schema
+from web.postgres import months
 
 Migration = tuple[str, str]
 
@@ -104,7 +106,15 @@ def fill(reader: archive.Reader) -> archive.Contents:
             cursor.execute(statement)
         for sequence, value in manifest["sequences"].items():
             cursor.execute("SELECT setval(to_regclass(quote_ident(%s)), %s)", [sequence, value])
+    note_keys(manifest["tables"])
     return contents
+
+
+def note_keys(tables: Collection[str]) -> None:
+    """Of the rows of tables that were not kept by month yet, and are now: not all of them had their keys."""
+    for monthly in kept.WITH_KEYS:
+        if monthly.table in tables and months.is_partitioned(monthly.table):
+            kept.note_keys(monthly)
 
 
 def make_partitions(cursor: Any, partitions: list[dict[str, str]]) -> None:

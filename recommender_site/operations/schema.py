@@ -32,7 +32,10 @@ INDEXES = f"""
 SELECT i.relname, pg_get_indexdef(x.indexrelid)
 FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid
 WHERE {ORDINARY} AND c.relispartition = %s AND x.indisvalid AND NOT i.relispartition
-AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.conrelid = x.indrelid)
+AND NOT EXISTS (
+    SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.conrelid = x.indrelid
+    AND NOT (c.relispartition AND k.contype = 'u')
+)
 ORDER BY x.indexrelid
 """  # noqa: S608
 
@@ -76,7 +79,10 @@ def partitioned_tables(cursor: Any) -> set[str]:
 
 
 def own_indexes(cursor: Any, *, of_partitions: bool) -> dict[str, str]:
-    """Indexes that belong to no key and no partitioned index, by name, as SQL."""
+    """Indexes that belong to no key and no partitioned index, by name, as SQL.
+
+    Of partitions, also those of unique constraints: the partitioned table that they are made from need not have them.
+    """
     return dict(rows(cursor, INDEXES, [of_partitions]))
 
 

@@ -24,7 +24,7 @@ from recommendations.feed import log as feed
 from recommendations.models import EventKey, Impression, Interaction, ServedList, WaitingEvent
 from recommendations.upkeep import months as kept
 from recommendations.upkeep.retention import remove_old_rows
-from recommender_site.operations import restore, schema
+from recommender_site.operations import backup, restore, schema
 from recommender_site.operations.doctor import look_at_months
 from recommender_site.operations.findings import Level
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory
@@ -519,6 +519,44 @@ def test_privileges_are_those_of_before_and_suffice_to_insert():
             cursor.execute(f"REVOKE ALL ON {kept.EVENTS.table} FROM PUBLIC")
             cursor.execute("DROP OWNED BY months_writer")
             cursor.execute("DROP ROLE months_writer")
+
+
+def test_a_backup_that_begins_with_an_exchange_is_of_the_tables_after_it(tmp_path, monkeypatch):
+    as_one_table()
+    event = InteractionFactory()
+    columns_by_table = schema.columns_by_table
+
+    def exchanged_after_the_first_look(cursor):
+        found = columns_by_table(cursor)
+        monkeypatch.setattr(schema, "columns_by_table", columns_by_table)
+        cursor.connection.rollback()
+        kept.make_months(timezone.now())
+        return found
+
+    monkeypatch.setattr(schema, "columns_by_table", exchanged_after_the_first_look)
+    contents = backup.back_up(str(tmp_path / "file"))
+    assert contents.n_rows[part_of(event)] == 1
+    assert kept.EVENTS.table not in contents.n_rows
+
+
+def test_a_month_that_is_dropped_during_a_backup_waits_for_its_end(tmp_path, monkeypatch):
+    for name in ("ATTEMPTS", "ATTEMPTS_TO_DETACH"):
+        monkeypatch.setattr(months, name, 1)
+    event = InteractionFactory(received_at=DECEMBER, occurred_at=DECEMBER)
+    oldest = months.parts_of(kept.EVENTS.table)[0]
+    assert part_of(event) == oldest.name
+    rows_of = backup.rows_of
+
+    def dropped_meanwhile(cursor, table, columns):
+        monkeypatch.setattr(backup, "rows_of", rows_of)
+        with pytest.raises(OperationalError):
+            months.drop_parts(kept.EVENTS, [oldest])
+        return rows_of(cursor, table, columns)
+
+    monkeypatch.setattr(backup, "rows_of", dropped_meanwhile)
+    assert backup.back_up(str(tmp_path / "file")).n_rows[oldest.name] == 1
+    months.finish(kept.EVENTS)
+    assert not Interaction.objects.exists()
 
 
 # --- Beside it -------------------------------------------------------------------------------------------------------

@@ -7,27 +7,34 @@ import io
 import json
 import re
 import tarfile
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 from accounts.models import Buyer
 from catalog.models import Listing
 from recommendations.listings.vectors import create_detached, ensure_index, partition_of
-from recommendations.models import RankerVersion
+from recommendations.models import EventKey, Interaction, RankerVersion
 from recommendations.serving.lists import ListRequest, recommend
+from recommendations.upkeep import months as kept
 from recommender_site.operations import archive, backup, restore, schema
-from tests.factories import BuyerFactory
+from tests.factories import BuyerFactory, InteractionFactory
 from tests.markets import trained_market, view
+from tests.months import as_one_table, months_put_back
 from tests.recommender_site.operations.conftest import forget_memory, move_to
 from web.servers import connection_parameters
 
 PASSPHRASE = "a passphrase of these tests"
+UNIQUE_OF_PARTS = """
+SELECT indrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class c ON c.oid = indrelid
+WHERE c.relispartition AND c.relnamespace = current_schema()::regnamespace AND indisunique
+"""
 
 
 @pytest.fixture
@@ -68,9 +75,12 @@ def everything() -> dict[str, object]:
             for of_partitions in (False, True)
             for name, definition in sorted(schema.own_indexes(cursor, of_partitions=of_partitions).items())
         ]
+        unique = sorted(
+            (table, definition.partition(" USING ")[2]) for table, definition in schema.rows(cursor, UNIQUE_OF_PARTS)
+        )
         cursor.execute("SELECT tgname FROM pg_trigger WHERE tgenabled <> 'O'")
         return {
-            "rows": rows, "keys": keys, "indexes": indexes, "partitions": schema.partitions(cursor),
+            "rows": rows, "keys": keys, "indexes": indexes, "unique": unique, "partitions": schema.partitions(cursor),
             "sequences": schema.sequences(cursor), "inactive triggers": cursor.fetchall(),
             "migrations": sorted(schema.rows(cursor, "SELECT app, name FROM django_migrations")),
         }  # fmt: skip
@@ -93,6 +103,28 @@ def test_a_restored_database_is_the_same_and_gives_the_same_lists(world, empty_d
     Listing.objects.filter(pk=lists[0][0][0]).update(**sold)  # triggers and sequences work
     assert lists[0][0][0] not in [pk for pk, _ in lists_of(world)[0]]
     assert BuyerFactory().pk > max(world)
+
+
+def test_events_from_before_they_were_kept_by_month_have_their_keys_once_restored(world, empty_database, tmp_path):
+    """As of a site with a feed, whose log waits for the night after the upgrade."""
+    home = connection.settings_dict["NAME"]
+    with months_put_back():
+        as_one_table()
+        kept.make_months_of(kept.IMPRESSIONS, timezone.now())
+        kept.make_months_of(kept.LISTS, timezone.now())
+        EventKey.objects.all().delete()
+        backup.back_up(str(tmp_path / "file"))
+        move_to(empty_database())
+        try:
+            call_command("restore", str(tmp_path / "file"))
+            event = Interaction.objects.order_by("pk").first()
+            assert EventKey.objects.count() == Interaction.objects.count() > 0
+            with pytest.raises(IntegrityError):  # in another month
+                InteractionFactory(
+                    event_id=event.event_id, sender=event.sender, received_at=event.received_at + timedelta(days=70)
+                )
+        finally:
+            move_to(home)
 
 
 def test_a_backup_is_of_one_moment_though_writes_go_on(world, tmp_path, monkeypatch):
