@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,6 @@ MISSING = "TRAINING_CLUSTER is set, but Dask is not installed: pip install -r re
 TLS_FILES = {"--tls-ca-file": "tls_ca_file", "--tls-cert": "tls_worker_cert", "--tls-key": "tls_worker_key"}
 ANSWER_SECONDS = 10  # of a scheduler; and of its first worker
 START_SECONDS = 300  # of workers beside this process, until the first is there
-NUMBERS = itertools.count()  # of what is asked of a cluster, so that no two results share a name
 
 
 class Executor(Protocol):
@@ -80,7 +80,7 @@ class ClusterParts(Generic[T]):
         return len(self.kept)
 
     def map(self, function: Callable[..., U], *beside: Any) -> Parts[U]:
-        name = f"{function.__name__.strip('_')}-{next(NUMBERS)}"
+        name = name_of_results(function.__name__.strip("_"))
         futures = [
             self.client.submit(in_worker, function, value, *self._of(beside, at), key=f"{name}-{at}", pure=False)
             for at, value in enumerate(self.kept)
@@ -104,7 +104,7 @@ class ClusterParts(Generic[T]):
         return values
 
     def total(self, add: Callable[[Any, Any], Any]) -> T:
-        name = f"sum-{next(NUMBERS)}"
+        name = name_of_results("sum")
         numbers = itertools.count()
 
         def later(one: Any, other: Any) -> Any:
@@ -113,6 +113,11 @@ class ClusterParts(Generic[T]):
         [value] = self.client.gather([in_a_tree(list(self.kept), later)])
         total: T = value
         return total
+
+
+def name_of_results(of: str) -> str:
+    """A name that no others have: to a scheduler, results of one name are the same, whichever process asks for them."""
+    return f"{of}-{uuid.uuid4().hex}"
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import operator
 import os
 import signal
 from datetime import timedelta
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -45,6 +46,26 @@ def cluster():
 
 def kill_a_worker(cluster: OnCluster) -> None:
     os.kill(cluster.client.submit(os.getpid, pure=False).result(), signal.SIGKILL)
+
+
+def as_in_another_process() -> ModuleType:
+    """The module anew, with all that it counts at its beginning."""
+    spec = importlib.util.find_spec(clusters.__name__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_two_processes_on_one_scheduler_get_their_own_results(cluster):
+    with Client(cluster.client.scheduler.address, set_as_default=False) as client:
+        one = as_in_another_process().OnCluster(cluster.client)
+        other = as_in_another_process().OnCluster(client)
+        ours, theirs = one.parts([1, 2]).map(operator.neg), other.parts([30, 40]).map(operator.neg)
+        assert list(ours.collect()) == [-1, -2]
+        assert list(theirs.collect()) == [-30, -40]
+        assert (ours.total(operator.add), theirs.total(operator.add)) == (-3, -70)
+        keys = [future.key for parts in (ours, theirs) for future in parts.kept]
+        assert len(set(keys)) == len(keys)
 
 
 def buyers_of(n: int, seed: int = 0) -> list[ChoiceSets]:
