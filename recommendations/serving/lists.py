@@ -45,7 +45,7 @@ from recommendations.serving.kept_lists import KeptLists
 from recommendations.serving.pins import PINNED, in_ranks, pinned_cars, pins_of_page
 from recommendations.serving.placements import HOME, Rules
 from recommendations.serving.ranking import BY_SCORE, PLACED_BY_WHY, STAND_IN, Candidate, Ranked, rank, rank_in
-from recommendations.serving.reading import Reading, read_for_list
+from recommendations.serving.reading import Reading, read_for_list, under
 from recommendations.serving.rows import rows_for_sale
 from recommendations.serving.scorer import Scorer
 from recommendations.serving.sources import SIMILAR, PromotedSource, reason_of_source
@@ -142,7 +142,7 @@ def recommend(request: ListRequest) -> RecommendedList:
             made = make_list(request, reading, k)
         except RankerRefused as refusal:  # the version that a variant names is gone: its buyers are in no variant
             logger.error("experiment %s: %s", reading.rules.experiment, refusal)
-            reading = replace(reading, rules=Rules(Placement.objects.get(slug=request.placement)))
+            reading = under(reading, Rules(Placement.objects.get(slug=request.placement)), request.buyer)
             made = make_list(request, reading, k)
         answer = replace(
             as_recommended_list(made.items, made.scorer),
@@ -200,7 +200,7 @@ def make_together(request: ListRequest, reading: Reading, other: Rules, k: int) 
     not known of such a list.
     """
     control, rival = (
-        make_list(request, replace(reading, rules=rules), k)
+        make_list(request, under(reading, rules, request.buyer), k)
         for rules in (replace(reading.rules, other=None), replace(other, other=None))
     )
     pinned = {item.position: replace(item, team=NEITHER) for item in control.items if item.rule_id}

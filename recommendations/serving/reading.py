@@ -43,6 +43,14 @@ class Reading:
     frequency_capped: Set[int]
 
 
+def under(reading: Reading, rules: Rules, buyer: Buyer | None) -> Reading:
+    """The same under other rules of its placement, with the listings that step back under those."""
+    times = rules.placement.times_shown_at_most
+    if buyer is None or times == reading.rules.placement.times_shown_at_most:
+        return replace(reading, rules=rules)
+    return replace(reading, rules=rules, frequency_capped=frozenset(frequency_capped_listings(buyer, times)))
+
+
 @dataclass(frozen=True, eq=False)
 class Kept:
     """What is kept of one buyer, and what the context was made of: another object of these, and it is made anew."""

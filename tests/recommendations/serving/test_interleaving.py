@@ -152,6 +152,29 @@ def test_two_variants_make_a_list_together_and_the_record_says_who_chose_what(ve
     assert not {item.listing.pk for item in further.items} & set(served.listing_ids)
 
 
+def test_what_steps_back_is_that_of_each_variant_where_two_make_a_list(versions):
+    """How often a car may be shown is a rule of its own for each: the rival must not go by the control's."""
+    often, once = {"overrides": {"times_shown_at_most": 100}}, {"overrides": {"times_shown_at_most": 1}}
+    experiment({"a": {"share": 1, **often}, "b": {"share": 1, **once}}, mode="interleaved", control="a")
+    buyer = seen_buyer()
+    first = recommend(ListRequest(buyer=buyer, k=4))
+    seen = {item.listing.pk for item in first.items}
+    second = recommend(ListRequest(buyer=buyer, k=4))
+    assert {item.team for item in second.items} == {"a", "b"}
+    assert {item.listing.pk in seen for item in second.items if item.team == "a"} == {True}
+    assert {item.listing.pk in seen for item in second.items if item.team == "b"} == {False}
+
+
+def test_without_the_version_of_a_variant_its_rules_of_stepping_back_do_not_hold_either(versions):
+    row = experiment({"a": {"share": 1e-9}, "b": {"share": 1, "version": 999_999, "overrides": {}}})
+    buyer = seen_buyer()
+    first = [item.listing.pk for item in recommend(ListRequest(buyer=buyer, k=4)).items]
+    row.variants["b"]["overrides"] = {"times_shown_at_most": 1}
+    row.save()
+    again = recommend(ListRequest(buyer=buyer, k=4))
+    assert (again.variant, [item.listing.pk for item in again.items]) == ("", first)
+
+
 def test_pins_and_caps_hold_for_the_list_that_two_make(versions):
     experiment({"a": {"share": 1}, "b": {"share": 1, **DEARER}}, mode="interleaved", control="a")
     car = Listing.objects.filter(make__name="Skoda").last()
