@@ -66,11 +66,10 @@ def versions_gone(experiment: Experiment) -> list[str]:
     return [f"v{key}" for key in sorted(experiment.version_ids - usable)]
 
 
-def versions_beside(experiment: Experiment) -> set[int]:
-    """Versions beside the live one that lists would be made by if it ran, those of other experiments included."""
+def versions_named(experiment: Experiment) -> set[int]:
+    """Versions that variants would name if it ran, those of other experiments included."""
     running = Experiment.objects.filter(status=Status.RUNNING).exclude(pk=experiment.pk)
-    live = RankerVersion.objects.live()
-    return set().union(experiment.version_ids, *(one.version_ids for one in running)) - {live.pk if live else 0}
+    return set().union(experiment.version_ids, *(one.version_ids for one in running))
 
 
 def refuse_start(experiment: Experiment) -> None:
@@ -81,11 +80,14 @@ def refuse_start(experiment: Experiment) -> None:
 
 
 def refuse_memory(experiment: Experiment) -> None:
-    """Raise ValidationError where more versions would serve lists than a process can hold."""
-    if len(versions_beside(experiment)) > HELD_AT_MOST:
+    """Raise ValidationError where more versions could come to serve lists than a process can hold.
+
+    The live one counts where it is named: once another is live, it is held beside that one.
+    """
+    if len(versions_named(experiment)) > HELD_AT_MOST:
         raise ValidationError(
-            f"With the experiments that run, more than {HELD_AT_MOST} ranker versions beside the live one would have "
-            "to be held in memory. Stop one of those, or name fewer versions."
+            f"With the experiments that run, variants would name more than {HELD_AT_MOST} ranker versions, which would "
+            "have to be held in memory beside a live one. Stop one of those, or name fewer versions."
         )
 
 

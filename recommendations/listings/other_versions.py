@@ -16,7 +16,7 @@ from recommendations.exceptions import RankerRefused
 from recommendations.listings.index import ListingIndex, borrow_index, is_too_old
 from recommendations.models import RankerVersion
 
-HELD_AT_MOST = 2  # versions beside the live one; running experiments may not name more
+HELD_AT_MOST = 2  # versions beside the live one; running experiments may not name more, whichever is live
 
 
 @dataclass(eq=False)

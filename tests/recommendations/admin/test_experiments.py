@@ -119,6 +119,19 @@ def test_more_versions_than_a_process_holds_are_not_started(operator):
     assert Experiment.objects.get().status == "draft"
 
 
+def test_the_live_version_counts_where_it_is_named_as_another_may_go_live(operator):
+    """Three named versions would have to be held once a fourth is live."""
+    live, *others = RankerVersionFactory(live=True), *RankerVersionFactory.create_batch(2, status="ready")
+    first = {"a": {"share": 1}, "b": {"share": 1, "version": live.pk}}
+    Experiment.objects.create(slug="y", placement=PlacementFactory(), variants=first, status="running")
+    variants = {name: {"share": 1, "version": one.pk} for name, one in zip("ab", others, strict=True)}
+    row = Experiment.objects.create(slug="x", placement=PlacementFactory(slug="other"), variants=variants)
+    said = operator.post(url(row, "report"), {"do": "start"}, follow=True).text
+    assert "Not started: With the experiments that run" in said
+    Experiment.objects.filter(pk=row.pk).update(variants={**variants, "b": {"share": 1, "version": live.pk}})
+    assert "Started." in operator.post(url(row, "report"), {"do": "start"}, follow=True).text
+
+
 def test_the_answer_of_two_that_make_lists_together(operator, experiment):
     experiment.mode, experiment.status, experiment.started_at = (
         "interleaved",
