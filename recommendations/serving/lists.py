@@ -171,10 +171,13 @@ def make_list(request: ListRequest, reading: Reading, k: int) -> Made:
     """
     if reading.rules.other is not None:
         return make_together(request, reading, reading.rules.other, k)
-    if reading.rules.version_id is not None:
-        return make_by_version(request, reading, reading.rules.version_id, k)
+    named, live = reading.rules.version_id, reading.buyer_context and reading.buyer_context.version_id
+    if named is not None and named != live:
+        return make_by_version(request, reading, named, k)
     rules = with_plan(reading.rules, request.buyer, reading.buyer_context)
     chosen, scorer = choose(request, replace(reading, rules=rules), k) if k else ([], None)
+    if named is not None and scorer and scorer.buyer_context.version_id != named:  # a promotion came in between
+        return make_by_version(request, reading, named, k)
     return Made(kept_items_of(chosen, scorer, rules.plan), scorer, rules.plan)
 
 

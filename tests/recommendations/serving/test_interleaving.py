@@ -15,12 +15,16 @@ from catalog.models import Listing
 from recommendations.evaluation.experiment_watch import watch
 from recommendations.insight.past_lists import explained
 from recommendations.insight.what_if import WhatIf, answer
+from recommendations.listings import index
 from recommendations.listings.index import drop_index
 from recommendations.listings.other_versions import forget_served_versions
 from recommendations.merchandising.rules import forget_rules
 from recommendations.models import Experiment, MerchandisingRule, Placement, Preference, RankerVersion, ServedList
+from recommendations.serving import lists
 from recommendations.serving.interleaving import team_draft
 from recommendations.serving.lists import ListRequest, recommend
+from recommendations.serving.reading import read_for_list
+from recommendations.serving.rows import rows_for_sale
 from recommendations.training.runs import run_training, start_training
 from recommendations.training.versions import promote_ranker, retire_old_rankers, retire_ranker
 from tests.factories import BuyerFactory
@@ -202,3 +206,34 @@ def test_a_version_that_goes_live_serves_its_variant_from_the_one_index(versions
     experiment({"a": {"share": 1}, "b": {"share": 1000, "version": other.pk}})
     listed = recommend(ListRequest(buyer=seen_buyer(), k=6))
     assert (listed.variant, listed.version_id) == ("b", other.pk)
+
+
+def test_naming_the_live_version_keeps_no_other_list_waiting(versions, monkeypatch):
+    """Rows are read from the database while other threads may have the index, as for lists that name no version."""
+    live, _ = versions
+    experiment({"a": {"share": 1e-9}, "b": {"share": 1, "version": live.pk}})
+    buyer, borrowed = seen_buyer(), []
+
+    def rows(*args):
+        borrowed.append(index._n_borrowed)
+        return rows_for_sale(*args)
+
+    monkeypatch.setattr(lists, "rows_for_sale", rows)
+    listed = recommend(ListRequest(buyer=buyer, k=6))
+    assert (listed.variant, listed.version_id, len(listed.items)) == ("b", live.pk, 6)
+    assert set(borrowed) == {0}
+
+
+def test_a_promotion_while_a_list_is_made_leaves_it_to_the_version_that_is_named(versions, monkeypatch):
+    live, other = versions
+    experiment({"a": {"share": 1e-9}, "b": {"share": 1, "version": live.pk}})
+    buyer = seen_buyer()
+
+    def read_and_promote(*args):
+        reading = read_for_list(*args)
+        promote_ranker(version=other, note="better")
+        drop_index()
+        return reading
+
+    monkeypatch.setattr(lists, "read_for_list", read_and_promote)
+    assert recommend(ListRequest(buyer=buyer, k=6)).version_id == live.pk
