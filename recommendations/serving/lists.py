@@ -193,7 +193,8 @@ def make_by_version(request: ListRequest, reading: Reading, version_id: int, k: 
             partial(rank_in, listing_index), None, reading.dismissed | left_out, reading.frequency_capped
         )
         chosen, scorer = choose_from(selection, request, rules, buyer_context, k) if k else ([], None)
-    return Made(kept_items_of(chosen, scorer, rules.plan), scorer, rules.plan)
+    # not kept: the context is another object each time, so they would never be found, and push out others
+    return Made(items_of(chosen, scorer, *live_ranker(), rules.plan), scorer, rules.plan)
 
 
 def make_together(request: ListRequest, reading: Reading, other: Rules, k: int) -> Made:
@@ -414,17 +415,20 @@ def build_recommended_list(
     chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None, plan: Plan = NO_PLAN
 ) -> RecommendedList:
     """The chosen rows as a list, each with the terms of its score and a reason made of them."""
+    return as_recommended_list(items_of(chosen, scorer, *live_ranker(), plan), scorer)
+
+
+def live_ranker() -> tuple[Ranker | None, Mapping[str, float]]:
+    """The ranker that is live, and what is typical of its listings; None and nothing before there is one."""
     with borrow_index() as listing_index:
-        live, typical = (listing_index.ranker, listing_index.typical()) if listing_index else (None, {})
-    return as_recommended_list(items_of(chosen, scorer, live, typical, plan), scorer)
+        return (listing_index.ranker, listing_index.typical()) if listing_index else (None, {})
 
 
 def kept_items_of(
     chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None, plan: Plan
 ) -> list[RecommendedListing]:
     """``items_of``, or the very items of an earlier list, where they would come out the same."""
-    with borrow_index() as listing_index:
-        live, typical = (listing_index.ranker, listing_index.typical()) if listing_index else (None, {})
+    live, typical = live_ranker()
     return LISTS.get_or_make(chosen, scorer, live, typical, lambda: items_of(chosen, scorer, live, typical, plan))
 
 

@@ -208,6 +208,21 @@ def test_a_version_that_goes_live_serves_its_variant_from_the_one_index(versions
     assert (listed.variant, listed.version_id) == ("b", other.pk)
 
 
+def test_lists_by_a_version_take_no_room_among_those_that_are_kept(versions):
+    live, other = versions
+    row = experiment({"a": {"share": 1e-9}, "b": {"share": 1, "version": other.pk}})
+    buyer, known = seen_buyer(), set(lists.LISTS._kept)
+    one, two = (recommend(ListRequest(buyer=buyer, k=6)).items for _ in range(2))
+    assert [(item.listing.pk, item.terms, item.reason) for item in one] == [
+        (item.listing.pk, item.terms, item.reason) for item in two
+    ]
+    assert set(lists.LISTS._kept) == known
+    row.variants["b"]["version"] = live.pk
+    row.save()
+    one, two = (recommend(ListRequest(buyer=buyer, k=6)).items for _ in range(2))
+    assert one is two  # by the live one they are kept, also where it is named
+
+
 def test_naming_the_live_version_keeps_no_other_list_waiting(versions, monkeypatch):
     """Rows are read from the database while other threads may have the index, as for lists that name no version."""
     live, _ = versions
