@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import permutations
 
 from django.conf import settings
 from django.utils import timezone
@@ -13,7 +14,7 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.exceptions import RankerRefused
 from recommendations.insight.what_if import WhatIf, answer
-from recommendations.models import Experiment, MerchandisingRule, ServedList
+from recommendations.models import Experiment, MerchandisingRule, RankerVersion, ServedList
 from recommendations.serving.explanations import explain
 from recommendations.serving.interleaving import NEITHER, TEAMS
 from recommendations.serving.placements import Rules, rules_together
@@ -105,23 +106,55 @@ def terms_as_of(served: ServedList, experiment: Experiment | None) -> dict[int, 
     if served.buyer is None or served.version_id is None or served.served_at < oldest:
         return {}
     if experiment is None or served.placement is None:
-        return terms_by(served, None, served.listing_ids)
+        return terms_by(served, None, served.version_id, served.listing_ids)
     control = rules_together(served.placement, vars(experiment))
     found: dict[int, Mapping[str, float]] = {}
-    for rules, letters in ((control, (TEAMS[0], NEITHER)), (control.other, TEAMS[1])):
+    for rules, version_id, letters in (
+        (control, served.version_id, (TEAMS[0], NEITHER)),
+        (control.other, version_of_the_other(served, control), TEAMS[1]),
+    ):
         ids = [key for key, team in zip(served.listing_ids, served.teams, strict=False) if team in letters]
-        found |= terms_by(served, rules, ids) if ids else {}
+        found |= terms_by(served, rules, version_id, ids) if ids and version_id else {}
     return found
 
 
-def terms_by(served: ServedList, rules: Rules | None, listing_ids: Sequence[int]) -> dict[int, Mapping[str, float]]:
-    """The same of some of its cars, by the rules of a variant where they were chosen by them."""
+def version_of_the_other(served: ServedList, control: Rules) -> int | None:
+    """The version that ranked for the variant beside the control, whose own is the one that the list names.
+
+    None where that is not known any more.
+    """
+    if control.other and control.other.version_id:
+        return control.other.version_id
+    return live_at(served.served_at) if control.version_id else served.version_id
+
+
+def live_at(moment: datetime) -> int | None:
+    """The version that was live then; None where that is not known any more.
+
+    Of each version the last promotion is noted. So one that was live then and came back is not found by its date; it
+    can only have come back where another was promoted in between.
+    """
+    promoted = RankerVersion.objects.filter(promoted_at__isnull=False).order_by("-promoted_at")
+    since = [
+        (version.created_at, version.promoted_at)
+        for version in promoted.filter(promoted_at__gt=moment)
+        if version.promoted_at is not None
+    ]
+    if any(one[0] < moment and other[0] < one[1] for one, other in permutations(since, 2)):
+        return None
+    return promoted.filter(promoted_at__lte=moment).values_list("pk", flat=True).first()
+
+
+def terms_by(
+    served: ServedList, rules: Rules | None, version_id: int, listing_ids: Sequence[int]
+) -> dict[int, Mapping[str, float]]:
+    """The same of some of its cars, by a version, and by the rules of a variant where they were chosen by them."""
     listings = list(Listing.objects.with_card_data().filter(pk__in=listing_ids))
     question = WhatIf(
         buyer=served.buyer,  # type: ignore[arg-type] # a list without one is not asked about
         k=1,
         filters=ListingFilters.from_query(served.filters),
-        version_id=(rules and rules.version_id) or served.version_id,
+        version_id=version_id,
         as_of=served.served_at,
         rules=rules,
     )

@@ -1,12 +1,14 @@
 """A list of the past is explained from its record, and its scores are taken apart as of then."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from django.urls import reverse
 
-from recommendations.insight.past_lists import explained
+from recommendations.insight.past_lists import explained, live_at
 from recommendations.models import MerchandisingRule, Placement, RankerVersion, ServedList
 from recommendations.serving.lists import ListRequest, recommend
-from tests.factories import BuyerFactory, UserFactory
+from tests.factories import BuyerFactory, RankerVersionFactory, UserFactory
 from tests.markets import view
 
 pytestmark = pytest.mark.django_db
@@ -49,3 +51,24 @@ def test_the_page_of_the_list_says_so_and_works_when_its_version_is_gone(served,
     RankerVersion.objects.filter(pk=served.version_id).update(status="retired")
     assert explained(served)[1].terms is None
     assert "pinned by rule “First”" in client.get(page).text
+
+
+@pytest.mark.parametrize("promotions", ["a", "ab", "aba", "abab", "abc", "abca", "acb", "abcb", "abacab"])
+def test_which_version_was_live_is_known_or_said_not_to_be(promotions):
+    """One promotion a day, of versions that were there before the first; each keeps the day of its last one."""
+    first = datetime(2026, 3, 1, tzinfo=UTC)
+    made = {name: RankerVersionFactory(created_at=first - timedelta(days=1)) for name in set(promotions)}
+    for day, name in enumerate(promotions):
+        made[name].promoted_at = first + timedelta(days=day)
+        made[name].save()
+    assert live_at(first - timedelta(hours=1)) is None
+    for day, name in enumerate(promotions):
+        found = live_at(first + timedelta(days=day, hours=12))
+        assert found == made[name].pk or (found is None and day < len(promotions) - 2)
+
+
+def test_versions_that_came_later_leave_no_doubt_about_an_earlier_one():
+    first = datetime(2026, 3, 1, tzinfo=UTC)
+    days = [first + timedelta(days=day) for day in range(5)]
+    made = [RankerVersionFactory(created_at=day, promoted_at=day) for day in days]
+    assert [live_at(day + timedelta(hours=12)) for day in days] == [version.pk for version in made]

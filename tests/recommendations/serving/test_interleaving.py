@@ -156,6 +156,23 @@ def test_two_variants_make_a_list_together_and_the_record_says_who_chose_what(ve
     assert not {item.listing.pk for item in further.items} & set(served.listing_ids)
 
 
+@pytest.mark.parametrize("names", ["", "a", "b", "ab"])
+def test_each_car_is_explained_by_the_version_of_the_variant_that_chose_it(versions, names):
+    """Also after a promotion, and by whichever was live where a variant names none."""
+    _, other = versions
+    named = {name: {"version": other.pk} if name in names else {} for name in "ab"}
+    variants = {name: {"share": 1, "overrides": {"diversity": 0.0}, **given} for name, given in named.items()}
+    experiment(variants, mode="interleaved", control="a")
+    listed = recommend(ListRequest(buyer=seen_buyer(), k=8))
+    promote_ranker(version=other, note="better")
+    drop_index()
+    said = explained(ServedList.objects.select_related("placement").get(pk=listed.id))
+    assert {one.chosen_by for one in said} == {"a", "b"}
+    for one, item in zip(said, listed.items, strict=True):
+        assert one.terms == pytest.approx(item.terms, abs=0.01)
+        assert one.is_exact
+
+
 def test_what_steps_back_is_that_of_each_variant_where_two_make_a_list(versions):
     """How often a car may be shown is a rule of its own for each: the rival must not go by the control's."""
     often, once = {"overrides": {"times_shown_at_most": 100}}, {"overrides": {"times_shown_at_most": 1}}
