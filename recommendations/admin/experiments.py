@@ -89,10 +89,17 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at
         super().__init__(*args, **kwargs)
         if "mode" in self.fields:  # else it ran already
             self.fields["mode"].required = False  # left out: as it is
+        self._offer_versions(self._as_typed(instance))
+
+    def _offer_versions(self, typed: Mapping[str, Any]) -> None:
+        """Those that could answer; and the one that a variant names, lest it be dropped where it is gone."""
         choices = [("", "The live one"), *versions()]
+        known = dict(choices)
         for number in ARMS:
-            if f"version_{number}" in self.fields:
-                self.fields[f"version_{number}"].choices = choices  # type: ignore[attr-defined]
+            name, own = f"version_{number}", typed.get(f"version_{number}", "")
+            if name in self.fields:
+                gone = [] if own in known else [(own, f"v{own}, gone")]
+                self.fields[name].choices = [*choices, *gone]  # type: ignore[attr-defined]
 
     def _as_typed(self, instance: Experiment | None) -> dict[str, Any]:
         """Names and shares in percent, the control first."""

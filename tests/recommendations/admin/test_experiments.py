@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from accounts.models import AuditEntry
 from accounts.roles import OPERATOR, VIEWER
-from recommendations.models import Experiment, Placement
+from recommendations.models import Experiment, Placement, RankerVersion
 from tests.factories import PlacementFactory, RankerVersionFactory, UserFactory
 from tests.recommendations.evaluation.test_experiments import SAME, reading_of, together
 
@@ -108,6 +108,24 @@ def test_a_variant_names_a_version_and_two_make_lists_together(operator):
     assert f"ranker: v{version.pk}" in operator.get(url(made, "report")).text.lower()
     operator.post(url(made, "change"), given(placement=made.placement_id, mode="interleaved"))
     assert Experiment.objects.get().version_ids == set()
+
+
+@pytest.mark.parametrize("status", ["retired", "failed"])
+def test_a_version_that_is_gone_is_shown_and_refused_and_not_dropped_in_silence(operator, status):
+    version = RankerVersionFactory(status="ready")
+    operator.post(reverse(ADD), given(version_2=str(version.pk), note="before"))
+    made = Experiment.objects.get()
+    RankerVersion.objects.filter(pk=version.pk).update(status=status)
+    page = operator.get(url(made, "change")).text
+    assert f'<option value="{version.pk}" selected>v{version.pk}, gone</option>' in page
+    sent = given(placement=made.placement_id, note="after")
+    answer = operator.post(url(made, "change"), {**sent, "version_2": str(version.pk)})
+    assert f"“b” names the ranker version {version.pk}" in str(answer.context["adminform"].form.errors["arm_1"])
+    made.refresh_from_db()
+    assert (made.version_ids, made.note) == ({version.pk}, "before")
+    operator.post(url(made, "change"), sent)
+    made.refresh_from_db()
+    assert (made.version_ids, made.note) == (set(), "after")
 
 
 def test_more_versions_than_a_process_holds_are_not_started(operator):
