@@ -302,8 +302,11 @@ def answer_act(
 
 
 def open_car(request: HttpRequest) -> int | None:
-    """The car whose page a button was on; it may be another than the button's, which is that of a similar car."""
-    return number_in(request.POST.get("in_car", ""))
+    """The car whose page a button was on; it may be another than the button's, which is that of a similar car.
+
+    Pages from before an upgrade send ``in_car=1``, which is no id.
+    """
+    return number_in(request.POST.get("open_car", ""))
 
 
 def page_before(request: HttpRequest, deed: str) -> str:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from accounts.models import AuditEntry
 from recommendations.models import MerchandisingChange, MerchandisingRule
 from shop.levers import DEEDS, LEVERS
-from tests.factories import UserFactory
+from tests.factories import ListingFactory, UserFactory
 from tests.markets import Market, make_market, trained_market
 
 pytestmark = pytest.mark.django_db
@@ -152,13 +152,23 @@ def test_a_similar_car_has_its_levers_and_the_page_stays_that_of_the_car(staff, 
     assert len(keys) == len(set(keys)) == similar.count("<summary>Why") > 2
     assert all(f'value="{name} {key} ' in similar for key in keys for name in (*LEVERS, "sold"))
     assert len(re.findall(r' id="([^"]+)"', page)) == len(set(re.findall(r' id="([^"]+)"', page)))
-    sent = {"act": f"boost {keys[0]} - 0", "back": "", "in_car": str(car.pk)}
+    sent = {"act": f"boost {keys[0]} - 0", "back": "", "open_car": str(car.pk)}
     said = staff.post(ACT, sent, headers=HTMX if with_htmx else {}, follow=True).text
     assert LEVERS["boost"].done in said
     assert re.search(rf'id="car-title"[^>]*>{car.name}<', said)
     assert f'value="unboost {keys[0]} ' in said
     assert "similar-title" not in Client().get(SHOP).text
     assert 'value="pin ' not in Client().get(reverse("shop-car", args=[car.pk])).text
+
+
+@pytest.mark.parametrize("with_htmx", [True, False])
+def test_a_page_from_before_an_upgrade_leads_to_the_list_and_not_to_car_number_one(staff, market, with_htmx):
+    ListingFactory(pk=1, car_model=market.bmws[0].car_model, title="The first one")
+    sent = {"act": f"like {market.bmws[0].pk} - 0", "back": "", "in_car": "1"}
+    answer = staff.post(ACT, sent, headers=HTMX if with_htmx else {}, follow=True)
+    assert answer.status_code == 200
+    assert "data-card" in answer.text
+    assert 'id="car-title"' not in answer.text
 
 
 def test_a_lever_needs_the_token_of_its_page(market):

@@ -288,7 +288,7 @@ def visitors(db) -> list[Client]:
     return [Client(raise_request_exception=False), operator]
 
 
-NAMES = (*FIELDS, "ordering", "page", "back", "shown", "act", "role", "list_id", "position", "in_car", "quiet", "lat")
+NAMES = (*FIELDS, "ordering", "page", "back", "shown", "act", "role", "list_id", "position", "open_car", "quiet", "lat")
 
 
 def ask_all(client: Client, given: dict[str, str], headers: dict[str, str]) -> None:
