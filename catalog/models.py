@@ -572,12 +572,13 @@ class ImportMend(Job):
 
 
 class ImportedName(models.Model):
-    """A make, model or seller that came into the catalogue with an import, so that undoing takes it away again."""
+    """A make, model, seller or seller's key that came into the catalogue with an import, which undoing takes away."""
 
     class Kind(models.TextChoices):
         MAKE = "make", "Make"
         MODEL = "model", "Model"
         SELLER = "seller", "Seller"
+        KEY = "key", "Seller's key"
 
     # Without constraints, as of ``ImportedListing``.
     run = models.ForeignKey(

@@ -33,7 +33,7 @@ from catalog.admin.filters import ImportedFilter, QualityFilter
 from catalog.attributes import ADDRESSES, ATTRIBUTES, CATEGORIES, RANGES, columns_of
 from catalog.exceptions import CatalogRefusal
 from catalog.export import HEADINGS, exported_rows
-from catalog.models import CarModel, Listing, ListingChange, ListingNews, Make, PriceChange, Seller
+from catalog.models import CarModel, Listing, ListingChange, ListingNews, Make, PriceChange, Seller, SellerKey
 from catalog.quality import copies_among
 from catalog.querysets import ListingQuerySet
 from catalog.services import (
@@ -46,6 +46,7 @@ from catalog.services import (
 )
 from catalog.text_search import beginnings_query, storable
 from console.actions import ROWS_PER_ACTION, change_each
+from console.auditing import record
 from console.formats import NBSP, NONE, badge, list_link, money, span
 from console.pages import ConsoleAdmin, ReadOnlyAdmin, go_to
 from web.tables import as_csv
@@ -117,8 +118,36 @@ class CarModelAdmin(ConsoleAdmin):
         return list_link(Listing, f"{model.n_live:,}", car_model__id__exact=model.pk, status__exact="live")
 
 
+class ReadOnlyInline(TabularInline):
+    extra = 0
+    can_delete = False
+    tab = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class SellerKeyInline(ReadOnlyInline):
+    """What imports know a seller by. A key that joined two dealers can be taken away; the next file finds them anew."""
+
+    model = SellerKey
+    fields = readonly_fields = ["key"]
+    can_delete = True
+    verbose_name_plural = "keys"
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perms(["catalog.view_seller"]) or self.has_delete_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perms(["catalog.change_seller"])
+
+
 @admin.register(Seller)
 class SellerAdmin(ConsoleAdmin):
+    inlines = [SellerKeyInline]
     list_display = ["name", "kind", "place", "live_listings", "user"]
     list_filter = [("kind", ChoicesDropdownFilter)]
     list_select_related = ["user"]
@@ -133,6 +162,14 @@ class SellerAdmin(ConsoleAdmin):
     @display(description="For sale", ordering="n_live")
     def live_listings(self, seller: Any) -> SafeString:
         return list_link(Listing, f"{seller.n_live:,}", seller__id__exact=seller.pk, status__exact="live")
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        return super().get_inlines(request, obj) if obj else []  # a new one has no keys yet
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: Any) -> None:
+        super().save_formset(request, form, formset, change)
+        if gone := ", ".join(map(str, formset.deleted_objects)):
+            record(by=request.user, action="changed", target=form.instance, note=f"Not known by {gone} any more")
 
 
 # --- Listings --------------------------------------------------------------------------------------------------------
@@ -165,18 +202,6 @@ class StatusForm(BaseDialogForm):
         choices=[(name, label) for name, (label, _, _) in STATUS_CHANGES.items()],
         widget=UnfoldAdminSelectWidget,
     )
-
-
-class ReadOnlyInline(TabularInline):
-    extra = 0
-    can_delete = False
-    tab = True
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class PriceChangeInline(ReadOnlyInline):

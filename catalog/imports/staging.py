@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
@@ -70,8 +70,9 @@ def _definitions(columns: dict[str, str]) -> str:
 _CREATE = f"""
 CREATE TEMP TABLE import_row ({_definitions(_STAGED | _FOUND)});
 CREATE TEMP TABLE import_seen (key uuid PRIMARY KEY, content uuid NOT NULL);
+CREATE TEMP TABLE import_car (external_id text PRIMARY KEY, content uuid NOT NULL);
 """
-_DROP = "DROP TABLE IF EXISTS pg_temp.import_row, pg_temp.import_seen"
+_DROP = "DROP TABLE IF EXISTS pg_temp.import_row, pg_temp.import_seen, pg_temp.import_car"
 
 # Rows that an earlier batch brought already leave the staging table; the others are remembered.
 _TAKE_REPEATS = """
@@ -79,6 +80,24 @@ DELETE FROM import_row r USING import_seen s WHERE s.key = r.key
 RETURNING r.row_number, r.content <> s.content
 """
 _REMEMBER = "INSERT INTO import_seen SELECT key, content FROM import_row"
+# Rows with other keys may be one car all the same: one names its dealer and another does not, or two names are one
+# dealer's. That is known once dealers are; the first row is kept, of this batch and of those before.
+_TAKE_DOUBLES = """
+DELETE FROM import_row r USING (
+    SELECT DISTINCT ON (external_id) external_id, content, row_number FROM (
+        SELECT external_id, content, NULL::integer AS row_number FROM import_car
+        WHERE external_id IN (SELECT external_id FROM import_row)
+        UNION ALL
+        SELECT external_id, content, row_number FROM import_row WHERE external_id IS NOT NULL
+    ) known
+    ORDER BY external_id, row_number NULLS FIRST
+) kept
+WHERE r.external_id = kept.external_id AND r.row_number IS DISTINCT FROM kept.row_number
+RETURNING r.row_number, r.content <> kept.content
+"""
+_REMEMBER_CARS = """
+INSERT INTO import_car SELECT external_id, content FROM import_row WHERE external_id IS NOT NULL
+"""
 
 _ADD_MAKES = """
 INSERT INTO catalog_make (name, slug)
@@ -135,7 +154,8 @@ ORDER BY seller_key, row_number
 ON CONFLICT (external_id) DO UPDATE SET name = excluded.name, kind = excluded.kind
 WHERE (known.name, known.kind) IS DISTINCT FROM (excluded.name, excluded.kind)
 """
-# What an import adds is noted, so that undoing takes it away again. A row that was only updated has a previous version.
+# What an import adds is noted, so that undoing takes it away again: a wrong key would join two dealers for ever. A row
+# that was only updated has a previous version.
 _NOTE_ADDED = """
 WITH made AS ({add} RETURNING id, xmax = 0 AS is_new)
 INSERT INTO catalog_importedname (run_id, kind, name_id) SELECT %(run)s, '{kind}', id FROM made WHERE is_new
@@ -193,6 +213,10 @@ WITH replaced AS (
 )
 UPDATE import_row r SET listing_id = NULL FROM replaced WHERE r.listing_id = replaced.id
 """
+_TOGETHER = """left(
+    CASE WHEN {0}.seller_key = '' THEN {0}.seller_id::text ELSE substr({0}.seller_key, length(%(source)s) + 2) END
+    || '/' || {0}.external_id, 255
+)"""
 # Two dealers may use one number. Where the car that is known under an id is another dealer's, and is not plainly this
 # one, the row is known by its dealer and the number together, now and whenever it comes again.
 _SEPARATE = f"""
@@ -202,8 +226,7 @@ FROM (
         first_value(o.seller_id) OVER (PARTITION BY o.external_id ORDER BY o.row_number) AS first_seller_id,
         min(o.seller_id) OVER (PARTITION BY o.external_id) <> max(o.seller_id) OVER (PARTITION BY o.external_id)
             AS is_shared,
-        left(CASE WHEN o.seller_key = '' THEN o.seller_id::text ELSE substr(o.seller_key, length(%(source)s) + 2) END
-             || '/' || o.external_id, 255) AS together
+        {_TOGETHER.format("o")} AS together
     FROM import_row o WHERE o.external_id IS NOT NULL AND o.seller_id IS NOT NULL
 ) found
 LEFT JOIN catalog_listing own ON own.source = %(source)s AND own.external_id = found.together
@@ -215,6 +238,33 @@ WHERE r.row_number = found.row_number AND (
         ELSE {_IS_OTHER_NAME} OR {_IS_OTHER_YEAR} OR {_IS_OTHER_ODOMETER}
     END)
 )
+"""
+# The listings that rows would be merged into, without staging them. A number that dealers share is the row's own one's.
+_FIND_LISTINGS = f"""
+WITH given AS (
+    SELECT g.*, coalesce(
+        %(seller)s::bigint,
+        (SELECT s.id FROM catalog_seller s WHERE s.external_id = g.seller_key AND g.seller_key <> ''),
+        (SELECT k.seller_id FROM catalog_sellerkey k WHERE k.key = g.seller_key AND g.seller_key <> '')
+    ) AS seller_id
+    FROM unnest(%(numbers)s::integer[], %(external_ids)s::text[], %(seller_keys)s::text[], %(fingerprints)s::text[])
+        WITH ORDINALITY AS g (number, external_id, seller_key, fingerprint, place)
+)
+SELECT DISTINCT ON (number) number, id FROM (
+    SELECT g.number, g.place, 0 AS step, l.id
+    FROM given g JOIN catalog_listing l ON l.source = %(source)s AND l.external_id = {_TOGETHER.format("g")}
+    WHERE g.external_id <> ''
+    UNION ALL
+    SELECT g.number, g.place, 1, l.id
+    FROM given g JOIN catalog_listing l ON l.source = %(source)s AND l.external_id = g.external_id
+    WHERE g.external_id <> ''
+      AND (l.seller_id IS NULL OR l.seller_id = g.seller_id OR g.seller_id IS NULL AND g.seller_key = '')
+    UNION ALL
+    SELECT g.number, g.place, 2, l.id
+    FROM given g JOIN catalog_listing l ON l.source = %(source)s AND l.fingerprint = g.fingerprint
+    WHERE g.external_id = '' AND l.external_id IS NULL AND NOT (l.fingerprint = '')
+) found
+ORDER BY number, place, step
 """
 _HAS_SELLERS = """
 SELECT EXISTS (SELECT FROM import_row r WHERE %(seller)s::bigint IS NOT NULL OR r.seller_key <> '')
@@ -360,17 +410,25 @@ _SEE = """
 UPDATE catalog_listing l SET last_seen_at = %(seen)s, missed_runs = 0 FROM import_row r
 WHERE l.id = r.listing_id AND (l.last_seen_at IS NULL OR l.last_seen_at < %(seen)s)
 """
-_SEE_WAITING = """
-UPDATE catalog_listing SET last_seen_at = %(seen)s, missed_runs = 0 WHERE id IN (
-    SELECT l.id FROM catalog_listing l
-    WHERE l.source = %(source)s AND (l.last_seen_at IS NULL OR l.last_seen_at < %(seen)s) AND (
-        l.external_id = ANY(%(ids)s)
-        OR l.fingerprint = ANY(%(fingerprints)s) AND l.external_id IS NULL AND NOT (l.fingerprint = '')
-    )
-    ORDER BY l.id FOR UPDATE
+# A car that ended by its absence keeps the mark of that, by which it comes back once its row can be merged.
+_SEE_WAITING = f"""
+UPDATE catalog_listing l SET
+    last_seen_at = %(seen)s, missed_runs = CASE WHEN l.status IN {_ENDED} THEN l.missed_runs ELSE 0 END
+WHERE l.id IN (
+    SELECT id FROM catalog_listing
+    WHERE id = ANY(%(ids)s) AND (last_seen_at IS NULL OR last_seen_at < %(seen)s)
+    ORDER BY id FOR UPDATE
 )
 """
 ATTEMPTS = 3  # another process may add a listing between our look and our insert
+
+
+class Identity(NamedTuple):
+    """What a row says of which listing is its own: ``external_id`` is '' for one that has only a fingerprint."""
+
+    external_id: str
+    seller_key: str
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -385,10 +443,14 @@ class StagedRow:
     seller_key: str
     seller_keys: tuple[str, ...] = ()  # what a dealer is known by in other sources
 
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.row.external_id or "", self.seller_key, self.fingerprint)
+
 
 @dataclass
 class BatchResult:
-    """What became of a batch; ``repeated`` pairs row numbers with whether they said something else."""
+    """What became of a batch; ``repeated`` pairs numbers of rows for cars of earlier rows with whether they differ."""
 
     created_ids: list[int] = field(default_factory=list)
     updated_ids: list[int] = field(default_factory=list)
@@ -479,13 +541,11 @@ def merge(
     result = BatchResult()
     with connection.cursor() as cursor:
         _add_names(cursor, source, run_id)
-        given = {"source": source, "seller": seller_id, "seen": seen_at}
-        cursor.execute(_HAS_SELLERS, given)
-        if cursor.fetchone()[0]:
-            cursor.execute(_RESOLVE, given)
-            cursor.execute(_KEEP_SELLER_KEYS)
-            if are_ids_shared:
-                cursor.execute(_SEPARATE, given)
+        given = {"source": source, "seller": seller_id, "seen": seen_at, "run": run_id}
+        _settle_sellers(cursor, given, are_ids_shared=are_ids_shared)
+        cursor.execute(_TAKE_DOUBLES)
+        result.repeated = cursor.fetchall()
+        cursor.execute(_REMEMBER_CARS)
         for _ in range(ATTEMPTS):
             cursor.execute(_RESOLVE, given)
             result.updated_ids += _update_known(cursor, seen_at, run_id)
@@ -505,21 +565,52 @@ def merge(
 
 
 def _add_names(cursor: Any, source: str, run_id: int | None) -> None:
-    """Makes, models and sellers that the catalogue does not have yet."""
-    cursor.execute(_FIND_SELLERS, {"source": source})
-    for kind, add in (("make", _ADD_MAKES), ("model", _ADD_MODELS), ("seller", _ADD_SELLERS)):
-        if run_id is None:
-            cursor.execute(add)
-        else:
-            cursor.execute(_NOTE_ADDED.format(add=add, kind=kind), {"run": run_id})
+    """Makes, models, sellers and keys of sellers that the catalogue does not have yet."""
+    given = {"source": source, "run": run_id}
+    for kind, add in (("key", _FIND_SELLERS), ("make", _ADD_MAKES), ("model", _ADD_MODELS), ("seller", _ADD_SELLERS)):
+        _add(cursor, kind, add, given)
 
 
-def see(*, source: str, keys: Sequence[tuple[str, str]], seen_at: datetime) -> None:
-    """Listings whose rows wait are in the file all the same: by (external id or '', fingerprint)."""
-    given: dict[str, Any] = {"source": source, "seen": seen_at, "ids": [key for key, _ in keys if key],
-             "fingerprints": [fingerprint for key, fingerprint in keys if not key]}  # fmt: skip
+def _add(cursor: Any, kind: str, add: str, given: dict[str, Any]) -> None:
+    """Add names of one kind; with a run, each that is new is noted as an ``ImportedName`` of it."""
+    cursor.execute(add if given["run"] is None else _NOTE_ADDED.format(add=add, kind=kind), given)
+
+
+def _settle_sellers(cursor: Any, given: dict[str, Any], *, are_ids_shared: bool) -> None:
+    """Whose cars the rows are, and by which ids they are known where two dealers use one number."""
+    cursor.execute(_HAS_SELLERS, given)
+    if cursor.fetchone()[0]:
+        cursor.execute(_RESOLVE, given)
+        _add(cursor, "key", _KEEP_SELLER_KEYS, given)
+        if are_ids_shared:
+            cursor.execute(_SEPARATE, given)
+
+
+def find_listings(
+    *, source: str, identities: Sequence[tuple[int, Identity]], seller_id: int | None = None
+) -> dict[int, int]:
+    """Number of a row -> the listing that is known by its identity; of several identities of a number the first.
+
+    With ``seller_id`` all of them are of that seller, as in ``merge``.
+    """
+    given: dict[str, Any] = {
+        "source": source,
+        "seller": seller_id,
+        "numbers": [number for number, _ in identities],
+        "external_ids": [identity.external_id for _, identity in identities],
+        "seller_keys": [identity.seller_key for _, identity in identities],
+        "fingerprints": [identity.fingerprint for _, identity in identities],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND_LISTINGS, given)
+        return dict(cursor.fetchall())
+
+
+def see(*, source: str, identities: Sequence[Identity], seen_at: datetime, seller_id: int | None = None) -> None:
+    """Listings whose rows wait are in the file all the same."""
+    found = find_listings(source=source, identities=list(enumerate(identities)), seller_id=seller_id)
     with transaction.atomic(), connection.cursor() as cursor, unnoted(cursor):
-        cursor.execute(_SEE_WAITING, given)
+        cursor.execute(_SEE_WAITING, {"ids": list(found.values()), "seen": seen_at})
 
 
 def _update_known(cursor: Any, seen_at: datetime, run_id: int | None) -> list[int]:

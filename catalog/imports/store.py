@@ -42,6 +42,8 @@ LONGEST_BAD_ROW = 100_000  # characters of a row that is kept to be mended
 
 EXAMPLES_PER_KIND = 3
 
+IS_REPEAT = "the car of an earlier row again, with other values; the earlier row was kept"
+
 ANONYMOUS_SELLERS = {"dealer": "Dealer", "private": "Private seller"}
 
 ACCOUNT = [
@@ -94,7 +96,7 @@ class _Import:
         self._problems = _ProblemBook()
         self._recovered: Counter[str] = Counter()
         self._names = KnownNames()
-        self._waiting: list[tuple[str, str]] = []  # keys of rows that wait for an operator
+        self._waiting: list[staging.Identity] = []  # of rows that wait for an operator
         self._n_done = run.options.get("records_stored", 0)  # by a process that died; to be read, but not stored again
         self._number = 0
         seller = Seller.objects.filter(pk=reading.options.seller)
@@ -152,7 +154,7 @@ class _Import:
             self._run.rows_refused += 1
             return
         reading = self._reading.reader.read(record.cells)
-        waits = reading.row is not None and self._waits(reading.row)
+        waits = reading.row is not None and self._waits(record.number, reading.row)
         problems = (*reading.problems, *([waits] if waits else []))
         self._problems.add(record.number, problems)
         self._recovered.update(reading.recovered)
@@ -166,11 +168,11 @@ class _Import:
                          is_fatal=any(problem.is_fatal for problem in problems), fingerprint=fingerprint)  # fmt: skip
             self._problems.keep(bad, problems)
 
-    def _waits(self, row: ListingRow) -> RowProblem | None:
+    def _waits(self, number: int, row: ListingRow) -> RowProblem | None:
         """Why a row has to wait for an operator. The listing that it may have already was seen all the same."""
         problem = problem_of_names(row, self._reading.options, self._reading.columns, self._names)
-        if problem:
-            self._waiting.append((row.external_id or "", fingerprint_of(row, self._reading.options)))
+        if problem and not self._run.is_dry_run:
+            self._waiting.append(staged_row(number, row, self._source, self._reading.options).identity)
         return problem
 
     def _stage(self, number: int, row: ListingRow) -> str:
@@ -186,8 +188,7 @@ class _Import:
         """The first row of a car is kept: were it the last, reading the file twice would change prices to and fro."""
         self._run.rows_repeated += 1
         if differs:
-            reason = "the car of an earlier row again, with other values; the earlier row was kept"
-            self._problems.add(number, [RowProblem("", "", reason)])
+            self._problems.add(number, [RowProblem("", "", IS_REPEAT)])
 
     def _store(self) -> None:
         """Bring the batch in, with its problems and the account so far, in one transaction."""
@@ -213,7 +214,10 @@ class _Import:
 
     def _see_waiting(self) -> None:
         if self._waiting:
-            staging.see(source=self._source, keys=self._waiting, seen_at=self._run.seen_at or timezone.now())
+            staging.see(
+                source=self._source, identities=self._waiting, seen_at=self._run.seen_at or timezone.now(),
+                seller_id=self._seller_id,
+            )  # fmt: skip
         self._waiting = []
 
     def _merge_some(self, rows: Sequence[staging.StagedRow]) -> list[staging.BatchResult]:
@@ -230,7 +234,7 @@ class _Import:
                     seller_id=self._seller_id, are_ids_shared=True,
                 )  # fmt: skip
                 transaction.set_rollback(is_dry_run)
-        self._note_repeats(repeats)
+        self._note_repeats([*repeats, *result.repeated])
         return [result]
 
     def _note_repeats(self, repeats: Sequence[tuple[int, bool]]) -> list[staging.BatchResult]:

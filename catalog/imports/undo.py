@@ -170,7 +170,11 @@ def roll_back_in_chunks(attempt: Attempt[ImportUndo]) -> None:
 
 
 def remove_names(run: ImportRun) -> None:
-    """Take the makes, models and sellers away that came with a run and that nothing else uses by now."""
+    """Take the makes, models and sellers away that came with a run and that nothing else uses by now.
+
+    What it said a seller is known by goes in any case: its files may have joined two dealers.
+    """
+    SellerKey.objects.filter(pk__in=run.names.filter(kind="key").values("name_id")).delete()
     for kind, model in (("seller", Seller), ("model", CarModel), ("make", Make)):
         made: Any = model._default_manager.filter(pk__in=run.names.filter(kind=kind).values("name_id"))
         for relation in model._meta.related_objects:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from catalog.models import ImportProblem, ImportRun, Listing, PriceChange
+from catalog.models import ImportProblem, ImportRun, Listing, PriceChange, SellerKey
 from console import actions
 from tests.factories import (
     CarModelFactory,
@@ -210,6 +210,27 @@ def test_the_problems_of_an_import_show_by_reason_and_by_row(operator: Client):
     assert "<td>30</td>" in page.text
     problems = operator.get(reverse("admin:catalog_importproblem_changelist"), {"run__id__exact": run.pk})
     assert problems.context["cl"].result_count == 30
+
+
+def test_a_key_that_names_the_wrong_seller_is_taken_away_on_its_page(operator: Client):
+    seller = SellerFactory()
+    wrong, right = (SellerKey.objects.create(seller=seller, key=key) for key in ("north/9", "=place/north/leeds"))
+    page = reverse("admin:catalog_seller_change", args=[seller.pk])
+    assert "north/9" in operator.get(page).text
+    form = {"name": seller.name, "kind": seller.kind, "external_id": seller.external_id or "", "place": seller.place}
+    form |= {"keys-TOTAL_FORMS": 2, "keys-INITIAL_FORMS": 2}
+    for number, key in enumerate(SellerKey.objects.order_by("seller", "key")):
+        form |= {f"keys-{number}-id": key.pk, f"keys-{number}-seller": seller.pk}
+        form |= {f"keys-{number}-DELETE": "on"} if key == wrong else {}
+    person = UserFactory(is_staff=True)
+    person.user_permissions.add(Permission.objects.get(codename="view_seller"))
+    viewer = Client()
+    viewer.force_login(person)
+    assert "-DELETE" not in viewer.get(page).text
+    assert viewer.post(page, form).status_code == 403
+    assert operator.post(page, form).status_code == 302
+    assert list(SellerKey.objects.all()) == [right]
+    assert "north/9" in AuditEntry.objects.get(model="catalog.seller").note
 
 
 def test_makes_and_sellers_say_how_many_cars_they_have_for_sale(operator: Client):

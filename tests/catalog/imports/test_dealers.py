@@ -8,7 +8,7 @@ from catalog.imports.options import ImportOptions
 from catalog.imports.rows import ListingRow
 from catalog.imports.store import import_listings
 from catalog.imports.undo import queue_undo, run_undo
-from catalog.models import Feed, ImportRun, Listing, Seller
+from catalog.models import Feed, ImportRun, Listing, PriceChange, Seller, SellerKey
 from catalog.services import complete_set
 from tests.factories import SellerFactory
 
@@ -153,6 +153,71 @@ def test_a_car_that_changes_its_dealer_stays_itself(deliver):
     deliver("a", car(100, *NORTH))
     deliver("a", car(100, *SOUTH))
     assert cars() == [("100", "South", "Focus", "live")]
+
+
+@pytest.mark.parametrize("waiting", [("north",), ("south",), ("north", "south")])
+def test_a_row_that_waits_is_one_of_its_own_dealers_car(deliver, waiting):
+    deliver("a", car(100, *NORTH), car(100, *SOUTH, name="VW,Golf,2018", km=20_001))
+    rows = {"north": car(100, *NORTH, name="Zzyzx,Focus,2015"), "south": car(100, *SOUTH, name="Zzyzx,Golf,2018")}
+    run = deliver("a", *(rows[name] for name in waiting), complete="source")
+    assert run.rows_refused == len(waiting)
+    statuses = [status for *_, status in cars()]
+    assert statuses == ["live" if name in waiting else "withdrawn" for name in ("north", "south")]
+
+
+def test_a_row_that_waits_is_one_of_the_seller_of_its_feed(deliver):
+    header = "id,make,model,year,price,mileage"
+    north, south = SellerFactory(name="North"), SellerFactory(name="South")
+    deliver("a", "100,Ford,Focus,2015,8000,60001", header=header, seller=north.pk)
+    deliver("a", "100,Ford,Focus,2015,8000,20001", header=header, seller=south.pk)
+    run = deliver("a", "100,Zzyzx,Focus,2015,8000,20001", header=header, seller=south.pk)
+    assert Listing.objects.get(last_seen_at=run.seen_at).seller == south
+    assert Listing.objects.get(last_seen_at__lt=run.seen_at).seller == north
+
+
+# --- Rows of one car that have different keys ------------------------------------------------------------------------
+@pytest.mark.parametrize("batch_rows", [1, 5_000])
+@pytest.mark.parametrize("is_named_first", [True, False])
+def test_a_row_without_a_dealer_repeats_the_one_that_names_it(deliver, monkeypatch, batch_rows, is_named_first):
+    monkeypatch.setattr("catalog.imports.store.BATCH_ROWS", batch_rows)
+    header = "id,make,model,year,price,mileage,dealer"
+    rows = ["5,Ford,Focus,2015,8000,60001,AutoX", "5,Ford,Focus,2015,7900,60001,"]
+    rows = rows if is_named_first else rows[::-1]
+    for counts in [(1, 0, 0, 1), (0, 0, 1, 1)]:
+        run = deliver("a", *rows, header=header)
+        assert (run.listings_created, run.listings_updated, run.listings_unchanged, run.rows_repeated) == counts
+        assert run.rows_read == 2
+        assert Listing.objects.get().price == (8000 if is_named_first else 7900)
+    assert not PriceChange.objects.exists()
+    assert "other values" in run.problems.get().reason
+
+
+@pytest.mark.parametrize("batch_rows", [1, 5_000])
+def test_two_spellings_of_one_dealer_repeat_one_car(deliver, monkeypatch, batch_rows):
+    monkeypatch.setattr("catalog.imports.store.BATCH_ROWS", batch_rows)
+    deliver("b", car(1, "A9", "North Cars", "Leeds"))
+    rows = [car(5, "", name, "Leeds", km=km) for name, km in (("North Cars Ltd", 70_001), ("North Cars GmbH", 70_002))]
+    for _ in range(2):
+        run = deliver("a", *rows)
+        assert (run.rows_repeated, Listing.objects.get(source="a").mileage_km) == (1, 70_001)
+    assert Seller.objects.count() == 1
+
+
+# --- Undoing ---------------------------------------------------------------------------------------------------------
+def keys():
+    return set(SellerKey.objects.values_list("seller__name", "key"))
+
+
+@pytest.mark.parametrize("source", ["a", "b"])
+def test_undoing_takes_the_keys_away_by_which_two_dealers_were_joined(deliver, source):
+    deliver("a", car(1, *NORTH))
+    before = keys()
+    row = NORTH if source == "a" else ("9", "North", "Leeds")
+    run = deliver(source, car(2, *row, "0113 4960000", "GB123456789", km=80_001))
+    assert keys() > before
+    assert Seller.objects.count() == 1
+    run_undo(undo_id=queue_undo(run=ImportRun.objects.get(pk=run.pk)).pk)
+    assert (keys(), run.names.count()) == (before, 0)
 
 
 def test_undoing_takes_a_seller_away_with_its_keys(deliver):
