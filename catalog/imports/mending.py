@@ -12,10 +12,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import CharField, Count, F, Func, Q, QuerySet, Value
+from django.db.models import CharField, Count, F, Func, QuerySet, Value
 from django.utils import timezone
 
 from accounts.models import User
@@ -25,10 +27,11 @@ from catalog.imports.headings import HeaderReader
 from catalog.imports.jobs import PATIENCE_SECONDS, REPORT_SECONDS, options_of
 from catalog.imports.known import WAITS, KnownNames, admit
 from catalog.imports.names import known_makes, near_makes, near_models, slug_of, split_make
-from catalog.imports.options import ImportOptions
+from catalog.imports.options import SELLERS, SOURCE, ImportOptions
 from catalog.imports.reading import reader_again
 from catalog.imports.rows import UNKNOWN_STATUS, ListingRow, RowProblem
 from catalog.imports.store import (
+    IS_REPEAT,
     announce,
     can_be_mended,
     fingerprint_of,
@@ -43,7 +46,7 @@ from jobs.queue import enqueue_on_commit
 from jobs.work import Attempt, outcome, perform
 
 CHUNK_ROWS = 1_000
-REPEATED = "the car of an earlier row again"
+REPEATED = "repeated"
 
 # A listing that the run had touched before keeps the first account of it, with what the run left in the end.
 _FORGET_STEPS = """
@@ -130,6 +133,24 @@ def mend_problem(run: ImportRun) -> str:
         return "An earlier release read this file, and kept no rows of it."
     if run.mends.unfinished().exists():
         return "Rows of it are being read again already."
+    return overtaken_problem(run)
+
+
+def overtaken_problem(run: ImportRun) -> str:
+    """Why a run's rows may be those of cars that are gone by now: a later file says all that there is.
+
+    A file that is complete for the one seller of its feed says nothing of the cars of another one.
+    """
+    if run.is_dry_run or run.seen_at is None:
+        return ""
+    done = ImportRun.objects.filter(source=run.source, status=ImportRun.Status.DONE, is_dry_run=False)
+    later = done.filter(seen_at__gt=run.seen_at, options__given__complete__in=(SOURCE, SELLERS)).exclude(pk=run.pk)
+    read = later.exclude(options__has_key="is_unmodified").exclude(undo__status=ImportRun.Status.DONE)
+    ours = options_of(run).seller
+    for each in read.order_by("-seen_at"):
+        theirs = options_of(each)
+        if theirs.complete == SOURCE or ours in (0, theirs.seller) or not theirs.seller:
+            return f"{each.file_name}, a later complete file of this source, was read: mend the rows of that import."
     return ""
 
 
@@ -162,6 +183,8 @@ def _mend_in_chunks(attempt: Attempt[ImportMend]) -> None:
     if hasattr(run, "undo"):
         raise MendRefused("The import was undone.")
     with _source_held(attempt, run), staging.staging_tables():
+        if problem := overtaken_problem(run):
+            raise MendRefused(problem)
         mending = _Mending(run)
         while chunk := list(BadRow.objects.filter(mend=mend).order_by("row_number")[:CHUNK_ROWS]):
             with transaction.atomic():
@@ -221,23 +244,28 @@ class _Mending:
 
     def read_again(self, chunk: Sequence[BadRow]) -> int:
         """Store what can be stored now, with the account of it; how many rows are still bad. In a transaction."""
-        reads = self._on_sale([self._read(bad) for bad in chunk])
-        by_key: dict[str, tuple[_Read, staging.StagedRow]] = {}
-        repeated = []
+        reads = [self._read(bad) for bad in chunk]
+        became: dict[int, str] = {}  # row number -> created, updated or repeated
+        by_key: dict[str, staging.StagedRow] = {}
         for read in reads:
             if read.row is not None and (read.bad.is_fatal or not self._run.is_dry_run):
-                staged = staged_row(
-                    read.bad.row_number, read.row, self._run.source, self._options,
-                    None if read.row.external_id else read.fingerprint,
-                )  # fmt: skip
-                if by_key.setdefault(staged.key, (read, staged))[0] is not read:
-                    repeated.append(read)
-        later = self._of_later_files([staged for _, staged in by_key.values()])
-        self._count(
-            reads, repeated, self._merge([staged for _, staged in by_key.values() if staged.number not in later])
-        )
+                staged = self._staged(read, read.row)
+                if by_key.setdefault(staged.key, staged) is not staged:
+                    became[read.bad.row_number] = REPEATED
+        listings = self._listings_of(list(by_key.values()), reads)
+        became |= dict.fromkeys(self._of_earlier_rows(listings, chunk), REPEATED)
+        decided = self._decided_since(list(listings.values()))
+        first = [row for row in by_key.values() if row.number not in became]
+        if not self._run.is_dry_run:
+            self._find_by_new_fingerprint(first)
+        rows = [row for row in first if listings.get(row.number) not in decided]
+        self._count(reads, became | self._merge(self._on_sale(rows, listings)))
         self._note_problems(reads)
         return sum(not read.is_mended for read in reads)
+
+    def _staged(self, read: _Read, row: ListingRow) -> staging.StagedRow:
+        known_by = None if row.external_id else read.fingerprint
+        return staged_row(read.bad.row_number, row, self._run.source, self._options, known_by)
 
     def _read(self, bad: BadRow) -> _Read:
         as_sent = self._reader.read(bad.cells)
@@ -250,46 +278,79 @@ class _Mending:
         known_by = fingerprint_of(as_sent.row or reading.row, self._options)
         return _Read(bad, reading.row, reading.problems, known_by)
 
-    def _on_sale(self, reads: list[_Read]) -> list[_Read]:
+    def _listings_of(self, rows: Sequence[staging.StagedRow], reads: Sequence[_Read]) -> dict[int, int]:
+        """Row number -> the listing that it has already, by what the row says now, or said when it was stored."""
+        was = {read.bad.row_number: read.bad.fingerprint for read in reads if read.bad.fingerprint}
+        now = [(row.number, row.identity) for row in rows]
+        before = [
+            (number, identity._replace(fingerprint=was[number]))
+            for number, identity in now
+            if number in was and not identity.external_id
+        ]
+        return staging.find_listings(source=self._run.source, identities=[*now, *before], seller_id=self._seller_id)
+
+    def _of_earlier_rows(self, listings: dict[int, int], chunk: Sequence[BadRow]) -> set[int]:
+        """Numbers of rows for cars that another row of the file was stored for: that one is kept, as in an import."""
+        numbers = [bad.row_number for bad in chunk]
+        said = self._run.problems.filter(row_number__in=numbers, reason=IS_REPEAT)
+        stored: dict[int, set[int]] = {}
+        notes = self._run.imported.filter(listing_id__in=set(listings.values()), row_number__gt=0)
+        for listing_id, number in notes.values_list("listing_id", "row_number"):
+            stored.setdefault(listing_id, set()).add(number)
+        repeats = set(said.values_list("row_number", flat=True))
+        return {
+            number
+            for number, listing_id in listings.items()
+            if number in repeats or number not in stored.get(listing_id, {number})
+        }
+
+    def _decided_since(self, listing_ids: Sequence[int]) -> set[int]:
+        """Those of these listings that a later file has, or that anything but this run has changed since.
+
+        They know more than the row does, and are left as they are; the rule is that of undoing. In a transaction: they
+        are locked, so that none changes before the rows are merged.
+        """
+        seen_at, locked = self._run.seen_at, Listing.objects.filter(pk__in=listing_ids).order_by("pk")
+        if seen_at is None:
+            return set()
+        rows = list(locked.select_for_update().values_list("pk", "last_seen_at", "updated_at"))
+        changed = {pk: updated_at for pk, _, updated_at in rows if updated_at > seen_at}
+        ours = set(self._run.imported.filter(listing_id__in=changed).values_list("listing_id", "stored_at"))
+        again = times_seen_again(self._run)
+        seen = {pk for pk, last, _ in rows if last and last > seen_at and last not in again}
+        return seen | {pk for pk, updated_at in changed.items() if (pk, updated_at) not in ours}
+
+    def _on_sale(self, rows: Sequence[staging.StagedRow], listings: dict[int, int]) -> list[staging.StagedRow]:
         """A draft goes on sale once what kept it back, a status that was not known, is known to say nothing."""
         kept_back = set(self._run.problems.filter(
-            row_number__in=[read.bad.row_number for read in reads], reason=UNKNOWN_STATUS
+            row_number__in=[row.number for row in rows], reason=UNKNOWN_STATUS
         ).values_list("row_number", flat=True))  # fmt: skip
-        free = [read for read in reads if read.row and not read.row.status and read.bad.row_number in kept_back]
-        drafts = Listing.objects.filter(
-            Q(external_id__in=[read.row.external_id for read in free if read.row and read.row.external_id])
-            | Q(external_id=None, fingerprint__in=[read.bad.fingerprint for read in free if read.bad.fingerprint]),
-            source=self._run.source, status=Listing.Status.DRAFT,
-        )  # fmt: skip
-        known_by = {key or fingerprint for key, fingerprint in drafts.values_list("external_id", "fingerprint")}
-        for read in free:
-            if read.row and (read.row.external_id or read.bad.fingerprint) in known_by:
-                read.row = replace(read.row, status="live")
-        return reads
-
-    def _of_later_files(self, rows: Sequence[staging.StagedRow]) -> set[int]:
-        """Numbers of rows whose cars a later file has, which knows more."""
-        number_by_id = {row.row.external_id: row.number for row in rows if row.row.external_id}
-        newer = Listing.objects.filter(
-            source=self._run.source, external_id__in=number_by_id, last_seen_at__gt=self._run.seen_at
-        )
-        return {number_by_id[str(external_id)] for external_id in newer.values_list("external_id", flat=True)}
+        drafts = set(Listing.objects.filter(
+            pk__in=[listings[number] for number in kept_back if number in listings], status=Listing.Status.DRAFT
+        ).values_list("pk", flat=True))  # fmt: skip
+        return [
+            replace(row, row=replace(row.row, status="live"))
+            if row.number in kept_back and not row.row.status and listings.get(row.number) in drafts
+            else row
+            for row in rows
+        ]
 
     def _merge(self, rows: Sequence[staging.StagedRow]) -> dict[int, str]:
-        """Bring the rows into the catalogue; row number -> created or updated."""
+        """Bring the rows into the catalogue; row number -> created, updated or repeated."""
         if not rows:
             return {}
         run, is_dry_run = self._run, self._run.is_dry_run
         with transaction.atomic():
-            self._find_by_new_fingerprint(rows)
-            staging.stage(rows)
+            repeats = staging.stage(rows)
             result = staging.merge(
                 source=run.source, currency=run.options["currency"], seen_at=run.seen_at or timezone.now(),
                 run_id=None if is_dry_run else run.pk, seller_id=self._seller_id, are_ids_shared=True,
             )  # fmt: skip
             transaction.set_rollback(is_dry_run)
+        repeated = dict.fromkeys((number for number, _ in (*repeats, *result.repeated)), REPEATED)
         if is_dry_run:
-            return dict(zip((row.number for row in rows), ["created"] * len(result.created_ids), strict=False))
+            others = (row.number for row in rows if row.number not in repeated)
+            return repeated | dict(zip(others, ["created"] * len(result.created_ids), strict=False))
         announce(result.created_ids + result.updated_ids)
         numbers = [row.number for row in rows]
         became = {
@@ -300,7 +361,7 @@ class _Mending:
         }  # fmt: skip
         with connection.cursor() as cursor:
             cursor.execute(_FORGET_STEPS, {"run": run.pk, "numbers": numbers})
-        return became
+        return repeated | became
 
     def _find_by_new_fingerprint(self, rows: Sequence[staging.StagedRow]) -> None:
         """A listing without an id that was stored before is known by what its row says now."""
@@ -312,14 +373,13 @@ class _Mending:
             if before and before != row.fingerprint and not of_source.filter(fingerprint=row.fingerprint).exists():
                 of_source.filter(fingerprint=before).update(fingerprint=row.fingerprint)
 
-    def _count(self, reads: Sequence[_Read], repeated: Sequence[_Read], became: dict[int, str]) -> None:
+    def _count(self, reads: Sequence[_Read], became: dict[int, str]) -> None:
         """The run's counts: of rows that were refused and are stored now; others were counted when it read them."""
         stored = [read for read in reads if read.bad.is_fatal and read.row is not None]
-        again = [read for read in repeated if read.bad.is_fatal]
-        n = Counter(became.get(read.bad.row_number, "unchanged") for read in stored if read not in again)
+        n = Counter(became.get(read.bad.row_number, "unchanged") for read in stored)
         ImportRun.objects.filter(pk=self._run.pk).update(
             rows_refused=F("rows_refused") - len(stored),
-            rows_repeated=F("rows_repeated") + len(again),
+            rows_repeated=F("rows_repeated") + n[REPEATED],
             listings_created=F("listings_created") + n["created"],
             listings_updated=F("listings_updated") + n["updated"],
             listings_unchanged=F("listings_unchanged") + n["unchanged"],
@@ -328,13 +388,24 @@ class _Mending:
     def _note_problems(self, reads: Sequence[_Read]) -> None:
         """What is still bad replaces what was; rows that are mended leave the list."""
         numbers = [read.bad.row_number for read in reads]
-        self._run.problems.filter(row_number__in=numbers).delete()
+        self._run.problems.filter(row_number__in=numbers).exclude(reason=IS_REPEAT).delete()
         store_problems(self._run, ((read.bad.row_number, problem) for read in reads for problem in read.problems))
         BadRow.objects.filter(pk__in=[read.bad.pk for read in reads if read.is_mended]).delete()
         left = [read for read in reads if not read.is_mended]
         for read in left:
             read.bad.mend, read.bad.is_fatal, read.bad.fingerprint = None, read.row is None, read.fingerprint
         BadRow.objects.bulk_update([read.bad for read in left], ["mend", "is_fatal", "fingerprint"], batch_size=500)
+
+
+def times_seen_again(run: ImportRun) -> set[datetime]:
+    """When the feed of a run had the very same file once more: what was seen then is in no other file since."""
+    if run.feed_id is None:
+        return set()
+    later = ImportRun.objects.filter(
+        feed=run.feed_id, status=ImportRun.Status.DONE, is_dry_run=False, seen_at__gt=run.seen_at
+    )
+    rows = later.order_by("seen_at").values_list("seen_at", "options__is_unmodified")
+    return {seen_at for seen_at, _ in takewhile(lambda row: bool(row[1]), rows)}
 
 
 def edited_cells(bad: BadRow) -> list[str]:

@@ -7,9 +7,10 @@ from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from catalog.exceptions import ImportRefused, MendRefused
-from catalog.imports.feeds import options_of_feed, queue_feed
+from catalog.imports.feeds import options_of_feed, queue_feed, see_again
 from catalog.imports.jobs import run_import
 from catalog.imports.mending import (
     edit_row,
@@ -28,7 +29,8 @@ from catalog.imports.store import import_listings
 from catalog.imports.undo import queue_undo, run_undo
 from catalog.imports.uploads import keep_file
 from catalog.models import BadRow, CarModel, Feed, ImportMend, ImportRun, Listing, Make, PriceChange, Seller
-from tests.factories import ListingFactory, MakeFactory, UserFactory
+from catalog.services import change_price, mark_sold, withdraw_listing
+from tests.factories import ListingFactory, MakeFactory, SellerFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 HEADER = "id,make,model,year,price,mileage,fuel,status"
@@ -236,12 +238,169 @@ def test_a_car_that_a_later_file_has_is_left_as_that_says(deliver):
     assert (Listing.objects.get().price, account(run), PriceChange.objects.count()) == (7000, (0, 0, 1, 0, 0), 0)
 
 
+BAD = "2,Ford,Focus,2015,8000,60002,kerosene,"
+COMPLETE = {"complete": "source"}
+
+
+def taught(run):
+    teach_value(run=run, field="fuel", value="kerosene", means="other")
+
+
+@pytest.mark.parametrize(
+    ("later", "is_refused"),
+    [(COMPLETE, True), ({"complete": "sellers"}, True), ({}, False), (COMPLETE | {"is_dry_run": True}, False)],
+)
+def test_rows_are_not_read_again_once_a_later_file_says_all(deliver, later, is_refused):
+    run = deliver(GOOD, BAD, "3,Vauxhal,Corsa,2015,8000,60003,,")
+    deliver(GOOD, **later)
+    taught(run)
+    teach_value(run=run, field="make", value="Vauxhal", means="Vauxhall")
+    if is_refused:
+        before = list(Listing.objects.order_by("pk").values_list("external_id", "status"))
+        with pytest.raises(MendRefused, match="later complete file"):
+            queue_mend(run=run, rows=run.bad_rows.all())
+        assert list(Listing.objects.order_by("pk").values_list("external_id", "status")) == before
+    else:
+        assert mended(run) == (2, 0)
+        assert set(Listing.objects.values_list("status", flat=True)) == {"live"}
+
+
+def test_a_complete_file_that_is_read_while_rows_are_queued_is_heeded(deliver):
+    run = deliver(GOOD, BAD)
+    taught(run)
+    mend = queue_mend(run=run, rows=run.bad_rows.all())
+    deliver(GOOD, **COMPLETE)
+    run_mend(mend_id=mend.pk)
+    mend.refresh_from_db()
+    assert (mend.status, Listing.objects.get(external_id="2").status) == ("failed", "withdrawn")
+    assert "later complete file" in mend.error
+
+
+def test_a_complete_file_that_was_undone_or_that_is_of_another_seller_is_no_hindrance(deliver):
+    one, other = SellerFactory(), SellerFactory()
+    run = deliver(GOOD, BAD, seller=one.pk)
+    deliver("9,Ford,Focus,2015,8000,60009,,", seller=other.pk, complete="sellers")
+    of_same = deliver(GOOD, seller=one.pk, complete="sellers")
+    taught(run)
+    with pytest.raises(MendRefused):
+        queue_mend(run=run, rows=run.bad_rows.all())
+    undone(of_same)
+    assert mended(run) == (1, 0)
+    assert Listing.objects.values_list("status", "fuel").get(external_id="2") == ("live", "other")
+
+
+def edit(listing):
+    listing.mileage_km = 7
+    listing.save()
+
+
+SINCE = {
+    "sold": lambda car: mark_sold(listing=car),
+    "withdrawn": lambda car: withdraw_listing(listing=car),
+    "price": lambda car: change_price(listing=car, price=5000),
+    "edited": edit,
+}
+
+
+@pytest.mark.parametrize("has_id", [True, False])
+@pytest.mark.parametrize("way", SINCE)
+def test_what_was_decided_since_stays_when_the_row_is_read_again(deliver, way, has_id):
+    header, row = HEADER, BAD + "available"
+    if not has_id:
+        header, row = HEADER.partition(",")[2], row.partition(",")[2]
+    run = deliver(row, header=header)
+    SINCE[way](Listing.objects.get())
+    before = Listing.objects.values().get()
+    n_changes = PriceChange.objects.count()
+    taught(run)
+    assert mended(run) == (1, 0)
+    after = Listing.objects.values().get()
+    known_by = dict.fromkeys(("fingerprint", "car_key"))
+    assert after | known_by == before | known_by
+    assert PriceChange.objects.count() == n_changes
+    deliver(row, header=header, words={"fuel": {"kerosene": "other"}})
+    assert Listing.objects.get().pk == after["id"]  # it is known by what the next file says of it
+
+
+@pytest.mark.parametrize("has_id", [True, False])
+def test_a_car_that_a_later_part_has_is_left_as_that_says(deliver, has_id):
+    header, options = HEADER, {} if has_id else {"key": ("make_slug", "model_slug", "mileage_km")}
+    rows = ["2,Vauxhal,Corsa,2015,8000,60002,,", "2,Vauxhall,Corsa,2015,7000,60002,,sold"]
+    if not has_id:
+        header, rows = header.partition(",")[2], [row.partition(",")[2] for row in rows]
+    run = deliver(rows[0], header=header, **options)
+    deliver(rows[1], header=header, **options)
+    teach_value(run=run, field="make", value="Vauxhal", means="Vauxhall")
+    assert mended(run) == (1, 0)
+    assert Listing.objects.values_list("status", "price").get() == ("sold", 7000)
+
+
+def test_rows_are_mended_although_the_same_file_came_once_more(feed):
+    run = ran(feed, GOOD, BAD)
+    again = ImportRun.objects.create(feed=feed, source=feed.source, file_name="cars.csv", status="running")
+    see_again(again)
+    ImportRun.objects.filter(pk=again.pk).update(status="done", finished_at=timezone.now())
+    assert set(Listing.objects.values_list("last_seen_at", flat=True)) == {again.seen_at}
+    taught(run)
+    assert mended(run) == (1, 0)
+    assert Listing.objects.get(external_id="2").fuel == "other"
+
+
+@pytest.mark.parametrize("becomes", ["withdrawn", "sold"])
+@pytest.mark.parametrize("is_mended", [True, False])
+def test_a_car_that_ended_by_its_absence_comes_back_although_its_row_waited(deliver, becomes, is_mended):
+    options = COMPLETE | {"missing": becomes}
+    good, waits = (f"2,{make},Focus,2015,8000,60002,petrol," for make in ("Ford", "Frod"))
+    deliver(GOOD, good, **options)
+    deliver(GOOD, **options)
+    run = deliver(GOOD, waits, **options)
+    assert Listing.objects.get(external_id="2").status == becomes
+    if is_mended:
+        teach_value(run=run, field="make", value="Frod", means="Ford")
+        assert mended(run) == (1, 0)
+    else:
+        deliver(GOOD, good, **options)
+    assert Listing.objects.values_list("status", "missed_runs").get(external_id="2") == ("live", 0)
+
+
+def test_of_dealers_who_share_a_number_the_rows_own_car_is_mended(deliver):
+    header = HEADER + ",dealer"
+    north = "100,Ford,Focus,2015,8000,60001,petrol,,North"
+    run = deliver(north, "100,VW,Golf,2018,8000,20001,kerosene,zur Abholung,South", header=header)
+    deliver(north, header=header)
+    taught(run)
+    teach_value(run=run, field="status", value="zur Abholung", means="")
+    assert mended(run) == (1, 0)
+    cars = Listing.objects.order_by("pk").values_list("seller__name", "status", "fuel")
+    assert list(cars) == [("North", "live", "petrol"), ("South", "live", "other")]
+
+
 def test_rows_of_one_car_become_one(deliver):
     rows = [f"2,Vauxhal,Corsa,2015,{price},60002,," for price in (8000, 8100)]
     run = deliver(*rows)
     teach_value(run=run, field="make", value="Vauxhal", means="Vauxhall")
     assert mended(run) == (2, 0)
     assert (account(run), Listing.objects.get().price) == ((1, 0, 0, 1, 0), 8000)
+
+
+@pytest.mark.parametrize(
+    ("repeat", "n_known"),
+    [
+        ("2,Ford,Focus,2015,7000,60002,kerosene,", 0), ("2,Ford,Focus,2015,7000,60002,kerosene,", 1),
+        ("2,Frod,Focus,2015,7000,60002,petrol,", 0),
+    ],
+)  # fmt: skip
+def test_a_row_that_repeats_a_car_is_no_news_of_it_once_it_is_mended(deliver, repeat, n_known):
+    first = "2,Ford,Focus,2015,8000,60002,petrol,"
+    for _ in range(n_known):
+        deliver(first)
+    run = deliver(first, repeat)
+    kind = next(kind for kind in kinds_of(run) if kind.field)
+    means = {"fuel": "other", "make": "Ford"}[kind.field]
+    teach_value(run=run, field=kind.field, value=values_of(run, kind)[0][0], means=means)
+    assert mended(run) == (1, 0)
+    assert account(run)[3:] == (1, 0)
+    assert Listing.objects.values_list("price", "fuel").get() == (8000, "petrol")
 
 
 def test_a_mending_whose_worker_died_goes_on_with_what_is_left(deliver, monkeypatch):
