@@ -72,8 +72,18 @@ class RunPage(UnfoldModelAdminViewMixin, TemplateView):
     def may_mend(self) -> bool:
         return bool(self.request.user.has_perms(["catalog.change_importrun", "catalog.change_listing"]))
 
+    @property
+    def may_teach(self) -> bool:
+        """What is taught is how the next files of the run's profile are read."""
+        changes_a_feed = feed_of(self.run) is not None
+        return self.may_mend and (not changes_a_feed or bool(self.request.user.has_perm("catalog.change_feed")))
+
     def check_may_mend(self) -> None:
         if not self.may_mend:
+            raise PermissionDenied
+
+    def check_may_teach(self) -> None:
+        if not self.may_teach:
             raise PermissionDenied
 
     def url(self) -> str:
@@ -81,7 +91,8 @@ class RunPage(UnfoldModelAdminViewMixin, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(
-            **kwargs, run=self.run, may_mend=self.may_mend, problem=mend_problem(self.run), profile=feed_of(self.run),
+            **kwargs, run=self.run, may_mend=self.may_mend, may_teach=self.may_teach,
+            problem=mend_problem(self.run), profile=feed_of(self.run),
             back=reverse("admin:catalog_importrun_change", args=[self.run.pk]), rows_url=self.url(),
         )  # fmt: skip
 
@@ -92,6 +103,11 @@ class RunPage(UnfoldModelAdminViewMixin, TemplateView):
         record(by=self.request.user, action="mend", target=self.run, note=note[:200])
         messages.success(self.request, f"{mend.n_rows:,} rows were queued. This page follows them by itself.")
         return redirect("admin:catalog_importmend_change", mend.pk)
+
+    def note_taught(self, note: str) -> None:
+        """The profile that learned has it in its history, beside the run in its own."""
+        if feed := feed_of(self.run):
+            record(by=self.request.user, action="taught", target=feed, note=note[:200])
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         self.check_may_mend()
@@ -159,8 +175,7 @@ class BadRowsView(RunPage):
         if heading := given.get("heading"):
             if not given.get("target"):
                 return redirect(self.url())
-            teach_heading(run=self.run, heading=heading, target=given["target"])
-            return self.read_again(self.run.bad_rows.all(), f"{heading} is {given['target']}")
+            return self.teach_column(heading, given["target"])
         kind = next((kind for kind in kinds_of(self.run) if kind.key == given.get("kind")), None)
         if kind is None:
             return redirect(self.url())
@@ -168,8 +183,16 @@ class BadRowsView(RunPage):
             return self.read_again(rows_of(self.run, kind), kind.reason)
         return self.teach(kind)
 
+    def teach_column(self, heading: str, target: str) -> HttpResponse:
+        self.check_may_teach()
+        note = f"{heading} is {target}"
+        teach_heading(run=self.run, heading=heading, target=target)
+        self.note_taught(note)
+        return self.read_again(self.run.bad_rows.all(), note)
+
     def teach(self, kind: Kind) -> HttpResponse:
         """What the form says of single values; those that are left empty wait further."""
+        self.check_may_teach()
         given, taught = self.request.POST, {}
         for name in given:
             number = name.removeprefix("value-")
@@ -180,6 +203,7 @@ class BadRowsView(RunPage):
         if not taught or not kind.field:
             return redirect(self.url())
         note = "; ".join(f"“{value}” is {means or 'new'}" for value, means in taught.items())
+        self.note_taught(note)
         return self.read_again(rows_of(self.run, kind, list(taught)), note)
 
     def teach_one(self, kind: Kind, value: str, means: str, *, is_new: bool) -> None:

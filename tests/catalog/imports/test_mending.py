@@ -3,12 +3,14 @@
 import re
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import AuditEntry
 from catalog.exceptions import ImportRefused, MendRefused
 from catalog.imports.feeds import options_of_feed, queue_feed, see_again
 from catalog.imports.jobs import run_import
@@ -521,3 +523,31 @@ def test_a_row_is_edited_on_its_page(client, feed):
     run_mend(mend_id=ImportMend.objects.get().pk)
     assert Listing.objects.get(external_id="2").year == 2016
     assert client.get(url).status_code == 404
+
+
+@pytest.mark.parametrize("has_feed", [True, False])
+def test_only_who_may_change_feeds_teaches_one(feed, deliver, has_feed):
+    row = "2,Vauxhal,Corsa,2015,8000,60002,petrol,"
+    run = ran(feed, GOOD, row) if has_feed else deliver(GOOD, row)
+    person = UserFactory(is_staff=True)
+    names = ("view_importrun", "view_importproblem", "change_importrun", "change_listing")
+    person.user_permissions.set(Permission.objects.filter(codename__in=names))
+    client = Client()
+    client.force_login(person)
+    url = reverse("admin:catalog_importrun_rows", args=[run.pk])
+    page = client.get(url).content.decode()
+    assert ("Teach and read" in page) is not has_feed
+    given = {"kind": kind_of(run, "make").key, "value-0": "Vauxhal", "means-0": "Vauxhall"}
+    assert client.post(url, given).status_code == (403 if has_feed else 302)
+    if not has_feed:
+        return
+    assert client.post(url, {"heading": "id", "target": "price"}).status_code == 403
+    feed.refresh_from_db()
+    assert "words" not in feed.options
+    assert not ImportMend.objects.exists()
+    assert client.post(url, {**given, "again": "1"}).status_code == 302  # teaches nothing
+    run_mend(mend_id=ImportMend.objects.get().pk)
+    person.user_permissions.add(Permission.objects.get(codename="change_feed"))
+    assert client.post(url, given).status_code == 302
+    entry = AuditEntry.objects.get(model="catalog.feed")
+    assert (entry.action, entry.object_id, entry.note) == ("taught", str(feed.pk), "“Vauxhal” is Vauxhall")
