@@ -263,7 +263,8 @@ class ListingInSerializer(KnownFieldsSerializer):
     def _check_names(self, attrs: dict[str, Any]) -> None:
         """A make that is nearly written like a known one is a typing error and refused. A model may be a new one, which
         no client can do anything about: it is taken, with a note. A name like no known one is a new one."""
-        known = self.context.setdefault("known_names", KnownNames())  # of the whole request
+        context: dict[str, Any] = self.context  # type: ignore[assignment]  # REST framework's is a dictionary
+        known = context.setdefault("known_names", KnownNames())  # of the whole request
         unknown = known.unknown(self.row_of(attrs))
         if unknown is None or not unknown.near:
             return

@@ -119,8 +119,10 @@ class ValidationTask:
                 RatingTable(
                     people,
                     items,
-                    *(arrays[f"{name}_{column}"] for column in ("person_rows", "item_rows", "ratings")),
-                    descriptions,
+                    person_rows=arrays[f"{name}_person_rows"],
+                    item_rows=arrays[f"{name}_item_rows"],
+                    ratings=arrays[f"{name}_ratings"],
+                    descriptions=descriptions,
                 )
                 for name in ("rest", "held_back")
             )
