@@ -135,7 +135,7 @@ def test_files_and_feeds_never_wait_behind_a_training():
     assert not set(queues(processes.importer_command())) & set(queues(processes.trainer_command()))
 
 
-@pytest.mark.parametrize("name", our_tasks())
+@pytest.mark.parametrize("name", sorted(our_tasks()))
 def test_every_task_has_a_time_limit_and_is_asked_to_stop_before_it_is_killed(name):
     task = app.tasks[name]
     soft = task.soft_time_limit or app.conf.task_soft_time_limit
