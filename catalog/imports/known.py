@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from catalog.imports.names import known_makes, near_makes, near_models, near_slugs, slug_of
+from catalog.imports.names import known_makes, near_makes, near_models, near_slugs, rare_makes, slug_of
 from catalog.imports.rows import ListingRow
 from catalog.models import CarModel, Make
 
@@ -60,7 +60,7 @@ class KnownNames:
         return self._models[make_slug]
 
     def _unknown_make(self, row: ListingRow) -> UnknownName | None:
-        if row.make_slug in known_makes() or row.make_slug in self._makes:
+        if any(row.make_slug in makes for makes in (known_makes(), rare_makes())) or row.make_slug in self._makes:
             return None
         near = near_makes(row.make) or named(near_slugs(row.make_slug, tuple(self._makes)), self._makes)
         return UnknownName("make", row.make, near)
@@ -69,6 +69,8 @@ class KnownNames:
         make = known_makes().get(row.make_slug)
         if not row.model_slug or make is None or not make.models or row.model_slug in make.models:
             return None
+        if not _LATIN.search(row.model_slug):
+            return None  # our table has no names in other scripts, so that not to know one says nothing
         ours = self._models_of(row.make_slug)
         if row.model_slug in ours:
             return None

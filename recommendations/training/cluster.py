@@ -177,7 +177,7 @@ def unreachable(address: str, error: Exception) -> str:
 def local_workers() -> Iterator[tuple[str, Security]]:
     """A scheduler in this process and workers beside it; its address, and what it takes to be let in.
 
-    Anyone who reaches a scheduler may run code by it, so that even on the loopback it wants a certificate, made for this
+    Anyone who reaches a scheduler may run code by it, so even on the loopback it wants a certificate, made for this
     training. Not ``LocalCluster``'s own workers: Celery's processes must have no children by ``multiprocessing``.
     """
     from distributed import LocalCluster, Security
