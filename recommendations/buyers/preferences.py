@@ -96,6 +96,17 @@ def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
         if listing_index is None:
             return None
         version_id = listing_index.version_id
+    found = stored_or_behind(buyer, version_id)
+    if not isinstance(found, Behind):
+        return found
+    with taking_turns(buyer.pk) as had_to_wait:
+        if had_to_wait:  # another process was at it, and may have finished
+            found = stored_or_behind(buyer, version_id)
+        return next(iter(recompute_each([found], by=by)), None) if isinstance(found, Behind) else found
+
+
+def stored_or_behind(buyer: Buyer, version_id: int) -> Preference | Behind | None:
+    """The stored preference, if it is up to date; what it lacks, if not; None for a buyer of whom nothing is known."""
     basis = digest_of_basis(EventKind.objects.all(), buyer.questionnaire)
     position = LogPosition.of(buyer.pk)
     stored = Preference.objects.filter(buyer=buyer, version_id=version_id).first()
@@ -103,13 +114,7 @@ def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
         return stored
     if not position.n_interactions and not buyer.questionnaire:
         return None
-    with taking_turns(buyer.pk) as had_to_wait:
-        if had_to_wait:  # another process was at it, and may have finished
-            stored = Preference.objects.filter(buyer=buyer, version_id=version_id).first()
-            position = LogPosition.of(buyer.pk)
-            if stored and is_current(stored, position, basis):
-                return stored
-        return next(iter(recompute_each([Behind(buyer, position, basis, stored)], by=by)), None)
+    return Behind(buyer, position, basis, stored)
 
 
 @on_primary()
@@ -120,16 +125,11 @@ def preference_in_space(buyer: Buyer, listing_index: ListingIndex) -> Preference
     """
     if not buyer.is_personalised:
         return None
-    version_id = listing_index.version_id
-    basis = digest_of_basis(EventKind.objects.all(), buyer.questionnaire)
-    position = LogPosition.of(buyer.pk)
-    stored = Preference.objects.filter(buyer=buyer, version_id=version_id).first()
-    if stored and is_current(stored, position, basis):
-        return stored
-    if not position.n_interactions and not buyer.questionnaire:
-        return None
+    found = stored_or_behind(buyer, listing_index.version_id)
+    if not isinstance(found, Behind):
+        return found
     now = timezone.now()
-    behind = [Behind(buyer, position, basis, stored)]
+    behind = [found]
     events = read_histories([buyer.pk], settings.EVENTS_PER_BUYER)
     preferences = learned(behind, evidence_of(behind, events, listing_index, now), now, is_hurried=True)
     store(preferences)
