@@ -131,18 +131,9 @@ def compare(control: Moments, arm: Moments, *, planned: float, alpha: float = AL
     difference = arm.mean - control.mean - slope * (_ratio(arm.x, arm.n) - _ratio(control.x, control.n))
     raw = _ratio(control.variance, control.n) + _ratio(arm.variance, arm.n)
     squared_error = _error(control, slope) + _error(arm, slope)
-    is_judged = (np.minimum(control.n, arm.n) >= LEAST_BUYERS) & (squared_error > 0)
-    rho_squared = best_rho_squared(planned, alpha)
-    half = np.where(is_judged, np.sqrt(squared_error) * boundary(n, rho_squared, alpha), np.inf)
-    return Comparison(
-        n=n,
-        control=control.mean,
-        difference=difference,
-        low=difference - half,
-        high=difference + half,
-        p=np.where(is_judged, always_valid_p(_ratio(difference**2, squared_error), n, rho_squared), 1.0),
-        saved=np.clip(1.0 - _ratio(squared_error, raw), 0.0, 1.0) * (raw > 0),
-    )
+    saved = np.clip(1.0 - _ratio(squared_error, raw), 0.0, 1.0) * (raw > 0)
+    has_enough = np.minimum(control.n, arm.n) >= LEAST_BUYERS
+    return _judged(n, control.mean, difference, squared_error, saved, has_enough, planned, alpha)
 
 
 def compare_pairs(control: Moments, difference: Moments, *, planned: float, alpha: float = ALPHA) -> Comparison:
@@ -158,19 +149,26 @@ def compare_pairs(control: Moments, difference: Moments, *, planned: float, alph
     """
     n = difference.n
     squared_error = _ratio(difference.variance, n)
-    is_judged = (n >= LEAST_BUYERS) & (squared_error > 0)
+    has_enough = n >= LEAST_BUYERS
+    return _judged(n, control.mean, difference.mean, squared_error, np.zeros_like(n), has_enough, planned, alpha)
+
+
+def _judged(
+    n: Numbers,
+    control: Numbers,
+    difference: Numbers,
+    squared_error: Numbers,
+    saved: Numbers,
+    has_enough: NDArray[np.bool_],
+    planned: float,
+    alpha: float,
+) -> Comparison:
+    """The confidence sequence around a difference; without an end on either side where there are too few buyers."""
+    is_judged = has_enough & (squared_error > 0)
     rho_squared = best_rho_squared(planned, alpha)
     half = np.where(is_judged, np.sqrt(squared_error) * boundary(n, rho_squared, alpha), np.inf)
-    mean = difference.mean
-    return Comparison(
-        n=n,
-        control=control.mean,
-        difference=mean,
-        low=mean - half,
-        high=mean + half,
-        p=np.where(is_judged, always_valid_p(_ratio(mean**2, squared_error), n, rho_squared), 1.0),
-        saved=np.zeros_like(n),
-    )
+    p = np.where(is_judged, always_valid_p(_ratio(difference**2, squared_error), n, rho_squared), 1.0)
+    return Comparison(n, control, difference, difference - half, difference + half, p, saved)
 
 
 def _error(arm: Moments, slope: Numbers) -> Numbers:
