@@ -491,7 +491,8 @@ class ImportProblemAdmin(ReadOnlyAdmin):
 # --- Bad rows, read again --------------------------------------------------------------------------------------------
 @admin.register(ImportMend)
 class ImportMendAdmin(JobAdmin):
-    list_display = ["run", "status_badge", "progress_bar", "n_rows", "n_mended", "n_left"]
+    list_display = ["run_link", "status_badge", "progress_bar", "n_rows", "n_mended", "n_left"]
+    list_display_links = ["status_badge"]  # the first column leads to the import
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["run", "started_by"]
     fieldsets = [
