@@ -7,8 +7,10 @@ import io
 import json
 import re
 import tarfile
+import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -19,6 +21,7 @@ from django.utils import timezone
 
 from accounts.models import Buyer
 from catalog.models import Listing
+from recommendations.listings import market_statistics
 from recommendations.listings.vectors import create_detached, ensure_index, partition_of
 from recommendations.models import EventKey, Interaction, RankerVersion
 from recommendations.serving.lists import ListRequest, recommend
@@ -38,7 +41,10 @@ WHERE c.relispartition AND c.relnamespace = current_schema()::regnamespace AND i
 
 
 @pytest.fixture
-def world(transactional_db, settings):
+def world(transactional_db, settings, monkeypatch):
+    """The market is read as of one moment, which the next full ten minutes would change."""
+    moment = time.time() + market_statistics.STEP_SECONDS  # so that what is made here counts
+    monkeypatch.setattr(market_statistics, "time", SimpleNamespace(time=lambda: moment))
     settings.WINDOW_STALENESS_SECONDS = 0
     settings.LIST_CACHE_SECONDS = 0
     market = trained_market(4)
