@@ -30,8 +30,8 @@ from catalog.admin.mending import BadRowsView, BadRowView
 from catalog.admin.wizard import PrepareView, UploadView, prepare_url
 from catalog.exceptions import CatalogRefusal, UndoRefused
 from catalog.imports.absence import decide_absence
+from catalog.imports.bad_rows import kinds_of
 from catalog.imports.jobs import continue_import, options_of, queue_import
-from catalog.imports.mending import kinds_of
 from catalog.imports.preview import for_the_form
 from catalog.imports.undo import queue_undo, undo_problem
 from catalog.models import (

@@ -17,23 +17,12 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import User
 from catalog.exceptions import CatalogRefusal, MendRefused
-from catalog.imports.mending import (
-    Kind,
-    edit_row,
-    edited_cells,
-    feed_of,
-    kinds_of,
-    mend_problem,
-    queue_mend,
-    rows_of,
-    suggestions,
-    teach_heading,
-    teach_value,
-    values_of,
-)
+from catalog.imports.bad_rows import Kind, kinds_of, rows_of, suggestions, values_of
+from catalog.imports.mending import mend_problem, queue_mend
 from catalog.imports.names import split_make
 from catalog.imports.preview import target_choices
 from catalog.imports.store import storable
+from catalog.imports.teaching import edit_row, edited_cells, feed_of, teach_heading, teach_value
 from catalog.imports.vocabulary import TEACHABLE
 from catalog.models import BadRow, ImportRun
 from console.auditing import record

@@ -6,7 +6,7 @@ The reading and storing is ``store.import_listings``, as for the command; this i
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from accounts.models import User
@@ -66,19 +66,30 @@ def carry_out(attempt: Attempt[ImportRun]) -> None:
     if run.upload is None:
         raise FileRefused("The file is not kept any more; upload it again.")
     delete_rows_read_again(run)
-    options, deadline = options_of(run), time.monotonic() + PATIENCE_SECONDS
+    options = options_of(run)
     with as_path(run.upload) as path:
-        while True:
-            try:
-                import_listings(path=path, options=options, run=run, report=Progress(attempt))
-            except SourceBusy:
-                if time.monotonic() > deadline:
-                    raise
-                attempt.write(step="Waiting for another import of this source")
-                time.sleep(REPORT_SECONDS)
-            else:
-                note_version(run)
-                return
+        when_source_is_free(
+            attempt, lambda: import_listings(path=path, options=options, run=run, report=Progress(attempt))
+        )
+    note_version(run)
+
+
+def when_source_is_free(attempt: Attempt[Any], work: Callable[[], object]) -> None:
+    """Do what needs a source for itself; another import of it that is under way is waited for.
+
+    Raises SourceBusy when that takes longer than ``PATIENCE_SECONDS``.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            work()
+        except SourceBusy:
+            if time.monotonic() > deadline:
+                raise
+            attempt.write(step="Waiting for another import of this source")
+            time.sleep(REPORT_SECONDS)
+        else:
+            return
 
 
 class Progress:

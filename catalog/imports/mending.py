@@ -1,33 +1,27 @@
-"""Bad rows of an import: an operator corrects a value, or says what a word or a heading means, and they are read again.
+"""Bad rows of an import, read again as an operator has mended them (teaching.py).
 
-What is taught goes into the profile of the run's feed, so that its next files are read the same way. The rows are
-merged as rows of their own run: its counts, its account of what it did, and its undoing stay those of one import.
+The rows are merged as rows of their own run: its counts, its account of what it did, and its undoing stay those of one
+import.
 """
 
 from __future__ import annotations
 
-import hashlib
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import takewhile
-from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import CharField, Count, F, Func, QuerySet, Value
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from catalog.exceptions import ImportRefused, MendRefused, SourceBusy
+from catalog.exceptions import ImportRefused, MendRefused
 from catalog.imports import staging
-from catalog.imports.headings import HeaderReader
-from catalog.imports.jobs import PATIENCE_SECONDS, REPORT_SECONDS, options_of
-from catalog.imports.known import WAITS, KnownNames, admit
-from catalog.imports.names import known_makes, near_makes, near_models, slug_of, split_make
-from catalog.imports.options import SELLERS, SOURCE, ImportOptions
+from catalog.imports.jobs import options_of, when_source_is_free
+from catalog.imports.known import KnownNames
+from catalog.imports.options import SELLERS, SOURCE
 from catalog.imports.reading import reader_again
 from catalog.imports.rows import UNKNOWN_STATUS, ListingRow, RowProblem
 from catalog.imports.store import (
@@ -40,8 +34,8 @@ from catalog.imports.store import (
     staged_row,
     store_problems,
 )
-from catalog.imports.vocabulary import TEACHABLE, bare
-from catalog.models import BadRow, Feed, ImportMend, ImportRun, Listing, Seller
+from catalog.imports.teaching import edited_cells
+from catalog.models import BadRow, ImportMend, ImportRun, Listing, Seller
 from jobs.queue import enqueue_on_commit
 from jobs.work import Attempt, outcome, perform
 
@@ -63,66 +57,6 @@ DELETE FROM catalog_importedlisting i USING step WHERE i.id = step.id
 """
 
 
-# --- What an operator says -------------------------------------------------------------------------------------------
-def feed_of(run: ImportRun) -> Feed | None:
-    """The profile that learns what is taught: that of the run, else the only one of its source."""
-    if run.feed:
-        return run.feed
-    same = list(Feed.objects.filter(source=run.source)[:2]) if run.source else []
-    return same[0] if len(same) == 1 else None
-
-
-@transaction.atomic
-def teach_word(*, run: ImportRun, field: str, word: str, value: str) -> None:
-    """Say what a word means: '' for nothing. Raises ImportRefused for a value that its field cannot have."""
-    key = word if field == "model" else bare(word)
-    if not key:
-        raise MendRefused("There is no word in it that could mean something.")
-    _change(run, lambda options: options.with_word(field, key, value))
-
-
-@transaction.atomic
-def teach_heading(*, run: ImportRun, heading: str, target: str) -> None:
-    """Say what a column is. Raises ImportRefused for what is no field, or no column of the file."""
-    HeaderReader(mapping=options_of(run).mapping, pairs={heading: target}).columns(run.options.get("headings", ()))
-    _change(run, lambda options: options.with_column(heading, target))
-
-
-@transaction.atomic
-def teach_name(*, run: ImportRun, field: str, name: str, known: str, make: str = "") -> None:
-    """Say which known make or model a name is; where ``known`` is the name itself, it becomes known from now on."""
-    if not known.strip():
-        raise MendRefused("Say which name it is.")
-    if slug_of(known) == slug_of(name):
-        admit(field, name, make=known_makes()[make].name if make in known_makes() else make)
-        _change(run, lambda options: options)  # the feed's file means something else now
-    elif field == "make":
-        teach_word(run=run, field="make", word=name, value=known)
-    else:
-        teach_word(run=run, field="model", word=f"{slug_of(make)}/{slug_of(name)}", value=known)
-
-
-def _change(run: ImportRun, change: Any) -> None:
-    """Change how a run is read, and its feed's files from now on."""
-    locked = ImportRun.objects.select_for_update(of=("self",)).get(pk=run.pk)
-    locked.options["given"] = change(options_of(locked)).given()
-    locked.save(update_fields=["options"])
-    run.options = locked.options
-    if feed := feed_of(run):
-        feed = Feed.objects.select_for_update(of=("self",)).get(pk=feed.pk)
-        given = change(ImportOptions.of_given(feed.options, source=feed.source, is_dry_run=False)).given()
-        Feed.objects.filter(pk=feed.pk).update(options=given, etag="", last_modified="")
-
-
-@transaction.atomic
-def edit_row(*, bad: BadRow, values: dict[int, str]) -> None:
-    """Keep what an operator wrote instead of single cells; what is as the file has it is no edit."""
-    cells = [*bad.cells, *[""] * (max(values, default=-1) + 1 - len(bad.cells))]
-    bad.edits = {str(index): text for index, text in values.items() if text != cells[index]}
-    bad.save(update_fields=["edits"])
-
-
-# --- The job ---------------------------------------------------------------------------------------------------------
 def mend_problem(run: ImportRun) -> str:
     """Why rows of a run cannot be read again; empty when they can."""
     if run.is_unfinished:
@@ -177,45 +111,33 @@ def run_mend(*, mend_id: int) -> str:
 
 
 def _mend_in_chunks(attempt: Attempt[ImportMend]) -> None:
-    """Chunk by chunk, each one transaction; a row leaves the job with its chunk, so that none is read twice."""
-    mend = attempt.job
-    run = ImportRun.objects.get(pk=mend.run_id)
+    """Read the rows again while no other import of the source is under way."""
+    run = ImportRun.objects.get(pk=attempt.job.run_id)
     if hasattr(run, "undo"):
         raise MendRefused("The import was undone.")
-    with _source_held(attempt, run), staging.staging_tables():
-        if problem := overtaken_problem(run):
-            raise MendRefused(problem)
-        mending = _Mending(run)
-        while chunk := list(BadRow.objects.filter(mend=mend).order_by("row_number")[:CHUNK_ROWS]):
-            with transaction.atomic():
-                n_left = mending.read_again(chunk)
-                mend.n_left += n_left
-                mend.n_mended += len(chunk) - n_left
-                n_done = mend.n_left + mend.n_mended
-                attempt.report(
-                    n_done / max(mend.n_rows, n_done), f"{n_done:,} rows", n_left=mend.n_left, n_mended=mend.n_mended
-                )
+
+    def mend() -> None:
+        with only_import_of(run.source, is_needed=not run.is_dry_run), staging.staging_tables():
+            _mend_each_chunk(attempt, run)
+
+    when_source_is_free(attempt, mend)
     attempt.finish()
 
 
-@contextmanager
-def _source_held(attempt: Attempt[ImportMend], run: ImportRun) -> Iterator[None]:
-    """No other import of the source while the block lasts; one that is under way is waited for."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    lock = only_import_of(run.source, is_needed=not run.is_dry_run)
-    while True:
-        try:
-            lock.__enter__()
-            break
-        except SourceBusy:
-            if time.monotonic() > deadline:
-                raise
-            attempt.write(step="Waiting for another import of this source")
-            time.sleep(REPORT_SECONDS)
-    try:
-        yield
-    finally:
-        lock.__exit__()
+def _mend_each_chunk(attempt: Attempt[ImportMend], run: ImportRun) -> None:
+    """Chunk by chunk, each one transaction; a row leaves the job with its chunk, so that none is read twice."""
+    if problem := overtaken_problem(run):
+        raise MendRefused(problem)
+    mend, mending = attempt.job, _Mending(run)
+    while chunk := list(BadRow.objects.filter(mend=mend).order_by("row_number")[:CHUNK_ROWS]):
+        with transaction.atomic():
+            n_left = mending.read_again(chunk)
+            mend.n_left += n_left
+            mend.n_mended += len(chunk) - n_left
+            n_done = mend.n_left + mend.n_mended
+            attempt.report(
+                n_done / max(mend.n_rows, n_done), f"{n_done:,} rows", n_left=mend.n_left, n_mended=mend.n_mended
+            )
 
 
 @dataclass
@@ -406,95 +328,3 @@ def times_seen_again(run: ImportRun) -> set[datetime]:
     )
     rows = later.order_by("seen_at").values_list("seen_at", "options__is_unmodified")
     return {seen_at for seen_at, _ in takewhile(lambda row: bool(row[1]), rows)}
-
-
-def edited_cells(bad: BadRow) -> list[str]:
-    """The row's cells, with what an operator wrote instead of them."""
-    cells = [str(cell) for cell in bad.cells]
-    for index, text in bad.edits.items():
-        cells += [""] * (int(index) + 1 - len(cells))
-        cells[int(index)] = text
-    return cells
-
-
-# --- What is bad, by kind --------------------------------------------------------------------------------------------
-KINDS_SHOWN, VALUES_SHOWN = 30, 30
-_REASON = Func(F("reason"), Value("; nearest"), Value(1), function="split_part", output_field=CharField())
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Rows of a run that are bad for one reason in one column; ``field`` is what can be taught, or ''."""
-
-    column: str
-    reason: str
-    n_rows: int
-    field: str
-
-    @property
-    def key(self) -> str:
-        """A short name for forms and addresses."""
-        return hashlib.blake2b(f"{self.column}\x1f{self.reason}".encode(), digest_size=8).hexdigest()
-
-
-def kinds_of(run: ImportRun) -> list[Kind]:
-    """The kinds of a run's bad rows that are left, the commonest first."""
-    counted = _problems(run).values_list("column", "said").annotate(n=Count("row_number", distinct=True))
-    columns = run.options.get("columns", {})
-    return [
-        Kind(column, reason, n, _teachable(columns.get(column, column), reason))
-        for column, reason, n in counted.order_by("-n", "column", "said")[:KINDS_SHOWN]
-    ]
-
-
-def _problems(run: ImportRun) -> QuerySet[Any]:
-    problems: QuerySet[Any] = run.problems.annotate(said=_REASON).filter(
-        row_number__in=run.bad_rows.values("row_number")
-    )
-    return problems.order_by()
-
-
-def _teachable(target: str, reason: str) -> str:
-    """The field whose words would mend this: of a name that waits, or of a word that a vocabulary does not have."""
-    for field in ("make", "model"):
-        if reason == f"the {field} {WAITS}":
-            return field
-    is_unknown_word = reason.startswith("not a known ") or reason == UNKNOWN_STATUS
-    return target if is_unknown_word and target in TEACHABLE and TEACHABLE[target] else ""
-
-
-def values_of(run: ImportRun, kind: Kind) -> list[tuple[str, int]]:
-    """The commonest values of a kind, with how many rows have each."""
-    counted = _of_kind(run, kind).exclude(value="").values_list("value").annotate(n=Count("row_number", distinct=True))
-    return list(counted.order_by("-n", "value")[:VALUES_SHOWN])
-
-
-def rows_of(run: ImportRun, kind: Kind, values: Sequence[str] = ()) -> QuerySet[BadRow]:
-    """The rows of a kind, or those of them that have one of these values."""
-    problems = _of_kind(run, kind)
-    if values:
-        problems = problems.filter(value__in=values)
-    return run.bad_rows.filter(row_number__in=problems.values("row_number")).order_by("row_number")
-
-
-def _of_kind(run: ImportRun, kind: Kind) -> QuerySet[Any]:
-    return _problems(run).filter(column=kind.column, said=kind.reason)
-
-
-def suggestions(field: str, value: str) -> tuple[str, ...]:
-    """Known names that an unknown one may be a typing error of; a model's value has its make before it."""
-    if field == "make":
-        return near_makes(value)
-    make, model = split_make(value)
-    return near_models(make, model)
-
-
-def teach_value(*, run: ImportRun, field: str, value: str, means: str) -> None:
-    """Say what a value of a kind means: a known name, or for other fields one of their values, '' for nothing."""
-    if field == "make":
-        teach_name(run=run, field=field, name=value, known=means)
-    elif field == "model":
-        make, model = split_make(value)
-        teach_name(run=run, field=field, name=model, known=means, make=make)
-    else:
-        teach_word(run=run, field=field, word=value, value=means)

@@ -12,22 +12,13 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from catalog.exceptions import ImportRefused, MendRefused
+from catalog.imports.bad_rows import kinds_of, rows_of, values_of
 from catalog.imports.feeds import options_of_feed, queue_feed, see_again
 from catalog.imports.jobs import run_import
-from catalog.imports.mending import (
-    edit_row,
-    edited_cells,
-    kinds_of,
-    queue_mend,
-    rows_of,
-    run_mend,
-    teach_heading,
-    teach_value,
-    teach_word,
-    values_of,
-)
+from catalog.imports.mending import queue_mend, run_mend
 from catalog.imports.options import ImportOptions
 from catalog.imports.store import import_listings
+from catalog.imports.teaching import edit_row, edited_cells, teach_heading, teach_value, teach_word
 from catalog.imports.undo import queue_undo, run_undo
 from catalog.imports.uploads import keep_file
 from catalog.models import BadRow, CarModel, Feed, ImportMend, ImportRun, Listing, Make, PriceChange, Seller
