@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from django.conf import settings
 from django.db import connection
 
-from recommendations.engine.parts import Each, LocalParts, Parts, in_a_tree
+from recommendations.engine.parts import Each, LocalParts, Parts, in_a_tree, of_partition
 from recommendations.exceptions import TrainingRefused
 from recommendations.training.cluster_worker import in_worker
 
@@ -36,6 +36,7 @@ LOCAL = "local"
 MISSING = "TRAINING_CLUSTER is set, but Dask is not installed: pip install -r requirements-cluster.txt ({})"
 TLS_FILES = {"--tls-ca-file": "tls_ca_file", "--tls-cert": "tls_worker_cert", "--tls-key": "tls_worker_key"}
 ANSWER_SECONDS = 10  # of a scheduler; and of its first worker
+MOST_SHARED_BYTES = "4GiB"  # below this Dask does not warn: what is shared is meant to be large
 START_SECONDS = 300  # of workers beside this process, until the first is there
 
 
@@ -82,22 +83,22 @@ class ClusterParts(Generic[T]):
     def map(self, function: Callable[..., U], *beside: Any) -> Parts[U]:
         name = name_of_results(function.__name__.strip("_"))
         futures = [
-            self.client.submit(in_worker, function, value, *self._of(beside, at), key=f"{name}-{at}", pure=False)
+            self.client.submit(
+                in_worker, function, value, *of_partition(kept_of(beside), at), key=f"{name}-{at}", pure=False
+            )
             for at, value in enumerate(self.kept)
         ]
         return ClusterParts(self.client, futures, beside)
 
-    def _of(self, beside: Sequence[Any], at: int) -> list[Any]:
-        own = [each.kept if isinstance(each, ClusterParts) else None for each in beside]
-        return [
-            kept[at] if kept is not None else each.values[at] if isinstance(each, Each | LocalParts) else each
-            for each, kept in zip(beside, own, strict=True)
-        ]
-
     def share(self, value: U) -> U:
-        """A copy for every worker; those that come later take theirs from them."""
-        handle: U = self.client.scatter(value, broadcast=True, hash=False)  # a future, which ``map`` resolves
-        return handle
+        """A copy for every worker, and one at the scheduler: others are made from it when all workers with one die."""
+        import dask
+
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": MOST_SHARED_BYTES}):
+            handle: Any = self.client.submit(itself, value, key=name_of_results("shared"), pure=False)
+            self.client.replicate([handle])
+        shared: U = handle  # a future, which ``map`` resolves
+        return shared
 
     def collect(self) -> Sequence[T]:
         values: list[T] = self.client.gather(self.kept)
@@ -113,6 +114,15 @@ class ClusterParts(Generic[T]):
         [value] = self.client.gather([in_a_tree(list(self.kept), later)])
         total: T = value
         return total
+
+
+def kept_of(beside: Sequence[Any]) -> list[Any]:
+    """What stands beside, with the futures of those partitions that the workers have."""
+    return [Each(each.kept) if isinstance(each, ClusterParts) else each for each in beside]
+
+
+def itself(value: T) -> T:
+    return value
 
 
 def name_of_results(of: str) -> str:

@@ -230,6 +230,13 @@ def test_what_was_sent_to_the_workers_stays_while_results_may_have_to_be_made_ag
     assert list(parts.map(operator.neg).collect()) == [-11, -12, -13]
 
 
+def test_what_was_sent_to_workers_that_have_all_died_is_sent_anew(cluster):
+    shared = cluster.parts([0]).share(np.arange(10))
+    for pid in cluster.client.run(os.getpid).values():
+        os.kill(pid, signal.SIGKILL)
+    assert cluster.parts([1]).map(operator.add, shared).collect()[0].sum() == 55
+
+
 def test_without_dask_a_cluster_is_refused_at_the_start(settings, monkeypatch):
     settings.TRAINING_CLUSTER = "local"
     assert a_cluster_needs_its_packages(None) == []
