@@ -175,13 +175,22 @@ def step_chart(
 
 @dataclass(frozen=True)
 class Bar:
-    """A number with its interval. One whose interval holds 0 is drawn hollow: its sign is uncertain."""
+    """A number with its interval. One whose interval holds 0 is drawn hollow: its sign is uncertain.
+
+    ``limit`` is what the interval is held against, drawn as a mark; None for nothing.
+    """
 
     label: str
     value: float
     low: float
     high: float
     href: str = ""
+    limit: float | None = None
+
+    @property
+    def reach(self) -> list[float]:
+        """What has to find room on the axis."""
+        return [self.low, self.high, self.value] + ([] if self.limit is None else [self.limit])
 
 
 def bar_chart(label: str, bars: Sequence[Bar], *, unit: str = "") -> SafeString:
@@ -189,7 +198,7 @@ def bar_chart(label: str, bars: Sequence[Bar], *, unit: str = "") -> SafeString:
     if not bars:
         return mark_safe("")
     row, left, right = 22, 110, WIDTH - 50
-    axis = padded([0.0, *(end for bar in bars for end in (bar.low, bar.high, bar.value))])
+    axis = padded([0.0, *(end for bar in bars for end in bar.reach)])
 
     def x(value: float) -> float:
         return left + axis.share(value) * (right - left)
@@ -207,6 +216,9 @@ def bar_chart(label: str, bars: Sequence[Bar], *, unit: str = "") -> SafeString:
             f'y="{middle - 7:.1f}" width="{max(end - start, 1):.1f}" height="14" rx="2"/>'
             f'<path class="fc-whisker" d="M{x(bar.low):.1f} {middle:.1f}H{x(bar.high):.1f}"/>'
         )
+        if bar.limit is not None:
+            title += f"; the limit is {bar.limit:+.2f}{unit}"
+            shape += f'<path class="fc-mark" d="M{x(bar.limit):.1f} {middle - 9:.1f}V{middle + 9:.1f}"/>'
         name = text(left - 8, middle + 4, bar.label, "end")
         parts.append(linked(f"<g><title>{escape(title)}</title>{name}{shape}</g>", bar.href))
         parts.append(text(WIDTH - 4, middle + 4, f"{bar.value:+.2f}", "end", "fc-svg-muted"))

@@ -22,6 +22,7 @@ from console.pages import ReadOnlyAdmin, go_to, planned_rows
 from recommendations.admin import promotion
 from recommendations.admin.comparison import ComparisonPage
 from recommendations.admin.figures import side_by_side
+from recommendations.admin.gate_drawing import verdict_drawn
 from recommendations.admin.jobs import RETRAIN_DIALOG, RetrainForm, start_and_follow
 from recommendations.models import ListingVector, RankerArtifact, RankerVersion
 
@@ -98,18 +99,7 @@ class RankerVersionAdmin(ReadOnlyAdmin):
     @display(description="Figures")
     def gate_table(self, version: RankerVersion) -> str | SafeString:
         figures = version.gate.get("figures")
-        if not figures:
-            return NONE
-        rows = [
-            [f"NDCG@{figures['k']:.0f}", f"{figures['ndcg_new']:.3f}", f"{figures['ndcg_live']:.3f}"],
-            ["Share of the stock shown", f"{figures['coverage_new']:.1%}", f"{figures['coverage_live']:.1%}"],
-        ]
-        difference = f"{figures['difference']:+.3f} ({figures['low']:+.3f} to {figures['high']:+.3f})"
-        return table(
-            ["", str(version), "Live then"],
-            rows,
-            caption=f"Difference in NDCG {difference}, over {figures['n_buyers']:,.0f} buyers.",
-        )
+        return verdict_drawn(figures, str(version)) if figures else NONE
 
     @display(description="Listings", ordering="n_listings")
     def listings(self, version: RankerVersion) -> str:

@@ -21,7 +21,6 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from catalog.models import Listing
-from recommendations.buyers.histories import SHOWN_AT_MOST
 from recommendations.buyers.point_in_time import buyer_features_at, market_at, weights_of
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
 from recommendations.engine.terms import BuyerFeatures, score_rows
@@ -42,12 +41,13 @@ from recommendations.events.rows import EventRows, read_events
 from recommendations.exceptions import EvaluationRefused
 from recommendations.listings.rows import ListingRows, read_listings
 from recommendations.listings.snapshot import ListingSnapshot
-from recommendations.metrics.figures import PAIRS_WON, Question, measure, pairs_won
+from recommendations.metrics.figures import PAIRS_WON, Question, measure
 from recommendations.models import RankerVersion
 from recommendations.models.artifacts import load_ranker
 from recommendations.training.held_out import HeldOut, held_out_after, snapshot_of
 from recommendations.training.runs import Material, Steps, TrainingParameters, learn
 from recommendations.training.score_weights import TermConfig, learn_terms
+from recommendations.training.shown_choices import ShownChoices
 
 SECONDS_A_DAY = 86_400.0
 COLD_EVENTS = 3  # a buyer with fewer events before the moment is cold; a listing with none is
@@ -285,8 +285,8 @@ def measured(
         lists[name] = np.array(best, np.intp).reshape(len(case), k)
     report(0.92, "measuring")
     rng = np.random.default_rng(parameters.seed)
-    shown = shown_choices(snapshot, events, case)
-    more = {name: {(PAIRS_WON, 0): won_by(scores, shown)} for name, scores in rankers.items()}
+    shown = ShownChoices.after(snapshot, events, case)
+    more = {name: {(PAIRS_WON, 0): pairs_won_by(scores, shown)} for name, scores in rankers.items()}
     figures = measure(question_of(snapshot, earlier_data, case), lists, OURS, parameters.ks, rng, more=more)
     return Outcome(
         source="log",
@@ -303,6 +303,16 @@ def measured(
             "parameters": parameters.to_json(),
         },
     )
+
+
+def pairs_won_by(scores: Scores, shown: ShownChoices) -> NDArray[np.float64]:
+    """Mean share of pairs won by each buyer's choices, shape (n_buyers,); nan for one without any."""
+
+    def of_buyer(buyer: int) -> Callable[[NDArray[np.intp]], NDArray[np.floating]]:
+        own = scores(buyer)
+        return lambda candidates: own[candidates]
+
+    return shown.won(of_buyer)
 
 
 def our_scores(snapshot: ListingSnapshot, earlier_data: EventRows, case: HeldOut) -> Scores:
@@ -327,36 +337,6 @@ def description_of(name: str, others: Mapping[str, RankerVersion]) -> str:
 def buyer_features_in(snapshot: ListingSnapshot, earlier_data: EventRows, case: HeldOut) -> dict[int, BuyerFeatures]:
     """From as many events of each buyer as serving reads."""
     return buyer_features_at(snapshot, earlier_data, case.buyer_ids, case.cutoff, settings.EVENTS_PER_BUYER)
-
-
-ShownChoices = list[list[tuple[int, NDArray[np.intp]]]]  # per buyer: the chosen candidate, and those shown beside it
-
-
-def shown_choices(snapshot: ListingSnapshot, events: EventRows, case: HeldOut) -> ShownChoices:
-    """What each buyer chose from lists they were shown after the moment, as far as they hold candidates."""
-    tested = events.take(np.isin(events.ids, case.event_ids))
-    position_of_row = np.full(len(snapshot) + 1, -1)
-    position_of_row[case.candidate_rows] = np.arange(len(case.candidate_rows))
-    beside = tested.shown_beside(SHOWN_AT_MOST)
-    listed_events = beside.event_ids
-    others = position_of_row[snapshot.stock.rows_of(beside.listing_ids)]
-    listed_events, others = listed_events[others >= 0], others[others >= 0]
-    chosen = position_of_row[snapshot.stock.rows_of(tested.listing_ids)]
-    choices: ShownChoices = [[] for _ in range(len(case))]
-    for event_id, buyer_id, position in zip(tested.ids, tested.buyer_ids, chosen.tolist(), strict=True):
-        start, end = np.searchsorted(listed_events, [event_id, event_id + 1])
-        if end > start:
-            choices[np.searchsorted(case.buyer_ids, buyer_id)].append((position, others[start:end]))
-    return choices
-
-
-def won_by(scores: Scores, shown: ShownChoices) -> NDArray[np.float64]:
-    """Mean share of pairs won in each buyer's choices, shape (n_buyers,); nan for one without any."""
-    won = np.full(len(shown), np.nan)
-    for buyer in (buyer for buyer, choices in enumerate(shown) if choices):
-        own = scores(buyer)
-        won[buyer] = np.mean([pairs_won(own, chosen, others) for chosen, others in shown[buyer]])
-    return won
 
 
 def baselines(snapshot: ListingSnapshot, earlier_data: EventRows, case: HeldOut, seed: int) -> dict[str, Scores]:

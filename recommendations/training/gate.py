@@ -1,9 +1,9 @@
 """May a newly trained version go live? Judged on the same buyers and the same cars as the versions it is held against.
 
 A version passes when it is shown to be *not inferior*: with 97.5% confidence it loses no more than a stated margin of
-NDCG@20 against the live version, and against a fixed reference version, so that a little worse each night does not add
-up. It must not fall below popularity, nor show less of the stock. Where the evidence cannot tell, what is live stays.
-An operator may overrule the verdict with a note.
+NDCG@20 and of pairs won against the live version, and against a fixed reference version, so that a little worse each
+night does not add up. It must not fall below popularity, nor show less of the stock. Where the evidence cannot tell,
+what is live stays. An operator may overrule the verdict with a note.
 
 Not "better": from one night to the next a ranker hardly changes, and half of all equal ones would be refused.
 """
@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from recommendations.metrics import ranking as metrics
 
 FEWEST_BUYERS = 30  # with fewer, an interval says nothing
-MARGIN = 0.1  # share of the live version's NDCG@20 that a new one may lose
+MARGIN = 0.1  # share of the live version's NDCG@20, and of what it wins beyond chance, that a new one may lose
 REFERENCE_MARGIN = 0.08  # the same of the reference version's: three nights that lose 3% each are more
+CHANCE = 0.5  # of winning a pair
+LEAST_PAIRS_MARGIN = 0.01  # of pairs won, where a version is little better than chance
 COVERAGE_TOLERANCE = 0.1  # of the live version's coverage: what two trainings on the same log may differ by
 WORTH_MENTIONING = 0.05  # share of tested events that the live version had learned from
 
@@ -36,6 +38,9 @@ class Code(StrEnum):
     CANNOT_TELL = "cannot_tell"
     WORSE_THAN_RECORDED = "worse_than_live_was"
     WORSE_THAN_REFERENCE = "worse_than_reference"
+    WORSE_AT_PAIRS = "worse_at_pairs"
+    CANNOT_TELL_OF_PAIRS = "cannot_tell_of_pairs"
+    WORSE_AT_PAIRS_THAN_REFERENCE = "worse_at_pairs_than_reference"
     BELOW_POPULARITY = "below_popularity"
     LESS_COVERAGE = "less_coverage"
 
@@ -53,6 +58,8 @@ class GateFigures:
             for the figures of today where those are unfair. None where it was not measured.
         popularity: NDCG@k of the most popular listings, shape (n_buyers,); None: not measured.
         reference: The same of the reference version; None where there is none, or it is the live one.
+        new_won, live_won, reference_won: Share of pairs won by each buyer's choices among what they were shown, shape
+            (n_buyers,); nan for a buyer without such a choice. None: not measured.
         k: Length of the lists.
     """
 
@@ -64,6 +71,9 @@ class GateFigures:
     live_recorded: float | None = None
     popularity: NDArray[np.float64] | None = None
     reference: NDArray[np.float64] | None = None
+    new_won: NDArray[np.float64] | None = None
+    live_won: NDArray[np.float64] | None = None
+    reference_won: NDArray[np.float64] | None = None
     k: int = 20
 
 
@@ -124,6 +134,8 @@ def _checks(figures: GateFigures, rng: np.random.Generator) -> tuple[_Check | No
     return (
         _against_live(figures, rng) if is_fair else _against_recorded(figures),
         _against_reference(figures, rng),
+        _pairs_against_live(figures, rng) if is_fair else None,
+        _pairs_against_reference(figures, rng),
         _against_popularity(figures, rng),
         _coverage(figures),
     )
@@ -173,13 +185,68 @@ def _against_reference(figures: GateFigures, rng: np.random.Generator) -> _Check
         return None
     gain, reference = metrics.compare(figures.new, figures.reference, rng), metrics.mean_over_users(figures.reference)
     code = Code.PASSED if gain.low >= -REFERENCE_MARGIN * reference else Code.WORSE_THAN_REFERENCE
-    numbers = {"ndcg_reference": reference, "reference_low": gain.low, "reference_high": gain.high}
+    numbers = {
+        "ndcg_reference": reference, "reference_difference": gain.difference, "reference_low": gain.low,
+        "reference_high": gain.high, "reference_margin": REFERENCE_MARGIN * reference,
+    }  # fmt: skip
     word = "Not worse" if code == Code.PASSED else "Worse, or not shown to be as good,"
     sentence = (
         f"{word} than the reference version: {gain.difference:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) "
         f"against its {reference:.3f}."
     )
     return _Check(code, sentence, numbers)
+
+
+def _pairs_against_live(figures: GateFigures, rng: np.random.Generator) -> _Check | None:
+    found = _pairs(figures.new_won, figures.live_won, MARGIN, rng)
+    if found is None:
+        return None
+    gain, of_live, margin = found
+    code = Code.PASSED if gain.low >= -margin else Code.WORSE_AT_PAIRS if gain.high < 0 else Code.CANNOT_TELL_OF_PAIRS
+    words = {
+        Code.PASSED: "No more is lost",
+        Code.WORSE_AT_PAIRS: "Significantly more is lost",
+        Code.CANNOT_TELL_OF_PAIRS: "It is unclear whether more is lost",
+    }[code]
+    sentence = (
+        f"{words} of pairs won: {of_live + gain.difference:.3f} against {of_live:.3f}, a difference of "
+        f"{gain.difference:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) over {_buyers(gain.n_users)}, "
+        f"where a loss of {margin:.3f} is tolerated."
+    )
+    numbers = {
+        "pairs_new": of_live + gain.difference, "pairs_live": of_live, "pairs_difference": gain.difference,
+        "pairs_low": gain.low, "pairs_high": gain.high, "pairs_margin": margin,
+    }  # fmt: skip
+    return _Check(code, sentence, numbers)
+
+
+def _pairs_against_reference(figures: GateFigures, rng: np.random.Generator) -> _Check | None:
+    found = _pairs(figures.new_won, figures.reference_won, REFERENCE_MARGIN, rng)
+    if found is None:
+        return None
+    gain, reference, margin = found
+    is_lost = gain.low < -margin
+    sentence = (
+        f"Of pairs won, more is lost than tolerated, or not shown to be kept, of the reference version's "
+        f"{reference:.3f}: {gain.difference:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})."
+    )
+    numbers = {
+        "pairs_reference": reference, "pairs_reference_difference": gain.difference,
+        "pairs_reference_low": gain.low, "pairs_reference_high": gain.high, "pairs_reference_margin": margin,
+    }  # fmt: skip
+    code = Code.WORSE_AT_PAIRS_THAN_REFERENCE if is_lost else Code.PASSED
+    return _Check(code, sentence if is_lost else "", numbers)
+
+
+def _pairs(
+    new: NDArray[np.float64] | None, other: NDArray[np.float64] | None, margin: float, rng: np.random.Generator
+) -> tuple[metrics.Comparison, float, float] | None:
+    """The difference in pairs won, what the other version wins of the same pairs, and what may be lost of it; None
+    where too few buyers chose from a list that they were shown."""
+    if new is None or other is None or np.isfinite(other).sum() < FEWEST_BUYERS:
+        return None
+    won = metrics.mean_over_users(other)
+    return metrics.compare(new, other, rng), won, max(margin * (won - CHANCE), LEAST_PAIRS_MARGIN)
 
 
 def _against_popularity(figures: GateFigures, rng: np.random.Generator) -> _Check | None:

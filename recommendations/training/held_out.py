@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.buyers.point_in_time import buyer_features_at, demand_at, market_at, weights_of
+from recommendations.buyers.point_in_time import buyer_features_at, demand_at, weights_of
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.score_terms import UTILITY
 from recommendations.engine.terms import BuyerFeatures, Market, score_rows
@@ -25,6 +25,7 @@ from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.metrics import ranking as metrics
 from recommendations.training.dataset import PartedEvents
 from recommendations.training.gate import GateFigures
+from recommendations.training.shown_choices import Scores, ShownChoices
 
 K = 20
 TEST_BUYERS = 800  # so many that equal versions are mostly seen to be equal, see the gate
@@ -81,13 +82,17 @@ class HeldOut:
 
 @dataclass(frozen=True, eq=False)
 class Tested:
-    """A space and what it, its taste alone and popularity would have listed.
+    """What a space, its taste alone and popularity would have listed, and what the space's score makes of choices.
 
-    ``lists`` are positions among the candidates by ranker, shape (n_buyers, K) each.
+    Attributes:
+        case: The question.
+        lists: Positions among the candidates by ranker, shape (n_buyers, K) each.
+        won: Share of pairs that the score wins of each buyer's choices, shape (n_buyers,); nan for one without any.
     """
 
     case: HeldOut
     lists: dict[str, NDArray[np.intp]]
+    won: NDArray[np.float64]
 
     def metrics(self) -> dict[str, Any]:
         """Recall, NDCG and coverage at 20 of each ranker; empty where no buyer could be asked about."""
@@ -100,6 +105,19 @@ class Tested:
             "n_candidates": len(self.case.candidate_rows),
             "rankers": {name: measured(rows, self.case) for name, rows in self.lists.items()},
         }
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What one score makes of a question: lists, shape (n_buyers, K), and pairs won, shape (n_buyers,)."""
+
+    lists: NDArray[np.intp]
+    won: NDArray[np.float64]
+
+    @classmethod
+    def join(cls, answers: Sequence[Answers]) -> Answers:
+        """Of the buyers of several partitions, in their order."""
+        return cls(np.concatenate([each.lists for each in answers]), np.concatenate([each.won for each in answers]))
 
 
 def held_out_lists(
@@ -119,26 +137,45 @@ def held_out_lists(
     cases = events.parts.map(question_to, there, cutoff, ever, buyers)
     demand = events.parts.share(events.total(demand_at, there, cutoff))
     popularity = events.parts.share(events.total(popularity_at, there, cutoff))
-    lists = events.parts.map(lists_in, cases, there, demand, popularity).collect()
+    answers = events.parts.map(answers_in, cases, there, demand, popularity).collect()
     case = joined_cases(cases.map(without_candidates).collect(), snapshot)
-    return Tested(case, {name: np.concatenate([each[name] for each in lists]) for name in lists[0]})
+    by_ranker = {name: Answers.join([each[name] for each in answers]) for name in answers[0]}
+    return Tested(case, {name: each.lists for name, each in by_ranker.items()}, by_ranker[OURS].won)
 
 
-def lists_in(
+def answers_in(
     events: EventRows,
     case: HeldOut,
     snapshot: ListingSnapshot,
     demand: NDArray[np.float64],
     popularity: NDArray[np.float64],
-) -> dict[str, NDArray[np.intp]]:
-    """What each ranker lists for the buyers of a partition."""
+) -> dict[str, Answers]:
+    """What each ranker makes of the question to the buyers of a partition; only the score is asked about choices."""
     buyer_features = buyer_features_at(snapshot, events, case.buyer_ids, case.cutoff)
-    market = Market.at(snapshot.listing_features, case.cutoff, demand)
+    not_asked = np.full(len(case), np.nan)
     return {
-        OURS: lists_in_market(snapshot, market, case, buyer_features),
-        TASTE: taste_lists(snapshot, case, buyer_features),
-        POPULARITY: lists_by_popularity(popularity, case),
+        OURS: answers_of(snapshot, events, case, demand, buyer_features),
+        TASTE: Answers(taste_lists(snapshot, case, buyer_features), not_asked),
+        POPULARITY: Answers(lists_by_popularity(popularity, case), not_asked),
     }
+
+
+def answers_of(
+    snapshot: ListingSnapshot,
+    events: EventRows,
+    case: HeldOut,
+    demand: NDArray[np.float64],
+    buyer_features: Mapping[int, BuyerFeatures],
+) -> Answers:
+    """What the score puts first for each buyer, and which of the pairs in their choices it wins."""
+    market = Market.at(snapshot.listing_features, case.cutoff, demand)
+
+    def scores_of(buyer: int) -> Scores:
+        features = buyer_features[int(case.buyer_ids[buyer])]
+        return lambda some: score_rows(snapshot.ranker, market, features, case.candidate_rows[some]).scores
+
+    won = ShownChoices.after(snapshot, events, case).won(scores_of)
+    return Answers(lists_in_market(snapshot, market, case, buyer_features), won)
 
 
 def compare_with(
@@ -161,36 +198,40 @@ def compare_with(
         live_recorded: NDCG of the live version at its own training.
     """
     case = tested.case
-    ours, of_live = tested.lists[OURS], lists_of(live, tested, events)
+    ours, of_live = tested.lists[OURS], other_answers(live, tested, events)
+    of_reference = None if reference is None else other_answers(reference, tested, events)
     n = len(case.candidate_rows)
     return GateFigures(
         new=ndcg_of(ours, case),
-        live=ndcg_of(of_live, case),
+        live=ndcg_of(of_live.lists, case),
         new_coverage=metrics.catalogue_coverage(ours, n, K),
-        live_coverage=metrics.catalogue_coverage(of_live, n, K),
+        live_coverage=metrics.catalogue_coverage(of_live.lists, n, K),
         seen_by_live=float(np.mean(case.event_ids <= live_last_id)) if len(case) else 0.0,
         live_recorded=live_recorded,
         popularity=ndcg_of(tested.lists[POPULARITY], case),
-        reference=None if reference is None else ndcg_of(lists_of(reference, tested, events), case),
+        reference=None if of_reference is None else ndcg_of(of_reference.lists, case),
+        new_won=tested.won,
+        live_won=of_live.won,
+        reference_won=None if of_reference is None else of_reference.won,
         k=K,
     )
 
 
-def lists_of(snapshot: ListingSnapshot, tested: Tested, events: EventRows | PartedEvents) -> NDArray[np.intp]:
-    """What another version lists for the buyers of a test, positions among its candidates."""
+def other_answers(snapshot: ListingSnapshot, tested: Tested, events: EventRows | PartedEvents) -> Answers:
+    """What another version makes of a test's question; positions are among its candidates."""
     events = PartedEvents.of(events)
     there, case = events.parts.share(snapshot), events.parts.share(tested.case)
     demand = events.parts.share(events.total(demand_at, there, tested.case.cutoff))
-    return events.gathered(our_lists_in, case, there, demand)
+    return Answers.join(events.parts.map(other_answers_in, case, there, demand).collect())
 
 
-def our_lists_in(
+def other_answers_in(
     events: EventRows, case: HeldOut, snapshot: ListingSnapshot, demand: NDArray[np.float64]
-) -> NDArray[np.intp]:
-    """What the score puts first for those buyers of a case who are in a partition."""
+) -> Answers:
+    """The same for those buyers of a case who are in a partition."""
     case = case.of(np.flatnonzero(np.isin(case.buyer_ids, events.buyer_ids)))
     buyer_features = buyer_features_at(snapshot, events, case.buyer_ids, case.cutoff)
-    return lists_in_market(snapshot, Market.at(snapshot.listing_features, case.cutoff, demand), case, buyer_features)
+    return answers_of(snapshot, events, case, demand, buyer_features)
 
 
 def ndcg_of(lists: NDArray[np.intp], case: HeldOut) -> NDArray[np.float64]:
@@ -299,22 +340,15 @@ def _by_buyer(buyers: NDArray[np.int64], pairs: NDArray[np.int64], width: int) -
     return [pairs[start:end] % width for start, end in zip(starts, ends, strict=True)]
 
 
-def our_lists(
-    snapshot: ListingSnapshot, events: EventRows, case: HeldOut, buyer_features: Mapping[int, BuyerFeatures], k: int = K
+def lists_in_market(
+    snapshot: ListingSnapshot, market: Market, case: HeldOut, buyer_features: Mapping[int, BuyerFeatures], k: int = K
 ) -> NDArray[np.intp]:
     """What the score that serving uses puts first for each buyer, positions among the candidates, (n_buyers, k).
 
     Scored are those that utility and the market put before ``SHORTLIST`` others; serving, too, scores what its sources
-    propose and not the whole stock. In a stock that is no larger, that is every candidate. ``buyer_features`` are
-    those of the case's moment, as from ``point_in_time.buyer_features_at``.
+    propose and not the whole stock. In a stock that is no larger, that is every candidate. ``market`` and
+    ``buyer_features`` are those of the case's moment, as from ``point_in_time.buyer_features_at``.
     """
-    return lists_in_market(snapshot, market_at(snapshot, events, case.cutoff), case, buyer_features, k)
-
-
-def lists_in_market(
-    snapshot: ListingSnapshot, market: Market, case: HeldOut, buyer_features: Mapping[int, BuyerFeatures], k: int = K
-) -> NDArray[np.intp]:
-    """``our_lists`` in the market of the case's moment."""
     known, cold = (_rough_score(snapshot, market, case, is_personal=is_personal) for is_personal in (True, False))
     lists = []
     for number, (features, utilities) in enumerate(_rough_utilities(snapshot, buyer_features, case)):
@@ -355,11 +389,6 @@ def _rough_utilities(
         yield from zip(some, weights @ vectors.T, strict=True)
 
 
-def popularity_lists(snapshot: ListingSnapshot, events: EventRows, case: HeldOut, k: int = K) -> NDArray[np.intp]:
-    """By the decayed number of events, the same for every buyer."""
-    return lists_by_popularity(popularity_at(events, snapshot, case.cutoff), case, k)
-
-
 def popularity_at(events: EventRows, snapshot: ListingSnapshot, cutoff: float) -> NDArray[np.float64]:
     """The decayed number of events on each row before a moment."""
     rows = snapshot.stock.rows_of(events.listing_ids)
@@ -369,6 +398,7 @@ def popularity_at(events: EventRows, snapshot: ListingSnapshot, cutoff: float) -
 
 
 def lists_by_popularity(popularity: NDArray[np.float64], case: HeldOut, k: int = K) -> NDArray[np.intp]:
+    """By the decayed number of events, the same for every buyer."""
     demand = popularity[case.candidate_rows]
     return _lists([case.best(demand, number, k) for number in range(len(case))], k)
 

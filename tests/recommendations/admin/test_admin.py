@@ -327,15 +327,42 @@ def test_a_version_that_failed_the_gate_takes_a_note_and_shows_why(operator: Cli
     assert failed.promoted_by.is_staff
 
 
-def test_the_figures_of_the_gate_stand_beside_those_of_the_version_that_was_live(operator: Client):
-    figures = {
-        "ndcg_new": 0.125, "ndcg_live": 0.25, "difference": -0.125, "low": -0.2, "high": -0.05, "coverage_new": 0.5,
-        "coverage_live": 0.25, "seen_by_live": 0.0, "n_buyers": 1234, "k": 20,
-    }  # fmt: skip
+FAIR = {"ndcg_new": 0.125, "ndcg_live": 0.25, "difference": -0.125, "low": -0.2, "high": -0.05, "margin": 0.025}
+OF_PAIRS = {
+    "pairs_new": 0.7, "pairs_live": 0.8, "pairs_difference": -0.1, "pairs_low": -0.12, "pairs_high": -0.08,
+    "pairs_margin": 0.03,
+}  # fmt: skip
+ALWAYS = {"coverage_new": 0.5, "coverage_live": 0.25, "seen_by_live": 0.0, "n_buyers": 1234, "k": 20}
+
+
+def page_of_gate(operator: Client, figures: dict[str, float]) -> str:
     version = RankerVersionFactory(gate={"passed": False, "reason": "Worse.", "figures": figures})
-    page = operator.get(reverse("admin:recommendations_rankerversion_change", args=[version.pk])).text
+    return operator.get(reverse("admin:recommendations_rankerversion_change", args=[version.pk])).text
+
+
+def test_the_figures_of_the_gate_stand_beside_those_of_the_version_that_was_live(operator: Client):
+    page = page_of_gate(operator, FAIR | OF_PAIRS | ALWAYS)
     assert "<td>NDCG@20</td><td>0.125</td><td>0.250</td>" in page
-    assert "-0.125 (-0.200 to -0.050), over 1,234 buyers." in page
+    assert "<td>Pairs won</td><td>0.700</td><td>0.800</td>" in page
+    assert "Over 1,234 buyers." in page
+    assert "NDCG, live: -50.00 %, likely -80.00 to -20.00; the limit is -10.00 %" in page
+    assert "Pairs, live: -12.50 %, likely -15.00 to -10.00; the limit is -3.75 %" in page
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        FAIR | ALWAYS,  # no buyer chose from a list
+        {"ndcg_new": 0.125, "ndcg_live": 0.25, "margin": 0.025} | ALWAYS,  # held against what was recorded
+        {"ndcg_new": 0.125} | ALWAYS,  # which was not
+        {**FAIR, "ndcg_live": 0.0} | ALWAYS,
+        {name: value for name, value in FAIR.items() if name != "margin"} | ALWAYS,  # of earlier releases
+    ],
+)
+def test_the_figures_of_every_kind_of_verdict_are_shown(operator: Client, figures):
+    page = page_of_gate(operator, figures)
+    assert "<td>NDCG@20</td><td>0.125</td>" in page
+    assert "<td>Pairs won</td><td>–</td>" in page
 
 
 def test_a_viewer_can_neither_promote_nor_roll_back(viewer: Client):

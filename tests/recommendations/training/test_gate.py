@@ -98,6 +98,45 @@ def test_a_version_below_popularity_is_refused_unless_the_live_one_is_below_it_t
     assert decide(figures(popularity=live - 0.1)).passed
 
 
+def won(gain=0.0, n=400, base=0.75, spread=0.1, n_without=0):
+    """Pairs that buyers' choices win under a version and under another, the last buyers without a choice."""
+    rng = np.random.default_rng(1)
+    other, noise = rng.uniform(base - 0.2, base + 0.2, n), rng.normal(0.0, spread, n)
+    one = other + gain + noise - noise.mean()
+    one[n - n_without :] = other[n - n_without :] = np.nan
+    return one, other
+
+
+@pytest.mark.parametrize(
+    ("gain", "spread", "n_without", "code"),
+    [
+        (0.0, 0.1, 0, Code.PASSED),
+        (-0.01, 0.1, 0, Code.PASSED),
+        (-0.05, 0.1, 0, Code.WORSE_AT_PAIRS),
+        (0.0, 0.5, 350, Code.CANNOT_TELL_OF_PAIRS),
+        (-0.3, 0.1, 371, Code.PASSED),  # 29 buyers: nothing is said of them
+    ],
+)
+def test_pairs_won_may_not_be_lost_either(gain, spread, n_without, code):
+    new, live = won(gain, spread=spread, n_without=n_without)
+    verdict = decide(figures(n=400, new_won=new, live_won=live))
+    assert (verdict.passed, verdict.code) == (code == Code.PASSED, code)
+    assert ("pairs_new" in verdict.figures) == ("of pairs won:" in verdict.reason) == (n_without < 371)
+
+
+def test_what_a_reference_version_won_of_pairs_is_kept():
+    new, reference = won(-0.05)
+    verdict = decide(figures(n=400, new_won=new, live_won=new, reference_won=reference))
+    assert (verdict.passed, verdict.code) == (False, Code.WORSE_AT_PAIRS_THAN_REFERENCE)
+    assert "the reference version's 0.745" in verdict.reason
+
+
+def test_pairs_that_the_live_version_had_learned_from_are_not_counted():
+    new, live = won(-0.2)
+    seen = figures(n=400, new_won=new, live_won=live, seen_by_live=0.8, live_recorded=0.2)
+    assert "pairs_live" not in decide(seen).figures
+
+
 def test_equal_versions_pass_nine_times_of_ten():
     """As figures are on a site of some size: few hits, so most buyers have 0 under both."""
     passed = [decide(night(np.random.default_rng(seed)), seed=seed).passed for seed in range(60)]
@@ -123,7 +162,11 @@ def night(rng: np.random.Generator, new: float = 1.0, live: float = 1.0, referen
     versions = [
         worth * found + np.where(found > 0, rng.normal(0.0, 0.05, 800), 0.0) for worth in (new, live, reference)
     ]
-    return GateFigures(versions[0], versions[1], 0.5, 0.5, reference=versions[2], popularity=0.5 * found)
+    pairs = [0.5 + worth * 0.25 * rng.beta(6, 2, 800) + rng.normal(0.0, 0.05, 800) for worth in (new, live, reference)]
+    return GateFigures(
+        versions[0], versions[1], 0.5, 0.5, reference=versions[2], popularity=0.5 * found,
+        new_won=pairs[0], live_won=pairs[1], reference_won=pairs[2],
+    )  # fmt: skip
 
 
 def test_the_verdict_is_the_same_for_the_same_figures_and_fits_json():

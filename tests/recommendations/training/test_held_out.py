@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts.models import Buyer
 from catalog.models import Listing
-from recommendations.buyers.point_in_time import buyer_features_at
+from recommendations.buyers.point_in_time import buyer_features_at, market_at
 from recommendations.engine.ranker import Ranker
 from recommendations.events.rows import read_events
 from recommendations.listings.rows import read_listings
@@ -18,11 +18,12 @@ from recommendations.training.held_out import (
     compare_with,
     held_out_after,
     held_out_lists,
-    our_lists,
-    popularity_lists,
+    lists_by_popularity,
+    lists_in_market,
+    popularity_at,
     snapshot_of,
 )
-from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
+from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory
 from tests.markets import view
 
 pytestmark = pytest.mark.django_db
@@ -97,8 +98,9 @@ def test_the_test_may_end(market):
     assert len(asked(market, cutoff, until=cutoff.timestamp() + 3 * 86_400)[1]) == 1
 
 
-def buyer_features_of(snapshot, case):
-    return buyer_features_at(snapshot, the_log(), case.buyer_ids, case.cutoff)
+def our_lists(snapshot, case, k):
+    buyer_features = buyer_features_at(snapshot, the_log(), case.buyer_ids, case.cutoff)
+    return lists_in_market(snapshot, market_at(snapshot, the_log(), case.cutoff), case, buyer_features, k)
 
 
 def test_the_shortlist_leaves_out_nothing_that_would_be_listed(market, monkeypatch):
@@ -109,9 +111,9 @@ def test_the_shortlist_leaves_out_nothing_that_would_be_listed(market, monkeypat
     for buyer in Buyer.objects.order_by("-pk")[:2]:
         view(buyer, market.bmws[9], market.skodas[9])
     snapshot, case = asked(market, cutoff)
-    whole = our_lists(snapshot, the_log(), case, buyer_features_of(snapshot, case), k=5)
+    whole = our_lists(snapshot, case, 5)
     monkeypatch.setattr(evaluation, "SHORTLIST", 20)
-    np.testing.assert_array_equal(our_lists(snapshot, the_log(), case, buyer_features_of(snapshot, case), k=5), whole)
+    np.testing.assert_array_equal(our_lists(snapshot, case, 5), whole)
 
 
 @pytest.mark.parametrize("k", [1, 3, 4, 9])
@@ -130,7 +132,7 @@ def test_each_buyer_is_shown_their_kind_and_nothing_they_had(market):
     view(alice, market.bmws[9])
     view(bob, market.skodas[9])
     snapshot, case = asked(market, cutoff)
-    lists = our_lists(snapshot, the_log(), case, buyer_features_of(snapshot, case), k=10)
+    lists = our_lists(snapshot, case, 10)
     shown = [set(ids_of(snapshot, case, row)) for row in lists]
     assert shown[0] <= {car.pk for car in market.bmws[3:]}
     assert shown[1] <= {car.pk for car in market.skodas[3:]}
@@ -142,7 +144,7 @@ def test_lists_are_filled_up_where_there_is_nothing_more_to_show(market):
     cutoff = timezone.now()
     view(buyer, market.bmws[9])
     snapshot, case = asked(market, cutoff)
-    lists = our_lists(snapshot, the_log(), case, buyer_features_of(snapshot, case), k=40)
+    lists = our_lists(snapshot, case, 40)
     assert lists.shape == (1, 40)
     assert (lists[0] == -1).sum() == 13  # 30 cars, three of which the buyer had
 
@@ -154,7 +156,7 @@ def test_popularity_looks_at_nothing_after_the_cutoff(market):
         InteractionFactory(listing=popular, occurred_at=cutoff + timedelta(minutes=1))
     view(BuyerFactory(external=True), market.bmws[9])
     snapshot, case = asked(market, cutoff)
-    first = ids_of(snapshot, case, popularity_lists(snapshot, the_log(), case)[:, 0])
+    first = ids_of(snapshot, case, lists_by_popularity(popularity_at(the_log(), snapshot, case.cutoff), case)[:, 0])
     assert popular.pk not in first
 
 
@@ -196,6 +198,23 @@ def test_versions_are_compared_on_the_same_buyers(market):
     assert (same.seen_by_live, same.live_recorded) == (0, 0.5)
     assert same.reference.mean() < same.live.mean()
     assert len(same.popularity) == len(same.new) == 8
+
+
+def test_versions_are_asked_for_the_choices_among_what_was_shown(market):
+    buyers = [BuyerFactory(external=True) for _ in range(3)]
+    for buyer in buyers:
+        view(buyer, *market.bmws[:4])
+    cutoff = timezone.now()
+    beside = [car.pk for car in market.skodas[:5]]
+    for buyer in buyers[:2]:  # the third opens a car that no list showed
+        shown = ServedListFactory(buyer=buyer, listing_ids=[*beside, market.bmws[12].pk], served_at=cutoff)
+        InteractionFactory(buyer=buyer, listing=market.bmws[12], served_list=shown, occurred_at=timezone.now())
+    view(buyers[2], market.bmws[12])
+    snapshot, opposite = the_snapshot(market), the_snapshot(market, the_other_way_round(the_snapshot(market).ranker))
+    figures = compare_with(opposite, held_out_lists(snapshot, the_log(), cutoff.timestamp()), the_log(), 0)
+    np.testing.assert_array_equal(figures.new_won, [1.0, 1.0, np.nan])
+    np.testing.assert_array_equal(figures.live_won, [0.0, 0.0, np.nan])
+    assert figures.reference_won is None
 
 
 def test_what_the_live_version_knew_of_the_test_is_said(market):
