@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.contrib.admin.utils import quote
 from django.db import models
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
@@ -63,15 +64,15 @@ def link_to(obj: models.Model | None, text: str | None = None) -> str | SafeStri
     if obj is None:
         return NONE
     try:
-        url = reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=[obj.pk])
+        url = reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=[quote(obj.pk)])
     except NoReverseMatch:
         return text or str(obj)
     return format_html('<a href="{}" class="text-link">{}</a>', url, text or str(obj))
 
 
 def page_of(row: models.Model) -> str:
-    """The address of a row's own page."""
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+    """The address of a row's own page; a key in letters (``msg_26…``) is written as the admin reads it."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[quote(row.pk)])
 
 
 def list_link(model: type[models.Model], text: str, **filters: Any) -> SafeString:

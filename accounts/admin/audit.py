@@ -4,6 +4,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -78,7 +79,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         if not entry.object_id:
             return entry.object_name or NONE
         try:
-            url = reverse(f"admin:{entry.model.replace('.', '_')}_change", args=[entry.object_id])
+            url = reverse(f"admin:{entry.model.replace('.', '_')}_change", args=[quote(entry.object_id)])
         except NoReverseMatch:
             return entry.object_name
         return format_html('<a href="{}" class="text-link">{}</a>', url, entry.object_name or entry.object_id)

@@ -21,7 +21,7 @@ NOTHING: Mapping[str, Any] = {}
 MOST_POINTS = 3  # of one sentence
 MOST_TAGS = 2
 WORTH_SAYING = 0.25  # of the strongest point; less is noise
-ROUNDING = 1e-9  # a remainder of a score below this is none
+ROUNDING = 1e-6  # a remainder of a score below this is none: vectors are in single precision
 
 SELLERS = ("dealer", "private")
 SILENT = "other"  # the value of any category that is not worth saying

@@ -18,6 +18,7 @@ from django_celery_results.models import TaskResult
 from catalog.admin.quality_cards import quality_panel
 from catalog.models import Listing, ListingChange
 from catalog.quality import queue_report, run_report
+from console.formats import link_to, page_of
 from console.pages import EstimatingPaginator, planned_rows
 from jobs.admin import cards
 from recommendations.admin import ranking_cards as ranking
@@ -25,6 +26,7 @@ from recommendations.admin import traffic_cards as traffic
 from recommendations.models import Interaction, RankerVersion, SeedRun
 from tests import factories
 from tests.admin_rows import ROW_OF
+from webhooks.models import Message
 
 REGISTERED = sorted(admin.site._registry, key=lambda model: model._meta.label)
 LABELS = [model._meta.label for model in REGISTERED]
@@ -305,3 +307,11 @@ def test_the_front_page_links_every_entry_point(client: Client, settings):
 def test_a_demo_shows_its_login(client: Client, settings):
     settings.DEMO_MODE = True
     assert "admin@example.com" in client.get("/").text
+
+
+def test_rows_whose_keys_hold_an_underscore_and_two_digits_are_linked_to():
+    """``_26`` is how the admin writes ``&`` in an address; a webhook's messages have keys of any letters and digits."""
+    message = Message(pk="msg_26cd5f3a")
+    page = reverse("admin:webhooks_message_change", args=["msg_5F26cd5f3a"])
+    assert page_of(message) == page
+    assert f'href="{page}"' in link_to(message)

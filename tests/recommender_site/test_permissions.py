@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
@@ -33,8 +34,9 @@ def person(client: Client, request: pytest.FixtureRequest) -> User:
     return someone
 
 
-def url(model: type, page: str, *args: object) -> str:
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+def url(model: type, page: str, *keys: object) -> str:
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
+    return reverse(name, args=[quote(key) for key in keys])
 
 
 def holds(person: User, verb: str, model: Any) -> bool:
