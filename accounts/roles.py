@@ -23,7 +23,7 @@ HANDLED_BY_OPERATORS = {
     "catalog": ("listing", "seller", "make", "carmodel", "importrun", "feed", "qualityreport"),
     "recommendations": (
         "eventkind", "placement", "experiment", "savedsearch", "alertsettings", "preference", "rankerversion",
-        "trainingrun", "evaluation", "seedrun", "tastemap", "merchandisingrule",
+        "trainingrun", "evaluation", "seedrun", "tastemap", "merchandisingrule", "feedjudgement",
     ),
     "webhooks": ("endpoint", "delivery"),
     "django_celery_beat": ("periodictask", "intervalschedule", "crontabschedule", "clockedschedule", "solarschedule"),

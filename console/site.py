@@ -80,6 +80,7 @@ NAVIGATION = [
         },
         page("Evaluations", "query_stats", "recommendations", "evaluation"),
         page("Trials of weights", "balance", "recommendations", "weighttrial"),
+        page("Judgements of the feed", "gavel", "recommendations", "feedjudgement"),
         page("Event kinds", "tune", "recommendations", "eventkind"),
         page("Placements", "dashboard_customize", "recommendations", "placement"),
         page("Merchandising rules", "sell", "recommendations", "merchandisingrule"),

@@ -524,6 +524,7 @@ CELERY_TASK_ROUTES = {
     "recommendations.evaluate": {"queue": LONG_QUEUE},
     "recommendations.draw_map": {"queue": LONG_QUEUE},
     "recommendations.try_weights": {"queue": LONG_QUEUE},
+    "recommendations.judge_feed": {"queue": LONG_QUEUE},
     "recommendations.resume_seedings": {"queue": LONG_QUEUE},
     "catalog.seed_*": {"queue": LONG_QUEUE},
     "catalog.import_*": {"queue": IMPORT_QUEUE},  # ten rows never wait behind a training

@@ -10,6 +10,7 @@ from recommendations.evaluation import experiment_watch
 from recommendations.evaluation.runs import run_evaluation
 from recommendations.events import attribution, bots, impressions, waiting
 from recommendations.feed.fitting import refresh_fit
+from recommendations.feed.judging import judge_feed
 from recommendations.insight import seller_days
 from recommendations.insight.maps import run_map
 from recommendations.insight.offline_test_runs import run_offline_test
@@ -134,6 +135,12 @@ def sweep_alerts_task() -> None:
 def refresh_feed_task() -> None:
     """Learn from the likes and dislikes of the feed; free when nothing happened, and at most a tenth of the time."""
     refresh_fit()
+
+
+@shared_task(name="recommendations.judge_feed", ignore_result=True, soft_time_limit=600, time_limit=630, **RETRY)
+def judge_feed_task() -> None:
+    """Hold what the feed learned lately against the fit that was kept; free where nothing was liked."""
+    judge_feed()
 
 
 @shared_task(name="recommendations.watch_experiments", ignore_result=True, soft_time_limit=270, time_limit=290)

@@ -57,6 +57,12 @@ TIMETABLE = [
         Every(settings.FEED_REFRESH_SECONDS),
     ),
     Entry(
+        "Judge the feed",
+        "Every hour: serve the feed's kept fit where what it learned since is shown to be worse.",
+        "recommendations.judge_feed",
+        Every(3600),
+    ),
+    Entry(
         "Embed missing listings",
         "Every minute: make the listing vectors that a lost task left out.",
         "recommendations.embed_missing_listings",

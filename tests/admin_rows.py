@@ -48,6 +48,7 @@ from recommendations.models import (
     EventKind,
     Experiment,
     FeedFit,
+    FeedJudgement,
     Impression,
     Interaction,
     MerchandisingChange,
@@ -242,6 +243,9 @@ ROW_OF: dict[type[Model], Callable[[], Model]] = {
     FeedFit: lambda: FeedFit.objects.create(
         id=next(numbers), number=1, content=b"", fitted_at=timezone.now(), seconds=1
     ),
+    FeedJudgement: lambda: FeedJudgement.objects.update_or_create(
+        pk=FeedJudgement.ONLY, defaults={"judged_at": timezone.now(), "verdict": {"passed": True, "reason": "Equal."}}
+    )[0],
     TasteMap: lambda: TasteMap.objects.create(
         version=factories.RankerVersionFactory(), started_by=factories.UserFactory()
     ),

@@ -1,9 +1,20 @@
-"""What the feed of likes and recommendations has learned last."""
+"""What the feed of likes and recommendations has learned last, and whether that is as good as before."""
 
-from django.contrib import admin
+from typing import Any
 
-from console.pages import ReadOnlyAdmin
-from recommendations.models import FeedFit
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+
+from console.auditing import record
+from console.formats import NONE, badge
+from console.pages import ReadOnlyAdmin, go_to
+from recommendations.admin.gate_drawing import verdict_drawn
+from recommendations.feed.judging import overrule
+from recommendations.models import FeedFit, FeedJudgement
 
 
 @admin.register(FeedFit)
@@ -12,3 +23,54 @@ class FeedFitAdmin(ReadOnlyAdmin):
 
     list_display = ["number", "fitted_at", "seconds", "n_shown", "n_actions"]
     fields = ["number", "fitted_at", "seconds", "n_shown", "n_actions"]
+
+
+@admin.register(FeedJudgement)
+class FeedJudgementAdmin(ReadOnlyAdmin):
+    """One row: the last verdict, and what is served by it."""
+
+    list_display = ["judged_at", "verdict_badge", "served", "kept_until"]
+    fields = ["judged_at", "served", "kept_until", "reason", "drawn"]
+    actions_detail = ["serve_what_was_learned"]
+
+    def has_overrule_permission(self, request: HttpRequest, object_id: str = "") -> bool:
+        return request.user.has_perm("recommendations.change_feedjudgement")
+
+    @display(description="Verdict")
+    def verdict_badge(self, judgement: FeedJudgement) -> SafeString:
+        return badge("Passed", "success") if judgement.verdict.get("passed") else badge("Not passed", "danger")
+
+    @display(description="Served")
+    def served(self, judgement: FeedJudgement) -> SafeString:
+        if judgement.is_holding:
+            return badge("The kept fit, what was learned since is worse", "danger")
+        return badge("What is learned, as it is learned", "success")
+
+    @display(description="Verdict")
+    def reason(self, judgement: FeedJudgement) -> str:
+        return judgement.verdict.get("reason") or NONE
+
+    @display(description="Figures")
+    def drawn(self, judgement: FeedJudgement) -> str | SafeString:
+        figures = judgement.verdict.get("figures")
+        return verdict_drawn(figures, "What is learned", "Kept fit") if figures else NONE
+
+    @action(
+        description="Serve what was learned",
+        url_path="serve-what-was-learned",
+        icon="publish",
+        permissions=["overrule"],
+        dialog={
+            "title": "Serve what the feed has learned",
+            "description": "Whatever the verdict says. The next judgement keeps the fit of that time, and what is "
+            "learned later is held against it.",
+            "form_class": BaseDialogForm,
+            "form_submit_text": "Serve it",
+        },
+    )
+    def serve_what_was_learned(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
+        judgement = FeedJudgement.objects.get(pk=object_id)
+        overrule()
+        record(by=request.user, action="changed", target=judgement, note="What the feed learned is served again")
+        messages.success(request, "The feed serves what it learns.")
+        return go_to(reverse("admin:recommendations_feedjudgement_changelist"))

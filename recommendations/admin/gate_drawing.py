@@ -41,12 +41,12 @@ COMPARISONS = (
 )  # fmt: skip
 
 
-def verdict_drawn(figures: Mapping[str, float], name: str) -> SafeString:
+def verdict_drawn(figures: Mapping[str, float], name: str, live_name: str = "Live then") -> SafeString:
     """Differences in percent with their intervals, and the version's figures beside those it was held against.
 
     Args:
         figures: ``RankerVersion.gate["figures"]``, also as earlier releases stored them: what is not there is left out.
-        name: Of the new version.
+        name: Of the new version; ``live_name``: of what was live.
     """
     bars = [bar for each in COMPARISONS if (bar := each.bar(figures))]
     chart = bar_chart("Difference from each version it was held against, and the limit of each", bars, unit=" %")
@@ -62,7 +62,7 @@ def verdict_drawn(figures: Mapping[str, float], name: str) -> SafeString:
         f"Over {figures.get('n_buyers', 0):,.0f} buyers. Bars: how much more or less than each, in percent, with 95% "
         "intervals. It passes where no interval reaches below the mark, which is the loss that is tolerated."
     )
-    return format_html("{}{}", chart, table(["", name, "Live then", "Reference"], rows, caption=caption))
+    return format_html("{}{}", chart, table(["", name, live_name, "Reference"], rows, caption=caption))
 
 
 def written(figures: Mapping[str, float], *names: str, form: str) -> list[str]:

@@ -15,7 +15,7 @@ from console.dashboard.registry import show
 from console.formats import clock, span
 from jobs.broker import Worker, queue_depths, workers_alive
 from recommendations.admin.ranking_cards import waiting_since
-from recommendations.models import RankerVersion
+from recommendations.models import FeedJudgement, RankerVersion
 from recommendations.upkeep.consistency import RESULT
 
 QUIET = timedelta(minutes=3)  # the timetable has work for a worker twice a minute
@@ -36,6 +36,7 @@ class Health:
         busy: Workers that are at work before what waits; asked, which takes a second, only where work waits and none
             was ended lately.
         n_wrong: Kinds of rows that the nightly consistency check found wrong.
+        is_feed_held: Whether the feed serves what it had learned earlier.
     """
 
     now: datetime
@@ -45,6 +46,7 @@ class Health:
     last_by_worker: Mapping[str, datetime] | None = None
     busy: tuple[str, ...] = ()
     n_wrong: int = 0
+    is_feed_held: bool = False
 
     @property
     def n_waiting(self) -> int:
@@ -66,7 +68,7 @@ def verdict_on(health: Health) -> Verdict:
     if not health.is_trained:
         to = "admin:recommendations_trainingrun_add"
         return Verdict("Not trained", "no ranker is live, so every buyer gets the newest cars", "Train the first.", to)
-    for check in (broker_away, worker_down, scheduler_down, behind, rows_wrong):
+    for check in (broker_away, worker_down, scheduler_down, behind, feed_held, rows_wrong):
         if verdict := check(health):
             return verdict
     return Verdict("Healthy", "preferences follow the log, workers answer, the live ranker serves")
@@ -116,6 +118,14 @@ def behind(health: Health) -> Verdict | None:
     return Verdict("Stale", reason, "Give the queue “refresh” more workers, or look at the job results for failures.")
 
 
+def feed_held(health: Health) -> Verdict | None:
+    if not health.is_feed_held:
+        return None
+    step = "Look for odd traffic among its likes; what is learned is served again once it is as good, or at your word."
+    to = "admin:recommendations_feedjudgement_changelist"
+    return Verdict("Look at it", "what the feed learned lately is worse than before, so the kept fit serves", step, to)
+
+
 def rows_wrong(health: Health) -> Verdict | None:
     if not health.n_wrong:
         return None
@@ -156,6 +166,7 @@ def read_health(now: datetime) -> Health:
         depths=queue_depths(),
         last_by_worker=last_by_worker,
         n_wrong=sum(1 for n in found.values() if n) if isinstance(found, Mapping) else 0,
+        is_feed_held=FeedJudgement.objects.filter(is_holding=True).exists(),
     )
     if is_quiet(health) and health.n_waiting:
         return replace(health, busy=busy_with(health.depths or {}, workers_alive()))

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from psycopg.sql import SQL, Composed, Literal
 
 from recommendations import telemetry
+from recommendations.feed.held_out import FeedLog
 from recommendations.feed.log import VARIANT
 from recommendations.feed.memory import Items, config, memory, packed
 from recommendations.feed.model import FeedEvents, fit_feed
-from recommendations.models import BotMark, FeedFit
+from recommendations.models import BotMark, FeedFit, FeedJudgement
 from recommendations.models.arrays import read_columns
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ LOCK = 7_466_001  # among advisory locks: of fitting, and of emptying the site
 SETTLED = timedelta(seconds=1)  # rows are committed this long after their time at the latest
 IDLE_FACTOR = 9  # after a fit there is no other for so many times its duration
 PATIENCE_PERIODS = 6  # without a fit before a web process makes one
-SHOWN_AT_MOST = 5_000_000  # pairs that are learned from, the newest; 80 MB, and two seconds of a processor
+SHOWN_AT_MOST = 5_000_000  # pairs that are learned from, the newest; 120 MB, and two seconds of a processor
 SAID_AT_MOST = 2_000_000  # likes and dislikes, likewise
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -66,7 +67,7 @@ class Log:
     """What was shown and said of items lately, as far as this process has read it.
 
     Attributes:
-        shown: Buyer and listing, shape (n_shown, 2).
+        shown: Buyer and listing, shape (n_shown, 2); ``shown_at``: when, epoch seconds, shape (n_shown,).
         said: Buyer, listing, sign and id, shape (n_said, 4); ``moments``: when, epoch seconds, shape (n_said,).
         newest: When the newest of it arrived, epoch seconds; 0 where there is nothing.
     """
@@ -78,7 +79,7 @@ class Log:
     def _begin_anew(self) -> None:
         self._read_until: datetime | None = None
         self.shown, self.said = np.zeros((0, 2), np.int64), np.zeros((0, 4), np.int64)
-        self.moments, self.newest = np.zeros(0), 0.0
+        self.shown_at, self.moments, self.newest = np.zeros(0), np.zeros(0), 0.0
 
     def read_on(self, until: datetime) -> Items:
         """Read what has come since the last time; what counts of it when that was never, or the tables were emptied.
@@ -102,20 +103,24 @@ class Log:
         is_of_item = np.isin(said[1], items.listing_ids)
         self.newest = max(self.newest, served_at.max(initial=0), received_at[is_of_item].max(initial=0))
         self.shown = np.concatenate([self.shown, np.column_stack(shown)])[-SHOWN_AT_MOST:]
+        self.shown_at = np.concatenate([self.shown_at, served_at])[-SHOWN_AT_MOST:]
         self.said = np.concatenate([self.said, np.column_stack(said)[is_of_item]])[-SAID_AT_MOST:]
         self.moments = np.concatenate([self.moments, occurred_at[is_of_item]])[-SAID_AT_MOST:]
         return items
 
-    def as_events(self, listing_ids: NDArray[np.int64], bots: Sequence[int] = ()) -> FeedEvents:
-        """The same in rows: items in the order of ``listing_ids``, users in any; without what is about other items, and
-        without ``bots``, who are buyers by id."""
-        shown = self.shown[np.isin(self.shown[:, 1], listing_ids) & ~np.isin(self.shown[:, 0], bots)]
-        said = self.said[np.lexsort((self.said[:, 3], self.moments))]
-        said = said[np.isin(said[:, 1], listing_ids) & ~np.isin(said[:, 0], bots)]
+    def in_rows(self, listing_ids: NDArray[np.int64], bots: Sequence[int] = ()) -> FeedLog:
+        """The same in rows: items in the order of ``listing_ids``, users in any, what was said oldest first; without
+        what is about other items, and without ``bots``, who are buyers by id."""
+        is_counted = np.isin(self.shown[:, 1], listing_ids) & ~np.isin(self.shown[:, 0], bots)
+        shown, shown_at = self.shown[is_counted], self.shown_at[is_counted]
+        oldest_first = np.lexsort((self.said[:, 3], self.moments))
+        said, said_at = self.said[oldest_first], self.moments[oldest_first]
+        is_counted = np.isin(said[:, 1], listing_ids) & ~np.isin(said[:, 0], bots)
+        said, said_at = said[is_counted], said_at[is_counted]
         people, user_rows = np.unique(np.concatenate([shown[:, 0], said[:, 0]]), return_inverse=True)
         order = np.argsort(listing_ids)
         item_rows = [order[np.searchsorted(listing_ids, rows[:, 1], sorter=order)] for rows in (shown, said)]
-        return FeedEvents(
+        events = FeedEvents(
             shown_users=user_rows[: len(shown)],
             shown_items=item_rows[0],
             users=user_rows[len(shown) :],
@@ -124,6 +129,7 @@ class Log:
             n_users=max(len(people), 1),
             n_items=len(listing_ids),
         )
+        return FeedLog(events, shown_at, said_at)
 
 
 def _moment(cursor: Any, query: str, offset: int) -> datetime:
@@ -161,6 +167,9 @@ def refresh_fit(settled: timedelta | None = None) -> bool:
         before = FeedFit.objects.defer("content").first()
         if before and now - before.fitted_at < timedelta(seconds=IDLE_FACTOR * before.seconds):
             return False
+        if before and FeedJudgement.objects.filter(is_holding=True).exists():
+            FeedFit.objects.update(fitted_at=now)
+            return False
         started = time.process_time()
         items = _log.read_on(now - settled)
         known_until = (before.fitted_at - settled).timestamp() if before else 0.0
@@ -169,20 +178,31 @@ def refresh_fit(settled: timedelta | None = None) -> bool:
                 FeedFit.objects.update(fitted_at=now)
             return False
         bots = list(BotMark.objects.filter(is_bot=True).values_list("buyer_id", flat=True))
-        model = fit_feed(_log.as_events(items.listing_ids, bots), items.tags, config(bool(items.tags.nnz)))
-        FeedFit.objects.update_or_create(
-            pk=1,
-            defaults={
-                "number": max(int(now.timestamp() * 1000), before.number + 1 if before else 0),
-                "content": packed(model, items.listing_ids),
-                "fitted_at": now,
-                "seconds": time.process_time() - started,
-                "n_shown": len(_log.shown),
-                "n_actions": len(_log.said),
-            },
+        model = fit_feed(_log.in_rows(items.listing_ids, bots).events, items.tags, config(bool(items.tags.nnz)))
+        write_fit(
+            packed(model, items.listing_ids),
+            now,
+            seconds=time.process_time() - started,
+            n_shown=len(_log.shown),
+            n_actions=len(_log.said),
         )
     telemetry.FEED_FIT_SECONDS.observe(time.process_time() - started)
     return True
+
+
+def write_fit(content: bytes, now: datetime, **figures: float) -> None:
+    """Let a packed model be what every process serves; ``figures`` are fields of ``FeedFit`` beside."""
+    before = FeedFit.objects.defer("content").first()
+    number = max(int(now.timestamp() * 1000), before.number + 1 if before else 0)
+    fields = {"seconds": 0.0} if before is None else {}
+    FeedFit.objects.update_or_create(
+        pk=1, defaults={**fields, **figures, "number": number, "content": content, "fitted_at": now}
+    )
+
+
+def learn_anew() -> None:
+    """Have the next fit made though nothing has happened since the last."""
+    FeedFit.objects.update(fitted_at=BEGINNING)
 
 
 # --- Where no worker comes by ----------------------------------------------------------------------------------------

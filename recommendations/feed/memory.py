@@ -251,8 +251,13 @@ def read_fit(number: int | None) -> tuple[int | None, dict[str, Array]]:
     found = FeedFit.objects.values_list("number", "content").first() if number is not None else None
     if found is None:
         return number, {}
-    with np.load(io.BytesIO(bytes(found[1])), allow_pickle=False) as arrays:
-        return found[0], dict(arrays)
+    return found[0], unpacked(bytes(found[1]))
+
+
+def unpacked(content: bytes) -> dict[str, Array]:
+    """The arrays of a packed model."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def model_of(arrays: dict[str, Array], items: Items) -> FeedModel:

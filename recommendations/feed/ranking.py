@@ -174,6 +174,10 @@ class ItemScorer:
         listed = np.concatenate([rows for _, rows in parts])
         return FeedList(listed, [source for source, rows in parts for _ in rows], scores[listed])
 
+    def scores(self, person: Person, rules: FeedRules, rng: np.random.Generator) -> Floats32:
+        """Of every item, shape (n_items,), as a list is made by them; also of those the person has met."""
+        return self._scores(person, np.flatnonzero(self._tried_by(person)), rules, rng)
+
     def note_shown(self, rows: Rows) -> None:
         """Count what was shown since the model was fitted: a like that is missing until it comes."""
         self._n_shown[rows] += 1

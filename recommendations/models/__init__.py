@@ -23,6 +23,7 @@ from recommendations.models.experiments import Experiment as Experiment
 from recommendations.models.exposure import CountedDay as CountedDay
 from recommendations.models.exposure import SellerDay as SellerDay
 from recommendations.models.feed import FeedFit as FeedFit
+from recommendations.models.feed import FeedJudgement as FeedJudgement
 from recommendations.models.impressions import Impression as Impression
 from recommendations.models.lists import Placement as Placement
 from recommendations.models.lists import ServedList as ServedList

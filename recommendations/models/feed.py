@@ -22,3 +22,25 @@ class FeedFit(models.Model):
 
     def __str__(self) -> str:
         return f"fit {self.number}"
+
+
+class FeedJudgement(models.Model):
+    """The last verdict on what the feed learns, and the fit that it is held against, in one row."""
+
+    ONLY = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
+    judged_at = models.DateTimeField()
+    verdict = models.JSONField(default=dict, help_text="Of the gate, with its code and figures.")
+    is_holding = models.BooleanField(
+        "holding", default=False, help_text="Whether the kept fit is served, since what was learned after it is worse."
+    )
+    content = models.BinaryField(default=b"", help_text="The kept fit's arrays, as npz; empty where none is kept.")
+    kept_until = models.DateTimeField(null=True, blank=True, help_text="Until when the kept fit had learned.")
+
+    class Meta:
+        verbose_name = "judgement of the feed"
+        verbose_name_plural = "judgements of the feed"
+
+    def __str__(self) -> str:
+        return f"judgement of {self.judged_at:%Y-%m-%d %H:%M}"

@@ -61,6 +61,7 @@ class GateFigures:
         new_won, live_won, reference_won: Share of pairs won by each buyer's choices among what they were shown, shape
             (n_buyers,); nan for a buyer without such a choice. None: not measured.
         k: Length of the lists.
+        live_name: What the sentences call what is live.
     """
 
     new: NDArray[np.float64]
@@ -75,6 +76,7 @@ class GateFigures:
     live_won: NDArray[np.float64] | None = None
     reference_won: NDArray[np.float64] | None = None
     k: int = 20
+    live_name: str = "the live version"
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def decide(figures: GateFigures | None, *, seed: int = 0) -> Verdict:
         return Verdict(True, "No version is live that it could be worse than.", {}, Code.FIRST)
     n_buyers = int(np.isfinite(figures.new).sum())
     if n_buyers < FEWEST_BUYERS:
-        reason = f"Only {_buyers(n_buyers)} to test on; it takes {FEWEST_BUYERS} to tell, so the live version stays."
+        reason = f"Only {_buyers(n_buyers)} to test on; it takes {FEWEST_BUYERS} to tell, so {figures.live_name} stays."
         return Verdict(False, reason, {}, Code.TOO_LITTLE_EVIDENCE)
     checks = [check for check in _checks(figures, np.random.default_rng(seed)) if check is not None]
     failed = [check.code for check in checks if check.code != Code.PASSED]
@@ -152,7 +154,7 @@ def _against_live(figures: GateFigures, rng: np.random.Generator) -> _Check:
     }[code]
     new = metrics.mean_over_users(figures.new)
     sentence = (
-        f"{words} the live version: NDCG@{figures.k} {new:.3f} against {live:.3f}, a difference of "
+        f"{words} {figures.live_name}: NDCG@{figures.k} {new:.3f} against {live:.3f}, a difference of "
         f"{gain.difference:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) over {_buyers(gain.n_users)}, "
         f"where a loss of {margin:.3f} is tolerated."
     )
@@ -266,7 +268,7 @@ def _coverage(figures: GateFigures) -> _Check:
     if lost <= COVERAGE_TOLERANCE:
         return _Check(Code.PASSED, "", numbers)
     sentence = (
-        f"Its lists show {figures.new_coverage:.1%} of the stock, the live version's {figures.live_coverage:.1%}: "
+        f"Its lists show {figures.new_coverage:.1%} of the stock, {figures.live_name}'s {figures.live_coverage:.1%}: "
         f"{lost:.0%} less, where {COVERAGE_TOLERANCE:.0%} is tolerated."
     )
     return _Check(Code.LESS_COVERAGE, sentence, numbers)

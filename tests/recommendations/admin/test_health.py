@@ -44,6 +44,7 @@ def test_all_is_well():
         ({"last_by_worker": {"worker@a": LONG_AGO}}, "At risk", "the scheduler (beat)"),
         ({"waiting": (NOW - timedelta(minutes=9), NOW)}, "Stale", "2 buyers are behind the log, the first for 9"),
         ({"n_wrong": 2}, "Look at it", "2 kinds of rows"),
+        ({"is_feed_held": True}, "Look at it", "the kept fit serves"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_a_step_to_take(fields, word, said):
