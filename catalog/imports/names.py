@@ -27,7 +27,9 @@ SHORTEST_MISTYPED = 4  # letters; of shorter names each one counts
 LONG_SLUG = 8  # letters; of longer names two may be wrong
 TRIM_WORDS = 3  # so many words after a known model are equipment, not part of the model's name
 
-_EMPTY_WORDS = {"new", "neu", "neuer", "neues", "neue", "all-new", "the", "used", "nouvelle", "nuova", "nuevo"}
+_EMPTY_WORDS = PLAIN_WORDS["before_a_name"]  # of a heading, before its make: "Used", "Vends"
+_WORDS_BEHIND_MAKES = PLAIN_WORDS["behind_a_make"]  # "MG Motor UK"
+_TRIMS_LIKE_MODELS = PLAIN_WORDS["trims_like_models"]  # "500X Cross" is no model, though "Corolla Cross" is
 # Models whose names are everyday words: alone they do not say which make is meant.
 _EVERYDAY_WORDS = PLAIN_WORDS["everyday"]
 # Words behind a known model that may make it another one: "Corolla Cross" where only the Corolla is known.
@@ -36,6 +38,7 @@ _TRIM_WORDS = PLAIN_WORDS["trim_words"]
 _SERIES_WORDS = 3  # "Classe A", "C 220 d": so many words can name a series
 _ENGINE_SIZE = re.compile(r"\b\d[.,]\d\b")
 _YEAR_FIRST = re.compile(r"^\(?((?:19|20)\d\d)\)?(?:my)?[\s,/-]+(?=\D)", re.IGNORECASE)
+_PLATE_FIRST = re.compile(r"^\W*\d\d[\s-](?:plate|reg)\b\W*", re.IGNORECASE)  # "68 plate Ford Kuga"
 
 
 @dataclass(frozen=True)
@@ -227,6 +230,10 @@ def name_car(make: str, model: str, title: str = "") -> CarName:
     known = _canonical_make(make)
     if not known.slug:
         return _without_make(model, title)
+    if not known.models and known.slug not in rare_makes() and (owner := _make_by_model().get(known.slug)):
+        known, model = owner, f"{make} {model}".strip()  # "Range Rover" under "make"
+    elif not known.models and (named := _make_within(model)):
+        known = named  # the group is named as the make, the make with the model: "GWM", "Ora 03"
     if not model and title:
         return _from_title(title, known.slug) or CarName(known.name, known.slug)
     return _with_model(known, model if slug_of(model) in known.models else _without_leading_make(model, known.slug))
@@ -234,8 +241,20 @@ def name_car(make: str, model: str, title: str = "") -> CarName:
 
 def _canonical_make(make: str) -> KnownMake:
     """The make of the table, or one without models, named as it stands."""
-    slug = slug_of(make)
-    return known_makes().get(slug) or rare_makes().get(slug) or KnownMake(_in_title_case(make)[:80].rstrip(), slug, {})
+    words = make.split()
+    for n_words in range(len(words), 0, -1):
+        slug = slug_of(" ".join(words[:n_words]))
+        if known := known_makes().get(slug) or rare_makes().get(slug):
+            return known
+        if words[n_words - 1].casefold() not in _WORDS_BEHIND_MAKES:
+            break
+    return KnownMake(_in_title_case(make)[:80].rstrip(), slug_of(make), {})
+
+
+def _make_within(model: str) -> KnownMake | None:
+    """The make that a model's cell begins with, where one of its models follows."""
+    make, rest = _leading_make(model.split())
+    return make if make is not None and _leading_model(rest, make)[1] else None
 
 
 def _without_make(model: str, title: str) -> CarName:
@@ -251,19 +270,14 @@ def _from_title(title: str, make_slug: str = "") -> CarName | None:
 
     With ``make_slug`` the make is known already and only the model is looked for.
     """
-    year = None
-    if match := _YEAR_FIRST.match(title):
-        year, title = int(match[1]), title[match.end() :]
-    words = title.split()
-    while words and words[0].casefold() in _EMPTY_WORDS:
-        words = words[1:]
+    year, words = _without_empty_words(title)
     make, rest = _leading_make(words)
     if make is None or (make_slug and make.slug != make_slug):
         known = known_makes().get(make_slug)
         make, rest = known or _make_of_leading_model(words), words
     if make is None:
         return None
-    while rest and rest[0].casefold() in _EMPTY_WORDS:
+    while rest and _is_empty(rest[0]):
         rest = rest[1:]
     n_words, model_slug = _leading_model(rest, make)
     if model_slug:
@@ -274,6 +288,27 @@ def _from_title(title: str, make_slug: str = "") -> CarName | None:
         model, variant = _in_title_case(" ".join(rest[:1]))[:120], rest[1:]
     model_slug = slug_of(model)
     return CarName(make.name, make.slug, model if model_slug else "", model_slug, " ".join(variant), year)
+
+
+def _without_empty_words(title: str) -> tuple[int | None, list[str]]:
+    """(year, words) of a heading from its first word that may name a car: ``Used 2017 Honda CR-V``."""
+    year, words = None, title.split()
+    while words:
+        rest = " ".join(words)
+        if match := _YEAR_FIRST.match(rest):
+            year, rest = year or int(match[1]), rest[match.end() :]
+        elif match := _PLATE_FIRST.match(rest):
+            rest = rest[match.end() :]
+        elif _is_empty(words[0]) and not _make_of_leading_model(words):  # "New Beetle"
+            rest = " ".join(words[1:])
+        else:
+            break
+        words = rest.split()
+    return year, words
+
+
+def _is_empty(word: str) -> bool:
+    return word.strip("*!.,:;()[]~-<>").casefold() in _EMPTY_WORDS
 
 
 def split_make(text: str) -> tuple[str, str]:
@@ -331,7 +366,12 @@ def _with_model(make: KnownMake, model: str) -> CarName:
         words = [words[0].partition("/")[0], *words[1:]]  # "Caravan/Grand Caravan": the first that is known
     n_words, known = _leading_model(words, make)
     rest = words[n_words:]
-    is_trim = not rest or n_words == 0 or slug_of(rest[0]) not in _WORDS_OF_MODELS
+    is_trim = (
+        not rest
+        or n_words == 0
+        or (word := slug_of(rest[0])) not in _WORDS_OF_MODELS
+        or f"{known}-{word}" in _TRIMS_LIKE_MODELS
+    )
     if known and (is_trim or len(rest) >= TRIM_WORDS or _ENGINE_SIZE.search(" ".join(rest))):
         return CarName(make.name, make.slug, make.models[known], known, " ".join(rest))
     n_words = _words_of_unknown_model(words) if make.models else len(words)

@@ -164,3 +164,44 @@ def test_a_series_has_one_name_in_every_market(make, slug, written):
 def test_what_a_series_or_an_unknown_model_is_followed_by_is_trim(model, name, variant):
     car = name_car("BMW", model)
     assert (car.model, car.variant) == (name, variant)
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "expected"),
+    [
+        ("Range Rover", "Sport HSE", ("land-rover", "Range Rover Sport", "HSE")),  # a model under "make"
+        ("Land Rover", "Evoque SE", ("land-rover", "Range Rover Evoque", "SE")),
+        ("GWM", "Ora 03", ("ora", "03", "")),  # the group under "make"
+        ("MG Motor UK", "HS", ("mg", "HS", "")),  # the make's company
+        ("Mercedes-AMG", "C 63 S", ("mercedes-benz", "C-Class", "C 63 S")),
+        ("Mercedes-Benz", "AMG A45", ("mercedes-benz", "A-Class", "AMG A45")),
+        ("BMW", "i3s", ("bmw", "i3", "i3s")),
+        ("DS", "7 Crossback E-Tense", ("ds", "DS 7 Crossback", "E-Tense")),
+        ("Tesla", "S 75D", ("tesla", "Model S", "S 75D")),
+        ("Kia", "ProCeed GT-Line", ("kia", "Pro Ceed", "GT-Line")),
+        ("Fiat", "500X Cross", ("fiat", "500X", "Cross")),  # no model, as the Corolla Cross is
+        ("Toyota", "Corolla Cross", ("toyota", "Corolla Cross", "")),
+    ],
+)
+def test_names_that_markets_and_systems_write_otherwise_are_the_same_model(make, model, expected):
+    car = name_car(make, model)
+
+    assert (car.make_slug, car.model) == expected[:2]
+    assert car.variant == expected[2] or car.variant in model
+
+
+@pytest.mark.parametrize(
+    ("title", "expected", "year"),
+    [
+        ("Used 2017 Honda CR-V EX-L", ("honda", "CR-V"), 2017),
+        ("***LOOK*** Ford Fiesta Zetec", ("ford", "Fiesta"), None),
+        ("68 plate Ford Kuga ST-Line", ("ford", "Kuga"), None),
+        ("Vends Renault Clio 4", ("renault", "Clio"), None),
+        ("Продам Toyota Camry 2.5", ("toyota", "Camry"), None),
+        ("New Beetle 1.9 TDI", ("volkswagen", "New Beetle"), None),
+    ],
+)
+def test_words_before_the_make_of_a_heading_are_passed_over(title, expected, year):
+    car = name_car("", "", title)
+
+    assert (car.make_slug, car.model, car.year) == (*expected, year)
