@@ -12,6 +12,7 @@ import csv
 import gzip
 import io
 import lzma
+import re
 import zipfile
 import zlib
 from collections import Counter, deque
@@ -237,6 +238,13 @@ def unpacked(raw: IO[bytes], compression: str, path: Path) -> IO[bytes]:
     return raw
 
 
+_ABOUT_THE_FILE = re.compile(
+    r"(?:^|/)(?:\.|thumbs\.db|(?:readme|read_me|licen[sc]e|liesmich|changelog|about|terms)\b)"
+    r"|\.(?:md|pdf|html?|docx?|nfo|md5|sha\d*)$",
+    re.IGNORECASE,
+)
+
+
 def _only_member(raw: IO[bytes], path: Path) -> IO[bytes]:
     try:
         archive = zipfile.ZipFile(raw)
@@ -244,6 +252,8 @@ def _only_member(raw: IO[bytes], path: Path) -> IO[bytes]:
         raise FileRefused(f"{path.name} is a damaged zip archive: {error}.") from None
     names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
     names = [name for name in names if not name.casefold().endswith(PICTURES)] or names
+    if len(names) > 1:
+        names = [name for name in names if not _ABOUT_THE_FILE.search(name)] or names
     if any(name.startswith(("xl/", "word/", "content.xml")) for name in names):
         raise FileRefused(f"{path.name} is an office document, not a text table; save it as CSV first.")
     if len(names) != 1:

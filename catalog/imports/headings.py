@@ -293,7 +293,7 @@ class HeaderReader:
             for index, heading in enumerate(headings)
             if (column := self._column(heading)) and column.field != IGNORE
         ]
-        return _with_repeats(_indian_mileage(found, self._given))
+        return _with_repeats(_model_in_description(_indian_mileage(found, self._given)))
 
     def unread(self, headings: Sequence[str]) -> list[str]:
         """Headings of columns that nothing is read from."""
@@ -346,6 +346,18 @@ def _with_repeats(columns: list[Column]) -> list[Column]:
         marked.append(replace(column, is_repeated=key in seen))
         seen.add(key)
     return marked
+
+
+def _model_in_description(columns: list[Column]) -> list[Column]:
+    """``Model Description`` is the trim beside a model, and model and trim where there is no column of models."""
+    if any(column.field in ("model", "title") for column in columns):
+        return columns
+    return [
+        replace(column, field="model")
+        if column.field == "variant" and re.match(r"mod[ei]l", split_words(column.heading))
+        else column
+        for column in columns
+    ]
 
 
 def _indian_mileage(columns: list[Column], given: Mapping[str, tuple[str, str]]) -> list[Column]:

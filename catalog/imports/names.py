@@ -277,7 +277,7 @@ def _from_title(title: str, make_slug: str = "") -> CarName | None:
         make, rest = known or _make_of_leading_model(words), words
     if make is None:
         return None
-    while rest and _is_empty(rest[0]):
+    while rest and _is_empty(rest[0]) and not _leading_model(rest, make)[1]:
         rest = rest[1:]
     n_words, model_slug = _leading_model(rest, make)
     if model_slug:

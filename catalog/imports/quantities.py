@@ -423,6 +423,7 @@ _POWER = re.compile(
     r"^\s?-?(л\.? ?с|к\.? ?с|квт|koni|koní|hv|cavalos|kuc|le|hk|kw|ps|bhp|"
     r"b\.h\.p\.?|hp|h\.p\.?|cv|ch|pk|km|cavalli|caballos|chevaux|pferdestarken|hk|hp@)\b"
 )
+_TWO_POWERS = re.compile(r"\d{2,4}\s?(?:/|\|)\s?\d{2,4}|\d{2,4}\s?\(\d{2,4}\)")
 _POWER_IN_KW = {"kw": 1.0, "квт": 1.0, "bhp": KW_PER_HP, "hp": KW_PER_HP}
 
 
@@ -439,6 +440,8 @@ def read_power_kw(text: str, unit: str = "") -> int | None:
         for number in numbers
         if (match := _POWER.match(number.after))
     ]
+    if not marked and _TWO_POWERS.fullmatch(text.strip()):
+        numbers = numbers[:1]  # of a column "kW/PS" the first
     if not marked and (len(numbers) > 1 or _words(plain_text(text).casefold()) - {"e"}):
         raise Unreadable("not a power")
     number, found = next(
@@ -763,12 +766,19 @@ def read_owner_count(text: str, unit: str = "") -> int | None:
     return count
 
 
+_NUMBER_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7}
+
+
 def read_doors(text: str, unit: str = "") -> int | None:
     """``5``, ``4/5``, ``4 Doors``, ``>5``; of two numbers the larger. Excel makes ``4/5`` into ``04-May``."""
     plain = plain_text(text).casefold()
     if match := re.fullmatch(r"0?([2-6])[-/ .](mar|may|jul|mrz|mai|märz)[a-z]*", plain):
         return {"mar": 3, "mrz": 3, "mär": 3, "may": 5, "mai": 5, "jul": 7}[match[2][:3]]
     numbers = numbers_in(plain)
+    if not numbers and (
+        named := [_NUMBER_WORDS[word] for word in _words(plain.replace("_", " ")) if word in _NUMBER_WORDS]
+    ):
+        return max(named)  # FOUR_OR_FIVE
     if not numbers:
         raise Unreadable("no number in it")
     return max((_whole(number, 0, 9, "doors") for number in numbers), default=0) or None

@@ -210,9 +210,9 @@ def find_conventions(
     money = currency or named.currency or _currency_shown(columns, sample)
     has_price = any(column.field == "price" for column in columns)
     has_currency = any(column.field == "currency" for column in columns)
-    if has_price and not money and not has_currency and not _currency_of_language(columns):
+    if has_price and not money and not has_currency and not _currency_of_language(columns, market_currency):
         assumptions.append(f"prices name no currency: read as {market_currency}; say --currency if they are not")
-    if not money and (money := _currency_of_language(columns)):
+    if not money and (money := _currency_of_language(columns, market_currency)):
         assumptions.append(
             f"prices are read as {money}, by the language of the headings; say --currency if they are not"
         )
@@ -238,14 +238,32 @@ _HEADINGS_BY_CURRENCY = {  # bare headings that one country's language has
 }
 
 
-def _currency_of_language(columns: Sequence[Column]) -> str:
-    """The currency of the country whose language the headings are in, where that country has its own; else ''."""
+# Two of these say that prices are in euros, unless the language is spoken in the marketplace's own country too.
+_EURO_HEADINGS = frozenset(
+    bare(word)
+    for words in (
+        "kilometerstand laufleistung erstzulassung kraftstoff getriebe hersteller preis verkaufspreis",
+        "marque modele kilometrage carburant prix annee couleur carrosserie energie boite",
+        "modello chilometri alimentazione prezzo immatricolazione colore carrozzeria cambio chilometraggio",
+        "merk bouwjaar brandstof prijs kleur vraagprijs carrosserie",
+        "μαρκα μοντελο χιλιομετρα τιμη καυσιμο merkki malli hinta vuosimalli",
+    )
+    for word in words.split()
+)
+_ALSO_SPEAK_THEM = frozenset(["EUR", "CHF", "CAD", "MAD", "XOF", "XAF", "TND", "DZD"])
+
+
+def _currency_of_language(columns: Sequence[Column], market_currency: str) -> str:
+    """The currency of the country whose language the headings are in; '' where that is open."""
     if any(column.unit == "mil" for column in columns):
         return "SEK"
     headings = {bare(column.heading) for column in columns}
     n_words = {code: len(headings & words) for code, words in _HEADINGS_BY_CURRENCY.items()}
     code = max(n_words, key=lambda each: n_words[each])
-    return code if n_words[code] >= 2 else ""
+    if n_words[code] >= 2:
+        return code
+    is_euro = market_currency not in _ALSO_SPEAK_THEM and len(headings & _EURO_HEADINGS) >= 2
+    return "EUR" if is_euro else ""
 
 
 def _currency_shown(columns: Sequence[Column], sample: Sequence[Sequence[str]]) -> str:
@@ -256,6 +274,10 @@ def _currency_shown(columns: Sequence[Column], sample: Sequence[Sequence[str]]) 
             return column.currency
     shown = [
         code for column in prices for cells in sample
+        if column.index < len(cells) and (code := quantities.currency_in(cells[column.index]))
+    ]  # fmt: skip
+    shown = shown or [
+        code for column in columns if column.field == "currency" for cells in sample
         if column.index < len(cells) and (code := quantities.currency_in(cells[column.index]))
     ]  # fmt: skip
     if shown:
@@ -337,6 +359,10 @@ def _read_name(text: str) -> str:
 def _read_word(field: str, text: str) -> str | None:
     vocabulary = VOCABULARIES[field]
     value = vocabulary.read(text)
+    if value is None and field == "body" and bare(text) in phrases_of("any_car"):
+        return None
+    if value is None and (apart := _CAMEL_CASE.sub(" ", text)) != text:
+        value = vocabulary.read(apart)  # "EstateCar"
     if value is None and bare(text).replace(" ", "-") in OTHER_WORDS:
         return None
     if value is None:
@@ -344,6 +370,7 @@ def _read_word(field: str, text: str) -> str | None:
     return value
 
 
+_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 UNKNOWN_STATUS = "not a known status, so the car is not put on sale"
 
 
@@ -373,11 +400,12 @@ def _read_flag(yes: str, no: str, text: str) -> str:
 
 
 _VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
+_VIN_LABEL = re.compile(r"^(?:VIN|FIN|CHASSIS(?:NO)?)[.:#]+")
 
 
 def read_vin(text: str) -> str:
     """17 letters and digits, without I, O and Q; shorter numbers of old cars' frames stay as they are written."""
-    vin = re.sub(r"[\s-]", "", clean_text(text)).upper()
+    vin = _VIN_LABEL.sub("", re.sub(r"[\s-]", "", clean_text(text)).upper())
     if len(set(vin)) < 4:
         raise Unreadable("not a vehicle identification number")
     if len(vin) == 17 and not _VIN.fullmatch(vin):
@@ -419,9 +447,17 @@ def _read_tags(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag for tag in tags if tag and not is_missing(tag)))[:MAX_TAGS]
 
 
+_ADDRESS_IN_QUOTES = re.compile(r"(?:https?:)?//[^\s\"'<>\\|;]+")
+
+
 def _read_addresses(at_most: int, max_length: int, text: str) -> tuple[str, ...]:
     """The valid addresses of a cell, in their order; what is none is left out."""
-    pieces = [piece.strip("\"'[]{}") for piece in re.split(r"[\s;|]+|,(?=\s*[\"']?(?:https?:)?//)|,\s", text.strip())]
+    text = text.strip().replace("&amp;", "&")
+    if "<" in text or '"' in text:  # mark-up, or JSON
+        pieces = _ADDRESS_IN_QUOTES.findall(text) or [text]
+    else:
+        pieces = re.split(r"[\s;|]+|,(?=\s*'?(?:https?:)?//)|,\s", text)
+    pieces = [piece.strip("\"'[]{}") for piece in pieces]
     addresses = [f"https:{piece}" if piece.startswith("//") else piece for piece in pieces]
     found = tuple(
         dict.fromkeys(address for address in (each.rstrip(",") for each in addresses) if is_web_address(address))
@@ -454,6 +490,11 @@ def _read_price(currency_of_column: str, unit: str, text: str) -> Money | None:
     return Money(
         round(amount, 2), money.currency or currency_of_column, money.vat or ("netto" if unit == "net" else "")
     )
+
+
+def _read_vat_status(text: str) -> str:
+    """The word by which a column says that value added tax comes on top of the price: ``Plus VAT``, ``net``."""
+    return quantities.vat_on_top(text.casefold()) if not text.isdecimal() else ""
 
 
 def _read_tax(text: str) -> Decimal | None:
@@ -543,6 +584,7 @@ _READERS: dict[str, Callable[[str], Any]] = {  # fields whose cells mean the sam
     "seats": quantities.read_seats,
     "owner_count": quantities.read_owner_count,
     "annual_tax": _read_tax,
+    "vat_status": _read_vat_status,
     "url": _read_url,
     "registration_month": quantities.read_month_of_year,
     "place": _read_place,
@@ -565,7 +607,8 @@ _Read = Callable[[str], tuple[Any, str]]  # text -> (value or None, reason or ''
 def _by_field(columns: Sequence[Column]) -> dict[str, list[Column]]:
     """The columns of each field, the one that is asked first at the front."""
     by_field: dict[str, list[Column]] = {}
-    for column in sorted(columns, key=lambda column: (column.rank, column.index)):
+    # A price without tax is asked last: where one with tax stands beside it, nothing has to be added.
+    for column in sorted(columns, key=lambda column: (column.unit == "net", column.rank, column.index)):
         by_field.setdefault(column.field, []).append(column)
     return by_field
 
@@ -608,7 +651,9 @@ class RowReader:
         ]  # fmt: skip
         self._families = {column.field for column in columns if column.is_repeated}
         self._readers = {
-            column.index: _remembering(self._reader_of(column), is_text=column.field in TEXT_FIELDS)
+            column.index: _remembering(
+                self._reader_of(column), is_text=column.field in TEXT_FIELDS, is_status=column.field == "status"
+            )
             for column in columns
         }
         self._with_condition = [column for column in self._by_field.get("tags", ()) if says_condition(column.heading)]
@@ -713,7 +758,7 @@ class RowReader:
                     return reason
         if (title := values.get("title", "")) and not values.get("model") and (reason := no_car_by_title(title)):
             return reason
-        named = any(values.get(field) for field in ("make", "model", "title", "external_id", "vin"))
+        named = any(values.get(field) for field in ("make", "title", "vin"))
         if not named and any(bare(cell) in phrases_of("totals") for cell in cells):
             return "a sum, not a car"
         return ""
@@ -876,6 +921,7 @@ class RowReader:
                 yield "price", partial(_read_price, "", "")
             elif (money := _money_or_none(text)) is None or money.amount <= STRAY_TAX_UP_TO:
                 yield "annual_tax", _read_tax
+        yield from self._under_type(column, text)
         if word_field := "body" if column.field == "vin" else field_of_word(text):  # "chassi" is the body in Sweden
             yield word_field, partial(_read_word, word_field)
         if quantities.has_consumption_unit(text):
@@ -888,6 +934,13 @@ class RowReader:
             yield "engine", quantities.read_engine_l
         if column.field == "mileage" and column.is_repeated and "consumption" not in self._by_field:
             yield "consumption", partial(quantities.read_consumption_l_100km, unit=habits.consumption_unit)
+
+    def _under_type(self, column: Column, text: str) -> Iterable[tuple[str, Callable[[str], Any]]]:
+        """What "type" and "status" head too: the condition, and in the Netherlands the trim."""
+        if column.field in ("body", "status") and VOCABULARIES["condition"].exact(text):
+            yield "condition", partial(_read_word, "condition")
+        if column.field == "body" and _ENGINE_FIRST.match(text) and "variant" not in self._by_field:
+            yield "variant", partial(_read_line, TITLE_LENGTH)
 
     # -- records of the wrong length
     def _fit(self, cells: list[str], problems: list[RowProblem], recovered: list[str]) -> list[str] | None:
@@ -963,6 +1016,7 @@ class RowReader:
             column.index < len(cells)
             and not is_missing(quantities.plain_spaces(cells[column.index]))
             and bare(cells[column.index]) not in self._words.get("status", {})
+            and not VOCABULARIES["condition"].exact(cells[column.index])
             for column in self._by_field.get("status", ())
         )
         return "draft" if is_unknown else values.get("status", "")
@@ -1018,6 +1072,8 @@ class RowReader:
         candidates = [code for code in (values.get("currency"), self._conventions.currency) if code]
         try:
             currency = quantities.settle_currency(money.currency or candidates[0], candidates)
+            if not money.vat and (vat := values.get("vat_status")):
+                money = replace(money, vat=vat)
             return Money(self._with_vat(money, currency, problems, recovered), currency)
         except Unreadable as reason:
             heading = next((column.heading for column in self._by_field.get("price", [])), "price")
@@ -1054,13 +1110,18 @@ class RowReader:
         return self._delimiter.join(cell.strip() for cell in cells)[:255]
 
 
-def _remembering(read: Callable[[str], Any], *, is_text: bool = False) -> _Read:
-    """Cells repeat: remember what each text meant. Bounded, so that a column of prose does not fill the memory."""
+def _remembering(read: Callable[[str], Any], *, is_text: bool = False, is_status: bool = False) -> _Read:
+    """Cells repeat: remember what each text meant. Bounded, so that a column of prose does not fill the memory.
+
+    ``is_status``: "not available" says what has become of a car, and not that nothing is known.
+    """
     known: dict[str, tuple[Any, str]] = {}
 
     def remembered(text: str) -> tuple[Any, str]:
         result = known.get(text)
-        if result is None:
+        if result is None and is_status and (status := STATUS.exact(text)):
+            result = status, ""
+        elif result is None:
             result = _attempt(read, text) if is_text or len(text) <= LONGEST_VALUE else (None, "too long to be a value")
             if len(text) <= 100:
                 if len(known) >= CACHE_SIZE:
@@ -1098,11 +1159,16 @@ def no_car_by_category(text: str) -> str:
     return "no car: a part" if any(level in phrases_of("parts") for level in levels) else ""
 
 
-_SET_OF = re.compile(r"^(?:\d+ ?x |set of |pair of |satz |jeu de |juego de )?(?:\d+ )?")
+_SET_OF = re.compile(
+    r"^(?:\d+ ?x |set of |pair of |satz |jeu de |juego de )?(?:\d+ )?(?:(?:inch|zoll|pouces|pollici|pulgadas|tum) )?"
+)
+_ENGINE_FIRST = re.compile(r"\s*\d[.,]\d\b")
 
 
 def no_car_by_title(title: str) -> str:
     """Why a heading offers no car, by its first words: ``Wohnwagen Hobby``, ``4 x alloy wheels``; '' when it may."""
+    if bare(title).partition(" ")[0] in WANTED_WORDS:
+        return "an advert asking for a car, not offering one"
     words = _SET_OF.sub("", bare(title)).split()
     for n_words in (3, 2, 1):
         start = " ".join(words[:n_words])

@@ -1,0 +1,71 @@
+"""Small files of kinds that suppliers send: what one row of each must give, field by field."""
+
+from decimal import Decimal
+
+import pytest
+
+from catalog.imports.reading import ImportOptions, open_reading
+
+FORD = "id,make,model,price"
+KINDS = {  # text of the file -> fields of its first row; a list of fields: of its rows
+    "a gross price beside a net one": ("id;Marke;Modell;Preis netto;Preis brutto\n1;VW;Crafter;10000;11900\n", {"price": 11900}),  # noqa: E501
+    "tax in a column": (f'{FORD},VAT\n1,Ford,Transit,"£10,000",Plus VAT\n', {"price": 12000}),
+    "tax included in a column": (f'{FORD},VAT\n1,Ford,Transit,"£10,000",Inc VAT\n', {"price": 10000}),
+    "units by the currency's column": (
+        f"{FORD},currency,mileage\n1,Ford,Focus,9000,EUR,92000\n", {"mileage_km": 92000, "currency": "EUR"},
+    ),
+    "euros by the language": ("id;Marque;Modèle;Prix;Kilométrage\n1;DS;DS 4;27990;28500\n", {"currency": "EUR"}),
+    "not available is a status": (f"{FORD},status\n1,Ford,Focus,8001,not available\n", {"status": "withdrawn"}),
+    "no disponible is a status": (f"{FORD},status\n1,Ford,Focus,8001,non disponible\n", {"status": "withdrawn"}),
+    "a condition under status": (f"{FORD},vehicle.status\n1,Ford,Focus,8001,used\n", {"status": "", "condition": "used"}),  # noqa: E501
+    "a condition under type": (f"{FORD},Type\n1,Ford,Focus,8001,New\n", {"condition": "new", "body": ""}),
+    "a trim under type": (
+        "id;merk;model;prijs;Type\n1;VW;Golf;8001;1.0 TSI Comfortline\n",
+        {"built_title": "Volkswagen Golf 1.0 TSI Comfortline"},
+    ),
+    "model and trim in one description": (
+        "id,make,Model Description,price\n1,Nissan,Qashqai 1.3 Tekna,8001\n", {"model": "Qashqai"},
+    ),
+    "kW/PS": ("id;Marke;Modell;Preis;kW/PS\n1;VW;Golf;8001;110/150\n", {"power_kw": 110}),
+    "words for numbers": (f"{FORD},doors\n1,Ford,Focus,8001,FOUR_OR_FIVE\n", {"doors": 5}),
+    "codes in camel case": (f"{FORD},body\n1,Ford,Focus,8001,EstateCar\n", {"body": "estate"}),
+    "a labelled VIN": (f"{FORD},VIN\n1,Ford,Focus,8001,VIN: WF0AXXWPMA1234560\n", {"vin": "WF0AXXWPMA1234560"}),
+    "photos as JSON": (
+        f'{FORD},photos\n1,Ford,Focus,8001,"[{{""url"":""https://d.example/1.jpg""}},{{""url"":""https://d.example/2.jpg""}}]"\n',
+        {"photos": ("https://d.example/1.jpg", "https://d.example/2.jpg")},
+    ),
+    "photos as mark-up": (
+        f'{FORD},photos\n1,Ford,Focus,8001,"<img src=""https://d.example/1.jpg?a=1&amp;b=2"">"\n',
+        {"photos": ("https://d.example/1.jpg?a=1&b=2",)},
+    ),
+    "a Finnish file": (
+        "Ilmoitusnumero;Merkki;Malli;Vuosimalli;Mittarilukema;Hinta;Käyttövoima\n1;Toyota;Auris;2016;98 000;11900;Bensiini\n",  # noqa: E501
+        {"make": "Toyota", "year": 2016, "mileage_km": 98000, "currency": "EUR", "fuel": "petrol"},
+    ),
+    "a Portuguese month": (
+        "id;Marca;Modelo;Ano;Mês;Preço\n1;Renault;Clio;2017;9;8001\n", {"first_registration": 201709},
+    ),
+    "the sum of a stock list": ("Stock,Make,Model,Price\n1,Ford,Focus,8995\nTotal,,,8995\n", [{"price": 8995}]),
+    "a sum under model": ("Nr;Marke;Modell;Preis\n1;Ford;Focus;8995\n;;Gesamt;8995\n", [{"price": 8995}]),
+    "parts and requests by title": (
+        "id,category,title,price\n1,Cars,4 x 17 inch alloy wheels,200\n2,Cars,Wanted: Ford Fiesta,500\n3,Cars,2018 Ford Focus,8995\n",  # noqa: E501
+        [{"model": "Focus", "price": 8995}],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_of_file_gives_the_values_of_the_trade(tmp_path, settings, kind):
+    settings.MARKET_CURRENCY = "GBP"
+    text, expected = KINDS[kind]
+    path = tmp_path / "stock.csv"
+    path.write_text(text, encoding="utf-8")
+
+    with open_reading(path, ImportOptions()) as reading:
+        rows = [row for record in reading.rows if (row := reading.reader.read(record.cells).row) is not None]
+
+    if isinstance(expected, list):
+        assert len(rows) == len(expected)
+    for row, fields in zip(rows, expected if isinstance(expected, list) else [expected], strict=False):
+        got = {name: getattr(row, name) for name in fields}
+        assert {name: int(value) if isinstance(value, Decimal) else value for name, value in got.items()} == fields
