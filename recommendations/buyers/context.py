@@ -96,6 +96,7 @@ class BuyerContext:
             history=self.history,
             location=location or self.location,
             is_personal=self.is_personal,
+            n_cars=len(self.opened_ids),
         )
 
 

@@ -82,6 +82,7 @@ def buyer_features_at(
             history=histories.get(buyer_id, nothing),
             location=locations.get(buyer_id),
             is_personal=buyer_id in tastes,
+            n_cars=len(histories.get(buyer_id, nothing)[0]),
         )
         for buyer_id in buyer_ids.tolist()
     }

@@ -29,11 +29,13 @@ SILENT = "other"  # the value of any category that is not worth saying
 CATEGORIES = ("make", "model", *(category.name for category in attributes.CATEGORIES), "seller")
 
 SIMILAR_BUYERS, CONGESTION, BASE = "similar buyers", "crowding", "base"
+UTILITY_CURVE = "utility curve"  # what utility adds beyond its weight, which no feature of the car has a share in
 LABELS = {
     "consumption": "Fuel consumption", "engine": "Engine size", "seller": "Kind of seller",
     "title": "Words of the title", SIMILAR_BUYERS: "What similar buyers like",
     **{term.name: term.label for term in SCORE_TERMS},
-    CONGESTION: "Buyers interested already", BASE: "Base, the same for every car",
+    CONGESTION: "Buyers interested already", UTILITY_CURVE: "Utility, beyond its weight",
+    BASE: "Base, the same for every car",
 }  # fmt: skip
 
 

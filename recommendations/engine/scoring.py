@@ -1,6 +1,7 @@
 """The score of a listing for a buyer: a short sum that can be explained.
 
-``score = sum of weight * (term - mean) / deviation`` over named terms. The terms are what is known about a listing in
+``score = sum of weight * (term - mean) / deviation`` over named terms, and of what the curve of a term adds where one
+was learned (``term_curves``). The terms are what is known about a listing in
 plain units (``score_terms``); standardising makes their weights comparable; the weights are
 learned from what buyers really chose (``learn_score``). Each term's share of a score is its summand, so a breakdown
 adds up to the score by construction.
@@ -21,6 +22,7 @@ from recommendations.engine import logit
 from recommendations.engine.arrays import Array, Floats, Integers
 from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.score_terms import DEFAULT_WEIGHTS, DEFAULT_WEIGHTS_FOR_COLD_BUYERS, TERMS, UTILITY
+from recommendations.engine.term_curves import TermCurves
 
 # The columns of a score, and what stands there for a term that it does not have: nothing added, whatever its value.
 SCORE_COLUMNS = {"weights": 0.0, "means": 0.0, "deviations": 1.0}
@@ -151,12 +153,14 @@ class LinearScore:
         names: The terms, in the order of the arrays below.
         weights: What one standard deviation of a term is worth in the score, shape (n_terms,).
         means, deviations: Of each term over the choices it was learned from, shape (n_terms,); deviations > 0.
+        curves: What is added beyond the weights, of the same terms; None: nothing.
     """
 
     names: tuple[str, ...]
     weights: NDArray[np.float64]
     means: NDArray[np.float64]
     deviations: NDArray[np.float64]
+    curves: TermCurves | None = None
 
     def __post_init__(self) -> None:
         for name in ("weights", "means", "deviations"):
@@ -166,6 +170,8 @@ class LinearScore:
             object.__setattr__(self, name, values)
         if not (self.deviations > 0).all():
             raise ValueError("deviations must be positive")
+        if self.curves is not None and len(self.curves.values) != len(self.names):
+            raise ValueError(f"{len(self.curves.values)} curves do not go with {len(self.names)} terms")
 
     @classmethod
     def default(cls, weights: Mapping[str, float] = DEFAULT_WEIGHTS) -> LinearScore:
@@ -177,40 +183,55 @@ class LinearScore:
     def default_for_cold_buyers(cls) -> LinearScore:
         return cls.default(DEFAULT_WEIGHTS_FOR_COLD_BUYERS)
 
-    def breakdown(self, terms: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+    def breakdown(self, terms: Mapping[str, ArrayLike], n_cars: ArrayLike = 0) -> NDArray[np.float64]:
         """Each term's part of each score, shape (n_listings, n_terms), in the order of ``names``.
 
         Args:
             terms: Values by name, each of shape (n_listings,). A term left out counts as average, as does nan.
+            n_cars: How many cars the buyer dealt with lately, one number or shape (n_listings,); curves read it.
 
         Raises:
             ValueError: If a name is unknown, lengths disagree, or a value is infinite.
         """
-        return self.weights * _standardised(_table(terms, self.names), self.means, self.deviations)
+        table = _table(terms, self.names)
+        parts = self.weights * _standardised(table, self.means, self.deviations)
+        return parts if self.curves is None else parts + self.curves.added(table, n_cars)
 
-    def score(self, terms: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
-        """Score of each listing, shape (n_listings,): higher is better. Raises as ``breakdown``."""
-        scores: NDArray[np.float64] = self.breakdown(terms).sum(axis=1)
+    def score(self, terms: Mapping[str, ArrayLike], n_cars: ArrayLike = 0) -> NDArray[np.float64]:
+        """Score of each listing, shape (n_listings,): higher is better. Arguments and errors as of ``breakdown``."""
+        scores: NDArray[np.float64] = self.breakdown(terms, n_cars).sum(axis=1)
         return scores
 
+    def curve_of(self, name: str, values: NDArray[np.float64], n_cars: ArrayLike = 0) -> NDArray[np.float64]:
+        """What values of one term add to the score beyond its weight, same shape."""
+        if self.curves is None:
+            return np.zeros(values.shape)
+        return self.curves.of_terms([self.names.index(name)]).added(values[..., None], n_cars)[..., 0]
+
+    def without_curves(self) -> LinearScore:
+        """The weights alone."""
+        return replace(self, curves=None)
+
     def scale_of(self, name: str) -> float:
-        """What one unit of a term is worth in the score."""
+        """What one unit of a term is worth in the score, by its weight alone."""
         at = self.names.index(name)
         return float(self.weights[at] / self.deviations[at])
 
     def mean_of(self, name: str) -> float:
-        """The value of a term that adds nothing to the score."""
+        """The value of a term that adds nothing to the score, by its weight alone."""
         return float(self.means[self.names.index(name)])
 
     def with_weights(self, overrides: Mapping[str, float]) -> LinearScore:
-        """The same score with some weights set by hand: a placement's boosts.
+        """The same score with some weights set by hand: a placement's boosts. Such a term has no curve.
 
         Raises:
             ValueError: If a name is unknown or a weight is not finite.
         """
         _check_names(overrides, self.names)
         weights = [overrides.get(name, weight) for name, weight in zip(self.names, self.weights, strict=True)]
-        return replace(self, weights=np.array(weights, dtype=np.float64))
+        kept = [-1 if name in overrides else position for position, name in enumerate(self.names)]
+        curves = self.curves.of_terms(kept) if self.curves is not None and overrides else self.curves
+        return replace(self, weights=np.array(weights, dtype=np.float64), curves=curves)
 
     def only(self, names: Collection[str]) -> LinearScore:
         """The same score with every other term switched off."""
@@ -223,6 +244,7 @@ class LinearScore:
             "weights": self.weights,
             "means": self.means,
             "deviations": self.deviations,
+            **({} if self.curves is None else self.curves.to_arrays()),
         }
 
     @classmethod
@@ -231,7 +253,8 @@ class LinearScore:
 
         A term that was not known when the score was learned weighs 0; a stored term that is none any more is ignored.
         """
-        stored = cls(tuple(str(name) for name in arrays["names"]), *(arrays[name] for name in SCORE_COLUMNS))
+        names, curves = tuple(str(name) for name in arrays["names"]), TermCurves.from_arrays(arrays)
+        stored = cls(names, *(arrays[name] for name in SCORE_COLUMNS), curves)
         return stored.over(terms)
 
     def over(self, terms: tuple[str, ...]) -> LinearScore:
@@ -241,7 +264,8 @@ class LinearScore:
             np.array([getattr(self, column)[at[name]] if name in at else absent for name in terms])
             for column, absent in SCORE_COLUMNS.items()
         ]
-        return LinearScore(terms, *columns)
+        curves = self.curves and self.curves.of_terms([at.get(name, -1) for name in terms])
+        return LinearScore(terms, *columns, curves)
 
 
 @dataclass(frozen=True)
@@ -303,8 +327,8 @@ def learn_score(
     bounds (Byrd et al. 1995).
     """
     config = config or ScoreConfig()
-    sets, means, deviations = _as_sets(terms, chosen, weights, available, positions)
-    return LinearScore(TERMS, _most_likely(sets, config)[:-1], means, deviations)
+    sets, means, deviations = as_sets(terms, chosen, weights, available, positions)
+    return LinearScore(TERMS, most_likely(sets, config)[:-1], means, deviations)
 
 
 def terms_that_do_not_help(
@@ -328,7 +352,7 @@ def terms_that_do_not_help(
     Source: backward elimination by two-fold cross-validation.
     """
     config = config or ScoreConfig()
-    sets, _, _ = _as_sets(terms, chosen, None, available, positions)
+    sets, _, _ = as_sets(terms, chosen, None, available, positions)
     if len(sets) < FEWEST_CHOICES_TO_DROP:
         return config.switched_off
     _, codes = np.unique(np.asarray(buyer_ids), return_inverse=True)
@@ -351,13 +375,13 @@ def _cross_fit(sets: ChoiceSets, halves: NDArray[np.bool_], config: ScoreConfig)
     """Log-likelihood of each half of the choices under the weights that the other half teaches, summed up."""
     total = 0.0
     for is_tested in (halves, ~halves):
-        weights = _most_likely(sets.take(~is_tested), config)
+        weights = most_likely(sets.take(~is_tested), config)
         fit, _ = logit.log_likelihood(logit.stack([sets.take(is_tested)]), weights[None])
         total += float(fit[0])
     return total
 
 
-def _as_sets(
+def as_sets(
     terms: Mapping[str, ArrayLike],
     chosen: ArrayLike,
     weights: ArrayLike | None,
@@ -389,7 +413,7 @@ def _log_positions(positions: ArrayLike | None, is_offered: NDArray[np.bool_]) -
     return _standardised(depth, *_scales(depth[is_offered]))
 
 
-def _most_likely(sets: ChoiceSets, config: ScoreConfig) -> NDArray[np.float64]:
+def most_likely(sets: ChoiceSets, config: ScoreConfig) -> NDArray[np.float64]:
     """Weights of the terms, and of the position at the end."""
     off = config.switched_off
     prior = np.array([*(0.0 if name in off else config.prior[name] for name in TERMS), 0.0])

@@ -174,6 +174,7 @@ class BuyerFeatures:
         history: Archetype codes of what they dealt with lately, and how strongly, newest first, same length.
         location: Latitude and longitude, where known.
         is_personal: False for a cold buyer, whose score weighs the terms differently.
+        n_cars: How many cars they dealt with lately, at most as many as ``history`` is read from.
     """
 
     weights: NDArray[np.float64]
@@ -181,6 +182,7 @@ class BuyerFeatures:
     history: tuple[NDArray[np.integer], NDArray[np.float64]] = field(default_factory=empty_history)
     location: tuple[float, float] | None = None
     is_personal: bool = True
+    n_cars: int = 0
 
     def __post_init__(self) -> None:
         weights = np.atleast_2d(np.asarray(self.weights, dtype=np.float64))
@@ -250,7 +252,7 @@ def score_rows(
     used = score or ranker.score_for(is_personal=buyer_features.is_personal)
     utilities, tastes = buyer_features.utilities(market.listing_features.vectors[at])
     terms = {UTILITY: utilities, **buyer_terms(ranker, market.listing_features, buyer_features, at), **market.terms(at)}
-    parts = used.breakdown(terms)
+    parts = used.breakdown(terms, buyer_features.n_cars)
     return Scored(parts.sum(axis=1), parts, used.names, tastes)
 
 

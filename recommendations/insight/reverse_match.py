@@ -133,7 +133,7 @@ def scores_of(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores of the sampled cars, shape (n_cars, n_buyers), and of the listing, shape (n_buyers,)."""
     ranker, market_statistics = listing_index.ranker, current_market_statistics()
-    score = ranker.score_for(is_personal=True)
+    score = ranker.score_for(is_personal=True).without_curves()  # a curve differs from buyer to buyer
     none, one = score.breakdown({UTILITY: [0.0, 1.0]}).sum(axis=1)
     market = listing_index.market(market_statistics.as_of, market_statistics.demand)
     table = table_of([listing])

@@ -16,7 +16,7 @@ from catalog.models import Listing
 from recommendations.engine.encoder import ListingTable
 from recommendations.engine.prices import MarketPrice
 from recommendations.engine.ranker import Ranker
-from recommendations.engine.reasons import BASE
+from recommendations.engine.reasons import BASE, UTILITY_CURVE
 from recommendations.engine.score_terms import UTILITY, great_circle_km
 from recommendations.engine.stock import FOREVER
 from recommendations.engine.terms import ListingFeatures
@@ -45,8 +45,9 @@ def explain(listings: Sequence[Listing], scorer: Scorer | None) -> list[Explanat
     """For each listing what everything adds to its score, and what a reason may mention.
 
     The values of a breakdown add up to the score. Utility is split by the features of the car, under the taste of the
-    household that likes it best; ``BASE`` is what does not depend on the car: where the score has its zero. Without a
-    scorer, before any ranker is live, there is no score to break down.
+    household that likes it best; ``BASE`` is what does not depend on the car: where the score has its zero; and
+    ``UTILITY_CURVE`` is what the curve of utility adds, where there is one. Without a scorer, before any ranker is
+    live, there is no score to break down.
     """
     if scorer is None or not listings:
         return [Explanation({}, facts_of(listing)) for listing in listings]
@@ -56,12 +57,13 @@ def explain(listings: Sequence[Listing], scorer: Scorer | None) -> list[Explanat
     listing_features = listing_features_of(listings, table, ranker, ranges)
     scored = scorer.score_listings(listing_features, [listing.pk for listing in listings])
     features = features_of(table, listing_features, scored.tastes, scorer)
+    of_curve = utility_curve_of(listing_features, scorer)
     appraised = ranker.prices.appraise(table, ranges)
     evidence = evidence_of(scorer.buyer_context)
     others = [(name, scored.parts[:, at]) for at, name in enumerate(scored.names) if name != UTILITY]
     return [
         Explanation(
-            {**features[row], **{name: float(values[row]) for name, values in others}},
+            {**features[row], **of_curve[row], **{name: float(values[row]) for name, values in others}},
             {**facts_of(listing, scorer, evidence), "is_below_market": market is not None and market.label == "good"},
             market,
         )
@@ -83,6 +85,15 @@ def features_of(
         for row, values in zip(rows.tolist(), parts.values, strict=True):
             breakdowns[row] = {**dict(zip(parts.names, (scale * values).tolist(), strict=True)), BASE: float(base)}
     return breakdowns
+
+
+def utility_curve_of(listing_features: ListingFeatures, scorer: Scorer) -> list[Breakdown]:
+    """What the curve of utility adds to each score; nothing where the score has no curves."""
+    if scorer.score.curves is None:
+        return [{} for _ in range(len(listing_features))]
+    utilities, _ = scorer.buyer_features.utilities(listing_features.vectors)
+    added = scorer.score.curve_of(UTILITY, utilities, scorer.buyer_features.n_cars)
+    return [{UTILITY_CURVE: value} for value in added.tolist()]
 
 
 def listing_features_of(

@@ -105,7 +105,11 @@ class Scorer:
             ],
             axis=1,
         )
-        return scored.scores[:, None] + self.score.scale_of(UTILITY) * (drawn - known[:, None])
+        by_weight = self.score.scale_of(UTILITY) * (drawn - known[:, None])
+        drawn_curve, known_curve = (
+            self.score.curve_of(UTILITY, values, self.buyer_features.n_cars) for values in (drawn, known)
+        )
+        return scored.scores[:, None] + by_weight + drawn_curve - known_curve[:, None]
 
     def sample_posterior(self, rng: np.random.Generator, n_draws: int = 1) -> list[BuyerFeatures]:
         """What the buyer may as well want: each taste drawn from what is believed of it, so many times."""

@@ -364,8 +364,11 @@ def lists_in_market(
 def _rough_score(
     snapshot: ListingSnapshot, market: Market, case: HeldOut, *, is_personal: bool
 ) -> tuple[float, NDArray[np.float64]]:
-    """What one unit of utility is worth in the score, and what the market adds to that of each candidate."""
-    score = snapshot.ranker.score_for(is_personal=is_personal)
+    """What one unit of utility is worth in the score, and what the market adds to that of each candidate.
+
+    By the weights alone: it only picks the candidates that are scored.
+    """
+    score = snapshot.ranker.score_for(is_personal=is_personal).without_curves()
     none, one = score.breakdown({UTILITY: [0.0, 1.0]}).sum(axis=1)
     return one - none, score.breakdown(market.terms(case.candidate_rows)).sum(axis=1)
 

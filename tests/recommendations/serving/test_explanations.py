@@ -10,7 +10,8 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from recommendations.buyers.context import load_buyer_context
 from recommendations.buyers.refresh import refresh_preferences
-from recommendations.engine.reasons import BASE, operator_breakdown
+from recommendations.engine.ranker import Ranker
+from recommendations.engine.reasons import BASE, UTILITY_CURVE, operator_breakdown
 from recommendations.engine.score_terms import ARCHETYPE, DEAL, DEMAND, DISTANCE, FRESHNESS
 from recommendations.listings.embedding import embed_listings
 from recommendations.listings.index import borrow_index
@@ -22,6 +23,7 @@ from recommendations.serving.ranking import rank
 from recommendations.serving.scorer import CONGESTION
 from tests.factories import BuyerFactory, InteractionFactory
 from tests.markets import crossed_market, trained_market, view
+from tests.recommendations.engine.test_boosting import random_score
 
 pytestmark = pytest.mark.django_db
 
@@ -99,6 +101,21 @@ def test_the_lines_add_up_where_the_stock_is_larger_than_the_listing_index(marke
     with borrow_index() as listing_index:
         assert not listing_index.is_complete
     assert_adds_up(ListRequest(buyer=buyer, k=20))
+
+
+@pytest.mark.parametrize("most_listings", [None, 10], ids=["index", "pgvector"])
+def test_the_lines_of_a_random_score_with_curves_add_up(market, settings, monkeypatch, most_listings):
+    settings.WINDOW_MAX_LISTINGS = most_listings or settings.WINDOW_MAX_LISTINGS
+    embed_listings(list(Listing.objects.values_list("pk", flat=True)))
+    score = random_score(5)
+    monkeypatch.setattr(Ranker, "score_for", lambda ranker, *, is_personal: score)
+    Placement.objects.update(boosts={})
+    buyer = BuyerFactory(latitude=50, longitude=10)
+    view(buyer, *market.bmws[:4])
+    request = ListRequest(buyer=buyer, k=20)
+    assert_adds_up(request)
+    assert any(item.terms[UTILITY_CURVE] for item in recommend(request).items)
+    assert load_buyer_context(buyer).buyer_features().n_cars == 4
 
 
 def test_every_term_has_its_line(market):
