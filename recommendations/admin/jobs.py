@@ -98,7 +98,7 @@ class TrainingRunAdmin(JobAdmin):
             "What it learns from",
             {"fields": [("history_days", "prior_buyers"), ("events_per_buyer", "sampled_alternatives")]},
         ),
-        ("How it learns", {"fields": [("held_back_share", "archetype_half_life_days"), "seed"]}),
+        ("How it learns", {"fields": [("held_back_share", "archetype_half_life_days"), ("term_curves", "seed")]}),
     ]
 
     @display(description="Run", ordering="pk")

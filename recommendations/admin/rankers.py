@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from console.formats import NONE, ago, badge, link_to, table
 from console.pages import ReadOnlyAdmin, go_to, planned_rows
-from recommendations.admin import promotion
+from recommendations.admin import promotion, version_curves
 from recommendations.admin.comparison import ComparisonPage
 from recommendations.admin.figures import side_by_side
 from recommendations.admin.gate_drawing import verdict_drawn
@@ -52,6 +52,7 @@ class RankerVersionAdmin(ReadOnlyAdmin):
         (None, {"fields": [("status_badge", "gate_badge"), "note"]}),
         ("Gate: is it as good as the version that was live?", {"fields": ["gate_reason", "gate_table"]}),
         ("How good it was on the last part of the log", {"fields": ["metric_table"]}),
+        ("Curves of the terms, beside their weights", {"fields": ["curve_verdicts", "curves"]}),
         ("What it learned from", {"fields": [("listings", "events", "buyers"), "last_interaction_id"]}),
         ("What it holds", {"fields": [("vector_count", "artifact_size"), "training_runs"]}),
         ("When and who", {"fields": [("created_at", "promoted_at", "promoted_by", "retired_at")]}),
@@ -125,6 +126,14 @@ class RankerVersionAdmin(ReadOnlyAdmin):
             return "Not measured: it takes events from before and after a moment."
         asked = f"{version.metrics.get('n_buyers', 0):,} buyers, {version.metrics.get('n_candidates', 0):,} cars"
         return table(["", *rankers], rows, caption=f"Asked about {asked}.")
+
+    @display(description="Where they are better")
+    def curve_verdicts(self, version: RankerVersion) -> str | SafeString:
+        return version_curves.verdicts(version)
+
+    @display(description="Curves")
+    def curves(self, version: RankerVersion) -> str | SafeString:
+        return version_curves.drawings(version)
 
     @display(description="Listing vectors")
     def vector_count(self, version: RankerVersion) -> str:

@@ -6,11 +6,16 @@ from dataclasses import asdict
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminIntegerFieldWidget, UnfoldBooleanSwitchWidget
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from recommendations.exceptions import TrainingRefused
 from recommendations.models import TrainingRun
-from recommendations.training.runs import TrainingParameters
+from recommendations.training.runs import OFF, WHERE_BETTER, TrainingParameters
 
 USUAL = asdict(TrainingParameters())
 YEARS = 10 * 365
@@ -84,6 +89,14 @@ class TrainingRunForm(forms.ModelForm):  # type: ignore[type-arg] # no generic a
         low=0.1,
         high=float(YEARS),
     )
+    term_curves = forms.ChoiceField(
+        label="Curves of the score's terms",
+        choices=[(WHERE_BETTER, "Where they are better"), (OFF, "Never")],
+        initial=USUAL["term_curves"],
+        widget=UnfoldAdminSelectWidget,
+        help_text="Beside its weight, a term may have a curve, which follows a taste that no straight line does. It is "
+        "used where it foretells choices better than the weight alone, beyond chance. Usually: where they are better.",
+    )
     seed = whole("seed", "Seed", "The same seed on the same log learns the same.", low=0, high=LARGEST_SEED)
 
     class Meta:
@@ -99,7 +112,7 @@ class TrainingRunForm(forms.ModelForm):  # type: ignore[type-arg] # no generic a
     def clean(self) -> dict[str, Any]:
         """Refused here, rather than by the worker minutes later."""
         cleaned = super().clean() or self.cleaned_data
-        given = {name: cleaned[name] for name in USUAL if cleaned.get(name) is not None}
+        given = {name: cleaned[name] for name in USUAL if cleaned.get(name) not in (None, "")}
         if not self.errors:
             try:
                 self.instance.parameters = asdict(TrainingParameters.from_json(given))

@@ -54,6 +54,7 @@ from recommendations.models import VECTOR_DIMENSIONS, EventKind, RankerVersion, 
 from recommendations.models.artifacts import load_ranker, save_ranker
 from recommendations.training.cluster import Executor, InProcess, executor
 from recommendations.training.co_views import co_views_in
+from recommendations.training.curves_gate import judge_curves
 from recommendations.training.dataset import PartedEvents, read_parted
 from recommendations.training.gate import FEWEST_BUYERS, Code, GateFigures, Verdict, decide
 from recommendations.training.held_out import OURS, K, Tested, compare_with, held_out_lists, snapshot_of
@@ -70,6 +71,7 @@ BUYERS_FOR_TEST = 150  # a prior for the test alone need not be the best there i
 FACTOR_NORM = 0.2
 NO_TEST_FIGURES = GateFigures(np.empty(0), np.empty(0), 0.0, 0.0)
 SECONDS_A_DAY = 86_400.0
+WHERE_BETTER, OFF = "where better", "off"  # of curves of the terms
 LOCK_OF_REQUESTS = 7_466_002  # among advisory locks: of asking for a training
 
 
@@ -86,6 +88,7 @@ class TrainingParameters:
         archetype_half_life_days: After this long an event counts half for factors and EASE. Long, for what buyers of
             Octavias also look at changes slowly; what one buyer wants fades by the half-lives of the kinds.
         seed: Makes a training repeatable.
+        term_curves: Whether terms of the score get curves beside their weights: where these are better, or never.
     """
 
     history_days: int = 365
@@ -95,6 +98,7 @@ class TrainingParameters:
     held_back_share: float = 0.15
     archetype_half_life_days: float = 90.0
     seed: int = 0
+    term_curves: str = WHERE_BETTER
 
     def __post_init__(self) -> None:
         for name in ("history_days", "prior_buyers", "events_per_buyer", "sampled_alternatives"):
@@ -104,6 +108,8 @@ class TrainingParameters:
             raise TrainingRefused("archetype_half_life_days must be a number above 0")
         if not 0 < self.held_back_share < 1:
             raise TrainingRefused("held_back_share must lie between 0 and 1")
+        if self.term_curves not in (WHERE_BETTER, OFF):
+            raise TrainingRefused(f"term_curves must be “{WHERE_BETTER}” or “{OFF}”")
 
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> TrainingParameters:
@@ -346,9 +352,13 @@ def run_held_out_test(material: Material, parameters: TrainingParameters, report
     report(0.44, "evaluating")
     asked = PartedEvents(events.parts.map(before_or_where, cutoff, is_tested))
     tested = held_out_lists(snapshot, asked, cutoff, seed=parameters.seed)
+    if scores.has_curves:
+        report(0.47, "holding the curves of the terms against their weights")
+        tested, scores = judge_curves(snapshot, scores, tested, asked, seed=parameters.seed)
     report(0.50, "comparing with the live version")
     verdict = verdict_on(tested, live, material.rows, asked, seed=parameters.seed)
-    return HeldOutTest(tested.metrics(), scores, verdict, snapshot.ranker.prior)
+    curves = {"known": scores.known_curves.to_json(), "cold": scores.cold_curves.to_json()}
+    return HeldOutTest({**tested.metrics(), "term_curves": curves}, scores, verdict, snapshot.ranker.prior)
 
 
 def learn_trial(
@@ -361,7 +371,8 @@ def learn_trial(
     snapshot = learn(earlier_data, fewer, datetime.fromtimestamp(cutoff, UTC), steps)
     report(0.38, "weighing the terms of the score")
     weighed_on = PartedEvents(events.parts.map(before_or_where, cutoff, is_tested.map(np.logical_not)))
-    scores = learn_terms(snapshot, weighed_on, cutoff, TermConfig(seed=parameters.seed))
+    config = TermConfig(seed=parameters.seed, learns_curves=parameters.term_curves == WHERE_BETTER)
+    scores = learn_terms(snapshot, weighed_on, cutoff, config)
     snapshot.ranker = snapshot.ranker.with_scores(scores.known, scores.cold)
     return snapshot, scores
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from recommendations.buyers.histories import SHOWN_AT_MOST, padded_lists
 from recommendations.buyers.point_in_time import buyer_features_at, weights_of
+from recommendations.engine.boosting import BoostingConfig, BoostingData
 from recommendations.engine.score_terms import DEFAULT_WEIGHTS_FOR_COLD_BUYERS, MARKET_TERMS, TERMS, UTILITY
 from recommendations.engine.scoring import LinearScore, ScoreConfig, learn_score, terms_that_do_not_help
 from recommendations.engine.terms import (
@@ -31,6 +32,7 @@ from recommendations.engine.terms import (
 from recommendations.events.rows import EventRows
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.training.dataset import PartedEvents, widened
+from recommendations.training.learned_curves import NOTHING_LEARNED, SWITCHED_OFF, CurvesVerdict, with_curves
 
 DAYS_AT_ONCE = 8  # of demand, which is a number for each listing and day
 
@@ -44,23 +46,43 @@ class TermConfig:
         tests_per_buyer: Of each of them, at most so many of the newest such events are choices to learn from.
         n_sampled: Random live listings that stand for the list a choice was made from, where that is not known.
         seed: Of the sample of buyers.
+        learns_curves: Whether terms get curves beside their weights, where these are better.
     """
 
     max_buyers: int = 250
     tests_per_buyer: int = 10
     n_sampled: int = 20
     seed: int = 0
+    learns_curves: bool = True
 
 
 class LearnedScores(NamedTuple):
-    """Weights of the terms for known and for cold buyers: ``Ranker.with_scores`` takes them.
+    """Weights and curves of the terms for known and for cold buyers: ``Ranker.with_scores`` takes them.
 
-    ``n_choices`` is what they were learned from.
+    ``n_choices`` is what they were learned from; the verdicts say whether there are curves.
     """
 
     known: LinearScore
     cold: LinearScore
     n_choices: int
+    known_curves: CurvesVerdict = NOTHING_LEARNED
+    cold_curves: CurvesVerdict = NOTHING_LEARNED
+
+    @property
+    def has_curves(self) -> bool:
+        return self.known_curves.is_used or self.cold_curves.is_used
+
+    def judged(self, is_passed: bool, reason: str) -> LearnedScores:
+        """The same with a further reason for curves; the weights alone where they did not pass."""
+        known_curves, cold_curves = (
+            replace(verdict, is_used=is_passed, reason=f"{verdict.reason} {reason}") if verdict.is_used else verdict
+            for verdict in (self.known_curves, self.cold_curves)
+        )
+        found = self._replace(known_curves=known_curves, cold_curves=cold_curves)
+        return found if is_passed else found.weights_alone()
+
+    def weights_alone(self) -> LearnedScores:
+        return self._replace(known=self.known.without_curves(), cold=self.cold.without_curves())
 
 
 def learn_terms(
@@ -94,11 +116,15 @@ def learn_terms(
         return LearnedScores(LinearScore.default(), LinearScore.default_for_cold_buyers(), 0)
     fill_market_terms(choices, snapshot, events, there)
     of_cold_buyers = ScoreConfig(prior=DEFAULT_WEIGHTS_FOR_COLD_BUYERS)
-    return LearnedScores(
-        choices.learned(choices.known, choices.is_known, ScoreConfig()),
-        choices.learned(choices.as_cold_buyers, np.ones(len(choices), bool), of_cold_buyers),
-        len(choices),
+    boosting = BoostingConfig(seed=config.seed) if config.learns_curves else None
+    known, known_curves = choices.learned(choices.known, choices.is_known, ScoreConfig(), boosting)
+    cold, cold_curves = choices.learned(
+        choices.as_cold_buyers,
+        np.ones(len(choices), bool),
+        of_cold_buyers,
+        boosting and replace(boosting, band_edges=()),
     )
+    return LearnedScores(known, cold, len(choices), known_curves, cold_curves)
 
 
 def buyers_who_chose(events: EventRows, snapshot: ListingSnapshot, as_of: float) -> NDArray[np.int64]:
@@ -125,6 +151,7 @@ class Choices:
     Attributes:
         buyer_ids, occurred_at: Of each choice, shape (n_choices,).
         is_known: Whether anything was known of the buyer, shape (n_choices,).
+        n_cars: How many cars they had dealt with, shape (n_choices,).
         alternatives: Rows each was made from, the chosen one first, -1 in padding, shape (n_choices, n_alternatives).
         positions: Their places in the list that was shown, nan where unknown, same shape.
         known: Terms of every alternative, same shape each: nan in padding, and wherever nothing was known.
@@ -134,6 +161,7 @@ class Choices:
     buyer_ids: NDArray[np.int64]
     occurred_at: NDArray[np.float64]
     is_known: NDArray[np.bool_]
+    n_cars: NDArray[np.float64]
     alternatives: NDArray[np.intp]
     positions: NDArray[np.float64]
     known: Terms
@@ -154,16 +182,20 @@ class Choices:
             buyer_ids=np.concatenate([part.buyer_ids for part in parts]),
             occurred_at=np.concatenate([part.occurred_at for part in parts]),
             is_known=np.concatenate([part.is_known for part in parts]),
+            n_cars=np.concatenate([part.n_cars for part in parts]),
             alternatives=np.concatenate([widened(part.alternatives, width, -1) for part in parts]),
             positions=np.concatenate([widened(part.positions, width, np.nan) for part in parts]),
             known=joined_terms([part.known for part in parts], width),
             as_cold_buyers=joined_terms([part.as_cold_buyers for part in parts], width),
         )
 
-    def learned(self, terms: Terms, is_used: NDArray[np.bool_], config: ScoreConfig) -> LinearScore:
-        """The weights that explain some of the choices best; each counts once, whatever its kind.
+    def learned(
+        self, terms: Terms, is_used: NDArray[np.bool_], config: ScoreConfig, boosting: BoostingConfig | None
+    ) -> tuple[LinearScore, CurvesVerdict]:
+        """The weights that explain some of the choices best, with curves where these are better; and the verdict.
 
-        A term that does not help to foretell choices of other buyers weighs 0.
+        Each choice counts once, whatever its kind. A term that does not help to foretell choices of other buyers weighs
+        0. Without ``boosting`` there are no curves.
         """
         used = {name: values[is_used] for name, values in terms.items()}
         chosen, offered, positions = (
@@ -171,7 +203,11 @@ class Choices:
         )  # fmt: skip
         useless = terms_that_do_not_help(used, chosen, self.buyer_ids[is_used], offered, config, positions)
         config = replace(config, switched_off=useless)
-        return learn_score(used, chosen, available=offered, config=config, positions=positions)
+        score = learn_score(used, chosen, available=offered, config=config, positions=positions)
+        if boosting is None:
+            return score, SWITCHED_OFF
+        data = BoostingData(used, chosen, self.buyer_ids[is_used], self.n_cars[is_used], offered, positions)
+        return with_curves(score, data, config, boosting)
 
 
 def joined_terms(tables: Sequence[Terms], width: int) -> Terms:
@@ -261,6 +297,7 @@ class _Tests:
             buyer_ids=buyer_ids,
             occurred_at=self.tests.occurred_at,
             is_known=np.array([self.features_by_buyer[key].is_personal for key in buyer_ids.tolist()], bool),
+            n_cars=np.array([self.features_by_buyer[key].n_cars for key in buyer_ids.tolist()], np.float64),
             alternatives=self.alternatives,
             positions=self.positions,
             known=known,
