@@ -203,7 +203,8 @@ class _Lists:
     def probabilities(self, logits: Values) -> Values:
         masked = np.where(self.available, logits, -np.inf)
         odds = np.exp(masked - masked.max(axis=1, keepdims=True))
-        return odds / odds.sum(axis=1, keepdims=True)
+        shares: Values = odds / odds.sum(axis=1, keepdims=True)
+        return shares
 
 
 @dataclass(eq=False)
@@ -273,7 +274,8 @@ class _Grown:
         """Sums over the alternatives of each cell, shape of ``counts``."""
         is_known = self.cells >= 0
         of_each = np.broadcast_to(values[..., None], self.cells.shape)[is_known]
-        return np.bincount(self.cells[is_known], of_each, minlength=self.counts.size).reshape(self.counts.shape)
+        sums = np.bincount(self.cells[is_known], of_each, minlength=self.counts.size).astype(np.float64)
+        return sums.reshape(self.counts.shape)
 
     def _tree(self, gradients: Values, curvatures: Values, term: int) -> tuple[float, int, Values]:
         """The gain of a tree on one term, the term, and what it adds by band and step, around an average of 0."""
@@ -296,7 +298,8 @@ class _Grown:
         counts = self.counts[term]
         n = counts.sum(axis=1, keepdims=True)
         means = np.divide((counts * step).sum(axis=1, keepdims=True), n, out=np.zeros_like(n), where=n > 0)
-        return step - means
+        centred: Values = step - means
+        return centred
 
     def _move_position(self) -> None:
         """One Newton step of the weight of the position, which lists may have in common with a curve."""

@@ -254,7 +254,7 @@ class LinearScore:
         A term that was not known when the score was learned weighs 0; a stored term that is none any more is ignored.
         """
         names, curves = tuple(str(name) for name in arrays["names"]), TermCurves.from_arrays(arrays)
-        stored = cls(names, *(arrays[name] for name in SCORE_COLUMNS), curves)
+        stored = cls(names, arrays["weights"], arrays["means"], arrays["deviations"], curves)
         return stored.over(terms)
 
     def over(self, terms: tuple[str, ...]) -> LinearScore:
@@ -265,7 +265,8 @@ class LinearScore:
             for column, absent in SCORE_COLUMNS.items()
         ]
         curves = self.curves and self.curves.of_terms([at.get(name, -1) for name in terms])
-        return LinearScore(terms, *columns, curves)
+        weights, means, deviations = columns
+        return LinearScore(terms, weights, means, deviations, curves)
 
 
 @dataclass(frozen=True)
