@@ -16,7 +16,7 @@ from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.metrics import ranking as metrics
 from recommendations.training.dataset import PartedEvents
 from recommendations.training.gate import FEWEST_BUYERS, MARGIN
-from recommendations.training.held_out import OURS, K, Tested, lists_of, ndcg_of
+from recommendations.training.held_out import OURS, K, Tested, ndcg_of, other_answers
 from recommendations.training.score_weights import LearnedScores
 
 
@@ -27,11 +27,10 @@ def judge_curves(
     alone = scores.weights_alone()
     of_weights = copy.copy(snapshot)
     of_weights.ranker = snapshot.ranker.with_scores(alone.known, alone.cold)
-    lists = lists_of(of_weights, tested, events)
-    is_passed, sentence = against_weights(
-        ndcg_of(tested.lists[OURS], tested.case), ndcg_of(lists, tested.case), K, seed
-    )
-    listed = tested if is_passed else replace(tested, lists={**tested.lists, OURS: lists})
+    answers = other_answers(of_weights, tested, events)
+    of_curves, alone_ndcg = (ndcg_of(lists, tested.case) for lists in (tested.lists[OURS], answers.lists))
+    is_passed, sentence = against_weights(of_curves, alone_ndcg, K, seed)
+    listed = tested if is_passed else replace(tested, lists={**tested.lists, OURS: answers.lists}, won=answers.won)
     return listed, scores.judged(is_passed, sentence)
 
 
