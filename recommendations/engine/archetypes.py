@@ -307,7 +307,10 @@ class CollaborativeModel:
         """
         if content.shape != (len(table), len(self.guess) - 1):
             raise ValueError(f"content must be of shape {(len(table), len(self.guess) - 1)}, not {content.shape}")
-        codes = self.archetypes.assign(table)
+        return self.factors_of(self.archetypes.assign(table), content)
+
+    def factors_of(self, codes: Codes, content: NDArray[np.floating]) -> NDArray[np.float32]:
+        """``listing_factors`` of listings whose archetypes are known already."""
         trust = self.trust[codes][:, None]
         guessed = np.asarray(content, np.float64) @ self.guess[:-1] + self.guess[-1]
         factors: NDArray[np.float32] = (trust * self.factors[codes] + (1 - trust) * guessed).astype(np.float32)

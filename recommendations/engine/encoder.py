@@ -184,10 +184,26 @@ class Encoder:
             ValueError: If the weights are not n_dims finite numbers.
         """
         weights = self._checked(weights)
+        encoded = self.encode(table) if encoded is None else encoded
+        return self._contributions(weights, self._mix(table, self._by_field(weights)), encoded)
+
+    def contributions_of(self, weights: ArrayLike, mixture: csr_array, encoded: NDArray[np.float32]) -> Contributions:
+        """The same of listings whose mixture and vectors are known already; for a few, as it takes them at once."""
+        weights = self._checked(weights)
+        return self._contributions(weights, mixture @ self._by_field(weights), encoded)
+
+    def encode_mixture(self, mixture: csr_array) -> NDArray[np.float32]:
+        """``encode`` of listings whose mixture is known already; for a few, as it takes them at once."""
+        encoded: NDArray[np.float32] = (mixture @ self.states).astype(np.float32)
+        return encoded
+
+    def _by_field(self, weights: Floats) -> Floats:
+        """What each state adds to a score, in the column of its field, shape (n_states, n_fields)."""
         by_field = np.zeros((len(self.states), len(self.fields)))
         by_field[np.arange(len(self.states)), self.field_of_state] = self.states @ weights
-        values = self._mix(table, by_field)
-        encoded = self.encode(table) if encoded is None else encoded
+        return by_field
+
+    def _contributions(self, weights: Floats, values: Floats, encoded: NDArray[np.float32]) -> Contributions:
         rounding = encoded.astype(np.float64) @ weights - values.sum(axis=1)
         values[np.arange(len(values)), np.abs(values).argmax(axis=1)] += rounding
         return Contributions(self.names, values)

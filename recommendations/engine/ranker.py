@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from recommendations.engine.archetypes import CollaborativeModel
 from recommendations.engine.arrays import Array
@@ -20,6 +21,25 @@ from recommendations.engine.taste import Prior
 SourceSwitch = Literal["hybrid", "content", "collaborative"]
 FIRST_ARRAY = {"prices": "groups", "score": "names", "stranger_score": "names"}
 COLLABORATIVE = "similar buyers"  # the name of the collaborative part in a breakdown
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Listings as a ranker reads them.
+
+    Attributes:
+        mixture: Which states of the encoder each is in, shape (n, n_states).
+        vectors: As ``Ranker.vectors`` makes them, shape (n, n_dims).
+        archetypes: Codes, shape (n,).
+    """
+
+    mixture: csr_array
+    vectors: NDArray[np.float32]
+    archetypes: NDArray[np.int32]
+
+    def take(self, rows: NDArray[np.intp]) -> Encoded:
+        """The listings at some positions."""
+        return Encoded(self.mixture[rows], self.vectors[rows], self.archetypes[rows])
 
 
 @dataclass(frozen=True)
@@ -64,6 +84,14 @@ class Ranker:
         """Feature vectors of listings, float32, shape (n_listings, n_dims), always finite."""
         return join_parts(self.encoder, self.collaborative, table, self.n_dims)
 
+    def encode(self, table: ListingTable) -> Encoded:
+        """The vectors of a few listings, with what they are made of, each worked out once."""
+        mixture = self.encoder.mixture(table)
+        content = self.encoder.encode_mixture(mixture)
+        archetypes = self.collaborative.archetypes.assign(table)
+        factors = self.collaborative.factors_of(archetypes, content)
+        return Encoded(mixture, beside(content, factors, self.n_dims), archetypes)
+
     def switched(self, weights: NDArray[np.floating], source: SourceSwitch) -> NDArray[np.float64]:
         """The weights with only one of the two pipelines left on, shape (n_dims,)."""
         kept = np.array(weights, np.float64)
@@ -83,6 +111,19 @@ class Ranker:
         weights = np.asarray(weights, np.float64)
         vectors = self.vectors(table) if vectors is None else vectors
         content = self.encoder.contributions(weights[: self.n_content], table, vectors[:, : self.n_content])
+        return self._with_factors(content, weights, vectors)
+
+    def breakdown_of(self, weights: NDArray[np.floating], encoded: Encoded) -> Contributions:
+        """The same of listings that are encoded already."""
+        weights, vectors = np.asarray(weights, np.float64), encoded.vectors
+        content = self.encoder.contributions_of(
+            weights[: self.n_content], encoded.mixture, vectors[:, : self.n_content]
+        )
+        return self._with_factors(content, weights, vectors)
+
+    def _with_factors(
+        self, content: Contributions, weights: NDArray[np.floating], vectors: NDArray[np.float32]
+    ) -> Contributions:
         factors = vectors[:, self.n_content :].astype(np.float64)
         return replace(
             content,

@@ -204,10 +204,9 @@ def _check_half_life(half_life_days: float) -> None:
 
 def _of_archetypes(ranker: Any, listings: ListingFeatures, buyer: BuyerFeatures, rows: Rows) -> Values:
     """Unknown without a history."""
-    codes, strengths = buyer.history
-    if not len(codes):
+    if not len(buyer.history[0]):
         return np.full(len(rows), np.nan)
-    return archetype_term(ranker.collaborative.neighbour_scores(codes, strengths), listings.archetypes[rows])
+    return archetype_term(buyer.neighbour_scores(ranker), listings.archetypes[rows])
 
 
 def _of_demand(market: Market, rows: Rows) -> Values:

@@ -192,6 +192,14 @@ class BuyerFeatures:
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "offsets", offsets)
 
+    def neighbour_scores(self, ranker: Ranker) -> NDArray[np.float32]:
+        """Scores of all archetypes by the history (``CollaborativeModel.neighbour_scores``), worked out once."""
+        known: tuple[Ranker, NDArray[np.float32]] | None = self.__dict__.get("_neighbours")
+        if known is None or known[0] is not ranker:
+            known = ranker, ranker.collaborative.neighbour_scores(*self.history)
+            self.__dict__["_neighbours"] = known
+        return known[1]
+
     def utilities(self, vectors: Reals) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """Utility of listings under the taste that likes each best, and which taste that is; both of shape (n,)."""
         by_taste = np.asarray(vectors, dtype=np.float64) @ self.weights.T + self.offsets

@@ -22,8 +22,8 @@ from recommendations.engine.score_terms import UTILITY
 from recommendations.engine.terms import Market
 from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.listings.market_statistics import current_market_statistics
-from recommendations.listings.rows import table_of
 from recommendations.models import Interaction, Preference
+from recommendations.serving.encodings import encodings_of
 from recommendations.serving.explanations import listing_features_of
 
 BUYERS = 300
@@ -136,8 +136,7 @@ def scores_of(
     score = ranker.score_for(is_personal=True).without_curves()  # a curve differs from buyer to buyer
     none, one = score.breakdown({UTILITY: [0.0, 1.0]}).sum(axis=1)
     market = listing_index.market(market_statistics.as_of, market_statistics.demand)
-    table = table_of([listing])
-    listing_features = listing_features_of([listing], table, ranker, ranker.prices.ranges(table))
+    listing_features = listing_features_of([listing], encodings_of([listing], ranker))
     own_demand = np.array([market_statistics.demand.get(listing.pk, 0.0)])
     own_market = Market(listing_features, market_statistics.as_of, own_demand, market.average)
     of_market = [

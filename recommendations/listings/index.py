@@ -42,6 +42,7 @@ from recommendations.listings.orders import KeptOrders
 from recommendations.listings.rows import ListingRows, read_listings
 from recommendations.listings.snapshot import Derived, ListingSnapshot
 from recommendations.listings.texts import KeptTexts
+from recommendations.listings.utilities import KeptUtilities
 from recommendations.listings.vectors import read_similar, read_vectors
 from recommendations.models import SIMILAR_DIMENSIONS, RankerVersion
 from recommendations.models.artifacts import load_ranker
@@ -118,7 +119,7 @@ class ListingIndex(ListingSnapshot):
         # replaced as a whole, because readers look at them without taking turns
         self._pending_ids: frozenset[int] = frozenset()  # changed listings that no sync has come to yet
         self._left_out: frozenset[int] = frozenset()  # listings that belong here, but could not be taken in
-        self._orders, self._texts = KeptOrders(), KeptTexts()
+        self._orders, self._texts, self._utilities = KeptOrders(), KeptTexts(), KeptUtilities()
         self.is_complete, self._share = True, 1.0
         if taken_down:
             self.restore(taken_down.arrays, taken_down.rest)
@@ -228,10 +229,14 @@ class ListingIndex(ListingSnapshot):
         if len(rows):
             self._orders.note(rows)
             self._texts.note(rows)
+            self._utilities.note(rows)
 
     def rows_in(self, ordering: str) -> NDArray[np.intp]:
         """All rows in an order of ``orders``; not to be changed, and valid until the next update."""
         return self._orders.rows_in(ordering, self)
+
+    def utilities(self, weights: NDArray[np.floating], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        return self._utilities.of(weights, rows, len(self), lambda missing: self.products(weights, missing))
 
     def having_words(self, text: str) -> NDArray[np.bool_]:
         """As the database says. What it said before is kept, and asked again of rows that changed."""

@@ -6,11 +6,12 @@ The window of a serving process is such a space, and so is the archive a trainin
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import ArrayLike, NDArray
 
 from catalog.attributes import RANGES
@@ -35,7 +36,10 @@ COLUMNS: dict[str, tuple[type, Any]] = {  # name -> dtype and what an empty row 
 
 
 OF_OBJECTS = [name for name, (dtype, _) in COLUMNS.items() if dtype is np.object_]  # no file that is mapped holds these
-MADE_ANEW = ("stock", "state", "_typical", "_markets", "_live_samples")  # by ``_refresh_views``
+MADE_ANEW = ("stock", "state", "_typical", "_markets", "_live_samples", "_of_this_state")  # by ``_refresh_views``
+KEPT_OF_A_STATE = 300  # answers of up to 16 kB
+
+T = TypeVar("T")
 DERIVED = ("vectors", "archetypes", "deals", "is_plausible")  # what a ranker makes of the rows
 
 
@@ -77,6 +81,7 @@ class ListingSnapshot:
         self._markets: dict[int, tuple[float, Mapping[int, float], Market]]
         self._live_samples: dict[int, NDArray[np.intp]]
         self._typical: dict[str, float] | None
+        self._of_this_state: LRUCache[Hashable, tuple[object, Any]]
         self._refresh_views()
 
     def __len__(self) -> int:
@@ -141,7 +146,7 @@ class ListingSnapshot:
         self.state = object()
         self._arrays["is_live"][rows] = False
         self._arrays["published_at"][rows] = np.nan
-        self._markets, self._live_samples = {}, {}
+        self._markets, self._live_samples, self._of_this_state = {}, {}, LRUCache(KEPT_OF_A_STATE)
 
     def as_of(self, moment: float) -> Self:
         """The same listings, of which those are live that were for sale at a moment (epoch seconds).
@@ -153,7 +158,7 @@ class ListingSnapshot:
         view._arrays = {**self._arrays, "is_live": self.stock.was_live(np.arange(len(self)), moment)}
         view.state = object()
         view._typical = None
-        view._markets, view._live_samples = {}, {}
+        view._markets, view._live_samples, view._of_this_state = {}, {}, LRUCache(KEPT_OF_A_STATE)
         return view
 
     def best(
@@ -223,6 +228,18 @@ class ListingSnapshot:
         if len(rows) * 4 < len(self):
             return self.stock.vectors[rows] @ wanted
         return (self.stock.vectors @ wanted)[rows]
+
+    def utilities(self, weights: NDArray[np.floating], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """As ``products``, where the same weights are likely to be asked about again."""
+        return self.products(weights, rows)
+
+    def kept(self, key: Hashable, basis: object, make: Callable[[], T]) -> T:
+        """What ``make`` answers: once for as long as the rows stay what they are and ``basis`` is the same object."""
+        known = self._of_this_state.get(key)
+        if known is None or known[0] is not basis:
+            known = self._of_this_state[key] = basis, make()
+        answer: T = known[1]
+        return answer
 
     def highest(
         self, rows: NDArray[np.intp], scores: NDArray[np.floating], k: int
@@ -331,7 +348,7 @@ class ListingSnapshot:
     def _refresh_views(self) -> None:
         self.state = object()  # another one after every change, for callers that keep answers
         self._typical = None
-        self._markets, self._live_samples = {}, {}
+        self._markets, self._live_samples, self._of_this_state = {}, {}, LRUCache(KEPT_OF_A_STATE)
         self.stock = Stock(
             listing_ids=self.column("listing_ids"),
             vectors=self._vectors[: self._n_rows],

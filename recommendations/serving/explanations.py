@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from catalog.attributes import CATEGORIES, NUMBERS, columns_of
 from catalog.currencies import exchange_rates
 from catalog.models import Listing
-from recommendations.engine.encoder import ListingTable
 from recommendations.engine.prices import MarketPrice
-from recommendations.engine.ranker import Ranker
+from recommendations.engine.ranker import Encoded
 from recommendations.engine.reasons import BASE, UTILITY_CURVE
 from recommendations.engine.score_terms import UTILITY, great_circle_km
 from recommendations.engine.stock import FOREVER
 from recommendations.engine.terms import ListingFeatures
-from recommendations.listings.rows import table_of
+from recommendations.serving.encodings import Encodings, encodings_of
 from recommendations.serving.evidence import NO_EVIDENCE, BuyerEvidence, evidence_of
 from recommendations.serving.scorer import Scorer
 
@@ -51,39 +50,34 @@ def explain(listings: Sequence[Listing], scorer: Scorer | None) -> list[Explanat
     """
     if scorer is None or not listings:
         return [Explanation({}, facts_of(listing)) for listing in listings]
-    table = table_of(listings)
-    ranker = scorer.buyer_context.ranker
-    ranges = ranker.prices.ranges(table)  # the most expensive part, once for all that rests on it
-    listing_features = listing_features_of(listings, table, ranker, ranges)
+    encodings = encodings_of(listings, scorer.buyer_context.ranker)
+    listing_features = listing_features_of(listings, encodings)
     scored = scorer.score_listings(listing_features, [listing.pk for listing in listings])
-    features = features_of(table, listing_features, scored.tastes, scorer)
+    features = features_of(encodings.encoded, scored.tastes, scorer)
     of_curve = utility_curve_of(listing_features, scorer)
-    appraised = ranker.prices.appraise(table, ranges)
     evidence = evidence_of(scorer.buyer_context)
-    others = [(name, scored.parts[:, at]) for at, name in enumerate(scored.names) if name != UTILITY]
+    others = [(name, scored.parts[:, at].tolist()) for at, name in enumerate(scored.names) if name != UTILITY]
     return [
         Explanation(
-            {**features[row], **of_curve[row], **{name: float(values[row]) for name, values in others}},
+            {**features[row], **of_curve[row], **{name: values[row] for name, values in others}},
             {**facts_of(listing, scorer, evidence), "is_below_market": market is not None and market.label == "good"},
             market,
         )
-        for row, (listing, market) in enumerate(zip(listings, appraised, strict=True))
+        for row, (listing, market) in enumerate(zip(listings, encodings.market_prices, strict=True))
     ]
 
 
-def features_of(
-    table: ListingTable, listing_features: ListingFeatures, tastes: NDArray[np.intp], scorer: Scorer
-) -> list[Breakdown]:
+def features_of(encoded: Encoded, tastes: NDArray[np.intp], scorer: Scorer) -> list[Breakdown]:
     """The utility part of each score by features of the car, under the taste that it is for, and the base."""
     scale, zero = scorer.score.scale_of(UTILITY), scorer.score.mean_of(UTILITY)
-    breakdowns: list[Breakdown] = [{} for _ in range(len(table))]
+    breakdowns: list[Breakdown] = [{} for _ in range(len(tastes))]
     for taste in np.unique(tastes).tolist():
         rows = np.flatnonzero(tastes == taste)
         ranker, weights = scorer.buyer_context.ranker, scorer.buyer_features.weights[taste]
-        parts = ranker.breakdown(weights, table.take(rows), listing_features.vectors[rows])
+        parts = ranker.breakdown_of(weights, encoded if len(rows) == len(tastes) else encoded.take(rows))
         base = scale * (scorer.buyer_features.offsets[taste] - zero)
-        for row, values in zip(rows.tolist(), parts.values, strict=True):
-            breakdowns[row] = {**dict(zip(parts.names, (scale * values).tolist(), strict=True)), BASE: float(base)}
+        for row, values in zip(rows.tolist(), (scale * parts.values).tolist(), strict=True):
+            breakdowns[row] = {**dict(zip(parts.names, values, strict=True)), BASE: float(base)}
     return breakdowns
 
 
@@ -96,19 +90,17 @@ def utility_curve_of(listing_features: ListingFeatures, scorer: Scorer) -> list[
     return [{UTILITY_CURVE: value} for value in added.tolist()]
 
 
-def listing_features_of(
-    listings: Sequence[Listing], table: ListingTable, ranker: Ranker, ranges: NDArray[np.float64]
-) -> ListingFeatures:
-    """Listings as the score reads them, from their rows as they are this moment; ``ranges`` are their prices'."""
+def listing_features_of(listings: Sequence[Listing], encodings: Encodings) -> ListingFeatures:
+    """Listings as the score reads them, from their rows as they are this moment."""
     published = [listing.published_at.timestamp() if listing.published_at else np.nan for listing in listings]
     locations = [[listing.latitude, listing.longitude] for listing in listings]
     latitude, longitude = np.array(locations, np.float64).T
     return ListingFeatures(
-        vectors=ranker.vectors(table),
-        archetypes=ranker.collaborative.archetypes.assign(table),
+        vectors=encodings.encoded.vectors,
+        archetypes=encodings.encoded.archetypes,
         published_at=np.array(published),
         ended_at=np.full(len(listings), FOREVER),
-        deals=ranker.prices.deals(table, ranges),
+        deals=encodings.deals,
         latitude=latitude,
         longitude=longitude,
     )

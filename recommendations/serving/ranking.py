@@ -129,8 +129,7 @@ def rank_candidates(context: RankingContext, k: int, n: int, sources: tuple[Sour
     scorer = context.scorer
     proposed = gather(sources or sources_for(scorer.switch), scorer.buyer_context, context, n)
     candidates = arrange(proposed, context, policy_for(context, k))
-    n_allowed = int(context.allowed.sum())
-    is_everything = n_allowed == len(candidates) if context.listing_index.is_complete else len(candidates) < n
+    is_everything = len(context.rows) == len(candidates) if context.listing_index.is_complete else len(candidates) < n
     return Ranked(candidates, is_everything, scorer)
 
 
@@ -194,13 +193,25 @@ def policy_for(context: RankingContext, k: int) -> ListPolicy:
 
 
 def intent_of(context: RankingContext) -> Intent:
-    """How set the buyer is on a make, a body and a price."""
-    listing_index, rows = context.listing_index, context.listing_index.live_sample()
-    codes = [listing_index.columns.codes(name)[rows].astype(np.int64) for name in ("make", "body")]
-    return intent_phase(
-        context.scorer.buyer_features.utilities(listing_index.stock.vectors[rows])[0],
-        [*(np.where(some > 0, some, -1) for some in codes), price_bands(listing_index.columns.numbers("price")[rows])],
+    """How set the buyer is on a make, a body and a price; worked out once while the stock stands still."""
+    listing_index, features = context.listing_index, context.scorer.buyer_features
+    return listing_index.kept(
+        ("intent", features.weights.tobytes(), features.offsets.tobytes()),
+        listing_index,
+        lambda: intent_phase(context.sample_utilities(), fields_of_sample(listing_index)),
     )
+
+
+def fields_of_sample(listing_index: ListingIndex) -> list[NDArray[np.int64]]:
+    """Make, body and price band of each row of ``live_sample``; -1 for unknown."""
+
+    def fields() -> list[NDArray[np.int64]]:
+        rows = listing_index.live_sample()
+        codes = [listing_index.columns.codes(name)[rows].astype(np.int64) for name in ("make", "body")]
+        bands = price_bands(listing_index.columns.numbers("price")[rows])
+        return [*(np.where(some > 0, some, -1) for some in codes), bands]
+
+    return listing_index.kept("fields of the sample", listing_index, fields)
 
 
 # --- Candidates ------------------------------------------------------------------------------------------------------

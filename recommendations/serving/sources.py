@@ -8,7 +8,7 @@ placement's decision (``engine.pooling``), and where they end up that of one sco
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -70,7 +70,7 @@ class RankingContext:
     def best(self, buyer_features: BuyerFeatures, n: int) -> Ids:
         """The n best of the whole stock: from memory where all of it is there, else from the database."""
         if self.listing_index.is_complete:
-            return self.best_of(self.allowed, buyer_features, n)
+            return self.best_where(None, buyer_features, n)
         retriever = retriever_for(self.listing_index)
         found = [retriever.best(weights, n, self.filters, self.exclude)[0] for weights in buyer_features.weights]
         return self._merged(found, n)
@@ -78,18 +78,24 @@ class RankingContext:
     def best_among(self, filters: ListingFilters, buyer_features: BuyerFeatures, n: int) -> Ids:
         """As ``best``, of the cars that satisfy some filters besides."""
         if self.listing_index.is_complete:
-            return self.best_of(self.allowed & self.listing_index.matching(filters), buyer_features, n)
+            return self.best_where(self.listing_index.matching(filters, self.rows), buyer_features, n)
         retriever, both = retriever_for(self.listing_index), self.filters.together_with(filters)
         return self._merged([retriever.best(w, n, both, self.exclude)[0] for w in buyer_features.weights], n)
 
-    def best_of(self, mask: NDArray[np.bool_], buyer_features: BuyerFeatures, n: int) -> Ids:
-        """The n best rows of a mask: one retrieval for each taste, merged by their shares."""
-        rows = np.flatnonzero(mask)
+    @cached_property
+    def rows(self) -> NDArray[np.intp]:
+        """The rows that are allowed, ascending. What depends on a row is worked out for these alone."""
+        return np.flatnonzero(self.allowed)
+
+    def best_where(self, is_chosen: NDArray[np.bool_] | None, buyer_features: BuyerFeatures, n: int) -> Ids:
+        """The n best of some of ``rows``, or of all: one retrieval for each taste, merged by their shares."""
         if buyer_features is self.scorer.buyer_features:  # most sources ask for the same
-            by_taste = [utilities[rows] for utilities in self._utilities]
+            by_taste = self._utilities
         else:
-            by_taste = [self.listing_index.products(weights, rows) for weights in buyer_features.weights]
-        return self._merged([self.listing_index.highest(rows, utilities, n)[0] for utilities in by_taste], n)
+            by_taste = [self.listing_index.utilities(weights, self.rows) for weights in buyer_features.weights]
+        at = slice(None) if is_chosen is None else np.flatnonzero(is_chosen)
+        rows = self.rows[at]
+        return self._merged([self.listing_index.highest(rows, utilities[at], n)[0] for utilities in by_taste], n)
 
     def wished(self, n: int) -> Ids:
         """The n best of the cars that satisfy what the buyer asked for outright, those of the most wishes first.
@@ -106,38 +112,63 @@ class RankingContext:
                 for weights in self.scorer.buyer_features.weights
             ]
             return self._merged(found, n)
-        n_unmet = np.sum([~self.listing_index.columns.matching(wish.filters) for wish in wishes], axis=0)
+        n_unmet = np.sum([~self.listing_index.columns.matching(wish.filters, self.rows) for wish in wishes], axis=0)
         found = []
         for missing in range(len(wishes)):  # cars that satisfy none are no answer to a wish
             if sum(map(len, found)) < n:
-                found.append(self.best_of(self.allowed & (n_unmet == missing), self.scorer.buyer_features, n))
+                found.append(self.best_where(n_unmet == missing, self.scorer.buyer_features, n))
         return np.concatenate([NO_IDS, *found])[:n]
 
-    def suitable(self, mask: NDArray[np.bool_], n: int) -> Ids:
+    def suitable(self, is_chosen: NDArray[np.bool_], n: int) -> Ids:
         """The same for what the buyer is believed to want, but only cars that suit them better than the average one."""
-        best = np.max(
-            [u + offset for u, offset in zip(self._utilities, self.scorer.buyer_features.offsets, strict=True)], axis=0
-        )
-        return self.best_of(mask & (best > self.average_utility), self.scorer.buyer_features, n)
+        return self.best_where(is_chosen & self._is_better_than_average, self.scorer.buyer_features, n)
 
-    def known_rows(self, listing_ids: Ids) -> NDArray[np.intp]:
-        """Rows of those of the listings that are allowed."""
-        rows = self.listing_index.stock.rows_of(listing_ids)
-        rows = rows[rows >= 0]
-        return rows[self.allowed[rows]]
+    @cached_property
+    def _is_better_than_average(self) -> NDArray[np.bool_]:
+        offsets = self.scorer.buyer_features.offsets
+        best = np.max([u + offset for u, offset in zip(self._utilities, offsets, strict=True)], axis=0)
+        is_better: NDArray[np.bool_] = best > self.average_utility
+        return is_better
 
-    def mask_of(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def are_among(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which of ``self.rows`` are among some rows."""
         mask = np.zeros(len(self.allowed), bool)
         mask[rows] = True
-        return mask
+        return mask[self.rows]
+
+    def known_rows(self, listing_ids: Mapping[int, object]) -> NDArray[np.intp]:
+        """Rows of those of the listings that are allowed; the listings are the keys."""
+        rows = self.listing_index.kept(
+            ("rows", id(listing_ids)), listing_ids, lambda: self._all_known_rows(np.fromiter(listing_ids, np.int64))
+        )
+        return rows[self.allowed[rows]]
+
+    def _all_known_rows(self, listing_ids: Ids) -> NDArray[np.intp]:
+        rows = self.listing_index.stock.rows_of(listing_ids)
+        return rows[rows >= 0]
 
     def is_younger(self, days: float) -> NDArray[np.bool_]:
-        return self.listing_index.column("published_at") > self.market_statistics.as_of - days * SECONDS_A_DAY
+        """Which of ``rows`` were published within so many days."""
+        published_at = self.listing_index.column("published_at")[self.rows]
+        return self._is_younger(published_at, days)
+
+    def _is_younger(self, published_at: NDArray[np.float64], days: float) -> NDArray[np.bool_]:
+        return published_at > self.market_statistics.as_of - days * SECONDS_A_DAY
 
     @cached_property
     def average_utility(self) -> float:
-        sample = self.listing_index.stock.vectors[self.listing_index.live_sample()]
-        return float(self.scorer.buyer_features.utilities(sample)[0].mean()) if len(sample) else 0.0
+        """Of the live stock for this buyer, by a sample; 0 without any stock."""
+        utilities = self.sample_utilities()
+        return float(utilities.mean()) if len(utilities) else 0.0
+
+    def sample_utilities(self) -> NDArray[np.float64]:
+        """Utility of each row of ``live_sample`` under the taste that likes it best."""
+        listing_index, features = self.listing_index, self.scorer.buyer_features
+        return listing_index.kept(
+            ("sample", features.weights.tobytes(), features.offsets.tobytes()),
+            listing_index,
+            lambda: features.utilities(listing_index.stock.vectors[listing_index.live_sample()])[0],
+        )
 
     def log_rates(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """One draw of how much each row will be asked about, against the average; nan for one that is not new.
@@ -145,7 +176,7 @@ class RankingContext:
         A listing's draw is its own: it is the same for every source on this shelf, and whatever else is for sale.
         """
         rates = np.full(len(rows), np.nan)
-        is_new = (rows >= 0) & self.is_younger(NEW_DAYS)[rows]
+        is_new = (rows >= 0) & self._is_younger(self.listing_index.column("published_at"), NEW_DAYS)[rows]
         chances = hashed(self.listing_index.stock.listing_ids[rows[is_new]], self._arrivals_seed) / 2.0**64
         market = self.listing_index.market(self.market_statistics.as_of, self.market_statistics.demand)
         rates[is_new] = market.draw_log_rates(rows[is_new], chances)
@@ -157,14 +188,8 @@ class RankingContext:
 
     @cached_property
     def _utilities(self) -> list[NDArray[np.float32]]:
-        """Utility of every row under each taste, without its offset; 0 where a row is not allowed."""
-        rows = np.flatnonzero(self.allowed)
-        of_tastes = []
-        for weights in self.scorer.buyer_features.weights:
-            utilities = np.zeros(len(self.allowed), np.float32)
-            utilities[rows] = self.listing_index.products(weights, rows)
-            of_tastes.append(utilities)
-        return of_tastes
+        """Utility of each of ``rows`` under each taste, without its offset."""
+        return [self.listing_index.utilities(weights, self.rows) for weights in self.scorer.buyer_features.weights]
 
     def _merged(self, of_tastes: Sequence[Ids], n: int) -> Ids:
         """What was found for each taste, by the tastes' shares."""
@@ -224,15 +249,14 @@ class NeighbourSource(Source):
         return Reason(Kind.LIKE_MINDED) if is_personal else None
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
-        codes, strengths = buyer_context.history
-        if not len(codes):
+        if not len(buyer_context.history[0]):
             return NO_IDS
-        scores = context.listing_index.ranker.collaborative.neighbour_scores(codes, strengths)
+        scores = context.scorer.buyer_features.neighbour_scores(context.listing_index.ranker)
         best = np.argsort(-scores, kind="stable")[: max(n // 4, 5)]
         is_wanted = np.zeros(len(scores), bool)
         is_wanted[best[scores[best] > 0]] = True
-        return context.best_of(
-            context.allowed & is_wanted[context.listing_index.archetypes], context.scorer.buyer_features, n
+        return context.best_where(
+            is_wanted[context.listing_index.archetypes[context.rows]], context.scorer.buyer_features, n
         )
 
 
@@ -251,7 +275,7 @@ class TrendingSource(Source):
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         contacts = context.market_statistics.contacts or context.market_statistics.demand
-        rows = context.known_rows(np.fromiter(contacts.keys(), np.int64, len(contacts)))
+        rows = context.known_rows(contacts)
         rows = rows[context.listing_index.is_plausible[rows]]
         if not len(rows):
             return NO_IDS
@@ -269,7 +293,7 @@ class FreshSource(Source):
         return newness_of(facts, is_personal)
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
-        return context.suitable(context.allowed & context.is_younger(FRESH_DAYS), n)
+        return context.suitable(context.is_younger(FRESH_DAYS), n)
 
 
 class SavedSearchSource(Source):
@@ -291,8 +315,8 @@ class SavedSearchSource(Source):
         return list(SavedSearch.objects.filter(buyer=buyer).values_list("query", flat=True)[:SEARCHES_READ])
 
     def _found(self, search: ListingFilters, context: RankingContext, n: int) -> Ids:
-        return context.best_of(
-            context.allowed & context.listing_index.allowed(search), context.scorer.buyer_features, n
+        return context.best_where(
+            context.listing_index.matching(search, context.rows), context.scorer.buyer_features, n
         )
 
 
@@ -305,9 +329,8 @@ class PriceDropSource(Source):
         return Reason(Kind.PRICE_DROP) if facts.get("price_drop") else None
 
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
-        drops = context.market_statistics.price_drops
-        rows = context.known_rows(np.fromiter(drops.keys(), np.int64, len(drops)))
-        return context.suitable(context.mask_of(rows), n)
+        rows = context.known_rows(context.market_statistics.price_drops)
+        return context.suitable(context.are_among(rows), n)
 
 
 class ExplorationSource(Source):
@@ -339,7 +362,7 @@ class NewArrivalsSource(Source):
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         if not context.rules.placement.fresh_share:
             return NO_IDS
-        ids = context.suitable(context.allowed & context.is_younger(NEW_DAYS), ARRIVALS_PER_PLACE * n)
+        ids = context.suitable(context.is_younger(NEW_DAYS), ARRIVALS_PER_PLACE * n)
         if not len(ids):
             return NO_IDS
         vectors, _ = context.listing_index.vectors_of(ids)
@@ -359,8 +382,9 @@ class PromotedSource(Source):
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
         if not context.rules.placement.promoted_share:
             return NO_IDS
-        is_promoted = context.listing_index.column("promoted_until") > context.market_statistics.as_of
-        return context.best_of(context.allowed & is_promoted, context.scorer.buyer_features, n)
+        promoted_until = context.listing_index.column("promoted_until")[context.rows]
+        is_promoted = promoted_until > context.market_statistics.as_of
+        return context.best_where(is_promoted, context.scorer.buyer_features, n)
 
 
 # The most telling first: a car found by several counts for the one whose turn comes first.
