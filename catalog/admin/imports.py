@@ -610,7 +610,7 @@ class UploadedFileAdmin(ReadOnlyAdmin):
     def when(self, upload: UploadedFile) -> str:
         return ago(upload.uploaded_at)
 
-    @display(description="")
+    @display(description="Next step")
     def next_step(self, upload: UploadedFile) -> SafeString:
         url = reverse("admin:catalog_importrun_prepare", args=[upload.pk])
         return format_html('<a href="{}" class="text-link">Import it</a>', url)
