@@ -15,6 +15,7 @@ from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from catalog.columns import CHOICES, attribute_columns
@@ -52,8 +53,8 @@ class CarModel(models.Model):
 
 class Seller(models.Model):
     class Kind(models.TextChoices):
-        DEALER = "dealer", "Dealer"
-        PRIVATE = "private", "Private"
+        DEALER = "dealer", gettext_noop("Dealer")
+        PRIVATE = "private", gettext_noop("Private")
 
     name = models.CharField(max_length=200)
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.DEALER)
@@ -112,12 +113,12 @@ class Listing(models.Model):
     """One car for sale. It is unique, and it sells once."""
 
     class Status(models.TextChoices):
-        DRAFT = "draft", "Draft"
-        LIVE = "live", "Live"
-        RESERVED = "reserved", "Reserved"
-        SOLD = "sold", "Sold"
-        WITHDRAWN = "withdrawn", "Withdrawn"
-        EXPIRED = "expired", "Expired"
+        DRAFT = "draft", gettext_noop("Draft")
+        LIVE = "live", gettext_noop("Live")
+        RESERVED = "reserved", gettext_noop("Reserved")
+        SOLD = "sold", gettext_noop("Sold")
+        WITHDRAWN = "withdrawn", gettext_noop("Withdrawn")
+        EXPIRED = "expired", gettext_noop("Expired")
 
     Fuel, Gearbox, Body, Drive, Condition, Damage = (
         CHOICES[name] for name in ("fuel", "gearbox", "body", "drive", "condition", "damage")

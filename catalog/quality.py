@@ -16,8 +16,10 @@ from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import Promise
 
 from accounts.models import User
+from catalog import units
 from catalog.currencies import has_no_rate
 from catalog.models import Listing, QualityReport
 from catalog.signals import odd_prices_asked
@@ -44,7 +46,7 @@ class Check:
     key: str
     group: str
     title: str
-    note: str
+    note: str | Promise
     worth_a_warning: float
     condition: Callable[[datetime], Q] | None = None
     find: Find | None = None
@@ -56,7 +58,7 @@ class Warning:
 
     title: str
     figure: str
-    note: str
+    note: str | Promise
     url: str
 
 
@@ -206,10 +208,16 @@ CHECKS = (
         0.02, find=odd_prices,
     ),
     Check("odd_year", ODD, "Implausible year", "Before 1950, or after next year.", 0.01, is_of_no_year),
-    Check("odd_mileage", ODD, "Implausible mileage", "More than 600,000 km.", 0.01, always(Q(mileage_km__gt=600_000))),
-    Check("hardly_driven", ODD, "Hardly driven", "Under 1,000 km after four years or more.", 0.02, is_hardly_driven),
     Check(
-        "odd_power", ODD, "Implausible power", "Under 15 kW, or more than 800 kW.", 0.01,
+        "odd_mileage", ODD, "Implausible mileage", units.lazily("More than {}.", units.distance, 600_000), 0.01,
+        always(Q(mileage_km__gt=600_000)),
+    ),
+    Check(
+        "hardly_driven", ODD, "Hardly driven",
+        units.lazily("Under {} after four years or more.", units.distance, 1_000), 0.02, is_hardly_driven,
+    ),
+    Check(
+        "odd_power", ODD, "Implausible power", units.lazily("Under {}, or more than {}.", units.power, 15, 800), 0.01,
         always(Q(power_kw__lt=15) | Q(power_kw__gt=800)),
     ),
     Check(

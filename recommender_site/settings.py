@@ -62,6 +62,8 @@ try:
 
     # --- The market --------------------------------------------------------------------------------------------------
     MARKET_CURRENCY = env.str("MARKET_CURRENCY", "GBP", validate=read.a_currency)  # prices are compared in it
+    MARKET_DISTANCE = env.str("MARKET_DISTANCE", "", validate=read.one_of("", "miles", "km"))  # empty: by its currency
+    MARKET_POWER = env.str("MARKET_POWER", "", validate=read.one_of("", "hp", "kW"))  # empty: by its currency
     EXCHANGE_RATES = read.exchange_rates("EXCHANGE_RATES")  # one unit of each currency, in the market's
     LISTING_SOURCE = env.str("LISTING_SOURCE", "api")  # of the listing ids of clients whose key names no source
     SEARCH_LEXICON_SECONDS = read.integer("SEARCH_LEXICON_SECONDS", 60, 0, 86_400)  # how old a process's words may be

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
-from catalog.attributes import NUMBERS
 from recommendations.buyers.context import preference_of
 from recommendations.buyers.preferences import taste_of
 from recommendations.buyers.profiles import GRIDS, in_words, profile_of, rounded
@@ -18,12 +18,11 @@ from recommendations.exceptions import RankerRefused
 from recommendations.listings.index import borrow_index
 from recommendations.models import Preference
 from recommendations.models.artifacts import load_ranker
-from shop.words import in_market_units, money
+from shop.words import field_label, money
 
 LINES = 5
 CHANGES = 3
 SMALLEST_CHANGE = 0.03  # of utility; less is not worth a word
-NAMES = {"seller": "Seller", "age": "Age", **{number.name: number.label for number in NUMBERS}}
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,9 @@ def belief_about(buyer: Buyer | None) -> Belief:
         return Belief()
     strongest = max((wish.strength for wish in profile.wishes), default=1.0)
     lines = tuple(
-        Line(NAMES.get(wish.field, wish.field.capitalize()), in_market_units(wish.field, wish.wanted),
-             wish.unwanted,
-             max(round(100 * wish.strength / strongest), 4))
+        Line(field_label(wish.field), wish.wanted, wish.unwanted, max(round(100 * wish.strength / strongest), 4))
         for wish in profile.wishes[:LINES]
-    )  # fmt: skip
+    )
     return Belief(lines, round(100 * profile.certainty), preference.n_interactions)
 
 
@@ -124,6 +121,6 @@ def price_wanted(taste: Taste | None) -> str:
     """The price at which utility is highest, ``about £12,000``; empty where price says nothing."""
     if taste is None or "price" not in taste.ranker.encoder.names:
         return ""
-    _, grid = GRIDS["price"]
+    grid = GRIDS["price"][1]
     utility = taste.ranker.encoder.curve(taste.mean[: taste.ranker.n_content], "price", grid)
-    return f"about {money(rounded(grid[utility.argmax()]))}" if np.ptp(utility) else ""
+    return _("about %(price)s") % {"price": money(rounded(grid[utility.argmax()]))} if np.ptp(utility) else ""

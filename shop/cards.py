@@ -6,15 +6,19 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from accounts.models import Buyer
 from catalog.attributes import DAMAGES_THAT_COST
 from catalog.models import Listing
+from catalog.units import translated
 from recommendations.engine.reasons import BASE, operator_breakdown
 from recommendations.listings.market_prices import ListingMarketPrice, market_prices_of
 from recommendations.models import Interaction
 from recommendations.serving.lists import RecommendedListing
 from shop.levers import Button
-from shop.words import facts_line, money
+from shop.words import facts_line, field_label, money
 
 LIKE, UNLIKE = "like", "dislike"
 SILHOUETTES = frozenset({"hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van"})
@@ -23,7 +27,11 @@ PAINTS = frozenset(
 )
 TERMS_SHOWN = 5
 POINTS, NOTICEABLE = 4, 0.05  # of a car's score, in words for the visitor
-LABELS = {"good": "Good price", "fair": "Fair price", "high": "High price"}
+LABELS = {
+    "good": gettext_lazy("Good price"),
+    "fair": gettext_lazy("Fair price"),
+    "high": gettext_lazy("High price"),
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class Card:
         position: 1 is the top; 0 where the list has no order of ours.
         list_id: Of the list it stands in; None for a search.
         photos: Addresses that a page of ours may load; without any the car is drawn.
+        status: In words, as of the listing.
         damage: In words; '' of a car that has none, or says nothing of it.
         why: For staff: what each part adds to the score.
         levers: For staff: what they may do to it for every visitor.
@@ -64,6 +73,7 @@ class Card:
     paint: str
     is_liked: bool
     photos: tuple[str, ...] = ()
+    status: str = ""
     damage: str = ""
     position: int = 0
     list_id: uuid.UUID | None = None
@@ -96,10 +106,11 @@ def card_of(
         paint=listing.colour if listing.colour in PAINTS else "unknown",
         is_liked=listing.pk in liked,
         photos=photos_of(listing),
-        damage=listing.get_damage_display() if listing.damage in DAMAGES_THAT_COST else "",
+        status=translated(listing.get_status_display()),
+        damage=translated(listing.get_damage_display()) if listing.damage in DAMAGES_THAT_COST else "",
         position=recommended.position if recommended and list_id else 0,
         list_id=list_id,
-        why=tuple(terms[:TERMS_SHOWN]),
+        why=tuple((field_label(name), value) for name, value in terms[:TERMS_SHOWN]),
         score=recommended.score if recommended and recommended.terms else None,
     )
 
@@ -115,7 +126,9 @@ def strong_points(found: RecommendedListing | None) -> list[tuple[str, str]]:
         return []
     terms = {name: value for name, value in found.terms.items() if name != BASE}
     named = operator_breakdown(terms, sum(terms.values()))
-    return [("+" if value > 0 else "−", name) for name, value in named if abs(value) >= NOTICEABLE][:POINTS]
+    return [("+" if value > 0 else "−", field_label(name)) for name, value in named if abs(value) >= NOTICEABLE][
+        :POINTS
+    ]
 
 
 def cards_of_recommended(
@@ -134,8 +147,9 @@ def market_note(listing: Listing, market: ListingMarketPrice | None) -> MarketNo
     if market is None or listing.price is None:
         return None
     difference = float(listing.price) - market.median
-    way = "below" if difference < 0 else "above"
-    text = f"{money(abs(difference), market.currency)} {way} the usual {money(market.median, market.currency)}"
+    amounts = {"difference": money(abs(difference), market.currency), "usual": money(market.median, market.currency)}
+    text = (_("%(difference)s below the usual %(usual)s") if difference < 0
+            else _("%(difference)s above the usual %(usual)s")) % amounts  # fmt: skip
     lowest = 0.9 * min(market.low, float(listing.price))
     width = 1.1 * max(market.high, float(listing.price)) - lowest
 
@@ -144,7 +158,7 @@ def market_note(listing: Listing, market: ListingMarketPrice | None) -> MarketNo
 
     low, high = percent(market.low), percent(market.high)
     return MarketNote(
-        LABELS[market.label], market.label, text,
+        str(LABELS[market.label]), market.label, text,
         money(market.low, market.currency), money(market.median, market.currency), money(market.high, market.currency),
         low, round(high - low, 1), percent(float(listing.price)),
     )  # fmt: skip

@@ -6,18 +6,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_lazy
+
 from accounts.models import Buyer
 from recommendations.events.recording import Event, record_interactions
 from shop.beliefs import Change, changes_between, price_wanted, taste_now
 from shop.windows import Window
 
-VERBS = {
-    "view": "You opened",
-    "like": "You liked",
-    "dislike": "You took back your heart for",
-    "contact": "You wrote to the seller of",
-    "hide": "You hid",
-    "search": "You searched for",
+WHAT = {  # kind of event -> what is said of it; whole sentences, since languages order their words differently
+    "view": gettext_lazy("You opened %(name)s"),
+    "like": gettext_lazy("You liked %(name)s"),
+    "dislike": gettext_lazy("You took back your heart for %(name)s"),
+    "contact": gettext_lazy("You wrote to the seller of %(name)s"),
+    "hide": gettext_lazy("You hid %(name)s"),
+    "search": gettext_lazy("You searched for %(name)s"),
 }
 
 
@@ -64,7 +66,7 @@ def learn(buyer: Buyer, event: Event, name: str) -> Lesson | None:
     ms = 1000 * (time.perf_counter() - started)
     price = price_wanted(after)
     return Lesson(
-        what=f"{VERBS.get(event.kind, event.kind.capitalize())} {name}".strip(),
+        what=(str(WHAT[event.kind]) % {"name": name}).strip(),
         changes=tuple(changes_between(before, after)),
         price=price if price != price_wanted(before) else "",
         ms=ms,

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from catalog.exceptions import CatalogRefusal
 from catalog.models import Listing
 from catalog.services import mark_sold, relist_listing
+from catalog.units import number
 from console import auditing
 from recommendations.merchandising import changes
 from recommendations.models import MerchandisingRule, Placement
@@ -37,7 +40,7 @@ class Lever:
 
     Attributes:
         off: The deed that takes it back; its own name is that of the deed that sets it.
-        label, label_off: On its button.
+        label, label_off: On its button; marked for translation, as what is said.
         done, undone: What became of the car.
         values: Of the rule's columns.
         is_at_home: Whether it holds for the list of the home page alone, or for every list.
@@ -61,13 +64,20 @@ LEVERS = {
     lever.name: lever
     for lever in (
         Lever(
-            "pin", "unpin", "Pin", "Unpin", "is pinned to the top of the list", "is pinned no longer",
+            "pin", "unpin", gettext_noop("Pin"), gettext_noop("Unpin"),
+            gettext_noop("%(car)s is pinned to the top of the list"), gettext_noop("%(car)s is pinned no longer"),
             {"action": Action.PIN, "position": 1, "n_pinned": 1}, is_at_home=True,
         ),
-        Lever("bar", "unbar", "Hide from all", "Show to all", "is hidden from all visitors",
-              "may be shown to all visitors again", {"action": Action.HIDE}),
-        Lever("boost", "unboost", "Boost", "Unboost", f"is boosted by {BOOST_PERCENT} %", "is boosted no longer",
-              {"action": Action.BOOST, "strength": BOOST_PERCENT}),
+        Lever(
+            "bar", "unbar", gettext_noop("Hide from all"), gettext_noop("Show to all"),
+            gettext_noop("%(car)s is hidden from all visitors"),
+            gettext_noop("%(car)s may be shown to all visitors again"), {"action": Action.HIDE},
+        ),
+        Lever(
+            "boost", "unboost", gettext_noop("Boost"), gettext_noop("Unboost"),
+            gettext_noop("%(car)s is boosted by %(percent)s%%"), gettext_noop("%(car)s is boosted no longer"),
+            {"action": Action.BOOST, "strength": BOOST_PERCENT},
+        ),
     )
 }  # fmt: skip
 BY_DEED = {deed: lever for lever in LEVERS.values() for deed in (lever.name, lever.off)}
@@ -121,25 +131,23 @@ def levers_on(listings: Collection[Listing]) -> dict[int, set[str]]:
 def buttons_of(user: Any, listing: Listing, on: Collection[str]) -> Sequence[Button]:
     """The buttons that a person may press on a car's card."""
     leads = [
-        Button(lever.name, lever.off, lever.label_off, True)
+        Button(lever.name, lever.off, _(lever.label_off), True)
         if lever.name in on
-        else Button(lever.name, lever.name, lever.label)
+        else Button(lever.name, lever.name, _(lever.label))
         for lever in LEVERS.values()
     ]
-    sales = [Button(SOLD, SOLD, "Sold")] if listing.is_available else []
+    sales = [Button(SOLD, SOLD, _("Sold"))] if listing.is_available else []
     if listing.status == Listing.Status.SOLD:
-        sales = [Button(SOLD, UNSOLD, "Not sold")]
+        sales = [Button(SOLD, UNSOLD, _("Not sold"))]
     return [*(leads if may_lead(user) else []), *(sales if may_sell(user) else [])]
 
 
 def _lead(lever: Lever, deed: str, listing: Listing, by: User) -> Outcome:
     with transaction.atomic():
         is_changed = _set(lever, listing, by) if deed == lever.name else _take_back(lever, listing, by)
-    if not is_changed:
-        return Outcome(f"Nothing changed: {listing.name} {lever.done if deed == lever.name else lever.undone}")
-    if deed == lever.name:
-        return Outcome(f"{listing.name} {lever.done}", lever.off)
-    return Outcome(f"{listing.name} {lever.undone}", lever.name)
+    said, undo = (lever.done, lever.off) if deed == lever.name else (lever.undone, lever.name)
+    note = _(said) % {"car": listing.name, "percent": number(BOOST_PERCENT)}
+    return Outcome(note, undo) if is_changed else Outcome(_("Nothing changed: %(note)s") % {"note": note})
 
 
 def _set(lever: Lever, listing: Listing, by: User) -> bool:
@@ -184,8 +192,8 @@ def _note(rule: MerchandisingRule, before: changes.State | None, by: User) -> bo
 
 
 TRADES: Mapping[str, tuple[Callable[..., Listing], str, str, str]] = {  # deed -> service, note, what is said, undo
-    SOLD: (mark_sold, "Marked as sold", "is sold, and on no list any more", UNSOLD),
-    UNSOLD: (relist_listing, "Put back on sale", "is for sale again", SOLD),
+    SOLD: (mark_sold, "Marked as sold", gettext_noop("%(car)s is sold, and on no list any more"), UNSOLD),
+    UNSOLD: (relist_listing, "Put back on sale", gettext_noop("%(car)s is for sale again"), SOLD),
 }
 
 
@@ -200,4 +208,4 @@ def _trade(deed: str, listing: Listing, by: User) -> Outcome:
             auditing.record(by=by, action="changed", target=listing, before=before, after=after, note=note)
     except CatalogRefusal as refusal:
         return Outcome(str(refusal))
-    return Outcome(f"{listing.name} {said}", undo)
+    return Outcome(_(said) % {"car": listing.name}, undo)

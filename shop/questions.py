@@ -10,27 +10,35 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db.models import Count
 from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from catalog.api.fields import OneOfField
 from catalog.attributes import BY_NAME
 from catalog.columns import CHOICES
 from catalog.filters import ListingFilters
 from catalog.models import Listing
+from catalog.units import number, translated
 from recommendations.api.serializers import SearchSerializer
 from recommendations.api.views import read_search_question
 
 BEST = "best"
 ORDERINGS = {
-    BEST: "Best for you",
-    "newest": "Newest first",
-    "price": "Cheapest first",
-    "-price": "Dearest first",
-    "mileage": "Least driven first",
-    "-year": "Youngest first",
+    BEST: gettext_lazy("Best for you"),
+    "newest": gettext_lazy("Newest first"),
+    "price": gettext_lazy("Cheapest first"),
+    "-price": gettext_lazy("Most expensive first"),
+    "mileage": gettext_lazy("Least driven first"),
+    "-year": gettext_lazy("Youngest first"),
 }
 PAGE_SIZE = 24
 FIELDS = ("q", "brand", "body", "fuel", "gearbox", "colour", "min_year", "min_price", "max_price", "max_mileage")
 MAKES_KEPT_SECONDS = 120
+LABELS = {  # of the values that a question may name
+    "q": gettext_lazy("Search"), "brand": gettext_lazy("Make"), "min_year": gettext_lazy("Year from"),
+    "min_price": gettext_lazy("Price from"), "max_price": gettext_lazy("Price up to"),
+    "max_mileage": gettext_lazy("Mileage up to"), "ordering": gettext_lazy("Sort by"), "page": gettext_lazy("Page"),
+}  # fmt: skip
 
 
 class WindowSerializer(SearchSerializer):
@@ -92,13 +100,14 @@ def read_question(asked: QueryDict) -> Question:
             break
         wrong = [name for name in serializer.errors if name in given] or list(given)
         for name in wrong:
-            reason = str(next(iter(serializer.errors.get(name, ["it was not understood"])))).rstrip(".")
-            problems.append(f"{name.replace('_', ' ').capitalize()} “{given.pop(name)[:40]}” was left out: {reason}.")
+            reason = str(next(iter(serializer.errors.get(name, [_("it was not understood")])))).rstrip(".")
+            left_out = {"field": label_of(name), "value": given.pop(name)[:40], "reason": reason}
+            problems.append(_("%(field)s “%(value)s” was left out: %(reason)s.") % left_out)
     checked: dict[str, Any] = serializer.validated_data
     n_pages = min(checked["page"], pages_at_most())
     search = read_search_question(checked)
     if not search.is_rest_found:
-        problems.append(f"No car has the words “{search.reading.rest}”: they were left out.")
+        problems.append(_("No car has the words “%(words)s”: they were left out.") % {"words": search.reading.rest})
     return Question(
         filters=search.filters,
         ordering=checked["ordering"],
@@ -106,6 +115,11 @@ def read_question(asked: QueryDict) -> Question:
         given=given,
         problems=tuple(problems),
     )
+
+
+def label_of(name: str) -> str:
+    """What a field of the search is called."""
+    return str(LABELS[name]) if name in LABELS else translated(BY_NAME[name].label)
 
 
 def pages_at_most() -> int:
@@ -123,21 +137,25 @@ def read_back(text: str) -> Question:
 def facets(given: Mapping[str, str]) -> list[dict[str, Any]]:
     """The selects of the search form, each with its choices and the one chosen."""
     choices = {
-        "brand": ("Make", makes_for_sale()),
-        **{name: (BY_NAME[name].label, CHOICES[name].choices) for name in ("body", "fuel", "gearbox")},
+        "brand": makes_for_sale(),
+        **{
+            name: [(value, translated(str(label))) for value, label in CHOICES[name].choices]
+            for name in ("body", "fuel", "gearbox")
+        },
     }
     return [
-        {"name": name, "label": label, "choices": values, "chosen": given.get(name, "")}
-        for name, (label, values) in choices.items()
+        {"name": name, "label": label_of(name), "choices": values, "chosen": given.get(name, "")}
+        for name, values in choices.items()
     ]
 
 
 def makes_for_sale() -> list[tuple[str, str]]:
     """Slugs and names of the makes that can be bought, by name."""
 
-    def read() -> list[tuple[str, str]]:
+    def read() -> list[tuple[str, str, int]]:
         makes = Listing.objects.available().cars().exclude(make=None).order_by()
         found = makes.values_list("make__slug", "make__name").annotate(n=Count("id"))
-        return sorted(((slug, f"{name} ({n:,})") for slug, name, n in found), key=lambda make: make[1].casefold())
+        return sorted(found, key=lambda make: str(make[1]).casefold())
 
-    return cache.get_or_set("shop-makes", read, MAKES_KEPT_SECONDS) or []
+    makes = cache.get_or_set("shop-makes-counted", read, MAKES_KEPT_SECONDS) or []
+    return [(slug, f"{name} ({number(n)})") for slug, name, n in makes]

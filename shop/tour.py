@@ -7,15 +7,27 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from shop.lessons import Lesson
 from shop.windows import Window
 
 FIRST, LAST = 1, 4
 ASKS = {
-    1: ("Open a car", "Nothing is known of you yet: these cars suit most buyers. Open one that you would look at."),
-    2: ("Give a heart", "The cards behind moved as soon as you opened it. Now give a heart to a car that you like."),
-    3: ("Hide a car", "What you like is clearer now. Hide a car that does not suit you at all."),
-    4: ("What happened", "Three clicks, measured:"),
+    1: (
+        gettext_lazy("Open a car"),
+        gettext_lazy("Nothing is known of you yet: these cars suit most buyers. Open one that you would look at."),
+    ),
+    2: (
+        gettext_lazy("Give a heart"),
+        gettext_lazy("The cards behind moved as soon as you opened it. Now give a heart to a car that you like."),
+    ),
+    3: (
+        gettext_lazy("Hide a car"),
+        gettext_lazy("What you like is clearer now. Hide a car that does not suit you at all."),
+    ),
+    4: (gettext_lazy("What happened"), gettext_lazy("Three clicks, measured:")),
 }
 ENDS_STEP = {1: "view", 2: "like", 3: "hide"}
 TOP = 12
@@ -58,17 +70,22 @@ def step_of(tour: dict[str, Any], shown: Sequence[int]) -> Step | None:
     if number not in ASKS:
         return None
     title, text = ASKS[number]
-    return Step(number, title, text, tuple(figures_of(tour, shown)) if number == LAST else ())
+    return Step(number, str(title), str(text), tuple(figures_of(tour, shown)) if number == LAST else ())
 
 
 def figures_of(tour: dict[str, Any], shown: Sequence[int]) -> list[tuple[str, str]]:
     learned, listed, first = tour.get("learned") or [], tour.get("listed") or [], tour.get("first") or []
-    figures = [(str(len(learned)), "clicks recorded")]
+    figures = [(str(len(learned)), _("clicks recorded"))]
     if learned:
-        figures.append((f"{median(learned):.0f} ms", "from a click to what is believed (median)"))
+        figures.append((f"{median(learned):.0f} ms", _("from a click to what is believed (median)")))
     if listed:
-        figures.append((f"{median(listed):.0f} ms", "to make the next list (median)"))
+        figures.append((f"{median(listed):.0f} ms", _("to make the next list (median)")))
     if first:
         n_new = len(set(shown[:TOP]) - set(first))
-        figures.append((f"{n_new} of {len(first)}", "cars at the top that were not there before"))
+        figures.append(
+            (
+                _("%(number)s of %(all)s") % {"number": n_new, "all": len(first)},
+                _("cars at the top that were not there before"),
+            )
+        )
     return figures

@@ -20,11 +20,14 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.api.throttles import throttled_page
 from accounts.origins import origin_of
 from catalog.models import Listing
+from catalog.units import number
 from recommendations.buyers.relations import show_listing_again
 from recommendations.events.recording import SEARCH, Event
 from recommendations.exceptions import EventsRefused
@@ -47,7 +50,7 @@ LONGEST_NUMBER = 18  # digits; Python itself refuses to read thousands of them
 SHOWN_AT_MOST = 400
 SAVED_AT_MOST = 20  # searches of one visitor
 DEEDS = {LIKE: "like", UNLIKE: "dislike", "hide": "hide", "contact": "contact"}  # button -> kind of event
-ROLE_NAMES = {NEW: "New visitor", GUEST: "Guest"}
+ROLE_NAMES = {NEW: gettext_lazy("New visitor"), GUEST: gettext_lazy("Guest")}
 View = Callable[..., HttpResponse]
 
 
@@ -98,6 +101,7 @@ def page_of(request: HttpRequest, visitor: Visitor, shown: Window, said: dict[st
     return {
         **frame_of(request, visitor),
         "window": shown,
+        "found": found_in_words(shown),
         "cards": with_levers(request, shown.cards),
         "question": shown.question,
         "orderings": ORDERINGS.items(),
@@ -107,6 +111,17 @@ def page_of(request: HttpRequest, visitor: Visitor, shown: Window, said: dict[st
         "step": tour.step_of(visitor.tour, shown.listing_ids),
         "shown": ",".join(map(str, shown.listing_ids)),
     }
+
+
+def found_in_words(shown: Window) -> str:
+    """``1,204 cars for sale``; of a search, that match."""
+    n = shown.n_found
+    said = (
+        ngettext("%(n)s car for sale that matches", "%(n)s cars for sale that match", n)
+        if shown.question.filters
+        else ngettext("%(n)s car for sale", "%(n)s cars for sale", n)
+    )
+    return said % {"n": number(n)}
 
 
 def frame_of(request: HttpRequest, visitor: Visitor) -> dict[str, Any]:
@@ -158,7 +173,7 @@ def learn_quietly(request: HttpRequest, visitor: Visitor, event: Event, name: st
 def shown_ids(sent: Any) -> list[int]:
     """The ids that were shown, in their order; what is no id is left out."""
     words = str(sent.get("shown", ""))[:10_000].split(",")[:SHOWN_AT_MOST]
-    return [number for word in words if (number := number_in(word)) is not None]
+    return [key for word in words if (key := number_in(word)) is not None]
 
 
 def number_in(text: str) -> int | None:
@@ -243,9 +258,9 @@ class Origin:
 @require_POST
 def act(request: HttpRequest) -> HttpResponse:
     """A button of a card: heart, hide, contact, show again; for staff, what they do to it for every visitor."""
-    deed, _, rest = request.POST.get("act", "").partition(" ")
-    number, list_id, position = (*rest.split(" ")[:3], "", "", "")[:3]
-    listing_id = number_in(number)
+    deed, _space, rest = request.POST.get("act", "").partition(" ")
+    key, list_id, position = (*rest.split(" ")[:3], "", "", "")[:3]
+    listing_id = number_in(key)
     if listing_id is None:
         return answer_act(request, visitor_of(request), Said())
     listing, visitor = visible(listing_id), visitor_of(request)
@@ -267,7 +282,8 @@ def act(request: HttpRequest) -> HttpResponse:
 def show_again(visitor: Visitor, listing: Listing) -> str:
     buyer = visitor.known_buyer()
     is_back = buyer is not None and show_listing_again(buyer=buyer, listing=listing)
-    return f"{listing.name} may be shown again" if is_back else f"{listing.name} was not hidden"
+    said = _("%(car)s may be shown again") if is_back else _("%(car)s was not hidden")
+    return said % {"car": listing.name}
 
 
 @dataclass(frozen=True)
@@ -294,8 +310,8 @@ def answer_act(
     if shown is None:
         return remember(HttpResponseRedirect(page_before(request, deed)), replace(visitor, said=said))
     context = page_of(request, visitor, shown, said)
-    if (number := open_car(request)) is not None:
-        car = visible(number)
+    if (key := open_car(request)) is not None:
+        car = visible(key)
         found = assessed(visitor.known_buyer(), car) if car.is_available else None
         context |= {**car_context(request, car, visitor, found), "back": question, "in_car": True}
     return remember(render(request, "shop/parts.html", context), visitor)
@@ -311,8 +327,8 @@ def open_car(request: HttpRequest) -> int | None:
 
 def page_before(request: HttpRequest, deed: str) -> str:
     question = read_back(request.POST.get("back", ""))
-    if (number := open_car(request)) is not None and deed != "hide":
-        return f"{reverse('shop-car', args=[number])}?{urlencode({'back': question.as_query, 'quiet': '1'})}"
+    if (key := open_car(request)) is not None and deed != "hide":
+        return f"{reverse('shop-car', args=[key])}?{urlencode({'back': question.as_query, 'quiet': '1'})}"
     return f"{reverse('shop')}?{question.as_query}"
 
 
@@ -336,7 +352,7 @@ def searches(request: HttpRequest) -> HttpResponse:
     """Save the search of the page; the next lists look for such cars too."""
     who, question = visitor_of(request), read_back(request.POST.get("back", ""))
     if not question.filters:
-        note = "Choose a make, a body, a price or some words first: then there is a search to save."
+        note = _("Choose a make, a body, a price or some words first: then there is a search to save")
     else:
         name, query = in_short(question)[:120], question.filters.as_query()
         buyer = who.buyer(origin_of(request.META))
@@ -344,5 +360,5 @@ def searches(request: HttpRequest) -> HttpResponse:
         if not saved.filter(query=query).exists():
             SavedSearch.objects.create(buyer=buyer, name=name, query=query)
             saved.filter(pk__in=saved.order_by("-created_at").values("pk")[SAVED_AT_MOST:]).delete()
-        note = f"Saved: {name}. Lists will look for such cars too."
+        note = _("Saved: %(name)s. Lists will look for such cars too") % {"name": name}
     return remember(HttpResponseRedirect(f"{reverse('shop')}?{question.as_query}"), replace(who, said={"what": note}))

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
 
 from accounts.models import Buyer, User
 from accounts.origins import UNKNOWN, Origin
@@ -48,7 +49,7 @@ class Visitor:
 
     @property
     def name(self) -> str:
-        return {NEW: "a new visitor", DEMO_BUYER: DEMO_BUYER}.get(self.role, "a guest")
+        return {NEW: _("a new visitor"), DEMO_BUYER: DEMO_BUYER}.get(self.role, _("a guest"))
 
     def playing(self, role: str) -> Self:
         """The same browser as another visitor; each "new visitor" is another one. Unknown roles are the guest."""

@@ -162,10 +162,10 @@ def look_at_admin(seen: dict[str, Any]) -> None:
     car = Listing.objects.get(external_id="1")
     page = client.get(f"/admin/catalog/listing/{car.pk}/change/").content.decode()
     seen["form"] = [f'name="{column}"' in page for column in ("range_km", "emissions")]
-    listed = client.get("/admin/catalog/listing/?emissions__exact=low&range_km_from=400").content.decode()
+    listed = client.get("/admin/catalog/listing/?emissions__exact=low&range_km_from=250").content.decode()
     seen["listed"] = ["Octavia one" in listed, "Octavia two" in listed]
     rule = client.get("/admin/recommendations/merchandisingrule/add/").content.decode()
-    seen["rule"] = ["Electric range from (km)" in rule, "Emission_classes" in rule or "Emission classes" in rule]
+    seen["rule"] = ["Electric range from (miles)" in rule, "Emission_classes" in rule or "Emission classes" in rule]
 
 
 def learn_and_serve(seen: dict[str, Any]) -> None:

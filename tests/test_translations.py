@@ -1,4 +1,4 @@
-"""German is complete for what callers of the API read: the reasons in lists, and every error."""
+"""German is complete for what callers of the API and visitors of the shop read."""
 
 import ast
 import io
@@ -24,7 +24,18 @@ from recommendations.serving.evidence import STRENGTH
 from recommendations.serving.wording import sentence
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROOMS = ["recommender_site", "tasks", "recommendations", "catalog", "accounts", "webhooks", "jobs", "console", "web"]
+ROOMS = [
+    "recommender_site",
+    "tasks",
+    "shop",
+    "recommendations",
+    "catalog",
+    "accounts",
+    "webhooks",
+    "jobs",
+    "console",
+    "web",
+]
 LOCALE = PROJECT / "locale"
 EAGER = {"_", "gettext", "pgettext", "ngettext"}
 MARKS = {
@@ -75,11 +86,12 @@ def german() -> Catalog:
 
 
 def marked() -> set[tuple[str, str | None]]:
-    """Every text that the code marks, with its context."""
+    """Every text that code and templates mark, with its context."""
+    methods = [("**.py", "python"), ("**.html", "web.template_texts:extract")]
     return {
         (text, context)
-        for room in ROOMS
-        for _, _, text, _, context in extract_from_dir(PROJECT / room, [("**.py", "python")], keywords=MARKS)
+        for room in (*ROOMS, "templates")
+        for _, _, text, _, context in extract_from_dir(PROJECT / room, methods, keywords=MARKS)
     }
 
 

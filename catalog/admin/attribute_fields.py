@@ -10,9 +10,15 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from catalog import units
+from catalog.admin.market_fields import MarketField
 from catalog.attributes import ADDRESSES, LONGEST_MONTH, NUMBERS, Addresses, Number, is_month, month_as_text
 from catalog.imports import quantities
 from catalog.web_addresses import check_address, checked_addresses
+
+# Whole numbers that markets have other units for. Consumption is stored as a fraction, which no round number of miles
+# per gallon is read back as: its field stays in litres.
+MEASURED = tuple(number for number in NUMBERS if number.unit in (units.KM, units.KW))
 
 
 class MonthField(forms.Field):
@@ -85,4 +91,6 @@ def form_field_of(column: str) -> forms.Field | None:
         return month_field(months[column])
     if column == "url":
         return AddressField(label="Address", required=False, max_length=1000, widget=UnfoldAdminTextInputWidget)
+    if measured := next((number for number in MEASURED if number.column == column), None):
+        return MarketField(stored_unit=measured.unit, label=measured.label, is_whole=True)
     return addresses_field(addresses[column]) if column in addresses else None

@@ -30,6 +30,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from catalog.admin.attribute_fields import form_field_of
 from catalog.admin.filters import ImportedFilter, QualityFilter
+from catalog.admin.market_filters import MarketRangeFilter
 from catalog.attributes import ADDRESSES, ATTRIBUTES, CATEGORIES, RANGES, columns_of
 from catalog.exceptions import CatalogRefusal
 from catalog.export import HEADINGS, exported_rows
@@ -45,9 +46,10 @@ from catalog.services import (
     withdraw_listing,
 )
 from catalog.text_search import beginnings_query, storable
+from catalog.units import distance
 from console.actions import ROWS_PER_ACTION, change_each
 from console.auditing import record
-from console.formats import NBSP, NONE, badge, list_link, money, span
+from console.formats import NONE, badge, list_link, money, span
 from console.pages import ConsoleAdmin, ReadOnlyAdmin, go_to
 from web.tables import as_csv
 
@@ -228,7 +230,7 @@ class ListingAdmin(ConsoleAdmin):
     list_filter = [
         ("status", ChoicesDropdownFilter), ("make", AutocompleteSelectFilter), ("car_model", AutocompleteSelectFilter),
         ("seller", AutocompleteSelectFilter), ("price", RangeNumericFilter), ("year", RangeNumericFilter),
-        *((number.column, RangeNumericFilter) for number in RANGES if number.kind != "month"),
+        *((number.column, MarketRangeFilter) for number in RANGES if number.kind != "month"),
         *((category.column, ChoicesDropdownFilter) for category in CATEGORIES if not category.is_open),
         ("published_at", RangeDateTimeFilter), ImportedFilter, QualityFilter,
     ]  # fmt: skip
@@ -364,7 +366,7 @@ class ListingAdmin(ConsoleAdmin):
 
     @display(description="Mileage", ordering="mileage_km")
     def mileage(self, listing: Listing) -> str:
-        return NONE if listing.mileage_km is None else f"{listing.mileage_km:,}{NBSP}km"
+        return NONE if listing.mileage_km is None else distance(listing.mileage_km)
 
     @display(description="Status", ordering="status")
     def status_badge(self, listing: Listing) -> SafeString:

@@ -19,6 +19,7 @@ from catalog.models import CarModel, Listing, Make
 from catalog.search.lexicon import Lexicon
 from catalog.search.reading import SearchReading, filters_of, read_search
 from catalog.search.towns import Town
+from catalog.units import MILES, distance_unit
 from web.replicas import read_beside, reading_connection
 
 COUNTED = {  # parameter of the search -> column whose values are counted for completions
@@ -30,7 +31,6 @@ NEWEST_TEXTS = """
 SELECT search_text FROM catalog_listing WHERE status = 'live' ORDER BY published_at DESC, id DESC LIMIT 5000
 """
 WORD_IN_LISTINGS = 3  # a word that fewer have may itself be misspelt
-MILES = frozenset(["GBP", "USD"])  # whose markets count in miles
 
 OLDEST = 10  # times SEARCH_LEXICON_SECONDS; older ones are not used
 
@@ -113,6 +113,6 @@ def read_query(text: str, undone: tuple[str, ...] = ()) -> tuple[SearchReading, 
     """What a typed search means for the stock as it is, and the filters it sets, its other words included."""
     lexicon = current_lexicon()
     reading = read_search(
-        text, lexicon, this_year=timezone.now().year, in_miles=settings.MARKET_CURRENCY in MILES, undone=undone
+        text, lexicon, this_year=timezone.now().year, in_miles=distance_unit() == MILES, undone=undone
     )
     return reading, filters_of(reading, lexicon)

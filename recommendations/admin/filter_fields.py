@@ -13,6 +13,8 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from catalog import units
+from catalog.admin.market_fields import MarketField
 from catalog.api.fields import BOUNDS, FiltersSerializer
 from catalog.attributes import CATEGORIES, RANGES, month_as_text
 from catalog.columns import CHOICES
@@ -31,11 +33,16 @@ LABELS = {
     **{category.name: category.filter.replace("_", " ").capitalize() for category in CATEGORIES},
     "seller_type": "Kinds of seller", "tag": "Tags", "q": "Words",
     "min_price": "Price from", "max_price": "Price to", "min_year": "Year from", "max_year": "Year to",
-    **{f"{bound}_{number.name}": f"{number.label} {word}{f' ({number.unit})' if number.unit else ''}"
+    **{f"{bound}_{number.name}": f"{number.label} {word}"
        for number in RANGES for bound, word in zip(BOUNDS, ("from", "to"), strict=True)},
-    "lat": "Latitude", "lon": "Longitude", "radius_km": "Within (km)",
+    "lat": "Latitude", "lon": "Longitude", "radius_km": "Within",
 }  # fmt: skip
 MONTHS = tuple(f"{bound}_{number.name}" for number in RANGES if number.kind == "month" for bound in BOUNDS)
+UNITS: Mapping[str, str] = {  # of those that markets have other units for
+    "radius_km": units.KM,
+    **{f"{bound}_{number.name}": number.unit for number in RANGES for bound in BOUNDS
+       if number.unit in (units.KM, units.KW)},
+}  # fmt: skip
 HELP = {
     "make": "With commas between: Skoda, Land Rover.",
     "model": "With commas between: Octavia, 3 Series.",
@@ -85,6 +92,8 @@ def field_of(name: str) -> forms.Field:
         )
     if name in (*LISTS, *MONTHS, "q"):
         return forms.CharField(max_length=500, widget=UnfoldAdminTextInputWidget, **given)
+    if name in UNITS:
+        return MarketField(stored_unit=UNITS[name], is_whole=name in WHOLE, **given)
     if name in WHOLE:
         return forms.IntegerField(widget=UnfoldAdminIntegerFieldWidget, **given)
     return forms.FloatField(widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any"}), **given)

@@ -18,6 +18,8 @@ from unfold.widgets import (
 )
 
 from accounts.models import Buyer
+from catalog import units
+from catalog.admin.market_fields import MarketField
 from catalog.filters import ListingFilters
 from catalog.models import Listing, Make
 from recommendations.events.recording import SEARCH
@@ -28,9 +30,10 @@ N_HYPOTHETICAL = 4
 LONGEST_LIST = 100
 SOURCES = [("hybrid", "Everything"), ("content", "What cars are"), ("collaborative", "What others do")]
 ONE_OF = {"make": "makes", "body": "bodies", "fuel": "fuels"}  # field -> filter
-RANGES = ("min_price", "max_price", "min_year", "max_year", "max_mileage_km")
+RANGES = ("min_price", "max_price", "min_year", "max_year", "max_mileage")
 ANY = ("", "Any")
-PLACE = ("latitude", "longitude", "radius_km")
+PLACE = ("latitude", "longitude", "radius")
+STORED_AS = {"max_mileage": "max_mileage_km", "radius": "radius_km"}  # field, which is in the market's unit -> filter
 
 
 class DateTimeInput(UnfoldAdminTextInputWidget):
@@ -76,10 +79,13 @@ class LabForm(forms.Form):
     max_price = number("Price to", min_value=0)
     min_year = number("Year from", min_value=1900)
     max_year = number("Year to", min_value=1900)
-    max_mileage_km = number("Mileage to (km)", min_value=0)
+    max_mileage = MarketField(stored_unit=units.KM, label="Mileage to", is_whole=True)
     latitude = number("Latitude", min_value=-90, max_value=90)
     longitude = number("Longitude", min_value=-180, max_value=180)
-    radius_km = number("Within (km)", "A place needs all three: latitude, longitude and radius.", min_value=0.1)
+    radius = MarketField(
+        stored_unit=units.KM, label="Within", min_value=0.1,
+        help_text="A place needs all three: latitude, longitude and radius.",
+    )  # fmt: skip
 
     missing_car = forms.CharField(
         label="Why is this car not in the list?", required=False, max_length=200, widget=UnfoldAdminTextInputWidget,
@@ -151,8 +157,8 @@ class LabForm(forms.Form):
         cleaned = super().clean() or self.cleaned_data
         given = [name for name in PLACE if cleaned.get(name) is not None]
         if given and len(given) < len(PLACE):
-            missing = ", ".join(name.removesuffix("_km") for name in PLACE if name not in given)
-            self.add_error("radius_km", f"A place needs latitude, longitude and radius; {missing} is missing.")
+            missing = ", ".join(name for name in PLACE if name not in given)
+            self.add_error("radius", f"A place needs latitude, longitude and radius; {missing} is missing.")
         cleaned["events"] = tuple(self._events(cleaned))
         return cleaned
 
@@ -191,7 +197,8 @@ class LabForm(forms.Form):
     def filters(self) -> ListingFilters:
         cleaned = self.cleaned_data
         asked: dict[str, Any] = {many: [cleaned[one]] for one, many in ONE_OF.items() if cleaned.get(one)}
-        asked |= {name: cleaned[name] for name in (*RANGES, *PLACE) if cleaned.get(name) is not None}
+        given = {name: cleaned[name] for name in (*RANGES, *PLACE) if cleaned.get(name) is not None}
+        asked |= {STORED_AS.get(name, name): value for name, value in given.items()}
         return ListingFilters.from_query(asked)
 
 

@@ -14,7 +14,8 @@ from unfold.views import UnfoldModelAdminViewMixin
 
 from accounts.models import User
 from catalog.models import Listing
-from console.formats import NBSP, clock, link_to, money, table
+from catalog.units import distance, power
+from console.formats import clock, link_to, money, table
 from recommendations.insight.previews import Preview
 from recommendations.insight.what_if import Move, moves
 from recommendations.serving.lists import RecommendedList
@@ -46,7 +47,7 @@ def car_line(listing: Listing) -> SafeString:
     facts = [
         money(listing.price, listing.currency) if listing.price is not None else "",
         str(listing.year or ""),
-        f"{listing.mileage_km:,}{NBSP}km" if listing.mileage_km is not None else "",
+        distance(listing.mileage_km) if listing.mileage_km is not None else "",
     ]
     return format_html(
         '{} <span class="fc-muted">{}</span>', link_to(listing, listing.name), " · ".join(filter(None, facts))
@@ -87,7 +88,15 @@ def in_words(query: Any) -> str:
     """A search as one line: ``makes: skoda, bmw · max price: 9000``; what is no search as it is."""
     if not isinstance(query, dict):
         return in_one_word(query)
-    return " · ".join(f"{name.replace('_', ' ')}: {in_one_word(value)}" for name, value in query.items())
+    return " · ".join(": ".join(_asked(name, value)) for name, value in query.items())
+
+
+def _asked(name: str, value: Any) -> tuple[str, str]:
+    """One condition of a search, name and value; a distance or power in the market's unit instead of the stored one."""
+    for ending, write in (("_km", distance), ("_kw", power)):
+        if name.endswith(ending) and isinstance(value, int | float):
+            return name.removesuffix(ending).replace("_", " "), write(value)
+    return name.replace("_", " "), in_one_word(value)
 
 
 def in_one_word(value: Any) -> str:

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from django.utils.translation import gettext
 from numpy.typing import NDArray
 
+from catalog import units
 from catalog.attributes import NUMBER_FEATURES
 from catalog.columns import CHOICES
 from catalog.models import CarModel, Make, Seller
+from catalog.units import translated
 from recommendations.buyers.preferences import taste_of
 from recommendations.engine.encoder import Encoder
 from recommendations.engine.fields import CATEGORIES
@@ -78,19 +81,30 @@ def categorical_wish(encoder: Encoder, weights: NDArray[np.float64], field: str)
 
 def numeric_wish(encoder: Encoder, weights: NDArray[np.float64], field: str) -> Wish | None:
     """Where a buyer's utility is best, and how far around it is nearly as good; None where any value will do."""
-    unit, grid = GRIDS[field]
+    _, grid = GRIDS[field]
     utility = encoder.curve(weights, field, grid)
     fine = np.flatnonzero(utility >= utility.max() - NEARLY_BEST)
     if len(fine) == len(grid):
         return None
-    low, best, high = (f"{rounded(grid[at]):,.0f}{unit}" for at in (fine[0], utility.argmax(), fine[-1]))
+    low, best, high = (written(field, grid[at]) for at in (fine[0], utility.argmax(), fine[-1]))
     if fine[0] == 0:
-        wanted = f"the less the better, fine up to {high}"
+        wanted = gettext("the less the better, fine up to %(high)s") % {"high": high}
     elif fine[-1] == len(grid) - 1:
-        wanted = f"the more the better, fine from {low}"
+        wanted = gettext("the more the better, fine from %(low)s") % {"low": low}
     else:
-        wanted = f"about {best}, fine from {low} to {high}"
+        wanted = gettext("about %(best)s, fine from %(low)s to %(high)s") % {"best": best, "low": low, "high": high}
     return Wish(field, float(np.ptp(utility)), wanted)
+
+
+def written(field: str, value: float) -> str:
+    """A number of ``GRIDS`` in the market's units, and as exact as it is known."""
+    unit = GRIDS[field][0].strip()
+    if field == "price":
+        return units.money(rounded(value))
+    if field == "age":
+        return units.years(value)
+    measure = units.measure_of(unit)
+    return units.in_words(measure.stored(rounded(value / measure.stored_per_shown)), unit)
 
 
 def rounded(number: float) -> float:
@@ -101,7 +115,7 @@ def rounded(number: float) -> float:
 # --- Levels as people write them -------------------------------------------------------------------------------------
 def in_words(field: str, levels: Iterable[str]) -> str:
     """Levels are slugs and codes; the catalogue knows the names."""
-    name_of = NAMES.get(field, str.capitalize)
+    name_of = NAMES.get(field, lambda level: translated(level.capitalize()))
     return ", ".join(map(name_of, levels))
 
 
@@ -117,7 +131,7 @@ def model_name(level: str) -> str:
 
 def choice_name(field: str) -> Callable[[str], str]:
     labels = dict(LABELS[field])
-    return lambda code: str(labels.get(code, code))
+    return lambda code: translated(str(labels.get(code, code)))
 
 
 LABELS = {

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from catalog import attributes
+from catalog.attributes import gettext_noop
 from recommendations.engine.reason import Facts, Kind, Reason, budget_of
 from recommendations.engine.score_terms import SCORE_TERMS
 
@@ -31,11 +32,12 @@ CATEGORIES = ("make", "model", *(category.name for category in attributes.CATEGO
 SIMILAR_BUYERS, CONGESTION, BASE = "similar buyers", "crowding", "base"
 UTILITY_CURVE = "utility curve"  # what utility adds beyond its weight, which no feature of the car has a share in
 LABELS = {
-    "consumption": "Fuel consumption", "engine": "Engine size", "seller": "Kind of seller",
-    "title": "Words of the title", SIMILAR_BUYERS: "What similar buyers like",
+    "consumption": gettext_noop("Fuel consumption"), "engine": gettext_noop("Engine size"),
+    "seller": gettext_noop("Kind of seller"),
+    "title": gettext_noop("Words of the title"), SIMILAR_BUYERS: gettext_noop("What similar buyers like"),
     **{term.name: term.label for term in SCORE_TERMS},
-    CONGESTION: "Buyers interested already", UTILITY_CURVE: "Utility, beyond its weight",
-    BASE: "Base, the same for every car",
+    CONGESTION: gettext_noop("Buyers interested already"), BASE: gettext_noop("Base, the same for every car"),
+    UTILITY_CURVE: gettext_noop("Utility, beyond its weight"),
 }  # fmt: skip
 
 
@@ -47,7 +49,7 @@ def operator_breakdown(terms: Terms, score: float) -> list[tuple[str, float]]:
     lines = [(LABELS.get(name, name[:1].upper() + name[1:]), float(value)) for name, value in terms.items() if value]
     remainder = float(score) - sum(value for _, value in lines)
     if abs(remainder) > ROUNDING:
-        lines.append(("Not accounted for", remainder))
+        lines.append((gettext_noop("Not accounted for"), remainder))
     return sorted(lines, key=lambda line: -abs(line[1]))
 
 

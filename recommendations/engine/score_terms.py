@@ -227,32 +227,32 @@ def _is_below(facts: Facts, name: str, bound: float) -> bool:
 
 
 SCORE_TERMS = (
-    Term(name=UTILITY, label="Utility", weight=1.0),
+    Term(name=UTILITY, label=gettext_noop("Utility"), weight=1.0),
     Term(
-        name=ARCHETYPE, label="Cars like those looked at lately", weight=0.3, cold_weight=0.0,
+        name=ARCHETYPE, label=gettext_noop("Cars like those looked at lately"), weight=0.3, cold_weight=0.0,
         pipelines=(COLLABORATIVE,), of_buyer=_of_archetypes,
         reason=lambda facts, is_personal: Reason(Kind.LIKE_MINDED),
         may_be_said=lambda facts: facts.get("has_history") is not False,
     ),
     Term(
-        name=DEMAND, label="Recent demand", weight=0.1, cold_weight=0.5, pipelines=(COLLABORATIVE,),
+        name=DEMAND, label=gettext_noop("Recent demand"), weight=0.1, cold_weight=0.5, pipelines=(COLLABORATIVE,),
         of_market=_of_demand, reason=lambda facts, is_personal: Reason(Kind.POPULAR),
     ),
     Term(
-        name=FRESHNESS, label="How new the advert is", weight=0.1, pipelines=(CONTENT,),
+        name=FRESHNESS, label=gettext_noop("How new the advert is"), weight=0.1, pipelines=(CONTENT,),
         of_market=lambda market, rows: freshness_term(market.listed_days(rows), FRESHNESS_HALF_LIFE_DAYS),
         reason=lambda facts, is_personal: Reason(newness(facts)),
         may_be_said=lambda facts: _is_below(facts, "days_on_sale", RECENT_DAYS),
     ),
     Term(
-        name=DEAL, label="Price against that of similar cars", weight=0.1, pipelines=(CONTENT,),
+        name=DEAL, label=gettext_noop("Price against that of similar cars"), weight=0.1, pipelines=(CONTENT,),
         of_market=lambda market, rows: market.listing_features.deals[rows],
         reason=lambda facts, is_personal: Reason(Kind.BELOW_MARKET),
         may_be_said=lambda facts: bool(facts.get("is_below_market")),
         aside=gettext_noop("priced below what such cars usually cost"),
     ),
     Term(
-        name=DISTANCE, label="Distance", weight=0.2, pipelines=(CONTENT,), of_buyer=_of_distance,
+        name=DISTANCE, label=gettext_noop("Distance"), weight=0.2, pipelines=(CONTENT,), of_buyer=_of_distance,
         reason=lambda facts, is_personal: Reason(Kind.NEARBY),
         may_be_said=lambda facts: _is_below(facts, "distance_km", NEARBY_KM),
         aside=gettext_noop("close to you"),

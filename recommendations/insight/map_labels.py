@@ -12,6 +12,7 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from catalog.models import Listing
+from catalog.units import distance
 from recommendations.listings.rows import exchange_rates
 
 MAKE, BODY, PRICE, STATUS, TASTE = COLOURS = "make", "body", "price", "status", "taste"
@@ -95,7 +96,7 @@ def facts_from(row: tuple[Any, ...], rates: Mapping[str, float]) -> Facts:
 
 
 def short_description(fact: Facts) -> str:
-    mileage = f"{fact.mileage_km:,} km" if fact.mileage_km is not None else ""
+    mileage = distance(fact.mileage_km) if fact.mileage_km is not None else ""
     status = label_of(fact, STATUS).lower() if fact.status != Listing.Status.LIVE else ""
     return " · ".join(filter(None, (fact.asked, str(fact.year or ""), mileage, status)))
 

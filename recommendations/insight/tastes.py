@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from catalog.attributes import CATEGORY_FEATURES
+from catalog.units import measure_of
 from recommendations.buyers.interests import Interest
 from recommendations.buyers.profiles import GRIDS, in_words
 from recommendations.engine.arrays import Floats
@@ -29,7 +30,7 @@ NO_SPREAD = 1e-9  # of utility, squared: all buyers are of one mind, or the fiel
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Utility over one number, with its 95 % band; all of the length of the grid."""
+    """Utility over one number, with its 95 % band; all of the length of the grid, which is in units of the market."""
 
     field: str
     unit: str
@@ -102,10 +103,13 @@ def portrait(ranker: Ranker, interest: Interest) -> Portrait:
 
 def curve(encoder: Encoder, field: str, taste: Gaussian) -> Curve:
     unit, grid = GRIDS[field]
+    measure = measure_of(unit.strip())
     grid = grid[np.unique(np.linspace(0, len(grid) - 1, min(len(grid), POINTS)).astype(int))]
     rows = contrasts(encoder.curve_vectors(field, grid))
     utility, spread = rows @ taste.mean, SURE * deviations(rows, taste.covariance)
-    return Curve(field, unit, grid, utility, utility - spread, utility + spread)
+    return Curve(
+        field, f" {measure.unit}".rstrip(), grid / measure.stored_per_shown, utility, utility - spread, utility + spread
+    )
 
 
 def leanings(encoder: Encoder, field: str, taste: Gaussian, prior: Prior) -> tuple[Leaning, ...]:

@@ -14,12 +14,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from catalog import attributes
+from catalog import attributes, units
 from recommendations.engine.reason import Kind, Money, Reason
 from recommendations.engine.reasons import NUMBERS
 from recommendations.engine.score_terms import SCORE_TERMS
@@ -119,7 +118,6 @@ ASIDES: Mapping[str, Words] = {
     **{name: gettext_lazy(number.aside.text) for name, number in NUMBERS.items() if number.aside},
     **{term.name: gettext_lazy(term.aside) for term in SCORE_TERMS if term.aside},
 }
-CURRENCY_SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
 SPOKEN_AS_WORDS = {"KIA", "RAM", "MAN", "DAF", "GAZ"}  # among capitals of at most three letters
 
 
@@ -157,12 +155,7 @@ def cars_of(field: str, value: str) -> str:
 
 def money(amount: Money) -> str:
     """An amount without decimals, its currency by its sign where it has a usual one."""
-    number = number_format(round(amount.amount), use_l10n=True, force_grouping=True)
-    if not amount.currency:
-        return number
-    if sign := CURRENCY_SIGNS.get(amount.currency):
-        return _("%(sign)s%(amount)s") % {"sign": sign, "amount": number}
-    return _("%(currency)s %(amount)s") % {"currency": amount.currency, "amount": number}
+    return units.money(amount.amount, amount.currency) if amount.currency else units.number(amount.amount)
 
 
 def begins_with_vowel_sound(phrase: str) -> bool:

@@ -1,4 +1,5 @@
-"""Which language an answer of the API is in: the best that ``Accept-Language`` asks for, of those that there are.
+"""Which language an answer of the API, or a page of the shop, is in: the best that ``Accept-Language`` asks for, of
+those that there are.
 
 Pages of the admin stay in ``LANGUAGE_CODE``: their texts are not translated, and half of a page would be. So do the
 description of the API and its pages, which are the same for everyone.
@@ -16,6 +17,7 @@ from recommender_site.http.security import SAME_FOR_EVERYONE
 from web.paths import is_api_path
 
 ACCEPT_LANGUAGE = "Accept-Language"
+SHOP = "/shop/"
 
 
 def language_asked_for(accepted: str) -> str:
@@ -36,14 +38,22 @@ def language_asked_for(accepted: str) -> str:
     return settings.LANGUAGE_CODE
 
 
+def is_in_several_languages(path: str) -> bool:
+    """Whether what is at an address is translated: answers of the API, and the shop window."""
+    return (is_api_path(path) and not path.startswith(SAME_FOR_EVERYONE)) or path.startswith(SHOP)
+
+
 class LanguageMiddleware:
-    """Answers of the API in the language that was asked for; the thread is given back in the language it had."""
+    """Answers of the API and pages of the shop in the language that was asked for.
+
+    The thread is given back in the language it had.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not is_api_path(request.path) or request.path.startswith(SAME_FOR_EVERYONE):
+        if not is_in_several_languages(request.path):
             return self.get_response(request)
         language = language_asked_for(request.headers.get(ACCEPT_LANGUAGE, ""))
         with translation.override(language):

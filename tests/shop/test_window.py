@@ -317,7 +317,7 @@ def test_no_text_at_all_breaks_a_page_or_a_form(name, text, visitors):
 def test_what_was_left_out_of_a_question_is_said(client, db):
     ListingFactory()
     page = client.get(SHOP, {"max_price": "cheap", "fuel": "steam", "ordering": BEST}).text
-    assert "Max price “cheap” was left out" in page
+    assert "Price up to “cheap” was left out" in page
     assert "Fuel “steam” was left out" in page
     assert len(shown(page)) == 1
 
