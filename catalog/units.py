@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.utils.formats import number_format
-from django.utils.functional import Promise, lazystr
+from django.utils.functional import lazystr
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -94,7 +95,7 @@ def in_words(value: float, unit: str, n_decimals: int = 0) -> str:
     return f"{number(value, n_decimals)}{NBSP}{unit.replace(' ', NBSP)}".strip()
 
 
-def lazily(text: str, write: Callable[[float], str], *amounts: float) -> Promise:
+def lazily(text: str, write: Callable[[float], str], *amounts: float) -> Any:
     """A text whose amounts are written when it is read: the units are a setting, and modules are loaded once."""
     return lazystr(_Written(text, write, amounts))
 
