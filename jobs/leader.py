@@ -14,6 +14,7 @@ import logging
 from typing import Any
 
 import psycopg
+from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
@@ -39,6 +40,8 @@ class LeaderEntry(ModelEntry):
 
     def __init__(self, model: PeriodicTask, app: Any = None) -> None:
         self.seen_last_run_at = model.last_run_at  # the base class puts another time in the place of NULL
+        if (model.last_run_at or model.date_changed) > (now := timezone.now()):
+            model.last_run_at = now  # the clock was set back; else it would not run until it is there again
         super().__init__(model, app)
 
 
@@ -115,11 +118,19 @@ class LeaderScheduler(DatabaseScheduler):
         if is_leader and not self._was_leader:
             logger.info("beat leads: this process sends what is due")
             self.read_anew()
+        elif self._is_ahead_of_the_clock():
+            logger.warning("the clock was set back: entries that ran later than now count as run now")
+            self.read_anew()
         self._was_leader = is_leader
         if not is_leader:
             return STANDBY_SECONDS
         seconds: float = super().tick(*args, **kwargs)
         return seconds
+
+    def _is_ahead_of_the_clock(self) -> bool:
+        """Whether an entry ran later than now. The heap of the base class is sorted by the time before, too."""
+        now = timezone.now()
+        return any(entry.last_run_at > now for entry in (self._schedule or {}).values())
 
     def reserve(self, entry: LeaderEntry) -> LeaderEntry:
         """The entry as it is after this run; the base class leaves the old one in the schedule, to be sent again."""

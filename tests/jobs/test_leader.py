@@ -81,6 +81,32 @@ def once_each(sent: list[str]) -> bool:
     return counts == {"Each hour": 1, "Never ran": 1, "Each night": 1}
 
 
+def as_if_the_clock_was_set_back(scheduler: LeaderScheduler) -> None:
+    """An hour: what ran or was changed just now did so an hour ahead, in the rows and in the memory of beat."""
+    ahead = timezone.now() + timedelta(hours=1)
+    PeriodicTask.objects.update(last_run_at=ahead, date_changed=ahead)
+    PeriodicTask.objects.filter(name="Never ran").update(last_run_at=None)
+    for entry in scheduler.schedule.values():
+        entry.model.last_run_at = entry.last_run_at = ahead
+
+
+def test_after_the_clock_was_set_back_all_run_again_after_their_interval(beats, sent):
+    leader, _ = beats
+    tick(leader)
+    sent.clear()
+    each_second, _ = IntervalSchedule.objects.get_or_create(every=1, period=IntervalSchedule.SECONDS)
+    PeriodicTask.objects.exclude(interval=None).update(interval=each_second)
+    leader.read_anew()
+    as_if_the_clock_was_set_back(leader)
+    for _ in range(30):
+        tick(leader)
+        time.sleep(0.1)
+        if {"Each hour", "Never ran"} <= set(sent):
+            break
+    assert {"Each hour", "Never ran"} <= set(sent)
+    assert "Each night" not in sent
+
+
 def test_of_two_one_sends_and_the_other_stands_by(beats, sent):
     leader, other = beats
     tick(leader)
