@@ -110,12 +110,12 @@ class Child:
         return self._is_settled and time.monotonic() >= self.restart_at
 
     def start(self) -> None:
+        """Start it. Raises OSError where the disk is full, or no process can be made."""
+        self._started_at = time.monotonic()
         metrics = self.service.environment.get("PROMETHEUS_MULTIPROC_DIR")
         if metrics:  # files of processes that are gone would be counted for ever
             shutil.rmtree(metrics, ignore_errors=True)
             os.makedirs(metrics)
-        self._started_at = time.monotonic()
-        self._is_settled = False
         self.process = subprocess.Popen(
             self.service.command,
             cwd=PROJECT,
@@ -127,6 +127,7 @@ class Child:
             pass_fds=self.service.inherited_descriptors,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **self.service.environment},
         )
+        self._is_settled = False
         self._groups[self.process.pid] = start_time(self.process.pid)
         if self.process.stdout is not None:
             self._output = Output(self.service.name, self.process.stdout, self._selector)
@@ -190,6 +191,7 @@ class Supervisor:
         self.children: list[Child] = []
         self._announce = announce
         self._selector = selectors.DefaultSelector()
+        self._is_recorded = True
         self._stop_requests = 0
         self._next_server_check = 0.0
         self._listen_to_signals()
@@ -250,8 +252,11 @@ class Supervisor:
     def _start_due_children(self) -> None:
         due = [child for child in self.children if child.is_due]
         for child in due:
-            child.start()
-        if due:
+            try:
+                child.start()
+            except OSError as problem:
+                say(f"{child.service.name} can't be started: {problem}; trying again in {child.plan_restart():.0f} s")
+        if due or not self._is_recorded:
             self._record([group for child in self.children for group in child.groups])
 
     def _check_children(self) -> None:
@@ -296,11 +301,18 @@ class Supervisor:
         say("stopped")
 
     def _record(self, groups: list[tuple[int, str | None]]) -> None:
-        """Write down what runs, so that the next run can end what a killed supervisor left behind."""
+        """Write down what runs, so that the next run can end what a killed supervisor left behind.
+
+        Tried again at the next look where the disk is full: what runs is more than a note of it.
+        """
         path = self.state / "running.json"
         unfinished = path.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(groups))
-        unfinished.replace(path)
+        self._is_recorded = True
+        try:
+            unfinished.write_text(json.dumps(groups))
+            unfinished.replace(path)
+        except OSError:
+            self._is_recorded = False
 
 
 def end_leftovers(state: Path, patience_seconds: float = 30.0) -> None:
@@ -354,6 +366,8 @@ def say(text: str, name: str = "forecourt") -> None:
     except BrokenPipeError:  # as in `make run | head`: the reader has left
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for the rest of our life)
         os.kill(os.getpid(), signal.SIGTERM)
+    except OSError:  # the log is on a disk that is full: the line is lost, and all that runs goes on
+        pass
 
 
 def reserve_address(host: str, port: int) -> socket.socket:

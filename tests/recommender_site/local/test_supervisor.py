@@ -207,3 +207,19 @@ def test_a_terminal_that_went_away_stops_everything(run):
     supervisor.wait_for("line")
     supervisor.process.stdout.close()
     assert supervisor.process.wait(timeout=30) == 0
+
+
+def test_a_full_disk_under_the_log_and_the_record_ends_nothing(tmp_path):
+    state, started = tmp_path / "state", tmp_path / "started"
+    program = f"print('line', flush=True); open({str(started)!r}, 'a').write('x')"  # ends, and is started again
+    with open("/dev/full", "w") as full:  # whose every write fails as on a full disk
+        supervisor = subprocess.Popen([sys.executable, "-c", PROGRAM, str(state), "worker", program], cwd=PROJECT,
+                                      stdout=full, stderr=subprocess.DEVNULL)  # fmt: skip
+        try:
+            wait_until(lambda: started.exists() and len(started.read_text()) >= 2)
+            state.mkdir()  # there is room for the record again
+            wait_until((state / "running.json").exists)
+            assert supervisor.poll() is None
+        finally:
+            supervisor.terminate()
+            assert supervisor.wait(timeout=30) == 0
