@@ -61,7 +61,8 @@ def run(state: Path) -> int:
     with web_socket:
         code = supervisor.run_to_end(processes.preparation_command())
         if code == 0:
-            supervisor.run(processes.services(state, web_socket))
+            with processes.counters_of(state) as counters:
+                supervisor.run(processes.services(counters, web_socket))
     if lease is not None:
         lease.release()
     return 0 if supervisor.is_stopping else code

@@ -1,9 +1,15 @@
 """Which processes make up a running Forecourt, and their arguments. docker-compose.yml runs the same commands."""
 
+import hashlib
 import http.client
+import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from recommender_site.local.supervisor import Service, say
@@ -20,6 +26,9 @@ from recommender_site.settings import (
     WORKER_METRICS_PORT,
     WORKER_PROCESSES,
 )
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of our own in it)
+COUNTERS_BYTES = 100_000_000  # of all processes together, with room to spare
 
 WELCOME = """
 Forecourt is ready at {site}
@@ -64,7 +73,30 @@ def beat_command() -> list[str]:
     return _python("celery", "--quiet", "--app", "recommender_site", "beat", "--loglevel", "INFO", "--pidfile", "")
 
 
-def services(state: Path, web_socket: socket.socket) -> list[Service]:
+@contextmanager
+def counters_of(state: Path) -> Iterator[Path]:
+    """A folder for the files in which processes count, while the block lasts.
+
+    The files are mapped: a process that counts something new on a disk that is full is ended by SIGBUS. So they lie in
+    memory where there is room. The prefix is the site's own, so that what a killed supervisor left is removed.
+    """
+    prefix = f"forecourt-counters-{hashlib.sha256(str(state).encode()).hexdigest()[:12]}-"
+    memory = SHARED_MEMORY if _has_room(SHARED_MEMORY) else state
+    for left_over in memory.glob(f"{prefix}*"):
+        if left_over.lstat().st_uid == os.geteuid():
+            shutil.rmtree(left_over, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=memory, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _has_room(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free > COUNTERS_BYTES and os.access(folder, os.W_OK)
+    except OSError:
+        return False
+
+
+def services(counters: Path, web_socket: socket.socket) -> list[Service]:
     """Everything that keeps running on one machine; ``web_socket`` is bound already."""
     descriptor = web_socket.fileno()
     trainer_port, importer_port = (WORKER_METRICS_PORT + n if WORKER_METRICS_PORT else 0 for n in (1, 2))
@@ -73,23 +105,23 @@ def services(state: Path, web_socket: socket.socket) -> list[Service]:
             "web",
             [*web_command(), "--bind", f"fd://{descriptor}"],
             grace_seconds=15,  # more than gunicorn's own patience
-            environment=_metrics_directory(state, "web"),
+            environment=_metrics_directory(counters, "web"),
             inherited_descriptors=(descriptor,),
             serves_without_leader=True,
         ),
-        Service("worker", worker_command(), grace_seconds=10, environment=_metrics_directory(state, "worker")),
+        Service("worker", worker_command(), grace_seconds=10, environment=_metrics_directory(counters, "worker")),
         Service(
             "importer",
             importer_command(),
             grace_seconds=10,
-            environment={**_metrics_directory(state, "importer"), "WORKER_METRICS_PORT": str(importer_port)},
+            environment={**_metrics_directory(counters, "importer"), "WORKER_METRICS_PORT": str(importer_port)},
         ),
         Service(
             "trainer",
             trainer_command(),
             grace_seconds=10,
             stop_signal=signal.SIGQUIT,  # no user waits for a training: it goes back to the queue
-            environment={**_metrics_directory(state, "trainer"), "WORKER_METRICS_PORT": str(trainer_port)},
+            environment={**_metrics_directory(counters, "trainer"), "WORKER_METRICS_PORT": str(trainer_port)},
         ),
         Service("beat", beat_command(), grace_seconds=10),
     ]
@@ -136,6 +168,6 @@ def _celery_worker(name: str, queues: list[str], n_processes: int, *limits: str)
     )
 
 
-def _metrics_directory(state: Path, name: str) -> dict[str, str]:
+def _metrics_directory(counters: Path, name: str) -> dict[str, str]:
     """One each, because their metrics have the same names."""
-    return {"PROMETHEUS_MULTIPROC_DIR": str(state / "metrics" / name)}
+    return {"PROMETHEUS_MULTIPROC_DIR": str(counters / name)}
