@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from celery import current_app
+from django.core.cache import cache
 from django.db import transaction
 from kombu import pools
 from kombu.exceptions import LimitExceeded, OperationalError
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 QUEUE_FAILURES = Counter("forecourt_queue_failures_total", "Tasks the broker did not take, by task.", ["task"])
 
+WAITING_SECONDS = 60  # a message may be lost: then another one is sent after so long
+
 PATIENCE_SECONDS = 0.5  # of a producer, for connecting and for an answer
 
 breaker = Breaker("broker", broker_problem)
@@ -35,6 +38,32 @@ def enqueue_on_commit(task: str, *args: object) -> None:
     Never raises for the broker. A name that no task has is found by a test over all calls, not here.
     """
     transaction.on_commit(partial(enqueue, task, *args), robust=True)
+
+
+def enqueue_once_on_commit(task: str, *args: object) -> None:
+    """The same for a task that looks at all there is when it begins, and calls ``taken_up`` then.
+
+    While one with these arguments waits, another would do nothing, and behind workers that are slower than what comes
+    in the queue would grow without end.
+    """
+    transaction.on_commit(partial(_enqueue_once, task, *args), robust=True)
+
+
+def _enqueue_once(task: str, *args: object) -> None:
+    key = _waiting_key(task, args)
+    if not breaker.is_open and not cache.add(key, 1, WAITING_SECONDS):
+        return
+    if not enqueue_named(task, args):
+        cache.delete(key)
+
+
+def taken_up(task: str, *args: object) -> None:
+    """What happens from now on is news to the task: the next ``enqueue_once_on_commit`` sends another one."""
+    cache.delete(_waiting_key(task, args))
+
+
+def _waiting_key(task: str, args: Sequence[object]) -> str:
+    return ":".join(["queued", task, *(str(each) for each in args)])
 
 
 def enqueue(task: str, *args: object) -> bool:

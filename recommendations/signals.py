@@ -17,7 +17,7 @@ from accounts.signals import buyers_merged, person_erased, person_exported
 from catalog.models import Listing, ListingNews
 from catalog.news import listings_in_the_news
 from catalog.signals import listings_stored, odd_prices_asked
-from jobs.queue import enqueue_on_commit
+from jobs.queue import enqueue_on_commit, enqueue_once_on_commit
 from recommendations.alerts.noting import note_matches
 from recommendations.alerts.subscriptions import take_over_alerts
 from recommendations.buyers.privacy import personal_data_of
@@ -37,14 +37,14 @@ LISTINGS_PER_TASK = 5000
 def refresh_after_events(sender: Any, buyer_ids: Collection[int], **kwargs: Any) -> None:
     """A buyer whose log has grown has a stale preference; a hundred events at once are one task."""
     for buyer_id in buyer_ids:
-        enqueue_on_commit("recommendations.refresh_preferences", buyer_id)
+        enqueue_once_on_commit("recommendations.refresh_preferences", buyer_id)
 
 
 @receiver(post_save, sender=Interaction, dispatch_uid="recommendations.interaction_saved")
 def refresh_after_interaction(sender: Any, instance: Interaction, created: bool, raw: bool, **kwargs: Any) -> None:
     """The same for an event that was saved by itself."""
     if created and not raw:
-        enqueue_on_commit("recommendations.refresh_preferences", instance.buyer_id)
+        enqueue_once_on_commit("recommendations.refresh_preferences", instance.buyer_id)
 
 
 @receiver(ranker_promoted, dispatch_uid="recommendations.ranker_promoted")
@@ -105,7 +105,7 @@ def refresh_after_merge(sender: Any, guest: Buyer, into: Buyer, **kwargs: Any) -
     """A guest who logged in brings a history along."""
     take_over_history(guest=guest, into=into)
     take_over_alerts(guest=guest, into=into)
-    enqueue_on_commit("recommendations.refresh_preferences", into.pk)
+    enqueue_once_on_commit("recommendations.refresh_preferences", into.pk)
 
 
 @receiver(person_exported, dispatch_uid="recommendations.person_exported")

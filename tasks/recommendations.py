@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from jobs.limits import LONG, RETRY, SHORT
+from jobs.queue import taken_up
 from recommendations.alerts import mail, sending
 from recommendations.buyers import refresh
 from recommendations.evaluation import experiment_watch
@@ -22,6 +23,7 @@ from recommendations.training.runs import run_training, start_training
 @shared_task(name="recommendations.refresh_preferences", ignore_result=True, **SHORT, **RETRY)
 def refresh_preferences_task(buyer_id: int) -> None:
     """Bring one buyer's preference up to date; free when another task, or a read, already did."""
+    taken_up("recommendations.refresh_preferences", buyer_id)
     refresh.refresh_preferences(buyer_id=buyer_id)
 
 

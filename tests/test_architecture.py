@@ -31,7 +31,7 @@ ROOMS = [
 ]
 
 
-ENQUEUE = {"enqueue", "enqueue_on_commit"}
+ENQUEUE = {"enqueue", "enqueue_on_commit", "enqueue_once_on_commit", "taken_up"}
 
 
 def modules() -> list[Path]:

@@ -5,7 +5,7 @@ from django.db import transaction
 from kombu import Connection
 
 from jobs import broker, queue
-from jobs.queue import enqueue, enqueue_on_commit
+from jobs.queue import enqueue, enqueue_on_commit, enqueue_once_on_commit
 from recommender_site.celery import app
 
 
@@ -54,6 +54,30 @@ def test_a_transaction_that_is_undone_enqueues_nothing(empty_queue):
         enqueue_on_commit("tests.noted", 1)
         transaction.set_rollback(True)
     assert waiting() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_tasks_that_look_at_all_there_is_one_waits_at_a_time(empty_queue):
+    queue.taken_up("tests.noted", 7)
+    for _ in range(3):
+        enqueue_once_on_commit("tests.noted", 7)
+    enqueue_once_on_commit("tests.noted", 8)
+    assert waiting() == 2
+    queue.taken_up("tests.noted", 7)
+    enqueue_once_on_commit("tests.noted", 7)
+    assert waiting() == 3
+    for number in (7, 8):
+        queue.taken_up("tests.noted", number)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_the_broker_did_not_take_is_sent_the_next_time(queued, monkeypatch):
+    with monkeypatch.context() as away:
+        away.setattr(queue, "enqueue_named", lambda task, args: False)
+        enqueue_once_on_commit("tests.noted", 9)
+    enqueue_once_on_commit("tests.noted", 9)
+    assert queued == [("tests.noted", 9)]
+    queue.taken_up("tests.noted", 9)
 
 
 def test_an_unreachable_broker_causes_no_error(broker_away, caplog):
