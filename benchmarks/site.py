@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -44,6 +48,15 @@ class Site:
             "DJANGO_SETTINGS_MODULE": "recommender_site.settings",
         }
         self._supervisor: subprocess.Popen[bytes] | None = None
+
+    @contextlib.contextmanager
+    def environment_with(self, variables: Mapping[str, str]) -> Iterator[None]:
+        """What is started while the block lasts has these variables too."""
+        before, self._environment = self._environment, {**self._environment, **variables}
+        try:
+            yield
+        finally:
+            self._environment = before
 
     def prepare(self, n_listings: int, n_buyers: int, n_events: int) -> None:
         """Make its database and a market of this size where there is none; the first start trains."""
@@ -112,6 +125,12 @@ class Site:
             raise RuntimeError(f"{arguments[:3]} ended with {result.returncode}: {result.stderr[-2000:]}")
         return result.stdout
 
+    def asked(self, module: str, *arguments: object, seconds: float = 900) -> dict[str, Any]:
+        """The JSON object in the last line of what a module prints."""
+        printed = self.manage("-m", module, *(str(each) for each in arguments), seconds=seconds)
+        found: dict[str, Any] = json.loads(printed.splitlines()[-1])
+        return found
+
     def key(self) -> str:
         """A new API key that may do everything."""
         return self.shell(
@@ -157,14 +176,26 @@ class Site:
                     yield process
         elif self._supervisor:
             for process in psutil.Process(self._supervisor.pid).children():
-                if all(mark in " ".join(process.cmdline()) for mark in MARKS[role]):
-                    yield process
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if all(mark in " ".join(process.cmdline()) for mark in MARKS[role]):
+                        yield process
 
 
 def _is_below(process: psutil.Process, role: str) -> bool:
-    """Whether it was started by one of its own kind, as PostgreSQL's backends are."""
-    parent = process.parent()
-    return role in SERVERS and parent is not None and parent.name() == process.name()
+    """Whether it was started by one of its own kind, as PostgreSQL's backends are, or has ended meanwhile."""
+    try:
+        parent = process.parent()
+        return role in SERVERS and parent is not None and parent.name() == process.name()
+    except psutil.NoSuchProcess:
+        return True
+
+
+@contextlib.contextmanager
+def folder_for(named: str) -> Iterator[Path]:
+    """The folder of that name, or a new one that is removed again, which the servers' account can read."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)  # else a root's data would go to, and stay in, a folder of the machine
+        yield Path(named or made).resolve()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, problem: str) -> float:

@@ -14,7 +14,6 @@ import contextlib
 import json
 import statistics
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 import psutil
 
 from benchmarks.chaos.traffic import Traffic
-from benchmarks.site import MARKET, ROLES, Site
+from benchmarks.site import MARKET, ROLES, Site, folder_for
 
 SECONDS_BETWEEN = 10.0
 GROWTH_AT_MOST = 0.05
@@ -37,8 +36,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8191)
     parser.add_argument("--json", default="", help="write the table to this file too")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as made:
-        site = Site(Path(options.folder or made).resolve(), options.port)
+    with folder_for(options.folder) as folder:
+        site = Site(folder, options.port)
         site.prepare(*MARKET)
         site.start()
         try:
@@ -81,9 +80,10 @@ def soak(site: Site, seconds: float) -> dict[str, Any]:
 def megabytes(site: Site, role: str) -> float:
     """Proportional set size of a role's processes together; one that ends meanwhile counts 0."""
     total = 0
-    for process in [site.leader(role), *site.members(role)]:
-        with contextlib.suppress(psutil.Error):
-            total += process.memory_full_info().pss
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in [site.leader(role), *site.members(role)]:
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_full_info().pss
     return total / 1e6
 
 

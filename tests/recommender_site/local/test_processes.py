@@ -21,10 +21,10 @@ def test_counters_lie_in_memory_and_go_with_the_run(memory):
 
 
 def test_counters_that_a_killed_supervisor_left_are_removed_and_those_of_another_site_are_not(memory):
-    with processes.counters_of(Path("/a/site")) as left_over, processes.counters_of(Path("/b/site")) as others:
-        with processes.counters_of(Path("/a/site")) as folder:
-            assert not left_over.exists()
-            assert others.exists() and folder.exists()
+    of_a, of_b = processes.counters_of(Path("/a/site")), processes.counters_of(Path("/b/site"))
+    with of_a as left_over, of_b as others, processes.counters_of(Path("/a/site")) as folder:
+        assert sorted(memory.iterdir()) == sorted([others, folder])
+        assert left_over != folder
 
 
 def test_where_memory_is_short_counters_lie_with_the_site(tmp_path, memory, monkeypatch):
