@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
@@ -38,7 +39,9 @@ class FeedJudgementAdmin(ReadOnlyAdmin):
 
     @display(description="Verdict")
     def verdict_badge(self, judgement: FeedJudgement) -> SafeString:
-        return badge("Passed", "success") if judgement.verdict.get("passed") else badge("Not passed", "danger")
+        if "passed" not in judgement.verdict:  # overruled
+            return badge("None yet", "info")
+        return badge("Passed", "success") if judgement.verdict["passed"] else badge("Not passed", "danger")
 
     @display(description="Served")
     def served(self, judgement: FeedJudgement) -> SafeString:
@@ -62,14 +65,14 @@ class FeedJudgementAdmin(ReadOnlyAdmin):
         permissions=["overrule"],
         dialog={
             "title": "Serve what the feed has learned",
-            "description": "Whatever the verdict says. The next judgement keeps the fit of that time, and what is "
-            "learned later is held against it.",
+            "description": "Whatever the verdict says. The next judgement keeps the fit of that time; what is learned "
+            "later is held against it, and may be held back again.",
             "form_class": BaseDialogForm,
             "form_submit_text": "Serve it",
         },
     )
     def serve_what_was_learned(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
-        judgement = FeedJudgement.objects.get(pk=object_id)
+        judgement = get_object_or_404(FeedJudgement, pk=object_id)
         overrule()
         record(by=request.user, action="changed", target=judgement, note="What the feed learned is served again")
         messages.success(request, "The feed serves what it learns.")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -70,10 +71,11 @@ class Log:
         shown: Buyer and listing, shape (n_shown, 2); ``shown_at``: when, epoch seconds, shape (n_shown,).
         said: Buyer, listing, sign and id, shape (n_said, 4); ``moments``: when, epoch seconds, shape (n_said,).
         newest: When the newest of it arrived, epoch seconds; 0 where there is nothing.
+        files: Of the tables as they were read; others once they were emptied.
     """
 
     def __init__(self) -> None:
-        self._files: tuple[int, ...] = ()
+        self.files: tuple[int, ...] = ()
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -89,8 +91,8 @@ class Log:
         with connection.cursor() as cursor:
             cursor.execute(FILES)
             files = cursor.fetchone()
-            if files != self._files:
-                self._files = files
+            if files != self.files:
+                self.files = files
                 self._begin_anew()
             since_shown = self._read_until or _moment(cursor, OLDEST_SHOWN, SHOWN_AT_MOST // settings.FEED_LENGTH)
             since_said = self._read_until or _moment(cursor, OLDEST_SAID, SAID_AT_MOST)
@@ -188,6 +190,15 @@ def refresh_fit(settled: timedelta | None = None) -> bool:
         )
     telemetry.FEED_FIT_SECONDS.observe(time.process_time() - started)
     return True
+
+
+@contextmanager
+def fits_stand_still() -> Iterator[tuple[int, ...]]:
+    """A transaction in which no fit is written but by the caller; the files of the log's tables, as in ``Log``."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute(FILES)
+        yield cursor.fetchone()
 
 
 def write_fit(content: bytes, now: datetime, **figures: float) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
-from django.db import transaction
 from django.utils import timezone
 
 from recommendations.engine.arrays import Array, Floats, Rows
-from recommendations.feed.fitting import Log, learn_anew, write_fit
+from recommendations.feed.fitting import Log, fits_stand_still, learn_anew, write_fit
 from recommendations.feed.held_out import FeedQuestion, K, answers_of, popular_lists
 from recommendations.feed.lists import rules
 from recommendations.feed.memory import Items, config, model_of, packed, unpacked
@@ -30,32 +30,53 @@ logger = logging.getLogger(__name__)
 TESTED_SHARE = 0.15  # newest part of the likes, which are asked for
 SETTLED = timedelta(seconds=1)
 KEPT_FIT = "the fit that was kept"
-HOLDS = {Code.WORSE, Code.WORSE_AT_PAIRS, Code.BELOW_POPULARITY, Code.LESS_COVERAGE}  # shown, not only unclear
+LOSSES = (("low", "high", "margin"), ("pairs_low", "pairs_high", "pairs_margin"))  # figures of each comparison
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A verdict, the fit it is about, packed, and the moment until which that had learned."""
+    """A verdict, the fit it is about, packed, until when that had learned, and the files of the log it read."""
 
     verdict: Verdict
     content: bytes
     until: datetime
+    files: tuple[int, ...]
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is shown, and not only unclear, that more than the margin is lost. Popularity and coverage do not
+        count: against either of them the kept fit would be no help."""
+        figures = self.verdict.figures
+        return any(
+            low in figures and figures[high] < 0 and figures[low] < -figures[margin] for low, high, margin in LOSSES
+        )
+
+    @property
+    def is_better(self) -> bool:
+        """Whether it is significantly better than the kept fit, or there is none."""
+        return self.verdict.code == Code.FIRST or (self.verdict.figures.get("low", 0.0) > 0 and not self.is_lost)
 
 
 def judge_feed() -> Verdict | None:
-    """Judge what the feed learns, and keep, hold or release by the verdict; None where nothing was liked yet."""
+    """Judge what the feed learns, and keep, hold or release by the verdict.
+
+    Returns:
+        None where nothing was liked yet, or the site was emptied or the verdict overruled meanwhile.
+    """
     now = timezone.now()
     before = FeedJudgement.objects.first()
     judged = judged_now(before, now)
     if judged is None:
         return None
-    is_better = judged.verdict.passed and judged.verdict.figures.get("low", 0.0) > 0
-    changes = {"verdict": judged.verdict.to_json(), "judged_at": now}
-    if is_better or judged.verdict.code == Code.FIRST:
+    changes: dict[str, Any] = {"verdict": judged.verdict.to_json(), "judged_at": now}
+    if judged.is_better:
         changes |= {"content": judged.content, "kept_until": judged.until}
     if judged.verdict.code != Code.TOO_LITTLE_EVIDENCE:  # which changes nothing
-        changes["is_holding"] = judged.verdict.code in HOLDS
-    with transaction.atomic():
+        changes["is_holding"] = judged.is_lost
+    with fits_stand_still() as files:
+        current = FeedJudgement.objects.first()
+        if files != judged.files or standing_of(current) != standing_of(before):
+            return None
         after, _ = FeedJudgement.objects.update_or_create(pk=FeedJudgement.ONLY, defaults=changes)
         was_holding = before is not None and before.is_holding
         if after.is_holding and not was_holding:
@@ -64,6 +85,10 @@ def judge_feed() -> Verdict | None:
         elif was_holding and not after.is_holding:
             learn_anew()
     return judged.verdict
+
+
+def standing_of(judgement: FeedJudgement | None) -> tuple[datetime | None, bool]:
+    return (judgement.kept_until, judgement.is_holding) if judgement else (None, False)
 
 
 def judged_now(before: FeedJudgement | None, now: datetime) -> Judged | None:
@@ -81,7 +106,8 @@ def judged_now(before: FeedJudgement | None, now: datetime) -> Judged | None:
     figures = None
     if kept:
         figures = compare(trial, model_of(kept.arrays, items), items, past, FeedQuestion.after(happened, cutoff))
-    return Judged(decide(figures), packed(trial, items.listing_ids), datetime.fromtimestamp(cutoff, UTC))
+    content, until = packed(trial, items.listing_ids), datetime.fromtimestamp(cutoff, UTC)
+    return Judged(decide(figures), content, until, log.files)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,5 +151,6 @@ def ndcg_of(lists: Rows, question: FeedQuestion) -> Floats:
 
 def overrule() -> None:
     """Serve what was learned whatever the verdict; the next judgement keeps the fit of that time."""
-    FeedJudgement.objects.update(is_holding=False, kept_until=None, content=b"")
-    learn_anew()
+    with fits_stand_still():
+        FeedJudgement.objects.update(is_holding=False, kept_until=None, content=b"", verdict={})
+        learn_anew()

@@ -9,11 +9,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Buyer
+from recommendations.feed import judging
 from recommendations.feed.fitting import refresh_fit
-from recommendations.feed.judging import HOLDS, judge_feed
+from recommendations.feed.judging import Judged, judge_feed
 from recommendations.feed.lists import LIKE, add_items, record_actions
 from recommendations.models import BotMark, FeedFit, FeedJudgement
-from recommendations.training.gate import Code
+from recommendations.training.gate import Code, GateFigures, decide
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +71,6 @@ def test_what_is_learned_is_served_while_it_is_as_good(learned):
     like("regular", 90, 0.2, seed=3)
     verdict = judge_feed()
     kept = FeedJudgement.objects.get()
-    assert verdict.code not in HOLDS
     assert (kept.is_holding, kept.verdict["code"]) == (False, verdict.code)
     assert fit_now()
 
@@ -94,7 +94,7 @@ def test_what_is_learned_is_served_again_once_the_crowd_is_out(learned):
     judge_feed()
     for buyer in Buyer.objects.filter(external_id__startswith="crowd-"):
         BotMark.objects.create(buyer=buyer, is_bot=True)
-    assert judge_feed().code not in HOLDS
+    judge_feed()
     assert not FeedJudgement.objects.get().is_holding
     assert fit_now()
 
@@ -119,3 +119,40 @@ def test_an_operator_overrules_it(learned, client: Client):
     assert not FeedJudgement.objects.get().is_holding
     assert fit_now()
     assert judge_feed().code == Code.FIRST
+
+
+SAME = np.linspace(0.1, 0.6, 60)
+
+
+@pytest.mark.parametrize(
+    ("figures", "is_lost", "is_better"),
+    [
+        ({"new": SAME + 0.1, "new_coverage": 0.4}, False, True),  # fewer items, as it knows better
+        ({"popularity": SAME + 0.2}, False, False),  # so is the kept fit
+        ({"new": SAME - 0.2}, True, False),
+        ({"new_won": SAME - 0.3, "live_won": SAME + 0.3}, True, False),
+        ({"new": SAME + np.resize([0.5, -0.52], 60), "new_won": SAME - 0.3, "live_won": SAME + 0.3}, True, False),
+        ({"new": SAME + 0.1, "new_won": SAME - 0.3, "live_won": SAME + 0.3}, True, False),
+        ({"new": SAME + np.resize([0.5, -0.5], 60)}, False, False),  # unclear
+    ],
+)
+def test_only_a_shown_loss_holds_and_only_a_shown_gain_is_kept(figures, is_lost, is_better):
+    usual = {"new": SAME, "live": SAME, "new_coverage": 0.5, "live_coverage": 0.5}
+    judged = Judged(decide(GateFigures(**{**usual, **figures})), b"", timezone.now(), ())
+    assert (judged.is_lost, judged.is_better) == (is_lost, is_better)
+
+
+def test_a_verdict_that_was_overruled_meanwhile_changes_nothing(learned, monkeypatch):
+    attacked()
+    served = bytes(FeedFit.objects.get().content)
+    real = judging.judged_now
+
+    def slowly(*args):
+        found = real(*args)
+        judging.overrule()
+        return found
+
+    monkeypatch.setattr(judging, "judged_now", slowly)
+    assert judge_feed() is None
+    assert not FeedJudgement.objects.get().is_holding
+    assert bytes(FeedFit.objects.get().content) == served
