@@ -30,6 +30,7 @@ from recommendations.listings.index import ListingIndex
 from recommendations.listings.market_statistics import STEP_SECONDS, MarketStatistics
 from recommendations.listings.rows import OTHER_NUMBERS, ListingRows
 from recommendations.listings.snapshot import ListingSnapshot
+from recommendations.listings.utilities import KeptUtilities
 from recommendations.models import SIMILAR_DIMENSIONS, Placement, Preference
 from recommendations.models.arrays import as_objects
 from recommendations.serving.lists import NO_FILTERS, POOL_GROWTH, SMALLEST_POOL
@@ -92,6 +93,7 @@ class MemoryIndex(ListingIndex):
         self.version_id = version_id
         self.is_complete = True
         self._similar = np.empty((0, SIMILAR_DIMENSIONS), np.float32)
+        self._utilities = KeptUtilities()
         self.put(rows, ranker.vectors(rows.table))
 
     def vectors_elsewhere(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
