@@ -57,6 +57,11 @@ _USES = {
     for bodies, phrases in WORDS_BY_MEANING["search_uses"].items()
     for phrase in phrases.split()
 }
+_MAKERS_BODIES = {  # what makers call bodies of several kinds, by squeezed name
+    phrase.replace("-", ""): tuple(bodies.split("-"))
+    for bodies, phrases in WORDS_BY_MEANING["search_makers_bodies"].items()
+    for phrase in phrases.split()
+}
 _ORDERS = {
     bare(phrase): order for order, phrases in WORDS_BY_MEANING["search_orders"].items() for phrase in phrases.split()
 }
@@ -133,7 +138,8 @@ def says_its_make(key: str) -> bool:
     """Whether a model's name stands for itself: ``golf`` and ``x5`` do, ``500``, ``gt`` and ``fit`` do not."""
     if key.isdigit() or key in _EVERYDAY or key in NOT_IN_SEARCH or key in TRIMS or key in FILLERS:
         return False
-    if key not in NAMES_ALL_THE_SAME and any(vocabulary.exact(key) for vocabulary in FIELDS.values()):
+    is_word = len(key) > 2 and key not in NAMES_ALL_THE_SAME  # searches say no gearbox by "a6"
+    if is_word and any(vocabulary.exact(key) for vocabulary in FIELDS.values()):
         return False
     has_digit = any(letter.isdigit() for letter in key)
     return len(key) > 2 or (len(key) == 2 and has_digit and key[0].isalpha()) or key == "tt"
@@ -289,6 +295,8 @@ class Lexicon:
         for form in forms_of(phrase):
             if bodies := _USES.get(form):
                 return Meaning("body", bodies, is_use=True)
+            if bodies := _MAKERS_BODIES.get(form.replace(" ", "")):
+                return Meaning("body", bodies)
             if order := _ORDERS.get(form):
                 return Meaning("ordering", (order,))
             if form in TRIMS:
@@ -427,7 +435,7 @@ def forms_of(phrase: str) -> tuple[str, ...]:
     forms: list[str] = []
     for form in spellings_of(phrase):
         stems = [_INFLECTION.sub("", form), _COMPOUND.sub("", form)] if len(form) > 4 else []
-        stems += [form[:-1]] if form.endswith("s") and len(form) > 4 else []
+        stems += [form[:-1]] if re.search(r"\ws$", form) and len(form) > 4 else []  # in "red s max" the s is a name's
         stems += [_SHADE.sub("", stem) for stem in (form, *stems) if _SHADE.match(stem)]
         forms += [form, *(stem for stem in stems if len(stem) >= 3)]
     return tuple(dict.fromkeys(forms))

@@ -27,6 +27,8 @@ CLOSED = ("fuel", "body", "gearbox", "drive", "colour")  # what "not diesel" is 
 NAMES = ("brand", "model", "q")  # what "not ford" leaves out by the texts
 SEATS_OF_A_VAN = 6  # from as many on it is one for people
 ARTICLES = PLAIN_WORDS["search_articles"]
+LETTERS_THAT_ARE_WORDS = ("a", "i")
+BODIES_BEHIND_MODELS = frozenset(["allroad", "gran turismo", "granturismo"])  # by themselves they are names
 CHAIRS = PLAIN_WORDS["search_chairs"]
 GERMAN = PLAIN_WORDS["search_german"]
 TOWNS_AND_WORDS = PLAIN_WORDS["search_words_and_towns"]
@@ -308,6 +310,8 @@ class _Reader:
         if meaning.is_use:
             return not self.makes
         is_model_read = any(one.field == "model" for _, one in self.found)
+        if phrase in BODIES_BEHIND_MODELS:
+            return is_model_read
         in_stock = any(self.lexicon.in_stock(phrase, make) for make in self.makes)
         return meaning.field == "body" and (is_model_read or not in_stock)
 
@@ -356,7 +360,7 @@ class _Reader:
         """Whether nothing but spaces, hyphens and dots stands between the words, and no word of it is read already."""
         pairs = itertools.pairwise(words)
         gaps = [self.plain[one.end : two.start] for one, two in pairs]
-        return all(re.fullmatch(r"[\s./'&+-]{1,3}", gap) for gap in gaps) and self._is_free(
+        return all(re.fullmatch(r"[\s./'&+:_-]{1,3}", gap) for gap in gaps) and self._is_free(
             words[0].start, words[-1].end
         )
 
@@ -397,9 +401,31 @@ class _Reader:
         return () if any(self.lexicon.in_stock(name, make) for name in shorter) else models
 
     def _begins_with_an_article(self, words: list[_Word]) -> bool:
+        """Whether a phrase begins with a small word that is no part of a name: ``it's max``, but ``s max``."""
         if len(words) < 2 or words[0].word not in ARTICLES or words[1].word in ("class", "klasse"):
             return False
-        return self.plain[words[0].end : words[1].start].isspace()
+        if not self.plain[words[0].end : words[1].start].isspace():
+            return False
+        if words[0].word in LETTERS_THAT_ARE_WORDS:
+            return not self._is_name_by_its_place(words)
+        is_year = words[1].word.isdecimal() and len(words[1].word) == 4
+        if is_year and (self.makes or any(one.field == "model" for _, one in self.found)):
+            return True  # "mercedes e 2008"
+        return len(words[0].word) > 1 or self.plain[: words[0].start].endswith(("'", "’"))
+
+    def _is_name_by_its_place(self, words: list[_Word]) -> bool:
+        """Whether ``i pace``, ``i 30`` and ``a 4`` are names: an ``a`` only before a number and as the first word.
+
+        What follows must not go with the number: ``a 3 series``.
+        """
+        behind = _WORD.match(self.plain[words[-1].end :].lstrip())
+        goes_on = f"{words[-1].word} {behind[0]}" if behind else ""
+        if goes_on and (self.lexicon.meaning(goes_on) or self.lexicon.makes_of_model(goes_on)):
+            return False
+        if words[0].word == "i":
+            return True
+        is_first = not self.plain[: words[0].start].strip() and words[1].word.isdecimal()
+        return is_first and (self.lexicon.meaning(behind[0]) if behind else True) is not None
 
     def _meaning(self, phrase: str) -> Meaning | None:
         if phrase == "auto" and not self.is_german:

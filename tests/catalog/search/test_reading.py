@@ -1,6 +1,7 @@
 """What is understood of a typed search: a list of queries, each with the parameters it sets and the words it leaves."""
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.filters import ListingFilters
-from catalog.imports.names import slug_of
+from catalog.imports.names import known_makes, slug_of
 from catalog.search.lexicon import FIELDS, TABLE, Lexicon
 from catalog.search.reading import filters_of, read_search
 from catalog.search.towns import Town, known_towns
@@ -259,7 +260,37 @@ QUERIES = {
     "estate -towbar": "body=estate | -towbar",
     'golf "one owner"': 'brand=volkswagen model=golf | "one owner"',
     "unicorn": "| unicorn",
+    # names that begin with a letter which is also a small word
+    "t roc automatic": "brand=volkswagen model=t-roc gearbox=automatic",
+    "i 30": "brand=hyundai model=i30",
+    "a 4 avant": "brand=audi model=a4 body=estate",
+    "a6 avant": "brand=audi model=a6 body=estate",
+    "e 2008": "brand=peugeot model=e-2008",
+    "mercedes e 2008": "brand=mercedes-benz year=2008 | e",
+    "a 4 door car": "doors=4",
+    "i want a 3 series": "brand=bmw model=3-series",
+    "a 5 seater": "seats=5",
+    "it's max": "| s max",
+    # makers' words for bodies
+    "a3 sportback": "brand=audi model=a3 body=hatchback body=saloon body=suv",
+    "4 series gran coupe": "brand=bmw model=4-series body=coupe body=hatchback body=saloon",
+    "3 series gran turismo": "brand=bmw model=3-series body=hatchback",
+    "gran turismo": "brand=maserati model=granturismo",
+    "a4 allroad": "brand=audi model=a4 body=estate",
+    "passat variant": "brand=volkswagen model=passat body=estate",
+    "audi a3 cabriolet": "brand=audi model=a3 body=convertible",
 }
+
+PARTED = [  # as people type them: the parts, the make and the model
+    ("s max", "ford", "s-max"), ("c max", "ford", "c-max"), ("x trail", "nissan", "x-trail"),
+    ("cx 5", "mazda", "cx-5"), ("mx 5", "mazda", "mx-5"), ("c hr", "toyota", "c-hr"), ("q 5", "audi", "q5"),
+    ("id 3", "volkswagen", "id-3"), ("e tron", "audi", "e-tron"), ("t roc", "volkswagen", "t-roc"),
+    ("t cross", "volkswagen", "t-cross"), ("f pace", "jaguar", "f-pace"), ("e pace", "jaguar", "e-pace"),
+    ("i pace", "jaguar", "i-pace"), ("3 series", "bmw", "3-series"), ("c class", "mercedes-benz", "c-class"),
+    ("xc 60", "volvo", "xc60"), ("s 60", "volvo", "s60"), ("rav 4", "toyota", "rav4"), ("ev 6", "kia", "ev6"),
+    ("hr v", "honda", "hr-v"), ("model 3", "tesla", "model-3"), ("d max", "isuzu", "d-max"), ("m 3", "bmw", "m3"),
+    ("e niro", "kia", "e-niro"), ("s type", "jaguar", "s-type"),
+]  # fmt: skip
 
 
 def parts_of(expected):
@@ -301,6 +332,38 @@ def test_every_model_of_the_demo_market_is_understood_behind_its_make(car):
     assert slug_of(car["make"]) in reading.values("brand")
     assert slug_of(car["model"]) in reading.values("model")
     assert reading.rest == ""
+
+
+@pytest.mark.parametrize("joint", ["", " ", "-"], ids=["together", "parted", "hyphen"])
+@pytest.mark.parametrize(("parts", "make", "model"), PARTED, ids=[parts for parts, *_ in PARTED])
+def test_a_model_is_understood_however_its_parts_are_joined(parts, make, model, joint):
+    reading = read_search(f"red {parts.replace(' ', joint)} diesel", BARE, this_year=THIS_YEAR)
+    assert (reading.values("brand"), reading.values("model"), reading.rest) == ([make], [model], "")
+    assert (reading.values("colour"), reading.values("fuel")) == (["red"], ["diesel"])
+
+
+def test_every_model_of_the_table_is_understood_behind_its_make_however_its_parts_are_joined():
+    others = {}
+    for make in {make.slug: make for make in known_makes().values()}.values():
+        for slug in make.models:
+            parts = re.sub(r"(?<=[a-z])(?=\d)|(?<=\d)(?=[a-z])", "-", slug).split("-")
+            whole = read_search(f"{make.name} {slug}", BARE, this_year=THIS_YEAR)
+            for joint in ("", " ", "-") if len(parts) == 2 else ():
+                reading = read_search(f"{make.name} {joint.join(parts)}", BARE, this_year=THIS_YEAR)
+                if (reading.values("model"), reading.rest) != (whole.values("model"), whole.rest):
+                    others[make.name, joint.join(parts)] = reading
+    assert others == {}
+
+
+@pytest.mark.parametrize(
+    "words", ["gran coupe", "shooting brake", "sports tourer", "touring sports", "sport turismo", "active tourer"]
+)
+def test_a_makers_word_for_a_body_is_understood_however_its_parts_are_joined(words):
+    bodies = [
+        read_search(words.replace(" ", joint), BARE, this_year=THIS_YEAR).values("body") for joint in ("", " ", "-")
+    ]
+    assert bodies[0]
+    assert bodies == [bodies[0]] * 3
 
 
 @pytest.mark.parametrize("field", sorted(FIELDS))
