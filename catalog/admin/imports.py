@@ -33,6 +33,7 @@ from catalog.imports.absence import decide_absence
 from catalog.imports.bad_rows import kinds_of
 from catalog.imports.jobs import continue_import, options_of, queue_import
 from catalog.imports.preview import for_the_form
+from catalog.imports.suggestions import in_words
 from catalog.imports.undo import queue_undo, undo_problem
 from catalog.models import (
     ImportedListing,
@@ -392,8 +393,10 @@ class ImportRunAdmin(JobAdmin):
     def columns_read(self, run: ImportRun) -> str | SafeString:
         if not run.options.get("columns"):
             return NONE
-        rows = [[heading, target] for heading, target in run.options["columns"].items()]
-        rows += [[heading, "not read"] for heading in run.options.get("unread", [])]
+        looks = {name: f"; looks like the {in_words(of)}" for name, of in run.options.get("suggested", {}).items()}
+        read = [*run.options["columns"].items(), *((heading, "not read") for heading in run.options.get("unread", []))]
+        rows = [[heading, f"{target}{looks.get(heading.strip(), '')}"] for heading, target in read]
+        rows += [[sentence, "not read"] for sentence in run.options.get("missing", [])]
         return table(["In the file", "Read as"], rows)
 
     @display(description="Assumed")

@@ -85,8 +85,8 @@ class KnowsHeadings(Protocol):
     def score(self, headings: Sequence[str]) -> int:
         """How many different things a row of cells names, were it the header."""
 
-    def hints(self, headings: Sequence[str]) -> list[str]:
-        """What headings that were not recognised may have meant."""
+    def hints(self, headings: Sequence[str], sample: Sequence[Sequence[str]] = ()) -> list[str]:
+        """What headings that were not recognised may have meant, by their words and by the values below them."""
 
 
 @dataclass(frozen=True)
@@ -350,7 +350,7 @@ def _sniff(
         )
         if best.score[0] >= MIN_FIELDS:
             return best.dialect, best.headings, best.sample
-    raise HeaderRefused(no_header(path, best.headings, knows))
+    raise HeaderRefused(no_header(path, best.headings, knows, best.sample))
 
 
 def _looks_wrapped(lines: list[str]) -> bool:
@@ -443,9 +443,9 @@ def without_empty_end(headings: list[str], sample: list[list[str]]) -> list[str]
     return headings[:n_columns]
 
 
-def no_header(path: Path, headings: list[str], knows: KnowsHeadings) -> str:
+def no_header(path: Path, headings: list[str], knows: KnowsHeadings, sample: Sequence[Sequence[str]] = ()) -> str:
     seen = ", ".join(heading.strip() for heading in headings[:12] if heading.strip())
-    hints = knows.hints(headings)
+    hints = knows.hints(headings, sample)
     return (
         f"No header was recognised in {path.name}. Its first row reads: {seen[:300] or 'nothing'}. "
         + (f"{'; '.join(hints)}. " if hints else "")

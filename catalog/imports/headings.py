@@ -12,11 +12,13 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 
 from catalog.attributes import ATTRIBUTES
 from catalog.exceptions import HeaderRefused
 from catalog.imports.quantities import CURRENCY_BY_WORD, currency_in
+from catalog.imports.suggestions import in_sentences, suggested_fields
 from catalog.imports.vocabulary import PLAIN_WORDS, bare
 
 UNITS_BY_FIELD = {  # units a heading or ``--map`` may name, by field
@@ -299,15 +301,17 @@ class HeaderReader:
         """Headings of columns that nothing is read from."""
         return [heading.strip() for heading in headings if heading.strip() and not self._column(heading)]
 
-    def hints(self, headings: Sequence[str]) -> list[str]:
-        """For headings that were not recognised, what they resemble: ``“Preiss” may be price``."""
+    def hints(self, headings: Sequence[str], sample: Sequence[Sequence[str]] = ()) -> list[str]:
+        """For headings that were not recognised, what they resemble, or what the values look like."""
+        fields = {index: column.field for index, heading in enumerate(headings) if (column := self._column(heading))}
         hints = []
-        for heading in headings:
-            words = split_words(heading)
-            nearest = [] if self._column(heading) else difflib.get_close_matches(words, _FIELD_BY_HEADING, 1, 0.7)
+        for index, heading in enumerate(headings):
+            nearest = (
+                [] if index in fields else difflib.get_close_matches(split_words(heading), _FIELD_BY_HEADING, 1, 0.7)
+            )
             if nearest:
                 hints.append(f"“{heading.strip()}” may be {_FIELD_BY_HEADING[nearest[0]][0]}")
-        return hints
+        return hints + in_sentences(headings, suggested_fields(headings, sample, fields, this_year=date.today().year))
 
     def _column(self, heading: str) -> Column | None:
         if given := self._given.get(split_words(heading)):

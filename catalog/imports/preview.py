@@ -64,6 +64,7 @@ class Preview:
     columns: Sequence[FileColumn]
     source: str = ""
     assumptions: Sequence[str] = ()
+    suggestions: Sequence[str] = ()  # what has no column, and what columns look like by their values
     fields: Sequence[str] = ()
     rows: Sequence[PreviewRow] = field(default_factory=list)
     problem: str = ""
@@ -90,6 +91,7 @@ def preview_file(path: Path, options: ImportOptions) -> Preview:
                 source="" if unnamed else reading.source,
                 problem=unnamed,
                 assumptions=[for_the_form(each) for each in reading.conventions.assumptions],
+                suggestions=reading.suggestions,
                 fields=[name.replace("_", " ") for name in shown],
                 rows=[preview_row(number, each, shown) for number, each in enumerate(readings, start=1)],
             )
@@ -120,7 +122,7 @@ class AnyHeadings:
     def score(self, headings: Sequence[str]) -> int:
         return len({heading.strip() for heading in headings if heading.strip() and not numbers_in(heading)})
 
-    def hints(self, headings: Sequence[str]) -> list[str]:
+    def hints(self, headings: Sequence[str], sample: Sequence[Sequence[str]] = ()) -> list[str]:
         return []
 
 

@@ -20,6 +20,7 @@ from catalog.imports.headings import Column, HeaderReader
 from catalog.imports.names import slug_of
 from catalog.imports.options import ImportOptions as ImportOptions
 from catalog.imports.rows import Conventions, RowReader, find_conventions
+from catalog.imports.suggestions import in_sentences, missing_columns, suggested_fields
 from catalog.imports.tables import Table, open_table
 
 
@@ -76,6 +77,13 @@ class Reading:
     unread: Sequence[str]  # headings of columns that nothing is read from
     conventions: Conventions
     reader: RowReader
+    suggested: Mapping[str, str]  # heading -> the field that its column looks like by its values
+    missing: Sequence[str]  # what no column was found for, in sentences
+
+    @property
+    def suggestions(self) -> list[str]:
+        """What an operator should look at before anything is stored, in sentences."""
+        return [*self.missing, *in_sentences(list(self.suggested), dict(enumerate(self.suggested.values())))]
 
     def describe(self) -> dict[str, Any]:
         """For people, and for the log of a run."""
@@ -84,6 +92,8 @@ class Reading:
             "given": self.options.given(),
             "columns": {column.heading: column.target for column in self.columns},
             "unread": list(self.unread),
+            "suggested": dict(self.suggested),
+            "missing": list(self.missing),
             "headings": list(self.rows.headings),
             "separator": self.rows.dialect.delimiter,
             "conventions": asdict(self.conventions) | {"assumptions": []},
@@ -113,7 +123,20 @@ def settle(path: Path, options: ImportOptions, headings: HeaderReader, rows: Tab
     )
     reader = row_reader(options, columns, conventions, rows.headings, rows.dialect.delimiter)
     source = settle_source(path.name, options)
-    return Reading(options, source, rows, columns, headings.unread(rows.headings), conventions, reader)
+    fields = {column.index: column.field for column in columns}
+    suggested = suggested_fields(rows.headings, rows.sample, fields, this_year=timezone.now().year)
+    given = [*fields.values(), *(["make"] if options.make else [])]
+    return Reading(
+        options,
+        source,
+        rows,
+        columns,
+        headings.unread(rows.headings),
+        conventions,
+        reader,
+        suggested={rows.headings[index].strip(): field for index, field in suggested.items()},
+        missing=missing_columns(given),
+    )
 
 
 def row_reader(

@@ -61,13 +61,15 @@ def import_listings(
     started_by: User | None = None,
     run: ImportRun | None = None,
     report: Callable[[int, int, ImportRun], None] = lambda position, size, run: None,
+    opened: Callable[[Reading], None] = lambda reading: None,
 ) -> ImportRun:
     """Read a file and store its cars; the returned run says what became of every row.
 
     Rows are stored in batches of ``BATCH_ROWS``, each in a transaction of its own, so a run that is broken off keeps
     what it stored, and the same file read again ends where an unbroken run would have. After each batch
     ``listings_stored`` is sent with the ids that are new or changed. A dry run does the same and rolls every batch
-    back. ``report`` is called with (bytes read, bytes in the file, run) as it goes on.
+    back. ``report`` is called with (bytes read, bytes in the file, run) as it goes on, and ``opened`` once it is
+    settled how the file is read, before anything is stored.
 
     A ``run`` that the caller made and marked as running is carried out, or carried on: rows it has stored already
     are read again, which costs no more than reading, and neither stored nor counted twice.
@@ -78,6 +80,7 @@ def import_listings(
         JobCancelled: The run was cancelled; its batches stay.
     """
     with open_reading(path, options or ImportOptions()) as reading:
+        opened(reading)
         if run is not None:
             return _Import(reading, run, report).run_through()
         run = ImportRun(is_dry_run=reading.options.is_dry_run, started_by=started_by, file_name=path.name[-255:])

@@ -120,7 +120,8 @@ def open_records(
     except (*_JSON_ERRORS, *_XML_ERRORS) as error:
         raise FileRefused(f"{path.name} cannot be read as {kind.upper()}: {error}.") from None
     if score < MIN_FIELDS:
-        raise HeaderRefused(no_header(path, headings, knows))
+        cells = [[record.get(heading, "") for heading in headings] for record in sample]
+        raise HeaderRefused(no_header(path, headings, knows, cells))
     return RecordFile(
         path,
         Written(kind, where, compression),
@@ -344,9 +345,9 @@ def _open_workbook(path: Path, content: IO[bytes], knows: KnowsHeadings, stack: 
     if not found:
         raise FileRefused(f"{path.name} has no sheet.")
     score, _, sheet, n_above, headings = max(found, key=lambda each: each[:2])
-    if score < MIN_FIELDS:
-        raise HeaderRefused(no_header(path, headings, knows))
     sample = list(islice(_rows_of(book, sheet, n_above + 1), SAMPLE_RECORDS))
+    if score < MIN_FIELDS:
+        raise HeaderRefused(no_header(path, headings, knows, sample))
     headings = without_empty_end(headings, sample)
     n_rows, n_done = book.get_sheet_by_name(sheet).total_height or 1, [0]
 

@@ -6,7 +6,7 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +21,10 @@ from catalog.imports.feeds import feed_named, options_of_feed, queue_feed
 from catalog.imports.headings import NAMED_MAPPINGS
 from catalog.imports.jobs import run_import
 from catalog.imports.options import MOST_MISSING, SELLERS, SOURCE, ImportOptions
+from catalog.imports.reading import Reading
 from catalog.imports.rows import CUT
 from catalog.imports.store import import_listings
+from catalog.imports.suggestions import in_sentences
 from catalog.imports.uploads import safe_name
 from catalog.models import Feed, ImportRun
 from web.fetching import FetchRefused, Source, fetch
@@ -143,7 +145,18 @@ class Command(BaseCommand):
                 bar.set_postfix_str(f"{run.rows_read:,} rows", refresh=False)
                 bar.update(position - bar.n)
 
-            return import_listings(path=path, options=options, report=report)
+            def opened(reading: Reading) -> None:
+                if not is_quiet:
+                    self.stderr.write("".join(f"{line}\n" for line in suggestion_lines(reading.suggestions)), ending="")
+
+            return import_listings(path=path, options=options, report=report, opened=opened)
+
+
+def suggestion_lines(suggestions: Sequence[str]) -> list[str]:
+    """What to look at, and how to say what a column is; nothing where there is nothing to suggest."""
+    if not suggestions:
+        return []
+    return [*(f"{suggestion}." for suggestion in suggestions), 'Say what a column is with --map "COLUMN=FIELD".']
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -219,6 +232,9 @@ def summary_lines(run: ImportRun) -> list[str]:
     ]
     if how["unread"]:
         lines.append(f"  not read: {', '.join(how['unread'])}")
+    looks = dict(enumerate(how.get("suggested", {}).values()))
+    suggestions = [*how.get("missing", []), *in_sentences(list(how.get("suggested", {})), looks)]
+    lines += [f"  to look at: {suggestion}" for suggestion in suggestions]
     lines += [f"  assumed: {assumption}" for assumption in how["assumptions"]]
     lines += [f"{count:>12,}  {what}" for what, count in counts]
     if run.absence:
