@@ -73,6 +73,7 @@ _NET_PHRASE = re.compile(
     r"\b(?:ex|excl|excluding|exc|plus|without|before|exkl|exclusive|ohne|zzgl|hors|sin|senza|bez|uden|sem|utan|u) "
     r"(?:vat|tax|taxes|mwst|ust|tva|iva|btw|moms|mva|dph|ttc)\b|\bhors taxes?\b"
 )
+_GROSS = re.compile(r"\b(?:brutto|netto) ar\b")
 _FILLERS = PLAIN_WORDS["heading_fillers"]
 # Words that say something of their own once the words around them are left out: "state of vehicle" is no place.
 _WHOLE_ONLY = PLAIN_WORDS["heading_whole"]
@@ -199,6 +200,8 @@ def _column_of(heading: str, words: str, phrase: str) -> Column:
     name, unit, rank = _FIELD_BY_HEADING[phrase]
     if name == "mileage" and _unit_in(words, "consumption"):
         name = "consumption"  # India: "mileage (km/ltr)" is how far a litre goes
+    if name == "year" and (_currency_of(heading) or _GROSS.search(words)):
+        name = "price"  # Hungarian "Ár (Ft)", which without its accent is the Norwegian year
     return Column(0, heading, name, _unit_in(words, name) or unit, _currency_of(heading), rank)
 
 

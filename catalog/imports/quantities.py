@@ -132,6 +132,7 @@ _TIMES = {
     "k": 1_000, "tsd": 1_000, "tausend": 1_000, "thousand": 1_000, "mil": 1_000, "tys": 1_000,
     "lakh": 100_000, "lakhs": 100_000, "lac": 100_000, "lacs": 100_000,
     "cr": 10_000_000, "crore": 10_000_000, "crores": 10_000_000,
+    "만": 10_000, "만원": 10_000,
     "wan": 10_000, "тыс": 1_000, "тысяч": 1_000, "tis": 1_000, "tkr": 1_000, "млн": 1_000_000,
     "mio": 1_000_000, "mln": 1_000_000, "million": 1_000_000, "millions": 1_000_000, "millionen": 1_000_000,
 }  # fmt: skip
@@ -154,6 +155,7 @@ def _words(text: str) -> set[str]:
 CURRENCY_BY_MARK = {
     "us$": "USD", "a$": "AUD", "au$": "AUD", "c$": "CAD", "ca$": "CAD", "nz$": "NZD", "r$": "BRL", "hk$": "HKD",
     "s$": "SGD", "mx$": "MXN", "£": "GBP", "€": "EUR", "₹": "INR", "¥": "JPY", "₽": "RUB", "₺": "TRY", "₴": "UAH",
+    "₩": "KRW", "원": "KRW", "円": "JPY",
     "zł": "PLN", "kč": "CZK", "$": "USD",
 }  # fmt: skip
 DOLLARS = frozenset(["USD", "AUD", "CAD", "NZD", "SGD", "HKD", "MXN"])
@@ -532,6 +534,14 @@ def has_power_unit(text: str) -> bool:
     return any((match := _POWER.match(number.after)) and match[1] != "km" for number in numbers_in(text))
 
 
+_POLISH_POWER = re.compile(r"(?<![\d.,])[3-9]\d ?KM\b|(?<![\d.,])[1-9]\d\d ?KM\b")
+
+
+def has_polish_power(text: str) -> bool:
+    """``2.0 TDI 140 KM``: metric horsepower in capitals, as no one writes a distance beside an engine."""
+    return bool(_POLISH_POWER.search(text))
+
+
 def has_engine_unit(text: str) -> bool:
     """Cubic centimetres, or litres to one place: ``2.0 L`` (``50 l`` is a tank)."""
     return any(
@@ -554,6 +564,9 @@ def read_year(text: str, this_year: int) -> int:
     if not years and (short := _MONTH_AND_YEAR.match(plain)):
         year = int(short[1]) + 2000
         years = {year if year <= this_year + 1 else year - 100}
+    if not years and (two_digits := _TWO_DIGITS.fullmatch(plain)):
+        year = int(two_digits[1]) + 2000
+        years = {year if year <= this_year + 1 else year - 100}
     if not years and (year_of_plate := _year_of_plate(plain, this_year) or _year_of_serial(plain, this_year)):
         years = {year_of_plate}
     if not years:
@@ -566,6 +579,9 @@ def read_year(text: str, this_year: int) -> int:
     if year < FIRST_CAR_YEAR:
         raise Unreadable("before the first car")
     return year
+
+
+_TWO_DIGITS = re.compile(r"['\u2019](\d\d)")  # without an apostrophe 68 is 1968 or a plate of 2018, and 18 anything
 
 
 _PLATE = re.compile(r"^[a-z]{2} ?(\d\d) ?[a-z]{3}$", re.IGNORECASE)

@@ -1198,7 +1198,8 @@ def _fuel_beside_engine(text: str) -> str | None:
 
 def _power_beside_engine(text: str) -> int | None:
     """``300.0HP 3.7L V6`` under "engine" says the power too."""
-    return quantities.read_power_kw(text) if quantities.has_power_unit(text) else None
+    says_power = quantities.has_power_unit(text) or quantities.has_polish_power(text)
+    return quantities.read_power_kw(text) if says_power else None
 
 
 def _money_or_none(text: str) -> Money | None:

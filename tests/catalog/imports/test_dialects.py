@@ -30,7 +30,7 @@ def read(tmp_path):
     return read
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "^"])
 def test_the_separator_is_found(read, delimiter):
     rows, cells, _ = read(TABLE.replace(",", delimiter))
     assert cells == CELLS

@@ -4,7 +4,10 @@ from decimal import Decimal
 
 import pytest
 
+from catalog.imports import quantities
+from catalog.imports.headings import HeaderReader, recognise
 from catalog.imports.reading import ImportOptions, open_reading
+from catalog.imports.rows import Conventions, RowReader
 
 FORD = "id,make,model,price"
 KINDS = {  # text of the file -> fields of its first row; a list of fields: of its rows
@@ -69,3 +72,38 @@ def test_a_kind_of_file_gives_the_values_of_the_trade(tmp_path, settings, kind):
     for row, fields in zip(rows, expected if isinstance(expected, list) else [expected], strict=False):
         got = {name: getattr(row, name) for name in fields}
         assert {name: int(value) if isinstance(value, Decimal) else value for name, value in got.items()} == fields
+
+
+@pytest.mark.parametrize(("text", "year"), [("'18", 2018), ("\u201918", 2018), ("'68", 1968), ("'99", 1999)])
+def test_two_digits_behind_an_apostrophe_are_a_year(text, year):
+    assert quantities.read_year(text, 2026) == year
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "currency"),
+    [
+        ("120万円", 1_200_000, "JPY"), ("120.5万円", 1_205_000, "JPY"), ("1,200만원", 12_000_000, "KRW"),
+        ("₩12,000,000", 12_000_000, "KRW"),
+    ],
+)  # fmt: skip
+def test_ten_thousands_of_yen_and_won_are_prices(text, amount, currency):
+    money = quantities.read_money(text)
+    assert (money.amount, money.currency) == (amount, currency)
+
+
+@pytest.mark.parametrize(
+    ("text", "power"), [("2.0 TDI 140 KM", 103), ("1.9 TDI 105KM", 77), ("2.0 TDI", None), ("2.0, 50000 KM", None)]
+)
+def test_polish_horsepower_beside_an_engine_is_the_power(text, power):
+    columns = HeaderReader().columns(["id", "marka", "model", "cena", "engine"])
+    reader = RowReader(columns, conventions=Conventions(currency="PLN"), this_year=2026)
+    assert reader.read(["1", "Skoda", "Octavia", "40000", text]).row.power_kw == power
+
+
+@pytest.mark.parametrize(
+    ("heading", "field"),
+    [("Ár (Ft)", "price"), ("Bruttó ár", "price"), ("År", "year"), ("Árgangur", None), ("ar", "year")],
+)
+def test_a_year_in_a_currency_is_a_price(heading, field):
+    column = recognise(heading)
+    assert (column.field if column else None) == field
