@@ -600,6 +600,9 @@ _READERS: dict[str, Callable[[str], Any]] = {  # fields whose cells mean the sam
 }
 
 
+_NAME_A_ROW = ("external_id", "make", "model", "title")
+
+
 # --- Rows ------------------------------------------------------------------------------------------------------------
 _Read = Callable[[str], tuple[Any, str]]  # text -> (value or None, reason or '')
 
@@ -650,12 +653,7 @@ class RowReader:
             if field in self._by_field and f"{field}_unit" in self._by_field
         ]  # fmt: skip
         self._families = {column.field for column in columns if column.is_repeated}
-        self._readers = {
-            column.index: _remembering(
-                self._reader_of(column), is_text=column.field in TEXT_FIELDS, is_status=column.field == "status"
-            )
-            for column in columns
-        }
+        self._readers = {column.index: self._remembering_reader_of(column) for column in columns}
         self._with_condition = [column for column in self._by_field.get("tags", ()) if says_condition(column.heading)]
         self._condition_in_tags = _remembering(partial(_read_word, "condition"))
         self._damage_in_tags = _remembering(_read_damage_in_words)
@@ -758,10 +756,17 @@ class RowReader:
                     return reason
         if (title := values.get("title", "")) and not values.get("model") and (reason := no_car_by_title(title)):
             return reason
-        named = any(values.get(field) for field in ("make", "title", "vin"))
-        if not named and any(bare(cell) in phrases_of("totals") for cell in cells):
-            return "a sum, not a car"
-        return ""
+        return "a sum, not a car" if self._is_sum(cells, values) else ""
+
+    def _is_sum(self, cells: Sequence[str], values: dict[str, Any]) -> bool:
+        """Whether a word for a sum stands where the car would be named; under "damage" or "seller" it is none."""
+        totals = phrases_of("totals")
+        names = ("make", "title", "vin", "model") if self._make else ("make", "title", "vin")
+        if any(name and bare(name) not in totals for name in map(values.get, names)):
+            return False
+        naming = [column.index for field in _NAME_A_ROW for column in self._by_field.get(field, ())]
+        named_by = [cells[index] for index in naming if index < len(cells)]
+        return any(bare(cell) in totals for cell in (next((cell for cell in cells if cell.strip()), ""), *named_by))
 
     def _mend(
         self,
@@ -863,6 +868,18 @@ class RowReader:
         taught = self._words.get(column.field, {})
         return partial(_read_taught, taught, read) if taught and column.field != "model" else read
 
+    def _remembering_reader_of(self, column: Column) -> _Read:
+        return _remembering(
+            self._reader_of(column),
+            is_text=column.field in TEXT_FIELDS,
+            status_of_cell=self._status_of_cell if column.field == "status" else None,
+        )
+
+    def _status_of_cell(self, text: str) -> str | None:
+        """The status that a whole cell names: what an operator taught, '' for nothing, goes before what we know."""
+        taught = self._words.get("status", {}).get(bare(text)) if bare(text) else None
+        return STATUS.exact(text) if taught is None else taught
+
     def _untaught_reader_of(self, column: Column) -> Callable[[str], Any]:
         if read := _READERS.get(column.field) or self._readers_in_units(column).get(column.field):
             return read
@@ -937,7 +954,8 @@ class RowReader:
 
     def _under_type(self, column: Column, text: str) -> Iterable[tuple[str, Callable[[str], Any]]]:
         """What "type" and "status" head too: the condition, and in the Netherlands the trim."""
-        if column.field in ("body", "status") and VOCABULARIES["condition"].exact(text):
+        of_column = {"body": VOCABULARIES["condition"].exact, "status": _condition_under_status}.get(column.field)
+        if of_column and of_column(text):
             yield "condition", partial(_read_word, "condition")
         if column.field == "body" and _ENGINE_FIRST.match(text) and "variant" not in self._by_field:
             yield "variant", partial(_read_line, TITLE_LENGTH)
@@ -1016,7 +1034,7 @@ class RowReader:
             column.index < len(cells)
             and not is_missing(quantities.plain_spaces(cells[column.index]))
             and bare(cells[column.index]) not in self._words.get("status", {})
-            and not VOCABULARIES["condition"].exact(cells[column.index])
+            and not _condition_under_status(cells[column.index])
             for column in self._by_field.get("status", ())
         )
         return "draft" if is_unknown else values.get("status", "")
@@ -1110,17 +1128,19 @@ class RowReader:
         return self._delimiter.join(cell.strip() for cell in cells)[:255]
 
 
-def _remembering(read: Callable[[str], Any], *, is_text: bool = False, is_status: bool = False) -> _Read:
+def _remembering(
+    read: Callable[[str], Any], *, is_text: bool = False, status_of_cell: Callable[[str], str | None] | None = None
+) -> _Read:
     """Cells repeat: remember what each text meant. Bounded, so that a column of prose does not fill the memory.
 
-    ``is_status``: "not available" says what has become of a car, and not that nothing is known.
+    ``status_of_cell`` is asked first: "not available" says what has become of a car, and not that nothing is known.
     """
     known: dict[str, tuple[Any, str]] = {}
 
     def remembered(text: str) -> tuple[Any, str]:
         result = known.get(text)
-        if result is None and is_status and (status := STATUS.exact(text)):
-            result = status, ""
+        if result is None and status_of_cell and (status := status_of_cell(text)) is not None:
+            result = status or None, ""
         elif result is None:
             result = _attempt(read, text) if is_text or len(text) <= LONGEST_VALUE else (None, "too long to be a value")
             if len(text) <= 100:
@@ -1177,6 +1197,12 @@ def no_car_by_title(title: str) -> str:
         if start in phrases_of("parts"):
             return "no car: a part"
     return ""
+
+
+def _condition_under_status(text: str) -> str:
+    """``used`` or ``demo``, which a car for sale is; "new" may mean that it was just entered, a letter anything."""
+    condition = VOCABULARIES["condition"].exact(text) if len(bare(text)) > 1 else ""
+    return condition if condition in ("used", "demo") else ""
 
 
 _ALSO_A_MODEL = frozenset(["caravan", "scooter", "roller", "moto", "quad", "mc", "bus coach"])

@@ -1,0 +1,71 @@
+"""What rows must not be read as: sums, taxes that are paid already, cars for sale that are none, other makes."""
+
+import pytest
+
+from catalog.imports.reading import ImportOptions, open_reading
+
+FORD = "id,make,model,price"
+PHOTOS = ("https://d.example/1.jpg", "https://d.example/2.jpg")
+
+
+@pytest.fixture
+def read(tmp_path, settings):
+    """(rows, assumptions) of a file, as an import would have them; None for rows that are refused."""
+    settings.MARKET_CURRENCY, settings.MARKET_DISTANCE = "GBP", ""
+
+    def read(text, **options):
+        path = tmp_path / "stock.csv"
+        path.write_text(text, encoding="utf-8")
+        with open_reading(path, ImportOptions(**options)) as reading:
+            rows = [reading.reader.read(record.cells).row for record in reading.rows]
+        return rows, " ".join(reading.conventions.assumptions)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning", "status"),
+    [
+        ("available", "sold", "sold"),
+        ("not available", "live", "live"),
+        ("for sale", "", ""),
+        ("used", "sold", "sold"),
+        ("new", "live", "live"),
+    ],
+)
+def test_what_an_operator_taught_of_a_status_goes_before_what_is_known(read, word, meaning, status):
+    rows, _ = read(f"{FORD},status\n1,Ford,Focus,8001,{word}\n", words={"status": {word: meaning}})
+    assert rows[0].status == status
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "condition"),
+    [
+        ("Used", "", "used"),
+        ("ex-demo", "", "demo"),
+        ("New", "draft", ""),
+        ("Neuwagen", "draft", "new"),
+        ("U", "draft", ""),
+    ],
+)
+def test_of_conditions_under_status_only_those_of_cars_for_sale_put_on_sale(read, word, status, condition):
+    rows, _ = read(f"{FORD},status\n1,Ford,Focus,8001,{word}\n")
+    assert (rows[0].status, rows[0].condition) == (status, condition)
+
+
+@pytest.mark.parametrize(
+    ("table", "make", "is_car"),
+    [
+        ("id,model,price,damage\n1,Focus,8001,Total\n", "Ford", True),
+        ("id,description,price,seller\n1,Focus,8001,Total\n", "", True),
+        ("id,model,price,colour\n1,Focus,8001,Summe\n", "Ford", True),
+        ("id,model,price\nTotal,Focus,8001\n", "Ford", True),
+        ("id,model,price\n,Total,8001\n", "Ford", False),
+        ("id,model,price\nTotal,,8001\n", "Ford", False),
+        ("make,model,price\nTotal,,8001\n", "", False),
+        ("seats,model,price\nTotal,,8001\n", "", False),
+    ],
+)
+def test_a_sum_is_one_where_the_car_would_be_named(read, table, make, is_car):
+    rows, _ = read(table, make=make)
+    assert (rows[0] is not None) is is_car
