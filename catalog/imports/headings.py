@@ -170,8 +170,8 @@ def targets() -> list[str]:
 
 
 def split_words(heading: str) -> str:
-    """``fuelType``, ``FUEL_TYPE``, ``powerPS``, ``kW`` -> ``fuel type``, ``fuel type``, ``power ps``, ``kw``."""
-    heading = re.sub(r"(?<=[a-zà-ÿ])(?<!\bk)(?=[A-Z])", " ", heading.strip().strip("\"'"))
+    """``fuelType``, ``FUEL_TYPE``, ``powerPS``, ``kW``, ``MwSt`` -> ``fuel type``, ``power ps``, ``kw``, ``mwst``."""
+    heading = re.sub(r"(?<=[a-zà-ÿ])(?<!\bk)(?<!Mw)(?=[A-Z])", " ", heading.strip().strip("\"'"))
     return bare(heading)
 
 

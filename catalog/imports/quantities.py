@@ -198,7 +198,8 @@ _VAT_BY_CURRENCY: dict[str, float] = {
 _ON_TOP = re.compile(
     r"""
     (?:\+ | \b(?:plus|ex|exc|excl|excluding|exclusive|exkl|zzgl|zuzüglich|ohne|bez|uden|utan|eks|ekskl|без|sem|senza
-        |más|mas|acresce))\.?\ ?(?:of\ |de\ |der\ |van\ |el\ )?(?P<word>vat|mwst|ust|btw|dph|moms|mva|iva|tva|ндс)\b
+        |más|mas|acresce))\.?\ ?(?:\d+(?:[.,]\d+)?\ ?%\ ?)?(?:of\ |de\ |der\ |van\ |el\ )?
+        (?P<word>vat|mwst|ust|btw|dph|moms|mva|iva|tva|ндс)\b
     | \b(?P<ht>ht)\b | \bh\.t\. | \bhors\ taxes?\b
     | \biva\ (?P<escl>esclusa|escl|no\ incluido|não\ incluído|excluido|excluída)\b
     | \b(?P<netto>netto|net)\b

@@ -37,6 +37,7 @@ from catalog.imports.headings import (
     recognise,
     says_condition,
     says_registration,
+    split_words,
 )
 from catalog.imports.names import CarName, name_car, tidy
 from catalog.imports.quantities import Money, Unreadable
@@ -447,20 +448,22 @@ def _read_tags(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag for tag in tags if tag and not is_missing(tag)))[:MAX_TAGS]
 
 
-_ADDRESS_IN_QUOTES = re.compile(r"(?:https?:)?//[^\s\"'<>\\|;]+")
+_ADDRESS_IN_QUOTES = re.compile(r"(?:https?:)?//[^\s\"'<>\\|]+")
+_BETWEEN_ADDRESSES = re.compile(r"[,;](?=(?:https?:)?//)")
 
 
 def _read_addresses(at_most: int, max_length: int, text: str) -> tuple[str, ...]:
     """The valid addresses of a cell, in their order; what is none is left out."""
-    text = text.strip().replace("&amp;", "&")
+    text = text.strip().replace("&amp;", "&").replace("\\/", "/").replace("\\u0026", "&")  # JSON may escape them
     if "<" in text or '"' in text:  # mark-up, or JSON
-        pieces = _ADDRESS_IN_QUOTES.findall(text) or [text]
+        quoted = _ADDRESS_IN_QUOTES.findall(text) or [text]
+        pieces = [piece for each in quoted for piece in _BETWEEN_ADDRESSES.split(each)]
     else:
         pieces = re.split(r"[\s;|]+|,(?=\s*'?(?:https?:)?//)|,\s", text)
     pieces = [piece.strip("\"'[]{}") for piece in pieces]
     addresses = [f"https:{piece}" if piece.startswith("//") else piece for piece in pieces]
     found = tuple(
-        dict.fromkeys(address for address in (each.rstrip(",") for each in addresses) if is_web_address(address))
+        dict.fromkeys(address for address in (each.rstrip(",;") for each in addresses) if is_web_address(address))
     )
     if not found:
         raise Unreadable("not a web address")
@@ -493,8 +496,18 @@ def _read_price(currency_of_column: str, unit: str, text: str) -> Money | None:
 
 
 def _read_vat_status(text: str) -> str:
-    """The word by which a column says that value added tax comes on top of the price: ``Plus VAT``, ``net``."""
-    return quantities.vat_on_top(text.casefold()) if not text.isdecimal() else ""
+    """The word by which a column says that value added tax comes on top of the price: ``Plus VAT``, ``net``.
+
+    A cell with an amount (``20% VAT, net £8,333``) speaks of that amount, and not of the price.
+    """
+    has_amount = any(not number.after.lstrip().startswith("%") for number in quantities.numbers_in(text))
+    return "" if has_amount or _HOLDS_VAT.search(bare(text)) else quantities.vat_on_top(text.casefold())
+
+
+_HOLDS_VAT = re.compile(  # in a price's heading or cell
+    r"\b(?:inc|incl\w*|inkl\w*|gross|brutto|bruto|lordo|ttc|ivato|comprise?s?|"
+    r"(?:with|mit|con|com|med|met|avec|s|z) (?:vat|mwst|ust|iva|moms|mva|btw|tva|dph))\b"
+)
 
 
 def _read_tax(text: str) -> Decimal | None:
@@ -709,7 +722,16 @@ class RowReader:
             self._read_beside_engine(cells, values)
         self._read_beside_condition(cells, values)
         self._read_month(cells, values)
+        if "vat_status" in values and self._price_holds_vat(cells):
+            del values["vat_status"]
         return values
+
+    def _price_holds_vat(self, cells: Sequence[str]) -> bool:
+        """Whether the heading or the cell of the price says that value added tax is in it."""
+        for column in self._by_field.get("price", ()):
+            if column.index < len(cells) and has_content(self._readers[column.index](cells[column.index])[0]):
+                return bool(_HOLDS_VAT.search(f"{split_words(column.heading)} {bare(cells[column.index])}"))
+        return False
 
     def _read_with_units(
         self, cells: Sequence[str], values: dict[str, Any], failures: list[tuple[Column, str, str]]

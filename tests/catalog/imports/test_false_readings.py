@@ -1,5 +1,7 @@
 """What rows must not be read as: sums, taxes that are paid already, cars for sale that are none, other makes."""
 
+from decimal import Decimal
+
 import pytest
 
 from catalog.imports.reading import ImportOptions, open_reading
@@ -54,6 +56,25 @@ def test_of_conditions_under_status_only_those_of_cars_for_sale_put_on_sale(read
 
 
 @pytest.mark.parametrize(
+    ("heading", "price", "vat_heading", "vat", "expected"),
+    [
+        ("price", "10000", "VAT", "Plus VAT", 12000),
+        ("price", "10000", "VAT", "plus 20% VAT", 12000),
+        ("price", "£10000 plus 20% VAT", "VAT", "", 12000),
+        ("price", "10000", "MwSt", "zzgl. MwSt", 12000),
+        ("price", "10000", "VAT", "20% VAT, net £8,333", 10000),
+        ("price", "£10000 inc VAT", "VAT", "Net", 10000),
+        ("price inc vat", "10000", "VAT", "Plus VAT", 10000),
+        ("Preis brutto", "10000", "MwSt", "netto", 10000),
+        ("price", "10000", "VAT", "gross (net on request)", 10000),
+    ],
+)
+def test_tax_comes_on_top_only_of_a_price_that_does_not_hold_it(read, heading, price, vat_heading, vat, expected):
+    rows, _ = read(f'id,make,model,{heading},{vat_heading}\n1,Ford,Transit,{price},"{vat}"\n')
+    assert rows[0].price == Decimal(expected)
+
+
+@pytest.mark.parametrize(
     ("table", "make", "is_car"),
     [
         ("id,model,price,damage\n1,Focus,8001,Total\n", "Ford", True),
@@ -69,3 +90,20 @@ def test_of_conditions_under_status_only_those_of_cars_for_sale_put_on_sale(read
 def test_a_sum_is_one_where_the_car_would_be_named(read, table, make, is_car):
     rows, _ = read(table, make=make)
     assert (rows[0] is not None) is is_car
+
+
+@pytest.mark.parametrize(
+    ("cell", "photos"),
+    [
+        (f'["{PHOTOS[0]},{PHOTOS[1]}"]', PHOTOS),
+        (f'["{PHOTOS[0]};{PHOTOS[1]};"]', PHOTOS),
+        (f'["{PHOTOS[0]}, {PHOTOS[1]}"]', PHOTOS),
+        (r'["https:\/\/d.example\/1.jpg","https:\/\/d.example\/2.jpg"]', PHOTOS),
+        (r'["https://d.example/1.jpg?a=1\u0026b=2"]', ("https://d.example/1.jpg?a=1&b=2",)),
+        ('["https://d.example/i;w=3/1.jpg"]', ("https://d.example/i;w=3/1.jpg",)),
+        ('["https://d.example/w_3,h_2/1.jpg"]', ("https://d.example/w_3,h_2/1.jpg",)),
+    ],
+)
+def test_addresses_in_quotes_are_whole_and_apart(read, cell, photos):
+    rows, _ = read(f"{FORD}\tphotos\n".replace(",", "\t") + f"1\tFord\tFocus\t8001\t{cell}\n")
+    assert rows[0].photos == photos
