@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from catalog import units
 from catalog.exceptions import SourceUnnamed
 from catalog.imports.headings import Column, HeaderReader
 from catalog.imports.names import slug_of
@@ -116,6 +117,7 @@ def settle(path: Path, options: ImportOptions, headings: HeaderReader, rows: Tab
         columns,
         rows.sample,
         market_currency=settings.MARKET_CURRENCY,
+        market_distance="mi" if units.distance_unit() == units.MILES else "km",
         currency=options.currency,
         distance_unit=options.distance_unit,
         named=headings.conventions,

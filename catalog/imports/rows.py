@@ -200,6 +200,7 @@ def find_conventions(
     sample: Sequence[Sequence[str]],
     *,
     market_currency: str,
+    market_distance: str = "",
     currency: str = "",
     distance_unit: str = "",
     named: NamedMapping | None = None,
@@ -211,16 +212,17 @@ def find_conventions(
     money = currency or named.currency or _currency_shown(columns, sample)
     has_price = any(column.field == "price" for column in columns)
     has_currency = any(column.field == "currency" for column in columns)
-    if has_price and not money and not has_currency and not _currency_of_language(columns, market_currency):
+    of_language = _currency_of_language(columns, market_currency)
+    if has_price and not money and not has_currency and not of_language:
         assumptions.append(f"prices name no currency: read as {market_currency}; say --currency if they are not")
-    if not money and (money := _currency_of_language(columns, market_currency)):
+    if has_price and not money and of_language:
         assumptions.append(
-            f"prices are read as {money}, by the language of the headings; say --currency if they are not"
+            f"prices are read as {of_language}, by the language of the headings; say --currency if they are not"
         )
-    money = money or market_currency
+    money = money or of_language or market_currency
     distance = distance_unit or named.distance_unit
     if not distance:
-        distance, assumption = _distance_unit(columns, money)
+        distance, assumption = _distance_unit(columns, money, market_distance if money == market_currency else "")
         assumptions += [assumption] if assumption else []
     consumption = named.consumption_unit or ("mpg_us" if money == "USD" else "mpg" if distance == "mi" else "l_100km")
     power = named.power_unit or ("hp" if distance == "mi" or money == "INR" else "ps")
@@ -251,7 +253,10 @@ _EURO_HEADINGS = frozenset(
     )
     for word in words.split()
 )
-_ALSO_SPEAK_THEM = frozenset(["EUR", "CHF", "CAD", "MAD", "XOF", "XAF", "TND", "DZD"])
+_ALSO_SPEAK_THEM = frozenset([
+    "EUR", "CHF", "CAD", "MAD", "XOF", "XAF", "TND", "DZD", "XPF", "MGA", "GNF", "CDF", "RWF", "BIF", "DJF", "KMF",
+    "HTG", "MUR", "MRU", "LBP", "SCR", "VUV", "SRD", "AWG", "ANG", "XCG",
+])  # fmt: skip
 
 
 def _currency_of_language(columns: Sequence[Column], market_currency: str) -> str:
@@ -286,14 +291,19 @@ def _currency_shown(columns: Sequence[Column], sample: Sequence[Sequence[str]]) 
     return next((column.currency for column in columns if column.currency), "")
 
 
-def _distance_unit(columns: Sequence[Column], currency: str) -> tuple[str, str]:
-    """(unit, what was assumed): miles where the file also counts miles per gallon, else by the currency's market."""
+def _distance_unit(columns: Sequence[Column], currency: str, market_distance: str = "") -> tuple[str, str]:
+    """(unit, what was assumed): miles where the file also counts miles per gallon, else by the currency's market.
+
+    ``market_distance``: "mi" or "km" where the file's market is our own; '' elsewhere.
+    """
     unmarked = [column for column in columns if column.field == "mileage" and not column.unit]
     miles = any(column.field == "consumption" and column.unit.startswith("mpg") for column in columns)
-    unit = "mi" if miles or currency in MILES_MARKETS else "km"
+    custom = "mi" if currency in MILES_MARKETS else "km"
+    unit = "mi" if miles else market_distance or custom
     if not unmarked:
         return unit, ""
-    why = "the file counts miles per gallon" if miles else f"the custom where prices are in {currency}"
+    why = f"the custom where prices are in {currency}" if unit == custom else "the unit of this marketplace"
+    why = "the file counts miles per gallon" if miles else why
     other = "km" if unit == "mi" else "mi"
     words = {"mi": "miles", "km": "kilometres"}
     return unit, (

@@ -93,6 +93,38 @@ def test_a_sum_is_one_where_the_car_would_be_named(read, table, make, is_car):
 
 
 @pytest.mark.parametrize(
+    ("currency", "distance", "table", "mileage"),
+    [
+        ("USD", "km", "make,model,price,mileage\nFord,Focus,8001,1000\n", 1000),
+        ("USD", "", "make,model,price,mileage\nFord,Focus,8001,1000\n", 1609),
+        ("EUR", "miles", "make,model,price,mileage\nFord,Focus,8001,1000\n", 1609),
+        ("EUR", "miles", "make,model,price,mileage\nFord,Focus,8001,1000 km\n", 1000),
+        ("USD", "km", "make,model,price,mileage\nFord,Focus,£8001,1000\n", 1609),
+        ("EUR", "miles", "make,model,price,mileage\nFord,Focus,CHF 8001,1000\n", 1000),
+    ],
+)
+def test_a_bare_distance_is_in_the_marketplace_s_unit_where_the_file_is_of_its_market(
+    read, settings, currency, distance, table, mileage
+):
+    settings.MARKET_CURRENCY, settings.MARKET_DISTANCE = currency, distance
+    rows, said = read(table)
+    assert rows[0].mileage_km == mileage
+    assert ("the unit of this marketplace" in said) is (bool(distance) and rows[0].currency == currency)
+
+
+@pytest.mark.parametrize("currency", ["XPF", "MGA", "CDF", "MUR", "SRD", "XCG"])
+def test_markets_that_speak_a_language_of_the_euro_keep_their_currency(read, settings, currency):
+    settings.MARKET_CURRENCY = currency
+    rows, _ = read("id;Marque;Modèle;Prix;Kilométrage\n1;DS;DS 4;27990;28500\n")
+    assert rows[0].currency == currency
+
+
+def test_nothing_is_assumed_of_prices_in_a_file_without_any(read):
+    assert "EUR" in read("id;Marque;Modèle;Prix;Couleur\n1;DS;DS 4;27990;noir\n")[1]
+    assert "prices" not in read("id;Marque;Modèle;Carburant;Couleur\n1;DS;DS 4;Diesel;noir\n")[1]
+
+
+@pytest.mark.parametrize(
     ("cell", "photos"),
     [
         (f'["{PHOTOS[0]},{PHOTOS[1]}"]', PHOTOS),
