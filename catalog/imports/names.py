@@ -37,7 +37,7 @@ _WORDS_OF_MODELS = PLAIN_WORDS["words_of_models"]
 _TRIM_WORDS = PLAIN_WORDS["trim_words"]
 _SERIES_WORDS = 3  # "Classe A", "C 220 d": so many words can name a series
 _ENGINE_SIZE = re.compile(r"\b\d[.,]\d\b")
-_YEAR_FIRST = re.compile(r"^\(?((?:19|20)\d\d)\)?(?:my)?[\s,/-]+(?=\D)", re.IGNORECASE)
+_YEAR_FIRST = re.compile(r"^\(?((?:19|20)\d\d)\)?(?:my)?[\s,/-]+(?=\S)", re.IGNORECASE)
 _PLATE_FIRST = re.compile(r"^\W*\d\d[\s-](?:plate|reg)\b\W*", re.IGNORECASE)  # "68 plate Ford Kuga"
 
 
@@ -230,10 +230,10 @@ def name_car(make: str, model: str, title: str = "") -> CarName:
     known = _canonical_make(make)
     if not known.slug:
         return _without_make(model, title)
-    if not known.models and known.slug not in rare_makes() and (owner := _make_by_model().get(known.slug)):
+    if not known.models and (named := _make_within(model)):
+        known = named  # the group or tuner is named as the make, the make with the model: "GWM", "Ora 03"
+    elif not known.models and known.slug not in rare_makes() and (owner := _make_by_model().get(known.slug)):
         known, model = owner, f"{make} {model}".strip()  # "Range Rover" under "make"
-    elif not known.models and (named := _make_within(model)):
-        known = named  # the group is named as the make, the make with the model: "GWM", "Ora 03"
     if not model and title:
         return _from_title(title, known.slug) or CarName(known.name, known.slug)
     return _with_model(known, model if slug_of(model) in known.models else _without_leading_make(model, known.slug))
@@ -270,7 +270,7 @@ def _from_title(title: str, make_slug: str = "") -> CarName | None:
 
     With ``make_slug`` the make is known already and only the model is looked for.
     """
-    year, words = _without_empty_words(title)
+    year, words = _without_empty_words(title, known_makes().get(make_slug))
     make, rest = _leading_make(words)
     if make is None or (make_slug and make.slug != make_slug):
         known = known_makes().get(make_slug)
@@ -290,13 +290,21 @@ def _from_title(title: str, make_slug: str = "") -> CarName | None:
     return CarName(make.name, make.slug, model if model_slug else "", model_slug, " ".join(variant), year)
 
 
-def _without_empty_words(title: str) -> tuple[int | None, list[str]]:
-    """(year, words) of a heading from its first word that may name a car: ``Used 2017 Honda CR-V``."""
+def _without_empty_words(title: str, make: KnownMake | None = None) -> tuple[int | None, list[str]]:
+    """(year, words) of a heading from its first word that may name a car: ``Used 2017 Honda CR-V``.
+
+    Of a known make, a number that names a model (``2019 2008 1.2``) is a year only where make or model follow it.
+    """
     year, words = None, title.split()
     while words:
         rest = " ".join(words)
-        if match := _YEAR_FIRST.match(rest):
-            year, rest = year or int(match[1]), rest[match.end() :]
+        match = _YEAR_FIRST.match(rest)
+        after = rest[match.end() :] if match else ""
+        is_before_name = make is not None and bool(after) and _names(after.split(), make)
+        if make is not None and _leading_model(words, make)[1] and not (year is None and is_before_name):
+            break
+        if match and (is_before_name or not after[0].isdecimal()):
+            year, rest = year or int(match[1]), after
         elif match := _PLATE_FIRST.match(rest):
             rest = rest[match.end() :]
         elif _is_empty(words[0]) and not _make_of_leading_model(words):  # "New Beetle"
@@ -305,6 +313,11 @@ def _without_empty_words(title: str) -> tuple[int | None, list[str]]:
             break
         words = rest.split()
     return year, words
+
+
+def _names(words: list[str], make: KnownMake) -> bool:
+    """Whether words begin with the make or with one of its models."""
+    return _leading_make(words)[0] is make or bool(_leading_model(words, make)[1])
 
 
 def _is_empty(word: str) -> bool:

@@ -44,6 +44,38 @@ def test_a_heading_names_make_and_model_where_no_column_does(title, slugs, varia
     assert named.variant == variant
 
 
+@pytest.mark.parametrize(
+    ("make", "title", "model_slug", "year"),
+    [
+        ("Peugeot", "2019 2008 1.2 PureTech", "2008", 2019),
+        ("Peugeot", "2008 Allure", "2008", None),
+        ("Peugeot", "2008 208 Allure", "208", 2008),
+        ("Peugeot", "2008 Peugeot 208", "208", 2008),
+        ("Peugeot", "2008 2008 1.2", "2008", 2008),
+        ("BMW", "2002 320d", "3-series", 2002),
+        ("Ford", "Used 2017 Focus", "focus", 2017),
+    ],
+)
+def test_a_number_before_a_name_is_the_year_and_one_that_names_a_model_is_the_model(make, title, model_slug, year):
+    named = name_car(make, "", title)
+    assert (named.model_slug, named.year) == (model_slug, year)
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "slugs"),
+    [
+        ("Brabus", "Mercedes G 63", ("mercedes-benz", "g-class")),
+        ("Brabus", "800", ("brabus", "800")),
+        ("Smart", "Brabus", ("smart", "brabus")),
+        ("Range Rover", "Evoque", ("land-rover", "range-rover-evoque")),
+        ("Golf", "1.4 TSI", ("volkswagen", "golf")),
+    ],
+)
+def test_the_make_that_a_model_begins_with_goes_before_the_owner_of_a_name_under_make(make, model, slugs):
+    named = name_car(make, model)
+    assert (named.make_slug, named.model_slug) == slugs
+
+
 @pytest.mark.parametrize("title", ["Lovely family car", "Classic beauty", "One careful owner", "Move it"])
 def test_everyday_words_name_no_make(title):
     assert name_car("", "", title).make == ""
