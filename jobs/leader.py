@@ -34,14 +34,19 @@ UPDATE django_celery_beat_periodictask SET last_run_at = %(now)s, total_run_coun
 WHERE id = %(id)s AND enabled AND last_run_at IS NOT DISTINCT FROM %(seen)s
 """
 
+BRING_BACK = """
+UPDATE django_celery_beat_periodictask
+SET last_run_at = CASE WHEN last_run_at > %(now)s THEN %(now)s ELSE last_run_at END,
+    date_changed = LEAST(date_changed, %(now)s)
+WHERE last_run_at > %(now)s OR date_changed > %(now)s
+"""  # what never ran stays so: it is due an interval after it was changed
+
 
 class LeaderEntry(ModelEntry):
     """An entry of the schedule that keeps when it ran last as the database has it: NULL where it never did."""
 
     def __init__(self, model: PeriodicTask, app: Any = None) -> None:
         self.seen_last_run_at = model.last_run_at  # the base class puts another time in the place of NULL
-        if (model.last_run_at or model.date_changed) > (now := timezone.now()):
-            model.last_run_at = now  # the clock was set back; else it would not run until it is there again
         super().__init__(model, app)
 
 
@@ -89,6 +94,19 @@ class Leadership:
             self._lose(error)
             return False
 
+    def bring_back(self) -> None:
+        """Count what ran or was changed later than now as run or changed now, for the clock was set back since.
+
+        In the rows, because entries are made of them anew every few minutes: a longer interval would never pass.
+        Another process that has read such a row before is refused its claim.
+        """
+        if self._connection is None or not self._is_held:
+            return
+        try:
+            self._connection.execute(BRING_BACK, {"now": timezone.now()})
+        except (psycopg.Error, OSError) as error:
+            self._lose(error)
+
     def _lose(self, error: Exception) -> None:
         if self._is_held:
             logger.warning("beat leads no more: %s", error)
@@ -114,16 +132,16 @@ class LeaderScheduler(DatabaseScheduler):
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send one entry that is due, where this process leads; the seconds until the next look."""
-        is_leader = self.leadership.is_held()
-        if is_leader and not self._was_leader:
+        if not self.leadership.is_held():
+            self._was_leader = False
+            return STANDBY_SECONDS
+        if not self._was_leader:
             logger.info("beat leads: this process sends what is due")
             self.read_anew()
         elif self._is_ahead_of_the_clock():
             logger.warning("the clock was set back: entries that ran later than now count as run now")
             self.read_anew()
-        self._was_leader = is_leader
-        if not is_leader:
-            return STANDBY_SECONDS
+        self._was_leader = True
         seconds: float = super().tick(*args, **kwargs)
         return seconds
 
@@ -131,6 +149,18 @@ class LeaderScheduler(DatabaseScheduler):
         """Whether an entry ran later than now. The heap of the base class is sorted by the time before, too."""
         now = timezone.now()
         return any(entry.last_run_at > now for entry in (self._schedule or {}).values())
+
+    def all_as_schedule(self) -> dict[str, LeaderEntry]:
+        """The entries as they are in the database, where none is ahead of the clock."""
+        self.leadership.bring_back()
+        entries: dict[str, LeaderEntry] = super().all_as_schedule()
+        return entries
+
+    def schedule_changed(self) -> bool:
+        """Whether a change was noted since the last look, by whichever clock; the base class wants a later one."""
+        last = self._last_timestamp
+        is_later: bool = super().schedule_changed()
+        return is_later or bool(self._last_timestamp != last)
 
     def reserve(self, entry: LeaderEntry) -> LeaderEntry:
         """The entry as it is after this run; the base class leaves the old one in the schedule, to be sent again."""

@@ -107,6 +107,40 @@ def test_after_the_clock_was_set_back_all_run_again_after_their_interval(beats, 
     assert "Each night" not in sent
 
 
+def test_what_ran_ahead_of_the_clock_is_brought_back_once_and_not_at_each_look(beats, sent):
+    """Entries are made anew from their rows every few minutes: an interval of an hour has to pass all the same."""
+    leader, other = beats
+    tick(leader)
+    as_if_the_clock_was_set_back(leader)
+    tick(other)
+    assert PeriodicTask.objects.filter(last_run_at__gt=timezone.now()).exists()  # one that stands by changes nothing
+    tick(leader)
+    brought_back = PeriodicTask.objects.get(name="Each hour").last_run_at
+    leader.read_anew()
+    tick(leader)
+    assert leader.schedule["Each hour"].last_run_at == brought_back <= timezone.now()
+    never_ran = PeriodicTask.objects.get(name="Never ran")
+    assert (never_ran.last_run_at, never_ran.date_changed <= timezone.now()) == (None, True)
+    assert once_each(sent)
+
+
+def test_an_operator_who_changes_a_schedule_after_the_clock_was_set_back_is_heard_at_once(beats, sent):
+    leader, _ = beats
+    PeriodicTasks.objects.update_or_create(ident=1, defaults={"last_update": timezone.now() + timedelta(hours=1)})
+    tick(leader)
+    PeriodicTask.objects.get(name="Each hour").delete()
+    tick(leader, 1)
+    assert "Each hour" not in leader.schedule
+
+
+def test_one_that_stands_by_says_nothing_of_the_clock(beats, sent, caplog):
+    leader, other = beats
+    tick(leader)
+    as_if_the_clock_was_set_back(other)
+    tick(other)
+    assert "set back" not in caplog.text
+
+
 def test_of_two_one_sends_and_the_other_stands_by(beats, sent):
     leader, other = beats
     tick(leader)
