@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 QUEUE_FAILURES = Counter("forecourt_queue_failures_total", "Tasks the broker did not take, by task.", ["task"])
 
-WAITING_SECONDS = 60  # a message may be lost: then another one is sent after so long
+WAITING_SECONDS = 10  # a message or the end of its note may be lost: then another one is sent after so long
 
 PATIENCE_SECONDS = 0.5  # of a producer, for connecting and for an answer
 
@@ -44,7 +44,7 @@ def enqueue_once_on_commit(task: str, *args: object) -> None:
     """The same for a task that looks at all there is when it begins, and calls ``taken_up`` then.
 
     While one with these arguments waits, another would do nothing, and behind workers that are slower than what comes
-    in the queue would grow without end.
+    in the queue would grow with each call. So one is sent in ``WAITING_SECONDS`` at most, unless a task begins.
     """
     transaction.on_commit(partial(_enqueue_once, task, *args), robust=True)
 
@@ -53,8 +53,12 @@ def _enqueue_once(task: str, *args: object) -> None:
     key = _waiting_key(task, args)
     if not breaker.is_open and not cache.add(key, 1, WAITING_SECONDS):
         return
-    if not enqueue_named(task, args):
-        cache.delete(key)
+    is_sent = False
+    try:
+        is_sent = enqueue_named(task, args)
+    finally:
+        if not is_sent:
+            cache.delete(key)
 
 
 def taken_up(task: str, *args: object) -> None:

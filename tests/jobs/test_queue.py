@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from celery import shared_task
 from django.conf import settings
@@ -78,6 +80,32 @@ def test_one_that_the_broker_did_not_take_is_sent_the_next_time(queued, monkeypa
     enqueue_once_on_commit("tests.noted", 9)
     assert queued == [("tests.noted", 9)]
     queue.taken_up("tests.noted", 9)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_whose_sender_was_interrupted_is_sent_the_next_time(queued, monkeypatch):
+    def interrupted(task, args):
+        raise SystemExit
+
+    with monkeypatch.context() as away:
+        away.setattr(queue, "enqueue_named", interrupted)
+        with pytest.raises(SystemExit):
+            enqueue_once_on_commit("tests.noted", 10)
+    enqueue_once_on_commit("tests.noted", 10)
+    assert queued == [("tests.noted", 10)]
+    queue.taken_up("tests.noted", 10)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_lost_delays_the_next_one_by_seconds(queued, monkeypatch):
+    monkeypatch.setattr(queue, "WAITING_SECONDS", 1)
+    for _ in range(2):
+        enqueue_once_on_commit("tests.noted", 11)
+    assert queued == [("tests.noted", 11)]
+    time.sleep(1.1)
+    enqueue_once_on_commit("tests.noted", 11)
+    assert queued == [("tests.noted", 11)] * 2
+    queue.taken_up("tests.noted", 11)
 
 
 def test_an_unreachable_broker_causes_no_error(broker_away, caplog):
