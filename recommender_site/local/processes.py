@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from recommender_site.local.supervisor import Service, say
@@ -79,14 +79,23 @@ def counters_of(state: Path) -> Iterator[Path]:
 
     The files are mapped: a process that counts something new on a disk that is full is ended by SIGBUS. So they lie in
     memory where there is room. The prefix is the site's own, so that what a killed supervisor left is removed.
+    Containers may share that memory, each with its site at the same path: the folder behind the path is in it, too.
     """
-    prefix = f"forecourt-counters-{hashlib.sha256(str(state).encode()).hexdigest()[:12]}-"
+    folder = state.stat()
+    site = f"{state} {folder.st_dev} {folder.st_ino}"
+    prefix = f"forecourt-counters-{hashlib.sha256(site.encode()).hexdigest()[:12]}-"
+    for place in (SHARED_MEMORY, state):  # there may have been room before
+        _remove_left_over(place, prefix)
     memory = SHARED_MEMORY if _has_room(SHARED_MEMORY) else state
-    for left_over in memory.glob(f"{prefix}*"):
-        if left_over.lstat().st_uid == os.geteuid():
-            shutil.rmtree(left_over, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=memory, ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=memory, ignore_cleanup_errors=True) as counters:
+        yield Path(counters)
+
+
+def _remove_left_over(place: Path, prefix: str) -> None:
+    for left_over in place.glob(f"{prefix}*"):
+        with suppress(FileNotFoundError):  # another one removed it meanwhile
+            if left_over.lstat().st_uid == os.geteuid():
+                shutil.rmtree(left_over, ignore_errors=True)
 
 
 def _has_room(folder: Path) -> bool:
