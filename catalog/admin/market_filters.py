@@ -21,6 +21,7 @@ class MarketRangeFilter(RangeNumericFilter):
         super().__init__(*args, **kwargs)
         number = NUMBERS[self.field_path]
         self.measure = units.measure_of(number.unit)
+        self.is_counted = number.kind in ("count", "large count")
         unit = f" ({self.measure.unit})" if self.measure.unit else ""
         self.title = f"{number.label.lower()}{unit}"
 
@@ -29,7 +30,8 @@ class MarketRangeFilter(RangeNumericFilter):
         for ending, lookup in (("from", "gte"), ("to", "lte")):
             if typed := str(self.used_parameters.get(f"{self.field_path}_{ending}") or "").strip():
                 try:
-                    bounds[f"{self.field_path}__{lookup}"] = round(self.measure.stored(float(typed)))
+                    stored = self.measure.stored(float(typed))
+                    bounds[f"{self.field_path}__{lookup}"] = round(stored) if self.is_counted else stored
                 except (ValueError, OverflowError):
                     return None
         return queryset.filter(**bounds)

@@ -3,16 +3,19 @@
 import re
 
 import pytest
+from django.contrib.admin import site
 from django.test import Client
 from django.urls import reverse
 from django.utils.html import strip_tags
 
 from accounts.models import Buyer
 from catalog import units
+from catalog.admin import market_filters
+from catalog.attributes import BY_NAME
 from catalog.models import Listing
 from recommendations.models import SavedSearch
 from tests.admin_rows import merchandising_rule
-from tests.factories import UserFactory
+from tests.factories import ListingFactory, UserFactory
 from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
@@ -90,3 +93,13 @@ def test_a_number_is_typed_in_the_unit_of_the_market_and_stored_in_kilometres(se
     filters = form.filters()
     assert filters.max_mileage_km == 61_155
     assert filters.radius_km == pytest.approx(16.09344)
+
+
+def test_a_list_is_narrowed_by_fractions_where_the_column_holds_fractions(monkeypatch):
+    small, large = ListingFactory(engine_l=1.2), ListingFactory(engine_l=1.6)
+    monkeypatch.setitem(market_filters.NUMBERS, "engine_l", BY_NAME["engine"])  # as if lists were filtered by it
+    admin, field = site.get_model_admin(Listing), Listing._meta.get_field("engine_l")
+    for ending, found in [("from", large), ("to", small)]:
+        asked = {f"engine_l_{ending}": ["1.4"]}
+        narrow = market_filters.MarketRangeFilter(field, None, asked, Listing, admin, "engine_l")
+        assert list(narrow.queryset(None, Listing.objects.all())) == [found]
