@@ -45,7 +45,7 @@ def test_an_attribute_filters_in_the_api_in_sql_and_in_memory(seen):
 
 def test_an_attribute_is_shown_in_answers_in_the_shop_and_in_the_admin(seen):
     assert (seen["card"], seen["page"]) == ([420], "low")
-    assert seen["facts"] == ["600\u00a0km", "Low emission"]
+    assert seen["facts"] == ["373\u00a0miles", "Low emission"]
     assert seen["form"] == [True, True]
     assert seen["listed"] == [True, False]
     assert seen["rule"] == [True, True]

@@ -111,9 +111,9 @@ class TrainingRunAdmin(JobAdmin):
 
     @display(description="Parameters")
     def parameter_table(self, run: TrainingRun) -> SafeString:
-        """All of them, those first that are not as usual."""
-        own = unusual(run.parameters)
-        names = [*own, *(name for name in run.parameters if name not in own)]
+        """All of them, those first that are not as usual, otherwise in the order of the form."""
+        own, places = unusual(run.parameters), {name: place for place, name in enumerate(LABELS)}
+        names = sorted(run.parameters, key=lambda name: (name not in own, places.get(name, len(places))))
         rows = [[LABELS.get(name, name), run.parameters[name], USUAL.get(name, NONE)] for name in names]
         return table(["", "Of this training", "Usually"], rows)
 

@@ -6,7 +6,7 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -232,9 +232,7 @@ def summary_lines(run: ImportRun) -> list[str]:
     ]
     if how["unread"]:
         lines.append(f"  not read: {', '.join(how['unread'])}")
-    looks = dict(enumerate(how.get("suggested", {}).values()))
-    suggestions = [*how.get("missing", []), *in_sentences(list(how.get("suggested", {})), looks)]
-    lines += [f"  to look at: {suggestion}" for suggestion in suggestions]
+    lines += [f"  to look at: {suggestion}" for suggestion in suggestions_of(how)]
     lines += [f"  assumed: {assumption}" for assumption in how["assumptions"]]
     lines += [f"{count:>12,}  {what}" for what, count in counts]
     if run.absence:
@@ -247,6 +245,12 @@ def summary_lines(run: ImportRun) -> list[str]:
         if len(problems) > PROBLEMS_SHOWN:
             lines.append(f"              … and {len(problems) - PROBLEMS_SHOWN} other kinds; all are kept with the run")
     return lines
+
+
+def suggestions_of(how: Mapping[str, Any]) -> list[str]:
+    """What is missing, and what columns look like by their values, from the options of a run."""
+    suggested = how.get("suggested", {})
+    return [*how.get("missing", []), *in_sentences(list(suggested), dict(enumerate(suggested.values())))]
 
 
 def waiting_line(run: ImportRun) -> str:
