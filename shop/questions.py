@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db.models import Count
 from django.http import QueryDict
+from django.utils.formats import get_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -90,7 +92,7 @@ def read_question(asked: QueryDict) -> Question:
     """A question out of a query string; what cannot be read is left out and said."""
     names = (*FIELDS, "ordering", "page")
     texts = {name: str(asked.get(name, "")).strip() for name in names}
-    given = {name: text for name, text in texts.items() if text}
+    given = {name: _by_language(name, text) for name, text in texts.items() if text}
     problems: list[str] = []
     while True:
         query = QueryDict(mutable=True)
@@ -101,7 +103,7 @@ def read_question(asked: QueryDict) -> Question:
         wrong = [name for name in serializer.errors if name in given] or list(given)
         for name in wrong:
             reason = str(next(iter(serializer.errors.get(name, [_("it was not understood")])))).rstrip(".")
-            left_out = {"field": label_of(name), "value": given.pop(name)[:40], "reason": reason}
+            left_out = {"field": label_of(name), "value": (given.pop(name) and texts[name])[:40], "reason": reason}
             problems.append(_("%(field)s “%(value)s” was left out: %(reason)s.") % left_out)
     checked: dict[str, Any] = serializer.validated_data
     n_pages = min(checked["page"], pages_at_most())
@@ -115,6 +117,17 @@ def read_question(asked: QueryDict) -> Question:
         given=given,
         problems=tuple(problems),
     )
+
+
+def _by_language(name: str, text: str) -> str:
+    """The text, numbers as every language reads them: ``15.000`` is fifteen thousand in German and 15 in English."""
+    if not name.startswith(("min_", "max_")):
+        return text
+    thousands, decimal = (re.escape(get_format(f"{each}_SEPARATOR")) for each in ("THOUSAND", "DECIMAL"))
+    if not re.fullmatch(rf"(?:\d+|\d{{1,3}}(?:[{thousands}\s'’]\d{{3}})+)(?:{decimal}\d+)?", text):
+        return text
+    whole, _separator, rest = text.partition(get_format("DECIMAL_SEPARATOR"))
+    return ".".join(filter(None, (re.sub(r"\D", "", whole), rest)))
 
 
 def label_of(name: str) -> str:

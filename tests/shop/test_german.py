@@ -3,18 +3,22 @@
 import re
 from html import unescape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
+from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
+from django.utils.translation import override
 
 from catalog import attributes
 from catalog.models import Listing
 from recommendations.models import Interaction
+from shop.questions import read_question
 from tests.factories import UserFactory
 from tests.markets import trained_market
 from tests.test_translations import LOCALE, MARKS, PROJECT, forms
@@ -128,3 +132,23 @@ def test_the_language_is_that_of_the_request_and_caches_know_it(client):
         assert f'<option value="">{said}</option>' in answer.text
         assert "Accept-Language" in answer.headers["Vary"]
         assert answer.headers["Content-Language"] == lang
+
+
+@pytest.mark.parametrize(("language", "typed", "read"), [
+    ("de", "15.000", 15_000), ("de", "1.250.000", 1_250_000), ("de", "15.000,50", 15_000.5),
+    ("de", "15000,5", 15_000.5), ("de", "15000.5", 15_000.5), ("de", "15 000", 15_000), ("de", "900", 900),
+    ("en-gb", "15,000", 15_000), ("en-gb", "15,000.50", 15_000.5), ("en-gb", "15000.5", 15_000.5),
+])  # fmt: skip
+def test_numbers_are_read_by_the_language_in_which_they_were_typed(language, typed, read):
+    with override(language):
+        question = read_question(QueryDict(urlencode({"max_price": typed})))
+        assert (question.filters.max_price, question.problems) == (read, ())
+    with override("de" if language == "en-gb" else "en-gb"):  # the address of the page holds for every language
+        assert read_question(QueryDict(question.as_query)).filters.max_price == read
+
+
+def test_what_is_no_number_is_named_as_it_was_typed():
+    with override("de"):
+        question = read_question(QueryDict(urlencode({"max_price": "15.00.0"})))
+    assert question.filters.max_price is None
+    assert "15.00.0" in question.problems[0]
