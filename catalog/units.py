@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from math import isclose
 from typing import Any
 
 from django.conf import settings
@@ -125,11 +126,12 @@ class Measure:
     unit: str
     stored_per_shown: float = 1.0
 
-    def shown(self, stored: float) -> float:
-        """The number with the fewest decimals that is read back as what is stored."""
-        for n_decimals in range(4):
+    def shown(self, stored: float, *, is_whole: bool = True) -> float:
+        """The number with the fewest decimals that is read back as what is stored: fractions to a millionth."""
+        for n_decimals in range(4 if is_whole else 9):
             written = round(stored / self.stored_per_shown, n_decimals)
-            if round(self.stored(written)) == round(stored):
+            read = self.stored(written)
+            if round(read) == round(stored) if is_whole else isclose(read, stored, rel_tol=1e-6):
                 return int(written) if n_decimals == 0 else written
         return stored / self.stored_per_shown
 

@@ -35,7 +35,9 @@ class MarketField(forms.FloatField):
 
     def prepare_value(self, value: Any) -> Any:
         """What is stored, as it is shown; what was typed stays."""
-        return units.measure_of(self.stored_unit).shown(value) if isinstance(value, int | float) else value
+        if not isinstance(value, int | float):
+            return value
+        return units.measure_of(self.stored_unit).shown(value, is_whole=self.is_whole)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return bool(super().has_changed(self.prepare_value(initial), data))

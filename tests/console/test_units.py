@@ -13,6 +13,7 @@ from catalog import units
 from catalog.admin import market_filters
 from catalog.attributes import BY_NAME
 from catalog.models import Listing
+from recommendations.admin.filter_fields import field_of
 from recommendations.models import SavedSearch
 from tests.admin_rows import merchandising_rule
 from tests.factories import ListingFactory, UserFactory
@@ -82,6 +83,15 @@ def test_a_form_that_is_saved_unread_changes_no_number(settings, currency, unit)
     measure = units.measure_of(unit)
     for stored in (0, 1, 2, 99, 110, 37_442, 61_155, 61_156, 61_157, 600_000):
         assert round(measure.stored(float(str(measure.shown(stored))))) == stored
+
+
+@pytest.mark.parametrize("currency", MARKETS)
+def test_a_radius_that_is_saved_unread_stays(settings, currency):
+    settings.MARKET_CURRENCY = currency
+    field = field_of("radius_km")
+    for stored in (0.1, 0.4, 5, 12.7, 16.09344, 250):
+        assert field.clean(str(field.prepare_value(stored))) == pytest.approx(stored, rel=1e-6)
+    assert field.prepare_value(units.measure_of("km").stored(10)) == 10
 
 
 def test_a_number_is_typed_in_the_unit_of_the_market_and_stored_in_kilometres(settings):
