@@ -30,6 +30,8 @@ from recommendations.engine.term_curves import TermCurves
 
 Values = NDArray[np.float64]
 
+LEAST_GAIN = 1e-9  # log-likelihood of all choices that a tree adds at least: less is rounding
+
 
 @dataclass(frozen=True)
 class BoostingConfig:
@@ -260,7 +262,7 @@ class _Grown:
         curvatures = self._by_cell(probabilities * (1.0 - probabilities))
         trees = [self._tree(gradients[term], curvatures[term], term) for term in range(len(TERMS))]
         gain, term, step = max(trees, key=lambda tree: tree[0])
-        if not gain > 0:
+        if not gain > LEAST_GAIN:
             return False
         values = self.curves.values.copy()
         values[term] += step
@@ -278,7 +280,10 @@ class _Grown:
         return sums.reshape(self.counts.shape)
 
     def _tree(self, gradients: Values, curvatures: Values, term: int) -> tuple[float, int, Values]:
-        """The gain of a tree on one term, the term, and what it adds by band and step, around an average of 0."""
+        """The gain of a tree on one term, the term, and what it adds by band and step, around an average of 0.
+
+        The gain is that of what is added. What a whole band has in common moves no choice, and is not added.
+        """
         n_bands, n_steps = gradients.shape
         grid = np.column_stack([each.ravel() for each in np.mgrid[:n_bands, :n_steps]])
         is_used = curvatures.ravel() > 0
@@ -291,14 +296,19 @@ class _Grown:
         total = np.bincount(leaves[is_used], gradient, minlength=tree.tree_.node_count)
         held = np.bincount(leaves[is_used], curvature, minlength=tree.tree_.node_count) + self.config.ridge
         step = (self.config.learning_rate * (total / held)[leaves]).reshape(gradients.shape)
-        return float((total**2 / held).sum()), term, self._centred(step, term)
+        centred = self._centred(step, term)
+        gain = float((gradients * centred - 0.5 * curvatures * centred**2).sum())
+        return gain, term, centred
 
     def _centred(self, step: Values, term: int) -> Values:
-        """Less its average in each band, so that a value that is unknown stands for the average."""
+        """Less its average in each band, so that a value that is unknown stands for the average; exactly 0 where a
+        band has one value only."""
         counts = self.counts[term]
         n = counts.sum(axis=1, keepdims=True)
         means = np.divide((counts * step).sum(axis=1, keepdims=True), n, out=np.zeros_like(n), where=n > 0)
-        centred: Values = step - means
+        lowest = np.where(counts > 0, step, np.inf).min(axis=1, keepdims=True)
+        highest = np.where(counts > 0, step, -np.inf).max(axis=1, keepdims=True)
+        centred: Values = step - np.where(lowest == highest, lowest, means)
         return centred
 
     def _move_position(self) -> None:

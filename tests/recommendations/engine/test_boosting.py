@@ -73,6 +73,16 @@ def test_a_threshold_shows_in_the_curve_of_its_term_alone():
     assert heights.argmax() == TERMS.index(DEAL)
 
 
+def test_a_term_that_is_level_where_it_is_known_takes_no_trees_from_others():
+    data = choices(lambda terms, n_cars: 3.0 * (np.abs(terms[UTILITY]) < 0.5) - 0.8 * terms[UTILITY])
+    is_known = np.random.default_rng(1).random(data.available.shape) < 0.5
+    is_known[np.arange(len(data)), data.chosen] = True  # so that it foretells choices
+    level = np.where(is_known, 0.3, np.nan)
+    score = learned(replace(data, terms={**data.terms, DEAL: level}))
+    assert not score.curves.values[TERMS.index(DEAL)].any()
+    assert np.ptp(score.curves.values[TERMS.index(UTILITY)]) > 1.5
+
+
 def test_what_a_term_is_worth_may_turn_with_the_buyers_experience():
     score = learned(choices(turning_with_experience, n=1_500))
     slopes = [np.diff(score.breakdown({FRESHNESS: [-1.0, 1.0]}, n)[:, TERMS.index(FRESHNESS)])[0] for n in (3, 8)]
