@@ -122,26 +122,23 @@ def learn_curves(
     """
     weights = most_likely(data.sets, score_config)
     everything = np.ones(len(data), bool)
-    curves, _ = _boosted(data, weights, everything, config)
-    return replace(score, curves=curves)
+    return replace(score, curves=_boosted(data, weights, everything, config).curves)
 
 
 def cross_fitted(data: BoostingData, score_config: ScoreConfig, config: BoostingConfig) -> tuple[Values, Values]:
     """Log-likelihood of each choice by the weights with curves, and by the weights alone, shape (n,) each.
 
-    Each choice is foretold by what choices of other buyers teach: weights, curves and the number of trees.
+    Each choice is foretold by what choices of other buyers teach: weights, curves and the number of trees. The weight
+    of the position, which lists leave out, is learned for either by as many steps.
     """
     folds = data.groups(config.n_folds, config.seed)
     with_curves, alone = np.zeros(len(data)), np.zeros(len(data))
     for fold in range(config.n_folds):
         is_tested = folds == fold
         weights = most_likely(data.sets.take(~is_tested), score_config)
-        curves, position_weight = _boosted(data, weights, ~is_tested, config)
-        tested = _Lists.of(data, is_tested)
-        alone[is_tested] = tested.fit(tested.linear(weights))
-        moved = np.r_[weights[:-1], position_weight]
-        added = 0.0 if curves is None else curves.added(tested.table, tested.n_cars[:, None]).sum(axis=-1)
-        with_curves[is_tested] = tested.fit(tested.linear(moved) + added)
+        with_curves[is_tested], alone[is_tested] = _boosted(data, weights, ~is_tested, config).fits(
+            _Lists.of(data, is_tested), weights
+        )
     return with_curves, alone
 
 
@@ -150,26 +147,44 @@ def _boosted(
     weights: Values,
     is_used: NDArray[np.bool_],
     config: BoostingConfig,
-) -> tuple[TermCurves | None, float]:
-    """Curves from some of the choices, None where no tree helps, and the weight of the position beside them."""
+) -> _Boosted:
+    """What some of the choices teach; no curves where no tree helps."""
     n_groups = max(2, round(1 / config.left_out))
     is_left_out = data.groups(n_groups, config.seed + 1) == 0
     judged = _Lists.of(data, is_used & is_left_out)
-    grown = _Grown.start(_Lists.of(data, is_used & ~is_left_out), weights, config)
-    best, n_best, n_trees = judged.fit(judged.linear(weights)).sum(), 0, 0
-    while n_trees < config.most_trees and n_trees - n_best < config.patience and grown.add_tree():
+    pair = _Pair.start(_Lists.of(data, is_used & ~is_left_out), weights, config)
+    best, n_best, n_trees = 0.0, 0, 0
+    while n_trees < config.most_trees and n_trees - n_best < config.patience and pair.add_tree():
         n_trees += 1
-        moved = np.r_[weights[:-1], grown.position_weight]
-        added = grown.curves.added(judged.table, judged.n_cars[:, None]).sum(axis=-1)
-        fit = judged.fit(judged.linear(moved) + added).sum()
-        if fit > best:
-            best, n_best = fit, n_trees
+        with_curves, alone = pair.boosted.fits(judged, weights)
+        gain = float((with_curves - alone).sum())
+        if gain > best:
+            best, n_best = gain, n_trees
     if not n_best:
-        return None, float(weights[-1])
-    whole = _Grown.start(_Lists.of(data, is_used), weights, config)
+        return _Boosted(None, float(weights[-1]), float(weights[-1]))
+    whole = _Pair.start(_Lists.of(data, is_used), weights, config)
     for _ in range(n_best):
         whole.add_tree()
-    return whole.curves, whole.position_weight
+    return whole.boosted
+
+
+@dataclass(frozen=True, eq=False)
+class _Boosted:
+    """Curves, and the weight of the position: beside them, and of as many steps without them."""
+
+    curves: TermCurves | None
+    position_weight: float
+    position_weight_alone: float
+
+    def fits(self, lists: _Lists, weights: Values) -> tuple[Values, Values]:
+        """Log-likelihood of each choice by the weights with curves, and by the weights alone, shape (n,) each."""
+        logits, alone = (
+            lists.linear(np.r_[weights[:-1], of_position])
+            for of_position in (self.position_weight, self.position_weight_alone)
+        )
+        if self.curves is not None:
+            logits = logits + self.curves.added(lists.table, lists.n_cars[:, None]).sum(axis=-1)
+        return lists.fit(logits), lists.fit(alone)
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +271,7 @@ class _Grown:
         """Grow one more tree, on the term that gains most by it; False where no term gains."""
         if not len(self.logits):
             return False
-        self._move_position()
+        self.move_position()
         probabilities = self.lists.probabilities(self.logits)
         gradients = self._by_cell(self.is_chosen - probabilities)
         curvatures = self._by_cell(probabilities * (1.0 - probabilities))
@@ -311,7 +326,7 @@ class _Grown:
         centred: Values = step - np.where(lowest == highest, lowest, means)
         return centred
 
-    def _move_position(self) -> None:
+    def move_position(self) -> None:
         """One Newton step of the weight of the position, which lists may have in common with a curve."""
         positions, probabilities = self.lists.features[..., -1], self.lists.probabilities(self.logits)
         means = (probabilities * positions).sum(axis=1)
@@ -320,6 +335,30 @@ class _Grown:
         step = slope / (curvature + self.config.ridge)
         self.position_weight += step
         self.logits = self.logits + step * positions
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """A boosted score, and one whose position moves alike but that grows no trees: what trees gain, lists keep."""
+
+    grown: _Grown
+    alone: _Grown
+
+    @classmethod
+    def start(cls, lists: _Lists, weights: Values, config: BoostingConfig) -> _Pair:
+        grown = _Grown.start(lists, weights, config)
+        return cls(grown, replace(grown))
+
+    @property
+    def boosted(self) -> _Boosted:
+        return _Boosted(self.grown.curves, self.grown.position_weight, self.alone.position_weight)
+
+    def add_tree(self) -> bool:
+        """As ``_Grown.add_tree``."""
+        if not self.grown.add_tree():
+            return False
+        self.alone.move_position()
+        return True
 
 
 def _quantiles(values: Values, n_steps: int) -> Values:

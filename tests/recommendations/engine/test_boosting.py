@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recommendations.engine.boosting import BoostingConfig, BoostingData, cross_fitted, learn_curves
 from recommendations.engine.score_terms import DEAL, DEMAND, FRESHNESS, TERMS, UTILITY
-from recommendations.engine.scoring import LinearScore, ScoreConfig, learn_score
+from recommendations.engine.scoring import LinearScore, ScoreConfig, learn_score, most_likely
 from recommendations.engine.term_curves import TermCurves
 from recommendations.metrics.ranking import Comparison, compare
 
@@ -63,6 +63,14 @@ def test_a_taste_that_is_not_linear_is_foretold_better_with_curves(taste):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_linear_taste_is_not_foretold_better_with_curves(seed):
     assert gain(choices(linear, seed=seed)).low <= 0
+
+
+def test_what_the_position_gains_is_not_put_down_to_curves(monkeypatch):
+    def without_position(sets, config):
+        return np.r_[most_likely(sets, config)[:-1], 0.0]
+
+    monkeypatch.setattr("recommendations.engine.boosting.most_likely", without_position)
+    assert gain(choices(linear)).low <= 0
 
 
 def test_a_threshold_shows_in_the_curve_of_its_term_alone():
