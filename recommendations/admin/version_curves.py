@@ -13,7 +13,7 @@ from recommendations.engine.scoring import LinearScore
 from recommendations.engine.term_curves import TermCurves
 from recommendations.exceptions import RankerRefused
 from recommendations.models import RankerVersion
-from recommendations.models.artifacts import load_ranker
+from recommendations.models.artifacts import load_scores
 
 SCORES = {"known": "Known buyers", "cold": "Cold buyers"}
 N_POINTS = 60
@@ -41,15 +41,15 @@ def gain_of(verdict: dict[str, float]) -> str:
 def drawings(version: RankerVersion) -> str | SafeString:
     """What each term that has a curve adds to the score, a line for each band of the buyer."""
     try:
-        ranker = load_ranker(version.pk)
+        known, cold = load_scores(version.pk)
     except RankerRefused:
         return NONE
     drawn = [
         (f"{SCORES[name]}: {term.label}", drawing(score, score.curves, at, term.label))
-        for name, score in (("known", ranker.score), ("cold", ranker.stranger_score))
+        for name, score in (("known", known), ("cold", cold))
         if score.curves is not None
         for at, term in enumerate(SCORE_TERMS)
-        if score.curves.values[at].any()
+        if score.curves.values[at].any() and np.isfinite(score.curves.edges[at]).any()  # one value has no curve
     ]
     return format_html_join("", "<h4>{}</h4>{}", drawn) or NONE
 

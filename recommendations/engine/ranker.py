@@ -19,7 +19,6 @@ from recommendations.engine.similarity import Similarity
 from recommendations.engine.taste import Prior
 
 SourceSwitch = Literal["hybrid", "content", "collaborative"]
-FIRST_ARRAY = {"prices": "groups", "score": "names", "stranger_score": "names"}
 COLLABORATIVE = "similar buyers"  # the name of the collaborative part in a breakdown
 
 
@@ -169,15 +168,16 @@ class Ranker:
         What was stored before there were prices, scores or a similarity takes the a-priori ones, a score term that was
         not known weighs 0, and arrays, options, fields and terms that this release does not know are ignored.
         """
-        later: dict[str, Any] = {
-            name: kind.from_arrays(part(arrays, f"{name}."))
-            for name, kind in (("prices", CarPrices), ("score", LinearScore), ("stranger_score", LinearScore))
-            if f"{name}.{FIRST_ARRAY[name]}" in arrays
-        }
+        later: dict[str, Any] = {}
+        if "prices.groups" in arrays:
+            later["prices"] = CarPrices.from_arrays(part(arrays, "prices."))
         if "similarity.states" in arrays:
             later["fitted_similarity"] = Similarity(Encoder.from_arrays(part(arrays, "similarity.")))
+        score, stranger_score = scores_of(arrays)
         return cls(
             **later,
+            score=score,
+            stranger_score=stranger_score,
             encoder=Encoder.from_arrays(part(arrays, "encoder.")),
             collaborative=CollaborativeModel.from_arrays(part(arrays, "collaborative.")),
             prior=Prior(arrays["prior.mean"], arrays["prior.covariance"]),
@@ -185,6 +185,18 @@ class Ranker:
             n_dims=int(arrays["n_dims"]),
             position_bias=float(arrays.get("position_bias", 0.0)),
         )
+
+
+def scores_of(arrays: dict[str, Array]) -> tuple[LinearScore, LinearScore]:
+    """The scores of known and of cold buyers among stored arrays; the a-priori one where none was stored."""
+    known, cold = (
+        LinearScore.from_arrays(part(arrays, f"{name}.")) if f"{name}.names" in arrays else a_priori()
+        for name, a_priori in (
+            ("score", LinearScore.default),
+            ("stranger_score", LinearScore.default_for_cold_buyers),
+        )
+    )
+    return known, cold
 
 
 def join_parts(

@@ -12,11 +12,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from recommendations.engine.ranker import Ranker
+from recommendations.engine.ranker import Ranker, scores_of
+from recommendations.engine.scoring import LinearScore
 from recommendations.exceptions import RankerRefused
 from recommendations.models import RankerArtifact, RankerVersion
 
 FORMAT_VERSION = 1  # raised whenever older code could not read what newer code writes
+SCORES = ("score.", "stranger_score.")  # where their arrays begin
 
 
 def save_ranker(ranker: Ranker, version: RankerVersion) -> RankerArtifact:
@@ -37,6 +39,22 @@ def load_ranker(version_id: int) -> Ranker:
 
     A version's artifact never changes, so a process reads it once.
     """
+    with np.load(io.BytesIO(content_of(version_id)), allow_pickle=False) as arrays:
+        return Ranker.from_arrays(dict(arrays))
+
+
+def load_scores(version_id: int) -> tuple[LinearScore, LinearScore]:
+    """The scores of known and of cold buyers, without the rest, which takes the place of no ranker that is kept.
+
+    Raises:
+        RankerRefused: As ``load_ranker``.
+    """
+    with np.load(io.BytesIO(content_of(version_id)), allow_pickle=False) as arrays:
+        return scores_of({name: arrays[name] for name in arrays.files if name.startswith(SCORES)})
+
+
+def content_of(version_id: int) -> bytes:
+    """The artifact of a version, checked."""
     artifact = RankerArtifact.objects.filter(pk=version_id).first()
     if artifact is None:
         raise RankerRefused(f"v{version_id} has no artifact: it was never trained to the end")
@@ -47,5 +65,4 @@ def load_ranker(version_id: int) -> Ranker:
     content = bytes(artifact.content)
     if hashlib.sha256(content).hexdigest() != artifact.sha256:
         raise RankerRefused(f"the artifact of v{version_id} is damaged: its checksum does not match")
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return Ranker.from_arrays(dict(arrays))
+    return content
