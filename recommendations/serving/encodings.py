@@ -7,6 +7,7 @@ out for each list (``explanations``).
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,15 +22,19 @@ from catalog.models import Listing
 from recommendations.engine.prices import MarketPrice
 from recommendations.engine.ranker import Encoded, Ranker
 from recommendations.listings.rows import table_of
+from recommendations.serving.rows import ROWS_KEPT
 
-KEPT_AT_MOST = 6000  # listings of one process; some 2 kB each
+KEPT_AT_MOST = ROWS_KEPT  # some 2 kB each; what is kept of a listing holds while its row is
 
 
 class Kept(NamedTuple):
-    """One listing, and what it was worked out from: another object of these (``rows``), and it may be another."""
+    """One listing, and what it was worked out from: another object of these (``rows``), and it may be another.
+
+    The ranker is not held: one that was replaced goes, though listings are kept that were last shown under it.
+    """
 
     listing: Listing
-    ranker: Ranker
+    ranker: weakref.ref[Ranker]
     rates: dict[str, float]
     states: NDArray[np.int32]
     shares: NDArray[np.float64]
@@ -64,7 +69,7 @@ def encodings_of(listings: Sequence[Listing], ranker: Ranker) -> Encodings:
     with _lock:
         known = [_kept.get(listing.pk) for listing in listings]
     found = [
-        kept if kept and kept.listing is listing and kept.ranker is ranker and kept.rates == rates else None
+        kept if kept and kept.listing is listing and kept.ranker() is ranker and kept.rates == rates else None
         for listing, kept in zip(listings, known, strict=True)
     ]
     missing = [listing for listing, kept in zip(listings, found, strict=True) if kept is None]
@@ -77,13 +82,13 @@ def worked_out(listings: Sequence[Listing], ranker: Ranker, rates: dict[str, flo
     encoded = ranker.encode(table)
     ranges = ranker.prices.ranges(table)  # the most expensive part, once for all that rests on it
     deals, prices = ranker.prices.deals(table, ranges), ranker.prices.appraise(table, ranges)
-    mixture = encoded.mixture
+    mixture, of_ranker = encoded.mixture, weakref.ref(ranker)
     made = []
     for row, listing in enumerate(listings):
         part = slice(mixture.indptr[row], mixture.indptr[row + 1])
         states, shares = mixture.indices[part].copy(), mixture.data[part].copy()  # a view would keep all of them
         vector, archetype = encoded.vectors[row].copy(), int(encoded.archetypes[row])
-        made.append(Kept(listing, ranker, rates, states, shares, vector, archetype, float(deals[row]), prices[row]))
+        made.append(Kept(listing, of_ranker, rates, states, shares, vector, archetype, float(deals[row]), prices[row]))
     with _lock:
         _kept.update({kept.listing.pk: kept for kept in made})
     return made

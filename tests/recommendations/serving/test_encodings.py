@@ -1,3 +1,7 @@
+import gc
+import weakref
+from dataclasses import replace
+
 import numpy as np
 
 from catalog.models import Listing
@@ -25,3 +29,14 @@ def test_what_is_kept_of_a_car_is_what_the_ranker_makes_of_its_row_as_it_is(mark
     np.testing.assert_allclose(of_kept.values, anew.values, rtol=1e-12, atol=1e-15)
     prices = ranker.prices.appraise(table)
     assert [price and price.label for price in found.market_prices] == [price and price.label for price in prices]
+
+
+def test_a_ranker_that_was_replaced_is_not_held_by_what_is_kept_of_cars(market_of_module):
+    with borrow_index() as listing_index:
+        other = replace(listing_index.ranker)
+    listings = list(Listing.objects.order_by("pk").with_card_data()[:3])
+    encodings_of(listings, other)
+    held = weakref.ref(other)
+    del other
+    gc.collect()
+    assert held() is None
