@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from cachetools import LRUCache
+from cachetools import Cache, LRUCache
 from numpy.typing import NDArray
 
 BYTES_KEPT = 48 * 2**20  # of one process: some ninety preferences over 100,000 rows
@@ -27,7 +27,8 @@ class KeptUtilities:
 
     def note(self, rows: NDArray[np.intp]) -> None:
         """Some rows have been written, or are new."""
-        for _, is_known in self._kept.values():
+        for key in self._kept:
+            _, is_known = Cache.__getitem__(self._kept, key)  # the cache's own would count it as used
             is_known[rows[rows < len(is_known)]] = False
 
     def of(

@@ -54,3 +54,13 @@ def test_other_weights_have_other_utilities_and_what_is_too_large_is_not_kept():
     both.of(WEIGHTS, FEW, 20, Asked(VECTORS))
     other = both.of(-WEIGHTS, FEW, 20, lambda rows: (VECTORS[rows] @ -WEIGHTS).astype(np.float32))
     assert other.tolist() == (VECTORS[FEW] @ -WEIGHTS).tolist()
+
+
+def test_a_write_leaves_the_preferences_in_the_order_in_which_they_were_asked_about():
+    kept, products = KeptUtilities(at_most=250), {factor: Asked(VECTORS) for factor in (1, 2, 3)}  # two take 200 bytes
+    for factor in (1, 2, 1):
+        kept.of(factor * WEIGHTS, FEW, 20, products[factor])
+    kept.note(np.array([7]))
+    kept.of(3 * WEIGHTS, FEW, 20, products[3])  # takes the place of the second
+    kept.of(1 * WEIGHTS, FEW, 20, products[1])
+    assert products[1].rows == [3, 1]
