@@ -96,7 +96,7 @@ class BuyerContext:
             history=self.history,
             location=location or self.location,
             is_personal=self.is_personal,
-            n_cars=len(self.opened_ids),
+            n_cars=len(self.opened_ids),  # not of ``history``: an index may lack cars that a training's stock has
         )
 
 

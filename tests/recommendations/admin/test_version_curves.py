@@ -12,6 +12,7 @@ from recommendations.engine.scoring import LinearScore
 from recommendations.models.artifacts import load_ranker, load_scores, save_ranker
 from tests.factories import RankerVersionFactory, UserFactory
 from tests.recommendations.engine.test_boosting import random_score
+from tests.recommendations.engine.test_ranker import ranker, table  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 
@@ -24,8 +25,8 @@ def score_with_curves_of(*names: str, constant: str) -> LinearScore:
     return replace(score, curves=replace(curves, edges=edges, values=np.where(rows[:, None, None], curves.values, 0.0)))
 
 
-def test_the_page_of_a_version_draws_its_curves_and_evicts_no_ranker(market_of_module, client: Client):
-    ranker, version = load_ranker(market_of_module.version.pk), RankerVersionFactory()
+def test_the_page_of_a_version_draws_its_curves_and_evicts_no_ranker(ranker, client: Client):  # noqa: F811
+    version = RankerVersionFactory()
     scores = score_with_curves_of(DEAL, constant=FRESHNESS), LinearScore.default_for_cold_buyers()
     save_ranker(ranker.with_scores(*scores), version)
     client.force_login(UserFactory(operator=True))
