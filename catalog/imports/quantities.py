@@ -276,9 +276,10 @@ def read_money(text: str, unit: str = "") -> Money | None:
         raise Unreadable("more than one amount")
     if numbers[0].is_negative:
         raise Unreadable("a negative amount")
-    amount = round(numbers[0].value(thousands=True) * _times(numbers[0].after), 2)
-    if amount > MAX_PRICE:
+    exact = numbers[0].value(thousands=True) * _times(numbers[0].after)
+    if exact > MAX_PRICE:  # before it is rounded, which Decimal refuses for numbers of very many digits
         raise Unreadable("too large an amount")
+    amount = round(exact, 2)
     return Money(amount, currency, vat_on_top(plain)) if amount else None
 
 

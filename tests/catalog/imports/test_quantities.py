@@ -241,3 +241,9 @@ def test_seats_are_a_whole_number():
 def test_a_text_without_digits_has_no_numbers():
     assert numbers_in("") == ()
     assert numbers_in("none at all") == ()
+
+
+@pytest.mark.parametrize("text", ["1" + "0" * 30 + "만원", "£1" + "0" * 40, "9" * 60 + " €"])
+def test_an_amount_of_very_many_digits_is_too_large(text):
+    with pytest.raises(Unreadable, match="too large"):
+        read_money(text)
