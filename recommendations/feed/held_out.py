@@ -6,6 +6,7 @@ they are served, without what is shown to find out about it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,20 +77,22 @@ class FeedQuestion:
         events = log.events
         late_shown, late_said = log.shown_at >= moment, log.said_at >= moment
         likes = events.signs > 0
+        shown_by, said_by = _grouped(events.shown_users, events.n_users), _grouped(events.users, events.n_users)
         asked = np.random.default_rng(seed).permutation(np.unique(events.users[late_said & likes]))
         people, relevant, others = [], [], []
         for user in asked.tolist():
-            was_shown, said = events.shown_users == user, events.users == user
+            shown, said = shown_by(user), said_by(user)
+            liked = likes[said]
             person = Person(
-                shown=events.shown_items[was_shown & ~late_shown],
-                liked=events.items[said & ~late_said & likes],
-                disliked=events.items[said & ~late_said & ~likes],
+                shown=events.shown_items[shown[~late_shown[shown]]],
+                liked=events.items[said[~late_said[said] & liked]],
+                disliked=events.items[said[~late_said[said] & ~liked]],
             )
             met = np.concatenate([person.shown, person.liked, person.disliked])
-            liked_later = np.setdiff1d(events.items[said & late_said & likes], met)
+            liked_later = np.setdiff1d(events.items[said[late_said[said] & liked]], met)
             if not len(liked_later):
                 continue
-            passed_over = [events.shown_items[was_shown & late_shown], events.items[said & late_said & ~likes]]
+            passed_over = [events.shown_items[shown[late_shown[shown]]], events.items[said[late_said[said] & ~liked]]]
             people.append(person)
             relevant.append(liked_later)
             others.append(np.setdiff1d(np.concatenate(passed_over), np.concatenate([liked_later, met])))
@@ -99,6 +102,13 @@ class FeedQuestion:
 
     def __len__(self) -> int:
         return len(self.people)
+
+
+def _grouped(users: Rows, n_users: int) -> Callable[[int], Rows]:
+    """Positions of each user's events, in their order: sorted once, since a search for each would read all of them."""
+    order = np.argsort(users, kind="stable")
+    starts = np.searchsorted(users[order], np.arange(n_users + 1))
+    return lambda user: order[starts[user] : starts[user + 1]]
 
 
 @dataclass(frozen=True, eq=False)
