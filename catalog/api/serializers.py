@@ -39,11 +39,12 @@ from catalog.attributes import (
     year_and_month,
 )
 from catalog.columns import CHOICES
+from catalog.imports.cells import read_vin
 from catalog.imports.ingest import EMPTY
 from catalog.imports.known import KnownNames
+from catalog.imports.listing_row import ListingRow
 from catalog.imports.names import name_car
 from catalog.imports.quantities import Unreadable
-from catalog.imports.rows import ListingRow, read_vin
 from catalog.imports.vocabulary import colour_of, damage_in_title
 from catalog.models import Listing, Seller
 from catalog.web_addresses import check_number

@@ -9,9 +9,9 @@ from typing import Any
 
 from django.db.models import CharField, Count, F, Func, QuerySet, Value
 
+from catalog.imports.cells import UNKNOWN_STATUS
 from catalog.imports.known import WAITS
 from catalog.imports.names import near_makes, near_models, split_make
-from catalog.imports.rows import UNKNOWN_STATUS
 from catalog.imports.vocabulary import TEACHABLE
 from catalog.models import BadRow, ImportRun
 

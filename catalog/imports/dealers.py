@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from catalog.imports.listing_row import ListingRow
 from catalog.imports.names import slug_of
-from catalog.imports.rows import ListingRow
 from catalog.imports.vocabulary import PLAIN_WORDS
 
 PREFIX = "="  # no source's name begins with it, so that no number of a source is taken for such a key

@@ -17,8 +17,8 @@ from django.utils import timezone
 from catalog.attributes import ADDRESSES, CATEGORIES, MOMENTS, NUMBERS, columns_of
 from catalog.imports import staging
 from catalog.imports.dealers import keys_of
+from catalog.imports.listing_row import ListingRow
 from catalog.imports.names import slug_of
-from catalog.imports.rows import ListingRow
 from catalog.models import Listing
 from catalog.signals import listings_stored
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from catalog.imports.listing_row import ListingRow
 from catalog.imports.names import known_makes, near_makes, near_models, near_slugs, rare_makes, slug_of
-from catalog.imports.rows import ListingRow
 from catalog.models import CarModel, Make
 
 _LATIN = re.compile(r"[a-z0-9]")

@@ -19,11 +19,12 @@ from django.utils import timezone
 from accounts.models import User
 from catalog.exceptions import ImportRefused, MendRefused
 from catalog.imports import staging
+from catalog.imports.cells import UNKNOWN_STATUS
 from catalog.imports.jobs import options_of, when_source_is_free
 from catalog.imports.known import KnownNames
+from catalog.imports.listing_row import ListingRow, RowProblem
 from catalog.imports.options import SELLERS, SOURCE
 from catalog.imports.reading import reader_again
-from catalog.imports.rows import UNKNOWN_STATUS, ListingRow, RowProblem
 from catalog.imports.store import (
     IS_REPEAT,
     announce,

@@ -17,10 +17,11 @@ from django.utils import timezone
 
 from catalog import units
 from catalog.exceptions import SourceUnnamed
+from catalog.imports.conventions import Conventions, find_conventions
 from catalog.imports.headings import Column, HeaderReader
 from catalog.imports.names import slug_of
 from catalog.imports.options import ImportOptions as ImportOptions
-from catalog.imports.rows import Conventions, RowReader, find_conventions
+from catalog.imports.rows import RowReader
 from catalog.imports.suggestions import in_sentences, missing_columns, suggested_fields
 from catalog.imports.tables import Table, open_table
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 
 from catalog.attributes import ADDRESSES, CATEGORIES, MOMENTS, NUMBERS, columns_of
-from catalog.imports.rows import DIGEST_BYTES, ListingRow
+from catalog.imports.listing_row import DIGEST_BYTES, ListingRow
 from web.postgres.pooling import need_session
 
 # ruff: noqa: S608 -- the statements are put together from this module's own column names, never from a file's

@@ -22,9 +22,9 @@ from catalog.imports.dealers import keys_of
 from catalog.imports.dialects import Record
 from catalog.imports.headings import Column
 from catalog.imports.known import KnownNames
+from catalog.imports.listing_row import CUT, ListingRow, RowProblem
 from catalog.imports.names import slug_of
 from catalog.imports.reading import ImportOptions, Reading, open_reading
-from catalog.imports.rows import CUT, ListingRow, RowProblem
 from catalog.models import BadRow, ImportProblem, ImportRun, Listing, Seller
 from catalog.signals import listings_stored
 from jobs.isolation import each_that_works

@@ -20,9 +20,9 @@ from catalog.exceptions import FileRefused, ImportRefused
 from catalog.imports.feeds import feed_named, options_of_feed, queue_feed
 from catalog.imports.headings import NAMED_MAPPINGS
 from catalog.imports.jobs import run_import
+from catalog.imports.listing_row import CUT
 from catalog.imports.options import MOST_MISSING, SELLERS, SOURCE, ImportOptions
 from catalog.imports.reading import Reading
-from catalog.imports.rows import CUT
 from catalog.imports.store import import_listings
 from catalog.imports.suggestions import in_sentences
 from catalog.imports.uploads import safe_name

@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from catalog.exceptions import ImportRefused
+from catalog.imports.conventions import find_conventions
 from catalog.imports.dialects import open_rows
 from catalog.imports.headings import FIELDS, UNITS_BY_FIELD, HeaderReader
-from catalog.imports.rows import RowReader, find_conventions
+from catalog.imports.rows import RowReader
 from catalog.imports.vocabulary import VOCABULARIES
 from catalog.models import Listing, Seller
 

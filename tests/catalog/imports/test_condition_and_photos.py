@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from catalog.imports.conventions import find_conventions
 from catalog.imports.headings import HeaderReader, recognise
+from catalog.imports.listing_row import ListingRow
 from catalog.imports.quantities import Unreadable, read_moment, read_month
-from catalog.imports.rows import ListingRow, RowReader, find_conventions
+from catalog.imports.rows import RowReader
 
 
 def read(cells: dict[str, str], currency: str = "EUR") -> ListingRow:

@@ -4,8 +4,8 @@ import pytest
 
 from catalog.imports.dealers import domain_of, keys_of_dealer, plain_name, plain_phone, plain_place, plain_vat
 from catalog.imports.ingest import seller_key_of, store_rows
+from catalog.imports.listing_row import ListingRow
 from catalog.imports.options import ImportOptions
-from catalog.imports.rows import ListingRow
 from catalog.imports.store import import_listings
 from catalog.imports.undo import queue_undo, run_undo
 from catalog.models import Feed, ImportRun, Listing, PriceChange, Seller, SellerKey

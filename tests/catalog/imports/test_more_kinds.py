@@ -5,9 +5,10 @@ from decimal import Decimal
 import pytest
 
 from catalog.imports import quantities
+from catalog.imports.conventions import Conventions
 from catalog.imports.headings import HeaderReader, recognise
 from catalog.imports.reading import ImportOptions, open_reading
-from catalog.imports.rows import Conventions, RowReader
+from catalog.imports.rows import RowReader
 
 FORD = "id,make,model,price"
 KINDS = {  # text of the file -> fields of its first row; a list of fields: of its rows

@@ -3,8 +3,8 @@
 import pytest
 
 from catalog.imports.ingest import store_rows
+from catalog.imports.listing_row import ListingRow
 from catalog.imports.options import ImportOptions
-from catalog.imports.rows import ListingRow
 from catalog.imports.store import import_listings
 from catalog.imports.undo import queue_undo, run_undo
 from catalog.models import Listing, PriceChange

@@ -6,9 +6,11 @@ from decimal import Decimal
 
 import pytest
 
+from catalog.imports.conventions import find_conventions
 from catalog.imports.dialects import open_rows
 from catalog.imports.headings import HeaderReader
-from catalog.imports.rows import ListingRow, RowReader, find_conventions
+from catalog.imports.listing_row import ListingRow
+from catalog.imports.rows import RowReader
 from catalog.models import Listing
 
 NOTHING_SAID = ListingRow()

@@ -1,0 +1,324 @@
+"""One cell -> the value of one field, or ``Unreadable`` with the reason; no row, no file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from catalog.attributes import Number, is_web_address
+from catalog.imports import quantities
+from catalog.imports.names import tidy
+from catalog.imports.quantities import Money, Unreadable
+from catalog.imports.texts import clean_text, read_line, read_text
+from catalog.imports.vocabulary import (
+    OTHER_WORDS,
+    STATUS,
+    VOCABULARIES,
+    WANTED_WORDS,
+    bare,
+    colour_of,
+    damage_of,
+    is_missing,
+    phrases_of,
+    status_of,
+)
+
+LONGEST_VALUE = 300  # characters a number, word or date may take; longer is prose in the wrong column
+TITLE_LENGTH = 255
+DESCRIPTION_LENGTH = 20_000  # PostgreSQL refuses to index texts of more than a megabyte
+TAG_LENGTH = 80
+MAX_TAGS = 50
+ID_LENGTH = 255
+PLACE_LENGTH = 120
+SELLER_LENGTH = 200
+URL_LENGTH = 1000  # of the page of an advertisement
+MAX_ANNUAL_TAX = Decimal("999999.99")
+UNKNOWN_STATUS = "not a known status, so the car is not put on sale"
+_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
+_VIN_LABEL = re.compile(r"^(?:VIN|FIN|CHASSIS(?:NO)?)[.:#]+")
+_TOWN_KEYS = ("city", "town", "addresslocality", "locality", "ort", "ville", "region", "state", "postal code", "zip")
+_ADDRESS_IN_QUOTES = re.compile(r"(?:https?:)?//[^\s\"'<>\\|]+")
+_BETWEEN_ADDRESSES = re.compile(r"[,;](?=(?:https?:)?//)")
+HOLDS_VAT = re.compile(  # in a price's heading or cell
+    r"\b(?:inc|incl\w*|inkl\w*|gross|brutto|bruto|lordo|ttc|ivato|comprise?s?|"
+    r"(?:with|mit|con|com|med|met|avec|s|z) (?:vat|mwst|ust|iva|moms|mva|btw|tva|dph))\b"
+)
+_AFTER_THE_PRICE = re.compile(r"[\d£$€.,\s]+")
+
+
+def read_name(text: str) -> str:
+    """Make or model; "other" names none."""
+    name = tidy(clean_text(text).replace("\n", " "))
+    return "" if bare(name).replace(" ", "-") in OTHER_WORDS else name
+
+
+def read_word(field: str, text: str) -> str | None:
+    vocabulary = VOCABULARIES[field]
+    value = vocabulary.read(text)
+    if value is None and field == "body" and bare(text) in phrases_of("any_car"):
+        return None
+    if value is None and (apart := _CAMEL_CASE.sub(" ", text)) != text:
+        value = vocabulary.read(apart)  # "EstateCar"
+    if value is None and bare(text).replace(" ", "-") in OTHER_WORDS:
+        return None
+    if value is None:
+        raise Unreadable(f"not a known {field.replace('_', ' ')}")
+    return value
+
+
+def read_status(text: str) -> str:
+    """A status we do not know is refused here and becomes a draft: "not available" is not "available"."""
+    value = status_of(text)
+    if value is None:
+        raise Unreadable(UNKNOWN_STATUS)
+    return value
+
+
+def read_flag(yes: str, no: str, text: str) -> str:
+    """A column of yes and no (``Sold?``, ``In stock``) -> the status it stands for; '' where it decides nothing.
+
+    A quantity counts as yes unless it is zero; a date or a word of the status vocabulary speaks for itself.
+    """
+    word = bare(text)
+    if word in phrases_of("no") or re.fullmatch(r"0+(?:[.,]0+)?|-\d+", text):
+        return no
+    if word in phrases_of("yes") or re.fullmatch(r"\d{1,4}(?:[.,]0+)?", text):
+        return yes
+    if status := status_of(text):
+        return "" if status == "live" else status
+    if yes and re.search(r"\d", text):
+        return yes  # the date of sale
+    raise Unreadable("neither yes nor no")
+
+
+def read_vin(text: str) -> str:
+    """17 letters and digits, without I, O and Q; shorter numbers of old cars' frames stay as they are written."""
+    vin = _VIN_LABEL.sub("", re.sub(r"[\s-]", "", clean_text(text)).upper())
+    if len(set(vin)) < 4:
+        raise Unreadable("not a vehicle identification number")
+    if len(vin) == 17 and not _VIN.fullmatch(vin):
+        raise Unreadable("not a vehicle identification number")
+    if not re.fullmatch(r"(?=.*\d)[A-Z0-9]{5,17}", vin):
+        raise Unreadable("not a vehicle identification number")
+    return vin
+
+
+def read_place(text: str) -> str:
+    """A town, or the town of an address that is written as JSON."""
+    if text.startswith("{"):
+        try:
+            parts = json.loads(text)
+        except ValueError:
+            parts = {}
+        named = {bare(str(name)): str(value) for name, value in parts.items() if isinstance(value, str | int)}
+        text = next((named[name] for name in _TOWN_KEYS if named.get(name)), "")
+    return read_line(PLACE_LENGTH, text)
+
+
+def read_id(text: str) -> str:
+    identity = clean_text(text)
+    if re.fullmatch(r"\d(?:[.,]\d+)?e\+?\d+", identity, re.IGNORECASE):
+        raise Unreadable("an id that a spreadsheet has rounded")
+    if re.fullmatch(r"\d+\.0", identity):
+        identity = identity[:-2]
+    if len(identity) > ID_LENGTH:
+        raise Unreadable(f"an id of more than {ID_LENGTH} characters")
+    return identity
+
+
+def read_tags(text: str) -> tuple[str, ...]:
+    parts = re.split(r"[,;|\n]", clean_text(text).strip("[](){}"))
+    tags = (" ".join(part.strip(" '\"\t*-").casefold().split())[:TAG_LENGTH].rstrip() for part in parts)
+    return tuple(dict.fromkeys(tag for tag in tags if tag and not is_missing(tag)))[:MAX_TAGS]
+
+
+def read_addresses(at_most: int, max_length: int, text: str) -> tuple[str, ...]:
+    """The valid addresses of a cell, in their order; what is none is left out."""
+    text = text.strip().replace("&amp;", "&").replace("\\/", "/").replace("\\u0026", "&")  # JSON may escape them
+    if "<" in text or '"' in text:  # mark-up, or JSON
+        quoted = _ADDRESS_IN_QUOTES.findall(text) or [text]
+        pieces = [piece for each in quoted for piece in _BETWEEN_ADDRESSES.split(each)]
+    else:
+        pieces = re.split(r"[\s;|]+|,(?=\s*'?(?:https?:)?//)|,\s", text)
+    pieces = [piece.strip("\"'[]{}") for piece in pieces]
+    addresses = [f"https:{piece}" if piece.startswith("//") else piece for piece in pieces]
+    found = tuple(
+        dict.fromkeys(address for address in (each.rstrip(",;") for each in addresses) if is_web_address(address))
+    )
+    if not found:
+        raise Unreadable("not a web address")
+    short = tuple(address for address in found if len(address) <= max_length)
+    if not short:
+        raise Unreadable(f"an address of more than {max_length} characters")
+    return short[:at_most]
+
+
+def read_url(text: str) -> str:
+    """The first valid address of a cell that may hold several."""
+    return read_addresses(1, URL_LENGTH, text)[0]
+
+
+def read_price(currency_of_column: str, unit: str, text: str) -> Money | None:
+    """A cell's own currency goes before its column's; the row's and the file's come after both.
+
+    ``unit`` is "minor" for a column of pence or cents and "net" for one without value added tax. Where the cell names
+    a tax that comes on top, or its column is net, the amount is raised by the standard rate, as a buyer pays it.
+    """
+    money = quantities.read_money(text)
+    if money is None:
+        return None
+    amount = (
+        money.amount / 100 if unit == "minor" and money.amount == money.amount.to_integral_value() else money.amount
+    )
+    return Money(
+        round(amount, 2), money.currency or currency_of_column, money.vat or ("netto" if unit == "net" else "")
+    )
+
+
+def read_vat_status(text: str) -> str:
+    """The word by which a column says that value added tax comes on top of the price: ``Plus VAT``, ``net``.
+
+    A cell with an amount (``20% VAT, net £8,333``) speaks of that amount, and not of the price.
+    """
+    has_amount = any(not number.after.lstrip().startswith("%") for number in quantities.numbers_in(text))
+    return "" if has_amount or HOLDS_VAT.search(bare(text)) else quantities.vat_on_top(text.casefold())
+
+
+def read_tax(text: str) -> Decimal | None:
+    """A year's tax; unlike a price it may be nothing at all."""
+    money = quantities.read_money(text)
+    amount = money.amount if money else Decimal("0.00")
+    if not money and not quantities.numbers_in(text):
+        return None
+    if amount > MAX_ANNUAL_TAX:
+        raise Unreadable("too large an amount")
+    return amount
+
+
+def reader_of_number(number: Number) -> Callable[[str], Any]:
+    """How a number is read that has no units of its own."""
+    if number.kind == "money":
+        return read_tax
+    is_whole = number.kind != "fraction"
+    largest = number.holds_at_most if is_whole else number.largest
+    return partial(quantities.read_plain_number, is_whole=is_whole, largest=largest)
+
+
+def read_colour(text: str) -> str:
+    return colour_of(clean_text(text))
+
+
+def read_currency(text: str) -> str:
+    if code := quantities.currency_in(text):
+        return code
+    raise Unreadable("not a known currency")
+
+
+def read_mileage(unit: str, one_of_several: bool, text: str) -> int | None:
+    """Where several columns claim to be the odometer, the one with decimals is something else."""
+    mileage = quantities.read_distance_km(text, unit)
+    if mileage is not None and one_of_several and mileage < 1_000 and quantities.has_fraction(text):
+        raise Unreadable("decimals, which no odometer shows")
+    return mileage
+
+
+def read_age(this_year: int, text: str) -> int:
+    numbers = quantities.numbers_in(text)
+    if len(numbers) != 1 or not 0 <= (years := numbers[0].value(thousands=False)) <= 100:
+        raise Unreadable("not an age in years")
+    return this_year - int(years)
+
+
+def read_damage_in_words(text: str) -> str:
+    """Under "condition", where a number or a letter is a grade, and yes and no answer another question."""
+    word = bare(text)
+    is_a_grade = len(word) < 4 or word.isdecimal() or word in phrases_of("yes") | phrases_of("no")
+    return "" if is_a_grade else read_damage("", text)
+
+
+def read_damage(unit: str, text: str) -> str:
+    """``unit`` is "free" for a column that says whether the car is free of it."""
+    if bare(text) in phrases_of("no_damage_said"):
+        return ""
+    damage = damage_of(text, is_free=unit == "free")
+    if damage is None:
+        raise Unreadable("not a known damage")
+    return damage
+
+
+def read_offer(text: str) -> str:
+    return "wanted" if bare(text) in WANTED_WORDS else ""
+
+
+def condition_under_status(text: str) -> str:
+    """``used`` or ``demo``, which a car for sale is; "new" may mean that it was just entered, a letter anything."""
+    condition = VOCABULARIES["condition"].exact(text) if len(bare(text)) > 1 else ""
+    return condition if condition in ("used", "demo") else ""
+
+
+def status_in_price(text: str) -> str:
+    """``SOLD``, ``£8,995 (reserved)`` -> the status; '' when a price cell names none."""
+    if not any(letter.isalpha() for letter in text) or len(text) > LONGEST_VALUE:
+        return ""
+    status = STATUS.exact(_AFTER_THE_PRICE.sub(" ", text))
+    return status if status in ("sold", "reserved") else ""
+
+
+def fuel_beside_engine(text: str) -> str | None:
+    """``2.0 TDI (110 kW)`` under "engine" says the fuel too."""
+    return VOCABULARIES["fuel"].read(text)
+
+
+def power_beside_engine(text: str) -> int | None:
+    """``300.0HP 3.7L V6`` under "engine" says the power too."""
+    says_power = quantities.has_power_unit(text) or quantities.has_polish_power(text)
+    return quantities.read_power_kw(text) if says_power else None
+
+
+def money_or_none(text: str) -> Money | None:
+    try:
+        return quantities.read_money(text)
+    except Unreadable:
+        return None
+
+
+READERS: dict[str, Callable[[str], Any]] = {  # fields whose cells mean the same in every file
+    "external_id": read_id,
+    "title": partial(read_line, TITLE_LENGTH),
+    "description": partial(read_text, DESCRIPTION_LENGTH),
+    "tags": read_tags,
+    "make": read_name,
+    "model": read_name,
+    "variant": partial(read_line, TITLE_LENGTH),
+    "vin": read_vin,
+    "mileage_unit": quantities.read_distance_unit,
+    "power_unit": quantities.read_power_unit,
+    "is_sold": partial(read_flag, "sold", ""),
+    "is_reserved": partial(read_flag, "reserved", ""),
+    "is_for_sale": partial(read_flag, "", "withdrawn"),
+    "currency": read_currency,
+    "colour": read_colour,
+    "engine": quantities.read_engine_l,
+    "doors": quantities.read_doors,
+    "seats": quantities.read_seats,
+    "owner_count": quantities.read_owner_count,
+    "annual_tax": read_tax,
+    "vat_status": read_vat_status,
+    "url": read_url,
+    "registration_month": quantities.read_month_of_year,
+    "place": read_place,
+    "latitude": partial(quantities.read_coordinate, limit=90),
+    "longitude": partial(quantities.read_coordinate, limit=180),
+    "seller_id": partial(read_line, ID_LENGTH),
+    "seller_name": partial(read_line, SELLER_LENGTH),
+    "seller_phone": partial(read_line, SELLER_LENGTH),
+    "seller_vat": partial(read_line, SELLER_LENGTH),
+    "seller_url": partial(read_line, SELLER_LENGTH),
+    "status": read_status,
+    "offer": read_offer,
+}

@@ -1,0 +1,154 @@
+"""Which function reads the cells of a column, in this file and with what an operator taught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from catalog.attributes import BY_NAME, Addresses, Moment, Number
+from catalog.imports import quantities
+from catalog.imports.cells import (
+    LONGEST_VALUE,
+    READERS,
+    read_addresses,
+    read_age,
+    read_damage,
+    read_mileage,
+    read_price,
+    read_word,
+    reader_of_number,
+)
+from catalog.imports.conventions import Conventions
+from catalog.imports.headings import Column
+from catalog.imports.listing_row import CUT
+from catalog.imports.quantities import Unreadable
+from catalog.imports.texts import Shortened
+from catalog.imports.vocabulary import STATUS, bare, is_missing
+
+CACHE_SIZE = 20_000  # texts remembered per column: files repeat themselves
+TEXT_FIELDS = frozenset(
+    ["title", "description", "tags", "variant", "place", "seller_name", "photos", "url", "external_id"]
+)
+Read = Callable[[str], tuple[Any, str]]  # text -> (value or None, reason or '')
+
+
+class ColumnReaders:
+    """The readers of one file's columns.
+
+    Args:
+        conventions: What bare numbers mean in the file.
+        this_year: The year in which it is read; ages and two-digit years count from it.
+        words: By field, what an operator taught: word -> value; of a model by its slugs.
+        families: Fields that several columns claim.
+    """
+
+    def __init__(
+        self, conventions: Conventions, this_year: int, words: Mapping[str, Mapping[str, str]], families: frozenset[str]
+    ) -> None:
+        self._conventions, self._this_year, self._families = conventions, this_year, families
+        self.words = _by_bare_word(words)
+        self._dates: dict[str, Any] = {"this_year": this_year, "month_first": conventions.currency == "USD"}
+        self.read_month = partial(quantities.read_month, **self._dates)
+
+    def remembering(self, column: Column) -> Read:
+        return remembering(
+            self.of(column),
+            is_text=column.field in TEXT_FIELDS,
+            status_of_cell=self._status_of_cell if column.field == "status" else None,
+        )
+
+    def of(self, column: Column) -> Callable[[str], Any]:
+        """How a column's cells are read; returns None or '' for unknown, raises Unreadable."""
+        read = self._untaught(column)
+        taught = self.words.get(column.field, {})
+        return partial(read_taught, taught, read) if taught and column.field != "model" else read
+
+    def _status_of_cell(self, text: str) -> str | None:
+        """The status that a whole cell names: what an operator taught, '' for nothing, goes before what we know."""
+        taught = self.words.get("status", {}).get(bare(text)) if bare(text) else None
+        return STATUS.exact(text) if taught is None else taught
+
+    def _untaught(self, column: Column) -> Callable[[str], Any]:
+        if read := READERS.get(column.field) or self._readers_in_units(column).get(column.field):
+            return read
+        attribute = BY_NAME.get(column.field)
+        match attribute:
+            case Number(kind="month"):
+                return self.read_month
+            case Number():
+                return reader_of_number(attribute)
+            case Moment():
+                return partial(quantities.read_moment, **self._dates)
+            case Addresses():
+                return partial(read_addresses, attribute.at_most, attribute.max_length)
+        return partial(read_word, column.field)
+
+    def _readers_in_units(self, column: Column) -> dict[str, Callable[[str], Any]]:
+        """By field, how cells are read that the column, the market or the year gives a meaning."""
+        habits = self._conventions
+        return {
+            "year": partial(quantities.read_year, this_year=self._this_year),
+            "age_years": partial(read_age, self._this_year),
+            "price": partial(read_price, column.currency, column.unit),
+            "mileage": partial(read_mileage, column.unit or habits.distance_unit, "mileage" in self._families),
+            "damage": partial(read_damage, column.unit),
+            "power": partial(quantities.read_power_kw, unit=column.unit or habits.power_unit),
+            "consumption": partial(quantities.read_consumption_l_100km, unit=self.consumption_unit(column.unit)),
+        }
+
+    def consumption_unit(self, unit: str) -> str:
+        """A bare "mpg" means the gallon of the market."""
+        habit = self._conventions.consumption_unit
+        return habit if unit == "mpg" and habit == "mpg_us" else unit or habit
+
+
+def _by_bare_word(words: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """What an operator taught, by the bare word; of a model by its slugs, as they are."""
+    return {
+        name: {word if name == "model" else bare(word): value for word, value in taught.items()}
+        for name, taught in words.items()
+    }
+
+
+def remembering(
+    read: Callable[[str], Any], *, is_text: bool = False, status_of_cell: Callable[[str], str | None] | None = None
+) -> Read:
+    """Cells repeat: remember what each text meant. Bounded, so that a column of prose does not fill the memory.
+
+    ``status_of_cell`` is asked first: "not available" says what has become of a car, and not that nothing is known.
+    """
+    known: dict[str, tuple[Any, str]] = {}
+
+    def remembered(text: str) -> tuple[Any, str]:
+        result = known.get(text)
+        if result is None and status_of_cell and (status := status_of_cell(text)) is not None:
+            result = status or None, ""
+        elif result is None:
+            result = _attempt(read, text) if is_text or len(text) <= LONGEST_VALUE else (None, "too long to be a value")
+            if len(text) <= 100:
+                if len(known) >= CACHE_SIZE:
+                    known.clear()
+                known[text] = result
+        return result
+
+    return remembered
+
+
+def _attempt(read: Callable[[str], Any], text: str) -> tuple[Any, str]:
+    stripped = quantities.plain_spaces(text).strip()
+    if is_missing(stripped):
+        return None, ""
+    try:
+        value = read(stripped)
+    except Unreadable as reason:
+        return None, str(reason)
+    if isinstance(value, Shortened):
+        return str(value), f"{CUT} to {len(value):,} characters"
+    return value, ""
+
+
+def read_taught(taught: Mapping[str, str], read: Callable[[str], Any], text: str) -> Any:
+    """A word that an operator said the meaning of means that; '' means that it says nothing."""
+    value = taught.get(bare(text))
+    return read(text) if value is None else value or None
