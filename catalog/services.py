@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from catalog.exceptions import ListingNotReady, MassDisappearance, PriceRefused, StatusRefused
-from catalog.imports.quantities import MAX_PRICE
+from catalog.imports.money import MAX_PRICE
 from catalog.imports.staging import unnoted
 from catalog.models import Listing, PriceChange, Seller
 from catalog.signals import listings_stored

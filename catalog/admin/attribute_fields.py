@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 from catalog import units
 from catalog.admin.market_fields import MarketField
 from catalog.attributes import ADDRESSES, LONGEST_MONTH, NUMBERS, Addresses, Number, is_month, month_as_text
-from catalog.imports import quantities
+from catalog.imports.dates import read_month
 from catalog.web_addresses import check_address, checked_addresses
 
 # Whole numbers that markets have other units for. Consumption is stored as a fraction, which no round number of miles
@@ -29,7 +29,7 @@ class MonthField(forms.Field):
     def to_python(self, value: Any) -> int | None:
         if not (text := str(value or "").strip()):
             return None
-        month = quantities.read_month(text, timezone.now().year) if len(text) <= LONGEST_MONTH else None
+        month = read_month(text, timezone.now().year) if len(text) <= LONGEST_MONTH else None
         if month is None or not is_month(month):
             raise ValidationError(self.error_messages["unreadable"], code="unreadable")
         return month

@@ -40,8 +40,8 @@ from catalog.imports.feeds import (
     with_recent_runs,
 )
 from catalog.imports.headings import NAMED_MAPPINGS, HeaderReader
+from catalog.imports.money import CURRENCIES
 from catalog.imports.options import MOST_MISSING, ImportOptions
-from catalog.imports.quantities import CURRENCIES
 from catalog.models import Feed, ImportRun
 from console.auditing import record
 from console.dashboard.cards import Card, Panel

@@ -28,9 +28,9 @@ from catalog.exceptions import ImportRefused
 from catalog.imports.feeds import options_of_feed, queue_feed
 from catalog.imports.headings import IGNORE, NAMED_MAPPINGS, split_words
 from catalog.imports.jobs import queue_import
+from catalog.imports.money import CURRENCIES
 from catalog.imports.options import SELLERS, SOURCE
 from catalog.imports.preview import Preview, pairs_of, preview_file, target_choices
-from catalog.imports.quantities import CURRENCIES
 from catalog.imports.reading import ImportOptions, source_of
 from catalog.imports.uploads import as_path, keep_file, too_large
 from catalog.models import Feed, ImportRun, UploadedFile

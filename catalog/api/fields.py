@@ -17,7 +17,7 @@ from rest_framework import serializers
 from catalog.attributes import CATEGORIES, LONGEST_MONTH, RANGES, Category, Number, is_month, month_as_text
 from catalog.columns import CHOICES
 from catalog.filters import ListingFilters
-from catalog.imports import quantities
+from catalog.imports.dates import read_month
 from catalog.imports.names import name_car, slug_of
 from catalog.imports.vocabulary import VOCABULARIES, colour_of
 from catalog.models import Seller
@@ -203,7 +203,7 @@ class MonthField(AnyField):
 
     def to_internal_value(self, data: Any) -> int:
         text = str(data) if isinstance(data, str | int) and not isinstance(data, bool) else ""
-        month = quantities.read_month(text, timezone.now().year) if len(text) <= LONGEST_MONTH else None
+        month = read_month(text, timezone.now().year) if len(text) <= LONGEST_MONTH else None
         if month is None or not is_month(month):
             self.fail("unreadable", text=str(data)[:LONGEST_MONTH])
         return month

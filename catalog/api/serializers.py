@@ -44,7 +44,7 @@ from catalog.imports.ingest import EMPTY
 from catalog.imports.known import KnownNames
 from catalog.imports.listing_row import ListingRow
 from catalog.imports.names import name_car
-from catalog.imports.quantities import Unreadable
+from catalog.imports.numbers import Unreadable
 from catalog.imports.vocabulary import colour_of, damage_in_title
 from catalog.models import Listing, Seller
 from catalog.web_addresses import check_number

@@ -14,7 +14,8 @@ from rest_framework import serializers
 from catalog.api.fields import LONGEST_WORD, CountField
 from catalog.attributes import Addresses
 from catalog.imports import quantities
-from catalog.imports.quantities import Unreadable
+from catalog.imports.money import currency_in
+from catalog.imports.numbers import Unreadable
 from catalog.imports.vocabulary import VOCABULARIES, status_of
 from catalog.web_addresses import check_address, check_number
 
@@ -131,6 +132,6 @@ class CurrencyField(serializers.CharField):
         word = super().to_internal_value(data)
         if len(word) == 3 and word.isascii() and word.isalpha():
             return word.upper()
-        if not (code := quantities.currency_in(word)):
+        if not (code := currency_in(word)):
             self.fail("unknown", word=word)
         return code

@@ -11,8 +11,10 @@ from typing import Any
 
 from catalog.attributes import Number, is_web_address
 from catalog.imports import quantities
+from catalog.imports.dates import read_month_of_year
+from catalog.imports.money import Money, currency_in, read_money, vat_on_top
 from catalog.imports.names import tidy
-from catalog.imports.quantities import Money, Unreadable
+from catalog.imports.numbers import Unreadable, has_fraction, numbers_in, read_plain_number
 from catalog.imports.texts import clean_text, read_line, read_text
 from catalog.imports.vocabulary import (
     OTHER_WORDS,
@@ -169,7 +171,7 @@ def read_price(currency_of_column: str, unit: str, text: str) -> Money | None:
     ``unit`` is "minor" for a column of pence or cents and "net" for one without value added tax. Where the cell names
     a tax that comes on top, or its column is net, the amount is raised by the standard rate, as a buyer pays it.
     """
-    money = quantities.read_money(text)
+    money = read_money(text)
     if money is None:
         return None
     amount = (
@@ -185,15 +187,15 @@ def read_vat_status(text: str) -> str:
 
     A cell with an amount (``20% VAT, net £8,333``) speaks of that amount, and not of the price.
     """
-    has_amount = any(not number.after.lstrip().startswith("%") for number in quantities.numbers_in(text))
-    return "" if has_amount or HOLDS_VAT.search(bare(text)) else quantities.vat_on_top(text.casefold())
+    has_amount = any(not number.after.lstrip().startswith("%") for number in numbers_in(text))
+    return "" if has_amount or HOLDS_VAT.search(bare(text)) else vat_on_top(text.casefold())
 
 
 def read_tax(text: str) -> Decimal | None:
     """A year's tax; unlike a price it may be nothing at all."""
-    money = quantities.read_money(text)
+    money = read_money(text)
     amount = money.amount if money else Decimal("0.00")
-    if not money and not quantities.numbers_in(text):
+    if not money and not numbers_in(text):
         return None
     if amount > MAX_ANNUAL_TAX:
         raise Unreadable("too large an amount")
@@ -206,7 +208,7 @@ def reader_of_number(number: Number) -> Callable[[str], Any]:
         return read_tax
     is_whole = number.kind != "fraction"
     largest = number.holds_at_most if is_whole else number.largest
-    return partial(quantities.read_plain_number, is_whole=is_whole, largest=largest)
+    return partial(read_plain_number, is_whole=is_whole, largest=largest)
 
 
 def read_colour(text: str) -> str:
@@ -214,7 +216,7 @@ def read_colour(text: str) -> str:
 
 
 def read_currency(text: str) -> str:
-    if code := quantities.currency_in(text):
+    if code := currency_in(text):
         return code
     raise Unreadable("not a known currency")
 
@@ -222,13 +224,13 @@ def read_currency(text: str) -> str:
 def read_mileage(unit: str, one_of_several: bool, text: str) -> int | None:
     """Where several columns claim to be the odometer, the one with decimals is something else."""
     mileage = quantities.read_distance_km(text, unit)
-    if mileage is not None and one_of_several and mileage < 1_000 and quantities.has_fraction(text):
+    if mileage is not None and one_of_several and mileage < 1_000 and has_fraction(text):
         raise Unreadable("decimals, which no odometer shows")
     return mileage
 
 
 def read_age(this_year: int, text: str) -> int:
-    numbers = quantities.numbers_in(text)
+    numbers = numbers_in(text)
     if len(numbers) != 1 or not 0 <= (years := numbers[0].value(thousands=False)) <= 100:
         raise Unreadable("not an age in years")
     return this_year - int(years)
@@ -282,7 +284,7 @@ def power_beside_engine(text: str) -> int | None:
 
 def money_or_none(text: str) -> Money | None:
     try:
-        return quantities.read_money(text)
+        return read_money(text)
     except Unreadable:
         return None
 
@@ -310,7 +312,7 @@ READERS: dict[str, Callable[[str], Any]] = {  # fields whose cells mean the same
     "annual_tax": read_tax,
     "vat_status": read_vat_status,
     "url": read_url,
-    "registration_month": quantities.read_month_of_year,
+    "registration_month": read_month_of_year,
     "place": read_place,
     "latitude": partial(quantities.read_coordinate, limit=90),
     "longitude": partial(quantities.read_coordinate, limit=180),

@@ -20,9 +20,10 @@ from catalog.imports.cells import (
     reader_of_number,
 )
 from catalog.imports.conventions import Conventions
+from catalog.imports.dates import read_moment, read_month, read_year
 from catalog.imports.headings import Column
 from catalog.imports.listing_row import CUT
-from catalog.imports.quantities import Unreadable
+from catalog.imports.numbers import Unreadable, plain_spaces
 from catalog.imports.texts import Shortened
 from catalog.imports.vocabulary import STATUS, bare, is_missing
 
@@ -49,7 +50,7 @@ class ColumnReaders:
         self._conventions, self._this_year, self._families = conventions, this_year, families
         self.words = _by_bare_word(words)
         self._dates: dict[str, Any] = {"this_year": this_year, "month_first": conventions.currency == "USD"}
-        self.read_month = partial(quantities.read_month, **self._dates)
+        self.read_month = partial(read_month, **self._dates)
 
     def remembering(self, column: Column) -> Read:
         return remembering(
@@ -79,7 +80,7 @@ class ColumnReaders:
             case Number():
                 return reader_of_number(attribute)
             case Moment():
-                return partial(quantities.read_moment, **self._dates)
+                return partial(read_moment, **self._dates)
             case Addresses():
                 return partial(read_addresses, attribute.at_most, attribute.max_length)
         return partial(read_word, column.field)
@@ -88,7 +89,7 @@ class ColumnReaders:
         """By field, how cells are read that the column, the market or the year gives a meaning."""
         habits = self._conventions
         return {
-            "year": partial(quantities.read_year, this_year=self._this_year),
+            "year": partial(read_year, this_year=self._this_year),
             "age_years": partial(read_age, self._this_year),
             "price": partial(read_price, column.currency, column.unit),
             "mileage": partial(read_mileage, column.unit or habits.distance_unit, "mileage" in self._families),
@@ -136,7 +137,7 @@ def remembering(
 
 
 def _attempt(read: Callable[[str], Any], text: str) -> tuple[Any, str]:
-    stripped = quantities.plain_spaces(text).strip()
+    stripped = plain_spaces(text).strip()
     if is_missing(stripped):
         return None, ""
     try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from catalog.imports import quantities
 from catalog.imports.headings import Column, NamedMapping
+from catalog.imports.money import currency_in
 from catalog.imports.vocabulary import bare
 
 MILES_MARKETS = frozenset(["GBP", "USD"])
@@ -105,11 +105,11 @@ def _currency_shown(columns: Sequence[Column], sample: Sequence[Sequence[str]]) 
             return column.currency
     shown = [
         code for column in prices for cells in sample
-        if column.index < len(cells) and (code := quantities.currency_in(cells[column.index]))
+        if column.index < len(cells) and (code := currency_in(cells[column.index]))
     ]  # fmt: skip
     shown = shown or [
         code for column in columns if column.field == "currency" for cells in sample
-        if column.index < len(cells) and (code := quantities.currency_in(cells[column.index]))
+        if column.index < len(cells) and (code := currency_in(cells[column.index]))
     ]  # fmt: skip
     if shown:
         return max(set(shown), key=shown.count)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from catalog.attributes import ATTRIBUTES
 from catalog.exceptions import HeaderRefused
-from catalog.imports.quantities import CURRENCY_BY_WORD, currency_in
+from catalog.imports.money import CURRENCY_BY_WORD, currency_in
 from catalog.imports.suggestions import in_sentences, suggested_fields
 from catalog.imports.vocabulary import PLAIN_WORDS, bare
 

@@ -19,7 +19,8 @@ from catalog.imports.cells import (
 )
 from catalog.imports.headings import Column
 from catalog.imports.listing_row import CUT, RowProblem
-from catalog.imports.quantities import Unreadable
+from catalog.imports.money import is_marked_as_money
+from catalog.imports.numbers import Unreadable
 from catalog.imports.texts import read_line
 from catalog.imports.vocabulary import VOCABULARIES, field_of_word
 
@@ -121,7 +122,7 @@ class MisplacedValues:
     def _unmistakable(
         self, column: Column, text: str, values: dict[str, Any]
     ) -> Iterable[tuple[str, Callable[[str], Any]]]:
-        if quantities.is_marked_as_money(text):
+        if is_marked_as_money(text):
             if "price" not in values:
                 yield "price", partial(read_price, "", "")
             elif (money := money_or_none(text)) is None or money.amount <= STRAY_TAX_UP_TO:

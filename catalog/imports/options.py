@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from catalog.exceptions import ImportRefused
 from catalog.imports.listing_row import ROW_FIELDS
-from catalog.imports.quantities import CURRENCIES
+from catalog.imports.money import CURRENCIES
 from catalog.imports.vocabulary import TEACHABLE
 
 SOURCE, SELLERS = "source", "sellers"  # what a complete file is complete for

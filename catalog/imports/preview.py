@@ -12,7 +12,7 @@ from catalog.attributes import ATTRIBUTES, columns_of
 from catalog.exceptions import HeaderRefused, SourceUnnamed
 from catalog.imports.headings import IGNORE, UNITS_BY_FIELD, Column, HeaderReader, targets
 from catalog.imports.listing_row import ListingRow, RowReading, has_content
-from catalog.imports.quantities import numbers_in
+from catalog.imports.numbers import numbers_in
 from catalog.imports.reading import ImportOptions, open_reading, settle_source
 from catalog.imports.tables import open_table
 

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 from catalog.attributes import ADDRESSES, ATTRIBUTES
-from catalog.imports import quantities
 from catalog.imports.cells import (
     HOLDS_VAT,
     MAX_TAGS,
@@ -31,8 +30,9 @@ from catalog.imports.conventions import Conventions
 from catalog.imports.headings import Column, HeaderReader, recognise, says_condition, says_registration, split_words
 from catalog.imports.listing_row import FACTS, UNKNOWN, ListingRow, RowProblem, RowReading, has_content, refused
 from catalog.imports.misplaced import Failure, MisplacedValues
+from catalog.imports.money import Money, settle_currency, vat_rate
 from catalog.imports.names import CarName, name_car
-from catalog.imports.quantities import Money, Unreadable
+from catalog.imports.numbers import Unreadable, plain_spaces
 from catalog.imports.record_lengths import RecordLengths
 from catalog.imports.refusals import no_car_by_category, no_car_by_title
 from catalog.imports.vocabulary import SELLER_KIND, bare, damage_in_title, is_missing, phrases_of
@@ -288,7 +288,7 @@ class RowReader:
                 return status
         is_unknown = "status" not in values and any(
             column.index < len(cells)
-            and not is_missing(quantities.plain_spaces(cells[column.index]))
+            and not is_missing(plain_spaces(cells[column.index]))
             and bare(cells[column.index]) not in self._words.get("status", {})
             and not condition_under_status(cells[column.index])
             for column in self._by_field.get("status", ())
@@ -345,7 +345,7 @@ class RowReader:
             return None
         candidates = [code for code in (values.get("currency"), self._conventions.currency) if code]
         try:
-            currency = quantities.settle_currency(money.currency or candidates[0], candidates)
+            currency = settle_currency(money.currency or candidates[0], candidates)
             if not money.vat and (vat := values.get("vat_status")):
                 money = replace(money, vat=vat)
             return Money(self._with_vat(money, currency, problems, recovered), currency)
@@ -359,7 +359,7 @@ class RowReader:
         vat = {"gross": "", "net": money.vat or "netto"}.get(self._conventions.vat, money.vat)
         if not vat:
             return money.amount
-        rate = quantities.vat_rate(vat, currency)
+        rate = vat_rate(vat, currency)
         if rate is None:
             problems.append(
                 RowProblem("price", "", "without value added tax, at a rate that is not known; kept as it is")

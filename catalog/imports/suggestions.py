@@ -9,17 +9,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
+from catalog.imports.dates import read_year
+from catalog.imports.money import is_marked_as_money, read_money
 from catalog.imports.names import known_makes, name_car, rare_makes, slug_of, split_make
-from catalog.imports.quantities import (
-    Unreadable,
-    has_distance_unit,
-    has_engine_unit,
-    has_power_unit,
-    is_marked_as_money,
-    read_distance_km,
-    read_money,
-    read_year,
-)
+from catalog.imports.numbers import Unreadable
+from catalog.imports.quantities import has_distance_unit, has_engine_unit, has_power_unit, read_distance_km
 from catalog.imports.vocabulary import COLOUR, VOCABULARIES
 
 ROWS_LOOKED_AT = 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from catalog.imports import quantities
+from catalog.imports.numbers import plain_spaces
 
 _TAG = re.compile(r"<(?:/?[a-z][^<>]{0,2000}|!--.*?--)>", re.IGNORECASE | re.DOTALL)
 _KNOWN_TAG = re.compile(
@@ -37,7 +37,7 @@ def clean_text(text: str) -> str:
         text = _CONTROL.sub("", html.unescape(text))
         if "<" in text:  # mark-up that was escaped; "<3yr>" is not, so only tags of HTML go
             text = _without_markup(text, _KNOWN_TAG)
-    lines = (" ".join(quantities.plain_spaces(line).split()) for line in text.splitlines())
+    lines = (" ".join(plain_spaces(line).split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
 
 

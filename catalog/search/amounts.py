@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from catalog.folding import fold
-from catalog.imports.quantities import KM_PER_MILE, KW_PER_HP, KW_PER_METRIC_HP, Unreadable, numbers_in, read_year
+from catalog.imports.dates import read_year
+from catalog.imports.numbers import Unreadable, numbers_in
+from catalog.imports.quantities import KM_PER_MILE, KW_PER_HP, KW_PER_METRIC_HP
 
 FIRST_YEAR, LAST_YEAR_AHEAD = 1930, 1  # a bare number in between is a year
 SMALLEST_PRICE = 300  # a smaller number behind "under" is no price

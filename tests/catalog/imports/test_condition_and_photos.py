@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from catalog.imports.conventions import find_conventions
+from catalog.imports.dates import read_moment, read_month
 from catalog.imports.headings import HeaderReader, recognise
 from catalog.imports.listing_row import ListingRow
-from catalog.imports.quantities import Unreadable, read_moment, read_month
+from catalog.imports.numbers import Unreadable
 from catalog.imports.rows import RowReader
 
 

@@ -4,9 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from catalog.imports import quantities
 from catalog.imports.conventions import Conventions
+from catalog.imports.dates import read_year
 from catalog.imports.headings import HeaderReader, recognise
+from catalog.imports.money import read_money
 from catalog.imports.reading import ImportOptions, open_reading
 from catalog.imports.rows import RowReader
 
@@ -77,7 +78,7 @@ def test_a_kind_of_file_gives_the_values_of_the_trade(tmp_path, settings, kind):
 
 @pytest.mark.parametrize(("text", "year"), [("'18", 2018), ("\u201918", 2018), ("'68", 1968), ("'99", 1999)])
 def test_two_digits_behind_an_apostrophe_are_a_year(text, year):
-    assert quantities.read_year(text, 2026) == year
+    assert read_year(text, 2026) == year
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_two_digits_behind_an_apostrophe_are_a_year(text, year):
     ],
 )  # fmt: skip
 def test_ten_thousands_of_yen_and_won_are_prices(text, amount, currency):
-    money = quantities.read_money(text)
+    money = read_money(text)
     assert (money.amount, money.currency) == (amount, currency)
 
 

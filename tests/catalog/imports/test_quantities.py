@@ -2,20 +2,17 @@ from decimal import Decimal
 
 import pytest
 
+from catalog.imports.dates import read_year
+from catalog.imports.money import Money, read_money, settle_currency
+from catalog.imports.numbers import Unreadable, numbers_in
 from catalog.imports.quantities import (
-    Money,
-    Unreadable,
-    numbers_in,
     read_consumption_l_100km,
     read_distance_km,
     read_doors,
     read_engine_l,
-    read_money,
     read_owner_count,
     read_power_kw,
     read_seats,
-    read_year,
-    settle_currency,
 )
 
 
