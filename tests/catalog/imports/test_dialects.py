@@ -9,8 +9,9 @@ import zipfile
 import pytest
 
 from catalog.exceptions import FileRefused, HeaderRefused
-from catalog.imports.dialects import MAX_LINE_CHARACTERS, open_rows
+from catalog.imports.dialects import open_rows
 from catalog.imports.headings import HeaderReader
+from catalog.imports.records import MAX_LINE_CHARACTERS
 
 TABLE = "make,model,price\nFord,Focus,8000\nKia,Rio,7000\n"
 CELLS = [["Ford", "Focus", "8000"], ["Kia", "Rio", "7000"]]
