@@ -65,11 +65,10 @@ class RowReader:
         delimiter: str = ",",
         words: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        families = frozenset(column.field for column in columns if column.is_repeated)
-        self._column_readers = ColumnReaders(conventions, this_year, words or {}, families)
+        self._families = frozenset(column.field for column in columns if column.is_repeated)
+        self._column_readers = ColumnReaders(conventions, this_year, words or {}, self._families)
         self._words = self._column_readers.words
-        self._conventions = conventions
-        self._this_year = this_year
+        self._conventions, self._this_year = conventions, this_year
         self._make, self._model = make, model
         self._headings = [heading.strip() for heading in headings]
         self._delimiter = delimiter
@@ -79,10 +78,9 @@ class RowReader:
             (field, f"{field}_unit") for field in ("mileage", "power")
             if field in self._by_field and f"{field}_unit" in self._by_field
         ]  # fmt: skip
-        self._families = families
         self._readers = {column.index: self._column_readers.remembering(column) for column in columns}
         consumption_units = (conventions.consumption_unit, self._column_readers.consumption_unit("mpg"))
-        self._misplaced = MisplacedValues(by_index, self._by_field, families, consumption_units)
+        self._misplaced = MisplacedValues(by_index, self._by_field, self._families, consumption_units)
         self._lengths = RecordLengths(self._headings, by_index, delimiter, self._reads_well)
         self._with_condition = [column for column in self._by_field.get("tags", ()) if says_condition(column.heading)]
         self._condition_in_tags = remembering(partial(read_word, "condition"))
