@@ -153,7 +153,7 @@ def _unseen(choices: Choices, stock: Stock, n_unseen: int) -> NDArray[np.intp]:
     """Live listings that were not the chosen one, counted on from the end of the vectors, shape (n_events, n)."""
     found = np.full((len(choices), n_unseen + 1), PADDING, np.intp)
     has = choices.has_unseen
-    found[has] = stock.samples_live(choices.moments[has], n_unseen + 1, choices.seeds[has])
+    found[has] = stock.samples_live(stock.settled(choices.moments[has]), n_unseen + 1, choices.seeds[has])
     is_other = found != PADDING
     if len(stock):
         is_other &= stock.listing_ids[found] != choices.listing_ids[:, None]

@@ -17,6 +17,11 @@ FOREVER = np.inf
 DRAWS_PER_ROW = np.array([4, 16, 96])
 DRAWS_AT_ONCE = 2**20  # bounds the memory of many samples
 
+# After so long it is known what was for sale: a transaction that stored listings has ended, every process has taken
+# them in, and a clock that was set back by an hour stamps nothing earlier any more.
+SETTLED_SECONDS = 7_200.0
+ENOUGH_SETTLED = 1_000  # listings to choose alternatives from, even where many more have come since
+
 
 @dataclass(frozen=True)
 class Stock:
@@ -56,13 +61,73 @@ class Stock:
         """Whether each of the rows was for sale at a moment (epoch seconds)."""
         return (self.published_at[rows] <= moment) & (self.ended_at[rows] > moment)
 
+    @cached_property
+    def _buckets(self) -> NDArray[np.uint64]:
+        """A number for each row that falls into buckets of any power of two evenly."""
+        return hashed(self.listing_ids, 0)
+
+    def live_rows(self, moment: float) -> NDArray[np.intp]:
+        """Rows of all that was for sale at a moment (epoch seconds), in their order."""
+        return np.flatnonzero((self.published_at <= moment) & (self.ended_at > moment))
+
+    def shuffled_live(self, moment: float, seed: int, at_least: int | None = None) -> NDArray[np.intp]:
+        """Rows of what was for sale at a moment in an order of chance; of a large stock so many, or some more.
+
+        The twin of ``samples_live`` for one large sample. It costs less for thousands of rows, and is of no fixed size.
+
+        Args:
+            moment: Epoch seconds.
+            seed: Of the order, and of which rows of a large stock there are.
+            at_least: Rows wanted; about as many up to twice as many. None: all there are.
+        """
+        live = self.live_rows(moment)
+        n_bits = (len(live) // at_least).bit_length() - 1 if at_least else 0
+        if n_bits > 0:
+            bucket = hashed(np.array([seed]), 0)
+            live = live[(self._buckets[live] ^ bucket) >> np.uint64(64 - n_bits) == 0]
+        order: NDArray[np.intp] = np.argsort(hashed(self.listing_ids[live], seed))
+        return live[order]
+
+    @cached_property
+    def _publications(self) -> NDArray[np.float64]:
+        """When each listing came on sale, sorted; without those that were sold when they came."""
+        return np.sort(self.published_at[self.ended_at > self.published_at])
+
+    @cached_property
+    def _longer_ids_since(self) -> NDArray[np.float64]:
+        """When the first listing came on sale whose id has more than 0 to 63 bits, ``FOREVER`` for none; sorted."""
+        rows = self._by_id
+        published = np.where(self.ended_at[rows] > self.published_at[rows], self.published_at[rows], FOREVER)
+        ends = np.searchsorted(self._sorted_ids, 1 << np.arange(63))  # of the ids of up to 0, 1, ... 62 bits
+        first = np.full(64, FOREVER)
+        longer = np.flatnonzero(np.diff(ends, append=len(rows)) > 0)
+        first[longer] = np.minimum.reduceat(published, ends[longer])
+        return np.minimum.accumulate(first[::-1])[::-1]
+
+    def n_published_by(self, moments: NDArray[np.float64]) -> NDArray[np.intp]:
+        """How many listings had come on sale by each moment, ended ones included, of the same shape."""
+        return np.searchsorted(self._publications, moments, side="right")
+
+    def settled(self, moments: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The moments of which to ask what was for sale beside choices that were made at ``moments``, same shape.
+
+        Two hours earlier, because a choice is looked at within a second and again for months: what this process does
+        not know yet, what a long transaction stores, and what is stamped by a clock that was set back, comes later and
+        must not change what was found. While a site is that young, with few listings then and more than twice as many
+        since, the moments themselves.
+        """
+        earlier = moments - SETTLED_SECONDS
+        enough = np.minimum(self.n_published_by(moments) / 2, ENOUGH_SETTLED)
+        return np.where(self.n_published_by(earlier) >= enough, earlier, moments)
+
     def samples_live(self, moments: NDArray[np.float64], n: int, seeds: NDArray[np.int64]) -> NDArray[np.intp]:
         """For each of many moments, up to ``n`` different rows that were for sale then, each as likely as any other.
 
-        A draw depends on its seed and on which listings exist, not on the order of the rows nor on what else is asked,
-        so every process draws the same. Ids are drawn and looked up, and an id without a row is drawn again: were the
-        next row to stand for it, a listing after a gap would stand for the whole gap. A stock that is small, mostly
-        ended, or whose ids lie far apart is searched through instead.
+        A sample depends on its seed, and on the listings that had come on sale by its moment: not on those that came
+        later, on the order of the rows, nor on what else is asked. So every process draws the same, today and in a
+        year. Ids are drawn and looked up, and an id without a row is drawn again: were the next row to stand for it, a
+        listing after a gap would stand for the whole gap. A stock that was small, mostly ended, or whose ids lie far
+        apart is searched through instead.
 
         Args:
             moments: Epoch seconds, shape (n_samples,).
@@ -76,20 +141,23 @@ class Stock:
         if not len(self) or not n:
             return found
         wanting = np.arange(len(moments))
-        for n_draws in (DRAWS_PER_ROW * n)[DRAWS_PER_ROW * n < len(self)]:
-            for part in np.array_split(wanting, -(-len(wanting) * int(n_draws) // DRAWS_AT_ONCE) or 1):
+        n_published = self.n_published_by(moments)
+        for n_draws in DRAWS_PER_ROW * n:
+            drawing = wanting[n_published[wanting] > n_draws]
+            for part in np.array_split(drawing, -(-len(drawing) * int(n_draws) // DRAWS_AT_ONCE) or 1):
                 found[part] = self._drawn(moments[part], n, seeds[part], int(n_draws))
             wanting = wanting[found[wanting, -1] < 0]
         for sample in wanting.tolist():
-            live = np.flatnonzero(self.was_live(np.arange(len(self)), float(moments[sample])))
-            rows = live[np.argsort(hashed(self.listing_ids[live], int(seeds[sample])))[:n]]
+            rows = self.shuffled_live(float(moments[sample]), int(seeds[sample]))[:n]
             found[sample, : len(rows)], found[sample, len(rows) :] = rows, -1
         return found
 
     def _drawn(self, moments: NDArray[np.float64], n: int, seeds: NDArray[np.int64], n_draws: int) -> NDArray[np.intp]:
         """The first ``n`` different live rows among so many draws each, -1 where they hold fewer."""
         drawn = hashed(np.arange(n_draws)[None], seeds[:, None])
-        drawn &= np.uint64((1 << int(self._sorted_ids[-1]).bit_length()) - 1)
+        # Of as many bits as the ids had by then: with those of later listings, half of the draws would be others.
+        n_bits = np.searchsorted(self._longer_ids_since, moments, side="right")
+        drawn &= ((np.uint64(1) << n_bits.astype(np.uint64)) - np.uint64(1))[:, None]
         # Ids beyond the newest are drawn again rather than folded back: a new listing must not move old draws.
         at = np.searchsorted(self._sorted_ids, drawn.astype(np.int64))
         at = np.minimum(at, len(self) - 1)

@@ -143,10 +143,9 @@ class ListingSnapshot:
     def forget(self, listing_ids: Collection[int]) -> None:
         """Listings that are gone keep their rows, but are not found there any more."""
         rows = [self._row_by_listing_id[key] for key in listing_ids if key in self._row_by_listing_id]
-        self.state = object()
         self._arrays["is_live"][rows] = False
         self._arrays["published_at"][rows] = np.nan
-        self._markets, self._live_samples, self._of_this_state = {}, {}, LRUCache(KEPT_OF_A_STATE)
+        self._refresh_views()  # the stock keeps what it has worked out of these arrays
 
     def as_of(self, moment: float) -> Self:
         """The same listings, of which those are live that were for sale at a moment (epoch seconds).

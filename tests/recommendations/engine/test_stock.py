@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import chi2
 
 from recommendations.engine.draws import hashed
-from recommendations.engine.stock import FOREVER, Stock
+from recommendations.engine.stock import FOREVER, SETTLED_SECONDS, Stock
 
 
 def stock_of(n: int, ended_at: float = FOREVER) -> Stock:
@@ -74,20 +74,96 @@ def test_many_samples_are_those_drawn_one_by_one():
     moments, seeds = rng.uniform(0, 60, 300), rng.integers(1, 10**12, 300)
     many = stock.samples_live(moments, 20, seeds)
     for rows, moment, seed in zip(many, moments, seeds, strict=True):
-        live = [row for row in draws_in_order(stock, int(seed), 96 * 20) if stock.was_live(row, moment)]
+        # as many draws as there were listings, at most
+        n_draws = max((n for n in (4 * 20, 16 * 20, 96 * 20) if n < stock.n_published_by(moment)), default=0)
+        live = [row for row in draws_in_order(stock, float(moment), int(seed), n_draws) if stock.was_live(row, moment)]
         if len(live) >= 20:  # else the stock was searched through
             assert rows.tolist() == live[:20]
         assert sample_live(stock, float(moment), 20, int(seed)).tolist() == rows[rows >= 0].tolist()
 
 
-def draws_in_order(stock: Stock, seed: int, n_draws: int) -> list[int]:
-    """The slow obvious version: each drawn id, or the next that exists, once."""
+def draws_in_order(stock: Stock, moment: float, seed: int, n_draws: int) -> list[int]:
+    """The slow obvious version: each drawn id that exists, once."""
+    had_come = (stock.published_at <= moment) & (stock.ended_at > stock.published_at)
+    n_bits = int(stock.listing_ids[had_come].max(initial=0)).bit_length()
     rows: dict[int, None] = {}
     for number in range(n_draws):
-        drawn = int(hashed(np.array([number]), seed)[0]) % 8192  # the power of two above the highest id
-        if 0 < drawn <= 5000:
+        drawn = int(hashed(np.array([number]), seed)[0]) % 2**n_bits
+        if 0 < drawn <= len(stock):
             rows[drawn - 1] = None
     return list(rows)
+
+
+@pytest.mark.parametrize("n_listings", [30, 500, 5_000])  # searched through, a few draws, all draws
+@pytest.mark.parametrize("first_new_id", [0, 2**13, 2**20, 2**40])
+def test_listings_that_come_later_move_no_sample(n_listings, first_new_id):
+    """Nor do those that were sold when they came, whatever their ids, and in whichever order the rows lie."""
+    rng = np.random.default_rng(n_listings)
+    ids = np.sort(rng.choice(np.arange(1, 2 * n_listings), n_listings, replace=False))
+    published = np.sort(rng.uniform(0, 100, n_listings))
+    ended = np.where(rng.random(n_listings) < 0.5, published + rng.exponential(40, n_listings), FOREVER)
+    moments, seeds = rng.uniform(0, 120, 200), rng.integers(1, 10**12, 200)
+    new_ids = max(first_new_id, int(ids[-1])) + np.cumsum(rng.integers(1, 50, 4_000))
+    new = rng.uniform(121, 1_000, 4_000)
+    came_sold = rng.random(4_000) < 0.3
+    new = np.where(came_sold, rng.uniform(0, 100, 4_000), new)
+    new_ended = np.where(came_sold, new, FOREVER)
+    order = rng.permutation(n_listings + 4_000)
+    older = stock_in(ids, published, ended)
+    newer = stock_in(*(np.r_[old, more][order] for old, more in ((ids, new_ids), (published, new), (ended, new_ended))))
+    assert ids_sampled(newer, moments, seeds) == ids_sampled(older, moments, seeds)
+    assert (newer.settled(moments) == older.settled(moments)).all()
+    for moment, seed in zip(moments.tolist(), seeds.tolist(), strict=True):
+        before, after = older.shuffled_live(moment, seed, 40), newer.shuffled_live(moment, seed, 40)
+        assert newer.listing_ids[after].tolist() == older.listing_ids[before].tolist()
+
+
+def stock_in(ids: np.ndarray, published_at: np.ndarray, ended_at: np.ndarray) -> Stock:
+    return Stock(ids.astype(np.int64), np.zeros((len(ids), 2), np.float32), published_at, ended_at)
+
+
+def ids_sampled(stock: Stock, moments: np.ndarray, seeds: np.ndarray) -> list[list[int]]:
+    rows = stock.samples_live(moments, 20, seeds)
+    return np.where(rows >= 0, stock.listing_ids[rows], -1).tolist()
+
+
+def test_what_is_asked_of_a_moment_is_known_by_then():
+    """What a long transaction stores, and what a clock stamps that was set back by an hour, comes later."""
+    now = 10 * SETTLED_SECONDS
+    known = stock_of(100)
+    late = stock_in(
+        np.arange(1, 151), np.r_[np.zeros(100), np.full(50, now - 3_600)], np.r_[np.full(90, FOREVER), np.full(60, now)]
+    )
+    late.ended_at[:5] = now - 3_600  # sold an hour ago, by a clock that was set back
+    moments, seeds = np.full(50, now), np.arange(50)
+    assert ids_sampled(late, late.settled(moments), seeds) == ids_sampled(known, known.settled(moments), seeds)
+
+
+def test_while_a_small_stock_is_mostly_new_the_moment_itself_is_asked():
+    now = 10 * SETTLED_SECONDS
+    for n_old, n_new, is_earlier in (
+        (2, 0, True),
+        (2, 2, True),
+        (2, 3, False),
+        (999, 2_000, False),
+        (1_000, 2_000, True),
+    ):
+        published_at = np.r_[np.zeros(n_old), np.full(n_new, now)]
+        stock = stock_in(np.arange(len(published_at)) + 1, published_at, np.full(len(published_at), FOREVER))
+        assert (stock.settled(np.array([now])) < now).all() == is_earlier
+
+
+def test_a_large_sample_in_an_order_of_chance_holds_every_listing_equally_often():
+    stock = stock_of(1_000)
+    stock.ended_at[::2] = 50.0
+    parts = [stock.shuffled_live(60.0, seed, at_least=100) for seed in range(2_000)]
+    assert 100 <= np.mean([len(part) for part in parts]) <= 200
+    counts, first = (np.bincount(rows, minlength=1_000)[1::2] for rows in
+                     (np.concatenate(parts), np.array([part[0] for part in parts])))  # fmt: skip
+    assert sum(map(len, parts)) == counts.sum()
+    for found in (counts, first):
+        assert ((found - found.mean()) ** 2 / found.mean()).sum() < chi2.ppf(0.9999, 499)
+    assert sorted(stock.shuffled_live(60.0, 1).tolist()) == list(range(1, 1_000, 2))
 
 
 def test_every_row_is_as_likely_as_any_other_however_the_ids_lie_and_whatever_has_ended():
