@@ -180,11 +180,11 @@ def choices_in_searches(
 ) -> Choices:
     """Each condition of each search as a choice of its own."""
     found = each_that_works(
-        list(enumerate(events.ids.tolist())),
+        list(enumerate(zip(events.ids.tolist(), events.occurred_at.tolist(), strict=True))),
         lambda searches: [
             (at, condition)
-            for at, event_id in searches
-            for condition in conditions_of(queries.get(event_id), snapshot, event_id, n_unmet)
+            for at, (event_id, moment) in searches
+            for condition in conditions_of(queries.get(event_id), snapshot, moment, event_id, n_unmet)
         ],
         batch="searches",
     )
@@ -231,10 +231,14 @@ def choices_among(
 
 
 def choices_of_answers(buyer_id: int, answers: object, now: datetime, snapshot: ListingSnapshot) -> Choices:
-    """A questionnaire, each answer as a condition on its own field: an estate and a diesel are two answers."""
+    """A questionnaire, each answer as a condition on its own field: an estate and a diesel are two answers.
+
+    It has no date, and so it is put to the cars for sale at the moment.
+    """
+    moment = now.timestamp()
     found = each_that_works(
         [answers],
-        lambda _: list(conditions_of(wishes_in(answers), snapshot, buyer_id, UNMET_BESIDE_AN_ANSWER)),
+        lambda _: list(conditions_of(wishes_in(answers), snapshot, moment, buyer_id, UNMET_BESIDE_AN_ANSWER)),
         batch="answers",
     )
     n = len(found)
@@ -242,7 +246,7 @@ def choices_of_answers(buyer_id: int, answers: object, now: datetime, snapshot: 
         found,
         snapshot.ranker.n_dims,
         weights=np.full(n, QUESTIONNAIRE_WEIGHT),
-        moments=np.full(n, now.timestamp()),
+        moments=np.full(n, moment),
         seeds=buyer_id * 100 + np.arange(n, dtype=np.int64),
         buyer_ids=np.full(n, buyer_id),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from catalog.filters import ListingFilters
 from recommendations.listings.snapshot import ListingSnapshot
 
 MATCHES_AVERAGED = 30  # a condition stands for the mean of that many of the cars that meet it
-SEARCHED_AMONG = 4_000  # live cars; a condition that enough of these meet is not put to all the others
+SEARCHED_AMONG = 2_000  # cars for sale; a condition that enough of these meet is not put to all the others
 
 # Field of the encoder -> the filters that ask about it. Words and places are in no field.
 FILTERS_OF_FIELD: dict[str, tuple[str, ...]] = {
@@ -46,45 +47,60 @@ class Condition:
     unmet: NDArray[np.float32]
 
 
-def conditions_of(query: object, snapshot: ListingSnapshot, seed: int, n_unmet: int) -> Iterator[Condition]:
-    """What each condition of a search says; one that every live car meets, or none, says nothing.
+def conditions_of(
+    query: object, snapshot: ListingSnapshot, moment: float, seed: int, n_unmet: int
+) -> Iterator[Condition]:
+    """What each condition of a search says; one that every car for sale meets, or none, says nothing.
 
     Args:
         query: As ``ListingFilters.as_query`` makes it, or as an earlier release did; what cannot be read asks for
             nothing.
-        snapshot: Whose live cars are compared.
+        snapshot: Whose cars are compared.
+        moment: When it was asked, epoch seconds: the cars that were for sale then are compared (``Stock.settled``), so
+            that a search says the same whenever it is looked at.
         seed: The same cars are drawn for the same seed.
         n_unmet: Cars that do not meet a condition, at most.
     """
     asked = ListingFilters.from_query(query).as_query()
+    stock = StockOfSearch(snapshot, moment, seed)
     for field, names in FILTERS_OF_FIELD.items():
         part = {name: asked[name] for name in names if name in asked}
         if part and field in snapshot.ranker.encoder.names:
-            yield from condition_on(field, ListingFilters.from_query(part), snapshot, seed, n_unmet)
+            yield from condition_on(field, ListingFilters.from_query(part), stock, n_unmet)
 
 
-def condition_on(
-    field: str, filters: ListingFilters, snapshot: ListingSnapshot, seed: int, n_unmet: int
-) -> Iterator[Condition]:
-    met, unmet = divided_by(filters, snapshot)
+def condition_on(field: str, filters: ListingFilters, stock: StockOfSearch, n_unmet: int) -> Iterator[Condition]:
+    met, unmet = stock.divided_by(filters)
     if not len(met) or not len(unmet):
         return
-    rng = np.random.default_rng(seed)
-    met = rng.choice(met, min(MATCHES_AVERAGED, len(met)), replace=False)
-    unmet = rng.choice(unmet, min(n_unmet, len(unmet)), replace=False)
-    parts = snapshot.parts(field, np.concatenate([met, unmet]))
+    met, unmet = met[:MATCHES_AVERAGED], unmet[:n_unmet]
+    parts = stock.snapshot.parts(field, np.concatenate([met, unmet]))
     yield Condition(parts[: len(met)].mean(axis=0), parts[len(met) :])
 
 
-def divided_by(filters: ListingFilters, snapshot: ListingSnapshot) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows of live cars that meet a condition, and of those that do not; enough of either, not all of them.
+class StockOfSearch:
+    """The cars that were for sale when a search was made, in an order of chance that depends on its seed alone."""
 
-    A training meets thousands of searches, and looking through the whole stock for each would take most of its time.
-    """
-    some = snapshot.live_sample(SEARCHED_AMONG)
-    is_met = snapshot.columns.matching(filters, some)
-    met, unmet = some[is_met], some[~is_met]
-    if len(met) < MATCHES_AVERAGED or not len(unmet):
-        is_live, is_met = snapshot.column("is_live"), snapshot.columns.matching(filters)
-        met, unmet = np.flatnonzero(is_live & is_met), np.flatnonzero(is_live & ~is_met)
-    return met, unmet
+    def __init__(self, snapshot: ListingSnapshot, moment: float, seed: int) -> None:
+        self.snapshot = snapshot
+        self._moment = float(snapshot.stock.settled(np.array([moment]))[0])
+        self._seed = seed
+
+    def divided_by(self, filters: ListingFilters) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows of cars that meet a condition, and of those that do not; enough of either, not all of them.
+
+        A training meets thousands of searches, and looking through the whole stock for each would take most of its
+        time.
+        """
+        met, unmet = self._divided(self._some, filters)
+        if len(met) < MATCHES_AVERAGED or not len(unmet):
+            return self._divided(self.snapshot.stock.shuffled_live(self._moment, self._seed), filters)
+        return met, unmet
+
+    def _divided(self, rows: NDArray[np.intp], filters: ListingFilters) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        is_met = self.snapshot.columns.matching(filters, rows)
+        return rows[is_met], rows[~is_met]
+
+    @cached_property
+    def _some(self) -> NDArray[np.intp]:
+        return self.snapshot.stock.shuffled_live(self._moment, self._seed, SEARCHED_AMONG)

@@ -1,15 +1,19 @@
 """A condition of a search informs its own field only."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
 from catalog.filters import ListingFilters
 from recommendations.buyers import searches
-from recommendations.buyers.searches import FILTERS_OF_FIELD, conditions_of, divided_by
+from recommendations.buyers.searches import FILTERS_OF_FIELD, StockOfSearch, conditions_of
 from recommendations.listings.index import borrow_index
 from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 1, 20, tzinfo=UTC).timestamp()
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ def test_every_filter_is_about_a_field_or_is_known_to_be_about_none():
 
 
 def test_a_search_for_one_make_says_nothing_of_prices_and_ages(listing_index):
-    [condition] = conditions_of({"makes": ["bmw"]}, listing_index, seed=1, n_unmet=10)
+    [condition] = conditions_of({"makes": ["bmw"]}, listing_index, NOW, seed=1, n_unmet=10)
     encoder, difference = listing_index.ranker.encoder, condition.met - condition.unmet.mean(axis=0)
     makes, vectors = encoder.level_vectors("make")
     is_bmw = [name == "bmw" for name in makes]
@@ -38,14 +42,14 @@ def test_a_search_for_one_make_says_nothing_of_prices_and_ages(listing_index):
 
 def test_each_condition_is_a_choice_of_its_own_and_a_range_is_one(listing_index):
     query = {"makes": ["bmw"], "min_price": 1_000, "max_price": 20_000, "text": "leather", "fuels": ["diesel"]}
-    assert len(list(conditions_of(query, listing_index, seed=1, n_unmet=10))) == 3
+    assert len(list(conditions_of(query, listing_index, NOW, seed=1, n_unmet=10))) == 3
 
 
 @pytest.mark.parametrize(
     "query", [None, {}, {"makes": ["unknown-make"]}, {"min_price": 1}, {"text": "x"}, {"unknown": 3}]
 )
 def test_what_no_car_or_every_car_meets_says_nothing(listing_index, query):
-    assert list(conditions_of(query, listing_index, seed=1, n_unmet=10)) == []
+    assert list(conditions_of(query, listing_index, NOW, seed=1, n_unmet=10)) == []
 
 
 @pytest.mark.parametrize("n_met", [1, 4, 6, 15, 29])
@@ -54,7 +58,7 @@ def test_few_matches_are_looked_for_in_the_whole_stock(listing_index, monkeypatc
     monkeypatch.setattr(searches, "MATCHES_AVERAGED", 4)
     prices = np.sort(listing_index.columns.numbers("price"))
     filters = ListingFilters(max_price=float(prices[n_met - 1]))
-    met, unmet = divided_by(filters, listing_index)
+    met, unmet = StockOfSearch(listing_index, NOW, seed=1).divided_by(filters)
     assert len(met) >= min(n_met, 4)
     assert len(unmet) >= 1
     assert listing_index.columns.matching(filters, met).all()
