@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from jobs.isolation import each_that_works
 from recommendations.buyers.questionnaire import wishes_in
-from recommendations.buyers.searches import Condition, conditions_of
+from recommendations.buyers.searches import Condition, Search, conditions_of, conditions_of_searches
 from recommendations.buyers.sessions import dwell_by_occasion, one_per_occasion, saturated
 from recommendations.engine.choice_sets import ChoiceSets, dwell_factors, event_weights
 from recommendations.engine.evidence import PADDING, Choices, build_choice_sets
@@ -179,15 +179,13 @@ def choices_in_searches(
     n_unmet: int,
 ) -> Choices:
     """Each condition of each search as a choice of its own."""
-    found = each_that_works(
-        list(enumerate(zip(events.ids.tolist(), events.occurred_at.tolist(), strict=True))),
-        lambda searches: [
-            (at, condition)
-            for at, (event_id, moment) in searches
-            for condition in conditions_of(queries.get(event_id), snapshot, moment, event_id, n_unmet)
-        ],
-        batch="searches",
-    )
+
+    def conditions(searches: Sequence[tuple[int, tuple[int, float]]]) -> list[tuple[int, Condition]]:
+        asked = [Search(queries.get(event_id), moment, event_id) for _, (event_id, moment) in searches]
+        return [(searches[at][0], condition) for at, condition in conditions_of_searches(asked, snapshot, n_unmet)]
+
+    asked_at = zip(events.ids.tolist(), events.occurred_at.tolist(), strict=True)
+    found = each_that_works(list(enumerate(asked_at)), conditions, batch="searches")
     at = np.array([each for each, _ in found], np.intp)
     return choices_among(
         [condition for _, condition in found],
@@ -238,7 +236,7 @@ def choices_of_answers(buyer_id: int, answers: object, now: datetime, snapshot: 
     moment = now.timestamp()
     found = each_that_works(
         [answers],
-        lambda _: list(conditions_of(wishes_in(answers), snapshot, moment, buyer_id, UNMET_BESIDE_AN_ANSWER)),
+        lambda _: conditions_of(wishes_in(answers), snapshot, moment, buyer_id, UNMET_BESIDE_AN_ANSWER),
         batch="answers",
     )
     n = len(found)

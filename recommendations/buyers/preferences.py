@@ -24,8 +24,7 @@ import numpy as np
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Count, Exists, F, Max, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Max
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -37,9 +36,10 @@ from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.taste import Prior, Taste, pack_covariance, posterior_batch, unpack_covariance
 from recommendations.events.rows import EventRows, read_histories
 from recommendations.listings.index import ListingIndex, borrow_index
-from recommendations.models import EventKind, Interaction, Preference, RankerVersion
+from recommendations.models import EventKind, Interaction, Preference
 from recommendations.telemetry import EVENT_TO_PREFERENCE_SECONDS, REFRESH_SECONDS, REFRESHES
 from web.postgres.pooling import keeps_session
+from web.postgres.prepared import preparing_cursor, sized
 from web.replicas import on_primary
 
 TURN_SECONDS = 0.25  # to wait for another process's computation, which takes a tenth of that
@@ -98,12 +98,19 @@ def current_preference(buyer: Buyer, *, by: str = "read") -> Preference | None:
             return None
         version_id = listing_index.version_id
     found = stored_or_behind(buyer, version_id)
-    if not isinstance(found, Behind):
-        return found
-    with taking_turns(buyer.pk) as had_to_wait:
+    return brought_up_to_date(found, version_id, by=by) if isinstance(found, Behind) else found
+
+
+@on_primary()
+def brought_up_to_date(
+    behind: Behind, version_id: int, *, by: str = "read", kinds: Sequence[EventKind] | None = None
+) -> Preference | None:
+    """The preference of a buyer whose stored one is behind; ``kinds`` are all there are, where they were read along."""
+    found: Behind | Preference | None = behind
+    with taking_turns(behind.buyer.pk) as had_to_wait:
         if had_to_wait:  # another process was at it, and may have finished
-            found = stored_or_behind(buyer, version_id)
-        return next(iter(recompute_each([found], by=by)), None) if isinstance(found, Behind) else found
+            found, kinds = stored_or_behind(behind.buyer, version_id), None
+        return next(iter(recompute_each([found], by=by, kinds=kinds)), None) if isinstance(found, Behind) else found
 
 
 def stored_or_behind(buyer: Buyer, version_id: int) -> Preference | Behind | None:
@@ -254,7 +261,7 @@ def digest_of_basis(kinds: Iterable[EventKind], questionnaire: dict[str, Any]) -
     return hashlib.blake2b(json.dumps(basis, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def recompute_each(behind: Sequence[Behind], *, by: str) -> list[Preference]:
+def recompute_each(behind: Sequence[Behind], *, by: str, kinds: Sequence[EventKind] | None = None) -> list[Preference]:
     """As ``recompute``; a buyer whose log cannot be computed on does not keep the others from theirs.
 
     Such a buyer gets the preference of the population, until the next event or for PREFERENCE_MAX_AGE_HOURS: so the
@@ -262,7 +269,7 @@ def recompute_each(behind: Sequence[Behind], *, by: str) -> list[Preference]:
     """
     return each_that_works(
         behind,
-        lambda some: recompute(some, by=by),
+        lambda some: recompute(some, by=by, kinds=kinds),
         batch="preferences",
         on_fault=lambda one, _: store_population(one),
     )
@@ -280,18 +287,21 @@ def store_population(one: Behind) -> list[Preference]:
     return preferences
 
 
-def recompute(behind: Sequence[Behind], *, by: str) -> list[Preference]:
+def recompute(behind: Sequence[Behind], *, by: str, kinds: Sequence[EventKind] | None = None) -> list[Preference]:
     """Compute posteriors from the newest events and store them, unless newer ones were stored meanwhile.
 
-    Returns the preferences in the order of the buyers; none before the first ranker is live.
+    Returns the preferences in the order of the buyers; none before the first ranker is live. ``kinds`` are those that
+    the digests of their basis were made of, where the caller has them.
     """
     started = time.perf_counter()
     now = timezone.now()
-    events = read_histories([each.buyer.pk for each in behind], settings.EVENTS_PER_BUYER)
+    known = EventKind.objects.all() if kinds is None else kinds
+    assumptions = Assumptions({kind.slug: kind for kind in known})
+    events = read_histories([each.buyer.pk for each in behind], settings.EVENTS_PER_BUYER, kinds=assumptions.kinds)
     with borrow_index() as listing_index:
         if listing_index is None or not behind:
             return []
-        evidence = evidence_of(behind, events, listing_index, now)
+        evidence = evidence_of(behind, events, listing_index, now, assumptions)
     preferences = learned(behind, evidence, now, is_hurried=by == "read" or len(behind) > 1)
     store(preferences)
     REFRESHES.labels(by).inc(len(behind))
@@ -420,26 +430,33 @@ def observe_lag(behind: Sequence[Behind], version_id: int) -> None:
     known = {each.previous.last_interaction_id for each in behind if each.previous}
     newest = {each.position.last_interaction_id for each in behind} - known
     now = timezone.now()
-    for received_at in waited_for_the_loop(newest, version_id).values_list("received_at", flat=True):
+    for received_at in waited_for_the_loop(newest, version_id):
         EVENT_TO_PREFERENCE_SECONDS.observe(max((now - received_at).total_seconds(), 0.0))
 
 
-def waited_for_the_loop(event_ids: Iterable[int], version_id: int) -> QuerySet[Interaction]:
-    """Those of the events whose wait for a preference says how quick the loop is.
+WAITED = """
+SELECT i.received_at FROM recommendations_interaction i
+JOIN recommendations_rankerversion v ON v.id = %(version)s AND i.received_at >= coalesce(v.promoted_at, v.created_at)
+WHERE i.id = ANY(%(events)s) AND i.received_at <= i.occurred_at + %(at_once)s
+AND NOT EXISTS (SELECT FROM recommendations_preference p
+    WHERE p.buyer_id = i.buyer_id AND p.version_id <> v.id AND p.last_interaction_id >= i.id)
+AND NOT EXISTS (SELECT FROM recommendations_preference p JOIN accounts_buyer b ON b.id = p.buyer_id
+    WHERE b.merged_into_id = i.buyer_id AND p.last_interaction_id >= i.id)"""
+
+
+def waited_for_the_loop(event_ids: Iterable[int], version_id: int) -> list[datetime]:
+    """When those of the events arrived whose wait for a preference says how quick the loop is, in no order.
 
     An event that another preference knew already, of another version or of the guest the buyer was before they logged
     in, waits for nothing. One that arrived before the version went live waited for the version; one that was reported
     long after it happened (seeded, imported, sent late) waited elsewhere.
     """
-    knows = Preference.objects.filter(last_interaction_id__gte=OuterRef("pk"))
-    live_since = RankerVersion.objects.filter(pk=version_id).values(since=Coalesce("promoted_at", "created_at"))
-    return (
-        Interaction.objects.filter(pk__in=event_ids, received_at__gte=Subquery(live_since))
-        .filter(received_at__lte=F("occurred_at") + REPORTED_AT_ONCE)
-        .exclude(Exists(knows.filter(buyer=OuterRef("buyer")).exclude(version=version_id)))
-        .exclude(Exists(knows.filter(buyer__merged_into=OuterRef("buyer"))))
-        .order_by()
-    )
+    if not (events := list(event_ids)):
+        return []
+    parameters = {"events": events, "version": version_id, "at_once": REPORTED_AT_ONCE}
+    with preparing_cursor(connection) as cursor:
+        cursor.execute(WAITED, sized(parameters))
+        return [received_at for (received_at,) in cursor.fetchall()]
 
 
 def taste_of(preference: Preference) -> Taste:

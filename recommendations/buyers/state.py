@@ -28,7 +28,7 @@ from catalog.attributes import CATEGORIES, columns_of
 from recommendations.buyers import wishes
 from recommendations.buyers.context import HISTORY_LENGTH, OPENED_READ, Opened
 from recommendations.buyers.exclusions import CAPPED, DISMISSED, FREQUENCY_CAP_DAYS, RELATIONS
-from recommendations.buyers.preferences import LogPosition, current_preference, digest_of_basis, is_current
+from recommendations.buyers.preferences import Behind, LogPosition, brought_up_to_date, digest_of_basis, is_current
 from recommendations.buyers.wishes import Event
 from recommendations.models import EventKind, Preference
 from web.postgres.prepared import preparing_cursor, sized
@@ -315,12 +315,13 @@ def preference_in(state: BuyerState, buyer: Buyer) -> Preference | None:
     """The preference that a state holds, brought up to date; as ``context.preference_of``."""
     if not buyer.is_personalised:
         return None
-    stored, position = state.preference, state.log.position
-    if stored and is_current(stored, position, digest_of_basis(kinds_in(state.log.kinds), buyer.questionnaire)):
+    stored, position, kinds = state.preference, state.log.position, kinds_in(state.log.kinds)
+    basis = digest_of_basis(kinds, buyer.questionnaire)
+    if stored and is_current(stored, position, basis):
         return stored
     if not position.n_interactions and not buyer.questionnaire:
         return None
-    return current_preference(buyer)
+    return brought_up_to_date(Behind(buyer, position, basis, stored), state.version_id, kinds=kinds)
 
 
 @lru_cache(maxsize=4)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import sql
+from psycopg.types.numeric import Int8
 
 from accounts.models import Buyer
 from catalog.querysets import ITEMS
@@ -120,6 +121,8 @@ class EventRows:
         return self.take(np.sort(order[rank < n]))
 
 
+OF_ONE_BUYER = 1_000  # events, at most; a question about more is planned for itself
+
 EVENT_COLUMNS = sql.SQL(
     "i.id, i.buyer_id, coalesce(i.listing_id, 0), array_position({kinds}, i.kind_id::text)::bigint, "
     "extract(epoch FROM i.occurred_at)::float8, coalesce(i.dwell_seconds, 'NaN'::float8)"
@@ -141,7 +144,7 @@ def learned_from(since: datetime) -> dict[str, sql.Composable]:
 
 def read_events(since: datetime) -> EventRows:
     """Every event about cars since a moment, oldest first; without those of bots, from which nothing is learned."""
-    return read_event_rows(sql.SQL("SELECT {columns} " + LEARNED_FROM), **learned_from(since))
+    return read_event_rows(sql.SQL("SELECT {columns} " + LEARNED_FROM), learned_from(since))
 
 
 def read_events_of(since: datetime, first_buyer: int, next_buyer: int, last_id: int) -> EventRows:
@@ -151,7 +154,7 @@ def read_events_of(since: datetime, first_buyer: int, next_buyer: int, last_id: 
         "AND i.id <= {last_id}"
     )
     bounds = {"first_buyer": first_buyer, "next_buyer": next_buyer, "last_id": last_id}
-    return read_event_rows(query, **learned_from(since), **{name: sql.Literal(bound) for name, bound in bounds.items()})
+    return read_event_rows(query, learned_from(since) | {name: sql.Literal(bound) for name, bound in bounds.items()})
 
 
 def count_events(since: datetime) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
@@ -162,22 +165,28 @@ def count_events(since: datetime) -> tuple[NDArray[np.int64], NDArray[np.int64],
     return buyers[order], counts[order], int(last_ids.max(initial=0))
 
 
-def read_histories(buyer_ids: Sequence[int], at_most: int, before: datetime | None = None) -> EventRows:
-    """The newest events of each of these buyers, or the newest before a moment, so many at most; oldest first."""
+def read_histories(
+    buyer_ids: Sequence[int], at_most: int, before: datetime | None = None, kinds: Collection[str] | None = None
+) -> EventRows:
+    """The newest events of each of these buyers, or the newest before a moment, so many at most; oldest first.
+
+    ``kinds`` are the slugs of all kinds of events, where they were read before; an event of one that is newer is left
+    out, as if it had come later.
+    """
     query = sql.SQL(
         "SELECT {columns} FROM unnest({buyers}::bigint[]) AS buyer (id) CROSS JOIN LATERAL ("
         "SELECT * FROM recommendations_interaction WHERE buyer_id = buyer.id AND occurred_at < {before} "
         "ORDER BY occurred_at DESC, id DESC LIMIT {at_most}) i"
     )
-    return read_event_rows(
-        query, buyers=sql.Literal(list(buyer_ids)), at_most=sql.Literal(at_most),
-        before=sql.Literal(before or "infinity"),
-    )  # fmt: skip
+    values = {"buyers": list(buyer_ids), "at_most": at_most, "before": before or "infinity"}
+    return read_event_rows(query, {name: sql.Literal(value) for name, value in values.items()}, kinds)
 
 
-def read_event_rows(query: sql.SQL, **values: sql.Composable) -> EventRows:
+def read_event_rows(
+    query: sql.SQL, values: Mapping[str, sql.Composable], slugs: Collection[str] | None = None
+) -> EventRows:
     """The events a query finds, sorted here, where it is cheaper than in the database."""
-    slugs = sorted(EventKind.objects.values_list("slug", flat=True))
+    slugs = sorted(EventKind.objects.values_list("slug", flat=True) if slugs is None else slugs)
     found = query.format(columns=EVENT_COLUMNS.format(kinds=sql.Literal(slugs)), **values)
     ids, buyer_ids, listing_ids, kinds, occurred_at, dwell_seconds = read_columns(
         found, np.int64, np.int64, np.int64, np.int64, np.float64, np.float64
@@ -236,15 +245,17 @@ def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside
         "AND (i.attribution <> 'pending' OR (coalesce(i.position, 1) <= cardinality(s.listing_ids) "
         "AND (s.buyer_id IS NULL OR s.buyer_id = i.buyer_id "
         "OR s.buyer_id IN (SELECT id FROM accounts_buyer WHERE merged_into_id = i.buyer_id)))) "
-        "CROSS JOIN LATERAL unnest(s.listing_ids[:{at_most}]) WITH ORDINALITY AS shown (listing_id, position) "
-        "WHERE i.id = ANY({events}) AND shown.listing_id <> i.listing_id AND ({is_seen} OR NOT EXISTS ("
+        "CROSS JOIN LATERAL unnest(s.listing_ids[:%(at_most)s]) WITH ORDINALITY AS shown (listing_id, position) "
+        "WHERE i.id = ANY(%(events)s) AND shown.listing_id <> i.listing_id AND ({is_seen} OR NOT EXISTS ("
         "SELECT FROM recommendations_impression WHERE served_list_id = s.id AND buyer_id = i.buyer_id))"
     )
-    found = query.format(
-        at_most=sql.Literal(at_most), events=sql.Literal(event_ids.tolist()),
-        is_seen=sql.SQL(is_seen("s", "shown.position", "shown.listing_id")),
-    )  # fmt: skip
-    of_event, positions, listing_ids, chosen, is_requested = read_columns(found, *[np.int64] * 5)
+    parameters = {"at_most": at_most, "events": list(map(Int8, event_ids.tolist()))}
+    of_event, positions, listing_ids, chosen, is_requested = read_columns(
+        query.format(is_seen=sql.SQL(is_seen("s", "shown.position", "shown.listing_id"))),
+        *[np.int64] * 5,
+        parameters=parameters,
+        is_planned_once=len(event_ids) <= OF_ONE_BUYER,
+    )
     order = np.lexsort((positions, of_event))
     return ShownBeside(
         of_event[order], listing_ids[order], positions[order], chosen[order], is_requested[order].astype(bool)

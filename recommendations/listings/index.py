@@ -249,7 +249,10 @@ class ListingIndex(ListingSnapshot):
     def vectors_elsewhere(self, listing_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Vectors of listings that ended long ago: from the table, else made on the spot."""
         stored_ids, stored, _ = read_vectors(self.version_id, listing_ids)
-        rows = read_listings(Listing.objects.filter(pk__in=set(listing_ids) - set(stored_ids.tolist())))
+        missing = set(listing_ids) - set(stored_ids.tolist())
+        if not missing:
+            return stored_ids, stored
+        rows = read_listings(Listing.objects.filter(pk__in=missing))
         made = self.ranker.vectors(rows.table)
         return np.concatenate([stored_ids, rows.listing_ids]), np.concatenate([stored, made])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from psycopg import ClientCursor, Cursor, sql
 
 from recommendations.engine.arrays import Array
+from web.postgres.pooling import keeps_session
 
 
 def as_objects(values: Sequence[Any]) -> NDArray[np.object_]:
@@ -22,14 +23,19 @@ def as_objects(values: Sequence[Any]) -> NDArray[np.object_]:
     return array
 
 
-def read_columns(query: sql.Composable, *types: type[np.int64] | type[np.float64]) -> list[Array]:
+def read_columns(
+    query: sql.Composable,
+    *types: type[np.int64] | type[np.float64],
+    parameters: Mapping[str, Any] | None = None,
+    is_planned_once: bool = False,
+) -> list[Array]:
     """The columns of a query as arrays, its rows in no particular order.
 
-    All columns must be bigint or double precision, as the types say, and never NULL.
+    All columns must be bigint or double precision, as the types say, and never NULL. Parameters as in ``read_records``.
     """
     names = [f"column{at}" for at in range(len(types))]
     record = np.dtype([(name, np.dtype(kind).newbyteorder(">")) for name, kind in zip(names, types, strict=True)])
-    rows = read_records(query, [SENDERS[kind] for kind in types], record)
+    rows = read_records(query, [SENDERS[kind] for kind in types], record, parameters, is_planned_once=is_planned_once)
     return [rows[name].astype(kind) for name, kind in zip(names, types, strict=True)]
 
 
@@ -38,8 +44,18 @@ SENDERS = {np.int64: "int8send", np.float64: "float8send"}  # PostgreSQL's own f
 ROWS_IN_ONE = 50_000
 
 
-def read_records(query: sql.Composable, senders: Sequence[str], record: np.dtype[Any]) -> Array:
+def read_records(
+    query: sql.Composable,
+    senders: Sequence[str],
+    record: np.dtype[Any],
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    is_planned_once: bool = False,
+) -> Array:
     """The rows of a query as records of a fixed length, in no particular order.
+
+    ``parameters`` are sent beside the query, by the names of its placeholders; ``is_planned_once``: it is asked again
+    and again, of little each time, and the server keeps its plan (see ``web.postgres.prepared``).
 
     The database strings the columns' bytes together, many rows to one value. Sent row by row, even by COPY, each is a
     message that a process wakes up for: a million events took 3.1 s of processor, and take 0.04.
@@ -54,7 +70,8 @@ def read_records(query: sql.Composable, senders: Sequence[str], record: np.dtype
         columns=sql.SQL(", ").join(columns),
     )  # fmt: skip
     with connection.cursor() as cursor, Cursor(cursor.connection) as binary:
-        parts = binary.execute(statement, binary=True).fetchall()
+        is_prepared = is_planned_once and keeps_session()
+        parts = binary.execute(statement, parameters, binary=True, prepare=is_prepared).fetchall()
     return np.frombuffer(b"".join(part for (part,) in parts), record)
 
 

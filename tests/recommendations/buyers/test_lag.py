@@ -22,7 +22,7 @@ def version(db, now):
 
 
 def is_measured(version, event) -> bool:
-    return waited_for_the_loop([event.pk], version.pk).filter(pk=event.pk).exists()
+    return waited_for_the_loop([event.pk], version.pk) == [event.received_at]
 
 
 def test_an_event_of_now_is_measured(version, now):

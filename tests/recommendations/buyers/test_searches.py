@@ -7,7 +7,13 @@ import pytest
 
 from catalog.filters import ListingFilters
 from recommendations.buyers import searches
-from recommendations.buyers.searches import FILTERS_OF_FIELD, StockOfSearch, conditions_of
+from recommendations.buyers.searches import (
+    FILTERS_OF_FIELD,
+    Search,
+    StockOfSearch,
+    conditions_of,
+    conditions_of_searches,
+)
 from recommendations.listings.index import borrow_index
 from tests.markets import trained_market
 
@@ -63,3 +69,20 @@ def test_few_matches_are_looked_for_in_the_whole_stock(listing_index, monkeypatc
     assert len(unmet) >= 1
     assert listing_index.columns.matching(filters, met).all()
     assert not listing_index.columns.matching(filters, unmet).any()
+
+
+def test_many_searches_say_what_each_says_by_itself(listing_index):
+    queries = [
+        {"makes": ["bmw"]}, None, {"min_price": 1_000, "max_price": 20_000, "fuels": ["diesel"]}, {"makes": ["none"]},
+        {"makes": ["skoda", "bmw"]}, {"makes": ["bmw"]},
+    ]  # fmt: skip
+    asked = [Search(query, NOW, seed=7 + at) for at, query in enumerate(queries)]
+    together = conditions_of_searches(asked, listing_index, 10)
+    alone = [(at, each) for at, search in enumerate(asked) for each in conditions_of(
+        search.query, listing_index, search.moment, search.seed, 10
+    )]  # fmt: skip
+    assert [at for at, _ in together] == [at for at, _ in alone]
+    assert len(together) > len(queries) // 2
+    for (_, got), (_, expected) in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(got.met, expected.met)
+        np.testing.assert_array_equal(got.unmet, expected.unmet)
