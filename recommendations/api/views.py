@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
+import numpy as np
 from django.db import IntegrityError
 from django.db.models import Case, F, OrderBy
 from django.http import Http404
@@ -19,6 +20,7 @@ from drf_spectacular.utils import (
     OpenApiResponse,
     extend_schema,
 )
+from numpy.typing import ArrayLike
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -215,7 +217,7 @@ def page_from_memory(
     start = (page - 1) * page_size
     ids = found[start : start + page_size].tolist()
     if is_ranked and start < min(len(found), RANKED_AT_MOST):
-        wanted = best_first(found[:RANKED_AT_MOST].tolist(), known_buyer_of(request))[start : start + page_size]
+        wanted = best_page(found[:RANKED_AT_MOST], start, page_size, request)
         ids = wanted + (ids[len(wanted) :] if len(found) >= RANKED_AT_MOST else [])
     rows = rows_for_sale(ids, search.filters) if ids else {}
     listings = [rows[key] for key in ids] if len(rows) == len(ids) else None
@@ -246,7 +248,7 @@ def page_from_replica(search: Search, asked: dict[str, Any], request: Request) -
         return None
     n_found, ids, first = proposed[0]
     if start < len(first):
-        wanted = best_first(first, known_buyer_of(request))[start : start + page_size]
+        wanted = best_page(first, start, page_size, request)
         ids = wanted + (ids[len(wanted) :] if len(first) == RANKED_AT_MOST else [])
     rows = rows_for_sale(ids, search.filters) if ids else {}
     if len(rows) < len(ids):
@@ -264,10 +266,17 @@ def page_from_primary(search: Search, asked: dict[str, Any], request: Request) -
     answer = page_of(newest, page, page_size, request)
     if start >= len(first):
         return answer
-    wanted = best_first(first, known_buyer_of(request))[start : start + page_size]
+    wanted = best_page(first, start, page_size, request)
     rows = search.listings.with_card_data().in_bulk(wanted)
     behind = answer["listings"][len(wanted) :] if len(first) == RANKED_AT_MOST else []
     return answer | {"listings": [rows[key] for key in wanted if key in rows] + behind}
+
+
+def best_page(listing_ids: ArrayLike, start: int, page_size: int, request: Request) -> list[int]:
+    """One page of some listings in the order that suits the buyer who asks."""
+    in_order = best_first(np.asarray(listing_ids, np.int64), known_buyer_of(request))
+    wanted: list[int] = in_order[start : start + page_size].tolist()
+    return wanted
 
 
 def with_market_prices(listings: Sequence[Listing]) -> list[dict[str, Any]]:

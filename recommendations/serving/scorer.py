@@ -85,9 +85,11 @@ class Scorer:
         """Scores of the listings and what they are made of; ``listing_ids`` are theirs, in the same order."""
         demand = np.array([self.market_statistics.demand.get(key, 0.0) for key in listing_ids])
         market = Market(listing_features, self.market_statistics.as_of, demand, self.average)
-        scored = score_rows(
-            self.buyer_context.ranker, market, self.buyer_features, np.arange(len(listing_features)), self.score
-        )
+        return self.score_rows_of(market, np.arange(len(listing_features)), listing_ids)
+
+    def score_rows_of(self, market: Market, rows: NDArray[np.intp], listing_ids: Sequence[int]) -> Scored:
+        """The same of some rows of a market whose demand is laid out already."""
+        scored = score_rows(self.buyer_context.ranker, market, self.buyer_features, rows, self.score)
         scored = scored.plus(CONGESTION, self._congestion(listing_ids))
         for term, values in self.rules.plan.added_to(listing_ids).items():
             scored = scored.plus(term, values)
