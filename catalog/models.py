@@ -343,7 +343,7 @@ class PriceChange(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.old_price} → {self.new_price} {self.currency}"
+        return f"Price of {timezone.localtime(self.changed_at):%d %b %Y}"
 
 
 class UploadedFile(models.Model):

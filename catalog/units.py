@@ -19,9 +19,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from catalog.imports.quantities import IMPERIAL_GALLON_L, KM_PER_MILE, KW_PER_HP, US_GALLON_L
+from console.formats import NONE
 
 NBSP = "\u00a0"  # keeps a number and its unit on one line
 MILES, KM, HP, KW = "miles", "km", "hp", "kW"
+L_100KM, MPG = "l/100 km", "mpg"
 IN_MILES_AND_HORSEPOWER = frozenset(["GBP", "USD"])  # currencies of such markets
 CURRENCY_SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
 
@@ -37,12 +39,18 @@ def number(value: float | Decimal, n_decimals: int = 0) -> str:
     return number_format(exact, n_decimals, use_l10n=True, force_grouping=True)
 
 
-def money(amount: float | Decimal, currency: str = "") -> str:
-    """An amount without decimals, its currency by its sign where it has a usual one; without it, the market's."""
+def money(amount: float | Decimal | None, currency: str = "", *, n_decimals: int = 0) -> str:
+    """``£13,000`` or, in German, ``13.000 £``: an amount in a currency, or in the market's; a dash for None.
+
+    The one way of writing money, in the console, the shop and e-mail alike. A currency without a usual sign stands
+    by its code: ``CZK 250,000``.
+    """
+    if amount is None:
+        return NONE
     currency = currency or settings.MARKET_CURRENCY
     if sign := CURRENCY_SIGNS.get(currency):
-        return _("%(sign)s%(amount)s") % {"sign": sign, "amount": number(amount)}
-    return _("%(currency)s %(amount)s") % {"currency": currency, "amount": number(amount)}
+        return _("%(sign)s%(amount)s") % {"sign": sign, "amount": number(amount, n_decimals)}
+    return _("%(currency)s %(amount)s") % {"currency": currency, "amount": number(amount, n_decimals)}
 
 
 # --- The market's units ----------------------------------------------------------------------------------------------
@@ -77,8 +85,13 @@ def consumption(l_100km: float) -> str:
     """``55.4 mpg``, of the market's gallon, or ``5.1 l/100 km``."""
     if distance_unit() == KM or not l_100km:
         return _("%(number)s\u00a0l/100\u00a0km") % {"number": number(l_100km, 1)}
+    return _("%(number)s\u00a0mpg") % {"number": number(litres_times_mpg() / float(l_100km), 1)}
+
+
+def litres_times_mpg() -> float:
+    """What litres per 100 km times miles per gallon are: of the US gallon where prices are in USD, else imperial."""
     gallon = US_GALLON_L if settings.MARKET_CURRENCY == "USD" else IMPERIAL_GALLON_L
-    return _("%(number)s\u00a0mpg") % {"number": number(100 * gallon / (float(l_100km) * KM_PER_MILE), 1)}
+    return 100 * gallon / KM_PER_MILE
 
 
 def years(n: float) -> str:
@@ -86,7 +99,7 @@ def years(n: float) -> str:
     return ngettext("%(number)s\u00a0year", "%(number)s\u00a0years", whole) % {"number": number(whole)}
 
 
-WRITTEN: dict[str, Callable[[float], str]] = {KM: distance, KW: power, "l/100 km": consumption}
+WRITTEN: dict[str, Callable[[float], str]] = {KM: distance, KW: power, L_100KM: consumption}
 
 
 def in_words(value: float, unit: str, n_decimals: int = 0) -> str:
@@ -121,22 +134,32 @@ class Measure:
     Attributes:
         unit: As it stands behind a number.
         stored_per_shown: How much of the stored unit one of the shown is.
+        is_inverse: The shown is this many divided by the stored, as miles per gallon are by litres per 100 km.
     """
 
     unit: str
     stored_per_shown: float = 1.0
+    is_inverse: bool = False
 
     def shown(self, stored: float, *, is_whole: bool = True) -> float:
         """The number with the fewest decimals that is read back as what is stored: fractions to a millionth."""
         for n_decimals in range(4 if is_whole else 9):
-            written = round(stored / self.stored_per_shown, n_decimals)
+            written = round(self._converted(stored), n_decimals)
             read = self.stored(written)
             if round(read) == round(stored) if is_whole else isclose(read, stored, rel_tol=1e-6):
                 return int(written) if n_decimals == 0 else written
-        return stored / self.stored_per_shown
+        return self._converted(stored)
 
     def stored(self, shown: float) -> float:
+        if self.is_inverse:
+            return self._converted(shown)
         return shown * self.stored_per_shown
+
+    def _converted(self, stored: float) -> float:
+        """Nothing stays nothing: an inverse has no other number for it."""
+        if self.is_inverse:
+            return self.stored_per_shown / stored if stored else 0.0
+        return stored / self.stored_per_shown
 
 
 def measure_of(unit: str) -> Measure:
@@ -145,4 +168,6 @@ def measure_of(unit: str) -> Measure:
         return Measure(MILES, KM_PER_MILE)
     if unit == KW and power_unit() == HP:
         return Measure(HP, KW_PER_HP)
+    if unit == L_100KM and distance_unit() == MILES:
+        return Measure(MPG, litres_times_mpg(), is_inverse=True)
     return Measure(unit)

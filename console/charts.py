@@ -8,7 +8,7 @@ reads its label, and the table or text that stands beside it on the page.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import ceil, floor, isfinite, log10
@@ -144,16 +144,19 @@ def step_chart(
     until: datetime,
     *,
     rule: tuple[float, str] | None = None,
-    unit: str = "",
+    write: Callable[[float], str] = "{:,.0f}".format,
     height: int = 200,
 ) -> SafeString:
-    """A number that stays between its changes; ``rule`` is a level to compare with. Empty without steps."""
+    """A number that stays between its changes; ``rule`` is a level to compare with. Empty without steps.
+
+    ``write`` puts the numbers into words: beside the axis, and of each change.
+    """
     if not steps:
         return mark_safe("")
     first, last = steps[0][0], max(until, steps[0][0] + timedelta(days=1))
     values = [value for _, value in steps] + ([rule[0]] if rule else [])
-    frame = Frame(time_axis(first, last), padded(values), WIDE, height)
-    parts = [*frame.grid(), *frame.up(unit.strip())]
+    frame = Frame(time_axis(first, last), replace(padded(values), formatter=write), WIDE, height)
+    parts = list(frame.grid())
     if rule:
         at = frame.y(rule[0])
         parts.append(
@@ -165,7 +168,7 @@ def step_chart(
         path += f"H{frame.x(moment.timestamp()):.1f}V{frame.y(value):.1f}"
     parts.append(f'<path class="fc-line fc-c0" d="{path}H{frame.x(last.timestamp()):.1f}"/>')
     for moment, value in steps:
-        title = f"{moment:%d %b %Y}: {value:,.0f}{unit}"
+        title = f"{moment:%d %b %Y}: {write(value)}"
         parts.append(_dot(frame.x(moment.timestamp()), frame.y(value), 4, 0, title))
     return svg(label, WIDE, height, parts)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.contrib.admin.utils import quote
@@ -53,10 +52,6 @@ def clock(moment: datetime | None) -> str:
     local, now = timezone.localtime(moment), timezone.localtime()
     shown = f"{local:%d %b %H:%M %Z}" if local.year == now.year else f"{local:%d %b %Y %H:%M %Z}"
     return shown.replace(" ", NBSP)
-
-
-def money(amount: Decimal | float | None, currency: str) -> str:
-    return NONE if amount is None else f"{amount:,.0f}{NBSP}{currency}"
 
 
 def link_to(obj: models.Model | None, text: str | None = None) -> str | SafeString:

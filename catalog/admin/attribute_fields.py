@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django import forms
@@ -14,11 +14,11 @@ from catalog import units
 from catalog.admin.market_fields import MarketField
 from catalog.attributes import ADDRESSES, LONGEST_MONTH, NUMBERS, Addresses, Number, is_month, month_as_text
 from catalog.imports.dates import read_month
+from catalog.models import Listing
 from catalog.web_addresses import check_address, checked_addresses
+from console.formats import NONE
 
-# Whole numbers that markets have other units for. Consumption is stored as a fraction, which no round number of miles
-# per gallon is read back as: its field stays in litres.
-MEASURED = tuple(number for number in NUMBERS if number.unit in (units.KM, units.KW))
+MEASURED = tuple(number for number in NUMBERS if number.unit in (units.KM, units.KW, units.L_100KM))
 
 
 class MonthField(forms.Field):
@@ -92,5 +92,45 @@ def form_field_of(column: str) -> forms.Field | None:
     if column == "url":
         return AddressField(label="Address", required=False, max_length=1000, widget=UnfoldAdminTextInputWidget)
     if measured := next((number for number in MEASURED if number.column == column), None):
-        return MarketField(stored_unit=measured.unit, label=measured.label, is_whole=True)
+        label, unit = measured.label, measured.unit
+        if measured.kind != "fraction":
+            return MarketField(stored_unit=unit, label=label, is_whole=True)
+        return MarketField(stored_unit=unit, label=label, n_decimals=measured.n_decimals, largest=measured.largest)
     return addresses_field(addresses[column]) if column in addresses else None
+
+
+# --- The same numbers, where they are only read ----------------------------------------------------------------------
+def shown_price(listing: Listing) -> str:
+    return units.money(listing.price, listing.currency)
+
+
+shown_price.short_description = "Price"  # type: ignore[attr-defined] # how Django names a column
+
+
+def in_words_only(fieldsets: Iterable[Any]) -> list[Any]:
+    """Fieldsets of a listing with amounts written out in place of the columns that hold them."""
+    shown: dict[str, Any] = {number.column: reader_of(number) for number in NUMBERS}
+    shown |= {"price": shown_price, "currency": None}
+    return [
+        (name, {**options, "fields": [fields for row in options["fields"] if (fields := _replaced(row, shown))]})
+        for name, options in fieldsets
+    ]
+
+
+def reader_of(number: Number) -> Callable[[Listing], str]:
+    def read(listing: Listing) -> str:
+        value = getattr(listing, number.column)
+        if value is None:
+            return NONE
+        if number.kind == "money":
+            return units.money(value, listing.currency)
+        return month_as_text(value) if number.kind == "month" else units.in_words(value, number.unit, number.n_decimals)
+
+    read.short_description = number.label  # type: ignore[attr-defined] # how Django names a column
+    return read
+
+
+def _replaced(row: Any, shown: Mapping[str, Any]) -> Any:
+    if isinstance(row, str):
+        return shown.get(row, row)
+    return tuple(name for name in (shown.get(each, each) for each in row) if name)

@@ -28,7 +28,7 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from catalog.admin.attribute_fields import form_field_of
+from catalog.admin.attribute_fields import form_field_of, in_words_only
 from catalog.admin.filters import ImportedFilter, QualityFilter
 from catalog.admin.market_filters import MarketRangeFilter
 from catalog.attributes import ADDRESSES, ATTRIBUTES, CATEGORIES, RANGES, columns_of
@@ -46,10 +46,10 @@ from catalog.services import (
     withdraw_listing,
 )
 from catalog.text_search import beginnings_query, storable
-from catalog.units import distance
+from catalog.units import distance, money
 from console.actions import ROWS_PER_ACTION, change_each
 from console.auditing import record
-from console.formats import NONE, badge, list_link, money, span
+from console.formats import NONE, badge, list_link, span
 from console.pages import ConsoleAdmin, ReadOnlyAdmin, go_to
 from web.tables import as_csv
 
@@ -208,9 +208,13 @@ class StatusForm(BaseDialogForm):
 
 class PriceChangeInline(ReadOnlyInline):
     model = PriceChange
-    fields = ["changed_at", "old_price", "new_price", "currency"]
+    fields = readonly_fields = ["changed_at", "step"]
     per_page = 20
     verbose_name_plural = "price history"
+
+    @display(description="Price")
+    def step(self, change: PriceChange) -> str:
+        return price_step(change)
 
 
 @admin.register(Listing)
@@ -301,6 +305,11 @@ class ListingAdmin(ConsoleAdmin):
         for condition in (word_condition(word) for word in words):
             queryset = queryset.filter(condition)
         return queryset, False
+
+    def get_fieldsets(self, request: HttpRequest, obj: Listing | None = None) -> Any:
+        """Who may not change the numbers reads them in the market's units, as in a list."""
+        fieldsets = super().get_fieldsets(request, obj)
+        return fieldsets if self.has_change_permission(request, obj) else in_words_only(fieldsets)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         return form_field_of(db_field.name) or super().formfield_for_dbfield(db_field, request, **kwargs)
@@ -403,12 +412,16 @@ def word_condition(word: str) -> Q:
     return found | Q(make_id__in=makes) | Q(car_model_id__in=models)
 
 
+def price_step(change: PriceChange) -> str:
+    return f"{money(change.old_price, change.currency)} → {money(change.new_price, change.currency)}"
+
+
 @admin.register(PriceChange)
 class PriceChangeAdmin(ReadOnlyAdmin):
     list_display = ["listing", "step", "difference", "changed_at"]
     list_filter = [("changed_at", RangeDateTimeFilter)]
     list_select_related = ["listing__make", "listing__car_model__make"]
-    fields = ["listing", "old_price", "new_price", "currency", "changed_at"]
+    fields = ["listing", "step", "difference", "changed_at"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PriceChange]:
         rows: QuerySet[PriceChange] = super().get_queryset(request)
@@ -416,7 +429,7 @@ class PriceChangeAdmin(ReadOnlyAdmin):
 
     @display(description="Price")
     def step(self, change: PriceChange) -> str:
-        return f"{change.old_price:,.0f} → {money(change.new_price, change.currency)}"
+        return price_step(change)
 
     @display(description="Difference")
     def difference(self, change: PriceChange) -> SafeString:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.http import HttpRequest, QueryDict
@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 
 from accounts.models import Buyer
 from catalog.models import Listing
+from catalog.units import money
 from console.charts import Axis, Bar, Line, Part, TimelineMark, bar_chart, line_chart, sum_bar, timeline
 from console.formats import NONE, ago, clock, link_to
 from recommendations.admin.lab_form import N_HYPOTHETICAL, LabForm
@@ -205,16 +206,20 @@ def drawn(portrait: Portrait, n_tastes: int) -> dict[str, Any]:
 
 def curve_chart(curve: Curve) -> SafeString:
     grid = curve.grid.tolist()
-    axis = Axis(grid[0], grid[-1], is_log=curve.field == "price", unit=curve.unit)
+    axis = replace(axis_of(curve), low=grid[0], high=grid[-1], is_log=curve.field == "price")
     line = Line("utility", curve.utility.tolist(), curve.low.tolist(), curve.high.tolist())
     title = f"Utility over {CURVE_TITLES[curve.field].lower()}, with its 95 % band"
     return line_chart(title, grid, [line], x_axis=axis, y_label="utility")
 
 
+def axis_of(curve: Curve) -> Axis:
+    return Axis(0, 1, unit=curve.unit, formatter=money if curve.field == "price" else None)
+
+
 def best_of(curve: Curve) -> str:
     """The same in words, for who cannot see the chart."""
     best = int(curve.utility.argmax())
-    written = Axis(0, 1, unit=curve.unit).write(float(f"{curve.grid[best]:.2g}"))
+    written = axis_of(curve).write(float(f"{curve.grid[best]:.2g}"))
     if curve.low[best] <= 0:
         return f"best at {written}, but this is not certain yet"
     return f"best at {written}, {curve.utility[best]:.1f} above the average"

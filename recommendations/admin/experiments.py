@@ -20,6 +20,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from catalog.units import money
 from console import auditing
 from console.charts import Line, line_chart, time_axis
 from console.formats import NONE, ago, badge, clock
@@ -31,7 +32,7 @@ from recommendations.admin.weights import BUYERS_ROWS, WeightsPage
 from recommendations.admin.weights_forms import VariantForm, describe_rules
 from recommendations.evaluation import experiment_watch
 from recommendations.evaluation.experiment_log import SEGMENTS, Reading
-from recommendations.evaluation.experiment_report import Difference, Report, plan_of, promise_of, report_on
+from recommendations.evaluation.experiment_report import ArmFigures, Difference, Report, plan_of, promise_of, report_on
 from recommendations.models import EventKind, Experiment, Placement
 from recommendations.models.experiments import HOLDOUT
 from recommendations.serving.placements import changed, refuse_mode, refuse_variants
@@ -435,7 +436,7 @@ def as_shown(experiment: Experiment, report: Report) -> dict[str, Any]:
         "metric": metric,
         "other_metric": other,
         "arms": [
-            (one, "takes no part" if one.name == HOLDOUT else "control" if one.name == experiment.control_arm else "")
+            (one, role_of(one, experiment), money(one.value), money(one.value_per_buyer, n_decimals=2))
             for one in report.arms
         ],
         "is_together": experiment.is_interleaved,
@@ -451,6 +452,10 @@ def as_shown(experiment: Experiment, report: Report) -> dict[str, Any]:
         "ratio": f"{report.ratio_p:.3f}",
         "plan": promise_of(experiment, report.plan),
     }  # fmt: skip
+
+
+def role_of(arm: ArmFigures, experiment: Experiment) -> str:
+    return "takes no part" if arm.name == HOLDOUT else "control" if arm.name == experiment.control_arm else ""
 
 
 def shown(one: Difference) -> dict[str, Any]:

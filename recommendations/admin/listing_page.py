@@ -11,8 +11,9 @@ from django.utils.safestring import SafeString
 
 from accounts.models import Buyer
 from catalog.models import Listing, PriceChange
+from catalog.units import money
 from console.charts import Column, column_chart, step_chart
-from console.formats import ago, list_url, money
+from console.formats import ago, list_url
 from recommendations.admin.pages import RowsPage, car_line
 from recommendations.insight.exposure import DAYS, Exposure, Figures, exposure_of
 from recommendations.insight.price_history import PriceHistory, price_history_of
@@ -143,10 +144,12 @@ def band_chart(wanted: ReverseMatch) -> SafeString:
 
 
 def price_chart(listing: Listing, prices: PriceHistory) -> SafeString:
-    unit = f" {listing.currency}"
-    rule = (prices.typical, f"such a car: {prices.typical:,.0f}{unit}") if prices.typical else None
+    def write(amount: float) -> str:
+        return money(amount, listing.currency)
+
+    rule = (prices.typical, f"such a car: {write(prices.typical)}") if prices.typical else None
     until = listing.ended_at or timezone.now()
-    return step_chart("Price over time", prices.steps, until, rule=rule, unit=unit)
+    return step_chart("Price over time", prices.steps, until, rule=rule, write=write)
 
 
 def price_words(listing: Listing, prices: PriceHistory) -> str:

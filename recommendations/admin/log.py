@@ -20,7 +20,8 @@ from unfold.decorators import action, display
 
 from catalog.admin import count_of
 from catalog.models import Listing
-from console.formats import NONE, badge, clock, link_to, list_link, money, table
+from catalog.units import money
+from console.formats import NONE, badge, clock, link_to, list_link, table
 from console.pages import ConsoleAdmin, ReadOnlyAdmin
 from recommendations.admin.dealers import DealersPage, dealers_csv
 from recommendations.admin.pages import in_words
@@ -94,7 +95,7 @@ class InteractionAdmin(ReadOnlyAdmin):
     search_fields = ["event_id__exact"]
     search_help_text = "Event id"
     fieldsets = [
-        (None, {"fields": [("kind_badge", "buyer_link"), "what", ("dwell_seconds", "value"), "query", "event_id"]}),
+        (None, {"fields": [("kind_badge", "buyer_link"), "what", ("dwell_seconds", "worth"), "query", "event_id"]}),
         ("When", {"fields": [("occurred_at", "received_at")]}),
         ("Where it came from", {"fields": [("list_link", "position"), "attribution"]}),
     ]
@@ -125,6 +126,10 @@ class InteractionAdmin(ReadOnlyAdmin):
         if event.listing_id:
             return link_to(event.listing)
         return in_words(event.query) if event.query else "a listing that was removed"
+
+    @display(description="Value")
+    def worth(self, event: Interaction) -> str:
+        return money(event.value)
 
     @display(description="List")
     def list_link(self, event: Interaction) -> str | SafeString:
@@ -281,7 +286,11 @@ class CarAlertAdmin(ReadOnlyAdmin):
     list_display = ["buyer", "listing", "reason", "status", "search", "found_at"]
     list_filter = [("status", ChoicesDropdownFilter), ("found_at", RangeDateTimeFilter)]
     list_select_related = ["buyer__user", "listing__make", "listing__car_model__make", "search"]
-    fields = ["buyer", "search", "listing", "reason", "status", "price", "rank", "message", "found_at"]
+    fields = ["buyer", "search", "listing", "reason", "status", "shown_price", "rank", "message", "found_at"]
+
+    @display(description="Price")
+    def shown_price(self, alert: CarAlert) -> str:
+        return money(alert.price)
 
 
 @admin.register(AlertMessage)

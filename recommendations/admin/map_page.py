@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -13,7 +12,8 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import Buyer
 from catalog.models import Listing
-from console.formats import NBSP, NONE, ago, list_url, page_of
+from catalog.units import money
+from console.formats import NONE, ago, list_url, page_of
 from console.scatter import Arrow, Dot, Pin, scatter, swatch
 from recommendations.admin.pages import RowsPage, car_line, may_see
 from recommendations.exceptions import RankerRefused
@@ -237,13 +237,12 @@ def legend(found: Picture, highlighted: int | None, request: HttpRequest) -> lis
 
 
 def area_row(area: Area) -> dict[str, Any]:
-    price = NONE if area.median_price is None else f"{area.median_price:,.0f}{NBSP}{settings.MARKET_CURRENCY}"
     return {
         "area": area,
         "n": f"{area.n:,}",
         "makes": in_shares(area.makes, area.n),
         "bodies": in_shares(area.bodies, area.n),
-        "price": price,
+        "price": money(area.median_price),
         "typical": area.typical.name,
         "url": CarPages()[area.typical.listing_id],
     }

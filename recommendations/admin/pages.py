@@ -14,8 +14,8 @@ from unfold.views import UnfoldModelAdminViewMixin
 
 from accounts.models import User
 from catalog.models import Listing
-from catalog.units import distance, power
-from console.formats import clock, link_to, money, table
+from catalog.units import distance, money, power
+from console.formats import clock, link_to, table
 from recommendations.insight.previews import Preview
 from recommendations.insight.what_if import Move, moves
 from recommendations.serving.lists import RecommendedList
@@ -85,7 +85,7 @@ def summary_of(moved: Sequence[Move]) -> str:
 
 
 def in_words(query: Any) -> str:
-    """A search as one line: ``makes: skoda, bmw · max price: 9000``; what is no search as it is."""
+    """A search as one line: ``makes: skoda, bmw · max price: £9,000``; what is no search as it is."""
     if not isinstance(query, dict):
         return in_one_word(query)
     return " · ".join(": ".join(_asked(name, value)) for name, value in query.items())
@@ -96,6 +96,8 @@ def _asked(name: str, value: Any) -> tuple[str, str]:
     for ending, write in (("_km", distance), ("_kw", power)):
         if name.endswith(ending) and isinstance(value, int | float):
             return name.removesuffix(ending).replace("_", " "), write(value)
+    if name.endswith("_price") and isinstance(value, int | float):
+        return name.replace("_", " "), money(value)
     return name.replace("_", " "), in_one_word(value)
 
 

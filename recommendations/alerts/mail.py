@@ -10,11 +10,11 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.utils import translation
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import Buyer
+from catalog.units import money
 from jobs.queue import enqueue
 from recommendations.alerts.sending import gets_alerts, gets_mail
 from recommendations.alerts.unsubscribing import unsubscribe_url
@@ -98,9 +98,7 @@ def email_of(message: AlertMessage) -> EmailMessage | None:
 def paragraph_of(alert: CarAlert) -> str:
     """What an e-mail says of a car. Free text comes from sellers: on one line, and not much of it."""
     listing = alert.listing
-    price = (
-        "" if listing.price is None else f", {number_format(listing.price, 0, force_grouping=True)} {listing.currency}"
-    )
+    price = "" if listing.price is None else f", {money(listing.price, listing.currency)}"
     cheaper = f" ({_('cheaper')})" if alert.reason == CarAlert.Reason.CHEAPER else ""
     search = _("Your saved search: %(name)s") % {"name": one_line(alert.search.name)}
     return "\n".join(filter(None, [f"{one_line(listing.name)}{price}{cheaper}", listing.url, search]))

@@ -21,6 +21,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from catalog.models import Listing
+from catalog.units import money
 from recommendations.buyers.point_in_time import buyer_features_at, market_at, weights_of
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
 from recommendations.engine.terms import BuyerFeatures, score_rows
@@ -469,8 +470,8 @@ def _band_name(low: float, high: float) -> str:
     if np.isinf(low) and np.isinf(high):
         return "any price"
     if np.isinf(low):
-        return f"price below {high:,.0f}"
-    return f"price from {low:,.0f}" + ("" if np.isinf(high) else f" to {high:,.0f}")
+        return f"price below {money(high)}"
+    return f"price from {money(low)}" + ("" if np.isinf(high) else f" to {money(high)}")
 
 
 def seller_types(snapshot: ListingSnapshot, rows: NDArray[np.intp]) -> dict[str, NDArray[np.bool_]]:

@@ -8,11 +8,10 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from django.conf import settings
 from numpy.typing import NDArray
 
 from catalog.models import Listing
-from catalog.units import distance
+from catalog.units import distance, money
 from recommendations.listings.rows import exchange_rates
 
 MAKE, BODY, PRICE, STATUS, TASTE = COLOURS = "make", "body", "price", "status", "taste"
@@ -91,7 +90,7 @@ def facts_from(row: tuple[Any, ...], rates: Mapping[str, float]) -> Facts:
         return Facts(key, status, make or "", body or "", "", None, *numbers)
     worth = float(price) * rates[currency]  # nan where the rate is not set
     return Facts(
-        key, status, make or "", body or "", f"{price:,.0f} {currency}", None if np.isnan(worth) else worth, *numbers
+        key, status, make or "", body or "", money(price, currency), None if np.isnan(worth) else worth, *numbers
     )
 
 
@@ -142,12 +141,12 @@ def in_price_bands(prices: NDArray[np.float64]) -> tuple[list[Group], NDArray[np
     """About equally many cars to a band; the ends of the bands are round prices."""
     known = prices[~np.isnan(prices)]
     if not len(known):
-        return counted([f"any price in {settings.MARKET_CURRENCY}", UNKNOWN], np.ones(len(prices), np.intp))
+        return counted(["any price", UNKNOWN], np.ones(len(prices), np.intp))
     edges = sorted({round_price(edge) for edge in np.quantile(known, np.arange(1, PRICE_BANDS) / PRICE_BANDS)})
     codes = np.where(np.isnan(prices), len(edges) + 1, np.searchsorted(edges, prices, side="right"))
-    written, unit = [f"{edge:,.0f}" for edge in edges], settings.MARKET_CURRENCY
-    between = [f"{low} to {high} {unit}" for low, high in pairwise(written)]
-    return counted([f"under {written[0]} {unit}", *between, f"from {written[-1]} {unit}", UNKNOWN], codes)
+    written = [money(edge) for edge in edges]
+    between = [f"{low} to {high}" for low, high in pairwise(written)]
+    return counted([f"under {written[0]}", *between, f"from {written[-1]}", UNKNOWN], codes)
 
 
 def round_price(price: float) -> float:

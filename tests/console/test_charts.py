@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from catalog.units import money
 from console.charts import (
     Axis,
     Bar,
@@ -103,8 +104,8 @@ def test_a_bar_whose_interval_holds_nothing_is_hollow():
 
 
 def test_every_step_of_a_price_is_labelled_with_its_day():
-    svg = step_chart("price", [(NOW, 9_000), (NOW + timedelta(days=3), 8_500)], NOW + timedelta(days=9), unit=" GBP")
-    assert titles(svg) == ["01 Mar 2026: 9,000 GBP", "04 Mar 2026: 8,500 GBP"]
+    svg = step_chart("price", [(NOW, 9_000), (NOW + timedelta(days=3), 8_500)], NOW + timedelta(days=9), write=money)
+    assert titles(svg) == ["01 Mar 2026: £9,000", "04 Mar 2026: £8,500"]
 
 
 def test_what_lies_further_back_stands_further_left():

@@ -256,7 +256,7 @@ def test_an_account_gets_an_e_mail_that_unsubscribes_by_one_click(with_mail, cli
     assert not mail.mail_alert(str(message.pk), timezone.now())
     (sent,) = outbox.outbox
     assert sent.to == [buyer.user.email]
-    assert "A red car, 12,345 GBP" in sent.body
+    assert "A red car, £12,345" in sent.body
     assert listing.url in sent.body
     url = sent.extra_headers["List-Unsubscribe"].strip("<>")
     assert sent.extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"

@@ -111,10 +111,10 @@ def test_a_cutoff_with_nothing_before_or_after_it_is_refused(market):
 def test_price_bands_hold_a_third_of_the_priced_cars_each():
     prices = np.array([1_000.0, 2_000, 3_000, 4_000, 5_000, 6_000, np.nan])
     bands = price_bands(prices)
-    assert list(bands) == ["price below 2,700", "price from 2,700 to 4,300", "price from 4,300"]
+    assert list(bands) == ["price below £2,700", "price from £2,700 to £4,300", "price from £4,300"]
     assert [int(band.sum()) for band in bands.values()] == [2, 2, 2]
     assert price_bands(np.array([np.nan])) == {}
-    assert list(price_bands(np.array([5_000.0, 5_000]))) == ["price below 5,000", "price from 5,000"]
+    assert list(price_bands(np.array([5_000.0, 5_000]))) == ["price below £5,000", "price from £5,000"]
 
 
 def test_choices_among_what_was_shown_tell_taste_from_exposure(market, parameters):

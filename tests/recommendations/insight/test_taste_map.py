@@ -160,15 +160,15 @@ def test_price_bands_have_round_ends_and_every_car_its_band():
     groups, codes = in_price_bands(np.array([1_000.0, 4_980.0, 12_345.0, 20_001.0, 99_000.0, np.nan]))
     assert [group.label for group in groups][-1] == "Not given"
     assert sum(group.n for group in groups) == 6
-    assert groups[0].label == "under 4,200 GBP"
+    assert groups[0].label == "under £4,200"
     assert codes.tolist() == sorted(codes.tolist())
 
 
 def test_prices_that_are_unknown_or_all_alike_make_groups_too():
     groups, _ = in_price_bands(np.array([np.nan, np.nan]))
-    assert [(group.label, group.n) for group in groups] == [("any price in GBP", 0), ("Not given", 2)]
+    assert [(group.label, group.n) for group in groups] == [("any price", 0), ("Not given", 2)]
     groups, _ = in_price_bands(np.array([500.0, 500.0]))
-    assert [(group.label, group.n) for group in groups] == [("under 500 GBP", 0), ("from 500 GBP", 2)]
+    assert [(group.label, group.n) for group in groups] == [("under £500", 0), ("from £500", 2)]
 
 
 def test_taste_has_as_many_cars_in_each_band():
