@@ -106,13 +106,19 @@ class ListingTable:
         does. The order and repetition of tags leave it alone, as they leave the vector.
         """
         columns = [getattr(self, name) for name in (*CATEGORY_FIELDS, "title")]
-        tags = ["\x1e".join(sorted(set(row))) for row in self.tags]
+        joined: dict[tuple[str, ...], str] = {}  # most listings of a site have the tags of many others
+        tags = [
+            joined.get(row) or joined.setdefault(row, "\x1e".join(sorted(set(row)))) for row in map(tuple, self.tags)
+        ]
         texts = ["\x1f".join(row).encode() for row in zip(*columns, tags, strict=True)]
         numbers = np.column_stack([getattr(self, name) for name in NUMBER_FIELDS]).astype("<f8")
         numbers[np.isnan(numbers)] = np.nan  # one bit pattern for all of them
         numbers += 0.0  # and -0.0 is 0.0
+        content, width = numbers.tobytes(), numbers.shape[1] * numbers.itemsize
+        starts = range(0, len(texts) * width, width)
         hashed = [
-            blake2b(text + row.tobytes(), digest_size=8).digest() for text, row in zip(texts, numbers, strict=True)
+            blake2b(text + content[at : at + width], digest_size=8).digest()
+            for text, at in zip(texts, starts, strict=True)
         ]
         return np.frombuffer(b"".join(hashed), "<i8").astype(np.int64)
 

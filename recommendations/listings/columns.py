@@ -130,9 +130,11 @@ class ListingColumns:
         """What each category code stands for, by code; "" for the unknown."""
         return list(self._vocabulary[name])
 
-    def _encode(self, name: str, values: NDArray[np.object_]) -> list[int]:
-        vocabulary = self._vocabulary[name]
-        return [vocabulary.setdefault(value, len(vocabulary)) for value in values]
+    def _encode(self, name: str, values: NDArray[np.object_]) -> NDArray[np.int32]:
+        vocabulary, texts = self._vocabulary[name], values.tolist()
+        for value in dict.fromkeys(texts):  # new ones in the order in which they come
+            vocabulary.setdefault(value, len(vocabulary))
+        return np.fromiter(map(vocabulary.__getitem__, texts), np.int32, len(texts))
 
     def _put_tags(self, row: int, tags: tuple[str, ...]) -> None:
         for tag in self._tags.pop(row, ()):

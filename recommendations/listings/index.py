@@ -278,8 +278,9 @@ class ListingIndex(ListingSnapshot):
                 vectors[outdated] = self.ranker.vectors(rows.table.take(outdated))
             if len(missing):
                 near[missing] = self.ranker.similarity.vectors(rows.table.take(missing))
-            own = rows if len(part) == len(rows) else rows.take(part)
-            return [Additions(Derived.of(self.ranker, own, vectors[part]), near[part])]
+            if len(part) == len(rows):  # all of them, as they are: a copy of a hundred thousand vectors takes its time
+                return [Additions(Derived.of(self.ranker, rows, vectors), near)]
+            return [Additions(Derived.of(self.ranker, rows.take(part), vectors[part]), near[part])]
 
         return each_that_works(range(len(rows)), work_out, batch="listings in memory")
 
@@ -346,10 +347,14 @@ def match_vectors(
     at = np.searchsorted(stored_ids, rows.listing_ids, sorter=order)
     source = order[np.minimum(at, max(len(order) - 1, 0))] if len(order) else np.zeros(len(rows), np.intp)
     found = stored_ids[source] == rows.listing_ids if len(order) else np.zeros(len(rows), bool)
-    vectors = np.zeros((len(rows), stored_vectors.shape[1]), np.float32)
-    vectors[found] = stored_vectors[source[found]]
+    if found.all():
+        vectors = stored_vectors[source]
+    else:
+        vectors = np.zeros((len(rows), stored_vectors.shape[1]), np.float32)
+        vectors[found] = stored_vectors[source[found]]
     is_current = found.copy()
-    is_current[found] = rows.table.take(np.flatnonzero(found)).digests() == stored_digests[source[found]]
+    table = rows.table if found.all() else rows.table.take(np.flatnonzero(found))
+    is_current[found] = table.digests() == stored_digests[source[found]]
     return vectors, is_current
 
 

@@ -14,7 +14,7 @@ from psycopg import Copy, sql
 from catalog.models import Listing
 from recommendations.engine.arrays import Array
 from recommendations.models import SIMILAR_DIMENSIONS, VECTOR_DIMENSIONS, RankerVersion
-from recommendations.models.arrays import read_records
+from recommendations.models.arrays import read_records_in_parts
 
 VECTORS = "recommendations_listingvector"
 BOUNDS = "of_this_version"
@@ -36,8 +36,22 @@ def read_vectors(
         query += sql.SQL(" AND listing_id = ANY({})").format(sql.Literal(list(listing_ids)))
     vector = [("dimensions", ">i2"), ("unused", ">i2"), ("vector", ">f4", (VECTOR_DIMENSIONS,))]
     record = np.dtype([("listing_id", ">i8"), ("digest", ">i8"), *vector])
-    rows = read_records(query, ("int8send", "int8send", "vector_send"), record)
-    return rows["listing_id"].astype(np.int64), rows["vector"].astype(np.float32), rows["digest"].astype(np.int64)
+    parts = read_records_in_parts(query, ("int8send", "int8send", "vector_send"), record)
+    return (
+        column_of(parts, "listing_id", np.int64),
+        column_of(parts, "vector", np.float32, VECTOR_DIMENSIONS),
+        column_of(parts, "digest", np.int64),
+    )
+
+
+def column_of(parts: Sequence[Array], name: str, kind: type[np.generic], *width: int) -> Array:
+    """One column of records in parts, in the machine's own order of bytes: written once, for vectors are large."""
+    column = np.empty((sum(map(len, parts)), *width), kind)
+    start = 0
+    for part in parts:
+        column[start : start + len(part)] = part[name]
+        start += len(part)
+    return column
 
 
 def read_similar(
@@ -50,9 +64,10 @@ def read_similar(
     if listing_ids is not None:
         query += sql.SQL(" AND listing_id = ANY({})").format(sql.Literal(list(listing_ids)))
     vector = [("dimensions", ">i2"), ("unused", ">i2"), ("vector", ">f4", (SIMILAR_DIMENSIONS,))]
-    rows = read_records(query, ("int8send", "vector_send"), np.dtype([("listing_id", ">i8"), *vector]))
-    rows = rows[np.argsort(rows["listing_id"])]
-    return rows["listing_id"].astype(np.int64), rows["vector"].astype(np.float32)
+    parts = read_records_in_parts(query, ("int8send", "vector_send"), np.dtype([("listing_id", ">i8"), *vector]))
+    ids = column_of(parts, "listing_id", np.int64)
+    order = np.argsort(ids)
+    return ids[order], column_of(parts, "vector", np.float32, SIMILAR_DIMENSIONS)[order]
 
 
 # Fields of a record in PostgreSQL's binary COPY, each after its size in bytes.

@@ -52,7 +52,20 @@ def read_records(
     *,
     is_planned_once: bool = False,
 ) -> Array:
-    """The rows of a query as records of a fixed length, in no particular order.
+    """As ``read_records_in_parts``, all together."""
+    parts = read_records_in_parts(query, senders, record, parameters, is_planned_once=is_planned_once)
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, record), *parts])
+
+
+def read_records_in_parts(
+    query: sql.Composable,
+    senders: Sequence[str],
+    record: np.dtype[Any],
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    is_planned_once: bool = False,
+) -> list[Array]:
+    """The rows of a query as records of a fixed length, in no particular order, and in as many parts as they are sent.
 
     ``parameters`` are sent beside the query, by the names of its placeholders; ``is_planned_once``: it is asked again
     and again, of little each time, and the server keeps its plan (see ``web.postgres.prepared``).
@@ -72,7 +85,7 @@ def read_records(
     with connection.cursor() as cursor, Cursor(cursor.connection) as binary:
         is_prepared = is_planned_once and keeps_session()
         parts = binary.execute(statement, parameters, binary=True, prepare=is_prepared).fetchall()
-    return np.frombuffer(b"".join(part for (part,) in parts), record)
+    return [np.frombuffer(part, record) for (part,) in parts]
 
 
 def read_queryset(
