@@ -5,10 +5,10 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.utils.decorators import method_decorator
@@ -176,6 +176,14 @@ class GroupAdmin(BaseGroupAdmin, ConsoleAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
         return super().get_queryset(request).annotate(n_people=Count("user"))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Group | None:
+        """With the model of each right, which its name begins with: asked one by one, a role took 860 statements."""
+        group: Group | None = super().get_object(request, object_id, from_field)
+        if group is not None:
+            rights = Permission.objects.select_related("content_type")
+            prefetch_related_objects([group], Prefetch("permissions", rights))
+        return group
 
     @display(description="What they may do")
     def what_they_do(self, group: Group) -> str:

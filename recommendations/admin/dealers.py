@@ -83,20 +83,20 @@ class DealersPage(RowsPage):
     def answer(self, form: DealersForm) -> dict[str, Any]:
         question = form.question
         number = page_number(self.request.GET.get("p", ""))
-        found, n = dealers.dealers(question, limit=PER_PAGE, offset=PER_PAGE * (number - 1))
-        n_pages = max(-(-n // PER_PAGE), 1)
+        found = dealers.dealers(question, limit=PER_PAGE, offset=PER_PAGE * (number - 1))
+        n_pages = max(-(-found.n // PER_PAGE), 1)
         return {
-            "rows": [shown(one) for one in found],
-            "n": n,
+            "rows": [shown(one) for one in found.dealers],
+            "n": found.n,
             "number": number,
             "n_pages": n_pages,
             "earlier": form.link(p=number - 1) if number > 1 else "",
-            "later": form.link(p=number + 1) if number < n_pages and found else "",
+            "later": form.link(p=number + 1) if number < n_pages and found.dealers else "",
             "csv": f"{reverse('admin:recommendations_dealers_csv')}{form.link()}",
             "placements_csv": f"{reverse('admin:recommendations_dealers_csv')}{form.link(by='placement')}",
             "unseen": form.link(only="unseen", order="cars"),
             "everyone": form.link(only="", order="shown"),
-            "n_unseen": dealers.n_unseen(question),
+            "n_unseen": dealers.n_unseen(question) if found.n_unseen is None else found.n_unseen,
             "totals": [
                 (name or NO_PLACEMENT, *rates_of(rates)) for name, rates in dealers.totals(question.period).items()
             ],
@@ -144,7 +144,7 @@ def dealers_csv(request: HttpRequest) -> StreamingHttpResponse | HttpResponse:
     name = f"dealers-{period.first}-{period.last}.csv"
     if request.GET.get("by") == "placement":
         return as_csv(name.replace("dealers", "dealers-by-placement"), PLACEMENT_HEADINGS, placement_rows(period))
-    return as_csv(name, HEADINGS, (csv_row(one) for one in dealers.dealers(form.question)[0]))
+    return as_csv(name, HEADINGS, (csv_row(one) for one in dealers.dealers(form.question).dealers))
 
 
 def csv_row(one: Dealer) -> tuple[Any, ...]:

@@ -48,7 +48,8 @@ both_sides AS (
 dealers AS (
     SELECT seller.id, seller.name, seller.external_id, seller.kind, car_days, n_live, shown, clicked, contacted,
         coalesce(car_days / nullif(sum(car_days) OVER (), 0), 0) AS stock_share,
-        coalesce(shown / nullif(sum(shown) OVER (), 0), 0)::float AS exposure_share
+        coalesce(shown / nullif(sum(shown) OVER (), 0), 0)::float AS exposure_share,
+        count(*) FILTER (WHERE shown = 0 AND car_days > 0) OVER () AS n_unseen
     FROM both_sides JOIN catalog_seller AS seller ON seller.id = both_sides.seller_id
 )
 """
@@ -147,15 +148,33 @@ class Question:
         return "WHERE shown = 0 AND car_days > 0" if self.is_unseen else ""
 
 
-def dealers(question: Question, *, limit: int | None = None, offset: int = 0) -> tuple[list[Dealer], int]:
-    """Some dealers in the order asked for, and how many there are in all."""
+@dataclass(frozen=True)
+class Found:
+    """Some dealers in the order asked for.
+
+    Attributes:
+        dealers: Those of one page.
+        n: How many there are in all.
+        n_unseen: Dealers with cars for sale that no list showed; None where the page has no dealer to count beside.
+    """
+
+    dealers: list[Dealer]
+    n: int
+    n_unseen: int | None
+
+
+def dealers(question: Question, *, limit: int | None = None, offset: int = 0) -> Found:
+    """Some dealers, by one reading of the stock, which takes longest by far."""
     order = ORDERS.get(question.order, ORDERS["shown"])
     sql = f"{FIGURES} SELECT *, count(*) OVER () FROM dealers {question.where} ORDER BY {order}, id"  # noqa: S608
     with reading_connection().cursor() as cursor:
         cursor.execute(f"{sql} LIMIT %(limit)s OFFSET %(offset)s",
                        {**question.parameters, "limit": limit, "offset": offset})  # fmt: skip
         rows = cursor.fetchall()
-    return [dealer_of(row) for row in rows], rows[0][-1] if rows else 0
+    if not rows:
+        return Found([], 0, None)
+    *_, n_unseen, n = rows[0]
+    return Found([dealer_of(row) for row in rows], n, n_unseen)
 
 
 def n_unseen(question: Question) -> int:
@@ -167,7 +186,7 @@ def n_unseen(question: Question) -> int:
 
 
 def dealer_of(row: Sequence[Any]) -> Dealer:
-    key, name, external_id, kind, car_days, n_live, shown, clicked, contacted, stock, exposure, _ = row
+    key, name, external_id, kind, car_days, n_live, shown, clicked, contacted, stock, exposure, *_ = row
     return Dealer(
         key, name, external_id or "", kind, car_days, n_live, Rates(shown, clicked, contacted), stock, exposure
     )

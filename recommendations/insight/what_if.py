@@ -315,11 +315,16 @@ def market_statistics_of(question: WhatIf) -> MarketStatistics:
         return question.market_statistics
     if question.as_of:
         return read_market_statistics(int(question.as_of.timestamp()) // STEP_SECONDS * STEP_SECONDS, question.kinds)
-    return (
-        current_market_statistics()
-        if question.kinds is None
-        else read_market_statistics(current_market_statistics().as_of, question.kinds)
-    )
+    current = current_market_statistics()
+    if question.kinds is None or demand_of(question.kinds) == demand_of(EventKind.objects.in_bulk()):
+        return current
+    return read_market_statistics(current.as_of, question.kinds)
+
+
+def demand_of(kinds: Mapping[str, EventKind]) -> dict[str, tuple[float, bool]]:
+    """What the market reads of the kinds of events; where it is the same, so is the market, and reading two weeks of
+    events again would take longer than all the lists."""
+    return {slug: (float(kind.weight), kind.is_contact) for slug, kind in kinds.items()}
 
 
 # --- Before and after ------------------------------------------------------------------------------------------------

@@ -1,8 +1,12 @@
 """Roles: who may look, who may run the shop, who may look after people."""
 
+from html import unescape
+
 import pytest
 from django.contrib.auth.models import Group, Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import User
@@ -89,3 +93,14 @@ def test_not_even_a_superuser_edits_a_role(client: Client, name: str):
     role = Group.objects.get(name=name)
     assert client.post(reverse("admin:auth_group_change", args=[role.pk]), {"name": "x"}).status_code == 403
     assert client.post(reverse("admin:auth_group_delete", args=[role.pk]), {"post": "yes"}).status_code == 403
+
+
+def test_the_page_of_a_role_reads_its_rights_at_once(client):
+    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    role = max(Group.objects.all(), key=lambda group: group.permissions.count())
+    assert role.permissions.count() > 100
+    with CaptureQueriesContext(connection) as asked:
+        page = client.get(reverse("admin:auth_group_change", args=[role.pk]))
+    assert page.status_code == 200
+    assert str(role.permissions.first()) in unescape(page.text)
+    assert len(asked) < 15

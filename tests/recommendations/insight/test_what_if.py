@@ -11,7 +11,8 @@ from catalog.models import Listing
 from recommendations.buyers.refresh import refresh_preferences
 from recommendations.events.served_lists import writer
 from recommendations.exceptions import RankerRefused
-from recommendations.insight.what_if import HypotheticalEvent, Move, WhatIf, answer, moves
+from recommendations.insight.what_if import HypotheticalEvent, Move, WhatIf, answer, market_statistics_of, moves
+from recommendations.listings.market_statistics import current_market_statistics
 from recommendations.models import EventKind, Interaction, Placement, Preference, RankerVersion
 from recommendations.serving.lists import ListRequest, RecommendedList, recommend
 from recommendations.serving.placements import Rules
@@ -200,6 +201,15 @@ def test_other_weights_of_events_are_tried_without_storing_them(market):
     usual, weighed = answer(WhatIf(buyer=buyer, k=10)), answer(WhatIf(buyer=buyer, k=10, kinds=kinds))
     assert n_of_make(weighed.recommended, "bmw") > n_of_make(usual.recommended, "bmw")
     assert everything_stored() == stored
+
+
+def test_the_market_is_read_again_only_for_other_weights(market, fan):
+    kinds = EventKind.objects.in_bulk()
+    kinds["view"].half_life_days = 5.0
+    current = current_market_statistics()
+    assert market_statistics_of(WhatIf(buyer=fan, kinds=kinds)) is current
+    kinds["view"].weight = 3.0
+    assert market_statistics_of(WhatIf(buyer=fan, kinds=kinds)).demand != current.demand
 
 
 def test_other_weights_do_what_they_would_do_once_stored(market, fan):
