@@ -18,6 +18,7 @@ from django.utils.functional import lazystr
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from catalog.attributes import Number, month_as_text
 from catalog.imports.quantities import IMPERIAL_GALLON_L, KM_PER_MILE, KW_PER_HP, US_GALLON_L
 from console.formats import NONE
 
@@ -51,6 +52,11 @@ def money(amount: float | Decimal | None, currency: str = "", *, n_decimals: int
     if sign := CURRENCY_SIGNS.get(currency):
         return _("%(sign)s%(amount)s") % {"sign": sign, "amount": number(amount, n_decimals)}
     return _("%(currency)s %(amount)s") % {"currency": currency, "amount": number(amount, n_decimals)}
+
+
+def currency_sign() -> str:
+    """Of the market's currency; its code where it has no usual sign."""
+    return CURRENCY_SIGNS.get(settings.MARKET_CURRENCY, settings.MARKET_CURRENCY)
 
 
 # --- The market's units ----------------------------------------------------------------------------------------------
@@ -109,9 +115,21 @@ def in_words(value: float, unit: str, n_decimals: int = 0) -> str:
     return f"{number(value, n_decimals)}{NBSP}{unit.replace(' ', NBSP)}".strip()
 
 
+def number_in_words(attribute: Number, value: Any, currency: str = "") -> str:
+    """A number of a listing as people read it: money in a currency, a month, or an amount in the market's unit."""
+    if attribute.kind == "money":
+        return money(value, currency)
+    return month_as_text(value) if attribute.kind == "month" else in_words(value, attribute.unit, attribute.n_decimals)
+
+
 def lazily(text: str, write: Callable[[float], str], *amounts: float) -> Any:
     """A text whose amounts are written when it is read: the units are a setting, and modules are loaded once."""
     return lazystr(_Written(text, write, amounts))
+
+
+def priced(label: str) -> Any:
+    """The label of a field for amounts, with the market's currency: ``Price to (£)``."""
+    return lazily(f"{label} ({{}})", lambda _: currency_sign(), 0)
 
 
 @dataclass(frozen=True)

@@ -120,11 +120,7 @@ def in_words_only(fieldsets: Iterable[Any]) -> list[Any]:
 def reader_of(number: Number) -> Callable[[Listing], str]:
     def read(listing: Listing) -> str:
         value = getattr(listing, number.column)
-        if value is None:
-            return NONE
-        if number.kind == "money":
-            return units.money(value, listing.currency)
-        return month_as_text(value) if number.kind == "month" else units.in_words(value, number.unit, number.n_decimals)
+        return NONE if value is None else units.number_in_words(number, value, listing.currency)
 
     read.short_description = number.label  # type: ignore[attr-defined] # how Django names a column
     return read

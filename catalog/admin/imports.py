@@ -27,6 +27,7 @@ from unfold.forms import BaseDialogForm
 from accounts.models import User
 from catalog.admin.feeds import counts_against
 from catalog.admin.mending import BadRowsView, BadRowView
+from catalog.admin.stock import count_of
 from catalog.admin.wizard import PrepareView, UploadView, prepare_url
 from catalog.exceptions import CatalogRefusal, UndoRefused
 from catalog.imports.absence import decide_absence
@@ -36,6 +37,7 @@ from catalog.imports.preview import for_the_form
 from catalog.imports.suggestions import in_words
 from catalog.imports.undo import queue_undo, undo_problem
 from catalog.models import (
+    BadRow,
     ImportedListing,
     ImportMend,
     ImportProblem,
@@ -89,8 +91,8 @@ class ImportRunAdmin(JobAdmin):
         "updated",
         "unchanged",
         "refused",
+        "to_mend",
         "took",
-        "started_by",
     ]
     list_filter = [
         ("feed", AutocompleteSelectFilter),
@@ -99,7 +101,6 @@ class ImportRunAdmin(JobAdmin):
         ("is_dry_run", BooleanRadioFilter),
         ("started_at", RangeDateTimeFilter),
     ]
-    list_select_related = ["started_by"]
     search_fields = ["file_name__icontains", "source__icontains"]
     fieldsets = [
         (
@@ -111,8 +112,13 @@ class ImportRunAdmin(JobAdmin):
         ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at", "took")]}),
     ]
     actions_detail = [
-        "end_missing", "keep_missing", "import_now", "change_mapping", "cancel", "go_on", "queue_again", "undo",
+        "end_missing", "keep_missing", "import_now", "mend_rows", "change_mapping", "cancel", "go_on",
+        "queue_again", "undo",
     ]  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ImportRun]:
+        runs: QuerySet[ImportRun] = super().get_queryset(request)
+        return runs.annotate(n_bad=count_of(BadRow, "run"))
 
     # --- Who may, and what makes sense now ---------------------------------------------------------------------------
     def has_undo_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -188,6 +194,10 @@ class ImportRunAdmin(JobAdmin):
             enqueue_on_commit(ImportRun.TASK, run.pk)
         messages.success(request, "The import was queued. This page follows it by itself.")
         return go_to(page_of_run(run.pk))
+
+    @action(description="Mend bad rows", url_path="mend", icon="build", permissions=["decide"])
+    def mend_rows(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("admin:catalog_importrun_rows", object_id)
 
     @action(description="Change the mapping", url_path="mapping", icon="tune", permissions=["start"])
     def change_mapping(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -312,6 +322,10 @@ class ImportRunAdmin(JobAdmin):
     def refused(self, run: ImportRun) -> int:
         return run.rows_refused
 
+    @display(description="To mend", ordering="n_bad")
+    def to_mend(self, run: Any) -> str | SafeString:
+        return rows_link(run, f"{run.n_bad:,}") if run.n_bad else NONE
+
     @display(description="What became of the rows")
     def outcome(self, run: ImportRun) -> SafeString:
         """The five things that can become of a row, each with a link to its listings while they are known."""
@@ -347,9 +361,8 @@ class ImportRunAdmin(JobAdmin):
         kinds = kinds_of(run)
         if not kinds:
             return before or "None."
-        url = reverse("admin:catalog_importrun_rows", args=[run.pk])
         rows = [[kind.column or NONE, kind.reason, f"{kind.n_rows:,}"] for kind in kinds[:PROBLEMS_ON_PAGE]]
-        way = format_html('<a href="{}" class="text-link">Mend these rows: edit values, teach words</a>', url)
+        way = rows_link(run, "Mend these rows: edit values, teach words")
         return format_html("{}{}{}", before, table(["Column", "Kind", "Rows"], rows), way)
 
     @display(description="By reason")
@@ -427,6 +440,8 @@ def offered_for(run: ImportRun) -> set[str]:
             offered.add("import_now")
         if run.status != "done" and not hasattr(run, "undo"):
             offered.add("go_on")
+    if run.bad_rows.exists():
+        offered.add("mend_rows")
     if not undo_problem(run):
         offered.add("undo")
     if run.absence == ImportRun.Absence.WAITING:
@@ -444,7 +459,23 @@ def outcome_rows(run: ImportRun) -> list[list[Any]]:
         [f"{run.rows_repeated:,}", "repeated: the car of an earlier row of the file again"],
         [f"{run.rows_refused:,}", "refused: no car could be seen in them"],
         *missing_rows(run),
+        *(
+            [[rows_link(run, f"{n:,}"), "to be mended: refused, or without a value"]]
+            if (n := run.bad_rows.count())
+            else []
+        ),
     ]
+
+
+def mendable_rows(run: ImportRun) -> list[list[Any]]:
+    n_rows = run.bad_rows.count()
+    return [[rows_link(run, f"{n_rows:,}"), "to be mended: refused, or without a value"]] if n_rows else []
+
+
+def rows_link(run: ImportRun, text: str) -> SafeString:
+    """To where the bad rows of a run are mended."""
+    url = reverse("admin:catalog_importrun_rows", args=[run.pk])
+    return format_html('<a href="{}" class="text-link">{}</a>', url, text)
 
 
 def missing_rows(run: ImportRun) -> list[list[Any]]:

@@ -125,6 +125,7 @@ class BadRowsView(RunPage):
             kinds=[{"kind": kind, "lines": self.lines(kind) if kind.field else []} for kind in kinds],
             chosen=chosen,
             rows=self.rows(chosen) if chosen else [],
+            is_edited=chosen is not None and place_of(self.run, chosen) is not None,
             n_rows=self.run.bad_rows.count(),
             headings=[(heading, self.heading_select()) for heading in self.run.options.get("unread", [])[:ROWS_SHOWN]],
         )
@@ -139,7 +140,16 @@ class BadRowsView(RunPage):
         for problem in self.run.problems.filter(row_number__in=numbers):
             where = f"{problem.column}: " if problem.column else ""
             said.setdefault(problem.row_number, []).append(f"{where}{problem.value} {problem.reason}".strip())
-        return [{"number": row.row_number, "said": "; ".join(said.get(row.row_number, []))} for row in rows]
+        at = place_of(self.run, kind)
+        cells = {row.row_number: [*edited_cells(row), *[""] * ((at or 0) + 1)] for row in rows}
+        return [
+            {
+                "number": number,
+                "said": "; ".join(said.get(number, [])),
+                "cell": None if at is None else cells[number][at],
+            }
+            for number in numbers
+        ]
 
     def lines(self, kind: Kind) -> list[ValueLine]:
         lines = []
@@ -170,7 +180,23 @@ class BadRowsView(RunPage):
             return redirect(self.url())
         if "again" in given:
             return self.read_again(rows_of(self.run, kind), kind.reason)
-        return self.teach(kind)
+        return self.edit(kind) if "edit" in given else self.teach(kind)
+
+    def edit(self, kind: Kind) -> HttpResponse:
+        """What the form says of the kind's column in single rows; rows that stay as they are wait further."""
+        at, edited = place_of(self.run, kind), []
+        if self.run.is_dry_run:
+            raise MendRefused("A dry run stores no car: edit rows after the import.")
+        for bad in rows_of(self.run, kind) if at is not None else ():
+            text = self.request.POST.get(f"cell-{bad.row_number}")
+            cells = [*edited_cells(bad), *[""] * ((at or 0) + 1 - len(bad.cells))]
+            if text is None or at is None or (text := storable(text)[:LONGEST_CELL]) == cells[at]:
+                continue
+            edit_row(bad=bad, values={**dict(enumerate(cells)), at: text})
+            edited.append(bad.pk)
+        if not edited:
+            raise MendRefused("No value was changed.")
+        return self.read_again(self.run.bad_rows.filter(pk__in=edited), f"{kind.column} of {len(edited):,} rows")
 
     def teach_column(self, heading: str, target: str) -> HttpResponse:
         self.check_may_teach()
@@ -201,6 +227,12 @@ class BadRowsView(RunPage):
         if kind.field in NAMES and is_new:
             means = new_name(kind.field, value)
         teach_value(run=self.run, field=kind.field, value=value, means="" if means == NOTHING else means)
+
+
+def place_of(run: ImportRun, kind: Kind) -> int | None:
+    """Where in a row the cells of a kind's column stand; None for a kind that concerns no single column."""
+    headings = [str(heading).strip() for heading in run.options.get("headings", ())]
+    return headings.index(kind.column) if kind.column in headings else None
 
 
 def new_name(field: str, value: str) -> str:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from catalog.attributes import ATTRIBUTES, columns_of
+from catalog.attributes import ATTRIBUTES, NUMBERS, columns_of
 from catalog.exceptions import HeaderRefused, SourceUnnamed
 from catalog.imports.headings import IGNORE, UNITS_BY_FIELD, Column, HeaderReader, targets
 from catalog.imports.listing_row import ListingRow, RowReading, has_content
 from catalog.imports.numbers import numbers_in
 from catalog.imports.reading import ImportOptions, open_reading, settle_source
 from catalog.imports.tables import open_table
+from catalog.units import money, number_in_words
 
 ROWS_SHOWN = 8
 EXAMPLES_SHOWN = 3
 LONGEST_EXAMPLE = 60
 SHOWN_FIELDS = (
-    "external_id", "vin", "make", "model", "title", "year", "price", "currency", *columns_of(ATTRIBUTES), "status",
+    "external_id", "vin", "make", "model", "title", "year", "price", *columns_of(ATTRIBUTES), "status",
     "place", "seller_name", "seller_kind", "tags", "photo_url", "description",
 )  # fmt: skip
+LABELS = {attribute.column: attribute.label.lower() for attribute in ATTRIBUTES}
+NUMBER_OF = {number.column: number for number in NUMBERS}
 UNIT_WORDS = {
     "km": "kilometres", "mi": "miles", "mil": "Scandinavian mil", "minor": "pence or cents",
     "net": "without VAT", "kw": "kW", "hp": "hp", "ps": "PS", "l": "litres", "cc": "cc",
@@ -34,6 +36,7 @@ IN_THE_FORM = {
     "say --distance-unit mi": "choose miles under “Distances”",
     "say --currency": "choose another under “Currency”",
     "say --map COLUMN=power_kw": "read its column as power (kW)",
+    "say --map COLUMN=power_hp": "read its column as power (hp)",
 }
 
 
@@ -92,7 +95,7 @@ def preview_file(path: Path, options: ImportOptions) -> Preview:
                 problem=unnamed,
                 assumptions=[for_the_form(each) for each in reading.conventions.assumptions],
                 suggestions=reading.suggestions,
-                fields=[name.replace("_", " ") for name in shown],
+                fields=[LABELS.get(name, name.replace("_", " ")) for name in shown],
                 rows=[preview_row(number, each, shown) for number, each in enumerate(readings, start=1)],
             )
     except HeaderRefused as refusal:
@@ -196,9 +199,11 @@ def cell(row: ListingRow, name: str) -> str:
     value: Any = getattr(row, name) if name != "title" else row.title or row.built_title
     if value is None or value == "":
         return ""
-    if isinstance(value, tuple):
-        value = ", ".join(value)
-    if isinstance(value, Decimal | float):
-        return f"{value:g}" if isinstance(value, float) else f"{value:,.0f}"
-    text = str(value)
+    if name == "price":
+        return money(value, row.currency)
+    text = number_in_words(NUMBER_OF[name], value, row.currency) if name in NUMBER_OF else as_text(value)
     return text if len(text) <= LONGEST_EXAMPLE else f"{text[:LONGEST_EXAMPLE]}…"
+
+
+def as_text(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)

@@ -43,6 +43,7 @@ UNITS: Mapping[str, str] = {  # of those that markets have other units for
     **{f"{bound}_{number.name}": number.unit for number in RANGES for bound in BOUNDS
        if number.unit in (units.KM, units.KW)},
 }  # fmt: skip
+PRICES = tuple(f"{bound}_price" for bound in BOUNDS)
 HELP = {
     "make": "With commas between: Skoda, Land Rover.",
     "model": "With commas between: Octavia, 3 Series.",
@@ -94,6 +95,8 @@ def field_of(name: str) -> forms.Field:
         return forms.CharField(max_length=500, widget=UnfoldAdminTextInputWidget, **given)
     if name in UNITS:
         return MarketField(stored_unit=UNITS[name], is_whole=name in WHOLE, **given)
+    if name in PRICES:
+        given["label"] = units.priced(LABELS[name])
     if name in WHOLE:
         return forms.IntegerField(widget=UnfoldAdminIntegerFieldWidget, **given)
     return forms.FloatField(widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any"}), **given)

@@ -42,7 +42,7 @@ class DateTimeInput(UnfoldAdminTextInputWidget):
     input_type = "datetime-local"
 
 
-def number(label: str, help_text: str = "", **kwargs: Any) -> forms.FloatField:
+def number(label: Any, help_text: str = "", **kwargs: Any) -> forms.FloatField:
     widget = UnfoldAdminDecimalFieldWidget(attrs={"step": "any"})
     return forms.FloatField(label=label, help_text=help_text, required=False, widget=widget, **kwargs)
 
@@ -75,8 +75,8 @@ class LabForm(forms.Form):
     fuel = forms.ChoiceField(
         required=False, widget=UnfoldAdminSelectWidget, choices=[("", "Any"), *Listing.Fuel.choices]
     )
-    min_price = number("Price from", min_value=0)
-    max_price = number("Price to", min_value=0)
+    min_price = number(units.priced("Price from"), min_value=0)
+    max_price = number(units.priced("Price to"), min_value=0)
     min_year = number("Year from", min_value=1900)
     max_year = number("Year to", min_value=1900)
     max_mileage = MarketField(stored_unit=units.KM, label="Mileage to", is_whole=True)

@@ -7,10 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
+from django.core.files.base import ContentFile
 
 from accounts.models import AuditEntry
 from accounts.roles import OPERATOR
-from catalog.models import Listing
+from catalog.imports.feeds import queue_feed
+from catalog.imports.jobs import run_import
+from catalog.imports.uploads import keep_file
+from catalog.models import BadRow, Feed, Listing
 from catalog.quality import queue_report, run_report
 from recommendations.insight.seller_days import count_exposure
 from recommendations.models import Experiment, MerchandisingRule, RankerVersion
@@ -31,13 +35,22 @@ def _demo(settings):
     settings.DEMO_MODE, settings.SERVED_LIST_THREAD = True, False
 
 
+BAD_ROWS = b"""id,make,model,year,price,mileage,fuel
+b1,Volkswagen,Golf,2019,14500,42000,Petrol
+b2,Skoda,Fabia,2061,16900,38000,Diesel
+b3,Ford,Focus,2071,9200,81000,Petrol
+b4,Ford,Fiesta,2017,7200,61000,Motorspirit
+"""
+
+
 def make_market() -> None:
-    """Cars, buyers and a live ranker, and what is wrong: years of 1899, a car twice, a dealer that no list shows."""
+    """Cars, buyers and a live ranker, and what is wrong: a file's years, a car twice, a dealer that no list shows."""
     trained_market(6)
     one = Listing.objects.available().first()
     assert one
-    for year in (1899, 1898):
-        ListingFactory(car_model=one.car_model, seller=one.seller, year=year)
+    feed = Feed.objects.create(name="North Cars", source="north")
+    run = queue_feed(feed, upload=keep_file(file=ContentFile(BAD_ROWS, name="cars.csv")))
+    run_import(run_id=run.pk)
     for _ in range(2):
         ListingFactory(car_model=one.car_model, seller=one.seller, mileage_km=41_237, price=12_345, year=2018)
     buyer = BuyerFactory()
@@ -81,7 +94,10 @@ def check_what_became_of_it() -> None:
     """As the database has it."""
     assert Listing.objects.filter(status="sold").count() == 1
     assert Listing.objects.filter(status="withdrawn").count() == 1
-    assert Listing.objects.filter(year__lt=1900).count() == 1
+    bad = Listing.objects.filter(source="north")
+    assert [bad.get(external_id=key).year for key in ("b2", "b3")] == [2016, 2016]
+    assert bad.get(external_id="b4").fuel == "petrol"
+    assert not BadRow.objects.exists()
     hide, pin, boost = (MerchandisingRule.objects.get(action=action) for action in ("hide", "pin", "boost"))
     assert hide.is_active
     assert hide.ends_at

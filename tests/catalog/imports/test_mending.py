@@ -516,6 +516,38 @@ def test_a_row_is_edited_on_its_page(client, feed):
     assert client.get(url).status_code == 404
 
 
+def test_the_values_of_a_kind_are_edited_side_by_side_and_only_changed_rows_are_read_again(client, feed):
+    bad = [f"{number},Ford,Focus,20{number}0,8000,6000{number},petrol," for number in (6, 7, 8)]
+    run = ran(feed, GOOD, *bad)
+    kind = next(kind for kind in kinds_of(run) if kind.column == "year")
+    url = reverse("admin:catalog_importrun_rows", args=[run.pk])
+    page = client.get(url, {"kind": kind.key}).content.decode()
+    shown = dict(re.findall(r'name="(cell-\d)" value="(\d+)"', page))
+    assert shown == {"cell-2": "2060", "cell-3": "2070", "cell-4": "2080"}
+    given = {"kind": kind.key, "edit": "1", **shown}
+    assert client.post(url, given).status_code == 302
+    assert not ImportMend.objects.exists()  # no value was changed
+    client.post(url, {**given, "cell-2": "2016", "cell-4": "2018", "cell-1": "1999"})
+    mend = ImportMend.objects.get()
+    assert mend.n_rows == 2
+    run_mend(mend_id=mend.pk)
+    years = dict(Listing.objects.values_list("external_id", "year"))
+    assert (years["6"], years["7"], years["8"]) == (2016, None, 2018)
+    assert [bad.row_number for bad in run.bad_rows.all()] == [3]
+
+
+def test_the_list_of_runs_and_the_page_of_one_lead_to_rows_that_wait(client, feed):
+    run, well = ran(feed, GOOD, "2,Ford,Focus,2060,8000,60002,petrol,"), ran(feed, GOOD)
+    url = reverse("admin:catalog_importrun_rows", args=[run.pk])
+    page = client.get(reverse("admin:catalog_importrun_changelist")).content.decode()
+    assert f'<a href="{url}" class="text-link">1</a>' in page
+    assert reverse("admin:catalog_importrun_rows", args=[well.pk]) not in page
+    assert "Mend bad rows" in client.get(reverse("admin:catalog_importrun_change", args=[run.pk])).content.decode()
+    assert "Mend bad rows" not in client.get(reverse("admin:catalog_importrun_change", args=[well.pk])).content.decode()
+    answer = client.get(reverse("admin:catalog_importrun_mend_rows", args=[run.pk]))
+    assert answer.url == url
+
+
 @pytest.mark.parametrize("has_feed", [True, False])
 def test_only_who_may_change_feeds_teaches_one(feed, deliver, has_feed):
     row = "2,Vauxhal,Corsa,2015,8000,60002,petrol,"
