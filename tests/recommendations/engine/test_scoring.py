@@ -329,6 +329,19 @@ def test_a_term_that_misleads_weighs_nothing():
     assert "deal" in terms_that_do_not_help(terms, chosen, np.arange(600) // 6)
 
 
+def test_a_term_that_helps_no_more_than_chance_explains_weighs_nothing():
+    """Noise helps a little in half of all samples; what is worth something does in nearly all."""
+    noise, kept = 0, 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        terms = {name: rng.normal(size=(300, 6)) for name in ("utility", "demand", "deal")}
+        chosen = (terms["utility"] + 0.5 * terms["demand"] + rng.gumbel(size=(300, 6))).argmax(axis=1)
+        useless = terms_that_do_not_help(terms, chosen, np.arange(300) // 3)
+        noise, kept = noise + ("deal" not in useless), kept + ("demand" not in useless)
+    assert noise <= 3
+    assert kept == 12
+
+
 def test_few_choices_or_one_buyer_say_nothing_against_a_term():
     rng = np.random.default_rng(10)
     terms = {"utility": rng.normal(size=(400, 5))}
