@@ -26,6 +26,7 @@ from recommendations.models import EventKind
 
 QUESTIONNAIRE_WEIGHT = 4.0  # in views; it does not decay, later events outweigh it
 UNMET_BESIDE_AN_ANSWER = 30  # cars that do not fit an answer
+SEARCHES_COUNT = 3.0  # in views, at most: all that the searches of one buyer say of one field
 SHOWN_AT_MOST = 30  # of a served list, as far down as a buyer plausibly looks
 VIEW = "view"  # the kind of event that weighs by how long it took
 SECONDS_A_DAY = 86_400.0
@@ -187,14 +188,36 @@ def choices_in_searches(
     asked_at = zip(events.ids.tolist(), events.occurred_at.tolist(), strict=True)
     found = each_that_works(list(enumerate(asked_at)), conditions, batch="searches")
     at = np.array([each for each, _ in found], np.intp)
+    fields = np.array([condition.field for _, condition in found], np.str_)
     return choices_among(
         [condition for _, condition in found],
         snapshot.ranker.n_dims,
-        weights=weights[at],
+        weights=limited(events.buyer_ids[at], fields, weights[at]),
         moments=events.occurred_at[at],
         seeds=events.ids[at],
         buyer_ids=events.buyer_ids[at],
     )
+
+
+def limited(
+    buyer_ids: NDArray[np.int64], fields: NDArray[np.str_], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weights scaled down where all that one buyer's searches say of a field would count more than ``SEARCHES_COUNT``.
+
+    A buyer who goes on searching within one budget says the same with every search.
+
+    Args:
+        buyer_ids, fields: Of each condition, shape (n,).
+        weights: Of its search, >= 0, shape (n,).
+    """
+    if not len(weights):
+        return weights
+    _, buyers = np.unique(buyer_ids, return_inverse=True)
+    names, of_field = np.unique(fields, return_inverse=True)
+    groups = buyers * len(names) + of_field
+    totals = np.bincount(groups, weights)[groups]
+    counted: NDArray[np.float64] = weights * SEARCHES_COUNT / np.maximum(totals, SEARCHES_COUNT)
+    return counted
 
 
 def choices_among(

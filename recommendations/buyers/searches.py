@@ -40,10 +40,12 @@ class Condition:
     """One field of a search as a choice.
 
     Attributes:
+        field: Of the encoder.
         met: Mean part of the cars that meet it, float32, shape (n_dims,).
         unmet: Parts of cars that do not, float32, shape (n, n_dims).
     """
 
+    field: str
     met: NDArray[np.float32]
     unmet: NDArray[np.float32]
 
@@ -91,7 +93,7 @@ def conditions_of_searches(
     parts = {field: Parts.of(field, [rows for _, name, *rows in drawn if name == field], snapshot)
              for field in {field for _, field, *_ in drawn}}  # fmt: skip
     return [
-        (at, Condition(parts[field].of_rows(met).mean(axis=0), parts[field].of_rows(unmet)))
+        (at, Condition(field, parts[field].of_rows(met).mean(axis=0), parts[field].of_rows(unmet)))
         for at, field, met, unmet in drawn
     ]
 

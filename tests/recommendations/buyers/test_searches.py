@@ -7,6 +7,7 @@ import pytest
 
 from catalog.filters import ListingFilters
 from recommendations.buyers import searches
+from recommendations.buyers.histories import limited
 from recommendations.buyers.searches import (
     FILTERS_OF_FIELD,
     Search,
@@ -86,3 +87,10 @@ def test_many_searches_say_what_each_says_by_itself(listing_index):
     for (_, got), (_, expected) in zip(together, alone, strict=True):
         np.testing.assert_array_equal(got.met, expected.met)
         np.testing.assert_array_equal(got.unmet, expected.unmet)
+
+
+def test_what_the_searches_of_one_buyer_say_of_one_field_counts_as_three_at_most():
+    buyers, fields = np.array([1, 1, 1, 1, 1, 2]), np.array(["price", "price", "price", "price", "make", "price"])
+    weights = np.array([1.0, 1.0, 2.0, 2.0, 1.0, 1.0])
+    np.testing.assert_allclose(limited(buyers, fields, weights), [0.5, 0.5, 1.0, 1.0, 1.0, 1.0])
+    assert len(limited(buyers[:0], fields[:0], weights[:0])) == 0
