@@ -4,6 +4,10 @@ A preference learns from answers and searches as from events, but a few words ca
 buyers together. So a stated wish also holds as a share of each list: of the first places, so many satisfy it while the
 stock allows. What the buyer does to the contrary wears it down, until the preference decides alone, and if all of it
 is for one other value of the same field, that value has a share in its place.
+
+A search is less than that: buyers look around, with other filters each time. It decides while little else is known of
+the buyer, and the more cars they have opened the less it does, because the preference has learned from the search and
+from the cars alike. A condition that one search after the other has is meant: it holds.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from catalog.attributes import RANGES
 from catalog.filters import ListingFilters
 from recommendations.buyers.questionnaire import wishes_in
 from recommendations.buyers.searches import FILTERS_OF_FIELD
+from recommendations.buyers.sessions import SESSION_SECONDS
 from recommendations.listings.columns import CATEGORIES
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.models import SavedSearch
@@ -33,6 +38,8 @@ EVENTS_READ = 60  # the newest of a buyer
 CARS_COUNTED = 12  # of the newest events: what a buyer did long ago contradicts nothing that holds today
 BEARS = 1.0  # evidence to the contrary, in cars opened, that takes nothing from a wish yet
 WORN_AT = 6.0  # so much leaves nothing of it
+SEARCH_ENDS_AT = 3.0  # cars opened: of a buyer who is known by so many, a search decides nothing by itself
+MEANT_IN = 3  # searches in a row, on as many occasions, that have a condition: then it is meant
 REVEALED = 0.75  # share of the places of what a buyer opened in place of what they asked for
 ALIKE_AT_LEAST = 0.7  # of the cars opened, for one value to stand in place of another
 NUMBER_OF_FIELD = {"age": "year", "price": "price", **{number.name: number.column for number in RANGES}}
@@ -63,11 +70,20 @@ class Event(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """Some conditions that were stated together; ``since`` is None where that is not known."""
+    """Some conditions that were stated together.
+
+    Attributes:
+        query: The conditions.
+        share: Of the places, while nothing contradicts them.
+        since: When; None where that is not known.
+        is_passing: Whether every car that was ever opened takes some of it, and not only one opened since that
+            contradicts it.
+    """
 
     query: Mapping[str, Any]
     share: float
     since: datetime | None
+    is_passing: bool = False
 
 
 class Asked(NamedTuple):
@@ -94,9 +110,10 @@ def wishes_of(buyer: Buyer, snapshot: ListingSnapshot, asked: Asked) -> tuple[Wi
     strongest: dict[str, Wish] = {}
     for statement in statements_of(buyer, asked):
         later = [event for event in asked.events if statement.since is None or event.occurred_at > statement.since]
+        lasting = share_lasting(asked.events, snapshot) if statement.is_passing else 1.0
         for field, filters in fields_of(statement.query):
             left = what_is_left(field, filters, later, snapshot)
-            wishes = [Wish(field, filters, statement.share * left)]
+            wishes = [Wish(field, filters, statement.share * left * lasting)]
             if left < 1 and (instead := opened_instead(field, filters, later, snapshot)):
                 wishes.append(Wish(field, instead, REVEALED * (1 - left)))
             for wish in wishes:
@@ -115,7 +132,25 @@ def statements_of(buyer: Buyer, asked: Asked) -> Iterator[Statement]:
         yield Statement(asked.saved, SAVED, asked.saved_at)
     searched = next((event for event in asked.events if event.query), None)
     if searched and searched.query and asked.now - searched.occurred_at < SEARCHES_COUNT_FOR:
-        yield Statement(searched.query, SEARCHED, searched.occurred_at)
+        yield Statement(meant_in(asked.events), SEARCHED, searched.occurred_at)
+        yield Statement(searched.query, SEARCHED, searched.occurred_at, is_passing=True)
+
+
+def meant_in(events: Sequence[Event]) -> dict[str, Any]:
+    """The conditions that each of the last ``MEANT_IN`` searches had with the same values, one search an occasion.
+
+    None where there were fewer occasions; ``events`` are the newest first.
+    """
+    silence = timedelta(seconds=SESSION_SECONDS)
+    occasions: list[Event] = []
+    for event in events:
+        if event.query and (not occasions or occasions[-1].occurred_at - event.occurred_at > silence):
+            occasions.append(event)
+    if len(occasions) < MEANT_IN:
+        return {}
+    newest, *earlier = ([*fields_of(event.query or {})] for event in occasions[:MEANT_IN])
+    parts = [filters.as_query() for field, filters in newest if all((field, filters) in one for one in earlier)]
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def read_asked(buyer: Buyer, before: datetime | None = None) -> Asked:
@@ -156,6 +191,12 @@ def what_is_left(field: str, filters: ListingFilters, events: Sequence[Event], s
     searches = {str(event.query): event.query for event in events if event.query}.values()
     against += sum(contradicts(asked, field, filters) for asked in searches)
     return float(np.clip((WORN_AT - against) / (WORN_AT - BEARS), 0.0, 1.0))
+
+
+def share_lasting(events: Sequence[Event], snapshot: ListingSnapshot) -> float:
+    """How much a search decides beside the preference: 1 where it learned from no car yet, down to 0."""
+    _, weights = newest_cars(events, snapshot)
+    return float(max(0.0, 1.0 - np.maximum(weights, 0.0).sum() / SEARCH_ENDS_AT))
 
 
 def opened_instead(
