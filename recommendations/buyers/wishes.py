@@ -6,8 +6,9 @@ stock allows. What the buyer does to the contrary wears it down, until the prefe
 is for one other value of the same field, that value has a share in its place.
 
 A search is less than that: buyers look around, with other filters each time. It decides while little else is known of
-the buyer, and the more cars they have opened the less it does, because the preference has learned from the search and
-from the cars alike. A condition that one search after the other has is meant: it holds.
+the buyer, and the more cars they had opened before it the less it does, because the preference has learned from the
+search and from the cars alike. What they open afterwards takes from it only where it contradicts it. A condition that
+one search after the other has is meant: it holds.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ EVENTS_READ = 60  # the newest of a buyer
 CARS_COUNTED = 12  # of the newest events: what a buyer did long ago contradicts nothing that holds today
 BEARS = 1.0  # evidence to the contrary, in cars opened, that takes nothing from a wish yet
 WORN_AT = 6.0  # so much leaves nothing of it
-SEARCH_ENDS_AT = 3.0  # cars opened: of a buyer who is known by so many, a search decides nothing by itself
+SEARCH_ENDS_AT = 3.0  # cars opened before: of a buyer who was known by so many, a search decides nothing by itself
 MEANT_IN = 3  # searches in a row, on as many occasions, that have a condition: then it is meant
 REVEALED = 0.75  # share of the places of what a buyer opened in place of what they asked for
 ALIKE_AT_LEAST = 0.7  # of the cars opened, for one value to stand in place of another
@@ -76,8 +77,8 @@ class Statement(NamedTuple):
         query: The conditions.
         share: Of the places, while nothing contradicts them.
         since: When; None where that is not known.
-        is_passing: Whether every car that was ever opened takes some of it, and not only one opened since that
-            contradicts it.
+        is_passing: Whether cars that were opened before take some of it too, and not only those opened since that
+            contradict it.
     """
 
     query: Mapping[str, Any]
@@ -110,7 +111,8 @@ def wishes_of(buyer: Buyer, snapshot: ListingSnapshot, asked: Asked) -> tuple[Wi
     strongest: dict[str, Wish] = {}
     for statement in statements_of(buyer, asked):
         later = [event for event in asked.events if statement.since is None or event.occurred_at > statement.since]
-        lasting = share_lasting(asked.events, snapshot) if statement.is_passing else 1.0
+        earlier = asked.events[len(later) :]
+        lasting = share_lasting(earlier, snapshot) if statement.is_passing else 1.0
         for field, filters in fields_of(statement.query):
             left = what_is_left(field, filters, later, snapshot)
             wishes = [Wish(field, filters, statement.share * left * lasting)]
@@ -194,7 +196,7 @@ def what_is_left(field: str, filters: ListingFilters, events: Sequence[Event], s
 
 
 def share_lasting(events: Sequence[Event], snapshot: ListingSnapshot) -> float:
-    """How much a search decides beside the preference: 1 where it learned from no car yet, down to 0."""
+    """How much a search decides beside the preference: 1 where it had learned from no car before, down to 0."""
     _, weights = newest_cars(events, snapshot)
     return float(max(0.0, 1.0 - np.maximum(weights, 0.0).sum() / SEARCH_ENDS_AT))
 

@@ -54,3 +54,6 @@ def test_the_more_cars_a_buyer_has_opened_the_less_a_search_decides_and_what_is_
         assert share(once, 1) == pytest.approx(SEARCHED * 2 / 3)
         assert share(once, 3) == 0
         assert share(again, 3) == SEARCHED
+        found = [Event(key, 1.0, NOW - timedelta(minutes=key), None) for key in cars]
+        wishes = wishes_of(Buyer(), index, Asked((*found, *once), None, None, NOW))
+        assert max(wish.share for wish in wishes) == SEARCHED  # opened since, and as they were asked for
