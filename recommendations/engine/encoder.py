@@ -169,8 +169,13 @@ class Encoder:
         if field not in self.names:
             raise ValueError(f"{field!r} is none of this encoder's fields: {', '.join(self.names)}")
         at = self.names.index(field)
-        own = self.states[self._first_states[at] : self._first_states[at + 1]]
-        return self._mix(table, own, (self.fields[at],)).astype(np.float32)
+        own, read = self.states[self._first_states[at] : self._first_states[at + 1]], self.fields[at]
+        if isinstance(read, TextField) or len(table) > ROWS_AT_ONCE:
+            return self._mix(table, own, (read,)).astype(np.float32)
+        # the few rows of a search's condition: a sparse matrix would take longer to build than to multiply
+        states, shares = read.mixture(table, self.reference_year)
+        parts: NDArray[np.float32] = (shares[:, :, None] * own[states]).sum(axis=1).astype(np.float32)
+        return parts
 
     def contributions(
         self, weights: ArrayLike, table: ListingTable, encoded: NDArray[np.float32] | None = None
