@@ -160,7 +160,7 @@ def run_study(config: StudyConfig, report: Report = lambda fraction, step: None)
         def of_market(fraction: float, step: str, number: int = number, seed: int = seed) -> None:
             report((number + fraction) / len(config.seeds), f"market {seed}: {step}")
 
-        world = _World(config, seed, of_market)
+        world = World(config, seed, of_market)
         buyers += world.buyers
         position_biases.append(world.training.ranker.position_bias)
         for name, one in world.run().items():
@@ -170,7 +170,7 @@ def run_study(config: StudyConfig, report: Report = lambda fraction, step: None)
     )
 
 
-class _World:
+class World:
     """One market, its log, and what was learned from it."""
 
     def __init__(self, config: StudyConfig, seed: int, report: Report) -> None:
