@@ -43,7 +43,7 @@ def test_the_more_cars_a_buyer_has_opened_the_less_a_search_decides_and_what_is_
     with borrow_index() as index:
         is_bmw = index.columns.codes("make") == index.columns.levels("make").index("bmw")
         cars = index.stock.listing_ids[is_bmw][:3].tolist()
-        opened = [Event(key, 1.0, NOW - 9 * EVENING - timedelta(minutes=key), None) for key in cars]
+        opened = [Event(key, 1.0, NOW - 9 * EVENING, None) for key in cars]
 
         def share(searched, n_opened):
             wishes = wishes_of(Buyer(), index, Asked((*searched, *opened[:n_opened]), None, None, NOW))
@@ -54,6 +54,6 @@ def test_the_more_cars_a_buyer_has_opened_the_less_a_search_decides_and_what_is_
         assert share(once, 1) == pytest.approx(SEARCHED * 2 / 3)
         assert share(once, 3) == 0
         assert share(again, 3) == SEARCHED
-        found = [Event(key, 1.0, NOW - timedelta(minutes=key), None) for key in cars]
+        found = [Event(key, 1.0, NOW, None) for key in cars]
         wishes = wishes_of(Buyer(), index, Asked((*found, *once), None, None, NOW))
         assert max(wish.share for wish in wishes) == SEARCHED  # opened since, and as they were asked for
