@@ -59,6 +59,28 @@ def is_without_list(event: Interaction, reason: str) -> bool:
     return (event.attribution, event.served_list_id, event.position) == (reason, None, None)
 
 
+def test_an_event_that_names_no_list_is_from_the_one_the_car_was_opened_from_last(buyer, cars):
+    """The newest of the day before; else of the two minutes after it; never that of another buyer or car."""
+    now = timezone.now()
+    older, newer = (ServedListFactory(buyer=buyer, listing_ids=[cars[0].pk, car.pk]) for car in cars[1:3])
+    others = BuyerFactory(external=True)
+    opened(others, cars[0], ServedListFactory(buyer=others, listing_ids=[cars[0].pk, cars[3].pk]).pk, occurred_at=now)
+    opened(buyer, cars[1], older.pk, occurred_at=now)
+
+    def ago(minutes: float, served: ServedList | None = None) -> Interaction:
+        return opened(buyer, cars[0], served and served.pk, occurred_at=now - timedelta(minutes=minutes))
+
+    ago(3_000, older)
+    ago(120, older)
+    ago(60, newer)
+    just_after, before_newer, long_before = ago(59), ago(61.5), ago(1_500)
+    assert beside(just_after) == [cars[2].pk]
+    assert beside(before_newer) == [cars[1].pk]  # an hour after it was opened from there, and just before the next time
+    assert beside(long_before) == []
+    assert beside(ago(121.5)) == [cars[1].pk]  # the page was read before it was posted with its list
+    assert beside(just_after, before_newer, long_before) == [cars[2].pk, cars[1].pk]
+
+
 # --- The list is there -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("position", [2, None, 1, 3])
 def test_an_event_from_a_list_of_the_buyer_stands_where_the_list_has_it(buyer, cars, position):
