@@ -25,6 +25,7 @@ from benchmarks.chaos.traffic import Answered, Traffic
 from benchmarks.site import MARKET, Site, folder_for
 
 SECONDS_BEFORE, SECONDS_AFTER = 3.0, 5.0
+MIDDLE_AT_LATEST = 90.0  # seconds after which something is broken, be half of the events acknowledged or not
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", default="", help="where the site's data is kept; a new folder when left out")
     parser.add_argument("--port", type=int, default=8190)
-    parser.add_argument("--events", type=int, default=600, help="sent during each fault")
+    parser.add_argument("--events", type=int, default=600, help="sent in each turn, half of them before the fault")
     parser.add_argument("--faults", default="", help="only those whose name contains this; or one of several, A|B")
     parser.add_argument("--json", default="", help="write the table to this file too")
     return parser.parse_args()
@@ -78,6 +79,10 @@ def under_traffic(site: Site, fault: Fault, traffic: Traffic) -> dict[str, Any]:
     """Break something in the middle of the traffic; what was seen, and what is stored afterwards."""
     traffic.start()
     time.sleep(SECONDS_BEFORE)
+    waits_until = time.monotonic() + MIDDLE_AT_LATEST
+    while not traffic.is_half_through and time.monotonic() < waits_until:
+        time.sleep(0.1)
+    before = len(traffic.acknowledged)
     began_at = time.monotonic()
     fault.make(site)
     over_at = time.monotonic()
@@ -92,6 +97,7 @@ def under_traffic(site: Site, fault: Fault, traffic: Traffic) -> dict[str, Any]:
     return {
         "holds": not (any(stored.values()) or odd or traffic.sold_shown),
         "acknowledged": len(traffic.acknowledged),
+        "before the fault": before,
         **stored,
         "sold": len(traffic.sold),
         "sold shown": traffic.sold_shown,

@@ -44,8 +44,8 @@ POLL_SECONDS = 0.05
 def cars(n: int, source: str) -> list[tuple[Any, ...]]:
     """The rows of the file, by chance but the same for the same arguments.
 
-    The cars are sold ones: a preference is learned beside cars on offer, and twenty thousand more of them would make
-    one from scratch another one than that of the minute before.
+    The cars are sold ones, so that the lists of the turn, and what the dealer sells of them, are those of the market.
+    Their ids take those of listings past a power of two.
     """
     rng = random.Random(f"{n} {source}")
     return [

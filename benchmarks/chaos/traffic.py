@@ -76,7 +76,7 @@ class Traffic:
         self._port, self._key, self._listing_ids, self._seed = port, key, listing_ids, seed
         self._is_over = threading.Event()
         self._lock = threading.Lock()
-        self._left = n_events
+        self._left, self._n_events = n_events, n_events
         self._threads = [
             threading.Thread(target=work, args=(number,), daemon=True)
             for work, n in ((self._send_single, 3), (self._send_bulks, 2), (self._read_lists, 3), (self._sell, 1))
@@ -92,6 +92,10 @@ class Traffic:
         self._is_over.set()
         for thread in self._threads:
             thread.join(120)
+
+    @property
+    def is_half_through(self) -> bool:
+        return 2 * len(self.acknowledged) >= self._n_events
 
     @property
     def events_are_through(self) -> bool:
