@@ -25,7 +25,9 @@ logger = logging.getLogger(__name__)
 
 QUEUE_FAILURES = Counter("forecourt_queue_failures_total", "Tasks the broker did not take, by task.", ["task"])
 
-WAITING_SECONDS = 10  # a message or the end of its note may be lost: then another one is sent after so long
+# A message or the end of its note may be lost: then another one is sent after so long. It is longer than a queue waits
+# behind slow workers, or that would grow by one message for each buyer in that time; what beat repairs comes before.
+WAITING_SECONDS = 120
 
 PATIENCE_SECONDS = 0.5  # of a producer, for connecting and for an answer
 
