@@ -12,7 +12,7 @@ from recommendations.buyers.refresh import refresh_preferences
 from recommendations.events.served_lists import writer
 from recommendations.exceptions import RankerRefused
 from recommendations.insight.what_if import HypotheticalEvent, Move, WhatIf, answer, market_statistics_of, moves
-from recommendations.listings.market_statistics import current_market_statistics
+from recommendations.listings.market_statistics import current_market_statistics, forget_market_statistics
 from recommendations.models import EventKind, Interaction, Placement, Preference, RankerVersion
 from recommendations.serving.lists import ListRequest, RecommendedList, recommend
 from recommendations.serving.placements import Rules
@@ -206,6 +206,8 @@ def test_other_weights_of_events_are_tried_without_storing_them(market):
 def test_the_market_is_read_again_only_for_other_weights(market, fan):
     kinds = EventKind.objects.in_bulk()
     kinds["view"].half_life_days = 5.0
+    Interaction.objects.update(occurred_at=timezone.now() - timedelta(hours=1))  # before the ten minutes of now began
+    forget_market_statistics()
     current = current_market_statistics()
     assert market_statistics_of(WhatIf(buyer=fan, kinds=kinds)) is current
     kinds["view"].weight = 3.0
