@@ -215,7 +215,18 @@ def read_colour(text: str) -> str:
     return colour_of(clean_text(text))
 
 
+_BRITISH_MINOR_UNITS = frozenset(["pence", "penny", "pennies", "p", "gbx"])
+_MINOR_UNITS = _BRITISH_MINOR_UNITS | {"cent", "cents", "ct", "minor", "grosze", "ore", "centimes", "centimos"}
+
+
+def is_minor_unit(text: str) -> bool:
+    """Whether a column of units says that a price is in hundredths: ``pence``, ``GBX``."""
+    return bare(text) in _MINOR_UNITS
+
+
 def read_currency(text: str) -> str:
+    if is_minor_unit(text):
+        return "GBP" if bare(text) in _BRITISH_MINOR_UNITS else ""
     if code := currency_in(text):
         return code
     raise Unreadable("not a known currency")

@@ -54,6 +54,7 @@ def find_conventions(
     *,
     market_currency: str,
     market_distance: str = "",
+    market_power: str = "",
     currency: str = "",
     distance_unit: str = "",
     named: NamedMapping | None = None,
@@ -78,10 +79,22 @@ def find_conventions(
         distance, assumption = _distance_unit(columns, money, market_distance if money == market_currency else "")
         assumptions += [assumption] if assumption else []
     consumption = named.consumption_unit or ("mpg_us" if money == "USD" else "mpg" if distance == "mi" else "l_100km")
-    power = named.power_unit or ("hp" if distance == "mi" or money == "INR" else "ps")
-    if any(column.field == "power" and not column.unit for column in columns) and not named.power_unit:
-        assumptions.append("a power without a unit is read as horsepower; say --map COLUMN=power_kw if it is kilowatts")
+    power = named.power_unit or (market_power if money == market_currency else "")
+    has_bare_power = any(column.field == "power" and not column.unit for column in columns)
+    if has_bare_power and not named.power_unit:
+        assumptions.append(_assumed_power(power))
+    power = power or ("hp" if distance == "mi" or money == "INR" else "ps")
     return Conventions(money, distance, consumption, power, vat, tuple(assumptions))
+
+
+def _assumed_power(unit: str) -> str:
+    """What is said of a power without a unit, by the unit that the marketplace names, or ''."""
+    if unit != "kw":
+        return "a power without a unit is read as horsepower; say --map COLUMN=power_kw if it is kilowatts"
+    return (
+        "a power without a unit is read as kilowatts (the unit of this marketplace); "
+        "say --map COLUMN=power_hp if it is horsepower"
+    )
 
 
 def _currency_of_language(columns: Sequence[Column], market_currency: str) -> str:

@@ -37,7 +37,13 @@ _WORDS_OF_MODELS = PLAIN_WORDS["words_of_models"]
 _TRIM_WORDS = PLAIN_WORDS["trim_words"]
 _SERIES_WORDS = 3  # "Classe A", "C 220 d": so many words can name a series
 _ENGINE_SIZE = re.compile(r"\b\d[.,]\d\b")
-_YEAR_FIRST = re.compile(r"^\(?((?:19|20)\d\d)\)?(?:my)?[\s,/-]+(?=\S)", re.IGNORECASE)
+_YEAR_FIRST = re.compile(
+    r"^\(?((?:19|20)\d\d)\)?(?:my)?[\s,/-]+(?=\S)(?:\(\d\d\)\s+)?", re.IGNORECASE
+)  # "2019 (69) Audi A4"
+# "Ford Focus Titanium 2016", "VW Golf Highline, Bj. 2016, 1. Hand"
+_YEAR_LAST = re.compile(
+    r"(?:^|\s)\(?((?:19|20)\d\d)\)?$|\b(?:Bj|Baujahr|EZ)\b[.:]?\s*(?:\d\d?[/.])?((?:19|20)\d\d)\b", re.IGNORECASE
+)
 _PLATE_FIRST = re.compile(r"^\W*\d\d[\s-](?:plate|reg)\b\W*", re.IGNORECASE)  # "68 plate Ford Kuga"
 
 
@@ -277,6 +283,8 @@ def _from_title(title: str, make_slug: str = "") -> CarName | None:
         make, rest = known or _make_of_leading_model(words), words
     if make is None:
         return None
+    if year is None and (number := _YEAR_LAST.match(" ".join(rest[:1]))) and _leading_model(rest[1:], make)[1]:
+        year, rest = int(number[1]), rest[1:]  # "BMW 2002 320d" is of that year, "BMW 2002 tii" is not
     while rest and _is_empty(rest[0]) and not _leading_model(rest, make)[1]:
         rest = rest[1:]
     n_words, model_slug = _leading_model(rest, make)
@@ -287,6 +295,8 @@ def _from_title(title: str, make_slug: str = "") -> CarName | None:
     else:
         model, variant = _in_title_case(" ".join(rest[:1]))[:120], rest[1:]
     model_slug = slug_of(model)
+    if year is None and (last := _YEAR_LAST.search(" ".join(variant))):
+        year, variant = int(last[1] or last[2]), variant[:-1] if last[1] else variant
     return CarName(make.name, make.slug, model if model_slug else "", model_slug, " ".join(variant), year)
 
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from catalog import units
 from catalog.exceptions import SourceUnnamed
+from catalog.imports.columns_by_values import with_status_columns
 from catalog.imports.conventions import Conventions, find_conventions
 from catalog.imports.headings import Column, HeaderReader
 from catalog.imports.names import slug_of
@@ -104,6 +105,9 @@ class Reading:
         }
 
 
+POWER_UNITS = {units.HP: "hp", units.KW: "kw"}  # as settings and as columns name them
+
+
 @contextmanager
 def open_reading(path: Path, options: ImportOptions) -> Iterator[Reading]:
     """Open a file and settle how it is read. Raises ImportRefused, before anything was read, when it cannot be."""
@@ -113,13 +117,14 @@ def open_reading(path: Path, options: ImportOptions) -> Iterator[Reading]:
 
 
 def settle(path: Path, options: ImportOptions, headings: HeaderReader, rows: Table) -> Reading:
-    columns = headings.columns(rows.headings)
+    columns = with_status_columns(headings.columns(rows.headings), rows.sample, tuple(options.columns))
     conventions = find_conventions(
         columns,
         rows.sample,
         market_currency=settings.MARKET_CURRENCY,
         market_distance="mi" if units.distance_unit() == units.MILES else "km",
         currency=options.currency,
+        market_power=POWER_UNITS.get(settings.MARKET_POWER, ""),
         distance_unit=options.distance_unit,
         named=headings.conventions,
         vat=options.vat,

@@ -20,6 +20,7 @@ from catalog.imports.cells import (
     TITLE_LENGTH,
     condition_under_status,
     fuel_beside_engine,
+    is_minor_unit,
     power_beside_engine,
     read_damage_in_words,
     read_word,
@@ -47,6 +48,10 @@ def _by_field(columns: Sequence[Column]) -> dict[str, list[Column]]:
     # A price without tax is asked last: where one with tax stands beside it, nothing has to be added.
     for column in sorted(columns, key=lambda column: (column.unit == "net", column.rank, column.index)):
         by_field.setdefault(column.field, []).append(column)
+    prices = by_field.get("price", [])
+    if any(column.unit == "minor" for column in prices) and any(column.unit != "minor" for column in prices):
+        by_field["price"] = [column for column in prices if column.unit != "minor"]
+        by_field["price_minor"] = [column for column in prices if column.unit == "minor"]
     return by_field
 
 
@@ -118,9 +123,9 @@ class RowReader:
         values: dict[str, Any] = {}
         failures: list[Failure] = []
         n_cells = len(cells)
-        for columns in self._by_field.values():
+        for field, columns in self._by_field.items():
             for column in columns:
-                if column.index >= n_cells:
+                if column.index >= n_cells or field == "price_minor":
                     continue
                 text = cells[column.index]
                 value, reason = self._readers[column.index](text)
@@ -130,6 +135,7 @@ class RowReader:
                     self._keep(column, text, value, values, problems)
         self._read_with_units(cells, values, failures)
         self._read_pairs(cells, values)
+        self._read_minor(cells, values)
         if failures:
             self._misplaced.mend(failures, cells, values, problems, recovered)
         if "engine" in self._by_field:
@@ -166,6 +172,25 @@ class RowReader:
                 if has_content(value):
                     values[field] = value
                     break
+
+    def _read_minor(self, cells: Sequence[str], values: dict[str, Any]) -> None:
+        """The pence of a price, in a column of their own or all of it in pence, as the column or the row says."""
+        money: Money | None = values.get("price")
+        units = (cells[column.index] for column in self._by_field.get("currency", ()) if column.index < len(cells))
+        if money is not None and any(map(is_minor_unit, units)):
+            money = values["price"] = replace(money, amount=round(money.amount / 100, 2))
+        for column in self._by_field.get("price_minor", ()):
+            if column.index >= len(cells):
+                continue
+            minor: Money | None = self._readers[column.index](cells[column.index])[0]
+            if minor is None:
+                continue
+            if money is None:
+                money = values["price"] = minor
+            elif minor.amount < 1 and money.amount == money.amount.to_integral_value():
+                money = values["price"] = replace(money, amount=money.amount + minor.amount)
+            elif abs(minor.amount - money.amount) < 1:
+                money = values["price"] = replace(money, amount=minor.amount)
 
     def _read_pairs(self, cells: Sequence[str], values: dict[str, Any]) -> None:
         for name_index, value_index in self._pairs:
@@ -281,6 +306,9 @@ class RowReader:
             status for column in self._by_field.get("price", ())
             if column.index < len(cells) and (status := status_in_price(cells[column.index]))
         }  # fmt: skip
+        said |= {
+            status_in_price(cells[column.index]) for column in self._with_condition if column.index < len(cells)
+        }  # "verkauft" among conditions
         for status in ("sold", "withdrawn", "expired", "reserved"):
             if status in said:
                 return status

@@ -1,0 +1,45 @@
+"""Columns whose cells say that they hold a status, where the heading alone means something else too.
+
+``Estado`` and ``Stav`` head the condition of a car or what became of it, and ``state`` a region: where every cell of
+the sample is a status that we know, it is the status, and an unknown one further down is not live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from catalog.imports.headings import Column, says_condition, split_words
+from catalog.imports.vocabulary import STATUS, VOCABULARIES, bare, is_missing
+
+SHORTEST_STATUS = 4  # letters: "on", "no" and "1" say anything
+
+
+def with_status_columns(
+    columns: Sequence[Column], sample: Sequence[Sequence[str]], pairs: Sequence[str] = ()
+) -> tuple[Column, ...]:
+    """The same columns, those of them as the status whose cells say so; what an operator mapped (``pairs``) stays."""
+    chosen = {heading.strip() for heading in pairs}
+    return tuple(
+        replace(column, field="status", unit="")
+        if column.heading.strip() not in chosen and _may_hold_status(column) and _holds_only(column, sample)
+        else column
+        for column in columns
+    )
+
+
+def _may_hold_status(column: Column) -> bool:
+    if column.field == "tags":
+        return says_condition(column.heading)
+    return column.field == "place" and split_words(column.heading).split()[-1:] == ["state"]
+
+
+def _holds_only(column: Column, sample: Sequence[Sequence[str]]) -> bool:
+    cells = [cells[column.index] for cells in sample if column.index < len(cells)]
+    said = {bare(cell) for cell in cells if not is_missing(cell)}
+    return bool(said) and all(is_status(text) for text in said)
+
+
+def is_status(text: str) -> bool:
+    """Whether a whole cell is a word of the trade for a status, and for no condition."""
+    return len(text) >= SHORTEST_STATUS and bool(STATUS.exact(text)) and not VOCABULARIES["condition"].exact(text)

@@ -1,0 +1,143 @@
+"""Small files as the trade sends them, in several languages: what their rows must give, field by field."""
+
+from decimal import Decimal
+
+import pytest
+
+from catalog.imports.reading import ImportOptions, open_reading
+
+FORD = "id,make,model,price"
+KINDS = {  # name of the file and its text -> fields of its rows
+    "a status under a heading of conditions": (
+        "a.csv", "referencia;marca;modelo;precio;estado\n1;SEAT;León;17.900;Disponible\n"
+        "2;Dacia;Duster;11.500;Reservado\n3;Toyota;C-HR;22.500;Vendido\n",
+        [{"status": "live", "tags": ()}, {"status": "reserved"}, {"status": "sold"}],
+    ),
+    "a Czech status": (
+        "a.csv", "Číslo;Značka;Model;Cena;Stav\nC1;Škoda;Fabia;169 000 Kč;K dispozici\n"
+        "C2;Škoda;Octavia;299 000 Kč;Prodáno\n",
+        [{"external_id": "C1", "status": "live"}, {"external_id": "C2", "status": "sold"}],
+    ),
+    "a Polish status": (
+        "a.csv", "id,stan,marka,model,cena,rok\n1,Sprzedany,Fiat,Tipo,39900,2018\n"
+        "2,Zarezerwowany,Kia,Ceed,49900,2019\n",
+        [{"status": "sold"}, {"status": "reserved"}],
+    ),
+    "a Dutch status": (
+        "a.csv", "id;merk;model;prijs;staat\n1;Volvo;V40;8.950;Verkocht\n2;Ford;Fiesta;8.950;Onder optie\n",
+        [{"status": "sold"}, {"status": "reserved"}],
+    ),
+    "a condition stays one": (
+        "a.csv", "id;marca;modelo;precio;estado\n1;SEAT;León;17.900;Nuevo\n2;Dacia;Duster;11.500;Usado\n",
+        [{"status": "", "condition": "new"}, {"status": "", "condition": "used"}],
+    ),
+    "a sold car among conditions": (
+        "a.csv", "Id;Marke;Modell;Preis;Zustand\n1;VW;Polo;8.900;Gebraucht\n2;VW;Polo;9.900;verkauft\n",
+        [{"status": "", "condition": "used"}, {"status": "sold"}],
+    ),
+    "a state that is no region": (
+        "a.csv", f"{FORD},state\n1,Ford,Focus,8995,FOR_SALE\n2,Ford,Focus,8995,SOLD\n",
+        [{"status": "live", "place": ""}, {"status": "sold", "place": ""}],
+    ),
+    "a state that is a region": (
+        "a.csv", f"{FORD},state\n1,Ford,Focus,8995,Texas\n2,Ford,Focus,8995,Utah\n",
+        [{"status": "", "place": "Texas"}, {"status": "", "place": "Utah"}],
+    ),
+    "more statuses": (
+        "a.csv", f"{FORD},status\n1,Ford,Focus,8995,Trattativa in corso\n2,Ford,Focus,8995,Aktualne\n",
+        [{"status": "reserved"}, {"status": "live"}],
+    ),
+    "pence in a column of their own": (
+        "a.csv", f"{FORD},pence\n1,Ford,Focus,8995,50\n2,Ford,Focus,7995,00\n3,Ford,Focus,12995,1299550\n",
+        [{"price": Decimal("8995.50")}, {"price": Decimal(7995)}, {"price": Decimal("12995.50")}],
+    ),
+    "an amount and its minor part": (
+        "a.json", '[{"id":"1","make":"Ford","model":"Focus","price":{"amount":8995,"minor":99,"currency":"GBP"}}]',
+        [{"price": Decimal("8995.99"), "currency": "GBP"}],
+    ),
+    "pence by a column of units": (
+        "a.json",
+        '[{"id":"1","make":"Ford","model":"Focus","pricing":{"retail":{"amount":899500,"unit":"pence"}}},'
+        '{"id":"2","make":"Ford","model":"Ka","pricing":{"retail":{"amount":399500,"unit":"pence"}}}]',
+        [{"price": Decimal(8995), "currency": "GBP"}, {"price": Decimal(3995)}],
+    ),
+    "all of a price in pence": (
+        "a.csv", "id,make,model,price_pence\n1,Ford,Focus,899550\n", [{"price": Decimal("8995.50")}],
+    ),
+    "the car BMW 2002 and the year 2002": (
+        "a.csv", "id,title,price\n1,BMW 2002,18995\n2,2002 BMW 320i,2495\n3,BMW 2002 320d SE,1995\n"
+        "4,BMW 2002 tii 1973,38995\n5,1974 BMW 2002 Turbo,88000\n6,BMW 320i 2002,2000\n",
+        [
+            {"model": "2002", "year": None}, {"model": "3 Series", "year": 2002}, {"model": "3 Series", "year": 2002},
+            {"model": "2002", "year": 1973}, {"model": "2002", "year": 1974}, {"model": "3 Series", "year": 2002},
+        ],
+    ),
+    "the model 2002 and its trim": (
+        "a.csv", "id,make,model,year,price\n1,BMW,2002 tii,1973,38995\n",
+        [{"model": "2002", "built_title": "BMW 2002 tii", "year": 1973}],
+    ),
+    "years in titles": (
+        "a.csv", "id,title,price\n1,Ford Focus Titanium 2016,8995\n2,2019 (69) Audi A4 Avant 40 TDI,18995\n"
+        '3,"VW Golf VII Highline, Bj. 2015, 1. Hand",9900\n4,Peugeot 2008,9900\n',
+        [
+            {"model": "Focus", "year": 2016}, {"make": "Audi", "model": "A4", "year": 2019},
+            {"model": "Golf", "year": 2015}, {"model": "2008", "year": None},
+        ],
+    ),
+    "a prospect's id": (
+        "a.xml",
+        "<adf><prospect><id>L-77</id><vehicle><id>V-1</id><year>2018</year><make>Ford</make><model>Focus</model>"
+        "<price>8995</price></vehicle></prospect><prospect><id>L-78</id><vehicle><year>2019</year><make>Kia</make>"
+        "<model>Rio</model><price>7995</price></vehicle></prospect></adf>",
+        [{"external_id": "L-77"}, {"external_id": "L-78"}],
+    ),
+    "ids of the north": ("a.csv", "Annonsnr;Märke;Modell;Pris\nS1;Volvo;V60;189 900 kr\n", [{"external_id": "S1"}]),
+    "a Brazilian title": (
+        "a.csv", "codigo;veículo;ano;valor;status\n1;VW Gol 1.0 MPI;2018/2019;R$ 42.900,00;Vendido\n",
+        [{"make": "Volkswagen", "model": "Gol", "year": 2018, "price": Decimal(42_900), "status": "sold"}],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_of_the_trade_is_read_field_by_field(tmp_path, kind):
+    name, text, expected = KINDS[kind]
+    rows = rows_of(tmp_path, name, text)
+    assert len(rows) == len(expected)
+    assert [
+        {field: getattr(row, field) for field in fields} for row, fields in zip(rows, expected, strict=True)
+    ] == expected
+
+
+def rows_of(tmp_path, name, text, **options):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    with open_reading(path, ImportOptions(**options)) as reading:
+        readings = [reading.reader.read(record.cells) for record in reading.rows]
+    assert all(each.row for each in readings), [each.problems for each in readings]
+    return [each.row for each in readings]
+
+
+def test_a_column_that_holds_statuses_makes_an_unknown_one_a_draft(tmp_path):
+    known = "".join(f"{number},Ford,Focus,8995,Vendido\n" for number in range(500))  # more than is looked at beforehand
+    rows = rows_of(tmp_path, "a.csv", f"{FORD},estado\n{known}501,Ford,Focus,8995,Klopft\n")
+    assert rows[-1].status == "draft"
+
+
+def test_what_an_operator_mapped_is_no_status_by_its_values(tmp_path):
+    (row,) = rows_of(tmp_path, "a.csv", f"{FORD},estado\n1,Ford,Focus,8995,Activo\n", columns={"estado": "tags"})
+    assert (row.status, row.tags) == ("", ("activo",))
+
+
+@pytest.mark.parametrize(("setting", "currency", "kilowatts", "said"), [
+    ("", "GBP", 82, "horsepower"), ("kW", "GBP", 110, "kilowatts (the unit of this marketplace)"),
+    ("hp", "GBP", 82, "horsepower"), ("kW", "USD", 82, "horsepower"),  # a file of another market
+])  # fmt: skip
+def test_a_power_without_a_unit_is_in_that_of_the_marketplace(tmp_path, settings, setting, currency, kilowatts, said):
+    settings.MARKET_CURRENCY, settings.MARKET_POWER = "GBP", setting
+    path = tmp_path / "a.csv"
+    path.write_text(f"{FORD},power\n1,Ford,Focus,8995,110\n", encoding="utf-8")
+    with open_reading(path, ImportOptions(currency=currency)) as reading:
+        (row,) = [reading.reader.read(record.cells).row for record in reading.rows]
+        assert row.power_kw == kilowatts
+        assert any(said in assumption for assumption in reading.conventions.assumptions)
