@@ -165,13 +165,28 @@ def read_url(text: str) -> str:
     return read_addresses(1, URL_LENGTH, text)[0]
 
 
+_STATUS_AND_DASH = re.compile(r"^([^\W\d]+(?:\s[^\W\d]+)?)\s+[-–:]\s+(?=\D{0,3}\d)")
+_PRICE_NOW = re.compile(
+    r"\d.{0,20}?\b(?:now|jetzt|maintenant|ahora|adesso|nu|teraz)\b:?\s*(?=\D{0,4}\d)", re.IGNORECASE
+)
+
+
+def _asked_now(text: str) -> str:
+    """``Reserved - £8,995``, where the dash is no minus; ``was £9,995 now £8,995``: the cell from the price on."""
+    if len(text) > LONGEST_VALUE:
+        return text
+    if (match := _STATUS_AND_DASH.match(text.strip())) and STATUS.exact(match[1]):
+        return text.strip()[match.end() :]
+    return text[match.end() :] if (match := _PRICE_NOW.search(text)) else text
+
+
 def read_price(currency_of_column: str, unit: str, text: str) -> Money | None:
     """A cell's own currency goes before its column's; the row's and the file's come after both.
 
     ``unit`` is "minor" for a column of pence or cents and "net" for one without value added tax. Where the cell names
     a tax that comes on top, or its column is net, the amount is raised by the standard rate, as a buyer pays it.
     """
-    money = read_money(text)
+    money = read_money(_asked_now(text))
     if money is None:
         return None
     amount = (

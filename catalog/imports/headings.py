@@ -200,6 +200,8 @@ def _column_of(heading: str, words: str, phrase: str) -> Column:
     name, unit, rank = _FIELD_BY_HEADING[phrase]
     if name == "mileage" and _unit_in(words, "consumption"):
         name = "consumption"  # India: "mileage (km/ltr)" is how far a litre goes
+    if name == "engine" and not _unit_in(words, "engine") and _unit_in(words, "power"):
+        name = "power"  # "Engine.Horsepower" holds no litres
     if name == "year" and (_currency_of(heading) or _GROSS.search(words)):
         name = "price"  # Hungarian "Ár (Ft)", which without its accent is the Norwegian year
     return Column(0, heading, name, _unit_in(words, name) or unit, _currency_of(heading), rank)

@@ -84,6 +84,20 @@ KINDS = {  # name of the file and its text -> fields of its rows
             {"model": "Golf", "year": 2015}, {"model": "2008", "year": None},
         ],
     ),
+    "the power of an engine": (
+        "a.json",
+        '[{"id":"1","make":"Jeep","model":"Wrangler","price":9000,"engine":{"displacement":"2.0L","horsepower":270}}]',
+        [{"engine_l": 2.0, "power_kw": 201}],
+    ),
+    "words before a price": (
+        "a.csv", f"{FORD}\n1,Ford,Focus,Reserved - £8995\n2,Ford,Focus,was £9995 now £8995\n3,Ford,Focus,£8995 SOLD\n",
+        [{"price": 8995, "status": "reserved"}, {"price": 8995, "status": ""}, {"price": 8995, "status": "sold"}],
+    ),
+    "a status of the price": ("a.csv", f"{FORD},price status\n1,Ford,Focus,8995,SOLD\n", [{"status": "sold"}]),
+    "German availability": (
+        "a.csv", "id;Marke;Modell;Preis;Verfügbarkeit\n1;VW;Polo;8.900;ab sofort\n2;VW;Polo;8.900;in Kürze\n",
+        [{"status": "live"}, {"status": "draft"}],
+    ),
     "a prospect's id": (
         "a.xml",
         "<adf><prospect><id>L-77</id><vehicle><id>V-1</id><year>2018</year><make>Ford</make><model>Focus</model>"
