@@ -1,7 +1,8 @@
 """Columns whose cells say that they hold a status, where the heading alone means something else too.
 
-``Estado`` and ``Stav`` head the condition of a car or what became of it, and ``state`` a region: where every cell of
-the sample is a status that we know, it is the status, and an unknown one further down is not live.
+``Estado`` and ``Stav`` head the condition of a car or what became of it, and ``state`` a region: where at least half of
+the sample's different cells are statuses that we know, and none is a condition, it is the status, and an unknown one is
+not live.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from catalog.imports.headings import Column, says_condition, split_words
-from catalog.imports.vocabulary import STATUS, VOCABULARIES, bare, is_missing
+from catalog.imports.vocabulary import STATUS, VOCABULARIES, bare, damage_of, is_missing
 
 SHORTEST_STATUS = 4  # letters: "on", "no" and "1" say anything
 
@@ -22,7 +23,7 @@ def with_status_columns(
     chosen = {heading.strip() for heading in pairs}
     return tuple(
         replace(column, field="status", unit="")
-        if column.heading.strip() not in chosen and _may_hold_status(column) and _holds_only(column, sample)
+        if column.heading.strip() not in chosen and _may_hold_status(column) and _holds_statuses(column, sample)
         else column
         for column in columns
     )
@@ -34,10 +35,15 @@ def _may_hold_status(column: Column) -> bool:
     return column.field == "place" and split_words(column.heading).split()[-1:] == ["state"]
 
 
-def _holds_only(column: Column, sample: Sequence[Sequence[str]]) -> bool:
+def _holds_statuses(column: Column, sample: Sequence[Sequence[str]]) -> bool:
     cells = [cells[column.index] for cells in sample if column.index < len(cells)]
     said = {bare(cell) for cell in cells if not is_missing(cell)}
-    return bool(said) and all(is_status(text) for text in said)
+    others = [text for text in said if not is_status(text)]
+    if column.field == "place" and others:
+        return False  # of a region and a status, neither is the rule
+    if any(VOCABULARIES["condition"].read(text) or damage_of(text) for text in others):
+        return False
+    return bool(said) and 2 * len(others) <= len(said)
 
 
 def is_status(text: str) -> bool:

@@ -90,6 +90,8 @@ class RowReader:
         self._with_condition = [column for column in self._by_field.get("tags", ()) if says_condition(column.heading)]
         self._condition_in_tags = remembering(partial(read_word, "condition"))
         self._damage_in_tags = remembering(read_damage_in_words)
+        self._status_in_words = remembering(status_in_price)
+        self._among_which_statuses = (*self._with_condition, *self._by_field.get("place", ()))
         self._with_month = [column for column in self._by_field.get("year", ()) if says_registration(column.heading)]
         self._month_in_year = remembering(self._column_readers.read_month)
         self._power_in_engine = remembering(power_beside_engine)
@@ -135,7 +137,8 @@ class RowReader:
                     self._keep(column, text, value, values, problems)
         self._read_with_units(cells, values, failures)
         self._read_pairs(cells, values)
-        self._read_minor(cells, values)
+        if "price_minor" in self._by_field or "currency" in self._by_field:
+            self._read_minor(cells, values)
         if failures:
             self._misplaced.mend(failures, cells, values, problems, recovered)
         if "engine" in self._by_field:
@@ -306,9 +309,9 @@ class RowReader:
             status for column in self._by_field.get("price", ())
             if column.index < len(cells) and (status := status_in_price(cells[column.index]))
         }  # fmt: skip
-        said |= {
-            status_in_price(cells[column.index]) for column in self._with_condition if column.index < len(cells)
-        }  # "verkauft" among conditions
+        for column in self._among_which_statuses:  # "verkauft" among conditions, "Sold" among regions
+            if column.index < len(cells) and (status := self._status_in_words(cells[column.index])[0]):
+                said.add(status)
         for status in ("sold", "withdrawn", "expired", "reserved"):
             if status in said:
                 return status

@@ -27,6 +27,14 @@ KINDS = {  # name of the file and its text -> fields of its rows
         "a.csv", "id;merk;model;prijs;staat\n1;Volvo;V40;8.950;Verkocht\n2;Ford;Fiesta;8.950;Onder optie\n",
         [{"status": "sold"}, {"status": "reserved"}],
     ),
+    "an unknown status beside a known one": (
+        "a.csv", "id;marque;modèle;prix;état\n1;Renault;Clio;8990;VENDU\n2;Renault;Clio;8990;Klopft\n",
+        [{"status": "sold"}, {"status": "draft"}],
+    ),
+    "French abbreviations": (
+        "a.csv", "id;marque;modèle;PV TTC;Carb.;Coul.;état\n1;Renault;Clio;8990;Essence;Rouge;DISPO\n",
+        [{"price": 8990, "fuel": "petrol", "colour": "red", "status": "live"}],
+    ),
     "a condition stays one": (
         "a.csv", "id;marca;modelo;precio;estado\n1;SEAT;León;17.900;Nuevo\n2;Dacia;Duster;11.500;Usado\n",
         [{"status": "", "condition": "new"}, {"status": "", "condition": "used"}],
@@ -42,6 +50,10 @@ KINDS = {  # name of the file and its text -> fields of its rows
     "a state that is a region": (
         "a.csv", f"{FORD},state\n1,Ford,Focus,8995,Texas\n2,Ford,Focus,8995,Utah\n",
         [{"status": "", "place": "Texas"}, {"status": "", "place": "Utah"}],
+    ),
+    "a region and a status": (
+        "a.csv", f"{FORD},state\n1,Ford,Focus,8995,Texas\n2,Ford,Focus,8995,Sold\n",
+        [{"status": "", "place": "Texas"}, {"status": "sold"}],
     ),
     "more statuses": (
         "a.csv", f"{FORD},status\n1,Ford,Focus,8995,Trattativa in corso\n2,Ford,Focus,8995,Aktualne\n",
