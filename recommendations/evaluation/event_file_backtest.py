@@ -2,52 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommendations.evaluation.baselines import (
-    ANY_PRICE,
-    Als,
-    Neighbours,
-    average_of_liked,
-    budget_of,
-    newest_in_budget,
-    recently_popular,
-)
+from recommendations.engine.scoring import LinearScore
 from recommendations.evaluation.event_files import EventFile, FileRefused, ItemFile
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion, ask
-from recommendations.evaluation.item_ranker import (
-    ItemRanker,
+from recommendations.evaluation.item_ranker import ItemRanker, best_items, fit_item_ranker
+from recommendations.evaluation.item_terms import (
+    BUDGET,
+    CONTENT,
+    EASE,
+    FACTORS,
+    KNN,
+    POPULAR,
     ItemRankerConfig,
     LearningData,
-    best_items,
-    fit_item_ranker,
+    demand_name,
 )
+from recommendations.evaluation.item_validation import COLD_EVENTS, SEGMENTS
 from recommendations.evaluation.outcome import KS, OURS, Outcome, PredictedChoices, Report, no_report
+from recommendations.evaluation.rolling import joined, windows
 from recommendations.metrics.figures import Question, measure
 from recommendations.metrics.splits import cutoff_of_last_share
 
 SECONDS_A_DAY = 86_400.0
-USERS_AT_ONCE = 256
-COLD_EVENTS = 5  # a user or an item with fewer events before the moment is cold
+CELLS_AT_ONCE = 1_000_000  # users times items scored at a time: 8 MB
+MOMENTS_TRIED = (1, 2, 4, 8)  # where their number is not given
+REACHED_SHARE = 0.5  # of the rows of a test, about items that could be had at its moment: with fewer, more moments
 
 Scores = Callable[[NDArray[np.intp]], NDArray[np.float64]]  # user rows -> (n_rows, n_items)
 
+RECENT = "recently popular"
 DESCRIPTIONS = {
-    OURS: "EASE on a decayed history, factors and recent demand in one learned score",
-    "popular": "users who ever had the item",
-    "recently popular": "events, halved every 7 days",
-    "newest in budget": "latest listed, within the prices the user went for",
-    "average of liked": "cosine with the mean of what the user had",
-    "item-kNN": "cosine between the users of two items",
-    "EASE": "EASE with a regularisation of 200, on all of the history",
-    "ALS": "64 factors by alternating least squares",
+    OURS: "all others, EASE on a decayed history and recent demand in one learned score, or the best of them alone",
+    POPULAR: "users who ever had the item",
+    RECENT: "events, halved every 7 days",
+    BUDGET: "latest listed, within the prices the user went for",
+    CONTENT: "cosine with the mean of what the user had",
+    KNN: "cosine between the users of two items",
+    EASE: "EASE with a regularisation of 200, on all of the history",
+    FACTORS: "64 factors by alternating least squares",
 }
+
+
+def description_of(name: str) -> str:
+    return DESCRIPTIONS.get(name) or f"events, halved every {name.removeprefix(RECENT).strip(', ')}"
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,10 @@ class FileParameters:
         test_from: First day of the test, days since 1970; None: so that ``test_share`` of the events come after it.
         test_days: Length of the test; None: to the last event.
         test_share: See above.
-        validation_days: Length of the part before the test from which our ranker learns its weights; None: as long as
-            the test.
+        validation_days: Length of each window before the test from which our ranker learns its weights; None: by what
+            lies before the test, however long that is.
+        moments: The test is divided into so many windows, each tested on what was learned before it (``rolling``);
+            None: as few of ``MOMENTS_TRIED`` as reach ``REACHED_SHARE`` of the rows, or the most of them.
         known_only: Ask only about users, and list only items, with an event before the test.
         unseen_only: Neither list nor ask for what a user had before.
         max_users: At most so many users are asked about, drawn at random; 0 for all.
@@ -74,6 +82,7 @@ class FileParameters:
     test_days: float | None = None
     test_share: float = 0.15
     validation_days: float | None = None
+    moments: int | None = None
     known_only: bool = False
     unseen_only: bool = False
     max_users: int = 0
@@ -89,6 +98,8 @@ class FileParameters:
             raise FileRefused("the validation part must have a length")
         if self.test_days is not None and self.test_days <= 0:
             raise FileRefused("the test must have a length")
+        if self.moments is not None and self.moments < 1:
+            raise FileRefused("there must be at least one moment")
 
     def to_json(self) -> dict[str, Any]:
         """As JSON, with the first day as a date."""
@@ -113,33 +124,96 @@ def backtest_file(
     events = file.events
     catalogue = items.catalogue if items else ItemCatalogue.from_events(events)
     day, until = bounds(events, parameters)
-    asked = ask(events, catalogue, day, until, known_only=parameters.known_only, unseen_only=parameters.unseen_only)
-    asked = sampled(asked, parameters)
     config = ItemRankerConfig(
         known_only=parameters.known_only, unseen_only=parameters.unseen_only, seed=parameters.seed
     )
+    parts = windows_of_test(events, catalogue, day, until, parameters)
+    if not any(len(one.asked) for one in parts):
+        raise FileRefused("no user is left to ask about: none in the test has anything to find")
     report(0.05, f"fitting our ranker on {len(events.before(day))} events")
-    validation_days = parameters.validation_days or min(until, float(events.days.max())) - day
-    ours = fit_item_ranker(events, catalogue, day, max(validation_days, 1.0), config)
-    report(0.5, "fitting the baselines")
-    rankers = {OURS: ours.scores, **baselines(ours.learning_data, items)}
+    ours = fit_item_ranker(events, catalogue, day, parameters.validation_days, config)
+    outcomes = []
+    asked_parts = [one for one in parts if len(one.asked)]
+    for number, part in enumerate(asked_parts):
+
+        def of_window(fraction: float, step: str, number: int = number) -> None:
+            report(0.5 + 0.5 * (number + fraction) / len(asked_parts), step)
+
+        at_moment = ours if part.day == day else ours.as_of(events, part.day)
+        outcomes.append(backtest_at(file, at_moment, part, parameters, of_window))
+    outcome = joined(outcomes) if len(outcomes) > 1 else outcomes[0]
+    return replace(outcome, summary={**outcome.summary, "notes": notes_on(file, parameters, parts)})
+
+
+@dataclass(frozen=True, eq=False)
+class AskedWindow:
+    """A part of the test: what is asked at its moment, and what became of the rows of the file in it.
+
+    Attributes:
+        day: Its moment.
+        asked: The question.
+        n_rows: Rows of the file in it.
+        n_counted: Rows about something that is asked for.
+        n_unreached: Rows about an item that could not be had, or was not known, at the moment.
+    """
+
+    day: float
+    asked: ItemQuestion
+    n_rows: int
+    n_counted: int
+    n_unreached: int
+
+
+def windows_of_test(
+    events: ItemEvents, catalogue: ItemCatalogue, day: float, until: float, parameters: FileParameters
+) -> list[AskedWindow]:
+    """The test in as many windows as were asked for, or as it takes to reach most of its rows."""
+    end = min(until, float(np.nextafter(events.days.max(), np.inf)))
+    tried = MOMENTS_TRIED if parameters.moments is None else (parameters.moments,)
+    parts: list[AskedWindow] = []
+    for n in tried:
+        parts = [_window_of(events, catalogue, begin, stop, parameters) for begin, stop in windows(day, end, n)]
+        if sum(one.n_unreached for one in parts) <= (1 - REACHED_SHARE) * sum(one.n_rows for one in parts):
+            break
+    return parts
+
+
+def _window_of(
+    events: ItemEvents, catalogue: ItemCatalogue, day: float, until: float, parameters: FileParameters
+) -> AskedWindow:
+    asked = ask(events, catalogue, day, until, known_only=parameters.known_only, unseen_only=parameters.unseen_only)
+    asked = sampled(asked, parameters)
+    later = events.between(day, until)
+    place = np.full(events.n_users, -1)
+    place[asked.user_rows] = np.arange(len(asked))
+    of_asked = later.take(place[later.users] >= 0)
+    counted = asked.relevant[place[of_asked.users], of_asked.items].sum() if len(of_asked) else 0
+    n_unreached = int(np.count_nonzero(~asked.candidates[later.items]))
+    return AskedWindow(day, asked, len(later), int(counted), n_unreached)
+
+
+def backtest_at(
+    file: EventFile, ours: ItemRanker, part: AskedWindow, parameters: FileParameters, report: Report
+) -> Outcome:
+    """One window of the test, by rankers fitted before it."""
+    learning_data, asked = ours.learning_data, part.asked
+    rankers = {OURS: ours.scores, **baselines(learning_data)}
     lists = {}
     for number, (name, scores) in enumerate(rankers.items()):
-        report(0.6 + 0.3 * number / len(rankers), f"lists of {name}")
+        report(0.8 * number / len(rankers), f"lists of {name}")
         lists[name] = lists_of(scores, asked, max(parameters.ks))
-    report(0.9, "measuring")
+    report(0.8, "measuring")
     rng = np.random.default_rng(parameters.seed)
-    figures = measure(question_of(asked, ours.learning_data, catalogue), lists, OURS, parameters.ks, rng)
+    figures = measure(question_of(asked, learning_data), lists, OURS, parameters.ks, rng)
     return Outcome(
         source=file.name,
-        moment=datetime.fromtimestamp(day * SECONDS_A_DAY, UTC),
-        n_events=len(events.between(day, until)),
+        moment=datetime.fromtimestamp(part.day * SECONDS_A_DAY, UTC),
+        n_events=part.n_counted,
         n_buyers=len(asked),
         n_candidates=int(asked.candidates.sum()),
         figures=tuple(figures),
         summary={
-            "rankers": {name: DESCRIPTIONS[name] for name in rankers},
-            "notes": notes_on(file, parameters, asked),
+            "rankers": {name: description_of(name) for name in rankers},
             "calibration": calibration_of(ours, asked, rng),
             "learned": learned_by(ours),
             "parameters": parameters.to_json(),
@@ -165,72 +239,38 @@ def format_day(day: float) -> str:
 
 
 def sampled(asked: ItemQuestion, parameters: FileParameters) -> ItemQuestion:
-    if not len(asked):
-        raise FileRefused("no user is left to ask about: none in the test has anything to find")
     if not parameters.max_users or len(asked) <= parameters.max_users:
         return asked
     drawn = np.random.default_rng(parameters.seed).permutation(len(asked))[: parameters.max_users]
     return asked.take(np.sort(drawn))
 
 
-def baselines(learning_data: LearningData, items: ItemFile | None) -> dict[str, Scores]:
+def baselines(learning_data: LearningData) -> dict[str, Scores]:
     """Every baseline that the files allow, as functions of user rows."""
-    events, pairs = learning_data.events, learning_data.pairs
-    age = learning_data.day - events.days
-    knn, ease = (
-        Neighbours.knn(pairs),
-        learning_data.neighbours(200.0) if 200.0 in learning_data.config.regularisations else None,
-    )
-    lately = recently_popular(events.items, age, events.weights, events.n_items)
-    users = np.asarray(pairs.sum(axis=0)).ravel()
-    ease = ease or Neighbours.ease(pairs)
-    factors: Als = learning_data.factors
-    found: dict[str, Scores] = {
-        "popular": lambda rows: np.tile(users, (len(rows), 1)),
-        "recently popular": lambda rows: np.tile(lately, (len(rows), 1)),
-        "item-kNN": lambda rows: knn.scores(pairs[rows]),
-        "EASE": lambda rows: ease.scores(pairs[rows]),
-        "ALS": factors.scores,
-    }
-    if items and items.catalogue.content is not None:
-        found["average of liked"] = lambda rows: _averages(learning_data, items, rows)
-    if items and np.isfinite(items.catalogue.listed_days).any() and not np.isnan(items.prices).all():
-        found["newest in budget"] = lambda rows: _newest(learning_data, items, rows)
-    return found
-
-
-def _averages(learning_data: LearningData, items: ItemFile, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    content = items.catalogue.content
-    if content is None:
-        return np.zeros((len(rows), learning_data.events.n_items))
-    return np.stack([average_of_liked(content, content[own.indices], own.data) for own in _each(learning_data, rows)])
-
-
-def _newest(learning_data: LearningData, items: ItemFile, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    listed = items.catalogue.listed_days
-    since = np.where(np.isfinite(listed), listed, listed[np.isfinite(listed)].min())
-    budgets = [budget_of(items.prices[own.indices]) if own.nnz else ANY_PRICE for own in _each(learning_data, rows)]
-    return np.stack([newest_in_budget(since, items.prices, budget) for budget in budgets])
-
-
-def _each(learning_data: LearningData, rows: NDArray[np.intp]) -> list[Any]:
-    return [learning_data.pairs[[row]] for row in rows.tolist()]
+    recent = {demand_name(days): RECENT if days == 7 else f"{RECENT}, {days:g} days"
+              for days in learning_data.config.demand_half_lives_days}  # fmt: skip
+    return {recent.get(name, name): partial(learning_data.member_scores, name) for name in learning_data.members}
 
 
 def lists_of(scores: Scores, asked: ItemQuestion, k: int) -> NDArray[np.intp]:
     """The k best of each user, a few users at a time."""
     blocks = [np.empty((0, min(k, len(asked.candidates))), np.intp)]
-    for start in range(0, len(asked), USERS_AT_ONCE):
-        part = asked.take(np.arange(start, min(start + USERS_AT_ONCE, len(asked))))
-        blocks.append(best_items(scores(part.user_rows), part, k))
+    blocks += [best_items(scores(part.user_rows), part, k) for part in parts_of(asked)]
     return np.concatenate(blocks)
 
 
-def question_of(asked: ItemQuestion, learning_data: LearningData, catalogue: ItemCatalogue) -> Question:
+def parts_of(asked: ItemQuestion) -> Iterator[ItemQuestion]:
+    """The question about a few users at a time."""
+    n_at_once = max(1, CELLS_AT_ONCE // max(len(asked.candidates), 1))
+    for start in range(0, len(asked), n_at_once):
+        yield asked.take(np.arange(start, min(start + n_at_once, len(asked))))
+
+
+def question_of(asked: ItemQuestion, learning_data: LearningData) -> Question:
     """What the figures need to know, with cold users and items as slices."""
-    content = catalogue.content
+    content = learning_data.catalogue.content
     features = content if content is not None and content.shape[1] else learning_data.factors.things
-    n_events_of_users = np.bincount(learning_data.events.users, minlength=learning_data.events.n_users)[asked.user_rows]
+    n_events_of_users = learning_data.n_events_of_users[asked.user_rows]
     return Question(
         relevant=relevant_rows(asked),
         candidates=asked.candidates,
@@ -250,34 +290,47 @@ def relevant_rows(asked: ItemQuestion) -> list[NDArray[np.intp]]:
 
 def calibration_of(ours: ItemRanker, asked: ItemQuestion, rng: np.random.Generator) -> dict[str, Any]:
     choices = PredictedChoices(rng)
-    wanted = relevant_rows(asked)
-    for start in range(0, len(asked), USERS_AT_ONCE):
-        part = asked.take(np.arange(start, min(start + USERS_AT_ONCE, len(asked))))
+    for part in parts_of(asked):
         scores, allowed = ours.scores(part.user_rows), part.allowed()
-        for number in range(len(part)):
-            choices.add(scores[number], wanted[start + number].tolist(), np.flatnonzero(allowed[number]))
+        for own, wanted, may_be in zip(scores, relevant_rows(part), allowed, strict=True):
+            choices.add(own, wanted.tolist(), np.flatnonzero(may_be))
     return choices.summary()
 
 
 def learned_by(ours: ItemRanker) -> dict[str, Any]:
     """The chosen options and weights, and what validation said, as JSON."""
+    weights = {f"weights of {name}": _weights_in(score)
+               for name, score in zip(SEGMENTS, ours.scores_by_segment, strict=True)}  # fmt: skip
     return {
         "options": ours.option._asdict(),
-        "weights": {
-            name: round(float(weight), 3) for name, weight in zip(ours.score.names, ours.score.weights, strict=True)
-        },
+        **weights,
+        "tried": {segment: dict(values) for segment, values in ours.tried.items()},
         "validated": [{**option._asdict(), "ndcg": round(value, 4)} for option, value in ours.validated.items()],
     }
 
 
-def notes_on(file: EventFile, parameters: FileParameters, asked: ItemQuestion) -> list[str]:
+def _weights_in(score: LinearScore) -> dict[str, float]:
+    return {name: round(float(weight), 3) for name, weight in zip(score.names, score.weights, strict=True)}
+
+
+def notes_on(file: EventFile, parameters: FileParameters, parts: Sequence[AskedWindow]) -> list[str]:
     """What a reader must know to compare figures."""
     notes = [f"{n:,} rows {reason} were left out." for reason, n in file.left_out.items()]
+    n_rows, n_counted = sum(one.n_rows for one in parts), sum(one.n_counted for one in parts)
+    n_unreached = sum(one.n_unreached for one in parts)
+    notes.append(f"{n_counted:,} of the {n_rows:,} rows in the test are asked for.")
+    if n_unreached:
+        notes.append(
+            f"{n_unreached:,} of them are about items that could not be listed at the moment, most of them without an "
+            "event before it; more moments reach more of these."
+        )
+    if len(parts) > 1:
+        notes.append(f"The test is divided into {len(parts)} windows, each asked of what was known at its beginning.")
     if parameters.known_only:
         notes.append("Only users and items with an event before the test are asked about.")
     if parameters.unseen_only:
         notes.append("What a user had before is neither listed nor asked for.")
-    if parameters.max_users and len(asked) == parameters.max_users:
-        notes.append(f"At most {parameters.max_users:,} users were asked about, drawn at random.")
-    notes.append("Options and weights were chosen on the last part before the test, never on the test.")
+    if parameters.max_users and any(len(one.asked) == parameters.max_users for one in parts):
+        notes.append(f"At most {parameters.max_users:,} users were asked about at a moment, drawn at random.")
+    notes.append("Options and weights were chosen on windows before the test, never on the test.")
     return notes

@@ -267,12 +267,10 @@ class ItemFile:
     Attributes:
         file: The events, with a row for every item of either file.
         catalogue: What is known of the items.
-        prices: Of each, nan where unknown, shape (n_items,).
     """
 
     file: EventFile
     catalogue: ItemCatalogue
-    prices: NDArray[np.float64]
 
 
 def read_item_file(path: Path, columns: ItemColumns, file: EventFile) -> ItemFile:
@@ -295,13 +293,14 @@ def read_item_file(path: Path, columns: ItemColumns, file: EventFile) -> ItemFil
     used = columns.features or tuple(
         name for name in header if name not in {columns.item, columns.listed_at, columns.ended_at, *columns.ignored}
     )
+    known = [as_number(cell) for cell in cells[columns.price]] if columns.price else None
     catalogue = ItemCatalogue(
         _days_in(cells, columns.listed_at, -np.inf, columns, path),
         _days_in(cells, columns.ended_at, np.inf, columns, path),
         content_features({name: cells[name] for name in used}, len(names)) if used else None,
+        None if known is None else np.array([np.nan if one is None else one for one in known]),
     )
-    prices = [as_number(cell) for cell in cells[columns.price]] if columns.price else [None] * len(names)
-    return ItemFile(_widened(file, names), catalogue, np.array([np.nan if one is None else one for one in prices]))
+    return ItemFile(_widened(file, names), catalogue)
 
 
 def _widened(file: EventFile, names: NDArray[np.str_]) -> EventFile:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.sparse import csr_array, diags_array, hstack
 from scipy.stats import rankdata
 from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -20,8 +21,8 @@ MOST_WORDS = 512
 SEPARATOR = "|"  # of several values in one cell
 
 
-def content_features(columns: Mapping[str, Sequence[str]], n_items: int) -> Floats:
-    """Features of unit length, shape (n_items, n_dims); 0 throughout for an item whose cells are all empty.
+def content_features(columns: Mapping[str, Sequence[str]], n_items: int) -> csr_array:
+    """Features of unit length, sparse, shape (n_items, n_dims); 0 throughout for an item whose cells are all empty.
 
     Args:
         columns: Cells of each column, one per item, as text; empty for unknown. A column counts as numbers where every
@@ -36,23 +37,25 @@ def content_features(columns: Mapping[str, Sequence[str]], n_items: int) -> Floa
         if len(cells) != n_items:
             raise ValueError(f"column {name} has {len(cells)} cells for {n_items} items")
     blocks = [_unit(block_of(cells)) for cells in columns.values() if any(cells)]
-    return _unit(np.column_stack([np.zeros((n_items, 0)), *blocks]))
+    if not blocks:
+        return csr_array((n_items, 0), dtype=np.float32)
+    return _unit(csr_array(hstack(blocks, format="csr", dtype=np.float32)))
 
 
-def block_of(cells: Sequence[str]) -> Floats:
+def block_of(cells: Sequence[str]) -> csr_array:
     """One column's features, not yet of unit length, shape (n_items, n_dims of the column)."""
     numbers = numbers_in(cells)
     if numbers is not None:
-        return scaled_ranks(numbers)
-    values = [[part.strip() for part in cell.split(SEPARATOR) if part.strip()] for cell in cells]
-    names = sorted({value for row in values for value in row})
+        return csr_array(scaled_ranks(numbers))
+    values_of = {cell: {part.strip() for part in cell.split(SEPARATOR) if part.strip()} for cell in set(cells)}
+    names = sorted(set().union(*values_of.values()))
     if len(names) > MOST_CATEGORIES:
         return words_of(cells)
     column_of = {name: column for column, name in enumerate(names)}
-    block = np.zeros((len(cells), len(names)))
-    for row, row_values in enumerate(values):
-        block[row, [column_of[value] for value in row_values]] = 1.0
-    return block
+    columns = [sorted(column_of[value] for value in values_of[cell]) for cell in cells]
+    ends = np.concatenate([[0], np.cumsum([len(row) for row in columns])])
+    indices = np.array([column for row in columns for column in row], np.int32)
+    return csr_array((np.ones(len(indices), np.float32), indices, ends), shape=(len(cells), len(names)))
 
 
 def numbers_in(cells: Sequence[str]) -> Floats | None:
@@ -73,16 +76,16 @@ def scaled_ranks(numbers: Floats) -> Floats:
     return block
 
 
-def words_of(cells: Sequence[str]) -> Floats:
+def words_of(cells: Sequence[str]) -> csr_array:
     """Words weighed by rarity (tf-idf), the ``MOST_WORDS`` commonest, shape (n_items, at most that)."""
     try:
-        words: Floats = TfidfVectorizer(max_features=MOST_WORDS, sublinear_tf=True).fit_transform(cells).toarray()
-        return words
+        words = TfidfVectorizer(max_features=MOST_WORDS, sublinear_tf=True, dtype=np.float32).fit_transform(cells)
     except ValueError:  # no cell holds a word
-        return np.zeros((len(cells), 0))
+        return csr_array((len(cells), 0), dtype=np.float32)
+    return csr_array(words)
 
 
-def _unit(rows: Floats) -> Floats:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    units: Floats = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 1e-12)
-    return units
+def _unit(rows: csr_array) -> csr_array:
+    lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
+    scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 1e-12)
+    return csr_array(diags_array(scale) @ rows)

@@ -89,11 +89,13 @@ class ItemCatalogue:
         listed_days, ended_days: When each could be had, shape (n_items,); -inf and inf where it always could.
         content: Features of unit length, shape (n_items, n_dims), 0 throughout for an item without any; None when
             nothing is known of any item.
+        prices: Of each, nan where unknown, shape (n_items,); None when none is known.
     """
 
     listed_days: NDArray[np.float64]
     ended_days: NDArray[np.float64]
-    content: NDArray[np.float64] | None = None
+    content: csr_array | None = None
+    prices: NDArray[np.float64] | None = None
 
     @classmethod
     def from_events(cls, events: ItemEvents) -> ItemCatalogue:

@@ -4,87 +4,53 @@ The same idea as for cars: a short linear score whose weights are learned by a c
 next. Its terms are logarithms, so that the score is a product: how much a user's history speaks for an item (EASE on a
 decayed history, factors), times how much the item is asked for lately, against before.
 
-Everything that has to be decided is decided on a validation part inside the past: models are fitted before it, weights
-and options learned from it; then the models are fitted once more on all of the past.
+Every baseline is a term (``item_terms``). Everything that has to be decided is decided at several moments inside the
+past (``item_validation``): weights are learned at some of them and tried at the others, and where the sum of the terms
+is not clearly better than one term alone, that term alone is taken. Then the models are fitted once more on all of the
+past.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby, product
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
-from scipy.sparse import csr_array
 
 from recommendations.engine.arrays import Floats
 from recommendations.engine.scoring import LinearScore
-from recommendations.evaluation.baselines import Als, Neighbours, interest_matrix
-from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion, ask
+from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion
+from recommendations.evaluation.item_terms import (
+    EASE,
+    NEIGHBOURS,
+    OF_HISTORIES,
+    POPULAR,
+    ItemRankerConfig,
+    LearningData,
+    Option,
+    flat,
+)
+from recommendations.evaluation.item_validation import (
+    NONE,
+    SEGMENTS,
+    Table,
+    Window,
+    best_of,
+    segments_of,
+    table_of,
+    windows_before,
+)
 from recommendations.metrics import ranking as metrics
 
-EASE, FACTORS, CONTENT, AGAIN = "neighbours", "factors", "content", "again"
-USERS_AT_ONCE = 64
-LEARNING_CELLS = 24_000_000  # users times items times terms that weights are learned from: 100 MB
 FEWEST_VALIDATED = 10  # users without whom options are not chosen but taken as they come
-
-
-@dataclass(frozen=True)
-class ItemRankerConfig:
-    """What is tried, and what is settled.
-
-    Attributes:
-        regularisations: Of EASE, to choose from.
-        history_half_lives_days: After how long an event in a user's history counts half, to choose from.
-        shortlists: How many of each user's best items weights are learned to tell apart, to choose from.
-        demand_half_lives_days: One term of recent demand each. Together they tell a trend: asked for in the last days,
-            against the last months.
-        n_factors, n_iterations, confidence, factor_regularisation: Of the factors (``implicit_feedback.als_factors``).
-        floor: Added to a user's affinities before the logarithm, as a share of their mean: 0.2 says that an item the
-            history knows nothing of is still a fifth as likely as the average one.
-        most_items: EASE takes a square matrix of the items; of more than so many, the most popular.
-        known_only, unseen_only: The question, as in ``item_events.ask``.
-        k: Length of the lists that options are chosen by (NDCG).
-        strength: Precision of the Gaussian around weights of 0, in users.
-        seed: Of the factors' start and the samples.
-    """
-
-    regularisations: tuple[float, ...] = (200.0, 1000.0)
-    history_half_lives_days: tuple[float, ...] = (60.0, 365.0)
-    shortlists: tuple[int, ...] = (50, 300)
-    demand_half_lives_days: tuple[float, ...] = (3.0, 14.0, 60.0)
-    n_factors: int = 64
-    n_iterations: int = 8
-    confidence: float = 5.0
-    factor_regularisation: float = 30.0
-    floor: float = 0.2
-    most_items: int = 6_000
-    known_only: bool = True
-    unseen_only: bool = True
-    k: int = 10
-    strength: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        half_lives = (*self.history_half_lives_days, *self.demand_half_lives_days)
-        if not (self.regularisations and self.history_half_lives_days and self.shortlists):
-            raise ValueError("there must be something to choose from")
-        if min(*self.regularisations, *half_lives, self.floor, self.strength) <= 0:
-            raise ValueError("regularisations, half-lives, floor and strength must be positive")
-        if min(self.k, self.n_factors, self.most_items, *self.shortlists) < 1:
-            raise ValueError("k, n_factors, most_items and shortlists must be at least 1")
-
-
-class Option(NamedTuple):
-    """One of the things to choose from."""
-
-    regularisation: float
-    history_half_life_days: float
-    shortlist: int
+BORROWED_USERS = 20  # of all segments together, which a segment's own figures are averaged with
+FIRMNESS_OF_SEGMENTS = 20.0  # precision around the weights of all users, in users
+SURELY = 0.5  # standard errors by which a member's lead over popularity is discounted
+CLEARLY = 1.0  # standard errors by which the sum must be ahead of its best term
+CLEARLY_BY_ITEM_FILE = 2.0  # by which a score that reads an item file must be ahead of one that does not
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,139 +60,48 @@ class ItemRanker:
     Attributes:
         learning_data: What it was fitted on.
         option: The chosen one.
-        score: The linear score of the terms.
-        validated: NDCG of each option on validation users that it was not learned from; empty when there were too few.
+        scores_by_segment: The linear score of the terms for each of ``SEGMENTS``.
+        validated: NDCG of each option on choices that it was not learned from; empty when there were too few.
+        tried: NDCG of each member alone and of what was chosen, by segment, on the same choices.
     """
 
     learning_data: LearningData
     option: Option
-    score: LinearScore
+    scores_by_segment: tuple[LinearScore, ...]
     validated: Mapping[Option, float]
+    tried: Mapping[str, Mapping[str, float]]
+
+    @property
+    def score(self) -> LinearScore:
+        """Of known users."""
+        return self.scores_by_segment[-1]
 
     def scores(self, user_rows: NDArray[np.intp]) -> Floats:
         """Of every item for some users, shape (n_rows, n_items); higher is better, always finite."""
-        blocks = [np.empty((0, self.learning_data.events.n_items))]
-        blocks += [self.score.score(_flat(terms)).reshape(-1, self.learning_data.events.n_items)
-                   for terms in self.learning_data.terms(user_rows, self.option)]  # fmt: skip
-        return np.concatenate(blocks)
+        n_items = self.learning_data.events.n_items
+        found = np.zeros((len(user_rows), n_items))
+        segments = segments_of(self.learning_data.n_events_of_users[user_rows])
+        for segment, score in enumerate(self.scores_by_segment):
+            at = np.flatnonzero(segments == segment)
+            names = [name for name, weight in zip(score.names, score.weights, strict=True) if weight]
+            start = 0
+            for terms in self.learning_data.terms(user_rows[at], self.option, names):
+                n = len(next(iter(terms.values()))) if terms else 0
+                found[at[start : start + n]] = score.score(flat(terms)).reshape(n, n_items)
+                start += n
+        return found
 
-
-class LearningData:
-    """What is known just before a day, and the models of it; each is fitted when first asked for."""
-
-    def __init__(self, events: ItemEvents, catalogue: ItemCatalogue, day: float, config: ItemRankerConfig) -> None:
-        """``events`` may include later ones; they are not looked at."""
-        self.events = events.before(day)
-        self.catalogue, self.day, self.config = catalogue, day, config
-        self._neighbours: dict[float, Neighbours] = {}
-
-    @cached_property
-    def n_events(self) -> NDArray[np.intp]:
-        """Of each item, shape (n_items,)."""
-        return np.bincount(self.events.items, minlength=self.events.n_items)
-
-    @cached_property
-    def pairs(self) -> csr_array:
-        return self.events.pairs()
-
-    @cached_property
-    def factors(self) -> Als:
-        config = self.config
-        return Als.fit(
-            self.pairs,
-            config.n_factors,
-            config.n_iterations,
-            config.confidence,
-            config.factor_regularisation,
-            config.seed,
-        )
-
-    @cached_property
-    def demand(self) -> dict[str, Floats]:
-        """Log of the decayed number of events on each item, by half-life; nan for an item without any."""
-        terms = {}
-        for half_life in self.config.demand_half_lives_days:
-            counts = np.bincount(self.events.items, self.events.decayed(self.day, half_life), self.events.n_items)
-            terms[f"demand {half_life:g} days"] = np.where(self.n_events > 0, np.log(counts + 0.1), np.nan)
-        return terms
-
-    def neighbours(self, regularisation: float) -> Neighbours:
-        if regularisation not in self._neighbours:
-            self._neighbours[regularisation] = Neighbours.ease(self._best_known(), regularisation)
-        return self._neighbours[regularisation]
-
-    def _best_known(self) -> csr_array:
-        """The pairs, without those of all but the most popular items."""
-        if np.count_nonzero(self.n_events) <= self.config.most_items:
-            return self.pairs
-        kept = np.zeros(self.events.n_items)
-        kept[np.argsort(-self.n_events, kind="stable")[: self.config.most_items]] = 1.0
-        pairs = csr_array(self.pairs.multiply(kept))
-        pairs.eliminate_zeros()
-        return pairs
-
-    def histories(self, half_life_days: float) -> csr_array:
-        strengths = self.events.decayed(self.day, half_life_days)
-        return interest_matrix(self.events.users, self.events.items, strengths, self.pairs.shape)
-
-    @property
-    def term_names(self) -> tuple[str, ...]:
-        """Of the terms, in the order of the score."""
-        content = (CONTENT,) if self.catalogue.content is not None else ()
-        again = () if self.config.unseen_only else (AGAIN,)
-        return (EASE, FACTORS, *self.demand, *content, *again)
-
-    def terms(self, user_rows: NDArray[np.intp], option: Option) -> Iterator[dict[str, Floats]]:
-        """Every term of every item, for a few users at a time, each of shape (n, n_items); nan where unknown."""
-        neighbours, histories = self.neighbours(option.regularisation), self.histories(option.history_half_life_days)
-        for start in range(0, len(user_rows), USERS_AT_ONCE):
-            rows = user_rows[start : start + USERS_AT_ONCE]
-            yield self._terms_of(rows, histories[rows], neighbours)
-
-    def _terms_of(self, rows: NDArray[np.intp], histories: csr_array, neighbours: Neighbours) -> dict[str, Floats]:
-        is_known = self.n_events > 0
-        known: dict[str, Callable[[], Floats]] = {
-            EASE: lambda: log_affinity(neighbours.scores(histories), is_known, self.config.floor),
-            FACTORS: lambda: log_affinity(self.factors.scores(rows), is_known, self.config.floor),
-            CONTENT: lambda: self._likeness(histories),
-            AGAIN: lambda: np.log1p(histories.toarray()),
-        }
-        demand = {name: np.tile(values, (len(rows), 1)) for name, values in self.demand.items()}
-        return {name: demand[name] if name in demand else known[name]() for name in self.term_names}
-
-    def _likeness(self, histories: csr_array) -> Floats:
-        """Cosine of each item's content with that of the history, 0 without either."""
-        content = self.catalogue.content
-        if content is None:
-            return np.zeros(histories.shape)
-        profile = histories @ content
-        lengths = np.linalg.norm(profile, axis=1, keepdims=True)
-        likeness: Floats = np.divide(profile, lengths, out=np.zeros_like(profile), where=lengths > 0) @ content.T
-        return likeness
-
-
-def log_affinity(affinities: Floats, is_known: NDArray[np.bool_], floor: float) -> Floats:
-    """Logarithm of what speaks for each item, over what speaks for the user's average item; shape as given.
-
-    Args:
-        affinities: Shape (n_users, n_items); what is below 0 speaks as little as 0.
-        is_known: Items that affinities can be computed for, shape (n_items,); the others are nan.
-        floor: Added to the ratio, > 0.
-
-    Returns:
-        log(floor) to whatever; 0 throughout for a user without any affinity.
-    """
-    positive = np.maximum(affinities, 0.0)
-    mean = positive.mean(axis=1, keepdims=True) if positive.shape[1] else np.zeros((len(positive), 1))
-    ratio = np.divide(positive, mean, out=np.full_like(positive, 1.0 - floor), where=mean > 0)
-    return np.where(is_known, np.log(np.maximum(ratio + floor, floor)), np.nan)
+    def as_of(self, events: ItemEvents, day: float) -> ItemRanker:
+        """The same choices on models of what happened before another day."""
+        data = self.learning_data
+        return replace(self, learning_data=LearningData(events, data.catalogue, day, data.config))
 
 
 def fit_item_ranker(
     events: ItemEvents,
     catalogue: ItemCatalogue,
     day: float,
-    validation_days: float,
+    validation_days: float | None = None,
     config: ItemRankerConfig | None = None,
 ) -> ItemRanker:
     """Learn from what happened before a day.
@@ -235,117 +110,231 @@ def fit_item_ranker(
         events: Later ones may be among them; they are not looked at.
         catalogue: Of the items.
         day: As of when.
-        validation_days: Length of the last part of the past from which weights and options are learned: best about as
-            long as the time one wants to foretell, since what matters the next day is not what matters in a month.
+        validation_days: Length of each window before the day that weights and options are learned from; None: by what
+            lies before the day (``item_validation.windows_before``).
         config: The defaults when None.
 
     Returns:
-        The ranker. Without anything to validate on, its terms weigh alike and the first option is taken.
+        The ranker. Without anything to validate on, it has weights of its own and the first option.
     """
     config = config or ItemRankerConfig()
     options = [
         Option(*each) for each in product(config.regularisations, config.history_half_lives_days, config.shortlists)
     ]
-    learning_data = events.before(day)
-    earlier = LearningData(learning_data, catalogue, day - validation_days, config)
-    asked = ask(
-        learning_data, catalogue, earlier.day, day, known_only=config.known_only, unseen_only=config.unseen_only
-    )
-    asked = asked.take(_sampled(len(asked), events.n_items, len(config.demand_half_lives_days) + 4, config.seed))
-    validated = validate(earlier, asked, options) if len(asked) >= FEWEST_VALIDATED else {}
-    chosen = max(validated, key=lambda option: validated[option]) if validated else options[0]
-    score = learn_weights(earlier, table_of(earlier, asked.user_rows, chosen), asked, chosen.shortlist)
-    return ItemRanker(LearningData(learning_data, catalogue, day, config), chosen, score, validated)
+    learning_data = LearningData(events, catalogue, day, config)
+    windows = windows_before(learning_data.events, catalogue, day, config, validation_days)
+    if sum(len(window.asked) for window in windows) < FEWEST_VALIDATED:
+        score = score_a_priori(learning_data.term_names(with_item_files=False))
+        return ItemRanker(learning_data, options[0], (score,) * len(SEGMENTS), {}, {})
+    option, choice, validated = choose(windows, options)
+    if learning_data.item_file_terms:
+        choice = with_item_files(windows, option, choice)
+    return ItemRanker(learning_data, option, choice.scores, validated, choice.tried)
 
 
-def _sampled(n_users: int, n_items: int, n_terms: int, seed: int) -> NDArray[np.intp]:
-    """Positions of the users to learn from: all, or as many as memory allows."""
-    n = max(LEARNING_CELLS // max(n_items * n_terms, 1), FEWEST_VALIDATED)
-    return np.sort(np.random.default_rng(seed).permutation(n_users)[:n])
+def score_a_priori(names: tuple[str, ...]) -> LinearScore:
+    """Of what is nearly always of use, where nothing can be learned."""
+    weights = {NEIGHBOURS: 0.5, EASE: 0.5, POPULAR: 0.5}
+    demand = [name for name in names if name.startswith("demand")]
+    weights[demand[-1]] = 0.5
+    return LinearScore(names, np.array([weights.get(name, 0.0) for name in names]), *_units(len(names)))
 
 
-def validate(learning_data: LearningData, asked: ItemQuestion, options: list[Option]) -> dict[Option, float]:
-    """NDCG of each option: weights learned from one half of the users, tested on the other, and the reverse."""
-    is_even = np.arange(len(asked)) % 2 == 0
-    found = {}
+def _units(n: int) -> tuple[Floats, Floats]:
+    return np.zeros(n), np.ones(n)
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What was chosen for each segment, and what it reached on choices that it was not learned from.
+
+    Attributes:
+        scores: Of each segment.
+        ndcg: Of every validated user by the score of their segment, shape (n_users,).
+        tried: NDCG of each member and of the choice, by segment.
+    """
+
+    scores: tuple[LinearScore, ...]
+    ndcg: Floats
+    tried: Mapping[str, Mapping[str, float]]
+
+
+def choose(windows: Sequence[Window], options: Sequence[Option]) -> tuple[Option, Choice, dict[Option, float]]:
+    """The best option, and for each segment its weights or one term alone."""
+    names = windows[0].learning_data.term_names(with_item_files=False)
+    strength, k = windows[0].learning_data.config.strength, windows[0].learning_data.config.k
+    validated: dict[Option, float] = {}
+    candidates: list[tuple[Option, Table, Floats]] = []
     for _, alike in groupby(options, lambda option: option[:2]):  # which share a table of terms
         same = list(alike)
-        table = table_of(learning_data, asked.user_rows, same[0])
+        table = table_of(windows, same[0], names)
         for option in same:
-            halves = [_ndcg(learning_data, table, asked, learns, option.shortlist) for learns in (is_even, ~is_even)]
-            found[option] = float(np.mean(halves))
+            held_out = held_out_ndcg(table, option.shortlist, strength, k)
+            validated[option] = float(held_out.mean())
+            candidates = [max([*candidates, (option, table, held_out)], key=lambda one: validated[one[0]])]
+    option, table, held_out = candidates[0]
+    return option, choice_of(table, option.shortlist, strength, held_out), validated
+
+
+def choice_of(table: Table, shortlist: int, strength: float, held_out: Floats) -> Choice:
+    """For each segment: the sum of all terms where it is clearly ahead of each term alone, else the best of these.
+
+    A segment of few users borrows from the others; users without events choose only among what is the same for all.
+    """
+    summed = learn_by_segment(table, np.ones(len(table), bool), shortlist, strength)
+    scores, tried = [], {}
+    ndcg = held_out.copy()
+    for segment, segment_name in enumerate(SEGMENTS):
+        own = table.segments == segment
+        members = [name for name in table.by_member if segment != NONE or name not in OF_HISTORIES]
+        name = best_member(table, members, own)
+        alone = table.by_member[name]
+        mean, error = borrowed_lead(held_out - alone, own)
+        can_sum = segment != NONE or np.count_nonzero(own) >= FEWEST_VALIDATED
+        takes_sum = can_sum and mean > CLEARLY * error
+        scores.append(summed[segment] if takes_sum else member_alone(table, name, own, strength))
+        if not takes_sum:
+            ndcg[own] = alone[own]
+        if own.any():
+            tried[segment_name] = {
+                **{one: round(float(table.by_member[one][own].mean()), 4) for one in table.by_member},
+                "sum": round(float(held_out[own].mean()), 4),
+                "chosen": "sum" if takes_sum else name,
+                "n": int(own.sum()),
+            }
+    return Choice(tuple(scores), ndcg, tried)
+
+
+def best_member(table: Table, names: Sequence[str], own: NDArray[np.bool_]) -> str:
+    """The member with the best lead over popularity, less a part of its standard error.
+
+    With many users that is the best; of a few users, which would name any member the best, it takes popularity.
+    """
+
+    def surely(name: str) -> float:
+        mean, error = borrowed_lead(table.by_member[name] - table.by_member[POPULAR], own)
+        return mean - SURELY * error
+
+    return max(names, key=surely)
+
+
+def borrowed_mean(values: Floats, own: NDArray[np.bool_]) -> float:
+    """Mean over a segment and, as so many users more, that over everybody."""
+    return float((values[own].sum() + BORROWED_USERS * values.mean()) / (own.sum() + BORROWED_USERS))
+
+
+def borrowed_lead(leads: Floats, own: NDArray[np.bool_]) -> tuple[float, float]:
+    """The same of leads, and its standard error."""
+    n = own.sum() + min(BORROWED_USERS, len(leads) - own.sum())
+    return borrowed_mean(leads, own), float(leads[own].std() if own.sum() > 1 else leads.std()) / max(n, 1) ** 0.5
+
+
+def member_alone(table: Table, name: str, own: NDArray[np.bool_], strength: float) -> LinearScore:
+    """A score that ranks as one term does; its weight is learned, so that it foretells choices too."""
+    at = table.names.index(name)
+    rows = own if own.any() else np.ones(len(table), bool)
+    means, deviations = _scales(table.features[rows][table.is_allowed[rows]])
+    features = (table.features[rows][..., [at]] - means[at]) / deviations[at]
+    weight = most_likely(np.asarray(features, np.float32), table.is_allowed[rows],
+                         table.is_chosen[rows].astype(np.float32), strength)  # fmt: skip
+    weights = np.zeros(len(table.names))
+    weights[at] = max(float(weight[0]), 0.05)
+    return LinearScore(table.names, weights, means, deviations)
+
+
+def held_out_ndcg(table: Table, shortlist: int, strength: float, k: int) -> Floats:
+    """NDCG of the sum for every user, by weights learned at other moments; of a single one, from its other users."""
+    is_rolling = len(np.unique(table.moments)) > 1
+    folds = table.moments if is_rolling else np.arange(len(table)) % 2
+    found = np.zeros(len(table))
+    for fold in np.unique(folds):
+        test = folds == fold
+        scores = learn_by_segment(table, ~test, shortlist, strength)
+        for segment, score in enumerate(scores):
+            at = np.flatnonzero(test & (table.segments == segment))
+            if len(at):
+                found[at] = _part(table, at).ndcg(_pool_scores(table, at, score), k)
     return found
 
 
-def _ndcg(
-    learning_data: LearningData,
-    table: NDArray[np.float32],
-    asked: ItemQuestion,
-    learns: NDArray[np.bool_],
-    shortlist: int,
-) -> float:
-    score = learn_weights(learning_data, table[learns], asked.take(learns), shortlist)
-    test = asked.take(~learns)
-    terms = dict(zip(learning_data.term_names, np.moveaxis(table[~learns], -1, 0), strict=True))
-    scores = score.score(_flat(terms)).reshape(len(test), -1)
-    hits = metrics.find_hits(
-        best_items(scores, test, learning_data.config.k), np.split(test.relevant.indices, test.relevant.indptr[1:-1])
-    )
-    return metrics.mean_over_users(metrics.ndcg_at_k(hits, learning_data.config.k))
+def _part(table: Table, at: NDArray[np.intp]) -> Table:
+    return replace(
+        table, features=table.features[at], items=table.items[at], is_allowed=table.is_allowed[at],
+        is_chosen=table.is_chosen[at], n_chosen=table.n_chosen[at], moments=table.moments[at],
+        segments=table.segments[at], by_member={},
+    )  # fmt: skip
 
 
-def table_of(learning_data: LearningData, user_rows: NDArray[np.intp], option: Option) -> NDArray[np.float32]:
-    """Every term of every item for some users, shape (n_rows, n_items, n_terms); nan where unknown."""
-    blocks = [np.empty((0, learning_data.events.n_items, len(learning_data.term_names)), np.float32)]
-    for terms in learning_data.terms(user_rows, option):
-        blocks.append(np.stack(list(terms.values()), axis=-1).astype(np.float32))
-    return np.concatenate(blocks)
+def _pool_scores(table: Table, at: NDArray[np.intp], score: LinearScore) -> Floats:
+    weights = score.weights / score.deviations
+    return np.asarray(table.features[at] @ weights, np.float64)
+
+
+def with_item_files(windows: Sequence[Window], option: Option, without: Choice) -> Choice:
+    """A choice that also reads the item file, if it is clearly ahead of the one without; else that one as it is."""
+    config = windows[0].learning_data.config
+    table = table_of(windows, option, windows[0].learning_data.term_names())
+    held_out = held_out_ndcg(table, option.shortlist, config.strength, config.k)
+    choice = choice_of(table, option.shortlist, config.strength, held_out)
+    scores = list(without.scores)
+    tried = dict(without.tried)
+    for segment, name in enumerate(SEGMENTS):
+        own = table.segments == segment
+        leads = choice.ndcg - without.ndcg
+        if own.sum() >= FEWEST_VALIDATED:
+            leads = leads[own]
+        if leads.mean() > CLEARLY_BY_ITEM_FILE * leads.std() / len(leads) ** 0.5:
+            scores[segment], tried[name] = choice.scores[segment], choice.tried.get(name, {})
+    return Choice(tuple(scores), without.ndcg, tried)
 
 
 def best_items(scores: Floats, question: ItemQuestion, k: int) -> NDArray[np.intp]:
     """The k best allowed items of each user, best first, -1 where there are no more; ties go to the lower row."""
-    allowed = np.where(question.allowed(), scores, -np.inf)
-    k = min(k, allowed.shape[1])
-    best = np.argsort(-allowed, axis=1, kind="stable")[:, :k]
-    return np.where(np.isfinite(np.take_along_axis(allowed, best, axis=1)), best, metrics.PADDING)
+    allowed = question.allowed()
+    best = np.full((len(scores), min(k, allowed.shape[1])), metrics.PADDING, np.intp)
+    for row, (own, may_be) in enumerate(zip(scores, allowed, strict=True)):
+        rows = np.flatnonzero(may_be)
+        top = rows[best_of(own[rows], k)] if len(rows) else rows
+        best[row, : len(top)] = top
+    return best
 
 
-def learn_weights(
-    learning_data: LearningData, table: NDArray[np.float32], asked: ItemQuestion, shortlist: int
-) -> LinearScore:
+def learn_by_segment(
+    table: Table, learns: NDArray[np.bool_], shortlist: int, strength: float
+) -> tuple[LinearScore, ...]:
     """Weights of the terms by conditional logit: each user chose what they went for out of what they could have had.
 
-    Learned twice: first out of all items, then out of each user's best by the first weights. Most choices are of the
+    Learned twice: first out of all the pool, then out of each user's best by the first weights. Most choices are of the
     long tail, and weights that explain these best need not be those that tell the top apart, which a list is made of.
-    Every user counts once, however much they went for.
+    Every user counts once, however much they went for. The weights of a segment are learned around those of all users.
 
     Args:
-        learning_data: The models, fitted before the choices.
-        table: Their terms, as from ``table_of``, of the users asked about.
-        asked: The choices.
+        table: The terms and choices.
+        learns: Users to learn from, shape (n_users,).
         shortlist: How many items the second time is about, for each user.
+        strength: Precision of the Gaussian around 0, in users.
 
     Returns:
-        The score; with no user asked about, weights of 1 on terms as they come.
+        A score for each of ``SEGMENTS``.
 
     Source: conditional logit (McFadden 1974), a Gaussian around 0, solved by L-BFGS. That the weights may be learned
     from a part of the alternatives is its independence of irrelevant alternatives.
     """
-    names = learning_data.term_names
-    if not len(asked):
-        return LinearScore(names, np.ones(len(names)), np.zeros(len(names)), np.ones(len(names)))
-    allowed, chosen = asked.allowed(), asked.relevant.toarray().astype(np.float32)
-    means, deviations = _scales(table[allowed].astype(np.float64))
-    features = np.asarray(np.nan_to_num((table - means) / deviations), np.float32)
-    weights = most_likely(features, allowed, chosen, learning_data.config.strength)
+    features, allowed = table.features[learns], table.is_allowed[learns]
+    chosen = table.is_chosen[learns].astype(np.float32)
+    means, deviations = _scales(features[allowed])
+    features = np.asarray((features - means) / deviations, np.float32)
+    weights = most_likely(features, allowed, chosen, strength)
     best = _best(np.where(allowed, features @ weights.astype(np.float32), -np.inf), shortlist)
-    weights = most_likely(
-        np.take_along_axis(features, best[..., None], axis=1),
-        np.take_along_axis(allowed, best, axis=1),
-        np.take_along_axis(chosen, best, axis=1),
-        learning_data.config.strength,
-    )
-    return LinearScore(names, weights, means, deviations)
+    features = np.take_along_axis(features, best[..., None], axis=1)
+    allowed, chosen = np.take_along_axis(allowed, best, axis=1), np.take_along_axis(chosen, best, axis=1)
+    weights = most_likely(features, allowed, chosen, strength)
+    found = []
+    for segment in range(len(SEGMENTS)):
+        own = table.segments[learns] == segment
+        around = most_likely(features[own], allowed[own], chosen[own], FIRMNESS_OF_SEGMENTS, weights)
+        found.append(LinearScore(table.names, around, means, deviations))
+    return tuple(found)
 
 
 def _best(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
@@ -354,31 +343,35 @@ def _best(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
     return np.argpartition(-scores, n - 1, axis=1)[:, :n]
 
 
-def _scales(values: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each column's known values, 0 and 1 for a column without variation."""
-    is_known = ~np.isnan(values)
-    n = np.maximum(is_known.sum(axis=0), 1)
-    means = np.where(is_known, values, 0.0).sum(axis=0) / n
-    deviations = np.sqrt(np.square(np.where(is_known, values - means, 0.0)).sum(axis=0) / n)
-    return means, np.where(deviations > 1e-9, deviations, 1.0)
+def _scales(values: NDArray[np.floating]) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each column, 0 and 1 for a column without variation."""
+    if not len(values):
+        return _units(values.shape[1])
+    means, deviations = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    return means, np.where(deviations > 1e-6, deviations, 1.0)
 
 
 def most_likely(
-    features: NDArray[np.float32], allowed: NDArray[np.bool_], chosen: NDArray[np.float32], strength: float
+    features: NDArray[np.float32],
+    allowed: NDArray[np.bool_],
+    chosen: NDArray[np.float32],
+    strength: float,
+    around: Floats | None = None,
 ) -> Floats:
-    """Weights that make the users' choices likeliest, shape (n_terms,); 0 where no user chose anything.
+    """Weights that make the users' choices likeliest, shape (n_terms,); ``around`` where no user chose anything.
 
     Args:
         features: Standardised terms, shape (n_users, n_items, n_terms).
         allowed: The alternatives of each user, shape (n_users, n_items).
         chosen: 1 where the user chose, else 0, same shape; all among the allowed. Users without a choice are left out.
-        strength: Precision of the Gaussian around 0.
+        strength: Precision of the Gaussian around ``around``.
+        around: Shape (n_terms,); 0 when None.
     """
+    start = np.zeros(features.shape[2]) if around is None else around
     has_choice = chosen.any(axis=1)
     features, allowed, chosen = features[has_choice], allowed[has_choice], chosen[has_choice]
     shares = chosen / chosen.sum(axis=1, keepdims=True)
-    n_terms = features.shape[2]
-    rows = features.reshape(-1, n_terms)
+    rows = features.reshape(-1, features.shape[2])
 
     def cost(weights: Floats) -> tuple[float, Floats]:
         utility = np.where(allowed, (rows @ weights.astype(np.float32)).reshape(allowed.shape), -np.inf)
@@ -387,14 +380,10 @@ def most_likely(
         total = odds.sum(axis=1, keepdims=True)
         fit = (shares * np.where(allowed, utility - np.log(total), 0.0)).sum(dtype=np.float64)
         gradient = (odds / total - shares).ravel() @ rows
-        return (
-            float(0.5 * strength * weights @ weights - fit),
-            strength * weights + gradient.astype(np.float64),
-        )
+        away = weights - start
+        return float(0.5 * strength * away @ away - fit), strength * away + gradient.astype(np.float64)
 
-    weights: Floats = optimize.minimize(cost, np.zeros(n_terms), jac=True, method="L-BFGS-B").x
+    if not len(features):
+        return start
+    weights: Floats = optimize.minimize(cost, start, jac=True, method="L-BFGS-B", options={"maxiter": 40}).x
     return weights
-
-
-def _flat(terms: Mapping[str, Floats]) -> dict[str, Floats]:
-    return {name: values.ravel() for name, values in terms.items()}

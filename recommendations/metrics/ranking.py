@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array, issparse
 
 PADDING = -1
 POPULARITY_POWER = 0.5  # of its events, by which a listing is taken to be seen more easily
@@ -207,24 +208,24 @@ def novelty(recommended: ArrayLike, n_events: ArrayLike, k: int) -> NDArray[np.f
 def intra_list_diversity(recommended: ArrayLike, features: ArrayLike, k: int) -> NDArray[np.float64]:
     """How different the first k are: mean of 1 - cosine over all pairs of a list, 0 to 2, shape (n_users,).
 
-    ``features`` are listing vectors, shape (n_listings, n_dims); a listing without features (all 0) is unlike all
-    others. nan for a list of fewer than two.
+    ``features`` are listing vectors, dense or sparse, shape (n_listings, n_dims); a listing without features (all 0)
+    is unlike all others. nan for a list of fewer than two.
 
     Source: Ziegler et al. 2005. Instead of all pairs: the cosines of unit vectors sum up to the squared length of
     their sum.
     """
     shown = _as_lists(recommended)[:, : _ranks(k)]
-    vectors = np.asarray(features, dtype=np.float64)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    units = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    is_listing = shown != PADDING
-    result = np.full(len(shown), np.nan)
-    for user in np.flatnonzero(is_listing.sum(axis=1) > 1):
-        own = units[shown[user, is_listing[user]]]
-        n = len(own)
-        total = own.sum(axis=0)
-        result[user] = 1.0 - (total @ total - np.sum(own * own)) / (n * (n - 1))
-    return result
+    users, places = np.nonzero(shown != PADDING)
+    listed, rows = np.unique(shown[users, places], return_inverse=True)
+    given: Any = features if issparse(features) else csr_array(np.asarray(features, np.float64))
+    vectors = given[listed]
+    squares = np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel()
+    units = diags_array(np.divide(1.0, np.sqrt(squares), out=np.zeros_like(squares), where=squares > 0)) @ vectors
+    is_on = csr_array((np.ones(len(users)), (users, rows)), shape=(len(shown), len(listed)))
+    totals = is_on @ units
+    lengths = np.asarray(totals.multiply(totals).sum(axis=1)).ravel() - is_on @ (squares > 0).astype(np.float64)
+    n = np.bincount(users, minlength=len(shown))
+    return np.where(n > 1, 1.0 - lengths / np.maximum(n * (n - 1), 1), np.nan)
 
 
 # Probabilities

@@ -28,7 +28,8 @@ from recommendations.engine.taste import PriorConfig, fit_prior, posterior, post
 from recommendations.evaluation.event_file_backtest import baselines, lists_of
 from recommendations.evaluation.event_files import EventFile, ItemFile
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion, ask
-from recommendations.evaluation.item_ranker import ItemRankerConfig, LearningData, fit_item_ranker
+from recommendations.evaluation.item_ranker import fit_item_ranker
+from recommendations.evaluation.item_terms import ItemRankerConfig, LearningData
 from recommendations.feed.memory import Items, model_of, packed
 from recommendations.feed.model import FeedEvents, FeedModel, fit_feed
 from recommendations.feed.ranking import AGAIN, FeedList, FeedRules, ItemScorer, Person
@@ -275,9 +276,10 @@ def item_file() -> ItemFile:
     rng = np.random.default_rng(7)
     content = np.eye(2)[GROUP_OF_ITEM] + 0.1 * rng.random((N_ITEMS, 2))
     content /= np.linalg.norm(content, axis=1, keepdims=True)
-    catalogue = ItemCatalogue(np.linspace(0.0, 20.0, N_ITEMS), np.full(N_ITEMS, np.inf), content)
     prices = np.array([5e3, 3e4])[GROUP_OF_ITEM] * (1 + np.arange(N_ITEMS) / 100)
-    return ItemFile(EventFile("world", events, *names, {}), catalogue, prices)
+    listed, ended = np.linspace(0.0, 20.0, N_ITEMS), np.full(N_ITEMS, np.inf)
+    catalogue = ItemCatalogue(listed, ended, csr_array(content), prices)
+    return ItemFile(EventFile("world", events, *names, {}), catalogue)
 
 
 def question() -> ItemQuestion:
@@ -337,7 +339,7 @@ def baseline(name: str, *, is_personal: bool = True) -> type[FileRanking]:
     def fitted(cls: type[FileRanking], seed: int) -> FileRanking:
         file = item_file()
         learning_data = LearningData(file.file.events, file.catalogue, DAY, small_config(seed))
-        return cls(baselines(learning_data, file)[name])
+        return cls(baselines(learning_data)[name])
 
     members: dict[str, Any] = {"fitted": classmethod(fitted), "is_personal": is_personal, "__doc__": f"“{name}”."}
     return type(f"Baseline {name}", (FileRanking,), members)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recommendations.evaluation.event_file_backtest import baselines
-from recommendations.evaluation.item_ranker import LearningData
+from recommendations.evaluation.item_terms import LearningData
 from tests.recommendations.ranker_contract import (
     BASELINES,
     DAY,
@@ -59,7 +59,7 @@ def lists(ranking: Ranking, k: int = N_LEFT) -> list[list[int]]:
 
 def test_every_baseline_of_an_event_file_is_asked():
     file = item_file()
-    assert set(BASELINES) == set(baselines(LearningData(file.file.events, file.catalogue, DAY, small_config(0)), file))
+    assert set(BASELINES) == set(baselines(LearningData(file.file.events, file.catalogue, DAY, small_config(0))))
 
 
 def test_fitted_again_on_the_same_with_the_same_seed_it_is_the_same(name, ranking):

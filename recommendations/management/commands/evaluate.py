@@ -53,8 +53,9 @@ class Command(BaseCommand):
         add("--test-from", metavar="DATE", help="first day of the test; default: the last 15 %% of the events")
         add("--test-share", type=float, default=0.15, metavar="SHARE", help="instead: share of the events to test on")
         add("--test-days", type=float, metavar="DAYS", help="length of the test; default: to the last event")
-        add("--moments", type=int, default=1, metavar="N",
-            help="of the log: so many windows in a row, each tested on what was learned before it")  # fmt: skip
+        add("--moments", type=int, metavar="N",
+            help="so many windows in a row, each tested on what was learned before it; default: of the log 1, of a "
+            "file as few as reach half of its rows, 8 at most")  # fmt: skip
         add("--k", type=int, nargs="+", default=[5, 10, 20], metavar="K", help="lengths of the lists")
         add("--max-buyers", type=int, metavar="N", help="ask about so many at most (log: 500, files: all)")
         add("--seed", type=int, default=0, help="the same seed gives the same figures")
@@ -90,7 +91,7 @@ class Command(BaseCommand):
         add("--known-only", action="store_true", help="only users and items with an event before the test")
         add("--unseen-only", action="store_true", help="neither list nor ask for what a user had before")
         add("--validation-days", type=float, metavar="DAYS", help="our weights are learned from the last so many days "
-            "before the test; default: as long as the test")  # fmt: skip
+            "before the test, up to three times over; default: 14, fewer for a short past")  # fmt: skip
         add("--items", type=Path, metavar="FILE", help="a row per item, any columns")
         add("--item-columns", nargs="+", default=[], metavar="COLUMN", help="what makes items alike; default: all")
         add("--item-ignore", nargs="+", default=[], metavar="COLUMN", help="columns to leave out of these")
@@ -145,7 +146,7 @@ def on_log(options: dict[str, Any], report: Report) -> dict[str, Any]:
         test_from=options["test_from"],
         test_share=options["test_share"],
         test_days=options["test_days"],
-        moments=options["moments"],
+        moments=LogParameters.moments if options["moments"] is None else options["moments"],
         history_days=options["history_days"],
         max_buyers=options["max_buyers"] or LogParameters.max_buyers,
         ks=tuple(sorted(set(options["k"]))),
@@ -179,6 +180,7 @@ def file_work(options: dict[str, Any]) -> tuple[str, dict[str, Any], Callable[[R
         test_days=options["test_days"],
         test_share=options["test_share"],
         validation_days=options["validation_days"],
+        moments=options["moments"],
         known_only=options["known_only"],
         unseen_only=options["unseen_only"],
         max_users=options["max_buyers"] or 0,

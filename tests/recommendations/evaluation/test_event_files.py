@@ -165,17 +165,18 @@ def test_items_join_the_events_and_bring_new_ones(write):
     read = read_item_file(write(items, "items.csv"), columns, file)
     assert read.file.item_ids.tolist() == ["bread", "butter", "tea"]
     assert read.file.item_ids[read.file.events.items].tolist() == ["bread", "bread", "butter", "bread"]
-    np.testing.assert_array_equal(read.prices, [2, np.nan, 3])
+    np.testing.assert_array_equal(read.catalogue.prices, [2, np.nan, 3])
     np.testing.assert_array_equal(read.catalogue.listed_days, [1, -np.inf, 2])
-    assert not read.catalogue.content[1].any()
-    assert read.catalogue.content[0] @ read.catalogue.content[2] < 1
+    content = read.catalogue.content.toarray()
+    assert not content[1].any()
+    assert content[0] @ content[2] < 1
 
 
 def test_columns_of_items_may_be_chosen_or_ignored(write):
     file = read_event_file(write(SHOP), Columns(**COLUMNS))
     path = write("item,colour,size\nbread,brown,1\nbutter,brown,2\n", "items.csv")
     for columns in (ItemColumns(features=("colour",)), ItemColumns(ignored=("size",))):
-        content = read_item_file(path, columns, file).catalogue.content
+        content = read_item_file(path, columns, file).catalogue.content.toarray()
         np.testing.assert_allclose(content[0] @ content[1], 1.0)
 
 

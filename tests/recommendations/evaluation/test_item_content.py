@@ -7,7 +7,7 @@ from recommendations.evaluation.item_content import MOST_CATEGORIES, content_fea
 
 def cosines(n_items=None, **columns):
     features = content_features(columns, n_items or len(next(iter(columns.values()))))
-    return features @ features.T
+    return (features @ features.T).toarray()
 
 
 def test_items_of_one_category_are_alike_and_those_of_two_are_not():
@@ -21,7 +21,7 @@ def test_several_categories_in_a_cell_are_shared_in_part():
 def test_numbers_are_alike_by_their_distance_in_the_ranking():
     # four places: a quarter of the ranking apart is an eighth of a circle
     got = cosines(price=["10", "1000", "20", "15"])
-    assert_allclose(got[0], [1, np.cos(0.75 * np.pi), np.cos(0.5 * np.pi), np.cos(0.25 * np.pi)], atol=1e-12)
+    assert_allclose(got[0], [1, np.cos(0.75 * np.pi), np.cos(0.5 * np.pi), np.cos(0.25 * np.pi)], atol=1e-6)
 
 
 def test_equal_numbers_share_a_place():

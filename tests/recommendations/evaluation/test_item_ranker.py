@@ -4,13 +4,8 @@ from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
 
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion, ask
-from recommendations.evaluation.item_ranker import (
-    ItemRankerConfig,
-    best_items,
-    fit_item_ranker,
-    log_affinity,
-    most_likely,
-)
+from recommendations.evaluation.item_ranker import best_items, fit_item_ranker, most_likely
+from recommendations.evaluation.item_terms import ItemRankerConfig, log_affinity
 
 QUICK = {"n_factors": 4, "n_iterations": 3, "regularisations": (1.0, 10.0)}
 
@@ -28,12 +23,13 @@ def fitted(events, day=50.0, **options):
 
 
 def test_affinity_is_a_logarithm_against_the_users_average():
-    got = log_affinity(np.array([[3.0, 1.0, 0.0, -2.0]]), np.array([True, True, True, False]), floor=0.2)
-    assert_allclose(got, [[np.log(3.2), np.log(1.2), np.log(0.2), np.nan]])
+    got = log_affinity(np.array([[3.0, 1.0, 0.0, -2.0]]), floor=0.2)
+    assert_allclose(got, [[np.log(3.2), np.log(1.2), np.log(0.2), np.log(0.2)]], atol=1e-3)
+    assert (np.diff(got) < 0).all()  # what is below 0 keeps its order
 
 
 def test_a_user_without_affinities_has_log_affinities_of_zero():
-    assert log_affinity(np.zeros((1, 3)), np.ones(3, bool), floor=0.2).tolist() == [[0.0, 0.0, 0.0]]
+    assert log_affinity(np.zeros((1, 3)), floor=0.2).tolist() == [[0.0, 0.0, 0.0]]
 
 
 def test_one_choice_moves_a_weight_towards_the_chosen():
@@ -116,11 +112,12 @@ def test_options_are_chosen_by_what_they_reach_on_users_not_learned_from():
     assert ranker.validated[ranker.option] == max(ranker.validated.values())
 
 
-def test_without_anything_to_validate_on_the_terms_weigh_alike():
+def test_without_anything_to_validate_on_histories_and_popularity_rank():
     events = two_groups()
     ranker = fitted(events.take(events.days < 5), day=50.0)
     assert ranker.validated == {}
-    assert ranker.score.weights.tolist() == [1.0] * 5
+    used = {name for name, weight in zip(ranker.score.names, ranker.score.weights, strict=True) if weight}
+    assert used == {"neighbours", "EASE", "popular", "demand 90 days"}
 
 
 def test_no_events_at_all_give_finite_scores():
@@ -135,7 +132,7 @@ def test_likeness_helps_where_it_is_all_there_is():
     days = np.tile(np.arange(6) * 10.0 + 1, 60)
     items = ((days // 10).astype(int) * 40 + 2 * rng.integers(20, size=len(users))) + users % 2
     events = ItemEvents(users, items, days, np.ones(len(users)), 60, n_items)
-    content = np.eye(2)[np.arange(n_items) % 2]
+    content = csr_array(np.eye(2)[np.arange(n_items) % 2])
     catalogue = ItemCatalogue(np.repeat(np.arange(6) * 10.0, 40), np.repeat(np.arange(6) * 10.0 + 10, 40), content)
     config = ItemRankerConfig(known_only=False, **QUICK)
     ranker = fit_item_ranker(events, catalogue, 51.0, 10.0, config)

@@ -1,0 +1,268 @@
+"""What a score of items is a sum of: models of the events before a day, each as one number per user and item.
+
+Every baseline is among the terms, in a form that ranks as the baseline does, so that a score of several terms can
+always fall back to the best of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recommendations.engine.arrays import Floats
+from recommendations.evaluation.baselines import (
+    ANY_PRICE,
+    Als,
+    Neighbours,
+    budget_of,
+    interest_matrix,
+    newest_in_budget,
+)
+from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents
+
+POPULAR, KNN, EASE, FACTORS = "popular", "item-kNN", "EASE", "ALS"
+NEIGHBOURS, AGAIN, NEW = "neighbours", "again", "new"
+CONTENT, BUDGET = "average of liked", "newest in budget"
+OF_ITEM_FILES = (CONTENT, BUDGET)
+OF_HISTORIES = (KNN, EASE, FACTORS, CONTENT, BUDGET)  # which say nothing of a user without a history
+BASE_REGULARISATION = 200.0  # of the baseline EASE
+CELLS_AT_ONCE = 400_000  # users times items that terms are computed for at a time: 3 MB each
+USERS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class ItemRankerConfig:
+    """What is tried, and what is settled.
+
+    Attributes:
+        regularisations: Of EASE on a decayed history, to choose from.
+        history_half_lives_days: After how long an event in a user's history counts half, to choose from.
+        shortlists: How many of each user's best items weights are learned to tell apart, to choose from.
+        demand_half_lives_days: One term of recent demand each. Together they tell a trend: asked for in the last days,
+            against the last months.
+        n_factors, n_iterations, confidence, factor_regularisation: Of the factors (``implicit_feedback.als_factors``).
+        floor: Added to a user's affinities before the logarithm, as a share of their mean: 0.2 says that an item the
+            history knows nothing of is still a fifth as likely as the average one.
+        most_items: EASE takes a square matrix of the items; of more than so many, the most popular.
+        known_only, unseen_only: The question, as in ``item_events.ask``.
+        k: Length of the lists that options are chosen by (NDCG).
+        strength: Precision of the Gaussian around weights of 0, in users.
+        moments: How many times before the day the choice is tried out.
+        seed: Of the factors' start and the samples.
+    """
+
+    regularisations: tuple[float, ...] = (200.0, 1000.0)
+    history_half_lives_days: tuple[float, ...] = (60.0, 365.0)
+    shortlists: tuple[int, ...] = (100,)
+    demand_half_lives_days: tuple[float, ...] = (0.25, 1.0, 3.0, 7.0, 14.0, 30.0, 90.0)
+    n_factors: int = 64
+    n_iterations: int = 8
+    confidence: float = 5.0
+    factor_regularisation: float = 30.0
+    floor: float = 0.2
+    most_items: int = 6_000
+    known_only: bool = True
+    unseen_only: bool = True
+    k: int = 10
+    strength: float = 1.0
+    moments: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        half_lives = (*self.history_half_lives_days, *self.demand_half_lives_days)
+        if not (self.regularisations and self.history_half_lives_days and self.shortlists):
+            raise ValueError("there must be something to choose from")
+        if min(*self.regularisations, *half_lives, self.floor, self.strength) <= 0:
+            raise ValueError("regularisations, half-lives, floor and strength must be positive")
+        if min(self.k, self.n_factors, self.most_items, self.moments, *self.shortlists) < 1:
+            raise ValueError("k, n_factors, most_items, moments and shortlists must be at least 1")
+
+
+class Option(NamedTuple):
+    """One of the things to choose from."""
+
+    regularisation: float
+    history_half_life_days: float
+    shortlist: int
+
+
+def demand_name(half_life_days: float) -> str:
+    return f"demand {half_life_days:g} days"
+
+
+class LearningData:
+    """What is known just before a day, and the models of it; each is fitted when first asked for."""
+
+    def __init__(self, events: ItemEvents, catalogue: ItemCatalogue, day: float, config: ItemRankerConfig) -> None:
+        """``events`` may include later ones; they are not looked at."""
+        self.events = events.before(day)
+        self.catalogue, self.day, self.config = catalogue, day, config
+        self._neighbours: dict[float, Neighbours] = {}
+
+    @cached_property
+    def n_events(self) -> NDArray[np.intp]:
+        """Of each item, shape (n_items,)."""
+        return np.bincount(self.events.items, minlength=self.events.n_items)
+
+    @cached_property
+    def n_events_of_users(self) -> NDArray[np.intp]:
+        return np.bincount(self.events.users, minlength=self.events.n_users)
+
+    @cached_property
+    def pairs(self) -> csr_array:
+        return self.events.pairs()
+
+    @cached_property
+    def knn(self) -> Neighbours:
+        return Neighbours.knn(self.pairs)
+
+    @cached_property
+    def factors(self) -> Als:
+        config = self.config
+        return Als.fit(
+            self.pairs,
+            config.n_factors,
+            config.n_iterations,
+            config.confidence,
+            config.factor_regularisation,
+            config.seed,
+        )
+
+    def demand(self, half_life_days: float) -> Floats:
+        """Decayed number of events on each item, shape (n_items,)."""
+        strengths = self.events.decayed(self.day, half_life_days)
+        return np.bincount(self.events.items, strengths, self.events.n_items)
+
+    @cached_property
+    def same_for_all(self) -> dict[str, Floats]:
+        """The terms that do not depend on the user, each of shape (n_items,)."""
+        terms = {POPULAR: np.log(np.asarray(self.pairs.sum(axis=0)).ravel() + 0.1)}
+        for half_life in self.config.demand_half_lives_days:
+            counts = self.demand(half_life)
+            floor = 0.03 * counts.mean() + 1e-300
+            # the second part keeps the order of what was hardly asked for within a short half-life
+            terms[demand_name(half_life)] = np.log(counts + floor) + 1e-4 * np.log(counts + 1e-300)
+        return terms | {NEW: (self.n_events == 0).astype(np.float64)}
+
+    def neighbours(self, regularisation: float) -> Neighbours:
+        if regularisation not in self._neighbours:
+            self._neighbours[regularisation] = Neighbours.ease(self._best_known(), regularisation)
+        return self._neighbours[regularisation]
+
+    def _best_known(self) -> csr_array:
+        """The pairs, without those of all but the most popular items."""
+        if np.count_nonzero(self.n_events) <= self.config.most_items:
+            return self.pairs
+        kept = np.zeros(self.events.n_items)
+        kept[np.argsort(-self.n_events, kind="stable")[: self.config.most_items]] = 1.0
+        pairs = csr_array(self.pairs.multiply(kept))
+        pairs.eliminate_zeros()
+        return pairs
+
+    def histories(self, half_life_days: float) -> csr_array:
+        strengths = self.events.decayed(self.day, half_life_days)
+        return interest_matrix(self.events.users, self.events.items, strengths, self.pairs.shape)
+
+    def term_names(self, *, with_item_files: bool = True) -> tuple[str, ...]:
+        """Of the terms, in the order of the score."""
+        again = () if self.config.unseen_only else (AGAIN,)
+        names = (NEIGHBOURS, EASE, FACTORS, KNN, *self.same_for_all, *again)
+        return (*names, *self.item_file_terms) if with_item_files else names
+
+    @property
+    def item_file_terms(self) -> tuple[str, ...]:
+        """Those that only an item file allows."""
+        content, prices = self.catalogue.content, self.catalogue.prices
+        has_content = content is not None and content.shape[1] > 0
+        has_budget = prices is not None and not np.isnan(prices).all() and np.isfinite(self.catalogue.listed_days).any()
+        return tuple(name for name, has in ((CONTENT, has_content), (BUDGET, has_budget)) if has)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Terms that make a ranker alone."""
+        demand = map(demand_name, self.config.demand_half_lives_days)
+        return (POPULAR, *demand, KNN, EASE, FACTORS, *self.item_file_terms)
+
+    def member_scores(self, name: str, rows: NDArray[np.intp]) -> Floats:
+        """Of a member alone, as a baseline has them: shape (n_rows, n_items), 0 throughout without a history."""
+        if name in self.same_for_all:
+            return np.tile(self.same_for_all[name], (len(rows), 1))
+        by_name: dict[str, Callable[[], Floats]] = {
+            KNN: lambda: self.knn.scores(self.pairs[rows]),
+            EASE: lambda: self.neighbours(BASE_REGULARISATION).scores(self.pairs[rows]),
+            FACTORS: lambda: self.factors.scores(rows),
+            CONTENT: lambda: self._likeness(self.pairs[rows]),
+            BUDGET: lambda: self._newest(self.pairs[rows]),
+        }
+        return by_name[name]()
+
+    def terms(
+        self, user_rows: NDArray[np.intp], option: Option, names: Sequence[str] | None = None
+    ) -> Iterator[dict[str, Floats]]:
+        """Terms of every item, for a few users at a time, each of shape (n, n_items) and finite.
+
+        Args:
+            user_rows: Of whom.
+            option: Of the neighbours.
+            names: Which; all when None.
+        """
+        names = self.term_names() if names is None else names
+        histories = self.histories(option.history_half_life_days) if {NEIGHBOURS, AGAIN} & set(names) else None
+        n_at_once = max(1, min(USERS_AT_ONCE, CELLS_AT_ONCE // max(self.events.n_items, 1)))
+        for start in range(0, len(user_rows), n_at_once):
+            rows = user_rows[start : start + n_at_once]
+            yield {name: self._term(name, rows, option, histories) for name in names}
+
+    def _term(self, name: str, rows: NDArray[np.intp], option: Option, histories: csr_array | None) -> Floats:
+        if name in (NEIGHBOURS, AGAIN) and histories is not None:
+            own = histories[rows]
+            if name == AGAIN:
+                return np.log1p(own.toarray())
+            return log_affinity(self.neighbours(option.regularisation).scores(own), self.config.floor)
+        scores = self.member_scores(name, rows)
+        return log_affinity(scores, self.config.floor) if name in (KNN, EASE, FACTORS) else scores
+
+    def _likeness(self, histories: csr_array) -> Floats:
+        """Cosine of each item's content with that of the history, 0 without either."""
+        content = self.catalogue.content
+        if content is None:
+            return np.zeros(histories.shape)
+        profiles = (histories @ content).toarray()
+        lengths = np.linalg.norm(profiles, axis=1, keepdims=True)
+        units = np.divide(profiles, lengths, out=np.zeros_like(profiles), where=lengths > 1e-12)
+        return np.asarray((content @ units.T).T, np.float64)
+
+    def _newest(self, histories: csr_array) -> Floats:
+        listed, prices = self.catalogue.listed_days, self.catalogue.prices
+        if prices is None:
+            return np.zeros(histories.shape)
+        since = np.where(np.isfinite(listed), listed, listed[np.isfinite(listed)].min())
+        each = [histories[[row]].indices for row in range(histories.shape[0])]
+        budgets = [budget_of(prices[own]) if len(own) else ANY_PRICE for own in each]
+        return np.stack([newest_in_budget(since, prices, budget) for budget in budgets])
+
+
+def log_affinity(affinities: Floats, floor: float) -> Floats:
+    """Logarithm of what speaks for each item, over what speaks for the user's average item; shape as given.
+
+    Args:
+        affinities: Shape (n_users, n_items); what is below 0 speaks hardly less than 0, but keeps its order.
+        floor: Added to the ratio, > 0.
+
+    Returns:
+        About log(floor) to whatever; 0 throughout for a user without any affinity.
+    """
+    positive = np.maximum(affinities, 0.0)
+    mean = positive.mean(axis=1, keepdims=True) if positive.shape[1] else np.zeros((len(positive), 1))
+    ratio = np.divide(affinities, mean, out=np.full_like(positive, 1.0 - floor), where=mean > 0)
+    return np.log(np.maximum(ratio, 0.0) + floor) + 1e-4 * np.maximum(np.minimum(ratio, 0.0), -1e4)
+
+
+def flat(terms: Mapping[str, Floats]) -> dict[str, Floats]:
+    return {name: values.ravel() for name, values in terms.items()}
