@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,7 +183,8 @@ def choice_of(table: Table, shortlist: int, strength: float, held_out: Floats) -
     A segment of few users borrows from the others; users without events choose only among what is the same for all.
     """
     summed = learn_by_segment(table, np.ones(len(table), bool), shortlist, strength)
-    scores, tried = [], {}
+    scores: list[LinearScore] = []
+    tried: dict[str, dict[str, Any]] = {}
     ndcg = held_out.copy()
     for segment, segment_name in enumerate(SEGMENTS):
         own = table.segments == segment

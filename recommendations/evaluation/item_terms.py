@@ -137,7 +137,7 @@ class LearningData:
     def demand(self, half_life_days: float) -> Floats:
         """Decayed number of events on each item, shape (n_items,)."""
         strengths = self.events.decayed(self.day, half_life_days)
-        return np.bincount(self.events.items, strengths, self.events.n_items)
+        return np.bincount(self.events.items, strengths, self.events.n_items).astype(np.float64)
 
     @cached_property
     def same_for_all(self) -> dict[str, Floats]:
