@@ -49,8 +49,9 @@ from recommendations.metrics import ranking as metrics
 FEWEST_VALIDATED = 10  # users without whom options are not chosen but taken as they come
 BORROWED_USERS = 20  # of all segments together, which a segment's own figures are averaged with
 FIRMNESS_OF_SEGMENTS = 20.0  # precision around the weights of all users, in users
-SURELY = 0.5  # standard errors by which a member's lead over popularity is discounted
-CLEARLY = 1.0  # standard errors by which the sum must be ahead of its best term
+CLEARLY = 2.0  # standard errors by which the sum must be ahead of its best term
+SURELY = 1.0  # standard errors by which a member's lead over lasting demand is discounted
+CLEARLY_LATELY = 2.5  # by which, in the newest windows, one member must be ahead of the best of all windows
 CLEARLY_BY_ITEM_FILE = 2.0  # by which a score that reads an item file must be ahead of one that does not
 
 
@@ -191,9 +192,10 @@ def choice_of(table: Table, shortlist: int, strength: float, held_out: Floats) -
         members = [name for name in table.by_member if segment != NONE or name not in OF_HISTORIES]
         name = best_member(table, members, own)
         alone = table.by_member[name]
-        mean, error = borrowed_lead(held_out - alone, own)
+        mean, error = borrowed_lead(held_out - alone, own, table.recency)
+        newest = [borrowed_lead(held_out - alone, own, is_newest) for is_newest in table.newest[-1:]]
         can_sum = segment != NONE or np.count_nonzero(own) >= FEWEST_VALIDATED
-        takes_sum = can_sum and mean > CLEARLY * error
+        takes_sum = can_sum and mean > CLEARLY * error and all(lead > -each for lead, each in newest)
         scores.append(summed[segment] if takes_sum else member_alone(table, name, own, strength))
         if not takes_sum:
             ndcg[own] = alone[own]
@@ -208,27 +210,41 @@ def choice_of(table: Table, shortlist: int, strength: float, held_out: Floats) -
 
 
 def best_member(table: Table, names: Sequence[str], own: NDArray[np.bool_]) -> str:
-    """The member with the best lead over popularity, less a part of its standard error.
+    """The best member over all windows, or one that is clearly ahead of it in the newest.
 
-    With many users that is the best; of a few users, which would name any member the best, it takes popularity.
+    The lead over lasting demand is discounted: of many members, one is ahead by chance among a few users.
     """
+    lasting = [name for name in names if name.startswith("demand")][-1]
 
     def surely(name: str) -> float:
-        mean, error = borrowed_lead(table.by_member[name] - table.by_member[POPULAR], own)
+        mean, error = borrowed_lead(table.by_member[name] - table.by_member[lasting], own, table.recency)
         return mean - SURELY * error
 
-    return max(names, key=surely)
+    best = max(names, key=surely)
+
+    def lately(name: str) -> float:
+        leads = table.by_member[name] - table.by_member[best]
+        found = [borrowed_lead(leads, own, is_newest) for is_newest in table.newest]
+        return max((mean - CLEARLY_LATELY * error for mean, error in found), default=0.0)
+
+    later = max(names, key=lately)
+    return later if lately(later) > 0 else best
 
 
-def borrowed_mean(values: Floats, own: NDArray[np.bool_]) -> float:
-    """Mean over a segment and, as so many users more, that over everybody."""
-    return float((values[own].sum() + BORROWED_USERS * values.mean()) / (own.sum() + BORROWED_USERS))
+def borrowed_lead(leads: Floats, own: NDArray[np.bool_], counts: NDArray[Any]) -> tuple[float, float]:
+    """Mean over a segment and, as ``BORROWED_USERS`` more, over everybody, and its standard error.
 
-
-def borrowed_lead(leads: Floats, own: NDArray[np.bool_]) -> tuple[float, float]:
-    """The same of leads, and its standard error."""
-    n = own.sum() + min(BORROWED_USERS, len(leads) - own.sum())
-    return borrowed_mean(leads, own), float(leads[own].std() if own.sum() > 1 else leads.std()) / max(n, 1) ** 0.5
+    Args:
+        leads: Of each user, shape (n_users,).
+        own: Who is of the segment.
+        counts: What each user counts, 0 to 1.
+    """
+    counts = counts.astype(np.float64)
+    n_own, n_all = counts[own].sum(), counts.sum()
+    weights = counts / n_all * min(BORROWED_USERS, n_all) + np.where(own, counts, 0.0)
+    weights /= min(BORROWED_USERS, n_all) + n_own
+    mean = float(weights @ leads)
+    return mean, float(np.sqrt(np.square(weights) @ np.square(leads - mean)))
 
 
 def member_alone(table: Table, name: str, own: NDArray[np.bool_], strength: float) -> LinearScore:
@@ -238,7 +254,7 @@ def member_alone(table: Table, name: str, own: NDArray[np.bool_], strength: floa
     means, deviations = _scales(table.features[rows][table.is_allowed[rows]])
     features = (table.features[rows][..., [at]] - means[at]) / deviations[at]
     weight = most_likely(np.asarray(features, np.float32), table.is_allowed[rows],
-                         table.is_chosen[rows].astype(np.float32), strength)  # fmt: skip
+                         table.is_chosen[rows].astype(np.float32), strength, offsets=table.offsets[rows])  # fmt: skip
     weights = np.zeros(len(table.names))
     weights[at] = max(float(weight[0]), 0.05)
     return LinearScore(table.names, weights, means, deviations)
@@ -262,8 +278,8 @@ def held_out_ndcg(table: Table, shortlist: int, strength: float, k: int) -> Floa
 def _part(table: Table, at: NDArray[np.intp]) -> Table:
     return replace(
         table, features=table.features[at], items=table.items[at], is_allowed=table.is_allowed[at],
-        is_chosen=table.is_chosen[at], n_chosen=table.n_chosen[at], moments=table.moments[at],
-        segments=table.segments[at], by_member={},
+        is_chosen=table.is_chosen[at], offsets=table.offsets[at], n_chosen=table.n_chosen[at],
+        moments=table.moments[at], segments=table.segments[at], by_member={},
     )  # fmt: skip
 
 
@@ -323,18 +339,19 @@ def learn_by_segment(
     from a part of the alternatives is its independence of irrelevant alternatives.
     """
     features, allowed = table.features[learns], table.is_allowed[learns]
-    chosen = table.is_chosen[learns].astype(np.float32)
+    chosen, offsets = table.is_chosen[learns].astype(np.float32), table.offsets[learns]
     means, deviations = _scales(features[allowed])
     features = np.asarray((features - means) / deviations, np.float32)
-    weights = most_likely(features, allowed, chosen, strength)
+    weights = most_likely(features, allowed, chosen, strength, offsets=offsets)
     best = _best(np.where(allowed, features @ weights.astype(np.float32), -np.inf), shortlist)
     features = np.take_along_axis(features, best[..., None], axis=1)
     allowed, chosen = np.take_along_axis(allowed, best, axis=1), np.take_along_axis(chosen, best, axis=1)
-    weights = most_likely(features, allowed, chosen, strength)
+    offsets = np.take_along_axis(offsets, best, axis=1)
+    weights = most_likely(features, allowed, chosen, strength, offsets=offsets)
     found = []
     for segment in range(len(SEGMENTS)):
         own = table.segments[learns] == segment
-        around = most_likely(features[own], allowed[own], chosen[own], FIRMNESS_OF_SEGMENTS, weights)
+        around = most_likely(features[own], allowed[own], chosen[own], FIRMNESS_OF_SEGMENTS, weights, offsets[own])
         found.append(LinearScore(table.names, around, means, deviations))
     return tuple(found)
 
@@ -359,6 +376,7 @@ def most_likely(
     chosen: NDArray[np.float32],
     strength: float,
     around: Floats | None = None,
+    offsets: NDArray[np.float32] | None = None,
 ) -> Floats:
     """Weights that make the users' choices likeliest, shape (n_terms,); ``around`` where no user chose anything.
 
@@ -368,15 +386,17 @@ def most_likely(
         chosen: 1 where the user chose, else 0, same shape; all among the allowed. Users without a choice are left out.
         strength: Precision of the Gaussian around ``around``.
         around: Shape (n_terms,); 0 when None.
+        offsets: Logarithm of how many alternatives each stands for, as allowed; 0 when None.
     """
     start = np.zeros(features.shape[2]) if around is None else around
     has_choice = chosen.any(axis=1)
     features, allowed, chosen = features[has_choice], allowed[has_choice], chosen[has_choice]
+    more = np.zeros(allowed.shape, np.float32) if offsets is None else offsets[has_choice]
     shares = chosen / chosen.sum(axis=1, keepdims=True)
     rows = features.reshape(-1, features.shape[2])
 
     def cost(weights: Floats) -> tuple[float, Floats]:
-        utility = np.where(allowed, (rows @ weights.astype(np.float32)).reshape(allowed.shape), -np.inf)
+        utility = np.where(allowed, (rows @ weights.astype(np.float32)).reshape(allowed.shape) + more, -np.inf)
         utility -= utility.max(axis=1, keepdims=True, initial=-np.finfo(np.float32).max)
         odds = np.exp(utility)
         total = odds.sum(axis=1, keepdims=True)

@@ -223,7 +223,8 @@ class LearningData:
         if name in (NEIGHBOURS, AGAIN) and histories is not None:
             own = histories[rows]
             if name == AGAIN:
-                return np.log1p(own.toarray())
+                again: Floats = np.log1p(own.toarray())
+                return again
             return log_affinity(self.neighbours(option.regularisation).scores(own), self.config.floor)
         scores = self.member_scores(name, rows)
         return log_affinity(scores, self.config.floor) if name in (KNN, EASE, FACTORS) else scores

@@ -347,7 +347,10 @@ def baseline(name: str, *, is_personal: bool = True) -> type[FileRanking]:
 
 BASELINES: dict[str, type[Ranking]] = {
     "popular": baseline("popular", is_personal=False),
-    "recently popular": baseline("recently popular", is_personal=False),
+    **{
+        name: baseline(name, is_personal=False)
+        for name in ("recently popular", *(f"recently popular, {days} days" for days in (0.25, 1, 3, 14, 30, 90)))
+    },
     "newest in budget": baseline("newest in budget"),
     "average of liked": baseline("average of liked"),
     "item-kNN": baseline("item-kNN"),
