@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recommendations.engine.scoring import LinearScore
 from recommendations.evaluation.event_files import EventFile, FileRefused, ItemFile
-from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion, ask
+from recommendations.evaluation.item_events import COLD_EVENTS, ItemCatalogue, ItemEvents, ItemQuestion, ask
 from recommendations.evaluation.item_ranker import ItemRanker, best_items, fit_item_ranker
 from recommendations.evaluation.item_terms import (
     BUDGET,
@@ -26,7 +26,7 @@ from recommendations.evaluation.item_terms import (
     LearningData,
     demand_name,
 )
-from recommendations.evaluation.item_validation import COLD_EVENTS, SEGMENTS
+from recommendations.evaluation.item_validation import SEGMENTS
 from recommendations.evaluation.outcome import KS, OURS, Outcome, PredictedChoices, Report, no_report
 from recommendations.evaluation.rolling import joined, windows
 from recommendations.metrics.figures import Question, measure
@@ -41,7 +41,7 @@ Scores = Callable[[NDArray[np.intp]], NDArray[np.float64]]  # user rows -> (n_ro
 
 RECENT = "recently popular"
 DESCRIPTIONS = {
-    OURS: "all others, EASE on a decayed history and recent demand in one learned score, or the best of them alone",
+    OURS: "all others, EASE on a decayed history and a demand that adapts in one learned score, or the best of them",
     POPULAR: "users who ever had the item",
     RECENT: "events, halved every 7 days",
     BUDGET: "latest listed, within the prices the user went for",
@@ -249,7 +249,7 @@ def baselines(learning_data: LearningData) -> dict[str, Scores]:
     """Every baseline that the files allow, as functions of user rows."""
     recent = {demand_name(days): RECENT if days == 7 else f"{RECENT}, {days:g} days"
               for days in learning_data.config.demand_half_lives_days}  # fmt: skip
-    return {recent.get(name, name): partial(learning_data.member_scores, name) for name in learning_data.members}
+    return {recent.get(name, name): partial(learning_data.member_scores, name) for name in learning_data.baselines}
 
 
 def lists_of(scores: Scores, asked: ItemQuestion, k: int) -> NDArray[np.intp]:

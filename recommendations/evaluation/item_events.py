@@ -15,6 +15,8 @@ from scipy.sparse import csr_array
 
 from recommendations.engine.arrays import Flags, Integers
 
+COLD_EVENTS = 5  # a user or an item with fewer events before a moment is cold
+
 
 @dataclass(frozen=True, eq=False)
 class ItemEvents:

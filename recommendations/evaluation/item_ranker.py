@@ -6,8 +6,9 @@ decayed history, factors), times how much the item is asked for lately, against 
 
 Every baseline is a term (``item_terms``). Everything that has to be decided is decided at several moments inside the
 past (``item_validation``): weights are learned at some of them and tried at the others, and where the sum of the terms
-is not clearly better than one term alone, that term alone is taken. Then the models are fitted once more on all of the
-past.
+is not clearly better than one term alone, that term alone is taken. That is the demand that adapts (``item_demand``),
+unless another is surely ahead, and where what users want has just changed, since nothing tried out before says which
+other would be right. Then the models are fitted once more on all of the past.
 """
 
 from __future__ import annotations
@@ -25,16 +26,17 @@ from recommendations.engine.arrays import Floats
 from recommendations.engine.scoring import LinearScore
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion
 from recommendations.evaluation.item_terms import (
+    ADAPTING,
     EASE,
     NEIGHBOURS,
     OF_HISTORIES,
-    POPULAR,
     ItemRankerConfig,
     LearningData,
     Option,
     flat,
 )
 from recommendations.evaluation.item_validation import (
+    KNOWN,
     NONE,
     SEGMENTS,
     Table,
@@ -49,9 +51,10 @@ from recommendations.metrics import ranking as metrics
 FEWEST_VALIDATED = 10  # users without whom options are not chosen but taken as they come
 BORROWED_USERS = 20  # of all segments together, which a segment's own figures are averaged with
 FIRMNESS_OF_SEGMENTS = 20.0  # precision around the weights of all users, in users
-CLEARLY = 2.0  # standard errors by which the sum must be ahead of its best term
-SURELY = 1.0  # standard errors by which a member's lead over lasting demand is discounted
-CLEARLY_LATELY = 2.5  # by which, in the newest windows, one member must be ahead of the best of all windows
+SURELY = 2.5  # standard errors by which a member's lead over the adapting demand is discounted
+CLEARLY = 1.0  # by which the sum must be ahead of the best of its terms
+LATELY = 1.5  # by which, in the newest windows, what is chosen may be behind the adapting demand, or must be ahead
+CHANGED = 4.0  # times that the half-life of the adapting demand has become shorter since, when demand has changed
 CLEARLY_BY_ITEM_FILE = 2.0  # by which a score that reads an item file must be ahead of one that does not
 
 
@@ -128,17 +131,16 @@ def fit_item_ranker(
     if sum(len(window.asked) for window in windows) < FEWEST_VALIDATED:
         score = score_a_priori(learning_data.term_names(with_item_files=False))
         return ItemRanker(learning_data, options[0], (score,) * len(SEGMENTS), {}, {})
-    option, choice, validated = choose(windows, options)
+    changed = has_changed(windows, learning_data)
+    option, choice, validated = choose(windows, options, changed)
     if learning_data.item_file_terms:
-        choice = with_item_files(windows, option, choice)
+        choice = with_item_files(windows, option, choice, changed)
     return ItemRanker(learning_data, option, choice.scores, validated, choice.tried)
 
 
 def score_a_priori(names: tuple[str, ...]) -> LinearScore:
     """Of what is nearly always of use, where nothing can be learned."""
-    weights = {NEIGHBOURS: 0.5, EASE: 0.5, POPULAR: 0.5}
-    demand = [name for name in names if name.startswith("demand")]
-    weights[demand[-1]] = 0.5
+    weights = {NEIGHBOURS: 0.5, EASE: 0.5, ADAPTING: 1.0}
     return LinearScore(names, np.array([weights.get(name, 0.0) for name in names]), *_units(len(names)))
 
 
@@ -161,8 +163,24 @@ class Choice:
     tried: Mapping[str, Mapping[str, float]]
 
 
-def choose(windows: Sequence[Window], options: Sequence[Option]) -> tuple[Option, Choice, dict[Option, float]]:
-    """The best option, and for each segment its weights or one term alone."""
+def has_changed(windows: Sequence[Window], learning_data: LearningData) -> tuple[bool, ...]:
+    """Whether the demand has changed so much since most of the windows that these say little, for each of ``SEGMENTS``.
+
+    The half-lives that foretell demand show that after some twenty visits; lists need longer.
+    """
+    n_asked = [len(window.asked) for window in windows]
+    found = []
+    for segment in range(len(SEGMENTS)):
+        is_known = int(segment == KNOWN)
+        before = np.repeat([window.learning_data.adapting[is_known].half_life_days for window in windows], n_asked)
+        found.append(learning_data.adapting[is_known].half_life_days < np.median(before) / CHANGED)
+    return tuple(map(bool, found))
+
+
+def choose(
+    windows: Sequence[Window], options: Sequence[Option], changed: Sequence[bool]
+) -> tuple[Option, Choice, dict[Option, float]]:
+    """The best option, and for each segment its weights or one term alone; ``changed`` as from ``has_changed``."""
     names = windows[0].learning_data.term_names(with_item_files=False)
     strength, k = windows[0].learning_data.config.strength, windows[0].learning_data.config.k
     validated: dict[Option, float] = {}
@@ -175,12 +193,13 @@ def choose(windows: Sequence[Window], options: Sequence[Option]) -> tuple[Option
             validated[option] = float(held_out.mean())
             candidates = [max([*candidates, (option, table, held_out)], key=lambda one: validated[one[0]])]
     option, table, held_out = candidates[0]
-    return option, choice_of(table, option.shortlist, strength, held_out), validated
+    return option, choice_of(table, option.shortlist, strength, held_out, changed), validated
 
 
-def choice_of(table: Table, shortlist: int, strength: float, held_out: Floats) -> Choice:
-    """For each segment: the sum of all terms where it is clearly ahead of each term alone, else the best of these.
+def choice_of(table: Table, shortlist: int, strength: float, held_out: Floats, changed: Sequence[bool]) -> Choice:
+    """For each segment: the sum of all terms where it is ahead of each term alone, else the best of these.
 
+    That is the adapting demand, unless another is surely ahead; and where what users want has changed, nothing else.
     A segment of few users borrows from the others; users without events choose only among what is the same for all.
     """
     summed = learn_by_segment(table, np.ones(len(table), bool), shortlist, strength)
@@ -191,11 +210,12 @@ def choice_of(table: Table, shortlist: int, strength: float, held_out: Floats) -
         own = table.segments == segment
         members = [name for name in table.by_member if segment != NONE or name not in OF_HISTORIES]
         name = best_member(table, members, own)
+        if not holds_lately(table, table.by_member[name], own, changed[segment]):
+            name = ADAPTING
         alone = table.by_member[name]
         mean, error = borrowed_lead(held_out - alone, own, table.recency)
-        newest = [borrowed_lead(held_out - alone, own, is_newest) for is_newest in table.newest[-1:]]
         can_sum = segment != NONE or np.count_nonzero(own) >= FEWEST_VALIDATED
-        takes_sum = can_sum and mean > CLEARLY * error and all(lead > -each for lead, each in newest)
+        takes_sum = can_sum and mean > CLEARLY * error and holds_lately(table, held_out, own, changed[segment])
         scores.append(summed[segment] if takes_sum else member_alone(table, name, own, strength))
         if not takes_sum:
             ndcg[own] = alone[own]
@@ -210,25 +230,21 @@ def choice_of(table: Table, shortlist: int, strength: float, held_out: Floats) -
 
 
 def best_member(table: Table, names: Sequence[str], own: NDArray[np.bool_]) -> str:
-    """The best member over all windows, or one that is clearly ahead of it in the newest.
-
-    The lead over lasting demand is discounted: of many members, one is ahead by chance among a few users.
-    """
-    lasting = [name for name in names if name.startswith("demand")][-1]
+    """The member that is surely ahead of the adapting demand by most; that one itself where none is."""
 
     def surely(name: str) -> float:
-        mean, error = borrowed_lead(table.by_member[name] - table.by_member[lasting], own, table.recency)
+        mean, error = borrowed_lead(table.by_member[name] - table.by_member[ADAPTING], own, table.recency)
         return mean - SURELY * error
 
-    best = max(names, key=surely)
+    return max(names, key=surely)
 
-    def lately(name: str) -> float:
-        leads = table.by_member[name] - table.by_member[best]
-        found = [borrowed_lead(leads, own, is_newest) for is_newest in table.newest]
-        return max((mean - CLEARLY_LATELY * error for mean, error in found), default=0.0)
 
-    later = max(names, key=lately)
-    return later if lately(later) > 0 else best
+def holds_lately(table: Table, ndcg: Floats, own: NDArray[np.bool_], has_changed: bool) -> bool:
+    """Whether scores are not behind the adapting demand in the newest windows; where demand changed, ahead of it."""
+    found = [borrowed_lead(ndcg - table.by_member[ADAPTING], own, is_newest) for is_newest in table.newest]
+    if any(mean < -LATELY * error for mean, error in found):
+        return False
+    return not has_changed or any(mean > LATELY * error for mean, error in found[-1:])
 
 
 def borrowed_lead(leads: Floats, own: NDArray[np.bool_], counts: NDArray[Any]) -> tuple[float, float]:
@@ -288,12 +304,12 @@ def _pool_scores(table: Table, at: NDArray[np.intp], score: LinearScore) -> Floa
     return np.asarray(table.features[at] @ weights, np.float64)
 
 
-def with_item_files(windows: Sequence[Window], option: Option, without: Choice) -> Choice:
+def with_item_files(windows: Sequence[Window], option: Option, without: Choice, changed: Sequence[bool]) -> Choice:
     """A choice that also reads the item file, if it is clearly ahead of the one without; else that one as it is."""
     config = windows[0].learning_data.config
     table = table_of(windows, option, windows[0].learning_data.term_names())
     held_out = held_out_ndcg(table, option.shortlist, config.strength, config.k)
-    choice = choice_of(table, option.shortlist, config.strength, held_out)
+    choice = choice_of(table, option.shortlist, config.strength, held_out, changed)
     scores = list(without.scores)
     tried = dict(without.tried)
     for segment, name in enumerate(SEGMENTS):
@@ -330,24 +346,26 @@ def learn_by_segment(
         table: The terms and choices.
         learns: Users to learn from, shape (n_users,).
         shortlist: How many items the second time is about, for each user.
-        strength: Precision of the Gaussian around 0, in users.
+        strength: Precision of the Gaussian around the adapting demand alone, in users.
 
     Returns:
         A score for each of ``SEGMENTS``.
 
-    Source: conditional logit (McFadden 1974), a Gaussian around 0, solved by L-BFGS. That the weights may be learned
-    from a part of the alternatives is its independence of irrelevant alternatives.
+    Source: conditional logit (McFadden 1974), a Gaussian around one term alone, solved by L-BFGS. That the weights may
+    be learned from a part of the alternatives is its independence of irrelevant alternatives.
     """
     features, allowed = table.features[learns], table.is_allowed[learns]
     chosen, offsets = table.is_chosen[learns].astype(np.float32), table.offsets[learns]
     means, deviations = _scales(features[allowed])
     features = np.asarray((features - means) / deviations, np.float32)
-    weights = most_likely(features, allowed, chosen, strength, offsets=offsets)
+    start, at = np.zeros(len(table.names)), [table.names.index(ADAPTING)]
+    start[at] = most_likely(features[..., at], allowed, chosen, strength, offsets=offsets)
+    weights = most_likely(features, allowed, chosen, strength, start, offsets)
     best = _best(np.where(allowed, features @ weights.astype(np.float32), -np.inf), shortlist)
     features = np.take_along_axis(features, best[..., None], axis=1)
     allowed, chosen = np.take_along_axis(allowed, best, axis=1), np.take_along_axis(chosen, best, axis=1)
     offsets = np.take_along_axis(offsets, best, axis=1)
-    weights = most_likely(features, allowed, chosen, strength, offsets=offsets)
+    weights = most_likely(features, allowed, chosen, strength, start, offsets)
     found = []
     for segment in range(len(SEGMENTS)):
         own = table.segments[learns] == segment

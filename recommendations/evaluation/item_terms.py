@@ -24,10 +24,11 @@ from recommendations.evaluation.baselines import (
     interest_matrix,
     newest_in_budget,
 )
-from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents
+from recommendations.evaluation.item_demand import AdaptingDemand, adapting_demand, ordinals
+from recommendations.evaluation.item_events import COLD_EVENTS, ItemCatalogue, ItemEvents
 
 POPULAR, KNN, EASE, FACTORS = "popular", "item-kNN", "EASE", "ALS"
-NEIGHBOURS, AGAIN, NEW = "neighbours", "again", "new"
+NEIGHBOURS, AGAIN, NEW, ADAPTING = "neighbours", "again", "new", "adapting demand"
 CONTENT, BUDGET = "average of liked", "newest in budget"
 OF_ITEM_FILES = (CONTENT, BUDGET)
 OF_HISTORIES = (KNN, EASE, FACTORS, CONTENT, BUDGET)  # which say nothing of a user without a history
@@ -52,7 +53,7 @@ class ItemRankerConfig:
         most_items: EASE takes a square matrix of the items; of more than so many, the most popular.
         known_only, unseen_only: The question, as in ``item_events.ask``.
         k: Length of the lists that options are chosen by (NDCG).
-        strength: Precision of the Gaussian around weights of 0, in users.
+        strength: Precision of the Gaussian around the adapting demand alone, in users.
         moments: How many times before the day the choice is tried out.
         seed: Of the factors' start and the samples.
     """
@@ -150,6 +151,17 @@ class LearningData:
             terms[demand_name(half_life)] = np.log(counts + floor) + 1e-4 * np.log(counts + 1e-300)
         return terms | {NEW: (self.n_events == 0).astype(np.float64)}
 
+    @cached_property
+    def adapting(self) -> tuple[AdaptingDemand, AdaptingDemand]:
+        """Adapting demand of cold users and of known ones."""
+        is_of_cold = ordinals(self.events) < COLD_EVENTS
+        half_lives, unseen_only = self.config.demand_half_lives_days, self.config.unseen_only
+        of_cold, of_known = (
+            adapting_demand(self.events, self.catalogue, self.day, half_lives, is_alike, unseen_only=unseen_only)
+            for is_alike in (is_of_cold, ~is_of_cold)
+        )
+        return of_cold, of_known
+
     def neighbours(self, regularisation: float) -> Neighbours:
         if regularisation not in self._neighbours:
             self._neighbours[regularisation] = Neighbours.ease(self._best_known(), regularisation)
@@ -172,7 +184,7 @@ class LearningData:
     def term_names(self, *, with_item_files: bool = True) -> tuple[str, ...]:
         """Of the terms, in the order of the score."""
         again = () if self.config.unseen_only else (AGAIN,)
-        names = (NEIGHBOURS, EASE, FACTORS, KNN, *self.same_for_all, *again)
+        names = (NEIGHBOURS, EASE, FACTORS, KNN, ADAPTING, *self.same_for_all, *again)
         return (*names, *self.item_file_terms) if with_item_files else names
 
     @property
@@ -186,6 +198,11 @@ class LearningData:
     @property
     def members(self) -> tuple[str, ...]:
         """Terms that make a ranker alone."""
+        return (ADAPTING, *self.baselines)
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """Members that others have too."""
         demand = map(demand_name, self.config.demand_half_lives_days)
         return (POPULAR, *demand, KNN, EASE, FACTORS, *self.item_file_terms)
 
@@ -194,6 +211,9 @@ class LearningData:
         if name in self.same_for_all:
             return np.tile(self.same_for_all[name], (len(rows), 1))
         by_name: dict[str, Callable[[], Floats]] = {
+            ADAPTING: lambda: np.stack([one.log_shares for one in self.adapting])[
+                (self.n_events_of_users[rows] >= COLD_EVENTS).astype(np.intp)
+            ],
             KNN: lambda: self.knn.scores(self.pairs[rows]),
             EASE: lambda: self.neighbours(BASE_REGULARISATION).scores(self.pairs[rows]),
             FACTORS: lambda: self.factors.scores(rows),

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.engine.arrays import Floats
-from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion, ask
+from recommendations.evaluation.item_events import COLD_EVENTS, ItemCatalogue, ItemEvents, ItemQuestion, ask
 from recommendations.evaluation.item_terms import NEIGHBOURS, ItemRankerConfig, LearningData, Option
 from recommendations.metrics import ranking as metrics
 
@@ -28,7 +28,6 @@ MOST_WINDOWS = 12
 FEWEST_LATELY, NEWEST_USERS = 5, 20  # by which what changed lately is judged, in one or more of the newest windows
 USERS_TO_HALF = 100  # newer ones, after which a user counts half in a choice
 POOL = 1000  # alternatives of each user that weights are learned from
-COLD_EVENTS = 5  # a user or an item with fewer events before the moment is cold
 NONE, FEW, KNOWN = 0, 1, 2  # segments of users by their events before the moment: none, below COLD_EVENTS, more
 SEGMENTS = ("users without events", "users with few events", "known users")
 

@@ -117,7 +117,7 @@ def test_without_anything_to_validate_on_histories_and_popularity_rank():
     ranker = fitted(events.take(events.days < 5), day=50.0)
     assert ranker.validated == {}
     used = {name for name, weight in zip(ranker.score.names, ranker.score.weights, strict=True) if weight}
-    assert used == {"neighbours", "EASE", "popular", "demand 90 days"}
+    assert used == {"neighbours", "EASE", "adapting demand"}
 
 
 def test_no_events_at_all_give_finite_scores():

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from recommendations.evaluation.item_demand import adapting_demand, ordinals
+from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents
+
+HALF_LIVES = (1.0, 7.0, 30.0)
+
+
+def events_of(users, items, days, n_items=10):
+    users, items, days = np.asarray(users, np.intp), np.asarray(items, np.intp), np.asarray(days, np.float64)
+    return ItemEvents(users, items, days, np.ones(len(users)), 1 + max(users, default=0), n_items)
+
+
+def demand_of(events, day=60.0, is_alike=None):
+    always = ItemCatalogue(np.full(events.n_items, -np.inf), np.full(events.n_items, np.inf))
+    alike = np.ones(len(events), bool) if is_alike is None else is_alike
+    return adapting_demand(events, always, day, HALF_LIVES, alike, unseen_only=False)
+
+
+def changing(day_of_change, n=600, seed=0):
+    """Ten events a day, half of them on item 0 and the others on any; from a day on, half of them on item 1."""
+    rng = np.random.default_rng(seed)
+    days = np.sort(rng.uniform(0, 60, n))
+    items = np.where(rng.random(n) < 0.5, (days >= day_of_change).astype(int), rng.integers(2, 10, n))
+    return events_of(np.arange(n) % 100, items, days)
+
+
+def test_without_events_all_items_are_alike():
+    assert demand_of(events_of([], [], [])).log_shares.tolist() == [0.0] * 10
+
+
+def test_shares_of_the_demand_sum_to_one():
+    assert_allclose(np.exp(demand_of(changing(99.0)).log_shares).sum(), 1.0)
+
+
+def test_what_is_wanted_for_long_is_foretold_by_long_half_lives():
+    demand = demand_of(changing(99.0))
+    assert demand.log_shares.argmax() == 0
+    assert demand.half_life_days > 15
+
+
+def test_two_days_after_a_change_the_new_is_first():
+    demand = demand_of(changing(58.0))
+    assert demand.log_shares.argmax() == 1
+    assert demand.half_life_days < 4
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_the_order_of_the_rows_does_not_matter(order):
+    events = changing(58.0)
+    got = demand_of(events.take(np.arange(len(events))[order])).log_shares
+    assert_allclose(got, demand_of(events).log_shares, atol=1e-9)
+
+
+def test_a_user_with_half_of_the_events_does_not_move_it():
+    events = changing(99.0)
+    heavy = events_of(np.full(600, 100), np.full(600, 9), np.linspace(0, 59.9, 600))
+    both = events_of(*(np.concatenate([getattr(one, name) for one in (events, heavy)]) for name in ("users", "items",
+                     "days")))  # fmt: skip
+    assert demand_of(both).log_shares.argmax() == 0
+
+
+def test_new_users_have_a_demand_of_their_own():
+    rng = np.random.default_rng(1)
+    is_new = np.arange(600) % 2 == 0
+    users = np.where(is_new, 50 + np.arange(600), np.arange(600) % 10)
+    items = np.where(rng.random(600) < 0.5, np.where(is_new, 2, 3), rng.integers(10, size=600))
+    events = events_of(users, items, np.sort(rng.uniform(0, 60, 600)))
+    alike = ordinals(events) < 5
+    assert [demand_of(events, is_alike=one).log_shares.argmax() for one in (alike, ~alike)] == [2, 3]
+
+
+def test_ordinals_count_what_a_user_had_before():
+    assert ordinals(events_of([0, 1, 0, 0], [0, 0, 0, 0], [3.0, 1.0, 1.0, 2.0])).tolist() == [2, 0, 0, 1]
+
+
+def test_what_cannot_be_had_does_not_count_against_the_rest():
+    events = changing(99.0)
+    ended = np.full(10, np.inf)
+    ended[0] = 30.0
+    catalogue = ItemCatalogue(np.full(10, -np.inf), ended)
+    late = events.take((events.days < 30) | (events.items != 0))
+    got = adapting_demand(late, catalogue, 60.0, HALF_LIVES, np.ones(len(late), bool), unseen_only=False)
+    assert_allclose(np.exp(got.log_shares)[2:].sum(), 1.0, atol=0.05)
