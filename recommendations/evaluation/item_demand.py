@@ -8,7 +8,10 @@ Each half-life takes part six times. As counts of events; of people, which a hea
 who were like those who are asked about, new or known. And with the next longer one for what it knows nothing of, or
 without: after a change, what was wanted before says nothing.
 
-Source: mixture of experts with a fixed share (Herbster and Warmuth 1998, "Tracking the best expert").
+Two sums of them take part too, learned on the way: half of the demand may be for what is new, half for what lasts.
+
+Source: mixture of experts with a fixed share (Herbster and Warmuth 1998, "Tracking the best expert"); the sums by
+online expectation maximisation (Cappé and Moulines 2009).
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ FIRST_SHARE = 1 / 4  # of the past, that is only learned from
 BACK_OFF = 5.0  # events of what stands in for the unknown that a popularity begins with
 UNIFORM = 0.5  # events on every item, that the longest begins with
 CHANGES = 1.0  # expected in all of the past
+VISITS_TO_LEARN = np.array([30.0, 300.0])  # what a sum of popularities, each for a part of the demand, is made of
 MOST_VISITS = 100.0  # that a window counts as: visits of one time are alike
 ENOUGH_VISITS = 50.0  # of users like those asked about, with fewer, everybody's are foretold
 N_COUNTS = 3  # events, people, people like those asked about
@@ -80,19 +84,26 @@ def adapting_demand(
         is_target &= is_alike
     n_visits = max(visits.weights[is_target].sum(), 1.0)
     n_members = 2 * N_COUNTS * len(half_lives)
-    log_weights = np.full(n_members, -np.log(n_members))
+    blends = np.full((len(VISITS_TO_LEARN), n_members), 1.0 / n_members)
+    n_experts = n_members + len(blends)
+    log_weights = np.full(n_experts, -np.log(n_experts))
     for begin, end in pairwise(_edges(float(past.days[0]), day)):
         is_live = catalogue.is_live(begin)
         asked = np.flatnonzero(is_target & (visits.days >= begin) & (visits.days < end) & is_live[past.items])
         n = visits.weights[asked].sum()
         if n:
             shares = _shares(counts.before(begin), is_live, past.items[asked])
-            log_weights += np.log(shares) @ visits.weights[asked] * min(1.0, MOST_VISITS / n)
+            blended = blends @ shares
+            experts = np.concatenate([shares, blended])
+            log_weights += np.log(experts) @ visits.weights[asked] * min(1.0, MOST_VISITS / n)
             log_weights -= np.logaddexp.reduce(log_weights)
             change = -np.expm1(-CHANGES * n / n_visits)
-            log_weights = np.logaddexp(np.log1p(-change) + log_weights, np.log(change / n_members))
+            log_weights = np.logaddexp(np.log1p(-change) + log_weights, np.log(change / n_experts))
+            due = blends * ((visits.weights[asked] / blended) @ shares.T) / n
+            blends += (1 - np.exp(-n / VISITS_TO_LEARN))[:, None] * (due - blends)
     shares = _shares(counts.before(day), catalogue.is_live(day), np.arange(events.n_items))
     weights = np.exp(log_weights)
+    weights = weights[:n_members] + weights[n_members:] @ blends
     typical = np.exp2(weights @ np.tile(np.log2(np.minimum(half_lives, day - past.days[0] + 1e-9)), 2 * N_COUNTS))
     return AdaptingDemand(np.log(weights @ shares), float(typical))
 

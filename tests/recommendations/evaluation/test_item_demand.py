@@ -76,6 +76,16 @@ def test_ordinals_count_what_a_user_had_before():
     assert ordinals(events_of([0, 1, 0, 0], [0, 0, 0, 0], [3.0, 1.0, 1.0, 2.0])).tolist() == [2, 0, 0, 1]
 
 
+def test_half_for_what_lasts_and_half_for_what_is_new_is_a_sum_of_both():
+    rng = np.random.default_rng(2)
+    days = np.sort(rng.uniform(0, 60, 3000))
+    lasting, new = rng.integers(40, size=3000), 40 + (days // 3).astype(int)
+    events = events_of(np.arange(3000) % 300, np.where(rng.random(3000) < 0.5, lasting, new), days, n_items=61)
+    shares = np.exp(demand_of(events).log_shares)
+    assert shares.argmax() == 59  # of the last three days
+    assert 0.3 < shares[:40].sum() < 0.7
+
+
 def test_what_cannot_be_had_does_not_count_against_the_rest():
     events = changing(99.0)
     ended = np.full(10, np.inf)
