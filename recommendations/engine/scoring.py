@@ -343,9 +343,9 @@ def terms_that_do_not_help(
     """Terms without which choices that were not learned from are foretold about as well; their weight should be 0.
 
     Buyers are divided into two halves, each of which is foretold by weights learned from the other. One term goes at a
-    time, the one whose absence helps most, until each that is left gains more than one standard error over the buyers:
-    the position of a car on a list is worth more than what chance in the sample explains. Utility always stays. With
-    fewer than ``FEWEST_CHOICES_TO_DROP`` choices nothing goes: so few say nothing against the a-priori weights.
+    time, of those that gain no more than chance explains the one that gains least, until each that is left gains more
+    than one standard error over the buyers. Utility always stays. With fewer than ``FEWEST_CHOICES_TO_DROP`` choices
+    nothing goes: so few say nothing against the a-priori weights.
 
     Args:
         buyer_ids: Whose choice each event is, int, shape (n_events,).
@@ -367,12 +367,21 @@ def terms_that_do_not_help(
         without = {
             name: _cross_fit(sets, halves, replace(config, switched_off=dropped | {name})) for name in candidates
         }
-        least = max(candidates, key=lambda name: without[name].sum())
-        gains = np.bincount(codes, fit - without[least])  # of each buyer, whose choices are not independent
-        if gains.sum() > max(AS_WELL, gains.std() * np.sqrt(len(gains))):
+        gains = {name: np.bincount(codes, fit - without[name]) for name in candidates}  # of each buyer
+        useless = [name for name in candidates if not _exceeds_chance(gains[name])]
+        if not useless:
             break
+        least = min(useless, key=lambda name: gains[name].sum())
         dropped, fit = dropped | {least}, without[least]
     return dropped
+
+
+def _exceeds_chance(gains: NDArray[np.number]) -> bool:
+    """Whether gains of the log-likelihood add up to more than one standard error of their sum.
+
+    ``gains`` are those of each buyer, whose choices are not independent, shape (n_buyers,).
+    """
+    return bool(gains.sum() > max(AS_WELL, gains.std() * np.sqrt(len(gains))))
 
 
 def _cross_fit(sets: ChoiceSets, halves: NDArray[np.bool_], config: ScoreConfig) -> NDArray[np.float64]:

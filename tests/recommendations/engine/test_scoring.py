@@ -342,6 +342,18 @@ def test_a_term_that_helps_no_more_than_chance_explains_weighs_nothing():
     assert kept == 12
 
 
+def test_a_gain_that_rests_on_few_buyers_is_chance_also_beside_a_smaller_one_that_does_not():
+    """Some want the one thing and some its contrary: all in all it gains more than another, but not surely."""
+    rng = np.random.default_rng(2)
+    terms = {name: rng.normal(size=(600, 6)) for name in ("utility", "demand", "deal")}
+    buyers = np.arange(600) // 10
+    wants = np.where(rng.random(60) < 0.6, 1.5, -1.5)[buyers]
+    utility = terms["utility"] + 0.3 * terms["demand"] + wants[:, None] * terms["deal"]
+    useless = terms_that_do_not_help(terms, (utility + rng.gumbel(size=(600, 6))).argmax(axis=1), buyers)
+    assert "deal" in useless
+    assert "demand" not in useless
+
+
 def test_few_choices_or_one_buyer_say_nothing_against_a_term():
     rng = np.random.default_rng(10)
     terms = {"utility": rng.normal(size=(400, 5))}
