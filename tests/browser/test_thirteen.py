@@ -83,6 +83,7 @@ def test_the_thirteen_tasks_take_five_clicks_each_and_are_those_of_the_manual(pa
             assert hand.n_clicks <= CLICKS_AT_MOST, task.title
             steps[task.slug, part.title] = hand.steps
         if WRITES:
+            page.wait_for_load_state("networkidle")  # the last click may have led to another page
             page.screenshot(path=DOCS / "images" / "manual" / f"{task.slug}.png", animations="disabled")
     if WRITES:
         (DOCS / "manual.md").write_text(manual_of(steps), encoding="utf-8")
@@ -112,5 +113,5 @@ def check_what_became_of_it() -> None:
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.slug)
 def test_the_manual_has_a_picture_of_each_task(task):
     picture = DOCS / "images" / "manual" / f"{task.slug}.png"
-    assert 5_000 < picture.stat().st_size < 200_000  # some 1.5 MB together
+    assert 20_000 < picture.stat().st_size < 200_000  # a white page has 5 kB; some 1.5 MB together
     assert f"](images/manual/{task.slug}.png)" in (DOCS / "manual.md").read_text(encoding="utf-8")
