@@ -20,6 +20,7 @@ from catalog.filters import ListingFilters
 from recommendations.listings.snapshot import ListingSnapshot
 
 MATCHES_AVERAGED = 30  # a condition stands for the mean of that many of the cars that meet it
+SEARCHES_AT_ONCE = 500  # bounds the memory of what each field makes of their cars: some 50 of each condition
 SEARCHED_AMONG = 2_000  # cars for sale; a condition that enough of these meet is not put to all the others
 
 # Field of the encoder -> the filters that ask about it. Words and places are in no field.
@@ -84,12 +85,21 @@ def conditions_of_searches(
 ) -> list[tuple[int, Condition]]:
     """The same of many searches: the conditions of each beside its position, in order.
 
-    What a field makes of the cars that were drawn is worked out for all searches at once: one by one, a buyer's fifty
+    What a field makes of the cars that were drawn is worked out for many searches at once: one by one, a buyer's fifty
     searches took longer than everything else that is learned from their log.
     """
-    drawn = [
-        (at, field, *rows) for at, search in enumerate(searches) for field, rows in drawn_for(search, snapshot, n_unmet)
+    numbered = list(enumerate(searches))
+    return [
+        found
+        for start in range(0, len(numbered), SEARCHES_AT_ONCE)
+        for found in conditions_at_once(numbered[start : start + SEARCHES_AT_ONCE], snapshot, n_unmet)
     ]
+
+
+def conditions_at_once(
+    searches: Sequence[tuple[int, Search]], snapshot: ListingSnapshot, n_unmet: int
+) -> list[tuple[int, Condition]]:
+    drawn = [(at, field, *rows) for at, search in searches for field, rows in drawn_for(search, snapshot, n_unmet)]
     parts = {field: Parts.of(field, [rows for _, name, *rows in drawn if name == field], snapshot)
              for field in {field for _, field, *_ in drawn}}  # fmt: skip
     return [
@@ -130,33 +140,39 @@ def drawn_for(
         part = {name: asked[name] for name in names if name in asked}
         if not part or field not in snapshot.ranker.encoder.names:
             continue
-        met, unmet = stock.divided_by(ListingFilters.from_query(part))
+        met, unmet = stock.divided_by(ListingFilters.from_query(part), n_unmet)
         if len(met) and len(unmet):
-            yield field, (met[:MATCHES_AVERAGED], unmet[:n_unmet])
+            yield field, (met, unmet)
 
 
 class StockOfSearch:
-    """The cars that were for sale when a search was made, in an order of chance that depends on its seed alone."""
+    """The cars that were for sale when a search was made, drawn in an order of chance that its seed alone decides."""
 
     def __init__(self, snapshot: ListingSnapshot, moment: float, seed: int) -> None:
         self.snapshot = snapshot
         self._moment = float(snapshot.stock.settled(np.array([moment]))[0])
         self._seed = seed
 
-    def divided_by(self, filters: ListingFilters) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows of cars that meet a condition, and of those that do not; enough of either, not all of them.
+    def divided_by(self, filters: ListingFilters, n_unmet: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows of ``MATCHES_AVERAGED`` cars that meet a condition, and of some that do not, or as many as there are.
 
         A training meets thousands of searches, and looking through the whole stock for each would take most of its
-        time.
+        time. Where that cannot be helped, only those that are wanted are put in order.
         """
         met, unmet = self._divided(self._some, filters)
-        if len(met) < MATCHES_AVERAGED or not len(unmet):
-            return self._divided(self.snapshot.stock.shuffled_live(self._moment, self._seed), filters)
-        return met, unmet
+        if len(met) >= MATCHES_AVERAGED and len(unmet):
+            return met[:MATCHES_AVERAGED], unmet[:n_unmet]
+        met, unmet = self._divided(self._all, filters)
+        stock, seed = self.snapshot.stock, self._seed
+        return stock.shuffled(met, seed, MATCHES_AVERAGED), stock.shuffled(unmet, seed, n_unmet)
 
     def _divided(self, rows: NDArray[np.intp], filters: ListingFilters) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         is_met = self.snapshot.columns.matching(filters, rows)
         return rows[is_met], rows[~is_met]
+
+    @cached_property
+    def _all(self) -> NDArray[np.intp]:
+        return self.snapshot.stock.live_rows(self._moment)
 
     @cached_property
     def _some(self) -> NDArray[np.intp]:

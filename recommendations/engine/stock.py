@@ -85,8 +85,16 @@ class Stock:
         if n_bits > 0:
             bucket = hashed(np.array([seed]), 0)
             live = live[(self._buckets[live] ^ bucket) >> np.uint64(64 - n_bits) == 0]
-        order: NDArray[np.intp] = np.argsort(hashed(self.listing_ids[live], seed))
-        return live[order]
+        return self.shuffled(live, seed)
+
+    def shuffled(self, rows: NDArray[np.intp], seed: int, n: int | None = None) -> NDArray[np.intp]:
+        """Rows in an order of chance, the one of ``shuffled_live``; the first ``n`` of it cost less than all."""
+        numbers = hashed(self.listing_ids[rows], seed)
+        if n is not None and n < len(rows):
+            first = np.argpartition(numbers, n)[:n]
+            rows, numbers = rows[first], numbers[first]
+        in_order: NDArray[np.intp] = rows[np.argsort(numbers)]
+        return in_order
 
     @cached_property
     def _publications(self) -> NDArray[np.float64]:
@@ -148,7 +156,7 @@ class Stock:
                 found[part] = self._drawn(moments[part], n, seeds[part], int(n_draws))
             wanting = wanting[found[wanting, -1] < 0]
         for sample in wanting.tolist():
-            rows = self.shuffled_live(float(moments[sample]), int(seeds[sample]))[:n]
+            rows = self.shuffled(self.live_rows(float(moments[sample])), int(seeds[sample]), n)
             found[sample, : len(rows)], found[sample, len(rows) :] = rows, -1
         return found
 

@@ -166,6 +166,13 @@ def test_a_large_sample_in_an_order_of_chance_holds_every_listing_equally_often(
     assert sorted(stock.shuffled_live(60.0, 1).tolist()) == list(range(1, 1_000, 2))
 
 
+@pytest.mark.parametrize("n", [0, 1, 20, 499, 500, 501])
+def test_the_first_listings_in_an_order_of_chance_are_those_of_the_whole_order(n):
+    stock = stock_of(1_000)
+    stock.ended_at[::2] = 50.0
+    assert stock.shuffled(stock.live_rows(60.0), 7, n).tolist() == stock.shuffled_live(60.0, 7)[:n].tolist()
+
+
 def test_every_row_is_as_likely_as_any_other_however_the_ids_lie_and_whatever_has_ended():
     """Chi-square over stocks with gaps, an undone import in between, and old cars among new ones."""
     rng = np.random.default_rng(0)
