@@ -26,7 +26,7 @@ from recommendations.models import EventKind
 
 QUESTIONNAIRE_WEIGHT = 4.0  # in views; it does not decay, later events outweigh it
 UNMET_BESIDE_AN_ANSWER = 30  # cars that do not fit an answer
-SEARCHES_COUNT = 3.0  # in views, at most: all that the searches of one buyer say of one field
+SEARCHES_COUNT = 3.0  # new searches, at most: all that those of one buyer say of one field
 SHOWN_AT_MOST = 30  # of a served list, as far down as a buyer plausibly looks
 VIEW = "view"  # the kind of event that weighs by how long it took
 SECONDS_A_DAY = 86_400.0
@@ -98,7 +98,9 @@ def choices_of(
     is_search = events.listing_ids == 0
     return (
         choices_on_listings(events.take(~is_search), weights[~is_search], reverse[~is_search], snapshot),
-        choices_in_searches(events.take(is_search), weights[is_search], queries, snapshot, n_unmet),
+        choices_in_searches(
+            events.take(is_search), weights[is_search], np.abs(base[is_search]), queries, snapshot, n_unmet
+        ),
     )
 
 
@@ -175,11 +177,12 @@ def padded_lists(
 def choices_in_searches(
     events: EventRows,
     weights: NDArray[np.float64],
+    new_weights: NDArray[np.float64],
     queries: Mapping[int, Mapping[str, Any] | None],
     snapshot: ListingSnapshot,
     n_unmet: int,
 ) -> Choices:
-    """Each condition of each search as a choice of its own."""
+    """Each condition of each search as a choice of its own; ``new_weights`` are those that had not decayed."""
 
     def conditions(searches: Sequence[tuple[int, tuple[int, float]]]) -> list[tuple[int, Condition]]:
         asked = [Search(queries.get(event_id), moment, event_id) for _, (event_id, moment) in searches]
@@ -192,7 +195,7 @@ def choices_in_searches(
     return choices_among(
         [condition for _, condition in found],
         snapshot.ranker.n_dims,
-        weights=limited(events.buyer_ids[at], fields, weights[at]),
+        weights=limited(events.buyer_ids[at], fields, weights[at], new_weights[at]),
         moments=events.occurred_at[at],
         seeds=events.ids[at],
         buyer_ids=events.buyer_ids[at],
@@ -200,23 +203,28 @@ def choices_in_searches(
 
 
 def limited(
-    buyer_ids: NDArray[np.int64], fields: NDArray[np.str_], weights: NDArray[np.float64]
+    buyer_ids: NDArray[np.int64],
+    fields: NDArray[np.str_],
+    weights: NDArray[np.float64],
+    new_weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Weights scaled down where all that one buyer's searches say of a field would count more than ``SEARCHES_COUNT``.
+    """Weights scaled down where one buyer's searches say more of a field than ``SEARCHES_COUNT`` new ones would.
 
-    A buyer who goes on searching within one budget says the same with every search.
+    A buyer who goes on searching within one budget says the same with every search. How much one search counts is for
+    operators to say, so that the limit is in searches and not in views.
 
     Args:
         buyer_ids, fields: Of each condition, shape (n,).
         weights: Of its search, >= 0, shape (n,).
+        new_weights: What the search would count if it were made now, > 0, shape (n,).
     """
     if not len(weights):
         return weights
     _, buyers = np.unique(buyer_ids, return_inverse=True)
     names, of_field = np.unique(fields, return_inverse=True)
     groups = buyers * len(names) + of_field
-    totals = np.bincount(groups, weights)[groups]
-    counted: NDArray[np.float64] = weights * SEARCHES_COUNT / np.maximum(totals, SEARCHES_COUNT)
+    n_new = np.bincount(groups, weights / new_weights)[groups]
+    counted: NDArray[np.float64] = weights * SEARCHES_COUNT / np.maximum(n_new, SEARCHES_COUNT)
     return counted
 
 

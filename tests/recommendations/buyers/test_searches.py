@@ -90,8 +90,11 @@ def test_many_searches_say_what_each_says_by_itself(listing_index, monkeypatch):
         np.testing.assert_array_equal(got.unmet, expected.unmet)
 
 
-def test_what_the_searches_of_one_buyer_say_of_one_field_counts_as_three_at_most():
+@pytest.mark.parametrize("weight", [0.2, 1.0, 5.0])
+def test_what_the_searches_of_one_buyer_say_of_one_field_counts_as_three_at_most(weight):
+    """However much operators let a search count."""
     buyers, fields = np.array([1, 1, 1, 1, 1, 2]), np.array(["price", "price", "price", "price", "make", "price"])
-    weights = np.array([1.0, 1.0, 2.0, 2.0, 1.0, 1.0])
-    np.testing.assert_allclose(limited(buyers, fields, weights), [0.5, 0.5, 1.0, 1.0, 1.0, 1.0])
-    assert len(limited(buyers[:0], fields[:0], weights[:0])) == 0
+    shares, new = np.array([1.0, 1.0, 2.0, 2.0, 1.0, 1.0]), np.full(6, weight)
+    got = limited(buyers, fields, shares * weight, new)
+    np.testing.assert_allclose(got, np.array([0.5, 0.5, 1.0, 1.0, 1.0, 1.0]) * weight)
+    assert len(limited(buyers[:0], fields[:0], shares[:0], new[:0])) == 0
