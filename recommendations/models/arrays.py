@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from psycopg import ClientCursor, Cursor, sql
 
 from recommendations.engine.arrays import Array
-from web.postgres.pooling import keeps_session
+from web.postgres.prepared import PreparingCursor
 
 
 def as_objects(values: Sequence[Any]) -> NDArray[np.object_]:
@@ -82,9 +82,9 @@ def read_records_in_parts(
         packed=sql.SQL(" || ").join(packed), n=sql.Literal(ROWS_IN_ONE), query=query,
         columns=sql.SQL(", ").join(columns),
     )  # fmt: skip
-    with connection.cursor() as cursor, Cursor(cursor.connection) as binary:
-        is_prepared = is_planned_once and keeps_session()
-        parts = binary.execute(statement, parameters, binary=True, prepare=is_prepared).fetchall()
+    cursor_of = PreparingCursor if is_planned_once else Cursor
+    with connection.cursor() as cursor, cursor_of(cursor.connection) as binary:
+        parts = binary.execute(statement, parameters, binary=True).fetchall()
     return [np.frombuffer(part, record) for (part,) in parts]
 
 
