@@ -27,7 +27,7 @@ from catalog.attributes import RANGES
 from catalog.filters import ListingFilters
 from recommendations.buyers.questionnaire import wishes_in
 from recommendations.buyers.searches import FILTERS_OF_FIELD
-from recommendations.buyers.sessions import SESSION_SECONDS
+from recommendations.buyers.sessions import sessions_of
 from recommendations.listings.columns import CATEGORIES
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.models import SavedSearch
@@ -143,14 +143,14 @@ def meant_in(events: Sequence[Event]) -> dict[str, Any]:
 
     None where there were fewer occasions; ``events`` are the newest first.
     """
-    silence = timedelta(seconds=SESSION_SECONDS)
-    occasions: list[Event] = []
-    for event in events:
-        if event.query and (not occasions or occasions[-1].occurred_at - event.occurred_at > silence):
-            occasions.append(event)
+    moments = np.array([event.occurred_at.timestamp() for event in events])
+    occasions: dict[int, Event] = {}  # by session, which may go on for hours: the newest search of it
+    for session, event in zip(sessions_of(np.zeros(len(events), np.int64), moments).tolist(), events, strict=True):
+        if event.query:
+            occasions.setdefault(session, event)
     if len(occasions) < MEANT_IN:
         return {}
-    newest, *earlier = ([*fields_of(event.query or {})] for event in occasions[:MEANT_IN])
+    newest, *earlier = ([*fields_of(event.query or {})] for event in list(occasions.values())[:MEANT_IN])
     parts = [filters.as_query() for field, filters in newest if all((field, filters) in one for one in earlier)]
     return {name: value for part in parts for name, value in part.items()}
 

@@ -33,6 +33,11 @@ def test_searches_within_one_session_are_one_occasion():
     query = {"fuels": ["diesel"]}
     in_a_row = [Event(None, 1.0, NOW - timedelta(minutes=number), query) for number in range(MEANT_IN)]
     assert meant_in(in_a_row) == {}
+    evening = [Event(None, 1.0, NOW - timedelta(minutes=20 * number), query) for number in range(3 * MEANT_IN)]
+    assert meant_in(evening) == {}, "two and a half hours without half an hour of silence"
+    with_cars = [Event(None if number % 2 else 7, 1.0, event.occurred_at, query if number % 2 else None)
+                 for number, event in enumerate(evening)]  # fmt: skip
+    assert meant_in(with_cars) == {}, "cars that were looked at in between are no silence"
     assert meant_in(in_a_row + [Event(None, 1.0, NOW - EVENING * number, query) for number in (1, 2)]) == query
 
 
