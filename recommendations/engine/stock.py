@@ -102,6 +102,11 @@ class Stock:
         return np.sort(self.published_at[self.ended_at > self.published_at])
 
     @cached_property
+    def _ends(self) -> NDArray[np.float64]:
+        """When each of the same listings ended, sorted."""
+        return np.sort(self.ended_at[self.ended_at > self.published_at])
+
+    @cached_property
     def _longer_ids_since(self) -> NDArray[np.float64]:
         """When the first listing came on sale whose id has more than 0 to 63 bits, ``FOREVER`` for none; sorted."""
         rows = self._by_id
@@ -116,17 +121,21 @@ class Stock:
         """How many listings had come on sale by each moment, ended ones included, of the same shape."""
         return np.searchsorted(self._publications, moments, side="right")
 
+    def n_live_at(self, moments: NDArray[np.float64]) -> NDArray[np.intp]:
+        """How many listings were for sale at each moment, of the same shape."""
+        return self.n_published_by(moments) - np.searchsorted(self._ends, moments, side="right")
+
     def settled(self, moments: NDArray[np.float64]) -> NDArray[np.float64]:
         """The moments of which to ask what was for sale beside choices that were made at ``moments``, same shape.
 
         Two hours earlier, because a choice is looked at within a second and again for months: what this process does
         not know yet, what a long transaction stores, and what is stamped by a clock that was set back, comes later and
-        must not change what was found. While a site is that young, with few listings then and more than twice as many
+        must not change what was found. While a stock is that young, with few listings for sale then and more that came
         since, the moments themselves.
         """
         earlier = moments - SETTLED_SECONDS
-        enough = np.minimum(self.n_published_by(moments) / 2, ENOUGH_SETTLED)
-        return np.where(self.n_published_by(earlier) >= enough, earlier, moments)
+        n_since = self.n_published_by(moments) - self.n_published_by(earlier)
+        return np.where(self.n_live_at(earlier) >= np.minimum(n_since, ENOUGH_SETTLED), earlier, moments)
 
     def samples_live(self, moments: NDArray[np.float64], n: int, seeds: NDArray[np.int64]) -> NDArray[np.intp]:
         """For each of many moments, up to ``n`` different rows that were for sale then, each as likely as any other.

@@ -153,6 +153,17 @@ def test_while_a_small_stock_is_mostly_new_the_moment_itself_is_asked():
         assert (stock.settled(np.array([now])) < now).all() == is_earlier
 
 
+def test_after_a_stock_was_replaced_the_moment_itself_is_asked_too():
+    """A demo that was taken down before the first feed came leaves nothing to choose from two hours before."""
+    now = 10 * SETTLED_SECONDS
+    published_at = np.r_[np.zeros(1_200), np.full(5_000, now - 3_600)]
+    ended_at = np.r_[np.full(1_200, now - 2 * SETTLED_SECONDS), np.full(5_000, FOREVER)]
+    stock = stock_in(np.arange(6_200) + 1, published_at, ended_at)
+    moments = np.array([now])
+    assert stock.n_live_at(moments).tolist() == [5_000]
+    assert (stock.samples_live(stock.settled(moments), 20, np.array([1])) >= 1_200).all()
+
+
 def test_a_large_sample_in_an_order_of_chance_holds_every_listing_equally_often():
     stock = stock_of(1_000)
     stock.ended_at[::2] = 50.0
