@@ -32,7 +32,12 @@ def with_status_columns(
 def _may_hold_status(column: Column) -> bool:
     if column.field == "tags":
         return says_condition(column.heading)
-    return column.field == "place" and split_words(column.heading).split()[-1:] == ["state"]
+    return column.field == "place" and may_be_state(column.heading)
+
+
+def may_be_state(heading: str) -> bool:
+    """Whether the heading of a place may mean what became of a car: ``state``, which a town is not."""
+    return split_words(heading).split()[-1:] == ["state"]
 
 
 def _holds_statuses(column: Column, sample: Sequence[Sequence[str]]) -> bool:

@@ -27,6 +27,7 @@ from catalog.imports.cells import (
     status_in_price,
 )
 from catalog.imports.column_readers import CACHE_SIZE, ColumnReaders, Read, remembering
+from catalog.imports.columns_by_values import may_be_state
 from catalog.imports.conventions import Conventions
 from catalog.imports.headings import Column, HeaderReader, recognise, says_condition, says_registration, split_words
 from catalog.imports.listing_row import FACTS, UNKNOWN, ListingRow, RowProblem, RowReading, has_content, refused
@@ -91,7 +92,8 @@ class RowReader:
         self._condition_in_tags = remembering(partial(read_word, "condition"))
         self._damage_in_tags = remembering(read_damage_in_words)
         self._status_in_words = remembering(status_in_price)
-        self._among_which_statuses = (*self._with_condition, *self._by_field.get("place", ()))
+        regions = [column for column in self._by_field.get("place", ()) if may_be_state(column.heading)]
+        self._among_which_statuses = (*self._with_condition, *regions)  # a town may be called Salt, or Reserve
         self._with_month = [column for column in self._by_field.get("year", ()) if says_registration(column.heading)]
         self._month_in_year = remembering(self._column_readers.read_month)
         self._power_in_engine = remembering(power_beside_engine)

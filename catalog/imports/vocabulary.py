@@ -134,13 +134,18 @@ def _several_bodies(bodies: frozenset[str]) -> str | None:
     return None
 
 
+_OF_SCHEMA = re.compile(r"^(?:https?://)?(?:www\.)?schema\.org/|^schema:", re.IGNORECASE)
+_FLAG_AS_A_FRACTION = re.compile(r"^([01])[.,]0+$")  # what spreadsheets and data frames make of 1
+
+
 def status_of(text: str) -> str | None:
     """The status a cell names; None when it is none we know, which never means live.
 
     "Live" must be the whole cell; what ends a listing may stand among other words (``Sold - awaiting collection``), but
     not behind a negation.
     """
-    text = text.removeprefix("https://schema.org/").removeprefix("http://schema.org/")
+    text = _OF_SCHEMA.sub("", text.strip())
+    text = _FLAG_AS_A_FRACTION.sub(r"\1", text)
     if exact := STATUS.exact(text):
         return exact
     words = bare(text).split()

@@ -73,6 +73,14 @@ KINDS = {  # name of the file and its text -> fields of its rows
         '{"id":"2","make":"Ford","model":"Ka","pricing":{"retail":{"amount":399500,"unit":"pence"}}}]',
         [{"price": Decimal(8995), "currency": "GBP"}, {"price": Decimal(3995)}],
     ),
+    "towns with names like statuses": (
+        "a.csv", f"{FORD},city\n1,Ford,Focus,8995,Salt\n2,Ford,Focus,8995,Reserve\n3,Ford,Focus,8995,Deposit\n",
+        [{"status": "", "place": "Salt"}, {"status": "", "place": "Reserve"}, {"status": "", "place": "Deposit"}],
+    ),
+    "statuses of data frames": (
+        "a.csv", f"{FORD},status\n1,Ford,Focus,8995,1.0\n2,Ford,Focus,8995,0.0\n3,Ford,Focus,8995,schema.org/InStock\n",
+        [{"status": "live"}, {"status": "withdrawn"}, {"status": "live"}],
+    ),
     "all of a price in pence": (
         "a.csv", "id,make,model,price_pence\n1,Ford,Focus,899550\n", [{"price": Decimal("8995.50")}],
     ),
@@ -148,6 +156,28 @@ def test_a_column_that_holds_statuses_makes_an_unknown_one_a_draft(tmp_path):
     known = "".join(f"{number},Ford,Focus,8995,Vendido\n" for number in range(500))  # more than is looked at beforehand
     rows = rows_of(tmp_path, "a.csv", f"{FORD},estado\n{known}501,Ford,Focus,8995,Klopft\n")
     assert rows[-1].status == "draft"
+
+
+@pytest.mark.parametrize("text", [
+    "Available", "In Stock", "Published", "Publish", "Enabled", "Available for sale", "Available to reserve", "1.0",
+    "verfügbar", "veröffentlicht", "sofort lieferbar", "Ja", "disponible immédiatement", "Sur parc", "Oui",
+    "A la venta", "Entrega inmediata", "Publicada", "Attiva", "In pronta consegna", "Sì", "Uit voorraad",
+    "Gepubliceerd", "na stanie", "dostępne", "od ręki", "Tak", "volné", "Na prodej", "Ano", "ledig", "Finns i lager",
+    "Säljes", "Selges", "Sælges",
+    "Опубликовано", "доступен", "Есть в наличии", "Em estoque", "Pronta entrega", "Sim", "Myynnissä", "stokta", "有货",
+])  # fmt: skip
+def test_a_car_that_can_be_had_is_live_in_every_language(tmp_path, text):
+    (row,) = rows_of(tmp_path, "a.csv", f"{FORD},status\n1,Ford,Focus,8995,{text}\n")
+    assert row.status == "live"
+
+
+@pytest.mark.parametrize("text", [
+    "not available", "Nicht lieferbar", "nie dostępne", "non disponible", "ej ledig", "ikke ledig", "не доступен",
+    "unpublished", "not published", "disabled", "soon", "Neu", "2",
+])  # fmt: skip
+def test_a_denied_or_unknown_status_is_never_live(tmp_path, text):
+    (row,) = rows_of(tmp_path, "a.csv", f"{FORD},status\n1,Ford,Focus,8995,{text}\n")
+    assert row.status in ("draft", "withdrawn")
 
 
 def test_what_an_operator_mapped_is_no_status_by_its_values(tmp_path):
