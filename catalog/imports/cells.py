@@ -12,7 +12,7 @@ from typing import Any
 from catalog.attributes import Number, is_web_address
 from catalog.imports import quantities
 from catalog.imports.dates import read_month_of_year
-from catalog.imports.money import Money, currency_in, read_money, vat_on_top
+from catalog.imports.money import CURRENCY_BY_WORD, Money, currency_in, read_money, vat_on_top
 from catalog.imports.names import tidy
 from catalog.imports.numbers import Unreadable, has_fraction, numbers_in, read_plain_number
 from catalog.imports.texts import clean_text, read_line, read_text
@@ -231,19 +231,31 @@ def read_colour(text: str) -> str:
 
 
 _BRITISH_MINOR_UNITS = frozenset(["pence", "penny", "pennies", "p", "gbx"])
-_MINOR_UNITS = _BRITISH_MINOR_UNITS | {"cent", "cents", "ct", "minor", "grosze", "ore", "centimes", "centimos"}
+_MINOR_UNITS = _BRITISH_MINOR_UNITS | {
+    "cent", "cents", "ct", "minor", "grosze", "ore", "centimes", "centimos", "centavos",
+}  # fmt: skip
+_BESIDE_A_MINOR_UNIT = frozenset(["sterling", "unit", "units"])
+_PENCE_OF_STOCK_EXCHANGES = "GBp"  # unlike GBP, which is pounds
 
 
 def is_minor_unit(text: str) -> bool:
-    """Whether a column of units says that a price is in hundredths: ``pence``, ``GBX``."""
-    return bare(text) in _MINOR_UNITS
+    """Whether a column of units says that a price is in hundredths: ``pence``, ``GBX``, ``EUR cents``."""
+    return text.strip() == _PENCE_OF_STOCK_EXCHANGES or bool(_minor_units_in(text))
+
+
+def _minor_units_in(text: str) -> set[str]:
+    """Words for hundredths in a cell that holds nothing else, but for the currency; empty for others."""
+    words = set(bare(text).split())
+    minor = words & _MINOR_UNITS
+    others = words - minor - _BESIDE_A_MINOR_UNIT
+    return minor if all(other in CURRENCY_BY_WORD for other in others) else set()
 
 
 def read_currency(text: str) -> str:
-    if is_minor_unit(text):
-        return "GBP" if bare(text) in _BRITISH_MINOR_UNITS else ""
     if code := currency_in(text):
         return code
+    if is_minor_unit(text):
+        return "GBP" if _minor_units_in(text) & _BRITISH_MINOR_UNITS else ""
     raise Unreadable("not a known currency")
 
 

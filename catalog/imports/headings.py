@@ -61,6 +61,7 @@ _UNIT_WORDS = {  # a word in a heading -> (field it can qualify, unit)
     "pence": ("price", "minor"), "pennies": ("price", "minor"), "cents": ("price", "minor"),
     "cent": ("price", "minor"), "centimes": ("price", "minor"), "minor": ("price", "minor"),
     "ore": ("price", "minor"), "grosze": ("price", "minor"), "centimos": ("price", "minor"),
+    "centavos": ("price", "minor"),
     "net": ("price", "net"), "netto": ("price", "net"), "ht": ("price", "net"),
 }  # fmt: skip
 _UNIT_PHRASES = (  # looked for before single words, in the heading's bare form

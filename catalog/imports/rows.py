@@ -182,7 +182,8 @@ class RowReader:
         """The pence of a price, in a column of their own or all of it in pence, as the column or the row says."""
         money: Money | None = values.get("price")
         units = (cells[column.index] for column in self._by_field.get("currency", ()) if column.index < len(cells))
-        if money is not None and any(map(is_minor_unit, units)):
+        in_minor = money is not None and not self._is_price_of_minor(cells) and any(map(is_minor_unit, units))
+        if money is not None and in_minor:
             money = values["price"] = replace(money, amount=round(money.amount / 100, 2))
         for column in self._by_field.get("price_minor", ()):
             if column.index >= len(cells):
@@ -196,6 +197,13 @@ class RowReader:
                 money = values["price"] = replace(money, amount=money.amount + minor.amount)
             elif abs(minor.amount - money.amount) < 1:
                 money = values["price"] = replace(money, amount=minor.amount)
+
+    def _is_price_of_minor(self, cells: Sequence[str]) -> bool:
+        """Whether the price is of a column of pence, which has been divided: a unit beside it says the same again."""
+        for column in self._by_field.get("price", ()):
+            if column.index < len(cells) and has_content(self._readers[column.index](cells[column.index])[0]):
+                return column.unit == "minor"
+        return False
 
     def _read_pairs(self, cells: Sequence[str], values: dict[str, Any]) -> None:
         for name_index, value_index in self._pairs:

@@ -77,6 +77,21 @@ KINDS = {  # name of the file and its text -> fields of its rows
         "a.csv", f"{FORD},city\n1,Ford,Focus,8995,Salt\n2,Ford,Focus,8995,Reserve\n3,Ford,Focus,8995,Deposit\n",
         [{"status": "", "place": "Salt"}, {"status": "", "place": "Reserve"}, {"status": "", "place": "Deposit"}],
     ),
+    "pence that two columns name": (
+        "a.csv", "id,make,model,price_pence,currency\n1,Ford,Focus,899550,GBX\n2,Ford,Focus,899550,pence\n"
+        "3,Ford,Focus,899550,GBP\n",
+        [{"price": Decimal("8995.50"), "currency": "GBP"}] * 3,
+    ),
+    "units with a currency": (
+        "a.csv", f"{FORD},currency\n1,Ford,Focus,899550,GBp\n2,Ford,Focus,899550,GBP pence\n"
+        "3,Ford,Focus,899550,EUR cents\n4,Ford,Focus,8995.50,GBP\n5,Ford,Focus,8995.50,gbp\n",
+        [{"price": Decimal("8995.50"), "currency": code} for code in ("GBP", "GBP", "EUR", "GBP", "GBP")],
+    ),
+    "centavos and minor units": (
+        "a.json", '[{"id":"1","make":"Ford","model":"Ka","precio_centavos":899550},'
+        '{"id":"2","make":"Ford","model":"Ka","price_minor_units":899550}]',
+        [{"price": Decimal("8995.50")}] * 2,
+    ),
     "statuses of data frames": (
         "a.csv", f"{FORD},status\n1,Ford,Focus,8995,1.0\n2,Ford,Focus,8995,0.0\n3,Ford,Focus,8995,schema.org/InStock\n",
         [{"status": "live"}, {"status": "withdrawn"}, {"status": "live"}],
