@@ -459,11 +459,7 @@ def outcome_rows(run: ImportRun) -> list[list[Any]]:
         [f"{run.rows_repeated:,}", "repeated: the car of an earlier row of the file again"],
         [f"{run.rows_refused:,}", "refused: no car could be seen in them"],
         *missing_rows(run),
-        *(
-            [[rows_link(run, f"{n:,}"), "to be mended: refused, or without a value"]]
-            if (n := run.bad_rows.count())
-            else []
-        ),
+        *mendable_rows(run),
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.generic import TemplateView
@@ -187,10 +187,11 @@ class BadRowsView(RunPage):
         at, edited = place_of(self.run, kind), []
         if self.run.is_dry_run:
             raise MendRefused("A dry run stores no car: edit rows after the import.")
-        for bad in rows_of(self.run, kind) if at is not None else ():
-            text = self.request.POST.get(f"cell-{bad.row_number}")
+        shown = [number for number in given_rows(self.request.POST) if at is not None]
+        for bad in rows_of(self.run, kind).filter(row_number__in=shown):
+            text = storable(self.request.POST[f"cell-{bad.row_number}"])[:LONGEST_CELL]
             cells = [*edited_cells(bad), *[""] * ((at or 0) + 1 - len(bad.cells))]
-            if text is None or at is None or (text := storable(text)[:LONGEST_CELL]) == cells[at]:
+            if at is None or text == one_line(cells[at])[:LONGEST_CELL]:
                 continue
             edit_row(bad=bad, values={**dict(enumerate(cells)), at: text})
             edited.append(bad.pk)
@@ -227,6 +228,17 @@ class BadRowsView(RunPage):
         if kind.field in NAMES and is_new:
             means = new_name(kind.field, value)
         teach_value(run=self.run, field=kind.field, value=value, means="" if means == NOTHING else means)
+
+
+def given_rows(given: QueryDict) -> list[int]:
+    """Numbers of the rows whose cells a form has: those of one page, and not all of a kind."""
+    numbers = (name.removeprefix("cell-") for name in given if name.startswith("cell-"))
+    return [int(number) for number in numbers if number.isdecimal() and number.isascii() and len(number) < 9]
+
+
+def one_line(text: str) -> str:
+    """As browsers send back the value of a field of one line: without the ends of lines in it."""
+    return text.replace("\r", "").replace("\n", "")
 
 
 def place_of(run: ImportRun, kind: Kind) -> int | None:

@@ -309,7 +309,8 @@ class ListingAdmin(ConsoleAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Listing | None = None) -> Any:
         """Who may not change the numbers reads them in the market's units, as in a list."""
         fieldsets = super().get_fieldsets(request, obj)
-        return fieldsets if self.has_change_permission(request, obj) else in_words_only(fieldsets)
+        is_form = obj is None or self.has_change_permission(request, obj)  # who may only add has a form too
+        return fieldsets if is_form else in_words_only(fieldsets)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         return form_field_of(db_field.name) or super().formfield_for_dbfield(db_field, request, **kwargs)

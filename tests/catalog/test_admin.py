@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, User
 from catalog.models import ImportProblem, ImportRun, Listing, PriceChange, SellerKey
 from console import actions
 from tests.factories import (
@@ -56,6 +56,17 @@ def form_of(listing: Listing, **changes: object) -> dict[str, object]:
     }
     inline = {"price_changes-TOTAL_FORMS": 0, "price_changes-INITIAL_FORMS": 0}
     return {**form, "make": listing.make_id, "car_model": listing.car_model_id, **inline, **changes}
+
+
+def test_who_may_add_listings_and_not_change_them_has_a_form(viewer: Client):
+    person = User.objects.get()
+    person.user_permissions.add(Permission.objects.get(codename="add_listing"))
+    page = viewer.get(reverse("admin:catalog_listing_add")).content.decode()
+    assert 'name="price"' in page
+    listing = ListingFactory(price=8995, currency="GBP")
+    page = viewer.get(reverse("admin:catalog_listing_change", args=[listing.pk])).content.decode()
+    assert 'name="price"' not in page
+    assert "£8,995" in page
 
 
 # --- Searching -------------------------------------------------------------------------------------------------------

@@ -536,6 +536,19 @@ def test_the_values_of_a_kind_are_edited_side_by_side_and_only_changed_rows_are_
     assert [bad.row_number for bad in run.bad_rows.all()] == [3]
 
 
+def test_a_cell_of_several_lines_that_comes_back_as_one_is_no_edit(client, feed):
+    run = ran(feed, GOOD, *(f'{number},Ford,Focus,"next\nyear",8000,6000{number},petrol,' for number in (2, 3)))
+    kind = next(kind for kind in kinds_of(run) if kind.column == "year")
+    first, second = (f"cell-{bad.row_number}" for bad in rows_of(run, kind))
+    url = reverse("admin:catalog_importrun_rows", args=[run.pk])
+    as_sent = {"kind": kind.key, "edit": "1", first: "nextyear", second: "nextyear"}  # by browsers, if left alone
+    client.post(url, {**as_sent, "cell-x": "", "cell-99999999999": "1", "cell-٣": "1"})
+    assert not ImportMend.objects.exists()
+    client.post(url, {**as_sent, first: "2016"})
+    assert ImportMend.objects.get().n_rows == 1
+    assert [bad.edits for bad in rows_of(run, kind)] == [{"3": "2016"}, {}]
+
+
 def test_the_list_of_runs_and_the_page_of_one_lead_to_rows_that_wait(client, feed):
     run, well = ran(feed, GOOD, "2,Ford,Focus,2060,8000,60002,petrol,"), ran(feed, GOOD)
     url = reverse("admin:catalog_importrun_rows", args=[run.pk])
