@@ -175,6 +175,8 @@ def _asked_now(text: str) -> str:
     """``Reserved - £8,995``, where the dash is no minus; ``was £9,995 now £8,995``: the cell from the price on."""
     if len(text) > LONGEST_VALUE:
         return text
+    if not currency_in(text) and numbers_in(text) and status_in_price(text):  # "8,995 reserved"
+        return " ".join(_AFTER_THE_PRICE.findall(text))
     if (match := _STATUS_AND_DASH.match(text.strip())) and STATUS.exact(match[1]):
         return text.strip()[match.end() :]
     return text[match.end() :] if (match := _PRICE_NOW.search(text)) else text
@@ -302,10 +304,11 @@ def condition_under_status(text: str) -> str:
 
 
 def status_in_price(text: str) -> str:
-    """``SOLD``, ``£8,995 (reserved)`` -> the status; '' when a price cell names none."""
+    """``SOLD``, ``£8,995 (reserved)``, ``8.995 EUR verkauft`` -> the status; '' when a price cell names none."""
     if not any(letter.isalpha() for letter in text) or len(text) > LONGEST_VALUE:
         return ""
-    status = STATUS.exact(_AFTER_THE_PRICE.sub(" ", text))
+    words = bare(_AFTER_THE_PRICE.sub(" ", text.replace("R$", " "))).split()
+    status = STATUS.exact(" ".join(word for word in words if word not in CURRENCY_BY_WORD))
     return status if status in ("sold", "reserved") else ""
 
 

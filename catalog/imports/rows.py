@@ -319,6 +319,9 @@ class RowReader:
             status for column in self._by_field.get("price", ())
             if column.index < len(cells) and (status := status_in_price(cells[column.index]))
         }  # fmt: skip
+        if values.get("status") == "live":  # of two columns of statuses the first is kept: "active" beside "sold"
+            said |= {self._readers[column.index](cells[column.index])[0] for column in self._by_field["status"]
+                     if column.index < len(cells)}  # fmt: skip
         for column in self._among_which_statuses:  # "verkauft" among conditions, "Sold" among regions
             if column.index < len(cells) and (status := self._status_in_words(cells[column.index])[0]):
                 said.add(status)

@@ -128,6 +128,20 @@ KINDS = {  # name of the file and its text -> fields of its rows
         "a.csv", f"{FORD}\n1,Ford,Focus,Reserved - £8995\n2,Ford,Focus,was £9995 now £8995\n3,Ford,Focus,£8995 SOLD\n",
         [{"price": 8995, "status": "reserved"}, {"price": 8995, "status": ""}, {"price": 8995, "status": "sold"}],
     ),
+    "a status beside a price": (
+        "a.csv", f"{FORD}\n1,Ford,Focus,8995 reserved\n2,Ford,Focus,Sold: 8995\n3,Ford,Focus,8995 EUR sold\n"
+        "4,Ford,Focus,R$ 8.995 vendido\n5,Ford,Focus,8 995 vendu\n6,Ford,Focus,8995 kr\n",
+        [
+            {"price": 8995, "status": "reserved"}, {"price": 8995, "status": "sold"},
+            {"price": 8995, "status": "sold", "currency": "EUR"}, {"price": 8995, "status": "sold", "currency": "BRL"},
+            {"price": 8995, "status": "sold"}, {"status": ""},
+        ],
+    ),
+    "two columns of statuses": (
+        "a.csv", f"{FORD},status,availability\n1,Ford,Focus,8995,active,sold\n2,Ford,Focus,8995,active,in stock\n"
+        "3,Ford,Focus,8995,reserved,not available\n4,Ford,Focus,8995,Klopft,in stock\n",
+        [{"status": "sold"}, {"status": "live"}, {"status": "reserved"}, {"status": "live"}],
+    ),
     "a status of the price": ("a.csv", f"{FORD},price status\n1,Ford,Focus,8995,SOLD\n", [{"status": "sold"}]),
     "German availability": (
         "a.csv", "id;Marke;Modell;Preis;Verfügbarkeit\n1;VW;Polo;8.900;ab sofort\n2;VW;Polo;8.900;in Kürze\n",
