@@ -35,6 +35,7 @@ _EVERYDAY_WORDS = PLAIN_WORDS["everyday"]
 # Words behind a known model that may make it another one: "Corolla Cross" where only the Corolla is known.
 _WORDS_OF_MODELS = PLAIN_WORDS["words_of_models"]
 _TRIM_WORDS = PLAIN_WORDS["trim_words"]
+_FARTHEST_MODEL = 4  # words behind a year that a heading puts before the model
 _SERIES_WORDS = 3  # "Classe A", "C 220 d": so many words can name a series
 _ENGINE_SIZE = re.compile(r"\b\d[.,]\d\b")
 _YEAR_FIRST = re.compile(
@@ -283,8 +284,8 @@ def _from_title(title: str, make_slug: str = "") -> CarName | None:
         make, rest = known or _make_of_leading_model(words), words
     if make is None:
         return None
-    if year is None and (number := _YEAR_LAST.match(" ".join(rest[:1]))) and _leading_model(rest[1:], make)[1]:
-        year, rest = int(number[1]), rest[1:]  # "BMW 2002 320d" is of that year, "BMW 2002 tii" is not
+    if year is None and (number := _YEAR_LAST.match(" ".join(rest[:1]))) and (at := _later_model(rest, make)):
+        year, rest = int(number[1]), rest[at:] + rest[1:at]  # "BMW 2002 SE 320d" is of that year, "BMW 2002 tii" is not
     while rest and _is_empty(rest[0]) and not _leading_model(rest, make)[1]:
         rest = rest[1:]
     n_words, model_slug = _leading_model(rest, make)
@@ -368,6 +369,13 @@ def _leading_model(words: list[str], make: KnownMake) -> tuple[int, str]:
             )  # which a buyer looks for, so it stays in the title
             return (0 if is_engine else n_words), slug
     return 0, ""
+
+
+def _later_model(words: list[str], make: KnownMake) -> int:
+    """Where behind the first word a model is named, 0 where none is; a bare number says it only as the second word."""
+    places = range(1, min(len(words), _FARTHEST_MODEL + 1))
+    may_be = (at for at in places if at == 1 or not words[at].isdecimal())
+    return next((at for at in may_be if _leading_model(words[at:], make)[1]), 0)
 
 
 def _without_leading_make(model: str, make_slug: str) -> str:

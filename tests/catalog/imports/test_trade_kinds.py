@@ -142,6 +142,14 @@ KINDS = {  # name of the file and its text -> fields of its rows
         "3,Ford,Focus,8995,reserved,not available\n4,Ford,Focus,8995,Klopft,in stock\n",
         [{"status": "sold"}, {"status": "live"}, {"status": "reserved"}, {"status": "live"}],
     ),
+    "the year 2002 before words and a model": (
+        "a.csv", "id,title,price\n1,BMW 2002 SE 320d,1995\n2,BMW 2002 (52) 318i SE,1995\n3,BMW 2002 3.0 X5,1995\n"
+        "4,BMW 2002 Baur Cabriolet 1974,38995\n5,Peugeot 2008 1.2 Allure,9995\n",
+        [
+            {"model": "3 Series", "year": 2002}, {"model": "3 Series", "year": 2002}, {"model": "X5", "year": 2002},
+            {"model": "2002", "year": 1974}, {"model": "2008", "year": None},
+        ],
+    ),
     "a status of the price": ("a.csv", f"{FORD},price status\n1,Ford,Focus,8995,SOLD\n", [{"status": "sold"}]),
     "German availability": (
         "a.csv", "id;Marke;Modell;Preis;Verfügbarkeit\n1;VW;Polo;8.900;ab sofort\n2;VW;Polo;8.900;in Kürze\n",
