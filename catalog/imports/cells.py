@@ -185,18 +185,24 @@ def _asked_now(text: str) -> str:
 def read_price(currency_of_column: str, unit: str, text: str) -> Money | None:
     """A cell's own currency goes before its column's; the row's and the file's come after both.
 
-    ``unit`` is "minor" for a column of pence or cents and "net" for one without value added tax. Where the cell names
-    a tax that comes on top, or its column is net, the amount is raised by the standard rate, as a buyer pays it.
+    ``unit`` is "minor" for a column of pence or cents, "net" for one without value added tax, "minor_net" for both.
+    Where the cell names a tax that comes on top, or its column is net, the amount is raised by the standard rate.
     """
     money = read_money(_asked_now(text))
     if money is None:
         return None
-    amount = (
-        money.amount / 100 if unit == "minor" and money.amount == money.amount.to_integral_value() else money.amount
-    )
-    return Money(
-        round(amount, 2), money.currency or currency_of_column, money.vat or ("netto" if unit == "net" else "")
-    )
+    is_minor = is_of_minor(unit) and money.amount == money.amount.to_integral_value()
+    amount = money.amount / 100 if is_minor else money.amount
+    vat = money.vat or ("netto" if is_net(unit) else "")
+    return Money(round(amount, 2), money.currency or currency_of_column, vat)
+
+
+def is_of_minor(unit_of_price: str) -> bool:
+    return unit_of_price.startswith("minor")
+
+
+def is_net(unit_of_price: str) -> bool:
+    return unit_of_price.endswith("net")
 
 
 def read_vat_status(text: str) -> str:

@@ -22,7 +22,7 @@ from catalog.imports.suggestions import in_sentences, suggested_fields
 from catalog.imports.vocabulary import PLAIN_WORDS, bare
 
 UNITS_BY_FIELD = {  # units a heading or ``--map`` may name, by field
-    "price": ("minor", "net"),  # pence or cents; without value added tax
+    "price": ("minor", "net", "minor_net"),  # pence or cents; without value added tax; both
     "mileage": ("km", "mi", "mil"),  # a Scandinavian mil is ten kilometres
     "power": ("kw", "hp", "ps"),
     "engine": ("l", "cc"),
@@ -249,8 +249,10 @@ def _simpler_forms(words: str) -> list[str]:
 
 
 def _unit_in(words: str, name: str) -> str:
-    if name == "price" and _NET_PHRASE.search(words):
-        return "net"
+    if name == "price":
+        said = {_UNIT_WORDS.get(word, ("", ""))[1] for word in words.split()}
+        is_net = "net" in said or bool(_NET_PHRASE.search(words))
+        return "_".join(["minor"] * ("minor" in said) + ["net"] * is_net)
     if name == "consumption":
         return next((unit for pattern, unit in _UNIT_PHRASES if pattern.search(words)), "")
     return next((unit for word in words.split() for of, unit in [_UNIT_WORDS.get(word, ("", ""))] if of == name), "")

@@ -27,7 +27,8 @@ LABELS = {attribute.column: attribute.label.lower() for attribute in ATTRIBUTES}
 NUMBER_OF = {number.column: number for number in NUMBERS}
 UNIT_WORDS = {
     "km": "kilometres", "mi": "miles", "mil": "Scandinavian mil", "minor": "pence or cents",
-    "net": "without VAT", "kw": "kW", "hp": "hp", "ps": "PS", "l": "litres", "cc": "cc",
+    "net": "without VAT", "minor_net": "pence or cents without VAT",
+    "kw": "kW", "hp": "hp", "ps": "PS", "l": "litres", "cc": "cc",
     "free": "free of it",
     "l_100km": "l/100 km", "kmpl": "km per litre", "mpg": "miles per gallon", "mpg_us": "miles per US gallon",
 }  # fmt: skip

@@ -21,6 +21,8 @@ from catalog.imports.cells import (
     condition_under_status,
     fuel_beside_engine,
     is_minor_unit,
+    is_net,
+    is_of_minor,
     power_beside_engine,
     read_damage_in_words,
     read_word,
@@ -47,10 +49,10 @@ def _by_field(columns: Sequence[Column]) -> dict[str, list[Column]]:
     """The columns of each field, the one that is asked first at the front."""
     by_field: dict[str, list[Column]] = {}
     # A price without tax is asked last: where one with tax stands beside it, nothing has to be added.
-    for column in sorted(columns, key=lambda column: (column.unit == "net", column.rank, column.index)):
+    for column in sorted(columns, key=lambda column: (is_net(column.unit), column.rank, column.index)):
         by_field.setdefault(column.field, []).append(column)
     prices = by_field.get("price", [])
-    if any(column.unit == "minor" for column in prices) and any(column.unit != "minor" for column in prices):
+    if any(column.unit == "minor" for column in prices) and not all(is_of_minor(column.unit) for column in prices):
         by_field["price"] = [column for column in prices if column.unit != "minor"]
         by_field["price_minor"] = [column for column in prices if column.unit == "minor"]
     return by_field
@@ -202,7 +204,7 @@ class RowReader:
         """Whether the price is of a column of pence, which has been divided: a unit beside it says the same again."""
         for column in self._by_field.get("price", ()):
             if column.index < len(cells) and has_content(self._readers[column.index](cells[column.index])[0]):
-                return column.unit == "minor"
+                return is_of_minor(column.unit)
         return False
 
     def _read_pairs(self, cells: Sequence[str], values: dict[str, Any]) -> None:

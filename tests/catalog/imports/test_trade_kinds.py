@@ -92,6 +92,14 @@ KINDS = {  # name of the file and its text -> fields of its rows
         '{"id":"2","make":"Ford","model":"Ka","price_minor_units":899550}]',
         [{"price": Decimal("8995.50")}] * 2,
     ),
+    "pence without tax": (
+        "a.csv", "id,make,model,price_ex_vat_pence\n1,Ford,Focus,899500\n2,Ford,Focus,7495.83\n",
+        [{"price": Decimal("10794.00")}, {"price": Decimal("8995.00")}],
+    ),
+    "pence with tax beside pence without": (
+        "a.csv", "id,make,model,net_price_pence,price_pence\n1,Ford,Focus,749583,899500\n2,Ford,Focus,749583,\n",
+        [{"price": Decimal("8995.00")}, {"price": Decimal("8995.00")}],
+    ),
     "statuses of data frames": (
         "a.csv", f"{FORD},status\n1,Ford,Focus,8995,1.0\n2,Ford,Focus,8995,0.0\n3,Ford,Focus,8995,schema.org/InStock\n",
         [{"status": "live"}, {"status": "withdrawn"}, {"status": "live"}],
