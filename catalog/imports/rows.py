@@ -58,6 +58,12 @@ def _by_field(columns: Sequence[Column]) -> dict[str, list[Column]]:
     return by_field
 
 
+def _with_units_apart(by_field: Mapping[str, Sequence[Column]]) -> list[tuple[str, str]]:
+    """(field, field of its unit) where the row names the unit in a column of its own."""
+    fields = ((field, f"{field}_unit") for field in ("mileage", "power"))
+    return [(field, unit) for field, unit in fields if field in by_field and unit in by_field]
+
+
 class RowReader:
     """Reads the rows of one file. Pure: the same cells give the same reading, whatever came before."""
 
@@ -82,10 +88,7 @@ class RowReader:
         self._delimiter = delimiter
         by_index = {column.index: column for column in columns}
         self._by_field = _by_field(columns)
-        self._units_apart = [
-            (field, f"{field}_unit") for field in ("mileage", "power")
-            if field in self._by_field and f"{field}_unit" in self._by_field
-        ]  # fmt: skip
+        self._units_apart = _with_units_apart(self._by_field)
         self._readers = {column.index: self._column_readers.remembering(column) for column in columns}
         consumption_units = (conventions.consumption_unit, self._column_readers.consumption_unit("mpg"))
         self._misplaced = MisplacedValues(by_index, self._by_field, self._families, consumption_units)

@@ -79,9 +79,7 @@ def adapting_demand(
     if not len(past):
         return AdaptingDemand(np.zeros(events.n_items), np.inf)
     counts, visits = _Counts(past, half_lives, is_alike), _Visits.of(past, day)
-    is_target = np.isinf(counts.days_of_same_pair) if unseen_only else np.ones(len(past), bool)
-    if visits.weights[is_target & is_alike].sum() >= ENOUGH_VISITS:
-        is_target &= is_alike
+    is_target = _foretold(counts, visits, is_alike, unseen_only=unseen_only)
     n_visits = max(visits.weights[is_target].sum(), 1.0)
     n_members = 2 * N_COUNTS * len(half_lives)
     blends = np.full((len(VISITS_TO_LEARN), n_members), 1.0 / n_members)
@@ -106,6 +104,13 @@ def adapting_demand(
     weights = weights[:n_members] + weights[n_members:] @ blends
     typical = np.exp2(weights @ np.tile(np.log2(np.minimum(half_lives, day - past.days[0] + 1e-9)), 2 * N_COUNTS))
     return AdaptingDemand(np.log(weights @ shares), float(typical))
+
+
+def _foretold(counts: _Counts, visits: _Visits, is_alike: NDArray[np.bool_], *, unseen_only: bool) -> NDArray[np.bool_]:
+    """Which events are foretold, shape (n_events,): those of users like those asked about, where they are enough."""
+    is_target = np.isinf(counts.days_of_same_pair) if unseen_only else np.ones(len(is_alike), bool)
+    is_enough = visits.weights[is_target & is_alike].sum() >= ENOUGH_VISITS
+    return is_target & is_alike if is_enough else is_target
 
 
 def _edges(first: float, day: float) -> list[float]:
