@@ -303,10 +303,14 @@ def read_offer(text: str) -> str:
     return "wanted" if bare(text) in WANTED_WORDS else ""
 
 
-def condition_under_status(text: str) -> str:
-    """``used`` or ``demo``, which a car for sale is; "new" may mean that it was just entered, a letter anything."""
+def condition_under_status(unit: str, text: str) -> str:
+    """``used`` or ``demo``, which a car for sale is; a letter may mean anything.
+
+    "new" may mean that it was just entered, unless ``unit`` is "conditions": the column says of other cars that they
+    are used.
+    """
     condition = VOCABULARIES["condition"].exact(text) if len(bare(text)) > 1 else ""
-    return condition if condition in ("used", "demo") else ""
+    return condition if condition and (unit == "conditions" or condition in ("used", "demo")) else ""
 
 
 def status_in_price(text: str) -> str:

@@ -2,7 +2,7 @@
 
 ``Estado`` and ``Stav`` head the condition of a car or what became of it, and ``state`` a region: where at least half of
 the sample's different cells are statuses that we know, and none is a condition, it is the status, and an unknown one is
-not live.
+not live. ``Status`` heads conditions too, and "new" is one where other cars of the sample are used.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from catalog.imports.cells import condition_under_status
 from catalog.imports.headings import Column, says_condition, split_words
 from catalog.imports.vocabulary import STATUS, VOCABULARIES, bare, damage_of, is_missing
 
@@ -22,11 +23,16 @@ def with_status_columns(
     """The same columns, those of them as the status whose cells say so; what an operator mapped (``pairs``) stays."""
     chosen = {heading.strip() for heading in pairs}
     return tuple(
-        replace(column, field="status", unit="")
-        if column.heading.strip() not in chosen and _may_hold_status(column) and _holds_statuses(column, sample)
+        column if column.heading.strip() in chosen
+        else replace(column, field="status", unit="") if _may_hold_status(column) and _holds_statuses(column, sample)
+        else replace(column, unit="conditions") if column.field == "status" and _says_used(column, sample)
         else column
         for column in columns
-    )
+    )  # fmt: skip
+
+
+def _says_used(column: Column, sample: Sequence[Sequence[str]]) -> bool:
+    return any(condition_under_status("", cells[column.index]) for cells in sample if column.index < len(cells))
 
 
 def _may_hold_status(column: Column) -> bool:

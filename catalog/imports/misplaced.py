@@ -143,8 +143,10 @@ class MisplacedValues:
 
     def _under_type(self, column: Column, text: str) -> Iterable[tuple[str, Callable[[str], Any]]]:
         """What "type" and "status" head too: the condition, and in the Netherlands the trim."""
-        of_column = {"body": VOCABULARIES["condition"].exact, "status": condition_under_status}.get(column.field)
-        if of_column and of_column(text):
+        is_condition = (column.field == "body" and VOCABULARIES["condition"].exact(text)) or (
+            column.field == "status" and condition_under_status(column.unit, text)
+        )
+        if is_condition:
             yield "condition", partial(read_word, "condition")
         if column.field == "body" and _ENGINE_FIRST.match(text) and "variant" not in self._by_field:
             yield "variant", partial(read_line, TITLE_LENGTH)

@@ -337,7 +337,7 @@ class RowReader:
             column.index < len(cells)
             and not is_missing(plain_spaces(cells[column.index]))
             and bare(cells[column.index]) not in self._words.get("status", {})
-            and not condition_under_status(cells[column.index])
+            and not condition_under_status(column.unit, cells[column.index])
             for column in self._by_field.get("status", ())
         )
         return "draft" if is_unknown else values.get("status", "")

@@ -39,6 +39,16 @@ KINDS = {  # name of the file and its text -> fields of its rows
         "a.csv", "id;marca;modelo;precio;estado\n1;SEAT;León;17.900;Nuevo\n2;Dacia;Duster;11.500;Usado\n",
         [{"status": "", "condition": "new"}, {"status": "", "condition": "used"}],
     ),
+    "conditions under a heading of statuses": (
+        "a.csv", f"{FORD},status\n1,Ford,Focus,28995,New\n2,Ford,Focus,8995,Used\n3,Ford,Focus,8995,Sold\n"
+        "4,Ford,Focus,8995,Klopft\n",
+        [{"status": "", "condition": "new"}, {"status": "", "condition": "used"}, {"status": "sold"},
+         {"status": "draft"}],
+    ),
+    "a new entry is no new car": (
+        "a.csv", f"{FORD},status\n1,Ford,Focus,28995,New\n2,Ford,Focus,8995,Available\n",
+        [{"status": "draft"}, {"status": "live"}],
+    ),
     "a sold car among conditions": (
         "a.csv", "Id;Marke;Modell;Preis;Zustand\n1;VW;Polo;8.900;Gebraucht\n2;VW;Polo;9.900;verkauft\n",
         [{"status": "", "condition": "used"}, {"status": "sold"}],
