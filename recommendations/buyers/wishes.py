@@ -7,8 +7,9 @@ is for one other value of the same field, that value has a share in its place.
 
 A search is less than that: buyers look around, with other filters each time. It decides while little else is known of
 the buyer, and the more cars they had opened before it the less it does, because the preference has learned from the
-search and from the cars alike. What they open afterwards takes from it only where it contradicts it. A condition that
-one search after the other has is meant: it holds.
+search and from the cars alike. What they open afterwards takes from it only where it contradicts it. Within the session
+of the search two thirds are left: it is what the buyer looks for at the moment. A condition that one search after the
+other has is meant: it holds.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from catalog.attributes import RANGES
 from catalog.filters import ListingFilters
 from recommendations.buyers.questionnaire import wishes_in
 from recommendations.buyers.searches import FILTERS_OF_FIELD
-from recommendations.buyers.sessions import sessions_of
+from recommendations.buyers.sessions import SESSION_SECONDS, sessions_of
 from recommendations.listings.columns import CATEGORIES
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.models import SavedSearch
@@ -40,6 +41,8 @@ CARS_COUNTED = 12  # of the newest events: what a buyer did long ago contradicts
 BEARS = 1.0  # evidence to the contrary, in cars opened, that takes nothing from a wish yet
 WORN_AT = 6.0  # so much leaves nothing of it
 SEARCH_ENDS_AT = 3.0  # cars opened before: of a buyer who was known by so many, a search decides nothing by itself
+FRESH = timedelta(seconds=SESSION_SECONDS)  # after a search: the buyer is still looking for it
+FRESH_SEARCH = 2 / 3  # of its share, which a search keeps for so long, however well the buyer was known
 MEANT_IN = 3  # searches in a row, on as many occasions, that have a condition: then it is meant
 REVEALED = 0.75  # share of the places of what a buyer opened in place of what they asked for
 ALIKE_AT_LEAST = 0.7  # of the cars opened, for one value to stand in place of another
@@ -113,6 +116,8 @@ def wishes_of(buyer: Buyer, snapshot: ListingSnapshot, asked: Asked) -> tuple[Wi
         later = [event for event in asked.events if statement.since is None or event.occurred_at > statement.since]
         earlier = asked.events[len(later) :]
         lasting = share_lasting(earlier, snapshot) if statement.is_passing else 1.0
+        if statement.is_passing and statement.since and asked.now - statement.since < FRESH:
+            lasting = max(lasting, FRESH_SEARCH)
         for field, filters in fields_of(statement.query):
             left = what_is_left(field, filters, later, snapshot)
             wishes = [Wish(field, filters, statement.share * left * lasting)]

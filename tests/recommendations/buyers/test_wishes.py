@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from accounts.models import Buyer
-from recommendations.buyers.wishes import MEANT_IN, SEARCHED, Asked, Event, meant_in, wishes_of
+from recommendations.buyers.wishes import FRESH_SEARCH, MEANT_IN, SEARCHED, Asked, Event, meant_in, wishes_of
 from recommendations.listings.index import borrow_index
 from tests.markets import trained_market
 
@@ -59,6 +59,9 @@ def test_the_more_cars_a_buyer_has_opened_the_less_a_search_decides_and_what_is_
         assert share(once, 1) == pytest.approx(SEARCHED * 2 / 3)
         assert share(once, 3) == 0
         assert share(again, 3) == SEARCHED
+        just_now = [Event(None, 1.0, NOW - timedelta(minutes=5), query)]
+        assert share(just_now, 0) == SEARCHED
+        assert share(just_now, 3) == pytest.approx(SEARCHED * FRESH_SEARCH)
         found = [Event(key, 1.0, NOW, None) for key in cars]
         wishes = wishes_of(Buyer(), index, Asked((*found, *once), None, None, NOW))
         assert max(wish.share for wish in wishes) == SEARCHED  # opened since, and as they were asked for
