@@ -262,7 +262,7 @@ def choices_among(
 def choices_of_answers(buyer_id: int, answers: object, now: datetime, snapshot: ListingSnapshot) -> Choices:
     """A questionnaire, each answer as a condition on its own field: an estate and a diesel are two answers.
 
-    It has no date, and so it is put to the cars for sale at the moment.
+    It has no date, and so it is put to the stock as a search made now would be.
     """
     moment = now.timestamp()
     found = each_that_works(

@@ -66,7 +66,7 @@ def adapting_demand(
 
     Args:
         events: All before the day.
-        catalogue: Of the items: what could not be had at a time was not left out by anybody.
+        catalogue: Of the items: what could not be had at a time was left out by no user.
         day: As of when.
         half_lives_days: Of the popularities; one that never fades is added.
         is_alike: Events of users who then were like those asked about, shape (n_events,). These are what is foretold,

@@ -52,7 +52,7 @@ class Window:
 def windows_before(
     events: ItemEvents, catalogue: ItemCatalogue, day: float, config: ItemRankerConfig, length: float | None = None
 ) -> list[Window]:
-    """Consecutive windows that end at a day, oldest first, those without anybody to ask about left out.
+    """Consecutive windows that end at a day, oldest first, those without a user to ask about left out.
 
     Args:
         events: Later ones may be among them; they are not looked at.
