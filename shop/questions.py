@@ -21,8 +21,8 @@ from catalog.columns import CHOICES
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.units import number, translated
+from recommendations.api.search_pages import read_search_question
 from recommendations.api.serializers import SearchSerializer
-from recommendations.api.views import read_search_question
 
 BEST = "best"
 ORDERINGS = {

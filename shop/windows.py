@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from accounts.models import Buyer
 from catalog.models import Listing
-from recommendations.api.views import ordering_by
+from recommendations.api.search_pages import ordering_by
 from recommendations.buyers.context import load_buyer_context
 from recommendations.listings.index import borrow_index
 from recommendations.listings.market_statistics import current_market_statistics

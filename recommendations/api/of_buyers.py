@@ -17,7 +17,7 @@ from recommendations.api.alerts import (
     SavedSearchView,
 )
 from recommendations.api.buyers import BUYERS, PATH_ID, known, made
-from recommendations.api.views import QuestionnaireView
+from recommendations.api.questionnaire import QuestionnaireView
 
 NOT_ASKED = OpenApiParameter("buyer", exclude=True)  # the path says it
 OF_THIS_BUYER = [PATH_ID, NOT_ASKED]

@@ -156,7 +156,7 @@ def test_probes_and_what_no_request_asks_make_no_spans(exported):
 @pytest.mark.django_db
 @pytest.mark.usefixtures("one_connection")
 def test_an_error_is_known_by_its_kind_alone(exported, monkeypatch):
-    monkeypatch.setattr("recommendations.api.views.DetailView.get", fail)
+    monkeypatch.setattr("recommendations.api.cars.DetailView.get", fail)
     assert ask("/api/v1/cars/detail/1", HTTP_X_VISITOR_KEY=VISITOR) == 500
     [statement] = [span for span in exported.get_finished_spans() if span.attributes.get("error.type")]
     assert statement.attributes["error.type"] == "ProgrammingError"
@@ -204,7 +204,7 @@ def reports() -> Iterator[list[dict]]:
 @pytest.mark.django_db
 @pytest.mark.usefixtures("one_connection")
 def test_an_error_of_a_request_is_reported_without_persons(reports, monkeypatch):
-    monkeypatch.setattr("recommendations.api.views.DetailView.get", fail)
+    monkeypatch.setattr("recommendations.api.cars.DetailView.get", fail)
     assert ask("/api/v1/cars/detail/1", HTTP_X_VISITOR_KEY=VISITOR, HTTP_COOKIE=f"a={PERSONAL}") == 500
     [report] = [each for each in reports if "exception" in each]
     assert [each["type"] for each in report["exception"]["values"]][-1] == "RuntimeError"

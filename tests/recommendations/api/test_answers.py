@@ -10,13 +10,13 @@ from rest_framework.renderers import JSONRenderer
 from catalog.models import CarModel, Listing, Make, Seller
 from catalog.search.reading import SET_PARAMETERS, Understood
 from recommendations.api.answers import car_response, list_response, search_response, similar_response
+from recommendations.api.lists import answer_with_next
 from recommendations.api.serializers import (
     PricedCarSerializer,
     RecommendationsAnswerSerializer,
     SearchAnswerSerializer,
     SimilarAnswerSerializer,
 )
-from recommendations.api.views import answer_with_next
 from recommendations.listings.market_prices import ListingMarketPrice
 from recommendations.serving.lists import RecommendedList, RecommendedListing
 from tests.markets import trained_market

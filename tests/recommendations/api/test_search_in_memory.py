@@ -14,7 +14,7 @@ from catalog.models import Listing
 from catalog.row_filters import left_to_sql, satisfies
 from catalog.search.facets import facets_of
 from catalog.search.reading import SET_PARAMETERS
-from recommendations.api.views import ordering_by
+from recommendations.api.search_pages import ordering_by
 from recommendations.listings.index import borrow_index, drop_index
 from recommendations.serving.rows import rows_for_sale
 from recommendations.serving.stock_search import StockSearch
@@ -193,7 +193,7 @@ def test_a_car_that_is_sold_while_its_page_is_made_is_not_on_it(stock, as_alice,
         Listing.objects.filter(pk=ids[0]).update(status="reserved")
         return rows_for_sale(listing_ids, filters)
 
-    monkeypatch.setattr("recommendations.api.views.rows_for_sale", sell_one_and_read)
+    monkeypatch.setattr("recommendations.api.search_pages.rows_for_sale", sell_one_and_read)
     got = as_alice.get(SEARCH, {"page_size": 5}).json()
     assert [car["id"] for car in got["listings"]] == ids[1:6]
 
