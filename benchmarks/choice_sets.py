@@ -33,7 +33,8 @@ from recommendations.simulation.learners import FIRST_BUYER, ShowAsServed, log_o
 from recommendations.simulation.loop_study import StudyConfig, World  # noqa: E402
 from recommendations.simulation.site import MemoryIndex, learn_ranker  # noqa: E402
 from recommendations.training.dataset import PartedEvents  # noqa: E402
-from recommendations.training.runs import TrainingParameters, learn_prior  # noqa: E402
+from recommendations.training.learning import learn_prior  # noqa: E402
+from recommendations.training.parameters import TrainingParameters  # noqa: E402
 
 EVENTS = (0, 1, 5, 20)
 FEW = 50  # buyers, of whom a population is learned

@@ -128,7 +128,9 @@ def measured(name: str, folder: Path, rows: Any, learned: list[Any], where: Any,
 
     from benchmarks.exported_log import ENDS, bytes_of, read_export
     from recommendations.engine.encoder import EncoderConfig, fit_encoder
-    from recommendations.training.runs import Material, TrainingParameters, learn_unstored
+    from recommendations.training.held_out_test import learn_unstored
+    from recommendations.training.learning import Material
+    from recommendations.training.parameters import TrainingParameters
 
     reads = folder / "reads.log"
     reads.unlink(missing_ok=True)

@@ -210,7 +210,8 @@ def save_matrix(path: Path) -> None:
     from scipy.sparse import csr_matrix, save_npz, vstack
 
     from recommendations.engine import archetypes
-    from recommendations.training import runs as training
+    from recommendations.training.learning import fit_factors, read_material
+    from recommendations.training.parameters import TrainingParameters
 
     kept: list[Any] = []
 
@@ -219,9 +220,9 @@ def save_matrix(path: Path) -> None:
         return feedback, np.zeros((kept[0].shape[1], arguments[0]))
 
     archetypes.als_factors_in_parts = keep  # type: ignore[assignment, attr-defined]
-    parameters = training.TrainingParameters()
-    material = training.read_material(parameters, timezone.now(), lambda fraction, step: None)
-    training.fit_factors(material, parameters, timezone.now())
+    parameters = TrainingParameters()
+    material = read_material(parameters, timezone.now(), lambda fraction, step: None)
+    fit_factors(material, parameters, timezone.now())
     save_npz(path, csr_matrix(kept[0]))
 
 

@@ -15,7 +15,7 @@ from unfold.widgets import (
 
 from recommendations.exceptions import TrainingRefused
 from recommendations.models import TrainingRun
-from recommendations.training.runs import OFF, WHERE_BETTER, TrainingParameters
+from recommendations.training.parameters import OFF, WHERE_BETTER, TrainingParameters
 
 USUAL = asdict(TrainingParameters())
 YEARS = 10 * 365

@@ -46,7 +46,8 @@ from recommendations.metrics.figures import PAIRS_WON, Question, measure
 from recommendations.models import RankerVersion
 from recommendations.models.artifacts import load_ranker
 from recommendations.training.held_out import HeldOut, held_out_after, snapshot_of
-from recommendations.training.runs import Material, Steps, TrainingParameters, learn
+from recommendations.training.learning import Material, Steps, learn
+from recommendations.training.parameters import TrainingParameters
 from recommendations.training.score_weights import TermConfig, learn_terms
 from recommendations.training.shown_choices import ShownChoices
 

@@ -37,7 +37,7 @@ from recommendations.simulation.learners import ShowAsServed, Training, log_of
 from recommendations.simulation.market import Market, build_market, read_towns
 from recommendations.simulation.memory_log import MemoryLog
 from recommendations.simulation.site import learn_ranker, listing_rows_of
-from recommendations.training.runs import TrainingParameters
+from recommendations.training.parameters import TrainingParameters
 
 Report = Callable[[float, str], None]
 

@@ -1,9 +1,9 @@
 """The site over a market that exists in memory alone: what learns and what serves is the code of the real one.
 
 A client of it records lists, events and searches (``memory_log``) and reads lists. Behind it stand the functions of the
-product, not copies: ``training.runs`` learns a ranker from the log, ``buyers.preferences`` a buyer's preference, and
-``serving.ranking`` makes the list. What is left out is what a database is for: storing, locking and the last look at
-whether a car is still for sale, which the market answers here.
+product, not copies: ``training.learning`` learns a ranker from the log, ``buyers.preferences`` a buyer's preference,
+and ``serving.ranking`` makes the list. What is left out is what a database is for: storing, locking and the last look
+at whether a car is still for sale, which the market answers here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ from recommendations.serving.ranking import build_ranking_context, rank_candidat
 from recommendations.serving.sources import SOURCES, SavedSearchSource
 from recommendations.simulation.market import STILL_FOR_SALE, Market
 from recommendations.simulation.memory_log import KINDS, MemoryLog
-from recommendations.training.runs import Material, TrainingParameters, learn_unstored
+from recommendations.training.held_out_test import learn_unstored
+from recommendations.training.learning import Material
+from recommendations.training.parameters import TrainingParameters
 
 VERSION_ID = 0  # of the one ranker there is
 NO_SAVED_SEARCHES = tuple(source for source in SOURCES if not isinstance(source, SavedSearchSource))

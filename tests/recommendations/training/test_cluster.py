@@ -24,7 +24,8 @@ from recommendations.models import RankerVersion
 from recommendations.training import cluster as clusters
 from recommendations.training.cluster import InProcess, OnCluster, executor
 from recommendations.training.dataset import divided, first_buyers, read_parted
-from recommendations.training.runs import TrainingParameters, learn_and_test
+from recommendations.training.parameters import TrainingParameters
+from recommendations.training.runs import learn_and_test
 from recommender_site import env
 from recommender_site.operations.doctor import look_at_cluster
 from recommender_site.operations.findings import Level

@@ -17,9 +17,10 @@ from recommendations.listings.rows import read_listings
 from recommendations.models import EventKind, ListingVector, RankerArtifact, RankerVersion, TrainingRun
 from recommendations.models.artifacts import FORMAT_VERSION, load_ranker
 from recommendations.serving.lists import ListRequest, recommend
-from recommendations.training import runs as training
+from recommendations.training import held_out_test, learning, runs
 from recommendations.training.gate import Code, Verdict
-from recommendations.training.runs import newest_share_begins, run_training, start_training
+from recommendations.training.held_out_test import newest_share_begins
+from recommendations.training.runs import run_training, start_training
 from recommendations.training.versions import promote_ranker, retire_old_rankers
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, RankerVersionFactory, UserFactory
 from tests.markets import trained_market, view
@@ -95,7 +96,7 @@ def test_a_training_whose_worker_receives_a_stop_signal_goes_back_to_the_queue(m
         raise SystemExit(0)
 
     with monkeypatch.context() as patched:
-        patched.setattr(training, "store_version", stop)
+        patched.setattr(runs, "store_version", stop)
         with pytest.raises(SystemExit):
             run_training(run_id=run.pk)
     run.refresh_from_db()
@@ -133,8 +134,8 @@ def test_for_archetypes_an_event_counts_half_after_its_half_life_and_sold_cars_t
         learned.append(dict(zip(zip(buyers.tolist(), rows.tolist(), strict=True), weights.tolist(), strict=True)))
         return fit(table, content, buyers, rows, weights, *rest)
 
-    fit = training.fit_collaborative
-    monkeypatch.setattr(training, "fit_collaborative", note)
+    fit = learning.fit_collaborative
+    monkeypatch.setattr(learning, "fit_collaborative", note)
     run_training(run_id=start_training(parameters={"archetype_half_life_days": 90}).pk)
     (by_buyer_and_row,) = learned  # too few events for an offline test
     assert sorted(by_buyer_and_row.values()) == pytest.approx([0.5, 0.5, 1.0])  # the contact: 2 / 4
@@ -158,8 +159,8 @@ def test_an_offline_test_begins_where_the_live_version_stopped_learning_if_enoug
     )  # fmt: skip
     all_buyers = np.ones(n, bool)
     usual = np.quantile(events.occurred_at, 0.4)
-    assert training.cutoff_of_test(events, all_buyers, None, 0.6) == usual
-    moment = training.cutoff_of_test(events, all_buyers, live, 0.6)
+    assert held_out_test.cutoff_of_test(events, all_buyers, None, 0.6) == usual
+    moment = held_out_test.cutoff_of_test(events, all_buyers, live, 0.6)
     assert events.before(moment).last_id == (90 if is_fair else int(usual) + 1)
 
 
@@ -176,7 +177,7 @@ def test_training_twice_on_the_same_log_is_no_reason_to_be_refused():
 
 def test_a_version_that_fails_the_gate_stays_ready_with_its_reason(monkeypatch):
     live = trained_market().version
-    monkeypatch.setattr(training, "decide", lambda figures, seed=0: Verdict(False, REASON, {}, Code.WORSE))
+    monkeypatch.setattr(held_out_test, "decide", lambda figures, seed=0: Verdict(False, REASON, {}, Code.WORSE))
     version = run_training(run_id=start_training().pk)
     assert RankerVersion.objects.live() == live
     assert (version.status, version.note) == (RankerVersion.Status.READY, f"not promoted: {REASON}")
@@ -212,8 +213,8 @@ def test_what_arrives_while_training_runs_is_not_lost_to_the_new_version(monkeyp
         late.append(ListingFactory(car_model=market.bmws[0].car_model))
         view(buyer, market.bmws[0])
 
-    store = training.store_version
-    monkeypatch.setattr(training, "store_version", store_and_be_interrupted)
+    store = runs.store_version
+    monkeypatch.setattr(runs, "store_version", store_and_be_interrupted)
     version = run_training(run_id=start_training().pk)
     assert ListingVector.objects.of(version).filter(listing_id=late[0].pk).exists()
     assert current_preference(buyer).n_interactions == 1
@@ -225,7 +226,7 @@ def test_a_training_that_fails_leaves_the_live_version_alone_and_no_vectors(monk
     def fail(*args):
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(training, "fill_partition", fail)
+    monkeypatch.setattr(runs, "fill_partition", fail)
     run = start_training()
     with pytest.raises(RuntimeError):
         run_training(run_id=run.pk)
@@ -246,7 +247,7 @@ def test_what_happens_to_the_index_does_not_undo_a_training(monkeypatch, trouble
     run = start_training()
     with monkeypatch.context() as patched, suppress(SystemExit):
         patched.setattr(vectors, "index_partition", fail)
-        patched.setattr(training, "decide", lambda figures, seed=0: Verdict(True, "", {}))
+        patched.setattr(held_out_test, "decide", lambda figures, seed=0: Verdict(True, "", {}))
         run_training(run_id=run.pk)
     run.refresh_from_db()
     assert run.status == TrainingRun.Status.DONE
@@ -260,7 +261,7 @@ def test_what_happens_to_the_index_does_not_undo_a_training(monkeypatch, trouble
 @pytest.mark.parametrize("step", ["catch_up", "retire_old_rankers"])
 def test_what_fails_after_a_version_went_live_does_not_take_it_away(monkeypatch, step, trouble):
     trained_market()
-    done = getattr(training, step)
+    done = getattr(runs, step)
 
     def fail_once_it_is_live(*args):
         if RankerVersion.objects.live() == run_of().version:
@@ -272,8 +273,8 @@ def test_what_fails_after_a_version_went_live_does_not_take_it_away(monkeypatch,
 
     run = start_training()
     with monkeypatch.context() as patched, suppress(RuntimeError, SystemExit):
-        patched.setattr(training, step, fail_once_it_is_live)
-        patched.setattr(training, "decide", lambda figures, seed=0: Verdict(True, "", {}))
+        patched.setattr(runs, step, fail_once_it_is_live)
+        patched.setattr(held_out_test, "decide", lambda figures, seed=0: Verdict(True, "", {}))
         run_training(run_id=run.pk)
     version = run_of().version
     assert RankerVersion.objects.live() == version
@@ -324,7 +325,7 @@ def test_a_cancelled_run_stops_at_the_next_step_and_leaves_nothing():
 def test_a_run_that_is_cancelled_while_the_population_is_learned_need_not_wait_for_its_end(monkeypatch):
     trained_market()
     run, steps = start_training(), []
-    note = training.RunReporter.__call__
+    note = runs.RunReporter.__call__
 
     def cancelled_meanwhile(self, fraction: float, step: str) -> None:
         steps.append(step)
@@ -332,7 +333,7 @@ def test_a_run_that_is_cancelled_while_the_population_is_learned_need_not_wait_f
             TrainingRun.objects.filter(pk=run.pk).update(status="cancelled")
         note(self, fraction, step)
 
-    monkeypatch.setattr(training.RunReporter, "__call__", cancelled_meanwhile)
+    monkeypatch.setattr(runs.RunReporter, "__call__", cancelled_meanwhile)
     assert run_training(run_id=run.pk) is None
     assert sum("learning the population" in one for one in steps) == 2
     assert RankerVersion.objects.filter(status="failed").count() == 1

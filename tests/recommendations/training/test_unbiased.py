@@ -12,7 +12,8 @@ from recommendations.engine.encoder import EncoderConfig, fit_encoder
 from recommendations.events.rows import read_events
 from recommendations.listings.rows import read_listings
 from recommendations.models import Interaction, Placement, ServedList
-from recommendations.training.runs import Material, TrainingParameters, learn
+from recommendations.training.learning import Material, learn
+from recommendations.training.parameters import TrainingParameters
 from tests.factories import BuyerFactory, CarModelFactory, ListingFactory, SellerFactory
 
 pytestmark = pytest.mark.django_db
