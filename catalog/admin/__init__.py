@@ -2,7 +2,8 @@
 
 from catalog.admin import quality_cards, stock_cards
 from catalog.admin.feeds import FeedAdmin
-from catalog.admin.imports import ImportProblemAdmin, ImportRunAdmin
+from catalog.admin.import_records import ImportProblemAdmin
+from catalog.admin.imports import ImportRunAdmin
 from catalog.admin.quality import QualityReportAdmin
 from catalog.admin.stock import ListingAdmin, count_of
 

@@ -1,0 +1,187 @@
+"""What imports leave behind: problems, mended rows, undone imports, what each did to a listing, and the files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import (
+    BooleanRadioFilter,
+    ChoicesDropdownFilter,
+)
+from unfold.decorators import display
+
+from catalog.admin.import_fields import PROBLEMS_ON_PAGE, effect_of, once_per_row
+from catalog.models import (
+    ImportedListing,
+    ImportMend,
+    ImportProblem,
+    ImportUndo,
+    UploadedChunk,
+    UploadedFile,
+)
+from console.formats import NONE, ago, badge, link_to, list_url, table
+from console.pages import ReadOnlyAdmin
+from jobs.admin.base import JobAdmin
+
+
+@admin.register(ImportProblem)
+class ImportProblemAdmin(ReadOnlyAdmin):
+    list_display = ["row_number", "column", "value", "reason", "effect", "run_link"]
+    list_filter = [("is_fatal", BooleanRadioFilter)]
+    list_select_related = ["run"]
+    search_fields = ["column__begins_word", "reason__begins_word", "value__begins_word"]
+    ordering = ["run", "row_number"]
+
+    @display(description="Effect")
+    def effect(self, problem: ImportProblem) -> SafeString:
+        kind = "danger" if problem.is_fatal else "warning" if problem.column else "info"
+        return badge(effect_of(problem.column, is_fatal=problem.is_fatal).capitalize(), kind)
+
+    @display(description="Run")
+    def run_link(self, problem: ImportProblem) -> str | SafeString:
+        return link_to(problem.run)
+
+
+@admin.register(ImportMend)
+class ImportMendAdmin(JobAdmin):
+    list_display = ["run_link", "status_badge", "progress_bar", "n_rows", "n_mended", "n_left"]
+    list_display_links = ["status_badge"]  # the first column leads to the import
+    list_filter = [("status", ChoicesDropdownFilter)]
+    list_select_related = ["run", "started_by"]
+    fieldsets = [
+        (None, {"fields": ["run_link", ("n_rows", "n_mended", "n_left"), "left"]}),
+        ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at")]}),
+    ]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Begun on the page of the run's bad rows."""
+        return False
+
+    def has_start_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may mend rows may stop doing so."""
+        return request.user.has_perms(["catalog.change_importrun", "catalog.change_listing"])
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return not self.in_own_pages(request) and super().has_delete_permission(request, obj)
+
+    @display(description="Import")
+    def run_link(self, mend: ImportMend) -> str | SafeString:
+        return link_to(mend.run)
+
+    @display(description="What is left")
+    @once_per_row
+    def left(self, mend: ImportMend) -> SafeString:
+        """The bad rows of the run that are left now, this mending's and others."""
+        url = reverse("admin:catalog_importrun_rows", args=[mend.run_id])
+        return format_html('<a href="{}" class="text-link">{} bad rows</a>', url, mend.run.bad_rows.count())
+
+
+@admin.register(ImportUndo)
+class ImportUndoAdmin(JobAdmin):
+    list_display = ["run_link", "status_badge", "progress_bar", "n_removed", "n_withdrawn", "n_restored", "n_left"]
+    list_display_links = ["status_badge"]  # the first column leads to the import
+    list_filter = [("status", ChoicesDropdownFilter)]
+    list_select_related = ["run", "started_by"]
+    fieldsets = [
+        (None, {"fields": ["run_link", ("n_removed", "n_withdrawn"), ("n_restored", "n_left"), "not_undone"]}),
+        ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at")]}),
+    ]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Begun on the page of the run."""
+        return False
+
+    def has_start_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may take an import back may stop doing so."""
+        return request.user.has_perms(["catalog.change_importrun", "catalog.delete_listing"])
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return not self.in_own_pages(request) and super().has_delete_permission(request, obj)
+
+    @display(description="Import")
+    def run_link(self, undo: ImportUndo) -> str | SafeString:
+        return link_to(undo.run)
+
+    @display(description="Row by row")
+    @once_per_row
+    def not_undone(self, undo: ImportUndo) -> str | SafeString:
+        """Rows whose listing could not simply be put back or removed, with the reason."""
+        odd = undo.run.imported.exclude(outcome__in=["", "removed", "put back"]).order_by("row_number")
+        rows = [[row.row_number, listing_link(row), row.outcome] for row in odd[:PROBLEMS_ON_PAGE]]
+        if not rows:
+            return "Everything was taken back." if undo.status == "done" else NONE
+        everything = format_html(
+            '<a href="{}" class="text-link">All rows</a>', list_url(ImportedListing, run__id__exact=undo.run_id)
+        )
+        return format_html("{}{}", table(["Row", "Listing", "What happened"], rows), everything)
+
+
+def listing_link(row: ImportedListing) -> SafeString:
+    return format_html(
+        '<a href="{}" class="text-link">{}</a>',
+        reverse("admin:catalog_listing_change", args=[row.listing_id]),
+        f"Listing {row.listing_id}",
+    )
+
+
+@admin.register(ImportedListing)
+class ImportedListingAdmin(ReadOnlyAdmin):
+    """What an import did to each listing, kept for as long as it can be undone."""
+
+    list_display = ["row_number", "listing", "what", "outcome", "run_link"]
+    list_filter = [("is_new", BooleanRadioFilter)]
+    list_select_related = ["run"]
+    search_fields = ["outcome__istartswith"]
+    search_help_text = "What undoing did: removed, withdrawn, put back, left, was removed"
+
+    @display(description="Listing")
+    def listing(self, row: ImportedListing) -> SafeString:
+        return listing_link(row)
+
+    @display(description="What the import did")
+    def what(self, row: ImportedListing) -> SafeString:
+        return badge("Created", "success") if row.is_new else badge("Updated", "info")
+
+    @display(description="Run")
+    def run_link(self, row: ImportedListing) -> str | SafeString:
+        return link_to(row.run)
+
+
+@admin.register(UploadedFile)
+class UploadedFileAdmin(ReadOnlyAdmin):
+    list_display = ["name", "size", "uploaded_by", "when", "next_step"]
+    list_select_related = ["uploaded_by"]
+    search_fields = ["name__icontains"]
+
+    @display(description="Size", ordering="n_bytes")
+    def size(self, upload: UploadedFile) -> str:
+        return f"{upload.n_bytes / 1024:,.0f} kB"
+
+    @display(description="Uploaded", ordering="uploaded_at")
+    def when(self, upload: UploadedFile) -> str:
+        return ago(upload.uploaded_at)
+
+    @display(description="Next step")
+    def next_step(self, upload: UploadedFile) -> SafeString:
+        url = reverse("admin:catalog_importrun_prepare", args=[upload.pk])
+        return format_html('<a href="{}" class="text-link">Import it</a>', url)
+
+
+@admin.register(UploadedChunk)
+class UploadedChunkAdmin(ReadOnlyAdmin):
+    """Pieces of uploaded files; listed for looking into what takes up room."""
+
+    list_display = ["file", "number"]
+    list_select_related = ["file"]
+    fields: Sequence[str] = ["file", "number"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[UploadedChunk]:
+        rows: QuerySet[UploadedChunk] = super().get_queryset(request)
+        return rows.defer("content")
