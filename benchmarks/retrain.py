@@ -111,7 +111,8 @@ def use_own_database(*, fresh: bool) -> None:
 def seed(n_listings: int, n_buyers: int, n_events: int) -> None:
     """Make the market, which takes minutes; one that is there already, of these sizes, is used as it is."""
     from recommendations.models import Interaction
-    from recommendations.simulation.seeding import SeedPlan, seed_marketplace
+    from recommendations.simulation.seed_plan import SeedPlan
+    from recommendations.simulation.seeding import seed_marketplace
 
     plan = SeedPlan(n_listings, n_buyers, n_events, seed=1)
     if not Interaction.objects.filter(event_id=f"{plan.events_key}{n_events - 1}").exists():

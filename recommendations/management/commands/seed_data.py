@@ -11,14 +11,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from catalog.models import Listing
-from recommendations.simulation.seeding import (
-    SeedPlan,
-    SeedRefused,
-    SeedSummary,
-    ensure_demo_people,
-    is_unfinished,
-    seed_marketplace,
-)
+from recommendations.simulation.demo_people import ensure_demo_people
+from recommendations.simulation.seed_plan import SeedPlan, SeedRefused, SeedSummary, is_unfinished
+from recommendations.simulation.seeding import seed_marketplace
 
 
 class Command(BaseCommand):

@@ -12,8 +12,10 @@ from catalog.signals import listings_stored
 from jobs.work import cancel
 from recommendations.listings.rows import read_listings
 from recommendations.models import EventKind, Interaction, SeedRun, ServedList, SimulatedTaste
-from recommendations.simulation import seeding
-from recommendations.simulation.seeding import SeedRefused, ensure_demo_people, run_seeding, seed_marketplace
+from recommendations.simulation import seed_store, seeding
+from recommendations.simulation.demo_people import ensure_demo_people
+from recommendations.simulation.seed_plan import SeedRefused
+from recommendations.simulation.seeding import run_seeding, seed_marketplace
 from recommendations.simulation.true_taste import TrueTaste, utility
 from tests.factories import CarModelFactory, RankerVersionFactory
 
@@ -125,8 +127,8 @@ def test_a_seed_and_a_day_make_the_same_rows_on_every_database():
     ],
 )
 def test_a_seeding_that_crashed_is_completed_and_nothing_is_doubled(monkeypatch, step, occurrence):
-    monkeypatch.setattr(seeding, "LISTINGS_AT_ONCE", 60)
-    monkeypatch.setattr(seeding, "LISTS_AT_ONCE", 50)
+    monkeypatch.setattr(seed_store, "LISTINGS_AT_ONCE", 60)
+    monkeypatch.setattr(seed_store, "LISTS_AT_ONCE", 50)
     seed()
     complete = contents()
     forget_everything()
