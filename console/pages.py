@@ -21,6 +21,7 @@ from django.template.response import SimpleTemplateResponse
 from django.urls import URLPattern
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
+from unfold.forms import BaseDialogForm
 from unfold.views import ChangeList
 
 from console import auditing, lookups  # noqa: F401 - search boxes compare by a lookup of ours
@@ -241,6 +242,11 @@ class ReadOnlyAdmin(ConsoleAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Asked on a buyer's delete page, the answer is the user's permission; on our own pages it is no."""
         return not self.in_own_pages(request) and super().has_delete_permission(request, obj)
+
+
+def dialog(title: str, description: str, button: str, form: type[BaseDialogForm] | None = None) -> dict[str, Any]:
+    """What Unfold asks before it does what a button says; a form of no fields where none is given."""
+    return {"title": title, "description": description, "form_class": form, "form_submit_text": button}
 
 
 def go_to(url: str) -> HttpResponse:

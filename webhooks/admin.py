@@ -29,8 +29,7 @@ from console.auditing import record
 from console.dashboard.cards import Card
 from console.dashboard.registry import show
 from console.formats import NONE, ago, badge, clock, link_to, list_link, list_url, span
-from console.pages import ConsoleAdmin, ReadOnlyAdmin, go_to
-from jobs.admin.base import dialog
+from console.pages import ConsoleAdmin, ReadOnlyAdmin, dialog, go_to
 from web.fetching import FetchRefused, split_address
 from webhooks.delivery import give_secret, outbox_state, replay
 from webhooks.kinds import Kind

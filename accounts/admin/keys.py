@@ -24,7 +24,7 @@ from accounts.models import ApiKey, ErasedId, FailedLogins, TokenFamily, User
 from accounts.services import create_api_key, revoke_api_key
 from console.actions import change_each
 from console.formats import ago, badge, list_url
-from console.pages import ConsoleAdmin, ReadOnlyAdmin, go_to
+from console.pages import ConsoleAdmin, ReadOnlyAdmin, dialog, go_to
 
 
 # --- Keys ------------------------------------------------------------------------------------------------------------
@@ -195,12 +195,7 @@ class FailedLoginsAdmin(ReadOnlyAdmin):
         url_path="open",
         icon="lock_open",
         permissions=["reopen"],
-        dialog={
-            "title": "Open again",
-            "description": "What failed is forgotten, and it may be tried again at once.",
-            "form_class": None,
-            "form_submit_text": "Open again",
-        },
+        dialog=dialog("Open again", "What failed is forgotten, and it may be tried again at once.", "Open again"),
     )
     def reopen(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         row = get_object_or_404(FailedLogins, pk=object_id)

@@ -27,7 +27,7 @@ from accounts.roles import ROLES, WHAT_THEY_DO
 from accounts.services import erase_person, export_person
 from console.auditing import forget, record
 from console.formats import NONE, link_to, list_link, list_url, page_of, table
-from console.pages import ConsoleAdmin, go_to
+from console.pages import ConsoleAdmin, dialog, go_to
 
 WORDS_SEARCHED = 20  # of a search; each is one more condition
 
@@ -109,12 +109,11 @@ class UserAdmin(BaseUserAdmin, ConsoleAdmin):  # type: ignore[type-arg] # no gen
         url_path="remove-factors",
         icon="phonelink_erase",
         permissions=["remove_factors"],
-        dialog={
-            "title": "Remove second factors",
-            "description": "For a person who lost them: the password alone lets in then, until another is set up.",
-            "form_class": None,
-            "form_submit_text": "Remove",
-        },
+        dialog=dialog(
+            "Remove second factors",
+            "For a person who lost them: the password alone lets in then, until another is set up.",
+            "Remove",
+        ),
     )
     def remove_factors(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         user = get_object_or_404(User, pk=object_id)
@@ -315,13 +314,13 @@ class BuyerAdmin(ConsoleAdmin):
         icon="delete_forever",
         permissions=["erase"],
         variant=ActionVariant.DANGER,
-        dialog={
-            "title": "Erase this person",
-            "description": "At once and for good: the account, events, lists shown, tastes, saved searches, tokens, "
+        dialog=dialog(
+            "Erase this person",
+            "At once and for good: the account, events, lists shown, tastes, saved searches, tokens, "
             "and the guests this person has been. Only the fact of the erasure stays, in the audit log.",
-            "form_class": EraseForm,
-            "form_submit_text": "Erase for good",
-        },
+            "Erase for good",
+            EraseForm,
+        ),
     )
     def erase(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         buyer = get_object_or_404(Buyer, pk=object_id)

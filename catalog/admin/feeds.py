@@ -47,8 +47,8 @@ from console.auditing import record
 from console.dashboard.cards import Card, Panel
 from console.dashboard.registry import show
 from console.formats import NONE, ago, badge, link_to, list_url, table
-from console.pages import ConsoleAdmin, go_to
-from jobs.admin.base import JOB_LABELS, dialog
+from console.pages import ConsoleAdmin, dialog, go_to
+from jobs.admin.base import JOB_LABELS
 from web.fetching import PORTS, FetchRefused, split_address, split_sftp
 from web.seals import seal
 

@@ -36,8 +36,8 @@ from catalog.models import (
     ImportUndo,
 )
 from console.auditing import record
-from console.pages import go_to
-from jobs.admin.base import JobAdmin, dialog
+from console.pages import dialog, go_to
+from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
 from web.tables import as_csv
 

@@ -50,7 +50,7 @@ from catalog.units import distance, money
 from console.actions import ROWS_PER_ACTION, change_each
 from console.auditing import record
 from console.formats import NONE, badge, list_link, span
-from console.pages import ConsoleAdmin, ReadOnlyAdmin, go_to
+from console.pages import ConsoleAdmin, ReadOnlyAdmin, dialog, go_to
 from web.tables import as_csv
 
 WORDS_SEARCHED = 20  # of a search; each is one more condition
@@ -341,12 +341,7 @@ class ListingAdmin(ConsoleAdmin):
         url_path="change-status",
         icon="swap_horiz",
         permissions=["change"],
-        dialog={
-            "title": "Change status",
-            "description": "Buyers see the change at once.",
-            "form_class": StatusForm,
-            "form_submit_text": "Change",
-        },
+        dialog=dialog("Change status", "Buyers see the change at once.", "Change", StatusForm),
     )
     def change_status(self, request: HttpRequest, form: StatusForm, object_id: str) -> HttpResponse:
         _, done, service = STATUS_CHANGES[form.cleaned_data["change"]]

@@ -20,7 +20,7 @@ from unfold.forms import BaseDialogForm
 
 from console import auditing
 from console.formats import NONE, ago, badge, page_of, span
-from console.pages import ConsoleAdmin, go_to
+from console.pages import ConsoleAdmin, dialog, go_to
 from jobs.models import Job
 from jobs.queue import enqueue_on_commit
 from jobs.work import cancel
@@ -33,11 +33,6 @@ JOB_LABELS = {
     "cancelled": "",
     "interrupted": "warning",
 }
-
-
-def dialog(title: str, description: str, button: str) -> dict[str, Any]:
-    """What Unfold asks before it does what a button says."""
-    return {"title": title, "description": description, "form_class": None, "form_submit_text": button}
 
 
 class JobAdmin(ConsoleAdmin):

@@ -25,7 +25,7 @@ from unfold.views import UnfoldModelAdminViewMixin
 
 from console.auditing import record
 from console.formats import NONE, ago, badge, span
-from console.pages import ReadOnlyAdmin, go_to
+from console.pages import ReadOnlyAdmin, dialog, go_to
 from jobs.admin.schedules import NO_BROKER
 from jobs.broker import ask_to_stop, drop_waiting, queue_depths, waiting_tasks, workers_alive
 from jobs.limits import LONG
@@ -149,13 +149,12 @@ class TaskResultAdmin(BaseTaskResultAdmin, ReadOnlyAdmin):
         url_path="once-more",
         icon="replay",
         permissions=["handle"],
-        dialog={
-            "title": "Retry this task",
-            "description": "The same task with the same arguments is handed to the queue. All of our tasks may run "
+        dialog=dialog(
+            "Retry this task",
+            "The same task with the same arguments is handed to the queue. All of our tasks may run "
             "twice without harm; one whose work is done finds nothing to do.",
-            "form_class": None,
-            "form_submit_text": "Retry",
-        },
+            "Retry",
+        ),
     )
     def once_more(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         result = TaskResult.objects.get(pk=object_id)
@@ -171,13 +170,12 @@ class TaskResultAdmin(BaseTaskResultAdmin, ReadOnlyAdmin):
         url_path="stop",
         icon="stop_circle",
         permissions=["handle"],
-        dialog={
-            "title": "Stop this task",
-            "description": "Its worker is asked to break it off, as at the end of its time. Imports, trainings and "
+        dialog=dialog(
+            "Stop this task",
+            "Its worker is asked to break it off, as at the end of its time. Imports, trainings and "
             "other jobs with a page of their own are better cancelled there.",
-            "form_class": None,
-            "form_submit_text": "Stop",
-        },
+            "Stop",
+        ),
     )
     def stop(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         result = TaskResult.objects.get(pk=object_id)

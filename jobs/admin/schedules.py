@@ -33,7 +33,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from console.auditing import record
 from console.formats import NBSP, NONE, ago, badge, span
-from console.pages import ConsoleAdmin, ConsoleChangeList, go_to
+from console.pages import ConsoleAdmin, ConsoleChangeList, dialog, go_to
 from jobs.outcomes import outcomes_of
 from jobs.queue import enqueue_named
 from jobs.wording import as_python, registered, sentence_of
@@ -168,12 +168,11 @@ class PeriodicTaskAdmin(BasePeriodicTaskAdmin, ConsoleAdmin):
         url_path="switch",
         icon="toggle_on",
         permissions=["change"],
-        dialog={
-            "title": "Switch this schedule",
-            "description": "What is on goes off and the other way round. A run that is under way goes on.",
-            "form_class": None,
-            "form_submit_text": "Switch",
-        },
+        dialog=dialog(
+            "Switch this schedule",
+            "What is on goes off and the other way round. A run that is under way goes on.",
+            "Switch",
+        ),
     )
     def switch_over(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         task = PeriodicTask.objects.get(pk=object_id)
@@ -185,13 +184,12 @@ class PeriodicTaskAdmin(BasePeriodicTaskAdmin, ConsoleAdmin):
         url_path="run-now",
         icon="play_arrow",
         permissions=["change"],
-        dialog={
-            "title": "Run this now",
-            "description": "A worker takes it as soon as one is free, beside the runs of the schedule. All of our "
+        dialog=dialog(
+            "Run this now",
+            "A worker takes it as soon as one is free, beside the runs of the schedule. All of our "
             "tasks may run twice without harm.",
-            "form_class": None,
-            "form_submit_text": "Run",
-        },
+            "Run",
+        ),
     )
     def run_now(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         task = PeriodicTask.objects.get(pk=object_id)

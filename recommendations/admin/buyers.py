@@ -25,7 +25,7 @@ from accounts.admin.users import staff_of
 from accounts.models import Buyer
 from catalog.admin import count_of
 from console.formats import NONE, ago, badge, link_to, list_link, table
-from console.pages import ReadOnlyAdmin, go_to
+from console.pages import ReadOnlyAdmin, dialog, go_to
 from recommendations.admin.buyer_lab import BuyerLab
 from recommendations.admin.pages import in_words
 from recommendations.buyers.profiles import profile_of
@@ -38,18 +38,14 @@ FRESHNESS_LABELS = {"Fresh": "success", "Behind": "warning", "Cold": ""}
 EVENTS_ON_PAGE = 15
 LISTS_ON_PAGE = 5
 DIMENSIONS_SHOWN = 8
-MARKING = {
-    "title": "Mark this buyer as a bot",
-    "description": "The events stay in the log, and are left out of learning, demand, evaluations and experiments.",
-    "form_class": None,
-    "form_submit_text": "Mark as bot",
-}
-UNMARKING = {
-    "title": "This buyer is a person",
-    "description": "The events count again, and the detector will not mark this buyer any more.",
-    "form_class": None,
-    "form_submit_text": "Unmark",
-}
+MARKING = dialog(
+    "Mark this buyer as a bot",
+    "The events stay in the log, and are left out of learning, demand, evaluations and experiments.",
+    "Mark as bot",
+)
+UNMARKING = dialog(
+    "This buyer is a person", "The events count again, and the detector will not mark this buyer any more.", "Unmark"
+)
 
 
 def newest(related: type[Model], field: str) -> Subquery:
@@ -236,12 +232,11 @@ class BuyerWithTasteAdmin(BuyerAdmin):
         url_path="refresh-taste",
         icon="refresh",
         permissions=["change"],
-        dialog={
-            "title": "Learn this buyer's taste from the log now",
-            "description": "Workers do this by themselves after each event; nothing is lost by doing it again.",
-            "form_class": None,
-            "form_submit_text": "Refresh",
-        },
+        dialog=dialog(
+            "Learn this buyer's taste from the log now",
+            "Workers do this by themselves after each event; nothing is lost by doing it again.",
+            "Refresh",
+        ),
     )
     def refresh_taste(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         preference = refresh_preferences(buyer_id=int(object_id))

@@ -17,7 +17,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
 from console.formats import NONE, link_to, table
-from console.pages import ReadOnlyAdmin, go_to
+from console.pages import ReadOnlyAdmin, dialog, go_to
 from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
 from recommendations.admin.jobs import author
@@ -139,13 +139,13 @@ class EvaluationAdmin(JobAdmin):
         url_path="evaluate",
         icon="query_stats",
         permissions=["start"],
-        dialog={
-            "title": "Evaluate on the log",
-            "description": "A worker learns from what was known at a moment and tests on what buyers did after it, "
+        dialog=dialog(
+            "Evaluate on the log",
+            "A worker learns from what was known at a moment and tests on what buyers did after it, "
             "beside popularity, item-kNN, EASE, ALS and others. This takes minutes; what is live stays live.",
-            "form_class": EvaluateForm,
-            "form_submit_text": "Start",
-        },
+            "Start",
+            EvaluateForm,
+        ),
     )
     def evaluate_now(self, request: HttpRequest, form: EvaluateForm) -> HttpResponse:
         version = form.cleaned_data["version"]

@@ -12,7 +12,7 @@ from unfold.forms import BaseDialogForm
 
 from console.auditing import record
 from console.formats import NONE, badge
-from console.pages import ReadOnlyAdmin, go_to
+from console.pages import ReadOnlyAdmin, dialog, go_to
 from recommendations.admin.gate_drawing import verdict_drawn
 from recommendations.feed.judging import overrule
 from recommendations.models import FeedFit, FeedJudgement
@@ -63,13 +63,13 @@ class FeedJudgementAdmin(ReadOnlyAdmin):
         url_path="serve-what-was-learned",
         icon="publish",
         permissions=["overrule"],
-        dialog={
-            "title": "Serve what the feed has learned",
-            "description": "Whatever the verdict says. The next judgement keeps the fit of that time; what is learned "
+        dialog=dialog(
+            "Serve what the feed has learned",
+            "Whatever the verdict says. The next judgement keeps the fit of that time; what is learned "
             "later is held against it, and may be held back again.",
-            "form_class": BaseDialogForm,
-            "form_submit_text": "Serve it",
-        },
+            "Serve it",
+            BaseDialogForm,
+        ),
     )
     def serve_what_was_learned(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         judgement = get_object_or_404(FeedJudgement, pk=object_id)

@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from accounts.models import User
 from console.formats import NONE, link_to, table
-from console.pages import go_to
+from console.pages import dialog, go_to
 from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
 from recommendations.admin.training_form import LABELS, USUAL, TrainingRunForm, unusual
@@ -39,13 +39,13 @@ class RetrainForm(BaseDialogForm):
     )
 
 
-RETRAIN_DIALOG = {
-    "title": "Train a new ranker version",
-    "description": "A worker fits it on all listings and events, beside the live one. This takes from seconds to "
+RETRAIN_DIALOG = dialog(
+    "Train a new ranker version",
+    "A worker fits it on all listings and events, beside the live one. This takes from seconds to "
     "minutes; the page of the run shows how far it is.",
-    "form_class": RetrainForm,
-    "form_submit_text": "Start",
-}
+    "Start",
+    RetrainForm,
+)
 
 
 def author(request: HttpRequest) -> User | None:

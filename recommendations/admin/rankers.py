@@ -18,7 +18,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from console.formats import NONE, ago, badge, link_to, table
-from console.pages import ReadOnlyAdmin, go_to, planned_rows
+from console.pages import ReadOnlyAdmin, dialog, go_to, planned_rows
 from recommendations.admin import promotion, version_curves
 from recommendations.admin.comparison import ComparisonPage
 from recommendations.admin.figures import side_by_side
@@ -157,13 +157,13 @@ class RankerVersionAdmin(ReadOnlyAdmin):
         url_path="promote",
         icon="publish",
         permissions=["promote"],
-        dialog={
-            "title": "Put this version live",
-            "description": "Every list is answered by it within a second. The version that is live now stays ready, so "
+        dialog=dialog(
+            "Put this version live",
+            "Every list is answered by it within a second. The version that is live now stays ready, so "
             "that you can roll back. A version that did not pass the gate needs a note that says why.",
-            "form_class": NoteForm,
-            "form_submit_text": "Promote",
-        },
+            "Promote",
+            NoteForm,
+        ),
     )
     def promote(self, request: HttpRequest, form: NoteForm, object_id: str) -> HttpResponse:
         promotion.promote(request, RankerVersion.objects.get(pk=object_id), form.cleaned_data["note"])
@@ -174,12 +174,12 @@ class RankerVersionAdmin(ReadOnlyAdmin):
         url_path="roll-back",
         icon="undo",
         permissions=["promote"],
-        dialog={
-            "title": "Go back to the version that was live before",
-            "description": "Every list is answered by it within a second.",
-            "form_class": NoteForm,
-            "form_submit_text": "Roll back",
-        },
+        dialog=dialog(
+            "Go back to the version that was live before",
+            "Every list is answered by it within a second.",
+            "Roll back",
+            NoteForm,
+        ),
     )
     def roll_back(self, request: HttpRequest, form: NoteForm) -> HttpResponse:
         promotion.roll_back(request, form.cleaned_data["note"])
