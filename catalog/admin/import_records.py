@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -49,31 +49,37 @@ class ImportProblemAdmin(ReadOnlyAdmin):
         return link_to(problem.run)
 
 
-@admin.register(ImportMend)
-class ImportMendAdmin(JobAdmin):
-    list_display = ["run_link", "status_badge", "progress_bar", "n_rows", "n_mended", "n_left"]
+class JobOfRunAdmin(JobAdmin):
+    """A job on an import, begun on the page of that import and listed beside it."""
+
+    needs: ClassVar[str]  # the permission, beside that of changing imports, to begin such a job and so to stop it
+
     list_display_links = ["status_badge"]  # the first column leads to the import
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["run", "started_by"]
-    fieldsets = [
-        (None, {"fields": ["run_link", ("n_rows", "n_mended", "n_left"), "left"]}),
-        ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at")]}),
-    ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Begun on the page of the run's bad rows."""
         return False
 
     def has_start_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who may mend rows may stop doing so."""
-        return request.user.has_perms(["catalog.change_importrun", "catalog.change_listing"])
+        return request.user.has_perms(["catalog.change_importrun", self.needs])
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return not self.in_own_pages(request) and super().has_delete_permission(request, obj)
 
     @display(description="Import")
-    def run_link(self, mend: ImportMend) -> str | SafeString:
-        return link_to(mend.run)
+    def run_link(self, job: ImportMend | ImportUndo) -> str | SafeString:
+        return link_to(job.run)
+
+
+@admin.register(ImportMend)
+class ImportMendAdmin(JobOfRunAdmin):
+    needs = "catalog.change_listing"
+    list_display = ["run_link", "status_badge", "progress_bar", "n_rows", "n_mended", "n_left"]
+    fieldsets = [
+        (None, {"fields": ["run_link", ("n_rows", "n_mended", "n_left"), "left"]}),
+        ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at")]}),
+    ]
 
     @display(description="What is left")
     @once_per_row
@@ -84,30 +90,13 @@ class ImportMendAdmin(JobAdmin):
 
 
 @admin.register(ImportUndo)
-class ImportUndoAdmin(JobAdmin):
+class ImportUndoAdmin(JobOfRunAdmin):
+    needs = "catalog.delete_listing"
     list_display = ["run_link", "status_badge", "progress_bar", "n_removed", "n_withdrawn", "n_restored", "n_left"]
-    list_display_links = ["status_badge"]  # the first column leads to the import
-    list_filter = [("status", ChoicesDropdownFilter)]
-    list_select_related = ["run", "started_by"]
     fieldsets = [
         (None, {"fields": ["run_link", ("n_removed", "n_withdrawn"), ("n_restored", "n_left"), "not_undone"]}),
         ("Who and when", {"fields": [("started_by", "created_at"), ("started_at", "finished_at")]}),
     ]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Begun on the page of the run."""
-        return False
-
-    def has_start_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who may take an import back may stop doing so."""
-        return request.user.has_perms(["catalog.change_importrun", "catalog.delete_listing"])
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return not self.in_own_pages(request) and super().has_delete_permission(request, obj)
-
-    @display(description="Import")
-    def run_link(self, undo: ImportUndo) -> str | SafeString:
-        return link_to(undo.run)
 
     @display(description="Row by row")
     @once_per_row
