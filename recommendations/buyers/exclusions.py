@@ -58,7 +58,7 @@ UNION SELECT relation.buyer_id FROM recommendations_buyerseller relation
         SELECT k.seller_id FROM catalog_sellerkey k WHERE k.key = relation.seller_external_id)
     WHERE s.id = %(seller)s AND relation.buyer_id = ANY(%(buyers)s)"""
 
-# Joined and not asked of each car: few placements are counted by impressions, and lists wait for this.
+# Joined and not asked of each car: few placements are counted by impressions. Lists have it from ``shown``.
 CAPPED = f"""
 WITH shown AS (
     SELECT car.listing_id, count(*) AS n FROM recommendations_servedlist AS served

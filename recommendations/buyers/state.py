@@ -1,10 +1,11 @@
 """What a list needs to know of a buyer, read in one statement, and kept while the buyer's log stands still.
 
 The statement always answers what may have changed by itself: how far the log goes, the kinds of events, which
-preference is stored, the saved searches, what was shown too often, the rules of the placement. The arrays of the
-preference, and what follows from the log (cars dealt with lately, dismissed cars, evidence for reasons), are long: the
-database sends them only where they differ from what the caller has kept. Each part has a twin that reads it alone
-(``context``, ``exclusions``, ``preferences``), for callers who need just that; a test keeps the twins equal.
+preference is stored, the saved searches, what was shown since the last time (``shown``), the rules of the placement.
+The arrays of the preference, and what follows from the log (cars dealt with lately, dismissed cars, evidence for
+reasons), are long: the database sends them only where they differ from what the caller has kept. Each part has a twin
+that reads it alone (``context``, ``exclusions``, ``preferences``), for callers who need just that; a test keeps the
+twins equal.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -27,9 +28,11 @@ from accounts.models import Buyer
 from catalog.attributes import CATEGORIES, columns_of
 from recommendations.buyers import wishes
 from recommendations.buyers.context import HISTORY_LENGTH, OPENED_READ, Opened
-from recommendations.buyers.exclusions import CAPPED, DISMISSED, FREQUENCY_CAP_DAYS, RELATIONS
+from recommendations.buyers.exclusions import DISMISSED, RELATIONS
 from recommendations.buyers.preferences import Behind, LogPosition, brought_up_to_date, digest_of_basis, is_current
+from recommendations.buyers.shown import SHOWN, Shown, parameters_of, shown_in
 from recommendations.buyers.wishes import Event
+from recommendations.listings.cars import KeptCars
 from recommendations.models import EventKind, Preference
 from web.postgres.prepared import preparing_cursor, sized
 from web.replicas import are_watched, count, reading_connection, try_beside
@@ -83,7 +86,7 @@ SELECT ({PLACEMENT}), kinds.content, relations.content, log.last, log.n,
     (SELECT coalesce(json_agg(query), '[]')::text FROM (SELECT query FROM recommendations_savedsearch
         WHERE buyer_id = %(buyer)s ORDER BY created_at DESC LIMIT %(n_searches)s) AS newest),
     (SELECT max(created_at) FROM recommendations_savedsearch WHERE buyer_id = %(buyer)s),
-    ARRAY({CAPPED}),
+    ({SHOWN}),
     CASE WHEN has_moved THEN ARRAY({DISMISSED}) END,
     p.id, p.last_interaction_id, p.n_interactions, p.basis, p.computed_at, is_another, has_moved,
     CASE WHEN is_another AND %(sends)s THEN vector_send(p.mean) END,
@@ -142,8 +145,7 @@ class BuyerState:
         preference: As stored, if it is; it may be behind the log.
         searches: The newest saved ones.
         saved_at: When the newest of them was saved.
-        frequency_capped: Listings of cars that were shown ``times_shown_at_most`` times lately.
-        times_shown_at_most: What ``frequency_capped`` was asked for.
+        shown: How often cars were shown lately.
         placement: Its row and the running experiment, as JSON; None where there is no such placement.
     """
 
@@ -152,8 +154,7 @@ class BuyerState:
     preference: Preference | None
     searches: tuple[object, ...]
     saved_at: datetime | None
-    frequency_capped: frozenset[int]
-    times_shown_at_most: int
+    shown: Shown
     placement: str | None
 
     @property
@@ -168,7 +169,7 @@ class BuyerState:
 
 
 def read_buyer_state(
-    buyer: Buyer, *, version_id: int, stock: object, placement: str, times_shown_at_most: int, kept: BuyerState | None
+    buyer: Buyer, *, version_id: int, stock: object, cars: KeptCars, placement: str, kept: BuyerState | None
 ) -> BuyerState:
     """The state of a buyer in the space of a version; one statement.
 
@@ -176,22 +177,20 @@ def read_buyer_state(
         buyer: Who asks.
         version_id: Of the listing index the caller holds.
         stock: The state of that index.
+        cars: Which listings are one car, of that index.
         placement: Slug of the placement whose rules are read along.
-        times_shown_at_most: Lists a car may have been in before it counts as shown too often.
         kept: What an earlier reading found, if it is still there.
     """
     kept = kept if kept and kept.version_id == version_id else None
     started = time.monotonic()
-    now = timezone.now()
+    n_noted = cars.n_noted
+    shown = kept.shown if kept else None
     parameters = {
-        "buyer": buyer.pk,
+        **parameters_of(buyer.pk, timezone.now(), shown),
         "user": buyer.user_id,
         "version": version_id,
         "placement": placement,
         "before": "infinity",
-        "since": now - timedelta(days=FREQUENCY_CAP_DAYS),
-        "until": now,
-        "times": times_shown_at_most,
         "n_read": OPENED_READ,
         "n_opened": HISTORY_LENGTH,
         "n_events": EVENTS_READ,
@@ -201,7 +200,7 @@ def read_buyer_state(
         **stamps_of(kept),
     }
     row = read_row(parameters)
-    rules, kinds, relations, last, n, searches, saved_at, capped, dismissed = row[:PREFERENCE_ID]
+    rules, kinds, relations, last, n, searches, saved_at, content, dismissed = row[:PREFERENCE_ID]
     stored = stored_preference(
         buyer, version_id, (*row[PREFERENCE_ID:HAS_MOVED], *row[FIRST_LONG : FIRST_LONG + 3]),
         kept.preference if kept else None,
@@ -212,9 +211,8 @@ def read_buyer_state(
         log = log_digest(LogPosition(last, n), kinds, relations, stock, started, columns)
     else:
         log = kept.log
-    return BuyerState(
-        version_id, log, stored, tuple(json.loads(searches)), saved_at, frozenset(capped), times_shown_at_most, rules
-    )
+    shown = shown_in(content, parameters, shown, cars, n_noted)
+    return BuyerState(version_id, log, stored, tuple(json.loads(searches)), saved_at, shown, rules)
 
 
 def stamps_of(kept: BuyerState | None) -> dict[str, Any]:

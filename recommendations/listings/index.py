@@ -37,6 +37,7 @@ from jobs.isolation import each_that_works
 from recommendations.engine.draws import hashed
 from recommendations.exceptions import RankerRefused
 from recommendations.listings import shared
+from recommendations.listings.cars import KeptCars, keys_of
 from recommendations.listings.columns import with_room_for
 from recommendations.listings.orders import KeptOrders
 from recommendations.listings.rows import ListingRows, read_listings
@@ -86,11 +87,15 @@ class Additions:
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """Listings that changed, those of them that the index holds from now on, and those that it should and cannot."""
+    """Listings that changed, those of them that the index holds from now on, and those that it should and cannot.
+
+    ``car_keys`` are of those that exist; None where they were not asked for, since no car was known.
+    """
 
     listing_ids: set[int]
     additions: list[Additions]
     left_out: frozenset[int] = frozenset()
+    car_keys: Mapping[int, str] | None = None
 
     @classmethod
     def of(cls, rows: ListingRows, additions: list[Additions]) -> Update:
@@ -120,6 +125,7 @@ class ListingIndex(ListingSnapshot):
         self._pending_ids: frozenset[int] = frozenset()  # changed listings that no sync has come to yet
         self._left_out: frozenset[int] = frozenset()  # listings that belong here, but could not be taken in
         self._orders, self._texts, self._utilities = KeptOrders(), KeptTexts(), KeptUtilities()
+        self.cars = KeptCars()
         self.is_complete, self._share = True, 1.0
         if taken_down:
             self.restore(taken_down.arrays, taken_down.rest)
@@ -186,7 +192,8 @@ class ListingIndex(ListingSnapshot):
             rows = self._sampled(read_listings(indexed_listings(Listing.objects.filter(pk__in=listing_ids))))
             stored, similar = read_vectors(self.version_id, listing_ids), read_similar(self.version_id, listing_ids)
             additions = self._worked_out(rows, stored, similar)
-            return replace(Update.of(rows, additions), listing_ids=set(listing_ids))
+            car_keys = keys_of(listing_ids) if self.cars else None
+            return replace(Update.of(rows, additions), listing_ids=set(listing_ids), car_keys=car_keys)
 
     def read_undecided(self, at_most: int) -> set[int] | None:
         """Listings of which the database may say something else than this index, by everything committed before this
@@ -215,6 +222,8 @@ class ListingIndex(ListingSnapshot):
             self.forget(update.listing_ids.difference(*(part.listing_ids.tolist() for part in update.additions)))
             for additions in update.additions:
                 self._add(additions)
+            if update.car_keys is not None:
+                self.cars.note(update.listing_ids, update.car_keys)
             WINDOW_LISTINGS.set(len(self))
             self._pending_ids -= update.listing_ids
         self.synced_at = time.monotonic()

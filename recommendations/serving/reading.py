@@ -68,29 +68,26 @@ _cold: tuple[object, BuyerContext] | None = None  # replaced as a whole, so no l
 def read_for_list(placement: str, buyer: Buyer | None) -> Reading:
     """The rules of a placement and what is known of a buyer; one statement, unless the preference is behind the log."""
     with borrow_index() as listing_index:
-        held = (listing_index.version_id, listing_index.state) if listing_index else None
+        held = (listing_index.version_id, listing_index.state, listing_index.cars) if listing_index else None
     if buyer is None and held is not None:
         return Reading(rules_of(placement, None), cold_context(), NOTHING, NOTHING)
     if buyer is None or held is None:
         return read_separately(placement, buyer)
-    version_id, stock = held
+    version_id, stock, cars = held
     with _lock:
         kept = _kept.get(buyer.pk)
     state = read_buyer_state(
         buyer,
         version_id=version_id,
         stock=stock,
+        cars=cars,
         placement=placement,
-        times_shown_at_most=kept.state.times_shown_at_most if kept else Placement().times_shown_at_most,
         kept=kept.state if kept else None,
     )
     rules = rules_in(state.placement, placement, buyer)
-    times = rules.placement.times_shown_at_most
-    if times != state.times_shown_at_most:  # the next reading asks for what was kept
-        capped = frozenset(frequency_capped_listings(buyer, times))
-        state = replace(state, frequency_capped=capped, times_shown_at_most=times)
     context = context_of(buyer, state, kept)
-    return Reading(rules, context, state.log.dismissed, state.frequency_capped)
+    capped = state.shown.listings_shown(rules.placement.times_shown_at_most)
+    return Reading(rules, context, state.log.dismissed, capped)
 
 
 def read_separately(placement: str, buyer: Buyer | None) -> Reading:

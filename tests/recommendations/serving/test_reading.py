@@ -130,6 +130,10 @@ CHANGES = {
         relations.show_listing_again(buyer=buyer, listing=market.skodas[4]),
     ),
     "shown often": lambda market, buyer: shown(buyer, market.skodas[6], 41),
+    "a car shown often that is advertised again": lambda market, buyer: (
+        Listing.objects.filter(pk=market.skodas[6].pk).update(fingerprint="another car"),
+        ListingFactory(fingerprint="another car"),
+    ),
     "another cap": lambda market, buyer: (
         Placement.objects.filter(slug="home").update(times_shown_at_most=3),
         shown(buyer, market.skodas[6], 3),
