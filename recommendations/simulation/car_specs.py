@@ -1,9 +1,10 @@
 """The cars that exist: makes, models and engines with the years they were sold in, for simulated stock.
 
 Two tables in ``recommendations/data`` say so: ``cars.csv``, compiled by hand, and ``uk_engines.csv``, derived from
-British adverts of 2020. Of a model that the adverts know (``listed_as``), the engines are theirs, and those of the hand
-table that carry years are what came after; of other models all engines are by hand. Nothing is invented: a variant
-that stands in neither table is in no stock.
+British adverts of 2020. Of a model that the adverts know (``listed_as``), the engines are theirs. Of an engine that
+both know, the hand table says how powerful it is and, where years stand beside it, when it was sold: an engine of 2020
+ended with its generation. What only the hand table knows, with years, came after. Of other models all engines are by
+hand. Nothing is invented: a variant that stands in neither table is in no stock.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ LITRES_PER_100_KM = 282.481  # divided by miles per imperial gallon
 
 COMMON_MORE = 1.3  # exponent of the hand table's popularity: what is common is very common
 
+DRIVES = ("front", "rear", "all")
+ALWAYS, NEVER = (0, STILL_SOLD), (STILL_SOLD, 0)  # first and last year
 GEARBOXES = {"m": "manual", "a": "automatic", "s": "semi_automatic"}
 GEARED_ALONE = ("hybrid", "plugin_hybrid", "electric")  # these never have a clutch pedal
 BODY_PRICE = {"estate": 1.04, "convertible": 1.15, "coupe": 1.05, "suv": 1.08, "mpv": 1.04}  # against the usual body
@@ -131,6 +134,22 @@ class Engine:
     consumption_l_100km: float = np.nan  # measured, where the adverts say so
     battery_kwh: float = np.nan
     range_miles: float = np.nan
+    drives: tuple[str, ...] = ()  # that it was sold with; none stands for those of the model
+    gearboxes: str = ""  # letters of ``GEARBOXES`` that it was sold with; none stands for those of the model
+
+    @property
+    def size(self) -> tuple[str, float]:
+        """What an engine is known by in both tables."""
+        return self.fuel, self.litres
+
+
+class Drive(NamedTuple):
+    """Front, rear or all wheels, the years in which a model was sold so, and the least power that it took."""
+
+    name: str
+    first_year: int
+    last_year: int
+    least_kw: float = 0.0
 
 
 @cache
@@ -159,26 +178,26 @@ def read_advertised(path: Path) -> dict[tuple[str, str], list[dict[str, str]]]:
 def variants_of(row: dict[str, str], advertised: dict[tuple[str, str], list[dict[str, str]]]) -> Iterator[Spec]:
     """Every combination of body, engine and drive of a model, each in the years in which both were sold."""
     bodies = [years_of(text, row) for text in row["bodies"].split("|")]
-    drives = row["drives"].split("|")
+    drives = [read_drive(text, row) for text in row["drives"].split("|")]
     engines = list(engines_of(row, advertised.get((row["make"], row["listed_as"]), [])))
     typical_kw = float(np.median([engine.power_kw for engine in engines]))
     only_electric = all(engine.fuel == "electric" for engine in engines)
     total = sum(engine.share for engine in engines)
-    for (nth_body, (body, *body_years)), engine, (nth_drive, drive) in product(
-        enumerate(bodies), engines, enumerate(drives)
-    ):
-        first, last = max(body_years[0], engine.first_year), min(body_years[1], engine.last_year)
+    driven = [(engine, nth, drive) for engine in engines for nth, drive in enumerate(drives_of(engine, drives))]
+    for (nth_body, (body, *body_years)), (engine, nth_drive, drive) in product(enumerate(bodies), driven):
+        first = max(body_years[0], engine.first_year, drive.first_year)
+        last = min(body_years[1], engine.last_year, drive.last_year)
         if first > last or (
             nth_body and body in ("convertible", "coupe") and engine.fuel in ("hybrid", "plugin_hybrid")
         ):
             continue
         price = float(row["price_gbp"]) * (engine.power_kw / typical_kw) ** 0.4
         price *= 1.0 if only_electric else FUEL_PRICE.get(engine.fuel, 1.0)
-        price *= (BODY_PRICE.get(body, 1.0) if nth_body else 1.0) * (1.05 if drive == "all" and nth_drive else 1.0)
+        price *= (BODY_PRICE.get(body, 1.0) if nth_body else 1.0) * (1.05 if drive.name == "all" and nth_drive else 1.0)
         price *= 1.05 if engine.gearbox != "manual" and engine.fuel not in GEARED_ALONE else 1.0
         thirst = engine.consumption_l_100km
         yield Spec(
-            row["make"], row["model"], body, engine.fuel, engine.gearbox, drive,
+            row["make"], row["model"], body, engine.fuel, engine.gearbox, drive.name,
             engine.litres or np.nan, engine.power_kw,
             thirst if thirst == thirst else typical_consumption(engine.fuel, body, engine.litres, engine.power_kw),
             price, first, last,
@@ -196,34 +215,60 @@ def engines_of(row: dict[str, str], advertised: list[dict[str, str]]) -> Iterato
     by_hand = [read_engine(text, row) for text in row["engines"].split("|")]
     if advertised:
         n = sum(int(engine["n"]) for engine in advertised)
-        yield from (as_engine(engine, n, by_hand, row) for engine in advertised)
-        by_hand = [engine for engine in by_hand if (engine.first_year, engine.last_year) != model_years(row)]
+        found = [as_engine(engine, n, by_hand, row) for engine in advertised]
+        yield from (engine for engine in found if engine.first_year <= engine.last_year)
+        known = {engine.size for engine in found}
+        by_hand = [engine for engine in by_hand if has_years(engine, row) and engine.size not in known]
     if not by_hand:
         return
     usual = float(np.median([engine.power_kw for engine in by_hand]))
     gearboxes = row["gearboxes"].split("|")
     for engine in by_hand:
-        own = gearboxes if engine.fuel not in GEARED_ALONE else ["a"]
+        own = list(engine.gearboxes) or gearboxes if engine.fuel not in GEARED_ALONE else ["a"]
         share = min(1.0, usual / engine.power_kw) ** 2 / len(by_hand) * (0.5 if advertised else 1.0)
         for gearbox in own:
             yield replace(engine, gearbox=GEARBOXES[gearbox], share=share / len(own))
 
 
 def as_engine(advert: dict[str, str], n_of_model: int, by_hand: list[Engine], row: dict[str, str]) -> Engine:
-    """An engine of the adverts; one that was sold when they end went on as long as such engines did."""
+    """An engine of the adverts; one that was sold when they end went on as long as such engines did.
+
+    The hand table's engine of the same size ends it with its generation. An engine that it says was sold with other
+    gearboxes, or ``never``, was advertised by mistake or under another model's name: its last year is before its first.
+    """
     fuel, litres = advert["fuel"], float(advert["litres"])
+    first, last = int(advert["first_year"]), int(advert["last_year"])
     first_of_model, last_of_model = model_years(row)
-    last = int(advert["last_year"])
+    same = next((engine for engine in by_hand if engine.size == (fuel, litres)), None)
     if last >= ADVERTS_UNTIL - 1:
-        last = min(last_of_model, last_year_sold(fuel, float(row["price_gbp"])))
+        is_dated = same is not None and has_years(same, row)
+        last = last_of_model if is_dated else last_year_sold(fuel, float(row["price_gbp"]))
+    if same:
+        first, last = max(first, same.first_year), min(last, same.last_year)
+        if same.gearboxes and (advert["gearbox"] == "manual") != ("m" in same.gearboxes):
+            last = NEVER[1]
     mpg = float(advert["mpg"] or "nan")
     return Engine(
         fuel=fuel, litres=litres, power_kw=power_of(fuel, litres, by_hand),
-        first_year=max(int(advert["first_year"]), first_of_model), last_year=min(last, last_of_model),
+        first_year=max(first, first_of_model), last_year=min(last, last_of_model),
         gearbox="automatic" if fuel in GEARED_ALONE else advert["gearbox"],
         share=int(advert["n"]) / n_of_model,
         consumption_l_100km=np.nan if fuel == "plugin_hybrid" else round(LITRES_PER_100_KM / mpg, 1),
+        drives=same.drives if same else (),
     )  # fmt: skip
+
+
+def has_years(engine: Engine, row: dict[str, str]) -> bool:
+    return (engine.first_year, engine.last_year) != model_years(row)
+
+
+def drives_of(engine: Engine, of_model: list[Drive]) -> list[Drive]:
+    """Those that stand beside the engine, or those of the model that it is powerful enough for; the usual one first."""
+    if engine.drives:
+        own = [drive for drive in of_model if drive.name in engine.drives]
+        known = {drive.name for drive in own}
+        return own + [Drive(name, *ALWAYS) for name in engine.drives if name not in known]
+    return [drive for drive in of_model if engine.power_kw >= drive.least_kw]
 
 
 def last_year_sold(fuel: str, price_new: float) -> int:
@@ -242,18 +287,40 @@ def power_of(fuel: str, litres: float, by_hand: list[Engine]) -> float:
 
 
 def read_engine(text: str, row: dict[str, str]) -> Engine:
-    """``electric 0 150 2020-2024 58kWh 264mi``; without years it was sold as long as the model."""
+    """``electric 0 150 2020-2024 58kWh 264mi rear``, ``petrol 2.0 147 m all``; without years it was sold as long as the
+    model, and ``never`` says that adverts of it are mistaken.
+
+    Raises:
+        ValueError: If a word is none of these.
+    """
     fuel, litres, power, *more = text.split()
     first, last = model_years(row)
     battery = reach = np.nan
+    drives: list[str] = []
+    gearboxes = ""
     for word in more:
         if word.endswith("kWh"):
             battery = float(word.removesuffix("kWh"))
         elif word.endswith("mi"):
             reach = float(word.removesuffix("mi"))
+        elif word in DRIVES:
+            drives.append(word)
+        elif set(word) <= set(GEARBOXES):
+            gearboxes = word
         else:
-            first, last = read_years(word)
-    return Engine(fuel, float(litres), float(power), first, last, "", 0.0, np.nan, battery, reach)
+            first, last = NEVER if word == "never" else read_years(word)
+    return Engine(
+        fuel, float(litres), float(power), first, last, "", 0.0, np.nan, battery, reach, tuple(drives), gearboxes
+    )
+
+
+def read_drive(text: str, row: dict[str, str]) -> Drive:
+    """``front``, ``rear 2004-2019``, ``all 110kW``: with its years, and the least power it was sold with."""
+    name, *more = text.split()
+    least_kw = next((float(word.removesuffix("kW")) for word in more if word.endswith("kW")), 0.0)
+    years = next((word for word in more if not word.endswith("kW")), "")
+    _, first, last = years_of(f"{name} {years}".strip(), row)
+    return Drive(name, first, last, least_kw)
 
 
 def years_of(text: str, row: dict[str, str]) -> tuple[str, int, int]:

@@ -51,6 +51,10 @@ COLOURS = {  # share of British registrations, roughly
     "brown": 0.01, "beige": 0.01, "yellow": 0.01,
 }  # fmt: skip
 MILEAGE_SPREAD = (-1.2, 0.75)  # of the logarithm: a third to twice of what is usual
+PETROL_G_PER_L, DIESEL_G_PER_L = 2_310, 2_640  # of carbon dioxide
+FLAT_TAX_FROM, FLAT_TAX = 2017, 195.0
+TAX_UP_TO_G = (110, 120, 130, 140, 150, 165, 175, 185, 200, 225, 255)  # grams a kilometre
+TAX_OF_BAND = (20.0, 35.0, 165.0, 195.0, 215.0, 265.0, 315.0, 345.0, 395.0, 430.0, 735.0, 760.0)
 WORN_KM, MOST_KM = 180_000, 310_000
 PRIVATE_PRICE, DEALER_PRICE = 0.96, 1.02  # against what is usual
 UNKNOWN_SHARE = {"colour": 0.04, "engine_l": 0.01, "power_kw": 0.05, "consumption_l_100km": 0.08, "mileage_km": 0.005}
@@ -271,7 +275,7 @@ class _Factory:
         town, sellers = self._sellers(rng, number, cars["is_private"])
         first_price, reduced_s = _reductions(rng, cars["price"], published_s, np.maximum(ended_s, 0))
         age = self.anchor_year - cars["year"]
-        owners = 1 + rng.poisson(age / 5.5)
+        owners = 1 + np.minimum(rng.poisson(age / 5.5), (age + 1) // 2)  # few sell a car again in its first years
         texts = [self._text(row, year) for row, year in zip(spec.tolist(), cars["year"].tolist(), strict=True)]
         table = self._table(rng, cars, texts, owners)
         draws = rng.random((len(spec), 3))
@@ -284,7 +288,8 @@ class _Factory:
             seller_key=sellers["key"], seller_name=sellers["name"], status=status,
             doors=np.array(list(map(adverts.doors_of, specs.model[spec], specs.body[spec]))),
             seats=np.array(list(map(adverts.seats_of, specs.model[spec], specs.body[spec]))),
-            owner_count=owners, annual_tax=_annual_tax(cars["year"], specs.fuel[spec]),
+            owner_count=owners,
+            annual_tax=_annual_tax(cars["year"], specs.fuel[spec], specs.consumption_l_100km[spec]),
             # no seller lives exactly at the town hall; the scatter keeps cars of one town apart on a map
             latitude=np.round(self.towns.latitude[town] + sellers["north"], 4),
             longitude=np.round(self.towns.longitude[town] + sellers["east"], 4),
@@ -297,7 +302,7 @@ class _Factory:
         return CarText(
             specs.make[row], specs.model[row], specs.body[row], specs.fuel[row], year,
             float(specs.engine_l[row]), float(specs.power_kw[row]), float(specs.battery_kwh[row]),
-            float(specs.range_miles[row]),
+            float(specs.range_miles[row]), specs.drive[row],
         )  # fmt: skip
 
     def _table(
@@ -357,10 +362,11 @@ def _objects(values: Iterable[object]) -> NDArray[np.object_]:
     return array
 
 
-def _annual_tax(year: Integers, fuel: Texts) -> NDArray[np.float64]:
-    """Pounds a year, roughly as the British bands have it."""
-    clean = np.isin(fuel, ("electric", "plugin_hybrid"))
-    return np.where(clean & (year < 2025), 20.0, np.where(year >= 2017, 190.0, np.where(fuel == "diesel", 35.0, 160.0)))
+def _annual_tax(year: Integers, fuel: Texts, consumption_l_100km: Floats) -> NDArray[np.float64]:
+    """Pounds a year as of 2025: one rate from 2017 on, electric cars included; before, bands of carbon dioxide."""
+    grams = consumption_l_100km * np.where(fuel == "diesel", DIESEL_G_PER_L, PETROL_G_PER_L) / 100
+    band = np.searchsorted(TAX_UP_TO_G, np.nan_to_num(grams), side="left")
+    return np.where(year >= FLAT_TAX_FROM, FLAT_TAX, np.array(TAX_OF_BAND)[band])
 
 
 def _reductions(

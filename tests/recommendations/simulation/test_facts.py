@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from recommendations.simulation import adverts
-from recommendations.simulation.adverts import TRIMS, CarText
+from recommendations.simulation.adverts import SPELLED, CarText
 from recommendations.simulation.car_specs import ADVERTS_UNTIL, DATA, read_models, read_specs
 from recommendations.simulation.market import BLOCK, _Factory, build_market
 from recommendations.simulation.price_levels import AGES, read_known, read_levels
+from recommendations.simulation.trims import BADGES, OF_MAKE, OF_MODEL
 
 ANCHOR = 2026
 SPECS, LEVELS = read_specs(), read_levels()
@@ -29,7 +30,7 @@ def advertised() -> dict[tuple[str, str], set[tuple[str, float]]]:
     return found
 
 
-def offered(make: str, model: str, year: int, **what: str) -> bool:
+def offered(make: str, model: str, year: int, **what: str | float) -> bool:
     rows = (SPECS.make == make) & (SPECS.model == model) & (SPECS.first_year <= year) & (year <= SPECS.last_year)
     for name, value in what.items():
         rows &= getattr(SPECS, name) == value
@@ -49,6 +50,28 @@ def offered(make: str, model: str, year: int, **what: str) -> bool:
         ("Land Rover", "Range Rover Evoque", 2020, {"body": "convertible"}), ("Renault", "5", 2020, {}),
         ("BMW", "3 Series", 2012, {"body": "coupe"}), ("MINI", "Hatch", 2016, {"fuel": "electric"}),
         ("Peugeot", "208", 2015, {"fuel": "electric"}), ("Hyundai", "Tucson", 2016, {"fuel": "hybrid"}),
+        # engines that ended with their generation
+        ("Vauxhall", "Corsa", 2024, {"engine_l": 1.4}), ("Vauxhall", "Astra", 2024, {"engine_l": 1.0}),
+        ("Volkswagen", "Tiguan", 2022, {"engine_l": 1.4, "fuel": "petrol"}),
+        ("Toyota", "C-HR", 2022, {"engine_l": 1.2}),
+        ("Skoda", "Octavia", 2026, {"fuel": "plugin_hybrid"}), ("BMW", "3 Series", 2022, {"engine_l": 1.5}),
+        ("Toyota", "Yaris", 2022, {"fuel": "petrol"}), ("Mercedes-Benz", "A Class", 2018, {"engine_l": 4.0}),
+        ("BMW", "1 Series", 2021, {"engine_l": 3.0}), ("Volkswagen", "Golf", 2022, {"engine_l": 1.4, "fuel": "petrol"}),
+        # wheels that such an engine never drove
+        ("BMW", "2 Series", 2019, {"drive": "front"}), ("BMW", "1 Series", 2021, {"drive": "rear"}),
+        ("BMW", "X1", 2023, {"engine_l": 1.5, "fuel": "petrol", "drive": "all"}),
+        ("Tesla", "Model 3", 2022, {"battery_kwh": 60.0, "drive": "all"}),
+        ("Audi", "Q2", 2022, {"engine_l": 2.0, "fuel": "petrol", "drive": "front"}),
+        ("Hyundai", "Ioniq 5", 2022, {"battery_kwh": 58.0, "drive": "all"}),
+        ("Audi", "A6", 2024, {"fuel": "plugin_hybrid", "drive": "front"}),
+        ("Toyota", "RAV4", 2024, {"fuel": "plugin_hybrid", "drive": "front"}),
+        ("Kia", "Sportage", 2018, {"engine_l": 1.6, "fuel": "petrol", "drive": "all"}),
+        # gearboxes that it never had
+        ("Renault", "Clio", 2005, {"fuel": "diesel", "gearbox": "automatic"}),
+        ("Fiat", "500", 2022, {"engine_l": 1.0, "gearbox": "semi_automatic"}),
+        ("Renault", "Captur", 2017, {"engine_l": 0.9, "gearbox": "semi_automatic"}),
+        ("Kia", "Picanto", 2006, {"gearbox": "automatic"}),
+        ("Ford", "Focus", 2018, {"engine_l": 2.0, "fuel": "petrol", "gearbox": "automatic"}),
     ],
 )  # fmt: skip
 def test_no_car_that_never_was(make, model, year, what):
@@ -63,6 +86,12 @@ def test_no_car_that_never_was(make, model, year, what):
         ("Land Rover", "Range Rover Evoque", 2017, {"body": "convertible"}), ("Ford", "Fiesta", 2022, {}),
         ("BMW", "3 Series", 2018, {"fuel": "plugin_hybrid"}), ("Tesla", "Model Y", 2024, {}),
         ("Volvo", "S80", 2014, {"fuel": "diesel"}), ("Jaguar", "XJ", 2016, {"fuel": "diesel"}),
+        ("Vauxhall", "Corsa", 2024, {"engine_l": 1.2}), ("Vauxhall", "Astra", 2024, {"engine_l": 1.2}),
+        ("Volkswagen", "Golf", 2023, {"engine_l": 1.5}), ("Volkswagen", "Tiguan", 2025, {"fuel": "plugin_hybrid"}),
+        ("BMW", "1 Series", 2021, {"drive": "front"}), ("BMW", "2 Series Active Tourer", 2018, {"body": "mpv"}),
+        ("BMW", "X1", 2019, {"drive": "all"}), ("Audi", "A4", 2018, {"drive": "all"}),
+        ("Tesla", "Model 3", 2022, {"battery_kwh": 75.0, "drive": "all"}),
+        ("Toyota", "Corolla", 2022, {"fuel": "hybrid"}),
     ],
 )  # fmt: skip
 def test_the_cars_that_were(make, model, year, what):
@@ -142,14 +171,49 @@ def test_prices_and_mileages_of_every_model_go_one_way_with_age():
     assert (LEVELS.price > 500).all()
 
 
-def test_a_trim_is_one_of_its_make_and_year():
-    names = {make: {name: (first, last) for name, first, last in trims} for make, trims in TRIMS.items()}
-    for make, trims in names.items():
+def test_a_trim_is_one_of_its_model_and_year():
+    for make, model in set(zip(SPECS.make, SPECS.model, strict=True)):
+        trims = OF_MODEL.get((make, model), OF_MAKE.get(make, ()))
+        years = {trim.name: (trim.first_year, trim.last_year) for trim in trims}
         for year in (2004, 2015, 2026):
-            for draw in np.linspace(0, 0.999, 30):
-                car = CarText(make, "X", "hatchback", "petrol", year, 1.4, 90, np.nan, np.nan)
-                trim = adverts.trim_of(car, draw)
-                assert not trim or trims[trim][0] <= year <= trims[trim][1]
+            for draw in np.linspace(0, 0.999, 12):
+                name = adverts.trim_of(CarText(make, model, "hatchback", "petrol", year, 1.4, 60, np.nan, np.nan), draw)
+                assert not name or years[name][0] <= year <= years[name][1], (make, model, name, year)
+
+
+def test_the_tables_of_trims_name_makes_and_models_that_exist():
+    assert set(OF_MAKE) <= set(SPECS.make)
+    assert set(OF_MODEL) | set(BADGES) <= set(LISTED_AS)
+
+
+@pytest.mark.parametrize(
+    ("car", "title"),
+    [
+        (("Ford", "Fiesta", "hatchback", "petrol", 2019, 1.5, 147), "Ford Fiesta 1.5 EcoBoost ST"),
+        (("Volkswagen", "Golf", "hatchback", "petrol", 2019, 2.0, 180), "Volkswagen Golf 2.0 TSI GTI"),
+        (("Volkswagen", "Golf", "hatchback", "diesel", 2019, 2.0, 110), "Volkswagen Golf 2.0 TDI S"),
+        (("BMW", "3 Series", "saloon", "diesel", 2018, 2.0, 140), "BMW 3 Series 320d SE"),
+        (("BMW", "X1", "suv", "petrol", 2018, 1.5, 100), "BMW X1 sDrive18i SE"),
+        (("Mercedes-Benz", "C Class", "saloon", "diesel", 2017, 2.1, 125), "Mercedes-Benz C Class C 220 d SE"),
+        (("Mercedes-Benz", "C Class", "saloon", "diesel", 2012, 2.1, 125), "Mercedes-Benz C Class C 220 CDI SE"),
+        (("Fiat", "500", "hatchback", "petrol", 2014, 0.9, 63), "Fiat 500 0.9 TwinAir Pop"),
+        (("Fiat", "500X", "suv", "petrol", 2016, 1.4, 103), "Fiat 500X 1.4 MultiAir Pop"),
+        (("Ford", "Kuga", "suv", "diesel", 2021, 2.0, 110), "Ford Kuga 2.0 EcoBlue Titanium"),
+        (("Toyota", "Yaris", "hatchback", "hybrid", 2021, 1.5, 74), "Toyota Yaris 1.5 Hybrid Icon"),
+    ],
+)  # fmt: skip
+def test_a_title_is_what_a_dealer_would_write(car, title):
+    text = CarText(*car, np.nan, np.nan)
+    assert adverts.title_of(text, adverts.trim_of(text, 0.0)) == title
+
+
+def test_few_owners_in_the_first_years_and_tax_by_year_and_carbon_dioxide():
+    age = ANCHOR - TABLE.year
+    assert (MARKET.owner_count - 1 <= (age + 1) // 2).all()
+    assert set(MARKET.annual_tax[TABLE.year >= 2017]) == {195.0}
+    older = TABLE.year < 2017
+    assert set(MARKET.annual_tax[older & (TABLE.fuel == "electric")]) <= {20.0}
+    assert len(set(MARKET.annual_tax[older])) > 5
 
 
 def test_words_say_what_the_columns_say():
@@ -157,7 +221,7 @@ def test_words_say_what_the_columns_say():
         description, year = MARKET.description[row], int(TABLE.year[row])
         assert f"Registered in {year}, " in description
         assert ("kWh battery" in description) == (TABLE.fuel[row] == "electric")
-        assert all(tag in description for tag in TABLE.tags[row])
+        assert all(SPELLED.get(tag, tag) in description for tag in TABLE.tags[row])
         assert ("one owner" in TABLE.tags[row]) <= (MARKET.owner_count[row] == 1)
         assert ("new mot" in TABLE.tags[row]) <= (ANCHOR - year >= 3)
         assert ("apple carplay" in TABLE.tags[row]) <= (year >= 2016)
@@ -166,6 +230,7 @@ def test_words_say_what_the_columns_say():
 
 def test_doors_and_seats_are_those_of_the_car():
     rows = {name: MARKET.model_name == name for name in ("Fiesta", "MX-5", "Galaxy", "Golf", "Zafira")}
+    assert adverts.doors_of("CC", "coupe") == 4
     assert {int(seats) for seats in MARKET.seats[rows["MX-5"]]} <= {2}
     assert {int(seats) for seats in MARKET.seats[rows["Galaxy"] | rows["Zafira"]]} == {7}
     assert {int(doors) for doors in MARKET.doors[rows["Golf"] & (TABLE.body != "convertible")]} == {5}
