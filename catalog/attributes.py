@@ -175,6 +175,17 @@ class Moment(Attribute):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Text(Attribute):
+    """A few words as the seller writes them; '' where there are none. They are shown, and neither filtered nor learned.
+
+    Attributes:
+        max_length: In characters; what is longer is cut.
+    """
+
+    max_length: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Addresses(Attribute):
     """Several web addresses, in their order; an empty tuple where there are none. ``is_web_address`` says what is one.
 
@@ -206,7 +217,7 @@ COLOURS = (
 )
 
 # The order is part of the digests of rows (``ListingRow.digest``): a new one goes to the end.
-AnyAttribute = Category | Number | Moment | Addresses
+AnyAttribute = Category | Number | Moment | Text | Addresses
 ATTRIBUTES: tuple[AnyAttribute, ...] = (
     Number(
         name="mileage", column="mileage_km", label=gettext_noop("Mileage"), kind="large count", unit="km",
@@ -324,6 +335,23 @@ ATTRIBUTES: tuple[AnyAttribute, ...] = (
     ),
     Moment(name="posted_at", label=gettext_noop("Posted"), about="When its source put the advertisement online."),
     Addresses(name="photos", label=gettext_noop("Photos"), about="Web addresses, the main photo first.", at_most=30),
+    Text(
+        name="manufacturer_colour", label=gettext_noop("Manufacturer's colour"), max_length=60,
+        about="What the manufacturer calls the colour, as the seller writes it.",
+    ),
+    Category(
+        name="vat", label=gettext_noop("VAT"), filter="vat_kinds", max_length=15,
+        exported_as="vat in price",
+        about="What is known of the value added tax in the price; empty where nothing is said.",
+        says_others=False, is_in_search=False,
+        choices=(
+            Choice("included", gettext_noop("Included")),
+            Choice("reclaimable", gettext_noop("Included, can be reclaimed")),
+            Choice("margin", gettext_noop("Margin scheme, cannot be reclaimed")),
+            Choice("added", gettext_noop("Added to a net price")),
+            Choice("excluded", gettext_noop("Not included")),
+        ),
+    ),
 )  # fmt: skip
 
 BY_NAME: Mapping[str, AnyAttribute] = {attribute.name: attribute for attribute in ATTRIBUTES}
@@ -331,6 +359,7 @@ LONGEST_MONTH = 40  # characters of a text that is read as a month
 CATEGORIES = tuple(attribute for attribute in ATTRIBUTES if isinstance(attribute, Category))
 NUMBERS = tuple(attribute for attribute in ATTRIBUTES if isinstance(attribute, Number))
 MOMENTS = tuple(attribute for attribute in ATTRIBUTES if isinstance(attribute, Moment))
+TEXTS = tuple(attribute for attribute in ATTRIBUTES if isinstance(attribute, Text))
 ADDRESSES = tuple(attribute for attribute in ATTRIBUTES if isinstance(attribute, Addresses))
 RANGES = tuple(number for number in NUMBERS if number.is_filtered)
 # As the encoder and the digests of its vectors have them: the categories that matter most first.

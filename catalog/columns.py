@@ -16,6 +16,7 @@ from catalog.attributes import (
     Category,
     Moment,
     Number,
+    Text,
 )
 
 
@@ -43,6 +44,8 @@ def _field(attribute: AnyAttribute) -> models.Field[Any, Any]:
         case Moment():
             options: dict[str, Any] = _verbose(attribute)
             return models.DateTimeField(null=True, blank=True, help_text=attribute.about, **options)
+        case Text():
+            return _words(attribute)
         case Addresses():
             return _addresses(attribute)
 
@@ -50,6 +53,12 @@ def _field(attribute: AnyAttribute) -> models.Field[Any, Any]:
 def _addresses(attribute: Addresses) -> models.Field[Any, Any]:
     address = models.URLField(max_length=attribute.max_length)
     return ArrayField(address, default=list, db_default=[], blank=True, help_text=attribute.about)
+
+
+def _words(attribute: Text) -> models.Field[Any, Any]:
+    options: dict[str, Any] = _verbose(attribute)
+    unknown: dict[str, Any] = {"blank": True, "default": "", "db_default": ""}
+    return models.CharField(max_length=attribute.max_length, help_text=attribute.about, **unknown, **options)
 
 
 def _text(category: Category) -> models.Field[Any, Any]:

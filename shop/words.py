@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from catalog import units
-from catalog.attributes import ATTRIBUTES, BY_NAME, Addresses, AnyAttribute, Category, Moment, year_and_month
+from catalog.attributes import ATTRIBUTES, BY_NAME, Addresses, AnyAttribute, Category, Moment, Text, year_and_month
 from catalog.models import Listing
 from catalog.units import translated
 
@@ -51,6 +51,8 @@ def attribute_in_words(listing: Listing, attribute: AnyAttribute) -> str:
     """An attribute of a car as a buyer reads it; '' where it is not known, or a form's nought. Photos are no words."""
     value = getattr(listing, attribute.column)
     match attribute:
+        case Text():
+            return str(value)
         case Category():
             return translated(dict(attribute_labels(attribute)).get(value, value.capitalize()))
         case Moment():

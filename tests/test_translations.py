@@ -56,6 +56,7 @@ VALUES = {
     "drive": [*Listing.Drive.values, "middle"],
     "condition": [*Listing.Condition.values],
     "damage": [],  # no reason speaks of it
+    "vat": [],
     "colour": [*sorted(set(COLOUR.values)), "mint_green"],
     "seller": Seller.Kind.values,
 }

@@ -17,9 +17,10 @@ from rest_framework import serializers
 from catalog.attributes import CATEGORIES, LONGEST_MONTH, RANGES, Category, Number, is_month, month_as_text
 from catalog.columns import CHOICES
 from catalog.filters import ListingFilters
+from catalog.imports.colours import colour_of
 from catalog.imports.dates import read_month
 from catalog.imports.names import name_car, slug_of
-from catalog.imports.vocabulary import VOCABULARIES, colour_of
+from catalog.imports.vocabulary import VOCABULARIES
 from catalog.models import Seller
 from web.strict import KnownFieldsSerializer
 

@@ -31,21 +31,24 @@ from catalog.attributes import (
     ADDRESSES,
     ATTRIBUTES,
     CATEGORIES,
+    TEXTS,
     Addresses,
     AnyAttribute,
     Category,
     Moment,
     Number,
+    Text,
     year_and_month,
 )
 from catalog.columns import CHOICES
 from catalog.imports.cells import read_vin
+from catalog.imports.colours import colour_of, manufacturer_colour_of
 from catalog.imports.ingest import EMPTY
 from catalog.imports.known import KnownNames
 from catalog.imports.listing_row import ListingRow
 from catalog.imports.names import name_car
 from catalog.imports.numbers import Unreadable
-from catalog.imports.vocabulary import colour_of, damage_in_title
+from catalog.imports.vocabulary import damage_in_title
 from catalog.models import Listing, Seller
 from catalog.web_addresses import check_number
 from web.strict import KnownFieldsSerializer
@@ -62,6 +65,7 @@ ANY_WORD = "Any word for it that an import reads is understood."
 CUT_AT = {  # letters of a text that are kept
     "brand": 80, "make": 80, "model": 120, "title": 255, "description": 20_000, "place": 120,
     "seller_name": 200, **{category.column: category.max_length for category in CATEGORIES if category.is_open},
+    **{text.column: text.max_length for text in TEXTS},
 }  # fmt: skip
 
 
@@ -90,7 +94,7 @@ def field_to_read(attribute: AnyAttribute) -> AnyField:
     """How answers have an attribute; a field may not name a source of its own name."""
     source: dict[str, Any] = {} if attribute.answers_as == attribute.column else {"source": attribute.column}
     match attribute:
-        case Category():
+        case Category() | Text():
             return serializers.CharField(help_text=attribute.about or "Empty where it is unknown.", **source)
         case Moment():
             return serializers.DateTimeField(allow_null=True, help_text=attribute.about, **source)
@@ -109,6 +113,8 @@ def field_to_write(attribute: AnyAttribute) -> AnyField:
             return CutField(attribute.max_length)
         about = f"{attribute.about} {ANY_WORD}".strip()
         return WordField(CHOICES[attribute.name], attribute.name, default="", help_text=about)
+    if isinstance(attribute, Text):
+        return CutField(attribute.max_length, help_text=attribute.about)
     unknown: dict[str, Any] = {"required": False, "allow_null": True, "help_text": attribute.about}
     if isinstance(attribute, Addresses):
         return WebAddressesField(attribute)
@@ -258,8 +264,19 @@ class ListingInSerializer(KnownFieldsSerializer):
             raise serializers.ValidationError({PHOTOS.column: refusal.detail}) from None
         if not attrs["damage"] and (damage := damage_in_title(attrs["title"])):  # as a file is read
             attrs |= {"damage": damage, "cleared": [name for name in attrs["cleared"] if name != "damage"]}
+        attrs |= self._colours(attrs)
         self._check_names(attrs)
         return attrs
+
+    @staticmethod
+    def _colours(attrs: dict[str, Any]) -> dict[str, Any]:
+        """The plain colour and the manufacturer's name for it; as a file is read, either says the other if left out."""
+        named = attrs["manufacturer_colour"]
+        said = {
+            "colour": colour_of(attrs["colour"]) or colour_of(named),
+            "manufacturer_colour": named or manufacturer_colour_of(attrs["colour"]),
+        }
+        return said | {"cleared": [name for name in attrs["cleared"] if not said.get(name)]}
 
     def _check_names(self, attrs: dict[str, Any]) -> None:
         """A make that is nearly written like a known one is a typing error and refused. A model may be a new one, which
@@ -288,8 +305,7 @@ class ListingInSerializer(KnownFieldsSerializer):
         if plain.get("year") is None and (registered := plain.get("first_registration")):
             plain["year"] = year_and_month(registered)[0]
         return ListingRow(
-            **plain
-            | {"tags": tuple(attrs["tags"]), "colour": colour_of(attrs["colour"]), "seller_kind": attrs["seller_type"]},
+            **plain | {"tags": tuple(attrs["tags"]), "seller_kind": attrs["seller_type"]},
             make=name.make,
             make_slug=name.make_slug,
             model=name.model,

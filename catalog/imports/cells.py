@@ -11,8 +11,9 @@ from typing import Any
 
 from catalog.attributes import Number, is_web_address
 from catalog.imports import quantities
+from catalog.imports.colours import read_colour
 from catalog.imports.dates import read_month_of_year
-from catalog.imports.money import CURRENCY_BY_WORD, Money, currency_in, read_money, vat_on_top
+from catalog.imports.money import CURRENCY_BY_WORD, Money, currency_in, read_money
 from catalog.imports.names import tidy
 from catalog.imports.numbers import Unreadable, has_fraction, numbers_in, read_plain_number
 from catalog.imports.texts import clean_text, read_line, read_text
@@ -22,7 +23,6 @@ from catalog.imports.vocabulary import (
     VOCABULARIES,
     WANTED_WORDS,
     bare,
-    colour_of,
     damage_of,
     is_missing,
     phrases_of,
@@ -46,10 +46,6 @@ _VIN_LABEL = re.compile(r"^(?:VIN|FIN|CHASSIS(?:NO)?)[.:#]+")
 _TOWN_KEYS = ("city", "town", "addresslocality", "locality", "ort", "ville", "region", "state", "postal code", "zip")
 _ADDRESS_IN_QUOTES = re.compile(r"(?:https?:)?//[^\s\"'<>\\|]+")
 _BETWEEN_ADDRESSES = re.compile(r"[,;](?=(?:https?:)?//)")
-HOLDS_VAT = re.compile(  # in a price's heading or cell
-    r"\b(?:inc|incl\w*|inkl\w*|gross|brutto|bruto|lordo|ttc|ivato|comprise?s?|"
-    r"(?:with|mit|con|com|med|met|avec|s|z) (?:vat|mwst|ust|iva|moms|mva|btw|tva|dph))\b"
-)
 _AFTER_THE_PRICE = re.compile(r"[\d£$€.,\s]+")
 
 
@@ -205,15 +201,6 @@ def is_net(unit_of_price: str) -> bool:
     return unit_of_price.endswith("net")
 
 
-def read_vat_status(text: str) -> str:
-    """The word by which a column says that value added tax comes on top of the price: ``Plus VAT``, ``net``.
-
-    A cell with an amount (``20% VAT, net £8,333``) speaks of that amount, and not of the price.
-    """
-    has_amount = any(not number.after.lstrip().startswith("%") for number in numbers_in(text))
-    return "" if has_amount or HOLDS_VAT.search(bare(text)) else vat_on_top(text.casefold())
-
-
 def read_tax(text: str) -> Decimal | None:
     """A year's tax; unlike a price it may be nothing at all."""
     money = read_money(text)
@@ -232,10 +219,6 @@ def reader_of_number(number: Number) -> Callable[[str], Any]:
     is_whole = number.kind != "fraction"
     largest = number.holds_at_most if is_whole else number.largest
     return partial(read_plain_number, is_whole=is_whole, largest=largest)
-
-
-def read_colour(text: str) -> str:
-    return colour_of(clean_text(text))
 
 
 _BRITISH_MINOR_UNITS = frozenset(["pence", "penny", "pennies", "p", "gbx"])
@@ -361,7 +344,6 @@ READERS: dict[str, Callable[[str], Any]] = {  # fields whose cells mean the same
     "seats": quantities.read_seats,
     "owner_count": quantities.read_owner_count,
     "annual_tax": read_tax,
-    "vat_status": read_vat_status,
     "url": read_url,
     "registration_month": read_month_of_year,
     "place": read_place,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from catalog.attributes import BY_NAME, Addresses, Moment, Number
+from catalog.attributes import BY_NAME, Addresses, Moment, Number, Text
 from catalog.imports import quantities
 from catalog.imports.cells import (
     LONGEST_VALUE,
@@ -24,7 +24,8 @@ from catalog.imports.dates import read_moment, read_month, read_year
 from catalog.imports.headings import Column
 from catalog.imports.listing_row import CUT
 from catalog.imports.numbers import Unreadable, plain_spaces
-from catalog.imports.texts import Shortened
+from catalog.imports.texts import Shortened, read_line
+from catalog.imports.vat import read_vat, read_vat_status
 from catalog.imports.vocabulary import STATUS, bare, is_missing
 
 CACHE_SIZE = 20_000  # texts remembered per column: files repeat themselves
@@ -75,6 +76,8 @@ class ColumnReaders:
             return read
         attribute = BY_NAME.get(column.field)
         match attribute:
+            case Text():
+                return partial(read_line, attribute.max_length)
             case Number(kind="month"):
                 return self.read_month
             case Number():
@@ -94,6 +97,8 @@ class ColumnReaders:
             "price": partial(read_price, column.currency, column.unit),
             "mileage": partial(read_mileage, column.unit or habits.distance_unit, "mileage" in self._families),
             "damage": partial(read_damage, column.unit),
+            "vat": partial(read_vat, column.unit),
+            "vat_status": partial(read_vat_status, column.unit),
             "power": partial(quantities.read_power_kw, unit=column.unit or habits.power_unit),
             "consumption": partial(quantities.read_consumption_l_100km, unit=self.consumption_unit(column.unit)),
         }

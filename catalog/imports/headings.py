@@ -28,6 +28,8 @@ UNITS_BY_FIELD = {  # units a heading or ``--map`` may name, by field
     "engine": ("l", "cc"),
     "consumption": ("l_100km", "kmpl", "mpg", "mpg_us"),
     "damage": ("free",),  # a column that says whether the car has none
+    "vat": ("reclaimable",),  # a column that says yes or no to that
+    "vat_status": ("included",),
 }
 IGNORE = "ignore"
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from catalog.attributes import ADDRESSES, CATEGORIES, MOMENTS, NUMBERS, columns_of
+from catalog.attributes import ADDRESSES, CATEGORIES, MOMENTS, NUMBERS, TEXTS, columns_of
 from catalog.imports import staging
 from catalog.imports.dealers import keys_of
 from catalog.imports.listing_row import ListingRow
@@ -43,7 +43,7 @@ class Stored:
 
 
 EMPTY: Mapping[str, Any] = {  # columns that a client can clear, and what they hold then
-    **dict.fromkeys(("title", "description", *columns_of(CATEGORIES), "photo_url", "url", "place"), ""),
+    **dict.fromkeys(("title", "description", *columns_of((*CATEGORIES, *TEXTS)), "photo_url", "url", "place"), ""),
     **dict.fromkeys(("year", *columns_of(NUMBERS), *columns_of(MOMENTS), "latitude", "longitude")),
     "tags": [],
     **{column: [] for column in columns_of(ADDRESSES)},

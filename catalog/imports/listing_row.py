@@ -9,7 +9,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
-from catalog.attributes import ATTRIBUTES, Addresses, Category, Moment, Number, declare
+from catalog.attributes import ATTRIBUTES, Addresses, Category, Moment, Number, Text, declare
 
 CUT = "cut"  # how the note on a shortened text begins; the text is kept
 DIGEST_BYTES = 16
@@ -25,6 +25,8 @@ NOT_IDENTITY = frozenset(
         "damage",
         "posted_at",
         "photos",
+        "manufacturer_colour",
+        "vat",
         "seller_phone",
         "seller_vat",
         "seller_url",
@@ -32,7 +34,8 @@ NOT_IDENTITY = frozenset(
 )
 NAME_FIELDS = frozenset(["make", "make_slug", "model", "model_slug", "title", "built_title", "currency"])
 UNKNOWN: Mapping[type, tuple[str, Any]] = {  # type and value
-    Category: ("str", ""), Number: ("Any", None), Moment: ("Any", None), Addresses: ("tuple[str, ...]", ()),
+    Category: ("str", ""), Number: ("Any", None), Moment: ("Any", None), Text: ("str", ""),
+    Addresses: ("tuple[str, ...]", ()),
 }  # fmt: skip
 
 

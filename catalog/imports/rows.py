@@ -15,7 +15,6 @@ from typing import Any
 
 from catalog.attributes import ADDRESSES, ATTRIBUTES
 from catalog.imports.cells import (
-    HOLDS_VAT,
     MAX_TAGS,
     TITLE_LENGTH,
     condition_under_status,
@@ -28,6 +27,7 @@ from catalog.imports.cells import (
     read_word,
     status_in_price,
 )
+from catalog.imports.colours import colour_of, manufacturer_colour_of
 from catalog.imports.column_readers import CACHE_SIZE, ColumnReaders, Read, remembering
 from catalog.imports.columns_by_values import may_be_state
 from catalog.imports.conventions import Conventions
@@ -39,6 +39,7 @@ from catalog.imports.names import CarName, name_car
 from catalog.imports.numbers import Unreadable, plain_spaces
 from catalog.imports.record_lengths import RecordLengths
 from catalog.imports.refusals import no_car_by_category, no_car_by_title
+from catalog.imports.vat import NET, holds_vat, read_vat
 from catalog.imports.vocabulary import SELLER_KIND, bare, damage_in_title, is_missing, phrases_of
 
 ADD_UP = {"tags": MAX_TAGS, **{each.name: each.at_most for each in ADDRESSES}}  # of several columns: so many are kept
@@ -103,6 +104,11 @@ class RowReader:
         self._month_in_year = remembering(self._column_readers.read_month)
         self._power_in_engine = remembering(power_beside_engine)
         self._fuel_in_engine = remembering(fuel_beside_engine)
+        self._colour_name, self._plain_colour = remembering(manufacturer_colour_of), remembering(colour_of)
+        self._gross_headings: dict[str, bool] = {}
+        self._vat_in_status = {
+            column.index: remembering(partial(read_vat, column.unit)) for column in self._by_field.get("vat_status", ())
+        }
         self._by_unit: dict[tuple[str, str], Read] = {}  # of fields whose unit stands in a column of its own
         self._pairs = HeaderReader().pairs(headings)
         self._pair_readers: dict[str, tuple[Column, Read] | None] = {}
@@ -152,8 +158,8 @@ class RowReader:
             self._read_beside_engine(cells, values)
         self._read_beside_condition(cells, values)
         self._read_month(cells, values)
-        if "vat_status" in values and self._price_holds_vat(cells):
-            del values["vat_status"]
+        self._read_vat(cells, values)
+        self._read_manufacturer_colour(cells, values)
         return values
 
     def _reads_well(self, cells: Sequence[str]) -> bool:
@@ -165,8 +171,33 @@ class RowReader:
         """Whether the heading or the cell of the price says that value added tax is in it."""
         for column in self._by_field.get("price", ()):
             if column.index < len(cells) and has_content(self._readers[column.index](cells[column.index])[0]):
-                return bool(HOLDS_VAT.search(f"{split_words(column.heading)} {bare(cells[column.index])}"))
+                return self._says_vat_is_in(column.heading, cells[column.index])
         return False
+
+    def _says_vat_is_in(self, heading: str, cell: str) -> bool:
+        if heading not in self._gross_headings:
+            self._gross_headings[heading] = holds_vat(split_words(heading))
+        return self._gross_headings[heading] or (not cell.isdecimal() and holds_vat(cell))
+
+    def _read_vat(self, cells: Sequence[str], values: dict[str, Any]) -> None:
+        """What the row says of the tax in its price, besides a column for that."""
+        says_it_holds = self._price_holds_vat(cells)
+        if says_it_holds:
+            values.pop("vat_status", None)
+        for column in self._by_field.get("vat_status", ()) if "vat" not in values else ():
+            if column.index < len(cells) and (vat := self._vat_in_status[column.index](cells[column.index])[0]):
+                values.update({} if vat == "excluded" else {"vat": vat})  # that is of the price before tax is added
+        if says_it_holds:
+            values.setdefault("vat", "included")
+
+    def _read_manufacturer_colour(self, cells: Sequence[str], values: dict[str, Any]) -> None:
+        """``Tornado Red`` under "colour" is red, and the manufacturer's name for it; either says the other."""
+        if (named := values.get("manufacturer_colour")) and not values.get("colour"):
+            values["colour"] = self._plain_colour(named)[0] or ""
+        for column in self._by_field.get("colour", ()) if not named else ():
+            if column.index < len(cells) and (name := self._colour_name(cells[column.index])[0]):
+                values["manufacturer_colour"] = name
+                return
 
     def _read_with_units(self, cells: Sequence[str], values: dict[str, Any], failures: list[Failure]) -> None:
         """Read a distance or power again by the unit that the row names in another column; one in the cell wins."""
@@ -196,8 +227,8 @@ class RowReader:
             minor: Money | None = self._readers[column.index](cells[column.index])[0]
             if minor is None:
                 continue
-            if money is None:
-                money = values["price"] = minor
+            if money is None or (money.vat and minor.amount >= 1 and abs(minor.amount - money.amount) >= 1):
+                money = values["price"] = minor  # with tax, where the other is without
             elif minor.amount < 1 and money.amount == money.amount.to_integral_value():
                 money = values["price"] = replace(money, amount=money.amount + minor.amount)
             elif abs(minor.amount - money.amount) < 1:
@@ -395,18 +426,28 @@ class RowReader:
             currency = settle_currency(money.currency or candidates[0], candidates)
             if not money.vat and (vat := values.get("vat_status")):
                 money = replace(money, vat=vat)
-            return Money(self._with_vat(money, currency, problems, recovered), currency)
+            return Money(self._with_vat(money, currency, values, problems, recovered), currency)
         except Unreadable as reason:
             heading = next((column.heading for column in self._by_field.get("price", [])), "price")
             problems.append(RowProblem(heading, str(money.amount), str(reason)))
             return None
 
-    def _with_vat(self, money: Money, currency: str, problems: list[RowProblem], recovered: list[str]) -> Decimal:
+    def _with_vat(
+        self,
+        money: Money,
+        currency: str,
+        values: dict[str, Any],
+        problems: list[RowProblem],
+        recovered: list[str],
+    ) -> Decimal:
         """The amount as a buyer pays it. Where the rate is not known the amount stays, with a note."""
-        vat = {"gross": "", "net": money.vat or "netto"}.get(self._conventions.vat, money.vat)
+        vat = {"gross": "", "net": money.vat or NET}.get(self._conventions.vat, money.vat)
         if not vat:
+            if self._conventions.vat:
+                values.setdefault("vat", "included")
             return money.amount
         rate = vat_rate(vat, currency)
+        values["vat"] = "excluded" if rate is None else "added"
         if rate is None:
             problems.append(
                 RowProblem("price", "", "without value added tax, at a rate that is not known; kept as it is")

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
-from catalog.attributes import ADDRESSES, CATEGORIES, MOMENTS, NUMBERS, columns_of
+from catalog.attributes import ADDRESSES, CATEGORIES, MOMENTS, NUMBERS, TEXTS, columns_of
 from catalog.imports.listing_row import DIGEST_BYTES, ListingRow
 from web.postgres.pooling import need_session
 
@@ -34,7 +34,7 @@ _NULLABLE = {
     "latitude": "double precision",
     "longitude": "double precision",
 }
-_TEXTS = ("title", "description", *columns_of(CATEGORIES), "photo_url", "url", "place")
+_TEXTS = ("title", "description", *columns_of(CATEGORIES), *columns_of(TEXTS), "photo_url", "url", "place")
 _LISTS = ("tags", *columns_of(ADDRESSES))
 _STAGED = {
     "row_number": "integer",

@@ -257,21 +257,3 @@ def field_of_word(text: str) -> str | None:
     if len(owners) != 1 or len(word) < 5 or word in OTHER_WORDS:
         return None
     return next(iter(owners))
-
-
-_SHADED = re.compile(r"(?:dark|light|dunkel|hell|mork|morke|ljus|lys|donker|licht|ciemno|jasno|tmave|svetle) ?(\w{3,})")
-_COMPOUND_COLOUR = re.compile(  # Navarrablau, Tornadorot, Mythosschwarz
-    r"\b\w{3,}(blau|rot|schwarz|weiss|grau|silber|grun|gruen|gelb|braun|gold|beige|orange|zwart|grijs|rood|blauw|groen|zilver)\b"
-)
-
-
-def colour_of(text: str) -> str:
-    """The plain English colour; one we do not know stays as written, in small letters."""
-    plain = COLOUR.exact(text) or COLOUR.firstinside(text)
-    if plain:
-        return plain
-    word = bare(text)
-    for match in (_SHADED.fullmatch(word), _COMPOUND_COLOUR.search(word)):
-        if match and (plain := COLOUR.exact(match[1])):
-            return plain
-    return "" if word in OTHER_WORDS | NO_COLOUR else " ".join(text.split()).casefold()[:30]

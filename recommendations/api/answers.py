@@ -20,7 +20,7 @@ from rest_framework.fields import DateTimeField
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from catalog.attributes import ATTRIBUTES, AnyAttribute, Category, Moment, Number, month_as_text
+from catalog.attributes import ATTRIBUTES, AnyAttribute, Category, Moment, Number, Text, month_as_text
 from catalog.models import Listing
 from recommendations.listings.market_prices import ListingMarketPrice
 from recommendations.serving.lists import RecommendedList, RecommendedListing
@@ -52,7 +52,7 @@ def _shown(attribute: AnyAttribute) -> Callable[[Any], Any]:
             return number
         case Moment():
             return moment
-        case Category() | Number():
+        case Category() | Number() | Text():
             return lambda value: value
     return list
 

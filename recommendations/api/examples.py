@@ -44,6 +44,8 @@ CAR = CARD | {
     "first_registration": "2019-03",
     "posted_at": "2026-11-02T09:30:00Z",
     "photos": [],
+    "manufacturer_colour": "Tornado Red",
+    "vat": "included",
     "latitude": 53.8,
     "longitude": -1.55,
     "ended_at": None,

@@ -180,3 +180,21 @@ def test_only_a_key_with_the_right_scope_may_touch_the_stock(db):
         assert client.post(LISTINGS, [CAR]).status_code == status
         assert client.patch(f"{LISTINGS}/{listing.pk}", {"status": "sold"}).status_code == status
     assert client_with_scopes("admin").patch(f"{LISTINGS}/{listing.pk}", {"status": "sold"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ({"colour": "Tornado Red"}, ("red", "Tornado Red")),
+        ({"colour": "Rot"}, ("red", "")),
+        ({"manufacturer_colour": "Alpinweiß"}, ("white", "Alpinweiß")),
+        ({"colour": "grey", "manufacturer_colour": "Moonstone"}, ("grey", "Moonstone")),
+        ({"colour": "Moonstone"}, ("", "Moonstone")),
+        ({"colour": None, "manufacturer_colour": "Alpinweiß"}, ("white", "Alpinweiß")),
+    ],
+)
+def test_a_client_sends_a_plain_colour_or_the_manufacturers_name_for_it(garage, sent, stored):
+    car = {"external_id": "1", "brand": "VW", "model": "Golf", "price": 9000, **sent}
+    assert garage.post("/api/v1/listings", {"source": "garage", "listings": [car]}, format="json").status_code == 200
+    listing = Listing.objects.get()
+    assert (listing.colour, listing.manufacturer_colour) == stored

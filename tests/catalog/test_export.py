@@ -49,6 +49,7 @@ def rich_listing() -> Listing:
         latitude=53.8, longitude=-1.55, photo_url="https://example.com/1.jpg", condition="demo", damage="repaired",
         photos=["https://example.com/1.jpg", "https://example.com/2.jpg"], first_registration=201803,
         posted_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), url="https://example.com/7", vin="WVWZZZ1KZAW000001",
+        manufacturer_colour="Tornado Red", vat="added",
         seller=SellerFactory(external_id="shop/77", name="+Smith", kind="private"),
     )  # fmt: skip
 

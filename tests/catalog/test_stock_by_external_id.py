@@ -87,6 +87,7 @@ FULL = {
     "owner_count": 2, "annual_tax": "190.00", "photo_url": "https://a.example/1.jpg", "first_registration": "2019-03",
     "condition": "used", "damage": "none", "posted_at": "2026-01-02T03:04:05Z", "url": "https://a.example/7",
     "place": "Leeds", "latitude": 53.8, "longitude": -1.5,
+    "manufacturer_colour": "Tornado Red", "vat": "reclaimable",
 }  # fmt: skip
 
 

@@ -329,3 +329,10 @@ def test_only_a_list_of_ours_is_logged_as_served(client, market):
     served = ServedList.objects.get()
     assert served.buyer is None  # nothing is known of a visitor who only looks
     assert len(served.listing_ids) == 24
+
+
+def test_the_page_of_a_car_says_the_manufacturers_colour_and_the_tax_of_its_price(client):
+    car = ListingFactory(colour="red", manufacturer_colour="Tornado Red", vat="reclaimable")
+    page = client.get(f"/shop/cars/{car.pk}/").content.decode()
+    assert "Tornado Red" in page
+    assert "Included, can be reclaimed" in page

@@ -136,6 +136,10 @@ export interface Car {
   posted_at: string | null;
   /** Web addresses, the main photo first. */
   photos: Array<string>;
+  /** What the manufacturer calls the colour, as the seller writes it. */
+  manufacturer_colour: string;
+  /** What is known of the value added tax in the price; empty where nothing is said. */
+  vat: string;
   latitude: number | null;
   longitude: number | null;
   ended_at: string | null;
@@ -343,6 +347,7 @@ export interface Facets {
   colour: Array<FacetValue>;
   condition: Array<FacetValue>;
   damage: Array<FacetValue>;
+  vat: Array<FacetValue>;
   seller_type: Array<FacetValue>;
 }
 
@@ -368,6 +373,8 @@ export interface Filters {
   condition?: Array<"new" | "used" | "demo" | string> | "new" | string;
   /** Several are alternatives. */
   damage?: Array<"none" | "repaired" | "damaged" | "written_off" | string> | "none" | string;
+  /** Several are alternatives. */
+  vat?: Array<"included" | "reclaimable" | "margin" | "added" | "excluded" | string> | "included" | string;
   /** Several are alternatives. */
   seller_type?: Array<"dealer" | "private" | string> | "dealer" | string;
   /** Several must all be present. */
@@ -484,6 +491,8 @@ export interface FindCarsSimilarToReferenceQuery {
   source?: string;
   /** Several must all be present. */
   tag?: Array<string> | string;
+  /** Several are alternatives. */
+  vat?: Array<"included" | "reclaimable" | "margin" | "added" | "excluded" | string> | "included" | string;
   /** The same as `min_year` and `max_year`. */
   year?: number;
 }
@@ -554,6 +563,8 @@ export interface FindSimilarCarsQuery {
   seller_type?: Array<"dealer" | "private" | string> | "dealer" | string;
   /** Several must all be present. */
   tag?: Array<string> | string;
+  /** Several are alternatives. */
+  vat?: Array<"included" | "reclaimable" | "margin" | "added" | "excluded" | string> | "included" | string;
   /** The same as `min_year` and `max_year`. */
   year?: number;
 }
@@ -775,6 +786,10 @@ export interface ListingIn {
   posted_at?: Date | string | null;
   /** Web addresses, the main photo first. */
   photos?: Array<string> | null;
+  /** What the manufacturer calls the colour, as the seller writes it. Cut at 60 letters, with a note. */
+  manufacturer_colour?: string | null;
+  /** What is known of the value added tax in the price; empty where nothing is said. Any word for it that an import reads is understood. */
+  vat?: VatEnum | string | null;
   /** The first of the photos; alone it is all of them. */
   photo_url?: string | null;
   /** The page of the advertisement. */
@@ -978,6 +993,8 @@ export interface PlacementQuestion {
   /** Several are alternatives. */
   damage?: Array<"none" | "repaired" | "damaged" | "written_off" | string> | "none" | string;
   /** Several are alternatives. */
+  vat?: Array<"included" | "reclaimable" | "margin" | "added" | "excluded" | string> | "included" | string;
+  /** Several are alternatives. */
   seller_type?: Array<"dealer" | "private" | string> | "dealer" | string;
   /** Several must all be present. */
   tag?: Array<string> | string;
@@ -1105,6 +1122,10 @@ export interface PricedCar {
   posted_at: string | null;
   /** Web addresses, the main photo first. */
   photos: Array<string>;
+  /** What the manufacturer calls the colour, as the seller writes it. */
+  manufacturer_colour: string;
+  /** What is known of the value added tax in the price; empty where nothing is said. */
+  vat: string;
   latitude: number | null;
   longitude: number | null;
   ended_at: string | null;
@@ -1297,6 +1318,8 @@ export interface RecommendCarsQuery {
   source?: "hybrid" | "content" | "collaborative";
   /** Several must all be present. */
   tag?: Array<string> | string;
+  /** Several are alternatives. */
+  vat?: Array<"included" | "reclaimable" | "margin" | "added" | "excluded" | string> | "included" | string;
   /** The same as `min_year` and `max_year`. */
   year?: number;
 }
@@ -1348,6 +1371,8 @@ export interface RecommendationsQuestion {
   condition?: Array<"new" | "used" | "demo" | string> | "new" | string;
   /** Several are alternatives. */
   damage?: Array<"none" | "repaired" | "damaged" | "written_off" | string> | "none" | string;
+  /** Several are alternatives. */
+  vat?: Array<"included" | "reclaimable" | "margin" | "added" | "excluded" | string> | "included" | string;
   /** Several are alternatives. */
   seller_type?: Array<"dealer" | "private" | string> | "dealer" | string;
   /** Several must all be present. */
@@ -1561,6 +1586,10 @@ export interface Replacement {
   posted_at?: Date | string | null;
   /** Web addresses, the main photo first. */
   photos?: Array<string> | null;
+  /** What the manufacturer calls the colour, as the seller writes it. Cut at 60 letters, with a note. */
+  manufacturer_colour?: string | null;
+  /** What is known of the value added tax in the price; empty where nothing is said. Any word for it that an import reads is understood. */
+  vat?: VatEnum | string | null;
   /** The first of the photos; alone it is all of them. */
   photo_url?: string | null;
   /** The page of the advertisement. */
@@ -1710,6 +1739,8 @@ export interface SearchCarsQuery {
   seller_type?: Array<"dealer" | "private" | string> | "dealer" | string;
   /** Several must all be present. */
   tag?: Array<string> | string;
+  /** Several are alternatives. */
+  vat?: Array<"included" | "reclaimable" | "margin" | "added" | "excluded" | string> | "included" | string;
   /** The same as `min_year` and `max_year`. */
   year?: number;
 }
@@ -1823,6 +1854,8 @@ export interface SimilarQuestion {
   source?: string;
   /** Several must all be present. */
   tag?: Array<string> | string;
+  /** Several are alternatives. */
+  vat?: Array<"included" | "reclaimable" | "margin" | "added" | "excluded" | string> | "included" | string;
   /** The same as `min_year` and `max_year`. */
   year?: number;
 }
@@ -1878,6 +1911,8 @@ export interface Understood {
 
 /** * `city` - city * `commuting` - commuting * `family` - family * `leisure` - leisure * `long_distance` - long_distance * `towing` - towing * `work` - work */
 export type UseEnum = "city" | "commuting" | "family" | "leisure" | "long_distance" | "towing" | "work";
+
+export type VatEnum = "included" | "reclaimable" | "margin" | "added" | "excluded";
 
 export interface Wish {
   /** `make`, `body`, `price`, `age`, … */

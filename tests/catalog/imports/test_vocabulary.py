@@ -4,7 +4,6 @@ from catalog.imports.vocabulary import (
     STATUS,
     VOCABULARIES,
     bare,
-    colour_of,
     field_of_word,
     is_missing,
     status_of,
@@ -107,25 +106,6 @@ def test_a_cell_can_say_nothing_in_many_ways(text):
 @pytest.mark.parametrize("text", ["0", "Ka", "NAN0", "no"])
 def test_short_words_that_say_something_are_not_missing(text):
     assert not is_missing(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "colour"),
-    [
-        ("Schwarz Metallic", "black"),
-        ("White / Black", "white"),
-        ("Weiß", "white"),
-        ("Moonstone", "moonstone"),
-        ("other", ""),
-        ("Navarrablau", "blue"),
-        ("Tornadorot met.", "red"),
-        ("Mörkblå", "blue"),
-        ("Hellgrau", "grey"),
-        ("Granit", "granit"),
-    ],
-)
-def test_colours_are_plain_english_and_unknown_ones_stay(text, colour):
-    assert colour_of(text) == colour
 
 
 @pytest.mark.parametrize(

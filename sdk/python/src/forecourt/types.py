@@ -151,6 +151,10 @@ class Car(TypedDict):
     """When its source put the advertisement online."""
     photos: list[str]
     """Web addresses, the main photo first."""
+    manufacturer_colour: str
+    """What the manufacturer calls the colour, as the seller writes it."""
+    vat: str
+    """What is known of the value added tax in the price; empty where nothing is said."""
     latitude: float | None
     longitude: float | None
     ended_at: str | None
@@ -361,6 +365,7 @@ class Facets(TypedDict):
     colour: list[FacetValue]
     condition: list[FacetValue]
     damage: list[FacetValue]
+    vat: list[FacetValue]
     seller_type: list[FacetValue]
 
 
@@ -386,6 +391,8 @@ class Filters(TypedDict):
     condition: NotRequired[list[Literal["new", "used", "demo"] | str] | Literal["new", "used", "demo"] | str]
     """Several are alternatives."""
     damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"] | str] | Literal["none", "repaired", "damaged", "written_off"] | str]
+    """Several are alternatives."""
+    vat: NotRequired[list[Literal["included", "reclaimable", "margin", "added", "excluded"] | str] | Literal["included", "reclaimable", "margin", "added", "excluded"] | str]
     """Several are alternatives."""
     seller_type: NotRequired[list[Literal["dealer", "private"] | str] | Literal["dealer", "private"] | str]
     """Several are alternatives."""
@@ -504,6 +511,8 @@ class FindCarsSimilarToReferenceQuery(TypedDict):
     """Whose id that is. Left out: the source of the API key, or else LISTING_SOURCE."""
     tag: NotRequired[list[str] | str]
     """Several must all be present."""
+    vat: NotRequired[list[Literal["included", "reclaimable", "margin", "added", "excluded"] | str] | Literal["included", "reclaimable", "margin", "added", "excluded"] | str]
+    """Several are alternatives."""
     year: NotRequired[int]
     """The same as `min_year` and `max_year`."""
 
@@ -575,6 +584,8 @@ class FindSimilarCarsQuery(TypedDict):
     """Several are alternatives."""
     tag: NotRequired[list[str] | str]
     """Several must all be present."""
+    vat: NotRequired[list[Literal["included", "reclaimable", "margin", "added", "excluded"] | str] | Literal["included", "reclaimable", "margin", "added", "excluded"] | str]
+    """Several are alternatives."""
     year: NotRequired[int]
     """The same as `min_year` and `max_year`."""
 
@@ -800,6 +811,10 @@ class ListingIn(TypedDict):
     """When its source put the advertisement online."""
     photos: NotRequired[list[str] | None]
     """Web addresses, the main photo first."""
+    manufacturer_colour: NotRequired[str | None]
+    """What the manufacturer calls the colour, as the seller writes it. Cut at 60 letters, with a note."""
+    vat: NotRequired[VatEnum | str | None]
+    """What is known of the value added tax in the price; empty where nothing is said. Any word for it that an import reads is understood."""
     photo_url: NotRequired[str | None]
     """The first of the photos; alone it is all of them."""
     url: NotRequired[str | None]
@@ -1007,6 +1022,8 @@ class PlacementQuestion(TypedDict):
     """Several are alternatives."""
     damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"] | str] | Literal["none", "repaired", "damaged", "written_off"] | str]
     """Several are alternatives."""
+    vat: NotRequired[list[Literal["included", "reclaimable", "margin", "added", "excluded"] | str] | Literal["included", "reclaimable", "margin", "added", "excluded"] | str]
+    """Several are alternatives."""
     seller_type: NotRequired[list[Literal["dealer", "private"] | str] | Literal["dealer", "private"] | str]
     """Several are alternatives."""
     tag: NotRequired[list[str] | str]
@@ -1137,6 +1154,10 @@ class PricedCar(TypedDict):
     """When its source put the advertisement online."""
     photos: list[str]
     """Web addresses, the main photo first."""
+    manufacturer_colour: str
+    """What the manufacturer calls the colour, as the seller writes it."""
+    vat: str
+    """What is known of the value added tax in the price; empty where nothing is said."""
     latitude: float | None
     longitude: float | None
     ended_at: str | None
@@ -1333,6 +1354,8 @@ class RecommendCarsQuery(TypedDict):
     """What the score may look at: the car itself, what like-minded buyers looked at, or both."""
     tag: NotRequired[list[str] | str]
     """Several must all be present."""
+    vat: NotRequired[list[Literal["included", "reclaimable", "margin", "added", "excluded"] | str] | Literal["included", "reclaimable", "margin", "added", "excluded"] | str]
+    """Several are alternatives."""
     year: NotRequired[int]
     """The same as `min_year` and `max_year`."""
 
@@ -1385,6 +1408,8 @@ class RecommendationsQuestion(TypedDict):
     condition: NotRequired[list[Literal["new", "used", "demo"] | str] | Literal["new", "used", "demo"] | str]
     """Several are alternatives."""
     damage: NotRequired[list[Literal["none", "repaired", "damaged", "written_off"] | str] | Literal["none", "repaired", "damaged", "written_off"] | str]
+    """Several are alternatives."""
+    vat: NotRequired[list[Literal["included", "reclaimable", "margin", "added", "excluded"] | str] | Literal["included", "reclaimable", "margin", "added", "excluded"] | str]
     """Several are alternatives."""
     seller_type: NotRequired[list[Literal["dealer", "private"] | str] | Literal["dealer", "private"] | str]
     """Several are alternatives."""
@@ -1605,6 +1630,10 @@ class Replacement(TypedDict):
     """When its source put the advertisement online."""
     photos: NotRequired[list[str] | None]
     """Web addresses, the main photo first."""
+    manufacturer_colour: NotRequired[str | None]
+    """What the manufacturer calls the colour, as the seller writes it. Cut at 60 letters, with a note."""
+    vat: NotRequired[VatEnum | str | None]
+    """What is known of the value added tax in the price; empty where nothing is said. Any word for it that an import reads is understood."""
     photo_url: NotRequired[str | None]
     """The first of the photos; alone it is all of them."""
     url: NotRequired[str | None]
@@ -1755,6 +1784,8 @@ class SearchCarsQuery(TypedDict):
     """Several are alternatives."""
     tag: NotRequired[list[str] | str]
     """Several must all be present."""
+    vat: NotRequired[list[Literal["included", "reclaimable", "margin", "added", "excluded"] | str] | Literal["included", "reclaimable", "margin", "added", "excluded"] | str]
+    """Several are alternatives."""
     year: NotRequired[int]
     """The same as `min_year` and `max_year`."""
 
@@ -1870,6 +1901,8 @@ class SimilarQuestion(TypedDict):
     """Whose id that is. Left out: the source of the API key, or else LISTING_SOURCE."""
     tag: NotRequired[list[str] | str]
     """Several must all be present."""
+    vat: NotRequired[list[Literal["included", "reclaimable", "margin", "added", "excluded"] | str] | Literal["included", "reclaimable", "margin", "added", "excluded"] | str]
+    """Several are alternatives."""
     year: NotRequired[int]
     """The same as `min_year` and `max_year`."""
 
@@ -1959,3 +1992,4 @@ ResultEnum: TypeAlias = Literal["created", "updated", "unchanged"]
 SellerTypeEnum: TypeAlias = Literal["dealer", "private"]
 SourceEnum: TypeAlias = Literal["hybrid", "content", "collaborative"]
 UseEnum: TypeAlias = Literal["city", "commuting", "family", "leisure", "long_distance", "towing", "work"]
+VatEnum: TypeAlias = Literal["included", "reclaimable", "margin", "added", "excluded"]

@@ -1,0 +1,47 @@
+"""What a file says of the value added tax in a price: whether it comes on top, and whether it can be reclaimed."""
+
+from __future__ import annotations
+
+import re
+
+from catalog.imports.money import vat_on_top
+from catalog.imports.numbers import Unreadable, numbers_in
+from catalog.imports.vocabulary import VOCABULARIES, bare, phrases_of
+
+NET = "netto"  # the word of a price without tax where no word says which country's tax it is
+_HOLDS_VAT = re.compile(  # in a price's heading or cell
+    r"\b(?:inc|incl\w*|inkl\w*|gross|brutto|bruto|lordo|ttc|ivato|comprise?s?|"
+    r"(?:with|mit|con|com|med|met|avec|s|z) (?:vat|mwst|ust|iva|moms|mva|btw|tva|dph))\b"
+)
+
+
+def holds_vat(text: str) -> bool:
+    """Whether the heading or the cell of a price says that the tax is in it."""
+    return bool(_HOLDS_VAT.search(bare(text)))
+
+
+def read_vat_status(unit: str, text: str) -> str:
+    """The word by which a column says that value added tax comes on top of the price: ``Plus VAT``, ``net``.
+
+    ``unit`` is "included" for a column that says yes or no to its being included. A cell with an amount
+    (``20% VAT, net £8,333``) speaks of that amount, and not of the price.
+    """
+    if unit == "included" and bare(text) in phrases_of("no"):
+        return NET
+    has_amount = any(not number.after.lstrip().startswith("%") for number in numbers_in(text))
+    return "" if has_amount or holds_vat(text) else vat_on_top(text.casefold())
+
+
+def read_vat(unit: str, text: str) -> str:
+    """What a column says of the tax in a price; '' where it says nothing that we know, as a rate.
+
+    ``unit`` is "reclaimable" for a column that says yes or no to that, and "included" likewise.
+    """
+    word = bare(text)
+    if unit and word in phrases_of("yes"):
+        return unit
+    if unit == "reclaimable" and word in phrases_of("no"):
+        return "margin"
+    if unit == "reclaimable" and not VOCABULARIES["vat"].read(text):
+        raise Unreadable("not a known vat")
+    return VOCABULARIES["vat"].read(text) or ""
