@@ -10,37 +10,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 from catalog.attributes import ADDRESSES, ATTRIBUTES
+from catalog.imports.beside import BesideReader
 from catalog.imports.cells import (
     MAX_TAGS,
     TITLE_LENGTH,
-    condition_under_status,
-    fuel_beside_engine,
     is_minor_unit,
     is_net,
     is_of_minor,
-    power_beside_engine,
-    read_damage_in_words,
-    read_word,
-    status_in_price,
 )
-from catalog.imports.colours import colour_of, manufacturer_colour_of
 from catalog.imports.column_readers import CACHE_SIZE, ColumnReaders, Read, remembering
-from catalog.imports.columns_by_values import may_be_state
 from catalog.imports.conventions import Conventions
-from catalog.imports.headings import Column, HeaderReader, recognise, says_condition, says_registration, split_words
+from catalog.imports.headings import Column, HeaderReader, recognise
 from catalog.imports.listing_row import FACTS, UNKNOWN, ListingRow, RowProblem, RowReading, has_content, refused
 from catalog.imports.misplaced import Failure, MisplacedValues
 from catalog.imports.money import Money, settle_currency, vat_rate
 from catalog.imports.names import CarName, name_car
-from catalog.imports.numbers import Unreadable, plain_spaces
+from catalog.imports.numbers import Unreadable
 from catalog.imports.record_lengths import RecordLengths
 from catalog.imports.refusals import no_car_by_category, no_car_by_title
-from catalog.imports.vat import NET, holds_vat, read_vat
-from catalog.imports.vocabulary import SELLER_KIND, bare, damage_in_title, is_missing, phrases_of
+from catalog.imports.row_status import StatusReader
+from catalog.imports.vat import NET
+from catalog.imports.vocabulary import SELLER_KIND, bare, phrases_of
 
 ADD_UP = {"tags": MAX_TAGS, **{each.name: each.at_most for each in ADDRESSES}}  # of several columns: so many are kept
 _NAME_A_ROW = ("external_id", "make", "model", "title")
@@ -94,21 +87,8 @@ class RowReader:
         consumption_units = (conventions.consumption_unit, self._column_readers.consumption_unit("mpg"))
         self._misplaced = MisplacedValues(by_index, self._by_field, self._families, consumption_units)
         self._lengths = RecordLengths(self._headings, by_index, delimiter, self._reads_well)
-        self._with_condition = [column for column in self._by_field.get("tags", ()) if says_condition(column.heading)]
-        self._condition_in_tags = remembering(partial(read_word, "condition"))
-        self._damage_in_tags = remembering(read_damage_in_words)
-        self._status_in_words = remembering(status_in_price)
-        regions = [column for column in self._by_field.get("place", ()) if may_be_state(column.heading)]
-        self._among_which_statuses = (*self._with_condition, *regions)  # a town may be called Salt, or Reserve
-        self._with_month = [column for column in self._by_field.get("year", ()) if says_registration(column.heading)]
-        self._month_in_year = remembering(self._column_readers.read_month)
-        self._power_in_engine = remembering(power_beside_engine)
-        self._fuel_in_engine = remembering(fuel_beside_engine)
-        self._colour_name, self._plain_colour = remembering(manufacturer_colour_of), remembering(colour_of)
-        self._gross_headings: dict[str, bool] = {}
-        self._vat_in_status = {
-            column.index: remembering(partial(read_vat, column.unit)) for column in self._by_field.get("vat_status", ())
-        }
+        self._beside = BesideReader(self._by_field, self._readers, self._column_readers)
+        self._status = StatusReader(self._by_field, self._readers, self._words.get("status", {}))
         self._by_unit: dict[tuple[str, str], Read] = {}  # of fields whose unit stands in a column of its own
         self._pairs = HeaderReader().pairs(headings)
         self._pair_readers: dict[str, tuple[Column, Read] | None] = {}
@@ -154,50 +134,13 @@ class RowReader:
             self._read_minor(cells, values)
         if failures:
             self._misplaced.mend(failures, cells, values, problems, recovered)
-        if "engine" in self._by_field:
-            self._read_beside_engine(cells, values)
-        self._read_beside_condition(cells, values)
-        self._read_month(cells, values)
-        self._read_vat(cells, values)
-        self._read_manufacturer_colour(cells, values)
+        self._beside.read(cells, values)
         return values
 
     def _reads_well(self, cells: Sequence[str]) -> bool:
         problems: list[RowProblem] = []
         self._values(cells, problems, [])
         return not problems
-
-    def _price_holds_vat(self, cells: Sequence[str]) -> bool:
-        """Whether the heading or the cell of the price says that value added tax is in it."""
-        for column in self._by_field.get("price", ()):
-            if column.index < len(cells) and has_content(self._readers[column.index](cells[column.index])[0]):
-                return self._says_vat_is_in(column.heading, cells[column.index])
-        return False
-
-    def _says_vat_is_in(self, heading: str, cell: str) -> bool:
-        if heading not in self._gross_headings:
-            self._gross_headings[heading] = holds_vat(split_words(heading))
-        return self._gross_headings[heading] or (not cell.isdecimal() and holds_vat(cell))
-
-    def _read_vat(self, cells: Sequence[str], values: dict[str, Any]) -> None:
-        """What the row says of the tax in its price, besides a column for that."""
-        says_it_holds = self._price_holds_vat(cells)
-        if says_it_holds:
-            values.pop("vat_status", None)
-        for column in self._by_field.get("vat_status", ()) if "vat" not in values else ():
-            if column.index < len(cells) and (vat := self._vat_in_status[column.index](cells[column.index])[0]):
-                values.update({} if vat == "excluded" else {"vat": vat})  # that is of the price before tax is added
-        if says_it_holds:
-            values.setdefault("vat", "included")
-
-    def _read_manufacturer_colour(self, cells: Sequence[str], values: dict[str, Any]) -> None:
-        """``Tornado Red`` under "colour" is red, and the manufacturer's name for it; either says the other."""
-        if (named := values.get("manufacturer_colour")) and not values.get("colour"):
-            values["colour"] = self._plain_colour(named)[0] or ""
-        for column in self._by_field.get("colour", ()) if not named else ():
-            if column.index < len(cells) and (name := self._colour_name(cells[column.index])[0]):
-                values["manufacturer_colour"] = name
-                return
 
     def _read_with_units(self, cells: Sequence[str], values: dict[str, Any], failures: list[Failure]) -> None:
         """Read a distance or power again by the unit that the row names in another column; one in the cell wins."""
@@ -281,37 +224,6 @@ class RowReader:
         named_by = [cells[index] for index in naming if index < len(cells)]
         return any(bare(cell) in totals for cell in (next((cell for cell in cells if cell.strip()), ""), *named_by))
 
-    def _read_beside_engine(self, cells: Sequence[str], values: dict[str, Any]) -> None:
-        """``2.0 TDI 150 PS`` under "engine" says the power and the fuel too, where no column of theirs does."""
-        beside = (("power", self._power_in_engine), ("fuel", self._fuel_in_engine))
-        for column in self._by_field["engine"]:
-            for field, read in beside:
-                if field in values or field in self._by_field or column.index >= len(cells):
-                    continue
-                value, _ = read(cells[column.index])
-                if value:
-                    values[field] = value
-
-    def _read_beside_condition(self, cells: Sequence[str], values: dict[str, Any]) -> None:
-        """``Used, accident-free`` under "condition" is kept as tags, and says more; a title may say damage too."""
-        for column in self._with_condition:
-            for field, read in (("condition", self._condition_in_tags), ("damage", self._damage_in_tags)):
-                if field not in values and column.index < len(cells) and (value := read(cells[column.index])[0]):
-                    values[field] = value
-        if "damage" not in values and (damage := damage_in_title(values.get("title", ""))):
-            values["damage"] = damage
-
-    def _read_month(self, cells: Sequence[str], values: dict[str, Any]) -> None:
-        """The month of the first registration: beside its year, or in a column of its own."""
-        if "first_registration" in values:
-            return
-        for column in self._with_month:
-            if column.index < len(cells) and (month := self._month_in_year(cells[column.index])[0]):
-                values["first_registration"] = month
-                return
-        if (year := values.get("year")) and (number := values.get("registration_month")):
-            values["first_registration"] = 100 * year + number
-
     def _keep(self, column: Column, text: str, value: Any, values: dict[str, Any], problems: list[RowProblem]) -> None:
         """The first value of a field is kept; tags add up; twin columns that disagree are reported."""
         field = column.field
@@ -327,7 +239,7 @@ class RowReader:
     ) -> RowReading:
         name = self._named(values)
         row = self._row(name, values, problems, recovered)
-        if (status := self._status(cells, values, row)) != row.status:
+        if (status := self._status.read(cells, values)) != row.status:
             row = replace(row, status=status)
         if "make or title" in row.missing_for_sale and row.price is None:
             return refused("neither make, model nor title, and no price", self._whole(cells), problems)
@@ -347,31 +259,6 @@ class RowReader:
             return name
         other = name_car(name.make, taught)
         return replace(other, variant=" ".join(filter(None, (other.variant, name.variant))), year=name.year)
-
-    def _status(self, cells: Sequence[str], values: dict[str, Any], row: ListingRow) -> str:
-        """What ends a listing wins, wherever the row says it; a status we do not know is a draft."""
-        said = {values.get(field, "") for field in ("status", "is_sold", "is_reserved", "is_for_sale")}
-        said |= {
-            status for column in self._by_field.get("price", ())
-            if column.index < len(cells) and (status := status_in_price(cells[column.index]))
-        }  # fmt: skip
-        if values.get("status") == "live":  # of two columns of statuses the first is kept: "active" beside "sold"
-            said |= {self._readers[column.index](cells[column.index])[0] for column in self._by_field["status"]
-                     if column.index < len(cells)}  # fmt: skip
-        for column in self._among_which_statuses:  # "verkauft" among conditions, "Sold" among regions
-            if column.index < len(cells) and (status := self._status_in_words(cells[column.index])[0]):
-                said.add(status)
-        for status in ("sold", "withdrawn", "expired", "reserved"):
-            if status in said:
-                return status
-        is_unknown = "status" not in values and any(
-            column.index < len(cells)
-            and not is_missing(plain_spaces(cells[column.index]))
-            and bare(cells[column.index]) not in self._words.get("status", {})
-            and not condition_under_status(column.unit, cells[column.index])
-            for column in self._by_field.get("status", ())
-        )
-        return "draft" if is_unknown else values.get("status", "")
 
     def _row(
         self, name: CarName, values: dict[str, Any], problems: list[RowProblem], recovered: list[str]
