@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from recommendations.engine.arrays import Array, Ids, Reals
 
 BEYOND_CAPS = 1_000_000  # one unmet wish outweighs every overstepped cap
+WISH_POWER = 3  # of a wish's share, which it counts by where not all can be met: two weaker ones do not outweigh one
+WISH_UNITS = 1_000  # of the whole numbers that wishes are counted in
 PRICE_BAND_STEP = 1.35  # ratio of the ends of a band, for what a buyer is set on
 EXPLORATION_DRAWS = 16  # of a preference, of which each place that explores takes one: what it can tell apart is 1/16
 
@@ -289,6 +291,7 @@ class _Wishes:
         self.tastes, self.taste_shares = pool.tastes, np.array(policy.taste_shares)
         self.n_of_taste = np.zeros(len(self.taste_shares), dtype=np.int64)
         self.wishes, self.wish_shares = pool.wishes, np.array(policy.wish_shares)
+        self.wish_weights = weights_of_wishes(policy.wish_shares)
         self.n_met, self.n_placed = np.zeros(len(self.wish_shares), dtype=np.int64), 0
         if self.wishes.shape[1] != len(self.wish_shares):
             raise ValueError(f"{self.wishes.shape[1]} wishes do not go with {len(self.wish_shares)} shares")
@@ -300,8 +303,8 @@ class _Wishes:
         oversteps = self.oversteps
         is_behind = self.n_met < self.wish_shares * (self.n_placed + 1) - 1e-9
         if is_bound and is_behind.any():
-            n_unmet = (~self.wishes[:, is_behind]).sum(axis=1)
-            oversteps = oversteps + n_unmet * BEYOND_CAPS
+            unmet = ~self.wishes[:, is_behind] @ self.wish_weights[is_behind]
+            oversteps = oversteps + unmet * BEYOND_CAPS
         if len(self.taste_shares) > 1:
             ahead = np.append(self._ahead(), False)  # the last is for listings of no particular taste
             oversteps = oversteps + ahead[np.maximum(self.tastes, -1)]
@@ -326,6 +329,16 @@ class _Wishes:
                 alike = codes == codes[row]
                 n_placed[alike] += 1
                 self.oversteps[alike & (n_placed >= cap)] += 1  # of a cap of 0, once more with each car
+
+
+def weights_of_wishes(shares: Sequence[float]) -> NDArray[np.int64]:
+    """What each wish counts where not all can be met, whole numbers from 1 up, shape (n_wishes,).
+
+    What a buyer said outright comes before what follows from what they said: a use in the city implies a body, and
+    hardly any car may have that and the stated brand and fuel as well.
+    """
+    weights: NDArray[np.int64] = np.maximum(np.rint(WISH_UNITS * np.array(shares) ** WISH_POWER), 1).astype(np.int64)
+    return weights
 
 
 @dataclass(frozen=True, eq=False)

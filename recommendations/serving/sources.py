@@ -21,6 +21,7 @@ from catalog.filters import ListingFilters
 from recommendations.buyers.context import BuyerContext
 from recommendations.buyers.state import SEARCHES_READ
 from recommendations.engine.draws import hashed
+from recommendations.engine.policy import weights_of_wishes
 from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.engine.reason import Facts, Kind, Reason, budget_in, newness_of
@@ -98,7 +99,7 @@ class RankingContext:
         return self._merged([self.listing_index.highest(rows, utilities[at], n)[0] for utilities in by_taste], n)
 
     def wished(self, n: int) -> Ids:
-        """The n best of the cars that satisfy what the buyer asked for outright, those of the most wishes first.
+        """The n best of the cars that satisfy what the buyer asked for outright, those of the weightiest wishes first.
 
         Where the stock is beyond a window, only cars that satisfy all wishes are looked for.
         """
@@ -112,11 +113,13 @@ class RankingContext:
                 for weights in self.scorer.buyer_features.weights
             ]
             return self._merged(found, n)
-        n_unmet = np.sum([~self.listing_index.columns.matching(wish.filters, self.rows) for wish in wishes], axis=0)
+        weights = weights_of_wishes([wish.share for wish in wishes])
+        is_unmet = [~self.listing_index.columns.matching(wish.filters, self.rows) for wish in wishes]
+        unmet = weights @ np.array(is_unmet)
         found = []
-        for missing in range(len(wishes)):  # cars that satisfy none are no answer to a wish
+        for missing in np.unique(unmet[unmet < weights.sum()]):  # cars that satisfy none are no answer to a wish
             if sum(map(len, found)) < n:
-                found.append(self.best_where(n_unmet == missing, self.scorer.buyer_features, n))
+                found.append(self.best_where(unmet == missing, self.scorer.buyer_features, n))
         return np.concatenate([NO_IDS, *found])[:n]
 
     def suitable(self, is_chosen: NDArray[np.bool_], n: int) -> Ids:

@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
+from recommendations.buyers.questionnaire import IMPLIED_BY_USE
 from recommendations.models import RankerVersion, SavedSearch
 from recommendations.training.runs import run_training, start_training
 from tests.factories import BuyerFactory, CarModelFactory, ListingFactory, SellerFactory
@@ -80,10 +81,10 @@ def answer(client: APIClient, buyer: str, answers: dict[str, Any]) -> None:
     assert client.post(f"/api/v1/users/me/preferences?buyer={buyer}", answers).status_code == 200
 
 
-def held(client: APIClient, answers: dict[str, Any]) -> dict[str, int]:
-    """For each answer of a cold buyer how many of 20 places satisfy it."""
+def held(client: APIClient, answers: dict[str, Any], **besides: Any) -> dict[str, int]:
+    """For each answer of a cold buyer how many of 20 places satisfy it. ``besides`` is answered, not counted."""
     buyer = cold_buyer()
-    answer(client, buyer, answers)
+    answer(client, buyer, answers | besides)
     ids = list_of(client, buyer)
     return {name: n_satisfying(ids, {name: answers[name]}) for name in answers}
 
@@ -113,6 +114,7 @@ def does(client: APIClient, buyer: str, *events: dict[str, Any]) -> None:
 def test_what_is_asked_for_holds_until_behaviour_contradicts_it(garage):
     """One market for all of it, because making one takes longer than asking it for the lists."""
     check_wishes_alone_and_together(garage)
+    check_wishes_beside_a_use(garage)
     check_ten_contradicting_events(garage)
     check_searches(garage)
 
@@ -129,6 +131,14 @@ def check_wishes_alone_and_together(client: APIClient) -> None:
     assert together
     found = {str(answers): held(client, answers) for answers in single + together[:: max(len(together) // 8, 1)]}
     assert {wish: shares for wish, shares in found.items() if min(shares.values()) < HELD_AT_LEAST} == {}
+
+
+def check_wishes_beside_a_use(client: APIClient) -> None:
+    """What a use implies costs what was said no place, also where hardly any car has all of it."""
+    said = {"fuels": ["electric"], "brands": ["skoda", "bmw"]}
+    assert n_in_stock(said) >= PLENTY
+    found = {use: held(client, said, use=use) for use in IMPLIED_BY_USE}
+    assert {use: shares for use, shares in found.items() if min(shares.values()) < HELD_AT_LEAST} == {}
 
 
 def check_ten_contradicting_events(client: APIClient) -> None:

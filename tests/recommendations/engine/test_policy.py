@@ -15,6 +15,7 @@ from recommendations.engine.policy import (
     congestion_term,
     intent_phase,
     price_bands,
+    weights_of_wishes,
 )
 
 BY_SCORE_ALONE = ListPolicy(k=3, diversity=0, max_per_model=0, max_per_seller=0, exploration_share=0)
@@ -380,3 +381,23 @@ def test_listings_of_no_particular_taste_are_free(rng):
 
 def test_the_congestion_penalty_grows_with_each_doubling_beyond_the_lead_cap():
     assert congestion_term([0, 10, 20, 40, 80], free_leads=20, strength=0.5).tolist() == [0, 0, 0, -0.5, -1.0]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_weaker_wishes_cost_a_stronger_one_no_places(seed):
+    """Two things said outright that few cars have together, and three that only follow from something else."""
+    rng = np.random.default_rng(seed)
+    n, k = 300, 20
+    wishes = rng.random((n, 5)) < [0.3, 0.3, 0.5, 0.5, 0.5]
+    both = np.flatnonzero(wishes[:, 0] & wishes[:, 1])
+    wishes[both[:k], :2] = True
+    wishes[both[k:], 0] = False  # so many have both as the list has places
+    wishes[both[:k], 2:] = False  # and none of them anything else
+    pool = Pool(rng.normal(size=n), rng.normal(size=(n, 6)), wishes=wishes)
+    got = build_list(pool, ListPolicy(k=k, wish_shares=(0.9, 0.9, 0.5, 0.5, 0.5)), rng)
+    assert len(both) >= k
+    assert (wishes[got.rows, :2].sum(axis=0) >= 18).all()
+
+
+def test_wishes_of_one_strength_count_alike_and_none_counts_for_nothing():
+    assert weights_of_wishes([0.9, 0.9, 0.5, 0.01]).tolist() == [729, 729, 125, 1]
