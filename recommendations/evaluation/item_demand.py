@@ -8,6 +8,9 @@ Each half-life takes part six times. As counts of events; of people, which a hea
 who were like those who are asked about, new or known. And with the next longer one for what it knows nothing of, or
 without: after a change, what was wanted before says nothing.
 
+When something changes, half of the weight that changes hands goes to the shortest half-lives of people, with nothing
+behind them: they begin anew, where the others would be believed for days.
+
 Two sums of them take part too, learned on the way: half of the demand may be for what is new, half for what lasts.
 
 Source: mixture of experts with a fixed share (Herbster and Warmuth 1998, "Tracking the best expert"); the sums by
@@ -33,6 +36,8 @@ FIRST_SHARE = 1 / 4  # of the past, that is only learned from
 BACK_OFF = 5.0  # events of what stands in for the unknown that a popularity begins with
 UNIFORM = 0.5  # events on every item, that the longest begins with
 CHANGES = 1.0  # expected in all of the past
+ANEW = 0.5  # of the weight that changes hands, which goes to popularities that know least from before
+N_ANEW = 2  # the shortest half-lives, of people: of a change, a heavy user would make them believe
 VISITS_TO_LEARN = np.array([30.0, 300.0])  # what a sum of popularities, each for a part of the demand, is made of
 MOST_VISITS = 100.0  # that a window counts as: visits of one time are alike
 ENOUGH_VISITS = 50.0  # of users like those asked about, with fewer, everybody's are foretold
@@ -85,25 +90,37 @@ def adapting_demand(
     blends = np.full((len(VISITS_TO_LEARN), n_members), 1.0 / n_members)
     n_experts = n_members + len(blends)
     log_weights = np.full(n_experts, -np.log(n_experts))
+    shares_after_change = _shares_after_change(len(half_lives), n_experts)
     for begin, end in pairwise(_edges(float(past.days[0]), day)):
         is_live = catalogue.is_live(begin)
         asked = np.flatnonzero(is_target & (visits.days >= begin) & (visits.days < end) & is_live[past.items])
-        n = visits.weights[asked].sum()
+        visited = np.bincount(past.items[asked], visits.weights[asked], events.n_items)
+        n = visited.sum()
         if n:
-            shares = _shares(counts.before(begin), is_live, past.items[asked])
+            items = np.flatnonzero(visited)  # each once, however many millions of events a window has
+            shares = _shares(counts.before(begin), is_live, items)
             blended = blends @ shares
             experts = np.concatenate([shares, blended])
-            log_weights += np.log(experts) @ visits.weights[asked] * min(1.0, MOST_VISITS / n)
+            log_weights += np.log(experts) @ visited[items] * min(1.0, MOST_VISITS / n)
             log_weights -= np.logaddexp.reduce(log_weights)
             change = -np.expm1(-CHANGES * n / n_visits)
-            log_weights = np.logaddexp(np.log1p(-change) + log_weights, np.log(change / n_experts))
-            due = blends * ((visits.weights[asked] / blended) @ shares.T) / n
+            log_weights = np.logaddexp(np.log1p(-change) + log_weights, np.log(change * shares_after_change))
+            due = blends * ((visited[items] / blended) @ shares.T) / n
             blends += (1 - np.exp(-n / VISITS_TO_LEARN))[:, None] * (due - blends)
     shares = _shares(counts.before(day), catalogue.is_live(day), np.arange(events.n_items))
     weights = np.exp(log_weights)
     weights = weights[:n_members] + weights[n_members:] @ blends
     typical = np.exp2(weights @ np.tile(np.log2(np.minimum(half_lives, day - past.days[0] + 1e-9)), 2 * N_COUNTS))
     return AdaptingDemand(np.log(weights @ shares), float(typical))
+
+
+def _shares_after_change(n_half_lives: int, n_experts: int) -> Floats:
+    """Of the weight that changes hands when demand changes, what each expert gets, shape (n_experts,); sums to 1."""
+    begins_anew = np.zeros((2, N_COUNTS, n_half_lives))
+    begins_anew[0, 1:, -N_ANEW:] = 1.0  # alone, and not backed by longer ones; of people, and not of events
+    shares = np.full(n_experts, (1 - ANEW) / n_experts)
+    shares[: begins_anew.size] += ANEW * begins_anew.ravel() / begins_anew.sum()
+    return shares
 
 
 def _foretold(counts: _Counts, visits: _Visits, is_alike: NDArray[np.bool_], *, unseen_only: bool) -> NDArray[np.bool_]:

@@ -1,7 +1,10 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from benchmarks.event_kinds import SIZES, TEST_FROM, file_of
 from recommendations.evaluation.item_demand import adapting_demand, ordinals
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents
 
@@ -45,6 +48,37 @@ def test_two_days_after_a_change_the_new_is_first():
     demand = demand_of(changing(58.0))
     assert demand.log_shares.argmax() == 1
     assert demand.half_life_days < 4
+
+
+def share_of_the_test(scores, events):
+    """Of the events of the test, those on the ten items that are scored highest."""
+    is_test = events.days >= TEST_FROM
+    return np.isin(events.items[is_test], np.argsort(-scores, kind="stable")[:10]).mean()
+
+
+@pytest.mark.parametrize("kind", ["sudden drift", "tastes that drift"])
+def test_two_days_after_everything_changed_it_is_hardly_behind_the_best_half_life(kind):
+    behind = []
+    for seed in range(8):
+        events, catalogue = file_of(kind, SIZES["small"], seed)
+        past = events.before(TEST_FROM)
+        found = adapting_demand(past, catalogue, TEST_FROM, HALF_LIVES, np.ones(len(past), bool), unseen_only=False)
+        ages = TEST_FROM - past.days
+        others = [np.bincount(past.items, np.exp2(-ages / days), past.n_items) for days in HALF_LIVES]
+        best = max(share_of_the_test(scores, events) for scores in others)
+        behind.append(best - share_of_the_test(found.log_shares, events))
+    assert np.mean(behind) < 0.06
+
+
+def test_the_memory_does_not_grow_with_the_events_of_a_window_times_the_half_lives():
+    n = 200_000  # nearly all of them at one time
+    days = np.concatenate([np.linspace(0, 59, 1_000), np.full(n - 1_000, 59.5)])
+    events = events_of(np.arange(n) % 1000, np.arange(n) % 7, days)
+    tracemalloc.start()
+    demand_of(events)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6  # some columns of the events; by 24 popularities, one takes 38 MB
 
 
 @pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
