@@ -24,19 +24,20 @@ IS_LIVE = models.Q(status="live")
 
 
 class CarKey(models.Func):
-    """Which car a listing advertises, whatever way it came in: by its VIN, else word for word, else by its odometer.
+    """Which car a listing advertises, whatever way it came in: by its VIN, else by its odometer, else word for word.
 
     A reading that is not rounded, neither in kilometres nor in miles, belongs to one car among those of its model,
     year, fuel and gearbox: 98.5 % of the adverts of a UK file have one price for it, and of the others many are one car
-    at two prices. Everything else may be two cars, and stays two.
+    at two prices. It comes before the words, since only files without ids are known by these: the same car in a file
+    with ids, in a feed or from the API would be another. Everything else may be two cars, and stays two.
     """
 
     template = (
-        "CASE WHEN length(vin) = 17 THEN 'v' || vin WHEN fingerprint <> '' THEN 'f' || fingerprint "
+        "CASE WHEN length(vin) = 17 THEN 'v' || vin "
         "WHEN car_model_id IS NOT NULL AND year IS NOT NULL AND mileage_km >= 1000 AND mod(mileage_km, 50) <> 0 "
         "AND mod(round(mileage_km / 1.609344)::integer, 50) <> 0 "
         "THEN 'o' || car_model_id::text || '/' || year::text || '/' || mileage_km::text || '/' || fuel || '/' "
-        "|| gearbox ELSE '' END"
+        "|| gearbox WHEN fingerprint <> '' THEN 'f' || fingerprint ELSE '' END"
     )
     arity = 0
     output_field = models.CharField(max_length=80)

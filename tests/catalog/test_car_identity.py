@@ -1,11 +1,14 @@
 """One car, however often advertised: the key that its advertisements share, whatever way they came in."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
 from accounts.services import create_api_key
+from catalog.imports.options import ImportOptions
+from catalog.imports.store import import_listings
 from catalog.models import Listing
 from tests.factories import CarModelFactory, ListingFactory
 
@@ -18,6 +21,12 @@ def key_of(**fields: Any) -> str:
     listing = ListingFactory(**fields)
     listing.refresh_from_db()
     return listing.car_key
+
+
+def imported(folder: Path, header: str, row: str, *, source: str) -> None:
+    path = folder / f"{source}.csv"
+    path.write_text(f"{header}\n{row}\n")
+    import_listings(path=path, options=ImportOptions(source=source, distance_unit="km"))
 
 
 def test_a_vin_goes_before_everything_else():
@@ -58,6 +67,26 @@ def test_word_for_word_the_same_is_one_car():
 def test_an_odometer_names_a_car_whatever_else_is_said_of_it(changed):
     model = CarModelFactory()
     assert key_of(car_model=model, mileage_km=37_441) == key_of(car_model=model, mileage_km=37_441, **changed) != ""
+
+
+@pytest.mark.parametrize("way", ["a file with ids", "a client system", "another file without ids"])
+def test_a_car_of_a_file_without_ids_is_the_same_whatever_way_it_comes_in_again(tmp_path, way):
+    row = "Skoda,Octavia,2016,9000,diesel,manual,37441"
+    header = "make,model,year,price,fuel,gearbox,mileage"
+    imported(tmp_path, header, row, source="one")
+    if way == "a file with ids":
+        imported(tmp_path, f"id,{header}", f"7,{row}", source="two")
+    elif way == "another file without ids":
+        imported(tmp_path, f"{header},colour", f"{row},red".replace("9000", "8500"), source="two")
+    else:
+        car = {"external_id": "7", "brand": "Skoda", "model": "Octavia", "year": 2016, "price": 8_500, "fuel": "diesel",
+               "gearbox": "manual", "mileage_km": 37_441}  # fmt: skip
+        sent = sent_by("two", car)
+        assert sent.status_code == 200, sent.json()
+    keys = list(Listing.objects.values_list("car_key", flat=True))
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+    assert keys[0].startswith("o")
 
 
 @pytest.mark.parametrize(
