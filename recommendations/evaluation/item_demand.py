@@ -86,32 +86,63 @@ def adapting_demand(
     counts, visits = _Counts(past, half_lives, is_alike), _Visits.of(past, day)
     is_target = _foretold(counts, visits, is_alike, unseen_only=unseen_only)
     n_visits = max(visits.weights[is_target].sum(), 1.0)
-    n_members = 2 * N_COUNTS * len(half_lives)
-    blends = np.full((len(VISITS_TO_LEARN), n_members), 1.0 / n_members)
-    n_experts = n_members + len(blends)
-    log_weights = np.full(n_experts, -np.log(n_experts))
-    shares_after_change = _shares_after_change(len(half_lives), n_experts)
+    experts = _Experts.at_first(len(half_lives), float(n_visits))
     for begin, end in pairwise(_edges(float(past.days[0]), day)):
         is_live = catalogue.is_live(begin)
         asked = np.flatnonzero(is_target & (visits.days >= begin) & (visits.days < end) & is_live[past.items])
         visited = np.bincount(past.items[asked], visits.weights[asked], events.n_items)
-        n = visited.sum()
-        if n:
+        if visited.any():
             items = np.flatnonzero(visited)  # each once, however many millions of events a window has
-            shares = _shares(counts.before(begin), is_live, items)
-            blended = blends @ shares
-            experts = np.concatenate([shares, blended])
-            log_weights += np.log(experts) @ visited[items] * min(1.0, MOST_VISITS / n)
-            log_weights -= np.logaddexp.reduce(log_weights)
-            change = -np.expm1(-CHANGES * n / n_visits)
-            log_weights = np.logaddexp(np.log1p(-change) + log_weights, np.log(change * shares_after_change))
-            due = blends * ((visited[items] / blended) @ shares.T) / n
-            blends += (1 - np.exp(-n / VISITS_TO_LEARN))[:, None] * (due - blends)
+            experts.learn(_shares(counts.before(begin), is_live, items), visited[items].astype(np.float64))
     shares = _shares(counts.before(day), catalogue.is_live(day), np.arange(events.n_items))
-    weights = np.exp(log_weights)
-    weights = weights[:n_members] + weights[n_members:] @ blends
+    weights = experts.weights_of_members()
     typical = np.exp2(weights @ np.tile(np.log2(np.minimum(half_lives, day - past.days[0] + 1e-9)), 2 * N_COUNTS))
     return AdaptingDemand(np.log(weights @ shares), float(typical))
+
+
+@dataclass
+class _Experts:
+    """Members, and blends of them that learn at several speeds; how much each is believed.
+
+    Attributes:
+        blends: Shares of the members in each blend, shape (n_blends, n_members).
+        log_weights: Of the members, then of the blends, shape (n_members + n_blends,).
+        after_change: Shares of the weight that changes hands when demand changes, in the same order.
+        n_visits: Weight of all visits that will be learned from.
+    """
+
+    blends: Floats
+    log_weights: Floats
+    after_change: Floats
+    n_visits: float
+
+    @classmethod
+    def at_first(cls, n_half_lives: int, n_visits: float) -> _Experts:
+        n_members = 2 * N_COUNTS * n_half_lives
+        n_experts = n_members + len(VISITS_TO_LEARN)
+        return cls(
+            np.full((len(VISITS_TO_LEARN), n_members), 1.0 / n_members),
+            np.full(n_experts, -np.log(n_experts)),
+            _shares_after_change(n_half_lives, n_experts),
+            n_visits,
+        )
+
+    def learn(self, shares: Floats, visited: Floats) -> None:
+        """Learn from the visits of one time: of members the shares of items, shape (n_members, n), and their visits."""
+        n = visited.sum()
+        blended = self.blends @ shares
+        self.log_weights += np.log(np.concatenate([shares, blended])) @ visited * min(1.0, MOST_VISITS / n)
+        self.log_weights -= np.logaddexp.reduce(self.log_weights)
+        change = -np.expm1(-CHANGES * n / self.n_visits)
+        self.log_weights = np.logaddexp(
+            np.log1p(-change) + self.log_weights, np.log(change * self.after_change)
+        )  # fmt: skip
+        due = self.blends * ((visited / blended) @ shares.T) / n
+        self.blends += (1 - np.exp(-n / VISITS_TO_LEARN))[:, None] * (due - self.blends)
+
+    def weights_of_members(self) -> Floats:
+        weights, n_members = np.exp(self.log_weights), self.blends.shape[1]
+        return weights[:n_members] + weights[n_members:] @ self.blends
 
 
 def _shares_after_change(n_half_lives: int, n_experts: int) -> Floats:
