@@ -7,12 +7,7 @@ from typing import Any
 from django.db import IntegrityError
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import (
-    OpenApiExample,
-    OpenApiParameter,
-    OpenApiResponse,
-    extend_schema,
-)
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -67,7 +62,7 @@ class DetailView(StrictView):
             "served_list_id": origin.get("list_id"),
             "position": origin.get("position"),
         }
-        publish(request, Event(kind="view", listing_id=listing.pk, **came_from))
+        record_event(request, Event(kind="view", listing_id=listing.pk, **came_from))
         [priced] = with_market_prices([listing])
         if is_plain_json(request):
             return car_response(**priced)
@@ -154,7 +149,7 @@ def with_market_prices(listings: Sequence[Listing]) -> list[dict[str, Any]]:
     return [{"listing": listing, "market_price": price} for listing, price in zip(listings, prices, strict=True)]
 
 
-def publish(request: Request, event: Event) -> None:
+def record_event(request: Request, event: Event) -> None:
     """Record what the caller did, if a buyer did it: not for a key that may only read, nor without a buyer."""
     if request.method != "GET":
         return

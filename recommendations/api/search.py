@@ -1,10 +1,7 @@
 """Searching the stock, and completing what is typed."""
 
 from django.http.response import HttpResponseBase
-from drf_spectacular.utils import (
-    OpenApiExample,
-    extend_schema,
-)
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,8 +13,8 @@ from catalog.search.completing import completions_of
 from catalog.search.stock import current_lexicon
 from recommendations.api import examples
 from recommendations.api.answers import is_plain_json, search_response
-from recommendations.api.cars import CARS, publish, with_market_prices
-from recommendations.api.search_pages import facets_in, page_in_order, read_search_question
+from recommendations.api.cars import CARS, record_event, with_market_prices
+from recommendations.api.search_pages import PageAsked, facets_in, page_in_order, read_search_question
 from recommendations.api.serializers import (
     CompletionQuestionSerializer,
     CompletionsAnswerSerializer,
@@ -50,7 +47,7 @@ class SearchView(StrictView):
         asked = checked(SearchSerializer, request.query_params)
         stock = StockSearch.now()
         search = read_search_question(asked, stock)
-        page = page_in_order(search, asked, request, stock)
+        page = page_in_order(search, PageAsked(asked["page"], asked["page_size"], request), stock)
         answer = {
             **page,
             "listings": with_market_prices(page["listings"]),
@@ -60,7 +57,7 @@ class SearchView(StrictView):
             "facets": facets_in(stock, search.filters) if asked["facets"] else None,
         }
         if search.filters and asked["page"] == 1:
-            publish(request, Event(kind="search", query=search.filters.as_query()))
+            record_event(request, Event(kind="search", query=search.filters.as_query()))
         if is_plain_json(request):
             return search_response(answer)
         return Response(SearchAnswerSerializer(answer).data)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from django.db.models import Case, F, OrderBy
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from rest_framework.request import Request
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
@@ -18,9 +18,7 @@ from catalog.querysets import ListingQuerySet
 from catalog.search.facets import Facets, facets_of
 from catalog.search.reading import SearchReading
 from catalog.search.stock import read_query
-from recommendations.api.serializers import (
-    RECOMMENDED,
-)
+from recommendations.api.serializers import RECOMMENDED
 from recommendations.listings.orders import NEWEST
 from recommendations.serving.rows import rows_for_sale
 from recommendations.serving.search_order import best_first
@@ -39,6 +37,11 @@ class Search:
     reading: SearchReading
     ordering: str
     is_rest_found: bool = True
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the newest RANKED_AT_MOST of the cars come in the order that suits the buyer."""
+        return self.ordering == RECOMMENDED
 
     @property
     def listings(self) -> ListingQuerySet:
@@ -75,104 +78,117 @@ def facets_in(stock: StockSearch | None, filters: ListingFilters) -> Facets:
     return read_beside("search", lambda: facets_of(filters)) if in_memory is None else in_memory
 
 
-def page_in_order(
-    search: Search, asked: dict[str, Any], request: Request, stock: StockSearch | None = None
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PageAsked:
+    """Which page of a search is asked for, counted from 1, and by whom."""
+
+    number: int
+    size: int
+    request: Request
+
+    @property
+    def start(self) -> int:
+        return (self.number - 1) * self.size
+
+    def cut(self, ids: NDArray[np.int64]) -> list[int]:
+        of_page: list[int] = ids[self.start : self.start + self.size].tolist()
+        return of_page
+
+    def in_buyers_order(self, newest: ArrayLike, ids: list[int]) -> list[int]:
+        """The page's cars where the best for the buyer come first.
+
+        Args:
+            newest: Ids of what is put in order: the newest RANKED_AT_MOST, fewer where fewer are found, or none.
+            ids: Those of this page if all were in the order of their age.
+        """
+        ranked = np.asarray(newest, np.int64)
+        if self.start >= len(ranked):
+            return ids
+        best = self.cut(best_first(ranked, known_buyer_of(self.request)))
+        return best + (ids[len(best) :] if len(ranked) == RANKED_AT_MOST else [])
+
+    def links(self, count: int) -> dict[str, Any]:
+        """How many cars there are on all pages, and where those beside this one are."""
+        url = self.request.build_absolute_uri()
+        following = replace_query_param(url, "page", self.number + 1)
+        return {
+            "count": count,
+            "next": following if self.number * self.size < count else None,
+            "previous": self._previous(url),
+        }
+
+    def _previous(self, url: str) -> str | None:
+        if self.number == 1:
+            return None
+        if self.number == 2:
+            return remove_query_param(url, "page")
+        return replace_query_param(url, "page", self.number - 1)
+
+
+def page_in_order(search: Search, page: PageAsked, stock: StockSearch | None = None) -> dict[str, Any]:
     """The page of a search that is asked for, from memory where it can answer, else from the database.
 
-    The best for a buyer are sought among the newest RANKED_AT_MOST cars. A page of which a car was sold while it was
-    made is made again.
+    A page of which a car was sold while it was made is made again.
     """
     for _attempt in range(ATTEMPTS if stock else 0):
-        page = page_from_memory(search, asked, request, stock) if stock else None
-        if page is None:
+        answer = page_from_memory(search, page, stock) if stock else None
+        if answer is None:
             break
-        if page["listings"] is not None:
-            return page
+        if answer["listings"] is not None:
+            return answer
         stock = StockSearch.now()
-    return page_from_database(search, asked, request)
+    return page_from_replica(search, page) or page_from_primary(search, page)
 
 
-def page_from_memory(
-    search: Search, asked: dict[str, Any], request: Request, stock: StockSearch
-) -> dict[str, Any] | None:
+def page_from_memory(search: Search, page: PageAsked, stock: StockSearch) -> dict[str, Any] | None:
     """A page by the listing index; None where it cannot answer. Its listings are None where one was sold just now."""
-    is_ranked = search.ordering == RECOMMENDED
-    found = stock.found(search.filters, NEWEST if is_ranked else search.ordering)
+    found = stock.found(search.filters, NEWEST if search.is_ranked else search.ordering)
     if found is None:
         return None
-    page, page_size = asked["page"], asked["page_size"]
-    start = (page - 1) * page_size
-    ids = found[start : start + page_size].tolist()
-    if is_ranked and start < min(len(found), RANKED_AT_MOST):
-        wanted = best_page(found[:RANKED_AT_MOST], start, page_size, request)
-        ids = wanted + (ids[len(wanted) :] if len(found) >= RANKED_AT_MOST else [])
-    rows = rows_for_sale(ids, search.filters) if ids else {}
-    listings = [rows[key] for key in ids] if len(rows) == len(ids) else None
-    return {**links_of(len(found), page, page_size, request), "listings": listings}
+    newest: ArrayLike = found[:RANKED_AT_MOST] if search.is_ranked else []
+    ids = page.in_buyers_order(newest, page.cut(found))
+    return {**page.links(len(found)), "listings": listings_for_sale(search, ids)}
 
 
-def page_from_database(search: Search, asked: dict[str, Any], request: Request) -> dict[str, Any]:
-    return page_from_replica(search, asked, request) or page_from_primary(search, asked, request)
-
-
-def page_from_replica(search: Search, asked: dict[str, Any], request: Request) -> dict[str, Any] | None:
+def page_from_replica(search: Search, page: PageAsked) -> dict[str, Any] | None:
     """A page whose cars a replica names, and whose rows are the primary's.
 
     None where no replica answers, or where one of these cars was sold or changed meanwhile.
     """
-    page, page_size = asked["page"], asked["page_size"]
-    start = (page - 1) * page_size
-    is_ranked = search.ordering == RECOMMENDED
-
-    def propose() -> tuple[int, list[int], list[int]]:
-        in_order = search.listings.order_by(*ordering_by(NEWEST if is_ranked else search.ordering))
-        ids = in_order.values_list("pk", flat=True)
-        n_found = search.listings.order_by().count()
-        return n_found, list(ids[start : start + page_size]), list(ids[:RANKED_AT_MOST]) if is_ranked else []
-
-    proposed = try_beside("search", propose)
+    proposed = try_beside("search", lambda: read_ids(search, page))
     if proposed is None:
         return None
-    n_found, ids, first = proposed[0]
-    if start < len(first):
-        wanted = best_page(first, start, page_size, request)
-        ids = wanted + (ids[len(wanted) :] if len(first) == RANKED_AT_MOST else [])
-    rows = rows_for_sale(ids, search.filters) if ids else {}
-    if len(rows) < len(ids):
-        return None
-    return {**links_of(n_found, page, page_size, request), "listings": [rows[key] for key in ids]}
+    n_found, newest, of_page = proposed[0]
+    listings = listings_for_sale(search, page.in_buyers_order(newest, of_page))
+    return None if listings is None else {**page.links(n_found), "listings": listings}
 
 
-def page_from_primary(search: Search, asked: dict[str, Any], request: Request) -> dict[str, Any]:
-    page, page_size = asked["page"], asked["page_size"]
-    newest = search.listings.order_by(*ordering_by(NEWEST))
-    if search.ordering != RECOMMENDED:
-        return page_of(search.listings.order_by(*ordering_by(search.ordering)), page, page_size, request)
-    first = list(newest.values_list("pk", flat=True)[:RANKED_AT_MOST])
-    start = (page - 1) * page_size
-    answer = page_of(newest, page, page_size, request)
-    if start >= len(first):
-        return answer
-    wanted = best_page(first, start, page_size, request)
-    rows = search.listings.with_card_data().in_bulk(wanted)
-    behind = answer["listings"][len(wanted) :] if len(first) == RANKED_AT_MOST else []
-    return answer | {"listings": [rows[key] for key in wanted if key in rows] + behind}
-
-
-def page_of(listings: ListingQuerySet, page: int, page_size: int, request: Request) -> dict[str, Any]:
-    """One page of cars with the number of all, in two queries. A page beyond the last is empty, not an error."""
-    start = (page - 1) * page_size
+def page_from_primary(search: Search, page: PageAsked) -> dict[str, Any]:
+    """A page beyond the last is empty, not an error."""
+    if search.is_ranked:
+        n_found, newest, of_page = read_ids(search, page)
+        ids = page.in_buyers_order(newest, of_page)
+        rows = search.listings.with_card_data().in_bulk(ids)
+        return {**page.links(n_found), "listings": [rows[key] for key in ids if key in rows]}
+    listings = search.listings.order_by(*ordering_by(search.ordering))
     count = listings.order_by().count()
-    shown = list(listings.with_card_data()[start : start + page_size]) if start < count else []
-    return {**links_of(count, page, page_size, request), "listings": shown}
+    shown = listings.with_card_data()[page.start : page.start + page.size] if page.start < count else ()
+    return {**page.links(count), "listings": list(shown)}
 
 
-def best_page(listing_ids: ArrayLike, start: int, page_size: int, request: Request) -> list[int]:
-    """One page of some listings in the order that suits the buyer who asks."""
-    in_order = best_first(np.asarray(listing_ids, np.int64), known_buyer_of(request))
-    wanted: list[int] = in_order[start : start + page_size].tolist()
-    return wanted
+def read_ids(search: Search, page: PageAsked) -> tuple[int, list[int], list[int]]:
+    """How many cars are found, and what ``PageAsked.in_buyers_order`` asks for."""
+    listings = search.listings.order_by(*ordering_by(NEWEST if search.is_ranked else search.ordering))
+    ids = listings.values_list("pk", flat=True)
+    n_found = listings.order_by().count()
+    newest = list(ids[:RANKED_AT_MOST]) if search.is_ranked else []
+    return n_found, newest, list(ids[page.start : page.start + page.size])
+
+
+def listings_for_sale(search: Search, ids: list[int]) -> list[Listing] | None:
+    """The rows of a page as they are now; None where one is not for sale any more, or satisfies the filters no more."""
+    rows = rows_for_sale(ids, search.filters) if ids else {}
+    return [rows[key] for key in ids] if len(rows) == len(ids) else None
 
 
 def ordering_by(name: str) -> list[str | OrderBy]:
@@ -185,19 +201,3 @@ def ordering_by(name: str) -> list[str | OrderBy]:
     if field is None:
         return ["-published_at", "-id"]
     return [field.desc(nulls_last=True) if name.startswith("-") else field.asc(nulls_last=True), "id"]
-
-
-def links_of(count: int, page: int, page_size: int, request: Request) -> dict[str, Any]:
-    """How many cars there are on all pages, and where those beside this one are."""
-    url = request.build_absolute_uri()
-    return {
-        "count": count,
-        "next": replace_query_param(url, "page", page + 1) if page * page_size < count else None,
-        "previous": _previous(url, page),
-    }
-
-
-def _previous(url: str, page: int) -> str | None:
-    if page == 1:
-        return None
-    return remove_query_param(url, "page") if page == 2 else replace_query_param(url, "page", page - 1)
