@@ -10,13 +10,7 @@ from accounts.api.authentication import VisitorKey
 from accounts.api.permissions import is_client_system
 from accounts.models import Buyer, User
 from accounts.origins import origin_of
-from accounts.services import (
-    buyer_asked_for,
-    buyer_for_external_id,
-    buyer_for_user,
-    buyer_for_visitor,
-    known_buyer,
-)
+from accounts.services import buyer_asked_for, buyer_for_external_id, buyer_for_user, buyer_for_visitor, known_buyer
 
 BUYER = OpenApiParameter("buyer", str, description="With an API key: your id of the buyer this is about.")
 FOR_BUYERS = _("This is for users and guests.")

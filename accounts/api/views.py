@@ -45,7 +45,7 @@ from accounts.services import (
 )
 from accounts.tokens import access_token_of, end_family, log_in, log_out_everywhere, renew
 from web.addresses import address_of
-from web.strict import StrictView
+from web.strict import StrictView, checked
 
 TOKENS = ["Tokens"]
 ME = ["Me"]
@@ -87,15 +87,14 @@ class TokenView(TokenRoute):
         ],
     )
     def post(self, request: Request) -> Response:
-        question = CredentialsSerializer(data=request.data)
-        question.is_valid(raise_exception=True)
-        email, password = question.validated_data["email"], question.validated_data["password"]
+        asked = checked(CredentialsSerializer, request.data)
+        email, password = asked["email"], asked["password"]
         user = authenticate(request._request, username=email, password=password)
         if refusal := refusal_of(request._request):
             raise Throttled(refusal.seconds, str(refusal))
         if not isinstance(user, User):
             raise AuthenticationFailed(_("No active account has this address and this password."))
-        _check_second_factor(request, user, question.validated_data.get("code", ""))
+        _check_second_factor(request, user, asked.get("code", ""))
         _merge_guest_of(request, user)
         refresh = log_in(user)
         return Response({"access": str(refresh.access_token), "refresh": str(refresh)})
@@ -190,9 +189,7 @@ class TokenRevokeView(TokenRoute):
 
 
 def _refresh_token_in(request: Request) -> str:
-    question = RefreshTokenSerializer(data=request.data)
-    question.is_valid(raise_exception=True)
-    token: str = question.validated_data["refresh"]
+    token: str = checked(RefreshTokenSerializer, request.data)["refresh"]
     return token
 
 
@@ -234,9 +231,8 @@ class FakeTokenView(TokenRoute):
     def post(self, request: Request) -> Response:
         if not settings.DEMO_MODE:
             raise Http404(_("This exists in demo mode only."))
-        question = EmailSerializer(data=request.data)
-        question.is_valid(raise_exception=True)
-        user = User.objects.filter(email__iexact=question.validated_data["email"], is_active=True).first()
+        asked = checked(EmailSerializer, request.data)
+        user = User.objects.filter(email__iexact=asked["email"], is_active=True).first()
         if user is None:
             raise Http404(_("No user has this address."))
         return Response({"token": str(access_token_of(user))})
@@ -344,9 +340,6 @@ class PrivacyView(StrictView):
         responses=PrivacySerializer,
     )
     def patch(self, request: Request) -> Response:
-        question = PrivacySerializer(data=request.data)
-        question.is_valid(raise_exception=True)
-        buyer = set_personalised(
-            buyer=named_buyer_of(request), is_personalised=question.validated_data["is_personalised"]
-        )
+        asked = checked(PrivacySerializer, request.data)
+        buyer = set_personalised(buyer=named_buyer_of(request), is_personalised=asked["is_personalised"])
         return Response(PrivacySerializer(buyer).data)

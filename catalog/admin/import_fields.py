@@ -17,12 +17,7 @@ from catalog.imports.bad_rows import kinds_of
 from catalog.imports.preview import for_the_form
 from catalog.imports.suggestions import in_words
 from catalog.imports.undo import undo_problem
-from catalog.models import (
-    ImportProblem,
-    ImportRun,
-    ImportUndo,
-    Listing,
-)
+from catalog.models import ImportProblem, ImportRun, ImportUndo, Listing
 from console.formats import NONE, ago, link_to, list_link, table
 
 PROBLEMS_ON_PAGE = 20

@@ -11,21 +11,11 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import (
-    BooleanRadioFilter,
-    ChoicesDropdownFilter,
-)
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.decorators import display
 
 from catalog.admin.import_fields import PROBLEMS_ON_PAGE, effect_of, once_per_row
-from catalog.models import (
-    ImportedListing,
-    ImportMend,
-    ImportProblem,
-    ImportUndo,
-    UploadedChunk,
-    UploadedFile,
-)
+from catalog.models import ImportedListing, ImportMend, ImportProblem, ImportUndo, UploadedChunk, UploadedFile
 from console.formats import NONE, ago, badge, link_to, list_url, table
 from console.pages import ReadOnlyAdmin
 from jobs.admin.base import JobAdmin

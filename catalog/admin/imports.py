@@ -29,12 +29,7 @@ from catalog.exceptions import CatalogRefusal, UndoRefused
 from catalog.imports.absence import decide_absence
 from catalog.imports.jobs import continue_import, options_of, queue_import
 from catalog.imports.undo import queue_undo, undo_problem
-from catalog.models import (
-    BadRow,
-    ImportProblem,
-    ImportRun,
-    ImportUndo,
-)
+from catalog.models import BadRow, ImportProblem, ImportRun, ImportUndo
 from console.auditing import record
 from console.pages import dialog, go_to
 from jobs.admin.base import JobAdmin

@@ -37,14 +37,7 @@ from catalog.export import HEADINGS, exported_rows
 from catalog.models import CarModel, Listing, ListingChange, ListingNews, Make, PriceChange, Seller, SellerKey
 from catalog.quality import copies_among
 from catalog.querysets import ListingQuerySet
-from catalog.services import (
-    change_price,
-    mark_sold,
-    publish_listing,
-    relist_listing,
-    reserve_listing,
-    withdraw_listing,
-)
+from catalog.services import change_price, mark_sold, publish_listing, relist_listing, reserve_listing, withdraw_listing
 from catalog.text_search import beginnings_query, storable
 from catalog.units import distance, money
 from console.actions import ROWS_PER_ACTION, change_each

@@ -45,7 +45,7 @@ from catalog.services import (
     withdraw_listing,
 )
 from web.errors import flattened
-from web.strict import StrictView
+from web.strict import StrictView, checked
 
 STOCK = ["Stock"]
 Status = Listing.Status
@@ -107,9 +107,7 @@ class ListingsView(StrictView):
         responses=StockSerializer,
     )
     def get(self, request: Request) -> Response:
-        question = StockQuestionSerializer(data=request.query_params.dict())
-        question.is_valid(raise_exception=True)
-        asked = question.validated_data
+        asked = checked(StockQuestionSerializer, request.query_params.dict())
         listings = Listing.objects.filter(source=asked.get("source", default_source(request)))
         if "status" in asked:
             listings = listings.filter(status=asked["status"])
@@ -150,16 +148,14 @@ class ListingsView(StrictView):
         return store(source, listings)
 
     def _checked(self, request: Request) -> tuple[str, list[dict[str, Any]]]:
-        question = ListingsInSerializer(data=_as_object(request.data))
-        question.is_valid(raise_exception=True)
-        return question.validated_data.get("source", default_source(request)), question.validated_data["listings"]
+        asked = checked(ListingsInSerializer, _as_object(request.data))
+        return asked.get("source", default_source(request)), asked["listings"]
 
     def _store_those_that_are_right(self, request: Request) -> Response:
         body = _as_object(request.data)
-        envelope = ListingsEnvelopeSerializer(data=body)
-        envelope.is_valid(raise_exception=True)
-        right, refused = checked_one_by_one(envelope.validated_data["listings"])
-        return store(envelope.validated_data.get("source", default_source(request)), right, refused)
+        asked = checked(ListingsEnvelopeSerializer, body)
+        right, refused = checked_one_by_one(asked["listings"])
+        return store(asked.get("source", default_source(request)), right, refused)
 
     @extend_schema(
         tags=STOCK,
@@ -194,9 +190,7 @@ class ListingsView(StrictView):
 
 
 def _is_partial(request: Request) -> bool:
-    question = StoreQuestionSerializer(data=request.query_params)
-    question.is_valid(raise_exception=True)
-    return bool(question.validated_data["partial"])
+    return bool(checked(StoreQuestionSerializer, request.query_params)["partial"])
 
 
 def _as_object(body: Any) -> Any:
@@ -279,9 +273,7 @@ class CompleteSetView(StrictView):
         ],
     )
     def post(self, request: Request) -> Response:
-        question = CompleteSetSerializer(data=request.data)
-        question.is_valid(raise_exception=True)
-        asked = question.validated_data
+        asked = checked(CompleteSetSerializer, request.data)
         source = asked.get("source", default_source(request))
         try:
             completed = complete_set(
@@ -348,10 +340,9 @@ class ListingView(StrictView):
         ],
     )
     def patch(self, request: Request, listing_id: str) -> Response:
-        question = ListingChangeSerializer(data=request.data)
-        question.is_valid(raise_exception=True)
+        asked = checked(ListingChangeSerializer, request.data)
         listing = self.listing(request, listing_id)
-        change_listing(listing, question.validated_data)
+        change_listing(listing, asked)
         return Response(CarSerializer(listing).data)
 
 
@@ -414,9 +405,8 @@ class ListingByExternalIdView(ListingView):
     def put(self, request: Request, external_id: str) -> Response:
         question = ReplacementSerializer(data=request.data, context={"external_id": external_id})
         question.is_valid(raise_exception=True)
-        source = SourceQuestionSerializer(data=request.query_params)
-        source.is_valid(raise_exception=True)
-        return store(source.validated_data.get("source", default_source(request)), [question.validated_data])
+        asked = checked(SourceQuestionSerializer, request.query_params)
+        return store(asked.get("source", default_source(request)), [question.validated_data])
 
     def listing(self, request: Request, listing_id: str) -> Listing:
         named = {"external_id": listing_id}

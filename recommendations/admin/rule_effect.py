@@ -9,13 +9,7 @@ from django.urls import reverse
 
 from console.formats import NONE, badge
 from recommendations.admin.pages import RowsPage
-from recommendations.insight.rule_effects import (
-    LOOKBACK_DAYS,
-    OUTCOME_DAYS,
-    Arm,
-    Difference,
-    effect_of,
-)
+from recommendations.insight.rule_effects import LOOKBACK_DAYS, OUTCOME_DAYS, Arm, Difference, effect_of
 from recommendations.metrics.experiments import RATIO_ALPHA
 from recommendations.models import MerchandisingRule, ServedList
 

@@ -21,7 +21,7 @@ from catalog.api.fields import FiltersSerializer
 from catalog.filters import ListingFilters
 from recommendations.alerts.subscriptions import TooManySearches, save_alert_settings, save_search
 from recommendations.models import AlertSettings, SavedSearch
-from web.strict import KnownFieldsSerializer, StrictView
+from web.strict import KnownFieldsSerializer, StrictView, checked
 
 ALERTS = ["Alerts"]
 SEARCH_ID = OpenApiParameter("search_id", OpenApiTypes.INT, OpenApiParameter.PATH, description="Of the saved search.")
@@ -142,9 +142,7 @@ class SavedSearchesView(AlertRoute):
         examples=[OpenApiExample("An estate", value=SEARCH_EXAMPLE, request_only=True)],
     )
     def post(self, request: Request, **named: str) -> Response:
-        question = SavedSearchInSerializer(data=request.data)
-        question.is_valid(raise_exception=True)
-        asked = question.validated_data
+        asked = checked(SavedSearchInSerializer, request.data)
         try:
             with transaction.atomic():
                 search, is_new = save_search(
@@ -182,9 +180,8 @@ class SavedSearchView(AlertRoute):
         examples=[OpenApiExample("No alerts of it", value={"alerts": False}, request_only=True)],
     )
     def patch(self, request: Request, search_id: str, **named: str) -> Response:
-        question = SavedSearchChangeSerializer(data=request.data)
-        question.is_valid(raise_exception=True)
-        search, asked = self._found(request, search_id), question.validated_data
+        asked = checked(SavedSearchChangeSerializer, request.data)
+        search = self._found(request, search_id)
         search.name = asked.get("name") or search.name
         search.query = asked["query"].as_query() if "query" in asked else search.query
         search.is_alerting = asked.get("alerts", search.is_alerting)
@@ -236,9 +233,7 @@ class AlertSettingsView(AlertRoute):
         ],
     )
     def patch(self, request: Request, **named: str) -> Response:
-        question = AlertSettingsSerializer(data=request.data)
-        question.is_valid(raise_exception=True)
-        changed = save_alert_settings(buyer=self.buyer(request), **question.validated_data)
+        changed = save_alert_settings(buyer=self.buyer(request), **checked(AlertSettingsSerializer, request.data))
         return Response(AlertSettingsSerializer(changed).data)
 
 

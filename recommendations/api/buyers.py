@@ -48,7 +48,7 @@ from recommendations.buyers.relations import (
 )
 from recommendations.exceptions import RankerRefused
 from recommendations.models import BuyerSeller, Interaction
-from web.strict import StrictView
+from web.strict import StrictView, checked
 
 BUYERS = ["Buyers"]
 HIDDEN_AT_MOST = 1000
@@ -171,9 +171,7 @@ class BuyerView(BuyerRoute):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _checked(self, request: Request) -> dict[str, Any]:
-        question = BuyerChangeSerializer(data=request.data)
-        question.is_valid(raise_exception=True)
-        answers: dict[str, Any] = question.validated_data
+        answers: dict[str, Any] = checked(BuyerChangeSerializer, request.data)
         return answers
 
 
@@ -279,12 +277,11 @@ class BuyerMergeView(BuyerRoute):
         examples=[OpenApiExample("A guest", value={"visitor_key": "9f8b5c1e4711a0b2c3d4"}, request_only=True)],
     )
     def post(self, request: Request, external_id: str) -> Response:
-        question = MergeSerializer(data=request.data)
-        question.is_valid(raise_exception=True)
+        asked = checked(MergeSerializer, request.data)
         with transaction.atomic():
             into = made(external_id)
             try:
-                into = merge_buyer(other=other_of(question.validated_data, into), into=into)
+                into = merge_buyer(other=other_of(asked, into), into=into)
             except MergeRefused as refusal:
                 raise Conflict(str(refusal)) from None
         return Response(BuyerSerializer(as_shown(into)).data)
@@ -349,9 +346,7 @@ class BlockedSellersView(BuyerRoute):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _seller(self, request: Request, data: Any) -> str:
-        question = SellerReferenceSerializer(data=data)
-        question.is_valid(raise_exception=True)
-        return stored_seller(question.validated_data, default_source(request))
+        return stored_seller(checked(SellerReferenceSerializer, data), default_source(request))
 
     def _answer(self, buyer: Buyer) -> Response:
         return Response(SellersSerializer({"sellers": sellers_of(buyer, Relation.BLOCKED)}).data)

@@ -16,7 +16,7 @@ from accounts.models import ApiKey
 from catalog.api.fields import QuestionSerializer
 from catalog.models import Listing
 from recommendations.insight.reverse_match import BUYERS, Match, matching_buyers, welcoming
-from web.strict import StrictView
+from web.strict import StrictView, checked
 
 K_DEFAULT = 20
 LISTING_ID = OpenApiParameter("listing_id", OpenApiTypes.INT, OpenApiParameter.PATH, description="Our id of the car.")
@@ -61,13 +61,12 @@ class ListingBuyersView(StrictView):
         responses={200: MatchingBuyersSerializer, 404: OpenApiResponse(description="There is no such listing.")},
     )
     def get(self, request: Request, listing_id: str) -> Response:
-        question = BuyersQuestionSerializer(data=request.query_params)
-        question.is_valid(raise_exception=True)
+        asked = checked(BuyersQuestionSerializer, request.query_params)
         listing = Listing.objects.cars().with_card_data().filter(pk=int(listing_id)).first()
         if listing is None or listing.status == Listing.Status.DRAFT:
             raise Http404(_("There is no such listing."))
         matched = matching_buyers(listing) if listing.is_available else None
-        found = welcoming(listing, matched.matches if matched else ())[: question.validated_data["k"]]
+        found = welcoming(listing, matched.matches if matched else ())[: asked["k"]]
         return Response(MatchingBuyersSerializer({"buyers": [as_shown(match) for match in found]}).data)
 
 

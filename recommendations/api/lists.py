@@ -8,11 +8,7 @@ from django.http import Http404
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import (
-    OpenApiExample,
-    OpenApiResponse,
-    extend_schema,
-)
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -114,9 +110,8 @@ class PlacementsView(StrictView):
         ],
     )
     def post(self, request: Request) -> Response:
-        question = PlacementsQuestionSerializer(data=request.data)
-        question.is_valid(raise_exception=True)
-        buyer, left_out = known_buyer_of(request), left_out_of(request, question.validated_data)
+        given = checked(PlacementsQuestionSerializer, request.data)
+        buyer, left_out = known_buyer_of(request), left_out_of(request, given)
         asked = [
             ListRequest(
                 buyer=buyer,
@@ -126,7 +121,7 @@ class PlacementsView(StrictView):
                 source=one["source"],
                 left_out=left_out,
             )
-            for one in question.validated_data["lists"]
+            for one in given["lists"]
         ]
         answers = [
             {**answer_with_next(answer, address_of_next(request, answer)), "placement": one.placement}
@@ -162,9 +157,7 @@ class RankView(StrictView):
         ],
     )
     def post(self, request: Request) -> Response:
-        question = RankQuestionSerializer(data=request.data)
-        question.is_valid(raise_exception=True)
-        asked = question.validated_data
+        asked = checked(RankQuestionSerializer, request.data)
         source = asked.get("source", default_source(request))
         published = Listing.objects.exclude(status=Listing.Status.DRAFT).cars()  # of drafts nothing is said
         by_reference = published.ids_by_reference({(source, key) for key in asked["external_ids"]})

@@ -1,9 +1,6 @@
 """What a buyer states outright."""
 
-from drf_spectacular.utils import (
-    OpenApiExample,
-    extend_schema,
-)
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -12,11 +9,9 @@ from accounts.api.permissions import IsBuyerOrHasScope
 from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey, Buyer
 from recommendations.api import examples
-from recommendations.api.serializers import (
-    QuestionnaireSerializer,
-)
+from recommendations.api.serializers import QuestionnaireSerializer
 from recommendations.buyers.refresh import save_questionnaire
-from web.strict import StrictView
+from web.strict import StrictView, checked
 
 ME = ["Me"]
 
@@ -50,10 +45,9 @@ class QuestionnaireView(StrictView):
         examples=[OpenApiExample("A family", value=examples.QUESTIONNAIRE)],
     )
     def post(self, request: Request, **named: str) -> Response:
-        question = QuestionnaireSerializer(data=request.data)
-        question.is_valid(raise_exception=True)
+        asked = checked(QuestionnaireSerializer, request.data)
         buyer = self.buyer(request)
-        save_questionnaire(buyer=buyer, answers=QuestionnaireSerializer.answers_of(question.validated_data))
+        save_questionnaire(buyer=buyer, answers=QuestionnaireSerializer.answers_of(asked))
         return Response(QuestionnaireSerializer(buyer.questionnaire).data)
 
     def known_buyer(self, request: Request) -> Buyer | None:

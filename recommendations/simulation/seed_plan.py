@@ -11,13 +11,8 @@ from django.utils import timezone
 
 from catalog.models import Listing
 from recommendations.exceptions import RecommendationsError
-from recommendations.models import (
-    EventKind,
-    Interaction,
-)
-from recommendations.simulation.browsing import (
-    EVENT_KINDS,
-)
+from recommendations.models import EventKind, Interaction
+from recommendations.simulation.browsing import EVENT_KINDS
 
 LARGEST_SEED = 2**31 - 1
 LARGEST = {"listings": 1_000_000, "buyers": 1_000_000, "events": 10_000_000}  # the whole log is drawn in memory

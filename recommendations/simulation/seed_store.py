@@ -17,21 +17,9 @@ from accounts.models import Buyer
 from catalog.imports.names import known_makes
 from catalog.models import CarModel, Listing, Make, PriceChange, Seller
 from catalog.signals import listings_stored
-from recommendations.models import (
-    Interaction,
-    Placement,
-    RankerVersion,
-    ServedList,
-    SimulatedTaste,
-)
+from recommendations.models import Interaction, Placement, RankerVersion, ServedList, SimulatedTaste
 from recommendations.serving.placements import HOME
-from recommendations.simulation.browsing import (
-    EVENT_KINDS,
-    LIST_KINDS,
-    NOTHING,
-    History,
-    SimulatedBuyer,
-)
+from recommendations.simulation.browsing import EVENT_KINDS, LIST_KINDS, NOTHING, History, SimulatedBuyer
 from recommendations.simulation.demo_people import DEMO_EMAILS, N_DEMO_USERS, ensure_demo_people
 from recommendations.simulation.market import STILL_FOR_SALE, Market
 from recommendations.simulation.particulars import Particulars, draw_particulars

@@ -17,14 +17,8 @@ from django.db import connection
 
 from catalog.models import Listing
 from jobs.work import Attempt, outcome, perform
-from recommendations.models import (
-    SeedRun,
-)
-from recommendations.simulation.browsing import (
-    Menu,
-    draw_buyers,
-    simulate,
-)
+from recommendations.models import SeedRun
+from recommendations.simulation.browsing import Menu, draw_buyers, simulate
 from recommendations.simulation.car_specs import read_specs
 from recommendations.simulation.demo_people import ensure_demo_people
 from recommendations.simulation.market import build_market, read_towns

@@ -10,11 +10,7 @@ from accounts.models import User
 from recommendations.events.signals import ranker_promoted
 from recommendations.exceptions import RankerRefused
 from recommendations.listings.vectors import drop_partition, stored_versions
-from recommendations.models import (
-    Experiment,
-    Preference,
-    RankerVersion,
-)
+from recommendations.models import Experiment, Preference, RankerVersion
 
 
 @transaction.atomic

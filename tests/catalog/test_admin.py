@@ -12,14 +12,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry, User
 from catalog.models import ImportProblem, ImportRun, Listing, PriceChange, SellerKey
 from console import actions
-from tests.factories import (
-    CarModelFactory,
-    ListingFactory,
-    MakeFactory,
-    PriceChangeFactory,
-    SellerFactory,
-    UserFactory,
-)
+from tests.factories import CarModelFactory, ListingFactory, MakeFactory, PriceChangeFactory, SellerFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 LISTINGS = "admin:catalog_listing_changelist"

@@ -18,14 +18,7 @@ from recommendations.buyers.refresh import refresh_stale_preferences, renew_pref
 from recommendations.listings.embedding import embed_listings, embed_missing_listings
 from recommendations.listings.index import borrow_index, drop_index
 from recommendations.merchandising.rules import forget_rules
-from recommendations.models import (
-    Interaction,
-    ListingVector,
-    MerchandisingRule,
-    Placement,
-    Preference,
-    SavedSearch,
-)
+from recommendations.models import Interaction, ListingVector, MerchandisingRule, Placement, Preference, SavedSearch
 from recommendations.serving.lists import ListRequest, recommend, similar_listings
 from recommendations.training.runs import run_training, start_training
 from tests.factories import BuyerFactory, ListingFactory, PlacementFactory, UserFactory
