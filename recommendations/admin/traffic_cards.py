@@ -6,10 +6,10 @@ that serves a million lists is asked no more than a small one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Count, Q
@@ -28,6 +28,8 @@ from recommendations.models.impressions import was_shown
 from web.replicas import reading_connection
 
 LISTS_SAMPLED = 20_000
+
+Key = TypeVar("Key")
 
 
 # --- Events ----------------------------------------------------------------------------------------------------------
@@ -169,6 +171,12 @@ class Sample:
             sum(each.n_contacts for each in chosen),
         )  # fmt: skip
 
+    def totals_by(self, key: Callable[[Outcome], Key]) -> list[tuple[Key, Outcome]]:
+        """The sums over outcomes of one key, those shown most first."""
+        keys = dict.fromkeys(map(key, self.outcomes))
+        totals = [(own, self.total(tuple(each for each in self.outcomes if key(each) == own))) for own in keys]
+        return sorted(totals, key=lambda keyed: -keyed[1].n_shown)
+
 
 # ruff: noqa: S608 -- put together from constants
 SAMPLE = f"""
@@ -281,24 +289,19 @@ def rates(outcome: Outcome) -> tuple[str, ...]:
 
 
 def sources_panel(sample: Sample) -> Panel:
-    sources = dict.fromkeys(outcome.source for outcome in sample.outcomes)
-    totals = [(name, sample.total(tuple(each for each in sample.outcomes if each.source == name))) for name in sources]
-    totals.sort(key=lambda named: -named[1].n_shown)
     return Panel(
         "Clicks and contacts by source, last 7 days",
         f"Of the places each source filled in lists, how many were opened, liked or asked about{sample.of}.",
         ServedList,
         ("Source", *RATES),
-        tuple((name, *rates(total)) for name, total in totals),
+        tuple((name, *rates(total)) for name, total in sample.totals_by(lambda outcome: outcome.source)),
         empty="No lists were served in the last 7 days. Clients ask for them at /api/v1/recommendations.",
     )
 
 
 def placements_panel(sample: Sample) -> Panel:
     names = dict(Placement.objects.values_list("id", "name"))
-    found = dict.fromkeys(outcome.placement_id for outcome in sample.outcomes)
-    totals = [(key, sample.total(tuple(each for each in sample.outcomes if each.placement_id == key))) for key in found]
-    totals.sort(key=lambda named: -named[1].n_shown)
+    totals = sample.totals_by(lambda outcome: outcome.placement_id)
     return Panel(
         "Clicks and contacts by placement, last 7 days",
         f"Where on the site lists work, and where they do not{sample.of}.",
