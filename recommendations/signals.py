@@ -22,7 +22,7 @@ from recommendations.alerts.noting import note_matches
 from recommendations.alerts.subscriptions import take_over_alerts
 from recommendations.buyers.privacy import personal_data_of
 from recommendations.events import waiting
-from recommendations.events.recording import take_over_history
+from recommendations.events.merging import take_over_history
 from recommendations.events.signals import events_recorded, ranker_promoted
 from recommendations.listings.odd_prices import oddly_priced
 from recommendations.merchandising.rules import forget_rules

@@ -29,7 +29,7 @@ from accounts.origins import origin_of
 from catalog.models import Listing
 from catalog.units import number
 from recommendations.buyers.relations import show_listing_again
-from recommendations.events.recording import SEARCH, Event
+from recommendations.events.log import SEARCH, Event
 from recommendations.exceptions import EventsRefused
 from recommendations.listings.market_prices import market_prices_of
 from recommendations.models import SavedSearch

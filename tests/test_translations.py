@@ -195,8 +195,9 @@ def _name_of(call: ast.Call) -> str:
 API_MODULES = sorted(
     [path for room in ("accounts", "catalog", "recommendations") for path in (PROJECT / room / "api").glob("*.py")]
     + [PROJECT / name for name in ("web/errors.py", "web/parsers.py", "web/strict.py", "accounts/exceptions.py",
-                                   "accounts/services.py", "recommendations/events/recording.py", "catalog/services.py",
-                                   "recommendations/serving/inference.py")]
+                                   "accounts/services.py", "recommendations/events/recording.py",
+                                   "recommendations/events/repeats.py", "recommendations/events/validation.py",
+                                   "catalog/services.py", "recommendations/serving/inference.py")]
 )  # fmt: skip
 MARKING = {"_", "gettext", "gettext_lazy", "gettext_noop", "pgettext_lazy"}
 DESCRIBING = {  # calls whose texts describe the API, in English, or go to the log

@@ -22,7 +22,7 @@ from catalog import units
 from catalog.admin.market_fields import MarketField
 from catalog.filters import ListingFilters
 from catalog.models import Listing, Make
-from recommendations.events.recording import SEARCH
+from recommendations.events.log import SEARCH
 from recommendations.insight.what_if import HypotheticalEvent, WhatIf
 from recommendations.models import EventKind, Placement, RankerVersion
 

@@ -21,7 +21,7 @@ from recommendations.api.serializers import (
     SearchAnswerSerializer,
     SearchSerializer,
 )
-from recommendations.events.recording import Event
+from recommendations.events.log import Event
 from recommendations.serving.stock_search import StockSearch
 from web.strict import StrictView, checked
 

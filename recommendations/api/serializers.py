@@ -29,8 +29,7 @@ from catalog.search.reading import SET_PARAMETERS, circle_around
 from catalog.search.stock import current_lexicon
 from recommendations.buyers.histories import VIEW
 from recommendations.buyers.questionnaire import IMPLIED_BY_USE, answers_in
-from recommendations.events.log import IMPRESSION
-from recommendations.events.recording import SEARCH
+from recommendations.events.log import IMPRESSION, SEARCH
 from recommendations.models import Placement
 from recommendations.serving.placements import HOME
 from web.strict import KnownFieldsSerializer

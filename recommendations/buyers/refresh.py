@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import Buyer
 from recommendations.buyers.preferences import bring_up_to_date, current_preference
 from recommendations.events.bots import look_at_buyer
-from recommendations.events.recording import take_over_history
+from recommendations.events.merging import take_over_history
 from recommendations.events.signals import events_recorded
 from recommendations.models import (
     Interaction,

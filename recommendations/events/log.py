@@ -21,6 +21,7 @@ from recommendations.models import Impression, Interaction, WaitingEvent
 
 OF_KEYS = "key:"  # how the sender begins where a client system sent it
 OF_BUYERS = "buyer:"
+SEARCH = "search"  # the kind of event that may be about a query instead of a listing
 IMPRESSION = "impression"  # the kind of event that is about what was seen, of a list or of several cars
 
 Row = Interaction | WaitingEvent | Impression

@@ -6,15 +6,13 @@ nothing; with other content it is a conflict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
-from django.db.models import Exists, Manager, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg.errors import DeadlockDetected
@@ -23,29 +21,21 @@ from accounts.models import ApiKey, Buyer
 from recommendations import telemetry
 from recommendations.events import impressions, waiting
 from recommendations.events.attribution import attribute
-from recommendations.events.bots import take_over_mark
-from recommendations.events.log import IMPRESSION, Row, announce, as_row, buyer_as_sender, in_short
 from recommendations.events.log import Event as Event
+from recommendations.events.log import Row, announce, as_row
+from recommendations.events.repeats import EarlierEvents, conflict_between
+from recommendations.events.validation import Existing, problems_by_index
 from recommendations.exceptions import EventProblem, EventsConflict, EventsRefused
 from recommendations.models import (
-    BuyerSeller,
     Impression,
     Interaction,
-    Preference,
-    SavedSearch,
-    ServedList,
-    ShownAgain,
     WaitingEvent,
 )
 from web.postgres.months import beginning_of_month
-from web.postgres.prepared import preparing_cursor, sized
 
-SEARCH = "search"  # the kind of event that may be about a query instead of a listing
-
-CLOCK_SKEW = timedelta(minutes=5)  # how far ahead of ours a client's clock may be
 ATTEMPTS = 5  # another request of the same sender may write the same ids between our look and our insert
 REQUESTS_TAKE = timedelta(hours=1)  # at most
-NOT_NOTED = ""  # the sender of events that an earlier release recorded
+ONE = "INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT DO NOTHING RETURNING id"
 
 
 class Outcome(StrEnum):
@@ -117,8 +107,8 @@ def record_interactions_of_many(
         EventsConflict: Some have the id of another event of the same sender, and ``is_partial`` is false.
     """
     now = timezone.now()
-    known = Known.of(events_by_buyer)
-    problems = problems_by_index([event for _, event in events_by_buyer], known, now)
+    existing = Existing.of(events_by_buyer)
+    problems = problems_by_index([event for _, event in events_by_buyer], existing, now)
     if problems and not is_partial:
         raise EventsRefused([EventProblem(index, *problem) for index, found in problems.items() for problem in found])
     rows = [as_row(buyer, event, now, key) for buyer, event in events_by_buyer]
@@ -127,7 +117,7 @@ def record_interactions_of_many(
         for index, row in enumerate(rows)
     ]
     named = {row.event_id for row, (_, event) in zip(rows, events_by_buyer, strict=True) if event.event_id}
-    fresh = [] if problems or known.may_be_repeats else _insert_one(rows)
+    fresh = [] if problems or existing.may_be_repeats else _insert_one(rows)
     announce(fresh or _insert(rows, results, named, key, is_partial))
     telemetry.EVENTS_REPEATED.inc(sum(result.outcome == Outcome.REPEATED for result in results))
     telemetry.EVENTS_IN_CONFLICT.inc(sum(result.outcome == Outcome.CONFLICT for result in results))
@@ -167,7 +157,7 @@ def _insert(
 ) -> list[Interaction]:
     """Write what is new, and note of the others what became of them; returns what was written to the log."""
     for attempt in range(1, ATTEMPTS + 1):
-        new = _compare(rows, results, KnownEvents(rows, named, key))
+        new = _compare(rows, results, EarlierEvents(rows, named, key))
         if not is_partial:
             _refuse_conflicts(results)
         fresh = [row for row in new if isinstance(row, Interaction)]
@@ -188,7 +178,7 @@ def _insert(
     raise AssertionError("unreachable")
 
 
-def _compare(rows: Sequence[Row], results: Sequence[Result], known: KnownEvents) -> list[Row]:
+def _compare(rows: Sequence[Row], results: Sequence[Result], known: EarlierEvents) -> list[Row]:
     """The rows that are new; the results of the others say whether they are repeats or conflicts."""
     fresh = []
     for row, result in zip(rows, results, strict=True):
@@ -204,6 +194,17 @@ def _compare(rows: Sequence[Row], results: Sequence[Result], known: KnownEvents)
             known.add(row)
             fresh.append(row)
     return fresh
+
+
+def _refuse_conflicts(results: Sequence[Result]) -> None:
+    conflicts = [
+        EventProblem(index, *problem)
+        for index, result in enumerate(results)
+        if result.outcome == Outcome.CONFLICT
+        for problem in result.problems
+    ]
+    if conflicts:
+        raise EventsConflict(conflicts)
 
 
 def _with_room(rows: Sequence[Row], results: Sequence[Result], is_partial: bool) -> list[WaitingEvent]:
@@ -236,170 +237,3 @@ def no_room_for(row: WaitingEvent) -> str:
     if not settings.EVENTS_WAITING_AT_MOST:
         return _("there is no listing “%(external_id)s” of “%(source)s”") % named
     return _("there is no listing “%(external_id)s” of “%(source)s”, and no more events may wait for theirs") % named
-
-
-def _refuse_conflicts(results: Sequence[Result]) -> None:
-    conflicts = [
-        EventProblem(index, *problem)
-        for index, result in enumerate(results)
-        if result.outcome == Outcome.CONFLICT
-        for problem in result.problems
-    ]
-    if conflicts:
-        raise EventsConflict(conflicts)
-
-
-class KnownEvents:
-    """The events that a request may repeat: those of its sender under the ids it names.
-
-    A buyer's own are also those that the guests sent whom the buyer has been. Where an earlier release noted no sender,
-    an event of the same buyer with the same content is a repeat, and any other one is another sender's.
-    """
-
-    def __init__(self, rows: Sequence[Row], named: set[str], key: ApiKey | None) -> None:
-        self._by_id: dict[tuple[str, str], Row] = {}
-        self._guests: dict[str, list[str]] = {}
-        self._named = named
-        if not named:
-            return
-        if key is None:
-            self._guests = guests_of({row.buyer_id for row in rows})
-        senders = {NOT_NOTED, *(row.sender for row in rows), *(each for own in self._guests.values() for each in own)}
-        early = WaitingEvent.objects.filter(event_id__in=named, sender__in=senders)
-        if early.exists() and not waiting.release(early):  # those whose listing has come are events of the log by now
-            self._add_all(early)
-        self._add_all(Interaction.objects.filter(event_id__in=named, sender__in=senders))
-        self._add_all(Impression.objects.filter(event_id__in=named, sender__in=senders))
-
-    def _add_all(self, rows: QuerySet[Interaction] | QuerySet[WaitingEvent] | QuerySet[Impression]) -> None:
-        for earlier in rows.select_related("buyer").order_by():
-            self.add(earlier)
-
-    def add(self, row: Row) -> None:
-        if row.event_id in self._named:
-            self._by_id[row.event_id, row.sender] = row
-
-    def event_like(self, row: Row) -> Row | None:
-        """The event of the same sender and id; else one without a sender, or of a guest, that says the same."""
-        if own := self._by_id.get((row.event_id, row.sender)):
-            return own
-        of_guests = [self._by_id.get((row.event_id, sender)) for sender in self._guests.get(row.sender, ())]
-        same = next((each for each in of_guests if each and each.content_digest == row.content_digest), None)
-        if same:
-            return same
-        old = self._by_id.get((row.event_id, NOT_NOTED))
-        if old is None or not says_the_same(old, row):
-            return None
-        old.content_digest = row.content_digest
-        return old
-
-
-def guests_of(buyer_ids: Iterable[int]) -> dict[str, list[str]]:
-    """The senders whom buyers have been before they logged in, by the sender they are now."""
-    senders: dict[str, list[str]] = {}
-    for guest in Buyer.objects.filter(merged_into__in=buyer_ids).order_by("pk").only("merged_into"):
-        senders.setdefault(f"buyer:{guest.merged_into_id}", []).append(buyer_as_sender(guest.pk))
-    return senders
-
-
-def says_the_same(earlier: Row, row: Row) -> bool:
-    """Of an event whose digest is not known. Its moment may be that of its arrival, so it does not count."""
-    names = ("buyer_id", "kind_id", "listing_id", "query")
-    return all(getattr(earlier, name, None) == getattr(row, name, None) for name in names)
-
-
-def conflict_between(earlier: Row, row: Row) -> str:
-    return _("“%(id)s” is the id of another event of yours: %(earlier)s. What came now is %(now)s.") % {
-        "id": row.event_id,
-        "earlier": in_short(earlier),
-        "now": in_short(row),
-    }
-
-
-ONE = "INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT DO NOTHING RETURNING id"
-KNOWN = """
-SELECT ARRAY(SELECT slug FROM recommendations_eventkind),
-    ARRAY(SELECT id FROM catalog_listing WHERE id = ANY(%(listings)s)),
-    EXISTS (SELECT 1 FROM recommendations_interaction WHERE event_id = ANY(%(ids)s))
-        OR EXISTS (SELECT 1 FROM recommendations_waitingevent WHERE event_id = ANY(%(ids)s))
-        OR EXISTS (SELECT 1 FROM recommendations_impression WHERE event_id = ANY(%(ids)s))
-"""
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known before events are recorded, read in one statement.
-
-    Attributes:
-        kinds: All kinds of events.
-        listing_ids: The listings of the events that exist.
-        may_be_repeats: Whether there are events with the ids of these, whoever sent them.
-    """
-
-    kinds: Set[str]
-    listing_ids: Set[int]
-    may_be_repeats: bool
-
-    @classmethod
-    def of(cls, events_by_buyer: Sequence[tuple[Buyer, Event]]) -> Known:
-        events = [event for _, event in events_by_buyer]
-        of_one = {event.listing_id for event in events if event.listing_id is not None}
-        listing_ids = list(of_one.union(*(event.seen_ids for event in events)))
-        named = list({event.event_id for event in events if event.event_id})
-        with preparing_cursor(connection) as cursor:
-            cursor.execute(KNOWN, sized({"listings": listing_ids, "ids": named}))
-            kinds, known_ids, may_be_repeats = cursor.fetchone()
-        return cls(frozenset(kinds), frozenset(known_ids), may_be_repeats)
-
-
-def problems_by_index(events: Sequence[Event], known: Known, now: datetime) -> dict[int, list[tuple[str, str]]]:
-    """What is wrong with which event."""
-    found = {index: problems_of(event, known.kinds, known.listing_ids, now) for index, event in enumerate(events)}
-    return {index: problems for index, problems in found.items() if problems}
-
-
-def problems_of(event: Event, kinds: Set[str], known_ids: Set[int], now: datetime) -> list[tuple[str, str]]:
-    """What is wrong with one event, as pairs of field and reason."""
-    problems = []
-    if event.kind not in kinds:
-        problems.append(
-            (
-                "kind",
-                _("unknown kind “%(kind)s”; known are %(known)s")
-                % {"kind": event.kind, "known": ", ".join(sorted(kinds))},
-            )
-        )
-    if event.listing_id is not None and event.listing_id not in known_ids:
-        problems.append(("listing_id", _("there is no listing %(listing)s") % {"listing": event.listing_id}))
-    if event.kind == IMPRESSION:
-        problems += impressions.problems_of(event, known_ids)
-    elif event.listing_id is None and event.waits_for is None and not (event.kind == SEARCH and event.query):
-        problems.append(("listing_id", _("an event needs a listing; only a search may have a query instead")))
-    if event.occurred_at and event.occurred_at > now + CLOCK_SKEW:
-        problems.append(("occurred_at", _("%(moment)s lies in the future") % {"moment": event.occurred_at.isoformat()}))
-    if event.position is not None and not 1 <= event.position <= 32_767:
-        problems.append(("position", _("must be between 1, the top of the list, and %(most)s") % {"most": 32_767}))
-    if len(event.event_id) > 64:
-        problems.append(("event_id", _("has more than %(most)s characters") % {"most": 64}))
-    return problems
-
-
-@transaction.atomic
-def take_over_history(*, guest: Buyer, into: Buyer) -> None:
-    """Give a guest's log to the buyer the guest turned out to be; what was learned of the guest is learned anew.
-
-    Events keep their sender, so that ids which the guest and the buyer have both used stay apart.
-    """
-    for model in (Interaction, WaitingEvent, Impression, ServedList, SavedSearch):
-        model._default_manager.filter(buyer=guest).update(buyer=into)
-    _take_over(BuyerSeller.objects, guest, into, "relation", "seller_external_id")
-    _take_over(ShownAgain.objects, guest, into, "listing_id")
-    Preference.objects.filter(buyer=guest).delete()
-    take_over_mark(guest, into)
-
-
-def _take_over(rows: Manager[Any], guest: Buyer, into: Buyer, *names: str) -> None:
-    """Rows of which a buyer has one for each value of ``names``; those that the buyer has already win."""
-    own = rows.filter(buyer=into, **{name: OuterRef(name) for name in names})
-    rows.filter(Exists(own), buyer=guest).delete()
-    rows.filter(buyer=guest).update(buyer=into)
