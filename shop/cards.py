@@ -16,7 +16,7 @@ from catalog.units import translated
 from recommendations.engine.reasons import BASE, operator_breakdown
 from recommendations.listings.market_prices import ListingMarketPrice, market_prices_of
 from recommendations.models import Interaction
-from recommendations.serving.lists import RecommendedListing
+from recommendations.serving.recommended import RecommendedListing
 from shop.levers import Button
 from shop.words import facts_line, field_label, money
 

@@ -33,7 +33,8 @@ from recommendations.events.log import SEARCH, Event
 from recommendations.exceptions import EventsRefused
 from recommendations.listings.market_prices import market_prices_of
 from recommendations.models import SavedSearch
-from recommendations.serving.lists import RecommendedListing, similar_listings
+from recommendations.serving.recommended import RecommendedListing
+from recommendations.serving.similar import similar_listings
 from shop import levers, tour
 from shop.beliefs import belief_about
 from shop.cards import LIKE, UNLIKE, Card, card_of, cards_of_recommended, liked_by, strong_points

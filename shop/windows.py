@@ -12,9 +12,10 @@ from recommendations.api.search_pages import ordering_by
 from recommendations.buyers.context import load_buyer_context
 from recommendations.listings.index import borrow_index
 from recommendations.listings.market_statistics import current_market_statistics
-from recommendations.serving.lists import ListRequest, RecommendedListing, build_recommended_list, recommend
+from recommendations.serving.lists import ListRequest, recommend
 from recommendations.serving.placements import HOME, rules_of
 from recommendations.serving.ranking import Candidate
+from recommendations.serving.recommended import RecommendedListing, build_recommended_list
 from recommendations.serving.scorer import Scorer
 from shop.cards import Card, cards_of_listings, cards_of_recommended, liked_by
 from shop.questions import BEST, Question, pages_at_most

@@ -26,7 +26,7 @@ from recommendations.insight.tastes import Curve, Leaning, Portrait, portraits_o
 from recommendations.insight.timeline import PastEvent, timeline_of
 from recommendations.insight.what_if import Answer, WhatIf, answer
 from recommendations.models import EventKind, Interaction, Placement, Preference, RankerVersion, ServedList
-from recommendations.serving.lists import RecommendedListing
+from recommendations.serving.recommended import RecommendedListing
 
 # Parts of a score as they are coloured, and the terms of each; whatever is named nowhere is "Other features".
 GROUPS: Mapping[str, tuple[str, ...]] = {

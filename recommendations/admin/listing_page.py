@@ -20,7 +20,7 @@ from recommendations.insight.price_history import PriceHistory, price_history_of
 from recommendations.insight.reverse_match import ReverseMatch, matching_buyers
 from recommendations.listings.market_statistics import current_market_statistics
 from recommendations.models import EventKind, Interaction, Preference, RankerVersion, ServedList
-from recommendations.serving.lists import similar_listings
+from recommendations.serving.similar import similar_listings
 
 MATCHES_SHOWN = 20
 SIMILAR_SHOWN = 8

@@ -18,7 +18,7 @@ from catalog.units import distance, money, power
 from console.formats import clock, link_to, table
 from recommendations.insight.previews import Preview
 from recommendations.insight.what_if import Move, moves
-from recommendations.serving.lists import RecommendedList
+from recommendations.serving.recommended import RecommendedList
 
 
 class RowsPage(UnfoldModelAdminViewMixin, TemplateView):

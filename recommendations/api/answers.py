@@ -23,7 +23,7 @@ from rest_framework.request import Request
 from catalog.attributes import ATTRIBUTES, AnyAttribute, Category, Moment, Number, Text, month_as_text
 from catalog.models import Listing
 from recommendations.listings.market_prices import ListingMarketPrice
-from recommendations.serving.lists import RecommendedList, RecommendedListing
+from recommendations.serving.recommended import RecommendedList, RecommendedListing
 
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _moment = DateTimeField(allow_null=True)

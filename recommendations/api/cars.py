@@ -29,8 +29,8 @@ from recommendations.api.serializers import (
 from recommendations.events.recording import Event, record_interactions
 from recommendations.exceptions import EventsRefused
 from recommendations.listings.market_prices import market_prices_of
-from recommendations.serving.lists import serve_similar
 from recommendations.serving.rows import row_shown
+from recommendations.serving.similar import serve_similar
 from web.strict import StrictView, checked
 
 CARS = ["Cars"]

@@ -32,9 +32,10 @@ from recommendations.api.serializers import (
     RecommendationsQuestionSerializer,
 )
 from recommendations.exceptions import NoSuchList, OtherQuestion
-from recommendations.serving.lists import ListRequest, RecommendedList, recommend
+from recommendations.serving.lists import ListRequest, recommend
 from recommendations.serving.ordering import order_listings
 from recommendations.serving.pages import check_same_question, recommend_several, request_of_next_page
+from recommendations.serving.recommended import RecommendedList
 from web.strict import StrictView, checked
 
 NO_SUCH_LIST = OpenApiResponse(description="`after`: there is no such list of this buyer.")

@@ -30,7 +30,7 @@ from recommendations.insight.versions import borrow_version
 from recommendations.insight.what_if import WhatIf, answer
 from recommendations.listings.index import ListingIndex
 from recommendations.models import TasteMap
-from recommendations.serving.lists import RecommendedListing
+from recommendations.serving.recommended import RecommendedListing
 
 DRAWN_AT_MOST = 2_500  # cars: more would be a stain, and half a megabyte
 FITTED_ON_AT_MOST = 20_000  # cars; the axes of a fair sample are those of the stock

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from accounts.models import Buyer
 from recommendations.insight.what_if import WhatIf, answer
 from recommendations.models import Interaction, RankerVersion
-from recommendations.serving.lists import RecommendedListing
+from recommendations.serving.recommended import RecommendedListing
 
 SAMPLE_BUYERS = 3
 LIST_LENGTH = 10

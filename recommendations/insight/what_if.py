@@ -40,17 +40,12 @@ from recommendations.merchandising.plan import Plan, plan_for
 from recommendations.merchandising.rules import Rule
 from recommendations.models import EventKind, Interaction, Preference
 from recommendations.models.arrays import as_objects
-from recommendations.serving.lists import (
-    NO_FILTERS,
-    ListRequest,
-    RecommendedList,
-    SelectionContext,
-    build_recommended_list,
-    choose_from,
-)
 from recommendations.serving.placements import HOME, Rules, rules_of
 from recommendations.serving.ranking import Candidate, Ranked, build_ranking_context, rank_candidates
+from recommendations.serving.recommended import RecommendedList, build_recommended_list
+from recommendations.serving.requests import NO_FILTERS, ListRequest
 from recommendations.serving.scorer import Scorer
+from recommendations.serving.selection import SelectionContext, choose_from
 
 FIRST_HYPOTHETICAL_ID = 1 << 60  # ids of made-up events lie beyond those of the log
 

@@ -12,8 +12,10 @@ from recommendations.buyers.exclusions import dismissed_listings
 from recommendations.events.served_lists import writer
 from recommendations.merchandising.plan import hidden_everywhere
 from recommendations.models import ServedList
-from recommendations.serving.lists import NO_FILTERS, RecommendedList, build_recommended_list, row_of
+from recommendations.serving.lists import row_of
 from recommendations.serving.ranking import Candidate
+from recommendations.serving.recommended import RecommendedList, build_recommended_list
+from recommendations.serving.requests import NO_FILTERS
 from recommendations.serving.rows import rows_for_sale
 from recommendations.serving.search_order import score_for
 

@@ -13,8 +13,9 @@ from recommendations.engine.ranker import SourceSwitch
 from recommendations.events.served_lists import find_served_list
 from recommendations.exceptions import NoSuchList, OtherQuestion
 from recommendations.models import ServedList
-from recommendations.serving.lists import ListRequest, RecommendedList, recommend
+from recommendations.serving.lists import ListRequest, recommend
 from recommendations.serving.placements import HOME
+from recommendations.serving.recommended import RecommendedList
 
 FEED = "feed"  # the variant of lists of the feed, whose items are no cars
 

@@ -19,7 +19,8 @@ from recommendations.listings.embedding import embed_listings, embed_missing_lis
 from recommendations.listings.index import borrow_index, drop_index
 from recommendations.merchandising.rules import forget_rules
 from recommendations.models import Interaction, ListingVector, MerchandisingRule, Placement, Preference, SavedSearch
-from recommendations.serving.lists import ListRequest, recommend, similar_listings
+from recommendations.serving.lists import ListRequest, recommend
+from recommendations.serving.similar import similar_listings
 from recommendations.training.runs import run_training, start_training
 from tests.factories import BuyerFactory, ListingFactory, PlacementFactory, UserFactory
 from tests.markets import trained_market, view

@@ -18,7 +18,7 @@ from recommendations.api.serializers import (
     SimilarAnswerSerializer,
 )
 from recommendations.listings.market_prices import ListingMarketPrice
-from recommendations.serving.lists import RecommendedList, RecommendedListing
+from recommendations.serving.recommended import RecommendedList, RecommendedListing
 from tests.markets import trained_market
 
 SKODA = Make(name="Škoda", slug="skoda")

@@ -12,7 +12,9 @@ from catalog.models import Listing
 from recommendations.engine.reasons import operator_breakdown
 from recommendations.listings.index import borrow_index, drop_index
 from recommendations.models import MerchandisingRule, Placement, RankerVersion, ServedList
-from recommendations.serving.lists import ListRequest, RecommendedList, recommend, similar_listings
+from recommendations.serving.lists import ListRequest, recommend
+from recommendations.serving.recommended import RecommendedList
+from recommendations.serving.similar import similar_listings
 from tests.factories import BuyerFactory, PlacementFactory, SellerFactory
 from tests.markets import Market, view
 
@@ -181,7 +183,7 @@ def test_a_boost_changes_the_odds_by_its_strength_and_the_explanation_says_so(ma
 
 
 def test_a_boosted_car_that_no_source_proposes_comes_up_and_a_buried_one_makes_room(market, fan, settings, monkeypatch):
-    monkeypatch.setattr("recommendations.serving.lists.SMALLEST_POOL", 4)
+    monkeypatch.setattr("recommendations.serving.selection.SMALLEST_POOL", 4)
     Placement.objects.update(sources=dict.fromkeys(("trending", "fresh", "new arrivals", "price drop"), 0))
     boost = rule("boost", strength=1000, listings=[market.skodas[0]])
     MerchandisingRule.objects.filter(pk=boost.pk).update(strength=1000)

@@ -21,7 +21,8 @@ from recommendations.exceptions import RecommendationsError
 from recommendations.listings.index import drop_index
 from recommendations.models import EventKind, Interaction, Preference, RankerVersion
 from recommendations.models.artifacts import load_ranker
-from recommendations.serving.lists import ListRequest, recommend, similar_listings
+from recommendations.serving.lists import ListRequest, recommend
+from recommendations.serving.similar import similar_listings
 from recommendations.training.gate import Code
 from recommendations.training.runs import run_training, start_training
 from recommendations.training.versions import promote_ranker

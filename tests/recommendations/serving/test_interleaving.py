@@ -20,7 +20,7 @@ from recommendations.listings.index import drop_index
 from recommendations.listings.other_versions import forget_served_versions
 from recommendations.merchandising.rules import forget_rules
 from recommendations.models import Experiment, MerchandisingRule, Placement, Preference, RankerVersion, ServedList
-from recommendations.serving import lists
+from recommendations.serving import lists, recommended, selection
 from recommendations.serving.interleaving import team_draft
 from recommendations.serving.lists import ListRequest, recommend
 from recommendations.serving.reading import read_for_list
@@ -228,12 +228,12 @@ def test_a_version_that_goes_live_serves_its_variant_from_the_one_index(versions
 def test_lists_by_a_version_take_no_room_among_those_that_are_kept(versions):
     live, other = versions
     row = experiment({"a": {"share": 1e-9}, "b": {"share": 1, "version": other.pk}})
-    buyer, known = seen_buyer(), set(lists.LISTS._kept)
+    buyer, known = seen_buyer(), set(recommended.LISTS._kept)
     one, two = (recommend(ListRequest(buyer=buyer, k=6)).items for _ in range(2))
     assert [(item.listing.pk, item.terms, item.reason) for item in one] == [
         (item.listing.pk, item.terms, item.reason) for item in two
     ]
-    assert set(lists.LISTS._kept) == known
+    assert set(recommended.LISTS._kept) == known
     row.variants["b"]["version"] = live.pk
     row.save()
     one, two = (recommend(ListRequest(buyer=buyer, k=6)).items for _ in range(2))
@@ -250,7 +250,7 @@ def test_naming_the_live_version_keeps_no_other_list_waiting(versions, monkeypat
         borrowed.append(index._n_borrowed)
         return rows_for_sale(*args)
 
-    monkeypatch.setattr(lists, "rows_for_sale", rows)
+    monkeypatch.setattr(selection, "rows_for_sale", rows)
     listed = recommend(ListRequest(buyer=buyer, k=6))
     assert (listed.variant, listed.version_id, len(listed.items)) == ("b", live.pk, 6)
     assert set(borrowed) == {0}

@@ -5,7 +5,8 @@ from catalog.filters import ListingFilters
 from catalog.items import add_items
 from catalog.models import Listing
 from recommendations.models import MerchandisingRule, Placement, ServedList
-from recommendations.serving.lists import ListRequest, recommend, similar_listings
+from recommendations.serving.lists import ListRequest, recommend
+from recommendations.serving.similar import similar_listings
 from tests.factories import BuyerFactory, ListingFactory, ServedListFactory
 from tests.markets import make_market, view
 

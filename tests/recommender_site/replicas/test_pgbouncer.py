@@ -18,7 +18,8 @@ from catalog.models import Listing
 from jobs.leader import Leadership
 from recommendations.listings.index import drop_index
 from recommendations.models import Preference
-from recommendations.serving.lists import ListRequest, recommend, similar_listings
+from recommendations.serving.lists import ListRequest, recommend
+from recommendations.serving.similar import similar_listings
 from recommender_site.local.embedded import Home
 from tests.factories import BuyerFactory
 from tests.markets import view

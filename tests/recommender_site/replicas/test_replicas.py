@@ -24,7 +24,8 @@ from recommendations.events.recording import Event, record_interactions
 from recommendations.listings.index import borrow_index, drop_index
 from recommendations.models import Interaction, Preference
 from recommendations.serving import reading
-from recommendations.serving.lists import ListRequest, recommend, similar_listings
+from recommendations.serving.lists import ListRequest, recommend
+from recommendations.serving.similar import similar_listings
 from recommender_site.operations import doctor
 from recommender_site.operations.findings import Level
 from tests.factories import BuyerFactory, UserFactory
