@@ -6,7 +6,7 @@ preference, no event, no served list.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -41,7 +41,7 @@ from recommendations.merchandising.rules import Rule
 from recommendations.models import EventKind, Interaction, Preference
 from recommendations.models.arrays import as_objects
 from recommendations.serving.placements import HOME, Rules, rules_of
-from recommendations.serving.ranking import Candidate, Ranked, build_ranking_context, rank_candidates
+from recommendations.serving.ranking import Candidate, Ranked, RankRequest, build_ranking_context, rank_candidates
 from recommendations.serving.recommended import RecommendedList, build_recommended_list
 from recommendations.serving.requests import NO_FILTERS, ListRequest
 from recommendations.serving.scorer import Scorer
@@ -260,26 +260,15 @@ class MarketView:
     market_statistics: MarketStatistics
     pool: dict[int, Candidate]
 
-    def rank(
-        self,
-        filters: ListingFilters,
-        switch: SourceSwitch,
-        buyer_context: BuyerContext | None,
-        rules: Rules,
-        k: int,
-        n: int,
-        exclude: Collection[int],
-    ) -> Ranked:
+    def rank(self, request: RankRequest) -> Ranked:
         """As ``ranking.rank``, of this stock; nothing is kept for the next who asks."""
-        if buyer_context is None:
+        if request.buyer_context is None:
             raise ValueError("a what-if needs a buyer")
-        ranked = rank_candidates(
-            build_ranking_context(
-                self.listing_index, buyer_context, rules, filters, switch, exclude, self.market_statistics
-            ),
-            k,
-            n,
-        )
+        context = build_ranking_context(
+            self.listing_index, request.buyer_context, request.rules, request.filters, request.switch, request.exclude,
+            self.market_statistics,
+        )  # fmt: skip
+        ranked = rank_candidates(context, request.k, request.n)
         for candidate in ranked.candidates:
             self.pool.setdefault(candidate.listing_id, candidate)
         return ranked

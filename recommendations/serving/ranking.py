@@ -76,50 +76,59 @@ class Ranked:
     scorer: Scorer | None
 
 
-def rank(
-    filters: ListingFilters,
-    switch: SourceSwitch,
-    buyer_context: BuyerContext | None,
-    rules: Rules,
-    k: int,
-    n: int,
-    exclude: Collection[int],
-) -> Ranked:
-    """About ``n`` candidates, the first ``k`` by the placement's rules. ``filters`` include the placement's own."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RankRequest:
+    """What is to be put in order.
+
+    Attributes:
+        filters: Of the list and of its placement together.
+        switch: All candidate sources, or one pipeline that is looked at alone.
+        buyer_context: None where no ranker was live when the buyer was read.
+        rules: Of the placement.
+        k: How many at the top the rules arrange.
+        n: How many candidates, about.
+        exclude: Ids of listings that are none.
+    """
+
+    filters: ListingFilters
+    switch: SourceSwitch
+    buyer_context: BuyerContext | None
+    rules: Rules
+    k: int
+    n: int
+    exclude: Collection[int] = ()
+
+
+def rank(request: RankRequest) -> Ranked:
+    """Candidates of the stock that is live, in order."""
     with borrow_index() as listing_index:
         if listing_index is None:
-            return newest(filters, n, exclude)
-        if buyer_context is None or buyer_context.version_id != listing_index.version_id:  # a promotion came in between
-            buyer = buyer_context.buyer if buyer_context else None
-            buyer_context = buyer_context_in(listing_index, buyer, preference_of(buyer))
-        return rank_in(listing_index, filters, switch, buyer_context, rules, k, n, exclude)
+            return newest(request.filters, request.n, request.exclude)
+        context = request.buyer_context
+        if context is None or context.version_id != listing_index.version_id:  # a promotion came in between
+            buyer = context.buyer if context else None
+            context = buyer_context_in(listing_index, buyer, preference_of(buyer))
+            request = replace(request, buyer_context=context)
+        return rank_in(listing_index, request)
 
 
-def rank_in(
-    listing_index: ListingIndex,
-    filters: ListingFilters,
-    switch: SourceSwitch,
-    buyer_context: BuyerContext | None,
-    rules: Rules,
-    k: int,
-    n: int,
-    exclude: Collection[int],
-) -> Ranked:
+def rank_in(listing_index: ListingIndex, request: RankRequest) -> Ranked:
     """The same in the space of an index, which is the buyer's."""
+    buyer_context, rules, filters, switch = request.buyer_context, request.rules, request.filters, request.switch
     if buyer_context is None:
         raise ValueError("a buyer has a context in every space")
     market_statistics = current_market_statistics()
     scorer = Scorer.of(listing_index, buyer_context, rules, market_statistics, switch, location_in(filters))
     key = (
         (listing_index.state, market_statistics.as_of),
-        (filters, switch, k, n, frozenset(exclude), scorer.digest),
+        (filters, switch, request.k, request.n, frozenset(request.exclude), scorer.digest),
     )
     if (known := ORDERS.get(key)) is not None:
         return Ranked(*known, scorer)
     context = build_ranking_context(
-        listing_index, buyer_context, rules, filters, switch, exclude, market_statistics, scorer
+        listing_index, buyer_context, rules, filters, switch, request.exclude, market_statistics, scorer
     )
-    ranked = rank_candidates(context, k, n)
+    ranked = rank_candidates(context, request.k, request.n)
     ORDERS.keep(key, (ranked.candidates, ranked.is_everything))
     return ranked
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from recommendations.buyers.context import BuyerContext
 from recommendations.buyers.exclusions import same_cars
-from recommendations.engine.ranker import SourceSwitch
 from recommendations.serving.pins import in_ranks, pinned_cars, pins_of_page
 from recommendations.serving.placements import Rules
-from recommendations.serving.ranking import STAND_IN, Candidate, Ranked, rank
+from recommendations.serving.ranking import STAND_IN, Candidate, Ranked, RankRequest, rank
 from recommendations.serving.reading import Reading
 from recommendations.serving.requests import ListRequest
 from recommendations.serving.rows import rows_for_sale
@@ -26,33 +24,18 @@ POOL_GROWTH = 4  # each further look goes so many times deeper
 SHOWN_OFTEN = "shown often"  # and so it stepped back for others
 
 
-class Rank(Protocol):
-    """Candidates in order, as ``ranking.rank`` finds them."""
-
-    def __call__(
-        self,
-        filters: ListingFilters,
-        switch: SourceSwitch,
-        buyer_context: BuyerContext | None,
-        rules: Rules,
-        k: int,
-        n: int,
-        exclude: Collection[int],
-    ) -> Ranked: ...
-
-
 @dataclass(frozen=True, eq=False)
 class SelectionContext:
     """What a list is chosen from: what is for sale this moment, or what a what-if supposes.
 
     Attributes:
-        rank: Puts candidates in order.
+        rank: Puts candidates in order, as ``ranking.rank`` does.
         on_sale: Listings that may be listed at all; None: those that are for sale this moment.
         dismissed: Ids that this buyer must not be shown.
         frequency_capped: Ids that step back for others, but come back before a list gets short.
     """
 
-    rank: Rank
+    rank: Callable[[RankRequest], Ranked]
     on_sale: ListingQuerySet | None
     dismissed: Set[int]
     frequency_capped: Set[int]
@@ -74,11 +57,17 @@ def choose_from(
     cars: set[str] = set()
     scorer = None
 
+    whole = RankRequest(
+        filters=filters, switch=request.source, buyer_context=buyer_context, rules=rules, k=k, n=k, exclude=dismissed
+    )
+
     def best_of(target: ListingFilters, n: int, taken: set[int]) -> list[tuple[Candidate, Listing]]:
         """The best cars of a merchandising rule, frequency-capped ones too."""
         nonlocal scorer
         both, uncapped = target.together_with(filters), replace(rules, plan=replace(rules.plan, caps=()))
-        ranked = selection.rank(both, request.source, buyer_context, uncapped, n, n + SPARE_ROWS, dismissed | taken)
+        ranked = selection.rank(
+            replace(whole, filters=both, rules=uncapped, k=n, n=n + SPARE_ROWS, exclude=dismissed | taken)
+        )
         scorer = ranked.scorer
         best_first = sorted(ranked.candidates, key=lambda one: -one.score)
         return for_sale(best_first, both, n, selection.on_sale, cars)
@@ -93,7 +82,7 @@ def choose_from(
         while (wanted := k - len(chosen)) > 0:
             listed = [candidate.listing_id for candidate, _ in (*pinned.values(), *chosen)]
             capped = replace(rules, plan=rules.plan.with_room(length, listed))
-            ranked = selection.rank(filters, request.source, buyer_context, capped, wanted, n, exclude | seen)
+            ranked = selection.rank(replace(whole, rules=capped, k=wanted, n=n, exclude=exclude | seen))
             scorer = ranked.scorer
             seen.update(candidate.listing_id for candidate in ranked.candidates)
             found = for_sale(ranked.candidates, filters, wanted, selection.on_sale, cars)

@@ -19,7 +19,7 @@ from recommendations.listings.market_statistics import forget_market_statistics
 from recommendations.models import EventKind, Placement
 from recommendations.serving.lists import ListRequest, recommend
 from recommendations.serving.placements import rules_of
-from recommendations.serving.ranking import rank
+from recommendations.serving.ranking import RankRequest, rank
 from recommendations.serving.scorer import CONGESTION
 from tests.factories import BuyerFactory, InteractionFactory
 from tests.markets import crossed_market, trained_market, view
@@ -61,7 +61,12 @@ def assert_adds_up(request: ListRequest) -> None:
         assert "Not accounted for" not in dict(lines)
         np.testing.assert_allclose(sum(value for _, value in lines), item.score, atol=1e-6)
     rules = rules_of(request.placement, request.buyer)
-    ranked = rank(request.filters, request.source, load_buyer_context(request.buyer), rules, 30, 200, ())
+    ranked = rank(
+        RankRequest(
+            filters=request.filters, switch=request.source, buyer_context=load_buyer_context(request.buyer),
+            rules=rules, k=30, n=200,
+        )
+    )  # fmt: skip
     seen = {candidate.listing_id: candidate.score for candidate in ranked.candidates}
     for item in answer.items:
         np.testing.assert_allclose(seen[item.listing.pk], item.score, atol=1e-6)

@@ -15,7 +15,15 @@ from recommendations.listings.market_statistics import forget_market_statistics
 from recommendations.models import EventKind, Placement, SavedSearch
 from recommendations.serving.lists import ListRequest, recommend
 from recommendations.serving.placements import Rules, rules_of
-from recommendations.serving.ranking import build_ranking_context, gather, intent_of, policy_for, rank, sources_for
+from recommendations.serving.ranking import (
+    RankRequest,
+    build_ranking_context,
+    gather,
+    intent_of,
+    policy_for,
+    rank,
+    sources_for,
+)
 from recommendations.serving.sources import SOURCES
 from tests.factories import BuyerFactory, InteractionFactory, PriceChangeFactory
 from tests.markets import crossed_market, remove_market, view
@@ -192,7 +200,12 @@ def test_a_source_plays_no_part_in_the_score(market, fan):
     scores = []
     for shares in ({}, only(trending=1.0), only(taste=0.2, fresh=0.8)):
         Placement.objects.update(sources=shares)
-        ranked = rank(ListingFilters(), "hybrid", load_buyer_context(fan), rules_of("home", fan), 5, 200, ())
+        ranked = rank(
+            RankRequest(
+                filters=ListingFilters(), switch="hybrid", buyer_context=load_buyer_context(fan),
+                rules=rules_of("home", fan), k=5, n=200,
+            )
+        )  # fmt: skip
         scores.append({candidate.listing_id: candidate.score for candidate in ranked.candidates})
     assert scores[0] == pytest.approx(scores[1], abs=1e-9)
     assert scores[0] == pytest.approx(scores[2], abs=1e-9)
