@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from catalog.filters import ListingFilters
-from catalog.models import Listing
 from catalog.querysets import ListingQuerySet
 from recommendations.buyers.context import BuyerContext
 from recommendations.buyers.exclusions import same_cars
-from recommendations.serving.pins import in_ranks, pinned_cars, pins_of_page
+from recommendations.serving.pins import Chosen, in_ranks, pinned_cars, pins_of_page
 from recommendations.serving.placements import Rules
 from recommendations.serving.ranking import STAND_IN, Candidate, Ranked, RankRequest, rank
 from recommendations.serving.reading import Reading
@@ -41,7 +40,7 @@ class SelectionContext:
     frequency_capped: Set[int]
 
 
-def choose(request: ListRequest, reading: Reading, k: int) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
+def choose(request: ListRequest, reading: Reading, k: int) -> tuple[list[Chosen], Scorer | None]:
     """The first ``k`` candidates, each with its row as it is for sale this moment; and how they were scored."""
     left_out = same_cars(request.left_out) if request.left_out else set()
     selection = SelectionContext(rank, None, reading.dismissed | left_out, reading.frequency_capped)
@@ -50,49 +49,60 @@ def choose(request: ListRequest, reading: Reading, k: int) -> tuple[list[tuple[C
 
 def choose_from(
     selection: SelectionContext, request: ListRequest, rules: Rules, buyer_context: BuyerContext | None, k: int
-) -> tuple[list[tuple[Candidate, Listing]], Scorer | None]:
-    """The first ``k`` candidates of an offer, each with its row; and how they were scored."""
-    filters = rules.plan.restrict(request.filters.together_with(rules.filters))
-    dismissed, frequency_capped = selection.dismissed, selection.frequency_capped
+) -> tuple[list[Chosen], Scorer | None]:
+    """The first ``k`` candidates of a selection, each with its row; and how they were scored."""
+    whole = RankRequest(
+        filters=rules.plan.restrict(request.filters.together_with(rules.filters)),
+        switch=request.source, buyer_context=buyer_context, rules=rules, k=k, n=k, exclude=selection.dismissed,
+    )  # fmt: skip
     cars: set[str] = set()
+    pinned, scorer_of_pins = pin_cars(selection, whole, request.starts_after, cars)
+    others, scorer = choose_others(selection, whole, pinned, cars)
+    return in_ranks(pinned, others, k), scorer or scorer_of_pins
+
+
+def pin_cars(
+    selection: SelectionContext, whole: RankRequest, starts_after: int, cars: set[str]
+) -> tuple[dict[int, Chosen], Scorer | None]:
+    """Rank -> the car that a merchandising rule pins to it, frequency-capped ones too; their keys go into ``cars``."""
+    uncapped = replace(whole.rules, plan=replace(whole.rules.plan, caps=()))
     scorer = None
 
-    whole = RankRequest(
-        filters=filters, switch=request.source, buyer_context=buyer_context, rules=rules, k=k, n=k, exclude=dismissed
-    )
-
-    def best_of(target: ListingFilters, n: int, taken: set[int]) -> list[tuple[Candidate, Listing]]:
-        """The best cars of a merchandising rule, frequency-capped ones too."""
+    def best_of(target: ListingFilters, n: int, taken: set[int]) -> list[Chosen]:
         nonlocal scorer
-        both, uncapped = target.together_with(filters), replace(rules, plan=replace(rules.plan, caps=()))
-        ranked = selection.rank(
-            replace(whole, filters=both, rules=uncapped, k=n, n=n + SPARE_ROWS, exclude=dismissed | taken)
-        )
+        filters, exclude = target.together_with(whole.filters), selection.dismissed | taken
+        ranked = selection.rank(replace(whole, filters=filters, rules=uncapped, k=n, n=n + SPARE_ROWS, exclude=exclude))
         scorer = ranked.scorer
         best_first = sorted(ranked.candidates, key=lambda one: -one.score)
-        return for_sale(best_first, both, n, selection.on_sale, cars)
+        return for_sale(best_first, filters, n, selection.on_sale, cars)
 
-    pinned = pinned_cars(pins_of_page(rules.plan.pins, request.starts_after), k, best_of)
-    length, k = k, k - len(pinned)
-    chosen: list[tuple[Candidate, Listing]] = []
-    seen: set[int] = {candidate.listing_id for candidate, _ in pinned.values()}
-    phases = [(dismissed | frequency_capped, STAND_IN), (dismissed, SHOWN_OFTEN)]
-    for exclude, late in phases if frequency_capped else [(dismissed, STAND_IN)]:  # what stepped back comes back
+    return pinned_cars(pins_of_page(whole.rules.plan.pins, starts_after), whole.k, best_of), scorer
+
+
+def choose_others(
+    selection: SelectionContext, whole: RankRequest, pinned: Mapping[int, Chosen], cars: set[str]
+) -> tuple[list[Chosen], Scorer | None]:
+    """The cars between those that are pinned. What steps back for others comes back before the list gets short."""
+    k, plan, scorer = whole.k - len(pinned), whole.rules.plan, None
+    chosen: list[Chosen] = []
+    seen = {candidate.listing_id for candidate, _ in pinned.values()}
+    phases = [(selection.dismissed | selection.frequency_capped, STAND_IN), (selection.dismissed, SHOWN_OFTEN)]
+    for exclude, late in phases if selection.frequency_capped else [(selection.dismissed, STAND_IN)]:
         n = max(POOL_GROWTH * k, SMALLEST_POOL)
         while (wanted := k - len(chosen)) > 0:
             listed = [candidate.listing_id for candidate, _ in (*pinned.values(), *chosen)]
-            capped = replace(rules, plan=rules.plan.with_room(length, listed))
+            capped = replace(whole.rules, plan=plan.with_room(whole.k, listed))
             ranked = selection.rank(replace(whole, rules=capped, k=wanted, n=n, exclude=exclude | seen))
             scorer = ranked.scorer
             seen.update(candidate.listing_id for candidate in ranked.candidates)
-            found = for_sale(ranked.candidates, filters, wanted, selection.on_sale, cars)
+            found = for_sale(ranked.candidates, whole.filters, wanted, selection.on_sale, cars)
             is_first = not chosen
             found = with_known_propensities(found, ranked.candidates, is_first=is_first)
             chosen += found if is_first else placed_late(found, late)
             if ranked.is_everything:
                 break
             n *= POOL_GROWTH
-    return in_ranks(pinned, chosen, length), scorer
+    return chosen, scorer
 
 
 def for_sale(
@@ -101,7 +111,7 @@ def for_sale(
     k: int,
     on_sale: ListingQuerySet | None = None,
     cars: set[str] | None = None,
-) -> list[tuple[Candidate, Listing]]:
+) -> list[Chosen]:
     """The first k candidates that can be bought right now and match right now, with their rows, each car once.
 
     ``on_sale`` are other listings that may be listed, where a what-if supposes so. ``cars`` are the ``car_key`` of cars
@@ -109,7 +119,7 @@ def for_sale(
 
     Usually one query: rows are read a few beyond those wanted, and more only where that many were just sold.
     """
-    found: list[tuple[Candidate, Listing]] = []
+    found: list[Chosen] = []
     cars = set() if cars is None else cars
     start = 0
     while len(found) < k and start < len(pool):
@@ -130,9 +140,7 @@ def for_sale(
     return found
 
 
-def with_known_propensities(
-    found: Sequence[tuple[Candidate, Listing]], pool: Sequence[Candidate], *, is_first: bool
-) -> list[tuple[Candidate, Listing]]:
+def with_known_propensities(found: Sequence[Chosen], pool: Sequence[Candidate], *, is_first: bool) -> list[Chosen]:
     """Those found in a pool, of which some stand where they were not drawn to: how likely that was is not known.
 
     They are the ones below a candidate that was passed over, as it was sold a moment ago or is another advertisement of
@@ -146,5 +154,5 @@ def with_known_propensities(
     return [*found[:at], *((replace(candidate, propensity=None), row) for candidate, row in found[at:])]
 
 
-def placed_late(found: Sequence[tuple[Candidate, Listing]], reason: str) -> list[tuple[Candidate, Listing]]:
+def placed_late(found: Sequence[Chosen], reason: str) -> list[Chosen]:
     return [(replace(candidate, placed_by=reason), row) for candidate, row in found]
