@@ -62,7 +62,7 @@ METRIC = """
 CHANGES = {  # module -> texts, and what stands before each of them
     "catalog.attributes": [(")  # fmt: skip\n\nBY_NAME", ATTRIBUTES)],
     "recommendations.serving.sources": [
-        ("# The most telling first", SOURCE),
+        ("# The most informative first", SOURCE),
         (")\n\n\ndef reason_of_source", "    OddSource(),\n"),
     ],
     "recommendations.engine.score_terms": [(")  # fmt: skip\nTERMS", TERM)],

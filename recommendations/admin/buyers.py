@@ -156,7 +156,7 @@ class BuyerWithTasteAdmin(BuyerAdmin):
             buyer.preferences.filter(version__status=RankerVersion.Status.LIVE).select_related("version").first()
         )
         if preference is None:
-            return "Nothing yet: this buyer gets the list of a stranger, until the first event or the questionnaire."
+            return "Nothing yet: this buyer gets the list of a new visitor, until the first event or the questionnaire."
         return in_sentences(preference)
 
     @display(description="Latest events")

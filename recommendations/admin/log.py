@@ -181,7 +181,7 @@ class ServedListAdmin(ReadOnlyAdmin):
 
     @display(description="Buyer")
     def buyer_link(self, served: ServedList) -> str | SafeString:
-        return link_to(served.buyer) if served.buyer_id else "a stranger"
+        return link_to(served.buyer) if served.buyer_id else "a new visitor"
 
     @display(description="Cars")
     def length(self, served: ServedList) -> int:

@@ -115,8 +115,8 @@ class Kinds:
 class Archetypes:
     """A fitted list of archetypes. A listing belongs to the first of its keys that is on the list:
 
-    1. make, model, generation and price band (for goods that have neither make, model, body nor price: the title),
-    2. make, body and price band (for such goods: their tags),
+    1. make, model, generation and price band (for listings that have neither make, model, body nor price: the title),
+    2. make, body and price band (for such listings: their tags),
     3. body and price band,
     4. everything, so that no listing is without.
 

@@ -187,11 +187,11 @@ def position_offsets(positions: ArrayLike, position_bias: float) -> NDArray[np.f
         position_bias: From 0, which is none.
 
     Raises:
-        ValueError: If a place is below 1, or the aversion is not a number from 0.
+        ValueError: If a position is below 1, or the bias is not a number from 0.
     """
     positions = np.asarray(positions, dtype=np.float64)
     if not ((positions >= 1).all() and 0 <= position_bias < np.inf):
-        raise ValueError("places count from 1, and the aversion is a number from 0")
+        raise ValueError("positions count from 1, and the bias is a number from 0")
     offsets: NDArray[np.float64] = -position_bias * np.log2(positions)
     return offsets
 

@@ -20,6 +20,7 @@ from recommendations.engine.taste import Prior
 
 SourceSwitch = Literal["hybrid", "content", "collaborative"]
 COLLABORATIVE = "similar buyers"  # the name of the collaborative part in a breakdown
+STORED_COLD_SCORE = "stranger_score"  # the name of ``cold_score`` in stored artifacts, of every release
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ class Ranker:
         n_dims: Width of a vector; parts that are narrower leave zeros at the end.
         prices: What cars cost, for the deal term.
         score: Weights of the terms for a buyer of whom something is known.
-        stranger_score: The same for a cold buyer, for whom the population's taste says less and demand says more.
+        cold_score: The same for a cold buyer, for whom the population's taste says less and demand says more.
         position_bias: Logits that a listing loses with each doubling of its position in a list, >= 0; learned with the
             prior, and taken out of every choice from a list.
         fitted_similarity: Which cars are alike, as fitted; None in versions that were stored before there was any.
@@ -66,7 +67,7 @@ class Ranker:
     n_dims: int
     prices: CarPrices = field(default_factory=CarPrices.nothing)
     score: LinearScore = field(default_factory=LinearScore.default)
-    stranger_score: LinearScore = field(default_factory=LinearScore.default_for_cold_buyers)
+    cold_score: LinearScore = field(default_factory=LinearScore.default_for_cold_buyers)
     position_bias: float = 0.0
     fitted_similarity: Similarity | None = None
 
@@ -133,18 +134,18 @@ class Ranker:
     def with_population(self, prior: Prior, position_bias: float) -> Self:
         return replace(self, prior=prior, position_bias=position_bias)
 
-    def with_scores(self, score: LinearScore, stranger_score: LinearScore) -> Self:
-        return replace(self, score=score, stranger_score=stranger_score)
+    def with_scores(self, score: LinearScore, cold_score: LinearScore) -> Self:
+        return replace(self, score=score, cold_score=cold_score)
 
     def score_for(self, *, is_personal: bool) -> LinearScore:
-        return self.score if is_personal else self.stranger_score
+        return self.score if is_personal else self.cold_score
 
     def to_arrays(self) -> dict[str, Array]:
         """Plain arrays, from which ``from_arrays`` makes an equal ranker."""
         parts: dict[str, CarPrices | LinearScore] = {
             "prices": self.prices,
             "score": self.score,
-            "stranger_score": self.stranger_score,
+            STORED_COLD_SCORE: self.cold_score,
         }
         return {
             **{f"{of}.{name}": array for of, part in parts.items() for name, array in part.to_arrays().items()},
@@ -173,11 +174,11 @@ class Ranker:
             later["prices"] = CarPrices.from_arrays(part(arrays, "prices."))
         if "similarity.states" in arrays:
             later["fitted_similarity"] = Similarity(Encoder.from_arrays(part(arrays, "similarity.")))
-        score, stranger_score = scores_of(arrays)
+        score, cold_score = scores_of(arrays)
         return cls(
             **later,
             score=score,
-            stranger_score=stranger_score,
+            cold_score=cold_score,
             encoder=Encoder.from_arrays(part(arrays, "encoder.")),
             collaborative=CollaborativeModel.from_arrays(part(arrays, "collaborative.")),
             prior=Prior(arrays["prior.mean"], arrays["prior.covariance"]),
@@ -193,7 +194,7 @@ def scores_of(arrays: dict[str, Array]) -> tuple[LinearScore, LinearScore]:
         LinearScore.from_arrays(part(arrays, f"{name}.")) if f"{name}.names" in arrays else a_priori()
         for name, a_priori in (
             ("score", LinearScore.default),
-            ("stranger_score", LinearScore.default_for_cold_buyers),
+            (STORED_COLD_SCORE, LinearScore.default_for_cold_buyers),
         )
     )
     return known, cold

@@ -276,7 +276,7 @@ class ScoreConfig:
     Attributes:
         prior: The a-priori weights, by term.
         strength: How firmly the a-priori weights hold, as the precision of a Gaussian around them: about so many
-            telling events are needed to move a weight half-way. > 0.
+            informative events are needed to move a weight half-way. > 0.
         non_negative: Terms whose weight may not fall below 0. All of them point the way that "more" should be better;
             a negative weight would be a quirk of the sample that no operator could explain.
         switched_off: Terms whose weight is 0 whatever the choices say.

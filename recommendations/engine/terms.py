@@ -2,9 +2,9 @@
 
 A list served now, an evaluation of the past and the learning of the weights ask here, so they rank by one arithmetic::
 
-    market = Market.at(space.goods, moment, counts)      # once per moment; counts as from ``demand_counts``
-    wants = Wants(weights=mean[None], history=(codes, strengths), place=(51.5, -0.1))
-    scored = score_rows(ranker, market, wants, rows)     # scores, and what each term adds to them
+    market = Market.at(listing_features, as_of, counts)  # counts as from ``demand_counts``
+    buyer = BuyerFeatures(weights=mean[None], history=(codes, strengths), location=(51.5, -0.1))
+    scored = score_rows(ranker, market, buyer, rows)     # scores, and what each term adds to them
 
 Rows are positions in ``ListingFeatures``. Nothing here knows what may be shown: that is settled before.
 """
@@ -253,7 +253,7 @@ def score_rows(
         ranker: Whose space the listings are in.
         market: The listings and their demand at the moment.
         buyer_features: The buyer.
-        rows: Positions in the goods, int, shape (n_rows,).
+        rows: Rows of the listings, int, shape (n_rows,).
         score: Other weights than the ranker's own, e.g. with a placement's boosts.
     """
     at = np.asarray(rows, dtype=np.intp)

@@ -493,7 +493,7 @@ def usual_notes(case: HeldOut, parameters: LogParameters) -> list[str]:
 
 def weights_in(snapshot: ListingSnapshot) -> dict[str, dict[str, float]]:
     """What each term weighs, for buyers of whom something was known and for cold buyers."""
-    scores = {"known buyers": snapshot.ranker.score, "strangers": snapshot.ranker.stranger_score}
+    scores = {"known buyers": snapshot.ranker.score, "cold buyers": snapshot.ranker.cold_score}
     return {
         buyers: {name: round(float(weight), 3) for name, weight in zip(score.names, score.weights, strict=True)}
         for buyers, score in scores.items()

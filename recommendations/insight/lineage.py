@@ -38,7 +38,7 @@ def lineage_of(version: RankerVersion) -> Lineage:
         ranker = load_ranker(version.pk)
     except RankerRefused as refusal:
         return Lineage(version, run, {}, kinds, 0, str(refusal))
-    cold = dict(zip(ranker.stranger_score.names, ranker.stranger_score.weights.tolist(), strict=True))
+    cold = dict(zip(ranker.cold_score.names, ranker.cold_score.weights.tolist(), strict=True))
     known = dict(zip(ranker.score.names, ranker.score.weights.tolist(), strict=True))
     weights = {name: (weight, cold.get(name, 0.0)) for name, weight in known.items()}
     return Lineage(version, run, weights, kinds, len(ranker.collaborative.archetypes), "")

@@ -30,7 +30,7 @@ class TasteAxes:
 
     Attributes:
         centre: The average car, shape (n_dims,).
-        axes: One row per direction, the most telling first, shape (n_axes, n_dims).
+        axes: One row per direction, the most informative first, shape (n_axes, n_dims).
         shares: Which part of all the differences each direction holds, shape (n_axes,); 0 where all cars are alike.
     """
 

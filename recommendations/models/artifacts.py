@@ -12,13 +12,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from recommendations.engine.ranker import Ranker, scores_of
+from recommendations.engine.ranker import STORED_COLD_SCORE, Ranker, scores_of
 from recommendations.engine.scoring import LinearScore
 from recommendations.exceptions import RankerRefused
 from recommendations.models import RankerArtifact, RankerVersion
 
 FORMAT_VERSION = 1  # raised whenever older code could not read what newer code writes
-SCORES = ("score.", "stranger_score.")  # where their arrays begin
+SCORES = ("score.", f"{STORED_COLD_SCORE}.")  # where their arrays begin
 
 
 def save_ranker(ranker: Ranker, version: RankerVersion) -> RankerArtifact:

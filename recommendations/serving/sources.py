@@ -390,7 +390,7 @@ class PromotedSource(Source):
         return context.best_where(is_promoted, context.scorer.buyer_features, n)
 
 
-# The most telling first: a car found by several counts for the one whose turn comes first.
+# The most informative first: a car found by several counts for the one whose turn comes first.
 SOURCES: tuple[Source, ...] = (
     TasteSource(),
     SavedSearchSource(),

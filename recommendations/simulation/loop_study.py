@@ -46,7 +46,7 @@ RANDOM, LINEAR, ORACLE = "random", "best linear score", "oracle"
 TASTE_ALONE = {name: float(name == "taste") for name in DEFAULT_SHARES}
 NOON = 43_200  # of the first of July, when the market's last round takes place
 ALL_BUYERS = "everybody"
-BIASED = 0.6  # aversion to lower places from which a buyer hardly looks beyond the top: a fifth of them
+BIASED = 0.6  # bias against lower positions from which a buyer hardly looks beyond the top: a fifth of them
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ class World:
         nothing = MemoryLog().events()
         alone = learn_ranker(self.rows, nothing, self.config.training, self.training.anchor)
         return self.training.ranker.with_population(alone.prior, 0.0).with_scores(
-            alone.score.only((UTILITY,)), alone.stranger_score.only((UTILITY,))
+            alone.score.only((UTILITY,)), alone.cold_score.only((UTILITY,))
         )
 
     def opened_before(self) -> NDArray[np.int64]:

@@ -68,11 +68,11 @@ class SeedStore:
         """The ids of the market's listings, in its order; listings without a row get one."""
         make_ids, model_ids = self.store_names(market)
         self.particulars = draw_particulars(market, self.plan.seed, self.anchor)
-        self.report(0.05, "opening dealerships")
+        self.report(0.05, "storing sellers")
         seller_ids = self.store_sellers(market)
         ids: dict[int, int] = {}
         for start in range(0, len(market), LISTINGS_AT_ONCE):
-            self.report(0.1 + 0.2 * start / len(market), "parking cars")
+            self.report(0.1 + 0.2 * start / len(market), "storing listings")
             rows = range(start, min(start + LISTINGS_AT_ONCE, len(market)))
             known = self.known_listings(rows)
             if missing := [row for row in rows if row not in known]:

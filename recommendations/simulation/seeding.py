@@ -90,15 +90,15 @@ def run_seeding(*, seed_run_id: int) -> str:
 
 def make_market(plan: SeedPlan, store: SeedStore, report: Report) -> None:
     """Draw the market, its buyers and what they do, and store what is not there yet."""
-    report(0.0, "building cars")
+    report(0.0, "drawing listings")
     market = build_market(plan.n_listings, plan.seed, store.anchor.year, lifetime_days=settings.LISTING_LIFETIME_DAYS)
     listing_ids = store.store_stock(market)
-    report(0.3, "inviting buyers")
+    report(0.3, "drawing buyers")
     buyers = draw_buyers(plan.n_buyers, plan.seed, Menu.of(read_specs()), read_towns())
     buyer_ids = store.store_buyers(buyers)
     history = simulate(
         market, buyers, plan.n_events, plan.seed,
-        report=lambda share: report(0.4 + 0.15 * share, "letting them browse"),
+        report=lambda share: report(0.4 + 0.15 * share, "drawing events"),
     )  # fmt: skip
     store.store_history(history, listing_ids, buyer_ids)
     with connection.cursor() as cursor:  # the planner knows nothing of tables that were empty a moment ago

@@ -18,7 +18,7 @@ from recommendations.simulation.seeding import seed_marketplace
 
 class Command(BaseCommand):
     help = (
-        "Make a marketplace out of thin air: cars that appear and sell, sellers, and buyers with a known taste who "
+        "Make a made-up marketplace: cars that appear and sell, sellers, and buyers with a known taste who "
         "browse. The same seed makes the same market; running it again adds nothing twice and completes what was begun."
     )
 

@@ -29,12 +29,12 @@ def ranker(table) -> Ranker:
 
 
 def test_what_is_stored_comes_back(ranker, table):
-    learned = ranker.with_scores(ranker.score.with_weights({DEAL: 3.0}), ranker.stranger_score)
+    learned = ranker.with_scores(ranker.score.with_weights({DEAL: 3.0}), ranker.cold_score)
     again = Ranker.from_arrays(learned.to_arrays())
     np.testing.assert_array_equal(again.vectors(table), ranker.vectors(table))
     np.testing.assert_array_equal(again.prices.deals(table), ranker.prices.deals(table))
     np.testing.assert_array_equal(again.score.weights, learned.score.weights)
-    np.testing.assert_array_equal(again.stranger_score.weights, learned.stranger_score.weights)
+    np.testing.assert_array_equal(again.cold_score.weights, learned.cold_score.weights)
 
 
 def test_a_ranker_stored_before_there_were_prices_and_scores_takes_the_a_priori_ones(ranker, table):
@@ -43,9 +43,9 @@ def test_a_ranker_stored_before_there_were_prices_and_scores_takes_the_a_priori_
     again = Ranker.from_arrays(older)
     assert np.isnan(again.prices.deals(table)).all()
     np.testing.assert_array_equal(again.score.weights, LinearScore.default().weights)
-    np.testing.assert_array_equal(again.stranger_score.weights, LinearScore.default_for_cold_buyers().weights)
+    np.testing.assert_array_equal(again.cold_score.weights, LinearScore.default_for_cold_buyers().weights)
 
 
 def test_cold_and_known_buyers_are_weighed_differently(ranker):
     assert ranker.score_for(is_personal=True) is ranker.score
-    assert ranker.score_for(is_personal=False) is ranker.stranger_score
+    assert ranker.score_for(is_personal=False) is ranker.cold_score

@@ -119,9 +119,9 @@ def test_a_seed_and_a_day_make_the_same_rows_on_every_database():
 @pytest.mark.parametrize(
     ("step", "occurrence"),
     [
-        ("opening dealerships", 1),
-        ("parking cars", 3),
-        ("inviting buyers", 1),
+        ("storing sellers", 1),
+        ("storing listings", 3),
+        ("drawing buyers", 1),
         ("writing the log", 1),
         ("writing the log", 3),
     ],
