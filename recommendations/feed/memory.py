@@ -24,7 +24,7 @@ from catalog.querysets import ITEMS
 from recommendations.engine.arrays import Array
 from recommendations.feed.model import FeedConfig, FeedEvents, FeedModel, fit_feed
 from recommendations.feed.ranking import ItemScorer
-from recommendations.listings.index import read_changes, read_oldest_open_transaction
+from recommendations.listings.listing_index import read_changes, read_oldest_open_transaction
 from recommendations.models import FeedFit
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from django.db import transaction
 from catalog.models import Listing
 from jobs.isolation import each_that_works
 from recommendations import telemetry
-from recommendations.listings.index import match_vectors
+from recommendations.listings.listing_index import match_vectors
 from recommendations.listings.rows import read_listings
 from recommendations.listings.vectors import ensure_index, read_similar, read_vectors, write_vectors
 from recommendations.models import (

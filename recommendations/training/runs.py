@@ -20,7 +20,7 @@ from accounts.models import User
 from catalog.models import Listing
 from jobs.work import Attempt, perform
 from recommendations.listings.embedding import embed_for_version
-from recommendations.listings.index import read_changes, read_oldest_open_transaction
+from recommendations.listings.listing_index import read_changes, read_oldest_open_transaction
 from recommendations.listings.rows import ListingRows
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.listings.vectors import attach_partition, create_detached, ensure_index, fill_partition

@@ -75,7 +75,7 @@ def test_a_new_car_is_there_at_once_though_no_worker_has_made_its_vector(market)
 def test_after_a_large_import_the_listing_index_catches_up_bit_by_bit(market, monkeypatch):
     live_ids()
     live_ids()  # what this test itself wrote before the window was loaded
-    monkeypatch.setattr("recommendations.listings.index.UPDATED_PER_SYNC", 3)
+    monkeypatch.setattr("recommendations.listings.listing_index.UPDATED_PER_SYNC", 3)
     new = {ListingFactory().pk for _ in range(7)}
     assert [len(new & live_ids()) for _ in range(3)] == [3, 6, 7]
 

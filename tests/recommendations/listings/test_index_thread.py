@@ -75,7 +75,9 @@ def test_what_changes_in_the_stock_is_followed(monkeypatch):
     assert is_live(car)
     Listing.objects.filter(pk=car.pk).update(status="sold", ended_at=timezone.now())
     assert eventually(lambda: not is_live(car))
-    monkeypatch.setattr(index, "UPDATED_PER_SYNC", 3)  # a large import is taken in part by part
+    monkeypatch.setattr(
+        "recommendations.listings.listing_index.UPDATED_PER_SYNC", 3
+    )  # a large import is taken in part by part
     new = ListingFactory.create_batch(10)
     assert eventually(lambda: all(map(is_live, new)))
 

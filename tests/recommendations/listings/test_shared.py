@@ -9,7 +9,7 @@ from django.db import transaction
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
-from recommendations.listings import index, shared
+from recommendations.listings import shared
 from recommendations.listings.index import ListingIndex, borrow_index, drop_index, load_index, mapped_index, renew_files
 from recommendations.training.runs import run_training, start_training
 from tests.factories import ListingFactory
@@ -135,7 +135,8 @@ def test_files_of_other_versions_go_and_old_ones_are_written_anew(version_id, mo
     renew_files(listing_index)
     assert [path.name for path in shared.folder().iterdir() if path.is_dir()] == [f"v{version_id}"]
     assert len(list(shared.folder().glob("v*/*"))) == len(files)
-    monkeypatch.setattr(index, "read_changes", lambda *_: [])  # what is in the files, and nothing else
+    # what is in the files, and nothing else
+    monkeypatch.setattr("recommendations.listings.listing_index.read_changes", lambda *_: [])
     assert len(mapped_index(version_id)) == len(listing_index)
 
 
