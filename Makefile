@@ -55,11 +55,11 @@ format: development
 
 # Babel rather than makemessages, which needs GNU gettext. Translate what is empty in django.po, and run it again.
 BABEL = $(RUN) -m babel.messages.frontend
-ROOMS = recommender_site tasks shop recommendations catalog accounts webhooks jobs console web templates
+PACKAGES = recommender_site tasks shop recommendations catalog accounts webhooks jobs console web templates
 messages: development
 	@mkdir -p var
 	$(BABEL) --quiet extract --mapping=babel.cfg --no-location --sort-output --keywords="gettext_lazy pgettext_lazy:1c,2 gettext_noop" \
-		--output-file=var/django.pot $(ROOMS)
+		--output-file=var/django.pot $(PACKAGES)
 	$(BABEL) --quiet update --domain=django --input-file=var/django.pot --output-dir=locale --no-fuzzy-matching \
 		--ignore-obsolete --ignore-pot-creation-date --width=120
 	$(BABEL) --quiet compile --domain=django --directory=locale

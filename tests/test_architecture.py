@@ -17,7 +17,7 @@ from recommender_site.local import processes
 from tasks import schedule
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROOMS = [
+PACKAGES = [
     "recommender_site",
     "accounts",
     "catalog",
@@ -35,7 +35,7 @@ ENQUEUE = {"enqueue", "enqueue_on_commit", "enqueue_once_on_commit", "taken_up"}
 
 
 def modules() -> list[Path]:
-    return [path for room in ROOMS for path in (PROJECT / room).rglob("*.py")]
+    return [path for package in PACKAGES for path in (PROJECT / package).rglob("*.py")]
 
 
 def dotted(path: Path) -> str:
@@ -51,7 +51,7 @@ def task_decorators(path: Path) -> list[ast.expr]:
 def our_tasks() -> dict[str, str]:
     """The module of every registered task of ours, by its name."""
     app.loader.import_default_modules()
-    return {name: task.__module__ for name, task in app.tasks.items() if task.__module__.partition(".")[0] in ROOMS}
+    return {name: task.__module__ for name, task in app.tasks.items() if task.__module__.partition(".")[0] in PACKAGES}
 
 
 @pytest.mark.parametrize("path", [path for path in modules() if task_decorators(path)], ids=dotted)
@@ -170,11 +170,11 @@ def lines_without_docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) ->
     return n_lines - (first.end_lineno - first.lineno + 1)
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_function_is_short_enough_to_be_read_at_once(room):
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_function_is_short_enough_to_be_read_at_once(package):
     too_long = [
         f"{dotted(path)}.{node.name}: {lines_without_docstring(node)} lines"
-        for path in (PROJECT / room).rglob("*.py")
+        for path in (PROJECT / package).rglob("*.py")
         if "migrations" not in path.parts
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and lines_without_docstring(node) > LONGEST_FUNCTION
@@ -191,7 +191,7 @@ def test_a_package_says_what_belongs_there_and_leaves_code_to_its_modules(path):
 
 @pytest.mark.django_db
 def test_models_and_migrations_agree():
-    ours = [config.label for config in apps.get_app_configs() if config.name.partition(".")[0] in ROOMS]
+    ours = [config.label for config in apps.get_app_configs() if config.name.partition(".")[0] in PACKAGES]
     call_command("makemigrations", *ours, check=True, dry_run=True)
 
 

@@ -24,7 +24,7 @@ from recommendations.serving.evidence import STRENGTH
 from recommendations.serving.wording import sentence
 
 PROJECT = Path(__file__).resolve().parents[1]
-ROOMS = [
+PACKAGES = [
     "recommender_site",
     "tasks",
     "shop",
@@ -91,8 +91,8 @@ def marked() -> set[tuple[str, str | None]]:
     methods = [("**.py", "python"), ("**.html", "web.template_texts:extract")]
     return {
         (text, context)
-        for room in (*ROOMS, "templates")
-        for _, _, text, _, context in extract_from_dir(PROJECT / room, methods, keywords=MARKS)
+        for package in (*PACKAGES, "templates")
+        for _, _, text, _, context in extract_from_dir(PROJECT / package, methods, keywords=MARKS)
     }
 
 
@@ -193,7 +193,7 @@ def _name_of(call: ast.Call) -> str:
 
 
 API_MODULES = sorted(
-    [path for room in ("accounts", "catalog", "recommendations") for path in (PROJECT / room / "api").glob("*.py")]
+    [path for app in ("accounts", "catalog", "recommendations") for path in (PROJECT / app / "api").glob("*.py")]
     + [PROJECT / name for name in ("web/errors.py", "web/parsers.py", "web/strict.py", "accounts/exceptions.py",
                                    "accounts/services.py", "recommendations/events/recording.py",
                                    "recommendations/events/repeats.py", "recommendations/events/validation.py",
@@ -255,7 +255,7 @@ def test_what_looks_for_unmarked_messages_finds_them(tmp_path):
     assert unmarked_texts(module) == ["At most ", " are taken."]
 
 
-@pytest.mark.parametrize("path", [path for room in ROOMS for path in (PROJECT / room).rglob("*.py")], ids=str)
+@pytest.mark.parametrize("path", [path for package in PACKAGES for path in (PROJECT / package).rglob("*.py")], ids=str)
 def test_nothing_is_translated_while_a_module_is_imported(path):
     """It would stay in the language of the first request."""
     source = path.read_text()

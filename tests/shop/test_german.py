@@ -45,8 +45,8 @@ def english() -> set[str]:
     methods = [("**.py", "python"), ("**.html", "web.template_texts:extract")]
     texts = {
         text
-        for room in MARKED_IN
-        for _, _, message, _, _ in extract_from_dir(Path(PROJECT / room), methods, keywords=MARKS)
+        for package in MARKED_IN
+        for _, _, message, _, _ in extract_from_dir(Path(PROJECT / package), methods, keywords=MARKS)
         for text in forms(message)
     }
     texts |= {attribute.label for attribute in attributes.ATTRIBUTES}
