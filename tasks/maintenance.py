@@ -10,7 +10,7 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from accounts.login.attempts import forget_old_counts
 from accounts.models import TokenFamily
 from catalog.models import ListingChange
-from jobs import outcomes, tracing  # noqa: F401 (they listen in every worker)
+from jobs import outcomes, pulse, tracing  # noqa: F401 (they listen in every worker)
 from jobs.limits import RETRY, SHORT
 from jobs.work import resume_jobs
 from recommendations.upkeep.consistency import check_data

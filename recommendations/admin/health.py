@@ -6,21 +6,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.core.cache import cache
+from django.db.models import Max
 from django.urls import reverse
+from django_celery_beat.models import PeriodicTask
 from django_celery_results.models import TaskResult
 
 from console.dashboard.cards import Card
 from console.dashboard.registry import show
 from console.formats import clock, span
 from jobs.broker import Worker, queue_depths, workers_alive
+from jobs.outcomes import outcomes_of
+from jobs.pulse import Pulse, pulses_of
 from recommendations.admin.ranking_cards import waiting_since
 from recommendations.models import FeedJudgement, RankerVersion
 from recommendations.upkeep.consistency import RESULT
 
 QUIET = timedelta(minutes=3)  # the timetable has work for a worker twice a minute
+GONE = timedelta(seconds=75)  # workers say four times a minute that they live
 PATIENCE = timedelta(minutes=2)  # for a preference that waits for its worker
-RESULTS_READ = 2_000  # the newest
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,9 @@ class Health:
         is_trained: Whether a ranker is live.
         waiting: When the first unseen event of each buyer arrived whose preference is behind the log.
         depths: Tasks that wait, by queue; None where the broker does not answer.
-        last_by_worker: When each worker ended a task last.
+        pulses: The last sign of life from the workers of each queue.
+        ended: When a worker ended a task last.
+        scheduled: When the scheduler (beat) handed a task out last.
         busy: Workers that are at work before what waits; asked, which takes a second, only where work waits and none
             was ended lately.
         n_wrong: Kinds of rows that the nightly consistency check found wrong.
@@ -43,7 +50,9 @@ class Health:
     is_trained: bool
     waiting: tuple[datetime, ...] = ()
     depths: Mapping[str, int] | None = None
-    last_by_worker: Mapping[str, datetime] | None = None
+    pulses: Mapping[str, Pulse] | None = None
+    ended: datetime | None = None
+    scheduled: datetime | None = None
     busy: tuple[str, ...] = ()
     n_wrong: int = 0
     is_feed_held: bool = False
@@ -68,7 +77,7 @@ def verdict_on(health: Health) -> Verdict:
     if not health.is_trained:
         to = "admin:recommendations_trainingrun_add"
         return Verdict("Not trained", "no ranker is live, so every buyer gets the newest cars", "Train the first.", to)
-    for check in (broker_away, worker_down, scheduler_down, behind, feed_held, rows_wrong):
+    for check in (broker_away, worker_down, worker_stuck, scheduler_down, behind, feed_held, rows_wrong):
         if verdict := check(health):
             return verdict
     return Verdict("Healthy", "preferences follow the log, workers answer, the live ranker serves")
@@ -83,29 +92,46 @@ def broker_away(health: Health) -> Verdict | None:
     if health.depths is not None:
         return None
     step = "Start Redis (or RabbitMQ) again; look at CELERY_BROKER_URL."
-    return Verdict(word_for(health), f"the broker does not answer{since_last(health)}", step)
+    since = f"; the last task ended {clock(health.ended)}" if health.ended else ""
+    return Verdict(word_for(health), f"the broker does not answer{since}", step)
 
 
 def worker_down(health: Health) -> Verdict | None:
-    """Work waits, and no worker has ended any of it for some time."""
-    if not is_quiet(health) or not health.n_waiting:
+    """A queue that no living worker takes from; of several, that of the worker that was seen last."""
+    pulses = health.pulses or {}
+    dead = [name for name in settings.QUEUES if name not in pulses or health.now - pulses[name].seen_at > GONE]
+    if not dead:
+        return None
+    known = [name for name in dead if name in pulses]
+    last = max((pulses[name] for name in known), key=lambda pulse: pulse.seen_at, default=None)
+    queues = [name for name in dead if last is None or (name in pulses and pulses[name].worker == last.worker)]
+    names = " and ".join(f"“{name.rpartition('.')[2]}”" for name in queues)
+    waiting = sum((health.depths or {}).get(name, 0) for name in queues)
+    who = f"worker {last.worker} is down since {clock(last.seen_at)}" if last else "no worker has run yet"
+    reason = f"{who}, and no other takes from {names}, where {waiting:,} tasks wait"
+    service = last.worker.partition("@")[0] if last else "worker"
+    step = f"Start it again: “docker compose up -d {service}”, or “make run”. What waits is worked off by itself."
+    return Verdict(word_for(health), reason, step)
+
+
+def worker_stuck(health: Health) -> Verdict | None:
+    """Work waits, and no worker has ended any of it for some time, though they live."""
+    if not is_old(health.ended, health.now) or not health.n_waiting:
         return None
     if health.busy:
         reason = f"{health.n_waiting:,} tasks wait, and {', '.join(health.busy)} is at work on earlier ones"
         step = "After a start or a promotion that ends by itself; where it is so often, raise WORKER_PROCESSES."
         return Verdict("Catching up", reason, step)
-    worker, last = newest(health)
-    who = f"worker {worker} is down since {clock(last)}" if last else "no worker has run yet"
-    step = "Start it again: “docker compose up -d worker”, or “make run”. What waits is worked off by itself."
-    return Verdict(word_for(health), who, step)
+    since = f"since {clock(health.ended)}" if health.ended else "yet"
+    reason = f"{health.n_waiting:,} tasks wait, and the workers, though they live, have ended none {since}"
+    return Verdict(word_for(health), reason, "Restart the workers: “docker compose restart worker”, or “make run”.")
 
 
 def scheduler_down(health: Health) -> Verdict | None:
-    """Nothing waits, and nothing was ended: the timetable hands nothing out."""
-    if not is_quiet(health):
+    """The timetable hands nothing out."""
+    if not is_old(health.scheduled, health.now):
         return None
-    _, last = newest(health)
-    since = f"since {clock(last)}" if last else "yet"
+    since = f"since {clock(health.scheduled)}" if health.scheduled else "yet"
     step = "Start it again: “docker compose up -d beat”, or “make run”."
     return Verdict(word_for(health), f"the scheduler (beat) has handed nothing out {since}", step)
 
@@ -133,42 +159,30 @@ def rows_wrong(health: Health) -> Verdict | None:
     return Verdict("Look at it", reason, "“manage.py check_data” names them, and what repairs each.")
 
 
-def is_quiet(health: Health) -> bool:
-    _, last = newest(health)
-    return last is None or health.now - last > QUIET
-
-
-def newest(health: Health) -> tuple[str, datetime | None]:
-    """The worker that ended something last, and when."""
-    if not health.last_by_worker:
-        return "", None
-    return max(health.last_by_worker.items(), key=lambda one: one[1])
-
-
-def since_last(health: Health) -> str:
-    _, last = newest(health)
-    return f"; the last task ended {clock(last)}" if last else ""
+def is_old(moment: datetime | None, now: datetime) -> bool:
+    return moment is None or now - moment > QUIET
 
 
 def read_health(now: datetime) -> Health:
     """A handful of queries, none of which grows with the log."""
     live = RankerVersion.objects.live()
-    results = TaskResult.objects.exclude(worker=None).order_by("-date_done").values_list("worker", "date_done")
-    last_by_worker: dict[str, datetime] = {}
-    for worker, done in results[:RESULTS_READ]:
-        if done is not None:
-            last_by_worker.setdefault(worker, done)
+    beats = PeriodicTask.objects.filter(enabled=True)
+    outcomes = outcomes_of(beats.values_list("name", flat=True))  # most tasks leave no other trace
+    stored = TaskResult.objects.aggregate(last=Max("date_done"))["last"]
+    ended = [outcome.ended_at for outcome in outcomes.values()] + ([stored] if stored else [])
     found = cache.get(RESULT) or {}
     health = Health(
         now=now,
         is_trained=live is not None,
         waiting=tuple(waiting_since(live, now)) if live else (),
         depths=queue_depths(),
-        last_by_worker=last_by_worker,
+        pulses=pulses_of(settings.QUEUES),
+        ended=max(ended, default=None),
+        scheduled=beats.aggregate(last=Max("last_run_at"))["last"],
         n_wrong=sum(1 for n in found.values() if n) if isinstance(found, Mapping) else 0,
         is_feed_held=FeedJudgement.objects.filter(is_holding=True).exists(),
     )
-    if is_quiet(health) and health.n_waiting:
+    if health.n_waiting and is_old(health.ended, now):
         return replace(health, busy=busy_with(health.depths or {}, workers_alive()))
     return health
 
@@ -182,5 +196,5 @@ def busy_with(depths: Mapping[str, int], workers: Iterable[Worker]) -> tuple[str
 @show(order=0)
 def health_card(now: datetime) -> Iterator[Card]:
     verdict = verdict_on(read_health(now))
-    note = f"{verdict.reason}. {verdict.step}".strip()
+    note = f"{verdict.reason[0].upper()}{verdict.reason[1:]}. {verdict.step}".strip()
     yield Card("Health", verdict.word, note, reverse(verdict.to), RankerVersion, is_alert=verdict.word != "Healthy")
