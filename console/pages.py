@@ -84,6 +84,7 @@ class ConsoleAdmin(ModelAdmin):
     compressed_fields = False  # labels stand above their fields, so that tables have the width of the page
     ordering: ClassVar[Any] = ["-pk"]  # the one order that every table has an index for
     empty_value_display = NONE
+    empty_help: ClassVar[str] = "Add the first one here."  # what will stand in an empty list, and where it comes from
     pages_beside: ClassVar[frozenset[str]] = frozenset()  # names of reports that a replica may answer, as the list
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
@@ -231,6 +232,7 @@ def forgiving(formfield: Any) -> Any:
 class ReadOnlyAdmin(ConsoleAdmin):
     """Rows that only the system writes. They go with what they belong to, never by themselves."""
 
+    empty_help = "The site writes them by itself, as it works."
     actions: Any = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:

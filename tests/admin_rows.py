@@ -10,6 +10,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP
 from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import Group
+from django.core.files.base import ContentFile
 from django.db.models import Model
 from django.utils import timezone
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
@@ -19,6 +20,9 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from accounts.models import ApiKey, AuditEntry, Buyer, ErasedId, FailedLogins, TokenFamily, User
 from accounts.tokens import log_in
+from catalog.imports.feeds import queue_feed
+from catalog.imports.jobs import run_import
+from catalog.imports.uploads import keep_file
 from catalog.models import (
     CarModel,
     Feed,
@@ -146,6 +150,16 @@ def import_run() -> ImportRun:
     return ImportRun.objects.create(
         file_name="cars.csv", started_by=factories.UserFactory(), upload=uploaded_file(), finished_at=timezone.now()
     )
+
+
+def run_with_bad_rows() -> ImportRun:
+    """A file's import that refused a row, 2, for its year and lost a value of row 3."""
+    content = b"id,make,model,year,price,fuel\nb2,Skoda,Fabia,2061,16900,Diesel\nb3,Ford,Fiesta,2017,7200,Motorspirit\n"
+    feed = Feed.objects.create(name=f"Supplier {next(numbers)}", source=f"supplier-{next(numbers)}")
+    run = queue_feed(feed, upload=keep_file(file=ContentFile(content, name="cars.csv")))
+    run_import(run_id=run.pk)
+    run.refresh_from_db()
+    return run
 
 
 def imported_listing() -> ImportedListing:

@@ -82,9 +82,11 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at r
 
 @admin.register(Endpoint)
 class EndpointAdmin(ConsoleAdmin):
+    empty_help = "An endpoint is an address of yours that is called when something happens to a car or a list."
     form = EndpointForm
     list_display = ["name", "state", "shown_events", "n_waiting", "n_dead", "url"]
     search_fields = ["name__icontains", "url__icontains"]
+    search_help_text = "Words of the name or the address"
     readonly_fields = ["state", "last_deliveries", "created_at"]
     fieldsets = [
         (None, {"fields": [("name", "is_enabled"), "state", "url", "secret", "events"]}),
@@ -176,6 +178,7 @@ def show_secret(request: HttpRequest, secret: str) -> None:
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
+    empty_help = "Each call of an endpoint stands here, with what it answered."
     list_display = ["kind", "endpoint", "state", "attempts", "last_answer", "next_time", "written"]
     list_filter = [("status", ChoicesDropdownFilter), "endpoint", ("last_attempt_at", RangeDateTimeFilter)]
     list_select_related = ["message", "endpoint"]
@@ -236,6 +239,7 @@ class MessageAdmin(ReadOnlyAdmin):
     list_display = ["id", "kind", "created_at"]
     list_filter = [("created_at", RangeDateTimeFilter)]
     search_fields = ["id__startswith"]
+    search_help_text = "The id of a message"
     fields = ["id", "kind", "created_at", "about_buyer", "body"]
 
 

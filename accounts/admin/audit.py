@@ -41,8 +41,8 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     list_display = ["when", "who", "action_badge", "kind", "row", "in_short"]
     list_filter = [KindFilter, ("by", AutocompleteSelectFilter), ("at", RangeDateTimeFilter)]
-    search_fields = ["object_name__istartswith", "by_name__istartswith", "object_id__exact", "action__exact"]
-    search_help_text = "Name of the row or of the person, from its beginning; a row's number; or an action"
+    search_fields = ["object_name__begins_word", "by_name__begins_word", "object_id__exact", "action__exact"]
+    search_help_text = "Words of the name of the row or of the person; a row's number; or an action"
     fieldsets = [
         (None, {"fields": [("when", "who"), ("action_badge", "kind", "row"), "note"]}),
         ("Before and after", {"fields": ["both_sides"]}),

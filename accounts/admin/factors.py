@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
+from accounts.admin.finding import OF_A_PERSON, person_fields
 from accounts.admin.users import is_above, is_superuser
 from console.auditing import record
 from console.pages import ConsoleAdmin
@@ -22,8 +23,8 @@ class OfAUser(ConsoleAdmin):
     """Rows that people make for themselves: to be seen and removed. A superuser's are a superuser's to remove."""
 
     list_select_related = ["user"]
-    search_fields: Any = ["user__email__istartswith"]
-    search_help_text = "Email, from its beginning"
+    search_fields: Any = person_fields("user__")
+    search_help_text = OF_A_PERSON
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -18,6 +18,7 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from accounts.admin.finding import OF_A_PERSON, person_fields
 from accounts.admin.users import staff_of
 from accounts.login.attempts import open_again
 from accounts.models import ApiKey, ErasedId, FailedLogins, TokenFamily, User
@@ -30,6 +31,7 @@ from console.pages import ConsoleAdmin, ReadOnlyAdmin, dialog, go_to
 # --- Keys ------------------------------------------------------------------------------------------------------------
 @admin.register(ApiKey)
 class ApiKeyAdmin(ConsoleAdmin):
+    empty_help = "A client of the API sends a key with each request."
     list_display = ["name", "shown_prefix", "scope_list", "state", "used", "expires_at", "created_by"]
     list_filter = [("created_at", RangeDateTimeFilter)]
     list_select_related = ["created_by"]
@@ -117,7 +119,8 @@ class OutstandingTokenAdmin(BaseOutstandingTokenAdmin, ConsoleAdmin):
 
     ordering = ("-id",)
     exclude = ["token"]
-    search_fields = ("user__email__istartswith", "jti")
+    search_fields: Any = (*person_fields("user__"), "jti")
+    search_help_text = OF_A_PERSON
 
     def get_readonly_fields(self, *args: Any, **kwargs: Any) -> list[str]:
         return [field.name for field in self.model._meta.fields if field.name != "token"]
@@ -130,7 +133,8 @@ class TokenFamilyAdmin(ConsoleAdmin):
     list_display = ["user", "created_at", "expires_at", "ended_at"]
     list_select_related = ["user"]
     ordering = ("-created_at",)
-    search_fields = ("user__email__istartswith",)
+    search_fields = person_fields("user__")
+    search_help_text = OF_A_PERSON
     readonly_fields = ["user", "newest_jti", "created_at", "expires_at", "ended_at"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -149,7 +153,8 @@ class ErasedIdAdmin(ReadOnlyAdmin):
 @admin.register(BlacklistedToken)
 class BlacklistedTokenAdmin(BaseBlacklistedTokenAdmin, ConsoleAdmin):
     ordering = ("-id",)
-    search_fields = ("token__user__email__istartswith", "token__jti")
+    search_fields: Any = (*person_fields("token__user__"), "token__jti")
+    search_help_text = OF_A_PERSON
     raw_id_fields = ["token"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: BlacklistedToken | None = None) -> list[str]:
@@ -173,6 +178,7 @@ class ClosedFilter(admin.SimpleListFilter):
 class FailedLoginsAdmin(ReadOnlyAdmin):
     """Which accounts and addresses are closed, or on the way there, and the way to open them."""
 
+    empty_help = "Accounts and addresses with failed logins stand here until they log in, or for a month."
     list_display = ["name", "kind", "n_tries", "state", "first_at", "last_at"]
     list_filter = [ClosedFilter, ("kind", ChoicesDropdownFilter)]
     ordering = ("-last_at",)

@@ -20,6 +20,7 @@ from unfold.forms import AdminPasswordChangeForm, BaseDialogForm
 from unfold.forms import UserChangeForm as BaseUserChangeForm
 from unfold.forms import UserCreationForm as BaseUserCreationForm
 
+from accounts.admin.finding import OF_A_PERSON, buyers_found, person_fields
 from accounts.exceptions import EraseRefused
 from accounts.login.two_factor import remove_factors
 from accounts.models import Buyer, User
@@ -28,8 +29,6 @@ from accounts.services import erase_person, export_person
 from console.auditing import forget, record
 from console.formats import NONE, link_to, list_link, list_url, page_of, table
 from console.pages import ConsoleAdmin, dialog, go_to
-
-WORDS_SEARCHED = 20  # of a search; each is one more condition
 
 
 # --- Users -----------------------------------------------------------------------------------------------------------
@@ -56,8 +55,8 @@ class UserAdmin(BaseUserAdmin, ConsoleAdmin):  # type: ignore[type-arg] # no gen
         ("groups", RelatedDropdownFilter), ("date_joined", RangeDateTimeFilter),
     ]  # fmt: skip
     ordering = ("email",)
-    search_fields = ["email__istartswith", "first_name__begins_word", "last_name__begins_word"]
-    search_help_text = "Words of the name, in any order, or the beginning of the email"
+    search_fields = person_fields()
+    search_help_text = OF_A_PERSON
     fieldsets = [
         (None, {"fields": ["email", "password", ("first_name", "last_name")]}),
         ("What they may do", {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]}),
@@ -172,6 +171,7 @@ class GroupAdmin(BaseGroupAdmin, ConsoleAdmin):
     list_display = ["name", "what_they_do", "people"]
     ordering = ("name",)
     search_fields = ["name"]
+    search_help_text = "Words of the name"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
         return super().get_queryset(request).annotate(n_people=Count("user"))
@@ -209,15 +209,6 @@ def name_of(buyer: Buyer) -> str:
     """The full name and the email, or whatever the buyer is known by."""
     name = buyer.user.get_full_name() if buyer.user else ""
     return f"{name} · {buyer}" if name else str(buyer)
-
-
-def people_found(typed: str) -> QuerySet[User]:
-    """Accounts in whose email, first or last name each word that was typed begins a word."""
-    found = User.objects.all()
-    for word in typed.split()[:WORDS_SEARCHED]:
-        is_name = Q(first_name__begins_word=word) | Q(last_name__begins_word=word)
-        found = found.filter(Q(email__startswith=word.lower()) | is_name)
-    return found
 
 
 # --- Buyers ----------------------------------------------------------------------------------------------------------
@@ -263,7 +254,7 @@ class BuyerAdmin(ConsoleAdmin):
     search_help_text = "Words of the name, in any order; email, client system's id or visitor key, from its beginning"
     autocomplete_fields = ["user"]
     raw_id_fields = ["merged_into"]
-    readonly_fields: list[str] = ["created_at", "spent_at", "merged_buyers"]
+    readonly_fields: list[str] = ["created_at", "spent_at", "merged_buyers", "answers"]
     fieldsets: list[Any] = [
         (
             "Who",
@@ -279,7 +270,7 @@ class BuyerAdmin(ConsoleAdmin):
         ),
         (
             "What they answered",
-            {"fields": ["questionnaire", "is_personalised", ("latitude", "longitude"), ("country", "locale")]},
+            {"fields": ["answers", "is_personalised", ("latitude", "longitude"), ("country", "locale")]},
         ),
     ]
 
@@ -291,7 +282,7 @@ class BuyerAdmin(ConsoleAdmin):
         """Headed by the person's name, where it is known, beside what they are known by."""
         buyer = Buyer.objects.select_related("user").filter(pk=object_id).first()
         subtitle = {"subtitle": name_of(buyer)} if buyer else {}
-        extra = {**(extra_context or {}), **subtitle}
+        extra = {**(extra_context or {}), **subtitle, "show_delete": False}  # which “Erase” does, and says what goes
         page: HttpResponse = super().change_view(request, object_id, form_url, extra)
         return page
 
@@ -351,12 +342,9 @@ class BuyerAdmin(ConsoleAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Buyer], search_term: str
     ) -> tuple[QuerySet[Buyer], bool]:
-        """Each alternative is answered by an index of its own, so the people are looked up first."""
         if not (term := search_term.strip()):
             return queryset, False
-        people = people_found(term).values_list("pk", flat=True)[:200]
-        found = Q(user_id__in=list(people)) | Q(external_id__startswith=term) | Q(visitor_key__startswith=term)
-        return queryset.filter(found), False
+        return queryset.filter(buyers_found(term)), False
 
     @display(description="Buyer", header=True)
     def identity(self, buyer: Buyer) -> list[str]:
@@ -366,6 +354,11 @@ class BuyerAdmin(ConsoleAdmin):
     @display(description="Known as", label={"User": "success", "Guest": "warning", "Client's id": "info"})
     def kind(self, buyer: Buyer) -> str:
         return "User" if buyer.user_id else "Client's id" if buyer.external_id else "Guest"
+
+    @display(description="Questionnaire")
+    def answers(self, buyer: Buyer) -> str:
+        """As given in the shop or through the API; apps above this one know their words."""
+        return ", ".join(map(str, buyer.questionnaire)) or "Not answered yet."
 
     @display(description="Merged from")
     def merged_buyers(self, buyer: Buyer) -> str | SafeString:

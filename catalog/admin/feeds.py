@@ -219,11 +219,13 @@ def host_of(address: str) -> tuple[str, str, int | None] | None:
 
 @admin.register(Feed)
 class FeedAdmin(ConsoleAdmin):
+    empty_help = "A feed fetches a supplier's file again and again, or takes the files that you upload."
     form = FeedForm
     list_display = ["name", "state", "source", "origin", "every", "last_run", "rows", "is_enabled"]
     list_filter = [("origin", ChoicesDropdownFilter), ("is_enabled", BooleanRadioFilter)]
     list_select_related = ["seller"]
     search_fields = ["name__icontains", "source__startswith"]
+    search_help_text = "Words of the name, or the source from its beginning"
     autocomplete_fields = ["seller"]
     readonly_fields = ["trouble", "last_runs", "next_time"]
     fieldsets = [

@@ -27,6 +27,7 @@ class ImportProblemAdmin(ReadOnlyAdmin):
     list_filter = [("is_fatal", BooleanRadioFilter)]
     list_select_related = ["run"]
     search_fields = ["column__begins_word", "reason__begins_word", "value__begins_word"]
+    search_help_text = "Words of the column, the value or the reason"
     ordering = ["run", "row_number"]
 
     @display(description="Effect")
@@ -138,6 +139,7 @@ class UploadedFileAdmin(ReadOnlyAdmin):
     list_display = ["name", "size", "uploaded_by", "when", "next_step"]
     list_select_related = ["uploaded_by"]
     search_fields = ["name__icontains"]
+    search_help_text = "Words of the file's name"
 
     @display(description="Size", ordering="n_bytes")
     def size(self, upload: UploadedFile) -> str:

@@ -49,6 +49,7 @@ def page_of_run(run_id: Any) -> str:
 class ImportRunAdmin(ImportRunFields, JobAdmin):
     """A run is started by the steps of the wizard, which “add” begins; it is looked at here, and never edited."""
 
+    empty_help = "Upload a file of cars: its first rows are shown before anything is stored."
     list_display = [
         "file",
         "status_badge",
@@ -69,6 +70,7 @@ class ImportRunAdmin(ImportRunFields, JobAdmin):
         ("started_at", RangeDateTimeFilter),
     ]
     search_fields = ["file_name__icontains", "source__icontains"]
+    search_help_text = "Words of the file's name or the source"
     fieldsets = [
         (
             None,

@@ -74,6 +74,7 @@ def count_of(related: type[Model], field: str, **filters: Any) -> Coalesce:
 # --- Makes, models, sellers ------------------------------------------------------------------------------------------
 @admin.register(Make)
 class MakeAdmin(ConsoleAdmin):
+    empty_help = "Makes come with the listings of a file or a feed."
     list_display = ["name", "slug", "models_known", "live_listings"]
     ordering = ["name"]
     search_fields = ["name__begins_word", "slug__begins_word"]
@@ -95,6 +96,7 @@ class MakeAdmin(ConsoleAdmin):
 
 @admin.register(CarModel)
 class CarModelAdmin(ConsoleAdmin):
+    empty_help = "Models come with the listings of a file or a feed."
     list_display = ["name", "make", "slug", "live_listings"]
     list_filter = [("make", AutocompleteSelectFilter)]
     list_select_related = ["make"]
@@ -142,6 +144,7 @@ class SellerKeyInline(ReadOnlyInline):
 
 @admin.register(Seller)
 class SellerAdmin(ConsoleAdmin):
+    empty_help = "Sellers come with the listings of a file or a feed."
     inlines = [SellerKeyInline]
     list_display = ["name", "kind", "place", "live_listings", "user"]
     list_filter = [("kind", ChoicesDropdownFilter)]
@@ -214,6 +217,7 @@ class PriceChangeInline(ReadOnlyInline):
 class ListingAdmin(ConsoleAdmin):
     """A listing's own facts. What the recommender makes of it is added by the app that does."""
 
+    empty_help = "Import a file, connect a feed, or add one car by hand."
     list_display: Sequence[Any] = [
         "car",
         "shown_price",
@@ -407,6 +411,7 @@ def price_step(change: PriceChange) -> str:
 
 @admin.register(PriceChange)
 class PriceChangeAdmin(ReadOnlyAdmin):
+    empty_help = "Each change of a listing's price stands here."
     list_display = ["listing", "step", "difference", "changed_at"]
     list_filter = [("changed_at", RangeDateTimeFilter)]
     list_select_related = ["listing__make", "listing__car_model__make"]

@@ -53,8 +53,8 @@ class TaskResultAdmin(BaseTaskResultAdmin, ReadOnlyAdmin):
     list_display = ["what", "status_badge", "outcome", "started_by", "when", "took"]
     list_filter = [("status", ChoicesDropdownFilter), ("date_done", RangeDateTimeFilter)]
     date_hierarchy = None
-    search_fields = ["task_id__exact", "task_name__istartswith"]
-    search_help_text = "Task id, or the task's name from its beginning"
+    search_fields = ["task_id__exact", "task_name__begins_word"]
+    search_help_text = "Task id, or words of the task's name"
     fieldsets = (
         (None, {"fields": ["sentence", ("status_badge", "took"), "arguments", "outcome", "traceback_folded"]}),
         ("Who and when", {"fields": [("started_by", "worker"), ("date_created", "date_started", "date_done")]}),
@@ -301,6 +301,7 @@ def flat(row: Any) -> tuple[str, ...]:
 
 @admin.register(GroupResult)
 class GroupResultAdmin(BaseGroupResultAdmin, ReadOnlyAdmin):
+    search_help_text = "The group's id"
     date_hierarchy = None
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:

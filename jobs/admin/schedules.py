@@ -96,6 +96,7 @@ class PeriodicTaskAdmin(BasePeriodicTaskAdmin, ConsoleAdmin):
     list_display = ["what", "switch", "timing", "last_run", "ended", "next_run", "total_run_count"]
     list_filter = [("enabled", BooleanRadioFilter), ("one_off", BooleanRadioFilter)]
     date_hierarchy = None
+    search_help_text = "Words of the schedule's or the task's name"
     ordering = ["name"]
     actions = ["switch_on", "switch_off"]
     actions_row = ["run_now"]

@@ -18,9 +18,11 @@ from unfold.contrib.filters.admin import (
     RangeDateTimeFilter,
     RelatedDropdownFilter,
 )
+from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
 from accounts.admin import BuyerAdmin
+from accounts.admin.finding import FindsBuyers
 from accounts.admin.users import staff_of
 from accounts.models import Buyer
 from catalog.admin import count_of
@@ -29,6 +31,7 @@ from console.pages import ReadOnlyAdmin, dialog, go_to
 from recommendations.admin.buyer_lab import BuyerLab
 from recommendations.admin.pages import in_words
 from recommendations.buyers.profiles import profile_of
+from recommendations.buyers.questionnaire import answers_in
 from recommendations.buyers.refresh import refresh_preferences
 from recommendations.events.bots import decide_on_bot
 from recommendations.exceptions import RankerRefused
@@ -107,6 +110,21 @@ class BuyerWithTasteAdmin(BuyerAdmin):
         "unmark_as_bot",
         *BuyerAdmin.actions_detail,
     ]
+
+    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[UnfoldAction]:
+        """Of marking and unmarking a bot the one that changes something."""
+        is_marked = BotMark.objects.filter(buyer_id=object_id, is_bot=True).exists()
+        useless = "mark_as_bot" if is_marked else "unmark_as_bot"
+        shown = super().get_actions_detail(request, object_id)
+        return [action for action in shown if not action.action_name.endswith(f"_{useless}")]
+
+    @display(description="Questionnaire")
+    def answers(self, buyer: Buyer) -> str:
+        """In words, as given in the shop or through the API."""
+        given = answers_in(buyer.questionnaire)
+        use = [f"use: {given['use']}".replace("_", " ")] if given.get("use") else []
+        rest = in_words({name: value for name, value in given.items() if name != "use"})
+        return " · ".join([*use, *([rest] if rest else [])]) or "Not answered yet."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Buyer]:
         rows: QuerySet[Buyer] = super().get_queryset(request)
@@ -283,7 +301,7 @@ class BehindFilter(admin.SimpleListFilter):
 
 
 @admin.register(Preference)
-class PreferenceAdmin(ReadOnlyAdmin):
+class PreferenceAdmin(FindsBuyers, ReadOnlyAdmin):
     list_display = ["buyer_link", "version", "seen", "state", "computed"]
     list_display_links = ["version"]  # the first column leads to the buyer
     list_filter = [
@@ -291,8 +309,6 @@ class PreferenceAdmin(ReadOnlyAdmin):
         ("computed_at", RangeDateTimeFilter),
     ]  # fmt: skip
     list_select_related = ["buyer__user", "version"]
-    search_fields = ["buyer__user__email__istartswith", "buyer__external_id__startswith"]
-    search_help_text = "The buyer's email or external id, from its beginning"
     fieldsets = [
         (None, {"fields": [("buyer_link", "version"), ("state", "seen", "last_interaction_id"), "computed_at"]}),
         ("Taste", {"fields": ["in_words"]}),
@@ -344,7 +360,7 @@ def vector_summary(vector: Any) -> SafeString:
 
 
 @admin.register(BotMark)
-class BotMarkAdmin(ReadOnlyAdmin):
+class BotMarkAdmin(FindsBuyers, ReadOnlyAdmin):
     """Who was marked, why and by whom; buyers are marked and unmarked on their own page and list."""
 
     list_display = ["buyer_link", "verdict", "reason", "detail", "decided_at", "decided"]
@@ -354,8 +370,6 @@ class BotMarkAdmin(ReadOnlyAdmin):
         ("decided_at", RangeDateTimeFilter),
     ]  # fmt: skip
     list_select_related = ["buyer__user", "decided_by"]
-    search_fields = ["buyer__user__email__istartswith", "buyer__external_id__startswith"]
-    search_help_text = "The buyer's email or external id, from its beginning"
     fields = ["buyer_link", "verdict", "reason", "detail", "decided_at", "decided"]
 
     @display(description="Buyer")

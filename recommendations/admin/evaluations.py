@@ -71,6 +71,7 @@ def queue_evaluation(request: HttpRequest, parameters: dict[str, Any]) -> Evalua
 
 @admin.register(Evaluation)
 class EvaluationAdmin(JobAdmin):
+    empty_help = "An evaluation says how well rankers would have put what buyers chose since."
     list_display = ["name", "status_badge", "headline", "lead", "progress_bar", "took", "version_link", "created_at"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["version", "started_by"]
@@ -180,8 +181,8 @@ class EvaluationFigureAdmin(ReadOnlyAdmin):
 
     list_display = ["evaluation", "ranker", "slice", "metric", "k", "value", "low", "high", "n"]
     list_select_related = ["evaluation"]
-    search_fields = ["ranker__istartswith", "metric__istartswith", "slice__istartswith"]
-    search_help_text = "Ranker, metric or slice, from its beginning"
+    search_fields = ["ranker__begins_word", "metric__begins_word", "slice__begins_word"]
+    search_help_text = "Words of the ranker, the metric or the slice"
 
 
 def headlines(evaluation: Any) -> dict[str, float]:

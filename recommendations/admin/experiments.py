@@ -202,11 +202,15 @@ FIELDSETS: list[tuple[str | None, dict[str, Any]]] = [
 
 @admin.register(Experiment)
 class ExperimentAdmin(ConsoleAdmin):
+    empty_help = (
+        "An experiment shows two or more variants of a placement to different buyers, and says which works better."
+    )
     form = ExperimentForm
     list_display = ["slug", "placement", "status_badge", "says", "variant_names", "started_at", "stopped_at"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["placement"]
     search_fields = ["slug__begins_word", "placement__name__begins_word"]
+    search_help_text = "Words of the name or the placement, in any order"
     autocomplete_fields = ["placement"]
     actions_detail = ["open_report"]
     fieldsets = FIELDSETS

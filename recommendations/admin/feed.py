@@ -30,6 +30,7 @@ class FeedFitAdmin(ReadOnlyAdmin):
 class FeedJudgementAdmin(ReadOnlyAdmin):
     """One row: the last verdict, and what is served by it."""
 
+    empty_help = "What the feed learns is judged every few minutes; its verdict stands here."
     list_display = ["judged_at", "verdict_badge", "served", "kept_until"]
     fields = ["judged_at", "served", "kept_until", "reason", "drawn"]
     actions_detail = ["serve_what_was_learned"]

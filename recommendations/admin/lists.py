@@ -1,5 +1,7 @@
 """Where lists are shown and by which rules: placements."""
 
+from collections.abc import Iterable
+from copy import copy
 from typing import Any
 
 from django import forms
@@ -12,59 +14,78 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from catalog.admin import count_of
-from catalog.filters import ListingFilters
 from console.formats import list_link
 from console.pages import ConsoleAdmin
+from recommendations.admin.filter_fields import as_typed, read_filters, rows_of, with_filter_fields
 from recommendations.admin.weights import PlacementMixPage
+from recommendations.admin.weights_forms import boost_field, share_field, share_of, weight_of
 from recommendations.engine.score_terms import TERMS
 from recommendations.models import Experiment, Placement, ServedList
-from recommendations.serving.placements import (
-    DEFAULT_SHARES,
-    refuse_boosts,
-    refuse_filters,
-    refuse_rules,
-    refuse_sources,
-)
+from recommendations.serving.placements import DEFAULT_SHARES, Rules, refuse_rules
 
-KNOWN_SOURCES = ", ".join(f"{name} ({share:g})" for name, share in DEFAULT_SHARES.items())
-JSON_HELP = {
-    "sources": 'Source and its share of the candidates, like {"trending": 0.2, "exploration": 0}. Only proportions '
-    f"count; 0 switches a source off, and one that is not named has its usual share: {KNOWN_SOURCES}.",
-    "filters": 'Filters that always apply here, together with those asked for, like {"fuels": ["electric"], '
-    f'"max_price": 20000}}. Known are {", ".join(sorted(ListingFilters.names()))}.',
-    "boosts": "Term and its weight in the score per standard deviation, in place of the learned one (0: off), like "
-    '{"freshness": 0.5}. '
-    f"Known are {', '.join(TERMS)}.",
-}
+SHARES_HELP = "The share of each source of candidates: only proportions count, and 0 switches one off."
+WEIGHTS_HELP = "Of each term of the score, per standard deviation; an empty field is as learned, and 0 is off."
+ALWAYS = "always"  # begins the names of the fields of a placement's own filters
+SHARES = {share_field(name): name for name in DEFAULT_SHARES}
+WEIGHTS = {boost_field(term): term for term in TERMS}
 
 
+def in_threes(fields: Iterable[str]) -> list[tuple[str, ...]]:
+    """As a fieldset lays them out, in rows."""
+    names = list(fields)
+    return [tuple(names[at : at + 3]) for at in range(0, len(names), 3)]
+
+
+@with_filter_fields(ALWAYS)
 class PlacementForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run time
+    """Sources, weights and filters as fields of their own, each beside what is usual or learned."""
+
     class Meta:
         model = Placement
-        fields = "__all__"  # noqa: DJ007 - every field is an operator's to set
-        help_texts = JSON_HELP
+        exclude = ["sources", "boosts", "filters"]  # noqa: DJ006 - set from the fields of this form
 
-    def clean_sources(self) -> dict[str, float]:
-        refuse_sources(self.cleaned_data["sources"])
-        sources: dict[str, float] = self.cleaned_data["sources"]
-        return sources
-
-    def clean_boosts(self) -> dict[str, float]:
-        refuse_boosts(self.cleaned_data["boosts"])
-        boosts: dict[str, float] = self.cleaned_data["boosts"]
-        return boosts
-
-    def clean_filters(self) -> dict[str, Any]:
-        refuse_filters(self.cleaned_data["filters"])
-        filters: dict[str, Any] = self.cleaned_data["filters"]
-        return filters
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        placement = kwargs.get("instance") or Placement()
+        rules = Rules(placement)
+        kwargs["initial"] = {
+            **{field: rules.shares[name] for field, name in SHARES.items()},
+            **{field: rules.boosts.get(term) for field, term in WEIGHTS.items()},
+            **as_typed(placement.filters, ALWAYS),
+            **(kwargs.get("initial") or {}),
+        }
+        super().__init__(*args, **kwargs)
+        self.fields["k"].label = "Cars in a list"
 
     def clean(self) -> dict[str, Any]:
-        """Rules that are right one by one may ask too much together: more kept places than the list has."""
+        """Rules that are right one by one may ask too much together: more kept places than the list has.
+
+        A source at its usual share stays unnamed, so that it follows a release that changes what is usual.
+        """
         cleaned = super().clean() or self.cleaned_data
+        named = self.instance.sources
+        shares = {name: cleaned.get(field) for field, name in SHARES.items()}
+        boosts = {term: cleaned.get(field) for field, term in WEIGHTS.items()}
+        self.instance.sources = {
+            name: share
+            for name, share in shares.items()
+            if share is not None and (name in named or share != DEFAULT_SHARES[name])
+        }
+        self.instance.boosts = {term: weight for term, weight in boosts.items() if weight is not None}
+        self.instance.filters = read_filters(self, ALWAYS)
         if not self.errors:
-            refuse_rules(Placement(**cleaned))
+            mixed = copy(self.instance)
+            for name, value in cleaned.items():
+                if name in {column.name for column in Placement._meta.concrete_fields}:
+                    setattr(mixed, name, value)
+            refuse_rules(mixed)
         return cleaned
+
+
+PlacementForm.declared_fields |= {
+    **{field: share_of(name) for field, name in SHARES.items()},
+    **{field: weight_of(term) for field, term in WEIGHTS.items()},
+}
+PlacementForm.base_fields |= PlacementForm.declared_fields
 
 
 @admin.register(Placement)
@@ -73,9 +94,12 @@ class PlacementAdmin(ConsoleAdmin):
     list_display = ["name", "slug", "k", "diversity", "exploration_positions", "running_experiment", "lists"]
     ordering = ["name"]
     search_fields = ["name__begins_word", "slug__begins_word"]
+    search_help_text = "Words of the name, in any order"
     fieldsets = [
         (None, {"fields": [("name", "slug", "k")]}),
-        ("What comes in", {"fields": ["sources", "filters", "boosts"]}),
+        ("What comes in", {"description": SHARES_HELP, "fields": in_threes(SHARES)}),
+        ("What weighs how much", {"description": WEIGHTS_HELP, "fields": in_threes(WEIGHTS)}),
+        ("Filters that always apply here", {"classes": ["collapse"], "fields": rows_of(ALWAYS)}),
         (
             "How the list is mixed",
             {

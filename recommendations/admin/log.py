@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -18,12 +19,15 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.decorators import action, display
 
+from accounts.admin.finding import OF_A_BUYER, FindsBuyers
 from catalog.admin import count_of
+from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.units import money
 from console.formats import NONE, badge, clock, link_to, list_link, table
 from console.pages import ConsoleAdmin, ReadOnlyAdmin
 from recommendations.admin.dealers import DealersPage, dealers_csv
+from recommendations.admin.filter_fields import as_typed, read_filters, rows_of, with_filter_fields
 from recommendations.admin.pages import in_words
 from recommendations.admin.weights import KindWeightsPage
 from recommendations.engine.reasons import operator_breakdown
@@ -52,6 +56,7 @@ class EventKindAdmin(ConsoleAdmin):
     list_editable = ["weight", "half_life_days", "is_contact", "is_dismissal"]
     ordering = ["-weight"]
     search_fields = ["name__begins_word", "slug__begins_word"]
+    search_help_text = "Words of the name, in any order"
     fieldsets = [
         (
             None,
@@ -253,14 +258,46 @@ def why_there(one: Explained) -> str | SafeString:
     )
 
 
+SEARCH = "search"  # begins the names of the fields of a saved search
+
+
+@with_filter_fields(SEARCH)
+class SavedSearchForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run time
+    """A search in the words of a search."""
+
+    class Meta:
+        model = SavedSearch
+        fields = ["name", "buyer", "is_alerting", "created_at"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        instance = kwargs.get("instance")
+        kwargs["initial"] = {**as_typed(instance.query if instance else {}, SEARCH), **(kwargs.get("initial") or {})}
+        super().__init__(*args, **kwargs)
+
+    def clean(self) -> dict[str, Any]:
+        """What a client sent beside the filters, such as an order, stays."""
+        cleaned = super().clean() or self.cleaned_data
+        known, before = ListingFilters.names(), self.instance.query
+        self.instance.query = {
+            **{name: value for name, value in before.items() if name not in known}, **read_filters(self, SEARCH),
+        }  # fmt: skip
+        return cleaned
+
+
 @admin.register(SavedSearch)
-class SavedSearchAdmin(ConsoleAdmin):
+class SavedSearchAdmin(FindsBuyers, ConsoleAdmin):
+    empty_help = "Buyers save searches in the shop or through the API, and may be told of new cars."
     list_display = ["name", "buyer_link", "asked", "is_alerting", "created_at"]
     list_filter = [("is_alerting", BooleanRadioFilter), ("created_at", RangeDateTimeFilter)]
     list_select_related = ["buyer__user"]
-    search_fields = ["name__icontains"]
+    search_fields = ["name__begins_word"]
+    search_help_text = f"Words of the search's name. {OF_A_BUYER}"
     autocomplete_fields = ["buyer"]
-    fields = ["name", "buyer", "query", "is_alerting", "created_at"]
+    form = SavedSearchForm
+    fieldsets = [
+        (None, {"fields": [("name", "buyer"), "is_alerting", "created_at"]}),
+        ("What it asks for", {"fields": rows_of(SEARCH)}),
+    ]
 
     @display(description="Buyer")
     def buyer_link(self, search: SavedSearch) -> str | SafeString:
@@ -272,7 +309,7 @@ class SavedSearchAdmin(ConsoleAdmin):
 
 
 @admin.register(AlertSettings)
-class AlertSettingsAdmin(ConsoleAdmin):
+class AlertSettingsAdmin(FindsBuyers, ConsoleAdmin):
     list_display = ["buyer", "is_enabled", "frequency", "per_day", "time_zone"]
     list_filter = [("is_enabled", BooleanRadioFilter), ("frequency", ChoicesDropdownFilter)]
     list_select_related = ["buyer__user"]
@@ -280,9 +317,10 @@ class AlertSettingsAdmin(ConsoleAdmin):
 
 
 @admin.register(CarAlert)
-class CarAlertAdmin(ReadOnlyAdmin):
+class CarAlertAdmin(FindsBuyers, ReadOnlyAdmin):
     """Which car waits for whom, was sent, or was passed over."""
 
+    empty_help = "Cars that a saved search found for its buyer wait here until they are sent."
     list_display = ["buyer", "listing", "reason", "status", "search", "found_at"]
     list_filter = [("status", ChoicesDropdownFilter), ("found_at", RangeDateTimeFilter)]
     list_select_related = ["buyer__user", "listing__make", "listing__car_model__make", "search"]
@@ -294,7 +332,8 @@ class CarAlertAdmin(ReadOnlyAdmin):
 
 
 @admin.register(AlertMessage)
-class AlertMessageAdmin(ReadOnlyAdmin):
+class AlertMessageAdmin(FindsBuyers, ReadOnlyAdmin):
+    empty_help = "Messages to buyers whose saved searches found new cars stand here."
     list_display = ["buyer", "n_cars", "created_at", "webhook_id", "mail", "mail_error"]
     list_filter = [("mail", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter)]
     list_select_related = ["buyer__user"]
@@ -302,11 +341,12 @@ class AlertMessageAdmin(ReadOnlyAdmin):
 
 
 @admin.register(BuyerSeller)
-class BuyerSellerAdmin(ConsoleAdmin):
+class BuyerSellerAdmin(FindsBuyers, ConsoleAdmin):
     list_display = ["buyer", "relation", "seller_external_id", "created_at"]
     list_filter = ["relation", ("created_at", RangeDateTimeFilter)]
     list_select_related = ["buyer__user"]
     search_fields = ["seller_external_id__istartswith"]
+    search_help_text = f"The seller's id, from its beginning. {OF_A_BUYER}"
     autocomplete_fields = ["buyer"]
 
 
@@ -318,6 +358,7 @@ class WaitingEventAdmin(ReadOnlyAdmin):
     list_filter = ["kind", ("received_at", RangeDateTimeFilter)]
     list_select_related = ["buyer__user", "kind"]
     search_fields = ["external_id__istartswith", "event_id__startswith"]
+    search_help_text = "Listing's or event's id, from its beginning"
 
 
 @admin.register(Impression)

@@ -87,6 +87,7 @@ class MerchandisingRuleForm(forms.ModelForm):  # type: ignore[type-arg] # no gen
 
 @admin.register(MerchandisingRule)
 class MerchandisingRuleAdmin(ConsoleAdmin):
+    empty_help = "A rule pins, boosts, buries, hides or caps cars in the lists of buyers, for as long as you say."
     form = MerchandisingRuleForm
     list_display = ["name", "state", "what", "about", "where", "when", "priority"]
     list_filter = [("action", ChoicesDropdownFilter), "is_active", "is_promoted"]

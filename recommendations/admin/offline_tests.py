@@ -16,6 +16,10 @@ from recommendations.models import WeightTrial
 
 @admin.register(WeightTrial)
 class OfflineTestAdmin(JobAdmin):
+    empty_help = (
+        "A trial says what other weights would have done to past lists; it is started at “Try weights” of "
+        "the event kinds or a placement."
+    )
     list_display = ["name", "status_badge", "progress_bar", "took", "placement", "started_by", "created_at"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["placement", "started_by"]

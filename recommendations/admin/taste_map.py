@@ -22,6 +22,7 @@ from recommendations.models import TasteMap
 class TasteMapAdmin(JobAdmin):
     """Maps drawn by t-SNE, as jobs."""
 
+    empty_help = "A map draws buyers and cars that fit together near each other."
     list_display = ["name", "status_badge", "progress_bar", "took", "n_points", "version_link", "created_at"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["version", "started_by"]

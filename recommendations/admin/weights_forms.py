@@ -178,16 +178,10 @@ class MixForm(PreviewForm):
             choices=YES_OR_NO, coerce=lambda value: value == "True", widget=UnfoldAdminSelectWidget,
             help_text=column_of(placement, "follows_intent").help_text,
         )  # fmt: skip
-        for name, usual in DEFAULT_SHARES.items():
-            self.fields[share_field(name)] = forms.FloatField(
-                label=name.capitalize(), min_value=0, widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any"}),
-                help_text=f"Usually {usual:g}; 0 switches it off.",
-            )  # fmt: skip
+        for name in DEFAULT_SHARES:
+            self.fields[share_field(name)] = share_of(name)
         for term in TERMS:
-            self.fields[boost_field(term)] = forms.FloatField(
-                label=term.capitalize(), required=False, min_value=0,
-                widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any"}), help_text="Left out: as learned.",
-            )  # fmt: skip
+            self.fields[boost_field(term)] = weight_of(term)
 
     @property
     def share_fields(self) -> list[Any]:
@@ -288,6 +282,20 @@ def share_field(source: str) -> str:
 
 def boost_field(term: str) -> str:
     return f"boost_{term}"
+
+
+def share_of(source: str) -> forms.FloatField:
+    return forms.FloatField(
+        label=source.capitalize(), min_value=0, widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any"}),
+        help_text=f"Usually {DEFAULT_SHARES[source]:g}; 0 switches it off.",
+    )  # fmt: skip
+
+
+def weight_of(term: str) -> forms.FloatField:
+    return forms.FloatField(
+        label=term.capitalize(), required=False, min_value=0,
+        widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any"}), help_text="Left out: as learned.",
+    )  # fmt: skip
 
 
 def form_field(row: EventKind | Placement, name: str) -> forms.Field:

@@ -7,6 +7,7 @@ from html import unescape
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -20,6 +21,7 @@ from catalog.models import Listing, ListingChange
 from catalog.quality import queue_report, run_report
 from console.formats import link_to, page_of
 from console.pages import EstimatingPaginator, planned_rows
+from console.templatetags.console_pages import crumbs, lines
 from jobs.admin import cards
 from recommendations.admin import ranking_cards as ranking
 from recommendations.admin import traffic_cards as traffic
@@ -42,7 +44,7 @@ def operator(client: Client) -> Client:
 
 
 def url(model: type, page: str, *args: object) -> str:
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=[*map(quote, args)])
 
 
 def test_every_model_of_ours_has_pages_but_vectors_and_sums_which_other_pages_show():
@@ -315,3 +317,31 @@ def test_rows_whose_keys_hold_an_underscore_and_two_digits_are_linked_to():
     page = reverse("admin:webhooks_message_change", args=["msg_5F26cd5f3a"])
     assert page_of(message) == page
     assert f'href="{page}"' in link_to(message)
+
+
+# --- Where a page is, and what an empty one says ----------------------------------------------------------------------
+def test_a_page_is_found_in_the_section_that_the_menu_lists_it_in(operator):
+    page = " ".join(operator.get(reverse("admin:recommendations_merchandisingrule_changelist")).text.split())
+    crumb = page[: page.index("chevron_right")]
+    assert crumb.rstrip().endswith('aria-hidden="true">')
+    assert "> Recommender <" in crumb[-800:]
+
+
+def test_every_line_of_the_menu_has_its_section_and_its_own_name_as_crumbs():
+    for section, title, link in lines():
+        way = crumbs([{"title": "The app", "link": "/admin/app/"}, {"title": "Rows", "link": link}], link + "7/change/")
+        assert [part["title"] for part in way] == [section, title]
+        of_its_own = crumbs([{"title": "The app"}, {"title": "Rows", "link": "/admin/app/rows/"}, {"title": "P"}], link)
+        assert [part["title"] for part in of_its_own] == [section, title]
+    unlisted = [{"title": "The app", "link": "/admin/app/"}, {"title": "Rows", "link": "/admin/app/rows/"}]
+    assert crumbs(unlisted, "/admin/app/rows/") == unlisted
+
+
+def test_an_empty_list_says_what_will_stand_in_it_and_one_without_hits_that_it_has_none(operator):
+    url = reverse("admin:recommendations_merchandisingrule_changelist")
+    empty, without_hits = operator.get(url).text, operator.get(url, {"q": "nothing is called so"}).text
+    assert "No merchandising rules yet" in empty
+    assert "A rule pins, boosts, buries, hides or caps cars" in empty
+    assert "Show all" not in empty
+    assert "Nothing matches" in without_hits
+    assert "Show all" in without_hits

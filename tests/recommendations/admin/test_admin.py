@@ -18,7 +18,7 @@ from recommendations.buyers import profiles
 from recommendations.buyers.refresh import refresh_preferences
 from recommendations.listings.rows import read_listings
 from recommendations.listings.vectors import create_partition, write_vectors
-from recommendations.models import EventKind, Placement, Preference, RankerVersion, SeedRun, TrainingRun
+from recommendations.models import EventKind, Preference, RankerVersion, SeedRun, TrainingRun
 from recommendations.training.runs import run_training, start_training
 from recommender_site.celery import app
 from tests.factories import (
@@ -396,32 +396,10 @@ def test_weights_are_edited_in_the_list_itself(operator: Client):
     assert (view.weight, view.half_life_days) == (1.5, 10)
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "error"),
-    [
-        ("filters", '{"colour_of_money": 1}', "Unknown filters: colour_of_money."),
-        ("filters", "[1]", "Write filters by name"),
-        ("sources", '{"utility": -1}', "needs a number of at least 0"),
-        ("sources", '{"utility": "much"}', "needs a number of at least 0"),
-        ("boosts", "[]", "Write names and numbers"),
-        ("sources", '{"magic": 1}', "Unknown sources: magic. Known are taste,"),
-        ("boosts", '{"magic": 1}', "Unknown terms: magic. Known are utility,"),
-        ("filters", '{"max_price": "cheap"}', "“max_price” needs a number"),
-    ],
-)
-def test_rules_that_would_be_ignored_in_silence_are_refused(operator: Client, field: str, value: str, error: str):
-    placement = PlacementFactory()
-    page = reverse("admin:recommendations_placement_change", args=[placement.pk])
-    form = operator.get(page).context["adminform"].form
-    given = {name: form[name].value() for name in form.fields}
-    response = operator.post(page, {**given, field: value})
-    assert error in str(response.context["adminform"].form.errors[field])
-
-
 def test_rules_that_keep_more_places_than_there_are_are_refused(operator: Client):
     page = reverse("admin:recommendations_placement_change", args=[PlacementFactory().pk])
     form = operator.get(page).context["adminform"].form
-    given = {name: form[name].value() for name in form.fields}
+    given = {name: form[name].value() for name in form.fields if form[name].value() is not None}
     response = operator.post(page, {**given, "exploration_positions": 14, "promoted_share": 0.5})
     assert "together must take no more than the whole list" in str(response.context["adminform"].form.errors)
 
@@ -430,17 +408,8 @@ def test_the_form_of_a_placement_names_what_it_knows(operator: Client):
     page = operator.get(
         reverse("admin:recommendations_placement_change", args=[PlacementFactory().pk])
     ).content.decode()
-    for name in ("saved search (0.06)", "free_leads", "promoted_share", "follows_intent", "utility, archetype, demand"):
+    for name in ("Saved search", "Usually 0.06", "free_leads", "promoted_share", "follows_intent", "Archetype"):
         assert name in page
-
-
-def test_filters_that_are_known_are_kept(operator: Client):
-    placement = PlacementFactory()
-    page = reverse("admin:recommendations_placement_change", args=[placement.pk])
-    form = operator.get(page).context["adminform"].form
-    given = {name: form[name].value() for name in form.fields}
-    operator.post(page, {**given, "filters": '{"fuels": ["electric"], "max_price": 20000}'})
-    assert Placement.objects.get().filters == {"fuels": ["electric"], "max_price": 20000}
 
 
 # --- Lists, listings, buyers -----------------------------------------------------------------------------------------
