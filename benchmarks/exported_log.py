@@ -31,7 +31,7 @@ ENDS = datetime(2026, 11, 1, tzinfo=UTC)
 SHOWN = 12  # cars of a list
 FROM_LISTS = 0.6  # of the events
 EVENT_COLUMNS = ["id", "buyer_id", "kind", "listing_id", "occurred_at", "list_id", "dwell_seconds"]
-LIST_COLUMNS = ["list_id", "buyer_id", "filters", "listing_ids"]
+LIST_COLUMNS = ["list_id", "buyer_id", "listing_ids"]
 NO_LIST = -1
 
 
@@ -96,7 +96,6 @@ class ExportedLog:
         list_of: Number of the list each came from, ``NO_LIST`` for none.
         starts: Where each list begins in ``shown``, and at last where the last one ends.
         shown: Listing ids of all lists, one after the other.
-        is_requested: Of each list: whether the buyer asked for it.
     """
 
     event_ids: NDArray[np.int64]
@@ -104,12 +103,14 @@ class ExportedLog:
     list_of: NDArray[np.int64]
     starts: NDArray[np.int64]
     shown: NDArray[np.int64]
-    is_requested: NDArray[np.bool_]
 
     def kinds(self) -> Mapping[str, EventKind]:
         return KINDS
 
     def queries(self, event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any] | None]:
+        return {}
+
+    def filters_of_lists(self, event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any]]:
         return {}
 
     def locations(self, buyer_ids: Collection[int]) -> dict[int, tuple[float, float]]:
@@ -130,9 +131,8 @@ class ExportedLog:
         stood_at[event[is_chosen][::-1]] = position[is_chosen][::-1] + 1
         kept = ~is_chosen & (position < at_most) & (stood_at[event] > 0)
         event, position = event[kept], position[kept]
-        return ShownBeside(
-            event_ids[event], listing_ids[kept], position + 1, stood_at[event], self.is_requested[lists[event]]
-        )
+        is_filtered = np.zeros(len(event), bool)
+        return ShownBeside(event_ids[event], listing_ids[kept], position + 1, stood_at[event], is_filtered)
 
     @property
     def n_bytes(self) -> int:
@@ -187,7 +187,6 @@ def log_of(ids: NDArray[np.int64], listing_ids: NDArray[np.int64], list_ids: Any
         list_of=numbers.fill_null(NO_LIST).to_numpy().astype(np.int64)[by_id],
         starts=shown.offsets.to_numpy().astype(np.int64) - shown.offsets[0].as_py(),
         shown=shown.flatten().to_numpy().astype(np.int64),
-        is_requested=lists["filters"].to_numpy() != "{}",
     )
 
 

@@ -105,7 +105,7 @@ try:
     LISTING_INDEX_DIR = env.str("LISTING_INDEX_DIR", "var/index")  # processes share that memory by files; empty: not
     WINDOW_LOOKBACK_DAYS = read.integer("WINDOW_LOOKBACK_DAYS", 60, 0, 3650)  # ended listings kept for choice sets
     EXACT_SCAN_MAX_ROWS = read.integer("EXACT_SCAN_MAX_ROWS", 20_000, 0, 10_000_000)  # beyond: HNSW
-    CHOICE_SET_SAMPLE = read.integer("CHOICE_SET_SAMPLE", 20, 5, 1000)  # random live listings beside each choice
+    CHOICE_SET_SAMPLE = read.integer("CHOICE_SET_SAMPLE", 20, 5, 1000)  # beside a choice from no list, or a search
     EVENTS_PER_BUYER = read.integer("EVENTS_PER_BUYER", 300, 10, 10_000)  # the newest ones make the preference
     EVENTS_PER_REQUEST = read.integer("EVENTS_PER_REQUEST", 1000, 1, 10_000)
     EVENTS_WAITING_AT_MOST = read.integer("EVENTS_WAITING_AT_MOST", 100_000, 0, 10_000_000)  # for their listing; a key

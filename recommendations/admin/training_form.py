@@ -61,7 +61,7 @@ class TrainingRunForm(forms.ModelForm):  # type: ignore[type-arg] # no generic a
     prior_buyers = whole(
         "prior_buyers",
         "Buyers for the population",
-        "Taste in general is learned from so many buyers, drawn from those with most events. Time grows with it.",
+        "Taste in general is learned from so many buyers, drawn from all who did anything. Time grows with it.",
         low=1,
         high=5_000,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.isolation import each_that_works
+from recommendations.buyers.found_cars import others_found, searches_that_found
 from recommendations.buyers.questionnaire import wishes_in
 from recommendations.buyers.searches import Condition, Search, conditions_of, conditions_of_searches
 from recommendations.buyers.sessions import dwell_by_occasion, one_per_occasion, saturated
 from recommendations.engine.choice_sets import ChoiceSets, dwell_factors, event_weights
 from recommendations.engine.evidence import PADDING, Choices, build_choice_sets
-from recommendations.events.rows import DATABASE, EventLog, EventRows
+from recommendations.events.rows import DATABASE, EventLog, EventRows, ShownBeside
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.models import EventKind
 
@@ -29,6 +30,7 @@ UNMET_BESIDE_AN_ANSWER = 30  # cars that do not fit an answer
 SEARCHES_COUNT = 3.0  # new searches, at most: all that those of one buyer say of one field
 SHOWN_AT_MOST = 30  # of a served list, as far down as a buyer plausibly looks
 VIEW = "view"  # the kind of event that weighs by how long it took
+SEARCH = "search"  # the kind of event that says what was asked for
 SECONDS_A_DAY = 86_400.0
 
 
@@ -49,6 +51,7 @@ class Assumptions:
 
 
 NO_ASSUMPTIONS = Assumptions()
+Queries = Mapping[int, Mapping[str, Any] | None]  # by event id
 
 
 def choice_sets_of(
@@ -69,7 +72,7 @@ def choice_sets_of(
         events: Of any buyers.
         snapshot: Where listings have their vectors.
         now: Events count by their age at this moment.
-        n_unseen: Live listings beside each choice from a list that the buyer asked for, or from none.
+        n_unseen: Live listings beside each choice from no list: of those that a search had found, if one led there.
         answers: What buyers said besides, as from ``choices_of_answers``.
         assumptions: What is assumed of the events.
         learns_position: As in ``build_choice_sets``; otherwise the ranker's position bias is taken out.
@@ -86,22 +89,62 @@ def choices_of(
     """What events on listings say, and what searches say, as vectors and decayed weights, counted per occasion."""
     kinds = assumptions.kinds_by_slug(events.log)
     events = events.take(np.array([kinds[kind].weight != 0 for kind in events.kinds], bool))
-    queries = {**events.log.queries(events.ids[events.listing_ids == 0]), **assumptions.queries}
+    queries: Queries = {**events.log.queries(events.ids[events.listing_ids == 0]), **assumptions.queries}
     subjects = subjects_of(events, queries)
     base = np.array([kinds[kind].weight for kind in events.kinds], np.float64)
     base *= dwell_factors(longest_dwell(events, subjects))
     counts = one_per_occasion(events.buyer_ids, subjects, events.occurred_at, base)
-    events, subjects, base = events.take(counts), subjects[counts], base[counts]
+    events, base = events.take(counts), base[counts]
+    beside = events.take(events.listing_ids > 0).shown_beside(SHOWN_AT_MOST)
+    if SEARCH in kinds and kinds[SEARCH].weight > 0:
+        events, base, queries = with_filters_of_lists(events, base, queries, beside, kinds[SEARCH].weight)
+    subjects = subjects_of(events, queries)
     age_days = (now.timestamp() - events.occurred_at) / SECONDS_A_DAY
     weights, reverse = event_weights(base, age_days, [kinds[kind].half_life_days for kind in events.kinds])
     weights = saturated(events.buyer_ids, subjects, weights)
     is_search = events.listing_ids == 0
+    on_cars = events.take(~is_search)
+    from_none = ~np.isin(on_cars.ids, beside.event_ids)
+    led = searches_that_found(events, queries, snapshot)
+    beside = ShownBeside.joined([beside, others_found(on_cars.take(from_none), led, snapshot, n_unmet)])
+    has_unseen = from_none & ~np.isin(on_cars.ids, list(led))
     return (
-        choices_on_listings(events.take(~is_search), weights[~is_search], reverse[~is_search], snapshot),
+        choices_on_listings(on_cars, weights[~is_search], reverse[~is_search], snapshot, beside, has_unseen),
         choices_in_searches(
             events.take(is_search), weights[is_search], np.abs(base[is_search]), queries, snapshot, n_unmet
         ),
     )
+
+
+def with_filters_of_lists(
+    events: EventRows,
+    base: NDArray[np.float64],
+    queries: Queries,
+    beside: ShownBeside,
+    weight: float,
+) -> tuple[EventRows, NDArray[np.float64], Queries]:
+    """Events, their weights and what searches asked, with a search more where a car was opened from a filtered list.
+
+    A buyer who filters a list asks for something as one who searches does: once in each session, where they also
+    searched for the same. ``weight`` is that of a search.
+    """
+    filtered = np.unique(beside.event_ids[beside.is_filtered])
+    filters = events.log.filters_of_lists(filtered) if len(filtered) else {}
+    if not filters:
+        return events, base, queries
+    openings = np.flatnonzero(np.isin(events.ids, list(filters)) & (events.listing_ids > 0))
+    asked = replace(
+        events.take(openings),
+        listing_ids=np.zeros(len(openings), np.int64),
+        kinds=np.full(len(openings), SEARCH, object),
+        dwell_seconds=np.full(len(openings), np.nan),
+    )
+    queries = {**queries, **filters}
+    together, base = EventRows.concatenate([asked, events]), np.r_[np.full(len(openings), weight), base]
+    in_order = np.argsort(together.occurred_at, kind="stable")
+    together, base = together.take(in_order), base[in_order]
+    counts = one_per_occasion(together.buyer_ids, subjects_of(together, queries), together.occurred_at, base)
+    return together.take(counts), base[counts], queries
 
 
 def longest_dwell(events: EventRows, subjects: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -113,7 +156,7 @@ def longest_dwell(events: EventRows, subjects: NDArray[np.int64]) -> NDArray[np.
     return np.where(is_view, longest, np.nan)
 
 
-def subjects_of(events: EventRows, queries: Mapping[int, Mapping[str, Any] | None]) -> NDArray[np.int64]:
+def subjects_of(events: EventRows, queries: Queries) -> NDArray[np.int64]:
     """What each event is about: its listing, or a number below 0 that equal searches share."""
     subjects = events.listing_ids.copy()
     numbers: dict[str, int] = {}
@@ -124,24 +167,31 @@ def subjects_of(events: EventRows, queries: Mapping[int, Mapping[str, Any] | Non
 
 
 def choices_on_listings(
-    events: EventRows, weights: NDArray[np.float64], reverse: NDArray[np.bool_], snapshot: ListingSnapshot
+    events: EventRows,
+    weights: NDArray[np.float64],
+    reverse: NDArray[np.bool_],
+    snapshot: ListingSnapshot,
+    beside: ShownBeside,
+    has_unseen: NDArray[np.bool_],
 ) -> Choices:
-    """Events on listings, each before what was shown beside its listing; those on deleted listings are left out."""
-    beside = events.shown_beside(SHOWN_AT_MOST)
+    """Events on listings, each before what stood beside its listing; those on deleted listings are left out.
+
+    ``has_unseen`` says of each whether cars of the whole stock stand beside it too.
+    """
     vectors = Vectors(snapshot, np.unique(np.concatenate([events.listing_ids, beside.listing_ids])))
     chosen = vectors.rows_of(events.listing_ids)
     rows = vectors.rows_of(beside.listing_ids)
     is_listed = np.isin(events.ids, beside.event_ids)
     first = np.searchsorted(beside.event_ids, events.ids[is_listed])
-    chosen_positions, is_requested = np.ones(len(events), np.int64), np.ones(len(events), bool)
-    chosen_positions[is_listed], is_requested[is_listed] = beside.chosen_positions[first], beside.is_requested[first]
+    chosen_positions = np.ones(len(events), np.int64)
+    chosen_positions[is_listed] = beside.chosen_positions[first]
     choices = Choices(
         vectors=vectors.features,
         chosen=chosen,
         shown=padded_lists(events.ids, beside.event_ids, rows),
         chosen_positions=chosen_positions,
         shown_positions=padded_lists(events.ids, beside.event_ids, rows, beside.positions, fill=1),
-        has_unseen=is_requested,
+        has_unseen=has_unseen,
         weights=weights,
         reverse=reverse,
         moments=events.occurred_at,
@@ -178,7 +228,7 @@ def choices_in_searches(
     events: EventRows,
     weights: NDArray[np.float64],
     new_weights: NDArray[np.float64],
-    queries: Mapping[int, Mapping[str, Any] | None],
+    queries: Queries,
     snapshot: ListingSnapshot,
     n_unmet: int,
 ) -> Choices:

@@ -46,7 +46,7 @@ TURN_SECONDS = 0.25  # to wait for another process's computation, which takes a 
 LOCK_SPACE = 0x7A57E << 40  # keeps our advisory locks apart from others
 REPORTED_AT_ONCE = timedelta(minutes=1)  # an event reported later waited at its sender, not here
 EVENTS_AT_ONCE = 4_000  # of a batch of buyers; each takes some 25 kB while it is worked on
-RULES = 3  # of what an event says; another number makes every stored preference stale
+RULES = 4  # of what an event says; another number makes every stored preference stale
 BUYERS_AT_ONCE = 250  # of a batch; each holds a lock, of which the server has some thousands
 
 

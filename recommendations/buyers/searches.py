@@ -123,7 +123,9 @@ class Parts:
     @classmethod
     def of(cls, field: str, drawn: Sequence[Sequence[NDArray[np.intp]]], snapshot: ListingSnapshot) -> Parts:
         rows = np.unique(np.concatenate([part for parts in drawn for part in parts]))
-        return cls(rows, snapshot.parts(field, rows))
+        values, n_content = snapshot.parts(field, rows), snapshot.ranker.n_content
+        values[:, :n_content] = snapshot.ranker.encoder.apart_from_numbers(values[:, :n_content], field)
+        return cls(rows, values)
 
     def of_rows(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Those of some of the cars, in their order."""
@@ -165,6 +167,14 @@ class StockOfSearch:
         met, unmet = self._divided(self._all, filters)
         stock, seed = self.snapshot.stock, self._seed
         return stock.shuffled(met, seed, MATCHES_AVERAGED), stock.shuffled(unmet, seed, n_unmet)
+
+    def meeting(self, filters: ListingFilters, n: int) -> NDArray[np.intp]:
+        """Rows of ``n`` cars that satisfy every filter, or of as many as there are."""
+        met, _ = self._divided(self._some, filters)
+        if len(met) >= n:
+            return met[:n]
+        met, _ = self._divided(self._all, filters)
+        return self.snapshot.stock.shuffled(met, self._seed, n)
 
     def _divided(self, rows: NDArray[np.intp], filters: ListingFilters) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         is_met = self.snapshot.columns.matching(filters, rows)

@@ -47,6 +47,8 @@ __all__ = ["Contributions", "Encoder", "EncoderConfig", "ListingTable", "fit_enc
 F = TypeVar("F", CategoryField, NumberField)
 
 ROWS_AT_ONCE = 16_384  # bounds the memory of a mixture, some thirty numbers a row
+SMALL = 0.02  # of the largest: shorter directions of numbers are left to the other fields
+OWN = 0.9  # of the squares of a field, which numbers must leave, for it to be taken apart from them
 NEGLIGIBLE = 1e-10  # a direction with less of the largest variance than this is rounding
 
 
@@ -176,6 +178,29 @@ class Encoder:
         states, shares = read.mixture(table, self.reference_year)
         parts: NDArray[np.float32] = (shares[:, :, None] * own[states]).sum(axis=1).astype(np.float32)
         return parts
+
+    def apart_from_numbers(self, parts: NDArray[np.float32], field: str) -> NDArray[np.float32]:
+        """Parts of a category, as of ``encode_field``, without what they have in common with prices and other numbers.
+
+        Fewer directions are kept than there are levels and knots, and so a make shares a little of them with the price:
+        one that everybody wants would seem to be wanted at its prices. In a small catalogue in which they share more
+        than a little, make and price cannot be told apart, and nothing is taken out; nor is it of a number.
+        """
+        at, span = self.names.index(field), self._span_of_numbers
+        states = self.states[self._first_states[at] : self._first_states[at + 1]]
+        rest = states - states @ span.T @ span
+        if isinstance(self.fields[at], NumberField) or (rest**2).sum() < OWN * (states**2).sum():
+            return parts
+        apart: NDArray[np.float32] = (parts - parts @ span.T @ span).astype(np.float32)
+        return apart
+
+    @cached_property
+    def _span_of_numbers(self) -> Floats:
+        """Orthonormal directions in which the utilities of numbers differ, shape (n_directions, n_dims)."""
+        of_numbers = np.array([isinstance(field, NumberField) for field in self.fields], bool)
+        _, lengths, directions = np.linalg.svd(self.states[of_numbers[self.field_of_state]], full_matrices=False)
+        span: Floats = directions[lengths > SMALL * lengths.max(initial=0.0)]
+        return span
 
     def contributions(
         self, weights: ArrayLike, table: ListingTable, encoded: NDArray[np.float32] | None = None

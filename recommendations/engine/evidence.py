@@ -33,8 +33,8 @@ class Choices:
             listings of a list, or what does not meet the condition; ``PADDING`` where there was less.
         chosen_positions, shown_positions: Where they stood in the list, 1 at the top, shape (n_events,) and
             (n_events, n_shown); 1 where there was no list.
-        has_unseen: Whether live listings that were not shown were turned down too: the buyer, and not we, left them
-            out. False for lists that we chose.
+        has_unseen: Whether live listings stand beside it of which it is not known that they were shown: where no list
+            is known. What a known list does not hold was not turned down.
         weights: Strength after decay, >= 0.
         reverse: Whether it is a choice against (a dislike).
         moments: When it happened, epoch seconds.
@@ -97,15 +97,15 @@ def build_choice_sets(
 ) -> dict[int, ChoiceSets]:
     """Put each choice in front of what it was made from.
 
-    From a list that we chose, that is what was shown: a car that was not shown was not turned down, and to hold the
-    chosen car against a random sample of the stock would take our own choice for the buyer's. From a list that the
-    buyer asked for, and where no list is known, live listings that were not shown stand beside it: those the buyer left
-    out. A listing that stood higher was chosen more easily, which the position bias takes out again.
+    From a list that is what was shown: a car that was not shown was not turned down, and to hold the chosen car
+    against a random sample of the stock would take for the buyer's choice what the list left out, by our score, by its
+    filters or by its order. Where no list is known, live listings stand beside it. A listing that stood higher was
+    chosen more easily, which the position bias takes out again.
 
     Args:
         choices: Events in any order.
         stock: Where unseen listings are drawn from.
-        n_unseen: Unseen listings to add to a set that has them.
+        n_unseen: Live listings to add to a set that has them.
         position_bias: Logits that a listing loses with each doubling of its position.
         learns_position: Append log2 of the position, times ``POSITION_SCALE``, to the features, so that its effect is
             learned with the weights, instead of taking a known bias out.

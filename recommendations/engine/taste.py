@@ -5,9 +5,8 @@ drawn from a population, ``N(mean, covariance)`` (``fit_prior``); each choice am
 them (``posterior``, ``update``, ``posterior_batch``). The belief's mean is the preference vector, its covariance the
 doubt that exploration draws from (``draw``).
 
-Two facts this design rests on. Newton's method alone diverges on separable histories, so steps backtrack (see
-``logit``). And a list that was already relevant says little about the region a buyer shops in, so the builder of the
-choice sets adds some live listings at random.
+Newton's method alone diverges on separable histories, so steps backtrack (see ``logit``). A list that was already
+relevant says little about the region a buyer shops in: that is learned from what they searched for, field by field.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from psycopg.types.numeric import Int8
 from accounts.models import Buyer
 from catalog.querysets import ITEMS
 from recommendations.engine.arrays import Flags, Integers
-from recommendations.models import EventKind, Interaction
+from recommendations.models import EventKind, Interaction, ServedList
 from recommendations.models.arrays import as_objects, read_columns
 from recommendations.models.bots import is_person
 from recommendations.models.impressions import is_seen
@@ -30,6 +30,10 @@ class EventLog(Protocol):
 
     def queries(self, event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any] | None]:
         """What the searches among some events asked for, by event id."""
+        ...
+
+    def filters_of_lists(self, event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any]]:
+        """By what the buyer had filtered the lists that some events name, by event id; others are absent."""
         ...
 
     def shown_beside(self, event_ids: NDArray[np.int64], at_most: int) -> ShownBeside:
@@ -49,6 +53,9 @@ class DatabaseLog:
 
     def queries(self, event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any] | None]:
         return read_queries(event_ids)
+
+    def filters_of_lists(self, event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any]]:
+        return read_filters_of_lists(event_ids)
 
     def shown_beside(self, event_ids: NDArray[np.int64], at_most: int) -> ShownBeside:
         return read_shown_beside(event_ids, at_most)
@@ -96,6 +103,13 @@ class EventRows:
     @property
     def last_id(self) -> int:
         return int(self.ids.max(initial=0))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[EventRows]) -> EventRows:
+        """The events of several parts of one log, one after the other; at least one part."""
+        names = [each.name for each in fields(cls) if each.name != "log"]
+        columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        return replace(parts[0], **columns)
 
     def take(self, at: Integers | Flags) -> EventRows:
         """Events at some positions, or where a mask is true."""
@@ -211,14 +225,21 @@ class ShownBeside:
         listing_ids: What was shown beside its listing.
         positions: Where in the list, 1 at the top.
         chosen_positions: Where the event's own listing stood.
-        is_requested: Whether the buyer asked for the list (a search, a filter); otherwise we chose it.
+        is_filtered: Whether the buyer had filtered the list.
     """
 
     event_ids: NDArray[np.int64]
     listing_ids: NDArray[np.int64]
     positions: NDArray[np.int64]
     chosen_positions: NDArray[np.int64]
-    is_requested: NDArray[np.bool_]
+    is_filtered: NDArray[np.bool_]
+
+    @classmethod
+    def joined(cls, parts: Sequence[ShownBeside]) -> ShownBeside:
+        """Those of several parts, which are of different events; at least one part."""
+        columns = {each.name: np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)}
+        order = np.argsort(columns["event_ids"], kind="stable")
+        return cls(**{name: column[order] for name, column in columns.items()})
 
 
 def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside:
@@ -247,7 +268,7 @@ def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside
         "WHERE i.served_list_id IS NULL ORDER BY i.id, e.occurred_at > i.occurred_at, "
         "abs(extract(epoch FROM e.occurred_at - i.occurred_at)), e.id DESC) "
         "SELECT i.id, shown.position, shown.listing_id, array_position(s.listing_ids, i.listing_id)::bigint, "
-        "((s.placement_id IS NULL AND s.kind = '') OR s.filters <> '{{}}')::int::bigint "
+        "(s.filters <> '{{}}')::int::bigint "
         "FROM mine i LEFT JOIN opened ON opened.id = i.id "
         "JOIN recommendations_servedlist s ON s.id = coalesce(i.served_list_id, opened.served_list_id) "
         "AND i.listing_id = ANY(s.listing_ids) "
@@ -259,7 +280,7 @@ def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside
         "SELECT FROM recommendations_impression WHERE served_list_id = s.id AND buyer_id = i.buyer_id))"
     )
     parameters = {"at_most": at_most, "events": list(map(Int8, event_ids.tolist()))}
-    of_event, positions, listing_ids, chosen, is_requested = read_columns(
+    of_event, positions, listing_ids, chosen, is_filtered = read_columns(
         query.format(is_seen=sql.SQL(is_seen("s", "shown.position", "shown.listing_id"))),
         *[np.int64] * 5,
         parameters=parameters,
@@ -267,7 +288,7 @@ def read_shown_beside(event_ids: NDArray[np.int64], at_most: int) -> ShownBeside
     )
     order = np.lexsort((positions, of_event))
     return ShownBeside(
-        of_event[order], listing_ids[order], positions[order], chosen[order], is_requested[order].astype(bool)
+        of_event[order], listing_ids[order], positions[order], chosen[order], is_filtered[order].astype(bool)
     )
 
 
@@ -275,3 +296,12 @@ def read_queries(event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any] | Non
     """What the searches among some events asked for, by event id."""
     searches = Interaction.objects.filter(pk__in=event_ids.tolist(), query__isnull=False)
     return dict(searches.order_by().values_list("pk", "query"))
+
+
+def read_filters_of_lists(event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any]]:
+    """By what the buyer had filtered the lists that some events name, by event id."""
+    named = Interaction.objects.filter(pk__in=event_ids.tolist(), served_list_id__isnull=False).order_by()
+    by_event = dict(named.values_list("pk", "served_list_id"))
+    lists = ServedList.objects.filter(pk__in=set(by_event.values())).exclude(filters={})
+    filters = dict(lists.values_list("pk", "filters"))
+    return {event_id: filters[key] for event_id, key in by_event.items() if key in filters}

@@ -42,8 +42,7 @@ def log_of(history: sim.History, anchor: float, until_s: float = 0.0) -> MemoryL
             continue
         if at not in number_of_list:
             rows = history.list_rows[at]
-            is_requested = history.list_kind[at] == sim.SEARCHED
-            number_of_list[at] = log.record_list(ids_of(rows[rows != sim.NOTHING]), is_requested=bool(is_requested))
+            number_of_list[at] = log.record_list(ids_of(rows[rows != sim.NOTHING]))
         kind, listing_id = sim.EVENT_KINDS[history.event_kind[event]], int(history.event_row[event]) + 1
         log.record_event(buyer_id, kind, moment, listing_id, number_of_list[at])
     return log
@@ -101,7 +100,7 @@ class ShowAsServed:
         if searched is not None:
             log.record_search(buyer_id, moment, searched)
         shown, opened = asked.shown[-1, buyer], asked.chosen[-1, buyer]
-        of_list = log.record_list(ids_of(shown[shown >= 0]), is_requested=searched is not None)
+        of_list = log.record_list(ids_of(shown[shown >= 0]))
         for number, row in enumerate(opened[opened >= 0].tolist(), start=1):
             log.record_event(buyer_id, "view", moment + number * SECONDS_TO_OPEN, row + 1, of_list)
 

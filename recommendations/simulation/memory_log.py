@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,25 +26,12 @@ KINDS: Mapping[str, EventKind] = {
 NO_LIST = -1
 
 
-@dataclass(frozen=True, eq=False)
-class ShownList:
-    """A list that a client showed.
-
-    Attributes:
-        listing_ids: In the order shown.
-        is_requested: Whether the buyer asked for it; otherwise the site chose it.
-    """
-
-    listing_ids: NDArray[np.int64]
-    is_requested: bool
-
-
 class MemoryLog:
     """Events in the order in which they were recorded; ids count from the first. Events on cars name their list."""
 
     def __init__(self, first_id: int = 1) -> None:
         self.first_id = first_id
-        self._lists: list[ShownList] = []
+        self._lists: list[NDArray[np.int64]] = []  # listing ids in the order shown
         self._list_of: list[int] = []  # of each event
         self._queries: dict[int, dict[str, Any]] = {}
         self._rows: list[tuple[int, int, str, float]] = []  # buyer, listing, kind, epoch seconds
@@ -54,9 +40,9 @@ class MemoryLog:
     def __len__(self) -> int:
         return len(self._list_of)
 
-    def record_list(self, listing_ids: Sequence[int] | NDArray[np.int64], *, is_requested: bool) -> int:
+    def record_list(self, listing_ids: Sequence[int] | NDArray[np.int64]) -> int:
         """Note a list that was shown; returns the number by which events name it."""
-        self._lists.append(ShownList(np.array(listing_ids, np.int64), is_requested))
+        self._lists.append(np.array(listing_ids, np.int64))
         return len(self._lists) - 1
 
     def record_event(self, buyer_id: int, kind: str, occurred_at: float, listing_id: int, of_list: int) -> None:
@@ -103,21 +89,25 @@ class MemoryLog:
         """None: the clients of a simulation do not say where their buyers are."""
         return {}
 
+    def filters_of_lists(self, event_ids: NDArray[np.int64]) -> dict[int, dict[str, Any]]:
+        """None: the clients of a simulation filter by searches."""
+        return {}
+
     def shown_beside(self, event_ids: NDArray[np.int64], at_most: int) -> ShownBeside:
         parts: list[tuple[NDArray[np.int64], ...]] = []
         for event_id in np.sort(event_ids).tolist():
             if self._list_of[event_id - self.first_id] != NO_LIST:
                 parts.append(self._beside(event_id, at_most))
         columns = [np.concatenate([np.empty(0, np.int64), *column]) for column in zip(*parts, strict=True)]
-        of_event, listing_ids, positions, chosen, is_requested = columns or [np.empty(0, np.int64)] * 5
-        return ShownBeside(of_event, listing_ids, positions, chosen, is_requested.astype(bool))
+        of_event, listing_ids, positions, chosen = columns or [np.empty(0, np.int64)] * 4
+        return ShownBeside(of_event, listing_ids, positions, chosen, np.zeros(len(of_event), bool))
 
     def _beside(self, event_id: int, at_most: int) -> tuple[NDArray[np.int64], ...]:
-        """The columns of ``ShownBeside`` for one event."""
+        """The columns of ``ShownBeside`` for one event, but for the last."""
         event = event_id - self.first_id
         shown, listing_id = self._lists[self._list_of[event]], self._rows[event][1]
-        stood_at = np.flatnonzero(shown.listing_ids == listing_id)
-        ids = shown.listing_ids[:at_most]
+        stood_at = np.flatnonzero(shown == listing_id)
+        ids = shown[:at_most]
         at = np.flatnonzero(ids != listing_id) if len(stood_at) else np.empty(0, np.intp)
         chosen = int(stood_at[0]) + 1 if len(stood_at) else 0
         return (
@@ -125,5 +115,4 @@ class MemoryLog:
             ids[at],
             at + 1,
             np.full(len(at), chosen),
-            np.full(len(at), int(shown.is_requested)),
         )

@@ -19,7 +19,7 @@ class TrainingParameters:
         history_days: Events older than this are not learned from.
         prior_buyers: The prior is learned from at most so many buyers, drawn from all who did anything.
         events_per_buyer: Of each of them, at most so many of the newest events.
-        sampled_alternatives: Live listings, drawn evenly, beside each choice from a list that the buyer asked for.
+        sampled_alternatives: Cars drawn evenly beside each choice from no list, and beside each condition of a search.
         held_back_share: The newest share of the events is kept for weighing the terms of the score and for the gate.
         archetype_half_life_days: After this long an event counts half for factors and EASE. Long, for what buyers of
             Octavias also look at changes slowly; what one buyer wants fades by the half-lives of the kinds.

@@ -65,7 +65,7 @@ def by_hand(buyer_id: int, listing_index) -> list[tuple[float, bool, list[list[f
         others = [(position, key) for position, key in enumerate(shown, start=1) if key != one.listing_id]
         alternatives = [vector_of(one.listing_id, listing_index), *(vector_of(key, listing_index) for _, key in others)]
         positions = [shown.index(one.listing_id) + 1 if shown else 1, *(position for position, _ in others)]
-        if not others or served.placement_id is None:
+        if not others:
             moments, seeds = np.array([one.occurred_at.timestamp()]), np.array([one.pk])
             drawn = listing_index.stock.samples_live(moments, N_SAMPLED + 1, seeds)[0].tolist()
             drawn = [row for row in drawn if row >= 0 and listing_index.stock.listing_ids[row] != one.listing_id][
@@ -133,6 +133,44 @@ def test_a_contact_from_the_page_of_a_car_comes_from_the_list_that_led_there(mar
     with borrow_index() as listing_index:
         sets = choice_sets_of(read_events(since=LONG_AGO), listing_index, NOW, N_SAMPLED)[buyer.pk]
     assert sets.available.sum(axis=1).tolist() == [4, 4, 1 + N_SAMPLED]
+
+
+def test_a_list_that_was_filtered_is_asked_for_as_a_search_is(market):
+    """Once for each session, also with the same search in it; and what it left out is not turned down."""
+    shown = [car.pk for car in market.bmws[:4]]
+    by_filter, by_both, by_search = BuyerFactory(), BuyerFactory(), BuyerFactory()
+    for buyer in (by_filter, by_both):
+        served = ServedListFactory(buyer=buyer, listing_ids=shown, placement=home(), filters={"makes": ["bmw"]})
+        for number, car in enumerate(market.bmws[:2]):
+            event(buyer, car, served_list=served, days_ago=1 - number / 86_400)
+    for buyer in (by_both, by_search):
+        event(buyer, query={"makes": ["bmw"]}, kind="search", days_ago=1)
+    with borrow_index() as listing_index:
+        found = choice_sets_of(read_events(since=LONG_AGO), listing_index, NOW, N_SAMPLED)
+    for buyer in (by_filter, by_both):
+        assert found[buyer.pk].available.sum(axis=1).tolist() == [4, 4, 1 + N_SAMPLED]
+    [_, _, condition], [alone] = found[by_filter.pk].weights, found[by_search.pk].weights
+    assert condition == pytest.approx(alone, rel=1e-3)
+
+
+def test_a_car_opened_from_a_search_was_chosen_among_those_that_the_search_found(market):
+    searcher, wanderer = BuyerFactory(), BuyerFactory()
+    for buyer in (searcher, wanderer):
+        event(buyer, query={"makes": ["bmw"]}, kind="search", days_ago=1)
+        event(buyer, query={"makes": ["skoda"]}, kind="search", days_ago=1 - 1 / 86_400)
+    opened = event(searcher, market.bmws[0], days_ago=1 - 2 / 86_400)
+    event(wanderer, market.bmws[0], days_ago=0.5)  # in another session
+    with borrow_index() as listing_index:
+        found = choice_sets_of(read_events(since=LONG_AGO), listing_index, NOW, N_SAMPLED)
+        of_bmws, _ = listing_index.vectors_of([car.pk for car in market.bmws if car.pk != opened.listing_id])
+
+        def is_bmw(vector) -> bool:
+            return bool((of_bmws == vector).all(axis=1).any())
+
+        beside, of_stock = (found[buyer.pk].features[0, 1 : 1 + N_SAMPLED] for buyer in (searcher, wanderer))
+        assert 0 < found[searcher.pk].available[0].sum() - 1 <= len(of_bmws)
+        assert all(is_bmw(vector) for vector in beside[found[searcher.pk].available[0, 1 : 1 + N_SAMPLED]])
+        assert not all(is_bmw(vector) for vector in of_stock)
 
 
 def test_a_history_is_the_newest_events_of_each_buyer_oldest_first(market):

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommendations.engine.encoder import Encoder, EncoderConfig, ListingTable, fit_encoder
+from recommendations.simulation.market import build_market
 
 OCTAVIA = {
     "make": "skoda", "model": "octavia", "body": "estate", "fuel": "diesel", "gearbox": "manual", "drive": "front",
@@ -183,6 +184,22 @@ def test_the_parts_of_all_fields_add_up_to_the_vectors():
         np.testing.assert_array_equal(part, whole.astype(np.float32))
     with pytest.raises(ValueError, match="smell"):
         ENCODER.encode_field(MARKET, "smell")
+
+
+def test_a_make_is_taken_apart_from_prices_unless_they_are_one_thing():
+    cars = build_market(1_000, 1, 2026).table
+    encoder = fit_encoder(cars, EncoderConfig(n_dims=48))
+    parts = encoder.encode_field(cars, "make")
+    apart = encoder.apart_from_numbers(parts, "make")
+    rise = np.diff(encoder.curve_vectors("price", [3_000, 60_000]), axis=0)[0]
+    assert np.abs(parts @ rise).max() > 0.1
+    assert np.abs(apart @ rise).max() < 0.01
+    assert (apart**2).sum() > 0.9 * (parts**2).sum()
+
+    confounded = ListingTable.from_rows([OCTAVIA] * 9 + [OCTAVIA | {"make": "ford", "price": 30_000}] * 9)
+    encoder = fit_encoder(confounded)
+    parts = encoder.encode_field(confounded, "make")
+    np.testing.assert_array_equal(encoder.apart_from_numbers(parts, "make"), parts)
 
 
 def test_contributions_of_the_catalogue_average_to_zero_field_by_field():

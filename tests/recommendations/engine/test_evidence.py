@@ -77,14 +77,14 @@ def test_joined_choices_keep_their_features():
         )
 
 
-def test_beside_a_list_that_we_chose_nothing_stands_that_was_not_shown():
-    requested, ours, alone = (
+def test_beside_a_known_list_nothing_stands_that_was_not_shown():
+    unknown, known, alone = (
         choices((7.0, 8.0)),
         choices((7.0, 8.0), has_unseen=[False]),
         choices((), has_unseen=[False]),
     )
-    assert build_choice_sets(requested, STOCK, n_unseen=5)[1].features.shape[1] == 8
-    assert build_choice_sets(ours, STOCK, n_unseen=5)[1].features[0, :, 0].tolist() == [4.0, 7.0, 8.0]
+    assert build_choice_sets(unknown, STOCK, n_unseen=5)[1].features.shape[1] == 8
+    assert build_choice_sets(known, STOCK, n_unseen=5)[1].features[0, :, 0].tolist() == [4.0, 7.0, 8.0]
     assert build_choice_sets(alone, STOCK, n_unseen=5) == {}, "one car in a list of one was not chosen from anything"
 
 

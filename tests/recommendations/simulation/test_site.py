@@ -86,7 +86,7 @@ def recorded(db):
             buyer=buyer, kind_id="view", event_id=str(number), listing_id=ids[opened], occurred_at=now, received_at=now,
             served_list=served, position=opened + 1, attribution="checked",
         )  # fmt: skip
-        log.record_event(buyer.pk, "view", now.timestamp(), ids[opened], log.record_list(ids, is_requested=not number))
+        log.record_event(buyer.pk, "view", now.timestamp(), ids[opened], log.record_list(ids))
     return market, buyer, log
 
 
@@ -99,7 +99,7 @@ def test_the_log_in_memory_answers_as_the_database_does(recorded):
     assert DATABASE.queries(stored.ids) == log.queries(kept.ids)
     for at_most in (30, 3):
         ours, theirs = kept.shown_beside(at_most), stored.shown_beside(at_most)
-        for name in ("event_ids", "listing_ids", "positions", "chosen_positions", "is_requested"):
+        for name in ("event_ids", "listing_ids", "positions", "chosen_positions", "is_filtered"):
             assert getattr(ours, name).tolist() == getattr(theirs, name).tolist(), name
     assert len(log.events([-1])) == 0
     assert len(kept.take(kept.listing_ids == 0).shown_beside(30).event_ids) == 0

@@ -57,7 +57,8 @@ class World:
         position = int(self.rng.choice(LENGTH, p=odds / odds.sum()))
         moment = NOW - timedelta(days=number, minutes=int(self.rng.integers(600)))
         served = ServedList(
-            id=uuid.uuid4(), buyer=buyer, served_at=moment, placement=None if requested else self.home,
+            id=uuid.uuid4(), buyer=buyer, served_at=moment, placement=self.home,
+            filters={"max_mileage_km": 99_000} if requested else {},  # which every car meets
             listing_ids=[self.cars[row].pk for row in rows], scores=[0.0] * LENGTH, sources=["taste"] * LENGTH,
         )  # fmt: skip
         self.lists.append(served)
@@ -89,15 +90,16 @@ def cheap_first(world: World) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("exposure", "bias"), [(False, 0.0), (True, 0.0), (False, 0.6), (True, 0.6)],
-    ids=["neither", "exposure", "position", "both"],
+    ("exposure", "bias", "requested"),
+    [(False, 0.0, False), (True, 0.0, False), (False, 0.6, False), (True, 0.6, False), (True, 0.6, True)],
+    ids=["neither", "exposure", "position", "both", "both, in lists of the buyer's own filters"],
 )  # fmt: skip
-def test_what_we_chose_to_show_and_where_teaches_no_preference(cars, exposure, bias):
+def test_what_is_shown_and_where_teaches_no_preference(cars, exposure, bias, requested):
     world = World(cars)
     likely = cheap_first(world) if exposure else np.ones(len(cars))
     for buyer in BuyerFactory.create_batch(N_BUYERS, external=True):
         for number in range(N_LISTS):
-            world.show(buyer, number, likely, bias)
+            world.show(buyer, number, likely, bias, requested=requested)
     utilities, learned = world.population()
     assert world.price_weight(utilities) == pytest.approx(0.0, abs=0.10)
     assert learned == pytest.approx(bias, abs=0.15)
@@ -107,14 +109,18 @@ def test_searches_for_one_make_teach_nothing_about_prices(cars):
     """Its cars are the cheap half of the stock here."""
     world = World(cars)
     skodas = [car for car in cars if car.car_model.name == "Sko"]
-    for number, car in enumerate(sorted(cars, key=lambda car: car.price)):
+    cheapest = sorted(cars, key=lambda car: car.price)
+    for number, car in enumerate(cheapest):
         Listing.objects.filter(pk=car.pk).update(
             car_model=skodas[0].car_model if number < 80 else cars[1].car_model,
             make=skodas[0].make if number < 80 else cars[1].make,
         )
-    for buyer in BuyerFactory.create_batch(N_BUYERS, external=True):
+    for number, buyer in enumerate(BuyerFactory.create_batch(N_BUYERS, external=True)):
         for day in range(8):
-            world.add(buyer, NOW - timedelta(days=day), "search", query={"makes": ["skoda"]})
+            moment = NOW - timedelta(days=day)
+            world.add(buyer, moment, "search", query={"makes": ["skoda"]})
+            # of those it found each as often as any other
+            world.add(buyer, moment + timedelta(seconds=20), listing=cheapest[(number + 10 * day) % 80])
     utilities, _ = world.population()
     rows = read_listings(Listing.objects.cars())
     is_skoda = rows.category("make") == "skoda"

@@ -1,0 +1,61 @@
+"""Cars that a buyer opened from what a search of theirs had found, where the list itself is not known.
+
+What the search asked for is learned field by field (``searches``). The car was then chosen among those that the search
+found: held against the whole stock it would say the same once more, and with it what such cars cost, how old they are
+and what else they have in common, which the buyer did not choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from catalog.filters import ListingFilters
+from recommendations.buyers.searches import StockOfSearch
+from recommendations.buyers.sessions import sessions_of
+from recommendations.events.rows import EventRows, ShownBeside
+from recommendations.listings.snapshot import ListingSnapshot
+
+Searches = dict[int, ListingFilters]
+
+
+def searches_that_found(
+    events: EventRows, queries: Mapping[int, Mapping[str, Any] | None], snapshot: ListingSnapshot
+) -> Searches:
+    """By the id of each event on a car that an earlier search of its session found: what the newest such search asked.
+
+    Words are left out: which cars had them is not known any more. ``events`` are all of some buyers, oldest first.
+    """
+    sessions = sessions_of(events.buyer_ids, events.occurred_at)
+    order = np.argsort(sessions, kind="stable")
+    ids, sessions, rows = events.ids[order], sessions[order], snapshot.stock.rows_of(events.listing_ids[order])
+    ends = np.searchsorted(sessions, sessions, side="right")
+    found: Searches = {}
+    for at in np.flatnonzero(events.listing_ids[order] == 0).tolist():
+        asked = replace(ListingFilters.from_query(queries.get(int(ids[at]))), text="")
+        later = np.arange(at + 1, ends[at])
+        later = later[rows[later] >= 0]
+        if asked and len(later):
+            is_met = snapshot.columns.matching(asked, rows[later])
+            found |= dict.fromkeys(ids[later[is_met]].tolist(), asked)
+    return found
+
+
+def others_found(events: EventRows, searches: Searches, snapshot: ListingSnapshot, n: int) -> ShownBeside:
+    """Up to ``n`` other cars that the searches would have found, beside the car of each event that one led to.
+
+    They are drawn evenly, and stand where the chosen car does: their order is not known.
+    """
+    stock, parts = snapshot.stock, []
+    for at in np.flatnonzero(np.isin(events.ids, list(searches))).tolist():
+        event_id, chosen = int(events.ids[at]), int(events.listing_ids[at])
+        rows = StockOfSearch(snapshot, float(events.occurred_at[at]), event_id).meeting(searches[event_id], n + 1)
+        others = stock.listing_ids[rows]
+        parts.append((event_id, others[others != chosen][:n]))
+    event_ids = np.repeat(np.array([event_id for event_id, _ in parts], np.int64), [len(ids) for _, ids in parts])
+    ones = np.ones(len(event_ids), np.int64)
+    listing_ids = np.concatenate([np.empty(0, np.int64), *(ids for _, ids in parts)])
+    return ShownBeside.joined([ShownBeside(event_ids, listing_ids, ones, ones, np.zeros(len(event_ids), bool))])
