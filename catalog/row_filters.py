@@ -7,6 +7,7 @@ most questions, and compiled once. Words, circles and what is hidden are left to
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from math import isnan
 from typing import Any
 
@@ -14,6 +15,9 @@ from catalog.currencies import exchange_rates
 from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.querysets import KEY_FILTERS, RANGE_FILTERS, SET_FILTERS
+
+FILTERS_KEPT = 256
+Path = tuple[str, ...]
 
 
 def left_to_sql(filters: ListingFilters) -> ListingFilters:
@@ -28,36 +32,38 @@ def left_to_sql(filters: ListingFilters) -> ListingFilters:
 
 def satisfies(listing: Listing, filters: ListingFilters) -> bool:
     """Whether a listing, read with make, model and seller, satisfies all that ``left_to_sql`` leaves out."""
-    if not _has_a_wanted_value(listing, filters):
+    wanted, ranges = _asked(filters)
+    if not all(_value_of(listing, names) in values for names, values in wanted):  # without a value, none is wanted
         return False
-    if not all(_is_within(getattr(listing, name), filters, name) for name in RANGE_FILTERS):
+    if not all(_is_within(getattr(listing, name), *ends) for name, *ends in ranges):
         return False
-    if (filters.min_price, filters.max_price) != (None, None) and not _is_within(_price(listing), filters, "price"):
+    ends = filters.min_price, filters.max_price
+    if ends != (None, None) and not _is_within(_price(listing), *ends):
         return False
     if filters.tags and not set(filters.tags) <= set(listing.tags):
         return False
     return satisfies(listing, filters.also) if filters.also else True
 
 
-def _has_a_wanted_value(listing: Listing, filters: ListingFilters) -> bool:
-    """A listing without a value has none that is wanted."""
-    return all(
-        not (wanted := getattr(filters, name)) or _value_of(listing, path) in wanted
-        for name, path in (SET_FILTERS | KEY_FILTERS).items()
+@lru_cache(maxsize=FILTERS_KEPT)
+def _asked(filters: ListingFilters) -> tuple[tuple[tuple[Path, Any], ...], tuple[tuple[str, Any, Any], ...]]:
+    """What filters ask: the way to each column of which some values are wanted, and those; and columns with ends."""
+    columns = {tuple(path.split("__")): getattr(filters, name) for name, path in (SET_FILTERS | KEY_FILTERS).items()}
+    ends = [(name, getattr(filters, f"min_{name}"), getattr(filters, f"max_{name}")) for name in RANGE_FILTERS]
+    return (
+        tuple((names, wanted) for names, wanted in columns.items() if wanted),
+        tuple((name, low, high) for name, low, high in ends if (low, high) != (None, None)),
     )
 
 
-def _value_of(row: Any, path: str) -> Any:
-    """What a column says, as a queryset names it (``seller__kind``); None where a related row is missing."""
-    for name in path.split("__"):
+def _value_of(row: Any, path: Path) -> Any:
+    """What a column says, by the names that lead to it (``seller``, ``kind``); None where a related row is missing."""
+    for name in path:
         row = None if row is None else getattr(row, name)
     return row
 
 
-def _is_within(value: Any, filters: ListingFilters, name: str) -> bool:
-    low, high = getattr(filters, f"min_{name}"), getattr(filters, f"max_{name}")
-    if low is None and high is None:
-        return True
+def _is_within(value: Any, low: Any, high: Any) -> bool:
     return value is not None and (low is None or value >= low) and (high is None or value <= high)
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.models import Buyer
 from catalog.models import Listing
 from recommendations.models.impressions import is_seen, sends_impressions
+from web.postgres.prepared import preparing_cursor, sized
 
 # ruff: noqa: S608 -- put together from constants
 FREQUENCY_CAP_DAYS = 30
@@ -33,6 +34,9 @@ UNION SELECT l.id FROM recommendations_buyerseller relation
     JOIN catalog_seller s ON s.external_id = relation.seller_external_id OR s.id IN (
         SELECT k.seller_id FROM catalog_sellerkey k WHERE k.key = relation.seller_external_id)
     JOIN catalog_listing l ON l.seller_id = s.id AND l.status = 'live' WHERE relation.buyer_id = %(buyer)s"""
+
+BESIDE = f"""{DISMISSED}
+UNION SELECT id FROM catalog_listing WHERE car_key = %(car)s AND NOT (car_key = '')"""
 
 # All but the log, the kinds of events and the stock that DISMISSED rests on; other rows, another text.
 RELATIONS = """
@@ -85,6 +89,17 @@ def dismissed_listings(buyer: Buyer, before: datetime | None = None) -> set[int]
     with connection.cursor() as cursor:
         cursor.execute(DISMISSED, {"buyer": buyer.pk, "user": buyer.user_id, "before": before or "infinity"})
         return {row[0] for row in cursor.fetchall()}
+
+
+def left_out_beside(listing: Listing, buyer: Buyer | None) -> set[int]:
+    """What cars similar to a listing must not be: the same car in any advertisement, and what the buyer dismissed."""
+    given = {
+        "buyer": buyer.pk if buyer else None, "user": buyer.user_id if buyer else None, "before": "infinity",
+        "car": listing.car_key,
+    }  # fmt: skip
+    with preparing_cursor(connection) as cursor:
+        cursor.execute(BESIDE, sized(given))
+        return {listing.pk, *(row[0] for row in cursor.fetchall())}
 
 
 def buyers_closed_to(listing: Listing, buyer_ids: Collection[int]) -> set[int]:

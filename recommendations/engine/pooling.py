@@ -36,15 +36,17 @@ def merge(proposals: Sequence[Sequence[int] | Integers], shares: Sequence[float]
     taken: set[int] = set()
     waiting = {source: _new_items(proposals[source], taken) for source, share in enumerate(shares) if share > 0}
     placed = dict.fromkeys(waiting, 0)
+    ahead = {source: (shares[source], -source) for source in waiting}  # the largest goes next
     merged: list[tuple[int, int]] = []
     while waiting and len(merged) < n:
-        source = max(waiting, key=lambda source: (shares[source] / (2 * placed[source] + 1), -source))
+        source = max(ahead, key=ahead.__getitem__)
         item = next(waiting[source], None)
         if item is None:
-            del waiting[source]
+            del waiting[source], ahead[source]
             continue
         taken.add(item)
         placed[source] += 1
+        ahead[source] = shares[source] / (2 * placed[source] + 1), -source
         merged.append((item, source))
     return merged
 

@@ -6,8 +6,9 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from datetime import time as TimeOfDay  # noqa: N812
+from functools import lru_cache
 from math import log
 from typing import Any
 
@@ -20,6 +21,7 @@ from catalog.filters import ListingFilters
 from recommendations.models import MerchandisingRule, Placement
 
 EVERY_CAR = ListingFilters()
+NOW = datetime(1, 1, 1, tzinfo=UTC)  # stands for the time among the parameters of the query that is kept
 Action, Audience = MerchandisingRule.Action, MerchandisingRule.Audience
 
 
@@ -119,7 +121,16 @@ def compiled(
 
 def read_rules() -> tuple[Rule, ...]:
     """Every rule that is on and has not ended, in the order in which they are asked; in one query."""
-    rows = MerchandisingRule.objects.filter(Q(ends_at=None) | Q(ends_at__gt=timezone.now()), is_active=True)
+    statement, parameters = _query()
+    now = timezone.now()
+    rows: Any = MerchandisingRule.objects.raw(statement, [now if each == NOW else each for each in parameters])
+    return tuple(compiled(row, row.seller_keys, row.listing_keys, row.placement_slugs) for row in rows)
+
+
+@lru_cache(maxsize=1)
+def _query() -> tuple[str, tuple[Any, ...]]:
+    """The statement and its parameters: to compile it takes several times as long as to run it."""
+    rows = MerchandisingRule.objects.filter(Q(ends_at=None) | Q(ends_at__gt=NOW), is_active=True)
     named = rows.annotate(
         seller_keys=ArraySubquery(_related(MerchandisingRule.sellers.through, "seller_id")),
         listing_keys=ArraySubquery(_related(MerchandisingRule.listings.through, "listing_id")),
@@ -127,7 +138,7 @@ def read_rules() -> tuple[Rule, ...]:
             Placement.objects.filter(merchandising_rules=OuterRef("pk")).order_by("slug").values("slug")
         ),
     )
-    return tuple(compiled(row, row.seller_keys, row.listing_keys, row.placement_slugs) for row in named)
+    return named.query.sql_with_params()
 
 
 def _related(through: Any, column: str) -> QuerySet[Any]:

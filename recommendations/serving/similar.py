@@ -9,7 +9,7 @@ from dataclasses import replace
 from accounts.models import Buyer
 from catalog.filters import ListingFilters
 from catalog.models import Listing
-from recommendations.buyers.exclusions import dismissed_listings, same_cars
+from recommendations.buyers.exclusions import left_out_beside
 from recommendations.engine.reason import Kind, Reason
 from recommendations.events.served_lists import writer
 from recommendations.listings.index import borrow_index
@@ -42,7 +42,7 @@ def similar_listings(
             return []
         filters = hidden_everywhere(filters)
         vector = listing_index.ranker.similarity.vectors(table_of([listing]))[0]
-        left_out = same_cars([listing.pk]) | (dismissed_listings(buyer) if buyer else set())
+        left_out = left_out_beside(listing, buyer)
         ids, distances = retriever_for(listing_index).nearest(vector, POOL_GROWTH * k, filters, left_out)
     pool = [Candidate(key, -value, SIMILAR) for key, value in zip(ids.tolist(), distances.tolist(), strict=True)]
     found = for_sale(pool, filters, k)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from django.utils.functional import Promise
+from django.utils.translation import get_language, gettext_lazy, pgettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from catalog import attributes, units
 from recommendations.engine.reason import Kind, Money, Reason
@@ -118,11 +119,18 @@ ASIDES: Mapping[str, Words] = {
     **{name: gettext_lazy(number.aside.text) for name, number in NUMBERS.items() if number.aside},
     **{term.name: gettext_lazy(term.aside) for term in SCORE_TERMS if term.aside},
 }
+SENTENCES_KEPT = 4096  # of one process; some 300 bytes each
 SPOKEN_AS_WORDS = {"KIA", "RAM", "MAN", "DAF", "GAZ"}  # among capitals of at most three letters
 
 
 def sentence(reason: Reason) -> str:
     """A reason in words, with its full stop; never empty."""
+    return _sentence(reason, get_language())
+
+
+@lru_cache(maxsize=SENTENCES_KEPT)
+def _sentence(reason: Reason, _language: str | None) -> str:
+    """The same; a language has one sentence for a reason, and to look up its words takes longer than to choose it."""
     said = statement(reason)
     for aside in reason.asides:
         said = _("%(statement)s, %(aside)s") % {"statement": said, "aside": ASIDES[aside]}

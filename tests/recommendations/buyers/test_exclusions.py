@@ -7,6 +7,7 @@ from recommendations.buyers.exclusions import (
     FREQUENCY_CAP_DAYS,
     dismissed_listings,
     frequency_capped_listings,
+    left_out_beside,
     same_cars,
 )
 from tests.factories import BuyerFactory, ListingFactory, SellerFactory, ServedListFactory
@@ -91,3 +92,13 @@ def test_every_advertisement_of_a_car_is_the_same_car():
     assert same_cars([one.pk]) == {one.pk, twin.pk}
     assert same_cars([other.pk, loner.pk]) == {other.pk, loner.pk}
     assert same_cars([]) == set()
+
+
+def test_beside_a_car_neither_the_car_nor_what_the_buyer_dismissed_may_stand():
+    buyer = BuyerFactory()
+    one, twin, disliked, loner = advertised("a"), advertised("b"), advertised("c", "another car"), ListingFactory()
+    view(buyer, disliked, kind="dislike")
+    for listing in (one, loner, disliked):
+        assert left_out_beside(listing, buyer) == same_cars([listing.pk]) | dismissed_listings(buyer)
+        assert left_out_beside(listing, None) == same_cars([listing.pk])
+    assert twin.pk in left_out_beside(one, None)
