@@ -23,17 +23,11 @@ from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
 from recommendations.engine.arrays import Floats
+from recommendations.engine.choice_sets import ChoiceSets
+from recommendations.engine.mixture import tastes
 from recommendations.engine.policy import ListPolicy, Pool, build_list
-from recommendations.engine.taste import (
-    ChoiceSets,
-    Prior,
-    PriorConfig,
-    draw,
-    fit_prior,
-    posterior,
-    posterior_batch,
-    tastes,
-)
+from recommendations.engine.population import PriorConfig, fit_prior
+from recommendations.engine.taste import Prior, draw, posterior, posterior_batch
 
 N_DIMS, N_ALTERNATIVES = 128, 60
 SPREAD = np.exp(-np.arange(N_DIMS) / 60)

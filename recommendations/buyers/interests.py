@@ -1,6 +1,6 @@
 """Several interests of one buyer, such as one who looks for a van and for a roadster in the same weeks.
 
-``engine.taste.tastes`` finds out whether a buyer's events are those of one taste or of several. That costs ten times
+``engine.mixture.tastes`` finds out whether a buyer's events are those of one taste or of several. That costs ten times
 what the posterior does, so it is asked when the log has grown by a good part since it was last asked, and then only by
 workers, unless they are long overdue. In between, each event counts for the taste that explains it best, which is as
 cheap as the posterior itself.
@@ -16,15 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.engine import logit
-from recommendations.engine.taste import (
-    ChoiceSets,
-    Prior,
-    Taste,
-    pack_covariance,
-    posterior,
-    tastes,
-    unpack_covariance,
-)
+from recommendations.engine.choice_sets import ChoiceSets
+from recommendations.engine.mixture import tastes
+from recommendations.engine.taste import Prior, Taste, pack_covariance, posterior, unpack_covariance
 
 REFIT_GROWTH = 1.4  # growth of the log after which a worker asks anew how many tastes there are
 OVERDUE_GROWTH = 2.0  # growth after which any caller asks, for then no worker is at work

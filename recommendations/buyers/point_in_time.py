@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from recommendations.buyers.context import HISTORY_DECAY, HISTORY_LENGTH
 from recommendations.buyers.histories import choice_sets_of, longest_dwell
 from recommendations.buyers.sessions import one_per_occasion
-from recommendations.engine.taste import NewtonConfig, posterior_batch
+from recommendations.engine.logit import NewtonConfig
+from recommendations.engine.taste import posterior_batch
 from recommendations.engine.terms import BuyerFeatures, Market, demand_counts
 from recommendations.events.rows import EventRows
 from recommendations.listings.snapshot import ListingSnapshot

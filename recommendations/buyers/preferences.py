@@ -4,9 +4,9 @@ A preference knows how far into the buyer's log it has read. Every reader compar
 query, and brings it up to date when it is behind: a worker usually did so before, but no reader depends on that.
 
 One buyer or thousands run through the same ``recompute``. It searches for the mode from the last known taste, which is
-as exact as from scratch and finds it in fewer steps. ``engine.taste.update`` would be faster still, without a look at
-the old events; it is left out on purpose, because with it old events would never fade, a changed weight or a merged
-guest would go unnoticed, and small errors would add up (3.5 % of the mean's length after fifty events).
+as exact as from scratch and finds it in fewer steps. To update the belief by the new events alone would be faster
+still; it is not done, because old events would never fade, a changed weight or a merged guest would go unnoticed, and
+small errors would add up (3.5% of the mean's length after fifty events).
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from recommendations.engine.arrays import Flags, Integers, Reals
 from recommendations.engine.choice_sets import ChoiceSets
-from recommendations.engine.taste import Prior, PriorConfig, fit_prior, posterior, posterior_batch
+from recommendations.engine.population import PriorConfig, fit_prior
+from recommendations.engine.taste import Prior, posterior, posterior_batch
 from recommendations.metrics import ranking as metrics
 
 AVERAGE, POOLED, PERSONAL, HIERARCHICAL = "average of chosen", "one logit for all", "one logit each", "hierarchical"

@@ -25,10 +25,11 @@ from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.encoder import Encoder, EncoderConfig, fit_encoder
 from recommendations.engine.evidence import POSITION_SCALE
 from recommendations.engine.parts import LocalParts
+from recommendations.engine.population import PriorConfig, fit_prior, fit_prior_in_parts
 from recommendations.engine.prices import CarPrices, fit_car_prices
 from recommendations.engine.ranker import Ranker, beside
 from recommendations.engine.similarity import STRENGTHS, Similarity, fit_similarity, learn_strengths
-from recommendations.engine.taste import Prior, PriorConfig, fit_prior, fit_prior_in_parts
+from recommendations.engine.taste import Prior
 from recommendations.events.rows import EventRows
 from recommendations.exceptions import TrainingRefused
 from recommendations.listings.rows import ListingRows, read_listings

@@ -21,10 +21,11 @@ from recommendations.engine.archetypes import CollaborativeConfig, fit_collabora
 from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
 from recommendations.engine.inner_products import best_products
+from recommendations.engine.population import PriorConfig, fit_prior
 from recommendations.engine.prices import fit_car_prices
 from recommendations.engine.ranker import Ranker, beside
 from recommendations.engine.table import ListingTable
-from recommendations.engine.taste import PriorConfig, fit_prior, posterior, posterior_batch
+from recommendations.engine.taste import posterior, posterior_batch
 from recommendations.evaluation.event_file_backtest import baselines, lists_of
 from recommendations.evaluation.event_files import EventFile, ItemFile
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion, ask

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from recommendations.buyers.interests import Interest, InterestSet, is_due, log_mean_exp, update_interests, with_offsets
-from recommendations.engine.taste import ChoiceSets, Prior, Taste
+from recommendations.engine.choice_sets import ChoiceSets
+from recommendations.engine.taste import Prior, Taste
 
 # Two kinds of car, along one dimension each; one that no buyer wants; and one that is a bit of both, which a buyer with
 # a single preference for vans and roadsters would like best.

@@ -3,12 +3,12 @@ import pytest
 
 from recommendations.engine.archetypes import CollaborativeConfig, fit_collaborative
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
+from recommendations.engine.population import fit_prior
 from recommendations.engine.prices import fit_car_prices
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.score_terms import DEAL
 from recommendations.engine.scoring import LinearScore
 from recommendations.engine.table import ListingTable
-from recommendations.engine.taste import fit_prior
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,17 @@ from hypothesis.extra import numpy as hnp
 from scipy import optimize
 
 from recommendations.engine import logit
+from recommendations.engine.choice_sets import ChoiceSets
+from recommendations.engine.logit import NewtonConfig
+from recommendations.engine.mixture import MixtureConfig, tastes
+from recommendations.engine.population import PriorConfig, fit_prior
 from recommendations.engine.taste import (
-    ChoiceSets,
-    MixtureConfig,
-    NewtonConfig,
     Prior,
-    PriorConfig,
     Taste,
     draw,
-    fit_prior,
     pack_covariance,
     posterior,
     posterior_batch,
-    tastes,
     unpack_covariance,
 )
 

@@ -17,7 +17,7 @@ from recommendations.checks import a_cluster_needs_its_packages
 from recommendations.engine.archetypes import Feedback, fit_collaborative, fit_collaborative_in_parts
 from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.parts import LocalParts
-from recommendations.engine.taste import PriorConfig, fit_prior, fit_prior_in_parts
+from recommendations.engine.population import PriorConfig, fit_prior, fit_prior_in_parts
 from recommendations.events.rows import read_events
 from recommendations.exceptions import TrainingRefused
 from recommendations.models import RankerVersion
