@@ -22,7 +22,7 @@ from catalog.filters import ListingFilters
 from catalog.models import Listing
 from catalog.units import number, translated
 from recommendations.api.search_pages import read_search_question
-from recommendations.api.serializers import SearchSerializer
+from recommendations.api.search_serializers import SearchSerializer
 
 BEST = "best"
 ORDERINGS = {

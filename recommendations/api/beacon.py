@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.authentication import VISITOR_KEY, VisitorKey
+from recommendations.api.event_serializers import EventSerializer, RecordedSerializer
 from recommendations.api.events import EVENTS, EventsView
-from recommendations.api.serializers import EventSerializer, RecordedSerializer
 from web.origin import is_from_another_site
 from web.parsers import JSONParser, PlainTextJSONParser
 from web.strict import checked, field_names, unknown_names

@@ -10,7 +10,7 @@ from accounts.api.serializers import TrueOrFalseField
 from catalog.api.fields import AnyField, FiniteFloatField, QuestionSerializer
 from catalog.api.references import SOURCE_HELP, SourceField
 from catalog.api.serializers import CarCardSerializer
-from recommendations.api.serializers import QuestionnaireSerializer
+from recommendations.api.questionnaire_serializers import QuestionnaireSerializer
 from web.strict import KnownFieldsSerializer
 
 SELLERS_AT_MOST = 100

@@ -20,12 +20,8 @@ from catalog.api.references import ListingReferenceSerializer, referenced_listin
 from catalog.models import Listing
 from recommendations.api import examples
 from recommendations.api.answers import car_response, is_plain_json, similar_response
-from recommendations.api.serializers import (
-    OriginSerializer,
-    PricedCarSerializer,
-    SimilarAnswerSerializer,
-    SimilarQuestionSerializer,
-)
+from recommendations.api.car_serializers import OriginSerializer, PricedCarSerializer
+from recommendations.api.list_serializers import SimilarAnswerSerializer, SimilarQuestionSerializer
 from recommendations.events.recording import Event, record_interactions
 from recommendations.exceptions import EventsRefused
 from recommendations.listings.market_prices import market_prices_of

@@ -23,7 +23,7 @@ from catalog.api.fields import FiltersSerializer, QuestionSerializer
 from catalog.api.references import default_source
 from catalog.models import Listing
 from recommendations.api import examples
-from recommendations.api.serializers import SEVERAL_CARS, EventSerializer, EventsSerializer, RecordedSerializer
+from recommendations.api.event_serializers import SEVERAL_CARS, EventSerializer, EventsSerializer, RecordedSerializer
 from recommendations.events.impressions import PROBLEMS_NAMED
 from recommendations.events.log import IMPRESSION
 from recommendations.events.recording import Event, Outcome, Recorded, Result, record_interactions_of_many

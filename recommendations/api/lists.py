@@ -23,7 +23,7 @@ from catalog.models import Listing
 from recommendations.api import examples
 from recommendations.api.answers import is_plain_json, list_response
 from recommendations.api.cars import CARS
-from recommendations.api.serializers import (
+from recommendations.api.list_serializers import (
     PlacementsAnswerSerializer,
     PlacementsQuestionSerializer,
     RankAnswerSerializer,

@@ -9,7 +9,7 @@ from accounts.api.permissions import IsBuyerOrHasScope
 from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey, Buyer
 from recommendations.api import examples
-from recommendations.api.serializers import QuestionnaireSerializer
+from recommendations.api.questionnaire_serializers import QuestionnaireSerializer
 from recommendations.buyers.refresh import save_questionnaire
 from web.strict import StrictView, checked
 

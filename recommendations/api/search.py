@@ -15,7 +15,7 @@ from recommendations.api import examples
 from recommendations.api.answers import is_plain_json, search_response
 from recommendations.api.cars import CARS, record_event, with_market_prices
 from recommendations.api.search_pages import PageAsked, facets_in, page_in_order, read_search_question
-from recommendations.api.serializers import (
+from recommendations.api.search_serializers import (
     CompletionQuestionSerializer,
     CompletionsAnswerSerializer,
     SearchAnswerSerializer,

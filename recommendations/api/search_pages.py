@@ -18,7 +18,7 @@ from catalog.querysets import ListingQuerySet
 from catalog.search.facets import Facets, facets_of
 from catalog.search.reading import SearchReading
 from catalog.search.stock import read_query
-from recommendations.api.serializers import RECOMMENDED
+from recommendations.api.search_serializers import RECOMMENDED
 from recommendations.listings.orders import NEWEST
 from recommendations.serving.rows import rows_for_sale
 from recommendations.serving.search_order import best_first

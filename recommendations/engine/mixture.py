@@ -13,13 +13,7 @@ from recommendations.engine import linalg, logit
 from recommendations.engine.arrays import Rows
 from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.logit import NewtonConfig
-from recommendations.engine.taste import (
-    DEFAULT_NEWTON,
-    Prior,
-    Taste,
-    check_dimensions,
-    log_evidences,
-)
+from recommendations.engine.taste import DEFAULT_NEWTON, Prior, Taste, check_dimensions, log_evidences
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,7 @@ from recommendations.events.log import Row, announce, as_row
 from recommendations.events.repeats import EarlierEvents, conflict_between
 from recommendations.events.validation import Existing, problems_by_index
 from recommendations.exceptions import EventProblem, EventsConflict, EventsRefused
-from recommendations.models import (
-    Impression,
-    Interaction,
-    WaitingEvent,
-)
+from recommendations.models import Impression, Interaction, WaitingEvent
 from web.postgres.months import beginning_of_month
 
 ATTEMPTS = 5  # another request of the same sender may write the same ids between our look and our insert

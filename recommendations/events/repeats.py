@@ -11,11 +11,7 @@ from accounts.models import ApiKey, Buyer
 from recommendations.events import waiting
 from recommendations.events.log import Event as Event
 from recommendations.events.log import Row, buyer_as_sender, in_short
-from recommendations.models import (
-    Impression,
-    Interaction,
-    WaitingEvent,
-)
+from recommendations.models import Impression, Interaction, WaitingEvent
 
 NOT_NOTED = ""  # the sender of events that an earlier release recorded
 

@@ -10,13 +10,10 @@ from rest_framework.renderers import JSONRenderer
 from catalog.models import CarModel, Listing, Make, Seller
 from catalog.search.reading import SET_PARAMETERS, Understood
 from recommendations.api.answers import car_response, list_response, search_response, similar_response
+from recommendations.api.car_serializers import PricedCarSerializer
+from recommendations.api.list_serializers import RecommendationsAnswerSerializer, SimilarAnswerSerializer
 from recommendations.api.lists import answer_with_next
-from recommendations.api.serializers import (
-    PricedCarSerializer,
-    RecommendationsAnswerSerializer,
-    SearchAnswerSerializer,
-    SimilarAnswerSerializer,
-)
+from recommendations.api.search_serializers import SearchAnswerSerializer
 from recommendations.listings.market_prices import ListingMarketPrice
 from recommendations.serving.recommended import RecommendedList, RecommendedListing
 from tests.markets import trained_market
