@@ -77,7 +77,7 @@ class Batch:
 
 
 class EventsView(StrictView):
-    """What buyers did: users and guests tell it for themselves, client systems for the buyers they name."""
+    """What buyers did: sent by users and guests for themselves, by client systems for the buyers they name."""
 
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.INGEST
@@ -87,7 +87,7 @@ class EventsView(StrictView):
 
     @extend_schema(
         tags=EVENTS,
-        summary="Tell what happened",
+        summary="Record events",
         operation_id="record_events",
         description=(
             'One event, a list of events, or `{"events": […]}`, at most EVENTS_PER_REQUEST (1,000) at once. All of '
@@ -166,7 +166,7 @@ def _refuse_wrong_number(events: Any) -> None:
 
 
 def record(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
-    """What became of each event; raises what the view answers when one is wrong and the rest is not wanted alone."""
+    """What became of each event; raises what the view answers where one is wrong and all or none were asked for."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with transaction.atomic():  # buyers who are new do not stay either when an event is refused
@@ -193,7 +193,8 @@ def _record(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
         events_by_buyer=events, key=key, is_partial=is_partial
     ) if right else Recorded([])  # fmt: skip
     buyers = [*([own] if own else []), *(buyer for buyer, _ in events)]
-    take_back(buyers, {buyer.pk for (buyer, _), result in zip(events, recorded.results, strict=True) if result.is_kept})
+    kept = {buyer.pk for (buyer, _), result in zip(events, recorded.results, strict=True) if result.is_kept}
+    remove_unused(buyers, kept)
     results = iter(recorded.results)
     return [
         next(results) if item.event is not None and not item.problems else Result("", Outcome.REFUSED, item.problems)
@@ -245,8 +246,8 @@ def name_listings(request: Request, batch: Batch) -> None:
         event |= {"listing_id": known[reference]} if reference in known else {"waits_for": reference}
 
 
-def take_back(buyers: Iterable[Buyer], kept: Collection[int]) -> None:
-    """Remove buyers made for events of which none is kept: who was erased is not made again by what is refused."""
+def remove_unused(buyers: Iterable[Buyer], kept: Collection[int]) -> None:
+    """Remove buyers made for events of which none is kept, so that a refused event makes no erased buyer again."""
     if unused := {buyer.pk for buyer in buyers if buyer.is_new} - {*kept}:
         Buyer.objects.filter(pk__in=unused).delete()
 
