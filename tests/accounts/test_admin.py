@@ -12,12 +12,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(UserFactory(operator=True))
-    return client
-
-
-@pytest.fixture
 def clerk(client: Client) -> Client:
     """Staff who may edit users and keys, and nothing more."""
     person = UserFactory(is_staff=True)

@@ -19,12 +19,6 @@ LISTINGS = "admin:catalog_listing_changelist"
 
 
 @pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(UserFactory(operator=True))
-    return client
-
-
-@pytest.fixture
 def viewer(client: Client) -> Client:
     person = UserFactory(is_staff=True)
     person.user_permissions.add(Permission.objects.get(codename="view_listing"))

@@ -13,13 +13,8 @@ from recommendations.models import Interaction
 from tests.factories import BuyerFactory, UserFactory
 from tests.markets import remove_market, view
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 QUERIES = 60  # two thirds of them each a row or two by key; none grows with the list, the history or the stock
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
 
 
 @pytest.fixture
@@ -33,12 +28,6 @@ def fan(market):
     view(buyer, *market.bmws[:4])
     refresh_preferences(buyer_id=buyer.pk)
     return buyer
-
-
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(UserFactory(operator=True))
-    return client
 
 
 def lab_of(buyer, **asked) -> str:

@@ -3,8 +3,6 @@
 import json
 
 import pytest
-from django.contrib.auth.models import Permission
-from django.test import Client
 from django.urls import reverse
 
 from recommendations.evaluation.runs import evaluate_now
@@ -16,20 +14,6 @@ from tests.recommendations.evaluation.test_report import OUTCOME
 pytestmark = pytest.mark.django_db
 LIST = "admin:recommendations_evaluation_changelist"
 ASKED = {"_form_submitted": "on", "version": "", "test_percent": 20, "max_buyers": 100}
-
-
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(UserFactory(operator=True))
-    return client
-
-
-@pytest.fixture
-def viewer(client: Client) -> Client:
-    person = UserFactory(is_staff=True)
-    person.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    client.force_login(person)
-    return client
 
 
 @pytest.fixture

@@ -15,24 +15,13 @@ from recommendations.insight.price_history import price_history_of
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory, UserFactory
 from tests.markets import remove_market, view
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 QUERIES = 40
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
 
 
 @pytest.fixture
 def market(market_of_module):
     return market_of_module
-
-
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(UserFactory(operator=True))
-    return client
 
 
 def page_of(listing) -> str:

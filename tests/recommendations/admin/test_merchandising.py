@@ -23,12 +23,6 @@ ADD = "admin:recommendations_merchandisingrule_add"
 LIST = "admin:recommendations_merchandisingrule_changelist"
 
 
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(UserFactory(operator=True))
-    return client
-
-
 def page_of(rule: MerchandisingRule) -> str:
     return reverse("admin:recommendations_merchandisingrule_change", args=[rule.pk])
 

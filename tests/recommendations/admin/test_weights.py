@@ -14,13 +14,8 @@ from tests.factories import BuyerFactory, PlacementFactory, UserFactory
 from tests.markets import remove_market, view
 from tests.recommendations.insight.test_what_if import everything_stored, ids
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 QUERIES = 90  # some thirty for each way of each buyer's list, of whom two are shown
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
 
 
 @pytest.fixture
@@ -35,20 +30,6 @@ def fan(market):
     view(buyer, *market.skodas[:4], kind="compare")
     refresh_preferences(buyer_id=buyer.pk)
     return buyer
-
-
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(UserFactory(operator=True))
-    return client
-
-
-@pytest.fixture
-def viewer(client: Client) -> Client:
-    person = UserFactory(is_staff=True)
-    person.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    client.force_login(person)
-    return client
 
 
 KINDS = "admin:recommendations_eventkind_weights"

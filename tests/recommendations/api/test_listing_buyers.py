@@ -9,13 +9,8 @@ from recommendations.buyers.relations import Relation, add_seller, hide_listing,
 from tests.factories import ApiKeyFactory, BuyerFactory, ListingFactory, SellerFactory
 from tests.markets import trained_market, view
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 OTHER_SCOPES = [scope for scope in ApiKey.Scope.values if scope not in ("buyers", "admin")]
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
 
 
 def ask(client, listing_id, scopes=("buyers",), query=""):

@@ -8,13 +8,8 @@ from rest_framework.test import APIClient
 from accounts.services import buyer_for_visitor
 from tests.recommendations.api.conftest import client_with
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 VISITOR_KEY = "the-browser-of-alice"
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
 
 
 @pytest.fixture

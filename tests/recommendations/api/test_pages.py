@@ -15,16 +15,11 @@ from tests.factories import BuyerFactory, ListingFactory, PlacementFactory, Serv
 from tests.markets import remove_market, view
 from tests.recommendations.api.conftest import client_with
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 LISTS = "/api/v1/cars/recommendations"
 PLACEMENTS = f"{LISTS}/placements"
 RANK = "/api/v1/cars/rank"
 BUYER = "?buyer=42"
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
 
 
 @pytest.fixture

@@ -359,12 +359,6 @@ def test_a_person_reads_in_their_export_that_they_were_taken_for_a_bot():
 
 
 # --- In the admin ----------------------------------------------------------------------------------------------------
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(UserFactory(operator=True))
-    return client
-
-
 LIST = "admin:accounts_buyer_changelist"
 
 

@@ -13,16 +13,11 @@ from recommendations.models import Placement
 from tests.factories import BuyerFactory, ServedListFactory
 from tests.markets import view
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 PLAIN = {
     "diversity": 0, "max_per_model": 0, "max_per_seller": 0, "exploration_positions": 0, "fresh_share": 0,
     "follows_intent": False,
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
 
 
 @pytest.fixture

@@ -22,12 +22,7 @@ from recommendations.serving.placements import Rules
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
 from tests.markets import trained_market, view
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 
 
 def home() -> Placement:

@@ -11,12 +11,7 @@ from recommendations.models import Interaction
 from tests.factories import BuyerFactory, InteractionFactory
 from tests.markets import view
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 
 
 @pytest.fixture

@@ -12,12 +12,7 @@ from recommendations.models.artifacts import load_ranker
 from tests.factories import BuyerFactory
 from tests.markets import crossed_market, remove_market, start_from_the_same_ids, view
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 
 
 @pytest.fixture

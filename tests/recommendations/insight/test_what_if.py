@@ -21,12 +21,7 @@ from recommendations.training.runs import run_training, start_training
 from tests.factories import BuyerFactory
 from tests.markets import crossed_market, remove_market, view
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 
 
 @pytest.fixture

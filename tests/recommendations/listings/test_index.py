@@ -14,12 +14,7 @@ from recommendations.training.runs import run_training, start_training
 from recommendations.training.versions import promote_ranker, rollback_ranker
 from tests.factories import ListingFactory
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 
 
 @pytest.fixture

@@ -18,12 +18,7 @@ from recommendations.serving.similar import similar_listings
 from tests.factories import BuyerFactory, PlacementFactory, SellerFactory
 from tests.markets import Market, view
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 
 
 @pytest.fixture

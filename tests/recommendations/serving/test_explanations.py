@@ -25,14 +25,9 @@ from tests.factories import BuyerFactory, InteractionFactory
 from tests.markets import crossed_market, trained_market, view
 from tests.recommendations.engine.test_boosting import random_score
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 
 EVERYTHING = {"utility": 1.3, "archetype": 0.7, "demand": 0.4, "freshness": 2.0, "deal": 1.5, "distance": 0.9}
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
 
 
 @pytest.fixture

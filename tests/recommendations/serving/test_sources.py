@@ -28,12 +28,7 @@ from recommendations.serving.sources import SOURCES
 from tests.factories import BuyerFactory, InteractionFactory, PriceChangeFactory
 from tests.markets import crossed_market, remove_market, view
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _always_in_step(settings):
-    settings.WINDOW_STALENESS_SECONDS = 0
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
 
 
 @pytest.fixture
