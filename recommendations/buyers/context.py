@@ -102,7 +102,7 @@ class BuyerContext:
 
 def load_buyer_context(buyer: Buyer | None) -> BuyerContext | None:
     """The asking buyer in the live space; a cold buyer has the population's taste. None before any ranker is live."""
-    preference = preference_of(buyer)  # before the window is borrowed: others may use it while this is computed
+    preference = preference_of(buyer)  # before the index is borrowed: others may use it while this is computed
     with borrow_index() as listing_index:
         if listing_index is None:
             return None

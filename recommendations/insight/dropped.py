@@ -1,6 +1,6 @@
 """Cars that score higher than some that are in a list, and why they are not in it.
 
-They are looked for among the most suitable of all cars the window remembers, sold ones included, and asked in the
+They are looked for among the most suitable of all cars the listing index holds, sold ones included, and asked in the
 order in which a list is made: for sale, welcome, wanted by the filters, proposed by a source, and left by the rules.
 """
 

@@ -38,7 +38,7 @@ K = 10
 TEST_DAYS = 3.0  # before the newest event
 EVENTS_READ = 20_000
 BUYERS_AT_MOST = 200
-BUYERS_AT_ONCE = 10  # with the window in hand; others wait that long for it
+BUYERS_AT_ONCE = 10  # with the index borrowed; others wait that long for it
 BUDGET_SECONDS = 300.0
 
 

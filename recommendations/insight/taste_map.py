@@ -135,7 +135,7 @@ class Layout:
     """Cars and their places, all of length n_cars.
 
     Attributes:
-        rows: Of the window.
+        rows: Of the listing index.
         listing_ids, vectors, coordinates: Of those rows.
         n_stock: How many cars there were to choose from.
         shares: As of ``Picture``.

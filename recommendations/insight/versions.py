@@ -19,7 +19,7 @@ _other_index: ListingIndex | None = (
 
 @contextmanager
 def borrow_version(version_id: int | None = None) -> Iterator[ListingIndex]:
-    """The window of a version, in step, for the length of a block; of the live one where none is named.
+    """The listing index of a version, in step, for the length of a block; of the live one where none is named.
 
     Raises:
         RankerRefused: If the version has no vectors (any more), or none is live.

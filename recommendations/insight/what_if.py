@@ -179,7 +179,7 @@ def plan_of(question: WhatIf, rules: Rules, buyer_context: BuyerContext) -> Plan
 
 
 def index_as_of(listing_index: ListingIndex, as_of: datetime) -> ListingIndex:
-    """The window as the stock stood at a moment; of a sample of the stock, that sample is all there is."""
+    """The listing index as the stock stood at a moment; of a sample of the stock, that sample is all there is."""
     view = listing_index.as_of(as_of.timestamp())
     view.is_complete = True  # the database knows which cars are for sale now, not which were
     return view

@@ -121,7 +121,8 @@ class ListingIndex(ListingSnapshot):
             self._load()
         WINDOW_LISTINGS.set(len(self))
         how = "mapped" if taken_down else "read"
-        logger.info("window of v%s: %s listings %s in %.2f s", version_id, len(self), how, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        logger.info("listing index of v%s: %s listings %s in %.2f s", version_id, len(self), how, seconds)
 
     def _load(self) -> None:
         """Read everything from the database."""

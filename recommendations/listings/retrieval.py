@@ -1,7 +1,7 @@
 """The best k listings for some weights, under filters: one question with two answers that must agree.
 
-The window answers from memory, exactly. pgvector answers where the stock is larger than a window may be: exactly
-over the filtered rows when they are few, through the HNSW index when they are many. A test holds them together.
+The listing index answers from memory, exactly. pgvector answers where the stock is larger than the index may be:
+exactly over the filtered rows when they are few, through the HNSW index when they are many. A test compares them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Retriever(Protocol):
 
 
 def retriever_for(listing_index: ListingIndex) -> Retriever:
-    """The window where it holds the whole stock, else the database."""
+    """The listing index where it holds the whole stock, else the database."""
     return listing_index if listing_index.is_complete else PgvectorRetriever(listing_index.version_id)
 
 

@@ -1,6 +1,6 @@
 """Listings of one vector space in memory: vectors, filter columns, and the questions one asks of them.
 
-The window of a serving process is such a space, and so is the archive a training works on.
+The listing index of a serving process is such a space, and so is the archive a training works on.
 """
 
 from __future__ import annotations

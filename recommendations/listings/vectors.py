@@ -205,7 +205,7 @@ def attach_partition(version_id: int) -> None:
 def ensure_index(version_id: int, *, wait: bool = True) -> bool:
     """Make the HNSW indexes of a version's vectors unless they exist; returns whether they do by now.
 
-    Only stock beyond a window is searched for similar cars in the database; elsewhere that index would cost every
+    Only stock beyond the index is searched for similar cars in the database; elsewhere that index would cost every
     write and answer nothing.
 
     Two who come at once would build it twice, so one waits for the other, or, with ``wait`` false, leaves it to them.
@@ -229,7 +229,7 @@ VECTOR_INDEX, SIMILAR_INDEX = "hnsw", "similar_hnsw"
 
 
 def is_beyond_a_window() -> bool:
-    """Whether more is for sale than a window holds, so that the database answers."""
+    """Whether more is for sale than the listing index holds, so that the database answers."""
     return Listing.objects.available().cars()[: settings.WINDOW_MAX_LISTINGS + 1].count() > settings.WINDOW_MAX_LISTINGS
 
 

@@ -1,6 +1,6 @@
 """Given vectors in, the live listings with the highest inner products out: from memory, without any query.
 
-No buyer, no placement, no log: the caller brings a vector of their own. Where the stock is larger than a window
+No buyer, no placement, no log: the caller brings a vector of their own. Where the stock is larger than the index
 may be, pgvector answers the same question.
 """
 

@@ -314,7 +314,7 @@ def is_over_cap(pool: Pool, policy: ListPolicy, chosen: NDArray[np.intp]) -> NDA
 
 
 def snapshot_with(listing_index: ListingIndex, listing_ids: NDArray[np.int64]) -> ListingSnapshot:
-    """A space that holds the candidates: the window, or where it is a sample of the stock, one made for them alone."""
+    """A space that holds the candidates: the index, or where it is a sample of the stock, one made for them alone."""
     if (listing_index.stock.rows_of(listing_ids) >= 0).all():
         return listing_index
     rows = read_listings(Listing.objects.filter(pk__in=listing_ids.tolist()))

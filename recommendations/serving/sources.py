@@ -101,7 +101,7 @@ class RankingContext:
     def wished(self, n: int) -> Ids:
         """The n best of the cars that satisfy what the buyer asked for outright, those of the weightiest wishes first.
 
-        Where the stock is beyond a window, only cars that satisfy all wishes are looked for.
+        Where the stock is beyond the index, only cars that satisfy all wishes are looked for.
         """
         wishes = self.scorer.buyer_context.wishes
         if not self.listing_index.is_complete:
