@@ -223,6 +223,9 @@ class _Moments:
         )
 
 
+# What is worked out of one partition. These functions may run in other processes, which find them by name.
+
+
 def _informative(buyers: Sequence[ChoiceSets], prior: Prior) -> NDArray[np.intp]:
     """Positions of the buyers with a weighty event; raises for features of another width."""
     check_dimensions(buyers, prior)
@@ -264,6 +267,9 @@ def _square_differences(sample: Sequence[ChoiceSets]) -> NDArray[np.float64]:
         total += float(np.einsum("ead,ead->", differences, differences, dtype=np.float64))
         n += int(sets.available.sum()) - len(sets)
     return np.array([total, n])
+
+
+# What is worked out of all of them
 
 
 def _sample(informative: Sequence[NDArray[np.intp]], config: PriorConfig) -> Sequence[NDArray[np.intp]]:
