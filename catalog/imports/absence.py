@@ -17,7 +17,8 @@ from django.db import connection, transaction
 from accounts.models import User
 from catalog.exceptions import AbsenceDecided
 from catalog.imports.options import SELLERS, ImportOptions
-from catalog.imports.staging import KEPT, unnoted
+from catalog.imports.staging import unnoted
+from catalog.imports.staging_sql import KEPT
 from catalog.models import ImportRun
 
 # ruff: noqa: S608 -- the statements are put together from column names of ours

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from catalog.exceptions import UndoRefused
-from catalog.imports.staging import NEVER_NULL, RESTORED
+from catalog.imports.staging_sql import NEVER_NULL, RESTORED
 from catalog.imports.store import only_import_of
 from catalog.models import (
     BadRow,
