@@ -1,4 +1,4 @@
-"""Trials of weights and rules as rows: started, carried out by a worker, stored; one cut short holds nothing."""
+"""Offline tests of weights and rules as rows: started, carried out by a worker, stored; one cut short holds nothing."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def digest_of(placement: Placement, before: Mapping[str, Any], after: Mapping[st
 
 # --- The rows --------------------------------------------------------------------------------------------------------
 def find_offline_test(before: ListSetup, after: ListSetup) -> WeightTrial | None:
-    """The newest trial of exactly this, unless it was cancelled."""
+    """The newest offline test of exactly this, unless it was cancelled."""
     digest = digest_of(after.rules.placement, numbers_of(before), numbers_of(after))
     found = WeightTrial.objects.filter(digest=digest).exclude(status=WeightTrial.Status.CANCELLED)
     return found.order_by("-created_at").first()
 
 
 def start_offline_test(before: ListSetup, after: ListSetup, *, started_by: User | None = None) -> WeightTrial:
-    """A queued trial, for ``run_offline_test``."""
+    """A queued offline test, for ``run_offline_test``."""
     placement = after.rules.placement
     numbers = numbers_of(before), numbers_of(after)
     return WeightTrial.objects.create(
@@ -61,7 +61,7 @@ def start_offline_test(before: ListSetup, after: ListSetup, *, started_by: User 
 
 
 def run_offline_test(*, offline_test_id: int) -> WeightTrial | None:
-    """Carry out a queued trial; None when another process has it, or it was cancelled. Raises what went wrong."""
+    """Carry out a queued test; None when another process has it, or it was cancelled. Raises what went wrong."""
 
     def work(attempt: Attempt[WeightTrial]) -> None:
         before, after = (
@@ -73,7 +73,7 @@ def run_offline_test(*, offline_test_id: int) -> WeightTrial | None:
 
 
 def result_of(found: OfflineTest | None) -> dict[str, Any]:
-    """What came of a trial, ready for JSON."""
+    """What came of an offline test, ready for JSON."""
     if found is None:
         return {"moment": None, "n_buyers": 0, "n_known": 0, "figures": []}
     figures = [
