@@ -119,7 +119,7 @@ class Result:
         accuracy: Share of tasks whose choice was predicted: mean over people of each one's share.
         low, high: 95 % bootstrap interval over people.
         log_loss: Mean of minus log probability of the choice, in nats; nan for a way that gives no probabilities.
-        calibration_error: See ``metrics.Calibration``; nan likewise.
+        calibration_error: See ``metrics.ranking.Calibration``; nan likewise.
     """
 
     name: str

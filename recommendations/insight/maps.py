@@ -1,6 +1,6 @@
 """Maps of the stock as rows: started, drawn by t-SNE, stored; one that was cut short holds nothing.
 
-What a page shows of a map is made by ``console.taste_map``; here is the part that takes too long to wait for.
+What a page shows of a map is made by ``insight.taste_map``; here is the part that takes too long to wait for.
 """
 
 from __future__ import annotations

@@ -266,9 +266,9 @@ class NeighbourSource(Source):
 class TrendingSource(Source):
     """Cars whose sellers are contacted most for the days they have been on sale.
 
-    The rate of contacts is smoothed (``scoring.demand_term``): one call on the first day is no trend. Where no seller
-    was contacted at all, any favourable event stands for a contact. A price out of all reason draws calls that are no
-    demand for the car, so such cars take no part.
+    The rate of contacts is smoothed (``score_terms.demand_term``): one call on the first day is no trend. Where no
+    seller was contacted at all, any favourable event stands for a contact. A price out of all reason draws calls that
+    are no demand for the car, so such cars take no part.
     """
 
     name, share = "trending", 0.06

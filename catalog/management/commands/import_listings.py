@@ -1,4 +1,4 @@
-"""``manage.py import_listings FILE``: the arguments around ``services.import_listings``."""
+"""``manage.py import_listings FILE``: the arguments around ``imports.store.import_listings``."""
 
 from __future__ import annotations
 
