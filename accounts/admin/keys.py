@@ -1,6 +1,6 @@
 """Keys of client systems, tokens of people who are logged in, and logins that failed."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -119,7 +119,7 @@ class OutstandingTokenAdmin(BaseOutstandingTokenAdmin, ConsoleAdmin):
 
     ordering = ("-id",)
     exclude = ["token"]
-    search_fields: Any = (*person_fields("user__"), "jti")
+    search_fields: ClassVar[Any] = (*person_fields("user__"), "jti")
     search_help_text = OF_A_PERSON
 
     def get_readonly_fields(self, *args: Any, **kwargs: Any) -> list[str]:
@@ -153,7 +153,7 @@ class ErasedIdAdmin(ReadOnlyAdmin):
 @admin.register(BlacklistedToken)
 class BlacklistedTokenAdmin(BaseBlacklistedTokenAdmin, ConsoleAdmin):
     ordering = ("-id",)
-    search_fields: Any = (*person_fields("token__user__"), "token__jti")
+    search_fields: ClassVar[Any] = (*person_fields("token__user__"), "token__jti")
     search_help_text = OF_A_PERSON
     raw_id_fields = ["token"]
 

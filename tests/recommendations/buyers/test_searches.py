@@ -33,7 +33,7 @@ def listing_index():
 def test_every_filter_is_about_a_field_or_is_known_to_be_about_none():
     asked = {name for names in FILTERS_OF_FIELD.values() for name in names}
     ranges = {f"{bound}_{name}" for bound in ("min", "max") for name in ("seats", "doors", "first_registration")}
-    about_none = {"text", "latitude", "longitude", "radius_km", *ranges}
+    about_none = {"text", "latitude", "longitude", "radius_km", "vat_kinds", *ranges}
     assert ListingFilters.names() - asked == about_none
 
 
