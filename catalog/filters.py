@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from math import cos, isfinite, radians
 from typing import Any, Self
 
@@ -87,14 +88,14 @@ class ListingFilters:
 
     def as_query(self) -> dict[str, Any]:
         """Only what was asked, as JSON-ready values: this is what a search event carries."""
-        values = {name: getattr(self, name) for name in (field.name for field in fields(self)) if name not in NOT_ASKED}
+        values = {name: getattr(self, name) for name in names_in_order()}
         asked = {name: value for name, value in values.items() if value not in ((), None, "")}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items()}
 
     @classmethod
     def names(cls) -> set[str]:
         """Everything that a query may ask."""
-        return {field.name for field in fields(cls)} - NOT_ASKED
+        return set(names_in_order())
 
     @classmethod
     def from_query(cls, query: object) -> Self:
@@ -103,11 +104,17 @@ class ListingFilters:
         Names it does not know and values of another kind than the filter's are left out: events, saved searches and
         answers outlive the release that wrote them, and whatever reads them must be able to go on.
         """
-        if not isinstance(query, Mapping):
+        if not isinstance(query, Mapping) or not query:
             return cls()
         known = cls()
-        readable = {name: _readable(query[name], getattr(known, name)) for name in cls.names() if name in query}
+        readable = {name: _readable(query[name], getattr(known, name)) for name in names_in_order() if name in query}
         return cls(**{name: value for name, value in readable.items() if value is not None})
+
+
+@cache
+def names_in_order() -> tuple[str, ...]:
+    """Everything that a query may ask, as the fields stand."""
+    return tuple(field.name for field in fields(ListingFilters) if field.name not in NOT_ASKED)
 
 
 def _readable(value: Any, default: object) -> Any:

@@ -7,6 +7,7 @@ own field makes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +35,11 @@ FILTERS_OF_FIELD: dict[str, tuple[str, ...]] = {
     "price": ("min_price", "max_price"),
     **{number.name: number.filters for number in NUMBER_FEATURES if number.is_filtered},
 }
+
+
+Drawn = tuple[
+    str, tuple[NDArray[np.intp], NDArray[np.intp]]
+]  # a field, rows that meet a condition and some that do not
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +105,7 @@ def conditions_of_searches(
 def conditions_at_once(
     searches: Sequence[tuple[int, Search]], snapshot: ListingSnapshot, n_unmet: int
 ) -> list[tuple[int, Condition]]:
-    drawn = [(at, field, *rows) for at, search in searches for field, rows in drawn_for(search, snapshot, n_unmet)]
+    drawn = [(at, field, *rows) for at, search in searches for field, rows in kept_drawn(search, snapshot, n_unmet)]
     parts = {field: Parts.of(field, [rows for _, name, *rows in drawn if name == field], snapshot)
              for field in {field for _, field, *_ in drawn}}  # fmt: skip
     return [
@@ -132,9 +138,18 @@ class Parts:
         return self.values[np.searchsorted(self.rows, rows)]
 
 
-def drawn_for(
-    search: Search, snapshot: ListingSnapshot, n_unmet: int
-) -> Iterator[tuple[str, tuple[NDArray[np.intp], NDArray[np.intp]]]]:
+def kept_drawn(search: Search, snapshot: ListingSnapshot, n_unmet: int) -> list[Drawn]:
+    """``drawn_for``, once while the stock stands still: most searches of a buyer are those of the time before."""
+    key = (json.dumps(search.query, sort_keys=True), search.moment, search.seed, n_unmet)
+    known: list[Drawn] | None = snapshot.searches.get(key)
+    if known is None:
+        drawn = drawn_for(search, snapshot, n_unmet)
+        # copies, since views would keep all that they were chosen from
+        known = snapshot.searches[key] = [(field, (met.copy(), unmet.copy())) for field, (met, unmet) in drawn]
+    return known
+
+
+def drawn_for(search: Search, snapshot: ListingSnapshot, n_unmet: int) -> Iterator[Drawn]:
     """The field of each condition of a search, with rows of cars that meet it and of some that do not."""
     asked = ListingFilters.from_query(search.query).as_query()
     stock = StockOfSearch(snapshot, search.moment, search.seed)

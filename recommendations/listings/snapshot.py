@@ -36,8 +36,10 @@ COLUMNS: dict[str, tuple[type, Any]] = {  # name -> dtype and what an empty row 
 
 
 OF_OBJECTS = [name for name, (dtype, _) in COLUMNS.items() if dtype is np.object_]  # no file that is mapped holds these
-MADE_ANEW = ("stock", "state", "_typical", "_markets", "_live_samples", "_of_this_state")  # by ``_refresh_views``
+# by ``_refresh_views``
+MADE_ANEW = ("stock", "state", "_typical", "_markets", "_live_samples", "_of_this_state", "searches")
 KEPT_OF_A_STATE = 300  # answers of up to 16 kB
+SEARCHES_KEPT = 4000  # some 2 kB each
 
 T = TypeVar("T")
 DERIVED = ("vectors", "archetypes", "deals", "is_plausible")  # what a ranker makes of the rows
@@ -82,6 +84,7 @@ class ListingSnapshot:
         self._live_samples: dict[int, NDArray[np.intp]]
         self._typical: dict[str, float] | None
         self._of_this_state: LRUCache[Hashable, tuple[object, Any]]
+        self.searches: LRUCache[Hashable, Any]  # of ``buyers.searches``, while the rows stay what they are
         self._refresh_views()
 
     def __len__(self) -> int:
@@ -158,6 +161,7 @@ class ListingSnapshot:
         view.state = object()
         view._typical = None
         view._markets, view._live_samples, view._of_this_state = {}, {}, LRUCache(KEPT_OF_A_STATE)
+        view.searches = LRUCache(SEARCHES_KEPT)
         return view
 
     def best(
@@ -348,6 +352,7 @@ class ListingSnapshot:
         self.state = object()  # another one after every change, for callers that keep answers
         self._typical = None
         self._markets, self._live_samples, self._of_this_state = {}, {}, LRUCache(KEPT_OF_A_STATE)
+        self.searches = LRUCache(SEARCHES_KEPT)
         self.stock = Stock(
             listing_ids=self.column("listing_ids"),
             vectors=self._vectors[: self._n_rows],

@@ -86,9 +86,10 @@ def _found(buyer_context: BuyerContext) -> BuyerEvidence:
     note_asked(values, answers, "set")
     events = newest_events(buyer) if buyer_context.read is None else buyer_context.read.events
     for slug, is_contact, query, *row in events:
-        asked = ListingFilters.from_query(query).as_query()
-        note_asked(values, asked, "searched")
-        budget = asked.get("max_price") if budget is None else budget
+        if query:
+            asked = ListingFilters.from_query(query).as_query()
+            note_asked(values, asked, "searched")
+            budget = asked.get("max_price") if budget is None else budget
         if done := "contacted" if is_contact else "liked" if slug in LIKED else "opened" if slug == "view" else "":
             for name, value in zip(FIELDS, row, strict=True):
                 note(values, name, value, done)

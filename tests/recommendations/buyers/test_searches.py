@@ -14,6 +14,8 @@ from recommendations.buyers.searches import (
     StockOfSearch,
     conditions_of,
     conditions_of_searches,
+    drawn_for,
+    kept_drawn,
 )
 from recommendations.listings.index import borrow_index
 from tests.markets import trained_market
@@ -80,6 +82,7 @@ def test_many_searches_say_what_each_says_by_itself(listing_index, monkeypatch):
     ]  # fmt: skip
     asked = [Search(query, NOW, seed=7 + at) for at, query in enumerate(queries)]
     together = conditions_of_searches(asked, listing_index, 10)
+    listing_index.searches.clear()  # what was kept of them
     alone = [(at, each) for at, search in enumerate(asked) for each in conditions_of(
         search.query, listing_index, search.moment, search.seed, 10
     )]  # fmt: skip
@@ -88,6 +91,22 @@ def test_many_searches_say_what_each_says_by_itself(listing_index, monkeypatch):
     for (_, got), (_, expected) in zip(together, alone, strict=True):
         np.testing.assert_array_equal(got.met, expected.met)
         np.testing.assert_array_equal(got.unmet, expected.unmet)
+
+
+def test_what_was_drawn_for_a_search_is_kept_until_a_car_changes(listing_index):
+    def drawn() -> list:
+        return kept_drawn(search, listing_index, 10)
+
+    search = Search({"makes": ["bmw"]}, NOW, seed=3)
+    before = drawn()
+    assert drawn() is before
+    [(_, (met, _))] = before
+    listing_index.forget(listing_index.stock.listing_ids[met[:2]].tolist())
+    [(_, (now_met, now_unmet))] = drawn()
+    [(_, (expected_met, expected_unmet))] = drawn_for(search, listing_index, 10)
+    np.testing.assert_array_equal(now_met, expected_met)
+    np.testing.assert_array_equal(now_unmet, expected_unmet)
+    assert not set(met[:2].tolist()) & set(now_met.tolist())
 
 
 @pytest.mark.parametrize("weight", [0.2, 1.0, 5.0])
