@@ -65,6 +65,8 @@ class BesideReader:
             for field, read in self._in_condition:
                 if field not in values and column.index < len(cells) and (value := read(cells[column.index])[0]):
                     values[field] = value
+        if "condition" in self._by_field and values.get("condition") == "":
+            del values["condition"]
         if "damage" not in values and (damage := damage_in_title(values.get("title", ""))):
             values["damage"] = damage
 

@@ -40,13 +40,32 @@ SELLER_LENGTH = 200
 URL_LENGTH = 1000  # of the page of an advertisement
 MAX_ANNUAL_TAX = Decimal("999999.99")
 UNKNOWN_STATUS = "not a known status, so the car is not put on sale"
+_BEFORE_TITLE = re.compile(r"^[\W_]*([^\W\d_]+(?:\s[^\W\d_]+)?)\s*[\])!*:|–-]")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
 _VIN_LABEL = re.compile(r"^(?:VIN|FIN|CHASSIS(?:NO)?)[.:#]+")
+SHORTEST_POSTAL_CODE = 4  # digits
+_LOOSE_PAIRS = re.compile(r"""([a-z]\w*)['"]?\s*:\s*['"]([^'"]*)['"]""", re.IGNORECASE)  # {city: 'Reno'}
 _TOWN_KEYS = ("city", "town", "addresslocality", "locality", "ort", "ville", "region", "state", "postal code", "zip")
 _ADDRESS_IN_QUOTES = re.compile(r"(?:https?:)?//[^\s\"'<>\\|]+")
 _BETWEEN_ADDRESSES = re.compile(r"[,;](?=(?:https?:)?//)")
 _AFTER_THE_PRICE = re.compile(r"[\d£$€.,\s]+")
+
+
+def read_drive(unit: str, text: str) -> str | None:
+    """``unit`` is "all" for a column that says whether all wheels are driven; which two are, nothing may say."""
+    if unit and bare(text) in phrases_of("yes"):
+        return unit
+    if bare(text) in phrases_of("two_wheels") or (unit and bare(text) in phrases_of("no")):
+        return None
+    return read_word("drive", text)
+
+
+def read_condition(unit: str, text: str) -> str | None:
+    """``unit`` is the condition that a column of yes and no asks for."""
+    if unit and bare(text) in phrases_of("yes") | phrases_of("no"):
+        return unit if bare(text) in phrases_of("yes") else None
+    return read_word("condition", text)
 
 
 def read_name(text: str) -> str:
@@ -114,7 +133,10 @@ def read_place(text: str) -> str:
         except ValueError:
             parts = {}
         named = {bare(str(name)): str(value) for name, value in parts.items() if isinstance(value, str | int)}
+        named |= {bare(name): value for name, value in _LOOSE_PAIRS.findall(text)} if not named else {}
         text = next((named[name] for name in _TOWN_KEYS if named.get(name)), "")
+    if not any(map(str.isalpha, text)) and len(text) < SHORTEST_POSTAL_CODE:
+        return ""  # the number of a branch
     return read_line(PLACE_LENGTH, text)
 
 
@@ -130,7 +152,7 @@ def read_id(text: str) -> str:
 
 
 def read_tags(text: str) -> tuple[str, ...]:
-    parts = re.split(r"[,;|\n]", clean_text(text).strip("[](){}"))
+    parts = [part for part in re.split(r"[,;|\n]", clean_text(text).strip("[](){}")) if "schema.org/" not in part]
     tags = (" ".join(part.strip(" '\"\t*-").casefold().split())[:TAG_LENGTH].rstrip() for part in parts)
     return tuple(dict.fromkeys(tag for tag in tags if tag and not is_missing(tag)))[:MAX_TAGS]
 
@@ -178,10 +200,11 @@ def _asked_now(text: str) -> str:
     return text[match.end() :] if (match := _PRICE_NOW.search(text)) else text
 
 
-def read_price(currency_of_column: str, unit: str, text: str) -> Money | None:
+def read_price(currency_of_column: str, unit: str, text: str, *, vat_of_column: str = "netto") -> Money | None:
     """A cell's own currency goes before its column's; the row's and the file's come after both.
 
     ``unit`` is "minor" for a column of pence or cents, "net" for one without value added tax, "minor_net" for both.
+    ``vat_of_column`` is the word by which a net column names its tax, whose rate may be that of one country.
     Where the cell names a tax that comes on top, or its column is net, the amount is raised by the standard rate.
     """
     money = read_money(_asked_now(text))
@@ -189,7 +212,7 @@ def read_price(currency_of_column: str, unit: str, text: str) -> Money | None:
         return None
     is_minor = is_of_minor(unit) and money.amount == money.amount.to_integral_value()
     amount = money.amount / 100 if is_minor else money.amount
-    vat = money.vat or ("netto" if is_net(unit) else "")
+    vat = money.vat or (vat_of_column if is_net(unit) else "")
     return Money(round(amount, 2), money.currency or currency_of_column, vat)
 
 
@@ -302,6 +325,13 @@ def status_in_price(text: str) -> str:
         return ""
     words = bare(_AFTER_THE_PRICE.sub(" ", text.replace("R$", " "))).split()
     status = STATUS.exact(" ".join(word for word in words if word not in CURRENCY_BY_WORD))
+    return status if status in ("sold", "reserved") else ""
+
+
+def status_before_title(title: str) -> str:
+    """``SOLD - 2019 Mini Hatch``, ``*Reserviert* VW Golf``: what ends a listing, before its heading."""
+    match = _BEFORE_TITLE.match(title)
+    status = STATUS.exact(match[1]) if match else ""
     return status if status in ("sold", "reserved") else ""
 
 

@@ -33,6 +33,9 @@ _COMPOUND = re.compile(  # Navarrablau, Tornadorot, Mythosschwarz
 )
 
 
+_METALLIC_END = re.compile(r"(?<=\w\w)metal(?:l?i[ck]|lic)?\b")  # Danish "blåmetal"
+
+
 def colour_of(text: str) -> str:
     """The plain English colour of a cell; '' where it names none that we know."""
     if exact := COLOUR.exact(text) or MATERIAL.exact(text):
@@ -42,8 +45,8 @@ def colour_of(text: str) -> str:
 
 def _colour_of_part(text: str) -> str:
     """Of words for one paint: the noun's colour, else that of what it is painted like."""
-    words = bare(text).split()
-    if exact := COLOUR.exact(text):
+    words = _METALLIC_END.sub("", bare(text)).split()
+    if exact := COLOUR.exact(" ".join(words)):
         return exact
     plain = [word for word in words if word not in _YIELDING and len(word) > 2 and COLOUR.exact(word)]
     if plain:

@@ -13,7 +13,9 @@ from catalog.imports.cells import (
     READERS,
     read_addresses,
     read_age,
+    read_condition,
     read_damage,
+    read_drive,
     read_mileage,
     read_price,
     read_word,
@@ -23,9 +25,10 @@ from catalog.imports.conventions import Conventions
 from catalog.imports.dates import read_moment, read_month, read_year
 from catalog.imports.headings import Column
 from catalog.imports.listing_row import CUT
+from catalog.imports.money import vat_on_top
 from catalog.imports.numbers import Unreadable, plain_spaces
 from catalog.imports.texts import Shortened, read_line
-from catalog.imports.vat import read_vat, read_vat_status
+from catalog.imports.vat import NET, read_vat, read_vat_status
 from catalog.imports.vocabulary import STATUS, bare, is_missing
 
 CACHE_SIZE = 20_000  # texts remembered per column: files repeat themselves
@@ -94,9 +97,13 @@ class ColumnReaders:
         return {
             "year": partial(read_year, this_year=self._this_year),
             "age_years": partial(read_age, self._this_year),
-            "price": partial(read_price, column.currency, column.unit),
+            "price": partial(
+                read_price, column.currency, column.unit, vat_of_column=vat_on_top(column.heading.casefold()) or NET
+            ),
             "mileage": partial(read_mileage, column.unit or habits.distance_unit, "mileage" in self._families),
             "damage": partial(read_damage, column.unit),
+            "drive": partial(read_drive, column.unit),
+            "condition": partial(read_condition, column.unit),
             "vat": partial(read_vat, column.unit),
             "vat_status": partial(read_vat_status, column.unit),
             "power": partial(quantities.read_power_kw, unit=column.unit or habits.power_unit),

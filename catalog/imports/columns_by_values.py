@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from catalog.imports.cells import condition_under_status
 from catalog.imports.headings import Column, says_condition, split_words
+from catalog.imports.money import currency_in
 from catalog.imports.vocabulary import STATUS, VOCABULARIES, bare, damage_of, is_missing
 
 SHORTEST_STATUS = 4  # letters: "on", "no" and "1" say anything
@@ -25,10 +26,18 @@ def with_status_columns(
     return tuple(
         column if column.heading.strip() in chosen
         else replace(column, field="status", unit="") if _may_hold_status(column) and _holds_statuses(column, sample)
+        else replace(column, field="price") if column.field == "year" and _holds_money(column, sample)
         else replace(column, unit="conditions") if column.field == "status" and _says_used(column, sample)
         else column
         for column in columns
     )  # fmt: skip
+
+
+def _holds_money(column: Column, sample: Sequence[Sequence[str]]) -> bool:
+    """Hungarian ``Ár``, which without its accent is the year of Norway."""
+    said = [cells[column.index] for cells in sample if column.index < len(cells)]
+    said = [cell for cell in said if not is_missing(cell)]
+    return bool(said) and all(map(currency_in, said))
 
 
 def _says_used(column: Column, sample: Sequence[Sequence[str]]) -> bool:

@@ -22,10 +22,14 @@ _HEADINGS_BY_CURRENCY = {  # bare headings that one country's language has
 _EURO_HEADINGS = frozenset(
     bare(word)
     for words in (
-        "kilometerstand laufleistung erstzulassung kraftstoff getriebe hersteller preis verkaufspreis",
-        "marque modele kilometrage carburant prix annee couleur carrosserie energie boite",
-        "modello chilometri alimentazione prezzo immatricolazione colore carrozzeria cambio chilometraggio",
-        "merk bouwjaar brandstof prijs kleur vraagprijs carrosserie",
+        "kilometerstand laufleistung erstzulassung kraftstoff getriebe hersteller preis verkaufspreis ez",
+        "kraftst farbe marke modell tueren turen standort mwst vorbesitzer hubraum leistung schaltung",
+        "marque modele kilometrage carburant prix annee couleur carrosserie energie boite teinte portes puissance",
+        "modello chilometri alimentazione prezzo immatricolazione colore carrozzeria cambio chilometraggio telaio",
+        "allestimento",
+        "merk bouwjaar brandstof prijs kleur vraagprijs carrosserie tellerstand kenteken transmissie",
+        "precio pvp combustible kilometraje bastidor matriculacion puertas version",
+        "quilometros combustivel preco matricula lotacao cilindrada",
         "μαρκα μοντελο χιλιομετρα τιμη καυσιμο merkki malli hinta vuosimalli",
     )
     for word in words.split()
@@ -135,6 +139,8 @@ def _distance_unit(columns: Sequence[Column], currency: str, market_distance: st
     ``market_distance``: "mi" or "km" where the file's market is our own; '' elsewhere.
     """
     unmarked = [column for column in columns if column.field == "mileage" and not column.unit]
+    if any(column.field == "mileage_unit" for column in columns):
+        unmarked = []  # each row says it
     miles = any(column.field == "consumption" and column.unit.startswith("mpg") for column in columns)
     custom = "mi" if currency in MILES_MARKETS else "km"
     unit = "mi" if miles else market_distance or custom

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 from catalog.attributes import ATTRIBUTES
@@ -27,6 +28,8 @@ UNITS_BY_FIELD = {  # units a heading or ``--map`` may name, by field
     "power": ("kw", "hp", "ps"),
     "engine": ("l", "cc"),
     "consumption": ("l_100km", "kmpl", "mpg", "mpg_us"),
+    "drive": ("all",),  # a column that says whether all wheels are driven
+    "condition": ("new", "used", "demo"),  # columns that say yes or no to one of them
     "damage": ("free",),  # a column that says whether the car has none
     "vat": ("reclaimable",),  # a column that says yes or no to that
     "vat_status": ("included",),
@@ -80,8 +83,12 @@ _GROSS = re.compile(r"\b(?:brutto|netto) ar\b")
 _FILLERS = PLAIN_WORDS["heading_fillers"]
 # Words that say something of their own once the words around them are left out: "state of vehicle" is no place.
 _WHOLE_ONLY = PLAIN_WORDS["heading_whole"]
-_PREFIXES = re.compile(r"^(?:attributes?|attr|meta|custom fields?|custom|cf|pa|g|product|listing|advert|item) (?=\S)")
+_PREFIXES = re.compile(r"^(?:attributes?|attr|meta|custom fields?|custom|cf|pa|g|c|product|listing|advert|item) (?=\S)")
 _GENERIC_ENDS = PLAIN_WORDS["heading_ends"]
+_WRAPPERS = frozenset(["local description"])  # parts of a path that only say how the value is written
+_PLURAL_IN_BRACKETS = re.compile(r"(?<=\w)\((e?s|n|en)\)")  # "Nombre de place(s)"
+_ABBREVIATION = re.compile(r"[^\W\d_]+\.(?:\s|$)|^[A-ZÀ-Ý]+\.[A-ZÀ-Ý]+\.?$")  # "Getr.", "Puiss. réelle", "F.MATRIC"
+_IN_TWO_LANGUAGES = re.compile(r"[^\W\d_]{3}.*/.*[^\W\d_]{3}")  # "Merk/Marque", and "Marke/Modell"
 _PLACE = re.compile(r"#[1-9]\d{0,2}")
 _PAIR_NAME = re.compile(r"^(.*\d.*?) (?:name|key|label|id|code|attribute)$")
 _PAIR_VALUE = re.compile(r"^(.*\d.*?) (?:value|values|value s|text|data)$")
@@ -164,6 +171,10 @@ def _headings() -> dict[str, tuple[str, str, int]]:
 
 _FIELD_BY_HEADING = _headings()
 FIELDS = tuple(_HEADINGS)
+SHORTEST_ABBREVIATION = 3  # letters
+# (words of a heading, what it says), also those that are left out: an abbreviation of both says neither
+_SPELT_OUT = [(tuple(phrase.split()), (name, unit)) for phrase, (name, unit, _) in _FIELD_BY_HEADING.items()]
+_SPELT_OUT += [(tuple(phrase.split()), ("", "")) for phrase in _OTHER_MEANINGS]
 
 
 def targets() -> list[str]:
@@ -175,7 +186,7 @@ def targets() -> list[str]:
 def split_words(heading: str) -> str:
     """``fuelType``, ``FUEL_TYPE``, ``powerPS``, ``kW``, ``MwSt`` -> ``fuel type``, ``power ps``, ``kw``, ``mwst``."""
     heading = re.sub(r"(?<=[a-zà-ÿ])(?<!\bk)(?<!Mw)(?=[A-Z])", " ", heading.strip().strip("\"'"))
-    return bare(heading)
+    return bare(_PLURAL_IN_BRACKETS.sub(r"\1", heading))
 
 
 def recognise(heading: str) -> Column | None:
@@ -186,7 +197,36 @@ def recognise(heading: str) -> Column | None:
                 return None
             if phrase in _FIELD_BY_HEADING:
                 return _column_of(heading, words, phrase)
-    return None
+    return _in_two_languages(heading) or _abbreviated(heading)
+
+
+def _in_two_languages(heading: str) -> Column | None:
+    """A heading that says one thing in two languages, or make and model, which together begin a title."""
+    if "[" in heading or not _IN_TWO_LANGUAGES.search(heading):
+        return None
+    said = [recognise(part) for part in heading.split("/")]
+    named = {column.field for column in said if column}
+    if None in said or not (len(named) == 1 or named == {"make", "model"}):
+        return None
+    first = next(column for column in said if column)
+    return replace(first, heading=heading, field=first.field if len(named) == 1 else "title")
+
+
+@lru_cache(maxsize=4096)
+def _abbreviated(heading: str) -> Column | None:
+    """``Getr.``, ``Puiss. réelle``: the field of all headings whose words begin with its words, in their order."""
+    words = split_words(heading).split()
+    if not _ABBREVIATION.search(heading) or sum(map(len, words)) < SHORTEST_ABBREVIATION:
+        return None
+    found = {said for phrase, said in _SPELT_OUT if _spells_out(phrase, words)}
+    if len(found) != 1 or not (name := next(iter(found))[0]):
+        return None
+    unit = next(iter(found))[1]
+    return Column(0, heading, name, _unit_in(" ".join(words), name) or unit, _currency_of(heading))
+
+
+def _spells_out(phrase: Sequence[str], words: Sequence[str]) -> bool:
+    return len(phrase) == len(words) and all(part.startswith(word) for part, word in zip(phrase, words, strict=True))
 
 
 def says_condition(heading: str) -> bool:
@@ -218,7 +258,7 @@ def _paths(heading: str) -> list[str]:
     if "." not in heading and "[" not in heading:
         return [split_words(heading)]
     parts = [split_words(part) for part in re.split(r"[.\[\]/]+", heading)]
-    parts = [part for part in parts if part and not part.isdigit()]
+    parts = [part for part in parts if part and not part.isdigit() and part not in _WRAPPERS]
     paths = [split_words(heading), " ".join(parts)]
     for start in range(1, len(parts)):
         if len(parts) - start > 1 or parts[start] not in _GENERIC_ENDS | _WHOLE_ONLY:

@@ -17,7 +17,7 @@ from catalog.imports.cells import (
     read_tax,
     read_word,
 )
-from catalog.imports.headings import Column
+from catalog.imports.headings import Column, split_words
 from catalog.imports.listing_row import CUT, RowProblem
 from catalog.imports.money import is_marked_as_money
 from catalog.imports.numbers import Unreadable
@@ -148,5 +148,11 @@ class MisplacedValues:
         )
         if is_condition:
             yield "condition", partial(read_word, "condition")
-        if column.field == "body" and _ENGINE_FIRST.match(text) and "variant" not in self._by_field:
+        is_trim = _ENGINE_FIRST.match(text) or _is_type(column.heading, text)
+        if column.field == "body" and is_trim and "variant" not in self._by_field:
             yield "variant", partial(read_line, TITLE_LENGTH)
+
+
+def _is_type(heading: str, text: str) -> bool:
+    """Whether words under "type" are no body but what the manufacturer calls the car: ``64 kWh ExecutiveLine``."""
+    return split_words(heading) in ("type", "typ") and bool(re.search(r"[^\W\d_]", text)) and not field_of_word(text)

@@ -25,8 +25,9 @@ CURRENCY_BY_WORD = {code.casefold(): code for code in CURRENCIES} | {
     "rs": "INR", "rupees": "INR", "rupee": "INR", "sfr": "CHF", "fr": "CHF", "tl": "TRY", "zl": "PLN", "kc": "CZK",
     "руб": "RUB", "рублей": "RUB", "рубль": "RUB", "р": "RUB", "грн": "UAH", "lei": "RON", "ft": "HUF", "лв": "BGN",
     "евро": "EUR", "долл": "USD", "тенге": "KZT", "тг": "KZT", "tkr": "SEK", "zloty": "PLN", "zlotych": "PLN",
-    "rmb": "CNY", "yuan": "CNY", "yen": "JPY", "rub": "RUB", "pkr": "PKR", "dhs": "AED", "dh": "AED",
+    "rmb": "CNY", "rur": "RUB", "yuan": "CNY", "yen": "JPY", "rub": "RUB", "pkr": "PKR", "dhs": "AED", "dh": "AED",
 }  # fmt: skip
+_RAND = re.compile(r"^r\s?\d[\d\s.,]*$")  # South African: "R 459 900"
 _ON_REQUEST = re.compile(
     r"\b(poa|p\.o\.a|on (?:request|application)|auf anfrage|anfrage|sur demande|a consultar|consultar|su richiesta|"
     r"trattativa|call|contact|ask|enquire|please|negotiable only|sold|verkauft|n\.?o\.?t\.?k|op aanvraag|free|"
@@ -90,6 +91,8 @@ def currency_in(text: str) -> str:
     for mark, code in CURRENCY_BY_MARK.items():
         if mark in text:
             return code
+    if _RAND.match(text):
+        return "ZAR"
     return next((CURRENCY_BY_WORD[word] for word in re.findall(r"[^\W\d_]+", text) if word in CURRENCY_BY_WORD), "")
 
 

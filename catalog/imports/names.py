@@ -37,6 +37,7 @@ _WORDS_OF_MODELS = PLAIN_WORDS["words_of_models"]
 _TRIM_WORDS = PLAIN_WORDS["trim_words"]
 _FARTHEST_MODEL = 4  # words behind a year that a heading puts before the model
 _SERIES_WORDS = 3  # "Classe A", "C 220 d": so many words can name a series
+_SAYS_MORE = re.compile(r"\d\d|cooper|one|works|jcw")  # an engine or a line, which stays in the title of its series
 _ENGINE_SIZE = re.compile(r"\b\d[.,]\d\b")
 _YEAR_FIRST = re.compile(
     r"^\(?((?:19|20)\d\d)\)?(?:my)?[\s,/-]+(?=\S)(?:\(\d\d\)\s+)?", re.IGNORECASE
@@ -87,7 +88,9 @@ class CarName:
     @property
     def title(self) -> str:
         says_its_make = self.make and f"{self.model} ".casefold().startswith(f"{self.make} ".casefold())  # DS 3
-        return " ".join(part for part in ("" if says_its_make else self.make, self.model, self.variant) if part)
+        is_said_again = not self.model.isdigit() and self.model.casefold() in self.variant.casefold().split()  # NX 300h
+        parts = ("" if says_its_make else self.make, "" if is_said_again else self.model, self.variant)
+        return " ".join(filter(None, parts))
 
 
 @lru_cache(maxsize=65536)
@@ -341,6 +344,13 @@ def split_make(text: str) -> tuple[str, str]:
     return (make.slug if make else ""), " ".join(rest)
 
 
+@lru_cache(maxsize=65536)
+def names_model(make: str, model: str) -> bool:
+    """Whether a text begins with a known model of a known make."""
+    known = _canonical_make(tidy(make))
+    return bool(_leading_model(_without_leading_make(tidy(model), known.slug).split(), known)[1])
+
+
 def _leading_make(words: list[str]) -> tuple[KnownMake | None, list[str]]:
     for n_words in range(min(MAX_MAKE_WORDS, len(words)), 0, -1):
         if known := known_makes().get(slug_of(" ".join(words[:n_words]))):
@@ -364,10 +374,8 @@ def _leading_model(words: list[str], make: KnownMake) -> tuple[int, str]:
         if slug := make.slug_of_model(words[:n_words]):
             return n_words, slug
         if n_words <= _SERIES_WORDS and (slug := make.series_of(words[:n_words])):
-            is_engine = re.search(
-                r"\d\d", "".join(words[:n_words])
-            )  # which a buyer looks for, so it stays in the title
-            return (0 if is_engine else n_words), slug
+            says_more = _SAYS_MORE.search(" ".join(words[:n_words]).casefold())
+            return (0 if says_more else n_words), slug
     return 0, ""
 
 

@@ -143,7 +143,7 @@ def _could_be_a_size(number: Number) -> bool:
 
 
 _POWER = re.compile(
-    r"^\s?-?(л\.? ?с|к\.? ?с|квт|koni|koní|hv|cavalos|kuc|le|hk|kw|ps|bhp|"
+    r"^\s?-?(л\.? ?с|к\.? ?с|квт|koni|koní|hv|cavalos|kuc|le|hk|kw|ps|bhp|cp|hv|ks|"
     r"b\.h\.p\.?|hp|h\.p\.?|cv|ch|pk|km|cavalli|caballos|chevaux|pferdestarken|hk|hp@)\b"
 )
 _TWO_POWERS = re.compile(r"\d{2,4}\s?(?:/|\|)\s?\d{2,4}|\d{2,4}\s?\(\d{2,4}\)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from catalog.imports.cells import condition_under_status, status_in_price
+from catalog.imports.cells import condition_under_status, status_before_title, status_in_price
 from catalog.imports.column_readers import Read, remembering
 from catalog.imports.columns_by_values import may_be_state
 from catalog.imports.headings import Column, says_condition
@@ -38,6 +38,7 @@ class StatusReader:
             status for column in self._by_field.get("price", ())
             if column.index < len(cells) and (status := status_in_price(cells[column.index]))
         }  # fmt: skip
+        said.add(status_before_title(values.get("title", "")))
         if values.get("status") == "live":  # of two columns of statuses the first is kept: "active" beside "sold"
             said |= {self._readers[column.index](cells[column.index])[0] for column in self._by_field["status"]
                      if column.index < len(cells)}  # fmt: skip

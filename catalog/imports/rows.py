@@ -27,7 +27,7 @@ from catalog.imports.headings import Column, HeaderReader, recognise
 from catalog.imports.listing_row import FACTS, UNKNOWN, ListingRow, RowProblem, RowReading, has_content, refused
 from catalog.imports.misplaced import Failure, MisplacedValues
 from catalog.imports.money import Money, settle_currency, vat_rate
-from catalog.imports.names import CarName, name_car
+from catalog.imports.names import CarName, known_makes, name_car, names_model, slug_of
 from catalog.imports.numbers import Unreadable
 from catalog.imports.record_lengths import RecordLengths
 from catalog.imports.refusals import no_car_by_category, no_car_by_title
@@ -39,11 +39,16 @@ ADD_UP = {"tags": MAX_TAGS, **{each.name: each.at_most for each in ADDRESSES}}  
 _NAME_A_ROW = ("external_id", "make", "model", "title")
 
 
+def _order(column: Column) -> tuple[bool, bool, int, int]:
+    return is_net(column.unit), column.field == "power" and column.unit != "kw", column.rank, column.index
+
+
 def _by_field(columns: Sequence[Column]) -> dict[str, list[Column]]:
     """The columns of each field, the one that is asked first at the front."""
     by_field: dict[str, list[Column]] = {}
-    # A price without tax is asked last: where one with tax stands beside it, nothing has to be added.
-    for column in sorted(columns, key=lambda column: (is_net(column.unit), column.rank, column.index)):
+    # A price without tax is asked last: where one with tax stands beside it, nothing has to be added. Kilowatts are
+    # exact, where the horsepower beside them may be of either kind.
+    for column in sorted(columns, key=_order):
         by_field.setdefault(column.field, []).append(column)
     prices = by_field.get("price", [])
     if any(column.unit == "minor" for column in prices) and not all(is_of_minor(column.unit) for column in prices):
@@ -56,6 +61,14 @@ def _with_units_apart(by_field: Mapping[str, Sequence[Column]]) -> list[tuple[st
     """(field, field of its unit) where the row names the unit in a column of its own."""
     fields = ((field, f"{field}_unit") for field in ("mileage", "power"))
     return [(field, unit) for field, unit in fields if field in by_field and unit in by_field]
+
+
+def _without_name(variant: str, name: CarName) -> str:
+    """``KADJAR 1.3 TCe`` of a Kadjar, ``Renault Kadjar 1.3 TCe``: what follows the names in the trim's column."""
+    for part in (name.make, name.model):
+        if part and variant.casefold().startswith(f"{part.casefold()} "):
+            variant = variant[len(part) :].lstrip()
+    return variant
 
 
 class RowReader:
@@ -135,7 +148,17 @@ class RowReader:
         if failures:
             self._misplaced.mend(failures, cells, values, problems, recovered)
         self._beside.read(cells, values)
+        if len(self._by_field.get("model", ())) > 1 and values.get("make"):
+            self._choose_model(cells, values)
         return values
+
+    def _choose_model(self, cells: Sequence[str], values: dict[str, Any]) -> None:
+        """Of several columns of models the first that names one of the make; what stood before it is the trim."""
+        named = [cells[column.index] for column in self._by_field["model"] if column.index < len(cells)]
+        known = [text for text in named if text.strip() and names_model(values["make"], text)]
+        if known and values.get("model") and not names_model(values["make"], values["model"]):
+            values.setdefault("variant", values["model"])
+            values["model"] = self._readers[self._by_field["model"][0].index](known[0])[0]
 
     def _reads_well(self, cells: Sequence[str]) -> bool:
         problems: list[RowProblem] = []
@@ -253,6 +276,8 @@ class RowReader:
     def _named(self, values: dict[str, Any]) -> CarName:
         """The car's name, with a model that an operator said is another one; its trim stays."""
         title = values.get("title", "")
+        if "make" not in self._by_field and slug_of(values.get("seller_name", "")) in known_makes():
+            values["make"] = values.pop("seller_name")  # of shops, which call the manufacturer of a product its vendor
         name = name_car(values.get("make", "") or self._make, values.get("model", "") or self._model, title)
         taught = self._words.get("model", {}).get(f"{name.make_slug}/{name.model_slug}")
         if taught is None:
@@ -264,7 +289,7 @@ class RowReader:
         self, name: CarName, values: dict[str, Any], problems: list[RowProblem], recovered: list[str]
     ) -> ListingRow:
         money = self._priced(values, problems, recovered)
-        variant = values.get("variant", "")
+        variant = _without_name(values.get("variant", ""), name)
         built = name.title if not variant or bare(variant) in bare(name.title) else f"{name.title} {variant}"
         seller_name, seller_kind = values.get("seller_name", ""), values.get("seller_kind", "")
         if seller_name and (kind := SELLER_KIND.exact(seller_name)):  # "seller" heads both kinds of column

@@ -25,6 +25,7 @@ from defusedxml.ElementTree import iterparse
 from python_calamine import CalamineError, CalamineWorkbook
 
 from catalog.exceptions import FileRefused, HeaderRefused
+from catalog.imports.adf import PROSPECT, leave_car
 from catalog.imports.dialects import (
     HEADER_WITHIN_RECORDS,
     MIN_FIELDS,
@@ -39,6 +40,9 @@ from catalog.imports.dialects import (
 EVENTS_LOOKED_AT = 50_000  # of the beginning of a file, to find which of its elements is a car
 MAX_HEADINGS = 2_000
 MAX_REPEATS = 12  # of one element within a record, such as photos
+ENTRIES = ("channel/item", "feed/entry", "offers/offer")  # of RSS, Atom and YML, each a car even if it is the only one
+PRICES_OF_THE_TRADE = frozenset(["dealer", "trade", "purchase", "msrp", "invoice", "cost", "net", "new", "handel"])
+ORDERS = ("order", "position", "sequence", "seq", "sort", "sortorder", "rank")  # of the entries of a list
 SKIPPED_KEYS = ("@context", "@type", "@id")
 _JSON_ERRORS = (ijson.JSONError, UnicodeDecodeError)
 _XML_ERRORS = (ElementTree.ParseError, DefusedXmlException, ValueError, LookupError)
@@ -212,12 +216,32 @@ def _flatten(value: Any, path: str, flat: Flat) -> None:
                 _flatten(inner, f"{path}.{key}" if path else str(key), flat)
     elif isinstance(value, list):
         if any(isinstance(inner, dict | list) for inner in value):
-            for index, inner in enumerate(value[:MAX_REPEATS]):
+            for index, inner in enumerate(sorted(value, key=_order)[:MAX_REPEATS]):
                 _flatten(inner, f"{path}[{index}]", flat)
         else:
             flat[path] = "|".join(text for text in map(_text, value) if text)
     else:
         flat[path] = _text(value)
+
+
+def _order(value: Any) -> float:
+    """The place that an entry of a list says it has, such as a photo; those that say none stay as they are.
+
+    Of several prices those of the trade come last.
+    """
+    kind = _kind(value).casefold()
+    if kind in PRICES_OF_THE_TRADE:
+        return float("inf")
+    places = [value.get(name) for name in ORDERS] if isinstance(value, dict | ElementTree.Element) else []
+    said = next((str(place) for place in places if place is not None), "")
+    return float(said) if said.isdecimal() else 0.0
+
+
+def _kind(value: Any) -> str:
+    """What an entry of a list says it is: ``<type>dealer</type>``, ``type="msrp"``."""
+    if isinstance(value, ElementTree.Element):
+        return value.get("type") or next((child.text or "" for child in value if _local(str(child.tag)) == "type"), "")
+    return str(value.get("type", "")) if isinstance(value, dict) else ""
 
 
 def _text(value: Any) -> str:
@@ -251,7 +275,9 @@ class _Xml:
             else:
                 for ancestor in _ancestors(path):
                     self._note(candidates[ancestor], path[len(ancestor) + 1 :], element)
-        return _best_path(_without_lists(candidates), knows)
+        if PROSPECT in candidates:
+            return PROSPECT, knows.score(list(candidates[PROSPECT].leaves))
+        return _best_path(_without_lists(candidates, knows), knows)
 
     @staticmethod
     def _note(candidate: _RecordPath, leaf: str, element: ElementTree.Element) -> None:
@@ -283,19 +309,30 @@ class _Xml:
             stack.pop()
             if path == where:
                 flat: Flat = {}
+                if where == PROSPECT:
+                    leave_car(element)
                 _flatten_element(element, "", flat)
                 yield flat
             if stack and not path.startswith(f"{where}/"):
                 stack[-1].remove(element)
 
 
-def _without_lists(candidates: dict[str, _RecordPath]) -> dict[str, _RecordPath]:
-    """Without the elements around several cars: those name what their cars name, and come more rarely."""
-    lists = {
+def _without_lists(candidates: dict[str, _RecordPath], knows: KnowsHeadings) -> dict[str, _RecordPath]:
+    """Without the elements around several cars: those name what their cars name, and come more rarely.
+
+    What names less than half as much is a part of a car that comes several times, such as its prices.
+    """
+    scores = {path: knows.score(list(candidate.leaves)) for path, candidate in candidates.items()}
+    entries = [path for path in candidates if path.endswith(ENTRIES)]
+    lists = {ancestor for path in entries for ancestor in _ancestors(path)}
+    lists |= {
         path
         for path, candidate in candidates.items()
         for inner, cars in candidates.items()
-        if inner.startswith(f"{path}/") and cars.n_seen > candidate.n_seen and len(cars.leaves) > MIN_FIELDS
+        if inner.startswith(f"{path}/")
+        and cars.n_seen > candidate.n_seen
+        and len(cars.leaves) > MIN_FIELDS
+        and 2 * scores[inner] > scores[path]
     }
     return {path: candidate for path, candidate in candidates.items() if path not in lists}
 
@@ -323,12 +360,12 @@ def _flatten_element(element: ElementTree.Element, path: str, flat: Flat) -> Non
         flat[f"{path}.value" if element.attrib or children else path] = text
     for name, twins in children.items():
         inner = f"{path}.{name}" if path else name
-        if len(twins) == 1:
+        if len(twins) == 1 or all("size" in twin.attrib for twin in twins):  # of one photo in several sizes the first
             _flatten_element(twins[0], inner, flat)
         elif not any(len(twin) or twin.attrib for twin in twins):
             flat[inner] = "|".join(text for twin in twins if (text := (twin.text or "").strip()))
         else:
-            for index, twin in enumerate(twins[:MAX_REPEATS]):
+            for index, twin in enumerate(sorted(twins, key=_order)[:MAX_REPEATS]):
                 _flatten_element(twin, f"{inner}[{index}]", flat)
 
 

@@ -29,7 +29,9 @@ def read_vat_status(unit: str, text: str) -> str:
     if unit == "included" and bare(text) in phrases_of("no"):
         return NET
     has_amount = any(not number.after.lstrip().startswith("%") for number in numbers_in(text))
-    return "" if has_amount or holds_vat(text) else vat_on_top(text.casefold())
+    if has_amount or holds_vat(text):
+        return ""
+    return vat_on_top(text.casefold()) or (NET if VOCABULARIES["vat"].exact(text) == "excluded" else "")
 
 
 def read_vat(unit: str, text: str) -> str:

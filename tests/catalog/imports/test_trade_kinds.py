@@ -173,12 +173,23 @@ KINDS = {  # name of the file and its text -> fields of its rows
         "a.csv", "id;Marke;Modell;Preis;Verfügbarkeit\n1;VW;Polo;8.900;ab sofort\n2;VW;Polo;8.900;in Kürze\n",
         [{"status": "live"}, {"status": "draft"}],
     ),
+    "a prospect beside its car": (
+        "a.xml",
+        "<adf><prospect status='new'><id source='site'>L-77</id><vehicle interest='trade-in'><make>Kia</make>"
+        "<model>Rio</model><price>900</price></vehicle><vehicle interest='buy' status='used'><stock>V-1</stock>"
+        "<year>2018</year><make>Ford</make><model>Focus</model><price type='msrp'>24000</price>"
+        "<price type='asking'>8995</price></vehicle><customer><contact><name part='full'>Ann Lee</name>"
+        "<phone>555</phone><address><city>Reno</city></address></contact></customer><vendor><vendorname>Acme</vendorname>"
+        "<contact><name>Acme</name><address><city>Truckee</city></address></contact></vendor></prospect></adf>",
+        [{"external_id": "V-1", "model": "Focus", "price": 8995, "status": "", "condition": "used", "title": "",
+          "place": "Truckee", "seller_name": "Acme", "seller_phone": ""}],
+    ),
     "a prospect's id": (
         "a.xml",
         "<adf><prospect><id>L-77</id><vehicle><id>V-1</id><year>2018</year><make>Ford</make><model>Focus</model>"
         "<price>8995</price></vehicle></prospect><prospect><id>L-78</id><vehicle><year>2019</year><make>Kia</make>"
         "<model>Rio</model><price>7995</price></vehicle></prospect></adf>",
-        [{"external_id": "L-77"}, {"external_id": "L-78"}],
+        [{"external_id": "V-1"}, {"external_id": None}],
     ),
     "ids of the north": ("a.csv", "Annonsnr;Märke;Modell;Pris\nS1;Volvo;V60;189 900 kr\n", [{"external_id": "S1"}]),
     "a Brazilian title": (
