@@ -18,7 +18,7 @@ from tests.factories import ListingFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
-CARS = """stock no;Fabrikat;Typ;year;price;mileage;Farbton
+CARS = """stock no;Fabrikat;Typ;year;price;mileage;Anstrich
 1;Ford;Focus;2015;£8,000;60000;red
 2;VW;Golf;2060;£9,000;1;blue
 """
@@ -105,7 +105,7 @@ def test_each_column_shows_what_it_is_read_as_with_the_guess_preselected(operato
     columns = [line["column"] for line in page.context["columns"]]
     assert {column.heading: column.target for column in columns} == {
         "stock no": "external_id", "Fabrikat": "make", "Typ": "", "year": "year", "price": "price",
-        "mileage": "mileage", "Farbton": "",
+        "mileage": "mileage", "Anstrich": "",
     }  # fmt: skip
     assert columns[4].examples == ["£8,000", "£9,000"]
     assert page.context["preview"].written == {"encoding": "utf-8", "delimiter": "semicolon"}
@@ -160,7 +160,7 @@ def test_a_file_that_was_swept_leads_back_to_the_upload(operator: Client):
 def test_a_dry_run_then_the_import_then_its_undo(operator: Client):
     dry_run = queued(operator, **{"column-6": "colour", "source": "shop"})
     assert (dry_run.status, dry_run.is_dry_run, dry_run.source) == ("queued", True, "shop")
-    assert dry_run.options["given"]["columns"] == {"Typ": "model", "Farbton": "colour"}
+    assert dry_run.options["given"]["columns"] == {"Typ": "model", "Anstrich": "colour"}
     run_import(run_id=dry_run.pk)
     assert buttons(operator, dry_run) >= {"Import now", "Change the mapping"}
     assert not Listing.objects.exists()
@@ -186,7 +186,7 @@ def test_the_mapping_of_a_run_can_be_changed_and_tried_again(operator: Client):
     dry_run = queued(operator, **{"column-6": "colour", "key": "make,model"})
     run_import(run_id=dry_run.pk)
     page = operator.get(reverse("admin:catalog_importrun_change_mapping", args=[dry_run.pk]), follow=True)
-    assert {line["column"].heading: line["column"].target for line in page.context["columns"]}["Farbton"] == "colour"
+    assert {line["column"].heading: line["column"].target for line in page.context["columns"]}["Anstrich"] == "colour"
     assert page.context["form"]["key"].value() == "make,model"
 
 
