@@ -46,11 +46,6 @@ class Move:
 
     n_new: int
     n_moved: int
-    n_stayed: int
-
-    @property
-    def n_changed(self) -> int:
-        return self.n_new + self.n_moved
 
 
 def learn(buyer: Buyer, event: Event, name: str) -> Lesson | None:
@@ -81,7 +76,7 @@ def moves_between(before: Sequence[int], window: Window) -> Move | None:
     now = window.listing_ids
     n_new = sum(listing_id not in place for listing_id in now)
     n_moved = sum(listing_id in place and place[listing_id] != at for at, listing_id in enumerate(now))
-    return Move(n_new, n_moved, len(now) - n_new - n_moved)
+    return Move(n_new, n_moved)
 
 
 def said_of(lesson: Lesson, window: Window | None = None, move: Move | None = None) -> dict[str, object]:

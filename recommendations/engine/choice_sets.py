@@ -5,7 +5,6 @@ Arrays only. Which listings belong into a set, and how old an event is, is decid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,42 +103,6 @@ class ChoiceSets:
     def empty(cls, n_dims: int) -> ChoiceSets:
         """A buyer of whom nothing is known yet."""
         return cls(np.zeros((0, 1, n_dims), dtype=np.float32), np.zeros(0, dtype=np.intp))
-
-    @classmethod
-    def from_ragged(
-        cls,
-        alternatives: Sequence[ArrayLike],
-        chosen: ArrayLike,
-        weights: ArrayLike | None = None,
-        reverse: ArrayLike | None = None,
-        offsets: Sequence[ArrayLike] | None = None,
-    ) -> ChoiceSets:
-        """Pad sets of different sizes into one block.
-
-        Args:
-            alternatives: One array per event, shape (n_alternatives of that event, n_dims). At least one event,
-                since otherwise n_dims is unknown; see ``empty``.
-            chosen, weights, reverse: As in the class.
-            offsets: One array per event, shape (n_alternatives of that event,).
-
-        Raises:
-            ValueError: As the class; also without any event, or when the sets disagree on n_dims.
-        """
-        blocks = [np.asarray(block) for block in alternatives]
-        if not blocks:
-            raise ValueError("no events: use ChoiceSets.empty(n_dims)")
-        if any(block.ndim != 2 or block.shape[1] != blocks[0].shape[-1] for block in blocks):
-            raise ValueError("every set must have shape (n_alternatives, n_dims), with one n_dims")
-        shape = (len(blocks), max(len(block) for block in blocks), blocks[0].shape[1])
-        features = np.zeros(shape, dtype=np.result_type(*{block.dtype for block in blocks}))
-        available = np.zeros(shape[:2], dtype=bool)
-        known = np.zeros(shape[:2])
-        for event, block in enumerate(blocks):
-            features[event, : len(block)] = block
-            available[event, : len(block)] = True
-            if offsets is not None:
-                known[event, : len(block)] = offsets[event]
-        return cls(features, chosen, weights, reverse, available, known)  # type: ignore[arg-type]
 
     def take(self, events: ArrayLike) -> ChoiceSets:
         """The same buyer with only these events: positions, a slice's range, or a boolean mask."""

@@ -30,7 +30,6 @@ from recommendations.evaluation.item_events import COLD_EVENTS, ItemCatalogue, I
 POPULAR, KNN, EASE, FACTORS = "popular", "item-kNN", "EASE", "ALS"
 NEIGHBOURS, AGAIN, NEW, ADAPTING = "neighbours", "again", "new", "adapting demand"
 CONTENT, BUDGET = "average of liked", "newest in budget"
-OF_ITEM_FILES = (CONTENT, BUDGET)
 OF_HISTORIES = (KNN, EASE, FACTORS, CONTENT, BUDGET)  # which say nothing of a user without a history
 BASE_REGULARISATION = 200.0  # of the baseline EASE
 CELLS_AT_ONCE = 400_000  # users times items that terms are computed for at a time: 3 MB each

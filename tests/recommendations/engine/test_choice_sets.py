@@ -48,19 +48,6 @@ def test_padding_may_hold_anything():
     assert sets.differences()[0].tolist() == [[0.0], [0.0]]
 
 
-def test_ragged_sets_are_padded():
-    sets = ChoiceSets.from_ragged([[[1.0]], [[2.0], [5.0]]], chosen=[0, 1])
-    assert sets.features.shape == (2, 2, 1)
-    assert sets.available.tolist() == [[True, False], [True, True]]
-
-
-def test_ragged_sets_must_share_their_dimensions():
-    with pytest.raises(ValueError, match="one n_dims"):
-        ChoiceSets.from_ragged([np.zeros((2, 1)), np.zeros((2, 3))], chosen=[0, 0])
-    with pytest.raises(ValueError, match=r"ChoiceSets\.empty"):
-        ChoiceSets.from_ragged([], chosen=[])
-
-
 def test_differences_are_taken_from_the_chosen_and_turn_round_for_a_dislike():
     sets = ChoiceSets(TWO_EVENTS, np.array([0, 1]), reverse=np.array([False, True]))
     assert sets.differences()[:, :, 0].tolist() == [[0, -1], [3, 0]]
@@ -103,7 +90,12 @@ def test_weights_of_nonsense_are_refused(base, age, half_life):
 
 
 def test_offsets_count_against_the_chosen_and_padding_is_impossible():
-    sets = ChoiceSets.from_ragged([[[1.0], [2.0]], [[3.0]]], chosen=[1, 0], offsets=[[0.5, 2.0], [7.0]])
+    sets = ChoiceSets(
+        np.array([[[1.0], [2.0]], [[3.0], [0.0]]]),
+        np.array([1, 0]),
+        available=np.array([[True, True], [True, False]]),
+        offsets=np.array([[0.5, 2.0], [7.0, 0.0]]),
+    )
     assert sets.log_odds().tolist() == [[-1.5, 0.0], [0.0, -np.inf]]
     assert sets.take([1]).log_odds().tolist() == [[0.0, -np.inf]]
     assert sets.reweighted([2.0, 3.0]).log_odds().tolist() == sets.log_odds().tolist()
@@ -116,5 +108,5 @@ def test_each_doubling_of_the_place_costs_the_position_bias():
 
 @pytest.mark.parametrize(("positions", "position_bias"), [([0], 0.4), ([1], -0.1), ([1], np.nan), ([1], np.inf)])
 def test_positions_count_from_one_and_position_bias_from_zero(positions, position_bias):
-    with pytest.raises(ValueError, match="places count from 1"):
+    with pytest.raises(ValueError, match="positions count from 1"):
         position_offsets(positions, position_bias)
