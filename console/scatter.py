@@ -179,7 +179,7 @@ def _arrow(frame: Frame, arrow: Arrow, longest: float) -> Iterator[str]:
         f'L{bx + uy * HEAD / 2:.1f} {by - ux * HEAD / 2:.1f}z"/>'
     )
     anchor = "start" if ux >= 0 else "end"
-    yield text(x1 + ux * 6, y1 + uy * 10 + 4, arrow.label, anchor, "fc-map-told") + "</g>"
+    yield text(x1 + ux * 6, y1 + uy * 10 + 4, arrow.label, anchor, "fc-map-arrow-label") + "</g>"
 
 
 def _pin(frame: Frame, pin: Pin) -> Iterator[str]:

@@ -152,7 +152,7 @@ def write_down(listing_index: ListingIndex) -> ListingIndex:
 
 
 def renew_files(listing_index: ListingIndex) -> None:
-    """Write an index down again before its files are too old for a process that starts; by whoever updates it."""
+    """Write an index down again before its files are too old for a process that starts, as the one who updates it."""
     if not shared.is_on() or not listing_index.is_complete or listing_index.is_behind:
         return
     if shared.age_of(listing_index.version_id) > shared.RENEWED_AFTER_SECONDS:

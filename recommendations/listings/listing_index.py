@@ -136,7 +136,7 @@ class ListingIndex(ListingSnapshot):
             self._add(additions)
 
     def taken_down(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """As it is now; only whoever updates the index may ask, since updates write to it in place."""
+        """As it is now; only the thread that updates the index may ask, since updates write to it in place."""
         arrays, rest = super().taken_down()
         arrays |= {"similar": self._similar, "similar_squares": self._similar_squares}
         since, seen = self._position
