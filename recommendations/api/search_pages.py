@@ -130,9 +130,8 @@ def page_in_order(search: Search, page: PageAsked, stock: StockSearch | None = N
 
     A page of which a car was sold while it was made is made again.
     """
-    for _attempt in range(ATTEMPTS if stock else 0):
-        answer = page_from_memory(search, page, stock) if stock else None
-        if answer is None:
+    for _attempt in range(ATTEMPTS):
+        if stock is None or (answer := page_from_memory(search, page, stock)) is None:
             break
         if answer["listings"] is not None:
             return answer
