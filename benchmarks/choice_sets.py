@@ -61,10 +61,10 @@ def main() -> None:
 
 
 def ways() -> Ways:
-    """By name: unseen cars beside a choice where a preference is learned, and how the ranker is."""
+    """By name: cars beside a condition of a search where a preference is learned, and how the ranker is."""
     usual = TrainingParameters()
     found: Ways = {
-        f"{n} unseen cars": (n, partial(learned, parameters=replace(usual, sampled_alternatives=n)))
+        f"{n} cars beside a condition": (n, partial(learned, parameters=replace(usual, sampled_alternatives=n)))
         for n in (20, 50, 100, 5)
     }
     found["20, position offsets off"] = (20, without_offsets)
