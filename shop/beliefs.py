@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from accounts.models import Buyer
+from catalog.attributes import CATEGORIES as ATTRIBUTES
+from catalog.filters import ListingFilters
 from recommendations.buyers.context import preference_of
 from recommendations.buyers.preferences import taste_of
 from recommendations.buyers.profiles import GRIDS, in_words, profile_of, rounded
@@ -22,6 +26,7 @@ from shop.words import field_label, money
 
 LINES = 5
 CHANGES = 3
+FILTER_OF = {"make": "makes", **{attribute.name: attribute.filter for attribute in ATTRIBUTES}}  # by field
 SMALLEST_CHANGE = 0.03  # of utility; less is not worth a word
 
 
@@ -100,8 +105,20 @@ def _as_taste(preference: Preference | None) -> Taste | None:
         return Taste(listing_index.version_id, listing_index.ranker, listing_index.ranker.prior.mean)
 
 
-def changes_between(before: Taste | None, after: Taste | None) -> list[Change]:
-    """The levels of which most was learned, the largest change first; nothing across two versions."""
+def asked_levels(query: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """What a search asked for, by field: ``{"body": {"estate"}}``."""
+    asked = ListingFilters.from_query(query).as_query()
+    return {field: frozenset(asked[name]) for field, name in FILTER_OF.items() if asked.get(name)}
+
+
+def changes_between(
+    before: Taste | None, after: Taste | None, asked: Mapping[str, frozenset[str]] | None = None
+) -> list[Change]:
+    """The levels of which most was learned, the largest change first; nothing across two versions.
+
+    Of a search, what it ``asked`` for comes first, and of the rest only what is liked less: levels that resemble what
+    was asked for gain with it, such as vans with estates, and no one would understand them as what was learned.
+    """
     if before is None or after is None or before.version_id != after.version_id:
         return []
     encoder, n = after.ranker.encoder, after.ranker.n_content
@@ -111,8 +128,11 @@ def changes_between(before: Taste | None, after: Taste | None) -> list[Change]:
         if field in encoder.names:
             names, rows = encoder.level_vectors(field)
             by = rows @ moved
-            found += [(field, names[at], float(by[at])) for at in np.argsort(-np.abs(by))[:2].tolist()]
-    found.sort(key=lambda change: -abs(change[2]))
+            strongest = np.argsort(-np.abs(by))[:2].tolist()
+            wanted = [at for at, name in enumerate(names) if asked and name in asked.get(field, ())]
+            kept = [*wanted, *(at for at in strongest if not asked or by[at] < 0)]
+            found += [(field, names[at], float(by[at])) for at in dict.fromkeys(kept)]
+    found.sort(key=lambda change: (not asked or change[1] not in asked.get(change[0], ()), -abs(change[2])))
     changes = [Change(in_words(field, [level]), by) for field, level, by in found if abs(by) >= SMALLEST_CHANGE]
     return changes[:CHANGES]
 

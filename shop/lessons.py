@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import Buyer
 from recommendations.events.recording import Event, record_interactions
-from shop.beliefs import Change, changes_between, price_wanted, taste_now
+from shop.beliefs import Change, asked_levels, changes_between, price_wanted, taste_now
 from shop.windows import Window
 
 WHAT = {  # kind of event -> what is said of it; whole sentences, since languages order their words differently
@@ -62,7 +62,7 @@ def learn(buyer: Buyer, event: Event, name: str) -> Lesson | None:
     price = price_wanted(after)
     return Lesson(
         what=(str(WHAT[event.kind]) % {"name": name}).strip(),
-        changes=tuple(changes_between(before, after)),
+        changes=tuple(changes_between(before, after, asked_levels(event.query) if event.query else None)),
         price=price if price != price_wanted(before) else "",
         ms=ms,
     )

@@ -108,7 +108,7 @@ def worker_down(health: Health) -> Verdict | None:
     names = " and ".join(f"“{name.rpartition('.')[2]}”" for name in queues)
     waiting = sum((health.depths or {}).get(name, 0) for name in queues)
     who = f"worker {last.worker} is down since {clock(last.seen_at)}" if last else "no worker has run yet"
-    reason = f"{who}, and no other takes from {names}, where {waiting:,} tasks wait"
+    reason = f"{who}, and no other takes from {names}, where {tasks_wait(waiting)}"
     service = last.worker.partition("@")[0] if last else "worker"
     step = f"Start it again: “docker compose up -d {service}”, or “make run”. What waits is worked off by itself."
     return Verdict(word_for(health), reason, step)
@@ -119,11 +119,11 @@ def worker_stuck(health: Health) -> Verdict | None:
     if not is_old(health.ended, health.now) or not health.n_waiting:
         return None
     if health.busy:
-        reason = f"{health.n_waiting:,} tasks wait, and {', '.join(health.busy)} is at work on earlier ones"
+        reason = f"{tasks_wait(health.n_waiting)}, and {', '.join(health.busy)} is at work on earlier ones"
         step = "After a start or a promotion that ends by itself; where it is so often, raise WORKER_PROCESSES."
         return Verdict("Catching up", reason, step)
     since = f"since {clock(health.ended)}" if health.ended else "yet"
-    reason = f"{health.n_waiting:,} tasks wait, and the workers, though they live, have ended none {since}"
+    reason = f"{tasks_wait(health.n_waiting)}, and the workers, though they live, have ended none {since}"
     return Verdict(word_for(health), reason, "Restart the workers: “docker compose restart worker”, or “make run”.")
 
 
@@ -157,6 +157,10 @@ def rows_wrong(health: Health) -> Verdict | None:
         return None
     reason = f"the nightly check found {health.n_wrong} kinds of rows that disagree"
     return Verdict("Look at it", reason, "“manage.py check_data” names them, and what repairs each.")
+
+
+def tasks_wait(n: int) -> str:
+    return "1 task waits" if n == 1 else f"{n:,} tasks wait"
 
 
 def is_old(moment: datetime | None, now: datetime) -> bool:

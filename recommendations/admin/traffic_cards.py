@@ -65,8 +65,8 @@ def bots_card(now: datetime) -> Card:
     return Card(
         "Bots",
         f"{left_out.n_buyers:,}",
-        f"buyers are marked as bots; {left_out.n_events:,} events of theirs of the last day are in the log, and left "
-        "out of learning, demand and figures",
+        "marked as bots among the buyers; events of theirs of the last day, left out of learning, demand and "
+        f"figures: {left_out.n_events:,}",
         list_url(Buyer, bot="bots"),
         Buyer,
     )

@@ -55,6 +55,7 @@ CHANGES: Mapping[str, str] = {  # what would have to change
     dropped.KEPT_POSITIONS: "Keep fewer positions for exploration, new and promoted cars, or ask for a longer list.",
     dropped.DIVERSITY: "Lower the diversity of the placement, or ask for a longer list.",
 }
+LARGEST_BOOST = 5.0  # beyond it, a boost would put the car before nearly everything, for everyone
 
 
 @dataclass(frozen=True)
@@ -144,4 +145,6 @@ def boost_needed(score: float, lowest: float | None) -> str:
     if lowest is None or score >= lowest:
         return "Pin it, or boost it so that it is proposed."
     gap = lowest - score
-    return f"It lacks {gap:.2f} to the last car by score: a boost of {expm1(gap):,.0%}, or a pin, would bring it in."
+    boost = expm1(gap)
+    help_ = "a pin, and no usual boost," if boost > LARGEST_BOOST else f"a boost of {boost:,.0%}, or a pin,"
+    return f"It lacks {gap:.2f} to the last car by score: {help_} would bring it in."

@@ -127,7 +127,7 @@ def test_every_page_fits_and_breaks_no_rule(page):
             assert answer.status == 200, address
             if (pixels := page.evaluate(WIDER)) > 0:
                 wrong[f"{address} {scheme} is wider"] = pixels
-            if address.startswith("/admin/") and page.locator("#site-name").count() == 0:
+            if page.locator("#nav-sidebar").count() and not page.locator("#site-name").count():
                 wrong[f"{address} {scheme} has no brand"] = True
             for size in looks if EVERY_LOOK or address in own else ():
                 page.set_viewport_size(size)
