@@ -15,12 +15,14 @@ from typing import Any
 from cachetools import LRUCache
 from django.db import connection
 from django.db.models import Model
+from psycopg.types.numeric import Int8
 
 from catalog.currencies import exchange_rates
 from catalog.filters import ListingFilters
 from catalog.models import CarModel, Listing, Make, Seller
 from catalog.querysets import ListingQuerySet
 from catalog.row_filters import left_to_sql, satisfies
+from web.postgres.prepared import preparing_cursor
 
 ROWS_KEPT = 2000  # of one process; some 5 kB each
 QUERIES_KEPT = 256
@@ -51,19 +53,27 @@ _kept: LRUCache[int, tuple[Row, Listing]] = LRUCache(ROWS_KEPT)
 
 def rows_for_sale(listing_ids: Sequence[int], filters: ListingFilters) -> dict[int, Listing]:
     """Those of the listings that can be bought and match right now, by id, with make, model and seller."""
-    statement, parameters = query_for(left_to_sql(filters), tuple(exchange_rates().items()))
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [list(listing_ids) if each is IDS else each for each in parameters])
+    of_sql = left_to_sql(filters)
+    statement, parameters = query_for(of_sql, tuple(exchange_rates().items()))
+    # for most questions it is one statement, whose joins take longer to plan than to run
+    with connection.cursor() if of_sql else preparing_cursor(connection) as cursor:
+        cursor.execute(statement, with_ids(parameters, listing_ids))
         rows = cursor.fetchall()
     listings = map(listing_of, rows)
     return {listing.pk: listing for listing in listings if satisfies(listing, filters)}
 
 
+def with_ids(parameters: Row, listing_ids: Sequence[int]) -> list[Any]:
+    """The parameters of a query that is kept, for some listings."""
+    ids = list(map(Int8, listing_ids))  # of eight bytes, small or large: otherwise it would be another statement
+    return [ids if each is IDS else each for each in parameters]
+
+
 def row_shown(listing_id: int) -> Listing | None:
     """A listing that is or was for sale, with make, model and seller; None for a draft, which is not published."""
     statement, parameters = query_of_shown()
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [[listing_id] if each is IDS else each for each in parameters])
+    with preparing_cursor(connection) as cursor:
+        cursor.execute(statement, with_ids(parameters, [listing_id]))
         row = cursor.fetchone()
     return listing_of(row) if row else None
 
