@@ -97,6 +97,7 @@ def the_model(
         "dataset": {"scale": [train.scale.low, train.scale.high]},
         "chain_length": fitted.chain_length,
         "weight": fitted.weight,
+        "drift": fitted.validation and fitted.validation.drift,
     }
     documents = {"titles": {}, "people": list(train.people), "items": list(train.items)}
     name = save_model(folder, arrays=arrays_of(train, fitted), about=about, documents=documents)

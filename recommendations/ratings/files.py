@@ -63,14 +63,15 @@ def read_ratings(path: Path) -> tuple[RatingTable, Problems]:
     """
     path = _file_in(path, RATINGS_FILES, "ratings")
     problems = Problems(path)
-    triples = sorted(_rating_lines(path, problems), key=lambda line: line[3])  # stable: lines of one moment keep order
-    if not triples:
+    # stable: lines of one moment keep their order
+    lines = sorted(_rating_lines(path, problems), key=lambda line: 0.0 if math.isnan(line[3]) else line[3])
+    if not lines:
         raise DatasetRefused(_nothing_in(path, "a rating, as in user::item::rating::timestamp", problems))
-    return RatingTable.of((person, item, rating) for person, item, rating, _ in triples), problems
+    return RatingTable.of(lines), problems
 
 
 def read_pairs(path: Path) -> tuple[RatingTable, Problems]:
-    """Who and what of every line, in the order of the file; a rating is not needed, and nan in the table.
+    """Who, what and when of every line, in the order of the file; a rating is not needed, and nan in the table.
 
     Raises:
         DatasetRefused: If there is no such file, or no line of it names a user and an item.
@@ -80,13 +81,15 @@ def read_pairs(path: Path) -> tuple[RatingTable, Problems]:
     pairs = list(_pair_lines(path, problems))
     if not pairs:
         raise DatasetRefused(_nothing_in(path, "a pair, as in user::item", problems))
-    people, items = (list(dict.fromkeys(ids)) for ids in zip(*pairs, strict=True))
+    people = list(dict.fromkeys(person for person, _, _ in pairs))
+    items = list(dict.fromkeys(item for _, item, _ in pairs))
     person_rows, item_rows = (
         {person: row for row, person in enumerate(people)},
         {item: row for row, item in enumerate(items)},
     )
-    rows = np.array([(person_rows[person], item_rows[item]) for person, item in pairs], dtype=np.int32)
-    return RatingTable(people, items, rows[:, 0], rows[:, 1], np.full(len(rows), np.nan)), problems
+    rows = np.array([(person_rows[person], item_rows[item]) for person, item, _ in pairs], dtype=np.int32)
+    moments = np.array([moment for _, _, moment in pairs])
+    return RatingTable(people, items, rows[:, 0], rows[:, 1], np.full(len(rows), np.nan), moments=moments), problems
 
 
 def read_titles(path: Path) -> tuple[dict[str, Title], Problems]:
@@ -130,7 +133,7 @@ def _rating_lines(path: Path, problems: Problems) -> Iterator[tuple[str, str, fl
             problems.note(number, "a user, an item and a rating were expected")
             continue
         rating = _number(cells[2])
-        moment = _number(cells[3]) if len(cells) > 3 and cells[3] else 0.0
+        moment = _number(cells[3]) if len(cells) > 3 and cells[3] else math.nan
         if rating is not None and moment is not None:
             yield cells[0], cells[1], rating, moment
         elif number > 1 or any(_number(cell) is not None for cell in cells):  # the first line may be a header
@@ -138,12 +141,13 @@ def _rating_lines(path: Path, problems: Problems) -> Iterator[tuple[str, str, fl
             problems.note(number, f"{wrong} is not a number")
 
 
-def _pair_lines(path: Path, problems: Problems) -> Iterator[tuple[str, str]]:
+def _pair_lines(path: Path, problems: Problems) -> Iterator[tuple[str, str, float]]:
     for number, cells in _lines(path):
         if len(cells) < 2 or not cells[0] or not cells[1]:
             problems.note(number, "a user and an item were expected")
         elif number > 1 or "user" not in cells[0].lower():  # the first line may be a header
-            yield cells[0], cells[1]
+            moment = _number(cells[3]) if len(cells) > 3 else None
+            yield cells[0], cells[1], math.nan if moment is None else moment
 
 
 def _number(cell: str) -> float | None:

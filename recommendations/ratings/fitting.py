@@ -12,11 +12,12 @@ long for both as for one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from recommendations.ratings.drift import Recall, Residuals
 from recommendations.ratings.gibbs import Draw, Standard, sample
 from recommendations.ratings.posterior import DrawKeeper, KeptDraws
 from recommendations.ratings.table import RatingTable
@@ -66,12 +67,17 @@ class FitConfig:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """The draws kept, how long the chain was, and how well it did on held-out ratings (None without a validation)."""
+    """The draws kept, how long the chain was, and how well it did on held-out ratings (None without a validation).
+
+    Attributes:
+        residuals: Of the ratings of known moments; None where moments add nothing to estimates.
+    """
 
     draws: KeptDraws
     standard: Standard
     chain_length: int
     validation: Progress | None
+    residuals: Residuals | None = None
 
     @property
     def weight(self) -> float:
@@ -90,13 +96,15 @@ def fit(table: RatingTable, config: FitConfig, report: Report) -> Fit:
         n_kept=config.n_kept,
     )
     task = validation_task(table, config)
+    recall = Recall(table, config.burn_in)
     if task is None:
-        _run(table, standard, config, keeper, Progress, report)
+        _run(table, standard, config, [keeper.take], Progress, report)
         return Fit(keeper.kept(config.n_draws), standard, config.n_draws, None)
     with ValidationChain(task) as chain:
-        _run(table, standard, config, keeper, chain.poll, report)
+        _run(table, standard, config, [keeper.take, recall.take], chain.poll, report)
         progress = chain.wait(lambda so_far: report(1.0, so_far.sentence))
-    return Fit(keeper.kept(progress.best_draw), standard, progress.best_draw, progress)
+    residuals = recall.residuals(standard, progress.best_weight) if progress.drift else None
+    return Fit(keeper.kept(progress.best_draw), standard, progress.best_draw, progress, residuals)
 
 
 def validation_task(table: RatingTable, config: FitConfig) -> ValidationTask | None:
@@ -120,14 +128,15 @@ def _run(
     table: RatingTable,
     standard: Standard,
     config: FitConfig,
-    keeper: DrawKeeper,
+    takers: Sequence[Callable[[int, Draw], None]],
     ask: Callable[[], Progress],
     report: Report,
 ) -> None:
     """The chain on all ratings, until it is as long as the other one found best."""
 
     def on_draw(number: int, draw: Draw) -> bool:
-        keeper.take(number, draw)
+        for take in takers:
+            take(number, draw)
         progress = ask()
         report(number / config.n_draws, progress.sentence)
         return progress.is_finished and number >= progress.best_draw

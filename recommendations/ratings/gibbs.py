@@ -23,6 +23,7 @@ from recommendations.ratings.features import Side, sides_of
 from recommendations.ratings.table import RatingTable
 
 INITIAL_STD = 0.1  # of the weights a chain starts from, in standard units
+PAIRS_AT_ONCE = 100_000  # bounds the memory of their estimates
 PERSON_IDS, ITEM_IDS = 0, 2  # places among the groups of features
 
 
@@ -92,8 +93,10 @@ class Draw:
     def estimates(self, person_rows: Integers, item_rows: Integers) -> Reals:
         """What this one draw says of pairs, in standard units."""
         (person_biases, people), (item_biases, items) = self.people(), self.items()
-        products = np.einsum("ij,ij->i", people[person_rows], items[item_rows])
-        estimated: Reals = self.intercept + person_biases[person_rows] + item_biases[item_rows] + products
+        estimated: Reals = self.intercept + person_biases[person_rows] + item_biases[item_rows]
+        for start in range(0, len(estimated), PAIRS_AT_ONCE):
+            part = slice(start, start + PAIRS_AT_ONCE)
+            estimated[part] += np.einsum("ij,ij->i", people[person_rows[part]], items[item_rows[part]])
         return estimated
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from recommendations.engine.arrays import Array, Flags, Integers, Reals, Rows
 from recommendations.ratings.baselines import BiasTerms, mae, rmse
+from recommendations.ratings.drift import Drift, Residuals
 from recommendations.ratings.exceptions import ArtefactRefused, UnknownItems
 from recommendations.ratings.fitting import Fit, Report
 from recommendations.ratings.gibbs import Standard
@@ -19,7 +20,7 @@ from recommendations.ratings.store import StoredModel
 from recommendations.ratings.table import RatingTable, Scale
 from recommendations.ratings.titles import TitleIndex
 
-DRAW_PREFIX, BIAS_PREFIX = "draws_", "bias_"
+DRAW_PREFIX, BIAS_PREFIX, RESIDUAL_PREFIX = "draws_", "bias_", "residual_"
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,12 @@ class LoadedModel:
         bias_terms: BiasTerms,
         table: RatingTable,
         titles: dict[str, str],
+        residuals: Residuals | None = None,
     ) -> None:
         self.name, self.about, self.draws, self.bias_terms, self.table = name, about, draws, bias_terms, table
         self._titles = titles
+        self._residuals = residuals
+        self._drift = Drift.from_json(about["drift"]) if about.get("drift") and residuals else None
         self.scale = Scale(*about["dataset"]["scale"])
         self.weight = float(about["weight"])  # of the draws beyond bias terms
         self.standard = Standard(about["standard"]["mean"], about["standard"]["std"])
@@ -88,7 +92,9 @@ class LoadedModel:
             )
             draws = KeptDraws.from_arrays(_unprefixed(arrays, DRAW_PREFIX))
             bias_terms = BiasTerms(stored.about["standard"]["mean"], **_unprefixed(arrays, BIAS_PREFIX))
-            return cls(stored.name, stored.about, draws, bias_terms, table, documents["titles"])
+            of_time = _unprefixed(arrays, RESIDUAL_PREFIX)
+            residuals = Residuals(**of_time) if of_time else None
+            return cls(stored.name, stored.about, draws, bias_terms, table, documents["titles"], residuals)
         except (KeyError, TypeError) as problem:
             raise ArtefactRefused(f"rating model {stored.name} is incomplete: {problem}") from problem
 
@@ -178,7 +184,8 @@ class LoadedModel:
         """What people would say of the items of a table, in stars, shape (n_ratings,).
 
         A person of the training is folded in with the ratings they had there. A new person is taken for the middle of
-        all people, and an item without ratings for the middle of all items. The table's ratings are not looked at.
+        all people, and an item without ratings for the middle of all items. The table's ratings are not looked at; its
+        moments are, where the model has learned what they say (drift.py).
         """
         known = self.table.matrix()
         item_rows = self._rows(self._row_by_item, table.items, table.item_rows)
@@ -193,6 +200,13 @@ class LoadedModel:
             person_bias = self.bias_terms.person_bias(rated.indices, rated.data)
             stars[slots] = self._stars(belief, person_bias, item_rows[slots])
             report(end / len(table), "estimating")
+        return self._moved(self.scale.clip(stars), table, item_rows)
+
+    def _moved(self, stars: Reals, table: RatingTable, item_rows: Integers) -> Reals:
+        """Estimates, and what the moments of the ratings say besides."""
+        if self._drift and self._residuals and table.moments is not None:
+            person_rows = self._rows(self._row_by_person, table.people, table.person_rows)
+            stars = stars + self._drift.shifts(self._residuals, person_rows, item_rows, table.moments)
         return self.scale.clip(stars)
 
     def evaluate(self, table: RatingTable, report: Report = no_report) -> Evaluation:
@@ -226,12 +240,14 @@ def best_first(scores: Reals, n: int) -> Rows:
 def arrays_of(table: RatingTable, fitted: Fit) -> dict[str, Array]:
     """Everything about a fit that is stored as arrays; ``LoadedModel.of`` reads it."""
     bias_terms = BiasTerms.fit(table)
+    of_time: dict[str, Array] = vars(fitted.residuals) if fitted.residuals else {}
     return {
         "person_rows": table.person_rows,
         "item_rows": table.item_rows,
         "ratings": table.ratings,
         f"{BIAS_PREFIX}person_biases": bias_terms.person_biases,
         f"{BIAS_PREFIX}item_biases": bias_terms.item_biases,
+        **{f"{RESIDUAL_PREFIX}{name}": array for name, array in of_time.items()},
         **{f"{DRAW_PREFIX}{name}": array for name, array in fitted.draws.to_arrays().items()},
     }
 

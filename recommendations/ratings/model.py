@@ -181,11 +181,13 @@ def _about(
             "validation_rmse": validation and validation.best_error,
             "validation_bias_rmse": validation and validation.bias_error,
             "validation_mean_rmse": validation and validation.mean_error,
+            "validation_drift_rmse": validation and validation.drift_error,
             "n_validation_ratings": validation and validation.n_ratings,
             "noise_std": fitted.draws.noise_std * fitted.standard.std,
         },
         "standard": asdict(fitted.standard),
         "weight": fitted.weight,
+        "drift": validation and validation.drift,
     }
 
 

@@ -40,6 +40,7 @@ class RatingTable:
         item_rows: What was rated, int32, shape (n_ratings,).
         ratings: How, float64, shape (n_ratings,).
         descriptions: What is known of items besides, in groups: sparse, shape (n_items, n_features of the group) each.
+        moments: When each was given, in seconds, nan where that is not known, shape (n_ratings,); None: of none.
     """
 
     people: Sequence[str] = field(repr=False)
@@ -48,18 +49,23 @@ class RatingTable:
     item_rows: Integers = field(repr=False)
     ratings: Reals = field(repr=False)
     descriptions: tuple[sparse.csr_matrix, ...] = field(default=(), repr=False)
+    moments: Reals | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, triples: Iterable[tuple[str, str, float]]) -> RatingTable:
-        """From (person, item, rating) in the order of time: who rates a thing twice means the later rating."""
+    def of(cls, rows: Iterable[tuple[str, str, float] | tuple[str, str, float, float]]) -> RatingTable:
+        """From (person, item, rating), and the moment where it is known, in the order of time: who rates a thing twice
+        means the later rating.
+        """
         people: dict[str, int] = {}
         items: dict[str, int] = {}
-        latest: dict[tuple[int, int], float] = {}
-        for person, item, rating in triples:
-            latest[people.setdefault(person, len(people)), items.setdefault(item, len(items))] = rating
+        latest: dict[tuple[int, int], tuple[float, float]] = {}
+        for person, item, rating, *moment in rows:
+            pair = people.setdefault(person, len(people)), items.setdefault(item, len(items))
+            latest[pair] = rating, moment[0] if moment else np.nan
         pairs = np.array(list(latest), dtype=np.int32).reshape(-1, 2)
-        ratings = np.fromiter(latest.values(), dtype=np.float64, count=len(latest))
-        return cls(list(people), list(items), pairs[:, 0].copy(), pairs[:, 1].copy(), ratings)
+        ratings, moments = np.array(list(latest.values()), dtype=np.float64).reshape(-1, 2).T.copy()
+        known = moments if np.isfinite(moments).any() else None
+        return cls(list(people), list(items), pairs[:, 0].copy(), pairs[:, 1].copy(), ratings, moments=known)
 
     @property
     def n_people(self) -> int:
@@ -88,6 +94,7 @@ class RatingTable:
             person_rows=self.person_rows[is_chosen],
             item_rows=self.item_rows[is_chosen],
             ratings=self.ratings[is_chosen],
+            moments=None if self.moments is None else self.moments[is_chosen],
         )
 
     def split(self, share: float, rng: np.random.Generator) -> tuple[RatingTable, RatingTable]:

@@ -23,13 +23,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from scipy import sparse
 
 from recommendations.engine.arrays import Array, Reals
 from recommendations.ratings.baselines import BiasTerms, rmse
+from recommendations.ratings.drift import Recall, learn_drift
 from recommendations.ratings.exceptions import RatingsError
 from recommendations.ratings.gibbs import Draw, Standard, sample
 from recommendations.ratings.table import RatingTable
@@ -54,6 +55,8 @@ class Progress:
         mean_error, bias_error: Of the mean rating, and of bias terms.
         n_ratings: How many were held out.
         is_finished: The chain has ended: it was long enough, or stopped getting better.
+        drift: What the moments of ratings add to that (``drift.Drift.to_json``), learned at the end; None: nothing.
+        drift_error: With it, on the ratings that it was learned from.
     """
 
     draw: int = 0
@@ -65,6 +68,8 @@ class Progress:
     bias_error: float = float("nan")
     n_ratings: int = 0
     is_finished: bool = False
+    drift: dict[str, Any] | None = None
+    drift_error: float | None = None
 
     @property
     def sentence(self) -> str:
@@ -98,7 +103,8 @@ class ValidationTask:
             **{
                 f"{name}_{column}": getattr(table, column)
                 for name, table in tables.items()
-                for column in ("person_rows", "item_rows", "ratings")
+                for column in ("person_rows", "item_rows", "ratings", "moments")
+                if getattr(table, column) is not None
             },
             n_descriptions=len(self.rest.descriptions),
             **{
@@ -123,6 +129,7 @@ class ValidationTask:
                     item_rows=arrays[f"{name}_item_rows"],
                     ratings=arrays[f"{name}_ratings"],
                     descriptions=descriptions,
+                    moments=arrays.get(f"{name}_moments"),
                 )
                 for name in ("rest", "held_back")
             )
@@ -158,6 +165,7 @@ class _Watch:
         self.standard = Standard.of(task.rest.ratings)
         self.total = np.zeros(len(task.held_out))
         self.n_steady = 0
+        self.recall = Recall(task.rest, task.burn_in)
         self.simple = BiasTerms.fit(task.rest).estimates(task.held_out.person_rows, task.held_out.item_rows)
         self.progress = Progress(
             mean_error=self._error(np.full(len(task.held_out), task.rest.ratings.mean())),
@@ -167,6 +175,7 @@ class _Watch:
 
     def on_draw(self, number: int, draw: Draw) -> bool:
         of_draw = draw.estimates(self.task.held_out.person_rows, self.task.held_out.item_rows)
+        self.recall.take(number, draw)
         n_counted = number - self.task.burn_in
         if n_counted > 0:
             self.total += of_draw
@@ -187,7 +196,17 @@ class _Watch:
             progress = replace(progress, best_draw=self.task.n_draws)
         is_finished = is_steady or has_given_up or number == self.task.n_draws
         self.progress = replace(progress, is_finished=is_finished)
+        if is_finished:
+            self._learn_drift(self.task.rest.scale.clip(self.simple + weight * beyond), weight)
         self.report_progress(self.progress)
+
+    def _learn_drift(self, stars: Reals, weight: float) -> None:
+        """What the moments of ratings say beside estimates of the held-out ones."""
+        asked, known = self.task.held_out, self.recall.residuals(self.standard, weight)
+        drift = learn_drift(known, asked, asked.ratings - stars) if known else None
+        if known and drift and asked.moments is not None:
+            moved = stars + drift.shifts(known, asked.person_rows, asked.item_rows, asked.moments)
+            self.progress = replace(self.progress, drift=drift.to_json(), drift_error=self._error(moved))
 
     def _is_steady(self, number: int, progress: Progress) -> bool:
         """The draws are trusted wholly and go on helping: a chain on plenty of ratings, which explains no noise away
