@@ -7,7 +7,7 @@ the results agree to rounding however many workers there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -37,6 +37,11 @@ class Parts(Protocol[T_co]):
         """
         ...
 
+    def anew(self, function: Callable[..., U], *beside: Any) -> Parts[U]:
+        """As ``map``, but nothing is kept: what reads the result has it made again, each time. For what costs less to
+        make than to keep, such as a choice among the rows of a value."""
+        ...
+
     def share(self, value: U) -> U:
         """A large value, made ready to stand beside in several maps."""
         ...
@@ -47,6 +52,10 @@ class Parts(Protocol[T_co]):
 
     def total(self, add: Callable[[Any, Any], Any]) -> T_co:
         """The sum of the values, neighbours first, then neighbouring sums, and so on; at least one partition."""
+        ...
+
+    def total_of(self, function: Callable[..., U], add: Callable[[Any, Any], Any], *beside: Any) -> U:
+        """``map(function, *beside).total(add)``, but few of the summands are in memory together."""
         ...
 
 
@@ -60,7 +69,10 @@ class LocalParts(Generic[T]):
         return len(self.values)
 
     def map(self, function: Callable[..., U], *beside: Any) -> Parts[U]:
-        return LocalParts([function(value, *of_partition(beside, at)) for at, value in enumerate(self.values)])
+        return LocalParts(list(self._one_by_one(function, beside)))
+
+    def anew(self, function: Callable[..., U], *beside: Any) -> Parts[U]:
+        return MadeAnew(self, function, beside)
 
     def share(self, value: U) -> U:
         return value
@@ -69,7 +81,52 @@ class LocalParts(Generic[T]):
         return self.values
 
     def total(self, add: Callable[[Any, Any], Any]) -> T:
-        return in_a_tree(list(self.values), add)
+        return in_a_tree(self.values, add)
+
+    def total_of(self, function: Callable[..., U], add: Callable[[Any, Any], Any], *beside: Any) -> U:
+        return in_a_tree(self._one_by_one(function, beside), add)
+
+    def _one_by_one(self, function: Callable[..., U], beside: Sequence[Any]) -> Iterator[U]:
+        return (function(value, *of_partition(beside, at)) for at, value in enumerate(self.values))
+
+
+@dataclass(frozen=True, eq=False)
+class MadeAnew(Generic[T]):
+    """``Parts`` that are made of others whenever they are asked for: see ``Parts.anew``."""
+
+    source: Parts[Any]
+    function: Callable[..., T]
+    beside: Sequence[Any]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def map(self, function: Callable[..., U], *beside: Any) -> Parts[U]:
+        return self.source.map(of_what_is_made, *self._with(function, beside))
+
+    def anew(self, function: Callable[..., U], *beside: Any) -> Parts[U]:
+        return MadeAnew(self, function, beside)
+
+    def share(self, value: U) -> U:
+        return self.source.share(value)
+
+    def collect(self) -> Sequence[T]:
+        return self.source.map(self.function, *self.beside).collect()
+
+    def total(self, add: Callable[[Any, Any], Any]) -> T:
+        return self.source.total_of(self.function, add, *self.beside)
+
+    def total_of(self, function: Callable[..., U], add: Callable[[Any, Any], Any], *beside: Any) -> U:
+        total: U = self.source.total_of(of_what_is_made, add, *self._with(function, beside))
+        return total
+
+    def _with(self, function: Callable[..., Any], beside: Sequence[Any]) -> list[Any]:
+        return [self.function, len(self.beside), function, *self.beside, *beside]
+
+
+def of_what_is_made(value: Any, make: Callable[..., Any], n_beside: int, function: Callable[..., U], *beside: Any) -> U:
+    """``function`` of what ``make`` makes of a value; the first ``n_beside`` of what stands beside are for ``make``."""
+    return function(make(value, *beside[:n_beside]), *beside[n_beside:])
 
 
 def of_partition(beside: Sequence[Any], at: int) -> list[Any]:
@@ -77,12 +134,22 @@ def of_partition(beside: Sequence[Any], at: int) -> list[Any]:
     return [each.values[at] if isinstance(each, Each | LocalParts) else each for each in beside]
 
 
-def in_a_tree(values: list[T], add: Callable[[T, T], T]) -> T:
-    """The sum of neighbours, then of neighbouring sums, until one is left."""
-    while len(values) > 1:
-        pairs = [add(first, second) for first, second in zip(values[::2], values[1::2], strict=False)]
-        values = pairs + values[len(pairs) * 2 :]
-    return values[0]
+def in_a_tree(values: Iterable[T], add: Callable[[T, T], T]) -> T:
+    """The sum of neighbours, then of neighbouring sums, until one is left; of at least one value.
+
+    They are added up as they come: at most one sum of each size waits for its neighbour. What is left at the end is
+    added from the last.
+    """
+    waiting: list[tuple[int, T]] = []  # sums with how many values each has, ever fewer
+    for value in values:
+        n, total = 1, value
+        while waiting and waiting[-1][0] == n:
+            n, total = 2 * n, add(waiting.pop()[1], total)
+        waiting.append((n, total))
+    total = waiting.pop()[1]
+    while waiting:
+        total = add(waiting.pop()[1], total)
+    return total
 
 
 def first(pair: Sequence[T]) -> T:

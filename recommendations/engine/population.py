@@ -164,7 +164,7 @@ class _Population:
 
     def _moments(self, prior: Prior) -> _Moments:
         """E-step: everybody's posterior under this prior, summed up without keeping the covariances."""
-        found = self.sample.map(_modes_and_moments, self.modes, prior, self.config.newton)
+        found = self.sample.map(_modes_and_moments, self.modes, self.sample.share(prior), self.config.newton)
         self.modes = found.map(first)
         moments: _Moments = found.map(second).total(_Moments.plus)
         return moments

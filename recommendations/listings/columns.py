@@ -6,8 +6,9 @@ the database: ``text_matches`` asks it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,33 @@ RANGES = ("year", "price", *attributes.columns_of(attributes.RANGES))
 UNKNOWN = 0  # the code of an empty category
 
 
+OF_TAGS = ("_tags", "_rows_by_tag")
+
+
+@dataclass(frozen=True, eq=False)
+class PackedTags:
+    """Tags of listings as arrays: the rows that have any, how many each has, and their numbers among the words."""
+
+    words: list[str]
+    rows: NDArray[np.int64]
+    counts: NDArray[np.int32]
+    numbers: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, tags_by_row: Mapping[int, tuple[str, ...]]) -> Self:
+        numbers: dict[str, int] = {}
+        flat = [numbers.setdefault(tag, len(numbers)) for tags in tags_by_row.values() for tag in tags]
+        counts = np.fromiter(map(len, tags_by_row.values()), np.int32, len(tags_by_row))
+        rows = np.fromiter(tags_by_row, np.int64, len(tags_by_row))
+        return cls(list(numbers), rows, counts, np.array(flat, np.int32))
+
+    def unpacked(self) -> Iterator[tuple[int, tuple[str, ...]]]:
+        begin = 0
+        for row, count in zip(self.rows.tolist(), self.counts.tolist(), strict=True):
+            yield row, tuple(self.words[number] for number in self.numbers[begin : begin + count].tolist())
+            begin += count
+
+
 class ListingColumns:
     """Growable columns; a row keeps its place for as long as the columns live."""
 
@@ -43,6 +71,21 @@ class ListingColumns:
         }
         self._rows_by_tag: dict[str, set[int]] = {}
         self._tags: dict[int, tuple[str, ...]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: tags as arrays, which take a fraction of the memory until they are asked for."""
+        state = {name: value for name, value in self.__dict__.items() if name not in OF_TAGS}
+        return state | {"_packed_tags": PackedTags.of(self._tags)}
+
+    def __getattr__(self, name: str) -> Any:
+        """Tags of columns from another process, when they are first asked for."""
+        packed = self.__dict__.get("_packed_tags")
+        if name not in OF_TAGS or packed is None:
+            raise AttributeError(name)
+        self._tags, self._rows_by_tag = {}, {}
+        for row, tags in packed.unpacked():
+            self._put_tags(row, tags)
+        return self.__dict__[name]
 
     def taken_down(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """All there is as arrays by name, and the rest as JSON has it; ``restore`` is its reverse."""

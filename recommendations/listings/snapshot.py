@@ -38,6 +38,7 @@ COLUMNS: dict[str, tuple[type, Any]] = {  # name -> dtype and what an empty row 
 OF_OBJECTS = [name for name, (dtype, _) in COLUMNS.items() if dtype is np.object_]  # no file that is mapped holds these
 # by ``_refresh_views``
 MADE_ANEW = ("stock", "state", "_typical", "_markets", "_live_samples", "_of_this_state", "searches")
+ROW_BY_ID = "_row_by_listing_id"
 KEPT_OF_A_STATE = 300  # answers of up to 16 kB
 SEARCHES_KEPT = 4000  # some 2 kB each
 
@@ -91,10 +92,25 @@ class ListingSnapshot:
         return self._n_rows
 
     def __getstate__(self) -> dict[str, Any]:
-        """For another process: the rows without the room kept for more, and without what is made of them anew."""
-        state = {name: value for name, value in self.__dict__.items() if name not in MADE_ANEW}
+        """For another process: the rows without the room kept for more, and without what is made of them anew.
+
+        Equal names become one, and the rows by id are worked out when they are asked for: a worker of a training holds
+        hundreds of thousands of listings and looks for few.
+        """
+        state = {name: value for name, value in self.__dict__.items() if name not in (*MADE_ANEW, ROW_BY_ID)}
         state["_arrays"] = {name: array[: self._n_rows] for name, array in self._arrays.items()}
+        words: dict[Any, Any] = {}
+        for name in OF_OBJECTS:
+            alike = [words.setdefault(value, value) for value in self.column(name).tolist()]
+            state["_arrays"][name] = np.array(alike, np.object_)
         return state | {f"_{name}": getattr(self, f"_{name}")[: self._n_rows] for name in DERIVED}
+
+    def __getattr__(self, name: str) -> Any:
+        """The rows by id of a snapshot from another process, when they are first asked for."""
+        if name != ROW_BY_ID or "_arrays" not in self.__dict__:
+            raise AttributeError(name)
+        self._row_by_listing_id = {key: row for row, key in enumerate(self.column("listing_ids").tolist())}
+        return self._row_by_listing_id
 
     def __copy__(self) -> Self:
         """Shares everything, as a view does."""

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from django.conf import settings
 from django.db import connection
 
-from recommendations.engine.parts import Each, LocalParts, Parts, in_a_tree, of_partition
+from recommendations.engine.parts import Each, LocalParts, MadeAnew, Parts, in_a_tree, of_partition
 from recommendations.exceptions import TrainingRefused
 from recommendations.training.cluster_worker import in_worker
+from recommendations.training.shared_values import SharedFile
 
 if TYPE_CHECKING:
     from distributed import Client, Security
@@ -57,12 +58,22 @@ class InProcess:
 
 @dataclass(frozen=True, eq=False)
 class OnCluster:
-    """Every partition by a worker that has what it needs, or else by the next free one."""
+    """Every partition by a worker that has what it needs, or else by the next free one.
+
+    Attributes:
+        client: Of the scheduler.
+        folder: One that this process and all workers have, where shared values are put; None where they have none.
+    """
 
     client: Client
+    folder: Path | None = None
 
     def parts(self, values: Sequence[T]) -> Parts[T]:
-        return ClusterParts(self.client, list(values))
+        return ClusterParts(self, list(values))
+
+    def workers(self) -> list[str]:
+        """The addresses of the workers there are, sorted."""
+        return sorted(self.client.scheduler_info(n_workers=-1)["workers"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,55 +81,105 @@ class ClusterParts(Generic[T]):
     """``Parts`` kept by the workers; ``kept`` are Dask's futures, or the values themselves where they are still here.
 
     A worker that dies takes results with it. The scheduler has others make them again, each from what it was made
-    from, so that a lost partition costs its own way from its source and no other one is touched.
+    from, so that a lost partition costs its own way from its source and no other one is touched. ``needs`` are the
+    shared values that were used on that way, which have to be there still.
     """
 
-    client: Client
+    where: OnCluster
     kept: list[Any]
-    needs: Sequence[Any] = ()
+    needs: frozenset[Any] = frozenset()
 
     def __len__(self) -> int:
         return len(self.kept)
 
     def map(self, function: Callable[..., U], *beside: Any) -> Parts[U]:
-        name = name_of_results(function.__name__.strip("_"))
-        futures = [
-            self.client.submit(
-                in_worker, function, value, *of_partition(kept_of(beside), at), key=f"{name}-{at}", pure=False
-            )
-            for at, value in enumerate(self.kept)
-        ]
-        return ClusterParts(self.client, futures, beside)
+        return ClusterParts(self.where, self._submitted(function, beside), self.needs.union(*map(needs_of, beside)))
+
+    def anew(self, function: Callable[..., U], *beside: Any) -> Parts[U]:
+        return MadeAnew(self, function, beside)
 
     def share(self, value: U) -> U:
-        """A copy for every worker, and one at the scheduler: others are made from it when all workers with one die."""
+        """Where there is a folder, one file for the workers of this machine. Elsewhere a copy for every worker, and one
+        at the scheduler: others are made from it when all workers with one die."""
+        if self.where.folder is not None:
+            written: Any = SharedFile.written(value, self.where.folder)
+            in_file: U = written  # which ``in_worker`` reads
+            return in_file
         import dask
 
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": MOST_SHARED_BYTES}):
-            handle: Any = self.client.submit(itself, value, key=name_of_results("shared"), pure=False)
-            self.client.replicate([handle])
+            handle: Any = self.where.client.submit(itself, value, key=name_of_results("shared"), pure=False)
+            self.where.client.replicate([handle])
         shared: U = handle  # a future, which ``map`` resolves
         return shared
 
     def collect(self) -> Sequence[T]:
-        values: list[T] = self.client.gather(self.kept)
+        values: list[T] = self.where.client.gather(self.kept)
         return values
 
     def total(self, add: Callable[[Any, Any], Any]) -> T:
+        total: T = self._total(self.kept, add)
+        return total
+
+    def total_of(self, function: Callable[..., U], add: Callable[[Any, Any], Any], *beside: Any) -> U:
+        total: U = self._total(self._submitted(function, beside), add)
+        return total
+
+    def _submitted(self, function: Callable[..., Any], beside: Sequence[Any]) -> list[Any]:
+        """A future for each partition.
+
+        Values that no worker has yet go to the workers in runs, so that neighbours, which are added up, are mostly with
+        the same one; another one takes them where it has nothing to do.
+        """
+        name = name_of_results(function.__name__.strip("_"))
+        workers = [] if is_future(self.kept[0]) else self.where.workers()
+        return [
+            self.where.client.submit(
+                in_worker,
+                function,
+                value,
+                *of_partition(kept_of(beside), at),
+                key=f"{name}-{at}",
+                pure=False,
+                workers=workers[at * len(workers) // len(self) :][:1] or None,
+                allow_other_workers=bool(workers),
+            )
+            for at, value in enumerate(self.kept)
+        ]
+
+    def _total(self, kept: Iterable[Any], add: Callable[[Any, Any], Any]) -> Any:
+        """Sums are more urgent the more they are sums of: what has been added up takes no memory any more."""
         name = name_of_results("sum")
         numbers = itertools.count()
 
-        def later(one: Any, other: Any) -> Any:
-            return self.client.submit(in_worker, add, one, other, key=f"{name}-{next(numbers)}", pure=False)
+        def later(one: tuple[int, Any], other: tuple[int, Any]) -> tuple[int, Any]:
+            urgency = max(one[0], other[0]) + 1
+            future = self.where.client.submit(
+                in_worker, add, one[1], other[1], key=f"{name}-{next(numbers)}", pure=False, priority=urgency
+            )
+            return urgency, future
 
-        [value] = self.client.gather([in_a_tree(list(self.kept), later)])
-        total: T = value
-        return total
+        _, total = in_a_tree(((0, each) for each in kept), later)
+        [value] = self.where.client.gather([total])
+        return value
+
+
+def is_future(value: Any) -> bool:
+    from distributed import Future
+
+    return isinstance(value, Future)
 
 
 def kept_of(beside: Sequence[Any]) -> list[Any]:
     """What stands beside, with the futures of those partitions that the workers have."""
     return [Each(each.kept) if isinstance(each, ClusterParts) else each for each in beside]
+
+
+def needs_of(beside: Any) -> frozenset[Any]:
+    """The shared values that what stands beside is, or was made with."""
+    if isinstance(beside, ClusterParts):
+        return beside.needs
+    return frozenset([beside] if isinstance(beside, SharedFile) or is_future(beside) else [])
 
 
 def itself(value: T) -> T:
@@ -137,12 +198,12 @@ def executor() -> Iterator[Executor]:
     if not address:
         yield InProcess()
         return
-    with client_of(address) as client:
-        yield OnCluster(client)
+    with cluster_at(address) as cluster:
+        yield cluster
 
 
 @contextmanager
-def client_of(address: str) -> Iterator[Client]:
+def cluster_at(address: str) -> Iterator[OnCluster]:
     """Connected to workers that know the settings of this site."""
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")  # it notes every connection; for local workers too
     with ExitStack() as stack:
@@ -166,13 +227,13 @@ def client_of(address: str) -> Iterator[Client]:
             client.wait_for_workers(1, timeout=START_SECONDS if local else ANSWER_SECONDS)
         except (OSError, TimeoutError, TypeError, ValueError) as error:  # a TypeError: certificates are missing
             raise TrainingRefused(unreachable(address, error)) from error
-        yield client
+        yield OnCluster(client, local[2] if local else None)
 
 
 def workers_at(address: str) -> int:
     """How many workers a cluster has; raises TrainingRefused, with the reason, where there is none to ask."""
-    with client_of(address) as client:
-        return len(client.scheduler_info(n_workers=-1)["workers"])
+    with cluster_at(address) as cluster:
+        return len(cluster.workers())
 
 
 def unreachable(address: str, error: Exception) -> str:
@@ -184,8 +245,8 @@ def unreachable(address: str, error: Exception) -> str:
 
 
 @contextmanager
-def local_workers() -> Iterator[tuple[str, Security]]:
-    """A scheduler in this process and workers beside it; its address, and what it takes to be let in.
+def local_workers() -> Iterator[tuple[str, Security, Path]]:
+    """A scheduler in this process and workers beside it: its address, what it takes to be let in, and their folder.
 
     Anyone who reaches a scheduler may run code by it, so even on the loopback it wants a certificate, made for this
     training. Not ``LocalCluster``'s own workers: Celery's processes must have no children by ``multiprocessing``.
@@ -209,7 +270,9 @@ def local_workers() -> Iterator[tuple[str, Security]]:
         command = worker_command(cluster.scheduler_address, security, Path(scratch))
         workers = subprocess.Popen(command, start_new_session=True)  # noqa: S603 (our own interpreter and module)
         stack.callback(stop, workers)
-        yield cluster.scheduler_address, security
+        shared = Path(scratch, "shared")
+        shared.mkdir()
+        yield cluster.scheduler_address, security, shared
 
 
 def worker_command(address: str, security: Security, scratch: Path) -> list[str]:

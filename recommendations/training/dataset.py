@@ -56,7 +56,7 @@ class PartedEvents:
 
     @cached_property
     def counts(self) -> Counts:
-        return self.parts.map(counts_of).total(Counts.plus)
+        return self.parts.total_of(counts_of, Counts.plus)
 
     @cached_property
     def buyer_ids(self) -> NDArray[np.int64]:
@@ -65,12 +65,11 @@ class PartedEvents:
 
     def before(self, moment: float) -> PartedEvents:
         """Those before a moment (epoch seconds)."""
-        return PartedEvents(self.parts.map(EventRows.before, moment))
+        return PartedEvents(self.parts.anew(EventRows.before, moment))
 
     def total(self, count: Callable[..., NDArray[Any]], *beside: Any) -> NDArray[Any]:
         """What ``count(events, *beside)`` finds in each partition, added up."""
-        counted: NDArray[Any] = self.parts.map(count, *beside).total(operator.add)
-        return counted
+        return self.parts.total_of(count, operator.add, *beside)
 
     def gathered(self, find: Callable[..., NDArray[Any]], *beside: Any) -> NDArray[Any]:
         """What ``find(events, *beside)`` finds in each partition, one after the other."""

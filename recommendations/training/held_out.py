@@ -31,7 +31,8 @@ K = 20
 TEST_BUYERS = 800  # so many that equal versions are mostly seen to be equal, see the gate
 DEMAND_HALF_LIFE_SECONDS = 7 * 86_400.0
 SHORTLIST = 3_000
-BUYERS_AT_ONCE = 64
+UTILITIES_AT_ONCE = 2**21  # 8 MB
+ROWS_AT_ONCE = 16_384  # of vectors; with 128 dimensions 8 MB
 OURS, TASTE, POPULARITY = "forecourt", "taste", "popularity"
 
 
@@ -385,11 +386,15 @@ def _rough_utilities(
     snapshot: ListingSnapshot, buyer_features: Mapping[int, BuyerFeatures], case: HeldOut
 ) -> Iterator[tuple[BuyerFeatures, NDArray[np.float32]]]:
     """Each buyer of the case, with the utility of every candidate in single precision, some buyers at a time."""
-    vectors = snapshot.stock.vectors[case.candidate_rows]
-    for start in range(0, len(case), BUYERS_AT_ONCE):
-        some = [buyer_features[buyer_id] for buyer_id in case.buyer_ids[start : start + BUYERS_AT_ONCE].tolist()]
+    rows, at_once = case.candidate_rows, max(1, UTILITIES_AT_ONCE // max(len(case.candidate_rows), 1))
+    for start in range(0, len(case), at_once):
+        some = [buyer_features[buyer_id] for buyer_id in case.buyer_ids[start : start + at_once].tolist()]
         weights = np.array([features.weights[0] for features in some], np.float32)  # of the past, one taste each
-        yield from zip(some, weights @ vectors.T, strict=True)
+        utilities = np.empty((len(some), len(rows)), np.float32)
+        for begin in range(0, len(rows), ROWS_AT_ONCE):  # a worker of a cluster has no room for all of the vectors
+            part = slice(begin, begin + ROWS_AT_ONCE)
+            np.matmul(weights, snapshot.stock.vectors[rows[part]].T, out=utilities[:, part])
+        yield from zip(some, utilities, strict=True)
 
 
 def popularity_at(events: EventRows, snapshot: ListingSnapshot, cutoff: float) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ from recommendations.training.gate import FEWEST_BUYERS, Code, GateFigures, Verd
 from recommendations.training.held_out import OURS, K, Tested, compare_with, held_out_lists, snapshot_of
 from recommendations.training.learning import SECONDS_A_DAY, Material, Report, Steps, learn
 from recommendations.training.parameters import WHERE_BETTER, TrainingParameters
+from recommendations.training.quantiles import quantile
 from recommendations.training.score_weights import LearnedScores, TermConfig, learn_terms
 
 FEWEST_EVENTS_TO_TEST_ON = 20
@@ -64,7 +65,7 @@ def run_held_out_test(material: Material, parameters: TrainingParameters, report
     cutoff = cutoff_of_test(events, is_tested, live, parameters.held_back_share)
     snapshot, scores = learn_trial(material, is_tested, cutoff, parameters, report)
     report(0.44, "evaluating")
-    asked = PartedEvents(events.parts.map(before_or_where, cutoff, is_tested))
+    asked = PartedEvents(events.parts.anew(before_or_where, cutoff, is_tested))
     tested = held_out_lists(snapshot, asked, cutoff, seed=parameters.seed)
     if scores.has_curves:
         report(0.47, "holding the curves of the terms against their weights")
@@ -84,7 +85,7 @@ def learn_trial(
     steps = Steps(report, 0.18, 0.38, f"the {len(earlier_data.events)} events before the held-out ones")
     snapshot = learn(earlier_data, fewer, datetime.fromtimestamp(cutoff, UTC), steps)
     report(0.38, "weighing the terms of the score")
-    weighed_on = PartedEvents(events.parts.map(before_or_where, cutoff, is_tested.map(np.logical_not)))
+    weighed_on = PartedEvents(events.parts.anew(before_or_where, cutoff, is_tested.map(np.logical_not)))
     config = TermConfig(seed=parameters.seed, learns_curves=parameters.term_curves == WHERE_BETTER)
     scores = learn_terms(snapshot, weighed_on, cutoff, config)
     snapshot.ranker = snapshot.ranker.with_scores(scores.known, scores.cold)
@@ -141,14 +142,15 @@ def newest_share_begins(events: EventRows | PartedEvents, share: float) -> float
 
     By single events, a burst from one client would move the test to its own few minutes.
     """
-    return float(np.quantile(PartedEvents.of(events).gathered(firsts_of_days), 1 - share))
+    return quantile(PartedEvents.of(events).parts.map(firsts_of_days), 1 - share)
 
 
 def firsts_of_days(events: EventRows) -> NDArray[np.float64]:
-    """When each buyer first did something on each of their days."""
-    days = np.floor(events.occurred_at / SECONDS_A_DAY)
-    _, first = np.unique(np.column_stack([events.buyer_ids, days]), axis=0, return_index=True)
-    return events.occurred_at[first]
+    """When each buyer first did something on each of their days, sorted; events are oldest first."""
+    buyers, rows = np.unique(events.buyer_ids, return_inverse=True)
+    days = np.floor(events.occurred_at / SECONDS_A_DAY).astype(np.int64)
+    _, first = np.unique(days * max(len(buyers), 1) + rows, return_index=True)
+    return np.sort(events.occurred_at[first])
 
 
 def cutoff_of_test(

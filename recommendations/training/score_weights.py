@@ -239,7 +239,7 @@ def demand_by_day(
     asked = events.parts.map(events_of_demand, there, moments[0], moments[-1])
     for begin in range(0, len(moments), DAYS_AT_ONCE):
         some = moments[begin : begin + DAYS_AT_ONCE]
-        yield from zip(some, asked.map(demand_at_each, some, n_rows).total(operator.add), strict=True)
+        yield from zip(some, asked.total_of(demand_at_each, operator.add, some, n_rows), strict=True)
 
 
 def events_of_demand(

@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,18 @@ def test_some_rows_are_asked_as_all_are(listings):
         ListingFilters(max_price=9_000).together_with(ListingFilters(min_year=2015)),
     ):
         assert columns.matching(filters, some).tolist() == columns.matching(filters)[some].tolist()
+
+
+def test_columns_mean_the_same_in_another_process(listings):
+    rows = read_listings(Listing.objects.all())
+    columns = ListingColumns()
+    columns.put(np.arange(len(rows)), rows)
+    for filters in FILTERS:  # of a new copy each, as the first question about tags unpacks them
+        assert deepcopy(columns).matching(filters).tolist() == columns.matching(filters).tolist()
+    copy, every = deepcopy(deepcopy(columns)), np.arange(len(rows))
+    assert copy.table(every).tags.tolist() == columns.table(every).tags.tolist()
+    copy.put(every[::-1], rows)
+    assert copy.matching(ListingFilters(tags=("towbar",))).tolist() == [True, True, False, False, False]
 
 
 def test_text_is_asked_of_the_database(listings):

@@ -18,11 +18,12 @@ from recommendations.engine.archetypes import Feedback, fit_collaborative, fit_c
 from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.parts import LocalParts
 from recommendations.engine.population import PriorConfig, fit_prior, fit_prior_in_parts
-from recommendations.events.rows import read_events
+from recommendations.events.rows import EventRows, read_events
 from recommendations.exceptions import TrainingRefused
 from recommendations.models import RankerVersion
 from recommendations.training import cluster as clusters
 from recommendations.training.cluster import InProcess, OnCluster, executor
+from recommendations.training.cluster_plugin import size_of_object
 from recommendations.training.dataset import divided, first_buyers, read_parted
 from recommendations.training.parameters import TrainingParameters
 from recommendations.training.runs import learn_and_test
@@ -172,7 +173,7 @@ def test_archetypes_and_ease_are_the_same_however_buyers_are_divided(cluster):
         found = fit_collaborative_in_parts(TABLE, CONTENT, parts, CONFIG)
         assert found.archetypes == whole.archetypes
         np.testing.assert_allclose(found.trust, whole.trust, **CLOSE)
-        np.testing.assert_allclose(np.abs(found.factors), np.abs(whole.factors), rtol=0, atol=1e-5)  # single precision
+        np.testing.assert_allclose(found.factors, whole.factors, **CLOSE)
         np.testing.assert_allclose(found.neighbours.toarray(), whole.neighbours.toarray(), **CLOSE)
 
 
@@ -236,6 +237,26 @@ def test_what_was_sent_to_workers_that_have_all_died_is_sent_anew(cluster):
     for pid in cluster.client.run(os.getpid).values():
         os.kill(pid, signal.SIGKILL)
     assert cluster.parts([1]).map(operator.add, shared).collect()[0].sum() == 55
+
+
+def test_what_is_shared_by_a_file_stays_while_results_may_have_to_be_made_again(cluster, tmp_path):
+    parts = OnCluster(cluster.client, tmp_path).parts([1, 2, 3]).map(operator.add, 0)
+    ten = parts.share(np.full(4, 10))
+    added = parts.map(operator.add, ten).anew(operator.mul, parts.share(2))
+    assert len(list(tmp_path.iterdir())) == 2
+    del ten
+    assert [each.tolist() for each in added.collect()] == [[22] * 4, [24] * 4, [26] * 4]
+    kill_a_worker(cluster)
+    assert added.total(operator.add).tolist() == [72] * 4
+    assert added.total_of(np.sum, operator.add) == 288
+    del added
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_knows_the_size_of_what_it_keeps():
+    events = EventRows(*[np.zeros(1_000, int)] * 3, np.full(1_000, None), np.zeros(1_000))
+    assert size_of_object(events) >= 5 * 8_000
+    assert size_of_object(object()) < 100
 
 
 def test_without_dask_a_cluster_is_refused_at_the_start(settings, monkeypatch):
