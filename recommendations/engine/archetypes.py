@@ -417,14 +417,14 @@ def fit_collaborative_in_parts(
         feedback: Of the buyers of each partition, who are in no other; their rows count from 0 in each.
     """
     config = config or CollaborativeConfig()
-    by_listing: Floats = feedback.map(_strength_of_listings, len(table)).total(operator.add)
+    by_listing: Floats = feedback.total_of(_strength_of_listings, operator.add, len(table))
     kinds = listing_kinds(table, config.generation_years, config.price_step)
     archetypes = fit_archetypes_to(kinds, config, by_listing)
     codes = archetypes.assign_kinds(kinds)
     there = feedback.share(codes)
     cells = feedback.map(_cells_of, there, len(archetypes))
     factors, trust, guess = _fit_factors(cells, codes, len(archetypes), np.asarray(content, np.float64), config)
-    repeated, known = feedback.map(_repeated_and_known, there, len(archetypes)).total(operator.add)
+    repeated, known = feedback.total_of(_repeated_and_known, operator.add, there, len(archetypes))
     repeat_rates = repeated / (known + config.support)
     spread = _spread(kinds, archetypes, by_listing)
     neighbours = _fit_neighbours(cells, repeat_rates, spread, config)
@@ -467,18 +467,14 @@ def _fit_factors(
     cells: Parts[csr_array], codes: Codes, n_archetypes: int, content: Floats, config: CollaborativeConfig
 ) -> tuple[Floats, Floats, Floats]:
     """Factors, trust and guess of ``CollaborativeModel``, centred and scaled to go beside the content features."""
-    n_buyers_of: NDArray[np.int64] = cells.map(_n_buyers_of).total(operator.add)
+    n_buyers_of: NDArray[np.int64] = cells.total_of(_n_buyers_of, operator.add)
     n_pairs = int(n_buyers_of.sum())
     if not len(content) or not n_pairs:
         nothing = np.zeros((n_archetypes, config.n_factors))
         return nothing, np.zeros(n_archetypes), np.zeros((content.shape[1] + 1, config.n_factors))
-    # Of several partitions in double precision: how many threads multiply differs between here and a worker, and shows
-    # in the sums of single precision.
-    dtype: type[np.floating] = np.float32 if len(cells) == 1 else np.float64
-    _, found = als_factors_in_parts(
-        cells, config.n_factors, config.n_iterations, config.confidence, config.regularisation, config.seed, dtype
+    _, learned = als_factors_in_parts(
+        cells, config.n_factors, config.n_iterations, config.confidence, config.regularisation, config.seed
     )
-    learned: Floats = found.astype(np.float64)
     trust = n_buyers_of / (n_buyers_of + config.support)
     guess = _ridge(_mean_rows(content, codes, n_archetypes), learned, n_buyers_of.astype(np.float64), config.support)
     by_listing = trust[codes][:, None] * learned[codes]
@@ -528,7 +524,7 @@ def _fit_neighbours(
     has opened one Octavia opens the next, at the rate that the events show.
     """
     weights = np.zeros((len(repeat_rates), len(repeat_rates)))
-    active = np.flatnonzero(cells.map(_n_buyers_of).total(operator.add))
+    active = np.flatnonzero(cells.total_of(_n_buyers_of, operator.add))
     if len(active):
         interest = cells.map(_interest_in, active)
         weights[np.ix_(active, active)] = ease_weights_in_parts(interest, config.ease_regularisation)
