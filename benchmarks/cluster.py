@@ -1,16 +1,17 @@
 """A training by two workers with less memory than the data has, the same with one of them killed, and in one process.
 
-    python -m benchmarks.cluster [--events 1000000 ...] [--memory-mb 700] [--without-one-process]
+    python -m benchmarks.cluster [--events 1000000 ...] [--memory-mb 700] [--runs whole killed one]
 
 For each number of events an export of made-up events is written into a scratch folder (a buyer for each twenty events,
 a listing for each 33), and read in partitions from there. What is learned is what ``learn_unstored`` of the site's
 trainings learns: archetypes, factors, EASE and population from the older events, the weights of the score's terms from
 the newer ones, and archetypes, factors, EASE and population again from all of them.
 
-The first run is on a local cluster of two workers, each with its limit of memory, at 95 % of which it would be
-killed. In the second a worker gets SIGKILL in the middle of the last search for the population. The third is in this
-process. Said of each are its time, the largest resident set of a worker as it was seen each half second, how many
-partitions were read (more than there are only where a worker was lost), and how far what was learned is from the first.
+The run ``whole`` is on a local cluster of two workers, each with its limit of memory, at 95 % of which it would be
+killed. In ``killed`` a worker gets SIGKILL in the middle of the last search for the population. ``one`` is in this
+process, and keeps all partitions in its memory. Said of each are its time, of it processor time of this process, the
+largest resident set of a worker as it was seen each half second, how many partitions were read (more than there are
+only where a worker was lost), and how far what was learned is from the first run.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -34,6 +36,7 @@ import psutil
 from recommender_site.local import embedded
 
 EVENTS_PER_BUYER, EVENTS_PER_LISTING = 20, 33
+RUNS = ["whole", "killed", "one"]
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Run:
 
     name: str
     seconds: float
+    own_processor_seconds: float
     worker_mb: float
     own_mb: float
     n_read: int
@@ -54,7 +58,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--memory-mb", type=int, default=700, help="of each of the two workers")
     parser.add_argument("--per-partition", type=int, default=100_000, help="events, about")
-    parser.add_argument("--without-one-process", action="store_true")
+    parser.add_argument("--runs", nargs="+", choices=RUNS, default=RUNS)
     parser.add_argument("--json", type=Path, help="write the figures there too")
     arguments = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
@@ -88,15 +92,17 @@ def compare(folder: Path, n_events: int, arguments: argparse.Namespace) -> list[
     rows = rows_of(n_listings)
     runs: list[Run] = []
     learned: list[Any] = []
-    for name, is_killed in (("two workers", False), ("two workers, one killed", True)):
-        runs.append(on_cluster(name, folder, rows, learned, is_killed=is_killed))
-        show(runs[-1])
-    if not arguments.without_one_process:
-        from recommendations.training.cluster import InProcess
-
-        runs.append(measured("one process", folder, rows, learned, InProcess(), lambda share: None))
-        show(runs[-1])
+    for name in arguments.runs:
+        run = one_process(folder, rows, learned) if name == "one" else on_cluster(folder, rows, learned, name)
+        runs.append(run)
+        show(run)
     return runs
+
+
+def one_process(folder: Path, rows: Any, learned: list[Any]) -> Run:
+    from recommendations.training.cluster import InProcess
+
+    return measured("one process", folder, rows, learned, InProcess(), lambda share, step: None)
 
 
 def rows_of(n_listings: int) -> Any:
@@ -107,27 +113,31 @@ def rows_of(n_listings: int) -> Any:
     return listing_rows_of(build_market(n_listings, 1, ENDS.year), ENDS.timestamp())
 
 
-def on_cluster(name: str, folder: Path, rows: Any, learned: list[Any], *, is_killed: bool) -> Run:
-    from recommendations.training.cluster import OnCluster, client_of
+def on_cluster(folder: Path, rows: Any, learned: list[Any], name: str) -> Run:
+    from recommendations.training.cluster import cluster_at
 
-    with client_of("local") as client:
-        client.wait_for_workers(2, timeout=600)
+    with cluster_at("local") as cluster:
+        cluster.client.wait_for_workers(2, timeout=600)
         killed: list[int] = []
 
-        def kill(share: float) -> None:
-            if is_killed and share >= 0.8 and not killed:
-                killed.extend(client.run(os.getpid).values())
+        def kill(share: float, step: str) -> None:
+            if name == "killed" and share >= 0.8 and not killed:
+                killed.extend(cluster.client.run(os.getpid).values())
                 os.kill(killed[0], signal.SIGKILL)
 
-        return measured(name, folder, rows, learned, OnCluster(client), kill)
+        title = "two workers, one killed" if name == "killed" else "two workers"
+        return measured(title, folder, rows, learned, cluster, kill)
 
 
-def measured(name: str, folder: Path, rows: Any, learned: list[Any], where: Any, step: Callable[[float], None]) -> Run:
+def measured(
+    name: str, folder: Path, rows: Any, learned: list[Any], where: Any, do: Callable[[float, str], None]
+) -> Run:
     """Train, and compare with what was learned first."""
     from django.conf import settings
 
     from benchmarks.exported_log import ENDS, bytes_of, read_export
     from recommendations.engine.encoder import EncoderConfig, fit_encoder
+    from recommendations.models import VECTOR_DIMENSIONS
     from recommendations.training.held_out_test import learn_unstored
     from recommendations.training.learning import Material
     from recommendations.training.parameters import TrainingParameters
@@ -137,22 +147,32 @@ def measured(name: str, folder: Path, rows: Any, learned: list[Any], where: Any,
     peaks, stop = {"workers": 0.0, "own": 0.0}, threading.Event()
     watcher = threading.Thread(target=watch, args=(peaks, stop), daemon=True)
     watcher.start()
-    began = time.perf_counter()
+    began, processor_began = time.perf_counter(), time.process_time()
+
+    def report(share: float, step: str) -> None:
+        print(f"  {time.perf_counter() - began:.0f} s: {step}", file=sys.stderr, flush=True)
+        do(share, step)
+
     events = read_export(where, folder, settings.TRAINING_EVENTS_PER_PARTITION)
     encoder = fit_encoder(rows.table, EncoderConfig(n_dims=96))
     material = Material.of(rows, encoder, events)
     if not learned:
         sizes = events.parts.map(bytes_of).collect()
-        print(f"as arrays {sum(sizes) / 2**20:,.0f} MB in {len(sizes)} partitions", flush=True)
-    snapshot = learn_unstored(material, TrainingParameters(), ENDS, lambda share, _: step(share))
-    seconds = time.perf_counter() - began
+        listings = (material.content.nbytes // material.content.shape[1] * VECTOR_DIMENSIONS) / 2**20
+        print(
+            f"events as arrays {sum(sizes) / 2**20:,.0f} MB in {len(sizes)} partitions, vectors {listings:,.0f} MB",
+            flush=True,
+        )
+    snapshot = learn_unstored(material, TrainingParameters(), ENDS, report)
+    seconds, processor_seconds = time.perf_counter() - began, time.process_time() - processor_began
     stop.set()
     watcher.join()
     learned.append(snapshot.ranker.to_arrays())
     n_read = len(reads.read_text().splitlines())
     return Run(
-        name, seconds, peaks["workers"], peaks["own"], n_read, len(events.parts), difference(learned[0], learned[-1])
-    )
+        name, seconds, processor_seconds, peaks["workers"], peaks["own"], n_read, len(events.parts),
+        difference(learned[0], learned[-1]),
+    )  # fmt: skip
 
 
 def watch(peaks: dict[str, float], stop: threading.Event) -> None:
@@ -184,7 +204,8 @@ def difference(one: dict[str, Any], other: dict[str, Any]) -> float:
 
 def show(run: Run) -> None:
     print(
-        f"| {run.name} | {run.seconds:.0f} s | {run.worker_mb:,.0f} MB | {run.own_mb:,.0f} MB | "
+        f"| {run.name} | {run.seconds:.0f} s | {run.own_processor_seconds:.0f} s | "
+        f"{run.worker_mb:,.0f} MB | {run.own_mb:,.0f} MB | "
         f"{run.n_read} of {run.n_partitions} | {run.difference:.1e} |",
         flush=True,
     )
