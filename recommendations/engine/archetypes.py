@@ -9,11 +9,12 @@ collaborative part of a listing's vector) and EASE (scores of archetypes from a 
 from __future__ import annotations
 
 import json
+import math
 import operator
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ from recommendations.engine.table import ListingTable
 Key = tuple[Any, ...]
 
 EVERYTHING: Key = ()
+ROWS_AT_ONCE = 16_384  # listings worked on together in double precision; with 128 dimensions 16 MB
 
 
 @dataclass(frozen=True)
@@ -311,9 +313,9 @@ class CollaborativeModel:
 
     def factors_of(self, codes: Codes, content: NDArray[np.floating]) -> NDArray[np.float32]:
         """``listing_factors`` of listings whose archetypes are known already."""
-        trust = self.trust[codes][:, None]
-        guessed = np.asarray(content, np.float64) @ self.guess[:-1] + self.guess[-1]
-        factors: NDArray[np.float32] = (trust * self.factors[codes] + (1 - trust) * guessed).astype(np.float32)
+        factors = np.empty((len(codes), self.n_factors), np.float32)
+        for rows in _some_at_once(len(codes)):
+            factors[rows] = _blended(self.trust, self.factors, self.guess, codes[rows], content[rows])
         return factors
 
     def neighbour_scores(self, history_codes: ArrayLike, history_weights: ArrayLike) -> NDArray[np.float32]:
@@ -423,7 +425,7 @@ def fit_collaborative_in_parts(
     codes = archetypes.assign_kinds(kinds)
     there = feedback.share(codes)
     cells = feedback.map(_cells_of, there, len(archetypes))
-    factors, trust, guess = _fit_factors(cells, codes, len(archetypes), np.asarray(content, np.float64), config)
+    factors, trust, guess = _fit_factors(cells, codes, len(archetypes), content, config)
     repeated, known = feedback.total_of(_repeated_and_known, operator.add, there, len(archetypes))
     repeat_rates = repeated / (known + config.support)
     spread = _spread(kinds, archetypes, by_listing)
@@ -464,7 +466,11 @@ def _check_events(
 
 
 def _fit_factors(
-    cells: Parts[csr_array], codes: Codes, n_archetypes: int, content: Floats, config: CollaborativeConfig
+    cells: Parts[csr_array],
+    codes: Codes,
+    n_archetypes: int,
+    content: NDArray[np.floating],
+    config: CollaborativeConfig,
 ) -> tuple[Floats, Floats, Floats]:
     """Factors, trust and guess of ``CollaborativeModel``, centred and scaled to go beside the content features."""
     n_buyers_of: NDArray[np.int64] = cells.total_of(_n_buyers_of, operator.add)
@@ -477,18 +483,44 @@ def _fit_factors(
     )
     trust = n_buyers_of / (n_buyers_of + config.support)
     guess = _ridge(_mean_rows(content, codes, n_archetypes), learned, n_buyers_of.astype(np.float64), config.support)
-    by_listing = trust[codes][:, None] * learned[codes]
-    by_listing += (1 - trust[codes])[:, None] * (content @ guess[:-1] + guess[-1])
-    middle = by_listing.mean(axis=0)
-    rotation = _rotation(by_listing - middle, np.sqrt(np.square(content).sum(axis=1).mean()), n_pairs, config)
+    blended = [
+        partial(_blended, trust, learned, guess, codes[rows], content[rows]) for rows in _some_at_once(len(codes))
+    ]
+    middle = sum((block().sum(axis=0) for block in blended), np.zeros(config.n_factors)) / len(codes)
+    centred = (block() - middle for block in blended)
+    spread = sum((block.T @ block for block in centred), np.zeros((config.n_factors,) * 2)) / len(codes)
+    rotation = _rotation(spread, _typical_length(content), n_pairs, config)
     guess[-1] -= middle
     return (learned - middle) @ rotation, trust, guess @ rotation
 
 
-def _mean_rows(rows: Floats, codes: Codes, n_codes: int) -> Floats:
+def _some_at_once(n: int) -> list[slice]:
+    """All of n listings, some at a time: in double precision all would take more memory than the listings do."""
+    return [slice(start, start + ROWS_AT_ONCE) for start in range(0, n, ROWS_AT_ONCE)]
+
+
+def _blended(trust: Floats, factors: Floats, guess: Floats, codes: Codes, content: NDArray[np.floating]) -> Floats:
+    """Factors of listings: those of their archetype as far as these are trusted, else guessed; (n, n_factors)."""
+    trusted = trust[codes][:, None]
+    blended: Floats = trusted * factors[codes]
+    blended += (1 - trusted) * (content.astype(np.float64) @ guess[:-1] + guess[-1])
+    return blended
+
+
+def _typical_length(content: NDArray[np.floating]) -> float:
+    """Root of the mean squared length of the rows."""
+    squares = (float(np.square(content[rows], dtype=np.float64).sum()) for rows in _some_at_once(len(content)))
+    return math.sqrt(sum(squares) / len(content))
+
+
+def _mean_rows(rows: NDArray[np.floating], codes: Codes, n_codes: int) -> Floats:
     """Mean of the rows of each code; zeros for a code without rows."""
-    membership = csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(n_codes, len(codes)))
-    means: Floats = scaled_rows(membership) @ rows
+    sums, counts = np.zeros((n_codes, rows.shape[1])), np.bincount(codes, minlength=n_codes)
+    for some in _some_at_once(len(codes)):
+        n = len(codes[some])
+        membership = csr_array((np.ones(n), (codes[some], np.arange(n))), shape=(n_codes, n))
+        sums += membership @ rows[some].astype(np.float64)
+    means: Floats = sums / np.maximum(counts, 1)[:, None]
     return means
 
 
@@ -502,9 +534,12 @@ def _ridge(inputs: Floats, outputs: Floats, weights: Floats, regularisation: flo
     return coefficients
 
 
-def _rotation(centred: Floats, content_norm: float, n_pairs: int, config: CollaborativeConfig) -> Floats:
-    """Turns factors to their main axes, which makes them comparable between fits, and gives them their length."""
-    variances, axes = scipy.linalg.eigh(centred.T @ centred / len(centred))
+def _rotation(spread: Floats, content_norm: float, n_pairs: int, config: CollaborativeConfig) -> Floats:
+    """Turns factors to their main axes, which makes them comparable between fits, and gives them their length.
+
+    ``spread`` is their covariance over the listings, shape (n_factors, n_factors).
+    """
+    variances, axes = scipy.linalg.eigh(spread)
     total = np.maximum(variances, 0).sum()
     if total < 1e-12:
         return np.zeros_like(axes)
