@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--memory-mb", type=int, default=700, help="of each of the two workers")
     parser.add_argument("--per-partition", type=int, default=100_000, help="events, about")
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=RUNS)
+    parser.add_argument("--exports", type=Path, help="keep exports there, and use those that are there")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     arguments = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
@@ -71,8 +72,9 @@ def main() -> None:
     django.setup()
     figures = {}
     for n_events in arguments.events:
-        with tempfile.TemporaryDirectory(prefix="forecourt-cluster-") as folder:
-            figures[n_events] = compare(Path(folder), n_events, arguments)
+        with tempfile.TemporaryDirectory(prefix="forecourt-cluster-") as scratch:
+            folder = Path(scratch) if arguments.exports is None else arguments.exports / str(n_events)
+            figures[n_events] = compare(folder, n_events, arguments)
     if arguments.json:
         arguments.json.write_text(json.dumps({n: [asdict(run) for run in runs] for n, runs in figures.items()}))
 
@@ -82,7 +84,8 @@ def compare(folder: Path, n_events: int, arguments: argparse.Namespace) -> list[
 
     began = time.perf_counter()
     n_buyers, n_listings = n_events // EVENTS_PER_BUYER, n_events // EVENTS_PER_LISTING
-    write_export(folder, n_events, n_buyers, n_listings)
+    if not (folder / "events").exists():
+        write_export(folder, n_events, n_buyers, n_listings)
     on_disk = sum(file.stat().st_size for file in folder.rglob("*.parquet")) / 2**20
     print(
         f"\n{n_events:,} events of {n_buyers:,} buyers over {n_listings:,} listings: {on_disk:,.0f} MB of Parquet, "

@@ -144,10 +144,7 @@ class ExportedLog:
 def read_export(where: Executor, folder: Path, events_per_partition: int) -> PartedEvents:
     """The events of an export, each partition read by whatever keeps it."""
     days = sorted(folder.glob("events/day=*"))
-    counted = where.parts([str(day) for day in days]).map(count_day).collect()
-    buyers, counts = zip(*counted, strict=True)
-    everybody, number = np.unique(np.concatenate(buyers), return_inverse=True)
-    totals = np.bincount(number, np.concatenate(counts)).astype(np.int64)
+    everybody, totals = where.parts([str(day) for day in days]).total_of(count_day, counted_together)
     firsts = first_buyers(everybody, totals, n_partitions(int(totals.sum()), events_per_partition)).tolist()
     ranges = list(zip(firsts, [*firsts[1:], int(everybody[-1]) + 1], strict=True))
     return PartedEvents(where.parts(ranges).map(read_partition, str(folder)))
@@ -156,6 +153,14 @@ def read_export(where: Executor, folder: Path, events_per_partition: int) -> Par
 def count_day(day: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     buyers = pq.read_table(f"{day}/events.parquet", columns=["buyer_id"])["buyer_id"].to_numpy()
     return np.unique(buyers, return_counts=True)
+
+
+def counted_together(
+    one: tuple[NDArray[np.int64], NDArray[np.int64]], other: tuple[NDArray[np.int64], NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Buyers of either, sorted, and how many events each has altogether."""
+    buyers, number = np.unique(np.concatenate([one[0], other[0]]), return_inverse=True)
+    return buyers, np.bincount(number, np.concatenate([one[1], other[1]])).astype(np.int64)
 
 
 def read_partition(buyer_ids: tuple[int, int], folder: str) -> EventRows:
