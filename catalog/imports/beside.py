@@ -35,19 +35,15 @@ class BesideReader:
         )  # fmt: skip
         self._with_month = [column for column in by_field.get("year", ()) if says_registration(column.heading)]
         self._month_in_year = remembering(column_readers.read_month)
-        self._colour_name, self._plain_colour = remembering(manufacturer_colour_of), remembering(colour_of)
-        self._gross_headings: dict[str, bool] = {}
-        self._vat_in_status = {
-            column.index: remembering(partial(read_vat, column.unit)) for column in by_field.get("vat_status", ())
-        }
+        self._vat, self._colours = VatReader(by_field, readers), ColourReader(by_field)
 
     def read(self, cells: Sequence[str], values: dict[str, Any]) -> None:
         """Add to the values of a row what the cells of other fields say."""
         self._read_beside_engine(cells, values)
         self._read_beside_condition(cells, values)
         self._read_month(cells, values)
-        self._read_vat(cells, values)
-        self._read_manufacturer_colour(cells, values)
+        self._vat.read(cells, values)
+        self._colours.read(cells, values)
 
     def _read_beside_engine(self, cells: Sequence[str], values: dict[str, Any]) -> None:
         """``2.0 TDI 150 PS`` under "engine" says the power and the fuel too, where no column of theirs does."""
@@ -65,9 +61,8 @@ class BesideReader:
             for field, read in self._in_condition:
                 if field not in values and column.index < len(cells) and (value := read(cells[column.index])[0]):
                     values[field] = value
-        if "condition" in self._by_field and values.get("condition") == "":
-            del values["condition"]
-        if "damage" not in values and (damage := damage_in_title(values.get("title", ""))):
+        title = values.get("title")
+        if title and "damage" not in values and (damage := damage_in_title(title)):
             values["damage"] = damage
 
     def _read_month(self, cells: Sequence[str], values: dict[str, Any]) -> None:
@@ -81,34 +76,61 @@ class BesideReader:
         if (year := values.get("year")) and (number := values.get("registration_month")):
             values["first_registration"] = 100 * year + number
 
-    def _read_vat(self, cells: Sequence[str], values: dict[str, Any]) -> None:
-        """What the row says of the tax in its price, besides a column for that."""
-        says_it_holds = self._price_holds_vat(cells)
-        if says_it_holds:
+
+class VatReader:
+    """What a row says of the value added tax in its price, besides a column for that."""
+
+    def __init__(self, by_field: Mapping[str, Sequence[Column]], readers: Mapping[int, Read]) -> None:
+        self._readers = readers
+        self._prices = [(each.index, holds_vat(split_words(each.heading))) for each in by_field.get("price", ())]
+        self._statuses = [
+            (each.index, remembering(partial(read_vat, each.unit))) for each in by_field.get("vat_status", ())
+        ]
+        self._holds_vat = remembering(lambda text: holds_vat(text) or None)
+
+    def read(self, cells: Sequence[str], values: dict[str, Any]) -> None:
+        if self._price_holds_vat(cells):
             values.pop("vat_status", None)
-        for column in self._by_field.get("vat_status", ()) if "vat" not in values else ():
-            if column.index < len(cells) and (vat := self._vat_in_status[column.index](cells[column.index])[0]):
-                values.update({} if vat == "excluded" else {"vat": vat})  # that is of the price before tax is added
-        if says_it_holds:
+            self._read_statuses(cells, values)
             values.setdefault("vat", "included")
+        elif self._statuses:
+            self._read_statuses(cells, values)
 
     def _price_holds_vat(self, cells: Sequence[str]) -> bool:
-        """Whether the heading or the cell of the price says that value added tax is in it."""
-        for column in self._by_field.get("price", ()):
-            if column.index < len(cells) and has_content(self._readers[column.index](cells[column.index])[0]):
-                return self._says_vat_is_in(column.heading, cells[column.index])
+        """Whether the heading or the cell of the first column with a price says that value added tax is in it."""
+        for index, is_gross in self._prices:
+            if index >= len(cells):
+                continue
+            cell = cells[index]
+            is_bare = cell.isdecimal()
+            if is_bare and not is_gross and cell.strip("0"):
+                return False
+            if has_content(self._readers[index](cell)[0]):
+                return is_gross or (not is_bare and bool(self._holds_vat(cell)[0]))
         return False
 
-    def _says_vat_is_in(self, heading: str, cell: str) -> bool:
-        if heading not in self._gross_headings:
-            self._gross_headings[heading] = holds_vat(split_words(heading))
-        return self._gross_headings[heading] or (not cell.isdecimal() and holds_vat(cell))
+    def _read_statuses(self, cells: Sequence[str], values: dict[str, Any]) -> None:
+        if "vat" in values:
+            return
+        for index, read in self._statuses:
+            vat = read(cells[index])[0] if index < len(cells) else ""
+            if vat and vat != "excluded":  # which is said of the price before its tax is added
+                values["vat"] = vat
 
-    def _read_manufacturer_colour(self, cells: Sequence[str], values: dict[str, Any]) -> None:
-        """``Tornado Red`` under "colour" is red, and the manufacturer's name for it; either says the other."""
-        if (named := values.get("manufacturer_colour")) and not values.get("colour"):
-            values["colour"] = self._plain_colour(named)[0] or ""
-        for column in self._by_field.get("colour", ()) if not named else ():
-            if column.index < len(cells) and (name := self._colour_name(cells[column.index])[0]):
+
+class ColourReader:
+    """``Tornado Red`` under "colour" is red, and the manufacturer's name for it; either says the other."""
+
+    def __init__(self, by_field: Mapping[str, Sequence[Column]]) -> None:
+        self._colours = [each.index for each in by_field.get("colour", ())]
+        self._name_of, self._plain = remembering(manufacturer_colour_of), remembering(colour_of)
+
+    def read(self, cells: Sequence[str], values: dict[str, Any]) -> None:
+        if named := values.get("manufacturer_colour"):
+            if not values.get("colour") and (colour := self._plain(named)[0]):
+                values["colour"] = colour
+            return
+        for index in self._colours:
+            if index < len(cells) and (name := self._name_of(cells[index])[0]):
                 values["manufacturer_colour"] = name
                 return

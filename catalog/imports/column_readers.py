@@ -105,7 +105,7 @@ class ColumnReaders:
             "drive": partial(read_drive, column.unit),
             "condition": partial(read_condition, column.unit),
             "vat": partial(read_vat, column.unit),
-            "vat_status": partial(read_vat_status, column.unit),
+            "vat_status": partial(read_vat_status, column.unit, heading=column.heading),
             "power": partial(quantities.read_power_kw, unit=column.unit or habits.power_unit),
             "consumption": partial(quantities.read_consumption_l_100km, unit=self.consumption_unit(column.unit)),
         }

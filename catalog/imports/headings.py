@@ -171,6 +171,11 @@ def _headings() -> dict[str, tuple[str, str, int]]:
 
 _FIELD_BY_HEADING = _headings()
 FIELDS = tuple(_HEADINGS)
+SHORTEST_WITHOUT_SPACES = 7  # letters
+_BY_ONE_WORD = {  # headings of several words, by what is left without their spaces
+    phrase.replace(" ", ""): phrase for phrase in (*_FIELD_BY_HEADING, *_OTHER_MEANINGS)
+    if " " in phrase and phrase.isascii() and len(phrase) > SHORTEST_WITHOUT_SPACES
+}  # fmt: skip
 SHORTEST_ABBREVIATION = 3  # letters
 # (words of a heading, what it says), also those that are left out: an abbreviation of both says neither
 _SPELT_OUT = [(tuple(phrase.split()), (name, unit)) for phrase, (name, unit, _) in _FIELD_BY_HEADING.items()]
@@ -197,7 +202,16 @@ def recognise(heading: str) -> Column | None:
                 return None
             if phrase in _FIELD_BY_HEADING:
                 return _column_of(heading, words, phrase)
-    return _in_two_languages(heading) or _abbreviated(heading)
+    return _in_one_word(heading) or _in_two_languages(heading) or _abbreviated(heading)
+
+
+def _in_one_word(heading: str) -> Column | None:
+    """``internetprice``, the name of an element of XML: a heading of several words that lost its spaces."""
+    for words in _paths(heading):
+        last = words.split(" ")[-1]
+        if (phrase := _BY_ONE_WORD.get(words) or _BY_ONE_WORD.get(last)) and phrase not in _OTHER_MEANINGS:
+            return _column_of(heading, phrase, phrase)
+    return None
 
 
 def _in_two_languages(heading: str) -> Column | None:
@@ -345,7 +359,20 @@ class HeaderReader:
             for index, heading in enumerate(headings)
             if (column := self._column(heading)) and column.field != IGNORE
         ]
+        found += self._trims(headings, found)
+        found.sort(key=lambda column: column.index)
         return _with_repeats(_model_in_description(_indian_mileage(found, self._given)))
+
+    def _trims(self, headings: Sequence[str], found: Sequence[Column]) -> list[Column]:
+        """German ``Typ``, which is the model where nothing else is, and the trim beside make and model."""
+        fields = {column.field for column in found}
+        if not {"make", "model"} <= fields or "variant" in fields:
+            return []
+        read = {column.index for column in found}
+        return [
+            Column(index, heading.strip(), "variant") for index, heading in enumerate(headings)
+            if index not in read and split_words(heading) == "typ" and split_words(heading) not in self._given
+        ]  # fmt: skip
 
     def unread(self, headings: Sequence[str]) -> list[str]:
         """Headings of columns that nothing is read from."""

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 from catalog.imports.vocabulary import BARE_LETTERS, PLAIN_WORDS, bare
@@ -85,7 +85,7 @@ class CarName:
     variant: str = ""
     year: int | None = None
 
-    @property
+    @cached_property
     def title(self) -> str:
         says_its_make = self.make and f"{self.model} ".casefold().startswith(f"{self.make} ".casefold())  # DS 3
         is_said_again = not self.model.isdigit() and self.model.casefold() in self.variant.casefold().split()  # NX 300h

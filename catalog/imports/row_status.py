@@ -38,7 +38,8 @@ class StatusReader:
             status for column in self._by_field.get("price", ())
             if column.index < len(cells) and (status := status_in_price(cells[column.index]))
         }  # fmt: skip
-        said.add(status_before_title(values.get("title", "")))
+        if title := values.get("title"):
+            said.add(status_before_title(title))
         if values.get("status") == "live":  # of two columns of statuses the first is kept: "active" beside "sold"
             said |= {self._readers[column.index](cells[column.index])[0] for column in self._by_field["status"]
                      if column.index < len(cells)}  # fmt: skip

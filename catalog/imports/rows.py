@@ -37,6 +37,7 @@ from catalog.imports.vocabulary import SELLER_KIND, bare, phrases_of
 
 ADD_UP = {"tags": MAX_TAGS, **{each.name: each.at_most for each in ADDRESSES}}  # of several columns: so many are kept
 _NAME_A_ROW = ("external_id", "make", "model", "title")
+_UNKNOWN = [(each.column, each.name, UNKNOWN[type(each)][1]) for each in ATTRIBUTES]
 
 
 def _order(column: Column) -> tuple[bool, bool, int, int]:
@@ -309,7 +310,7 @@ class RowReader:
             year=self._year(values, name),
             price=money.amount if money else None,
             currency=money.currency if money else "",
-            **{each.column: values.get(each.name, UNKNOWN[type(each)][1]) for each in ATTRIBUTES},
+            **{column: values.get(name, unknown) for column, name, unknown in _UNKNOWN},
             photo_url=next(iter(values.get("photos", ())), ""),
             url=values.get("url", ""),
             place=values.get("place", ""),

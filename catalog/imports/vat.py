@@ -6,7 +6,7 @@ import re
 
 from catalog.imports.money import vat_on_top
 from catalog.imports.numbers import Unreadable, numbers_in
-from catalog.imports.vocabulary import VOCABULARIES, bare, phrases_of
+from catalog.imports.vocabulary import NEGATIONS, VOCABULARIES, bare, phrases_of
 
 NET = "netto"  # the word of a price without tax where no word says which country's tax it is
 _HOLDS_VAT = re.compile(  # in a price's heading or cell
@@ -17,10 +17,11 @@ _HOLDS_VAT = re.compile(  # in a price's heading or cell
 
 def holds_vat(text: str) -> bool:
     """Whether the heading or the cell of a price says that the tax is in it."""
-    return bool(_HOLDS_VAT.search(bare(text)))
+    said = bare(text)
+    return bool(_HOLDS_VAT.search(said)) and not NEGATIONS & set(said.split())
 
 
-def read_vat_status(unit: str, text: str) -> str:
+def read_vat_status(unit: str, text: str, *, heading: str = "") -> str:
     """The word by which a column says that value added tax comes on top of the price: ``Plus VAT``, ``net``.
 
     ``unit`` is "included" for a column that says yes or no to its being included. A cell with an amount
@@ -31,7 +32,9 @@ def read_vat_status(unit: str, text: str) -> str:
     has_amount = any(not number.after.lstrip().startswith("%") for number in numbers_in(text))
     if has_amount or holds_vat(text):
         return ""
-    return vat_on_top(text.casefold()) or (NET if VOCABULARIES["vat"].exact(text) == "excluded" else "")
+    if VOCABULARIES["vat"].exact(text) == "excluded":  # "no incluido" under "IVA": the heading says whose tax it is
+        return vat_on_top(text.casefold()) or vat_on_top(f"{heading} {text}".casefold()) or NET
+    return vat_on_top(text.casefold())
 
 
 def read_vat(unit: str, text: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from catalog.attributes import CATEGORIES, Category
 
+_UMLAUT_IN_TWO_LETTERS = re.compile(r"([aou])e")
 MAX_PHRASE_WORDS = 4
 LONGEST_MISSING = 40  # characters; no longer cell says only that it says nothing
 MIN_INNER_LETTERS = 3  # shorter words ("a", "d") count only when they are the whole cell
@@ -51,6 +52,11 @@ def is_missing(text: str) -> bool:
     return len(text) <= LONGEST_MISSING and text.strip().strip("()[]\"'").strip().casefold() in MISSING
 
 
+def without_umlauts_in_two_letters(phrase: str) -> str:
+    """``verfuegbar`` -> ``verfugbar``, as ``bare`` makes it of ``verfügbar``."""
+    return _UMLAUT_IN_TWO_LETTERS.sub(r"\1", phrase)
+
+
 class Vocabulary:
     """A closed set of values, and the words that mean them.
 
@@ -74,7 +80,8 @@ class Vocabulary:
 
     def exact(self, text: str) -> str | None:
         """The value a whole cell names, or None."""
-        return self._value_by_phrase.get(bare(text))
+        phrase = bare(text)
+        return self._value_by_phrase.get(phrase) or self._value_by_phrase.get(without_umlauts_in_two_letters(phrase))
 
     def read(self, text: str) -> str | None:
         """The value a cell names, whole or by the words in it; None when it names none, or two that disagree."""

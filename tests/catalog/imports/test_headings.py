@@ -96,3 +96,29 @@ def test_columns_that_are_not_read_are_named():
 
 def test_unrecognised_headings_get_a_hint():
     assert HeaderReader().hints(["Preiss"]) == ["“Preiss” may be price"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "field", "unit"),
+    [
+        ("Getr.", "gearbox", ""),
+        ("Puiss. réelle", "power", ""),
+        ("F.MATRIC", "year", ""),
+        ("Merk/Marque", "make", ""),
+        ("Marke/Modell", "title", ""),
+        ("Nombre de place(s)", "seats", ""),
+        ("internetprice", "price", ""),
+        ("car.color.exterior.manufacturer", "manufacturer_colour", ""),
+        ("Four wheel drive", "drive", "all"),
+        ("ExDemo", "condition", "demo"),
+        ("VK netto", "price", "net"),
+    ],
+)
+def test_abbreviated_joined_and_bilingual_headings_are_recognised(heading, field, unit):
+    column = recognise(heading)
+    assert (column.field, column.unit) == (field, unit)
+
+
+@pytest.mark.parametrize("heading", ["Puiss. fisc.", "K.", "interiorcolor", "Prix/Ville", "Attention Grabber"])
+def test_an_abbreviation_of_several_things_says_none(heading):
+    assert recognise(heading) is None
