@@ -1,7 +1,8 @@
 """Exports of portals, dealer systems and shops of many countries, made up after their formats: each field of each row.
 
-``portals/expected.json`` says what a person reads in each row, with null for a row that offers no car; what is not
-named there has to be empty.
+``portals/expected.json`` holds what each row gives, with null for a row that offers no car; what is not named there
+has to be empty. The values were made by the reader and then looked over. No options are given, so a bare price or
+distance is in the units of this marketplace, also in files of other markets, whose operator would name a mapping.
 """
 
 import json
