@@ -22,6 +22,7 @@ from recommendations.engine.parts import LocalParts, Parts
 
 ROWS_AT_ONCE = 1_024  # of normal equations; with 32 factors 8 MB
 CELLS_AT_ONCE = 16_384  # whose factors are gathered together; with 32 factors 4 MB
+THINGS_AT_ONCE = 512  # rows of a Gram matrix; with 4,000 columns 24 MB
 BYTES_AT_ONCE = 2**22  # of gathered factors, so that they stay in the processor's cache
 
 
@@ -315,21 +316,31 @@ def ease_weights(interest: csr_array, regularisation: float) -> Floats:
 
 
 def ease_weights_in_parts(interest: Parts[csr_array], regularisation: float) -> Floats:
-    """``ease_weights`` of buyers in partitions: what each says of pairs of things is added up."""
+    """``ease_weights`` of buyers in partitions: what each says of pairs of things is added up, some things at a time,
+    which bounds the memory of what is added."""
     if not regularisation > 0:
         raise ValueError(f"the regularisation of EASE must be positive, not {regularisation}")
-    gram = interest.total_of(_gram, operator.add).toarray()
-    gram[np.diag_indices_from(gram)] += regularisation
-    inverse = linalg.large_inverse(gram)
-    weights = inverse / -inverse.diagonal()
+    n_things = int(interest.total_of(_n_things, max))
+    weights: Floats = np.empty((n_things, n_things))
+    for start in range(0, n_things, THINGS_AT_ONCE):
+        some = slice(start, start + THINGS_AT_ONCE)
+        weights[some] = interest.total_of(_gram, operator.add, some).toarray()
+    weights[np.diag_indices_from(weights)] += regularisation
+    weights = linalg.large_inverse(weights)
+    weights /= -weights.diagonal().copy()
     np.fill_diagonal(weights, 0.0)
     return weights
 
 
-def _gram(interest: csr_array) -> csr_array:
+def _n_things(interest: csr_array) -> int:
+    return int(interest.shape[1])
+
+
+def _gram(interest: csr_array, things: slice) -> csr_array:
+    """Rows of the Gram matrix."""
     if not np.isfinite(interest.data).all():
         raise ValueError("every interest must be a finite number")
-    return interest.T @ interest
+    return (interest[:, things].T @ interest).tocsr()
 
 
 def strongest(weights: Floats, n: int) -> csr_array:
