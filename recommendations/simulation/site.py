@@ -28,7 +28,7 @@ from recommendations.engine.terms import demand_counts
 from recommendations.events.rows import EventRows
 from recommendations.listings.index import ListingIndex
 from recommendations.listings.market_statistics import STEP_SECONDS, MarketStatistics
-from recommendations.listings.rows import OTHER_NUMBERS, ListingRows
+from recommendations.listings.rows import OTHER_CATEGORIES, OTHER_NUMBERS, ListingRows
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.listings.utilities import KeptUtilities
 from recommendations.models import SIMILAR_DIMENSIONS, Placement, Preference
@@ -71,8 +71,17 @@ def listing_rows_of(market: Market, anchor: float) -> ListingRows:
         seller_ids=sellers.astype(np.int64) + 1,
         seller_user_ids=np.zeros(n, np.int64),
         promoted_until=np.full(n, np.nan),
-        others={name: number_of(market, name) for name in OTHER_NUMBERS},
+        others={
+            **{name: words_of(market, name) for name in OTHER_CATEGORIES},
+            **{name: number_of(market, name) for name in OTHER_NUMBERS},
+        },
     )
+
+
+def words_of(market: Market, name: str) -> NDArray[np.object_]:
+    """A column of words of listings by its name, length n; empty where a market knows nothing of it."""
+    column = getattr(market, name, None)
+    return as_objects([""] * len(market) if column is None else column.tolist())
 
 
 def number_of(market: Market, name: str) -> NDArray[np.float64]:

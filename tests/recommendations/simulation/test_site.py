@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from catalog.models import Listing
 from recommendations.events.rows import DATABASE, read_events, read_histories
+from recommendations.listings.columns import ListingColumns
 from recommendations.listings.index import borrow_index
 from recommendations.listings.rows import read_listings
 from recommendations.models import EventKind, Interaction, Placement, ServedList
@@ -123,6 +124,7 @@ def test_the_simulated_site_serves_the_list_that_the_site_serves(recorded):
 def test_a_market_is_read_as_the_site_reads_listings():
     market, anchor = build_market(300, seed=3, anchor_year=2026), 1.7e9
     rows = listing_rows_of(market, anchor)
+    ListingColumns().put(np.arange(300), rows)  # each column that a search may ask for is there
     for days in (0.0, 3.0, 20.0):
         moment = anchor - days * DAY
         is_on_sale = (rows.published_at <= moment) & (rows.ended_at > moment)
