@@ -14,7 +14,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -37,6 +37,7 @@ LOCAL = "local"
 MISSING = "TRAINING_CLUSTER is set, but Dask is not installed: pip install -r requirements-cluster.txt ({})"
 TLS_FILES = {"--tls-ca-file": "tls_ca_file", "--tls-cert": "tls_worker_cert", "--tls-key": "tls_worker_key"}
 ANSWER_SECONDS = 10  # of a scheduler; and of its first worker
+LEAST_SHARED_BYTES = 2**20
 MOST_SHARED_BYTES = "4GiB"  # below this Dask does not warn: what is shared is meant to be large
 START_SECONDS = 300  # of workers beside this process, until the first is there
 
@@ -100,16 +101,21 @@ class ClusterParts(Generic[T]):
 
     def share(self, value: U) -> U:
         """Where there is a folder, one file for the workers of this machine. Elsewhere a copy for every worker, and one
-        at the scheduler: others are made from it when all workers with one die."""
+        at the scheduler: others are made from it when all workers with one die. A small value goes with each task."""
         if self.where.folder is not None:
             written: Any = SharedFile.written(value, self.where.folder)
             in_file: U = written  # which ``in_worker`` reads
             return in_file
         import dask
+        from dask.sizeof import sizeof
 
+        if sizeof(value) < LEAST_SHARED_BYTES:
+            return value
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": MOST_SHARED_BYTES}):
             handle: Any = self.where.client.submit(itself, value, key=name_of_results("shared"), pure=False)
-            self.where.client.replicate([handle])
+            # a worker that dies meanwhile makes copying fail; those that have no copy fetch one when they need it
+            with suppress(OSError, ValueError):
+                self.where.client.replicate([handle])
         shared: U = handle  # a future, which ``map`` resolves
         return shared
 
