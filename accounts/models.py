@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from accounts.querysets import ApiKeyQuerySet, UserManager
+from console.formats import stamp
 
 
 class User(AbstractUser):
@@ -74,7 +75,7 @@ class TokenFamily(models.Model):
         verbose_name_plural = "logins by token"
 
     def __str__(self) -> str:
-        return f"{self.user} since {self.created_at:%Y-%m-%d %H:%M}"
+        return f"{self.user} since {stamp(self.created_at)}"
 
 
 class FailedLogins(models.Model):
@@ -198,7 +199,7 @@ class ErasedId(models.Model):
         verbose_name = "erased id"
 
     def __str__(self) -> str:
-        return f"{self.digest[:8]}… at {self.erased_at:%Y-%m-%d %H:%M}"
+        return f"{self.digest[:8]}… at {stamp(self.erased_at)}"
 
     @staticmethod
     def digest_of(external_id: str) -> str:

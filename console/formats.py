@@ -54,6 +54,11 @@ def clock(moment: datetime | None) -> str:
     return shown.replace(" ", NBSP)
 
 
+def stamp(moment: datetime | None) -> str:
+    """A time in text that is kept or searched: always with its year, and plain spaces; ``21 Nov 2026 08:34 UTC``."""
+    return NONE if moment is None else f"{timezone.localtime(moment):%d %b %Y %H:%M %Z}"
+
+
 def link_to(obj: models.Model | None, text: str | None = None) -> str | SafeString:
     """A link to a row's own page; plain text where it has none."""
     if obj is None:

@@ -24,7 +24,7 @@ from accounts.login.attempts import open_again
 from accounts.models import ApiKey, ErasedId, FailedLogins, TokenFamily, User
 from accounts.services import create_api_key, revoke_api_key
 from console.actions import change_each
-from console.formats import ago, badge, list_url
+from console.formats import ago, badge, clock, list_url
 from console.pages import ConsoleAdmin, ReadOnlyAdmin, dialog, go_to
 
 
@@ -212,5 +212,5 @@ class FailedLoginsAdmin(ReadOnlyAdmin):
     @display(description="State")
     def state(self, row: FailedLogins) -> SafeString:
         if row.is_closed and row.closed_until:
-            return badge(f"Closed until {row.closed_until:%H:%M}", "danger")
+            return badge(f"Closed until {clock(row.closed_until)}", "danger")
         return badge("Open", "success")

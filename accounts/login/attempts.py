@@ -20,6 +20,7 @@ from django.utils import timezone
 from accounts.exceptions import TooManyTries
 from accounts.models import FailedLogins, User
 from console.auditing import record
+from console.formats import stamp
 from web.addresses import network_of
 
 Kind = FailedLogins.Kind
@@ -108,7 +109,7 @@ class Attempt:
     def _note_closing(self, counted: _Counted) -> None:
         what = "wrong codes" if counted.kind == Kind.CODE else "wrong passwords"
         where = "" if counted.kind == Kind.ADDRESS else f", the last from {self.address}"
-        note = f"{counted.n_tries} {what}{where}. Opens by itself at {counted.closed_until:%Y-%m-%d %H:%M} UTC."
+        note = f"{counted.n_tries} {what}{where}. Opens by itself at {stamp(counted.closed_until)}."
         user = None if counted.kind == Kind.ADDRESS else _user_called(self.account)
         row = FailedLogins(pk=counted.row_id, kind=counted.kind, name=counted.name)
         record(by=None, action=CLOSED, target=user or row, note=note)

@@ -46,7 +46,7 @@ from catalog.models import Feed, ImportRun
 from console.auditing import record
 from console.dashboard.cards import Card, Panel
 from console.dashboard.registry import show
-from console.formats import NONE, ago, badge, link_to, list_url, table
+from console.formats import NONE, ago, badge, clock, link_to, list_url, table
 from console.pages import ConsoleAdmin, dialog, go_to
 from jobs.admin.base import JOB_LABELS
 from web.fetching import PORTS, FetchRefused, split_address, split_sftp
@@ -324,7 +324,7 @@ class FeedAdmin(ConsoleAdmin):
     def next_time(self, feed: Feed) -> str:
         if feed.pk is None or feed.origin not in FETCHED or not feed.is_enabled:
             return NONE
-        return f"{timezone.localtime(feed.next_run_at):%Y-%m-%d %H:%M}"
+        return clock(feed.next_run_at)
 
     @display(description="Last run")
     def last_run(self, feed: Feed) -> str | SafeString:

@@ -29,6 +29,7 @@ from catalog.imports.options import ImportOptions
 from catalog.imports.staging import unnoted
 from catalog.imports.uploads import keep_file, too_large
 from catalog.models import Feed, ImportRun, Listing, UploadedFile
+from console.formats import stamp
 from jobs.isolation import LEFT_OUT, is_fault_of_data
 from jobs.queue import enqueue_on_commit
 from web.fetching import Fetched, FetchRefused, Source, fetch
@@ -308,7 +309,7 @@ def troubles(feed: Feed, now: datetime) -> list[Trouble]:
         found.append(Trouble("waiting", f"{read[0].options['held']['n']:,} missing cars wait for a decision."))
     since = done[0].finished_at or done[0].created_at if done else feed.created_at
     if feed.is_enabled and now - since > LATE_AFTER * timedelta(minutes=feed.every_minutes):
-        found.append(Trouble("late", f"Nothing has come since {timezone.localtime(since):%Y-%m-%d %H:%M}."))
+        found.append(Trouble("late", f"Nothing has come since {stamp(since)}."))
     return found
 
 

@@ -3,6 +3,8 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from console.formats import stamp
+
 
 class ListingChange(models.Model):
     """A line per listing written or removed, in the transaction that did it: how memory follows the database.
@@ -23,7 +25,7 @@ class ListingChange(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"listing {self.listing_id} at {self.changed_at:%H:%M:%S}"
+        return f"listing {self.listing_id} at {stamp(self.changed_at)}"
 
 
 class ListingNews(models.Model):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils import timezone
+
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 COLOURS = ["#0b7a99", "#5fb3c9", "#f59e0b", "#8b5cf6", "#10b981", "#ef4444", "#64748b", "#ec4899"]
 
@@ -41,7 +43,7 @@ class Panel:
 def stacked_bars(hours: list[datetime], counts: Mapping[str, Mapping[datetime, int]]) -> str:
     """The data of a stacked bar chart over hours, as Chart.js reads it."""
     series = {name: [of_kind.get(hour, 0) for hour in hours] for name, of_kind in counts.items()}
-    return bars([f"{hour:%H:00}" for hour in hours], series)
+    return bars([f"{timezone.localtime(hour):%H:%M %Z}" for hour in hours], series)
 
 
 def bars(labels: Sequence[str], series: Mapping[str, Sequence[int]]) -> str:

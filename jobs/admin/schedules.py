@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -32,13 +33,16 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from console.auditing import record
-from console.formats import NBSP, NONE, ago, badge, span
+from console.formats import NBSP, NONE, ago, badge, span, stamp
 from console.pages import ConsoleAdmin, ConsoleChangeList, dialog, go_to
 from jobs.outcomes import outcomes_of
 from jobs.queue import enqueue_named
 from jobs.wording import as_python, registered, sentence_of
 
 admin.site.unregister([PeriodicTask, IntervalSchedule, CrontabSchedule, SolarSchedule, ClockedSchedule])
+
+# Their own name of it is the moment as the database writes it, on every page that names one.
+ClockedSchedule.add_to_class("__str__", lambda schedule: stamp(schedule.clocked_time))
 
 admin.site.index_title = "Dashboard"
 
@@ -123,9 +127,9 @@ class PeriodicTaskAdmin(BasePeriodicTaskAdmin, ConsoleAdmin):
 
     @display(description="When")
     def timing(self, task: PeriodicTask) -> str:
-        """``every 30 seconds``, or ``At 03:15 AM UTC``."""
+        """``every 30 seconds``, or ``At 03:15 UTC``."""
         if task.crontab:
-            return str(task.crontab.human_readable)
+            return in_words(task.crontab)
         return str(task.interval or task.solar or task.clocked or NONE)
 
     @display(description="Last run", ordering="last_run_at")
@@ -254,6 +258,21 @@ class IntervalScheduleAdmin(ConsoleAdmin):
 @admin.register(CrontabSchedule)
 class CrontabScheduleAdmin(BaseCrontabScheduleAdmin, ConsoleAdmin):
     inlines: list[Any] = []
+    list_display = ["__str__", "words"]
+
+    @display(description="In words")
+    def words(self, crontab: CrontabSchedule) -> str:
+        return in_words(crontab)
+
+
+def in_words(crontab: CrontabSchedule) -> str:
+    """``At 15:04 UTC``: their words, on the clock of 24 hours that the rest of the console has."""
+
+    def on_24_hours(found: re.Match[str]) -> str:
+        hour = int(found["hour"]) % 12 + (12 if found["half"] == "PM" else 0)
+        return f"{hour:02}:{found['minute']}"
+
+    return re.sub(r"\b(?P<hour>\d\d?):(?P<minute>\d\d) (?P<half>[AP]M)\b", on_24_hours, crontab.human_readable)
 
 
 @admin.register(SolarSchedule)

@@ -259,7 +259,7 @@ def history_chart(history: Sequence[PastEvent], until: Any, kinds: Mapping[str, 
             at=entry.event.occurred_at,
             value=entry.weight,
             colour=colours.get(entry.event.kind_id, 0),
-            title=f"{entry.event.kind.name}, {entry.event.occurred_at:%d %b %H:%M}: {car_or_search(entry.event)}, "
+            title=f"{entry.event.kind.name}, {clock(entry.event.occurred_at)}: {car_or_search(entry.event)}, "
             f"counts {entry.weight:+.2f}{f', {entry.fate}' if entry.fate else ''}",
             is_faded=bool(entry.fate),
         )

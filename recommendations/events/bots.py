@@ -113,7 +113,7 @@ def mark_bursts(buyer_ids: Sequence[int], at_most: int, since: datetime) -> int:
         limit = settings.BOT_CARS_PER_MINUTE * (ITEMS_PER_CAR if are_items else 1)
         if began := first_burst(one_per_moment(events), limit):
             what = "items" if are_items else "cars"
-            detail = f"More than {limit} {what} within a minute of {began:%Y-%m-%d %H:%M:%S} UTC"
+            detail = f"More than {limit} {what} within a minute of {began:%d %b %Y %H:%M:%S} UTC"
             marks.append(BotMark(buyer_id=buyer_id, reason=BotMark.Reason.BURST, detail=detail))
     return _mark(marks)
 

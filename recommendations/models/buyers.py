@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.models import Buyer
 from catalog.filters import ListingFilters
 from catalog.models import Listing
+from console.formats import stamp
 
 
 class SavedSearch(models.Model):
@@ -91,4 +92,4 @@ class ShownAgain(models.Model):
         constraints = [models.UniqueConstraint(fields=["buyer", "listing"], name="shown_again_once")]
 
     def __str__(self) -> str:
-        return f"listing {self.listing_id} since {self.at:%Y-%m-%d %H:%M}"
+        return f"listing {self.listing_id} since {stamp(self.at)}"

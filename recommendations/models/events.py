@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.models import Buyer
 from catalog.models import Listing
+from console.formats import stamp
 from recommendations.models.querysets import InteractionQuerySet
 
 
@@ -129,7 +130,7 @@ class Interaction(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind_id} {self.occurred_at:%Y-%m-%d %H:%M}"
+        return f"{self.kind_id} {stamp(self.occurred_at)}"
 
 
 class EventKey(models.Model):

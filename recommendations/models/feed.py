@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from console.formats import stamp
+
 
 class FeedFit(models.Model):
     """What the feed learned of its items, in one row: a new fit takes the place of the old, and has another number."""
@@ -43,4 +45,4 @@ class FeedJudgement(models.Model):
         verbose_name_plural = "judgements of the feed"
 
     def __str__(self) -> str:
-        return f"judgement of {self.judged_at:%Y-%m-%d %H:%M}"
+        return f"judgement of {stamp(self.judged_at)}"

@@ -9,6 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Buyer
+from console.formats import stamp
 
 
 class Impression(models.Model):
@@ -44,7 +45,7 @@ class Impression(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{len(self.positions) or len(self.listing_ids)} cars seen at {self.occurred_at:%Y-%m-%d %H:%M}"
+        return f"{len(self.positions) or len(self.listing_ids)} cars seen at {stamp(self.occurred_at)}"
 
 
 def is_counted(served: str) -> str:

@@ -10,6 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from accounts.models import Buyer
+from console.formats import stamp
 from recommendations.models.querysets import ServedListQuerySet
 from recommendations.models.rankers import RankerVersion
 
@@ -131,4 +132,4 @@ class ServedList(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{len(self.listing_ids)} cars at {self.served_at:%Y-%m-%d %H:%M}"
+        return f"{len(self.listing_ids)} cars at {stamp(self.served_at)}"

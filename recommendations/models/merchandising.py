@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from catalog.models import Listing, Seller
+from console.formats import stamp
 
 PERCENT = [MinValueValidator(0), MaxValueValidator(100)]
 
@@ -174,4 +175,4 @@ class MerchandisingChange(models.Model):
         verbose_name_plural = "changes of merchandising rules"
 
     def __str__(self) -> str:
-        return f"{self.rule} at {self.at:%Y-%m-%d %H:%M}"
+        return f"{self.rule} at {stamp(self.at)}"

@@ -197,7 +197,7 @@ class RunReporter:
 
     def note(self, line: str) -> None:
         """A line of the log."""
-        self._log.append(f"{timezone.now():%H:%M:%S} {line}")
+        self._log.append(f"{timezone.localtime():%H:%M:%S %Z} {line}")
 
     def __call__(self, fraction: float, step: str) -> None:
         """How far it is; a step that goes on is one line of the log."""

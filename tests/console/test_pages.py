@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
+from accounts.models import Buyer
 from catalog.admin.quality_cards import quality_panel
 from catalog.models import Listing, ListingChange
 from catalog.quality import queue_report, run_report
@@ -27,7 +28,9 @@ from recommendations.admin import ranking_cards as ranking
 from recommendations.admin import traffic_cards as traffic
 from recommendations.models import Interaction, RankerVersion, SeedRun
 from tests import factories
-from tests.admin_rows import ROW_OF
+from tests.admin_rows import ROW_OF, experiment, merchandising_rule, run_with_bad_rows
+from tests.factories import ServedListFactory
+from tests.markets import trained_market, view
 from webhooks.models import Message
 
 REGISTERED = sorted(admin.site._registry, key=lambda model: model._meta.label)
@@ -69,14 +72,54 @@ def test_every_list_opens_with_rows_and_without(operator: Client, model: type):
     assert response.status_code == 200
     assert response.context["cl"].result_count >= 1
     rows = response.text.partition('id="result_list"')[2].partition("</table>")[0]
-    assert not re.search(r"\d\s[ap]\.m\.|, (midnight|noon)\b", rows)  # moments have one style, which names the zone
+    assert moments_of_another_style(response.text) == []
     assert not re.search(r"<a\s(?:(?!</a>).)*<a\s", rows, re.DOTALL)  # else the outer one has no text
 
 
 @pytest.mark.parametrize("model", REGISTERED, ids=LABELS)
 def test_every_row_has_a_page(operator: Client, model: type):
     row = ROW_OF[model]()
-    assert operator.get(url(model, "change", row.pk)).status_code == 200
+    response = operator.get(url(model, "change", row.pk))
+    assert response.status_code == 200
+    assert moments_of_another_style(response.text) == []
+
+
+CLOCK = r"(?<![:\d+])\b\d{1,2}:\d\d(?::\d\d)?\b(?! to \d)(?!\s(?:UTC|JST)\b)"
+ISO = r"(?<!\")\b\d{4}-\d\d-\d\d(?:\b|T)"
+OTHER_STYLES = rf"{CLOCK}|{ISO}|\d\s[ap]\.m\.|\d\s[AP]M\b|, (?:midnight|noon)\b"
+
+
+def moments_of_another_style(page: str) -> list[str]:
+    """What a page shows of times without their zone, and of dates in another order, in texts, titles and charts.
+
+    Fields to type into have their own style, as browsers write them; so has JSON, which is for machines.
+    """
+    titles = " ".join(re.findall(r"""(?:title|aria-label)=["']([^"']*)["']""", page))
+    bare = re.sub(r"(?s)<(script|style|textarea|option|pre)\b.*?</\1>", " ", page)
+    return re.findall(rf".{{0,30}}(?:{OTHER_STYLES}).{{0,20}}", unescape(re.sub(r"<[^>]+>", " ", bare) + titles))
+
+
+def test_every_page_of_ours_writes_moments_in_one_style_with_their_zone(operator: Client, settings):
+    settings.TIME_ZONE = "Asia/Tokyo"
+    market = trained_market(4)
+    view(buyer := Buyer.objects.order_by("pk")[0], *market.skodas[:2])
+    ServedListFactory(buyer=buyer, listing_ids=[market.skodas[0].pk], scores=[0.5], sources=["taste"])
+    TaskResult.objects.create(task_id="1", status="FAILURE")
+    names = {
+        "index": [], "accounts_buyer_lab": [buyer.pk], "catalog_importrun_rows": [run_with_bad_rows().pk],
+        "catalog_listing_demand": [market.skodas[0].pk], "catalog_quality": [], "recommendations_dealers": [],
+        "recommendations_eventkind_weights": [], "recommendations_experiment_report": [experiment().pk],
+        "recommendations_placement_mix": [factories.PlacementFactory().pk], "task_queues": [],
+        "recommendations_rankerversion_comparison": [], "recommendations_rule_effect": [merchandising_rule().pk],
+        "recommendations_tastemap_map": [], "recommendations_merchandisingrule_add": [],
+    }  # fmt: skip
+    addresses = [reverse(f"admin:{name}", args=args) for name, args in names.items()]
+    wrong = {}
+    for address in addresses:
+        answer = operator.get(address)
+        assert answer.status_code == 200, address
+        wrong[address] = moments_of_another_style(answer.text)
+    assert {address: found for address, found in wrong.items() if found} == {}
 
 
 @pytest.mark.parametrize("model", REGISTERED, ids=LABELS)
