@@ -177,7 +177,8 @@ def omission_reason(question: Question, row: int, listing_id: int) -> tuple[str,
     for codes, cap, reason, of_what in caps:
         n = int((codes[question.listed_rows] == codes[row]).sum())
         if cap and codes[row] > 0 and n >= cap:
-            return reason, f"{n} {of_what} are in the list already, of {cap} at most"
+            beyond = "; others were too few, or some of them are pinned" if n > cap else ""
+            return reason, f"{n} {of_what} are in the list already, of {cap} at most{beyond}"
     for rule in question.rules.plan.caps:
         n = int(matches_target(rule.target, question.listed).sum())
         if matches_target(rule.target, [listing_id])[0] and n >= int(rule.share * len(question.listed)):

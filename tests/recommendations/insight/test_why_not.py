@@ -1,8 +1,12 @@
 """Why one car is not in a list: every step at which it may be lost, met once, and what would have to change."""
 
+import re
+from html import unescape
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from catalog.filters import ListingFilters
 from catalog.models import Listing
@@ -113,3 +117,60 @@ def test_the_lab_has_a_box_for_it(client, fan, market):
     page = client.get(lab, {"missing_car": str(market.bmws[0].pk)})
     assert "Lost at: For sale" in page.text
     assert "No car is found by" in client.get(lab, {"missing_car": "zzz qqq"}).text
+
+
+@pytest.mark.parametrize(("arranged", "step", "detail", "change"), [
+    ("sold", "For sale", "it is sold", "publish or relist it"),
+    ("placement's filter", "Filters", "max price", "Change the filters of the placement"),
+    ("not proposed", "Candidates", "no source had it among its best", "to the last car by score: a pin"),
+    ("beaten", "Score", "every car of the list scores higher", "It lacks .* to the last car by score"),
+    ("cap per model", "Caps", "2 of its model are in the list already, of 2 at most", "Raise the cap per model"),
+    ("cap that cannot hold", "Caps", "3 of its model .*, of 2 at most; others were too few", "Raise the cap per model"),
+    ("cap of a rule", "Merchandising rules", "“Stop” lets 0% of a list", "Raise the share of the rule"),
+    ("hidden", "Merchandising rules", "“Stop” hides it", "Switch the rule off"),
+    ("shown often", "Frequency cap", "shown 1 times or more within 30 days", "Wait until the buyer saw it less"),
+])  # fmt: skip
+def test_the_page_says_for_each_step_what_would_have_to_change(
+    client, fan, market, monkeypatch, arranged, step, detail, change
+):
+    car = arrange(arranged, fan, market, monkeypatch)
+    client.force_login(UserFactory(operator=True))
+    page = client.get(reverse("admin:accounts_buyer_lab", args=[fan.pk]), {"missing_car": str(car.pk)})
+    panel = page.text.partition('id="why-not"')[2].partition("</section>")[0]
+    text = re.sub(r"\s+", " ", unescape(strip_tags(panel)))
+    assert f"Lost at: {step}." in text
+    before, _, after = text.partition("What would have to change: ")
+    assert re.search(detail, before, re.IGNORECASE), text
+    assert re.search(change, after), text
+
+
+def arrange(what: str, fan, market, monkeypatch) -> Listing:
+    """Make a list that lacks a car for one reason; the car."""
+    first = best(fan)[0]
+    home = Placement.objects.filter(slug="home")
+    home.update(k=4 if what == "cap per model" else 5)  # two models of two cars each, or one car too few
+    if what == "sold":
+        Listing.objects.filter(pk=first.pk).update(status="sold", ended_at=timezone.now())
+    elif what == "placement's filter":
+        home.update(filters={"max_price": 9_000})
+    elif what == "not proposed":
+        monkeypatch.setattr("recommendations.serving.selection.SMALLEST_POOL", 4)
+        home.update(k=2, sources=dict.fromkeys(("trending", "fresh", "new arrivals", "price drop"), 0))
+        return market.skodas[0]
+    elif what == "beaten":
+        return market.skodas[0]
+    elif what.startswith("cap ") and what != "cap of a rule":
+        wanted = best(fan, home.get().k)
+        home.update(max_per_model=2)
+        shown = {listing.pk for listing in best(fan, home.get().k)}
+        return next(listing for listing in wanted if listing.pk not in shown)
+    elif what == "shown often":
+        home.update(times_shown_at_most=1)
+        ServedListFactory(buyer=fan, listing_ids=[first.pk], scores=[0.0], sources=["taste"], served_at=timezone.now())
+    else:
+        action = "cap" if what == "cap of a rule" else "hide"
+        share = 0 if action == "cap" else None
+        MerchandisingRule.objects.create(
+            name="Stop", action=action, share=share, is_active=True, target={"makes": ["bmw"]}
+        )
+    return first
