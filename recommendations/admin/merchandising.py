@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
@@ -31,6 +32,7 @@ from recommendations.admin.weights import BUYERS_ROWS
 from recommendations.exceptions import RankerRefused
 from recommendations.insight.previews import ListSetup, Preview, drawn_buyers, previews_of
 from recommendations.merchandising import changes
+from recommendations.merchandising.conflicts import conflicts_of
 from recommendations.merchandising.rules import Rule, compiled, read_rules
 from recommendations.models import MerchandisingChange, MerchandisingRule, Placement
 from recommendations.serving.placements import HOME, Rules
@@ -95,7 +97,7 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
     search_help_text = "Words of the name or the note"
     ordering = ["-is_active", "priority", "id"]
     autocomplete_fields = ["sellers", "listings"]
-    readonly_fields = ["history"]
+    readonly_fields = ["history", "meets"]
     actions = ["switch_on", "switch_off"]
     actions_detail = ["open_effect"]
     conditional_fields = {
@@ -111,6 +113,7 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
                 "description": CONFLICTS,
                 "fields": [
                     ("name", "is_active"), ("action", "priority"), ("position", "n_pinned"), ("strength", "share"),
+                    "meets",
                 ],
             },
         ),
@@ -206,6 +209,8 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
                       and name != "csrfmiddlewaretoken"],
             "is_on": form.instance.is_active,
             "says": said(form.instance),
+            "order": CONFLICTS,
+            "conflicts": conflicts_of(rule, read_rules()),
             "action_url": request.get_full_path(),
             "back": reverse("admin:recommendations_merchandisingrule_changelist"),
         }  # fmt: skip
@@ -268,6 +273,18 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
     def when(self, rule: MerchandisingRule) -> str:
         return when_it_holds(rule)
 
+    @display(description="Where it meets other rules")
+    def meets(self, rule: MerchandisingRule) -> str | SafeString:
+        if not rule.pk:
+            return "“Preview on real buyers” says so before it is saved."
+        if not rule.is_active:
+            return "It is off, and meets none."
+        sellers, listings, placements = ([*related.all()] for related in (rule.sellers, rule.listings, rule.placements))
+        slugs = [placement.slug for placement in placements]
+        own = compiled(rule, [row.pk for row in sellers], [row.pk for row in listings], slugs)
+        found = conflicts_of(own, read_rules())
+        return format_html_join("", "<p>{}</p>", ([each] for each in found)) or "It meets none of those that are on."
+
     @display(description="")
     def history(self, rule: MerchandisingRule) -> str | SafeString:
         if not rule.pk or not (found := list(rule.changes.select_related("by")[:20])):
@@ -323,7 +340,9 @@ def which_cars(rule: MerchandisingRule) -> str:
 def when_it_holds(rule: MerchandisingRule) -> str:
     starts = f"from {clock(rule.starts_at)}" if rule.starts_at else ""
     ends = f"until {clock(rule.ends_at)}" if rule.ends_at else ""
-    hours = [f"{rule.from_time:%H:%M} to {rule.until_time:%H:%M} each day"] if rule.hours else []
+    hours = (
+        [f"{rule.from_time:%H:%M} to {rule.until_time:%H:%M} {timezone.localtime():%Z} each day"] if rule.hours else []
+    )
     return " ".join([*filter(None, (starts, ends)), *hours]) or "always"
 
 

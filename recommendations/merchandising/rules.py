@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -42,7 +43,7 @@ class Rule:
         hours: Time of day from and until, in the site's zone; over midnight where the first is later.
         audience, interest: For whom; the interest is what cars the buyer dealt with must satisfy.
         is_promoted: Its cars are labelled in answers.
-        priority: The lower number goes first, then the lower id.
+        priority: The lower number goes first, then the lower id; one that is not saved yet will be the newest.
         holdout: Share of the buyers who go without it, 0 to 1.
     """
 
@@ -66,7 +67,7 @@ class Rule:
 
     @property
     def order(self) -> tuple[int, int]:
-        return self.priority, self.id
+        return self.priority, self.id or sys.maxsize
 
     @property
     def term(self) -> str:

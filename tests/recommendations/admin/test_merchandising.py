@@ -1,6 +1,7 @@
 """Merchandising rules in the console: made by a form, previewed before saving, undone in one click, audited."""
 
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -9,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEntry
+from recommendations.admin.merchandising import CONFLICTS
 from recommendations.merchandising import changes
 from recommendations.merchandising.rules import current_rules
 from recommendations.models import MerchandisingChange, MerchandisingRule, Placement
@@ -98,6 +100,63 @@ def test_a_preview_shows_real_lists_and_stores_nothing(operator: Client):
     assert recommend(ListRequest(buyer=None, k=3)).items[0].listing == market.skodas[0]
     changed = add(operator, name="", _preview="1")  # what is wrong is shown by the form
     assert changed.context["adminform"].form.errors
+
+
+def rule_of(client: Client, **given) -> MerchandisingRule:
+    assert add(client, **given).status_code == 302
+    return MerchandisingRule.objects.get(name=given["name"])
+
+
+def listed(buyer) -> list[int]:
+    return [item.listing.pk for item in recommend(ListRequest(buyer=buyer, k=6)).items]
+
+
+CAR = "the car that a rule names"
+
+
+@pytest.mark.parametrize(("one", "other", "said"), [
+    ({"action": "pin", "position": "1", "listings": CAR}, {"action": "pin", "position": "1", "target_make": "BMW"},
+     "“One” and “Other” want rank 1: “One” has it (of equal priority, the older rule goes first), and “Other” goes to "
+     "rank 2."),
+    ({"action": "pin", "position": "1", "listings": CAR},
+     {"action": "pin", "position": "1", "target_make": "BMW", "priority": "50"},
+     "“Other” and “One” want rank 1: “Other” has it (priority 50 goes before 100), and “One” goes to rank 2."),
+    ({"action": "pin", "position": "1", "listings": CAR}, {"action": "hide", "listings": CAR},
+     "“Other” hides 1 car of “One”: hidden cars are never pinned."),
+    ({"action": "boost", "strength": "50", "target_make": "Skoda"},
+     {"action": "bury", "strength": "50", "target_make": "Skoda"},
+     "“One” moves 6 cars of it, too: together their odds change by -25%."),
+    ({"action": "pin", "position": "1", "n_pinned": "2", "target_make": "Skoda"},
+     {"action": "cap", "share": "10", "target_make": "Skoda"},
+     "“One” pins cars that “Other” caps at 10% of a list (6 cars): the cap counts pinned cars and removes none, so "
+     "fewer others of its cars are listed."),
+], ids=["two pins", "two pins, by priority", "pin and hide", "boost and bury", "pins and a cap"])  # fmt: skip
+def test_rules_in_conflict_say_which_goes_first_before_saving_after_it_and_not_once_undone(
+    operator: Client, one, other, said
+):
+    market = trained_market(6)
+    Placement.objects.update(max_per_model=0, max_per_seller=0, exploration_positions=0, fresh_share=0, diversity=0)
+    Placement.objects.update(k=6)
+    one, other = (
+        {key: [market.skodas[0].pk] if value is CAR else value for key, value in given.items()}
+        for given in (one, other)
+    )
+    rule_of(operator, name="One", **one)
+
+    preview = add(operator, name="Other", **other, _preview="1")
+
+    assert preview.context["conflicts"] == [said]
+    assert said in unescape(preview.text)
+    assert CONFLICTS in unescape(preview.text)
+    shown = preview.context["previews"][0]
+    buyer, promised = shown["buyer"], [move.listing.pk for _, _, move in shown["lists"]["after"]]
+    alone = listed(buyer)
+    rule = rule_of(operator, name="Other", **other)
+    assert said in unescape(operator.get(page_of(rule)).text)
+    assert listed(buyer) == promised  # what was shown before saving is what is served after it
+    operator.post(page_of(rule), {"_undo": "1"})
+    assert said not in unescape(operator.get(page_of(rule)).text)
+    assert listed(buyer) == alone
 
 
 def test_each_change_is_audited_and_taken_back_in_one_click(operator: Client):
