@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from catalog.filters import ListingFilters
-from recommendations.buyers.searches import StockOfSearch
+from recommendations.buyers.searches import SEARCHED_AMONG
 from recommendations.buyers.sessions import sessions_of
 from recommendations.events.rows import EventRows, ShownBeside
 from recommendations.listings.snapshot import ListingSnapshot
@@ -47,15 +47,23 @@ def searches_that_found(
 def others_found(events: EventRows, searches: Searches, snapshot: ListingSnapshot, n: int) -> ShownBeside:
     """Up to ``n`` other cars that the searches would have found, beside the car of each event that one led to.
 
-    They are drawn evenly, and stand where the chosen car does: their order is not known.
+    They are drawn evenly among those for sale then, and stand where the chosen car does: their order is not known.
+    The whole stock is asked once for each search and not for each car: many are opened from one search, and readers of
+    the index wait while a preference is computed.
     """
-    stock, parts = snapshot.stock, []
+    stock, parts = snapshot.stock, [(np.empty(0, np.int64), np.empty(0, np.int64))]
+    moments = stock.settled(events.occurred_at)
+    openings: dict[ListingFilters, list[int]] = {}
     for at in np.flatnonzero(np.isin(events.ids, list(searches))).tolist():
-        event_id, chosen = int(events.ids[at]), int(events.listing_ids[at])
-        rows = StockOfSearch(snapshot, float(events.occurred_at[at]), event_id).meeting(searches[event_id], n + 1)
-        others = stock.listing_ids[rows]
-        parts.append((event_id, others[others != chosen][:n]))
-    event_ids = np.repeat(np.array([event_id for event_id, _ in parts], np.int64), [len(ids) for _, ids in parts])
+        openings.setdefault(searches[int(events.ids[at])], []).append(at)
+    for asked, ats in openings.items():
+        meeting = np.flatnonzero(snapshot.columns.matching(asked))
+        for at in ats:
+            event_id = int(events.ids[at])
+            rows = stock.shuffled_live_among(meeting, float(moments[at]), event_id, n + 1, SEARCHED_AMONG)
+            others = stock.listing_ids[rows]
+            others = others[others != events.listing_ids[at]][:n]
+            parts.append((np.full(len(others), event_id), others))
+    event_ids, listing_ids = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     ones = np.ones(len(event_ids), np.int64)
-    listing_ids = np.concatenate([np.empty(0, np.int64), *(ids for _, ids in parts)])
     return ShownBeside.joined([ShownBeside(event_ids, listing_ids, ones, ones, np.zeros(len(event_ids), bool))])

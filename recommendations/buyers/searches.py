@@ -183,14 +183,6 @@ class StockOfSearch:
         stock, seed = self.snapshot.stock, self._seed
         return stock.shuffled(met, seed, MATCHES_AVERAGED), stock.shuffled(unmet, seed, n_unmet)
 
-    def meeting(self, filters: ListingFilters, n: int) -> NDArray[np.intp]:
-        """Rows of ``n`` cars that satisfy every filter, or of as many as there are."""
-        met, _ = self._divided(self._some, filters)
-        if len(met) >= n:
-            return met[:n]
-        met, _ = self._divided(self._all, filters)
-        return self.snapshot.stock.shuffled(met, self._seed, n)
-
     def _divided(self, rows: NDArray[np.intp], filters: ListingFilters) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         is_met = self.snapshot.columns.matching(filters, rows)
         return rows[is_met], rows[~is_met]

@@ -81,11 +81,30 @@ class Stock:
             at_least: Rows wanted; about as many up to twice as many. None: all there are.
         """
         live = self.live_rows(moment)
-        n_bits = (len(live) // at_least).bit_length() - 1 if at_least else 0
-        if n_bits > 0:
-            bucket = hashed(np.array([seed]), 0)
-            live = live[(self._buckets[live] ^ bucket) >> np.uint64(64 - n_bits) == 0]
-        return self.shuffled(live, seed)
+        return self.shuffled(self._some_of(live, len(live), seed, at_least) if at_least else live, seed)
+
+    def shuffled_live_among(
+        self, rows: NDArray[np.intp], moment: float, seed: int, n: int, at_least: int
+    ) -> NDArray[np.intp]:
+        """The first ``n`` of some rows that ``shuffled_live`` finds; where it finds fewer, of all for sale then.
+
+        It looks at those rows alone, for callers who ask of the same few rows at many moments.
+        """
+        n_live = int(self.n_live_at(np.array([moment]))[0])
+        found = self._some_of(rows, n_live, seed, at_least)
+        found = found[self.was_live(found, moment)]
+        if len(found) < n:
+            found = rows[self.was_live(rows, moment)]
+        return self.shuffled(found, seed, n)
+
+    def _some_of(self, rows: NDArray[np.intp], n_live: int, seed: int, at_least: int) -> NDArray[np.intp]:
+        """Those of the rows that are in the sample of ``at_least`` or more of ``n_live`` that belongs to a seed."""
+        n_bits = (n_live // at_least).bit_length() - 1
+        if n_bits <= 0:
+            return rows
+        bucket = hashed(np.array([seed]), 0)
+        some: NDArray[np.intp] = rows[(self._buckets[rows] ^ bucket) >> np.uint64(64 - n_bits) == 0]
+        return some
 
     def shuffled(self, rows: NDArray[np.intp], seed: int, n: int | None = None) -> NDArray[np.intp]:
         """Rows in an order of chance, the one of ``shuffled_live``; the first ``n`` of it cost less than all."""

@@ -184,6 +184,22 @@ def test_the_first_listings_in_an_order_of_chance_are_those_of_the_whole_order(n
     assert stock.shuffled(stock.live_rows(60.0), 7, n).tolist() == stock.shuffled_live(60.0, 7)[:n].tolist()
 
 
+@pytest.mark.parametrize("n_rows", [0, 3, 60, 500, 1_000])
+@pytest.mark.parametrize("at_least", [20, 100, 2_000])
+def test_a_sample_among_some_rows_is_what_they_have_of_the_sample_of_the_stock(n_rows, at_least):
+    stock, n = stock_of(1_000), 5
+    stock.ended_at[::2] = 50.0
+    rows = np.random.default_rng(n_rows).permutation(1_000)[:n_rows]
+    for moment, seed in ((60.0, 1), (60.0, 2), (40.0, 3), (-1.0, 4)):
+        in_sample, in_stock = (
+            found[np.isin(found, rows)]
+            for found in (stock.shuffled_live(moment, seed, at_least), stock.shuffled_live(moment, seed))
+        )
+        expected = in_sample if len(in_sample) >= n else in_stock
+        found = stock.shuffled_live_among(rows, moment, seed, n, at_least)
+        assert found.tolist() == expected[:n].tolist()
+
+
 def test_every_row_is_as_likely_as_any_other_however_the_ids_lie_and_whatever_has_ended():
     """Chi-square over stocks with gaps, an undone import in between, and old cars among new ones."""
     rng = np.random.default_rng(0)
