@@ -11,7 +11,7 @@ from threading import Lock
 
 from django.db import connection
 
-LISTINGS_KEPT = 250_000  # of one process; beyond, all are asked for again
+LISTINGS_KEPT = 100_000  # of one process, some 460 bytes each; beyond, all are asked for again
 
 Row = tuple[int, str, list[int]]  # a listing, the key of its car, and all listings of that car where it has a key
 
@@ -64,6 +64,12 @@ class KeptCars:
                     if car is None and key is not None:  # a car that is not known: the next question asks for it
                         del self._cars[listing_id]
 
+    def forget(self) -> None:
+        """Some listings changed, and of their cars nothing was asked: what was learned meanwhile may be older."""
+        with self._lock:
+            self.n_noted += 1
+            self._forget()
+
     def learn(self, asked: Iterable[int], rows: Iterable[Row], n_noted: int | None = None) -> bool:
         """What the database said of some listings; not where others were noted since, and then it is False.
 
@@ -76,8 +82,7 @@ class KeptCars:
             if n_noted not in (None, self.n_noted):
                 return False
             if len(self._cars) > LISTINGS_KEPT:
-                self._cars, self._by_key = {}, {}
-                self.generation += 1
+                self._forget()
             missing = set(asked)
             for listing_id, key, twins in rows:
                 missing.discard(listing_id)
@@ -102,6 +107,11 @@ class KeptCars:
                 elif (car := self._cars[listing_id]) is not None:
                     sums[car] = sums.get(car, 0) + n
             return self.generation, sums, unknown
+
+    def _forget(self) -> None:
+        if self._cars:
+            self._cars, self._by_key = {}, {}
+            self.generation += 1
 
     def _learn(self, listing_id: int, key: str, twins: frozenset[int]) -> None:
         known = self._cars.get(listing_id)

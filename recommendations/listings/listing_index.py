@@ -208,7 +208,9 @@ class ListingIndex(ListingSnapshot):
             self.forget(update.listing_ids.difference(*(part.listing_ids.tolist() for part in update.additions)))
             for additions in update.additions:
                 self._add(additions)
-            if update.car_keys is not None:
+            if update.car_keys is None:
+                self.cars.forget()
+            else:
                 self.cars.note(update.listing_ids, update.car_keys)
             WINDOW_LISTINGS.set(len(self))
             self._pending_ids -= update.listing_ids

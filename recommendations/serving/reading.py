@@ -24,7 +24,8 @@ from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.models import Placement, Preference
 from recommendations.serving.placements import Rules, rules_for, rules_of
 
-BUYERS_KEPT = 250  # of one process; each takes up to 200 kB, most of it the covariance of the preference
+BUYERS_KEPT = 250  # of one process; each takes up to 200 kB, most of it a covariance, without its lists
+LISTS_AS_LARGE = 400  # lists that take as much: who was shown so many more counts as one buyer more
 NOTHING: frozenset[int] = frozenset()
 
 
@@ -60,8 +61,13 @@ class Kept:
     basis: tuple[Any, ...]
 
 
+def size_of(kept: Kept) -> int:
+    """In buyers as they usually are: what asks for lists all the time, to watch the site, takes the room of many."""
+    return 1 + len(kept.state.shown.lists.by_key) // LISTS_AS_LARGE
+
+
 _lock = threading.Lock()
-_kept: LRUCache[int, Kept] = LRUCache(BUYERS_KEPT)
+_kept: LRUCache[int, Kept] = LRUCache(BUYERS_KEPT, getsizeof=size_of)
 _cold: tuple[object, BuyerContext] | None = None  # replaced as a whole, so no lock is needed
 
 
@@ -124,9 +130,17 @@ def context_of(buyer: Buyer, state: BuyerState, kept: Kept | None) -> BuyerConte
         else:
             opened = state.log.opened if buyer.is_personalised else ()
             context = buyer_context_in(listing_index, buyer, preference, opened, state)
-    with _lock:
-        _kept[buyer.pk] = Kept(state, context, basis)
+    keep(buyer, Kept(state, context, basis))
     return context
+
+
+def keep(buyer: Buyer, kept: Kept) -> None:
+    """For the next list of the buyer; not what would take the room of all the others."""
+    with _lock:
+        if size_of(kept) <= BUYERS_KEPT:
+            _kept[buyer.pk] = kept
+        else:
+            _kept.pop(buyer.pk, None)
 
 
 def basis_of(

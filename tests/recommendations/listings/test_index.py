@@ -152,3 +152,16 @@ def test_a_listing_index_as_of_a_time_holds_what_was_for_sale_then(market):
         assert set(listing_index.best(weights, 30)[0].tolist()) == now  # the view left the window as it was
     assert was - now == {sold.pk}
     assert now - was == {new.pk}
+
+
+def test_a_car_that_was_learned_while_an_update_was_read_is_asked_for_again(market):
+    """The update asked for no keys, since no car was known when it was read; what was learned may be older than it."""
+    listing = market.bmws[0]
+    with borrow_index() as listing_index:
+        n_noted, before = listing_index.cars.n_noted, (listing.pk, listing.car_key, [listing.pk])
+        Listing.objects.filter(pk=listing.pk).update(vin="WBA0000000000TEST")
+        update = listing_index.read_update()
+        assert listing_index.cars.learn([listing.pk], [before], n_noted)
+        listing_index.apply(update)
+        assert listing_index.cars.count({listing.pk: 1})[2] == {listing.pk}
+        assert not listing_index.cars.learn([listing.pk], [before], n_noted)

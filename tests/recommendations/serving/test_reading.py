@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from cachetools import LRUCache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -15,11 +16,12 @@ from recommendations.buyers import relations
 from recommendations.buyers.context import load_buyer_context
 from recommendations.buyers.exclusions import dismissed_listings, frequency_capped_listings
 from recommendations.models import EventKind, Experiment, Interaction, Placement, Preference, SavedSearch, ServedList
+from recommendations.serving import reading
 from recommendations.serving.evidence import evidence_of
 from recommendations.serving.lists import ListRequest, recommend
 from recommendations.serving.placements import rules_of
 from recommendations.serving.reading import read_for_list
-from tests.factories import BuyerFactory, ListingFactory, UserFactory
+from tests.factories import BuyerFactory, ListingFactory, ServedListFactory, UserFactory
 from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
@@ -202,3 +204,21 @@ def test_a_reading_costs_one_statement_and_sends_the_long_parts_once(market, buy
         second = read_for_list("home", buyer)
     assert len(captured) == 2
     assert first.buyer_context is second.buyer_context
+
+
+def test_who_asks_for_lists_all_the_time_takes_the_room_of_many_buyers(buyer, monkeypatch):
+    """Such as what watches the site; what would take the room of all is read anew each time, and is the same."""
+    others = [BuyerFactory(external=True) for _ in range(3)]
+    monkeypatch.setattr(reading, "LISTS_AS_LARGE", 2)
+    monkeypatch.setattr(reading, "_kept", LRUCache(4, getsizeof=reading.size_of))
+    monkeypatch.setattr(reading, "BUYERS_KEPT", 4)
+    for one in (buyer, *others):
+        assert_like_the_twins(one)
+    assert len(reading._kept) == 4
+    listing_ids = list(Listing.objects.values_list("pk", flat=True)[:3])
+    for n_lists, is_kept in ((4, True), (6, True), (8, False), (9, False)):
+        while ServedList.objects.filter(buyer=buyer).count() < n_lists:
+            ServedListFactory(buyer=buyer, listing_ids=listing_ids, served_at=timezone.now() - timedelta(minutes=1))
+        assert_like_the_twins(buyer)
+        assert (buyer.pk in reading._kept) is is_kept
+        assert len(reading._kept) <= 4
