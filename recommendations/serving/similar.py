@@ -37,12 +37,12 @@ def similar_listings(
     Neither the car itself nor another advertisement of it is among them, and none of them twice; nor what a buyer
     dismissed or blocked.
     """
+    # before the index is borrowed: others need not wait for the database
+    filters, left_out, table = hidden_everywhere(filters), left_out_beside(listing, buyer), table_of([listing])
     with borrow_index() as listing_index:
         if listing_index is None:
             return []
-        filters = hidden_everywhere(filters)
-        vector = listing_index.ranker.similarity.vectors(table_of([listing]))[0]
-        left_out = left_out_beside(listing, buyer)
+        vector = listing_index.ranker.similarity.vectors(table)[0]
         ids, distances = retriever_for(listing_index).nearest(vector, POOL_GROWTH * k, filters, left_out)
     pool = [Candidate(key, -value, SIMILAR) for key, value in zip(ids.tolist(), distances.tolist(), strict=True)]
     found = for_sale(pool, filters, k)
