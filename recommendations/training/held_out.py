@@ -187,6 +187,7 @@ def compare_with(
     *,
     reference: ListingSnapshot | None = None,
     live_recorded: float | None = None,
+    live_recorded_coverage: float | None = None,
 ) -> GateFigures:
     """Stored versions on the question that a new one has answered already, for ``gate.decide``.
 
@@ -196,7 +197,7 @@ def compare_with(
         events: The whole log.
         live_last_id: Newest event the live version learned from.
         reference: The reference version's space; None where there is none, or it is the live one.
-        live_recorded: NDCG of the live version at its own training.
+        live_recorded, live_recorded_coverage: NDCG and coverage of the live version at its own training.
     """
     case = tested.case
     ours, of_live = tested.lists[OURS], other_answers(live, tested, events)
@@ -209,6 +210,7 @@ def compare_with(
         live_coverage=metrics.catalogue_coverage(of_live.lists, n, K),
         seen_by_live=float(np.mean(case.event_ids <= live_last_id)) if len(case) else 0.0,
         live_recorded=live_recorded,
+        live_recorded_coverage=live_recorded_coverage,
         popularity=ndcg_of(tested.lists[POPULARITY], case),
         reference=None if of_reference is None else ndcg_of(of_reference.lists, case),
         new_won=tested.won,

@@ -194,10 +194,16 @@ def verdict_on(
         of_live = snapshot_of(load_ranker(live.pk), rows)
     except RankerRefused as refusal:
         return Verdict(True, f"There is nothing to compare with: {refusal}.", {}, Code.FIRST)
-    recorded = live.metrics.get("rankers", {}).get(OURS, {}).get(f"ndcg@{K}")
+    recorded = live.metrics.get("rankers", {}).get(OURS, {})
     reference = reference_snapshot(live, rows)
     figures = compare_with(
-        of_live, tested, events, live.last_interaction_id, reference=reference, live_recorded=recorded
+        of_live,
+        tested,
+        events,
+        live.last_interaction_id,
+        reference=reference,
+        live_recorded=recorded.get(f"ndcg@{K}"),
+        live_recorded_coverage=recorded.get(f"coverage@{K}"),
     )
     return decide(figures, seed=seed)
 

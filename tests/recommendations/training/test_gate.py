@@ -52,6 +52,16 @@ def test_a_tenth_of_the_coverage_may_be_lost(coverage, passes):
     assert decide(figures(new_coverage=coverage, live_coverage=0.5)).passed is passes
 
 
+def test_coverage_that_the_live_version_has_by_what_it_had_learned_of_the_test_is_not_asked_for():
+    """It knows more buyers than the new one does at its test, and shows more of the stock by that."""
+    asked = {"new_coverage": 0.098, "live_coverage": 0.119, "live_recorded": 0.2}
+    assert decide(figures(**asked, seen_by_live=0.84, live_recorded_coverage=0.0999)).passed
+    lost = decide(figures(**asked, seen_by_live=0.84, live_recorded_coverage=0.115))
+    assert (lost.code, lost.figures["coverage_live"]) == (Code.LESS_COVERAGE, 0.115)
+    assert decide(figures(**asked, seen_by_live=0.84)).code == Code.LESS_COVERAGE, "it was never measured without"
+    assert decide(figures(**asked, seen_by_live=0.0, live_recorded_coverage=0.0999)).code == Code.LESS_COVERAGE
+
+
 def test_the_first_version_passes():
     verdict = decide(None)
     assert (verdict.passed, verdict.reason) == (True, "No version is live that it could be worse than.")
