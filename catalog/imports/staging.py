@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
+from catalog.imports import found_again
 from catalog.imports import staging_sql as sql
 from catalog.imports.listing_row import DIGEST_BYTES, ListingRow
 from web.postgres.pooling import need_session
@@ -80,12 +81,15 @@ def staging_tables() -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute(sql.DROP)
         cursor.execute(sql.CREATE)
+        cursor.execute(found_again.DROP)
+        cursor.execute(found_again.CREATE)
     try:
         yield
     finally:
         if connection.is_usable() and not connection.needs_rollback:
             with connection.cursor() as cursor:
                 cursor.execute(sql.DROP)
+                cursor.execute(found_again.DROP)
 
 
 def stage(rows: Sequence[StagedRow]) -> list[tuple[int, bool]]:
@@ -149,7 +153,10 @@ def merge(
         cursor.execute(sql.REMEMBER_CARS)
         for _ in range(ATTEMPTS):
             cursor.execute(sql.RESOLVE, given)
+            is_found_again = found_again.find_again(seen_at=seen_at)
             result.updated_ids += _update_known(cursor, seen_at, run_id)
+            if is_found_again:
+                found_again.know_again()
             cursor.execute(sql.NAME_CARS)
             cursor.execute(sql.COUNT)
             n_rows, n_unknown = cursor.fetchone()

@@ -20,6 +20,7 @@ from catalog.imports import staging
 from catalog.imports.absence import count_absent
 from catalog.imports.dealers import keys_of
 from catalog.imports.dialects import Record
+from catalog.imports.found_again import remember_clues
 from catalog.imports.headings import Column
 from catalog.imports.known import KnownNames
 from catalog.imports.listing_row import CUT, ListingRow, RowProblem
@@ -117,6 +118,7 @@ class _Import:
             self._run.save(update_fields=None if self._run.pk is None else ACCOUNT)
             try:
                 with staging.staging_tables():
+                    remember_clues(source=self._source, seen_at=self._run.seen_at or timezone.now())
                     self._read_all()
                 self._count_absent()
             except BaseException as error:
