@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from catalog.attributes import CATEGORIES, NUMBERS
 from catalog.imports.vocabulary import COLOUR
 
-ROUNDS = 50  # of cars that share all clues, as new ones of a dealer may, each round finds one
+ROUNDS = 50  # of cars that share all facts, as new ones of a dealer may, each round finds one
 LONG_TEXT = 80  # characters; a shorter description may be a dealer's phrase for all cars
 
 # ruff: noqa: S608 -- the statements are put together from this module's own column names, never from a file's
@@ -26,15 +26,17 @@ CREATE INDEX ON import_clue (clue);
 DROP = "DROP TABLE IF EXISTS pg_temp.import_clue"
 # A clue is what two cars of one source rarely share. Whether they are one is then asked of all the facts.
 CLUES = f"""(VALUES
-    ('odometer/' || {{0}}.year || '/' || {{0}}.mileage_km),
+    ('odometer/' || {{0}}.mileage_km || '/' || {{0}}.year),
+    ('odometer/' || {{0}}.mileage_km || '/price/' || trim_scale({{0}}.price)),
     ('url/' || md5(nullif({{0}}.url, ''))),
-    ('title/' || md5(nullif({{0}}.title, '')) || '/' || trim_scale({{0}}.price)),
+    ('title/' || md5(nullif({{1}}, '')) || '/' || trim_scale({{0}}.price)),
     ('text/' || CASE WHEN length({{0}}.description) >= {LONG_TEXT} THEN md5({{0}}.description) END)
 ) AS of (clue)"""
+TITLE = "coalesce(nullif(r.title, ''), r.built_title)"  # as a listing has it that was made of the row
 # Cars that have no id of their source, or had their VIN for one, and that this delivery has not had yet.
 REMEMBER = f"""
 INSERT INTO import_clue
-SELECT of.clue, l.id FROM catalog_listing l CROSS JOIN LATERAL {CLUES.format("l")}
+SELECT of.clue, l.id FROM catalog_listing l CROSS JOIN LATERAL {CLUES.format("l", "l.title")}
 WHERE l.source = %(source)s AND (l.external_id IS NULL AND NOT (l.fingerprint = '') OR l.external_id = l.vin)
     AND (l.last_seen_at IS NULL OR l.last_seen_at < %(seen)s) AND of.clue IS NOT NULL
 """
@@ -50,7 +52,7 @@ _COUNTED = ["year", "mileage_km", *(each.column for each in NUMBERS if each.name
 AGREES = " AND ".join(
     (
         "(l.make_id = r.make_id) IS NOT FALSE",
-        "((l.car_model_id = r.model_id) IS NOT FALSE OR r.title <> '' AND r.title = l.title)",
+        f"((l.car_model_id = r.model_id) IS NOT FALSE OR {TITLE} = l.title)",
         "((l.price = round(r.price, 2)) IS NOT FALSE OR r.vat = 'added' AND l.vat = '')",
         "(length(l.vin) = 17 AND length(r.vin) = 17 AND l.vin <> r.vin) IS NOT TRUE",
         *(f"(l.{name} = r.{name}) IS NOT FALSE" for name in _COUNTED),
@@ -65,24 +67,31 @@ _ALIKE = " + ".join(
 HAS_UNKNOWN = """
 SELECT EXISTS (SELECT FROM import_clue) AND EXISTS (SELECT FROM import_row WHERE listing_id IS NULL)
 """
-FIND = f"""
-WITH pairs AS (
-    SELECT DISTINCT r.row_number, l.id, {_ALIKE} AS n_alike
-    FROM import_row r CROSS JOIN LATERAL {CLUES.format("r")}
-    JOIN import_clue c ON c.clue = of.clue
-    JOIN catalog_listing l ON l.id = c.listing_id
-    WHERE r.listing_id IS NULL AND (l.last_seen_at IS NULL OR l.last_seen_at < %(seen)s)
-        AND (l.external_id IS NULL OR l.external_id = r.vin)
-        AND NOT EXISTS (SELECT FROM import_row o WHERE o.listing_id = l.id)
-        AND {AGREES}
-), best AS (
+PAIR = f"""
+CREATE TEMP TABLE import_pair ON COMMIT DROP AS
+SELECT DISTINCT r.row_number, l.id, {_ALIKE} AS n_alike
+FROM import_row r CROSS JOIN LATERAL {CLUES.format("r", TITLE)}
+JOIN import_clue c ON c.clue = of.clue
+JOIN catalog_listing l ON l.id = c.listing_id
+WHERE r.listing_id IS NULL AND (l.last_seen_at IS NULL OR l.last_seen_at < %(seen)s)
+    AND (l.external_id IS NULL OR l.external_id = r.vin)
+    AND l.id NOT IN (SELECT o.listing_id FROM import_row o WHERE o.listing_id IS NOT NULL)
+    AND {AGREES}
+"""
+DROP_PAIRS = "DROP TABLE IF EXISTS pg_temp.import_pair"
+# Each that is the best of the other.
+FIND = """
+UPDATE import_row r SET listing_id = best.id
+FROM (
     SELECT row_number, id,
         row_number() OVER (PARTITION BY row_number ORDER BY n_alike DESC, id) AS of_row,
         row_number() OVER (PARTITION BY id ORDER BY n_alike DESC, row_number) AS of_listing
-    FROM pairs
-)
-UPDATE import_row r SET listing_id = best.id
-FROM best WHERE best.row_number = r.row_number AND best.of_row = 1 AND best.of_listing = 1
+    FROM import_pair
+) best WHERE best.row_number = r.row_number AND best.of_row = 1 AND best.of_listing = 1
+"""
+FORGET_FOUND = """
+DELETE FROM import_pair WHERE row_number IN (SELECT r.row_number FROM import_row r WHERE r.listing_id IS NOT NULL)
+    OR id IN (SELECT r.listing_id FROM import_row r WHERE r.listing_id IS NOT NULL)
 """
 # An undone import leaves it: which car it is does not depend on what is said of it.
 KNOW = """
@@ -111,12 +120,16 @@ def find_again(*, seen_at: datetime) -> bool:
     is_found = False
     with connection.cursor() as cursor:
         cursor.execute(HAS_UNKNOWN)
-        rounds = range(ROUNDS if cursor.fetchone()[0] else 0)
-        for _ in rounds:
-            cursor.execute(FIND, {"seen": seen_at, "colours": sorted(COLOUR.values)})
+        if not cursor.fetchone()[0]:
+            return False
+        cursor.execute(DROP_PAIRS)
+        cursor.execute(PAIR, {"seen": seen_at, "colours": sorted(COLOUR.values)})
+        for _ in range(ROUNDS if cursor.rowcount else 0):
+            cursor.execute(FIND)
             if not cursor.rowcount:
                 break
             is_found = True
+            cursor.execute(FORGET_FOUND)
     return is_found
 
 

@@ -53,6 +53,12 @@ KINDS = {
         "model_slug": lambda row: "",
         "title": lambda row: "",
     },
+    "another model in the same words": {
+        "model_slug": lambda row: row.model_slug.replace("focus", "fiesta"),
+        "model": lambda row: row.model.replace("Focus", "Fiesta"),
+    },
+    "no year": {"year": lambda row: None if row.price else row.year},
+    "another currency": {"currency": lambda row: "EUR"},
     "no price": {"price": lambda row: None, "currency": lambda row: ""},
     "tags and a heading of another kind": {"tags": lambda row: ("abs",), "built_title": lambda row: row.make},
 }
@@ -63,14 +69,14 @@ def test_a_release_that_reads_more_knows_the_cars_of_a_file_without_ids(bring_in
     with monkeypatch.context() as patch:
         as_an_earlier_release(patch, **KINDS[kind])
         bring_in(CARS)
-    before = {**dict(Listing.objects.values_list("pk", "year"))}
+    before = {**dict(Listing.objects.values_list("pk", "mileage_km"))}
     run = bring_in(CARS)
     # of cars that the earlier reading did not distinguish at all, one was stored
     assert run.listings_created == 6 - len(before)
     assert len(before) >= 5
     assert Listing.objects.filter(missed_runs=0).count() == 6
     assert not Listing.objects.filter(status="withdrawn").exists()
-    assert {**dict(Listing.objects.filter(pk__in=before).values_list("pk", "year"))} == before
+    assert {**dict(Listing.objects.filter(pk__in=before).values_list("pk", "mileage_km"))} == before
     assert counts(bring_in(CARS)) == (6, 0, 0, 6, 0, 0)
 
 
