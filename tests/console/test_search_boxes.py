@@ -8,7 +8,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import CharField, TextField
 from django.urls import reverse
 
-from accounts.models import Buyer, User
+from accounts.models import AuditEntry, Buyer, User
 from catalog.models import CarModel, Listing, Make, Seller
 from recommendations.models import EventKind, MerchandisingRule, Placement
 from tests.admin_rows import ROW_OF
@@ -151,3 +151,17 @@ def test_the_page_of_a_buyer_is_headed_by_the_name(operator):
     buyer = BuyerFactory(user__first_name="Anna", user__last_name="Berg")
     page = operator.get(reverse("admin:accounts_buyer_change", args=[buyer.pk])).text
     assert f"Anna Berg · {buyer.user.email}" in page
+
+
+def test_the_audit_log_is_searched_among_the_newest_entries_that_the_filters_leave(client, monkeypatch):
+    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    monkeypatch.setattr("accounts.admin.audit.ENTRIES_SEARCHED", 2)
+    old, _, other, newest = (
+        AuditEntry.objects.create(action="changed", model=model, object_id="1", object_name="Winter tyres")
+        for model in ("catalog.make", "catalog.make", "catalog.seller", "catalog.make")
+    )
+    assert found(client, AuditEntry, "tyres") == {other.pk, newest.pk}
+    url = reverse("admin:accounts_auditentry_changelist")
+    of_sellers = client.get(url, {"q": "tyres winter", "model": "catalog.seller"}).context["cl"].queryset
+    assert {row.pk for row in of_sellers} == {other.pk}
+    assert old.pk not in found(client, AuditEntry, "winter")
