@@ -1,12 +1,12 @@
 """The feed without genres in a world of two groups, beside a cosine item-kNN: how much of a list is one's own group's.
 
-    python -m benchmarks.feed_groups [--users 200] [--items 400] [--rounds 8] [--seeds 2]
+    python -m benchmarks.feed_groups [--users 200] [--items 400] [--rounds 8] [--seeds 2] [--minority 0.5]
 
-Every user belongs to one of two groups, and every item too; an item of one's own group is liked far more often than
-one of the others'. Each round, every user gets a list of ten, likes what they like of it, and dislikes some of the
-rest. The feed is the arithmetic that serves (``fit_feed``, ``ItemScorer``, the rules of the settings); the item-kNN
-sums cosines of who likes what, and draws blindly among what it knows nothing of. Both learn twice a round. Nothing is
-known at the start.
+Every user belongs to one of two groups, ``--minority`` of them to the first, and every item likewise; an item of one's
+own group is liked far more often than one of the others'. Each round, every user gets a list of ten, likes what they
+like of it, and dislikes some of the rest. The feed is the arithmetic that serves (``fit_feed``, ``ItemScorer``, the
+rules of the settings); the item-kNN sums cosines of who likes what, and draws blindly among what it knows nothing of.
+Both learn twice a round. Nothing is known at the start.
 """
 
 from __future__ import annotations
@@ -38,13 +38,16 @@ class World:
     n_items: int
     kind: tuple[float, float, float]
     seed: int
+    minority: float = 0.5
     shown: list[list[int]] = field(default_factory=list)
     liked: list[list[int]] = field(default_factory=list)
     disliked: list[list[int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
-        self.user_groups, self.item_groups = (self.rng.integers(0, 2, n) for n in (self.n_users, self.n_items))
+        self.user_groups, self.item_groups = (
+            self.rng.permutation(np.arange(n) >= self.minority * n).astype(int) for n in (self.n_users, self.n_items)
+        )
         own, other, _ = self.kind
         is_own = self.user_groups[:, None] == self.item_groups
         self.likes = self.rng.random(is_own.shape) < np.where(is_own, own, other)
@@ -134,6 +137,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--minority", type=float, default=0.5)
     options = parser.parse_args()
     learners: dict[str, Callable[[World], Lister]] = {
         "the feed": lambda world: feed_lists(world, config(has_genres=False), rules(has_genres=False)),
@@ -141,7 +145,10 @@ def main() -> None:
     }
     for kind in WORLDS:
         for name, learn in learners.items():
-            worlds = [World(options.users, options.items, WORLDS[kind], seed) for seed in range(options.seeds)]
+            worlds = [
+                World(options.users, options.items, WORLDS[kind], seed, options.minority)
+                for seed in range(options.seeds)
+            ]
             shares = np.mean([own_share(world, learn, options.rounds) for world in worlds], axis=0)
             print(f"{kind:12} {name:9} " + " ".join(f"{share:.2f}" for share in shares), flush=True)
 

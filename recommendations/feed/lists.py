@@ -23,6 +23,7 @@ from recommendations.feed.ranking import FeedRules, Person
 LIKE, DISLIKE = "like", "dislike"
 ACTIONS = (LIKE, DISLIKE)
 NEIGHBOUR_WEIGHT_ALONE = 2.0  # of the likes of pairs, where no item has genres
+MISS_WEIGHT_ALONE = 1.0  # of what was shown and not liked, there: genres say it otherwise
 SPARE = 5  # items beside those of a list, for what turns out to be gone
 
 
@@ -38,6 +39,7 @@ def rules(has_genres: bool) -> FeedRules:
         thompson=settings.FEED_EXPLORATION,
         enough_shown=settings.FEED_ENOUGH_SHOWN,
         neighbour_weight=FeedRules.neighbour_weight if has_genres else NEIGHBOUR_WEIGHT_ALONE,
+        miss_weight=FeedRules.miss_weight if has_genres else MISS_WEIGHT_ALONE,
     )
 
 

@@ -34,11 +34,13 @@ class FeedRules:
         top_n: The best so many are looked at for variety.
         diversity: Logits lost by an item whose genres are all in the list already.
         thompson: Width of the draw of an item's like rate; 0 takes what is known, 1 all that may be.
-        enough_shown: An item shown so often needs no place of its own any more.
+        enough_shown: An item shown so often needs no place of its own any more; without genres as often as it takes
+            to expect a like, where that is less.
         tag_strength: Expected likes it takes to believe what a genre is worth to a person.
         tag_weight, neighbour_weight: Of the two personal parts of the score.
+        miss_weight: Of what was shown and not liked, beside a like, by the pairs; 0 leaves it out.
         dislike: Missed likes that a dislike is as bad as, where dislikes are rare.
-        newest: Likes and dislikes that count, the newest of each.
+        newest: Likes, dislikes and misses that count, the newest of each.
     """
 
     length: int = 10
@@ -52,6 +54,7 @@ class FeedRules:
     tag_strength: float = 0.5
     tag_weight: float = 1.0
     neighbour_weight: float = 0.5
+    miss_weight: float = 0.0
     dislike: float = 0.5
     newest: int = 50
 
@@ -130,6 +133,7 @@ class ItemScorer:
         first_rows, self._genres_of = alike(tags, rng)
         self._genres = scaled_tags[first_rows]
         self._rates = 1 / (1 + np.exp(-model.means.astype(np.float64)))
+        self._shows_for_a_like = 1 / float(self._rates.mean()) if self.n_items else np.inf
         # these three move with what is shown and liked between two fits
         self._n_shown, self._means, self._deviations = (
             each.copy() for each in (model.n_shown, model.means, model.deviations)
@@ -212,6 +216,8 @@ class ItemScorer:
         for rows, weight in ((person.liked, 1.0), (person.disliked, -self.model.dislike_surprise)):
             if len(rows):
                 self._add_neighbours(scores, rows[-rules.newest :], rules.neighbour_weight * weight)
+        if rules.miss_weight:
+            self._add_misses(scores, person, rules)
         return scores
 
     def _by_tags(self, person: Person, tried: Rows, rules: FeedRules) -> Floats32:
@@ -233,6 +239,19 @@ class ItemScorer:
             said = values if weight > 0 else np.maximum(values, 0.0)
             scores += (weight / np.sqrt(len(rows)) * np.bincount(columns, said, self.n_items)).astype(np.float32)
 
+    def _add_misses(self, scores: Floats32, person: Person, rules: FeedRules) -> None:
+        """What the items say that were shown and not liked: against what goes with them, for what does not.
+
+        If a like becomes ``exp(v)`` times likelier, its absence becomes ``1 - odds * (exp(v) - 1)`` times so, about
+        ``exp(-odds * v)``: a missing like says much of an item that most people like, and nearly nothing of a rare one.
+        The odds are squared, since where likes are rare misses are many and pairs are few: their noise would add up.
+        """
+        missed = person.shown[~np.isin(person.shown, person.liked)][-rules.newest :]
+        if len(missed):
+            odds = np.minimum(self._rates[missed] / (1 - self._rates[missed]), 1.0)
+            weight = rules.miss_weight * rules.neighbour_weight / np.sqrt(len(missed))
+            scores -= (weight * self._neighbours.sums(missed, odds**2)).astype(np.float32)
+
     def _varied(self, pool: Rows, scores: Floats32, n: int, diversity: float) -> Rows:
         """The best ``n`` of a pool, each losing by the share of its genres that the items before it have."""
         if diversity <= 0 or n >= len(pool) or not self._has_tags:
@@ -253,9 +272,10 @@ class ItemScorer:
         """Of items drawn blindly the least shown, among them the best; none that has been shown enough."""
         if not n:
             return np.zeros(0, np.intp)
+        enough = rules.enough_shown if self._has_tags else min(rules.enough_shown, self._shows_for_a_like)
         looked_at = self._drawn(free, LOOKED_AT, rng)
+        looked_at = looked_at[self._n_shown[looked_at] < enough]
         n_shown = self._n_shown[looked_at]
-        looked_at, n_shown = looked_at[n_shown < rules.enough_shown], n_shown[n_shown < rules.enough_shown]
         return looked_at[np.lexsort((-scores[looked_at], n_shown))[:n]]
 
     def _drawn(self, free: NDArray[np.bool_], n: int, rng: np.random.Generator) -> Rows:

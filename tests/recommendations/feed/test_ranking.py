@@ -83,6 +83,33 @@ def test_the_strength_of_a_neighbour_by_hand():
     np.testing.assert_allclose(found.scores, 0.5 * 0.8 / np.sqrt(2), rtol=1e-6)
 
 
+def test_what_was_shown_and_not_liked_speaks_against_its_like_by_hand():
+    # an item liked by one in three: odds of 1/2, squared, times the weight of the pairs, over the root of two misses
+    neighbours = np.zeros((5, 5))
+    neighbours[0, 3], neighbours[0, 4], neighbours[2, 4] = 0.8, -0.4, 9.0
+    items = scorer([np.log(0.5)] * 5, neighbours=neighbours)
+    found = listed(items, person(shown=[0, 1, 2], liked=[2]), length=2, miss_weight=1.0, neighbour_weight=2.0)
+    by_likes = np.array([2.0 * 9.0, 0.0])
+    by_misses = 2.0 * 0.25 / np.sqrt(2) * np.array([0.4, -0.8])
+    assert found.rows.tolist() == [4, 3]
+    np.testing.assert_allclose(found.scores, np.log(0.5) + by_likes + by_misses, rtol=1e-5)
+
+
+def test_a_miss_of_an_item_that_hardly_anybody_likes_says_nearly_nothing():
+    neighbours = np.zeros((3, 3))
+    neighbours[0, 2] = 1.0
+    found = listed(scorer([-4.0] * 3, neighbours=neighbours), person(shown=[0]), length=2, miss_weight=1.0)
+    np.testing.assert_allclose(found.scores, -4.0, atol=1e-3)
+
+
+def test_without_genres_a_like_that_was_to_be_expected_is_enough_to_have_been_shown():
+    # liked by half of the people: two shows are enough where five would be
+    found = listed(scorer([0.0] * 20, n_shown=[2] * 20), length=10, new_user_unseen_share=0.5, enough_shown=5)
+    assert found.sources == [TOP] * 10
+    found = listed(scorer([0.0] * 20, n_shown=[1] * 20), length=10, new_user_unseen_share=0.5, enough_shown=5)
+    assert found.sources == [TOP] * 5 + [UNSEEN] * 5
+
+
 def test_genres_of_what_was_liked_rise_by_hand():
     # one like of genre 0, of an item all users like in half of the cases: (1 + 0.5) / (0.5 + 0.5)
     tags = [[1, 0], [1, 0], [0, 1], [1, 1]]
