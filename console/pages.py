@@ -84,7 +84,7 @@ class ConsoleAdmin(ModelAdmin):
     compressed_fields = False  # labels stand above their fields, so that tables have the width of the page
     ordering: ClassVar[Any] = ["-pk"]  # the one order that every table has an index for
     empty_value_display = NONE
-    empty_help: ClassVar[str] = "Add the first one here."  # what will stand in an empty list, and where it comes from
+    empty_help: ClassVar[str] = ""  # what will stand in an empty list, and where it comes from
     pages_beside: ClassVar[frozenset[str]] = frozenset()  # names of reports that a replica may answer, as the list
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:

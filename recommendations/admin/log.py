@@ -286,7 +286,7 @@ class SavedSearchForm(forms.ModelForm):  # type: ignore[type-arg] # no generic a
 
 @admin.register(SavedSearch)
 class SavedSearchAdmin(FindsBuyers, ConsoleAdmin):
-    empty_help = "Buyers save searches in the shop or through the API, and may be told of new cars."
+    empty_help = "Buyers save searches in the shop or through the API, and may be sent the new cars that fit."
     list_display = ["name", "buyer_link", "asked", "is_alerting", "created_at"]
     list_filter = [("is_alerting", BooleanRadioFilter), ("created_at", RangeDateTimeFilter)]
     list_select_related = ["buyer__user"]

@@ -40,7 +40,7 @@ class NoteForm(BaseDialogForm):
 
 @admin.register(RankerVersion)
 class RankerVersionAdmin(ReadOnlyAdmin):
-    empty_help = "A training makes a version: press “Retrain now”, or wait for the one of the night."
+    empty_help = "A training makes a version: each night, and whenever an operator asks for one."
     list_display = [
         "version", "status_badge", "gate_badge", "headline", "listings", "events", "buyers", "created_at",
         "promoted_at",
