@@ -16,6 +16,7 @@ from catalog.attributes import CATEGORIES, NUMBERS
 from catalog.imports.vocabulary import COLOUR
 
 ROUNDS = 50  # of cars that share all facts, as new ones of a dealer may, each round finds one
+CARS_OF_A_CLUE = 100  # more than so many cannot be held against each row in reasonable time
 LONG_TEXT = 80  # characters; a shorter description may be a dealer's phrase for all cars
 
 # ruff: noqa: S608 -- the statements are put together from this module's own column names, never from a file's
@@ -40,10 +41,11 @@ SELECT of.clue, l.id FROM catalog_listing l CROSS JOIN LATERAL {CLUES.format("l"
 WHERE l.source = %(source)s AND (l.external_id IS NULL AND NOT (l.fingerprint = '') OR l.external_id = l.vin)
     AND (l.last_seen_at IS NULL OR l.last_seen_at < %(seen)s) AND of.clue IS NOT NULL
 """
-# The address of a dealer's site under every car says nothing.
-FORGET_SHARED = """
+# The address of a dealer's site under every car says nothing, and neither does a description that hundreds have.
+FORGET_SHARED = f"""
 DELETE FROM import_clue WHERE clue IN (
-    SELECT clue FROM import_clue WHERE starts_with(clue, 'url/') GROUP BY clue HAVING count(*) > 1
+    SELECT clue FROM import_clue GROUP BY clue
+    HAVING count(*) > CASE WHEN starts_with(clue, 'url/') THEN 1 ELSE {CARS_OF_A_CLUE} END
 )
 """
 _NAMED = [each.column for each in CATEGORIES if each.name in ("fuel", "gearbox", "body")]
