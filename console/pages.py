@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from functools import cache, wraps
 from typing import Any, ClassVar, cast
 
@@ -85,7 +86,20 @@ class ConsoleAdmin(ModelAdmin):
     ordering: ClassVar[Any] = ["-pk"]  # the one order that every table has an index for
     empty_value_display = NONE
     empty_help: ClassVar[str] = ""  # what will stand in an empty list, and where it comes from
+    shown_to_viewers: ClassVar[
+        Mapping[str, Sequence[Any]]
+    ] = {}  # by title of a fieldset, instead of fields of the form
     pages_beside: ClassVar[frozenset[str]] = frozenset()  # names of reports that a replica may answer, as the list
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A field that only the form has is empty where no form is shown: its row's values stand there in words."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or not self.shown_to_viewers or self.has_change_permission(request, obj):
+            return fieldsets
+        return [
+            (title, {**options, "fields": self.shown_to_viewers.get(title, options["fields"])})
+            for title, options in fieldsets
+        ]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return ConsoleChangeList

@@ -1,6 +1,6 @@
 """Where lists are shown and by which rules: placements."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import copy
 from typing import Any
 
@@ -14,9 +14,10 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from catalog.admin import count_of
-from console.formats import list_link
+from console.formats import NONE, list_link
 from console.pages import ConsoleAdmin
 from recommendations.admin.filter_fields import as_typed, read_filters, rows_of, with_filter_fields
+from recommendations.admin.pages import in_words
 from recommendations.admin.weights import PlacementMixPage
 from recommendations.admin.weights_forms import boost_field, share_field, share_of, weight_of
 from recommendations.engine.score_terms import TERMS
@@ -36,6 +37,10 @@ def in_threes(fields: Iterable[str]) -> list[tuple[str, ...]]:
     return [tuple(names[at : at + 3]) for at in range(0, len(names), 3)]
 
 
+def numbers_in_words(value_by_name: Mapping[str, float]) -> str:
+    return " · ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in value_by_name.items())
+
+
 @with_filter_fields(ALWAYS)
 class PlacementForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at run time
     """Sources, weights and filters as fields of their own, each beside what is usual or learned."""
@@ -43,6 +48,7 @@ class PlacementForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at 
     class Meta:
         model = Placement
         exclude = ["sources", "boosts", "filters"]  # noqa: DJ006 - set from the fields of this form
+        labels = {"k": "Cars in a list"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         placement = kwargs.get("instance") or Placement()
@@ -54,7 +60,6 @@ class PlacementForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at 
             **(kwargs.get("initial") or {}),
         }
         super().__init__(*args, **kwargs)
-        self.fields["k"].label = "Cars in a list"
 
     def clean(self) -> dict[str, Any]:
         """Rules that are right one by one may ask too much together: more kept places than the list has.
@@ -118,7 +123,25 @@ class PlacementAdmin(ConsoleAdmin):
         ("Cars that are asked for a lot", {"fields": [("free_leads", "saturation_strength")]}),
     ]  # fmt: skip
 
+    shown_to_viewers = {
+        "What comes in": ["shares"],
+        "What weighs how much": ["weights"],
+        "Filters that always apply here": ["always"],
+    }
+
     actions_detail = ["open_mix"]
+
+    @display(description="Shares of the sources")
+    def shares(self, placement: Placement) -> str:
+        return numbers_in_words(Rules(placement).shares)
+
+    @display(description="Weights")
+    def weights(self, placement: Placement) -> str:
+        return numbers_in_words(Rules(placement).boosts) or "as learned"
+
+    @display(description="Filters")
+    def always(self, placement: Placement) -> str:
+        return in_words(placement.filters) or NONE
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(PlacementMixPage.as_view(model_admin=self))

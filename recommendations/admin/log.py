@@ -298,6 +298,7 @@ class SavedSearchAdmin(FindsBuyers, ConsoleAdmin):
         (None, {"fields": [("name", "buyer"), "is_alerting", "created_at"]}),
         ("What it asks for", {"fields": rows_of(SEARCH)}),
     ]
+    shown_to_viewers = {"What it asks for": ["asked"]}
 
     @display(description="Buyer")
     def buyer_link(self, search: SavedSearch) -> str | SafeString:

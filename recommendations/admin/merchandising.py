@@ -127,8 +127,18 @@ class MerchandisingRuleAdmin(ConsoleAdmin):
         ("Changes", {"classes": ["tab"], "fields": ["history"]}),
     ]  # fmt: skip
 
+    shown_to_viewers = {"Which cars": [("sellers", "listings"), "wanted"], "For whom": ["audience", "interested_in"]}
+
     list_before_template = "console/rule_tools.html"
     pages_beside = frozenset(["recommendations_rule_effect"])
+
+    @display(description="Cars of these facts")
+    def wanted(self, rule: MerchandisingRule) -> str:
+        return in_words(rule.target) or NONE
+
+    @display(description="Interest in")
+    def interested_in(self, rule: MerchandisingRule) -> str:
+        return in_words(rule.interest) or NONE
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """What a link fills in; moments as moments, since their fields have two parts."""

@@ -10,7 +10,7 @@ from django.forms import JSONField
 from django.test import Client
 from django.urls import reverse
 
-from recommendations.models import SavedSearch
+from recommendations.models import MerchandisingRule, SavedSearch
 from recommendations.serving.placements import refuse_boosts, refuse_filters, refuse_sources
 from tests.factories import BuyerFactory, PlacementFactory, UserFactory
 
@@ -104,3 +104,21 @@ def test_a_buyers_answers_stand_in_words_and_there_is_one_kind_of_deletion(clien
     assert "Delete buyer" not in page
     assert "Erase" in page
     assert "Unmark as bot" not in page
+
+
+def test_a_viewer_reads_what_only_the_form_has_fields_for(viewer: Client):
+    """Without a form such a field is empty, whatever is stored."""
+    placement = PlacementFactory(
+        slug="mine", sources={"taste": 7}, boosts={"freshness": 0.25}, filters={"makes": ["bmw"]}
+    )
+    search = SavedSearch.objects.create(buyer=BuyerFactory(), name="Mine", query={"makes": ["kia"]})
+    rule = MerchandisingRule.objects.create(
+        name="Cheap", action="boost", strength=1, target={"makes": ["seat"]}, interest={"makes": ["fiat"]}
+    )
+    expected = {placement: ["taste 7", "freshness 0.25", "bmw"], search: ["kia"], rule: ["seat", "fiat"]}
+    for row, words in expected.items():
+        meta = row._meta
+        page = viewer.get(reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])).text
+        assert [word for word in words if word not in page] == []
+        own = admin.site._registry[type(row)].form.declared_fields
+        assert not [name for name in own if f"field-{name}" in page]
