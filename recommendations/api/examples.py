@@ -2,6 +2,8 @@
 
 from drf_spectacular.utils import OpenApiExample
 
+from catalog.search.reading import SET_PARAMETERS
+
 CARD = {
     "id": 4711,
     "external_id": "A-1017",
@@ -62,7 +64,7 @@ SEARCH_ANSWER = {
     "rest": "tow bar",
     "is_rest_found": True,
     "facets": {
-        **{name: [] for name in ("model", "gearbox", "body", "drive", "colour", "condition", "damage", "seller_type")},
+        **{parameter: [] for parameter in SET_PARAMETERS},
         "brand": [{"value": "skoda", "count": 1}],
         "fuel": [{"value": "petrol", "count": 1}],
     },
