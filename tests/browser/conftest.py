@@ -37,7 +37,7 @@ def browser(site: str, monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def site(transactional_db, live_server) -> str:
     """The address of a running site with what every migration puts into the database."""
-    cache.clear()
+    cache.empty()
     defaults = import_module("recommendations.migrations.0003_defaults")  # an earlier test may have emptied the tables
     defaults.create_defaults(apps, None)
     return str(live_server.url)

@@ -42,7 +42,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def operator(client: Client) -> Client:
     client.force_login(factories.UserFactory(operator=True))
-    cache.clear()
+    cache.empty()
     return client
 
 
@@ -297,7 +297,7 @@ def test_a_running_job_shows_on_the_dashboard(operator: Client):
 
 
 def test_cards_show_only_to_those_who_may_see_their_rows(client: Client):
-    cache.clear()
+    cache.empty()
     person = factories.UserFactory(is_staff=True)
     person.user_permissions.add(permission("view", Listing))
     client.force_login(person)
@@ -315,7 +315,7 @@ def permission(verb: str, model: type):
 
 
 def test_the_dashboard_works_without_a_single_permission(client: Client):
-    cache.clear()
+    cache.empty()
     client.force_login(factories.UserFactory(is_staff=True))
     response = client.get(reverse("admin:index"))
     assert response.context["cards"] == []
@@ -334,7 +334,7 @@ def test_the_dashboard_takes_no_more_queries_with_more_rows(operator: Client):
 
 
 def dashboard_queries(client: Client) -> int:
-    cache.clear()
+    cache.empty()
     with CaptureQueriesContext(connection) as queries:
         client.get(reverse("admin:index"))
     return len(queries)

@@ -49,7 +49,7 @@ BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0 Safar
 def _small_limits(settings):
     settings.BOT_CARS_PER_MINUTE, settings.BOT_GUESTS_PER_HOUR = LIMIT, GUESTS
     settings.FEED_NEEDS_KEY = False
-    cache.clear()
+    cache.empty()
 
 
 @pytest.fixture
