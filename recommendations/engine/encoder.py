@@ -184,7 +184,7 @@ class Encoder:
 
         Fewer directions are kept than there are levels and knots, and so a make shares a little of them with the price:
         one that everybody wants would seem to be wanted at its prices. In a small catalogue in which they share more
-        than a little, make and price cannot be told apart, and nothing is taken out; nor is it of a number.
+        than a little, make and price cannot be separated, and nothing is taken out; nor is it of a number.
         """
         at, span = self.names.index(field), self._span_of_numbers
         states = self.states[self._first_states[at] : self._first_states[at + 1]]
