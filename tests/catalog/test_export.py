@@ -22,12 +22,6 @@ pytestmark = pytest.mark.django_db
 EXPORT = "/admin/catalog/listing/export/"
 
 
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(UserFactory(operator=True))
-    return client
-
-
 def exported(client: Client, **query: str) -> list[dict[str, str]]:
     answer = client.get(EXPORT, query)
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"

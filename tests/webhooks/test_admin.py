@@ -15,12 +15,6 @@ from webhooks.signing import new_secret
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def operator(client):
-    client.force_login(UserFactory(operator=True))
-    return client
-
-
 def page(name, *args):
     return reverse(f"admin:webhooks_{name}", args=args)
 

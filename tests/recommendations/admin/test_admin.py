@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -36,21 +35,6 @@ pytestmark = pytest.mark.django_db
 RUNS = "admin:recommendations_trainingrun_changelist"
 KINDS = "admin:recommendations_eventkind"
 SUBMITTED = {"_form_submitted": "on"}
-
-
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(UserFactory(operator=True))
-    return client
-
-
-@pytest.fixture
-def viewer(client: Client) -> Client:
-    """Staff who may look at everything of the recommender and change nothing."""
-    person = UserFactory(is_staff=True)
-    person.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    client.force_login(person)
-    return client
 
 
 def messages_of(response) -> list[str]:

@@ -17,12 +17,6 @@ from tests.factories import BuyerFactory, PlacementFactory, UserFactory
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(UserFactory(operator=True))
-    return client
-
-
 @pytest.mark.parametrize(
     ("refuse", "value", "error"),
     [
