@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from catalog.models import Listing
+from recommendations.engine.policy import Kind
 from recommendations.engine.ranker import Ranker
 from recommendations.engine.reasons import reason_for
 from recommendations.listings.index import borrow_index
@@ -15,9 +16,9 @@ from recommendations.merchandising.plan import NO_PLAN, Plan
 from recommendations.serving.explanations import Explanation, explain
 from recommendations.serving.kept_lists import KeptLists
 from recommendations.serving.pins import PINNED
-from recommendations.serving.ranking import BY_SCORE, PLACED_BY_WHY, STAND_IN, Candidate
+from recommendations.serving.ranking import BY_SCORE, PLACED_BY_KIND, PLACED_BY_WHY, STAND_IN, Candidate
 from recommendations.serving.scorer import Scorer
-from recommendations.serving.sources import PromotedSource, reason_of_source
+from recommendations.serving.sources import ExplorationSource, PromotedSource, reason_of_source
 from recommendations.serving.wording import sentence
 
 SAME_SCORE = 1e-6  # apart by rounding alone
@@ -127,10 +128,7 @@ def items_of(
             score=scores[position - 1],
             source=candidate.source,
             reason=reason_in_words(
-                explanation,
-                PromotedSource.name if candidate.listing_id in promoted else candidate.source,
-                typical,
-                is_personal=is_personal,
+                explanation, source_spoken_of(candidate, promoted), typical, is_personal=is_personal
             ),
             terms=explanation.breakdown,
             market_price=market_price,
@@ -154,6 +152,19 @@ def promoted_among(candidates: Sequence[Candidate], plan: Plan) -> set[int]:
         if one.source == PromotedSource.name or (one.source == PINNED and one.rule_id in paid)
     }
     return in_places | plan.promoted([one.listing_id for one in candidates])
+
+
+def source_spoken_of(candidate: Candidate, promoted: Set[int]) -> str:
+    """The source that the reason of a car speaks of; '' where the car's own points are all there is to say.
+
+    A car that exploration proposed is a little different only where it stands in a place kept for such cars; one that
+    is there by its score or for a wish is explained by these.
+    """
+    if candidate.listing_id in promoted:
+        return PromotedSource.name
+    if candidate.source == ExplorationSource.name and candidate.placed_by != PLACED_BY_KIND[Kind.EXPLORED]:
+        return ""
+    return candidate.source
 
 
 def why_there(candidates: Sequence[Candidate], scores: Sequence[float]) -> tuple[list[str], list[float]]:

@@ -25,7 +25,7 @@ from recommendations.serving.ranking import (
     sources_for,
 )
 from recommendations.serving.sources import SOURCES
-from tests.factories import BuyerFactory, InteractionFactory, PriceChangeFactory
+from tests.factories import BuyerFactory, InteractionFactory, PlacementFactory, PriceChangeFactory
 from tests.markets import crossed_market, remove_market, view
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("always_in_step")]
@@ -283,6 +283,16 @@ def test_lists_explore_as_much_as_the_placement_says_however_many_events_there_a
     for n_events in (0, 4, 8, 13, 20):
         assert exploring(n_events) == exploring(n_events, follows_intent=False) == 0.1, "one position of ten"
         assert exploring(n_events, exploration_positions=0) == 0
+
+
+def test_only_cars_in_places_kept_for_exploration_are_said_to_be_a_little_different(market, fan):
+    """Exploration often proposes cars that the score would have chosen anyway, and their own points explain them."""
+    PlacementFactory(slug="exploring", sources={"taste": 0.1, "exploration": 1}, exploration_positions=2)
+    asked = ListRequest(buyer=fan, k=10, placement="exploring")
+    items = [item for _ in range(6) for item in recommend(asked).items]
+    said = {item.placed_by for item in items if "little different" in item.reason}
+    assert said == {"exploration"}
+    assert {item.placed_by for item in items if item.source == "exploration"} > said, "some stand by their score"
 
 
 def test_each_draw_samples_another_preference_around_the_mean(market, fan):
