@@ -37,9 +37,8 @@ FILTERS_OF_FIELD: dict[str, tuple[str, ...]] = {
 }
 
 
-Drawn = tuple[
-    str, tuple[NDArray[np.intp], NDArray[np.intp]]
-]  # a field, rows that meet a condition and some that do not
+# A field, rows of cars that meet a condition on it, and some of those that do not
+Drawn = tuple[str, tuple[NDArray[np.intp], NDArray[np.intp]]]
 
 
 @dataclass(frozen=True, eq=False)
