@@ -89,12 +89,16 @@ class SealedReader(io.RawIOBase):
         if not TAG_BYTES <= size <= BLOCK_BYTES + TAG_BYTES:
             raise SealBroken("the file ends too early, or was changed")
         sealed = self._source.read(size)
+        if len(sealed) < size:  # a last block would open all the same
+            raise SealBroken("the file ends too early, or was changed")
         for is_last in (False, True):
             try:
                 block = self._key.decrypt(nonce(self._number, is_last), sealed, MAGIC)
             except InvalidTag:
                 continue
             self._number, self._is_over = self._number + 1, is_last
+            if is_last and self._source.read(1):
+                raise SealBroken("something was added behind the end of the file")
             return block
         if self._number == 0:
             raise SealBroken("the passphrase is another one, or the file was changed")
