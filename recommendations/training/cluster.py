@@ -7,6 +7,7 @@ extra (requirements-cluster.txt), imported here when it is asked for.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import subprocess
@@ -220,6 +221,8 @@ def cluster_at(address: str) -> Iterator[OnCluster]:
         except ImportError as error:
             raise TrainingRefused(MISSING.format(error)) from error
         local = stack.enter_context(local_workers()) if address == LOCAL else None
+        if local is None:
+            refuse_unless_answered(address)
         try:
             client = stack.enter_context(
                 Client(
@@ -231,9 +234,33 @@ def cluster_at(address: str) -> Iterator[OnCluster]:
             )
             client.register_plugin(PrepareWorker(connection.settings_dict["NAME"] if local else None))
             client.wait_for_workers(1, timeout=START_SECONDS if local else ANSWER_SECONDS)
-        except (OSError, TimeoutError, TypeError, ValueError) as error:  # a TypeError: certificates are missing
+        except (OSError, TimeoutError, ValueError) as error:
             raise TrainingRefused(unreachable(address, error)) from error
         yield OnCluster(client, local[2] if local else None)
+
+
+def refuse_unless_answered(address: str) -> None:
+    """Raises TrainingRefused unless a scheduler can be connected to within ``ANSWER_SECONDS``, and answers in as many.
+
+    Asked before there is a Dask client. One that fails to connect waits without end for what accepts connections and is
+    silent; or stays half open for the garbage collector to close, which may run while the same thread holds Dask's
+    lock that closing waits for, so that the process stands still for good.
+    """
+    from distributed import Security
+    from distributed.comm.core import connect
+
+    async def greet() -> None:
+        connection = await connect(address, timeout=ANSWER_SECONDS, **Security().get_connection_args("client"))
+        try:
+            await connection.write({"op": "identity", "reply": True})
+            await connection.read()
+        finally:
+            connection.abort()
+
+    try:
+        asyncio.run(asyncio.wait_for(greet(), 2 * ANSWER_SECONDS))
+    except Exception as error:  # what Dask makes of bytes that are no answer may be anything
+        raise TrainingRefused(unreachable(address, error)) from error
 
 
 def workers_at(address: str) -> int:
@@ -247,7 +274,8 @@ def unreachable(address: str, error: Exception) -> str:
         if address == LOCAL:
             return f"TRAINING_CLUSTER: no local worker was ready within {START_SECONDS} s"
         return f"TRAINING_CLUSTER: the scheduler at {address} has no workers; start some beside it"
-    return f"TRAINING_CLUSTER: no Dask scheduler answers at {address} ({' '.join(str(error).split())[:200]})"
+    reason = " ".join(str(error).split()) or "it is silent"  # a TimeoutError says nothing
+    return f"TRAINING_CLUSTER: no Dask scheduler answers at {address} ({reason[:200]})"
 
 
 @contextmanager

@@ -1,9 +1,14 @@
 """A training on a cluster of two worker processes: what it learns, what a killed worker costs, what is refused."""
 
+import gc
 import importlib.util
 import operator
 import os
 import signal
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from types import ModuleType
 
@@ -198,6 +203,44 @@ def test_one_buyer_with_nearly_all_events_is_one_partition():
     firsts = first_buyers(np.array([3, 5, 9]), np.array([1, 1000, 1]), 8)
     assert set(firsts.tolist()) <= {3, 5, 9}
     assert firsts[0] == 3
+
+
+@contextmanager
+def answering(answer: bytes | None) -> Iterator[int]:
+    """The port of something that answers each connection with these bytes, and with None with nothing."""
+
+    class Answer(socketserver.BaseRequestHandler):
+        def handle(self):
+            if answer is None:
+                self.request.recv(2**16)
+                self.request.recv(2**16)  # until it is closed
+            else:
+                self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def dask_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if "loop" in thread.name.lower()]
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls"])
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 64, None])
+def test_what_is_no_scheduler_is_named_and_nothing_of_the_attempt_stays(settings, monkeypatch, scheme, answer):
+    """Half-open clients are closed by the garbage collector, which may run while Dask holds the lock for that."""
+    monkeypatch.setattr(clusters, "ANSWER_SECONDS", 0.3)
+    before = dask_threads()
+    with answering(answer) as port:
+        address = f"{scheme}://127.0.0.1:{port}"
+        settings.TRAINING_CLUSTER = address
+        with pytest.raises(TrainingRefused, match=f"no Dask scheduler answers at {address}"), executor():
+            pass
+    assert dask_threads() == before
+    assert [each for each in gc.get_objects() if isinstance(each, Client) and each.status == "connecting"] == []
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "tls://127.0.0.1:9"])
