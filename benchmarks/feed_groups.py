@@ -1,20 +1,27 @@
 """The feed without genres in a world of two groups, beside a cosine item-kNN: how much of a list is one's own group's.
 
     python -m benchmarks.feed_groups [--users 200] [--items 400] [--rounds 8] [--seeds 2] [--minority 0.5]
+    python -m benchmarks.feed_groups --url http://127.0.0.1:8000 [...]   # a running site, which is emptied before
 
 Every user belongs to one of two groups, ``--minority`` of them to the first, and every item likewise; an item of one's
 own group is liked far more often than one of the others'. Each round, every user gets a list of ten, likes what they
 like of it, and dislikes some of the rest. The feed is the arithmetic that serves (``fit_feed``, ``ItemScorer``, the
 rules of the settings); the item-kNN sums cosines of who likes what, and draws blindly among what it knows nothing of.
 Both learn twice a round. Nothing is known at the start.
+
+A running site learns when it does. One client asks it for a list, says what is liked and disliked of it, and goes on to
+the next user without a pause, so that a round takes a second or two.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import django
 import numpy as np
@@ -53,6 +60,11 @@ class World:
         self.likes = self.rng.random(is_own.shape) < np.where(is_own, own, other)
         for said in (self.shown, self.liked, self.disliked):
             said.extend([] for _ in range(self.n_users))
+
+    def n_own_left(self, user: int) -> int:
+        """Items of one's own group that were not shown yet."""
+        is_own = self.item_groups == self.user_groups[user]
+        return int(is_own.sum()) - len({row for row in self.shown[user] if is_own[row]})
 
     def show(self, user: int, rows: NDArray[np.intp]) -> float:
         """A list is looked at, and something said of it; returns the share of one's own group."""
@@ -125,6 +137,35 @@ def own_share(world: World, learn: Callable[[World], Lister], n_rounds: int) -> 
     return shares
 
 
+# --- A running site --------------------------------------------------------------------------------------------------
+def over_http(world: World, url: str, n_rounds: int) -> Iterator[float]:
+    """Of each round, own items among the places that own items not yet shown could take."""
+    ask(url, "/cleanup", {})
+    ask(url, "/add_items", {"item_ids": [f"i{item}" for item in range(world.n_items)]})
+    for _ in range(n_rounds):
+        n_own = n_places = 0.0
+        for user in world.rng.permutation(world.n_users).tolist():
+            rows = np.array([int(name[1:]) for name in ask(url, f"/recs/u{user}")["item_ids"]], np.intp)
+            liked, disliked = len(world.liked[user]), len(world.disliked[user])
+            n_places += min(world.n_own_left(user), LENGTH)
+            n_own += world.show(user, rows) * len(rows)
+            said = {
+                **dict.fromkeys(world.liked[user][liked:], "like"),
+                **dict.fromkeys(world.disliked[user][disliked:], "dislike"),
+            }
+            names = [f"i{row}" for row in said]
+            ask(url, "/interact", {"user_id": f"u{user}", "item_ids": names, "actions": list(said.values())})
+        yield n_own / n_places
+
+
+def ask(url: str, path: str, body: object = None) -> dict[str, Any]:
+    content = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{url}{path}", content, {"Content-Type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 (the site that the caller names)
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender_site.settings")
     embedded.ensure()
@@ -138,7 +179,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--minority", type=float, default=0.5)
+    parser.add_argument("--url", help="of a running site, which is emptied: ask it, in the first kind of world")
     options = parser.parse_args()
+    if options.url:
+        world = World(options.users, options.items, WORLDS["clear"], 0, options.minority)
+        for share in over_http(world, options.url, options.rounds):
+            print(f"{share:.2f}", flush=True)
+        return
     learners: dict[str, Callable[[World], Lister]] = {
         "the feed": lambda world: feed_lists(world, config(has_genres=False), rules(has_genres=False)),
         "item-kNN": knn_lists,

@@ -1,7 +1,7 @@
-"""Learning from the log, on a schedule of seconds: read what is new, fit, put the result in its one row.
+"""Learning from the log, as soon as something is said and on a schedule of seconds: read what is new, fit, store.
 
-A fit keeps what it has read, so that the next one costs reading what came since and the arithmetic. A fit never
-takes more than a tenth of the time, and none is made where nothing happened. However large the log grows, no more than
+A fit keeps what it has read, so that the next one costs reading what came since and the arithmetic. Fits never
+take more than a tenth of the time, and none is made where nothing happened. However large the log grows, no more than
 its newest rows are kept and learned from.
 """
 
@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 from psycopg.sql import SQL, Composed, Literal
 
+from jobs.queue import enqueue_once_on_commit
 from recommendations import telemetry
 from recommendations.feed.held_out import FeedLog
 from recommendations.feed.log import VARIANT
@@ -34,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 LOCK = 7_466_001  # among advisory locks: of fitting, and of emptying the site
 SETTLED = timedelta(seconds=1)  # rows are committed this long after their time at the latest
+ASK_SECONDS = 0.5  # between two requests of one process for a fit
 IDLE_FACTOR = 9  # after a fit there is no other for so many times its duration
 PATIENCE_PERIODS = 6  # without a fit before a web process makes one
 SHOWN_AT_MOST = 5_000_000  # pairs that are learned from, the newest; 120 MB, and two seconds of a processor
@@ -110,6 +113,12 @@ class Log:
         self.moments = np.concatenate([self.moments, occurred_at[is_of_item]])[-SAID_AT_MOST:]
         return items
 
+    def with_newest(self, now: datetime) -> tuple[Log, Items]:
+        """A copy that goes on to ``now``, and the items. It lacks rows that are not committed yet, which this log
+        still reads."""
+        newest = copy(self)
+        return newest, newest.read_on(now)
+
     def in_rows(self, listing_ids: NDArray[np.int64], bots: Sequence[int] = ()) -> FeedLog:
         """The same in rows: items in the order of ``listing_ids``, users in any, what was said oldest first; without
         what is about other items, and without ``bots``, who are buyers by id."""
@@ -156,9 +165,10 @@ def forget_log() -> None:
 
 
 def refresh_fit(settled: timedelta | None = None) -> bool:
-    """Learn from what has happened until a moment ago; returns whether there was anything new.
+    """Learn from what has happened; returns whether there was anything new.
 
     One at a time, for all callers: a second caller leaves at once. So does one that comes too soon after a long fit.
+    Rows may be committed up to ``settled`` after their time: the newest are read again by the next fit.
     """
     with _log_lock, transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
@@ -173,20 +183,21 @@ def refresh_fit(settled: timedelta | None = None) -> bool:
             FeedFit.objects.update(fitted_at=now)
             return False
         started = time.process_time()
-        items = _log.read_on(now - settled)
+        _log.read_on(now - settled)
+        log, items = _log.with_newest(now)
         known_until = (before.fitted_at - settled).timestamp() if before else 0.0
-        if _log.newest <= known_until:
+        if log.newest <= known_until:
             if before:
                 FeedFit.objects.update(fitted_at=now)
             return False
         bots = list(BotMark.objects.filter(is_bot=True).values_list("buyer_id", flat=True))
-        model = fit_feed(_log.in_rows(items.listing_ids, bots).events, items.tags, config(bool(items.tags.nnz)))
+        model = fit_feed(log.in_rows(items.listing_ids, bots).events, items.tags, config(bool(items.tags.nnz)))
         write_fit(
             packed(model, items.listing_ids),
             now,
             seconds=time.process_time() - started,
-            n_shown=len(_log.shown),
-            n_actions=len(_log.said),
+            n_shown=len(log.shown),
+            n_actions=len(log.said),
         )
     telemetry.FEED_FIT_SECONDS.observe(time.process_time() - started)
     return True
@@ -216,10 +227,20 @@ def learn_anew() -> None:
     FeedFit.objects.update(fitted_at=BEGINNING)
 
 
-# --- Where no worker comes by ----------------------------------------------------------------------------------------
+# --- Fits that are asked for ---------------------------------------------------------------------------------------
 
+REFRESH_TASK = "recommendations.refresh_feed"
+_asked_at = float("-inf")
 _attempted_at = float("-inf")
 _attempt_lock = threading.Lock()
+
+
+def ask_for_fit() -> None:
+    """Have a worker learn from what was just said, unless this process asked for that a moment ago."""
+    global _asked_at
+    if time.monotonic() - _asked_at >= ASK_SECONDS:
+        _asked_at = time.monotonic()
+        enqueue_once_on_commit(REFRESH_TASK)
 
 
 def ensure_fitted(fitted_at: datetime | None) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from catalog import items as item_store
 from recommendations import telemetry
-from recommendations.feed.fitting import ensure_fitted
+from recommendations.feed.fitting import ask_for_fit, ensure_fitted
 from recommendations.feed.log import Standing, read_standing, write_actions, write_list
 from recommendations.feed.memory import Items, memory
 from recommendations.feed.ranking import FeedRules, Person
@@ -107,6 +107,8 @@ def record_actions(
         memory.forget()
         n_new = write_actions(user_id, _listing_ids(item_ids), actions, event_ids, occurred_at)
     memory.note_liked({item for item, action in zip(item_ids, actions, strict=True) if action == LIKE} if n_new else ())
+    if n_new:
+        ask_for_fit()
     for action, n in Counter(actions).items():
         telemetry.EVENTS.labels(action).inc(n)
     return n_new

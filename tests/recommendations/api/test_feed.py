@@ -23,10 +23,11 @@ from accounts.models import ApiKey, Buyer, User
 from accounts.services import buyer_for_user
 from catalog.models import Listing, Make
 from catalog.services import expire_listings, withdraw_listing
+from jobs.queue import taken_up
 from recommendations.buyers.refresh import buyers_behind_the_log
 from recommendations.events.rows import read_events
 from recommendations.feed.clearing import empty_site
-from recommendations.feed.fitting import ensure_fitted, forget_log, refresh_fit
+from recommendations.feed.fitting import REFRESH_TASK, ensure_fitted, forget_log, refresh_fit
 from recommendations.feed.memory import memory
 from recommendations.listings.embedding import embed_missing_listings
 from recommendations.listings.index import borrow_index
@@ -364,6 +365,41 @@ def test_nothing_is_learned_twice():
     assert not refresh_fit(settled=timedelta(0))
     act("u", liked=["item-2"])
     assert refresh_fit(settled=timedelta(0))
+
+
+def test_a_fit_learns_what_was_said_a_moment_ago_and_reads_it_again():
+    add(items(20))
+    act("u", liked=["item-1"])
+    assert refresh_fit()
+    assert FeedFit.objects.get().n_actions == 1
+    FeedFit.objects.update(seconds=0)
+    act("u", liked=["item-2"])
+    assert refresh_fit()
+    assert FeedFit.objects.get().n_actions == 2
+    FeedFit.objects.update(seconds=0)
+    assert refresh_fit(), "a row of the last second may have been committed only now"
+    assert FeedFit.objects.get().n_actions == 2
+
+
+def test_what_is_said_asks_for_a_fit_at_most_twice_a_second(queued, monkeypatch, django_capture_on_commit_callbacks):
+    clock = [0.0]
+    monkeypatch.setattr("recommendations.feed.fitting._asked_at", float("-inf"))
+    monkeypatch.setattr("recommendations.feed.fitting.time.monotonic", lambda: clock[0])
+    add(items(20))
+    asked = []
+    for clock[0] in (0.0, 0.1, 0.4, 0.6, 0.7, 1.2):
+        queued.clear()
+        taken_up(REFRESH_TASK)
+        with django_capture_on_commit_callbacks(execute=True):
+            act("u", liked=[f"item-{len(asked)}"])
+        asked.append((REFRESH_TASK,) in queued)
+    assert asked == [True, False, False, True, False, True]
+    with django_capture_on_commit_callbacks(execute=True):
+        act("u", liked=["item-0"], timestamp=1.0)
+        queued.clear()
+        clock[0] = 9.0
+        act("u", liked=["item-0"], timestamp=1.0)
+    assert (REFRESH_TASK,) not in queued, "the same said twice is no news"
 
 
 def test_of_a_log_that_grows_no_more_than_the_newest_is_kept(monkeypatch):
