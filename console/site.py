@@ -4,7 +4,8 @@ Imported by the settings, so it may not import models: permissions and links are
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
+from urllib.parse import parse_qsl
 
 from django.http import HttpRequest
 from django.templatetags.static import static
@@ -109,6 +110,44 @@ NAVIGATION = [
         filtered(page("Erasures and exports", "person_off", "accounts", "auditentry"), "action__in=erased,exported"),
     ),
 ]
+
+
+def address_of(line: dict[str, Any], request: HttpRequest) -> str:
+    """Path and query of a line, which may be computed for each request."""
+    return str(line["link"](request) if callable(line["link"]) else line["link"])
+
+
+def asks_all_of(request: HttpRequest, query: str) -> bool:
+    """Whether a request has everything that a line's query asks for."""
+    return all(request.GET.get(name) == value for name, value in parse_qsl(query))
+
+
+def current_address(request: HttpRequest) -> str:
+    """The address of the one line that a page belongs to, the longest that fits; '' where none does.
+
+    Unfold by itself marks every line whose address is a part of the page's: two for a page below another's.
+    """
+    if not hasattr(request, "current_line_address"):
+        index = str(reverse_lazy("admin:index"))
+        addresses = [address_of(line, request) for group in NAVIGATION for line in group["items"]]
+        split = [(address, *address.partition("?")[::2]) for address in addresses]
+        fitting = [
+            address
+            for address, path, query in split
+            if (request.path == path if path == index else request.path.startswith(path))
+            and asks_all_of(request, query)
+        ]
+        request.current_line_address = max(fitting, key=len, default="")  # type: ignore[attr-defined] # kept for its lines
+    return cast("str", request.current_line_address)  # type: ignore[attr-defined] # as above
+
+
+def is_current(line: dict[str, Any]) -> Callable[[HttpRequest], bool]:
+    return lambda request: address_of(line, request) == current_address(request)
+
+
+for _group in NAVIGATION:
+    for _line in _group["items"]:
+        _line["active"] = is_current(_line)
 
 UNFOLD = {
     "SITE_TITLE": "Forecourt",
