@@ -68,7 +68,7 @@ def as_python(text: str | None, nothing: Any) -> Any:
         spelt = json.loads(text) if text.startswith('"') else text  # stored as JSON of a text
         value = ast.literal_eval(spelt)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        raise ArgumentsLost from None
+        raise ArgumentsLost(f"“{text[:40]}” cannot be read") from None
     if holds_ellipsis(value):
         raise ArgumentsLost
     return value

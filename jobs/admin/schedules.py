@@ -7,6 +7,8 @@ import re
 from datetime import timedelta
 from typing import Any
 
+from celery import current_app
+from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
@@ -18,7 +20,6 @@ from django_celery_beat.admin import ClockedScheduleAdmin as BaseClockedSchedule
 from django_celery_beat.admin import CrontabScheduleAdmin as BaseCrontabScheduleAdmin
 from django_celery_beat.admin import PeriodicTaskAdmin as BasePeriodicTaskAdmin
 from django_celery_beat.admin import PeriodicTaskForm as BasePeriodicTaskForm
-from django_celery_beat.admin import TaskSelectWidget as BaseTaskSelectWidget
 from django_celery_beat.models import (
     ClockedSchedule,
     CrontabSchedule,
@@ -30,14 +31,14 @@ from django_celery_beat.models import (
 from unfold.contrib.filters.admin import BooleanRadioFilter
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from console.auditing import record
 from console.formats import NBSP, NONE, ago, badge, span, stamp
 from console.pages import ConsoleAdmin, ConsoleChangeList, dialog, go_to
 from jobs.outcomes import outcomes_of
 from jobs.queue import enqueue_named
-from jobs.wording import as_python, registered, sentence_of
+from jobs.wording import ArgumentsLost, arguments_in_words, as_python, known_task, registered, sentence_of
 
 admin.site.unregister([PeriodicTask, IntervalSchedule, CrontabSchedule, SolarSchedule, ClockedSchedule])
 
@@ -46,11 +47,21 @@ ClockedSchedule.add_to_class("__str__", lambda schedule: stamp(schedule.clocked_
 
 admin.site.index_title = "Dashboard"
 
+HELP = {
+    "name": "As the list of schedules shows it.",
+    "enabled": "Off: it runs by hand alone.",
+    "description": "What it is for; empty: as the task itself says.",
+    "interval": "One of the four says when; leave the others empty.",
+    "crontab": "",
+    "solar": "",
+    "clocked": "Once, at that time.",
+    "start_time": "It does not run before.",
+    "one_off": "Switched off after its next run.",
+    "expires": "A run that no worker took by then is left out.",
+    "expire_seconds": "A run that no worker took for so long is left out.",
+    "queue": "Empty: the queue of its kind of task.",
+}
 NO_BROKER = "The broker did not take it: is it running? Nothing was started; try again in a moment."
-
-
-class TaskSelectWidget(UnfoldAdminSelectWidget, BaseTaskSelectWidget):
-    """Their list of registered tasks in our select."""
 
 
 class PeriodicTaskForm(BasePeriodicTaskForm):
@@ -59,27 +70,40 @@ class PeriodicTaskForm(BasePeriodicTaskForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "task" in self.fields:  # absent for those who may only look
-            self.fields["task"].widget = UnfoldAdminTextInputWidget()
-            self.fields["regtask"].widget = TaskSelectWidget()
+            widget = UnfoldAdminSelectWidget(choices=tasks_to_choose_from(self.instance.task))
+            self.fields["task"] = forms.CharField(label="What it does", widget=widget)
+        for name, text in HELP.items():
+            if name in self.fields:
+                self.fields[name].help_text = text
 
     def clean(self) -> dict[str, Any]:
+        """A task that is chosen anew is given nothing; what another one is given was for that one."""
         data: dict[str, Any] = super().clean()
         name = data.get("task")
+        if name and name != self.instance.task:
+            self.instance.args, self.instance.kwargs = "[]", "{}"
         if name and registered(name) is None:
-            self.add_error("task", f"There is no task “{name}” in this release; choose one of the registered ones.")
-        elif name and (problem := call_problem(name, data)):
-            self.add_error("args", problem)
+            self.add_error("task", f"There is no task “{name}” in this release; choose one of those that there are.")
+        elif name and (problem := call_problem(name, self.instance)):
+            self.add_error("task", problem)
         return data
 
 
-def call_problem(name: str, data: dict[str, Any]) -> str:
-    """Why a task cannot be called with these arguments; empty when it can."""
+def tasks_to_choose_from(current: str) -> list[tuple[str, str]]:
+    """Tasks of ours that may run by themselves, since they need to be given nothing; and the one of the schedule."""
+    names = {name for name in current_app.tasks if known_task(name) and not call_problem(name, PeriodicTask())}
+    by_sentence = sorted((sentence_of(name), name) for name in names | {current or ""} if name)
+    return [("", ""), *((name, sentence) for sentence, name in by_sentence)]
+
+
+def call_problem(name: str, schedule: PeriodicTask) -> str:
+    """Why a task cannot be called with what a schedule gives it; empty when it can."""
     try:
-        args, kwargs = as_python(data.get("args"), ()), as_python(data.get("kwargs"), {})
+        args, kwargs = as_python(schedule.args, ()), as_python(schedule.kwargs, {})
         task = registered(name)
         if task is not None:
             inspect.signature(task.run).bind(*args, **kwargs)
-    except TypeError as error:
+    except (TypeError, ArgumentsLost) as error:
         return f"“{sentence_of(name)}” cannot be called like this: {error}."
     return ""
 
@@ -105,6 +129,25 @@ class PeriodicTaskAdmin(BasePeriodicTaskAdmin, ConsoleAdmin):
     actions = ["switch_on", "switch_off"]
     actions_row = ["run_now"]
     actions_detail = ["run_now", "switch_over"]
+    readonly_fields = ["last_run_at", "crontab_translation", "given"]
+    fieldsets = [
+        (None, {"fields": ["name", "task", "given", "enabled", "description"]}),
+        (
+            "When",
+            {
+                "fields": [
+                    ("interval", "crontab"), "crontab_translation", ("solar", "clocked"), ("start_time", "last_run_at"),
+                    "one_off",
+                ]
+            },
+        ),
+        ("Runs that come too late", {"classes": ["collapse"], "fields": ["expires", "expire_seconds", "queue"]}),
+    ]  # fmt: skip
+
+    @display(description="Arguments")
+    def given(self, task: PeriodicTask) -> str:
+        """What a schedule of an operator's own program gives its task; those of ours need nothing."""
+        return arguments_in_words(task.task, task.args, task.kwargs) or "none"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return ScheduleList
