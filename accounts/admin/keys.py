@@ -25,7 +25,7 @@ from accounts.models import ApiKey, ErasedId, FailedLogins, TokenFamily, User
 from accounts.services import create_api_key, revoke_api_key
 from console.actions import change_each
 from console.formats import ago, badge, clock, list_url
-from console.pages import ConsoleAdmin, ReadOnlyAdmin, dialog, go_to
+from console.pages import ConsoleAdmin, ReadOnlyAdmin, column, dialog, go_to
 
 
 # --- Keys ------------------------------------------------------------------------------------------------------------
@@ -125,6 +125,10 @@ class OutstandingTokenAdmin(BaseOutstandingTokenAdmin, ConsoleAdmin):
     def get_readonly_fields(self, *args: Any, **kwargs: Any) -> list[str]:
         return [field.name for field in self.model._meta.fields if field.name != "token"]
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Theirs allows it to who only reads, which shows a form that cannot be saved."""
+        return False
+
 
 @admin.register(TokenFamily)
 class TokenFamilyAdmin(ConsoleAdmin):
@@ -138,6 +142,9 @@ class TokenFamilyAdmin(ConsoleAdmin):
     readonly_fields = ["user", "newest_jti", "created_at", "expires_at", "ended_at"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
 
@@ -161,6 +168,9 @@ class BlacklistedTokenAdmin(BaseBlacklistedTokenAdmin, ConsoleAdmin):
         """What was revoked stays what it is."""
         return ["token", "blacklisted_at"] if obj else ["blacklisted_at"]
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
 
 # --- Logins that failed ----------------------------------------------------------------------------------------------
 class ClosedFilter(admin.SimpleListFilter):
@@ -179,7 +189,7 @@ class FailedLoginsAdmin(ReadOnlyAdmin):
     """Which accounts and addresses are closed, or on the way there, and the way to open them."""
 
     empty_help = "Accounts and addresses with failed logins stand here until they log in, or for a month."
-    list_display = ["name", "kind", "n_tries", "state", "first_at", "last_at"]
+    list_display = ["name", "kind", column("n_tries", "Wrong passwords"), "state", "first_at", "last_at"]
     list_filter = [ClosedFilter, ("kind", ChoicesDropdownFilter)]
     ordering = ("-last_at",)
     search_fields = ["name__begins_word"]

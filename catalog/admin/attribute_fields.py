@@ -37,9 +37,6 @@ class MonthField(forms.Field):
     def prepare_value(self, value: Any) -> Any:
         return month_as_text(value) if isinstance(value, int) else value
 
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return bool(super().has_changed(self.prepare_value(initial), data))
-
 
 class AddressesField(forms.Field):
     """Web addresses, one a line."""
@@ -54,9 +51,6 @@ class AddressesField(forms.Field):
     def prepare_value(self, value: Any) -> Any:
         is_list = isinstance(value, Iterable) and not isinstance(value, str)
         return "\n".join(value) if is_list else value
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return bool(super().has_changed(self.prepare_value(initial), data))
 
 
 class AddressField(forms.CharField):

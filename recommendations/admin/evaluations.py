@@ -17,7 +17,7 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
 from console.formats import NONE, link_to, table
-from console.pages import ReadOnlyAdmin, dialog, go_to
+from console.pages import ReadOnlyAdmin, column, dialog, go_to
 from jobs.admin.base import JobAdmin
 from jobs.queue import enqueue_on_commit
 from recommendations.admin.jobs import author
@@ -179,7 +179,10 @@ class EvaluationAdmin(JobAdmin):
 class EvaluationFigureAdmin(ReadOnlyAdmin):
     """Every single number, to be searched; the evaluation's page shows them side by side."""
 
-    list_display = ["evaluation", "ranker", "slice", "metric", "k", "value", "low", "high", "n"]
+    list_display = [
+        "evaluation", "ranker", "slice", "metric", column("k", "Length of lists"), "value", "low", "high",
+        column("n", "Measured on"),
+    ]  # fmt: skip
     list_select_related = ["evaluation"]
     search_fields = ["ranker__begins_word", "metric__begins_word", "slice__begins_word"]
     search_help_text = "Words of the ranker, the metric or the slice"

@@ -12,7 +12,7 @@ from unfold.forms import BaseDialogForm
 
 from console.auditing import record
 from console.formats import NONE, badge
-from console.pages import ReadOnlyAdmin, dialog, go_to
+from console.pages import ReadOnlyAdmin, column, dialog, go_to
 from recommendations.admin.gate_drawing import verdict_drawn
 from recommendations.feed.judging import overrule
 from recommendations.models import FeedFit, FeedJudgement
@@ -22,7 +22,7 @@ from recommendations.models import FeedFit, FeedJudgement
 class FeedFitAdmin(ReadOnlyAdmin):
     """One row, replaced by each fit; its arrays are of no use to a person."""
 
-    list_display = ["number", "fitted_at", "seconds", "n_shown", "n_actions"]
+    list_display = ["number", "fitted_at", "seconds", column("n_shown", "Items shown"), column("n_actions", "Actions")]
     fields = ["number", "fitted_at", "seconds", "n_shown", "n_actions"]
 
 

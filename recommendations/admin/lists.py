@@ -15,7 +15,7 @@ from unfold.decorators import action, display
 
 from catalog.admin import count_of
 from console.formats import NONE, list_link
-from console.pages import ConsoleAdmin
+from console.pages import ConsoleAdmin, column
 from recommendations.admin.filter_fields import as_typed, read_filters, rows_of, with_filter_fields
 from recommendations.admin.pages import in_words
 from recommendations.admin.weights import PlacementMixPage
@@ -96,7 +96,10 @@ PlacementForm.base_fields |= PlacementForm.declared_fields
 @admin.register(Placement)
 class PlacementAdmin(ConsoleAdmin):
     form = PlacementForm
-    list_display = ["name", "slug", "k", "diversity", "exploration_positions", "running_experiment", "lists"]
+    list_display = [
+        "name", "slug", column("k", "Cars in a list"), "diversity", "exploration_positions", "running_experiment",
+        "lists",
+    ]  # fmt: skip
     ordering = ["name"]
     search_fields = ["name__begins_word", "slug__begins_word"]
     search_help_text = "Words of the name, in any order"

@@ -267,7 +267,7 @@ class SavedSearchForm(forms.ModelForm):  # type: ignore[type-arg] # no generic a
 
     class Meta:
         model = SavedSearch
-        fields = ["name", "buyer", "is_alerting", "created_at"]
+        fields = ["name", "buyer", "is_alerting"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         instance = kwargs.get("instance")
@@ -293,6 +293,7 @@ class SavedSearchAdmin(FindsBuyers, ConsoleAdmin):
     search_fields = ["name__begins_word"]
     search_help_text = f"Words of the search's name. {OF_A_BUYER}"
     autocomplete_fields = ["buyer"]
+    readonly_fields = ["created_at"]
     form = SavedSearchForm
     fieldsets = [
         (None, {"fields": [("name", "buyer"), "is_alerting", "created_at"]}),
@@ -349,6 +350,7 @@ class BuyerSellerAdmin(FindsBuyers, ConsoleAdmin):
     search_fields = ["seller_external_id__istartswith"]
     search_help_text = f"The seller's id, from its beginning. {OF_A_BUYER}"
     autocomplete_fields = ["buyer"]
+    readonly_fields = ["created_at"]
 
 
 @admin.register(WaitingEvent)
@@ -384,3 +386,4 @@ class ShownAgainAdmin(ConsoleAdmin):
     list_filter = [("at", RangeDateTimeFilter)]
     list_select_related = ["buyer__user", "listing__make", "listing__car_model__make"]
     autocomplete_fields = ["buyer", "listing"]
+    readonly_fields = ["at"]
