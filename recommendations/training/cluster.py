@@ -135,24 +135,19 @@ class ClusterParts(Generic[T]):
     def _submitted(self, function: Callable[..., Any], beside: Sequence[Any]) -> list[Any]:
         """A future for each partition.
 
-        Values that no worker has yet go to the workers in runs, so that neighbours, which are added up, are mostly with
-        the same one; another one takes them where it has nothing to do.
+        Values that no worker has yet are sent in an order by which workers that take turns get runs of neighbours each,
+        which are added up. They are not assigned to workers: where one dies while the others are short of memory, the
+        scheduler would keep what was assigned to it for good, whether others may take it or not.
         """
-        name = name_of_results(function.__name__.strip("_"))
-        workers = [] if is_future(self.kept[0]) else self.where.workers()
-        return [
-            self.where.client.submit(
-                in_worker,
-                function,
-                value,
-                *of_partition(kept_of(beside), at),
-                key=f"{name}-{at}",
-                pure=False,
-                workers=workers[at * len(workers) // len(self) :][:1] or None,
-                allow_other_workers=bool(workers),
+        name, beside = name_of_results(function.__name__.strip("_")), kept_of(beside)
+        n_runs = 1 if is_future(self.kept[0]) else max(len(self.where.workers()), 1)
+        futures = {
+            at: self.where.client.submit(
+                in_worker, function, self.kept[at], *of_partition(beside, at), key=f"{name}-{at}", pure=False
             )
-            for at, value in enumerate(self.kept)
-        ]
+            for at in in_turns(len(self), n_runs)
+        }
+        return [futures[at] for at in range(len(self))]
 
     def _total(self, kept: Iterable[Any], add: Callable[[Any, Any], Any]) -> Any:
         """Sums are more urgent the more they are sums of: what has been added up takes no memory any more."""
@@ -169,6 +164,13 @@ class ClusterParts(Generic[T]):
         _, total = in_a_tree(((0, each) for each in kept), later)
         [value] = self.where.client.gather([total])
         return value
+
+
+def in_turns(n: int, n_runs: int) -> Iterator[int]:
+    """0 to ``n - 1`` as runs of neighbours that take turns: 0, 3, 1, 4, 2 of two runs of five."""
+    starts = [-(-n * run // n_runs) for run in range(n_runs + 1)]
+    runs = [range(start, end) for start, end in itertools.pairwise(starts)]
+    return (at for turn in itertools.zip_longest(*runs) for at in turn if at is not None)
 
 
 def is_future(value: Any) -> bool:

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Status, wait
 from django.utils import timezone
 from environs import ValidationError
 
@@ -27,7 +27,7 @@ from recommendations.events.rows import EventRows, read_events
 from recommendations.exceptions import TrainingRefused
 from recommendations.models import RankerVersion
 from recommendations.training import cluster as clusters
-from recommendations.training.cluster import LEAST_SHARED_BYTES, InProcess, OnCluster, executor
+from recommendations.training.cluster import LEAST_SHARED_BYTES, InProcess, OnCluster, executor, in_turns
 from recommendations.training.cluster_plugin import size_of_object
 from recommendations.training.dataset import divided, first_buyers, read_parted
 from recommendations.training.parameters import TrainingParameters
@@ -116,6 +116,36 @@ def test_a_worker_that_is_killed_costs_its_own_partitions_and_no_result(cluster)
     assert killed
     np.testing.assert_allclose(there.mean, here.mean, **CLOSE)
     np.testing.assert_allclose(there.covariance, here.covariance, **CLOSE)
+
+
+def set_status(cluster: OnCluster, status: Status, workers: list[str]) -> None:
+    def change(dask_worker):
+        dask_worker.status = status
+
+    cluster.client.run(change, workers=workers)
+
+
+def test_a_worker_that_is_killed_while_the_other_takes_nothing_costs_no_result(cluster):
+    """A worker near its limit of memory is paused; what the killed one had must not wait for that one to come back."""
+    cluster.client.wait_for_workers(2, timeout=60)
+    parts = cluster.parts(list(range(12))).map(operator.neg)
+    parts.collect()
+    one, other = cluster.workers()
+    set_status(cluster, Status.paused, [one])
+    pid = cluster.client.run(os.getpid, workers=[other])[other]
+    os.kill(pid, signal.SIGKILL)
+    again = parts.map(operator.neg)
+    wait(again.kept, timeout=60)
+    assert list(again.collect()) == list(range(12))
+    set_status(cluster, Status.running, [one])
+
+
+@pytest.mark.parametrize(("n", "n_runs"), [(0, 1), (1, 1), (5, 2), (12, 2), (2, 5), (50, 7)])
+def test_runs_of_partitions_take_turns(n, n_runs):
+    order = list(in_turns(n, n_runs))
+    assert sorted(order) == list(range(n))
+    for run in range(n_runs):
+        assert (np.diff(order[run::n_runs][: n // n_runs]) == 1).all()
 
 
 def browse(market, n_buyers: int) -> None:
