@@ -21,6 +21,7 @@ from recommendations.buyers.searches import Condition, Search, conditions_of, co
 from recommendations.buyers.sessions import dwell_by_occasion, one_per_occasion, saturated
 from recommendations.engine.choice_sets import ChoiceSets, dwell_factors, event_weights
 from recommendations.engine.evidence import PADDING, Choices, build_choice_sets
+from recommendations.engine.terms import SECONDS_A_DAY
 from recommendations.events.log import SEARCH
 from recommendations.events.rows import DATABASE, EventLog, EventRows, ShownBeside
 from recommendations.listings.snapshot import ListingSnapshot
@@ -31,7 +32,6 @@ UNMET_BESIDE_AN_ANSWER = 30  # cars that do not fit an answer
 SEARCHES_COUNT = 3.0  # new searches, at most: all that those of one buyer say of one field
 SHOWN_AT_MOST = 30  # of a served list, as far down as a buyer plausibly looks
 VIEW = "view"  # the kind of event that weighs by how long it took
-SECONDS_A_DAY = 86_400.0
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.engine.scoring import LinearScore
+from recommendations.engine.terms import SECONDS_A_DAY
 from recommendations.evaluation.event_files import EventFile, FileRefused, ItemFile
 from recommendations.evaluation.item_events import COLD_EVENTS, ItemCatalogue, ItemEvents, ItemQuestion, ask
 from recommendations.evaluation.item_ranker import ItemRanker, best_items, fit_item_ranker
@@ -32,7 +33,6 @@ from recommendations.evaluation.rolling import joined, windows
 from recommendations.metrics.figures import Question, measure
 from recommendations.metrics.splits import cutoff_of_last_share
 
-SECONDS_A_DAY = 86_400.0
 CELLS_AT_ONCE = 1_000_000  # users times items scored at a time: 8 MB
 MOMENTS_TRIED = (1, 2, 4, 8)  # where their number is not given
 REACHED_SHARE = 0.5  # of the rows of a test, about items that could be had at its moment: with fewer, more moments

@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommendations.engine.arrays import Floats
+from recommendations.engine.terms import SECONDS_A_DAY
 from recommendations.evaluation.item_content import content_features
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents
 
 DELIMITERS = ("\t", "::", ";", ",")  # in this order, as a comma may well be in a text
-SECONDS_A_DAY = 86_400.0
 MILLISECONDS_FROM = 1e11  # an epoch above this is in milliseconds: in seconds it would be the year 5138
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {"<=": le, ">=": ge, "!=": ne, "<": lt, ">": gt, "=": eq}
 PATTERNS = {"~": True, "!~": False}

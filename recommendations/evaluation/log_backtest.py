@@ -24,7 +24,7 @@ from catalog.models import Listing
 from catalog.units import money
 from recommendations.buyers.point_in_time import buyer_features_at, market_at, weights_of
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
-from recommendations.engine.terms import BuyerFeatures, score_rows
+from recommendations.engine.terms import SECONDS_A_DAY, BuyerFeatures, score_rows
 from recommendations.evaluation.baselines import (
     ANY_PRICE,
     Als,
@@ -51,7 +51,6 @@ from recommendations.training.parameters import TrainingParameters
 from recommendations.training.score_weights import TermConfig, learn_terms
 from recommendations.training.shown_choices import ShownChoices
 
-SECONDS_A_DAY = 86_400.0
 COLD_EVENTS = 3  # a buyer with fewer events before the moment is cold; a listing with none is
 LEARNED_FROM_SHARE = 0.15  # last part of the past from which the weights of the terms are learned
 PRICE_BANDS = 3

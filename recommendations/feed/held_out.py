@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recommendations.engine.arrays import Floats, Rows
+from recommendations.engine.terms import SECONDS_A_DAY
 from recommendations.feed.model import FeedEvents, FeedModel
 from recommendations.feed.ranking import FeedRules, ItemScorer, Person
 from recommendations.metrics.figures import pairs_won
 
 K = 20
 TEST_PEOPLE = 400
-SECONDS_A_DAY = 86_400.0
 
 
 @dataclass(frozen=True, eq=False)

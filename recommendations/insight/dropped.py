@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.filters import ListingFilters
+from recommendations.engine.terms import SECONDS_A_DAY
 from recommendations.listings.index import ListingIndex
 from recommendations.merchandising.plan import matches as matches_target
 from recommendations.merchandising.rules import Rule
@@ -27,7 +28,6 @@ SHORTLIST = 2_000  # the most suitable cars, which are scored exactly
 ENDED_DAYS = 14.0  # a car that ended earlier is not missed
 LOOKED_AT = 300  # of those that score higher
 SHOWN_PER_REASON = 8
-SECONDS_A_DAY = 86_400.0
 LOCATION_FILTERS = ("latitude", "longitude", "radius_km")
 
 NOT_FOR_SALE, DISMISSED, OWN, FREQUENCY_CAP = "not for sale", "dismissed", "their own", "shown too often"

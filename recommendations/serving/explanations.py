@@ -18,12 +18,11 @@ from recommendations.engine.ranker import Encoded
 from recommendations.engine.reasons import BASE, UTILITY_CURVE
 from recommendations.engine.score_terms import UTILITY, great_circle_km
 from recommendations.engine.stock import FOREVER
-from recommendations.engine.terms import ListingFeatures
+from recommendations.engine.terms import SECONDS_A_DAY, ListingFeatures
 from recommendations.serving.encodings import Encodings, encodings_of
 from recommendations.serving.evidence import NO_EVIDENCE, BuyerEvidence, evidence_of
 from recommendations.serving.scorer import Scorer
 
-SECONDS_A_DAY = 86_400.0
 FACTS = ("year", "currency", "tags", *columns_of(CATEGORIES), *columns_of(NUMBERS))
 
 Breakdown = dict[str, float]

@@ -15,7 +15,7 @@ from recommendations.buyers.histories import Vectors
 from recommendations.engine.policy import Intent, Kind, ListPolicy, Pool, Why, build_list, intent_phase, price_bands
 from recommendations.engine.pooling import merge
 from recommendations.engine.ranker import SourceSwitch
-from recommendations.engine.terms import ListingFeatures, Scored
+from recommendations.engine.terms import SECONDS_A_DAY, ListingFeatures, Scored
 from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.listings.market_statistics import MarketStatistics, current_market_statistics
 from recommendations.listings.rows import read_listings
@@ -35,7 +35,6 @@ from recommendations.serving.sources import (
     TasteSource,
 )
 
-SECONDS_A_DAY = 86_400.0
 RULE_SOURCE = "rule"  # of cars that only a merchandising rule brought up
 BY_SCORE = "score"
 STAND_IN = "stand-in"  # for a car that was sold a moment ago

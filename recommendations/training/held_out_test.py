@@ -14,6 +14,7 @@ from recommendations.engine.draws import hashed
 from recommendations.engine.parts import LocalParts, Parts
 from recommendations.engine.scoring import LinearScore
 from recommendations.engine.taste import Prior
+from recommendations.engine.terms import SECONDS_A_DAY
 from recommendations.events.rows import EventRows
 from recommendations.exceptions import RankerRefused
 from recommendations.listings.rows import ListingRows
@@ -24,7 +25,7 @@ from recommendations.training.curves_gate import judge_curves
 from recommendations.training.dataset import PartedEvents
 from recommendations.training.gate import FEWEST_BUYERS, Code, GateFigures, Verdict, decide
 from recommendations.training.held_out import OURS, K, Tested, compare_with, held_out_lists, snapshot_of
-from recommendations.training.learning import SECONDS_A_DAY, Material, Report, Steps, learn
+from recommendations.training.learning import Material, Report, Steps, learn
 from recommendations.training.parameters import WHERE_BETTER, TrainingParameters
 from recommendations.training.quantiles import quantile
 from recommendations.training.score_weights import LearnedScores, TermConfig, learn_terms

@@ -30,6 +30,7 @@ from recommendations.engine.prices import CarPrices, fit_car_prices
 from recommendations.engine.ranker import Ranker, beside
 from recommendations.engine.similarity import STRENGTHS, Similarity, fit_similarity, learn_strengths
 from recommendations.engine.taste import Prior
+from recommendations.engine.terms import SECONDS_A_DAY
 from recommendations.events.rows import EventRows
 from recommendations.exceptions import TrainingRefused
 from recommendations.listings.rows import ListingRows, read_listings
@@ -44,7 +45,6 @@ Report = Callable[[float, str], None]  # fraction done from 0 to 1, and what is 
 # Length of the factors against that of the content. At 0.5 their noise cost a simulated buyer with 20 events 1.4 points
 # of 100 of the utility they could have had; where factors are informative, the prior weighs them accordingly.
 FACTOR_NORM = 0.2
-SECONDS_A_DAY = 86_400.0
 
 
 @dataclass(frozen=True, eq=False)

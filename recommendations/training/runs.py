@@ -19,6 +19,7 @@ from django.utils import timezone
 from accounts.models import User
 from catalog.models import Listing
 from jobs.work import Attempt, perform
+from recommendations.engine.terms import SECONDS_A_DAY
 from recommendations.listings.embedding import embed_for_version
 from recommendations.listings.listing_index import read_changes, read_oldest_open_transaction
 from recommendations.listings.rows import ListingRows
@@ -29,7 +30,7 @@ from recommendations.models.artifacts import save_ranker
 from recommendations.training.cluster import Executor, executor
 from recommendations.training.gate import Verdict
 from recommendations.training.held_out_test import run_held_out_test
-from recommendations.training.learning import SECONDS_A_DAY, Report, Steps, learn, learn_similarity, read_material
+from recommendations.training.learning import Report, Steps, learn, learn_similarity, read_material
 from recommendations.training.parameters import TrainingParameters
 from recommendations.training.versions import promote_ranker, retire_old_rankers, retire_ranker
 
