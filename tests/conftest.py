@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as site
-from django.contrib.auth.models import Permission
 from django.core.cache import cache
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.test import Client
 
+from accounts.roles import VIEWER
 from jobs import queue
 from recommendations.feed.fitting import forget_log
 from recommendations.feed.memory import memory
@@ -17,7 +17,7 @@ from recommendations.listings.index import drop_index
 from recommendations.listings.market_statistics import forget_market_statistics
 from recommendations.merchandising.rules import forget_rules
 from recommender_site.celery import app
-from tests.factories import UserFactory
+from tests.factories import UserFactory, user_of_role
 from tests.migrated_rows import _tests_that_commit_put_rows_back, django_db_setup  # noqa: F401
 
 # Files that take longest. Were one of them begun last, it would run while the other processes have nothing to do.
@@ -95,9 +95,7 @@ def operator(client: Client) -> Client:
 @pytest.fixture
 def viewer(client: Client) -> Client:
     """Staff who may look at everything and change nothing."""
-    person = UserFactory(is_staff=True)
-    person.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    client.force_login(person)
+    client.force_login(user_of_role(VIEWER))
     return client
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import factory
+from django.contrib.auth.models import Group
 from factory.django import DjangoModelFactory
 
 from accounts.models import ApiKey, Buyer, User
@@ -24,6 +25,13 @@ class UserFactory(DjangoModelFactory):
     first_name = "Pat"
     last_name = "Doe"
     password = factory.django.Password("password")
+
+
+def user_of_role(role: str) -> User:
+    """Staff with one role and no other right."""
+    person = UserFactory(is_staff=True)
+    person.groups.add(Group.objects.get(name=role))
+    return person
 
 
 class BuyerFactory(DjangoModelFactory):

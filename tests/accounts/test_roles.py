@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from accounts.roles import ADMINISTRATOR, OPERATOR, ROLES, VIEWER, install_roles
-from tests.factories import UserFactory
+from tests.factories import UserFactory, user_of_role
 
 pytestmark = pytest.mark.django_db
 
@@ -58,9 +58,7 @@ def test_installing_again_mends_a_role_and_leaves_other_groups_alone():
 
 @pytest.fixture
 def administrator(client: Client) -> Client:
-    person = UserFactory(is_staff=True)
-    person.groups.add(Group.objects.get(name=ADMINISTRATOR))
-    client.force_login(person)
+    client.force_login(user_of_role(ADMINISTRATOR))
     return client
 
 
@@ -96,7 +94,7 @@ def test_not_even_a_superuser_edits_a_role(client: Client, name: str):
 
 
 def test_the_page_of_a_role_reads_its_rights_at_once(client):
-    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    client.force_login(UserFactory(operator=True))
     role = max(Group.objects.all(), key=lambda group: group.permissions.count())
     assert role.permissions.count() > 100
     with CaptureQueriesContext(connection) as asked:

@@ -18,7 +18,7 @@ from accounts.login.account_urls import urlpatterns
 from accounts.models import AuditEntry, User
 from catalog.models import Listing
 from tests.accounts.security_key import SecurityKey
-from tests.factories import ListingFactory, UserFactory
+from tests.factories import ListingFactory, UserFactory, user_of_role
 
 PASSWORD = "password"
 INDEX = "/admin/"
@@ -370,12 +370,8 @@ def test_removing_a_row_in_the_console_leaves_no_secret_in_the_audit_log(alice, 
 
 @pytest.mark.parametrize("role", ["Viewer", "Operator", "Administrator"])
 def test_only_administrators_reach_second_factors_and_none_a_superusers(role, alice, secret):
-    from django.contrib.auth.models import Group
-
-    person = UserFactory(is_staff=True)
-    person.groups.add(Group.objects.get(name=role))
     client, row = Client(), Authenticator.objects.get(type="totp")
-    client.force_login(person)
+    client.force_login(user_of_role(role))
     may_look = role == "Administrator"
     assert client.get(reverse("admin:mfa_authenticator_changelist")).status_code == (200 if may_look else 403)
     client.post(reverse("admin:mfa_authenticator_delete", args=[row.pk]), {"post": "yes"})

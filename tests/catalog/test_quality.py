@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -11,7 +10,7 @@ from django.utils import timezone
 from catalog import quality
 from catalog.models import ImportRun, Listing, QualityReport
 from catalog.quality import CHECKS, latest_report, lines_of, queue_report, run_report, warnings
-from tests.factories import ListingFactory, UserFactory
+from tests.factories import ListingFactory, UserFactory, user_of_role
 
 pytestmark = pytest.mark.django_db
 
@@ -35,9 +34,7 @@ def measured() -> dict[str, int]:
 
 
 def login(client: Client, role: str) -> Client:
-    person = UserFactory(is_staff=True)
-    person.groups.add(Group.objects.get(name=role))
-    client.force_login(person)
+    client.force_login(user_of_role(role))
     return client
 
 

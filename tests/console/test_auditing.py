@@ -158,7 +158,7 @@ class FormThatChanged(Form):
 
 
 def test_the_secret_of_an_endpoint_is_in_no_entry(client: Client):
-    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    client.force_login(UserFactory(operator=True))
     secret = "whsec_" + base64.b64encode(b"Zq7" * 10).decode()
     given = {"name": "A shop", "url": "https://shop.example/", "events": ["listing.sold"], "secret": secret}
     assert client.post(reverse("admin:webhooks_endpoint_add"), given | {"is_enabled": "on"}).status_code == 302

@@ -39,13 +39,6 @@ LABELS = [model._meta.label for model in REGISTERED]
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def operator(client: Client) -> Client:
-    client.force_login(factories.UserFactory(operator=True))
-    cache.empty()
-    return client
-
-
 def url(model: type, page: str, *args: object) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=[*map(quote, args)])
 

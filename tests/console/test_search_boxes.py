@@ -125,7 +125,7 @@ def named(row) -> str:
     "model", [model for model in MODELS if searched(model) and model not in SEARCHED_ELSE], ids=lambda m: m._meta.label
 )
 def test_the_words_of_a_rows_name_find_it_in_another_order(client, model):
-    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    client.force_login(UserFactory(operator=True))
     row = ROW_OF[model]()
     if typed := named(row):
         assert row.pk in found(client, model, typed), typed
@@ -139,7 +139,7 @@ def rows_of_a_buyer() -> list[type]:
 
 @pytest.mark.parametrize("model", rows_of_a_buyer(), ids=lambda model: model._meta.label)
 def test_rows_of_a_buyer_are_found_by_the_buyers_name(client, model):
-    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    client.force_login(UserFactory(operator=True))
     row = ROW_OF[model]()
     row.buyer.user = UserFactory(first_name="Anna Maria", last_name="von Berg")
     row.buyer.save()
@@ -154,7 +154,7 @@ def test_the_page_of_a_buyer_is_headed_by_the_name(operator):
 
 
 def test_the_audit_log_is_searched_among_the_newest_entries_that_the_filters_leave(client, monkeypatch):
-    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    client.force_login(UserFactory(operator=True))
     monkeypatch.setattr("accounts.admin.audit.ENTRIES_SEARCHED", 2)
     old, _, other, newest = (
         AuditEntry.objects.create(action="changed", model=model, object_id="1", object_name="Winter tyres")

@@ -5,7 +5,6 @@ import re
 import pytest
 from django import forms
 from django.contrib.admin import site
-from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -21,7 +20,7 @@ from catalog.models import Listing, PriceChange
 from recommendations.admin.filter_fields import field_of
 from recommendations.models import CarAlert, Interaction, SavedSearch
 from tests.admin_rows import car_alert, merchandising_rule
-from tests.factories import ListingFactory, UserFactory
+from tests.factories import ListingFactory, UserFactory, user_of_role
 from tests.markets import trained_market
 
 pytestmark = pytest.mark.django_db
@@ -58,10 +57,9 @@ def test_no_page_writes_an_amount_in_units_of_another_market(settings):
     settings.DEMO_MODE = True
     market = trained_market(4)
     addresses, car = pages(market), reverse("admin:catalog_listing_change", args=[market.skodas[0].pk])
-    staff, viewer, looks_on = Client(), Client(), UserFactory(is_staff=True)
-    staff.force_login(UserFactory(is_staff=True, is_superuser=True))
-    looks_on.groups.add(Group.objects.get(name=VIEWER))
-    viewer.force_login(looks_on)
+    staff, viewer = Client(), Client()
+    staff.force_login(UserFactory(operator=True))
+    viewer.force_login(user_of_role(VIEWER))
     for currency, (distance, power, sign) in MARKETS.items():
         settings.MARKET_CURRENCY = currency
         Listing.objects.update(currency=currency, mileage_km=61_155, power_kw=110, consumption_l_100km=5.1)
@@ -110,7 +108,7 @@ def test_consumption_is_typed_in_the_units_of_the_market_and_stays_where_it_is_s
     settings.MARKET_CURRENCY = currency
     listing = ListingFactory(consumption_l_100km=5.1)
     request = RequestFactory().get("/")
-    request.user = UserFactory(is_staff=True, is_superuser=True)
+    request.user = UserFactory(operator=True)
     form_class = site.get_model_admin(Listing).get_form(request, listing)
     form = form_class(instance=listing)
     field = form["consumption_l_100km"]

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
@@ -28,23 +27,6 @@ pytestmark = pytest.mark.django_db
 
 SCHEDULES = "admin:django_celery_beat_periodictask_changelist"
 QUEUES = "/admin/django_celery_results/taskresult/queues/"
-
-
-def login(client: Client, role: str) -> Client:
-    person = UserFactory(is_staff=True)
-    person.groups.add(Group.objects.get(name=role))
-    client.force_login(person)
-    return client
-
-
-@pytest.fixture
-def operator(client: Client) -> Client:
-    return login(client, "Operator")
-
-
-@pytest.fixture
-def viewer(client: Client) -> Client:
-    return login(client, "Viewer")
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.admin.utils import quote
-from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -28,8 +27,7 @@ ONLY_LOOKING = ("open_", "compare", "download_")  # what buttons are called that
 @pytest.fixture
 def person(client: Client, request: pytest.FixtureRequest) -> User:
     """Staff with one role and no other right, logged in."""
-    someone = factories.UserFactory(is_staff=True)
-    someone.groups.add(Group.objects.get(name=request.param))
+    someone = factories.user_of_role(request.param)
     client.force_login(someone)
     return someone
 
@@ -126,7 +124,7 @@ WRITES = re.compile(r'\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)')
 
 def test_no_button_changes_anything_by_a_mere_link(client: Client):
     """A page of another site can have a browser follow a link, with the session of the one who uses it."""
-    client.force_login(factories.UserFactory(is_staff=True, is_superuser=True))
+    client.force_login(factories.UserFactory(operator=True))
     for model, location, name in BUTTONS:
         if location == "actions_submit_line":
             continue

@@ -15,20 +15,13 @@ from recommendations.buyers.refresh import refresh_stale_preferences, renew_pref
 from recommendations.listings.embedding import embed_missing_listings
 from recommendations.training.runs import run_training, start_training
 from tests.described_fields import all_fields, send
-from tests.factories import PlacementFactory, UserFactory
+from tests.factories import PlacementFactory
 from tests.markets import make_market
 
 pytestmark = pytest.mark.django_db
 HOSTILE = ["-" * 40, "=1+1\u202e\n%_\\ {{7}} <b>'\"</b> -- 😀 ٣ ²"]
 STORE_NOTHING = ("/infer", "/batch", "/api/v1/token")
 SOME = 3  # rows of which everything that reads them is asked
-
-
-@pytest.fixture
-def operator() -> Client:
-    client = Client()
-    client.force_login(UserFactory(is_staff=True, is_superuser=True))
-    return client
 
 
 @pytest.fixture

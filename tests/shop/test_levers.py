@@ -3,14 +3,14 @@
 import re
 
 import pytest
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEntry
 from recommendations.models import MerchandisingChange, MerchandisingRule
 from shop.levers import DEEDS, LEVERS
-from tests.factories import ListingFactory, UserFactory
+from tests.factories import ListingFactory, UserFactory, user_of_role
 from tests.markets import Market, make_market, trained_market
 
 pytestmark = pytest.mark.django_db
@@ -29,12 +29,6 @@ def market(db) -> Market:
     return make_market(4)
 
 
-@pytest.fixture
-def staff(client: Client) -> Client:
-    client.force_login(UserFactory(operator=True))
-    return client
-
-
 def shown(client: Client) -> list[int]:
     return [int(key) for key in re.findall(r'data-card="(\d+)"', client.get(SHOP).text)]
 
@@ -46,15 +40,15 @@ def press(client: Client, deed: str, listing_id: int, **headers: str) -> str:
 
 @pytest.mark.parametrize("with_htmx", [True, False])
 @pytest.mark.parametrize("name", list(LEVERS))
-def test_a_lever_holds_for_every_visitor_until_it_is_taken_back(staff, market, name, with_htmx):
+def test_a_lever_holds_for_every_visitor_until_it_is_taken_back(operator, market, name, with_htmx):
     lever, visitor = LEVERS[name], Client()
     before = shown(visitor)
     car = before[-1]
     headers = {} if with_htmx else {"X-Plain": "1"}
-    said = press(staff, name, car, **headers)
+    said = press(operator, name, car, **headers)
     assert lever.done.partition("%(percent)")[0].replace("%(car)s", "") in said
     assert f'name="act" value="{lever.off} {car}"' in said  # undo
-    assert lever.label_off in staff.get(SHOP).text or name == "bar"
+    assert lever.label_off in operator.get(SHOP).text or name == "bar"
     after = shown(visitor)
     expected = {"pin": after[:1] == [car], "bar": car not in after, "boost": car in after}
     assert expected[name]
@@ -62,29 +56,29 @@ def test_a_lever_holds_for_every_visitor_until_it_is_taken_back(staff, market, n
     assert (rule.is_active, rule.action, list(rule.listings.values_list("pk", flat=True))) == (
         True, lever.values["action"], [car],
     )  # fmt: skip
-    assert lever.undone.replace("%(car)s", "") in press(staff, lever.off, car, **headers)
+    assert lever.undone.replace("%(car)s", "") in press(operator, lever.off, car, **headers)
     rule.refresh_from_db()
     assert not rule.is_active
     assert set(shown(visitor)) == set(before)
     assert MerchandisingChange.objects.filter(rule=rule).count() == 2
     entries = AuditEntry.objects.filter(model="recommendations.merchandisingrule").order_by("pk")
     assert [entry.action for entry in entries] == ["added", "changed"]
-    press(staff, name, car)
+    press(operator, name, car)
     assert MerchandisingRule.objects.count() == 1  # the same rule again
 
 
-def test_pressing_twice_changes_nothing_more(staff, market):
-    car = shown(staff)[0]
-    press(staff, "boost", car)
-    assert "Nothing changed" in press(staff, "boost", car)
-    press(staff, "unboost", car)
-    assert "Nothing changed" in press(staff, "unboost", car)
+def test_pressing_twice_changes_nothing_more(operator, market):
+    car = shown(operator)[0]
+    press(operator, "boost", car)
+    assert "Nothing changed" in press(operator, "boost", car)
+    press(operator, "unboost", car)
+    assert "Nothing changed" in press(operator, "unboost", car)
     assert MerchandisingChange.objects.count() == 2
 
 
-def test_a_rule_that_was_changed_in_the_console_is_about_that_car_again(staff, market):
-    car, other = shown(staff)[:2]
-    press(staff, "bar", car)
+def test_a_rule_that_was_changed_in_the_console_is_about_that_car_again(operator, market):
+    car, other = shown(operator)[:2]
+    press(operator, "bar", car)
     rule = MerchandisingRule.objects.get()
     rule.listings.set([other])
     changed = {"target": {"makes": ["bmw"]}, "holdout": 50, "is_promoted": True, "priority": 3, "share": 10,
@@ -92,21 +86,21 @@ def test_a_rule_that_was_changed_in_the_console_is_about_that_car_again(staff, m
                "ends_at": "2099-01-01T00:00Z"}  # fmt: skip
     as_made = {name: getattr(rule, name) for name in changed}
     MerchandisingRule.objects.update(is_active=False, **changed)
-    press(staff, "bar", car)
+    press(operator, "bar", car)
     rule.refresh_from_db()
     assert rule.is_active
     assert {name: getattr(rule, name) for name in changed} == as_made
     assert list(rule.listings.values_list("pk", flat=True)) == [car]
 
 
-def test_a_sale_is_taken_back_with_the_time_of_publication(staff, market):
+def test_a_sale_is_taken_back_with_the_time_of_publication(operator, market):
     car = market.bmws[0]
-    said = press(staff, "sold", car.pk)
+    said = press(operator, "sold", car.pk)
     assert f'value="unsold {car.pk}"' in said
     car.refresh_from_db()
     assert car.status == "sold"
     published = car.published_at
-    assert "is for sale again" in press(staff, "unsold", car.pk)
+    assert "is for sale again" in press(operator, "unsold", car.pk)
     car.refresh_from_db()
     assert (car.status, car.published_at) == ("live", published)
     assert AuditEntry.objects.filter(model="catalog.listing").count() == 2
@@ -117,8 +111,7 @@ def test_a_sale_is_taken_back_with_the_time_of_publication(staff, market):
 def test_who_may_not_does_not(client, market, who, deed):
     may_sell = who.startswith("one who")
     if who != "a visitor":
-        person = UserFactory(is_staff=True)
-        person.groups.add(Group.objects.get(name="Viewer"))
+        person = user_of_role("Viewer")
         if may_sell:
             person.user_permissions.add(Permission.objects.get(codename="change_listing"))
         client.force_login(person)
@@ -132,9 +125,9 @@ def test_who_may_not_does_not(client, market, who, deed):
     assert not MerchandisingRule.objects.exists()
 
 
-def test_every_card_says_why_it_is_there_and_leads_on(staff, market):
+def test_every_card_says_why_it_is_there_and_leads_on(operator, market):
     for query in ("", "?ordering=price"):
-        page = staff.get(f"{SHOP}{query}").text
+        page = operator.get(f"{SHOP}{query}").text
         cards = re.findall(r'<li class="card".*?</li>', page, re.DOTALL)
         assert cards
         for card in cards:
@@ -143,17 +136,17 @@ def test_every_card_says_why_it_is_there_and_leads_on(staff, market):
 
 
 @pytest.mark.parametrize("with_htmx", [True, False])
-def test_a_similar_car_has_its_levers_and_the_page_stays_that_of_the_car(staff, with_htmx):
+def test_a_similar_car_has_its_levers_and_the_page_stays_that_of_the_car(operator, with_htmx):
     market = trained_market(4)
     car = market.bmws[0]
-    page = staff.get(reverse("shop-car", args=[car.pk])).text
+    page = operator.get(reverse("shop-car", args=[car.pk])).text
     similar = page[page.index("similar-title") :]
     keys = [int(key) for key in re.findall(r'value="pin (\d+) ', similar)]
     assert len(keys) == len(set(keys)) == similar.count("<summary>Why") > 2
     assert all(f'value="{name} {key} ' in similar for key in keys for name in (*LEVERS, "sold"))
     assert len(re.findall(r' id="([^"]+)"', page)) == len(set(re.findall(r' id="([^"]+)"', page)))
     sent = {"act": f"boost {keys[0]} - 0", "back": "", "open_car": str(car.pk)}
-    said = staff.post(ACT, sent, headers=HTMX if with_htmx else {}, follow=True).text
+    said = operator.post(ACT, sent, headers=HTMX if with_htmx else {}, follow=True).text
     assert " is boosted by 50%" in said
     assert re.search(rf'id="car-title"[^>]*>{car.name}<', said)
     assert f'value="unboost {keys[0]} ' in said
@@ -162,10 +155,10 @@ def test_a_similar_car_has_its_levers_and_the_page_stays_that_of_the_car(staff, 
 
 
 @pytest.mark.parametrize("with_htmx", [True, False])
-def test_a_page_from_before_an_upgrade_leads_to_the_list_and_not_to_car_number_one(staff, market, with_htmx):
+def test_a_page_from_before_an_upgrade_leads_to_the_list_and_not_to_car_number_one(operator, market, with_htmx):
     ListingFactory(pk=1, car_model=market.bmws[0].car_model, title="The first one")
     sent = {"act": f"like {market.bmws[0].pk} - 0", "back": "", "in_car": "1"}
-    answer = staff.post(ACT, sent, headers=HTMX if with_htmx else {}, follow=True)
+    answer = operator.post(ACT, sent, headers=HTMX if with_htmx else {}, follow=True)
     assert answer.status_code == 200
     assert "data-card" in answer.text
     assert 'id="car-title"' not in answer.text

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from django.contrib.auth.models import Group
 from django.core import signing
 from django.http import QueryDict
 from django.test import Client
@@ -17,7 +16,7 @@ from accounts.models import AuditEntry, Buyer
 from recommendations.models import Interaction, Placement, SavedSearch, ServedList
 from shop.questions import BEST, FIELDS, ORDERINGS
 from shop.visitors import COOKIE, DEMO_EMAIL, SALT
-from tests.factories import ListingFactory, UserFactory
+from tests.factories import ListingFactory, UserFactory, user_of_role
 from tests.markets import Market, make_market, trained_market
 
 pytestmark = pytest.mark.django_db
@@ -228,9 +227,7 @@ def test_a_forged_cookie_is_a_new_guest_s(client, market):
 
 def test_only_staff_who_may_change_listings_sell(client, market):
     listing = market.bmws[0]
-    viewer = UserFactory(is_staff=True)
-    viewer.groups.add(Group.objects.get(name="Viewer"))
-    for looks_only in (None, viewer):
+    for looks_only in (None, user_of_role("Viewer")):
         if looks_only:
             client.force_login(looks_only)
         assert "sold " not in client.get(SHOP).text

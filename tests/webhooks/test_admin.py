@@ -1,11 +1,10 @@
 """An operator makes an endpoint, tries it, renews its secret, and replays what was given up."""
 
 import pytest
-from django.contrib.auth.models import Group
 from django.urls import reverse
 
 from accounts.models import AuditEntry
-from tests.factories import UserFactory
+from tests.factories import user_of_role
 from tests.webhooks.receivers import endpoint_at
 from web.seals import unseal
 from webhooks.models import Delivery, Endpoint
@@ -74,9 +73,7 @@ def test_a_test_event_and_a_new_secret_are_a_button_each(operator):
 
 @pytest.mark.parametrize(("role", "is_replayed"), [("Operator", True), ("Viewer", False)])
 def test_dead_letters_are_shown_and_replayed_by_operators(client, role, is_replayed):
-    person = UserFactory(is_staff=True)
-    person.groups.add(Group.objects.get(name=role))
-    client.force_login(person)
+    client.force_login(user_of_role(role))
     publish_test(endpoint_at("https://example.com/hook"))
     Delivery.objects.update(status="dead", attempts=10, last_error="It answered 500.")
     shown = client.get(page("delivery_changelist"), {"status__exact": "dead"}).content.decode()

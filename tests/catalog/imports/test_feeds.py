@@ -267,7 +267,7 @@ def test_nothing_outside_the_folder_is_read(feed, folder, pattern, tmp_path_fact
 
 def test_a_password_is_stored_encrypted_and_shown_nowhere(client: Client):
     feed = Feed.objects.create(name="North", source="north", origin="url", address="https://example.com/a.csv")
-    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    client.force_login(UserFactory(operator=True))
     form = FeedForm(instance=feed)
     given = {name: form[name].value() or "" for name in form.fields} | {"password": "open sesame", "is_enabled": "on"}
     page = f"/admin/catalog/feed/{feed.pk}/change/"

@@ -476,7 +476,7 @@ def test_undoing_takes_back_what_was_mended_as_one_import(deliver):
 @pytest.fixture
 def client():
     client = Client()
-    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    client.force_login(UserFactory(operator=True))
     return client
 
 

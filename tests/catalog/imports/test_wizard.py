@@ -3,7 +3,6 @@
 from urllib.parse import urlencode
 
 import pytest
-from django.contrib.auth.models import Group
 from django.core.files import uploadhandler
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
@@ -23,23 +22,6 @@ CARS = """stock no;Fabrikat;Typ;year;price;mileage;Anstrich
 2;VW;Golf;2060;£9,000;1;blue
 """
 UPLOAD = "/admin/catalog/importrun/add/"
-
-
-def login(client: Client, role: str) -> Client:
-    person = UserFactory(is_staff=True)
-    person.groups.add(Group.objects.get(name=role))
-    client.force_login(person)
-    return client
-
-
-@pytest.fixture
-def operator(client: Client) -> Client:
-    return login(client, "Operator")
-
-
-@pytest.fixture
-def viewer(client: Client) -> Client:
-    return login(client, "Viewer")
 
 
 def upload(client: Client, content: str | bytes = CARS, name: str = "cars.csv"):

@@ -509,7 +509,7 @@ def test_the_taste_is_refreshed_from_the_buyers_page(operator: Client, learned_t
 @pytest.mark.parametrize("kind", sorted(EventKind.RECORDED_BY_US))
 def test_a_kind_of_event_that_the_site_records_itself_cannot_be_deleted(kind):
     client = Client()
-    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    client.force_login(UserFactory(operator=True))
     EventKind.objects.create(slug="own", name="Own", weight=1, half_life_days=30)
     assert client.post(reverse(f"{KINDS}_delete", args=[kind]), {"post": "yes"}).status_code == 403
     for chosen in ([kind], [kind, "own"]):

@@ -6,31 +6,14 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEntry
-from accounts.roles import OPERATOR, VIEWER, permissions_of
+from accounts.roles import VIEWER
 from recommendations.models import Evaluation, EvaluationFigure, RankerVersion
-from tests.factories import BuyerFactory, RankerVersionFactory, UserFactory
+from tests.factories import BuyerFactory, RankerVersionFactory, UserFactory, user_of_role
 from tests.markets import trained_market, view
 
 pytestmark = pytest.mark.django_db
 PAGE = "admin:recommendations_rankerversion_comparison"
 QUERIES = 17
-
-
-def person(client: Client, role: str) -> Client:
-    user = UserFactory(is_staff=True)
-    user.user_permissions.set(permissions_of(role))
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def viewer(client: Client) -> Client:
-    return person(client, VIEWER)
-
-
-@pytest.fixture
-def operator(client: Client) -> Client:
-    return person(client, OPERATOR)
 
 
 @pytest.fixture
@@ -116,7 +99,8 @@ def test_a_retired_version_is_described_by_what_was_kept(viewer: Client, version
 def test_lists_are_shown_on_request_to_those_who_may_see_buyers(client: Client):
     market = trained_market()
     view(BuyerFactory(external=True, external_id="alice"), *market.bmws[:4])
-    text = person(client, VIEWER).get(address(market.version, lists="1")).text
+    client.force_login(user_of_role(VIEWER))
+    text = client.get(address(market.version, lists="1")).text
     assert "alice" in text
     assert "BMW 3 Series" in text
     few = UserFactory(is_staff=True)

@@ -4,12 +4,10 @@ import csv
 from datetime import UTC, date, datetime
 
 import pytest
-from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
-from accounts.roles import VIEWER
 from recommendations.models import CountedDay, SellerDay
 from tests.factories import ListingFactory, PlacementFactory, SellerFactory, UserFactory
 
@@ -23,15 +21,6 @@ def page() -> str:
 
 def file() -> str:
     return reverse("admin:recommendations_dealers_csv")
-
-
-@pytest.fixture
-def viewer() -> Client:
-    person = UserFactory(is_staff=True)
-    person.groups.add(Group.objects.get(name=VIEWER))
-    client = Client()
-    client.force_login(person)
-    return client
 
 
 @pytest.fixture

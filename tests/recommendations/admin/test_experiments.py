@@ -3,14 +3,13 @@
 from datetime import UTC, datetime
 
 import pytest
-from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEntry
 from accounts.roles import OPERATOR, VIEWER
 from recommendations.models import Experiment, Placement, RankerVersion
-from tests.factories import PlacementFactory, RankerVersionFactory, UserFactory
+from tests.factories import PlacementFactory, RankerVersionFactory, UserFactory, user_of_role
 from tests.recommendations.evaluation.test_experiments import SAME, reading_of, together
 
 pytestmark = pytest.mark.django_db
@@ -19,10 +18,8 @@ BOTH = {"a": {"share": 0.5}, "b": {"share": 0.5, "overrides": {"diversity": 0.4}
 
 
 def client_of(role: str) -> Client:
-    person = UserFactory(is_staff=True)
-    person.groups.add(Group.objects.get(name=role))
     client = Client()
-    client.force_login(person)
+    client.force_login(user_of_role(role))
     return client
 
 

@@ -91,7 +91,7 @@ def test_nothing_that_people_edit_is_json(rf, model):
 
 
 def test_a_buyers_answers_stand_in_words_and_there_is_one_kind_of_deletion(client: Client):
-    client.force_login(UserFactory(is_staff=True, is_superuser=True))
+    client.force_login(UserFactory(operator=True))
     buyer = BuyerFactory(questionnaire={"use": "long_distance", "max_price": 9000, "fuels": ["diesel"]})
     page = client.get(reverse("admin:accounts_buyer_change", args=[buyer.pk])).text
     assert "use: long distance · fuels: diesel · max price: £9,000" in page

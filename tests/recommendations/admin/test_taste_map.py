@@ -6,7 +6,6 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEntry
-from accounts.roles import OPERATOR, VIEWER, permissions_of
 from catalog.models import Listing
 from recommendations.insight.maps import run_map, start_map
 from recommendations.models import TasteMap
@@ -18,23 +17,6 @@ MAP = "admin:recommendations_tastemap_map"
 SUBMITTED = {"_form_submitted": "on"}
 QUERIES_OF_A_MAP = 15  # four of them update the listing index, where it was not read for some seconds
 QUERIES_WITH_A_BUYER = 32
-
-
-def person(client: Client, role: str) -> Client:
-    user = UserFactory(is_staff=True)
-    user.user_permissions.set(permissions_of(role))
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def viewer(client: Client) -> Client:
-    return person(client, VIEWER)
-
-
-@pytest.fixture
-def operator(client: Client) -> Client:
-    return person(client, OPERATOR)
 
 
 # --- The page --------------------------------------------------------------------------------------------------------

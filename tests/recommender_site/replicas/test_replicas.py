@@ -190,7 +190,7 @@ def test_a_client_finds_the_listing_that_it_has_just_written(beyond_memory, repl
 @pytest.fixture
 def operator(replica):
     client = Client()
-    client.force_login(UserFactory(is_superuser=True, is_staff=True))
+    client.force_login(UserFactory(operator=True))
     return client
 
 
