@@ -73,19 +73,22 @@ def is_plain_json(request: Request) -> bool:
 
 def list_response(answer: RecommendedList, next_page: str | None) -> HttpResponse:
     """The body of ``RecommendationsAnswerSerializer``."""
-    rest = _encoder.encode(
-        {
-            "list_id": str(answer.id),
-            "after": str(answer.goes_on_from) if answer.goes_on_from else None,
-            "next": next_page,
-            "experiment": answer.experiment,
-            "variant": answer.variant,
-            "version": answer.version_id,
-            "is_personalised": answer.is_personalised,
-            "n_events": answer.n_events,
-        }
-    )
-    return json_response(f'{{"recommended":{items_json(answer.items)},{rest[1:]}')
+    fields = _encoder.encode(list_fields(answer, next_page))
+    return json_response(f'{{"recommended":{items_json(answer.items)},{fields[1:]}')
+
+
+def list_fields(answer: RecommendedList, next_page: str | None) -> dict[str, Any]:
+    """What the API answers of a list beside its cars, by the names of the answer."""
+    return {
+        "list_id": str(answer.id),
+        "after": str(answer.goes_on_from) if answer.goes_on_from else None,
+        "next": next_page,
+        "experiment": answer.experiment,
+        "variant": answer.variant,
+        "version": answer.version_id,
+        "is_personalised": answer.is_personalised,
+        "n_events": answer.n_events,
+    }
 
 
 def similar_response(answer: RecommendedList) -> HttpResponse:

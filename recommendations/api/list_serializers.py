@@ -126,9 +126,7 @@ class RecommendationsAnswerSerializer(serializers.Serializer[Any]):
     recommended = RecommendedCarSerializer(many=True)
     list_id = serializers.UUIDField(help_text="Send it back with events about these cars, or for the next page.")
     after = serializers.UUIDField(
-        source="goes_on_from",
-        allow_null=True,
-        help_text="The list that this is the next page of; null for a first one.",
+        allow_null=True, help_text="The list that this is the next page of; null for a first one."
     )
     next = serializers.URLField(
         allow_null=True, help_text="The address of the next page; null where the list ends here."

@@ -21,7 +21,7 @@ from catalog.api.fields import FiltersSerializer
 from catalog.api.references import default_source
 from catalog.models import Listing
 from recommendations.api import examples
-from recommendations.api.answers import is_plain_json, list_response
+from recommendations.api.answers import is_plain_json, list_fields, list_response
 from recommendations.api.cars import CARS
 from recommendations.api.list_serializers import (
     PlacementsAnswerSerializer,
@@ -82,7 +82,8 @@ class RecommendationsView(StrictView):
         next_page = address_of_next(request, answer)
         if is_plain_json(request):
             return list_response(answer, next_page)
-        return Response(RecommendationsAnswerSerializer(answer_with_next(answer, next_page)).data)
+        fields = {"recommended": answer.items, **list_fields(answer, next_page)}
+        return Response(RecommendationsAnswerSerializer(fields).data)
 
 
 class PlacementsView(StrictView):
@@ -125,7 +126,11 @@ class PlacementsView(StrictView):
             for one in given["lists"]
         ]
         answers = [
-            {**answer_with_next(answer, address_of_next(request, answer)), "placement": one.placement}
+            {
+                "recommended": answer.items,
+                **list_fields(answer, address_of_next(request, answer)),
+                "placement": one.placement,
+            }
             for one, answer in zip(asked, recommend_several(asked), strict=True)
         ]
         return Response(PlacementsAnswerSerializer({"lists": answers}).data)
@@ -173,7 +178,7 @@ class RankView(StrictView):
             for key, ours, theirs in named
             if key is None or key in ordered.left_out
         ]
-        answer = answer_with_next(ordered.answer, None) | {"ranked": ordered.answer.items, "left_out": left_out}
+        answer = list_fields(ordered.answer, None) | {"ranked": ordered.answer.items, "left_out": left_out}
         return Response(RankAnswerSerializer(answer).data)
 
 
@@ -218,17 +223,3 @@ def address_of_next(request: Request, answer: RecommendedList) -> str | None:
     if "buyer" in request.query_params:
         asked["buyer"] = request.query_params["buyer"]
     return f"{request.build_absolute_uri(reverse('car-recommendations'))}?{urlencode(asked)}"
-
-
-def answer_with_next(answer: RecommendedList, next_page: str | None) -> dict[str, Any]:
-    return {
-        "recommended": answer.items,
-        "list_id": answer.id,
-        "goes_on_from": answer.goes_on_from,
-        "next": next_page,
-        "experiment": answer.experiment,
-        "variant": answer.variant,
-        "version": answer.version_id,
-        "is_personalised": answer.is_personalised,
-        "n_events": answer.n_events,
-    }

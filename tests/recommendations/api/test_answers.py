@@ -9,10 +9,9 @@ from rest_framework.renderers import JSONRenderer
 
 from catalog.models import CarModel, Listing, Make, Seller
 from catalog.search.reading import SET_PARAMETERS, Understood
-from recommendations.api.answers import car_response, list_response, search_response, similar_response
+from recommendations.api.answers import car_response, list_fields, list_response, search_response, similar_response
 from recommendations.api.car_serializers import PricedCarSerializer
 from recommendations.api.list_serializers import RecommendationsAnswerSerializer, SimilarAnswerSerializer
-from recommendations.api.lists import answer_with_next
 from recommendations.api.search_serializers import SearchAnswerSerializer
 from recommendations.listings.market_prices import ListingMarketPrice
 from recommendations.serving.recommended import RecommendedList, RecommendedListing
@@ -61,7 +60,7 @@ def items(fields: dict) -> list[RecommendedListing]:
 def test_a_list_reads_as_its_serializer_says(fields):
     for before, next_page in ((None, None), (uuid.uuid4(), "https://x.example/lists?after=7&k=2&buyer=a%22")):
         answer = RecommendedList(uuid.uuid4(), items(fields), 3, True, 12, "e: “b”", before, next_page is not None, "e")
-        said = RecommendationsAnswerSerializer(answer_with_next(answer, next_page)).data
+        said = RecommendationsAnswerSerializer({"recommended": answer.items, **list_fields(answer, next_page)}).data
         assert list_response(answer, next_page).content == JSONRenderer().render(said)
         assert list_response(answer, next_page).content == JSONRenderer().render(said)  # from what was kept
     assert similar_response(answer).content == JSONRenderer().render(
