@@ -1,4 +1,4 @@
-"""An event as it is sent, and as the row of the log that it becomes."""
+"""Turn a sent event into the row that records it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ Row = Interaction | WaitingEvent | Impression
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something a buyer did. Without an ``event_id`` it cannot be recognised when it is sent again.
+    """Something a buyer did. Without an ``event_id``, a repeat of it cannot be recognised.
 
-    ``waits_for`` is the source and id of a car that no listing has yet, in place of ``listing_id``. An impression has
-    ``seen_positions`` of its list, ``seen_ids`` of listings, or both, in place of one car and one position.
+    ``waits_for`` replaces ``listing_id`` where no listing has the source and external id yet. An impression has
+    ``seen_positions`` of its list, ``seen_ids`` of listings, or both, in place of one listing and one position.
     """
 
     kind: str
@@ -53,68 +53,69 @@ def buyer_as_sender(buyer_id: int) -> str:
     return f"{OF_BUYERS}{buyer_id}"
 
 
-def as_row(buyer: Buyer, event: Event, now: datetime, key: ApiKey | None = None) -> Row:
-    """The row of an event, not yet stored: of the log, of those that wait for their listing, or of impressions."""
-    sender = f"{OF_KEYS}{key.pk}" if key else buyer_as_sender(buyer.pk)
-    event_id, digest = event.event_id or uuid.uuid4().hex, content_digest(event, buyer.pk if key else 0)
+def sender_of(buyer: Buyer, key: ApiKey | None) -> str:
+    """Who sent an event of a buyer: the API key, or else the buyer."""
+    return f"{OF_KEYS}{key.pk}" if key else buyer_as_sender(buyer.pk)
+
+
+def as_row(buyer: Buyer, event: Event, now: datetime, sender: str) -> Row:
+    """The unstored row of an event: an Interaction, an Impression, or a WaitingEvent while its listing is unknown."""
     if event.kind == IMPRESSION:
-        return as_impression(buyer, event, now, event_id, sender, digest)
+        return Impression(
+            **_sent(buyer, event, now, sender),
+            positions=sorted(set(event.seen_positions)),
+            listing_ids=sorted(set(event.seen_ids)),
+            occurred_at=occurred_by(event, now),
+        )
     if event.waits_for is None:
-        return as_interaction(buyer, event, now, event_id, sender, digest)
+        return as_interaction(buyer, event, now, sender)
     source, external_id = event.waits_for
     return WaitingEvent(
-        event_id=event_id,
-        sender=sender,
-        content_digest=digest,
-        buyer=buyer,
-        kind_id=event.kind,
+        **_sent(buyer, event, now, sender),
+        **_done(event),
         source=source,
         external_id=external_id,
-        query=event.query,
         occurred_at=event.occurred_at,
-        received_at=now,
-        served_list_id=event.served_list_id,
-        position=event.position,
-        dwell_seconds=event.dwell_seconds,
-        value=event.value,
     )
 
 
-def as_impression(buyer: Buyer, event: Event, now: datetime, event_id: str, sender: str, digest: int) -> Impression:
-    return Impression(
-        event_id=event_id,
-        sender=sender,
-        content_digest=digest,
-        buyer=buyer,
-        served_list_id=event.served_list_id,
-        positions=sorted(set(event.seen_positions)),
-        listing_ids=sorted(set(event.seen_ids)),
-        occurred_at=min(event.occurred_at or now, now),
-        received_at=now,
-    )
-
-
-def as_interaction(buyer: Buyer, event: Event, now: datetime, event_id: str, sender: str, digest: int) -> Interaction:
+def as_interaction(buyer: Buyer, event: Event, now: datetime, sender: str) -> Interaction:
     return Interaction(
-        event_id=event_id,
-        sender=sender,
-        content_digest=digest,
-        buyer=buyer,
-        kind_id=event.kind,
+        **_sent(buyer, event, now, sender),
+        **_done(event),
         listing_id=event.listing_id,
-        query=event.query,
-        occurred_at=min(event.occurred_at or now, now),  # a clock that runs ahead must not make events of the future
-        received_at=now,
-        served_list_id=event.served_list_id,
-        position=event.position,
-        dwell_seconds=event.dwell_seconds,
-        value=event.value,
+        occurred_at=occurred_by(event, now),
     )
+
+
+def _sent(buyer: Buyer, event: Event, now: datetime, sender: str) -> dict[str, Any]:
+    """The fields that all rows have."""
+    return {
+        "event_id": event.event_id or uuid.uuid4().hex,
+        "sender": sender,
+        "content_digest": content_digest(event, buyer.pk if sender.startswith(OF_KEYS) else 0),
+        "buyer": buyer,
+        "received_at": now,
+        "served_list_id": event.served_list_id,
+    }
+
+
+def _done(event: Event) -> dict[str, Any]:
+    """The fields of what was done, which impressions lack."""
+    names = ("query", "position", "dwell_seconds", "value")
+    return {"kind_id": event.kind, **{name: getattr(event, name) for name in names}}
+
+
+def occurred_by(event: Event, now: datetime) -> datetime:
+    """When an event occurred: now where that is not known, or where a client's clock runs ahead."""
+    return min(event.occurred_at or now, now)
 
 
 def content_digest(event: Event, buyer_id: int) -> int:
-    """A number for everything an event says but its id, signed 64 bits, never 0; ``buyer_id`` where the sender has
-    several."""
+    """A digest of everything in an event but its id: signed 64 bits, never 0.
+
+    ``buyer_id`` is 0 where the sender is the buyer.
+    """
     said: dict[str, Any] = {
         "buyer": buyer_id,
         "kind": event.kind,
@@ -169,7 +170,7 @@ def _done_in(row: Interaction | WaitingEvent) -> dict[str, Any]:
 
 
 def announce(rows: Sequence[Interaction]) -> None:
-    """Count what was written to the log, and let those know who follow it."""
+    """Count the rows written to the log, and send ``events_recorded``."""
     if rows:
         events_recorded.send(sender=Interaction, buyer_ids=sorted({row.buyer_id for row in rows}))
     count_wrong(rows)

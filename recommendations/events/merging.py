@@ -9,7 +9,6 @@ from django.db.models import Exists, Manager, OuterRef
 
 from accounts.models import Buyer
 from recommendations.events.bots import take_over_mark
-from recommendations.events.log import Event as Event
 from recommendations.models import (
     BuyerSeller,
     Impression,

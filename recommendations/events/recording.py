@@ -1,7 +1,7 @@
-"""Append what buyers did to the event log: all or none, or each event that is right.
+"""Append events to the log: all or none of them, or with ``is_partial`` those without a problem.
 
-An event id belongs to its sender, an API key or a buyer: the same id with the same content is a repeat, which changes
-nothing; with other content it is a conflict.
+An event id belongs to its sender, which is an API key or a buyer. The same id with the same content is a repeat and
+changes nothing; with other content it is a conflict.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from recommendations import telemetry
 from recommendations.events import impressions, waiting
 from recommendations.events.attribution import attribute
 from recommendations.events.log import Event as Event
-from recommendations.events.log import Row, announce, as_row
+from recommendations.events.log import Row, announce, as_row, sender_of
 from recommendations.events.repeats import EarlierEvents, conflict_between
 from recommendations.events.validation import Existing, problems_by_index
 from recommendations.exceptions import EventProblem, EventsConflict, EventsRefused
@@ -46,7 +46,7 @@ class Outcome(StrEnum):
 
 @dataclass
 class Result:
-    """Of one event: under which id, what became of it, and why it was not recorded, as (field, reason)."""
+    """What became of one event; ``problems`` says why it was not recorded, as pairs of field and reason."""
 
     event_id: str
     outcome: Outcome = Outcome.RECORDED
@@ -54,13 +54,13 @@ class Result:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the event is in the log or waits for its listing, now or since it was sent before."""
+        """Whether the event is in the log or waits for its listing, from this request or an earlier one."""
         return self.outcome in (Outcome.RECORDED, Outcome.WAITING, Outcome.REPEATED)
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """In the order of the events."""
+    """Results in the order of the events."""
 
     results: list[Result]
 
@@ -81,7 +81,7 @@ class Recorded:
 
 
 def record_interactions(*, buyer: Buyer, events: Sequence[Event]) -> Recorded:
-    """Append events of one buyer to the log, all or none; raises EventsRefused with every problem found."""
+    """Append events of one buyer to the log, all or none; raises EventsRefused with every problem."""
     with transaction.atomic():
         return record_interactions_of_many(events_by_buyer=[(buyer, event) for event in events])
 
@@ -89,17 +89,17 @@ def record_interactions(*, buyer: Buyer, events: Sequence[Event]) -> Recorded:
 def record_interactions_of_many(
     *, events_by_buyer: Sequence[tuple[Buyer, Event]], key: ApiKey | None = None, is_partial: bool = False
 ) -> Recorded:
-    """Append events of any buyers to the log. Call it in a transaction, together with what makes new buyers.
+    """Append events of any buyers to the log. Call it in a transaction, the one that also creates new buyers.
 
-    Those that wait for their listing are kept apart until it comes (``waiting``).
+    Events whose listing is not known yet are stored apart until it comes (``waiting``).
 
     Args:
-        events_by_buyer: Whose events, and which.
-        key: Who sent them; each buyer for themselves when None.
-        is_partial: Record what can be recorded; otherwise all or none.
+        events_by_buyer: Pairs of a buyer and an event.
+        key: The API key that sent them; None where each buyer sent their own.
+        is_partial: Record the events without problems; otherwise all or none.
 
     Raises:
-        EventsRefused: Some are not as they must be, and ``is_partial`` is false.
+        EventsRefused: Some events have problems, and ``is_partial`` is false.
         EventsConflict: Some have the id of another event of the same sender, and ``is_partial`` is false.
     """
     now = timezone.now()
@@ -107,7 +107,7 @@ def record_interactions_of_many(
     problems = problems_by_index([event for _, event in events_by_buyer], existing, now)
     if problems and not is_partial:
         raise EventsRefused([EventProblem(index, *problem) for index, found in problems.items() for problem in found])
-    rows = [as_row(buyer, event, now, key) for buyer, event in events_by_buyer]
+    rows = [as_row(buyer, event, now, sender_of(buyer, key)) for buyer, event in events_by_buyer]
     results = [
         Result(row.event_id, Outcome.REFUSED, problems[index]) if index in problems else Result(row.event_id)
         for index, row in enumerate(rows)
@@ -121,11 +121,11 @@ def record_interactions_of_many(
 
 
 def _insert_one(rows: Sequence[Row]) -> list[Interaction]:
-    """Write a single event that was not there a moment ago, in one statement; returns it.
+    """Write a single new event in one statement and return it: the usual request, made fast.
 
-    Nothing is written, and [] returned, of several events, of one that waits for its listing, and of one that another
-    request has just written. It needs no savepoint, because what would end a transaction is no error here; where two
-    requests of one time may be of two months, it would be one.
+    Returns [] without writing for several events, for one that waits for its listing or is an impression, and for one
+    that another request has just written. No savepoint is needed: ON CONFLICT DO NOTHING makes the same id in the same
+    month no error. The same id in another month would be one, so close to the end of a month nothing is written here.
     """
     if len(rows) != 1 or not isinstance(row := rows[0], Interaction) or is_near_a_month(row.received_at):
         return []
@@ -144,14 +144,14 @@ def _insert_one(rows: Sequence[Row]) -> list[Interaction]:
 
 
 def is_near_a_month(moment: datetime) -> bool:
-    """Whether a request may be under way that began in another month (UTC)."""
+    """Whether a request that began in another month (UTC) may still be running."""
     return beginning_of_month(moment - REQUESTS_TAKE) != beginning_of_month(moment + REQUESTS_TAKE)
 
 
 def _insert(
     rows: Sequence[Row], results: Sequence[Result], named: set[str], key: ApiKey | None, is_partial: bool
 ) -> list[Interaction]:
-    """Write what is new, and note of the others what became of them; returns what was written to the log."""
+    """Write the new events, and put into ``results`` what became of the others; returns the rows of the log."""
     for attempt in range(1, ATTEMPTS + 1):
         new = _compare(rows, results, EarlierEvents(rows, named, key))
         if not is_partial:
@@ -175,7 +175,7 @@ def _insert(
 
 
 def _compare(rows: Sequence[Row], results: Sequence[Result], known: EarlierEvents) -> list[Row]:
-    """The rows that are new; the results of the others say whether they are repeats or conflicts."""
+    """The rows that are new; repeats and conflicts are marked in ``results``."""
     fresh = []
     for row, result in zip(rows, results, strict=True):
         if result.outcome == Outcome.REFUSED:
@@ -204,9 +204,9 @@ def _refuse_conflicts(results: Sequence[Result]) -> None:
 
 
 def _with_room(rows: Sequence[Row], results: Sequence[Result], is_partial: bool) -> list[WaitingEvent]:
-    """The first of the new events that are to wait, as many as there is room for; the others are refused.
+    """The new events that wait for their listing, up to the sender's limit; those beyond it are refused.
 
-    Requests of one time do not see each other's, so a few more may wait than are allowed.
+    Simultaneous requests do not count each other's events, so a few more than the limit may wait.
     """
     early = [
         (index, row)

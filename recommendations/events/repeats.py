@@ -1,4 +1,4 @@
-"""Whether an event was sent before: the same id of the same sender, with the same content or with other content."""
+"""Find events that were sent before: the same id from the same sender, with the same or with other content."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from django.utils.translation import gettext as _
 
 from accounts.models import ApiKey, Buyer
 from recommendations.events import waiting
-from recommendations.events.log import Event as Event
 from recommendations.events.log import Row, buyer_as_sender, in_short
 from recommendations.models import Impression, Interaction, WaitingEvent
 
@@ -17,10 +16,10 @@ NOT_NOTED = ""  # the sender of events that an earlier release recorded
 
 
 class EarlierEvents:
-    """The events that a request may repeat: those of its sender under the ids it names.
+    """The stored events that a request may repeat: those of its sender with the ids it names.
 
-    A buyer's own are also those that the guests sent whom the buyer has been. Where an earlier release noted no sender,
-    an event of the same buyer with the same content is a repeat, and any other one is another sender's.
+    The events of guests who were merged into a buyer count as the buyer's. An earlier release stored no sender; such an
+    event is a repeat if it is of the same buyer with the same content, and otherwise counts as another sender's.
     """
 
     def __init__(self, rows: Sequence[Row], named: set[str], key: ApiKey | None) -> None:
@@ -47,7 +46,7 @@ class EarlierEvents:
             self._by_id[row.event_id, row.sender] = row
 
     def event_like(self, row: Row) -> Row | None:
-        """The event of the same sender and id; else one without a sender, or of a guest, that says the same."""
+        """The event of the same sender and id; else one of a merged guest, or without a sender, of equal content."""
         if own := self._by_id.get((row.event_id, row.sender)):
             return own
         of_guests = [self._by_id.get((row.event_id, sender)) for sender in self._guests.get(row.sender, ())]
@@ -62,7 +61,7 @@ class EarlierEvents:
 
 
 def guests_of(buyer_ids: Iterable[int]) -> dict[str, list[str]]:
-    """The senders whom buyers have been before they logged in, by the sender they are now."""
+    """The sender names of the guests merged into each buyer, by the buyer's own sender name."""
     senders: dict[str, list[str]] = {}
     for guest in Buyer.objects.filter(merged_into__in=buyer_ids).order_by("pk").only("merged_into"):
         senders.setdefault(f"buyer:{guest.merged_into_id}", []).append(buyer_as_sender(guest.pk))
@@ -70,7 +69,7 @@ def guests_of(buyer_ids: Iterable[int]) -> dict[str, list[str]]:
 
 
 def says_the_same(earlier: Row, row: Row) -> bool:
-    """Of an event whose digest is not known. Its moment may be that of its arrival, so it does not count."""
+    """Compare with an event stored without a digest. Times are left out: the stored one may be that of its arrival."""
     names = ("buyer_id", "kind_id", "listing_id", "query")
     return all(getattr(earlier, name, None) == getattr(row, name, None) for name in names)
 

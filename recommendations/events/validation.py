@@ -1,4 +1,4 @@
-"""What is wrong with events that are sent, by field, before anything is written."""
+"""Check sent events, field by field, before anything is written."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Buyer
 from recommendations.events import impressions
-from recommendations.events.log import IMPRESSION, SEARCH
-from recommendations.events.log import Event as Event
+from recommendations.events.log import IMPRESSION, SEARCH, Event
 from web.postgres.prepared import preparing_cursor, sized
 
 CLOCK_SKEW = timedelta(minutes=5)  # how far ahead of ours a client's clock may be
@@ -27,12 +26,12 @@ SELECT ARRAY(SELECT slug FROM recommendations_eventkind),
 
 @dataclass(frozen=True)
 class Existing:
-    """What the database has of what events name, read in one statement before they are recorded.
+    """Which of the things that events name exist; read in one statement.
 
     Attributes:
-        kinds: All kinds of events.
-        listing_ids: The listings of the events that exist.
-        may_be_repeats: Whether there are events with the ids of these, of any sender.
+        kinds: Slugs of all event kinds.
+        listing_ids: Those of the listings named by the events that exist.
+        may_be_repeats: Whether the database has an event with an id of these, from any sender.
     """
 
     kinds: Set[str]
@@ -52,22 +51,17 @@ class Existing:
 
 
 def problems_by_index(events: Sequence[Event], existing: Existing, now: datetime) -> dict[int, list[tuple[str, str]]]:
-    """What is wrong with which event."""
+    """Problems of the events that have any, by position: pairs of field and reason."""
     found = {index: problems_of(event, existing.kinds, existing.listing_ids, now) for index, event in enumerate(events)}
     return {index: problems for index, problems in found.items() if problems}
 
 
 def problems_of(event: Event, kinds: Set[str], known_ids: Set[int], now: datetime) -> list[tuple[str, str]]:
-    """What is wrong with one event, as pairs of field and reason."""
+    """Problems of one event, as pairs of field and reason; empty when it can be recorded."""
     problems = []
     if event.kind not in kinds:
-        problems.append(
-            (
-                "kind",
-                _("unknown kind “%(kind)s”; known are %(known)s")
-                % {"kind": event.kind, "known": ", ".join(sorted(kinds))},
-            )
-        )
+        named = {"kind": event.kind, "known": ", ".join(sorted(kinds))}
+        problems.append(("kind", _("unknown kind “%(kind)s”; known are %(known)s") % named))
     if event.listing_id is not None and event.listing_id not in known_ids:
         problems.append(("listing_id", _("there is no listing %(listing)s") % {"listing": event.listing_id}))
     if event.kind == IMPRESSION:

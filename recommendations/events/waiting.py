@@ -1,8 +1,7 @@
-"""Events that came before their listing: kept apart, put in the log once a listing has the id, removed after some days.
+"""Events that came before their listing: stored apart, moved to the log when the listing comes, removed after days.
 
-Both sides look for each other once they are committed: what stores listings for events that wait for them, and what
-stores an event for a listing that has come meanwhile. Whichever commits last sees the other. What a process could not
-finish is done by the beat job.
+After its commit, whatever stores a listing looks for events that wait for it, and whatever stores a waiting event looks
+for its listing; the one that commits last finds the other. A beat job does what a process could not finish.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from catalog.models import Listing
 from catalog.querysets import ListingReference
 from recommendations import telemetry
 from recommendations.events.attribution import attribute
-from recommendations.events.log import OF_BUYERS, OF_KEYS, Event, announce, as_interaction, content_digest
+from recommendations.events.log import OF_BUYERS, OF_KEYS, Event, announce, as_interaction
 from recommendations.models import Interaction, WaitingEvent
 
 RELEASED_AT_ONCE = 1_000  # events; and listings looked at in one statement
 
 
 def room_for_more(sender: str) -> int:
-    """How many more events may wait: each API key has EVENTS_WAITING_AT_MOST, and all persons together as many."""
+    """How many more events may wait: EVENTS_WAITING_AT_MOST for each API key, and for all buyers together."""
     if not settings.EVENTS_WAITING_AT_MOST:
         return 0
     of_sender = {"sender": sender} if sender.startswith(OF_KEYS) else {"sender__startswith": OF_BUYERS}
@@ -35,7 +34,7 @@ def room_for_more(sender: str) -> int:
 
 
 def store(events: Collection[WaitingEvent]) -> None:
-    """Keep events, and look after the commit whether their listings have come meanwhile."""
+    """Store events that wait, and look after the commit whether their listings have come meanwhile."""
     if not events:
         return
     WaitingEvent.objects.bulk_create(events)
@@ -45,7 +44,7 @@ def store(events: Collection[WaitingEvent]) -> None:
 
 
 def release_for(listing_ids: Collection[int]) -> int:
-    """Put in the log what waits for some listings; returns how many events that were."""
+    """Move the events that wait for some listings to the log; returns how many."""
     if not WaitingEvent.objects.exists():
         return 0
     n_released, keys = 0, list(listing_ids)
@@ -58,15 +57,15 @@ def release_for(listing_ids: Collection[int]) -> int:
 
 
 def release_all() -> int:
-    """Put in the log what waits for listings that have come."""
+    """Move the events whose listings have come to the log; returns how many."""
     come = Listing.objects.filter(source=OuterRef("source"), external_id=OuterRef("external_id"))
     return release(WaitingEvent.objects.filter(Exists(come)))
 
 
 def release(events: QuerySet[WaitingEvent]) -> int:
-    """Put those events in the log whose listing is there, and leave the others waiting; returns how many were put.
+    """Move those of the events whose listing is there to the log; returns how many.
 
-    Safe to run twice, and beside itself: a row that another process works on is left to that process.
+    Safe to run twice and at the same time: a row that another process has locked is left to that process.
     """
     n_released, last = 0, 0
     while True:
@@ -95,9 +94,10 @@ def _put_in_log(events: Collection[WaitingEvent]) -> int:
 
 
 def insert(rows: Collection[Interaction]) -> bool:
-    """Write rows to the log, those that another process has just written left out; all or none.
+    """Write rows to the log, without those that another process has just written; returns whether it worked.
 
-    Returns whether they could be: an id that was written in another month is an error, and no row is left out for it.
+    False, and nothing is written, where a row has an id that was written in another month: that violates a constraint
+    for which ON CONFLICT leaves no row out.
     """
     try:
         with transaction.atomic():
@@ -110,7 +110,7 @@ def insert(rows: Collection[Interaction]) -> bool:
 
 
 def as_logged(waiting: WaitingEvent, known: Mapping[ListingReference, int], now: datetime) -> Interaction:
-    """The row of the log, as if the event had named our id of its car. It enters the log now."""
+    """The row of the log, as if the event had named the listing's id. It enters the log now."""
     event = Event(
         kind=waiting.kind_id,
         event_id=waiting.event_id,
@@ -122,14 +122,13 @@ def as_logged(waiting: WaitingEvent, known: Mapping[ListingReference, int], now:
         dwell_seconds=waiting.dwell_seconds,
         value=waiting.value,
     )
-    digest = content_digest(event, waiting.buyer_id if waiting.sender.startswith(OF_KEYS) else 0)
-    row = as_interaction(waiting.buyer, event, waiting.received_at, waiting.event_id, waiting.sender, digest)
+    row = as_interaction(waiting.buyer, event, waiting.received_at, waiting.sender)
     row.received_at = now
     return row
 
 
 def without_repeats(rows: Iterable[Interaction]) -> list[Interaction]:
-    """All but those whose id the log has of the same sender: they were sent again after their listing had come."""
+    """The rows that the log does not have yet; it has those that were sent again after their listing had come."""
     rows = list(rows)
     stored = Interaction.objects.filter(
         event_id__in={row.event_id for row in rows}, sender__in={row.sender for row in rows}
