@@ -1,5 +1,4 @@
-"""What buyers did, as it is sent: one event or many, from buyers themselves or from a client system for the buyers it
-names."""
+"""Record events: one or many, from buyers for themselves or from a client system for the buyers it names."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +52,7 @@ class PartialSerializer(QuestionSerializer):
 
 @dataclass
 class Item:
-    """One event of a body: checked, or what is wrong with it by field."""
+    """One event of a body: its checked fields, or its problems as pairs of field and reason."""
 
     event: dict[str, Any] | None = None
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -61,7 +60,7 @@ class Item:
 
 @dataclass
 class Batch:
-    """The events of a body; ``path`` names one in an error: ``events[{index}].``, or nothing for a single."""
+    """The events of a body. ``path`` names one of them in errors: ``events[{index}].``, or empty for a single event."""
 
     items: list[Item]
     path: str
@@ -77,7 +76,7 @@ class Batch:
 
 
 class EventsView(StrictView):
-    """What buyers did: sent by users and guests for themselves, by client systems for the buyers they name."""
+    """Record events: users and guests send their own, client systems those of the buyers they name."""
 
     permission_classes = [IsBuyerOrHasScope]
     required_scope = ApiKey.Scope.INGEST
@@ -116,8 +115,8 @@ class EventsView(StrictView):
         question = checked(PartialSerializer, request.query_params)
         is_partial = question["partial"] or _wants_partial(request.data)
         batch = batch_in(request.data)
-        name_listings(request, batch)
-        name_seen_listings(request, batch)
+        resolve_listings(request, batch)
+        resolve_seen_listings(request, batch)
         if not is_partial:
             batch.refuse_problems()
         results = record(request, batch, is_partial)
@@ -127,7 +126,7 @@ class EventsView(StrictView):
 
 
 def _wants_partial(data: Any) -> bool:
-    """The same asked in the body, beside the events."""
+    """Whether the body asks for ``partial``, beside its events."""
     if not isinstance(data, dict) or "events" not in data or "partial" not in data:
         return False
     if not isinstance(data["partial"], bool):
@@ -136,7 +135,7 @@ def _wants_partial(data: Any) -> bool:
 
 
 def batch_in(data: Any) -> Batch:
-    """The events of a body, each checked by itself. Raises ValidationError for what holds no events, or too many."""
+    """The events of a body, each checked by itself. Raises ValidationError for no events, or too many."""
     if isinstance(data, dict) and "events" not in data:
         return Batch([_checked(data)], "", is_single=True)
     events = data["events"] if isinstance(data, dict) else data
@@ -154,7 +153,7 @@ def _checked(data: Any) -> Item:
 
 
 def _refuse_wrong_number(events: Any) -> None:
-    """Before any of them is looked at, so that a huge list costs nothing."""
+    """Raise ValidationError for no events or too many, before any is checked, so that a huge list costs nothing."""
     if not isinstance(events, list) or not events:
         raise ValidationError({"events": [_("A list of at least one event is expected.")]})
     if len(events) > settings.EVENTS_PER_REQUEST:
@@ -166,35 +165,38 @@ def _refuse_wrong_number(events: Any) -> None:
 
 
 def record(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
-    """What became of each event; raises what the view answers where one is wrong and all or none were asked for."""
+    """Record a batch; returns what became of each event.
+
+    Raises EventIdTaken or ValidationError where an event cannot be recorded and ``is_partial`` is false.
+    """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with transaction.atomic():  # buyers who are new do not stay either when an event is refused
-                return _record(request, batch, is_partial)
+                return _record_once(request, batch, is_partial)
         except EventsConflict as refusal:
-            raise EventIdTaken(_by_path(refusal, batch.path)) from None
+            raise EventIdTaken(_problems_by_path(refusal, batch.path)) from None
         except EventsRefused as refusal:
-            raise ValidationError(_by_path(refusal, batch.path)) from None
+            raise ValidationError(_problems_by_path(refusal, batch.path)) from None
         except IntegrityError:
             if attempt == ATTEMPTS:
                 raise
     raise AssertionError("unreachable")
 
 
-def _record(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
+def _record_once(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
     key = request.auth if isinstance(request.auth, ApiKey) else None
     own = None if key else own_buyer_of(request)
-    name_buyers(own, batch)
+    check_buyers(own, batch)
     if not is_partial:
         batch.refuse_problems()
     right = [item.event for item in batch.items if item.event is not None and not item.problems]
-    events = with_buyers(own, right)
+    events = pair_with_buyers(own, right)
     recorded = record_interactions_of_many(
         events_by_buyer=events, key=key, is_partial=is_partial
     ) if right else Recorded([])  # fmt: skip
     buyers = [*([own] if own else []), *(buyer for buyer, _ in events)]
     kept = {buyer.pk for (buyer, _), result in zip(events, recorded.results, strict=True) if result.is_kept}
-    remove_unused(buyers, kept)
+    remove_unused_buyers(buyers, kept)
     results = iter(recorded.results)
     return [
         next(results) if item.event is not None and not item.problems else Result("", Outcome.REFUSED, item.problems)
@@ -202,39 +204,41 @@ def _record(request: Request, batch: Batch, is_partial: bool) -> list[Result]:
     ]
 
 
-def name_seen_listings(request: Request, batch: Batch) -> None:
-    """Give impressions our ids of the cars that they name by ids of a source, in one query; an id of no listing is a
-    problem, for what was seen is no news of a car that is yet to come."""
+def resolve_seen_listings(request: Request, batch: Batch) -> None:
+    """Replace the external ids in impressions by listing ids, in one query. An unknown id is a problem: an impression
+    cannot wait for its listing."""
     source = default_source(request)
     seen = [item for item in batch.items if item.event is not None and item.event["kind"] == IMPRESSION]
     references = {
         (item.event.get("source", source), name)
         for item in seen
         if item.event is not None
-        for name in names_seen(item.event)
+        for name in external_ids_seen(item.event)
     }
     known = Listing.objects.ids_by_reference(references) if references else {}
     for item in seen:
         if item.event is None:
             continue
-        named = [(item.event.get("source", source), name) for name in names_seen(item.event)]
-        item.problems += [("external_ids", no_listing(*name)) for name in named if name not in known][:PROBLEMS_NAMED]
+        named = [(item.event.get("source", source), name) for name in external_ids_seen(item.event)]
+        item.problems += [("external_ids", no_such_listing(*name)) for name in named if name not in known][
+            :PROBLEMS_NAMED
+        ]
         item.event["seen_ids"] = [known[name] for name in named if name in known]
 
 
-def no_listing(source: str, external_id: str) -> str:
+def no_such_listing(source: str, external_id: str) -> str:
     return _("there is no listing “%(external_id)s” of “%(source)s”") % {"external_id": external_id, "source": source}
 
 
-def names_seen(event: dict[str, Any]) -> list[str]:
-    """The ids of a source by which an impression names its cars."""
+def external_ids_seen(event: dict[str, Any]) -> list[str]:
+    """The external ids in an impression."""
     of_one = [event["external_id"]] if event.get("external_id") is not None else []
     return [*of_one, *(event.get("external_ids") or ())]
 
 
-def name_listings(request: Request, batch: Batch) -> None:
-    """Give events that name their car by the id of its source our id of it, in one query; one that names an id which no
-    listing has waits for that listing."""
+def resolve_listings(request: Request, batch: Batch) -> None:
+    """Replace the external ids in other events by listing ids, in one query; with an unknown one, the event will wait
+    for its listing."""
     source = default_source(request)
     named = [
         (item.event, (item.event.get("source", source), item.event["external_id"]))
@@ -246,15 +250,17 @@ def name_listings(request: Request, batch: Batch) -> None:
         event |= {"listing_id": known[reference]} if reference in known else {"waits_for": reference}
 
 
-def remove_unused(buyers: Iterable[Buyer], kept: Collection[int]) -> None:
-    """Remove buyers made for events of which none is kept, so that a refused event makes no erased buyer again."""
+def remove_unused_buyers(buyers: Iterable[Buyer], kept: Collection[int]) -> None:
+    """Remove new buyers without a recorded event, so that a refused event cannot bring an erased buyer back."""
     if unused := {buyer.pk for buyer in buyers if buyer.is_new} - {*kept}:
         Buyer.objects.filter(pk__in=unused).delete()
 
 
-def name_buyers(own: Buyer | None, batch: Batch) -> None:
-    """Note the events whose buyer is missing, where ``own`` is None. Raises PermissionDenied when a person writes for
-    another one."""
+def check_buyers(own: Buyer | None, batch: Batch) -> None:
+    """Add a problem to events that lack a buyer, where ``own`` is None, and to those that may not have a value.
+
+    Raises PermissionDenied for an event of another buyer than ``own``.
+    """
     for index, item in enumerate(batch.items):
         if item.event is None:
             continue
@@ -268,8 +274,8 @@ def name_buyers(own: Buyer | None, batch: Batch) -> None:
             item.problems = [*item.problems, ("value", _("Only a client system says what it is worth."))]
 
 
-def with_buyers(own: Buyer | None, events: Sequence[dict[str, Any]]) -> list[tuple[Buyer, Event]]:
-    """Whose event each of them is: the sender's, or else of buyers whom a client system names, made at first sight."""
+def pair_with_buyers(own: Buyer | None, events: Sequence[dict[str, Any]]) -> list[tuple[Buyer, Event]]:
+    """Each event with its buyer: ``own``, or else the buyer it names, who is created if new."""
     if own is not None:
         return [(own, _as_event(event)) for event in events]
     buyers = buyers_for_external_ids(event["buyer"] for event in events)
@@ -295,7 +301,7 @@ def _as_event(event: dict[str, Any]) -> Event:
 
 
 def _as_impression(event: dict[str, Any]) -> Event:
-    """One car or position may be named as in other events, several in fields of their own."""
+    """An impression names one car or position in the fields of other events, and several in its own fields."""
     of_one = {name: [event[name]] if event.get(name) is not None else [] for name in ("listing_id", "position")}
     return Event(
         kind=IMPRESSION,
@@ -307,7 +313,7 @@ def _as_impression(event: dict[str, Any]) -> Event:
     )
 
 
-def _by_path(refusal: EventsRefused, path: str) -> dict[str, list[str]]:
+def _problems_by_path(refusal: EventsRefused, path: str) -> dict[str, list[str]]:
     fields: dict[str, list[str]] = {}
     for problem in refusal.problems:
         fields.setdefault(path.format(index=problem.index) + problem.field, []).append(problem.reason)
@@ -315,7 +321,7 @@ def _by_path(refusal: EventsRefused, path: str) -> dict[str, list[str]]:
 
 
 def _joined(path: str, name: str) -> str:
-    """``events[3].`` and ``kind`` → ``events[3].kind``; what is wrong with an event as a whole is named by its path."""
+    """``events[3].`` and ``kind`` → ``events[3].kind``; a problem of the whole event is named by the path alone."""
     is_whole = name in ("", "non_field_errors")
     return path.rstrip(".") if is_whole else path + name
 
