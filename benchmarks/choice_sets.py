@@ -108,7 +108,7 @@ def one_market(
         site._known.clear()
         index, buyer_ids = site.index.as_of(now), [FIRST_BUYER + number for number in range(len(world.buyers))]
         begin = time.process_time()
-        site.bring_up_to_date(buyer_ids, index, now)
+        site.update_preferences(buyer_ids, index, now)
         event_seconds = (time.process_time() - begin) / len(buyer_ids)
     return [report.share_after(n) for n in EVENTS], learn_seconds, event_seconds
 

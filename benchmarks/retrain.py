@@ -176,7 +176,7 @@ def one_training() -> dict[str, Any]:
 def renewal() -> dict[str, float]:
     """What making preferences costs after a promotion: side by side, and one by one as reads do."""
     from accounts.models import Buyer
-    from recommendations.buyers.preferences import bring_up_to_date, current_preference
+    from recommendations.buyers.preferences import current_preference, update_preferences
     from recommendations.models import Preference, RankerVersion
 
     live = RankerVersion.objects.live()
@@ -185,7 +185,7 @@ def renewal() -> dict[str, float]:
     current_preference(buyers[0])  # loads the window
     figures: dict[str, float] = {"events": sum(buyer.interactions.count() for buyer in buyers) / len(buyers)}
     for name, some, work in (
-        ("batch", buyers, lambda: bring_up_to_date(buyers, by="worker")),
+        ("batch", buyers, lambda: update_preferences(buyers, by="worker")),
         ("single", buyers[:200], lambda: [current_preference(buyer) for buyer in buyers[:200]]),
     ):
         Preference.objects.filter(version=live).delete()

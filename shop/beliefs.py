@@ -14,7 +14,7 @@ from accounts.models import Buyer
 from catalog.attributes import CATEGORIES as ATTRIBUTES
 from catalog.filters import ListingFilters
 from recommendations.buyers.context import preference_of
-from recommendations.buyers.preferences import taste_of
+from recommendations.buyers.posteriors import taste_of
 from recommendations.buyers.profiles import GRIDS, in_words, profile_of, rounded
 from recommendations.engine.fields import CATEGORIES
 from recommendations.engine.ranker import Ranker

@@ -10,7 +10,7 @@ from accounts.api.throttles import CALLER_THROTTLES
 from accounts.models import ApiKey, Buyer
 from recommendations.api import examples
 from recommendations.api.questionnaire_serializers import QuestionnaireSerializer
-from recommendations.buyers.refresh import save_questionnaire
+from recommendations.buyers.questionnaire import save_questionnaire
 from web.strict import StrictView, checked
 
 ME = ["Me"]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from accounts.models import Buyer
 from recommendations.buyers.interests import Interest
-from recommendations.buyers.preferences import current_preference, stored_interests, taste_of
+from recommendations.buyers.posteriors import stored_interests, taste_of
+from recommendations.buyers.preferences import current_preference
 from recommendations.buyers.wishes import Asked, Event, Wish, read_asked, wishes_of
 from recommendations.engine.ranker import Ranker, SourceSwitch
 from recommendations.engine.taste import Taste

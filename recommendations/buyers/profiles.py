@@ -18,7 +18,7 @@ from catalog.attributes import NUMBER_FEATURES
 from catalog.columns import CHOICES
 from catalog.models import CarModel, Make, Seller
 from catalog.units import translated
-from recommendations.buyers.preferences import taste_of
+from recommendations.buyers.posteriors import taste_of
 from recommendations.engine.encoder import Encoder
 from recommendations.engine.fields import CATEGORIES
 from recommendations.engine.ranker import Ranker

@@ -6,6 +6,9 @@ traits that people who say so usually look for. What was answered outright alway
 
 from typing import Any
 
+from accounts.models import Buyer
+from recommendations.events.signals import events_recorded
+
 IMPLIED_BY_USE: dict[str, dict[str, Any]] = {
     "city": {"bodies": ["hatchback"], "max_power_kw": 90},
     "commuting": {"bodies": ["hatchback", "saloon", "estate"], "fuels": ["hybrid", "plugin_hybrid", "electric"]},
@@ -28,3 +31,10 @@ def wishes_in(stored: object) -> dict[str, Any]:
     use = answers.get("use")
     implied = IMPLIED_BY_USE.get(use, {}) if isinstance(use, str) else {}
     return implied | {name: value for name, value in answers.items() if name != "use"}
+
+
+def save_questionnaire(*, buyer: Buyer, answers: dict[str, Any]) -> None:
+    """Store a buyer's answers. A preference computed from other answers is stale by that alone."""
+    buyer.questionnaire = answers
+    buyer.save(update_fields=["questionnaire"])
+    events_recorded.send(sender=Buyer, buyer_ids=[buyer.pk])

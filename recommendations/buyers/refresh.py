@@ -1,43 +1,29 @@
-"""Keep stored preferences in step with the event log: one buyer, stale ones, and all after a promotion."""
+"""Refresh stored preferences in the background: one buyer's, stale ones, and many after a promotion."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from accounts.models import Buyer
-from recommendations.buyers.preferences import bring_up_to_date, current_preference
+from recommendations.buyers.preferences import current_preference, update_preferences
 from recommendations.events.bots import look_at_buyer
 from recommendations.events.merging import take_over_history
-from recommendations.events.signals import events_recorded
-from recommendations.models import (
-    Interaction,
-    Preference,
-    RankerVersion,
-)
+from recommendations.models import Interaction, Preference, RankerVersion
 
 RENEWED_AT_MOST = 50_000  # buyers after a promotion; some minutes of one worker
-
 RENEWED_AT_ONCE = 1_000  # between two looks at whether the version is still live
 
 
 def refresh_preferences(*, buyer_id: int, by: str = "worker") -> Preference | None:
-    """Bring one buyer's preference up to date; safe to run twice or at the same time, and free when it is."""
+    """Bring one buyer's preference up to date; does nothing where it is. Safe to run twice, or twice at once."""
     buyer = Buyer.objects.filter(pk=buyer_id).first()
     if buyer is None:
         return None
     look_at_buyer(buyer)
     return current_preference(buyer, by=by)
-
-
-def save_questionnaire(*, buyer: Buyer, answers: dict[str, Any]) -> None:
-    """Keep a buyer's answers; the preference that rests on older answers becomes stale by that alone."""
-    buyer.questionnaire = answers
-    buyer.save(update_fields=["questionnaire"])
-    events_recorded.send(sender=Buyer, buyer_ids=[buyer.pk])
 
 
 def refresh_stale_preferences(*, active_within: timedelta = timedelta(days=30), at_most: int = 500) -> int:
@@ -49,13 +35,14 @@ def refresh_stale_preferences(*, active_within: timedelta = timedelta(days=30), 
     if version is None:
         return 0
     stale = buyers_behind_the_log(version, since=timezone.now() - active_within)[:at_most]
-    return bring_up_to_date(list(stale), by="beat")
+    return update_preferences(list(stale), by="beat")
 
 
 def renew_preferences(*, version_id: int, active_within: timedelta = timedelta(days=30)) -> int:
-    """Make the preferences of recently active buyers in a space that went live, the latest first; returns how many.
+    """Compute the preferences of recently active buyers under a version that went live; returns how many.
 
-    Ends early when another version goes live meanwhile. A buyer who asks before their turn is served by the read.
+    The buyers who acted last come first. Ends early when another version goes live. A buyer who asks for a list before
+    their turn gets theirs computed by that read.
     """
     version = RankerVersion.objects.get(pk=version_id)
     behind = list(buyers_behind_the_log(version, since=timezone.now() - active_within)[:RENEWED_AT_MOST])
@@ -63,12 +50,12 @@ def renew_preferences(*, version_id: int, active_within: timedelta = timedelta(d
     for start in range(0, len(behind), RENEWED_AT_ONCE):
         if RankerVersion.objects.live() != version:
             break
-        n_made += bring_up_to_date(behind[start : start + RENEWED_AT_ONCE], by="worker")
+        n_made += update_preferences(behind[start : start + RENEWED_AT_ONCE], by="worker")
     return n_made
 
 
 def buyers_behind_the_log(version: RankerVersion, since: datetime) -> QuerySet[Buyer]:
-    """Buyers with events about cars since a moment, and no preference in a space that has seen all of their log.
+    """Buyers with events about cars since a moment whose preference under a version lacks events of their log.
 
     Those who acted last come first.
     """

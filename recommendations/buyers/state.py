@@ -29,7 +29,8 @@ from catalog.attributes import CATEGORIES, columns_of
 from recommendations.buyers import wishes
 from recommendations.buyers.context import HISTORY_LENGTH, OPENED_READ, Opened
 from recommendations.buyers.exclusions import DISMISSED, RELATIONS
-from recommendations.buyers.preferences import Behind, LogPosition, brought_up_to_date, digest_of_basis, is_current
+from recommendations.buyers.posteriors import LogPosition, StalePreference
+from recommendations.buyers.preferences import digest_of_basis, is_current, updated_preference
 from recommendations.buyers.shown import SHOWN, Shown, parameters_of, shown_in
 from recommendations.buyers.wishes import Event
 from recommendations.listings.cars import KeptCars
@@ -319,7 +320,7 @@ def preference_in(state: BuyerState, buyer: Buyer) -> Preference | None:
         return stored
     if not position.n_interactions and not buyer.questionnaire:
         return None
-    return brought_up_to_date(Behind(buyer, position, basis, stored), state.version_id, kinds=kinds)
+    return updated_preference(StalePreference(buyer, position, basis, stored), state.version_id, kinds=kinds)
 
 
 @lru_cache(maxsize=4)

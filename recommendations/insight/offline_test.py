@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from accounts.models import Buyer
 from recommendations.buyers.context import OPENED_READ, Opened, buyer_context_in, one_per_car
 from recommendations.buyers.histories import Assumptions
-from recommendations.buyers.preferences import Behind, LogPosition, evidence_of, learned
+from recommendations.buyers.posteriors import LogPosition, StalePreference, evidence_of, posteriors_of
 from recommendations.events.rows import read_histories
 from recommendations.insight.previews import ListSetup
 from recommendations.insight.versions import borrow_version
@@ -161,10 +161,10 @@ def lists_by(
     kinds = setup.kinds or EventKind.objects.in_bulk()
     events = read_histories([buyer.pk for buyer in buyers], settings.EVENTS_PER_BUYER, cutoff)
     n_events = {buyer.pk: int((events.buyer_ids == buyer.pk).sum()) for buyer in buyers}
-    behind = [Behind(buyer, LogPosition(0, n_events[buyer.pk]), "", None) for buyer in buyers]
+    behind = [StalePreference(buyer, LogPosition(0, n_events[buyer.pk]), "", None) for buyer in buyers]
     evidence = evidence_of(behind, events, listing_index, cutoff, Assumptions(setup.kinds))
     believed: dict[int, Preference] = {
-        preference.buyer_id: preference for preference in learned(behind, evidence, cutoff, is_hurried=True)
+        preference.buyer_id: preference for preference in posteriors_of(behind, evidence, cutoff, is_hurried=True)
     }
     made = {}
     for buyer in buyers:

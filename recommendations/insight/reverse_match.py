@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from accounts.models import Buyer
 from catalog.models import Listing
 from recommendations.buyers.exclusions import buyers_closed_to
-from recommendations.buyers.preferences import stored_interests
+from recommendations.buyers.posteriors import stored_interests
 from recommendations.engine.score_terms import UTILITY
 from recommendations.engine.terms import Market
 from recommendations.listings.index import ListingIndex, borrow_index

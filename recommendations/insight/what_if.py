@@ -23,7 +23,8 @@ from catalog.querysets import ListingQuerySet
 from recommendations.buyers.context import BuyerContext, Opened, buyer_context_in, one_per_car, recently_opened
 from recommendations.buyers.exclusions import dismissed_listings, frequency_capped_listings, same_cars
 from recommendations.buyers.histories import Assumptions
-from recommendations.buyers.preferences import Behind, LogPosition, digest_of_basis, evidence_of, is_current, learned
+from recommendations.buyers.posteriors import LogPosition, StalePreference, evidence_of, posteriors_of
+from recommendations.buyers.preferences import digest_of_basis, is_current
 from recommendations.engine.ranker import SourceSwitch
 from recommendations.events.rows import EventRows, read_histories
 from recommendations.insight.dropped import Dropped, Question, find_dropped
@@ -201,9 +202,9 @@ def believed(question: WhatIf, listing_index: ListingIndex, as_of: datetime) -> 
         return stored
     if not position.n_interactions and not buyer.questionnaire:
         return None
-    behind = Behind(buyer, position, basis, None if question.as_of else stored)
+    behind = StalePreference(buyer, position, basis, None if question.as_of else stored)
     evidence = evidence_of([behind], history_of(question, as_of), listing_index, as_of, assumptions)
-    return learned([behind], evidence, as_of, is_hurried=behind.previous is not None)[0]
+    return posteriors_of([behind], evidence, as_of, is_hurried=behind.previous is not None)[0]
 
 
 def position_of(question: WhatIf) -> LogPosition:

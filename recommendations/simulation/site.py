@@ -1,7 +1,7 @@
 """The site over a market that exists in memory alone: what learns and what serves is the code of the real one.
 
 A client of it records lists, events and searches (``memory_log``) and reads lists. Behind it stand the functions of the
-product, not copies: ``training.learning`` learns a ranker from the log, ``buyers.preferences`` a buyer's preference,
+product, not copies: ``training.learning`` learns a ranker from the log, ``buyers.posteriors`` a buyer's preference,
 and ``serving.ranking`` makes the list. What is left out is what a database is for: storing, locking and the last look
 at whether a car is still for sale, which the market answers here.
 """
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from accounts.models import Buyer
 from recommendations.buyers.context import HISTORY_LENGTH, BuyerContext, Opened, buyer_context_in
 from recommendations.buyers.point_in_time import weights_of
-from recommendations.buyers.preferences import Behind, LogPosition, evidence_of, learned
+from recommendations.buyers.posteriors import LogPosition, StalePreference, evidence_of, posteriors_of
 from recommendations.buyers.wishes import EVENTS_READ, Asked, event_of
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
 from recommendations.engine.ranker import Ranker
@@ -130,16 +130,16 @@ class SimulatedSite:
     def recommend(self, buyer_ids: Sequence[int], k: int, now: float) -> list[list[int]]:
         """A list of at most k listing ids for each buyer, at a moment in epoch seconds."""
         index = self.index.as_of(now)
-        self.bring_up_to_date(buyer_ids, index, now)
+        self.update_preferences(buyer_ids, index, now)
         statistics = self.market_statistics(now)
         moment = datetime.fromtimestamp(now, UTC)
         contexts = [self.context_of(buyer_id, index, moment) for buyer_id in buyer_ids]
         return [self._list_for(context, index, statistics, k) for context in contexts]
 
-    def bring_up_to_date(self, buyer_ids: Sequence[int], index: ListingIndex, now: float) -> None:
+    def update_preferences(self, buyer_ids: Sequence[int], index: ListingIndex, now: float) -> None:
         """Learn the preference of every buyer with events, as a worker does after each."""
         behind = [
-            Behind(buyer_of(key), LogPosition(events.last_id, len(events)), "", self._known.get(key))
+            StalePreference(buyer_of(key), LogPosition(events.last_id, len(events)), "", self._known.get(key))
             for key in buyer_ids
             if len(events := self.log.events([key]))
             and (key not in self._known or self._known[key].last_interaction_id < events.last_id)
@@ -147,7 +147,7 @@ class SimulatedSite:
         if behind:
             events = self.log.events([each.buyer.pk for each in behind], settings.EVENTS_PER_BUYER)
             moment = datetime.fromtimestamp(now, UTC)
-            found = learned(behind, evidence_of(behind, events, index, moment), moment, is_hurried=False)
+            found = posteriors_of(behind, evidence_of(behind, events, index, moment), moment, is_hurried=False)
             self._known |= {each.buyer.pk: preference for each, preference in zip(behind, found, strict=True)}
 
     def context_of(self, buyer_id: int, index: ListingIndex, moment: datetime) -> BuyerContext:

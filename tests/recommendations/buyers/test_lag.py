@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from recommendations.buyers.preferences import waited_for_the_loop
+from recommendations.buyers.lag import waited_for_the_loop
 from tests.factories import BuyerFactory, InteractionFactory, PreferenceFactory, RankerVersionFactory
 
 HOUR = timedelta(hours=1)

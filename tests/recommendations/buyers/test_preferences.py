@@ -7,8 +7,11 @@ from django.db import connection
 from django.utils import timezone
 
 from recommendations.buyers import preferences
-from recommendations.buyers.preferences import LogPosition, bring_up_to_date, current_preference, store, taste_of
-from recommendations.buyers.refresh import refresh_preferences, refresh_stale_preferences, save_questionnaire
+from recommendations.buyers.locks import LOCK_SPACE
+from recommendations.buyers.posteriors import LogPosition, store_preferences, taste_of
+from recommendations.buyers.preferences import current_preference, update_preferences
+from recommendations.buyers.questionnaire import save_questionnaire
+from recommendations.buyers.refresh import refresh_preferences, refresh_stale_preferences
 from recommendations.events.recording import Event, record_interactions
 from recommendations.listings.index import borrow_index
 from recommendations.models import EventKind, Interaction, Preference
@@ -117,7 +120,7 @@ def test_a_writer_who_read_less_of_the_log_does_not_overwrite_one_who_read_more(
     slow = current_preference(buyer)
     view(buyer, market.skodas[0])
     fast = current_preference(buyer)
-    store([slow])
+    store_preferences([slow])
     assert Preference.objects.get(buyer=buyer).last_interaction_id == fast.last_interaction_id
 
 
@@ -148,7 +151,7 @@ def test_many_buyers_side_by_side_get_what_each_would_get_alone(market):
     buyers = [BuyerFactory(questionnaire={"makes": ["bmw"]} if number == 2 else {}) for number in range(4)]
     for number, buyer in enumerate(buyers[:3]):
         view(buyer, *market.bmws[number : 2 * number + 1], *market.skodas[:number])
-    assert bring_up_to_date(buyers, by="beat") == 3  # of the last one nothing is known
+    assert update_preferences(buyers, by="beat") == 3  # of the last one nothing is known
     together = {row.buyer_id: row for row in Preference.objects.filter(buyer__in=buyers)}
     Preference.objects.all().delete()
     for buyer in buyers[:3]:
@@ -170,7 +173,7 @@ def test_a_batch_is_cut_by_buyers_and_by_events(market, monkeypatch):
     positions = LogPosition.of_many([buyer.pk for buyer in buyers])
     cut = [[buyers.index(buyer) for buyer in batch] for batch in preferences.batches_of(buyers, positions)]
     assert cut == [[0], [1, 2], [3, 4]]
-    assert bring_up_to_date(buyers, by="beat") == 2
+    assert update_preferences(buyers, by="beat") == 2
 
 
 def test_nothing_is_computed_twice_and_a_fresh_batch_is_free(market):
@@ -178,9 +181,9 @@ def test_nothing_is_computed_twice_and_a_fresh_batch_is_free(market):
     for buyer in buyers:
         view(buyer, market.bmws[0])
     first = current_preference(buyers[0])
-    assert bring_up_to_date(buyers, by="beat") == 1
+    assert update_preferences(buyers, by="beat") == 1
     assert Preference.objects.get(buyer=buyers[0]).computed_at == first.computed_at
-    assert bring_up_to_date(buyers, by="beat") == 0
+    assert update_preferences(buyers, by="beat") == 0
 
 
 def test_a_buyer_whom_another_process_is_computing_is_left_to_it(market):
@@ -188,10 +191,10 @@ def test_a_buyer_whom_another_process_is_computing_is_left_to_it(market):
     for buyer in (mine, theirs):
         view(buyer, market.bmws[0])
     with another_connection() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [preferences.LOCK_SPACE + theirs.pk])
-        assert bring_up_to_date([mine, theirs], by="beat") == 1
+        cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK_SPACE + theirs.pk])
+        assert update_preferences([mine, theirs], by="beat") == 1
     assert Preference.objects.filter(buyer__in=[mine, theirs]).get().buyer == mine
-    assert bring_up_to_date([mine, theirs], by="beat") == 1  # and the lock was given back
+    assert update_preferences([mine, theirs], by="beat") == 1  # and the lock was given back
 
 
 @contextmanager

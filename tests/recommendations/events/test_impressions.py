@@ -12,7 +12,7 @@ from accounts.services import buyer_for_external_id, buyer_for_visitor, create_a
 from recommendations.admin.traffic_cards import read_sample
 from recommendations.buyers.exclusions import frequency_capped_listings
 from recommendations.buyers.histories import choices_of
-from recommendations.buyers.preferences import LogPosition
+from recommendations.buyers.posteriors import LogPosition
 from recommendations.engine.choice_sets import BOUNCE, LONGEST_DWELL, USUAL_DWELL_SECONDS, dwell_factors
 from recommendations.evaluation.experiment_log import Reading, read_experiment
 from recommendations.evaluation.experiment_report import report_on

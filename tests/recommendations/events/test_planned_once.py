@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from django.db import connection
 
-from recommendations.buyers.preferences import waited_for_the_loop
+from recommendations.buyers.lag import waited_for_the_loop
 from recommendations.events.rows import OF_ONE_BUYER, read_shown_beside
 
 pytestmark = pytest.mark.django_db(transaction=True)

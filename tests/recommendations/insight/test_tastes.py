@@ -5,7 +5,7 @@ import pytest
 
 from recommendations.buyers.context import load_buyer_context
 from recommendations.buyers.interests import Interest
-from recommendations.buyers.preferences import taste_of
+from recommendations.buyers.posteriors import taste_of
 from recommendations.buyers.refresh import refresh_preferences
 from recommendations.insight.tastes import SURE, contrasts, deviations, portrait, portraits_of
 from recommendations.models.artifacts import load_ranker

@@ -17,7 +17,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 from psycopg.errors import LockNotAvailable
 
-from recommendations.buyers.preferences import LogPosition
+from recommendations.buyers.posteriors import LogPosition
 from recommendations.events import recording, waiting
 from recommendations.events.recording import Event, record_interactions
 from recommendations.feed import log as feed
