@@ -1,7 +1,7 @@
-"""A list: buyer -> preference -> candidates -> order -> rows for sale -> reasons.
+"""Make a list: read the rules and the buyer, rank candidates, select those for sale, explain them, log the list.
 
-What the API answers and the admin previews comes from here. The chosen rows are read from the database last, and that
-read decides what is still for sale.
+The API answers and the admin previews what ``recommend`` makes. The chosen rows are read from the database last, and
+that read decides which listings are still for sale.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PAGES_OF_FULL_LENGTH = 10
 
 
 def recommend(request: ListRequest) -> RecommendedList:
-    """The best cars for sale for a buyer; exactly ``k`` whenever so many match the filters."""
+    """The best listings for sale for a buyer; exactly ``k`` of them whenever that many match the filters."""
     with telemetry.LIST_SECONDS.time():
         reading = read_for_list(request.placement, request.buyer)
         k = reading.rules.placement.k if request.k is None else request.k
@@ -57,7 +57,7 @@ def recommend(request: ListRequest) -> RecommendedList:
             k = max(min(k, longest_list() - request.starts_after), 0)
         try:
             made = make_list(request, reading, k)
-        except RankerRefused as refusal:  # the version that a variant names is gone: its buyers are in no variant
+        except RankerRefused as refusal:  # a variant's version is gone: the list is made as without an experiment
             logger.error("experiment %s: %s", reading.rules.experiment, refusal)
             reading = under(reading, Rules(Placement.objects.get(slug=request.placement)), request.buyer)
             made = make_list(request, reading, k)
@@ -73,26 +73,26 @@ def recommend(request: ListRequest) -> RecommendedList:
 
 
 def longest_list() -> int:
-    """Cars on all pages of one list."""
+    """The number of listings on all pages of one list together, at most."""
     return PAGES_OF_FULL_LENGTH * settings.RECOMMENDATIONS_MAX_K
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
-    """The cars of a list, how they were scored, and the merchandising rules that held."""
+class MadeList:
+    """The items of a list, the scorer they were ranked by, and the plan of merchandising rules that was applied."""
 
     items: list[RecommendedListing]
     scorer: Scorer | None
     plan: Plan
 
 
-def make_list(request: ListRequest, reading: Reading, k: int) -> Made:
-    """A list by the live version, by the one that the rules name, or by two variants together.
+def make_list(request: ListRequest, reading: Reading, k: int) -> MadeList:
+    """Make a list by the live version, by the version that the rules name, or by two variants interleaved.
 
-    Raises RankerRefused where a version that is named cannot answer.
+    Raises RankerRefused when the named version cannot serve.
     """
     if reading.rules.other is not None:
-        return make_together(request, reading, reading.rules.other, k)
+        return make_interleaved(request, reading, reading.rules.other, k)
     named, live = reading.rules.version_id, reading.buyer_context and reading.buyer_context.version_id
     if named is not None and named != live:
         return make_by_version(request, reading, named, k)
@@ -100,11 +100,11 @@ def make_list(request: ListRequest, reading: Reading, k: int) -> Made:
     chosen, scorer = choose(request, replace(reading, rules=rules), k) if k else ([], None)
     if named is not None and scorer and scorer.buyer_context.version_id != named:  # a promotion came in between
         return make_by_version(request, reading, named, k)
-    return Made(kept_items_of(chosen, scorer, rules.plan), scorer, rules.plan)
+    return MadeList(kept_items_of(chosen, scorer, rules.plan), scorer, rules.plan)
 
 
-def make_by_version(request: ListRequest, reading: Reading, version_id: int, k: int) -> Made:
-    """The same in the space of a version, with what is believed of the buyer there."""
+def make_by_version(request: ListRequest, reading: Reading, version_id: int, k: int) -> MadeList:
+    """Make a list by a version that is not live, with the buyer's preference under that version."""
     with borrow_served_version(version_id) as listing_index:
         buyer = request.buyer
         preference = preference_in_space(buyer, listing_index) if buyer else None
@@ -115,21 +115,21 @@ def make_by_version(request: ListRequest, reading: Reading, version_id: int, k: 
             partial(rank_in, listing_index), None, reading.dismissed | left_out, reading.frequency_capped
         )
         chosen, scorer = choose_from(selection, request, rules, buyer_context, k) if k else ([], None)
-    # not kept: the context is another object each time, so they would never be found, and push out others
-    return Made(items_of(chosen, scorer, *live_ranker(), rules.plan), scorer, rules.plan)
+    # not cached: the context is a new object each time, so the items would never be found, and displace others
+    return MadeList(items_of(chosen, scorer, *live_ranker(), rules.plan), scorer, rules.plan)
 
 
 def with_plan(rules: Rules, buyer: Buyer | None, buyer_context: BuyerContext | None) -> Rules:
-    """The rules of a placement, with the merchandising rules that hold for the buyer there now."""
+    """The rules of a placement, with the merchandising rules that apply to the buyer now."""
     plan = plan_for(rules.placement.slug, buyer.pk if buyer else None, buyer_context)
     return replace(rules, plan=plan) if plan else rules
 
 
-def make_together(request: ListRequest, reading: Reading, other: Rules, k: int) -> Made:
-    """Two lists of the same length, one by each variant, and the cars of both in turns.
+def make_interleaved(request: ListRequest, reading: Reading, other: Rules, k: int) -> MadeList:
+    """Make one list by each of two variants, and interleave their listings.
 
-    What a merchandising rule pinned keeps its place and is of neither. How likely a car was to stand where it does is
-    not known of such a list.
+    A listing that a merchandising rule pinned keeps its position and counts for neither variant. The propensities of an
+    interleaved list are not known.
     """
     control, rival = (
         make_list(request, under(reading, rules, request.buyer), k)
@@ -137,20 +137,26 @@ def make_together(request: ListRequest, reading: Reading, other: Rules, k: int) 
     )
     pinned = {item.position: replace(item, team=NEITHER) for item in control.items if item.rule_id}
     lists = tuple([item for item in made.items if not item.rule_id] for made in (control, rival))
-    rest = iter(drafted(lists, k, list(pinned.values()), control, f"{reading.rules.experiment}:{request.starts_after}"))
+    rest = iter(
+        interleave(lists, k, list(pinned.values()), control, f"{reading.rules.experiment}:{request.starts_after}")
+    )
     placed: list[RecommendedListing] = []
     while len(placed) < k and (item := pinned.get(len(placed) + 1) or next(rest, None)):
         placed.append(replace(item, position=len(placed) + 1))
-    return Made(placed, control.scorer, control.plan)
+    return MadeList(placed, control.scorer, control.plan)
 
 
-def drafted(
-    lists: Sequence[Sequence[RecommendedListing]], k: int, pinned: Sequence[RecommendedListing], made: Made, name: str
+def interleave(
+    lists: Sequence[Sequence[RecommendedListing]],
+    k: int,
+    pinned: Sequence[RecommendedListing],
+    made: MadeList,
+    name: str,
 ) -> list[RecommendedListing]:
-    """The cars of two lists in turns, until ``k`` stand there with those that are pinned.
+    """Interleave two lists by team draft, up to ``k`` items including the pinned ones.
 
-    The coins of a buyer stand still while nothing happens, as lists do. Caps of merchandising rules hold for the list
-    as a whole, and give way rather than leave places empty.
+    The coin flips are a function of the buyer and the number of their events, so a list stays the same until the buyer
+    acts. Caps of merchandising rules apply to the whole list; they give way where it would have fewer than ``k`` items.
     """
     context = made.scorer.buyer_context if made.scorer else None
     buyer_id = context.buyer.pk if context and context.buyer else 0
@@ -171,19 +177,19 @@ def drafted(
 
 
 def car_of(listing: Listing) -> str:
-    """What two advertisements of one car have in common; without a key, a listing is a car of its own."""
+    """The key that all listings of one car share; a listing without one is a car of its own."""
     return listing.car_key or f"#{listing.pk}"
 
 
 class Room:
-    """How many more cars the caps of merchandising rules let into a list of ``k`` that two make together."""
+    """How many more listings the caps of merchandising rules allow in an interleaved list of ``k``."""
 
     def __init__(self, plan: Plan, listed: Sequence[int], k: int) -> None:
         self._plan = plan.with_room(k, listed)
         self._left = list(self._plan.room)
 
     def takes(self, listing_id: int) -> bool:
-        """Whether a car may be added; one that may counts from now on."""
+        """Whether a listing may be added; if so, it is counted."""
         if not self._left:
             return True
         counts = self._plan.capped([listing_id])[0]
@@ -194,7 +200,7 @@ class Room:
 
 
 def log_served(answer: RecommendedList, request: ListRequest, rules: Rules) -> None:
-    """Remember what was shown; the database hears of it a moment later."""
+    """Record a list that was answered; a background thread writes it to the database a moment later."""
     served = row_of(answer, request.buyer, request.filters)
     served.placement = rules.placement if rules.placement.pk else None
     served.variant = rules.variant
@@ -216,7 +222,7 @@ def log_served(answer: RecommendedList, request: ListRequest, rules: Rules) -> N
 def row_of(
     answer: RecommendedList, buyer: Buyer | None, filters: ListingFilters, kind: str = ServedList.Kind.RECOMMENDED
 ) -> ServedList:
-    """What is remembered of a list of any kind."""
+    """The row that records a list of any kind."""
     return ServedList(
         id=answer.id,
         kind=kind,

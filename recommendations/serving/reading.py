@@ -1,8 +1,8 @@
-"""What one list needs to know before it chooses: the rules of its placement and the buyer, in one statement.
+"""Read the rules of a placement and the context of a buyer, in one statement, before a list is made.
 
-Between two lists of one buyer the reading is kept; ``buyers.state`` says what is read again all the same. The lists are
-those of the separate functions (``rules_of``, ``load_buyer_context``, ``dismissed_listings``,
-``frequency_capped_listings``), which a test compares.
+The buyer's state is cached between lists; ``buyers.state`` says which parts are read again every time. Each part equals
+what its separate function reads (``rules_of``, ``load_buyer_context``, ``dismissed_listings``,
+``frequency_capped_listings``); a test compares them.
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ NOTHING: frozenset[int] = frozenset()
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """Attributes:
-    rules: Of the placement, for this buyer.
-    buyer_context: Who asks, as numbers; None before any ranker is live.
-    dismissed: Listings that must not be shown.
-    frequency_capped: Listings that step back for others.
+    """What is read before a list is made.
+
+    Attributes:
+        rules: Of the placement, for this buyer.
+        buyer_context: The buyer as numbers; None before any version is live.
+        dismissed: Listings that must not be shown.
+        frequency_capped: Listings that were shown often, used only where there are not enough others.
     """
 
     rules: Rules
@@ -45,7 +47,7 @@ class Reading:
 
 
 def under(reading: Reading, rules: Rules, buyer: Buyer | None) -> Reading:
-    """The same under other rules of its placement, with the listings that step back under those."""
+    """The same reading under other rules of its placement, whose frequency cap may be another."""
     times = rules.placement.times_shown_at_most
     if buyer is None or times == reading.rules.placement.times_shown_at_most:
         return replace(reading, rules=rules)
@@ -54,7 +56,7 @@ def under(reading: Reading, rules: Rules, buyer: Buyer | None) -> Reading:
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What is kept of one buyer, and what the context was made of: another object of these, and it is made anew."""
+    """The cached state and context of a buyer; ``basis`` is what the context was made of, compared before reuse."""
 
     state: BuyerState
     context: BuyerContext
@@ -62,7 +64,7 @@ class Kept:
 
 
 def size_of(kept: Kept) -> int:
-    """In buyers as they usually are: what asks for lists all the time, to watch the site, takes the room of many."""
+    """Memory of an entry, in usual buyers: one that asks for lists all the time (a monitor) counts as many."""
     return 1 + len(kept.state.shown.lists.by_key) // LISTS_AS_LARGE
 
 
@@ -72,7 +74,7 @@ _cold: tuple[object, BuyerContext] | None = None  # replaced as a whole, so no l
 
 
 def read_for_list(placement: str, buyer: Buyer | None) -> Reading:
-    """The rules of a placement and what is known of a buyer; one statement, unless the preference is behind the log."""
+    """The rules of a placement and the buyer's context; one statement, unless the preference is behind the log."""
     with borrow_index() as listing_index:
         held = (listing_index.version_id, listing_index.state, listing_index.cars) if listing_index else None
     if buyer is None and held is not None:
@@ -108,7 +110,7 @@ def read_separately(placement: str, buyer: Buyer | None) -> Reading:
 
 
 def cold_context() -> BuyerContext | None:
-    """A buyer with no history: the same object while the stock stands still."""
+    """The context of a cold buyer: the same object while the listing index does not change."""
     global _cold
     with borrow_index() as listing_index:
         if listing_index is None:
@@ -119,7 +121,7 @@ def cold_context() -> BuyerContext | None:
 
 
 def context_of(buyer: Buyer, state: BuyerState, kept: Kept | None) -> BuyerContext | None:
-    """The buyer as numbers: those that are kept, where nothing that they are made of has changed."""
+    """The context of a buyer: the cached one where nothing that it is made of has changed."""
     preference = preference_in(state, buyer)  # before the index is borrowed: others may use it while this is computed
     with borrow_index() as listing_index:
         if listing_index is None or listing_index.version_id != state.version_id:  # a promotion came in between
@@ -135,7 +137,7 @@ def context_of(buyer: Buyer, state: BuyerState, kept: Kept | None) -> BuyerConte
 
 
 def keep(buyer: Buyer, kept: Kept) -> None:
-    """For the next list of the buyer; not what would take the room of all the others."""
+    """Cache an entry for the buyer's next list, unless it alone would fill the cache."""
     with _lock:
         if size_of(kept) <= BUYERS_KEPT:
             _kept[buyer.pk] = kept
@@ -146,7 +148,7 @@ def keep(buyer: Buyer, kept: Kept) -> None:
 def basis_of(
     listing_index: ListingIndex, buyer: Buyer, state: BuyerState, preference: Preference | None
 ) -> tuple[Any, ...]:
-    """All that a context is made of: equal only where it would come out the same."""
+    """Everything that a context is made of; where two are equal, so are the contexts."""
     # not the row itself: rows of one key are equal to Django, whatever they hold
     stamp = (preference.computed_at, preference.n_interactions, preference.basis) if preference else None
     asking = (buyer.is_personalised, buyer.latitude, buyer.longitude, json.dumps(buyer.questionnaire, sort_keys=True))
@@ -154,7 +156,7 @@ def basis_of(
 
 
 def rules_in(content: str | None, slug: str, buyer: Buyer) -> Rules:
-    """The rules that a reading found; those of a plain list where there is no such placement."""
+    """The rules of the placement as read; those of a plain list where there is no such placement."""
     if content is None:
         return Rules(Placement(slug=slug))
     placement, experiment = placement_in(content)
@@ -163,7 +165,7 @@ def rules_in(content: str | None, slug: str, buyer: Buyer) -> Rules:
 
 @lru_cache(maxsize=64)
 def placement_in(content: str) -> tuple[Placement, dict[str, Any] | None]:
-    """A placement, not to be saved or changed, and the slug and the variants of the experiment that runs on it."""
+    """A placement and the experiment that runs on it, from JSON; shared between calls, so not to be changed."""
     row, experiment = json.loads(content)
     fields = {name: Placement._meta.get_field(name).to_python(value) for name, value in row.items()}  # type: ignore[union-attr]
     return Placement(**fields), experiment

@@ -1,4 +1,4 @@
-"""What a list is asked for."""
+"""The request for a list."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ NO_FILTERS = ListingFilters()
 
 @dataclass(frozen=True, kw_only=True)
 class ListRequest:
-    """One question: the best ``k`` cars for a buyer (or a cold buyer, None) under filters, at a placement.
+    """A request for the best ``k`` listings for a buyer (None: a cold buyer) under filters, at a placement.
 
-    ``k`` left out is the placement's own. ``left_out`` are listings whose cars it must not hold. A next page is a
-    question too: ``goes_on_from`` is the list before it, ``starts_after`` how many cars stand on the pages before.
+    ``k`` None stands for the placement's default. ``left_out`` are listings whose cars must not be in the list. For a
+    next page, ``goes_on_from`` is the list before it and ``starts_after`` the number of listings on earlier pages.
     """
 
     buyer: Buyer | None
