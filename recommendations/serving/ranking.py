@@ -1,4 +1,4 @@
-"""Candidates from every source, scored alike and put in order by the rules of the placement."""
+"""Rank: collect candidates from every source, score them, and order them by the rules of the placement."""
 
 from __future__ import annotations
 
@@ -49,10 +49,15 @@ SOURCE_OF_KIND = {
 
 @dataclass(frozen=True)
 class Candidate:
-    """A listing that may be listed; ``rule_id`` is that of the merchandising rule that pinned it, else 0.
+    """A listing that may be in the list.
 
-    ``propensity`` is that of standing where it does, given those above it (see ``Selection``); None: not known.
-    ``placed_by`` is what put it there: a kind of position that is kept, or a rule of the list.
+    Attributes:
+        listing_id: Of the listing.
+        score: Its score.
+        source: The candidate source that it counts for.
+        rule_id: The merchandising rule that pinned it; 0 for none.
+        propensity: The probability of its position, given those above it (see ``Selection``); None: not known.
+        placed_by: What decided its position: the score, a kind of reserved position, or a rule of the list.
     """
 
     listing_id: int
@@ -68,7 +73,7 @@ ORDERS: LifetimeCache[tuple[list[Candidate], bool]] = LifetimeCache()  # and whe
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Candidates in order; whether they are all there are; and how they were scored, once a ranker is live."""
+    """Candidates in order, whether no others match, and their scorer; None before any version is live."""
 
     candidates: list[Candidate]
     is_everything: bool
@@ -77,16 +82,16 @@ class Ranked:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RankRequest:
-    """What is to be put in order.
+    """A request to rank candidates.
 
     Attributes:
-        filters: Of the list and of its placement together.
-        switch: All candidate sources, or one pipeline that is looked at alone.
-        buyer_context: None where no ranker was live when the buyer was read.
+        filters: Those of the list and of its placement together.
+        switch: ``hybrid`` for all candidate sources, or one pipeline alone.
+        buyer_context: None where no version was live when the buyer was read.
         rules: Of the placement.
-        k: How many at the top the rules arrange.
-        n: How many candidates, about.
-        exclude: Ids of listings that are none.
+        k: The number of positions at the top that the rules arrange.
+        n: The number of candidates to collect, about.
+        exclude: Ids of listings that are no candidates.
     """
 
     filters: ListingFilters
@@ -99,7 +104,7 @@ class RankRequest:
 
 
 def rank(request: RankRequest) -> Ranked:
-    """Candidates of the stock that is live, in order."""
+    """Rank in the live listing index; the newest listings before any version is live."""
     with borrow_index() as listing_index:
         if listing_index is None:
             return newest(request.filters, request.n, request.exclude)
@@ -112,10 +117,10 @@ def rank(request: RankRequest) -> Ranked:
 
 
 def rank_in(listing_index: ListingIndex, request: RankRequest) -> Ranked:
-    """The same in the space of an index, which is the buyer's."""
+    """Rank in a listing index of the version that the buyer's context is of."""
     buyer_context, rules, filters, switch = request.buyer_context, request.rules, request.filters, request.switch
     if buyer_context is None:
-        raise ValueError("a buyer has a context in every space")
+        raise ValueError("an index needs the context of its buyer")
     market_statistics = current_market_statistics()
     scorer = Scorer.of(listing_index, buyer_context, rules, market_statistics, switch, location_in(filters))
     key = (
@@ -133,7 +138,7 @@ def rank_in(listing_index: ListingIndex, request: RankRequest) -> Ranked:
 
 
 def rank_candidates(context: RankingContext, k: int, n: int, sources: tuple[Source, ...] | None = None) -> Ranked:
-    """The same for one ranking context, without asking whether it was done before; ``sources`` in place of its own."""
+    """Rank in a ranking context, past the cache; ``sources`` replace those of its switch."""
     scorer = context.scorer
     proposed = gather(sources or sources_for(scorer.switch), scorer.buyer_context, context, n)
     candidates = arrange(proposed, context, policy_for(context, k))
@@ -151,9 +156,9 @@ def build_ranking_context(
     market_statistics: MarketStatistics | None = None,
     scorer: Scorer | None = None,
 ) -> RankingContext:
-    """What may be shown to a buyer; ``market_statistics`` is that of the market right now, if it is not given.
+    """The context of one ranking.
 
-    ``scorer`` is how the list scores, where the caller has it already.
+    ``market_statistics`` are the current ones if not given, and ``scorer`` is made if the caller has none.
     """
     market_statistics = market_statistics or current_market_statistics()
     return RankingContext(
@@ -170,14 +175,14 @@ def build_ranking_context(
 
 
 def location_in(filters: ListingFilters) -> tuple[float, float] | None:
-    """The place that is asked about, if one is."""
+    """The location that the filters name, if any."""
     if filters.latitude is None or filters.longitude is None:
         return None
     return filters.latitude, filters.longitude
 
 
 def generator_for(buyer_context: BuyerContext, market_statistics: MarketStatistics) -> np.random.Generator:
-    """Chance that stands still while nothing happens: another draw with each event, version, and day.
+    """A generator seeded by the buyer, the number of their events, the version and the day.
 
     A buyer who asks twice gets the same list, and no list changes because another buyer acted.
     """
@@ -188,7 +193,7 @@ def generator_for(buyer_context: BuyerContext, market_statistics: MarketStatisti
 
 
 def policy_for(context: RankingContext, k: int) -> ListPolicy:
-    """The placement's rules, as they suit this buyer: how settled, and of how many tastes."""
+    """The placement's policy, adapted to the buyer's intent, stated wishes and interests."""
     policy = context.rules.policy(k)
     buyer_context = context.scorer.buyer_context
     if context.rules.placement.follows_intent and buyer_context.is_personal:
@@ -201,7 +206,7 @@ def policy_for(context: RankingContext, k: int) -> ListPolicy:
 
 
 def intent_of(context: RankingContext) -> Intent:
-    """How set the buyer is on a make, a body and a price; worked out once while the stock stands still."""
+    """How decided the buyer is on a make, a body and a price; cached while the index does not change."""
     listing_index, features = context.listing_index, context.scorer.buyer_features
     return listing_index.kept(
         ("intent", features.weights.tobytes(), features.offsets.tobytes()),
@@ -226,15 +231,15 @@ def fields_of_sample(listing_index: ListingIndex) -> list[NDArray[np.int64]]:
 
 
 def sources_for(switch: SourceSwitch) -> tuple[Source, ...]:
-    """Who proposes. A pipeline that is looked at alone brings its own candidates only."""
+    """The candidate sources: all for ``hybrid``; a pipeline alone has only its own candidates."""
     return SOURCES if switch == "hybrid" else (TasteSource(switch),)
 
 
 def gather(sources: tuple[Source, ...], buyer_context: BuyerContext, context: RankingContext, n: int) -> dict[int, str]:
-    """Listing id -> the source it counts for: n of them by the placement's shares, as far as there are so many.
+    """About n candidates as listing id -> source name, in the shares that the placement gives to sources.
 
-    Sources that are switched off, or run out, leave their places to the others; where all of them together have too
-    little to say, the taste fills up what they leave, for k asked is k answered.
+    The places of sources that are switched off or run out go to the others; where all together propose fewer than n,
+    the listings of the highest utility fill up, so that a list has ``k`` items whenever that many match.
     """
     shares = [context.rules.shares.get(source.name, 1.0) for source in sources]
     total = sum(shares)
@@ -252,18 +257,18 @@ def gather(sources: tuple[Source, ...], buyer_context: BuyerContext, context: Ra
 
 
 def widened(source_by_id: Mapping[int, str], context: RankingContext, n: int) -> dict[int, str]:
-    """Cars that merchandising rules may bring up, so that a rule does not depend on what was proposed without it."""
+    """The best listings of each rule that raises scores, so that a rule's effect does not depend on the sources."""
     found = [context.best_among(f, context.scorer.buyer_features, n) for f in context.rules.plan.widening]
     return {key: RULE_SOURCE for ids in found for key in ids.tolist() if key not in source_by_id}
 
 
 def wanted_of(source: Source, share: float, n: int) -> int:
-    """How many to ask of a source: the taste may have to stand in for everybody, the others lose some to each other."""
+    """How many listings to ask of a source: n of the taste, which fills up; twice its share of others, for overlaps."""
     return n if isinstance(source, TasteSource) else int(np.ceil(2 * share * n))
 
 
 def newest(filters: ListingFilters, n: int, exclude: Collection[int]) -> Ranked:
-    """What to show before any ranker is live: the newest cars."""
+    """The newest listings, for lists before any version is live."""
     ids = Listing.objects.available().cars().matching(filters).exclude(pk__in=exclude).values_list("pk", flat=True)
     candidates = [Candidate(key, 0.0, NEWEST) for key in ids.order_by("-published_at", "-pk")[:n]]
     return Ranked(candidates, len(candidates) < n, None)
@@ -273,7 +278,7 @@ def newest(filters: ListingFilters, n: int, exclude: Collection[int]) -> Ranked:
 
 
 def arrange(source_by_id: Mapping[int, str], context: RankingContext, policy: ListPolicy) -> list[Candidate]:
-    """Every candidate once: first the list the policy builds, then the others by score."""
+    """Every candidate once: first the list that the policy builds, then the others by score."""
     ids = np.array(list(source_by_id), np.int64)
     snapshot = snapshot_with(context.listing_index, ids)
     ids = ids[snapshot.stock.rows_of(ids) >= 0]
@@ -306,14 +311,14 @@ def arrange(source_by_id: Mapping[int, str], context: RankingContext, policy: Li
 
 
 def is_over_cap(pool: Pool, policy: ListPolicy, chosen: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Candidates that a merchandising rule lets in no more, so that they stand in for a sold car last."""
+    """Whether each candidate is of a group whose cap is reached, so that it replaces a sold listing last."""
     is_full = pool.groups[chosen].sum(axis=0) >= np.array(policy.group_caps, np.int64)
     is_over: NDArray[np.bool_] = (pool.groups & is_full).any(axis=1)
     return is_over
 
 
 def snapshot_with(listing_index: ListingIndex, listing_ids: NDArray[np.int64]) -> ListingSnapshot:
-    """A space that holds the candidates: the index, or where it is a sample of the stock, one made for them alone."""
+    """A snapshot with all candidates: the index, or where that is a sample of the stock, one made of them alone."""
     if (listing_index.stock.rows_of(listing_ids) >= 0).all():
         return listing_index
     rows = read_listings(Listing.objects.filter(pk__in=listing_ids.tolist()))
@@ -330,7 +335,7 @@ def pool_of(
     context: RankingContext,
     n_draws: int,
 ) -> Pool:
-    """The candidates as the policy sees them; only buyers whose taste we have begun to know are explored with."""
+    """The candidates as the policy needs them; exploration scores only for buyers with a preference of their own."""
     rows = snapshot.stock.rows_of(ids)
     models, sellers = snapshot.columns.codes("model")[rows], snapshot.column("seller_ids")[rows]
     scorer = context.scorer
@@ -360,7 +365,7 @@ def wishes_met(rows: NDArray[np.intp], snapshot: ListingSnapshot, buyer_context:
 
 
 def arrival_scores(ids: NDArray[np.int64], scored: Scored, context: RankingContext) -> NDArray[np.float64]:
-    """Scores of new listings if they were asked about as much as they may be; nan for those that are not new."""
+    """Scores of new listings under a drawn rate of demand (``RankingContext.log_rates``); nan for others."""
     if not context.rules.placement.fresh_share:
         return np.full(len(ids), np.nan)
     return scored.scores + context.log_rates(context.listing_index.stock.rows_of(ids))

@@ -1,8 +1,8 @@
-"""Where candidates come from: one small class each.
+"""Candidate sources: one small class each.
 
-A source looks at the stock from one side and proposes listings, the most promising first. All sources see the same
-shopper and the same rows: live, matching the filters, and not excluded. How many of its listings are taken is the
-placement's decision (``engine.pooling``), and where they end up that of one score for all.
+A source proposes listings, the most promising first. All sources get the same buyer and the same rows: live, matching
+the filters, and not excluded. The placement decides how many of a source's listings are taken (``engine.pooling``), and
+one score for all decides their positions.
 """
 
 from __future__ import annotations
@@ -47,14 +47,15 @@ NO_IDS: Ids = np.empty(0, np.int64)
 
 @dataclass(frozen=True, eq=False)
 class RankingContext:
-    """What may be shown at all, and what sources need to know about it.
+    """What one ranking works on.
 
     Attributes:
-        listing_index: The stock in memory; a sample of it where the whole would not fit.
-        filters, exclude: What every candidate must satisfy, and listing ids to leave out.
+        listing_index: The live listings in memory; a sample of them where all would not fit.
+        filters, exclude: What every candidate must match, and listing ids that are no candidates.
         allowed: The same as a mask over the rows of the index.
-        scorer: How this list scores.
-        market_statistics: Of the market; sources take its time for now, so that a list stands still with it.
+        scorer: Scores the listings.
+        market_statistics: Demand, leads and price drops. Sources use its ``as_of`` as the time, so that a list stays
+            the same while the statistics do.
         rules: Of the placement.
         rng: For sources that draw.
     """
@@ -69,7 +70,7 @@ class RankingContext:
     rng: np.random.Generator
 
     def best(self, buyer_features: BuyerFeatures, n: int) -> Ids:
-        """The n best of the whole stock: from memory where all of it is there, else from the database."""
+        """The n candidates of the highest utility, from the index where it is complete, else by pgvector."""
         if self.listing_index.is_complete:
             return self.best_where(None, buyer_features, n)
         retriever = retriever_for(self.listing_index)
@@ -77,7 +78,7 @@ class RankingContext:
         return self._merged(found, n)
 
     def best_among(self, filters: ListingFilters, buyer_features: BuyerFeatures, n: int) -> Ids:
-        """As ``best``, of the cars that satisfy some filters besides."""
+        """As ``best``, of the candidates that match further filters."""
         if self.listing_index.is_complete:
             return self.best_where(self.listing_index.matching(filters, self.rows), buyer_features, n)
         retriever, both = retriever_for(self.listing_index), self.filters.together_with(filters)
@@ -85,11 +86,11 @@ class RankingContext:
 
     @cached_property
     def rows(self) -> NDArray[np.intp]:
-        """The rows that are allowed, ascending. What depends on a row is worked out for these alone."""
+        """The allowed rows of the index, ascending."""
         return np.flatnonzero(self.allowed)
 
     def best_where(self, is_chosen: NDArray[np.bool_] | None, buyer_features: BuyerFeatures, n: int) -> Ids:
-        """The n best of some of ``rows``, or of all: one retrieval for each taste, merged by their shares."""
+        """The n best of some of ``rows``, or of all: one retrieval for each interest, merged by their shares."""
         if buyer_features is self.scorer.buyer_features:  # most sources ask for the same
             by_taste = self._utilities
         else:
@@ -99,9 +100,9 @@ class RankingContext:
         return self._merged([self.listing_index.highest(rows, utilities[at], n)[0] for utilities in by_taste], n)
 
     def wished(self, n: int) -> Ids:
-        """The n best of the cars that satisfy what the buyer asked for outright, those of the weightiest wishes first.
+        """The n best of the candidates that match the buyer's stated wishes, those of the largest shares first.
 
-        Where the stock is beyond the index, only cars that satisfy all wishes are looked for.
+        Where the index is a sample of the stock, only listings that match all wishes are found.
         """
         wishes = self.scorer.buyer_context.wishes
         if not self.listing_index.is_complete:
@@ -123,7 +124,7 @@ class RankingContext:
         return np.concatenate([NO_IDS, *found])[:n]
 
     def suitable(self, is_chosen: NDArray[np.bool_], n: int) -> Ids:
-        """The same for what the buyer is believed to want, but only cars that suit them better than the average one."""
+        """As ``best_where`` for this buyer, but only candidates of more than average utility."""
         return self.best_where(is_chosen & self._is_better_than_average, self.scorer.buyer_features, n)
 
     @cached_property
@@ -140,7 +141,7 @@ class RankingContext:
         return mask[self.rows]
 
     def known_rows(self, listing_ids: Mapping[int, object]) -> NDArray[np.intp]:
-        """Rows of those of the listings that are allowed; the listings are the keys."""
+        """The allowed rows among some listings, which are the keys of a mapping."""
         rows = self.listing_index.kept(
             ("rows", id(listing_ids)), listing_ids, lambda: self._all_known_rows(np.fromiter(listing_ids, np.int64))
         )
@@ -160,12 +161,12 @@ class RankingContext:
 
     @cached_property
     def average_utility(self) -> float:
-        """Of the live stock for this buyer, by a sample; 0 without any stock."""
+        """The mean utility of the live listings for this buyer, by a sample; 0 without any."""
         utilities = self.sample_utilities()
         return float(utilities.mean()) if len(utilities) else 0.0
 
     def sample_utilities(self) -> NDArray[np.float64]:
-        """Utility of each row of ``live_sample`` under the taste that likes it best."""
+        """Utility of each row of ``live_sample``, under the interest where it is highest."""
         listing_index, features = self.listing_index, self.scorer.buyer_features
         return listing_index.kept(
             ("sample", features.weights.tobytes(), features.offsets.tobytes()),
@@ -174,9 +175,9 @@ class RankingContext:
         )
 
     def log_rates(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """One draw of how much each row will be asked about, against the average; nan for one that is not new.
+        """One draw of each new row's rate of demand, as a log ratio to the average; nan for rows that are not new.
 
-        A listing's draw is its own: it is the same for every source on this shelf, and whatever else is for sale.
+        A draw belongs to its listing: it is the same for all sources of this ranking, whatever else is for sale.
         """
         rates = np.full(len(rows), np.nan)
         is_new = (rows >= 0) & self._is_younger(self.listing_index.column("published_at"), NEW_DAYS)[rows]
@@ -191,11 +192,11 @@ class RankingContext:
 
     @cached_property
     def _utilities(self) -> list[NDArray[np.float32]]:
-        """Utility of each of ``rows`` under each taste, without its offset."""
+        """Utility of each of ``rows`` under each interest, without its offset."""
         return [self.listing_index.utilities(weights, self.rows) for weights in self.scorer.buyer_features.weights]
 
     def _merged(self, of_tastes: Sequence[Ids], n: int) -> Ids:
-        """What was found for each taste, by the tastes' shares."""
+        """Merge what was found for each interest, by their shares."""
         if len(of_tastes) == 1:
             return of_tastes[0]
         shares = [interest.share for interest in self.scorer.buyer_context.interests]
@@ -203,12 +204,12 @@ class RankingContext:
 
 
 class Source(ABC):
-    """One side of the stock. All that is to be said of a source stands in its class.
+    """A proposer of candidates. Its class declares everything about it.
 
     Attributes:
         name: In placements, served lists and answers of the API.
-        share: Of the candidates, where a placement says nothing else, >= 0. Shares are proportions: those of sources
-            that have nothing to say, such as saved searches of a buyer who saved none, go to the others.
+        share: Its default proportion of the candidates, >= 0; a placement may set another. The shares of sources that
+            propose nothing, such as saved searches of a buyer who saved none, go to the others.
     """
 
     name: str
@@ -216,18 +217,15 @@ class Source(ABC):
 
     @abstractmethod
     def propose(self, buyer_context: BuyerContext, context: RankingContext, n: int) -> Ids:
-        """Up to n listing ids, the most promising first; empty where this source has nothing to say."""
+        """Up to n listing ids, the most promising first; may be empty."""
 
     def reason(self, facts: Facts, is_personal: bool) -> Reason | None:
-        """What the way a car was found says to a buyer; None where the car's own points say more."""
+        """The reason to show for a listing of this source; None to explain it by its score instead."""
         return None
 
 
 class TasteSource(Source):
-    """The cars with the highest utility for this buyer, or for each taste of a household.
-
-    What the buyer asked for outright has its share of them.
-    """
+    """Cars of the highest utility for this buyer, under each of their interests; stated wishes get their share."""
 
     share = 0.6
 
@@ -244,7 +242,7 @@ class TasteSource(Source):
 
 
 class NeighbourSource(Source):
-    """Cars of the archetypes that buyers of the last cars seen also looked at (EASE), the most suitable first."""
+    """Cars of the archetypes that buyers of the last cars seen also looked at (EASE), by utility."""
 
     name, share = "neighbours", 0.08
 
@@ -264,11 +262,11 @@ class NeighbourSource(Source):
 
 
 class TrendingSource(Source):
-    """Cars whose sellers are contacted most for the days they have been on sale.
+    """Cars with the most contacts for their days on sale.
 
-    The rate of contacts is smoothed (``score_terms.demand_term``): one call on the first day is no trend. Where no
-    seller was contacted at all, any favourable event stands for a contact. A price out of all reason draws calls that
-    are no demand for the car, so such cars take no part.
+    The rate is smoothed (``score_terms.demand_term``): one contact on the first day is no trend. Where the market has
+    no contacts at all, any favourable event counts. Cars with an implausible price are left out, since the contacts it
+    draws are no demand for the car.
     """
 
     name, share = "trending", 0.06
@@ -288,7 +286,7 @@ class TrendingSource(Source):
 
 
 class FreshSource(Source):
-    """Cars that came in during the last days and suit this buyer, the most suitable first."""
+    """Cars of the last days with more than average utility for this buyer, by utility."""
 
     name, share = "fresh", 0.06
 
@@ -300,7 +298,7 @@ class FreshSource(Source):
 
 
 class SavedSearchSource(Source):
-    """Cars that match a search the buyer has saved: of each of the newest ones in turn, the most suitable first."""
+    """Cars that match the buyer's newest saved searches, in turns, by utility."""
 
     name, share = "saved search", 0.06
 
@@ -324,7 +322,7 @@ class SavedSearchSource(Source):
 
 
 class PriceDropSource(Source):
-    """Cars whose price fell within the last days and that suit this buyer, the most suitable first."""
+    """Cars whose price fell within the last days, with more than average utility for this buyer, by utility."""
 
     name, share = "price drop", 0.04
 
@@ -337,7 +335,7 @@ class PriceDropSource(Source):
 
 
 class ExplorationSource(Source):
-    """Cars that would be the best if the taste were a little different: one Thompson draw from the belief."""
+    """Cars that are the best under one Thompson sample of the buyer's preference."""
 
     name, share = "exploration", 0.05
 
@@ -351,10 +349,10 @@ class ExplorationSource(Source):
 
 
 class NewArrivalsSource(Source):
-    """New cars of which it is not known yet how much they will be asked about, tried out among those that suit.
+    """New cars of more than average utility, by utility plus a Thompson sample of their log rate of demand.
 
-    Each draws the rate it may have, from what is known of its like (``engine.arrivals``); utility and the logarithm of
-    that rate are both logits, so their sum is what to expect.
+    The rate of a new car is not known yet; it is drawn from that of similar cars (``engine.arrivals``). Utility and the
+    logarithm of the rate are both logits, so they add up.
     """
 
     name, share = "new arrivals", 0.05
@@ -375,7 +373,7 @@ class NewArrivalsSource(Source):
 
 
 class PromotedSource(Source):
-    """Cars that a seller paid for, the most suitable first; only where the placement keeps places for them."""
+    """Promoted cars, by utility; only where the placement reserves positions for them."""
 
     name, share = "promoted", 0.05
 
@@ -390,7 +388,7 @@ class PromotedSource(Source):
         return context.best_where(is_promoted, context.scorer.buyer_features, n)
 
 
-# The most informative first: a car found by several counts for the one whose turn comes first.
+# The most informative first: a car that several sources propose counts for the one whose turn comes first.
 SOURCES: tuple[Source, ...] = (
     TasteSource(),
     SavedSearchSource(),
@@ -405,7 +403,7 @@ SOURCES: tuple[Source, ...] = (
 
 
 def reason_of_source(name: str, facts: Facts, is_personal: bool) -> Reason | None:
-    """What the source of a candidate says of it; None for what no source brought, such as a pinned car."""
+    """The reason of the source of a candidate; None for candidates of no source, such as pinned ones."""
     if name == NEWEST:
         return newness_of(facts, is_personal)
     if name == SIMILAR:
