@@ -1,4 +1,4 @@
-"""The chosen cars as what a list holds: position, score, reason, market price, and what put each where it stands."""
+"""Turn selected listings into the items of a list: position, score, reason, market price, and what placed each."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ RANKED_BY = set(PLACED_BY_WHY.values())
 
 @dataclass(frozen=True, eq=False)
 class RecommendedListing:
-    """One place in a list.
+    """One item of a list.
 
     Attributes:
-        listing: Its row as it was for sale a moment ago, with make, model and seller.
+        listing: Its row, just read as for sale, with make, model and seller.
         position: 1 is the top.
-        score: How well it suits the buyer, in utility; higher is better.
-        source: Who found it.
+        score: Its score, in logits; higher is better.
+        source: The candidate source that it counts for.
         reason: One sentence for the buyer, in the language of the request.
-        terms: What each feature adds to the score; they add up to it.
-        market_price: What such a car costs; None where that cannot be said.
-        is_promoted: Whether it is to be labelled, for it stands where it does because that was paid for.
-        rule_id: The merchandising rule that pinned it; 0 where none did.
-        propensity: How likely it was to stand here, given those above it; None where that is not known.
-        placed_by: ``score``, or what put it there in spite of it: see ``why_there``, and docs/lists.md for the words.
-        team: Which of two variants chose it, where they made the list together: see ``interleaving``.
+        terms: What each feature and term adds to the score; they add up to it.
+        market_price: The usual price of such a car; None where it is not known.
+        is_promoted: Whether its position was paid for, so that it has to be labelled.
+        rule_id: The merchandising rule that pinned it; 0 for none.
+        propensity: The probability of its position, given the items above it; None where it is not known.
+        placed_by: ``score``, or what placed it in spite of its score (docs/lists.md has the values).
+        team: Which of two variants chose it, in an interleaved list: see ``interleaving``.
     """
 
     listing: Listing
@@ -77,7 +77,7 @@ LISTS: KeptLists[RecommendedListing] = KeptLists()
 def build_recommended_list(
     chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None, plan: Plan = NO_PLAN
 ) -> RecommendedList:
-    """The chosen rows as a list, each with the terms of its score and a reason made of them."""
+    """The selected listings as a list, each with the terms of its score and a reason."""
     return as_recommended_list(items_of(chosen, scorer, *live_ranker(), plan), scorer)
 
 
@@ -95,13 +95,13 @@ def as_recommended_list(items: list[RecommendedListing], scorer: Scorer | None) 
 def kept_items_of(
     chosen: Sequence[tuple[Candidate, Listing]], scorer: Scorer | None, plan: Plan
 ) -> list[RecommendedListing]:
-    """``items_of``, or the very items of an earlier list, where they would come out the same."""
+    """``items_of``, or the same items from the cache where nothing that they depend on has changed."""
     live, typical = live_ranker()
     return LISTS.get_or_make(chosen, scorer, live, typical, lambda: items_of(chosen, scorer, live, typical, plan))
 
 
 def live_ranker() -> tuple[Ranker | None, Mapping[str, float]]:
-    """The ranker that is live, and what is typical of its listings; None and nothing before there is one."""
+    """The live ranker and what is typical of its listings; (None, {}) before any version is live."""
     with borrow_index() as listing_index:
         return (listing_index.ranker, listing_index.typical()) if listing_index else (None, {})
 
@@ -113,13 +113,13 @@ def items_of(
     typical: Mapping[str, float],
     plan: Plan = NO_PLAN,
 ) -> list[RecommendedListing]:
-    """The chosen rows explained; market prices are those of the live ranker, whichever scored."""
+    """The items of a list. Market prices are those of the live ranker, whichever version ranked."""
     listings = [listing for _, listing in chosen]
     promoted = promoted_among([candidate for candidate, _ in chosen], plan)
     is_personal = scorer is not None and scorer.buyer_context.is_personal
     explained = explain(listings, scorer)
     totals = [sum(explanation.breakdown.values(), 0.0) for explanation in explained]
-    placed_by, scores = why_there([candidate for candidate, _ in chosen], totals)
+    placed_by, scores = placements_and_scores([candidate for candidate, _ in chosen], totals)
     market_prices = market_prices_beside(listings, explained, scorer, live)
     return [
         RecommendedListing(
@@ -127,9 +127,7 @@ def items_of(
             position=position,
             score=scores[position - 1],
             source=candidate.source,
-            reason=reason_in_words(
-                explanation, source_spoken_of(candidate, promoted), typical, is_personal=is_personal
-            ),
+            reason=reason_in_words(explanation, source_to_name(candidate, promoted), typical, is_personal=is_personal),
             terms=explanation.breakdown,
             market_price=market_price,
             is_promoted=candidate.listing_id in promoted,
@@ -144,7 +142,7 @@ def items_of(
 
 
 def promoted_among(candidates: Sequence[Candidate], plan: Plan) -> set[int]:
-    """Listings to label: of the places kept for promoted cars, and of rules that were paid for."""
+    """Ids of the listings to label: those in promoted positions, and those of rules that were paid for."""
     paid = {rule.id for rule in plan.pins if rule.is_promoted}
     in_places = {
         one.listing_id
@@ -154,11 +152,10 @@ def promoted_among(candidates: Sequence[Candidate], plan: Plan) -> set[int]:
     return in_places | plan.promoted([one.listing_id for one in candidates])
 
 
-def source_spoken_of(candidate: Candidate, promoted: Set[int]) -> str:
-    """The source that the reason of a car speaks of; '' where the car's own points are all there is to say.
+def source_to_name(candidate: Candidate, promoted: Set[int]) -> str:
+    """The source that the reason of a listing names; '' to explain it by its score alone.
 
-    A car that exploration proposed is a little different only where it stands in a place kept for such cars; one that
-    is there by its score or for a wish is explained by these.
+    A listing that exploration proposed is explained as such only in a position reserved for exploration.
     """
     if candidate.listing_id in promoted:
         return PromotedSource.name
@@ -167,12 +164,12 @@ def source_spoken_of(candidate: Candidate, promoted: Set[int]) -> str:
     return candidate.source
 
 
-def why_there(candidates: Sequence[Candidate], scores: Sequence[float]) -> tuple[list[str], list[float]]:
-    """What put each car of a list where it stands, and the scores to show.
+def placements_and_scores(candidates: Sequence[Candidate], scores: Sequence[float]) -> tuple[list[str], list[float]]:
+    """What placed each item of a list, and the scores to show.
 
-    Cars that the score put there have scores that never rise, to the last digit: what a score was ranked by and what
-    its terms add up to may be apart by rounding. What made a car go before a better one does not count where the better
-    one is not in the list after all.
+    Items placed by score have shown scores that never rise from one to the next: the ranked score and the sum of the
+    terms may differ by rounding. Where a listing was moved ahead of a better one that is not in the list after all, it
+    counts as placed by score.
     """
     reasons, shown, highest_below = [], [], float("-inf")
     for candidate, score in zip(reversed(candidates), reversed(scores), strict=True):
@@ -188,7 +185,7 @@ def why_there(candidates: Sequence[Candidate], scores: Sequence[float]) -> tuple
 def market_prices_beside(
     listings: Sequence[Listing], explained: Sequence[Explanation], scorer: Scorer | None, live: Ranker | None
 ) -> Sequence[ListingMarketPrice | None]:
-    """What cars like these cost, by the live ranker; computed once where that is the one that scored."""
+    """Market prices by the live ranker; those that the scorer computed, where it is of the same ranker."""
     if scorer is not None and scorer.buyer_context.ranker is live:
         return in_own_currencies(listings, [each.market_price for each in explained])
     return market_prices_of(listings)

@@ -1,4 +1,4 @@
-"""The first cars of an order that are for sale now, each with its row, behind those that rules pin."""
+"""Select the items of a list: pinned listings, then the first candidates that are for sale now, with their rows."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SHOWN_OFTEN = "shown often"  # and so it stepped back for others
 
 @dataclass(frozen=True, eq=False)
 class SelectionContext:
-    """What a list is chosen from: what is for sale this moment, or what a what-if supposes.
+    """What a list is selected from: the listings for sale now, or those that a what-if supposes.
 
     Attributes:
-        rank: Puts candidates in order, as ``ranking.rank`` does.
-        on_sale: Listings that may be listed at all; None: those that are for sale this moment.
+        rank: Ranks candidates, as ``ranking.rank`` does.
+        on_sale: The listings that may be in the list; None: those for sale now.
         dismissed: Ids that this buyer must not be shown.
-        frequency_capped: Ids that step back for others, but come back before a list gets short.
+        frequency_capped: Ids that were shown often, used only where the list would be too short without them.
     """
 
     rank: Callable[[RankRequest], Ranked]
@@ -41,7 +41,7 @@ class SelectionContext:
 
 
 def choose(request: ListRequest, reading: Reading, k: int) -> tuple[list[Chosen], Scorer | None]:
-    """The first ``k`` candidates, each with its row as it is for sale this moment; and how they were scored."""
+    """The first ``k`` candidates that are for sale now, each with its row, and their scorer."""
     left_out = same_cars(request.left_out) if request.left_out else set()
     selection = SelectionContext(rank, None, reading.dismissed | left_out, reading.frequency_capped)
     return choose_from(selection, request, reading.rules, reading.buyer_context, k)
@@ -50,7 +50,7 @@ def choose(request: ListRequest, reading: Reading, k: int) -> tuple[list[Chosen]
 def choose_from(
     selection: SelectionContext, request: ListRequest, rules: Rules, buyer_context: BuyerContext | None, k: int
 ) -> tuple[list[Chosen], Scorer | None]:
-    """The first ``k`` candidates of a selection, each with its row; and how they were scored."""
+    """The first ``k`` candidates of a selection context, each with its row, and their scorer."""
     whole = RankRequest(
         filters=rules.plan.restrict(request.filters.together_with(rules.filters)),
         switch=request.source, buyer_context=buyer_context, rules=rules, k=k, n=k, exclude=selection.dismissed,
@@ -64,7 +64,10 @@ def choose_from(
 def pin_cars(
     selection: SelectionContext, whole: RankRequest, starts_after: int, cars: set[str]
 ) -> tuple[dict[int, Chosen], Scorer | None]:
-    """Rank -> the car that a merchandising rule pins to it, frequency-capped ones too; their keys go into ``cars``."""
+    """Rank -> the listing that a merchandising rule pins there, and the scorer; adds their cars' keys to ``cars``.
+
+    A frequency cap does not keep a listing from being pinned.
+    """
     uncapped = replace(whole.rules, plan=replace(whole.rules.plan, caps=()))
     scorer = None
 
@@ -82,7 +85,7 @@ def pin_cars(
 def choose_others(
     selection: SelectionContext, whole: RankRequest, pinned: Mapping[int, Chosen], cars: set[str]
 ) -> tuple[list[Chosen], Scorer | None]:
-    """The cars between those that are pinned. What steps back for others comes back before the list gets short."""
+    """The listings between the pinned ones; frequency-capped ones only where there are too few others."""
     k, plan, scorer = whole.k - len(pinned), whole.rules.plan, None
     chosen: list[Chosen] = []
     seen = {candidate.listing_id for candidate, _ in pinned.values()}
@@ -112,12 +115,12 @@ def for_sale(
     on_sale: ListingQuerySet | None = None,
     cars: set[str] | None = None,
 ) -> list[Chosen]:
-    """The first k candidates that can be bought right now and match right now, with their rows, each car once.
+    """The first k candidates that are for sale and match the filters now, with their rows, each car once.
 
-    ``on_sale`` are other listings that may be listed, where a what-if supposes so. ``cars`` are the ``car_key`` of cars
-    that are not wanted again; those that are found are added.
+    ``on_sale`` replaces the listings for sale, for a what-if. ``cars`` holds the ``car_key`` of cars that are in the
+    list already; those found here are added.
 
-    Usually one query: rows are read a few beyond those wanted, and more only where that many were just sold.
+    Usually one query: a few more rows than k are read, and again only where more than those were just sold.
     """
     found: list[Chosen] = []
     cars = set() if cars is None else cars
@@ -141,11 +144,11 @@ def for_sale(
 
 
 def with_known_propensities(found: Sequence[Chosen], pool: Sequence[Candidate], *, is_first: bool) -> list[Chosen]:
-    """Those found in a pool, of which some stand where they were not drawn to: how likely that was is not known.
+    """The found listings, with propensity None for those whose position the policy did not draw.
 
-    They are the ones below a candidate that was passed over, as it was sold a moment ago or is another advertisement of
-    a car in the list; and all that are not of the first draw of a list, as the next ones rest on the same chance. Where
-    chance has no part in them, all stand where they do for certain.
+    These are the ones below a candidate that was skipped (just sold, or another listing of a car in the list), and all
+    of a later ranking for the same list, since its draws depend on the first. Where no candidate was drawn, every
+    propensity is 1 and stays so.
     """
     moved_up = next((at for at, (candidate, _) in enumerate(found) if candidate is not pool[at]), len(found))
     at = moved_up if is_first else 0
