@@ -1,7 +1,7 @@
 """The events that a training learns from, in partitions of whole buyers.
 
-What is asked of all events is asked of each partition, wherever it is kept (``cluster``), and put together here. A
-partition holds the buyers of a range of ids, so that what is put together in order is sorted by buyer.
+A computation over all events runs on each partition, in this process or on a cluster (``cluster``), and the results are
+combined here. A partition holds the buyers of a range of ids, so results combined in order are sorted by buyer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from recommendations.training.cluster import Executor, InProcess
 
 @dataclass(frozen=True)
 class Counts:
-    """What is known of some events: how many, of how many buyers, the last id (0: none) and the newest moment."""
+    """Counts of some events: events, buyers, the last event id (0: none), the newest time (epoch seconds)."""
 
     n_events: int
     n_buyers: int
@@ -31,7 +31,7 @@ class Counts:
     newest_at: float
 
     def plus(self, other: Counts) -> Counts:
-        """Of the events of other buyers too."""
+        """The counts together with those of events of other buyers."""
         return Counts(
             self.n_events + other.n_events,
             self.n_buyers + other.n_buyers,
@@ -60,7 +60,7 @@ class PartedEvents:
 
     @cached_property
     def buyer_ids(self) -> NDArray[np.int64]:
-        """Everybody who did something, sorted."""
+        """Ids of all buyers with events, sorted."""
         return self.gathered(buyers_in)
 
     def before(self, moment: float) -> PartedEvents:
@@ -68,18 +68,18 @@ class PartedEvents:
         return PartedEvents(self.parts.anew(EventRows.before, moment))
 
     def total(self, count: Callable[..., NDArray[Any]], *beside: Any) -> NDArray[Any]:
-        """What ``count(events, *beside)`` finds in each partition, added up."""
+        """The sum of ``count(events, *beside)`` over the partitions."""
         return self.parts.total_of(count, operator.add, *beside)
 
     def gathered(self, find: Callable[..., NDArray[Any]], *beside: Any) -> NDArray[Any]:
-        """What ``find(events, *beside)`` finds in each partition, one after the other."""
+        """The results of ``find(events, *beside)`` of each partition, concatenated."""
         return np.concatenate(self.parts.map(find, *beside).collect())
 
 
 def read_parted(where: Executor, since: datetime, events_per_partition: int) -> PartedEvents:
-    """The log since a moment; on a cluster, each partition is read by the worker that keeps it.
+    """Read the events since a moment; on a cluster, each worker reads the partitions it holds.
 
-    The partitions depend on the log and ``events_per_partition`` alone, not on where they are kept.
+    The partitions are a function of the log and ``events_per_partition``, the same in this process and on a cluster.
     """
     if isinstance(where, InProcess):
         events = read_events(since)
@@ -93,7 +93,7 @@ def read_parted(where: Executor, since: datetime, events_per_partition: int) -> 
 
 
 def read_partition(buyer_ids: tuple[int, int], since: datetime, last_id: int) -> EventRows:
-    """The events of the buyers from one id up to, but without, another."""
+    """The events of the buyers with ids from the first up to, but excluding, the second."""
     return read_events_of(since, *buyer_ids, last_id)
 
 
@@ -110,7 +110,7 @@ def buyers_in(events: EventRows) -> NDArray[np.int64]:
 
 
 def divided(events: EventRows, n_parts: int) -> list[EventRows]:
-    """Events in partitions of whole buyers, of about as many events each; fewer where there are fewer buyers."""
+    """Divide events into partitions of whole buyers and about equal size; fewer where there are fewer buyers."""
     if n_parts == 1:
         return [events]
     buyers, counts = np.unique(events.buyer_ids, return_counts=True)
@@ -122,7 +122,7 @@ def divided(events: EventRows, n_parts: int) -> list[EventRows]:
 
 
 def first_buyers(buyers: NDArray[np.int64], counts: NDArray[np.int64], n_parts: int) -> NDArray[np.int64]:
-    """The id with which each partition begins, from buyers (sorted ids) and how many events each has; ascending."""
+    """The first buyer id of each partition, ascending, from sorted buyer ids and their numbers of events."""
     before = np.cumsum(counts) - counts
     wanted = np.arange(n_parts) * counts.sum() / n_parts
     places = np.unique(np.searchsorted(before, wanted).clip(max=len(buyers) - 1))

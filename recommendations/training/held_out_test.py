@@ -1,4 +1,4 @@
-"""The test within a training: learn from the older events, test on the newer ones, and let the gate decide."""
+"""The held-out test of a training: learn from the older events, test on the newer ones, ask the gate for a verdict."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ NO_TEST_FIGURES = GateFigures(np.empty(0), np.empty(0), 0.0, 0.0)
 
 @dataclass(frozen=True, eq=False)
 class HeldOutTest:
-    """What learning from the older events alone, and testing on the newer ones, has shown.
+    """The result of learning from the older events alone and testing on the newer ones.
 
     Attributes:
-        metrics: For ``RankerVersion.metrics``; empty where there was too little to test on.
-        scores: Weights of the terms of the score.
+        metrics: For ``RankerVersion.metrics``; empty where there were too few events to test on.
+        scores: Learned weights of the score's terms.
         verdict: Of the gate.
-        population: As learned from the older events, from where the search for the final one sets out; None where
-            there was no trial.
+        population: The prior learned from the older events, from which the search for the final one starts; None where
+            there were too few events.
     """
 
     metrics: dict[str, Any]
@@ -54,9 +54,11 @@ class HeldOutTest:
 
 
 def run_held_out_test(material: Material, parameters: TrainingParameters, report: Report) -> HeldOutTest:
-    """Learn from before a moment; of what buyers did after it, half of them weigh the terms and half test the result.
+    """Learn from the events before a cutoff; of the events after it, those of half the buyers fit the weights of the
+    terms and those of the other half test the result.
 
-    So nothing is tested on what it was made of, and the live version, where it can be, on no more than the new one.
+    Nothing is tested on the events it was learned from; nor is the live version, where the cutoff can lie after the
+    events that it was trained on.
     """
     live, events = RankerVersion.objects.live(), material.events
     if len(events) < FEWEST_EVENTS_TO_TEST_ON:
@@ -64,7 +66,7 @@ def run_held_out_test(material: Material, parameters: TrainingParameters, report
         return HeldOutTest({}, a_priori, decide(NO_TEST_FIGURES if live else None), None)
     is_tested = testers_among(events, parameters)
     cutoff = cutoff_of_test(events, is_tested, live, parameters.held_back_share)
-    snapshot, scores = learn_trial(material, is_tested, cutoff, parameters, report)
+    snapshot, scores = learn_before_cutoff(material, is_tested, cutoff, parameters, report)
     report(0.44, "evaluating")
     asked = PartedEvents(events.parts.anew(before_or_where, cutoff, is_tested))
     tested = held_out_lists(snapshot, asked, cutoff, seed=parameters.seed)
@@ -77,10 +79,10 @@ def run_held_out_test(material: Material, parameters: TrainingParameters, report
     return HeldOutTest({**tested.metrics(), "term_curves": curves}, scores, verdict, snapshot.ranker.prior)
 
 
-def learn_trial(
+def learn_before_cutoff(
     material: Material, is_tested: Parts[Flags], cutoff: float, parameters: TrainingParameters, report: Report
 ) -> tuple[ListingSnapshot, LearnedScores]:
-    """What is learned from before a moment, its terms weighed by what buyers who do not test it did afterwards."""
+    """Learn from the events before the cutoff, and the weights of the terms from later events of the other buyers."""
     events, earlier_data = material.events, material.before(cutoff)
     fewer = replace(parameters, prior_buyers=min(parameters.prior_buyers, BUYERS_FOR_TEST))
     steps = Steps(report, 0.18, 0.38, f"the {len(earlier_data.events)} events before the held-out ones")
@@ -103,20 +105,20 @@ def learn_unstored(
     now: datetime,
     report: Report = lambda fraction, step: None,
 ) -> ListingSnapshot:
-    """What a first training learns from a log, without the test, the gate and the storing: for simulations."""
+    """What a first training learns from a log, without test, gate and storing; for simulations."""
     if len(material.events) < FEWEST_EVENTS_TO_TEST_ON:
         return learn(material, parameters, now)
     is_tested = testers_among(material.events, parameters)
     cutoff = cutoff_of_test(material.events, is_tested, None, parameters.held_back_share)
-    trial, scores = learn_trial(material, is_tested, cutoff, parameters, report)
+    earlier, scores = learn_before_cutoff(material, is_tested, cutoff, parameters, report)
     steps = Steps(report, 0.6, 1.0, f"all {len(material.events)} events")
-    snapshot = learn(material, parameters, material.as_of or now, steps, trial.ranker.prior)
+    snapshot = learn(material, parameters, material.as_of or now, steps, earlier.ranker.prior)
     snapshot.ranker = snapshot.ranker.with_scores(scores.known, scores.cold)
     return snapshot
 
 
 def testers_among(events: PartedEvents, parameters: TrainingParameters) -> Parts[Flags]:
-    """Whose events test the trial: every second buyer's; where few did anything of late, everybody's."""
+    """Whether each event is of a buyer to test on: every second buyer, or all where few were active lately."""
     n_late = events.gathered(buyers_since, newest_share_begins(events, parameters.held_back_share))
     if len(n_late) < 2 * FEWEST_BUYERS:
         return events.parts.map(all_of)
@@ -124,7 +126,7 @@ def testers_among(events: PartedEvents, parameters: TrainingParameters) -> Parts
 
 
 def buyers_since(events: EventRows, moment: float) -> NDArray[np.int64]:
-    """Who did something at a moment or after it; sorted."""
+    """Ids of the buyers with events at a moment or after it; sorted."""
     return np.unique(events.buyer_ids[events.occurred_at >= moment])
 
 
@@ -133,15 +135,15 @@ def all_of(events: EventRows) -> Flags:
 
 
 def every_second(events: EventRows, seed: int) -> Flags:
-    """Whether each event is one of a certain half of all buyers."""
+    """Whether each event is of a buyer in one half, drawn by buyer id and seed."""
     is_every_second: Flags = hashed(events.buyer_ids, seed) % np.uint64(2) == 1
     return is_every_second
 
 
 def newest_share_begins(events: EventRows | PartedEvents, share: float) -> float:
-    """When the newest share of what happened begins, in epoch seconds, each buyer counting once a day.
+    """When the newest share of the activity begins, in epoch seconds; each buyer counts once a day.
 
-    By single events, a burst from one client would move the test to its own few minutes.
+    Counted by events, a burst from one client would put the whole test into its few minutes.
     """
     return quantile(PartedEvents.of(events).parts.map(firsts_of_days), 1 - share)
 
@@ -162,8 +164,8 @@ def cutoff_of_test(
 ) -> float:
     """When the held-out events begin, in epoch seconds.
 
-    Right after the last event that the live version learned from, if that leaves enough buyers to test on: then both
-    have learned from all that came before, and neither from what comes after. Otherwise at the newest share.
+    They begin right after the last event that the live version learned from, if that leaves enough buyers to test on:
+    then neither version has learned from any of them. Otherwise they are the newest share.
     """
     events = PartedEvents.of(events)
     usual = newest_share_begins(events, held_back_share)
@@ -181,14 +183,14 @@ def newest_up_to(events: EventRows, last_id: int) -> NDArray[np.float64]:
 
 
 def testers_after(events: EventRows, moment: float, is_tested: Flags) -> NDArray[np.int64]:
-    """Who did something after a moment, of those who test the trial; sorted."""
+    """Ids of the buyers to test on with events after a moment; sorted."""
     return np.unique(events.buyer_ids[is_tested & (events.occurred_at > moment)])
 
 
 def verdict_on(
     tested: Tested, live: RankerVersion | None, rows: ListingRows, events: PartedEvents, *, seed: int
 ) -> Verdict:
-    """The gate's verdict on what was tried out, against the live and the reference version on the same events."""
+    """The gate's verdict, from the live and the reference version on the same events."""
     if live is None:
         return decide(None)
     try:
@@ -210,7 +212,7 @@ def verdict_on(
 
 
 def reference_snapshot(live: RankerVersion, rows: ListingRows) -> ListingSnapshot | None:
-    """The reference version's space; None where there is none, it is live itself, or its artifact cannot be read."""
+    """A snapshot by the reference version; None where there is none, it is live, or its artifact cannot be read."""
     reference = RankerVersion.objects.usable().filter(is_reference=True).exclude(pk=live.pk).first()
     try:
         return snapshot_of(load_ranker(reference.pk), rows) if reference else None

@@ -1,4 +1,4 @@
-"""What is fitted on a log and a stock as of a moment: factors, prior, position bias and the vectors of listings."""
+"""Fit what a version learns from events and listings: encoder, factors, prior, position bias, listing vectors."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ FACTOR_NORM = 0.2
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What a training learns from, read and encoded once for all that is fitted on it.
+    """What a training learns from, read and encoded once.
 
     Attributes:
-        rows: Every listing there ever was but drafts; sold ones keep teaching.
+        rows: All listings except drafts, sold ones too.
         encoder: Fitted on them.
         content: Their content features, shape (n_listings, n_content).
-        prices: What cars cost, by them.
-        events: The log, in partitions.
+        prices: The price model fitted on them.
+        events: The events, in partitions.
     """
 
     rows: ListingRows
@@ -72,11 +72,11 @@ class Material:
 
     @property
     def as_of(self) -> datetime | None:
-        """The moment of the newest event: what is learned as of it is the same whenever it is learned."""
+        """The time of the newest event. What is learned as of then does not depend on when it is learned."""
         return datetime.fromtimestamp(self.events.counts.newest_at, UTC) if len(self.events) else None
 
     def before(self, cutoff: float) -> Self:
-        """The same with the events before a moment (epoch seconds) alone."""
+        """The same with only the events before a cutoff, in epoch seconds."""
         return replace(self, events=self.events.before(cutoff))
 
 
@@ -97,7 +97,7 @@ def read_material(
 
 @dataclass(frozen=True)
 class Steps:
-    """Part of a training's progress: between which fractions, and what is learned from."""
+    """Reports the progress of one part of a training, between two fractions of the whole."""
 
     report: Report
     first: float
@@ -115,7 +115,7 @@ def learn(
     report: Report = lambda fraction, step: None,
     population: Prior | None = None,
 ) -> ListingSnapshot:
-    """Fit what depends on events, as of a moment, and place every listing in the space that results."""
+    """Fit everything that depends on events, as of ``now``; returns a snapshot of all listings under that ranker."""
     rows = material.rows
     report(0.0, "learning the archetypes")
     collaborative = fit_factors(material, parameters, now)
@@ -141,7 +141,7 @@ def learn(
 
 
 def fit_factors(material: Material, parameters: TrainingParameters, now: datetime) -> CollaborativeModel:
-    """The collaborative part, from every favourable event on a listing, weighed by its kind and its age."""
+    """Fit the collaborative model on every favourable event on a listing, weighted by its kind and age."""
     rows, parts = material.rows, material.events.parts
     feedback = parts.map(
         feedback_in, parts.share(rows.listing_ids), now.timestamp(), parameters.archetype_half_life_days
@@ -158,7 +158,7 @@ def fit_factors(material: Material, parameters: TrainingParameters, now: datetim
 
 
 def feedback_in(events: EventRows, listing_ids: NDArray[np.int64], now: float, half_life_days: float) -> Feedback:
-    """What the buyers of a partition did to listings (sorted ids), as of a moment in epoch seconds."""
+    """The favourable events of a partition on some listings (sorted ids), weighted as of ``now`` (epoch seconds)."""
     weights = weights_of(events)
     listing_rows = positions_of(events.listing_ids, listing_ids)
     is_counted = (weights > 0) & (listing_rows >= 0)
@@ -169,7 +169,7 @@ def feedback_in(events: EventRows, listing_ids: NDArray[np.int64], now: float, h
 
 
 def positions_of(listing_ids: NDArray[np.int64], sorted_ids: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Where each id stands in a sorted array; -1 where it does not."""
+    """The position of each id in a sorted array; -1 where it is not in it."""
     at = np.minimum(np.searchsorted(sorted_ids, listing_ids), max(len(sorted_ids) - 1, 0))
     return np.where(sorted_ids[at] == listing_ids, at, -1)
 
@@ -182,10 +182,10 @@ def learn_prior(
     start: Prior | None = None,
     report: Callable[[float], None] = lambda share: None,
 ) -> tuple[Prior, float]:
-    """The population's preferences, by EM over a sample of all buyers, and the position bias of the lists.
+    """Fit the population's prior by EM over a random sample of buyers, and with it the position bias of lists.
 
-    The position is one more feature of whatever stood in a list, so the same EM finds how much lower positions lose;
-    what remains is preference. A prior of the busiest buyers alone would not be that of the buyers who come.
+    The position in the list is one more feature of each alternative, so the same EM separates its effect from the
+    preferences. The sample is of all buyers: a prior of the busiest alone would not fit the others.
     """
     sample = np.random.default_rng(parameters.seed).permutation(events.buyer_ids)[: parameters.prior_buyers]
     here = events.parts.share(snapshot)
@@ -204,7 +204,7 @@ def choices_of_sample(
     parameters: TrainingParameters,
     now: datetime,
 ) -> list[ChoiceSets]:
-    """What those buyers of a partition who are in the sample chose, by their ids."""
+    """The choice sets of the sampled buyers in a partition, ordered by buyer id."""
     newest = without_repeats(events.of_buyers(sample)).newest_per_buyer(parameters.events_per_buyer)
     found = choice_sets_of(newest, snapshot, now, parameters.sampled_alternatives, learns_position=True)
     # a stronger event says more of its buyer, but not that buyers differ more: that is what the prior is about
@@ -212,7 +212,7 @@ def choices_of_sample(
 
 
 def with_position(prior: Prior, position_bias: float) -> Prior:
-    """A population with the effect of the position as its last weight, for where a search for one begins."""
+    """A prior with the position's effect as its last weight, from which the search for the next one starts."""
     n_dims = prior.n_dims
     covariance = np.eye(n_dims + 1) * prior.covariance.diagonal().mean()
     covariance[:n_dims, :n_dims] = prior.covariance
@@ -220,6 +220,6 @@ def with_position(prior: Prior, position_bias: float) -> Prior:
 
 
 def learn_similarity(material: Material, snapshot: ListingSnapshot) -> Similarity:
-    """Which cars are alike: standardised attributes, weighed by what buyers opened next where that suffices."""
+    """Fit the space of similar cars: standardised attributes, weighted by what buyers opened next, if that suffices."""
     strengths = learn_strengths(co_views_in(material.events, snapshot, material.rows.table), STRENGTHS)
     return fit_similarity(material.rows.table, strengths)

@@ -1,8 +1,8 @@
-"""Train a ranker version beside the live one: dataset -> fit -> evaluate -> version -> promotion.
+"""Train a ranker version beside the live one: read, learn, test, store, promote.
 
-Nothing here touches what is live until the pointer moves. What arrives meanwhile is not lost: preferences of the new
-space are computed from the whole log when first asked for, and listings without a vector are given one before and
-after the promotion.
+The live version is not touched until the promotion. What arrives during a training is not lost: preferences under the
+new version are computed from the whole log at their first read, and new listings get their vectors before and after the
+promotion.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ LOCK_OF_REQUESTS = 7_466_002  # among advisory locks: of asking for a training
 def start_training(
     *, parameters: dict[str, Any] | None = None, promote: bool = True, started_by: User | None = None
 ) -> TrainingRun:
-    """A queued run, to be handed to ``run_training``; raises TrainingRefused for parameters that make no sense.
+    """Create a queued run for ``run_training``; raises TrainingRefused for invalid parameters.
 
-    One that is asked for while the same training waits or runs is that training: two at once would learn the same thing
-    and race for going live.
+    While the same training is queued or running, that run is returned: two at once would learn the same and race to be
+    promoted.
     """
     wanted = {"parameters": asdict(TrainingParameters.from_json(parameters or {})), "promote": promote}
     with transaction.atomic(), connection.cursor() as cursor:
@@ -54,13 +54,16 @@ def start_training(
 
 
 def run_training(*, run_id: int, report: Report | None = None) -> RankerVersion | None:
-    """Carry out a queued run; None when another process has it, or it was cancelled. Raises what went wrong."""
+    """Work on a queued run; returns its version, or None when another process has it or it was cancelled.
+
+    Raises whatever failed.
+    """
     is_done = perform(TrainingRun, run_id, lambda attempt: carry_out(attempt, report))
     return TrainingRun.objects.select_related("version").get(pk=run_id).version if is_done else None
 
 
 def carry_out(attempt: Attempt[TrainingRun], report: Report | None) -> None:
-    """What follows the claim."""
+    """Train a version for a run that this process has claimed, and mark the run done."""
     run = attempt.job
     if run.version and run.version.status == RankerVersion.Status.TRAINING:
         discard(run.version)  # what a process that died left behind
@@ -82,6 +85,7 @@ def carry_out(attempt: Attempt[TrainingRun], report: Report | None) -> None:
 
 
 def train(version: RankerVersion, parameters: TrainingParameters, report: Report, *, promote: bool) -> None:
+    """Learn, test and store a version, and promote it if wanted and if the gate passes it."""
     seen_until = read_oldest_open_transaction()
     with executor() as where:
         snapshot, rows, verdict = learn_and_test(version, parameters, report, where)
@@ -103,7 +107,7 @@ def train(version: RankerVersion, parameters: TrainingParameters, report: Report
 def learn_and_test(
     version: RankerVersion, parameters: TrainingParameters, report: Report, where: Executor
 ) -> tuple[ListingSnapshot, ListingRows, Verdict]:
-    """All that is learned, with the listings it is about, and the gate's verdict; the figures go into the version."""
+    """Learn and test; returns the snapshot, its listings and the verdict, and puts the figures into ``version``."""
     now = timezone.now()
     material = read_material(parameters, now, report, where)
     version.n_listings, version.n_interactions = len(material.rows), len(material.events)
@@ -122,16 +126,16 @@ def learn_and_test(
 
 
 def kinds_now() -> dict[str, dict[str, float]]:
-    """What each kind of event weighs and how fast it fades, to be kept: operators change them, and versions differ."""
+    """Weight and half-life of each event kind now; stored with the version, since operators may change them later."""
     kinds = EventKind.objects.values_list("slug", "weight", "half_life_days")
     return {slug: {"weight": weight, "half_life_days": half_life} for slug, weight, half_life in kinds}
 
 
 @transaction.atomic
 def store_version(version: RankerVersion, snapshot: ListingSnapshot, rows: ListingRows) -> None:
-    """The ranker, and the vectors of what windows remember; of other listings they are made when asked for.
+    """Store the ranker, and the vectors of the listings that an index holds; others are encoded when needed.
 
-    Lists go on being read meanwhile: the table of the new vectors becomes part of the whole when it is filled.
+    Lists are served meanwhile: the table of the new vectors is filled first and attached as a partition then.
     """
     create_detached(version.pk)
     save_ranker(snapshot.ranker, version)
@@ -144,7 +148,7 @@ def store_version(version: RankerVersion, snapshot: ListingSnapshot, rows: Listi
 
 
 def catch_up(version: RankerVersion, since_transaction: int) -> None:
-    """Vectors for what was published or changed since a training began, as the log of changes has it."""
+    """Store vectors of listings that were published or changed since the training began, by the change log."""
     changed = {listing_id for _, _, listing_id in read_changes(since_transaction)}
     ids = list(Listing.objects.available().filter(pk__in=changed).order_by("id").values_list("id", flat=True))
     embed_for_version(version, ids)
@@ -162,10 +166,9 @@ def go_live_or_not(version: RankerVersion, verdict: Verdict) -> str:
 
 
 def finish(version: RankerVersion, report: Report) -> None:
-    """The index of the vectors, where lists come from memory and no request has to wait for it; and old versions go.
+    """Build the pgvector index, where requests did not need it yet, and retire old versions.
 
-    A failure, a cancelled run or a worker that stops costs that alone: a beat job makes the index later, and the next
-    training retires what this one could not.
+    A failure here does not fail the run: a beat job builds the index later, and the next training retires the versions.
     """
     try:
         report(0.92, f"{version} is {version.get_status_display().lower()}; building the index")
@@ -180,7 +183,7 @@ def finish(version: RankerVersion, report: Report) -> None:
 
 
 def discard(version: RankerVersion) -> None:
-    """Leave no half-trained version behind. One that went live before something failed stays: lists come from it."""
+    """Remove a version whose training failed, unless it was promoted before: then lists are served from it."""
     if RankerVersion.objects.filter(pk=version.pk, status=RankerVersion.Status.LIVE).exists():
         return
     retire_ranker(version)
@@ -188,7 +191,7 @@ def discard(version: RankerVersion) -> None:
 
 
 class RunReporter:
-    """Writes progress into the run, where the admin shows it, and notices when it was cancelled."""
+    """Writes progress into the run, where the admin shows it; raises when the run was cancelled."""
 
     def __init__(self, attempt: Attempt[TrainingRun], also: Report | None) -> None:
         self._attempt = attempt
@@ -201,7 +204,7 @@ class RunReporter:
         self._log.append(f"{timezone.localtime():%H:%M:%S %Z} {line}")
 
     def __call__(self, fraction: float, step: str) -> None:
-        """How far it is; a step that goes on is one line of the log."""
+        """Report the fraction done and the current step; a new step adds a line to the log."""
         if step != self._last_step:
             self.note(step)
         self._last_step = step
