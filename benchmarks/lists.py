@@ -141,9 +141,9 @@ def resident_mb() -> float:
 
 
 def users() -> list[User]:
-    """The accounts of made-up buyers with a usual number of events."""
-    known = Buyer.objects.annotate(n=Count("interactions")).filter(n__gte=20, n__lte=120, merged_into=None)
-    return [user_of(buyer) for buyer in known.order_by("pk")[:N_BUYERS]]
+    """The accounts of the made-up buyers with the fewest events, but some: a log may have been made longer since."""
+    known = Buyer.objects.annotate(n=Count("interactions")).filter(n__gte=20, merged_into=None)
+    return [user_of(buyer) for buyer in known.order_by("n", "pk")[:N_BUYERS]]
 
 
 def user_of(buyer: Buyer) -> User:
