@@ -24,7 +24,7 @@ OWN_WISH = "Asked for by the person."
 
 def buyer_for_user(user: User, origin: Origin = UNKNOWN) -> Buyer:
     """The buyer a user is, made at first sight."""
-    return _with_crawler(_standing_buyer(user=user), origin)
+    return _with_crawler(known_buyer(user=user) or _standing_buyer(user=user), origin)
 
 
 def buyer_for_visitor(visitor_key: str, origin: Origin = UNKNOWN) -> Buyer:
