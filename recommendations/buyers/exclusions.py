@@ -11,13 +11,14 @@ from django.utils import timezone
 
 from accounts.models import Buyer
 from catalog.models import Listing
+from recommendations.listings.cars import listings_of_car
 from recommendations.models.impressions import is_seen, sends_impressions
 from web.postgres.prepared import preparing_cursor, sized
 
 # ruff: noqa: S608 -- put together from constants
 FREQUENCY_CAP_DAYS = 30
 
-DISMISSED = """
+DISMISSED = f"""
 WITH dismissed AS (
     SELECT l.id, l.car_key FROM recommendations_interaction i
     JOIN recommendations_eventkind k ON k.slug = i.kind_id AND k.is_dismissal
@@ -26,17 +27,16 @@ WITH dismissed AS (
         SELECT FROM recommendations_shownagain again
         WHERE again.buyer_id = i.buyer_id AND again.listing_id = i.listing_id AND again.at >= i.received_at))
 SELECT id FROM dismissed
-UNION SELECT twin.id FROM dismissed JOIN catalog_listing twin
-    ON twin.car_key = dismissed.car_key AND NOT (twin.car_key = '')
+UNION SELECT twin.id FROM dismissed CROSS JOIN LATERAL ({listings_of_car("dismissed.car_key")}) AS twin
 UNION SELECT l.id FROM catalog_listing l JOIN catalog_seller s ON s.id = l.seller_id
     WHERE s.user_id = %(user)s AND l.status = 'live'
-UNION SELECT l.id FROM recommendations_buyerseller relation
-    JOIN catalog_seller s ON s.external_id = relation.seller_external_id OR s.id IN (
-        SELECT k.seller_id FROM catalog_sellerkey k WHERE k.key = relation.seller_external_id)
-    JOIN catalog_listing l ON l.seller_id = s.id AND l.status = 'live' WHERE relation.buyer_id = %(buyer)s"""
+UNION SELECT l.id FROM recommendations_buyerseller relation CROSS JOIN LATERAL (
+        SELECT s.id FROM catalog_seller s WHERE s.external_id = relation.seller_external_id
+        UNION SELECT k.seller_id FROM catalog_sellerkey k WHERE k.key = relation.seller_external_id) AS blocked
+    JOIN catalog_listing l ON l.seller_id = blocked.id AND l.status = 'live' WHERE relation.buyer_id = %(buyer)s"""
 
 BESIDE = f"""{DISMISSED}
-UNION SELECT id FROM catalog_listing WHERE car_key = %(car)s AND NOT (car_key = '')"""
+UNION ({listings_of_car("%(car)s")})"""
 
 # All but the log, the kinds of events and the stock that DISMISSED rests on; other rows, another text.
 RELATIONS = """
@@ -77,8 +77,7 @@ cars AS (
     SELECT l.car_key, CASE WHEN l.car_key = '' THEN l.id END AS id
     FROM shown JOIN catalog_listing l ON l.id = shown.listing_id GROUP BY 1, 2 HAVING sum(n) >= %(times)s)
 SELECT id FROM cars WHERE id IS NOT NULL
-UNION SELECT l.id FROM cars JOIN catalog_listing l
-    ON l.car_key = cars.car_key AND NOT (l.car_key = '')"""
+UNION SELECT twin.id FROM cars CROSS JOIN LATERAL ({listings_of_car("cars.car_key")}) AS twin"""
 
 
 def dismissed_listings(buyer: Buyer, before: datetime | None = None) -> set[int]:
@@ -115,8 +114,7 @@ def same_cars(listing_ids: Collection[int]) -> set[int]:
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH named AS (SELECT id, car_key FROM catalog_listing WHERE id = ANY(%s)) SELECT id FROM named "
-            "UNION SELECT twin.id FROM named JOIN catalog_listing twin "
-            "ON twin.car_key = named.car_key AND NOT (twin.car_key = '')",
+            f"UNION SELECT twin.id FROM named CROSS JOIN LATERAL ({listings_of_car('named.car_key')}) AS twin",
             [list(listing_ids)],
         )
         return {row[0] for row in cursor.fetchall()}

@@ -15,9 +15,20 @@ LISTINGS_KEPT = 100_000  # of one process, some 460 bytes each; beyond, all are 
 
 Row = tuple[int, str, list[int]]  # a listing, the key of its car, and all listings of that car where it has a key
 
-SAME_CARS = """
-SELECT l.id, l.car_key, ARRAY(
-    SELECT twin.id FROM catalog_listing twin WHERE twin.car_key = l.car_key AND NOT (twin.car_key = '')) AS twins
+# ruff: noqa: S608 -- put together from constants
+
+
+def listings_of_car(key: str) -> str:
+    """SQL of the ids of all listings of one car, by the column that holds its key; none where the key is empty.
+
+    ``OFFSET 0`` has cars looked up one by one: a planner that knows nothing about the keys yet, since a migration made
+    their column anew, expects hundreds of listings of each car, and reads the whole table instead.
+    """
+    return f"SELECT twin.id FROM catalog_listing twin WHERE twin.car_key = {key} AND NOT (twin.car_key = '') OFFSET 0"
+
+
+SAME_CARS = f"""
+SELECT l.id, l.car_key, ARRAY({listings_of_car("l.car_key")}) AS twins
 FROM catalog_listing l WHERE l.id = ANY(%(listings)s)"""
 
 
