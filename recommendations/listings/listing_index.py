@@ -321,8 +321,8 @@ class ListingIndex(ListingSnapshot):
         vector = np.asarray(vector, np.float32)
         # the square of a difference needs one product; rounding may swap near ones, so a few more are compared exactly
         roughly = (self._similar_squares[: len(self)] - 2.0 * (self._similar[: len(self)] @ vector))[rows]
-        if len(rows) > 2 * k + 10:
-            rows = rows[np.argpartition(roughly, 2 * k + 10)[: 2 * k + 10]]
+        if len(rows) > 2 * k + 10:  # by the value of the last: argpartition takes ten times as long
+            rows = rows[roughly <= np.partition(roughly, 2 * k + 10)[2 * k + 10]]
         distances = np.linalg.norm(self._similar[rows].astype(np.float64) - vector, axis=1)
         order = np.lexsort((self.stock.listing_ids[rows], distances))[:k]
         return self.stock.listing_ids[rows[order]], distances[order]
