@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 WAITING_AT_MOST = 5000  # lists
 BATCH = 500
+GATHER_SECONDS = 0.05  # that a list waits for others: a transaction of its own costs as much as a tenth of the list
 ATTEMPTS = 5
 PAUSE_SECONDS = 1.0
 LOOKS = 6  # for a list that another process may be writing
@@ -109,6 +110,7 @@ class ServedListWriter:
         while True:
             batch = [self._queue.get()]
             try:
+                self._is_ending.wait(GATHER_SECONDS)
                 while len(batch) < BATCH and not self._queue.empty():
                     batch.append(self._queue.get_nowait())
                 self._insert_patiently(batch)
