@@ -6,6 +6,7 @@ listings is relaxed, because k asked is k answered whenever k exist.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
@@ -221,35 +222,34 @@ def build_list(pool: Pool, policy: ListPolicy, rng: np.random.Generator) -> Sele
     units = _units(pool.features)
     wishes = _Wishes(pool, policy)
     plan = _planned(n, policy, rng)
-    relevance = {kind: np.stack([_scaled(one) for one in draws]) for kind, draws in _scores_by_kind(pool).items()}
+    relevance = {kind: _worth((1.0 - policy.diversity) * _scaled(s)) for kind, s in _scores_by_kind(pool).items()}
     draw_of_position = rng.integers(len(relevance[Kind.EXPLORED]), size=n).tolist()
-    likeness = np.full(len(pool), -np.inf)
+    likeness, scores = np.full(len(pool), -np.inf), pool.scores.copy()
     rows, kinds, propensities = np.zeros(n, dtype=np.intp), np.zeros(n, dtype=np.int8), np.ones(n)
     reasons = np.zeros(n, dtype=np.int8)
     for position, wanted in enumerate(plan.kinds):
-        bound, free = wishes.least_overstepping(), wishes.least_overstepping(is_bound=False)
+        bound, free = wishes.least_overstepping()
         held_against = policy.diversity * likeness if position and policy.diversity else 0.0
         best = {
-            kind: _best_rows(
-                (1.0 - policy.diversity) * relevance[kind] - held_against, free if kind == Kind.PROMOTED else bound
-            )
+            kind: _best_rows(relevance[kind] - held_against, free if kind == Kind.PROMOTED else bound)
             for kind in Kind
             if kind in (Kind.RANKED, wanted) or (kind == Kind.EXPLORED and plan.chances[position])
         }
         draw = draw_of_position[position] if wanted == Kind.EXPLORED else 0
         kind = wanted if best[wanted][draw] >= 0 else Kind.RANKED
-        row = int(best[kind][draw if kind == Kind.EXPLORED else 0])
+        row = best[kind][draw if kind == Kind.EXPLORED else 0]
         rows[position], kinds[position] = row, kind
-        reasons[position] = _why(row, np.where(wishes.is_free, pool.scores, -np.inf), bound, free)
+        reasons[position] = _why(row, scores, bound, free)
         if plan.chances[position]:
-            propensities[position] = _propensity(row, best, plan.chances[position])
+            propensities[position] = _propensity(row, best, float(plan.chances[position]))
         wishes.add(row)
+        scores[row] = -np.inf
         np.maximum(likeness, units @ units[row], out=likeness)
     return Selection(rows, kinds, propensities, reasons)
 
 
 def _why(row: int, scores: NDArray[np.float64], bound: NDArray[np.bool_], free: NDArray[np.bool_]) -> Why:
-    """Why a row was taken and not the one with the highest score; see ``Selection.reasons``."""
+    """Why a row was taken and not the free one with the highest score (others have -inf); see ``Selection.reasons``."""
     best = int(scores.argmax())
     if scores[row] >= scores[best]:
         return Why.SCORE
@@ -258,18 +258,21 @@ def _why(row: int, scores: NDArray[np.float64], bound: NDArray[np.bool_], free: 
     return Why.WISH if free[best] else Why.CAP
 
 
-def _best_rows(values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """The best allowed row by each draw, shape (n_draws,), ties to the lower one; -1 where a draw has no candidate."""
-    values = np.where(allowed & ~np.isnan(values), values, -np.inf)
-    best = values.argmax(axis=1)
-    return np.where(np.isneginf(values[np.arange(len(values)), best]), -1, best)
+def _best_rows(values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> list[int]:
+    """The best allowed row by each draw, ties to the lower one; -1 where a draw has no candidate.
+
+    ``values`` are -inf for whom it has none, shape (n_draws, n).
+    """
+    values = np.where(allowed, values, -np.inf)
+    best, highest = values.argmax(axis=1).tolist(), values.max(axis=1).tolist()
+    return [row if value > -np.inf else -1 for row, value in zip(best, highest, strict=True)]
 
 
-def _propensity(row: int, best: Mapping[Kind, NDArray[np.intp]], chance: float) -> float:
+def _propensity(row: int, best: Mapping[Kind, Sequence[int]], chance: float) -> float:
     """How likely a row was to get a position that explores by a chance, given whom each draw would choose."""
     ranked = best[Kind.RANKED][0]
-    explored = np.where(best[Kind.EXPLORED] < 0, ranked, best[Kind.EXPLORED])
-    return float(chance * np.mean(explored == row) + (1.0 - chance) * (row == ranked))
+    explored = [ranked if drawn < 0 else drawn for drawn in best[Kind.EXPLORED]]
+    return chance * (explored.count(row) / len(explored)) + (1.0 - chance) * (row == ranked)
 
 
 class _Wishes:
@@ -278,16 +281,14 @@ class _Wishes:
     def __init__(self, pool: Pool, policy: ListPolicy) -> None:
         self.is_free = np.ones(len(pool), dtype=bool)
         self.oversteps = np.zeros(len(pool), dtype=np.int64)
-        self.groups = [
-            (codes, np.zeros(len(pool), dtype=np.int64), cap)
-            for codes, cap in ((pool.models, policy.max_per_model), (pool.sellers, policy.max_per_seller))
-            if cap and (codes >= 0).any()
-        ]
+        capped = ((pool.models, policy.max_per_model), (pool.sellers, policy.max_per_seller))
+        self.groups: list[tuple[Ids, int]] = [(codes, cap) for codes, cap in capped if cap]
         if pool.groups.shape[1] != len(policy.group_caps):
             raise ValueError(f"{pool.groups.shape[1]} groups need as many caps, not {len(policy.group_caps)}")
         for at, cap in enumerate(policy.group_caps):
-            self.groups.append((np.where(pool.groups[:, at], 0, -1), np.zeros(len(pool), dtype=np.int64), cap))
+            self.groups.append((np.where(pool.groups[:, at], 0, -1), cap))
             self.oversteps[pool.groups[:, at] & (cap == 0)] += 1  # full before the first car is placed
+        self.n_placed_by_code: list[Counter[int]] = [Counter() for _ in self.groups]
         self.tastes, self.taste_shares = pool.tastes, np.array(policy.taste_shares)
         self.n_of_taste = np.zeros(len(self.taste_shares), dtype=np.int64)
         self.wishes, self.wish_shares = pool.wishes, np.array(policy.wish_shares)
@@ -298,16 +299,23 @@ class _Wishes:
         if len(self.taste_shares) and (self.tastes >= len(self.taste_shares)).any():
             raise ValueError(f"a listing suits a taste that is none of {len(self.taste_shares)}")
 
-    def least_overstepping(self, *, is_bound: bool = True) -> NDArray[np.bool_]:
-        """The best that the wishes, then the caps, leave; ``is_bound`` false asks for the caps alone."""
+    def least_overstepping(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """The best that the wishes, then the caps, leave; and the best that the caps alone leave.
+
+        They hold until the next row is added.
+        """
         oversteps = self.oversteps
-        is_behind = self.n_met < self.wish_shares * (self.n_placed + 1) - 1e-9
-        if is_bound and is_behind.any():
-            unmet = ~self.wishes[:, is_behind] @ self.wish_weights[is_behind]
-            oversteps = oversteps + unmet * BEYOND_CAPS
         if len(self.taste_shares) > 1:
             ahead = np.append(self._ahead(), False)  # the last is for listings of no particular taste
             oversteps = oversteps + ahead[np.maximum(self.tastes, -1)]
+        by_caps = self._least(oversteps)
+        is_behind = self.n_met < self.wish_shares * (self.n_placed + 1) - 1e-9
+        if not is_behind.any():
+            return by_caps, by_caps
+        unmet = ~self.wishes[:, is_behind] @ self.wish_weights[is_behind]
+        return self._least(oversteps + unmet * BEYOND_CAPS), by_caps
+
+    def _least(self, oversteps: NDArray[np.int64]) -> NDArray[np.bool_]:
         free = np.where(self.is_free, oversteps, np.iinfo(np.int64).max)
         is_least: NDArray[np.bool_] = free == free.min()
         return is_least
@@ -324,11 +332,12 @@ class _Wishes:
         self.n_met += self.wishes[row]
         if len(self.taste_shares) and self.tastes[row] >= 0:
             self.n_of_taste[self.tastes[row]] += 1
-        for codes, n_placed, cap in self.groups:
-            if codes[row] >= 0:
-                alike = codes == codes[row]
-                n_placed[alike] += 1
-                self.oversteps[alike & (n_placed >= cap)] += 1  # of a cap of 0, once more with each car
+        for (codes, cap), n_placed in zip(self.groups, self.n_placed_by_code, strict=True):
+            code = int(codes[row])
+            if code >= 0:
+                n_placed[code] += 1
+                if n_placed[code] >= cap:
+                    self.oversteps[codes == code] += 1  # of a cap of 0, once more with each car
 
 
 def weights_of_wishes(shares: Sequence[float]) -> NDArray[np.int64]:
@@ -387,13 +396,18 @@ def _scores_by_kind(pool: Pool) -> dict[Kind, NDArray[np.float64]]:
     }
 
 
-def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores scaled to 0 to 1 over those that have one; nan for everybody else."""
-    is_candidate = ~np.isnan(scores)
-    if not is_candidate.any():
-        return scores
-    low, high = scores[is_candidate].min(), scores[is_candidate].max()
-    return (scores - low) / (high - low) if high > low else np.where(is_candidate, 0.0, np.nan)
+def _scaled(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each draw scaled to 0 to 1 over those that have a score in it; nan for everybody else. Shape (n_draws, n)."""
+    is_candidate = ~np.isnan(draws)
+    low = draws.min(axis=1, keepdims=True, initial=np.inf, where=is_candidate)
+    high = draws.max(axis=1, keepdims=True, initial=-np.inf, where=is_candidate)
+    scaled: NDArray[np.float64] = (draws - low) / np.where(high > low, high - low, 1.0)
+    return scaled
+
+
+def _worth(relevance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same, with -inf for whom no place of the kind is."""
+    return np.where(np.isnan(relevance), -np.inf, relevance)
 
 
 def _units(features: Reals) -> Reals:

@@ -29,7 +29,7 @@ def pinned_cars(pins: Sequence[Rule], k: int, find: FindCars) -> dict[int, Chose
         free = [rank for rank in range(rule.position, k + 1) if rank not in by_rank][: rule.n_pinned]
         cars = find(rule.target, len(free), taken) if free else []
         for rank, (candidate, listing) in zip(free, cars, strict=False):
-            pinned = replace(candidate, source=PINNED, rule_id=rule.id, propensity=1.0, placed_by=PINNED)
+            pinned = candidate._replace(source=PINNED, rule_id=rule.id, propensity=1.0, placed_by=PINNED)
             by_rank[rank] = pinned, listing
             taken.add(candidate.listing_id)
     return by_rank

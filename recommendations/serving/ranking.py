@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +48,7 @@ SOURCE_OF_KIND = {
 }
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A listing that may be in the list.
 
     Attributes:
@@ -290,23 +290,21 @@ def arrange(source_by_id: Mapping[int, str], context: RankingContext, policy: Li
     pool = pool_of(ids, listing_features, scored, snapshot, context, policy.n_draws)
     selection = build_list(pool.take(order), policy, context.rng)
     chosen = order[selection.rows]
-    kinds = dict(zip(chosen.tolist(), selection.kinds.tolist(), strict=True))
-    propensities = dict(zip(chosen.tolist(), selection.propensities.tolist(), strict=True))
-    placed_by = {
-        row: PLACED_BY_KIND.get(Kind(kind), PLACED_BY_WHY[Why(why)])
-        for row, kind, why in zip(chosen.tolist(), selection.kinds.tolist(), selection.reasons.tolist(), strict=True)
-    }
     rest = order[~np.isin(order, chosen)]
     rest = rest[np.argsort(is_over_cap(pool, policy, chosen)[rest], kind="stable")]
+    listed = (ids[chosen], scored.scores[chosen], selection.kinds, selection.reasons, selection.propensities)
     return [
         Candidate(
-            listing_id=int(ids[row]),
-            score=float(scored.scores[row]),
-            source=SOURCE_OF_KIND.get(Kind(kinds.get(row, Kind.RANKED)), source_by_id[int(ids[row])]),
-            propensity=propensities.get(row, 1.0),
-            placed_by=placed_by.get(row, STAND_IN),
+            listing_id,
+            score,
+            SOURCE_OF_KIND.get(Kind(kind)) or source_by_id[listing_id],
+            propensity=propensity,
+            placed_by=PLACED_BY_KIND.get(Kind(kind)) or PLACED_BY_WHY[Why(why)],
         )
-        for row in np.concatenate([chosen, rest]).tolist()
+        for listing_id, score, kind, why, propensity in zip(*(values.tolist() for values in listed), strict=True)
+    ] + [
+        Candidate(listing_id, score, source_by_id[listing_id], placed_by=STAND_IN)
+        for listing_id, score in zip(ids[rest].tolist(), scored.scores[rest].tolist(), strict=True)
     ]
 
 

@@ -154,8 +154,8 @@ def with_known_propensities(found: Sequence[Chosen], pool: Sequence[Candidate], 
     at = moved_up if is_first else 0
     if all(candidate.propensity == 1.0 for candidate in pool[at:]):
         return list(found)
-    return [*found[:at], *((replace(candidate, propensity=None), row) for candidate, row in found[at:])]
+    return [*found[:at], *((candidate._replace(propensity=None), row) for candidate, row in found[at:])]
 
 
 def placed_late(found: Sequence[Chosen], reason: str) -> list[Chosen]:
-    return [(replace(candidate, placed_by=reason), row) for candidate, row in found]
+    return [(candidate._replace(placed_by=reason), row) for candidate, row in found]
