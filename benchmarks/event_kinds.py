@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recommendations.evaluation.event_file_backtest import baselines, lists_of, relevant_rows
+from recommendations.evaluation.event_file_backtest import baselines
 from recommendations.evaluation.item_events import COLD_EVENTS, ItemCatalogue, ItemEvents, ask
+from recommendations.evaluation.item_lists import lists_of, rows_wanted
 from recommendations.evaluation.item_ranker import fit_item_ranker
 from recommendations.evaluation.item_terms import ItemRankerConfig
 from recommendations.evaluation.item_validation import KNOWN, SEGMENTS
@@ -258,7 +259,7 @@ def compared(events: ItemEvents, catalogue: ItemCatalogue, config: ItemRankerCon
         return
     ours = fit_item_ranker(events, catalogue, TEST_FROM, None, config)
     rankers = {OURS: ours.scores, **baselines(ours.learning_data)}
-    wanted = relevant_rows(asked)
+    wanted = rows_wanted(asked)
     ndcg = {name: ndcg_at_k(find_hits(lists_of(scores, asked, K), wanted), K) for name, scores in rankers.items()}
     is_cold = ours.learning_data.n_events_of_users[asked.user_rows] < COLD_EVENTS
     for users, own in (("known", ~is_cold), ("cold", is_cold)):

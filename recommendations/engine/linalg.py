@@ -74,28 +74,32 @@ def inverses(factors: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def large_inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Inverse of one large positive definite matrix, which is overwritten; exactly symmetric.
+def large_inverse(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Inverse of one large positive definite matrix, which is overwritten; exactly symmetric, in C's memory order.
 
-    Half the work and memory of a general inverse: the factor and then the inverse take the place of the matrix.
+    Half the work and memory of a general inverse: the factor and then the inverse take the place of the matrix. In the
+    precision of the matrix, float32 or float64.
 
     Raises:
         ValueError: If the matrix is not positive definite, or not finite. Nothing is added to its diagonal: the
             caller regularises it.
     """
-    if not np.isfinite(matrix).all():  # LAPACK lets nan pass
+    if not all(np.isfinite(row).all() for row in matrix):  # LAPACK lets nan pass
         raise ValueError("the matrix is not positive definite: it is not finite")
-    factor, fault = lapack.dpotrf(matrix.T, lower=1, clean=1, overwrite_a=1)  # symmetric, see above
-    _check(fault, "dpotrf")
-    inverted = _inverse_of_factor(factor, overwrite=True)
-    inverted += np.tril(inverted, -1).T
-    return inverted
+    factorise, invert = lapack.get_lapack_funcs(("potrf", "potri"), (matrix,))
+    factor, fault = factorise(matrix.T, lower=1, clean=1, overwrite_a=1)  # symmetric, see above
+    _check(fault, "potrf")
+    inverted, fault = invert(factor, lower=1, overwrite_c=1)
+    _check(fault, "potri")
+    for row in range(len(inverted)):
+        inverted[row, row + 1 :] = inverted[row + 1 :, row]
+    return np.ascontiguousarray(inverted.T)
 
 
-def _inverse_of_factor(factor: NDArray[np.float64], *, overwrite: bool = False) -> NDArray[np.float64]:
+def _inverse_of_factor(factor: NDArray[np.float64]) -> NDArray[np.float64]:
     """The lower triangle of the inverse of ``L @ L.T``; the upper one stays 0."""
     lower: Floats
-    lower, fault = lapack.dpotri(factor, lower=1, overwrite_c=int(overwrite))
+    lower, fault = lapack.dpotri(factor, lower=1)
     _check(fault, "dpotri")
     return lower
 

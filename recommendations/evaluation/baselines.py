@@ -11,13 +11,13 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array, diags_array
 
 from recommendations.engine.arrays import Reals
-from recommendations.engine.implicit_feedback import als_factors, ease_weights, presence, strongest
+from recommendations.engine.implicit_feedback import als_factors, ease_weights, presence
 from recommendations.engine.score_terms import decayed_counts
 
-CELLS_AT_ONCE = 10_000_000  # of similarities between things: 80 MB
+ROUNDING = 1e-9  # of a sum of cosines
 
 # The same for everybody
 
@@ -106,57 +106,98 @@ def average_of_liked(vectors: Reals, liked: Reals, strengths: ArrayLike) -> NDAr
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbours:
-    """Scores by what a history's things say about others: item-kNN and EASE.
+class Cosines:
+    """Item-kNN with all neighbours: cosine between the columns of who wanted what.
+
+    The similarities between things are never formed: a history is multiplied by both sides of their product.
 
     Attributes:
-        weights: What interest in the row's thing adds to the column's, dense or sparse, shape (n_active, n_active).
-        active: Rows of the things that take part, shape (n_active,).
+        units: Buyers by things, columns of unit length or empty, shape (n_buyers, n_things).
+        things: The same turned, shape (n_things, n_buyers).
+
+    Source: Sarwar et al. 2001, "Item-based collaborative filtering", section 3.1.1.
+    """
+
+    units: csr_array
+    things: csr_array
+
+    @classmethod
+    def fit(cls, interest: csr_array) -> Self:
+        """``interest`` has shape (n_buyers, n_things), not negative."""
+        lengths = np.sqrt(np.asarray((interest * interest).sum(axis=0)).ravel())
+        scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        units = csr_array(interest @ diags_array(scale))
+        return cls(units, csr_array(units.T))
+
+    def scores(self, histories: csr_array) -> NDArray[np.float64]:
+        """Of every thing for each history (n_histories, n_things), same shape; 0 throughout for an empty one."""
+        alike = np.asarray((histories @ self.things).todense(), np.float64)  # of each history with each buyer
+        scores: NDArray[np.float64] = np.ascontiguousarray((self.things @ alike.T).T)
+        rows, own = histories.nonzero()
+        # a thing is no neighbour of itself; what rounding leaves of its cosine of 1 is nothing
+        rest = scores[rows, own] - histories[rows, own] * (np.diff(self.things.indptr)[own] > 0)
+        scores[rows, own] = np.where(np.abs(rest) < ROUNDING, 0.0, rest)
+        return scores
+
+
+@dataclass(frozen=True, eq=False)
+class OfActive:
+    """Scores of the things that take part; those of all others are 0.
+
+    Attributes:
+        scores: Shape (n_histories, n_active).
+        active: Rows of these things, shape (n_active,).
         n_things: How many there are.
     """
 
-    weights: NDArray[np.float64] | csr_array
+    scores: NDArray[np.floating]
+    active: NDArray[np.intp]
+    n_things: int
+
+    def spread(self, at: slice = slice(None)) -> NDArray[np.float64]:
+        """Of every thing for some of the histories, shape (n, n_things)."""
+        scores = self.scores[at]
+        spread = np.zeros((len(scores), self.n_things))
+        spread[:, self.active] = scores
+        return spread
+
+
+@dataclass(frozen=True, eq=False)
+class Ease:
+    """Scores by EASE: see ``implicit_feedback.ease_weights``.
+
+    Attributes:
+        weights: What interest in the row's thing adds to the column's, shape (n_active, n_active).
+        active: Rows of the things that take part, those with any interest, shape (n_active,).
+        n_things: How many there are.
+    """
+
+    weights: NDArray[np.floating]
     active: NDArray[np.intp]
     n_things: int
 
     @classmethod
-    def knn(cls, interest: csr_array, n_neighbours: int | None = None) -> Self:
-        """Item-kNN: cosine between the columns of ``interest``, each row's strongest kept.
-
-        Args:
-            interest: Buyers by things, shape (n_buyers, n_things), not negative.
-            n_neighbours: Kept per thing; None for all.
-
-        Source: Sarwar et al. 2001, "Item-based collaborative filtering", section 3.1.1.
-        """
-        lengths = np.sqrt(np.asarray((interest * interest).sum(axis=0)).ravel())
-        columns = interest.tocsc()
-        blocks = []
-        n_things = interest.shape[1]
-        n_at_once = max(1, CELLS_AT_ONCE // max(n_things, 1))
-        for start in range(0, n_things, n_at_once):
-            rows = np.arange(start, min(start + n_at_once, n_things))
-            together = (columns[:, rows].T @ columns).toarray()
-            scale = np.outer(lengths[rows], lengths)
-            cosines = np.divide(together, scale, out=np.zeros_like(together), where=scale > 0)
-            cosines[np.arange(len(rows)), rows] = 0.0
-            blocks.append(strongest(cosines, n_neighbours or n_things))
-        weights = vstack(blocks, format="csr") if blocks else csr_array(np.zeros((0, 0)))
-        return cls(weights, np.arange(n_things), n_things)
-
-    @classmethod
-    def ease(cls, interest: csr_array, regularisation: float = 200.0) -> Self:
-        """EASE: see ``implicit_feedback.ease_weights``; things without any interest take no part."""
+    def fit(
+        cls,
+        interest: csr_array,
+        regularisation: float = 200.0,
+        dtype: type[np.float64] | type[np.float32] = np.float64,
+    ) -> Self:
+        """``interest`` has shape (n_buyers, n_things); the others are those of ``ease_weights``."""
         active = np.flatnonzero(np.diff(interest.tocsc().indptr))
-        weights = ease_weights(interest[:, active], regularisation) if len(active) else np.zeros((0, 0))
-        return cls(weights, active, interest.shape[1])
+        if not len(active):
+            return cls(np.zeros((0, 0), dtype), active, interest.shape[1])
+        return cls(ease_weights(interest[:, active], regularisation, dtype), active, interest.shape[1])
 
     def scores(self, histories: csr_array) -> NDArray[np.float64]:
         """Of every thing for each history (n_histories, n_things), same shape; 0 throughout for an empty one."""
-        scored = histories[:, self.active] @ self.weights
-        scores = np.zeros((histories.shape[0], self.n_things))
-        scores[:, self.active] = scored.toarray() if isinstance(scored, csr_array) else scored
-        return scores
+        return self.of_active(histories).spread()
+
+    def of_active(self, histories: csr_array) -> OfActive:
+        """The same without the things that take no part."""
+        # in the type of the weights, which would be copied whole otherwise
+        own = csr_array(histories[:, self.active], dtype=self.weights.dtype)
+        return OfActive(own @ self.weights, self.active, self.n_things)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +15,8 @@ from recommendations.engine.scoring import LinearScore
 from recommendations.engine.terms import SECONDS_A_DAY
 from recommendations.evaluation.event_files import EventFile, FileRefused, ItemFile
 from recommendations.evaluation.item_events import COLD_EVENTS, ItemCatalogue, ItemEvents, ItemQuestion, ask
-from recommendations.evaluation.item_ranker import ItemRanker, best_items, fit_item_ranker
+from recommendations.evaluation.item_lists import Scores, best_items, lists_of, parts_of, rows_wanted
+from recommendations.evaluation.item_ranker import ItemRanker, fit_item_ranker
 from recommendations.evaluation.item_terms import (
     BUDGET,
     CONTENT,
@@ -33,11 +34,8 @@ from recommendations.evaluation.rolling import joined, windows
 from recommendations.metrics.figures import Question, measure
 from recommendations.metrics.splits import cutoff_of_last_share
 
-CELLS_AT_ONCE = 1_000_000  # users times items scored at a time: 8 MB
 MOMENTS_TRIED = (1, 2, 4, 8)  # where their number is not given
 REACHED_SHARE = 0.5  # of the rows of a test, about items that could be had at its moment: with fewer, more moments
-
-Scores = Callable[[NDArray[np.intp]], NDArray[np.float64]]  # user rows -> (n_rows, n_items)
 
 RECENT = "recently popular"
 DESCRIPTIONS = {
@@ -141,6 +139,7 @@ def backtest_file(
 
         at_moment = ours if part.day == day else ours.as_of(events, part.day)
         outcomes.append(backtest_at(file, at_moment, part, parameters, of_window))
+        at_moment.learning_data.release_models()
     outcome = joined(outcomes) if len(outcomes) > 1 else outcomes[0]
     return replace(outcome, summary={**outcome.summary, "notes": notes_on(file, parameters, parts)})
 
@@ -197,11 +196,13 @@ def backtest_at(
 ) -> Outcome:
     """One window of the test, by rankers fitted before it."""
     learning_data, asked = ours.learning_data, part.asked
-    rankers = {OURS: ours.scores, **baselines(learning_data)}
-    lists = {}
-    for number, (name, scores) in enumerate(rankers.items()):
-        report(0.8 * number / len(rankers), f"lists of {name}")
-        lists[name] = lists_of(scores, asked, max(parameters.ks))
+    others, k = baselines(learning_data), max(parameters.ks)
+    report(0.0, f"lists of {OURS}")
+    own_lists, calibration = own_lists_of(ours, asked, k, np.random.default_rng(parameters.seed))
+    lists = {OURS: own_lists}
+    for number, (name, scores) in enumerate(others.items(), start=1):
+        report(0.8 * number / (1 + len(others)), f"lists of {name}")
+        lists[name] = lists_of(scores, asked, k)
     report(0.8, "measuring")
     rng = np.random.default_rng(parameters.seed)
     figures = measure(question_of(asked, learning_data), lists, OURS, parameters.ks, rng)
@@ -213,8 +214,8 @@ def backtest_at(
         n_candidates=int(asked.candidates.sum()),
         figures=tuple(figures),
         summary={
-            "rankers": {name: description_of(name) for name in rankers},
-            "calibration": calibration_of(ours, asked, rng),
+            "rankers": {name: description_of(name) for name in lists},
+            "calibration": calibration,
             "learned": learned_by(ours),
             "parameters": parameters.to_json(),
         },
@@ -252,27 +253,13 @@ def baselines(learning_data: LearningData) -> dict[str, Scores]:
     return {recent.get(name, name): partial(learning_data.member_scores, name) for name in learning_data.baselines}
 
 
-def lists_of(scores: Scores, asked: ItemQuestion, k: int) -> NDArray[np.intp]:
-    """The k best of each user, a few users at a time."""
-    blocks = [np.empty((0, min(k, len(asked.candidates))), np.intp)]
-    blocks += [best_items(scores(part.user_rows), part, k) for part in parts_of(asked)]
-    return np.concatenate(blocks)
-
-
-def parts_of(asked: ItemQuestion) -> Iterator[ItemQuestion]:
-    """The question about a few users at a time."""
-    n_at_once = max(1, CELLS_AT_ONCE // max(len(asked.candidates), 1))
-    for start in range(0, len(asked), n_at_once):
-        yield asked.take(np.arange(start, min(start + n_at_once, len(asked))))
-
-
 def question_of(asked: ItemQuestion, learning_data: LearningData) -> Question:
     """What the figures need to know, with cold users and items as slices."""
     content = learning_data.catalogue.content
     features = content if content is not None and content.shape[1] else learning_data.factors.things
     n_events_of_users = learning_data.n_events_of_users[asked.user_rows]
     return Question(
-        relevant=relevant_rows(asked),
+        relevant=rows_wanted(asked),
         candidates=asked.candidates,
         n_events=learning_data.n_events,
         features=features,
@@ -284,17 +271,18 @@ def question_of(asked: ItemQuestion, learning_data: LearningData) -> Question:
     )
 
 
-def relevant_rows(asked: ItemQuestion) -> list[NDArray[np.intp]]:
-    return np.split(asked.relevant.indices, asked.relevant.indptr[1:-1])
-
-
-def calibration_of(ours: ItemRanker, asked: ItemQuestion, rng: np.random.Generator) -> dict[str, Any]:
+def own_lists_of(
+    ours: ItemRanker, asked: ItemQuestion, k: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], dict[str, Any]]:
+    """Our lists, as ``lists_of``, and the calibration of the same scores."""
     choices = PredictedChoices(rng)
+    blocks = [np.empty((0, min(k, len(asked.candidates))), np.intp)]
     for part in parts_of(asked):
         scores, allowed = ours.scores(part.user_rows), part.allowed()
-        for own, wanted, may_be in zip(scores, relevant_rows(part), allowed, strict=True):
+        blocks.append(best_items(scores, part, k))
+        for own, wanted, may_be in zip(scores, rows_wanted(part), allowed, strict=True):
             choices.add(own, wanted.tolist(), np.flatnonzero(may_be))
-    return choices.summary()
+    return np.concatenate(blocks), choices.summary()
 
 
 def learned_by(ours: ItemRanker) -> dict[str, Any]:

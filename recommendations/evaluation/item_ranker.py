@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, product
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -24,30 +25,23 @@ from scipy import optimize
 
 from recommendations.engine.arrays import Floats
 from recommendations.engine.scoring import LinearScore
-from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion
+from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents
+from recommendations.evaluation.item_lists import lists_of, rows_wanted
+from recommendations.evaluation.item_pools import Table, tables_of
 from recommendations.evaluation.item_terms import (
     ADAPTING,
+    BASE_REGULARISATION,
     EASE,
     NEIGHBOURS,
     OF_HISTORIES,
     ItemRankerConfig,
     LearningData,
     Option,
-    flat,
 )
-from recommendations.evaluation.item_validation import (
-    KNOWN,
-    NONE,
-    SEGMENTS,
-    Table,
-    Window,
-    best_of,
-    segments_of,
-    table_of,
-    windows_before,
-)
+from recommendations.evaluation.item_validation import KNOWN, NONE, SEGMENTS, Window, segments_of, windows_before
 from recommendations.metrics import ranking as metrics
 
+ENOUGH_TO_GIVE_UP = 50  # users of the newest window, by which options are not even tried
 FEWEST_VALIDATED = 10  # users without whom options are not chosen but taken as they come
 BORROWED_USERS = 20  # of all segments together, which a segment's own figures are averaged with
 FIRMNESS_OF_SEGMENTS = 20.0  # precision around the weights of all users, in users
@@ -88,11 +82,12 @@ class ItemRanker:
         segments = segments_of(self.learning_data.n_events_of_users[user_rows])
         for segment, score in enumerate(self.scores_by_segment):
             at = np.flatnonzero(segments == segment)
-            names = [name for name, weight in zip(score.names, score.weights, strict=True) if weight]
+            scales = {name: score.scale_of(name) for name in score.names if score.scale_of(name)}
             start = 0
-            for terms in self.learning_data.terms(user_rows[at], self.option, names):
+            for terms in self.learning_data.terms(user_rows[at], self.option, list(scales)):
                 n = len(next(iter(terms.values()))) if terms else 0
-                found[at[start : start + n]] = score.score(flat(terms)).reshape(n, n_items)
+                for name, values in terms.items():
+                    found[at[start : start + n]] += scales[name] * (values - score.mean_of(name))
                 start += n
         return found
 
@@ -132,9 +127,14 @@ def fit_item_ranker(
         score = score_a_priori(learning_data.term_names(with_item_files=False))
         return ItemRanker(learning_data, options[0], (score,) * len(SEGMENTS), {}, {})
     changed = has_changed(windows, learning_data)
-    option, choice, validated = choose(windows, options, changed)
+    views = [learning_data.term_names(with_item_files=False)]
     if learning_data.item_file_terms:
-        choice = with_item_files(windows, option, choice, changed)
+        views.append(learning_data.term_names())
+    options = worth_trying(windows[-1], options)
+    tables = tables_of(windows, options, views)
+    option, choice, validated = choose(tables[0], options, config, changed)
+    if learning_data.item_file_terms:
+        choice = with_item_files(tables[1].of(option), option, choice, config, changed)
     return ItemRanker(learning_data, option, choice.scores, validated, choice.tried)
 
 
@@ -177,23 +177,33 @@ def has_changed(windows: Sequence[Window], learning_data: LearningData) -> tuple
     return tuple(map(bool, found))
 
 
+def worth_trying(newest: Window, options: Sequence[Option]) -> list[Option]:
+    """Options of more than one regularisation only where EASE is any use: each of them costs a fit at every moment.
+
+    That is unless it surely reaches less than half of what the adapting demand does.
+    """
+    data, asked = newest.learning_data, newest.asked
+    ndcg = []
+    for name in (EASE, ADAPTING):
+        lists = lists_of(partial(data.member_scores, name), asked, data.config.k)
+        ndcg.append(metrics.ndcg_at_k(metrics.find_hits(lists, rows_wanted(asked)), data.config.k))
+    leads = ndcg[0] - ndcg[1] / 2
+    is_of_use = len(asked) < ENOUGH_TO_GIVE_UP or leads.mean() > -SURELY * leads.std() / len(leads) ** 0.5
+    alike = [option for option in options if option.regularisation == BASE_REGULARISATION]
+    return list(options) if is_of_use or not alike else alike
+
+
 def choose(
-    windows: Sequence[Window], options: Sequence[Option], changed: Sequence[bool]
+    table: Table, options: Sequence[Option], config: ItemRankerConfig, changed: Sequence[bool]
 ) -> tuple[Option, Choice, dict[Option, float]]:
     """The best option, and for each segment its weights or one term alone; ``changed`` as from ``has_changed``."""
-    names = windows[0].learning_data.term_names(with_item_files=False)
-    strength, k = windows[0].learning_data.config.strength, windows[0].learning_data.config.k
-    validated: dict[Option, float] = {}
-    candidates: list[tuple[Option, Table, Floats]] = []
-    for _, alike in groupby(options, lambda option: option[:2]):  # which share a table of terms
-        same = list(alike)
-        table = table_of(windows, same[0], names)
-        for option in same:
-            held_out = held_out_ndcg(table, option.shortlist, strength, k)
-            validated[option] = float(held_out.mean())
-            candidates = [max([*candidates, (option, table, held_out)], key=lambda one: validated[one[0]])]
-    option, table, held_out = candidates[0]
-    return option, choice_of(table, option.shortlist, strength, held_out, changed), validated
+    held_out = {
+        option: held_out_ndcg(table.of(option), option.shortlist, config.strength, config.k) for option in options
+    }
+    validated = {option: float(ndcg.mean()) for option, ndcg in held_out.items()}
+    option = max(options, key=lambda one: validated[one])
+    choice = choice_of(table.of(option), option.shortlist, config.strength, held_out[option], changed)
+    return option, choice, validated
 
 
 def choice_of(table: Table, shortlist: int, strength: float, held_out: Floats, changed: Sequence[bool]) -> Choice:
@@ -267,7 +277,7 @@ def member_alone(table: Table, name: str, own: NDArray[np.bool_], strength: floa
     """A score that ranks as one term does; its weight is learned, so that it foretells choices too."""
     at = table.names.index(name)
     rows = own if own.any() else np.ones(len(table), bool)
-    means, deviations = _scales(table.features[rows][table.is_allowed[rows]])
+    means, deviations = scales_of(table.features[rows], table.is_allowed[rows])
     features = (table.features[rows][..., [at]] - means[at]) / deviations[at]
     weight = most_likely(np.asarray(features, np.float32), table.is_allowed[rows],
                          table.is_chosen[rows].astype(np.float32), strength, offsets=table.offsets[rows])  # fmt: skip
@@ -304,10 +314,10 @@ def _pool_scores(table: Table, at: NDArray[np.intp], score: LinearScore) -> Floa
     return np.asarray(table.features[at] @ weights, np.float64)
 
 
-def with_item_files(windows: Sequence[Window], option: Option, without: Choice, changed: Sequence[bool]) -> Choice:
+def with_item_files(
+    table: Table, option: Option, without: Choice, config: ItemRankerConfig, changed: Sequence[bool]
+) -> Choice:
     """A choice that also reads the item file, if it is clearly ahead of the one without; else that one as it is."""
-    config = windows[0].learning_data.config
-    table = table_of(windows, option, windows[0].learning_data.term_names())
     held_out = held_out_ndcg(table, option.shortlist, config.strength, config.k)
     choice = choice_of(table, option.shortlist, config.strength, held_out, changed)
     scores = list(without.scores)
@@ -320,17 +330,6 @@ def with_item_files(windows: Sequence[Window], option: Option, without: Choice, 
         if leads.mean() > CLEARLY_BY_ITEM_FILE * leads.std() / len(leads) ** 0.5:
             scores[segment], tried[name] = choice.scores[segment], choice.tried.get(name, {})
     return Choice(tuple(scores), without.ndcg, tried)
-
-
-def best_items(scores: Floats, question: ItemQuestion, k: int) -> NDArray[np.intp]:
-    """The k best allowed items of each user, best first, -1 where there are no more; ties go to the lower row."""
-    allowed = question.allowed()
-    best = np.full((len(scores), min(k, allowed.shape[1])), metrics.PADDING, np.intp)
-    for row, (own, may_be) in enumerate(zip(scores, allowed, strict=True)):
-        rows = np.flatnonzero(may_be)
-        top = rows[best_of(own[rows], k)] if len(rows) else rows
-        best[row, : len(top)] = top
-    return best
 
 
 def learn_by_segment(
@@ -354,10 +353,11 @@ def learn_by_segment(
     Source: conditional logit (McFadden 1974), a Gaussian around one term alone, solved by L-BFGS. That the weights may
     be learned from a part of the alternatives is its independence of irrelevant alternatives.
     """
-    features, allowed = table.features[learns], table.is_allowed[learns]
+    features, allowed = table.features[learns], table.is_allowed[learns]  # a copy, as standardised in place
     chosen, offsets = table.is_chosen[learns].astype(np.float32), table.offsets[learns]
-    means, deviations = _scales(features[allowed])
-    features = np.asarray((features - means) / deviations, np.float32)
+    means, deviations = scales_of(features, allowed)
+    features -= means.astype(np.float32)
+    features /= deviations.astype(np.float32)
     start, at = np.zeros(len(table.names)), [table.names.index(ADAPTING)]
     start[at] = most_likely(features[..., at], allowed, chosen, strength, offsets=offsets)
     weights = most_likely(features, allowed, chosen, strength, start, offsets)
@@ -380,11 +380,18 @@ def _best(scores: NDArray[np.floating], n: int) -> NDArray[np.intp]:
     return np.argpartition(-scores, n - 1, axis=1)[:, :n]
 
 
-def _scales(values: NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each column, 0 and 1 for a column without variation."""
-    if not len(values):
-        return _units(values.shape[1])
-    means, deviations = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+def scales_of(features: NDArray[np.float32], is_allowed: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each term over what may be listed, 0 and 1 for one without variation."""
+    n, n_terms = int(np.count_nonzero(is_allowed)), features.shape[2]
+    if not n:
+        return _units(n_terms)
+    sums, squares = np.zeros((2, n_terms))
+    for own, may_be in zip(features, is_allowed, strict=True):  # a user at a time, for the memory
+        sums += own[may_be].sum(axis=0, dtype=np.float64)
+    means = sums / n
+    for own, may_be in zip(features, is_allowed, strict=True):
+        squares += np.square(own[may_be] - means).sum(axis=0)
+    deviations = np.sqrt(squares / n)
     return means, np.where(deviations > 1e-6, deviations, 1.0)
 
 

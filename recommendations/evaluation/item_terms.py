@@ -6,10 +6,10 @@ always fall back to the best of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ from recommendations.engine.arrays import Floats
 from recommendations.evaluation.baselines import (
     ANY_PRICE,
     Als,
-    Neighbours,
+    Cosines,
+    Ease,
     budget_of,
     interest_matrix,
     newest_in_budget,
@@ -27,12 +28,16 @@ from recommendations.evaluation.baselines import (
 from recommendations.evaluation.item_demand import AdaptingDemand, adapting_demand, ordinals
 from recommendations.evaluation.item_events import COLD_EVENTS, ItemCatalogue, ItemEvents
 
+Model = TypeVar("Model")
+
 POPULAR, KNN, EASE, FACTORS = "popular", "item-kNN", "EASE", "ALS"
 NEIGHBOURS, AGAIN, NEW, ADAPTING = "neighbours", "again", "new", "adapting demand"
 CONTENT, BUDGET = "average of liked", "newest in budget"
+OF_OPTIONS = (NEIGHBOURS, AGAIN)  # which differ by option
+AFFINITIES = (KNN, EASE, FACTORS, NEIGHBOURS)  # whose logarithm is the term
 OF_HISTORIES = (KNN, EASE, FACTORS, CONTENT, BUDGET)  # which say nothing of a user without a history
 BASE_REGULARISATION = 200.0  # of the baseline EASE
-CELLS_AT_ONCE = 400_000  # users times items that terms are computed for at a time: 3 MB each
+CELLS_AT_ONCE = 200_000  # users times items that terms are computed for at a time: 1.6 MB each
 USERS_AT_ONCE = 64
 
 
@@ -49,7 +54,7 @@ class ItemRankerConfig:
         n_factors, n_iterations, confidence, factor_regularisation: Of the factors (``implicit_feedback.als_factors``).
         floor: Added to a user's affinities before the logarithm, as a share of their mean: 0.2 says that an item the
             history knows nothing of is still a fifth as likely as the average one.
-        most_items: EASE takes a square matrix of the items; of more than so many, the most popular.
+        most_items: EASE takes a square matrix of the items; of more than so many, the most popular. 4,000 take 64 MB.
         known_only, unseen_only: The question, as in ``item_events.ask``.
         k: Length of the lists that options are chosen by (NDCG).
         strength: Precision of the Gaussian around the adapting demand alone, in users.
@@ -66,7 +71,7 @@ class ItemRankerConfig:
     confidence: float = 5.0
     factor_regularisation: float = 30.0
     floor: float = 0.2
-    most_items: int = 6_000
+    most_items: int = 4_000
     known_only: bool = True
     unseen_only: bool = True
     k: int = 10
@@ -91,6 +96,12 @@ class Option(NamedTuple):
     history_half_life_days: float
     shortlist: int
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """Terms that differ by option -> what they are called in a table of several options."""
+        by_history = f"{self.history_half_life_days:g} days"
+        return {NEIGHBOURS: f"{NEIGHBOURS} {self.regularisation:g}, {by_history}", AGAIN: f"{AGAIN} {by_history}"}
+
 
 def demand_name(half_life_days: float) -> str:
     return f"demand {half_life_days:g} days"
@@ -103,7 +114,7 @@ class LearningData:
         """``events`` may include later ones; they are not looked at."""
         self.events = events.before(day)
         self.catalogue, self.day, self.config = catalogue, day, config
-        self._neighbours: dict[float, Neighbours] = {}
+        self._models: dict[str, Any] = {}
 
     @cached_property
     def n_events(self) -> NDArray[np.intp]:
@@ -118,20 +129,33 @@ class LearningData:
     def pairs(self) -> csr_array:
         return self.events.pairs()
 
-    @cached_property
-    def knn(self) -> Neighbours:
-        return Neighbours.knn(self.pairs)
+    def release_models(self) -> None:
+        """Forget the models of histories, which take most of the memory; they are fitted anew when asked for again."""
+        self._models.clear()
 
-    @cached_property
+    def _model(self, name: str, fit: Callable[[], Model]) -> Model:
+        if name not in self._models:
+            self._models[name] = fit()
+        found: Model = self._models[name]
+        return found
+
+    @property
+    def knn(self) -> Cosines:
+        return self._model(KNN, lambda: Cosines.fit(self.pairs))
+
+    @property
     def factors(self) -> Als:
         config = self.config
-        return Als.fit(
-            self.pairs,
-            config.n_factors,
-            config.n_iterations,
-            config.confidence,
-            config.factor_regularisation,
-            config.seed,
+        return self._model(
+            FACTORS,
+            lambda: Als.fit(
+                self.pairs,
+                config.n_factors,
+                config.n_iterations,
+                config.confidence,
+                config.factor_regularisation,
+                config.seed,
+            ),
         )
 
     def demand(self, half_life_days: float) -> Floats:
@@ -161,10 +185,8 @@ class LearningData:
         )
         return of_cold, of_known
 
-    def neighbours(self, regularisation: float) -> Neighbours:
-        if regularisation not in self._neighbours:
-            self._neighbours[regularisation] = Neighbours.ease(self._best_known(), regularisation)
-        return self._neighbours[regularisation]
+    def ease(self, regularisation: float) -> Ease:
+        return self._model(f"{EASE} {regularisation}", lambda: Ease.fit(self._best_known(), regularisation, np.float32))
 
     def _best_known(self) -> csr_array:
         """The pairs, without those of all but the most popular items."""
@@ -177,8 +199,13 @@ class LearningData:
         return pairs
 
     def histories(self, half_life_days: float) -> csr_array:
-        strengths = self.events.decayed(self.day, half_life_days)
-        return interest_matrix(self.events.users, self.events.items, strengths, self.pairs.shape)
+        """What each user had, fading; shape (n_users, n_items)."""
+
+        def made() -> csr_array:
+            strengths = self.events.decayed(self.day, half_life_days)
+            return interest_matrix(self.events.users, self.events.items, strengths, self.pairs.shape)
+
+        return self._model(f"histories {half_life_days}", made)
 
     def term_names(self, *, with_item_files: bool = True) -> tuple[str, ...]:
         """Of the terms, in the order of the score."""
@@ -214,7 +241,7 @@ class LearningData:
                 (self.n_events_of_users[rows] >= COLD_EVENTS).astype(np.intp)
             ],
             KNN: lambda: self.knn.scores(self.pairs[rows]),
-            EASE: lambda: self.neighbours(BASE_REGULARISATION).scores(self.pairs[rows]),
+            EASE: lambda: self.ease(BASE_REGULARISATION).scores(self.pairs[rows]),
             FACTORS: lambda: self.factors.scores(rows),
             CONTENT: lambda: self._likeness(self.pairs[rows]),
             BUDGET: lambda: self._newest(self.pairs[rows]),
@@ -232,21 +259,34 @@ class LearningData:
             names: Which; all when None.
         """
         names = self.term_names() if names is None else names
-        histories = self.histories(option.history_half_life_days) if {NEIGHBOURS, AGAIN} & set(names) else None
-        n_at_once = max(1, min(USERS_AT_ONCE, CELLS_AT_ONCE // max(self.events.n_items, 1)))
-        for start in range(0, len(user_rows), n_at_once):
-            rows = user_rows[start : start + n_at_once]
-            yield {name: self._term(name, rows, option, histories) for name in names}
+        for start, stop in self.parts(len(user_rows)):
+            raw = self.raw_terms(user_rows[start:stop], option, names)
+            yield {name: self.shaped(name, values, mean_affinity(values)) for name, values in raw.items()}
 
-    def _term(self, name: str, rows: NDArray[np.intp], option: Option, histories: csr_array | None) -> Floats:
-        if name in (NEIGHBOURS, AGAIN) and histories is not None:
-            own = histories[rows]
-            if name == AGAIN:
-                again: Floats = np.log1p(own.toarray())
-                return again
-            return log_affinity(self.neighbours(option.regularisation).scores(own), self.config.floor)
-        scores = self.member_scores(name, rows)
-        return log_affinity(scores, self.config.floor) if name in (KNN, EASE, FACTORS) else scores
+    def parts(self, n_users: int) -> Iterator[tuple[int, int]]:
+        """Ends of some users at a time, so that their terms take little memory."""
+        n_at_once = max(1, min(USERS_AT_ONCE, CELLS_AT_ONCE // max(self.events.n_items, 1)))
+        return ((start, min(start + n_at_once, n_users)) for start in range(0, n_users, n_at_once))
+
+    def raw_terms(self, rows: NDArray[np.intp], option: Option, names: Sequence[str]) -> dict[str, Floats]:
+        """Of every item for a few users: what each term ranks by, before ``shaped``; shape (n_rows, n_items) each."""
+        own = self.histories(option.history_half_life_days)[rows] if set(OF_OPTIONS) & set(names) else None
+        found: dict[str, Floats] = {}
+        for name in names:
+            if name == NEIGHBOURS and own is not None:
+                found[name] = self.ease(option.regularisation).scores(own)
+            elif name == AGAIN and own is not None:
+                found[name] = own.toarray()
+            else:
+                found[name] = self.member_scores(name, rows)
+        return found
+
+    def shaped(self, name: str, raw: Floats, means: Floats) -> Floats:
+        """A term from what it ranks by, for any items; ``means`` as from ``mean_affinity``, shape (n_rows, 1)."""
+        if name in AFFINITIES:
+            return log_affinity(raw, self.config.floor, means)
+        shaped: Floats = np.log1p(raw) if name == AGAIN else raw
+        return shaped
 
     def _likeness(self, histories: csr_array) -> Floats:
         """Cosine of each item's content with that of the history, 0 without either."""
@@ -268,21 +308,25 @@ class LearningData:
         return np.stack([newest_in_budget(since, prices, budget) for budget in budgets])
 
 
-def log_affinity(affinities: Floats, floor: float) -> Floats:
+def log_affinity(affinities: Floats, floor: float, means: Floats | None = None) -> Floats:
     """Logarithm of what speaks for each item, over what speaks for the user's average item; shape as given.
 
     Args:
         affinities: Shape (n_users, n_items); what is below 0 speaks hardly less than 0, but keeps its order.
         floor: Added to the ratio, > 0.
+        means: Of all items, as from ``mean_affinity``; of those given when None.
 
     Returns:
         About log(floor) to whatever; 0 throughout for a user without any affinity.
     """
-    positive = np.maximum(affinities, 0.0)
-    mean = positive.mean(axis=1, keepdims=True) if positive.shape[1] else np.zeros((len(positive), 1))
-    ratio = np.divide(affinities, mean, out=np.full_like(positive, 1.0 - floor), where=mean > 0)
+    means = mean_affinity(affinities) if means is None else means
+    ratio = np.divide(affinities, means, out=np.full_like(affinities, 1.0 - floor), where=means > 0)
     return np.log(np.maximum(ratio, 0.0) + floor) + 1e-4 * np.maximum(np.minimum(ratio, 0.0), -1e4)
 
 
-def flat(terms: Mapping[str, Floats]) -> dict[str, Floats]:
-    return {name: values.ravel() for name, values in terms.items()}
+def mean_affinity(affinities: Floats) -> Floats:
+    """What speaks for each user's average item, shape (n_users, 1)."""
+    if not affinities.shape[1]:
+        return np.zeros((len(affinities), 1))
+    means: Floats = np.maximum(affinities, 0.0).mean(axis=1, keepdims=True)
+    return means

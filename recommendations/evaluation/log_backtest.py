@@ -28,7 +28,8 @@ from recommendations.engine.terms import SECONDS_A_DAY, BuyerFeatures, score_row
 from recommendations.evaluation.baselines import (
     ANY_PRICE,
     Als,
-    Neighbours,
+    Cosines,
+    Ease,
     average_of_liked,
     budget_of,
     interest_matrix,
@@ -420,7 +421,7 @@ class History:
         archetypes = interest_matrix(self.buyer_rows, codes[self.rows], self.weights, shape)
         published = self.snapshot.stock.published_at[candidates]
         newer = newest_in_budget(published, np.zeros(len(candidates)), ANY_PRICE)
-        knn, ease = Neighbours.knn(listings), Neighbours.ease(archetypes)
+        knn, ease = Cosines.fit(listings), Ease.fit(archetypes)
         by_archetype, by_listing = Als.fit(archetypes, seed=seed), Als.fit(listings, seed=seed)
         own = codes[candidates]
 

@@ -26,9 +26,10 @@ from recommendations.engine.prices import fit_car_prices
 from recommendations.engine.ranker import Ranker, beside
 from recommendations.engine.table import ListingTable
 from recommendations.engine.taste import posterior, posterior_batch
-from recommendations.evaluation.event_file_backtest import baselines, lists_of
+from recommendations.evaluation.event_file_backtest import baselines
 from recommendations.evaluation.event_files import EventFile, ItemFile
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion, ask
+from recommendations.evaluation.item_lists import lists_of
 from recommendations.evaluation.item_ranker import fit_item_ranker
 from recommendations.evaluation.item_terms import ItemRankerConfig, LearningData
 from recommendations.feed.memory import Items, model_of, packed

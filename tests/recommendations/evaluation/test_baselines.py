@@ -7,7 +7,8 @@ from recommendations.evaluation.baselines import (
     ANY_PRICE,
     Als,
     Budget,
-    Neighbours,
+    Cosines,
+    Ease,
     average_of_liked,
     budget_of,
     interest_matrix,
@@ -73,45 +74,55 @@ def test_a_buyer_who_liked_nothing_has_no_average():
 
 
 def test_neighbours_are_near_by_the_cosine_of_who_wanted_them():
-    weights = Neighbours.knn(BASKETS).weights.toarray()
+    cosines = Cosines.fit(BASKETS).scores(csr_array(np.eye(4)))
     # bread and butter share both their buyers; bread (2 buyers) and jam (1) share one
     expected = np.zeros((4, 4))
     expected[0, 1] = expected[1, 0] = 1.0
     expected[0, 2] = expected[2, 0] = expected[1, 2] = expected[2, 1] = 1 / 2**0.5
-    assert_allclose(weights, expected)
+    assert_allclose(cosines, expected)
+
+
+def test_neighbours_are_those_of_all_similarities_formed():
+    rng = np.random.default_rng(0)
+    interest = rng.random((30, 17)) * (rng.random((30, 17)) > 0.7)
+    interest[:, 3], interest[7, 4] = 0.0, 1.0
+    lengths = np.maximum(np.linalg.norm(interest, axis=0), 1e-300)
+    similarities = (interest / lengths).T @ (interest / lengths)
+    np.fill_diagonal(similarities, 0.0)
+    assert_allclose(Cosines.fit(csr_array(interest)).scores(csr_array(interest)), interest @ similarities, atol=1e-12)
 
 
 def test_neighbours_score_what_goes_with_a_history():
-    scores = Neighbours.knn(BASKETS).scores(csr_array(np.array([[1.0, 0, 0, 0], [0, 0, 0, 0]])))
+    scores = Cosines.fit(BASKETS).scores(csr_array(np.array([[1.0, 0, 0, 0], [0, 0, 0, 0]])))
     assert_allclose(scores, [[0, 1, 1 / 2**0.5, 0], [0, 0, 0, 0]])
 
 
-def test_only_the_strongest_neighbours_are_kept():
-    weights = Neighbours.knn(BASKETS, n_neighbours=1).weights.toarray()
-    assert weights[0].tolist() == [0, pytest.approx(1.0), 0, 0]
-
-
-def test_neighbours_in_blocks_are_those_of_one_piece(monkeypatch):
-    interest = csr_array((np.random.default_rng(0).random((30, 17)) > 0.7).astype(float))
-    whole = Neighbours.knn(interest, 5).weights.toarray()
-    monkeypatch.setattr("recommendations.evaluation.baselines.CELLS_AT_ONCE", 4 * 17)
-    assert_allclose(Neighbours.knn(interest, 5).weights.toarray(), whole)
+def test_what_only_its_own_buyer_wanted_has_no_neighbour_at_all():
+    lonely = csr_array(np.diag([0.1, 0.3, 0.7]))
+    assert Cosines.fit(lonely).scores(csr_array(np.eye(3))).tolist() == [[0.0] * 3] * 3
 
 
 def test_ease_of_two_things_wanted_together():
     # X'X + lambda I = [[3, 2], [2, 3]]; its inverse is [[.6, -.4], [-.4, .6]]; weights are .4 / .6
-    weights = Neighbours.ease(csr_array(np.ones((2, 2))), regularisation=1.0).weights
+    weights = Ease.fit(csr_array(np.ones((2, 2))), regularisation=1.0).weights
     assert_allclose(weights, [[0, 2 / 3], [2 / 3, 0]])
 
 
 def test_ease_leaves_out_items_without_events():
-    model = Neighbours.ease(csr_array(np.array([[1.0, 0, 1], [1, 0, 1]])), regularisation=1.0)
+    model = Ease.fit(csr_array(np.array([[1.0, 0, 1], [1, 0, 1]])), regularisation=1.0)
     assert_allclose(model.scores(csr_array(np.eye(3))), [[0, 0, 2 / 3], [0, 0, 0], [2 / 3, 0, 0]])
+
+
+def test_ease_in_half_the_memory_scores_alike():
+    interest = csr_array((np.random.default_rng(0).random((60, 40)) > 0.8).astype(float))
+    small, large = (Ease.fit(interest, 5.0, dtype) for dtype in (np.float32, np.float64))
+    assert small.weights.dtype == np.float32
+    assert_allclose(small.scores(interest), large.scores(interest), atol=1e-4)
 
 
 def test_neither_neighbours_nor_ease_need_a_buyer():
     no_buyers = csr_array((0, 3), dtype=float)
-    for model in (Neighbours.knn(no_buyers), Neighbours.ease(no_buyers)):
+    for model in (Cosines.fit(no_buyers), Ease.fit(no_buyers)):
         assert model.scores(csr_array((2, 3), dtype=float)).tolist() == [[0.0] * 3] * 2
 
 

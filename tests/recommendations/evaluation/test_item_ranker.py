@@ -4,7 +4,8 @@ from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
 
 from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, ItemQuestion, ask
-from recommendations.evaluation.item_ranker import best_items, fit_item_ranker, most_likely
+from recommendations.evaluation.item_lists import best_items
+from recommendations.evaluation.item_ranker import fit_item_ranker, most_likely
 from recommendations.evaluation.item_terms import ItemRankerConfig, log_affinity
 
 QUICK = {"n_factors": 4, "n_iterations": 3, "regularisations": (1.0, 10.0)}
