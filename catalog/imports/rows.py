@@ -30,7 +30,7 @@ from catalog.imports.money import Money, settle_currency, vat_rate
 from catalog.imports.names import CarName, known_makes, name_car, names_model, slug_of
 from catalog.imports.numbers import Unreadable
 from catalog.imports.record_lengths import RecordLengths
-from catalog.imports.refusals import no_car_by_category, no_car_by_title
+from catalog.imports.refusals import no_car_by_category, no_car_by_make, no_car_by_title
 from catalog.imports.row_status import StatusReader
 from catalog.imports.vat import NET
 from catalog.imports.vocabulary import SELLER_KIND, bare, phrases_of
@@ -235,6 +235,8 @@ class RowReader:
                 ):
                     return reason
         if (title := values.get("title", "")) and not values.get("model") and (reason := no_car_by_title(title)):
+            return reason
+        if reason := no_car_by_make(values.get("make", "")):
             return reason
         return "a sum, not a car" if self._is_sum(cells, values) else ""
 
