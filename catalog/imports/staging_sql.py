@@ -198,10 +198,27 @@ TOGETHER = """left(
     CASE WHEN {0}.seller_key = '' THEN {0}.seller_id::text ELSE substr({0}.seller_key, length(%(source)s) + 2) END
     || '/' || {0}.external_id, 255
 )"""
+# The listings of a source that are known by a dealer and a number together: a file names its dealer by an id or by a
+# name, and yesterday's by the other.
+OF_DEALER = """
+SELECT l.id, l.external_id FROM (
+    SELECT {0}.together AS external_id
+    UNION ALL
+    SELECT left(substr(known.key, length(%(source)s) + 2) || '/' || {0}.external_id, 255)
+    FROM (
+        SELECT s.external_id AS key FROM catalog_seller s WHERE s.id = {0}.seller_id
+        UNION ALL
+        SELECT k.key FROM catalog_sellerkey k WHERE k.seller_id = {0}.seller_id
+    ) known
+    WHERE starts_with(known.key, %(source)s || '/')
+) named
+JOIN catalog_listing l ON l.source = %(source)s AND l.external_id = named.external_id
+ORDER BY l.external_id <> {0}.together, l.id LIMIT 1
+"""
 # Two dealers may use one number. Where the car that is known under an id is another dealer's, and is not plainly this
 # one, the row is known by its dealer and the number together, now and whenever it comes again.
 SEPARATE = f"""
-UPDATE import_row r SET external_id = found.together
+UPDATE import_row r SET external_id = coalesce(own.external_id, found.together)
 FROM (
     SELECT o.row_number, o.external_id, o.seller_id,
         first_value(o.seller_id) OVER (PARTITION BY o.external_id ORDER BY o.row_number) AS first_seller_id,
@@ -210,7 +227,7 @@ FROM (
         {TOGETHER.format("o")} AS together
     FROM import_row o WHERE o.external_id IS NOT NULL AND o.seller_id IS NOT NULL
 ) found
-LEFT JOIN catalog_listing own ON own.source = %(source)s AND own.external_id = found.together
+LEFT JOIN LATERAL ({OF_DEALER.format("found")}) own ON true
 LEFT JOIN catalog_listing l ON l.source = %(source)s AND l.external_id = found.external_id
 WHERE r.row_number = found.row_number AND (
     own.id IS NOT NULL OR l.seller_id IS NULL AND found.first_seller_id <> found.seller_id
@@ -233,8 +250,8 @@ WITH given AS (
 )
 SELECT DISTINCT ON (number) number, id FROM (
     SELECT g.number, g.place, 0 AS step, l.id
-    FROM given g JOIN catalog_listing l ON l.source = %(source)s AND l.external_id = {TOGETHER.format("g")}
-    WHERE g.external_id <> ''
+    FROM (SELECT given.*, {TOGETHER.format("given")} AS together FROM given WHERE external_id <> '') g
+    CROSS JOIN LATERAL ({OF_DEALER.format("g")}) l
     UNION ALL
     SELECT g.number, g.place, 1, l.id
     FROM given g JOIN catalog_listing l ON l.source = %(source)s AND l.external_id = g.external_id

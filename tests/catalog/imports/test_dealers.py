@@ -139,6 +139,14 @@ def test_two_dealers_of_a_source_who_share_a_number_keep_their_own_cars(deliver,
     assert cars() == BOTH
 
 
+def test_a_shared_number_is_found_by_the_dealers_name_where_its_id_is_gone_and_again_by_the_id(deliver):
+    north, south = car(100, *NORTH), car(100, *SOUTH, name="VW,Golf,2018", km=20_001)
+    deliver("a", north, south)
+    for rows in ([car(100, "", *NORTH[1:]), car(100, "", *SOUTH[1:], name="VW,Golf,2018", km=20_001)], [north, south]):
+        assert deliver("a", *rows).listings_unchanged == 2
+        assert cars() == BOTH
+
+
 def test_two_feeds_of_one_source_with_a_seller_each_keep_their_own_cars(deliver):
     header = "id,make,model,year,price,mileage"
     sellers = [SellerFactory(name="North"), SellerFactory(name="South")]
