@@ -11,7 +11,7 @@ from catalog.imports.colours import colour_of, manufacturer_colour_of
 from catalog.imports.column_readers import ColumnReaders, Read, remembering
 from catalog.imports.headings import Column, says_condition, says_registration, split_words
 from catalog.imports.listing_row import has_content
-from catalog.imports.vat import holds_vat, read_vat
+from catalog.imports.vat import holds_vat, read_vat, vat_beside_price
 from catalog.imports.vocabulary import damage_in_title
 
 
@@ -87,14 +87,18 @@ class VatReader:
             (each.index, remembering(partial(read_vat, each.unit))) for each in by_field.get("vat_status", ())
         ]
         self._holds_vat = remembering(lambda text: holds_vat(text) or None)
+        self._beside_price = remembering(vat_beside_price)
 
     def read(self, cells: Sequence[str], values: dict[str, Any]) -> None:
         if self._price_holds_vat(cells):
             values.pop("vat_status", None)
             self._read_statuses(cells, values)
             values.setdefault("vat", "included")
-        elif self._statuses:
-            self._read_statuses(cells, values)
+            return
+        self._read_statuses(cells, values)
+        for index, _ in () if "vat" in values else self._prices:
+            if index < len(cells) and not cells[index].isdecimal() and (vat := self._beside_price(cells[index])[0]):
+                values["vat"] = vat
 
     def _price_holds_vat(self, cells: Sequence[str]) -> bool:
         """Whether the heading or the cell of the first column with a price says that value added tax is in it."""

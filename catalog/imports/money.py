@@ -27,6 +27,8 @@ CURRENCY_BY_WORD = {code.casefold(): code for code in CURRENCIES} | {
     "евро": "EUR", "долл": "USD", "тенге": "KZT", "тг": "KZT", "tkr": "SEK", "zloty": "PLN", "zlotych": "PLN",
     "rmb": "CNY", "rur": "RUB", "yuan": "CNY", "yen": "JPY", "rub": "RUB", "pkr": "PKR", "dhs": "AED", "dh": "AED",
 }  # fmt: skip
+_SAYS_WHICH_DOLLAR = re.compile(rf"\b(?:{'|'.join(sorted(DOLLARS))})\b", re.IGNORECASE)  # "$12,995 CAD"
+_PARAGRAPH = re.compile(r"§+ ?\d+ ?[a-z]?\b(?: ?ustg\b)?")  # "§25a UStG" is a law, no amount
 _RAND = re.compile(r"^r\s?\d[\d\s.,]*$")  # South African: "R 459 900"
 _ON_REQUEST = re.compile(
     r"\b(poa|p\.o\.a|on (?:request|application)|auf anfrage|anfrage|sur demande|a consultar|consultar|su richiesta|"
@@ -90,7 +92,8 @@ def currency_in(text: str) -> str:
     text = plain_text(text).casefold()
     for mark, code in CURRENCY_BY_MARK.items():
         if mark in text:
-            return code
+            said = _SAYS_WHICH_DOLLAR.search(text) if mark == "$" else None
+            return said[0].upper() if said else code
     if _RAND.match(text):
         return "ZAR"
     return next((CURRENCY_BY_WORD[word] for word in re.findall(r"[^\W\d_]+", text) if word in CURRENCY_BY_WORD), "")
@@ -122,8 +125,9 @@ def settle_currency(mark: str, candidates: Iterable[str]) -> str:
 def read_money(text: str, unit: str = "") -> Money | None:
     """``£8,000``, ``12.500,00 €``, ``€ 9 990,-``, ``3.5 lakh``, ``12.500 € VB``. None: on request, or zero."""
     if text.isdecimal() and len(text) < 10:
-        return Money(Decimal(f"{text}.00"), "") if int(text) else None
-    plain = plain_text(text).casefold()
+        amount = Decimal(f"{text}.00")
+        return Money(amount, "") if amount and not is_placeholder(amount) else None
+    plain = _PARAGRAPH.sub(" ", plain_text(text).casefold())
     numbers = [number for number in numbers_in(plain) if not number.after.lstrip().startswith("%")]
     if not numbers:
         if _ON_REQUEST.search(plain) or words_in(plain) <= _PRICE_WORDS or currency_in(plain):
@@ -142,7 +146,13 @@ def read_money(text: str, unit: str = "") -> Money | None:
     if exact > MAX_PRICE:  # before it is rounded, which Decimal refuses for numbers of very many digits
         raise Unreadable("too large an amount")
     amount = round(exact, 2)
-    return Money(amount, currency, vat_on_top(plain)) if amount else None
+    return Money(amount, currency, vat_on_top(plain)) if amount and not is_placeholder(amount) else None
+
+
+def is_placeholder(amount: Decimal) -> bool:
+    """Whether an amount only stands where a form asks for one: 1, 111111, 9999999; a car may cost 99,999."""
+    digits = f"{amount.normalize():f}"
+    return digits == "1" or (set(digits) == {"1"} and len(digits) >= 6) or (set(digits) == {"9"} and len(digits) >= 7)
 
 
 def is_marked_as_money(text: str) -> bool:

@@ -38,6 +38,7 @@ _TRIM_WORDS = PLAIN_WORDS["trim_words"]
 _FARTHEST_MODEL = 4  # words behind a year that a heading puts before the model
 _SERIES_WORDS = 3  # "Classe A", "C 220 d": so many words can name a series
 _SAYS_MORE = re.compile(r"\d\d|cooper|one|works|jcw")  # an engine or a line, which stays in the title of its series
+_LETTERS_BEHIND = re.compile(r"([a-z]+-?\d{2,3})[a-z]{1,2}")  # a code, and the line of equipment that is part of it
 _ENGINE_SIZE = re.compile(r"\b\d[.,]\d\b")
 _YEAR_FIRST = re.compile(
     r"^\(?((?:19|20)\d\d)\)?(?:my)?[\s,/-]+(?=\S)(?:\(\d\d\)\s+)?", re.IGNORECASE
@@ -57,12 +58,18 @@ class KnownMake:
     compact: dict[str, str] = field(
         repr=False, default_factory=dict
     )  # slug without hyphens -> slug, where it names one
+    reordered: dict[str, str] = field(repr=False, default_factory=dict)  # words of a slug by the alphabet -> slug
     series: tuple[tuple[re.Pattern[str], str], ...] = field(repr=False, default=())  # of a slug -> model
 
     def slug_of_model(self, words: list[str]) -> str:
-        """The model that just these words name: ``F150`` is the F-150; '' where they name none."""
+        """The model that just these words name: ``F150`` is the F-150, ``C4 Grand Picasso`` the Grand C4 Picasso.
+
+        '' where they name none.
+        """
         slug = slug_of(" ".join(words))
-        return slug if slug in self.models else self.compact.get(slug.replace("-", ""), "")
+        if slug in self.models:
+            return slug
+        return self.compact.get(slug.replace("-", "")) or self.reordered.get(_in_order(slug), "")
 
     def series_of(self, words: list[str]) -> str:
         """The slug of the series that an engine or a foreign name stands for: ``328i``, ``Classe A``; or ''."""
@@ -71,6 +78,8 @@ class KnownMake:
             if match := pattern.fullmatch(slug):
                 named = slug_of(model.replace("{1}", match[1]))
                 return named if named in self.models else ""
+        if match := _LETTERS_BEHIND.fullmatch(slug):  # "Q50S", "F-250SD"
+            return self.slug_of_model([match[1]])
         return ""
 
 
@@ -110,7 +119,12 @@ def known_makes() -> dict[str, KnownMake]:
         for row in csv.DictReader(lines):
             models = {slug_of(model): model for model in row["models"].split("|") if model}
             make = KnownMake(
-                row["make"], slug_of(row["make"]), models, _compact(models), _series().get(row["make"], ())
+                row["make"],
+                slug_of(row["make"]),
+                models,
+                _compact(models),
+                _reordered(models),
+                _series().get(row["make"], ()),
             )
             for alias in (row["make"], *filter(None, row["aliases"].split("|"))):
                 makes[slug_of(alias)] = make
@@ -144,6 +158,19 @@ def _compact(models: dict[str, str]) -> dict[str, str]:
     for slug in models:
         slugs.setdefault(slug.replace("-", ""), []).append(slug)
     return {form: found[0] for form, found in slugs.items() if len(found) == 1 and not form.isdigit() and len(form) > 1}
+
+
+def _in_order(slug: str) -> str:
+    return "-".join(sorted(slug.split("-")))
+
+
+def _reordered(models: dict[str, str]) -> dict[str, str]:
+    """Slugs of three words and more by their words in the order of the alphabet, where they name one model alone."""
+    slugs: dict[str, list[str]] = {}
+    for slug in models:
+        if slug.count("-") > 1:
+            slugs.setdefault(_in_order(slug), []).append(slug)
+    return {form: found[0] for form, found in slugs.items() if len(found) == 1}
 
 
 @cache
@@ -335,7 +362,8 @@ def _names(words: list[str], make: KnownMake) -> bool:
 
 
 def _is_empty(word: str) -> bool:
-    return word.strip("*!.,:;()[]~-<>").casefold() in _EMPTY_WORDS
+    letters = word.strip("*!.,:;()[]~-<>#=+|")
+    return not letters or letters.casefold() in _EMPTY_WORDS
 
 
 def split_make(text: str) -> tuple[str, str]:

@@ -16,6 +16,9 @@ _KNOWN_TAG = re.compile(
 _NOT_TEXT = re.compile(r"<(script|style|head|iframe|object|svg)\b[^>]*>.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _LINE_END = re.compile(r"<\s*(?:br|/?p|/?li|/?div|/?tr|/?h[1-6]|/?ul|/?ol|hr)\b[^<>]*>", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,6}|#x[0-9a-f]{1,5});", re.IGNORECASE)
+MOST_ESCAPES = 3  # so often do systems in a row escape a text: "&amp;amp;"
+_WRITTEN_LINE_END = re.compile(r"(?:\\r)?\\n(?![a-z])")  # what exports write for a line's end; "C:\new" has none
 _SIGNS_OF_A_FORMULA = ("=", "+", "-", "@")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
 
@@ -33,10 +36,16 @@ def clean_text(text: str) -> str:
         text = text[1:]  # what exports, ours among them, put before a text that a spreadsheet would calculate
     if "<" in text:
         text = _without_markup(_CDATA.sub(r"\1", text), _TAG)
-    if "&" in text:
+    for _ in range(MOST_ESCAPES):
+        if "&" not in text:
+            break
         text = _CONTROL.sub("", html.unescape(text))
         if "<" in text:  # mark-up that was escaped; "<3yr>" is not, so only tags of HTML go
             text = _without_markup(text, _KNOWN_TAG)
+        if not _ENTITY.search(text):
+            break
+    if "\\" in text:
+        text = _WRITTEN_LINE_END.sub("\n", text)
     lines = (" ".join(plain_spaces(line).split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
 
@@ -51,4 +60,5 @@ def read_text(length: int, text: str) -> str:
 
 
 def read_line(length: int, text: str) -> str:
-    return read_text(length, text.replace("\n", " ").replace("\r", " "))
+    cleaned = clean_text(text).replace("\n", " ")
+    return cleaned if len(cleaned) <= length else Shortened(cleaned[:length].rstrip())

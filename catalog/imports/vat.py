@@ -37,6 +37,12 @@ def read_vat_status(unit: str, text: str, *, heading: str = "") -> str:
     return vat_on_top(text.casefold())
 
 
+def vat_beside_price(text: str) -> str:
+    """``12.950 € (MwSt. ausweisbar)``, ``9.900 € §25a``: what a price's cell says of the tax in it; '' for nothing."""
+    vat = VOCABULARIES["vat"].read(text) if any(letter.isalpha() for letter in text) else None
+    return vat if vat in ("reclaimable", "margin") else ""
+
+
 def read_vat(unit: str, text: str) -> str:
     """What a column says of the tax in a price; '' where it says nothing that we know, as a rate.
 

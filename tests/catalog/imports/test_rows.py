@@ -369,7 +369,7 @@ def test_an_id_that_a_spreadsheet_rounded_is_no_id(read):
 
 
 def test_a_half_known_or_empty_place_is_no_place(read):
-    table = "make,price,lat,long\nFord,1,51.5,\nFord,1,0,0\nFord,1,95,10\nFord,1,51.5,-0.1\n"
+    table = "make,price,lat,long\nFord,8000,51.5,\nFord,8000,0,0\nFord,8000,95,10\nFord,8000,51.5,-0.1\n"
     assert [reading.row.latitude for reading in read(table)] == [None, None, None, 51.5]
 
 

@@ -116,7 +116,7 @@ def test_named_fields_can_tell_cars_apart_so_that_their_price_may_change(bring_i
 @pytest.mark.parametrize("batch_rows", [1, 2, 1000])
 def test_rows_that_repeat_a_car_are_counted_and_the_first_is_kept(bring_in, monkeypatch, batch_rows):
     monkeypatch.setattr(store, "BATCH_ROWS", batch_rows)
-    table = CARS + "1,Ford,Focus,2015,8000,60000,Petrol\n1,Ford,Focus,2015,1,60000,Petrol\n"
+    table = CARS + "1,Ford,Focus,2015,8000,60000,Petrol\n1,Ford,Focus,2015,7000,60000,Petrol\n"
     run = bring_in(table)
     assert counts(run) == (5, 3, 0, 0, 2, 0)
     assert Listing.objects.get(external_id="1").price == 8000

@@ -196,6 +196,36 @@ KINDS = {  # name of the file and its text -> fields of its rows
         "a.csv", "codigo;veículo;ano;valor;status\n1;VW Gol 1.0 MPI;2018/2019;R$ 42.900,00;Vendido\n",
         [{"make": "Volkswagen", "model": "Gol", "year": 2018, "price": Decimal(42_900), "status": "sold"}],
     ),
+    "amounts that only fill a form": (
+        "a.csv", f"{FORD}\n1,Ford,Focus,1\n2,Ford,Focus,£1\n3,Ford,Focus,111111\n4,Ford,Focus,9999999\n"
+        "5,Ford,Focus,11111\n",
+        [{"price": None}] * 4 + [{"price": Decimal(11_111)}],
+    ),
+    "a code beside a dollar sign": (
+        "a.csv", f'{FORD}\n1,Ford,Focus,"$12,995 CAD"\n2,Ford,Focus,"AUD $18,990"\n3,Ford,Focus,"US$ 9,990"\n',
+        [{"currency": "CAD"}, {"currency": "AUD"}, {"currency": "USD"}],
+    ),
+    "the tax beside a price": (
+        "a.csv", "id;marke;modell;preis\n1;VW;Golf;9950 EUR (MwSt. ausweisbar)\n2;VW;Golf;9.950 € §25a UStG\n"
+        "3;VW;Golf;9.950 €\n",
+        [{"price": Decimal(9_950), "vat": "reclaimable"}, {"price": Decimal(9_950), "vat": "margin"}, {"vat": ""}],
+    ),
+    "texts that several systems have escaped": (
+        "a.csv", f"{FORD},description,title\n"
+        "1,Ford,Focus,8995,Nav &amp;amp;amp; &amp;lt;b&amp;gt;DAB&amp;lt;/b&amp;gt;\\r\\nFSH C:\\new,"
+        "Ford Focus\\nTop<br>Car\n",
+        [{"description": "Nav & DAB\nFSH C:\\new", "title": "Ford Focus Top Car"}],
+    ),
+    "one model in another order and with letters behind its code": (
+        "a.csv", f"{FORD}\n1,Citroën,C4 Grand Picasso Exclusive,9000\n2,Infiniti,Q50S,9000\n"
+        "3,Ford,F-250SD XLT,9000\n",
+        [{"model": "Grand C4 Picasso", "built_title": "Citroen Grand C4 Picasso Exclusive"},
+         {"model": "Q50", "built_title": "Infiniti Q50 Q50S"},
+         {"model": "F-250", "built_title": "Ford F-250 F-250SD XLT"}],
+    ),
+    "a heading among stars": (
+        "a.csv", "id,title,price\n1,*** STUNNING *** Audi A3 2.0 TDI,9000\n", [{"make": "Audi", "model": "A3"}],
+    ),
 }  # fmt: skip
 
 
