@@ -19,6 +19,7 @@ from pathlib import Path
 from catalog.attributes import ATTRIBUTES
 from catalog.exceptions import HeaderRefused
 from catalog.imports.money import CURRENCY_BY_WORD, currency_in
+from catalog.imports.numbered import by_number_key, number_key
 from catalog.imports.suggestions import in_sentences, suggested_fields
 from catalog.imports.vocabulary import PLAIN_WORDS, bare
 
@@ -79,6 +80,10 @@ _NET_PHRASE = re.compile(
     r"\b(?:ex|excl|excluding|exc|plus|without|before|exkl|exclusive|ohne|zzgl|hors|sin|senza|bez|uden|sem|utan|u) "
     r"(?:vat|tax|taxes|mwst|ust|tva|iva|btw|moms|mva|dph|ttc)\b|\bhors taxes?\b"
 )
+_GROSS_PHRASE = re.compile(
+    r"\b(?:inc|incl|including|inkl|inklusive|mit|with|con|avec|met|med|com|c|s|z|vc|vcetne) "
+    r"(?:vat|tax|taxes|mwst|ust|tva|iva|btw|moms|mva|dph)\b|\bttc\b"
+)
 _GROSS = re.compile(r"\b(?:brutto|netto) ar\b")
 _FILLERS = PLAIN_WORDS["heading_fillers"]
 # Words that say something of their own once the words around them are left out: "state of vehicle" is no place.
@@ -88,7 +93,9 @@ _GENERIC_ENDS = PLAIN_WORDS["heading_ends"]
 _WRAPPERS = frozenset(["local description"])  # parts of a path that only say how the value is written
 _PLURAL_IN_BRACKETS = re.compile(r"(?<=\w)\((e?s|n|en)\)")  # "Nombre de place(s)"
 _ABBREVIATION = re.compile(r"[^\W\d_]+\.(?:\s|$)|^[A-ZÀ-Ý]+\.[A-ZÀ-Ý]+\.?$")  # "Getr.", "Puiss. réelle", "F.MATRIC"
-_IN_TWO_LANGUAGES = re.compile(r"[^\W\d_]{3}.*/.*[^\W\d_]{3}")  # "Merk/Marque", and "Marke/Modell"
+# "Merk/Marque", "Chassis nr. (VIN)", and "Marke/Modell"
+_IN_TWO_LANGUAGES = re.compile(r"[^\W\d_]{3}.*/.*[^\W\d_]{3}|[^\W\d_]{3}.*\([^\W\d_]{3,}\)$")
+_IN_A_PATH = re.compile(r"\[|\.(?![\s-]|$)")  # but "Cena vč. DPH" and "Fahrgest.-Nr." are none
 _PLACE = re.compile(r"#[1-9]\d{0,2}")
 _PAIR_NAME = re.compile(r"^(.*\d.*?) (?:name|key|label|id|code|attribute)$")
 _PAIR_VALUE = re.compile(r"^(.*\d.*?) (?:value|values|value s|text|data)$")
@@ -176,6 +183,9 @@ _BY_ONE_WORD = {  # headings of several words, by what is left without their spa
     phrase.replace(" ", ""): phrase for phrase in (*_FIELD_BY_HEADING, *_OTHER_MEANINGS)
     if " " in phrase and phrase.isascii() and len(phrase) > SHORTEST_WITHOUT_SPACES
 }  # fmt: skip
+_BY_NUMBER = by_number_key(
+    {phrase: f"{name} {unit}" for phrase, (name, unit, _) in _FIELD_BY_HEADING.items()}, _OTHER_MEANINGS
+)
 SHORTEST_ABBREVIATION = 3  # letters
 # (words of a heading, what it says), also those that are left out: an abbreviation of both says neither
 _SPELT_OUT = [(tuple(phrase.split()), (name, unit)) for phrase, (name, unit, _) in _FIELD_BY_HEADING.items()]
@@ -202,7 +212,7 @@ def recognise(heading: str) -> Column | None:
                 return None
             if phrase in _FIELD_BY_HEADING:
                 return _column_of(heading, words, phrase)
-    return _in_one_word(heading) or _in_two_languages(heading) or _abbreviated(heading)
+    return _in_one_word(heading) or _numbered(heading) or _in_two_languages(heading) or _abbreviated(heading)
 
 
 def _in_one_word(heading: str) -> Column | None:
@@ -214,11 +224,17 @@ def _in_one_word(heading: str) -> Column | None:
     return None
 
 
+def _numbered(heading: str) -> Column | None:
+    """``Bestands-Nr.``, ``Nº plazas``, ``1ª immatricolazione``."""
+    known = (_BY_NUMBER.get(number_key(words)) for words in _paths(heading))
+    return next((_column_of(heading, phrase, phrase) for phrase in known if phrase), None)
+
+
 def _in_two_languages(heading: str) -> Column | None:
     """A heading that says one thing in two languages, or make and model, which together begin a title."""
     if "[" in heading or not _IN_TWO_LANGUAGES.search(heading):
         return None
-    said = [recognise(part) for part in heading.split("/")]
+    said = [recognise(part) for part in re.split(r"[/()]", heading) if part]
     named = {column.field for column in said if column}
     if None in said or not (len(named) == 1 or named == {"make", "model"}):
         return None
@@ -269,9 +285,9 @@ def _paths(heading: str) -> list[str]:
 
     A general last part (``id``, ``name``) counts only together with the part before it.
     """
-    if "." not in heading and "[" not in heading:
+    if not _IN_A_PATH.search(heading):
         return [split_words(heading)]
-    parts = [split_words(part) for part in re.split(r"[.\[\]/]+", heading)]
+    parts = [split_words(part) for part in re.split(r"(?:[\[\]/]|\.(?![\s-]|$))+", heading)]
     parts = [part for part in parts if part and not part.isdigit() and part not in _WRAPPERS]
     paths = [split_words(heading), " ".join(parts)]
     for start in range(1, len(parts)):
@@ -295,7 +311,7 @@ def _simpler_forms(words: str) -> list[str]:
     if (without_prefix := _PREFIXES.sub("", unnumbered)) != unnumbered:
         forms.append(without_prefix)
     forms += [pattern.sub(" ", words) for pattern, _ in _UNIT_PHRASES]
-    forms.append(_NET_PHRASE.sub(" ", words))
+    forms += [_NET_PHRASE.sub(" ", words), _GROSS_PHRASE.sub(" ", words)]
     for form in (words, unnumbered, without_prefix, _NET_PHRASE.sub(" ", words)):
         kept = [word for word in form.split() if word not in _UNIT_WORDS and word not in CURRENCY_BY_WORD]
         forms.append(" ".join(kept))
@@ -354,29 +370,37 @@ class HeaderReader:
     def columns(self, headings: Sequence[str]) -> list[Column]:
         """The columns that will be read, in file order. Raises HeaderRefused when no car could come of them."""
         self._check_pairs(headings)
-        found = [
-            replace(column, index=index, heading=heading.strip())
-            for index, heading in enumerate(headings)
-            if (column := self._column(heading)) and column.field != IGNORE
-        ]
+        found = self._recognised(headings)
         found += self._trims(headings, found)
         found.sort(key=lambda column: column.index)
         return _with_repeats(_model_in_description(_indian_mileage(found, self._given)))
 
+    def _recognised(self, headings: Sequence[str]) -> list[Column]:
+        return [
+            replace(column, index=index, heading=heading.strip())
+            for index, heading in enumerate(headings)
+            if (column := self._column(heading)) and column.field != IGNORE
+        ]
+
     def _trims(self, headings: Sequence[str], found: Sequence[Column]) -> list[Column]:
         """German ``Typ``, which is the model where nothing else is, and the trim beside make and model."""
         fields = {column.field for column in found}
-        if not {"make", "model"} <= fields or "variant" in fields:
+        named = "variant" if "model" in fields else "model"
+        if "make" not in fields or named in fields or (named == "model" and "title" in fields):
             return []
         read = {column.index for column in found}
         return [
-            Column(index, heading.strip(), "variant") for index, heading in enumerate(headings)
+            Column(index, heading.strip(), named) for index, heading in enumerate(headings)
             if index not in read and split_words(heading) == "typ" and split_words(heading) not in self._given
         ]  # fmt: skip
 
     def unread(self, headings: Sequence[str]) -> list[str]:
         """Headings of columns that nothing is read from."""
-        return [heading.strip() for heading in headings if heading.strip() and not self._column(heading)]
+        trims = {column.index for column in self._trims(headings, self._recognised(headings))}
+        return [
+            heading.strip() for index, heading in enumerate(headings)
+            if heading.strip() and index not in trims and not self._column(heading)
+        ]  # fmt: skip
 
     def hints(self, headings: Sequence[str], sample: Sequence[Sequence[str]] = ()) -> list[str]:
         """For headings that were not recognised, what they resemble, or what the values look like."""

@@ -22,6 +22,7 @@ _UMLAUT_IN_TWO_LETTERS = re.compile(r"([aou])e")
 MAX_PHRASE_WORDS = 4
 LONGEST_MISSING = 40  # characters; no longer cell says only that it says nothing
 MIN_INNER_LETTERS = 3  # shorter words ("a", "d") count only when they are the whole cell
+_CUT_OFF = re.compile(r"([^\W\d_]{4,})\.(?!\w)")  # "Schaltgetr.", "handgesch."
 
 # Letters that Unicode does not take apart into a base letter and an accent.
 BARE_LETTERS = str.maketrans({"ß": "ss", "ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "ı": "i", "’": ""})
@@ -90,7 +91,16 @@ class Vocabulary:
         found = frozenset(self.inside(bare(text).split()))
         if len(found) == 1:
             return next(iter(found))
-        return self._combine(found) if found else None
+        return self._combine(found) if found else self.spelt_out(text)
+
+    def spelt_out(self, text: str) -> str | None:
+        """The value of words that a full stop cuts off, where all words that begin so mean it: ``Schaltgetr.``."""
+        cut_off = map(bare, _CUT_OFF.findall(text))
+        found = {
+            value for start in cut_off for phrase, value in self._value_by_phrase.items()
+            if phrase.startswith(start) and " " not in phrase
+        }  # fmt: skip
+        return found.pop() if len(found) == 1 else None
 
     def inside(self, words: list[str]) -> Iterable[str]:
         """Values named anywhere in the cell; the longest phrase wins, and its words are not read again."""
@@ -159,7 +169,8 @@ def status_of(text: str) -> str | None:
     if NEGATIONS & set(words):
         return None
     found = frozenset(STATUS.inside(words)) - {"live"}
-    return next((status for status in ("sold", "withdrawn", "expired", "reserved", "draft") if status in found), None)
+    ended = (status for status in ("sold", "withdrawn", "expired", "reserved", "draft") if status in found)
+    return next(ended, None) or STATUS.spelt_out(text)
 
 
 _COMPOUND_DAMAGE = re.compile(r"\w{3,}(?:schaden|schade|skada|skade)\b")  # Frontschaden, Hagelschaden

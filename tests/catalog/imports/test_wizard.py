@@ -17,7 +17,7 @@ from tests.factories import ListingFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
-CARS = """stock no;Fabrikat;Typ;year;price;mileage;Anstrich
+CARS = """stock no;Fabrikat;Reihe;year;price;mileage;Anstrich
 1;Ford;Focus;2015;£8,000;60000;red
 2;VW;Golf;2060;£9,000;1;blue
 """
@@ -86,7 +86,7 @@ def test_each_column_shows_what_it_is_read_as_with_the_guess_preselected(operato
     page = prepared(operator)
     columns = [line["column"] for line in page.context["columns"]]
     assert {column.heading: column.target for column in columns} == {
-        "stock no": "external_id", "Fabrikat": "make", "Typ": "", "year": "year", "price": "price",
+        "stock no": "external_id", "Fabrikat": "make", "Reihe": "", "year": "year", "price": "price",
         "mileage": "mileage", "Anstrich": "",
     }  # fmt: skip
     assert columns[4].examples == ["£8,000", "£9,000"]
@@ -142,7 +142,7 @@ def test_a_file_that_was_swept_leads_back_to_the_upload(operator: Client):
 def test_a_dry_run_then_the_import_then_its_undo(operator: Client):
     dry_run = queued(operator, **{"column-6": "colour", "source": "shop"})
     assert (dry_run.status, dry_run.is_dry_run, dry_run.source) == ("queued", True, "shop")
-    assert dry_run.options["given"]["columns"] == {"Typ": "model", "Anstrich": "colour"}
+    assert dry_run.options["given"]["columns"] == {"Reihe": "model", "Anstrich": "colour"}
     run_import(run_id=dry_run.pk)
     assert buttons(operator, dry_run) >= {"Import now", "Change the mapping"}
     assert not Listing.objects.exists()
