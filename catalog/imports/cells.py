@@ -41,6 +41,8 @@ URL_LENGTH = 1000  # of the page of an advertisement
 MAX_ANNUAL_TAX = Decimal("999999.99")
 UNKNOWN_STATUS = "not a known status, so the car is not put on sale"
 _BEFORE_TITLE = re.compile(r"^[\W_]*([^\W\d_]+(?:\s[^\W\d_]+)?)\s*[\])!*:|–-]")
+_SHOUTED_BEFORE_TITLE = re.compile(r"^[\W_]*(?!RESERVE\b|OPTION\b)([^\W\d_a-zà-ÿ]{4,})\s")
+_BEHIND_TITLE = re.compile(r"[\[(*–|-]\s*([^\W\d_]+(?:\s[^\W\d_]+){0,2})[\])*!\s]*$")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
 _VIN_LABEL = re.compile(r"^(?:VIN|FIN|CHASSIS(?:NO)?)[.:#]+")
@@ -329,10 +331,10 @@ def status_in_price(text: str) -> str:
 
 
 def status_before_title(title: str) -> str:
-    """``SOLD - 2019 Mini Hatch``, ``*Reserviert* VW Golf``: what ends a listing, before its heading."""
-    match = _BEFORE_TITLE.match(title)
-    status = STATUS.exact(match[1]) if match else ""
-    return status if status in ("sold", "reserved") else ""
+    """``SOLD - 2019 Mini Hatch``, ``SOLD Mini``, ``*Reserviert* VW Golf``, ``Golf (reserved)``: what ends a listing."""
+    found = (_BEFORE_TITLE.match(title), _SHOUTED_BEFORE_TITLE.match(title), _BEHIND_TITLE.search(title))
+    said = {STATUS.exact(match[1]) for match in found if match}
+    return next((status for status in ("sold", "reserved") if status in said), "")
 
 
 def fuel_beside_engine(text: str) -> str | None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Protocol, Self
 
 from catalog.exceptions import FileRefused, HeaderRefused
+from catalog.imports import twice
 from catalog.imports.letters import guess_encoding
 from catalog.imports.records import MAX_LINE_CHARACTERS, Dialect, Lines, Records
 
@@ -250,6 +251,8 @@ def encoding_of(head: bytes, asked: str, path: Path) -> tuple[str, str, str]:
         except LookupError:
             raise FileRefused(f"There is no encoding “{asked}”.") from None
         return ("utf-8-sig" if name == "utf-8" else name), "replace", name
+    if twice.is_encoded_twice(head.decode("utf-8", "ignore")):
+        return twice.NAME, "forecourt.windows", "utf-8 of utf-8"
     for mark, codec in _BOMS:
         if head.startswith(mark):
             return codec, "replace" if codec != "utf-8-sig" else "forecourt.windows", codec.removesuffix("-sig")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from catalog.attributes import ATTRIBUTES
 from catalog.exceptions import HeaderRefused
+from catalog.imports.heading_units import GROSS_OF_HUNGARY, GROSS_PHRASE, NET_PHRASE, UNIT_PHRASES, UNIT_WORDS, unit_in
 from catalog.imports.money import CURRENCY_BY_WORD, currency_in
 from catalog.imports.numbered import by_number_key, number_key
 from catalog.imports.suggestions import in_sentences, suggested_fields
@@ -51,44 +52,14 @@ _NOT_REGISTERED = re.compile(
     r"\bmy|uretim"
 )
 
-_UNIT_WORDS = {  # a word in a heading -> (field it can qualify, unit)
-    "km": ("mileage", "km"), "kms": ("mileage", "km"), "kilometer": ("mileage", "km"),
-    "kilometers": ("mileage", "km"), "kilometre": ("mileage", "km"), "kilometres": ("mileage", "km"),
-    "mi": ("mileage", "mi"), "mile": ("mileage", "mi"), "miles": ("mileage", "mi"), "meilen": ("mileage", "mi"),
-    "kw": ("power", "kw"), "ps": ("power", "ps"), "cv": ("power", "ps"), "ch": ("power", "ps"), "pk": ("power", "ps"),
-    "hp": ("power", "hp"), "bhp": ("power", "hp"), "horsepower": ("power", "hp"), "din": ("power", "ps"),
-    "cc": ("engine", "cc"), "ccm": ("engine", "cc"), "cm3": ("engine", "cc"), "cmc": ("engine", "cc"),
-    "l": ("engine", "l"), "liter": ("engine", "l"), "liters": ("engine", "l"), "litre": ("engine", "l"),
-    "litres": ("engine", "l"), "ltr": ("engine", "l"), "mpg": ("consumption", "mpg"),
-    "kmpl": ("consumption", "kmpl"), "км": ("mileage", "km"), "公里": ("mileage", "km"),
-    "mil": ("mileage", "mil"), "miltal": ("mileage", "mil"),
-    "квт": ("power", "kw"), "hk": ("power", "ps"), "hestekrefter": ("power", "ps"), "ccm3": ("engine", "cc"),
-    "см3": ("engine", "cc"), "л": ("engine", "l"),
-    "pence": ("price", "minor"), "pennies": ("price", "minor"), "cents": ("price", "minor"),
-    "cent": ("price", "minor"), "centimes": ("price", "minor"), "minor": ("price", "minor"),
-    "ore": ("price", "minor"), "grosze": ("price", "minor"), "centimos": ("price", "minor"),
-    "centavos": ("price", "minor"),
-    "net": ("price", "net"), "netto": ("price", "net"), "ht": ("price", "net"),
-}  # fmt: skip
-_UNIT_PHRASES = (  # looked for before single words, in the heading's bare form
-    (re.compile(r"\b(?:l|liter|litre|litres|liters|lt) ?(?:per|pro|auf|aux|a)? ?100 ?km\b|\bl100km\b"), "l_100km"),
-    (re.compile(r"\bkm (?:per )?(?:l|lt|ltr|litre|liter)(?: kg| km kg)?\b|\bkmpl\b"), "kmpl"),
-    (re.compile(r"\bmpg us\b|\bus mpg\b"), "mpg_us"),
-    (re.compile(r"\bmiles per gallon\b|\bmpg\b"), "mpg"),
-)
-_NET_PHRASE = re.compile(
-    r"\b(?:ex|excl|excluding|exc|plus|without|before|exkl|exclusive|ohne|zzgl|hors|sin|senza|bez|uden|sem|utan|u) "
-    r"(?:vat|tax|taxes|mwst|ust|tva|iva|btw|moms|mva|dph|ttc)\b|\bhors taxes?\b"
-)
-_GROSS_PHRASE = re.compile(
-    r"\b(?:inc|incl|including|inkl|inklusive|mit|with|con|avec|met|med|com|c|s|z|vc|vcetne) "
-    r"(?:vat|tax|taxes|mwst|ust|tva|iva|btw|moms|mva|dph)\b|\bttc\b"
-)
-_GROSS = re.compile(r"\b(?:brutto|netto) ar\b")
 _FILLERS = PLAIN_WORDS["heading_fillers"]
 # Words that say something of their own once the words around them are left out: "state of vehicle" is no place.
+_UNIT_NAMES = PLAIN_WORDS["heading_units"]
 _WHOLE_ONLY = PLAIN_WORDS["heading_whole"]
-_PREFIXES = re.compile(r"^(?:attributes?|attr|meta|custom fields?|custom|cf|pa|g|c|product|listing|advert|item) (?=\S)")
+_PREFIXES = re.compile(
+    r"^(?:attributes?|attr|meta|properties|props|fields|node|custom fields?|custom|cf|pa|g|c|product|listing|advert|"
+    r"item) (?=\S)"
+)
 _GENERIC_ENDS = PLAIN_WORDS["heading_ends"]
 _WRAPPERS = frozenset(["local description"])  # parts of a path that only say how the value is written
 _PLURAL_IN_BRACKETS = re.compile(r"(?<=\w)\((e?s|n|en)\)")  # "Nombre de place(s)"
@@ -206,13 +177,33 @@ def split_words(heading: str) -> str:
 
 def recognise(heading: str) -> Column | None:
     """The column a heading describes (index 0), or None when its words are not known."""
-    for words in _paths(heading):
+    paths = _paths(heading)
+    if len(paths) > 1 and (unit := _unit_of_its_own(heading)):
+        return unit
+    last = _says_something_else(heading) if len(paths) > 1 else set()
+    for words in paths:
         for phrase in _simpler_forms(words):
             if phrase in _OTHER_MEANINGS:
                 return None
-            if phrase in _FIELD_BY_HEADING:
+            if phrase in _FIELD_BY_HEADING and last <= set(phrase.split()):
                 return _column_of(heading, words, phrase)
     return _in_one_word(heading) or _numbered(heading) or _in_two_languages(heading) or _abbreviated(heading)
+
+
+def _says_something_else(heading: str) -> set[str]:
+    """``mwst`` of ``Preis.mwst``: words of a path's last part that is a column by itself, and no unit."""
+    last = split_words(re.split(r"[.\[\]/]+", heading)[-1])
+    is_column = last in _FIELD_BY_HEADING and last not in _GENERIC_ENDS | _WHOLE_ONLY | UNIT_WORDS.keys()
+    return set(last.split()) if is_column else set()
+
+
+def _unit_of_its_own(heading: str) -> Column | None:
+    """``Leistung.einheit``, the attribute of an element: the unit of what the element holds."""
+    owner, _, last = heading.rpartition(".")
+    if bare(last) not in _UNIT_NAMES or not (column := recognise(owner)):
+        return None
+    name = {"mileage": "mileage_unit", "power": "power_unit", "price": "currency"}.get(column.field)
+    return Column(0, heading, name) if name else None
 
 
 def _in_one_word(heading: str) -> Column | None:
@@ -252,7 +243,7 @@ def _abbreviated(heading: str) -> Column | None:
     if len(found) != 1 or not (name := next(iter(found))[0]):
         return None
     unit = next(iter(found))[1]
-    return Column(0, heading, name, _unit_in(" ".join(words), name) or unit, _currency_of(heading))
+    return Column(0, heading, name, unit_in(" ".join(words), name) or unit, _currency_of(heading))
 
 
 def _spells_out(phrase: Sequence[str], words: Sequence[str]) -> bool:
@@ -271,13 +262,13 @@ def says_registration(heading: str) -> bool:
 
 def _column_of(heading: str, words: str, phrase: str) -> Column:
     name, unit, rank = _FIELD_BY_HEADING[phrase]
-    if name == "mileage" and _unit_in(words, "consumption"):
+    if name == "mileage" and unit_in(words, "consumption"):
         name = "consumption"  # India: "mileage (km/ltr)" is how far a litre goes
-    if name == "engine" and not _unit_in(words, "engine") and _unit_in(words, "power"):
+    if name == "engine" and not unit_in(words, "engine") and unit_in(words, "power"):
         name = "power"  # "Engine.Horsepower" holds no litres
-    if name == "year" and (_currency_of(heading) or _GROSS.search(words)):
+    if name == "year" and (_currency_of(heading) or GROSS_OF_HUNGARY.search(words)):
         name = "price"  # Hungarian "Ár (Ft)", which without its accent is the Norwegian year
-    return Column(0, heading, name, _unit_in(words, name) or unit, _currency_of(heading), rank)
+    return Column(0, heading, name, unit_in(words, name) or unit, _currency_of(heading), rank)
 
 
 def _paths(heading: str) -> list[str]:
@@ -310,24 +301,14 @@ def _simpler_forms(words: str) -> list[str]:
     forms = [words, unnumbered]
     if (without_prefix := _PREFIXES.sub("", unnumbered)) != unnumbered:
         forms.append(without_prefix)
-    forms += [pattern.sub(" ", words) for pattern, _ in _UNIT_PHRASES]
-    forms += [_NET_PHRASE.sub(" ", words), _GROSS_PHRASE.sub(" ", words)]
-    for form in (words, unnumbered, without_prefix, _NET_PHRASE.sub(" ", words)):
-        kept = [word for word in form.split() if word not in _UNIT_WORDS and word not in CURRENCY_BY_WORD]
+    forms += [pattern.sub(" ", words) for pattern, _ in UNIT_PHRASES]
+    forms += [NET_PHRASE.sub(" ", words), GROSS_PHRASE.sub(" ", words)]
+    for form in (words, unnumbered, without_prefix, NET_PHRASE.sub(" ", words)):
+        kept = [word for word in form.split() if word not in UNIT_WORDS and word not in CURRENCY_BY_WORD]
         forms.append(" ".join(kept))
         bare_of_fillers = " ".join(word for word in kept if word not in _FILLERS)
         forms += [bare_of_fillers] if bare_of_fillers not in _WHOLE_ONLY else []
     return [" ".join(form.split()) for form in dict.fromkeys(forms) if form.strip()]
-
-
-def _unit_in(words: str, name: str) -> str:
-    if name == "price":
-        said = {_UNIT_WORDS.get(word, ("", ""))[1] for word in words.split()}
-        is_net = "net" in said or bool(_NET_PHRASE.search(words))
-        return "_".join(["minor"] * ("minor" in said) + ["net"] * is_net)
-    if name == "consumption":
-        return next((unit for pattern, unit in _UNIT_PHRASES if pattern.search(words)), "")
-    return next((unit for word in words.split() for of, unit in [_UNIT_WORDS.get(word, ("", ""))] if of == name), "")
 
 
 def parse_target(target: str) -> tuple[str, str]:
@@ -419,7 +400,7 @@ class HeaderReader:
             name, unit = given
             known = recognise(heading)
             return Column(
-                0, heading, name, unit or _unit_in(split_words(heading), name), known.currency if known else "", -1
+                0, heading, name, unit or unit_in(split_words(heading), name), known.currency if known else "", -1
             )
         return None if _UNNAMED.match(bare(heading)) else recognise(heading)
 

@@ -42,7 +42,12 @@ MAX_HEADINGS = 2_000
 MAX_REPEATS = 12  # of one element within a record, such as photos
 ENTRIES = ("channel/item", "feed/entry", "offers/offer")  # of RSS, Atom and YML, each a car even if it is the only one
 PRICES_OF_THE_TRADE = frozenset(["dealer", "trade", "purchase", "msrp", "invoice", "cost", "net", "new", "handel"])
-ORDERS = ("order", "position", "sequence", "seq", "sort", "sortorder", "rank")  # of the entries of a list
+ORDERS = (  # of the entries of a list
+    "order", "position", "sequence", "seq", "sort", "sortorder", "rank", "nr", "no", "number", "index", "reihenfolge",
+    "ordre", "orden", "ordine", "volgorde", "kolejnosc", "poradi",
+)  # fmt: skip
+KEY = "id"  # what the key of a car in an object is, where the car says no id itself
+FEWEST_BY_KEYS = 2
 SKIPPED_KEYS = ("@context", "@type", "@id")
 _JSON_ERRORS = (ijson.JSONError, UnicodeDecodeError)
 _XML_ERRORS = (ElementTree.ParseError, DefusedXmlException, ValueError, LookupError)
@@ -175,6 +180,7 @@ def _best_path(candidates: dict[str, _RecordPath], knows: KnowsHeadings) -> tupl
 class _Json:
     def __init__(self, content: IO[bytes]) -> None:
         self._content = content
+        self._is_by_keys = self._names_cars = False
 
     def find(self, knows: KnowsHeadings) -> tuple[str, int]:
         """(prefix of the objects that are cars, fields they name)."""
@@ -186,7 +192,26 @@ class _Json:
                 candidates.setdefault(prefix, _RecordPath()).n_seen += 1
             elif value is not None and event in ("string", "number", "boolean"):
                 self._note(candidates, prefix)
-        return _best_path(candidates, knows)
+        where, score = _best_path(candidates, knows)
+        if where in candidates and candidates[where].n_seen == 1:
+            return self._find_by_keys(candidates, where, score, knows)
+        return where, score
+
+    def _find_by_keys(
+        self, candidates: dict[str, _RecordPath], where: str, score: int, knows: KnowsHeadings
+    ) -> tuple[str, int]:
+        """``{"A1": {…}, "A2": {…}}``: one object whose values are the cars, known by their keys; else as it was."""
+        by_parent: dict[str, list[list[str]]] = {}
+        for path, candidate in candidates.items():
+            if path.startswith(where) and path != where:
+                by_parent.setdefault(path.rpartition(".")[0], []).append(list(candidate.leaves))
+        for parent, cars in by_parent.items():
+            named = knows.score(cars[0])
+            if len(cars) < FEWEST_BY_KEYS or named < max(MIN_FIELDS, score - 1) or not all(map(_alike(cars[0]), cars)):
+                continue
+            self._is_by_keys, self._names_cars = True, knows.score([*cars[0], KEY]) > named
+            return parent, named
+        return where, score
 
     @staticmethod
     def _note(candidates: dict[str, _RecordPath], prefix: str) -> None:
@@ -200,12 +225,43 @@ class _Json:
                     candidate.leaves[leaf] = None
 
     def records(self, where: str) -> Iterator[Flat]:
+        for item in self._items(where):
+            for car in _rows_of_columns(item):
+                flat: Flat = {}
+                _flatten(car, "", flat)
+                yield flat
+
+    def _items(self, where: str) -> Iterator[dict[str, Any]]:
         self._content.seek(0)
+        if self._is_by_keys:
+            for key, item in ijson.kvitems(self._content, where, use_float=False):
+                if isinstance(item, dict):
+                    yield {KEY: key, **item} if self._names_cars else item
+            return
         for item in ijson.items(self._content, where, multiple_values=True, use_float=False):
             if isinstance(item, dict):
-                flat: Flat = {}
-                _flatten(item, "", flat)
-                yield flat
+                yield item
+
+
+def _alike(leaves: Sequence[str]) -> Callable[[Sequence[str]], bool]:
+    """Whether another object has at least half of its values under the same names."""
+    return lambda others: 2 * len({*leaves} & {*others}) >= len({*leaves} | {*others})
+
+
+def _rows_of_columns(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """The cars of a table that was written by its columns: ``{"make": ["Ford", "VW"], …}``; else the item itself.
+
+    What data frames write likewise has the number of a row before each value: ``{"make": {"0": "Ford", …}, …}``.
+    """
+    columns = [
+        list(value.values()) if isinstance(value, dict) and all(map(str.isdecimal, value)) else value
+        for value in item.values()
+    ]
+    if len(columns) < MIN_FIELDS or not all(isinstance(column, list) and len(column) > 1 for column in columns):
+        return [item]
+    if len({len(column) for column in columns}) > 1 or any(isinstance(value, dict | list) for value in columns[0]):
+        return [item]
+    return [dict(zip(item, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def _flatten(value: Any, path: str, flat: Flat) -> None:

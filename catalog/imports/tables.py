@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
+from catalog.exceptions import FileRefused
 from catalog.imports import dialects
 from catalog.imports.dialects import KnowsHeadings, RowFile, open_rows
 from catalog.imports.structured import RecordFile, open_records, seekable
@@ -18,6 +19,7 @@ Table = RowFile | RecordFile
 
 _OLD_WORKBOOK = b"\xd0\xcf\x11\xe0"
 _WEB_PAGE = re.compile(rb"<(?:!doctype\s+html|html|head|body|table)\b", re.IGNORECASE)
+_WORKBOOK_IN_XML = b"urn:schemas-microsoft-com:office:spreadsheet"
 _ELEMENT = re.compile(rb"<(?:\?xml|!--|!doctype|[a-z_][\w:.-]*[\s>/])", re.IGNORECASE)
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip"}
 
@@ -37,6 +39,8 @@ def open_table(path: Path, knows: KnowsHeadings, *, delimiter: str = "", encodin
             return open_records(path, raw, "workbook", knows, stack)
         if compression:
             head = _head_inside(raw, compression, path)
+        if _WORKBOOK_IN_XML in head:
+            raise FileRefused(f"{path.name} is an Excel workbook of 2003 in XML; save it as xlsx or CSV first.")
         if kind := _kind_of(head):
             content = raw
             if compression:
@@ -99,7 +103,11 @@ class _Recoded:
 
     def __init__(self, content: IO[bytes], codec: str, errors: str) -> None:
         content.seek(0)
-        self._reader = codecs.getreader(codec)(content, errors)
+        self._content, self._decoder = content, codecs.getincrementaldecoder(codec)(errors)
 
     def read(self, n_bytes: int) -> bytes:
-        return self._reader.read(n_bytes).encode("utf-8", "replace")
+        text, block = "", b"-"
+        while block and not text:  # a block may end within its only letter
+            block = self._content.read(n_bytes)
+            text = self._decoder.decode(block, final=not block)
+        return text.encode("utf-8", "replace")

@@ -247,3 +247,50 @@ def test_what_stands_under_chassis_is_a_body_or_a_number_and_mil_are_swedish(tmp
     first, second = rows_of(written(tmp_path, js(cars), "stock.json"))
     assert (first.body, first.vin, second.body, second.vin) == ("estate", "", "", "YV1FW8AA0H1234567")
     assert (first.price, first.currency, first.mileage_km, first.title) == (159900, "SEK", 85400, "V60 D4")
+
+
+CARS_BY_KEYS = {
+    "an object of cars by their numbers": '{"A1": {"make": "Ford", "model": "Focus", "price": 8995},'
+    ' "A2": {"make": "VW", "model": "Golf", "price": 9995}}',
+    "within another object": '{"count": 2, "cars": {"A1": {"make": "Ford", "model": "Focus", "price": 8995},'
+    ' "A2": {"make": "VW", "model": "Golf", "price": 9995}}}',
+    "a table by its columns": '{"id": ["A1", "A2"], "make": ["Ford", "VW"], "model": ["Focus", "Golf"],'
+    ' "price": [8995, 9995]}',
+    "a data frame": '{"id": {"0": "A1", "1": "A2"}, "make": {"0": "Ford", "1": "VW"},'
+    ' "model": {"0": "Focus", "1": "Golf"}, "price": {"0": 8995, "1": 9995}}',
+    "features of a map": '{"features": [{"properties": {"id": "A1", "make": "Ford", "model": "Focus", "price": 8995}},'
+    ' {"properties": {"id": "A2", "make": "VW", "model": "Golf", "price": 9995}}]}',
+}
+
+
+@pytest.mark.parametrize("kind", CARS_BY_KEYS)
+def test_cars_of_json_are_found_however_they_are_put_together(tmp_path, kind):
+    rows = rows_of(written(tmp_path, CARS_BY_KEYS[kind].encode(), "cars.json"))
+    assert [(row.external_id, row.make, row.price) for row in rows] == [
+        ("A1", "Ford", 8995),
+        ("A2", "Volkswagen", 9995),
+    ]
+
+
+def test_one_car_with_parts_alike_is_one(tmp_path):
+    text = '{"id": "1", "make": "Ford", "model": "Focus", "price": {"amount": 8995, "currency": "GBP"},'
+    text += ' "was": {"amount": 9995, "currency": "GBP"}}'
+    (row,) = rows_of(written(tmp_path, text.encode(), "cars.json"))
+    assert (row.external_id, row.price) == ("1", 8995)
+
+
+def test_attributes_of_an_element_are_not_what_it_holds(tmp_path):
+    text = (
+        '<cars><car><nummer>B1</nummer><marke>Opel</marke><modell>Astra</modell><preise><verkaufspreis waehrung="EUR" '
+        'mwst="19">14990</verkaufspreis></preise><leistung einheit="kW">125</leistung><bilder><bild nr="2">'
+        'https://d.example/2.jpg</bild><bild nr="1">https://d.example/1.jpg</bild></bilder></car></cars>'
+    )
+    (row,) = rows_of(written(tmp_path, text.encode(), "cars.xml"))
+    assert (row.price, row.currency, row.power_kw) == (14990, "EUR", 125)
+    assert row.photos == ("https://d.example/1.jpg", "https://d.example/2.jpg")
+
+
+def test_a_workbook_in_xml_is_refused_by_its_name(tmp_path):
+    text = '<?xml version="1.0"?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet"></Workbook>'
+    with pytest.raises(FileRefused, match="Excel workbook of 2003"):
+        rows_of(written(tmp_path, text.encode(), "cars.xml"))

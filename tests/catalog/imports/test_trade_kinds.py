@@ -223,6 +223,13 @@ KINDS = {  # name of the file and its text -> fields of its rows
          {"model": "Q50", "built_title": "Infiniti Q50 Q50S"},
          {"model": "F-250", "built_title": "Ford F-250 F-250SD XLT"}],
     ),
+    "statuses before and behind a heading": (
+        "a.csv", "id,title,price\n1,SOLD Ford Focus 2018,1000\n2,Ford Focus (RESERVED),1000\n"
+        "3,**DEPOSIT TAKEN** Ford Focus,1000\n"
+        "4,Ford Focus - verkauft!,1000\n5,Ford Focus (Automatic),1000\n6,FORD FOCUS ST,1000\n7,RESERVE VW Golf,1000\n",
+        [{"status": "sold"}, {"status": "reserved"}, {"status": "reserved"}, {"status": "sold"}, {"status": ""},
+         {"status": ""}, {"status": ""}],
+    ),
     "a heading among stars": (
         "a.csv", "id,title,price\n1,*** STUNNING *** Audi A3 2.0 TDI,9000\n", [{"make": "Audi", "model": "A3"}],
     ),
