@@ -1,11 +1,11 @@
-"""May a newly trained version go live? Judged on the same buyers and the same cars as the versions it is held against.
+"""Decide whether a newly trained version may go live, on the same buyers and listings as the versions compared with.
 
-A version passes when it is shown to be *not inferior*: with 97.5% confidence it loses no more than a stated margin of
-NDCG@20 and of pairs won against the live version, and against a fixed reference version, so that a little worse each
-night does not add up. It must not fall below popularity, nor show less of the stock. Where the evidence cannot tell,
-what is live stays. An operator may overrule the verdict with a note.
+A version passes when it is shown to be *not inferior*: with 97.5% confidence it loses no more than a margin of NDCG@20
+and of pairs won against the live version, and against a fixed reference version, so that small losses of each night do
+not add up. It must not be worse than popularity, nor show less of the stock. Without enough evidence the live version
+stays. An operator may overrule the verdict with a note.
 
-Not "better": from one night to the next a ranker hardly changes, and half of all equal ones would be refused.
+It need not be better: from one night to the next a ranker hardly changes, and half of all equal ones would be refused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WORTH_MENTIONING = 0.05  # share of tested events that the live version had lear
 
 
 class Code(StrEnum):
-    """Why, for programs; the first that applies."""
+    """The reason of a verdict, for programs; the first that applies."""
 
     FIRST = "first_version"
     PASSED = "passed"
@@ -47,22 +47,22 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class GateFigures:
-    """Versions on the same held-out events, with the same candidates.
+    """Figures of the compared versions on the same held-out events, with the same candidates.
 
     Attributes:
         new, live: NDCG@k of each buyer under either version, shape (n_buyers,); nan for one without a value.
         new_coverage, live_coverage: Share of the candidates that appear in the first k of a buyer.
-        seen_by_live: Share of the tested events that the live version had learned from when it was trained: an
-            unfair advantage, which takes its figures of today out of the judgement.
-        live_recorded: NDCG@k of the live version at its own training, on events it had not learned from; it stands in
-            for the figures of today where those are unfair. None where it was not measured.
-        live_recorded_coverage: The same of its coverage, which stands in where it is less.
+        seen_by_live: Share of the tested events that the live version was trained on. If it is large, its figures of
+            today are too good and not used.
+        live_recorded: NDCG@k of the live version at its own training, on events it was not trained on; used in place of
+            the figures of today where those are too good. None where it was not measured.
+        live_recorded_coverage: The same of its coverage, used where it is less.
         popularity: NDCG@k of the most popular listings, shape (n_buyers,); None: not measured.
         reference: The same of the reference version; None where there is none, or it is the live one.
         new_won, live_won, reference_won: Share of pairs won by each buyer's choices among what they were shown, shape
             (n_buyers,); nan for a buyer without such a choice. None: not measured.
         k: Length of the lists.
-        live_name: What the sentences call what is live.
+        live_name: What the sentences call the live version.
     """
 
     new: NDArray[np.float64]
@@ -106,11 +106,11 @@ def decide(figures: GateFigures | None, *, seed: int = 0) -> Verdict:
     """The verdict on a new version.
 
     Args:
-        figures: Of all versions; None when no version is live, which nothing can be worse than.
+        figures: Of all versions; None when no version is live, which any version may replace.
         seed: Of the bootstrap.
 
     Returns:
-        Passed when every check passes, see the module; too few buyers to tell keep the live version.
+        Passed when every check of the module's docstring passes; not passed with too few buyers.
     """
     if figures is None:
         return Verdict(True, "No version is live that it could be worse than.", {}, Code.FIRST)
@@ -168,7 +168,7 @@ def _against_live(figures: GateFigures, rng: np.random.Generator) -> _Check:
 
 
 def _against_recorded(figures: GateFigures) -> _Check:
-    """Against what the live version reached at its own training: today's figures favour it, and nothing tests it."""
+    """Against the figure of the live version's own training, since it was trained on the events of today's test."""
     new = metrics.mean_over_users(figures.new)
     learned = f"The live version had learned from {figures.seen_by_live:.0%} of the tested events"
     if figures.live_recorded is None:
@@ -245,8 +245,8 @@ def _pairs_against_reference(figures: GateFigures, rng: np.random.Generator) -> 
 def _pairs(
     new: NDArray[np.float64] | None, other: NDArray[np.float64] | None, margin: float, rng: np.random.Generator
 ) -> tuple[metrics.Comparison, float, float] | None:
-    """The difference in pairs won, what the other version wins of the same pairs, and what may be lost of it; None
-    where too few buyers chose from a list that they were shown."""
+    """The difference in pairs won, the other version's share of pairs won, and the margin; None where too few buyers
+    chose from a list that they were shown."""
     if new is None or other is None or np.isfinite(other).sum() < FEWEST_BUYERS:
         return None
     won = metrics.mean_over_users(other)
@@ -254,7 +254,7 @@ def _pairs(
 
 
 def _against_popularity(figures: GateFigures, rng: np.random.Generator) -> _Check | None:
-    """Below popularity is refused, but for a version that is better than a live one that lies below it too."""
+    """Refuse a version below popularity, unless it is better than the live version."""
     if figures.popularity is None:
         return None
     gain, floor = metrics.compare(figures.new, figures.popularity, rng), metrics.mean_over_users(figures.popularity)
@@ -265,7 +265,8 @@ def _against_popularity(figures: GateFigures, rng: np.random.Generator) -> _Chec
 
 
 def _coverage(figures: GateFigures, *, is_fair: bool) -> _Check:
-    """A version that had learned from the tested events knows more buyers, and shows more of the stock by that."""
+    """Refuse a loss of coverage. A live version that was trained on the tested events knows more of their buyers and
+    shows more of the stock by that; then its recorded coverage counts where it is less."""
     of_live = figures.live_coverage
     if not is_fair and figures.live_recorded_coverage is not None:
         of_live = min(of_live, figures.live_recorded_coverage)

@@ -1,8 +1,8 @@
-"""How well a space would have served the buyers of a moment: learned before it, tested on what they did after.
+"""Offline test at a cutoff: rank for each buyer what was live then, and compare with what they acted on afterwards.
 
-The candidates are the listings live at the moment, the answers those that a buyer then acted on for the first time;
-what was published later could not have been recommended and is not asked for. This is the cheap test within a training;
-the full one, with every baseline, is in ``evaluation``.
+The candidates are the listings live at the cutoff, and the relevant ones those that a buyer acted on for the first time
+after it; listings published later could not have been recommended and do not count. This is the quick test within a
+training; the full evaluation, with every baseline, is in ``evaluation``.
 """
 
 from __future__ import annotations
@@ -38,15 +38,16 @@ OURS, TASTE, POPULARITY = "forecourt", "taste", "popularity"
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """One moment's question to every ranker.
+    """The test case that every ranker gets: buyers, candidates, and which of them are relevant.
 
     Attributes:
         cutoff: Epoch seconds.
-        buyer_ids: Who is asked about, shape (n_buyers,), ascending.
-        candidate_rows: Rows of the space that were live at the moment, shape (n_candidates,).
-        relevant: Positions among the candidates that each buyer acted on later and not before; never empty.
-        seen: Positions that each had acted on before, which are not listed.
-        event_ids: Of the events that are tested on.
+        buyer_ids: The buyers to rank for, shape (n_buyers,), ascending.
+        candidate_rows: Rows of the snapshot that were live at the cutoff, shape (n_candidates,).
+        relevant: For each buyer, positions among the candidates that they acted on after the cutoff and not before;
+            never empty.
+        seen: For each buyer, positions that they had acted on before, which are not listed.
+        event_ids: Of the held-out events.
     """
 
     cutoff: float
@@ -60,7 +61,7 @@ class HeldOut:
         return len(self.buyer_ids)
 
     def of(self, at: NDArray[np.intp]) -> HeldOut:
-        """The question to some of the buyers; the events are those of all."""
+        """The case with some of the buyers; ``event_ids`` stay those of all."""
         return replace(
             self,
             buyer_ids=self.buyer_ids[at],
@@ -69,7 +70,7 @@ class HeldOut:
         )
 
     def best(self, scores: NDArray[np.floating], buyer: int, k: int) -> NDArray[np.intp]:
-        """The k best candidates for a buyer (a position among them), -1 where there are fewer; ties by position."""
+        """Positions of the k best candidates for a buyer, PADDING where there are fewer; ties by position."""
         allowed = scores.astype(np.float64)
         allowed[self.seen[buyer]] = -np.inf
         # all that are at least as good as the k-th, so that a tie is settled by position and not by chance
@@ -83,12 +84,12 @@ class HeldOut:
 
 @dataclass(frozen=True, eq=False)
 class Tested:
-    """What a space, its taste alone and popularity would have listed, and what the space's score makes of choices.
+    """The lists of a version's score, of its utility alone and of popularity, and the pairs that the score wins.
 
     Attributes:
-        case: The question.
-        lists: Positions among the candidates by ranker, shape (n_buyers, K) each.
-        won: Share of pairs that the score wins of each buyer's choices, shape (n_buyers,); nan for one without any.
+        case: The test case.
+        lists: By ranker, positions among the candidates, shape (n_buyers, K).
+        won: Share of pairs won among each buyer's choices, shape (n_buyers,); nan for a buyer without choices.
     """
 
     case: HeldOut
@@ -96,7 +97,7 @@ class Tested:
     won: NDArray[np.float64]
 
     def metrics(self) -> dict[str, Any]:
-        """Recall, NDCG and coverage at 20 of each ranker; empty where no buyer could be asked about."""
+        """Recall, NDCG and coverage at 20 of each ranker; empty where there are no buyers."""
         if not len(self.case):
             return {}
         return {
@@ -110,32 +111,32 @@ class Tested:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What one score makes of a question: lists, shape (n_buyers, K), and pairs won, shape (n_buyers,)."""
+    """One ranker's lists, shape (n_buyers, K), and its share of pairs won, shape (n_buyers,)."""
 
     lists: NDArray[np.intp]
     won: NDArray[np.float64]
 
     @classmethod
     def join(cls, answers: Sequence[Answers]) -> Answers:
-        """Of the buyers of several partitions, in their order."""
+        """Concatenate those of the buyers of several partitions."""
         return cls(np.concatenate([each.lists for each in answers]), np.concatenate([each.won for each in answers]))
 
 
 def held_out_lists(
     snapshot: ListingSnapshot, events: EventRows | PartedEvents, cutoff: float, *, seed: int = 0
 ) -> Tested:
-    """The lists of the served score, the taste alone and popularity for buyers who did something after a moment.
+    """The lists of the score, of utility alone and of popularity, for buyers with events after a cutoff.
 
     Args:
-        snapshot: Fitted on events before the moment alone.
+        snapshot: Fitted on the events before the cutoff alone.
         events: The whole log.
         cutoff: Epoch seconds.
         seed: Of the sample of buyers.
     """
     events = PartedEvents.of(events)
     there, ever = events.parts.share(snapshot), float("inf")
-    buyers = drawn(events.gathered(buyers_with_answers, there, cutoff, ever), TEST_BUYERS, seed)
-    cases = events.parts.map(question_to, there, cutoff, ever, buyers)
+    buyers = drawn(events.gathered(buyers_with_relevant, there, cutoff, ever), TEST_BUYERS, seed)
+    cases = events.parts.map(case_of, there, cutoff, ever, buyers)
     demand = events.parts.share(events.total(demand_at, there, cutoff))
     popularity = events.parts.share(events.total(popularity_at, there, cutoff))
     answers = events.parts.map(answers_in, cases, there, demand, popularity).collect()
@@ -151,7 +152,7 @@ def answers_in(
     demand: NDArray[np.float64],
     popularity: NDArray[np.float64],
 ) -> dict[str, Answers]:
-    """What each ranker makes of the question to the buyers of a partition; only the score is asked about choices."""
+    """The results of each ranker for the buyers of a partition; pairs won are computed for the score alone."""
     buyer_features = buyer_features_at(snapshot, events, case.buyer_ids, case.cutoff)
     not_asked = np.full(len(case), np.nan)
     return {
@@ -168,7 +169,7 @@ def answers_of(
     demand: NDArray[np.float64],
     buyer_features: Mapping[int, BuyerFeatures],
 ) -> Answers:
-    """What the score puts first for each buyer, and which of the pairs in their choices it wins."""
+    """The lists that a snapshot's score makes for each buyer, and the share of pairs it wins in their choices."""
     market = Market.at(snapshot.listing_features, case.cutoff, demand)
 
     def scores_of(buyer: int) -> Scores:
@@ -189,14 +190,14 @@ def compare_with(
     live_recorded: float | None = None,
     live_recorded_coverage: float | None = None,
 ) -> GateFigures:
-    """Stored versions on the question that a new one has answered already, for ``gate.decide``.
+    """Test stored versions on the case that a new version was tested on, for ``gate.decide``.
 
     Args:
-        live: The live version's space (see ``snapshot_of``), with the same listings put in the same order.
-        tested: The new version's answers.
+        live: A snapshot by the live version (see ``snapshot_of``), of the same listings in the same order.
+        tested: The new version's results.
         events: The whole log.
         live_last_id: Newest event the live version learned from.
-        reference: The reference version's space; None where there is none, or it is the live one.
+        reference: A snapshot by the reference version; None where there is none, or it is the live one.
         live_recorded, live_recorded_coverage: NDCG and coverage of the live version at its own training.
     """
     case = tested.case
@@ -221,7 +222,7 @@ def compare_with(
 
 
 def other_answers(snapshot: ListingSnapshot, tested: Tested, events: EventRows | PartedEvents) -> Answers:
-    """What another version makes of a test's question; positions are among its candidates."""
+    """The results of another version on a test's case."""
     events = PartedEvents.of(events)
     there, case = events.parts.share(snapshot), events.parts.share(tested.case)
     demand = events.parts.share(events.total(demand_at, there, tested.case.cutoff))
@@ -231,7 +232,7 @@ def other_answers(snapshot: ListingSnapshot, tested: Tested, events: EventRows |
 def other_answers_in(
     events: EventRows, case: HeldOut, snapshot: ListingSnapshot, demand: NDArray[np.float64]
 ) -> Answers:
-    """The same for those buyers of a case who are in a partition."""
+    """The same for the buyers of a case who are in a partition."""
     case = case.of(np.flatnonzero(np.isin(case.buyer_ids, events.buyer_ids)))
     buyer_features = buyer_features_at(snapshot, events, case.buyer_ids, case.cutoff)
     return answers_of(snapshot, events, case, demand, buyer_features)
@@ -243,7 +244,7 @@ def ndcg_of(lists: NDArray[np.intp], case: HeldOut) -> NDArray[np.float64]:
 
 
 def snapshot_of(ranker: Ranker, rows: ListingRows) -> ListingSnapshot:
-    """Every listing in the space of a ranker that is stored: for a version to be compared with."""
+    """A snapshot of all listings under a stored ranker, to compare a version with."""
     snapshot = ListingSnapshot(ranker)
     snapshot.put(rows, ranker.vectors(rows.table))
     return snapshot
@@ -253,9 +254,9 @@ def held_out_after(
     snapshot: ListingSnapshot, events: EventRows, cutoff: float, *, until: float = np.inf, seed: int = 0,
     max_buyers: int = TEST_BUYERS,
 ) -> HeldOut:  # fmt: skip
-    """The question about a moment: at most ``max_buyers`` of those with something to find, drawn at random."""
-    buyers = drawn(buyers_with_answers(events, snapshot, cutoff, until), max_buyers, seed)
-    return question_to(events, snapshot, cutoff, until, buyers)
+    """The test case at a cutoff, of at most ``max_buyers`` random buyers with relevant candidates."""
+    buyers = drawn(buyers_with_relevant(events, snapshot, cutoff, until), max_buyers, seed)
+    return case_of(events, snapshot, cutoff, until, buyers)
 
 
 def drawn(buyer_ids: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
@@ -263,15 +264,17 @@ def drawn(buyer_ids: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).permutation(buyer_ids)[:n])
 
 
-def buyers_with_answers(events: EventRows, snapshot: ListingSnapshot, cutoff: float, until: float) -> NDArray[np.int64]:
-    """Who acted after a moment on a candidate that they had not acted on before; sorted."""
+def buyers_with_relevant(
+    events: EventRows, snapshot: ListingSnapshot, cutoff: float, until: float
+) -> NDArray[np.int64]:
+    """Ids of buyers who acted after the cutoff on a candidate that they had not acted on before; sorted."""
     return np.unique(events.buyer_ids[_Pairs.of(events, snapshot, cutoff, until).is_later])
 
 
-def question_to(
+def case_of(
     events: EventRows, snapshot: ListingSnapshot, cutoff: float, until: float, buyers: NDArray[np.int64]
 ) -> HeldOut:
-    """The question to those of some buyers (sorted) who have events here."""
+    """The test case of those of some buyers (sorted) who have events in a partition."""
     found = _Pairs.of(events, snapshot, cutoff, until)
     is_asked = np.isin(events.buyer_ids, buyers)
     is_later, is_earlier = found.is_later & is_asked, found.is_earlier & is_asked
@@ -287,12 +290,12 @@ def question_to(
 
 
 def without_candidates(case: HeldOut) -> HeldOut:
-    """Without what is the same in every partition."""
+    """The case without its candidates, which are the same in every partition."""
     return replace(case, candidate_rows=np.empty(0, np.intp))
 
 
 def joined_cases(cases: Sequence[HeldOut], snapshot: ListingSnapshot) -> HeldOut:
-    """The questions to the buyers of several partitions, in their order, as one."""
+    """The cases of several partitions as one."""
     return HeldOut(
         cutoff=cases[0].cutoff,
         buyer_ids=np.concatenate([case.buyer_ids for case in cases]),
@@ -310,9 +313,9 @@ def live_rows(snapshot: ListingSnapshot, moment: float) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, eq=False)
 class _Pairs:
-    """Each event as a pair of buyer and candidate in one number, and which count before and after a moment.
+    """Each event as a pair of buyer and candidate in one number, and which count before and after the cutoff.
 
-    ``is_later`` are those after it on what the buyer had not acted on before.
+    ``is_later`` marks those after it on a candidate that the buyer had not acted on before.
     """
 
     candidate_rows: NDArray[np.intp]
@@ -346,11 +349,11 @@ def _by_buyer(buyers: NDArray[np.int64], pairs: NDArray[np.int64], width: int) -
 def lists_in_market(
     snapshot: ListingSnapshot, market: Market, case: HeldOut, buyer_features: Mapping[int, BuyerFeatures], k: int = K
 ) -> NDArray[np.intp]:
-    """What the score that serving uses puts first for each buyer, positions among the candidates, (n_buyers, k).
+    """The k best of each buyer by the score that serving uses, positions among the candidates, shape (n_buyers, k).
 
-    Scored are those that utility and the market put before ``SHORTLIST`` others; serving, too, scores what its sources
-    propose and not the whole stock. In a stock that is no larger, that is every candidate. ``market`` and
-    ``buyer_features`` are those of the case's moment, as from ``point_in_time.buyer_features_at``.
+    Scored are the ``SHORTLIST`` candidates with the highest sum of utility and market terms, as serving scores what its
+    sources propose and not the whole stock. ``market`` and ``buyer_features`` are as of the cutoff, see
+    ``point_in_time.buyer_features_at``.
     """
     known, cold = (_rough_score(snapshot, market, case, is_personal=is_personal) for is_personal in (True, False))
     lists = []
@@ -367,9 +370,9 @@ def lists_in_market(
 def _rough_score(
     snapshot: ListingSnapshot, market: Market, case: HeldOut, *, is_personal: bool
 ) -> tuple[float, NDArray[np.float64]]:
-    """What one unit of utility is worth in the score, and what the market adds to that of each candidate.
+    """The weight of utility in the score, and the sum of the market terms of each candidate, shape (n_candidates,).
 
-    By the weights alone: it only picks the candidates that are scored.
+    Without the curves: this only picks the candidates to score.
     """
     score = snapshot.ranker.score_for(is_personal=is_personal).without_curves()
     none, one = score.breakdown({UTILITY: [0.0, 1.0]}).sum(axis=1)
@@ -379,7 +382,7 @@ def _rough_score(
 def taste_lists(
     snapshot: ListingSnapshot, case: HeldOut, buyer_features: Mapping[int, BuyerFeatures], k: int = K
 ) -> NDArray[np.intp]:
-    """By utility alone: what the other terms of the score are worth shows in the difference."""
+    """The k best of each buyer by utility alone, to compare the whole score with."""
     utilities = _rough_utilities(snapshot, buyer_features, case)
     return _lists([case.best(values, number, k) for number, (_, values) in enumerate(utilities)], k)
 
@@ -391,7 +394,9 @@ def _rough_utilities(
     rows, at_once = case.candidate_rows, max(1, UTILITIES_AT_ONCE // max(len(case.candidate_rows), 1))
     for start in range(0, len(case), at_once):
         some = [buyer_features[buyer_id] for buyer_id in case.buyer_ids[start : start + at_once].tolist()]
-        weights = np.array([features.weights[0] for features in some], np.float32)  # of the past, one taste each
+        weights = np.array(
+            [features.weights[0] for features in some], np.float32
+        )  # interests of the past are not known
         utilities = np.empty((len(some), len(rows)), np.float32)
         for begin in range(0, len(rows), ROWS_AT_ONCE):  # a worker of a cluster has no room for all of the vectors
             part = slice(begin, begin + ROWS_AT_ONCE)
@@ -408,7 +413,7 @@ def popularity_at(events: EventRows, snapshot: ListingSnapshot, cutoff: float) -
 
 
 def lists_by_popularity(popularity: NDArray[np.float64], case: HeldOut, k: int = K) -> NDArray[np.intp]:
-    """By the decayed number of events, the same for every buyer."""
+    """The k best by the decayed number of events, the same for every buyer but for what they had seen."""
     demand = popularity[case.candidate_rows]
     return _lists([case.best(demand, number, k) for number in range(len(case))], k)
 

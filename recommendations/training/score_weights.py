@@ -1,7 +1,7 @@
-"""What each term of the score is worth, learned from choices that the taste has not seen.
+"""Learn the weights of the score's terms from choices that the preferences have not been learned from.
 
-A posterior explains the events it was made of too well: learned on them, utility would take all. So the tastes are
-those of a moment, and the choices are what the same buyers did after it.
+A posterior fits its own events too well: learned on those, utility would get all the weight. So the preferences are as
+of a cutoff, and the choices are what the same buyers did after it.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ DAYS_AT_ONCE = 8  # of demand, which is a number for each listing and day
 
 @dataclass(frozen=True)
 class TermConfig:
-    """How much is learned from.
+    """Limits of what is learned from.
 
     Attributes:
-        max_buyers: Buyers with an event after the moment, drawn at random.
-        tests_per_buyer: Of each of them, at most so many of the newest such events are choices to learn from.
-        n_sampled: Random live listings that stand for the list a choice was made from, where that is not known.
+        max_buyers: Random buyers with an event after the cutoff, at most.
+        tests_per_buyer: Newest such events of each of them, at most.
+        n_sampled: Random live listings as alternatives of a choice whose list is not known.
         seed: Of the sample of buyers.
         learns_curves: Whether terms get curves beside their weights, where these are better.
     """
@@ -57,9 +57,9 @@ class TermConfig:
 
 
 class LearnedScores(NamedTuple):
-    """Weights and curves of the terms for known and for cold buyers: ``Ranker.with_scores`` takes them.
+    """Weights and curves of the terms for known and for cold buyers, for ``Ranker.with_scores``.
 
-    ``n_choices`` is what they were learned from; the verdicts say whether there are curves.
+    ``n_choices`` is the number of choices they were learned from; the verdicts say whether curves are used.
     """
 
     known: LinearScore
@@ -73,7 +73,7 @@ class LearnedScores(NamedTuple):
         return self.known_curves.is_used or self.cold_curves.is_used
 
     def judged(self, is_passed: bool, reason: str) -> LearnedScores:
-        """The same with a further reason for curves; the weights alone where they did not pass."""
+        """The same with a further sentence about curves, and without curves if they did not pass."""
         known_curves, cold_curves = (
             replace(verdict, is_used=is_passed, reason=f"{verdict.reason} {reason}") if verdict.is_used else verdict
             for verdict in (self.known_curves, self.cold_curves)
@@ -88,24 +88,24 @@ class LearnedScores(NamedTuple):
 def learn_terms(
     snapshot: ListingSnapshot, events: EventRows | PartedEvents, as_of: float, config: TermConfig | None = None
 ) -> LearnedScores:
-    """Learn the weights of the score's terms by conditional logit from what buyers did after a moment.
+    """Learn the weights of the score's terms by conditional logit from what buyers did after a cutoff.
 
-    For every favourable event after the moment the alternatives are the list it came from or, where that is not known,
-    some listings that were live. Nothing is added to a known list, for what was never shown was not turned down: on a
-    simulated market that ignores freshness, lists that happened to show new cars would have given it a large weight.
-    Nor does a term get the credit for standing at the top, where buyers look first (``learn_score``, places).
-    Every term is as it was on the day of the event, but for the taste and the history, which are those of the moment.
-    The same choices teach both scores: once with what was known of the buyer, once as if they were a cold buyer.
+    For every favourable event after the cutoff the alternatives are the list it came from or, where that is not known,
+    random live listings. None are added to a known list: what was not shown was not turned down, and on a simulated
+    market whose buyers ignore freshness, lists that happened to show new cars gave it a large weight. The effect of the
+    position in the list is learned beside the terms (``learn_score``). Terms are as of the day of the event, except
+    preference and history, which are as of the cutoff. The same choices are used for both scores: once with what was
+    known of the buyer, once as if they were a cold buyer.
 
     Args:
-        snapshot: Fitted on events before the moment alone, with every listing in it; its ranker has prices.
+        snapshot: Fitted on events before the cutoff alone, with every listing in it; its ranker has prices.
         events: The whole log, the later part included.
         as_of: Epoch seconds.
         config: See ``TermConfig``.
 
     Returns:
-        The scores; those of ``LinearScore.default`` and ``default_for_cold_buyers`` when no buyer chose anything after
-        the moment. Weights are never negative, and lean on the a-priori ones when choices are few.
+        The scores; ``LinearScore.default`` and ``default_for_cold_buyers`` when there are no choices after the cutoff.
+        Weights are >= 0, and close to the default ones when choices are few.
     """
     config, events = config or TermConfig(), PartedEvents.of(events)
     there = events.parts.share(snapshot)
@@ -128,7 +128,7 @@ def learn_terms(
 
 
 def buyers_who_chose(events: EventRows, snapshot: ListingSnapshot, as_of: float) -> NDArray[np.int64]:
-    """Who did something favourable about a listing after a moment; sorted."""
+    """Ids of the buyers with a favourable event on a listing after a moment; sorted."""
     return np.unique(events.buyer_ids[chosen_after(events, snapshot, as_of)])
 
 

@@ -1,7 +1,7 @@
-"""Choices that buyers made from lists they were shown, which a ranker is asked to repeat.
+"""Choices that buyers made from lists they were shown, which a ranker has to predict.
 
-What was never shown could not be chosen, so a ranker that puts the chosen car above what stood beside it knows taste,
-and not exposure.
+A ranker that puts the chosen listing above those shown beside it predicts preference and not exposure, since only what
+was shown could be chosen.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Scores = Callable[[NDArray[np.intp]], NDArray[np.floating]]  # positions among c
 
 @dataclass(frozen=True)
 class ShownChoices:
-    """By buyer of a question: each chosen candidate, and the candidates shown beside it, as positions."""
+    """For each buyer of a test case: each chosen candidate and those shown beside it, as positions."""
 
     of_buyers: list[list[tuple[int, NDArray[np.intp]]]]
 
     @classmethod
     def after(cls, snapshot: ListingSnapshot, events: EventRows, case: HeldOut) -> ShownChoices:
-        """From the tested events of a question, as far as the lists hold candidates."""
+        """From the held-out events of a case, as far as their lists hold candidates."""
         tested = events.take(np.isin(events.ids, case.event_ids) & np.isin(events.buyer_ids, case.buyer_ids))
         position_of_row = np.full(len(snapshot) + 1, -1)  # one more for what has no row, whose row is -1
         position_of_row[case.candidate_rows] = np.arange(len(case.candidate_rows))

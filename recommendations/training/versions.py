@@ -15,13 +15,12 @@ from recommendations.models import Experiment, Preference, RankerVersion
 
 @transaction.atomic
 def promote_ranker(*, version: RankerVersion, note: str = "", by: User | None = None) -> RankerVersion:
-    """Put a version live; the one before stays ready to be rolled back to.
+    """Make a ready version the live one; the one before stays ready for a rollback.
 
-    Every process follows at its next look, at most ``settings.WINDOW_STALENESS_SECONDS`` later.
+    Every process serves it within ``settings.WINDOW_STALENESS_SECONDS`` of its next request.
 
     Raises:
-        RankerRefused: If the version is live already or not ready; or if it did not pass the gate and no note says
-            why it should go live all the same.
+        RankerRefused: If the version is live already or not ready, or did not pass the gate and there is no note.
     """
     live = RankerVersion.objects.select_for_update().filter(status=RankerVersion.Status.LIVE).first()
     if live == version:
@@ -49,20 +48,20 @@ def promote_ranker(*, version: RankerVersion, note: str = "", by: User | None = 
 
 
 def becomes_reference(version: RankerVersion) -> bool:
-    """Whether later versions are to be held against this one: there is no other, or it was significantly better."""
+    """Whether a version becomes the reference: there is none, or this one was significantly better."""
     is_first = not RankerVersion.objects.usable().filter(is_reference=True).exists()
     return is_first or version.gate.get("figures", {}).get("reference_low", 0.0) > 0
 
 
 def make_reference(version: RankerVersion) -> None:
-    """Hold later versions against this one, in place of the one before."""
+    """Make a version the reference that later versions are compared with."""
     RankerVersion.objects.filter(is_reference=True).update(is_reference=False)
     RankerVersion.objects.filter(pk=version.pk).update(is_reference=True)
     version.is_reference = True
 
 
 def rollback_ranker(*, note: str = "", by: User | None = None) -> RankerVersion:
-    """Put the newest version that is older than the live one, and has been live, back; RankerRefused without one."""
+    """Promote the newest version that is older than the live one and was live before; RankerRefused without one."""
     live = RankerVersion.objects.live()
     earlier = RankerVersion.objects.filter(status=RankerVersion.Status.READY, promoted_at__isnull=False)
     before = earlier.filter(pk__lt=live.pk).first() if live else earlier.first()
@@ -72,9 +71,9 @@ def rollback_ranker(*, note: str = "", by: User | None = None) -> RankerVersion:
 
 
 def retire_old_rankers(*, keep: int | None = None) -> list[RankerVersion]:
-    """Drop the vectors of versions beyond the newest few.
+    """Retire versions beyond the newest few; returns them.
 
-    What is live, the reference, the way back, and what variants of experiments name always stay.
+    The live version, the reference, the one to roll back to, and those named by experiments always stay.
     """
     keep = settings.RANKER_VERSIONS_KEPT if keep is None else keep
     usable = list(RankerVersion.objects.usable().order_by("-id"))
@@ -94,10 +93,10 @@ def retire_old_rankers(*, keep: int | None = None) -> list[RankerVersion]:
 
 
 def retire_ranker(version: RankerVersion) -> None:
-    """Forget a version's vectors, preferences and artifact; its row and figures stay for the record.
+    """Delete a version's vectors, preferences and artifact; its row and figures stay.
 
-    The vectors go last and outside the transaction, where no list has to wait for it. Should the process end before,
-    ``check_data`` and ``doctor`` name the table that stayed, and the next training drops it.
+    The vectors are dropped last and outside the transaction, so that no list waits for its locks. If the process ends
+    before that, ``check_data`` and ``doctor`` report the table, and the next training drops it.
     """
     with transaction.atomic():
         version.status, version.retired_at = RankerVersion.Status.RETIRED, timezone.now()
@@ -109,7 +108,7 @@ def retire_ranker(version: RankerVersion) -> None:
 
 
 def drop_leftover_vectors() -> None:
-    """Drop the tables of retired and failed versions whose process ended before it had dropped them."""
+    """Drop the vectors of retired and failed versions that a process left when it ended."""
     statuses = RankerVersion.Status
     gone = RankerVersion.objects.filter(status__in=[statuses.RETIRED, statuses.FAILED], pk__in=stored_versions())
     for version_id in gone.values_list("pk", flat=True):
