@@ -63,7 +63,7 @@ CHANGES = {  # module -> texts, and what stands before each of them
     "catalog.attributes": [(")  # fmt: skip\n\nBY_NAME", ATTRIBUTES)],
     "recommendations.serving.sources": [
         ("# The most informative first", SOURCE),
-        (")\n\n\ndef reason_of_source", "    OddSource(),\n"),
+        (")\n\nDEFAULT_SHARES", "    OddSource(),\n"),
     ],
     "recommendations.engine.score_terms": [(")  # fmt: skip\nTERMS", TERM)],
     "recommendations.metrics.figures": [("    Metric(COVERAGE", METRIC)],

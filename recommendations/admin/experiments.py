@@ -35,7 +35,8 @@ from recommendations.evaluation.experiment_log import SEGMENTS, Reading
 from recommendations.evaluation.experiment_report import ArmFigures, Difference, Report, plan_of, promise_of, report_on
 from recommendations.models import EventKind, Experiment, Placement
 from recommendations.models.experiments import HOLDOUT
-from recommendations.serving.placements import changed, refuse_mode, refuse_variants
+from recommendations.serving.placements import changed
+from recommendations.serving.rule_checks import refuse_mode, refuse_variants
 
 Status = Experiment.Status
 LABELS = {Status.DRAFT: "", Status.SCHEDULED: "info", Status.RUNNING: "success", Status.STOPPED: "warning"}

@@ -22,7 +22,9 @@ from recommendations.admin.weights import PlacementMixPage
 from recommendations.admin.weights_forms import boost_field, share_field, share_of, weight_of
 from recommendations.engine.score_terms import TERMS
 from recommendations.models import Experiment, Placement, ServedList
-from recommendations.serving.placements import DEFAULT_SHARES, Rules, refuse_rules
+from recommendations.serving.rule_checks import refuse_rules
+from recommendations.serving.rules import Rules
+from recommendations.serving.sources import DEFAULT_SHARES, shares_of
 
 SHARES_HELP = "The share of each source of candidates: only proportions count, and 0 switches one off."
 WEIGHTS_HELP = "Of each term of the score, per standard deviation; an empty field is as learned, and 0 is off."
@@ -52,10 +54,10 @@ class PlacementForm(forms.ModelForm):  # type: ignore[type-arg] # no generic at 
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         placement = kwargs.get("instance") or Placement()
-        rules = Rules(placement)
+        shares, boosts = shares_of(placement), Rules(placement).boosts
         kwargs["initial"] = {
-            **{field: rules.shares[name] for field, name in SHARES.items()},
-            **{field: rules.boosts.get(term) for field, term in WEIGHTS.items()},
+            **{field: shares[name] for field, name in SHARES.items()},
+            **{field: boosts.get(term) for field, term in WEIGHTS.items()},
             **as_typed(placement.filters, ALWAYS),
             **(kwargs.get("initial") or {}),
         }
@@ -136,7 +138,7 @@ class PlacementAdmin(ConsoleAdmin):
 
     @display(description="Shares of the sources")
     def shares(self, placement: Placement) -> str:
-        return numbers_in_words(Rules(placement).shares)
+        return numbers_in_words(shares_of(placement))
 
     @display(description="Weights")
     def weights(self, placement: Placement) -> str:

@@ -35,7 +35,8 @@ from recommendations.merchandising import changes
 from recommendations.merchandising.conflicts import conflicts_of
 from recommendations.merchandising.rules import Rule, compiled, read_rules
 from recommendations.models import MerchandisingChange, MerchandisingRule, Placement
-from recommendations.serving.placements import HOME, Rules
+from recommendations.serving.placements import HOME
+from recommendations.serving.rules import Rules
 
 BUYERS_SHOWN = 4
 PREVIEW = "_preview"

@@ -26,7 +26,10 @@ from accounts.models import Buyer
 from recommendations.engine.score_terms import TERMS
 from recommendations.insight.previews import ListSetup, buyer_named, drawn_buyers
 from recommendations.models import EventKind, Placement
-from recommendations.serving.placements import DEFAULT_SHARES, VARIABLE_RULES, Rules, changed, refuse_rules
+from recommendations.serving.placements import VARIABLE_RULES, changed
+from recommendations.serving.rule_checks import refuse_rules
+from recommendations.serving.rules import Rules
+from recommendations.serving.sources import DEFAULT_SHARES, shares_of
 
 BUYERS_AT_MOST = 6
 WEIGHT_FIELDS = ("weight", "half_life_days")
@@ -163,7 +166,7 @@ class MixForm(PreviewForm):
 
     def __init__(self, asked: Mapping[str, Any], placement: Placement) -> None:
         self.placement = placement
-        shares = Rules(placement).shares
+        shares = shares_of(placement)
         super().__init__(asked, {
             **{field: getattr(placement, field) for field in self.numbers},
             "follows_intent": str(placement.follows_intent),
@@ -265,7 +268,7 @@ def describe_rules(placement: Placement) -> dict[str, str]:
     """The rules of a placement line by line, in words."""
     rules = Rules(placement)
     return {
-        **{f"Share of {name}": f"{share:g}" for name, share in rules.shares.items()},
+        **{f"Share of {name}": f"{share:g}" for name, share in shares_of(placement).items()},
         **{f"Weight of {term}": f"{rules.boosts[term]:g}" if term in rules.boosts else "as learned" for term in TERMS},
         **{field.replace("_", " ").capitalize(): f"{getattr(placement, field):g}" for field in MIX_FIELDS},
         "Follows intent": "yes" if placement.follows_intent else "no",

@@ -18,7 +18,7 @@ from recommendations.evaluation.experiment_report import Harm, harms_in, plan_of
 from recommendations.listings.other_versions import HELD_AT_MOST
 from recommendations.metrics.experiments import LEAST_BUYERS
 from recommendations.models import Experiment, RankerVersion
-from recommendations.serving.placements import refuse_mode, refuse_variants
+from recommendations.serving.rule_checks import refuse_mode, refuse_variants
 
 logger = logging.getLogger(__name__)
 

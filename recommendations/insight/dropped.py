@@ -20,8 +20,8 @@ from recommendations.engine.terms import SECONDS_A_DAY
 from recommendations.listings.index import ListingIndex
 from recommendations.merchandising.plan import matches as matches_target
 from recommendations.merchandising.rules import Rule
-from recommendations.serving.placements import Rules
 from recommendations.serving.ranking import SOURCE_OF_KIND, Candidate
+from recommendations.serving.rules import Rules
 from recommendations.serving.scorer import Scorer
 
 SHORTLIST = 2_000  # the most suitable cars, which are scored exactly

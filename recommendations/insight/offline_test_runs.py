@@ -14,7 +14,8 @@ from jobs.work import Attempt, perform
 from recommendations.insight.offline_test import OfflineTest, compare_setups
 from recommendations.insight.previews import ListSetup
 from recommendations.models import EventKind, Placement, WeightTrial
-from recommendations.serving.placements import VARIABLE_RULES, Rules, changed
+from recommendations.serving.placements import VARIABLE_RULES, changed
+from recommendations.serving.rules import Rules
 
 
 # --- What is tried, as numbers ---------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from recommendations.insight.what_if import WhatIf, answer
 from recommendations.models import Experiment, MerchandisingRule, RankerVersion, ServedList
 from recommendations.serving.explanations import explain
 from recommendations.serving.interleaving import NEITHER, TEAMS
-from recommendations.serving.placements import Rules, rules_together
+from recommendations.serving.placements import rules_together
+from recommendations.serving.rules import Rules
 
 VERBS = {"pin": "pinned", "boost": "boosted", "bury": "buried", "cap": "counted", "hide": "hidden"}
 CLOSE = 0.01  # a score that is this near to the recorded one is the same

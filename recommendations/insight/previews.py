@@ -13,7 +13,7 @@ from recommendations.insight.reverse_match import active_buyers
 from recommendations.insight.what_if import Answer, WhatIf, answer, market_statistics_of
 from recommendations.merchandising.rules import Rule
 from recommendations.models import EventKind
-from recommendations.serving.placements import Rules
+from recommendations.serving.rules import Rules
 
 DRAWN_FROM = 300  # buyers, those active last
 POSITIONS_SHOWN = 20

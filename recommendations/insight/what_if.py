@@ -41,10 +41,11 @@ from recommendations.merchandising.plan import Plan, plan_for
 from recommendations.merchandising.rules import Rule
 from recommendations.models import EventKind, Interaction, Preference
 from recommendations.models.arrays import as_objects
-from recommendations.serving.placements import HOME, Rules, rules_of
+from recommendations.serving.placements import HOME, rules_of
 from recommendations.serving.ranking import Candidate, Ranked, RankRequest, build_ranking_context, rank_candidates
 from recommendations.serving.recommended import RecommendedList, build_recommended_list
 from recommendations.serving.requests import NO_FILTERS, ListRequest
+from recommendations.serving.rules import Rules
 from recommendations.serving.scorer import Scorer
 from recommendations.serving.selection import SelectionContext, choose_from
 

@@ -12,17 +12,15 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from cachetools import TLRUCache
 from django.conf import settings
 from django.forms.models import model_to_dict
 
 from recommendations.buyers.context import BuyerContext
+from recommendations.serving.rules import Rules
 from recommendations.telemetry import LIST_CACHE
-
-if TYPE_CHECKING:
-    from recommendations.serving.placements import Rules
 
 KEPT_AT_MOST = 1000
 T = TypeVar("T")

@@ -29,7 +29,6 @@ from recommendations.merchandising.plan import Plan, plan_for
 from recommendations.models import Placement, ServedList
 from recommendations.models.experiments import INTERLEAVED
 from recommendations.serving.interleaving import NEITHER, TEAMS, team_draft
-from recommendations.serving.placements import Rules
 from recommendations.serving.ranking import rank_in
 from recommendations.serving.reading import Reading, read_for_list, under
 from recommendations.serving.recommended import (
@@ -41,6 +40,7 @@ from recommendations.serving.recommended import (
     live_ranker,
 )
 from recommendations.serving.requests import ListRequest as ListRequest
+from recommendations.serving.rules import Rules
 from recommendations.serving.scorer import Scorer
 from recommendations.serving.selection import SelectionContext, choose, choose_from
 

@@ -1,104 +1,30 @@
-"""The rules of one list: a placement, and what a running experiment changes about it for this buyer.
-
-Also what such rules may say at all: the admin refuses here, in words for the person typing, what serving would stumble
-over or ignore.
-"""
+"""Find the rules of a list: those of its placement, with what a running experiment changes for this buyer."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db.models import F
 from django.db.models.expressions import Subquery
 from django.db.models.functions import JSONObject
 
 from accounts.models import Buyer
-from catalog.filters import ListingFilters
 from recommendations.engine.draws import point_of
-from recommendations.engine.policy import ListPolicy
-from recommendations.engine.score_terms import TERMS
-from recommendations.merchandising.plan import NO_PLAN, Plan
-from recommendations.models import Experiment, Placement, RankerVersion
-from recommendations.models.experiments import HOLDOUT, INTERLEAVED, RESERVED_NAMES
-from recommendations.serving.sources import SOURCES
+from recommendations.models import Experiment, Placement
+from recommendations.models.experiments import HOLDOUT, INTERLEAVED
+from recommendations.serving.rules import Rules
 
 HOME = "home"  # the placement of a list that names none
 
-DEFAULT_SHARES: Mapping[str, float] = {  # the largest first
-    source.name: source.share for source in sorted(SOURCES, key=lambda source: -source.share)
-}
 # What an experiment may change: every rule, but not which list it is.
 VARIABLE_RULES = (
     "sources", "filters", "boosts", "diversity", "max_per_model", "max_per_seller", "exploration_positions",
     "fresh_share", "promoted_share", "follows_intent", "free_leads", "saturation_strength", "times_shown_at_most",
 )  # fmt: skip
-VARIANT_PARTS = ("share", "overrides", "version")
 EXPERIMENT_COLUMNS = ("slug", "variants", "holdout", "stopped_arms", "mode", "control")  # what serving asks of one
-LONGEST_VARIANT_NAME = 40
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How one list is made.
-
-    Attributes:
-        placement: Its row, with what a variant changes; not to be saved.
-        variant: Name of the experiment's arm, or ``HOLDOUT`` for those who take no part; "" outside of experiments.
-        experiment: Its name; "" outside of experiments.
-        plan: The merchandising rules that hold for the list.
-        version_id: Which ranker version makes it; None: the live one.
-        other: How the other of two variants makes its part, where they make the list together; else None.
-    """
-
-    placement: Placement
-    variant: str = ""
-    plan: Plan = NO_PLAN
-    experiment: str = ""
-    version_id: int | None = None
-    other: Rules | None = None
-
-    @property
-    def filters(self) -> ListingFilters:
-        """What every car here must satisfy."""
-        return ListingFilters.from_query(self.placement.filters)
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """Source -> share of the candidates, >= 0; they need not add up to one."""
-        return {name: self.placement.sources.get(name, share) for name, share in DEFAULT_SHARES.items()}
-
-    @property
-    def boosts(self) -> dict[str, float]:
-        """Term -> weight in the score, per standard deviation of the term, in place of the learned one.
-
-        It is a weight and not a factor, holds for cold and known buyers alike, and 0 switches the term off.
-        """
-        return {name: weight for name, weight in self.placement.boosts.items() if name in TERMS}
-
-    def policy(self, k: int) -> ListPolicy:
-        """The rules of a list of ``k``. A list shorter than the placement's explores as much, as far as it has room.
-
-        Raises:
-            ValueError: If the placement's own list has not as many positions as are kept.
-        """
-        exploration_share = self.placement.exploration_positions / max(k, 1)
-        if k < self.placement.k:
-            left = 1.0 - self.placement.promoted_share - self.placement.fresh_share
-            exploration_share = min(exploration_share, max(left, 0.0))
-        return ListPolicy(
-            k=k,
-            diversity=self.placement.diversity,
-            max_per_model=self.placement.max_per_model,
-            max_per_seller=self.placement.max_per_seller,
-            exploration_share=exploration_share,
-            promoted_share=self.placement.promoted_share,
-            fresh_share=self.placement.fresh_share,
-            group_caps=self.plan.room,
-        )
 
 
 def rules_of(slug: str, buyer: Buyer | None) -> Rules:
@@ -174,125 +100,3 @@ def changed(placement: Placement, overrides: Mapping[str, Any]) -> Placement:
         if name in VARIABLE_RULES:
             setattr(copied, name, value)
     return copied
-
-
-# --- What may be said ------------------------------------------------------------------------------------------------
-
-
-def refuse_sources(value: Any) -> None:
-    """Raise ValidationError unless it is a share for some of the sources, with at least one left on."""
-    _refuse_unless_numbers(value, '{"trending": 0.2, "exploration": 0}')
-    _refuse_unknown(value, DEFAULT_SHARES, "sources")
-    if not any(value.get(name, share) for name, share in DEFAULT_SHARES.items()):
-        raise ValidationError("Every source is switched off; leave at least one on.")
-
-
-def refuse_boosts(value: Any) -> None:
-    """Raise ValidationError unless it is a weight for some of the terms."""
-    _refuse_unless_numbers(value, '{"freshness": 0.5}')
-    _refuse_unknown(value, TERMS, "terms")
-
-
-def refuse_filters(value: Any) -> None:
-    """Raise ValidationError unless every filter is known and has a value of its kind.
-
-    An unknown filter would be ignored in silence, and the list would show what it should not.
-    """
-    if not isinstance(value, dict):
-        raise ValidationError('Write filters by name, like {"fuels": ["electric"], "max_price": 20000}.')
-    _refuse_unknown(value, sorted(ListingFilters.names()), "filters")
-    nothing = ListingFilters()
-    for name, asked in value.items():
-        if isinstance(getattr(nothing, name), tuple):
-            if not isinstance(asked, list) or not all(isinstance(one, str) and one for one in asked):
-                raise ValidationError(f'“{name}” needs a list of texts, like ["…"], not {asked!r}.')
-        elif name == "text":
-            if not isinstance(asked, str):
-                raise ValidationError(f"“text” needs a text, not {asked!r}.")
-        elif not _is_number(asked):
-            raise ValidationError(f"“{name}” needs a number, not {asked!r}.")
-    circle = {"latitude", "longitude", "radius_km"}
-    if missing := sorted(circle - set(value)) if circle & set(value) else []:
-        raise ValidationError(f"A place needs latitude, longitude and radius_km; {', '.join(missing)} is missing.")
-
-
-def refuse_variants(value: Any, placement: Placement | None = None) -> None:
-    """Raise ValidationError unless it names at least two arms, each with a share and rules that make sense.
-
-    Rules are judged as they would stand together with those of the placement, where that is known.
-    """
-    example = '{"a": {"share": 0.5}, "b": {"share": 0.5, "overrides": {"diversity": 0.2}}}'
-    if not isinstance(value, dict) or len(value) < 2:
-        raise ValidationError(f"Name at least two variants, like {example}.")
-    for name, variant in value.items():
-        if not name or len(name) > LONGEST_VARIANT_NAME:
-            raise ValidationError(f"A variant's name has 1 to {LONGEST_VARIANT_NAME} characters; “{name}” has not.")
-        if name.lower() in RESERVED_NAMES:
-            raise ValidationError(f"“{name}” is a name that records of lists have another meaning for; take another.")
-        if not isinstance(variant, dict):
-            raise ValidationError(f"“{name}” needs a share and may have overrides, like {example}.")
-        _refuse_unknown(variant, VARIANT_PARTS, f"parts of “{name}”")
-        if not _is_number(variant.get("share")) or variant["share"] <= 0:
-            raise ValidationError(f"“{name}” needs a share above 0, not {variant.get('share')!r}.")
-        _refuse_overrides(name, variant.get("overrides", {}), placement or Placement())
-        refuse_version(name, variant.get("version"))
-
-
-def refuse_mode(mode: str, variants: Mapping[str, Any]) -> None:
-    """Raise ValidationError where more than two variants are to make lists together."""
-    if mode == Experiment.Mode.INTERLEAVED and len(variants) != 2:
-        raise ValidationError("Lists are made together by two variants; this experiment has another number.")
-
-
-def refuse_version(name: str, version_id: Any) -> None:
-    """Raise ValidationError unless it is none, or a ranker version that could answer now."""
-    if version_id is None:
-        return
-    is_key = isinstance(version_id, int) and not isinstance(version_id, bool)
-    if not is_key or not RankerVersion.objects.usable().filter(pk=version_id).exists():
-        raise ValidationError(f"“{name}” names the ranker version {version_id!r}, which is neither live nor ready.")
-
-
-def _refuse_overrides(name: str, overrides: Any, placement: Placement) -> None:
-    if not isinstance(overrides, dict):
-        raise ValidationError(f'The overrides of “{name}” need rules by name, like {{"diversity": 0.2}}.')
-    _refuse_unknown(overrides, VARIABLE_RULES, f"rules in “{name}”")
-    mixed = changed(placement, overrides)
-    try:
-        mixed.clean_fields(exclude=[field.name for field in Placement._meta.fields if field.name not in overrides])
-        refuse_rules(mixed)
-    except ValidationError as error:
-        raise ValidationError(f"In “{name}”: {' '.join(error.messages)}") from error
-
-
-def refuse_rules(placement: Placement) -> None:
-    """Raise ValidationError where rules are wrong, alone or together."""
-    refuse_sources(placement.sources)
-    refuse_filters(placement.filters)
-    refuse_boosts(placement.boosts)
-    if placement.exploration_positions > placement.k:
-        raise ValidationError(
-            f"exploration_positions: a list of {placement.k} has no {placement.exploration_positions:g} positions."
-        )
-    try:
-        Rules(placement).policy(placement.k)
-    except (TypeError, ValueError) as error:
-        raise ValidationError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
-
-
-def _refuse_unless_numbers(value: Any, example: str) -> None:
-    """Shares and weights need not add up, only their proportions count."""
-    if not isinstance(value, dict):
-        raise ValidationError(f"Write names and numbers, like {example}.")
-    for name, number in value.items():
-        if not _is_number(number) or not 0 <= number < float("inf"):
-            raise ValidationError(f"“{name}” needs a number of at least 0, not {number!r}.")
-
-
-def _refuse_unknown(value: Mapping[str, Any], known: Iterable[str], what: str) -> None:
-    if unknown := sorted(set(value) - set(known)):
-        raise ValidationError(f"Unknown {what}: {', '.join(unknown)}. Known are {', '.join(known)}.")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -22,7 +22,7 @@ from recommendations.listings.market_statistics import MarketStatistics, current
 from recommendations.listings.rows import read_listings
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.serving.list_cache import LifetimeCache
-from recommendations.serving.placements import Rules
+from recommendations.serving.rules import Rules
 from recommendations.serving.scorer import Scorer
 from recommendations.serving.sources import (
     NEWEST,
@@ -34,6 +34,7 @@ from recommendations.serving.sources import (
     RankingContext,
     Source,
     TasteSource,
+    shares_of,
 )
 
 RULE_SOURCE = "rule"  # of cars that only a merchandising rule brought up
@@ -241,7 +242,8 @@ def gather(sources: tuple[Source, ...], buyer_context: BuyerContext, context: Ra
     The places of sources that are switched off or run out go to the others; where all together propose fewer than n,
     the listings of the highest utility fill up, so that a list has ``k`` items whenever that many match.
     """
-    shares = [context.rules.shares.get(source.name, 1.0) for source in sources]
+    by_name = shares_of(context.rules.placement)
+    shares = [by_name.get(source.name, 1.0) for source in sources]
     total = sum(shares)
     proposals = [
         source.propose(buyer_context, context, wanted_of(source, share / total, n)) if share > 0 else NO_IDS

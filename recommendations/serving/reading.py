@@ -22,7 +22,8 @@ from recommendations.buyers.exclusions import dismissed_listings, frequency_capp
 from recommendations.buyers.state import BuyerState, preference_in, read_buyer_state
 from recommendations.listings.index import ListingIndex, borrow_index
 from recommendations.models import Placement, Preference
-from recommendations.serving.placements import Rules, rules_for, rules_of
+from recommendations.serving.placements import rules_for, rules_of
+from recommendations.serving.rules import Rules
 
 BUYERS_KEPT = 250  # of one process; each takes up to 200 kB, most of it a covariance, without its lists
 LISTS_AS_LARGE = 400  # lists that take as much: who was shown so many more counts as one buyer more

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,7 @@ from recommendations.engine.terms import BuyerFeatures, ListingFeatures, Market,
 from recommendations.listings.market_statistics import MarketStatistics
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.serving.list_cache import digest_of
-
-if TYPE_CHECKING:
-    from recommendations.serving.placements import Rules
+from recommendations.serving.rules import Rules
 
 TERMS_OF_SWITCH: Mapping[SourceSwitch, tuple[str, ...]] = {
     "content": tuple(term.name for term in SCORE_TERMS if CONTENT in term.pipelines),

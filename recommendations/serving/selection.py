@@ -10,11 +10,11 @@ from catalog.querysets import ListingQuerySet
 from recommendations.buyers.context import BuyerContext
 from recommendations.buyers.exclusions import same_cars
 from recommendations.serving.pins import Chosen, in_ranks, pinned_cars, pins_of_page
-from recommendations.serving.placements import Rules
 from recommendations.serving.ranking import STAND_IN, Candidate, Ranked, RankRequest, rank
 from recommendations.serving.reading import Reading
 from recommendations.serving.requests import ListRequest
 from recommendations.serving.rows import rows_for_sale
+from recommendations.serving.rules import Rules
 from recommendations.serving.scorer import Scorer
 
 SMALLEST_POOL = 100

@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +29,9 @@ from recommendations.engine.terms import SECONDS_A_DAY, BuyerFeatures
 from recommendations.listings.index import ListingIndex
 from recommendations.listings.market_statistics import MarketStatistics
 from recommendations.listings.retrieval import retriever_for
-from recommendations.models import SavedSearch
+from recommendations.models import Placement, SavedSearch
+from recommendations.serving.rules import Rules
 from recommendations.serving.scorer import Scorer
-
-if TYPE_CHECKING:
-    from recommendations.serving.placements import Rules
 
 FRESH_DAYS = 3.0
 NEW_DAYS = 7.0  # for so long a listing may be too new to be known
@@ -400,6 +397,15 @@ SOURCES: tuple[Source, ...] = (
     NewArrivalsSource(),
     ExplorationSource(),
 )
+
+DEFAULT_SHARES: Mapping[str, float] = {  # the largest first
+    source.name: source.share for source in sorted(SOURCES, key=lambda source: -source.share)
+}
+
+
+def shares_of(placement: Placement) -> dict[str, float]:
+    """Source name -> share of the candidates, >= 0; shares need not add up to one."""
+    return {name: placement.sources.get(name, share) for name, share in DEFAULT_SHARES.items()}
 
 
 def reason_of_source(name: str, facts: Facts, is_personal: bool) -> Reason | None:

@@ -19,7 +19,8 @@ from recommendations.engine.ranker import Ranker
 from recommendations.engine.score_terms import UTILITY
 from recommendations.metrics import ranking as metrics
 from recommendations.models import Placement
-from recommendations.serving.placements import DEFAULT_SHARES, HOME
+from recommendations.serving.placements import HOME
+from recommendations.serving.sources import DEFAULT_SHARES
 from recommendations.simulation import browsing as sim
 from recommendations.simulation.car_specs import read_specs
 from recommendations.simulation.closed_loop import (

@@ -33,9 +33,10 @@ from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.listings.utilities import KeptUtilities
 from recommendations.models import SIMILAR_DIMENSIONS, Placement, Preference
 from recommendations.models.arrays import as_objects
-from recommendations.serving.placements import HOME, Rules
+from recommendations.serving.placements import HOME
 from recommendations.serving.ranking import build_ranking_context, rank_candidates
 from recommendations.serving.requests import NO_FILTERS
+from recommendations.serving.rules import Rules
 from recommendations.serving.selection import POOL_GROWTH, SMALLEST_POOL
 from recommendations.serving.sources import SOURCES, SavedSearchSource
 from recommendations.simulation.market import STILL_FOR_SALE, Market

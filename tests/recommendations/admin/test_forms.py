@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from recommendations.models import MerchandisingRule, SavedSearch
-from recommendations.serving.placements import refuse_boosts, refuse_filters, refuse_sources
+from recommendations.serving.rule_checks import refuse_boosts, refuse_filters, refuse_sources
 from tests.factories import BuyerFactory, PlacementFactory, UserFactory
 
 pytestmark = pytest.mark.django_db

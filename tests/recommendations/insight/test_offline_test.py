@@ -18,7 +18,7 @@ from recommendations.insight.offline_test_runs import (
 )
 from recommendations.insight.previews import ListSetup
 from recommendations.models import EventKind, Interaction, Placement, Preference, ServedList, WeightTrial
-from recommendations.serving.placements import Rules
+from recommendations.serving.rules import Rules
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory
 from tests.markets import trained_market, view
 

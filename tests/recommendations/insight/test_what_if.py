@@ -15,8 +15,8 @@ from recommendations.insight.what_if import HypotheticalEvent, Move, WhatIf, ans
 from recommendations.listings.market_statistics import current_market_statistics, forget_market_statistics
 from recommendations.models import EventKind, Interaction, Placement, Preference, RankerVersion
 from recommendations.serving.lists import ListRequest, recommend
-from recommendations.serving.placements import Rules
 from recommendations.serving.recommended import RecommendedList
+from recommendations.serving.rules import Rules
 from recommendations.training.runs import run_training, start_training
 from tests.factories import BuyerFactory
 from tests.markets import crossed_market, remove_market, view

@@ -14,19 +14,16 @@ from recommendations.engine.score_terms import TERMS
 from recommendations.models import Experiment, Placement, ServedList
 from recommendations.models.experiments import HOLDOUT
 from recommendations.serving.lists import ListRequest, recommend
-from recommendations.serving.placements import (
-    DEFAULT_SHARES,
-    VARIABLE_RULES,
-    Rules,
-    is_held_out,
+from recommendations.serving.placements import VARIABLE_RULES, is_held_out, rules_of, variant_for
+from recommendations.serving.rule_checks import (
     refuse_boosts,
     refuse_filters,
     refuse_rules,
     refuse_sources,
     refuse_variants,
-    rules_of,
-    variant_for,
 )
+from recommendations.serving.rules import Rules
+from recommendations.serving.sources import DEFAULT_SHARES, shares_of
 from tests.factories import BuyerFactory
 from tests.markets import make_market, trained_market, view
 
@@ -35,7 +32,7 @@ AB = {"a": {"share": 0.5}, "b": {"share": 0.5, "overrides": {"diversity": 0.4, "
 
 # --- What a placement says -------------------------------------------------------------------------------------------
 def test_a_share_that_is_not_given_keeps_its_default():
-    shares = Rules(Placement(sources={"trending": 0, "fresh": 0.5})).shares
+    shares = shares_of(Placement(sources={"trending": 0, "fresh": 0.5}))
     assert shares == {**DEFAULT_SHARES, "trending": 0, "fresh": 0.5}
 
 

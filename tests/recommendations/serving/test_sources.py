@@ -14,7 +14,7 @@ from recommendations.listings.index import borrow_index
 from recommendations.listings.market_statistics import forget_market_statistics
 from recommendations.models import EventKind, Placement, SavedSearch
 from recommendations.serving.lists import ListRequest, recommend
-from recommendations.serving.placements import Rules, rules_of
+from recommendations.serving.placements import rules_of
 from recommendations.serving.ranking import (
     RankRequest,
     build_ranking_context,
@@ -24,6 +24,7 @@ from recommendations.serving.ranking import (
     rank,
     sources_for,
 )
+from recommendations.serving.rules import Rules
 from recommendations.serving.sources import SOURCES
 from tests.factories import BuyerFactory, InteractionFactory, PlacementFactory, PriceChangeFactory
 from tests.markets import crossed_market, remove_market, view
