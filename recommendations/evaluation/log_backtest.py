@@ -46,7 +46,8 @@ from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.metrics.figures import PAIRS_WON, Question, measure
 from recommendations.models import RankerVersion
 from recommendations.models.artifacts import load_ranker
-from recommendations.training.held_out import HeldOut, held_out_after, snapshot_of
+from recommendations.training.held_out import snapshot_of
+from recommendations.training.held_out_case import HeldOut, held_out_after
 from recommendations.training.learning import Material, Steps, learn
 from recommendations.training.parameters import TrainingParameters
 from recommendations.training.score_weights import TermConfig, learn_terms

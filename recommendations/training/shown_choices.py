@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,7 @@ from recommendations.buyers.histories import SHOWN_AT_MOST
 from recommendations.events.rows import EventRows
 from recommendations.listings.snapshot import ListingSnapshot
 from recommendations.metrics.figures import pairs_won
-
-if TYPE_CHECKING:
-    from recommendations.training.held_out import HeldOut
+from recommendations.training.held_out_case import HeldOut
 
 Scores = Callable[[NDArray[np.intp]], NDArray[np.floating]]  # positions among candidates -> their scores
 

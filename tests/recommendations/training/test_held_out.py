@@ -14,15 +14,14 @@ from recommendations.listings.rows import read_listings
 from recommendations.models.artifacts import load_ranker
 from recommendations.training import held_out as evaluation
 from recommendations.training.held_out import (
-    HeldOut,
     compare_with,
-    held_out_after,
     held_out_lists,
     lists_by_popularity,
     lists_in_market,
     popularity_at,
     snapshot_of,
 )
+from recommendations.training.held_out_case import HeldOut, held_out_after
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, ServedListFactory
 from tests.markets import view
 
