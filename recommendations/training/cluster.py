@@ -304,7 +304,9 @@ def local_workers() -> Iterator[tuple[str, Security, Path]]:
             )
         )
         command = worker_command(cluster.scheduler_address, security, Path(scratch))
-        workers = subprocess.Popen(command, start_new_session=True)  # noqa: S603 (our own interpreter and module)
+        # pyarrow's own allocator keeps for good what its threads have freed
+        environment = {"ARROW_DEFAULT_MEMORY_POOL": "system", **os.environ}
+        workers = subprocess.Popen(command, start_new_session=True, env=environment)  # noqa: S603 (our own module)
         stack.callback(stop, workers)
         shared = Path(scratch, "shared")
         shared.mkdir()

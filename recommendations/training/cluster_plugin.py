@@ -8,8 +8,13 @@ from typing import Any
 
 import django
 from dask.sizeof import sizeof
-from distributed import WorkerPlugin
+from distributed import Status, WorkerPlugin
 from django.apps import apps
+from tornado.ioloop import PeriodicCallback
+
+from recommendations.training.cluster_worker import give_back_what_is_free
+
+GIVE_BACK_SECONDS = 1
 
 
 class PrepareWorker(WorkerPlugin):
@@ -26,6 +31,8 @@ class PrepareWorker(WorkerPlugin):
 
     def setup(self, worker: Any) -> None:
         sizeof.register(object, size_of_object)  # type: ignore[no-untyped-call]
+        self.giving_back = PeriodicCallback(lambda: give_back_when_paused(worker), 1000 * GIVE_BACK_SECONDS)
+        self.giving_back.start()
         if apps.ready:  # a worker that is a thread of the site itself
             return
         from django.db import connections
@@ -33,6 +40,16 @@ class PrepareWorker(WorkerPlugin):
         if self.database is not None:
             connections.settings["default"]["NAME"] = self.database
         django.setup()
+
+    def teardown(self, worker: Any) -> None:
+        self.giving_back.stop()
+
+
+def give_back_when_paused(worker: Any) -> None:
+    """A paused worker runs nothing, after which it would give memory back: what values took that were written to disk
+    meanwhile would stay with it, and it would stay paused."""
+    if worker.status == Status.paused:
+        give_back_what_is_free()
 
 
 def size_of_object(value: Any) -> int:

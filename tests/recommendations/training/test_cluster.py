@@ -1,5 +1,6 @@
 """A training on a cluster of two worker processes: what it learns, what a killed worker costs, what is refused."""
 
+import ctypes
 import gc
 import importlib.util
 import operator
@@ -13,6 +14,7 @@ from datetime import timedelta
 from types import ModuleType
 
 import numpy as np
+import psutil
 import pytest
 from distributed import Client, LocalCluster, Status, wait
 from django.utils import timezone
@@ -28,7 +30,7 @@ from recommendations.exceptions import TrainingRefused
 from recommendations.models import RankerVersion
 from recommendations.training import cluster as clusters
 from recommendations.training.cluster import LEAST_SHARED_BYTES, InProcess, OnCluster, executor, in_turns
-from recommendations.training.cluster_plugin import size_of_object
+from recommendations.training.cluster_plugin import give_back_when_paused, size_of_object
 from recommendations.training.dataset import divided, first_buyers, read_parted
 from recommendations.training.parameters import TrainingParameters
 from recommendations.training.runs import learn_and_test
@@ -140,6 +142,28 @@ def test_a_worker_that_is_killed_while_the_other_takes_nothing_costs_no_result(c
     set_status(cluster, Status.running, [one])
 
 
+def test_a_paused_worker_gives_back_what_its_allocator_keeps(cluster):
+    def given_back(dask_worker) -> int:
+        """Bytes that a pause returns, of 80 MB in small blocks of which each hundredth is still in use."""
+        libc = ctypes.CDLL(None)
+        libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+        libc.free.argtypes = [ctypes.c_void_p]
+        blocks = [libc.malloc(4096) for _ in range(20_000)]
+        for block in blocks:
+            ctypes.memset(ctypes.c_void_p(block), 1, 4096)
+        for at, block in enumerate(blocks):
+            if at % 100:
+                libc.free(block)
+        before, status = psutil.Process().memory_info().rss, dask_worker.status
+        dask_worker.status = Status.paused
+        give_back_when_paused(dask_worker)
+        dask_worker.status = status
+        return before - psutil.Process().memory_info().rss
+
+    cluster.client.wait_for_workers(2, timeout=60)
+    assert min(cluster.client.run(given_back).values()) > 60_000_000
+
+
 @pytest.mark.parametrize(("n", "n_runs"), [(0, 1), (1, 1), (5, 2), (12, 2), (2, 5), (50, 7)])
 def test_runs_of_partitions_take_turns(n, n_runs):
     order = list(in_turns(n, n_runs))
@@ -173,6 +197,9 @@ def test_a_whole_training_is_the_same_in_one_process_and_on_a_cluster(settings):
             version = RankerVersion()
             snapshot, _, verdict = learn_and_test(version, parameters, lambda fraction, step: None, where)
             results.append((version, snapshot, verdict))
+        assert all(
+            cluster.client.run(lambda dask_worker: dask_worker.plugins["forecourt"].giving_back.is_running()).values()
+        )
         nothing = read_parted(cluster, timezone.now() + timedelta(days=9), 10)
         assert len(nothing) == len(nothing.buyer_ids) == 0
     (here, of_here, verdict), (there, of_there, same_verdict) = results
