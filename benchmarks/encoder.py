@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from recommendations.engine.archetypes import fit_collaborative
 from recommendations.engine.arrays import Floats, Ids, Reals
+from recommendations.engine.collaborative import fit_collaborative
 from recommendations.engine.encoder import EncoderConfig, ListingTable, fit_encoder
 
 KM_PER_MILE = 1.609344

@@ -210,7 +210,7 @@ def save_matrix(path: Path) -> None:
     from django.utils import timezone
     from scipy.sparse import csr_matrix, save_npz, vstack
 
-    from recommendations.engine import archetypes
+    from recommendations.engine import collaborative
     from recommendations.training.learning import fit_factors, read_material
     from recommendations.training.parameters import TrainingParameters
 
@@ -220,7 +220,7 @@ def save_matrix(path: Path) -> None:
         kept.append(vstack(feedback.collect()))
         return feedback, np.zeros((kept[0].shape[1], arguments[0]))
 
-    archetypes.als_factors_in_parts = keep  # type: ignore[assignment, attr-defined]
+    collaborative.als_factors_in_parts = keep  # type: ignore[assignment, attr-defined]
     parameters = TrainingParameters()
     material = read_material(parameters, timezone.now(), lambda fraction, step: None)
     fit_factors(material, parameters, timezone.now())

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recommendations.engine.archetypes import CollaborativeModel
 from recommendations.engine.arrays import Array
+from recommendations.engine.collaborative import CollaborativeModel
 from recommendations.engine.encoder import Contributions, Encoder, ListingTable
 from recommendations.engine.prices import CarPrices
 from recommendations.engine.scoring import LinearScore

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from catalog.models import Listing
 from recommendations.buyers.histories import choice_sets_of
 from recommendations.buyers.point_in_time import weights_of, without_repeats
-from recommendations.engine.archetypes import (
-    CollaborativeConfig,
+from recommendations.engine.archetypes import CollaborativeConfig
+from recommendations.engine.choice_sets import ChoiceSets
+from recommendations.engine.collaborative import (
     CollaborativeModel,
     Feedback,
     fit_collaborative,
     fit_collaborative_in_parts,
 )
-from recommendations.engine.choice_sets import ChoiceSets
 from recommendations.engine.encoder import Encoder, EncoderConfig, fit_encoder
 from recommendations.engine.evidence import POSITION_SCALE
 from recommendations.engine.parts import LocalParts

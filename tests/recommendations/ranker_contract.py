@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recommendations.engine.archetypes import CollaborativeConfig, fit_collaborative
+from recommendations.engine.archetypes import CollaborativeConfig
 from recommendations.engine.choice_sets import ChoiceSets
+from recommendations.engine.collaborative import fit_collaborative
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
 from recommendations.engine.inner_products import best_products
 from recommendations.engine.population import PriorConfig, fit_prior

@@ -11,12 +11,11 @@ from recommendations.engine import implicit_feedback
 from recommendations.engine.archetypes import (
     Archetypes,
     CollaborativeConfig,
-    CollaborativeModel,
     fit_archetypes_to,
-    fit_collaborative,
     listing_keys,
     listing_kinds,
 )
+from recommendations.engine.collaborative import CollaborativeModel, fit_collaborative
 from recommendations.engine.encoder import ListingTable, fit_encoder
 from recommendations.engine.implicit_feedback import als_factors, als_factors_in_parts, ease_weights, strongest
 from recommendations.engine.parts import LocalParts

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from recommendations.engine.archetypes import CollaborativeConfig, fit_collaborative
+from recommendations.engine.archetypes import CollaborativeConfig
+from recommendations.engine.collaborative import fit_collaborative
 from recommendations.engine.encoder import EncoderConfig, fit_encoder
 from recommendations.engine.population import fit_prior
 from recommendations.engine.prices import fit_car_prices

@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[3]
 # What learns, and what makes choice sets and lists. Who imports it builds a pipeline of its own.
 LEARNERS = {
     "recommendations.engine.archetypes", "recommendations.engine.choice_sets", "recommendations.engine.evidence",
+    "recommendations.engine.collaborative",
     "recommendations.engine.logit", "recommendations.engine.policy", "recommendations.engine.taste",
     "recommendations.engine.mixture", "recommendations.engine.population", "scipy.optimize",
     "sklearn",

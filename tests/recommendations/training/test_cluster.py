@@ -21,8 +21,8 @@ from django.utils import timezone
 from environs import ValidationError
 
 from recommendations.checks import a_cluster_needs_its_packages
-from recommendations.engine.archetypes import Feedback, fit_collaborative, fit_collaborative_in_parts
 from recommendations.engine.choice_sets import ChoiceSets
+from recommendations.engine.collaborative import Feedback, fit_collaborative, fit_collaborative_in_parts
 from recommendations.engine.parts import LocalParts
 from recommendations.engine.population import PriorConfig, fit_prior, fit_prior_in_parts
 from recommendations.events.rows import EventRows, read_events
