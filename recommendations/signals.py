@@ -1,4 +1,4 @@
-"""What makes stored things stale: notices, enqueues after commit, computes nothing."""
+"""Signal receivers: they enqueue tasks after commit for what has become stale, and compute nothing themselves."""
 
 from __future__ import annotations
 
@@ -35,35 +35,35 @@ LISTINGS_PER_TASK = 5000
 
 @receiver(events_recorded, dispatch_uid="recommendations.events_recorded")
 def refresh_after_events(sender: Any, buyer_ids: Collection[int], **kwargs: Any) -> None:
-    """A buyer whose log has grown has a stale preference; a hundred events at once are one task."""
+    """Refresh the preferences of buyers with new events: one task a buyer, however many events come at once."""
     for buyer_id in buyer_ids:
         enqueue_once_on_commit("recommendations.refresh_preferences", buyer_id)
 
 
 @receiver(post_save, sender=Interaction, dispatch_uid="recommendations.interaction_saved")
 def refresh_after_interaction(sender: Any, instance: Interaction, created: bool, raw: bool, **kwargs: Any) -> None:
-    """The same for an event that was saved by itself."""
+    """The same for an event that was saved outside of ``events.recording``."""
     if created and not raw:
         enqueue_once_on_commit("recommendations.refresh_preferences", instance.buyer_id)
 
 
 @receiver(ranker_promoted, dispatch_uid="recommendations.ranker_promoted")
 def renew_after_promotion(sender: Any, version_id: int, **kwargs: Any) -> None:
-    """In a new space no buyer has a preference: the next read makes one, and a worker is there before most reads."""
+    """Compute preferences under a new version in the background, before most buyers' next list does."""
     enqueue_on_commit("recommendations.renew_preferences", version_id)
     publish([Event(kind=Kind.VERSION_PROMOTED, data={"version": version_id})])
 
 
 @receiver(post_save, sender=Listing, dispatch_uid="recommendations.listing_awaited")
 def record_after_save(sender: Any, instance: Listing, created: bool, raw: bool, **kwargs: Any) -> None:
-    """Events may have come before the listing; they count with its commit, whether or not a worker is there."""
+    """Move events that waited for a new listing to the log after its commit, in this process: no worker is needed."""
     if created and not raw and instance.external_id is not None:
         transaction.on_commit(lambda: waiting.release_for([instance.pk]), robust=True)
 
 
 @receiver(listings_stored, dispatch_uid="recommendations.listings_awaited")
 def record_after_import(sender: Any, listing_ids: Sequence[int], **kwargs: Any) -> None:
-    """The same for listings that came in bulk; this is sent after their commit."""
+    """The same for listings stored in bulk; the signal is sent after their commit."""
     waiting.release_for(listing_ids)
 
 
@@ -78,7 +78,7 @@ def embed_after_save(
 
 @receiver(listings_stored, dispatch_uid="recommendations.listings_stored")
 def embed_after_import(sender: Any, listing_ids: Sequence[int], **kwargs: Any) -> None:
-    """Listings that came in bulk, which saves no row by itself."""
+    """The same for listings stored in bulk, which sends no ``post_save``."""
     for start in range(0, len(listing_ids), LISTINGS_PER_TASK):
         enqueue_on_commit("recommendations.embed_listings", list(listing_ids[start : start + LISTINGS_PER_TASK]))
 
@@ -102,7 +102,7 @@ for relation in (MerchandisingRule.sellers, MerchandisingRule.listings, Merchand
 
 @receiver(buyers_merged, dispatch_uid="recommendations.buyers_merged")
 def refresh_after_merge(sender: Any, guest: Buyer, into: Buyer, **kwargs: Any) -> None:
-    """A guest who logged in brings a history along."""
+    """Give the history and alerts of a guest who logged in to their buyer, and refresh the preference."""
     take_over_history(guest=guest, into=into)
     take_over_alerts(guest=guest, into=into)
     enqueue_once_on_commit("recommendations.refresh_preferences", into.pk)

@@ -1,4 +1,4 @@
-"""The asking buyer as numbers: what is believed of the taste, and what was dealt with lately."""
+"""The context of a buyer: their preference, history and stated wishes, as ranking needs them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from accounts.models import Buyer
 from recommendations.buyers.interests import Interest
 from recommendations.buyers.posteriors import stored_interests, taste_of
 from recommendations.buyers.preferences import current_preference
-from recommendations.buyers.wishes import Asked, Event, Wish, read_asked, wishes_of
+from recommendations.buyers.wishes import Asked, LoggedEvent, Wish, read_asked, wishes_of
 from recommendations.engine.ranker import Ranker, SourceSwitch
 from recommendations.engine.taste import Taste
 from recommendations.engine.terms import BuyerFeatures
@@ -28,7 +28,7 @@ HISTORY_DECAY = 0.9  # each earlier car counts so much less
 
 
 class BuyerReading(Protocol):
-    """What sources and reasons ask of a buyer beside the numbers; ``state.BuyerState`` has it."""
+    """What sources and reasons need of a buyer beside the context; ``state.BuyerState`` has it."""
 
     @property
     def searches(self) -> Sequence[object]:
@@ -39,7 +39,7 @@ class BuyerReading(Protocol):
         """The newest favourable events, with the fields of their listings."""
 
     @property
-    def newest(self) -> Sequence[Event]:
+    def newest(self) -> Sequence[LoggedEvent]:
         """The newest events of every kind, the newest first, as wishes read them."""
 
     @property
@@ -49,21 +49,20 @@ class BuyerReading(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class BuyerContext:
-    """Who is asking, as numbers in the space of one version.
+    """A buyer as ranking needs them, under one version.
 
     Attributes:
         buyer: None for a cold buyer.
-        version_id: Whose space the numbers belong to.
+        version_id: Of the ranker version.
         ranker: Of that version.
-        interests: What is believed of the buyer: one taste, or the several of a household, the largest share first. The
-            population's where nothing is known.
-        is_personal: Whether anything is known of this buyer at all.
-        n_events: How many events the belief rests on.
-        history: Archetype codes of the cars the buyer dealt with lately, and how strongly, same length.
+        interests: The buyer's preferences, one or several, the largest share first; the population's for a cold buyer.
+        is_personal: Whether the buyer has a preference of their own.
+        n_events: The number of events that the preference was computed from.
+        history: Archetype codes of the buyer's last cars, int32, and their strengths, float64, of the same length.
         opened_make_ids: Makes of those cars.
         opened_ids: Listings of those cars, the newest first.
-        read: What was read of the buyer along with the rest; None: it is read where it is needed.
-        wishes: What the buyer asked for outright and has not contradicted since.
+        read: What else was read of the buyer in the same statement; None: it is read when needed.
+        wishes: Stated wishes that later events have not contradicted.
     """
 
     buyer: Buyer | None
@@ -80,7 +79,7 @@ class BuyerContext:
 
     @property
     def location(self) -> tuple[float, float] | None:
-        """Where the buyer is, where that may be known."""
+        """Latitude and longitude of the buyer; None where not known, or where they opted out."""
         if self.buyer is None or not self.buyer.is_personalised:
             return None
         if self.buyer.latitude is None or self.buyer.longitude is None:
@@ -90,7 +89,7 @@ class BuyerContext:
     def buyer_features(
         self, switch: SourceSwitch = "hybrid", location: tuple[float, float] | None = None
     ) -> BuyerFeatures:
-        """As the score reads the buyer; ``location`` where they ask about another than their own."""
+        """The buyer as the score needs them; ``location`` replaces their own where the filters name one."""
         return BuyerFeatures(
             weights=np.array([self.ranker.switched(interest.taste.mean, switch) for interest in self.interests]),
             offsets=np.array([interest.offset for interest in self.interests]),
@@ -102,7 +101,7 @@ class BuyerContext:
 
 
 def load_buyer_context(buyer: Buyer | None) -> BuyerContext | None:
-    """The asking buyer in the live space; a cold buyer has the population's taste. None before any ranker is live."""
+    """The buyer's context under the live version; None before any version is live."""
     preference = preference_of(buyer)  # before the index is borrowed: others may use it while this is computed
     with borrow_index() as listing_index:
         if listing_index is None:
@@ -113,7 +112,7 @@ def load_buyer_context(buyer: Buyer | None) -> BuyerContext | None:
 
 
 def preference_of(buyer: Buyer | None) -> Preference | None:
-    """What is believed of a buyer; nothing of a cold buyer, or of one who opted out."""
+    """The buyer's current preference; None for a cold buyer, and for one who opted out."""
     return current_preference(buyer) if buyer and buyer.is_personalised else None
 
 
@@ -126,9 +125,16 @@ def buyer_context_in(
     moment: datetime | None = None,
     asked: Asked | None = None,
 ) -> BuyerContext:
-    """A buyer in the space of an index; ``opened`` in place of what the log says they dealt with lately.
+    """The context of a buyer under the version of an index.
 
-    ``moment`` asks for what they had asked for outright by then, in place of now; ``asked`` is that, where it is known.
+    Args:
+        listing_index: Of that version.
+        buyer: None for a cold buyer.
+        preference: Under that version; None where there is none.
+        opened: The cars they dealt with lately, in place of those that the log has.
+        read: What was read of the buyer already.
+        moment: Stated wishes are as of then, in place of now.
+        asked: What the wishes are made of, where it is known.
     """
     recent = recently_opened(buyer) if opened is None and buyer and buyer.is_personalised else opened or []
     rows = listing_index.stock.rows_of(np.array([event.listing_id for event in recent], np.int64))
@@ -151,21 +157,21 @@ def buyer_context_in(
 
 
 def asked_by(buyer: Buyer, moment: datetime | None, read: BuyerReading | None) -> Asked:
-    """What a buyer asked for and did, of what was read along with the rest where it was."""
+    """What a buyer asked for and did, from what was read already, or else from the database."""
     if read is None:
         return read_asked(buyer, moment)
     return Asked(tuple(read.newest), next(iter(read.searches), None), read.saved_at, timezone.now())
 
 
 def interests_of(preference: Preference | None, ranker: Ranker) -> tuple[Interest, ...]:
-    """The tastes of a household, or the one taste of everybody else."""
+    """The interests of a buyer: those stored, or one with the whole preference."""
     if preference is None:
         return (Interest(1.0, 0.0, Taste(ranker.prior.mean, ranker.prior.covariance)),)
     return stored_interests(preference).interests or (Interest(1.0, 0.0, taste_of(preference)),)
 
 
 class Opened(NamedTuple):
-    """A car that a buyer dealt with, as far as lists need to know."""
+    """A car that a buyer dealt with, its strongest event's weight, and its make."""
 
     listing_id: int
     weight: float
@@ -175,9 +181,9 @@ class Opened(NamedTuple):
 def recently_opened(
     buyer: Buyer, before: datetime | None = None, kinds: Mapping[str, EventKind] | None = None
 ) -> list[Opened]:
-    """Cars the buyer dealt with in a favourable way lately, or before a moment, newest first.
+    """The cars of the buyer's last favourable events, or of the last ones before a moment; newest first.
 
-    ``kinds`` stand in for the stored ones, by slug.
+    ``kinds`` replace the stored event kinds, by slug.
     """
     events = buyer.interactions.filter(listing__isnull=False).order_by("-occurred_at", "-id")
     if before:
@@ -192,9 +198,9 @@ def recently_opened(
 
 
 def one_per_car(events: Iterable[Opened]) -> list[Opened]:
-    """The newest cars among events that are in the order of time, newest first: each once, by the strongest event.
+    """Each car of some events (newest first) once, with the strongest weight; the newest HISTORY_LENGTH cars.
 
-    A page that is reloaded must not take the place of the cars that were opened before it.
+    So a page that is reloaded does not displace cars that were opened before it.
     """
     cars: dict[int, Opened] = {}
     for event in events:

@@ -1,6 +1,6 @@
-"""Events as choices in a vector space: what a buyer's log says, before any arithmetic.
+"""Turn events into choice sets: what a buyer chose, and from which alternatives, as listing vectors.
 
-The same for one buyer who was active a moment ago and for the thousands a training learns from.
+The same code serves one buyer who was active a moment ago and the thousands that a training learns from.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ VIEW = "view"  # the kind of event that weighs by how long it took
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What is assumed of events beyond what the database says of them; nothing where lists are served.
+    """Values that replace or extend what is stored of events, for what-ifs.
 
     Attributes:
-        kinds: Slug -> kind, in place of the stored ones; None: those that are stored.
-        queries: What searches asked for that are in no log, by event id.
+        kinds: Slug -> event kind, in place of the stored ones; None: the stored ones.
+        queries: Queries of searches that are in no log, by event id.
     """
 
     kinds: Mapping[str, EventKind] | None = None
@@ -64,17 +64,17 @@ def choice_sets_of(
     *,
     learns_position: bool = False,
 ) -> dict[int, ChoiceSets]:
-    """Choice sets of every buyer of some events, by buyer id; buyers whose events say nothing are absent.
+    """Choice sets by buyer id, of every buyer of some events; buyers whose events say nothing are absent.
 
-    The one builder: serving, training, evaluation and simulation learn from what it makes.
+    Serving, training, evaluation and simulation all learn from the sets that this function builds.
 
     Args:
         events: Of any buyers.
-        snapshot: Where listings have their vectors.
-        now: Events count by their age at this moment.
-        n_unseen: Live listings beside each choice from no list: of those that a search had found, if one led there.
-        answers: What buyers said besides, as from ``choices_of_answers``.
-        assumptions: What is assumed of the events.
+        snapshot: Has the vectors of listings.
+        now: Events are weighted by their age at this time.
+        n_unseen: Alternatives of a choice whose list is not known: live listings, or those that a search had found.
+        answers: Choices made of questionnaires, as from ``choices_of_answers``.
+        assumptions: See ``Assumptions``.
         learns_position: As in ``build_choice_sets``; otherwise the ranker's position bias is taken out.
     """
     said = choices_of(events, snapshot, now, n_unseen, assumptions)
@@ -86,7 +86,7 @@ def choice_sets_of(
 def choices_of(
     events: EventRows, snapshot: ListingSnapshot, now: datetime, n_unmet: int, assumptions: Assumptions = NO_ASSUMPTIONS
 ) -> tuple[Choices, Choices]:
-    """What events on listings say, and what searches say, as vectors and decayed weights, counted per occasion."""
+    """Choices made of events on listings, and of searches, with decayed weights, each occasion counted once."""
     kinds = assumptions.kinds_by_slug(events.log)
     events = events.take(np.array([kinds[kind].weight != 0 for kind in events.kinds], bool))
     queries: Queries = {**events.log.queries(events.ids[events.listing_ids == 0]), **assumptions.queries}
@@ -123,10 +123,10 @@ def with_filters_of_lists(
     beside: ShownBeside,
     weight: float,
 ) -> tuple[EventRows, NDArray[np.float64], Queries]:
-    """Events, their weights and what searches asked, with a search more where a car was opened from a filtered list.
+    """Add a search where a car was opened from a filtered list; returns events, their weights and queries.
 
-    A buyer who filters a list asks for something as one who searches does: once in each session, where they also
-    searched for the same. ``weight`` is that of a search.
+    To filter a list says the same as a search by those filters, and counts once in each session with it. ``weight`` is
+    that of a search.
     """
     filtered = np.unique(beside.event_ids[beside.is_filtered])
     filters = events.log.filters_of_lists(filtered) if len(filtered) else {}
@@ -148,8 +148,8 @@ def with_filters_of_lists(
 
 
 def longest_dwell(events: EventRows, subjects: NDArray[np.int64]) -> NDArray[np.float64]:
-    """For how long the page of each view's occasion was looked at, shape (n_events,); nan where that is not known, and
-    for other events: a contact counts however long it took."""
+    """The longest dwell time of each view's occasion in seconds, shape (n_events,); nan where it is not known, and for
+    other kinds of events, whose weight does not depend on it."""
     is_view = events.kinds == VIEW
     dwell_seconds = np.where(is_view, events.dwell_seconds, np.nan)
     longest = dwell_by_occasion(events.buyer_ids, subjects, events.occurred_at, dwell_seconds)
@@ -174,9 +174,9 @@ def choices_on_listings(
     beside: ShownBeside,
     has_unseen: NDArray[np.bool_],
 ) -> Choices:
-    """Events on listings, each before what stood beside its listing; those on deleted listings are left out.
+    """Each event on a listing as a choice among what was shown beside it; events on deleted listings are left out.
 
-    ``has_unseen`` says of each whether cars of the whole stock stand beside it too.
+    ``has_unseen`` marks the events that get live listings as alternatives too.
     """
     vectors = Vectors(snapshot, np.unique(np.concatenate([events.listing_ids, beside.listing_ids])))
     chosen = vectors.rows_of(events.listing_ids)
@@ -209,9 +209,9 @@ def padded_lists(
     values: NDArray[np.int64] | None = None,
     fill: int = PADDING,
 ) -> NDArray[np.intp]:
-    """The rows that belong to each event, from the left, shape (n_events, the most there are); rows below 0 go.
+    """Lay out the rows of each event, padded with ``fill``: shape (n_events, longest); rows below 0 are left out.
 
-    ``listed_events`` names the event of each row and is sorted. ``values`` are laid out in place of the rows.
+    ``listed_events`` has the event id of each row and is sorted. ``values`` are laid out in place of the rows.
     """
     is_known = rows >= 0
     listed_events, laid_out = listed_events[is_known], (rows if values is None else values)[is_known]
@@ -258,10 +258,10 @@ def limited(
     weights: NDArray[np.float64],
     new_weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Weights scaled down where one buyer's searches say more of a field than ``SEARCHES_COUNT`` new ones would.
+    """Limit the weight of one buyer's searches on one field to that of ``SEARCHES_COUNT`` new searches.
 
-    A buyer who goes on searching within one budget says the same with every search. How much one search counts is for
-    operators to say, so that the limit is in searches and not in views.
+    A buyer who keeps searching within one budget says the same each time. The limit is in searches and not in views,
+    since operators set how much a search counts.
 
     Args:
         buyer_ids, fields: Of each condition, shape (n,).
@@ -287,7 +287,7 @@ def choices_among(
     seeds: NDArray[np.int64],
     buyer_ids: NDArray[np.int64],
 ) -> Choices:
-    """Conditions as choices: what meets each over what does not."""
+    """Conditions as choices: listings that meet each are chosen over listings that do not."""
     n = len(conditions)
     n_unmet = np.array([len(condition.unmet) for condition in conditions], np.intp)
     parts = [np.vstack([condition.met, condition.unmet]) for condition in conditions]
@@ -310,9 +310,9 @@ def choices_among(
 
 
 def choices_of_answers(buyer_id: int, answers: object, now: datetime, snapshot: ListingSnapshot) -> Choices:
-    """A questionnaire, each answer as a condition on its own field: an estate and a diesel are two answers.
+    """Choices of a questionnaire: each answer is a condition on its own field, so an estate and a diesel are two.
 
-    It has no date, and so it is put to the stock as a search made now would be.
+    Answers have no date, so their alternatives are listings that are live now, as of a search made now.
     """
     moment = now.timestamp()
     found = each_that_works(
@@ -332,7 +332,7 @@ def choices_of_answers(buyer_id: int, answers: object, now: datetime, snapshot: 
 
 
 class Vectors:
-    """Vectors of some listings by id; whatever the space does not hold, it is asked to find elsewhere.
+    """Vectors of some listings by id; those that the snapshot lacks are read by its ``vectors_elsewhere``.
 
     Attributes:
         listing_ids: Of those that were found, sorted.

@@ -1,11 +1,10 @@
-"""What a list needs to know of a buyer, read in one statement, and kept while the buyer's log stands still.
+"""Read everything that a list needs of a buyer in one statement, and cache what depends on the log alone.
 
-The statement always answers what may have changed by itself: how far the log goes, the kinds of events, which
-preference is stored, the saved searches, what was shown since the last time (``shown``), the rules of the placement.
-The arrays of the preference, and what follows from the log (cars dealt with lately, dismissed cars, evidence for
-reasons), are long: the database sends them only where they differ from what the caller has kept. Each part has a twin
-that reads it alone (``context``, ``exclusions``, ``preferences``), for callers who need just that; a test keeps the
-twins equal.
+The statement always reads what may change by itself: the position in the log, the event kinds, the stamps of the stored
+preference, saved searches, what was shown since the last time (``shown``), the rules of the placement. The arrays of
+the preference, and what depends on the log (last cars, dismissed cars, evidence for reasons), are large: the database
+sends them only where they differ from what the caller has cached. Each part is also read alone by another function
+(``context``, ``exclusions``, ``preferences``); a test keeps both equal.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from recommendations.buyers.exclusions import DISMISSED, RELATIONS
 from recommendations.buyers.posteriors import LogPosition, StalePreference
 from recommendations.buyers.preferences import digest_of_basis, is_current, updated_preference
 from recommendations.buyers.shown import SHOWN, Shown, parameters_of, shown_in
-from recommendations.buyers.wishes import Event
+from recommendations.buyers.wishes import LoggedEvent
 from recommendations.listings.cars import KeptCars
 from recommendations.models import EventKind, Preference
 from web.postgres.prepared import preparing_cursor, sized
@@ -109,15 +108,15 @@ STAMPS = (KINDS, RELATED, LAST, N, *range(PREFERENCE_ID, FIRST_LONG))  # what th
 
 @dataclass(frozen=True, eq=False)
 class LogDigest:
-    """What follows from a buyer's log, the kinds of events, the buyer's relations to sellers and cars, and the stock.
+    """What depends on a buyer's log, the event kinds, the buyer's relations to sellers and cars, and the listings.
 
-    It is the same object while none of them moves.
+    It is the same object while none of them changes.
 
     Attributes:
-        position: How far the log goes.
+        position: Of the log.
         kinds: The kinds of events, as JSON.
         relations: Digest of sellers that are the buyer's own or blocked, and of cars shown again.
-        stock: The state of the listing index before it was read: another object, and the stock may have changed.
+        stock: The state of the listing index before the reading; another object means that listings may have changed.
         read_at: ``time.monotonic()`` before it was read.
         opened: Cars dealt with in a favourable way lately, newest first.
         dismissed: Listings that must not be shown.
@@ -133,17 +132,17 @@ class LogDigest:
     opened: tuple[Opened, ...]
     dismissed: frozenset[int]
     events: tuple[tuple[Any, ...], ...]
-    newest: tuple[Event, ...]
+    newest: tuple[LoggedEvent, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class BuyerState:
-    """A buyer as one reading found them.
+    """Everything that was read of a buyer.
 
     Attributes:
-        version_id: Whose space the preference is of.
-        log: What follows from the log.
-        preference: As stored, if it is; it may be behind the log.
+        version_id: Of the preference.
+        log: What depends on the log.
+        preference: The stored one, which may be behind the log; None where there is none.
         searches: The newest saved ones.
         saved_at: When the newest of them was saved.
         shown: How often cars were shown lately.
@@ -164,7 +163,7 @@ class BuyerState:
         return self.log.events
 
     @property
-    def newest(self) -> tuple[Event, ...]:
+    def newest(self) -> tuple[LoggedEvent, ...]:
         """The newest events of every kind."""
         return self.log.newest
 
@@ -172,15 +171,15 @@ class BuyerState:
 def read_buyer_state(
     buyer: Buyer, *, version_id: int, stock: object, cars: KeptCars, placement: str, kept: BuyerState | None
 ) -> BuyerState:
-    """The state of a buyer in the space of a version; one statement.
+    """Read the state of a buyer under a version, in one statement.
 
     Args:
-        buyer: Who asks.
-        version_id: Of the listing index the caller holds.
+        buyer: Whose state.
+        version_id: Of the listing index that the caller holds.
         stock: The state of that index.
         cars: Which listings are one car, of that index.
-        placement: Slug of the placement whose rules are read along.
-        kept: What an earlier reading found, if it is still there.
+        placement: Slug of the placement whose rules are read with it.
+        kept: The state that an earlier reading found, if cached.
     """
     kept = kept if kept and kept.version_id == version_id else None
     started = time.monotonic()
@@ -217,7 +216,7 @@ def read_buyer_state(
 
 
 def stamps_of(kept: BuyerState | None) -> dict[str, Any]:
-    """What the statement compares with the rows of now, to send only what differs."""
+    """The stamps of a cached state, which the statement compares to send only what differs."""
     if kept is None:
         return {"known_at": None, "last": 0, "n": 0, "kinds": "", "relations": ""}
     return {
@@ -232,10 +231,10 @@ def stamps_of(kept: BuyerState | None) -> dict[str, Any]:
 def log_digest(
     position: LogPosition, kinds: str, relations: str, stock: object, read_at: float, columns: tuple[Any, ...]
 ) -> LogDigest:
-    """What follows from the log, out of the columns that the statement sends where it has moved.
+    """A LogDigest of the columns that the statement sends when the log has changed.
 
-    ``columns`` are the cars dealt with, the dismissed ids, the favourable events and the newest ones; all but the ids
-    are JSON.
+    ``columns`` are the last cars, the dismissed ids, the favourable events and the newest events; all but the ids are
+    JSON.
     """
     opened, dismissed, events, newest = columns
     return LogDigest(
@@ -257,8 +256,8 @@ def log_digest(
 def read_row(parameters: dict[str, Any]) -> tuple[Any, ...]:
     """A row of ``STATE``, as the primary has it.
 
-    Where there are replicas, one may send the long columns, as memory may keep them: where all that they follow from is
-    what the primary says it is. So nothing that happened to a buyer is lost to a replica that is behind.
+    A replica may send the large columns, if its stamps equal those that the primary sends; so no event is lost to a
+    replica that is behind.
     """
     if not are_watched():
         return row_of(connection, {**parameters, "sends": True})
@@ -283,14 +282,14 @@ def row_of(database: BaseDatabaseWrapper, parameters: dict[str, Any]) -> tuple[A
 
 
 def is_over(log: LogDigest, now: float) -> bool:
-    """Whether it was read so long ago that what no stamp shows (another kind of seller) is looked at again."""
+    """Whether a digest is so old that changes which no stamp shows (a seller's kind) are read again."""
     return now - log.read_at >= settings.LIST_CACHE_SECONDS
 
 
 def stored_preference(
     buyer: Buyer, version_id: int, row: tuple[Any, ...], kept: Preference | None
 ) -> Preference | None:
-    """The row of the preference: the one that is kept, where the database says that it is the same."""
+    """The stored preference: the cached one where the database says that it has not changed."""
     key, last, n, basis, computed_at, is_another, mean, covariance, tastes = row
     if key is None:
         return None
@@ -311,7 +310,7 @@ def stored_preference(
 
 
 def preference_in(state: BuyerState, buyer: Buyer) -> Preference | None:
-    """The preference that a state holds, brought up to date; as ``context.preference_of``."""
+    """The preference of a state, brought up to date; equals ``context.preference_of``."""
     if not buyer.is_personalised:
         return None
     stored, position, kinds = state.preference, state.log.position, kinds_in(state.log.kinds)
@@ -325,11 +324,11 @@ def preference_in(state: BuyerState, buyer: Buyer) -> Preference | None:
 
 @lru_cache(maxsize=4)
 def kinds_in(content: str) -> tuple[EventKind, ...]:
-    """The kinds of events that a reading found."""
+    """The event kinds of a reading, from JSON."""
     names = ("slug", "weight", "half_life_days", "is_contact", "is_dismissal")
     return tuple(EventKind(**kind_fields(dict(zip(names, values, strict=True)))) for values in json.loads(content))
 
 
 def kind_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers as the model has them: JSON writes 1.0 as 1."""
+    """Numbers of the model's types: JSON writes 1.0 as 1."""
     return {name: EventKind._meta.get_field(name).to_python(value) for name, value in values.items()}  # type: ignore[union-attr]

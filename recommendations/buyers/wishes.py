@@ -64,7 +64,7 @@ class Wish:
     share: float
 
 
-class Event(NamedTuple):
+class LoggedEvent(NamedTuple):
     """An event as far as wishes need to know; ``listing_id`` is None for a search."""
 
     listing_id: int | None
@@ -100,7 +100,7 @@ class Asked(NamedTuple):
         now: The moment all of it is as of.
     """
 
-    events: tuple[Event, ...]
+    events: tuple[LoggedEvent, ...]
     saved: object
     saved_at: datetime | None
     now: datetime
@@ -143,13 +143,13 @@ def statements_of(buyer: Buyer, asked: Asked) -> Iterator[Statement]:
         yield Statement(searched.query, SEARCHED, searched.occurred_at, is_passing=True)
 
 
-def meant_in(events: Sequence[Event]) -> dict[str, Any]:
+def meant_in(events: Sequence[LoggedEvent]) -> dict[str, Any]:
     """The conditions that each of the last ``MEANT_IN`` searches had with the same values, one search an occasion.
 
     None where there were fewer occasions; ``events`` are the newest first.
     """
     moments = np.array([event.occurred_at.timestamp() for event in events])
-    occasions: dict[int, Event] = {}  # by session, which may go on for hours: the newest search of it
+    occasions: dict[int, LoggedEvent] = {}  # by session, which may go on for hours: the newest search of it
     for session, event in zip(sessions_of(np.zeros(len(events), np.int64), moments).tolist(), events, strict=True):
         if event.query:
             occasions.setdefault(session, event)
@@ -172,9 +172,9 @@ def read_asked(buyer: Buyer, before: datetime | None = None) -> Asked:
     return Asked(tuple(event_of(*row) for row in found), saved, saved_at, now)
 
 
-def event_of(listing_id: int | None, weight: float, occurred_at: datetime, query: object) -> Event:
+def event_of(listing_id: int | None, weight: float, occurred_at: datetime, query: object) -> LoggedEvent:
     """An event as wishes read it; what was stored as a search and is no mapping asks for nothing."""
-    return Event(listing_id, float(weight), occurred_at, dict(query) if isinstance(query, Mapping) else None)
+    return LoggedEvent(listing_id, float(weight), occurred_at, dict(query) if isinstance(query, Mapping) else None)
 
 
 def fields_of(query: Mapping[str, Any]) -> Iterator[tuple[str, ListingFilters]]:
@@ -185,7 +185,9 @@ def fields_of(query: Mapping[str, Any]) -> Iterator[tuple[str, ListingFilters]]:
             yield field, ListingFilters.from_query(part)
 
 
-def what_is_left(field: str, filters: ListingFilters, events: Sequence[Event], snapshot: ListingSnapshot) -> float:
+def what_is_left(
+    field: str, filters: ListingFilters, events: Sequence[LoggedEvent], snapshot: ListingSnapshot
+) -> float:
     """How much of a wish is left after some events, newest first: 1 where they agree with it, down to 0.
 
     A car counts once, by its newest event, and by no more than one look: ten looks at petrol cars leave nothing of a
@@ -200,14 +202,14 @@ def what_is_left(field: str, filters: ListingFilters, events: Sequence[Event], s
     return float(np.clip((WORN_AT - against) / (WORN_AT - BEARS), 0.0, 1.0))
 
 
-def share_lasting(events: Sequence[Event], snapshot: ListingSnapshot) -> float:
+def share_lasting(events: Sequence[LoggedEvent], snapshot: ListingSnapshot) -> float:
     """How much a search decides beside the preference: 1 where it had learned from no car before, down to 0."""
     _, weights = newest_cars(events, snapshot)
     return float(max(0.0, 1.0 - np.maximum(weights, 0.0).sum() / SEARCH_ENDS_AT))
 
 
 def opened_instead(
-    field: str, filters: ListingFilters, events: Sequence[Event], snapshot: ListingSnapshot
+    field: str, filters: ListingFilters, events: Sequence[LoggedEvent], snapshot: ListingSnapshot
 ) -> ListingFilters | None:
     """The one other value of a field that nearly all cars opened have; None where there is none, or for numbers."""
     name = FILTERS_OF_FIELD[field][0]
@@ -225,7 +227,9 @@ def opened_instead(
     return ListingFilters.from_query({name: [value]})
 
 
-def newest_cars(events: Sequence[Event], snapshot: ListingSnapshot) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def newest_cars(
+    events: Sequence[LoggedEvent], snapshot: ListingSnapshot
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Rows of the cars that the newest events are about, each once, and the weights of those events, -1 to 1."""
     cars = {event.listing_id: event for event in reversed(events) if event.listing_id is not None and event.weight}
     newest = sorted(cars.values(), key=lambda event: event.occurred_at, reverse=True)[:CARS_COUNTED]
