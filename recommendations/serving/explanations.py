@@ -1,4 +1,4 @@
-"""Why a car is where it is: the terms of its score, and what a reason may mention."""
+"""Explain listings: the parts of each score, and the facts that a reason may mention."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ Facts = dict[str, Any]
 
 @dataclass(frozen=True)
 class Explanation:
-    """What everything adds to the score of a listing, what a reason may mention, and the market price by the scorer's
-    ranker, in the market's currency."""
+    """The parts of a listing's score, the facts that a reason may mention, and the market price.
+
+    The market price is by the scorer's ranker, in the market's currency.
+    """
 
     breakdown: Breakdown
     facts: Facts
@@ -40,12 +42,11 @@ class Explanation:
 
 
 def explain(listings: Sequence[Listing], scorer: Scorer | None) -> list[Explanation]:
-    """For each listing what everything adds to its score, and what a reason may mention.
+    """Explain each of some listings.
 
-    The values of a breakdown add up to the score. Utility is split by the features of the car, under the taste of the
-    household that likes it best; ``BASE`` is what does not depend on the car: where the score has its zero; and
-    ``UTILITY_CURVE`` is what the curve of utility adds, where there is one. Without a scorer, before any ranker is
-    live, there is no score to break down.
+    The values of a breakdown add up to the score. Utility is split by the features of the car, under the interest where
+    it is highest; ``BASE`` is the part that does not depend on the car, and ``UTILITY_CURVE`` what the curve of utility
+    adds, where there is one. Without a scorer, before any version is live, breakdowns are empty.
     """
     if scorer is None or not listings:
         return [Explanation({}, facts_of(listing)) for listing in listings]
@@ -67,7 +68,7 @@ def explain(listings: Sequence[Listing], scorer: Scorer | None) -> list[Explanat
 
 
 def features_of(encoded: Encoded, tastes: NDArray[np.intp], scorer: Scorer) -> list[Breakdown]:
-    """The utility part of each score by features of the car, under the taste that it is for, and the base."""
+    """The utility of each score split by features of the car, under the interest that scored it, and ``BASE``."""
     scale, zero = scorer.score.scale_of(UTILITY), scorer.score.mean_of(UTILITY)
     breakdowns: list[Breakdown] = [{} for _ in range(len(tastes))]
     for taste in np.unique(tastes).tolist():
@@ -90,7 +91,7 @@ def utility_curve_of(listing_features: ListingFeatures, scorer: Scorer) -> list[
 
 
 def listing_features_of(listings: Sequence[Listing], encodings: Encodings) -> ListingFeatures:
-    """Listings as the score reads them, from their rows as they are this moment."""
+    """Listings as the score needs them, from their current rows."""
     published = [listing.published_at.timestamp() if listing.published_at else np.nan for listing in listings]
     locations = [[listing.latitude, listing.longitude] for listing in listings]
     latitude, longitude = np.array(locations, np.float64).T
@@ -135,7 +136,7 @@ def price_drop_of(listing: Listing, scorer: Scorer | None) -> float | None:
 
 
 def distance_to(listing: Listing, scorer: Scorer | None) -> float | None:
-    """Kilometres from where the buyer is, or asks about; None where either place is unknown."""
+    """Kilometres from the buyer's location, or the one they ask about; None where either location is unknown."""
     location = scorer.buyer_features.location if scorer else None
     if location is None or listing.latitude is None or listing.longitude is None:
         return None

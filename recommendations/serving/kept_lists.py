@@ -1,8 +1,8 @@
-"""Lists explained once: the items of a list that comes out the same again are those of the last time.
+"""A cache of the items of lists: a list with the same listings for the same reasons is explained once.
 
-Scores, terms, market prices and reasons follow from the buyer, the rules, the market statistics, the live ranker, the
-rates and the rows. A list is made anew where any of these is another object or another value, or where a car has become
-so old that another thing is said about its age; so there is nothing to invalidate.
+Scores, terms, market prices and reasons depend on the buyer, the rules, the market statistics, the live ranker, the
+exchange rates and the rows. Items are made anew where any of these is another object or value, or where the age of a
+car falls into another class of wording, so nothing has to be invalidated.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Chosen = Sequence[tuple[Candidate, Listing]]
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """What the items of a list follow from, beside the buyer and the rules."""
+    """What the items of a list depend on, besides the buyer and the rules."""
 
     market_statistics: MarketStatistics
     live: Ranker | None
@@ -58,7 +58,7 @@ class Basis:
         )
 
     def gives_the_same_as(self, other: Basis) -> bool:
-        """Rows are compared as objects: ``rows`` gives the same one while nothing about a listing has changed."""
+        """Whether the items would be the same. ``rows`` returns the same object while a listing has not changed."""
         return (
             self.market_statistics is other.market_statistics
             and self.live is other.live
@@ -69,7 +69,7 @@ class Basis:
 
 
 class KeptLists(Generic[T]):
-    """The newest items for each buyer, rules, question and language; safe to use from several threads."""
+    """The newest items by buyer, rules, request and language; safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -83,7 +83,7 @@ class KeptLists(Generic[T]):
         typical: Mapping[str, float],
         make: Callable[[], list[T]],
     ) -> list[T]:
-        """The items of a list: the kept ones, where they would come out the same."""
+        """The items of a list: the cached ones where they would be the same."""
         if scorer is None or not settings.LIST_CACHE_SECONDS:
             return make()
         basis = Basis.of(chosen, scorer, live, typical)

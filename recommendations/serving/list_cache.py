@@ -1,9 +1,9 @@
-"""Candidates in order, kept for a caller that asks the same again before anything has happened.
+"""A cache of ranked candidates, for a buyer who asks for the same list again before anything has changed.
 
-The key holds everything an order depends on: the taste, what was dealt with lately, the state of the stock, demand, the
-rules of the list. So an event, a sold car, an edited placement or a promotion makes another key, and nothing has to be
-invalidated; the lifetime bounds what the key cannot see (a search saved a moment ago). What is kept are ids and
-scores: which of the cars are still for sale is read from the database for every answer all the same.
+The key holds everything that a ranking depends on: preference, history, the state of the listing index, demand, the
+rules of the list. An event, a sold car, an edited placement or a promotion makes another key, so nothing has to be
+invalidated; the lifetime limits what the key does not cover (a search saved a moment ago). Cached are ids and scores;
+which listings are still for sale is read from the database for every answer.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LifetimeCache(Generic[T]):
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> T | None:
-        """What was kept under a key, and a count of the hit or the miss."""
+        """The value of a key, or None; counts the hit or the miss."""
         with self._lock:
             value = self._entries.get(key) if settings.LIST_CACHE_SECONDS else None
         LIST_CACHE.labels("miss" if value is None else "hit").inc()
@@ -46,12 +46,12 @@ class LifetimeCache(Generic[T]):
 
 
 def lifetime_end(_key: Hashable, _value: object, now: float) -> float:
-    """When an entry that is made now is over; the setting is read then, so that tests can change it."""
+    """When an entry that is made now expires; the setting is read then, so that tests can change it."""
     return now + settings.LIST_CACHE_SECONDS
 
 
 def digest_of(buyer_context: BuyerContext, rules: Rules) -> bytes:
-    """Of what is believed of a buyer, and of the rules of the list."""
+    """A digest of a buyer's context and of the rules of a list."""
     digest = hashlib.blake2b(digest_size=16)
     for interest in buyer_context.interests:
         digest.update(interest.taste.mean.tobytes() + f"{interest.share} {interest.offset}".encode())

@@ -1,4 +1,4 @@
-"""How one list scores cars, from wherever they are known: the terms of the moment, weighed as the placement wants."""
+"""The scorer of one list: the terms of the score now, with the learned weights and those that the placement sets."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Scorer:
     """Everything that decides the scores of one list.
 
     Attributes:
-        buyer_context: The buyer who asks.
-        switch: Which pipelines are on.
-        buyer_features: The buyer, as the score reads them.
+        buyer_context: Of the buyer.
+        switch: ``hybrid``, or the one pipeline that is on.
+        buyer_features: The buyer as the score needs them.
         score: Weights of the terms, with the placement's boosts.
-        market_statistics: Recent market statistics.
+        market_statistics: Demand, leads and price drops lately.
         average: Demand of the average live listing, per effective day.
         rules: Of the placement.
     """
@@ -76,17 +76,17 @@ class Scorer:
 
     @cached_property
     def digest(self) -> bytes:
-        """Of what is believed of the buyer and of the rules of the list."""
+        """A digest of the buyer's context and of the rules of the list."""
         return digest_of(self.buyer_context, self.rules)
 
     def score_listings(self, listing_features: ListingFeatures, listing_ids: Sequence[int]) -> Scored:
-        """Scores of the listings and what they are made of; ``listing_ids`` are theirs, in the same order."""
+        """Scores of some listings and their parts; ``listing_ids`` in the same order."""
         demand = np.array([self.market_statistics.demand.get(key, 0.0) for key in listing_ids])
         market = Market(listing_features, self.market_statistics.as_of, demand, self.average)
         return self.score_rows_of(market, np.arange(len(listing_features)), listing_ids)
 
     def score_rows_of(self, market: Market, rows: NDArray[np.intp], listing_ids: Sequence[int]) -> Scored:
-        """The same of some rows of a market whose demand is laid out already."""
+        """The same of some rows of a market, which has the demand of each row."""
         scored = score_rows(self.buyer_context.ranker, market, self.buyer_features, rows, self.score)
         scored = scored.plus(CONGESTION, self._congestion(listing_ids))
         for term, values in self.rules.plan.added_to(listing_ids).items():
@@ -96,7 +96,7 @@ class Scorer:
     def thompson_scores(
         self, scored: Scored, listing_features: ListingFeatures, rng: np.random.Generator, n_draws: int = 1
     ) -> NDArray[np.float64]:
-        """The scores if the taste were a little different, by several Thompson draws; shape (n, n_draws)."""
+        """The scores under Thompson samples of the preference, shape (n, n_draws)."""
         known = self.buyer_features.utilities(listing_features.vectors)[0]
         drawn = np.stack(
             [
@@ -112,7 +112,7 @@ class Scorer:
         return scored.scores[:, None] + by_weight + drawn_curve - known_curve[:, None]
 
     def sample_posterior(self, rng: np.random.Generator, n_draws: int = 1) -> list[BuyerFeatures]:
-        """What the buyer may as well want: each taste drawn from what is believed of it, so many times."""
+        """The buyer's features with each interest's weights drawn from its posterior, ``n_draws`` times."""
         drawn = np.stack([draw(interest.taste, rng, n_draws) for interest in self.buyer_context.interests], axis=1)
         switched = self.buyer_context.ranker.switched
         return [
