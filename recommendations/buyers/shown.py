@@ -1,9 +1,9 @@
 """How often each car was shown to a buyer lately, kept between two lists of theirs.
 
 A list that was served never changes, so its cars are counted once: the database sends lists that the caller has not
-seen, and a digest of all that count. Where the digest of the kept ones is another (lists were removed, moved with a
-merged buyer, or written late), all are read again. Lists of which the buyer saw a part are few, and are counted by the
-database each time. Which listings are one car is kept by ``listings.cars``. The slow twin is
+seen, and a digest of when all that count were served. Where the digest of the kept ones is another (lists were removed,
+moved with a merged buyer, or written late), all are read again. Lists of which the buyer saw a part are few, and are
+counted by the database each time. Which listings are one car is kept by ``listings.cars``. The slow twin is
 ``exclusions.frequency_capped_listings``; a test keeps the twins equal.
 """
 
@@ -33,15 +33,19 @@ NO_IDS = array("q")
 # ruff: noqa: S608 -- put together from constants
 # Two rows may share an id: a list of similar cars that is shown again on the same day has the one that it had.
 KEY = "uuid_hash_extended(served.id, timestamptz_hash_extended(served.served_at, 0))"
+MOMENT = "timestamptz_hash_extended(served.served_at, 0)"
+DIGEST = f"json_build_array(count(*), coalesce(bit_xor({MOMENT}), 0))"
 LATELY = "served.buyer_id = %(buyer)s AND served.served_at > %(since)s AND served.served_at <= %(until)s"
 BY_WHAT_WAS_SEEN = f"""
 {sends_impressions("%(buyer)s")} AND EXISTS (SELECT FROM recommendations_placement counted
     WHERE counted.id = served.placement_id AND counted.impressions_since <= served.served_at)"""
 
 # The digest, lists that are new to the caller, numbers of seen cars of the other lists, and the cars of the new ones.
+# The digest looks at each list. Of a buyer who sends no impressions the index alone has what it asks for, so that the
+# lists, a kB each, are not read.
 SHOWN = f"""
 WITH fresh AS MATERIALIZED (
-    SELECT {KEY} AS key, served.served_at, served.listing_ids
+    SELECT {KEY} AS key, {MOMENT} AS moment, served.served_at, served.listing_ids
     FROM recommendations_servedlist served WHERE {LATELY} AND served.served_at > %(newer_than)s
         AND {KEY} <> ALL(%(known)s::bigint[]) AND NOT ({BY_WHAT_WAS_SEEN})),
 seen AS (
@@ -51,10 +55,11 @@ seen AS (
     GROUP BY car.listing_id),
 cars AS ({SAME_CARS.replace("ANY(%(listings)s)", "ANY(ARRAY(SELECT unnest(listing_ids) FROM fresh))")})
 SELECT json_build_array(
-    (SELECT json_build_array(count(*), coalesce(bit_xor({KEY}), 0))
-        FROM recommendations_servedlist served WHERE {LATELY} AND NOT ({BY_WHAT_WAS_SEEN})),
+    CASE WHEN {sends_impressions("%(buyer)s")}
+        THEN (SELECT {DIGEST} FROM recommendations_servedlist served WHERE {LATELY} AND NOT ({BY_WHAT_WAS_SEEN}))
+        ELSE (SELECT {DIGEST} FROM recommendations_servedlist served WHERE {LATELY}) END,
     (SELECT coalesce(json_agg(json_build_array(
-        key, (extract(epoch FROM served_at) * 1000000)::bigint, listing_ids)), '[]') FROM fresh),
+        key, moment, (extract(epoch FROM served_at) * 1000000)::bigint, listing_ids)), '[]') FROM fresh),
     (SELECT coalesce(json_object_agg(listing_id, n), '{{}}') FROM seen),
     (SELECT coalesce(json_agg(json_build_array(id, car_key, twins)), '[]') FROM cars))::text"""
 
@@ -63,12 +68,14 @@ class List(NamedTuple):
     """A list that counts.
 
     Attributes:
-        key: Digest of its id and of when it was served.
+        key: Hash of its id and of when it was served.
+        moment: Hash of when it was served.
         served_at: Microseconds since the epoch.
         listing_ids: int64.
     """
 
     key: int
+    moment: int
     served_at: int
     listing_ids: array[int]
 
@@ -79,7 +86,7 @@ class Lists:
 
     Attributes:
         by_key: All of them.
-        digest: Of their keys.
+        digest: Of when they were served.
         oldest, newest: When the first and the last of them was served, in microseconds; 0 where there is none.
         recent: Those served so shortly before that others, served earlier, may not be written yet.
     """
@@ -98,13 +105,13 @@ class Lists:
         by_key, digest = dict(self.by_key), self.digest
         for each in dropped:
             del by_key[each.key]
-            digest ^= each.key
+            digest ^= each.moment
         for each in added:
             by_key[each.key] = each
-            digest ^= each.key
+            digest ^= each.moment
         if not by_key:
             return NO_LISTS
-        looked_at = by_key.values() if dropped or not self.by_key else [*added, List(0, self.oldest, NO_IDS)]
+        looked_at = by_key.values() if dropped or not self.by_key else [*added, List(0, 0, self.oldest, NO_IDS)]
         oldest = min(each.served_at for each in looked_at)
         newest = max([self.newest, *(each.served_at for each in added)])
         recent = tuple(each for each in (*self.recent, *added) if each.served_at > newest - LATE and each.key in by_key)
@@ -167,7 +174,7 @@ def shown_in(content: str, parameters: Mapping[str, Any], kept: Shown | None, ca
         n_noted: Of ``cars``, before the database was asked.
     """
     (n, digest), fresh, seen, rows = json.loads(content)
-    added = [List(key, served_at, array("q", listing_ids)) for key, served_at, listing_ids in fresh]
+    added = [List(key, moment, served_at, array("q", ids)) for key, moment, served_at, ids in fresh]
     cars.learn(set(chain.from_iterable(each.listing_ids for each in added)), rows, n_noted)
     before = kept.lists if kept else NO_LISTS
     oldest = (parameters["since"] - EPOCH) // MICROSECOND
