@@ -29,7 +29,7 @@ _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 _moment = DateTimeField(allow_null=True)
 _kept: WeakKeyDictionary[RecommendedListing, str] = WeakKeyDictionary()
 CARDS_KEPT = 2000  # of one process; a kB each, and rows that ``serving.rows`` keeps as well
-_cards: LRUCache[int, tuple[Listing, ListingMarketPrice | None, str]] = LRUCache(CARDS_KEPT)
+_cards: LRUCache[int, tuple[Listing, ListingMarketPrice | None, tuple[str, str]]] = LRUCache(CARDS_KEPT)
 _cards_lock = threading.Lock()
 
 
@@ -112,15 +112,26 @@ def search_response(answer: Mapping[str, Any]) -> HttpResponse:
 
 
 def priced_card_json(listing: Listing, market_price: ListingMarketPrice | None) -> str:
-    """As ``PricedCardSerializer`` has it; kept for the same row and the same price."""
+    """As ``PricedCardSerializer`` has it."""
+    start, end = card_parts(listing, market_price)
+    return f'{start},"source":{_encoder.encode(listing.source)},{end}}}'
+
+
+def card_parts(listing: Listing, market_price: ListingMarketPrice | None) -> tuple[str, str]:
+    """What stands before and after the source of a priced card; kept for the same row and the same price.
+
+    In a list the source is who found the car, so it differs where the rest of the card is the same.
+    """
     with _cards_lock:
         kept = _cards.get(listing.pk)
-    if kept and kept[0] is listing and kept[1] is market_price:
+    if kept and kept[0] is listing and kept[1] == market_price:
         return kept[2]
-    content = _encoder.encode({**card(listing), "market_price": price(market_price)})
+    content = list({**card(listing), "market_price": price(market_price)}.items())
+    at = next(at for at, (name, _) in enumerate(content) if name == "source")
+    parts = _encoder.encode(dict(content[:at]))[:-1], _encoder.encode(dict(content[at + 1 :]))[1:-1]
     with _cards_lock:
-        _cards[listing.pk] = listing, market_price, content
-    return content
+        _cards[listing.pk] = listing, market_price, parts
+    return parts
 
 
 def car_response(listing: Listing, market_price: ListingMarketPrice | None) -> HttpResponse:
@@ -142,19 +153,18 @@ def item_json(item: RecommendedListing) -> str:
     """As ``RecommendedCarSerializer`` has it."""
     kept = _kept.get(item)
     if kept is None:
-        kept = _kept[item] = _encoder.encode(
+        place = _encoder.encode(
             {
-                **card(item.listing),
-                "market_price": price(item.market_price),
                 "position": item.position,
                 "score": float(item.score),
-                "source": item.source,
                 "reason": item.reason,
                 "promoted": item.is_promoted,
                 "placed_by": item.placed_by,
                 "propensity": item.propensity,
             }
         )
+        start, end = card_parts(item.listing, item.market_price)
+        kept = _kept[item] = f'{start},"source":{_encoder.encode(item.source)},{end},{place[1:]}'
     return kept
 
 
