@@ -62,6 +62,9 @@ MESSAGES = {
     503: _("A service this needs does not answer. Nothing was changed; please try again in a few seconds."),
 }
 
+NULL_IN_REST_FRAMEWORK = "No data provided"  # its only sentence that it does not translate
+MESSAGE_OF_NULL = _("The body has to be a JSON object, and it is null.")
+
 
 def error_body(status: int, message: Promise | str = "", fields: dict[str, list[str]] | None = None) -> dict[str, Any]:
     """The one shape. Without a message it says what the status generally means."""
@@ -172,7 +175,7 @@ def flattened(detail: Any, path: str = "") -> Iterator[tuple[str, str]]:
             is_branch = isinstance(inner, dict | list | tuple)
             yield from flattened(inner, f"{path}[{index}]" if is_branch else path)
     else:
-        yield path, str(detail)
+        yield path, str(MESSAGE_OF_NULL if detail == NULL_IN_REST_FRAMEWORK else detail)
 
 
 def _headers_of(problem: exceptions.APIException) -> dict[str, str]:

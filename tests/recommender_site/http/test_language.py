@@ -191,3 +191,12 @@ def test_the_admin_and_the_description_of_the_api_stay_in_english():
         if path != "/admin/login/":  # its form has a token of its own each time
             assert german.content == english.content
         assert b"Passwort" not in german.content
+
+
+@pytest.mark.parametrize("route", ["/listings/by-external-id/A-1", "/users/me/preferences?buyer=7"])
+def test_a_body_that_is_null_is_refused_in_german(garage, route):
+    send = APIClient().put if "listings" in route else APIClient().post
+    answer = send(f"{API}{route}", data="null", content_type="application/json", headers={**garage, **GERMAN})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid")
+    assert "null" in answer.json()["error"]["message"].lower() or "leer" in answer.json()["error"]["message"].lower()
+    assert "provided" not in answer.json()["error"]["message"]
