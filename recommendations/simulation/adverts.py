@@ -76,7 +76,7 @@ def trim_of(car: CarText, draw: float) -> str:
     """A fast version's own name, or one of the trims of its model and year; a fifth name none. ``draw`` in [0, 1)."""
     if car.body in WITHOUT_TRIM or car.fuel in WITHOUT_TRIM:
         return ""
-    if badge := badge_of(car.make, car.model, car.fuel, car.power_kw, car.year):
+    if badge := badge_of(car.make, car.model, car.body, car.fuel, car.power_kw, car.year):
         return badge
     names = trims_of(car.make, car.model, car.year)
     at = int(draw * 1.25 * len(names)) if names else 0

@@ -119,25 +119,29 @@ OF_MODEL = {key: _read(text) if text else () for key, text in {
 
 
 class Badge(NamedTuple):
-    """A version that goes with an engine: at least so powerful, of this fuel, since this year."""
+    """A version that goes with an engine: at least so powerful, of this fuel, since this year, in these bodies.
+
+    ``bodies`` is empty where the version was sold in all of them.
+    """
 
     name: str
     least_kw: float
     first_year: int = 0
     fuel: str = "petrol"
+    bodies: frozenset[str] = frozenset()
 
 
 BADGES = {
     ("Ford", "Fiesta"): Badge("ST", 125),
     ("Ford", "Focus"): Badge("ST", 180),
     ("Ford", "Puma"): Badge("ST", 140),
-    ("Volkswagen", "Golf"): Badge("GTI", 145),
+    ("Volkswagen", "Golf"): Badge("GTI", 145, bodies=frozenset({"hatchback", "convertible"})),
     ("Volkswagen", "Polo"): Badge("GTI", 130),
     ("Skoda", "Octavia"): Badge("vRS", 145),
     ("SEAT", "Leon"): Badge("Cupra", 195),
-    ("Hyundai", "i30"): Badge("N", 180, 2017),
+    ("Hyundai", "i30"): Badge("N", 180, 2017, bodies=frozenset({"hatchback"})),
     ("Peugeot", "208"): Badge("GTi", 140),
-    ("Renault", "Megane"): Badge("R.S.", 165),
+    ("Renault", "Megane"): Badge("R.S.", 165, bodies=frozenset({"hatchback", "coupe"})),
     ("Suzuki", "Swift"): Badge("Sport", 95, 2018),
     ("Vauxhall", "Corsa"): Badge("VXR", 130),
     ("Jaguar", "F-Type"): Badge("R", 400),
@@ -152,8 +156,10 @@ def trims_of(make: str, model: str, year: int) -> list[str]:
     return [trim.name for trim in trims if trim.first_year <= year <= trim.last_year]
 
 
-def badge_of(make: str, model: str, fuel: str, power_kw: float, year: int) -> str:
+def badge_of(make: str, model: str, body: str, fuel: str, power_kw: float, year: int) -> str:
     """``ST`` of a fast Fiesta; '' of most cars."""
     badge = BADGES.get((make, model))
-    is_one = badge is not None and power_kw >= badge.least_kw and fuel == badge.fuel and year >= badge.first_year
-    return badge.name if badge is not None and is_one else ""
+    if badge is None or (badge.bodies and body not in badge.bodies):
+        return ""
+    is_one = power_kw >= badge.least_kw and fuel == badge.fuel and year >= badge.first_year
+    return badge.name if is_one else ""

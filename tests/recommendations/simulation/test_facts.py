@@ -191,6 +191,8 @@ def test_the_tables_of_trims_name_makes_and_models_that_exist():
     [
         (("Ford", "Fiesta", "hatchback", "petrol", 2019, 1.5, 147), "Ford Fiesta 1.5 EcoBoost ST"),
         (("Volkswagen", "Golf", "hatchback", "petrol", 2019, 2.0, 180), "Volkswagen Golf 2.0 TSI GTI"),
+        (("Volkswagen", "Golf", "estate", "petrol", 2019, 2.0, 180), "Volkswagen Golf 2.0 TSI S"),  # no GTI was one
+        (("Skoda", "Octavia", "estate", "petrol", 2019, 2.0, 180), "Skoda Octavia 2.0 TSI vRS"),
         (("Volkswagen", "Golf", "hatchback", "diesel", 2019, 2.0, 110), "Volkswagen Golf 2.0 TDI S"),
         (("BMW", "3 Series", "saloon", "diesel", 2018, 2.0, 140), "BMW 3 Series 320d SE"),
         (("BMW", "X1", "suv", "petrol", 2018, 1.5, 100), "BMW X1 sDrive18i SE"),
