@@ -132,7 +132,13 @@ QUESTIONNAIRE = {
     "bodies": ["estate", "mpv"],
     "fuels": ["petrol", "hybrid"],
     "gearboxes": [],
+    "drives": [],
+    "colours": [],
     "brands": ["skoda"],
+    "models": [],
+    "min_year": 2018,
+    "max_mileage": 80000,
+    "min_seats": 5,
     "use": "family",
 }
 EVENT = {"kind": "like", "event_id": "9f8b5c1e-like-4711", "listing_id": 4711}

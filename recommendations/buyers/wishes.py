@@ -46,6 +46,8 @@ FRESH_SEARCH = 2 / 3  # of its share, which a search keeps for so long, however 
 MEANT_IN = 3  # searches in a row, on as many occasions, that have a condition: then it is meant
 REVEALED = 0.75  # share of the places of what a buyer opened in place of what they asked for
 ALIKE_AT_LEAST = 0.7  # of the cars opened, for one value to stand in place of another
+# What a wish may be about: the fields of the encoder, and numbers that no preference learns from, such as seats.
+FILTERS_OF_WISH = FILTERS_OF_FIELD | {number.name: number.filters for number in RANGES}
 NUMBER_OF_FIELD = {"age": "year", "price": "price", **{number.name: number.column for number in RANGES}}
 
 
@@ -54,7 +56,7 @@ class Wish:
     """One field that a buyer spoke of.
 
     Attributes:
-        field: As the encoder calls it: "fuel", "price", …
+        field: As ``FILTERS_OF_WISH`` calls it: "fuel", "price", "seats", …
         filters: What satisfies it.
         share: Of the places of a list, how many it decides, above 0 and at most 1.
     """
@@ -180,7 +182,7 @@ def event_of(listing_id: int | None, weight: float, occurred_at: datetime, query
 def fields_of(query: Mapping[str, Any]) -> Iterator[tuple[str, ListingFilters]]:
     """Each field that a query speaks of, with its own conditions alone; words and places are in no field."""
     asked = ListingFilters.from_query(dict(query)).as_query()
-    for field, names in FILTERS_OF_FIELD.items():
+    for field, names in FILTERS_OF_WISH.items():
         if part := {name: asked[name] for name in names if name in asked}:
             yield field, ListingFilters.from_query(part)
 
@@ -212,7 +214,7 @@ def opened_instead(
     field: str, filters: ListingFilters, events: Sequence[LoggedEvent], snapshot: ListingSnapshot
 ) -> ListingFilters | None:
     """The one other value of a field that nearly all cars opened have; None where there is none, or for numbers."""
-    name = FILTERS_OF_FIELD[field][0]
+    name = FILTERS_OF_WISH[field][0]
     if name not in CATEGORIES:
         return None
     rows, weights = newest_cars(events, snapshot)
@@ -244,7 +246,7 @@ def is_known_of(field: str, rows: NDArray[np.intp], snapshot: ListingSnapshot) -
         return ~np.isnan(snapshot.columns.numbers(NUMBER_OF_FIELD[field])[rows])
     if field == "tags":
         return np.ones(len(rows), bool)
-    return snapshot.columns.codes(CATEGORIES[FILTERS_OF_FIELD[field][0]])[rows] > 0
+    return snapshot.columns.codes(CATEGORIES[FILTERS_OF_WISH[field][0]])[rows] > 0
 
 
 def contradicts(query: Mapping[str, Any], field: str, filters: ListingFilters) -> bool:
@@ -253,7 +255,7 @@ def contradicts(query: Mapping[str, Any], field: str, filters: ListingFilters) -
     for other_field, other in fields_of(query):
         if other_field == field:
             asked = other.as_query()
-            return any(is_apart(asked, wished, name) for name in FILTERS_OF_FIELD[field])
+            return any(is_apart(asked, wished, name) for name in FILTERS_OF_WISH[field])
     return False
 
 

@@ -1187,7 +1187,7 @@ export interface Privacy {
   is_personalised: boolean;
 }
 
-/** What a buyer states outright. Everything is optional; what is left out is open. `budget` (the most that may be spent), `body`, `fuel`, `gearbox`, `brand` and `make` are understood as well. */
+/** What a buyer states outright. Everything is optional; what is left out is open. `budget` (the most that may be spent), `body`, `fuel`, `gearbox`, `drive`, `colour`, `brand`, `make`, `model`, `year` (the oldest), `mileage` (the most) and `seats` (the fewest) are understood as well. */
 export interface Questionnaire {
   /** In the market's currency. */
   budget_min?: number | null;
@@ -1196,8 +1196,19 @@ export interface Questionnaire {
   bodies?: Array<"hatchback" | "saloon" | "estate" | "suv" | "coupe" | "convertible" | "mpv" | "pickup" | "van" | "other" | string>;
   fuels?: Array<"petrol" | "diesel" | "hybrid" | "plugin_hybrid" | "electric" | "lpg" | "cng" | "ethanol" | "hydrogen" | "other" | string>;
   gearboxes?: Array<"manual" | "automatic" | "semi_automatic" | string>;
+  drives?: Array<"front" | "rear" | "all" | string>;
+  /** Any word for a colour. */
+  colours?: Array<string>;
   /** Name or slug, any case. */
   brands?: Array<string>;
+  /** Name or slug, any case. */
+  models?: Array<string>;
+  /** Built in this year or later. */
+  min_year?: number | null;
+  /** In km. */
+  max_mileage?: number | null;
+  /** So many seats or more. */
+  min_seats?: number | null;
   /** What the car is for. */
   use?: UseEnum | NullEnum;
 }

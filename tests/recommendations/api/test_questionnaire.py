@@ -7,23 +7,30 @@ from recommendations.buyers.questionnaire import IMPLIED_BY_USE, wishes_in
 
 pytestmark = pytest.mark.django_db
 PREFERENCES = "/api/v1/users/me/preferences"
-OPEN = {"budget_min": None, "budget_max": None, "bodies": [], "fuels": [], "gearboxes": [], "brands": [], "use": None}
+OPEN = {
+    "budget_min": None, "budget_max": None, "bodies": [], "fuels": [], "gearboxes": [], "drives": [], "colours": [],
+    "brands": [], "models": [], "min_year": None, "max_mileage": None, "min_seats": None, "use": None,
+}  # fmt: skip
 
 
 def test_answers_are_kept_in_the_names_of_filters(as_alice, alice):
     answers = {"budget_min": 5000, "budget_max": 9000.5, "bodies": ["Estate"], "fuels": ["diesel", "Petrol"],
-               "gearboxes": "automatic", "brands": ["VW", "Škoda"], "use": "family"}  # fmt: skip
+               "gearboxes": "automatic", "brands": ["VW", "Škoda"], "models": "3 Series", "drives": "4WD",
+               "colours": ["Silber"], "min_year": 2018, "max_mileage": 60000, "min_seats": 7,
+               "use": "family"}  # fmt: skip
     got = as_alice.post(PREFERENCES, answers)
     assert got.status_code == 200
     assert got.json() == {
         "budget_min": 5000.0, "budget_max": 9000.5, "bodies": ["estate"], "fuels": ["diesel", "petrol"],
-        "gearboxes": ["automatic"], "brands": ["volkswagen", "skoda"], "use": "family",
+        "gearboxes": ["automatic"], "drives": ["all"], "colours": ["silver"], "brands": ["volkswagen", "skoda"],
+        "models": ["3-series"], "min_year": 2018, "max_mileage": 60000, "min_seats": 7, "use": "family",
     }  # fmt: skip
     assert as_alice.get(PREFERENCES).json() == got.json()
     alice.refresh_from_db()
     assert alice.questionnaire == {
         "min_price": 5000.0, "max_price": 9000.5, "bodies": ["estate"], "fuels": ["diesel", "petrol"],
-        "gearboxes": ["automatic"], "makes": ["volkswagen", "skoda"], "use": "family",
+        "gearboxes": ["automatic"], "drives": ["all"], "colours": ["silver"], "makes": ["volkswagen", "skoda"],
+        "models": ["3-series"], "min_year": 2018, "max_mileage_km": 60000, "min_seats": 7, "use": "family",
     }  # fmt: skip
 
 
@@ -32,6 +39,11 @@ def test_answers_may_be_given_in_the_singular(as_alice):
     assert as_alice.post(PREFERENCES, answers).json() == OPEN | {
         "budget_max": 9000.0, "bodies": ["estate"], "fuels": ["diesel"], "gearboxes": ["manual"],
         "brands": ["volkswagen"],
+    }  # fmt: skip
+    numbers = {"year": 2018, "mileage": 60000, "seats": 7, "model": "Golf", "drive": "all", "colour": "red"}
+    assert as_alice.post(PREFERENCES, numbers).json() == OPEN | {
+        "min_year": 2018, "max_mileage": 60000, "min_seats": 7, "models": ["golf"], "drives": ["all"],
+        "colours": ["red"],
     }  # fmt: skip
     both = {"bodies": ["suv"], "body": "estate"}
     assert as_alice.post(PREFERENCES, both).json() == OPEN | {"bodies": ["suv"]}, "the documented name counts"
@@ -54,6 +66,8 @@ def test_new_answers_replace_old_ones(as_alice):
      ({"budget_max": True}, "budget_max"), ({"bodies": ["tank"]}, "bodies"), ({"bodies": 5}, "bodies"),
      ({"fuels": {"a": 1}}, "fuels"), ({"fuels": [["petrol"]]}, "fuels"),
      ({"gearboxes": "none at all"}, "gearboxes"), ({"brands": ["x" * 200]}, "brands"), ({"use": "racing"}, "use"),
+     ({"min_seats": -1}, "min_seats"), ({"min_year": "new"}, "min_year"), ({"max_mileage": 1.5}, "max_mileage"),
+     ({"drives": ["five"]}, "drives"),
      ({"use": ["family"]}, "use")],
 )  # fmt: skip
 def test_an_answer_that_makes_no_sense_is_refused_and_the_old_ones_stay(as_alice, answers, field):

@@ -27,9 +27,12 @@ HELD_AT_LEAST = 16  # of the places, while the stock allows
 PLENTY = 24  # live cars that satisfy a wish: the stock allows it
 numbers = count()
 
-FIELDS = {"fuels": "fuel", "bodies": "body", "gearboxes": "gearbox", "brands": "make__slug"}
+FIELDS = {"fuels": "fuel", "bodies": "body", "gearboxes": "gearbox", "brands": "make__slug", "drives": "drive",
+          "colours": "colour", "models": "car_model__slug"}  # fmt: skip
+NUMBERS = {"budget_max": (9_000, 15_000), "min_year": (2019,), "max_mileage": (45_000,), "min_seats": (7,)}
 FILTER_OF_ANSWER = {"fuels": "fuels", "bodies": "bodies", "gearboxes": "gearboxes", "brands": "makes",
-                    "budget_max": "max_price"}  # fmt: skip
+                    "drives": "drives", "colours": "colours", "models": "models", "budget_max": "max_price",
+                    "min_year": "min_year", "max_mileage": "max_mileage_km", "min_seats": "min_seats"}  # fmt: skip
 FUELS, BODIES, GEARBOXES = ("petrol", "diesel", "electric"), ("hatchback", "estate", "suv"), ("manual", "automatic")
 MAKES = ("Skoda", "BMW", "Ford", "Toyota")
 
@@ -42,7 +45,8 @@ def garage(as_garage, settings) -> APIClient:
     kinds = product(FUELS, BODIES, GEARBOXES, models, (6_000, 14_000))
     cars = [
         ListingFactory(fuel=fuel, body=body, gearbox=gearbox, car_model=model, seller=seller, price=price + 40 * at,
-                       mileage_km=20_000 + 1_000 * (at % 90), year=2012 + at % 10)
+                       mileage_km=20_000 + 1_000 * (at % 90), year=2012 + at % 10, seats=7 if at % 5 == 0 else 5,
+                       drive="all" if at % 3 == 0 else "front", colour="red" if at % 4 == 0 else "grey")
         for at, (fuel, body, gearbox, model, price) in enumerate(kinds)
     ]  # fmt: skip
     usual = [car for car in cars if (car.fuel, car.body) == ("petrol", "hatchback") and car.price >= 14_000]
@@ -95,7 +99,7 @@ def singles() -> list[dict[str, Any]]:
         {name: [value]}
         for name, field in FIELDS.items()
         for value in sorted(set(Listing.objects.values_list(field, flat=True)))
-    ] + [{"budget_max": price} for price in (9_000, 15_000)]
+    ] + [{name: value} for name, values in NUMBERS.items() for value in values]
 
 
 def live_cars(answers: dict[str, Any], *, satisfy: bool, n: int = 10) -> list[int]:

@@ -1222,7 +1222,7 @@ class Privacy(TypedDict):
 
 
 class Questionnaire(TypedDict):
-    """What a buyer states outright. Everything is optional; what is left out is open. `budget` (the most that may be spent), `body`, `fuel`, `gearbox`, `brand` and `make` are understood as well."""
+    """What a buyer states outright. Everything is optional; what is left out is open. `budget` (the most that may be spent), `body`, `fuel`, `gearbox`, `drive`, `colour`, `brand`, `make`, `model`, `year` (the oldest), `mileage` (the most) and `seats` (the fewest) are understood as well."""
 
     budget_min: NotRequired[float | None]
     """In the market's currency."""
@@ -1231,8 +1231,19 @@ class Questionnaire(TypedDict):
     bodies: NotRequired[list[Literal["hatchback", "saloon", "estate", "suv", "coupe", "convertible", "mpv", "pickup", "van", "other"] | str]]
     fuels: NotRequired[list[Literal["petrol", "diesel", "hybrid", "plugin_hybrid", "electric", "lpg", "cng", "ethanol", "hydrogen", "other"] | str]]
     gearboxes: NotRequired[list[Literal["manual", "automatic", "semi_automatic"] | str]]
+    drives: NotRequired[list[Literal["front", "rear", "all"] | str]]
+    colours: NotRequired[list[str]]
+    """Any word for a colour."""
     brands: NotRequired[list[str]]
     """Name or slug, any case."""
+    models: NotRequired[list[str]]
+    """Name or slug, any case."""
+    min_year: NotRequired[int | None]
+    """Built in this year or later."""
+    max_mileage: NotRequired[int | None]
+    """In km."""
+    min_seats: NotRequired[int | None]
+    """So many seats or more."""
     use: NotRequired[UseEnum | NullEnum]
     """What the car is for."""
 
