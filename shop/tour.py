@@ -44,7 +44,7 @@ class Step:
 
 
 def begin() -> dict[str, Any]:
-    return {"step": FIRST, "learned": [], "listed": [], "first": []}
+    return {"step": FIRST, "learned": [], "listed": [], "first": [], "last": []}
 
 
 def noted(tour: dict[str, Any], window: Window | None, lesson: Lesson | None = None, kind: str = "") -> dict[str, Any]:
@@ -55,6 +55,8 @@ def noted(tour: dict[str, Any], window: Window | None, lesson: Lesson | None = N
     tour = {**tour}
     if window and not tour.get("first"):
         tour["first"] = window.listing_ids[:TOP]
+    if step == LAST and window and not tour.get("last"):  # a page that was loaded after the deed that ended the steps
+        tour["last"] = window.listing_ids[:TOP]
     if step < LAST:
         if lesson:
             tour["learned"] = [*tour["learned"], round(lesson.ms, 1)][-20:]
@@ -62,6 +64,8 @@ def noted(tour: dict[str, Any], window: Window | None, lesson: Lesson | None = N
             tour["listed"] = [*tour["listed"], round(window.ms, 1)][-20:]
         if kind and kind == ENDS_STEP[step]:
             tour["step"] = step + 1
+            if window and tour["step"] == LAST:
+                tour["last"] = window.listing_ids[:TOP]
     return tour
 
 
@@ -81,7 +85,7 @@ def figures_of(tour: dict[str, Any], shown: Sequence[int]) -> list[tuple[str, st
     if listed:
         figures.append((f"{median(listed):.0f} ms", _("to make the next list (median)")))
     if first:
-        n_new = len(set(shown[:TOP]) - set(first))
+        n_new = len(set(tour.get("last") or shown[:TOP]) - set(first))
         figures.append(
             (
                 _("%(number)s of %(all)s") % {"number": n_new, "all": len(first)},

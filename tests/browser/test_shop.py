@@ -34,6 +34,13 @@ def test_a_click_moves_the_cards_and_says_what_was_learned(page, site):
     page.wait_for_selector("#car-like[aria-pressed=true]")
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog:not([open])", state="attached")
+    assert page.evaluate("() => document.activeElement.closest('#live [data-card]') !== null")
+    page.fill("#q", "estate")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => location.search.includes('q=estate')")
+    page.wait_for_load_state("networkidle")
+    assert "You searched" in page.locator("#strip").inner_text()
+    page.fill("#q", "")
     page.select_option("#f-brand", "bmw")
     page.wait_for_function("() => location.search.includes('brand=bmw')")
     assert page.evaluate(WIDER) <= 0

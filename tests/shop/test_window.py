@@ -88,6 +88,9 @@ def test_each_click_moves_the_list_as_the_api_has_it_until_the_tour_ends_in_figu
     page = client.get(SHOP).text
     assert shown(page) == [car["id"] for car in api["recommended"]]
     assert all(escape(car["reason"]) in page for car in api["recommended"])
+    later = client.get(f"{SHOP}?ordering=-price").text  # another list, long after what was measured
+    assert shown(later) != shown(page)
+    assert dict(re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", later[later.index('id="tour"') :])) == figures
 
 
 def test_opening_a_car_is_an_event_with_its_list_and_place(client, market):

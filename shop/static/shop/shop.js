@@ -50,6 +50,20 @@
     glide();
   });
 
+  // A dialog that closes gives the focus back to what opened it; that card was exchanged meanwhile, or is in no list.
+  let opened = null;
+  document.addEventListener("click", (event) => {
+    const card = event.target.closest("a[data-car]")?.closest("#live [data-card]");
+    if (card) opened = { id: card.id, at: [...document.querySelectorAll("#live [data-card]")].indexOf(card) };
+  }, true);
+  document.addEventListener("close", (event) => {
+    if (event.target !== dialog() || !opened) return;
+    const cards = document.querySelectorAll("#live [data-card]");
+    const card = document.getElementById(opened.id) ?? cards[Math.min(opened.at, cards.length - 1)];
+    card?.querySelector("a.open")?.focus({ preventScroll: true });
+    opened = null;
+  }, true);
+
   let lastDeed = null;
   document.addEventListener("submit", (event) => {
     const cards = [...document.querySelectorAll("#live [data-card]")];
