@@ -30,7 +30,7 @@ FILTER_OF: Mapping[str, str] = {  # parameter of a search -> field of ListingFil
 }  # fmt: skip
 LABELS = {
     "make": "Makes", "model": "Models",
-    **{category.name: category.filter.replace("_", " ").capitalize() for category in CATEGORIES},
+    **{category.name: category.label for category in CATEGORIES},
     "seller_type": "Kinds of seller", "tag": "Tags", "q": "Words",
     "min_price": "Price from", "max_price": "Price to", "min_year": "Year from", "max_year": "Year to",
     **{f"{bound}_{number.name}": f"{number.label} {word}"
