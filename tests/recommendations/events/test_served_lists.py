@@ -62,6 +62,18 @@ def test_a_writer_that_ended_is_started_again_and_writes_what_waits(writer, monk
     assert "starting it again" in caplog.text
 
 
+def test_lists_are_gathered_and_written_together_and_the_end_does_not_wait_for_more(writer, monkeypatch):
+    batches: list[list[ServedList]] = []
+    monkeypatch.setattr(served_lists, "insert", lambda batch: batches.append(list(batch)))
+    monkeypatch.setattr(served_lists, "GATHER_SECONDS", 60)
+    lists = [ServedList() for _ in range(3)]
+    for served in lists:
+        writer.write(served)
+    assert all(writer.unwritten(served.pk) is served for served in lists)
+    writer.end()
+    assert batches == [lists]
+
+
 @pytest.mark.parametrize("hangs", [True, False], ids=["silent", "failing"])
 def test_the_flush_at_the_end_is_bounded(hangs, writer, monkeypatch, caplog):
     release = threading.Event()
