@@ -198,22 +198,28 @@ TOGETHER = """left(
     CASE WHEN {0}.seller_key = '' THEN {0}.seller_id::text ELSE substr({0}.seller_key, length(%(source)s) + 2) END
     || '/' || {0}.external_id, 255
 )"""
+# One row at a time, by the index: of a source that is new to the statistics the planner expects next to no listings,
+# and would read all of them for each row.
+BY_ID = """
+SELECT l.id, l.external_id, l.seller_id, l.vin, l.make_id, l.car_model_id, l.year, l.mileage_km, l.last_seen_at
+FROM catalog_listing l WHERE l.source = %(source)s AND l.external_id = {0}.external_id LIMIT 1
+"""
 # The listings of a source that are known by a dealer and a number together: a file names its dealer by an id or by a
 # name, and yesterday's by the other.
-OF_DEALER = """
+OF_DEALER = f"""
 SELECT l.id, l.external_id FROM (
-    SELECT {0}.together AS external_id
+    SELECT {{0}}.together AS external_id
     UNION ALL
-    SELECT left(substr(known.key, length(%(source)s) + 2) || '/' || {0}.external_id, 255)
+    SELECT left(substr(known.key, length(%(source)s) + 2) || '/' || {{0}}.external_id, 255)
     FROM (
-        SELECT s.external_id AS key FROM catalog_seller s WHERE s.id = {0}.seller_id
+        SELECT s.external_id AS key FROM catalog_seller s WHERE s.id = {{0}}.seller_id
         UNION ALL
-        SELECT k.key FROM catalog_sellerkey k WHERE k.seller_id = {0}.seller_id
+        SELECT k.key FROM catalog_sellerkey k WHERE k.seller_id = {{0}}.seller_id
     ) known
     WHERE starts_with(known.key, %(source)s || '/')
 ) named
-JOIN catalog_listing l ON l.source = %(source)s AND l.external_id = named.external_id
-ORDER BY l.external_id <> {0}.together, l.id LIMIT 1
+CROSS JOIN LATERAL ({BY_ID.format("named")}) l
+ORDER BY l.external_id <> {{0}}.together, l.id LIMIT 1
 """
 # Two dealers may use one number. Where the car that is known under an id is another dealer's, and is not plainly this
 # one, the row is known by its dealer and the number together, now and whenever it comes again.
@@ -228,7 +234,7 @@ FROM (
     FROM import_row o WHERE o.external_id IS NOT NULL AND o.seller_id IS NOT NULL
 ) found
 LEFT JOIN LATERAL ({OF_DEALER.format("found")}) own ON true
-LEFT JOIN catalog_listing l ON l.source = %(source)s AND l.external_id = found.external_id
+LEFT JOIN LATERAL ({BY_ID.format("found")}) l ON true
 WHERE r.row_number = found.row_number AND (
     own.id IS NOT NULL OR l.seller_id IS NULL AND found.first_seller_id <> found.seller_id
     OR l.seller_id <> found.seller_id AND (found.is_shared OR l.last_seen_at >= %(seen)s OR CASE
@@ -254,7 +260,7 @@ SELECT DISTINCT ON (number) number, id FROM (
     CROSS JOIN LATERAL ({OF_DEALER.format("g")}) l
     UNION ALL
     SELECT g.number, g.place, 1, l.id
-    FROM given g JOIN catalog_listing l ON l.source = %(source)s AND l.external_id = g.external_id
+    FROM given g CROSS JOIN LATERAL ({BY_ID.format("g")}) l
     WHERE g.external_id <> ''
       AND (l.seller_id IS NULL OR l.seller_id = g.seller_id OR g.seller_id IS NULL AND g.seller_key = '')
     UNION ALL

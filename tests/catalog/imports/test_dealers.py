@@ -1,11 +1,15 @@
 """One dealer, one seller, in however many sources; and two dealers who share numbers keep their own cars."""
 
 import pytest
+from django.db import connection
+from django.utils import timezone
 
 from catalog.imports.dealers import domain_of, keys_of_dealer, plain_name, plain_phone, plain_place, plain_vat
 from catalog.imports.ingest import seller_key_of, store_rows
 from catalog.imports.listing_row import ListingRow
 from catalog.imports.options import ImportOptions
+from catalog.imports.staging import staging_tables
+from catalog.imports.staging_sql import SEPARATE
 from catalog.imports.store import import_listings
 from catalog.imports.undo import queue_undo, run_undo
 from catalog.models import Feed, ImportRun, Listing, PriceChange, Seller, SellerKey
@@ -145,6 +149,17 @@ def test_a_shared_number_is_found_by_the_dealers_name_where_its_id_is_gone_and_a
     for rows in ([car(100, "", *NORTH[1:]), car(100, "", *SOUTH[1:], name="VW,Golf,2018", km=20_001)], [north, south]):
         assert deliver("a", *rows).listings_unchanged == 2
         assert cars() == BOTH
+
+
+@pytest.mark.django_db
+def test_ids_are_looked_up_by_the_index_however_few_listings_the_planner_expects():
+    given = {"source": "new", "seller": None, "seen": timezone.now()}
+    with staging_tables(), connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {SEPARATE}", given)
+        lines = [line for (line,) in cursor.fetchall()]
+    reads = [at for at, line in enumerate(lines) if "on catalog_listing" in line]
+    assert len(reads) == 2
+    assert all("Index Cond" in lines[at + 1] and "external_id" in lines[at + 1] for at in reads), "\n".join(lines)
 
 
 def test_two_feeds_of_one_source_with_a_seller_each_keep_their_own_cars(deliver):
