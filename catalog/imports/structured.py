@@ -1,8 +1,7 @@
-"""Files that are no lines of text: JSON, JSON lines and JSON-LD, XML, and workbooks; read as rows under headings.
+"""Files of records: JSON, JSON lines and JSON-LD, and XML; read as rows under headings.
 
-A record may nest: its paths become headings (``mileage.value``, ``image[0].url``), which ``headings`` understands. JSON
-and XML are parsed twice, once for the headings and once for the rows, so that no more than one record is in memory; a
-workbook is held by its reader.
+A record may nest: its paths become headings (``mileage.value``, ``image[0].url``), which ``headings`` understands. They
+are parsed twice, once for the headings and once for the rows, so that no more than one record is in memory.
 """
 
 from __future__ import annotations
@@ -22,19 +21,15 @@ from typing import IO, Any, Protocol, Self
 import ijson
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
-from python_calamine import CalamineError, CalamineWorkbook
 
 from catalog.exceptions import FileRefused, HeaderRefused
 from catalog.imports.adf import PROSPECT, leave_car
 from catalog.imports.dialects import (
-    HEADER_WITHIN_RECORDS,
     MIN_FIELDS,
     SAMPLE_RECORDS,
     KnowsHeadings,
     Record,
     no_header,
-    numbered,
-    without_empty_end,
 )
 
 EVENTS_LOOKED_AT = 50_000  # of the beginning of a file, to find which of its elements is a car
@@ -113,14 +108,12 @@ class RecordFile:
 def open_records(
     path: Path, content: IO[bytes], kind: str, knows: KnowsHeadings, stack: ExitStack, *, compression: str = ""
 ) -> RecordFile:
-    """Find the cars of an unpacked, seekable file of ``kind`` (json, xml or workbook).
+    """Find the cars of an unpacked, seekable file of ``kind`` (json or xml).
 
     Raises:
         FileRefused: It is not what it looks like.
         HeaderRefused: Nothing in it has at least two things we know.
     """
-    if kind == "workbook":
-        return _open_workbook(path, content, knows, stack)
     size = content.seek(0, io.SEEK_END)
     reader: _Json | _Xml = _Json(content) if kind == "json" else _Xml(content)
     try:
@@ -275,9 +268,9 @@ def _flatten(value: Any, path: str, flat: Flat) -> None:
             for index, inner in enumerate(sorted(value, key=_order)[:MAX_REPEATS]):
                 _flatten(inner, f"{path}[{index}]", flat)
         else:
-            flat[path] = "|".join(text for text in map(_text, value) if text)
+            flat[path] = "|".join(text for text in map(text_of, value) if text)
     else:
-        flat[path] = _text(value)
+        flat[path] = text_of(value)
 
 
 def _order(value: Any) -> float:
@@ -300,7 +293,7 @@ def _kind(value: Any) -> str:
     return str(value.get("type", "")) if isinstance(value, dict) else ""
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A value of a structured file as people would have typed it."""
     if value is None:
         return ""
@@ -423,60 +416,6 @@ def _flatten_element(element: ElementTree.Element, path: str, flat: Flat) -> Non
         else:
             for index, twin in enumerate(sorted(twins, key=_order)[:MAX_REPEATS]):
                 _flatten_element(twin, f"{inner}[{index}]", flat)
-
-
-# --- Workbooks -------------------------------------------------------------------------------------------------------
-def _open_workbook(path: Path, content: IO[bytes], knows: KnowsHeadings, stack: ExitStack) -> RecordFile:
-    """The sheet, and the row of it, that names the most fields."""
-    content.seek(0)
-    try:
-        book = stack.enter_context(CalamineWorkbook.from_filelike(content))
-        names = book.sheet_names
-        found = [_header_of(book, name, knows) for name in names]
-    except CalamineError as error:
-        raise FileRefused(f"{path.name} is an office document, not a workbook that can be read: {error}.") from None
-    if not found:
-        raise FileRefused(f"{path.name} has no sheet.")
-    score, _, sheet, n_above, headings = max(found, key=lambda each: each[:2])
-    sample = list(islice(_rows_of(book, sheet, n_above + 1), SAMPLE_RECORDS))
-    if score < MIN_FIELDS:
-        raise HeaderRefused(no_header(path, headings, knows, sample))
-    headings = without_empty_end(headings, sample)
-    n_rows, n_done = book.get_sheet_by_name(sheet).total_height or 1, [0]
-
-    def rows() -> Iterator[list[str]]:
-        for cells in _rows_of(book, sheet, n_above + 1):
-            n_done[0] += 1
-            yield cells[: len(headings)] if not any(cells[len(headings) :]) else cells
-
-    return RecordFile(
-        path,
-        Written("workbook", f"sheet “{sheet}”"),
-        headings,
-        [cells[: len(headings)] for cells in sample],
-        path.stat().st_size,
-        rows,
-        lambda: n_done[0] / n_rows,
-        stack.pop_all(),
-    )
-
-
-def _header_of(book: CalamineWorkbook, sheet: str, knows: KnowsHeadings) -> tuple[int, int, str, int, list[str]]:
-    """(fields named, rows of the sheet, its name, rows above the header, the header)."""
-    rows = list(islice(_rows_of(book, sheet, 0), HEADER_WITHIN_RECORDS))
-    if knows.is_by_position:
-        headings = numbered(max(map(len, rows), default=0))
-        return knows.score(headings), book.get_sheet_by_name(sheet).total_height, sheet, -1, headings
-    scores = [knows.score(cells) for cells in rows]
-    if not scores:
-        return 0, 0, sheet, 0, []
-    candidate = scores.index(max(scores))
-    return scores[candidate], book.get_sheet_by_name(sheet).total_height, sheet, candidate, rows[candidate]
-
-
-def _rows_of(book: CalamineWorkbook, sheet: str, n_above: int) -> Iterator[list[str]]:
-    for cells in islice(book.get_sheet_by_name(sheet).iter_rows(), n_above, None):
-        yield [_text(value) for value in cells]
 
 
 class Readable(Protocol):

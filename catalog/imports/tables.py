@@ -13,6 +13,7 @@ from catalog.exceptions import FileRefused
 from catalog.imports import dialects
 from catalog.imports.dialects import KnowsHeadings, RowFile, open_rows
 from catalog.imports.structured import RecordFile, open_records, seekable
+from catalog.imports.workbooks import open_workbook
 
 HEAD_BYTES = 4096
 Table = RowFile | RecordFile
@@ -36,7 +37,7 @@ def open_table(path: Path, knows: KnowsHeadings, *, delimiter: str = "", encodin
         head = raw.read(HEAD_BYTES)
         compression = next((name for magic, name in _PACKED.items() if head.startswith(magic)), "")
         if head.startswith(_OLD_WORKBOOK) or (compression == "zip" and _is_workbook(raw)):
-            return open_records(path, raw, "workbook", knows, stack)
+            return open_workbook(path, raw, knows, stack)
         if compression:
             head = _head_inside(raw, compression, path)
         if _WORKBOOK_IN_XML in head:
