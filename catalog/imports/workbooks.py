@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -21,10 +22,18 @@ from catalog.imports.dialects import (
     without_empty_end,
 )
 from catalog.imports.structured import RecordFile, Written, text_of
+from catalog.imports.vocabulary import bare, status_of
+
+_PLAIN_NAME = re.compile(r"^(?:sheet|tabelle|blatt|feuil|hoja|foglio|list|blad|ark|arkusz|лист) ?\d+$", re.IGNORECASE)
+_OF_A_TIME = re.compile(
+    r"\d|\b(?:old|alt|archiv|backup|copy|kopie|vorlage|template|jan(?:uary|uar)?|feb(?:ruary|ruar)?|mar(?:ch)?|märz|"
+    r"apr(?:il)?|ma[iy]|june?|juni|july?|juli|aug(?:ust)?|sept?(?:ember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)\b",
+    re.IGNORECASE,
+)
 
 
 def open_workbook(path: Path, content: IO[bytes], knows: KnowsHeadings, stack: ExitStack) -> RecordFile:
-    """The sheet, and the row of it, that names the most fields."""
+    """The sheet, and the row of it, that names the most fields, and the sheets that go on under the same header."""
     content.seek(0)
     try:
         book = stack.enter_context(CalamineWorkbook.from_filelike(content))
@@ -34,21 +43,24 @@ def open_workbook(path: Path, content: IO[bytes], knows: KnowsHeadings, stack: E
         raise FileRefused(f"{path.name} is an office document, not a workbook that can be read: {error}.") from None
     if not found:
         raise FileRefused(f"{path.name} has no sheet.")
-    score, _, sheet, n_above, headings = max(found, key=lambda each: each[:2])
+    best = max(found, key=lambda each: each[:2])
+    score, _, sheet, n_above, headings = best
     sample = list(islice(_rows_of(book, sheet, n_above + 1), SAMPLE_RECORDS))
     if score < MIN_FIELDS:
         raise HeaderRefused(no_header(path, headings, knows, sample))
     headings = without_empty_end(headings, sample)
-    n_rows, n_done = book.get_sheet_by_name(sheet).total_height or 1, [0]
+    read = [best, *(each for each in found if each is not best and _goes_on(each[2], each[4], headings))]
+    n_rows, n_done = sum(n_rows for _, n_rows, *_ in read) or 1, [0]
 
     def rows() -> Iterator[list[str]]:
-        for cells in _rows_of(book, sheet, n_above + 1):
-            n_done[0] += 1
-            yield cells[: len(headings)] if not any(cells[len(headings) :]) else cells
+        for _, _, name, n_above, _ in read:
+            for cells in _rows_of(book, name, n_above + 1):
+                n_done[0] += 1
+                yield cells[: len(headings)] if not any(cells[len(headings) :]) else cells
 
     return RecordFile(
         path,
-        Written("workbook", f"sheet “{sheet}”"),
+        Written("workbook", ", ".join(f"sheet “{name}”" for _, _, name, _, _ in read)),
         headings,
         [cells[: len(headings)] for cells in sample],
         path.stat().st_size,
@@ -56,6 +68,16 @@ def open_workbook(path: Path, content: IO[bytes], knows: KnowsHeadings, stack: E
         lambda: n_done[0] / n_rows,
         stack.pop_all(),
     )
+
+
+def _goes_on(name: str, header: Sequence[str], headings: Sequence[str]) -> bool:
+    """Whether another sheet has more of the stock: the same header, and no name of what is sold, of a month or a year.
+
+    Those are other states of the stock, which would put cars on sale again.
+    """
+    is_same = [bare(heading) for heading in header[: len(headings)]] == [bare(heading) for heading in headings]
+    is_other_state = status_of(name) not in (None, "live") or _OF_A_TIME.search(name)
+    return is_same and not any(header[len(headings) :]) and (bool(_PLAIN_NAME.match(name)) or not is_other_state)
 
 
 def _header_of(book: CalamineWorkbook, sheet: str, knows: KnowsHeadings) -> tuple[int, int, str, int, list[str]]:

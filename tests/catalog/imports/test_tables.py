@@ -294,3 +294,22 @@ def test_a_workbook_in_xml_is_refused_by_its_name(tmp_path):
     text = '<?xml version="1.0"?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet"></Workbook>'
     with pytest.raises(FileRefused, match="Excel workbook of 2003"):
         rows_of(written(tmp_path, text.encode(), "cars.xml"))
+
+
+STOCK_HEADER = ["Stock No", "Make", "Model", "Price"]
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "is_read"),
+    [
+        ("Vans", STOCK_HEADER, True), ("Augsburg", STOCK_HEADER, True), ("Sheet2", STOCK_HEADER, True),
+        ("York", [*STOCK_HEADER, ""], True),
+        ("Sold", STOCK_HEADER, False), ("Verkauft", STOCK_HEADER, False), ("Stock Oct", STOCK_HEADER, False),
+        ("2025", STOCK_HEADER, False), ("Old", STOCK_HEADER, False), ("Prices", ["Make", "Model", "Price"], False),
+    ],
+)  # fmt: skip
+def test_sheets_that_go_on_with_the_stock_are_read_and_those_of_other_states_are_not(tmp_path, name, header, is_read):
+    cars = [STOCK_HEADER, ["1", "Ford", "Focus", 8995], ["2", "Ford", "Fiesta", 6995]]
+    content = workbook(("Cars", cars), (name, [header, ["3", "Ford", "Transit", 15995][: len(header)]]))
+    ids = [row.external_id for row in rows_of(written(tmp_path, content, "stock.xlsx"))]
+    assert ids == ["1", "2", "3"][: 3 if is_read else 2]
