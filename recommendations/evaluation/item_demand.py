@@ -8,13 +8,19 @@ Each half-life takes part six times. As counts of events; of people, which a hea
 who were like those who are asked about, new or known. And with the next longer one for what it knows nothing of, or
 without: after a change, what was wanted before says nothing.
 
-When something changes, half of the weight that changes hands goes to the shortest half-lives of people, with nothing
-behind them: they begin anew, where the others would be believed for days.
+When something changes, half of the weight that changes hands goes to restarts: people since that moment alone, with
+nothing behind them but chance. Half-lives hold on to what was, and the shortest forgets what has come since. Chance
+counts as little or as much to them, for while little has been seen, it foretells best, and a newer restart would seem
+better for knowing nothing.
+
+A part of the first count of every item is left for items not seen yet: the more of these there were, the more are to
+come, and without it one of them outweighs ten visits foretold well.
 
 Two sums of them take part too, learned on the way: half of the demand may be for what is new, half for what lasts.
 
 Source: mixture of experts with a fixed share (Herbster and Warmuth 1998, "Tracking the best expert"); the sums by
-online expectation maximisation (Cappé and Moulines 2009).
+online expectation maximisation (Cappé and Moulines 2009); the part left by absolute discounting (Ney, Essen and Kneser
+1994).
 """
 
 from __future__ import annotations
@@ -22,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,10 +41,13 @@ LONGEST_SHARE, LONGEST_DAYS = 1 / 10, 14.0  # of the past, and days, that a wind
 N_GROWING = 60  # windows from the shortest to the longest
 FIRST_SHARE = 1 / 4  # of the past, that is only learned from
 BACK_OFF = 5.0  # events of what stands in for the unknown that a popularity begins with
+DISCOUNT = 0.5  # of the first count of each item, left for items not seen yet: the more of these, the more are to come
 UNIFORM = 0.5  # events on every item, that the longest begins with
 CHANGES = 1.0  # expected in all of the past
-ANEW = 0.5  # of the weight that changes hands, which goes to popularities that know least from before
-N_ANEW = 2  # the shortest half-lives, of people: of a change, a heavy user would make them believe
+ANEW = 0.5  # of the weight that changes hands, which goes to popularities that know nothing from before
+FIRMNESS = np.array([5.0, 50.0])  # events of chance alone that restarts begin with
+N_RESTARTS = 2 * len(FIRMNESS)  # that begin at each moment: of people, and of those like those asked about
+MOST_MOMENTS = 12  # of older restarts that are remembered
 VISITS_TO_LEARN = np.array([30.0, 300.0])  # what a sum of popularities, each for a part of the demand, is made of
 MOST_VISITS = 100.0  # that a window counts as: visits of one time are alike
 ENOUGH_VISITS = 50.0  # of users like those asked about, with fewer, everybody's are foretold
@@ -80,10 +90,11 @@ def adapting_demand(
     """
     order = np.argsort(events.days, kind="stable")
     past, is_alike = events.take(order), is_alike[order]
-    half_lives = np.array([np.inf, *sorted(half_lives_days, reverse=True)])
     if not len(past):
         return AdaptingDemand(np.zeros(events.n_items), np.inf)
+    half_lives = np.array([np.inf, *sorted(half_lives_days, reverse=True)])
     counts, visits = _Counts(past, half_lives, is_alike), _Visits.of(past, day)
+    restarts = _Restarts(past, counts.days_of_same_pair, is_alike)
     is_target = _foretold(counts, visits, is_alike, unseen_only=unseen_only)
     n_visits = max(visits.weights[is_target].sum(), 1.0)
     experts = _Experts.at_first(len(half_lives), float(n_visits))
@@ -93,65 +104,115 @@ def adapting_demand(
         visited = np.bincount(past.items[asked], visits.weights[asked], events.n_items)
         if visited.any():
             items = np.flatnonzero(visited)  # each once, however many millions of events a window has
-            experts.learn(_shares(counts.before(begin), is_live, items), visited[items].astype(np.float64))
-    shares = _shares(counts.before(day), catalogue.is_live(day), np.arange(events.n_items))
-    weights = experts.weights_of_members()
-    typical = np.exp2(weights @ np.tile(np.log2(np.minimum(half_lives, day - past.days[0] + 1e-9)), 2 * N_COUNTS))
-    return AdaptingDemand(np.log(weights @ shares), float(typical))
+            shares = _shares(counts.before(begin), is_live, items), restarts.shares(begin, is_live, items)
+            experts.learn(*shares, visited[items].astype(np.float64))
+            restarts.begin(end, experts.forget_least(MOST_MOMENTS))
+    is_live, items, weights = catalogue.is_live(day), np.arange(events.n_items), experts.weights()
+    shares = _shares(counts.before(day), is_live, items), restarts.shares(day, is_live, items)
+    memories = np.concatenate([np.tile(half_lives, 2 * N_COUNTS), restarts.half_lives(day)])
+    typical = np.exp2(weights @ np.log2(np.clip(memories, 1e-9, day - past.days[0] + 1e-9)))
+    return AdaptingDemand(np.log(weights[: len(shares[0])] @ shares[0] + weights[len(shares[0]) :] @ shares[1]),
+                          float(typical))  # fmt: skip
 
 
 @dataclass
 class _Experts:
-    """Members, and blends of them that learn at several speeds; how much each is believed.
+    """Members, blends of them that learn at several speeds, and restarts; how much each is believed.
 
     Attributes:
         blends: Shares of the members in each blend, shape (n_blends, n_members).
-        log_weights: Of the members, then of the blends, shape (n_members + n_blends,).
-        after_change: Shares of the weight that changes hands when demand changes, in the same order.
+        log_weights: Of the members, then of the blends, then of the restarts, shape (n_experts,).
         n_visits: Weight of all visits that will be learned from.
     """
 
     blends: Floats
     log_weights: Floats
-    after_change: Floats
     n_visits: float
 
     @classmethod
     def at_first(cls, n_half_lives: int, n_visits: float) -> _Experts:
         n_members = 2 * N_COUNTS * n_half_lives
         n_experts = n_members + len(VISITS_TO_LEARN)
-        return cls(
-            np.full((len(VISITS_TO_LEARN), n_members), 1.0 / n_members),
-            np.full(n_experts, -np.log(n_experts)),
-            _shares_after_change(n_half_lives, n_experts),
-            n_visits,
-        )
+        blends = np.full((len(VISITS_TO_LEARN), n_members), 1.0 / n_members)
+        return cls(blends, np.full(n_experts, -np.log(n_experts)), n_visits)
 
-    def learn(self, shares: Floats, visited: Floats) -> None:
-        """Learn from the visits of one time: of members the shares of items, shape (n_members, n), and their visits."""
+    @property
+    def n_lasting(self) -> int:
+        """Members and blends."""
+        return sum(self.blends.shape)
+
+    def learn(self, shares: Floats, restarted: Floats, visited: Floats) -> None:
+        """Learn from the visits of one time, and expect a change after it: more restarts stand last.
+
+        Args:
+            shares: Of items, by members, shape (n_members, n).
+            restarted: The same by restarts, shape (n_restarts, n).
+            visited: Visits of the items, shape (n,).
+        """
         n = visited.sum()
         blended = self.blends @ shares
-        self.log_weights += np.log(np.concatenate([shares, blended])) @ visited * min(1.0, MOST_VISITS / n)
+        foretold = np.concatenate([shares, blended, restarted])
+        self.log_weights += np.log(foretold) @ visited * min(1.0, MOST_VISITS / n)
         self.log_weights -= np.logaddexp.reduce(self.log_weights)
         change = -np.expm1(-CHANGES * n / self.n_visits)
-        self.log_weights = np.logaddexp(
-            np.log1p(-change) + self.log_weights, np.log(change * self.after_change)
-        )  # fmt: skip
+        stay, lasting = np.log1p(-change) + self.log_weights, self.n_lasting
+        stay[:lasting] = np.logaddexp(stay[:lasting], np.log(change * (1 - ANEW) / lasting))
+        self.log_weights = np.append(stay, np.full(N_RESTARTS, np.log(change * ANEW / N_RESTARTS)))
         due = self.blends * ((visited / blended) @ shares.T) / n
         self.blends += (1 - np.exp(-n / VISITS_TO_LEARN))[:, None] * (due - self.blends)
 
-    def weights_of_members(self) -> Floats:
+    def forget_least(self, n: int) -> NDArray[np.bool_]:
+        """Forget the restarts believed least, but for those of n moments and the newest; which old moments are kept."""
+        of_moments = self.log_weights[self.n_lasting :].reshape(-1, N_RESTARTS)[:-1]
+        is_kept = np.ones(len(of_moments), bool)
+        is_kept[np.argsort(-np.logaddexp.reduce(of_moments, axis=1), kind="stable")[n:]] = False
+        is_remembered = np.concatenate([np.ones(self.n_lasting, bool), np.repeat(np.append(is_kept, True), N_RESTARTS)])
+        self.log_weights = self.log_weights[is_remembered]
+        self.log_weights -= np.logaddexp.reduce(self.log_weights)
+        return is_kept
+
+    def weights(self) -> Floats:
+        """Of the members and the restarts, those of blends divided among their members; they sum to 1."""
         weights, n_members = np.exp(self.log_weights), self.blends.shape[1]
-        return weights[:n_members] + weights[n_members:] @ self.blends
+        of_blends = weights[n_members : self.n_lasting] @ self.blends
+        return np.append(weights[:n_members] + of_blends, weights[self.n_lasting :])
 
 
-def _shares_after_change(n_half_lives: int, n_experts: int) -> Floats:
-    """Of the weight that changes hands when demand changes, what each expert gets, shape (n_experts,); sums to 1."""
-    begins_anew = np.zeros((2, N_COUNTS, n_half_lives))
-    begins_anew[0, 1:, -N_ANEW:] = 1.0  # alone, and not backed by longer ones; of people, and not of events
-    shares = np.full(n_experts, (1 - ANEW) / n_experts)
-    shares[: begins_anew.size] += ANEW * begins_anew.ravel() / begins_anew.sum()
-    return shares
+class _Restarts:
+    """People who had each item since some moments: what is known if all demand changed then; days asked in order."""
+
+    def __init__(self, events: ItemEvents, days_of_same_pair: Floats, is_alike: NDArray[np.bool_]) -> None:
+        """``events`` are in order of time."""
+        self._events, self._days_of_same_pair, self._is_alike = events, days_of_same_pair, is_alike
+        # of all people and of those like those asked about
+        self._counts, self._since, self._n = np.zeros((0, 2, events.n_items)), np.zeros(0), 0
+
+    def begin(self, day: float, is_kept: NDArray[np.bool_]) -> None:
+        """Begin those of one more moment, and forget the moments not kept."""
+        self._count_until(day)
+        self._counts = np.concatenate([self._counts[is_kept], np.zeros((1, 2, self._events.n_items))])
+        self._since = np.append(self._since[is_kept], day)
+
+    def _count_until(self, day: float) -> None:
+        n = int(np.searchsorted(self._events.days, day, side="left"))
+        fresh = slice(self._n, n)
+        items, before, is_alike = self._events.items[fresh], self._days_of_same_pair[fresh], self._is_alike[fresh]
+        for counts, since in zip(self._counts, self._since, strict=True):
+            is_first = before < since
+            for own, is_counted in zip(counts, (is_first, is_first & is_alike), strict=True):
+                np.add.at(own, items[is_counted], 1.0)
+        self._n = n
+
+    def shares(self, day: float, is_live: NDArray[np.bool_], items: NDArray[np.intp]) -> Floats:
+        """Of the demand for what can be had, for some items, shape (n_moments * N_RESTARTS, n_of_items); above 0."""
+        self._count_until(day)
+        known = _Known.of(self._counts, is_live, items)
+        each = [known.shares(1.0 / known.n_live, firmness) for firmness in FIRMNESS]
+        return np.concatenate(each, axis=1).reshape(-1, len(items))
+
+    def half_lives(self, day: float) -> Floats:
+        """Of popularities that know as much as these, shape (n_moments * N_RESTARTS,): about 0.7 of the time since."""
+        return np.repeat(np.log(2) * (day - self._since), N_RESTARTS)
 
 
 def _foretold(counts: _Counts, visits: _Visits, is_alike: NDArray[np.bool_], *, unseen_only: bool) -> NDArray[np.bool_]:
@@ -245,13 +306,39 @@ class _Counts:
 
 def _shares(counts: Floats, is_live: NDArray[np.bool_], items: NDArray[np.intp]) -> Floats:
     """Of the demand for what can be had, by each member for some items, shape (n_members, n_of_items); above 0."""
-    totals = counts @ is_live.astype(np.float64)
-    n_live = max(int(is_live.sum()), 1)
-    of_items = counts[..., items]
-    alone = (of_items + BACK_OFF / n_live) / (totals + BACK_OFF)[..., None]
-    backed = np.empty_like(of_items)
-    prior, firmness = np.full((len(counts), len(items)), 1.0 / n_live), UNIFORM * n_live
+    known = _Known.of(counts, is_live, items)
+    backed = np.empty_like(known.counted)
+    prior, firmness = np.full((len(counts), len(items)), 1.0 / known.n_live), UNIFORM * known.n_live
     for row in range(counts.shape[1]):
-        backed[:, row] = (of_items[:, row] + firmness * prior) / (totals[:, row] + firmness)[:, None]
+        backed[:, row] = known.shares(prior, firmness, np.s_[:, row])
         prior, firmness = backed[:, row], BACK_OFF
-    return np.concatenate([alone, backed]).reshape(-1, len(items))
+    return np.concatenate([known.shares(1.0 / known.n_live, BACK_OFF), backed]).reshape(-1, len(items))
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What counts say of demand, with a part of each item's first count left for what has not been seen yet.
+
+    Attributes:
+        counted: Counts of some items after the discount, shape (..., n_of_items).
+        totals: Of all that can be had, before it, shape (...).
+        discounts: What was taken off these, same shape.
+        n_live: How many items can be had, at least 1.
+    """
+
+    counted: Floats
+    totals: Floats
+    discounts: Floats
+    n_live: int
+
+    @classmethod
+    def of(cls, counts: Floats, is_live: NDArray[np.bool_], items: NDArray[np.intp]) -> _Known:
+        live, of_items = is_live.astype(np.float64), counts[..., items]
+        taken = DISCOUNT * np.minimum(counts, 1.0)
+        return cls(of_items - taken[..., items], counts @ live, taken @ live, max(int(is_live.sum()), 1))
+
+    def shares(self, prior: Floats | float, firmness: float, at: Any = ...) -> Floats:
+        """Of the items, where what is left is divided by a prior that counts as ``firmness`` more."""
+        totals, discounts = self.totals[at][..., None], self.discounts[at][..., None]
+        shares: Floats = (self.counted[at] + (firmness + discounts) * prior) / (totals + firmness)
+        return shares

@@ -128,3 +128,16 @@ def test_what_cannot_be_had_does_not_count_against_the_rest():
     late = events.take((events.days < 30) | (events.items != 0))
     got = adapting_demand(late, catalogue, 60.0, HALF_LIVES, np.ones(len(late), bool), unseen_only=False)
     assert_allclose(np.exp(got.log_shares)[2:].sum(), 1.0, atol=0.05)
+
+
+def test_a_day_after_a_change_among_many_items_what_has_come_since_is_listed():
+    behind = []
+    for seed in range(3):
+        events, catalogue = file_of("latest drift", SIZES["middle"], seed)
+        past = events.before(TEST_FROM)
+        found = adapting_demand(past, catalogue, TEST_FROM, HALF_LIVES, np.ones(len(past), bool), unseen_only=False)
+        ages = TEST_FROM - past.days
+        others = [np.bincount(past.items, np.exp2(-ages / days), past.n_items) for days in (0.25, *HALF_LIVES)]
+        best = max(share_of_the_test(scores, events) for scores in others)
+        behind.append(best - share_of_the_test(found.log_shares, events))
+    assert np.mean(behind) < 0.01
