@@ -7,6 +7,8 @@ import sys
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import ProgrammingError
+from psycopg.errors import UndefinedColumn, UndefinedTable
 
 from recommender_site import env  # noqa: F401 (env reads the .env file)
 from recommender_site.local import embedded
@@ -19,7 +21,13 @@ def main() -> None:
         _ = settings.DEBUG  # reads the settings now, so that a bad one is reported without a stack trace
     except (embedded.EmbeddedError, ImproperlyConfigured) as problem:
         sys.exit(f"manage.py: {problem}")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ProgrammingError as error:
+        if isinstance(error.__cause__, UndefinedTable | UndefinedColumn):
+            lacks = str(error).splitlines()[0]
+            sys.exit(f"manage.py: the database is not of this release ({lacks}): run `python manage.py migrate`")
+        raise
 
 
 if __name__ == "__main__":
