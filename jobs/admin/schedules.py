@@ -78,7 +78,10 @@ class PeriodicTaskForm(BasePeriodicTaskForm):
 
     def clean(self) -> dict[str, Any]:
         """A task that is chosen anew is given nothing; what another one is given was for that one."""
-        data: dict[str, Any] = super().clean()
+        data: dict[str, Any] = self.cleaned_data
+        if "task" not in data:  # which is said beside the field, and which the form below takes for granted
+            return data
+        data = super().clean()
         name = data.get("task")
         if name and name != self.instance.task:
             self.instance.args, self.instance.kwargs = "[]", "{}"
