@@ -165,7 +165,7 @@ def look_at_admin(seen: dict[str, Any]) -> None:
     listed = client.get("/admin/catalog/listing/?emissions__exact=low&range_km_from=250").content.decode()
     seen["listed"] = ["Octavia one" in listed, "Octavia two" in listed]
     rule = client.get("/admin/recommendations/merchandisingrule/add/").content.decode()
-    seen["rule"] = ["Electric range from (miles)" in rule, "Emission_classes" in rule or "Emission classes" in rule]
+    seen["rule"] = ["Electric range from (miles)" in rule, "Emission class" in rule]
 
 
 def learn_and_serve(seen: dict[str, Any]) -> None:

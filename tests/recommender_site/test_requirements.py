@@ -16,7 +16,11 @@ NAMED_IN = [  # where what is not imported is named: as an app or engine, a pack
     "pyproject.toml",
     "Makefile",
 ]
-KNOWN_BY_ITS_OPTION = {"pytest-django": "--ds=", "pytest-xdist": "pytest -n $(N)"}
+KNOWN_BY_ITS_OPTION = {
+    "pytest-django": "--ds=",
+    "pytest-timeout": "timeout_method",
+    "pytest-xdist": "pytest -n $(N)",
+}
 
 
 def normalised(name: str) -> str:
