@@ -1,8 +1,8 @@
 """Learning from the log, as soon as something is said and on a schedule of seconds: read what is new, fit, store.
 
 A fit keeps what it has read, so that the next one costs reading what came since and the arithmetic. Fits never
-take more than a tenth of the time, and none is made where nothing happened. However large the log grows, no more than
-its newest rows are kept and learned from.
+take more than a tenth of the time, those asked for a fortieth, and none is made where nothing happened. However large
+the log grows, no more than its newest rows are kept and learned from.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ LOCK = 7_466_001  # among advisory locks: of fitting, and of emptying the site
 SETTLED = timedelta(seconds=1)  # rows are committed this long after their time at the latest
 ASK_SECONDS = 0.5  # between two requests of one process for a fit
 IDLE_FACTOR = 9  # after a fit there is no other for so many times its duration
+ASKED_IDLE_FACTOR = 39  # and none that is asked for: what is large can wait for the schedule
 PATIENCE_PERIODS = 6  # without a fit before a web process makes one
 SHOWN_AT_MOST = 5_000_000  # pairs that are learned from, the newest; 120 MB, and two seconds of a processor
 SAID_AT_MOST = 2_000_000  # likes and dislikes, likewise
@@ -164,7 +165,7 @@ def forget_log() -> None:
         _log = Log()
 
 
-def refresh_fit(settled: timedelta | None = None) -> bool:
+def refresh_fit(settled: timedelta | None = None, idle_factor: int = IDLE_FACTOR) -> bool:
     """Learn from what has happened; returns whether there was anything new.
 
     One at a time, for all callers: a second caller leaves at once. So does one that comes too soon after a long fit.
@@ -177,7 +178,7 @@ def refresh_fit(settled: timedelta | None = None) -> bool:
         cursor.execute("SELECT clock_timestamp()")  # the clock that rows are dated by
         now, settled = cursor.fetchone()[0], SETTLED if settled is None else settled
         before = FeedFit.objects.defer("content").first()
-        if before and now - before.fitted_at < timedelta(seconds=IDLE_FACTOR * before.seconds):
+        if before and now - before.fitted_at < timedelta(seconds=idle_factor * before.seconds):
             return False
         if before and FeedJudgement.objects.filter(is_holding=True).exists():
             FeedFit.objects.update(fitted_at=now)
@@ -229,7 +230,7 @@ def learn_anew() -> None:
 
 # --- Fits that are asked for ---------------------------------------------------------------------------------------
 
-REFRESH_TASK = "recommendations.refresh_feed"
+ASKED_TASK = "recommendations.refresh_feed_when_asked"
 _asked_at = float("-inf")
 _attempted_at = float("-inf")
 _attempt_lock = threading.Lock()
@@ -240,7 +241,7 @@ def ask_for_fit() -> None:
     global _asked_at
     if time.monotonic() - _asked_at >= ASK_SECONDS:
         _asked_at = time.monotonic()
-        enqueue_once_on_commit(REFRESH_TASK)
+        enqueue_once_on_commit(ASKED_TASK)
 
 
 def ensure_fitted(fitted_at: datetime | None) -> None:

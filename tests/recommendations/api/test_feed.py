@@ -27,7 +27,7 @@ from jobs.queue import taken_up
 from recommendations.buyers.refresh import buyers_behind_the_log
 from recommendations.events.rows import read_events
 from recommendations.feed.clearing import empty_site
-from recommendations.feed.fitting import REFRESH_TASK, ensure_fitted, forget_log, refresh_fit
+from recommendations.feed.fitting import ASKED_TASK, ensure_fitted, forget_log, refresh_fit
 from recommendations.feed.memory import memory
 from recommendations.listings.embedding import embed_missing_listings
 from recommendations.listings.index import borrow_index
@@ -389,17 +389,17 @@ def test_what_is_said_asks_for_a_fit_at_most_twice_a_second(queued, monkeypatch,
     asked = []
     for clock[0] in (0.0, 0.1, 0.4, 0.6, 0.7, 1.2):
         queued.clear()
-        taken_up(REFRESH_TASK)
+        taken_up(ASKED_TASK)
         with django_capture_on_commit_callbacks(execute=True):
             act("u", liked=[f"item-{len(asked)}"])
-        asked.append((REFRESH_TASK,) in queued)
+        asked.append((ASKED_TASK,) in queued)
     assert asked == [True, False, False, True, False, True]
     with django_capture_on_commit_callbacks(execute=True):
         act("u", liked=["item-0"], timestamp=1.0)
         queued.clear()
         clock[0] = 9.0
         act("u", liked=["item-0"], timestamp=1.0)
-    assert (REFRESH_TASK,) not in queued, "the same said twice is no news"
+    assert (ASKED_TASK,) not in queued, "the same said twice is no news"
 
 
 def test_of_a_log_that_grows_no_more_than_the_newest_is_kept(monkeypatch):
