@@ -4,6 +4,7 @@ import io
 import json
 import re
 import threading
+import time
 from datetime import timedelta
 from importlib import import_module
 from urllib.parse import quote, unquote_to_bytes
@@ -382,24 +383,19 @@ def test_a_fit_learns_what_was_said_a_moment_ago_and_reads_it_again():
 
 
 def test_what_is_said_asks_for_a_fit_at_most_twice_a_second(queued, monkeypatch, django_capture_on_commit_callbacks):
-    clock = [0.0]
-    monkeypatch.setattr("recommendations.feed.fitting._asked_at", float("-inf"))
-    monkeypatch.setattr("recommendations.feed.fitting.time.monotonic", lambda: clock[0])
-    add(items(20))
-    asked = []
-    for clock[0] in (0.0, 0.1, 0.4, 0.6, 0.7, 1.2):
+    def is_asked(seconds_after: float, item: str, **more) -> bool:
         queued.clear()
         taken_up(ASKED_TASK)
+        monkeypatch.setattr("recommendations.feed.fitting._asked_at", time.monotonic() - seconds_after)
         with django_capture_on_commit_callbacks(execute=True):
-            act("u", liked=[f"item-{len(asked)}"])
-        asked.append((ASKED_TASK,) in queued)
-    assert asked == [True, False, False, True, False, True]
-    with django_capture_on_commit_callbacks(execute=True):
-        act("u", liked=["item-0"], timestamp=1.0)
-        queued.clear()
-        clock[0] = 9.0
-        act("u", liked=["item-0"], timestamp=1.0)
-    assert (ASKED_TASK,) not in queued, "the same said twice is no news"
+            act("u", liked=[item], **more)
+        return (ASKED_TASK,) in queued
+
+    add(items(20))
+    assert is_asked(float("inf"), "item-0", timestamp=1.0)
+    assert not is_asked(0.0, "item-1")
+    assert is_asked(0.6, "item-2")
+    assert not is_asked(9.0, "item-0", timestamp=1.0), "the same said twice is no news"
 
 
 def test_of_a_log_that_grows_no_more_than_the_newest_is_kept(monkeypatch):
