@@ -20,10 +20,7 @@ _MOTORBIKES = re.compile(
     r"(?:honda (?:cb|cbr|crf|nc|cmx|vfr|pcx|gl|xl|sh) ?\d{2,4}|bmw [rfkscg] ?(?:\d{3,4}[a-z]{0,3}|ninet)\b|"
     r"suzuki (?:gsx|gsf|sv|dr|dl|vl|rm|v strom|bandit|hayabusa|burgman)\b|peugeot (?:kisbee|tweet|django|speedfight)\b)"
 )
-_NO_CARS_ANYWHERE = frozenset([
-    "motorcycle", "motorbike", "motorrad", "motocicleta", "motociclo", "motocykl", "motorcykel", "motorsykkel",
-    "motorfiets", "caravan", "wohnwagen", "roulotte", "caravana", "husvagn", "campingvogn", "karavan", "мотоцикл",
-])  # fmt: skip
+_NO_CARS_ANYWHERE = phrases_of("not_a_car_anywhere")
 _ALSO_A_MODEL = frozenset(["caravan", "scooter", "roller", "moto", "quad", "mc", "bus coach"])
 _NO_CARS = phrases_of("not_a_car") - _ALSO_A_MODEL
 
@@ -49,7 +46,7 @@ def no_car_by_title(title: str) -> str:
     if any(behind in phrases_of("parts") for each in _A_SET.finditer(plain) for behind in _beside(plain, each)):
         return "no car: a part"
     is_named = bool(name_car("", "", title).make)
-    return "" if is_named or not set(words) & _NO_CARS_ANYWHERE or "grand" in words else NOT_A_CAR
+    return "" if is_named or not set(words) & _NO_CARS_ANYWHERE else NOT_A_CAR
 
 
 def no_car_by_make(make: str) -> str:
