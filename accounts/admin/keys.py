@@ -126,7 +126,7 @@ class OutstandingTokenAdmin(BaseOutstandingTokenAdmin, ConsoleAdmin):
         return [field.name for field in self.model._meta.fields if field.name != "token"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Theirs allows it to who only reads, which shows a form that cannot be saved."""
+        """The package answers yes to those who may view, and its form then has a Save that is refused."""
         return False
 
 

@@ -406,7 +406,7 @@ def _scaled(draws: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _worth(relevance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same, with -inf for whom no place of the kind is."""
+    """Relevance with -inf in place of nan: rows without a score of a kind get none of its positions."""
     return np.where(np.isnan(relevance), -np.inf, relevance)
 
 

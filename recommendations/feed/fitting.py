@@ -228,7 +228,7 @@ def learn_anew() -> None:
     FeedFit.objects.update(fitted_at=BEGINNING)
 
 
-# --- Fits that are asked for ---------------------------------------------------------------------------------------
+# --- Fits that are asked for -----------------------------------------------------------------------------------------
 
 ASKED_TASK = "recommendations.refresh_feed_when_asked"
 _asked_at = float("-inf")
