@@ -1,9 +1,9 @@
 """Served lists are written off the hot path: a thread of this process inserts what has gathered.
 
 The caller does not wait for the record of a list. Should the writer fall behind, the caller writes by itself;
-when the process ends in an orderly way, what is left is written first, for at most ``FLUSH_SECONDS``. Nothing that goes
-wrong with a record ends the writer or reaches the buyer: it is logged and counted, and the next list starts a writer
-that is gone anew.
+when the process ends in an orderly way, what is left is written first, for at most ``FLUSH_SECONDS``. While the
+database is away lists wait, however long that takes. Nothing that goes wrong with a record ends the writer or
+reaches the buyer: it is logged and counted, and the next list starts a writer that is gone anew.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 import uuid
 
 from django.conf import settings
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from recommendations.models import ServedList
 from recommendations.telemetry import (
@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 WAITING_AT_MOST = 5000  # lists
 BATCH = 500
 GATHER_SECONDS = 0.05  # that a list waits for others: a transaction of its own costs as much as a tenth of the list
-ATTEMPTS = 5
+ATTEMPTS = 5  # at lists that the database refuses; where it does not answer there is no end of them
+OUTAGES = (OperationalError, InterfaceError)
 PAUSE_SECONDS = 1.0
 LOOKS = 6  # for a list that another process may be writing
 LOOK_AGAIN_SECONDS = 0.05
@@ -124,9 +125,15 @@ class ServedListWriter:
             self._rest()
 
     def _insert_patiently(self, batch: list[ServedList]) -> None:
-        for _ in range(ATTEMPTS):
-            if insert_quietly(batch):
+        refusals = 0
+        while refusals < ATTEMPTS:
+            try:
+                insert(batch)
                 return
+            except Error as error:
+                logger.warning("could not record served lists, trying again: %s", error)
+                connection.close()
+                refusals += not isinstance(error, OUTAGES)
             if self._is_ending.wait(PAUSE_SECONDS):
                 break
         SERVED_LISTS_LOST.inc(len(batch))
@@ -155,16 +162,6 @@ def insert(batch: list[ServedList]) -> None:
             insert([served])
         return
     SERVED_LISTS_LOGGED.inc(len(batch))
-
-
-def insert_quietly(batch: list[ServedList]) -> bool:
-    try:
-        insert(batch)
-    except DatabaseError as error:
-        logger.warning("could not record served lists, trying again: %s", error)
-        connection.close()
-        return False
-    return True
 
 
 def write_or_lose(batch: list[ServedList]) -> None:

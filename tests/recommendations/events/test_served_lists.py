@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, InterfaceError, OperationalError
 
 from recommendations.events import served_lists
 from recommendations.events.served_lists import ServedListWriter
@@ -12,8 +12,7 @@ from recommendations.models import ServedList
 
 ANY_EXCEPTION = [
     ValueError("no"), TypeError("no"), KeyError("no"), MemoryError(), RuntimeError("no"), AttributeError("no"),
-    UnicodeEncodeError("utf-8", "\ud800", 0, 1, "no"), DatabaseError("no"), OperationalError("no"),
-    InterfaceError("no"),
+    UnicodeEncodeError("utf-8", "\ud800", 0, 1, "no"), DatabaseError("no"), DataError("no"),
     OSError(28, "No space left on device"), RecursionError(), AssertionError(), StopIteration(),
 ]  # fmt: skip
 
@@ -45,6 +44,26 @@ def test_the_writer_survives_any_exception(error, writer, monkeypatch):
     assert writer.flush()
     assert len(written) == 1
     assert writer._thread is first
+
+
+@pytest.mark.parametrize("outage", [OperationalError, InterfaceError])
+def test_lists_wait_for_a_database_that_is_away_however_long(outage, writer, monkeypatch):
+    written: list[ServedList] = []
+    attempts = 0
+
+    def insert(batch: list[ServedList]) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts <= 4 * served_lists.ATTEMPTS:
+            raise outage("away")
+        written.extend(batch)
+
+    monkeypatch.setattr(served_lists, "insert", insert)
+    lists = [ServedList(), ServedList()]
+    for served in lists:
+        writer.write(served)
+    assert writer.flush()
+    assert written == lists
 
 
 def test_a_writer_that_ended_is_started_again_and_writes_what_waits(writer, monkeypatch, caplog):
