@@ -537,7 +537,7 @@ CELERY_TASK_ROUTES = {
     "maintenance.remove_old_rows": {"queue": LONG_QUEUE},
     "maintenance.make_months": {"queue": LONG_QUEUE},
 }
-CELERY_RESULT_BACKEND = "django-db"
+CELERY_RESULT_BACKEND = "jobs.results:ResultBackend"
 CELERY_RESULT_EXTENDED = True
 CELERY_TASK_STORE_ERRORS_EVEN_IF_IGNORED = True  # a failure of a frequent task is a row, its successes are none
 CELERY_TASK_SOFT_TIME_LIMIT, CELERY_TASK_TIME_LIMIT = 300, 330  # seconds, of a task that states none of its own
