@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recommendations.feed.model import FeedConfig, FeedEvents, fit_feed
-from recommendations.feed.ranking import FeedRules, ItemScorer, Person
+from recommendations.feed.ranking import FeedRules, ItemScorer, UserHistory
 from recommender_site.local import embedded
 
 LENGTH = 10
@@ -99,7 +99,7 @@ def feed_lists(world: World, config: FeedConfig, rules: FeedRules) -> Lister:
 
     def list_of(user: int) -> NDArray[np.intp]:
         past = (np.array(rows[user], np.intp) for rows in (world.shown, world.liked, world.disliked))
-        rows = scorer.make_list(Person(*past), rules, world.rng).rows
+        rows = scorer.make_list(UserHistory(*past), rules, world.rng).rows
         scorer.note_shown(rows)
         return rows
 

@@ -10,7 +10,7 @@ from recommendations.buyers import refresh
 from recommendations.evaluation import experiment_watch
 from recommendations.evaluation.runs import run_evaluation
 from recommendations.events import attribution, bots, impressions, waiting
-from recommendations.feed.fitting import ASKED_IDLE_FACTOR, ASKED_TASK, refresh_fit
+from recommendations.feed.fitting import REQUESTED_IDLE_FACTOR, REQUESTED_TASK, refresh_fit
 from recommendations.feed.judging import judge_feed
 from recommendations.insight import seller_days
 from recommendations.insight.maps import run_map
@@ -139,11 +139,11 @@ def refresh_feed_task() -> None:
     refresh_fit()
 
 
-@shared_task(name=ASKED_TASK, ignore_result=True, **SHORT)
+@shared_task(name=REQUESTED_TASK, ignore_result=True, **SHORT)
 def refresh_feed_when_asked_task() -> None:
     """Learn from likes and dislikes that just came; at most a fortieth of the time."""
-    taken_up(ASKED_TASK)
-    refresh_fit(idle_factor=ASKED_IDLE_FACTOR)
+    taken_up(REQUESTED_TASK)
+    refresh_fit(idle_factor=REQUESTED_IDLE_FACTOR)
 
 
 @shared_task(name="recommendations.judge_feed", ignore_result=True, soft_time_limit=600, time_limit=630, **RETRY)

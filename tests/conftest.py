@@ -11,7 +11,7 @@ from django.test import Client
 
 from accounts.roles import VIEWER
 from jobs import queue
-from recommendations.feed.fitting import forget_log
+from recommendations.feed.fitting import clear_log
 from recommendations.feed.memory import memory
 from recommendations.listings.index import drop_index
 from recommendations.listings.market_statistics import forget_market_statistics
@@ -52,7 +52,7 @@ def _nothing_remembered(request):
     forget_market_statistics()
     forget_rules()
     memory.forget()
-    forget_log()
+    clear_log()
     if "django_db_setup" in request.fixturenames:
         cache.breaker.close()
         cache.empty()  # of this process alone: others may run tests beside it

@@ -14,7 +14,7 @@ from console.auditing import record
 from console.formats import NONE, badge
 from console.pages import ReadOnlyAdmin, column, dialog, go_to
 from recommendations.admin.gate_drawing import verdict_drawn
-from recommendations.feed.judging import overrule
+from recommendations.feed.judging import overrule_judgement
 from recommendations.models import FeedFit, FeedJudgement
 
 
@@ -74,7 +74,7 @@ class FeedJudgementAdmin(ReadOnlyAdmin):
     )
     def serve_what_was_learned(self, request: HttpRequest, form: Any, object_id: str) -> HttpResponse:
         judgement = get_object_or_404(FeedJudgement, pk=object_id)
-        overrule()
+        overrule_judgement()
         record(by=request.user, action="changed", target=judgement, note="What the feed learned is served again")
         messages.success(request, "The feed serves what it learns.")
         return go_to(reverse("admin:recommendations_feedjudgement_changelist"))

@@ -1,6 +1,7 @@
-"""Likes and recommendations of bare items: what people do is written, and lists are made, in few and fast steps.
+"""The feed: likes, dislikes and recommendations of bare items that are known by id and genres only.
 
-``log`` is where the database is asked, ``memory`` what a process knows of items and what was learned of them,
-``fitting`` how that is learned, ``lists`` what callers call, ``clearing`` a fresh start. ``model`` and ``ranking`` are
-its arithmetic, without Django. docs/feed.md describes all of it.
+``lists`` holds what the API calls: add items, record actions, recommend. ``log`` holds the SQL of one request,
+``memory`` the items and the latest fit of this process, ``fitting`` the job that refits, ``judging`` the hourly test of
+a fit, ``held_out`` its test data, and ``clearing`` removes everything. ``model`` and ``ranking`` are the arithmetic,
+without Django. docs/feed.md describes all of it.
 """

@@ -1,4 +1,5 @@
-"""A fresh start: no listing, event, preference or ranker is left; accounts, API keys, schedules and rules stay."""
+"""Empty the site: remove all listings, events, preferences and rankers, but no accounts, API keys, schedules or
+rules."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from recommendations.listings.market_statistics import forget_market_statistics
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-PATIENCE = "10s"  # for transactions that are writing at the moment; then 503, and nothing was removed
+PATIENCE = "10s"  # longest wait for transactions that are writing; then the API answers 503
 KEPT = {  # what operators set up
     "recommendations.EventKind",
     "recommendations.Placement",
@@ -30,10 +31,13 @@ KEPT = {  # what operators set up
 
 
 def empty_site() -> None:
-    """Remove what was added, what happened and what was learned of it, in one transaction.
+    """Remove all listings, events and learned rows in one transaction.
 
-    A transaction that is writing may wait for us while we wait for it; which of the two gives way is PostgreSQL's
-    choice, so we try again.
+    A transaction that is writing may wait for this one while this one waits for it. PostgreSQL ends one of the two, so
+    this one is tried again, up to ``ATTEMPTS`` times.
+
+    Raises:
+        OperationalError: If other transactions hold their locks for longer than ``PATIENCE``; nothing was removed then.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -47,31 +51,31 @@ def empty_site() -> None:
 
 @transaction.atomic
 def _empty() -> None:
-    """Tables are emptied whole, which takes no longer for many rows than for few.
+    """Truncate the tables, which takes the same time however many rows they have.
 
-    That fires no trigger, so a line in the log of changes makes every process read its listings anew. A training or
-    import under way fails on its next write, as its run is gone, and leaves nothing behind.
+    TRUNCATE fires no row trigger, so a row in the log of changes makes every process read its listings again. A
+    training or import that is running fails on its next write, because its row is gone, and stores nothing.
     """
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])  # no fit learns meanwhile from what was
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # nothing may wait to be checked in a table that is emptied
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])  # no fit of the old rows is stored meanwhile
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # TRUNCATE refuses tables with checks that are pending
         for partition in _partitions(cursor):
             cursor.execute(f"DROP TABLE {partition}")
         cursor.execute(f"TRUNCATE {', '.join(sorted(_tables()))}")
         cursor.execute("INSERT INTO catalog_listingchange (listing_id) VALUES (%s)", [EVERYTHING])
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")
     Buyer.objects.filter(user=None).delete()
-    ErasedId.objects.all().delete()  # no buyer is left whom they were about
+    ErasedId.objects.all().delete()  # the buyers they name are gone too
     Buyer.objects.update(questionnaire={})
     transaction.on_commit(_forget)
 
 
 def _tables() -> set[str]:
-    """Every table of the catalogue and of recommendations, but for what operators set up."""
+    """Names of the tables of ``catalog`` and ``recommendations``, without those of ``KEPT``."""
     apps_emptied = (apps.get_app_config(name) for name in ("catalog", "recommendations"))
     models = [model for app in apps_emptied for model in app.get_models(include_auto_created=True)]
-    # what joins two tables has no model of its own, and goes with the one that declares it
+    # a many-to-many table has a model made by Django; it is emptied with the model that declares it
     owners = [(cast("type[Model]", model._meta.auto_created or model), model) for model in models]
     return {model._meta.db_table for owner, model in owners if owner._meta.label not in KEPT}
 
@@ -84,8 +88,8 @@ def _partitions(cursor: Any) -> list[str]:
 
 
 def _forget() -> None:
-    """What this process has in memory; the others notice by themselves."""
+    """Clear the caches of this process; the other processes notice the change by themselves."""
     memory.forget()
     drop_index()
     forget_market_statistics()
-    cache.empty()  # type: ignore[attr-defined]  # ours
+    cache.empty()  # type: ignore[attr-defined]  # of web.cache

@@ -1,8 +1,9 @@
-"""Is what the feed learned lately as good as what it had learned before? Judged on what people liked since.
+"""The hourly test of the feed's fit against an earlier fit that was kept, on the newest likes.
 
-The feed learns every few seconds, so nothing waits for a verdict: it goes on serving what it learns, unless that is
-shown to be worse than the fit that was kept. Then the kept fit serves until that is shown no more, or until an operator
-overrules it. The kept fit changes only for one that is significantly better, so that decay does not add up.
+The feed refits every few seconds and serves each fit at once, without waiting for this test. If a test shows that new
+fits are worse than the kept one, the feed serves the kept fit until a later test no longer shows it, or until an
+operator overrules it. A new fit replaces the kept one only if it is significantly better, so small losses do not add
+up.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import numpy as np
 from django.utils import timezone
 
 from recommendations.engine.arrays import Array, Floats, Rows
-from recommendations.feed.fitting import Log, fits_stand_still, learn_anew, write_fit
-from recommendations.feed.held_out import FeedQuestion, K, answers_of, popular_lists
+from recommendations.feed.fitting import Log, force_next_fit, lock_fits, write_fit
+from recommendations.feed.held_out import HeldOutLikes, K, popular_lists, results_of
 from recommendations.feed.lists import rules
-from recommendations.feed.memory import Items, config, model_of, packed, unpacked
+from recommendations.feed.memory import Items, config, model_for_items, pack_model, unpack_arrays
 from recommendations.feed.model import FeedEvents, FeedModel, fit_feed
 from recommendations.metrics import ranking as metrics
 from recommendations.models import BotMark, FeedJudgement
@@ -27,15 +28,22 @@ from recommendations.training.gate import Code, GateFigures, Verdict, decide
 
 logger = logging.getLogger(__name__)
 
-TESTED_SHARE = 0.15  # newest part of the likes, which are asked for
+TESTED_SHARE = 0.15  # share of the likes, the newest, that is held out
 SETTLED = timedelta(seconds=1)
 KEPT_FIT = "the fit that was kept"
-LOSSES = (("low", "high", "margin"), ("pairs_low", "pairs_high", "pairs_margin"))  # figures of each comparison
+LOSSES = (("low", "high", "margin"), ("pairs_low", "pairs_high", "pairs_margin"))  # names of the verdict's figures
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """A verdict, the fit it is about, packed, until when that had learned, and the files of the log it read."""
+class JudgedFit:
+    """A tested fit.
+
+    Attributes:
+        verdict: Of ``gate.decide``.
+        content: The packed fit.
+        until: Time of the newest event it was fitted on.
+        files: File numbers of the log's tables, as in ``Log``.
+    """
 
     verdict: Verdict
     content: bytes
@@ -44,8 +52,11 @@ class Judged:
 
     @property
     def is_lost(self) -> bool:
-        """Whether it is shown, and not only unclear, that more than the margin is lost. Popularity and coverage do not
-        count: against either of them the kept fit would be no help."""
+        """Whether the test shows that the fit loses more than the margin.
+
+        An unclear result does not count, and neither do popularity and coverage: the kept fit would not help against
+        them.
+        """
         figures = self.verdict.figures
         return any(
             low in figures and figures[high] < 0 and figures[low] < -figures[margin] for low, high, margin in LOSSES
@@ -53,29 +64,29 @@ class Judged:
 
     @property
     def is_better(self) -> bool:
-        """Whether it is significantly better than the kept fit, or there is none."""
+        """Whether the fit is significantly better than the kept one, or there is no kept one."""
         return self.verdict.code == Code.FIRST or (self.verdict.figures.get("low", 0.0) > 0 and not self.is_lost)
 
 
 def judge_feed() -> Verdict | None:
-    """Judge what the feed learns, and keep, hold or release by the verdict.
+    """Test the newest fit, and keep it, hold the kept one, or release it, by the verdict.
 
     Returns:
-        None where nothing was liked yet, or the site was emptied or the verdict overruled meanwhile.
+        The verdict; None if there are no likes, or if the site was emptied or the verdict overruled meanwhile.
     """
     now = timezone.now()
     before = FeedJudgement.objects.first()
-    judged = judged_now(before, now)
+    judged = judge_newest_fit(before, now)
     if judged is None:
         return None
     changes: dict[str, Any] = {"verdict": judged.verdict.to_json(), "judged_at": now}
     if judged.is_better:
         changes |= {"content": judged.content, "kept_until": judged.until}
-    if judged.verdict.code != Code.TOO_LITTLE_EVIDENCE:  # which changes nothing
+    if judged.verdict.code != Code.TOO_LITTLE_EVIDENCE:
         changes["is_holding"] = judged.is_lost
-    with fits_stand_still() as files:
+    with lock_fits() as files:
         current = FeedJudgement.objects.first()
-        if files != judged.files or standing_of(current) != standing_of(before):
+        if files != judged.files or holding_state(current) != holding_state(before):
             return None
         after, _ = FeedJudgement.objects.update_or_create(pk=FeedJudgement.ONLY, defaults=changes)
         was_holding = before is not None and before.is_holding
@@ -83,53 +94,56 @@ def judge_feed() -> Verdict | None:
             logger.warning("the feed serves what it had learned until %s: %s", after.kept_until, judged.verdict.reason)
             write_fit(bytes(after.content), now)
         elif was_holding and not after.is_holding:
-            learn_anew()
+            force_next_fit()
     return judged.verdict
 
 
-def standing_of(judgement: FeedJudgement | None) -> tuple[datetime | None, bool]:
+def holding_state(judgement: FeedJudgement | None) -> tuple[datetime | None, bool]:
+    """Return the two fields that a concurrent change of the judgement would change."""
     return (judgement.kept_until, judgement.is_holding) if judgement else (None, False)
 
 
-def judged_now(before: FeedJudgement | None, now: datetime) -> Judged | None:
-    """The verdict on a fit of everything but the newest likes, against the kept fit; None without likes."""
+def judge_newest_fit(before: FeedJudgement | None, now: datetime) -> JudgedFit | None:
+    """Fit all but the newest likes and compare it on these with the kept fit; None without likes."""
     log = Log()
-    items = log.read_on(now - SETTLED)
+    items = log.read_until(now - SETTLED)
     bots = list(BotMark.objects.filter(is_bot=True).values_list("buyer_id", flat=True))
-    happened = log.in_rows(items.listing_ids, bots)
-    kept = kept_fit(before)
-    cutoff = max(happened.newest_share_begins(TESTED_SHARE), kept.until if kept else 0.0)
+    happened = log.to_feed_log(items.listing_ids, bots)
+    kept = load_kept_fit(before)
+    cutoff = max(happened.start_of_newest_share(TESTED_SHARE), kept.until if kept else 0.0)
     if not np.isfinite(cutoff):
         return None
     past = happened.before(cutoff)
-    trial = fit_feed(past, items.tags, config(bool(items.tags.nnz)))
+    newest = fit_feed(past, items.tags, config(bool(items.tags.nnz)))
     figures = None
     if kept:
-        figures = compare(trial, model_of(kept.arrays, items), items, past, FeedQuestion.after(happened, cutoff))
-    content, until = packed(trial, items.listing_ids), datetime.fromtimestamp(cutoff, UTC)
-    return Judged(decide(figures), content, until, log.files)
+        figures = compare(
+            newest, model_for_items(kept.arrays, items), items, past, HeldOutLikes.after(happened, cutoff)
+        )
+    content, until = pack_model(newest, items.listing_ids), datetime.fromtimestamp(cutoff, UTC)
+    return JudgedFit(decide(figures), content, until, log.files)
 
 
 @dataclass(frozen=True, eq=False)
 class KeptFit:
-    """As it is stored, and until when it had learned, epoch seconds."""
+    """The arrays of the kept fit, and the time of the newest event it was fitted on, epoch seconds."""
 
     arrays: dict[str, Array]
     until: float
 
 
-def kept_fit(before: FeedJudgement | None) -> KeptFit | None:
+def load_kept_fit(before: FeedJudgement | None) -> KeptFit | None:
     if before is None or before.kept_until is None:
         return None
-    return KeptFit(unpacked(bytes(before.content)), before.kept_until.timestamp())
+    return KeptFit(unpack_arrays(bytes(before.content)), before.kept_until.timestamp())
 
 
-def compare(trial: FeedModel, kept: FeedModel, items: Items, past: FeedEvents, question: FeedQuestion) -> GateFigures:
-    """Both on the same question, for ``gate.decide``; ``past`` is what had happened when it is asked."""
+def compare(newest: FeedModel, kept: FeedModel, items: Items, past: FeedEvents, held_out: HeldOutLikes) -> GateFigures:
+    """Test two fits on the same users; ``past`` are the events before the cutoff."""
     usual = rules(bool(items.tags.nnz))
-    new, live = (answers_of(model, items.tags, items.is_live, question, usual) for model in (trial, kept))
-    popular = popular_lists(past, items.is_live, question)
-    new_ndcg, live_ndcg, popularity = (ndcg_of(lists, question) for lists in (new.lists, live.lists, popular))
+    new, live = (results_of(model, items.tags, items.is_live, held_out, usual) for model in (newest, kept))
+    popular = popular_lists(past, items.is_live, held_out)
+    new_ndcg, live_ndcg, popularity = (ndcg_of(lists, held_out) for lists in (new.lists, live.lists, popular))
     n_items = len(items.is_live)
     return GateFigures(
         new=new_ndcg,
@@ -144,13 +158,13 @@ def compare(trial: FeedModel, kept: FeedModel, items: Items, past: FeedEvents, q
     )
 
 
-def ndcg_of(lists: Rows, question: FeedQuestion) -> Floats:
-    """NDCG@K of each person, shape (n_people,)."""
-    return metrics.ndcg_at_k(metrics.find_hits(lists, question.relevant), K)
+def ndcg_of(lists: Rows, held_out: HeldOutLikes) -> Floats:
+    """Return NDCG@K of each user, shape (n_users,)."""
+    return metrics.ndcg_at_k(metrics.find_hits(lists, held_out.relevant), K)
 
 
-def overrule() -> None:
-    """Serve what was learned whatever the verdict; the next judgement keeps the fit of that time."""
-    with fits_stand_still():
+def overrule_judgement() -> None:
+    """Serve the newest fit despite the verdict; the next test keeps the fit of that time."""
+    with lock_fits():
         FeedJudgement.objects.update(is_holding=False, kept_until=None, content=b"", verdict={})
-        learn_anew()
+        force_next_fit()

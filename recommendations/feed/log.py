@@ -1,8 +1,8 @@
-"""The statements of the feed: one to read what a list needs, one to write it down, one to write down what was said.
+"""The SQL of a request of the feed: one statement reads what a list needs, one stores a list, one stores actions.
 
-They go to the driver directly, prepared: planning them anew would cost more than running them. A list is written down
-before it is answered, in the statement that also checks that its items are still on offer; so the next request finds
-it, whichever process is asked, and nothing that was answered is lost.
+They go to the driver directly, as prepared statements: planning them for each request would take longer than running
+them. A list is stored before it is answered, by the statement that checks that its items are still live. So the next
+request finds it in whatever process it arrives, and no answered list is lost.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ READ = """
         who.is_personalised,
         who.id IS NULL AND EXISTS (SELECT FROM accounts_erasedid WHERE digest = %(digest)s::text),
         ARRAY(
-            SELECT CASE WHEN k.weight > 0 THEN said.listing_id ELSE -said.listing_id END
+            SELECT CASE WHEN k.weight > 0 THEN actions.listing_id ELSE -actions.listing_id END
             FROM (
                 SELECT id, kind_id, listing_id, occurred_at FROM recommendations_interaction
                 WHERE buyer_id = who.id AND listing_id IS NOT NULL
                 ORDER BY occurred_at DESC, id DESC LIMIT %(events)s::int
-            ) said JOIN recommendations_eventkind k ON k.slug = said.kind_id AND k.weight <> 0
-            ORDER BY said.occurred_at, said.id
+            ) actions JOIN recommendations_eventkind k ON k.slug = actions.kind_id AND k.weight <> 0
+            ORDER BY actions.occurred_at, actions.id
         ),
         ARRAY(
             SELECT unnest(listing_ids)
@@ -57,7 +57,7 @@ MAKE_BUYER = """
         SELECT coalesce(merged_into_id, id) AS id FROM accounts_buyer WHERE external_id = %(user_id)s::text
     ), made AS (
         INSERT INTO accounts_buyer (external_id, questionnaire, is_personalised, created_at)
-        SELECT %(user_id)s::text, '{}', true, now() WHERE NOT EXISTS (SELECT FROM known) AND %(is_made)s::bool
+        SELECT %(user_id)s::text, '{}', true, now() WHERE NOT EXISTS (SELECT FROM known) AND %(creates_buyer)s::bool
         ON CONFLICT (external_id) DO UPDATE SET external_id = excluded.external_id  -- made by another request just now
         RETURNING id
     ), buyer AS (SELECT id FROM known UNION ALL SELECT id FROM made)
@@ -82,27 +82,31 @@ SERVE = f"""
 RECORD = f"""
     WITH {MAKE_BUYER}
     INSERT INTO recommendations_interaction (event_id, buyer_id, kind_id, listing_id, occurred_at, received_at)
-    SELECT said.event_id, buyer.id, said.kind, said.listing_id, to_timestamp(%(occurred_at)s::float8), clock_timestamp()
+    SELECT
+        actions.event_id, buyer.id, actions.kind, actions.listing_id,
+        to_timestamp(%(occurred_at)s::float8), clock_timestamp()
     FROM buyer, unnest(%(event_ids)s::text[], %(kinds)s::text[], %(listing_ids)s::bigint[])
-        AS said (event_id, kind, listing_id)
+        AS actions (event_id, kind, listing_id)
     WHERE NOT EXISTS (
         SELECT FROM recommendations_interaction AS earlier
-        WHERE earlier.event_id = said.event_id AND earlier.sender = ''
+        WHERE earlier.event_id = actions.event_id AND earlier.sender = ''
     )
     ON CONFLICT DO NOTHING
 """  # noqa: S608 (put together from constants)
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How things stand for one user.
+class UserState:
+    """What the database knows of a user, and which versions of items and fit it holds.
 
     Attributes:
-        newest_change: Line of the change log of listings; None when it is empty.
-        fit_number: Of what was learned last; None before the first time. ``fitted_at``: as of when.
-        is_erased: Whether the user was erased, and has done nothing since.
-        is_known: Whether the user was ever seen; ``is_personalised``: whether lists may be personal.
-        said: Listing ids, oldest first, negative for what speaks against.
+        newest_change: Newest id of the log of listing changes; None when it is empty.
+        fit_number: Number of the newest fit; None before the first one.
+        fitted_at: Time of the newest fit; None before the first one.
+        is_known: Whether there is a buyer with this id.
+        is_personalised: Whether lists may be personal.
+        is_erased: Whether the user was erased and has done nothing since.
+        actions: Listing ids, oldest first, negative for a dislike.
         shown: Listing ids, oldest first.
     """
 
@@ -112,16 +116,18 @@ class Standing:
     is_known: bool
     is_personalised: bool
     is_erased: bool
-    said: list[int]
+    actions: list[int]
     shown: list[int]
 
 
-def read_standing(user_id: str) -> Standing:
+def read_user_state(user_id: str) -> UserState:
     digest = ErasedId.digest_of(user_id)
     rows = execute(READ, {"user_id": user_id, "digest": digest, "events": EVENTS_READ, "lists": LISTS_READ})
-    newest_change, fit_number, fitted_at, buyer_id, is_personalised, is_erased, said, shown = rows[0]
+    newest_change, fit_number, fitted_at, buyer_id, is_personalised, is_erased, actions, shown = rows[0]
     is_personalised = is_personalised is not False
-    return Standing(newest_change, fit_number, fitted_at, buyer_id is not None, is_personalised, is_erased, said, shown)
+    return UserState(
+        newest_change, fit_number, fitted_at, buyer_id is not None, is_personalised, is_erased, actions, shown
+    )
 
 
 def write_list(
@@ -131,17 +137,17 @@ def write_list(
     scores: Sequence[float],
     length: int,
     *,
-    is_made: bool = True,
+    creates_buyer: bool = True,
 ) -> tuple[list[int], list[str]]:
-    """Write down the first ``length`` that are still on offer; returns them with their sources.
+    """Store the first ``length`` items that are still live; returns their listing ids and their sources.
 
-    ``is_made``: a user who is not known becomes known by this; otherwise the list is written down as that of no user.
+    ``creates_buyer``: an unknown user becomes a buyer; otherwise the list of an unknown user is stored without a buyer.
     """
     rows = execute(
         SERVE,
         {
             "user_id": user_id,
-            "is_made": is_made,
+            "creates_buyer": creates_buyer,
             "listing_ids": _array(listing_ids),
             "sources": _array(sources),
             "scores": _array(scores),
@@ -154,12 +160,16 @@ def write_list(
 def write_actions(
     user_id: str, listing_ids: Sequence[int], kinds: Sequence[str], event_ids: Sequence[str], occurred_at: float
 ) -> int:
-    """Append to the log, all or none; returns how many were new. IntegrityError when a listing is gone by now."""
+    """Append actions to the log, all or none; returns how many were new.
+
+    Raises:
+        IntegrityError: If a listing was removed meanwhile.
+    """
     n_recorded: int = execute(
         RECORD,
         {
             "user_id": user_id,
-            "is_made": True,
+            "creates_buyer": True,
             "listing_ids": _array(listing_ids),
             "kinds": _array(kinds),
             "event_ids": _array(event_ids),
@@ -170,14 +180,15 @@ def write_actions(
 
 
 def _array(values: Sequence[int | float | str]) -> str:
-    """As PostgreSQL writes an array; for numbers and for words of our own, which need no quotes."""
+    """Write an array as PostgreSQL reads it; for numbers and for our own words, which need no quotes."""
     return "{" + ",".join(map(str, values)) + "}"
 
 
 def execute(statement: str, parameters: Mapping[str, Any]) -> Any:
-    """Rows of a prepared statement, or how many it wrote.
+    """Return the rows of a prepared statement, or how many it wrote.
 
-    Raises what Django would: the errors of the driver are wrapped in its own.
+    Raises:
+        DatabaseError: Errors of the driver are wrapped in those of Django.
     """
     connection.ensure_connection()
     with connection.wrap_database_errors:

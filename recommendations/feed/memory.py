@@ -1,8 +1,8 @@
-"""What a process knows of the items and of what was learned of them: arrays, ready for the next list.
+"""The items and the newest fit as arrays, in each process.
 
-Followed like the window follows its listings: by the log of changes, which every request looks at for a newer line.
-So a list never lacks an item whose adding was acknowledged before it was asked for. What was learned is read when its
-number has changed. Readers hold one ``View``, which never changes; a newer one takes its place.
+A process follows the items by the log of listing changes: each request compares the newest id of that log with the one
+read last. So a list never lacks an item whose adding was acknowledged before the request. A fit is read when its number
+has changed. A reader holds a ``View``, which never changes; newer data make a new one.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from recommendations.models import FeedFit
 
 logger = logging.getLogger(__name__)
 
-EVERYTHING = 0  # as a listing's id in the log of changes: all listings may have changed
-CATCH_UP_SECONDS = 1.0  # a transaction that began early and commits late has an older line than those already read
-RELOAD_AFTER_ASLEEP_SECONDS = 1800  # lines of changes are swept after an hour
+EVERYTHING = 0  # this listing id in the log of changes means that all listings may have changed
+CATCH_UP_SECONDS = 1.0  # a transaction that commits late has a lower id in that log than some already read
+RELOAD_AFTER_ASLEEP_SECONDS = 1800  # rows of that log are removed after an hour
 
 
 def config(has_genres: bool) -> FeedConfig:
-    """How much is believed; without genres, likes of pairs are all there is to go by, so more of them are."""
+    """Return the settings of a fit. Without genres only likes of pairs are left as evidence, so more pairs are used."""
     usual = FeedConfig(most_items=settings.FEED_MODEL_ITEMS)
     if has_genres:
         return usual
@@ -44,12 +44,15 @@ def config(has_genres: bool) -> FeedConfig:
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """All items, live or not, one row each; rows keep their place for as long as the process lives.
+    """All items, live or not, in one row each; an item keeps its row as long as the process runs.
 
     Attributes:
         listing_ids: Keys, shape (n_items,).
-        names: The ids that client systems know.
-        row_of: Row by listing id; ``listing_id_of``: key by the client's id.
+        names: The client's ids.
+        is_live: Whether an item may be listed, shape (n_items,).
+        tags: 1 where an item has a genre, shape (n_items, n_tags).
+        row_of: Row by listing id.
+        listing_id_of: Listing id by the client's id.
     """
 
     listing_ids: NDArray[np.int64]
@@ -60,13 +63,15 @@ class Items:
     listing_id_of: dict[str, int]
 
     def rows_of(self, listing_ids: Iterable[int]) -> NDArray[np.intp]:
-        """Rows of the listings that are items, in their order; the others are left out."""
+        """Return the rows of those listings that are items, in their order."""
         row_of = self.row_of
         return np.array([row_of[each] for each in listing_ids if each in row_of], np.intp)
 
 
 @dataclass(frozen=True, eq=False)
 class View:
+    """Items and a scorer of one fit over them."""
+
     items: Items
     scorer: ItemScorer
     fit_number: int | None
@@ -74,7 +79,7 @@ class View:
 
 @dataclass
 class _ItemArrays:
-    """Rows under construction: plain lists that grow."""
+    """Items under construction, in lists that grow."""
 
     listing_ids: list[int] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -96,7 +101,7 @@ class _ItemArrays:
             self.is_live[row], self.tags[row] = status == Listing.Status.LIVE, columns
 
     def forget(self, listing_ids: Iterable[int]) -> None:
-        """Deleted listings keep their row, and are not live."""
+        """Mark deleted listings as not live; they keep their rows."""
         for listing_id in listing_ids:
             if (row := self.row_of.get(listing_id)) is not None:
                 self.is_live[row] = False
@@ -117,14 +122,14 @@ class _ItemArrays:
 
 
 class Memory:
-    """One per process. Threads take turns where something is to be read; most requests find nothing to read."""
+    """The items and the fit of this process. Threads take turns at reading; most requests find nothing new to read."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self.forget()
 
     def forget(self) -> None:
-        """Read everything anew at the next question."""
+        """Make the next call read everything again."""
         with self._lock:
             self._arrays = _ItemArrays()
             self._items: Items | None = None
@@ -136,7 +141,7 @@ class Memory:
             self._looked_at = float("-inf")
 
     def view(self, newest_change: int | None, fit_number: int | None) -> View:
-        """Items and what was learned, no older than the two numbers a request has just read."""
+        """Return items and fit that are no older than the two numbers, which a request has just read."""
         view = self._view
         is_followed = newest_change is None or (self._change is not None and newest_change <= self._change)
         is_recent = time.monotonic() - self._looked_at < CATCH_UP_SECONDS
@@ -146,18 +151,18 @@ class Memory:
             return self._brought_up_to_date(newest_change, fit_number)
 
     def items(self) -> Items:
-        """Items as they are now."""
+        """Read the changes, and return the items."""
         with self._lock:
             self._follow_items(None)
             assert self._items is not None  # noqa: S101 (for the type checker)
             return self._items
 
     def known_items(self) -> Items | None:
-        """Items as they were a moment ago; None before the first look."""
+        """Return the items as this process read them last; None before the first time."""
         return self._items
 
     def note_liked(self, names: Iterable[str]) -> None:
-        """Let likes count for everybody at once, as far as this process serves them."""
+        """Count likes in the scores of this process at once, before the next fit."""
         if view := self._view:
             listing_id_of = view.items.listing_id_of
             rows = view.items.rows_of(listing_id_of[name] for name in names if name in listing_id_of)
@@ -178,7 +183,7 @@ class Memory:
     def _new_view(self) -> View:
         assert self._items is not None  # noqa: S101 (for the type checker)
         number, arrays = self._fit
-        model = model_of(arrays, self._items)
+        model = model_for_items(arrays, self._items)
         return View(self._items, ItemScorer(model, self._items.tags, self._items.is_live), number)
 
     def _follow_items(self, newest_change: int | None) -> None:
@@ -216,7 +221,8 @@ class Memory:
 
 
 def item_rows(listing_ids: Sequence[int] | None = None) -> list[tuple[int, str, str, list[str]]]:
-    """Key, the client's id, status and genres of all items, or of the items among some listings; by key."""
+    """Return listing id, client's id, status and genres of all items, or of the items among some listings; ordered by
+    key."""
     items = Listing.objects.filter(source=ITEMS, external_id__isnull=False)
     if listing_ids is not None:
         items = items.filter(pk__in=listing_ids)
@@ -224,11 +230,11 @@ def item_rows(listing_ids: Sequence[int] | None = None) -> list[tuple[int, str, 
     return [(listing_id, str(name), status, tags) for listing_id, name, status, tags in rows]
 
 
-# --- What was learned, as arrays -------------------------------------------------------------------------------------
+# --- Stored fits -----------------------------------------------------------------------------------------------------
 
 
-def packed(model: FeedModel, listing_ids: NDArray[np.int64]) -> bytes:
-    """A model as the content of a row: arrays by listing, since rows of items differ from process to process."""
+def pack_model(model: FeedModel, listing_ids: NDArray[np.int64]) -> bytes:
+    """Serialise a model with its listing ids, because the rows of items differ from process to process."""
     neighbours = model.neighbours.tocoo()
     buffer = io.BytesIO()
     np.savez(
@@ -247,21 +253,25 @@ def packed(model: FeedModel, listing_ids: NDArray[np.int64]) -> bytes:
 
 
 def read_fit(number: int | None) -> tuple[int | None, dict[str, Array]]:
-    """The fit and its number, which may be a newer one by now; nothing when there is none."""
+    """Return the newest fit and its number, which may be higher than ``number``; no arrays when there is none."""
     found = FeedFit.objects.values_list("number", "content").first() if number is not None else None
     if found is None:
         return number, {}
-    return found[0], unpacked(bytes(found[1]))
+    return found[0], unpack_arrays(bytes(found[1]))
 
 
-def unpacked(content: bytes) -> dict[str, Array]:
-    """The arrays of a packed model."""
+def unpack_arrays(content: bytes) -> dict[str, Array]:
+    """Return the arrays of a serialised model."""
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return dict(arrays)
 
 
-def model_of(arrays: dict[str, Array], items: Items) -> FeedModel:
-    """The model over a process's rows. Items that it does not know are as any item of their genres before the fit."""
+def model_for_items(arrays: dict[str, Array], items: Items) -> FeedModel:
+    """Translate stored arrays into a model over the rows of this process.
+
+    Items that the fit does not know get its median and its largest uncertainty; without a fit, the prior of their
+    genres.
+    """
     n_items = len(items.names)
     nothing = np.zeros(0, np.intp)
     fresh = fit_feed(
@@ -278,7 +288,6 @@ def model_of(arrays: dict[str, Array], items: Items) -> FeedModel:
     rows = np.where(known, rows, -1)
     means, deviations, n_shown = fresh.means.copy(), fresh.deviations.copy(), fresh.n_shown.copy()
     if known.any():
-        # what is not known yet is as the average of what is, and as unsure as the least sure
         means[:] = np.median(arrays["means"])
         deviations[:] = arrays["deviations"].max()
     means[rows[known]], deviations[rows[known]] = arrays["means"][known], arrays["deviations"][known]

@@ -1,12 +1,13 @@
-"""What is known of items from what people were shown and what they said of it: how often liked, and liked with what.
+"""How often each item is liked, and how much a like of one item speaks for another.
 
-Everything here is one comparison, of likes that were observed with likes that were to be expected:
+Both compare observed likes with expected ones:
 
     log((observed + c) / (expected + c))
 
-where ``c`` says how many expected likes it takes before the comparison is believed. Applied to a genre it is how a
-person, or everybody, likes that genre; applied to pairs of items it is how much a like of one speaks for the other.
-A person is not expected to like what they were never shown, so an item is not held unpopular for not having been seen.
+where ``c`` is the number of expected likes it takes before the comparison is believed. For a genre it gives how much
+one user, or all users, like that genre; for a pair of items it gives how much a like of one speaks for the other. A
+user is not expected to like an item that they were never shown, so an item is not held unpopular because few have seen
+it.
 
 Items and users are rows here (positions in arrays).
 """
@@ -21,25 +22,25 @@ from scipy.sparse import csr_array, diags_array
 
 from recommendations.engine.arrays import Floats, Rows
 
-WEIGHT_RANGE = (2.0, 60.0)  # shows that the prior of an item's like rate may be worth
-USUAL_WEIGHT = 15.0  # the same, before there is data
-FEWEST_SHOWN = 3  # shows of an item before its rate says anything about how much rates vary
-ORGANIC_RANGE = 4.0  # logits that likes by people who were not shown an item may move its prior
+WEIGHT_RANGE = (2.0, 60.0)  # range of the number of shows that the prior of a like rate is worth
+USUAL_WEIGHT = 15.0  # that number before there is data
+FEWEST_SHOWN = 3  # shows of an item whose rate is used to estimate how much rates vary
+ORGANIC_RANGE = 4.0  # logits by which likes of users who were not shown an item may move its prior
 
 
 @dataclass(frozen=True)
 class FeedConfig:
-    """How much is believed, and when.
+    """How strongly a fit believes its priors, and how many neighbours it keeps.
 
     Attributes:
-        base_rate: Like rate before anything is known, and
-        base_strength: how many shows it is worth.
-        tag_strength: Expected likes it takes to believe what a genre is worth to everybody.
+        base_rate: Like rate of an item before there is data.
+        base_strength: How many shows ``base_rate`` is worth.
+        tag_strength: Expected likes it takes to believe how much all users like a genre.
         pair_strength: Expected likes it takes to believe that two items go together.
-        n_neighbours: Neighbours kept of each item, at least.
-        n_pairs: So many pairs are kept in all where there are few items: each of them has more neighbours.
-        most_items: Neighbours are looked for among so many items, the ones most liked.
-        fewest_likes: Likes it takes for an item to be a neighbour.
+        n_neighbours: Smallest number of neighbours that is kept of each item.
+        n_pairs: Number of pairs that is kept in all; with few items, each has more than ``n_neighbours`` neighbours.
+        most_items: Neighbours are looked for among the most liked items, up to this number.
+        fewest_likes: Likes that an item needs to be a neighbour.
     """
 
     base_rate: float = 0.1
@@ -62,12 +63,13 @@ class FeedConfig:
 
 @dataclass(frozen=True, eq=False)
 class FeedEvents:
-    """What people were shown and what they said, as pairs of rows; a pair may be there more than once.
+    """What users were shown, liked and disliked, as pairs of rows; a pair may occur more than once.
 
     Attributes:
-        shown_users, shown_items: Who was shown what, int, shape (n_shown,).
-        users, items, signs: Who said what, oldest first, shape (n_actions,); signs are 1 for a like, -1 for a dislike.
-        n_users, n_items: How many there are.
+        shown_users, shown_items: The user and the item of each show, int, shape (n_shown,).
+        users, items: The user and the item of each action, oldest first, int, shape (n_actions,).
+        signs: 1 for a like, -1 for a dislike, shape (n_actions,).
+        n_users, n_items: Numbers of users and items.
     """
 
     shown_users: Rows
@@ -79,11 +81,12 @@ class FeedEvents:
     n_items: int
 
     def shown(self) -> csr_array:
-        """1 where a person was shown an item, shape (n_users, n_items)."""
+        """Return 1 where a user was shown an item, shape (n_users, n_items)."""
         return _pairs(self.shown_users, self.shown_items, (self.n_users, self.n_items))
 
     def actions(self) -> tuple[csr_array, csr_array]:
-        """1 where a person likes, and where a person dislikes, an item: what was said last is what counts."""
+        """Return the likes and the dislikes, each 1 where a user's last action on an item is one; shape (n_users,
+        n_items)."""
         key = (self.users * self.n_items + self.items)[::-1]
         _, newest = np.unique(key, return_index=True)
         users, items, signs = (values[::-1][newest] for values in (self.users, self.items, self.signs))
@@ -94,16 +97,16 @@ class FeedEvents:
 
 @dataclass(frozen=True, eq=False)
 class FeedModel:
-    """What the events say about the items.
+    """A fit over the items.
 
     Attributes:
-        n_shown: People who were shown each item, shape (n_items,).
-        means: Log-odds that a person likes it, shape (n_items,).
-        deviations: How unsure that is, in logits, same shape.
-        neighbours: Log of how many times likelier a like of the column's item becomes when the row's is liked; shape
-            (n_items, n_items), nothing stored where nothing is known.
-        dislike_surprise: How much a dislike says beyond a missing like, 0 to 1: little where people dislike whatever
-            they do not like, or half of what they come to; all where hardly any person ever does.
+        n_shown: Users who were shown each item, shape (n_items,).
+        means: Log-odds that a user likes it, shape (n_items,).
+        deviations: Standard deviation of ``means``, in logits, same shape.
+        neighbours: Log of the factor by which a like of the row's item raises the odds of the column's; shape (n_items,
+            n_items), nothing stored where it is not known.
+        dislike_surprise: How much a dislike says beyond a missing like, 0 to 1: little where users dislike most items
+            that they do not like, 1 where dislikes are very rare.
         n_likes: Likes it was fitted on.
     """
 
@@ -116,10 +119,10 @@ class FeedModel:
 
 
 def fit_feed(events: FeedEvents, tags: csr_array, config: FeedConfig | None = None) -> FeedModel:
-    """Count, compare, smooth.
+    """Fit like rates and neighbours.
 
     Args:
-        events: All there are.
+        events: All events.
         tags: 1 where an item has a genre, shape (n_items, n_tags).
         config: The defaults when None.
 
@@ -149,21 +152,23 @@ def fit_feed(events: FeedEvents, tags: csr_array, config: FeedConfig | None = No
 
 
 def _surprise_of_dislikes(n_missed: int, n_organic_likes: int, n_dislikes: int, n_organic_dislikes: int) -> float:
-    """One minus the share of dislikes among what could have been one.
+    """Return one minus the share of dislikes among the occasions for one.
 
-    Of what was shown that is all that was not liked. Of what people came to by themselves it is all they spoke of: who
-    rates films has seen them, and disliking every other one says little about the films beside it.
+    Of the items shown, the occasions are all that were not liked. Of the items that users found by themselves, they are
+    all items with an action: users who rate films have seen them, and if they dislike every second one, a dislike says
+    little about other films.
     """
     return 1 - (n_dislikes + 1) / (n_missed + n_organic_likes + n_organic_dislikes + 20)
 
 
 def log_ratio(observed: Floats, expected: Floats, strength: float) -> Floats:
-    """How far what was observed exceeds what was to be expected, in logits; 0 where nothing was expected or seen."""
+    """Return by how much observed counts exceed expected ones, in logits; 0 where both are 0."""
     return np.log((observed + strength) / (expected + strength))
 
 
 def tag_scales(tags: csr_array) -> Floats:
-    """What an item's genres are divided by, so that one with many is not more extreme for it; shape (n_items,)."""
+    """Return the factor for the genres of each item, so that items with many genres get no larger sums; shape
+    (n_items,)."""
     scales: Floats = 1.0 / np.sqrt(np.maximum(np.diff(tags.indptr), 1.0))
     return scales
 
@@ -171,14 +176,14 @@ def tag_scales(tags: csr_array) -> Floats:
 def _priors(
     n_shown: Floats, n_liked: Floats, n_organic: Floats, tags: csr_array, config: FeedConfig
 ) -> tuple[Floats, float]:
-    """What one would expect of each item's like rate without having shown it, and how many shows that is worth.
+    """Return the prior like rate of each item, shape (n_items,), and the number of shows it is worth.
 
-    Its genres speak for it, and so do likes of people who were never shown it here.
+    It follows from the item's genres and from likes of users who were never shown it.
     """
     rate = (n_liked.sum() + config.base_strength * config.base_rate) / (n_shown.sum() + config.base_strength)
     of_tags = log_ratio(tags.T @ n_liked, rate * (tags.T @ n_shown), config.tag_strength * rate)
     usual = n_organic.mean() if len(n_organic) else 0.0
-    # bent, not cut: of two items that very many like by themselves, the one that more like stays ahead
+    # tanh rather than clip keeps the order of two items with very many such likes
     organic = ORGANIC_RANGE * np.tanh(np.log((n_organic + 1) / (usual + 1)) / ORGANIC_RANGE)
     logits = np.log(rate / (1 - rate)) + tag_scales(tags) * (tags @ of_tags) + organic
     priors = 1 / (1 + np.exp(-logits))
@@ -186,7 +191,7 @@ def _priors(
 
 
 def _prior_weight(n_shown: Floats, n_liked: Floats, priors: Floats) -> float:
-    """How many shows the prior is worth: many where items differ little beyond chance (method of moments)."""
+    """Return how many shows the prior is worth: many where rates differ little beyond chance (method of moments)."""
     known = n_shown >= FEWEST_SHOWN
     if not known.any():
         return USUAL_WEIGHT
@@ -199,14 +204,14 @@ def _prior_weight(n_shown: Floats, n_liked: Floats, priors: Floats) -> float:
 def _neighbours(
     likes: csr_array, shown: csr_array, rates: Floats, n_organic: Floats, config: FeedConfig, has_genres: bool
 ) -> csr_array:
-    """Of the items liked most: how much a like of one speaks for each other, the strongest few of each.
+    """Return for the most liked items how much a like of one speaks for each other; the strongest few of each.
 
-    Expected are, of those who like the one, as many likes of the other as its rate says for those who were shown it,
-    and as its share of all people says for those who came to it by themselves.
+    The expected likes of the other item, among users who like the one, are: by its like rate among those who were shown
+    it, and by its share of all users among those who found it themselves.
 
-    Without genres it is no more than if all who like anything liked it alike. The better the lists are, the more
-    an item is shown only to those who like its like, so that its rate becomes theirs: held against that rate alone, a
-    like would say nothing any more.
+    Without genres, the expected number is at most that of independent likes. The better the lists are, the more an item
+    is shown only to users who like similar ones, so its rate becomes the rate of those users; compared with that rate
+    alone, a like would say nothing.
     """
     n_items = likes.shape[1]
     counts = _column_sums(likes)
@@ -235,7 +240,7 @@ def _neighbours(
 
 
 def _strongest(rows: Rows, values: Floats, allowed: NDArray[np.bool_], n: int) -> Rows:
-    """Positions of the ``n`` allowed values of largest size in each row."""
+    """Return the positions of the ``n`` allowed values of largest magnitude in each row."""
     at = np.flatnonzero(allowed)
     at = at[np.lexsort((-np.abs(values[at]), rows[at]))]
     starts = np.r_[0, np.flatnonzero(np.diff(rows[at])) + 1] if len(at) else np.zeros(0, np.intp)

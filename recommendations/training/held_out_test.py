@@ -119,7 +119,7 @@ def learn_unstored(
 
 def testers_among(events: PartedEvents, parameters: TrainingParameters) -> Parts[Flags]:
     """Whether each event is of a buyer to test on: every second buyer, or all where few were active lately."""
-    n_late = events.gathered(buyers_since, newest_share_begins(events, parameters.held_back_share))
+    n_late = events.gathered(buyers_since, start_of_newest_share(events, parameters.held_back_share))
     if len(n_late) < 2 * FEWEST_BUYERS:
         return events.parts.map(all_of)
     return events.parts.map(every_second, parameters.seed)
@@ -140,7 +140,7 @@ def every_second(events: EventRows, seed: int) -> Flags:
     return is_every_second
 
 
-def newest_share_begins(events: EventRows | PartedEvents, share: float) -> float:
+def start_of_newest_share(events: EventRows | PartedEvents, share: float) -> float:
     """When the newest share of the activity begins, in epoch seconds; each buyer counts once a day.
 
     Counted by events, a burst from one client would put the whole test into its few minutes.
@@ -168,7 +168,7 @@ def cutoff_of_test(
     then neither version has learned from any of them. Otherwise they are the newest share.
     """
     events = PartedEvents.of(events)
-    usual = newest_share_begins(events, held_back_share)
+    usual = start_of_newest_share(events, held_back_share)
     if live is None:
         return usual
     known = float(events.gathered(newest_up_to, live.last_interaction_id).max())

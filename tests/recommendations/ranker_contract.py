@@ -33,9 +33,9 @@ from recommendations.evaluation.item_events import ItemCatalogue, ItemEvents, It
 from recommendations.evaluation.item_lists import lists_of
 from recommendations.evaluation.item_ranker import fit_item_ranker
 from recommendations.evaluation.item_terms import ItemRankerConfig, LearningData
-from recommendations.feed.memory import Items, model_of, packed
+from recommendations.feed.memory import Items, model_for_items, pack_model
 from recommendations.feed.model import FeedEvents, FeedModel, fit_feed
-from recommendations.feed.ranking import AGAIN, FeedList, FeedRules, ItemScorer, Person
+from recommendations.feed.ranking import AGAIN, FeedList, FeedRules, ItemScorer, UserHistory
 from recommendations.ratings.baselines import BiasTerms
 from recommendations.ratings.fitting import FitConfig, fit
 from recommendations.ratings.loaded import LoadedModel, arrays_of, no_report
@@ -50,7 +50,7 @@ DAY = 100.0
 
 
 def likes() -> NDArray[np.intp]:
-    """Person and item of each like, oldest first, shape (n_likes, 2)."""
+    """UserHistory and item of each like, oldest first, shape (n_likes, 2)."""
     rng = np.random.default_rng(5)
     pairs = [
         (person, int(item))
@@ -186,7 +186,7 @@ class FeedRanking(Ranking):
         return scores
 
     def _list(self, person: int, k: int) -> FeedList:
-        who = Person(NOTHING, liked_by(person), NOTHING)
+        who = UserHistory(NOTHING, liked_by(person), NOTHING)
         return self.scorer.make_list(who, self.rules(k), np.random.default_rng(0))
 
     @staticmethod
@@ -199,9 +199,9 @@ class FeedRanking(Ranking):
 
     def reloaded(self, folder: Path) -> FeedRanking:
         file = folder / "fit"
-        file.write_bytes(packed(self.model, self.items().listing_ids))
+        file.write_bytes(pack_model(self.model, self.items().listing_ids))
         with np.load(file, allow_pickle=False) as arrays:
-            return type(self)(model_of(dict(arrays), self.items()))
+            return type(self)(model_for_items(dict(arrays), self.items()))
 
 
 def rating_table() -> RatingTable:

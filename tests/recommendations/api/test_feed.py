@@ -28,7 +28,7 @@ from jobs.queue import taken_up
 from recommendations.buyers.refresh import buyers_behind_the_log
 from recommendations.events.rows import read_events
 from recommendations.feed.clearing import empty_site
-from recommendations.feed.fitting import ASKED_TASK, ensure_fitted, forget_log, refresh_fit
+from recommendations.feed.fitting import REQUESTED_TASK, clear_log, ensure_fitted, refresh_fit
 from recommendations.feed.memory import memory
 from recommendations.listings.embedding import embed_missing_listings
 from recommendations.listings.index import borrow_index
@@ -385,11 +385,11 @@ def test_a_fit_learns_what_was_said_a_moment_ago_and_reads_it_again():
 def test_what_is_said_asks_for_a_fit_at_most_twice_a_second(queued, monkeypatch, django_capture_on_commit_callbacks):
     def is_asked(seconds_after: float, item: str, **more) -> bool:
         queued.clear()
-        taken_up(ASKED_TASK)
-        monkeypatch.setattr("recommendations.feed.fitting._asked_at", time.monotonic() - seconds_after)
+        taken_up(REQUESTED_TASK)
+        monkeypatch.setattr("recommendations.feed.fitting._requested_at", time.monotonic() - seconds_after)
         with django_capture_on_commit_callbacks(execute=True):
             act("u", liked=[item], **more)
-        return (ASKED_TASK,) in queued
+        return (REQUESTED_TASK,) in queued
 
     add(items(20))
     assert is_asked(float("inf"), "item-0", timestamp=1.0)
@@ -399,20 +399,20 @@ def test_what_is_said_asks_for_a_fit_at_most_twice_a_second(queued, monkeypatch,
 
 
 def test_of_a_log_that_grows_no_more_than_the_newest_is_kept(monkeypatch):
-    monkeypatch.setattr("recommendations.feed.fitting.SHOWN_AT_MOST", 20)
-    monkeypatch.setattr("recommendations.feed.fitting.SAID_AT_MOST", 3)
-    forget_log()
+    monkeypatch.setattr("recommendations.feed.fitting.MAX_SHOWN", 20)
+    monkeypatch.setattr("recommendations.feed.fitting.MAX_ACTIONS", 3)
+    clear_log()
     add(items(30))
     for person in range(4):
         act(f"past-{person}", liked=recs(f"past-{person}")[:1])
         learn()
     assert FeedFit.objects.values_list("n_shown", "n_actions").get() == (20, 3)
-    forget_log()  # as a worker that has just begun
+    clear_log()  # as a worker that has just begun
     act("u", liked=["item-1"])
     learn()
     fit = FeedFit.objects.get()
     assert (fit.n_shown, fit.n_actions) == (20, 3)
-    forget_log()
+    clear_log()
 
 
 # --- Many processes, restarts, a fresh start -------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import Buyer
 from recommendations.feed import judging
 from recommendations.feed.fitting import refresh_fit
-from recommendations.feed.judging import Judged, judge_feed
+from recommendations.feed.judging import JudgedFit, judge_feed
 from recommendations.feed.lists import LIKE, add_items, record_actions
 from recommendations.models import BotMark, FeedFit, FeedJudgement
 from recommendations.training.gate import Code, GateFigures, decide
@@ -138,21 +138,21 @@ SAME = np.linspace(0.1, 0.6, 60)
 )
 def test_only_a_shown_loss_holds_and_only_a_shown_gain_is_kept(figures, is_lost, is_better):
     usual = {"new": SAME, "live": SAME, "new_coverage": 0.5, "live_coverage": 0.5}
-    judged = Judged(decide(GateFigures(**{**usual, **figures})), b"", timezone.now(), ())
+    judged = JudgedFit(decide(GateFigures(**{**usual, **figures})), b"", timezone.now(), ())
     assert (judged.is_lost, judged.is_better) == (is_lost, is_better)
 
 
 def test_a_verdict_that_was_overruled_meanwhile_changes_nothing(learned, monkeypatch):
     attacked()
     served = bytes(FeedFit.objects.get().content)
-    real = judging.judged_now
+    real = judging.judge_newest_fit
 
     def slowly(*args):
         found = real(*args)
-        judging.overrule()
+        judging.overrule_judgement()
         return found
 
-    monkeypatch.setattr(judging, "judged_now", slowly)
+    monkeypatch.setattr(judging, "judge_newest_fit", slowly)
     assert judge_feed() is None
     assert not FeedJudgement.objects.get().is_holding
     assert bytes(FeedFit.objects.get().content) == served

@@ -13,21 +13,21 @@ from recommendations.feed.ranking import (
     UNSEEN,
     FeedRules,
     ItemScorer,
-    Person,
     Table,
-    alike,
+    UserHistory,
+    group_equal_rows,
 )
 
 PLAIN = {"thompson": 0.0, "unseen_share": 0.0, "new_user_unseen_share": 0.0, "diversity": 0.0}
-NEW = Person(*[np.zeros(0, np.intp)] * 3)
+NEW = UserHistory(*[np.zeros(0, np.intp)] * 3)
 
 
 def rows(*values: int) -> np.ndarray:
     return np.array(values, np.intp)
 
 
-def person(shown=(), liked=(), disliked=()) -> Person:
-    return Person(rows(*shown), rows(*liked), rows(*disliked))
+def person(shown=(), liked=(), disliked=()) -> UserHistory:
+    return UserHistory(rows(*shown), rows(*liked), rows(*disliked))
 
 
 def scorer(means, tags=None, neighbours=None, n_shown=None, live=None, n_likes=1, deviations=0.5) -> ItemScorer:
@@ -44,7 +44,7 @@ def scorer(means, tags=None, neighbours=None, n_shown=None, live=None, n_likes=1
     return ItemScorer(model, given, np.ones(n, bool) if live is None else np.array(live, bool))
 
 
-def listed(of: ItemScorer, who: Person = NEW, **rules):
+def listed(of: ItemScorer, who: UserHistory = NEW, **rules):
     return of.make_list(who, FeedRules(**{**PLAIN, **rules}), np.random.default_rng(0))
 
 
@@ -212,14 +212,14 @@ def test_a_wider_draw_tries_more_items():
 
 def test_rows_alike_are_of_one_kind():
     rows = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1], [1, 1, 0], [0, 0, 0]], float)
-    first_rows, kinds = alike(csr_array(rows), np.random.default_rng(0))
+    first_rows, kinds = group_equal_rows(csr_array(rows), np.random.default_rng(0))
     assert sorted(first_rows) == [0, 1, 3]
     np.testing.assert_array_equal(rows[first_rows][kinds], rows)
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (3, 0), (0, 3)])
 def test_without_items_or_genres_there_is_nothing_to_tell_apart(shape):
-    first_rows, kinds = alike(csr_array(shape), np.random.default_rng(0))
+    first_rows, kinds = group_equal_rows(csr_array(shape), np.random.default_rng(0))
     assert len(kinds) == shape[0]
     assert len(first_rows) == min(shape[0], 1)
 

@@ -19,7 +19,7 @@ from recommendations.models.artifacts import FORMAT_VERSION, load_ranker
 from recommendations.serving.lists import ListRequest, recommend
 from recommendations.training import held_out_test, learning, runs
 from recommendations.training.gate import Code, Verdict
-from recommendations.training.held_out_test import newest_share_begins
+from recommendations.training.held_out_test import start_of_newest_share
 from recommendations.training.runs import run_training, start_training
 from recommendations.training.versions import promote_ranker, retire_old_rankers
 from tests.factories import BuyerFactory, InteractionFactory, ListingFactory, RankerVersionFactory, UserFactory
@@ -411,9 +411,9 @@ def test_a_burst_of_one_client_does_not_move_the_test_to_its_own_minutes():
     burst = events_at(
         np.r_[days, np.full(1_078, 99.5 * 86_400)], np.r_[np.tile(np.arange(10), 100), np.full(1_078, 77)]
     )
-    begins = newest_share_begins(usual, 0.15)
+    begins = start_of_newest_share(usual, 0.15)
     assert begins == pytest.approx(85 * 86_400, rel=0.02)
-    assert newest_share_begins(burst, 0.15) == pytest.approx(begins, rel=0.02)
+    assert start_of_newest_share(burst, 0.15) == pytest.approx(begins, rel=0.02)
 
 
 def events_at(moments: np.ndarray, buyer_ids: np.ndarray) -> EventRows:
